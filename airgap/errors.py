@@ -1,0 +1,128 @@
+"""The one exception tree. Every leaf has one kind and one exit code.
+
+    AirgapError                  1    a bug in airgap
+    ├── UsageError               2    usage
+    ├── ConfigurationError       3    configuration
+    ├── CorruptError            10    corrupt
+    ├── NotTrustedError         11    not-trusted
+    ├── PolicyError             12    policy
+    ├── MissingError            13    missing
+    ├── ConflictError           14    conflict
+    ├── StorageError            15    storage
+    ├── TransportError          16    transport
+    └── InterruptedByUser      130    interrupted
+
+A message is one sentence of what happened; a hint is one sentence of what to do.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+__all__ = [
+    "AirgapError",
+    "ConfigurationError",
+    "ConflictError",
+    "CorruptError",
+    "InterruptedByUser",
+    "MissingError",
+    "NotTrustedError",
+    "PolicyError",
+    "StorageError",
+    "TransportError",
+    "UsageError",
+]
+
+
+class AirgapError(Exception):
+    """A bug in airgap, and the parent of everything airgap raises on purpose."""
+
+    kind: ClassVar[str] = "bug"
+    exit_code: ClassVar[int] = 1
+    meaning: ClassVar[str] = "a bug in airgap"
+
+    def __init__(self, message: str, hint: str = "", details: Sequence[str] = ()) -> None:
+        """Keep what happened, what to do about it, and a line for each thing concerned."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details = tuple(details)
+
+
+class UsageError(AirgapError):
+    """The command line or the arguments of a call make no sense."""
+
+    kind = "usage"
+    exit_code = 2
+    meaning = "the command was not understood"
+
+
+class ConfigurationError(AirgapError):
+    """This machine is not set up for what was asked: no key, no root, a bad config file."""
+
+    kind = "configuration"
+    exit_code = 3
+    meaning = "this machine is not set up for it (key, root, config file, missing package)"
+
+
+class CorruptError(AirgapError):
+    """Bytes are not what the signed manifest or the format says they are."""
+
+    kind = "corrupt"
+    exit_code = 10
+    meaning = "bytes are damaged, or not in the format"
+
+
+class NotTrustedError(AirgapError):
+    """The signatures do not satisfy the site's root."""
+
+    kind = "not-trusted"
+    exit_code = 11
+    meaning = "unsigned, unknown signer, bad signature, or too few signers"
+
+
+class PolicyError(AirgapError):
+    """Trusted, but this site does not accept it: audience, expiry, version."""
+
+    kind = "policy"
+    exit_code = 12
+    meaning = "signed, but not acceptable here (audience, expiry, sequence, version)"
+
+
+class MissingError(AirgapError):
+    """A model, pack, bundle or file that is needed is not there."""
+
+    kind = "missing"
+    exit_code = 13
+    meaning = "something needed is not there (Bento, model, pack, file)"
+
+
+class ConflictError(AirgapError):
+    """The same tag is already there with other content."""
+
+    kind = "conflict"
+    exit_code = 14
+    meaning = "the same tag is already there with other content"
+
+
+class StorageError(AirgapError):
+    """The local disk refused: full, not permitted, I/O error, or changed while it was read."""
+
+    kind = "storage"
+    exit_code = 15
+    meaning = "the disk refused: full, not permitted, read-only, I/O error, changing file"
+
+
+class TransportError(AirgapError):
+    """A carrier failed or is not supported."""
+
+    kind = "transport"
+    exit_code = 16
+    meaning = "the carrier failed or is not supported"
+
+
+class InterruptedByUser(AirgapError):  # noqa: N818  (not an error of anything)
+    """Ctrl-C or SIGTERM."""
+
+    kind = "interrupted"
+    exit_code = 130
+    meaning = "stopped by Ctrl-C or SIGTERM"

@@ -1,0 +1,260 @@
+"""Items and their inventories (format §3): what travels, before anything is stored."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from airgap.errors import CorruptError
+from airgap.format import canonical, limits, names
+from airgap.format.fields import HASH, Fields, column_u32
+
+__all__ = [
+    "KINDS",
+    "Entry",
+    "File",
+    "Folder",
+    "Item",
+    "Kind",
+    "Link",
+    "ReadChunks",
+    "check_item",
+    "item_digest",
+    "item_from_map",
+    "item_to_map",
+    "make_item",
+    "tag_problem",
+]
+
+Kind = Literal["model", "hugging-face", "bento"]
+KINDS: Final[tuple[Kind, ...]] = ("model", "hugging-face", "bento")  # in item order, format §3.2
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A regular file: ``size`` in bytes, SHA-256 ``digest``, ``chunks`` as table indexes."""
+
+    path: str
+    executable: bool
+    size: int
+    digest: bytes
+    chunks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A relative symbolic link that stays inside its item."""
+
+    path: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that holds nothing."""
+
+    path: str
+
+
+Entry = File | Link | Folder
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that travels. ``digest`` covers kind, tag and entries without chunks (§3.2)."""
+
+    kind: Kind
+    name: str
+    version: str
+    entries: tuple[Entry, ...]
+    digest: bytes
+
+    @property
+    def tag(self) -> str:
+        """``name:version``."""
+        return f"{self.name}:{self.version}"
+
+    @property
+    def key(self) -> tuple[int, str, str]:
+        """What items are sorted by and unique in (format §3.2)."""
+        return KINDS.index(self.kind), self.name, self.version
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """The regular files among the entries."""
+        return tuple(entry for entry in self.entries if isinstance(entry, File))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    def __str__(self) -> str:
+        """Name kind and tag, as people are told."""
+        return f"{self.kind} {self.tag}"
+
+
+def make_item(kind: Kind, name: str, version: str, entries: Sequence[Entry]) -> Item:
+    """Sort and check entries and compute the item's digest.
+
+    Raises:
+        CorruptError: a tag, path or link that may not travel (format §2.4 to §2.6).
+    """
+    ordered = tuple(sorted(entries, key=_path_bytes))
+    item = Item(kind, name, version, ordered, item_digest(kind, name, version, ordered))
+    check_item(item)
+    return item
+
+
+def item_digest(kind: str, name: str, version: str, entries: Sequence[Entry]) -> bytes:
+    """Compute the digest of an item (format §3.2)."""
+    document = {
+        "entries": [_identity(entry) for entry in entries],
+        "hash": HASH,
+        "kind": kind,
+        "name": name,
+        "version": version,
+    }
+    return hashlib.sha256(canonical.encode(document)).digest()
+
+
+def check_item(item: Item) -> None:
+    """Check tag, paths, order, links and collisions (format §2.4 to §2.6, §3.1).
+
+    Raises:
+        CorruptError: one of them is not allowed.
+    """
+    problem = tag_problem(item.kind, item.name, item.version)
+    if problem:
+        raise CorruptError(f"The {item.kind} {item.tag!r} {problem}.", "Build it under a new tag.")
+    previous = b""
+    links = frozenset(entry.path for entry in item.entries if isinstance(entry, Link))
+    for entry in item.entries:
+        path = entry.path.encode(errors="surrogatepass")
+        if path <= previous:
+            raise CorruptError(f"The entries of {item} are not sorted at {entry.path!r}.", _AGAIN)
+        previous = path
+        problem = names.path_problem(entry.path)
+        if problem is None and isinstance(entry, Link):
+            problem = names.target_problem(entry.path, entry.target, links)
+        if problem:
+            raise CorruptError(
+                f"The path {entry.path!r} of {item} {problem}.", "Rename it and build again."
+            )
+    collision_paths = ((entry.path, isinstance(entry, Folder)) for entry in item.entries)
+    names.refuse_collisions(collision_paths, str(item))
+
+
+def tag_problem(kind: str, name: str, version: str) -> str | None:
+    """Say why a tag may not travel, or None (format §2.4)."""
+    if kind == "hugging-face":
+        good = names.is_repository(name) and names.is_commit(version)
+    else:
+        good = names.is_tag_part(name) and names.is_tag_part(version)
+    return None if good else "has a name or version that is not allowed"
+
+
+def item_to_map(item: Item) -> dict[str, Any]:
+    """Make the map of format §3.2."""
+    return {
+        "digest": item.digest,
+        "entries": [_entry_to_map(entry) for entry in item.entries],
+        "kind": item.kind,
+        "name": item.name,
+        "version": item.version,
+    }
+
+
+class ReadChunks:
+    """Checks a file's chunk column against the chunk table (format §3.1)."""
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        """Take the lengths of all chunks."""
+        self._lengths = lengths
+
+    def __call__(self, fields: Fields, size: int) -> tuple[int, ...]:
+        """Decode the column; CorruptError unless the chunks exist and add up to ``size``."""
+        chunks = fields.u32("chunks", limits.CHUNKS)
+        try:
+            total = sum(map(self._lengths.__getitem__, chunks))
+        except IndexError:
+            raise fields.wrong("names a chunk that is not in the table") from None
+        if total != size:
+            raise fields.wrong(f"has {size} bytes but chunks of {total}")
+        return chunks
+
+
+def item_from_map(value: Any, read_chunks: ReadChunks) -> Item:  # noqa: ANN401
+    """Read and check the map of format §3.2; ``read_chunks`` checks and decodes a chunk column.
+
+    Raises:
+        CorruptError: it breaks a rule of format §2.4 to §2.6 or §3.
+    """
+    fields = Fields(value, _ITEM_KEYS, "item")
+    kind = fields.text("kind")
+    if kind not in KINDS:
+        raise fields.wrong(f"is of the unknown kind {kind!r}")
+    entries = tuple(
+        _entry_from_map(one, read_chunks) for one in fields.array("entries", limits.ENTRIES)
+    )
+    name, version = fields.text("name"), fields.text("version")
+    item = Item(kind, name, version, entries, fields.digest("digest"))
+    check_item(item)
+    if item_digest(kind, name, version, entries) != item.digest:
+        raise CorruptError(f"The digest of {item} is not that of its entries.", _AGAIN)
+    return item
+
+
+_AGAIN = "Ask the sender to export it again."
+_ITEM_KEYS = frozenset({"digest", "entries", "kind", "name", "version"})
+_FILE_KEYS = frozenset({"chunks", "digest", "executable", "path", "size", "type"})
+_LINK_KEYS = frozenset({"path", "target", "type"})
+_FOLDER_KEYS = frozenset({"path", "type"})
+
+
+def _path_bytes(entry: Entry) -> bytes:
+    return entry.path.encode(errors="surrogatepass")
+
+
+def _identity(entry: Entry) -> dict[str, Any]:
+    """Make the entry's map without its chunks, in key order."""
+    match entry:
+        case File():
+            return {
+                "digest": entry.digest,
+                "executable": entry.executable,
+                "path": entry.path,
+                "size": entry.size,
+                "type": "file",
+            }
+        case Link():
+            return {"path": entry.path, "target": entry.target, "type": "link"}
+        case Folder():
+            return {"path": entry.path, "type": "folder"}
+
+
+def _entry_to_map(entry: Entry) -> dict[str, Any]:
+    value = _identity(entry)
+    if isinstance(entry, File):
+        value = {"chunks": column_u32(entry.chunks), **value}
+    return value
+
+
+def _entry_from_map(value: Any, read_chunks: ReadChunks) -> Entry:  # noqa: ANN401
+    kind = value.get("type") if type(value) is dict else None
+    if kind == "file":
+        fields = Fields(value, _FILE_KEYS, "file entry")
+        size = fields.integer("size", high=limits.FILE_BYTES)
+        return File(
+            fields.text("path"),
+            fields.boolean("executable"),
+            size,
+            fields.digest("digest"),
+            read_chunks(fields, size),
+        )
+    if kind == "link":
+        fields = Fields(value, _LINK_KEYS, "link entry")
+        return Link(fields.text("path"), fields.text("target"))
+    fields = Fields(value, _FOLDER_KEYS, "folder entry")
+    fields.expect("type", "folder")
+    return Folder(fields.text("path"))

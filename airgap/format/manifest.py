@@ -1,0 +1,301 @@
+"""The manifest: the one signed document of a bundle (format §4)."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+from typing import Any, Final
+
+from airgap.errors import CorruptError, PolicyError
+from airgap.format import canonical, limits, names
+from airgap.format.fields import DIGEST_BYTES, HASH, Fields, column_u32
+from airgap.format.inventory import Item, ReadChunks, item_from_map, item_to_map
+
+__all__ = ["NO_BASE", "Block", "ChunkTable", "Manifest", "Pack", "bundle_id", "decode", "encode"]
+
+FORMAT: Final = 1
+NO_BASE: Final = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive chunks ``first_chunk`` … stored together (format §4.3). Lengths in bytes."""
+
+    offset: int
+    stored_length: int
+    codec: int
+    first_chunk: int
+    chunk_count: int
+    base: int = NO_BASE
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A pack: SHA-256, size in bytes, and where its blocks are (format §4.3)."""
+
+    digest: bytes
+    size: int
+    blocks: tuple[Block, ...]
+
+    @property
+    def chunk_range(self) -> range:
+        """Indexes of the chunks it carries."""
+        last = self.blocks[-1]
+        return range(self.blocks[0].first_chunk, last.first_chunk + last.chunk_count)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTable:
+    """Digests (one byte string of 32 bytes each) and lengths of all chunks (format §4.2)."""
+
+    digests: bytes
+    lengths: Sequence[int]
+
+    def __len__(self) -> int:
+        """Count the chunks."""
+        return len(self.lengths)
+
+    def digest(self, index: int) -> bytes:
+        """Return the SHA-256 of one chunk's plain bytes."""
+        return self.digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a bundle holds (format §4.1). Times are seconds since 1970."""
+
+    items: tuple[Item, ...]
+    chunks: ChunkTable
+    packs: tuple[Pack, ...]
+    created_at: int
+    tool: str
+    channel: str = "default"
+    sequence: int = 0
+    audience: tuple[str, ...] = ()
+    expires_at: int | None = None
+    carried: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Count the carried chunks: those that packs hold (format §4.2)."""
+        carried = self.packs[-1].chunk_range.stop if self.packs else 0
+        object.__setattr__(self, "carried", carried)
+
+    @property
+    def size(self) -> int:
+        """Plain bytes of all files of all items."""
+        return sum(item.size for item in self.items)
+
+    @property
+    def stored_size(self) -> int:
+        """Bytes of all packs."""
+        return sum(pack.size for pack in self.packs)
+
+
+def bundle_id(raw: bytes) -> str:
+    """Name a bundle by its manifest's bytes (format §1)."""
+    return hashlib.sha256(raw).hexdigest()
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Encode a manifest (format §4).
+
+    Raises:
+        CorruptError: it is larger than a reader accepts.
+    """
+    blocks = [block for pack in manifest.packs for block in pack.blocks]
+    raw = canonical.encode(
+        {
+            "audience": manifest.audience,
+            "blocks": {
+                "bases": column_u32([block.base for block in blocks]),
+                "chunk_counts": column_u32([block.chunk_count for block in blocks]),
+                "codecs": bytes(block.codec for block in blocks),
+                "offsets": column_u32([block.offset for block in blocks]),
+                "stored_lengths": column_u32([block.stored_length for block in blocks]),
+            },
+            "channel": manifest.channel,
+            "chunks": {
+                "digests": manifest.chunks.digests,
+                "lengths": column_u32(manifest.chunks.lengths),
+            },
+            "created_at": manifest.created_at,
+            "expires_at": manifest.expires_at,
+            "format": FORMAT,
+            "hash": HASH,
+            "items": [item_to_map(item) for item in manifest.items],
+            "packs": {
+                "block_counts": column_u32([len(pack.blocks) for pack in manifest.packs]),
+                "digests": b"".join(pack.digest for pack in manifest.packs),
+                "sizes": column_u32([pack.size for pack in manifest.packs]),
+            },
+            "reader": FORMAT,
+            "sequence": manifest.sequence,
+            "tool": manifest.tool,
+        }
+    )
+    if len(raw) > limits.MANIFEST_BYTES:
+        raise CorruptError(
+            f"The manifest would have {len(raw):,} bytes; a reader accepts"
+            f" {limits.MANIFEST_BYTES:,}.",
+            "Export fewer items into one bundle.",
+        )
+    return raw
+
+
+def decode(raw: bytes) -> Manifest:
+    """Decode and check a manifest; call it only on bytes that are already authenticated.
+
+    Raises:
+        CorruptError: it breaks a rule of format §2 to §4.
+        PolicyError: it needs a newer reader (format §4.1).
+    """
+    value = canonical.decode(raw, limit=limits.MANIFEST_BYTES, what="manifest")
+    _refuse_newer(value)
+    fields = Fields(value, _KEYS, "manifest")
+    fields.expect("format", FORMAT)
+    fields.expect("reader", FORMAT)
+    fields.expect("hash", HASH)
+    chunks = _decode_chunks(fields)
+    packs = _decode_packs(fields, chunks)
+    read_chunks = ReadChunks(chunks.lengths)
+    items = tuple(item_from_map(one, read_chunks) for one in fields.array("items", limits.ITEMS))
+    manifest = Manifest(
+        items=items,
+        chunks=chunks,
+        packs=packs,
+        created_at=fields.time("created_at"),
+        tool=fields.text("tool", limits.TOOL_CHARACTERS),
+        channel=fields.text("channel"),
+        sequence=fields.integer("sequence"),
+        audience=fields.sorted_texts("audience", limits.SITES),
+        expires_at=fields.time_or_none("expires_at"),
+    )
+    _check_names(manifest, fields)
+    return manifest
+
+
+_KEYS = frozenset(
+    {
+        "audience",
+        "blocks",
+        "channel",
+        "chunks",
+        "created_at",
+        "expires_at",
+        "format",
+        "hash",
+        "items",
+        "packs",
+        "reader",
+        "sequence",
+        "tool",
+    }
+)
+_BLOCK_KEYS = frozenset({"bases", "chunk_counts", "codecs", "offsets", "stored_lengths"})
+
+
+def _refuse_newer(value: Any) -> None:  # noqa: ANN401
+    """Refuse what only a newer reader understands, before its fields are checked (§4.1)."""
+    if type(value) is not dict:
+        return
+    needed = max(
+        (value[key] for key in ("format", "reader") if type(value.get(key)) is int), default=0
+    )
+    if needed > FORMAT:
+        raise PolicyError(
+            f"The bundle needs format version {needed}; this airgap reads version {FORMAT}.",
+            "Install a newer airgap on this side.",
+        )
+
+
+def _decode_chunks(fields: Fields) -> ChunkTable:
+    table = Fields(
+        fields.table("chunks", 2), frozenset({"digests", "lengths"}), "manifest's chunk table"
+    )
+    digests = table.column("digests", DIGEST_BYTES, limits.CHUNKS)
+    lengths = table.u32("lengths", limits.CHUNKS)
+    if len(digests) != DIGEST_BYTES * len(lengths):
+        raise table.wrong("has columns of different lengths")
+    if lengths and not 1 <= min(lengths) <= max(lengths) <= limits.CHUNK_BYTES:
+        raise table.wrong("has an empty or overlong chunk")
+    if len(set(_slices(digests))) != len(lengths):
+        raise table.wrong("has a chunk twice")
+    return ChunkTable(digests, lengths)
+
+
+def _decode_packs(fields: Fields, chunks: ChunkTable) -> tuple[Pack, ...]:
+    packs = Fields(
+        fields.table("packs", 3),
+        frozenset({"block_counts", "digests", "sizes"}),
+        "manifest's pack table",
+    )
+    counts = packs.u32("block_counts", limits.PACKS)
+    sizes = packs.u32("sizes", limits.PACKS)
+    digests = _slices(packs.column("digests", DIGEST_BYTES, limits.PACKS))
+    blocks = _decode_blocks(fields, chunks)
+    if not len(counts) == len(sizes) == len(digests) or sum(counts) != len(blocks):
+        raise packs.wrong("has columns of different lengths")
+    if len(set(digests)) != len(digests):
+        raise packs.wrong("has a pack twice")
+    if counts and (min(counts) < 1 or max(sizes) > limits.PACK_BYTES):
+        raise packs.wrong("has a pack without blocks, or an overlong pack")
+    ends = list(accumulate(counts, initial=0))
+    made = tuple(
+        Pack(digest, size, tuple(blocks[start:end]))
+        for digest, size, (start, end) in zip(digests, sizes, pairwise(ends), strict=True)
+    )
+    for pack in made:
+        _check_layout(pack, packs)
+    return made
+
+
+def _decode_blocks(fields: Fields, chunks: ChunkTable) -> list[Block]:
+    table = Fields(fields.table("blocks", 5), _BLOCK_KEYS, "manifest's block table")
+    columns = (
+        table.u32("offsets", limits.CHUNKS),
+        table.u32("stored_lengths", limits.CHUNKS),
+        table.column("codecs", 1, limits.CHUNKS),
+        table.u32("chunk_counts", limits.CHUNKS),
+        table.u32("bases", limits.CHUNKS),
+    )
+    offsets, stored, codecs, counts, bases = columns
+    if len({len(column) for column in columns}) != 1:
+        raise table.wrong("has columns of different lengths")
+    ends = list(accumulate(counts, initial=0))
+    if (counts and min(counts) < 1) or ends[-1] > len(chunks):
+        raise table.wrong("has a block without chunks, or names chunks that are not there")
+    plain = list(accumulate(chunks.lengths, initial=0))
+    rows = zip(offsets, stored, codecs, pairwise(ends), bases, strict=True)
+    blocks = []
+    for offset, length, codec, (first, end), base in rows:
+        if not 1 <= length <= plain[end] - plain[first] <= limits.CHUNK_BYTES:
+            raise table.wrong("has a block that is empty, or longer than it may be")
+        if base != NO_BASE and not (base < first or ends[-1] <= base < len(chunks)):
+            raise table.wrong("has a block whose base does not come before it")
+        blocks.append(Block(offset, length, codec, first, end - first, base))
+    return blocks
+
+
+def _check_layout(pack: Pack, packs: Fields) -> None:
+    """Blocks ascend, do not overlap and stay inside the pack (format §4.3)."""
+    end = 0
+    for block in pack.blocks:
+        if block.offset < end:
+            raise packs.wrong("has blocks that overlap or do not ascend")
+        end = block.offset + block.stored_length
+    if end > pack.size:
+        raise packs.wrong("has a block that passes its pack's end")
+
+
+def _check_names(manifest: Manifest, fields: Fields) -> None:
+    if not all(map(names.is_tag_part, (manifest.channel, *manifest.audience))):
+        raise fields.wrong("has a channel or audience that is not a name")
+    keys = [item.key for item in manifest.items]
+    if keys != sorted(set(keys)):
+        raise fields.wrong("has items that are not sorted, or an item twice")
+    if sum(len(item.entries) for item in manifest.items) > limits.ENTRIES:
+        raise fields.wrong(f"has more than {limits.ENTRIES:,} entries")
+
+
+def _slices(digests: bytes) -> list[bytes]:
+    return [digests[i : i + DIGEST_BYTES] for i in range(0, len(digests), DIGEST_BYTES)]

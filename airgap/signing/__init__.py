@@ -1,0 +1,1 @@
+"""Keys, signatures and the decision to trust (format §6 and §7)."""
