@@ -1,0 +1,61 @@
+"""The one tar header that a ``.airgap`` file has for a member (format §9)."""
+
+import re
+from typing import Final
+
+from airgap.errors import CorruptError
+
+__all__ = ["BLOCK", "END", "PADDING_NAME", "header", "padded", "parse_header"]
+
+BLOCK: Final = 512
+END: Final = bytes(2 * BLOCK)
+PADDING_NAME: Final = "padding"
+
+_NAME = re.compile(rb"([\x21-\x7e]{1,99})\x00+")
+_SIZE = re.compile(rb"[0-7]{11}\x00")
+
+
+def padded(size: int) -> int:
+    """Round a member's size up to whole blocks."""
+    return -(-size // BLOCK) * BLOCK
+
+
+def header(name: str, size: int) -> bytes:
+    """Make the header of a regular file of ``size`` bytes: POSIX ustar, nobody's, from 1970."""
+    fields = (
+        name.encode().ljust(100, b"\0"),
+        b"0000644\0",  # mode
+        b"0000000\0",  # uid
+        b"0000000\0",  # gid
+        b"%011o\0" % size,
+        b"00000000000\0",  # mtime
+        b" " * 8,  # checksum, below
+        b"0",  # a regular file
+        bytes(100),  # link name
+        b"ustar\x0000",
+        bytes(32 + 32),  # user and group name
+        b"0000000\0" * 2,  # device
+        bytes(155 + 12),
+    )
+    block = b"".join(fields)
+    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+
+
+def parse_header(block: bytes) -> tuple[str, int] | None:
+    """Return a member's name and size, or None at the end of the archive.
+
+    Raises:
+        CorruptError: any of the 512 bytes is not what format §9 says.
+    """
+    if block == bytes(BLOCK):
+        return None
+    name = _NAME.fullmatch(block[:100])
+    if len(block) == BLOCK and name and _SIZE.fullmatch(block[124:136]):
+        text, size = name[1].decode(), int(block[124:135], 8)
+        if header(text, size) == block:
+            return text, size
+    raise CorruptError(
+        "The .airgap file is damaged or cut off, or was made by another tool.",
+        "Copy it again; a depot that was packed with tar must be unpacked first and given as"
+        " a folder.",
+    )

@@ -1,0 +1,1 @@
+"""How bundles travel. Carriers are not trusted and are never asked; they see no keys."""

@@ -1,0 +1,257 @@
+"""A single ``.airgap`` file: a tar whose manifest comes first (format §9).
+
+Reading never seeks, so that it works on a pipe. Writing leaves room for the manifest, whose size
+is known last, and fills the rest of the room with a member of zeros.
+"""
+
+import os
+from collections.abc import Container, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError
+from airgap.format import layout, limits, tar
+from airgap.format.envelope import Role
+from airgap.format.manifest import Pack
+from airgap.transport import local
+
+__all__ = ["ENVELOPE_ROOM", "ArchiveReader", "ArchiveWriter", "add_envelope"]
+
+ENVELOPE_ROOM: Final = 16 * limits.KIB  # for sixteen signatures of the usual size
+_COPY_BYTES: Final = limits.MIB
+
+
+class ArchiveReader:
+    """Reads one bundle from a stream, strictly from front to back."""
+
+    def __init__(self, stream: BinaryIO, place: str) -> None:
+        """Take an open stream; it is closed by ``close``."""
+        self.place = place
+        self._stream = stream
+        self._envelopes: list[tuple[Role, bytes]] = []
+        self._next: tuple[str, int] | None = None
+        self._bundle = ""
+
+    def read_manifest(self) -> tuple[str, bytes]:
+        """Read the first member: return the bundle id in its name, and its bytes."""
+        self._advance()
+        name, size = self._next or ("", 0)
+        bundle = layout.parse_manifest_name(name)
+        if bundle is None or size > limits.MANIFEST_BYTES:
+            raise self._wrong("does not begin with a manifest")
+        self._bundle = bundle
+        raw = self._take(size)
+        self._advance()
+        self._read_all_envelopes()
+        return bundle, raw
+
+    def read_envelopes(self, role: Role) -> list[bytes]:
+        """Return the envelopes of one role that followed the manifest."""
+        return [raw for one, raw in self._envelopes if one == role]
+
+    def read_packs(
+        self, packs: Sequence[Pack], wanted: Container[int]
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yield index and bytes of each wanted pack; demand all of them, and a proper end."""
+        if self._next and self._next[0] == tar.PADDING_NAME:
+            self._skip(limits.PADDING_BYTES)
+        for index, pack in enumerate(packs):
+            self._demand(layout.pack_name(pack.digest), pack.size)
+            if index in wanted:
+                yield index, self._take(pack.size)
+                self._advance()
+            else:
+                self._skip(limits.PACK_BYTES)
+        for name in (layout.checksums_name(self._bundle), layout.README_NAME):
+            if self._next and self._next[0] == name:
+                self._skip(limits.TEXT_MEMBER_BYTES)
+        self._demand_end()
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._stream.close()
+
+    def _read_all_envelopes(self) -> None:
+        prefix = f"{layout.BUNDLES}/{self._bundle}/"
+        while self._next and self._next[0].startswith(prefix):
+            name, size = self._next
+            parsed = layout.parse_envelope_file(name.removeprefix(prefix))
+            if parsed is None:
+                return
+            if size > limits.ENVELOPE_BYTES or len(self._envelopes) == limits.ENVELOPES:
+                raise self._wrong("has an overlong signature, or too many of them")
+            self._envelopes.append((parsed[0], self._take(size)))
+            self._advance()
+
+    def _demand(self, name: str, size: int) -> None:
+        if self._next is None:
+            raise MissingError(
+                f"{self.place} ends before {name}.", "Copy the file from its source again."
+            )
+        if self._next != (name, size):
+            raise self._wrong(f"has {self._next[0]!r} where {name!r} of {size:,} bytes belongs")
+
+    def _demand_end(self) -> None:
+        if self._next is not None:
+            raise self._wrong(f"has {self._next[0]!r} after its last member")
+        while rest := self._stream.read(_COPY_BYTES):
+            if rest.strip(b"\0"):
+                raise self._wrong("goes on after its end")
+
+    def _advance(self) -> None:
+        """Read the next member's header."""
+        block = self._read(tar.BLOCK)
+        self._next = tar.parse_header(block)
+        if self._next is None and self._read(tar.BLOCK) != bytes(tar.BLOCK):
+            raise self._wrong("does not end as it should")
+
+    def _take(self, size: int) -> bytes:
+        data = self._read(size)
+        if self._read(tar.padded(size) - size).strip(b"\0"):
+            raise self._wrong("has other bytes than zeros between its members")
+        return data
+
+    def _skip(self, limit: int) -> None:
+        """Pass over a member whose bytes are not needed, and go on to the next."""
+        name, size = self._next or ("", 0)
+        if size > limit:
+            raise self._wrong(f"has an overlong {name!r}")
+        left = tar.padded(size)
+        while left:
+            left -= len(self._read(min(left, _COPY_BYTES)))
+        self._advance()
+
+    def _read(self, size: int) -> bytes:
+        try:
+            data = self._stream.read(size)
+        except OSError as error:
+            raise local.storage_error(error, self.place) from error
+        if len(data) != size:
+            raise CorruptError(
+                f"{self.place} ends too early.", "It is cut off: copy it from its source again."
+            )
+        return data
+
+    def _wrong(self, why: str) -> CorruptError:
+        return CorruptError(f"{self.place} {why}.", "Copy the file from its source again.")
+
+
+class ArchiveWriter:
+    """Writes one bundle into a ``.airgap`` file, under another name until it is complete."""
+
+    def __init__(self, path: Path, manifest_room: int) -> None:
+        """Leave ``manifest_room`` bytes for the manifest.
+
+        Raises:
+            StorageError: the file cannot be made.
+        """
+        self._path = path
+        self._room = tar.padded(manifest_room) + ENVELOPE_ROOM + 2 * tar.BLOCK
+        try:
+            self._part = local.PartFile(path)
+            self._file = self._part.file
+            self._file.seek(self._room)
+        except OSError as error:
+            raise local.storage_error(error, path) from error
+
+    def put_pack(self, digest: bytes, parts: Sequence[bytes]) -> bool:
+        """Append a pack."""
+        self._append(layout.pack_name(digest), parts)
+        return True
+
+    def publish(
+        self, bundle: str, manifest: bytes, envelopes: dict[str, bytes], packs: Sequence[Pack]
+    ) -> None:
+        """Append the texts, fill the front, sync, rename.
+
+        Raises:
+            StorageError: the disk refused.
+            ConflictError: a folder is in the way.
+        """
+        self._append(layout.checksums_name(bundle), [layout.checksums(bundle, packs)])
+        self._append(layout.README_NAME, [layout.README])
+        front = _member(layout.manifest_name(bundle), manifest)
+        for file, envelope in sorted(envelopes.items()):
+            front += _member(f"{layout.BUNDLES}/{bundle}/{file}", envelope)
+        left = self._room - len(front) - tar.BLOCK
+        if left < 0:
+            raise AirgapError("The room left for the manifest was too small.", "Report this.")
+        try:
+            self._file.write(tar.END)
+            self._file.seek(0)
+            self._file.write(front + tar.header(tar.PADDING_NAME, left))
+            self._part.publish()
+        except IsADirectoryError as error:
+            raise ConflictError(
+                f"{self._path} is a folder.", "Give the name of a file to write."
+            ) from error
+        except OSError as error:
+            raise local.storage_error(error, self._path) from error
+
+    def abort(self) -> None:
+        """Remove the incomplete file."""
+        self._part.discard()
+
+    def _append(self, name: str, parts: Sequence[bytes]) -> None:
+        size = sum(map(len, parts))
+        try:
+            self._file.write(tar.header(name, size))
+            self._file.writelines(parts)
+            self._file.write(bytes(tar.padded(size) - size))
+        except OSError as error:
+            raise local.storage_error(error, self._path) from error
+
+
+def add_envelope(path: Path, bundle: str, file: str, envelope: bytes) -> None:
+    """Put one more envelope into the room that was left for it (format §9).
+
+    The one write that makes it visible is the last: a 512-byte header in place of the old one.
+
+    Raises:
+        ConflictError: no room is left.
+        CorruptError: the file is not in the format.
+        StorageError: the disk refused.
+    """
+    name = f"{layout.BUNDLES}/{bundle}/{file}"
+    try:
+        with path.open("r+b") as stream:
+            position, size = _find_padding(stream, name, path)
+            member = _member(name, envelope)
+            left = size - len(member)
+            if left < 0:
+                raise ConflictError(
+                    f"{path} has no room for another signature.",
+                    "Export into a depot (a folder) and sign there.",
+                )
+            stream.seek(position + tar.BLOCK)
+            stream.write(member[tar.BLOCK :] + tar.header(tar.PADDING_NAME, left))
+            stream.flush()
+            os.fsync(stream.fileno())
+            stream.seek(position)
+            stream.write(member[: tar.BLOCK])
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise local.storage_error(error, path) from error
+
+
+def _find_padding(stream: BinaryIO, name: str, path: Path) -> tuple[int, int]:
+    """Return position and size of the padding; CorruptError if there is none before the packs."""
+    for _ in range(limits.ENVELOPES + 2):
+        position = stream.tell()
+        parsed = tar.parse_header(stream.read(tar.BLOCK))
+        if parsed is None or parsed[0].startswith("packs/"):
+            break
+        if parsed[0] == name:
+            raise ConflictError(f"{path} is already signed by this key.", "Nothing is to be done.")
+        if parsed[0] == tar.PADDING_NAME:
+            return position, parsed[1]
+        stream.seek(tar.padded(parsed[1]), os.SEEK_CUR)
+    raise ConflictError(
+        f"{path} has no room for another signature.",
+        "Export into a depot (a folder) and sign there.",
+    )
+
+
+def _member(name: str, data: bytes) -> bytes:
+    return tar.header(name, len(data)) + data + bytes(tar.padded(len(data)) - len(data))

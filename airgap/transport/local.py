@@ -1,0 +1,194 @@
+"""Local files, opened so that a hostile medium cannot choose what is read (TRUST: medium)."""
+
+import errno
+import fcntl
+import glob
+import os
+import secrets
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+from airgap.errors import CorruptError, MissingError, StorageError
+
+__all__ = [
+    "PartFile",
+    "open_regular",
+    "read_bounded",
+    "read_exactly",
+    "storage_error",
+    "write_atomically",
+]
+
+
+@contextmanager
+def open_regular(top: Path, name: str) -> Iterator[int]:
+    """Open the regular file ``name`` below ``top`` for reading; no part of ``name`` may be a link.
+
+    Raises:
+        MissingError: it is not there.
+        CorruptError: it, or a folder on the way, is a link, device, FIFO or something else.
+        StorageError: it cannot be read.
+    """
+    *folders, last = name.split("/")
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    opened: list[int] = []
+    try:
+        opened.append(os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        for folder in folders:
+            opened.append(os.open(folder, flags | os.O_DIRECTORY, dir_fd=opened[-1]))
+        # Non-blocking, so that a FIFO is refused rather than waited for.
+        opened.append(os.open(last, flags | os.O_NONBLOCK, dir_fd=opened[-1]))
+        if not stat.S_ISREG(os.fstat(opened[-1]).st_mode):
+            _refuse(top, name)
+        yield opened[-1]
+    except OSError as error:
+        _explain(error, top, name)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def read_bounded(top: Path, name: str, limit: int) -> bytes:
+    """Read a whole file of at most ``limit`` bytes; raises as ``open_regular``."""
+    with open_regular(top, name) as descriptor:
+        data = _read(descriptor, limit + 1)
+    if len(data) > limit:
+        raise CorruptError(
+            f"{top / name} is longer than the {limit:,} bytes it may have.", "Copy it again."
+        )
+    return data
+
+
+def read_exactly(top: Path, name: str, size: int) -> bytes:
+    """Read a file that must have exactly ``size`` bytes; raises as ``open_regular``."""
+    with open_regular(top, name) as descriptor:
+        data = _read(descriptor, size + 1)
+    if len(data) != size:
+        more = "more than " if len(data) > size else ""
+        raise CorruptError(
+            f"{top / name} has {more}{min(len(data), size):,} bytes where {size:,} are needed.",
+            "It is cut off or damaged: copy this file from its source again.",
+        )
+    return data
+
+
+class PartFile:
+    """A file that has another name until it is complete (format §8).
+
+    It is locked while it is written, so that what a killed process left can be told from what
+    another process is still writing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Make the folder and the part, after removing parts of this file that nobody writes.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+            _remove_if_unlocked(left)
+        self._part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
+        self.file: BinaryIO = self._part.open("xb")
+        with suppress(OSError):  # some file systems have no locks
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def publish(self) -> None:
+        """Sync, rename, sync the folder. Raises OSError if the disk refused."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self._part.replace(self._path)
+        self.file.close()
+        _sync_folder(self._path.parent)
+
+    def discard(self) -> None:
+        """Close, and remove the part if it still has its own name."""
+        with suppress(OSError):
+            self._part.unlink()
+        with suppress(OSError):
+            self.file.close()
+
+
+def write_atomically(top: Path, name: str, parts: Iterable[bytes]) -> None:
+    """Write a whole file under another name, sync it, and rename it (format §8).
+
+    Raises:
+        StorageError: the disk refused; nothing is left behind.
+    """
+    path = top / name
+    try:
+        part = PartFile(path)
+        try:
+            part.file.writelines(parts)
+            part.publish()
+        finally:
+            part.discard()
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def storage_error(error: OSError, path: Path | str) -> StorageError:
+    """Say in words what the disk refused."""
+    hints = {
+        errno.ENOSPC: "Free some space and run the same command again.",
+        errno.EDQUOT: "Free some of your quota and run the same command again.",
+        errno.EACCES: "Check who owns it, or run this as the right user.",
+        errno.EROFS: "Choose a place that can be written.",
+        errno.EIO: "The medium may be damaged: clean it, or try another copy.",
+    }
+    reason = error.strerror or type(error).__name__
+    return StorageError(
+        f"{path}: {reason}.", hints.get(error.errno or 0, "Check the path and the disk.")
+    )
+
+
+def _read(descriptor: int, limit: int) -> bytes:
+    """Read until the end, at most ``limit`` bytes."""
+    expected = min(os.fstat(descriptor).st_size, limit)
+    with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
+        data = bytearray(expected + 1)
+        filled = 0
+        while filled < limit:
+            if filled == len(data):  # it grew while it was read
+                data += bytes(min(len(data), limit - filled))
+            count = file.readinto(memoryview(data)[filled:limit])
+            if not count:
+                break
+            filled += count
+    del data[filled:]
+    return bytes(data)
+
+
+def _remove_if_unlocked(part: Path) -> None:
+    with suppress(OSError), part.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        part.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _refuse(top: Path, name: str) -> NoReturn:
+    raise CorruptError(
+        f"{top / name} is not a regular file.",
+        "A bundle has plain files only: copy it from its source again.",
+    )
+
+
+def _explain(error: OSError, top: Path, name: str) -> NoReturn:
+    if error.errno == errno.ENOENT:
+        raise MissingError(
+            f"{top / name} is not there.", "Check the path; if it is right, copy the file again."
+        ) from error
+    if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EMLINK):
+        _refuse(top, name)
+    raise storage_error(error, top / name) from error

@@ -1,0 +1,60 @@
+"""The two ports of a bundle on the move: one to read it, one to write it.
+
+Both speak of bytes by name. Whether the bytes are the right ones is decided above.
+"""
+
+from collections.abc import Container, Iterator, Sequence
+from typing import Protocol
+
+from airgap.format.envelope import Role
+from airgap.format.manifest import Pack
+
+__all__ = ["BundleReader", "BundleWriter"]
+
+
+class BundleReader(Protocol):
+    """One bundle, read in the order of format §11."""
+
+    place: str
+    """Where it is, for messages."""
+
+    def read_manifest(self) -> tuple[str, bytes]:
+        """Return the bundle id that the place claims, and the manifest's bytes."""
+        ...
+
+    def read_envelopes(self, role: Role) -> list[bytes]:
+        """Return the envelopes of one role; call it after ``read_manifest``."""
+        ...
+
+    def read_packs(
+        self, packs: Sequence[Pack], wanted: Container[int]
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yield index and bytes of each wanted pack, each read once, with the size it must have.
+
+        Raises:
+            MissingError: a wanted pack is not there.
+            CorruptError: it is not a regular file, or is shorter or longer.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of files."""
+        ...
+
+
+class BundleWriter(Protocol):
+    """One bundle being written; nothing has its final name before it is complete."""
+
+    def put_pack(self, digest: bytes, parts: Sequence[bytes]) -> bool:
+        """Store a pack; return False if it was there already (and was checked)."""
+        ...
+
+    def publish(
+        self, bundle: str, manifest: bytes, envelopes: dict[str, bytes], packs: Sequence[Pack]
+    ) -> None:
+        """Store envelopes (by file name) and, last, the manifest."""
+        ...
+
+    def abort(self) -> None:
+        """Remove what has no final name. Does nothing after ``publish``."""
+        ...
