@@ -1,0 +1,86 @@
+"""Whether a folder is an item: file by file, by content."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from airgap.errors import AirgapError
+from airgap.format.inventory import Entry, File, Folder, Item, Link
+from airgap.store.places import Place
+from airgap.store.tree import scan
+
+__all__ = ["differences", "digest_of", "missing_files"]
+
+_READ_BYTES: Final = 1024 * 1024
+
+
+def digest_of(path: Path) -> bytes:
+    """Return the SHA-256 of a file's content."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(_READ_BYTES):
+            digest.update(piece)
+    return digest.digest()
+
+
+def differences(item: Item, place: Place) -> Iterator[str]:
+    """Yield one line for each way in which what is installed is not the item.
+
+    What is missing where more may lie beside it is no difference: see ``missing_files``.
+    """
+    for entry in item.entries:
+        path = place.final / entry.path
+        if not os.path.lexists(path):
+            if not place.may_hold_more:
+                yield f"{entry.path}: missing here"
+            continue
+        problem = _difference(entry, path)
+        if problem:
+            yield f"{entry.path}: {problem}"
+    if not place.may_hold_more:
+        yield from _strangers(item, place.final)
+
+
+def missing_files(item: Item, place: Place) -> bool:
+    """Tell whether any entry of the item is not installed."""
+    return any(not os.path.lexists(place.final / entry.path) for entry in item.entries)
+
+
+def _difference(entry: Entry, path: Path) -> str:
+    try:
+        match entry:
+            case Link():
+                same = path.is_symlink() and os.readlink(path) == entry.target  # noqa: PTH115  (exact text)
+                return "" if same else "is not that link here"
+            case Folder():
+                empty = path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+                return "" if empty else "is not an empty folder here"
+            case File():
+                return _file_difference(entry, path)
+    except OSError as error:
+        return f"cannot be read here ({error.strerror})"
+
+
+def _file_difference(entry: File, path: Path) -> str:
+    found = path.stat()  # through links: a snapshot's files are links into the cache's blobs
+    if not stat.S_ISREG(found.st_mode):
+        return "is not a file here"
+    if found.st_size != entry.size:
+        return f"has {found.st_size:,} bytes here, {entry.size:,} in the bundle"
+    if bool(found.st_mode & stat.S_IXUSR) != entry.executable and not path.is_symlink():
+        return f"is {'not ' if entry.executable else ''}executable here"
+    return "" if digest_of(path) == entry.digest else "has other content here"
+
+
+def _strangers(item: Item, final: Path) -> Iterator[str]:
+    try:
+        tree = scan(final)
+    except AirgapError as error:
+        yield error.message
+        return
+    known = {entry.path for entry in item.entries}
+    there = [file.path for file in tree.files] + [*tree.links, *tree.empty_folders]
+    yield from (f"{path}: only here" for path in sorted(there) if path not in known)

@@ -1,0 +1,37 @@
+"""Where an item of each kind is installed, and where it is staged on the same file system."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap.format.inventory import Item
+from airgap.store import bentoml_home, hugging_face
+
+__all__ = ["Place", "place_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an item goes.
+
+    ``store`` is the folder that a lock and staging belong to. ``may_hold_more`` tells that other
+    files may lie beside the item's own (a snapshot of which another Bento took other files).
+    """
+
+    final: Path
+    store: Path
+    latest: Path | None
+    may_hold_more: bool
+
+    @property
+    def private(self) -> Path:
+        """The folder for airgap's own work: on the store's file system, outside its items."""
+        return self.store / ".airgap"
+
+
+def place_of(item: Item) -> Place:
+    """Return where an item is installed on this machine."""
+    if item.kind == "hugging-face":
+        final = hugging_face.folder_of(item.name, item.version)
+        return Place(final, hugging_face.cache(), None, may_hold_more=True)
+    final = bentoml_home.folder_of(item.kind, item.name, item.version)
+    return Place(final, bentoml_home.home(), final.parent / "latest", may_hold_more=False)

@@ -1,0 +1,152 @@
+"""A folder as it lies on disk: scanned without reading, then read without being fooled."""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+from airgap.errors import StorageError
+
+__all__ = ["SourceFile", "Tree", "read_stable", "scan"]
+
+READ_BYTES: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A regular file: its path within the item, where it is, and how it looked when scanned."""
+
+    path: str
+    location: Path
+    size: int
+    executable: bool
+    identity: tuple[int, int, int, int]
+    """Device, inode, and the times of last change of content and of anything, in ns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What a folder holds, sorted by path; ``links`` maps path to target."""
+
+    files: tuple[SourceFile, ...]
+    links: dict[str, str]
+    empty_folders: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+def scan(top: Path, *, links_into: Path | None = None) -> Tree:
+    """List everything below a folder.
+
+    Args:
+        top: the folder.
+        links_into: if given, links are not kept but followed, and must lead to regular files
+            below this folder (as in a Hugging Face cache).
+
+    Raises:
+        StorageError: a device, socket or FIFO, a link that leads elsewhere, or an unreadable
+            folder.
+    """
+    files: list[SourceFile] = []
+    links: dict[str, str] = {}
+    empty: list[str] = []
+    try:
+        for path, location in _walk(top, ""):
+            found = os.lstat(location)
+            if stat.S_ISLNK(found.st_mode) and links_into is None:
+                links[path] = os.readlink(location)  # noqa: PTH115  (exact text)
+            elif stat.S_ISLNK(found.st_mode):
+                files.append(_followed(path, Path(location), links_into))
+            elif stat.S_ISREG(found.st_mode):
+                files.append(_source(path, Path(location), found))
+            elif stat.S_ISDIR(found.st_mode):
+                empty.append(path)
+            else:
+                _refuse(location, "is neither a file nor a folder nor a link")
+    except OSError as error:
+        raise _unreadable(error) from error
+    files.sort(key=lambda file: os.fsencode(file.path))
+    return Tree(tuple(files), dict(sorted(links.items())), tuple(sorted(empty)))
+
+
+def read_stable(source: SourceFile) -> Iterator[bytes]:
+    """Yield a file's content; it must be the file that was scanned, and stay so until its end.
+
+    Raises:
+        StorageError: it changed since it was scanned, or cannot be read.
+    """
+    try:
+        with source.location.open("rb", buffering=0) as file:
+            _expect_unchanged(source, os.fstat(file.fileno()))
+            left = source.size
+            while piece := file.read(min(READ_BYTES, left + 1)):
+                left -= len(piece)
+                if left < 0:
+                    break
+                yield piece
+            _expect_unchanged(source, os.fstat(file.fileno()))
+            if left:
+                _changed(source)
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
+def _walk(folder: Path | str, prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield path and location of everything but folders that hold something."""
+    with os.scandir(folder) as listing:
+        for one in listing:
+            path = prefix + one.name
+            if one.is_dir(follow_symlinks=False):
+                below = _walk(one.path, path + "/")
+                first = next(below, None)
+                if first is None:
+                    yield path, one.path
+                else:
+                    yield first
+                    yield from below
+            else:
+                yield path, one.path
+
+
+def _followed(path: str, location: Path, allowed: Path | None) -> SourceFile:
+    target = location.resolve()
+    if allowed is None or not target.is_relative_to(allowed.resolve()) or not target.is_file():
+        _refuse(location, "is a link that leads nowhere, or out of the cache")
+    return _source(path, target, target.stat())
+
+
+def _source(path: str, location: Path, found: os.stat_result) -> SourceFile:
+    executable = bool(found.st_mode & stat.S_IXUSR)
+    return SourceFile(path, location, found.st_size, executable, _identity(found))
+
+
+def _identity(found: os.stat_result) -> tuple[int, int, int, int]:
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _expect_unchanged(source: SourceFile, found: os.stat_result) -> None:
+    if _identity(found) != source.identity or found.st_size != source.size:
+        _changed(source)
+
+
+def _changed(source: SourceFile) -> NoReturn:
+    raise StorageError(
+        f"{source.location} changed while it was being read.",
+        "Wait until whatever writes it is done, and run the same command again.",
+    )
+
+
+def _refuse(location: Path | str, why: str) -> NoReturn:
+    raise StorageError(f"{location} {why}.", "Remove it, or replace it by a regular file.")
+
+
+def _unreadable(error: OSError) -> StorageError:
+    return StorageError(
+        f"{error.filename or 'A file'} cannot be read: {error.strerror}.",
+        "Check that it is there and who may read it.",
+    )
