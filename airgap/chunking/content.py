@@ -1,7 +1,7 @@
 """Content-defined cuts: where the bytes themselves say so, wherever they lie in the file.
 
 A cut may follow any position where a hash of the last eight bytes has its pattern, which happens
-once in ``AVERAGE`` positions of random data. Bytes that move keep their cuts, so that a file with
+once in 2^20 positions of random data. Bytes that move keep their cuts, so that a file with
 an inserted line shares all but one or two of its chunks with the old one.
 """
 
@@ -11,13 +11,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from airgap.format import limits
+from airgap.chunking.sizes import LARGEST, SMALLEST
 
-__all__ = ["AVERAGE", "LARGEST", "SMALLEST", "ByContent"]
-
-SMALLEST: Final = 256 * limits.KIB
-AVERAGE: Final = limits.MIB
-LARGEST: Final = limits.CHUNK_BYTES
+__all__ = ["ByContent"]
 
 _WINDOW: Final = 8
 _MULTIPLIER: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
@@ -49,6 +45,10 @@ class ByContent:
             scanned = len(held)
         if held:
             yield bytes(held)
+
+    def most_chunks(self, size: int) -> int:
+        """Return how many chunks there are if all are as small as they may be."""
+        return size // SMALLEST + 1
 
 
 def _candidates(data: bytearray, scanned: int) -> list[int]:

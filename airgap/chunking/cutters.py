@@ -6,13 +6,11 @@ rows of ``cutter_for``; when they meet a header they do not understand they cut 
 """
 
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Protocol
 
-from airgap.format import limits
+from airgap.chunking.sizes import SMALLEST
 
-__all__ = ["READ_BYTES", "Cutter", "cutter_for"]
-
-READ_BYTES: Final = limits.MIB
+__all__ = ["Cutter", "cutter_for"]
 
 
 class Cutter(Protocol):
@@ -20,6 +18,10 @@ class Cutter(Protocol):
 
     def cut(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """Cut a file, given as successive non-empty pieces of any length, into chunks."""
+        ...
+
+    def most_chunks(self, size: int) -> int:
+        """Return a number of chunks that a file of ``size`` bytes cannot exceed."""
         ...
 
 
@@ -32,9 +34,15 @@ class OneChunk:
         if whole:
             yield whole
 
+    def most_chunks(self, size: int) -> int:
+        """Return 1, or 0 for an empty file."""
+        return min(size, 1)
+
 
 def cutter_for(size: int) -> Cutter:
     """Choose how to cut a file of ``size`` bytes."""
-    from airgap.chunking.content import SMALLEST, ByContent  # noqa: PLC0415  (numpy is slow to import)
+    if size <= SMALLEST:
+        return OneChunk()
+    from airgap.chunking.content import ByContent  # noqa: PLC0415  (numpy is slow to import)
 
-    return OneChunk() if size <= SMALLEST else ByContent()
+    return ByContent()

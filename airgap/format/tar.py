@@ -11,7 +11,9 @@ BLOCK: Final = 512
 END: Final = bytes(2 * BLOCK)
 PADDING_NAME: Final = "padding"
 
-_NAME = re.compile(rb"([\x21-\x7e]{1,99})\x00+")
+_NAME_BYTES: Final = 100
+_NAME = re.compile(rb"([\x21-\x7e]{1,100})\x00*")
+_PREFIX = re.compile(rb"([\x21-\x7e]{0,155})\x00*")
 _SIZE = re.compile(rb"[0-7]{11}\x00")
 
 
@@ -21,9 +23,13 @@ def padded(size: int) -> int:
 
 
 def header(name: str, size: int) -> bytes:
-    """Make the header of a regular file of ``size`` bytes: POSIX ustar, nobody's, from 1970."""
+    """Make the header of a regular file of ``size`` bytes: POSIX ustar, nobody's, from 1970.
+
+    A name of more than 100 bytes is split at its last slash into prefix and name.
+    """
+    prefix, _, short = name.rpartition("/") if len(name) > _NAME_BYTES else ("", "", name)
     fields = (
-        name.encode().ljust(100, b"\0"),
+        short.encode().ljust(_NAME_BYTES, b"\0"),
         b"0000644\0",  # mode
         b"0000000\0",  # uid
         b"0000000\0",  # gid
@@ -35,7 +41,8 @@ def header(name: str, size: int) -> bytes:
         b"ustar\x0000",
         bytes(32 + 32),  # user and group name
         b"0000000\0" * 2,  # device
-        bytes(155 + 12),
+        prefix.encode().ljust(155, b"\0"),
+        bytes(12),
     )
     block = b"".join(fields)
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]
@@ -49,9 +56,10 @@ def parse_header(block: bytes) -> tuple[str, int] | None:
     """
     if block == bytes(BLOCK):
         return None
-    name = _NAME.fullmatch(block[:100])
-    if len(block) == BLOCK and name and _SIZE.fullmatch(block[124:136]):
-        text, size = name[1].decode(), int(block[124:135], 8)
+    name, prefix = _NAME.fullmatch(block[:_NAME_BYTES]), _PREFIX.fullmatch(block[345:500])
+    if len(block) == BLOCK and name and prefix and _SIZE.fullmatch(block[124:136]):
+        text = (prefix[1] + b"/" + name[1] if prefix[1] else name[1]).decode()
+        size = int(block[124:135], 8)
         if header(text, size) == block:
             return text, size
     raise CorruptError(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from airgap.store import bentoml_home
-from airgap.store.staging import StagedItem
+from airgap.store.staging import StagedItem, sync_tree
 
 __all__ = ["install", "locked", "point_latest"]
 
@@ -52,23 +52,40 @@ def _lock(path: Path, waiting: Callable[[], None]) -> int:
 
 
 def install(staged: StagedItem) -> None:
-    """Rename a staged item into place; what was there is kept until the new one is.
-
-    The old one leaves in the same atomic exchange where the system can do that (Linux), so that
-    there is no moment without either.
-    """
+    """Rename a staged item into place; what was there is kept until the new one is."""
     final = staged.place.final
     final.parent.mkdir(parents=True, exist_ok=True)
-    if not final.exists():
-        staged.folder.rename(final)
-    elif _exchange(staged.folder, final):
-        _remove(staged.folder)
+    if os.path.lexists(final):
+        _replace(staged)
     else:
-        old = staged.folder.with_name(f"{staged.folder.name}.replaced")
-        final.rename(old)
         staged.folder.rename(final)
-        _remove(old)
     _sync_folder(final.parent)
+
+
+def _replace(staged: StagedItem) -> None:
+    """Swap old and new, in one step where the system can do that (Linux), and remove the old.
+
+    The new item leaves its staging name first: after a power cut, what lies under that name is
+    never the old one.
+    """
+    final = staged.place.final
+    new = staged.folder.with_name(f"{staged.folder.name}.new")
+    old = staged.folder.with_name(f"{staged.folder.name}.old")
+    for left in (new, old):
+        if os.path.lexists(left):
+            _remove(left)
+    staged.folder.rename(new)
+    if staged.place.may_hold_more and final.is_dir():
+        shutil.copytree(
+            final, new, symlinks=True, dirs_exist_ok=True, copy_function=_copy_if_absent
+        )
+        sync_tree(new)
+    if _exchange(new, final):
+        _remove(new)
+    else:
+        final.rename(old)
+        new.rename(final)
+        _remove(old)
 
 
 def point_latest(staged: StagedItem) -> None:
@@ -86,6 +103,12 @@ def point_latest(staged: StagedItem) -> None:
     prepared.write_text(item.version)
     prepared.replace(place.latest)
     _sync_folder(place.latest.parent)
+
+
+def _copy_if_absent(source: str, target: str) -> str:
+    if not os.path.lexists(target):
+        shutil.copy2(source, target, follow_symlinks=False)
+    return target
 
 
 def _remove(old: Path) -> None:

@@ -45,14 +45,17 @@ class StagedItem:
         self.place = place
         self.folder = staging_folder(place, bundle) / item.kind / item.name / item.version
 
+    def was_begun(self) -> bool:
+        """Tell whether an earlier try has left anything."""
+        return self.folder.is_dir()
+
     def begin(self) -> None:
         """Make all folders of the item, so that writing files needs no more."""
-        folders = {self.folder}
-        for entry in self.item.entries:
-            path = self.folder / entry.path
-            folders.add(path if isinstance(entry, Folder) else path.parent)
+        folders = {path for entry in self.item.entries for path in _parents(entry.path)}
+        folders |= {entry.path for entry in self.item.entries if isinstance(entry, Folder)}
+        self.folder.mkdir(parents=True, exist_ok=True)
         for folder in sorted(folders):
-            folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / folder).mkdir(exist_ok=True)
 
     def write(self, file: File, offset: int, data: bytes) -> None:
         """Write bytes of a file at their offset. Files of one piece are written in one go."""
@@ -71,12 +74,9 @@ class StagedItem:
 
     def read_back(self, file: File, lengths: list[int]) -> Iterator[bytes]:
         """Yield a staged file's pieces of the given lengths; a shorter one, or none, at its end."""
-        try:
-            with (self.folder / file.path).open("rb") as stream:
-                for length in lengths:
-                    yield stream.read(length)
-        except FileNotFoundError:
-            return
+        with suppress(FileNotFoundError), (self.folder / file.path).open("rb") as stream:
+            for length in lengths:
+                yield stream.read(length)
 
     def finish(self) -> None:
         """Give files their exact size and mode, and make the links."""
@@ -91,17 +91,12 @@ class StagedItem:
                 os.truncate(path, entry.size)
                 path.chmod(_EXECUTABLE_MODE if entry.executable else _FILE_MODE)
 
-    def take_over_neighbours(self) -> None:
-        """Bring along what lies beside the item where more may (a fuller snapshot)."""
-        old = self.place.final
-        if self.place.may_hold_more and old.is_dir():
-            shutil.copytree(
-                old,
-                self.folder,
-                symlinks=True,
-                dirs_exist_ok=True,
-                copy_function=_copy_if_absent,
-            )
+
+def _parents(path: str) -> Iterator[str]:
+    """Yield the folders above a path of an item, within the item."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 def sync_tree(folder: Path) -> None:
@@ -128,12 +123,6 @@ def _reserve(descriptor: int, size: int) -> None:
             if error.errno not in _NOT_SUPPORTED:
                 raise
             os.ftruncate(descriptor, size)
-
-
-def _copy_if_absent(source: str, target: str) -> str:
-    if not os.path.lexists(target):
-        shutil.copy2(source, target, follow_symlinks=False)
-    return target
 
 
 _NOT_SUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})

@@ -1,0 +1,87 @@
+"""``airgap export``: pack Bentos and their models into a signed bundle."""
+
+from pathlib import Path
+
+import click
+
+from airgap.cli.shell import (
+    Result,
+    jobs_option,
+    key_options,
+    make_progress,
+    read_passphrase,
+    reports,
+    size_text,
+)
+from airgap.errors import UsageError
+
+
+@click.command(name="export")
+@click.argument("tags", nargs=-1, metavar="[TAG]...")
+@click.option(
+    "--model", "models", multiple=True, metavar="NAME:VERSION", help="Also this BentoML model."
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="DEST",
+    help="A depot (folder), a FILE.airgap, or - for standard output.",
+)
+@click.option("--no-models", is_flag=True, help="Leave out the models that the Bentos name.")
+@click.option("--channel", default="default", show_default=True, help="The bundle's channel.")
+@click.option("--sequence", type=click.IntRange(0), default=0, help="Its number in the channel.")
+@click.option(
+    "--tmpdir", type=click.Path(path_type=Path), help="Where `-o -` spools; default: the system's."
+)
+@key_options
+@jobs_option
+@reports
+@click.pass_context
+def command(  # noqa: PLR0913  (one argument per option)
+    context: click.Context,
+    *,
+    tags: tuple[str, ...],
+    models: tuple[str, ...],
+    output: str,
+    no_models: bool,
+    channel: str,
+    sequence: int,
+    tmpdir: Path | None,
+    key: Path,
+    passphrase_env: str | None,
+    passphrase_fd: int | None,
+    jobs: int | None,
+) -> Result:
+    """Pack Bentos (TAG is name:version, name:latest or name) with every model they name.
+
+    The bundle is signed with --key. Without --no-models, a model that cannot be found stops the
+    export.
+    """
+    from airgap.flow import export, outbound, pipeline, reports, trust  # noqa: PLC0415
+
+    if output == "-" and context.params.get("as_json"):
+        raise UsageError("-o - and --json both want standard output.", "Give -o FILE.airgap.")
+    signer = trust.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
+    done = export.export(
+        export.Request(tags, models, with_models=not no_models, tmpdir=tmpdir),
+        output,
+        [signer],
+        outbound.Settings(jobs or pipeline.default_jobs(), channel=channel, sequence=sequence),
+        make_progress(),
+    )
+    about = reports.describe_bundle(done.bundle, done.manifest)
+    about |= {
+        "output": output,
+        "packs_written": done.packs_written,
+        "packs_shared": done.packs_shared,
+        "signed_by": [signer.key.id],
+    }
+    stored, plain = done.manifest.stored_size, done.manifest.size
+    lines = [f"{item} ({size_text(item.size)})" for item in done.manifest.items]
+    lines.append(
+        f"{size_text(plain)} in {size_text(stored)}: {done.packs_written} packs written,"
+        f" {done.packs_shared} already there"
+    )
+    lines.append(f"bundle {done.bundle}")
+    return Result(about, lines if output != "-" else [])

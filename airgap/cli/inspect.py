@@ -1,0 +1,46 @@
+"""``airgap inspect``: show what a bundle says it holds; prove nothing."""
+
+import click
+
+from airgap.cli.shell import Result, reports, size_text
+
+
+@click.command(name="inspect")
+@click.argument("source", metavar="SRC")
+@click.option("--files", is_flag=True, help="List every file with its SHA-256.")
+@reports
+def command(*, source: str, files: bool) -> Result:
+    """Show what the bundle in SRC says of itself. Needs no trust, and proves nothing."""
+    from airgap.flow import bundles  # noqa: PLC0415
+    from airgap.flow import reports as flow_reports  # noqa: PLC0415
+
+    with bundles.open_unverified(source) as opened:
+        about = flow_reports.describe_bundle(opened.bundle, opened.manifest, files=files)
+    about["verified"] = False
+    lines = [
+        "NOT VERIFIED: this is what the bundle says of itself. `airgap verify` checks it.",
+        f"bundle {opened.bundle}",
+        f"created {about['created_at']} by {about['tool']}",
+        (
+            f"channel {about['channel']}, sequence {about['sequence']},"
+            f" for {', '.join(about['audience']) or 'any site'}"
+        ),
+        (
+            f"{size_text(about['size'])} in {about['packs']} packs of"
+            f" {size_text(about['stored_size'])}"
+        ),
+    ]
+    for item in about["items"]:
+        lines.append(
+            f"{item['kind']} {item['tag']}  {item['files']} files, {size_text(item['size'])}"
+        )
+        lines += [f"  {_entry_line(entry)}" for entry in item.get("entries", ())]
+    return Result(about, lines)
+
+
+def _entry_line(entry: dict[str, object]) -> str:
+    if "link_to" in entry:
+        return f"{entry['path']} -> {entry['link_to']}"
+    if "empty_folder" in entry:
+        return f"{entry['path']}/"
+    return f"{entry['sha256']}  {entry['path']}"

@@ -1,0 +1,254 @@
+"""What all commands share: output for people and programs, progress, and reading a key."""
+
+import getpass
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import update_wrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, ParamSpec
+
+import click
+
+from airgap.errors import ConfigurationError, UsageError
+from airgap.flow.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+__all__ = [
+    "Result",
+    "jobs_option",
+    "key_options",
+    "make_progress",
+    "passphrase_options",
+    "read_new_passphrase",
+    "read_passphrase",
+    "reports",
+    "size_text",
+]
+
+P = ParamSpec("P")
+DEFAULT_PASSPHRASE_VARIABLE: Final = "AIRGAP_PASSPHRASE"  # noqa: S105  (a name)
+PLAIN_EVERY_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command found: lines for people, a map for programs, and its exit code."""
+
+    data: dict[str, Any]
+    lines: Iterable[str] = field(default=())
+    exit_code: int = 0
+
+
+def reports(work: Callable[P, Result]) -> Callable[..., int]:
+    """Give a command ``--json`` and ``--quiet``, and print its result.
+
+    With ``--json``, standard output is exactly one object and people's text goes to standard error.
+    """
+
+    def run(*args: P.args, **kwargs: P.kwargs) -> int:
+        as_json, quiet = bool(kwargs.pop("as_json")), bool(kwargs.pop("quiet"))
+        click.get_current_context().obj = {"quiet": quiet}
+        result = work(*args, **kwargs)
+        if not quiet or not as_json:
+            for line in result.lines:
+                click.echo(line, err=as_json)
+        if as_json:
+            click.echo(json.dumps(result.data, ensure_ascii=False))
+        return result.exit_code
+
+    for option in (
+        click.option("--quiet", "-q", is_flag=True, help="Print no progress and no notes."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+    ):
+        option(run)
+    return update_wrapper(run, work)
+
+
+def key_options(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command ``--key``."""
+    option = click.option(
+        "--key",
+        type=click.Path(path_type=Path),
+        envvar="AIRGAP_KEY",
+        required=True,
+        help="The private key file to sign with.  [AIRGAP_KEY]",
+    )
+    return option(passphrase_options(command))
+
+
+def passphrase_options(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command the ways to tell a passphrase; never on the command line itself."""
+    environment = click.option(
+        "--passphrase-env",
+        metavar="VAR",
+        help=f"Take the passphrase from this variable.  [{DEFAULT_PASSPHRASE_VARIABLE}]",
+    )
+    descriptor = click.option(
+        "--passphrase-fd", metavar="N", type=int, help="Read the passphrase from this descriptor."
+    )
+    return environment(descriptor(command))
+
+
+def jobs_option(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command ``--jobs``."""
+    return click.option(
+        "--jobs", type=click.IntRange(1, 64), help="Threads; default: the processors there are."
+    )(command)
+
+
+def read_passphrase(variable: str | None, descriptor: int | None) -> Callable[[], bytes]:
+    """Return a function that asks for the passphrase of an existing key, when it is needed."""
+
+    def ask() -> bytes:
+        told = _told_passphrase(variable, descriptor)
+        if told is not None:
+            return told
+        if not sys.stdin.isatty():
+            raise ConfigurationError(
+                "The key is encrypted and there is no terminal to ask for its passphrase.",
+                f"Set {DEFAULT_PASSPHRASE_VARIABLE}, or use --passphrase-env or --passphrase-fd.",
+            )
+        return getpass.getpass("Passphrase: ").encode()
+
+    return ask
+
+
+def read_new_passphrase(variable: str | None, descriptor: int | None) -> bytes:
+    """Ask for the passphrase of a new key, twice.
+
+    Raises:
+        ConfigurationError: there is no way to ask, or it is empty.
+        UsageError: the two differ.
+    """
+    told = _told_passphrase(variable, descriptor)
+    if told is None:
+        if not sys.stdin.isatty():
+            raise ConfigurationError(
+                "There is no terminal to ask for a passphrase.",
+                "Use --passphrase-env, --passphrase-fd or --no-passphrase.",
+            )
+        told = getpass.getpass("Passphrase for the new key: ").encode()
+        if getpass.getpass("Again: ").encode() != told:
+            raise UsageError("The two passphrases differ.", "Try again.")
+    if not told:
+        raise ConfigurationError("The passphrase is empty.", "Use --no-passphrase if you mean it.")
+    return told
+
+
+def make_progress() -> Progress:
+    """Return what suits the place: a bar on a terminal, lines elsewhere, nothing if quiet."""
+    if click.get_current_context().obj["quiet"]:
+        return Silent()
+    return BarProgress() if sys.stderr.isatty() else LineProgress()
+
+
+def size_text(count: float) -> str:
+    """Write a number of bytes for people, in decimal units."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if count < 1000 or unit == "TB":  # noqa: PLR2004
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+
+
+class LineProgress:
+    """A plain line on standard error every few seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin to measure when a stage begins."""
+        self._clock = clock
+        self._what, self._total, self._done = "", 0, 0
+        self._began = self._told = 0.0
+
+    def begin(self, what: str, total: int) -> None:
+        """Remember the stage."""
+        self._what, self._total, self._done = what, total, 0
+        self._began = self._told = self._clock()
+
+    def advance(self, count: int) -> None:
+        """Print a line if the last one is some seconds old."""
+        self._done += count
+        now = self._clock()
+        if now - self._told < PLAIN_EVERY_SECONDS:
+            return
+        self._told = now
+        rate = self._done / max(now - self._began, 0.001)
+        left = (self._total - self._done) / max(rate, 1)
+        click.echo(
+            f"{self._what}: {size_text(self._done)} of {size_text(self._total)},"
+            f" {size_text(rate)}/s, {left:.0f} s left",
+            err=True,
+        )
+
+    def end(self) -> None:
+        """Print nothing: the result follows."""
+
+    def note(self, text: str) -> None:
+        """Print it."""
+        click.echo(text, err=True)
+
+
+class BarProgress:
+    """A bar with bytes, rate and time left, on standard error."""
+
+    def __init__(self) -> None:
+        """Show nothing before the first stage."""
+        self._bar: Bar | None = None
+
+    def begin(self, what: str, total: int) -> None:
+        """Show a bar."""
+        from rich import progress  # noqa: PLC0415  (slow to import, and only here)
+        from rich.console import Console  # noqa: PLC0415
+
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.DownloadColumn(),
+            progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._bar.add_task(what, total=total)
+        self._bar.start()
+
+    def advance(self, count: int) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            self._bar.advance(self._bar.task_ids[0], count)
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def note(self, text: str) -> None:
+        """Print it above the bar."""
+        if self._bar is not None:
+            self._bar.console.print(text, highlight=False, markup=False)
+        else:
+            click.echo(text, err=True)
+
+
+def _told_passphrase(variable: str | None, descriptor: int | None) -> bytes | None:
+    """Return the passphrase that the environment or a descriptor holds, if one does."""
+    if descriptor is not None:
+        try:
+            with os.fdopen(descriptor, "rb") as file:
+                return file.read(4096).rstrip(b"\r\n")
+        except OSError as error:
+            raise ConfigurationError(
+                f"Descriptor {descriptor} cannot be read: {error.strerror}.",
+                "Open it in the shell, as in: airgap … --passphrase-fd 3 3<file",
+            ) from error
+    value = os.environ.get(variable or DEFAULT_PASSPHRASE_VARIABLE)
+    if variable and value is None:
+        raise ConfigurationError(f"The variable {variable} is not set.", "Set it, or name another.")
+    return None if value is None else value.encode()

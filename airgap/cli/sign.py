@@ -1,0 +1,28 @@
+"""``airgap sign``: add a builder's signature to a bundle."""
+
+from pathlib import Path
+
+import click
+
+from airgap.cli.shell import Result, key_options, read_passphrase, reports
+
+
+@click.command(name="sign")
+@click.argument("source", metavar="SRC")
+@key_options
+@reports
+def command(
+    *, source: str, key: Path, passphrase_env: str | None, passphrase_fd: int | None
+) -> Result:
+    """Add a builder's signature to the bundle in SRC (a depot, DEPOT#ID, or a .airgap file).
+
+    Look at it first with `airgap inspect`: signing is saying that this is what should travel.
+    """
+    from airgap.flow import export, trust  # noqa: PLC0415
+
+    signer = trust.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
+    bundle, file = export.sign_bundle(source, signer)
+    return Result(
+        {"bundle": bundle, "envelope": file, "signed_by": signer.key.id},
+        [f"Signed bundle {bundle} with key {signer.key.id[:16]}…"],
+    )

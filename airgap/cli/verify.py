@@ -1,0 +1,33 @@
+"""``airgap verify``: read and check everything an import would read; write nothing."""
+
+import click
+
+from airgap.cli.shell import Result, jobs_option, make_progress, reports, size_text
+
+
+@click.command(name="verify")
+@click.argument("source", metavar="SRC")
+@jobs_option
+@reports
+def command(*, source: str, jobs: int | None) -> Result:
+    """Check signatures and every byte of the bundle in SRC; write nothing.
+
+    SRC is a depot (its newest bundle), DEPOT#ID, a .airgap file, or - for standard input.
+    """
+    from airgap.flow import bundles, inbound, pipeline  # noqa: PLC0415
+    from airgap.flow import reports as flow_reports  # noqa: PLC0415
+
+    with bundles.open_bundle(source, bundles.require_root()) as opened:
+        read = inbound.verify_packs(
+            opened, jobs=jobs or pipeline.default_jobs(), progress=make_progress()
+        )
+        manifest = opened.manifest.value
+        about = flow_reports.describe_bundle(opened.bundle, manifest)
+        about |= {"verified": True, "bytes_read": read, **flow_reports.signers_of(opened)}
+    lines = [f"OK: {item} ({size_text(item.size)})" for item in manifest.items]
+    lines.append(
+        f"Signed by {len(opened.manifest.signers)} of the {about['threshold']} builders that site"
+        f" {about['site']} demands; {len(manifest.packs)} packs ({size_text(read)}) are intact."
+    )
+    lines.append(f"bundle {opened.bundle}")
+    return Result(about, lines)

@@ -1,0 +1,219 @@
+"""From what a person calls a bundle to an open, admitted one."""
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from airgap import __version__
+from airgap.errors import (
+    AirgapError,
+    ConfigurationError,
+    CorruptError,
+    MissingError,
+    PolicyError,
+    TransportError,
+    UsageError,
+)
+from airgap.format import manifest as manifests
+from airgap.format.manifest import Manifest
+from airgap.format.root import Root
+from airgap.signing import trust
+from airgap.signing.trust import Verified
+from airgap.store import site
+from airgap.transport import depot
+from airgap.transport.archive import ArchiveReader
+from airgap.transport.depot import DepotReader
+from airgap.transport.local import storage_error
+from airgap.transport.port import BundleReader
+
+__all__ = [
+    "STDIN",
+    "Opened",
+    "Unverified",
+    "open_bundle",
+    "open_unverified",
+    "require_root",
+    "split_place",
+]
+
+STDIN: Final = "-"
+
+
+T = TypeVar("T")
+_ID: Final = re.compile(r"[0-9a-f]{8,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Unverified:
+    """A bundle whose manifest was read and decoded, and nothing more."""
+
+    reader: BundleReader
+    bundle: str
+    manifest: Manifest
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An admitted bundle: nothing but its manifest and envelopes has been read."""
+
+    reader: BundleReader
+    bundle: str
+    manifest: Verified[Manifest]
+    root: Verified[Root]
+
+
+def require_root() -> Verified[Root]:
+    """Return the root this machine has pinned.
+
+    Raises:
+        ConfigurationError: it has none.
+        NotTrustedError: the pinned root was changed on disk.
+    """
+    pinned = site.load_root()
+    if pinned is None:
+        raise ConfigurationError(
+            "This machine trusts nobody yet.",
+            "Run `airgap trust init ROOT --fingerprint SHA256:…` with the root of your site.",
+        )
+    return trust.accept_root(pinned.raw, pinned.envelopes, pinned.fingerprint)
+
+
+@contextmanager
+def open_bundle(place: str, root: Verified[Root]) -> Iterator[Opened]:
+    """Open a bundle and admit it by its signatures (format §7.3, §11 steps 1 to 3).
+
+    ``place`` is a depot (its newest bundle that is for this site), ``DEPOT#ID``, a ``.airgap``
+    file, or ``-`` for standard input.
+
+    Raises:
+        MissingError: there is no bundle.
+        NotTrustedError, PolicyError, CorruptError: it is not admitted.
+    """
+    now = int(time.time())
+
+    def examine(reader: BundleReader) -> Opened:
+        bundle, raw = _read_manifest(reader)
+        admitted = trust.admit(raw, reader.read_envelopes("builder"), root, now)
+        return Opened(reader, bundle, admitted, root)
+
+    readers = _readers(place)
+    try:
+        yield _newest(place, readers, examine, lambda one: one.manifest.value)
+    finally:
+        for reader in readers:
+            reader.close()
+
+
+@contextmanager
+def open_unverified(place: str) -> Iterator[Unverified]:
+    """Open a bundle to look at it. Nothing about it is proven.
+
+    Raises:
+        MissingError: there is no bundle.
+        CorruptError: it is not a bundle, or is damaged.
+    """
+
+    def examine(reader: BundleReader) -> Unverified:
+        bundle, raw = _read_manifest(reader)
+        return Unverified(reader, bundle, manifests.decode(raw), raw)
+
+    readers = _readers(place)
+    try:
+        yield _newest(place, readers, examine, lambda one: one.manifest)
+    finally:
+        for reader in readers:
+            reader.close()
+
+
+def split_place(place: str) -> tuple[Path, str]:
+    """Split ``DEPOT#ID`` into folder and bundle id; the id is empty if none is given.
+
+    Raises:
+        UsageError: what follows ``#`` is no bundle id, whole or its first eight digits or more.
+    """
+    text, mark, bundle = place.rpartition("#")
+    if not mark or Path(place).exists():
+        return Path(place), ""
+    if not _ID.fullmatch(bundle):
+        raise UsageError(
+            f"{bundle!r} is not a bundle id.", "Give at least its first eight hex digits."
+        )
+    return Path(text), bundle
+
+
+def _readers(place: str) -> list[BundleReader]:
+    """Return one reader, or those of all bundles of a depot."""
+    if "://" in place:
+        raise TransportError(
+            f"airgap {__version__} cannot read from {place.partition('://')[0]}:// yet.",
+            "Copy the bundle to a local folder first.",
+        )
+    if place == STDIN:
+        return [ArchiveReader(sys.stdin.buffer, "standard input")]
+    path, wanted = split_place(place)
+    if path.is_dir():
+        there = [bundle for bundle in depot.list_bundles(path) if bundle.startswith(wanted)]
+        if not there or (wanted and len(there) > 1):
+            raise MissingError(
+                f"{path} holds {len(there)} bundles whose id begins with {wanted}.",
+                "See `airgap inspect` for the ids.",
+            )
+        return [DepotReader(path, bundle) for bundle in there]
+    try:
+        return [ArchiveReader(path.open("rb"), str(path))]
+    except FileNotFoundError as error:
+        raise MissingError(
+            f"{path} is not there.", "Check the path, and that the medium is mounted."
+        ) from error
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def _read_manifest(reader: BundleReader) -> tuple[str, bytes]:
+    """Read the manifest and compare it with the id it travels under (format §11 step 2)."""
+    bundle, raw = reader.read_manifest()
+    if manifests.bundle_id(raw) != bundle:
+        raise CorruptError(
+            f"The manifest of {reader.place} was changed or damaged on the way.",
+            "Copy the bundle from its source again.",
+        )
+    return bundle, raw
+
+
+def _newest(
+    place: str,
+    readers: list[BundleReader],
+    examine: Callable[[BundleReader], T],
+    manifest_of: Callable[[T], Manifest],
+) -> T:
+    """Examine all bundles of a place and return the newest.
+
+    A bundle for another site is passed over. Any other refusal is final: a bundle that is not
+    trusted must not make an older one look like the newest.
+    """
+    if len(readers) == 1:
+        return examine(readers[0])
+    found: list[T] = []
+    passed_over: list[AirgapError] = []
+    for reader in readers:
+        try:
+            found.append(examine(reader))
+        except PolicyError as error:
+            passed_over.append(error)
+        except AirgapError as error:
+            ids = [f"{place}#{one.place.rpartition('#')[2]}" for one in readers]
+            raise type(error)(
+                f"{error.message} It is one of {len(readers)} bundles, so which is the newest"
+                " cannot be told.",
+                "Name the one you want: DEPOT#ID.",
+                ids,
+            ) from error
+    if not found:
+        raise passed_over[-1]
+    return max(found, key=lambda one: (manifest_of(one).sequence, manifest_of(one).created_at))

@@ -1,0 +1,33 @@
+"""The config file: defaults for options, below flags and ``AIRGAP_*`` variables."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from airgap.errors import ConfigurationError
+from airgap.store import site
+
+__all__ = ["config_path", "load"]
+
+
+def config_path() -> Path:
+    """Return the config file: ``AIRGAP_CONFIG``, else ``config.toml`` in ``AIRGAP_HOME``."""
+    return Path(os.environ.get("AIRGAP_CONFIG") or site.home() / "config.toml")
+
+
+def load() -> dict[str, Any]:
+    """Read the config file; an absent one is empty.
+
+    Raises:
+        ConfigurationError: it cannot be read or is not TOML.
+    """
+    path = config_path()
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"The config file {path} cannot be used: {error}.", "Mend it, or move it away."
+        ) from error

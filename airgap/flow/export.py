@@ -1,0 +1,132 @@
+"""From tags and a destination to a written bundle: chooses the carrier's form."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from airgap import __version__
+from airgap.errors import StorageError, TransportError, UsageError
+from airgap.flow import outbound, selection
+from airgap.flow.bundles import STDIN, open_unverified
+from airgap.flow.outbound import Exported, Settings
+from airgap.flow.progress import Progress
+from airgap.flow.selection import Source
+from airgap.format import layout
+from airgap.signing.private_keys import Signer
+from airgap.transport import archive, depot
+from airgap.transport.archive import ArchiveWriter
+from airgap.transport.depot import DepotReader, DepotWriter
+from airgap.transport.local import storage_error
+
+__all__ = ["SUFFIX", "Request", "export", "refuse_remote", "sign_bundle"]
+
+SUFFIX: Final = ".airgap"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to export. ``tmpdir`` is where ``-o -`` spools; None means the system's place."""
+
+    bentos: Sequence[str]
+    models: Sequence[str]
+    with_models: bool = True
+    tmpdir: Path | None = None
+
+
+def export(
+    request: Request,
+    destination: str,
+    signers: Sequence[Signer],
+    settings: Settings,
+    progress: Progress,
+) -> Exported:
+    """Write one signed bundle into a depot, a ``.airgap`` file, or standard output.
+
+    Raises:
+        MissingError: something that was asked for, or a model it needs, is not here.
+        StorageError, CorruptError: see ``outbound.export_items``.
+        TransportError: the destination is remote, which comes later.
+    """
+    refuse_remote(destination)
+    if not signers:
+        raise UsageError("There is no key to sign with.", "Give --key FILE.key.")
+    sources = selection.select(request.bentos, request.models, with_models=request.with_models)
+    if destination == STDIN:
+        return _to_stdout(sources, request.tmpdir, signers, settings, progress)
+    path = Path(destination)
+    if destination.endswith(SUFFIX) and not path.is_dir():
+        writer = ArchiveWriter(path, outbound.manifest_room(sources, settings))
+        return outbound.export_items(sources, writer, signers, settings, progress)
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file.", f"Give a folder, or a name that ends in {SUFFIX}.")
+    return outbound.export_items(sources, DepotWriter(path), signers, settings, progress)
+
+
+def sign_bundle(place: str, signer: Signer) -> tuple[str, str]:
+    """Add a builder's envelope to a bundle; return its id and the envelope's file name.
+
+    Nothing is verified: a second builder signs what lies there. Look at it first.
+
+    Raises:
+        UsageError: standard input cannot be signed.
+        ConflictError: no room is left in the ``.airgap`` file, or it is signed by this key.
+    """
+    if place == STDIN:
+        raise UsageError("Standard input cannot be signed.", "Give a depot or a .airgap file.")
+    with open_unverified(place) as opened:
+        bundle, raw, reader = opened.bundle, opened.raw, opened.reader
+    ((file, envelope),) = outbound.sign_manifest(raw, [signer]).items()
+    path = Path(place.rpartition("#")[0] if not Path(place).exists() else place)
+    if isinstance(reader, DepotReader):
+        depot.add_envelope(path, bundle, file, envelope)
+    else:
+        archive.add_envelope(path, bundle, file, envelope)
+    return bundle, layout.envelope_file("builder", signer.key.id)
+
+
+def refuse_remote(place: str) -> None:
+    """Refuse URLs until the transports land.
+
+    Raises:
+        TransportError: the place is a URL.
+    """
+    if "://" in place:
+        raise TransportError(
+            f"airgap {__version__} cannot write to {place.partition('://')[0]}:// yet.",
+            "Export to a local folder or a .airgap file, and copy that.",
+        )
+
+
+def _to_stdout(
+    sources: Sequence[Source],
+    tmpdir: Path | None,
+    signers: Sequence[Signer],
+    settings: Settings,
+    progress: Progress,
+) -> Exported:
+    """Spool, because the manifest comes first and is known last; then copy."""
+    if sys.stdout.isatty():
+        raise UsageError(
+            "A bundle is not for a terminal.", "Redirect standard output, or give -o FILE."
+        )
+    out: BinaryIO = sys.stdout.buffer
+    try:
+        with tempfile.TemporaryDirectory(prefix="airgap-", dir=tmpdir) as folder:
+            spool = Path(folder) / f"spool{SUFFIX}"
+            progress.note(f"Spooling to {folder}, because the manifest comes first.")
+            writer = ArchiveWriter(spool, outbound.manifest_room(sources, settings))
+            done = outbound.export_items(sources, writer, signers, settings, progress)
+            with spool.open("rb") as file:
+                shutil.copyfileobj(file, out, 1024 * 1024)
+            out.flush()
+    except BrokenPipeError as error:
+        raise StorageError(
+            "Whoever reads standard output stopped.", "Look at the other end of the pipe."
+        ) from error
+    except OSError as error:
+        raise storage_error(error, tmpdir or tempfile.gettempdir()) from error
+    return done

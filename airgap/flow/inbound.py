@@ -1,0 +1,248 @@
+"""Import: the mirror image of export, in the order of format §11.
+
+signatures -> plan -> packs, each read once -> staging -> digests -> sync -> rename -> latest.
+``verify`` is the same work without staging.
+"""
+
+import hashlib
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from airgap.errors import ConflictError, MissingError, StorageError
+from airgap.flow.bundles import Opened
+from airgap.flow.progress import Progress
+from airgap.flow.targets import FileDigests, Targets
+from airgap.flow.unpack import plain_chunks
+from airgap.format.inventory import Item
+from airgap.format.manifest import Manifest
+from airgap.store import bentoml_home, compare
+from airgap.store.install import install, locked, point_latest
+from airgap.store.places import Place, place_of
+from airgap.store.staging import StagedItem, remove_staging, staging_folder, sync_tree
+from airgap.transport.local import storage_error
+
+__all__ = ["Imported", "Outcome", "import_bundle", "verify_packs"]
+
+Outcome = Literal["installed", "replaced", "already there", "would install", "would replace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of each item, in item order, and models that Bentos still lack here."""
+
+    outcomes: tuple[tuple[Item, Outcome], ...]
+    lacking: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What an import will do with one item."""
+
+    item: Item
+    place: Place
+    outcome: Outcome
+
+
+def import_bundle(
+    opened: Opened, *, replace: bool, dry_run: bool, jobs: int, progress: Progress
+) -> Imported:
+    """Install the items of an admitted bundle.
+
+    Raises:
+        ConflictError: a tag is there with other content, and ``replace`` was not asked for.
+        MissingError: a pack, or what a bundle without all its chunks needs, is not there.
+        CorruptError: a pack or file is not what the manifest says. What was verified stays in
+            staging for the next try; the stores are as they were.
+        StorageError: the disk refused, or is too small.
+    """
+    manifest = opened.manifest.value
+    if manifest.carried < len(manifest.chunks):
+        raise MissingError(
+            "The manifest does not carry all of its chunks.",
+            "Give the archive it belongs to, not the manifest.",
+        )
+    places = [place_of(item) for item in manifest.items]
+    with _disk_errors_explained(), ExitStack() as locks:
+        if not dry_run:
+            for private in sorted({place.private for place in places}):
+                locks.enter_context(locked(private, lambda: progress.note(_WAITING)))
+        plans = _plan(manifest, places, replace=replace, progress=progress)
+        todo = [plan for plan in plans if plan.outcome != "already there"]
+        _demand_space(todo, opened.bundle)
+        if dry_run:
+            return Imported(tuple((plan.item, _WOULD[plan.outcome]) for plan in plans), ())
+        staged = [StagedItem(plan.item, plan.place, opened.bundle) for plan in todo]
+        if staged:
+            _stage(opened, staged, jobs, progress)
+        _commit(staged)
+        for place in places:
+            remove_staging(place, opened.bundle)
+        lacking = tuple(_lacking(manifest))
+        return Imported(tuple((plan.item, plan.outcome) for plan in plans), lacking)
+
+
+def verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> int:
+    """Read everything that an import would read, write nothing; return the bytes of packs read.
+
+    Every pack's and every chunk's digest is compared, and a file's own digest wherever its chunks
+    come in its order (that is: unless it shares chunks with an earlier file).
+
+    Raises:
+        MissingError, CorruptError, StorageError: as ``import_bundle``.
+    """
+    manifest = opened.manifest.value
+    targets = Targets(manifest, manifest.items)
+    digests = FileDigests(manifest, manifest.items)
+    wanted = range(len(manifest.packs))
+    for chunk, data in plain_chunks(opened, wanted, jobs, progress, "verifying"):
+        digests.feed(targets, chunk, data)
+    digests.refuse_wrong()
+    return manifest.stored_size
+
+
+def _plan(
+    manifest: Manifest, places: Sequence[Place], *, replace: bool, progress: Progress
+) -> list[_Plan]:
+    """Compare each item with what is installed; all conflicts are told at once."""
+    plans: list[_Plan] = []
+    conflicts: list[str] = []
+    for item, place in zip(manifest.items, places, strict=True):
+        outcome: Outcome = "installed"
+        if os.path.lexists(place.final):
+            progress.note(f"Comparing {item} with what is installed.")
+            found = list(compare.differences(item, place))
+            if found:
+                outcome = "replaced"
+                conflicts += [f"{item}: {line}" for line in found]
+            elif not compare.missing_files(item, place):
+                outcome = "already there"
+        plans.append(_Plan(item, place, outcome))
+    if conflicts and not replace:
+        names = ", ".join(str(plan.item) for plan in plans if plan.outcome == "replaced")
+        raise ConflictError(
+            f"Here with other content: {names}.",
+            "Nothing was changed. Keep what is here, or import again with --replace.",
+            conflicts,
+        )
+    return plans
+
+
+def _demand_space(todo: Sequence[_Plan], bundle: str) -> None:
+    """Refuse before anything is written when a disk is too small for what goes on it.
+
+    Raises:
+        StorageError: it is.
+    """
+    needed: dict[int, int] = defaultdict(int)
+    folders: dict[int, Path] = {}
+    for store in {plan.place.store: plan.place for plan in todo}.values():
+        there = next(path for path in (store.store, *store.store.parents) if path.exists())
+        device = there.stat().st_dev
+        folders[device] = there
+        needed[device] -= _bytes_used(staging_folder(store, bundle))
+        needed[device] += sum(plan.item.size for plan in todo if plan.place.store == store.store)
+    for device, size in needed.items():
+        free = shutil.disk_usage(folders[device]).free
+        if size > free:
+            raise StorageError(
+                f"{folders[device]} needs {size:,} bytes more and has {free:,} free.",
+                f"Free {size - free:,} bytes and run the same command again.",
+            )
+
+
+def _bytes_used(folder: Path) -> int:
+    """Return what an earlier try already takes up on the disk."""
+    return sum(
+        (Path(top) / name).lstat().st_blocks * 512
+        for top, _, files in os.walk(folder)
+        for name in files
+    )
+
+
+def _stage(opened: Opened, staged: Sequence[StagedItem], jobs: int, progress: Progress) -> None:
+    """Put the items together in staging, verified down to every file, and sync them."""
+    manifest = opened.manifest.value
+    items = [one.item for one in staged]
+    targets = Targets(manifest, items)
+    digests = FileDigests(manifest, items)
+    have = _verified_before(staged, manifest)
+    for one in staged:
+        one.begin()
+    wanted = [
+        index
+        for index, pack in enumerate(manifest.packs)
+        if any(chunk in targets and chunk not in have for chunk in pack.chunk_range)
+    ]
+    for chunk, data in plain_chunks(opened, frozenset(wanted), jobs, progress, "importing"):
+        for item, file, _, offset in targets[chunk]:
+            staged[item].write(file, offset, data)
+        digests.feed(targets, chunk, data)
+    for one in staged:
+        one.finish()
+    digests.read_back(staged)
+    digests.refuse_wrong()
+    for folder in {one.place.store: one.folder for one in staged}.values():
+        sync_tree(folder)
+
+
+def _commit(staged: Sequence[StagedItem]) -> None:
+    """Rename into place: models first, then Bentos, then what ``latest`` says (invariant 3)."""
+    for one in staged:
+        install(one)
+    for one in staged:
+        point_latest(one)
+
+
+def _lacking(manifest: Manifest) -> Iterator[str]:
+    """Yield the models that the bundle's Bentos name and that are not on this machine."""
+    for item in manifest.items:
+        if item.kind != "bento":
+            continue
+        folder = place_of(item).final
+        for one in bentoml_home.describe("bento", folder).models:
+            model = Item(one.kind, one.name, one.version, (), b"")
+            if not place_of(model).final.is_dir():
+                yield f"{one.kind} {model.tag}"
+
+
+def _verified_before(staged: Sequence[StagedItem], manifest: Manifest) -> frozenset[int]:
+    """Hash what an earlier try has left in staging; return the chunks that are whole everywhere."""
+    whole: set[int] = set()
+    broken: set[int] = set()
+    if not any(one.was_begun() for one in staged):
+        return frozenset()
+    for one in staged:
+        for file in one.item.files:
+            lengths = [manifest.chunks.lengths[chunk] for chunk in file.chunks]
+            pieces = one.read_back(file, lengths)
+            for chunk in file.chunks:
+                piece = next(pieces, b"")
+                same = hashlib.sha256(piece).digest() == manifest.chunks.digest(chunk)
+                (whole if same else broken).add(chunk)
+    return frozenset(whole - broken)
+
+
+@contextmanager
+def _disk_errors_explained() -> Iterator[None]:
+    """Turn what the disk refuses into a StorageError that says what became of the work."""
+    try:
+        yield
+    except OSError as error:
+        told = storage_error(error, error.filename or "The store")
+        raise StorageError(
+            told.message, f"{told.hint} What was verified so far is kept for that."
+        ) from error
+
+
+_WAITING: Final = "Another import is at work here; waiting for it to end."
+_WOULD: Final[dict[Outcome, Outcome]] = {
+    "installed": "would install",
+    "replaced": "would replace",
+    "already there": "already there",
+}

@@ -1,0 +1,41 @@
+"""Work on many things at once, with results in order and a bounded number under way."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+__all__ = ["default_jobs", "in_order", "workers"]
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def default_jobs() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def workers(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Run threads; when the block is left by an error, what has not begun is dropped."""
+    pool = ThreadPoolExecutor(count, thread_name_prefix="airgap")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_order(
+    pool: ThreadPoolExecutor, work: Callable[[A], B], things: Iterable[A], ahead: int
+) -> Iterator[B]:
+    """Yield ``work(thing)`` for each thing, in order, with at most ``ahead`` under way."""
+    under_way: deque[Future[B]] = deque()
+    for thing in things:
+        under_way.append(pool.submit(work, thing))
+        if len(under_way) >= ahead:
+            yield under_way.popleft().result()
+    while under_way:
+        yield under_way.popleft().result()

@@ -1,0 +1,133 @@
+"""What bundles hold, as plain data: for ``inspect``, ``diff``, ``--json`` and the Python API."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from airgap.flow.bundles import Opened, Unverified
+from airgap.format.inventory import File, Item, Link
+from airgap.format.manifest import Manifest
+
+__all__ = [
+    "describe_bundle",
+    "describe_difference",
+    "describe_item",
+    "signers_of",
+    "time_text",
+]
+
+
+def describe_bundle(bundle: str, manifest: Manifest, *, files: bool = False) -> dict[str, Any]:
+    """Describe a bundle. Sizes in bytes; digests in hex; times as RFC 3339."""
+    return {
+        "bundle": bundle,
+        "created_at": time_text(manifest.created_at),
+        "expires_at": None if manifest.expires_at is None else time_text(manifest.expires_at),
+        "channel": manifest.channel,
+        "sequence": manifest.sequence,
+        "audience": list(manifest.audience),
+        "tool": manifest.tool,
+        "size": manifest.size,
+        "stored_size": manifest.stored_size,
+        "packs": len(manifest.packs),
+        "chunks": len(manifest.chunks),
+        "items": [describe_item(item, files=files) for item in manifest.items],
+    }
+
+
+def describe_item(item: Item, *, files: bool = False) -> dict[str, Any]:
+    """Describe an item, on request with every entry."""
+    about: dict[str, Any] = {
+        "kind": item.kind,
+        "tag": item.tag,
+        "digest": f"sha256:{item.digest.hex()}",
+        "files": len(item.files),
+        "size": item.size,
+    }
+    if files:
+        about["entries"] = [_describe_entry(entry) for entry in item.entries]
+    return about
+
+
+def describe_difference(old: Unverified, new: Unverified) -> dict[str, Any]:
+    """Say what the new bundle has that the old has not, and what it would cost to ship.
+
+    ``bytes_to_ship`` counts the plain bytes of chunks that the old bundle does not name.
+    """
+    before = {item.key: item for item in old.manifest.items}
+    after = {item.key: item for item in new.manifest.items}
+    return {
+        "old": old.bundle,
+        "new": new.bundle,
+        "bytes_to_ship": _new_bytes(old.manifest, new.manifest),
+        "added": [str(after[key]) for key in sorted(after.keys() - before.keys())],
+        "removed": [str(before[key]) for key in sorted(before.keys() - after.keys())],
+        "changed": [
+            {"item": str(after[key]), "entries": _entry_changes(before[key], after[key])}
+            for key in sorted(after.keys() & before.keys())
+            if before[key].digest != after[key].digest
+        ],
+        "same": [
+            str(after[key])
+            for key in sorted(after.keys() & before.keys())
+            if before[key].digest == after[key].digest
+        ],
+    }
+
+
+def signers_of(opened: Opened) -> dict[str, Any]:
+    """Say whose signatures admitted a bundle, and how many were needed."""
+    root = opened.root.value
+    return {
+        "site": root.site,
+        "threshold": root.threshold("builder"),
+        "signed_by": list(opened.manifest.signers),
+    }
+
+
+def time_text(seconds: int) -> str:
+    """Write a time as RFC 3339 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _describe_entry(entry: object) -> dict[str, Any]:
+    match entry:
+        case File():
+            return {
+                "path": entry.path,
+                "size": entry.size,
+                "sha256": entry.digest.hex(),
+                "executable": entry.executable,
+            }
+        case Link():
+            return {"path": entry.path, "link_to": entry.target}
+        case _:
+            return {"path": getattr(entry, "path", ""), "empty_folder": True}
+
+
+def _entry_changes(old: Item, new: Item) -> list[dict[str, str]]:
+    before = {entry.path: _identity(entry) for entry in old.entries}
+    after = {entry.path: _identity(entry) for entry in new.entries}
+    changes = [{"path": path, "change": "added"} for path in after.keys() - before.keys()]
+    changes += [{"path": path, "change": "removed"} for path in before.keys() - after.keys()]
+    changes += [
+        {"path": path, "change": "changed"}
+        for path in after.keys() & before.keys()
+        if after[path] != before[path]
+    ]
+    return sorted(changes, key=lambda change: change["path"])
+
+
+def _identity(entry: object) -> object:
+    """Return what makes an entry the same, whatever bundle it is in: not its chunk indexes."""
+    if isinstance(entry, File):
+        return entry.digest, entry.executable
+    return entry
+
+
+def _new_bytes(old: Manifest, new: Manifest) -> int:
+    known = {old.chunks.digest(index) for index in range(len(old.chunks))}
+    return sum(
+        length
+        for index, length in enumerate(new.chunks.lengths)
+        if new.chunks.digest(index) not in known
+    )

@@ -1,0 +1,90 @@
+"""Where the chunks of a manifest go, and what the files they make up digest to."""
+
+import hashlib
+from collections.abc import Sequence
+from itertools import accumulate
+
+from airgap.errors import CorruptError
+from airgap.format.inventory import File, Item
+from airgap.format.manifest import Manifest
+from airgap.store.compare import digest_of
+from airgap.store.staging import StagedItem
+
+__all__ = ["FileDigests", "Target", "Targets"]
+
+Target = tuple[int, File, int, int]
+"""Index of the item, file, position of the chunk in the file, offset in bytes."""
+
+
+class Targets:
+    """Where each chunk goes. Chunks that no chosen item needs are not in it."""
+
+    def __init__(self, manifest: Manifest, items: Sequence[Item]) -> None:
+        """Find the targets of all chunks of these items."""
+        lengths = manifest.chunks.lengths
+        self._of: dict[int, list[Target]] = {}
+        for number, item in enumerate(items):
+            for file in item.files:
+                offsets = accumulate((lengths[chunk] for chunk in file.chunks), initial=0)
+                for position, (chunk, offset) in enumerate(zip(file.chunks, offsets, strict=False)):
+                    self._of.setdefault(chunk, []).append((number, file, position, offset))
+
+    def __contains__(self, chunk: int) -> bool:
+        """Tell whether any chosen item needs the chunk."""
+        return chunk in self._of
+
+    def __getitem__(self, chunk: int) -> Sequence[Target]:
+        """Return everywhere a chunk goes."""
+        return self._of.get(chunk, ())
+
+
+class FileDigests:
+    """The digest of each file, from its chunks as they come by in the file's order."""
+
+    def __init__(self, manifest: Manifest, items: Sequence[Item]) -> None:
+        """Begin with nothing digested."""
+        self._manifest = manifest
+        self._items = items
+        self._states: dict[tuple[int, str], tuple[hashlib._Hash, int]] = {}
+        self._done: dict[tuple[int, str], bytes] = {}
+
+    def feed(self, targets: Targets, chunk: int, data: bytes) -> None:
+        """Take a chunk for every file whose next chunk it is."""
+        for item, file, position, _ in targets[chunk]:
+            key = item, file.path
+            if len(file.chunks) == 1:
+                self._done[key] = self._manifest.chunks.digest(chunk)
+                continue
+            state, following = self._states.get(key) or (hashlib.sha256(), 0)
+            if position != following:
+                continue
+            state.update(data)
+            if following + 1 == len(file.chunks):
+                self._done[key] = state.digest()
+                self._states.pop(key, None)
+            else:
+                self._states[key] = state, following + 1
+
+    def read_back(self, staged: Sequence[StagedItem]) -> None:
+        """Digest the staged files whose chunks did not come in order."""
+        for number, one in enumerate(staged):
+            for file in one.item.files:
+                if (number, file.path) not in self._done:
+                    self._done[number, file.path] = digest_of(one.folder / file.path)
+
+    def refuse_wrong(self) -> None:
+        """Compare every digest that is known with the manifest's.
+
+        Raises:
+            CorruptError: a file is not what the manifest says, although its chunks are.
+        """
+        empty = hashlib.sha256().digest()
+        for number, item in enumerate(self._items):
+            for file in item.files:
+                found = self._done.get((number, file.path), file.digest if file.size else empty)
+                if found != file.digest:
+                    raise CorruptError(
+                        f"{file.path} of {item} does not have the digest that its own signed"
+                        " manifest gives it.",
+                        "The bundle was made wrongly: ask the sender to export it again.",
+                    )
