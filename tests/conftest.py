@@ -1,0 +1,68 @@
+"""Fixtures over ``tests.kit``."""
+
+from pathlib import Path
+
+import pytest
+
+from tests import kit
+from tests.kit import Side, Site
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A site with one builder. Its keys are used by many tests and changed by none."""
+    return kit.make_site(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture
+def connected(tmp_path: Path) -> Side:
+    """The connected side, with empty stores."""
+    side = Side(tmp_path / "connected")
+    side.top.mkdir()
+    return side
+
+
+@pytest.fixture
+def isolated(tmp_path: Path, site: Site) -> Side:
+    """The isolated side: empty stores, trusting ``site``."""
+    side = Side(tmp_path / "isolated")
+    side.top.mkdir()
+    kit.trust(side, site)
+    return side
+
+
+@pytest.fixture
+def small(connected: Side) -> Side:
+    """The connected side with Bento ``shop:v1`` that names model ``ranker:v1``."""
+    kit.add_model(
+        connected, "ranker:v1", {"weights.bin": kit.noise(400_000), "notes.txt": b"ab" * 9}
+    )
+    bento = kit.add_bento(
+        connected,
+        "shop:v1",
+        {"src/service.py": b"print('hello')\n", "README.md": b"# shop\n" * 200, "src/empty": b""},
+        models=["ranker:v1"],
+    )
+    (bento / "run.sh").write_bytes(b"#!/bin/sh\n")
+    (bento / "run.sh").chmod(0o755)
+    (bento / "src" / "link").symlink_to("../run.sh")
+    (bento / "data").mkdir()
+    return connected
+
+
+@pytest.fixture
+def depot(small: Side, site: Site, tmp_path: Path) -> Path:
+    """A depot that holds ``shop:v1`` and its model, signed."""
+    folder = tmp_path / "depot"
+    ran = small.run("export", "shop:v1", "-o", folder, "--key", site.key())
+    assert ran.code == 0, ran.err
+    return folder
+
+
+@pytest.fixture
+def archive(small: Side, site: Site, tmp_path: Path) -> Path:
+    """The same bundle as ``depot``, as a single file."""
+    file = tmp_path / "shop.airgap"
+    ran = small.run("export", "shop:v1", "-o", file, "--key", site.key())
+    assert ran.code == 0, ran.err
+    return file

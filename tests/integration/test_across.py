@@ -1,0 +1,38 @@
+"""The main job on stores made by hand: export, verify, import, compare."""
+
+from pathlib import Path
+
+import pytest
+
+from tests import kit
+from tests.kit import Side
+
+
+@pytest.mark.parametrize("form", ["depot", "archive"])
+def test_what_arrives_is_what_was_sent(
+    form: str, small: Side, isolated: Side, request: pytest.FixtureRequest
+) -> None:
+    source: Path = request.getfixturevalue(form)
+
+    assert isolated.run("verify", source).code == 0
+    ran = isolated.run("import", source, "--json")
+
+    assert [item["outcome"] for item in ran.json["items"]] == ["installed", "installed"]
+    for store in ("bentos", "models"):
+        sent = kit.snapshot(small.bentoml / store)
+        came = kit.snapshot(isolated.bentoml / store)
+        assert [*sent.values()] == [*came.values()]
+        assert [Path(path).relative_to(small.bentoml) for path in sent] == [
+            Path(path).relative_to(isolated.bentoml) for path in came
+        ]
+    assert not (isolated.bentoml / ".airgap").exists()
+
+
+def test_the_same_import_again_does_nothing(depot: Path, isolated: Side) -> None:
+    assert isolated.run("import", depot).code == 0
+    before = kit.snapshot(isolated.top)
+
+    ran = isolated.run("import", depot, "--json")
+
+    assert {item["outcome"] for item in ran.json["items"]} == {"already there"}
+    assert kit.snapshot(isolated.top) == before
