@@ -1,7 +1,8 @@
 """Where the chunks of a manifest go, and what the files they make up digest to."""
 
 import hashlib
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from airgap.errors import CorruptError
@@ -15,27 +16,55 @@ __all__ = ["FileDigests", "Target", "Targets"]
 Target = tuple[int, File, int, int]
 """Index of the item, file, position of the chunk in the file, offset in bytes."""
 
+_NONE = 0xFFFF_FFFF
+
 
 class Targets:
-    """Where each chunk goes. Chunks that no chosen item needs are not in it."""
+    """Where each chunk goes. Chunks that no chosen item needs are not in it.
+
+    Kept as columns, because a large bundle has millions: ``_first`` leads from a chunk to its
+    first occurrence, ``_next`` from an occurrence to the chunk's next one.
+    """
 
     def __init__(self, manifest: Manifest, items: Sequence[Item]) -> None:
         """Find the targets of all chunks of these items."""
-        lengths = manifest.chunks.lengths
-        self._of: dict[int, list[Target]] = {}
-        for number, item in enumerate(items):
-            for file in item.files:
-                offsets = accumulate((lengths[chunk] for chunk in file.chunks), initial=0)
-                for position, (chunk, offset) in enumerate(zip(file.chunks, offsets, strict=False)):
-                    self._of.setdefault(chunk, []).append((number, file, position, offset))
+        self._files = [(number, file) for number, item in enumerate(items) for file in item.files]
+        self._first = array("I", [_NONE]) * len(manifest.chunks)
+        self._next = array("I")
+        self._file = array("I")
+        self._position = array("I")
+        self._offset = array("Q")
+        last = array("I", [_NONE]) * len(manifest.chunks)
+        for number, (_, file) in enumerate(self._files):
+            self._add(number, file, manifest.chunks.lengths, last)
+
+    def _add(self, number: int, file: File, lengths: Sequence[int], last: array[int]) -> None:
+        """Append a file's occurrences; ``last`` holds each chunk's last one so far."""
+        for at, chunk in enumerate(file.chunks, len(self._next)):
+            before = last[chunk]
+            if before == _NONE:
+                self._first[chunk] = at
+            else:
+                self._next[before] = at
+            last[chunk] = at
+            self._next.append(_NONE)
+        count = len(file.chunks)
+        self._file.extend(array("I", [number]) * count)
+        self._position.extend(range(count))
+        sizes = map(lengths.__getitem__, file.chunks[:-1])
+        self._offset.extend(accumulate(sizes, initial=0) if count else ())
 
     def __contains__(self, chunk: int) -> bool:
         """Tell whether any chosen item needs the chunk."""
-        return chunk in self._of
+        return self._first[chunk] != _NONE
 
-    def __getitem__(self, chunk: int) -> Sequence[Target]:
-        """Return everywhere a chunk goes."""
-        return self._of.get(chunk, ())
+    def __getitem__(self, chunk: int) -> Iterator[Target]:
+        """Yield everywhere a chunk goes, in item and file order."""
+        at = self._first[chunk]
+        while at != _NONE:
+            number, file = self._files[self._file[at]]
+            yield number, file, self._position[at], self._offset[at]
+            at = self._next[at]
 
 
 class FileDigests:

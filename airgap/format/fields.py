@@ -1,13 +1,18 @@
 """Strict access to decoded maps: exact keys, exact types (format §2.1)."""
 
 import struct
+import sys
+from array import array
 from collections.abc import Sequence
 from typing import Any, Final
 
 from airgap.errors import CorruptError
 from airgap.format import limits
 
-__all__ = ["DIGEST_BYTES", "HASH", "Fields", "column_u32", "read_u32"]
+__all__ = ["DIGEST_BYTES", "HASH", "Fields", "U32Column", "column_u32", "read_u32"]
+
+U32Column = array[int]
+"""Four bytes per element in memory too, where a list has forty."""
 
 HASH: Final = "sha256"
 DIGEST_BYTES: Final = 32
@@ -93,7 +98,7 @@ class Fields:
             raise self.wrong(f"has no sorted array of different strings in '{key}'")
         return tuple(values)
 
-    def u32(self, key: str, limit: int) -> tuple[int, ...]:
+    def u32(self, key: str, limit: int) -> U32Column:
         """Return a u32 column of at most ``limit`` elements (format §2.2)."""
         return read_u32(self.column(key, 4, limit))
 
@@ -111,9 +116,12 @@ class Fields:
             raise self.wrong(f"has {got!r:.40} in '{key}' where {value!r} is needed")
 
 
-def read_u32(column: bytes) -> tuple[int, ...]:
-    """Decode a u32 column of whole elements (format §2.2)."""
-    return struct.unpack(f">{len(column) // 4}I", column)
+def read_u32(column: bytes) -> U32Column:
+    """Decode a u32 column of whole elements (format §2.2) into four bytes each, not an object."""
+    values = array("I", column)
+    if sys.byteorder == "little":
+        values.byteswap()
+    return values
 
 
 def column_u32(values: Sequence[int]) -> bytes:

@@ -181,7 +181,7 @@ class ReadChunks:
             raise fields.wrong("names a chunk that is not in the table") from None
         if total != size:
             raise fields.wrong(f"has {size} bytes but chunks of {total}")
-        return chunks
+        return tuple(chunks)
 
 
 def item_from_map(value: Any, read_chunks: ReadChunks) -> Item:  # noqa: ANN401

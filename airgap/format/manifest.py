@@ -1,10 +1,12 @@
 """The manifest: the one signed document of a bundle (format §4)."""
 
 import hashlib
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from typing import Any, Final
+from operator import add, ge, le, sub
+from typing import Any, Final, overload
 
 from airgap.errors import CorruptError, PolicyError
 from airgap.format import canonical, limits, names
@@ -30,12 +32,60 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class _BlockColumns:
+    """All blocks of a manifest, as columns. ``chunk_ends`` begins with 0."""
+
+    offsets: array[int]
+    stored_lengths: array[int]
+    codecs: bytes
+    chunk_ends: array[int]
+    bases: array[int]
+
+
+class _PackBlocks(Sequence[Block]):
+    """The blocks of one pack, made when they are looked at."""
+
+    __slots__ = ("_columns", "_span")
+
+    def __init__(self, columns: _BlockColumns, span: range) -> None:
+        self._columns = columns
+        self._span = span
+
+    def __len__(self) -> int:
+        return len(self._span)
+
+    @overload
+    def __getitem__(self, index: int) -> Block: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Block]: ...
+    def __getitem__(self, index: int | slice) -> Block | Sequence[Block]:
+        if isinstance(index, slice):
+            return _PackBlocks(self._columns, self._span[index])
+        at, columns = self._span[index], self._columns
+        first = columns.chunk_ends[at]
+        return Block(
+            columns.offsets[at],
+            columns.stored_lengths[at],
+            columns.codecs[at],
+            first,
+            columns.chunk_ends[at + 1] - first,
+            columns.bases[at],
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+
+@dataclass(frozen=True, slots=True)
 class Pack:
     """A pack: SHA-256, size in bytes, and where its blocks are (format §4.3)."""
 
     digest: bytes
     size: int
-    blocks: tuple[Block, ...]
+    blocks: Sequence[Block]
 
     @property
     def chunk_range(self) -> range:
@@ -233,58 +283,68 @@ def _decode_packs(fields: Fields, chunks: ChunkTable) -> tuple[Pack, ...]:
     sizes = packs.u32("sizes", limits.PACKS)
     digests = _slices(packs.column("digests", DIGEST_BYTES, limits.PACKS))
     blocks = _decode_blocks(fields, chunks)
-    if not len(counts) == len(sizes) == len(digests) or sum(counts) != len(blocks):
+    if not len(counts) == len(sizes) == len(digests) or sum(counts) != len(blocks.offsets):
         raise packs.wrong("has columns of different lengths")
     if len(set(digests)) != len(digests):
         raise packs.wrong("has a pack twice")
-    if counts and (min(counts) < 1 or max(sizes) > limits.PACK_BYTES):
+    if len(counts) and (min(counts) < 1 or max(sizes) > limits.PACK_BYTES):
         raise packs.wrong("has a pack without blocks, or an overlong pack")
-    ends = list(accumulate(counts, initial=0))
-    made = tuple(
-        Pack(digest, size, tuple(blocks[start:end]))
-        for digest, size, (start, end) in zip(digests, sizes, pairwise(ends), strict=True)
+    spans = pairwise(accumulate(counts, initial=0))
+    return tuple(
+        Pack(digest, size, _PackBlocks(blocks, _checked_span(blocks, span, size, packs)))
+        for digest, size, span in zip(digests, list(sizes), spans, strict=True)
     )
-    for pack in made:
-        _check_layout(pack, packs)
-    return made
 
 
-def _decode_blocks(fields: Fields, chunks: ChunkTable) -> list[Block]:
+def _decode_blocks(fields: Fields, chunks: ChunkTable) -> _BlockColumns:
+    """Check the columns as a whole: a million blocks have no time for one object each."""
     table = Fields(fields.table("blocks", 5), _BLOCK_KEYS, "manifest's block table")
-    columns = (
-        table.u32("offsets", limits.CHUNKS),
-        table.u32("stored_lengths", limits.CHUNKS),
-        table.column("codecs", 1, limits.CHUNKS),
-        table.u32("chunk_counts", limits.CHUNKS),
-        table.u32("bases", limits.CHUNKS),
+    counts = table.u32("chunk_counts", limits.CHUNKS)
+    ends = array("Q", accumulate(counts, initial=0))
+    blocks = _BlockColumns(
+        offsets=table.u32("offsets", limits.CHUNKS),
+        stored_lengths=table.u32("stored_lengths", limits.CHUNKS),
+        codecs=table.column("codecs", 1, limits.CHUNKS),
+        chunk_ends=ends,
+        bases=table.u32("bases", limits.CHUNKS),
     )
-    offsets, stored, codecs, counts, bases = columns
+    columns = (blocks.offsets, blocks.stored_lengths, blocks.codecs, counts, blocks.bases)
     if len({len(column) for column in columns}) != 1:
         raise table.wrong("has columns of different lengths")
-    ends = list(accumulate(counts, initial=0))
-    if (counts and min(counts) < 1) or ends[-1] > len(chunks):
+    if (len(counts) and min(counts) < 1) or ends[-1] > len(chunks):
         raise table.wrong("has a block without chunks, or names chunks that are not there")
-    plain = list(accumulate(chunks.lengths, initial=0))
-    rows = zip(offsets, stored, codecs, pairwise(ends), bases, strict=True)
-    blocks = []
-    for offset, length, codec, (first, end), base in rows:
-        if not 1 <= length <= plain[end] - plain[first] <= limits.CHUNK_BYTES:
-            raise table.wrong("has a block that is empty, or longer than it may be")
-        if base != NO_BASE and not (base < first or ends[-1] <= base < len(chunks)):
-            raise table.wrong("has a block whose base does not come before it")
-        blocks.append(Block(offset, length, codec, first, end - first, base))
+    offset_of = array("Q", accumulate(chunks.lengths, initial=0))
+    marks = [offset_of[end] for end in ends]
+    plain = array("Q", map(sub, marks[1:], marks))
+    stored = blocks.stored_lengths
+    if len(plain) and (max(plain) > limits.CHUNK_BYTES or not all(map(le, stored, plain))):
+        raise table.wrong("has a block that is longer than it may be")
+    if len(stored) and min(stored) < 1:
+        raise table.wrong("has an empty block")
+    _check_bases(blocks, len(chunks), table)
     return blocks
 
 
-def _check_layout(pack: Pack, packs: Fields) -> None:
-    """Blocks ascend, do not overlap and stay inside the pack (format §4.3)."""
-    end = 0
-    for block in pack.blocks:
-        if block.offset < end:
-            raise packs.wrong("has blocks that overlap or do not ascend")
-        end = block.offset + block.stored_length
-    if end > pack.size:
+def _check_bases(blocks: _BlockColumns, chunks: int, table: Fields) -> None:
+    """A base comes before its block, or is not carried at all (format §4.3)."""
+    if blocks.bases.count(NO_BASE) == len(blocks.bases):
+        return
+    carried = blocks.chunk_ends[-1]
+    for first, base in zip(blocks.chunk_ends, blocks.bases, strict=False):
+        if base != NO_BASE and not (base < first or carried <= base < chunks):
+            raise table.wrong("has a block whose base does not come before it")
+
+
+def _checked_span(blocks: _BlockColumns, span: tuple[int, int], size: int, packs: Fields) -> range:
+    """Blocks of a pack ascend, do not overlap and stay inside it (format §4.3)."""
+    start, end = span
+    offsets = blocks.offsets[start:end]
+    ends = array("Q", map(add, offsets, blocks.stored_lengths[start:end]))
+    if not all(map(ge, offsets[1:], ends)):
+        raise packs.wrong("has blocks that overlap or do not ascend")
+    if ends[-1] > size:
         raise packs.wrong("has a block that passes its pack's end")
+    return range(start, end)
 
 
 def _check_names(manifest: Manifest, fields: Fields) -> None:
