@@ -38,7 +38,7 @@ class Targets:
         for number, (_, file) in enumerate(self._files):
             self._add(number, file, manifest.chunks.lengths, last)
 
-    def _add(self, number: int, file: File, lengths: Sequence[int], last: array[int]) -> None:
+    def _add(self, number: int, file: File, lengths: Sequence[int], last: "array[int]") -> None:
         """Append a file's occurrences; ``last`` holds each chunk's last one so far."""
         for at, chunk in enumerate(file.chunks, len(self._next)):
             before = last[chunk]

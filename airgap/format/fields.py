@@ -4,14 +4,14 @@ import struct
 import sys
 from array import array
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from airgap.errors import CorruptError
 from airgap.format import limits
 
 __all__ = ["DIGEST_BYTES", "HASH", "Fields", "U32Column", "column_u32", "read_u32"]
 
-U32Column = array[int]
+U32Column: TypeAlias = "array[int]"
 """Four bytes per element in memory too, where a list has forty."""
 
 HASH: Final = "sha256"

@@ -35,11 +35,11 @@ class Block:
 class _BlockColumns:
     """All blocks of a manifest, as columns. ``chunk_ends`` begins with 0."""
 
-    offsets: array[int]
-    stored_lengths: array[int]
+    offsets: "array[int]"
+    stored_lengths: "array[int]"
     codecs: bytes
-    chunk_ends: array[int]
-    bases: array[int]
+    chunk_ends: "array[int]"
+    bases: "array[int]"
 
 
 class _PackBlocks(Sequence[Block]):
