@@ -1,0 +1,74 @@
+# Needs Python 3.11 or newer, git and make; everything else goes into two virtual environments.
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; \
+	done)
+VENV := .venv
+DEMO_VENV := .demo-venv
+BIN := $(VENV)/bin
+PIP_FLAGS := --quiet --disable-pip-version-check
+JOBS ?= 2
+
+export BENTOML_DO_NOT_TRACK := True
+
+.DEFAULT_GOAL := help
+.PHONY: help demo check lint types layers docs-check docs format test test-slow bench clean
+
+help:  ## show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(DEMO_VENV)/made  ## carry a small Bento across an imaginary gap (under 3 minutes, mostly pip)
+	@$(DEMO_VENV)/bin/airgap demo
+
+check: lint types layers docs-check test  ## everything that CI checks
+
+lint: $(VENV)/made  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/made  ## mypy, strict, on the package and its tests
+	$(BIN)/mypy
+
+layers: $(VENV)/made  ## import-linter: who may import whom
+	$(BIN)/lint-imports
+
+docs-check: $(VENV)/made  ## what programs wrote into the documents is current, and links lead somewhere
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/check.py
+
+docs: $(VENV)/made  ## let programs write their parts of the documents again
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/check.py --write
+
+format: $(VENV)/made  ## let ruff format and mend the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: $(VENV)/made  ## the tests, with line and branch coverage
+	$(BIN)/pytest -n $(JOBS) -m 'not slow' --cov --cov-report=term
+
+test-slow: $(VENV)/made  ## the tests that take minutes or gigabytes
+	$(BIN)/pytest -m slow
+
+bench: $(VENV)/made  ## how long the command line takes to start
+	$(BIN)/python bench/startup.py
+
+clean:  ## remove the virtual environments and what tools left
+	rm -rf $(VENV) $(DEMO_VENV) .coverage .coverage.* .hypothesis .import_linter_cache
+	rm -rf .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# `pip install --group` is newer than the pip that Python 3.11 brings.
+$(VENV)/made: pyproject.toml
+	$(call new-venv,$(VENV))
+	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --upgrade 'pip>=25.1'
+	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --editable '.[bentoml]' --group dev
+	@touch $@
+
+$(DEMO_VENV)/made: pyproject.toml
+	$(call new-venv,$(DEMO_VENV))
+	$(DEMO_VENV)/bin/python -m pip install $(PIP_FLAGS) --editable '.[bentoml]'
+	@touch $@
+
+define new-venv
+@test -n '$(PYTHON)' || { echo 'airgap needs Python 3.11 or newer, as python3 on PATH or as make PYTHON=...'; exit 1; }
+$(PYTHON) -m venv --clear $(1)
+endef
