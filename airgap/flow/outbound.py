@@ -31,7 +31,7 @@ __all__ = ["Exported", "Settings", "export_items", "inventory_only", "manifest_r
 
 TOOL: Final = f"airgap {__version__}"
 BLOCK_TARGET: Final = limits.MIB
-AHEAD_PER_JOB: Final = 4
+AHEAD_PER_JOB: Final = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ def in_order(
     under_way: deque[Future[B]] = deque()
     for thing in things:
         under_way.append(pool.submit(work, thing))
+        del thing  # a pack is large; whoever takes the result decides how long it lives
         if len(under_way) >= ahead:
             yield under_way.popleft().result()
     while under_way:

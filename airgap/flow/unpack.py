@@ -30,6 +30,7 @@ def plain_chunks(
             for pack, data in authentic:
                 yield from _unpack(manifest, pack, data, pool, jobs)
                 progress.advance(pack.size)
+                del data  # before the next pack is read: two are in memory, not three
     finally:
         progress.end()
 
@@ -76,5 +77,5 @@ def _unpack(
             made.append((chunk, piece))
         return made
 
-    for made in in_order(pool, work, range(len(pack.blocks)), 4 * jobs):
+    for made in in_order(pool, work, range(len(pack.blocks)), 2 * jobs):
         yield from made

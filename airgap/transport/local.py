@@ -147,20 +147,13 @@ def storage_error(error: OSError, path: Path | str) -> StorageError:
 
 
 def _read(descriptor: int, limit: int) -> bytes:
-    """Read until the end, at most ``limit`` bytes."""
-    expected = min(os.fstat(descriptor).st_size, limit)
-    with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
-        data = bytearray(expected + 1)
-        filled = 0
-        while filled < limit:
-            if filled == len(data):  # it grew while it was read
-                data += bytes(min(len(data), limit - filled))
-            count = file.readinto(memoryview(data)[filled:limit])
-            if not count:
-                break
-            filled += count
-    del data[filled:]
-    return bytes(data)
+    """Read until the end, at most ``limit`` bytes: in one piece, if the file's size is true."""
+    pieces: list[bytes] = []
+    want = min(os.fstat(descriptor).st_size + 1, limit)
+    while limit and (piece := os.read(descriptor, min(want, limit))):
+        pieces.append(piece)
+        limit -= len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _remove_if_unlocked(part: Path) -> None:
