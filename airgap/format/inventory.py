@@ -128,7 +128,7 @@ def check_item(item: Item) -> None:
     if problem:
         raise CorruptError(f"The {item.kind} {item.tag!r} {problem}.", "Build it under a new tag.")
     previous = b""
-    links = frozenset(entry.path for entry in item.entries if isinstance(entry, Link))
+    links = frozenset(names.fold(entry.path) for entry in item.entries if isinstance(entry, Link))
     for entry in item.entries:
         path = entry.path.encode(errors="surrogatepass")
         if path <= previous:
@@ -141,8 +141,7 @@ def check_item(item: Item) -> None:
             raise CorruptError(
                 f"The path {entry.path!r} of {item} {problem}.", "Rename it and build again."
             )
-    collision_paths = ((entry.path, isinstance(entry, Folder)) for entry in item.entries)
-    names.refuse_collisions(collision_paths, str(item))
+    names.refuse_collisions((entry.path for entry in item.entries), str(item))
 
 
 def tag_problem(kind: str, name: str, version: str) -> str | None:

@@ -17,6 +17,7 @@ __all__ = ["NO_BASE", "Block", "ChunkTable", "Manifest", "Pack", "bundle_id", "d
 
 FORMAT: Final = 1
 NO_BASE: Final = 0xFFFF_FFFF
+_DIFFERENCE: Final = 3  # the codec that has a base, format §5.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,12 +327,16 @@ def _decode_blocks(fields: Fields, chunks: ChunkTable) -> _BlockColumns:
 
 
 def _check_bases(blocks: _BlockColumns, chunks: int, table: Fields) -> None:
-    """A base comes before its block, or is not carried at all (format §4.3)."""
+    """Only a difference has a base; it comes before its block, or is not carried (format §4.3)."""
     if blocks.bases.count(NO_BASE) == len(blocks.bases):
         return
     carried = blocks.chunk_ends[-1]
-    for first, base in zip(blocks.chunk_ends, blocks.bases, strict=False):
-        if base != NO_BASE and not (base < first or carried <= base < chunks):
+    for codec, first, base in zip(blocks.codecs, blocks.chunk_ends, blocks.bases, strict=False):
+        if base == NO_BASE:
+            continue
+        if codec != _DIFFERENCE:
+            raise table.wrong("has a base for a codec that takes none")
+        if not (base < first or carried <= base < chunks):
             raise table.wrong("has a block whose base does not come before it")
 
 

@@ -67,7 +67,7 @@ def path_problem(path: str) -> str | None:
 def target_problem(path: str, target: str, links: frozenset[str]) -> str | None:
     """Say why a link at ``path`` may not point to ``target``, or None (format §2.6).
 
-    ``links`` holds the paths of all links of the item.
+    ``links`` holds the paths of all links of the item, folded (format §2.5).
     """
     size = len(target.encode(errors="surrogatepass"))
     if not 0 < size <= limits.PATH_BYTES or target.startswith("/") or "\\" in target:
@@ -79,13 +79,14 @@ def _walk_problem(path: str, target: str, links: frozenset[str]) -> str | None:
     """Follow the target part by part from the link's folder."""
     here = path.split("/")[:-1]
     for part in target.split("/"):
+        # Also before `..`: the system would go up from where that link leads, not from here.
+        if fold("/".join(here)) in links:
+            return "points through another link"
         if part == "..":
             if not here:
                 return "points out of its item"
             here.pop()
         elif part not in ("", "."):
-            if "/".join(here) in links:
-                return "points through another link"
             here.append(part)
     return None
 
@@ -101,19 +102,19 @@ def fold(path: str) -> str:
         path = folded
 
 
-def refuse_collisions(paths: Iterable[tuple[str, bool]], what: str) -> None:
+def refuse_collisions(paths: Iterable[str], what: str) -> None:
     """Refuse paths that would land on each other on some file system (format §2.5).
 
     Args:
-        paths: each entry's path, and whether it is a folder.
+        paths: each entry's path.
         what: the item, for the message.
 
     Raises:
-        CorruptError: two paths are the same when folded, or one lies below a file or a link.
+        CorruptError: two paths are the same when folded, or one lies below another.
     """
     seen: dict[str, str] = {}
     folders: dict[str, str] = {}
-    for path, is_folder in paths:
+    for path in paths:
         folded = fold(path)
         if folded in seen:
             raise CorruptError(
@@ -122,13 +123,11 @@ def refuse_collisions(paths: Iterable[tuple[str, bool]], what: str) -> None:
                 "Rename one of them and build again.",
             )
         seen[folded] = path
-        if is_folder:
-            continue
         _remember_parents(folded, path, folders)
     for folded, below in folders.items():
         if folded in seen:
             raise CorruptError(
-                f"{what} has {seen[folded]!r}, which is not a folder, above {below!r}.",
+                f"{what} has {seen[folded]!r} as an entry of its own, and {below!r} below it.",
                 "Rename one of them and build again.",
             )
 

@@ -113,6 +113,8 @@ def decode(raw: bytes) -> Root:
         revoked_bundles=_revoked_bundles(fields),
         not_after=fields.time_or_none("not_after"),
     )
+    if not all(map(names.is_bundle_id, root.revoked_keys)):
+        raise fields.wrong("revokes something that is not a key id")
     if not all(map(names.is_tag_part, (root.site, *root.channels))):
         raise fields.wrong("has a site or channel that is not a name")
     _check_thresholds(root, fields)
