@@ -86,7 +86,7 @@ def require_root() -> Verified[Root]:
 
 @contextmanager
 def open_bundle(place: str, root: Verified[Root]) -> Iterator[Opened]:
-    """Open a bundle and admit it by its signatures (format §7.3, §11 steps 1 to 3).
+    """Open a bundle and admit it by its signatures (format §7.5, §11 steps 1 to 3).
 
     ``place`` is a depot (its newest bundle that is for this site), ``DEPOT#ID``, a ``.airgap``
     file, or ``-`` for standard input.

@@ -1,4 +1,4 @@
-"""The decision to trust (format §7.3). Only this module makes a ``Verified`` value.
+"""The decision to trust (format §7.2 to §7.5). Only this module makes a ``Verified`` value.
 
 Done here: signatures, threshold, revocation, audience, expiry, minimum sequence; and only then
 decoding. Left to the caller: that packs and files are those that the manifest names.
@@ -41,7 +41,7 @@ class Verified(Generic[T]):
 def valid_signers(
     role: Role, payload: bytes, envelopes: Sequence[bytes], keys: dict[str, Key]
 ) -> tuple[str, ...]:
-    """Return the sorted ids of the distinct keys whose valid signatures are among the envelopes.
+    """Return the sorted ids of the distinct keys whose valid signatures are there (format §7.3).
 
     Signatures of unknown keys are passed over: they prove nothing and harm nothing.
 
@@ -73,7 +73,7 @@ def valid_signers(
 def admit(
     raw: bytes, envelopes: Sequence[bytes], root: Verified[Root], now: int
 ) -> Verified[Manifest]:
-    """Admit a manifest: signatures first, then its content (format §7.3).
+    """Admit a manifest: signatures first, then its content (format §7.5).
 
     Args:
         raw: the manifest's bytes, as they were read; they are not read again.
@@ -108,7 +108,7 @@ def admit(
 
 
 def accept_root(raw: bytes, envelopes: Sequence[bytes], fingerprint: str) -> Verified[Root]:
-    """Accept a root that is pinned by a fingerprint (format §7.1).
+    """Accept a root that is pinned by a fingerprint (format §7.4).
 
     Raises:
         NotTrustedError: another fingerprint, unusable keys, or not signed by its own root keys.
