@@ -219,6 +219,9 @@ def expect_refusal(
         staging: whether verified content may stay in staging for the next try.
     """
     without = ".airgap" if staging else ""
+    if staging:  # staging needs the homes
+        side.bentoml.mkdir(exist_ok=True)
+        side.hugging_face.mkdir(exist_ok=True)
     before = snapshot(side.top, without=without)
     ran = side.run(*arguments, "--json")
     assert ran.code == error.exit_code, f"exit {ran.code}: {ran.err}"

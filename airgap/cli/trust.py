@@ -37,10 +37,10 @@ def init(*, root: Path, fingerprint: str) -> Result:
 @reports
 def show() -> Result:
     """Show the root that this machine trusts."""
-    from airgap.flow import trust  # noqa: PLC0415
+    from airgap.flow import bundles  # noqa: PLC0415
     from airgap.format.root import fingerprint  # noqa: PLC0415
 
-    pinned = trust.pinned_root()
+    pinned = bundles.require_root()
     root = pinned.value
     roles: dict[str, Any] = {
         role: {"threshold": keys.threshold, "keys": list(keys.key_ids)}

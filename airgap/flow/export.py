@@ -11,11 +11,10 @@ from typing import BinaryIO, Final
 from airgap import __version__
 from airgap.errors import StorageError, TransportError, UsageError
 from airgap.flow import outbound, selection
-from airgap.flow.bundles import STDIN, open_unverified
+from airgap.flow.bundles import STDIN, open_unverified, split_place
 from airgap.flow.outbound import Exported, Settings
 from airgap.flow.progress import Progress
 from airgap.flow.selection import Source
-from airgap.format import layout
 from airgap.signing.private_keys import Signer
 from airgap.transport import archive, depot
 from airgap.transport.archive import ArchiveWriter
@@ -80,12 +79,12 @@ def sign_bundle(place: str, signer: Signer) -> tuple[str, str]:
     with open_unverified(place) as opened:
         bundle, raw, reader = opened.bundle, opened.raw, opened.reader
     ((file, envelope),) = outbound.sign_manifest(raw, [signer]).items()
-    path = Path(place.rpartition("#")[0] if not Path(place).exists() else place)
+    path, _ = split_place(place)
     if isinstance(reader, DepotReader):
         depot.add_envelope(path, bundle, file, envelope)
     else:
         archive.add_envelope(path, bundle, file, envelope)
-    return bundle, layout.envelope_file("builder", signer.key.id)
+    return bundle, file
 
 
 def refuse_remote(place: str) -> None:

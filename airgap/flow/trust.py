@@ -12,7 +12,6 @@ from airgap.errors import (
     StorageError,
     UsageError,
 )
-from airgap.flow.bundles import require_root
 from airgap.format import envelope as dsse
 from airgap.format import names
 from airgap.format import root as roots
@@ -20,7 +19,6 @@ from airgap.format.envelope import Role
 from airgap.format.root import ALGORITHMS, Key, RoleKeys, Root
 from airgap.signing import private_keys, public_keys, trust
 from airgap.signing.private_keys import Passphrase, Signer
-from airgap.signing.trust import Verified
 from airgap.store import site
 
 __all__ = [
@@ -31,7 +29,6 @@ __all__ = [
     "key_fingerprint",
     "load_signer",
     "pin_root",
-    "pinned_root",
 ]
 
 FINGERPRINT_PREFIX: Final = "SHA256:"
@@ -129,11 +126,6 @@ def pin_root(path: Path, fingerprint: str) -> tuple[Root, Path, bool]:
     files = [f"root.{dsse.decode(one).key_id}.dsse" for one in envelopes]
     folder = site.save_root(site.PinnedRoot(raw, envelopes, wanted), files)
     return verified.value, folder, known is None
-
-
-def pinned_root() -> Verified[Root]:
-    """Return the root this machine trusts; see ``require_root``."""
-    return require_root()
 
 
 def _threshold(thresholds: Mapping[str, int], builders: int) -> int:

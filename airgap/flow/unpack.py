@@ -1,15 +1,17 @@
 """From packs to plain chunks: read once, authenticated, decoded, compared (format §11)."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 from airgap.codec import table
-from airgap.errors import CorruptError
+from airgap.errors import AirgapError, CorruptError
 from airgap.flow.bundles import Opened
 from airgap.flow.pipeline import in_order, workers
 from airgap.flow.progress import Progress
+from airgap.format import layout
 from airgap.format.manifest import Manifest, Pack
 
 __all__ = ["plain_chunks"]
@@ -20,36 +22,60 @@ PACKS_AHEAD: Final = 2
 def plain_chunks(
     opened: Opened, wanted: Collection[int], jobs: int, progress: Progress, what: str
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield index and plain bytes of every chunk of the wanted packs, in order, verified."""
+    """Yield index and plain bytes of every chunk of the wanted packs, in order, verified.
+
+    Raises:
+        CorruptError, MissingError, StorageError: packs are damaged or missing. It is raised after
+            all the others have been yielded, and names every one.
+    """
     manifest = opened.manifest.value
+    problems: list[AirgapError] = []
     progress.begin(what, sum(manifest.packs[index].size for index in wanted))
     try:
         with workers(1) as hasher, workers(jobs) as pool:
             packs = opened.reader.read_packs(manifest.packs, wanted)
-            authentic = in_order(hasher, _authenticate(manifest), packs, PACKS_AHEAD)
+            authentic = in_order(hasher, partial(_authenticate, manifest), packs, PACKS_AHEAD)
             for pack, data in authentic:
+                if isinstance(data, AirgapError):
+                    problems.append(data)
+                    continue
                 yield from _unpack(manifest, pack, data, pool, jobs)
                 progress.advance(pack.size)
                 del data  # before the next pack is read: two are in memory, not three
     finally:
         progress.end()
+    if problems:
+        raise _joined(problems, len(wanted))
 
 
-def _authenticate(manifest: Manifest) -> Callable[[tuple[int, bytes]], tuple[Pack, bytes]]:
-    def work(one: tuple[int, bytes]) -> tuple[Pack, bytes]:
-        """Compare a pack's digest with the manifest's before any of it is decoded."""
-        index, data = one
-        pack = manifest.packs[index]
-        found = hashlib.sha256(data).hexdigest()
-        if found != pack.digest.hex():
-            raise CorruptError(
-                f"Pack {pack.digest.hex()[:12]}… reads as {found[:12]}….",
-                "It was changed or damaged on the way: copy this file from its source again.",
-                [f"pack {pack.digest.hex()}"],
-            )
+def _authenticate(
+    manifest: Manifest, one: tuple[int, bytes | AirgapError]
+) -> tuple[Pack, bytes | AirgapError]:
+    """Compare a pack's digest with the manifest's before any of it is decoded."""
+    index, data = one
+    pack = manifest.packs[index]
+    if isinstance(data, AirgapError):
         return pack, data
+    found = hashlib.sha256(data).digest()
+    if found == pack.digest:
+        return pack, data
+    return pack, CorruptError(
+        f"{layout.pack_name(pack.digest)} reads as {found.hex()[:12]}….",
+        "It was changed or damaged on the way: copy this file from its source again.",
+    )
 
-    return work
+
+def _joined(problems: list[AirgapError], total: int) -> AirgapError:
+    """Make one error of all packs' problems: its kind is theirs, or corrupt if they differ."""
+    first, *more = problems
+    if not more:
+        return first
+    kind = type(first) if len({type(one) for one in problems}) == 1 else CorruptError
+    return kind(
+        f"{len(problems)} of {total} packs are damaged or missing.",
+        "Copy these files from their source again and run the same command again.",
+        [one.message for one in problems],
+    )
 
 
 def _unpack(

@@ -51,7 +51,7 @@ class ArchiveReader:
 
     def read_packs(
         self, packs: Sequence[Pack], wanted: Container[int]
-    ) -> Iterator[tuple[int, bytes]]:
+    ) -> Iterator[tuple[int, bytes | AirgapError]]:
         """Yield index and bytes of each wanted pack; demand all of them, and a proper end."""
         if self._next and self._next[0] == tar.PADDING_NAME:
             self._skip(limits.PADDING_BYTES)

@@ -76,12 +76,17 @@ class DepotReader:
 
     def read_packs(
         self, packs: Sequence[Pack], wanted: Container[int]
-    ) -> Iterator[tuple[int, bytes]]:
+    ) -> Iterator[tuple[int, bytes | AirgapError]]:
         """Yield index and bytes of each wanted pack; see ``BundleReader``."""
         for index, pack in enumerate(packs):
             if index in wanted:
-                name = layout.pack_name(pack.digest)
-                yield index, local.read_exactly(self._depot, name, pack.size)
+                yield index, self._read_pack(pack)
+
+    def _read_pack(self, pack: Pack) -> bytes | AirgapError:
+        try:
+            return local.read_exactly(self._depot, layout.pack_name(pack.digest), pack.size)
+        except AirgapError as error:
+            return error
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -107,7 +112,8 @@ class DepotWriter:
     ) -> None:
         """Store the texts, the envelopes and, last, the manifest."""
         folder = f"{layout.BUNDLES}/{bundle}"
-        local.write_atomically(self._depot, layout.README_NAME, [layout.README])
+        if not (self._depot / layout.README_NAME).exists():  # it may be somebody else's
+            local.write_atomically(self._depot, layout.README_NAME, [layout.README])
         local.write_atomically(
             self._depot, layout.checksums_name(bundle), [layout.checksums(bundle, packs)]
         )

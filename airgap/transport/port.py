@@ -6,6 +6,7 @@ Both speak of bytes by name. Whether the bytes are the right ones is decided abo
 from collections.abc import Container, Iterator, Sequence
 from typing import Protocol
 
+from airgap.errors import AirgapError
 from airgap.format.envelope import Role
 from airgap.format.manifest import Pack
 
@@ -28,12 +29,14 @@ class BundleReader(Protocol):
 
     def read_packs(
         self, packs: Sequence[Pack], wanted: Container[int]
-    ) -> Iterator[tuple[int, bytes]]:
+    ) -> Iterator[tuple[int, bytes | AirgapError]]:
         """Yield index and bytes of each wanted pack, each read once, with the size it must have.
 
+        A pack that is not there, is no regular file, or is shorter or longer comes as the error
+        instead, so that one damaged file does not keep the others from being read.
+
         Raises:
-            MissingError: a wanted pack is not there.
-            CorruptError: it is not a regular file, or is shorter or longer.
+            CorruptError, MissingError: nothing more can be read.
         """
         ...
 
