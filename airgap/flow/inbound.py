@@ -23,8 +23,8 @@ from airgap.format.inventory import Item
 from airgap.format.manifest import Manifest
 from airgap.store import bentoml_home, compare
 from airgap.store.install import install, locked, point_latest
-from airgap.store.places import Place, place_of
-from airgap.store.staging import StagedItem, remove_staging, staging_folder, sync_tree
+from airgap.store.places import Place, folder_of_model, place_of
+from airgap.store.staging import StagedItem, bytes_used, remove_staging, staging_folder, sync_tree
 from airgap.transport.local import storage_error
 
 __all__ = ["Imported", "Outcome", "import_bundle", "verify_packs"]
@@ -145,7 +145,7 @@ def _demand_space(todo: Sequence[_Plan], bundle: str) -> None:
         there = next(path for path in (store.store, *store.store.parents) if path.exists())
         device = there.stat().st_dev
         folders[device] = there
-        needed[device] -= _bytes_used(staging_folder(store, bundle))
+        needed[device] -= bytes_used(staging_folder(store, bundle))
         needed[device] += sum(plan.item.size for plan in todo if plan.place.store == store.store)
     for device, size in needed.items():
         free = shutil.disk_usage(folders[device]).free
@@ -154,15 +154,6 @@ def _demand_space(todo: Sequence[_Plan], bundle: str) -> None:
                 f"{folders[device]} needs {size:,} bytes more and has {free:,} free.",
                 f"Free {size - free:,} bytes and run the same command again.",
             )
-
-
-def _bytes_used(folder: Path) -> int:
-    """Return what an earlier try already takes up on the disk."""
-    return sum(
-        (Path(top) / name).lstat().st_blocks * 512
-        for top, _, files in os.walk(folder)
-        for name in files
-    )
 
 
 def _stage(opened: Opened, staged: Sequence[StagedItem], jobs: int, progress: Progress) -> None:
@@ -206,9 +197,8 @@ def _lacking(manifest: Manifest) -> Iterator[str]:
             continue
         folder = place_of(item).final
         for one in bentoml_home.describe("bento", folder).models:
-            model = Item(one.kind, one.name, one.version, (), b"")
-            if not place_of(model).final.is_dir():
-                yield f"{one.kind} {model.tag}"
+            if not folder_of_model(one).is_dir():
+                yield f"{one.kind} {one.name}:{one.version}"
 
 
 def _verified_before(staged: Sequence[StagedItem], manifest: Manifest) -> frozenset[int]:

@@ -15,14 +15,14 @@ from airgap.format.envelope import PAYLOAD_TYPES, Envelope, Role, signed_bytes
 from airgap.format.root import ALGORITHMS, Key
 from airgap.signing.public_keys import CURVES, make_key, normalize_ecdsa
 
-__all__ = ["Passphrase", "Signer", "generate", "load"]
+__all__ = ["OTHERS", "Passphrase", "Signer", "generate", "load"]
 
 PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
 Passphrase = Callable[[], bytes]
 
 # bcrypt_pbkdf rounds: about half a second here; ssh-keygen's own default is 16 to 24.
 _ROUNDS: Final = 48
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _MAKERS: Final[dict[str, Callable[[], PrivateKey]]] = {
     "ed25519": ed25519.Ed25519PrivateKey.generate,
     "ecdsa-p256-sha256": lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -133,7 +133,7 @@ def _read_secret(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            if mode & _OTHERS:
+            if mode & OTHERS:
                 raise StorageError(
                     f"The private key {path} can be read by others (mode {mode & 0o777:04o}).",
                     f"Run: chmod 600 {path}",

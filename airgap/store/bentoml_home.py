@@ -16,7 +16,16 @@ import yaml
 from airgap.errors import CorruptError, MissingError, StorageError, UsageError
 from airgap.format import names
 
-__all__ = ["Description", "ModelReference", "describe", "find", "folder_of", "home", "list_tags"]
+__all__ = [
+    "Description",
+    "ModelReference",
+    "describe",
+    "find",
+    "folder_of",
+    "home",
+    "is_there",
+    "list_tags",
+]
 
 StoreKind = Literal["bento", "model"]
 
@@ -62,6 +71,11 @@ def folder_of(kind: StoreKind, name: str, version: str) -> Path:
     return home() / FOLDERS[kind] / name / version
 
 
+def is_there(kind: StoreKind, folder: Path) -> bool:
+    """Tell whether a folder of the store is an item and not what something has left behind."""
+    return (folder / _YAML[kind]).is_file()
+
+
 def find(kind: StoreKind, tag: str) -> tuple[str, str]:
     """Resolve ``name``, ``name:latest`` or ``name:version`` to a name and version that are there.
 
@@ -80,7 +94,7 @@ def find(kind: StoreKind, tag: str) -> tuple[str, str]:
         )
     if not colon or version == "latest":
         version = _latest(kind, name)
-    if not (folder_of(kind, name, version) / _YAML[kind]).is_file():
+    if not is_there(kind, folder_of(kind, name, version)):
         raise _not_there(kind, f"{name}:{version}", name)
     return name, version
 
@@ -90,7 +104,7 @@ def list_tags(kind: StoreKind, name: str | None = None) -> Iterator[tuple[str, s
     top = home() / FOLDERS[kind]
     for one in [name] if name else _subfolders(top):
         for version in _subfolders(top / one):
-            if (top / one / version / _YAML[kind]).is_file():
+            if is_there(kind, top / one / version):
                 yield one, version
 
 

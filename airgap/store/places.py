@@ -5,8 +5,9 @@ from pathlib import Path
 
 from airgap.format.inventory import Item
 from airgap.store import bentoml_home, hugging_face
+from airgap.store.bentoml_home import ModelReference
 
-__all__ = ["Place", "place_of"]
+__all__ = ["Place", "folder_of_model", "place_of", "private_folder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,8 @@ class Place:
 
     @property
     def private(self) -> Path:
-        """The folder for airgap's own work: on the store's file system, outside its items."""
-        return self.store / ".airgap"
+        """The store's folder for airgap's own work."""
+        return private_folder(self.store)
 
 
 def place_of(item: Item) -> Place:
@@ -35,3 +36,15 @@ def place_of(item: Item) -> Place:
         return Place(final, hugging_face.cache(), None, may_hold_more=True)
     final = bentoml_home.folder_of(item.kind, item.name, item.version)
     return Place(final, bentoml_home.home(), final.parent / "latest", may_hold_more=False)
+
+
+def folder_of_model(reference: ModelReference) -> Path:
+    """Return where a model that a Bento names is looked for on this machine."""
+    if reference.kind == "hugging-face":
+        return hugging_face.folder_of(reference.name, reference.version)
+    return bentoml_home.folder_of(reference.kind, reference.name, reference.version)
+
+
+def private_folder(store: Path) -> Path:
+    """Return the folder for airgap's own work: on the store's file system, outside its items."""
+    return store / ".airgap"

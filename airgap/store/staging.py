@@ -16,7 +16,7 @@ from typing import Final
 from airgap.format.inventory import File, Folder, Item, Link
 from airgap.store.places import Place
 
-__all__ = ["StagedItem", "remove_staging", "staging_folder", "sync_tree"]
+__all__ = ["StagedItem", "bytes_used", "remove_staging", "staging_folder", "sync_tree"]
 
 _FILE_MODE: Final = 0o644
 _EXECUTABLE_MODE: Final = 0o755
@@ -34,6 +34,15 @@ def remove_staging(place: Place, bundle: str) -> None:
     for folder in (place.private / "staging", place.private):
         with suppress(OSError):
             folder.rmdir()
+
+
+def bytes_used(folder: Path) -> int:
+    """Return what all files below a folder take up on the disk; 0 where there is no folder."""
+    return sum(
+        (Path(top) / name).lstat().st_blocks * 512
+        for top, _, files in os.walk(folder)
+        for name in files
+    )
 
 
 class StagedItem:
