@@ -45,7 +45,8 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"airgap.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
-        ctx.default_map = {**(ctx.default_map or {}), cmd_name: _defaults(cmd_name, command)}
+        if cmd_name != "doctor":  # it must run when the config file is what is wrong
+            ctx.default_map = {**(ctx.default_map or {}), cmd_name: _defaults(cmd_name, command)}
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

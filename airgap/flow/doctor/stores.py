@@ -1,0 +1,78 @@
+"""BentoML's stores and the Hugging Face cache: where they are, what is left in them, what broke."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from airgap.flow.doctor.finding import Finding, note, ok, problem
+from airgap.store import bentoml_home, health, hugging_face
+from airgap.store.health import Disk
+
+__all__ = ["items", "places"]
+
+_LITTLE: Final = 1_000_000_000
+
+
+def places() -> Iterator[Finding]:
+    """Say where the stores are, whether they can be written, how much is free, what was left."""
+    stores = {
+        "BentoML home": (bentoml_home.home(), tuple(bentoml_home.FOLDERS.values())),
+        "Hugging Face cache": (hugging_face.cache(), ()),
+    }
+    for what, (store, parts) in stores.items():
+        yield from _disk(what, health.disk_of(store, parts))
+        yield from _leftovers(store)
+
+
+def items() -> Iterator[Finding]:
+    """Look at every Bento and model in BentoML's store."""
+    sound = True
+    for kind in bentoml_home.FOLDERS:
+        for trouble in health.item_troubles(kind):
+            sound = sound and trouble.harmless
+            say = note if trouble.harmless else problem
+            yield say("items", trouble.message, trouble.hint)
+    if sound:
+        counts = [
+            f"{folder}: {sum(1 for _ in bentoml_home.list_tags(kind))}"
+            for kind, folder in bentoml_home.FOLDERS.items()
+        ]
+        yield ok("items", f"Nothing in BentoML's store is broken ({', '.join(counts)}).")
+
+
+def _disk(what: str, disk: Disk) -> Iterator[Finding]:
+    free = f"{disk.free / 1e9:,.1f} GB free"
+    if not disk.writable:
+        yield problem(
+            "stores",
+            f"This user cannot write to the {what} {disk.store}.",
+            "Check who owns it, or set BENTOML_HOME and BENTOML_HF_CACHE_DIR.",
+        )
+    elif disk.free < _LITTLE:
+        yield note(
+            "stores",
+            f"The {what} {disk.store} has only {free}.",
+            "An import needs the size of what is new, and says so before it writes anything.",
+        )
+    else:
+        absent = "" if disk.exists else ", not there yet"
+        yield ok("stores", f"The {what} is {disk.store}{absent}, {free}.")
+    for part in disk.elsewhere:
+        yield problem(
+            "stores",
+            f"{part} is on another disk than {disk.store}, so imports cannot be renamed into it.",
+            "Put the whole store on one file system: move it, and set BENTOML_HOME.",
+        )
+
+
+def _leftovers(store: Path) -> Iterator[Finding]:
+    if health.busy(store):
+        yield note("staging", f"An import into {store} is at work right now.", "Let it finish.")
+        return
+    for left in health.leftovers(store):
+        yield note(
+            "staging",
+            f"An import of bundle {left.bundle[:12]}… was cut off and has left"
+            f" {left.size / 1e6:,.1f} MB in {left.folder}.",
+            f"Run the same import again to finish it, or remove it: rm -r {left.folder}",
+        )

@@ -1,0 +1,384 @@
+"""The doctor: one thing wrong at a time, told with what to do, and nothing touched."""
+
+import fcntl
+import importlib.metadata
+import re
+import shutil
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airgap.flow.doctor import installation, site_state
+from airgap.flow.doctor.finding import Finding
+from airgap.format.root import Root
+from airgap.store import health
+from tests import kit
+from tests.kit import Ran, Side, Site
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key lies in the current folder, and no setting of the person who runs the tests counts."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    for name in ("AIRGAP_KEY", "AIRGAP_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def findings(ran: Ran, level: str, about: str = "") -> list[dict[str, Any]]:
+    return [
+        one for one in ran.json["findings"] if one["level"] == level and about in ("", one["about"])
+    ]
+
+
+def the_problem(side: Side, about: str) -> str:
+    """Run the doctor, which must find exactly one problem; return all it says of it."""
+    before = kit.snapshot(side.top)
+    ran = side.run("doctor", "--json")
+    assert ran.code == 3
+    assert ran.json["error"]["exit_code"] == 3
+    (found,) = findings(ran, "problem")
+    assert found["about"] == about
+    assert found["hint"]
+    assert kit.snapshot(side.top) == before
+    return f"{found['message']} {found['hint']}"
+
+
+def the_note(side: Side, about: str) -> str:
+    """Run the doctor, which must find no problem and one note about something."""
+    ran = side.run("doctor", "--json")
+    assert ran.code == 0, ran.out
+    (found,) = findings(ran, "note", about)
+    return f"{found['message']} {found['hint']}"
+
+
+def test_a_machine_that_is_set_up_is_healthy(isolated: Side, site: Site) -> None:
+    ran = isolated.run("doctor", "--json")
+
+    assert ran.code == 0
+    assert ran.json["healthy"]
+    assert not findings(ran, "problem")
+    (root,) = findings(ran, "ok", "root")
+    assert site.fingerprint in root["message"]
+
+
+def test_people_see_what_to_do_within_80_columns(isolated: Side) -> None:
+    bento = isolated.bentoml / "bentos" / "shop" / "v1"
+    bento.mkdir(parents=True)
+
+    ran = isolated.run("doctor")
+
+    assert ran.code == 3
+    assert "problem" in ran.out
+    assert f"Remove it (rm -r {bento})" in " ".join(ran.out.split())
+    assert ran.out.endswith("1 problem, no notes.\n")
+    longer = [line.split() for line in ran.out.splitlines() if len(line) > 80]
+    assert all(len(words) <= 2 for words in longer), "only what cannot be broken may be longer"
+
+
+def test_quiet_keeps_to_problems(isolated: Side) -> None:
+    ran = isolated.run("doctor", "--quiet")
+
+    assert ran.out == "no problems, no notes.\n"
+
+
+def test_a_machine_that_trusts_nobody_is_told_how_to(connected: Side) -> None:
+    assert "airgap trust init" in the_note(connected, "root")
+
+
+def test_a_root_that_was_changed_on_disk_is_a_problem(isolated: Side) -> None:
+    pinned = isolated.state / "trust" / "root.msgpack"
+    pinned.write_bytes(pinned.read_bytes()[:-1])
+
+    assert the_problem(isolated, "root")
+
+
+@pytest.mark.parametrize(
+    ("days", "level"), [(-1, "problem"), (0, "problem"), (29, "note"), (31, "ok")]
+)
+def test_the_expiry_of_the_root_is_foreseen(days: int, level: str) -> None:
+    now = 1_800_000_000
+    expiring = Root("ward", 1, (), {}, {}, not_after=now + days * 86400)
+
+    (found,) = site_state._expiry(expiring, "SHA256:00", now)
+
+    assert found.level == level
+    assert "expire" in found.message
+
+
+def test_a_broken_config_file_is_found_and_does_not_stop_the_doctor(isolated: Side) -> None:
+    (isolated.state / "config.toml").write_text("key = [")
+
+    assert "config.toml" in the_problem(isolated, "config")
+
+
+def test_a_config_file_that_can_be_read_is_named(isolated: Side) -> None:
+    (isolated.state / "config.toml").write_text("jobs = 2\n")
+
+    (found,) = findings(isolated.run("doctor", "--json"), "ok", "config")
+
+    assert str(isolated.state / "config.toml") in found["message"]
+
+
+def test_a_config_variable_that_leads_nowhere_is_a_problem(
+    isolated: Side, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRGAP_CONFIG", str(tmp_path / "gone.toml"))
+
+    assert "gone.toml" in the_problem(isolated, "config")
+
+
+@pytest.mark.parametrize("where", ["here", "state", "variable", "config"])
+def test_a_private_key_that_others_can_read_is_found(
+    where: str, isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = {"here": Path.cwd(), "state": isolated.state}.get(where, tmp_path)
+    key = folder / "builder.key"
+    key.write_text("secret")
+    key.chmod(0o640)
+    if where == "variable":
+        monkeypatch.setenv("AIRGAP_KEY", str(key))
+    if where == "config":
+        (isolated.state / "config.toml").write_text(f"[export]\nkey = '{key}'\n")
+
+    assert f"chmod 600 {key}" in the_problem(isolated, "keys")
+
+
+def test_a_private_key_of_its_owner_only_is_fine(isolated: Side) -> None:
+    assert isolated.run("key", "generate", "builder", "--no-passphrase").code == 0
+
+    (found,) = findings(isolated.run("doctor", "--json"), "ok", "keys")
+
+    assert str(Path.cwd() / "builder.key") in found["message"]
+
+
+def test_a_key_that_is_named_but_not_there_is_a_problem(
+    isolated: Side, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRGAP_KEY", str(tmp_path / "gone.key"))
+
+    assert "AIRGAP_KEY" in the_problem(isolated, "keys")
+
+
+@pytest.mark.parametrize("part", [".", "trust"])
+def test_state_that_others_can_write_is_a_problem(part: str, isolated: Side) -> None:
+    (isolated.state / part).chmod(0o770)
+
+    assert "chmod go-w" in the_problem(isolated, "state")
+
+
+def test_state_without_a_root_yet_is_fine(connected: Side) -> None:
+    connected.state.mkdir()
+
+    assert connected.run("doctor", "--json").code == 0
+
+
+def test_state_that_is_no_folder_is_a_problem(connected: Side) -> None:
+    connected.state.write_text("")
+
+    ran = connected.run("doctor", "--json")
+
+    assert ran.code == 3
+    assert findings(ran, "problem", "state")
+
+
+def test_a_store_that_is_no_folder_is_a_problem(isolated: Side) -> None:
+    isolated.hugging_face.write_text("")
+
+    assert str(isolated.hugging_face) in the_problem(isolated, "stores")
+
+
+def test_a_nearly_full_disk_is_noted(isolated: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(isolated.top)._replace(free=5_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
+
+    ran = isolated.run("doctor", "--json")
+
+    assert len(findings(ran, "note", "stores")) == 2
+
+
+def test_a_store_in_two_file_systems_is_a_problem(
+    isolated: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (isolated.bentoml / "bentos").mkdir(parents=True)
+    real = health.disk_of
+
+    def disk_of(store: Path, parts: tuple[str, ...] = ()) -> health.Disk:
+        disk = real(store, parts)
+        return health.Disk(store, disk.exists, disk.writable, disk.free, (store / "bentos",))
+
+    monkeypatch.setattr(health, "disk_of", disk_of)
+    ran = isolated.run("doctor", "--json")
+
+    assert "another disk" in findings(ran, "problem", "stores")[0]["message"]
+
+
+@pytest.mark.skipif(not Path("/proc").is_mount(), reason="needs /proc, a second file system")
+def test_a_part_of_a_store_on_another_disk_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "bentos").symlink_to("/proc")
+    (tmp_path / "models").mkdir()
+
+    assert health.disk_of(tmp_path, ("bentos", "models", "absent")).elsewhere == (
+        tmp_path / "bentos",
+    )
+
+
+def test_what_a_cut_off_import_left_is_told_with_its_size(isolated: Side) -> None:
+    left = isolated.bentoml / ".airgap" / "staging" / ("ab" * 32)
+    kit.write_files(left, {"bento/shop/v1/weights": kit.noise(1_000_000)})
+
+    told = the_note(isolated, "staging")
+
+    assert f"rm -r {left}" in told
+    assert re.search(r"left 1\.\d MB", told)
+
+
+def test_the_staging_of_an_import_at_work_is_left_alone(isolated: Side) -> None:
+    private = isolated.bentoml / ".airgap"
+    kit.write_files(private, {"staging/abc/file": b"x", "lock": b""})
+    with (private / "lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        told = the_note(isolated, "staging")
+
+    assert "at work" in told
+    assert "rm -r" not in told
+
+
+def test_the_lock_of_an_import_that_died_is_not_at_work(isolated: Side) -> None:
+    kit.write_files(isolated.bentoml / ".airgap", {"lock": b""})
+
+    assert not health.busy(isolated.bentoml)
+
+
+@pytest.mark.parametrize("kind", ["bentos", "models"])
+def test_a_folder_without_its_yaml_breaks_listing(kind: str, isolated: Side) -> None:
+    (isolated.bentoml / kind / "shop" / "v1").mkdir(parents=True)
+    (isolated.bentoml / kind / "stray file").write_text("")
+
+    told = the_problem(isolated, "items")
+
+    assert "breaks `bentoml" in told
+    assert f"rm -r {isolated.bentoml / kind / 'shop' / 'v1'}" in told
+
+
+def test_a_yaml_that_bentoml_did_not_write_is_not_to_be_removed_blindly(isolated: Side) -> None:
+    kit.write_files(isolated.bentoml / "bentos/shop/v1", {"bento.yaml": b"{"})
+
+    assert "rm -r" not in the_problem(isolated, "items")
+
+
+def test_a_renamed_item_is_a_problem(isolated: Side) -> None:
+    kit.add_model(isolated, "ranker:v1", {}).rename(isolated.bentoml / "models/ranker/v2")
+    (isolated.bentoml / "models/ranker/latest").unlink()
+
+    assert "ranker:v1" in the_problem(isolated, "items")
+
+
+def test_models_left_in_a_bento_by_an_export_are_a_problem(isolated: Side) -> None:
+    bento = kit.add_bento(isolated, "shop:v1", {"models/ranker/v1/half": b"x"})
+
+    assert f"rm -r {bento / 'models'}" in the_problem(isolated, "items")
+
+
+def test_a_dangling_latest_is_noted(isolated: Side) -> None:
+    kit.add_bento(isolated, "shop:v1", {})
+    (isolated.bentoml / "bentos" / "shop" / "latest").write_text("v9")
+
+    assert "'v9'" in the_note(isolated, "items")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_model_that_a_bento_lacks_is_noted(there: bool, isolated: Side) -> None:  # noqa: FBT001
+    kit.add_bento(isolated, "shop:v1", {}, models=["ranker:v1"])
+    if there:
+        kit.add_model(isolated, "ranker:v1", {})
+
+    ran = isolated.run("doctor", "--json")
+
+    assert ran.code == 0
+    assert ["ranker:v1" in one["message"] for one in findings(ran, "note", "items")] == (
+        [] if there else [True]
+    )
+
+
+def test_a_clock_before_this_version_was_made_is_a_problem() -> None:
+    assert [one.level for one in site_state.clock(0)] == ["problem"]
+    assert [one.level for one in site_state.clock(1_800_000_000)] == ["ok"]
+
+
+def test_the_doctor_knows_every_package_that_airgap_needs() -> None:
+    project = tomllib.loads((kit.REPOSITORY / "pyproject.toml").read_text())["project"]
+    needed = {re.split(r"[\[>=<]", one)[0] for one in project["dependencies"]}
+
+    assert set(installation.MODULES) == needed | {"bcrypt"}
+
+
+def test_a_package_that_cannot_be_imported_is_a_problem() -> None:
+    found = levels(installation.packages({"click": "click", "nothing": "no_such_module"}))
+
+    assert found == ["problem", "ok"]
+
+
+def test_a_package_that_is_too_old_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.requires", lambda _name: ["click>=999.1"])
+
+    (found, _) = installation.packages({"click": "click"})
+
+    assert found.level == "problem"
+    assert "click>=999.1" in found.hint
+
+
+def test_airgap_run_from_a_folder_has_no_versions_to_compare(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def absent(name: str) -> list[str]:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.requires", absent)
+
+    assert levels(installation.packages({"click": "click"})) == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("version", "level"),
+    [("1.3.9", "problem"), ("1.4.0", "ok"), ("1.99rc1", "ok"), ("2.0.0a1", "problem")],
+)
+def test_a_bentoml_whose_store_is_unknown_is_a_problem(
+    version: str, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda _name: version)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: re.__spec__)
+    monkeypatch.setenv("PATH", "")
+
+    assert levels(installation.bentoml()) == [level]
+
+
+def test_a_python_without_bentoml_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    monkeypatch.setenv("PATH", "")
+
+    (found,) = installation.bentoml()
+
+    assert found.level == "note"
+    assert "airgap[bentoml]" in found.hint
+
+
+def test_another_bentoml_on_the_path_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "bentoml"
+    other.write_text("#!/bin/sh\n")
+    other.chmod(0o755)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert str(other) in [*installation.bentoml()][1].message
+
+
+def levels(found: Iterable[Finding]) -> list[str]:
+    return [one.level for one in found]
