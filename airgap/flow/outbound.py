@@ -15,7 +15,7 @@ from airgap import __version__
 from airgap.chunking.cutters import cutter_for
 from airgap.codec import table
 from airgap.errors import StorageError
-from airgap.flow.pipeline import in_order, workers
+from airgap.flow.pipeline import ahead, in_order, workers
 from airgap.flow.progress import Progress
 from airgap.flow.selection import Source
 from airgap.format import envelope as dsse
@@ -31,7 +31,6 @@ __all__ = ["Exported", "Settings", "export_items", "inventory_only", "manifest_r
 
 TOOL: Final = f"airgap {__version__}"
 BLOCK_TARGET: Final = limits.MIB
-AHEAD_PER_JOB: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +225,9 @@ class _Export:
 
     def pack(self, sources: Sequence[Source]) -> Manifest:
         """Read, cut, hash, encode and pack all items; return the manifest."""
-        ahead = AHEAD_PER_JOB * self._settings.jobs
-        cuts = in_order(self._pool, _hash, self._cut(sources), ahead)
-        stored = in_order(self._pool, _encode, self._blocks(cuts), ahead)
+        most = ahead(self._settings.jobs)
+        cuts = in_order(self._pool, _hash, self._cut(sources), most)
+        stored = in_order(self._pool, _encode, self._blocks(cuts), most)
         self._fill_packs(stored)
         packs = tuple(future.result() for future in self._packs)
         items = tuple(

@@ -5,17 +5,28 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Final, TypeVar
 
-__all__ = ["default_jobs", "in_order", "workers"]
+__all__ = ["ahead", "default_jobs", "in_order", "workers"]
 
 A = TypeVar("A")
 B = TypeVar("B")
+
+_AHEAD_PER_JOB: Final = 2
+_MOST_AHEAD: Final = 16
 
 
 def default_jobs() -> int:
     """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def ahead(jobs: int) -> int:
+    """Return how many chunks or blocks (up to 4 MiB each) may be under way in one stage.
+
+    Enough to keep the threads busy; no more with many threads, since what cuts and writes is one.
+    """
+    return min(_AHEAD_PER_JOB * jobs, _MOST_AHEAD)
 
 
 @contextmanager
@@ -29,14 +40,14 @@ def workers(count: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def in_order(
-    pool: ThreadPoolExecutor, work: Callable[[A], B], things: Iterable[A], ahead: int
+    pool: ThreadPoolExecutor, work: Callable[[A], B], things: Iterable[A], most: int
 ) -> Iterator[B]:
-    """Yield ``work(thing)`` for each thing, in order, with at most ``ahead`` under way."""
+    """Yield ``work(thing)`` for each thing, in order, with at most ``most`` under way."""
     under_way: deque[Future[B]] = deque()
     for thing in things:
         under_way.append(pool.submit(work, thing))
         del thing  # a pack is large; whoever takes the result decides how long it lives
-        if len(under_way) >= ahead:
+        if len(under_way) >= most:
             yield under_way.popleft().result()
     while under_way:
         yield under_way.popleft().result()

@@ -9,7 +9,7 @@ from typing import Final
 from airgap.codec import table
 from airgap.errors import AirgapError, CorruptError
 from airgap.flow.bundles import Opened
-from airgap.flow.pipeline import in_order, workers
+from airgap.flow.pipeline import ahead, in_order, workers
 from airgap.flow.progress import Progress
 from airgap.format import layout
 from airgap.format.manifest import Manifest, Pack
@@ -103,5 +103,5 @@ def _unpack(
             made.append((chunk, piece))
         return made
 
-    for made in in_order(pool, work, range(len(pack.blocks)), 2 * jobs):
+    for made in in_order(pool, work, range(len(pack.blocks)), ahead(jobs)):
         yield from made

@@ -3,24 +3,28 @@
 import errno
 import fcntl
 import glob
+import hashlib
 import os
 import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO, Final, NoReturn
 
 from airgap.errors import CorruptError, MissingError, StorageError
 
 __all__ = [
     "PartFile",
+    "has_digest",
     "open_regular",
     "read_bounded",
     "read_exactly",
     "storage_error",
     "write_atomically",
 ]
+
+_PIECE_BYTES: Final = 1024 * 1024
 
 
 @contextmanager
@@ -73,6 +77,17 @@ def read_exactly(top: Path, name: str, size: int) -> bytes:
             "It is cut off or damaged: copy this file from its source again.",
         )
     return data
+
+
+def has_digest(top: Path, name: str, size: int, digest: bytes) -> bool:
+    """Tell whether a file has this size and SHA-256; raises as ``open_regular``."""
+    found = hashlib.sha256()
+    with open_regular(top, name) as descriptor:
+        if os.fstat(descriptor).st_size != size:
+            return False
+        while piece := os.read(descriptor, _PIECE_BYTES):
+            found.update(piece)
+    return found.digest() == digest
 
 
 class PartFile:
