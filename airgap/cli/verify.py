@@ -26,8 +26,8 @@ def command(*, source: str, jobs: int | None) -> Result:
         about |= {"verified": True, "bytes_read": read, **flow_reports.signers_of(opened)}
     lines = [f"OK: {item} ({size_text(item.size)})" for item in manifest.items]
     lines.append(
-        f"Signed by {len(opened.manifest.signers)} of the {about['threshold']} builders that site"
-        f" {about['site']} demands; {len(manifest.packs)} packs ({size_text(read)}) are intact."
+        f"Builders who signed: {len(opened.manifest.signers)}; site {about['site']} demands"
+        f" {about['threshold']}. Packs that are intact: {len(manifest.packs)} ({size_text(read)})."
     )
     lines.append(f"bundle {opened.bundle}")
     return Result(about, lines)
