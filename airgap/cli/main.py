@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, Final, NoReturn
 
 import click
@@ -135,18 +135,43 @@ def _defaults(name: str, command: click.Command) -> dict[str, Any]:
     """Return the config file's defaults for a command: its own section above the common ones.
 
     Raises:
-        ConfigurationError: its section names an option that the command does not have.
+        ConfigurationError: a section is no command's, or names an option that it does not have.
     """
     from airgap.flow import config  # noqa: PLC0415
 
     document = config.load()
-    common = {key: value for key, value in document.items() if not isinstance(value, dict)}
-    section = document.get(name, {})
-    known = {parameter.name for parameter in command.params}
-    unknown = sorted(set(section) - known) if not isinstance(command, click.Group) else []
-    if unknown:
-        raise ConfigurationError(
-            f"The config file {config.config_path()} sets {name}.{unknown[0]}, which is no option.",
-            f"See `airgap {name} --help`; write '_' for '-'.",
-        )
-    return {**common, **section}
+    sections = {key: value for key, value in document.items() if isinstance(value, dict)}
+    common = {key: value for key, value in document.items() if key not in sections}
+    _refuse_unknown(sections, COMMANDS, "")
+    section = sections.get(name, {})
+    if not isinstance(command, click.Group):
+        return _options(name, command, common, section)
+    _refuse_unknown(section, command.commands, f"{name}.")
+    return {
+        below: _options(f"{name}.{below}", one, common, section.get(below, {}))
+        for below, one in command.commands.items()
+    }
+
+
+def _options(
+    path: str, command: click.Command, common: dict[str, Any], section: dict[str, Any]
+) -> dict[str, Any]:
+    """Return defaults by the names that click has for options; people write those of flags."""
+    names = {
+        max(option.opts, key=len).lstrip("-").replace("-", "_"): str(option.name)
+        for option in command.params
+        if isinstance(option, click.Option) and option.name != "as_json"
+    }
+    _refuse_unknown(section, names, f"{path}.")
+    wanted = {key: value for key, value in common.items() if key in names} | section
+    return {names[key]: value for key, value in wanted.items()}
+
+
+def _refuse_unknown(given: Iterable[str], known: Container[str], prefix: str) -> None:
+    for key in given:
+        if key not in known:
+            raise ConfigurationError(
+                f"The config file sets {prefix}{key}, which is neither a command nor an option.",
+                "Write [export] or [key.generate] for a command, and an option as its flag is,"
+                " with '_' for '-'.",
+            )

@@ -64,7 +64,14 @@ def reports(work: Callable[P, Result]) -> Callable[..., int]:
 
     for option in (
         click.option("--quiet", "-q", is_flag=True, help="Print no progress and no notes."),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+        # By flag alone: whoever reads the output asked for it, also when nothing else works.
+        click.option(
+            "--json",
+            "as_json",
+            is_flag=True,
+            allow_from_autoenv=False,
+            help="Print one JSON object.",
+        ),
     ):
         option(run)
     return update_wrapper(run, work)

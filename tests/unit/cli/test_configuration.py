@@ -1,0 +1,82 @@
+"""Flags, then variables, then the config file, then defaults."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.kit import Side, Site
+
+
+def _configure(side: Side, text: str) -> None:
+    side.state.mkdir(exist_ok=True)
+    (side.state / "config.toml").write_text(text)
+
+
+def _channel(side: Side, depot: Path) -> object:
+    return side.run("inspect", depot, "--json").json["channel"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "variable", "expected"),
+    [
+        ("", "", "from-file"),
+        ("", "from-variable", "from-variable"),
+        ("from-flag", "from-variable", "from-flag"),
+    ],
+)
+def test_flags_then_variables_then_the_config_file(
+    *,
+    flag: str,
+    variable: str,
+    expected: str,
+    small: Side,
+    site: Site,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _configure(small, f'[export]\nchannel = "from-file"\nkey = "{site.key()}"\n')
+    if variable:
+        monkeypatch.setenv("AIRGAP_EXPORT_CHANNEL", variable)
+
+    ran = small.run("export", "shop", "-o", tmp_path / "d", *(["--channel", flag] if flag else []))
+
+    assert ran.code == 0, ran.err
+    assert _channel(small, tmp_path / "d") == expected
+
+
+def test_an_option_is_written_as_its_flag_is(small: Side, site: Site, tmp_path: Path) -> None:
+    _configure(small, f'[export]\nmodel = ["ranker:v1"]\noutput = "{tmp_path / "d"}"\n')
+
+    ran = small.run("export", "--key", site.key(), "--json")
+
+    assert [item["tag"] for item in ran.json["items"]] == ["ranker:v1"]
+
+
+def test_a_common_value_reaches_commands_below_a_group(connected: Side, tmp_path: Path) -> None:
+    _configure(connected, f'algorithm = "ecdsa-p256-sha256"\ndir = "{tmp_path}"\n')
+
+    ran = connected.run("key", "generate", "k", "--no-passphrase", "--json")
+
+    assert ran.json["algorithm"] == "ecdsa-p256-sha256"
+    assert (tmp_path / "k.key").exists()
+
+
+def test_a_common_key_to_sign_with_does_not_hide_the_command_key(
+    connected: Side, site: Site
+) -> None:
+    _configure(connected, f'key = "{site.key()}"\n')
+
+    assert connected.run("key", "fingerprint", site.folder / "site.pub").code == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[exprot]\njobs = 1\n", "[verify]\nchannel = 'x'\n", "[verify]\njson = true\n", "[verify\n"],
+)
+def test_a_config_file_that_says_nothing_sensible_is_refused(text: str, connected: Side) -> None:
+    _configure(connected, text)
+
+    ran = connected.run("verify", "x", "--json")
+
+    assert ran.code == 3
+    assert "config file" in ran.json["error"]["message"]
