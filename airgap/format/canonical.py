@@ -1,6 +1,7 @@
 """Canonical msgpack (format §2.1): one value, one encoding."""
 
-from typing import Any, NoReturn
+from collections.abc import Sized
+from typing import Any, NoReturn, TypeVar
 
 import msgpack
 
@@ -8,6 +9,8 @@ from airgap.errors import CorruptError
 from airgap.format import limits
 
 __all__ = ["decode", "encode"]
+
+T = TypeVar("T", bound=Sized)
 
 
 def encode(value: Any) -> bytes:  # noqa: ANN401  (any tree of plain values)
@@ -30,14 +33,17 @@ def decode(raw: bytes, *, limit: int, what: str) -> Any:  # noqa: ANN401  (check
         raise CorruptError(
             f"The {what} has {len(raw):,} bytes; at most {limit:,} are allowed.", _HINT
         )
+    budget = _Budget()
     try:
         value = msgpack.unpackb(
             raw,
             raw=False,
             strict_map_key=True,
             ext_hook=_no_extension,
-            max_array_len=limits.ENTRIES,
-            max_map_len=limits.ENTRIES,
+            list_hook=budget.spend,
+            object_hook=budget.spend,
+            max_array_len=min(len(raw), limits.ENTRIES),
+            max_map_len=min(len(raw), limits.SITES),
         )
         again = encode(value)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
@@ -45,6 +51,22 @@ def decode(raw: bytes, *, limit: int, what: str) -> Any:  # noqa: ANN401  (check
     if again != raw:
         raise CorruptError(f"The {what} is not in its one canonical encoding.", _HINT)
     return value
+
+
+class _Budget:
+    """Stops at many small values: an empty map is one byte, and sixty-four when decoded."""
+
+    def __init__(self) -> None:
+        self._containers = limits.CONTAINERS
+        self._values = limits.VALUES
+
+    def spend(self, container: T) -> T:
+        """Pass a map or an array that has just been decoded."""
+        self._containers -= 1
+        self._values -= len(container)
+        if self._containers < 0 or self._values < 0:
+            raise ValueError("too many values")
+        return container
 
 
 _HINT = "Copy it from its source again; if that does not help, ask the sender to export it again."

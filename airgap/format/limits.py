@@ -10,6 +10,8 @@ ENVELOPES = 64
 
 ITEMS = 10_000
 ENTRIES = 2_000_000
+CONTAINERS = ENTRIES + 3 * ITEMS  # maps and arrays of one document
+VALUES = 8 * ENTRIES  # what they hold, all together
 CHUNKS = 2_500_000
 PACKS = 1_000_000
 

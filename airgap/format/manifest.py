@@ -353,6 +353,8 @@ def _checked_span(blocks: _BlockColumns, span: tuple[int, int], size: int, packs
 
 
 def _check_names(manifest: Manifest, fields: Fields) -> None:
+    if names.has_invisible(manifest.tool):  # it is shown to people, by `inspect` even unverified
+        raise fields.wrong("has invisible or control characters in 'tool'")
     if not all(map(names.is_tag_part, (manifest.channel, *manifest.audience))):
         raise fields.wrong("has a channel or audience that is not a name")
     keys = [item.key for item in manifest.items]

@@ -9,6 +9,7 @@ from airgap.format import limits
 
 __all__ = [
     "fold",
+    "has_invisible",
     "is_bundle_id",
     "is_commit",
     "is_repository",
@@ -48,6 +49,11 @@ def is_commit(text: str) -> bool:
 def is_bundle_id(text: str) -> bool:
     """Tell whether this is a SHA-256 in lower-case hex."""
     return _HEX_DIGEST.fullmatch(text) is not None
+
+
+def has_invisible(text: str) -> bool:
+    """Tell whether a text has invisible characters, which may also steer a terminal (§2.5)."""
+    return any(unicodedata.category(character) in _FORBIDDEN_CATEGORIES for character in text)
 
 
 def path_problem(path: str) -> str | None:
