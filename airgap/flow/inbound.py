@@ -163,8 +163,6 @@ def _stage(opened: Opened, staged: Sequence[StagedItem], jobs: int, progress: Pr
     targets = Targets(manifest, items)
     digests = FileDigests(manifest, items)
     have = _verified_before(staged, manifest)
-    for one in staged:
-        one.begin()
     wanted = [
         index
         for index, pack in enumerate(manifest.packs)

@@ -20,7 +20,12 @@ _EXCHANGE: Final = 2
 
 @contextmanager
 def locked(private: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the store's lock; call ``waiting`` once if another process holds it."""
+    """Hold the store's lock; call ``waiting`` if another process holds it.
+
+    What had to be made for that, even the store's own folder, is removed again if nothing came
+    into it.
+    """
+    above = [folder for folder in private.parents if not folder.exists()]
     lock = private / "lock"
     descriptor = _lock(lock, waiting)
     try:
@@ -28,8 +33,9 @@ def locked(private: Path, waiting: Callable[[], None]) -> Iterator[None]:
     finally:
         lock.unlink(missing_ok=True)
         os.close(descriptor)
-        with suppress(OSError):  # staging may be left for the next try
-            private.rmdir()
+        for folder in (private, *above):
+            with suppress(OSError):  # staging may be left for the next try
+                folder.rmdir()
 
 
 def _lock(path: Path, waiting: Callable[[], None]) -> int:

@@ -53,13 +53,17 @@ class StagedItem:
         self.item = item
         self.place = place
         self.folder = staging_folder(place, bundle) / item.kind / item.name / item.version
+        self._begun = False
 
     def was_begun(self) -> bool:
         """Tell whether an earlier try has left anything."""
         return self.folder.is_dir()
 
     def begin(self) -> None:
-        """Make all folders of the item, so that writing files needs no more."""
+        """Make all folders of the item, so that writing files needs no more; once is enough."""
+        if self._begun:
+            return
+        self._begun = True
         folders = {path for entry in self.item.entries for path in _parents(entry.path)}
         folders |= {entry.path for entry in self.item.entries if isinstance(entry, Folder)}
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +72,7 @@ class StagedItem:
 
     def write(self, file: File, offset: int, data: bytes) -> None:
         """Write bytes of a file at their offset. Files of one piece are written in one go."""
+        self.begin()  # not before there is something to write: a refusal shall leave nothing
         path = self.folder / file.path
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(path, flags, _FILE_MODE)
@@ -89,6 +94,7 @@ class StagedItem:
 
     def finish(self) -> None:
         """Give files their exact size and mode, and make the links."""
+        self.begin()
         for entry in self.item.entries:
             path = self.folder / entry.path
             if isinstance(entry, Link):
