@@ -94,9 +94,10 @@ class ArchiveReader:
     def _demand_end(self) -> None:
         if self._next is not None:
             raise self._wrong(f"has {self._next[0]!r} after its last member")
-        while rest := self._stream.read(_COPY_BYTES):
-            if rest.strip(b"\0"):
-                raise self._wrong("goes on after its end")
+        # One byte more than there may be: a pipe could give zeros for ever.
+        rest = self._read_up_to(limits.TAIL_BYTES + 1)
+        if len(rest) > limits.TAIL_BYTES or rest.strip(b"\0"):
+            raise self._wrong("goes on after its end")
 
     def _advance(self) -> None:
         """Read the next member's header."""
@@ -121,11 +122,14 @@ class ArchiveReader:
             left -= len(self._read(min(left, _COPY_BYTES)))
         self._advance()
 
-    def _read(self, size: int) -> bytes:
+    def _read_up_to(self, size: int) -> bytes:
         try:
-            data = self._stream.read(size)
+            return self._stream.read(size)
         except OSError as error:
             raise local.storage_error(error, self.place) from error
+
+    def _read(self, size: int) -> bytes:
+        data = self._read_up_to(size)
         if len(data) != size:
             raise CorruptError(
                 f"{self.place} ends too early.", "It is cut off: copy it from its source again."

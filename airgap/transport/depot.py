@@ -20,8 +20,9 @@ def list_bundles(depot: Path) -> list[str]:
         StorageError: it cannot be read.
     """
     try:
-        found = sorted(path.name for path in (depot / layout.BUNDLES).iterdir() if _is_bundle(path))
-    except (FileNotFoundError, NotADirectoryError):
+        listed = local.list_names(depot, layout.BUNDLES, limits.FOLDER_NAMES)
+        found = [name for name in listed if _is_bundle(depot / layout.BUNDLES / name)]
+    except MissingError:
         found = []
     except OSError as error:
         raise local.storage_error(error, depot) from error
@@ -57,10 +58,7 @@ class DepotReader:
     def read_envelopes(self, role: Role) -> list[bytes]:
         """Return the envelopes of one role."""
         folder = f"{layout.BUNDLES}/{self._bundle}"
-        try:
-            listed = sorted(path.name for path in (self._depot / folder).iterdir())
-        except OSError as error:
-            raise local.storage_error(error, self._depot / folder) from error
+        listed = local.list_names(self._depot, folder, limits.FOLDER_NAMES)
         chosen = [name for name in listed if (layout.parse_envelope_file(name) or ("",))[0] == role]
         if len(chosen) > limits.ENVELOPES:
             raise CorruptError(

@@ -9,6 +9,7 @@ import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, NoReturn
 
@@ -17,6 +18,7 @@ from airgap.errors import CorruptError, MissingError, StorageError
 __all__ = [
     "PartFile",
     "has_digest",
+    "list_names",
     "open_regular",
     "read_bounded",
     "read_exactly",
@@ -53,6 +55,37 @@ def open_regular(top: Path, name: str) -> Iterator[int]:
     finally:
         for descriptor in opened:
             os.close(descriptor)
+
+
+def list_names(top: Path, name: str, limit: int) -> list[str]:
+    """Return the sorted names in the folder ``name`` below ``top``; no part of it may be a link.
+
+    Raises:
+        MissingError: it is not there.
+        CorruptError: it is no folder, or holds more than ``limit`` names.
+        StorageError: it cannot be read.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    try:
+        descriptor = os.open(top, flags)
+        for folder in name.split("/"):
+            above = descriptor
+            try:
+                descriptor = os.open(folder, flags | os.O_NOFOLLOW, dir_fd=above)
+            finally:
+                os.close(above)
+        try:
+            with os.scandir(descriptor) as listing:
+                found = [one.name for one in islice(listing, limit + 1)]
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        _explain(error, top, name)
+    if len(found) > limit:
+        raise CorruptError(
+            f"{top / name} holds more than {limit:,} names.", "Remove what is not a bundle's."
+        )
+    return sorted(found)
 
 
 def read_bounded(top: Path, name: str, limit: int) -> bytes:
