@@ -1,6 +1,9 @@
 """What this machine remembers: its pinned root. ``AIRGAP_HOME``, default ``~/.airgap``."""
 
+import errno
+import glob
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,18 +76,26 @@ def read_root_files(path: Path) -> tuple[bytes, tuple[bytes, ...]]:
     Raises:
         ConfigurationError: it is not there or cannot be read.
     """
+    stem = glob.escape(path.name.split(".")[0])
     try:
-        with path.open("rb") as file:
-            raw = file.read(limits.ROOT_BYTES + 1)
-        beside = sorted(path.parent.glob(f"{path.name.split('.')[0]}.*.dsse"))
-        envelopes = tuple(
-            one.read_bytes()[: limits.ENVELOPE_BYTES + 1] for one in beside[: limits.ENVELOPES]
-        )
+        raw = _read_bounded(path, limits.ROOT_BYTES)
+        beside = sorted(path.parent.glob(f"{stem}.*.dsse"))[: limits.ENVELOPES]
+        envelopes = tuple(_read_bounded(one, limits.ENVELOPE_BYTES) for one in beside)
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be read: {error.strerror}.", "Check the path of the root file."
         ) from error
     return raw, envelopes
+
+
+def _read_bounded(path: Path, limit: int) -> bytes:
+    """Read one byte more than there may be at the most: a root comes from a hostile medium too."""
+    # Non-blocking, so that a FIFO is refused rather than waited for.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return file.read(limit + 1)
 
 
 def _trust() -> Path:
