@@ -37,7 +37,7 @@ def differences(item: Item, place: Place) -> Iterator[str]:
             if not place.may_hold_more:
                 yield f"{entry.path}: missing here"
             continue
-        problem = _difference(entry, path)
+        problem = _difference(entry, path, may_be_link=place.may_hold_more)
         if problem:
             yield f"{entry.path}: {problem}"
     if not place.may_hold_more:
@@ -49,7 +49,7 @@ def missing_files(item: Item, place: Place) -> bool:
     return any(not os.path.lexists(place.final / entry.path) for entry in item.entries)
 
 
-def _difference(entry: Entry, path: Path) -> str:
+def _difference(entry: Entry, path: Path, *, may_be_link: bool) -> str:
     try:
         match entry:
             case Link():
@@ -59,13 +59,14 @@ def _difference(entry: Entry, path: Path) -> str:
                 empty = path.is_dir() and not path.is_symlink() and not any(path.iterdir())
                 return "" if empty else "is not an empty folder here"
             case File():
-                return _file_difference(entry, path)
+                return _file_difference(entry, path, may_be_link=may_be_link)
     except OSError as error:
         return f"cannot be read here ({error.strerror})"
 
 
-def _file_difference(entry: File, path: Path) -> str:
-    found = path.stat()  # through links: a snapshot's files are links into the cache's blobs
+def _file_difference(entry: File, path: Path, *, may_be_link: bool) -> str:
+    # A snapshot's files may be links into the cache's blobs; a Bento's lie where they are.
+    found = path.stat(follow_symlinks=may_be_link)
     if not stat.S_ISREG(found.st_mode):
         return "is not a file here"
     if found.st_size != entry.size:
