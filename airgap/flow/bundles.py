@@ -155,9 +155,11 @@ def _readers(place: str) -> list[BundleReader]:
             "Copy the bundle to a local folder first.",
         )
     if place == STDIN:
+        if sys.stdin is None:  # closed, as in `airgap import - <&-`
+            raise MissingError("There is no standard input.", "Pipe a .airgap file into airgap.")
         return [ArchiveReader(sys.stdin.buffer, "standard input")]
-    path, wanted = split_place(place)
-    if path.is_dir():
+    path, wanted, is_folder = _look_at(place)
+    if is_folder:
         there = [bundle for bundle in depot.list_bundles(path) if bundle.startswith(wanted)]
         if not there or (wanted and len(there) > 1):
             raise MissingError(
@@ -173,6 +175,15 @@ def _readers(place: str) -> list[BundleReader]:
         ) from error
     except OSError as error:
         raise storage_error(error, path) from error
+
+
+def _look_at(place: str) -> tuple[Path, str, bool]:
+    """Split a place as ``split_place`` does, and tell whether it is a folder."""
+    try:
+        path, wanted = split_place(place)
+        return path, wanted, path.is_dir()
+    except OSError as error:  # a name that is too long, a folder that is closed
+        raise storage_error(error, place) from error
 
 
 def _read_manifest(reader: BundleReader) -> tuple[str, bytes]:
@@ -197,23 +208,29 @@ def _newest(
     A bundle for another site is passed over. Any other refusal is final: a bundle that is not
     trusted must not make an older one look like the newest.
     """
+
+    def rank(one: T) -> tuple[int, int]:
+        return manifest_of(one).sequence, manifest_of(one).created_at
+
     if len(readers) == 1:
         return examine(readers[0])
-    found: list[T] = []
+    newest: T | None = None
     passed_over: list[AirgapError] = []
     for reader in readers:
         try:
-            found.append(examine(reader))
+            one = examine(reader)
+            if newest is None or rank(one) > rank(newest):  # the first of two that are alike
+                newest = one
         except PolicyError as error:
             passed_over.append(error)
         except AirgapError as error:
-            ids = [f"{place}#{one.place.rpartition('#')[2]}" for one in readers]
+            ids = [f"{place}#{other.place.rpartition('#')[2]}" for other in readers]
             raise type(error)(
                 f"{error.message} It is one of {len(readers)} bundles, so which is the newest"
                 " cannot be told.",
                 "Name the one you want: DEPOT#ID.",
                 ids,
             ) from error
-    if not found:
+    if newest is None:
         raise passed_over[-1]
-    return max(found, key=lambda one: (manifest_of(one).sequence, manifest_of(one).created_at))
+    return newest
