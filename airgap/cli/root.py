@@ -63,11 +63,11 @@ def create(  # noqa: PLR0913  (one argument per option)
         },
         [
             (
-                f"Root of site {root.site}, version {root.version}: {output}, and its signature"
-                " beside it. Copy both."
+                f"Root of site {root.site}, version {root.version}: {output}."
+                " Copy it with the .dsse beside it."
             ),
             f"{builder.threshold} of {len(builder.key_ids)} builders must sign a bundle.",
-            "Give this fingerprint to the other side by phone or on paper, not with the files:",
+            "Tell the other side this fingerprint by phone or on paper, not with the files:",
             fingerprint,
         ],
     )

@@ -27,7 +27,7 @@ def command(*, source: str, jobs: int | None) -> Result:
     lines = [f"OK: {item} ({size_text(item.size)})" for item in manifest.items]
     lines.append(
         f"Builders who signed: {len(opened.manifest.signers)}; site {about['site']} demands"
-        f" {about['threshold']}. Packs that are intact: {len(manifest.packs)} ({size_text(read)})."
+        f" {about['threshold']}. Packs intact: {len(manifest.packs)} ({size_text(read)})."
     )
     lines.append(f"bundle {opened.bundle}")
     return Result(about, lines)
