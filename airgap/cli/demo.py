@@ -1,0 +1,90 @@
+"""``airgap demo``: carry a small Bento across an imaginary gap."""
+
+import json
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from airgap.cli.shell import Result, reports
+
+_WIDTH: Final = 80
+
+
+@click.command(name="demo")
+@click.option("--keep", is_flag=True, help="Keep the folder that all of it happens in.")
+@reports
+def command(*, keep: bool) -> Result:
+    """Build, export, carry, verify, import and serve a real Bento, in a temporary folder.
+
+    Shows each command as you would type it, and what it prints. Needs bentoml and no network;
+    nothing outside the folder is touched.
+    """
+    from airgap.flow.demo import story  # noqa: PLC0415
+
+    context = click.get_current_context()
+    stage = Stage(silent=context.obj["quiet"], on_stderr=context.params["as_json"])
+    with _folder(keep=keep) as folder:
+        if keep:
+            stage.explain(f"All of it happens in {folder}, which stays.")
+        told = story.tell(folder, stage)
+    about: dict[str, Any] = {
+        "bundle": told.bundle,
+        "request": story.QUESTION,
+        "prediction": told.prediction,
+        "refusal": asdict(told.refusal),
+        "steps": [asdict(step) for step in told.steps],
+        "folder": str(folder) if keep else None,
+    }
+    lines = [
+        "",
+        f"Served by the imported Bento: {json.dumps(told.prediction)}",
+        f"The bundle with one changed byte was refused with exit code {told.refusal.exit_code}.",
+    ]
+    return Result(about, lines)
+
+
+class Stage:
+    """Shows the story to people: commands stand out where the terminal has colours."""
+
+    def __init__(self, *, silent: bool, on_stderr: bool) -> None:
+        """Choose whether anything is shown, and on which stream."""
+        self._silent = silent
+        self._on_stderr = on_stderr
+
+    def chapter(self, title: str) -> None:
+        """Print a heading across the width."""
+        self._print("\n" + click.style(f"── {title} ".ljust(_WIDTH, "─"), bold=True))
+
+    def explain(self, text: str) -> None:
+        """Print a short paragraph."""
+        filled = textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+        self._print("\n" + click.style(filled, fg="yellow"))
+
+    def command(self, line: str) -> None:
+        """Print a command behind a prompt."""
+        self._print(click.style("$ ", fg="green") + click.style(line, bold=True))
+
+    def output(self, text: str) -> None:
+        """Print what a command printed, as it is."""
+        if text:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        if not self._silent:
+            click.echo(text, err=self._on_stderr)
+
+
+@contextmanager
+def _folder(*, keep: bool) -> Iterator[Path]:
+    """Make a folder for the demo, and remove it at the end unless it is to be kept."""
+    if keep:
+        yield Path(tempfile.mkdtemp(prefix="airgap-demo-"))
+        return
+    with tempfile.TemporaryDirectory(prefix="airgap-demo-") as folder:
+        yield Path(folder)

@@ -1,0 +1,30 @@
+"""The golden path: what a person sees who types ``make demo``."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.kit import Side
+
+pytestmark = pytest.mark.bentoml
+
+
+def test_the_demo_serves_a_prediction_and_refuses_a_changed_byte(
+    connected: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+    ran = connected.run("demo", "--json")
+
+    assert ran.code == 0, ran.err
+    told = ran.json
+    assert told["prediction"] == {"mood": "glad", "certainty": 0.992}
+    assert told["refusal"]["exit_code"] == 10
+    assert "changed or damaged" in told["refusal"]["output"]
+    assert f"bundle {told['bundle']}" in ran.err
+    lists = [step["output"] for step in told["steps"] if step["command"].endswith("bentoml list")]
+    assert ["mood:v1" in output for output in lists] == [False, True, False, False]
+    assert "HTTP/1.1 200 OK" in ran.err
+    assert not [path for path in tmp_path.iterdir() if path != connected.top], "all is cleared away"
+    assert not any(connected.top.iterdir()), "the user's own stores are not touched"
