@@ -1,6 +1,7 @@
 """``airgap export``: pack Bentos and their models into a signed bundle."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +16,9 @@ from airgap.cli.shell import (
 )
 from airgap.errors import UsageError
 
+if TYPE_CHECKING:
+    from airgap.flow.outbound import Exported
+
 
 @click.command(name="export")
 @click.argument("tags", nargs=-1, metavar="[TAG]...")
@@ -27,6 +31,12 @@ from airgap.errors import UsageError
     required=True,
     metavar="DEST",
     help="A depot (folder), a FILE.airgap, or - for standard output.",
+)
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(["bento", "tar", "tar.gz", "tar.xz", "tar.bz2", "zip", "folder"]),
+    help="Write what plain `bentoml import` reads, with a signed manifest beside it.",
 )
 @click.option("--no-models", is_flag=True, help="Leave out the models that the Bentos name.")
 @click.option("--channel", default="default", show_default=True, help="The bundle's channel.")
@@ -44,6 +54,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     tags: tuple[str, ...],
     models: tuple[str, ...],
     output: str,
+    format_name: str | None,
     no_models: bool,
     channel: str,
     sequence: int,
@@ -64,7 +75,9 @@ def command(  # noqa: PLR0913  (one argument per option)
         raise UsageError("-o - and --json both want standard output.", "Give -o FILE.airgap.")
     signer = trust.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     done = export.export(
-        export.Request(tags, models, with_models=not no_models, tmpdir=tmpdir),
+        export.Request(
+            tags, models, with_models=not no_models, tmpdir=tmpdir, format_name=format_name
+        ),
         output,
         [signer],
         outbound.Settings(jobs or pipeline.default_jobs(), channel=channel, sequence=sequence),
@@ -72,16 +85,28 @@ def command(  # noqa: PLR0913  (one argument per option)
     )
     about = reports.describe_bundle(done.bundle, done.manifest)
     about |= {
-        "output": output,
+        "output": done.path or output,
         "packs_written": done.packs_written,
         "packs_shared": done.packs_shared,
         "signed_by": [signer.key.id],
     }
-    stored, plain = done.manifest.stored_size, done.manifest.size
     lines = [f"{item} ({size_text(item.size)})" for item in done.manifest.items]
-    lines.append(
-        f"{size_text(plain)} in {size_text(stored)}: {done.packs_written} packs written,"
-        f" {done.packs_shared} already there"
-    )
+    lines += _stock_lines(done, about) if done.path else _pack_lines(done)
     lines.append(f"bundle {done.bundle}")
     return Result(about, lines if output != "-" else [])
+
+
+def _pack_lines(done: "Exported") -> list[str]:
+    stored, plain = done.manifest.stored_size, done.manifest.size
+    shared = f"{done.packs_written} packs written, {done.packs_shared} already there"
+    return [f"{size_text(plain)} in {size_text(stored)}: {shared}"]
+
+
+def _stock_lines(done: "Exported", about: dict[str, Any]) -> list[str]:
+    """Say what is there, and what stock BentoML will not load of it."""
+    left_out = [str(item) for item in done.manifest.items if item.kind == "hugging-face"]
+    about["not_loadable_by_stock_import"] = left_out
+    lines = [
+        f"plain `bentoml import` does not install {one}; `airgap import` does" for one in left_out
+    ]
+    return [*lines, f"{done.path}, and beside it {Path(done.path).name}.airgap-manifest"]

@@ -18,16 +18,17 @@ def command(*, source: str, jobs: int | None) -> Result:
     from airgap.flow import reports as flow_reports  # noqa: PLC0415
 
     with bundles.open_bundle(source, bundles.require_root()) as opened:
-        read = inbound.verify_packs(
+        read = inbound.verify_content(
             opened, jobs=jobs or pipeline.default_jobs(), progress=make_progress()
         )
         manifest = opened.manifest.value
         about = flow_reports.describe_bundle(opened.bundle, manifest)
         about |= {"verified": True, "bytes_read": read, **flow_reports.signers_of(opened)}
     lines = [f"OK: {item} ({size_text(item.size)})" for item in manifest.items]
+    what = f"Packs intact: {len(manifest.packs)}" if manifest.packs else "Bytes read"
     lines.append(
         f"Builders who signed: {len(opened.manifest.signers)}; site {about['site']} demands"
-        f" {about['threshold']}. Packs intact: {len(manifest.packs)} ({size_text(read)})."
+        f" {about['threshold']}. {what} ({size_text(read)})."
     )
     lines.append(f"bundle {opened.bundle}")
     return Result(about, lines)

@@ -15,11 +15,13 @@ from airgap.errors import (
     ConfigurationError,
     CorruptError,
     MissingError,
+    NotTrustedError,
     PolicyError,
     TransportError,
     UsageError,
 )
 from airgap.format import manifest as manifests
+from airgap.format import stock
 from airgap.format.manifest import Manifest
 from airgap.format.root import Root
 from airgap.signing import trust
@@ -30,6 +32,7 @@ from airgap.transport.archive import ArchiveReader
 from airgap.transport.depot import DepotReader
 from airgap.transport.local import storage_error
 from airgap.transport.port import BundleReader
+from airgap.transport.stock import Form, StockReader, form_of
 
 __all__ = [
     "STDIN",
@@ -39,6 +42,7 @@ __all__ = [
     "open_unverified",
     "require_root",
     "split_place",
+    "stock_form",
 ]
 
 STDIN: Final = "-"
@@ -85,11 +89,12 @@ def require_root() -> Verified[Root]:
 
 
 @contextmanager
-def open_bundle(place: str, root: Verified[Root]) -> Iterator[Opened]:
+def open_bundle(place: str, root: Verified[Root], *, form: Form | None = None) -> Iterator[Opened]:
     """Open a bundle and admit it by its signatures (format §7.5, §11 steps 1 to 3).
 
     ``place`` is a depot (its newest bundle that is for this site), ``DEPOT#ID``, a ``.airgap``
-    file, or ``-`` for standard input.
+    file, ``-`` for standard input, or an archive or folder for stock BentoML (§10), whose form
+    is told by its name unless ``form`` says it.
 
     Raises:
         MissingError: there is no bundle.
@@ -100,9 +105,10 @@ def open_bundle(place: str, root: Verified[Root]) -> Iterator[Opened]:
     def examine(reader: BundleReader) -> Opened:
         bundle, raw = _read_manifest(reader)
         admitted = trust.admit(raw, reader.read_envelopes("builder"), root, now)
+        _check_shape(reader, admitted.value)
         return Opened(reader, bundle, admitted, root)
 
-    readers = _readers(place)
+    readers = _readers(place, form)
     try:
         yield _newest(place, readers, examine, lambda one: one.manifest.value)
     finally:
@@ -121,7 +127,9 @@ def open_unverified(place: str) -> Iterator[Unverified]:
 
     def examine(reader: BundleReader) -> Unverified:
         bundle, raw = _read_manifest(reader)
-        return Unverified(reader, bundle, manifests.decode(raw), raw)
+        manifest = manifests.decode(raw)
+        _check_shape(reader, manifest)
+        return Unverified(reader, bundle, manifest, raw)
 
     readers = _readers(place)
     try:
@@ -147,7 +155,17 @@ def split_place(place: str) -> tuple[Path, str]:
     return Path(text), bundle
 
 
-def _readers(place: str) -> list[BundleReader]:
+def stock_form(place: str) -> Form | None:
+    """Return the form of an archive or folder for stock BentoML, or None for anything else."""
+    if place == STDIN or "://" in place:
+        return None
+    try:
+        return form_of(Path(place))
+    except OSError as error:  # a name that is too long, a folder that is closed
+        raise storage_error(error, place) from error
+
+
+def _readers(place: str, form: Form | None = None) -> list[BundleReader]:
     """Return one reader, or those of all bundles of a depot."""
     if "://" in place:
         raise TransportError(
@@ -158,6 +176,9 @@ def _readers(place: str) -> list[BundleReader]:
         if sys.stdin is None:  # closed, as in `airgap import - <&-`
             raise MissingError("There is no standard input.", "Pipe a .airgap file into airgap.")
         return [ArchiveReader(sys.stdin.buffer, "standard input")]
+    known = form or stock_form(place)
+    if known:
+        return [StockReader(_there(Path(place)), known)]
     path, wanted, is_folder = _look_at(place)
     if is_folder:
         there = [bundle for bundle in depot.list_bundles(path) if bundle.startswith(wanted)]
@@ -168,11 +189,7 @@ def _readers(place: str) -> list[BundleReader]:
             )
         return [DepotReader(path, bundle) for bundle in there]
     try:
-        return [ArchiveReader(path.open("rb"), str(path))]
-    except FileNotFoundError as error:
-        raise MissingError(
-            f"{path} is not there.", "Check the path, and that the medium is mounted."
-        ) from error
+        return [ArchiveReader(_there(path).open("rb"), str(path))]
     except OSError as error:
         raise storage_error(error, path) from error
 
@@ -186,8 +203,29 @@ def _look_at(place: str) -> tuple[Path, str, bool]:
         raise storage_error(error, place) from error
 
 
+def _there(path: Path) -> Path:
+    """Return the path of a file or folder that is there."""
+    if not path.exists():
+        raise MissingError(
+            f"{path} is not there.", "Check the path, and that the medium is mounted."
+        )
+    return path
+
+
+def _check_shape(reader: BundleReader, manifest: Manifest) -> None:
+    """Demand that a manifest beside an archive is one for an archive (format §10)."""
+    if isinstance(reader, StockReader):
+        stock.check_manifest(manifest)
+
+
 def _read_manifest(reader: BundleReader) -> tuple[str, bytes]:
     """Read the manifest and compare it with the id it travels under (format §11 step 2)."""
+    if isinstance(reader, StockReader) and not reader.is_signed:
+        raise NotTrustedError(
+            f"{reader.place} has no signed manifest beside it.",
+            f"Copy {reader.place}.airgap-manifest and its .dsse files too; `airgap import"
+            " --insecure-allow-unsigned` takes it as it is.",
+        )
     bundle, raw = reader.read_manifest()
     if manifests.bundle_id(raw) != bundle:
         raise CorruptError(

@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 
 from airgap import __version__
 from airgap.errors import StorageError, TransportError, UsageError
-from airgap.flow import outbound, selection
+from airgap.flow import interchange, outbound, selection
 from airgap.flow.bundles import STDIN, open_unverified, split_place
 from airgap.flow.outbound import Exported, Settings
 from airgap.flow.progress import Progress
@@ -20,6 +20,7 @@ from airgap.transport import archive, depot
 from airgap.transport.archive import ArchiveWriter
 from airgap.transport.depot import DepotReader, DepotWriter
 from airgap.transport.local import storage_error
+from airgap.transport.stock import StockReader, add_envelope
 
 __all__ = ["SUFFIX", "Request", "export", "refuse_remote", "sign_bundle"]
 
@@ -28,12 +29,16 @@ SUFFIX: Final = ".airgap"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to export. ``tmpdir`` is where ``-o -`` spools; None means the system's place."""
+    """What to export. ``tmpdir`` is where ``-o -`` spools; None means the system's place.
+
+    ``format_name`` is one of ``interchange.FORMATS``, or None if the destination's name decides.
+    """
 
     bentos: Sequence[str]
     models: Sequence[str]
     with_models: bool = True
     tmpdir: Path | None = None
+    format_name: str | None = None
 
 
 def export(
@@ -43,7 +48,7 @@ def export(
     settings: Settings,
     progress: Progress,
 ) -> Exported:
-    """Write one signed bundle into a depot, a ``.airgap`` file, or standard output.
+    """Write one signed bundle: a depot, a ``.airgap`` file or standard output, or a stock archive.
 
     Raises:
         MissingError: something that was asked for, or a model it needs, is not here.
@@ -54,6 +59,10 @@ def export(
     if not signers:
         raise UsageError("There is no key to sign with.", "Give --key FILE.key.")
     sources = selection.select(request.bentos, request.models, with_models=request.with_models)
+    format_name = request.format_name or interchange.format_of_name(destination)
+    if format_name:
+        target = interchange.target_of(sources, destination, format_name)
+        return interchange.export_stock(sources, target, signers, settings, progress)
     if destination == STDIN:
         return _to_stdout(sources, request.tmpdir, signers, settings, progress)
     path = Path(destination)
@@ -80,7 +89,9 @@ def sign_bundle(place: str, signer: Signer) -> tuple[str, str]:
         bundle, raw, reader = opened.bundle, opened.raw, opened.reader
     ((file, envelope),) = outbound.sign_manifest(raw, [signer]).items()
     path, _ = split_place(place)
-    if isinstance(reader, DepotReader):
+    if isinstance(reader, StockReader):
+        add_envelope(Path(place), "builder", signer.key.id, envelope)
+    elif isinstance(reader, DepotReader):
         depot.add_envelope(path, bundle, file, envelope)
     else:
         archive.add_envelope(path, bundle, file, envelope)

@@ -8,14 +8,16 @@ import hashlib
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
 from airgap.errors import ConflictError, MissingError, StorageError
 from airgap.flow.bundles import Opened
+from airgap.flow.members import fill_from_members, verify_members
 from airgap.flow.progress import Progress
 from airgap.flow.targets import FileDigests, Targets
 from airgap.flow.unpack import plain_chunks
@@ -26,10 +28,22 @@ from airgap.store.install import install, locked, point_latest
 from airgap.store.places import Place, folder_of_model, place_of
 from airgap.store.staging import StagedItem, bytes_used, remove_staging, staging_folder, sync_tree
 from airgap.transport.local import storage_error
+from airgap.transport.stock import StockReader
 
-__all__ = ["Imported", "Outcome", "import_bundle", "verify_packs"]
+__all__ = [
+    "Choices",
+    "Imported",
+    "Outcome",
+    "explained_and_locked",
+    "import_bundle",
+    "land",
+    "verify_content",
+    "verify_packs",
+]
 
 Outcome = Literal["installed", "replaced", "already there", "would install", "would replace"]
+Fill = Callable[[Sequence[StagedItem]], None]
+"""Writes every file of the staged items and compares its digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +52,14 @@ class Imported:
 
     outcomes: tuple[tuple[Item, Outcome], ...]
     lacking: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a person may choose: to replace what conflicts, or to write nothing."""
+
+    replace: bool
+    dry_run: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,33 +84,72 @@ def import_bundle(
         StorageError: the disk refused, or is too small.
     """
     manifest = opened.manifest.value
-    if manifest.carried < len(manifest.chunks):
-        raise MissingError(
-            "The manifest does not carry all of its chunks.",
-            "Give the archive it belongs to, not the manifest.",
-        )
+    reader = opened.reader
+    if isinstance(reader, StockReader):
+        fill: Fill = partial(fill_from_members, reader, manifest.items, progress=progress)
+    else:
+        _demand_carried(manifest)
+        fill = partial(_fill_from_packs, opened, jobs=jobs, progress=progress)
+    with explained_and_locked(manifest.items, dry_run=dry_run, progress=progress):
+        return land(manifest, opened.bundle, fill, Choices(replace, dry_run), progress)
+
+
+def land(
+    manifest: Manifest,
+    bundle: str,
+    fill: Fill,
+    choices: Choices,
+    progress: Progress,
+) -> Imported:
+    """Plan, stage, sync and commit the items of a manifest; the stores are locked already.
+
+    Raises:
+        ConflictError, StorageError: as ``import_bundle``; and what ``fill`` raises.
+    """
     places = [place_of(item) for item in manifest.items]
+    plans = _plan(manifest, places, replace=choices.replace, progress=progress)
+    todo = [plan for plan in plans if plan.outcome != "already there"]
+    _demand_space(todo, bundle)
+    if choices.dry_run:
+        return Imported(tuple((plan.item, _WOULD[plan.outcome]) for plan in plans), ())
+    staged = [StagedItem(plan.item, plan.place, bundle) for plan in todo]
+    if staged:
+        fill(staged)
+        for folder in {one.place.store: one.folder for one in staged}.values():
+            sync_tree(folder)
+    _commit(staged)
+    for place in places:
+        remove_staging(place, bundle)
+    lacking = tuple(_lacking(manifest))
+    return Imported(tuple((plan.item, plan.outcome) for plan in plans), lacking)
+
+
+@contextmanager
+def explained_and_locked(
+    items: Sequence[Item], *, dry_run: bool, progress: Progress
+) -> Iterator[None]:
+    """Hold the locks of the items' stores, unless nothing will be written; explain disk errors."""
+    privates = sorted({place_of(item).private for item in items})
     with _disk_errors_explained(), ExitStack() as locks:
-        if not dry_run:
-            for private in sorted({place.private for place in places}):
-                locks.enter_context(locked(private, lambda: progress.note(_WAITING)))
-        plans = _plan(manifest, places, replace=replace, progress=progress)
-        todo = [plan for plan in plans if plan.outcome != "already there"]
-        _demand_space(todo, opened.bundle)
-        if dry_run:
-            return Imported(tuple((plan.item, _WOULD[plan.outcome]) for plan in plans), ())
-        staged = [StagedItem(plan.item, plan.place, opened.bundle) for plan in todo]
-        if staged:
-            _stage(opened, staged, jobs, progress)
-        _commit(staged)
-        for place in places:
-            remove_staging(place, opened.bundle)
-        lacking = tuple(_lacking(manifest))
-        return Imported(tuple((plan.item, plan.outcome) for plan in plans), lacking)
+        for private in () if dry_run else privates:
+            locks.enter_context(locked(private, lambda: progress.note(_WAITING)))
+        yield
+
+
+def verify_content(opened: Opened, *, jobs: int, progress: Progress) -> int:
+    """Read everything that an import would read, write nothing; return the bytes read.
+
+    Raises:
+        MissingError, CorruptError, StorageError: as ``import_bundle``.
+    """
+    if isinstance(opened.reader, StockReader):
+        return verify_members(opened.reader, opened.manifest.value.items, progress)
+    _demand_carried(opened.manifest.value)
+    return verify_packs(opened, jobs=jobs, progress=progress)
 
 
 def verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> int:
-    """Read everything that an import would read, write nothing; return the bytes of packs read.
+    """Read all packs, write nothing; return the bytes of packs read.
 
     Every pack's and every chunk's digest is compared, and a file's own digest wherever its chunks
     come in its order (that is: unless it shares chunks with an earlier file).
@@ -156,8 +217,18 @@ def _demand_space(todo: Sequence[_Plan], bundle: str) -> None:
             )
 
 
-def _stage(opened: Opened, staged: Sequence[StagedItem], jobs: int, progress: Progress) -> None:
-    """Put the items together in staging, verified down to every file, and sync them."""
+def _demand_carried(manifest: Manifest) -> None:
+    if manifest.carried < len(manifest.chunks):
+        raise MissingError(
+            "The manifest does not carry all of its chunks.",
+            "Give the archive it belongs to, not the manifest.",
+        )
+
+
+def _fill_from_packs(
+    opened: Opened, staged: Sequence[StagedItem], *, jobs: int, progress: Progress
+) -> None:
+    """Put the items together in staging, verified down to every file."""
     manifest = opened.manifest.value
     items = [one.item for one in staged]
     targets = Targets(manifest, items)
@@ -176,8 +247,6 @@ def _stage(opened: Opened, staged: Sequence[StagedItem], jobs: int, progress: Pr
         one.finish()
     digests.read_back(staged)
     digests.refuse_wrong()
-    for folder in {one.place.store: one.folder for one in staged}.values():
-        sync_tree(folder)
 
 
 def _commit(staged: Sequence[StagedItem]) -> None:

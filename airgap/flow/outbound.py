@@ -27,7 +27,7 @@ from airgap.signing.private_keys import Signer
 from airgap.store.tree import SourceFile, read_stable
 from airgap.transport.port import BundleWriter
 
-__all__ = ["Exported", "Settings", "export_items", "inventory_only", "manifest_room"]
+__all__ = ["Exported", "Settings", "draft_item", "export_items", "inventory_only", "manifest_room"]
 
 TOOL: Final = f"airgap {__version__}"
 BLOCK_TARGET: Final = limits.MIB
@@ -47,12 +47,13 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export made. Sizes in bytes."""
+    """What an export made. ``path`` is the archive for stock BentoML, if it made one."""
 
     bundle: str
     manifest: Manifest
     packs_written: int
     packs_shared: int
+    path: str = ""
 
 
 def export_items(

@@ -40,3 +40,10 @@ PADDING_BYTES = 256 * MIB
 TAIL_BYTES = 1 * MIB  # zeros after the end of a .airgap file; tar pads to 10 KiB
 
 WINDOW_BYTES = 8 * MIB
+
+# Archives for stock BentoML (format §10). The sizes of signed ones follow from their manifests.
+PAX_BYTES = 64 * KIB
+TAR_END_BYTES = 64 * KIB
+XZ_MEMORY_BYTES = 80 * MIB  # a dictionary of 64 MiB and what decoding needs besides
+ZIP_DIRECTORY_BYTES = 128 * MIB
+UNSIGNED_BYTES = 2**44

@@ -17,6 +17,7 @@ from airgap.errors import CorruptError, MissingError, StorageError, UsageError
 from airgap.format import names
 
 __all__ = [
+    "DESCRIPTIONS",
     "Description",
     "ModelReference",
     "describe",
@@ -25,13 +26,15 @@ __all__ = [
     "home",
     "is_there",
     "list_tags",
+    "read_description",
 ]
 
 StoreKind = Literal["bento", "model"]
 
 FOLDERS: Final[dict[StoreKind, str]] = {"bento": "bentos", "model": "models"}
-_YAML: Final[dict[StoreKind, str]] = {"bento": "bento.yaml", "model": "model.yaml"}
+DESCRIPTIONS: Final[dict[StoreKind, str]] = {"bento": "bento.yaml", "model": "model.yaml"}
 _YAML_BYTES: Final = 64 * 1024 * 1024
+_NESTING: Final = 200
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -73,7 +76,7 @@ def folder_of(kind: StoreKind, name: str, version: str) -> Path:
 
 def is_there(kind: StoreKind, folder: Path) -> bool:
     """Tell whether a folder of the store is an item and not what something has left behind."""
-    return (folder / _YAML[kind]).is_file()
+    return (folder / DESCRIPTIONS[kind]).is_file()
 
 
 def find(kind: StoreKind, tag: str) -> tuple[str, str]:
@@ -115,7 +118,7 @@ def describe(kind: StoreKind, folder: Path) -> Description:
         StorageError: it is not there or cannot be read.
         CorruptError: it is not what BentoML writes.
     """
-    path = folder / _YAML[kind]
+    path = folder / DESCRIPTIONS[kind]
     try:
         with path.open("rb") as file:
             text = file.read(_YAML_BYTES)
@@ -124,17 +127,27 @@ def describe(kind: StoreKind, folder: Path) -> Description:
             f"{path} cannot be read: {error.strerror}.",
             f"The {kind} is incomplete: delete it with BentoML and build it again.",
         ) from error
+    return read_description(kind, text, str(path))
+
+
+def read_description(kind: StoreKind, text: bytes, where: str) -> Description:
+    """Read the text of bento.yaml or model.yaml; ``where`` it was is for the message.
+
+    Raises:
+        CorruptError: it is not what BentoML writes.
+    """
     try:
+        _refuse_deep(text)
         document = yaml.load(text, _Loader)  # noqa: S506  (a safe loader, the C one if there)
         return Description(
-            name=str(document["name"]),
-            version=str(document["version"]),
+            name=_scalar(document["name"]),
+            version=_scalar(document["version"]),
             created=_time(document["creation_time"]),
             models=tuple(_references(document)) if kind == "bento" else (),
         )
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorruptError(
-            f"{path} is not what BentoML writes: {type(error).__name__} {error}.",
+            f"{where} is not what BentoML writes: {type(error).__name__} {error}.",
             f"Delete the {kind} with BentoML and build it again.",
         ) from error
 
@@ -184,19 +197,38 @@ def _references(document: dict[str, Any]) -> Iterator[ModelReference]:
 
 
 def _reference(entry: dict[str, Any]) -> ModelReference:
-    name, _, version = str(entry["tag"]).partition(":")
+    name, _, version = _scalar(entry["tag"]).partition(":")
     if entry.get("registry", "bentoml") == "bentoml":
         return ModelReference("model", name, version)
     if entry["registry"] != "huggingface":
-        raise ValueError(f"unknown model registry {entry['registry']!r}")
+        raise ValueError(f"unknown model registry {_scalar(entry['registry'])!r:.80}")
     metadata = entry.get("metadata") or {}
     return ModelReference(
         "hugging-face",
-        str(metadata.get("model_id") or name.replace("--", "/")).lower().replace("/", "--"),
-        str(metadata.get("revision") or version),
+        _scalar(metadata.get("model_id") or name.replace("--", "/")).lower().replace("/", "--"),
+        _scalar(metadata.get("revision") or version),
         _patterns(metadata.get("include")),
         _patterns(metadata.get("exclude")),
     )
+
+
+def _scalar(value: object) -> str:
+    """Write a scalar as text. A list that holds itself a billion times has no text to speak of."""
+    if isinstance(value, list | dict):
+        raise TypeError("has a list or map where a text belongs")
+    return str(value)
+
+
+def _refuse_deep(text: bytes) -> None:
+    """Refuse nesting on which the C loader would overflow its stack."""
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _NESTING:
+            raise ValueError("is nested too deep")
 
 
 def _patterns(value: str | list[str] | None) -> tuple[str, ...] | None:

@@ -53,6 +53,7 @@ class StagedItem:
         self.item = item
         self.place = place
         self.folder = staging_folder(place, bundle) / item.kind / item.name / item.version
+        self._bundle = bundle
         self._begun = False
 
     def was_begun(self) -> bool:
@@ -105,6 +106,10 @@ class StagedItem:
                     path.touch()
                 os.truncate(path, entry.size)
                 path.chmod(_EXECUTABLE_MODE if entry.executable else _FILE_MODE)
+
+    def discard(self) -> None:
+        """Remove what is staged of this bundle for the item's store."""
+        remove_staging(self.place, self._bundle)
 
 
 def _parents(path: str) -> Iterator[str]:

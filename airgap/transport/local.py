@@ -17,12 +17,14 @@ from airgap.errors import CorruptError, MissingError, StorageError
 
 __all__ = [
     "PartFile",
+    "explained",
     "has_digest",
     "list_names",
     "open_regular",
     "read_bounded",
     "read_exactly",
     "storage_error",
+    "sync_folder",
     "write_atomically",
 ]
 
@@ -151,7 +153,7 @@ class PartFile:
         os.fsync(self.file.fileno())
         self._part.replace(self._path)
         self.file.close()
-        _sync_folder(self._path.parent)
+        sync_folder(self._path.parent)
 
     def discard(self) -> None:
         """Close, and remove the part if it still has its own name."""
@@ -175,6 +177,15 @@ def write_atomically(top: Path, name: str, parts: Iterable[bytes]) -> None:
             part.publish()
         finally:
             part.discard()
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+@contextmanager
+def explained(path: Path | str) -> Iterator[None]:
+    """Turn what the disk refuses within the block into a StorageError about ``path``."""
+    try:
+        yield
     except OSError as error:
         raise storage_error(error, path) from error
 
@@ -210,7 +221,8 @@ def _remove_if_unlocked(part: Path) -> None:
         part.unlink()
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed in a folder survive a power cut. Raises OSError if the disk refused."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

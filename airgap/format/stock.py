@@ -1,0 +1,180 @@
+"""What an archive for stock BentoML holds, and what lies beside it (format §10)."""
+
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from airgap.errors import CorruptError
+from airgap.format import names
+from airgap.format.envelope import ROLES, Role
+from airgap.format.inventory import File, Folder, Item, Link
+from airgap.format.manifest import Manifest
+
+__all__ = [
+    "HUGGING_FACE",
+    "MODELS",
+    "Contents",
+    "Stored",
+    "check_items",
+    "check_manifest",
+    "contents_of",
+    "envelope_name",
+    "linked_file",
+    "manifest_name",
+    "parse_envelope_name",
+    "prefix_of",
+]
+
+MODELS: Final = "models"
+HUGGING_FACE: Final = f"{MODELS}/hugging-face"
+_SUFFIX: Final = ".airgap-manifest"
+_ENVELOPE = re.compile(rf"\.({'|'.join(ROLES)})\.([0-9a-f]{{64}})\.dsse")
+_LINKS_FOLLOWED: Final = 40
+
+
+@dataclass(slots=True)
+class Stored:
+    """A file of the archive: ``size`` in bytes, SHA-256, and the files of items it is.
+
+    ``targets`` holds the index of an item and its file. A copy of what a link leads to has none.
+    """
+
+    path: str
+    size: int
+    digest: bytes
+    targets: list[tuple[int, File]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What the archive must hold: files by path, links (path to target), empty folders."""
+
+    files: Mapping[str, Stored]
+    links: Mapping[str, str]
+    empty_folders: frozenset[str]
+
+    def folders_that_hold(self) -> frozenset[str]:
+        """Return the folders above anything stored: a member for one says nothing new."""
+        found: set[str] = set()
+        for path in (*self.files, *self.links, *self.empty_folders):
+            above = path.rpartition("/")[0]
+            while above and above not in found:
+                found.add(above)
+                above = above.rpartition("/")[0]
+        return frozenset(found)
+
+
+def manifest_name(name: str) -> str:
+    """Name the manifest that lies beside the archive ``name``."""
+    return name + _SUFFIX
+
+
+def envelope_name(name: str, role: Role, key_id: str) -> str:
+    """Name an envelope that lies beside the archive ``name``."""
+    return f"{name}{_SUFFIX}.{role}.{key_id}.dsse"
+
+
+def parse_envelope_name(name: str, file: str) -> tuple[Role, str] | None:
+    """Return role and key id if ``file`` is an envelope of the archive ``name``, else None."""
+    beside = manifest_name(name)
+    found = _ENVELOPE.fullmatch(file.removeprefix(beside)) if file.startswith(beside) else None
+    if found is None:
+        return None
+    return next(role for role in ROLES if role == found[1]), found[2]
+
+
+def prefix_of(item: Item) -> str:
+    """Return what the paths of an item's files begin with, for a Bento's archive."""
+    return "" if item.kind == "bento" else f"{MODELS}/{item.name}/{item.version}/"
+
+
+def check_manifest(manifest: Manifest) -> None:
+    """Demand that a manifest is one for an archive: without packs, and see ``check_items``."""
+    if manifest.packs:
+        raise _other_manifest()
+    check_items(manifest.items)
+
+
+def check_items(items: Sequence[Item]) -> None:
+    """Demand one Bento with its models, or one model.
+
+    Raises:
+        CorruptError: it is something else, or the Bento has files of its own in ``models``.
+    """
+    bentos = [item for item in items if item.kind == "bento"]
+    if len(bentos) != 1 and [item.kind for item in items] != ["model"]:
+        raise _other_manifest()
+    for entry in (entry for item in bentos for entry in item.entries):
+        if names.fold(entry.path.partition("/")[0]) == MODELS:
+            raise CorruptError(
+                f"{bentos[0]} has {entry.path!r} where its models belong.",
+                "Rename it and build again, or export into a depot or a .airgap file.",
+            )
+
+
+def contents_of(items: Sequence[Item], *, folder: bool) -> Contents:
+    """Return what the archive (or, with ``folder``, the folder) of these items holds."""
+    files: dict[str, Stored] = {}
+    links: dict[str, str] = {}
+    empty: set[str] = set()
+    alone = len(items) == 1 and items[0].kind == "model"
+    for number, item in enumerate(items):
+        if item.kind == "hugging-face":
+            named = ((f"{HUGGING_FACE}/{file.digest.hex()}", file) for file in item.files)
+            _add(files, named, number)
+            continue
+        prefix = "" if alone else prefix_of(item)
+        _add(files, ((prefix + file.path, file) for file in item.files), number)
+        empty |= {prefix + entry.path for entry in item.entries if isinstance(entry, Folder)}
+        if folder:
+            links |= {
+                prefix + entry.path: entry.target
+                for entry in item.entries
+                if isinstance(entry, Link)
+            }
+        else:
+            for path, file in _copies(item):
+                files[prefix + path] = Stored(prefix + path, file.size, file.digest)
+    return Contents(files, links, frozenset(empty))
+
+
+def linked_file(path: str, links: Mapping[str, str], files: Container[str]) -> str | None:
+    """Return the file that a link leads to, by links alone, or None.
+
+    No part on the way is a link itself (format §2.6), so that text decides.
+    """
+    for _ in range(_LINKS_FOLLOWED):
+        if path not in links:
+            return path if path in files else None
+        here = path.split("/")[:-1]
+        for part in links[path].split("/"):
+            if part == "..":
+                here = here[:-1]
+            elif part not in ("", "."):
+                here.append(part)
+        path = "/".join(here)
+    return None
+
+
+def _copies(item: Item) -> Iterator[tuple[str, File]]:
+    """Yield the links that are stored as the file they lead to."""
+    files = {file.path: file for file in item.files}
+    links = {entry.path: entry.target for entry in item.entries if isinstance(entry, Link)}
+    for path in links:
+        target = linked_file(path, links, files)
+        if target is not None:
+            yield path, files[target]
+
+
+def _add(files: dict[str, Stored], found: Iterable[tuple[str, File]], item: int) -> None:
+    for path, file in found:
+        stored = files.setdefault(path, Stored(path, file.size, file.digest))
+        stored.targets.append((item, file))
+
+
+def _other_manifest() -> CorruptError:
+    return CorruptError(
+        "The manifest is not one for an archive of one Bento or one model.",
+        "Copy the manifest that lay beside the archive.",
+    )
