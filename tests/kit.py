@@ -162,18 +162,56 @@ def add_bento(
     tag: str,
     files: Mapping[str, bytes],
     *,
-    models: Sequence[str] = (),
+    models: Sequence[str | Mapping[str, Any]] = (),
     created: str = CREATED,
 ) -> Path:
-    """Put a Bento into a side's store as BentoML would, without importing it."""
+    """Put a Bento into a side's store as BentoML would, without importing it.
+
+    A model is a tag, or a whole entry of bento.yaml (as ``hugging_face_entry`` makes it).
+    """
     name, _, version = tag.partition(":")
     folder = side.bentoml / "bentos" / name / version
     lines = [f"name: {name}", f"version: {version}", f"creation_time: '{created}'", "services:"]
     lines += ["- name: Main", "  models:" + ("" if models else " []")]
-    lines += [f"  - tag: {model}\n    creation_time: '{created}'" for model in models]
+    entries = [{"tag": one} if isinstance(one, str) else one for one in models]
+    lines += [f"  - {json.dumps({'creation_time': created, **entry})}" for entry in entries]
     write_files(folder, {"bento.yaml": "\n".join(lines).encode() + b"\n", **files})
     (folder.parent / "latest").write_text(version)
     return folder
+
+
+def add_snapshot(side: Side, repository: str, commit: str, files: Mapping[str, bytes]) -> Path:
+    """Put a snapshot into a side's cache as huggingface_hub would: blobs, and links to them."""
+    top = side.hugging_face / f"models--{repository.replace('/', '--')}"
+    for path, content in files.items():
+        blob = top / "blobs" / hashlib.sha256(content).hexdigest()
+        write_files(blob.parent, {blob.name: content})
+        link = top / "snapshots" / commit / path
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(os.path.relpath(blob, link.parent))
+    return top / "snapshots" / commit
+
+
+def hugging_face_entry(
+    repository: str,
+    commit: str,
+    *,
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Make what bento.yaml says of a Hugging Face model: its id in lower case."""
+    name = repository.lower()
+    return {
+        "tag": f"{name.replace('/', '--')}:{hashlib.md5(commit.encode()).hexdigest()}",  # noqa: S324  (BentoML's)
+        "registry": "huggingface",
+        "metadata": {
+            "model_id": name,
+            "revision": commit,
+            "endpoint": "https://huggingface.co",
+            "include": include,
+            "exclude": exclude,
+        },
+    }
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
