@@ -1,17 +1,26 @@
 """The entry point: finds the command, runs it, and turns errors into exit codes."""
 
 import importlib
+import io
 import json
+import os
 import signal
 import sys
 import traceback
 from collections.abc import Container, Iterable, Sequence
+from contextlib import redirect_stdout, suppress
 from typing import Any, Final, NoReturn
 
 import click
 
 from airgap import __version__
-from airgap.errors import AirgapError, ConfigurationError, InterruptedByUser, UsageError
+from airgap.cli.shell import discard_output
+from airgap.errors import (
+    AirgapError,
+    ConfigurationError,
+    InterruptedByUser,
+    UsageError,
+)
 
 __all__ = ["COMMANDS", "cli", "main"]
 
@@ -29,6 +38,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "doctor": ("doctor", "Tell what is wrong with this machine's setup."),
     "demo": ("demo", "Carry a small Bento across an imaginary gap, in a temporary folder."),
 }
+_HELP: Final = frozenset({"-h", "--help", "--version"})
 
 
 class LazyGroup(click.Group):
@@ -48,6 +58,20 @@ class LazyGroup(click.Group):
         if cmd_name != "doctor":  # it must run when the config file is what is wrong
             ctx.default_map = {**(ctx.default_map or {}), cmd_name: _defaults(cmd_name, command)}
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one may have been meant."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches  # noqa: PLC0415
+
+            near = " or ".join(f"`airgap {name}`" for name in get_close_matches(args[0], COMMANDS))
+            raise UsageError(
+                f"There is no command {args[0]!r}.",
+                f"Did you mean {near}?" if near else "See `airgap --help`.",
+            )
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List commands and their help without importing them."""
@@ -74,11 +98,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of format-independent errors.py."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _interrupt)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that it cannot spell ends no command
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = cli.main(words, prog_name="airgap", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(_run(words))
     except AirgapError as error:
         _fail(error, words)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(UsageError.exit_code)
     except click.ClickException as error:
         _fail(UsageError(error.format_message(), _usage_hint(error)), words)
     except (KeyboardInterrupt, click.Abort):
@@ -100,26 +128,50 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         )
 
 
+def _run(words: list[str]) -> int:
+    """Run the command; with ``--json``, help is one object as well."""
+    text = io.StringIO()
+    if "--json" not in words or _HELP.isdisjoint(words):
+        code = cli.main(words, prog_name="airgap", standalone_mode=False)
+    else:
+        with redirect_stdout(text):
+            code = cli.main(words, prog_name="airgap", standalone_mode=False)
+        click.echo(json.dumps({"help": text.getvalue()}))
+    return code if isinstance(code, int) else 0
+
+
 def _fail(error: AirgapError, words: Sequence[str]) -> NoReturn:
     """Tell people on standard error, and programs on standard output; then exit."""
-    click.secho(f"airgap: {error.message}", fg="red", bold=True, err=True)
+    with suppress(OSError):  # the exit code tells, when nothing else can
+        _tell_people(error)
+    with suppress(OSError):
+        if "--json" in words:
+            _tell_programs(error)
+    discard_output()
+    sys.exit(error.exit_code)
+
+
+def _tell_people(error: AirgapError) -> None:
+    plain = False if os.environ.get("NO_COLOR") else None
+    click.secho(f"airgap: {error.message}", fg="red", bold=True, err=True, color=plain)
     for line in error.details[:20]:
         click.echo(f"  {line}", err=True)
     if len(error.details) > 20:  # noqa: PLR2004
         click.echo(f"  … and {len(error.details) - 20} more", err=True)
     if error.hint:
         click.echo(f"  → {error.hint}", err=True)
-    if "--json" in words:
-        about: dict[str, Any] = {
-            "kind": error.kind,
-            "message": error.message,
-            "hint": error.hint,
-            "exit_code": error.exit_code,
-        }
-        if error.details:
-            about["details"] = list(error.details)
-        click.echo(json.dumps({"error": about}))
-    sys.exit(error.exit_code)
+
+
+def _tell_programs(error: AirgapError) -> None:
+    about: dict[str, Any] = {
+        "kind": error.kind,
+        "message": error.message,
+        "hint": error.hint,
+        "exit_code": error.exit_code,
+    }
+    if error.details:
+        about["details"] = list(error.details)
+    click.echo(json.dumps({"error": about}))
 
 
 def _usage_hint(error: click.ClickException) -> str:
@@ -143,28 +195,46 @@ def _defaults(name: str, command: click.Command) -> dict[str, Any]:
     sections = {key: value for key, value in document.items() if isinstance(value, dict)}
     common = {key: value for key, value in document.items() if key not in sections}
     _refuse_unknown(sections, COMMANDS, "")
+    if common:
+        _refuse_unknown(common, _all_options(), "")
     section = sections.get(name, {})
     if not isinstance(command, click.Group):
         return _options(name, command, common, section)
-    _refuse_unknown(section, command.commands, f"{name}.")
+    tables = {key for key, value in section.items() if isinstance(value, dict)}
+    _refuse_unknown(section, tables.intersection(command.commands), f"{name}.")
     return {
         below: _options(f"{name}.{below}", one, common, section.get(below, {}))
         for below, one in command.commands.items()
     }
 
 
+def _all_options() -> set[str]:
+    """Return every option that any command has, as the config file writes it."""
+    found: set[str] = set()
+    for name in COMMANDS.keys() - {"demo"}:  # which has its own settings throughout
+        command: click.Command = importlib.import_module(f"airgap.cli.{COMMANDS[name][0]}").command
+        below = command.commands.values() if isinstance(command, click.Group) else [command]
+        found.update(name for one in below for name in _names(one))
+    return found
+
+
 def _options(
     path: str, command: click.Command, common: dict[str, Any], section: dict[str, Any]
 ) -> dict[str, Any]:
     """Return defaults by the names that click has for options; people write those of flags."""
-    names = {
+    names = _names(command)
+    _refuse_unknown(section, names, f"{path}.")
+    wanted = {key: value for key, value in common.items() if key in names} | section
+    return {names[key]: value for key, value in wanted.items()}
+
+
+def _names(command: click.Command) -> dict[str, str]:
+    """Map what the config file calls an option to what click calls it."""
+    return {
         max(option.opts, key=len).lstrip("-").replace("-", "_"): str(option.name)
         for option in command.params
         if isinstance(option, click.Option) and option.name != "as_json"
     }
-    _refuse_unknown(section, names, f"{path}.")
-    wanted = {key: value for key, value in common.items() if key in names} | section
-    return {names[key]: value for key, value in wanted.items()}
 
 
 def _refuse_unknown(given: Iterable[str], known: Container[str], prefix: str) -> None:

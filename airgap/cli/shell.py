@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import update_wrapper
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 import click
 
-from airgap.errors import ConfigurationError, UsageError
+from airgap.errors import ConfigurationError, StorageError, UsageError
 from airgap.flow.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Result",
+    "discard_output",
     "jobs_option",
     "key_options",
     "make_progress",
@@ -55,11 +57,16 @@ def reports(work: Callable[P, Result]) -> Callable[..., int]:
         as_json, quiet = bool(kwargs.pop("as_json")), bool(kwargs.pop("quiet"))
         click.get_current_context().obj = {"quiet": quiet}
         result = work(*args, **kwargs)
-        if not quiet or not as_json:
-            for line in result.lines:
-                click.echo(line, err=as_json)
-        if as_json:
-            click.echo(json.dumps(result.data, ensure_ascii=False))
+        try:
+            _print(result, as_json=as_json, quiet=quiet)
+        except BrokenPipeError:  # whoever reads (`| head`) has enough
+            discard_output()
+            return StorageError.exit_code
+        except OSError as error:
+            raise StorageError(
+                f"The work is done, but standard output cannot be written: {error.strerror}.",
+                "Look at where it goes.",
+            ) from error
         return result.exit_code
 
     for option in (
@@ -75,6 +82,23 @@ def reports(work: Callable[P, Result]) -> Callable[..., int]:
     ):
         option(run)
     return update_wrapper(run, work)
+
+
+def _print(result: Result, *, as_json: bool, quiet: bool) -> None:
+    if not quiet or not as_json:
+        for line in result.lines:
+            click.echo(line, err=as_json)
+    if as_json:  # in ASCII: a path may hold what UTF-8 cannot
+        click.echo(json.dumps(result.data))
+
+
+def discard_output() -> None:
+    """Send what a full disk or a closed pipe did not take nowhere, so that exiting is quiet."""
+    with suppress(OSError, ValueError, AttributeError):  # not a real file: a test, or closed
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def key_options(command: Callable[P, Any]) -> Callable[P, Any]:
@@ -97,7 +121,10 @@ def passphrase_options(command: Callable[P, Any]) -> Callable[P, Any]:
         help=f"Take the passphrase from this variable.  [{DEFAULT_PASSPHRASE_VARIABLE}]",
     )
     descriptor = click.option(
-        "--passphrase-fd", metavar="N", type=int, help="Read the passphrase from this descriptor."
+        "--passphrase-fd",
+        metavar="N",
+        type=click.IntRange(0),
+        help="Read the passphrase from this descriptor.",
     )
     return environment(descriptor(command))
 
@@ -121,7 +148,7 @@ def read_passphrase(variable: str | None, descriptor: int | None) -> Callable[[]
                 "The key is encrypted and there is no terminal to ask for its passphrase.",
                 f"Set {DEFAULT_PASSPHRASE_VARIABLE}, or use --passphrase-env or --passphrase-fd.",
             )
-        return getpass.getpass("Passphrase: ").encode()
+        return _typed("Passphrase: ")
 
     return ask
 
@@ -140,8 +167,8 @@ def read_new_passphrase(variable: str | None, descriptor: int | None) -> bytes:
                 "There is no terminal to ask for a passphrase.",
                 "Use --passphrase-env, --passphrase-fd or --no-passphrase.",
             )
-        told = getpass.getpass("Passphrase for the new key: ").encode()
-        if getpass.getpass("Again: ").encode() != told:
+        told = _typed("Passphrase for the new key: ")
+        if _typed("Again: ") != told:
             raise UsageError("The two passphrases differ.", "Try again.")
     if not told:
         raise ConfigurationError("The passphrase is empty.", "Use --no-passphrase if you mean it.")
@@ -244,6 +271,16 @@ class BarProgress:
             click.echo(text, err=True)
 
 
+def _typed(prompt: str) -> bytes:
+    """Ask at the terminal, without echo."""
+    try:
+        return os.fsencode(getpass.getpass(prompt))
+    except EOFError as error:
+        raise ConfigurationError(
+            "No passphrase was typed.", "Run it again, and type it."
+        ) from error
+
+
 def _told_passphrase(variable: str | None, descriptor: int | None) -> bytes | None:
     """Return the passphrase that the environment or a descriptor holds, if one does."""
     if descriptor is not None:
@@ -258,4 +295,4 @@ def _told_passphrase(variable: str | None, descriptor: int | None) -> bytes | No
     value = os.environ.get(variable or DEFAULT_PASSPHRASE_VARIABLE)
     if variable and value is None:
         raise ConfigurationError(f"The variable {variable} is not set.", "Set it, or name another.")
-    return None if value is None else value.encode()
+    return None if value is None else os.fsencode(value)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 from airgap import __version__
 from airgap.errors import (
@@ -173,9 +173,7 @@ def _readers(place: str, form: Form | None = None) -> list[BundleReader]:
             "Copy the bundle to a local folder first.",
         )
     if place == STDIN:
-        if sys.stdin is None:  # closed, as in `airgap import - <&-`
-            raise MissingError("There is no standard input.", "Pipe a .airgap file into airgap.")
-        return [ArchiveReader(sys.stdin.buffer, "standard input")]
+        return [ArchiveReader(_standard_input(), "standard input")]
     known = form or stock_form(place)
     if known:
         return [StockReader(_there(Path(place)), known)]
@@ -216,6 +214,14 @@ def _check_shape(reader: BundleReader, manifest: Manifest) -> None:
     """Demand that a manifest beside an archive is one for an archive (format §10)."""
     if isinstance(reader, StockReader):
         stock.check_manifest(manifest)
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:  # closed, as in `airgap import - <&-`
+        raise MissingError("There is no standard input.", "Pipe a .airgap file into airgap.")
+    if sys.stdin.isatty():
+        raise UsageError("Standard input is a terminal.", "Pipe a .airgap file into airgap.")
+    return sys.stdin.buffer
 
 
 def _read_manifest(reader: BundleReader) -> tuple[str, bytes]:

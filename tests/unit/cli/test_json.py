@@ -1,0 +1,222 @@
+"""With ``--json``, standard output is exactly one JSON object, whatever happens."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+import click
+import pytest
+
+from airgap.cli.main import COMMANDS
+from tests import kit
+from tests.kit import Side, Site
+
+BELOW: Final = {
+    "key": ("generate", "fingerprint"),
+    "root": ("create",),
+    "trust": ("init", "show"),
+}
+EVERY: Final = tuple(
+    (name, below) if below else (name,)
+    for name in COMMANDS
+    if name != "demo"
+    for below in BELOW.get(name, ("",))
+)
+NAMES: Final = [" ".join(words) for words in EVERY]
+
+
+def only_object(ran: kit.Ran) -> dict[str, object]:
+    """Standard output's one object: one line, nothing before or after it."""
+    assert ran.out.endswith("\n")
+    assert ran.out.count("\n") == 1
+    value = json.loads(ran.out)
+    assert isinstance(value, dict)
+    return value
+
+
+@pytest.fixture
+def lines(site: Site, depot: Path, archive: Path, tmp_path: Path) -> dict[str, list[str | Path]]:
+    """A command line of each command that succeeds on a side with ``shop`` that trusts ``site``."""
+    more, key = tmp_path / "more", ("--key", site.key())
+    root_key = ("--site", "s", "--root-key", site.folder / "site.key")
+    builder = ("--builder", site.folder / "builder1.pub")
+    return {
+        "export": ["shop", "-o", more, *key],
+        "import": [depot],
+        "verify": [depot],
+        "inspect": [depot, "--files"],
+        "diff": [depot, archive],
+        "sign": [depot, *key],
+        "key generate": ["new", "--dir", more, "--no-passphrase"],
+        "key fingerprint": [site.folder / "site.pub"],
+        "root create": [*root_key, *builder, "-o", more / "root.msgpack"],
+        "trust init": [site.root, "--fingerprint", site.fingerprint],
+        "trust show": [],
+        "doctor": [],
+    }
+
+
+@pytest.mark.parametrize("words", EVERY, ids=NAMES)
+def test_success_is_one_object(
+    words: tuple[str, ...], lines: dict[str, list[str | Path]], small: Side, site: Site
+) -> None:
+    kit.trust(small, site)
+
+    ran = small.run(*words, *lines[" ".join(words)], "--json")
+
+    assert ran.code == 0, ran.err
+    assert "error" not in only_object(ran)
+
+
+@pytest.mark.parametrize("words", EVERY, ids=NAMES)
+def test_success_without_json_prints_lines_for_people(
+    words: tuple[str, ...], lines: dict[str, list[str | Path]], small: Side, site: Site
+) -> None:
+    kit.trust(small, site)
+
+    ran = small.run(*words, *lines[" ".join(words)])
+
+    assert ran.code == 0, ran.err
+    assert ran.out
+    assert not ran.out.startswith("{")
+
+
+@pytest.mark.parametrize("words", EVERY, ids=NAMES)
+def test_json_and_quiet_print_nothing_else_at_all(
+    words: tuple[str, ...], lines: dict[str, list[str | Path]], small: Side, site: Site
+) -> None:
+    kit.trust(small, site)
+
+    ran = small.run(*words, *lines[" ".join(words)], "--json", "--quiet")
+
+    assert only_object(ran)
+    assert ran.err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "operands"),
+    [
+        (("export",), ["nothing", "-o", "x", "--key", "nothing.key"]),
+        (("import",), ["nothing"]),
+        (("verify",), ["nothing"]),
+        (("inspect",), ["nothing"]),
+        (("diff",), ["nothing", "nothing"]),
+        (("sign",), ["nothing", "--key", "nothing.key"]),
+        (("key", "generate"), ["a/b", "--no-passphrase"]),
+        (("key", "fingerprint"), ["nothing"]),
+        (
+            ("root", "create"),
+            ["--site", "s", "--root-key", "nothing", "--builder", "nothing", "-o", "x"],
+        ),
+        (("trust", "init"), ["nothing", "--fingerprint", "SHA256:" + "0" * 64]),
+        (("trust", "show"), []),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_failure_is_one_object(
+    words: tuple[str, ...],
+    operands: list[str],
+    connected: Side,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    ran = connected.run(*words, *operands, "--json")
+
+    told = only_object(ran)["error"]
+    assert isinstance(told, dict)
+    assert told["exit_code"] == ran.code != 0
+    assert ran.err.startswith(f"airgap: {told['message']}")
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("words", EVERY, ids=NAMES)
+def test_a_usage_error_is_one_object(words: tuple[str, ...], connected: Side) -> None:
+    ran = connected.run(*words, "--json", "--no-such-option")
+
+    assert only_object(ran)["error"] == {
+        "kind": "usage",
+        "message": "No such option '--no-such-option'.",
+        "hint": f"See `airgap {' '.join(words)} --help`.",
+        "exit_code": 2,
+    }
+    assert ran.code == 2
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+@pytest.mark.parametrize("words", EVERY, ids=NAMES)
+def test_help_is_one_object(words: tuple[str, ...], option: str, connected: Side) -> None:
+    ran = connected.run(*words, "--json", option)
+
+    assert ran.code == 0
+    assert str(only_object(ran)["help"]).startswith(f"Usage: airgap {' '.join(words)} ")
+
+
+def test_an_unknown_command_is_one_object(connected: Side) -> None:
+    ran = connected.run("exprot", "--json")
+
+    told = only_object(ran)["error"]
+    assert isinstance(told, dict)
+    assert "`airgap export`" in told["hint"]
+
+
+def test_a_bug_is_one_object(connected: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: str) -> None:
+        raise RuntimeError("oh")
+
+    monkeypatch.setattr("airgap.flow.bundles.open_unverified", broken)
+
+    ran = connected.run("inspect", "x", "--json")
+
+    assert ran.code == 1
+    assert only_object(ran)["error"] == {
+        "kind": "bug",
+        "message": "This is a bug in airgap: RuntimeError: oh",
+        "hint": "Nothing was installed that was not verified. Please report it with the lines"
+        " above.",
+        "exit_code": 1,
+    }
+    assert "Traceback" in ran.err
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, click.Abort])
+def test_an_interruption_is_one_object(
+    stop: type[BaseException], connected: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(_: str) -> None:
+        raise stop
+
+    monkeypatch.setattr("airgap.flow.bundles.open_unverified", stopped)
+
+    ran = connected.run("inspect", "x", "--json")
+
+    assert ran.code == 130
+    told = only_object(ran)["error"]
+    assert isinstance(told, dict)
+    assert told["kind"] == "interrupted"
+
+
+def test_a_path_beyond_unicode_is_no_obstacle(depot: Path, small: Side) -> None:
+    strange = depot.rename(depot.parent / "d\udcff")
+
+    ran = small.process("inspect", strange, "--json")
+
+    assert ran.returncode == 0
+    assert json.loads(ran.stdout)["items"]
+
+
+def test_a_bundle_on_standard_output_and_json_exclude_each_other(small: Side, site: Site) -> None:
+    ran = small.run("export", "shop", "-o", "-", "--key", site.key(), "--json")
+
+    told = only_object(ran)["error"]
+    assert isinstance(told, dict)
+    assert told["kind"] == "usage"
+
+
+def test_json_does_not_come_by_variable(
+    depot: Path, small: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRGAP_INSPECT_AS_JSON", "1")
+
+    assert small.run("inspect", depot).out.startswith("NOT VERIFIED")

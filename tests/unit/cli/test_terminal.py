@@ -1,0 +1,214 @@
+"""At a terminal there are bars and colours; elsewhere there are plain lines."""
+
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airgap.cli import shell
+from tests import kit
+from tests.kit import Side, Site
+from tests.terminal import run_at_terminal
+
+ESCAPE = "\x1b["
+RED = "31m"
+
+
+def test_a_terminal_shows_a_bar(depot: Path, isolated: Side) -> None:
+    ran = run_at_terminal(isolated, "verify", depot)
+
+    assert ran.code == 0
+    assert "verifying" in ran.err
+    assert ESCAPE in ran.err
+
+
+def test_a_bar_leaves_nothing_on_standard_output(depot: Path, isolated: Side) -> None:
+    ran = run_at_terminal(isolated, "verify", depot, "--json")
+
+    assert ran.json["verified"]
+
+
+def test_a_bar_fits_into_forty_columns(depot: Path, isolated: Side) -> None:
+    ran = run_at_terminal(isolated, "verify", depot, columns=40)
+
+    assert ran.code == 0
+    assert "verifying" in ran.err
+
+
+def test_quiet_shows_no_bar(depot: Path, isolated: Side) -> None:
+    assert run_at_terminal(isolated, "verify", depot, "--quiet").err == ""
+
+
+def test_notes_of_a_bar_are_printed_as_they_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bar = shell.BarProgress()
+    bar.note("before [bold]")
+    bar.advance(1)
+    bar.begin("importing", 10)
+    bar.advance(10)
+    bar.note("within [bold] 12")
+    bar.end()
+    bar.end()
+
+    told = capsys.readouterr().err
+    assert "before [bold]" in told
+    assert "within [bold] 12" in told
+
+
+def test_nothing_but_the_result_is_told_elsewhere(depot: Path, isolated: Side) -> None:
+    assert isolated.run("verify", depot).err == ""
+
+
+def test_plain_lines_come_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = itertools.chain([0.0, 1.0, 6.0, 7.0, 12.0])
+    lines = shell.LineProgress(lambda: next(clock))
+
+    lines.begin("exporting", 4_000_000_000)
+    for _ in range(4):
+        lines.advance(1_000_000_000)
+    lines.end()
+    lines.note("done")
+
+    assert capsys.readouterr().err.splitlines() == [
+        "exporting: 2.0 GB of 4.0 GB, 333.3 MB/s, 6 s left",
+        "exporting: 4.0 GB of 4.0 GB, 333.3 MB/s, 0 s left",
+        "done",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (3.2e9, "3.2 GB"), (5e16, "50000.0 TB")],
+)
+def test_sizes_are_told_in_decimal_units(count: float, text: str) -> None:
+    assert shell.size_text(count) == text
+
+
+def test_errors_are_red_at_a_terminal(connected: Side) -> None:
+    assert RED in run_at_terminal(connected, "inspect", "nothing").err
+
+
+def test_no_color_means_no_colour(connected: Side) -> None:
+    ran = run_at_terminal(connected, "inspect", "nothing", variables={"NO_COLOR": "1"})
+
+    assert ESCAPE not in ran.err
+    assert "airgap: nothing is not there." in ran.err
+
+
+def test_no_color_means_a_bar_without_colour(depot: Path, isolated: Side) -> None:
+    ran = run_at_terminal(isolated, "verify", depot, variables={"NO_COLOR": "1"})
+
+    assert "verifying" in ran.err
+    assert f"{ESCAPE}3" not in ran.err
+
+
+def test_help_fits_into_sixty_columns(connected: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+
+    ran = connected.run("export", "--help")
+
+    assert max(map(len, ran.out.splitlines())) <= 60
+
+
+def test_a_bundle_is_not_written_to_a_terminal(small: Side, site: Site) -> None:
+    screen, terminal = os.openpty()
+    ran = subprocess.run(
+        [sys.executable, "-m", "airgap", "export", "shop", "-o", "-", "--key", site.key()],
+        env={**os.environ, **small.environment},
+        stdout=terminal,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
+    os.close(terminal)
+    os.close(screen)
+
+    assert ran.returncode == 2
+    assert b"A bundle is not for a terminal." in ran.stderr
+
+
+def test_a_bundle_is_not_read_from_a_terminal(connected: Side) -> None:
+    ran = run_at_terminal(connected, "inspect", "-")
+
+    assert ran.code == 2
+    assert "Standard input is a terminal." in ran.err
+
+
+def test_a_reader_that_has_enough_is_no_bug(depot: Path, connected: Side) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    ran = subprocess.run(
+        [sys.executable, "-m", "airgap", "inspect", depot, "--files"],
+        env={**os.environ, **connected.environment},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
+    os.close(writing)
+
+    assert (ran.returncode, ran.stderr) == (15, b"")
+
+
+@pytest.mark.parametrize("option", [(), ("--json",)])
+def test_a_result_that_the_disk_does_not_take_is_told(
+    option: tuple[str, ...], depot: Path, connected: Side
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "airgap", "inspect", depot, *option],
+            env={**os.environ, **connected.environment},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+
+    assert ran.returncode == 15
+    assert b"standard output cannot be written: No space left on device" in ran.stderr
+    assert b"Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_name_that_the_terminal_cannot_spell_ends_no_command(
+    encoding: str, connected: Side, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.add_bento(connected, "shop:v1", {"src/日本.txt": b"x"})
+    assert connected.run("export", "shop", "-o", tmp_path / "d", "--key", site.key()).code == 0
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+
+    ran = connected.process("inspect", tmp_path / "d", "--files")
+
+    assert ran.returncode == 0, ran.stderr
+    assert b"src/" in ran.stdout
+
+
+def test_without_a_command_help_is_shown(connected: Side) -> None:
+    ran = connected.run()
+
+    assert ran.code == 2
+    assert ran.err.startswith("Usage: airgap ")
+
+
+def test_a_misspelt_command_is_answered_with_the_right_one(connected: Side) -> None:
+    ran = connected.run("veryfy", "x")
+
+    assert ran.code == 2
+    assert "Did you mean `airgap verify`?" in ran.err
+
+
+def test_a_word_like_no_command_is_answered_with_help(connected: Side) -> None:
+    assert "See `airgap --help`." in connected.run("zzz").err
+
+
+def test_a_long_list_of_what_is_wrong_is_cut(small: Side, site: Site, tmp_path: Path) -> None:
+    kit.add_bento(small, "shop:v2", {}, models=[f"gone-{number}:v1" for number in range(25)])
+
+    ran = small.run("export", "shop:v2", "-o", tmp_path / "d", "--key", site.key())
+
+    assert ran.code == 13
+    assert "… and 5 more" in ran.err
