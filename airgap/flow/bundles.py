@@ -219,7 +219,7 @@ def _check_shape(reader: BundleReader, manifest: Manifest) -> None:
 def _standard_input() -> BinaryIO:
     if sys.stdin is None:  # closed, as in `airgap import - <&-`
         raise MissingError("There is no standard input.", "Pipe a .airgap file into airgap.")
-    if sys.stdin.isatty():
+    if sys.stdin.buffer.isatty():
         raise UsageError("Standard input is a terminal.", "Pipe a .airgap file into airgap.")
     return sys.stdin.buffer
 
