@@ -4,7 +4,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
@@ -20,8 +20,8 @@ from airgap.errors import (
     TransportError,
     UsageError,
 )
+from airgap.format import limits, stock
 from airgap.format import manifest as manifests
-from airgap.format import stock
 from airgap.format.manifest import Manifest
 from airgap.format.root import Root
 from airgap.signing import trust
@@ -110,7 +110,10 @@ def open_bundle(place: str, root: Verified[Root], *, form: Form | None = None) -
 
     readers = _readers(place, form)
     try:
-        yield _newest(place, readers, examine, lambda one: one.manifest.value)
+        opened = _newest(place, readers, examine, lambda one: one.manifest.value)
+        yield opened
+        if place == STDIN:
+            _drain(sys.stdin.buffer, opened.manifest.value.stored_size + limits.PADDING_BYTES)
     finally:
         for reader in readers:
             reader.close()
@@ -163,6 +166,13 @@ def stock_form(place: str) -> Form | None:
         return form_of(Path(place))
     except OSError as error:  # a name that is too long, a folder that is closed
         raise storage_error(error, place) from error
+
+
+def _drain(stream: BinaryIO, limit: int) -> None:
+    """Read what nobody needs: closing a pipe early would make its writer fail, and the script."""
+    with suppress(OSError):
+        while limit > 0 and (piece := stream.read(limits.MIB)):
+            limit -= len(piece)
 
 
 def _readers(place: str, form: Form | None = None) -> list[BundleReader]:

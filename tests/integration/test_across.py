@@ -1,5 +1,8 @@
 """The main job on stores made by hand: export, verify, import, compare."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,3 +39,21 @@ def test_the_same_import_again_does_nothing(depot: Path, isolated: Side) -> None
 
     assert {item["outcome"] for item in ran.json["items"]} == {"already there"}
     assert kit.snapshot(isolated.top) == before
+
+
+def test_a_pipe_is_read_to_its_end_when_nothing_is_to_be_done(
+    archive: Path, isolated: Side
+) -> None:
+    # Else `cat` fails, and with it every script that looks at the whole pipeline.
+    assert isolated.run("import", archive).code == 0
+    pipeline = 'cat "$1" | "$2" -m airgap import - --quiet'
+
+    ran = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", pipeline, "bash", archive, sys.executable],
+        env={**os.environ, **isolated.environment},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert ran.returncode == 0, ran.stderr
