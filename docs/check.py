@@ -18,7 +18,7 @@ HEADING: Final = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
 
 def main() -> int:
     """Return 0 if the documents are right, else 1 after saying what is not."""
-    documents = sorted([*TOP.glob("*.md"), *TOP.glob("docs/**/*.md")])
+    documents = sorted([*TOP.glob("*.md"), *TOP.glob("docs/**/*.md"), *TOP.glob("keys/*.md")])
     broken = [line for one in documents for line in broken_links(one)]
     for line in broken:
         print(line)

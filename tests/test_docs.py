@@ -1,0 +1,229 @@
+"""What the documents say of the command line, of the format and of files is so."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+
+from airgap.cli.main import cli
+from tests import kit
+from tests.kit import REPOSITORY, Side, Site
+
+DOCUMENTS = [
+    *REPOSITORY.glob("*.md"),
+    *REPOSITORY.glob("docs/**/*.md"),
+    *REPOSITORY.glob("keys/*.md"),
+]
+SOURCES = [*REPOSITORY.glob("airgap/**/*.py"), *REPOSITORY.glob("tests/**/*.py")]
+names = [pytest.param(one, id=str(one.relative_to(REPOSITORY))) for one in DOCUMENTS]
+
+
+def _check_module() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_check", REPOSITORY / "docs" / "check.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# ---- links and citations
+
+
+@pytest.mark.parametrize("document", names)
+def test_links_lead_somewhere(document: Path) -> None:
+    assert list(_check_module().broken_links(document)) == []
+
+
+@pytest.mark.parametrize("document", names)
+def test_files_that_are_named_are_there(document: Path) -> None:
+    named = re.findall(r"`((?:airgap|tests|docs|bench|keys)/[\w./-]+)`", document.read_text())
+    assert [one for one in named if not (REPOSITORY / one).exists()] == []
+
+
+def test_every_section_of_the_format_that_is_cited_is_there() -> None:
+    text = (REPOSITORY / "docs" / "format.md").read_text()
+    there = set(re.findall(r"^#+ (\d+(?:\.\d+)?) ", text, re.MULTILINE))
+    cited = {
+        (source.name, number)
+        for source in [*SOURCES, *DOCUMENTS]
+        for number in re.findall(r"(?<!RFC 8032 )§(\d+(?:\.\d+)?)", source.read_text())
+    }
+    assert sorted(one for one in cited if one[1] not in there) == []
+
+
+# ---- commands and options
+
+
+def _code(text: str) -> Iterator[str]:
+    """Lines of code blocks, and code in the text."""
+    for block in re.findall(r"^```.*?\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        yield from block.splitlines()
+    without_blocks = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    yield from re.findall(r"`([^`\n]+)`", without_blocks)
+
+
+def _resolve(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that words name, and the words after it; AssertionError if there is none."""
+    command: click.Command = cli
+    while isinstance(command, click.Group) and words and re.fullmatch(r"[a-z]+", words[0]):
+        found = command.get_command(click.Context(command), words[0])
+        assert found is not None, f"there is no command {words[0]!r}"
+        command, words = found, words[1:]
+    return command, words
+
+
+def _options(command: click.Command) -> set[str]:
+    known = {"-h", "--help"} | ({"--version"} if command is cli else set())
+    return known.union(*(one.opts for one in command.params if isinstance(one, click.Option)))
+
+
+def _every_option(command: click.Command) -> set[str]:
+    found = _options(command)
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            found |= _every_option(below)
+    return found
+
+
+@pytest.mark.parametrize("document", names)
+def test_commands_and_options_that_are_named_exist(document: Path) -> None:
+    for code in _code(document.read_text()):
+        for line in re.findall(r"(?:^|[|$] |if )airgap ([a-z].*)", code):
+            command, rest = _resolve(re.split(r"\s+", re.split(r" [|>#;]| \d<", line)[0]))
+            unknown = {word for word in rest if re.fullmatch(r"--?[a-z][a-z-]*", word)}
+            assert unknown <= _options(command), code
+
+
+@pytest.mark.parametrize("document", names)
+def test_options_that_are_named_alone_exist(document: Path) -> None:
+    known = _every_option(cli) | {"--name", "--insecure-"}
+    named = {code.split()[0] for code in _code(document.read_text()) if code.startswith("--")}
+    assert {one for one in named if re.fullmatch(r"--[a-z-]+", one)} <= known
+
+
+# ---- sessions: the blocks of a document, run as they stand
+
+
+def _blocks(document: str) -> list[tuple[str, str]]:
+    """Kind and text of the shell blocks that have a kind."""
+    text = (REPOSITORY / document).read_text()
+    return re.findall(r"^```sh ([a-z]+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+class Session:
+    """Runs blocks in a folder of their own, with a folder instead of the stick."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.medium = folder / "medium"
+        self.medium.mkdir(parents=True)
+
+    def run(self, side: Side, script: str) -> "subprocess.CompletedProcess[str]":
+        script = script.replace("/media/usb", str(self.medium))
+        script = re.sub(r"SHA256:\S*…\S*", self._fingerprint, script)
+        shim = f'airgap() {{ "{sys.executable}" -m airgap "$@"; }}\n'
+        ran = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", shim + script],
+            cwd=self.folder,
+            env={
+                **os.environ,
+                **side.environment,
+                "PYTHONPATH": str(REPOSITORY),
+                "AIRGAP_KEY_GENERATE_NO_PASSPHRASE": "1",  # nobody types one, and bcrypt is slow
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert ran.returncode == 0, f"{script}\n{ran.stdout}\n{ran.stderr}"
+        return ran
+
+    def _fingerprint(self, _elided: "re.Match[str]") -> str:
+        (root,) = [*self.medium.glob("root.msgpack"), *self.folder.glob("root.msgpack")]
+        return "SHA256:" + hashlib.sha256(root.read_bytes()).hexdigest()
+
+
+def _sides(folder: Path) -> tuple[Side, Side]:
+    connected, isolated = Side(folder / "connected"), Side(folder / "isolated")
+    kit.add_model(connected, "ranker:v1", {"weights.bin": kit.noise(300_000)})
+    service = {"src/service.py": b"print('hello')\n"}
+    kit.add_bento(connected, "summarizer:v1", service, models=["ranker:v1"])
+    return connected, isolated
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/getting-started.md"])
+def test_the_way_from_side_to_side_is_as_it_is_told(document: str, tmp_path: Path) -> None:
+    connected, isolated = _sides(tmp_path)
+    session = Session(tmp_path / "session")
+
+    for kind, script in _blocks(document):
+        session.run({"connected": connected, "isolated": isolated}[kind], script)
+
+    assert (isolated.bentoml / "bentos" / "summarizer" / "latest").read_text() == "v1"
+    assert (isolated.bentoml / "models" / "ranker" / "v1" / "weights.bin").exists()
+
+
+def test_keys_are_made_and_trusted_as_it_is_told(tmp_path: Path) -> None:
+    connected, isolated = _sides(tmp_path)
+    session = Session(tmp_path / "session")
+
+    for kind, script in _blocks("docs/keys-and-trust.md"):
+        session.run({"keys": connected, "trust": isolated}[kind], script)
+
+    ran = session.run(isolated, "airgap verify depot --json")
+    assert len(json.loads(ran.stdout)["signed_by"]) == 1
+
+
+def test_a_key_id_is_what_openssl_makes_of_the_key(tmp_path: Path) -> None:
+    connected, _ = _sides(tmp_path)
+    session = Session(tmp_path / "session")
+    session.run(connected, "airgap key generate builder-ci --dir keys")
+    (block,) = [text for _, text in _blocks("docs/keys-and-trust.md") if "openssl" in text]
+
+    ours, theirs = session.run(connected, block).stdout.splitlines()
+
+    assert ours.split()[0] == theirs.split()[0]
+
+
+def test_an_auditor_sees_what_is_told(depot: Path, site: Site, small: Side) -> None:
+    session = Session(depot.parent / "session")
+    for one in [*site.folder.glob("root.*")]:
+        (session.folder / one.name).write_bytes(one.read_bytes())
+    (session.folder / "depot").symlink_to(depot)
+
+    ran = session.run(small, "".join(text for _, text in _blocks("docs/audit.md")))
+
+    assert "weights.bin: OK" in ran.stdout
+
+
+def test_the_refusal_in_the_readme_is_what_airgap_says(depot: Path, isolated: Side) -> None:
+    pack = next((depot / "packs").rglob("*.pack"))
+    content = bytearray(pack.read_bytes())
+    content[0] ^= 1
+    pack.write_bytes(content)
+    text = (REPOSITORY / "README.md").read_text()
+    (told,) = re.findall(r"^```text refusal\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    _, *verdict, _, code = told.splitlines()
+
+    ran = isolated.run("import", depot)
+
+    assert ran.code == int(code)
+    assert _without_digests(ran.err) == _without_digests("\n".join(verdict) + "\n")
+
+
+def _without_digests(text: str) -> str:
+    return re.sub(r"\b[0-9a-f]{2,64}\b", "#", text)
