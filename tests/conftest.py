@@ -1,10 +1,12 @@
 """Fixtures over ``tests.kit``."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import kit
+from tests.faults import Launcher
 from tests.kit import Side, Site
 
 
@@ -66,3 +68,10 @@ def archive(small: Side, site: Site, tmp_path: Path) -> Path:
     ran = small.run("export", "shop:v1", "-o", file, "--key", site.key())
     assert ran.code == 0, ran.err
     return file
+
+
+@pytest.fixture(scope="session")
+def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
+    """A starter of commands that break at a chosen moment."""
+    with Launcher(tmp_path_factory.mktemp("launcher")) as launched:
+        yield launched

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
-from airgap.errors import ConflictError, MissingError, StorageError
+from airgap.errors import ConflictError, CorruptError, MissingError, StorageError
 from airgap.flow.bundles import Opened
 from airgap.flow.members import fill_from_members, verify_members
 from airgap.flow.progress import Progress
@@ -113,11 +113,14 @@ def land(
     if choices.dry_run:
         return Imported(tuple((plan.item, _WOULD[plan.outcome]) for plan in plans), ())
     staged = [StagedItem(plan.item, plan.place, bundle) for plan in todo]
+    cut_off = _installed_by_a_cut_off_try(plans, bundle)
     if staged:
         fill(staged)
+        for one in staged:
+            _refuse_unlistable(one)
         for folder in {one.place.store: one.folder for one in staged}.values():
             sync_tree(folder)
-    _commit(staged)
+    _commit(staged, cut_off)
     for place in places:
         remove_staging(place, bundle)
     lacking = tuple(_lacking(manifest))
@@ -249,11 +252,39 @@ def _fill_from_packs(
     digests.refuse_wrong()
 
 
-def _commit(staged: Sequence[StagedItem]) -> None:
+def _refuse_unlistable(staged: StagedItem) -> None:
+    """Refuse what BentoML could not list, and what would then break its whole list.
+
+    Raises:
+        CorruptError: there is no bento.yaml or model.yaml, or it is another item's.
+    """
+    item = staged.item
+    if item.kind == "hugging-face":
+        return
+    try:
+        found = bentoml_home.describe(item.kind, staged.folder)
+        fits = (found.name, found.version) == (item.name, item.version)
+    except (CorruptError, StorageError):
+        fits = False
+    if not fits:
+        raise CorruptError(
+            f"The {item} does not describe itself as BentoML demands.",
+            "The bundle was made wrongly: ask the sender to export it again.",
+        )
+
+
+def _installed_by_a_cut_off_try(plans: Sequence[_Plan], bundle: str) -> list[StagedItem]:
+    """Return the items that are in place and whose ``latest`` may not be written yet."""
+    there = [plan for plan in plans if plan.outcome == "already there"]
+    known = [StagedItem(plan.item, plan.place, bundle) for plan in there]
+    return [one for one in known if one.was_cut_off()]
+
+
+def _commit(staged: Sequence[StagedItem], cut_off: Sequence[StagedItem]) -> None:
     """Rename into place: models first, then Bentos, then what ``latest`` says (invariant 3)."""
     for one in staged:
         install(one)
-    for one in staged:
+    for one in (*cut_off, *staged):
         point_latest(one)
 
 
@@ -272,8 +303,11 @@ def _verified_before(staged: Sequence[StagedItem], manifest: Manifest) -> frozen
     """Hash what an earlier try has left in staging; return the chunks that are whole everywhere."""
     whole: set[int] = set()
     broken: set[int] = set()
-    if not any(one.was_begun() for one in staged):
+    begun = [one for one in staged if one.was_begun()]
+    if not begun:
         return frozenset()
+    for one in begun:
+        one.begin()
     for one in staged:
         for file in one.item.files:
             lengths = [manifest.chunks.lengths[chunk] for chunk in file.chunks]

@@ -16,6 +16,8 @@ __all__ = ["install", "locked", "point_latest"]
 
 _AT_FDCWD: Final = -100
 _EXCHANGE: Final = 2
+_LOCK_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+_OPEN_TRIES: Final = 100
 
 
 @contextmanager
@@ -41,26 +43,40 @@ def locked(private: Path, waiting: Callable[[], None]) -> Iterator[None]:
 def _lock(path: Path, waiting: Callable[[], None]) -> int:
     """Lock a file that its holders remove: what was locked must still be what is there."""
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = _open_lock(path)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:  # another process has just removed the folder
-            continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
-                return descriptor
+            _wait(descriptor, waiting)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
 
 
+def _open_lock(path: Path) -> int:
+    """Open the lock file; its folder may vanish meanwhile, when another process is done."""
+    for _ in range(_OPEN_TRIES):
+        with suppress(FileNotFoundError, FileExistsError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(path, _LOCK_FLAGS, 0o600)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, _LOCK_FLAGS, 0o600)
+
+
+def _wait(descriptor: int, waiting: Callable[[], None]) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        waiting()
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
 def install(staged: StagedItem) -> None:
-    """Rename a staged item into place; what was there is kept until the new one is."""
+    """Rename a staged item into place; what was there stays until the new one is."""
     final = staged.place.final
-    final.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(final.parent)
     if os.path.lexists(final):
         _replace(staged)
     else:
@@ -69,59 +85,86 @@ def install(staged: StagedItem) -> None:
 
 
 def _replace(staged: StagedItem) -> None:
-    """Swap old and new, in one step where the system can do that (Linux), and remove the old.
+    """Swap old and new, in one step where the system can do that (Linux).
 
-    The new item leaves its staging name first: after a power cut, what lies under that name is
-    never the old one.
+    The old one then lies in staging, which is removed when everything else is done.
     """
-    final = staged.place.final
-    new = staged.folder.with_name(f"{staged.folder.name}.new")
-    old = staged.folder.with_name(f"{staged.folder.name}.old")
-    for left in (new, old):
-        if os.path.lexists(left):
-            _remove(left)
-    staged.folder.rename(new)
+    final, new = staged.place.final, staged.folder
     if staged.place.may_hold_more and final.is_dir():
-        shutil.copytree(
-            final, new, symlinks=True, dirs_exist_ok=True, copy_function=_copy_if_absent
-        )
+        _keep_others(final, new)
         sync_tree(new)
     if _exchange(new, final):
-        _remove(new)
-    else:
-        final.rename(old)
-        new.rename(final)
+        return
+    old = new.with_name(f"{new.name}~old")  # no tag and no commit has a tilde
+    if os.path.lexists(old):
         _remove(old)
+    final.rename(old)
+    try:
+        new.rename(final)
+    except BaseException:
+        with suppress(OSError):
+            old.rename(final)
+        raise
 
 
 def point_latest(staged: StagedItem) -> None:
     """Let ``latest`` name the item unless a newer one is there, as BentoML's own import does."""
     place, item = staged.place, staged.item
+    _sync_folder(place.final.parent)  # a try that was killed may have renamed and not synced
     if place.latest is None or item.kind == "hugging-face":
         return
     new = bentoml_home.describe(item.kind, place.final)
     with suppress(Exception):  # a dangling or broken `latest` is replaced
         current = place.latest.read_text().strip()
         there = bentoml_home.describe(item.kind, place.latest.parent / current)
-        if new.created < there.created:
+        if current == item.version or new.created < there.created:
             return
     prepared = staged.folder.with_name("latest")
-    prepared.write_text(item.version)
+    with prepared.open("w") as file:
+        file.write(item.version)
+        file.flush()
+        os.fsync(file.fileno())  # BentoML cannot list a store with an empty `latest`
     prepared.replace(place.latest)
     _sync_folder(place.latest.parent)
 
 
-def _copy_if_absent(source: str, target: str) -> str:
-    if not os.path.lexists(target):
-        shutil.copy2(source, target, follow_symlinks=False)
-    return target
+def _keep_others(there: Path, new: Path) -> None:
+    """Give the new folder what lies beside the item in the old one: the same files, not copies."""
+    for one in there.iterdir():
+        target = new / one.name
+        if one.is_dir() and not one.is_symlink():
+            if not os.path.lexists(target):
+                target.mkdir()
+            if target.is_dir() and not target.is_symlink():
+                _keep_others(one, target)
+        elif not os.path.lexists(target):
+            _link(one, target)
+
+
+def _link(source: Path, target: Path) -> None:
+    if source.is_symlink():
+        target.symlink_to(os.readlink(source))  # noqa: PTH115  (exact text)
+        return
+    try:
+        os.link(source, target)
+    except OSError:  # another owner's file, or a file system without hard links
+        shutil.copy2(source, target)
 
 
 def _remove(old: Path) -> None:
-    if old.is_symlink():
-        old.unlink()
-    else:
+    if old.is_dir() and not old.is_symlink():
         shutil.rmtree(old)
+    else:
+        old.unlink()
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each synced into the one above."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -8,7 +8,9 @@ import ctypes
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -29,8 +31,13 @@ def staging_folder(place: Place, bundle: str) -> Path:
 
 def remove_staging(place: Place, bundle: str) -> None:
     """Remove a bundle's staging, and the folders above it if they are empty."""
+    top = staging_folder(place, bundle)
     with suppress(FileNotFoundError):
-        shutil.rmtree(staging_folder(place, bundle))
+        try:
+            shutil.rmtree(top)
+        except PermissionError:  # an item that was replaced had folders closed to writing
+            _open_folders(top)
+            shutil.rmtree(top)
     for folder in (place.private / "staging", place.private):
         with suppress(OSError):
             folder.rmdir()
@@ -60,16 +67,38 @@ class StagedItem:
         """Tell whether an earlier try has left anything."""
         return self.folder.is_dir()
 
+    def was_cut_off(self) -> bool:
+        """Tell whether an earlier try staged the item, installed or not, and did not end."""
+        return self.folder.parent.is_dir()
+
     def begin(self) -> None:
-        """Make all folders of the item, so that writing files needs no more; once is enough."""
+        """Make all folders of the item, so that writing files needs no more; once is enough.
+
+        What an earlier try has left is kept where it can be of use, and else removed: it may be
+        an older item that the new one had just been swapped with.
+        """
         if self._begun:
             return
         self._begun = True
         folders = {path for entry in self.item.entries for path in _parents(entry.path)}
         folders |= {entry.path for entry in self.item.entries if isinstance(entry, Folder)}
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._remove_strangers(folders)
         for folder in sorted(folders):
             (self.folder / folder).mkdir(exist_ok=True)
+
+    def _remove_strangers(self, folders: AbstractSet[str]) -> None:
+        """Remove all but the item's folders, and regular files where it has files."""
+        files = {file.path for file in self.item.files}
+        for top, below, others in os.walk(self.folder, topdown=False):
+            for name in (*below, *others):
+                path = Path(top, name)
+                within = path.relative_to(self.folder).as_posix()
+                mode = path.lstat().st_mode
+                if stat.S_ISDIR(mode) and within not in folders:
+                    path.rmdir()
+                elif not stat.S_ISDIR(mode) and not (stat.S_ISREG(mode) and within in files):
+                    path.unlink()
 
     def write(self, file: File, offset: int, data: bytes) -> None:
         """Write bytes of a file at their offset. Files of one piece are written in one go."""
@@ -110,6 +139,14 @@ class StagedItem:
     def discard(self) -> None:
         """Remove what is staged of this bundle for the item's store."""
         remove_staging(self.place, self._bundle)
+
+
+def _open_folders(top: Path) -> None:
+    """Let their owner write into all folders below one."""
+    for parent, below, _ in os.walk(top):
+        for folder in (Path(parent, name) for name in below):
+            if not folder.is_symlink():
+                folder.chmod(0o700)
 
 
 def _parents(path: str) -> Iterator[str]:
