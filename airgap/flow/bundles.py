@@ -193,7 +193,7 @@ def _readers(place: str, form: Form | None = None) -> list[BundleReader]:
         if not there or (wanted and len(there) > 1):
             raise MissingError(
                 f"{path} holds {len(there)} bundles whose id begins with {wanted}.",
-                "See `airgap inspect` for the ids.",
+                "The ids are the names of the folders in its folder 'bundles'.",
             )
         return [DepotReader(path, bundle) for bundle in there]
     try:
