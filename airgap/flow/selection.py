@@ -77,7 +77,7 @@ def _scan(kind: StoreKind, name: str, version: str) -> Tree:
             " leaves behind.",
             f"If none is running now, remove it: rm -r {folder / 'models'}",
         )
-    return scan(folder)
+    return scan(folder, without=bentoml_home.not_its_own(kind))
 
 
 def _resolve(references: Sequence[ModelReference]) -> list[Source]:

@@ -15,6 +15,7 @@ import yaml
 
 from airgap.errors import CorruptError, MissingError, StorageError, UsageError
 from airgap.format import names
+from airgap.format.inventory import Kind
 
 __all__ = [
     "DESCRIPTIONS",
@@ -33,6 +34,7 @@ StoreKind = Literal["bento", "model"]
 
 FOLDERS: Final[dict[StoreKind, str]] = {"bento": "bentos", "model": "models"}
 DESCRIPTIONS: Final[dict[StoreKind, str]] = {"bento": "bento.yaml", "model": "model.yaml"}
+_LEFT_BY_SERVING: Final = frozenset({"__pycache__"})
 _YAML_BYTES: Final = 64 * 1024 * 1024
 _NESTING: Final = 200
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -100,6 +102,15 @@ def find(kind: StoreKind, tag: str) -> tuple[str, str]:
     if not is_there(kind, folder_of(kind, name, version)):
         raise _not_there(kind, f"{name}:{version}", name)
     return name, version
+
+
+def not_its_own(kind: Kind) -> frozenset[str]:
+    """Return names of folders that are no part of an item of this kind.
+
+    Python writes its cache beside a Bento's sources when the Bento is served, and bentoml never
+    builds one in.
+    """
+    return _LEFT_BY_SERVING if kind == "bento" else frozenset()
 
 
 def list_tags(kind: StoreKind, name: str | None = None) -> Iterator[tuple[str, str]]:

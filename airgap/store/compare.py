@@ -9,6 +9,7 @@ from typing import Final
 
 from airgap.errors import AirgapError
 from airgap.format.inventory import Entry, File, Folder, Item, Link
+from airgap.store import bentoml_home
 from airgap.store.places import Place
 from airgap.store.tree import scan
 
@@ -78,7 +79,7 @@ def _file_difference(entry: File, path: Path, *, may_be_link: bool) -> str:
 
 def _strangers(item: Item, final: Path) -> Iterator[str]:
     try:
-        tree = scan(final)
+        tree = scan(final, without=bentoml_home.not_its_own(item.kind))
     except AirgapError as error:
         yield error.message
         return

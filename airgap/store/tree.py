@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -40,11 +40,14 @@ class Tree:
         return sum(file.size for file in self.files)
 
 
-def scan(top: Path, *, links_into: Path | None = None) -> Tree:
+def scan(
+    top: Path, *, links_into: Path | None = None, without: Container[str] = frozenset()
+) -> Tree:
     """List everything below a folder.
 
     Args:
         top: the folder.
+        without: names of folders that are passed over, wherever they lie.
         links_into: if given, links are not kept but followed, and must lead to regular files
             below this folder (as in a Hugging Face cache).
 
@@ -56,7 +59,7 @@ def scan(top: Path, *, links_into: Path | None = None) -> Tree:
     links: dict[str, str] = {}
     empty: list[str] = []
     try:
-        for path, location in _walk(top, ""):
+        for path, location in _walk(top, "", without):
             found = os.lstat(location)
             if stat.S_ISLNK(found.st_mode) and links_into is None:
                 links[path] = os.readlink(location)  # noqa: PTH115  (exact text)
@@ -96,13 +99,15 @@ def read_stable(source: SourceFile) -> Iterator[bytes]:
         raise _unreadable(error) from error
 
 
-def _walk(folder: Path | str, prefix: str) -> Iterator[tuple[str, str]]:
+def _walk(folder: Path | str, prefix: str, without: Container[str]) -> Iterator[tuple[str, str]]:
     """Yield path and location of everything but folders that hold something."""
     with os.scandir(folder) as listing:
         for one in listing:
             path = prefix + one.name
             if one.is_dir(follow_symlinks=False):
-                below = _walk(one.path, path + "/")
+                if one.name in without:
+                    continue
+                below = _walk(one.path, path + "/", without)
                 first = next(below, None)
                 if first is None:
                     yield path, one.path
