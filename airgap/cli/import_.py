@@ -1,26 +1,52 @@
 """``airgap import``: verify a bundle and install what it holds."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from airgap.cli.shell import Result, jobs_option, make_progress, reports, size_text
+
+if TYPE_CHECKING:
+    from airgap.flow.inbound import Imported
 
 
 @click.command(name="import")
 @click.argument("source", metavar="SRC")
 @click.option("--replace", is_flag=True, help="Replace what is there with other content.")
 @click.option("--dry-run", is_flag=True, help="Check signatures and say what would be done.")
+@click.option(
+    "--insecure-allow-unsigned",
+    is_flag=True,
+    help="Take an archive or folder of stock BentoML that has no signed manifest beside it.",
+)
 @jobs_option
 @reports
-def command(*, source: str, replace: bool, dry_run: bool, jobs: int | None) -> Result:
+def command(
+    *,
+    source: str,
+    replace: bool,
+    dry_run: bool,
+    insecure_allow_unsigned: bool,
+    jobs: int | None,
+) -> Result:
     """Verify the bundle in SRC and install its Bentos and models.
 
-    SRC is a depot (its newest bundle), DEPOT#ID, a .airgap file, or - for standard input.
+    SRC is a depot (its newest bundle), DEPOT#ID, a .airgap file, - for standard input, or an
+    archive or folder for stock BentoML with its .airgap-manifest beside it.
     Nothing reaches the stores before all of it is verified. The same import again does nothing.
     """
-    from airgap.flow import bundles, inbound, pipeline  # noqa: PLC0415
+    from airgap.flow import bundles, inbound, pipeline, unsigned  # noqa: PLC0415
     from airgap.flow import reports as flow_reports  # noqa: PLC0415
 
     progress = make_progress()
+    form = bundles.stock_form(source) if insecure_allow_unsigned else None
+    if form and unsigned.is_unsigned(Path(source), form):
+        click.secho(unsigned.WARNING.format(source), fg="red", bold=True, err=True)
+        done = unsigned.import_unsigned(
+            Path(source), form, inbound.Choices(replace, dry_run), progress
+        )
+        return _result(done, {"bundle": None, "signed_by": [], "dry_run": dry_run})
     with bundles.open_bundle(source, bundles.require_root()) as opened:
         done = inbound.import_bundle(
             opened,
@@ -29,19 +55,20 @@ def command(*, source: str, replace: bool, dry_run: bool, jobs: int | None) -> R
             jobs=jobs or pipeline.default_jobs(),
             progress=progress,
         )
-    about = {
-        "bundle": opened.bundle,
-        "items": [
-            {**flow_reports.describe_item(item), "outcome": outcome}
-            for item, outcome in done.outcomes
-        ],
-        "lacking": list(done.lacking),
-        "dry_run": dry_run,
-        **flow_reports.signers_of(opened),
-    }
+    about = {"bundle": opened.bundle, "dry_run": dry_run, **flow_reports.signers_of(opened)}
+    return _result(done, about)
+
+
+def _result(done: "Imported", about: dict[str, Any]) -> Result:
+    from airgap.flow import reports as flow_reports  # noqa: PLC0415
+
+    about["items"] = [
+        {**flow_reports.describe_item(item), "outcome": outcome} for item, outcome in done.outcomes
+    ]
+    about["lacking"] = list(done.lacking)
     lines = [f"{outcome}: {item} ({size_text(item.size)})" for item, outcome in done.outcomes]
     lines += [f"still missing here: {name}; the Bento needs it" for name in done.lacking]
-    if dry_run:
+    if about["dry_run"]:
         lines.append("Nothing was written, and packs were not read: `airgap verify` does that.")
     elif all(outcome == "already there" for _, outcome in done.outcomes):
         lines.append("Everything was already there, byte for byte; nothing was done.")

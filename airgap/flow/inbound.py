@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -90,7 +90,8 @@ def import_bundle(
     else:
         _demand_carried(manifest)
         fill = partial(_fill_from_packs, opened, jobs=jobs, progress=progress)
-    with explained_and_locked(manifest.items, dry_run=dry_run, progress=progress):
+    privates = () if dry_run else {place_of(item).private for item in manifest.items}
+    with explained_and_locked(privates, progress):
         return land(manifest, opened.bundle, fill, Choices(replace, dry_run), progress)
 
 
@@ -128,13 +129,10 @@ def land(
 
 
 @contextmanager
-def explained_and_locked(
-    items: Sequence[Item], *, dry_run: bool, progress: Progress
-) -> Iterator[None]:
-    """Hold the locks of the items' stores, unless nothing will be written; explain disk errors."""
-    privates = sorted({place_of(item).private for item in items})
+def explained_and_locked(privates: Iterable[Path], progress: Progress) -> Iterator[None]:
+    """Hold the locks of stores, named by their folders for airgap's work; explain disk errors."""
     with _disk_errors_explained(), ExitStack() as locks:
-        for private in () if dry_run else privates:
+        for private in sorted(privates):
             locks.enter_context(locked(private, lambda: progress.note(_WAITING)))
         yield
 

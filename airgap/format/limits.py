@@ -47,3 +47,4 @@ TAR_END_BYTES = 64 * KIB
 XZ_MEMORY_BYTES = 80 * MIB  # a dictionary of 64 MiB and what decoding needs besides
 ZIP_DIRECTORY_BYTES = 128 * MIB
 UNSIGNED_BYTES = 2**44
+DESCRIPTION_BYTES = 4 * MIB  # bento.yaml and model.yaml of an archive that nobody signed
