@@ -1,10 +1,12 @@
 """Fixtures over ``tests.kit``."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from airgap.store import staging
 from tests import kit
 from tests.faults import Launcher
 from tests.kit import Side, Site
@@ -75,3 +77,10 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
     """A starter of commands that break at a chosen moment."""
     with Launcher(tmp_path_factory.mktemp("launcher")) as launched:
         yield launched
+
+
+@pytest.fixture
+def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sync nothing: that takes long, and only a power cut would tell the difference."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr(staging, "_SYNCFS", lambda _: 0)

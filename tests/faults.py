@@ -20,13 +20,15 @@ from tests.kit import REPOSITORY, Side
 class Fault:
     """What happens before write step number ``at``, or before the first that matches ``before``.
 
-    ``call`` counts calls of Python functions instead. ``full``: whatever needs space on the disk
-    fails from there on. Otherwise the process sends itself ``signal``.
+    ``again``: before every one that matches. ``call`` counts calls of Python functions instead.
+    ``full``: whatever needs space on the disk fails from there on. Otherwise the process sends
+    itself ``signal``.
     """
 
     signal: int = signal.SIGKILL
     at: int | None = None
     before: str = ""
+    again: bool = False
     call: int | None = None
     count_calls: bool = False
     full: bool = False

@@ -83,7 +83,8 @@ class Steps:
             number, self._count = self._count, self._count + 1
         before = self._fault.get("before")
         if number == self._fault.get("at") or (before and re.search(before, step)):
-            self._fault = {**self._fault, "before": ""}
+            if not self._fault["again"]:
+                self._fault = {**self._fault, "before": ""}
             self._break()
         if self._full and GROWING.match(step):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -95,6 +96,9 @@ class Steps:
     def _break(self) -> None:
         if self._fault.get("full"):
             self._full = True
+        elif self._fault["signal"] == signal.SIGSTOP:
+            # To this thread: else another one takes it, and this one goes on for a moment.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
         else:
             os.kill(os.getpid(), self._fault["signal"])
 

@@ -10,6 +10,7 @@ from airgap.format.manifest import Pack
 __all__ = [
     "BUNDLES",
     "MANIFEST",
+    "PACKS",
     "README",
     "README_NAME",
     "checksums",
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 BUNDLES: Final = "bundles"
+PACKS: Final = "packs"
 MANIFEST: Final = "manifest.msgpack"
 README_NAME: Final = "README.txt"
 README: Final = b"""\
@@ -78,7 +80,7 @@ def parse_envelope_file(name: str) -> tuple[Role, str] | None:
 
 def pack_name(digest: bytes) -> str:
     """Name a pack within its depot."""
-    return f"packs/{digest.hex()[:2]}/{digest.hex()}.pack"
+    return f"{PACKS}/{digest.hex()[:2]}/{digest.hex()}.pack"
 
 
 def checksums_name(bundle: str) -> str:

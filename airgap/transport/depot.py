@@ -93,13 +93,19 @@ class DepotWriter:
     """Writes one bundle into a depot, sharing the packs that are there."""
 
     def __init__(self, depot: Path) -> None:
-        """Take the depot's folder; it is made when the first pack is written."""
+        """Take the depot's folder; it is made when the first pack is written.
+
+        What exports that were killed have left in it is removed.
+        """
         self._depot = depot
+        for pattern in (f"{layout.PACKS}/*/*.part", f"{layout.BUNDLES}/*/*.part", "*.part"):
+            local.remove_abandoned(depot.glob(pattern))
 
     def put_pack(self, digest: bytes, parts: Sequence[bytes]) -> bool:
         """Store a pack unless the right one is there already."""
         name = layout.pack_name(digest)
         if self._is_whole(name, digest, sum(map(len, parts))):
+            local.sync(self._depot, name)  # whoever put it there may not have come to that
             return False
         local.write_atomically(self._depot, name, parts)
         return True

@@ -5,6 +5,7 @@ import fcntl
 import glob
 import hashlib
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator
@@ -23,12 +24,15 @@ __all__ = [
     "open_regular",
     "read_bounded",
     "read_exactly",
+    "remove_abandoned",
     "storage_error",
+    "sync",
     "sync_folder",
     "write_atomically",
 ]
 
 _PIECE_BYTES: Final = 1024 * 1024
+_PART: Final = re.compile(r".+\.[0-9a-f]{16}\.part", re.DOTALL)
 
 
 @contextmanager
@@ -139,13 +143,9 @@ class PartFile:
             OSError: the disk refused.
         """
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
-            _remove_if_unlocked(left)
-        self._part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
-        self.file: BinaryIO = self._part.open("xb")
-        with suppress(OSError):  # some file systems have no locks
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _make_folder(path.parent)
+        remove_abandoned(path.parent.glob(f"{glob.escape(path.name)}.*.part"))
+        self._part, self.file = _open_part(path)
 
     def publish(self) -> None:
         """Sync, rename, sync the folder. Raises OSError if the disk refused."""
@@ -161,6 +161,30 @@ class PartFile:
             self._part.unlink()
         with suppress(OSError):
             self.file.close()
+
+
+def remove_abandoned(parts: Iterable[Path]) -> None:
+    """Remove parts that nobody writes any more, and nothing else that looks a little like them."""
+    for part in parts:
+        if not _PART.fullmatch(part.name):
+            continue
+        with suppress(OSError), _opened(part) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            part.unlink()
+
+
+def sync(top: Path, name: str) -> None:
+    """Make a file that was found whole survive a power cut, as one that was written does.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    try:
+        with _opened(top / name) as descriptor:
+            os.fsync(descriptor)
+        sync_folder((top / name).parent)
+    except OSError as error:
+        raise storage_error(error, top / name) from error
 
 
 def write_atomically(top: Path, name: str, parts: Iterable[bytes]) -> None:
@@ -196,6 +220,8 @@ def storage_error(error: OSError, path: Path | str) -> StorageError:
         errno.ENOSPC: "Free some space and run the same command again.",
         errno.EDQUOT: "Free some of your quota and run the same command again.",
         errno.EACCES: "Check who owns it, or run this as the right user.",
+        errno.EPERM: "Check who owns it, or run this as the right user.",
+        errno.EFBIG: "Raise the limit on the size of files (ulimit -f), or choose another disk.",
         errno.EROFS: "Choose a place that can be written.",
         errno.EIO: "The medium may be damaged: clean it, or try another copy.",
     }
@@ -215,17 +241,47 @@ def _read(descriptor: int, limit: int) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _remove_if_unlocked(part: Path) -> None:
-    with suppress(OSError), part.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        part.unlink()
+def _open_part(path: Path) -> tuple[Path, BinaryIO]:
+    """Make a part of a file, and lock it.
+
+    Another process that looks for parts nobody writes may come between the two, and remove it.
+    """
+    while True:
+        part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
+        file = part.open("xb")
+        try:
+            with suppress(OSError):  # some file systems have no locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if part.exists():
+                return part, file
+        except BaseException:
+            part.unlink(missing_ok=True)
+            file.close()
+            raise
+        file.close()
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each synced into the one above."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:
     """Make what was renamed in a folder survive a power cut. Raises OSError if the disk refused."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with _opened(folder, os.O_DIRECTORY) as descriptor:
         os.fsync(descriptor)
+
+
+@contextmanager
+def _opened(path: Path, flags: int = os.O_NOFOLLOW) -> Iterator[int]:
+    """Open for reading, without waiting if it turns out to be a FIFO."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)
 

@@ -15,6 +15,8 @@ from tests.kit import Side, Site
 
 SEED = 20260102
 
+pytestmark = pytest.mark.usefixtures("unsynced")
+
 
 @pytest.fixture(scope="module", params=crash.SCENARIOS)
 def scenario(
