@@ -69,10 +69,10 @@ def export_items(
         StorageError: a file changed while it was read, or the disk refused.
         CorruptError: a path or link may not travel (format §2.5, §2.6).
     """
-    for source in sources:
-        draft_item(source)  # a path that may not travel is told before gigabytes are read
-    progress.begin("exporting", sum(source.tree.size for source in sources))
     try:
+        for source in sources:
+            draft_item(source)  # a path that may not travel is told before gigabytes are read
+        progress.begin("exporting", sum(source.tree.size for source in sources))
         with workers(settings.jobs) as pool, workers(1) as packer:
             run = _Export(writer, pool, packer, settings, progress)
             manifest = run.pack(sources)
@@ -96,13 +96,13 @@ def sign_manifest(raw: bytes, signers: Sequence[Signer]) -> dict[str, bytes]:
 
 
 def refuse_changes(sources: Sequence[Source]) -> None:
-    """Demand that the items' folders are as they were when the export began.
+    """Demand that the items are as they were when the export began.
 
     Raises:
         StorageError: something was added, removed or changed.
     """
     for source in sources:
-        if source.kind != "hugging-face" and source.scan_again() != source.tree:
+        if source.has_changed():
             raise StorageError(
                 f"The {source.kind} {source.name}:{source.version} changed during the export.",
                 "Wait until whatever writes it is done, and run the same command again.",

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Literal
 
 from airgap.errors import MissingError, StorageError, UsageError
 from airgap.format.inventory import KINDS, Kind
 from airgap.store import bentoml_home, hugging_face
 from airgap.store.bentoml_home import ModelReference
-from airgap.store.tree import SourceFile, Tree, scan
+from airgap.store.tree import SourceFile, Tree, is_unchanged, scan
 
 __all__ = ["Source", "select"]
 
@@ -31,9 +31,15 @@ class Source:
         """What items are sorted by (format §3.2)."""
         return KINDS.index(self.kind), self.name, self.version
 
-    def scan_again(self) -> Tree:
-        """List the item's folder anew, to see whether it changed meanwhile."""
-        return _scan(cast("StoreKind", self.kind), self.name, self.version)
+    def has_changed(self) -> bool:
+        """Tell whether the item is still what was scanned.
+
+        Its folder is listed anew. A Hugging Face snapshot may gain files meanwhile: which of
+        them belong to the item was chosen at the beginning.
+        """
+        if self.kind == "hugging-face":
+            return not all(map(is_unchanged, self.tree.files))
+        return _scan(self.kind, self.name, self.version) != self.tree
 
 
 def select(bentos: Sequence[str], models: Sequence[str], *, with_models: bool) -> list[Source]:

@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 
 from airgap.errors import StorageError
 
-__all__ = ["SourceFile", "Tree", "read_stable", "scan"]
+__all__ = ["SourceFile", "Tree", "is_unchanged", "read_stable", "scan"]
 
 READ_BYTES: Final = 1024 * 1024
 
@@ -99,6 +99,15 @@ def read_stable(source: SourceFile) -> Iterator[bytes]:
         raise _unreadable(error) from error
 
 
+def is_unchanged(source: SourceFile) -> bool:
+    """Tell whether a file is still the one that was scanned, by its identity and times."""
+    try:
+        found = source.location.stat()
+    except OSError:
+        return False
+    return _is_the_same(source, found)
+
+
 def _walk(folder: Path | str, prefix: str, without: Container[str]) -> Iterator[tuple[str, str]]:
     """Yield path and location of everything but folders that hold something."""
     with os.scandir(folder) as listing:
@@ -134,8 +143,12 @@ def _identity(found: os.stat_result) -> tuple[int, int, int, int]:
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
 
 
+def _is_the_same(source: SourceFile, found: os.stat_result) -> bool:
+    return _identity(found) == source.identity and found.st_size == source.size
+
+
 def _expect_unchanged(source: SourceFile, found: os.stat_result) -> None:
-    if _identity(found) != source.identity or found.st_size != source.size:
+    if not _is_the_same(source, found):
         _changed(source)
 
 
