@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from airgap import __version__
 from airgap.errors import StorageError, TransportError, UsageError
@@ -25,6 +25,7 @@ from airgap.transport.stock import StockReader, add_envelope
 __all__ = ["SUFFIX", "Request", "export", "refuse_remote", "sign_bundle"]
 
 SUFFIX: Final = ".airgap"
+_COPY_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +124,31 @@ def _to_stdout(
         raise UsageError(
             "A bundle is not for a terminal.", "Redirect standard output, or give -o FILE."
         )
-    out: BinaryIO = sys.stdout.buffer
     try:
         with tempfile.TemporaryDirectory(prefix="airgap-", dir=tmpdir) as folder:
             spool = Path(folder) / f"spool{SUFFIX}"
             progress.note(f"Spooling to {folder}, because the manifest comes first.")
             writer = ArchiveWriter(spool, outbound.manifest_room(sources, settings))
             done = outbound.export_items(sources, writer, signers, settings, progress)
-            with spool.open("rb") as file:
-                shutil.copyfileobj(file, out, 1024 * 1024)
-            out.flush()
+            _copy_to_stdout(spool)
+    except OSError as error:
+        raise storage_error(error, tmpdir or tempfile.gettempdir()) from error
+    return done
+
+
+def _copy_to_stdout(spool: Path) -> None:
+    """Write all of a file to standard output.
+
+    Through a buffer of our own: with PYTHONUNBUFFERED, Python's has none, and then what a write
+    did not take is lost without a word.
+    """
+    try:
+        descriptor = sys.stdout.fileno()
+        with spool.open("rb") as file, open(descriptor, "wb", closefd=False) as out:
+            shutil.copyfileobj(file, out, _COPY_BYTES)
     except BrokenPipeError as error:
         raise StorageError(
             "Whoever reads standard output stopped.", "Look at the other end of the pipe."
         ) from error
     except OSError as error:
-        raise storage_error(error, tmpdir or tempfile.gettempdir()) from error
-    return done
+        raise storage_error(error, "Standard output") from error
