@@ -73,11 +73,15 @@ class ArchiveReader:
 
     def _read_all_envelopes(self) -> None:
         prefix = f"{layout.BUNDLES}/{self._bundle}/"
+        seen: set[str] = set()
         while self._next and self._next[0].startswith(prefix):
             name, size = self._next
             parsed = layout.parse_envelope_file(name.removeprefix(prefix))
             if parsed is None:
                 return
+            if name in seen:
+                raise self._wrong("has a signature twice")
+            seen.add(name)
             if size > limits.ENVELOPE_BYTES or len(self._envelopes) == limits.ENVELOPES:
                 raise self._wrong("has an overlong signature, or too many of them")
             self._envelopes.append((parsed[0], self._take(size)))
