@@ -8,11 +8,16 @@ import base64
 import hashlib
 import json
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from airgap.errors import AirgapError
 from airgap.flow import bundles, inbound
 from airgap.flow.inbound import Imported
 from airgap.flow.progress import Silent
@@ -22,7 +27,7 @@ from airgap.signing import private_keys, trust
 from airgap.signing.private_keys import Signer
 from airgap.signing.trust import Verified
 from airgap.store import site as pinned
-from tests.kit import Site
+from tests.kit import Side, Site, snapshot
 
 NO_BASE = 0xFFFF_FFFF
 SECRET = b"root:x:0:0::/root:/bin/bash\n"
@@ -422,4 +427,27 @@ def import_in_process(place: Path | str, root: Verified[Root]) -> Imported:
         )
 
 
-Change = Callable[[Draft], None]
+@contextmanager
+def refused(
+    side: Side, root: Verified[Root], *errors: type[AirgapError], staging: bool = False
+) -> Iterator[Callable[[Path], None]]:
+    """Give a check that a place is refused in this process, with exactly one of these classes.
+
+    Each is verified and every eighth is imported, which takes ten times as long. Stores and state
+    are compared after each; ``staging`` as in ``kit.expect_refusal``.
+    """
+    counter = count()
+    without = ".airgap" if staging else ""
+    if staging:
+        side.bentoml.mkdir(exist_ok=True)
+    before = snapshot(side.top, without=without)
+
+    def check(place: Path) -> None:
+        work = verify_in_process if next(counter) % 8 else import_in_process
+        with pytest.raises(AirgapError) as caught:
+            work(place, root)
+        assert type(caught.value) in errors, caught.value
+        assert snapshot(side.top, without=without) == before
+
+    with side.here():
+        yield check

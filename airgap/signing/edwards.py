@@ -5,6 +5,7 @@ verify under several keys. OpenSSL accepts such points, so they are refused befo
 Public values only: nothing here needs constant time.
 """
 
+from functools import lru_cache
 from typing import Final
 
 __all__ = ["is_prime_order_key"]
@@ -18,6 +19,7 @@ _Point = tuple[int, int, int, int]  # extended coordinates X, Y, Z, T
 _IDENTITY: Final[_Point] = (0, 1, 1, 0)
 
 
+@lru_cache(maxsize=256)  # asked for each signature of the same few keys
 def is_prime_order_key(raw: bytes) -> bool:
     """Tell whether 32 bytes are the canonical form of a point of exactly the prime order."""
     point = _decompress(raw)

@@ -105,7 +105,6 @@ def test_a_bomb_is_refused_and_takes_no_memory(
     name: str, forged: Forge, isolated: Side, root: Verified[Root]
 ) -> None:
     depot = forged.depot(forge.stored_block(BOMBS[name], b"a" * 4 * MIB))
-    isolated.bentoml.mkdir()
 
     kit.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
 
@@ -121,7 +120,6 @@ def test_a_bomb_is_refused_and_takes_no_memory(
 @pytest.mark.parametrize("name", FRAMES)
 def test_a_frame_is_refused_for(name: str, forged: Forge, isolated: Side) -> None:
     depot = forged.depot(forge.stored_block(FRAMES[name], PLAIN))
-    isolated.bentoml.mkdir()
 
     kit.expect_refusal(isolated, "verify", depot, error=CorruptError)
     kit.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
@@ -148,7 +146,6 @@ def test_a_block_is_refused_for(
     codec: int, stored: bytes, error: type[AirgapError], forged: Forge, isolated: Side
 ) -> None:
     depot = forged.depot(forge.stored_block(stored, PLAIN, codec=codec))
-    isolated.bentoml.mkdir()
 
     kit.expect_refusal(isolated, "verify", depot, error=error)
     kit.expect_refusal(isolated, "import", depot, error=error, staging=True)

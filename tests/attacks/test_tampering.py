@@ -2,9 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from itertools import count
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,32 +32,6 @@ def tiny_archive(forged: Forge, made: Draft) -> Path:
     return forged.archive(made)
 
 
-@contextmanager
-def refused(
-    side: Side, root: Verified[Root], *errors: type[AirgapError], staging: bool = False
-) -> Iterator[Callable[[Path], None]]:
-    """Give a check that a place is refused in this process, with exactly one of these classes.
-
-    Each is verified and every eighth is imported, which takes ten times as long. Stores and state
-    are compared after each; ``staging`` as in ``kit.expect_refusal``.
-    """
-    counter = count()
-    without = ".airgap" if staging else ""
-    if staging:
-        side.bentoml.mkdir()
-    before = kit.snapshot(side.top, without=without)
-
-    def check(place: Path) -> None:
-        work = forge.verify_in_process if next(counter) % 8 else forge.import_in_process
-        with pytest.raises(AirgapError) as caught:
-            work(place, root)
-        assert type(caught.value) in errors, caught.value
-        assert kit.snapshot(side.top, without=without) == before
-
-    with side.here():
-        yield check
-
-
 def flips(raw: bytes) -> Iterator[bytes]:
     """Yield the bytes with one bit of one byte flipped, for each byte; the bit changes along."""
     for offset in range(len(raw)):
@@ -72,7 +44,7 @@ def test_each_byte_of_the_manifest_counts(
     tiny_depot: Path, isolated: Side, root: Verified[Root]
 ) -> None:
     (manifest,) = tiny_depot.glob("bundles/*/manifest.msgpack")
-    with refused(isolated, root, CorruptError) as check:
+    with forge.refused(isolated, root, CorruptError) as check:
         for changed in flips(manifest.read_bytes()):
             manifest.write_bytes(changed)
             check(tiny_depot)
@@ -84,7 +56,7 @@ def test_each_byte_of_the_manifest_is_signed(
     # The attacker renames the folder as well, so that the id is right again.
     raw = made.raw()
     envelopes = forge.sign(raw, forged.signer)
-    with refused(isolated, root, NotTrustedError) as check:
+    with forge.refused(isolated, root, NotTrustedError) as check:
         for number, changed in enumerate(flips(raw)):
             depot = tmp_path / "renamed" / str(number)
             check(forge.write_depot(depot, forge.members(changed, envelopes, made.packs)))
@@ -94,7 +66,7 @@ def test_each_byte_of_an_envelope_counts(
     tiny_depot: Path, isolated: Side, root: Verified[Root]
 ) -> None:
     (envelope,) = tiny_depot.glob("bundles/*/*.dsse")
-    with refused(isolated, root, NotTrustedError) as check:
+    with forge.refused(isolated, root, NotTrustedError) as check:
         for changed in flips(envelope.read_bytes()):
             envelope.write_bytes(changed)
             check(tiny_depot)
@@ -102,7 +74,7 @@ def test_each_byte_of_an_envelope_counts(
 
 def test_each_byte_of_a_pack_counts(tiny_depot: Path, isolated: Side, root: Verified[Root]) -> None:
     (pack,) = tiny_depot.glob("packs/*/*.pack")
-    with refused(isolated, root, CorruptError) as check:
+    with forge.refused(isolated, root, CorruptError) as check:
         for changed in flips(pack.read_bytes()):
             pack.write_bytes(changed)
             check(tiny_depot)
@@ -113,7 +85,7 @@ def test_a_manifest_that_is_cut_off_anywhere_is_refused(
 ) -> None:
     (manifest,) = tiny_depot.glob("bundles/*/manifest.msgpack")
     raw = manifest.read_bytes()
-    with refused(isolated, root, CorruptError) as check:
+    with forge.refused(isolated, root, CorruptError) as check:
         for size in range(len(raw)):
             manifest.write_bytes(raw[:size])
             check(tiny_depot)
@@ -124,7 +96,7 @@ def test_an_envelope_that_is_cut_off_anywhere_is_refused(
 ) -> None:
     (envelope,) = tiny_depot.glob("bundles/*/*.dsse")
     raw = envelope.read_bytes()
-    with refused(isolated, root, NotTrustedError) as check:
+    with forge.refused(isolated, root, NotTrustedError) as check:
         for size in range(len(raw)):
             envelope.write_bytes(raw[:size])
             check(tiny_depot)
@@ -135,7 +107,7 @@ def test_a_pack_that_is_cut_off_anywhere_is_refused(
 ) -> None:
     (pack,) = tiny_depot.glob("packs/*/*.pack")
     raw = pack.read_bytes()
-    with refused(isolated, root, CorruptError) as check:
+    with forge.refused(isolated, root, CorruptError) as check:
         for size in range(len(raw)):
             pack.write_bytes(raw[:size])
             check(tiny_depot)
@@ -209,7 +181,6 @@ def test_a_pack_that_is_wrong_after_a_good_one_leaves_nothing_in_the_stores(
     raw[-1] ^= 1
     last.write_bytes(raw)
 
-    isolated.bentoml.mkdir()
     kit.expect_refusal(isolated, "verify", depot, error=CorruptError)
     kit.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
 
@@ -227,7 +198,7 @@ def test_a_single_file_that_is_cut_off_anywhere_is_refused(
 ) -> None:
     # Behind the pack nothing but the end is missing, and what was verified stays in staging.
     raw = tiny_archive.read_bytes()
-    with refused(isolated, root, CorruptError, staging=True) as check:
+    with forge.refused(isolated, root, CorruptError, staging=True) as check:
         for size in range(len(raw)):
             tiny_archive.write_bytes(raw[:size])
             check(tiny_archive)
@@ -237,7 +208,7 @@ def test_each_byte_of_a_single_file_counts(
     tiny_archive: Path, isolated: Side, root: Verified[Root]
 ) -> None:
     raw = tiny_archive.read_bytes()
-    with refused(isolated, root, CorruptError, NotTrustedError, staging=True) as check:
+    with forge.refused(isolated, root, CorruptError, NotTrustedError, staging=True) as check:
         for changed in flips(raw):
             tiny_archive.write_bytes(changed)
             check(tiny_archive)
@@ -248,7 +219,6 @@ def test_a_single_file_ends_in_zeros_and_nothing_else(
     more: bytes, tiny_archive: Path, isolated: Side
 ) -> None:
     tiny_archive.write_bytes(tiny_archive.read_bytes() + bytes(512) + more)
-    isolated.bentoml.mkdir()
 
     if more == b"\0":
         assert isolated.run("verify", tiny_archive).code == 0
