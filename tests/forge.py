@@ -360,6 +360,12 @@ def write_depot(folder: Path, files: Iterable[tuple[str, bytes]]) -> Path:
     return folder
 
 
+def put(path: Path, data: bytes) -> None:
+    """Write a file anew: some file systems take milliseconds to cut off one that is there."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(data)
+
+
 def header(name: str, size: int, **changes: tuple[int, bytes]) -> bytes:
     """Make a ustar header (format §9); ``changes`` are (offset, bytes), before the checksum."""
     prefix, _, short = name.rpartition("/") if len(name) > 100 else ("", "", name)

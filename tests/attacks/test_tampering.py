@@ -46,7 +46,7 @@ def test_each_byte_of_the_manifest_counts(
     (manifest,) = tiny_depot.glob("bundles/*/manifest.msgpack")
     with forge.refused(isolated, root, CorruptError) as check:
         for changed in flips(manifest.read_bytes()):
-            manifest.write_bytes(changed)
+            forge.put(manifest, changed)
             check(tiny_depot)
 
 
@@ -68,7 +68,7 @@ def test_each_byte_of_an_envelope_counts(
     (envelope,) = tiny_depot.glob("bundles/*/*.dsse")
     with forge.refused(isolated, root, NotTrustedError) as check:
         for changed in flips(envelope.read_bytes()):
-            envelope.write_bytes(changed)
+            forge.put(envelope, changed)
             check(tiny_depot)
 
 
@@ -76,7 +76,7 @@ def test_each_byte_of_a_pack_counts(tiny_depot: Path, isolated: Side, root: Veri
     (pack,) = tiny_depot.glob("packs/*/*.pack")
     with forge.refused(isolated, root, CorruptError) as check:
         for changed in flips(pack.read_bytes()):
-            pack.write_bytes(changed)
+            forge.put(pack, changed)
             check(tiny_depot)
 
 
@@ -87,7 +87,7 @@ def test_a_manifest_that_is_cut_off_anywhere_is_refused(
     raw = manifest.read_bytes()
     with forge.refused(isolated, root, CorruptError) as check:
         for size in range(len(raw)):
-            manifest.write_bytes(raw[:size])
+            forge.put(manifest, raw[:size])
             check(tiny_depot)
 
 
@@ -98,7 +98,7 @@ def test_an_envelope_that_is_cut_off_anywhere_is_refused(
     raw = envelope.read_bytes()
     with forge.refused(isolated, root, NotTrustedError) as check:
         for size in range(len(raw)):
-            envelope.write_bytes(raw[:size])
+            forge.put(envelope, raw[:size])
             check(tiny_depot)
 
 
@@ -109,7 +109,7 @@ def test_a_pack_that_is_cut_off_anywhere_is_refused(
     raw = pack.read_bytes()
     with forge.refused(isolated, root, CorruptError) as check:
         for size in range(len(raw)):
-            pack.write_bytes(raw[:size])
+            forge.put(pack, raw[:size])
             check(tiny_depot)
 
 
@@ -200,7 +200,7 @@ def test_a_single_file_that_is_cut_off_anywhere_is_refused(
     raw = tiny_archive.read_bytes()
     with forge.refused(isolated, root, CorruptError, staging=True) as check:
         for size in range(len(raw)):
-            tiny_archive.write_bytes(raw[:size])
+            forge.put(tiny_archive, raw[:size])
             check(tiny_archive)
 
 
@@ -210,7 +210,7 @@ def test_each_byte_of_a_single_file_counts(
     raw = tiny_archive.read_bytes()
     with forge.refused(isolated, root, CorruptError, NotTrustedError, staging=True) as check:
         for changed in flips(raw):
-            tiny_archive.write_bytes(changed)
+            forge.put(tiny_archive, changed)
             check(tiny_archive)
 
 

@@ -104,7 +104,7 @@ def test_no_header_but_the_one_is_read(
     with forge.refused(isolated, root, *errors, staging=True) as check:
         for change in HEADERS.values():
             parts[at] = forge.header(name, len(data), change=change) + parts[at][512:]
-            path.write_bytes(b"".join(parts) + bytes(1024))
+            forge.put(path, b"".join(parts) + bytes(1024))
             check(path)
 
 
