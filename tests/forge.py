@@ -422,7 +422,7 @@ def trusted(site: Site) -> Verified[Root]:
 def verify_in_process(place: Path | str, root: Verified[Root]) -> int:
     """Do what ``airgap verify`` does; return how many bytes of packs it read."""
     with bundles.open_bundle(str(place), root) as opened:
-        return inbound.verify_packs(opened, jobs=1, progress=Silent())
+        return inbound.verify_content(opened, jobs=1, progress=Silent())
 
 
 def import_in_process(place: Path | str, root: Verified[Root]) -> Imported:

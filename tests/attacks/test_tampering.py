@@ -253,7 +253,7 @@ def test_a_single_file_that_has_no_end_is_refused(
         pytest.raises(CorruptError),
         bundles.open_bundle("-", root) as opened,
     ):
-        inbound.verify_packs(opened, jobs=1, progress=Silent())
+        inbound.verify_content(opened, jobs=1, progress=Silent())
     assert kit.snapshot(isolated.top) == before
 
 
