@@ -33,6 +33,7 @@ class Request:
     """What to export. ``tmpdir`` is where ``-o -`` spools; None means the system's place.
 
     ``format_name`` is one of ``interchange.FORMATS``, or None if the destination's name decides.
+    ``exact_name`` keeps a file's name although it does not say the format.
     """
 
     bentos: Sequence[str]
@@ -40,6 +41,7 @@ class Request:
     with_models: bool = True
     tmpdir: Path | None = None
     format_name: str | None = None
+    exact_name: bool = False
 
 
 def export(
@@ -62,7 +64,9 @@ def export(
     sources = selection.select(request.bentos, request.models, with_models=request.with_models)
     format_name = request.format_name or interchange.format_of_name(destination)
     if format_name:
-        target = interchange.target_of(sources, destination, format_name)
+        target = interchange.target_of(
+            sources, destination, format_name, exact_name=request.exact_name
+        )
         return interchange.export_stock(sources, target, signers, settings, progress)
     if destination == STDIN:
         return _to_stdout(sources, request.tmpdir, signers, settings, progress)

@@ -56,10 +56,13 @@ def format_of_name(destination: str) -> str | None:
     return "bento" if path.suffix in (".bento", ".bentomodel") else form
 
 
-def target_of(sources: Sequence[Source], destination: str, format_name: str) -> Target:
+def target_of(
+    sources: Sequence[Source], destination: str, format_name: str, *, exact_name: bool = False
+) -> Target:
     """Choose the file's name as stock BentoML does: in a folder, ``<name>-<version>.<format>``.
 
-    A name whose extension would make stock BentoML guess another form gets one more.
+    A name whose extension would make stock BentoML guess another form gets one more, unless
+    ``exact_name`` is asked for.
 
     Raises:
         UsageError: not exactly one Bento with its models, or one model; or not such a format.
@@ -79,7 +82,9 @@ def target_of(sources: Sequence[Source], destination: str, format_name: str) -> 
     if path.is_dir() or destination.endswith("/"):
         return Target(path / f"{top.name}-{top.version}.{format_name}", form)
     fits = form_of_name(path.name) == form and (path.suffix == f".{own}") == (format_name == own)
-    return Target(path if fits else path.with_name(f"{path.name}.{format_name}"), form)
+    return Target(
+        path if fits or exact_name else path.with_name(f"{path.name}.{format_name}"), form
+    )
 
 
 def export_stock(

@@ -7,7 +7,7 @@ its inventory is made here, so that staging, conflicts and renames are those of 
 import hashlib
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,8 +44,16 @@ def is_unsigned(path: Path, form: Form | None) -> bool:
     return form is not None and path.exists() and not StockReader(path, form).is_signed
 
 
-def import_unsigned(path: Path, form: Form, choices: Choices, progress: Progress) -> Imported:
+def import_unsigned(
+    path: Path,
+    form: Form,
+    choices: Choices,
+    progress: Progress,
+    check: Callable[[Sequence[Item]], object] = len,
+) -> Imported:
     """Install what an archive holds although nobody signed it.
+
+    ``check`` sees the items before anything is installed, and may raise.
 
     Raises:
         NotTrustedError: a manifest lies beside it: then that one counts.
@@ -69,6 +77,7 @@ def import_unsigned(path: Path, form: Form, choices: Choices, progress: Progress
         for member, pieces in reader.members():
             received.take(member, pieces, incoming)
         items = received.items()
+        check(items)
         name = hashlib.sha256(b"".join(item.digest for item in items)).hexdigest()
         if incoming is not None:
             _discard(items, name)  # what a killed import of the same archive left

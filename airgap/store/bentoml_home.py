@@ -21,6 +21,7 @@ __all__ = [
     "DESCRIPTIONS",
     "Description",
     "ModelReference",
+    "StoreKind",
     "describe",
     "find",
     "folder_of",

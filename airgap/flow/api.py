@@ -1,0 +1,339 @@
+"""The Python API: BentoML's ``export_bento`` and ``import_bento``, across an air gap.
+
+``path`` names a local file or folder. The arguments ``protocol`` to ``subpath`` are BentoML's;
+places that are not local are refused until there are carriers for them.
+"""
+
+import dataclasses
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from airgap import __version__
+from airgap.errors import ConfigurationError, TransportError, UsageError
+from airgap.flow import bundles, config, export, inbound, pipeline, reports, trust, unsigned
+from airgap.flow.export import SUFFIX, Request
+from airgap.flow.inbound import Choices
+from airgap.flow.interchange import FORMATS, format_of_name
+from airgap.flow.outbound import Settings
+from airgap.flow.progress import Silent
+from airgap.format.inventory import Item, Kind
+from airgap.signing.private_keys import Signer
+from airgap.store import bentoml_home, bentoml_objects
+from airgap.store.bentoml_home import StoreKind
+from airgap.transport.stock import Form
+
+if TYPE_CHECKING:
+    from airgap.store.bentoml_objects import Bento, Model
+
+__all__ = [
+    "export_bento",
+    "export_model",
+    "import_bento",
+    "import_model",
+    "inspect",
+    "verify",
+]
+
+StrPath = str | os.PathLike[str]
+_OWN_FORMATS: Final = ("airgap", "depot")
+_LOCAL: Final = ("file", "osfs")
+_PASSPHRASE: Final = "AIRGAP_PASSPHRASE"  # noqa: S105  (a name)
+
+
+def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
+    tag: object,
+    path: StrPath,
+    output_format: str | None = None,
+    *,
+    protocol: str | None = None,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+    subpath: str | None = None,
+    key: StrPath | None = None,
+    passphrase: str | bytes | None = None,
+    with_models: bool = True,
+    channel: str = "default",
+    sequence: int = 0,
+    jobs: int | None = None,
+) -> str:
+    """Export a Bento with every model it names, signed; return the path of what was written.
+
+    Args:
+        tag: the Bento's tag, as text or as BentoML's object.
+        path: where to. A folder that is there, or a path that ends in ``/``, gets
+            ``<name>-<version>.airgap``; a name without an extension that is known gets ``.airgap``.
+        output_format: ``airgap`` (one file), ``depot`` (a folder that shares packs), or one of
+            BentoML's: ``bento tar gz xz bz2 zip folder``. None lets the name decide.
+        protocol: None, ``file`` or ``osfs``.
+        user: for servers; not yet.
+        passwd: for servers; not yet.
+        params: for servers; not yet.
+        subpath: joined to ``path``.
+        key: the private key file; default: ``AIRGAP_KEY``, then the config file's ``key``.
+        passphrase: of the key; default: ``AIRGAP_PASSPHRASE``.
+        with_models: whether the models that the Bento names go with it.
+        channel: the bundle's channel.
+        sequence: its number in the channel.
+        jobs: threads; default: the processors there are.
+
+    Raises:
+        MissingError: the Bento, or a model it names, is not here.
+        ConfigurationError: there is no key to sign with, or it cannot be used.
+        TransportError: the place is not local.
+        AirgapError: see ``airgap.errors`` for the others.
+    """
+    place = _local_path(path, protocol, subpath, (user, passwd, params))
+    request, place = _request(
+        Request([str(tag)], [], with_models=with_models), place, output_format
+    )
+    settings = Settings(jobs or pipeline.default_jobs(), channel=channel, sequence=sequence)
+    done = export.export(request, place, [_signer(key, passphrase)], settings, Silent())
+    return str(Path(done.path or place).absolute())
+
+
+def export_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
+    tag: object,
+    path: StrPath,
+    output_format: str | None = None,
+    *,
+    protocol: str | None = None,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+    subpath: str | None = None,
+    key: StrPath | None = None,
+    passphrase: str | bytes | None = None,
+    channel: str = "default",
+    sequence: int = 0,
+    jobs: int | None = None,
+) -> str:
+    """Export one BentoML model, signed; return the path. Arguments as for ``export_bento``."""
+    place = _local_path(path, protocol, subpath, (user, passwd, params))
+    request, place = _request(Request([], [str(tag)]), place, output_format)
+    settings = Settings(jobs or pipeline.default_jobs(), channel=channel, sequence=sequence)
+    done = export.export(request, place, [_signer(key, passphrase)], settings, Silent())
+    return str(Path(done.path or place).absolute())
+
+
+def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
+    path: StrPath,
+    input_format: str | None = None,
+    *,
+    protocol: str | None = None,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+    subpath: str | None = None,
+    replace: bool = False,
+    insecure_allow_unsigned: bool = False,
+    jobs: int | None = None,
+) -> "Bento":
+    """Verify a bundle, install all it holds, and return its Bento.
+
+    Args:
+        path: a depot, ``DEPOT#ID``, a ``.airgap`` file, or an archive or folder for BentoML with
+            its signed manifest beside it.
+        input_format: as ``output_format`` of ``export_bento``; None lets the place tell.
+        protocol: None, ``file`` or ``osfs``.
+        user: for servers; not yet.
+        passwd: for servers; not yet.
+        params: for servers; not yet.
+        subpath: joined to ``path``.
+        replace: whether to replace what is there with other content.
+        insecure_allow_unsigned: whether to take a BentoML archive that has no manifest.
+        jobs: threads; default: the processors there are.
+
+    Raises:
+        ConfigurationError: no root is pinned, or BentoML is not installed.
+        NotTrustedError: the signatures do not satisfy the root.
+        CorruptError: something is not what the signed manifest says.
+        ConflictError: the tag is there with other content.
+        UsageError: the bundle does not hold exactly one Bento.
+        TransportError: the place is not local.
+        AirgapError: see ``airgap.errors`` for the others.
+    """
+    place = _local_path(path, protocol, subpath, (user, passwd, params))
+    wishes = _Wishes(input_format, replace, insecure_allow_unsigned, jobs)
+    return bentoml_objects.get_bento(_import("bento", place, wishes))
+
+
+def import_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
+    path: StrPath,
+    input_format: str | None = None,
+    *,
+    protocol: str | None = None,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+    subpath: str | None = None,
+    replace: bool = False,
+    insecure_allow_unsigned: bool = False,
+    jobs: int | None = None,
+) -> "Model":
+    """Verify a bundle with one model, install it, and return it. See ``import_bento``."""
+    place = _local_path(path, protocol, subpath, (user, passwd, params))
+    wishes = _Wishes(input_format, replace, insecure_allow_unsigned, jobs)
+    return bentoml_objects.get_model(_import("model", place, wishes))
+
+
+def verify(src: StrPath, *, jobs: int | None = None) -> dict[str, Any]:
+    """Check signatures and every byte, write nothing; return what ``airgap verify --json`` prints.
+
+    Raises:
+        AirgapError: as ``import_bento``, but for conflicts.
+    """
+    place = _local_path(src, None, None, ())
+    with bundles.open_bundle(place, bundles.require_root()) as opened:
+        read = inbound.verify_content(
+            opened, jobs=jobs or pipeline.default_jobs(), progress=Silent()
+        )
+        about = reports.describe_bundle(opened.bundle, opened.manifest.value)
+        return about | {"verified": True, "bytes_read": read, **reports.signers_of(opened)}
+
+
+def inspect(src: StrPath, *, files: bool = False) -> dict[str, Any]:
+    """Return what ``airgap inspect --json`` prints. Nothing about it is proven.
+
+    Raises:
+        AirgapError: there is no bundle, or it is damaged.
+    """
+    with bundles.open_unverified(_local_path(src, None, None, ())) as opened:
+        about = reports.describe_bundle(opened.bundle, opened.manifest, files=files)
+        return about | {"verified": False}
+
+
+def _request(request: Request, place: str, output_format: str | None) -> tuple[Request, str]:
+    """Choose the destination and its form as BentoML does, where it has both."""
+    if output_format not in (None, *_OWN_FORMATS, *FORMATS):
+        raise UsageError(
+            f"There is no format {output_format!r}.",
+            f"Choose one of {', '.join((*_OWN_FORMATS, *FORMATS))}.",
+        )
+    wanted = output_format or format_of_name(place)
+    if wanted in FORMATS:
+        exact = output_format is not None and output_format != "bento"
+        return dataclasses.replace(request, format_name=wanted, exact_name=exact), place
+    return request, place if wanted == "depot" else _bundle_file(request, place)
+
+
+def _bundle_file(request: Request, place: str) -> str:
+    """Name the ``.airgap`` file."""
+    if Path(place).is_dir() or place.endswith("/"):
+        kind: StoreKind = "bento" if request.bentos else "model"
+        name, version = bentoml_home.find(kind, (*request.bentos, *request.models)[0])
+        return str(Path(place) / f"{name}-{version}{SUFFIX}")
+    return place if place.endswith(SUFFIX) else place + SUFFIX
+
+
+@dataclass(frozen=True, slots=True)
+class _Wishes:
+    """How to import."""
+
+    input_format: str | None
+    replace: bool
+    allow_unsigned: bool
+    jobs: int | None
+
+
+def _import(kind: Kind, place: str, wishes: _Wishes) -> str:
+    """Install what is there; return the tag of the one item that was asked for."""
+    bentoml_objects.require_bentoml()
+    form = _form(wishes.input_format)
+    found = form or bundles.stock_form(place)
+    if wishes.allow_unsigned and found and unsigned.is_unsigned(Path(place), found):
+        warnings.warn(unsigned.WARNING.format(place), stacklevel=3)
+        choices = Choices(wishes.replace, dry_run=False)
+        check = partial(_the_one, kind)
+        done = unsigned.import_unsigned(Path(place), found, choices, Silent(), check)
+        return _the_one(kind, [item for item, _ in done.outcomes]).tag
+    with bundles.open_bundle(place, bundles.require_root(), form=form) as opened:
+        tag = _the_one(kind, opened.manifest.value.items).tag
+        inbound.import_bundle(
+            opened,
+            replace=wishes.replace,
+            dry_run=False,
+            jobs=wishes.jobs or pipeline.default_jobs(),
+            progress=Silent(),
+        )
+        return tag
+
+
+def _the_one(kind: Kind, items: Sequence[Item]) -> Item:
+    """Return the one Bento, or the one model of a bundle without Bentos."""
+    top = [item for item in items if item.kind == "bento"] or [
+        item for item in items if item.kind == "model"
+    ]
+    if len(top) != 1 or top[0].kind != kind:
+        raise UsageError(
+            f"The bundle does not hold exactly one {kind}: {', '.join(map(str, items))}.",
+            "Use `airgap import`, and get what you need from BentoML.",
+        )
+    return top[0]
+
+
+def _form(input_format: str | None) -> Form | None:
+    if input_format in (None, *_OWN_FORMATS):
+        return None
+    if input_format not in FORMATS:
+        raise UsageError(
+            f"There is no format {input_format!r}.",
+            f"Choose one of {', '.join((*_OWN_FORMATS, *FORMATS))}.",
+        )
+    return FORMATS[input_format]
+
+
+def _local_path(
+    path: StrPath, protocol: str | None, subpath: str | None, for_servers: Sequence[object]
+) -> str:
+    """Return the path of a local place.
+
+    Raises:
+        TransportError: it is not local.
+        UsageError: the arguments contradict each other.
+    """
+    place = os.fspath(path)
+    scheme, mark, rest = place.partition("://")
+    given = (*for_servers, protocol, subpath)
+    if mark and any(one is not None for one in given):
+        raise UsageError(
+            "A URL says all of protocol, user, passwd, params and subpath.",
+            "Give one or the other.",
+        )
+    if mark:
+        protocol, place = scheme, rest
+    if protocol not in (None, *_LOCAL):
+        raise TransportError(
+            f"airgap {__version__} cannot carry over {protocol} yet.",
+            "Export to a local file and copy that, or copy the bundle here first.",
+        )
+    if any(one is not None for one in for_servers):
+        raise UsageError("user, passwd and params are for servers.", "Leave them out.")
+    return os.path.join(place, subpath) if subpath else place  # noqa: PTH118  (keeps an ending /)
+
+
+def _signer(key: StrPath | None, passphrase: str | bytes | None) -> Signer:
+    """Read the key to sign with."""
+    document = config.load()
+    found = key or os.environ.get("AIRGAP_KEY")
+    found = found or document.get("export", {}).get("key") or document.get("key")
+    if not found:
+        raise ConfigurationError(
+            "There is no key to sign with.",
+            "Give key=, or set AIRGAP_KEY or the config file's key.",
+        )
+
+    def tell() -> bytes:
+        told = passphrase if passphrase is not None else os.environ.get(_PASSPHRASE)
+        if told is None:
+            raise ConfigurationError(
+                "The key is encrypted.", f"Give passphrase=, or set {_PASSPHRASE}."
+            )
+        return told.encode() if isinstance(told, str) else told
+
+    return trust.load_signer(Path(found), tell)

@@ -1,0 +1,59 @@
+"""BentoML's own objects of what is in its store: the one place that imports bentoml."""
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+from airgap.errors import ConfigurationError
+from airgap.store import bentoml_home
+
+if TYPE_CHECKING:
+    from bentoml import Bento as Bento  # noqa: PLC0414  (for those who annotate with it)
+    from bentoml import Model as Model  # noqa: PLC0414
+
+__all__ = ["get_bento", "get_model", "require_bentoml"]
+
+
+def require_bentoml() -> None:
+    """Demand that bentoml is installed, without importing it.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if importlib.util.find_spec("bentoml") is None:
+        raise ConfigurationError(
+            "BentoML is not installed here, so there is no Bento object to return.",
+            "Install airgap[bentoml], or use `airgap import`, which needs no BentoML.",
+        )
+
+
+def get_bento(tag: str) -> "Bento":
+    """Return a Bento that is in the store.
+
+    Raises:
+        ConfigurationError: bentoml is not installed, or looks into another store.
+    """
+    require_bentoml()
+    import bentoml  # noqa: PLC0415  (takes a second)
+
+    try:
+        return bentoml.bentos.get(tag)
+    except bentoml.exceptions.NotFound as error:
+        raise _other_store(tag) from error
+
+
+def get_model(tag: str) -> "Model":
+    """Return a model that is in the store; raises as ``get_bento``."""
+    require_bentoml()
+    import bentoml  # noqa: PLC0415  (takes a second)
+
+    try:
+        return bentoml.models.get(tag)
+    except bentoml.exceptions.NotFound as error:
+        raise _other_store(tag) from error
+
+
+def _other_store(tag: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{tag} is in {bentoml_home.home()}, but BentoML in this process looks elsewhere.",
+        "Set BENTOML_HOME before bentoml is imported.",
+    )
