@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "--output",
     required=True,
     metavar="DEST",
-    help="A depot (folder), a FILE.airgap, or - for standard output.",
+    help="A depot (folder), a FILE.airgap, - for standard output, or a FILE.bento (.tar.gz, .zip …).",
 )
 @click.option(
     "--format",

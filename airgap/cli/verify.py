@@ -12,7 +12,8 @@ from airgap.cli.shell import Result, jobs_option, make_progress, reports, size_t
 def command(*, source: str, jobs: int | None) -> Result:
     """Check signatures and every byte of the bundle in SRC; write nothing.
 
-    SRC is a depot (its newest bundle), DEPOT#ID, a .airgap file, or - for standard input.
+    SRC is a depot (its newest bundle), DEPOT#ID, a .airgap file, - for standard input, or an
+    archive or folder for stock BentoML with its .airgap-manifest beside it.
     """
     from airgap.flow import bundles, inbound, pipeline  # noqa: PLC0415
     from airgap.flow import reports as flow_reports  # noqa: PLC0415

@@ -63,6 +63,11 @@ def export(
         raise UsageError("There is no key to sign with.", "Give --key FILE.key.")
     sources = selection.select(request.bentos, request.models, with_models=request.with_models)
     format_name = request.format_name or interchange.format_of_name(destination)
+    if format_name and destination == STDIN:
+        raise UsageError(
+            "An archive for stock BentoML needs a place: its manifest lies beside it.",
+            "Give -o FILE, or leave out --format.",
+        )
     if format_name:
         target = interchange.target_of(
             sources, destination, format_name, exact_name=request.exact_name

@@ -38,7 +38,6 @@ __all__ = [
     "import_bundle",
     "land",
     "verify_content",
-    "verify_packs",
 ]
 
 Outcome = Literal["installed", "replaced", "already there", "would install", "would replace"]
@@ -146,10 +145,10 @@ def verify_content(opened: Opened, *, jobs: int, progress: Progress) -> int:
     if isinstance(opened.reader, StockReader):
         return verify_members(opened.reader, opened.manifest.value.items, progress)
     _demand_carried(opened.manifest.value)
-    return verify_packs(opened, jobs=jobs, progress=progress)
+    return _verify_packs(opened, jobs=jobs, progress=progress)
 
 
-def verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> int:
+def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> int:
     """Read all packs, write nothing; return the bytes of packs read.
 
     Every pack's and every chunk's digest is compared, and a file's own digest wherever its chunks

@@ -238,6 +238,14 @@ def test_an_archive_holds_one_bento(site: Site, connected: Side, tmp_path: Path)
     assert list(tmp_path.glob("shop.tar*")) == []
 
 
+def test_an_archive_does_not_go_to_standard_output(shop: Side, site: Site) -> None:
+    told = ("--format", "tar", "-o", "-", "--key", site.key())
+
+    ran = shop.run("export", "shop:v1", *told)
+
+    assert (ran.code, ran.out) == (2, "")
+
+
 def test_a_folder_that_is_there_is_not_overwritten(shop: Side, site: Site, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_bytes(b"keep")
