@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "--output",
     required=True,
     metavar="DEST",
-    help="A depot (folder), a FILE.airgap, - for standard output, or a FILE.bento (.tar.gz, .zip …).",
+    help="A depot (folder), FILE.airgap, FILE.bento (or .tar.gz, .zip …), or - for standard output.",
 )
 @click.option(
     "--format",
