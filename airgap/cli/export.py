@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "--output",
     required=True,
     metavar="DEST",
-    help="A depot (folder), FILE.airgap, FILE.bento (or .tar.gz, .zip …), or - for standard output.",
+    help="A depot (folder), FILE.airgap, FILE.bento (or .tar.gz, .zip, …), - for standard output.",
 )
 @click.option(
     "--format",

@@ -110,15 +110,21 @@ class ZipReader:
         if mark != b"PK\5\6" or disk or first or here != count or comment:
             raise self._wrong("is no zip, is cut off, or goes on after its end")
         end = length - _END.size
-        if (count == _FULL_16 or _FULL_32 in (size, start)) and self._has_locator(end):
-            count, size, start = self._end_64(end)
-            end -= _LOCATOR.size + _END_64.size
+        if self._has_locator(end):  # Python writes both from 2 GiB on, others from 4
+            wide = self._end_64(end)
+            full = _FULL_16, _FULL_32, _FULL_32
+            if any(
+                one not in (limit, other)
+                for one, limit, other in zip((count, size, start), full, wide, strict=True)
+            ):
+                raise self._wrong("has two ends that do not agree")
+            (count, size, start), end = wide, end - _LOCATOR.size - _END_64.size
         if start + size != end:
             raise self._wrong("has something between its directory and its end")
         return count, size, start
 
     def _has_locator(self, end: int) -> bool:
-        """Tell whether a 64-bit end is there: a directory may also have just 65,535 entries."""
+        """Tell whether a 64-bit end is there too."""
         self._file.seek(max(0, end - _LOCATOR.size))
         return self._file.read(4) == b"PK\6\7"
 

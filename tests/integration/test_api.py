@@ -115,6 +115,28 @@ assert airgap.export_bento(bento.tag, {str(tmp_path / "again")!r}, key={str(site
     assert ran.returncode == 0, ran.stderr
 
 
+@pytest.mark.bentoml
+@pytest.mark.usefixtures("shop")
+def test_a_bentoml_that_looks_elsewhere_is_told(site: Site, tmp_path: Path) -> None:
+    where = airgap.export_bento("shop:v1", tmp_path, with_models=False)
+    side = Side(tmp_path / "isolated")
+    side.top.mkdir()
+    kit.trust(side, site)
+    program = f"""
+import bentoml, os, airgap
+bentoml.list()
+os.environ["BENTOML_HOME"] = {str(tmp_path / "moved")!r}
+try:
+    airgap.import_bento({where!r})
+except airgap.errors.ConfigurationError as error:
+    print(error.hint)
+"""
+
+    ran = run_python(program, side)
+
+    assert "Set BENTOML_HOME before" in ran.stdout, ran.stderr
+
+
 def run_python(program: str, side: Side) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-c", program],
