@@ -1,0 +1,136 @@
+"""What every reader of a bundle does alike: a depot, a file, and a pipe."""
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from airgap.errors import AirgapError, CorruptError, MissingError
+from airgap.format import manifest as manifests
+from airgap.format.manifest import Pack
+from airgap.transport import depot as depots
+from airgap.transport.archive import ArchiveReader
+from airgap.transport.depot import DepotReader
+from airgap.transport.port import BundleReader
+
+
+@pytest.fixture(params=["depot", "archive", "pipe"])
+def form(request: pytest.FixtureRequest) -> str:
+    """Which reader is under test."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def place(form: str, request: pytest.FixtureRequest) -> Path:
+    """The folder or file that the reader reads."""
+    found: Path = request.getfixturevalue("depot" if form == "depot" else "archive")
+    return found
+
+
+@pytest.fixture
+def reader(form: str, place: Path) -> Iterator[BundleReader]:
+    """A reader of the bundle with ``shop:v1``: two packs."""
+    one = opened(form, place)
+    yield one
+    one.close()
+
+
+def opened(form: str, place: Path) -> BundleReader:
+    if form == "depot":
+        return DepotReader(place, depots.list_bundles(place)[0])
+    return ArchiveReader(piped(place) if form == "pipe" else place.open("rb"), str(place))
+
+
+def piped(path: Path) -> BinaryIO:
+    """Open a pipe that gives a file's bytes: it can neither seek nor tell its size."""
+    reading, writing = os.pipe()
+
+    def feed() -> None:
+        with os.fdopen(writing, "wb") as pipe:
+            try:
+                pipe.write(path.read_bytes())
+            except BrokenPipeError:
+                return
+
+    threading.Thread(target=feed, daemon=True).start()
+    return os.fdopen(reading, "rb")
+
+
+def packs_of(reader: BundleReader) -> Sequence[Pack]:
+    return manifests.decode(reader.read_manifest()[1]).packs
+
+
+def test_the_manifest_is_what_its_id_says(reader: BundleReader) -> None:
+    bundle, raw = reader.read_manifest()
+
+    assert bundle == hashlib.sha256(raw).hexdigest()
+
+
+def test_it_has_a_name_for_messages(reader: BundleReader) -> None:
+    assert reader.place
+
+
+def test_envelopes_are_given_by_role(reader: BundleReader) -> None:
+    reader.read_manifest()
+
+    assert len(reader.read_envelopes("builder")) == 1
+    assert reader.read_envelopes("approver") == []
+
+
+def test_packs_come_in_order_each_with_its_bytes(reader: BundleReader) -> None:
+    packs = packs_of(reader)
+
+    found = list(reader.read_packs(packs, range(len(packs))))
+
+    assert len(found) == 2
+    for (index, data), pack in zip(found, packs, strict=True):
+        assert packs[index] == pack
+        assert isinstance(data, bytes)
+        assert (len(data), hashlib.sha256(data).digest()) == (pack.size, pack.digest)
+
+
+@pytest.mark.parametrize("wanted", [frozenset(), frozenset({0}), frozenset({1})])
+def test_only_the_wanted_packs_come(wanted: frozenset[int], reader: BundleReader) -> None:
+    packs = packs_of(reader)
+
+    assert {index for index, _ in reader.read_packs(packs, wanted)} == wanted
+
+
+def test_a_pack_that_the_bundle_has_not_is_missing(reader: BundleReader) -> None:
+    packs = [*packs_of(reader)]
+    packs.append(Pack(b"\x42" * 32, 100, packs[0].blocks))
+
+    told = errors(reader, packs)
+
+    assert [type(one) for one in told] in ([MissingError], [CorruptError])
+
+
+def test_a_pack_of_another_size_is_corrupt(reader: BundleReader) -> None:
+    first, second = packs_of(reader)
+    longer = Pack(second.digest, second.size + 1, second.blocks)
+
+    assert [type(one) for one in errors(reader, [first, longer])] == [CorruptError]
+
+
+def errors(reader: BundleReader, packs: Sequence[Pack]) -> list[AirgapError]:
+    """Read all packs; return what was wrong, whether it was yielded or ended the reading."""
+    found: list[AirgapError] = []
+    try:
+        found += [
+            data
+            for _, data in reader.read_packs(packs, range(len(packs)))
+            if isinstance(data, AirgapError)
+        ]
+    except AirgapError as error:
+        found.append(error)
+    return found
+
+
+def test_closing_twice_does_no_harm(reader: BundleReader) -> None:
+    reader.close()
+    reader.close()
