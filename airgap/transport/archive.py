@@ -216,17 +216,20 @@ def add_envelope(path: Path, bundle: str, file: str, envelope: bytes) -> None:
     The one write that makes it visible is the last: a 512-byte header in place of the old one.
 
     Raises:
-        ConflictError: no room is left.
+        ConflictError: no room is left, or another signature by the same key is there.
         CorruptError: the file is not in the format.
         StorageError: the disk refused.
     """
     name = f"{layout.BUNDLES}/{bundle}/{file}"
     try:
         with path.open("r+b") as stream:
-            position, size = _find_padding(stream, name, path)
             member = _member(name, envelope)
+            found, position, size = _find_member(stream, (name, tar.PADDING_NAME))
             left = size - len(member)
-            if left < 0:
+            if found == name:
+                _demand_same(stream, member, path)
+                return
+            if found is None or left < 0:
                 raise ConflictError(
                     f"{path} has no room for another signature.",
                     "Export into a depot (a folder) and sign there.",
@@ -243,22 +246,27 @@ def add_envelope(path: Path, bundle: str, file: str, envelope: bytes) -> None:
         raise local.storage_error(error, path) from error
 
 
-def _find_padding(stream: BinaryIO, name: str, path: Path) -> tuple[int, int]:
-    """Return position and size of the padding; CorruptError if there is none before the packs."""
+def _find_member(stream: BinaryIO, names: Container[str]) -> tuple[str | None, int, int]:
+    """Return name, position and size of the first of these members before the packs, if any."""
     for _ in range(limits.ENVELOPES + 2):
         position = stream.tell()
         parsed = tar.parse_header(stream.read(tar.BLOCK))
-        if parsed is None or parsed[0].startswith("packs/"):
+        if parsed is None or parsed[0].startswith(f"{layout.PACKS}/"):
             break
-        if parsed[0] == name:
-            raise ConflictError(f"{path} is already signed by this key.", "Nothing is to be done.")
-        if parsed[0] == tar.PADDING_NAME:
-            return position, parsed[1]
+        if parsed[0] in names:
+            stream.seek(position)
+            return parsed[0], position, parsed[1]
         stream.seek(tar.padded(parsed[1]), os.SEEK_CUR)
-    raise ConflictError(
-        f"{path} has no room for another signature.",
-        "Export into a depot (a folder) and sign there.",
-    )
+    return None, 0, 0
+
+
+def _demand_same(stream: BinaryIO, member: bytes, path: Path) -> None:
+    """Leave a signature that is there as it is (ECDSA makes another one each time)."""
+    if stream.read(len(member)) != member:
+        raise ConflictError(
+            f"{path} has another signature by this key.",
+            "If `airgap verify` does not accept it, copy the file from its source again.",
+        )
 
 
 def _member(name: str, data: bytes) -> bytes:

@@ -1,0 +1,372 @@
+"""What a bundle may be called: a depot, DEPOT#ID, a file, standard input; and what it may not."""
+
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import (
+    ConfigurationError,
+    ConflictError,
+    CorruptError,
+    MissingError,
+    NotTrustedError,
+    StorageError,
+    TransportError,
+    UsageError,
+)
+from tests import kit
+from tests.kit import Side, Site
+
+OLD, NEW = "2026-01-01T00:00:00+00:00", "2026-02-01T00:00:00+00:00"
+
+
+@pytest.fixture
+def two(connected: Side, site: Site, tmp_path: Path) -> tuple[Path, str, str]:
+    """A depot with two bundles: its folder, the older one's id, the newer one's."""
+    ids = []
+    for version, created in (("v2", NEW), ("v1", OLD)):  # the newer one first
+        kit.add_bento(connected, f"shop:{version}", {"src/v": version.encode()}, created=created)
+        words = ("export", f"shop:{version}", "-o", tmp_path / "two", "--key", site.key())
+        ids.append(connected.run(*words, "--json").json["bundle"])
+    return tmp_path / "two", ids[1], ids[0]
+
+
+def imported(side: Side, place: Path | str) -> list[str]:
+    ran = side.run("import", place, "--json")
+    assert ran.code == 0, ran.err
+    return [item["tag"] for item in ran.json["items"]]
+
+
+def test_a_depot_stands_for_its_newest_bundle(two: tuple[Path, str, str], isolated: Side) -> None:
+    assert imported(isolated, two[0]) == ["shop:v2"]
+
+
+def test_an_id_names_a_bundle(two: tuple[Path, str, str], isolated: Side) -> None:
+    assert imported(isolated, f"{two[0]}#{two[1]}") == ["shop:v1"]
+
+
+def test_the_beginning_of_an_id_is_enough(two: tuple[Path, str, str], isolated: Side) -> None:
+    assert imported(isolated, f"{two[0]}#{two[1][:8]}") == ["shop:v1"]
+
+
+@pytest.mark.parametrize("wrong", ["", "abc", "zzzzzzzz", "ABCDEF01", "0" * 65])
+def test_what_is_no_id_is_a_usage_error(
+    wrong: str, two: tuple[Path, str, str], isolated: Side
+) -> None:
+    kit.expect_refusal(isolated, "import", f"{two[0]}#{wrong}", error=UsageError)
+
+
+def test_an_id_that_is_not_there_is_missing(two: tuple[Path, str, str], isolated: Side) -> None:
+    unknown = "0" * 8 if not two[1].startswith("0" * 8) else "1" * 8
+
+    ran = kit.expect_refusal(isolated, "verify", f"{two[0]}#{unknown}", error=MissingError)
+
+    assert f"holds 0 bundles whose id begins with {unknown}" in ran.json["error"]["message"]
+
+
+def test_a_sharp_sign_may_be_part_of_a_name(depot: Path, isolated: Side) -> None:
+    renamed = depot.rename(depot.with_name("disk #1"))
+
+    assert "shop:v1" in imported(isolated, renamed)
+
+
+def test_a_bundle_that_is_not_trusted_hides_no_newer_one(
+    two: tuple[Path, str, str], isolated: Side
+) -> None:
+    for envelope in two[0].glob(f"bundles/{two[2]}/*.dsse"):
+        envelope.unlink()
+
+    ran = kit.expect_refusal(isolated, "import", two[0], error=NotTrustedError)
+
+    assert "which is the newest cannot be told" in ran.json["error"]["message"]
+    assert imported(isolated, f"{two[0]}#{two[1]}") == ["shop:v1"]
+
+
+@pytest.mark.parametrize("command", ["verify", "import", "inspect", "diff", "sign"])
+@pytest.mark.parametrize("place", ["nothing", "nothing.airgap", "nothing#0123456789"])
+def test_a_place_that_is_not_there_is_missing(
+    command: str, place: str, isolated: Side, site: Site, tmp_path: Path
+) -> None:
+    more: dict[str, list[str | Path]] = {
+        "diff": [tmp_path / place],
+        "sign": ["--key", site.key()],
+    }
+    words = more.get(command, [])
+
+    kit.expect_refusal(isolated, command, tmp_path / place, *words, error=MissingError)
+
+
+@pytest.mark.parametrize("command", ["verify", "import", "inspect"])
+def test_a_folder_without_bundles_is_no_depot(command: str, isolated: Side, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+
+    ran = kit.expect_refusal(isolated, command, tmp_path / "empty", error=MissingError)
+
+    assert "holds no bundle" in ran.json["error"]["message"]
+
+
+def test_a_depot_whose_bundles_were_removed_is_empty(depot: Path, isolated: Side) -> None:
+    for file in depot.glob("bundles/*/manifest.msgpack"):
+        file.unlink()
+
+    kit.expect_refusal(isolated, "verify", depot, error=MissingError)
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"\0" * 1024, b"PK\x03\x04" * 999])
+def test_a_file_that_is_no_bundle_is_corrupt(
+    content: bytes, isolated: Side, tmp_path: Path
+) -> None:
+    (tmp_path / "x.airgap").write_bytes(content)
+
+    kit.expect_refusal(isolated, "verify", tmp_path / "x.airgap", error=CorruptError)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["verify", "sftp://host/depot"],
+        ["import", "s3://bucket/depot"],
+        ["inspect", "https://host/x.airgap"],
+        ["diff", "ftp://host/a", "ftp://host/b"],
+        ["sign", "ftp://host/a", "--key", "KEY"],
+        ["export", "shop", "-o", "sftp://host/depot", "--key", "KEY"],
+    ],
+)
+def test_a_url_is_not_supported_yet(words: list[str], small: Side, site: Site) -> None:
+    kit.trust(small, site)
+    given = [str(site.key()) if word == "KEY" else word for word in words]
+
+    ran = kit.expect_refusal(small, *given, error=TransportError)
+
+    assert "yet" in ran.json["error"]["message"]
+
+
+def test_standard_input_is_a_bundle(archive: Path, isolated: Side) -> None:
+    for command in ("inspect", "verify", "import"):
+        ran = isolated.process(command, "-", stdin=archive.read_bytes())
+        assert ran.returncode == 0, ran.stderr
+
+    assert (isolated.bentoml / "bentos/shop/v1/run.sh").exists()
+
+
+def test_standard_input_cannot_be_signed(small: Side, site: Site) -> None:
+    kit.expect_refusal(small, "sign", "-", "--key", site.key(), error=UsageError)
+
+
+def test_a_machine_that_trusts_nobody_imports_nothing(depot: Path, connected: Side) -> None:
+    for command in ("import", "verify"):
+        kit.expect_refusal(connected, command, depot, error=ConfigurationError)
+
+
+def test_a_key_of_somebody_else_is_not_trusted(small: Side, isolated: Side, tmp_path: Path) -> None:
+    made = small.run("key", "generate", "mallory", "--dir", tmp_path, "--no-passphrase")
+    assert made.code == 0
+    key = tmp_path / "mallory.key"
+    assert small.run("export", "shop", "-o", tmp_path / "d", "--key", key).code == 0
+
+    ran = kit.expect_refusal(isolated, "import", tmp_path / "d", error=NotTrustedError)
+
+    assert "0 of the 1 builder signatures" in ran.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "error"),
+    [
+        (None, 0, ConfigurationError),
+        (b"not a key", 0o600, ConfigurationError),
+        (b"", 0o600, ConfigurationError),
+        (b"not a key", 0o640, StorageError),
+        (b"not a key", 0o604, StorageError),
+    ],
+)
+def test_a_file_that_is_no_usable_key_signs_nothing(
+    content: bytes | None,
+    mode: int,
+    error: type[ConfigurationError],
+    small: Side,
+    tmp_path: Path,
+) -> None:
+    key = tmp_path / "k.key"
+    if content is not None:
+        key.write_bytes(content)
+        key.chmod(mode)
+
+    kit.expect_refusal(small, "export", "shop", "-o", tmp_path / "d", "--key", key, error=error)
+
+    assert not (tmp_path / "d").exists()
+
+
+def test_the_public_half_signs_nothing(small: Side, site: Site, tmp_path: Path) -> None:
+    public = tmp_path / "b.pub"
+    public.write_bytes(site.key().with_suffix(".pub").read_bytes())
+    public.chmod(0o600)
+
+    ran = kit.expect_refusal(
+        small, "export", "shop", "-o", tmp_path / "d", "--key", public, error=ConfigurationError
+    )
+
+    assert "not NAME.pub" in ran.json["error"]["hint"]
+
+
+def test_the_key_may_come_by_variable(
+    small: Side, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRGAP_KEY", str(site.key()))
+
+    assert small.run("export", "shop", "-o", tmp_path / "d").code == 0
+
+
+def test_a_variable_of_the_wrong_kind_is_a_usage_error(
+    depot: Path, isolated: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRGAP_VERIFY_JOBS", "many")
+
+    assert isolated.run("verify", depot).code == 2
+
+
+@pytest.mark.parametrize("jobs", ["0", "65", "x", "-1"])
+def test_a_number_of_threads_has_bounds(jobs: str, depot: Path, isolated: Side) -> None:
+    assert isolated.run("verify", depot, "--jobs", jobs).code == 2
+
+
+def test_a_file_is_not_overwritten_by_a_depot(small: Side, site: Site, tmp_path: Path) -> None:
+    (tmp_path / "d").write_bytes(b"precious")
+
+    kit.expect_refusal(
+        small, "export", "shop", "-o", tmp_path / "d", "--key", site.key(), error=UsageError
+    )
+
+    assert (tmp_path / "d").read_bytes() == b"precious"
+
+
+def test_a_folder_may_end_like_a_file(small: Side, site: Site, tmp_path: Path) -> None:
+    (tmp_path / "d.airgap").mkdir()
+
+    ran = small.run("export", "shop", "-o", tmp_path / "d.airgap", "--key", site.key())
+
+    assert ran.code == 0
+    assert (tmp_path / "d.airgap" / "bundles").is_dir()
+
+
+@pytest.mark.parametrize("form", ["depot", "archive"])
+def test_a_second_builder_signs_later(form: str, small: Side, tmp_path: Path) -> None:
+    pair = kit.make_site(tmp_path / "pair", builders=2, threshold=2)
+    other = Side(tmp_path / "other")
+    other.top.mkdir()
+    kit.trust(other, pair)
+    place = tmp_path / ("d" if form == "depot" else "d.airgap")
+    assert small.run("export", "shop", "-o", place, "--key", pair.key(1)).code == 0
+    kit.expect_refusal(other, "import", place, error=NotTrustedError)
+
+    assert small.run("sign", place, "--key", pair.key(2)).code == 0
+
+    assert other.run("import", place, "--json").json["signed_by"].__len__() == 2
+
+
+@pytest.mark.parametrize("form", ["depot", "archive"])
+def test_signing_twice_with_one_key_changes_nothing(
+    form: str, small: Side, site: Site, request: pytest.FixtureRequest
+) -> None:
+    place: Path = request.getfixturevalue(form)
+    before = kit.snapshot(place)
+
+    assert small.run("sign", place, "--key", site.key()).code == 0
+
+    assert kit.snapshot(place) == before
+
+
+def test_another_signature_by_the_same_key_is_not_put_into_a_file(
+    small: Side, tmp_path: Path
+) -> None:
+    pair = kit.make_site(tmp_path / "pair", algorithm="ecdsa-p256-sha256")
+    place = tmp_path / "d.airgap"
+    assert small.run("export", "shop", "-o", place, "--key", pair.key()).code == 0
+    before = kit.snapshot(place)
+
+    kit.expect_refusal(small, "sign", place, "--key", pair.key(), error=ConflictError)
+
+    assert kit.snapshot(place) == before
+
+
+def test_a_file_has_room_for_sixteen_signatures(
+    archive: Path, small: Side, isolated: Side, tmp_path: Path
+) -> None:
+    codes = []
+    for number in range(40):
+        made = ("--dir", tmp_path, "--no-passphrase", "--quiet")
+        assert small.run("key", "generate", f"k{number}", *made).code == 0
+        codes.append(small.run("sign", archive, "--key", tmp_path / f"k{number}.key").code)
+
+    assert codes[:15] == [0] * 15
+    assert codes[-1] == ConflictError.exit_code
+    assert isolated.run("verify", archive).code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ({"v1": "one"}, ["= bento shop:v1"]),
+        ({"v1": "other"}, ["~ bento shop:v1", "changed: src/v"]),
+        ({"v2": "one"}, ["+ bento shop:v2", "- bento shop:v1"]),
+    ],
+)
+def test_a_difference_is_told_file_by_file(
+    words: dict[str, str],
+    expected: list[str],
+    connected: Side,
+    isolated: Side,
+    site: Site,
+    tmp_path: Path,
+) -> None:
+    for side, target, content in (
+        (connected, tmp_path / "a", {"v1": "one"}),
+        (isolated, tmp_path / "b", words),
+    ):
+        for version, text in content.items():
+            kit.add_bento(side, f"shop:{version}", {"src/v": text.encode()})
+            tags = [f"shop:{version}"]
+            assert side.run("export", *tags, "-o", target, "--key", site.key()).code == 0
+
+    ran = connected.run("diff", tmp_path / "a", tmp_path / "b")
+
+    assert ran.code == 0
+    assert all(line in ran.out for line in expected)
+    assert ran.out.startswith("NOT VERIFIED")
+
+
+def test_a_difference_names_what_was_added_and_removed(
+    connected: Side, site: Site, tmp_path: Path
+) -> None:
+    folder = kit.add_bento(connected, "shop:v1", {"src/old": b"1", "src/same": b"2"})
+    (folder / "link").symlink_to("src/old")
+    words = ("export", "shop", "--key", site.key(), "-o")
+    assert connected.run(*words, tmp_path / "a").code == 0
+    (folder / "src/old").rename(folder / "src/new")
+    (folder / "link").unlink()
+    (folder / "link").symlink_to("src/new")
+    assert connected.run(*words, tmp_path / "b").code == 0
+
+    ran = connected.run("diff", tmp_path / "a", tmp_path / "b", "--json")
+
+    assert ran.json["changed"] == [
+        {
+            "item": "bento shop:v1",
+            "entries": [
+                {"path": "link", "change": "changed"},
+                {"path": "src/new", "change": "added"},
+                {"path": "src/old", "change": "removed"},
+            ],
+        }
+    ]
+    assert ran.json["bytes_to_ship"] == 0
+
+
+def test_looking_shows_every_entry_and_says_that_nothing_is_proven(
+    depot: Path, connected: Side
+) -> None:
+    ran = connected.run("inspect", depot, "--files")
+
+    assert ran.out.startswith("NOT VERIFIED")
+    assert "  data/\n" in ran.out
+    assert "  src/link -> ../run.sh\n" in ran.out
+    assert "  run.sh\n" in ran.out
