@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from airgap.errors import StorageError
+from airgap.format import limits
 
 __all__ = ["SourceFile", "Tree", "is_unchanged", "read_stable", "scan"]
 
@@ -116,6 +117,8 @@ def _walk(folder: Path | str, prefix: str, without: Container[str]) -> Iterator[
             if one.is_dir(follow_symlinks=False):
                 if one.name in without:
                     continue
+                if path.count("/") >= limits.PATH_PARTS:
+                    _refuse(one.path, "lies deeper than anything that may travel")
                 below = _walk(one.path, path + "/", without)
                 first = next(below, None)
                 if first is None:
@@ -128,7 +131,7 @@ def _walk(folder: Path | str, prefix: str, without: Container[str]) -> Iterator[
 
 
 def _followed(path: str, location: Path, allowed: Path | None) -> SourceFile:
-    target = location.resolve()
+    target = Path(os.path.realpath(location))  # unlike resolve(), it stays calm in a loop
     if allowed is None or not target.is_relative_to(allowed.resolve()) or not target.is_file():
         _refuse(location, "is a link that leads nowhere, or out of the cache")
     return _source(path, target, target.stat())

@@ -1,0 +1,121 @@
+"""What BentoML's own files say."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import StorageError
+from airgap.store import bentoml_home
+from airgap.store.bentoml_home import ModelReference
+from tests import kit
+from tests.kit import Side
+
+HEAD = "name: shop\nversion: v1\ncreation_time: '2026-01-02T03:04:05+00:00'\n"
+HF = "- tag: org--mini:abc\n  registry: huggingface\n"
+
+
+def described(folder: Path, text: str) -> bentoml_home.Description:
+    folder.mkdir(exist_ok=True)
+    (folder / "bento.yaml").write_text(text)
+    return bentoml_home.describe("bento", folder)
+
+
+def test_home_is_where_the_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENTOML_HOME", "/b")
+    assert bentoml_home.home() == Path("/b")
+
+    monkeypatch.setenv("BENTOML_HOME", "")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert bentoml_home.home() == Path("/home/somebody/bentoml")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "'2026-01-02T03:04:05+00:00'",
+        "2026-01-02T03:04:05Z",
+        "2026-01-02 03:04:05",
+        "'2026-01-02T03:04:05'",
+    ],
+)
+def test_a_time_is_utc_unless_it_says_otherwise(written: str, tmp_path: Path) -> None:
+    found = described(tmp_path, f"name: shop\nversion: v1\ncreation_time: {written}\n")
+
+    assert found.created == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert found.created_at == 1767323045
+
+
+def test_a_time_before_1970_counts_as_1970(tmp_path: Path) -> None:
+    found = described(tmp_path, "name: a\nversion: v1\ncreation_time: '1930-01-01T00:00:00Z'\n")
+
+    assert found.created_at == 0
+
+
+def test_a_version_that_looks_like_a_number_is_a_text(tmp_path: Path) -> None:
+    found = described(
+        tmp_path, "name: 1\nversion: 20260102\ncreation_time: '2026-01-02T00:00:00'\n"
+    )
+
+    assert (found.name, found.version) == ("1", "20260102")
+
+
+def test_a_model_that_is_named_twice_is_one(tmp_path: Path) -> None:
+    models = "models:\n- tag: m:v1\n  alias: a\n"
+    services = "services:\n- name: A\n  models:\n  - tag: m:v1\n- name: B\n  models: null\n"
+
+    assert described(tmp_path, HEAD + models + services).models == (
+        ModelReference("model", "m", "v1"),
+    )
+
+
+def test_a_bento_may_name_no_models_at_all(tmp_path: Path) -> None:
+    assert described(tmp_path, f"{HEAD}models: null\nservices: null\n").models == ()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ("", ("org--mini", "abc", None, None)),
+        ("{model_id: Org/Mini, revision: c0ffee}", ("org--mini", "c0ffee", None, None)),
+        ("{include: ['*.json'], exclude: x}", ("org--mini", "abc", ("*.json",), ("x",))),
+    ],
+)
+def test_a_snapshot_is_named_by_repository_and_commit(
+    metadata: str, expected: tuple[object, ...], tmp_path: Path
+) -> None:
+    text = f"{HEAD}models:\n{HF}" + (f"  metadata: {metadata}\n" if metadata else "")
+
+    (found,) = described(tmp_path, text).models
+
+    assert (found.kind, found.name, found.version, found.include, found.exclude) == (
+        "hugging-face",
+        *expected,
+    )
+
+
+def test_a_bento_without_its_description_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"bento\.yaml cannot be read"):
+        bentoml_home.describe("bento", tmp_path)
+
+
+def test_yaml_makes_nothing_but_data(tmp_path: Path) -> None:
+    bomb = "!!python/object/apply:os.system ['touch pwned']"
+
+    with pytest.raises(Exception, match="not what BentoML writes"):
+        described(tmp_path, f"{HEAD}labels: {bomb}\n")
+
+
+def test_tags_are_listed_sorted_and_without_what_is_no_item(connected: Side) -> None:
+    for tag in ("shop:v2", "shop:v10", "desk:v1"):
+        kit.add_bento(connected, tag, {})
+    (connected.bentoml / "bentos" / "shop" / "half").mkdir()
+    (connected.bentoml / "bentos" / "file").touch()
+
+    with connected.here():
+        assert list(bentoml_home.list_tags("bento")) == [
+            ("desk", "v1"),
+            ("shop", "v10"),
+            ("shop", "v2"),
+        ]
+        assert list(bentoml_home.list_tags("model")) == []

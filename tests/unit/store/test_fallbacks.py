@@ -1,0 +1,191 @@
+"""Where a system or a file system can do less, the work is done with less."""
+
+import ctypes
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from airgap.store import install, staging
+from tests import kit
+from tests.kit import Side
+
+
+def no_exchange(_one: Path, _other: Path) -> bool:
+    return False
+
+
+def test_without_an_exchange_the_old_one_moves_aside(
+    depot: Path, isolated: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isolated.run("import", depot).code == 0
+    before = kit.snapshot(isolated.bentoml)
+    (isolated.bentoml / "bentos/shop/v1/README.md").write_bytes(b"mine")
+    monkeypatch.setattr(install, "_exchange", no_exchange)
+
+    assert isolated.run("import", depot, "--replace").code == 0
+
+    assert kit.snapshot(isolated.bentoml) == before
+
+
+def test_without_an_exchange_a_failing_rename_brings_the_old_one_back(
+    depot: Path, isolated: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isolated.run("import", depot).code == 0
+    final = isolated.bentoml / "bentos/shop/v1"
+    (final / "README.md").write_bytes(b"mine")
+    before = kit.snapshot(final)
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if target == final and ".airgap" in self.parts and "~old" not in self.name:
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(install, "_exchange", no_exchange)
+    monkeypatch.setattr(Path, "rename", failing)
+
+    assert isolated.run("import", depot, "--replace").code == 15
+
+    assert kit.snapshot(final) == before
+
+
+def test_folders_are_exchanged_in_one_step_here(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+
+    swapped = install._exchange(tmp_path / "a", tmp_path / "b")
+
+    assert (tmp_path / "a" / ("b" if swapped else "a")).exists()
+
+
+def test_an_exchange_with_nothing_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+
+    assert not install._exchange(tmp_path / "a", tmp_path / "gone")
+
+
+def test_a_system_without_renameat2_exchanges_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Bare:
+        def __init__(self, *_: object, **__: object) -> None:
+            """Know no function."""
+
+    monkeypatch.setattr(ctypes, "CDLL", Bare)
+
+    assert not install._exchange(tmp_path, tmp_path)
+
+
+def test_without_hard_links_files_beside_are_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    (tmp_path / "old" / "sub").mkdir(parents=True)
+    (tmp_path / "old" / "sub" / "a").write_bytes(b"a")
+    (tmp_path / "old" / "link").symlink_to("sub/a")
+    (tmp_path / "new").mkdir()
+    monkeypatch.setattr(os, "link", refused)
+
+    install._keep_others(tmp_path / "old", tmp_path / "new")
+
+    assert (tmp_path / "new" / "sub" / "a").read_bytes() == b"a"
+    assert (tmp_path / "new" / "link").readlink() == Path("sub/a")
+
+
+def test_without_syncfs_everything_is_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(staging, "_SYNCFS", None)
+    monkeypatch.setattr(os, "sync", lambda: calls.append("sync"))
+
+    staging.sync_tree(tmp_path)
+
+    assert calls == ["sync"]
+
+
+def test_a_sync_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_descriptor: int) -> int:
+        ctypes.set_errno(errno.EIO)
+        return -1
+
+    monkeypatch.setattr(staging, "_SYNCFS", failing)
+
+    with pytest.raises(OSError, match="Input/output error"):
+        staging.sync_tree(tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS])
+def test_where_nothing_can_be_reserved_a_file_still_has_its_size(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: int) -> None:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(os, "posix_fallocate", refused)
+    with (tmp_path / "f").open("wb") as file:
+        staging._reserve(file.fileno(), 1000)
+
+    assert (tmp_path / "f").stat().st_size == 1000
+
+
+def test_a_full_disk_shows_when_space_is_reserved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+
+    with (tmp_path / "f").open("wb") as file, pytest.raises(OSError, match="No space left"):
+        staging._reserve(file.fileno(), 1000)
+
+
+def test_a_system_that_reserves_nothing_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")
+
+    with (tmp_path / "f").open("wb") as file:
+        staging._reserve(file.fileno(), 1000)
+
+    assert (tmp_path / "f").stat().st_size == 0
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
+    depot: Path, isolated: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(isolated.top)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+
+    ran = isolated.run("import", depot, "--json")
+
+    assert ran.code == 15
+    assert "has 1,000 free" in ran.json["error"]["message"]
+    assert not isolated.bentoml.exists()
+
+
+def test_a_disk_that_becomes_full_while_writing_is_told(
+    depot: Path, isolated: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.pwrite
+
+    def full(descriptor: int, data: memoryview, offset: int) -> int:
+        if len(data) > 1000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    ran = isolated.run("import", depot, "--json")
+    monkeypatch.undo()
+
+    assert ran.code == 15
+    assert "No space left on device" in ran.json["error"]["message"]
+    assert not (isolated.bentoml / "bentos").exists()
+    assert isolated.run("import", depot).code == 0
