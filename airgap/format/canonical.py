@@ -47,7 +47,8 @@ def decode(raw: bytes, *, limit: int, what: str) -> Any:  # noqa: ANN401  (check
         )
         again = encode(value)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-        raise CorruptError(f"The {what} is not canonical msgpack: {error}.", _HINT) from error
+        why = str(error).rstrip(".") or "it is nested too deeply"
+        raise CorruptError(f"The {what} is not canonical msgpack: {why}.", _HINT) from error
     if again != raw:
         raise CorruptError(f"The {what} is not in its one canonical encoding.", _HINT)
     return value
