@@ -217,19 +217,17 @@ def _path_bytes(entry: Entry) -> bytes:
 
 def _identity(entry: Entry) -> dict[str, Any]:
     """Make the entry's map without its chunks, in key order."""
-    match entry:
-        case File():
-            return {
-                "digest": entry.digest,
-                "executable": entry.executable,
-                "path": entry.path,
-                "size": entry.size,
-                "type": "file",
-            }
-        case Link():
-            return {"path": entry.path, "target": entry.target, "type": "link"}
-        case Folder():
-            return {"path": entry.path, "type": "folder"}
+    if isinstance(entry, File):
+        return {
+            "digest": entry.digest,
+            "executable": entry.executable,
+            "path": entry.path,
+            "size": entry.size,
+            "type": "file",
+        }
+    if isinstance(entry, Link):
+        return {"path": entry.path, "target": entry.target, "type": "link"}
+    return {"path": entry.path, "type": "folder"}
 
 
 def _entry_to_map(entry: Entry) -> dict[str, Any]:

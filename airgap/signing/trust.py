@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from airgap.errors import CorruptError, NotTrustedError, PolicyError
+from airgap.errors import NotTrustedError, PolicyError
 from airgap.format import envelope as dsse
 from airgap.format import manifest as manifests
 from airgap.format import root as roots
-from airgap.format.envelope import PAYLOAD_TYPES, Envelope, Role
+from airgap.format.envelope import PAYLOAD_TYPES, Role
 from airgap.format.manifest import Manifest
 from airgap.format.root import Key, Root
 from airgap.signing.public_keys import check_key, verifies
@@ -96,7 +96,7 @@ def admit(
             f" {trusted.site} demands ({len(envelopes)} in total).",
             "Have it signed by a builder that the root names (`airgap sign`), or check"
             " `airgap trust show`.",
-            tuple(f"signature by key {_claimed_key(one)}" for one in envelopes),
+            tuple(f"signature by key {dsse.decode(one).key_id[:16]}…" for one in envelopes),
         )
     if bytes.fromhex(manifests.bundle_id(raw)) in trusted.revoked_bundles:
         raise NotTrustedError(
@@ -153,11 +153,3 @@ def _refuse_expired(what: str, until: int | None, now: int) -> None:
         raise PolicyError(
             f"The {what} has expired.", f"Check this machine's clock, or ask for a newer {what}."
         )
-
-
-def _claimed_key(raw: bytes) -> str:
-    try:
-        one: Envelope = dsse.decode(raw)
-    except (NotTrustedError, CorruptError):
-        return "unreadable"
-    return f"{one.key_id[:16]}…"

@@ -452,7 +452,6 @@ CASES = [
         lambda _: b"\x28\xb5\x2f\xfd\xc0\xa8" + len(TEXT).to_bytes(8, "little") + b"\1\0\0",
     ),
     frame("a raw block of another length", lambda _: TEXT[:-1], codec=0),
-    frame("a reserved codec", lambda stored: stored, "policy", codec=2),
     frame("an unknown codec", lambda stored: stored, "policy", codec=255),
     envelopes("no signature", "7.3", lambda _raw, _signers: {}),
     envelopes("one signature of two", "7.3", lambda raw, signers: forge.sign(raw, signers[0])),

@@ -96,6 +96,20 @@ def test_a_revoked_key_counts_for_nothing() -> None:
         trust.admit(raw, signed, _accepted(root), NOW)
 
 
+@pytest.mark.parametrize(
+    ("signed", "told"),
+    [
+        (SIGNER.sign("root", manifests.encode(MANIFEST)), "not for the role builder"),
+        (SIGNER.sign("builder", b"another document"), "does not match"),
+    ],
+)
+def test_a_signature_for_something_else_is_not_passed_over(
+    signed: dsse.Envelope, told: str
+) -> None:
+    with pytest.raises(NotTrustedError, match=told):
+        trust.admit(manifests.encode(MANIFEST), [dsse.encode(signed)], _accepted(ROOT), NOW)
+
+
 def test_a_root_without_its_own_signature_is_not_accepted() -> None:
     raw = roots.encode(ROOT)
 
