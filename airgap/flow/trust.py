@@ -1,6 +1,7 @@
 """Keys and roots of a site: made on one side, pinned on the other."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -158,7 +159,8 @@ def _fingerprint(text: str) -> str:
 
 def _write_new(path: Path, data: bytes) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # a file in its place: opening says so
+            path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
             file.write(data)
     except FileExistsError as error:

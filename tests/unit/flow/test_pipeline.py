@@ -1,0 +1,74 @@
+"""Work on many things at once: in order, bounded, and ended by the first error."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from airgap.flow import pipeline
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_results_come_in_order(jobs: int) -> None:
+    with pipeline.workers(jobs) as pool:
+        found = list(pipeline.in_order(pool, lambda number: number * 2, range(100), 7))
+
+    assert found == [number * 2 for number in range(100)]
+
+
+def test_things_are_not_taken_before_they_are_needed() -> None:
+    taken: list[int] = []
+
+    def things() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    with pipeline.workers(2) as pool:
+        results = pipeline.in_order(pool, str, things(), 5)
+        next(results)
+
+        assert len(taken) == 5
+
+
+def test_an_error_ends_the_work() -> None:
+    def work(number: int) -> int:
+        if number == 3:
+            raise ValueError("three")
+        return number
+
+    found: list[int] = []
+    with pipeline.workers(2) as pool, pytest.raises(ValueError, match="three"):
+        found.extend(pipeline.in_order(pool, work, range(10), 4))
+
+    assert found == [0, 1, 2]
+
+
+def test_what_has_not_begun_is_dropped_after_an_error() -> None:
+    hold = threading.Event()
+    done: list[int] = []
+
+    def work(number: int) -> None:
+        hold.wait(10)
+        done.append(number)
+
+    def begin(pool: ThreadPoolExecutor) -> None:
+        for number in range(50):
+            pool.submit(work, number)
+        hold.set()
+        raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"), pipeline.workers(1) as pool:
+        begin(pool)
+
+    assert len(done) < 50
+
+
+@pytest.mark.parametrize(("jobs", "most"), [(1, 2), (4, 8), (64, 16)])
+def test_what_is_under_way_is_bounded_whatever_the_threads(jobs: int, most: int) -> None:
+    assert pipeline.ahead(jobs) == most
+
+
+def test_there_is_at_least_one_processor() -> None:
+    assert pipeline.default_jobs() >= 1
