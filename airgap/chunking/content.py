@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from airgap.chunking.sizes import LARGEST, SMALLEST
 
-__all__ = ["ByContent"]
+__all__ = ["cut"]
 
 _WINDOW: Final = 8
 _MULTIPLIER: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
@@ -22,33 +22,25 @@ _PATTERN: Final = np.uint64(0x5A5A5)
 _SHIFT: Final = np.uint64(64 - 20)  # 20 bits: once in 1 MiB
 
 
-class ByContent:
-    """Cuts by content into chunks of 256 KiB to 4 MiB."""
-
-    def cut(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """Cut a file, given as successive pieces, into chunks."""
-        held = bytearray()
-        scanned = 0  # no candidate ends before this offset of `held`
-        for piece in pieces:
-            held += piece
-            candidates = _candidates(held, scanned)
-            start = 0
-            for end in (*candidates, None):
-                limit = len(held) if end is None else end
-                while limit - start > LARGEST:
-                    yield bytes(memoryview(held)[start : start + LARGEST])
-                    start += LARGEST
-                if end is not None and end - start >= SMALLEST:
-                    yield bytes(memoryview(held)[start:end])
-                    start = end
-            del held[:start]
-            scanned = len(held)
-        if held:
-            yield bytes(held)
-
-    def most_chunks(self, size: int) -> int:
-        """Return how many chunks there are if all are as small as they may be."""
-        return size // SMALLEST + 1
+def cut(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Cut a file, read as successive blocks, into chunks of 256 KiB to 4 MiB, but the last."""
+    held = bytearray()
+    scanned = 0  # no candidate ends before this offset of `held`
+    for block in blocks:
+        held += block
+        start = 0
+        for end in (*_candidates(held, scanned), None):
+            limit = len(held) if end is None else end
+            while limit - start > LARGEST:
+                yield bytes(memoryview(held)[start : start + LARGEST])
+                start += LARGEST
+            if end is not None and end - start >= SMALLEST:
+                yield bytes(memoryview(held)[start:end])
+                start = end
+        del held[:start]
+        scanned = len(held)
+    if held:
+        yield bytes(held)
 
 
 def _candidates(data: bytearray, scanned: int) -> list[int]:

@@ -4,8 +4,11 @@ from typing import Final
 
 from airgap.format import limits
 
-__all__ = ["AVERAGE", "LARGEST", "SMALLEST"]
+__all__ = ["HEAD", "LARGEST", "PIECE", "SMALLEST"]
 
 SMALLEST: Final = 256 * limits.KIB
-AVERAGE: Final = limits.MIB
+PIECE: Final = limits.MIB
+"""Cuts by content come once in this many bytes; regions are cut into pieces of this size."""
 LARGEST: Final = limits.CHUNK_BYTES
+HEAD: Final = 8 * limits.MIB
+"""How much of a file is looked at to learn its structure."""

@@ -4,38 +4,36 @@ Adding one is adding a row here, its id in docs/format.md, and its vectors.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from airgap.codec import zstd
 from airgap.errors import CorruptError, PolicyError
 
-__all__ = ["RAW", "ZSTD", "Codec", "decode", "encode"]
+__all__ = ["PLANES", "RAW", "ZSTD", "decode", "encode"]
 
 RAW: Final = 0
 ZSTD: Final = 1
+PLANES: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Codec:
-    """One row: ``decode`` takes stored bytes and the plain length, and returns exactly that."""
-
-    name: str
-    encode: Callable[[bytes], bytes]
-    decode: Callable[[bytes, int], bytes]
-
-
-def encode(plain: bytes) -> tuple[int, bytes]:
+def encode(plain: bytes, width: int = 0) -> tuple[int, bytes]:
     """Store a block with the codec that suits it; raw where nothing is gained.
+
+    Args:
+        plain: the block.
+        width: of its floating-point numbers in bytes (2, 4 or 8), or 0 if it has none.
 
     Returns:
         The codec's id and the stored bytes, never longer than ``plain``.
     """
-    stored = zstd.encode(plain)
-    if len(stored) < len(plain):
-        return ZSTD, stored
-    return RAW, plain
+    if width:
+        from airgap.codec import planes  # noqa: PLC0415  (numpy is slow to import)
+
+        codec, stored = PLANES, planes.encode(plain, width)
+    else:
+        codec, stored = ZSTD, zstd.encode(plain)
+    return (codec, stored) if len(stored) < len(plain) else (RAW, plain)
 
 
 def decode(codec: int, stored: bytes, plain_length: int) -> bytes:
@@ -45,20 +43,16 @@ def decode(codec: int, stored: bytes, plain_length: int) -> bytes:
         CorruptError: the stored bytes do not decode to exactly that length.
         PolicyError: the codec is unknown to this version.
     """
-    row = _TABLE.get(codec)
+    row = _DECODERS.get(codec)
     if row is None:
         raise PolicyError(
             f"The bundle uses codec {codec}, which this airgap does not know.",
             "Install a newer airgap on this side.",
         )
-    return row.decode(stored, plain_length)
+    return row(stored, plain_length)
 
 
-def _raw_encode(plain: bytes) -> bytes:
-    return plain
-
-
-def _raw_decode(stored: bytes, plain_length: int) -> bytes:
+def _raw(stored: bytes, plain_length: int) -> bytes:
     if len(stored) != plain_length:
         raise CorruptError(
             f"A raw block has {len(stored)} bytes, not {plain_length}.",
@@ -67,9 +61,12 @@ def _raw_decode(stored: bytes, plain_length: int) -> bytes:
     return stored
 
 
-_TABLE: Final[Mapping[int, Codec]] = MappingProxyType(
-    {
-        RAW: Codec("raw", _raw_encode, _raw_decode),
-        ZSTD: Codec("zstd", zstd.encode, zstd.decode),
-    }
+def _planes(stored: bytes, plain_length: int) -> bytes:
+    from airgap.codec import planes  # noqa: PLC0415  (numpy is slow to import)
+
+    return planes.decode(stored, plain_length)
+
+
+_DECODERS: Final[Mapping[int, Callable[[bytes, int], bytes]]] = MappingProxyType(
+    {RAW: _raw, ZSTD: zstd.decode, PLANES: _planes}
 )

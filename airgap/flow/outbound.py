@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from airgap import __version__
-from airgap.chunking.cutters import cutter_for
+from airgap.chunking.cutters import cut, most_pieces
 from airgap.codec import table
 from airgap.errors import StorageError
 from airgap.flow.pipeline import ahead, in_order, workers
@@ -123,7 +123,7 @@ def manifest_room(sources: Sequence[Source], settings: Settings) -> int:
     items = tuple(draft_item(source) for source in sources)
     draft = _manifest(items, ChunkTable(b"", ()), (), settings, 0)
     files = [file for source in sources for file in source.tree.files]
-    chunks = sum(cutter_for(file.size).most_chunks(file.size) for file in files)
+    chunks = sum(most_pieces(file.size) for file in files)
     packs = len(sources) + sum(file.size for file in files) // limits.PACK_TARGET_BYTES
     # 57 bytes per chunk: digest 32, length 4, place in its file 4, block of its own 17;
     # 40 per pack; headers that grow from 1 to 5 bytes, per file and in all.
@@ -190,8 +190,18 @@ class _Cut:
     """A chunk of a file, or (with ``file`` None) the end of an item."""
 
     file: _FileRun | None
-    plain: bytes
+    plain: bytes = b""
+    width: int = 0
     digest: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """A block before encoding, or (with no chunks) the end of an item."""
+
+    chunks: range
+    data: bytes
+    width: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,29 +261,30 @@ class _Export:
             for file in source.tree.files:
                 run = _FileRun(file, hashlib.sha256())
                 runs.append(run)
-                for plain in cutter_for(file.size).cut(_digested(run)):
-                    yield _Cut(run, plain)
+                for plain, width in cut(_digested(run), file.size):
+                    yield _Cut(run, plain, width)
                     self._progress.advance(len(plain))
-            yield _Cut(None, b"")
+            yield _Cut(None)
 
-    def _blocks(self, cuts: Iterator[_Cut]) -> Iterator[tuple[range, bytes]]:
+    def _blocks(self, cuts: Iterator[_Cut]) -> Iterator[_Plain]:
         """Drop chunks that are known, and join small neighbours into blocks (format §4.3)."""
         parts: list[bytes] = []
-        first = size = 0
-        for cut in cuts:
-            full = size + len(cut.plain) > BLOCK_TARGET
-            if parts and (full or cut.file is None):
-                yield range(first, first + len(parts)), b"".join(parts)
+        first = size = width = 0
+        for one in cuts:
+            full = size + len(one.plain) > BLOCK_TARGET or one.width != width
+            if parts and (full or one.file is None):
+                yield _Plain(range(first, first + len(parts)), b"".join(parts), width)
                 parts, size = [], 0
-            if cut.file is None:
-                yield range(0), b""
+            if one.file is None:
+                yield _Plain(range(0), b"")
                 continue
-            index, new = self._names.add(cut.digest, len(cut.plain))
-            cut.file.chunks.append(index)
+            index, new = self._names.add(one.digest, len(one.plain))
+            one.file.chunks.append(index)
             if new:
                 first = first if parts else index
-                parts.append(cut.plain)
-                size += len(cut.plain)
+                width = one.width
+                parts.append(one.plain)
+                size += len(one.plain)
 
     def _fill_packs(self, stored: Iterator[_Stored]) -> None:
         """Gather blocks into packs of 64 MiB; an item ends its pack (format §12)."""
@@ -307,17 +318,16 @@ class _Export:
         return pack
 
 
-def _hash(cut: _Cut) -> _Cut:
-    if cut.file is None:
-        return cut
-    return _Cut(cut.file, cut.plain, hashlib.sha256(cut.plain).digest())
+def _hash(one: _Cut) -> _Cut:
+    if one.file is None:
+        return one
+    return _Cut(one.file, one.plain, one.width, hashlib.sha256(one.plain).digest())
 
 
-def _encode(block: tuple[range, bytes]) -> _Stored:
-    chunks, plain = block
-    if not chunks:
-        return _Stored(chunks, table.RAW, b"")
-    return _Stored(chunks, *table.encode(plain))
+def _encode(block: _Plain) -> _Stored:
+    if not block.chunks:
+        return _Stored(block.chunks, table.RAW, b"")
+    return _Stored(block.chunks, *table.encode(block.data, block.width))
 
 
 def _digested(run: _FileRun) -> Iterator[bytes]:
@@ -329,7 +339,7 @@ def _digested(run: _FileRun) -> Iterator[bytes]:
 
 def _named(run: _FileRun, names: _ChunkNames, progress: Progress) -> Iterator[bytes]:
     """Cut a file, name its chunks, and pass them on."""
-    for plain in cutter_for(run.source.size).cut(_digested(run)):
+    for plain, _ in cut(_digested(run), run.source.size):
         index, _ = names.add(hashlib.sha256(plain).digest(), len(plain))
         run.chunks.append(index)
         progress.advance(len(plain))

@@ -1,0 +1,129 @@
+"""Codec 2: byte planes (format §5.2). Floating-point numbers, taken apart by what their bytes mean.
+
+The high bytes of neighbouring weights are alike (their exponents are), the low ones are noise. Byte
+i of every element forms plane i; a plane is stored raw, or as a zstd frame that codes entropy and
+looks for no matches. The sign bit is moved to the low end first, so that it does not disturb the
+exponents.
+"""
+
+import struct
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import zstandard
+
+from airgap.codec import zstd
+from airgap.errors import CorruptError
+
+__all__ = ["WIDTHS", "decode", "encode"]
+
+WIDTHS: Final = (2, 4, 8)
+
+Elements = npt.NDArray[np.unsignedinteger]
+
+_HEADER: Final = struct.Struct(">B")  # element width
+_PLANE: Final = struct.Struct(">BI")  # 0 raw or 1 zstd, stored length
+_RAW: Final = 0
+_ENTROPY: Final = 1
+
+_SAMPLE: Final = 16 * 1024
+_NOISE_BITS: Final = 7.9
+"""Bits per byte above which a sample of a plane is taken for noise, and the plane left raw."""
+
+_ENTROPY_ONLY: Final = zstandard.ZstdCompressionParameters(
+    strategy=zstandard.STRATEGY_FAST,
+    min_match=7,
+    hash_log=6,
+    write_content_size=True,
+    write_checksum=False,
+)
+
+
+def encode(plain: bytes, width: int) -> bytes:
+    """Store elements of ``width`` bytes (2, 4 or 8); a last incomplete element is kept as it is."""
+    whole = len(plain) // width * width
+    rotated = _rotate_left(np.frombuffer(plain, f"<u{width}", whole // width))
+    out = [_HEADER.pack(width)]
+    for plane in range(width):
+        data = _plane(rotated, plane)
+        stored = data.tobytes() if _is_noise(data) else _compress(data)
+        kind = _RAW if len(stored) == len(data) else _ENTROPY
+        out += [_PLANE.pack(kind, len(stored)), stored]
+    out.append(plain[whole:])
+    return b"".join(out)
+
+
+def decode(stored: bytes, plain_length: int) -> bytes:
+    """Return the ``plain_length`` bytes that were stored.
+
+    Raises:
+        CorruptError: lengths do not add up, or a plane does not decode to exactly its length.
+    """
+    if not stored or stored[0] not in WIDTHS:
+        raise _broken("has no element width")
+    width = stored[0]
+    count = plain_length // width
+    at = _HEADER.size
+    joined = np.zeros(count, f"<u{width}")
+    for plane in range(width):
+        data, at = _read_plane(stored, at, count)
+        np.bitwise_or(joined, data.astype(joined.dtype) << joined.dtype.type(8 * plane), out=joined)
+    rest = stored[at:]
+    if len(rest) != plain_length - count * width:
+        raise _broken("has too many or too few bytes after its planes")
+    return _rotate_right(joined).tobytes() + rest
+
+
+def _read_plane(stored: bytes, at: int, count: int) -> tuple[npt.NDArray[np.uint8], int]:
+    if at + _PLANE.size > len(stored):
+        raise _broken("ends within its planes")
+    kind, length = _PLANE.unpack_from(stored, at)
+    at += _PLANE.size
+    body = stored[at : at + length]
+    if len(body) != length or kind not in (_RAW, _ENTROPY):
+        raise _broken("ends within a plane, or has an unknown kind of plane")
+    plain = zstd.decode(body, count) if kind == _ENTROPY else body
+    if len(plain) != count:
+        raise _broken("has a plane of another length")
+    return np.frombuffer(plain, np.uint8), at + length
+
+
+def _plane(elements: npt.NDArray[np.unsignedinteger], plane: int) -> npt.NDArray[np.uint8]:
+    """Take byte ``plane``, counted from the low end, of every element."""
+    return (elements >> elements.dtype.type(8 * plane)).astype(np.uint8)
+
+
+def _rotate_left(elements: Elements) -> Elements:
+    """Move the sign bit to the low end."""
+    kind = elements.dtype.type
+    sign = elements >> kind(8 * elements.itemsize - 1)
+    joined: Elements = np.bitwise_or(elements << kind(1), sign, out=sign)
+    return joined
+
+
+def _rotate_right(elements: Elements) -> Elements:
+    """Move the sign bit back to the high end."""
+    kind = elements.dtype.type
+    sign = elements << kind(8 * elements.itemsize - 1)
+    joined: Elements = np.bitwise_or(elements >> kind(1), sign, out=sign)
+    return joined
+
+
+def _is_noise(plane: npt.NDArray[np.uint8]) -> bool:
+    """Tell from a sample whether compressing a plane is not worth the time."""
+    if len(plane) < 2 * _SAMPLE:
+        return False
+    sample = plane[:: len(plane) // _SAMPLE][:_SAMPLE]
+    counts = np.bincount(sample, minlength=256)
+    shares = counts[counts > 0] / len(sample)
+    return float(-(shares * np.log2(shares)).sum()) > _NOISE_BITS
+
+
+def _compress(plane: npt.NDArray[np.uint8]) -> bytes:
+    stored: bytes = zstandard.ZstdCompressor(compression_params=_ENTROPY_ONLY).compress(plane.data)
+    return stored if len(stored) < len(plane) else plane.tobytes()
+
+
+def _broken(why: str) -> CorruptError:
+    return CorruptError(f"A block of byte planes {why}.", "Ask the sender to export it again.")
