@@ -7,9 +7,10 @@ bounded, so memory does not grow with the size of a model.
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Final
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
 
 from airgap import __version__
 from airgap.chunking.cutters import cut, most_pieces
@@ -73,8 +74,8 @@ def export_items(
         for source in sources:
             draft_item(source)  # a path that may not travel is told before gigabytes are read
         progress.begin("exporting", sum(source.tree.size for source in sources))
-        with workers(settings.jobs) as pool, workers(1) as packer:
-            run = _Export(writer, pool, packer, settings, progress)
+        with _Threads(settings.jobs) as threads:
+            run = _Export(writer, threads, settings, progress)
             manifest = run.pack(sources)
         refuse_changes(sources)
         raw = manifests.encode(manifest)
@@ -151,6 +152,26 @@ def inventory_only(
     return _manifest(tuple(items), names.table(), (), settings, created)
 
 
+class _Threads:
+    """The threads of one run: a pool for chunks and blocks, and one each for files and packs.
+
+    A file's digest and a pack's are made in order, so each of them has one thread.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self._stack = ExitStack()
+        self._jobs = jobs
+
+    def __enter__(self) -> Self:
+        self.pool = self._stack.enter_context(workers(self._jobs))
+        self.digester = self._stack.enter_context(workers(1))
+        self.packer = self._stack.enter_context(workers(1))
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._stack.close()
+
+
 @dataclass(slots=True)
 class _FileRun:
     """A file being read: its digest so far, and the chunks it turned out to have."""
@@ -193,6 +214,7 @@ class _Cut:
     plain: bytes = b""
     width: int = 0
     digest: bytes = b""
+    digested: Future[None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,16 +239,10 @@ class _Export:
     """One run: the stages from cut to pack, and what they leave for the manifest."""
 
     def __init__(
-        self,
-        writer: BundleWriter,
-        pool: ThreadPoolExecutor,
-        packer: ThreadPoolExecutor,
-        settings: Settings,
-        progress: Progress,
+        self, writer: BundleWriter, threads: _Threads, settings: Settings, progress: Progress
     ) -> None:
         self._writer = writer
-        self._pool = pool
-        self._packer = packer
+        self._threads = threads
         self._settings = settings
         self._progress = progress
         self._names = _ChunkNames()
@@ -237,8 +253,8 @@ class _Export:
     def pack(self, sources: Sequence[Source]) -> Manifest:
         """Read, cut, hash, encode and pack all items; return the manifest."""
         most = ahead(self._settings.jobs)
-        cuts = in_order(self._pool, _hash, self._cut(sources), most)
-        stored = in_order(self._pool, _encode, self._blocks(cuts), most)
+        cuts = in_order(self._threads.pool, _hash, self._cut(sources), most)
+        stored = in_order(self._threads.pool, _encode, self._blocks(cuts), most)
         self._fill_packs(stored)
         packs = tuple(future.result() for future in self._packs)
         items = tuple(
@@ -261,8 +277,9 @@ class _Export:
             for file in source.tree.files:
                 run = _FileRun(file, hashlib.sha256())
                 runs.append(run)
-                for plain, width in cut(_digested(run), file.size):
-                    yield _Cut(run, plain, width)
+                for plain, width in cut(read_stable(file), file.size):
+                    digested = self._threads.digester.submit(run.digest.update, plain)
+                    yield _Cut(run, plain, width, digested=digested)
                     self._progress.advance(len(plain))
             yield _Cut(None)
 
@@ -278,6 +295,8 @@ class _Export:
             if one.file is None:
                 yield _Plain(range(0), b"")
                 continue
+            if one.digested is not None:
+                one.digested.result()  # keeps the digester from falling behind without bound
             index, new = self._names.add(one.digest, len(one.plain))
             one.file.chunks.append(index)
             if new:
@@ -306,7 +325,7 @@ class _Export:
         """Let the packer hash and write a pack; wait first if it still has one to write."""
         if self._packs:
             self._packs[-1].result()
-        self._packs.append(self._packer.submit(self._write, blocks, parts, size))
+        self._packs.append(self._threads.packer.submit(self._write, blocks, parts, size))
 
     def _write(self, blocks: tuple[Block, ...], parts: list[bytes], size: int) -> Pack:
         digest = hashlib.sha256()
@@ -321,7 +340,7 @@ class _Export:
 def _hash(one: _Cut) -> _Cut:
     if one.file is None:
         return one
-    return _Cut(one.file, one.plain, one.width, hashlib.sha256(one.plain).digest())
+    return replace(one, digest=hashlib.sha256(one.plain).digest())
 
 
 def _encode(block: _Plain) -> _Stored:
