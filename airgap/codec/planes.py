@@ -1,4 +1,4 @@
-"""Codec 2: byte planes (format §5.2). Floating-point numbers, taken apart by what their bytes mean.
+"""Codec 2: byte planes (format §5.3). Floating-point numbers, taken apart by what their bytes mean.
 
 The high bytes of neighbouring weights are alike (their exponents are), the low ones are noise. Byte
 i of every element forms plane i; a plane is stored raw, or as a zstd frame that codes entropy and
