@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.option(
     "--insecure-allow-unsigned",
     is_flag=True,
+    allow_from_autoenv=False,  # said each time, by a person: not by a variable or a file
     help="Take an archive or folder of stock BentoML that has no signed manifest beside it.",
 )
 @jobs_option

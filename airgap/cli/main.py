@@ -233,7 +233,9 @@ def _names(command: click.Command) -> dict[str, str]:
     return {
         max(option.opts, key=len).lstrip("-").replace("-", "_"): str(option.name)
         for option in command.params
-        if isinstance(option, click.Option) and option.name != "as_json"
+        if isinstance(option, click.Option)
+        and option.name != "as_json"
+        and option.allow_from_autoenv
     }
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from airgap.errors import ConfigurationError
 from tests.kit import Side, Site
 
 
@@ -80,3 +81,12 @@ def test_a_config_file_that_says_nothing_sensible_is_refused(text: str, connecte
 
     assert ran.code == 3
     assert "config file" in ran.json["error"]["message"]
+
+
+def test_nobody_is_let_in_by_a_variable_or_a_file(isolated: Side, tmp_path: Path) -> None:
+    _configure(isolated, "[import]\ninsecure_allow_unsigned = true\n")
+
+    ran = isolated.run("import", tmp_path / "shop.bento", "--json")
+
+    assert ran.code == ConfigurationError.exit_code
+    assert "insecure_allow_unsigned" in ran.json["error"]["message"]
