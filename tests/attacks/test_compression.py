@@ -138,6 +138,7 @@ def test_a_frame_that_is_cut_off_anywhere_is_refused(forged: Forge, root: Verifi
         pytest.param(0, PLAIN[:-1], CorruptError, id="raw that is too short"),
         pytest.param(0, b"b" * 300_000, CorruptError, id="raw with other content"),
         pytest.param(128, GOOD, PolicyError, id="a codec of a later version"),
+        pytest.param(2, GOOD, CorruptError, id="planes that are none"),
         pytest.param(255, GOOD, PolicyError, id="a codec that there is not"),
     ],
 )

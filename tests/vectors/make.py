@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     encode_dss_signature,
 )
 
+from airgap.codec import table
 from airgap.format import manifest
 from airgap.signing.private_keys import Signer
 from tests import forge, kit
@@ -226,7 +227,7 @@ def frame(what: str, store: Callable[[bytes], bytes], kind: str = "corrupt", cod
         made = forge.stored_block(store(zstandard.compress(TEXT)), TEXT, codec=codec)
         return signed(made.raw(), made.packs, signers)
 
-    return Bad(what, kind, "5.2", write)
+    return Bad(what, kind, "5.3" if codec == table.PLANES else "5.2", write)
 
 
 def raw_manifest(what: str, section: str, edit: Callable[[bytes], bytes]) -> Bad:
@@ -452,6 +453,7 @@ CASES = [
         lambda _: b"\x28\xb5\x2f\xfd\xc0\xa8" + len(TEXT).to_bytes(8, "little") + b"\1\0\0",
     ),
     frame("a raw block of another length", lambda _: TEXT[:-1], codec=0),
+    frame("a block that is no byte planes", lambda stored: stored, codec=2),
     frame("an unknown codec", lambda stored: stored, "policy", codec=255),
     envelopes("no signature", "7.3", lambda _raw, _signers: {}),
     envelopes("one signature of two", "7.3", lambda raw, signers: forge.sign(raw, signers[0])),
