@@ -33,13 +33,12 @@ def measure(
 
 def main() -> None:
     """Measure both codecs on the same blocks."""
-    width = int(sys.argv[2])
-    count = int(sys.argv[3]) if len(sys.argv) > 3 else 64
-    with Path(sys.argv[1]).open("rb") as file:
+    path, width, count = (*sys.argv[1:], "64")[:3]
+    with Path(path).open("rb") as file:
         file.seek(MIB)
-        blocks = [block for _ in range(count) if len(block := file.read(MIB)) == MIB]
+        blocks = [block for _ in range(int(count)) if len(block := file.read(MIB)) == MIB]
     measure("zstd -3", blocks, zstd.encode, zstd.decode)
-    measure("planes ", blocks, lambda plain: planes.encode(plain, width), planes.decode)
+    measure("planes ", blocks, lambda plain: planes.encode(plain, int(width)), planes.decode)
 
 
 if __name__ == "__main__":
