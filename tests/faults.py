@@ -119,6 +119,10 @@ class Launcher:
         """Return where a path of the launcher's own mounts can be seen from here."""
         return Path(f"/proc/{self._process.pid}/root") / path.relative_to("/")
 
+    def mount(self, folder: Path, *words: str | Path) -> None:
+        """Mount something on a folder, where only the launcher's commands see it."""
+        assert self.ask({"run": ["mount", *map(str, words), str(folder)]}) == 0
+
     def ask(self, request: dict[str, Any]) -> int:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -133,6 +137,7 @@ class Launcher:
         fault: Fault | None = None,
         largest_file: int = 0,
         powerless: bool = False,
+        swap: bool = True,
     ) -> Child:
         """Run a command on a side.
 
@@ -142,6 +147,7 @@ class Launcher:
             fault: what breaks it.
             largest_file: if given, writing a file beyond so many bytes fails.
             powerless: whether permissions count even for root.
+            swap: whether the system can swap two folders in one step.
         """
         self._started += 1
         notes = self._folder / f"{self._started}.notes"
@@ -156,9 +162,25 @@ class Launcher:
             "trace": str(notes.with_suffix(".trace")),
             "largest_file": largest_file,
             "powerless": powerless,
+            "swap": swap,
         }
         return Child(self, self.ask(request), notes)
 
-    def run(self, side: Side, *arguments: str | Path, fault: Fault | None = None) -> Ended:
-        """Run a command on a side until it ends."""
-        return self.start(side, *arguments, fault=fault).end()
+    def run(
+        self,
+        side: Side,
+        *arguments: str | Path,
+        fault: Fault | None = None,
+        largest_file: int = 0,
+        powerless: bool = False,
+        swap: bool = True,
+    ) -> Ended:
+        """Run a command on a side until it ends; see ``start``."""
+        return self.start(
+            side,
+            *arguments,
+            fault=fault,
+            largest_file=largest_file,
+            powerless=powerless,
+            swap=swap,
+        ).end()

@@ -18,6 +18,7 @@ import os
 import re
 import resource
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -110,9 +111,9 @@ class Steps:
 
     def _before(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def stand_in(*args: Any) -> Any:  # noqa: ANN401
-            first = args[0]
-            path = Path(f"/proc/self/fd/{first}").readlink() if isinstance(first, int) else first
-            self.take(f"{name} {self._short(str(path))}")
+            paths = [one for one in args if isinstance(one, Path)]
+            paths = paths or [Path(f"/proc/self/fd/{args[0]}").readlink()]
+            self.take(f"{name} {' -> '.join(self._short(str(path)) for path in paths)}")
             return real(*args)
 
         return stand_in
@@ -168,6 +169,8 @@ def serve() -> None:
         request = json.loads(line)
         if "wait" in request:
             answer = os.waitpid(request["wait"], os.WUNTRACED)[1]
+        elif "run" in request:
+            answer = subprocess.run(request["run"], check=False).returncode
         else:
             answer = os.fork()
             if answer == 0:
@@ -193,6 +196,8 @@ def run(request: dict[str, Any]) -> NoReturn:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest_file"],) * 2)
     if request["powerless"]:
         _drop_capabilities()
+    if not request["swap"]:
+        install._exchange = lambda *_: False
     steps = Steps(request)
     steps.watch()
     try:

@@ -24,7 +24,7 @@ from airgap.flow.unpack import plain_chunks
 from airgap.format.inventory import Item
 from airgap.format.manifest import Manifest
 from airgap.store import bentoml_home, compare
-from airgap.store.install import install, locked, point_latest
+from airgap.store.install import install, locked, point_latest, put_back
 from airgap.store.places import Place, folder_of_model, place_of
 from airgap.store.staging import StagedItem, bytes_used, remove_staging, staging_folder, sync_tree
 from airgap.transport.local import storage_error
@@ -107,6 +107,9 @@ def land(
         ConflictError, StorageError: as ``import_bundle``; and what ``fill`` raises.
     """
     places = [place_of(item) for item in manifest.items]
+    if not choices.dry_run:
+        for item, place in zip(manifest.items, places, strict=True):
+            put_back(StagedItem(item, place, bundle))
     plans = _plan(manifest, places, replace=choices.replace, progress=progress)
     todo = [plan for plan in plans if plan.outcome != "already there"]
     _demand_space(todo, bundle)

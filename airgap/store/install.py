@@ -12,7 +12,7 @@ from typing import Final
 from airgap.store import bentoml_home
 from airgap.store.staging import StagedItem, sync_tree
 
-__all__ = ["install", "locked", "point_latest"]
+__all__ = ["install", "locked", "point_latest", "put_back"]
 
 _AT_FDCWD: Final = -100
 _EXCHANGE: Final = 2
@@ -95,7 +95,7 @@ def _replace(staged: StagedItem) -> None:
         sync_tree(new)
     if _exchange(new, final):
         return
-    old = new.with_name(f"{new.name}~old")  # no tag and no commit has a tilde
+    old = _old(staged)
     if os.path.lexists(old):
         _remove(old)
     final.rename(old)
@@ -105,6 +105,18 @@ def _replace(staged: StagedItem) -> None:
         with suppress(OSError):
             old.rename(final)
         raise
+
+
+def put_back(staged: StagedItem) -> None:
+    """Put the old item back if a try was killed when it had taken it away, and no more."""
+    old, final = _old(staged), staged.place.final
+    if os.path.lexists(old) and not os.path.lexists(final):
+        old.rename(final)
+        _sync_folder(final.parent)
+
+
+def _old(staged: StagedItem) -> Path:
+    return staged.folder.with_name(f"{staged.folder.name}~old")  # no tag or commit has a tilde
 
 
 def point_latest(staged: StagedItem) -> None:

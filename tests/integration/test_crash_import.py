@@ -89,6 +89,21 @@ def test_staging_is_used_again_by_the_next_try(
     scenario.expect_finished(side, ended.last)
 
 
+@pytest.mark.parametrize("name", ["replacing", "merging"])
+def test_without_an_atomic_swap_a_kill_between_the_two_renames_is_mended_by_a_rerun(
+    name: str, site: Site, launcher: Launcher, tmp_path: Path
+) -> None:
+    scenario = crash.make(name, tmp_path / "made", site)
+    side = scenario.begin(tmp_path / "side")
+    between = Fault(before=r"^rename \S*\.airgap\S* -> \S*(models|snapshots)/")
+
+    ended = launcher.run(side, *scenario.arguments, fault=between, swap=False)
+
+    assert ended.killed
+    assert "~old" in "".join(ended.steps)
+    scenario.expect_finished(side, ended.last)
+
+
 def test_without_an_atomic_swap_the_old_item_is_put_back_if_the_new_cannot_take_its_place(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
