@@ -151,8 +151,10 @@ def add_model(side: Side, tag: str, files: Mapping[str, bytes], *, created: str 
     """Put a model into a side's store as BentoML would, without importing it."""
     name, _, version = tag.partition(":")
     folder = side.bentoml / "models" / name / version
-    described = f"name: {name}\nversion: {version}\nmodule: ''\ncreation_time: '{created}'\n"
-    write_files(folder, {"model.yaml": described.encode(), **files})
+    lines = [f"name: {name}", f"version: {version}", f"creation_time: '{created}'", "module: ''"]
+    lines += ["labels: {}", "options: {}", "metadata: {}", "signatures: {}", "api_version: v1"]
+    lines += ["context: {framework_name: '', framework_versions: {}}"]
+    write_files(folder, {"model.yaml": "\n".join(lines).encode() + b"\n", **files})
     (folder.parent / "latest").write_text(version)
     return folder
 
@@ -171,8 +173,9 @@ def add_bento(
     """
     name, _, version = tag.partition(":")
     folder = side.bentoml / "bentos" / name / version
-    lines = [f"name: {name}", f"version: {version}", f"creation_time: '{created}'", "services:"]
-    lines += ["- name: Main", "  models:" + ("" if models else " []")]
+    lines = [f"name: {name}", f"version: {version}", f"creation_time: '{created}'"]
+    lines += ["service: service:Main", "services:", "- name: Main", "  service: ''"]
+    lines += ["  models:" + ("" if models else " []")]
     entries = [{"tag": one} if isinstance(one, str) else one for one in models]
     lines += [f"  - {json.dumps({'creation_time': created, **entry})}" for entry in entries]
     write_files(folder, {"bento.yaml": "\n".join(lines).encode() + b"\n", **files})
