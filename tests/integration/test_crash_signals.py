@@ -19,7 +19,7 @@ STRIDE = 3  # every third step: a signal is an exception, and kills are tried at
 
 
 @SIGNALS
-@pytest.mark.parametrize("name", ["fresh", "replacing", "merging"])
+@pytest.mark.parametrize("name", ["fresh", "merging"])
 def test_an_import_that_is_interrupted_leaves_whole_items_and_a_rerun_finishes(
     name: str, number: int, site: Site, launcher: Launcher, tmp_path: Path
 ) -> None:
