@@ -18,6 +18,7 @@ OLD: Final = "2025-01-01T00:00:00+00:00"
 class Scenario:
     """An import of ``source``: the side before it, and the stores after it."""
 
+    name: str
     source: Path
     options: tuple[str, ...]
     before: Side
@@ -93,7 +94,7 @@ def make(name: str, top: Path, site: Site) -> Scenario:
     allowed = {path: [one] for path, one in wholeness.items(undisturbed).items()}
     for path, one in wholeness.items(receiver).items():
         allowed.setdefault(path, []).append(one)
-    return Scenario(top / "depot", options, receiver, wholeness.stores(undisturbed), allowed)
+    return Scenario(name, top / "depot", options, receiver, wholeness.stores(undisturbed), allowed)
 
 
 def _make_shop(side: Side) -> None:

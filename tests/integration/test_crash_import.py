@@ -53,7 +53,7 @@ def test_a_kill_before_any_write_step_leaves_whole_items_and_a_rerun_finishes(
 def test_kills_one_after_the_other_leave_whole_items_and_end_in_the_same(
     scenario: Scenario, fresh_sides: Iterator[Side], launcher: Launcher
 ) -> None:
-    chance = random.Random(SEED)  # noqa: S311  (repeatable, not secret)
+    chance = random.Random(f"{SEED} {scenario.name}")  # noqa: S311  (repeatable, not secret)
     side = next(fresh_sides)
     for _ in range(15):
         ended = launcher.run(side, *scenario.arguments, fault=Fault(at=chance.randrange(60)))
@@ -65,7 +65,7 @@ def test_kills_one_after_the_other_leave_whole_items_and_end_in_the_same(
 def test_a_kill_at_a_random_moment_leaves_whole_items_and_a_rerun_finishes(
     scenario: Scenario, fresh_sides: Iterator[Side], launcher: Launcher
 ) -> None:
-    chance = random.Random(SEED)  # noqa: S311
+    chance = random.Random(f"{SEED} {scenario.name}")  # noqa: S311
     counted = launcher.run(next(fresh_sides), *scenario.arguments, fault=Fault(count_calls=True))
     assert counted.calls > 1000
     for call in sorted(chance.sample(range(1, counted.calls), 10)):
