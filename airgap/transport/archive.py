@@ -4,8 +4,10 @@ Reading never seeks, so that it works on a pipe. Writing leaves room for the man
 is known last, and fills the rest of the room with a member of zeros.
 """
 
+import fcntl
 import os
 from collections.abc import Container, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -223,6 +225,8 @@ def add_envelope(path: Path, bundle: str, file: str, envelope: bytes) -> None:
     name = f"{layout.BUNDLES}/{bundle}/{file}"
     try:
         with path.open("r+b") as stream:
+            with suppress(OSError):  # some file systems have no locks
+                fcntl.flock(stream, fcntl.LOCK_EX)  # else of two signers one would be lost
             member = _member(name, envelope)
             found, position, size = _find_member(stream, (name, tar.PADDING_NAME))
             left = size - len(member)
