@@ -17,11 +17,12 @@ from typing import Final, Literal
 
 from airgap.errors import ConflictError, CorruptError, MissingError, StorageError
 from airgap.flow.bundles import Opened
+from airgap.flow.descriptions import Descriptions
 from airgap.flow.members import fill_from_members, verify_members
 from airgap.flow.progress import Progress
 from airgap.flow.targets import FileDigests, Targets
 from airgap.flow.unpack import plain_chunks
-from airgap.format.inventory import Item
+from airgap.format.inventory import Item, tag_problem
 from airgap.format.manifest import Manifest
 from airgap.store import bentoml_home, compare
 from airgap.store.install import install, locked, point_latest, put_back
@@ -83,6 +84,7 @@ def import_bundle(
         StorageError: the disk refused, or is too small.
     """
     manifest = opened.manifest.value
+    Descriptions(manifest.items)  # refuses what BentoML could not list before anything is staged
     reader = opened.reader
     if isinstance(reader, StockReader):
         fill: Fill = partial(fill_from_members, reader, manifest.items, progress=progress)
@@ -164,9 +166,12 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> int:
     targets = Targets(manifest, manifest.items)
     digests = FileDigests(manifest, manifest.items)
     wanted = range(len(manifest.packs))
+    descriptions = Descriptions(manifest.items)
     for chunk, data in plain_chunks(opened, wanted, jobs, progress, "verifying"):
         digests.feed(targets, chunk, data)
+        descriptions.feed(targets, chunk, data)
     digests.refuse_wrong()
+    descriptions.refuse_lacking()
     return manifest.stored_size
 
 
@@ -295,8 +300,10 @@ def _lacking(manifest: Manifest) -> Iterator[str]:
             continue
         folder = place_of(item).final
         for one in bentoml_home.describe("bento", folder).models:
-            if not folder_of_model(one).is_dir():
-                yield f"{one.kind} {one.name}:{one.version}"
+            known = tag_problem(one.kind, one.name, one.version) is None
+            if not (known and folder_of_model(one).is_dir()):
+                tag = f"{one.name}:{one.version}"
+                yield f"{one.kind} {tag}" if known else f"{one.kind} {tag!r:.200}"
 
 
 def _verified_before(staged: Sequence[StagedItem], manifest: Manifest) -> frozenset[int]:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 
 from airgap.errors import CorruptError
+from airgap.flow.descriptions import Descriptions
 from airgap.flow.progress import Progress
 from airgap.format import stock
 from airgap.format.inventory import Item
@@ -54,7 +55,15 @@ def verify_members(reader: StockReader, items: Sequence[Item], progress: Progres
     Raises:
         CorruptError, StorageError: as ``fill_from_members``.
     """
-    return _read(reader, items, lambda _stored, _offset, _data: None, progress, "verifying")
+    descriptions = Descriptions(items)
+
+    def look(stored: Stored, offset: int, data: bytes) -> None:
+        for number, file in stored.targets:
+            descriptions.add(number, file, offset, data)
+
+    read = _read(reader, items, look, progress, "verifying")
+    descriptions.refuse_lacking()
+    return read
 
 
 def _read(

@@ -170,10 +170,12 @@ class ReadChunks:
     def __init__(self, lengths: Sequence[int]) -> None:
         """Take the lengths of all chunks."""
         self._lengths = lengths
+        self._left = limits.PLACES
 
     def __call__(self, fields: Fields, size: int) -> tuple[int, ...]:
         """Decode the column; CorruptError unless the chunks exist and add up to ``size``."""
-        chunks = fields.u32("chunks", limits.CHUNKS)
+        chunks = fields.u32("chunks", self._left)
+        self._left -= len(chunks)
         try:
             total = sum(map(self._lengths.__getitem__, chunks))
         except IndexError:

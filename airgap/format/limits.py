@@ -13,6 +13,7 @@ ENTRIES = 2_000_000
 CONTAINERS = ENTRIES + 3 * ITEMS  # maps and arrays of one document
 VALUES = 8 * ENTRIES  # what they hold, all together
 CHUNKS = 2_500_000
+PLACES = 2 * CHUNKS  # of chunks in files: a chunk may be in several
 PACKS = 1_000_000
 
 CHUNK_BYTES = 4 * MIB
@@ -47,4 +48,4 @@ TAR_END_BYTES = 64 * KIB
 XZ_MEMORY_BYTES = 80 * MIB  # a dictionary of 64 MiB and what decoding needs besides
 ZIP_DIRECTORY_BYTES = 128 * MIB
 UNSIGNED_BYTES = 2**44
-DESCRIPTION_BYTES = 4 * MIB  # bento.yaml and model.yaml of an archive that nobody signed
+DESCRIPTION_BYTES = 4 * MIB  # bento.yaml and model.yaml

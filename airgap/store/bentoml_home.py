@@ -149,7 +149,7 @@ def read_description(kind: StoreKind, text: bytes, where: str) -> Description:
         CorruptError: it is not what BentoML writes.
     """
     try:
-        _refuse_deep(text)
+        _refuse_hostile(text)
         document = yaml.load(text, _Loader)  # noqa: S506  (a safe loader, the C one if there)
         return Description(
             name=_scalar(document["name"]),
@@ -231,8 +231,12 @@ def _scalar(value: object) -> str:
     return str(value)
 
 
-def _refuse_deep(text: bytes) -> None:
-    """Refuse nesting on which the C loader would overflow its stack."""
+def _refuse_hostile(text: bytes) -> None:
+    """Refuse nesting on which the C loader would overflow its stack.
+
+    And maps that are merged into others, which BentoML does not write: thirty lines of them
+    double thirty times.
+    """
     depth = 0
     for event in yaml.parse(text, _Loader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -241,6 +245,8 @@ def _refuse_deep(text: bytes) -> None:
             depth -= 1
         if depth > _NESTING:
             raise ValueError("is nested too deep")
+        if isinstance(event, yaml.ScalarEvent) and event.value == "<<":
+            raise ValueError("merges maps")
 
 
 def _patterns(value: str | list[str] | None) -> tuple[str, ...] | None:
