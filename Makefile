@@ -43,7 +43,7 @@ format: $(VENV)/made  ## let ruff format and mend the code
 	$(BIN)/ruff format .
 
 test: $(VENV)/made  ## the tests, with line and branch coverage
-	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m 'not slow' --durations 10 \
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m 'not slow' --durations 10 \
 		--cov --cov-report=term
 
 test-slow: $(VENV)/made  ## the tests that take minutes or gigabytes

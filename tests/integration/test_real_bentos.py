@@ -20,8 +20,8 @@ from tests import kit
 from tests.integration import build_bentos
 from tests.kit import Side, Site
 
-# One worker runs them all, so that the Bentos are built once.
-pytestmark = [pytest.mark.bentoml, pytest.mark.xdist_group("bentoml")]
+# `--dist loadfile` lets one worker run them all, so that the Bentos are built once.
+pytestmark = pytest.mark.bentoml
 
 BENTOS: Final = ("alias", "hugging", "many", "odd", "pair", "plain")
 MODELS: Final = {"alias": ["aliased"], "pair": ["shared"]}
