@@ -370,3 +370,13 @@ def test_looking_shows_every_entry_and_says_that_nothing_is_proven(
     assert "  data/\n" in ran.out
     assert "  src/link -> ../run.sh\n" in ran.out
     assert "  run.sh\n" in ran.out
+
+
+def test_a_closed_standard_input_is_told(isolated: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+
+    kit.expect_refusal(isolated, "verify", "-", error=MissingError)
+
+
+def test_a_name_that_is_too_long_is_a_storage_error(isolated: Side) -> None:
+    kit.expect_refusal(isolated, "verify", "x" * 300, error=StorageError)

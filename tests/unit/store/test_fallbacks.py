@@ -189,3 +189,54 @@ def test_a_disk_that_becomes_full_while_writing_is_told(
     assert "No space left on device" in ran.json["error"]["message"]
     assert not (isolated.bentoml / "bentos").exists()
     assert isolated.run("import", depot).code == 0
+
+
+def test_what_an_earlier_try_moved_aside_is_removed(
+    depot: Path, isolated: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isolated.run("import", depot).code == 0
+    before = kit.snapshot(isolated.bentoml)
+    final = isolated.bentoml / "bentos/shop/v1"
+    (final / "README.md").write_bytes(b"mine")
+    bundle = isolated.run("inspect", depot, "--json").json["bundle"]
+    left = isolated.bentoml / ".airgap/staging" / bundle / "bento/shop/v1~old"
+    kit.write_files(left, {"file": b"left"})
+    monkeypatch.setattr(install, "_exchange", no_exchange)
+
+    assert isolated.run("import", depot, "--replace").code == 0
+
+    assert kit.snapshot(isolated.bentoml) == before
+
+
+def test_a_file_where_the_bento_belongs_is_replaced_on_request(depot: Path, isolated: Side) -> None:
+    final = isolated.bentoml / "bentos/shop/v1"
+    final.parent.mkdir(parents=True)
+    final.write_bytes(b"a file")
+
+    assert isolated.run("import", depot, "--replace").code == 0
+
+    assert (final / "run.sh").exists()
+    assert not (isolated.bentoml / ".airgap").exists()
+
+
+def test_folders_that_are_closed_to_writing_are_opened(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "link").symlink_to("b")
+    (tmp_path / "a" / "b").chmod(0o500)
+    (tmp_path / "a").chmod(0o500)
+
+    staging._open_folders(tmp_path)
+
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("a", "a/b")] == [0o700] * 2
+
+
+def test_a_lock_whose_folder_keeps_vanishing_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> int:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(os, "open", gone)
+
+    with pytest.raises(FileNotFoundError):
+        install._open_lock(tmp_path / "private" / "lock")

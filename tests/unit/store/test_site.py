@@ -1,0 +1,48 @@
+"""What this machine remembers."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import StorageError
+from airgap.store import site
+from airgap.store.site import PinnedRoot
+
+
+def test_it_is_where_the_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRGAP_HOME", "/a")
+    assert site.home() == Path("/a")
+
+    monkeypatch.setenv("AIRGAP_HOME", "")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert site.home() == Path("/home/somebody/.airgap")
+
+
+def test_a_pin_comes_back_as_it_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRGAP_HOME", str(tmp_path / "state"))
+    pinned = PinnedRoot(b"root", (b"one", b"two"), "SHA256:00")
+    assert site.load_root() is None
+
+    folder = site.save_root(pinned, ["root.1.dsse", "root.2.dsse"])
+
+    assert site.load_root() == pinned
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_pin_that_was_not_finished_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRGAP_HOME", str(tmp_path))
+    replace = Path.replace
+
+    def failing(self: Path, target: Path) -> Path:
+        if target.name == "fingerprint":
+            raise OSError(28, os.strerror(28))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+
+    with pytest.raises(StorageError, match="No space left on device"):
+        site.save_root(PinnedRoot(b"root", (), "SHA256:00"), [])
+    assert site.load_root() is None
