@@ -1,6 +1,6 @@
 """What byte planes do for weights: size, and speed of one thread, against zstd level 3.
 
-    python bench/codecs.py FILE.safetensors WIDTH [MIB]
+python bench/codecs.py FILE.safetensors WIDTH [MIB]
 """
 
 import sys
