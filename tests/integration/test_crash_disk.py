@@ -145,7 +145,7 @@ def test_a_disk_that_is_full_from_any_step_of_an_export_on_leaves_nothing_incomp
 def test_a_limit_on_file_sizes_is_told_and_leaves_the_store_as_it_was(
     depot: Path, isolated: Side, launcher: Launcher
 ) -> None:
-    ended = launcher.run(isolated, "import", depot, largest_file=100_000)
+    ended = launcher.run(isolated, "import", depot, largest_file=390_000)
 
     _expect_storage_error(ended)
     assert "File too large" in ended.err
@@ -159,7 +159,7 @@ def test_a_limit_on_file_sizes_leaves_no_incomplete_export(
     out = tmp_path / "out"
     export = ("export", "shop:v1", "-o", out / form, "--key", site.key())
 
-    _expect_storage_error(launcher.run(small, *export, largest_file=100_000))
+    _expect_storage_error(launcher.run(small, *export, largest_file=390_000))
 
     assert not [path for path in out.rglob("*") if path.is_file()]
 
