@@ -13,7 +13,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 _AHEAD_PER_JOB: Final = 2
-_MOST_AHEAD: Final = 8
+_MOST_AHEAD: Final = 6
 
 
 def default_jobs() -> int:
@@ -31,7 +31,10 @@ def ahead(jobs: int) -> int:
 
 @contextmanager
 def workers(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Run threads, no more than could have work; when the block is left by an error, what has not begun is dropped."""
+    """Run threads, no more than could have work.
+
+    When the block is left by an error, what has not begun is dropped.
+    """
     pool = ThreadPoolExecutor(min(count, _MOST_AHEAD), thread_name_prefix="airgap")
     try:
         yield pool
