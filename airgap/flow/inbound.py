@@ -328,14 +328,11 @@ def _verified_before(staged: Sequence[StagedItem], manifest: Manifest) -> frozen
 
 @contextmanager
 def _disk_errors_explained() -> Iterator[None]:
-    """Turn what the disk refuses into a StorageError that says what became of the work."""
+    """Turn what the disk refuses into a StorageError about the file it refused."""
     try:
         yield
     except OSError as error:
-        told = storage_error(error, error.filename or "The store")
-        raise StorageError(
-            told.message, f"{told.hint} What was verified so far is kept for that."
-        ) from error
+        raise storage_error(error, error.filename or "The store") from error
 
 
 _WAITING: Final = "Another import is at work here; waiting for it to end."
