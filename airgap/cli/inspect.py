@@ -1,5 +1,7 @@
 """``airgap inspect``: show what a bundle says it holds; prove nothing."""
 
+from typing import Any
+
 import click
 
 from airgap.cli.shell import Result, reports, size_text
@@ -16,7 +18,8 @@ def command(*, source: str, files: bool) -> Result:
 
     with bundles.open_unverified(source) as opened:
         about = flow_reports.describe_bundle(opened.bundle, opened.manifest, files=files)
-    about["verified"] = False
+        claims = flow_reports.describe_claims(bundles.read_evidence(opened.reader))
+    about |= {"verified": False, "signatures": claims}
     lines = [
         "NOT VERIFIED: this is what the bundle says of itself. `airgap verify` checks it.",
         f"bundle {opened.bundle}",
@@ -30,12 +33,21 @@ def command(*, source: str, files: bool) -> Result:
             f" {size_text(about['stored_size'])}"
         ),
     ]
+    lines += [f"claims to be signed: {_claim_line(one)}" for one in claims]
     for item in about["items"]:
         lines.append(
             f"{item['kind']} {item['tag']}  {item['files']} files, {size_text(item['size'])}"
         )
         lines += [f"  {_entry_line(entry)}" for entry in item.get("entries", ())]
     return Result(about, lines)
+
+
+def _claim_line(claim: dict[str, Any]) -> str:
+    line = f"{claim['role']} {claim['key_id'] or 'unreadable'}"
+    if "decision" in claim:
+        line += f", {claim['decision']} of {claim['bundle'][:12]}… at {claim['time']}"
+        line += f": {claim['note']}" if claim["note"] else ""
+    return line
 
 
 def _entry_line(entry: dict[str, object]) -> str:

@@ -32,6 +32,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "inspect": ("inspect", "Show what a bundle says it holds; prove nothing."),
     "diff": ("diff", "Show what changed between two bundles."),
     "sign": ("sign", "Add a builder's signature to a bundle."),
+    "attest": ("attest", "Sign what a scan or a review of a bundle found."),
+    "approve": ("approve", "Accept or reject a bundle as an approver."),
     "key": ("key", "Make keys and show their fingerprints."),
     "root": ("root", "Make the trust document of a site."),
     "trust": ("trust", "Choose whom this machine trusts."),

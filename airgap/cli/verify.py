@@ -13,7 +13,8 @@ def command(*, source: str, jobs: int | None) -> Result:
     """Check signatures and every byte of the bundle in SRC; write nothing.
 
     SRC is a depot (its newest bundle), DEPOT#ID, a .airgap file, - for standard input, or an
-    archive or folder for stock BentoML with its .airgap-manifest beside it.
+    archive or folder for stock BentoML with its .airgap-manifest beside it. Says for each role who
+    signed; where signatures are missing, whose they may be and how they are made.
     """
     from airgap.flow import bundles, inbound, pipeline  # noqa: PLC0415
     from airgap.flow import reports as flow_reports  # noqa: PLC0415
@@ -25,11 +26,10 @@ def command(*, source: str, jobs: int | None) -> Result:
         manifest = opened.manifest.value
         about = flow_reports.describe_bundle(opened.bundle, manifest)
         about |= {"verified": True, "bytes_read": read, **flow_reports.signers_of(opened)}
+        signed = flow_reports.signer_lines(opened)
     lines = [f"OK: {item} ({size_text(item.size)})" for item in manifest.items]
+    lines += signed
     what = f"Packs intact: {len(manifest.packs)}" if manifest.packs else "Bytes read"
-    lines.append(
-        f"Builders who signed: {len(opened.manifest.signers)}; site {about['site']} demands"
-        f" {about['threshold']}. {what} ({size_text(read)})."
-    )
+    lines.append(f"Site {about['site']} demands no more. {what} ({size_text(read)}).")
     lines.append(f"bundle {opened.bundle}")
     return Result(about, lines)

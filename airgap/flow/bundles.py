@@ -22,9 +22,11 @@ from airgap.errors import (
 )
 from airgap.format import limits, stock
 from airgap.format import manifest as manifests
+from airgap.format.attestation import ATTESTING
 from airgap.format.manifest import Manifest
 from airgap.format.root import Root
 from airgap.signing import trust
+from airgap.signing.counting import Evidence
 from airgap.signing.trust import Verified
 from airgap.store import site
 from airgap.transport import depot
@@ -40,6 +42,7 @@ __all__ = [
     "Unverified",
     "open_bundle",
     "open_unverified",
+    "read_evidence",
     "require_root",
     "split_place",
     "stock_form",
@@ -104,7 +107,7 @@ def open_bundle(place: str, root: Verified[Root], *, form: Form | None = None) -
 
     def examine(reader: BundleReader) -> Opened:
         bundle, raw = _read_manifest(reader)
-        admitted = trust.admit(raw, reader.read_envelopes("builder"), root, now)
+        admitted = trust.admit(raw, read_evidence(reader), root, now)
         _check_shape(reader, admitted.value)
         return Opened(reader, bundle, admitted, root)
 
@@ -140,6 +143,12 @@ def open_unverified(place: str) -> Iterator[Unverified]:
     finally:
         for reader in readers:
             reader.close()
+
+
+def read_evidence(reader: BundleReader) -> Evidence:
+    """Read what lies beside a manifest and speaks for or against it; call it after the manifest."""
+    attestations = {role: reader.read_attestations(role) for role in ATTESTING}
+    return Evidence(reader.read_envelopes("builder"), attestations)
 
 
 def split_place(place: str) -> tuple[Path, str]:

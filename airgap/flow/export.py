@@ -11,18 +11,18 @@ from typing import Final
 from airgap import __version__
 from airgap.errors import StorageError, TransportError, UsageError
 from airgap.flow import interchange, outbound, selection
-from airgap.flow.bundles import STDIN, open_unverified, split_place
+from airgap.flow.bundles import STDIN, Unverified, open_unverified, split_place
 from airgap.flow.outbound import Exported, Settings
 from airgap.flow.progress import Progress
 from airgap.flow.selection import Source
 from airgap.signing.private_keys import Signer
-from airgap.transport import archive, depot
+from airgap.transport import archive, depot, stock
 from airgap.transport.archive import ArchiveWriter
 from airgap.transport.depot import DepotReader, DepotWriter
 from airgap.transport.local import storage_error
-from airgap.transport.stock import StockReader, add_envelope
+from airgap.transport.stock import StockReader
 
-__all__ = ["SUFFIX", "Request", "export", "refuse_remote", "sign_bundle"]
+__all__ = ["SUFFIX", "Request", "add_files", "export", "refuse_remote", "sign_bundle"]
 
 SUFFIX: Final = ".airgap"
 _COPY_BYTES: Final = 1024 * 1024
@@ -96,16 +96,24 @@ def sign_bundle(place: str, signer: Signer) -> tuple[str, str]:
     if place == STDIN:
         raise UsageError("Standard input cannot be signed.", "Give a depot or a .airgap file.")
     with open_unverified(place) as opened:
-        bundle, raw, reader = opened.bundle, opened.raw, opened.reader
-    ((file, envelope),) = outbound.sign_manifest(raw, [signer]).items()
+        ((file, envelope),) = outbound.sign_manifest(opened.raw, [signer]).items()
+        add_files(place, opened, [(file, envelope)])
+    return opened.bundle, file
+
+
+def add_files(place: str, opened: Unverified, files: Sequence[tuple[str, bytes]]) -> None:
+    """Put signatures beside a bundle's manifest, so that a crash leaves it valid.
+
+    Raises:
+        ConflictError: this key has signed something else there, or no room is left.
+    """
     path, _ = split_place(place)
-    if isinstance(reader, StockReader):
-        add_envelope(Path(place), "builder", signer.key.id, envelope)
-    elif isinstance(reader, DepotReader):
-        depot.add_envelope(path, bundle, file, envelope)
+    if isinstance(opened.reader, StockReader):
+        stock.add_files(Path(place), files)
+    elif isinstance(opened.reader, DepotReader):
+        depot.add_files(path, opened.bundle, files)
     else:
-        archive.add_envelope(path, bundle, file, envelope)
-    return bundle, file
+        archive.add_files(path, opened.bundle, files)
 
 
 def refuse_remote(place: str) -> None:

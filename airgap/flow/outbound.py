@@ -1,8 +1,8 @@
 """Export: store -> inventory -> chunks -> packs -> manifest -> envelope -> carrier (format §12)."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from airgap import __version__
@@ -36,6 +36,8 @@ class Settings:
     sequence: int = 0
     audience: tuple[str, ...] = ()
     expires_at: int | None = None
+    roots: Mapping[str, bytes] = field(default_factory=dict)
+    """Roots that travel with the bundle, and their envelopes, by depot name (format §8)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ def export_items(
         for source in sources:
             draft_item(source)  # a path that may not travel is told before gigabytes are read
         progress.begin("exporting", sum(source.tree.size for source in sources))
+        for name, data in settings.roots.items():
+            writer.put_root(name, data)
         packed = pack_items(sources, writer, settings.jobs, progress)
         created = max(source.created_at for source in sources)
         manifest = _manifest(packed.items, packed.chunks, packed.packs, settings, created)

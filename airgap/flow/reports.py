@@ -3,14 +3,21 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from airgap.errors import AirgapError
 from airgap.flow.bundles import Opened, Unverified
+from airgap.format import attestation
+from airgap.format import envelope as dsse
 from airgap.format.inventory import File, Item, Link
 from airgap.format.manifest import Manifest
+from airgap.signing import trust
+from airgap.signing.counting import Evidence
 
 __all__ = [
     "describe_bundle",
+    "describe_claims",
     "describe_difference",
     "describe_item",
+    "signer_lines",
     "signers_of",
     "time_text",
 ]
@@ -75,18 +82,57 @@ def describe_difference(old: Unverified, new: Unverified) -> dict[str, Any]:
 
 
 def signers_of(opened: Opened) -> dict[str, Any]:
-    """Say whose signatures admitted a bundle, and how many were needed."""
-    root = opened.root.value
+    """Say whose signatures admitted a bundle, and how many were needed, for each role."""
+    root, signers = opened.root.value, opened.manifest.signers
     return {
         "site": root.site,
+        "root_version": root.version,
         "threshold": root.threshold("builder"),
-        "signed_by": list(opened.manifest.signers),
+        "signed_by": list(signers["builder"]),
+        "roles": {
+            role: {"threshold": root.threshold(role), "signed_by": list(key_ids)}
+            for role, key_ids in signers.items()
+        },
     }
+
+
+def signer_lines(opened: Opened) -> list[str]:
+    """Say for people who signed, role by role."""
+    return trust.standing(opened.root.value, opened.manifest.signers)
+
+
+def describe_claims(evidence: Evidence) -> list[dict[str, Any]]:
+    """List what lies beside a manifest, as it claims to be: nothing of it is verified."""
+    claims = [{"role": "builder", **_claim(raw)} for raw in evidence.envelopes]
+    for role, pairs in evidence.attestations.items():
+        claims += [{"role": role, **_claim(envelope), **_said(one)} for one, envelope in pairs]
+    return claims
 
 
 def time_text(seconds: int) -> str:
     """Write a time as RFC 3339 in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _claim(envelope: bytes) -> dict[str, Any]:
+    try:
+        return {"key_id": dsse.decode(envelope).key_id}
+    except AirgapError:
+        return {"key_id": None}
+
+
+def _said(statement: bytes) -> dict[str, Any]:
+    try:
+        one = attestation.decode(statement)
+    except AirgapError as error:
+        return {"unreadable": error.message}
+    return {
+        "bundle": one.bundle.hex(),
+        "decision": one.decision,
+        "time": time_text(one.time),
+        "note": one.note,
+        "findings": None if one.findings is None else f"sha256:{one.findings.hex()}",
+    }
 
 
 def _describe_entry(entry: object) -> dict[str, Any]:

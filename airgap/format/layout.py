@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from airgap.format.attestation import ATTESTING
 from airgap.format.envelope import ROLES, Role
 from airgap.format.manifest import Pack
 
@@ -13,25 +14,33 @@ __all__ = [
     "PACKS",
     "README",
     "README_NAME",
+    "ROOTS",
+    "attestation_file",
     "checksums",
     "checksums_name",
     "envelope_file",
     "envelope_name",
     "manifest_name",
     "pack_name",
+    "parse_attestation_file",
     "parse_envelope_file",
     "parse_manifest_name",
+    "parse_root_file",
+    "root_envelope_name",
+    "root_name",
 ]
 
 BUNDLES: Final = "bundles"
 PACKS: Final = "packs"
+ROOTS: Final = "roots"
 MANIFEST: Final = "manifest.msgpack"
 README_NAME: Final = "README.txt"
 README: Final = b"""\
 This is an airgap depot: signed bundles of BentoML services and their models.
 
   bundles/<id>/manifest.msgpack   what the bundle holds; <id> is the SHA-256 of this file
-  bundles/<id>/*.dsse             signatures over exactly that file
+  bundles/<id>/builder.*.dsse     signatures over exactly that file
+  bundles/<id>/*.attestation      what scanners and approvers say of it, each signed (.dsse)
   packs/                          the content, in files named by their SHA-256
 
 To see whether the files survived the way, with stock tools, from this folder:
@@ -46,6 +55,9 @@ or with openssl, as the documentation of airgap shows (docs/verify-with-openssl.
 """
 
 _ENVELOPE = re.compile(rf"({'|'.join(ROLES)})\.([0-9a-f]{{64}})\.dsse")
+_ATTESTATION = re.compile(rf"({'|'.join(ATTESTING)})\.([0-9a-f]{{64}})\.attestation")
+_ROOT = re.compile(r"([1-9][0-9]{0,15})\.root\.msgpack")
+_ROOT_ENVELOPE = re.compile(r"([1-9][0-9]{0,15})\.[0-9a-f]{64}\.dsse")
 _MANIFEST = re.compile(r"bundles/([0-9a-f]{64})/manifest\.msgpack")
 
 
@@ -76,6 +88,38 @@ def parse_envelope_file(name: str) -> tuple[Role, str] | None:
     if found is None:
         return None
     return next(role for role in ROLES if role == found[1]), found[2]
+
+
+def attestation_file(role: Role, key_id: str) -> str:
+    """Name an attestation within its bundle's folder."""
+    return f"{role}.{key_id}.attestation"
+
+
+def parse_attestation_file(name: str) -> tuple[Role, str] | None:
+    """Return role and key id of an attestation's file name, or None if it is no such name."""
+    found = _ATTESTATION.fullmatch(name)
+    if found is None:
+        return None
+    return next(role for role in ATTESTING if role == found[1]), found[2]
+
+
+def root_name(version: int) -> str:
+    """Name a root that travels, within its depot."""
+    return f"{ROOTS}/{version}.root.msgpack"
+
+
+def root_envelope_name(version: int, key_id: str) -> str:
+    """Name an envelope of a root that travels, within its depot."""
+    return f"{ROOTS}/{version}.{key_id}.dsse"
+
+
+def parse_root_file(name: str) -> tuple[int, bool] | None:
+    """Return the version in a name below ``roots/`` and whether it is the root itself, or None."""
+    for pattern in (_ROOT, _ROOT_ENVELOPE):
+        found = pattern.fullmatch(name)
+        if found:
+            return int(found[1]), pattern is _ROOT
+    return None
 
 
 def pack_name(digest: bytes) -> str:

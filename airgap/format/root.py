@@ -9,7 +9,7 @@ from airgap.format import canonical, limits, names
 from airgap.format.envelope import ROLES, Role
 from airgap.format.fields import DIGEST_BYTES, HASH, Fields
 
-__all__ = ["ALGORITHMS", "Key", "RoleKeys", "Root", "decode", "encode", "fingerprint"]
+__all__ = ["ALGORITHMS", "Key", "RoleKeys", "Root", "SignedRoot", "decode", "encode", "fingerprint"]
 
 FORMAT: Final = 1
 ALGORITHMS: Final = ("ed25519", "ecdsa-p256-sha256", "ecdsa-p384-sha384")
@@ -48,6 +48,7 @@ class Root:
     revoked_keys: tuple[str, ...] = ()
     revoked_bundles: tuple[bytes, ...] = ()
     not_after: int | None = None
+    created_at: int = 0
 
     def signers(self, role: Role) -> dict[str, Key]:
         """Return the unrevoked keys of a role by key id."""
@@ -59,6 +60,14 @@ class Root:
     def threshold(self, role: Role) -> int:
         """Return how many distinct signers a role needs; 0 where the root does not have it."""
         return self.roles[role].threshold if role in self.roles else 0
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRoot:
+    """A root's bytes and the envelopes that lie beside it. Nothing is checked yet."""
+
+    raw: bytes
+    envelopes: tuple[bytes, ...]
 
 
 def fingerprint(raw: bytes) -> str:
@@ -73,6 +82,7 @@ def encode(root: Root) -> bytes:
             "channels": {
                 name: {"minimum_sequence": minimum} for name, minimum in root.channels.items()
             },
+            "created_at": root.created_at,
             "format": FORMAT,
             "hash": HASH,
             "keys": [{"algorithm": key.algorithm, "spki": key.spki} for key in root.keys],
@@ -112,6 +122,7 @@ def decode(raw: bytes) -> Root:
         revoked_keys=fields.sorted_texts("revoked_keys", limits.ROOT_KEYS),
         revoked_bundles=_revoked_bundles(fields),
         not_after=fields.time_or_none("not_after"),
+        created_at=fields.time("created_at"),
     )
     if not all(map(names.is_bundle_id, root.revoked_keys)):
         raise fields.wrong("revokes something that is not a key id")
@@ -124,6 +135,7 @@ def decode(raw: bytes) -> Root:
 _KEYS = frozenset(
     {
         "channels",
+        "created_at",
         "format",
         "hash",
         "keys",

@@ -16,6 +16,7 @@ __all__ = [
     "MODELS",
     "Contents",
     "Stored",
+    "attestation_name",
     "check_items",
     "check_manifest",
     "contents_of",
@@ -73,6 +74,11 @@ def manifest_name(name: str) -> str:
 def envelope_name(name: str, role: Role, key_id: str) -> str:
     """Name an envelope that lies beside the archive ``name``."""
     return f"{name}{_SUFFIX}.{role}.{key_id}.dsse"
+
+
+def attestation_name(name: str, role: Role, key_id: str) -> str:
+    """Name an attestation that lies beside the archive ``name``."""
+    return f"{name}{_SUFFIX}.{role}.{key_id}.attestation"
 
 
 def parse_envelope_name(name: str, file: str) -> tuple[Role, str] | None:

@@ -1,35 +1,47 @@
-"""The decision to trust (format §7.2 to §7.5). Only this module makes a ``Verified`` value.
+"""The decision to trust (format §7.2 to §7.5, §14, §15). Only this makes a ``Verified`` value.
 
-Done here: signatures, threshold, revocation, audience, expiry, minimum sequence; and only then
-decoding. Left to the caller: that packs and files are those that the manifest names.
+Done here: signatures, thresholds, revocation, and only then decoding; audience, expiry, minimum
+sequence, attestations. Left to the caller: that packs and files are those that the manifest names.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
 from airgap.errors import NotTrustedError, PolicyError
 from airgap.format import envelope as dsse
 from airgap.format import manifest as manifests
 from airgap.format import root as roots
-from airgap.format.envelope import PAYLOAD_TYPES, Role
+from airgap.format.attestation import ATTESTING, Attestation
+from airgap.format.envelope import Role
 from airgap.format.manifest import Manifest
-from airgap.format.root import Key, Root
-from airgap.signing.public_keys import check_key, verifies
+from airgap.format.root import Root
+from airgap.signing.counting import Evidence, valid_attestations, valid_signers
+from airgap.signing.public_keys import check_key
 
-__all__ = ["Verified", "accept_root", "admit", "valid_signers"]
+__all__ = ["Verified", "accept_root", "admit", "standing", "succeed"]
 
 T = TypeVar("T")
 _SEAL: Final = object()
+_COMMANDS: Final[Mapping[Role, str]] = MappingProxyType(
+    {
+        "scanner": "`airgap attest SRC --role scanner --findings FILE --key K`",
+        "approver": "`airgap approve SRC --key K`",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Verified(Generic[T]):
-    """A value whose bytes were signed as the site demands. Only this module can make one."""
+    """A value whose bytes were signed as the site demands. Only this module can make one.
+
+    ``signers`` holds the ids of the keys that were counted, by role.
+    """
 
     value: T
     raw: bytes
-    signers: tuple[str, ...]
+    signers: Mapping[Role, tuple[str, ...]]
     seal: object = None
 
     def __post_init__(self) -> None:
@@ -38,73 +50,44 @@ class Verified(Generic[T]):
             raise TypeError("a Verified value is made by airgap.signing.trust alone")
 
 
-def valid_signers(
-    role: Role, payload: bytes, envelopes: Sequence[bytes], keys: dict[str, Key]
-) -> tuple[str, ...]:
-    """Return the sorted ids of the distinct keys whose valid signatures are there (format §7.3).
-
-    Signatures of unknown keys are passed over: they prove nothing and harm nothing.
-
-    Raises:
-        NotTrustedError: an envelope is malformed, for another payload type, or carries a
-            known key's id with a signature that is not that key's.
-    """
-    message = dsse.signed_bytes(PAYLOAD_TYPES[role], payload)
-    found = set()
-    for raw in envelopes:
-        one = dsse.decode(raw)
-        if one.payload_type != PAYLOAD_TYPES[role]:
-            raise NotTrustedError(
-                f"A signature file is for {one.payload_type!r:.80}, not for the role {role}.",
-                "Copy the bundle from its source again.",
-            )
-        key = keys.get(one.key_id)
-        if key is None:
-            continue
-        if not verifies(key, one.signature, message):
-            raise NotTrustedError(
-                f"The signature of key {one.key_id[:16]}… does not match.",
-                "The bundle was changed or damaged on the way: copy it from its source again.",
-            )
-        found.add(one.key_id)
-    return tuple(sorted(found))
-
-
-def admit(
-    raw: bytes, envelopes: Sequence[bytes], root: Verified[Root], now: int
-) -> Verified[Manifest]:
+def admit(raw: bytes, evidence: Evidence, root: Verified[Root], now: int) -> Verified[Manifest]:
     """Admit a manifest: signatures first, then its content (format §7.5).
 
     Args:
         raw: the manifest's bytes, as they were read; they are not read again.
-        envelopes: the bytes of the builders' envelope files.
+        evidence: the builders' envelopes, and the attestations with theirs.
         root: the site's pinned root.
         now: seconds since 1970.
 
     Raises:
-        NotTrustedError: too few builders signed these bytes, or the bundle is revoked.
-        PolicyError: expired, not for this site, or below the channel's minimum sequence.
+        NotTrustedError: too few builders signed these bytes, the bundle is revoked, or a
+            signature is not what it claims to be.
+        PolicyError: expired, not for this site, below the channel's minimum sequence, rejected,
+            or accepted by too few scanners or approvers.
         CorruptError: signed, but not a manifest of this format.
     """
     trusted = root.value
     _refuse_expired("root", trusted.not_after, now)
-    signers = valid_signers("builder", raw, envelopes, trusted.signers("builder"))
-    needed = trusted.threshold("builder")
-    if len(signers) < needed:
-        raise NotTrustedError(
-            f"The bundle has {len(signers)} of the {needed} builder signatures that site"
-            f" {trusted.site} demands ({len(envelopes)} in total).",
-            "Have it signed by a builder that the root names (`airgap sign`), or check"
-            " `airgap trust show`.",
-            tuple(f"signature by key {dsse.decode(one).key_id[:16]}…" for one in envelopes),
-        )
-    if bytes.fromhex(manifests.bundle_id(raw)) in trusted.revoked_bundles:
+    builders = _builders(raw, evidence.envelopes, trusted)
+    bundle = bytes.fromhex(manifests.bundle_id(raw))
+    if bundle in trusted.revoked_bundles:
         raise NotTrustedError(
             "The site's root revokes this bundle.", "Ask the sender for a newer bundle."
         )
     manifest = manifests.decode(raw)
     _check_policy(manifest, trusted, now)
-    return Verified(manifest, raw, signers, _SEAL)
+    signers = {"builder": builders, **_accepting(bundle, evidence, trusted)}
+    _demand_attestations(trusted, signers)
+    return Verified(manifest, raw, MappingProxyType(signers), _SEAL)
+
+
+def standing(root: Root, signers: Mapping[Role, tuple[str, ...]]) -> list[str]:
+    """Say for each role that a bundle needs who has signed it, and who still may."""
+    return [
+        _standing_of(role, root, signers[role])
+        for role in ("builder", *ATTESTING)
+        if role in root.roles and role in signers
+    ]
 
 
 def accept_root(raw: bytes, envelopes: Sequence[bytes], fingerprint: str) -> Verified[Root]:
@@ -123,13 +106,134 @@ def accept_root(raw: bytes, envelopes: Sequence[bytes], fingerprint: str) -> Ver
     root = roots.decode(raw)
     for key in root.keys:
         check_key(key)
-    signers = valid_signers("root", raw, envelopes, root.signers("root"))
-    if len(signers) < root.threshold("root"):
+    signers = _root_signers(raw, envelopes, root)
+    return Verified(root, raw, MappingProxyType({"root": signers}), _SEAL)
+
+
+def succeed(
+    old: Verified[Root], raw: bytes, envelopes: Sequence[bytes], now: int | None
+) -> Verified[Root]:
+    """Accept the root that takes over from ``old`` (format §15).
+
+    Args:
+        old: the root that is trusted now. That it may have expired is no matter.
+        raw: the new root's bytes.
+        envelopes: the signatures that lie beside it.
+        now: seconds since 1970, or None if another root is to take over from this one at once.
+
+    Raises:
+        NotTrustedError: not signed by the thresholds of both, for another site, unusable keys.
+        PolicyError: not the version that follows, or expired and the last.
+        CorruptError: signed by the old root's keys, but not a root of this format.
+    """
+    before = old.value
+    _root_signers(raw, envelopes, before)  # its own bytes are not decoded before (format §15.1)
+    new = roots.decode(raw)
+    for key in new.keys:
+        check_key(key)
+    if new.site != before.site:
         raise NotTrustedError(
-            f"The root has {len(signers)} of its {root.threshold('root')} root signatures.",
-            "Copy the .dsse files that lie beside the root as well.",
+            f"The root is for site {new.site}; this machine trusts site {before.site}.",
+            "Ask for the root of this site.",
         )
-    return Verified(root, raw, signers, _SEAL)
+    _demand_next_version(before.version, new.version)
+    signers = _root_signers(raw, envelopes, new)
+    if now is not None:
+        _refuse_expired("root", new.not_after, now)
+    return Verified(new, raw, MappingProxyType({"root": signers}), _SEAL)
+
+
+def _root_signers(raw: bytes, envelopes: Sequence[bytes], judge: Root) -> tuple[str, ...]:
+    """Count the signatures over a root's bytes by the rules of ``judge``: itself or the old one."""
+    signers = valid_signers("root", raw, envelopes, judge.signers("root"))
+    if len(signers) < judge.threshold("root"):
+        raise NotTrustedError(
+            f"The root has {len(signers)} of the {judge.threshold('root')} signatures that the"
+            f" root keys of version {judge.version} must give.",
+            "Copy the .dsse files that lie beside the root as well; `airgap root show` says who"
+            " still has to sign, and versions in between must be given too.",
+        )
+    return signers
+
+
+def _demand_next_version(trusted: int, given: int) -> None:
+    if given == trusted + 1:
+        return
+    if given > trusted + 1:
+        missing = f"{trusted + 1} to {given - 1}" if given > trusted + 2 else f"{trusted + 1}"
+        raise PolicyError(
+            f"The root has version {given}; this machine trusts version {trusted}.",
+            f"Give the roots between them as well: version {missing}.",
+        )
+    raise PolicyError(
+        f"The root has version {given}, and this machine trusts version {trusted} already.",
+        "Nothing goes back to an older root. If it was given to you as a newer one, ask its"
+        " sender: no two roots of a site have the same version.",
+    )
+
+
+def _builders(raw: bytes, envelopes: Sequence[bytes], root: Root) -> tuple[str, ...]:
+    signers = valid_signers("builder", raw, envelopes, root.signers("builder"))
+    needed = root.threshold("builder")
+    if len(signers) < needed:
+        raise NotTrustedError(
+            f"The bundle has {len(signers)} of the {needed} builder signatures that site"
+            f" {root.site} demands ({len(envelopes)} in total).",
+            "Have it signed by a builder that the root names (`airgap sign`), or check"
+            " `airgap trust show`.",
+            (
+                *(f"signature by key {dsse.decode(one).key_id[:16]}…" for one in envelopes),
+                *standing(root, {"builder": signers}),
+            ),
+        )
+    return signers
+
+
+def _accepting(bundle: bytes, evidence: Evidence, root: Root) -> dict[Role, tuple[str, ...]]:
+    """Return who accepts the bundle, by role; one rejection refuses it (format §14)."""
+    accepting: dict[Role, tuple[str, ...]] = {}
+    for role in ATTESTING:
+        if role in root.roles:
+            pairs = evidence.attestations.get(role, ())
+            said = valid_attestations(role, bundle, pairs, root.signers(role))
+            rejections = [_rejection(*one) for one in said if one[1].decision == "reject"]
+            if rejections:
+                raise PolicyError(
+                    f"The bundle is rejected by {len(rejections)} {role} of site {root.site}.",
+                    "Do not import it: ask who rejected it, and the sender for a better bundle.",
+                    rejections,
+                )
+            accepting[role] = tuple(sorted({key_id for key_id, _ in said}))
+    return accepting
+
+
+def _demand_attestations(root: Root, signers: Mapping[Role, tuple[str, ...]]) -> None:
+    lacking = [one for one in ATTESTING if len(signers.get(one, ())) < root.threshold(one)]
+    if not lacking:
+        return
+    told = " and ".join(
+        f"{len(signers[role])} of the {root.threshold(role)} {role} signatures" for role in lacking
+    )
+    raise PolicyError(
+        f"The bundle has {told} that site {root.site} demands.",
+        f"Have those who are named below sign it: {', '.join(_COMMANDS[one] for one in lacking)}.",
+        standing(root, signers),
+    )
+
+
+def _standing_of(role: Role, root: Root, signed: tuple[str, ...]) -> str:
+    needed, keys = root.threshold(role), root.signers(role)
+    line = f"{role}: {len(signed)} of {needed}"
+    if signed:
+        line += f", signed by {', '.join(one[:16] + '…' for one in signed)}"
+    if len(signed) < needed:
+        others = sorted(keys.keys() - set(signed))
+        line += f"; {needed - len(signed)} more of {', '.join(one[:16] + '…' for one in others)}"
+    return line
+
+
+def _rejection(key_id: str, said: Attestation) -> str:
+    return f"{said.role} {key_id[:16]}… rejects it: {said.note or 'no reason given'}"
 
 
 def _check_policy(manifest: Manifest, root: Root, now: int) -> None:

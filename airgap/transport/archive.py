@@ -13,13 +13,16 @@ from typing import BinaryIO, Final
 
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError
 from airgap.format import layout, limits, tar
+from airgap.format.attestation import ATTESTING
 from airgap.format.envelope import Role
 from airgap.format.manifest import Pack
+from airgap.format.root import SignedRoot
 from airgap.transport import local
 
-__all__ = ["ENVELOPE_ROOM", "ArchiveReader", "ArchiveWriter", "add_envelope"]
+__all__ = ["ENVELOPE_ROOM", "ArchiveReader", "ArchiveWriter", "add_files"]
 
-ENVELOPE_ROOM: Final = 16 * limits.KIB  # for sixteen signatures of the usual size
+ENVELOPE_ROOM: Final = 64 * limits.KIB  # some 60 signatures, 20 approvals, or 8 of ML-DSA
+_FRONT_MEMBERS: Final = 2 + 6 * limits.ENVELOPES  # what may come before the packs
 _COPY_BYTES: Final = limits.MIB
 
 
@@ -31,6 +34,8 @@ class ArchiveReader:
         self.place = place
         self._stream = stream
         self._envelopes: list[tuple[Role, bytes]] = []
+        self._attestations: list[tuple[Role, tuple[bytes, bytes]]] = []
+        self._names: set[str] = set()
         self._next: tuple[str, int] | None = None
         self._bundle = ""
 
@@ -44,19 +49,46 @@ class ArchiveReader:
         self._bundle = bundle
         raw = self._take(size)
         self._advance()
-        self._read_all_envelopes()
+        while self._read_signature(f"{layout.BUNDLES}/{bundle}/"):
+            pass
         return bundle, raw
 
     def read_envelopes(self, role: Role) -> list[bytes]:
         """Return the envelopes of one role that followed the manifest."""
         return [raw for one, raw in self._envelopes if one == role]
 
+    def read_attestations(self, role: Role) -> list[tuple[bytes, bytes]]:
+        """Return each attestation of one role that followed the manifest, with its envelope."""
+        return [pair for one, pair in self._attestations if one == role]
+
+    def read_roots(self) -> list[SignedRoot]:
+        """Return the roots that travel in the file, by version; call it after ``read_manifest``.
+
+        Raises:
+            MissingError: there are none.
+        """
+        roots: dict[int, bytes] = {}
+        envelopes: dict[int, list[bytes]] = {}
+        for version, is_root in self._root_members():
+            data = self._take((self._next or ("", 0))[1])
+            if is_root:
+                roots[version] = data
+            else:
+                envelopes.setdefault(version, []).append(data)
+            self._advance()
+        if not roots:
+            raise MissingError(f"{self.place} holds no roots.", "Give the path of a root file.")
+        return [
+            SignedRoot(roots[version], tuple(envelopes.get(version, ())))
+            for version in sorted(roots)
+        ]
+
     def read_packs(
         self, packs: Sequence[Pack], wanted: Container[int]
     ) -> Iterator[tuple[int, bytes | AirgapError]]:
         """Yield index and bytes of each wanted pack; demand all of them, and a proper end."""
-        if self._next and self._next[0] == tar.PADDING_NAME:
-            self._skip(limits.PADDING_BYTES)
+        for _ in self._root_members():
+            self._skip(limits.ROOT_BYTES)
         for index, pack in enumerate(packs):
             self._demand(layout.pack_name(pack.digest), pack.size)
             if index in wanted:
@@ -73,21 +105,56 @@ class ArchiveReader:
         """Close the stream."""
         self._stream.close()
 
-    def _read_all_envelopes(self) -> None:
-        prefix = f"{layout.BUNDLES}/{self._bundle}/"
-        seen: set[str] = set()
-        while self._next and self._next[0].startswith(prefix):
-            name, size = self._next
-            parsed = layout.parse_envelope_file(name.removeprefix(prefix))
-            if parsed is None:
-                return
-            if name in seen:
-                raise self._wrong("has a signature twice")
-            seen.add(name)
-            if size > limits.ENVELOPE_BYTES or len(self._envelopes) == limits.ENVELOPES:
-                raise self._wrong("has an overlong signature, or too many of them")
-            self._envelopes.append((parsed[0], self._take(size)))
-            self._advance()
+    def _read_signature(self, prefix: str) -> bool:
+        """Read an envelope, or an attestation and its envelope; tell whether there was one."""
+        file = self._file_below(prefix)
+        parsed = layout.parse_attestation_file(file)
+        if parsed:
+            statement = self._take_small(parsed[0], limits.ATTESTATION_BYTES)
+            if self._file_below(prefix) != layout.envelope_file(*parsed):
+                raise self._wrong("has an attestation without its signature")
+            envelope = self._take_small(parsed[0], limits.ENVELOPE_BYTES)
+            self._attestations.append((parsed[0], (statement, envelope)))
+            return True
+        parsed = layout.parse_envelope_file(file)
+        if parsed is None:
+            return False
+        if parsed[0] in ATTESTING:
+            raise self._wrong("has a signature without its attestation")
+        self._envelopes.append((parsed[0], self._take_small(parsed[0], limits.ENVELOPE_BYTES)))
+        return True
+
+    def _file_below(self, prefix: str) -> str:
+        name = self._next[0] if self._next else ""
+        return name.removeprefix(prefix) if name.startswith(prefix) else ""
+
+    def _take_small(self, role: Role, limit: int) -> bytes:
+        """Take an envelope or attestation whole, and go on to the next member."""
+        name, size = self._next or ("", 0)
+        if name in self._names:
+            raise self._wrong("has a signature twice")
+        self._names.add(name)
+        have = sum(one == role for one, _ in (*self._envelopes, *self._attestations))
+        if size > limit or have >= limits.ENVELOPES:
+            raise self._wrong("has an overlong signature, or too many of them")
+        data = self._take(size)
+        self._advance()
+        return data
+
+    def _root_members(self) -> Iterator[tuple[int, bool]]:
+        """Pass over the padding, then yield version and kind of each member that is a root's.
+
+        Whoever iterates takes or skips the member. After the last one, there are no more.
+        """
+        if self._next and self._next[0] == tar.PADDING_NAME:
+            self._skip(limits.PADDING_BYTES)
+        left = {True: limits.TRAVELLING_ROOTS, False: limits.TRAVELLING_ROOTS * limits.ENVELOPES}
+        while found := layout.parse_root_file(self._file_below(f"{layout.ROOTS}/")):
+            left[found[1]] -= 1
+            most = limits.ROOT_BYTES if found[1] else limits.ENVELOPE_BYTES
+            if (self._next or ("", 0))[1] > most or left[found[1]] < 0:
+                raise self._wrong("has an overlong root, or too many of them")
+            yield found
 
     def _demand(self, name: str, size: int) -> None:
         if self._next is None:
@@ -164,6 +231,10 @@ class ArchiveWriter:
         except OSError as error:
             raise local.storage_error(error, path) from error
 
+    def put_root(self, name: str, data: bytes) -> None:
+        """Append a file of a root that travels; call it before ``put_pack``."""
+        self._append(name, [data])
+
     def put_pack(self, digest: bytes, parts: Sequence[bytes]) -> bool:
         """Append a pack."""
         self._append(layout.pack_name(digest), parts)
@@ -212,8 +283,8 @@ class ArchiveWriter:
             raise local.storage_error(error, self._path) from error
 
 
-def add_envelope(path: Path, bundle: str, file: str, envelope: bytes) -> None:
-    """Put one more envelope into the room that was left for it (format §9).
+def add_files(path: Path, bundle: str, files: Sequence[tuple[str, bytes]]) -> None:
+    """Put an envelope, or an attestation and its envelope, into the room left for it (format §9).
 
     The one write that makes it visible is the last: a 512-byte header in place of the old one.
 
@@ -222,16 +293,16 @@ def add_envelope(path: Path, bundle: str, file: str, envelope: bytes) -> None:
         CorruptError: the file is not in the format.
         StorageError: the disk refused.
     """
-    name = f"{layout.BUNDLES}/{bundle}/{file}"
+    members = [(f"{layout.BUNDLES}/{bundle}/{name}", data) for name, data in files]
     try:
         with path.open("r+b") as stream:
             with suppress(OSError):  # some file systems have no locks
                 fcntl.flock(stream, fcntl.LOCK_EX)  # else of two signers one would be lost
-            member = _member(name, envelope)
-            found, position, size = _find_member(stream, (name, tar.PADDING_NAME))
-            left = size - len(member)
-            if found == name:
-                _demand_same(stream, member, path)
+            added = b"".join(_member(name, data) for name, data in members)
+            found, position, size = _find_member(stream, (members[0][0], tar.PADDING_NAME))
+            left = size - len(added)
+            if found == members[0][0]:
+                _demand_same(stream, added, path)
                 return
             if found is None or left < 0:
                 raise ConflictError(
@@ -239,11 +310,11 @@ def add_envelope(path: Path, bundle: str, file: str, envelope: bytes) -> None:
                     "Export into a depot (a folder) and sign there.",
                 )
             stream.seek(position + tar.BLOCK)
-            stream.write(member[tar.BLOCK :] + tar.header(tar.PADDING_NAME, left))
+            stream.write(added[tar.BLOCK :] + tar.header(tar.PADDING_NAME, left))
             stream.flush()
             os.fsync(stream.fileno())
             stream.seek(position)
-            stream.write(member[: tar.BLOCK])
+            stream.write(added[: tar.BLOCK])
             stream.flush()
             os.fsync(stream.fileno())
     except OSError as error:
@@ -252,7 +323,7 @@ def add_envelope(path: Path, bundle: str, file: str, envelope: bytes) -> None:
 
 def _find_member(stream: BinaryIO, names: Container[str]) -> tuple[str | None, int, int]:
     """Return name, position and size of the first of these members before the packs, if any."""
-    for _ in range(limits.ENVELOPES + 2):
+    for _ in range(_FRONT_MEMBERS):
         position = stream.tell()
         parsed = tar.parse_header(stream.read(tar.BLOCK))
         if parsed is None or parsed[0].startswith(f"{layout.PACKS}/"):
@@ -269,7 +340,8 @@ def _demand_same(stream: BinaryIO, member: bytes, path: Path) -> None:
     if stream.read(len(member)) != member:
         raise ConflictError(
             f"{path} has another signature by this key.",
-            "If `airgap verify` does not accept it, copy the file from its source again.",
+            "A key speaks once of a bundle; to take it back, revoke the bundle in the site's root."
+            " If `airgap verify` does not accept it, copy the file from its source again.",
         )
 
 

@@ -1,15 +1,17 @@
 """A depot in a local folder (format §8)."""
 
 from collections.abc import Container, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from airgap.errors import AirgapError, CorruptError, MissingError
+from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError
 from airgap.format import layout, limits, names
 from airgap.format.envelope import Role
 from airgap.format.manifest import Pack
+from airgap.format.root import SignedRoot
 from airgap.transport import local
 
-__all__ = ["DepotReader", "DepotWriter", "add_envelope", "list_bundles"]
+__all__ = ["DepotReader", "DepotWriter", "add_files", "list_bundles", "read_roots"]
 
 
 def list_bundles(depot: Path) -> list[str]:
@@ -36,9 +38,53 @@ def list_bundles(depot: Path) -> list[str]:
     return found
 
 
-def add_envelope(depot: Path, bundle: str, file: str, envelope: bytes) -> None:
-    """Put one more envelope beside a bundle's manifest."""
-    local.write_atomically(depot, f"{layout.BUNDLES}/{bundle}/{file}", [envelope])
+def add_files(depot: Path, bundle: str, files: Sequence[tuple[str, bytes]]) -> None:
+    """Put an envelope, or an attestation and then its envelope, beside a bundle's manifest.
+
+    What a crash leaves is an attestation without its envelope, which says nothing (format §14).
+
+    Raises:
+        ConflictError: this key has said something else there.
+        StorageError: the disk refused.
+    """
+    folder = f"{layout.BUNDLES}/{bundle}"
+    local.write_together(depot, [(f"{folder}/{name}", data) for name, data in files])
+
+
+def read_roots(depot: Path) -> list[SignedRoot]:
+    """Return the roots that travel in a depot, in the order of the versions in their names.
+
+    Raises:
+        MissingError: there are none.
+        CorruptError: too many, or something else than regular files.
+        StorageError: they cannot be read.
+    """
+    try:
+        listed = local.list_names(depot, layout.ROOTS, limits.FOLDER_NAMES)
+    except MissingError:
+        listed = []
+    parsed = {name: layout.parse_root_file(name) for name in listed}
+    versions = sorted(found[0] for found in parsed.values() if found and found[1])
+    if not versions:
+        raise MissingError(f"{depot} holds no roots.", "Give the path of a root file.")
+    if len(versions) > limits.TRAVELLING_ROOTS:
+        raise CorruptError(f"{depot} holds too many roots.", "Give the paths of those you need.")
+    return [
+        _read_root(
+            depot, version, [name for name, one in parsed.items() if one == (version, False)]
+        )
+        for version in versions
+    ]
+
+
+def _read_root(depot: Path, version: int, envelopes: Sequence[str]) -> SignedRoot:
+    return SignedRoot(
+        local.read_bounded(depot, layout.root_name(version), limits.ROOT_BYTES),
+        tuple(
+            local.read_bounded(depot, f"{layout.ROOTS}/{name}", limits.ENVELOPE_BYTES)
+            for name in envelopes[: limits.ENVELOPES]
+        ),
+    )
 
 
 class DepotReader:
@@ -57,19 +103,36 @@ class DepotReader:
 
     def read_envelopes(self, role: Role) -> list[bytes]:
         """Return the envelopes of one role."""
+        return [
+            local.read_bounded(self._depot, name, limits.ENVELOPE_BYTES)
+            for name in self._envelope_names(role).values()
+        ]
+
+    def read_attestations(self, role: Role) -> list[tuple[bytes, bytes]]:
+        """Return each attestation of one role with its envelope; one alone is passed over."""
+        folder = f"{layout.BUNDLES}/{self._bundle}"
+        pairs = []
+        for key_id, envelope in self._envelope_names(role).items():
+            name = f"{folder}/{layout.attestation_file(role, key_id)}"
+            with suppress(MissingError):
+                statement = local.read_bounded(self._depot, name, limits.ATTESTATION_BYTES)
+                signed = local.read_bounded(self._depot, envelope, limits.ENVELOPE_BYTES)
+                pairs.append((statement, signed))
+        return pairs
+
+    def _envelope_names(self, role: Role) -> dict[str, str]:
+        """Return the depot names of one role's envelopes by the key id in them."""
         folder = f"{layout.BUNDLES}/{self._bundle}"
         listed = local.list_names(self._depot, folder, limits.FOLDER_NAMES)
-        chosen = [name for name in listed if (layout.parse_envelope_file(name) or ("",))[0] == role]
+        parsed = ((name, layout.parse_envelope_file(name)) for name in listed)
+        chosen = {one[1]: f"{folder}/{name}" for name, one in parsed if one and one[0] == role}
         if len(chosen) > limits.ENVELOPES:
             raise CorruptError(
                 f"{self.place} has {len(chosen)} signature files; at most {limits.ENVELOPES}"
                 " are read.",
                 "Remove those that are not needed.",
             )
-        return [
-            local.read_bounded(self._depot, f"{folder}/{name}", limits.ENVELOPE_BYTES)
-            for name in chosen
-        ]
+        return chosen
 
     def read_packs(
         self, packs: Sequence[Pack], wanted: Container[int]
@@ -100,6 +163,17 @@ class DepotWriter:
         self._depot = depot
         for pattern in (f"{layout.PACKS}/*/*.part", f"{layout.BUNDLES}/*/*.part", "*.part"):
             local.remove_abandoned(depot.glob(pattern))
+
+    def put_root(self, name: str, data: bytes) -> None:
+        """Store a file of a root that travels, unless the same is there."""
+        with suppress(MissingError):
+            if local.read_bounded(self._depot, name, limits.ROOT_BYTES) == data:
+                return
+            raise ConflictError(
+                f"{self._depot / name} is there with other content.",
+                "Roots of one version differ: find out which is right, and move the other away.",
+            )
+        local.write_atomically(self._depot, name, [data])
 
     def put_pack(self, digest: bytes, parts: Sequence[bytes]) -> bool:
         """Store a pack unless the right one is there already."""

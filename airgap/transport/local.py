@@ -8,13 +8,13 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, NoReturn
 
-from airgap.errors import CorruptError, MissingError, StorageError
+from airgap.errors import ConflictError, CorruptError, MissingError, StorageError
 
 __all__ = [
     "PartFile",
@@ -29,6 +29,7 @@ __all__ = [
     "sync",
     "sync_folder",
     "write_atomically",
+    "write_together",
 ]
 
 _PIECE_BYTES: Final = 1024 * 1024
@@ -212,6 +213,24 @@ def explained(path: Path | str) -> Iterator[None]:
         yield
     except OSError as error:
         raise storage_error(error, path) from error
+
+
+def write_together(top: Path, files: Sequence[tuple[str, bytes]]) -> None:
+    """Write small files that belong together, the last one last, unless all are there.
+
+    Raises:
+        ConflictError: all are there, and several with other content. One alone is written anew.
+        StorageError: the disk refused.
+    """
+    if len(files) > 1 and all((top / name).exists() for name, _ in files):
+        if all(read_bounded(top, name, len(data) + 1) == data for name, data in files):
+            return
+        raise ConflictError(
+            f"{top / files[-1][0]} is another signature by this key.",
+            "A key speaks once of a bundle; to take it back, revoke the bundle in the site's root.",
+        )
+    for name, data in files:
+        write_atomically(top, name, [data])
 
 
 def storage_error(error: OSError, path: Path | str) -> StorageError:

@@ -27,6 +27,13 @@ class BundleReader(Protocol):
         """Return the envelopes of one role; call it after ``read_manifest``."""
         ...
 
+    def read_attestations(self, role: Role) -> list[tuple[bytes, bytes]]:
+        """Return each attestation of one role with its envelope; call it after ``read_manifest``.
+
+        One without the other is passed over (format §14).
+        """
+        ...
+
     def read_packs(
         self, packs: Sequence[Pack], wanted: Container[int]
     ) -> Iterator[tuple[int, bytes | AirgapError]]:
@@ -47,6 +54,14 @@ class BundleReader(Protocol):
 
 class BundleWriter(Protocol):
     """One bundle being written; nothing has its final name before it is complete."""
+
+    def put_root(self, name: str, data: bytes) -> None:
+        """Store a file of a root that travels, under its depot name; call it before ``put_pack``.
+
+        Raises:
+            ConflictError: another file of that name is there.
+        """
+        ...
 
     def put_pack(self, digest: bytes, parts: Sequence[bytes]) -> bool:
         """Store a pack; return False if it was there already (and was checked)."""

@@ -1,10 +1,11 @@
 """Archives and folders that stock ``bentoml import`` reads, with what lies beside them (§10)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
+from airgap.errors import MissingError
 from airgap.format import layout, limits, stock
 from airgap.format.envelope import Role
 from airgap.format.manifest import bundle_id
@@ -17,7 +18,7 @@ from airgap.transport.stock_zip import ZipReader, ZipWriter
 __all__ = [
     "Form",
     "StockReader",
-    "add_envelope",
+    "add_files",
     "form_of",
     "form_of_name",
     "publish",
@@ -87,11 +88,20 @@ class StockReader:
 
     def read_envelopes(self, role: Role) -> list[bytes]:
         """Return the envelopes of one role."""
-        found = [path.name for one, path in _envelopes(self._path) if one == role]
         return [
             local.read_bounded(self._path.parent, name, limits.ENVELOPE_BYTES)
-            for name in found[: limits.ENVELOPES]
+            for name in self._envelope_names(role).values()
         ]
+
+    def read_attestations(self, role: Role) -> list[tuple[bytes, bytes]]:
+        """Return each attestation of one role with its envelope; one alone is passed over."""
+        top, pairs = self._path.parent, []
+        for key_id, name in self._envelope_names(role).items():
+            beside = stock.attestation_name(self._path.name, role, key_id)
+            with suppress(MissingError):
+                statement = local.read_bounded(top, beside, limits.ATTESTATION_BYTES)
+                pairs.append((statement, local.read_bounded(top, name, limits.ENVELOPE_BYTES)))
+        return pairs
 
     def read_packs(self, packs: object, wanted: object) -> Iterator[tuple[int, bytes]]:
         """Yield nothing: there are no packs."""
@@ -104,6 +114,11 @@ class StockReader:
 
     def close(self) -> None:
         """Nothing is kept open."""
+
+    def _envelope_names(self, role: Role) -> dict[str, str]:
+        """Return the names of one role's envelopes by the key id in them."""
+        found = {key_id: path.name for one, key_id, path in _envelopes(self._path) if one == role}
+        return dict(list(found.items())[: limits.ENVELOPES])
 
     def _reader(self) -> MemberReader:
         path = self._path.resolve()  # a person may name a link; what is in the archive may not
@@ -134,7 +149,7 @@ def publish(
     """
     with local.explained(path):
         _beside(path).unlink(missing_ok=True)
-        for _, left in _envelopes(path):
+        for _, _, left in _envelopes(path):
             left.unlink(missing_ok=True)
     writer.publish()
     for (role, key_id), envelope in envelopes.items():
@@ -143,24 +158,29 @@ def publish(
     local.write_atomically(path.parent, _beside(path).name, [manifest])
 
 
-def add_envelope(path: Path, role: Role, key_id: str, envelope: bytes) -> None:
-    """Put one more envelope beside an archive's manifest."""
-    name = stock.envelope_name(path.name, role, key_id)
-    local.write_atomically(path.parent, name, [envelope])
+def add_files(path: Path, files: Sequence[tuple[str, bytes]]) -> None:
+    """Put an envelope, or an attestation and then its envelope, beside an archive's manifest.
+
+    Raises:
+        ConflictError: this key has said something else there.
+        StorageError: the disk refused.
+    """
+    beside = _beside(path).name
+    local.write_together(path.parent, [(f"{beside}.{name}", data) for name, data in files])
 
 
 def _beside(path: Path) -> Path:
     return path.with_name(stock.manifest_name(path.name))
 
 
-def _envelopes(path: Path) -> list[tuple[Role, Path]]:
-    """Return role and path of the envelopes beside an archive, sorted."""
+def _envelopes(path: Path) -> list[tuple[Role, str, Path]]:
+    """Return role, key id and path of the envelopes beside an archive, sorted."""
     try:
         listed = sorted(path.parent.iterdir())
     except OSError:
         return []
     parsed = ((stock.parse_envelope_name(path.name, one.name), one) for one in listed)
-    return [(found[0], one) for found, one in parsed if found]
+    return [(*found, one) for found, one in parsed if found]
 
 
 def _sniffed(path: Path) -> Form:

@@ -16,6 +16,7 @@ from airgap.errors import AirgapError, CorruptError, NotTrustedError, PolicyErro
 from airgap.flow import bundles
 from airgap.format import canonical, envelope, limits, manifest, root, tar
 from airgap.signing import public_keys, trust
+from airgap.signing.counting import Evidence
 from airgap.signing.private_keys import Signer
 from airgap.signing.trust import Verified
 from airgap.store import site as pinned
@@ -151,7 +152,7 @@ def test_a_mutated_manifest_that_is_signed_is_refused_or_well_formed(
     raw = again(mutate(file.read_bytes()))
     envelopes = list(forge.sign(raw, target.signer).values())
     try:
-        admitted = trust.admit(raw, envelopes, target.root, 0)
+        admitted = trust.admit(raw, Evidence(envelopes), target.root, 0)
     except (CorruptError, PolicyError):
         return
     assert manifest.encode(admitted.value) == raw

@@ -21,6 +21,7 @@ from airgap.format.envelope import Role
 from airgap.format.manifest import ChunkTable, Manifest
 from airgap.format.root import Key, RoleKeys, Root
 from airgap.signing import trust
+from airgap.signing.counting import Evidence
 from airgap.signing.private_keys import Signer
 from airgap.signing.public_keys import check_key
 from airgap.signing.trust import Verified
@@ -42,7 +43,8 @@ def _accepted(root: Root) -> Verified[Root]:
 
 def _admit(manifest: Manifest, root: Root = ROOT) -> Verified[Manifest]:
     raw = manifests.encode(manifest)
-    return trust.admit(raw, [dsse.encode(SIGNER.sign("builder", raw))], _accepted(root), NOW)
+    evidence = Evidence([dsse.encode(SIGNER.sign("builder", raw))])
+    return trust.admit(raw, evidence, _accepted(root), NOW)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_a_revoked_key_counts_for_nothing() -> None:
     signed = [dsse.encode(other.sign("builder", raw))]
 
     with pytest.raises(NotTrustedError, match="0 of the 1"):
-        trust.admit(raw, signed, _accepted(root), NOW)
+        trust.admit(raw, Evidence(signed), _accepted(root), NOW)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_a_key_of_this_spelling_is_good_otherwise() -> None:
 
 def test_a_verified_value_is_made_nowhere_else() -> None:
     with pytest.raises(TypeError, match="alone"):
-        Verified(MANIFEST, b"", ())
+        Verified(MANIFEST, b"", {})
 
 
 # ---- the same, at the command line

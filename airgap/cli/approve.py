@@ -1,0 +1,33 @@
+"""``airgap approve``: accept or reject a bundle as one of the site's approvers."""
+
+from pathlib import Path
+
+import click
+
+from airgap.cli.attest import say
+from airgap.cli.shell import Result, key_options, read_passphrase, reports
+
+
+@click.command(name="approve")
+@click.argument("source", metavar="SRC")
+@click.option("--reject", is_flag=True, help="Say no: sites of this approver will not import it.")
+@click.option("--note", default="", help="One line for people, signed with the decision.")
+@key_options
+@reports
+def command(  # noqa: PLR0913  (one argument per option)
+    *,
+    source: str,
+    reject: bool,
+    note: str,
+    key: Path,
+    passphrase_env: str | None,
+    passphrase_fd: int | None,
+) -> Result:
+    """Accept the bundle in SRC (a depot, DEPOT#ID, or a .airgap file) as an approver.
+
+    Look at it first with `airgap inspect`, and compare the bundle id with what you were told.
+    """
+    from airgap.flow import attest  # noqa: PLC0415
+
+    statement = attest.Statement("approver", "reject" if reject else "accept", note)
+    return say(source, statement, key, read_passphrase(passphrase_env, passphrase_fd))

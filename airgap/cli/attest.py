@@ -1,0 +1,72 @@
+"""``airgap attest``: sign what a scan or a review of a bundle found."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from airgap.cli.shell import Result, key_options, read_passphrase, reports
+
+if TYPE_CHECKING:
+    from airgap.flow.attest import Statement
+
+
+@click.command(name="attest")
+@click.argument("source", metavar="SRC")
+@click.option("--role", type=click.Choice(["scanner", "approver"]), required=True)
+@click.option(
+    "--findings",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The scanner's report. It stays where it is; its SHA-256 is signed.",
+)
+@click.option("--reject", is_flag=True, help="Say no: sites of this key will not import it.")
+@click.option("--note", default="", help="One line for people, signed with the decision.")
+@key_options
+@reports
+def command(  # noqa: PLR0913  (one argument per option)
+    *,
+    source: str,
+    role: str,
+    findings: Path,
+    reject: bool,
+    note: str,
+    key: Path,
+    passphrase_env: str | None,
+    passphrase_fd: int | None,
+) -> Result:
+    """Accept or reject the bundle in SRC (a depot, DEPOT#ID, or a .airgap file) on a report."""
+    from airgap.flow import attest  # noqa: PLC0415
+
+    statement = attest.Statement(
+        "scanner" if role == "scanner" else "approver",
+        "reject" if reject else "accept",
+        note,
+        findings,
+    )
+    return say(source, statement, key, read_passphrase(passphrase_env, passphrase_fd))
+
+
+def say(source: str, statement: "Statement", key: Path, passphrase: Callable[[], bytes]) -> Result:
+    """Sign a statement, put it beside the bundle, and report it."""
+    from airgap.flow import attest, trust  # noqa: PLC0415
+
+    signer = trust.load_signer(key, passphrase)
+    bundle, said = attest.attest(source, statement, signer)
+    findings = None if said.findings is None else said.findings.hex()
+    verb = "Accepted" if said.decision == "accept" else "Rejected"
+    lines = [f"{verb} as {said.role}: bundle {bundle}, with key {signer.key.id[:16]}…"]
+    if findings:
+        lines.append(f"findings sha256 {findings}: keep the file")
+    return Result(
+        {
+            "bundle": bundle,
+            "role": said.role,
+            "decision": said.decision,
+            "note": said.note,
+            "findings": findings,
+            "signed_by": signer.key.id,
+        },
+        lines,
+    )

@@ -1,0 +1,86 @@
+"""Attestations: what a scanner or an approver says of a bundle (format §14)."""
+
+import unicodedata
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from airgap.format import canonical, limits
+from airgap.format.envelope import Role
+from airgap.format.fields import HASH, Fields
+
+__all__ = ["ATTESTING", "Attestation", "Decision", "decode", "encode", "note_problem"]
+
+Decision = Literal["accept", "reject"]
+DECISIONS: Final[tuple[Decision, ...]] = ("accept", "reject")
+ATTESTING: Final[tuple[Role, ...]] = ("scanner", "approver")
+FORMAT: Final = 1
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """One decision of one role about one bundle. ``time`` is in seconds since 1970.
+
+    ``bundle`` and ``findings`` are SHA-256 digests; the findings file itself is kept elsewhere.
+    """
+
+    bundle: bytes
+    role: Role
+    decision: Decision
+    time: int
+    note: str = ""
+    findings: bytes | None = None
+
+
+def encode(one: Attestation) -> bytes:
+    """Encode an attestation (format §14)."""
+    return canonical.encode(
+        {
+            "bundle": one.bundle,
+            "decision": one.decision,
+            "findings": one.findings,
+            "format": FORMAT,
+            "hash": HASH,
+            "note": one.note,
+            "role": one.role,
+            "time": one.time,
+        }
+    )
+
+
+def decode(raw: bytes) -> Attestation:
+    """Decode and check an attestation.
+
+    Raises:
+        CorruptError: it breaks a rule of format §14.
+    """
+    value = canonical.decode(raw, limit=limits.ATTESTATION_BYTES, what="attestation")
+    fields = Fields(value, _KEYS, "attestation")
+    fields.expect("format", FORMAT)
+    fields.expect("hash", HASH)
+    decision, role = fields.text("decision"), fields.text("role")
+    if decision not in DECISIONS or role not in ATTESTING:
+        raise fields.wrong("has an unknown decision or role")
+    note = fields.text("note", limits.NOTE_CHARACTERS)
+    if note_problem(note):
+        raise fields.wrong(f"has a note that {note_problem(note)}")
+    return Attestation(
+        bundle=fields.digest("bundle"),
+        role=next(one for one in ATTESTING if one == role),
+        decision=next(one for one in DECISIONS if one == decision),
+        time=fields.time("time"),
+        note=note,
+        findings=None if value["findings"] is None else fields.digest("findings"),
+    )
+
+
+def note_problem(note: str) -> str | None:
+    """Say why a note may not be signed, or None: it must be one line that steers no terminal."""
+    if len(note) > limits.NOTE_CHARACTERS:
+        return f"has more than {limits.NOTE_CHARACTERS:,} characters"
+    if any(unicodedata.category(character) in _INVISIBLE for character in note):
+        return "has invisible characters or more than one line"
+    return None
+
+
+_KEYS = frozenset({"bundle", "decision", "findings", "format", "hash", "note", "role", "time"})

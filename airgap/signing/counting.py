@@ -1,0 +1,80 @@
+"""Whose signatures there are (format §7.3, §14). ``trust`` decides what they are enough for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from airgap.errors import NotTrustedError
+from airgap.format import attestation
+from airgap.format import envelope as dsse
+from airgap.format.attestation import Attestation
+from airgap.format.envelope import PAYLOAD_TYPES, Role
+from airgap.format.root import Key
+from airgap.signing.public_keys import verifies
+
+__all__ = ["Evidence", "Pair", "valid_attestations", "valid_signers"]
+
+Pair = tuple[bytes, bytes]
+"""An attestation and its envelope, as they were read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What lies beside a manifest and speaks for or against it. Nothing of it is checked yet."""
+
+    envelopes: Sequence[bytes]
+    attestations: Mapping[Role, Sequence[Pair]] = field(default_factory=dict)
+
+
+def valid_signers(
+    role: Role, payload: bytes, envelopes: Sequence[bytes], keys: Mapping[str, Key]
+) -> tuple[str, ...]:
+    """Return the sorted ids of the distinct keys whose valid signatures are there (format §7.3).
+
+    Signatures of unknown keys are passed over: they prove nothing and harm nothing.
+
+    Raises:
+        NotTrustedError: an envelope is malformed, for another payload type, or carries a
+            known key's id with a signature that is not that key's.
+    """
+    message = dsse.signed_bytes(PAYLOAD_TYPES[role], payload)
+    found = set()
+    for raw in envelopes:
+        one = dsse.decode(raw)
+        if one.payload_type != PAYLOAD_TYPES[role]:
+            raise NotTrustedError(
+                f"A signature file is for {one.payload_type!r:.80}, not for the role {role}.",
+                "Copy the bundle from its source again.",
+            )
+        key = keys.get(one.key_id)
+        if key is None:
+            continue
+        if not verifies(key, one.signature, message):
+            raise NotTrustedError(
+                f"The signature of key {one.key_id[:16]}… does not match.",
+                "The bundle was changed or damaged on the way: copy it from its source again.",
+            )
+        found.add(one.key_id)
+    return tuple(sorted(found))
+
+
+def valid_attestations(
+    role: Role, bundle: bytes, pairs: Sequence[Pair], keys: Mapping[str, Key]
+) -> list[tuple[str, Attestation]]:
+    """Return what the keys of a role say of a bundle, with the key that says it (format §14).
+
+    Raises:
+        NotTrustedError: as ``valid_signers``, or what a key signed is about another bundle or role.
+        CorruptError: a key signed something that is no attestation.
+    """
+    said = []
+    for statement, envelope in pairs:
+        for key_id in valid_signers(role, statement, [envelope], keys):
+            one = attestation.decode(statement)  # not before its signature (format §14.2)
+            if (one.role, one.bundle) != (role, bundle):
+                raise NotTrustedError(
+                    f"What key {key_id[:16]}… signed as {one.role} about bundle"
+                    f" {one.bundle.hex()[:16]}… was put here as {role} about this one.",
+                    "Somebody moved it: ask the sender for the bundle with its own attestations.",
+                )
+            said.append((key_id, one))
+    return said
