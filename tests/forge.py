@@ -24,7 +24,7 @@ from airgap.flow.progress import Silent
 from airgap.format.envelope import Role
 from airgap.format.root import Root
 from airgap.signing import private_keys, trust
-from airgap.signing.private_keys import Signer
+from airgap.signing.port import Signer
 from airgap.signing.trust import Verified
 from airgap.store import site as pinned
 from tests.kit import Side, Site, snapshot

@@ -10,14 +10,15 @@ from airgap.format import root as roots
 from airgap.format.envelope import Role
 from airgap.format.root import RoleKeys, Root
 from airgap.signing import trust
-from airgap.signing.private_keys import Signer
+from airgap.signing.port import Signer
+from airgap.signing.private_keys import FileSigner
 from airgap.signing.trust import Verified
 
 
 @cache
 def person(name: str) -> Signer:
     """Somebody with a key of their own: the same name is the same person, in every run."""
-    return Signer(Ed25519PrivateKey.from_private_bytes(name.encode().ljust(32, b".")))
+    return FileSigner(Ed25519PrivateKey.from_private_bytes(name.encode().ljust(32, b".")))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """``airgap approve``: accept or reject a bundle as one of the site's approvers."""
 
-from pathlib import Path
-
 import click
 
 from airgap.cli.attest import say
@@ -19,7 +17,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     source: str,
     reject: bool,
     note: str,
-    key: Path,
+    key: str,
     passphrase_env: str | None,
     passphrase_fd: int | None,
 ) -> Result:

@@ -32,7 +32,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     findings: Path,
     reject: bool,
     note: str,
-    key: Path,
+    key: str,
     passphrase_env: str | None,
     passphrase_fd: int | None,
 ) -> Result:
@@ -48,7 +48,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     return say(source, statement, key, read_passphrase(passphrase_env, passphrase_fd))
 
 
-def say(source: str, statement: "Statement", key: Path, passphrase: Callable[[], bytes]) -> Result:
+def say(source: str, statement: "Statement", key: str, passphrase: Callable[[], bytes]) -> Result:
     """Sign a statement, put it beside the bundle, and report it."""
     from airgap.flow import attest, trust  # noqa: PLC0415
 

@@ -59,7 +59,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     channel: str,
     sequence: int,
     tmpdir: Path | None,
-    key: Path,
+    key: str,
     passphrase_env: str | None,
     passphrase_fd: int | None,
     jobs: int | None,

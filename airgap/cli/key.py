@@ -4,7 +4,13 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.shell import Result, passphrase_options, read_new_passphrase, reports
+from airgap.cli.shell import (
+    Result,
+    passphrase_options,
+    read_new_passphrase,
+    read_passphrase,
+    reports,
+)
 
 
 @click.group()
@@ -25,7 +31,7 @@ def command() -> None:
     "--algorithm",
     default="ed25519",
     show_default=True,
-    help="ed25519, ecdsa-p256-sha256 or ecdsa-p384-sha384.",
+    help="ed25519, ecdsa-p256-sha256, ecdsa-p384-sha384, ml-dsa-65 or ml-dsa-87.",
 )
 @click.option("--no-passphrase", is_flag=True, help="Do not encrypt the private key.")
 @passphrase_options
@@ -60,11 +66,38 @@ def generate(  # noqa: PLR0913  (one argument per option)
 
 
 @command.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("key", metavar="KEY")
+@passphrase_options
 @reports
-def fingerprint(*, file: Path) -> Result:
-    """Show the id of the public key in FILE."""
+def fingerprint(*, key: str, passphrase_env: str | None, passphrase_fd: int | None) -> Result:
+    """Show the id of KEY: a public or private key file, ssh-agent:SHA256:… or pkcs11:…."""
     from airgap.flow import trust  # noqa: PLC0415
 
-    key = trust.key_fingerprint(file)
-    return Result({"algorithm": key.algorithm, "key_id": key.id}, [f"{key.id}  {key.algorithm}"])
+    found = trust.key_fingerprint(key, read_passphrase(passphrase_env, passphrase_fd))
+    return Result(
+        {"algorithm": found.algorithm, "key_id": found.id}, [f"{found.id}  {found.algorithm}"]
+    )
+
+
+@command.command()
+@click.argument("key", metavar="KEY")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Such as builder.pub."
+)
+@passphrase_options
+@reports
+def export_public(
+    *, key: str, output: Path, passphrase_env: str | None, passphrase_fd: int | None
+) -> Result:
+    """Write the public half of KEY, so that a root can name it.
+
+    KEY is a private key file, a public one of OpenSSH, ssh-agent:SHA256:… or pkcs11:….
+    """
+    from airgap.flow import trust  # noqa: PLC0415
+
+    ask = read_passphrase(passphrase_env, passphrase_fd)
+    found = trust.export_public(key, ask, output)
+    return Result(
+        {"public": str(output), "algorithm": found.algorithm, "key_id": found.id},
+        [f"{output}  give this one away", f"key id {found.id}"],
+    )

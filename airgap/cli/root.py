@@ -16,7 +16,10 @@ def command() -> None:
 @command.command()
 @click.option("--site", required=True, help="The site's id, such as hospital-north.")
 @click.option(
-    "--root-key", type=click.Path(path_type=Path), required=True, help="The site's own private key."
+    "--root-key",
+    metavar="KEY",
+    required=True,
+    help="The site's own private key: a file, ssh-agent:SHA256:… or pkcs11:…",
 )
 @click.option(
     "--builder",
@@ -37,7 +40,7 @@ def command() -> None:
 def create(  # noqa: PLR0913  (one argument per option)
     *,
     site: str,
-    root_key: Path,
+    root_key: str,
     builders: tuple[Path, ...],
     thresholds: tuple[str, ...],
     output: Path,

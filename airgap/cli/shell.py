@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import update_wrapper
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 import click
@@ -105,10 +104,10 @@ def key_options(command: Callable[P, Any]) -> Callable[P, Any]:
     """Give a command ``--key``."""
     option = click.option(
         "--key",
-        type=click.Path(path_type=Path),
+        metavar="KEY",
         envvar="AIRGAP_KEY",
         required=True,
-        help="The private key file to sign with.  [AIRGAP_KEY]",
+        help="Sign with this: a private key file, ssh-agent:SHA256:… or pkcs11:…  [AIRGAP_KEY]",
     )
     return option(passphrase_options(command))
 

@@ -1,7 +1,5 @@
 """``airgap sign``: add a builder's signature to a bundle."""
 
-from pathlib import Path
-
 import click
 
 from airgap.cli.shell import Result, key_options, read_passphrase, reports
@@ -12,7 +10,7 @@ from airgap.cli.shell import Result, key_options, read_passphrase, reports
 @key_options
 @reports
 def command(
-    *, source: str, key: Path, passphrase_env: str | None, passphrase_fd: int | None
+    *, source: str, key: str, passphrase_env: str | None, passphrase_fd: int | None
 ) -> Result:
     """Add a builder's signature to the bundle in SRC (a depot, DEPOT#ID, or a .airgap file).
 

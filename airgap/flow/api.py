@@ -22,7 +22,7 @@ from airgap.flow.interchange import FORMATS, format_of_name
 from airgap.flow.outbound import Settings
 from airgap.flow.progress import Silent
 from airgap.format.inventory import Item, Kind
-from airgap.signing.private_keys import Signer
+from airgap.signing.port import Signer
 from airgap.store import bentoml_home, bentoml_objects
 from airgap.store.bentoml_home import StoreKind
 from airgap.transport.stock import Form
@@ -336,4 +336,4 @@ def _signer(key: StrPath | None, passphrase: str | bytes | None) -> Signer:
             )
         return told.encode() if isinstance(told, str) else told
 
-    return trust.load_signer(Path(found), tell)
+    return trust.load_signer(str(found), tell)

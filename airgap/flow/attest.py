@@ -12,7 +12,7 @@ from airgap.format import attestation, layout
 from airgap.format import envelope as dsse
 from airgap.format.attestation import Attestation, Decision
 from airgap.format.envelope import Role
-from airgap.signing.private_keys import Signer
+from airgap.signing.port import Signer
 from airgap.transport.local import storage_error
 
 __all__ = ["Statement", "attest"]

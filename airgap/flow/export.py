@@ -15,7 +15,7 @@ from airgap.flow.bundles import STDIN, Unverified, open_unverified, split_place
 from airgap.flow.outbound import Exported, Settings
 from airgap.flow.progress import Progress
 from airgap.flow.selection import Source
-from airgap.signing.private_keys import Signer
+from airgap.signing.port import Signer
 from airgap.transport import archive, depot, stock
 from airgap.transport.archive import ArchiveWriter
 from airgap.transport.depot import DepotReader, DepotWriter

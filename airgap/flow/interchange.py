@@ -17,7 +17,7 @@ from airgap.format import stock
 from airgap.format.envelope import Role
 from airgap.format.inventory import Item
 from airgap.format.manifest import Manifest
-from airgap.signing.private_keys import Signer
+from airgap.signing.port import Signer
 from airgap.store.compare import digest_of
 from airgap.store.tree import SourceFile, read_stable
 from airgap.transport.members import Member, MemberWriter

@@ -17,7 +17,7 @@ from airgap.format import layout, limits
 from airgap.format import manifest as manifests
 from airgap.format.inventory import Entry, File, Item, make_item
 from airgap.format.manifest import ChunkTable, Manifest, Pack
-from airgap.signing.private_keys import Signer
+from airgap.signing.port import Signer
 from airgap.store.tree import SourceFile
 from airgap.transport.port import BundleWriter
 
@@ -67,6 +67,7 @@ def export_items(
     try:
         for source in sources:
             draft_item(source)  # a path that may not travel is told before gigabytes are read
+        _warn_of_small_signers(sources, signers, settings, progress)
         progress.begin("exporting", sum(source.tree.size for source in sources))
         for name, data in settings.roots.items():
             writer.put_root(name, data)
@@ -91,6 +92,18 @@ def sign_manifest(raw: bytes, signers: Sequence[Signer]) -> dict[str, bytes]:
         layout.envelope_file("builder", signer.key.id): dsse.encode(signer.sign("builder", raw))
         for signer in signers
     }
+
+
+def _warn_of_small_signers(
+    sources: Sequence[Source], signers: Sequence[Signer], settings: Settings, progress: Progress
+) -> None:
+    """Say before the work begins that its manifest may be too long for an ssh-agent."""
+    limits_of_signers = [one.max_bytes for one in signers if one.max_bytes is not None]
+    if limits_of_signers and manifest_room(sources, settings) > min(limits_of_signers):
+        progress.note(
+            f"The manifest may grow past the {min(limits_of_signers):,} bytes that this key's"
+            " keeper can sign; then the export fails at its end."
+        )
 
 
 def refuse_changes(sources: Sequence[Source]) -> None:

@@ -9,7 +9,6 @@ from typing import Final
 from airgap.errors import (
     ConfigurationError,
     ConflictError,
-    NotTrustedError,
     StorageError,
     UsageError,
 )
@@ -18,14 +17,15 @@ from airgap.format import names
 from airgap.format import root as roots
 from airgap.format.envelope import Role
 from airgap.format.root import ALGORITHMS, Key, RoleKeys, Root
-from airgap.signing import private_keys, public_keys, trust
-from airgap.signing.private_keys import Passphrase, Signer
+from airgap.signing import private_keys, signers, trust
+from airgap.signing.port import Passphrase, Signer
 from airgap.store import site
 
 __all__ = [
     "ALGORITHMS",
     "NewKey",
     "create_root",
+    "export_public",
     "generate_key",
     "key_fingerprint",
     "load_signer",
@@ -52,27 +52,33 @@ def generate_key(folder: Path, name: str, algorithm: str, passphrase: bytes | No
     return NewKey(private, public, key)
 
 
-def key_fingerprint(path: Path) -> Key:
-    """Read a public key file, or the public half of a ``NAME.key`` beside its ``NAME.pub``.
+def key_fingerprint(spec: str, passphrase: Passphrase) -> Key:
+    """Return the public half of a key; of a ``NAME.key``, what ``NAME.pub`` beside it says.
 
     Raises:
         ConfigurationError: it cannot be read or is not a usable key.
     """
-    if path.suffix == ".key" and path.with_suffix(".pub").exists():
-        path = path.with_suffix(".pub")
-    try:
-        return public_keys.load_pem(path.read_bytes())
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path} cannot be read: {error.strerror}.", "Give the path of a NAME.pub file."
-        ) from error
-    except NotTrustedError as error:
-        raise ConfigurationError(f"{path}: {error.message}", error.hint) from error
+    path = Path(spec)
+    if signers.is_file(spec) and path.suffix == ".key" and path.with_suffix(".pub").exists():
+        spec = str(path.with_suffix(".pub"))
+    return signers.public_key(spec, passphrase)
 
 
-def load_signer(path: Path, passphrase: Passphrase) -> Signer:
-    """Read a private key; see ``private_keys.load``."""
-    return private_keys.load(path, passphrase)
+def export_public(spec: str, passphrase: Passphrase, output: Path) -> Key:
+    """Write the public half of a key as a ``NAME.pub``, which a root can name.
+
+    Raises:
+        ConfigurationError: there is no such key, or the output file is there.
+        StorageError: it cannot be written.
+    """
+    key = signers.public_key(spec, passphrase)
+    private_keys.write_public(output, key)
+    return key
+
+
+def load_signer(spec: str, passphrase: Passphrase) -> Signer:
+    """Open a private key: a path, ``ssh-agent:…`` or ``pkcs11:…``; see ``signers.open_signer``."""
+    return signers.open_signer(spec, passphrase)
 
 
 def create_root(
@@ -94,7 +100,7 @@ def create_root(
         raise UsageError(
             f"{site_id!r} cannot be a site id.", "Use lower-case letters, digits, '-', '_', '.'."
         )
-    keys = {key.id: key for key in map(key_fingerprint, builders)}
+    keys = {key.id: key for key in map(_public_file, builders)}
     builder = RoleKeys(tuple(sorted(keys)), _threshold(thresholds, len(keys)))
     keys[root_key.key.id] = root_key.key
     roles: dict[Role, RoleKeys] = {"builder": builder, "root": RoleKeys((root_key.key.id,), 1)}
@@ -143,6 +149,16 @@ def _threshold(thresholds: Mapping[str, int], builders: int) -> int:
             "Name more builders, or lower the threshold.",
         )
     return wanted
+
+
+def _public_file(path: Path) -> Key:
+    def ask() -> bytes:
+        raise ConfigurationError(
+            f"{path} is an encrypted private key.",
+            "Name its public half; `airgap key export-public` writes it.",
+        )
+
+    return key_fingerprint(str(path), ask)
 
 
 def _fingerprint(text: str) -> str:

@@ -12,7 +12,13 @@ from airgap.format.fields import DIGEST_BYTES, HASH, Fields
 __all__ = ["ALGORITHMS", "Key", "RoleKeys", "Root", "SignedRoot", "decode", "encode", "fingerprint"]
 
 FORMAT: Final = 1
-ALGORITHMS: Final = ("ed25519", "ecdsa-p256-sha256", "ecdsa-p384-sha384")
+ALGORITHMS: Final = (
+    "ed25519",
+    "ecdsa-p256-sha256",
+    "ecdsa-p384-sha384",
+    "ml-dsa-65",
+    "ml-dsa-87",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,153 +1,221 @@
-"""Private keys: made, kept encrypted in files, and used to sign (format §6, §7.2)."""
+"""Private keys in files: made, kept encrypted, and used to sign (format §6, §7.2)."""
 
 import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from airgap.errors import ConfigurationError, NotTrustedError, StorageError
-from airgap.format.envelope import PAYLOAD_TYPES, Envelope, Role, signed_bytes
 from airgap.format.root import ALGORITHMS, Key
-from airgap.signing.public_keys import CURVES, make_key, normalize_ecdsa
+from airgap.signing import pkcs8, public_keys
+from airgap.signing.port import Passphrase, Signer
+from airgap.signing.public_keys import CURVES, make_key
 
-__all__ = ["OTHERS", "Passphrase", "Signer", "generate", "load"]
-
-PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
-Passphrase = Callable[[], bytes]
+__all__ = ["OTHERS", "FileSigner", "generate", "load", "read_secret", "write_public"]
 
 # bcrypt_pbkdf rounds: about half a second here; ssh-keygen's own default is 16 to 24.
 _ROUNDS: Final = 48
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-_MAKERS: Final[dict[str, Callable[[], PrivateKey]]] = {
-    "ed25519": ed25519.Ed25519PrivateKey.generate,
-    "ecdsa-p256-sha256": lambda: ec.generate_private_key(ec.SECP256R1()),
-    "ecdsa-p384-sha384": lambda: ec.generate_private_key(ec.SECP384R1()),
-}
+_SECRET_BYTES: Final = 64 * 1024
 
 
-class Signer:
-    """Signs documents with one private key."""
+class FileSigner(Signer):
+    """Signs with a private key that was read from a file."""
 
-    def __init__(self, private: PrivateKey) -> None:
-        """Take a private key of a kind that format §6.3 knows."""
+    def __init__(self, private: Any) -> None:  # noqa: ANN401  (what cryptography loads)
+        """Take a private key.
+
+        Raises:
+            NotTrustedError: it is of a kind that format §6.3 does not know.
+        """
+        super().__init__(make_key(private.public_key()))
         self._private = private
-        self.key: Key = make_key(private.public_key())
 
-    def sign(self, role: Role, payload: bytes) -> Envelope:
-        """Sign the exact bytes of a document for one role (format §6.1)."""
-        message = signed_bytes(PAYLOAD_TYPES[role], payload)
-        if isinstance(self._private, ed25519.Ed25519PrivateKey):
-            signature = self._private.sign(message)
-        else:
-            name = self._private.curve.name
-            made = self._private.sign(message, ec.ECDSA(CURVES[name][1]))
-            signature = normalize_ecdsa(name, made)
-        return Envelope(PAYLOAD_TYPES[role], self.key.id, signature)
+    def _sign_bytes(self, message: bytes) -> bytes:
+        algorithm = self.key.algorithm
+        if algorithm not in CURVES:
+            return bytes(self._private.sign(message))
+        made = self._private.sign(message, ec.ECDSA(CURVES[algorithm][1]))
+        return public_keys.low_s(algorithm, made)
 
 
 def generate(
     folder: Path, name: str, algorithm: str, passphrase: bytes | None
 ) -> tuple[Path, Path, Key]:
-    """Make a key pair: ``NAME.key`` (mode 0600, OpenSSH form) and ``NAME.pub`` (SPKI PEM).
+    """Make a key pair: ``NAME.key`` (mode 0600) and ``NAME.pub`` (SPKI PEM).
+
+    The private key is in OpenSSH's form, or for ML-DSA, which has none, in PKCS#8 with scrypt.
 
     Raises:
-        ConfigurationError: the algorithm is unknown, or a file of that name is there.
+        ConfigurationError: the algorithm is unknown or not there, or a file of that name is there.
         StorageError: the files cannot be written.
     """
-    if algorithm not in ALGORITHMS:
-        raise ConfigurationError(
-            f"The algorithm {algorithm!r} is not known.", f"Use one of {', '.join(ALGORITHMS)}."
-        )
-    private = _MAKERS[algorithm]()
-    public = make_key(private.public_key())
+    private = _make(algorithm)
     secret, open_part = folder / f"{name}.key", folder / f"{name}.pub"
     for path in (secret, open_part):
-        if path.exists():
-            raise ConfigurationError(
-                f"{path} is already there, and keys are never overwritten.",
-                "Choose another name, or move the old key away.",
-            )
-    _create(secret, _private_text(private, passphrase), 0o600)
-    pem = private.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    _create(open_part, pem, 0o644)
-    return secret, open_part, public
+        _refuse_existing(path)
+    key = make_key(private.public_key())
+    _create(secret, _private_text(private, algorithm, passphrase), 0o600)
+    write_public(open_part, key)
+    return secret, open_part, key
 
 
-def load(path: Path, passphrase: Passphrase) -> Signer:
+def write_public(path: Path, key: Key) -> None:
+    """Write a public key file (SPKI PEM).
+
+    Raises:
+        ConfigurationError: a file of that name is there.
+        StorageError: it cannot be written.
+    """
+    _refuse_existing(path)
+    _create(path, public_keys.pem(key), 0o644)
+
+
+def load(path: Path, passphrase: Passphrase) -> FileSigner:
     """Read a private key: OpenSSH or PKCS#8 form; ``passphrase`` is called only if it is encrypted.
 
     Raises:
         ConfigurationError: no such file, not a key, or the wrong passphrase.
         StorageError: others can read the file, or it cannot be read.
     """
-    text = _read_secret(path)
+    private = _parse(path, read_secret(path), passphrase)
     try:
-        private = _parse(text, None)
-    except TypeError:  # encrypted
-        try:
-            private = _parse(text, passphrase())
-        except (ValueError, TypeError) as error:
-            raise ConfigurationError(
-                f"The passphrase does not open {path}.", "Type it again, or check the variable."
-            ) from error
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise ConfigurationError(
-            f"{path} is not a private key.",
-            "Give the NAME.key file that `airgap key generate` made, not NAME.pub.",
-        ) from error
-    if not isinstance(private, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
-        raise ConfigurationError(
-            f"The key {path} is of a kind that airgap does not use.",
-            f"Use one of {', '.join(ALGORITHMS)}.",
-        )
-    try:
-        return Signer(private)
+        return FileSigner(private)
     except NotTrustedError as error:
         raise ConfigurationError(
-            f"The key {path} cannot be used: {error.message}", error.hint
+            f"The key {path} cannot be used: {error.message}",
+            f"Use a key for one of {', '.join(ALGORITHMS)}.",
         ) from error
 
 
-def _private_text(private: PrivateKey, passphrase: bytes | None) -> bytes:
-    form = serialization.PrivateFormat.OpenSSH
-    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
-    if passphrase is not None:
-        encryption = form.encryption_builder().kdf_rounds(_ROUNDS).build(passphrase)
-    return private.private_bytes(serialization.Encoding.PEM, form, encryption)
+def read_secret(path: Path) -> bytes:
+    """Read a private key or a PIN: a regular file that only its owner can read.
 
-
-def _parse(text: bytes, passphrase: bytes | None) -> object:
-    if b"BEGIN OPENSSH PRIVATE KEY" in text:
-        return serialization.load_ssh_private_key(text, passphrase)
-    return serialization.load_pem_private_key(text, passphrase)
-
-
-def _read_secret(path: Path) -> bytes:
+    Raises:
+        ConfigurationError: no such file, or something else than a file.
+        StorageError: others can read it, or it cannot be read.
+    """
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if mode & OTHERS:
-                raise StorageError(
-                    f"The private key {path} can be read by others (mode {mode & 0o777:04o}).",
-                    f"Run: chmod 600 {path}",
-                )
-            return file.read(64 * 1024)
+        # Without O_NONBLOCK a FIFO would wait for a writer for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            _refuse_exposed(path, os.fstat(descriptor).st_mode)
+            return file.read(_SECRET_BYTES)
     except FileNotFoundError as error:
         raise ConfigurationError(
             f"There is no private key at {path}.",
             "Give the path of a NAME.key file, or make one with `airgap key generate`.",
         ) from error
+    except IsADirectoryError as error:
+        raise _not_a_file(path) from error
     except OSError as error:
         raise StorageError(
             f"{path} cannot be read: {error.strerror}.", "Check the path."
         ) from error
+
+
+def _make(algorithm: str) -> Any:  # noqa: ANN401
+    """Make a private key.
+
+    Raises:
+        ConfigurationError: the algorithm is unknown, or cryptography is too old for it.
+    """
+    public_keys.refuse_missing_ml_dsa(algorithm)
+    if algorithm in CURVES:
+        return ec.generate_private_key(CURVES[algorithm][0])
+    classes: dict[str, Any] = {
+        "ed25519": ed25519.Ed25519PrivateKey,
+        **public_keys.ml_dsa_classes("PrivateKey"),
+    }
+    if algorithm not in classes:
+        raise ConfigurationError(
+            f"The algorithm {algorithm!r} is not known.", f"Use one of {', '.join(ALGORITHMS)}."
+        )
+    return classes[algorithm].generate()
+
+
+def _private_text(private: Any, algorithm: str, passphrase: bytes | None) -> bytes:  # noqa: ANN401
+    form = serialization.PrivateFormat
+    plain = serialization.NoEncryption()
+    pem = serialization.Encoding.PEM
+    if algorithm in public_keys.ml_dsa_classes("PrivateKey"):
+        if passphrase is None:
+            return bytes(private.private_bytes(pem, form.PKCS8, plain))
+        der = private.private_bytes(serialization.Encoding.DER, form.PKCS8, plain)
+        return pkcs8.encrypt(der, passphrase)
+    encryption: serialization.KeySerializationEncryption = plain
+    if passphrase is not None:
+        encryption = form.OpenSSH.encryption_builder().kdf_rounds(_ROUNDS).build(passphrase)
+    return bytes(private.private_bytes(pem, form.OpenSSH, encryption))
+
+
+def _parse(path: Path, text: bytes, passphrase: Passphrase) -> object:
+    """Decode a private key, asking for its passphrase if it has one.
+
+    Raises:
+        ConfigurationError: it is not a key, of an unknown kind, or the passphrase is wrong.
+    """
+    load: Callable[[bytes, bytes | None], object] = serialization.load_pem_private_key
+    if b"BEGIN OPENSSH PRIVATE KEY" in text:
+        load = serialization.load_ssh_private_key
+    encrypted = False
+    try:
+        try:
+            return load(text, None)
+        except TypeError:
+            encrypted = True
+            return load(text, passphrase())
+    except UnsupportedAlgorithm as error:
+        raise ConfigurationError(
+            f"The key {path} is of a kind that airgap does not use, or that the cryptography here"
+            " is too old for.",
+            f"Use a key for one of {', '.join(ALGORITHMS)}.",
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise _not_opened(path, encrypted=encrypted) from error
+
+
+def _not_opened(path: Path, *, encrypted: bool) -> ConfigurationError:
+    if encrypted:
+        return ConfigurationError(
+            f"The passphrase does not open {path}.",
+            "Type it again, or check the variable." + public_keys.ml_dsa_note(),
+        )
+    return ConfigurationError(
+        f"{path} is not a private key.",
+        "Give the NAME.key file that `airgap key generate` made, not NAME.pub."
+        + public_keys.ml_dsa_note(),
+    )
+
+
+def _refuse_exposed(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise _not_a_file(path)
+    if mode & OTHERS:
+        raise StorageError(
+            f"The private key {path} can be read by others (mode {mode & 0o777:04o}).",
+            f"Run: chmod 600 {path}",
+        )
+
+
+def _not_a_file(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} is not a regular file, and a private key must be one.",
+        "Give the path of a NAME.key file.",
+    )
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.exists():
+        raise ConfigurationError(
+            f"{path} is already there, and keys are never overwritten.",
+            "Choose another name, or move the old key away.",
+        )
 
 
 def _create(path: Path, content: bytes, mode: int) -> None:
@@ -160,5 +228,5 @@ def _create(path: Path, content: bytes, mode: int) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise StorageError(
-            f"{path} cannot be written: {error.strerror}.", "Choose another folder with --dir."
+            f"{path} cannot be written: {error.strerror}.", "Choose another folder."
         ) from error

@@ -1,5 +1,9 @@
 """Public keys and the check of one signature (format §6.3, §7.2)."""
 
+from types import ModuleType
+from typing import Any, Final
+
+import cryptography
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -8,27 +12,50 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     encode_dss_signature,
 )
 
-from airgap.errors import NotTrustedError
+from airgap.errors import ConfigurationError, NotTrustedError
 from airgap.format.root import Key
 from airgap.signing.edwards import is_prime_order_key
 
-__all__ = ["CURVES", "PublicKey", "load_pem", "make_key", "normalize_ecdsa", "verifies"]
+mldsa: ModuleType | None
+try:
+    from cryptography.hazmat.primitives.asymmetric import mldsa
+except ImportError:  # an older cryptography
+    mldsa = None
 
-PublicKey = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey
+__all__ = [
+    "CURVES",
+    "SSH_KEY_TYPES",
+    "check_key",
+    "ecdsa_signature",
+    "load_ssh_blob",
+    "load_text",
+    "low_s",
+    "make_key",
+    "ml_dsa_classes",
+    "ml_dsa_note",
+    "pem",
+    "refuse_missing_ml_dsa",
+    "verifies",
+]
 
-# curve name in cryptography: (algorithm of format §6.3, hash, order of the group)
-CURVES: dict[str, tuple[str, hashes.HashAlgorithm, int]] = {
-    "secp256r1": (
-        "ecdsa-p256-sha256",
+# algorithm of format §6.3: (curve, hash, order of the group)
+CURVES: Final[dict[str, tuple[ec.EllipticCurve, hashes.HashAlgorithm, int]]] = {
+    "ecdsa-p256-sha256": (
+        ec.SECP256R1(),
         hashes.SHA256(),
         0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
     ),
-    "secp384r1": (
-        "ecdsa-p384-sha384",
+    "ecdsa-p384-sha384": (
+        ec.SECP384R1(),
         hashes.SHA384(),
         0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
     ),
 }
+_ALGORITHM_OF_CURVE: Final = {curve.name: name for name, (curve, _, _) in CURVES.items()}
+_ML_DSA: Final = {"ml-dsa-65": "MLDSA65", "ml-dsa-87": "MLDSA87"}
+
+# Plain keys. Not certificates, and not sk- keys: those sign a login's own structure, never ours.
+SSH_KEY_TYPES: Final = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384")
 
 
 def make_key(public: object) -> Key:
@@ -37,46 +64,76 @@ def make_key(public: object) -> Key:
     Raises:
         NotTrustedError: the key is of a kind or order that may not be used (format §7.2).
     """
-    if isinstance(public, ed25519.Ed25519PublicKey):
-        if not is_prime_order_key(public.public_bytes_raw()):
-            raise _unusable("is an Ed25519 key that anyone could sign for")
-        algorithm = "ed25519"
-    elif isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name in CURVES:
-        algorithm = CURVES[public.curve.name][0]
-    else:
-        raise _unusable("is not Ed25519, ECDSA P-256 or ECDSA P-384")
-    spki = public.public_bytes(
+    algorithm = _algorithm(public)
+    if algorithm is None:
+        raise _unusable("is not Ed25519, ECDSA P-256 or P-384, ML-DSA-65 or ML-DSA-87")
+    if isinstance(public, ed25519.Ed25519PublicKey) and not is_prime_order_key(
+        public.public_bytes_raw()
+    ):
+        raise _unusable("is an Ed25519 key that anyone could sign for")
+    spki: bytes = public.public_bytes(  # type: ignore[attr-defined]
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     return Key(spki, algorithm)
 
 
-def load_pem(pem: bytes) -> Key:
-    """Read a public key file: SubjectPublicKeyInfo as PEM.
+def load_text(text: bytes) -> Key:
+    """Read a public key file: SubjectPublicKeyInfo as PEM, or OpenSSH's one line.
 
     Raises:
         NotTrustedError: it is no such file, or not a usable key.
     """
+    kind, _, rest = text.partition(b" ")
+    name = kind.decode("ascii", "replace")
+    if name in SSH_KEY_TYPES:
+        return load_ssh_blob(name, rest.partition(b" ")[0].strip())
     try:
-        public = serialization.load_pem_public_key(pem)
+        public = serialization.load_pem_public_key(text)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise _unusable("is not a public key in PEM form") from error
+        raise NotTrustedError(
+            "A public key is not in PEM form, or of an unknown kind.",
+            "Use a key made by `airgap key generate`, or ask its owner." + ml_dsa_note(),
+        ) from error
     return make_key(public)
 
 
-def check_key(key: Key) -> PublicKey:
+def load_ssh_blob(name: str, encoded: bytes) -> Key:
+    """Read a key as SSH writes it: its type, and base64 of its parts.
+
+    Raises:
+        NotTrustedError: it is not a usable key.
+    """
+    try:
+        public = serialization.load_ssh_public_key(name.encode() + b" " + encoded)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise _unusable("is not in OpenSSH's form") from error
+    return make_key(public)
+
+
+def pem(key: Key) -> bytes:
+    """Return what a ``NAME.pub`` holds: the SubjectPublicKeyInfo as PEM."""
+    public: Any = check_key(key)
+    text: bytes = public.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return text
+
+
+def check_key(key: Key) -> object:
     """Decode a root's key and demand its one encoding and its algorithm (format §7.2).
 
     Raises:
         NotTrustedError: another encoding, another algorithm, or an unusable key.
+        ConfigurationError: an ML-DSA key, and the cryptography that is installed has no ML-DSA.
     """
+    refuse_missing_ml_dsa(key.algorithm)
     try:
         public = serialization.load_der_public_key(key.spki)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise _unusable("cannot be decoded") from error
     if make_key(public) != key:
         raise _unusable("is not in its one encoding, or is for another algorithm")
-    return public  # type: ignore[return-value]
+    return public
 
 
 def verifies(key: Key, signature: bytes, message: bytes) -> bool:
@@ -84,24 +141,72 @@ def verifies(key: Key, signature: bytes, message: bytes) -> bool:
 
     Raises:
         NotTrustedError: the key itself is unusable.
+        ConfigurationError: see ``check_key``.
     """
-    public = check_key(key)
+    public: Any = check_key(key)
     try:
-        if isinstance(public, ed25519.Ed25519PublicKey):
+        if key.algorithm not in CURVES:
             public.verify(signature, message)
             return True
-        _, algorithm, _ = CURVES[public.curve.name]
-        public.verify(signature, message, ec.ECDSA(algorithm))
-        return normalize_ecdsa(public.curve.name, signature) == signature
+        public.verify(signature, message, ec.ECDSA(CURVES[key.algorithm][1]))
+        return low_s(key.algorithm, signature) == signature
     except (InvalidSignature, ValueError):
         return False
 
 
-def normalize_ecdsa(curve: str, signature: bytes) -> bytes:
-    """Bring an ECDSA signature into strict DER with s in the lower half (format §6.3)."""
-    order = CURVES[curve][2]
-    r, s = decode_dss_signature(signature)
-    return encode_dss_signature(r, min(s, order - s))
+def ecdsa_signature(algorithm: str, r: int, s: int) -> bytes:
+    """Return an ECDSA signature in strict DER with s in the lower half (format §6.3)."""
+    return encode_dss_signature(r, min(s, CURVES[algorithm][2] - s))
+
+
+def low_s(algorithm: str, signature: bytes) -> bytes:
+    """Bring an ECDSA signature (DER) into the one form of format §6.3."""
+    return ecdsa_signature(algorithm, *decode_dss_signature(signature))
+
+
+def ml_dsa_classes(kind: str) -> dict[str, Any]:
+    """Return ``PublicKey`` or ``PrivateKey`` classes by algorithm; empty without ML-DSA."""
+    return {
+        algorithm: getattr(mldsa, prefix + kind)
+        for algorithm, prefix in _ML_DSA.items()
+        if hasattr(mldsa, prefix + kind)
+    }
+
+
+def refuse_missing_ml_dsa(algorithm: str) -> None:
+    """Refuse an ML-DSA algorithm that the cryptography that is installed does not have.
+
+    Raises:
+        ConfigurationError: it is needed and not there.
+    """
+    if algorithm not in _ML_DSA:
+        return
+    try:  # the module may be there, and the OpenSSL below it still too old
+        ml_dsa_classes("PrivateKey")[algorithm].from_seed_bytes(bytes(32))
+    except (KeyError, UnsupportedAlgorithm) as error:
+        raise ConfigurationError(
+            f"The key is for {algorithm}, which cryptography {cryptography.__version__} here"
+            " does not have.",
+            "Install 47 or later: pip install --upgrade cryptography.",
+        ) from error
+
+
+def ml_dsa_note() -> str:
+    """Return what to add to a hint where a file that cannot be read might be an ML-DSA key."""
+    if ml_dsa_classes("PublicKey"):
+        return ""
+    return f" For an ML-DSA key, cryptography {cryptography.__version__} here is too old."
+
+
+def _algorithm(public: object) -> str | None:
+    if isinstance(public, ed25519.Ed25519PublicKey):
+        return "ed25519"
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        return _ALGORITHM_OF_CURVE.get(public.curve.name)
+    for algorithm, kind in ml_dsa_classes("PublicKey").items():
+        if isinstance(public, kind):
+            return algorithm
+    return None
 
 
 def _unusable(why: str) -> NotTrustedError:

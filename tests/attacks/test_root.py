@@ -18,7 +18,8 @@ from airgap.errors import (
     NotTrustedError,
     PolicyError,
 )
-from airgap.signing.private_keys import Signer
+from airgap.signing.port import Signer
+from airgap.signing.private_keys import FileSigner
 from tests import forge, kit
 from tests.forge import Forge, Verbatim
 from tests.kit import Side
@@ -33,8 +34,8 @@ class Keys:
     """The private keys of a site that a test makes for itself."""
 
     def __init__(self) -> None:
-        self.site = Signer(ed25519.Ed25519PrivateKey.generate())
-        self.builder = Signer(ed25519.Ed25519PrivateKey.generate())
+        self.site = FileSigner(ed25519.Ed25519PrivateKey.generate())
+        self.builder = FileSigner(ed25519.Ed25519PrivateKey.generate())
 
     def map(self) -> dict[str, Any]:
         """A good root as plain values."""

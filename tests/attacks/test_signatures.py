@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 
 from airgap.errors import NotTrustedError
-from airgap.signing.private_keys import Signer
+from airgap.signing.port import Signer
+from airgap.signing.private_keys import FileSigner
 from tests import forge, kit
 from tests.forge import Forge
 from tests.kit import Side, Site
@@ -62,6 +63,7 @@ class Case:
 
 
 def raw_sign(signer: Signer, message: bytes) -> bytes:
+    assert isinstance(signer, FileSigner)
     private = signer._private
     assert isinstance(private, ed25519.Ed25519PrivateKey)
     return private.sign(message)
@@ -159,7 +161,7 @@ def case(forged: Forge, site: Site) -> Case:
         made.raw(),
         forged.signer,
         forge.load_signer(site.folder / "site.key"),
-        Signer(ed25519.Ed25519PrivateKey.generate()),
+        FileSigner(ed25519.Ed25519PrivateKey.generate()),
     )
 
 
@@ -376,6 +378,7 @@ def test_an_ecdsa_signature_over_another_hash_is_refused(
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
 
     signer = forge.load_signer(nist.key())
+    assert isinstance(signer, FileSigner)
     private = signer._private
     assert isinstance(private, ec.EllipticCurvePrivateKey)
     message = forge.pae(forge.MANIFEST_TYPE, case.raw)

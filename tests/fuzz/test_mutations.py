@@ -17,7 +17,7 @@ from airgap.flow import bundles
 from airgap.format import canonical, envelope, limits, manifest, root, tar
 from airgap.signing import public_keys, trust
 from airgap.signing.counting import Evidence
-from airgap.signing.private_keys import Signer
+from airgap.signing.port import Signer
 from airgap.signing.trust import Verified
 from airgap.store import site as pinned
 from tests import forge, kit

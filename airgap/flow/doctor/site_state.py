@@ -11,6 +11,7 @@ from airgap.flow import bundles, config
 from airgap.flow.doctor.finding import Finding, note, ok, problem
 from airgap.flow.reports import time_text
 from airgap.format.root import Root, fingerprint
+from airgap.signing import signers
 from airgap.signing.private_keys import OTHERS
 from airgap.store import site
 
@@ -134,17 +135,18 @@ def _expiry(trusted: Root, pinned: str, now: int) -> Iterator[Finding]:
 
 
 def _named_keys() -> dict[Path, str]:
-    """Return the keys that settings name, and which setting does."""
+    """Return the key files that settings name, and which setting does."""
     named: dict[Path, str] = {}
     try:
         document = config.load()
     except AirgapError:  # told by ``config_file``
         document = {}
     for section in (document, *(one for one in document.values() if isinstance(one, dict))):
-        if isinstance(section.get("key"), str):
+        if isinstance(section.get("key"), str) and signers.is_file(section["key"]):
             named[Path(section["key"]).absolute()] = f"The config file {config.config_path()}"
-    if os.environ.get("AIRGAP_KEY"):
-        named[Path(os.environ["AIRGAP_KEY"]).absolute()] = "AIRGAP_KEY"
+    told = os.environ.get("AIRGAP_KEY")
+    if told and signers.is_file(told):
+        named[Path(told).absolute()] = "AIRGAP_KEY"
     return named
 
 

@@ -22,14 +22,14 @@ from airgap.format.manifest import ChunkTable, Manifest
 from airgap.format.root import Key, RoleKeys, Root
 from airgap.signing import trust
 from airgap.signing.counting import Evidence
-from airgap.signing.private_keys import Signer
+from airgap.signing.private_keys import FileSigner
 from airgap.signing.public_keys import check_key
 from airgap.signing.trust import Verified
 from tests import kit
 from tests.kit import Side, Site
 
 NOW = 1_800_000_000
-SIGNER = Signer(Ed25519PrivateKey.generate())
+SIGNER = FileSigner(Ed25519PrivateKey.generate())
 ROLE = RoleKeys((SIGNER.key.id,), 1)
 ROOT = Root("ward", 1, (SIGNER.key,), {"root": ROLE, "builder": ROLE}, {"weekly": 7})
 MANIFEST = Manifest((), ChunkTable(b"", ()), (), 0, "test")
@@ -87,7 +87,7 @@ def test_a_bundle_that_the_root_revokes_is_not_trusted() -> None:
 
 
 def test_a_revoked_key_counts_for_nothing() -> None:
-    other = Signer(Ed25519PrivateKey.generate())
+    other = FileSigner(Ed25519PrivateKey.generate())
     keys = tuple(sorted((SIGNER.key, other.key), key=lambda one: one.id))
     builders = RoleKeys(tuple(one.id for one in keys), 1)
     root = Root("ward", 1, keys, {"root": ROLE, "builder": builders}, {}, (other.key.id,))
