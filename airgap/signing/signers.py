@@ -26,6 +26,10 @@ def open_signer(spec: str, passphrase: Passphrase) -> Signer:
         ConfigurationError: there is no such key, it is not usable, or the passphrase is wrong.
         StorageError: others can read the file, or it cannot be read.
     """
+    if spec.startswith(AGENT):
+        from airgap.signing import ssh_agent  # noqa: PLC0415  (paramiko is slow to import)
+
+        return ssh_agent.find(spec.removeprefix(AGENT))
     return private_keys.load(Path(spec), passphrase)
 
 

@@ -22,6 +22,7 @@ MODULES: Final[Mapping[str, str]] = {
     "cryptography": "cryptography",
     "msgpack": "msgpack",
     "numpy": "numpy",
+    "paramiko": "paramiko",
     "pyyaml": "yaml",
     "rich": "rich",
     "zstandard": "zstandard",

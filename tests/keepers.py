@@ -1,0 +1,46 @@
+"""What tests of keys share: a site for any builder's key, and its way across the gap."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests import kit
+from tests.kit import Ran, Side, Site
+
+
+def airgap(*arguments: str | Path) -> Ran:
+    """Run a command that needs neither stores nor state."""
+    return kit.run_cli(arguments, {"AIRGAP_HOME": "/nonexistent"})
+
+
+def site_for(folder: Path, keys: Sequence[str | Path]) -> Site:
+    """Make a root in which each of these keys (paths or addresses) is a builder; all must sign."""
+    kit.make_site(folder)
+    options: list[str | Path] = []
+    for number, key in enumerate(keys):
+        public = folder / f"public{number}.pub"
+        ran = airgap("key", "export-public", key, "-o", public)
+        assert ran.code == 0, ran.err
+        options += ["--builder", public]
+    options += ["--threshold", f"builder={len(keys)}", "-o", folder / "own" / "root.msgpack"]
+    root_key = ("--root-key", folder / "site.key")
+    ran = airgap("root", "create", "--site", "ward", *root_key, *options, "--json")
+    return Site(folder / "own", ran.json["fingerprint"], len(keys))
+
+
+def carry(connected: Side, isolated: Side, key: str | Path) -> None:
+    """Export ``shop:v1`` signed with a key that a fresh root names, and verify it beyond."""
+    site = site_for(connected.top.parent / "site", [key])
+    kit.trust(isolated, site)
+    depot = connected.top.parent / "depot"
+
+    exported = connected.run("export", "shop:v1", "-o", depot, "--key", key)
+    verified = isolated.run("verify", depot)
+
+    assert exported.code == 0, exported.err
+    assert verified.code == 0, verified.err
+
+
+def bare_side(top: Path) -> Side:
+    """A side that trusts nobody."""
+    top.mkdir()
+    return Side(top)
