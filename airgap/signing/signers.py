@@ -3,6 +3,7 @@
 A key is called by a path, ``ssh-agent:…`` or ``pkcs11:…``; a file of such a name by ``./pkcs11:…``.
 """
 
+import importlib.util
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,12 @@ def open_signer(spec: str, passphrase: Passphrase) -> Signer:
         from airgap.signing import ssh_agent  # noqa: PLC0415  (paramiko is slow to import)
 
         return ssh_agent.find(spec.removeprefix(AGENT))
+    if spec.startswith(TOKEN):
+        _demand_pkcs11()
+        from airgap.signing import pkcs11_token  # noqa: PLC0415  (an optional extra)
+
+        address = pkcs11_token.parse(spec.removeprefix(TOKEN))
+        return pkcs11_token.TokenSigner(address, passphrase)
     return private_keys.load(Path(spec), passphrase)
 
 
@@ -39,6 +46,11 @@ def public_key(spec: str, passphrase: Passphrase) -> Key:
     Raises:
         UsageError, ConfigurationError, StorageError: see ``open_signer``.
     """
+    if spec.startswith(TOKEN):
+        _demand_pkcs11()
+        from airgap.signing import pkcs11_token  # noqa: PLC0415
+
+        return pkcs11_token.public_key(pkcs11_token.parse(spec.removeprefix(TOKEN)))
     text = _read_public(Path(spec)) if is_file(spec) else b""
     if not text or b"PRIVATE KEY-----" in text:
         return open_signer(spec, passphrase).key
@@ -61,3 +73,10 @@ def _read_public(path: Path) -> bytes:
         raise ConfigurationError(
             f"{path} cannot be read: {error.strerror}.", "Give the path of a NAME.pub file."
         ) from error
+
+
+def _demand_pkcs11() -> None:
+    if importlib.util.find_spec("pkcs11") is None:
+        raise ConfigurationError(
+            "The package python-pkcs11 is not installed.", "Run: pip install 'airgap[pkcs11]'"
+        )
