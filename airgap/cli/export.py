@@ -42,6 +42,14 @@ if TYPE_CHECKING:
 @click.option("--channel", default="default", show_default=True, help="The bundle's channel.")
 @click.option("--sequence", type=click.IntRange(0), default=0, help="Its number in the channel.")
 @click.option(
+    "--include-root",
+    "roots",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Also carry this signed root, for `airgap trust update` on the other side; repeat it.",
+)
+@click.option(
     "--tmpdir", type=click.Path(path_type=Path), help="Where `-o -` spools; default: the system's."
 )
 @key_options
@@ -58,6 +66,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     no_models: bool,
     channel: str,
     sequence: int,
+    roots: tuple[Path, ...],
     tmpdir: Path | None,
     key: str,
     passphrase_env: str | None,
@@ -70,6 +79,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     export.
     """
     from airgap.flow import export, outbound, pipeline, reports, trust  # noqa: PLC0415
+    from airgap.flow import roots as flow_roots  # noqa: PLC0415
 
     if output == "-" and context.params.get("as_json"):
         raise UsageError("-o - and --json both want standard output.", "Give -o FILE.airgap.")
@@ -80,7 +90,12 @@ def command(  # noqa: PLR0913  (one argument per option)
         ),
         output,
         [signer],
-        outbound.Settings(jobs or pipeline.default_jobs(), channel=channel, sequence=sequence),
+        outbound.Settings(
+            jobs or pipeline.default_jobs(),
+            channel=channel,
+            sequence=sequence,
+            roots=flow_roots.travelling(roots),
+        ),
         make_progress(),
     )
     about = reports.describe_bundle(done.bundle, done.manifest)

@@ -1,5 +1,6 @@
 """What bundles hold, as plain data: for ``inspect``, ``diff``, ``--json`` and the Python API."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from airgap.format import attestation
 from airgap.format import envelope as dsse
 from airgap.format.inventory import File, Item, Link
 from airgap.format.manifest import Manifest
+from airgap.format.root import RoleKeys, Root
 from airgap.signing import trust
 from airgap.signing.counting import Evidence
 
@@ -17,6 +19,9 @@ __all__ = [
     "describe_claims",
     "describe_difference",
     "describe_item",
+    "describe_root",
+    "root_changes",
+    "root_lines",
     "signer_lines",
     "signers_of",
     "time_text",
@@ -53,6 +58,55 @@ def describe_item(item: Item, *, files: bool = False) -> dict[str, Any]:
     if files:
         about["entries"] = [_describe_entry(entry) for entry in item.entries]
     return about
+
+
+def describe_root(root: Root) -> dict[str, Any]:
+    """Describe a root. Times as RFC 3339."""
+    return {
+        "site": root.site,
+        "version": root.version,
+        "created_at": time_text(root.created_at),
+        "expires_at": None if root.not_after is None else time_text(root.not_after),
+        "roles": {
+            role: {"threshold": keys.threshold, "keys": list(keys.key_ids)}
+            for role, keys in root.roles.items()
+        },
+        "algorithms": {key.id: key.algorithm for key in root.keys},
+        "minimum_sequences": dict(root.channels),
+        "revoked_keys": list(root.revoked_keys),
+        "revoked_bundles": [one.hex() for one in root.revoked_bundles],
+    }
+
+
+def root_lines(root: Root) -> list[str]:
+    """Say for people whom a root trusts, and what it refuses."""
+    lines = [f"drawn up {time_text(root.created_at)}, expires {_expiry(root.not_after)}"]
+    algorithms = {key.id: key.algorithm for key in root.keys}
+    for role, keys in root.roles.items():
+        lines.append(f"{role}: {keys.threshold} of {len(keys.key_ids)}")
+        lines += [f"  {key_id}  {algorithms[key_id]}" for key_id in keys.key_ids]
+    lines += [f"channel {name}: from sequence {least}" for name, least in root.channels.items()]
+    lines += [f"revoked key {key_id}" for key_id in root.revoked_keys]
+    lines += [f"revoked bundle {bundle.hex()}" for bundle in root.revoked_bundles]
+    return lines
+
+
+def root_changes(old: Root, new: Root) -> list[str]:
+    """Say for people what one root has that the other has not."""
+    lines = []
+    for role in dict.fromkeys((*old.roles, *new.roles)):
+        before, after = (one.roles.get(role, RoleKeys((), 0)) for one in (old, new))
+        lines += _moves(f"{role} key", before.key_ids, after.key_ids)
+        if before.threshold != after.threshold:
+            lines.append(f"threshold of {role}: {before.threshold} -> {after.threshold}")
+    lines += _moves("revoked key", old.revoked_keys, new.revoked_keys)
+    bundles = ([one.hex() for one in root.revoked_bundles] for root in (old, new))
+    lines += _moves("revoked bundle", *bundles)
+    minimums = ([f"{name} {least}" for name, least in root.channels.items()] for root in (old, new))
+    lines += _moves("minimum sequence", *minimums)
+    if old.not_after != new.not_after:
+        lines.append(f"expires: {_expiry(old.not_after)} -> {_expiry(new.not_after)}")
+    return lines
 
 
 def describe_difference(old: Unverified, new: Unverified) -> dict[str, Any]:
@@ -112,6 +166,15 @@ def describe_claims(evidence: Evidence) -> list[dict[str, Any]]:
 def time_text(seconds: int) -> str:
     """Write a time as RFC 3339 in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _moves(what: str, before: Sequence[str], after: Sequence[str]) -> list[str]:
+    come = [f"+ {what} {one}" for one in after if one not in before]
+    return come + [f"- {what} {one}" for one in before if one not in after]
+
+
+def _expiry(not_after: int | None) -> str:
+    return "never" if not_after is None else time_text(not_after)
 
 
 def _claim(envelope: bytes) -> dict[str, Any]:

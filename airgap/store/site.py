@@ -1,21 +1,26 @@
 """What this machine remembers: its pinned root. ``AIRGAP_HOME``, default ``~/.airgap``."""
 
 import errno
+import fcntl
 import glob
 import os
+import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from airgap.errors import ConfigurationError, StorageError
+from airgap.errors import ConfigurationError, ConflictError, StorageError
 from airgap.format import limits
+from airgap.format import root as roots
 
 __all__ = ["PinnedRoot", "home", "load_root", "read_root_files", "save_root"]
 
-_ROOT: Final = "root.msgpack"
 _FINGERPRINT: Final = "fingerprint"
+_PINNED: Final = re.compile(r"SHA256:[0-9a-f]{64}")
+_ROOT_FILE: Final = re.compile(r"[0-9a-f]{64}\.(msgpack|[0-9a-f]{64}\.dsse)(\.part)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +43,44 @@ def load_root() -> PinnedRoot | None:
     Raises:
         ConfigurationError: the state is incomplete.
     """
-    folder = _trust()
-    try:
-        fingerprint = (folder / _FINGERPRINT).read_text().strip()
-    except FileNotFoundError:
+    fingerprint = _pinned_fingerprint()
+    if fingerprint is None:
         return None
-    except (OSError, ValueError) as error:
-        raise _damaged(folder) from error
-    raw, envelopes = read_root_files(folder / _ROOT)
+    try:
+        raw, envelopes = read_root_files(_root_file(fingerprint))
+    except ConfigurationError:
+        if _pinned_fingerprint() == fingerprint:
+            raise
+        return load_root()  # another process has just put a newer one in its place
     return PinnedRoot(raw, envelopes, fingerprint)
 
 
-def save_root(pinned: PinnedRoot, envelope_files: Sequence[str]) -> Path:
-    """Pin a root; the fingerprint is written last, so that a half-written pin is none.
+def save_root(raw: bytes, envelopes: Mapping[str, bytes], replaced: str | None) -> Path:
+    """Pin a root with its envelopes by key id; return the folder.
+
+    The root's files are named after its fingerprint and written first. What is pinned changes with
+    one rename, of the file that holds the fingerprint; the old root's files go afterwards.
 
     Raises:
+        ConflictError: the pinned root is not ``replaced`` any more.
         StorageError: the state cannot be written.
     """
-    folder = _trust()
+    folder, fingerprint = _trust(), roots.fingerprint(raw)
+    target = _root_file(fingerprint)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-        for name, envelope in zip(envelope_files, pinned.envelopes, strict=True):
-            _write(folder / name, envelope)
-        _write(folder / _ROOT, pinned.raw)
-        _write(folder / _FINGERPRINT, pinned.fingerprint.encode() + b"\n")
+        with _locked(folder):
+            if _pinned_fingerprint() != replaced:
+                raise ConflictError(
+                    "Another process has changed what this machine trusts meanwhile.",
+                    "See `airgap trust show`, and run this again if it is still needed.",
+                )
+            for key_id, envelope in envelopes.items():
+                _write(folder / f"{target.stem}.{key_id}.dsse", envelope)
+            _write(target, raw)
+            _write(folder / _FINGERPRINT, fingerprint.encode() + b"\n")
+            _remove_others(folder, target.stem)
     except OSError as error:
         raise StorageError(
             f"{folder} cannot be written: {error.strerror}.", "Check who owns it."
@@ -102,6 +120,42 @@ def _trust() -> Path:
     return home() / "trust"
 
 
+def _root_file(fingerprint: str) -> Path:
+    return _trust() / f"{fingerprint.partition(':')[2]}.msgpack"
+
+
+def _pinned_fingerprint() -> str | None:
+    """Return the fingerprint of the pinned root, or None if there is none."""
+    folder = _trust()
+    try:
+        fingerprint = (folder / _FINGERPRINT).read_text().strip()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise _damaged(folder) from error
+    if not _PINNED.fullmatch(fingerprint):
+        raise _damaged(folder)
+    return fingerprint
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder against other processes that would pin a root."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_others(folder: Path, stem: str) -> None:
+    """Remove the files of roots that are no longer pinned, or were never completely written."""
+    for path in folder.iterdir():
+        if _ROOT_FILE.fullmatch(path.name) and path.name.split(".")[0] != stem:
+            path.unlink(missing_ok=True)
+
+
 def _damaged(folder: Path) -> ConfigurationError:
     return ConfigurationError(
         f"The trust state in {folder} is damaged.",
@@ -116,3 +170,8 @@ def _write(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,45 @@
+"""``airgap root``: the trust document of a site, from its first version to its last."""
+
+import click
+
+from airgap.cli.root import (
+    add_key,
+    ceremony_sheet,
+    create,
+    remove_key,
+    revoke_bundle,
+    revoke_key,
+    set_expiry,
+    set_min_sequence,
+    set_threshold,
+    show,
+    sign,
+)
+
+__all__ = ["command"]
+
+
+@click.group()
+def command() -> None:
+    """Make, change and sign the trust document of a site.
+
+    A change to a signed root begins the proposal of the next version (-o NEXT); a proposal is
+    changed in place until somebody signs it. It takes over on a machine (`airgap trust update`)
+    when enough root keys of the old version and of its own have signed it.
+    """
+
+
+for one in (
+    create,
+    show,
+    sign,
+    ceremony_sheet,
+    add_key,
+    remove_key,
+    revoke_key,
+    set_threshold,
+    revoke_bundle,
+    set_min_sequence,
+    set_expiry,
+):
+    command.add_command(one.command)

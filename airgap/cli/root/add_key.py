@@ -1,0 +1,26 @@
+"""``airgap root add-key``: give a key a role."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from airgap.cli.root.proposal import edit, edits, role_argument
+from airgap.cli.shell import Result, reports
+
+if TYPE_CHECKING:
+    from airgap.format.envelope import Role
+
+
+@click.command(name="add-key")
+@edits
+@role_argument
+@click.argument("public", metavar="FILE.pub", type=click.Path(path_type=Path))
+@reports
+def command(*, root: Path, output: Path | None, role: "Role", public: Path) -> Result:
+    """Give the key in FILE.pub a role."""
+    from airgap.flow import trust  # noqa: PLC0415
+    from airgap.format import root_edits  # noqa: PLC0415
+
+    key = trust.public_file(public)
+    return edit(root, lambda old: root_edits.add_key(old, role, key), output)

@@ -1,0 +1,20 @@
+"""``airgap root ceremony-sheet``: one page to read aloud, sign by hand and file."""
+
+from pathlib import Path
+
+import click
+
+from airgap.cli.root.proposal import report
+from airgap.cli.shell import Result, reports
+
+
+@click.command(name="ceremony-sheet")
+@click.argument("root", type=click.Path(path_type=Path))
+@reports
+def command(*, root: Path) -> Result:
+    """Print one page about ROOT with all fingerprints, to be read aloud, signed and filed."""
+    from airgap.flow import ceremony, roots  # noqa: PLC0415
+
+    proposal = roots.show(root, None)
+    lines = ceremony.sheet(proposal)
+    return Result(report(proposal).data | {"sheet": lines}, lines)

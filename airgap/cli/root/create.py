@@ -1,0 +1,94 @@
+"""``airgap root create``: make version 1 of a root."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import click
+
+from airgap.cli.moments import read_moment
+from airgap.cli.root.proposal import read_threshold, report
+from airgap.cli.shell import Result, passphrase_options, read_passphrase, reports
+
+P = ParamSpec("P")
+
+
+def _keys_option(role: str, *, required: bool = False) -> Callable[[Callable[P, Any]], Any]:
+    return click.option(
+        f"--{role}",
+        f"{role}s",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        required=required,
+        help=f"The public key of a {role}; repeat it.",
+    )
+
+
+@click.command(name="create")
+@click.option("--site", required=True, help="The site's id, such as hospital-north.")
+@click.option(
+    "--root-key",
+    "root_keys",
+    metavar="KEY",
+    multiple=True,
+    required=True,
+    help="A root key; repeat it. A private key (a file, ssh-agent:SHA256:… or pkcs11:…) signs now;"
+    " of a NAME.pub the owner signs later (`airgap root sign`).",
+)
+@_keys_option("builder", required=True)
+@_keys_option("scanner")
+@_keys_option("approver")
+@click.option(
+    "--threshold",
+    "thresholds",
+    multiple=True,
+    metavar="ROLE=K",
+    help="How many keys of a role must sign; 1 if not given. Roles: root, builder, scanner,"
+    " approver.",
+)
+@click.option("--expires", metavar="WHEN", help="90d, 2y, 2030-12-31 or never (the default).")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Such as root.msgpack."
+)
+@passphrase_options
+@reports
+def command(  # noqa: PLR0913  (one argument per option)
+    *,
+    site: str,
+    root_keys: tuple[str, ...],
+    builders: tuple[Path, ...],
+    scanners: tuple[Path, ...],
+    approvers: tuple[Path, ...],
+    thresholds: tuple[str, ...],
+    expires: str | None,
+    output: Path,
+    passphrase_env: str | None,
+    passphrase_fd: int | None,
+) -> Result:
+    """Make version 1 of a root and print the fingerprint that `airgap trust init` demands."""
+    from airgap.flow import roots, trust  # noqa: PLC0415
+
+    ask = read_passphrase(passphrase_env, passphrase_fd)
+    signers = [trust.load_signer(one, ask) for one in root_keys if not one.endswith(".pub")]
+    absent = [trust.public_file(Path(one)) for one in root_keys if one.endswith(".pub")]
+    new = roots.NewRoot(
+        site,
+        {
+            "root": [*absent, *(one.key for one in signers)],
+            "builder": [trust.public_file(one) for one in builders],
+            "scanner": [trust.public_file(one) for one in scanners],
+            "approver": [trust.public_file(one) for one in approvers],
+        },
+        dict(map(read_threshold, thresholds)),
+        None if expires is None else read_moment(expires),
+    )
+    made = report(roots.create(new, signers, output))
+    builder = made.data["roles"]["builder"]
+    made.data.update(builders=builder["keys"], threshold=builder["threshold"])
+    lines = [
+        *made.lines,
+        "Its signatures lie beside it: copy them too.",
+        "Give this fingerprint to the other side by phone or on paper, not with the files:",
+        made.data["fingerprint"],
+    ]
+    return Result(made.data, lines)

@@ -1,0 +1,30 @@
+"""``airgap root remove-key``: take a role from a key."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from airgap.cli.root.proposal import edit, edits, role_argument
+from airgap.cli.shell import Result, reports
+
+if TYPE_CHECKING:
+    from airgap.format.envelope import Role
+
+
+@click.command(name="remove-key")
+@edits
+@role_argument
+@click.argument("key")
+@reports
+def command(*, root: Path, output: Path | None, role: "Role", key: str) -> Result:
+    """Take a role from KEY (a .pub file, or a key id or its beginning).
+
+    For somebody who leaves. A key that was lost or stolen is revoked (`revoke-key`).
+    """
+    from airgap.flow import roots  # noqa: PLC0415
+    from airgap.format import root_edits  # noqa: PLC0415
+
+    return edit(
+        root, lambda old: root_edits.remove_key(old, role, roots.find_key(old, key)), output
+    )

@@ -1,0 +1,24 @@
+"""``airgap root revoke-bundle``: let nobody import a bundle any more."""
+
+from pathlib import Path
+
+import click
+
+from airgap.cli.root.proposal import edit, edits
+from airgap.cli.shell import Result, reports
+from airgap.errors import UsageError
+from airgap.format import names
+
+
+@click.command(name="revoke-bundle")
+@edits
+@click.argument("bundle", metavar="BUNDLE_ID")
+@reports
+def command(*, root: Path, output: Path | None, bundle: str) -> Result:
+    """Refuse the bundle with this id (64 hex digits) for good, whoever signed it."""
+    from airgap.format import root_edits  # noqa: PLC0415
+
+    if not names.is_bundle_id(bundle.lower()):
+        raise UsageError(f"{bundle!r} is not a bundle id.", "Give all its 64 hex digits.")
+    revoked = bytes.fromhex(bundle)
+    return edit(root, lambda old: root_edits.revoke_bundle(old, revoked), output)

@@ -1,0 +1,23 @@
+"""``airgap root revoke-key``: let a key count for nothing, for good."""
+
+from pathlib import Path
+
+import click
+
+from airgap.cli.root.proposal import edit, edits
+from airgap.cli.shell import Result, reports
+
+
+@click.command(name="revoke-key")
+@edits
+@click.argument("key")
+@reports
+def command(*, root: Path, output: Path | None, key: str) -> Result:
+    """Take all roles from KEY (a .pub file, or a key id or its beginning) for good.
+
+    For a key that was lost or stolen: what it signed before counts no more either.
+    """
+    from airgap.flow import roots  # noqa: PLC0415
+    from airgap.format import root_edits  # noqa: PLC0415
+
+    return edit(root, lambda old: root_edits.revoke_key(old, roots.find_key(old, key)), output)

@@ -1,0 +1,21 @@
+"""``airgap root set-expiry``: say until when the root admits bundles."""
+
+from pathlib import Path
+
+import click
+
+from airgap.cli.moments import read_moment
+from airgap.cli.root.proposal import edit, edits
+from airgap.cli.shell import Result, reports
+
+
+@click.command(name="set-expiry")
+@edits
+@click.argument("when")
+@reports
+def command(*, root: Path, output: Path | None, when: str) -> Result:
+    """Let the root admit nothing after WHEN: 90d, 2y, 2030-12-31 (to its end, UTC), or never."""
+    from airgap.format import root_edits  # noqa: PLC0415
+
+    end = read_moment(when)
+    return edit(root, lambda old: root_edits.set_expiry(old, end), output)

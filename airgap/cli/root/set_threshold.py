@@ -1,0 +1,28 @@
+"""``airgap root set-threshold``: say how many keys of a role must sign."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from airgap.cli.root.proposal import edit, edits, read_threshold
+from airgap.cli.shell import Result, reports
+
+if TYPE_CHECKING:
+    from airgap.format.root import Root
+
+
+@click.command(name="set-threshold")
+@edits
+@click.argument("thresholds", metavar="ROLE=K...", nargs=-1, required=True)
+@reports
+def command(*, root: Path, output: Path | None, thresholds: tuple[str, ...]) -> Result:
+    """Say how many keys of a role must sign. 0 ends the role of scanner or approver."""
+    from airgap.format import root_edits  # noqa: PLC0415
+
+    def change(old: "Root") -> "Root":
+        for role, number in map(read_threshold, thresholds):
+            old = root_edits.set_threshold(old, role, number)
+        return old
+
+    return edit(root, change, output)

@@ -1,0 +1,22 @@
+"""``airgap root show``: what a root says, and which signatures it has and still needs."""
+
+from pathlib import Path
+
+import click
+
+from airgap.cli.root.proposal import before_option, report
+from airgap.cli.shell import Result, reports
+
+
+@click.command(name="show")
+@click.argument("root", type=click.Path(path_type=Path))
+@before_option
+@reports
+def command(*, root: Path, before: Path | None) -> Result:
+    """Show what ROOT says, what changed since OLD, and which signatures it has and still needs.
+
+    Nothing is trusted by that.
+    """
+    from airgap.flow import roots  # noqa: PLC0415
+
+    return report(roots.show(root, before))

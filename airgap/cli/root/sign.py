@@ -1,0 +1,36 @@
+"""``airgap root sign``: add a root key's signature."""
+
+from pathlib import Path
+
+import click
+
+from airgap.cli.root.proposal import before_option, report
+from airgap.cli.shell import Result, key_options, read_passphrase, reports
+
+
+@click.command(name="sign")
+@click.argument("root", type=click.Path(path_type=Path))
+@before_option
+@key_options
+@reports
+def command(
+    *,
+    root: Path,
+    before: Path | None,
+    key: str,
+    passphrase_env: str | None,
+    passphrase_fd: int | None,
+) -> Result:
+    """Put the signature of a root key beside ROOT.
+
+    Read it first with `airgap root show ROOT --from OLD`, and compare its fingerprint with the
+    ceremony sheet. Whoever gives up a root key in this version signs with --from OLD.
+    """
+    from airgap.flow import roots, trust  # noqa: PLC0415
+
+    signer = trust.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
+    new = roots.sign(root, signer, before)
+    told = report(roots.show(root, before))
+    said = "Signed" if new else "Signed already"
+    lines = [f"{said} with key {signer.key.id[:16]}…", *told.lines]
+    return Result(told.data | {"signed_by": signer.key.id, "new": new}, lines)
