@@ -1,0 +1,348 @@
+"""Approvals that are missing, stolen, moved or turned round: nothing is imported (format §14)."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import (
+    AirgapError,
+    ConflictError,
+    CorruptError,
+    NotTrustedError,
+    PolicyError,
+    UsageError,
+)
+from airgap.format import attestation, layout
+from airgap.format import envelope as dsse
+from airgap.format.attestation import Attestation
+from airgap.format.envelope import Role
+from airgap.format.manifest import bundle_id
+from airgap.transport import archive
+from tests import kit, people
+from tests.kit import Side
+from tests.people import make_root, person, team
+
+WHEN = 1_800_000_000
+
+
+class Desk:
+    """A bundle on its way, and everybody who may say something of it."""
+
+    def __init__(self, place: Path, keys: Path, side: Side) -> None:
+        self.place = place
+        self.side = side
+        self._keys = keys
+
+    def key(self, name: str) -> Path:
+        return people.write_key(self._keys, name)
+
+    def approve(self, name: str, *words: str) -> kit.Ran:
+        return self.side.run("approve", self.place, "--key", self.key(name), *words)
+
+    def scan(self, name: str, *words: str) -> kit.Ran:
+        findings = self._keys / "report.json"
+        findings.write_bytes(b"{}")
+        words = ("--role", "scanner", "--findings", str(findings), *words)
+        return self.side.run("attest", self.place, "--key", self.key(name), *words)
+
+    @property
+    def bundle(self) -> str:
+        return str(self.side.run("inspect", self.place, "--json").json["bundle"])
+
+    def put(self, role: Role, name: str, statement: bytes, envelope: bytes) -> None:
+        """Put a pair beside the manifest, whatever it says."""
+        file = layout.attestation_file(role, person(name).key.id)
+        files = [(file, statement), (layout.envelope_file(role, person(name).key.id), envelope)]
+        if self.place.is_dir():
+            kit.write_files(self.place / "bundles" / self.bundle, dict(files))
+        else:
+            archive.add_files(self.place, self.bundle, files)
+
+    def say(self, name: str, said: Attestation, into: Role = "approver") -> None:
+        raw = attestation.encode(said)
+        self.put(into, name, raw, people.signatures(said.role, raw, name)[0])
+
+
+@pytest.fixture(params=["depot", "shop.airgap"])
+def desk(small: Side, tmp_path: Path, request: pytest.FixtureRequest) -> Desk:
+    """A bundle that ``bob`` built, as a depot and as a file."""
+    place = tmp_path / str(request.param)
+    key = people.write_key(tmp_path / "keys", "bob")
+    ran = small.run("export", "shop:v1", "-o", place, "--key", key)
+    assert ran.code == 0, ran.err
+    return Desk(place, tmp_path / "keys", small)
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Side:
+    """A site that demands a scanner and two approvers; ``kim`` has both of these roles."""
+    side = Side(tmp_path / "ward")
+    side.top.mkdir()
+    root = make_root(scanner=team("sam kim"), approver=team("dan eve kim mia", 2), revoked="mia")
+    people.pin(side, root)
+    return side
+
+
+def test_with_all_that_is_demanded_the_bundle_is_imported(desk: Desk, ward: Side) -> None:
+    assert [desk.scan("sam").code, desk.approve("dan").code, desk.approve("eve").code] == [0, 0, 0]
+
+    ran = ward.run("import", desk.place, "--json")
+
+    assert ran.code == 0, ran.err
+    signers = {role: about["signed_by"] for role, about in ran.json["roles"].items()}
+    assert signers == {
+        "builder": [person("bob").key.id],
+        "scanner": [person("sam").key.id],
+        "approver": sorted([person("dan").key.id, person("eve").key.id]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("scanners", "approvers"),
+    [
+        pytest.param("", "", id="nothing"),
+        pytest.param("sam", "", id="no approver"),
+        pytest.param("", "dan eve", id="no scanner"),
+        pytest.param("sam", "dan", id="too few"),
+        pytest.param("sam", "dan bob", id="the builder"),
+        pytest.param("sam", "dan sam", id="the scanner"),
+        pytest.param("sam", "dan zoe", id="a stranger"),
+        pytest.param("sam", "dan mia", id="a revoked key"),
+        pytest.param("kim", "dan", id="a scanner who could have approved"),
+    ],
+)
+def test_what_is_missing_is_missing(desk: Desk, ward: Side, scanners: str, approvers: str) -> None:
+    for name in scanners.split():
+        assert desk.scan(name).code == 0
+    for name in approvers.split():
+        assert desk.approve(name).code == 0
+
+    kit.expect_refusal(ward, "import", desk.place, error=PolicyError)
+
+
+def test_verify_tells_who_signed_who_did_not_and_what_to_do(desk: Desk, ward: Side) -> None:
+    desk.approve("dan")
+
+    told = kit.expect_refusal(ward, "verify", desk.place, error=PolicyError).json["error"]
+
+    builder, scanner, approver = told["details"]
+    assert builder.startswith(f"builder: 1 of 1, signed by {person('bob').key.id[:16]}")
+    assert scanner.startswith("scanner: 0 of 1; 1 more of")
+    assert approver.startswith(f"approver: 1 of 2, signed by {person('dan').key.id[:16]}")
+    assert person("eve").key.id[:16] in approver.split("more of")[1]
+    assert person("mia").key.id[:16] not in approver
+    assert "airgap attest" in told["hint"]
+    assert "airgap approve" in told["hint"]
+
+
+def test_one_rejection_refuses_what_enough_others_accept(desk: Desk, ward: Side) -> None:
+    desk.scan("sam")
+    for name in ("dan", "eve"):
+        desk.approve(name)
+    desk.approve("kim", "--reject", "--note", "weights of unknown origin")
+
+    ran = kit.expect_refusal(ward, "import", desk.place, error=PolicyError)
+
+    assert "weights of unknown origin" in ran.json["error"]["details"][0]
+
+
+def test_a_rejection_by_a_revoked_key_counts_for_nothing(desk: Desk, ward: Side) -> None:
+    desk.scan("sam")
+    for name in ("dan", "eve"):
+        desk.approve(name)
+    desk.approve("mia", "--reject")
+
+    assert ward.run("verify", desk.place).code == 0
+
+
+def test_a_builders_signature_is_no_approval(desk: Desk, ward: Side) -> None:
+    """Signed by a key that is an approver, but as builders sign: over the manifest."""
+    desk.scan("sam")
+    desk.approve("dan")
+    with_manifest = desk.side.run("sign", desk.place, "--key", desk.key("eve"))
+    assert with_manifest.code == 0
+    manifest = _manifest(desk)
+    desk.put("approver", "eve", manifest[:4000], people.signatures("builder", manifest, "eve")[0])
+
+    kit.expect_refusal(ward, "import", desk.place, error=NotTrustedError)
+
+
+def test_an_approval_is_no_builders_signature(desk: Desk, tmp_path: Path) -> None:
+    side = Side(tmp_path / "strict")
+    side.top.mkdir()
+    people.pin(side, make_root(builder=team("bob bea", 2), approver=team("dan")))
+    desk.approve("dan")
+    desk.approve("bea")
+
+    kit.expect_refusal(side, "import", desk.place, error=NotTrustedError)
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "into", "bundle", "error"),
+    [
+        pytest.param("eve", "approver", "approver", "00" * 32, NotTrustedError, id="other bundle"),
+        pytest.param("kim", "scanner", "approver", "", NotTrustedError, id="other role"),
+        pytest.param("sam", "scanner", "approver", "", PolicyError, id="no approver at all"),
+        pytest.param("eve", "approver", "scanner", "", PolicyError, id="no scanner at all"),
+    ],
+)
+def test_what_was_said_elsewhere_does_not_count_here(
+    desk: Desk, ward: Side, name: str, role: Role, into: Role, bundle: str, error: type[AirgapError]
+) -> None:
+    desk.approve("dan")
+    if into != "scanner":
+        desk.scan("sam")
+    said = Attestation(bytes.fromhex(bundle or desk.bundle), role, "accept", WHEN)
+    desk.say(name, said, into)
+
+    kit.expect_refusal(ward, "import", desk.place, error=error)
+
+
+def test_one_signature_under_two_names_counts_once(desk: Desk, ward: Side) -> None:
+    desk.scan("sam")
+    said = Attestation(bytes.fromhex(desk.bundle), "approver", "accept", WHEN)
+    raw = attestation.encode(said)
+    (signed,) = people.signatures("approver", raw, "dan")
+    desk.put("approver", "dan", raw, signed)
+    desk.put("approver", "eve", raw, signed)
+
+    kit.expect_refusal(ward, "import", desk.place, error=PolicyError)
+
+
+def test_a_rejection_turned_into_an_acceptance_is_refused(desk: Desk, ward: Side) -> None:
+    desk.scan("sam")
+    desk.approve("dan")
+    said = Attestation(bytes.fromhex(desk.bundle), "approver", "reject", WHEN)
+    (signed,) = people.signatures("approver", attestation.encode(said), "eve")
+    turned = Attestation(said.bundle, "approver", "accept", WHEN)
+    desk.put("approver", "eve", attestation.encode(turned), signed)
+
+    kit.expect_refusal(ward, "import", desk.place, error=NotTrustedError)
+
+
+def test_a_signature_with_somebody_elses_key_id_is_refused(desk: Desk, ward: Side) -> None:
+    desk.scan("sam")
+    desk.approve("dan")
+    raw = attestation.encode(Attestation(bytes.fromhex(desk.bundle), "approver", "accept", WHEN))
+    signed = person("zoe").sign("approver", raw)
+    forged = dsse.Envelope(signed.payload_type, person("eve").key.id, signed.signature)
+    desk.put("approver", "eve", raw, dsse.encode(forged))
+
+    kit.expect_refusal(ward, "import", desk.place, error=NotTrustedError)
+
+
+def test_a_key_speaks_once_of_a_bundle(desk: Desk) -> None:
+    assert desk.approve("dan").code == 0
+    before = kit.snapshot(desk.place)
+
+    again = desk.approve("dan", "--reject")
+
+    assert again.code == ConflictError.exit_code
+    assert kit.snapshot(desk.place) == before
+
+
+def test_inspect_lists_what_was_said_as_a_claim(desk: Desk) -> None:
+    desk.approve("zoe", "--reject", "--note", "no")
+
+    ran = desk.side.run("inspect", desk.place, "--json")
+
+    assert ran.json["verified"] is False
+    assert [one["role"] for one in ran.json["signatures"]] == ["builder", "approver"]
+    claim = ran.json["signatures"][1]
+    assert (claim["key_id"], claim["decision"]) == (person("zoe").key.id, "reject")
+    assert "claims to be signed" in desk.side.run("inspect", desk.place).out
+
+
+def test_inspect_shows_a_bundle_with_unreadable_statements(desk: Desk) -> None:
+    desk.put("approver", "dan", b"\xc1", b"nonsense")
+
+    ran = desk.side.run("inspect", desk.place, "--json")
+
+    assert ran.code == 0, ran.err
+    assert "unreadable" in ran.json["signatures"][1]
+
+
+@pytest.mark.parametrize("note", ["two\nlines", "\x1b[2J", "x" * 1001])
+def test_a_note_that_would_steer_a_terminal_is_not_signed(desk: Desk, note: str) -> None:
+    words = ("approve", desk.place, "--key", desk.key("dan"), "--note", note)
+
+    kit.expect_refusal(desk.side, *words, error=UsageError)
+
+
+def test_of_a_pair_in_a_depot_one_alone_is_passed_over(small: Side, tmp_path: Path) -> None:
+    """That is what a crash leaves: the next try completes it."""
+    desk = _depot(small, tmp_path)
+    side = Side(tmp_path / "ward")
+    side.top.mkdir()
+    people.pin(side, make_root(approver=team("dan")))
+    assert desk.approve("dan").code == 0
+    for suffix in ("dsse", "attestation"):
+        alone = tmp_path / f"alone-{suffix}"
+        shutil.copytree(desk.place, alone)
+        (path,) = alone.rglob(f"approver.*.{suffix}")
+        path.unlink()
+
+        kit.expect_refusal(side, "verify", alone, error=PolicyError)
+        assert side.run("approve", alone, "--key", desk.key("dan")).code == 0
+        assert side.run("verify", alone).code == 0
+
+
+@pytest.mark.parametrize("suffix", ["dsse", "attestation"])
+def test_of_a_pair_in_a_file_one_alone_is_corrupt(
+    small: Side, tmp_path: Path, ward: Side, suffix: str
+) -> None:
+    desk = _depot(small, tmp_path, "shop.airgap")
+    name = f"approver.{person('dan').key.id}.{suffix}"
+    archive.add_files(desk.place, desk.bundle, [(name, b"alone")])
+
+    kit.expect_refusal(ward, "verify", desk.place, error=CorruptError)
+
+
+@pytest.mark.parametrize("survived", [0, 1, 2])
+def test_a_file_whose_approval_was_cut_short_is_as_before_or_approved(
+    small: Side, tmp_path: Path, survived: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes after sync number ``survived`` is lost; what came before is on the disk."""
+    desk = _depot(small, tmp_path, "shop.airgap")
+    side = Side(tmp_path / "ward")
+    side.top.mkdir()
+    people.pin(side, make_root(approver=team("dan")))
+    real, count = os.fsync, 0
+
+    def sync(descriptor: int) -> None:
+        nonlocal count
+        if count == survived:
+            raise OSError(5, "power failure")
+        count += 1
+        real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", sync)
+        cut = desk.approve("dan").code
+    assert (cut == 0) is (survived == 2)
+
+    approved = side.run("verify", desk.place).code
+    assert approved in (0, PolicyError.exit_code)
+    if approved:
+        assert desk.approve("dan").code == 0
+        assert side.run("verify", desk.place).code == 0
+
+
+def _depot(small: Side, tmp_path: Path, name: str = "depot") -> Desk:
+    place = tmp_path / name
+    key = people.write_key(tmp_path / "keys", "bob")
+    assert small.run("export", "shop:v1", "-o", place, "--key", key).code == 0
+    return Desk(place, tmp_path / "keys", small)
+
+
+def _manifest(desk: Desk) -> bytes:
+    """Return the manifest's bytes as they lie there."""
+    if desk.place.is_dir():
+        (path,) = desk.place.glob("bundles/*/manifest.msgpack")
+        return path.read_bytes()
+    with desk.place.open("rb") as stream:
+        bundle, raw = archive.ArchiveReader(stream, "here").read_manifest()
+    assert bundle_id(raw) == bundle
+    return raw
