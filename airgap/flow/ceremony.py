@@ -27,7 +27,7 @@ def sheet(proposal: Proposal) -> list[str]:
         "=" * PAGE_WIDTH,
         f"ROOT OF TRUST   site {root.site}   version {root.version}".center(PAGE_WIDTH).rstrip(),
         "=" * PAGE_WIDTH,
-        f"drawn up    {time_text(root.created_at)}",
+        f"drawn up    {'not told' if root.created_at is None else time_text(root.created_at)}",
         f"expires     {'never' if root.not_after is None else time_text(root.not_after)}",
         *_limits(root),
         "",

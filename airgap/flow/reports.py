@@ -65,7 +65,7 @@ def describe_root(root: Root) -> dict[str, Any]:
     return {
         "site": root.site,
         "version": root.version,
-        "created_at": time_text(root.created_at),
+        "created_at": None if root.created_at is None else time_text(root.created_at),
         "expires_at": None if root.not_after is None else time_text(root.not_after),
         "roles": {
             role: {"threshold": keys.threshold, "keys": list(keys.key_ids)}
@@ -80,7 +80,7 @@ def describe_root(root: Root) -> dict[str, Any]:
 
 def root_lines(root: Root) -> list[str]:
     """Say for people whom a root trusts, and what it refuses."""
-    lines = [f"drawn up {time_text(root.created_at)}, expires {_expiry(root.not_after)}"]
+    lines = [f"drawn up {_drawn_up(root)}, expires {_expiry(root.not_after)}"]
     algorithms = {key.id: key.algorithm for key in root.keys}
     for role, keys in root.roles.items():
         lines.append(f"{role}: {keys.threshold} of {len(keys.key_ids)}")
@@ -171,6 +171,10 @@ def time_text(seconds: int) -> str:
 def _moves(what: str, before: Sequence[str], after: Sequence[str]) -> list[str]:
     come = [f"+ {what} {one}" for one in after if one not in before]
     return come + [f"- {what} {one}" for one in before if one not in after]
+
+
+def _drawn_up(root: Root) -> str:
+    return "at a time it does not tell" if root.created_at is None else time_text(root.created_at)
 
 
 def _expiry(not_after: int | None) -> str:

@@ -54,7 +54,7 @@ class Root:
     revoked_keys: tuple[str, ...] = ()
     revoked_bundles: tuple[bytes, ...] = ()
     not_after: int | None = None
-    created_at: int = 0
+    created_at: int | None = None
 
     def signers(self, role: Role) -> dict[str, Key]:
         """Return the unrevoked keys of a role by key id."""
@@ -88,7 +88,7 @@ def encode(root: Root) -> bytes:
             "channels": {
                 name: {"minimum_sequence": minimum} for name, minimum in root.channels.items()
             },
-            "created_at": root.created_at,
+            **({} if root.created_at is None else {"created_at": root.created_at}),
             "format": FORMAT,
             "hash": HASH,
             "keys": [{"algorithm": key.algorithm, "spki": key.spki} for key in root.keys],
@@ -112,7 +112,8 @@ def decode(raw: bytes) -> Root:
         CorruptError: it breaks a rule of format §7.1.
     """
     value = canonical.decode(raw, limit=limits.ROOT_BYTES, what="root")
-    fields = Fields(value, _KEYS, "root")
+    dated = type(value) is dict and "created_at" in value
+    fields = Fields(value, _KEYS | {"created_at"} if dated else _KEYS, "root")
     fields.expect("format", FORMAT)
     fields.expect("hash", HASH)
     keys = tuple(_key(one) for one in fields.array("keys", limits.ROOT_KEYS))
@@ -128,7 +129,7 @@ def decode(raw: bytes) -> Root:
         revoked_keys=fields.sorted_texts("revoked_keys", limits.ROOT_KEYS),
         revoked_bundles=_revoked_bundles(fields),
         not_after=fields.time_or_none("not_after"),
-        created_at=fields.time("created_at"),
+        created_at=fields.time("created_at") if dated else None,
     )
     if not all(map(names.is_bundle_id, root.revoked_keys)):
         raise fields.wrong("revokes something that is not a key id")
@@ -141,7 +142,6 @@ def decode(raw: bytes) -> Root:
 _KEYS = frozenset(
     {
         "channels",
-        "created_at",
         "format",
         "hash",
         "keys",

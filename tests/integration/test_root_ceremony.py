@@ -86,6 +86,7 @@ def test_a_root_says_what_it_was_made_with(office: Side) -> None:
         not_after=1_924_991_999,
     )
     assert (made.roles, made.keys, made.not_after) == (wanted.roles, wanted.keys, wanted.not_after)
+    assert made.created_at is not None
     assert made.created_at > 1_767_225_600
 
 

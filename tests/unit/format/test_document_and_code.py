@@ -56,3 +56,12 @@ def test_a_root_revokes_nothing_but_key_ids() -> None:
 
     with pytest.raises(CorruptError, match="not a key id"):
         root.decode(root.encode(replace(good, revoked_keys=("ab",))))
+
+
+def test_a_root_need_not_tell_when_it_was_drawn_up() -> None:
+    key = Key(b"any key", "ed25519")
+    role = RoleKeys((key.id,), 1)
+    undated = Root("ward", 1, (key,), {"root": role, "builder": role}, {})
+
+    for one in (undated, replace(undated, created_at=0)):
+        assert root.decode(root.encode(one)) == one
