@@ -69,7 +69,7 @@ def valid_attestations(
     said = []
     for statement, envelope in pairs:
         for key_id in valid_signers(role, statement, [envelope], keys):
-            one = attestation.decode(statement)  # not before its signature (format §14.2)
+            one = attestation.decode(statement)  # not before its signature (format §14, rule 2)
             if (one.role, one.bundle) != (role, bundle):
                 raise NotTrustedError(
                     f"What key {key_id[:16]}… signed as {one.role} about bundle"

@@ -127,7 +127,7 @@ def succeed(
         CorruptError: signed by the old root's keys, but not a root of this format.
     """
     before = old.value
-    _root_signers(raw, envelopes, before)  # its own bytes are not decoded before (format §15.1)
+    _root_signers(raw, envelopes, before)  # before its bytes are decoded (format §15)
     new = roots.decode(raw)
     for key in new.keys:
         check_key(key)

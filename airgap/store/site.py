@@ -48,9 +48,9 @@ def load_root() -> PinnedRoot | None:
         return None
     try:
         raw, envelopes = read_root_files(_root_file(fingerprint))
-    except ConfigurationError:
+    except ConfigurationError as error:
         if _pinned_fingerprint() == fingerprint:
-            raise
+            raise _damaged(_trust()) from error
         return load_root()  # another process has just put a newer one in its place
     return PinnedRoot(raw, envelopes, fingerprint)
 

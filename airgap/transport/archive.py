@@ -6,7 +6,7 @@ is known last, and fills the rest of the room with a member of zeros.
 
 import fcntl
 import os
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -299,15 +299,18 @@ def add_files(path: Path, bundle: str, files: Sequence[tuple[str, bytes]]) -> No
             with suppress(OSError):  # some file systems have no locks
                 fcntl.flock(stream, fcntl.LOCK_EX)  # else of two signers one would be lost
             added = b"".join(_member(name, data) for name, data in members)
-            found, position, size = _find_member(stream, (members[0][0], tar.PADDING_NAME))
-            left = size - len(added)
-            if found == members[0][0]:
+            front = {name: (at, size) for name, at, size in _front_members(stream)}
+            if members[0][0] in front:
+                stream.seek(front[members[0][0]][0])
                 _demand_same(stream, added, path)
                 return
-            if found is None or left < 0:
+            position, size = front.get(tar.PADDING_NAME, (0, 0))
+            left = size - len(added)
+            if left < 0 or _is_full(front, members[-1][0]):
                 raise ConflictError(
                     f"{path} has no room for another signature.",
-                    "Export into a depot (a folder) and sign there.",
+                    "Export into a depot (a folder) and sign there: it has room for"
+                    f" {limits.ENVELOPES} of each role.",
                 )
             stream.seek(position + tar.BLOCK)
             stream.write(added[tar.BLOCK :] + tar.header(tar.PADDING_NAME, left))
@@ -321,18 +324,25 @@ def add_files(path: Path, bundle: str, files: Sequence[tuple[str, bytes]]) -> No
         raise local.storage_error(error, path) from error
 
 
-def _find_member(stream: BinaryIO, names: Container[str]) -> tuple[str | None, int, int]:
-    """Return name, position and size of the first of these members before the packs, if any."""
+def _front_members(stream: BinaryIO) -> Iterator[tuple[str, int, int]]:
+    """Yield name, position and size of the members before the packs, the padding as the last."""
     for _ in range(_FRONT_MEMBERS):
         position = stream.tell()
         parsed = tar.parse_header(stream.read(tar.BLOCK))
         if parsed is None or parsed[0].startswith(f"{layout.PACKS}/"):
-            break
-        if parsed[0] in names:
-            stream.seek(position)
-            return parsed[0], position, parsed[1]
+            return
+        yield parsed[0], position, parsed[1]
+        if parsed[0] == tar.PADDING_NAME:
+            return
         stream.seek(tar.padded(parsed[1]), os.SEEK_CUR)
-    return None, 0, 0
+
+
+def _is_full(names: Iterable[str], envelope: str) -> bool:
+    """Tell whether there are as many envelopes of the new one's role as a reader takes."""
+    top, _, file = envelope.rpartition("/")
+    start = f"{top}/{file.partition('.')[0]}."
+    there = sum(name.startswith(start) and name.endswith(".dsse") for name in names)
+    return there >= limits.ENVELOPES
 
 
 def _demand_same(stream: BinaryIO, member: bytes, path: Path) -> None:

@@ -48,6 +48,13 @@ def add_files(depot: Path, bundle: str, files: Sequence[tuple[str, bytes]]) -> N
         StorageError: the disk refused.
     """
     folder = f"{layout.BUNDLES}/{bundle}"
+    role = files[-1][0].partition(".")[0]
+    there = [path.name for path in (depot / folder).glob(f"{role}.*.dsse")]
+    if len(there) >= limits.ENVELOPES and files[-1][0] not in there:
+        raise ConflictError(
+            f"{depot}#{bundle[:12]} has {len(there)} signatures of the role {role}.",
+            "No more are read: remove those that are not needed.",
+        )
     local.write_together(depot, [(f"{folder}/{name}", data) for name, data in files])
 
 

@@ -100,7 +100,7 @@ SIGNATURES: dict[str, Callable[[Case], dict[str, bytes]]] = {
     "an approval that says it is a builder's": lambda one: one.named(
         forge.envelope(one.id, one.builder.sign("approver", one.raw).signature)
     ),
-    "only an approver's file": lambda one: forge.sign(one.raw, one.builder, role="approver"),
+    "only a root's file": lambda one: forge.sign(one.raw, one.builder, role="root"),
     "over the bytes alone": lambda one: one.over(one.raw),
     "over their digest": lambda one: one.over(hashlib.sha256(one.raw).digest()),
     "over the digest of what is signed": lambda one: one.over(

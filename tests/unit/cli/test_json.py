@@ -13,8 +13,11 @@ from tests.kit import Side, Site
 
 BELOW: Final = {
     "key": ("generate", "fingerprint"),
-    "root": ("create",),
-    "trust": ("init", "show"),
+    "root": (
+        *("create", "show", "sign", "ceremony-sheet", "add-key", "remove-key", "revoke-key"),
+        *("set-threshold", "revoke-bundle", "set-min-sequence", "set-expiry"),
+    ),
+    "trust": ("init", "show", "update"),
 }
 EVERY: Final = tuple(
     (name, below) if below else (name,)
@@ -40,6 +43,9 @@ def lines(site: Site, depot: Path, archive: Path, tmp_path: Path) -> dict[str, l
     more, key = tmp_path / "more", ("--key", site.key())
     root_key = ("--site", "s", "--root-key", site.folder / "site.key")
     builder = ("--builder", site.folder / "builder1.pub")
+    proposal, edited = tmp_path / "proposal.msgpack", ("-o", tmp_path / "next.msgpack")
+    words = ("root", "add-key", site.root, "builder", site.folder / "site.pub", "-o", proposal)
+    assert kit.run_cli(words, {}).code == 0
     return {
         "export": ["shop", "-o", more, *key],
         "import": [depot],
@@ -47,11 +53,24 @@ def lines(site: Site, depot: Path, archive: Path, tmp_path: Path) -> dict[str, l
         "inspect": [depot, "--files"],
         "diff": [depot, archive],
         "sign": [depot, *key],
+        "attest": [depot, *key, "--role", "scanner", "--findings", site.root],
+        "approve": [depot, *key],
         "key generate": ["new", "--dir", more, "--no-passphrase"],
         "key fingerprint": [site.folder / "site.pub"],
         "root create": [*root_key, *builder, "-o", more / "root.msgpack"],
         "trust init": [site.root, "--fingerprint", site.fingerprint],
+        "root show": [site.root],
+        "root sign": [site.root, "--key", site.folder / "site.key"],
+        "root ceremony-sheet": [site.root],
+        "root add-key": [site.root, "scanner", site.folder / "site.pub", *edited],
+        "root remove-key": [proposal, "builder", site.folder / "site.pub"],
+        "root revoke-key": [proposal, "0" * 64],
+        "root set-threshold": [site.root, "builder=1", *edited],
+        "root revoke-bundle": [site.root, "0" * 64, *edited],
+        "root set-min-sequence": [site.root, "default=1", *edited],
+        "root set-expiry": [site.root, "2y", *edited],
         "trust show": [],
+        "trust update": [site.root],
         "doctor": [],
     }
 

@@ -288,18 +288,20 @@ def test_another_signature_by_the_same_key_is_not_put_into_a_file(
     assert kit.snapshot(place) == before
 
 
-def test_a_file_has_room_for_sixteen_signatures(
-    archive: Path, small: Side, isolated: Side, tmp_path: Path
+@pytest.mark.parametrize("form", ["archive", "depot"])
+def test_a_bundle_takes_as_many_signatures_as_are_read(
+    form: str, small: Side, isolated: Side, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    place: Path = request.getfixturevalue(form)
     codes = []
-    for number in range(40):
+    for number in range(64):
         made = ("--dir", tmp_path, "--no-passphrase", "--quiet")
         assert small.run("key", "generate", f"k{number}", *made).code == 0
-        codes.append(small.run("sign", archive, "--key", tmp_path / f"k{number}.key").code)
+        codes.append(small.run("sign", place, "--key", tmp_path / f"k{number}.key").code)
 
-    assert codes[:15] == [0] * 15
-    assert codes[-1] == ConflictError.exit_code
-    assert isolated.run("verify", archive).code == 0
+    assert codes[:63] == [0] * 63
+    assert codes[63] == ConflictError.exit_code
+    assert isolated.run("verify", place).code == 0
 
 
 @pytest.mark.parametrize(

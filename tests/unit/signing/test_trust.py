@@ -115,7 +115,7 @@ def test_a_signature_for_something_else_is_not_passed_over(
 def test_a_root_without_its_own_signature_is_not_accepted() -> None:
     raw = roots.encode(ROOT)
 
-    with pytest.raises(NotTrustedError, match="0 of its 1"):
+    with pytest.raises(NotTrustedError, match="0 of the 1"):
         trust.accept_root(raw, [], roots.fingerprint(raw))
 
 
