@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -272,3 +273,13 @@ def expect_refusal(
     assert told["hint"]
     assert snapshot(side.top, without=without) == before
     return ran
+
+
+def openssl_has(algorithm: str) -> bool:
+    """Tell whether there is an openssl that can sign with an algorithm."""
+    if shutil.which("openssl") is None:
+        return False
+    listed = subprocess.run(
+        ["openssl", "list", "-signature-algorithms"], capture_output=True, text=True, check=False
+    )
+    return algorithm in listed.stdout

@@ -22,6 +22,8 @@ __all__ = ["OTHERS", "FileSigner", "generate", "load", "read_secret", "write_pub
 _ROUNDS: Final = 48
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _SECRET_BYTES: Final = 64 * 1024
+# Longer than any key file that airgap reads; openssl writes 5.5 KB for ML-DSA unless told not to.
+_SEED_FORM_BYTES: Final = 4096
 
 
 class FileSigner(Signer):
@@ -177,19 +179,24 @@ def _parse(path: Path, text: bytes, passphrase: Passphrase) -> object:
             f"Use a key for one of {', '.join(ALGORITHMS)}.",
         ) from error
     except (ValueError, TypeError) as error:
-        raise _not_opened(path, encrypted=encrypted) from error
+        raise _not_opened(path, len(text), encrypted=encrypted) from error
 
 
-def _not_opened(path: Path, *, encrypted: bool) -> ConfigurationError:
+def _not_opened(path: Path, size: int, *, encrypted: bool) -> ConfigurationError:
+    note = public_keys.ml_dsa_note()
+    if size > _SEED_FORM_BYTES:
+        note += (
+            " If it is an ML-DSA key of openssl, have openssl write its short form: openssl pkey"
+            " -provparam ml-dsa.output_formats=seed-only."
+        )
     if encrypted:
         return ConfigurationError(
             f"The passphrase does not open {path}.",
-            "Type it again, or check the variable." + public_keys.ml_dsa_note(),
+            "Type it again, or check the variable." + note,
         )
     return ConfigurationError(
         f"{path} is not a private key.",
-        "Give the NAME.key file that `airgap key generate` made, not NAME.pub."
-        + public_keys.ml_dsa_note(),
+        "Give the NAME.key file that `airgap key generate` made, not NAME.pub." + note,
     )
 
 

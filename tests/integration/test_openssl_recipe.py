@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from airgap.format.root import ALGORITHMS
 from tests import kit
 from tests.kit import Side, Site
 
 PAGE = kit.REPOSITORY / "docs" / "verify-with-openssl.md"
-ALGORITHMS = ["ed25519", "ecdsa-p256-sha256", "ecdsa-p384-sha384"]
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
 
@@ -51,6 +51,8 @@ def _export(side: Side, site: Site, destination: Path) -> str:
 @pytest.fixture(params=ALGORITHMS)
 def signed(request: pytest.FixtureRequest, small: Side, tmp_path: Path) -> dict[str, Path | str]:
     """What section 1 of the page says: a depot, a bundle in it, and its builder's public key."""
+    if request.param.startswith("ml-dsa") and not kit.openssl_has(request.param.upper()):
+        pytest.skip("this openssl has no ML-DSA; 3.5 and later have")
     site = kit.make_site(tmp_path / "site", algorithm=request.param)
     bundle = _export(small, site, tmp_path / "depot")
     return {"DEPOT": tmp_path / "depot", "BUNDLE": bundle, "BUILDER": site.folder / "builder1.pub"}

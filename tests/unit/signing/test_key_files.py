@@ -14,8 +14,12 @@ from airgap.format.root import ALGORITHMS
 from airgap.signing import pkcs8, private_keys, public_keys, signers
 from airgap.signing.port import Passphrase
 from airgap.signing.public_keys import verifies
+from tests import kit
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
+needs_ml_dsa_openssl = pytest.mark.skipif(
+    not kit.openssl_has("ML-DSA-65"), reason="this openssl has no ML-DSA; 3.5 and later have"
+)
 needs_ssh_keygen = pytest.mark.skipif(
     shutil.which("ssh-keygen") is None, reason="ssh-keygen (openssh-client) is not here"
 )
@@ -115,6 +119,41 @@ def test_encrypted_pkcs8_of_openssl_signs(algorithm: str, tmp_path: Path) -> Non
     path = genpkey(tmp_path / "key.pem", *ELSEWHERE[algorithm], *protect)
 
     assert signs(path, passphrase, algorithm)
+
+
+SEED_ONLY = ("-provparam", "ml-dsa.output_formats=seed-only")
+
+
+@needs_ml_dsa_openssl
+@pytest.mark.parametrize("protect", [(), ("-aes-256-cbc", "-pass", "pass:correct horse")])
+def test_an_ml_dsa_key_of_openssl_signs(protect: tuple[str, ...], tmp_path: Path) -> None:
+    path = genpkey(tmp_path / "key.pem", "-algorithm", "ML-DSA-65", *SEED_ONLY, *protect)
+
+    assert signs(path, passphrase, "ml-dsa-65")
+
+
+@needs_ml_dsa_openssl
+@pytest.mark.parametrize("protect", [(), ("-aes-256-cbc", "-pass", "pass:correct horse")])
+def test_the_long_form_of_an_ml_dsa_key_is_refused_with_the_way_to_the_short_one(
+    protect: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = genpkey(tmp_path / "key.pem", "-algorithm", "ML-DSA-65", *protect)
+
+    with pytest.raises(ConfigurationError) as refused:
+        private_keys.load(path, passphrase)
+
+    assert "output_formats=seed-only" in refused.value.hint
+
+
+@needs_ml_dsa_openssl
+def test_openssl_reads_an_encrypted_ml_dsa_key_that_was_made_here(tmp_path: Path) -> None:
+    secret, public, _ = private_keys.generate(tmp_path, "builder", "ml-dsa-87", PASSPHRASE)
+
+    openssl(
+        "pkey", "-in", secret, "-passin", "pass:correct horse", "-pubout", "-out", f"{public}.2"
+    )
+
+    assert Path(f"{public}.2").read_bytes() == public.read_bytes()
 
 
 @needs_openssl
@@ -322,3 +361,13 @@ def test_where_cryptography_is_older_a_key_that_is_not_opened_might_be_ml_dsa(
 
     assert "ML-DSA" in private.value.hint
     assert "ML-DSA" in public.value.hint
+
+
+def test_a_long_file_that_is_not_read_might_be_the_long_form_of_ml_dsa(key: Path) -> None:
+    lines = b"A" * 64 + b"\n"
+    key.write_bytes(b"-----BEGIN PRIVATE KEY-----\n" + lines * 84 + b"-----END PRIVATE KEY-----\n")
+
+    with pytest.raises(ConfigurationError, match="not a private key") as refused:
+        private_keys.load(key, never)
+
+    assert "output_formats=seed-only" in refused.value.hint
