@@ -1,6 +1,8 @@
 """What tests of keys share: a site for any builder's key, and its way across the gap."""
 
+import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests import kit
@@ -44,3 +46,28 @@ def bare_side(top: Path) -> Side:
     """A side that trusts nobody."""
     top.mkdir()
     return Side(top)
+
+
+def run(*command: str | Path) -> str:
+    """Run a program that must succeed; return what it prints."""
+    return subprocess.run(
+        list(map(str, command)), check=True, capture_output=True, text=True
+    ).stdout
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A real ssh-agent that the environment names."""
+
+    folder: Path
+
+    def add(self, name: str, *kind: str) -> str:
+        """Put a new key into the agent; return the fingerprint that ``ssh-add -l`` shows."""
+        path = self.folder / name
+        run("ssh-keygen", "-q", *kind, "-N", "", "-C", name, "-f", path)
+        run("ssh-add", "-q", path)
+        path.unlink()  # from here on only the agent has it
+        return run("ssh-keygen", "-l", "-f", f"{path}.pub").split()[1]
+
+    def remove(self, name: str) -> None:
+        run("ssh-add", "-q", "-d", self.folder / name)

@@ -2,17 +2,10 @@
 
 import base64
 import hashlib
-import os
-import re
 import shutil
-import signal
 import socket
 import struct
-import subprocess
-import tempfile
-from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,6 +15,7 @@ from airgap.errors import ConfigurationError
 from airgap.format.envelope import PAYLOAD_TYPES, signed_bytes
 from airgap.signing import private_keys, ssh_agent
 from tests import keepers
+from tests.keepers import Agent
 from tests.kit import Side
 
 KINDS = {
@@ -34,40 +28,6 @@ pytestmark = pytest.mark.skipif(
     any(shutil.which(one) is None for one in ("ssh-agent", "ssh-add", "ssh-keygen")),
     reason="ssh-agent, ssh-add or ssh-keygen (openssh-client) is not here",
 )
-
-
-def run(*command: str | Path) -> str:
-    return subprocess.run(
-        list(map(str, command)), check=True, capture_output=True, text=True
-    ).stdout
-
-
-@dataclass(frozen=True)
-class Agent:
-    folder: Path
-
-    def add(self, name: str, *kind: str) -> str:
-        """Put a new key into the agent; return the fingerprint that ``ssh-add -l`` shows."""
-        path = self.folder / name
-        run("ssh-keygen", "-q", *kind, "-N", "", "-C", name, "-f", path)
-        run("ssh-add", "-q", path)
-        path.unlink()  # from here on only the agent has it
-        return run("ssh-keygen", "-l", "-f", f"{path}.pub").split()[1]
-
-    def remove(self, name: str) -> None:
-        run("ssh-add", "-q", "-d", self.folder / name)
-
-
-@pytest.fixture
-def agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
-    with tempfile.TemporaryDirectory(prefix="agent-") as folder:  # a socket's path must be short
-        place = f"{folder}/socket"
-        (pid,) = re.findall(r"SSH_AGENT_PID=(\d+)", run("ssh-agent", "-s", "-a", place))
-        monkeypatch.setenv("SSH_AUTH_SOCK", place)
-        try:
-            yield Agent(Path(folder))
-        finally:
-            os.kill(int(pid), signal.SIGTERM)
 
 
 @pytest.mark.parametrize("algorithm", KINDS)

@@ -1,0 +1,25 @@
+"""Programs that integration tests start and stop."""
+
+import os
+import re
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.keepers import Agent, run
+
+
+@pytest.fixture
+def agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
+    """A real ssh-agent, empty, that the environment names."""
+    with tempfile.TemporaryDirectory(prefix="agent-") as folder:  # a socket's path must be short
+        place = f"{folder}/socket"
+        (pid,) = re.findall(r"SSH_AGENT_PID=(\d+)", run("ssh-agent", "-s", "-a", place))
+        monkeypatch.setenv("SSH_AUTH_SOCK", place)
+        try:
+            yield Agent(Path(folder))
+        finally:
+            os.kill(int(pid), signal.SIGTERM)
