@@ -27,6 +27,7 @@ __all__ = [
     "SSH_KEY_TYPES",
     "check_key",
     "ecdsa_signature",
+    "load_pem",
     "load_ssh_blob",
     "load_text",
     "low_s",
@@ -87,6 +88,15 @@ def load_text(text: bytes) -> Key:
     name = kind.decode("ascii", "replace")
     if name in SSH_KEY_TYPES:
         return load_ssh_blob(name, rest.partition(b" ")[0].strip())
+    return load_pem(text)
+
+
+def load_pem(text: bytes) -> Key:
+    """Read a public key file in PEM form.
+
+    Raises:
+        NotTrustedError: it is no such file, or not a usable key.
+    """
     try:
         public = serialization.load_pem_public_key(text)
     except (ValueError, UnsupportedAlgorithm) as error:
