@@ -121,7 +121,7 @@ def _save(
         if one.key_id in verified.signers["root"]
     }
     replaced = None if known is None else known.fingerprint
-    return site.save_root(verified.raw, counted, replaced)
+    return site.save_root(verified.raw, counted, roots.fingerprint(verified.raw), replaced)
 
 
 def _fingerprint(text: str) -> str:

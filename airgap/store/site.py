@@ -14,7 +14,6 @@ from typing import Final
 
 from airgap.errors import ConfigurationError, ConflictError, StorageError
 from airgap.format import limits
-from airgap.format import root as roots
 
 __all__ = ["PinnedRoot", "home", "load_root", "read_root_files", "save_root"]
 
@@ -55,7 +54,9 @@ def load_root() -> PinnedRoot | None:
     return PinnedRoot(raw, envelopes, fingerprint)
 
 
-def save_root(raw: bytes, envelopes: Mapping[str, bytes], replaced: str | None) -> Path:
+def save_root(
+    raw: bytes, envelopes: Mapping[str, bytes], fingerprint: str, replaced: str | None
+) -> Path:
     """Pin a root with its envelopes by key id; return the folder.
 
     The root's files are named after its fingerprint and written first. What is pinned changes with
@@ -65,8 +66,7 @@ def save_root(raw: bytes, envelopes: Mapping[str, bytes], replaced: str | None) 
         ConflictError: the pinned root is not ``replaced`` any more.
         StorageError: the state cannot be written.
     """
-    folder, fingerprint = _trust(), roots.fingerprint(raw)
-    target = _root_file(fingerprint)
+    folder, target = _trust(), _root_file(fingerprint)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)

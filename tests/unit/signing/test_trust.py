@@ -109,7 +109,9 @@ def test_a_signature_for_something_else_is_not_passed_over(
     signed: dsse.Envelope, told: str
 ) -> None:
     with pytest.raises(NotTrustedError, match=told):
-        trust.admit(manifests.encode(MANIFEST), [dsse.encode(signed)], _accepted(ROOT), NOW)
+        trust.admit(
+            manifests.encode(MANIFEST), Evidence([dsse.encode(signed)]), _accepted(ROOT), NOW
+        )
 
 
 def test_a_root_without_its_own_signature_is_not_accepted() -> None:

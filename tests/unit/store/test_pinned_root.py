@@ -103,6 +103,6 @@ def test_of_two_updates_at_once_the_later_one_says_so(machine: Side) -> None:
     before = kit.snapshot(machine.top)
 
     with machine.here(), pytest.raises(ConflictError):
-        site.save_root(b"a newer root", {}, "SHA256:" + "0" * 64)
+        site.save_root(b"a newer root", {}, "SHA256:" + "1" * 64, "SHA256:" + "0" * 64)
 
     assert kit.snapshot(machine.top) == before

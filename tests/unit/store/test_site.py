@@ -9,6 +9,8 @@ from airgap.errors import StorageError
 from airgap.store import site
 from airgap.store.site import PinnedRoot
 
+PIN = "SHA256:" + "ab" * 32
+
 
 def test_it_is_where_the_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRGAP_HOME", "/a")
@@ -21,12 +23,11 @@ def test_it_is_where_the_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_pin_comes_back_as_it_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRGAP_HOME", str(tmp_path / "state"))
-    pinned = PinnedRoot(b"root", (b"one", b"two"), "SHA256:00")
     assert site.load_root() is None
 
-    folder = site.save_root(pinned, ["root.1.dsse", "root.2.dsse"])
+    folder = site.save_root(b"root", {"1": b"one", "2": b"two"}, PIN, None)
 
-    assert site.load_root() == pinned
+    assert site.load_root() == PinnedRoot(b"root", (b"one", b"two"), PIN)
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
@@ -44,5 +45,5 @@ def test_a_pin_that_was_not_finished_is_none(
     monkeypatch.setattr(Path, "replace", failing)
 
     with pytest.raises(StorageError, match="No space left on device"):
-        site.save_root(PinnedRoot(b"root", (), "SHA256:00"), [])
+        site.save_root(b"root", {}, PIN, None)
     assert site.load_root() is None
