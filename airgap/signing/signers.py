@@ -51,8 +51,8 @@ def public_key(spec: str, passphrase: Passphrase) -> Key:
         from airgap.signing import pkcs11_token  # noqa: PLC0415
 
         return pkcs11_token.public_key(pkcs11_token.parse(spec.removeprefix(TOKEN)))
-    text = _read_public(Path(spec)) if is_file(spec) else b""
-    if not text or b"PRIVATE KEY-----" in text:
+    text = _read_public(Path(spec)) if is_file(spec) else None
+    if text is None or b"PRIVATE KEY-----" in text:
         return open_signer(spec, passphrase).key
     try:
         return public_keys.load_text(text)
