@@ -44,6 +44,8 @@ class NewRoot:
     keys: Mapping[Role, Sequence[Key]]
     thresholds: Mapping[Role, int]
     not_after: int | None = None
+    created_at: int | None = None
+    """In seconds since 1970; None means now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ def create(new: NewRoot, signers: Sequence[Signer], output: Path) -> Proposal:
         roles=roles,
         channels={},
         not_after=new.not_after,
-        created_at=int(time.time()),
+        created_at=int(time.time()) if new.created_at is None else new.created_at,
     )
     _write_new(output, root_edits.checked(root))
     for signer in signers:

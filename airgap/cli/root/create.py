@@ -48,6 +48,11 @@ def _keys_option(role: str, *, required: bool = False) -> Callable[[Callable[P, 
 )
 @click.option("--expires", metavar="WHEN", help="90d, 2y, 2030-12-31 or never (the default).")
 @click.option(
+    "--created-at",
+    metavar="WHEN",
+    help="When it was drawn up, such as 2026-01-31T09:00:00Z; default: now.",
+)
+@click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="Such as root.msgpack."
 )
 @passphrase_options
@@ -61,6 +66,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     approvers: tuple[Path, ...],
     thresholds: tuple[str, ...],
     expires: str | None,
+    created_at: str | None,
     output: Path,
     passphrase_env: str | None,
     passphrase_fd: int | None,
@@ -81,6 +87,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         },
         dict(map(read_threshold, thresholds)),
         None if expires is None else read_moment(expires),
+        None if created_at is None else read_moment(created_at),
     )
     made = report(roots.create(new, signers, output))
     builder = made.data["roles"]["builder"]

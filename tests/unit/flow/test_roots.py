@@ -102,7 +102,7 @@ def test_a_site_has_a_plain_name(name: str, connected: Side, site: Site, tmp_pat
     assert not (tmp_path / "r").exists()
 
 
-@pytest.mark.parametrize("threshold", ["builder=0", "builder=2", "builder=x", "builder", "root=1"])
+@pytest.mark.parametrize("threshold", ["builder=0", "builder=2", "builder=x", "builder", "chef=1"])
 def test_a_threshold_can_be_reached(
     threshold: str, connected: Side, site: Site, tmp_path: Path
 ) -> None:
@@ -138,8 +138,9 @@ def test_a_root_goes_nowhere_where_there_is_no_folder(
 
 
 def test_the_same_keys_give_the_same_root(connected: Side, site: Site, tmp_path: Path) -> None:
+    drawn_up = ("--created-at", "2026-01-02")
     made = [
-        create(connected, site, tmp_path / name / "root.msgpack", *builder(site)).json
+        create(connected, site, tmp_path / name / "root.msgpack", *builder(site), *drawn_up).json
         for name in "ab"
     ]
 
@@ -179,7 +180,8 @@ def test_a_root_that_is_not_there_is_not_pinned(
 
 
 def test_a_pin_without_its_root_is_told(depot: Path, isolated: Side) -> None:
-    (isolated.state / "trust" / "root.msgpack").unlink()
+    (pinned,) = (isolated.state / "trust").glob("*.msgpack")
+    pinned.unlink()
 
     kit.expect_refusal(isolated, "import", depot, error=ConfigurationError)
 
@@ -197,7 +199,7 @@ def test_a_damaged_pin_is_told(content: bytes | None, depot: Path, isolated: Sid
 
 
 def test_a_pinned_root_that_was_changed_admits_nothing(depot: Path, isolated: Side) -> None:
-    pinned = isolated.state / "trust" / "root.msgpack"
+    (pinned,) = (isolated.state / "trust").glob("*.msgpack")
     pinned.write_bytes(pinned.read_bytes() + b"\0")
 
     kit.expect_refusal(isolated, "import", depot, error=NotTrustedError)
