@@ -330,6 +330,21 @@ def test_a_file_whose_approval_was_cut_short_is_as_before_or_approved(
         assert side.run("verify", desk.place).code == 0
 
 
+def test_an_archive_for_stock_bentoml_carries_approvals(small: Side, tmp_path: Path) -> None:
+    side = Side(tmp_path / "ward")
+    side.top.mkdir()
+    people.pin(side, make_root(approver=team("dan")))
+    place = tmp_path / "shop.tar"
+    key = people.write_key(tmp_path / "keys", "bob")
+    assert small.run("export", "shop:v1", "-o", place, "--format", "tar", "--key", key).code == 0
+    kit.expect_refusal(side, "import", place, error=PolicyError)
+
+    ran = small.run("approve", place, "--key", people.write_key(tmp_path / "keys", "dan"))
+
+    assert ran.code == 0, ran.err
+    assert side.run("import", place).code == 0
+
+
 def _depot(small: Side, tmp_path: Path, name: str = "depot") -> Desk:
     place = tmp_path / name
     key = people.write_key(tmp_path / "keys", "bob")
