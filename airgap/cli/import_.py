@@ -57,6 +57,7 @@ def command(
             progress=progress,
         )
     about = {"bundle": opened.bundle, "dry_run": dry_run, **flow_reports.signers_of(opened)}
+    about["passed_over"] = list(opened.passed_over)
     return _result(done, about)
 
 
@@ -69,6 +70,7 @@ def _result(done: "Imported", about: dict[str, Any]) -> Result:
     about["lacking"] = list(done.lacking)
     lines = [f"{outcome}: {item} ({size_text(item.size)})" for item, outcome in done.outcomes]
     lines += [f"still missing here: {name}; the Bento needs it" for name in done.lacking]
+    lines += [f"passed over: {line}" for line in about.get("passed_over", ())]
     if about["dry_run"]:
         lines.append("Nothing was written, and packs were not read: `airgap verify` does that.")
     elif all(outcome == "already there" for _, outcome in done.outcomes):

@@ -26,9 +26,11 @@ def command(*, source: str, jobs: int | None) -> Result:
         manifest = opened.manifest.value
         about = flow_reports.describe_bundle(opened.bundle, manifest)
         about |= {"verified": True, "bytes_read": read, **flow_reports.signers_of(opened)}
+        about["passed_over"] = list(opened.passed_over)
         signed = flow_reports.signer_lines(opened)
     lines = [f"OK: {item} ({size_text(item.size)})" for item in manifest.items]
     lines += signed
+    lines += [f"passed over: {line}" for line in opened.passed_over]
     what = f"Packs intact: {len(manifest.packs)}" if manifest.packs else "Bytes read"
     lines.append(f"Site {about['site']} demands no more. {what} ({size_text(read)}).")
     lines.append(f"bundle {opened.bundle}")

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
@@ -73,6 +73,8 @@ class Opened:
     bundle: str
     manifest: Verified[Manifest]
     root: Verified[Root]
+    passed_over: tuple[str, ...] = ()
+    """Other bundles of the place that this site's policy refuses, each with the reason."""
 
 
 def require_root() -> Verified[Root]:
@@ -113,8 +115,8 @@ def open_bundle(place: str, root: Verified[Root], *, form: Form | None = None) -
 
     readers = _readers(place, form)
     try:
-        opened = _newest(place, readers, examine, lambda one: one.manifest.value)
-        yield opened
+        opened, passed_over = _newest(place, readers, examine, lambda one: one.manifest.value)
+        yield replace(opened, passed_over=passed_over)
         if place == STDIN:
             _drain(sys.stdin.buffer, opened.manifest.value.stored_size + limits.PADDING_BYTES)
     finally:
@@ -139,7 +141,8 @@ def open_unverified(place: str) -> Iterator[Unverified]:
 
     readers = _readers(place)
     try:
-        yield _newest(place, readers, examine, lambda one: one.manifest)
+        opened, _ = _newest(place, readers, examine, lambda one: one.manifest)
+        yield opened
     finally:
         for reader in readers:
             reader.close()
@@ -265,27 +268,27 @@ def _newest(
     readers: list[BundleReader],
     examine: Callable[[BundleReader], T],
     manifest_of: Callable[[T], Manifest],
-) -> T:
-    """Examine all bundles of a place and return the newest.
+) -> tuple[T, tuple[str, ...]]:
+    """Examine all bundles of a place; return the newest, and a line for each one passed over.
 
-    A bundle for another site is passed over. Any other refusal is final: a bundle that is not
-    trusted must not make an older one look like the newest.
+    A bundle that this site's policy refuses is passed over: it may be for another site. Any other
+    refusal is final: a bundle that is not trusted must not make an older one look like the newest.
     """
 
     def rank(one: T) -> tuple[int, int]:
         return manifest_of(one).sequence, manifest_of(one).created_at
 
     if len(readers) == 1:
-        return examine(readers[0])
+        return examine(readers[0]), ()
     newest: T | None = None
-    passed_over: list[AirgapError] = []
+    passed_over: list[tuple[BundleReader, PolicyError]] = []
     for reader in readers:
         try:
             one = examine(reader)
             if newest is None or rank(one) > rank(newest):  # the first of two that are alike
                 newest = one
         except PolicyError as error:
-            passed_over.append(error)
+            passed_over.append((reader, error))
         except AirgapError as error:
             ids = [f"{place}#{other.place.rpartition('#')[2]}" for other in readers]
             raise type(error)(
@@ -295,5 +298,5 @@ def _newest(
                 ids,
             ) from error
     if newest is None:
-        raise passed_over[-1]
-    return newest
+        raise passed_over[-1][1]
+    return newest, tuple(f"{reader.place}: {error.message}" for reader, error in passed_over)

@@ -137,6 +137,15 @@ def test_a_bundle_for_another_site_is_passed_over(forged: Forge, isolated: Side)
     assert imported(isolated, joined(forged, mine, other)) == id_of(mine)
 
 
+def test_what_is_passed_over_is_told_with_the_reason(forged: Forge, isolated: Side) -> None:
+    mine, other = one(b"a", sequence=1), one(b"b", sequence=2, audience=["attic"])
+
+    (told,) = isolated.run("verify", joined(forged, mine, other), "--json").json["passed_over"]
+
+    assert id_of(other)[:12] in told
+    assert "attic" in told
+
+
 def test_bundles_that_are_all_for_others_are_refused(forged: Forge, isolated: Side) -> None:
     depot = joined(forged, one(b"a", audience=["attic"]), one(b"b", expires_at=1))
 
