@@ -203,6 +203,8 @@ def _not_opened(path: Path, size: int, *, encrypted: bool) -> ConfigurationError
 def _refuse_exposed(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
         raise _not_a_file(path)
+    if path.suffix == ".pub":  # a slip; to be told to hide what is public would not help
+        raise _not_opened(path, 0, encrypted=False)
     if mode & OTHERS:
         raise StorageError(
             f"The private key {path} can be read by others (mode {mode & 0o777:04o}).",

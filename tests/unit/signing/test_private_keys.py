@@ -120,6 +120,13 @@ def test_another_file_is_no_key(text: bytes, tmp_path: Path) -> None:
         private_keys.load(put(tmp_path / "mine.key", text), never)
 
 
+def test_the_public_half_is_no_key_rather_than_one_that_others_can_read(tmp_path: Path) -> None:
+    private_keys.generate(tmp_path, "mine", "ed25519", None)
+
+    with pytest.raises(ConfigurationError, match="is not a private key"):
+        private_keys.load(tmp_path / "mine.pub", never)
+
+
 @pytest.mark.parametrize(
     ("private", "told"),
     [
