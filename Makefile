@@ -12,7 +12,7 @@ JOBS ?= 2
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check lint types layers docs-check docs format test test-slow bench clean
+.PHONY: help demo check lint types layers docs-check docs format test test-servers test-slow bench clean
 
 help:  ## show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,8 +43,11 @@ format: $(VENV)/made  ## let ruff format and mend the code
 	$(BIN)/ruff format .
 
 test: $(VENV)/made  ## the tests, with line and branch coverage
-	$(BIN)/pytest -n $(JOBS) --dist loadfile -m 'not slow' --durations 10 \
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m 'not slow and not servers' --durations 10 \
 		--cov --cov-report=term
+
+test-servers: $(VENV)/made  ## the tests against real FTP, SSH and S3 servers (missing ones are skipped and named)
+	$(BIN)/pytest -m 'servers and not slow' --durations 10
 
 test-slow: $(VENV)/made  ## the tests that take minutes or gigabytes
 	$(BIN)/pytest -m slow
