@@ -18,6 +18,7 @@ from airgap.errors import ConflictError, CorruptError, MissingError, StorageErro
 
 __all__ = [
     "PartFile",
+    "explain",
     "explained",
     "has_digest",
     "list_names",
@@ -58,7 +59,7 @@ def open_regular(top: Path, name: str) -> Iterator[int]:
             _refuse(top, name)
         yield opened[-1]
     except OSError as error:
-        _explain(error, top, name)
+        explain(error, top, name)
     finally:
         for descriptor in opened:
             os.close(descriptor)
@@ -87,7 +88,7 @@ def list_names(top: Path, name: str, limit: int) -> list[str]:
         finally:
             os.close(descriptor)
     except OSError as error:
-        _explain(error, top, name)
+        explain(error, top, name)
     if len(found) > limit:
         raise CorruptError(
             f"{top / name} holds more than {limit:,} names.", "Remove what is not a bundle's."
@@ -312,7 +313,8 @@ def _refuse(top: Path, name: str) -> NoReturn:
     )
 
 
-def _explain(error: OSError, top: Path, name: str) -> NoReturn:
+def explain(error: OSError, top: Path, name: str) -> NoReturn:
+    """Raise what an error means for ``name`` below ``top``: missing, corrupt or storage."""
     if error.errno == errno.ENOENT:
         raise MissingError(
             f"{top / name} is not there.", "Check the path; if it is right, copy the file again."

@@ -39,7 +39,12 @@ class Capabilities:
 
 
 class Transport(Protocol):
-    """One place of one protocol. Names are depot names (format §8): relative, ``/``, ASCII."""
+    """One place of one protocol.
+
+    Names are as ``names.checked`` wants them: relative, ``/`` between, printable ASCII. Every
+    method refuses others with a TransportError before anything is sent. The place itself may have
+    any name.
+    """
 
     place: str
     """Its URL for messages. It never holds a password."""
@@ -54,9 +59,10 @@ class Transport(Protocol):
         ...
 
     def list(self, folder: str, limit: int) -> list[str]:
-        """Return the sorted names directly in a folder; none if it is not there.
+        """Return the sorted names of what is directly in a folder; none if it is not there.
 
-        Names of unfinished uploads may be among them. Callers ignore every name they do not know.
+        Files and folders alike, without a slash; the empty folder is the place itself. Names of
+        unfinished uploads may be among them. Callers ignore every name they do not know.
 
         Raises:
             CorruptError: there are more than ``limit``.
@@ -68,6 +74,8 @@ class Transport(Protocol):
         """Send a file's bytes from ``offset`` on, at most ``length``, to the sink; return how many.
 
         It may return fewer than there are: a server's word that all was sent is worth nothing.
+        From the end on there are none. What the sink raises passes through; the connection is then
+        good for ``close`` alone.
 
         Raises:
             MissingError: it is not there.
@@ -76,11 +84,14 @@ class Transport(Protocol):
         """
         ...
 
-    def put(self, name: str, source: Path, size: int) -> Stored:
+    def put(self, name: str, source: Path, size: int, part: str | None = None) -> Stored:
         """Upload a file that is named by its content: idempotent, resumed, renamed at its end.
 
-        "There" is decided by name and size alone. Folders on the way are made. The bytes go to a
-        temporary name first where the protocol renames, so that ``name`` is never there in part.
+        "There" is decided by name and size alone; another size is replaced. Folders on the way are
+        made. Where the protocol renames, the bytes go to ``part`` first (``names.default_part`` if
+        it is None), so that ``name`` is never there in part. What ``part`` holds already is taken
+        for the file's beginning, unless it is longer than the file: two writers at once must name
+        two parts.
 
         Raises:
             StorageError: the other side is full.

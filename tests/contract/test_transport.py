@@ -1,0 +1,507 @@
+"""What every transport does alike, each against a server that runs.
+
+``grounds.QUICK`` is part of ``make test``, ``grounds.REAL`` of ``make test-servers``.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import AirgapError, CorruptError, MissingError, TransportError
+from airgap.transport.remote.names import default_part
+from airgap.transport.remote.port import BrokenOffError, Stored, Transport
+from tests import kit
+from tests.servers import grounds
+from tests.servers.ground import Ground, Server
+from tests.servers.proxy import Direction, Fault, Proxy
+
+NAME = "packs/ab/abcd.pack"
+PART = f"{NAME}.0123456789abcdef.part"
+CONTENT = kit.noise(3_000_000, 7)
+_NUMBERS = count()
+BAD_NAMES = [
+    "",
+    "a\0b",
+    "a\nDELE b",
+    "a\rb",
+    "..",
+    "../a",
+    "packs/../a",
+    "./a",
+    "/a",
+    "a//b",
+    "a/",
+    "ü",
+    "a\\b",
+    "-a",
+    "a" * 600,
+]
+
+
+_REAL = [pytest.param(name, marks=pytest.mark.servers) for name in grounds.REAL]
+over_a_network = pytest.mark.parametrize("server", _REAL, indirect=True)
+
+
+@pytest.fixture(scope="module", params=[*grounds.QUICK, *_REAL])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A running server of each kind."""
+    start = {**grounds.QUICK, **grounds.REAL}[request.param]
+    with start(tmp_path_factory.mktemp(str(request.param))) as one:
+        yield one
+
+
+@pytest.fixture
+def ground(server: Server) -> Ground:
+    """A folder of that server which no other test uses, and which is not there yet."""
+    return Ground(server, f"place{next(_NUMBERS)}")
+
+
+@pytest.fixture
+def transport(ground: Ground) -> Iterator[Transport]:
+    """A connection to it."""
+    one = ground.open()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def proxy(ground: Ground) -> Iterator[Proxy]:
+    """A way to the server that can be broken."""
+    one = ground.server.proxy()
+    assert one is not None
+    with one:
+        yield one
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A file to be uploaded: ``CONTENT``."""
+    path = tmp_path / "source"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def fetch(transport: Transport, name: str, offset: int = 0, length: int | None = None) -> bytes:
+    found = bytearray()
+    assert transport.get(name, found.extend, offset, length) == len(found)
+    return bytes(found)
+
+
+def test_its_place_is_told(transport: Transport) -> None:
+    assert transport.place
+
+
+def test_a_file_that_was_put_is_there(ground: Ground, transport: Transport, source: Path) -> None:
+    assert transport.put(NAME, source, len(CONTENT)) == "stored"
+
+    assert ground.files() == {NAME: CONTENT}
+
+
+def test_a_file_that_is_there_is_not_sent_again(
+    ground: Ground, transport: Transport, source: Path
+) -> None:
+    ground.plant(NAME, bytes(len(CONTENT)))
+
+    assert transport.put(NAME, source, len(CONTENT)) == "there"
+
+    assert ground.files() == {NAME: bytes(len(CONTENT))}
+
+
+@pytest.mark.parametrize("size", [0, 5, len(CONTENT) + 1])
+def test_a_file_of_another_size_is_replaced(
+    size: int, ground: Ground, transport: Transport, source: Path
+) -> None:
+    ground.plant(NAME, bytes(size))
+
+    assert transport.put(NAME, source, len(CONTENT)) == "stored"
+
+    assert ground.files() == {NAME: CONTENT}
+
+
+def test_an_empty_file_can_be_put_and_got(
+    ground: Ground, transport: Transport, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").touch()
+
+    assert transport.put(NAME, tmp_path / "empty", 0) == "stored"
+
+    assert ground.files() == {NAME: b""}
+    assert transport.size(NAME) == 0
+    assert fetch(transport, NAME) == b""
+
+
+@pytest.mark.parametrize("part", [None, PART])
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        (1, "resumed"),
+        (1_234_567, "resumed"),
+        (len(CONTENT), "resumed"),
+        (0, "stored"),
+        (len(CONTENT) + 1, "stored"),
+    ],
+)
+def test_an_upload_goes_on_where_it_broke_off(
+    there: int,
+    expected: Stored,
+    part: str | None,
+    ground: Ground,
+    transport: Transport,
+    source: Path,
+) -> None:
+    if not transport.capabilities.resumes_uploads:
+        pytest.skip("a file is its unit of resuming")
+    begun = CONTENT[:there] + bytes(max(0, there - len(CONTENT)))
+    ground.plant(part or default_part(NAME), begun)
+
+    assert transport.put(NAME, source, len(CONTENT), part) == expected
+
+    assert ground.files() == {NAME: CONTENT}
+
+
+def test_a_part_of_another_writer_stays(ground: Ground, transport: Transport, source: Path) -> None:
+    ground.plant(PART, b"of somebody else")
+
+    transport.put(NAME, source, len(CONTENT), f"{NAME}.fedcba9876543210.part")
+
+    assert ground.files()[NAME] == CONTENT
+    assert ground.files().get(PART) == b"of somebody else"
+
+
+def test_sizes_are_told(ground: Ground, transport: Transport) -> None:
+    ground.plant(NAME, b"12345")
+    ground.plant("top", b"1")
+
+    assert transport.size(NAME) == 5
+    assert transport.size("top") == 1
+
+
+def test_what_is_not_there_has_no_size(ground: Ground, transport: Transport) -> None:
+    assert transport.size(NAME) is None
+    ground.plant(NAME, b"12345")
+    assert transport.size("packs/ab/other.pack") is None
+    assert transport.size("nowhere/at/all") is None
+
+
+@pytest.mark.parametrize(
+    ("offset", "length"),
+    [(0, None), (0, 1), (1, None), (1_000_001, 1_000_000), (0, 9_999_999), (2_999_999, 1)],
+)
+def test_any_range_can_be_got(
+    offset: int, length: int | None, ground: Ground, transport: Transport
+) -> None:
+    ground.plant(NAME, CONTENT)
+
+    end = None if length is None else offset + length
+    assert fetch(transport, NAME, offset, length) == CONTENT[offset:end]
+
+
+def test_one_connection_gets_range_after_range(ground: Ground, transport: Transport) -> None:
+    ground.plant(NAME, CONTENT)
+
+    for offset in range(0, 3_000_000, 500_000):
+        assert fetch(transport, NAME, offset, 1000) == CONTENT[offset : offset + 1000]
+    assert transport.size(NAME) == len(CONTENT)
+
+
+def test_at_its_end_a_file_has_no_more(ground: Ground, transport: Transport) -> None:
+    ground.plant(NAME, CONTENT)
+
+    assert fetch(transport, NAME, len(CONTENT)) == b""
+
+
+def test_what_is_not_there_is_missing(ground: Ground, transport: Transport) -> None:
+    ground.plant("packs/ab/other", b"1")
+
+    with pytest.raises(MissingError):
+        fetch(transport, NAME)
+    with pytest.raises(MissingError):
+        fetch(transport, "nowhere/at/all", 5, 5)
+    assert fetch(transport, "packs/ab/other") == b"1"
+
+
+def test_a_sink_that_refuses_is_heard(ground: Ground, transport: Transport) -> None:
+    ground.plant(NAME, CONTENT)
+
+    def refuse(_: memoryview) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        transport.get(NAME, refuse)
+
+    assert fetch(transport.clone(), NAME, 0, 10) == CONTENT[:10]
+
+
+def test_a_folder_is_listed(ground: Ground, transport: Transport) -> None:
+    for name in ["bundles/bb/x", "bundles/aa/y", "bundles/file", "packs/z", "top"]:
+        ground.plant(name, b"1")
+
+    assert transport.list("bundles", 10) == ["aa", "bb", "file"]
+    assert transport.list("bundles/aa", 10) == ["y"]
+    assert transport.list("", 10) == ["bundles", "packs", "top"]
+
+
+def test_a_folder_that_is_not_there_has_no_names(ground: Ground, transport: Transport) -> None:
+    assert transport.list("bundles", 10) == []
+    assert transport.list("", 10) == []
+    ground.plant("bundles/aa", b"1")
+    assert transport.list("bundles/bb", 10) == []
+
+
+def test_many_names_are_listed(ground: Ground, transport: Transport) -> None:
+    for number in range(1100):  # one page of S3 has 1,000
+        ground.plant(f"bundles/{number:04}", b"")
+
+    assert transport.list("bundles", 1100) == [f"{number:04}" for number in range(1100)]
+
+
+def test_more_names_than_wanted_are_refused(ground: Ground, transport: Transport) -> None:
+    for name in "abc":
+        ground.plant(f"bundles/{name}", b"")
+
+    assert transport.list("bundles", 3) == ["a", "b", "c"]
+    with pytest.raises(CorruptError):
+        transport.list("bundles", 2)
+
+
+def test_a_small_file_is_published(ground: Ground, transport: Transport) -> None:
+    assert transport.publish("bundles/aa/manifest.msgpack", b"12345") is True
+    assert transport.publish("top", b"") is True
+
+    assert ground.files() == {"bundles/aa/manifest.msgpack": b"12345", "top": b""}
+
+
+def test_what_is_published_is_not_replaced_unless_told(
+    ground: Ground, transport: Transport
+) -> None:
+    ground.plant(NAME, b"old")
+
+    assert transport.publish(NAME, b"newer") is False
+    assert ground.files() == {NAME: b"old"}
+    assert transport.publish(NAME, b"newer", replace=True) is True
+    assert ground.files() == {NAME: b"newer"}
+
+
+def test_one_of_many_publishers_wins(ground: Ground, transport: Transport) -> None:
+    if not transport.capabilities.creates_exclusively:
+        pytest.skip("it asks first")
+    made: list[tuple[bool, bytes]] = []
+    start = threading.Barrier(4)
+
+    def publish(data: bytes) -> None:
+        one = transport.clone()
+        start.wait()
+        made.append((one.publish(NAME, data), data))
+        one.close()
+
+    together([threading.Thread(target=publish, args=(bytes([n]) * 999,)) for n in range(4)])
+
+    assert [told for told, _ in made].count(True) == 1
+    assert ground.files() == {NAME: dict(made)[True]}
+
+
+def test_a_reader_never_sees_a_mix(transport: Transport) -> None:
+    if not transport.capabilities.replaces_atomically:
+        pytest.skip("it cannot")
+    reader = transport.clone()
+    seen: set[bytes] = set()
+    transport.publish(NAME, b"a" * 9_999)
+    over = threading.Event()
+
+    def read() -> None:
+        while not over.is_set():
+            seen.add(fetch(reader, NAME))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    for letter in b"bcdefgh":
+        transport.publish(NAME, bytes([letter]) * 9_999, replace=True)
+    over.set()
+    thread.join()
+    reader.close()
+
+    assert seen <= {bytes([letter]) * 9_999 for letter in b"abcdefgh"}
+
+
+def test_a_file_can_be_deleted(ground: Ground, transport: Transport) -> None:
+    ground.plant(NAME, b"1")
+    ground.plant("packs/ab/other", b"2")
+
+    transport.delete(NAME)
+
+    assert ground.files() == {"packs/ab/other": b"2"}
+    assert transport.size(NAME) is None
+
+
+def test_deleting_what_is_not_there_is_fine(ground: Ground, transport: Transport) -> None:
+    transport.delete(NAME)
+    ground.plant("packs/ab/other", b"2")
+    transport.delete(NAME)
+
+    assert ground.files() == {"packs/ab/other": b"2"}
+
+
+@pytest.mark.parametrize("name", BAD_NAMES, ids=lambda name: repr(name)[:20])
+def test_names_that_could_mean_something_else_are_refused(
+    name: str, ground: Ground, transport: Transport, source: Path
+) -> None:
+    attempts: list[Callable[[], object]] = [
+        lambda: transport.size(name),
+        lambda: transport.get(name, len),
+        lambda: transport.put(name, source, len(CONTENT)),
+        lambda: transport.put(NAME, source, len(CONTENT), name or "a//b"),
+        lambda: transport.publish(name, b"1"),
+        lambda: transport.delete(name),
+        lambda: transport.list(name or "a//b", 10),
+    ]
+
+    for attempt in attempts:
+        with pytest.raises(TransportError, match="name"):
+            attempt()
+    assert ground.files() == {}
+
+
+def test_clones_work_side_by_side(ground: Ground, transport: Transport, source: Path) -> None:
+    ground.plant("shared", CONTENT)
+    errors: list[BaseException] = []
+
+    def work(number: int) -> None:
+        one = transport.clone()
+        try:
+            assert one.put(f"packs/{number}", source, len(CONTENT)) == "stored"
+            assert fetch(one, "shared") == CONTENT
+            assert one.publish(f"small/{number}", b"1")
+        except BaseException as error:  # noqa: BLE001  (told by the test's own thread)
+            errors.append(error)
+        finally:
+            one.close()
+
+    together([threading.Thread(target=work, args=(number,)) for number in range(4)])
+
+    assert errors == []
+    assert len(ground.files()) == 9
+
+
+def test_it_may_be_closed_twice(transport: Transport) -> None:
+    transport.size(NAME)
+
+    transport.close()
+    transport.close()
+
+
+def test_one_that_was_never_used_may_be_closed(transport: Transport) -> None:
+    transport.clone().close()
+
+
+@over_a_network
+def test_a_dead_connection_is_told_and_a_clone_works(ground: Ground, proxy: Proxy) -> None:
+    ground.plant(NAME, CONTENT)
+    one = ground.open(proxy)
+    assert one.size(NAME) == len(CONTENT)
+
+    proxy.sever()
+
+    told = None
+    try:
+        found = one.size(NAME)
+    except BrokenOffError as error:
+        told = error
+    else:  # a library that connects anew by itself is fine too
+        assert found == len(CONTENT)
+    other = one.clone()
+    one.close()
+    one.close()
+    assert told is None or told.hint
+    assert fetch(other, NAME, 5, 10) == CONTENT[5:15]
+    other.close()
+
+
+@over_a_network
+@pytest.mark.parametrize("kind", ["cut", "reset"])
+def test_a_download_that_broke_off_goes_on(kind: str, ground: Ground, proxy: Proxy) -> None:
+    ground.plant(NAME, CONTENT)
+    proxy.faults.append(fault(kind, "down", 1_000_000))
+    found = bytearray()
+    one = ground.open(proxy)
+
+    tries = 0
+    while len(found) < len(CONTENT) and tries < 3:
+        tries += 1
+        try:
+            one.get(NAME, found.extend, len(found))
+        except BrokenOffError:
+            broken, one = one, one.clone()
+            broken.close()
+    one.close()
+
+    assert proxy.faults[0].times == 0
+    assert tries == 2
+    assert found == CONTENT
+    assert proxy.down < 1.2 * len(CONTENT)
+
+
+@over_a_network
+@pytest.mark.parametrize("kind", ["cut", "reset"])
+def test_an_upload_that_broke_off_goes_on(
+    kind: str, ground: Ground, proxy: Proxy, source: Path
+) -> None:
+    proxy.faults.append(fault(kind, "up", 1_500_000))
+    one = ground.open(proxy)
+
+    with pytest.raises(BrokenOffError):
+        one.put(NAME, source, len(CONTENT))
+    assert NAME not in ground.files()
+    other = one.clone()
+    one.close()
+
+    stored = other.put(NAME, source, len(CONTENT))
+    other.close()
+    assert ground.files() == {NAME: CONTENT}
+    if other.capabilities.resumes_uploads:
+        assert stored == "resumed"
+        assert proxy.up < 1.5 * len(CONTENT)
+
+
+@over_a_network
+def test_a_manifest_that_broke_off_is_not_there(ground: Ground, proxy: Proxy) -> None:
+    proxy.faults.append(fault("cut", "up", 200_000))
+    one = ground.open(proxy)
+
+    with pytest.raises(BrokenOffError):
+        one.publish(NAME, CONTENT[:900_000])
+
+    other = one.clone()
+    one.close()
+    assert NAME not in ground.files()
+    assert other.publish(NAME, CONTENT[:900_000]) is True
+    other.close()
+    assert ground.files()[NAME] == CONTENT[:900_000]
+
+
+@over_a_network
+def test_a_server_that_is_gone_is_told(ground: Ground, proxy: Proxy) -> None:
+    one = ground.open(proxy)
+    proxy.__exit__()
+
+    with pytest.raises(AirgapError) as told:
+        one.size(NAME)
+    one.close()
+
+    assert isinstance(told.value, TransportError)
+    assert told.value.hint
+
+
+def fault(kind: str, direction: Direction, after: int) -> Fault:
+    return Fault("reset" if kind == "reset" else "cut", direction, after)
+
+
+def together(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
