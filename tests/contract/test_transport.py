@@ -164,6 +164,43 @@ def test_an_upload_goes_on_where_it_broke_off(
     assert ground.files() == {NAME: CONTENT}
 
 
+def test_an_upload_is_told_before_it_is_sent(
+    ground: Ground, transport: Transport, source: Path
+) -> None:
+    told: list[int] = []
+
+    transport.put(NAME, source, len(CONTENT), PART, told.append)
+    transport.put(NAME, source, len(CONTENT), PART, told.append)
+
+    assert sum(told) == len(CONTENT)
+    assert max(told) <= 1024 * 1024
+    assert ground.files() == {NAME: CONTENT}
+
+
+def test_an_upload_can_be_stopped_and_goes_on(
+    ground: Ground, transport: Transport, source: Path
+) -> None:
+    told: list[int] = []
+
+    def stop(count: int) -> None:
+        if sum(told) > 1_500_000:
+            raise ZeroDivisionError
+        told.append(count)
+
+    with pytest.raises(ZeroDivisionError):
+        transport.put(NAME, source, len(CONTENT), PART, stop)
+    assert NAME not in ground.files()
+    transport.close()
+
+    told.clear()
+    other = transport.clone()
+    other.put(NAME, source, len(CONTENT), PART, told.append)
+    other.close()
+    assert ground.files() == {NAME: CONTENT}
+    if other.capabilities.resumes_uploads:
+        assert sum(told) < len(CONTENT)
+
+
 def test_a_part_of_another_writer_stays(ground: Ground, transport: Transport, source: Path) -> None:
     ground.plant(PART, b"of somebody else")
 

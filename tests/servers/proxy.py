@@ -27,8 +27,9 @@ class Fault:
     """What happens to a connection after so many bytes in one direction (``up`` is to the server).
 
     ``cut`` ends both directions as if the program at the other end had closed: FIN, and RST for
-    whoever is still sending; ``reset`` does it with RST alone; ``stall`` lets nothing more pass and keeps the connection open until the
-    proxy is closed; ``flip`` inverts the lowest bit of the next byte and goes on.
+    whoever is still sending; ``reset`` does it with RST alone; ``stall`` lets nothing more pass
+    and keeps the connection open until the proxy is closed; ``flip`` inverts the lowest bit of
+    the next byte and goes on.
     """
 
     kind: Kind

@@ -11,7 +11,7 @@ from typing import Final
 from airgap.errors import CorruptError, MissingError, StorageError
 from airgap.transport import local
 from airgap.transport.remote import names
-from airgap.transport.remote.port import Capabilities, Sink, Stored
+from airgap.transport.remote.port import Capabilities, Pace, Sink, Stored
 
 __all__ = ["FolderTransport"]
 
@@ -62,7 +62,14 @@ class FolderTransport:
                 sent += got
         return sent
 
-    def put(self, name: str, source: Path, size: int, part: str | None = None) -> Stored:
+    def put(  # noqa: PLR0913  (the port's)
+        self,
+        name: str,
+        source: Path,
+        size: int,
+        part: str | None = None,
+        pace: Pace | None = None,
+    ) -> Stored:
         """Copy a file into the folder; see ``Transport``."""
         part = names.checked(part or names.default_part(name))
         if self.size(name) == size:
@@ -71,7 +78,8 @@ class FolderTransport:
             descriptor = os.open(last, _PART, 0o666, dir_fd=folder)
             try:
                 begun = self._begun(descriptor, name, size)
-                _append(descriptor, source, begun, size)
+                _append(descriptor, source, begun, pace or _as_fast_as_it_goes)
+                _demand_size(descriptor, source, size)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -151,15 +159,23 @@ class FolderTransport:
         return 0
 
 
-def _append(descriptor: int, source: Path, begun: int, size: int) -> None:
-    """Copy what is missing of a file; afterwards the part has exactly its size."""
+def _append(descriptor: int, source: Path, begun: int, pace: Pace) -> None:
+    """Copy what is missing of a file."""
     os.lseek(descriptor, begun, os.SEEK_SET)
     with source.open("rb", buffering=0) as file:
         file.seek(begun)
         while piece := file.read(_PIECE_BYTES):
+            pace(len(piece))
             _write_all(descriptor, piece)
+
+
+def _demand_size(descriptor: int, source: Path, size: int) -> None:
     if os.fstat(descriptor).st_size != size:
         raise StorageError(f"{source} changed while it was copied.", "Run the same command again.")
+
+
+def _as_fast_as_it_goes(_: int) -> None:
+    """Wait for nothing."""
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -13,10 +13,13 @@ from typing import Literal, Protocol
 
 from airgap.errors import TransportError
 
-__all__ = ["BrokenOffError", "Capabilities", "Sink", "Stored", "Transport"]
+__all__ = ["BrokenOffError", "Capabilities", "Pace", "Sink", "Stored", "Transport"]
 
 Sink = Callable[[memoryview], object]
 """Takes the bytes of a download as they arrive; they are only valid during the call."""
+
+Pace = Callable[[int], object]
+"""Told how many bytes of an upload come next, before they are sent: it may wait, or raise."""
 
 Stored = Literal["there", "stored", "resumed"]
 """What ``put`` did: nothing (right size, right name), all of it, or the part that was missing."""
@@ -84,7 +87,14 @@ class Transport(Protocol):
         """
         ...
 
-    def put(self, name: str, source: Path, size: int, part: str | None = None) -> Stored:
+    def put(
+        self,
+        name: str,
+        source: Path,
+        size: int,
+        part: str | None = None,
+        pace: Pace | None = None,
+    ) -> Stored:
         """Upload a file that is named by its content: idempotent, resumed, renamed at its end.
 
         "There" is decided by name and size alone; another size is replaced. Folders on the way are
@@ -92,6 +102,10 @@ class Transport(Protocol):
         it is None), so that ``name`` is never there in part. What ``part`` holds already is taken
         for the file's beginning, unless it is longer than the file: two writers at once must name
         two parts.
+
+        ``pace`` is told each block of at most 1 MiB before it is sent. What it raises passes
+        through, and what was sent is good to be continued; the connection is then good for
+        ``close`` alone.
 
         Raises:
             StorageError: the other side is full.
