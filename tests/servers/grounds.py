@@ -8,14 +8,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tests.servers import local_folder
+from tests.servers import local_folder, memory
 from tests.servers.ground import Server
 
 __all__ = ["QUICK", "REAL"]
 
 Start = Callable[[Path], AbstractContextManager[Server]]
 
-QUICK: dict[str, Start] = {"folder": local_folder.serve}
+QUICK: dict[str, Start] = {"folder": local_folder.serve, "memory": memory.serve}
 """Those without a server of another maker: part of ``make test``."""
 
 REAL: dict[str, Start] = {}

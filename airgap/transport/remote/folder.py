@@ -62,7 +62,7 @@ class FolderTransport:
                 sent += got
         return sent
 
-    def put(  # noqa: PLR0913  (the port's)
+    def put(
         self,
         name: str,
         source: Path,
