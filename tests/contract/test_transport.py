@@ -45,6 +45,10 @@ _REAL = [pytest.param(name, marks=pytest.mark.servers) for name in grounds.REAL]
 over_a_network = pytest.mark.parametrize("server", _REAL, indirect=True)
 
 
+class FullError(OSError):
+    """What a sink's own disk says: no reason to connect anew."""
+
+
 @pytest.fixture(scope="module", params=[*grounds.QUICK, *_REAL])
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -262,13 +266,16 @@ def test_what_is_not_there_is_missing(ground: Ground, transport: Transport) -> N
     assert fetch(transport, "packs/ab/other") == b"1"
 
 
-def test_a_sink_that_refuses_is_heard(ground: Ground, transport: Transport) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError, FullError])
+def test_a_sink_that_refuses_is_heard(
+    error: type[Exception], ground: Ground, transport: Transport
+) -> None:
     ground.plant(NAME, CONTENT)
 
     def refuse(_: memoryview) -> None:
-        raise ZeroDivisionError
+        raise error
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(error):
         transport.get(NAME, refuse)
 
     assert fetch(transport.clone(), NAME, 0, 10) == CONTENT[:10]

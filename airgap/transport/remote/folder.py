@@ -50,8 +50,10 @@ class FolderTransport:
     def get(self, name: str, sink: Sink, offset: int = 0, length: int | None = None) -> int:
         """Send a file's bytes to the sink; see ``Transport``."""
         sent = 0
-        with local.open_regular(self._top, names.checked(name)) as descriptor:
-            buffer = memoryview(bytearray(_PIECE_BYTES))
+        buffer = memoryview(bytearray(_PIECE_BYTES))
+        with local.open_regular(self._top, names.checked(name)) as opened:
+            descriptor = os.dup(opened)  # so that an error of the sink's disk is not taken for ours
+        try:
             while length is None or sent < length:
                 want = len(buffer) if length is None else min(len(buffer), length - sent)
                 with self._explained(name):
@@ -60,6 +62,8 @@ class FolderTransport:
                     break
                 sink(buffer[:got])
                 sent += got
+        finally:
+            os.close(descriptor)
         return sent
 
     def put(

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -61,8 +62,9 @@ class Lanes(Generic[T]):
         self._stopped.set()
         for _ in self._threads:
             self._work.put(None)
+        give_up = time.monotonic() + _PATIENCE_SECONDS
         for thread in self._threads:
-            thread.join(_PATIENCE_SECONDS)
+            thread.join(max(0.0, give_up - time.monotonic()))
         self._threads.clear()
 
     def _run(self) -> None:

@@ -77,8 +77,8 @@ class Transport(Protocol):
         """Send a file's bytes from ``offset`` on, at most ``length``, to the sink; return how many.
 
         It may return fewer than there are: a server's word that all was sent is worth nothing.
-        From the end on there are none. What the sink raises passes through; the connection is then
-        good for ``close`` alone.
+        From the end on there are none. What the sink raises passes through as it is, an OSError
+        too (its disk may be full); the connection is then good for ``close`` alone.
 
         Raises:
             MissingError: it is not there.
@@ -103,8 +103,8 @@ class Transport(Protocol):
         for the file's beginning, unless it is longer than the file: two writers at once must name
         two parts.
 
-        ``pace`` is told each block of at most 1 MiB before it is sent. What it raises passes
-        through, and what was sent is good to be continued; the connection is then good for
+        ``pace`` is told each block of at most 1 MiB before it is sent. What it raises (no OSError)
+        passes through as it is, and what was sent is good to be continued; the connection is then good for
         ``close`` alone.
 
         Raises:
