@@ -1,7 +1,8 @@
 """A depot in a local folder (format §8)."""
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError
@@ -11,7 +12,15 @@ from airgap.format.manifest import Pack
 from airgap.format.root import SignedRoot
 from airgap.transport import local
 
-__all__ = ["DepotReader", "DepotWriter", "add_files", "list_bundles", "read_roots"]
+__all__ = [
+    "DepotReader",
+    "DepotWriter",
+    "add_files",
+    "envelope_names",
+    "list_bundles",
+    "read_roots",
+    "roots_listed",
+]
 
 
 def list_bundles(depot: Path) -> list[str]:
@@ -70,28 +79,55 @@ def read_roots(depot: Path) -> list[SignedRoot]:
         listed = local.list_names(depot, layout.ROOTS, limits.FOLDER_NAMES)
     except MissingError:
         listed = []
+    return roots_listed(listed, str(depot), partial(local.read_bounded, depot))
+
+
+def roots_listed(
+    listed: Sequence[str], place: str, read: Callable[[str, int], bytes]
+) -> list[SignedRoot]:
+    """Read the roots among the names in a depot's folder ``roots``, by version.
+
+    ``read`` takes a depot name and the most bytes that it may have.
+
+    Raises:
+        MissingError, CorruptError: there are none, or too many.
+    """
     parsed = {name: layout.parse_root_file(name) for name in listed}
     versions = sorted(found[0] for found in parsed.values() if found and found[1])
     if not versions:
-        raise MissingError(f"{depot} holds no roots.", "Give the path of a root file.")
+        raise MissingError(f"{place} holds no roots.", "Give the path of a root file.")
     if len(versions) > limits.TRAVELLING_ROOTS:
-        raise CorruptError(f"{depot} holds too many roots.", "Give the paths of those you need.")
+        raise CorruptError(f"{place} holds too many roots.", "Give the paths of those you need.")
+    envelopes = {
+        version: [name for name, one in parsed.items() if one == (version, False)]
+        for version in versions
+    }
     return [
-        _read_root(
-            depot, version, [name for name, one in parsed.items() if one == (version, False)]
+        SignedRoot(
+            read(layout.root_name(version), limits.ROOT_BYTES),
+            tuple(
+                read(f"{layout.ROOTS}/{name}", limits.ENVELOPE_BYTES)
+                for name in envelopes[version][: limits.ENVELOPES]
+            ),
         )
         for version in versions
     ]
 
 
-def _read_root(depot: Path, version: int, envelopes: Sequence[str]) -> SignedRoot:
-    return SignedRoot(
-        local.read_bounded(depot, layout.root_name(version), limits.ROOT_BYTES),
-        tuple(
-            local.read_bounded(depot, f"{layout.ROOTS}/{name}", limits.ENVELOPE_BYTES)
-            for name in envelopes[: limits.ENVELOPES]
-        ),
-    )
+def envelope_names(folder: str, listed: Sequence[str], role: Role, place: str) -> dict[str, str]:
+    """Return the depot names of one role's envelopes in a bundle's folder, by key id.
+
+    Raises:
+        CorruptError: there are too many.
+    """
+    parsed = ((name, layout.parse_envelope_file(name)) for name in listed)
+    chosen = {one[1]: f"{folder}/{name}" for name, one in parsed if one and one[0] == role}
+    if len(chosen) > limits.ENVELOPES:
+        raise CorruptError(
+            f"{place} has {len(chosen)} signature files; at most {limits.ENVELOPES} are read.",
+            "Remove those that are not needed.",
+        )
+    return chosen
 
 
 class DepotReader:
@@ -131,15 +167,7 @@ class DepotReader:
         """Return the depot names of one role's envelopes by the key id in them."""
         folder = f"{layout.BUNDLES}/{self._bundle}"
         listed = local.list_names(self._depot, folder, limits.FOLDER_NAMES)
-        parsed = ((name, layout.parse_envelope_file(name)) for name in listed)
-        chosen = {one[1]: f"{folder}/{name}" for name, one in parsed if one and one[0] == role}
-        if len(chosen) > limits.ENVELOPES:
-            raise CorruptError(
-                f"{self.place} has {len(chosen)} signature files; at most {limits.ENVELOPES}"
-                " are read.",
-                "Remove those that are not needed.",
-            )
-        return chosen
+        return envelope_names(folder, listed, role, self.place)
 
     def read_packs(
         self, packs: Sequence[Pack], wanted: Container[int]

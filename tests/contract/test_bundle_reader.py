@@ -1,4 +1,4 @@
-"""What every reader of a bundle does alike: a depot, a file, and a pipe."""
+"""What every reader of a bundle does alike: a depot here or elsewhere, a file, and a pipe."""
 
 import hashlib
 import os
@@ -16,9 +16,11 @@ from airgap.transport import depot as depots
 from airgap.transport.archive import ArchiveReader
 from airgap.transport.depot import DepotReader
 from airgap.transport.port import BundleReader
+from airgap.transport.remote.depot import RemoteDepot, RemoteDepotReader, Work
+from airgap.transport.remote.folder import FolderTransport
 
 
-@pytest.fixture(params=["depot", "archive", "pipe"])
+@pytest.fixture(params=["depot", "remote", "archive", "pipe"])
 def form(request: pytest.FixtureRequest) -> str:
     """Which reader is under test."""
     kind: str = request.param
@@ -28,7 +30,7 @@ def form(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def place(form: str, request: pytest.FixtureRequest) -> Path:
     """The folder or file that the reader reads."""
-    found: Path = request.getfixturevalue("depot" if form == "depot" else "archive")
+    found: Path = request.getfixturevalue("depot" if form in ("depot", "remote") else "archive")
     return found
 
 
@@ -43,6 +45,9 @@ def reader(form: str, place: Path) -> Iterator[BundleReader]:
 def opened(form: str, place: Path) -> BundleReader:
     if form == "depot":
         return DepotReader(place, depots.list_bundles(place)[0])
+    if form == "remote":
+        remote = RemoteDepot(FolderTransport(place), Work())
+        return RemoteDepotReader(remote, remote.list_bundles()[0])
     return ArchiveReader(piped(place) if form == "pipe" else place.open("rb"), str(place))
 
 

@@ -1,4 +1,4 @@
-"""What every writer of a bundle does alike: a depot and a file."""
+"""What every writer of a bundle does alike: a depot here or elsewhere, and a file."""
 
 import hashlib
 import os
@@ -13,6 +13,8 @@ from airgap.format.manifest import Block, Pack
 from airgap.transport.archive import ArchiveReader, ArchiveWriter
 from airgap.transport.depot import DepotReader, DepotWriter
 from airgap.transport.port import BundleReader, BundleWriter
+from airgap.transport.remote.depot import RemoteDepot, RemoteDepotWriter, Work
+from airgap.transport.remote.folder import FolderTransport
 from tests import kit
 
 MANIFEST = b"not decoded by a carrier"
@@ -23,15 +25,22 @@ PACKS = [
     Pack(hashlib.sha256(one).digest(), len(one), (Block(0, len(one), 0, 0, 1),)) for one in BYTES
 ]
 
+here = pytest.mark.parametrize("form", ["depot", "archive"], indirect=True)
+
 Write = Callable[[Path], BundleWriter]
 Read = Callable[[Path], BundleReader]
 
 
-@pytest.fixture(params=["depot", "archive"])
+@pytest.fixture(params=["depot", "remote", "archive"])
 def form(request: pytest.FixtureRequest) -> tuple[Write, Read]:
     """A writer, and the reader that reads what it writes."""
     if request.param == "depot":
         return DepotWriter, lambda path: DepotReader(path, BUNDLE)
+    if request.param == "remote":
+        return (
+            lambda path: RemoteDepotWriter(RemoteDepot(FolderTransport(path), Work())),
+            lambda path: DepotReader(path, BUNDLE),
+        )
     return (
         lambda path: ArchiveWriter(path, len(MANIFEST)),
         lambda path: ArchiveReader(path.open("rb"), str(path)),
@@ -94,6 +103,7 @@ def test_nothing_is_a_bundle_before_it_is_published(form: tuple[Write, Read], ta
     writer.abort()
 
 
+@here  # elsewhere it stays, for the next run to go on with
 def test_what_was_given_up_leaves_no_part(form: tuple[Write, Read], target: Path) -> None:
     writer = form[0](target)
     put(writer)
@@ -115,6 +125,7 @@ def test_what_was_published_is_not_given_up(form: tuple[Write, Read], target: Pa
     assert kit.snapshot(target) == before
 
 
+@here
 def test_a_place_that_cannot_be_written_is_told(form: tuple[Write, Read], target: Path) -> None:
     target.parent.write_bytes(b"a file where a folder belongs")
 
@@ -124,6 +135,7 @@ def test_a_place_that_cannot_be_written_is_told(form: tuple[Write, Read], target
     assert target.parent.read_bytes() == b"a file where a folder belongs"
 
 
+@here
 def test_everything_is_synced_before_it_has_its_name(
     form: tuple[Write, Read], target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

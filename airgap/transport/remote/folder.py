@@ -131,7 +131,7 @@ class FolderTransport:
     def _made(self, name: str) -> Iterator[tuple[int, str]]:
         """Make the folders on the way to a file; give the last one, and the file's name in it."""
         *folders, last = name.split("/")
-        with self._explained(name):
+        with local.explained(self._top):
             self._top.mkdir(parents=True, exist_ok=True)
         with self._folder(tuple(folders), make=True) as folder:
             yield folder, last

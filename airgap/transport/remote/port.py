@@ -104,8 +104,8 @@ class Transport(Protocol):
         two parts.
 
         ``pace`` is told each block of at most 1 MiB before it is sent. What it raises (no OSError)
-        passes through as it is, and what was sent is good to be continued; the connection is then good for
-        ``close`` alone.
+        passes through as it is, and what was sent is good to be continued; the connection is then
+        good for ``close`` alone.
 
         Raises:
             StorageError: the other side is full.
