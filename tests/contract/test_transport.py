@@ -42,7 +42,11 @@ BAD_NAMES = [
 
 
 _REAL = [pytest.param(name, marks=pytest.mark.servers) for name in grounds.REAL]
-over_a_network = pytest.mark.parametrize("server", _REAL, indirect=True)
+over_a_network = pytest.mark.parametrize(
+    "server",
+    [*(name for name in grounds.QUICK if name not in grounds.LOCAL), *_REAL],
+    indirect=True,
+)
 
 
 class FullError(OSError):
@@ -486,7 +490,8 @@ def test_a_download_that_broke_off_goes_on(kind: str, ground: Ground, proxy: Pro
     assert proxy.faults[0].times == 0
     assert tries == 2
     assert found == CONTENT
-    assert proxy.down < 1.2 * len(CONTENT)
+    lost = 1_000_000 if kind == "reset" else 0  # what was under way when the reset came
+    assert proxy.down < 1.1 * len(CONTENT) + lost
 
 
 @over_a_network
