@@ -8,15 +8,33 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tests.servers import local_folder, memory
+from airgap.transport.remote.ftp_options import Security
+from tests.servers import ftp, local_folder, memory
 from tests.servers.ground import Server
 
-__all__ = ["QUICK", "REAL"]
+__all__ = ["LOCAL", "QUICK", "REAL"]
 
 Start = Callable[[Path], AbstractContextManager[Server]]
 
-QUICK: dict[str, Start] = {"folder": local_folder.serve, "memory": memory.serve}
-"""Those without a server of another maker: part of ``make test``."""
 
-REAL: dict[str, Start] = {}
+def _ftp(kind: str, security: Security) -> Start:
+    return lambda _: ftp.serve(kind, security)  # has a folder of its own, which its user can enter
+
+
+LOCAL: dict[str, Start] = {"folder": local_folder.serve, "memory": memory.serve}
+"""Those that nothing connects to."""
+
+QUICK: dict[str, Start] = {
+    **LOCAL,
+    "pyftpdlib": _ftp("pyftpdlib", "none"),
+    "pyftpdlib-tls": _ftp("pyftpdlib", "explicit"),
+}
+"""Those that need no program of another maker: part of ``make test``."""
+
+REAL: dict[str, Start] = {
+    "vsftpd": _ftp("vsftpd", "none"),
+    "vsftpd-tls": _ftp("vsftpd", "explicit"),
+    "proftpd-tls": _ftp("proftpd", "explicit"),
+    "pure-ftpd-tls": _ftp("pure-ftpd", "explicit"),
+}
 """Real servers: ``make test-servers``."""
