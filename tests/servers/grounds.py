@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from airgap.transport.remote.ftp_options import Security
-from tests.servers import ftp, local_folder, memory
+from tests.servers import fake_s3, ftp, local_folder, memory, rgw
 from tests.servers.ground import Server
 
 __all__ = ["LOCAL", "QUICK", "REAL"]
@@ -28,6 +28,7 @@ QUICK: dict[str, Start] = {
     **LOCAL,
     "pyftpdlib": _ftp("pyftpdlib", "none"),
     "pyftpdlib-tls": _ftp("pyftpdlib", "explicit"),
+    "fake-s3": fake_s3.serve,
 }
 """Those that need no program of another maker: part of ``make test``."""
 
@@ -36,5 +37,6 @@ REAL: dict[str, Start] = {
     "vsftpd-tls": _ftp("vsftpd", "explicit"),
     "proftpd-tls": _ftp("proftpd", "explicit"),
     "pure-ftpd-tls": _ftp("pure-ftpd", "explicit"),
+    "rgw": rgw.serve,
 }
 """Real servers: ``make test-servers``."""
