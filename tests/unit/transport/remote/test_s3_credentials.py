@@ -1,0 +1,161 @@
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import ConfigurationError
+from airgap.transport.remote.s3_credentials import Profile, find_profile, read_file
+from airgap.transport.remote.s3_options import S3Keys
+
+SECRETS = """
+# made by hand
+[default]
+aws_access_key_id = AK
+aws_secret_access_key=wJalr=XUtn/FEMI%K7
+region = ignored-here
+
+[ward]
+aws_access_key_id = WARD
+aws_secret_access_key = secret
+aws_session_token = token==
+"""
+CONFIG = """
+[default]
+region = eu-west-1
+s3 =
+  addressing_style = path
+
+[profile ward]
+region = us-gov-east-1
+endpoint_url = https://s3.ward
+ca_bundle = /etc/ward.pem
+
+[profile role]
+role_arn = arn:aws:iam::1:role/x
+
+[profile sso]
+sso_session = x
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    """An environment whose home has both files."""
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "credentials").write_text(SECRETS)
+    (tmp_path / ".aws" / "config").write_text(CONFIG)
+    return {"HOME": str(tmp_path)}
+
+
+def test_without_anything_there_are_no_keys(tmp_path: Path) -> None:
+    assert find_profile({"HOME": str(tmp_path)}) == Profile()
+
+
+def test_the_default_profile_is_read(home: dict[str, str]) -> None:
+    found = find_profile(home)
+
+    assert found.keys == S3Keys("AK", "wJalr=XUtn/FEMI%K7")
+
+
+def test_the_credentials_file_counts_more_than_the_config(home: dict[str, str]) -> None:
+    assert find_profile(home).region == "ignored-here"
+
+
+def test_a_profile_is_read_from_both_files(home: dict[str, str]) -> None:
+    assert find_profile(home, "ward") == Profile(
+        S3Keys("WARD", "secret", "token=="), "us-gov-east-1", "https://s3.ward", "/etc/ward.pem"
+    )
+
+
+def test_a_variable_can_name_the_profile(home: dict[str, str]) -> None:
+    assert find_profile({**home, "AWS_PROFILE": "ward"}) == find_profile(home, "ward")
+
+
+def test_variables_count_more_than_files(home: dict[str, str]) -> None:
+    variables = {
+        "AWS_ACCESS_KEY_ID": "I",
+        "AWS_SECRET_ACCESS_KEY": "S",
+        "AWS_SESSION_TOKEN": "T",
+        "AWS_DEFAULT_REGION": "r-1",
+        "AWS_ENDPOINT_URL": "https://e",
+        "AWS_CA_BUNDLE": "/ca",
+    }
+
+    found = find_profile({**home, **variables})
+
+    assert found == Profile(S3Keys("I", "S", "T"), "r-1", "https://e", "/ca")
+
+
+def test_a_profile_that_is_asked_for_counts_more_than_variables(home: dict[str, str]) -> None:
+    variables = {"AWS_ACCESS_KEY_ID": "I", "AWS_SECRET_ACCESS_KEY": "S"}
+
+    assert find_profile({**home, **variables}, "ward").keys == S3Keys("WARD", "secret", "token==")
+
+
+def test_a_profile_that_is_nowhere_is_told(home: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="no profile 'other'"):
+        find_profile(home, "other")
+
+
+@pytest.mark.parametrize(("name", "key"), [("role", "role_arn"), ("sso", "sso_session")])
+def test_a_profile_that_needs_more_than_a_file_is_refused(
+    name: str, key: str, home: dict[str, str]
+) -> None:
+    with pytest.raises(ConfigurationError, match=key) as told:
+        find_profile(home, name)
+
+    assert "export-credentials" in told.value.hint
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_half_a_pair_of_keys_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="and no") as told:
+        find_profile({"HOME": str(tmp_path), name: "hidden"})
+
+    assert "hidden" not in f"{told.value} {told.value.hint}"
+
+
+def test_a_damaged_file_is_told_and_not_shown(home: dict[str, str]) -> None:
+    path = Path(home["HOME"], ".aws", "credentials")
+    path.write_text("[default\naws_secret_access_key hidden\n")
+
+    with pytest.raises(ConfigurationError, match="right form") as told:
+        find_profile(home)
+
+    assert "hidden" not in f"{told.value}"
+    assert told.value.__suppress_context__
+
+
+def test_keys_are_read_from_a_file_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text(SECRETS)
+    path.chmod(0o600)
+
+    assert read_file(path) == S3Keys("AK", "wJalr=XUtn/FEMI%K7")
+    assert read_file(path, "ward").token == "token=="  # noqa: S105  (of the test)
+
+
+def test_a_file_without_keys_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text("[default]\nregion = x\n")
+    path.chmod(0o600)
+
+    with pytest.raises(ConfigurationError, match=r"no keys in a section \[default\]"):
+        read_file(path)
+
+
+def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text(SECRETS)
+    path.chmod(0o640)
+
+    with pytest.raises(ConfigurationError, match="Others"):
+        read_file(path)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        read_file(tmp_path / "nothing")
+
+
+def test_keys_show_nothing() -> None:
+    assert repr(S3Keys("id", "secret", "token")) == "S3Keys()"
