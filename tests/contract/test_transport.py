@@ -282,7 +282,9 @@ def test_a_sink_that_refuses_is_heard(
     with pytest.raises(error):
         transport.get(NAME, refuse)
 
-    assert fetch(transport.clone(), NAME, 0, 10) == CONTENT[:10]
+    other = transport.clone()
+    assert fetch(other, NAME, 0, 10) == CONTENT[:10]
+    other.close()
 
 
 def test_a_folder_is_listed(ground: Ground, transport: Transport) -> None:
