@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from airgap.transport.remote.ftp_options import Security
-from tests.servers import fake_s3, ftp, local_folder, memory, rgw
+from tests.servers import fake_s3, ftp, local_folder, memory, rgw, ssh
 from tests.servers.ground import Server
 
 __all__ = ["LOCAL", "QUICK", "REAL"]
@@ -29,8 +29,9 @@ QUICK: dict[str, Start] = {
     "pyftpdlib": _ftp("pyftpdlib", "none"),
     "pyftpdlib-tls": _ftp("pyftpdlib", "explicit"),
     "fake-s3": fake_s3.serve,
+    "sshd": ssh.serve,  # another maker's, but it starts in no time and needs no rights
 }
-"""Those that need no program of another maker: part of ``make test``."""
+"""Those that are part of ``make test``."""
 
 REAL: dict[str, Start] = {
     "vsftpd": _ftp("vsftpd", "none"),
@@ -38,5 +39,6 @@ REAL: dict[str, Start] = {
     "proftpd-tls": _ftp("proftpd", "explicit"),
     "pure-ftpd-tls": _ftp("pure-ftpd", "explicit"),
     "rgw": rgw.serve,
+    "sshd-chrooted": ssh.serve_chrooted,
 }
 """Real servers: ``make test-servers``."""
