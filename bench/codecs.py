@@ -37,7 +37,7 @@ def main() -> None:
     with Path(path).open("rb") as file:
         file.seek(MIB)
         blocks = [block for _ in range(int(count)) if len(block := file.read(MIB)) == MIB]
-    measure("zstd -3", blocks, zstd.encode, zstd.decode)
+    measure("zstd -3", blocks, lambda plain: zstd.encode(plain, 3), zstd.decode)
     measure("planes ", blocks, lambda plain: planes.encode(plain, int(width)), planes.decode)
 
 

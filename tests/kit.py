@@ -229,6 +229,22 @@ def noise(size: int, seed: int = 0) -> bytes:
     return hashlib.shake_128(b"airgap test noise %d" % seed).digest(size)
 
 
+class InMemory:
+    """A file to be cut, that lies in memory; ``size`` is what it claims to have."""
+
+    def __init__(self, data: bytes, size: int | None = None) -> None:
+        self.size = len(data) if size is None else size
+        self._data = data
+        self._at = 0
+
+    def read(self, count: int) -> bytes:
+        self._at += count
+        return self._data[self._at - count : self._at]
+
+    def peek(self, offset: int, count: int) -> bytes:
+        return self._data[offset : offset + count]
+
+
 def snapshot(*tops: Path, without: str = "") -> dict[str, str]:
     """Everything below some folders: type, mode, content or target of each path."""
     found: dict[str, str] = {}

@@ -13,7 +13,10 @@ import numpy.typing as npt
 
 from airgap.chunking.sizes import LARGEST, SMALLEST
 
-__all__ = ["cut"]
+__all__ = ["READ_BYTES", "cut"]
+
+READ_BYTES: Final = 1024 * 1024
+"""A good size for the blocks that are handed in."""
 
 _WINDOW: Final = 8
 _MULTIPLIER: Final = np.uint64(0x9E37_79B9_7F4A_7C15)

@@ -4,53 +4,45 @@ The bytes of a file are taken in order and returned as pieces: joined, they are 
 1 byte to 4 MiB (format §4.2). Cutting never fails: a header that is not understood, or that lies,
 only makes the file be cut by content.
 
-A format is one row of ``_plans``: a function from the first bytes of a file and its size to the
+A format is one row of ``_plans``: a function from a file, of which it may look at 32 MiB, to the
 file's regions in order, or None if it is another format.
 """
 
 from collections.abc import Callable, Iterator
-from itertools import chain
 
-from airgap.chunking.pieces import Piece, Region
-from airgap.chunking.sizes import HEAD, SMALLEST
+from airgap.chunking.pieces import Piece, Readable, Region
+from airgap.chunking.sizes import SMALLEST
 
-__all__ = ["cut", "most_pieces"]
+__all__ = ["cut", "most_pieces", "plan"]
 
 
-def cut(blocks: Iterator[bytes], size: int) -> Iterator[Piece]:
-    """Cut a file of ``size`` bytes, read as successive non-empty blocks of any length."""
-    if size <= SMALLEST:
-        whole = b"".join(blocks)
+def cut(file: Readable) -> Iterator[Piece]:
+    """Cut a file."""
+    if file.size <= SMALLEST:
+        whole = file.read(file.size)
         if whole:
             yield Piece(whole)
         return
     from airgap.chunking import content, regions  # noqa: PLC0415  (numpy is slow to import)
 
-    start, rest = _take(blocks, HEAD)
-    found = next(filter(None, (plan(start, size) for plan in _plans())), None)
-    everything = chain([start], rest)
-    if found is None:
-        yield from map(Piece, content.cut(everything))
-    else:
-        yield from regions.cut(everything, found)
+    yield from regions.cut(file.read, plan(file))
+    yield from map(Piece, content.cut(iter(lambda: file.read(content.READ_BYTES), b"")))
+
+
+def plan(file: Readable) -> list[Region]:
+    """Return the regions of a file in order, as far as its format is known."""
+    from airgap.chunking import gguf, npy, safetensors, zip_members  # noqa: PLC0415  (struct, json)
+
+    plans: tuple[Callable[[Readable], list[Region] | None], ...] = (
+        safetensors.plan,
+        gguf.plan,
+        npy.plan,
+        zip_members.plan,
+    )
+    return next(filter(None, (one(file) for one in plans)), [])
 
 
 def most_pieces(size: int) -> int:
     """Return a number of pieces that a file of ``size`` bytes cannot exceed."""
     # A piece below SMALLEST either ends a region that is not, or is followed by one that is not.
     return min(size, 3 * (size // SMALLEST) + 3)
-
-
-def _plans() -> tuple[Callable[[bytes, int], list[Region] | None], ...]:
-    from airgap.chunking import gguf, npy, safetensors  # noqa: PLC0415
-
-    return safetensors.plan, gguf.plan, npy.plan
-
-
-def _take(blocks: Iterator[bytes], count: int) -> tuple[bytes, Iterator[bytes]]:
-    """Return at least ``count`` bytes, if there are so many, and the blocks that follow."""
-    taken: list[bytes] = []
-    while count > 0 and (block := next(blocks, b"")):
-        taken.append(block)
-        count -= len(block)
-    return b"".join(taken), blocks

@@ -3,12 +3,14 @@
 import struct
 from typing import Final
 
-from airgap.chunking.pieces import Region
+from airgap.chunking.pieces import Readable, Region
+from airgap.chunking.sizes import HEAD
 
 __all__ = ["plan"]
 
 _MAGIC: Final = b"GGUF"
-_WIDTHS: Final = {0: 4, 1: 2, 28: 8, 30: 2}  # F32, F16, F64, BF16; the others are quantised blocks
+_WIDTHS: Final = {0: 4, 1: 2, 28: 8, 30: 2}  # F32, F16, F64, BF16
+_QUANTISED: Final = 1  # the others are blocks of packed small integers, with their scales
 _SIZES: Final = (1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8)  # of values, by type; 0: string, array
 _STRING: Final = 8
 _ARRAY: Final = 9
@@ -16,12 +18,12 @@ _MOST: Final = 1_000_000  # keys, tensors, elements of an array of strings
 _ALIGNMENT: Final = 32
 
 
-def plan(start: bytes, size: int) -> list[Region] | None:
+def plan(file: Readable) -> list[Region] | None:
     """Return header, tensors and what follows them; None if this is no such file."""
-    if not start.startswith(_MAGIC):
+    if file.peek(0, len(_MAGIC)) != _MAGIC:
         return None
     try:
-        return _plan(_Reader(start), size)
+        return _plan(_Reader(file.peek(0, HEAD)), file.size)
     except (struct.error, ValueError, IndexError):
         return None
 
@@ -39,20 +41,23 @@ def _plan(read: "_Reader", size: int) -> list[Region] | None:
             alignment = value
     spans = sorted(_tensor(read) for _ in range(tensors))
     body = -(-read.at // alignment) * alignment
-    starts = [body + offset for offset, _ in spans]
+    starts = [body + offset for offset, _, _ in spans]
     if not starts or starts[-1] > size:
         return None
     lengths = [end - begin for begin, end in zip(starts, [*starts[1:], size], strict=True)]
-    return [Region(starts[0]), *map(Region, lengths, (width for _, width in spans))]
+    regions = [
+        Region(length, width, name) for length, (_, width, name) in zip(lengths, spans, strict=True)
+    ]
+    return [Region(starts[0], name="header"), *regions]
 
 
-def _tensor(read: "_Reader") -> tuple[int, int]:
-    """Return a tensor's offset and the width of its numbers."""
-    read.string()
+def _tensor(read: "_Reader") -> tuple[int, int, str]:
+    """Return a tensor's offset, the width of its numbers, and its name."""
+    name = read.string().decode(errors="replace")
     (dimensions,) = read.unpack("<I")
     read.skip(8 * dimensions)
     kind, offset = read.unpack("<IQ")
-    return offset, _WIDTHS.get(kind, 0)
+    return offset, _WIDTHS.get(kind, _QUANTISED), name
 
 
 class _Reader:

@@ -3,37 +3,47 @@
 import json
 from typing import Any, Final
 
-from airgap.chunking.pieces import Region
+from airgap.chunking.pieces import Readable, Region
+from airgap.chunking.sizes import HEAD
 
 __all__ = ["plan"]
 
-_WIDTHS: Final = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+_WIDTHS: Final = {
+    "F64": 8,
+    "F32": 4,
+    "F16": 2,
+    "BF16": 2,
+    **dict.fromkeys(("F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "I8", "U8"), 1),
+}
 _LENGTH: Final = 8
 
 
-def plan(start: bytes, size: int) -> list[Region] | None:
+def plan(file: Readable) -> list[Region] | None:
     """Return header, tensors and gaps in file order; None if this is no such file."""
+    start = file.peek(0, _LENGTH + 1)
     header = int.from_bytes(start[:_LENGTH], "little")
     body = _LENGTH + header
-    if start[_LENGTH : _LENGTH + 1] != b"{" or body > min(len(start), size):
+    if start[_LENGTH:] != b"{" or body > min(HEAD, file.size):
         return None
     try:
-        document = json.loads(start[_LENGTH:body])
-        tensors = sorted(_span(one) for name, one in document.items() if name != "__metadata__")
+        document = json.loads(file.peek(_LENGTH, header))
+        tensors = sorted(
+            _span(name, one) for name, one in document.items() if name != "__metadata__"
+        )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    regions, at = [Region(body)], 0
-    for begin, end, width in tensors:
-        if not at <= begin <= end <= size - body:
+    regions, at = [Region(body, name="header")], 0
+    for begin, end, width, name in tensors:
+        if not at <= begin <= end <= file.size - body:
             return None
-        regions += [Region(begin - at), Region(end - begin, width)]
+        regions += [Region(begin - at), Region(end - begin, width, name)]
         at = end
     return regions
 
 
-def _span(tensor: dict[str, Any]) -> tuple[int, int, int]:
-    """Return begin, end (from the end of the header) and the width of one number."""
+def _span(name: str, tensor: dict[str, Any]) -> tuple[int, int, int, str]:
+    """Return begin, end (from the end of the header), the width of one number, and the name."""
     begin, end = tensor["data_offsets"]
     if type(begin) is not int or type(end) is not int:
         raise TypeError("an offset is not an integer")
-    return begin, end, _WIDTHS.get(tensor["dtype"], 0)
+    return begin, end, _WIDTHS.get(tensor["dtype"], 0), name

@@ -10,5 +10,5 @@ SMALLEST: Final = 256 * limits.KIB
 PIECE: Final = limits.MIB
 """Cuts by content come once in this many bytes; regions are cut into pieces of this size."""
 LARGEST: Final = limits.CHUNK_BYTES
-HEAD: Final = 8 * limits.MIB
-"""How much of a file is looked at to learn its structure."""
+HEAD: Final = 32 * limits.MIB
+"""How much of a file is looked at, at most, to learn its structure."""

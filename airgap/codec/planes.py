@@ -7,16 +7,16 @@ exponents.
 """
 
 import struct
+from collections.abc import Collection
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import zstandard
 
 from airgap.codec import zstd
 from airgap.errors import CorruptError
 
-__all__ = ["WIDTHS", "decode", "encode"]
+__all__ = ["WIDTHS", "Elements", "decode", "encode", "join", "split"]
 
 WIDTHS: Final = (2, 4, 8)
 
@@ -31,27 +31,11 @@ _SAMPLE: Final = 16 * 1024
 _NOISE_BITS: Final = 7.9
 """Bits per byte above which a sample of a plane is taken for noise, and the plane left raw."""
 
-_ENTROPY_ONLY: Final = zstandard.ZstdCompressionParameters(
-    strategy=zstandard.STRATEGY_FAST,
-    min_match=7,
-    hash_log=6,
-    write_content_size=True,
-    write_checksum=False,
-)
-
 
 def encode(plain: bytes, width: int) -> bytes:
     """Store elements of ``width`` bytes (2, 4 or 8); a last incomplete element is kept as it is."""
     whole = len(plain) // width * width
-    rotated = _rotate_left(np.frombuffer(plain, f"<u{width}", whole // width))
-    out = [_HEADER.pack(width)]
-    for plane in range(width):
-        data = _plane(rotated, plane)
-        stored = data.tobytes() if _is_noise(data) else _compress(data)
-        kind = _RAW if len(stored) == len(data) else _ENTROPY
-        out += [_PLANE.pack(kind, len(stored)), stored]
-    out.append(plain[whole:])
-    return b"".join(out)
+    return split(_rotate_left(np.frombuffer(plain, f"<u{width}", whole // width)), plain[whole:])
 
 
 def decode(stored: bytes, plain_length: int) -> bytes:
@@ -60,7 +44,28 @@ def decode(stored: bytes, plain_length: int) -> bytes:
     Raises:
         CorruptError: lengths do not add up, or a plane does not decode to exactly its length.
     """
-    if not stored or stored[0] not in WIDTHS:
+    rotated, rest = join(stored, plain_length, WIDTHS)
+    return _rotate_right(rotated).tobytes() + rest
+
+
+def split(elements: Elements, rest: bytes) -> bytes:
+    """Store each byte of the elements in a plane of its own, then the bytes that follow them."""
+    out = [_HEADER.pack(elements.itemsize)]
+    for plane in range(elements.itemsize):
+        data = _plane(elements, plane)
+        stored = data.tobytes() if _is_noise(data) else _compress(data)
+        kind = _RAW if len(stored) == len(data) else _ENTROPY
+        out += [_PLANE.pack(kind, len(stored)), stored]
+    return b"".join([*out, rest])
+
+
+def join(stored: bytes, plain_length: int, widths: Collection[int]) -> tuple[Elements, bytes]:
+    """Return the elements whose planes were stored, and the bytes that follow them.
+
+    Raises:
+        CorruptError: as ``decode``; or their width is none of ``widths``.
+    """
+    if not stored or stored[0] not in widths:
         raise _broken("has no element width")
     width = stored[0]
     count = plain_length // width
@@ -72,7 +77,7 @@ def decode(stored: bytes, plain_length: int) -> bytes:
     rest = stored[at:]
     if len(rest) != plain_length - count * width:
         raise _broken("has too many or too few bytes after its planes")
-    return _rotate_right(joined).tobytes() + rest
+    return joined, rest
 
 
 def _read_plane(stored: bytes, at: int, count: int) -> tuple[npt.NDArray[np.uint8], int]:
@@ -121,7 +126,7 @@ def _is_noise(plane: npt.NDArray[np.uint8]) -> bool:
 
 
 def _compress(plane: npt.NDArray[np.uint8]) -> bytes:
-    stored: bytes = zstandard.ZstdCompressor(compression_params=_ENTROPY_ONLY).compress(plane.data)
+    stored = zstd.encode_entropy(plane.data)
     return stored if len(stored) < len(plane) else plane.tobytes()
 
 

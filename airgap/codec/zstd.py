@@ -9,14 +9,26 @@ from airgap.format import limits
 
 __all__ = ["decode", "encode"]
 
-LEVEL: Final = 3
+ENTROPY_ONLY: Final = zstandard.ZstdCompressionParameters(
+    strategy=zstandard.STRATEGY_FAST,
+    min_match=7,
+    hash_log=6,
+    write_content_size=True,
+    write_checksum=False,
+)
+"""Codes single bytes and finds next to no matches: numbers have none."""
 
 
-def encode(plain: bytes) -> bytes:
+def encode(plain: bytes | memoryview, level: int) -> bytes:
     """Compress into one frame with its content size and without a checksum."""
     return zstandard.ZstdCompressor(
-        level=LEVEL, write_content_size=True, write_checksum=False
+        level=level, write_content_size=True, write_checksum=False
     ).compress(plain)
+
+
+def encode_entropy(plain: bytes | memoryview) -> bytes:
+    """Compress into such a frame what is known to be numbers, quickly."""
+    return zstandard.ZstdCompressor(compression_params=ENTROPY_ONLY).compress(plain)
 
 
 def decode(stored: bytes, plain_length: int) -> bytes:

@@ -19,9 +19,10 @@ from airgap.errors import ConflictError, CorruptError, MissingError, StorageErro
 from airgap.flow.bundles import Opened
 from airgap.flow.descriptions import Descriptions
 from airgap.flow.members import fill_from_members, verify_members
+from airgap.flow.pipeline import lane
 from airgap.flow.progress import Progress
 from airgap.flow.targets import FileDigests, Targets
-from airgap.flow.unpack import plain_chunks
+from airgap.flow.unpack import Work, plain_chunks
 from airgap.format.inventory import Item, tag_problem
 from airgap.format.manifest import Manifest
 from airgap.store import bentoml_home, compare
@@ -167,9 +168,11 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> int:
     digests = FileDigests(manifest, manifest.items)
     wanted = range(len(manifest.packs))
     descriptions = Descriptions(manifest.items)
-    for chunk, data in plain_chunks(opened, wanted, jobs, progress, "verifying"):
-        digests.feed(targets, chunk, data)
-        descriptions.feed(targets, chunk, data)
+    work = Work("verifying", lambda _: True, partial(digests.covers, targets), lambda *_: None)
+    with lane() as digester:
+        for chunk, data in plain_chunks(opened, wanted, work, jobs, progress):
+            digester.submit(digests.feed, targets, chunk, data)
+            descriptions.feed(targets, chunk, data)
     digests.refuse_wrong()
     descriptions.refuse_lacking()
     return manifest.stored_size
@@ -247,10 +250,15 @@ def _fill_from_packs(
         for index, pack in enumerate(manifest.packs)
         if any(chunk in targets and chunk not in have for chunk in pack.chunk_range)
     ]
-    for chunk, data in plain_chunks(opened, frozenset(wanted), jobs, progress, "importing"):
+
+    def write(chunk: int, data: bytes) -> None:
         for item, file, _, offset in targets[chunk]:
             staged[item].write(file, offset, data)
-        digests.feed(targets, chunk, data)
+
+    work = Work("importing", targets.__contains__, partial(digests.covers, targets), write)
+    with lane() as digester:
+        for chunk, data in plain_chunks(opened, frozenset(wanted), work, jobs, progress):
+            digester.submit(digests.feed, targets, chunk, data)
     for one in staged:
         one.finish()
     digests.read_back(staged)

@@ -5,15 +5,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
-__all__ = ["ahead", "default_jobs", "in_order", "workers"]
+__all__ = ["Lane", "ahead", "default_jobs", "in_order", "lane", "workers"]
 
 A = TypeVar("A")
 B = TypeVar("B")
+P = ParamSpec("P")
 
-_AHEAD_PER_JOB: Final = 2
-_MOST_AHEAD: Final = 6
+_AHEAD_PER_JOB: Final = 3
+_MOST_AHEAD: Final = 8
+_LAG: Final = 12
 
 
 def default_jobs() -> int:
@@ -54,3 +56,35 @@ def in_order(
             yield under_way.popleft().result()
     while under_way:
         yield under_way.popleft().result()
+
+
+class Lane:
+    """One thread that does things in the order in which they are handed over.
+
+    It may lag by a bounded number of things; then whoever hands over waits.
+    """
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        """Take a pool of one thread; see ``lane``."""
+        self._pool = pool
+        self._under_way: deque[Future[None]] = deque()
+
+    def submit(self, work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Hand something over. What an earlier thing raised is raised here or by ``drain``."""
+        self._under_way.append(self._pool.submit(work, *args, **kwargs))
+        while len(self._under_way) > _LAG:
+            self._under_way.popleft().result()
+
+    def drain(self) -> None:
+        """Wait until all is done."""
+        while self._under_way:
+            self._under_way.popleft().result()
+
+
+@contextmanager
+def lane() -> Iterator[Lane]:
+    """Run one lane; all that was handed over is done when the block ends without an error."""
+    with workers(1) as pool:
+        one = Lane(pool)
+        yield one
+        one.drain()

@@ -9,7 +9,7 @@ from airgap.flow.progress import Progress
 from airgap.flow.selection import Source
 from airgap.format.inventory import Entry, File, Folder, Link
 from airgap.format.manifest import ChunkTable
-from airgap.store.tree import SourceFile, read_stable
+from airgap.store.tree import SourceFile, open_stable
 
 __all__ = ["ChunkNames", "FileRun", "named", "plain_entries"]
 
@@ -52,18 +52,13 @@ class ChunkNames:
 
 def named(run: FileRun, names: ChunkNames, progress: Progress) -> Iterator[bytes]:
     """Cut a file, name its chunks, and pass them on."""
-    for plain, _ in cut(_digested(run), run.source.size):
-        index, _ = names.add(hashlib.sha256(plain).digest(), len(plain))
-        run.chunks.append(index)
-        progress.advance(len(plain))
-        yield plain
-
-
-def _digested(run: FileRun) -> Iterator[bytes]:
-    """Read a file and digest it on the way."""
-    for piece in read_stable(run.source):
-        run.digest.update(piece)
-        yield piece
+    with open_stable(run.source) as file:
+        for piece in cut(file):
+            run.digest.update(piece.plain)
+            index, _ = names.add(hashlib.sha256(piece.plain).digest(), len(piece.plain))
+            run.chunks.append(index)
+            progress.advance(len(piece.plain))
+            yield piece.plain
 
 
 def plain_entries(source: Source) -> list[Entry]:

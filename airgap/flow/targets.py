@@ -4,6 +4,7 @@ import hashlib
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
+from operator import lt
 
 from airgap.errors import CorruptError
 from airgap.format.inventory import File, Item
@@ -68,7 +69,11 @@ class Targets:
 
 
 class FileDigests:
-    """The digest of each file, from its chunks as they come by in the file's order."""
+    """The digest of each file, from its chunks as they come by in the file's order.
+
+    Chunks come in the order of the chunk table, so that a file of several chunks is digested on the
+    way if its own are in that order too.
+    """
 
     def __init__(self, manifest: Manifest, items: Sequence[Item]) -> None:
         """Begin with nothing digested."""
@@ -76,6 +81,19 @@ class FileDigests:
         self._items = items
         self._states: dict[tuple[int, str], tuple[hashlib._Hash, int]] = {}
         self._done: dict[tuple[int, str], bytes] = {}
+        self._on_the_way = {
+            (number, file.path)
+            for number, item in enumerate(items)
+            for file in item.files
+            if len(file.chunks) > 1 and all(map(lt, file.chunks, file.chunks[1:]))
+        }
+
+    def covers(self, targets: Targets, chunk: int) -> bool:
+        """Tell whether the digests of files say all that the chunk's own would (format §11)."""
+        below = list(targets[chunk])
+        return any((item, file.path) in self._on_the_way for item, file, _, _ in below) and all(
+            len(file.chunks) > 1 for _, file, _, _ in below
+        )
 
     def feed(self, targets: Targets, chunk: int, data: bytes) -> None:
         """Take a chunk for every file whose next chunk it is."""

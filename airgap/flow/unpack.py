@@ -1,28 +1,44 @@
 """From packs to plain chunks: read once, authenticated, decoded, compared (format §11)."""
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate, pairwise
 from typing import Final
 
-from airgap.codec import table
+from airgap.codec.table import decode
 from airgap.errors import AirgapError, CorruptError
 from airgap.flow.bundles import Opened
 from airgap.flow.pipeline import ahead, in_order, workers
 from airgap.flow.progress import Progress
 from airgap.format import layout
-from airgap.format.manifest import Manifest, Pack
+from airgap.format.manifest import Block, ChunkTable, Manifest, Pack
 
-__all__ = ["plain_chunks"]
+__all__ = ["Work", "plain_chunks"]
 
 PACKS_AHEAD: Final = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done with the chunks. Threads ask with a chunk's index, in any order."""
+
+    name: str
+    """For people: "verifying" or "importing"."""
+    wanted: Callable[[int], bool]
+    """Whether anybody needs it: a block of which no chunk is wanted is not decoded."""
+    covered: Callable[[int], bool]
+    """Whether something else than its own digest will tell if it is right (format §11)."""
+    land: Callable[[int, bytes], None]
+    """Take its plain bytes, before it is yielded."""
+
+
 def plain_chunks(
-    opened: Opened, wanted: Collection[int], jobs: int, progress: Progress, what: str
+    opened: Opened, wanted: Collection[int], work: Work, jobs: int, progress: Progress
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield index and plain bytes of every chunk of the wanted packs, in order, verified.
+    """Yield index and plain bytes of every wanted chunk of the wanted packs, in order, verified.
 
     Raises:
         CorruptError, MissingError, StorageError: packs are damaged or missing. It is raised after
@@ -30,16 +46,17 @@ def plain_chunks(
     """
     manifest = opened.manifest.value
     problems: list[AirgapError] = []
-    progress.begin(what, sum(manifest.packs[index].size for index in wanted))
+    progress.begin(work.name, sum(manifest.packs[index].size for index in wanted))
     try:
         with workers(1) as hasher, workers(jobs) as pool:
+            unpacking = _Unpacking(manifest.chunks, work, pool, ahead(jobs))
             packs = opened.reader.read_packs(manifest.packs, wanted)
             authentic = in_order(hasher, partial(_authenticate, manifest), packs, PACKS_AHEAD)
             for pack, data in authentic:
                 if isinstance(data, AirgapError):
                     problems.append(data)
                     continue
-                yield from _unpack(manifest, pack, data, pool, jobs)
+                yield from unpacking.chunks(pack, data)
                 progress.advance(pack.size)
                 del data  # before the next pack is read: two are in memory, not three
     finally:
@@ -78,30 +95,48 @@ def _joined(problems: list[AirgapError], total: int) -> AirgapError:
     )
 
 
-def _unpack(
-    manifest: Manifest, pack: Pack, data: bytes, pool: ThreadPoolExecutor, jobs: int
-) -> Iterator[tuple[int, bytes]]:
-    """Decode the blocks of an authentic pack and compare each chunk's digest."""
-    lengths = manifest.chunks.lengths
-    view = memoryview(data)
+@dataclass(frozen=True, slots=True)
+class _Unpacking:
+    """What it takes to turn an authentic pack into chunks."""
 
-    def work(number: int) -> list[tuple[int, bytes]]:
-        block = pack.blocks[number]
-        chunks = range(block.first_chunk, block.first_chunk + block.chunk_count)
-        stored = bytes(view[block.offset : block.offset + block.stored_length])
-        plain = table.decode(block.codec, stored, sum(lengths[chunk] for chunk in chunks))
-        made, start = [], 0
-        for chunk in chunks:
-            piece = plain[start : start + lengths[chunk]]
-            start += lengths[chunk]
-            if hashlib.sha256(piece).digest() != manifest.chunks.digest(chunk):
-                raise CorruptError(
-                    f"A chunk of pack {pack.digest.hex()[:12]}… does not have the digest that"
-                    " its own signed manifest gives it.",
-                    "The bundle was made wrongly: ask the sender to export it again.",
-                )
-            made.append((chunk, piece))
-        return made
+    table: ChunkTable
+    work: Work
+    pool: ThreadPoolExecutor
+    most: int
 
-    for made in in_order(pool, work, range(len(pack.blocks)), ahead(jobs)):
-        yield from made
+    def chunks(self, pack: Pack, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Decode the blocks of a pack; chunks that nothing else covers are compared."""
+        view = memoryview(data)
+
+        def unpack(block: Block) -> list[tuple[int, bytes]]:
+            numbers = range(block.first_chunk, block.first_chunk + block.chunk_count)
+            if not any(map(self.work.wanted, numbers)):
+                return []
+            stored = bytes(view[block.offset : block.offset + block.stored_length])
+            made = list(_decoded(self.table, block, stored))
+            for chunk, piece in made:
+                if not self.work.covered(chunk):
+                    _compare(self.table, pack, chunk, piece)
+                self.work.land(chunk, piece)
+            return made
+
+        for made in in_order(self.pool, unpack, pack.blocks, self.most):
+            yield from made
+
+
+def _decoded(table: ChunkTable, block: Block, stored: bytes) -> Iterator[tuple[int, bytes]]:
+    """Decode a block, and take it apart."""
+    last = block.first_chunk + block.chunk_count
+    ends = list(accumulate(table.lengths[block.first_chunk : last]))
+    plain = decode(block.codec, stored, ends[-1])
+    for chunk, (start, end) in enumerate(pairwise([0, *ends]), block.first_chunk):
+        yield chunk, plain[start:end]
+
+
+def _compare(table: ChunkTable, pack: Pack, chunk: int, plain: bytes) -> None:
+    if hashlib.sha256(plain).digest() != table.digest(chunk):
+        raise CorruptError(
+            f"A chunk of pack {pack.digest.hex()[:12]}… does not have the digest that its own"
+            " signed manifest gives it.",
+            "The bundle was made wrongly: ask the sender to export it again.",
+        )

@@ -322,22 +322,25 @@ def _decode_blocks(fields: Fields, chunks: ChunkTable) -> _BlockColumns:
         raise table.wrong("has a block that is longer than it may be")
     if len(stored) and min(stored) < 1:
         raise table.wrong("has an empty block")
-    _check_bases(blocks, len(chunks), table)
+    _check_bases(blocks, counts, chunks, table)
     return blocks
 
 
-def _check_bases(blocks: _BlockColumns, chunks: int, table: Fields) -> None:
-    """Only a difference has a base; it comes before its block, or is not carried (format §4.3)."""
-    if blocks.bases.count(NO_BASE) == len(blocks.bases):
+def _check_bases(
+    blocks: _BlockColumns, counts: Sequence[int], chunks: ChunkTable, table: Fields
+) -> None:
+    """Only a difference has a base, and it is a needed chunk of its length (format §4.3)."""
+    if blocks.bases.count(NO_BASE) == len(blocks.bases) and _DIFFERENCE not in blocks.codecs:
         return
-    carried = blocks.chunk_ends[-1]
-    for codec, first, base in zip(blocks.codecs, blocks.chunk_ends, blocks.bases, strict=False):
-        if base == NO_BASE:
-            continue
+    carried, lengths = blocks.chunk_ends[-1], chunks.lengths
+    rows = zip(blocks.codecs, counts, blocks.chunk_ends, blocks.bases, strict=False)
+    for codec, count, chunk, base in rows:
         if codec != _DIFFERENCE:
-            raise table.wrong("has a base for a codec that takes none")
-        if not (base < first or carried <= base < chunks):
-            raise table.wrong("has a block whose base does not come before it")
+            if base != NO_BASE:
+                raise table.wrong("has a base for a codec that takes none")
+            continue
+        if count != 1 or not carried <= base < len(chunks) or lengths[chunk] != lengths[base]:
+            raise table.wrong("has a difference whose base does not fit it")
 
 
 def _checked_span(blocks: _BlockColumns, span: tuple[int, int], size: int, packs: Fields) -> range:

@@ -9,6 +9,7 @@ import errno
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -62,6 +63,7 @@ class StagedItem:
         self.folder = staging_folder(place, bundle) / item.kind / item.name / item.version
         self._bundle = bundle
         self._begun = False
+        self._beginning = threading.Lock()
 
     def was_begun(self) -> bool:
         """Tell whether an earlier try has left anything."""
@@ -77,9 +79,12 @@ class StagedItem:
         What an earlier try has left is kept where it can be of use, and else removed: it may be
         an older item that the new one had just been swapped with.
         """
-        if self._begun:
-            return
-        self._begun = True
+        with self._beginning:
+            if not self._begun:
+                self._make_folders()
+            self._begun = True
+
+    def _make_folders(self) -> None:
         folders = {path for entry in self.item.entries for path in _parents(entry.path)}
         folders |= {entry.path for entry in self.item.entries if isinstance(entry, Folder)}
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +106,7 @@ class StagedItem:
                     path.unlink()
 
     def write(self, file: File, offset: int, data: bytes) -> None:
-        """Write bytes of a file at their offset. Files of one piece are written in one go."""
+        """Write bytes of a file at their offset, from any thread."""
         self.begin()  # not before there is something to write: a refusal shall leave nothing
         path = self.folder / file.path
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -3,14 +3,16 @@
 import os
 import stat
 from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Final, NoReturn
 
 from airgap.errors import StorageError
 from airgap.format import limits
 
-__all__ = ["SourceFile", "Tree", "is_unchanged", "read_stable", "scan"]
+__all__ = ["SourceFile", "StableFile", "Tree", "is_unchanged", "open_stable", "read_stable", "scan"]
 
 READ_BYTES: Final = 1024 * 1024
 
@@ -78,8 +80,56 @@ def scan(
     return Tree(tuple(files), dict(sorted(links.items())), tuple(sorted(empty)))
 
 
-def read_stable(source: SourceFile) -> Iterator[bytes]:
-    """Yield a file's content; it must be the file that was scanned, and stay so until its end.
+class StableFile:
+    """A file being read, that must stay the one that was scanned; see ``open_stable``."""
+
+    def __init__(self, source: SourceFile, file: FileIO) -> None:
+        """Take a file that was just opened."""
+        self.size = source.size
+        self._source = source
+        self._file = file
+        self._left = source.size
+
+    def read(self, count: int) -> bytes:
+        """Return the next ``count`` bytes; fewer only at the end.
+
+        Raises:
+            StorageError: the file is shorter than it was, or cannot be read.
+        """
+        count = min(count, self._left)
+        try:
+            data = self._file.read(count) or b""
+            while len(data) < count:
+                more = self._file.read(count - len(data))
+                if not more:
+                    _changed(self._source)
+                data += more
+        except OSError as error:
+            raise _unreadable(error) from error
+        self._left -= count
+        return data
+
+    def peek(self, offset: int, count: int) -> bytes:
+        """Return bytes from anywhere, without moving on; fewer only at the end."""
+        try:
+            return os.pread(self._file.fileno(), count, offset)
+        except OSError as error:
+            raise _unreadable(error) from error
+
+    def refuse_changes(self) -> None:
+        """Demand that the file, which was read to its end, is still what was scanned.
+
+        Raises:
+            StorageError: it is longer, or was changed.
+        """
+        if self._file.read(1):
+            _changed(self._source)
+        _expect_unchanged(self._source, os.fstat(self._file.fileno()))
+
+
+@contextmanager
+def open_stable(source: SourceFile) -> Iterator[StableFile]:
+    """Open a file that was scanned; it must be the same, and stay so until the block ends.
 
     Raises:
         StorageError: it changed since it was scanned, or cannot be read.
@@ -87,17 +137,22 @@ def read_stable(source: SourceFile) -> Iterator[bytes]:
     try:
         with source.location.open("rb", buffering=0) as file:
             _expect_unchanged(source, os.fstat(file.fileno()))
-            left = source.size
-            while piece := file.read(min(READ_BYTES, left + 1)):
-                left -= len(piece)
-                if left < 0:
-                    break
-                yield piece
-            _expect_unchanged(source, os.fstat(file.fileno()))
-            if left:
-                _changed(source)
+            stable = StableFile(source, file)
+            yield stable
+            stable.refuse_changes()
     except OSError as error:
         raise _unreadable(error) from error
+
+
+def read_stable(source: SourceFile) -> Iterator[bytes]:
+    """Yield a file's content; it must be the file that was scanned, and stay so until its end.
+
+    Raises:
+        StorageError: it changed since it was scanned, or cannot be read.
+    """
+    with open_stable(source) as file:
+        while piece := file.read(READ_BYTES):
+            yield piece
 
 
 def is_unchanged(source: SourceFile) -> bool:

@@ -23,6 +23,7 @@ MODULES: Final[Mapping[str, str]] = {
     "msgpack": "msgpack",
     "numpy": "numpy",
     "paramiko": "paramiko",
+    "pyftpdlib": "pyftpdlib",
     "pyyaml": "yaml",
     "rich": "rich",
     "zstandard": "zstandard",

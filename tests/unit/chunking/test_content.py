@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airgap.chunking import cutters
+from airgap.chunking import content, cutters
 from airgap.chunking.sizes import LARGEST, SMALLEST
 from airgap.format import limits
 from tests import kit
@@ -24,17 +24,8 @@ def pieces(data: bytes, sizes: Iterator[int]) -> Iterator[bytes]:
         start += size
 
 
-def steady(size: int) -> Iterator[int]:
-    while True:
-        yield size
-
-
-def cut(data: bytes, read: int = limits.MIB) -> list[bytes]:
-    return chunks_of(pieces(data, steady(read)), len(data))
-
-
-def chunks_of(blocks: Iterator[bytes], size: int) -> list[bytes]:
-    return [piece.plain for piece in cutters.cut(blocks, size)]
+def cut(data: bytes) -> list[bytes]:
+    return [piece.plain for piece in cutters.cut(kit.InMemory(data))]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +50,7 @@ def test_where_it_is_cut_does_not_depend_on_how_it_is_read(seed: int) -> None:
     some = random.Random(seed)  # noqa: S311  (the same at every run)
     sizes = iter(lambda: some.choice((1, 7, 4096, 100_000, 1_000_003)), None)
 
-    assert chunks_of(pieces(data, sizes), len(data)) == cut(data)
+    assert list(content.cut(pieces(data, sizes))) == cut(data)
 
 
 @settings(max_examples=12, derandomize=True, database=None, deadline=None)
@@ -88,10 +79,3 @@ def test_chunks_are_about_as_long_as_they_should_be() -> None:
 
 def test_a_file_that_repeats_itself_repeats_its_chunks() -> None:
     assert len(set(cut(bytes(20 * limits.MIB)))) == 1
-
-
-def test_a_file_that_turns_out_longer_is_still_tiled() -> None:
-    # It grew while it was read, which another layer refuses.
-    data = NOISE[: SMALLEST + 5]
-
-    assert b"".join(chunks_of(iter([data]), 10)) == data

@@ -1,9 +1,12 @@
 """Cuts that follow a file's own structure, and files that lie about theirs."""
 
+import io
 import json
 import struct
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Callable, Mapping
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,13 +18,8 @@ from airgap.chunking.sizes import LARGEST, PIECE, SMALLEST
 from tests import kit
 
 
-def blocks(data: bytes, size: int = 1_000_003) -> Iterator[bytes]:
-    for start in range(0, len(data), size):
-        yield data[start : start + size]
-
-
-def cut_up(data: bytes, size: int = 1_000_003) -> list[Piece]:
-    return list(cut(blocks(data, size), len(data)))
+def cut_up(data: bytes) -> list[Piece]:
+    return list(cut(kit.InMemory(data)))
 
 
 def safetensors_file(
@@ -85,10 +83,94 @@ def test_a_longer_header_changes_the_header_s_chunk_alone() -> None:
     assert len(set(new) - set(old)) == 1
 
 
-def test_cuts_do_not_depend_on_how_the_file_is_read() -> None:
-    data = safetensors_file(LAYERS) + kit.noise(900_000, 9)
+def test_a_piece_knows_its_tensor_and_where_in_it_it_lies() -> None:
+    pieces = cut_up(safetensors_file(LAYERS))
 
-    assert cut_up(data, 65_537) == cut_up(data, 20_000_000)
+    assert [(piece.part, piece.offset) for piece in pieces] == [
+        ("header", 0),
+        ("a", 0),
+        ("a", PIECE),
+        ("a", 2 * PIECE),
+        ("b", 0),
+        ("c.norm", 0),
+        ("d", 0),
+    ]
+
+
+def zip_file(members: Mapping[str, bytes], *, wide: bool = False) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in members.items():
+            with archive.open(name, "w", force_zip64=wide) as member:
+                member.write(data)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_zip_archive_is_cut_at_its_stored_members(wide: bool) -> None:  # noqa: FBT001
+    members = {"data/0": kit.noise(2_000_000, 1), "tiny": b"x", "data/1": kit.noise(900_000, 2)}
+
+    pieces = cut_up(zip_file(members, wide=wide))
+
+    assert b"".join(piece.plain for piece in pieces) == zip_file(members, wide=wide)
+    first = [piece.plain for piece in pieces if piece.part == "data/0"]
+    assert b"".join(first) == members["data/0"]
+    assert members["data/1"] in [piece.plain for piece in pieces]
+
+
+def test_arrays_in_an_npz_are_cut_after_their_headers() -> None:
+    out = io.BytesIO()
+    array = np.arange(200_000, dtype="<f8")
+    np.savez(out, first=array, second=array[::-1])
+
+    pieces = cut_up(out.getvalue())
+
+    numbers = [piece for piece in pieces if piece.part == "first.npy"]
+    assert b"".join(piece.plain for piece in numbers) == array.tobytes()
+    assert {piece.width for piece in numbers} == {8}
+
+
+def test_a_compressed_zip_archive_is_cut_by_content() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data", kit.noise(900_000).hex())
+
+    assert {piece.part for piece in cut_up(out.getvalue())} == {""}
+
+
+def with_directory(change: Callable[[bytes], bytes]) -> bytes:
+    """Return an archive whose directory was changed, in place."""
+    data = zip_file({"a": kit.noise(600_000, 1), "b": kit.noise(600_000, 2)})
+    at = data.index(b"PK\1\2")
+    return data[:at] + change(data[at:])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tail: tail.replace(b"PK\1\2", b"PK\1\3"),  # no entry
+        lambda tail: tail.replace(b"PK\5\6", b"PK\5\5"),  # no end
+        lambda tail: tail[:42] + b"\xf0\xff\xff\x7f" + tail[46:],  # a member beyond the file
+        lambda tail: tail[:20] + b"\xf0\xff\xff\x7f" + tail[24:],  # longer than the file
+        lambda tail: tail[:42] + b"\xff\xff\xff\xff" + tail[46:],  # wide, without that field
+        lambda tail: tail[:47] + tail[:42] + bytes(4) + tail[89:],  # two members in one place
+        lambda tail: tail[:28] + b"\xff\xff" + tail[30:],  # a name that passes the end
+    ],
+)
+def test_a_directory_that_lies_makes_an_archive_be_cut_somewhere_else(
+    change: Callable[[bytes], bytes],
+) -> None:
+    data = with_directory(change)
+
+    assert b"".join(piece.plain for piece in cut_up(data)) == data
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(st.integers(0, 200), st.integers(0, 255))
+def test_a_directory_with_any_byte_changed_is_harmless(at: int, byte: int) -> None:
+    data = with_directory(lambda tail: tail[:at] + bytes([byte]) + tail[at + 1 :])
+
+    assert b"".join(piece.plain for piece in cut_up(data)) == data
 
 
 @pytest.mark.parametrize("version", [2, 3])
@@ -99,9 +181,9 @@ def test_a_gguf_file_is_cut_at_its_tensors(version: int) -> None:
     pieces = cut_up(data)
 
     assert b"".join(piece.plain for piece in pieces) == data
-    assert Piece(tensors["w"][1][:PIECE], 2) in pieces
+    assert Piece(tensors["w"][1][:PIECE], 2, "w") in pieces
     assert any(
-        piece.plain.startswith(tensors["q"][1][:1000]) and piece.width == 0 for piece in pieces
+        piece.plain.startswith(tensors["q"][1][:1000]) and piece.width == 1 for piece in pieces
     )
 
 
@@ -110,15 +192,16 @@ def test_an_npy_file_is_cut_after_its_header(descr: str, width: int) -> None:
     header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': (1,), }}\n".encode()
     data = b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + kit.noise(800_000)
 
-    regions_found = npy.plan(data, len(data))
+    regions_found = npy.plan(kit.InMemory(data))
 
-    assert regions_found == [Region(10 + len(header)), Region(800_000, width)]
+    header_region = Region(10 + len(header), name="header")
+    assert regions_found == [header_region, Region(800_000, width, "array")]
 
 
 def test_the_second_npy_version_has_a_longer_length() -> None:
     data = b"\x93NUMPY\2\0" + struct.pack("<I", 4) + b"{ }\n" + bytes(100)
 
-    assert npy.plan(data, len(data)) == [Region(16), Region(100)]
+    assert npy.plan(kit.InMemory(data)) == [Region(16, name="header"), Region(100, name="array")]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +224,7 @@ def test_the_second_npy_version_has_a_longer_length() -> None:
 def test_a_header_that_lies_makes_a_file_be_cut_by_content(header: bytes) -> None:
     data = struct.pack("<Q", len(header)) + header + kit.noise(600_000)
 
-    assert safetensors.plan(data, len(data)) is None
+    assert safetensors.plan(kit.InMemory(data)) is None
     assert b"".join(piece.plain for piece in cut_up(data)) == data
 
 
@@ -149,7 +232,7 @@ def test_a_header_that_lies_makes_a_file_be_cut_by_content(header: bytes) -> Non
 def test_a_gguf_header_that_is_cut_off_is_no_gguf_header(keep: int) -> None:
     data = gguf_file({"w": (1, b"ab" * 100)})[:keep]
 
-    assert gguf.plan(data, 1_000_000) is None
+    assert gguf.plan(kit.InMemory(data, 1_000_000)) is None
 
 
 @pytest.mark.parametrize(
@@ -164,7 +247,7 @@ def test_a_gguf_header_that_is_cut_off_is_no_gguf_header(keep: int) -> None:
     ],
 )
 def test_a_gguf_header_that_lies_is_no_gguf_header(start: bytes) -> None:
-    assert gguf.plan(start + bytes(400), 1_000_000) is None
+    assert gguf.plan(kit.InMemory(start + bytes(400), 1_000_000)) is None
 
 
 @settings(max_examples=200, derandomize=True, deadline=None)
@@ -174,9 +257,9 @@ def test_regions_of_any_kind_tile_the_file(drawn: list[tuple[int, int]]) -> None
     size = sum(region.length for region in wanted) + 1000
     data = kit.noise(4 * PIECE) * 12
 
-    pieces = list(regions.cut(blocks(data[:size]), wanted))
+    pieces = list(regions.cut(kit.InMemory(data[:size]).read, wanted))
 
-    assert b"".join(piece.plain for piece in pieces) == data[:size]
+    assert b"".join(piece.plain for piece in pieces) == data[: size - 1000]
     assert all(1 <= len(piece.plain) <= LARGEST for piece in pieces)
     assert len(pieces) <= most_pieces(size)
 
@@ -192,4 +275,4 @@ def test_small_neighbours_share_a_chunk_and_keep_their_width_if_it_is_the_same()
 
 
 def test_a_file_that_ends_within_its_regions_is_cut_to_its_end() -> None:
-    assert list(regions.cut(iter([b"abc"]), [Region(SMALLEST)])) == [Piece(b"abc")]
+    assert list(regions.cut(kit.InMemory(b"abc").read, [Region(SMALLEST)])) == [Piece(b"abc")]

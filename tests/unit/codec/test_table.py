@@ -1,11 +1,12 @@
 """The codecs (format §5.2). Bombs and broken frames: tests/attacks/test_compression.py."""
 
+import numpy as np
 import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airgap.codec import table, zstd
+from airgap.codec import guess, table, zstd
 from airgap.errors import CorruptError, PolicyError
 from airgap.format import limits
 from tests import kit
@@ -37,7 +38,7 @@ def test_a_block_of_another_length_is_corrupt(plain: bytes, change: int) -> None
 @QUICK
 @given(plain=blocks, at=st.floats(0, 1, exclude_max=True))
 def test_a_frame_that_is_cut_off_is_corrupt(plain: bytes, at: float) -> None:
-    stored = zstd.encode(plain)
+    stored = zstd.encode(plain, 3)
 
     with pytest.raises(CorruptError):
         zstd.decode(stored[: int(at * len(stored))], len(plain))
@@ -73,6 +74,53 @@ def test_text_is_compressed_and_noise_is_not() -> None:
     assert table.encode(kit.noise(5000)) == (table.RAW, kit.noise(5000))
 
 
+@pytest.mark.parametrize("preset", ["fast", "default", "small"])
+def test_every_preset_is_read_and_more_time_gives_no_more_bytes(preset: table.Preset) -> None:
+    plain = b"".join(b"%d, " % (number * number % 977) for number in range(20_000))
+
+    codec, stored = table.encode(plain, preset=preset)
+
+    assert table.decode(codec, stored, len(plain)) == plain
+    assert len(stored) <= len(table.encode(plain, preset="fast")[1])
+
+
+def test_nothing_is_compressed_where_that_is_asked_for() -> None:
+    assert table.encode(bytes(5000), preset="none") == (table.RAW, bytes(5000))
+
+
+def test_small_integers_are_compressed_as_such() -> None:
+    drawn = np.random.Generator(np.random.PCG64(7)).standard_normal(500_000) * 30
+    plain = drawn.astype(np.int8).tobytes()
+
+    codec, stored = table.encode(plain, 1)
+
+    assert codec == table.ZSTD
+    assert len(stored) < 0.9 * len(plain)
+    assert table.decode(codec, stored, len(plain)) == plain
+
+
+def test_numbers_that_repeat_are_compressed_as_what_they_are() -> None:
+    plain = bytes(range(256)) * 2000
+
+    assert len(table.encode(plain, 1)[1]) < len(plain) // 100
+
+
+@pytest.mark.parametrize(("kind", "width"), [("<f8", 8), ("<f4", 4), ("<f2", 2)])
+def test_numbers_are_found_where_nothing_says_they_are(kind: str, width: int) -> None:
+    drawn = np.random.Generator(np.random.PCG64(7)).standard_normal(200_000) * 0.02
+
+    codec, stored = table.encode(drawn.astype(kind).tobytes())
+
+    assert (codec, stored[0]) == (table.PLANES, width)
+
+
+@pytest.mark.parametrize(
+    "plain", [kit.noise(300_000), b"import this; " * 30_000, bytes(300_000), kit.noise(9)]
+)
+def test_numbers_are_not_found_where_there_are_none(plain: bytes) -> None:
+    assert guess.width_of(plain) == 0
+
+
 def test_the_longest_block_is_read() -> None:
     plain = bytes(limits.CHUNK_BYTES)
 
@@ -86,7 +134,7 @@ def test_the_same_bytes_are_stored_alike() -> None:
 
 
 def test_a_frame_says_how_long_it_is_and_needs_a_small_window() -> None:
-    parameters = zstandard.get_frame_parameters(zstd.encode(bytes(limits.CHUNK_BYTES)))
+    parameters = zstandard.get_frame_parameters(zstd.encode(bytes(limits.CHUNK_BYTES), 3))
 
     assert parameters.content_size == limits.CHUNK_BYTES
     assert parameters.window_size <= limits.WINDOW_BYTES

@@ -65,9 +65,33 @@ def test_what_has_not_begun_is_dropped_after_an_error() -> None:
     assert len(done) < 50
 
 
-@pytest.mark.parametrize(("jobs", "most"), [(1, 2), (3, 6), (64, 6)])
+@pytest.mark.parametrize(("jobs", "most"), [(1, 3), (2, 6), (64, 8)])
 def test_what_is_under_way_is_bounded_whatever_the_threads(jobs: int, most: int) -> None:
     assert pipeline.ahead(jobs) == most
+
+
+def test_a_lane_does_things_in_their_order() -> None:
+    done: list[int] = []
+
+    with pipeline.lane() as lane:
+        for number in range(100):
+            lane.submit(done.append, number)
+
+    assert done == list(range(100))
+
+
+def test_what_a_lane_raised_is_raised_where_things_are_handed_over() -> None:
+    def fail(number: int) -> None:
+        if number == 3:
+            raise ValueError("three")
+
+    def hand_over() -> None:
+        with pipeline.lane() as lane:
+            for number in range(5):
+                lane.submit(fail, number)
+
+    with pytest.raises(ValueError, match="three"):
+        hand_over()
 
 
 def test_there_is_at_least_one_processor() -> None:

@@ -84,31 +84,32 @@ def test_a_writer_makes_nothing_that_is_too_long_to_read(monkeypatch: pytest.Mon
         manifest.encode(Manifest((), ChunkTable(b"", ()), (), 0, "test"))
 
 
-def difference(*bases: int) -> dict[str, Any]:
-    return table(blocks__bases=u32(*bases), blocks__codecs=b"\3\3\3")
+def difference(base: int, *, chunks: int = 1, length: int = 30, codec: int = 3) -> dict[str, Any]:
+    """Make the second block a difference."""
+    return table(
+        blocks__bases=u32(NO_BASE, base, NO_BASE),
+        blocks__codecs=bytes([0, codec, 0]),
+        blocks__chunk_counts=u32(2, chunks, 1),
+        chunks__lengths=u32(10, 20, 30, 40, length),
+    )
+
+
+def test_a_base_is_a_needed_chunk_of_the_same_length() -> None:
+    packs = manifest.decode(forge.pack(difference(4))).packs
+
+    assert [block.base for pack in packs for block in pack.blocks] == [NO_BASE, 4, NO_BASE]
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        pytest.param(difference(NO_BASE, 0, 2), id="chunks of earlier blocks"),
-        pytest.param(difference(4, 4, 4), id="a needed chunk"),
-    ],
-)
-def test_a_base_is_an_earlier_or_a_needed_chunk(value: dict[str, Any]) -> None:
-    packs = manifest.decode(forge.pack(value)).packs
-
-    read = [block.base for pack in packs for block in pack.blocks]
-    assert u32(*read) == value["blocks"]["bases"]
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        pytest.param(difference(0, NO_BASE, NO_BASE), id="a base in its own block"),
-        pytest.param(difference(NO_BASE, 3, NO_BASE), id="a base in a later block"),
-        pytest.param(difference(5, NO_BASE, NO_BASE), id="a base that there is not"),
-        pytest.param(table(blocks__bases=u32(NO_BASE, 0, NO_BASE)), id="a base for zstd"),
+        pytest.param(difference(2), id="a base that is itself"),
+        pytest.param(difference(3), id="a base that is carried"),
+        pytest.param(difference(5), id="a base that there is not"),
+        pytest.param(difference(NO_BASE), id="a difference without a base"),
+        pytest.param(difference(4, length=31), id="a base of another length"),
+        pytest.param(difference(4, chunks=2), id="a difference of two chunks"),
+        pytest.param(difference(4, codec=1), id="a base for zstd"),
         pytest.param(table(chunks=[]), id="no chunk table"),
         pytest.param(table(chunks__digests=bytes(160)), id="a chunk twice"),
         pytest.param(table(chunks__lengths=u32(10, 20, 30, 40)), id="a length too few"),
