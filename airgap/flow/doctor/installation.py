@@ -24,6 +24,7 @@ MODULES: Final[Mapping[str, str]] = {
     "numpy": "numpy",
     "paramiko": "paramiko",
     "pyftpdlib": "pyftpdlib",
+    "pyopenssl": "OpenSSL",
     "pyyaml": "yaml",
     "rich": "rich",
     "zstandard": "zstandard",
