@@ -207,7 +207,7 @@ def test_an_upload_that_turns_into_a_download_is_no_success(tmp_path: Path) -> N
     ("status", "code", "kind", "says"),
     [
         ("403 Forbidden", "AccessDenied", TransportError, "s3:GetObject for s3://bucket/top"),
-        ("403 Forbidden", "SignatureDoesNotMatch", TransportError, "secret key is not"),
+        ("403 Forbidden", "SignatureDoesNotMatch", TransportError, "secret key is not the one"),
         ("403 Forbidden", "RequestTimeTooSkewed", TransportError, "clock"),
         ("403 Forbidden", "ExpiredToken", TransportError, "session is over"),
         ("401 Unauthorized", "", TransportError, "s3:GetObject"),

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from airgap.transport.remote.s3_options import S3Keys
 from tests.servers.s3 import BUCKET, S3Server, bucket_of
 from tests.servers.scripted import Request, Scripted, reply
 
 __all__ = ["serve"]
 
+KEYS = S3Keys("identity", "secret")
 PAGE = 1000
 ENTRY = (
     "<Contents><Key>{}</Key><Size>{}</Size>"
@@ -103,4 +105,4 @@ def serve(_: Path) -> Iterator[S3Server]:
     with Scripted(Objects().answer) as server:
         port = urlsplit(server.url).port
         assert port
-        yield S3Server(port, bucket_of(port, make=False))
+        yield S3Server(port, KEYS, bucket_of(port, KEYS, make=False))

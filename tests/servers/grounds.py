@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from airgap.transport.remote.ftp_options import Security
-from tests.servers import fake_s3, ftp, local_folder, memory, rgw, ssh
+from tests.servers import fake_s3, ftp, local_folder, memory, rgw, ssh, swift
 from tests.servers.ground import Server
 
 __all__ = ["LOCAL", "QUICK", "REAL"]
@@ -40,5 +40,6 @@ REAL: dict[str, Start] = {
     "pure-ftpd-tls": _ftp("pure-ftpd", "explicit"),
     "rgw": rgw.serve,
     "sshd-chrooted": ssh.serve_chrooted,
+    "swift": swift.serve,
 }
 """Real servers: ``make test-servers``."""

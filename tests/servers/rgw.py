@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.s3 import KEYS, S3Server, accepts, bucket_of, free_port, running, wait_until
+from airgap.transport.remote.s3_options import S3Keys
+from tests.servers.s3 import S3Server, accepts, bucket_of, free_port, running, wait_until
 
 __all__ = ["serve"]
 
+KEYS = S3Keys("AKIDAKIDAKID", "secretsecret12345")
 PROGRAMS = ["radosgw", "radosgw-admin", "ceph-mon", "ceph-osd", "ceph", "monmaptool"]
 CONFIGURATION = """
 [global]
@@ -71,7 +73,7 @@ def serve(top: Path) -> Iterator[S3Server]:
         command = ["radosgw", "-c", configuration, "-n", "client.rgw.a", "-f"]
         daemons.enter_context(running([*command, "--rgw-frontends", frontend], top / "gateway.out"))
         wait_until(lambda: accepts(port), "the gateway")
-        yield S3Server(port, bucket_of(port))
+        yield S3Server(port, KEYS, bucket_of(port, KEYS))
 
 
 def _start_monitor(top: Path, daemons: ExitStack) -> str:

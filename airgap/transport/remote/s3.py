@@ -41,7 +41,9 @@ class S3Transport:
         s3_store.demand_library()
         self.place = options.place
         self.capabilities = Capabilities(
-            resumes_uploads=False, replaces_atomically=True, creates_exclusively=True
+            resumes_uploads=False,
+            replaces_atomically=True,
+            creates_exclusively=options.conditional,
         )
         self._options = options
         self._asked = False

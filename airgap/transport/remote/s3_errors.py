@@ -29,7 +29,7 @@ _PERMISSIONS: Final = {
     "delete": "s3:DeleteObject",
 }
 _FORBIDDEN_HINTS: Final = {
-    "SignatureDoesNotMatch": "The secret key is not the right one.",
+    "SignatureDoesNotMatch": "The secret key is not the one of this access key.",
     "InvalidAccessKeyId": "The server does not know this access key: is it for another server?",
     "ExpiredToken": "The session is over: get new credentials.",
     "InvalidToken": "The session token is not valid: get new credentials.",

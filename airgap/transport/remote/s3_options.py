@@ -48,6 +48,9 @@ class S3Options:
     """Allow ``http://`` to other machines: everything can be read and changed on the way."""
     checksums: bool | None = None
     """Also send ``x-amz-checksum-sha256`` to be stored; None does where it is Amazon's own."""
+    conditional: bool = True
+    """The server is asked to write only what is not there; False looks first, as for one that does
+    not know that."""
     scheme: Scheme = "s3"
     """``gs`` and ``az`` take keys and account from the environment, as their makers' tools do."""
     timeout: float = 60.0
