@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
@@ -10,18 +11,30 @@ from typing import Final, Literal
 from airgap.errors import NotTrustedError
 from airgap.format import limits, names
 
-__all__ = ["PAYLOAD_TYPES", "ROLES", "Envelope", "Role", "decode", "encode", "signed_bytes"]
+__all__ = [
+    "PAYLOAD_TYPES",
+    "ROLES",
+    "Envelope",
+    "Purpose",
+    "Role",
+    "decode",
+    "encode",
+    "signed_bytes",
+]
 
 Role = Literal["root", "builder", "scanner", "approver"]
 ROLES: Final[tuple[Role, ...]] = ("root", "builder", "scanner", "approver")
+Purpose = Role | Literal["waiver"]
+"""What a signature is for: what a role signs as a matter of course, or a waiver of approvers."""
 
 _ATTESTATION = "application/vnd.airgap.attestation.v1+msgpack"
-PAYLOAD_TYPES: Final = MappingProxyType(
+PAYLOAD_TYPES: Final[Mapping[Purpose, str]] = MappingProxyType(
     {
         "root": "application/vnd.airgap.root.v1+msgpack",
         "builder": "application/vnd.airgap.manifest.v1+msgpack",
         "scanner": _ATTESTATION,
         "approver": _ATTESTATION,
+        "waiver": "application/vnd.airgap.waiver.v1+msgpack",
     }
 )
 

@@ -7,7 +7,7 @@ from airgap.errors import NotTrustedError
 from airgap.format import attestation
 from airgap.format import envelope as dsse
 from airgap.format.attestation import Attestation
-from airgap.format.envelope import PAYLOAD_TYPES, Role
+from airgap.format.envelope import PAYLOAD_TYPES, Purpose, Role
 from airgap.format.root import Key
 from airgap.signing.public_keys import verifies
 
@@ -26,7 +26,7 @@ class Evidence:
 
 
 def valid_signers(
-    role: Role, payload: bytes, envelopes: Sequence[bytes], keys: Mapping[str, Key]
+    purpose: Purpose, payload: bytes, envelopes: Sequence[bytes], keys: Mapping[str, Key]
 ) -> tuple[str, ...]:
     """Return the sorted ids of the distinct keys whose valid signatures are there (format §7.3).
 
@@ -36,13 +36,14 @@ def valid_signers(
         NotTrustedError: an envelope is malformed, for another payload type, or carries a
             known key's id with a signature that is not that key's.
     """
-    message = dsse.signed_bytes(PAYLOAD_TYPES[role], payload)
+    message = dsse.signed_bytes(PAYLOAD_TYPES[purpose], payload)
     found = set()
     for raw in envelopes:
         one = dsse.decode(raw)
-        if one.payload_type != PAYLOAD_TYPES[role]:
+        if one.payload_type != PAYLOAD_TYPES[purpose]:
+            wanted = "a waiver" if purpose == "waiver" else f"the role {purpose}"
             raise NotTrustedError(
-                f"A signature file is for {one.payload_type!r:.80}, not for the role {role}.",
+                f"A signature file is for {one.payload_type!r:.80}, not for {wanted}.",
                 "Copy the bundle from its source again.",
             )
         key = keys.get(one.key_id)

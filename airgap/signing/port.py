@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from airgap.errors import ConfigurationError
-from airgap.format.envelope import PAYLOAD_TYPES, Envelope, Role, signed_bytes
+from airgap.format.envelope import PAYLOAD_TYPES, Envelope, Purpose, signed_bytes
 from airgap.format.root import Key
 from airgap.signing.public_keys import verifies
 
@@ -25,13 +25,13 @@ class Signer(ABC):
         """Take the public half."""
         self.key = key
 
-    def sign(self, role: Role, payload: bytes) -> Envelope:
-        """Sign the exact bytes of a document for one role (format §6.1).
+    def sign(self, purpose: Purpose, payload: bytes) -> Envelope:
+        """Sign the exact bytes of a document for one purpose (format §6.1).
 
         Raises:
             ConfigurationError: the key's keeper refuses, or signs what does not verify.
         """
-        message = signed_bytes(PAYLOAD_TYPES[role], payload)
+        message = signed_bytes(PAYLOAD_TYPES[purpose], payload)
         signature = self._sign_bytes(message)
         # A keeper with another key under the same name, or a computing fault that would give an
         # Ed25519 key away, ends here and not on the isolated side.
@@ -40,7 +40,7 @@ class Signer(ABC):
                 f"The signature made with key {self.key.id[:16]}… does not verify.",
                 "Check that its public and its private half belong together, and try again.",
             )
-        return Envelope(PAYLOAD_TYPES[role], self.key.id, signature)
+        return Envelope(PAYLOAD_TYPES[purpose], self.key.id, signature)
 
     @abstractmethod
     def _sign_bytes(self, message: bytes) -> bytes:
