@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import struct
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,14 +21,16 @@ import pytest
 from airgap.errors import AirgapError
 from airgap.flow import bundles, inbound
 from airgap.flow.inbound import Imported
+from airgap.flow.judge import Judge
 from airgap.flow.progress import Silent
 from airgap.format.envelope import Role
+from airgap.format.ledger import State
 from airgap.format.root import Root
 from airgap.signing import private_keys, trust
 from airgap.signing.port import Signer
 from airgap.signing.trust import Verified
 from airgap.store import site as pinned
-from tests.kit import Side, Site, snapshot
+from tests.kit import Side, Site, ledger_tells_refusals, snapshot
 
 NO_BASE = 0xFFFF_FFFF
 SECRET = b"root:x:0:0::/root:/bin/bash\n"
@@ -419,15 +422,21 @@ def trusted(site: Site) -> Verified[Root]:
     return trust.accept_root(raw, envelopes, site.fingerprint)
 
 
+def judging(root: Verified[Root]) -> Judge:
+    """Return the judge of a machine that has imported nothing yet."""
+    nothing = State(root.value.site, 0, 0, b"", b"", 0)
+    return Judge(root, nothing, int(time.time()))
+
+
 def verify_in_process(place: Path | str, root: Verified[Root]) -> int:
     """Do what ``airgap verify`` does; return how many bytes of packs it read."""
-    with bundles.open_bundle(str(place), root) as opened:
+    with bundles.open_bundle(str(place), judging(root)) as opened:
         return inbound.verify_content(opened, jobs=1, progress=Silent())
 
 
 def import_in_process(place: Path | str, root: Verified[Root]) -> Imported:
     """Do what ``airgap import`` does; the environment says where."""
-    with bundles.open_bundle(str(place), root) as opened:
+    with bundles.open_bundle(str(place), judging(root), remember=True) as opened:
         return inbound.import_bundle(
             opened, replace=False, dry_run=False, jobs=1, progress=Silent()
         )
@@ -450,7 +459,7 @@ def refused(
 
     def check(place: Path) -> None:
         work = verify_in_process if next(counter) % 8 else import_in_process
-        with pytest.raises(AirgapError) as caught:
+        with ledger_tells_refusals(side), pytest.raises(AirgapError) as caught:
             work(place, root)
         assert type(caught.value) in errors, caught.value
         assert snapshot(side.top, without=without) == before

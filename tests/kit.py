@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import pytest
 
 from airgap.cli.main import main
 from airgap.errors import AirgapError
+from airgap.ledger.examination import read_entries
 
 REPOSITORY = Path(__file__).parent.parent
 CREATED = "2026-01-02T03:04:05+00:00"
@@ -281,7 +282,8 @@ def expect_refusal(
         side.bentoml.mkdir(exist_ok=True)
         side.hugging_face.mkdir(exist_ok=True)
     before = snapshot(side.top, without=without)
-    ran = side.run(*arguments, "--json")
+    with ledger_tells_refusals(side) if arguments[0] == "import" else nullcontext():
+        ran = side.run(*arguments, "--json")
     assert ran.code == error.exit_code, f"exit {ran.code}: {ran.err}"
     told = ran.json["error"]
     assert (told["kind"], told["exit_code"]) == (error.kind, error.exit_code)
@@ -289,6 +291,24 @@ def expect_refusal(
     assert told["hint"]
     assert snapshot(side.top, without=without) == before
     return ran
+
+
+@contextmanager
+def ledger_tells_refusals(side: Side) -> Iterator[None]:
+    """Demand that ledgers grow by no more than refusals; then put them back as they were."""
+    folders = [one for one in side.state.glob("sites/*") if (one / "ledger").is_file()]
+    before = {path: path.read_bytes() for one in folders for path in one.iterdir()}
+    yield
+    for folder in folders:
+        old, new = before[folder / "ledger"], (folder / "ledger").read_bytes()
+        if new == old:
+            continue
+        assert new.startswith(old)
+        count = len(list(read_entries(folder.name, old)))
+        entries = [entry for entry, _ in read_entries(folder.name, new)][count:]
+        assert [entry.event for entry in entries] == ["refused"]
+        for path in folder.iterdir():
+            path.write_bytes(before[path])
 
 
 def openssl_has(algorithm: str) -> bool:

@@ -24,7 +24,6 @@ DOCUMENTS = [
     *REPOSITORY.glob("keys/*.md"),
 ]
 SOURCES = [*REPOSITORY.glob("airgap/**/*.py"), *REPOSITORY.glob("tests/**/*.py")]
-PROMISED = {"reset-state"}  # format §17: it comes with what a site remembers
 names = [pytest.param(one, id=str(one.relative_to(REPOSITORY))) for one in DOCUMENTS]
 
 
@@ -79,8 +78,6 @@ def _resolve(words: list[str]) -> tuple[click.Command, list[str]]:
     command: click.Command = cli
     while isinstance(command, click.Group) and words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
         found = command.get_command(click.Context(command), words[0])
-        if words[0] in PROMISED:
-            return command, []
         assert found is not None, f"there is no command {words[0]!r}"
         command, words = found, words[1:]
     return command, words

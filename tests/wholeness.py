@@ -18,11 +18,22 @@ def content(folder: Path) -> Content:
 
 
 def stores(side: Side) -> Content:
-    """Everything in both stores, staging included."""
+    """Everything in both stores, staging included, but for the witness."""
     return {
         str(Path(path).relative_to(side.top)): said
         for path, said in kit.snapshot(side.bentoml, side.hugging_face).items()
+        if Path(path) not in (side.bentoml / ".airgap", *witnesses(side))
     }
+
+
+def left_over(side: Side) -> list[Path]:
+    """Whatever imports left in BentoML's home for themselves, but for the witness."""
+    return [path for path in side.bentoml.glob(".airgap/**/*") if path not in witnesses(side)]
+
+
+def witnesses(side: Side) -> list[Path]:
+    """Whatever remembers in BentoML's home how far the ledger was: no two ledgers are the same."""
+    return [side.bentoml / ".airgap/witness", *side.bentoml.glob(".airgap/witness/*")]
 
 
 def items(side: Side) -> dict[str, Content]:

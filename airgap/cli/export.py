@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from airgap.cli.moments import read_expiry
 from airgap.cli.shell import (
     Result,
     jobs_option,
@@ -39,8 +40,26 @@ if TYPE_CHECKING:
     help="Write what plain `bentoml import` reads, with a signed manifest beside it.",
 )
 @click.option("--no-models", is_flag=True, help="Leave out the models that the Bentos name.")
-@click.option("--channel", default="default", show_default=True, help="The bundle's channel.")
-@click.option("--sequence", type=click.IntRange(0), default=0, help="Its number in the channel.")
+@click.option(
+    "--channel", help="Give the bundle this channel's next number: older ones are then refused."
+)
+@click.option(
+    "--sequence",
+    type=click.IntRange(0, 2**53 - 1),
+    metavar="N",
+    help="This number instead of the next one; 0: none.",
+)
+@click.option(
+    "--audience",
+    multiple=True,
+    metavar="SITE",
+    help="Only this site may import it; repeat it. Default: every site that trusts the builder.",
+)
+@click.option(
+    "--expires",
+    metavar="WHEN",
+    help="No site imports it after this: 90d or 12w (to the end of that day, UTC), 36h, a date.",
+)
 @click.option(
     "--include-root",
     "roots",
@@ -64,8 +83,10 @@ def command(  # noqa: PLR0913  (one argument per option)
     output: str,
     format_name: str | None,
     no_models: bool,
-    channel: str,
-    sequence: int,
+    channel: str | None,
+    sequence: int | None,
+    audience: tuple[str, ...],
+    expires: str | None,
     roots: tuple[Path, ...],
     tmpdir: Path | None,
     key: str,
@@ -78,7 +99,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     The bundle is signed with --key. Without --no-models, a model that cannot be found stops the
     export.
     """
-    from airgap.flow import export, outbound, pipeline, reports, trust  # noqa: PLC0415
+    from airgap.flow import export, numbering, outbound, pipeline, reports, trust  # noqa: PLC0415
     from airgap.flow import roots as flow_roots  # noqa: PLC0415
 
     if output == "-" and context.params.get("as_json"):
@@ -92,8 +113,10 @@ def command(  # noqa: PLR0913  (one argument per option)
         [signer],
         outbound.Settings(
             jobs or pipeline.default_jobs(),
-            channel=channel,
-            sequence=sequence,
+            channel=channel or numbering.UNNUMBERED,
+            sequence=numbering.chosen(channel, sequence),
+            audience=audience,
+            expires_at=read_expiry(expires),
             roots=flow_roots.travelling(roots),
         ),
         make_progress(),
@@ -107,8 +130,22 @@ def command(  # noqa: PLR0913  (one argument per option)
     }
     lines = [f"{item} ({size_text(item.size)})" for item in done.manifest.items]
     lines += _stock_lines(done, about) if done.path else _pack_lines(done)
+    lines += _terms_lines(done, about)
     lines.append(f"bundle {done.bundle}")
     return Result(about, lines if output != "-" else [])
+
+
+def _terms_lines(done: "Exported", about: dict[str, Any]) -> list[str]:
+    """Say where the bundle is in its channel, for whom it is and how long."""
+    manifest = done.manifest
+    lines = [f"channel {manifest.channel}, number {manifest.sequence}"]
+    if not manifest.sequence:
+        lines = ["not numbered: no site can tell it from an older bundle; give --channel"]
+    if manifest.audience:
+        lines.append(f"only for {', '.join(manifest.audience)}")
+    if manifest.expires_at is not None:
+        lines.append(f"expires {about['expires_at']}")
+    return lines
 
 
 def _pack_lines(done: "Exported") -> list[str]:

@@ -1,11 +1,19 @@
 """``airgap import``: verify a bundle and install what it holds."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from airgap.cli.shell import Result, jobs_option, make_progress, reports, size_text
+from airgap.cli.shell import (
+    Result,
+    admission_options,
+    jobs_option,
+    make_progress,
+    reports,
+    size_text,
+)
 
 if TYPE_CHECKING:
     from airgap.flow.inbound import Imported
@@ -21,14 +29,17 @@ if TYPE_CHECKING:
     allow_from_autoenv=False,  # said each time, by a person: not by a variable or a file
     help="Take an archive or folder of stock BentoML that has no signed manifest beside it.",
 )
+@admission_options
 @jobs_option
 @reports
-def command(
+def command(  # noqa: PLR0913  (one argument per option)
     *,
     source: str,
     replace: bool,
     dry_run: bool,
     insecure_allow_unsigned: bool,
+    waivers: tuple[Path, ...],
+    channel: str | None,
     jobs: int | None,
 ) -> Result:
     """Verify the bundle in SRC and install its Bentos and models.
@@ -37,7 +48,7 @@ def command(
     archive or folder for stock BentoML with its .airgap-manifest beside it.
     Nothing reaches the stores before all of it is verified. The same import again does nothing.
     """
-    from airgap.flow import bundles, inbound, pipeline, unsigned  # noqa: PLC0415
+    from airgap.flow import bundles, inbound, judge, pipeline, unsigned  # noqa: PLC0415
     from airgap.flow import reports as flow_reports  # noqa: PLC0415
 
     progress = make_progress()
@@ -48,7 +59,8 @@ def command(
             Path(source), form, inbound.Choices(replace, dry_run), progress
         )
         return _result(done, {"bundle": None, "signed_by": [], "dry_run": dry_run})
-    with bundles.open_bundle(source, bundles.require_root()) as opened:
+    judged = judge.here(waivers, channel)
+    with bundles.open_bundle(source, judged, remember=not dry_run) as opened:
         done = inbound.import_bundle(
             opened,
             replace=replace,
@@ -57,11 +69,11 @@ def command(
             progress=progress,
         )
     about = {"bundle": opened.bundle, "dry_run": dry_run, **flow_reports.signers_of(opened)}
-    about["passed_over"] = list(opened.passed_over)
-    return _result(done, about)
+    about |= flow_reports.describe_admission(opened)
+    return _result(done, about, flow_reports.admission_lines(opened))
 
 
-def _result(done: "Imported", about: dict[str, Any]) -> Result:
+def _result(done: "Imported", about: dict[str, Any], notes: Sequence[str] = ()) -> Result:
     from airgap.flow import reports as flow_reports  # noqa: PLC0415
 
     about["items"] = [
@@ -70,7 +82,7 @@ def _result(done: "Imported", about: dict[str, Any]) -> Result:
     about["lacking"] = list(done.lacking)
     lines = [f"{outcome}: {item} ({size_text(item.size)})" for item, outcome in done.outcomes]
     lines += [f"still missing here: {name}; the Bento needs it" for name in done.lacking]
-    lines += [f"passed over: {line}" for line in about.get("passed_over", ())]
+    lines += notes
     if about["dry_run"]:
         lines.append("Nothing was written, and packs were not read: `airgap verify` does that.")
     elif all(outcome == "already there" for _, outcome in done.outcomes):

@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "sign": ("sign", "Add a builder's signature to a bundle."),
     "attest": ("attest", "Sign what a scan or a review of a bundle found."),
     "approve": ("approve", "Accept or reject a bundle as an approver."),
+    "waive": ("waive", "Permit a site to import one bundle in spite of its age."),
     "key": ("key", "Make keys and show their fingerprints."),
     "root": ("root", "Make the trust document of a site."),
     "trust": ("trust", "Choose whom this machine trusts."),

@@ -7,11 +7,32 @@ from typing import Final
 
 from airgap.errors import UsageError
 
-__all__ = ["read_moment"]
+__all__ = ["read_expiry", "read_moment"]
 
 _DAY: Final = 24 * 3600
 _UNITS: Final = {"h": 3600, "d": _DAY, "w": 7 * _DAY, "y": 365 * _DAY}
 _SPAN: Final = re.compile(r"([1-9][0-9]{0,5})([hdwy])")
+
+
+def read_expiry(text: str | None) -> int | None:
+    """Read when a bundle expires, in seconds since 1970; None: never.
+
+    A span of days or more ends with its last day (UTC), one of hours with its last hour: what is
+    exported again on the same day, or in the same hour, is the same bundle.
+
+    Raises:
+        UsageError: it is no time, or has passed.
+    """
+    moment = None if text is None else read_moment(text)
+    if text is None or moment is None:
+        return None
+    span = _SPAN.fullmatch(text)
+    if span:
+        unit = 3600 if span[2] == "h" else _DAY
+        moment += unit - 1 - moment % unit
+    if moment <= time.time():
+        raise UsageError(f"{text} has passed already.", "Give a later time.")
+    return moment
 
 
 def read_moment(text: str) -> int | None:

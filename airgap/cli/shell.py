@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import update_wrapper
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 import click
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Result",
+    "admission_options",
     "discard_output",
     "jobs_option",
     "key_options",
@@ -133,6 +135,20 @@ def jobs_option(command: Callable[P, Any]) -> Callable[P, Any]:
     return click.option(
         "--jobs", type=click.IntRange(1, 64), help="Threads; default: the processors there are."
     )(command)
+
+
+def admission_options(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command ``--waiver`` and ``--channel``: what is accepted beyond the site's rules."""
+    waiver = click.option(
+        "--waiver",
+        "waivers",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        metavar="FILE",
+        help="A waiver of the site's approvers for an old bundle (see `airgap waive`); repeat it.",
+    )
+    channel = click.option("--channel", help="Accept bundles of this channel only.")
+    return waiver(channel(command))
 
 
 def read_passphrase(variable: str | None, descriptor: int | None) -> Callable[[], bytes]:

@@ -1,10 +1,12 @@
 """``airgap trust``: choose whom this machine trusts."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from airgap.cli.shell import Result, reports
+from airgap.errors import UsageError
 
 
 @click.group()
@@ -35,21 +37,80 @@ def init(*, root: Path, fingerprint: str) -> Result:
 @command.command()
 @reports
 def show() -> Result:
-    """Show the root that this machine trusts."""
-    from airgap.flow import bundles  # noqa: PLC0415
+    """Show the root that this machine trusts, and what it remembers of its imports.
+
+    Write the ledger's number of entries and its head on paper now and then: they tell when this
+    machine and its stores were both restored from a backup.
+    """
+    from airgap.flow import judge, reset  # noqa: PLC0415
     from airgap.flow import reports as flow_reports  # noqa: PLC0415
     from airgap.format.root import fingerprint  # noqa: PLC0415
 
-    pinned = bundles.require_root()
+    pinned = judge.require_root()
     root = pinned.value
+    health = reset.look()
     lines = [
         f"Site {root.site}, root version {root.version}",
         fingerprint(pinned.raw),
         *flow_reports.root_lines(root),
+        *flow_reports.memory_lines(health, root),
     ]
-    return Result(
-        flow_reports.describe_root(root) | {"fingerprint": fingerprint(pinned.raw)}, lines
-    )
+    about = flow_reports.describe_root(root) | {"fingerprint": fingerprint(pinned.raw)}
+    return Result(about | {"memory": flow_reports.describe_memory(health, root)}, lines)
+
+
+@command.command("reset-state")
+@click.option(
+    "--yes",
+    "head",
+    metavar="HEAD",
+    allow_from_autoenv=False,  # said by a person who has read what is lost
+    help="Do it without asking; HEAD is the ledger's head, as this command tells it.",
+)
+@reports
+def reset_state(*, head: str | None) -> Result:
+    """Begin to remember anew where what this machine remembers of its imports is not whole.
+
+    Says what was found and what is lost, and asks. What is whole of the ledger is kept, the old
+    files are put aside, and the ledger tells of it.
+    """
+    from airgap.flow import judge, reset  # noqa: PLC0415
+    from airgap.flow import reports as flow_reports  # noqa: PLC0415
+
+    root = judge.require_root().value
+    health = reset.look()
+    if health.trouble is None:
+        about = flow_reports.describe_memory(health, root)
+        return Result({"reset": False, "memory": about}, ["All is whole; nothing was done."])
+    found = flow_reports.memory_lines(health, root) + flow_reports.loss_lines(health)
+    if head is None:
+        _confirm(root.site, found)
+    done = reset.begin_anew(health.head if head is None else head)
+    about = flow_reports.describe_memory(reset.look(), root)
+    lines = [
+        f"Begun anew with {done.state.entries - 1} entries that were whole.",
+        f"What was there is in {done.aside}.",
+        f"The ledger has {done.state.entries} entries now, head {done.state.head.hex()}.",
+    ]
+    return Result({"reset": True, "aside": str(done.aside), "memory": about}, lines)
+
+
+def _confirm(site: str, found: list[str]) -> None:
+    """Say what is so, and let a person type the site's id.
+
+    Raises:
+        UsageError: there is no terminal, or something else was typed.
+    """
+    for line in found:
+        click.echo(line, err=True)
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "There is no terminal to ask at; nothing was done.",
+            "Read the above, and give --yes with the ledger's head.",
+        )
+    typed = click.prompt(f"Type the site's id ({site}) to begin anew", default="", err=True)
+    if typed.strip() != site:
+        raise UsageError("Something else was typed; nothing was done.", f"Type {site}.")
 
 
 @command.command()

@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airgap import __version__
 from airgap.errors import ConfigurationError, TransportError, UsageError
-from airgap.flow import bundles, config, export, inbound, pipeline, reports, trust, unsigned
+from airgap.flow import (
+    bundles,
+    config,
+    export,
+    inbound,
+    judge,
+    numbering,
+    pipeline,
+    reports,
+    trust,
+    unsigned,
+)
 from airgap.flow.export import SUFFIX, Request
 from airgap.flow.inbound import Choices
 from airgap.flow.interchange import FORMATS, format_of_name
@@ -58,8 +69,10 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
     key: StrPath | None = None,
     passphrase: str | bytes | None = None,
     with_models: bool = True,
-    channel: str = "default",
-    sequence: int = 0,
+    channel: str | None = None,
+    sequence: int | None = None,
+    audience: Sequence[str] = (),
+    expires_at: int | None = None,
     jobs: int | None = None,
 ) -> str:
     """Export a Bento with every model it names, signed; return the path of what was written.
@@ -78,8 +91,10 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         key: the private key file; default: ``AIRGAP_KEY``, then the config file's ``key``.
         passphrase: of the key; default: ``AIRGAP_PASSPHRASE``.
         with_models: whether the models that the Bento names go with it.
-        channel: the bundle's channel.
-        sequence: its number in the channel.
+        channel: gives the bundle this channel's next number, so that older ones are refused.
+        sequence: this number instead; 0: none.
+        audience: the sites that may import it; empty: all that trust the builder.
+        expires_at: no site imports it after this, in seconds since 1970; None: never.
         jobs: threads; default: the processors there are.
 
     Raises:
@@ -92,7 +107,13 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
     request, place = _request(
         Request([str(tag)], [], with_models=with_models), place, output_format
     )
-    settings = Settings(jobs or pipeline.default_jobs(), channel=channel, sequence=sequence)
+    settings = Settings(
+        jobs or pipeline.default_jobs(),
+        channel=channel or numbering.UNNUMBERED,
+        sequence=numbering.chosen(channel, sequence),
+        audience=tuple(audience),
+        expires_at=expires_at,
+    )
     done = export.export(request, place, [_signer(key, passphrase)], settings, Silent())
     return str(Path(done.path or place).absolute())
 
@@ -109,14 +130,22 @@ def export_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
     subpath: str | None = None,
     key: StrPath | None = None,
     passphrase: str | bytes | None = None,
-    channel: str = "default",
-    sequence: int = 0,
+    channel: str | None = None,
+    sequence: int | None = None,
+    audience: Sequence[str] = (),
+    expires_at: int | None = None,
     jobs: int | None = None,
 ) -> str:
     """Export one BentoML model, signed; return the path. Arguments as for ``export_bento``."""
     place = _local_path(path, protocol, subpath, (user, passwd, params))
     request, place = _request(Request([], [str(tag)]), place, output_format)
-    settings = Settings(jobs or pipeline.default_jobs(), channel=channel, sequence=sequence)
+    settings = Settings(
+        jobs or pipeline.default_jobs(),
+        channel=channel or numbering.UNNUMBERED,
+        sequence=numbering.chosen(channel, sequence),
+        audience=tuple(audience),
+        expires_at=expires_at,
+    )
     done = export.export(request, place, [_signer(key, passphrase)], settings, Silent())
     return str(Path(done.path or place).absolute())
 
@@ -132,6 +161,8 @@ def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
     subpath: str | None = None,
     replace: bool = False,
     insecure_allow_unsigned: bool = False,
+    waivers: Sequence[StrPath] = (),
+    channel: str | None = None,
     jobs: int | None = None,
 ) -> "Bento":
     """Verify a bundle, install all it holds, and return its Bento.
@@ -147,6 +178,8 @@ def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         subpath: joined to ``path``.
         replace: whether to replace what is there with other content.
         insecure_allow_unsigned: whether to take a BentoML archive that has no manifest.
+        waivers: files with the approvers' permission for an old bundle.
+        channel: the only channel to accept; None: any.
         jobs: threads; default: the processors there are.
 
     Raises:
@@ -154,12 +187,14 @@ def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         NotTrustedError: the signatures do not satisfy the root.
         CorruptError: something is not what the signed manifest says.
         ConflictError: the tag is there with other content.
+        PolicyError: expired, for another site, older than what this site has, or refused by what
+            this machine remembers.
         UsageError: the bundle does not hold exactly one Bento.
         TransportError: the place is not local.
         AirgapError: see ``airgap.errors`` for the others.
     """
     place = _local_path(path, protocol, subpath, (user, passwd, params))
-    wishes = _Wishes(input_format, replace, insecure_allow_unsigned, jobs)
+    wishes = _Wishes(input_format, replace, insecure_allow_unsigned, jobs, waivers, channel)
     return bentoml_objects.get_bento(_import("bento", place, wishes))
 
 
@@ -174,27 +209,39 @@ def import_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
     subpath: str | None = None,
     replace: bool = False,
     insecure_allow_unsigned: bool = False,
+    waivers: Sequence[StrPath] = (),
+    channel: str | None = None,
     jobs: int | None = None,
 ) -> "Model":
     """Verify a bundle with one model, install it, and return it. See ``import_bento``."""
     place = _local_path(path, protocol, subpath, (user, passwd, params))
-    wishes = _Wishes(input_format, replace, insecure_allow_unsigned, jobs)
+    wishes = _Wishes(input_format, replace, insecure_allow_unsigned, jobs, waivers, channel)
     return bentoml_objects.get_model(_import("model", place, wishes))
 
 
-def verify(src: StrPath, *, jobs: int | None = None) -> dict[str, Any]:
+def verify(
+    src: StrPath,
+    *,
+    waivers: Sequence[StrPath] = (),
+    channel: str | None = None,
+    jobs: int | None = None,
+) -> dict[str, Any]:
     """Check signatures and every byte, write nothing; return what ``airgap verify --json`` prints.
+
+    Arguments as for ``import_bento``.
 
     Raises:
         AirgapError: as ``import_bento``, but for conflicts.
     """
     place = _local_path(src, None, None, ())
-    with bundles.open_bundle(place, bundles.require_root()) as opened:
+    judged = judge.here([Path(one) for one in waivers], channel)
+    with bundles.open_bundle(place, judged) as opened:
         read = inbound.verify_content(
             opened, jobs=jobs or pipeline.default_jobs(), progress=Silent()
         )
         about = reports.describe_bundle(opened.bundle, opened.manifest.value)
-        return about | {"verified": True, "bytes_read": read, **reports.signers_of(opened)}
+        about |= {"verified": True, "bytes_read": read, **reports.signers_of(opened)}
+        return about | reports.describe_admission(opened)
 
 
 def inspect(src: StrPath, *, files: bool = False) -> dict[str, Any]:
@@ -239,6 +286,8 @@ class _Wishes:
     replace: bool
     allow_unsigned: bool
     jobs: int | None
+    waivers: Sequence[StrPath]
+    channel: str | None
 
 
 def _import(kind: Kind, place: str, wishes: _Wishes) -> str:
@@ -252,7 +301,8 @@ def _import(kind: Kind, place: str, wishes: _Wishes) -> str:
         check = partial(_the_one, kind)
         done = unsigned.import_unsigned(Path(place), found, choices, Silent(), check)
         return _the_one(kind, [item for item, _ in done.outcomes]).tag
-    with bundles.open_bundle(place, bundles.require_root(), form=form) as opened:
+    judged = judge.here([Path(one) for one in wishes.waivers], wishes.channel)
+    with bundles.open_bundle(place, judged, form=form, remember=True) as opened:
         tag = _the_one(kind, opened.manifest.value.items).tag
         inbound.import_bundle(
             opened,

@@ -2,7 +2,6 @@
 
 import re
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -12,7 +11,6 @@ from typing import BinaryIO, Final, TypeVar
 from airgap import __version__
 from airgap.errors import (
     AirgapError,
-    ConfigurationError,
     CorruptError,
     MissingError,
     NotTrustedError,
@@ -20,15 +18,14 @@ from airgap.errors import (
     TransportError,
     UsageError,
 )
+from airgap.flow.judge import Admission, Judge, require_root
 from airgap.format import limits, stock
 from airgap.format import manifest as manifests
 from airgap.format.attestation import ATTESTING
 from airgap.format.manifest import Manifest
 from airgap.format.root import Root
-from airgap.signing import trust
 from airgap.signing.counting import Evidence
 from airgap.signing.trust import Verified
-from airgap.store import site
 from airgap.transport import depot
 from airgap.transport.archive import ArchiveReader
 from airgap.transport.depot import DepotReader
@@ -71,57 +68,75 @@ class Opened:
 
     reader: BundleReader
     bundle: str
-    manifest: Verified[Manifest]
-    root: Verified[Root]
+    judge: Judge
+    admission: Admission
     passed_over: tuple[str, ...] = ()
     """Other bundles of the place that this site's policy refuses, each with the reason."""
 
+    @property
+    def manifest(self) -> Verified[Manifest]:
+        """The manifest, admitted."""
+        return self.admission.manifest
 
-def require_root() -> Verified[Root]:
-    """Return the root this machine has pinned.
-
-    Raises:
-        ConfigurationError: it has none.
-        NotTrustedError: the pinned root was changed on disk.
-    """
-    pinned = site.load_root()
-    if pinned is None:
-        raise ConfigurationError(
-            "This machine trusts nobody yet.",
-            "Run `airgap trust init ROOT --fingerprint SHA256:…` with the root of your site.",
-        )
-    return trust.accept_root(pinned.raw, pinned.envelopes, pinned.fingerprint)
+    @property
+    def root(self) -> Verified[Root]:
+        """The root by which it was admitted."""
+        return self.judge.root
 
 
 @contextmanager
-def open_bundle(place: str, root: Verified[Root], *, form: Form | None = None) -> Iterator[Opened]:
-    """Open a bundle and admit it by its signatures (format §7.5, §11 steps 1 to 3).
+def open_bundle(
+    place: str, judge: Judge, *, form: Form | None = None, remember: bool = False
+) -> Iterator[Opened]:
+    """Open a bundle and admit it (format §7.5, §11 steps 1 to 3).
 
     ``place`` is a depot (its newest bundle that is for this site), ``DEPOT#ID``, a ``.airgap``
     file, ``-`` for standard input, or an archive or folder for stock BentoML (§10), whose form
-    is told by its name unless ``form`` says it.
+    is told by its name unless ``form`` says it. ``remember`` puts a refusal into the ledger.
 
     Raises:
         MissingError: there is no bundle.
         NotTrustedError, PolicyError, CorruptError: it is not admitted.
     """
-    now = int(time.time())
-
-    def examine(reader: BundleReader) -> Opened:
-        bundle, raw = _read_manifest(reader)
-        admitted = trust.admit(raw, read_evidence(reader), root, now)
-        _check_shape(reader, admitted.value)
-        return Opened(reader, bundle, admitted, root)
-
+    examine = _Examination(judge)
     readers = _readers(place, form)
     try:
-        opened, passed_over = _newest(place, readers, examine, lambda one: one.manifest.value)
+        try:
+            opened, passed_over = _newest(place, readers, examine, lambda one: one.manifest.value)
+        except AirgapError as error:
+            raise (examine.remembered(error) if remember else error) from error.__cause__
         yield replace(opened, passed_over=passed_over)
         if place == STDIN:
             _drain(sys.stdin.buffer, opened.manifest.value.stored_size + limits.PADDING_BYTES)
     finally:
         for reader in readers:
             reader.close()
+
+
+@dataclass(slots=True)
+class _Examination:
+    """Examines bundles, and knows the last one that was refused for what its builders signed."""
+
+    judge: Judge
+    refused: tuple[AirgapError, bytes, Evidence] | None = None
+
+    def __call__(self, reader: BundleReader) -> Opened:
+        """Admit one bundle."""
+        bundle, raw = _read_manifest(reader)
+        evidence = read_evidence(reader)
+        try:
+            admission = self.judge.admit(raw, evidence)
+        except (PolicyError, NotTrustedError) as error:
+            self.refused = error, raw, evidence
+            raise
+        _check_shape(reader, admission.manifest.value)
+        return Opened(reader, bundle, self.judge, admission)
+
+    def remembered(self, error: AirgapError) -> AirgapError:
+        """Note in the ledger that this ended an import, if it was about the last one refused."""
+        if self.refused is None or self.refused[0] not in (error, error.__cause__):
+            return error
+        return self.judge.refused(self.refused[1], self.refused[2].envelopes, error)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from airgap.flow.bundles import STDIN, Unverified, open_unverified, split_place
 from airgap.flow.outbound import Exported, Settings
 from airgap.flow.progress import Progress
 from airgap.flow.selection import Source
+from airgap.format import limits, names
 from airgap.signing.port import Signer
 from airgap.transport import archive, depot, stock
 from airgap.transport.archive import ArchiveWriter
@@ -59,6 +60,7 @@ def export(
         TransportError: the destination is remote, which comes later.
     """
     refuse_remote(destination)
+    _refuse_names(settings)
     if not signers:
         raise UsageError("There is no key to sign with.", "Give --key FILE.key.")
     sources = selection.select(request.bentos, request.models, with_models=request.with_models)
@@ -82,6 +84,20 @@ def export(
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file.", f"Give a folder, or a name that ends in {SUFFIX}.")
     return outbound.export_items(sources, DepotWriter(path), signers, settings, progress)
+
+
+def _refuse_names(settings: Settings) -> None:
+    for what, name in (
+        ("channel", settings.channel),
+        *(("site", one) for one in settings.audience),
+    ):
+        if not names.is_tag_part(name):
+            raise UsageError(
+                f"{name!r} cannot be a {what}.",
+                "Use lower-case letters, digits, '-', '_', '.'; at most 63.",
+            )
+    if len(settings.audience) > limits.SITES:
+        raise UsageError(f"{len(settings.audience)} sites are too many.", "Name none, for all.")
 
 
 def sign_bundle(place: str, signer: Signer) -> tuple[str, str]:

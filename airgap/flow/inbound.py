@@ -9,13 +9,21 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
-from airgap.errors import ConflictError, CorruptError, MissingError, StorageError
+from airgap.errors import (
+    ConflictError,
+    CorruptError,
+    MissingError,
+    NotTrustedError,
+    PolicyError,
+    StorageError,
+)
+from airgap.flow import memory
 from airgap.flow.bundles import Opened
 from airgap.flow.descriptions import Descriptions
 from airgap.flow.members import fill_from_members, verify_members
@@ -24,6 +32,7 @@ from airgap.flow.progress import Progress
 from airgap.flow.targets import FileDigests, Targets
 from airgap.flow.unpack import Work, plain_chunks
 from airgap.format.inventory import Item, tag_problem
+from airgap.format.ledger import State
 from airgap.format.manifest import Manifest
 from airgap.store import bentoml_home, compare
 from airgap.store.install import install, locked, point_latest, put_back
@@ -36,6 +45,7 @@ __all__ = [
     "Choices",
     "Imported",
     "Outcome",
+    "Remembering",
     "explained_and_locked",
     "import_bundle",
     "land",
@@ -45,6 +55,8 @@ __all__ = [
 Outcome = Literal["installed", "replaced", "already there", "would install", "would replace"]
 Fill = Callable[[Sequence[StagedItem]], None]
 """Writes every file of the staged items and compares its digest."""
+Remembering = Callable[[bool], AbstractContextManager[None]]
+"""Surrounds the renames: refuses them, or remembers them. It is told whether there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +95,7 @@ def import_bundle(
         CorruptError: a pack or file is not what the manifest says. What was verified stays in
             staging for the next try; the stores are as they were.
         StorageError: the disk refused, or is too small.
+        PolicyError, NotTrustedError: another import has made a replay of this one meanwhile.
     """
     manifest = opened.manifest.value
     Descriptions(manifest.items)  # refuses what BentoML could not list before anything is staged
@@ -94,20 +107,37 @@ def import_bundle(
         fill = partial(_fill_from_packs, opened, jobs=jobs, progress=progress)
     privates = () if dry_run else {place_of(item).private for item in manifest.items}
     with explained_and_locked(privates, progress):
-        return land(manifest, opened.bundle, fill, Choices(replace, dry_run), progress)
+        choices, remembering = Choices(replace, dry_run), _remembering(opened, progress)
+        return land(
+            manifest, opened.bundle, fill, choices, progress=progress, remembering=remembering
+        )
 
 
-def land(
+def _remembering(opened: Opened, progress: Progress) -> Remembering:
+    """Refuse what has become a replay while its packs were read; remember everything else."""
+    admission, bundle = opened.admission, bytes.fromhex(opened.bundle)
+    manifest = opened.manifest.value
+
+    def check(state: State) -> None:
+        opened.judge.recheck(manifest, bundle, state, admission.waiver)
+
+    said = opened.judge.entry(manifest, bundle, admission)
+    return lambda changes: memory.committing(said, check, progress, changes=changes)
+
+
+def land(  # noqa: PLR0913  (a value each)
     manifest: Manifest,
     bundle: str,
     fill: Fill,
     choices: Choices,
+    *,
     progress: Progress,
+    remembering: Remembering,
 ) -> Imported:
     """Plan, stage, sync and commit the items of a manifest; the stores are locked already.
 
     Raises:
-        ConflictError, StorageError: as ``import_bundle``; and what ``fill`` raises.
+        ConflictError, StorageError: as ``import_bundle``; what ``fill`` and ``remembering`` raise.
     """
     places = [place_of(item) for item in manifest.items]
     if not choices.dry_run:
@@ -126,9 +156,13 @@ def land(
             _refuse_unlistable(one)
         for folder in {one.place.store: one.folder for one in staged}.values():
             sync_tree(folder)
-    _commit(staged, cut_off)
-    for place in places:
-        remove_staging(place, bundle)
+    try:
+        with remembering(bool(staged or cut_off)):
+            _commit(staged, cut_off)
+    except (PolicyError, NotTrustedError):  # what is staged will never be wanted
+        _remove_staging(places, bundle)
+        raise
+    _remove_staging(places, bundle)
     lacking = tuple(_lacking(manifest))
     return Imported(tuple((plan.item, plan.outcome) for plan in plans), lacking)
 
@@ -299,6 +333,11 @@ def _commit(staged: Sequence[StagedItem], cut_off: Sequence[StagedItem]) -> None
         install(one)
     for one in (*cut_off, *staged):
         point_latest(one)
+
+
+def _remove_staging(places: Iterable[Place], bundle: str) -> None:
+    for place in places:
+        remove_staging(place, bundle)
 
 
 def _lacking(manifest: Manifest) -> Iterator[str]:

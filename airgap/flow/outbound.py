@@ -8,6 +8,7 @@ from typing import Final
 from airgap import __version__
 from airgap.chunking.cutters import most_pieces
 from airgap.errors import StorageError
+from airgap.flow import numbering
 from airgap.flow.packing import pack_items
 from airgap.flow.progress import Progress
 from airgap.flow.reading import ChunkNames, FileRun, named, plain_entries
@@ -28,12 +29,15 @@ TOOL: Final = f"airgap {__version__}"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an exporter may choose. Times are seconds since 1970."""
+    """What an exporter may choose. Times are seconds since 1970.
+
+    A ``sequence`` of None stands for the channel's next number (format §17.8).
+    """
 
     jobs: int
     created_at: int | None = None
     channel: str = "default"
-    sequence: int = 0
+    sequence: int | None = 0
     audience: tuple[str, ...] = ()
     expires_at: int | None = None
     roots: Mapping[str, bytes] = field(default_factory=dict)
@@ -73,8 +77,9 @@ def export_items(
             writer.put_root(name, data)
         packed = pack_items(sources, writer, settings.jobs, progress)
         created = max(source.created_at for source in sources)
-        manifest = _manifest(packed.items, packed.chunks, packed.packs, settings, created)
+        draft = _manifest(packed.items, packed.chunks, packed.packs, settings, created)
         refuse_changes(sources)
+        manifest = numbering.numbered(draft, settings.sequence, progress)
         raw = manifests.encode(manifest)
         envelopes = sign_manifest(raw, signers)
         bundle = manifests.bundle_id(raw)
@@ -159,7 +164,8 @@ def inventory_only(
         items.append(make_item(source.kind, source.name, source.version, entries))
     refuse_changes(sources)
     created = max(source.created_at for source in sources)
-    return _manifest(tuple(items), names.table(), (), settings, created)
+    draft = _manifest(tuple(items), names.table(), (), settings, created)
+    return numbering.numbered(draft, settings.sequence, progress)
 
 
 def _manifest(
@@ -176,7 +182,7 @@ def _manifest(
         created_at=created_at if settings.created_at is None else settings.created_at,
         tool=TOOL,
         channel=settings.channel,
-        sequence=settings.sequence,
+        sequence=settings.sequence or 0,
         audience=tuple(sorted(set(settings.audience))),
         expires_at=settings.expires_at,
     )

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from airgap.errors import ConflictError, UsageError
-from airgap.flow.bundles import open_unverified, require_root
+from airgap.flow import memory
+from airgap.flow.bundles import open_unverified
+from airgap.flow.judge import require_root
 from airgap.format import envelope as dsse
 from airgap.format import names
 from airgap.format import root as roots
@@ -42,6 +44,8 @@ def pin_root(path: Path, fingerprint: str) -> tuple[Root, Path, bool]:
             "A newer root of the same site is taken with `airgap trust update`. If the old trust is"
             f" really to end, remove {site.home() / 'trust'} and run this again.",
         )
+    if known is None:
+        memory.begin(verified.value)
     folder = _save(verified, envelopes, known)
     return verified.value, folder, known is None
 
@@ -68,10 +72,13 @@ def update_root(places: Sequence[str]) -> Update:
     known = site.load_root()
     before = after = require_root()
     steps = _steps(places, before)
+    floor = memory.floor_of(memory.examine(before.value.site).kept, before.value)
     for number, step in enumerate(steps, 1):
-        now = int(time.time()) if number == len(steps) else None
+        now = max(int(time.time()), floor) if number == len(steps) else None
         after = trust.succeed(after, step.raw, step.envelopes, now)
+        floor = max(floor, after.value.created_at or 0)
     if steps:
+        memory.note_root(after.value, floor)
         _save(after, steps[-1].envelopes, known)
     return Update(before, after)
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from airgap.errors import AirgapError
+from airgap.flow import memory
 from airgap.flow.bundles import Opened, Unverified
+from airgap.flow.judge import gap_text
+from airgap.flow.memory import Health
 from airgap.format import attestation
 from airgap.format import envelope as dsse
 from airgap.format.inventory import File, Item, Link
@@ -15,17 +18,25 @@ from airgap.signing import trust
 from airgap.signing.counting import Evidence
 
 __all__ = [
+    "admission_lines",
+    "describe_admission",
     "describe_bundle",
     "describe_claims",
     "describe_difference",
     "describe_item",
+    "describe_memory",
     "describe_root",
+    "loss_lines",
+    "memory_lines",
     "root_changes",
     "root_lines",
     "signer_lines",
     "signers_of",
     "time_text",
 ]
+
+
+_PASSED_OVER_LINES: Final = 5
 
 
 def describe_bundle(bundle: str, manifest: Manifest, *, files: bool = False) -> dict[str, Any]:
@@ -153,6 +164,96 @@ def signers_of(opened: Opened) -> dict[str, Any]:
 def signer_lines(opened: Opened) -> list[str]:
     """Say for people who signed, role by role."""
     return trust.standing(opened.root.value, opened.manifest.signers)
+
+
+def describe_admission(opened: Opened) -> dict[str, Any]:
+    """Say where in its channel an admitted bundle is, and what only a waiver let pass."""
+    manifest, admission = opened.manifest.value, opened.admission
+    waiver = admission.waiver
+    about: dict[str, Any] = {
+        "channel": manifest.channel,
+        "sequence": manifest.sequence,
+        "last_sequence": opened.judge.state.last(manifest.channel),
+        "not_come": [admission.gap.start, admission.gap.stop - 1] if admission.gap else None,
+        "waived": list(admission.lifted),
+        "passed_over": list(opened.passed_over),
+    }
+    if waiver:
+        about["waiver"] = {
+            "reason": waiver.value.reason,
+            "expires_at": time_text(waiver.value.expires_at),
+            "signed_by": list(waiver.signers["approver"]),
+        }
+    return about
+
+
+def admission_lines(opened: Opened) -> list[str]:
+    """Say the same for people."""
+    manifest, admission = opened.manifest.value, opened.admission
+    last = opened.judge.state.last(manifest.channel)
+    lines = []
+    if manifest.sequence:
+        here = f"this site had {last} before" if last else "the first of its channel here"
+        same = "this site has it already" if last == manifest.sequence else here
+        lines.append(f"channel {manifest.channel}, number {manifest.sequence}: {same}")
+    else:
+        lines.append(f"channel {manifest.channel}, without a number: an older one looks the same")
+    if admission.gap:
+        lines.append(f"NOTE: {gap_text(admission.gap)}; ask the sender if that is meant")
+    if admission.waiver:
+        signers = ", ".join(one[:16] + "…" for one in admission.waiver.signers["approver"])
+        lines += [f"WAIVED: {problem}" for problem in admission.lifted]
+        lines.append(f"waiver by {signers}: {admission.waiver.value.reason}")
+    return lines + _passed_over_lines(opened)
+
+
+def _passed_over_lines(opened: Opened) -> list[str]:
+    lines = [f"passed over: {line}" for line in opened.passed_over[:_PASSED_OVER_LINES]]
+    more = len(opened.passed_over) - len(lines)
+    return [*lines, f"passed over: {more} more"] if more else lines
+
+
+def describe_memory(health: Health, root: Root) -> dict[str, Any]:
+    """Say what a site remembers on this machine. Times as RFC 3339; digests in hex."""
+    kept, trouble = health.kept, health.trouble
+    channels = kept.channels if kept else {}
+    return {
+        "whole": trouble is None,
+        "trouble": {"kind": trouble.kind, "message": trouble.what} if trouble else None,
+        "folder": str(health.journal.folder),
+        "entries": health.entries,
+        "head": health.head,
+        "time_floor": time_text(memory.floor_of(kept, root)),
+        "channels": {
+            name: {"sequence": one.sequence, "bundle": one.bundle.hex(), "root": one.root}
+            for name, one in sorted(channels.items())
+        },
+    }
+
+
+def memory_lines(health: Health, root: Root) -> list[str]:
+    """Say the same for people."""
+    lines = [
+        f"remembers {health.entries} entries, head {health.head}",
+        f"  in {health.journal.folder}",
+        f"time floor {time_text(memory.floor_of(health.kept, root))}",
+    ]
+    for name, one in sorted(health.kept.channels.items()) if health.kept else ():
+        lines.append(f"channel {name}: has number {one.sequence}, bundle {one.bundle.hex()}")
+    if health.trouble:
+        lines.append(f"NOT WHOLE ({health.trouble.kind}): {health.trouble.what}")
+    return lines
+
+
+def loss_lines(health: Health) -> list[str]:
+    """Say for people what beginning anew would lose."""
+    kept = f"The {health.entries} entries above are kept" if health.entries else "Nothing is kept"
+    return [
+        f"{kept}. What was imported after them is forgotten: its bundles would be taken for new.",
+        "If there is a newer copy of the folder, bring it back instead: then nothing is lost.",
+        "If not, old bundles are kept out by the root alone: see `airgap root set-min-sequence`.",
+        f"airgap trust reset-state --yes {health.head}",
+    ]
 
 
 def describe_claims(evidence: Evidence) -> list[dict[str, Any]]:

@@ -8,18 +8,20 @@ import hashlib
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
 from airgap.errors import CorruptError, NotTrustedError
-from airgap.flow.inbound import Choices, Imported, explained_and_locked, land
+from airgap.flow import memory
+from airgap.flow.inbound import Choices, Imported, Remembering, explained_and_locked, land
+from airgap.flow.judge import require_root
 from airgap.flow.progress import Progress
 from airgap.format import limits, stock
 from airgap.format.inventory import Entry, File, Folder, Item, Link, make_item
 from airgap.format.manifest import ChunkTable, Manifest
-from airgap.store import bentoml_home
+from airgap.store import bentoml_home, site
 from airgap.store.bentoml_home import DESCRIPTIONS
 from airgap.store.incoming import Incoming, private
 from airgap.store.places import place_of
@@ -59,7 +61,10 @@ def import_unsigned(
         NotTrustedError: a manifest lies beside it: then that one counts.
         CorruptError: its members break a rule of format §2 or §10, or make up no Bento or model.
         ConflictError, StorageError: as ``inbound.import_bundle``.
+        PolicyError: what this machine remembers of its site is not whole.
     """
+    if site.load_root() is not None:
+        memory.require_whole(require_root().value.site)
     reader = StockReader(path, form)
     if reader.is_signed:
         raise NotTrustedError(
@@ -84,7 +89,23 @@ def import_unsigned(
             held.callback(_discard, items, name)
             _hand_over(incoming, items, name)
         manifest = Manifest(tuple(items), ChunkTable(b"", ()), (), 0, "")
-        return land(manifest, name, lambda _staged: None, choices, progress)
+        return land(
+            manifest,
+            name,
+            lambda _staged: None,
+            choices,
+            progress=progress,
+            remembering=_remembering(name, progress),
+        )
+
+
+def _remembering(name: str, progress: Progress) -> Remembering:
+    """Let the ledger of the site tell of this, if the machine belongs to one (format §17.3)."""
+    if site.load_root() is None:
+        return lambda _: nullcontext()
+    said = memory.entry_of_root(require_root().value, "unsigned")
+    said = replace(said, bundle=bytes.fromhex(name))
+    return lambda changes: memory.committing(said, lambda _: None, progress, changes=changes)
 
 
 @dataclass(slots=True)

@@ -1,7 +1,8 @@
-"""The decision to trust (format §7.2 to §7.5, §14, §15). Only this makes a ``Verified`` value.
+"""The decision to trust (format §7.2 to §7.5, §14 to §16). Only this makes a ``Verified`` value.
 
 Done here: signatures, thresholds, revocation, and only then decoding; audience, expiry, minimum
-sequence, attestations. Left to the caller: that packs and files are those that the manifest names.
+sequence, attestations, waivers. Left to the caller: that the bundle is not a replay, and that packs
+and files are those that the manifest names.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,18 +10,29 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
-from airgap.errors import NotTrustedError, PolicyError
+from airgap.errors import AirgapError, NotTrustedError, PolicyError
 from airgap.format import envelope as dsse
 from airgap.format import manifest as manifests
 from airgap.format import root as roots
+from airgap.format import waiver as waivers
 from airgap.format.attestation import ATTESTING, Attestation
 from airgap.format.envelope import Role
 from airgap.format.manifest import Manifest
 from airgap.format.root import Root
+from airgap.format.waiver import Waiver
 from airgap.signing.counting import Evidence, valid_attestations, valid_signers
 from airgap.signing.public_keys import check_key
 
-__all__ = ["Verified", "accept_root", "admit", "standing", "succeed"]
+__all__ = [
+    "Verified",
+    "accept_root",
+    "accept_waiver",
+    "admit",
+    "built",
+    "overdue",
+    "standing",
+    "succeed",
+]
 
 T = TypeVar("T")
 _SEAL: Final = object()
@@ -50,14 +62,21 @@ class Verified(Generic[T]):
             raise TypeError("a Verified value is made by airgap.signing.trust alone")
 
 
-def admit(raw: bytes, evidence: Evidence, root: Verified[Root], now: int) -> Verified[Manifest]:
-    """Admit a manifest: signatures first, then its content (format §7.5).
+def admit(
+    raw: bytes,
+    evidence: Evidence,
+    root: Verified[Root],
+    now: int,
+    waiver: Verified[Waiver] | None = None,
+) -> Verified[Manifest]:
+    """Admit a manifest: signatures first, then its content (format §7.5, rules 1 to 8).
 
     Args:
         raw: the manifest's bytes, as they were read; they are not read again.
         evidence: the builders' envelopes, and the attestations with theirs.
         root: the site's pinned root.
         now: seconds since 1970.
+        waiver: what may excuse the bundle's age (format §16); one for another bundle does not.
 
     Raises:
         NotTrustedError: too few builders signed these bytes, the bundle is revoked, or a
@@ -75,10 +94,73 @@ def admit(raw: bytes, evidence: Evidence, root: Verified[Root], now: int) -> Ver
             "The site's root revokes this bundle.", "Ask the sender for a newer bundle."
         )
     manifest = manifests.decode(raw)
-    _check_policy(manifest, trusted, now)
+    if waiver is None or waiver.value.bundle != bundle:
+        _refuse_expired("bundle", manifest.expires_at, now)
+    _refuse_others(manifest, trusted)
+    if waiver is None or waiver.value.bundle != bundle:
+        _refuse_low(manifest, trusted)
     signers = {"builder": builders, **_accepting(bundle, evidence, trusted)}
     _demand_attestations(trusted, signers)
     return Verified(manifest, raw, MappingProxyType(signers), _SEAL)
+
+
+def built(raw: bytes, envelopes: Sequence[bytes], root: Verified[Root]) -> Manifest | None:
+    """Return what enough builders signed, admitted or not; None: they did not, or it is damaged."""
+    try:
+        _builders(raw, envelopes, root.value)
+        return manifests.decode(raw)
+    except AirgapError:
+        return None
+
+
+def overdue(manifest: Manifest, root: Root, now: int) -> list[str]:
+    """Say what a waiver may lift of these rules, and is so (format §7.5, rules 5 and 7)."""
+    told = []
+    try:
+        _refuse_expired("bundle", manifest.expires_at, now)
+    except PolicyError as error:
+        told.append(error.message)
+    try:
+        _refuse_low(manifest, root)
+    except PolicyError as error:
+        told.append(error.message)
+    return told
+
+
+def accept_waiver(
+    raw: bytes, envelopes: Sequence[bytes], root: Verified[Root], now: int
+) -> Verified[Waiver]:
+    """Accept a waiver: signatures first, then its content (format §16).
+
+    Raises:
+        NotTrustedError: too few approvers signed it.
+        PolicyError: the site has no approvers, it is for another site, or it has expired.
+        CorruptError: signed, but not a waiver of this format.
+    """
+    trusted = root.value
+    needed, keys = trusted.threshold("approver"), trusted.signers("approver")
+    if not needed:
+        raise PolicyError(
+            f"Site {trusted.site} has no approvers, so nobody can waive a rule of it.",
+            "Ask the sender for a newer bundle.",
+        )
+    signers = valid_signers("waiver", raw, envelopes, keys)
+    if len(signers) < needed:
+        raise NotTrustedError(
+            f"The waiver has {len(signers)} of the {needed} approver signatures that site"
+            f" {trusted.site} demands.",
+            "Have it signed by more approvers (`airgap waive FILE --key K`), and copy the .dsse"
+            " files that lie beside it as well.",
+            [_standing_of("approver", trusted, signers)],
+        )
+    waiver = waivers.decode(raw)
+    if waiver.site != trusted.site:
+        raise PolicyError(
+            f"The waiver is for site {waiver.site}; this site is {trusted.site}.",
+            "Ask the approvers of this site.",
+        )
+    _refuse_expired("waiver", waiver.expires_at, now)
+    return Verified(waiver, raw, MappingProxyType({"approver": signers}), _SEAL)
 
 
 def standing(root: Root, signers: Mapping[Role, tuple[str, ...]]) -> list[str]:
@@ -236,13 +318,15 @@ def _rejection(key_id: str, said: Attestation) -> str:
     return f"{said.role} {key_id[:16]}… rejects it: {said.note or 'no reason given'}"
 
 
-def _check_policy(manifest: Manifest, root: Root, now: int) -> None:
-    _refuse_expired("bundle", manifest.expires_at, now)
+def _refuse_others(manifest: Manifest, root: Root) -> None:
     if manifest.audience and root.site not in manifest.audience:
         raise PolicyError(
             f"The bundle is for {', '.join(manifest.audience)}; this site is {root.site}.",
             "Ask the sender for a bundle for this site.",
         )
+
+
+def _refuse_low(manifest: Manifest, root: Root) -> None:
     minimum = root.channels.get(manifest.channel, 0)
     if manifest.sequence < minimum:
         raise PolicyError(

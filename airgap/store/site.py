@@ -15,7 +15,7 @@ from typing import Final
 from airgap.errors import ConfigurationError, ConflictError, StorageError
 from airgap.format import limits
 
-__all__ = ["PinnedRoot", "home", "load_root", "read_root_files", "save_root"]
+__all__ = ["PinnedRoot", "home", "load_root", "read_root_files", "read_signed", "save_root"]
 
 _FINGERPRINT: Final = "fingerprint"
 _PINNED: Final = re.compile(r"SHA256:[0-9a-f]{64}")
@@ -94,14 +94,25 @@ def read_root_files(path: Path) -> tuple[bytes, tuple[bytes, ...]]:
     Raises:
         ConfigurationError: it is not there or cannot be read.
     """
+    return read_signed(path, limits.ROOT_BYTES, "root")
+
+
+def read_signed(path: Path, limit: int, what: str) -> tuple[bytes, tuple[bytes, ...]]:
+    """Read a document of at most ``limit`` bytes, and the envelopes beside it (format §7.1, §16).
+
+    ``what`` it is, is for the message.
+
+    Raises:
+        ConfigurationError: it is not there or cannot be read.
+    """
     stem = glob.escape(path.name.split(".")[0])
     try:
-        raw = _read_bounded(path, limits.ROOT_BYTES)
+        raw = _read_bounded(path, limit)
         beside = sorted(path.parent.glob(f"{stem}.*.dsse"))[: limits.ENVELOPES]
         envelopes = tuple(_read_bounded(one, limits.ENVELOPE_BYTES) for one in beside)
     except OSError as error:
         raise ConfigurationError(
-            f"{path} cannot be read: {error.strerror}.", "Check the path of the root file."
+            f"{path} cannot be read: {error.strerror}.", f"Check the path of the {what} file."
         ) from error
     return raw, envelopes
 

@@ -12,7 +12,7 @@ from airgap.flow import bundles, inbound
 from airgap.flow.progress import Silent
 from airgap.format.root import Root
 from airgap.signing.trust import Verified
-from tests import forge, kit
+from tests import forge, kit, wholeness
 from tests.forge import Draft, Forge, Link
 from tests.kit import Side
 
@@ -187,7 +187,7 @@ def test_a_pack_that_is_wrong_after_a_good_one_leaves_nothing_in_the_stores(
     raw[-1] ^= 1
     last.write_bytes(raw)
     assert isolated.run("import", depot).code == 0
-    assert not (isolated.bentoml / ".airgap").exists()
+    assert not wholeness.left_over(isolated)
 
 
 # A single file
@@ -251,7 +251,7 @@ def test_a_single_file_that_has_no_end_is_refused(
     with (
         isolated.here(),
         pytest.raises(CorruptError),
-        bundles.open_bundle("-", root) as opened,
+        bundles.open_bundle("-", forge.judging(root)) as opened,
     ):
         inbound.verify_content(opened, jobs=1, progress=Silent())
     assert kit.snapshot(isolated.top) == before

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import kit
+from tests import kit, wholeness
 from tests.kit import Side
 
 
@@ -28,7 +28,7 @@ def test_what_arrives_is_what_was_sent(
         assert [Path(path).relative_to(small.bentoml) for path in sent] == [
             Path(path).relative_to(isolated.bentoml) for path in came
         ]
-    assert not (isolated.bentoml / ".airgap").exists()
+    assert not wholeness.left_over(isolated)
 
 
 def test_the_same_import_again_does_nothing(depot: Path, isolated: Side) -> None:

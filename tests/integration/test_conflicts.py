@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConflictError
-from tests import kit
+from tests import kit, wholeness
 from tests.kit import Side, Site
 
 COMMIT = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
@@ -55,14 +55,14 @@ def test_every_difference_is_told_and_nothing_is_changed(depot: Path, installed:
 
 
 def test_replace_installs_what_was_sent(depot: Path, installed: Side) -> None:
-    before = kit.snapshot(installed.bentoml)
+    before = wholeness.stores(installed)
     (bento(installed) / "README.md").write_bytes(b"mine")
     (bento(installed) / "extra").write_bytes(b"mine")
 
     ran = installed.run("import", depot, "--replace", "--json")
 
     assert [item["outcome"] for item in ran.json["items"]] == ["already there", "replaced"]
-    assert kit.snapshot(installed.bentoml) == before
+    assert wholeness.stores(installed) == before
 
 
 def test_replace_of_what_is_the_same_does_nothing(depot: Path, installed: Side) -> None:

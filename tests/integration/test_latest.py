@@ -77,7 +77,8 @@ def test_a_longer_version_is_another_version(
 def test_nothing_but_versions_and_latest_lies_in_the_store(carried: Path, isolated: Side) -> None:
     assert isolated.run("import", carried).code == 0
 
-    assert sorted(path.name for path in isolated.bentoml.iterdir()) == ["bentos", "models"]
+    there = sorted(path.name for path in isolated.bentoml.iterdir())
+    assert there == [".airgap", "bentos", "models"]
     for store in ("bentos", "models"):
         found = sorted(path.name for path in (isolated.bentoml / store / "shop").iterdir())
         assert found == ["latest", "v1"]

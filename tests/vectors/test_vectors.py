@@ -59,7 +59,7 @@ def test_a_golden_bundle_is_read_as_it_is_described(
 
     assert forge.verify_in_process(place, root) > 0
 
-    with bundles.open_bundle(str(place), root) as opened:
+    with bundles.open_bundle(str(place), forge.judging(root)) as opened:
         about = describe(opened.manifest.value)
         about["signed_by"] = list(opened.manifest.signers["builder"])
     assert about == json.loads((HERE / f"{name}.json").read_text())

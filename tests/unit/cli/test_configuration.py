@@ -72,7 +72,7 @@ def test_a_common_key_to_sign_with_does_not_hide_the_command_key(
 
 @pytest.mark.parametrize(
     "text",
-    ["[exprot]\njobs = 1\n", "[verify]\nchannel = 'x'\n", "[verify]\njson = true\n", "[verify\n"],
+    ["[exprot]\njobs = 1\n", "[verify]\nsequence = 1\n", "[verify]\njson = true\n", "[verify\n"],
 )
 def test_a_config_file_that_says_nothing_sensible_is_refused(text: str, connected: Side) -> None:
     _configure(connected, text)

@@ -17,7 +17,7 @@ BELOW: Final = {
         *("create", "show", "sign", "ceremony-sheet", "add-key", "remove-key", "revoke-key"),
         *("set-threshold", "revoke-bundle", "set-min-sequence", "set-expiry"),
     ),
-    "trust": ("init", "show", "update"),
+    "trust": ("init", "show", "update", "reset-state"),
 }
 EVERY: Final = tuple(
     (name, below) if below else (name,)
@@ -43,6 +43,7 @@ def lines(site: Site, depot: Path, archive: Path, tmp_path: Path) -> dict[str, l
     more, key = tmp_path / "more", ("--key", site.key())
     root_key = ("--site", "s", "--root-key", site.folder / "site.key")
     builder = ("--builder", site.folder / "builder1.pub")
+    waived = ("--site", "s", "--reason", "r", "--expires", "7d", "-o", tmp_path / "x.waiver")
     proposal, edited = tmp_path / "proposal.msgpack", ("-o", tmp_path / "next.msgpack")
     words = ("root", "add-key", site.root, "builder", site.folder / "site.pub", "-o", proposal)
     assert kit.run_cli(words, {}).code == 0
@@ -55,6 +56,7 @@ def lines(site: Site, depot: Path, archive: Path, tmp_path: Path) -> dict[str, l
         "sign": [depot, *key],
         "attest": [depot, *key, "--role", "scanner", "--findings", site.root],
         "approve": [depot, *key],
+        "waive": [depot, *waived, *key],
         "key generate": ["new", "--dir", more, "--no-passphrase"],
         "key fingerprint": [site.folder / "site.pub"],
         "root create": [*root_key, *builder, "-o", more / "root.msgpack"],
@@ -71,6 +73,7 @@ def lines(site: Site, depot: Path, archive: Path, tmp_path: Path) -> dict[str, l
         "root set-expiry": [site.root, "2y", *edited],
         "trust show": [],
         "trust update": [site.root],
+        "trust reset-state": [],
         "doctor": [],
     }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airgap.store import install, staging
-from tests import kit
+from tests import kit, wholeness
 from tests.kit import Side
 
 
@@ -21,13 +21,13 @@ def test_without_an_exchange_the_old_one_moves_aside(
     depot: Path, isolated: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isolated.run("import", depot).code == 0
-    before = kit.snapshot(isolated.bentoml)
+    before = wholeness.stores(isolated)
     (isolated.bentoml / "bentos/shop/v1/README.md").write_bytes(b"mine")
     monkeypatch.setattr(install, "_exchange", no_exchange)
 
     assert isolated.run("import", depot, "--replace").code == 0
 
-    assert kit.snapshot(isolated.bentoml) == before
+    assert wholeness.stores(isolated) == before
 
 
 def test_without_an_exchange_a_failing_rename_brings_the_old_one_back(
@@ -195,7 +195,7 @@ def test_what_an_earlier_try_moved_aside_is_removed(
     depot: Path, isolated: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isolated.run("import", depot).code == 0
-    before = kit.snapshot(isolated.bentoml)
+    before = wholeness.stores(isolated)
     final = isolated.bentoml / "bentos/shop/v1"
     (final / "README.md").write_bytes(b"mine")
     bundle = isolated.run("inspect", depot, "--json").json["bundle"]
@@ -205,7 +205,7 @@ def test_what_an_earlier_try_moved_aside_is_removed(
 
     assert isolated.run("import", depot, "--replace").code == 0
 
-    assert kit.snapshot(isolated.bentoml) == before
+    assert wholeness.stores(isolated) == before
 
 
 def test_a_file_where_the_bento_belongs_is_replaced_on_request(depot: Path, isolated: Side) -> None:
@@ -216,7 +216,7 @@ def test_a_file_where_the_bento_belongs_is_replaced_on_request(depot: Path, isol
     assert isolated.run("import", depot, "--replace").code == 0
 
     assert (final / "run.sh").exists()
-    assert not (isolated.bentoml / ".airgap").exists()
+    assert not wholeness.left_over(isolated)
 
 
 def test_folders_that_are_closed_to_writing_are_opened(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests import kit, people
 from tests.kit import Side
 from tests.people import make_root, team
 
-ALL = 25
+ALL = 43
 STEPS = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.chmod"})
 
 

@@ -1,0 +1,96 @@
+"""``airgap waive``: permit a site to import one bundle in spite of its age."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from airgap.cli.moments import read_moment
+from airgap.cli.shell import Result, key_options, read_passphrase, reports
+from airgap.errors import UsageError
+
+if TYPE_CHECKING:
+    from airgap.flow.waivers import Draft, Signed
+
+
+@click.command(name="waive")
+@click.argument("source", metavar="SRC")
+@click.option("--site", metavar="SITE", help="The site that may import it.")
+@click.option("--reason", metavar="TEXT", help="One line for people, signed with the rest.")
+@click.option("--expires", metavar="WHEN", help="How long it may: 7d, 12h, 2030-12-31.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="NAME.waiver",
+    help="Where it is written; default: the beginning of the bundle's id, here.",
+)
+@key_options
+@reports
+def command(  # noqa: PLR0913  (one argument per option)
+    *,
+    source: str,
+    site: str | None,
+    reason: str | None,
+    expires: str | None,
+    output: Path | None,
+    key: str,
+    passphrase_env: str | None,
+    passphrase_fd: int | None,
+) -> Result:
+    """Permit a site to import the bundle in SRC although it is expired or older than what it has.
+
+    With a NAME.waiver as SRC, add a further approver's signature to that: read first what it says.
+    The file and its .dsse files then go to the site, for `airgap import --waiver`. Who must sign is
+    in the site's root. Nothing else is waived: no signature, revocation, audience or second number.
+    """
+    from airgap.flow import trust, waivers  # noqa: PLC0415
+
+    signer = trust.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
+    if source.endswith(waivers.SUFFIX):
+        if any(one is not None for one in (site, reason, expires, output)):
+            raise UsageError(
+                f"{source} says already who may import what, until when and why.",
+                "To add a signature, give it and --key alone.",
+            )
+        return _report(waivers.sign(Path(source), signer), signer.key.id)
+    draft = _draft(site, reason, expires)
+    return _report(waivers.create(source, draft, signer, output), signer.key.id)
+
+
+def _draft(site: str | None, reason: str | None, expires: str | None) -> "Draft":
+    from airgap.flow.waivers import Draft  # noqa: PLC0415
+
+    if site is None or reason is None or expires is None:
+        raise UsageError("A waiver names a site, a reason and an end.", _NEEDED)
+    until = read_moment(expires)
+    if until is None:
+        raise UsageError("A waiver does not last for ever.", "Give --expires 7d.")
+    return Draft(site, reason, until)
+
+
+def _report(done: "Signed", key_id: str) -> Result:
+    from airgap.flow.reports import time_text  # noqa: PLC0415
+
+    waiver, bundle = done.waiver, done.waiver.bundle.hex()
+    said = "Signed" if done.new else "Signed already"
+    lines = [
+        f"{said} with key {key_id[:16]}…: {done.path}",
+        f"site {waiver.site} may import bundle {bundle} until {time_text(waiver.expires_at)}",
+        f"reason: {waiver.reason}",
+        f"signatures: {len(done.key_ids)}; take the .dsse files along",
+    ]
+    about = {
+        "waiver": str(done.path),
+        "bundle": bundle,
+        "site": waiver.site,
+        "reason": waiver.reason,
+        "time": time_text(waiver.time),
+        "expires_at": time_text(waiver.expires_at),
+        "signed_by": list(done.key_ids),
+        "new": done.new,
+    }
+    return Result(about, lines)
+
+
+_NEEDED = "Give --site, --reason and --expires; or name a .waiver file, to add a signature to it."

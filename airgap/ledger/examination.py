@@ -1,0 +1,168 @@
+"""Whether a ledger and a state belong together (format §17.5). Bytes in, a verdict out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from airgap.errors import CorruptError
+from airgap.format import ledger as bytes_of
+from airgap.format import limits
+from airgap.format.ledger import FRAME_BYTES, LENGTH_BYTES, Entry, State
+
+__all__ = [
+    "NO_HEAD",
+    "Trouble",
+    "Whole",
+    "entry_number",
+    "examine",
+    "examine_witness",
+    "kept",
+    "read_entries",
+]
+
+NO_HEAD: Final = bytes(32)
+"""What is told as the head of a ledger without any entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Ledger and state fit. ``state`` counts an entry that a crash kept out of the file.
+
+    ``adopted`` tells whether there is one; ``torn`` how many bytes after it are to be cut off.
+    """
+
+    state: State
+    adopted: bool = False
+    torn: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """They do not fit. ``what`` is a sentence."""
+
+    kind: Literal["missing", "restored", "damaged"]
+    what: str
+
+
+def examine(site: str, state_file: bytes | None, ledger: bytes | None) -> Whole | Trouble:
+    """Compare a state with its ledger; None stands for a file that is not there."""
+    if state_file is None or ledger is None:
+        name = "ledger" if ledger is None else "state"
+        return Trouble("missing", f"There is no {name}.")
+    try:
+        state = bytes_of.decode_state(state_file)
+    except CorruptError as error:
+        return Trouble("damaged", error.message)
+    if state.site != site:
+        return Trouble("damaged", f"The state is that of site {state.site}.")
+    if bytes_of.digest(ledger[: state.size]) != state.digest:
+        return _misfit(site, state, ledger)
+    return _tail(state, ledger)
+
+
+def examine_witness(ledger: bytes, state: State, raw: bytes | None) -> Trouble | None:
+    """Compare a witness with the ledger it saw (format §17.6); None: there is none, all is well."""
+    if raw is None:
+        return None
+    try:
+        witness = bytes_of.decode_witness(raw)
+    except CorruptError as error:
+        return Trouble("damaged", error.message)
+    if witness.site != state.site:
+        return Trouble("damaged", f"The witness is that of site {witness.site}.")
+    if witness.entries > state.entries:
+        return Trouble(
+            "restored",
+            f"BentoML's home has seen {witness.entries} entries; the ledger has {state.entries}.",
+        )
+    if bytes_of.digest(entry_number(ledger, witness.entries)) != witness.head:
+        return Trouble(
+            "restored",
+            f"Entry {witness.entries} is another one than BentoML's home has seen.",
+        )
+    return None
+
+
+def read_entries(site: str, ledger: bytes) -> Iterator[tuple[Entry, bytes]]:
+    """Yield the entries, each with its bytes, up to the first that does not fit the one before."""
+    at, head = 0, None
+    while (raw := _frame(ledger, at)) is not None:
+        try:
+            entry = bytes_of.decode_entry(raw)
+        except CorruptError:
+            return
+        if entry.site != site or (head is not None and entry.previous != head):
+            return
+        yield entry, raw
+        at, head = at + LENGTH_BYTES + len(raw), bytes_of.digest(raw)
+
+
+def kept(site: str, ledger: bytes | None) -> State | None:
+    """Return the state that follows from what is whole of a ledger, from its beginning on."""
+    state: State | None = None
+    for entry, raw in read_entries(site, ledger or b""):
+        state = bytes_of.state_after(state, entry, raw)
+    if state is None or ledger is None:
+        return None
+    return replace(state, digest=bytes_of.digest(ledger[: state.size]))
+
+
+def entry_number(ledger: bytes, number: int) -> bytes:
+    """Return entry ``number``, counted from 1, of a ledger that is known to be whole."""
+    at = 0
+    for _ in range(number - 1):
+        at += LENGTH_BYTES + int.from_bytes(ledger[at : at + LENGTH_BYTES], "big")
+    return _frame(ledger, at) or b""
+
+
+def _tail(state: State, ledger: bytes) -> Whole | Trouble:
+    """Judge what a writer that was cut off has left after the bytes that the state knows of."""
+    rest = ledger[state.size :]
+    if not rest:
+        return Whole(state)
+    raw = _frame(ledger, state.size)
+    whole = raw is not None and len(rest) == LENGTH_BYTES + len(raw)
+    if raw is not None and whole and _follows(state, raw):
+        after = bytes_of.state_after(state, bytes_of.decode_entry(raw), raw)
+        return Whole(replace(after, digest=bytes_of.digest(ledger)), adopted=True)
+    goes_on = raw is not None and not whole and _follows(state, raw)
+    if len(rest) < FRAME_BYTES and not goes_on:
+        return Whole(state, torn=len(rest))
+    found = kept(state.site, ledger)
+    if found is not None and found.size == len(ledger):
+        return Trouble(
+            "restored",
+            f"The ledger has {found.entries} entries, and the state knows of {state.entries}.",
+        )
+    return Trouble("damaged", f"What follows entry {state.entries} of the ledger is damaged.")
+
+
+def _misfit(site: str, state: State, ledger: bytes) -> Trouble:
+    """Say why a ledger is not the one that the state was written for."""
+    if len(ledger) > limits.LEDGER_BYTES:
+        return Trouble("damaged", f"The ledger has more than {limits.LEDGER_BYTES:,} bytes.")
+    found = kept(site, ledger)
+    if found is None or found.size != len(ledger):
+        number = 1 if found is None else found.entries + 1
+        return Trouble("damaged", f"The ledger is damaged at entry {number}.")
+    return Trouble(
+        "restored",
+        f"The ledger has {found.entries} entries and the head {found.head.hex()[:16]}…; the state"
+        f" belongs to one with {state.entries} and {state.head.hex()[:16]}….",
+    )
+
+
+def _follows(state: State, raw: bytes) -> bool:
+    try:
+        entry = bytes_of.decode_entry(raw)
+    except CorruptError:
+        return False
+    return entry.previous == state.head and entry.site == state.site
+
+
+def _frame(ledger: bytes, at: int) -> bytes | None:
+    """Return the entry whose length is at this offset, or None: it is cut off, or no entry."""
+    length = int.from_bytes(ledger[at : at + LENGTH_BYTES], "big")
+    raw = ledger[at + LENGTH_BYTES : at + LENGTH_BYTES + length]
+    fits = 0 < length <= limits.LEDGER_ENTRY_BYTES and len(raw) == length
+    return raw if fits else None
