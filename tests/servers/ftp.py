@@ -42,6 +42,7 @@ _STARTED_SECONDS: Final = 20.0
 class FtpServer:
     """A running server; fills ``Server``."""
 
+    kind: str
     home: Path
     scratch: Path
     user: str
@@ -108,6 +109,7 @@ def serve(kind: str, security: Security) -> Iterator[FtpServer]:
         user = stack.enter_context(_user(kind, home, password))
         authority = Authority(scratch)
         one = FtpServer(
+            kind=kind,
             home=home,
             scratch=scratch,
             user=user,

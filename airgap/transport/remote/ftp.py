@@ -30,6 +30,7 @@ __all__ = ["FtpOptions", "FtpTransport"]
 
 _RECEIVE_BYTES: Final = 64 * 1024
 _LISTING_BYTES: Final = 32 * 1024 * 1024
+_LISTING_TRIES: Final = 10
 _AGAIN: Final = "Run the same command again."
 _ABOUT_MORE_THAN_RESUMING: Final = frozenset(["421", "425", "426", "452", "530", "552"])
 
@@ -89,19 +90,38 @@ class FtpTransport:
         return set()
 
     def _read_names(self, session: FtpSession, limit: int) -> set[str]:
-        """Read a listing to its end; one that is cut off is an error, not a shorter listing."""
+        """Read a listing to its end; one that is cut off is an error, not a shorter listing.
+
+        pyftpdlib leaves TLS's goodbye out of one empty listing in five: that looks like a cut.
+        """
+        for _ in range(_LISTING_TRIES):
+            text, whole = self._read_listing(session, limit)
+            said = session.conclude().lower()
+            if whole:
+                return self._parse_listing(text, said, limit)
+        raise EOFError
+
+    def _read_listing(self, session: FtpSession, limit: int) -> tuple[bytearray, bool]:
+        """Return what came of a listing, and whether it ended as it should."""
         data, _ = session.ntransfercmd("NLST")
+        text, lines = bytearray(), 0
         with data:
-            text, lines = bytearray(), 0
-            while piece := data.recv(_RECEIVE_BYTES):
-                text += piece
-                lines += piece.count(b"\n")
-                if lines > limit + 2 or len(text) > _LISTING_BYTES:  # "." and ".." may be there
-                    self._refuse_listing(limit)
+            try:
+                while piece := data.recv(_RECEIVE_BYTES):
+                    text += piece
+                    lines += piece.count(b"\n")
+                    if lines > limit + 2 or len(text) > _LISTING_BYTES:  # "." and ".." are lines
+                        self._refuse_listing(limit)
+            except ssl.SSLEOFError:
+                return text, False
             session.finish(data)
-        said = session.conclude()
-        if "truncated" in said.lower() or "failed" in said.lower() or text[-1:] not in b"\n":
-            raise TransportError(
+        return text, True
+
+    def _parse_listing(self, text: bytearray, said: str, limit: int) -> set[str]:
+        """Return the names in a listing; some servers put the path before each."""
+        # pure-ftpd stops at a limit of its own, vsftpd shows a folder as empty that it cannot read.
+        if "truncated" in said or "failed" in said or text[-1:] not in b"\n":
+            raise RefusedError(
                 f"{self.place} did not list all names of a folder.",
                 "Have the account allowed to list it, and the server's limit on listings raised.",
             )
@@ -219,18 +239,28 @@ class FtpTransport:
         doing = f"uploading {path}"
         with self._connected(doing) as session:
             data = self._begin(session, path, span[0])
-            try:
-                with data:
-                    yield from send(data, file, *span)
-                    session.finish(data)
-            except OSError as error:
-                refusal = session.late_refusal() or f"426 {_reason(error)}"
-                raise ftplib.error_temp(refusal) from None
+            with data:
+                yield from self._sent(session, data, send(data, file, *span))
             session.conclude()
             if session.file_size(path) != span[1]:
                 raise BrokenOffError(
                     f"{self.place}: {path} did not arrive whole, though the server said so.", _AGAIN
                 )
+
+    def _sent(
+        self, session: FtpSession, data: socket.socket, pieces: Generator[int]
+    ) -> Generator[int]:
+        """Let all pieces be sent, or end the data connection as well as can be."""
+        try:
+            yield from pieces
+        except OSError as error:
+            data.close()
+            refusal = session.late_refusal() or f"426 {_reason(error)}"
+            raise ftplib.error_temp(refusal) from None
+        except BaseException:  # the caller stops it, or somebody stops us
+            session.abandon(data)
+            raise
+        session.finish(data)
 
     def _begin(self, session: FtpSession, path: str, begun: int) -> socket.socket:
         if not begun:

@@ -12,9 +12,12 @@ __all__ = ["RefusedError", "explain_login", "explain_reply", "parse_epsv", "pars
 _SHOWN_CHARACTERS: Final = 200
 _AGAIN: Final = "Run the same command again."
 _FULL_CODES: Final = frozenset(["452", "552"])
-# vsftpd says only that it could not write; others say 426 or 451 and name the cause in words.
+# vsftpd and pure-ftpd say only that they could not write, pyftpdlib 2 says "426 None"; others name
+# the cause in words.
 _FULL: Final = re.compile(
-    r"no space|disk (is )?full|quota|space (left|available)|writing to local file", re.IGNORECASE
+    r"no space|disk (is )?full|quota|space (left|available)|(writing|write) to (local )?file"
+    r"|426 None;",
+    re.IGNORECASE,
 )
 _PASV: Final = re.compile(r"\D(?:\d{1,3},){4}(\d{1,3}),(\d{1,3})(?!\d)", re.ASCII)
 _EPSV: Final = re.compile(r"\(([!-/:-~])[12]?\1[0-9A-Za-z.:]*\1(\d{1,5})\1\)", re.ASCII)
@@ -35,8 +38,8 @@ def explain_reply(reply: str, options: FtpOptions, doing: str) -> AirgapError:
     said = _shown(reply, options)
     if reply[:3] in _FULL_CODES or (reply[:1] in "45" and _FULL.search(reply)):
         return StorageError(
-            f"{options.place} is full: {doing} failed.",
-            "Free some space there and run the same command again.",
+            f"{options.place} cannot store any more: {doing} failed.",
+            "Free some space there, or of the account's quota, and run the same command again.",
             [said],
         )
     if reply[:1] == "4":

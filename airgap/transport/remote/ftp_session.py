@@ -17,6 +17,7 @@ _REPLY_BYTES: Final = 64 * 1024
 _RECEIVE_BYTES: Final = 4096
 _GOODBYE_SECONDS: Final = 5.0
 _UNWRAP_SECONDS: Final = 15.0
+_ABANDON_SECONDS: Final = 2.0
 
 
 class FtpSession(ftplib.FTP):
@@ -35,6 +36,7 @@ class FtpSession(ftplib.FTP):
         self._allowed = 0
         self._until = 0.0
         self._home: str | None = None
+        self._away = False
 
     def open(self) -> None:
         """Connect, secure the connection, log in. The password is sent to a verified server only.
@@ -167,13 +169,21 @@ class FtpSession(ftplib.FTP):
             suppress_ragged_eofs=False,  # a cut would look like the end
         )
 
-    def finish(self, data: socket.socket) -> None:
+    def finish(self, data: socket.socket, seconds: float = _UNWRAP_SECONDS) -> None:
         """End the data connection in order, or the server may lose what it has not read yet."""
         if isinstance(data, ssl.SSLSocket):
             with suppress(OSError, ValueError):
-                data.settimeout(min(_UNWRAP_SECONDS, self._options.timeout))
+                data.settimeout(min(seconds, self._options.timeout))
                 data.unwrap()
         data.close()
+
+    def abandon(self, data: socket.socket) -> None:
+        """End an upload before its end; what was sent is there for the next try, if all goes well.
+
+        A server whose control connection closes forgets what it has not read of the data.
+        """
+        self.finish(data, _ABANDON_SECONDS)
+        self.late_refusal(_ABANDON_SECONDS)
 
     def conclude(self) -> str:
         """Read what the server says at the end of a transfer; anything but 2xx and 5xx is a break.
@@ -185,10 +195,10 @@ class FtpSession(ftplib.FTP):
         except ftplib.error_reply as error:
             raise ftplib.error_temp(f"426 {error}") from None
 
-    def late_refusal(self) -> str:
+    def late_refusal(self, seconds: float = _GOODBYE_SECONDS) -> str:
         """Return why the server let an upload break off, or nothing if it gives no reason soon."""
         try:
-            reply = self._reply(min(_GOODBYE_SECONDS, self._options.timeout))
+            reply = self._reply(min(seconds, self._options.timeout))
         except (OSError, EOFError, TransportError):
             return ""
         return reply if reply[:1] in "45" else ""
@@ -222,12 +232,14 @@ class FtpSession(ftplib.FTP):
             if str(error).startswith("550"):
                 return False
             raise
+        self._away = True
         return True
 
     def leave(self) -> None:
         """Change back to where the login led: all paths count from there."""
-        if self._home is not None:
+        if self._away:
             self.voidcmd(f"CWD {self._home}")
+            self._away = False
 
     def _ask_home(self) -> str:
         home = self.pwd()
