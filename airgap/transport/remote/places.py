@@ -1,0 +1,177 @@
+"""URLs of places, taken apart. Nothing is looked up and nothing is opened.
+
+    ftp://  ftpes://  ftps://   [user[:password]@]host[:port]/folder   (//folder: from the top)
+    sftp://                     [user[:password]@]host[:port]/folder   (/~/folder: below the home)
+    s3://  gs://  az://         bucket/folder
+    file://                     /folder
+
+then ``?option=value&…`` and ``#BUNDLEID``. Everything is percent-decoded after it was taken apart.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, get_args
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from airgap.errors import TransportError, UsageError
+
+__all__ = ["Place", "Scheme", "hide_passwords", "is_url", "parse"]
+
+Scheme = Literal["ftp", "ftpes", "ftps", "sftp", "s3", "gs", "az", "file"]
+
+_SCHEMES: Final = get_args(Scheme)
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_ID: Final = re.compile(r"[0-9a-f]{8,64}")
+_HOST: Final = re.compile(r"[0-9A-Za-z_](?:[0-9A-Za-z._-]*[0-9A-Za-z])?\.?")
+_ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]+(%[0-9A-Za-z_.-]+)?")
+_LARGEST_PORT: Final = 65535
+_PASSWORD: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s:/?#@]*):(?!\d+[/?#])\S*@")
+_ALL: Final = re.compile(r"://\S*@")
+_BUCKETS: Final = ("s3", "gs", "az")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place with a URL. Written as text, it holds no password."""
+
+    scheme: Scheme
+    host: str
+    """Or the bucket; empty for ``file``."""
+    path: str
+    """As the protocol wants it: relative to where a login leads, or absolute with a ``/``."""
+    port: int | None = None
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    options: Mapping[str, str] = field(default_factory=dict)
+    bundle: str = ""
+
+    def __str__(self) -> str:
+        """Write the URL without password, options and bundle."""
+        user = f"{quote(self.user, safe='')}@" if self.user else ""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = f":{self.port}" if self.port else ""
+        return f"{self.scheme}://{user}{host}{port}{self._written_path()}"
+
+    def _written_path(self) -> str:
+        path = quote(self.path, safe="/~!$&'()*+,;=:@")
+        if self.scheme == "file" or (self.scheme == "sftp" and path.startswith("/")):
+            return path
+        if self.scheme == "sftp" and path:
+            return f"/~/{path}"
+        return f"/{path}" if path else ""
+
+
+def is_url(text: str) -> bool:
+    """Tell whether a place is written as a URL."""
+    return _SCHEME.match(text) is not None
+
+
+def parse(text: str) -> Place:
+    """Take a URL apart.
+
+    Raises:
+        TransportError: nothing carries over this scheme.
+        UsageError: it is not in the form of one; the message holds no password.
+    """
+    if any(character <= " " or character == "\x7f" for character in text):
+        raise _wrong(text, "has a space or control character in it", "Write it as %20.")
+    try:
+        parts = urlsplit(text)
+        host, port, user, password = parts.hostname, parts.port, parts.username, parts.password
+        path, options = unquote(parts.path, errors="strict"), _options(parts.query)
+    except UnicodeDecodeError as error:
+        raise _wrong(text, "is not UTF-8 when it is decoded") from error
+    except ValueError as error:
+        raise _wrong(
+            text,
+            "has no proper host or port",
+            "Write @, :, / and # of a password as %40, %3A, %2F and %23.",
+        ) from error
+    scheme = _known(parts.scheme)
+    if port is not None and not 0 < port <= _LARGEST_PORT:
+        raise _wrong(text, "has no proper port", "Ports are 1 to 65535.")
+    return Place(
+        scheme=scheme,
+        host=_host(text, scheme, host or "", parts.netloc),
+        path=_path(text, scheme, path),
+        port=port,
+        user=None if user is None else _decoded(text, user),
+        password=None if password is None else _decoded(text, password),
+        options=options,
+        bundle=_bundle(parts.fragment),
+    )
+
+
+def hide_passwords(text: str) -> str:
+    """Replace the password of every URL in a text, whatever that is."""
+    return _PASSWORD.sub(r"\1:***@", text)
+
+
+def _known(scheme: str) -> Scheme:
+    for one in _SCHEMES:
+        if one == scheme:
+            known: Scheme = one
+            return known
+    raise TransportError(
+        f"Nothing carries over {scheme}://.", f"There are {', '.join(_SCHEMES)}, and plain paths."
+    )
+
+
+def _host(text: str, scheme: Scheme, host: str, written: str) -> str:
+    """Return host or bucket; a bucket keeps its case."""
+    if scheme == "file":
+        if host not in ("", "localhost"):
+            raise _wrong(text, "names a host", "Write file:///folder, with three slashes.")
+        return ""
+    if scheme in _BUCKETS:
+        host = written.rpartition("@")[2].partition(":")[0]
+    if not (_HOST.fullmatch(host) or (":" in host and _ADDRESS.fullmatch(host))):
+        raise _wrong(text, "has no proper host")
+    return host
+
+
+def _path(text: str, scheme: Scheme, path: str) -> str:
+    if any(ord(character) < ord(" ") or character == "\x7f" for character in path):
+        raise _wrong(text, "has a control character in its path")
+    if ".." in path.split("/"):
+        raise _wrong(text, "has '..' in its path", "Write where it leads.")
+    if scheme == "file":
+        return path
+    if scheme in _BUCKETS:
+        return path.strip("/")
+    if scheme == "sftp":
+        below_home = path.startswith("/~/") or path in ("", "/~")
+        return path.removeprefix("/~").strip("/") if below_home else path.rstrip("/") or "/"
+    path = path.removeprefix("/")
+    return path.rstrip("/") or ("/" if path.startswith("/") else "")
+
+
+def _decoded(text: str, part: str) -> str:
+    found = unquote(part)
+    if any(ord(character) < ord(" ") for character in found):
+        raise _wrong(text, "has a control character in user or password")
+    return found
+
+
+def _options(query: str) -> dict[str, str]:
+    pairs = parse_qsl(query, keep_blank_values=True, errors="strict")
+    if len(dict(pairs)) != len(pairs):
+        raise UsageError("A URL says an option twice.", "Leave one out.")
+    return dict(pairs)
+
+
+def _bundle(fragment: str) -> str:
+    if fragment and not _ID.fullmatch(fragment):
+        raise UsageError(
+            f"{hide_passwords(fragment)!r:.100} is not a bundle id.",
+            "Give at least its first eight hex digits; a # that is part of a URL is written %23.",
+        )
+    return fragment
+
+
+def _wrong(
+    text: str, why: str, hint: str = "Write it as in docs/carry-by-network.md."
+) -> UsageError:
+    shown = _ALL.sub("://***@", text)  # whatever of it was meant as a password
+    return UsageError(f"The URL {shown!r:.200} {why}.", hint)

@@ -1,0 +1,131 @@
+"""URLs of places are taken apart, and never show a password."""
+
+import pytest
+
+from airgap.errors import AirgapError, TransportError, UsageError
+from airgap.transport.remote import places
+from airgap.transport.remote.places import Place
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("ftp://h/a/b/", Place("ftp", "h", "a/b")),
+        ("ftp://h//srv/x", Place("ftp", "h", "/srv/x")),
+        ("ftp://h", Place("ftp", "h", "")),
+        ("ftps://h:990/", Place("ftps", "h", "", 990)),
+        ("ftpes://[2001:db8::1]:2121/x", Place("ftpes", "2001:db8::1", "x", 2121)),
+        ("FTP://Host/Case", Place("ftp", "host", "Case")),
+        ("sftp://h/srv/x", Place("sftp", "h", "/srv/x")),
+        ("sftp://h/~/x/y", Place("sftp", "h", "x/y")),
+        ("sftp://h/", Place("sftp", "h", "/")),
+        ("sftp://h", Place("sftp", "h", "")),
+        ("s3://Bucket.of-mine/a/b/", Place("s3", "Bucket.of-mine", "a/b")),
+        ("file:///srv/x", Place("file", "", "/srv/x")),
+        ("file://localhost/srv/x", Place("file", "", "/srv/x")),
+        ("ftp://h/a%20b%23c/%C3%BC", Place("ftp", "h", "a b#c/ü")),
+        ("ftp://us%40er:p%40s%3As%2Fw@h/x", Place("ftp", "h", "x", None, "us@er", "p@s:s/w")),
+        ("ftp://user:@h/x", Place("ftp", "h", "x", None, "user", "")),
+        (
+            "s3://b/x?region=eu&ca=/a%26b",
+            Place("s3", "b", "x", options={"region": "eu", "ca": "/a&b"}),
+        ),
+        ("sftp://h/x#0123abcd", Place("sftp", "h", "/x", bundle="0123abcd")),
+    ],
+)
+def test_a_url_is_taken_apart(text: str, place: Place) -> None:
+    found = places.parse(text)
+
+    assert (found, found.password) == (place, place.password)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ftp://user@h:2121/a/b",
+        "ftp://h//srv/x",
+        "ftpes://[2001:db8::1]/x",
+        "sftp://h/srv/x",
+        "sftp://u%40x@h/~/x%20y",
+        "sftp://h",
+        "s3://b/x",
+        "file:///srv/x",
+    ],
+)
+def test_it_is_written_as_it_was_read(text: str) -> None:
+    assert str(places.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ftp:///x",
+        "ftp://h:0/x",
+        "ftp://h:65536/x",
+        "ftp://h:abc/x",
+        "ftp://-oProxyCommand=x/x",
+        "ftp://h;x/x",
+        "ftp://[::1/x",
+        "ftp://h/../x",
+        "ftp://h/a/%2e%2e/x",
+        "ftp://h/%0d%0aDELE%20x",
+        "ftp://h/%00",
+        "ftp://h/a b",
+        "ftp://u%0d%0aX:p@h/x",
+        "ftp://h/%ff",
+        "ftp://h/x#not-an-id",
+        "ftp://h/x?a=1&a=2",
+        "file://server/x",
+    ],
+)
+def test_what_is_no_url_is_refused(text: str) -> None:
+    with pytest.raises(UsageError) as told:
+        places.parse(text)
+    assert told.value.hint
+
+
+def test_unknown_schemes_are_refused() -> None:
+    with pytest.raises(TransportError, match="Nothing carries over http://"):
+        places.parse("http://h/x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ftp://user:hunter2@h:bad/x",
+        "ftp://user:hunter2@/x",
+        "ftp://user:hun/hunter2@h/x",
+        "ftp://user:hun#hunter2@h/x",
+        "ftp://user:hun?hunter2@h/x",
+        "ftp://user:hun@hunter2@h/../x",
+        "ftp://user:hunter2@h/x#nothing",
+        "http://user:hunter2@h/x",
+        "ftp://user:hunter2%0d@h/x",
+    ],
+)
+def test_no_error_shows_a_password(text: str) -> None:
+    with pytest.raises(AirgapError) as told:
+        places.parse(text)
+
+    assert "hunter2" not in f"{told.value.message} {told.value.hint} {told.value!r}"
+
+
+def test_a_place_shows_no_password() -> None:
+    place = places.parse("ftp://user:hunter2@h/x?a=b")
+
+    assert place.password == "hunter2"  # noqa: S105  (a test's)
+    assert "hunter2" not in f"{place} {place!r}"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("see ftp://u:hunter2@h/x and more", "see ftp://u:***@h/x and more"),
+        ("ftp://u:hun/ter2@h/x", "ftp://u:***@h/x"),
+        ("ftp://:hunter2@h/x", "ftp://:***@h/x"),
+        ("sftp://h:22/a@b", "sftp://h:22/a@b"),
+        ("sftp://u@h:22/a", "sftp://u@h:22/a"),
+    ],
+)
+def test_passwords_in_texts_are_hidden(text: str, shown: str) -> None:
+    assert places.hide_passwords(text) == shown
