@@ -1,9 +1,14 @@
 """``airgap approve``: accept or reject a bundle as one of the site's approvers."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from airgap.cli.attest import say
-from airgap.cli.shell import Result, key_options, read_passphrase, reports
+from airgap.cli.shell import Result, key_options, place_options, read_passphrase, reports
+
+if TYPE_CHECKING:
+    from airgap.flow.access import Access
 
 
 @click.command(name="approve")
@@ -12,6 +17,7 @@ from airgap.cli.shell import Result, key_options, read_passphrase, reports
 @click.option("--note", default="", help="One line for people, signed with the decision.")
 @key_options
 @reports
+@place_options
 def command(  # noqa: PLR0913  (one argument per option)
     *,
     source: str,
@@ -20,6 +26,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     key: str,
     passphrase_env: str | None,
     passphrase_fd: int | None,
+    access: "Access",
 ) -> Result:
     """Accept the bundle in SRC (a depot, DEPOT#ID, or a .airgap file) as an approver.
 
@@ -28,4 +35,4 @@ def command(  # noqa: PLR0913  (one argument per option)
     from airgap.flow import attest  # noqa: PLC0415
 
     statement = attest.Statement("approver", "reject" if reject else "accept", note)
-    return say(source, statement, key, read_passphrase(passphrase_env, passphrase_fd))
+    return say(source, statement, key, read_passphrase(passphrase_env, passphrase_fd), access)

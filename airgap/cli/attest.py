@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.shell import Result, key_options, read_passphrase, reports
+from airgap.cli.shell import Result, key_options, place_options, read_passphrase, reports
 
 if TYPE_CHECKING:
+    from airgap.flow.access import Access
     from airgap.flow.attest import Statement
 
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--note", default="", help="One line for people, signed with the decision.")
 @key_options
 @reports
+@place_options
 def command(  # noqa: PLR0913  (one argument per option)
     *,
     source: str,
@@ -35,6 +37,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     key: str,
     passphrase_env: str | None,
     passphrase_fd: int | None,
+    access: "Access",
 ) -> Result:
     """Accept or reject the bundle in SRC (a depot, DEPOT#ID, or a .airgap file) on a report."""
     from airgap.flow import attest  # noqa: PLC0415
@@ -45,15 +48,21 @@ def command(  # noqa: PLR0913  (one argument per option)
         note,
         findings,
     )
-    return say(source, statement, key, read_passphrase(passphrase_env, passphrase_fd))
+    return say(source, statement, key, read_passphrase(passphrase_env, passphrase_fd), access)
 
 
-def say(source: str, statement: "Statement", key: str, passphrase: Callable[[], bytes]) -> Result:
+def say(
+    source: str,
+    statement: "Statement",
+    key: str,
+    passphrase: Callable[[], bytes],
+    access: "Access",
+) -> Result:
     """Sign a statement, put it beside the bundle, and report it."""
     from airgap.flow import attest, trust  # noqa: PLC0415
 
     signer = trust.load_signer(key, passphrase)
-    bundle, said = attest.attest(source, statement, signer)
+    bundle, said = attest.attest(source, statement, signer, access)
     findings = None if said.findings is None else said.findings.hex()
     verb = "Accepted" if said.decision == "accept" else "Rejected"
     lines = [f"{verb} as {said.role}: bundle {bundle}, with key {signer.key.id[:16]}…"]

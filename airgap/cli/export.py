@@ -1,5 +1,6 @@
 """``airgap export``: pack Bentos and their models into a signed bundle."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from airgap.cli.shell import (
     jobs_option,
     key_options,
     make_progress,
+    place_options,
     read_passphrase,
     reports,
     size_text,
@@ -18,6 +20,7 @@ from airgap.cli.shell import (
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
+    from airgap.flow.access import Access
     from airgap.flow.outbound import Exported
 
 
@@ -31,7 +34,8 @@ if TYPE_CHECKING:
     "--output",
     required=True,
     metavar="DEST",
-    help="A depot (folder), FILE.airgap, FILE.bento (or .tar.gz, .zip, …), - for standard output.",
+    help="A depot (folder, URL or @REMOTE), FILE.airgap, FILE.bento (or .tar.gz, .zip, …), - for"
+    " standard output.",
 )
 @click.option(
     "--format",
@@ -71,10 +75,16 @@ if TYPE_CHECKING:
 @click.option(
     "--tmpdir", type=click.Path(path_type=Path), help="Where `-o -` spools; default: the system's."
 )
+@click.option(
+    "--verify-after-write",
+    is_flag=True,
+    help="Read back what a server stored, also what was there before.",
+)
 @key_options
 @jobs_option
 @reports
 @click.pass_context
+@place_options
 def command(  # noqa: PLR0913  (one argument per option)
     context: click.Context,
     *,
@@ -93,21 +103,41 @@ def command(  # noqa: PLR0913  (one argument per option)
     passphrase_env: str | None,
     passphrase_fd: int | None,
     jobs: int | None,
+    access: "Access",
+    verify_after_write: bool,
 ) -> Result:
     """Pack Bentos (TAG is name:version, name:latest or name) with every model they name.
 
     The bundle is signed with --key. Without --no-models, a model that cannot be found stops the
     export.
     """
-    from airgap.flow import export, numbering, outbound, pipeline, reports, trust  # noqa: PLC0415
+    from airgap.flow import (  # noqa: PLC0415
+        elsewhere,
+        export,
+        numbering,
+        outbound,
+        pipeline,
+        reports,
+        trust,
+    )
     from airgap.flow import roots as flow_roots  # noqa: PLC0415
+    from airgap.flow.hiding import hidden  # noqa: PLC0415
 
     if output == "-" and context.params.get("as_json"):
         raise UsageError("-o - and --json both want standard output.", "Give -o FILE.airgap.")
+    if verify_after_write and not elsewhere.is_elsewhere(output):
+        raise UsageError(
+            "--verify-after-write is for a server.", "Run `airgap verify` on what is local."
+        )
     signer = trust.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     done = export.export(
         export.Request(
-            tags, models, with_models=not no_models, tmpdir=tmpdir, format_name=format_name
+            tags,
+            models,
+            with_models=not no_models,
+            tmpdir=tmpdir,
+            format_name=format_name,
+            access=replace(access, spool=tmpdir, verify_after_write=verify_after_write),
         ),
         output,
         [signer],
@@ -123,7 +153,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     )
     about = reports.describe_bundle(done.bundle, done.manifest)
     about |= {
-        "output": done.path or output,
+        "output": done.path or hidden(output),
         "packs_written": done.packs_written,
         "packs_shared": done.packs_shared,
         "signed_by": [signer.key.id],

@@ -11,11 +11,13 @@ from airgap.cli.shell import (
     admission_options,
     jobs_option,
     make_progress,
+    place_options,
     reports,
     size_text,
 )
 
 if TYPE_CHECKING:
+    from airgap.flow.access import Access
     from airgap.flow.inbound import Imported
 
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 @admission_options
 @jobs_option
 @reports
+@place_options
 def command(  # noqa: PLR0913  (one argument per option)
     *,
     source: str,
@@ -41,6 +44,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     waivers: tuple[Path, ...],
     channel: str | None,
     jobs: int | None,
+    access: "Access",
 ) -> Result:
     """Verify the bundle in SRC and install its Bentos and models.
 
@@ -60,7 +64,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         )
         return _result(done, {"bundle": None, "signed_by": [], "dry_run": dry_run})
     judged = judge.here(waivers, channel)
-    with bundles.open_bundle(source, judged, remember=not dry_run) as opened:
+    with bundles.open_bundle(source, judged, remember=not dry_run, access=access) as opened:
         done = inbound.import_bundle(
             opened,
             replace=replace,

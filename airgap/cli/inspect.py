@@ -1,22 +1,26 @@
 """``airgap inspect``: show what a bundle says it holds; prove nothing."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from airgap.cli.shell import Result, reports, size_text
+from airgap.cli.shell import Result, place_options, reports, size_text
+
+if TYPE_CHECKING:
+    from airgap.flow.access import Access
 
 
 @click.command(name="inspect")
 @click.argument("source", metavar="SRC")
 @click.option("--files", is_flag=True, help="List every file with its SHA-256.")
 @reports
-def command(*, source: str, files: bool) -> Result:
+@place_options
+def command(*, source: str, files: bool, access: "Access") -> Result:
     """Show what the bundle in SRC says of itself. Needs no trust, and proves nothing."""
     from airgap.flow import bundles  # noqa: PLC0415
     from airgap.flow import reports as flow_reports  # noqa: PLC0415
 
-    with bundles.open_unverified(source) as opened:
+    with bundles.open_unverified(source, access) as opened:
         about = flow_reports.describe_bundle(opened.bundle, opened.manifest, files=files)
         claims = flow_reports.describe_claims(bundles.read_evidence(opened.reader))
     about |= {"verified": False, "signatures": claims}

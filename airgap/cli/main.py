@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             words,
         )
     except Exception as error:  # noqa: BLE001  (the one place where nothing may pass)
-        traceback.print_exc()
+        _tell_of_bug()
         _fail(
             AirgapError(
                 f"This is a bug in airgap: {type(error).__name__}: {error}",
@@ -143,8 +143,9 @@ def _run(words: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _fail(error: AirgapError, words: Sequence[str]) -> NoReturn:
+def _fail(failed: AirgapError, words: Sequence[str]) -> NoReturn:
     """Tell people on standard error, and programs on standard output; then exit."""
+    error = _without_passwords(failed)
     with suppress(OSError):  # the exit code tells, when nothing else can
         _tell_people(error)
     with suppress(OSError):
@@ -152,6 +153,20 @@ def _fail(error: AirgapError, words: Sequence[str]) -> NoReturn:
             _tell_programs(error)
     discard_output()
     sys.exit(error.exit_code)
+
+
+def _tell_of_bug() -> None:
+    from airgap.flow.hiding import hidden  # noqa: PLC0415
+
+    click.echo(hidden(traceback.format_exc()), err=True, nl=False)
+
+
+def _without_passwords(error: AirgapError) -> AirgapError:
+    from airgap.flow.hiding import hidden  # noqa: PLC0415
+
+    return type(error)(
+        hidden(error.message), hidden(error.hint), [hidden(line) for line in error.details]
+    )
 
 
 def _tell_people(error: AirgapError) -> None:
@@ -192,12 +207,12 @@ def _defaults(name: str, command: click.Command) -> dict[str, Any]:
     Raises:
         ConfigurationError: a section is no command's, or names an option that it does not have.
     """
-    from airgap.flow import config  # noqa: PLC0415
+    from airgap.flow import config, remotes  # noqa: PLC0415
 
     document = config.load()
     sections = {key: value for key, value in document.items() if isinstance(value, dict)}
     common = {key: value for key, value in document.items() if key not in sections}
-    _refuse_unknown(sections, COMMANDS, "")
+    _refuse_unknown(sections, {*COMMANDS, remotes.TABLE}, "")
     if common:
         _refuse_unknown(common, _all_options(), "")
     section = sections.get(name, {})

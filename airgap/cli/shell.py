@@ -3,6 +3,7 @@
 import getpass
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -20,6 +21,8 @@ from airgap.flow.progress import Progress, Silent
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
+    from airgap.flow.access import Access
+
 __all__ = [
     "Result",
     "admission_options",
@@ -28,6 +31,7 @@ __all__ = [
     "key_options",
     "make_progress",
     "passphrase_options",
+    "place_options",
     "read_new_passphrase",
     "read_passphrase",
     "reports",
@@ -37,6 +41,7 @@ __all__ = [
 P = ParamSpec("P")
 DEFAULT_PASSPHRASE_VARIABLE: Final = "AIRGAP_PASSPHRASE"  # noqa: S105  (a name)
 PLAIN_EVERY_SECONDS: Final = 5.0
+_LEAST_RATE: Final = 10_000  # below it, servers would take us for dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,7 @@ def reports(work: Callable[P, Result]) -> Callable[..., int]:
             ) from error
         return result.exit_code
 
+    update_wrapper(run, work)  # first: it takes over the options that the work has already
     for option in (
         click.option("--quiet", "-q", is_flag=True, help="Print no progress and no notes."),
         # By flag alone: whoever reads the output asked for it, also when nothing else works.
@@ -82,7 +88,7 @@ def reports(work: Callable[P, Result]) -> Callable[..., int]:
         ),
     ):
         option(run)
-    return update_wrapper(run, work)
+    return run
 
 
 def _print(result: Result, *, as_json: bool, quiet: bool) -> None:
@@ -149,6 +155,75 @@ def admission_options(command: Callable[P, Any]) -> Callable[P, Any]:
     )
     channel = click.option("--channel", help="Accept bundles of this channel only.")
     return waiver(channel(command))
+
+
+def place_options(work: Callable[..., Result]) -> Callable[..., Result]:
+    """Give a command the ways to reach a place that is elsewhere: it gets them as ``access``."""
+
+    def run(*args: object, **kwargs: Any) -> Result:  # noqa: ANN401  (click's)
+        said = {name: kwargs.pop(name) for name in ("user", "password_env", "password_file")}
+        said |= {"limit_rate": kwargs.pop("limit_rate"), "jobs": kwargs.get("jobs")}
+        return work(*args, access=_access(said), **kwargs)
+
+    update_wrapper(run, work)
+    for option in (
+        click.option(
+            "--limit-rate",
+            metavar="RATE",
+            type=Rate(),
+            help="Send and fetch at most so many bytes per second, such as 500k or 10M.",
+        ),
+        click.option(
+            "--password-file",
+            metavar="FILE",
+            type=click.Path(path_type=Path),
+            help="Take the password from this file of one line.",
+        ),
+        click.option("--password-env", metavar="VAR", help="Take the password from this variable."),
+        click.option(
+            "--user", metavar="NAME", help="Log in as this user, where a place is a server."
+        ),
+    ):
+        option(run)
+    return run
+
+
+class Rate(click.ParamType[int]):
+    """Bytes per second, with k, M or G for thousands of them."""
+
+    name = "rate"
+
+    def convert(
+        self,
+        value: object,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int:
+        """Return the bytes per second."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgG]?)(?:[bB]?(?:/s)?)", str(value))
+        rate = int(float(found[1]) * 1000 ** " kmg".index(found[2].lower() or " ")) if found else 0
+        if rate < _LEAST_RATE:
+            self.fail(f"{value!r} is no rate of 10k or more.", param, ctx)
+        return rate
+
+
+def _access(said: dict[str, Any]) -> "Access":
+    from airgap.flow.access import Access  # noqa: PLC0415
+
+    quiet = click.get_current_context().obj["quiet"]
+    said["tell"] = (lambda _: None) if quiet else _tell
+    said["ask"] = _ask if sys.stdin is not None and sys.stdin.isatty() else None
+    return Access(**said)
+
+
+def _ask(prompt: str) -> str:
+    return os.fsdecode(_typed(prompt))
+
+
+def _tell(text: str) -> None:
+    from airgap.flow.hiding import hidden  # noqa: PLC0415
+
+    click.echo(f"airgap: {hidden(text)}", err=True)
 
 
 def read_passphrase(variable: str | None, descriptor: int | None) -> Callable[[], bytes]:
@@ -291,9 +366,7 @@ def _typed(prompt: str) -> bytes:
     try:
         return os.fsencode(getpass.getpass(prompt))
     except EOFError as error:
-        raise ConfigurationError(
-            "No passphrase was typed.", "Run it again, and type it."
-        ) from error
+        raise ConfigurationError("Nothing was typed.", "Run it again, and type it.") from error
 
 
 def _told_passphrase(variable: str | None, descriptor: int | None) -> bytes | None:

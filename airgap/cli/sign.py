@@ -1,16 +1,27 @@
 """``airgap sign``: add a builder's signature to a bundle."""
 
+from typing import TYPE_CHECKING
+
 import click
 
-from airgap.cli.shell import Result, key_options, read_passphrase, reports
+from airgap.cli.shell import Result, key_options, place_options, read_passphrase, reports
+
+if TYPE_CHECKING:
+    from airgap.flow.access import Access
 
 
 @click.command(name="sign")
 @click.argument("source", metavar="SRC")
 @key_options
 @reports
+@place_options
 def command(
-    *, source: str, key: str, passphrase_env: str | None, passphrase_fd: int | None
+    *,
+    source: str,
+    key: str,
+    passphrase_env: str | None,
+    passphrase_fd: int | None,
+    access: "Access",
 ) -> Result:
     """Add a builder's signature to the bundle in SRC (a depot, DEPOT#ID, or a .airgap file).
 
@@ -19,7 +30,7 @@ def command(
     from airgap.flow import export, trust  # noqa: PLC0415
 
     signer = trust.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
-    bundle, file = export.sign_bundle(source, signer)
+    bundle, file = export.sign_bundle(source, signer, access)
     return Result(
         {"bundle": bundle, "envelope": file, "signed_by": signer.key.id},
         [f"Signed bundle {bundle} with key {signer.key.id[:16]}…"],

@@ -2,11 +2,15 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.shell import Result, reports
+from airgap.cli.shell import Result, place_options, reports
 from airgap.errors import UsageError
+
+if TYPE_CHECKING:
+    from airgap.flow.access import Access
 
 
 @click.group()
@@ -116,7 +120,8 @@ def _confirm(site: str, found: list[str]) -> None:
 @command.command()
 @click.argument("places", metavar="ROOT...", nargs=-1, required=True)
 @reports
-def update(*, places: tuple[str, ...]) -> Result:
+@place_options
+def update(*, places: tuple[str, ...], access: "Access") -> Result:
     """Let newer roots take over from the one that this machine trusts: all of them, or none.
 
     ROOT is a root file with its signatures beside it, or a depot or .airgap file that holds roots.
@@ -126,7 +131,7 @@ def update(*, places: tuple[str, ...]) -> Result:
     from airgap.flow import reports as flow_reports  # noqa: PLC0415
     from airgap.format.root import fingerprint  # noqa: PLC0415
 
-    done = pinning.update_root(places)
+    done = pinning.update_root(places, access)
     before, after = done.before.value, done.after.value
     changes = flow_reports.root_changes(before, after)
     data = {

@@ -1,6 +1,7 @@
 """``airgap verify``: read and check everything an import would read; write nothing."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,9 +10,13 @@ from airgap.cli.shell import (
     admission_options,
     jobs_option,
     make_progress,
+    place_options,
     reports,
     size_text,
 )
+
+if TYPE_CHECKING:
+    from airgap.flow.access import Access
 
 
 @click.command(name="verify")
@@ -19,8 +24,14 @@ from airgap.cli.shell import (
 @admission_options
 @jobs_option
 @reports
+@place_options
 def command(
-    *, source: str, waivers: tuple[Path, ...], channel: str | None, jobs: int | None
+    *,
+    source: str,
+    waivers: tuple[Path, ...],
+    channel: str | None,
+    jobs: int | None,
+    access: "Access",
 ) -> Result:
     """Check signatures and every byte of the bundle in SRC; write nothing.
 
@@ -32,7 +43,7 @@ def command(
     from airgap.flow import bundles, inbound, judge, pipeline  # noqa: PLC0415
     from airgap.flow import reports as flow_reports  # noqa: PLC0415
 
-    with bundles.open_bundle(source, judge.here(waivers, channel)) as opened:
+    with bundles.open_bundle(source, judge.here(waivers, channel), access=access) as opened:
         read = inbound.verify_content(
             opened, jobs=jobs or pipeline.default_jobs(), progress=make_progress()
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.errors import UsageError
+from airgap.flow.access import ANYBODY, Access
 from airgap.flow.bundles import STDIN, open_unverified
 from airgap.flow.export import add_files
 from airgap.format import attestation, layout
@@ -34,7 +35,9 @@ class Statement:
     time: int | None = None
 
 
-def attest(place: str, statement: Statement, signer: Signer) -> tuple[str, Attestation]:
+def attest(
+    place: str, statement: Statement, signer: Signer, access: Access = ANYBODY
+) -> tuple[str, Attestation]:
     """Sign a statement about the bundle in ``place`` and put it there; return id and statement.
 
     Nothing is verified: whoever signs has looked at the bundle before.
@@ -50,22 +53,20 @@ def attest(place: str, statement: Statement, signer: Signer) -> tuple[str, Attes
     if problem:
         raise UsageError(f"The note {problem}.", "Write one short line.")
     findings = None if statement.findings is None else _digest_of(statement.findings)
-    with open_unverified(place) as opened:
-        bundle = opened.bundle
-    at = int(time.time()) if statement.time is None else statement.time
-    said = Attestation(
-        bytes.fromhex(bundle), statement.role, statement.decision, at, statement.note, findings
-    )
-    raw = attestation.encode(said)
-    files = (
-        (layout.attestation_file(said.role, signer.key.id), raw),
-        (
-            layout.envelope_file(said.role, signer.key.id),
-            dsse.encode(signer.sign(said.role, raw)),
-        ),
-    )
-    add_files(place, opened, files)
-    return bundle, said
+    with open_unverified(place, access) as opened:
+        at = int(time.time()) if statement.time is None else statement.time
+        bundle = bytes.fromhex(opened.bundle)
+        said = Attestation(bundle, statement.role, statement.decision, at, statement.note, findings)
+        raw = attestation.encode(said)
+        files = (
+            (layout.attestation_file(said.role, signer.key.id), raw),
+            (
+                layout.envelope_file(said.role, signer.key.id),
+                dsse.encode(signer.sign(said.role, raw)),
+            ),
+        )
+        add_files(place, opened, files)
+    return opened.bundle, said
 
 
 def _digest_of(path: Path) -> bytes:

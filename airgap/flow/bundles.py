@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
-from airgap import __version__
 from airgap.errors import (
     AirgapError,
     CorruptError,
     MissingError,
     NotTrustedError,
     PolicyError,
-    TransportError,
     UsageError,
 )
+from airgap.flow import elsewhere
+from airgap.flow.access import ANYBODY, Access
+from airgap.flow.elsewhere import Elsewhere
+from airgap.flow.hiding import hidden
 from airgap.flow.judge import Admission, Judge, require_root
 from airgap.format import limits, stock
 from airgap.format import manifest as manifests
@@ -31,6 +33,7 @@ from airgap.transport.archive import ArchiveReader
 from airgap.transport.depot import DepotReader
 from airgap.transport.local import storage_error
 from airgap.transport.port import BundleReader
+from airgap.transport.remote.depot import RemoteDepotReader
 from airgap.transport.stock import Form, StockReader, form_of
 
 __all__ = [
@@ -86,20 +89,27 @@ class Opened:
 
 @contextmanager
 def open_bundle(
-    place: str, judge: Judge, *, form: Form | None = None, remember: bool = False
+    place: str,
+    judge: Judge,
+    *,
+    form: Form | None = None,
+    remember: bool = False,
+    access: Access = ANYBODY,
 ) -> Iterator[Opened]:
     """Open a bundle and admit it (format §7.5, §11 steps 1 to 3).
 
     ``place`` is a depot (its newest bundle that is for this site), ``DEPOT#ID``, a ``.airgap``
     file, ``-`` for standard input, or an archive or folder for stock BentoML (§10), whose form
-    is told by its name unless ``form`` says it. ``remember`` puts a refusal into the ledger.
+    is told by its name unless ``form`` says it. A depot and a ``.airgap`` file may be elsewhere
+    too: a URL or ``@REMOTE``, reached with ``access``. ``remember`` puts a refusal into the ledger.
 
     Raises:
         MissingError: there is no bundle.
         NotTrustedError, PolicyError, CorruptError: it is not admitted.
+        TransportError: it cannot be reached.
     """
     examine = _Examination(judge)
-    readers = _readers(place, form)
+    readers = _readers(place, form, access)
     try:
         try:
             opened, passed_over = _newest(place, readers, examine, lambda one: one.manifest.value)
@@ -140,12 +150,13 @@ class _Examination:
 
 
 @contextmanager
-def open_unverified(place: str) -> Iterator[Unverified]:
+def open_unverified(place: str, access: Access = ANYBODY) -> Iterator[Unverified]:
     """Open a bundle to look at it. Nothing about it is proven.
 
     Raises:
         MissingError: there is no bundle.
         CorruptError: it is not a bundle, or is damaged.
+        TransportError: it cannot be reached.
     """
 
     def examine(reader: BundleReader) -> Unverified:
@@ -154,7 +165,7 @@ def open_unverified(place: str) -> Iterator[Unverified]:
         _check_shape(reader, manifest)
         return Unverified(reader, bundle, manifest, raw)
 
-    readers = _readers(place)
+    readers = _readers(place, None, access)
     try:
         opened, _ = _newest(place, readers, examine, lambda one: one.manifest)
         yield opened
@@ -187,8 +198,9 @@ def split_place(place: str) -> tuple[Path, str]:
 
 def stock_form(place: str) -> Form | None:
     """Return the form of an archive or folder for stock BentoML, or None for anything else."""
-    if place == STDIN or "://" in place:
+    if place == STDIN or elsewhere.is_elsewhere(place):
         return None
+    place = elsewhere.local_path(place)
     try:
         return form_of(Path(place))
     except OSError as error:  # a name that is too long, a folder that is closed
@@ -202,13 +214,11 @@ def _drain(stream: BinaryIO, limit: int) -> None:
             limit -= len(piece)
 
 
-def _readers(place: str, form: Form | None = None) -> list[BundleReader]:
+def _readers(place: str, form: Form | None, access: Access) -> list[BundleReader]:
     """Return one reader, or those of all bundles of a depot."""
-    if "://" in place:
-        raise TransportError(
-            f"airgap {__version__} cannot read from {place.partition('://')[0]}:// yet.",
-            "Copy the bundle to a local folder first.",
-        )
+    if elsewhere.is_elsewhere(place):
+        return _remote_readers(elsewhere.look(place, access))
+    place = elsewhere.local_path(place)
     if place == STDIN:
         return [ArchiveReader(_standard_input(), "standard input")]
     known = form or stock_form(place)
@@ -216,17 +226,41 @@ def _readers(place: str, form: Form | None = None) -> list[BundleReader]:
         return [StockReader(_there(Path(place)), known)]
     path, wanted, is_folder = _look_at(place)
     if is_folder:
-        there = [bundle for bundle in depot.list_bundles(path) if bundle.startswith(wanted)]
-        if not there or (wanted and len(there) > 1):
-            raise MissingError(
-                f"{path} holds {len(there)} bundles whose id begins with {wanted}.",
-                "The ids are the names of the folders in its folder 'bundles'.",
-            )
+        there = _chosen(depot.list_bundles(path), wanted, str(path))
         return [DepotReader(path, bundle) for bundle in there]
     try:
         return [ArchiveReader(_there(path).open("rb"), str(path))]
     except OSError as error:
         raise storage_error(error, path) from error
+
+
+def _remote_readers(found: Elsewhere) -> list[BundleReader]:
+    """Return the reader of a single file elsewhere, or those of all bundles of a depot there."""
+    found.refuse_other_formats()
+    if found.is_file:
+        return [found.open_archive()]
+    remote = found.open_depot()
+    try:
+        there = _chosen(remote.list_bundles(), found.place.bundle, remote.place)
+    except BaseException:
+        remote.close()
+        raise
+    return [RemoteDepotReader(remote, bundle) for bundle in there]
+
+
+def _chosen(bundles: list[str], wanted: str, place: str) -> list[str]:
+    """Return the bundles whose id begins with what a person gave: one, or all if that is nothing.
+
+    Raises:
+        MissingError: there is none, or there are several.
+    """
+    there = [bundle for bundle in bundles if bundle.startswith(wanted)]
+    if not there or (wanted and len(there) > 1):
+        raise MissingError(
+            f"{place} holds {len(there)} bundles whose id begins with {wanted}.",
+            "The ids are the names of the folders in its folder 'bundles'.",
+        )
+    return there
 
 
 def _look_at(place: str) -> tuple[Path, str, bool]:
@@ -305,7 +339,8 @@ def _newest(
         except PolicyError as error:
             passed_over.append((reader, error))
         except AirgapError as error:
-            ids = [f"{place}#{other.place.rpartition('#')[2]}" for other in readers]
+            shown = hidden(place)
+            ids = [f"{shown}#{other.place.rpartition('#')[2]}" for other in readers]
             raise type(error)(
                 f"{error.message} It is one of {len(readers)} bundles, so which is the newest"
                 " cannot be told.",

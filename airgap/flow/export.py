@@ -4,14 +4,16 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from airgap import __version__
-from airgap.errors import StorageError, TransportError, UsageError
-from airgap.flow import interchange, outbound, selection
+from airgap.errors import StorageError, UsageError
+from airgap.flow import elsewhere, interchange, outbound, selection
+from airgap.flow.access import ANYBODY, Access
 from airgap.flow.bundles import STDIN, Unverified, open_unverified, split_place
+from airgap.flow.elsewhere import Elsewhere
 from airgap.flow.outbound import Exported, Settings
 from airgap.flow.progress import Progress
 from airgap.flow.selection import Source
@@ -21,9 +23,12 @@ from airgap.transport import archive, depot, stock
 from airgap.transport.archive import ArchiveWriter
 from airgap.transport.depot import DepotReader, DepotWriter
 from airgap.transport.local import storage_error
+from airgap.transport.remote.depot import RemoteDepotReader, RemoteDepotWriter
+from airgap.transport.remote.single_file import send_file
+from airgap.transport.remote.spool import Spool
 from airgap.transport.stock import StockReader
 
-__all__ = ["SUFFIX", "Request", "add_files", "export", "refuse_remote", "sign_bundle"]
+__all__ = ["SUFFIX", "Request", "add_files", "export", "sign_bundle"]
 
 SUFFIX: Final = ".airgap"
 _COPY_BYTES: Final = 1024 * 1024
@@ -32,6 +37,8 @@ _COPY_BYTES: Final = 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class Request:
     """What to export. ``tmpdir`` is where ``-o -`` spools; None means the system's place.
+
+    ``access`` says how a destination is reached that is elsewhere.
 
     ``format_name`` is one of ``interchange.FORMATS``, or None if the destination's name decides.
     ``exact_name`` keeps a file's name although it does not say the format.
@@ -43,6 +50,7 @@ class Request:
     tmpdir: Path | None = None
     format_name: str | None = None
     exact_name: bool = False
+    access: Access = ANYBODY
 
 
 def export(
@@ -57,13 +65,16 @@ def export(
     Raises:
         MissingError: something that was asked for, or a model it needs, is not here.
         StorageError, CorruptError: see ``outbound.export_items``.
-        TransportError: the destination is remote, which comes later.
+        TransportError: the destination is elsewhere and cannot be reached, or broke off.
     """
-    refuse_remote(destination)
+    destination = elsewhere.local_path(destination)
     _refuse_names(settings)
     if not signers:
         raise UsageError("There is no key to sign with.", "Give --key FILE.key.")
     sources = selection.select(request.bentos, request.models, with_models=request.with_models)
+    if elsewhere.is_elsewhere(destination):
+        found = elsewhere.look(destination, request.access)
+        return _to_elsewhere(sources, found, request, signers, settings, progress)
     format_name = request.format_name or interchange.format_of_name(destination)
     if format_name and destination == STDIN:
         raise UsageError(
@@ -100,7 +111,7 @@ def _refuse_names(settings: Settings) -> None:
         raise UsageError(f"{len(settings.audience)} sites are too many.", "Name none, for all.")
 
 
-def sign_bundle(place: str, signer: Signer) -> tuple[str, str]:
+def sign_bundle(place: str, signer: Signer, access: Access = ANYBODY) -> tuple[str, str]:
     """Add a builder's envelope to a bundle; return its id and the envelope's file name.
 
     Nothing is verified: a second builder signs what lies there. Look at it first.
@@ -111,7 +122,7 @@ def sign_bundle(place: str, signer: Signer) -> tuple[str, str]:
     """
     if place == STDIN:
         raise UsageError("Standard input cannot be signed.", "Give a depot or a .airgap file.")
-    with open_unverified(place) as opened:
+    with open_unverified(place, access) as opened:
         ((file, envelope),) = outbound.sign_manifest(opened.raw, [signer]).items()
         add_files(place, opened, [(file, envelope)])
     return opened.bundle, file
@@ -122,7 +133,17 @@ def add_files(place: str, opened: Unverified, files: Sequence[tuple[str, bytes]]
 
     Raises:
         ConflictError: this key has signed something else there, or no room is left.
+        UsageError: it is a single file elsewhere, which cannot be changed there.
     """
+    if isinstance(opened.reader, RemoteDepotReader):
+        opened.reader.remote.add_files(opened.bundle, files)
+        return
+    if elsewhere.is_elsewhere(place):
+        raise UsageError(
+            "A single file that is elsewhere cannot be added to.",
+            "Sign in a depot, or fetch the file (airgap copy), sign it, and copy it back.",
+        )
+    place = elsewhere.local_path(place)
     path, _ = split_place(place)
     if isinstance(opened.reader, StockReader):
         stock.add_files(Path(place), files)
@@ -132,17 +153,31 @@ def add_files(place: str, opened: Unverified, files: Sequence[tuple[str, bytes]]
         archive.add_files(path, opened.bundle, files)
 
 
-def refuse_remote(place: str) -> None:
-    """Refuse URLs until the transports land.
-
-    Raises:
-        TransportError: the place is a URL.
-    """
-    if "://" in place:
-        raise TransportError(
-            f"airgap {__version__} cannot write to {place.partition('://')[0]}:// yet.",
-            "Export to a local folder or a .airgap file, and copy that.",
-        )
+def _to_elsewhere(  # noqa: PLR0913, PLR0917  (what ``export`` was given)
+    sources: Sequence[Source],
+    found: Elsewhere,
+    request: Request,
+    signers: Sequence[Signer],
+    settings: Settings,
+    progress: Progress,
+) -> Exported:
+    """Write a depot, or a single file, that is elsewhere."""
+    found.refuse_other_formats(request.format_name)
+    if not found.is_file:
+        with closing(found.open_depot()) as remote:
+            writer = RemoteDepotWriter(remote)
+            return outbound.export_items(sources, writer, signers, settings, progress)
+    with closing(Spool(request.tmpdir)) as spool, closing(found.open_folder()) as transport:
+        file = spool.folder / f"spool{SUFFIX}"
+        progress.note(f"Spooling to {spool.folder}, because the manifest comes first.")
+        archive_writer = ArchiveWriter(file, outbound.manifest_room(sources, settings))
+        done = outbound.export_items(sources, archive_writer, signers, settings, progress)
+        progress.begin("sending", file.stat().st_size)
+        try:
+            send_file(transport, found.file_name, file, progress.advance)
+        finally:
+            progress.end()
+        return done
 
 
 def _to_stdout(

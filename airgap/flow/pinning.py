@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from airgap.errors import ConflictError, UsageError
-from airgap.flow import memory
+from airgap.flow import elsewhere, memory
+from airgap.flow.access import ANYBODY, Access
 from airgap.flow.bundles import open_unverified
+from airgap.flow.elsewhere import Elsewhere
 from airgap.flow.judge import require_root
 from airgap.format import envelope as dsse
 from airgap.format import names
@@ -58,10 +61,11 @@ class Update:
     after: Verified[Root]
 
 
-def update_root(places: Sequence[str]) -> Update:
+def update_root(places: Sequence[str], access: Access = ANYBODY) -> Update:
     """Let newer roots take over from the pinned one (format §15): all that are given, or none.
 
-    A place is a root file with its signatures beside it, a depot, or a ``.airgap`` file.
+    A place is a root file with its signatures beside it, a depot, or a ``.airgap`` file; the last
+    two may be elsewhere.
 
     Raises:
         ConfigurationError: this machine trusts nobody yet.
@@ -71,7 +75,7 @@ def update_root(places: Sequence[str]) -> Update:
     """
     known = site.load_root()
     before = after = require_root()
-    steps = _steps(places, before)
+    steps = _steps(places, before, access)
     floor = memory.floor_of(memory.examine(before.value.site).kept, before.value)
     for number, step in enumerate(steps, 1):
         now = max(int(time.time()), floor) if number == len(steps) else None
@@ -83,12 +87,12 @@ def update_root(places: Sequence[str]) -> Update:
     return Update(before, after)
 
 
-def _steps(places: Sequence[str], trusted: Verified[Root]) -> list[SignedRoot]:
+def _steps(places: Sequence[str], trusted: Verified[Root], access: Access) -> list[SignedRoot]:
     """Return what is to take over, in order of version; the order is all that is believed here."""
     found: dict[bytes, SignedRoot] = {}
     versions: dict[bytes, int] = {}
-    for place in places:
-        for one in _roots_at(place):
+    for place in map(elsewhere.local_path, places):
+        for one in _roots_at(place, access):
             version = roots.decode(one.raw).version
             history = _holds_many(place) and version < trusted.value.version
             if one.raw == trusted.raw or history:
@@ -99,7 +103,9 @@ def _steps(places: Sequence[str], trusted: Verified[Root]) -> list[SignedRoot]:
     return sorted(found.values(), key=lambda one: versions[one.raw])
 
 
-def _roots_at(place: str) -> list[SignedRoot]:
+def _roots_at(place: str, access: Access) -> list[SignedRoot]:
+    if elsewhere.is_elsewhere(place):
+        return _roots_elsewhere(elsewhere.look(place, access))
     path = Path(place)
     if path.is_dir():
         return depot.read_roots(path)
@@ -112,9 +118,18 @@ def _roots_at(place: str) -> list[SignedRoot]:
         return reader.read_roots()
 
 
+def _roots_elsewhere(found: Elsewhere) -> list[SignedRoot]:
+    if not found.is_file:
+        with closing(found.open_depot()) as remote:
+            return remote.read_roots()
+    with closing(found.open_archive()) as reader:
+        reader.read_manifest()
+        return reader.read_roots()
+
+
 def _holds_many(place: str) -> bool:
     """Tell whether a place is a depot or a ``.airgap`` file: what travels, not what was chosen."""
-    return Path(place).is_dir() or place.endswith(ARCHIVE)
+    return elsewhere.is_elsewhere(place) or Path(place).is_dir() or place.endswith(ARCHIVE)
 
 
 def _save(

@@ -7,7 +7,7 @@ file until its turn, and is hashed once more, in memory, by whoever decodes it.
 
 import hashlib
 from collections import deque
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,14 +34,14 @@ _TRIES: Final = 3  # to get or put a pack whose bytes turn out wrong
 class Work:
     """How to work on a remote depot.
 
-    ``mark`` is in the names of unfinished uploads: nobody else who writes now has it, and the next
-    run on this machine has it again. ``spool`` is a folder for packs under way (``jobs`` packs at
-    most); None is the system's.
+    ``mark`` returns 16 hex digits for the names of unfinished uploads: nobody else who writes now
+    has them, and the next run on this machine has them again. ``spool`` is a folder for packs
+    under way (``jobs`` packs at most); None is the system's.
     """
 
     jobs: int = 4
     spool: Path | None = None
-    mark: str = "0" * 16
+    mark: Callable[[], str] = lambda: "0" * 16
     verify_after_write: bool = False
 
 
@@ -315,6 +315,7 @@ class RemoteDepotWriter:
         self._spool = Spool(remote.work.spool)
         self._lanes: Lanes[None] = Lanes(remote.transport, remote.work.jobs)
         self._under_way: deque[Future[None]] = deque()
+        self._mark = remote.work.mark()
 
     def lacks(self, pack: Pack) -> bool:
         """Tell whether a pack is not there with its size, or must be looked at."""
@@ -344,7 +345,14 @@ class RemoteDepotWriter:
         while len(self._under_way) >= self._remote.work.jobs:
             self._under_way.popleft().result()
         source = self._spool.write(digest.hex(), parts)
-        upload = _Upload(name, source, size, digest, self._remote.work)
+        upload = _Upload(
+            f"{name}.{self._mark}.part",
+            name,
+            source,
+            size,
+            digest,
+            verify=self._remote.work.verify_after_write,
+        )
         self._under_way.append(self._lanes.submit(partial(upload.run, self._lanes)))
         return not there
 
@@ -376,18 +384,18 @@ class RemoteDepotWriter:
 class _Upload:
     """One pack on its way out."""
 
+    part: str
     name: str
     source: Path
     size: int
     digest: bytes
-    work: Work
+    verify: bool
 
     def run(self, lanes: "Lanes[None]", transport: Transport) -> None:
         """Put it there; read it back if that is wanted, and put it anew while it reads wrong."""
-        part = f"{self.name}.{self.work.mark}.part"
         for _ in range(_TRIES):
-            transport.put(self.name, self.source, self.size, part, lambda _: lanes.check())
-            if not self.work.verify_after_write or self._reads_right(lanes, transport):
+            transport.put(self.name, self.source, self.size, self.part, lambda _: lanes.check())
+            if not self.verify or self._reads_right(lanes, transport):
                 self.source.unlink()
                 return
             transport.delete(self.name)

@@ -263,7 +263,7 @@ class Session:
             self.expect_ok(asked, doing)
 
     def rename(self, old: bytes, new: bytes) -> None:
-        """Give a file another name that is free (filexfer-02 §6.5)."""
+        """Give a file another name that is free (filexfer-02 section 6.5)."""
         doing = "rename a file"
         self.expect_ok(self._ask(RENAME, string(old), string(new)), doing)
 

@@ -184,7 +184,7 @@ def test_an_unknown_command_is_one_object(connected: Side) -> None:
 
 
 def test_a_bug_is_one_object(connected: Side, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_: str) -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError("oh")
 
     monkeypatch.setattr("airgap.flow.bundles.open_unverified", broken)
@@ -206,7 +206,7 @@ def test_a_bug_is_one_object(connected: Side, monkeypatch: pytest.MonkeyPatch) -
 def test_an_interruption_is_one_object(
     stop: type[BaseException], connected: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(_: str) -> None:
+    def stopped(*_: object) -> None:
         raise stop
 
     monkeypatch.setattr("airgap.flow.bundles.open_unverified", stopped)

@@ -168,7 +168,7 @@ def test_the_end_of_input_is_no_passphrase(locked_key: Path, depot: Path, connec
     ran = run_at_terminal(connected, "sign", depot, "--key", locked_key, answers=[(OLD, "\x04")])
 
     assert ran.code == 3
-    assert "No passphrase was typed." in ran.err
+    assert "Nothing was typed." in ran.err
 
 
 def test_an_empty_variable_makes_no_key(

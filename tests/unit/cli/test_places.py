@@ -124,21 +124,22 @@ def test_a_file_that_is_no_bundle_is_corrupt(
 @pytest.mark.parametrize(
     "words",
     [
-        ["verify", "sftp://host/depot"],
-        ["import", "s3://bucket/depot"],
+        ["verify", "https://host/depot"],
+        ["import", "http://host/depot"],
         ["inspect", "https://host/x.airgap"],
-        ["diff", "ftp://host/a", "ftp://host/b"],
-        ["sign", "ftp://host/a", "--key", "KEY"],
-        ["export", "shop", "-o", "sftp://host/depot", "--key", "KEY"],
+        ["diff", "scp://host/a", "scp://host/b"],
+        ["sign", "scp://host/a", "--key", "KEY"],
+        ["export", "shop", "-o", "dav://host/depot", "--key", "KEY"],
+        ["trust", "update", "https://host/depot"],
     ],
 )
-def test_a_url_is_not_supported_yet(words: list[str], small: Side, site: Site) -> None:
+def test_a_url_that_nothing_carries_is_refused(words: list[str], small: Side, site: Site) -> None:
     kit.trust(small, site)
     given = [str(site.key()) if word == "KEY" else word for word in words]
 
     ran = kit.expect_refusal(small, *given, error=TransportError)
 
-    assert "yet" in ran.json["error"]["message"]
+    assert "Nothing carries over" in ran.json["error"]["message"]
 
 
 def test_standard_input_is_a_bundle(archive: Path, isolated: Side) -> None:

@@ -41,7 +41,7 @@ def shop() -> Shop:
 @pytest.fixture
 def work(tmp_path: Path) -> Work:
     """Two connections, and a spool folder that can be looked at."""
-    return Work(jobs=2, spool=tmp_path / "spool", mark="5" * 16)
+    return Work(jobs=2, spool=tmp_path / "spool", mark=lambda: "5" * 16)
 
 
 @pytest.fixture
