@@ -88,7 +88,7 @@ class SshServer:
     def plant(self, folder: str, name: str, data: bytes) -> None:
         kit.write_files(self.served / folder, {name: data})
 
-    def proxy(self) -> Proxy | None:
+    def proxy(self) -> Proxy:
         return Proxy([self.port])
 
 

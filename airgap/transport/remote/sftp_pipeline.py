@@ -69,6 +69,7 @@ class _Piece:
     offset: int
     missing: int
     came: list[memoryview] = field(default_factory=list)
+    parts: int = 0
 
 
 class _Reading:
@@ -120,8 +121,9 @@ class _Reading:
         piece.came.append(data)
         piece.offset += len(data)
         piece.missing -= len(data)
+        piece.parts += 1
         if piece.missing:  # it may send less than was asked for, but not drop by drop
-            if len(piece.came) > _MOST_PARTS:
+            if piece.parts > _MOST_PARTS:
                 raise nonsense("a file in far too small pieces")
             self._ask(piece)
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from paramiko import ECDSAKey, Ed25519Key, RSAKey, Transport
+from paramiko import ECDSAKey, Ed25519Key, PKey, RSAKey, Transport
 from paramiko.agent import Agent
 from paramiko.pkey import PublicBlob
 from paramiko.ssh_exception import (
@@ -21,7 +21,6 @@ from paramiko.ssh_exception import (
 )
 
 from airgap.errors import ConfigurationError, TransportError
-from airgap.transport.remote.port import BrokenOffError
 from airgap.transport.remote.ssh_hosts import fingerprint
 
 __all__ = ["Credentials", "log_in"]
@@ -60,7 +59,7 @@ def log_in(transport: Transport, user: str, credentials: Credentials) -> None:
     Raises:
         TransportError: it took nothing of what there is; its details tell what was tried.
         ConfigurationError: a key that was named cannot be read.
-        BrokenOffError: it hung up before it refused anything.
+        SSHException: it hung up, or was silent, before it refused anything.
     """
     tried: list[str] = []
     with _attempts(credentials) as attempts:
@@ -102,14 +101,12 @@ def _still_there(
     transport: Transport, error: AuthenticationException, user: str, tried: Sequence[str]
 ) -> None:
     """Tell a refusal from a server that has gone, or that has had enough of our attempts."""
-    if str(error) == _AUTHENTICATION_TIMEOUT:
-        raise BrokenOffError("The server did not answer to a login.", "Try again.") from error
-    if transport.is_active():
+    if transport.is_active() and str(error) != _AUTHENTICATION_TIMEOUT:
         return
     if not tried:
-        raise BrokenOffError(f"The login broke off: {error}", "Try again.") from error
+        raise error
     raise TransportError(  # no retry: that is how accounts are locked
-        f"The server hung up on {user} after {len(tried)} attempts to log in.",
+        f"The server hung up on {user} at try {len(tried) + 1} to log in.",
         "Name the one key to be used, and turn off the agent if it holds many.",
         tried,
     ) from error
@@ -132,7 +129,7 @@ def _attempts(credentials: Credentials) -> Iterator[list[_Attempt]]:
             agent.close()
 
 
-def _from_files(credentials: Credentials, held: Sequence[Any]) -> Iterator[_Attempt]:
+def _from_files(credentials: Credentials, held: Sequence[PKey]) -> Iterator[_Attempt]:
     for path in credentials.keys:
         yield from _file_attempts(path, credentials.passphrase, held)
     if credentials.keys or not credentials.agent:
@@ -145,7 +142,7 @@ def _from_files(credentials: Credentials, held: Sequence[Any]) -> Iterator[_Atte
                 continue
 
 
-def _file_attempts(path: Path, passphrase: str | None, held: Sequence[Any]) -> Iterator[_Attempt]:
+def _file_attempts(path: Path, passphrase: str | None, held: Sequence[PKey]) -> Iterator[_Attempt]:
     """Offer a file's certificate, then its bare key."""
     try:
         key = _load(path, passphrase)
@@ -162,7 +159,7 @@ def _file_attempts(path: Path, passphrase: str | None, held: Sequence[Any]) -> I
     yield _by_key(f"key {path} ({fingerprint(key.asbytes())})", _Key(key))
 
 
-def _load(path: Path, passphrase: str | None) -> Any:  # noqa: ANN401  (paramiko has no types)
+def _load(path: Path, passphrase: str | None) -> PKey:
     """Read a private key file of any type that SSH still uses."""
     if not path.is_file():
         raise ConfigurationError(f"There is no key at {path}.", "Name the private key's file.")
@@ -184,7 +181,7 @@ def _load(path: Path, passphrase: str | None) -> Any:  # noqa: ANN401  (paramiko
     )
 
 
-def _in_agent(path: Path, held: Sequence[Any]) -> Any | None:  # noqa: ANN401
+def _in_agent(path: Path, held: Sequence[PKey]) -> PKey | None:
     """Find the agent's key for an encrypted file, by the public key beside it."""
     try:
         _, data, *_ = path.with_name(f"{path.name}.pub").read_text("ascii").split()
@@ -196,7 +193,7 @@ def _in_agent(path: Path, held: Sequence[Any]) -> Any | None:  # noqa: ANN401
 class _Key:
     """What paramiko takes for a key: one from a file or an agent, alone or with its certificate."""
 
-    def __init__(self, key: Any, certificate: Path | None = None) -> None:  # noqa: ANN401
+    def __init__(self, key: PKey, certificate: Path | None = None) -> None:
         self._key = key
         try:
             self.public_blob = certificate and PublicBlob.from_file(str(certificate))
@@ -225,7 +222,7 @@ class _Key:
         return bytes(made)
 
 
-def _agent_attempt(key: Any) -> _Attempt:  # noqa: ANN401
+def _agent_attempt(key: PKey) -> _Attempt:
     comment = "".join(one if one.isprintable() else "?" for one in key.comment)
     return _by_key(f"agent key {fingerprint(key.blob)} ({comment})", _Key(key))
 

@@ -1,0 +1,173 @@
+"""An SFTP server without a network: honest, until a test answers something in its place."""
+
+import struct
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from airgap.transport.remote import sftp_session as wire
+from airgap.transport.remote.port import BrokenOffError
+from airgap.transport.remote.sftp_session import string, u32, u64
+
+__all__ = ["Asked", "SftpDouble", "data", "name_list", "packet", "status"]
+
+REGULAR = 0o100644
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request: its type, number, and what it holds."""
+
+    kind: int
+    number: int
+    body: bytes
+
+    def strings(self) -> list[bytes]:
+        """The strings at its beginning."""
+        found, left = [], self.body
+        while len(left) >= 4 and (size := int.from_bytes(left[:4], "big")) <= len(left) - 4:
+            found.append(left[4 : 4 + size])
+            left = left[4 + size :]
+        return found
+
+    def read_span(self) -> tuple[int, int]:
+        """Offset and length of a READ."""
+        offset, length = struct.unpack(">QI", self.body[-12:])
+        return offset, length
+
+
+Answer = Callable[[Asked], bytes | Iterable[bytes] | None]
+
+
+@dataclass
+class SftpDouble:
+    """Fills ``Stream``. ``instead`` may answer a request; with None the honest answer is given."""
+
+    files: dict[bytes, bytearray] = field(default_factory=dict)
+    instead: Answer = lambda _: None
+    extensions: dict[str, str] = field(default_factory=dict)
+    hello: bytes | None = None
+    asked: list[Asked] = field(default_factory=list)
+    most_waiting: int = 0
+    closed: bool = False
+    hurried: float | None = None
+    patient: bool = False
+    """Whether to answer only when there is nothing else to do: the client then runs far ahead."""
+    waiting: deque[bytes] = field(default_factory=deque)
+
+    def send(self, data: bytes | memoryview) -> None:
+        sent = bytes(data)
+        assert len(sent) == int.from_bytes(sent[:4], "big") + 4
+        if sent[4] == wire.INIT:
+            self.waiting.append(self.hello or self._hello())
+            return
+        one = Asked(sent[4], int.from_bytes(sent[5:9], "big"), sent[9:])
+        self.asked.append(one)
+        answer = self.instead(one)
+        found = self._honest(one) if answer is None else answer
+        self.waiting.extend([found] if isinstance(found, bytes) else found)
+        self.most_waiting = max(self.most_waiting, len(self.waiting))
+
+    def receive(self) -> memoryview:
+        if not self.waiting:
+            raise BrokenOffError("It ended.", "Again.")
+        return memoryview(self.waiting.popleft())
+
+    def ready(self) -> bool:
+        return bool(self.waiting) and not self.patient
+
+    def hurry(self, seconds: float) -> None:
+        self.hurried = seconds
+
+    def close(self) -> None:
+        self.closed = True
+
+    def kinds(self) -> list[int]:
+        return [one.kind for one in self.asked]
+
+    def _hello(self) -> bytes:
+        pairs = b"".join(
+            string(name.encode()) + string(value.encode())
+            for name, value in self.extensions.items()
+        )
+        return u32(5 + len(pairs)) + bytes([wire.VERSION]) + u32(3) + pairs
+
+    def _honest(self, one: Asked) -> bytes:
+        answers: dict[int, Callable[[Asked, bytes], bytes]] = {
+            wire.OPEN: self._open,
+            wire.READ: self._read,
+            wire.WRITE: self._write,
+            wire.STAT: self._stat,
+            wire.FSTAT: self._stat,
+            wire.FSETSTAT: self._truncate,
+            wire.RENAME: self._rename,
+            wire.REMOVE: self._remove,
+            wire.OPENDIR: lambda one, path: packet(wire.HANDLE, one, string(path)),
+            wire.READDIR: lambda one, _: status(one, wire.EOF),
+        }
+        name = (one.strings() or [b""])[0]
+        return answers.get(one.kind, lambda one, _: status(one, wire.OK))(one, name)
+
+    def _read(self, one: Asked, name: bytes) -> bytes:
+        offset, length = one.read_span()
+        found = self.files[name][offset : offset + length]
+        return data(one, bytes(found)) if found else status(one, wire.EOF)
+
+    def _write(self, one: Asked, name: bytes) -> bytes:
+        rest = one.body[4 + len(name) :]
+        offset = int.from_bytes(rest[:8], "big")
+        file = self.files[name]
+        file.extend(bytes(max(0, offset - len(file))))
+        file[offset : offset + len(rest) - 12] = rest[12:]
+        return status(one, wire.OK)
+
+    def _stat(self, one: Asked, name: bytes) -> bytes:
+        if name not in self.files:
+            return status(one, wire.NO_SUCH_FILE)
+        size = u64(len(self.files[name]))
+        return packet(wire.ATTRIBUTES, one, u32(5), size, u32(REGULAR))
+
+    def _truncate(self, one: Asked, name: bytes) -> bytes:
+        del self.files[name][int.from_bytes(one.body[-8:], "big") :]
+        return status(one, wire.OK)
+
+    def _rename(self, one: Asked, name: bytes) -> bytes:
+        new = one.strings()[1]
+        if new in self.files:
+            return status(one, wire.FAILURE)
+        self.files[new] = self.files.pop(name)
+        return status(one, wire.OK)
+
+    def _remove(self, one: Asked, name: bytes) -> bytes:
+        found = self.files.pop(name, None)
+        return status(one, wire.OK if found is not None else wire.NO_SUCH_FILE)
+
+    def _open(self, one: Asked, path: bytes) -> bytes:
+        flags = int.from_bytes(one.body[4 + len(path) :][:4], "big")
+        if flags & wire.CREATE:
+            self.files.setdefault(path, bytearray())
+        if path not in self.files:
+            return status(one, wire.NO_SUCH_FILE)
+        return packet(wire.HANDLE, one, string(path))
+
+
+def packet(kind: int, one: Asked, *parts: bytes) -> bytes:
+    """Write an answer to a request."""
+    body = bytes([kind]) + u32(one.number) + b"".join(parts)
+    return u32(len(body)) + body
+
+
+def status(one: Asked, code: int) -> bytes:
+    return packet(wire.STATUS, one, u32(code), string(b"words of the server"), string(b"en"))
+
+
+def data(one: Asked, content: bytes) -> bytes:
+    return packet(wire.DATA, one, string(content))
+
+
+def name_list(one: Asked, *names: bytes) -> bytes:
+    """Write a piece of a listing, with all attributes that there are."""
+    attributes = u32(0x8000000F) + u64(1) + u64(2) + u32(REGULAR) + u64(3) + u32(1)
+    attributes += string(b"x@y") + string(b"z")
+    entries = (string(name) + string(b"-rw-r--r-- " + name) + attributes for name in names)
+    return packet(wire.NAME, one, u32(len(names)), *entries)

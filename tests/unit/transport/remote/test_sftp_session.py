@@ -1,0 +1,203 @@
+"""SFTP's packets, against servers that do not keep to it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from airgap.errors import CorruptError, MissingError
+from airgap.transport.remote import sftp_session as wire
+from airgap.transport.remote.port import BrokenOffError
+from airgap.transport.remote.sftp_session import RefusedError, Session, string, u32, u64
+from tests.servers.sftp_double import Asked, SftpDouble, name_list, packet, status
+
+HELLO = u32(5) + bytes([wire.VERSION]) + u32(3)
+
+
+def version(number: int) -> bytes:
+    return HELLO[:-4] + u32(number)
+
+
+def only(kind: int, answer: Callable[[Asked], bytes]) -> Callable[[Asked], bytes | None]:
+    """Answer one kind of request; the double is honest about the others."""
+    return lambda one: answer(one) if one.kind == kind else None
+
+
+@pytest.mark.parametrize(
+    "hello",
+    [
+        version(2),
+        version(6),
+        u32(0),
+        u32(1) + b"\x02",
+        b"This account is not available.\r\n",
+        u32(256 * 1024 + 1),
+        u32(5) + bytes([wire.STATUS]) + u32(3),
+        b"",
+    ],
+)
+def test_what_is_not_version_3_is_no_sftp(hello: bytes) -> None:
+    with pytest.raises(BrokenOffError) as told:
+        Session(SftpDouble(hello=hello or u32(5)))
+    assert told.value.hint
+
+
+def test_extensions_are_known() -> None:
+    session = Session(SftpDouble(extensions={wire.FSYNC: "1", "other": "2"}))
+
+    assert session.extensions == {wire.FSYNC: b"1", "other": b"2"}
+
+
+def test_more_extensions_than_anybody_has_are_not_kept() -> None:
+    session = Session(SftpDouble(extensions={str(number): "" for number in range(1000)}))
+
+    assert len(session.extensions) == 100
+
+
+def test_a_hello_that_comes_byte_by_byte_is_understood() -> None:
+    double = SftpDouble(hello=HELLO[:1])
+    receive = double.receive
+
+    def receive_all() -> memoryview:
+        double.receive = receive  # type: ignore[method-assign]
+        found = receive()
+        double.waiting.extend(HELLO[at : at + 1] for at in range(1, len(HELLO)))
+        return found
+
+    double.receive = receive_all  # type: ignore[method-assign]
+
+    assert Session(double).in_step
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda one: packet(wire.ATTRIBUTES, Asked(0, one.number + 1, b""), u32(0)),
+        lambda one: packet(wire.ATTRIBUTES, one, u32(1), b"\0\0"),
+        lambda one: packet(wire.ATTRIBUTES, one, u32(0x80000000), u32(2**32 - 1)),
+        lambda one: packet(wire.HANDLE, one, string(b"x")),
+        lambda one: packet(99, one),
+        lambda one: packet(wire.STATUS, one),
+        lambda _: u32(0),
+        lambda _: u32(2**32 - 1),
+        lambda _: HELLO,
+    ],
+)
+def test_an_answer_that_makes_no_sense_ends_the_connection(
+    answer: Callable[[Asked], bytes],
+) -> None:
+    session = Session(SftpDouble(instead=only(wire.STAT, answer)))
+
+    with pytest.raises(BrokenOffError, match="server sent"):
+        session.stat(b"a")
+
+
+@pytest.mark.parametrize("kind", [wire.DATA, wire.NAME, wire.HANDLE])
+def test_a_request_is_not_done_because_of_any_answer(kind: int) -> None:
+    session = Session(SftpDouble(instead=lambda one: packet(kind, one, u32(0))))
+
+    with pytest.raises(BrokenOffError):
+        session.make_folder(b"a")
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (wire.NO_SUCH_FILE, MissingError),
+        (wire.PERMISSION_DENIED, RefusedError),
+        (wire.FAILURE, RefusedError),
+        (wire.CONNECTION_LOST, BrokenOffError),
+        (2**32 - 1, RefusedError),
+    ],
+)
+def test_errors_are_told_apart(code: int, error: type[Exception]) -> None:
+    session = Session(SftpDouble(instead=lambda one: status(one, code)))
+
+    with pytest.raises(error):
+        session.open(b"a", wire.FOR_READING, "read a file")
+
+
+@pytest.mark.parametrize(
+    ("code", "full"), [(wire.FAILURE, False), (14, True), (15, True), (wire.UNSUPPORTED, False)]
+)
+def test_a_full_disk_may_have_a_code_of_its_own(code: int, full: bool) -> None:  # noqa: FBT001
+    session = Session(SftpDouble(instead=lambda one: status(one, code)))
+
+    with pytest.raises(RefusedError) as told:
+        session.truncate(b"h", 0)
+    assert told.value.full is full
+
+
+@pytest.mark.parametrize("name", [b"a/b", b"/etc/passwd", b"../a", b"a\0b", b""])
+def test_a_listing_with_a_name_that_cannot_be_is_refused(name: bytes) -> None:
+    double = SftpDouble(instead=only(wire.READDIR, lambda one: name_list(one, b"good", name)))
+    session = Session(double)
+
+    with pytest.raises(CorruptError):
+        session.names_in(b"d", 10)
+    assert double.kinds()[-1] == wire.CLOSE
+
+
+def test_dots_are_no_names() -> None:
+    pages = [[b".", b".."], [b"a", b"..b"]]
+    answer = only(
+        wire.READDIR, lambda one: name_list(one, *pages.pop(0)) if pages else status(one, wire.EOF)
+    )
+    session = Session(SftpDouble(instead=answer))
+
+    assert session.names_in(b"d", 10) == [b"a", b"..b"]
+
+
+def test_an_endless_listing_is_given_up_at_the_limit() -> None:
+    double = SftpDouble(instead=only(wire.READDIR, lambda one: name_list(one, b"a", b"b")))
+    session = Session(double)
+
+    with pytest.raises(CorruptError, match="more than 5 names"):
+        session.names_in(b"d", 5)
+    assert double.kinds().count(wire.READDIR) == 3
+    assert double.kinds()[-1] == wire.CLOSE
+
+
+@pytest.mark.parametrize("count", [0, 2, 2**32 - 1])
+def test_a_listing_that_lies_about_its_length_is_given_up(count: int) -> None:
+    entry = string(b"a") + string(b"") + u32(0)
+    answer = only(wire.READDIR, lambda one: packet(wire.NAME, one, u32(count), entry))
+    session = Session(SftpDouble(instead=answer))
+
+    with pytest.raises(BrokenOffError):
+        session.names_in(b"d", 10)
+
+
+def test_without_posix_rename_what_is_replaced_is_removed_first() -> None:
+    double = SftpDouble({b"old": bytearray(b"1"), b"new": bytearray(b"2")})
+
+    Session(double).replace(b"new", b"old")
+
+    assert double.files == {b"old": b"2"}
+
+
+def test_with_posix_rename_nothing_is_removed() -> None:
+    double = SftpDouble(extensions={wire.POSIX_RENAME: "1"})
+
+    Session(double).replace(b"new", b"old")
+
+    assert double.kinds() == [wire.EXTENDED]
+
+
+def test_without_extensions_nothing_is_asked_for_in_vain() -> None:
+    double = SftpDouble()
+    session = Session(double)
+
+    session.sync(b"h")
+    assert session.free_bytes(b"d") is None
+    assert session.limits() == (0, 0)
+    assert double.asked == []
+
+
+def test_free_space_is_told_in_bytes() -> None:
+    numbers = [u64(one) for one in (4096, 1024, 999, 888, 777, 6, 5, 4, 3, 2, 1)]
+    double = SftpDouble(
+        extensions={wire.STATVFS: "2"},
+        instead=lambda one: packet(wire.EXTENDED_REPLY, one, *numbers),
+    )
+
+    assert Session(double).free_bytes(b"d") == 1024 * 777
