@@ -106,7 +106,8 @@ class SftpDouble:
             wire.READDIR: lambda one, _: status(one, wire.EOF),
         }
         name = (one.strings() or [b""])[0]
-        return answers.get(one.kind, lambda one, _: status(one, wire.OK))(one, name)
+        answer = answers.get(one.kind)
+        return answer(one, name) if answer else status(one, wire.OK)
 
     def _read(self, one: Asked, name: bytes) -> bytes:
         offset, length = one.read_span()

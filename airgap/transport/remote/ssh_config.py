@@ -5,6 +5,7 @@ UserKnownHostsFile and HostKeyAlias, under Host, Match and Include. Nothing ther
 an unknown host key (``StrictHostKeyChecking``), or send anything that was not asked for.
 """
 
+import getpass
 import glob
 import re
 import shlex
@@ -23,7 +24,7 @@ __all__ = ["Destination", "resolve"]
 
 _DEEPEST_INCLUDE: Final = 16  # as OpenSSH
 _HOST: Final = re.compile(r"[0-9A-Za-z_.:%][0-9A-Za-z_.:%-]*")
-_USER: Final = re.compile(r"[^\s\x00-\x1f\x7f\"'`$\\;&<>|(){}-][^\x00-\x1f\x7f\"'`$\\;&<>|(){}]*")
+_USER: Final = re.compile(r"[^\s\x00-\x1f\x7f\"'`$;&<>|(){}-][^\x00-\x1f\x7f\"'`$;&<>|(){}]*")
 
 
 @dataclass(frozen=True)
@@ -74,22 +75,16 @@ def _look_up(
     """Ask the file, after what the caller gave: of two values the first counts."""
     given = [f"Port {port}"] if port else []
     given += [f"User {user}"] if user else []
-    lines = [*given, *(_lines(config) if config and config.exists() else ()), "Host *", "User %u"]
     try:
+        lines = [*given, *(_lines(config) if config and config.exists() else ())]
+        lines += ["Host *", f"User {user or getpass.getuser()}"]
         found: dict[str, Any] = SSHConfig.from_text("\n".join(lines)).lookup(host)
     except (SSHException, ValueError, KeyError, ImportError, OSError) as error:
         raise ConfigurationError(
             f"{config} is not understood: {error}.",
-            "Match exec and the like are for OpenSSH: name another file with ssh_config, or none.",
+            "Match exec and the like are for OpenSSH alone: move them to another file, or mend it.",
         ) from error
-    found["user"] = _login_name() if found["user"] == "%u" else found["user"]
     return found
-
-
-def _login_name() -> str:
-    import getpass  # noqa: PLC0415
-
-    return getpass.getuser()
 
 
 def _lines(config: Path, depth: int = 0) -> Iterator[str]:
