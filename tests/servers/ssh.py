@@ -94,16 +94,18 @@ class SshServer:
 
 def keygen(path: Path, kind: str = "ed25519", *more: str) -> Path:
     """Make a key pair without a passphrase."""
-    made = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "", "-f", str(path), *more]
+    made = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "test", "-f", str(path), *more]
     subprocess.run(made, check=True, stdin=subprocess.DEVNULL)
     return path
 
 
 @contextmanager
-def serve(top: Path, settings: Sequence[str] = ()) -> Iterator[SshServer]:
-    """Start sshd as whoever runs the tests; its subsystem is internal-sftp."""
+def serve(
+    top: Path, settings: Sequence[str] = (), subsystem: str = "sftp internal-sftp"
+) -> Iterator[SshServer]:
+    """Start sshd as whoever runs the tests."""
     (top / "files").mkdir(exist_ok=True)
-    lines = ["Subsystem sftp internal-sftp", *settings]
+    lines = [f"Subsystem {subsystem}", *settings]
     with _running(top, top / "files", str(top / "files"), lines) as server:
         yield server
 

@@ -16,6 +16,7 @@ from airgap.transport.remote.sftp_session import (
     EXCLUSIVELY,
     FOR_READING,
     FOR_WRITING,
+    NO_SUCH_FILE,
     RefusedError,
     Session,
 )
@@ -231,7 +232,10 @@ def _opened(session: Session, path: bytes, flags: int) -> Iterator[bytes]:
         handle = session.open(path, flags, doing)
     except MissingError:
         _make_folders(session, path.rpartition(b"/")[0])
-        handle = session.open(path, flags, doing)
+        try:
+            handle = session.open(path, flags, doing)
+        except MissingError as error:  # for a writer it is no missing file, but a refusal
+            raise RefusedError(NO_SUCH_FILE, "make a folder") from error
     with session.closing(handle):
         yield handle
 
@@ -246,7 +250,7 @@ def _make_folders(session: Session, path: bytes) -> None:
         return
     except MissingError:
         _make_folders(session, path.rpartition(b"/")[0])
-        with suppress(RefusedError):
+        with suppress(RefusedError, MissingError):
             session.make_folder(path)
 
 

@@ -37,6 +37,7 @@ _HAS_SIZE, _HAS_OWNER, _HAS_MODE, _HAS_TIMES, _HAS_MORE = 1, 2, 4, 8, 0x80000000
 _TYPE_OF_MODE, _REGULAR = 0o170000, 0o100000
 
 _WORDS: Final = {
+    NO_SUCH_FILE: "there is nothing to make it in",
     PERMISSION_DENIED: "permission denied",
     FAILURE: "it failed",
     5: "it did not understand",

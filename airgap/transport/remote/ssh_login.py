@@ -177,7 +177,8 @@ def _load(path: Path, passphrase: str | None) -> PKey:
     right = "with this passphrase " if passphrase else ""
     raise ConfigurationError(
         f"The key {path} cannot be read {right}as an Ed25519, ECDSA or RSA key.",
-        "Check its passphrase and its format (`ssh-keygen -y -f FILE`).",
+        "Check its passphrase and format (`ssh-keygen -y -f FILE`); one without a comment may need"
+        " one (`ssh-keygen -c -f FILE`).",  # paramiko takes its padding away even if it has none
     )
 
 
