@@ -12,7 +12,7 @@ from typing import Final
 
 from airgap.errors import AirgapError, MissingError, TransportError
 from airgap.transport.remote import sftp_session
-from airgap.transport.remote.port import Sink
+from airgap.transport.remote.port import BrokenOffError, Sink
 from airgap.transport.remote.sftp_session import (
     Answer,
     EndOfFileError,
@@ -81,26 +81,35 @@ class _Reading:
         self._flow = flow
         self._asked: dict[int, _Piece] = {}
         self._in_order: deque[_Piece] = deque()
-        self._ended = False
+        self._next = self._end = 0
         self._error: RefusedError | MissingError | None = None
 
     def run(self, sink: Sink, offset: int, end: int) -> int:
         """Send a range to the sink, or what there is of it; return how much that was."""
-        sent, next_offset = 0, offset
+        sent = 0
+        self._next, self._end = offset, end
+        lost: BrokenOffError | None = None
         while True:
-            while next_offset < end and len(self._asked) < self._flow.requests and not self._ended:
-                piece = _Piece(next_offset, min(self._flow.read_bytes, end - next_offset))
-                self._in_order.append(piece)
-                self._ask(piece)
-                next_offset += piece.missing
+            try:
+                if lost is None:
+                    self._ask_more()
+            except BrokenOffError as error:  # what has arrived before is still good
+                lost = error
             if not self._asked:
                 break
             self._take(self._session.receive())
             self._flow.answered()
             sent += self._hand_over(sink)
-        if self._error:
-            raise self._error
+        if failed := lost or self._error:
+            raise failed
         return sent
+
+    def _ask_more(self) -> None:
+        while self._next < self._end and len(self._asked) < self._flow.requests:
+            piece = _Piece(self._next, min(self._flow.read_bytes, self._end - self._next))
+            self._ask(piece)
+            self._in_order.append(piece)
+            self._next += piece.missing
 
     def _ask(self, piece: _Piece) -> None:
         where = (u64(piece.offset), u32(piece.missing))
@@ -137,7 +146,7 @@ class _Reading:
             self._error = None
         except (RefusedError, MissingError) as error:
             self._error = error
-        self._ended = True
+        self._end = piece.offset
         while self._in_order[-1] is not piece:
             self._in_order.pop()
         piece.missing = 0

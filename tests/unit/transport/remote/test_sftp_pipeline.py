@@ -146,6 +146,26 @@ def test_an_error_in_a_file_is_told_when_all_is_answered(code: int, error: type[
     assert found == CONTENT[: 3 * KIB]
 
 
+def test_what_arrived_before_the_connection_broke_is_handed_over() -> None:
+    double = double_of()
+    double.patient = True
+    send = double.send
+
+    def send_until_broken(data: bytes | memoryview) -> None:
+        if len(double.asked) == 5:
+            raise BrokenOffError("It ended.", "Again.")
+        send(data)
+
+    double.send = send_until_broken  # type: ignore[method-assign]
+    found = bytearray()
+
+    with pytest.raises(BrokenOffError):
+        sftp_pipeline.read(
+            Session(double), b"h", found.extend, (0, 99 * KIB), Flow(KIB, KIB, requests=4)
+        )
+    assert found == CONTENT[: 5 * KIB]
+
+
 def write(session: Session, flow: Flow, offset: int = 0) -> None:
     pieces = (CONTENT[at : at + KIB] for at in range(offset, 20 * KIB, KIB))
     sftp_pipeline.write(session, b"h", pieces, offset, flow)
