@@ -15,6 +15,7 @@ __all__ = [
     "README",
     "README_NAME",
     "ROOTS",
+    "VERIFIER_NAME",
     "attestation_file",
     "checksums",
     "checksums_name",
@@ -35,6 +36,7 @@ PACKS: Final = "packs"
 ROOTS: Final = "roots"
 MANIFEST: Final = "manifest.msgpack"
 README_NAME: Final = "README.txt"
+VERIFIER_NAME: Final = "verify.py"
 README: Final = b"""\
 This is an airgap depot: signed bundles of BentoML services and their models.
 
@@ -51,7 +53,13 @@ That finds damage, not forgery. Whether to trust a bundle is decided by its sign
 
   airgap verify THIS_FOLDER
 
-or with openssl, as the documentation of airgap shows (docs/verify-with-openssl.md).
+or without airgap, with Python and openssl, by the program beside this file:
+
+  python3 verify.py THIS_FOLDER --root root.msgpack --fingerprint SHA256:...
+
+Whoever could change this folder could change that program too. To rely on what it says, take
+verify.py itself, as well as the root and its fingerprint, from a place that you trust: the one here
+only saves you the copying when its SHA-256 is that of yours.
 """
 
 _ENVELOPE = re.compile(rf"({'|'.join(ROLES)})\.([0-9a-f]{{64}})\.dsse")

@@ -18,6 +18,7 @@ from airgap.format.envelope import Role
 from airgap.format.manifest import Pack
 from airgap.format.root import SignedRoot
 from airgap.transport import local
+from airgap.transport.texts import texts
 
 __all__ = ["ENVELOPE_ROOM", "ArchiveReader", "ArchiveWriter", "add_files"]
 
@@ -96,7 +97,7 @@ class ArchiveReader:
                 self._advance()
             else:
                 self._skip(limits.PACK_BYTES)
-        for name in (layout.checksums_name(self._bundle), layout.README_NAME):
+        for name in (layout.checksums_name(self._bundle), *texts()):
             if self._next and self._next[0] == name:
                 self._skip(limits.TEXT_MEMBER_BYTES)
         self._demand_end()
@@ -250,7 +251,8 @@ class ArchiveWriter:
             ConflictError: a folder is in the way.
         """
         self._append(layout.checksums_name(bundle), [layout.checksums(bundle, packs)])
-        self._append(layout.README_NAME, [layout.README])
+        for name, data in texts().items():
+            self._append(name, [data])
         front = _member(layout.manifest_name(bundle), manifest)
         for file, envelope in sorted(envelopes.items()):
             front += _member(f"{layout.BUNDLES}/{bundle}/{file}", envelope)

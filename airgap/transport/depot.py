@@ -11,6 +11,7 @@ from airgap.format.envelope import Role
 from airgap.format.manifest import Pack
 from airgap.format.root import SignedRoot
 from airgap.transport import local
+from airgap.transport.texts import texts
 
 __all__ = [
     "DepotReader",
@@ -224,8 +225,9 @@ class DepotWriter:
     ) -> None:
         """Store the texts, the envelopes and, last, the manifest."""
         folder = f"{layout.BUNDLES}/{bundle}"
-        if not (self._depot / layout.README_NAME).exists():  # it may be somebody else's
-            local.write_atomically(self._depot, layout.README_NAME, [layout.README])
+        for name, data in texts().items():
+            if not (self._depot / name).exists():  # it may be somebody else's
+                local.write_atomically(self._depot, name, [data])
         local.write_atomically(
             self._depot, layout.checksums_name(bundle), [layout.checksums(bundle, packs)]
         )

@@ -48,12 +48,23 @@ def _export(side: Side, site: Site, destination: Path) -> str:
     return bundle
 
 
+FUNCTION = _section(3, "sh function")
+VERIFIED = r"^(Signature Verified Successfully|Verified OK)$"
+
+
 @pytest.fixture(params=ALGORITHMS)
-def signed(request: pytest.FixtureRequest, small: Side, tmp_path: Path) -> dict[str, Path | str]:
-    """What section 1 of the page says: a depot, a bundle in it, and its builder's public key."""
-    if request.param.startswith("ml-dsa") and not kit.openssl_has(request.param.upper()):
+def algorithm(request: pytest.FixtureRequest) -> str:
+    """Every algorithm that this openssl has."""
+    name = str(request.param)
+    if name.startswith("ml-dsa") and not kit.openssl_has(name.upper()):
         pytest.skip("this openssl has no ML-DSA; 3.5 and later have")
-    site = kit.make_site(tmp_path / "site", algorithm=request.param)
+    return name
+
+
+@pytest.fixture
+def signed(algorithm: str, small: Side, tmp_path: Path) -> dict[str, Path | str]:
+    """What section 1 of the page says: a depot, a bundle in it, and its builder's public key."""
+    site = kit.make_site(tmp_path / "site", algorithm=algorithm)
     bundle = _export(small, site, tmp_path / "depot")
     return {"DEPOT": tmp_path / "depot", "BUNDLE": bundle, "BUILDER": site.folder / "builder1.pub"}
 
@@ -65,10 +76,10 @@ def _flip(file: Path) -> None:
 
 
 def test_the_recipe_verifies_a_bundle(signed: dict[str, Path | str], tmp_path: Path) -> None:
-    ran = _run(_section(2) + _section(3) + _section(4), tmp_path / "work", **signed)
+    ran = _run(_section(2) + FUNCTION + _section(3) + _section(4), tmp_path / "work", **signed)
 
     assert ran.returncode == 0, ran.stderr
-    assert re.search(r"^(Signature Verified Successfully|Verified OK)$", ran.stdout, re.MULTILINE)
+    assert re.search(VERIFIED, ran.stdout, re.MULTILINE)
 
 
 def test_the_signature_does_not_verify_a_changed_manifest(
@@ -77,7 +88,7 @@ def test_the_signature_does_not_verify_a_changed_manifest(
     manifest = Path(signed["DEPOT"]) / "bundles" / str(signed["BUNDLE"]) / "manifest.msgpack"
     _flip(manifest)
 
-    ran = _run(_section(3), tmp_path / "work", **signed, MANIFEST=manifest)
+    ran = _run(FUNCTION + _section(3), tmp_path / "work", **signed, MANIFEST=manifest)
 
     assert ran.returncode != 0
     assert "Successfully" not in ran.stdout
@@ -117,7 +128,7 @@ def test_the_packs_section_finds(what: str, small: Side, site: Site, tmp_path: P
 
 def test_an_airgap_file_unpacks_to_such_a_depot(small: Side, site: Site, tmp_path: Path) -> None:
     _export(small, site, tmp_path / "shop.airgap")
-    script = _section(1, "sh airgap-file") + _section(2) + _section(3) + _section(4)
+    script = _section(1, "sh airgap-file") + _section(2) + FUNCTION + _section(3) + _section(4)
 
     variables = {"AIRGAP_FILE": tmp_path / "shop.airgap", "BUILDER": site.folder / "builder1.pub"}
     ran = _run(script, tmp_path / "work", **variables)
@@ -126,10 +137,43 @@ def test_an_airgap_file_unpacks_to_such_a_depot(small: Side, site: Site, tmp_pat
     assert "Signature Verified Successfully" in ran.stdout
 
 
-def test_the_recipe_verifies_a_root(site: Site, tmp_path: Path) -> None:
+def test_the_recipe_verifies_a_root(algorithm: str, tmp_path: Path) -> None:
+    site = kit.make_site(tmp_path / "site", algorithm=algorithm)
     variables = {"ROOT": site.root, "SITE_KEY": site.folder / "site.pub"}
-    ran = _run(_section(5, "sh root"), tmp_path / "work", **variables)
+
+    ran = _run(FUNCTION + _section(6, "sh root"), tmp_path / "work", **variables)
 
     assert ran.returncode == 0, ran.stderr
     assert site.fingerprint.removeprefix("SHA256:") in ran.stdout
-    assert "Signature Verified Successfully" in ran.stdout
+    assert re.search(VERIFIED, ran.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("decision", ["accept", "reject"])
+def test_the_recipe_verifies_an_approval(
+    decision: str, signed: dict[str, Path | str], small: Side, tmp_path: Path
+) -> None:
+    key = Path(signed["BUILDER"]).with_suffix(".key")
+    words = ("--reject",) if decision == "reject" else ()
+    assert small.run("approve", signed["DEPOT"], "--key", key, *words).code == 0
+    script = FUNCTION + _section(7, "sh approval")
+
+    good = _run(script, tmp_path / "work", **signed, APPROVER=signed["BUILDER"])
+    _flip(next(Path(signed["DEPOT"]).rglob("*.attestation")))
+    bad = _run(script, tmp_path / "work", **signed, APPROVER=signed["BUILDER"])
+
+    assert good.returncode == 0, good.stderr
+    assert good.stdout.splitlines()[-2:] == [signed["BUNDLE"], decision]
+    assert bad.returncode != 0
+
+
+def test_the_program_on_the_page_is_the_second_verifier(
+    depot: Path, site: Site, tmp_path: Path
+) -> None:
+    (folder,) = (depot / "bundles").iterdir()
+    variables: dict[str, Path | str] = {"DEPOT": depot, "BUNDLE": folder.name, "ROOT": site.root}
+    script = f"cd {PAGE.parent}; {_section(5, 'sh verify.py')}"
+
+    ran = _run(script, tmp_path / "work", **variables, FINGERPRINT=site.fingerprint)
+
+    assert ran.returncode == 0, ran.stdout
+    assert ran.stdout.splitlines()[-1].startswith("ACCEPTED ")

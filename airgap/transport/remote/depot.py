@@ -24,6 +24,7 @@ from airgap.transport import depot, local
 from airgap.transport.remote.lanes import Lanes
 from airgap.transport.remote.port import Transport
 from airgap.transport.remote.spool import Spool
+from airgap.transport.texts import texts
 
 __all__ = ["RemoteDepot", "RemoteDepotReader", "RemoteDepotWriter", "Work"]
 
@@ -366,7 +367,8 @@ class RemoteDepotWriter:
         """
         while self._under_way:
             self._under_way.popleft().result()
-        self._transport.publish(layout.README_NAME, layout.README)
+        for name, data in texts().items():
+            self._transport.publish(name, data)
         small = {layout.checksums_name(bundle): layout.checksums(bundle, packs)}
         small |= {f"{layout.BUNDLES}/{bundle}/{file}": data for file, data in envelopes.items()}
         for name, data in (*small.items(), (layout.manifest_name(bundle), manifest)):

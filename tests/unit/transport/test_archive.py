@@ -30,7 +30,7 @@ def test_stock_tar_reads_it(archive: Path) -> None:
         found = opened.getmembers()
 
     assert found[0].name.endswith(layout.MANIFEST)
-    assert [one.name for one in found[-2:]][1] == layout.README_NAME
+    assert [one.name for one in found[-2:]] == [layout.README_NAME, layout.VERIFIER_NAME]
     assert all((one.mode, one.uid, one.mtime, one.isreg()) == (0o644, 0, 0, True) for one in found)
 
 
