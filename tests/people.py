@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from airgap.format import envelope as dsse
 from airgap.format import root as roots
-from airgap.format.envelope import Role
+from airgap.format.envelope import Purpose, Role
 from airgap.format.root import RoleKeys, Root
 from airgap.signing import trust
 from airgap.signing.port import Signer
@@ -82,9 +82,9 @@ def make_root(
     )
 
 
-def signatures(role: Role, raw: bytes, names: str) -> list[bytes]:
+def signatures(purpose: Purpose, raw: bytes, names: str) -> list[bytes]:
     """Return the envelopes of these people over these bytes."""
-    return [dsse.encode(person(name).sign(role, raw)) for name in names.split()]
+    return [dsse.encode(person(name).sign(purpose, raw)) for name in names.split()]
 
 
 def accepted(root: Root, names: str = "ann") -> Verified[Root]:

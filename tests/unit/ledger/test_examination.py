@@ -1,0 +1,206 @@
+"""Any damage to ledger, state or witness is seen, or changes nothing (format §17.5, §17.6)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from airgap.errors import CorruptError
+from airgap.format import ledger as bytes_of
+from airgap.format.ledger import Entry, Mark, State, Witness
+from airgap.ledger.examination import (
+    Trouble,
+    Whole,
+    examine,
+    examine_witness,
+    kept,
+    read_entries,
+)
+
+BEGUN = Entry("ward", "begun", at=9, floor=5, root=1, previous=b"\x07" * 32)
+NEWS = [
+    replace(BEGUN, event="imported", bundle=bytes([n]) * 32, channel="nightly", sequence=n, at=n)
+    for n in range(1, 5)
+]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A ledger and all the states it had, the first one after its first entry."""
+
+    ledger: bytes
+    states: tuple[State, ...]
+
+    @property
+    def state(self) -> State:
+        return self.states[-1]
+
+    @property
+    def file(self) -> bytes:
+        return bytes_of.encode_state(self.state)
+
+
+def memory(*entries: Entry) -> Memory:
+    ledger, state, states = b"", None, []
+    for entry in entries:
+        raw = bytes_of.encode_entry(replace(entry, previous=state.head) if state else entry)
+        ledger += bytes_of.frame(raw)
+        after = bytes_of.state_after(state, entry, raw)
+        state = replace(after, digest=bytes_of.digest(ledger))
+        states.append(state)
+    return Memory(ledger, tuple(states))
+
+
+GOOD = memory(BEGUN, *NEWS)
+
+
+def damaged(raw: bytes) -> Iterator[bytes]:
+    """Every byte flipped in one bit and in all, cut off at every place, and longer."""
+    for at in range(len(raw)):
+        for mask in (1, 0x80, 0xFF):
+            yield raw[:at] + bytes([raw[at] ^ mask]) + raw[at + 1 :]
+        yield raw[:at]
+    for more in (b"\0", b"\0" * 8, raw[-4:], raw):
+        yield raw + more
+        yield more + raw
+
+
+def test_what_was_written_is_whole() -> None:
+    found = examine("ward", GOOD.file, GOOD.ledger)
+
+    assert found == Whole(GOOD.state)
+    assert GOOD.state.channels == {"nightly": Mark(4, bytes([4]) * 32, 1)}
+    assert kept("ward", GOOD.ledger) == GOOD.state
+
+
+def test_a_state_that_was_changed_in_any_byte_is_seen() -> None:
+    for raw in damaged(GOOD.file):
+        found = examine("ward", raw, GOOD.ledger)
+        assert isinstance(found, Trouble), raw
+        assert found.kind == "damaged"
+
+
+def test_a_ledger_that_was_changed_in_any_byte_is_seen_or_loses_only_what_is_too_much() -> None:
+    for raw in damaged(GOOD.ledger):
+        found = examine("ward", GOOD.file, raw)
+        if isinstance(found, Whole):
+            assert raw.startswith(GOOD.ledger)
+            assert found == Whole(GOOD.state, torn=len(raw) - len(GOOD.ledger))
+        else:
+            assert found.what
+
+
+def test_a_witness_that_was_changed_in_any_byte_is_seen() -> None:
+    for state in GOOD.states:
+        witness = bytes_of.encode_witness(Witness("ward", state.entries, state.head))
+        assert examine_witness(GOOD.ledger, GOOD.state, witness) is None
+        for raw in damaged(witness):
+            assert examine_witness(GOOD.ledger, GOOD.state, raw) is not None
+
+
+@pytest.mark.parametrize("size", range(1, 190, 7))
+def test_an_entry_that_was_cut_off_was_never_there(size: int) -> None:
+    before = memory(BEGUN, *NEWS[:3])
+    torn = GOOD.ledger[: before.state.size + size]
+
+    found = examine("ward", before.file, torn)
+
+    assert found == Whole(before.state, torn=size)
+
+
+def test_zeros_that_a_power_cut_left_are_no_entry() -> None:
+    assert examine("ward", GOOD.file, GOOD.ledger + bytes(400)) == Whole(GOOD.state, torn=400)
+
+
+def test_an_entry_that_the_state_does_not_know_of_counts() -> None:
+    before = memory(BEGUN, *NEWS[:3])
+
+    assert examine("ward", before.file, GOOD.ledger) == Whole(GOOD.state, adopted=True)
+
+
+def test_two_entries_that_the_state_does_not_know_of_are_no_crash() -> None:
+    before = memory(BEGUN, *NEWS[:2])
+
+    found = examine("ward", before.file, GOOD.ledger)
+
+    assert isinstance(found, Trouble)
+    assert found.kind == "restored"
+
+
+def test_an_entry_that_does_not_follow_does_not_count() -> None:
+    stranger = bytes_of.frame(bytes_of.encode_entry(replace(NEWS[0], sequence=99)))
+
+    found = examine("ward", GOOD.file, GOOD.ledger + stranger)
+
+    assert found == Whole(GOOD.state, torn=len(stranger))
+
+
+def test_an_entry_of_another_site_does_not_count() -> None:
+    other = replace(NEWS[0], site="attic", sequence=99, previous=GOOD.state.head)
+
+    found = examine("ward", GOOD.file, GOOD.ledger + bytes_of.frame(bytes_of.encode_entry(other)))
+
+    assert isinstance(found, Whole)
+    assert (found.state, found.adopted) == (GOOD.state, False)
+
+
+def test_more_than_an_entry_can_be_is_damage() -> None:
+    found = examine("ward", GOOD.file, GOOD.ledger + b"\xff" * bytes_of.FRAME_BYTES)
+
+    assert isinstance(found, Trouble)
+    assert found.kind == "damaged"
+
+
+def test_the_memory_of_another_site_is_not_this_ones() -> None:
+    found = examine("attic", GOOD.file, GOOD.ledger)
+
+    assert isinstance(found, Trouble)
+    assert kept("attic", GOOD.ledger) is None
+
+
+def test_two_ledgers_that_say_the_same_share_no_entry_by_their_first_ones() -> None:
+    other = memory(replace(BEGUN, previous=b"\x08" * 32), *NEWS)
+
+    heads = {one.head for one in (*GOOD.states, *other.states)}
+
+    assert len(heads) == 10
+    seen = bytes_of.encode_witness(Witness("ward", 3, other.states[2].head))
+    assert examine_witness(GOOD.ledger, GOOD.state, seen) is not None
+
+
+def test_reading_ends_before_the_first_entry_that_does_not_fit() -> None:
+    cut = GOOD.states[2].size
+    raw = GOOD.ledger[:cut] + GOOD.ledger[: GOOD.states[0].size] + GOOD.ledger[cut:]
+
+    assert len(list(read_entries("ward", raw))) == 3
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"event": "exported"}, id="unknown event"),
+        pytest.param({"note": "two\nlines"}, id="a note of two lines"),
+        pytest.param({"note": "x" * 1001}, id="a long note"),
+        pytest.param({"channel": "No Name"}, id="a channel that is no name"),
+        pytest.param({"site": ""}, id="no site"),
+        pytest.param({"previous": b"short"}, id="a short digest"),
+        pytest.param({"sequence": 2**53 - 1, "bundle": b""}, id="no bundle"),
+    ],
+)
+def test_an_entry_is_read_strictly(fields: dict[str, object]) -> None:
+    raw = bytes_of.encode_entry(replace(NEWS[0], **fields))  # type: ignore[arg-type]
+
+    with pytest.raises(CorruptError):
+        bytes_of.decode_entry(raw)
+
+
+def test_a_refusal_moves_no_channel() -> None:
+    refused = replace(NEWS[3], event="refused", sequence=9)
+
+    assert memory(BEGUN, NEWS[0], refused).state.last("nightly") == 1
+
+
+def test_the_floor_only_rises() -> None:
+    floors = [memory(BEGUN, *(replace(NEWS[0], floor=one) for one in (9, 2)))]
+
+    assert [one.state.floor for one in floors] == [9]
