@@ -20,11 +20,22 @@ from airgap.format.root import SignedRoot
 from airgap.transport import local
 from airgap.transport.texts import texts
 
-__all__ = ["ENVELOPE_ROOM", "ArchiveReader", "ArchiveWriter", "add_files"]
+__all__ = [
+    "ENVELOPE_ROOM",
+    "ArchiveReader",
+    "ArchiveWriter",
+    "CutOffError",
+    "add_files",
+    "what_it_lacks",
+]
 
 ENVELOPE_ROOM: Final = 64 * limits.KIB  # some 60 signatures, 20 approvals, or 8 of ML-DSA
 _FRONT_MEMBERS: Final = 2 + 6 * limits.ENVELOPES  # what may come before the packs
 _COPY_BYTES: Final = limits.MIB
+
+
+class CutOffError(CorruptError):
+    """A file ends in the midst of something: more bytes may be on their way."""
 
 
 class ArchiveReader:
@@ -205,7 +216,7 @@ class ArchiveReader:
     def _read(self, size: int) -> bytes:
         data = self._read_up_to(size)
         if len(data) != size:
-            raise CorruptError(
+            raise CutOffError(
                 f"{self.place} ends too early.", "It is cut off: copy it from its source again."
             )
         return data
@@ -283,6 +294,38 @@ class ArchiveWriter:
             self._file.write(bytes(tar.padded(size) - size))
         except OSError as error:
             raise local.storage_error(error, self._path) from error
+
+
+def what_it_lacks(path: Path, packs: int) -> str | None:
+    """Say how far a file is from its end, by the headers of its members alone; None if it is there.
+
+    It only tells when a file is worth reading: a file that says it is whole may still be anything.
+
+    Args:
+        path: a file whose manifest was admitted.
+        packs: how many packs that manifest names. Zeros before all of them are no end (format §9):
+            a program that copies may give a file its size first.
+
+    Raises:
+        CorruptError: it is no archive of the format.
+        StorageError: it cannot be read.
+    """
+    position, left = 0, packs
+    with local.explained(path), path.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        for _ in range(packs + _FRONT_MEMBERS + 66 * limits.TRAVELLING_ROOTS + 3):
+            stream.seek(position)
+            block = stream.read(tar.BLOCK)
+            parsed = tar.parse_header(block) if len(block) == tar.BLOCK else None
+            if parsed is None:
+                break
+            left -= parsed[0].startswith(f"{layout.PACKS}/")
+            position += tar.BLOCK + tar.padded(parsed[1])
+    if left > 0:
+        return f"{left} of {packs} packs are still to come"
+    if size < position + len(tar.END):
+        return f"{position + len(tar.END) - size:,} bytes are still to come"
+    return None
 
 
 def add_files(path: Path, bundle: str, files: Sequence[tuple[str, bytes]]) -> None:
