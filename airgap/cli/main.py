@@ -38,6 +38,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "key": ("key", "Make keys and show their fingerprints."),
     "root": ("root", "Make the trust document of a site."),
     "trust": ("trust", "Choose whom this machine trusts."),
+    "serve": ("serve", "Take bundles in over the network: the gateway's drop box."),
+    "watch": ("watch", "Import what arrives in a folder."),
     "doctor": ("doctor", "Tell what is wrong with this machine's setup."),
     "demo": ("demo", "Carry a small Bento across an imaginary gap, in a temporary folder."),
 }

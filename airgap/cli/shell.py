@@ -61,7 +61,7 @@ def reports(work: Callable[P, Result]) -> Callable[..., int]:
 
     def run(*args: P.args, **kwargs: P.kwargs) -> int:
         as_json, quiet = bool(kwargs.pop("as_json")), bool(kwargs.pop("quiet"))
-        click.get_current_context().obj = {"quiet": quiet}
+        click.get_current_context().obj = {"quiet": quiet, "json": as_json}
         result = work(*args, **kwargs)
         try:
             _print(result, as_json=as_json, quiet=quiet)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.flow import bundles
+from airgap.flow.judge import Judge
 from airgap.format import layout
 from airgap.transport.archive import CutOffError, what_it_lacks
 
@@ -24,15 +25,14 @@ class Arrival:
     packs: tuple[tuple[str, int], ...]
 
 
-def look(place: str) -> Arrival:
-    """Admit the bundle at a place (a ``.airgap`` file or ``DEPOT#ID``) by its signatures.
+def look(place: str, judge: Judge) -> Arrival:
+    """Admit the bundle at a place (a ``.airgap`` file or ``DEPOT#ID``), and read nothing more.
 
     Raises:
         CutOffError: it ends before its first pack; more may be on its way.
-        ConfigurationError: this machine trusts nobody yet.
         AirgapError: it is not admitted; see ``bundles.open_bundle``.
     """
-    with bundles.open_bundle(place, bundles.require_root()) as opened:
+    with bundles.open_bundle(place, judge) as opened:
         manifest = opened.manifest.value
         packs = tuple((layout.pack_name(one.digest), one.size) for one in manifest.packs)
         return Arrival(opened.bundle, tuple(map(str, manifest.items)), packs)

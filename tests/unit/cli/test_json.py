@@ -8,7 +8,7 @@ import click
 import pytest
 
 from airgap.cli.main import COMMANDS
-from tests import kit
+from tests import gateway, kit
 from tests.kit import Side, Site
 
 BELOW: Final = {
@@ -18,6 +18,7 @@ BELOW: Final = {
         *("set-threshold", "revoke-bundle", "set-min-sequence", "set-expiry"),
     ),
     "trust": ("init", "show", "update", "reset-state"),
+    "serve": ("dropbox",),
 }
 EVERY: Final = tuple(
     (name, below) if below else (name,)
@@ -74,6 +75,8 @@ def lines(site: Site, depot: Path, archive: Path, tmp_path: Path) -> dict[str, l
         "trust show": [],
         "trust update": [site.root],
         "trust reset-state": [],
+        "serve dropbox": ["--check", "--config", gateway.config(tmp_path, None)],
+        "watch": [depot, "--once"],
         "doctor": [],
     }
 

@@ -1,0 +1,15 @@
+"""``airgap serve``: services of the isolated side's gateway."""
+
+import click
+
+from airgap.cli.serve.dropbox import dropbox
+from airgap.cli.serve.hash_password import hash_password
+
+
+@click.group()
+def command() -> None:
+    """Take bundles in over the network."""
+
+
+command.add_command(dropbox)
+command.add_command(hash_password)

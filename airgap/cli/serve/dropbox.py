@@ -1,0 +1,41 @@
+"""``airgap serve dropbox``: an FTP and FTPS server that bundles are left at."""
+
+from pathlib import Path
+
+import click
+
+from airgap.cli.events import make_tell, warn_root
+from airgap.cli.shell import Result, reports
+
+
+@click.command()
+@click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The drop box's own config file (docs/gateway-drop-box.md).",
+)
+@click.option("--check", "only_check", is_flag=True, help="Say what it would do, and end.")
+@reports
+def dropbox(*, config_file: Path, only_check: bool) -> Result:
+    """Take bundles over FTP and FTPS, verify them, and import or hold them.
+
+    Accounts can leave files and do nothing else. SIGTERM and Ctrl-C stop it; what it was doing is
+    taken up by the next one.
+    """
+    from airgap.server import settings as server_settings  # noqa: PLC0415
+    from airgap.server.dropbox import DropBox, check  # noqa: PLC0415
+    from airgap.server.service import stopped_by_signals  # noqa: PLC0415
+
+    settings = server_settings.load(config_file)
+    about = server_settings.describe(settings)
+    if only_check:
+        check(settings)
+        return Result({"config": str(config_file), "fit": True, "does": about}, about)
+    warn_root()
+    box = DropBox(settings, make_tell())
+    with stopped_by_signals(box):
+        box.serve()
+    return Result({"stopped": True}, ["Stopped."])
