@@ -76,8 +76,8 @@ def test_a_depot_sent_straight_to_its_names_in_the_wrong_order_is_imported(
 ) -> None:
     files = sorted(path for path in depot.rglob("*") if path.is_file())
     with box.log_in() as client:
-        client.make("bundles", "packs", *{f"packs/{one.parent.name}" for one in files[-2:]})
-        client.make(next(f"bundles/{one.name}" for one in depot.glob("bundles/*")))
+        for top in ("bundles", "packs"):
+            client.make(top, *{f"{top}/{one.name}" for one in depot.glob(f"{top}/*")})
         for path in files:
             client.deliver(path.relative_to(depot).as_posix(), path.read_bytes())
 
