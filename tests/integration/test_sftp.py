@@ -157,6 +157,31 @@ def test_an_agent_opens_the_encrypted_key_that_it_holds(server: SshServer, agent
     assert works(replace(server.options("depot"), keys=(encrypted,), agent=True))
 
 
+def test_a_key_of_the_ssh_configuration_is_offered_before_those_of_an_agent(
+    server: SshServer, agent: Agent, tmp_path: Path
+) -> None:
+    for number in range(7):  # more than a server lets us try
+        agent.add(f"other{number}", "-t", "ed25519")
+    (tmp_path / "config").write_text(
+        f"IdentityFile {tmp_path}/missing\nIdentityFile {server.key}\n"
+    )
+
+    options = replace(server.options("depot"), keys=(), agent=True, config=tmp_path / "config")
+    assert works(options)
+
+
+def test_the_same_key_is_offered_once(server: SshServer, agent: Agent, tmp_path: Path) -> None:
+    agent.add("held", "-t", "ed25519")
+    encrypted = ssh.keygen(tmp_path / "encrypted", "ed25519", "-N", PASSPHRASE)
+    shutil.copy(agent.folder / "held.pub", f"{encrypted}.pub")
+    (tmp_path / "config").write_text(f"IdentityFile {encrypted}\n")
+    options = replace(server.options("depot"), keys=(), agent=True, config=tmp_path / "config")
+
+    with pytest.raises(TransportError) as told:
+        works(options)
+    assert [line.partition(" (")[0] for line in told.value.details] == [f"key {encrypted}"]
+
+
 def test_an_agent_that_does_not_sign_is_a_refusal(server: SshServer, agent: Agent) -> None:
     agent.add("key", "-t", "ed25519")
     admit(server, agent.folder / "key.pub")

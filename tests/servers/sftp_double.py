@@ -59,6 +59,7 @@ class SftpDouble:
         sent = bytes(data)
         assert len(sent) == int.from_bytes(sent[:4], "big") + 4
         if sent[4] == wire.INIT:
+            self.waiting.clear()
             self.waiting.append(self.hello or self._hello())
             return
         one = Asked(sent[4], int.from_bytes(sent[5:9], "big"), sent[9:])

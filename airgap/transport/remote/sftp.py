@@ -4,12 +4,13 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from airgap.errors import AirgapError, MissingError, StorageError
 from airgap.transport import local
 from airgap.transport.remote import names, sftp_pipeline, ssh_config, ssh_hosts
 from airgap.transport.remote.port import BrokenOffError, Capabilities, Pace, Sink, Stored
-from airgap.transport.remote.sftp_options import SftpOptions
+from airgap.transport.remote.sftp_options import USUAL_CONFIG, SftpOptions
 from airgap.transport.remote.sftp_pipeline import Flow
 from airgap.transport.remote.sftp_session import (
     CREATE,
@@ -25,6 +26,8 @@ from airgap.transport.remote.ssh_login import Credentials
 from airgap.transport.remote.ssh_stream import SshStream
 
 __all__ = ["SftpTransport"]
+
+_USUAL_KEYS: Final = tuple(Path(f"~/.ssh/id_{one}") for one in ("ed25519", "ecdsa", "rsa"))
 
 
 class SftpTransport:
@@ -154,9 +157,8 @@ class SftpTransport:
 
     def _connect(self) -> Session:
         options = self._options
-        config = options.config and options.config.expanduser()
         there = ssh_config.resolve(
-            options.host, options.port, options.user, options.proxy_command, config
+            options.host, options.port, options.user, options.proxy_command, _config(options)
         )
         known = _known(options, there)
         stream = SshStream.open(there, known, _credentials(options, there), options.timeouts)
@@ -203,6 +205,12 @@ class SftpTransport:
         return free is not None and free < missing
 
 
+def _config(options: SftpOptions) -> Path | None:
+    """Return the file to be read; the usual one need not be there, one that was named must."""
+    path = options.config and options.config.expanduser()
+    return path if path and (path.exists() or options.config != USUAL_CONFIG) else None
+
+
 def _known(options: SftpOptions, there: Destination) -> ssh_hosts.Known:
     """Look the host up: in the file that was named, the one ssh_config names, or ssh's own."""
     needed = options.known_hosts is not None
@@ -215,9 +223,12 @@ def _known(options: SftpOptions, there: Destination) -> ssh_hosts.Known:
 
 
 def _credentials(options: SftpOptions, there: Destination) -> Credentials:
-    keys = options.keys or (there.keys if there.only_keys else ())
+    """Offer the keys that were named, or those of ssh_config, or the usual ones."""
+    named = there.keys if there.only_keys else ()
+    usual = there.keys or (_USUAL_KEYS if options.agent else ())
     return Credentials(
-        keys=tuple(one.expanduser() for one in keys),
+        keys=tuple(one.expanduser() for one in options.keys or named),
+        usual_keys=tuple(one.expanduser() for one in usual),
         passphrase=options.passphrase,
         password=options.password,
         agent=options.agent,

@@ -76,7 +76,7 @@ def _look_up(
     given = [f"Port {port}"] if port else []
     given += [f"User {user}"] if user else []
     try:
-        lines = [*given, *(_lines(config) if config and config.exists() else ())]
+        lines = [*given, *(_lines(config) if config else ())]
         lines += ["Host *", f"User {user or getpass.getuser()}"]
         found: dict[str, Any] = SSHConfig.from_text("\n".join(lines)).lookup(host)
     except (SSHException, ValueError, KeyError, ImportError, OSError) as error:

@@ -5,7 +5,7 @@ Nothing here runs before the server's host key has been accepted.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,6 @@ from airgap.transport.remote.ssh_hosts import fingerprint
 
 __all__ = ["Credentials", "log_in"]
 
-_DEFAULT_KEYS: Final = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 _CERTIFICATE: Final = "-cert.pub"
 _AUTHENTICATION_TIMEOUT: Final = "Authentication timeout."  # paramiko has no class for it
 
@@ -35,11 +34,13 @@ class Credentials:
     """What may be offered to the server, and to no other."""
 
     keys: tuple[Path, ...] = ()
-    """Private key files; ``FILE-cert.pub`` beside one is offered first."""
+    """Private key files, each of which must be there. If there are some, no others are offered."""
+    usual_keys: tuple[Path, ...] = ()
+    """Files that are offered without being named, if they are there and can be read."""
     passphrase: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     agent: bool = True
-    """Whether the keys of the ssh-agent and those in ~/.ssh may be offered too."""
+    """Whether the ssh-agent is asked: for all its keys, or, if keys are named, for those."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class _Attempt:
 
     name: str
     """For messages: it never holds a secret."""
+    offer: bytes
+    """What the server sees of it: nothing is offered twice."""
     methods: tuple[str, ...]
     run: Callable[[Transport, str, Sequence[str]], Sequence[str]]
     """Returns the methods that are still wanted, none when we are in."""
@@ -118,28 +121,37 @@ def _attempts(credentials: Credentials) -> Iterator[list[_Attempt]]:
     agent = Agent() if credentials.agent and os.environ.get("SSH_AUTH_SOCK") else None
     try:
         held = agent.get_keys() if agent else ()
-        found = list(_from_files(credentials, held))
+        found = [*_from_files(credentials, held)]
         if not credentials.keys:
-            found = [_agent_attempt(one) for one in held] + found
+            found += map(_agent_attempt, held)
         if credentials.password is not None:
             found.append(_by_password(credentials.password))
-        yield found
+        yield list(_once(found))
     finally:
         if agent:
             agent.close()
 
 
+def _once(attempts: Sequence[_Attempt]) -> Iterator[_Attempt]:
+    """Leave out what was offered before.
+
+    A file's key is often in the agent too, and servers count (MaxAuthTries).
+    """
+    offered: set[bytes] = set()
+    for one in attempts:
+        if one.offer not in offered:
+            offered.add(one.offer)
+            yield one
+
+
 def _from_files(credentials: Credentials, held: Sequence[PKey]) -> Iterator[_Attempt]:
     for path in credentials.keys:
         yield from _file_attempts(path, credentials.passphrase, held)
-    if credentials.keys or not credentials.agent:
+    if credentials.keys:
         return
-    for path in (Path(name).expanduser() for name in _DEFAULT_KEYS):
-        if path.is_file():
-            try:
-                yield from _file_attempts(path, credentials.passphrase, held)
-            except ConfigurationError:  # nobody named it: an encrypted one is for the agent
-                continue
+    for path in credentials.usual_keys:
+        with suppress(ConfigurationError):  # nobody named it: it may be encrypted, or not be there
+            yield from _file_attempts(path, credentials.passphrase, held)
 
 
 def _file_attempts(path: Path, passphrase: str | None, held: Sequence[PKey]) -> Iterator[_Attempt]:
@@ -203,6 +215,11 @@ class _Key:
                 f"{certificate} is not a certificate.", "Remove it or replace it."
             ) from error
 
+    @property
+    def shown(self) -> bytes:
+        """What the server sees: the certificate, or the public key."""
+        return self.public_blob.key_blob if self.public_blob else self.asbytes()
+
     def get_name(self) -> str:
         name: str = self._key.get_name()
         return name
@@ -232,7 +249,7 @@ def _by_key(name: str, key: _Key) -> _Attempt:
     def run(transport: Transport, user: str, _wanted: Sequence[str]) -> Sequence[str]:
         return tuple(transport.auth_publickey(user, key))
 
-    return _Attempt(name, ("publickey",), run)
+    return _Attempt(name, key.shown, ("publickey",), run)
 
 
 def _by_password(password: str) -> _Attempt:
@@ -249,4 +266,4 @@ def _by_password(password: str) -> _Attempt:
         return tuple(transport.auth_interactive(user, answer))
 
     unused = [password]
-    return _Attempt("password", ("password", "keyboard-interactive"), run)
+    return _Attempt("password", b"", ("password", "keyboard-interactive"), run)

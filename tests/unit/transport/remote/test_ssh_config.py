@@ -138,8 +138,9 @@ def test_a_file_that_is_not_understood_is_refused(config: str, tmp_path: Path) -
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    with pytest.raises(StorageError):
-        resolve("x", None, None, None, tmp_path)
+    for path in [tmp_path, tmp_path / "missing"]:
+        with pytest.raises(StorageError):
+            resolve("x", None, None, None, path)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,255 @@
+"""The depot over SFTP, with a server that lies, or is full."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import ConfigurationError, MissingError, StorageError, TransportError
+from airgap.transport.remote import sftp_session as wire
+from airgap.transport.remote.port import BrokenOffError
+from airgap.transport.remote.sftp import SftpTransport
+from airgap.transport.remote.sftp_options import SftpOptions
+from airgap.transport.remote.sftp_session import u32, u64
+from airgap.transport.remote.ssh_stream import SshStream
+from tests.servers.sftp_double import Asked, SftpDouble, packet, status
+
+CONTENT = bytes(range(256)) * 1000
+
+
+@dataclass
+class Desk:
+    """The double that the next connection gets, and how many there were."""
+
+    double: SftpDouble = field(default_factory=SftpDouble)
+    connections: int = 0
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """Connections lead to a double."""
+    made = Desk()
+
+    def connect(*_: object) -> SftpDouble:
+        made.connections += 1
+        return made.double
+
+    monkeypatch.setattr(SshStream, "open", connect)
+    return made
+
+
+@pytest.fixture
+def transport(desk: Desk, tmp_path: Path) -> Iterator[SftpTransport]:
+    del desk
+    (tmp_path / "known").touch()
+    one = SftpTransport(
+        SftpOptions("host", folder="top", known_hosts=tmp_path / "known", config=None)
+    )
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def with_size(size: int) -> bytes:
+    return u32(1) + u64(size)
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        (SftpOptions("host"), "sftp://host/~"),
+        (SftpOptions("host", folder="a/b"), "sftp://host/~/a/b"),
+        (SftpOptions("host", 2222, "me", folder="/srv/x/"), "sftp://host:2222/srv/x"),
+        (SftpOptions("::1", password="secret"), "sftp://[::1]/~"),  # noqa: S106
+    ],
+)
+def test_its_place_is_a_url_without_secrets(options: SftpOptions, place: str) -> None:
+    assert SftpTransport(options).place == place
+
+
+def test_options_do_not_show_their_secrets() -> None:
+    shown = repr(SftpOptions("host", password="hidden1", passphrase="hidden2"))  # noqa: S106
+
+    assert "hidden" not in shown
+
+
+@pytest.mark.parametrize("what", ["host", "user", "folder"])
+def test_a_line_break_in_a_name_is_refused(what: str) -> None:
+    options = {"host": "host", "user": "me", "folder": "x"}
+    with pytest.raises(ConfigurationError, match=what):
+        SftpOptions(**{**options, what: "a\nb"})  # type: ignore[arg-type]
+
+
+def test_a_file_that_has_another_length_than_was_sent_is_not_named(
+    desk: Desk, transport: SftpTransport, source: Path
+) -> None:
+    sizes = [0, 5]
+    desk.double.instead = lambda one: (
+        packet(wire.ATTRIBUTES, one, with_size(sizes.pop(0))) if one.kind == wire.FSTAT else None
+    )
+
+    with pytest.raises(BrokenOffError, match="another length"):
+        transport.put("packs/a", source, len(CONTENT))
+    assert desk.double.files.keys() == {b"top/packs/a.part"}
+
+
+def test_a_part_that_is_said_to_be_longer_is_begun_again(
+    desk: Desk, transport: SftpTransport, source: Path
+) -> None:
+    desk.double.files[b"top/packs/a.part"] = bytearray(len(CONTENT) + 1)
+
+    assert transport.put("packs/a", source, len(CONTENT)) == "stored"
+
+    assert desk.double.files == {b"top/packs/a": CONTENT}
+
+
+def test_a_part_without_a_size_is_no_reason_to_send_anything(
+    desk: Desk, transport: SftpTransport, source: Path
+) -> None:
+    desk.double.instead = lambda one: (
+        packet(wire.ATTRIBUTES, one, u32(0)) if one.kind == wire.FSTAT else None
+    )
+
+    with pytest.raises(BrokenOffError):
+        transport.put("packs/a", source, len(CONTENT))
+    assert wire.WRITE not in desk.double.kinds()
+
+
+@pytest.mark.parametrize("mode", [0o040755, 0o120777, 0o010644])
+def test_what_is_no_file_has_no_size(mode: int, desk: Desk, transport: SftpTransport) -> None:
+    desk.double.instead = lambda one: packet(wire.ATTRIBUTES, one, u32(5) + u64(7) + u32(mode))
+
+    assert transport.size("packs/a") is None
+
+
+def full(free: int) -> SftpDouble:
+    """Say "failure" to every write, and tell how much room there is."""
+
+    def answer(one: Asked) -> bytes | None:
+        if one.kind == wire.EXTENDED:
+            return packet(wire.EXTENDED_REPLY, one, *map(u64, (1, 1, 9, 9, free, 0, 0, 0, 0, 0, 0)))
+        return status(one, wire.FAILURE) if one.kind == wire.WRITE else None
+
+    return SftpDouble(instead=answer, extensions={wire.STATVFS: "2"})
+
+
+def test_a_failure_on_a_full_disk_is_told_as_that(
+    desk: Desk, transport: SftpTransport, source: Path
+) -> None:
+    desk.double = full(len(CONTENT) - 1)
+
+    with pytest.raises(StorageError, match="is full") as told:
+        transport.put("packs/a", source, len(CONTENT))
+    assert "Make room" in told.value.hint
+
+
+def test_a_failure_with_room_enough_is_told_as_it_is(
+    desk: Desk, transport: SftpTransport, source: Path
+) -> None:
+    desk.double = full(len(CONTENT))
+
+    with pytest.raises(TransportError, match="refused to write a file: it failed"):
+        transport.put("packs/a", source, len(CONTENT))
+
+
+@pytest.mark.parametrize("code", [14, 15])
+def test_a_server_may_say_itself_that_it_is_full(
+    code: int, desk: Desk, transport: SftpTransport
+) -> None:
+    desk.double.instead = lambda one: status(one, code) if one.kind == wire.WRITE else None
+
+    with pytest.raises(StorageError):
+        transport.publish("manifest", CONTENT)
+    assert desk.double.files == {}
+
+
+def test_a_small_file_that_was_refused_leaves_nothing_behind(
+    desk: Desk, transport: SftpTransport
+) -> None:
+    desk.double.instead = lambda one: (
+        status(one, wire.PERMISSION_DENIED) if one.kind == wire.RENAME else None
+    )
+
+    with pytest.raises(TransportError, match="permission denied"):
+        transport.publish("manifest", CONTENT)
+    assert desk.double.files == {}
+
+
+def test_who_comes_second_publishes_nothing(desk: Desk, transport: SftpTransport) -> None:
+    def rename(one: Asked) -> bytes | None:
+        if one.kind == wire.RENAME:  # another was faster
+            desk.double.files[b"top/manifest"] = bytearray(b"theirs")
+        return None
+
+    desk.double.instead = rename
+
+    assert transport.publish("manifest", b"ours") is False
+    assert desk.double.files == {b"top/manifest": b"theirs"}
+
+
+def test_a_source_that_became_shorter_is_told(
+    desk: Desk, transport: SftpTransport, source: Path
+) -> None:
+    with pytest.raises(StorageError, match="shorter"):
+        transport.put("packs/a", source, len(CONTENT) + 1)
+    assert b"top/packs/a" not in desk.double.files
+
+
+def test_a_source_that_is_gone_is_told(transport: SftpTransport, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="missing"):
+        transport.put("packs/a", tmp_path / "missing", 5)
+
+
+def test_one_connection_does_until_it_breaks(desk: Desk, transport: SftpTransport) -> None:
+    desk.double.files[b"top/packs/a"] = bytearray(b"12345")
+    for _ in range(3):
+        assert transport.size("packs/a") == 5
+        with pytest.raises(MissingError, match=r"sftp://host/~/top \(packs/b\)"):
+            transport.get("packs/b", len)
+    assert desk.connections == 1
+
+    desk.double.instead = lambda _: b""
+    with pytest.raises(BrokenOffError):
+        transport.size("packs/a")
+    assert desk.double.closed
+    desk.double = SftpDouble()
+    assert transport.size("packs/a") is None
+    assert desk.connections == 2
+
+
+def test_a_connection_that_owes_answers_is_not_used_again(
+    desk: Desk, transport: SftpTransport
+) -> None:
+    desk.double.files[b"top/packs/a"] = bytearray(CONTENT)
+
+    def refuse(_: memoryview) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        transport.get("packs/a", refuse)
+    assert desk.double.closed
+    assert transport.size("packs/a") == len(CONTENT)
+    assert desk.connections == 2
+
+
+def test_names_that_are_no_text_are_shown_as_they_can_be(
+    desk: Desk, transport: SftpTransport
+) -> None:
+    pages = [[b"\xff", "ü".encode(), b"a"]]
+
+    def answer(one: Asked) -> bytes | None:
+        if one.kind != wire.READDIR or not pages:
+            return None
+        entries = (wire.string(name) + wire.string(b"") + u32(0) for name in pages.pop())
+        return packet(wire.NAME, one, u32(3), *entries)
+
+    desk.double.instead = answer
+
+    assert transport.list("packs", 10) == ["\\xff", "a", "ü"]
