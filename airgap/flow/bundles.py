@@ -40,6 +40,7 @@ __all__ = [
     "STDIN",
     "Opened",
     "Unverified",
+    "open_all",
     "open_bundle",
     "open_unverified",
     "read_evidence",
@@ -158,20 +159,38 @@ def open_unverified(place: str, access: Access = ANYBODY) -> Iterator[Unverified
         CorruptError: it is not a bundle, or is damaged.
         TransportError: it cannot be reached.
     """
-
-    def examine(reader: BundleReader) -> Unverified:
-        bundle, raw = _read_manifest(reader)
-        manifest = manifests.decode(raw)
-        _check_shape(reader, manifest)
-        return Unverified(reader, bundle, manifest, raw)
-
     readers = _readers(place, None, access)
     try:
-        opened, _ = _newest(place, readers, examine, lambda one: one.manifest)
+        opened, _ = _newest(place, readers, _look_into, lambda one: one.manifest)
         yield opened
     finally:
         for reader in readers:
             reader.close()
+
+
+@contextmanager
+def open_all(place: str, access: Access = ANYBODY) -> Iterator[tuple[int, Iterator[Unverified]]]:
+    """Tell how many bundles a place has, and open one after the other; nothing is proven.
+
+    Raises:
+        MissingError: there is none.
+        CorruptError: one is not a bundle, or is damaged.
+        TransportError: it cannot be reached.
+    """
+    readers = _readers(place, None, access)
+    try:
+        yield len(readers), map(_look_into, readers)
+    finally:
+        for reader in readers:
+            reader.close()
+
+
+def _look_into(reader: BundleReader) -> Unverified:
+    """Read and decode a manifest, and nothing more."""
+    bundle, raw = _read_manifest(reader)
+    manifest = manifests.decode(raw)
+    _check_shape(reader, manifest)
+    return Unverified(reader, bundle, manifest, raw)
 
 
 def read_evidence(reader: BundleReader) -> Evidence:

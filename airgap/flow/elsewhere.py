@@ -19,7 +19,7 @@ from airgap.transport.remote.retrying import Patience, RetryingTransport
 from airgap.transport.remote.single_file import open_stream
 from airgap.transport.stock import form_of_name
 
-__all__ = ["Elsewhere", "is_elsewhere", "local_path", "look"]
+__all__ = ["SUFFIX", "Elsewhere", "is_elsewhere", "local_path", "look"]
 
 SUFFIX: Final = ".airgap"
 _STOCK: Final = (".bento", ".bentomodel")

@@ -4,8 +4,8 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,8 @@ from airgap.errors import StorageError, UsageError
 from airgap.flow import elsewhere, interchange, outbound, selection
 from airgap.flow.access import ANYBODY, Access
 from airgap.flow.bundles import STDIN, Unverified, open_unverified, split_place
-from airgap.flow.elsewhere import Elsewhere
+from airgap.flow.destinations import open_writer_elsewhere
+from airgap.flow.elsewhere import SUFFIX, Elsewhere
 from airgap.flow.outbound import Exported, Settings
 from airgap.flow.progress import Progress
 from airgap.flow.selection import Source
@@ -23,14 +24,11 @@ from airgap.transport import archive, depot, stock
 from airgap.transport.archive import ArchiveWriter
 from airgap.transport.depot import DepotReader, DepotWriter
 from airgap.transport.local import storage_error
-from airgap.transport.remote.depot import RemoteDepotReader, RemoteDepotWriter
-from airgap.transport.remote.single_file import send_file
-from airgap.transport.remote.spool import Spool
+from airgap.transport.remote.depot import RemoteDepotReader
 from airgap.transport.stock import StockReader
 
 __all__ = ["SUFFIX", "Request", "add_files", "export", "sign_bundle"]
 
-SUFFIX: Final = ".airgap"
 _COPY_BYTES: Final = 1024 * 1024
 
 
@@ -163,21 +161,9 @@ def _to_elsewhere(  # noqa: PLR0913, PLR0917  (what ``export`` was given)
 ) -> Exported:
     """Write a depot, or a single file, that is elsewhere."""
     found.refuse_other_formats(request.format_name)
-    if not found.is_file:
-        with closing(found.open_depot()) as remote:
-            writer = RemoteDepotWriter(remote)
-            return outbound.export_items(sources, writer, signers, settings, progress)
-    with closing(Spool(request.tmpdir)) as spool, closing(found.open_folder()) as transport:
-        file = spool.folder / f"spool{SUFFIX}"
-        progress.note(f"Spooling to {spool.folder}, because the manifest comes first.")
-        archive_writer = ArchiveWriter(file, outbound.manifest_room(sources, settings))
-        done = outbound.export_items(sources, archive_writer, signers, settings, progress)
-        progress.begin("sending", file.stat().st_size)
-        try:
-            send_file(transport, found.file_name, file, progress.advance)
-        finally:
-            progress.end()
-        return done
+    room = partial(outbound.manifest_room, sources, settings)
+    with open_writer_elsewhere(found, room, progress) as writer:
+        return outbound.export_items(sources, writer, signers, settings, progress)
 
 
 def _to_stdout(

@@ -16,7 +16,7 @@ from airgap.flow.progress import Progress
 from airgap.format import layout
 from airgap.format.manifest import Block, ChunkTable, Manifest, Pack
 
-__all__ = ["Work", "plain_chunks"]
+__all__ = ["Work", "joined", "plain_chunks"]
 
 PACKS_AHEAD: Final = 2
 
@@ -62,7 +62,7 @@ def plain_chunks(
     finally:
         progress.end()
     if problems:
-        raise _joined(problems, len(wanted))
+        raise joined(problems, len(wanted))
 
 
 def _authenticate(
@@ -82,7 +82,7 @@ def _authenticate(
     )
 
 
-def _joined(problems: list[AirgapError], total: int) -> AirgapError:
+def joined(problems: list[AirgapError], total: int) -> AirgapError:
     """Make one error of all packs' problems: its kind is theirs, or corrupt if they differ."""
     first, *more = problems
     if not more:

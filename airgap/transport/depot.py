@@ -137,6 +137,7 @@ class DepotReader:
     def __init__(self, depot: Path, bundle: str) -> None:
         """Take the depot's folder and a bundle id."""
         self.place = f"{depot}#{bundle[:12]}"
+        self.folder = depot
         self._depot = depot
         self._bundle = bundle
 
@@ -199,6 +200,10 @@ class DepotWriter:
         self._depot = depot
         for pattern in (f"{layout.PACKS}/*/*.part", f"{layout.BUNDLES}/*/*.part", "*.part"):
             local.remove_abandoned(depot.glob(pattern))
+
+    def lacks(self, pack: Pack) -> bool:
+        """Tell whether a pack is not there with exactly its content."""
+        return not self._is_whole(layout.pack_name(pack.digest), pack.digest, pack.size)
 
     def put_root(self, name: str, data: bytes) -> None:
         """Store a file of a root that travels, unless the same is there."""

@@ -197,3 +197,35 @@ def test_roots_travel_with_a_depot(
     assert ran.code == 0, ran.err
     assert ran.json["new"] is False
     assert layout.root_name(1) in ground.files()
+
+
+def test_bundles_are_copied_there_and_back(
+    isolated: Side, address: Address, depot: Path, tmp_path: Path
+) -> None:
+    back = tmp_path / "back"
+    ran = isolated.run("copy", depot, str(address), "--json")
+    assert (ran.code, ran.json["bundles"][0]["packs_copied"]) == (0, 2), ran.err
+    assert isolated.run("copy", str(address), back).code == 0
+
+    assert relative(back) == relative(depot)
+    again = isolated.run("copy", depot, str(address), "--json")
+    (about,) = again.json["bundles"]
+    assert (about["packs_copied"], about["packs_there"]) == (0, 2)
+    assert isolated.run("verify", back).code == 0
+
+
+def test_a_single_file_is_copied_into_a_depot_there(
+    isolated: Side, address: Address, ground: Ground, archive: Path, tmp_path: Path
+) -> None:
+    assert isolated.run("copy", archive, str(address)).code == 0
+    assert isolated.run("verify", str(address)).code == 0
+    assert isolated.run("copy", str(address), address.of("one.airgap")).code == 0
+    assert isolated.run("verify", address.of("one.airgap")).code == 0
+    assert isolated.run("copy", address.of("one.airgap"), tmp_path / "x.airgap").code == 0
+    assert (tmp_path / "x.airgap").read_bytes() == ground.files()["one.airgap"]
+
+
+def relative(top: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*") if path.is_file()
+    }

@@ -74,6 +74,8 @@ def parse(text: str) -> Place:
         TransportError: nothing carries over this scheme.
         UsageError: it is not in the form of one; the message holds no password.
     """
+    if not is_url(text):
+        raise _wrong(text, "is none")
     if any(character <= " " or character == "\x7f" for character in text):
         raise _wrong(text, "has a space or control character in it", "Write it as %20.")
     try:

@@ -1,0 +1,133 @@
+"""Where a password comes from, in which order, and that it goes nowhere else."""
+
+# ruff: noqa: S105, S106  (passwords of tests)
+
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import ConfigurationError
+from airgap.flow.access import Access, log_in
+from airgap.flow.hiding import hidden, keep_secret
+from airgap.transport.remote import places
+
+PLACE = places.parse("ftpes://anna@host/x")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with a .netrc for ``host`` and nothing else that could tell a password."""
+    monkeypatch.delenv("AIRGAP_PASSWORD", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("OTHER", "from-variable")
+    (tmp_path / "netrc").write_text("machine host login anna password from-netrc\n")
+    (tmp_path / "netrc").chmod(0o600)
+    (tmp_path / "file").write_text("from file: ümlaut \n")
+    return tmp_path
+
+
+def test_each_source_outdoes_those_after_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def password(url: str, access: Access, **settings: str) -> str | None:
+        return log_in(places.parse(url), access, settings).password
+
+    monkeypatch.setenv("AIRGAP_PASSWORD", "from-airgap")
+    url, kept = "ftp://anna:from-url@host/x", {"password_env": "OTHER"}
+
+    assert password(url, Access(password="said", password_env="OTHER"), **kept) == "said"
+    assert password(url, Access(password_env="OTHER"), **kept) == "from-variable"
+    assert password(url, Access(password_file=home / "file"), **kept) == "from file: ümlaut "
+    assert password(url, Access(), **kept) == "from-url"
+    assert password("ftp://anna@host/x", Access(), **kept) == "from-variable"
+    assert password("ftp://anna@host/x", Access()) == "from-airgap"
+    monkeypatch.delenv("AIRGAP_PASSWORD")
+    assert password("ftp://anna@host/x", Access()) == "from-netrc"
+
+
+def test_netrc_tells_the_user_too() -> None:
+    assert log_in(places.parse("ftp://host/x"), Access(), {}).user == "anna"
+
+
+def test_netrc_of_another_user_does_not_count() -> None:
+    with pytest.raises(ConfigurationError, match="no password for otto"):
+        log_in(places.parse("ftp://otto@host/x"), Access(), {})
+
+
+def test_a_netrc_that_others_may_read_is_refused(home: Path) -> None:
+    (home / "netrc").chmod(0o644)
+
+    with pytest.raises(ConfigurationError, match="Others on this machine may read"):
+        log_in(PLACE, Access(), {})
+
+
+def test_a_netrc_that_is_broken_does_not_show_its_words(home: Path) -> None:
+    (home / "netrc").write_text("machine host login anna pasword hunter2\n")
+
+    with pytest.raises(ConfigurationError) as told:
+        log_in(PLACE, Access(), {})
+
+    assert "hunter2" not in f"{told.value.message}{told.value.hint}{told.value.__cause__}"
+    assert told.value.__suppress_context__
+
+
+def test_a_person_is_asked_last(home: Path) -> None:
+    (home / "netrc").unlink()
+    prompts: list[str] = []
+
+    def ask(prompt: str) -> str:
+        prompts.append(prompt)
+        return "typed"
+
+    assert log_in(PLACE, Access(ask=ask), {}).password == "typed"
+    assert prompts == ["Password of anna at host: "]
+
+
+def test_nobody_is_asked_for_what_may_not_be_needed(home: Path) -> None:
+    (home / "netrc").unlink()
+
+    for url in ("sftp://anna@host/x", "s3://bucket/x", "ftp://host/x", "ftp://anonymous@host/x"):
+        assert log_in(places.parse(url), Access(), {}).password is None
+
+
+@pytest.mark.parametrize(
+    ("access", "match"),
+    [
+        (Access(password_env="NOT_THERE"), "NOT_THERE is not set"),
+        (Access(password_file=Path("/nowhere/at/all")), "cannot be read"),
+        (Access(password_file=Path("/dev/zero")), "more than a password"),
+    ],
+)
+def test_what_was_named_must_be_there(access: Access, match: str) -> None:
+    with pytest.raises(ConfigurationError, match=match):
+        log_in(PLACE, access, {})
+
+
+@pytest.mark.parametrize("content", [b"one\ntwo\n", b"a\0b", b"\xff\xfe", b"x" * 5000])
+def test_a_password_file_has_one_line(content: bytes, home: Path) -> None:
+    (home / "file").write_bytes(content)
+
+    with pytest.raises(ConfigurationError) as told:
+        log_in(PLACE, Access(password_file=home / "file"), {})
+    assert told.value.__context__ is None or told.value.__suppress_context__
+
+
+def test_a_password_in_a_url_is_warned_of() -> None:
+    told: list[str] = []
+
+    log_in(places.parse("ftp://anna:hunter2@host/x"), Access(tell=told.append), {})
+
+    assert len(told) == 1
+    assert "hunter2" not in told[0]
+
+
+def test_what_was_fetched_is_known_as_a_secret() -> None:
+    login = log_in(PLACE, Access(password_env="OTHER"), {})
+
+    assert "from-variable" not in f"{login} {Access(password='from-variable')}"
+    assert hidden("530 from-variable is wrong") == "530 *** is wrong"
+
+
+def test_short_words_are_no_secrets() -> None:
+    keep_secret("a")
+    keep_secret("")
+
+    assert hidden("a banana") == "a banana"
