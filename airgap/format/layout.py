@@ -16,13 +16,19 @@ __all__ = [
     "README_NAME",
     "ROOTS",
     "VERIFIER_NAME",
+    "VOLUME_TEXT_NAME",
     "attestation_file",
     "checksums",
     "checksums_name",
     "envelope_file",
     "envelope_name",
+    "label_name",
     "manifest_name",
     "pack_name",
+    "parity_file",
+    "parity_folder",
+    "parity_index_name",
+    "parity_name",
     "parse_attestation_file",
     "parse_envelope_file",
     "parse_manifest_name",
@@ -37,6 +43,7 @@ ROOTS: Final = "roots"
 MANIFEST: Final = "manifest.msgpack"
 README_NAME: Final = "README.txt"
 VERIFIER_NAME: Final = "verify.py"
+VOLUME_TEXT_NAME: Final = "VOLUME.txt"
 README: Final = b"""\
 This is an airgap depot: signed bundles of BentoML services and their models.
 
@@ -135,13 +142,39 @@ def pack_name(digest: bytes) -> str:
     return f"{PACKS}/{digest.hex()[:2]}/{digest.hex()}.pack"
 
 
+def label_name(bundle: str) -> str:
+    """Name the label of a volume within it (format §19)."""
+    return f"{BUNDLES}/{bundle}/volume.json"
+
+
+def parity_index_name(bundle: str) -> str:
+    """Name a bundle's parity index within its depot (format §20)."""
+    return f"{BUNDLES}/{bundle}/parity.msgpack"
+
+
+def parity_folder(bundle: str) -> str:
+    """Name the folder of a bundle's parity packs within its depot."""
+    return f"{BUNDLES}/{bundle}/parity"
+
+
+def parity_name(bundle: str, digest: bytes) -> str:
+    """Name a parity pack within its depot."""
+    return f"{parity_folder(bundle)}/{parity_file(digest)}"
+
+
+def parity_file(digest: bytes) -> str:
+    """Name a parity pack within its folder."""
+    return f"{digest.hex()}.parity"
+
+
 def checksums_name(bundle: str) -> str:
     """Name a bundle's checksums within its depot."""
     return f"{BUNDLES}/{bundle}/checksums.txt"
 
 
-def checksums(bundle: str, packs: Sequence[Pack]) -> bytes:
-    """List manifest and packs for ``sha256sum -c`` from the depot's top."""
+def checksums(bundle: str, packs: Sequence[Pack], parity: Sequence[bytes] = ()) -> bytes:
+    """List manifest, packs and parity packs for ``sha256sum -c`` from the depot's top."""
     rows = [f"{bundle}  {manifest_name(bundle)}\n"]
     rows += [f"{pack.digest.hex()}  {pack_name(pack.digest)}\n" for pack in packs]
+    rows += [f"{digest.hex()}  {parity_name(bundle, digest)}\n" for digest in parity]
     return "".join(rows).encode()

@@ -50,6 +50,12 @@ TEXT_MEMBER_BYTES = 256 * MIB  # the texts of format §9, which are skipped
 PADDING_BYTES = 256 * MIB
 TAIL_BYTES = 1 * MIB  # zeros after the end of a .airgap file; tar pads to 10 KiB
 
+LABEL_BYTES = 64 * KIB
+VOLUMES = 1000
+PARITY_INDEX_BYTES = 64 * MIB
+PARITY_PACKS = 1_000_000
+GROUP_PACKS = 128  # and as many parity packs: a byte tells 256 apart
+
 WINDOW_BYTES = 8 * MIB
 
 # Archives for stock BentoML (format §10). The sizes of signed ones follow from their manifests.
