@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from airgap.cli.media import ManyValues, media_of, media_options, volume_lines
 from airgap.cli.moments import read_expiry
 from airgap.cli.shell import (
     Result,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from airgap.flow.outbound import Exported
 
 
-@click.command(name="export")
+@click.command(name="export", cls=ManyValues)
 @click.argument("tags", nargs=-1, metavar="[TAG]...")
 @click.option(
     "--model", "models", multiple=True, metavar="NAME:VERSION", help="Also this BentoML model."
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    required=True,
     metavar="DEST",
     help="A depot (folder, URL or @REMOTE), FILE.airgap, FILE.bento (or .tar.gz, .zip, …), - for"
     " standard output.",
@@ -73,13 +73,11 @@ if TYPE_CHECKING:
     help="Also carry this signed root, for `airgap trust update` on the other side; repeat it.",
 )
 @click.option(
-    "--tmpdir", type=click.Path(path_type=Path), help="Where `-o -` spools; default: the system's."
+    "--tmpdir",
+    type=click.Path(path_type=Path),
+    help="Where `-o -` and `--volumes` spool; default: the system's.",
 )
-@click.option(
-    "--verify-after-write",
-    is_flag=True,
-    help="Read back what a server stored, also what was there before.",
-)
+@media_options
 @key_options
 @jobs_option
 @reports
@@ -90,7 +88,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     *,
     tags: tuple[str, ...],
     models: tuple[str, ...],
-    output: str,
+    output: str | None,
     format_name: str | None,
     no_models: bool,
     channel: str | None,
@@ -104,6 +102,9 @@ def command(  # noqa: PLR0913  (one argument per option)
     passphrase_fd: int | None,
     jobs: int | None,
     access: "Access",
+    volume_size: str | None,
+    volumes: tuple[Path, ...],
+    parity: int,
     verify_after_write: bool,
 ) -> Result:
     """Pack Bentos (TAG is name:version, name:latest or name) with every model they name.
@@ -123,11 +124,14 @@ def command(  # noqa: PLR0913  (one argument per option)
     from airgap.flow import roots as flow_roots  # noqa: PLC0415
     from airgap.flow.hiding import hidden  # noqa: PLC0415
 
+    media = media_of(output, volume_size, volumes, parity, read_back=verify_after_write)
+    output = output or ""
     if output == "-" and context.params.get("as_json"):
         raise UsageError("-o - and --json both want standard output.", "Give -o FILE.airgap.")
-    if verify_after_write and not elsewhere.is_elsewhere(output):
+    if verify_after_write and not (media.makes_volumes or elsewhere.is_elsewhere(output)):
         raise UsageError(
-            "--verify-after-write is for a server.", "Run `airgap verify` on what is local."
+            "--verify-after-write is for volumes and servers.",
+            "Run `airgap verify` on what is local.",
         )
     signer = trust.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     done = export.export(
@@ -138,6 +142,7 @@ def command(  # noqa: PLR0913  (one argument per option)
             tmpdir=tmpdir,
             format_name=format_name,
             access=replace(access, spool=tmpdir, verify_after_write=verify_after_write),
+            media=media,
         ),
         output,
         [signer],
@@ -157,9 +162,12 @@ def command(  # noqa: PLR0913  (one argument per option)
         "packs_written": done.packs_written,
         "packs_shared": done.packs_shared,
         "signed_by": [signer.key.id],
+        "volumes": list(done.volumes),
+        "survives_loss_of_a_volume": done.survives,
     }
     lines = [f"{item} ({size_text(item.size)})" for item in done.manifest.items]
     lines += _stock_lines(done, about) if done.path else _pack_lines(done)
+    lines += volume_lines(done.volumes, parity, survives=done.survives) if done.volumes else []
     lines += _terms_lines(done, about)
     lines.append(f"bundle {done.bundle}")
     return Result(about, lines if output != "-" else [])

@@ -1,6 +1,7 @@
 """``airgap import``: verify a bundle and install what it holds."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="import")
-@click.argument("source", metavar="SRC")
+@click.argument("sources", nargs=-1, required=True, metavar="SRC...")
 @click.option("--replace", is_flag=True, help="Replace what is there with other content.")
 @click.option("--dry-run", is_flag=True, help="Check signatures and say what would be done.")
 @click.option(
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 @place_options
 def command(  # noqa: PLR0913  (one argument per option)
     *,
-    source: str,
+    sources: tuple[str, ...],
     replace: bool,
     dry_run: bool,
     insecure_allow_unsigned: bool,
@@ -49,14 +50,18 @@ def command(  # noqa: PLR0913  (one argument per option)
     """Verify the bundle in SRC and install its Bentos and models.
 
     SRC is a depot (its newest bundle), DEPOT#ID, a .airgap file, - for standard input, or an
-    archive or folder for stock BentoML with its .airgap-manifest beside it.
+    archive or folder for stock BentoML with its .airgap-manifest beside it; or volumes of one
+    bundle, in any order, all at once or one after the other: each run says what is still missing.
     Nothing reaches the stores before all of it is verified. The same import again does nothing.
     """
     from airgap.flow import bundles, inbound, judge, pipeline, unsigned  # noqa: PLC0415
     from airgap.flow import reports as flow_reports  # noqa: PLC0415
+    from airgap.flow.media import volumes  # noqa: PLC0415
 
     progress = make_progress()
-    form = bundles.stock_form(source) if insecure_allow_unsigned else None
+    source = sources[0]
+    alone = insecure_allow_unsigned and len(sources) == 1
+    form = bundles.stock_form(source) if alone else None
     if form and unsigned.is_unsigned(Path(source), form):
         click.secho(unsigned.WARNING.format(source), fg="red", bold=True, err=True)
         done = unsigned.import_unsigned(
@@ -64,7 +69,8 @@ def command(  # noqa: PLR0913  (one argument per option)
         )
         return _result(done, {"bundle": None, "signed_by": [], "dry_run": dry_run})
     judged = judge.here(waivers, channel)
-    with bundles.open_bundle(source, judged, remember=not dry_run, access=access) as opened:
+    open_one = partial(bundles.open_bundle, judge=judged, remember=not dry_run, access=access)
+    with volumes.open_places(sources, open_one, progress) as opened:
         done = inbound.import_bundle(
             opened,
             replace=replace,

@@ -1,5 +1,6 @@
 """``airgap verify``: read and check everything an import would read; write nothing."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,20 +15,28 @@ from airgap.cli.shell import (
     reports,
     size_text,
 )
+from airgap.errors import MissingError
 
 if TYPE_CHECKING:
     from airgap.flow.access import Access
 
 
 @click.command(name="verify")
-@click.argument("source", metavar="SRC")
+@click.argument("sources", nargs=-1, required=True, metavar="SRC...")
+@click.option(
+    "--partial",
+    "is_partial",
+    is_flag=True,
+    help="Exit with 0 if what is here is good, though whole volumes are missing.",
+)
 @admission_options
 @jobs_option
 @reports
 @place_options
-def command(
+def command(  # noqa: PLR0913  (one argument per option)
     *,
-    source: str,
+    sources: tuple[str, ...],
+    is_partial: bool,
     waivers: tuple[Path, ...],
     channel: str | None,
     jobs: int | None,
@@ -35,27 +44,37 @@ def command(
 ) -> Result:
     """Check signatures and every byte of the bundle in SRC; write nothing.
 
-    SRC is a depot (its newest bundle), DEPOT#ID, a .airgap file, - for standard input, or an
-    archive or folder for stock BentoML with its .airgap-manifest beside it. Says for each role who
-    signed; where signatures are missing, whose they may be and how they are made. The verdict is
-    that of `airgap import`: a bundle that is older than what this site has is refused.
+    SRC is a depot (its newest bundle), DEPOT#ID, a .airgap file, - for standard input, an archive
+    or folder for stock BentoML with its .airgap-manifest beside it, or volumes of one bundle. Says
+    for each role who signed; where signatures are missing, whose they may be and how they are made.
+    The verdict is that of `airgap import`: a bundle that is older than what this site has is
+    refused.
     """
     from airgap.flow import bundles, inbound, judge, pipeline  # noqa: PLC0415
     from airgap.flow import reports as flow_reports  # noqa: PLC0415
+    from airgap.flow.media import volumes  # noqa: PLC0415
 
-    with bundles.open_bundle(source, judge.here(waivers, channel), access=access) as opened:
-        read = inbound.verify_content(
-            opened, jobs=jobs or pipeline.default_jobs(), progress=make_progress()
+    progress = make_progress()
+    open_one = partial(bundles.open_bundle, judge=judge.here(waivers, channel), access=access)
+    with volumes.open_places(sources, open_one, progress) as opened:
+        checked = inbound.verify_volumes(
+            opened, jobs=jobs or pipeline.default_jobs(), progress=progress
         )
         manifest = opened.manifest.value
         about = flow_reports.describe_bundle(opened.bundle, manifest)
-        about |= {"verified": True, "bytes_read": read, **flow_reports.signers_of(opened)}
+        about |= {"verified": checked.lacking is None, "bytes_read": checked.bytes_read}
+        about |= flow_reports.signers_of(opened)
         about |= flow_reports.describe_admission(opened)
         signed = flow_reports.signer_lines(opened)
+    if checked.lacking:
+        about["volumes"] = flow_reports.describe_volumes(checked.lacking)
+        lines = flow_reports.volume_lines(checked.lacking)
+        code = 0 if is_partial else MissingError.exit_code
+        return Result(about, [*lines, *signed, f"bundle {opened.bundle}"], code)
     lines = [f"OK: {item} ({size_text(item.size)})" for item in manifest.items]
     lines += signed
     lines += flow_reports.admission_lines(opened)
     what = f"Packs intact: {len(manifest.packs)}" if manifest.packs else "Bytes read"
-    lines.append(f"Site {about['site']} demands no more. {what} ({size_text(read)}).")
+    lines.append(f"Site {about['site']} demands no more. {what} ({size_text(checked.bytes_read)}).")
     lines.append(f"bundle {opened.bundle}")
     return Result(about, lines)

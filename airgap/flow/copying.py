@@ -15,8 +15,8 @@ from airgap.flow.access import ANYBODY, Access
 from airgap.flow.bundles import Unverified
 from airgap.flow.destinations import Writer, open_writer
 from airgap.flow.elsewhere import SUFFIX
+from airgap.flow.media.waiting import joined
 from airgap.flow.progress import Progress
-from airgap.flow.unpack import joined
 from airgap.format import envelope as dsse
 from airgap.format import layout, tar
 from airgap.format.attestation import ATTESTING

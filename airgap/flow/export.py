@@ -3,8 +3,9 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,8 @@ from airgap.flow.access import ANYBODY, Access
 from airgap.flow.bundles import STDIN, Unverified, open_unverified, split_place
 from airgap.flow.destinations import open_writer_elsewhere
 from airgap.flow.elsewhere import SUFFIX, Elsewhere
+from airgap.flow.media.contents import contents_of
+from airgap.flow.media.split import Media, add_parity, write_volumes
 from airgap.flow.outbound import Exported, Settings
 from airgap.flow.progress import Progress
 from airgap.flow.selection import Source
@@ -39,7 +42,8 @@ class Request:
     ``access`` says how a destination is reached that is elsewhere.
 
     ``format_name`` is one of ``interchange.FORMATS``, or None if the destination's name decides.
-    ``exact_name`` keeps a file's name although it does not say the format.
+    ``exact_name`` keeps a file's name although it does not say the format. ``media`` asks for
+    volumes, or for parity in a depot.
     """
 
     bentos: Sequence[str]
@@ -49,6 +53,7 @@ class Request:
     format_name: str | None = None
     exact_name: bool = False
     access: Access = ANYBODY
+    media: Media = field(default_factory=Media)
 
 
 def export(
@@ -69,7 +74,10 @@ def export(
     _refuse_names(settings)
     if not signers:
         raise UsageError("There is no key to sign with.", "Give --key FILE.key.")
+    _demand_packs(request, destination)
     sources = selection.select(request.bentos, request.models, with_models=request.with_models)
+    if request.media.makes_volumes:
+        return _to_volumes(sources, request, signers, settings, progress)
     if elsewhere.is_elsewhere(destination):
         found = elsewhere.look(destination, request.access)
         return _to_elsewhere(sources, found, request, signers, settings, progress)
@@ -87,12 +95,11 @@ def export(
     if destination == STDIN:
         return _to_stdout(sources, request.tmpdir, signers, settings, progress)
     path = Path(destination)
-    if destination.endswith(SUFFIX) and not path.is_dir():
-        writer = ArchiveWriter(path, outbound.manifest_room(sources, settings))
-        return outbound.export_items(sources, writer, signers, settings, progress)
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"{path} is a file.", f"Give a folder, or a name that ends in {SUFFIX}.")
-    return outbound.export_items(sources, DepotWriter(path), signers, settings, progress)
+    writer = _writer(path, sources, settings)
+    done = outbound.export_items(sources, writer, signers, settings, progress)
+    if request.media.percent:
+        add_parity(path, done.bundle, done.manifest.packs, request.media.percent, progress)
+    return done
 
 
 def _refuse_names(settings: Settings) -> None:
@@ -164,6 +171,75 @@ def _to_elsewhere(  # noqa: PLR0913, PLR0917  (what ``export`` was given)
     room = partial(outbound.manifest_room, sources, settings)
     with open_writer_elsewhere(found, room, progress) as writer:
         return outbound.export_items(sources, writer, signers, settings, progress)
+
+
+def _demand_packs(request: Request, destination: str) -> None:
+    """Refuse volumes and parity where there are no packs to put on volumes.
+
+    Raises:
+        UsageError: the destination is no folder.
+    """
+    media = request.media
+    is_depot = not request.format_name and not interchange.format_of_name(destination)
+    is_depot = (
+        is_depot
+        and not elsewhere.is_elsewhere(destination)
+        and destination != STDIN
+        and not destination.endswith(SUFFIX)
+    )
+    if (media.percent or media.makes_volumes) and not is_depot:
+        raise UsageError(
+            "Volumes and parity packs are files in folders.",
+            "Give -o FOLDER; `airgap split FILE.airgap` makes volumes of a file.",
+        )
+
+
+def _writer(
+    path: Path, sources: Sequence[Source], settings: Settings
+) -> ArchiveWriter | DepotWriter:
+    """Choose by the destination's name."""
+    if path.name.endswith(SUFFIX) and not path.is_dir():
+        return ArchiveWriter(path, outbound.manifest_room(sources, settings))
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file.", f"Give a folder, or a name that ends in {SUFFIX}.")
+    return DepotWriter(path)
+
+
+def _to_volumes(
+    sources: Sequence[Source],
+    request: Request,
+    signers: Sequence[Signer],
+    settings: Settings,
+    progress: Progress,
+) -> Exported:
+    """Write a depot first: how many volumes there are is known when all packs are.
+
+    Numbered folders get its packs by renaming; media that are mounted get copies.
+    """
+    media = request.media
+    with _spool(media, request.tmpdir) as spool:
+        writer = DepotWriter(spool)
+        done = outbound.export_items(sources, writer, signers, settings, progress)
+        with open_unverified(f"{spool}#{done.bundle}") as opened:
+            move = not media.folders
+            contents = contents_of(opened)
+            made = write_volumes(opened.reader, contents, media, progress, move=move)
+    return replace(done, volumes=tuple(map(str, made.folders)), survives=made.survives)
+
+
+@contextmanager
+def _spool(media: Media, tmpdir: Path | None) -> Iterator[Path]:
+    """Give a folder for a depot that is only on its way; a failed export leaves it for the next."""
+    if not media.folders:
+        spool = media.output / "spool.part"
+        yield spool
+        shutil.rmtree(spool, ignore_errors=True)
+        return
+    try:
+        with tempfile.TemporaryDirectory(prefix="airgap-", dir=tmpdir) as folder:
+            yield Path(folder) / "depot"
+    except OSError as error:
+        raise storage_error(error, tmpdir or tempfile.gettempdir()) from error
 
 
 def _to_stdout(

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,8 @@ from airgap.errors import (
 from airgap.flow import memory
 from airgap.flow.bundles import Opened
 from airgap.flow.descriptions import Descriptions
+from airgap.flow.media.arrivals import Arrivals, situation
+from airgap.flow.media.waiting import Situation, refusal
 from airgap.flow.members import fill_from_members, verify_members
 from airgap.flow.pipeline import lane
 from airgap.flow.progress import Progress
@@ -36,12 +39,14 @@ from airgap.format.ledger import State
 from airgap.format.manifest import Manifest
 from airgap.store import bentoml_home, compare
 from airgap.store.install import install, locked, point_latest, put_back
+from airgap.store.journal import Journal
 from airgap.store.places import Place, folder_of_model, place_of
 from airgap.store.staging import StagedItem, bytes_used, remove_staging, staging_folder, sync_tree
 from airgap.transport.local import storage_error
 from airgap.transport.stock import StockReader
 
 __all__ = [
+    "Checked",
     "Choices",
     "Imported",
     "Outcome",
@@ -50,6 +55,7 @@ __all__ = [
     "import_bundle",
     "land",
     "verify_content",
+    "verify_volumes",
 ]
 
 Outcome = Literal["installed", "replaced", "already there", "would install", "would replace"]
@@ -176,40 +182,66 @@ def explained_and_locked(privates: Iterable[Path], progress: Progress) -> Iterat
         yield
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What ``verify`` has read, in bytes; and, if volumes were not seen, which."""
+
+    bytes_read: int
+    lacking: Situation | None = None
+
+
 def verify_content(opened: Opened, *, jobs: int, progress: Progress) -> int:
     """Read everything that an import would read, write nothing; return the bytes read.
 
     Raises:
         MissingError, CorruptError, StorageError: as ``import_bundle``.
     """
+    checked = verify_volumes(opened, jobs=jobs, progress=progress)
+    if checked.lacking:
+        raise refusal(checked.lacking)
+    return checked.bytes_read
+
+
+def verify_volumes(opened: Opened, *, jobs: int, progress: Progress) -> Checked:
+    """Read everything that an import would read; that whole volumes are missing is no error.
+
+    Raises:
+        MissingError, CorruptError, StorageError: as ``import_bundle``; also that a volume lacks
+            something that it should have.
+    """
     if isinstance(opened.reader, StockReader):
-        return verify_members(opened.reader, opened.manifest.value.items, progress)
+        return Checked(verify_members(opened.reader, opened.manifest.value.items, progress))
     _demand_carried(opened.manifest.value)
     return _verify_packs(opened, jobs=jobs, progress=progress)
 
 
-def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> int:
-    """Read all packs, write nothing; return the bytes of packs read.
+def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> Checked:
+    """Read all packs, write nothing.
 
     Every pack's and every chunk's digest is compared, and a file's own digest wherever its chunks
     come in its order (that is: unless it shares chunks with an earlier file).
 
     Raises:
-        MissingError, CorruptError, StorageError: as ``import_bundle``.
+        MissingError, CorruptError, StorageError: as ``verify_volumes``.
     """
     manifest = opened.manifest.value
     targets = Targets(manifest, manifest.items)
     digests = FileDigests(manifest, manifest.items)
-    wanted = range(len(manifest.packs))
     descriptions = Descriptions(manifest.items)
+    wanted = range(len(manifest.packs))
     work = Work("verifying", lambda _: True, partial(digests.covers, targets), lambda *_: None)
     with lane() as digester:
         for chunk, data in plain_chunks(opened, wanted, work, jobs, progress):
             digester.submit(digests.feed, targets, chunk, data)
             descriptions.feed(targets, chunk, data)
+    lost = sum(manifest.packs[one].size for one in work.failed)
+    lacking = situation(opened, work.failed) if work.failed else None
+    if lacking and (not lacking.labels or lacking.bad):
+        raise refusal(lacking)
     digests.refuse_wrong()
-    descriptions.refuse_lacking()
-    return manifest.stored_size
+    if not lacking:
+        descriptions.refuse_lacking()
+    return Checked(manifest.stored_size - lost, lacking)
 
 
 def _plan(
@@ -252,6 +284,7 @@ def _demand_space(todo: Sequence[_Plan], bundle: str) -> None:
         device = there.stat().st_dev
         folders[device] = there
         needed[device] -= bytes_used(staging_folder(store, bundle))
+        needed[device] += bytes_used(Journal(store, bundle).recovery)
         needed[device] += sum(plan.item.size for plan in todo if plan.place.store == store.store)
     for device, size in needed.items():
         free = shutil.disk_usage(folders[device]).free
@@ -278,7 +311,8 @@ def _fill_from_packs(
     items = [one.item for one in staged]
     targets = Targets(manifest, items)
     digests = FileDigests(manifest, items)
-    have = _verified_before(staged, manifest)
+    arrivals = Arrivals(opened, staged)
+    have = _verified_before(staged, manifest, arrivals.hinted)
     wanted = [
         index
         for index, pack in enumerate(manifest.packs)
@@ -293,10 +327,13 @@ def _fill_from_packs(
     with lane() as digester:
         for chunk, data in plain_chunks(opened, frozenset(wanted), work, jobs, progress):
             digester.submit(digests.feed, targets, chunk, data)
-    for one in staged:
-        one.finish()
-    digests.read_back(staged)
-    digests.refuse_wrong()
+    if work.failed:
+        raise arrivals.refusal(work.failed, len(wanted), progress)
+    with arrivals.doubted():
+        for one in staged:
+            one.finish()
+        digests.read_back(staged)
+        digests.refuse_wrong()
 
 
 def _refuse_unlistable(staged: StagedItem) -> None:
@@ -353,8 +390,13 @@ def _lacking(manifest: Manifest) -> Iterator[str]:
                 yield f"{one.kind} {tag}" if known else f"{one.kind} {tag!r:.200}"
 
 
-def _verified_before(staged: Sequence[StagedItem], manifest: Manifest) -> frozenset[int]:
-    """Hash what an earlier try has left in staging; return the chunks that are whole everywhere."""
+def _verified_before(
+    staged: Sequence[StagedItem], manifest: Manifest, hinted: AbstractSet[int]
+) -> frozenset[int]:
+    """Hash what an earlier try has left in staging; return the chunks that are whole everywhere.
+
+    Hinted chunks are believed for now: ``FileDigests.read_back`` hashes their files in the end.
+    """
     whole: set[int] = set()
     broken: set[int] = set()
     begun = [one for one in staged if one.was_begun()]
@@ -365,12 +407,16 @@ def _verified_before(staged: Sequence[StagedItem], manifest: Manifest) -> frozen
     for one in staged:
         for file in one.item.files:
             lengths = [manifest.chunks.lengths[chunk] for chunk in file.chunks]
-            pieces = one.read_back(file, lengths)
-            for chunk in file.chunks:
-                piece = next(pieces, b"")
-                same = hashlib.sha256(piece).digest() == manifest.chunks.digest(chunk)
+            is_open = [one not in begun or chunk not in hinted for chunk in file.chunks]
+            pieces = one.read_back(file, lengths, is_open)
+            for chunk, to_hash in zip(file.chunks, is_open, strict=True):
+                same = not to_hash or _is_chunk(next(pieces, b""), manifest, chunk)
                 (whole if same else broken).add(chunk)
     return frozenset(whole - broken)
+
+
+def _is_chunk(piece: bytes, manifest: Manifest, chunk: int) -> bool:
+    return hashlib.sha256(piece).digest() == manifest.chunks.digest(chunk)
 
 
 @contextmanager

@@ -46,13 +46,18 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export made. ``path`` is the archive for stock BentoML, if it made one."""
+    """What an export made. ``path`` is the archive for stock BentoML, if it made one.
+
+    ``volumes`` are the folders of volumes, and ``survives`` says that any one may be lost.
+    """
 
     bundle: str
     manifest: Manifest
     packs_written: int
     packs_shared: int
     path: str = ""
+    volumes: tuple[str, ...] = ()
+    survives: bool = False
 
 
 def export_items(

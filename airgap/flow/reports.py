@@ -8,6 +8,7 @@ from airgap.errors import AirgapError
 from airgap.flow import memory
 from airgap.flow.bundles import Opened, Unverified
 from airgap.flow.judge import gap_text
+from airgap.flow.media.waiting import Situation, listed
 from airgap.flow.memory import Health
 from airgap.format import attestation
 from airgap.format import envelope as dsse
@@ -26,6 +27,7 @@ __all__ = [
     "describe_item",
     "describe_memory",
     "describe_root",
+    "describe_volumes",
     "loss_lines",
     "memory_lines",
     "root_changes",
@@ -33,6 +35,7 @@ __all__ = [
     "signer_lines",
     "signers_of",
     "time_text",
+    "volume_lines",
 ]
 
 
@@ -262,6 +265,25 @@ def describe_claims(evidence: Evidence) -> list[dict[str, Any]]:
     for role, pairs in evidence.attestations.items():
         claims += [{"role": role, **_claim(envelope), **_said(one)} for one, envelope in pairs]
     return claims
+
+
+def describe_volumes(found: Situation) -> dict[str, Any]:
+    """Say which volumes were read and are good, and which were not seen."""
+    return {
+        "count": found.labels[0].count,
+        "good": sorted(found.seen),
+        "not_seen": found.awaited,
+    }
+
+
+def volume_lines(found: Situation) -> list[str]:
+    """Say for people which volumes are good, and which were not seen."""
+    count, seen = found.labels[0].count, sorted(found.seen)
+    return [
+        f"{one[0].upper()}{one[1:]} of {count} {verb} good; {len(found.awaited)} others not seen:"
+        f" {listed(found.awaited)}."
+        for one, verb in [(listed(seen), "is" if len(seen) == 1 else "are")]
+    ]
 
 
 def time_text(seconds: int) -> str:

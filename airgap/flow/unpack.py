@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate, pairwise
 from typing import Final
@@ -11,12 +11,13 @@ from typing import Final
 from airgap.codec.table import decode
 from airgap.errors import AirgapError, CorruptError
 from airgap.flow.bundles import Opened
+from airgap.flow.media.volumes import VolumesReader
 from airgap.flow.pipeline import ahead, in_order, workers
 from airgap.flow.progress import Progress
 from airgap.format import layout
 from airgap.format.manifest import Block, ChunkTable, Manifest, Pack
 
-__all__ = ["Work", "joined", "plain_chunks"]
+__all__ = ["Work", "plain_chunks"]
 
 PACKS_AHEAD: Final = 2
 
@@ -33,6 +34,8 @@ class Work:
     """Whether something else than its own digest will tell if it is right (format §11)."""
     land: Callable[[int, bytes], None]
     """Take its plain bytes, before it is yielded."""
+    failed: dict[int, AirgapError] = field(default_factory=dict)
+    """Packs that are damaged or missing; complete when all chunks have been yielded."""
 
 
 def plain_chunks(
@@ -40,58 +43,43 @@ def plain_chunks(
 ) -> Iterator[tuple[int, bytes]]:
     """Yield index and plain bytes of every wanted chunk of the wanted packs, in order, verified.
 
-    Raises:
-        CorruptError, MissingError, StorageError: packs are damaged or missing. It is raised after
-            all the others have been yielded, and names every one.
+    A pack that is damaged or missing is taken from another place, or made again from parity, where
+    that can be; else it is told in ``work.failed``.
     """
-    manifest = opened.manifest.value
-    problems: list[AirgapError] = []
+    manifest, reader = opened.manifest.value, opened.reader
     progress.begin(work.name, sum(manifest.packs[index].size for index in wanted))
     try:
         with workers(1) as hasher, workers(jobs) as pool:
             unpacking = _Unpacking(manifest.chunks, work, pool, ahead(jobs))
-            packs = opened.reader.read_packs(manifest.packs, wanted)
+            packs = reader.read_packs(manifest.packs, wanted)
             authentic = in_order(hasher, partial(_authenticate, manifest), packs, PACKS_AHEAD)
-            for pack, data in authentic:
+            if isinstance(reader, VolumesReader):
+                authentic = reader.mended(manifest.packs, authentic, progress)
+            for index, data in authentic:
                 if isinstance(data, AirgapError):
-                    problems.append(data)
+                    work.failed[index] = data
                     continue
-                yield from unpacking.chunks(pack, data)
-                progress.advance(pack.size)
+                yield from unpacking.chunks(manifest.packs[index], data)
+                progress.advance(manifest.packs[index].size)
                 del data  # before the next pack is read: two are in memory, not three
     finally:
         progress.end()
-    if problems:
-        raise joined(problems, len(wanted))
 
 
 def _authenticate(
     manifest: Manifest, one: tuple[int, bytes | AirgapError]
-) -> tuple[Pack, bytes | AirgapError]:
+) -> tuple[int, bytes | AirgapError]:
     """Compare a pack's digest with the manifest's before any of it is decoded."""
     index, data = one
     pack = manifest.packs[index]
     if isinstance(data, AirgapError):
-        return pack, data
+        return index, data
     found = hashlib.sha256(data).digest()
     if found == pack.digest:
-        return pack, data
-    return pack, CorruptError(
+        return index, data
+    return index, CorruptError(
         f"{layout.pack_name(pack.digest)} reads as {found.hex()[:12]}….",
         "It was changed or damaged on the way: copy this file from its source again.",
-    )
-
-
-def joined(problems: list[AirgapError], total: int) -> AirgapError:
-    """Make one error of all packs' problems: its kind is theirs, or corrupt if they differ."""
-    first, *more = problems
-    if not more:
-        return first
-    kind = type(first) if len({type(one) for one in problems}) == 1 else CorruptError
-    return kind(
-        f"{len(problems)} of {total} packs are damaged or missing.",
-        "Copy these files from their source again and run the same command again.",
-        [one.message for one in problems],
     )
 
 

@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
@@ -121,11 +121,19 @@ class StagedItem:
         finally:
             os.close(descriptor)
 
-    def read_back(self, file: File, lengths: list[int]) -> Iterator[bytes]:
-        """Yield a staged file's pieces of the given lengths; a shorter one, or none, at its end."""
+    def read_back(
+        self, file: File, lengths: Sequence[int], wanted: Sequence[bool]
+    ) -> Iterator[bytes]:
+        """Yield those pieces of a staged file that are wanted; a shorter one, or none, at its end.
+
+        ``lengths`` are those of all its pieces.
+        """
         with suppress(FileNotFoundError), (self.folder / file.path).open("rb") as stream:
-            for length in lengths:
-                yield stream.read(length)
+            for length, is_wanted in zip(lengths, wanted, strict=True):
+                if is_wanted:
+                    yield stream.read(length)
+                else:
+                    stream.seek(length, os.SEEK_CUR)
 
     def finish(self) -> None:
         """Give files their exact size and mode, and make the links."""

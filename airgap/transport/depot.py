@@ -1,7 +1,7 @@
 """A depot in a local folder (format §8)."""
 
 from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -177,13 +177,40 @@ class DepotReader:
         """Yield index and bytes of each wanted pack; see ``BundleReader``."""
         for index, pack in enumerate(packs):
             if index in wanted:
-                yield index, self._read_pack(pack)
+                yield index, self.read_pack(pack)
 
-    def _read_pack(self, pack: Pack) -> bytes | AirgapError:
+    def read_pack(self, pack: Pack) -> bytes | AirgapError:
+        """Return the bytes under a pack's name, or what is wrong with them."""
         try:
             return local.read_exactly(self._depot, layout.pack_name(pack.digest), pack.size)
         except AirgapError as error:
             return error
+
+    def read_label(self) -> bytes:
+        """Return the label, if the depot is a volume (format §19). Raises as ``read_bounded``."""
+        return local.read_bounded(self._depot, layout.label_name(self._bundle), limits.LABEL_BYTES)
+
+    def read_parity_index(self) -> bytes:
+        """Return the parity index, if there is one (format §20). Raises as ``read_bounded``."""
+        return local.read_bounded(
+            self._depot, layout.parity_index_name(self._bundle), limits.PARITY_INDEX_BYTES
+        )
+
+    def size_of(self, digest: bytes, *, is_parity: bool = False) -> int | None:
+        """Return the size of what lies under a pack's or parity pack's name, None for nothing."""
+        named = layout.parity_name(self._bundle, digest) if is_parity else layout.pack_name(digest)
+        try:
+            return (self._depot / named).lstat().st_size
+        except OSError:
+            return None
+
+    def open_pack(self, digest: bytes) -> AbstractContextManager[int]:
+        """Open a pack, whatever it holds. Raises as ``open_regular``."""
+        return local.open_regular(self._depot, layout.pack_name(digest))
+
+    def open_parity(self, digest: bytes) -> AbstractContextManager[int]:
+        """Open a parity pack, whatever it holds. Raises as ``open_regular``."""
+        return local.open_regular(self._depot, layout.parity_name(self._bundle, digest))
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -198,7 +225,7 @@ class DepotWriter:
         What exports that were killed have left in it is removed.
         """
         self._depot = depot
-        for pattern in (f"{layout.PACKS}/*/*.part", f"{layout.BUNDLES}/*/*.part", "*.part"):
+        for pattern in (f"{layout.PACKS}/*/*.part", f"{layout.BUNDLES}/**/*.part", "*.part"):
             local.remove_abandoned(depot.glob(pattern))
 
     def lacks(self, pack: Pack) -> bool:
@@ -226,15 +253,25 @@ class DepotWriter:
         return True
 
     def publish(
-        self, bundle: str, manifest: bytes, envelopes: dict[str, bytes], packs: Sequence[Pack]
+        self,
+        bundle: str,
+        manifest: bytes,
+        envelopes: dict[str, bytes],
+        packs: Sequence[Pack],
+        parity: Sequence[bytes] = (),
     ) -> None:
-        """Store the texts, the envelopes and, last, the manifest."""
+        """Store the texts, the envelopes and, last, the manifest.
+
+        The checksums list these packs, and parity packs by their digests.
+        """
         folder = f"{layout.BUNDLES}/{bundle}"
         for name, data in texts().items():
             if not (self._depot / name).exists():  # it may be somebody else's
                 local.write_atomically(self._depot, name, [data])
         local.write_atomically(
-            self._depot, layout.checksums_name(bundle), [layout.checksums(bundle, packs)]
+            self._depot,
+            layout.checksums_name(bundle),
+            [layout.checksums(bundle, packs, parity)],
         )
         for file, envelope in envelopes.items():
             local.write_atomically(self._depot, f"{folder}/{file}", [envelope])

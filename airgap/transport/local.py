@@ -22,6 +22,7 @@ __all__ = [
     "explained",
     "has_digest",
     "list_names",
+    "move",
     "open_regular",
     "read_bounded",
     "read_exactly",
@@ -149,11 +150,15 @@ class PartFile:
         remove_abandoned(path.parent.glob(f"{glob.escape(path.name)}.*.part"))
         self._part, self.file = _open_part(path)
 
-    def publish(self) -> None:
-        """Sync, rename, sync the folder. Raises OSError if the disk refused."""
+    def publish(self, name: str = "") -> None:
+        """Sync, rename (to another name in its folder, if given), sync the folder.
+
+        Raises:
+            OSError: the disk refused.
+        """
         self.file.flush()
         os.fsync(self.file.fileno())
-        self._part.replace(self._path)
+        self._part.replace(self._path.with_name(name) if name else self._path)
         self.file.close()
         sync_folder(self._path.parent)
 
@@ -187,6 +192,18 @@ def sync(top: Path, name: str) -> None:
         sync_folder((top / name).parent)
     except OSError as error:
         raise storage_error(error, top / name) from error
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file into another folder of the same file system, which is made if need be.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    with explained(target):
+        _make_folder(target.parent)
+        source.replace(target)
+        sync_folder(target.parent)
 
 
 def write_atomically(top: Path, name: str, parts: Iterable[bytes]) -> None:

@@ -1,0 +1,49 @@
+"""``airgap split``: spread a bundle over volumes."""
+
+from pathlib import Path
+
+import click
+
+from airgap.cli.media import ManyValues, media_of, media_options, volume_lines
+from airgap.cli.shell import Result, make_progress, reports
+from airgap.errors import UsageError
+
+
+@click.command(name="split", cls=ManyValues)
+@click.argument("source", metavar="SRC")
+@click.option("-o", "--output", metavar="DIR", help="Make folders volume-1of7 and so on in it.")
+@media_options
+@reports
+def command(  # noqa: PLR0913  (one argument per option)
+    *,
+    source: str,
+    output: str | None,
+    volume_size: str | None,
+    volumes: tuple[Path, ...],
+    parity: int,
+    verify_after_write: bool,
+) -> Result:
+    """Copy the bundle in SRC, a depot or a .airgap file, onto volumes. Needs no key.
+
+    Each volume holds whole packs, and everything else of the bundle: it can be verified alone.
+    Without --parity, parity packs that the bundle has are spread as well.
+    """
+    from airgap.flow.media.split import split  # noqa: PLC0415
+
+    media = media_of(output, volume_size, volumes, parity, read_back=verify_after_write)
+    if not media.makes_volumes:
+        raise UsageError("How large is a volume?", "Give --volume-size SIZE or --volumes DIR...")
+    done = split(source, media, make_progress())
+    folders = [str(one) for one in done.folders]
+    about = {
+        "bundle": done.bundle,
+        "volumes": folders,
+        "packs": [len(one.packs) for one in done.parts],
+        "parity": [len(one.parity) for one in done.parts],
+        "survives_loss_of_a_volume": done.survives,
+        "read_back": media.read_back,
+    }
+    has_parity = sum(len(one.parity) for one in done.parts)
+    lines = volume_lines(folders, has_parity, survives=done.survives)
+    lines += ["All of it was read back from the media."] if media.read_back else []
+    return Result(about, [*lines, f"bundle {done.bundle}"])

@@ -1,0 +1,247 @@
+"""Putting volumes together in one depot, and mending packs; needs no key (format §19, §20)."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap.errors import AirgapError, CorruptError, UsageError
+from airgap.flow.bundles import Unverified, open_unverified
+from airgap.flow.media.contents import Contents, contents_of
+from airgap.flow.media.copies import Copies, Stored
+from airgap.flow.media.parity import Mending, longest
+from airgap.flow.media.volumes import VolumesReader, demand_one_bundle
+from airgap.flow.media.waiting import Situation, refusal
+from airgap.flow.progress import Progress
+from airgap.format import layout, parity
+from airgap.format.manifest import Pack
+from airgap.transport import local
+from airgap.transport.depot import DepotReader, DepotWriter
+
+__all__ = ["Joined", "Repaired", "join", "repair"]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What a depot was put together from. ``remade`` packs came from parity."""
+
+    bundle: str
+    packs: int
+    remade: int
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """How many packs were made again, and how many parity packs are damaged or missing."""
+
+    bundle: str
+    packs: int
+    remade: int
+    parity_lost: int
+
+
+def join(places: Sequence[str], output: Path, progress: Progress) -> Joined:
+    """Copy what volumes hold into a depot; the bundle is there when all of it is.
+
+    The next run goes on: volumes may come one by one.
+
+    Raises:
+        UsageError: the places hold different bundles.
+        MissingError, CorruptError: not all packs could be had. What could is kept.
+        StorageError: the disk refused.
+    """
+    with _opened(places) as (readers, contents):
+        work = _Joining(readers, contents, output)
+        progress.begin("joining", contents.manifest.stored_size)
+        try:
+            failed = work.copy_packs(progress)
+            work.copy_parity()
+            if not failed:
+                failed = work.check_old(progress)
+            if failed:
+                raise refusal(work.situation(failed))
+            work.publish()
+        finally:
+            progress.end()
+    return Joined(contents.bundle, len(contents.manifest.packs), work.mended)
+
+
+def repair(places: Sequence[str], progress: Progress) -> Repaired:
+    """Make damaged and missing packs again, in the places where they belong.
+
+    Raises:
+        UsageError: the places hold different bundles.
+        CorruptError, MissingError: not all of them could be made again; those that could are.
+        StorageError: a place cannot be written.
+    """
+    with _opened(places) as (readers, contents):
+        packs, copies = contents.manifest.packs, Copies(readers)
+        mending = Mending(packs, copies, progress)
+        progress.begin("looking for damage", contents.manifest.stored_size)
+        try:
+            failed = dict(_unauthentic(packs, copies, progress))
+            home = _homes(readers, contents)
+            made = 0
+            for index in sorted(failed):
+                data = mending.take(index)
+                if data is not None:
+                    name = layout.pack_name(packs[index].digest)
+                    local.write_atomically(home[index].folder, name, [data])
+                    del failed[index]
+                    made += 1
+        finally:
+            mending.close()
+            progress.end()
+        if failed:
+            labels = VolumesReader(readers, contents.bundle).labels(len(packs))
+            raise refusal(Situation(failed, len(packs), labels))
+        lost = _parity_lost(packs, copies)
+    return Repaired(contents.bundle, len(packs), made, lost)
+
+
+@contextmanager
+def _opened(places: Sequence[str]) -> Iterator[tuple[list[DepotReader], Contents]]:
+    """Open depots that hold one bundle, or parts of it. Nothing is verified."""
+    with ExitStack() as stack:
+        opened: list[Unverified] = [stack.enter_context(open_unverified(place)) for place in places]
+        demand_one_bundle([(one.reader.place, one.bundle) for one in opened])
+        readers = [one.reader for one in opened if isinstance(one.reader, DepotReader)]
+        if len(readers) < len(opened):
+            raise UsageError("Only folders can be put together or mended.", "Give volumes.")
+        yield readers, contents_of(opened[0])
+
+
+class _Joining:
+    """A depot being put together."""
+
+    def __init__(self, readers: Sequence[DepotReader], contents: Contents, output: Path) -> None:
+        self._contents = contents
+        self._packs = contents.manifest.packs
+        self._output = output
+        self._writer = DepotWriter(output)
+        self._here = DepotReader(output, contents.bundle)
+        self._reader = VolumesReader([*readers, self._here], contents.bundle)
+        self._labels = VolumesReader(readers, contents.bundle).labels(len(self._packs))
+        self._written: set[int] = set()
+        self._bad: set[int] = set()
+        self.mended = 0
+
+    def copy_packs(self, progress: Progress) -> dict[int, AirgapError]:
+        """Copy the packs that are not here yet; return those that could not be had."""
+        failed: dict[int, AirgapError] = {}
+        wanted = {
+            index
+            for index, pack in enumerate(self._packs)
+            if self._here.size_of(pack.digest) != pack.size
+        }
+        read = map(self._authentic, self._reader.read_packs(self._packs, wanted))
+        for index, data in self._reader.mended(self._packs, read, progress):
+            if isinstance(data, AirgapError):
+                failed[index] = data
+                continue
+            self._writer.put_pack(self._packs[index].digest, [data])
+            self._written.add(index)
+            progress.advance(len(data))
+        self.mended = len(self._bad - failed.keys())
+        return failed
+
+    def _authentic(self, one: tuple[int, bytes | AirgapError]) -> tuple[int, bytes | AirgapError]:
+        index, data = one
+        pack = self._packs[index]
+        if isinstance(data, bytes) and hashlib.sha256(data).digest() != pack.digest:
+            data = _damaged(pack)
+        if isinstance(data, AirgapError):
+            self._bad.add(index)
+        return index, data
+
+    def copy_parity(self) -> None:
+        """Copy the parity packs that can be had, and the index of all."""
+        copies = self._reader.copies
+        groups = copies.index(len(self._packs))
+        for group in groups:
+            length = longest(self._packs, group.packs)
+            for digest in group.parity:
+                self._copy_parity_pack(digest, length)
+        if groups:
+            name = layout.parity_index_name(self._contents.bundle)
+            local.write_atomically(self._output, name, [parity.encode(groups)])
+
+    def _copy_parity_pack(self, digest: bytes, length: int) -> None:
+        if self._here.size_of(digest, is_parity=True) == length:
+            return
+        with self._reader.copies.opened_parity(digest, length) as one:
+            if isinstance(one, Stored):
+                name = layout.parity_name(self._contents.bundle, digest)
+                local.write_atomically(self._output, name, [one.read(0, length)])
+
+    def check_old(self, progress: Progress) -> dict[int, AirgapError]:
+        """Digest what earlier runs have written; remove, and return, what is damaged."""
+        failed: dict[int, AirgapError] = {}
+        for index, pack in enumerate(self._packs):
+            name = layout.pack_name(pack.digest)
+            if index in self._written:
+                continue
+            if not local.has_digest(self._output, name, pack.size, pack.digest):
+                failed[index] = _damaged(pack)
+                with suppress(FileNotFoundError):
+                    (self._output / name).unlink()
+            progress.advance(pack.size)
+        return failed
+
+    def publish(self) -> None:
+        """Give the depot its small files; the manifest comes last."""
+        one = self._contents
+        for name, data in one.roots.items():
+            self._writer.put_root(name, data)
+        digests = [
+            digest
+            for group in self._reader.copies.index(len(self._packs))
+            for digest in group.parity
+            if self._here.size_of(digest, is_parity=True) is not None
+        ]
+        self._writer.publish(one.bundle, one.raw, one.envelopes, self._packs, digests)
+
+    def situation(self, failed: Mapping[int, AirgapError]) -> Situation:
+        """Return what the labels say of packs that are lacking."""
+        return Situation(failed, len(self._packs), self._labels, is_kept=True)
+
+
+def _unauthentic(
+    packs: Sequence[Pack], copies: Copies, progress: Progress
+) -> Iterator[tuple[int, AirgapError]]:
+    """Yield the packs of which no place has an authentic copy, with what is wrong."""
+    for index, pack in enumerate(packs):
+        with ExitStack() as stack:
+            one = copies.open_pack(pack, stack)
+            if isinstance(one, AirgapError):
+                yield index, one
+        progress.advance(pack.size)
+
+
+def _homes(readers: Sequence[DepotReader], contents: Contents) -> dict[int, DepotReader]:
+    """Return where each pack belongs: where a file has its name, else where labels say."""
+    packs = contents.manifest.packs
+    home = dict.fromkeys(range(len(packs)), readers[0])
+    for reader in readers:
+        labels = VolumesReader([reader], contents.bundle).labels(len(packs))
+        for index, pack in enumerate(packs):
+            labelled = bool(labels) and labels[0].volume_of(index) == labels[0].number
+            if labelled or reader.size_of(pack.digest) is not None:
+                home[index] = reader
+    return home
+
+
+def _parity_lost(packs: Sequence[Pack], copies: Copies) -> int:
+    lost = 0
+    for group in copies.index(len(packs)):
+        for digest in group.parity:
+            with copies.opened_parity(digest, longest(packs, group.packs)) as one:
+                lost += not isinstance(one, Stored)
+    return lost
+
+
+def _damaged(pack: Pack) -> AirgapError:
+    return CorruptError(
+        f"{layout.pack_name(pack.digest)} is damaged.", "Copy this file from its source again."
+    )

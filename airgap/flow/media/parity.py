@@ -1,0 +1,199 @@
+"""Parity packs: made when a bundle is written, used when packs of it are damaged (format §20)."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryFile, gettempdir
+from typing import BinaryIO, Final, cast
+
+from airgap.errors import AirgapError
+from airgap.flow.media.copies import Copies, Stored
+from airgap.flow.progress import Progress
+from airgap.format import layout, limits
+from airgap.format.manifest import Pack
+from airgap.format.parity import Group
+from airgap.transport.local import PartFile, explained, storage_error
+
+__all__ = ["Draft", "Mending", "drafts", "longest", "make_group"]
+
+_WINDOWS_BYTES: Final = 32 * limits.MIB  # of all packs of a group together
+_WINDOW_UNIT: Final = 4096
+_LARGEST_GROUP: Final = 100
+
+Draft = tuple[tuple[int, ...], int]
+"""A group before its parity is made: its packs, and how many parity packs it gets."""
+
+
+def drafts(packs: Sequence[Pack], percent: int) -> list[Draft]:
+    """Group the packs of a bundle; each group gets at least ``percent`` of its packs as parity.
+
+    Packs of a group have about the same size, since parity is as long as the longest. Of more
+    than a hundred, neighbours go into different groups: a scratch damages neighbours.
+    """
+    classes: dict[int, list[int]] = defaultdict(list)
+    for index, pack in enumerate(packs):
+        classes[pack.size.bit_length()].append(index)
+    made: list[Draft] = []
+    for _, members in sorted(classes.items()):
+        count = -(-len(members) // _LARGEST_GROUP)
+        groups = [tuple(members[first::count]) for first in range(count)]
+        made += [(group, -(-len(group) * percent // 100)) for group in groups]
+    return made if percent else []
+
+
+def longest(packs: Sequence[Pack], members: Sequence[int]) -> int:
+    """Return how long a group's longest pack, and each of its parity packs, is in bytes."""
+    return max(packs[one].size for one in members)
+
+
+def make_group(
+    packs: Sequence[Pack],
+    draft: Draft,
+    copies: Copies,
+    folders: Sequence[Path],
+    progress: Progress,
+) -> Group:
+    """Write the parity packs of a group, each into its folder; return the group for the index.
+
+    Raises:
+        CorruptError, MissingError: a pack is not there, or not authentic.
+        StorageError: the disk refused.
+    """
+    from airgap.codec import erasure  # noqa: PLC0415  (numpy is slow to import)
+
+    members, rows = draft
+    with ExitStack() as stack:
+        stored = [_demanded(copies.open_pack(packs[one], stack)) for one in members]
+        try:
+            name = f"{members[0]}-{{}}"
+            parts = [PartFile(folders[row] / name.format(row)) for row in range(rows)]
+            for part in parts:
+                stack.callback(part.discard)
+            digests = [hashlib.sha256() for _ in range(rows)]
+            for at, length in _windows(longest(packs, members), len(members)):
+                made = erasure.parity_of([one.read(at, length) for one in stored], rows)
+                for part, digest, piece in zip(parts, digests, made, strict=True):
+                    part.file.write(piece)
+                    digest.update(piece)
+                progress.advance(length * len(members))
+            for part, digest in zip(parts, digests, strict=True):
+                part.publish(layout.parity_file(digest.digest()))
+        except OSError as error:
+            raise storage_error(error, folders[0]) from error
+    return Group(members, tuple(one.digest() for one in digests))
+
+
+class Mending:
+    """Packs made again from parity, group by group, when one of a group is asked for."""
+
+    def __init__(self, packs: Sequence[Pack], copies: Copies, progress: Progress) -> None:
+        """Nothing is read before a pack is asked for."""
+        self._packs = packs
+        self._copies = copies
+        self._progress = progress
+        self._group_of: dict[int, Group] | None = None
+        self._spools: dict[int, BinaryIO] = {}
+
+    def take(self, index: int) -> bytes | None:
+        """Return a pack that was lost, its digest compared; None if parity does not give it back.
+
+        The other lost packs of its group are kept in the system's temporary folder.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        if self._group_of is None:
+            groups = self._copies.index(len(self._packs))
+            self._group_of = {one: group for group in groups for one in group.packs}
+        group = self._group_of.get(index)
+        if index not in self._spools and group:
+            for one in group.packs:  # once is enough, whatever comes of it
+                del self._group_of[one]
+            if self._may_suffice(group):
+                self._make(group)
+        spool = self._spools.pop(index, None)
+        if spool is None:
+            return None
+        with spool:
+            spool.seek(0)
+            data = spool.read(self._packs[index].size)
+        return data if hashlib.sha256(data).digest() == self._packs[index].digest else None
+
+    def close(self) -> None:
+        """Remove what nobody took."""
+        for spool in self._spools.values():
+            spool.close()
+
+    def _make(self, group: Group) -> None:
+        """Make all lost packs of a group again, if there is enough parity for that."""
+        length = longest(self._packs, group.packs)
+        with ExitStack() as stack:
+            found = {
+                at: one
+                for at, index in enumerate(group.packs)
+                if isinstance(one := self._copies.open_pack(self._packs[index], stack), Stored)
+            }
+            missing = [at for at in range(len(group.packs)) if at not in found]
+            rows = self._parity_rows(group, len(missing), stack)
+            if len(rows) < len(missing):
+                return
+            self._progress.note(
+                f"Making again from parity: {len(missing)} of {len(group.packs)} packs of a group."
+            )
+            spools = {at: cast("BinaryIO", TemporaryFile()) for at in missing}  # noqa: SIM115
+            self._spools |= {group.packs[at]: spool for at, spool in spools.items()}
+            with explained(gettempdir()):
+                _solve((len(group.packs), length), found, rows, spools)
+
+    def _parity_rows(self, group: Group, needed: int, stack: ExitStack) -> dict[int, Stored]:
+        """Open as many authentic parity packs as are needed, or fewer if there are no more."""
+        rows: dict[int, Stored] = {}
+        length = longest(self._packs, group.packs)
+        for row, digest in enumerate(group.parity):
+            if len(rows) == needed:
+                break
+            one = self._copies.open_parity(digest, length, stack)
+            if isinstance(one, Stored):
+                rows[row] = one
+        return rows
+
+    def _may_suffice(self, group: Group) -> bool:
+        """Tell whether enough may be there, before gigabytes are digested in vain."""
+        length = longest(self._packs, group.packs)
+        members = [self._packs[one] for one in group.packs]
+        there = sum(self._copies.may_have(one.digest, one.size) for one in members)
+        there += sum(self._copies.may_have_parity(one, length) for one in group.parity)
+        return there >= len(members)
+
+
+def _solve(
+    shape: tuple[int, int],
+    packs: Mapping[int, Stored],
+    parity: Mapping[int, Stored],
+    spools: Mapping[int, BinaryIO],
+) -> None:
+    """Write what is missing of a group; ``shape`` is how many packs it has, and their length."""
+    from airgap.codec import erasure  # noqa: PLC0415  (numpy is slow to import)
+
+    count, length = shape
+    for at, size in _windows(length, count):
+        pieces = {position: one.read(at, size) for position, one in packs.items()}
+        rows = {row: one.read(at, size) for row, one in parity.items()}
+        made = erasure.restored(count, pieces, rows, tuple(spools))
+        for spool, piece in zip(spools.values(), made, strict=True):
+            spool.write(piece)
+
+
+def _windows(length: int, packs: int) -> Iterator[tuple[int, int]]:
+    """Cut the length of a group's packs so that a window of all of them fits into memory."""
+    most = max(_WINDOWS_BYTES // packs // _WINDOW_UNIT * _WINDOW_UNIT, _WINDOW_UNIT)
+    for at in range(0, length, most):
+        yield at, min(most, length - at)
+
+
+def _demanded(one: Stored | AirgapError) -> Stored:
+    if isinstance(one, AirgapError):
+        raise one
+    return one

@@ -1,0 +1,198 @@
+"""Which packs go on which volume: whole packs in the manifest's order, parity spread evenly."""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Final
+
+from airgap.errors import MissingError, StorageError, UsageError
+from airgap.flow.media.parity import Draft, longest
+from airgap.format import limits
+from airgap.format.manifest import Pack
+from airgap.transport.local import explained
+
+__all__ = ["CLUSTER", "Part", "cost", "free_rooms", "parse_size", "plan", "survives", "usable"]
+
+CLUSTER: Final = 32 * limits.KIB
+"""What a file takes up is counted in these: FAT's largest on small media. Folders take one too."""
+_RESERVE: Final = 256 * limits.KIB
+_RESERVE_SHARE: Final = 200  # a half percent: allocation tables, and their like
+_NAMED: Final = {
+    "cd": 700_000_000,
+    "dvd": 4_700_000_000,
+    "dvd-dl": 8_540_000_000,
+    "bd25": 25_025_314_816,
+    "bd50": 50_050_629_632,
+    "bd100": 100_103_356_416,
+    "fat32": 2**32 - 1,  # the longest file there: for images of volumes
+}
+_SIZE: Final = re.compile(r"(\d{1,15})(?:([kmgt])(i?b?)|b)?")
+_POWERS: Final = {"k": 1, "m": 2, "g": 3, "t": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one volume holds: packs by index, and parity packs by group and row."""
+
+    packs: range
+    parity: tuple[tuple[int, int], ...]
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of ``4G`` (decimal, as media are sold), ``4GiB``, ``DVD``, ``fat32``, ….
+
+    Raises:
+        UsageError: it is no size.
+    """
+    plain = text.strip().lower()
+    if plain in _NAMED:
+        return _NAMED[plain]
+    found = _SIZE.fullmatch(plain)
+    if not found:
+        raise UsageError(
+            f"{text!r} is not a size.",
+            f"Give a number with k, M, G or T, or one of {', '.join(_NAMED)}.",
+        )
+    base = 1024 if (found[3] or "").startswith("i") else 1000
+    power = _POWERS.get(found[2] or "", 0)
+    return int(int(found[1]) * base**power)
+
+
+def usable(size: int) -> int:
+    """Return what of a medium's size files can have, after what its file system keeps."""
+    return size - size // _RESERVE_SHARE - _RESERVE
+
+
+def cost(size: int) -> int:
+    """Return what a file takes up at most, with its share of its folder."""
+    return -(-size // CLUSTER) * CLUSTER + CLUSTER
+
+
+def free_rooms(folders: Sequence[Path]) -> list[int]:
+    """Return how many bytes each folder's file system has free; those of one share it.
+
+    Raises:
+        MissingError: one is not there.
+    """
+    devices = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise MissingError(f"{folder} is not a folder.", "Mount the medium there first.")
+        devices.append(folder.stat().st_dev)
+    rooms = []
+    for folder, device in zip(folders, devices, strict=True):
+        with explained(folder):
+            about = os.statvfs(folder)
+        free = about.f_bavail * about.f_frsize // devices.count(device)
+        rooms.append(max(free - _RESERVE, 0))
+    return rooms
+
+
+def plan(
+    packs: Sequence[Pack], groups: Sequence[Draft], rooms: Callable[[int], Sequence[int] | None]
+) -> list[Part]:
+    """Return what each volume holds, for the least number of volumes that will do.
+
+    Args:
+        packs: the bundle's.
+        groups: of the parity packs; none if there is no parity.
+        rooms: gives the bytes for packs on each of so many volumes, None if there are not so many.
+
+    Raises:
+        StorageError: the media are too small.
+    """
+    for count in range(1, min(limits.VOLUMES, 2 * len(packs) + 2) + 1):
+        room = rooms(count)
+        if room is None:
+            break
+        made = _attempt(packs, groups, room)
+        if made is not None:
+            return made
+    largest = max(cost(pack.size) for pack in packs) if packs else 0
+    needed = sum(cost(pack.size) for pack in packs) + sum(
+        rows * cost(longest(packs, members)) for members, rows in groups
+    )
+    raise StorageError(
+        f"The media are too small or too few: packs take {needed:,} bytes, and the largest"
+        f" {largest:,} of them.",
+        "Give larger media, or more of them.",
+    )
+
+
+def survives(parts: Sequence[Part], groups: Sequence[Draft]) -> bool:
+    """Tell whether any one volume may be lost, and parity still gives everything back."""
+    for part in parts:
+        for number, (members, rows) in enumerate(groups):
+            here = sum(one in part.packs for one in members)
+            here += sum(group == number for group, _ in part.parity)
+            if here > rows:
+                return False
+    return bool(groups) and len(parts) > 1
+
+
+def _attempt(
+    packs: Sequence[Pack], groups: Sequence[Draft], room: Sequence[int]
+) -> list[Part] | None:
+    """Lay everything out on volumes with so much room, or return None if it does not fit."""
+    costs = [cost(pack.size) for pack in packs]
+    parity = sum(rows * cost(longest(packs, members)) for members, rows in groups)
+    if sum(costs) + parity > sum(room):
+        return None
+    ranges = _evenly(costs, room) if groups else _filled(costs, room)
+    left = [
+        one - sum(costs[held.start : held.stop]) for one, held in zip(room, ranges, strict=True)
+    ]
+    if min(left) < 0 or sum(map(len, ranges)) < len(packs):
+        return None
+    spread = _spread(packs, groups, ranges, left)
+    if spread is None:
+        return None
+    return [Part(held, tuple(rows)) for held, rows in zip(ranges, spread, strict=True)]
+
+
+def _filled(costs: Sequence[int], room: Sequence[int]) -> list[range]:
+    """Fill one volume after the other."""
+    made, first = [], 0
+    for one in room:
+        last, left = first, one
+        while last < len(costs) and costs[last] <= left:
+            left -= costs[last]
+            last += 1
+        made.append(range(first, last))
+        first = last
+    return made
+
+
+def _evenly(costs: Sequence[int], room: Sequence[int]) -> list[range]:
+    """Fill all volumes to the same share, so that losing one costs parity as little as can be."""
+    total, done, made, first = sum(costs), 0, [], 0
+    for limit in accumulate(room):
+        target, last = total * limit // sum(room), first
+        while last < len(costs) and (done + costs[last] // 2 <= target or limit == sum(room)):
+            done += costs[last]
+            last += 1
+        made.append(range(first, last))
+        first = last
+    return made
+
+
+def _spread(
+    packs: Sequence[Pack], groups: Sequence[Draft], ranges: Sequence[range], left: list[int]
+) -> list[list[tuple[int, int]]] | None:
+    """Put each parity pack on the volume that has the least of its group, and room."""
+    made: list[list[tuple[int, int]]] = [[] for _ in ranges]
+    for number, (members, rows) in enumerate(groups):
+        size = cost(longest(packs, members))
+        here = [sum(one in held for one in members) for held in ranges]
+        for row in range(rows):
+            fitting = [at for at, room in enumerate(left) if room >= size]
+            if not fitting:
+                return None
+            at = min(fitting, key=lambda one: (here[one], -left[one]))
+            made[at].append((number, row))
+            here[at] += 1
+            left[at] -= size
+    return made

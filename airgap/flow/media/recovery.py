@@ -1,0 +1,101 @@
+"""Keeping the packs that parity needs, while the volumes they are on come one by one.
+
+Only groups (format §20) with a damaged pack are kept. What is kept lies in staging as a depot of
+its own, is digested when it is used, and goes with staging.
+"""
+
+import shutil
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from airgap.errors import AirgapError
+from airgap.flow.media.copies import Copies, Stored
+from airgap.flow.media.parity import longest
+from airgap.flow.progress import Progress
+from airgap.format import layout, parity
+from airgap.format.manifest import Pack
+from airgap.format.parity import Group
+from airgap.format.volume import Label
+from airgap.transport import local
+from airgap.transport.depot import DepotReader
+
+__all__ = ["Recovery"]
+
+
+class Recovery:
+    """The depot in staging."""
+
+    def __init__(self, folder: Path, bundle: str, packs: Sequence[Pack]) -> None:
+        """Name it; nothing is written yet."""
+        self.reader = DepotReader(folder, bundle)
+        self._folder = folder
+        self._bundle = bundle
+        self._packs = packs
+
+    def keep(self, lost: Collection[int], copies: Copies, progress: Progress) -> None:
+        """Keep what can be had of the groups of lost packs, unless the disk is too small for it.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        index = copies.index(len(self._packs))
+        groups = [one for one in index if not set(lost).isdisjoint(one.packs)]
+        if not groups:
+            return
+        name = layout.parity_index_name(self._bundle)
+        if not (self._folder / name).exists():
+            local.write_atomically(self._folder, name, [parity.encode(index)])
+        if not all(self._keep_group(group, copies) for group in groups):
+            progress.note(
+                "This disk is too small to keep what parity needs: `airgap join` all volumes on"
+                " another one, and import that."
+            )
+
+    def _keep_group(self, group: Group, copies: Copies) -> bool:
+        """Copy what is not kept yet; return False if the disk has no room for all of it."""
+        for name, find in self._members(group, copies):
+            if (self._folder / name).exists():
+                continue
+            with ExitStack() as stack:
+                one = find(stack)
+                if not isinstance(one, Stored):
+                    continue
+                if shutil.disk_usage(self._folder).free < 2 * one.size:
+                    return False
+                local.write_atomically(self._folder, name, [one.read(0, one.size)])
+        return True
+
+    def _members(
+        self, group: Group, copies: Copies
+    ) -> Iterator[tuple[str, Callable[[ExitStack], Stored | AirgapError]]]:
+        """Yield name and opener of every pack and parity pack of a group."""
+        for one in group.packs:
+            pack = self._packs[one]
+            yield layout.pack_name(pack.digest), partial(copies.open_pack, pack)
+        length = longest(self._packs, group.packs)
+        for digest in group.parity:
+            find = partial(copies.open_parity, digest, length)
+            yield layout.parity_name(self._bundle, digest), find
+
+    def once_more(self, lost: Collection[int], label: Label) -> tuple[int, ...]:
+        """Return the volumes whose packs, if they were kept too, would give back the lost ones.
+
+        Empty if there is no parity, or not enough of it.
+        """
+        wanted: set[int] = set()
+        for group in Copies([self.reader]).index(len(self._packs)):
+            mine = set(lost).intersection(group.packs)
+            if not mine:
+                continue
+            if len(mine) > len(group.parity):
+                return ()
+            absent = [
+                one
+                for one in group.packs
+                if one not in mine
+                and not (self._folder / layout.pack_name(self._packs[one].digest)).exists()
+            ]
+            wanted.update(map(label.volume_of, absent))
+        return tuple(sorted(wanted))

@@ -1,0 +1,322 @@
+"""Writing volumes: whole packs spread over folders, parity with them, everything read back."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from airgap.errors import AirgapError, ConflictError, CorruptError, StorageError
+from airgap.flow.bundles import open_unverified
+from airgap.flow.media.contents import Contents, contents_of
+from airgap.flow.media.copies import Copies, Stored
+from airgap.flow.media.parity import Draft, drafts, longest, make_group
+from airgap.flow.media.plan import Part, cost, free_rooms, plan, survives, usable
+from airgap.flow.progress import Progress
+from airgap.format import layout, parity, volume
+from airgap.format.manifest import Pack
+from airgap.format.parity import Group
+from airgap.format.volume import Label
+from airgap.transport import local, readback
+from airgap.transport.depot import DepotReader, DepotWriter
+from airgap.transport.port import BundleReader
+
+__all__ = ["Media", "Written", "add_parity", "split", "write_volumes"]
+
+_TEXT_BYTES: Final = 16 * 1024
+_TEXTS: Final = 4
+_LINE_BYTES: Final = 256  # in checksums.txt and the parity index, for each pack or parity pack
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """Where volumes go: numbered folders below ``output``, or ``folders`` that are there.
+
+    ``size`` is that of one medium in bytes. ``percent`` of parity packs are added.
+    """
+
+    output: Path = Path()
+    size: int = 0
+    folders: tuple[Path, ...] = ()
+    percent: int = 0
+    read_back: bool = False
+
+    @property
+    def makes_volumes(self) -> bool:
+        """Tell whether volumes are asked for, and not only parity."""
+        return bool(self.size or self.folders)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The volumes that were made. ``survives``: any one of them may be lost."""
+
+    bundle: str
+    folders: tuple[Path, ...]
+    parts: tuple[Part, ...]
+    survives: bool
+
+
+def split(place: str, media: Media, progress: Progress) -> Written:
+    """Copy a bundle onto volumes. Nothing is verified but that each pack is what its name says.
+
+    Raises:
+        StorageError: the media are too small or too few, or refused.
+        CorruptError, MissingError: a pack of the source is damaged, or not there.
+        ConflictError: the output holds volumes of another split.
+    """
+    with open_unverified(place) as opened:
+        return write_volumes(opened.reader, contents_of(opened), media, progress)
+
+
+def write_volumes(
+    reader: BundleReader,
+    contents: Contents,
+    media: Media,
+    progress: Progress,
+    *,
+    move: bool = False,
+) -> Written:
+    """Write the volumes of a bundle; ``move`` takes its packs away from the depot it lies in.
+
+    Raises:
+        StorageError, CorruptError, MissingError, ConflictError: as ``split``.
+    """
+    packs = contents.manifest.packs
+    depots = [reader] if isinstance(reader, DepotReader) else []
+    known = () if media.percent else Copies(depots).index(len(packs))
+    groups = [(one.packs, len(one.parity)) for one in known] or drafts(packs, media.percent)
+    parts = plan(packs, groups, _Rooms(media, contents, groups))
+    volumes = _Volumes(contents, parts, _folders(media, contents.bundle, len(parts)))
+    if not media.folders:
+        _demand_space(media.output, 0 if move else contents.manifest.stored_size, packs, groups)
+    progress.begin("writing volumes", contents.manifest.stored_size * (2 if groups else 1))
+    try:
+        for old in depots if move else ():
+            volumes.move_packs(old.folder)
+        if not (depots and move):
+            volumes.copy_packs(reader, progress)
+        sources = Copies([*depots, *volumes.readers])
+        if known:
+            volumes.carry_parity(known, sources)
+        else:
+            volumes.make_parity(groups, sources, progress)
+        for number in range(len(parts)):
+            volumes.publish(number)
+            if media.read_back:
+                volumes.read_back(number)
+    finally:
+        progress.end()
+    return Written(contents.bundle, tuple(volumes.folders), tuple(parts), survives(parts, groups))
+
+
+def add_parity(
+    folder: Path, bundle: str, packs: Sequence[Pack], percent: int, progress: Progress
+) -> None:
+    """Add parity packs to a bundle in a depot.
+
+    Raises:
+        CorruptError, MissingError: a pack is damaged, or not there.
+        StorageError: the disk refused, or is too small.
+    """
+    groups = drafts(packs, percent)
+    _demand_space(folder, 0, packs, groups)
+    copies = Copies([DepotReader(folder, bundle)])
+    place = folder / layout.parity_folder(bundle)
+    progress.begin("making parity", sum(len(one) * longest(packs, one) for one, _ in groups))
+    try:
+        made = [make_group(packs, one, copies, [place] * one[1], progress) for one in groups]
+    finally:
+        progress.end()
+    digests = [digest for group in made for digest in group.parity]
+    texts = layout.checksums(bundle, packs, digests)
+    local.write_atomically(folder, layout.checksums_name(bundle), [texts])
+    local.write_atomically(folder, layout.parity_index_name(bundle), [parity.encode(made)])
+
+
+class _Rooms:
+    """How many bytes for packs there are on each volume."""
+
+    def __init__(self, media: Media, contents: Contents, groups: Sequence[Draft]) -> None:
+        self._size = media.size
+        self._folders = media.folders
+        self._free = free_rooms(media.folders)
+        packs = contents.manifest.packs
+        lines = len(packs) + sum(rows for _, rows in groups)
+        small = [*contents.sizes, *[_TEXT_BYTES] * _TEXTS, *[lines * _LINE_BYTES] * 2]
+        self._small = sum(map(cost, small))
+        for at, folder in enumerate(media.folders):  # what an earlier try has left there
+            names = (layout.pack_name(pack.digest) for pack in packs)
+            there = zip(packs, map(folder.joinpath, names), strict=True)
+            self._free[at] += sum(cost(pack.size) for pack, path in there if path.exists())
+
+    def __call__(self, count: int) -> list[int] | None:
+        if not self._folders:
+            return [max(usable(self._size) - self._small, 0)] * count
+        if count > len(self._folders):
+            return None
+        return [max(one - self._small, 0) for one in self._free[:count]]
+
+
+@dataclass(slots=True)
+class _Volumes:
+    """The volumes being written."""
+
+    contents: Contents
+    parts: Sequence[Part]
+    folders: Sequence[Path]
+    index: tuple[Group, ...] = field(default=())
+
+    @property
+    def readers(self) -> list[DepotReader]:
+        return [DepotReader(folder, self.contents.bundle) for folder in self.folders]
+
+    @property
+    def packs(self) -> Sequence[Pack]:
+        return self.contents.manifest.packs
+
+    def move_packs(self, depot: Path) -> None:
+        """Rename the packs of a depot on the same file system into the volumes."""
+        for part, folder in zip(self.parts, self.folders, strict=True):
+            for one in part.packs:
+                name = layout.pack_name(self.packs[one].digest)
+                local.move(depot / name, folder / name)
+
+    def copy_packs(self, reader: BundleReader, progress: Progress) -> None:
+        """Copy each pack to its volume, in the manifest's order."""
+        writers = list(map(DepotWriter, self.folders))
+        owner = [at for at, part in enumerate(self.parts) for _ in part.packs]
+        for index, data in reader.read_packs(self.packs, range(len(self.packs))):
+            if isinstance(data, AirgapError):
+                raise data
+            pack = self.packs[index]
+            if hashlib.sha256(data).digest() != pack.digest:
+                raise CorruptError(
+                    f"{layout.pack_name(pack.digest)} of {reader.place} is damaged.",
+                    "Copy the bundle from its source again, or `airgap repair` it.",
+                )
+            writers[owner[index]].put_pack(pack.digest, [data])
+            progress.advance(pack.size)
+
+    def make_parity(self, groups: Sequence[Draft], copies: Copies, progress: Progress) -> None:
+        """Make the parity packs of all groups on the volumes they belong to."""
+        places = self._parity_places(groups)
+        self.index = tuple(
+            make_group(self.packs, group, copies, folders, progress)
+            for group, folders in zip(groups, places, strict=True)
+        )
+
+    def carry_parity(self, known: Sequence[Group], copies: Copies) -> None:
+        """Copy the parity packs that the source has."""
+        self.index = tuple(known)
+        for part, folder in zip(self.parts, self.folders, strict=True):
+            for group, row in part.parity:
+                self._carry(known[group], row, folder, copies)
+
+    def _carry(self, group: Group, row: int, folder: Path, copies: Copies) -> None:
+        digest, size = group.parity[row], longest(self.packs, group.packs)
+        with copies.opened_parity(digest, size) as one:
+            if not isinstance(one, Stored):
+                raise one
+            name = layout.parity_name(self.contents.bundle, digest)
+            local.write_atomically(folder, name, [one.read(0, size)])
+
+    def _parity_places(self, groups: Sequence[Draft]) -> list[list[Path]]:
+        """Return for each group the folder of each of its parity packs."""
+        below = layout.parity_folder(self.contents.bundle)
+        places = [[Path()] * rows for _, rows in groups]
+        for part, folder in zip(self.parts, self.folders, strict=True):
+            for group, row in part.parity:
+                places[group][row] = folder / below
+        return places
+
+    def _held(self, number: int) -> tuple[list[Pack], list[bytes]]:
+        """Return the packs of a volume, and the digests of its parity packs."""
+        part = self.parts[number]
+        digests = [self.index[group].parity[row] for group, row in part.parity]
+        return [self.packs[one] for one in part.packs], digests
+
+    def _small_files(self, number: int) -> Iterator[tuple[str, bytes]]:
+        """Yield what a volume has besides packs, texts of §8, envelopes and manifest."""
+        bundle = self.contents.bundle
+        counts = [tuple(map(len, (one.packs, one.parity))) for one in self.parts]
+        packs, rows = (tuple(column) for column in zip(*counts, strict=True))
+        label = Label(bundle, number + 1, packs, rows)
+        yield layout.VOLUME_TEXT_NAME, volume.text(label)
+        yield layout.label_name(bundle), volume.encode(label)
+        if self.index:
+            yield layout.parity_index_name(bundle), parity.encode(self.index)
+        yield from self.contents.roots.items()
+
+    def publish(self, number: int) -> None:
+        """Write everything but the packs; the manifest comes last (format §8)."""
+        folder, contents = self.folders[number], self.contents
+        for name, data in self._small_files(number):
+            local.write_atomically(folder, name, [data])
+        packs, digests = self._held(number)
+        DepotWriter(folder).publish(
+            contents.bundle, contents.raw, contents.envelopes, packs, digests
+        )
+
+    def read_back(self, number: int) -> None:
+        """Read a volume from its medium and compare every digest.
+
+        Raises:
+            StorageError: the medium gives something else than was written.
+        """
+        folder, bundle = self.folders[number], self.contents.bundle
+        packs, digests = self._held(number)
+        small = chain(
+            self._small_files(number), [(layout.manifest_name(bundle), self.contents.raw)]
+        )
+        expected = {name: hashlib.sha256(data).digest() for name, data in small}
+        expected |= {layout.pack_name(pack.digest): pack.digest for pack in packs}
+        expected |= {layout.parity_name(bundle, digest): digest for digest in digests}
+        for name, data in self.contents.envelopes.items():
+            expected[f"{layout.BUNDLES}/{bundle}/{name}"] = hashlib.sha256(data).digest()
+        for name, digest in expected.items():
+            if readback.digest_on_medium(folder, name) != digest:
+                raise StorageError(
+                    f"{folder / name} reads back otherwise than it was written.",
+                    "Do not trust this medium: use another one, and run the same command again.",
+                )
+
+
+def _folders(media: Media, bundle: str, count: int) -> list[Path]:
+    """Return the volumes' folders.
+
+    Raises:
+        ConflictError: volumes of another split are there.
+    """
+    if media.folders:
+        return list(media.folders[:count])
+    chosen = [media.output / f"volume-{number}of{count}" for number in range(1, count + 1)]
+    strangers = [path for path in media.output.glob("volume-*of*") if path not in chosen]
+    for folder in chosen:
+        found = (folder / layout.BUNDLES).glob("*")
+        strangers += [path for path in found if path.name != bundle]
+    if strangers:
+        raise ConflictError(
+            f"{media.output} holds other volumes: {strangers[0]}.", "Choose an empty folder."
+        )
+    return chosen
+
+
+def _demand_space(
+    folder: Path, packs_bytes: int, packs: Sequence[Pack], groups: Sequence[Draft]
+) -> None:
+    """Refuse before anything is written when a disk is too small for packs and parity.
+
+    Raises:
+        StorageError: it is.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    needed = packs_bytes + sum(rows * longest(packs, members) for members, rows in groups)
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise StorageError(
+            f"{there} needs {needed:,} bytes and has {free:,} free.",
+            f"Free {needed - free:,} bytes and run the same command again.",
+        )
