@@ -1,10 +1,12 @@
 """``airgap inspect``: show what a bundle says it holds; prove nothing."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from airgap.cli.shell import Result, place_options, reports, size_text
+from airgap.cli.waive import describe_waiver, waiver_lines
 
 if TYPE_CHECKING:
     from airgap.flow.access import Access
@@ -16,10 +18,19 @@ if TYPE_CHECKING:
 @reports
 @place_options
 def command(*, source: str, files: bool, access: "Access") -> Result:
-    """Show what the bundle in SRC says of itself. Needs no trust, and proves nothing."""
-    from airgap.flow import bundles  # noqa: PLC0415
+    """Show what the bundle in SRC says of itself. Needs no trust, and proves nothing.
+
+    SRC may be a NAME.waiver too.
+    """
+    from airgap.flow import bundles, waivers  # noqa: PLC0415
     from airgap.flow import reports as flow_reports  # noqa: PLC0415
 
+    if source.endswith(waivers.SUFFIX):
+        one = waivers.show(Path(source))
+        return Result(
+            {"waiver": source, **describe_waiver(one), "verified": False},
+            ["NOT VERIFIED: this is what the waiver says of itself.", *waiver_lines(one)],
+        )
     with bundles.open_unverified(source, access) as opened:
         about = flow_reports.describe_bundle(opened.bundle, opened.manifest, files=files)
         claims = flow_reports.describe_claims(bundles.read_evidence(opened.reader))

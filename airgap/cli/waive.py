@@ -1,15 +1,16 @@
 """``airgap waive``: permit a site to import one bundle in spite of its age."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from airgap.cli.moments import read_moment
-from airgap.cli.shell import Result, key_options, read_passphrase, reports
+from airgap.cli.shell import Result, key_options, place_options, read_passphrase, reports
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
+    from airgap.flow.access import Access
     from airgap.flow.waivers import Draft, Signed
 
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 )
 @key_options
 @reports
+@place_options
 def command(  # noqa: PLR0913  (one argument per option)
     *,
     source: str,
@@ -37,10 +39,11 @@ def command(  # noqa: PLR0913  (one argument per option)
     key: str,
     passphrase_env: str | None,
     passphrase_fd: int | None,
+    access: "Access",
 ) -> Result:
     """Permit a site to import the bundle in SRC although it is expired or older than what it has.
 
-    With a NAME.waiver as SRC, add a further approver's signature to that: read first what it says.
+    With a NAME.waiver as SRC, add a further approver's signature; `airgap inspect` shows what to.
     The file and its .dsse files then go to the site, for `airgap import --waiver`. Who must sign is
     in the site's root. Nothing else is waived: no signature, revocation, audience or second number.
     """
@@ -55,7 +58,7 @@ def command(  # noqa: PLR0913  (one argument per option)
             )
         return _report(waivers.sign(Path(source), signer), signer.key.id)
     draft = _draft(site, reason, expires)
-    return _report(waivers.create(source, draft, signer, output), signer.key.id)
+    return _report(waivers.create(source, draft, signer, output, access), signer.key.id)
 
 
 def _draft(site: str | None, reason: str | None, expires: str | None) -> "Draft":
@@ -69,28 +72,39 @@ def _draft(site: str | None, reason: str | None, expires: str | None) -> "Draft"
     return Draft(site, reason, until)
 
 
-def _report(done: "Signed", key_id: str) -> Result:
+def describe_waiver(one: "Signed") -> dict[str, Any]:
+    """Describe a waiver. Times as RFC 3339."""
     from airgap.flow.reports import time_text  # noqa: PLC0415
 
-    waiver, bundle = done.waiver, done.waiver.bundle.hex()
-    said = "Signed" if done.new else "Signed already"
-    lines = [
-        f"{said} with key {key_id[:16]}…: {done.path}",
-        f"site {waiver.site} may import bundle {bundle} until {time_text(waiver.expires_at)}",
-        f"reason: {waiver.reason}",
-        f"signatures: {len(done.key_ids)}; take the .dsse files along",
-    ]
-    about = {
-        "waiver": str(done.path),
-        "bundle": bundle,
+    waiver = one.waiver
+    return {
+        "bundle": waiver.bundle.hex(),
         "site": waiver.site,
         "reason": waiver.reason,
         "time": time_text(waiver.time),
         "expires_at": time_text(waiver.expires_at),
-        "signed_by": list(done.key_ids),
-        "new": done.new,
+        "signed_by": list(one.key_ids),
     }
-    return Result(about, lines)
+
+
+def waiver_lines(one: "Signed") -> list[str]:
+    """Say the same for people."""
+    about = describe_waiver(one)
+    return [
+        f"site {about['site']} may import bundle {about['bundle']} until {about['expires_at']}",
+        f"reason: {about['reason']} (written {about['time']})",
+        *(f"claims to be signed: {key_id}" for key_id in one.key_ids),
+    ]
+
+
+def _report(done: "Signed", key_id: str) -> Result:
+    said = "Signed" if done.new else "Signed already"
+    lines = [
+        f"{said} with key {key_id[:16]}…: {done.path}",
+        *waiver_lines(done),
+        "Take the .dsse files beside it along.",
+    ]
+    return Result({"waiver": str(done.path), **describe_waiver(done), "new": done.new}, lines)
 
 
 _NEEDED = "Give --site, --reason and --expires; or name a .waiver file, to add a signature to it."

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -160,11 +160,20 @@ def committing(
             refusal = replace(said, event="refused", waiver=None, note=written(error.message))
             _append_new(desk, health, refusal)
             raise
-        yield
         is_news = said.channel is not None and said.sequence > whole.state.last(said.channel)
-        if changes or is_news:
-            with explained(desk.journal.folder):
-                desk.testify(desk.append(whole, dated(said, whole.state)))
+        if not (changes or is_news):
+            yield
+            return
+        with explained(desk.journal.folder):  # rather now than when the items are in place
+            desk.reserve(whole, said)
+        try:
+            yield
+        except BaseException:
+            with suppress(OSError):
+                desk.release(whole)
+            raise
+        with explained(desk.journal.folder):
+            desk.testify(desk.append(whole, dated(said, whole.state)))
 
 
 def entry_of_root(root: Root, event: Event) -> Entry:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from airgap.errors import ConflictError, UsageError
+from airgap.flow.access import ANYBODY, Access
 from airgap.flow.bundles import open_unverified
 from airgap.format import envelope as dsse
 from airgap.format import limits, names
@@ -16,7 +17,7 @@ from airgap.signing.port import Signer
 from airgap.store import site
 from airgap.transport import local
 
-__all__ = ["SUFFIX", "Draft", "Signed", "create", "read", "sign"]
+__all__ = ["SUFFIX", "Draft", "Signed", "create", "show", "sign"]
 
 SUFFIX: Final = ".waiver"
 
@@ -43,7 +44,9 @@ class Signed:
     new: bool = True
 
 
-def create(place: str, draft: Draft, signer: Signer, output: Path | None) -> Signed:
+def create(
+    place: str, draft: Draft, signer: Signer, output: Path | None, access: Access = ANYBODY
+) -> Signed:
     """Write and sign a waiver for the bundle in ``place``. Nothing of the bundle is verified.
 
     Raises:
@@ -59,7 +62,7 @@ def create(place: str, draft: Draft, signer: Signer, output: Path | None) -> Sig
         raise UsageError(f"{draft.site!r} is no site's id.", "See `airgap trust show` there.")
     if draft.expires_at <= now:
         raise UsageError("The waiver would have expired already.", "Give a later --expires.")
-    with open_unverified(place) as opened:
+    with open_unverified(place, access) as opened:
         bundle = opened.bundle
     made = Waiver(bytes.fromhex(bundle), draft.site, draft.reason, now, draft.expires_at)
     path = output or Path(f"{bundle[:16]}{SUFFIX}")
@@ -77,30 +80,31 @@ def create(place: str, draft: Draft, signer: Signer, output: Path | None) -> Sig
     return Signed(path, made, (signer.key.id,))
 
 
+def show(path: Path) -> Signed:
+    """Read a waiver and whose signatures claim to be beside it.
+
+    Raises:
+        ConfigurationError: it is not there or cannot be read.
+        CorruptError: it is no waiver.
+        NotTrustedError: a signature file is damaged.
+    """
+    raw, envelopes = site.read_signed(path, limits.WAIVER_BYTES, "waiver")
+    key_ids = {dsse.decode(one).key_id for one in envelopes}
+    return Signed(path, format_waiver.decode(raw), tuple(sorted(key_ids)), new=False)
+
+
 def sign(path: Path, signer: Signer) -> Signed:
     """Put an approver's signature beside a waiver.
 
     Raises:
-        ConfigurationError: it cannot be read.
-        CorruptError: it is no waiver.
+        ConfigurationError, CorruptError, NotTrustedError: as ``show``.
         StorageError: the signature cannot be written.
     """
-    raw, envelopes = read(path)
-    made = format_waiver.decode(raw)
-    known = {dsse.decode(one).key_id for one in envelopes}
-    if signer.key.id in known:
-        return Signed(path, made, tuple(sorted(known)), new=False)
-    _put(path, signer.sign("waiver", raw))
-    return Signed(path, made, tuple(sorted({*known, signer.key.id})))
-
-
-def read(path: Path) -> tuple[bytes, tuple[bytes, ...]]:
-    """Read a waiver file and the envelopes beside it; nothing is checked.
-
-    Raises:
-        ConfigurationError: it is not there or cannot be read.
-    """
-    return site.read_signed(path, limits.WAIVER_BYTES, "waiver")
+    known = show(path)
+    if signer.key.id in known.key_ids:
+        return known
+    _put(path, signer.sign("waiver", format_waiver.encode(known.waiver)))
+    return Signed(path, known.waiver, tuple(sorted({*known.key_ids, signer.key.id})))
 
 
 def _put(path: Path, envelope: Envelope) -> None:

@@ -1,5 +1,6 @@
 """A site's ledger and state on the disk (format §17.3 to §17.7)."""
 
+import errno
 import os
 import secrets
 import shutil
@@ -30,6 +31,7 @@ __all__ = ["Desk", "Journal"]
 LEDGER: Final = "ledger"
 STATE: Final = "state"
 _LOOKS: Final = 1000
+_NOT_SUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 
 class Journal:
@@ -114,6 +116,24 @@ class Desk:
         self.journal = journal
         self._folder = journal.folder
 
+    def reserve(self, whole: Whole, entry: Entry) -> None:
+        """Make sure, as far as one can, that an entry can be appended later.
+
+        What is reserved looks like an entry that was cut off: a kill does no harm.
+
+        Raises:
+            OSError: the ledger cannot be written, or the disk is full.
+        """
+        raw = bytes_of.encode_entry(replace(entry, previous=whole.state.head))
+        self._settle(whole)
+        with self._opened_ledger() as descriptor:
+            _reserve(descriptor, whole.state.size, len(bytes_of.frame(raw)))
+
+    def release(self, whole: Whole) -> None:
+        """Give back what was reserved: nothing is to be appended after all."""
+        with self._opened_ledger() as descriptor:
+            os.ftruncate(descriptor, whole.state.size)
+
     def append(self, whole: Whole, entry: Entry) -> State:
         """Append an entry; ``previous`` is filled in. Returns the state that follows.
 
@@ -121,8 +141,7 @@ class Desk:
             OSError: the disk refused. Then the entry was not appended, or is as good as appended.
         """
         before = whole.state
-        if whole.adopted:  # else two entries would be ahead of the state, if this is cut off
-            files.replace(self._folder / STATE, bytes_of.encode_state(before))
+        self._settle(whole)
         raw = bytes_of.encode_entry(replace(entry, previous=before.head))
         ledger = files.read(self._folder / LEDGER, limits.LEDGER_BYTES) or b""
         longer = ledger[: before.size] + bytes_of.frame(raw)
@@ -140,7 +159,8 @@ class Desk:
     def testify(self, state: State) -> None:
         """Let the BentoML home remember how far the ledger is."""
         path = self.journal.witness
-        files.make_folder(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)  # with the rights that the home has
+        files.sync_folder(path.parent.parent)
         seen = Witness(state.site, state.entries, state.head)
         files.replace(path, bytes_of.encode_witness(seen))
 
@@ -159,12 +179,18 @@ class Desk:
         self.testify(after)
         return there, after
 
+    def _settle(self, whole: Whole) -> None:
+        """Write the state that counts an entry which a crash kept out of it.
+
+        Else, if this is cut off too, more would be ahead of the state than a crash can leave.
+        """
+        if whole.adopted:
+            files.replace(self._folder / STATE, bytes_of.encode_state(whole.state))
+
     def _extend(self, size: int, frame: bytes) -> None:
         """Write an entry where the last one ends; nothing is left of it if the disk refuses."""
-        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self._folder / LEDGER, flags)
-        try:
-            if os.fstat(descriptor).st_size > size:
+        with self._opened_ledger() as descriptor:
+            if os.fstat(descriptor).st_size > size + len(frame):
                 os.ftruncate(descriptor, size)
             try:
                 written = 0
@@ -175,6 +201,13 @@ class Desk:
                 with suppress(OSError):
                     os.ftruncate(descriptor, size)
                 raise
+
+    @contextmanager
+    def _opened_ledger(self) -> Iterator[int]:
+        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self._folder / LEDGER, flags)
+        try:
+            yield descriptor
         finally:
             os.close(descriptor)
 
@@ -197,6 +230,17 @@ class Desk:
         part.rename(aside)
         files.sync_folder(aside.parent)
         return aside
+
+
+def _reserve(descriptor: int, offset: int, length: int) -> None:
+    """Take room on the disk, where the file system can do that."""
+    try:
+        os.posix_fallocate(descriptor, offset, length)
+    except AttributeError:  # not on macOS
+        return
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
 
 
 def _write_both(folder: Path, site: str, ledger: bytes) -> State:

@@ -14,6 +14,7 @@ from airgap.errors import (
     ConflictError,
     MissingError,
     NotTrustedError,
+    PolicyError,
     TransportError,
     UsageError,
 )
@@ -185,6 +186,26 @@ def test_verify_and_inspect_tell_what_the_commands_print(isolated: Side, tmp_pat
     assert seen["verified"] is False
     assert seen["bundle"] == about["bundle"]
     assert seen["items"][0]["entries"]
+
+
+@pytest.mark.usefixtures("shop", "returned")
+def test_numbers_channels_and_waivers_are_those_of_the_command_line(
+    isolated: Side, tmp_path: Path
+) -> None:
+    terms: dict[str, Any] = {"channel": "nightly", "audience": ["ward"]}
+    old = airgap.export_model("ranker:v1", tmp_path / "old", **terms)
+    new = airgap.export_model("ranker:v1", tmp_path / "new", **terms, expires_at=4_000_000_000)
+
+    with isolated.here():
+        airgap.import_model(new, channel="nightly")
+        assert airgap.verify(new)["last_sequence"] == 2
+        with pytest.raises(PolicyError):
+            airgap.verify(old)
+        with pytest.raises(PolicyError):
+            airgap.import_model(new, channel="weekly")
+        waiver = tmp_path / "none.waiver"
+        with pytest.raises(ConfigurationError):
+            airgap.import_model(old, waivers=[waiver])
 
 
 @pytest.mark.usefixtures("shop")

@@ -171,6 +171,21 @@ def test_a_disk_that_is_full_when_an_import_is_to_be_remembered_is_told(
         assert ("imported", 4) in events(side)
 
 
+def test_without_room_for_the_entry_nothing_is_renamed_into_place(
+    used: Side, bundles: dict[int, Path], launcher: Launcher
+) -> None:
+    before, ledger = wholeness.items(used), events(used)
+
+    ended = launcher.run(
+        used, "import", bundles[4], fault=Fault(before="^reserve .*/ledger", full=True)
+    )
+
+    assert ended.code == 15
+    assert wholeness.items(used) == before
+    assert events(used) == ledger
+    assert whole(used)
+
+
 def test_a_refusal_is_told_even_if_the_ledger_cannot_note_it(
     used: Side, bundles: dict[int, Path], launcher: Launcher
 ) -> None:

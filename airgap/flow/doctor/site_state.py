@@ -47,7 +47,8 @@ def state() -> Iterator[Finding]:
             "Check who owns it, or set AIRGAP_HOME.",
         )
         return
-    exposed = [one for one in (home, home / "trust") if _mode(one) & _WRITABLE_BY_OTHERS]
+    folders = (home, home / "trust", home / "sites")
+    exposed = [one for one in folders if _mode(one) & _WRITABLE_BY_OTHERS]
     for one in exposed:
         yield problem(
             "state",
