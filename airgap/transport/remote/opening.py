@@ -148,7 +148,10 @@ def _s3(place: Place, login: Login, values: _Values) -> Transport:
 
 
 def _profile(place: Place, login: Login, values: _Values) -> "Profile":
-    """Find keys, region and endpoint: what was said first, then where Amazon's tools look."""
+    """Find keys, region and endpoint: what was said first, then where Amazon's tools look.
+
+    Nobody is asked without a signature by accident: that would be told as a missing permission.
+    """
     from airgap.transport.remote import s3_credentials  # noqa: PLC0415
     from airgap.transport.remote.s3_options import S3Keys  # noqa: PLC0415
 
@@ -159,7 +162,13 @@ def _profile(place: Place, login: Login, values: _Values) -> "Profile":
         return s3_credentials.Profile(S3Keys(login.user, login.password))
     if file is not None:
         return s3_credentials.Profile(s3_credentials.read_file(file, profile or "default"))
-    return s3_credentials.find_profile(os.environ, profile)
+    found = s3_credentials.find_profile(os.environ, profile)
+    if found.keys is None:
+        raise ConfigurationError(
+            "There are no keys for S3: not said, not in variables, not in a profile.",
+            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or say anonymous=yes.",
+        )
+    return found
 
 
 def _folder(place: Place, _login: Login, _values: _Values) -> Transport:

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import ConfigurationError
+from airgap.transport.remote.opening import Login, open_transport
+from airgap.transport.remote.places import parse
+from airgap.transport.remote.s3 import S3Transport
+from airgap.transport.remote.s3_options import S3Keys, S3Options
+
+
+@pytest.fixture(autouse=True)
+def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A home without anything of Amazon's."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "PROFILE", "REGION"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
+
+
+def opened(url: str, login: Login | None = None, **options: str) -> S3Options:
+    transport = open_transport(parse(url), login or Login(), options)
+    assert isinstance(transport, S3Transport)
+    return transport._options
+
+
+def test_keys_that_were_said_are_used() -> None:
+    found = opened("s3://models/ward/a", Login("id", "secret"), region="eu-west-1")
+
+    assert found == S3Options("models", "ward/a", keys=S3Keys("id", "secret"), region="eu-west-1")
+
+
+def test_keys_are_found_in_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+    assert opened("s3://models").keys == S3Keys("id", "secret")
+
+
+def test_without_keys_nothing_is_asked() -> None:
+    with pytest.raises(ConfigurationError, match="no keys") as told:
+        opened("s3://models")
+
+    assert "anonymous" in told.value.hint
+
+
+def test_anybody_can_be_said() -> None:
+    assert opened("s3://models", anonymous="yes").keys is None
+
+
+def test_the_bucket_can_be_in_the_host() -> None:
+    found = opened("s3://models", anonymous="yes", endpoint="https://s3.ward", virtual_hosted="yes")
+
+    assert found.host == "models.s3.ward"
+
+
+def test_an_unencrypted_endpoint_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="not encrypted"):
+        opened("s3://models", anonymous="yes", endpoint="http://s3.ward")
