@@ -18,6 +18,7 @@ __all__ = ["ANYBODY", "Access", "log_in"]
 _VARIABLE: Final = "AIRGAP_PASSWORD"
 _LONGEST: Final = 4096
 _ASKED_FOR: Final = ("ftp", "ftpes", "ftps")
+_BUCKETS: Final = ("s3", "gs", "az")  # no hosts: what .netrc says of any host is not for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def log_in(place: Place, access: Access, settings: Mapping[str, str]) -> Login:
             return Login(user, keep_secret(password))
     if _VARIABLE in os.environ:
         return Login(user, keep_secret(os.environ[_VARIABLE]))
-    found = _in_netrc(place.host, user)
+    found = None if place.scheme in _BUCKETS else _in_netrc(place.host, user)
     if found is not None:
         return Login(found.user, found.password and keep_secret(found.password))
     if user in (None, "anonymous", "ftp") or place.scheme not in _ASKED_FOR:

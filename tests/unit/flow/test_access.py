@@ -131,3 +131,10 @@ def test_short_words_are_no_secrets() -> None:
     keep_secret("")
 
     assert hidden("a banana") == "a banana"
+
+
+def test_what_netrc_says_of_any_host_is_not_for_buckets(home: Path) -> None:
+    (home / "netrc").write_text("default login anybody password from-netrc\n")
+
+    assert log_in(places.parse("ftp://models/x"), Access(), {}).user == "anybody"
+    assert log_in(places.parse("s3://models/x"), Access(), {}).user is None
