@@ -260,7 +260,7 @@ class S3Transport:
             raise self._meaning(error, verb, name) from None
 
     def _meaning(self, error: Exception, verb: str, name: str) -> Exception:
-        return s3_errors.explained(error, verb, self.place, name)
+        return s3_errors.explained(error, verb, self._options, name)
 
 
 def _blocks(source: Path, size: int, pace: Pace | None) -> Iterator[bytes]:

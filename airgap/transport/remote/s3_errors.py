@@ -10,6 +10,7 @@ from typing import Final
 
 from airgap.errors import AirgapError, MissingError, StorageError, TransportError
 from airgap.transport.remote.port import BrokenOffError
+from airgap.transport.remote.s3_options import S3Options
 
 __all__ = ["DEAD_PROXY", "FORBIDDEN", "PAST_THE_END", "code_of", "explained", "status_of"]
 
@@ -50,16 +51,16 @@ _REDIRECT: Final = 300
 _REQUEST: Final = 400
 
 
-def explained(error: Exception, verb: str, place: str, name: str) -> AirgapError:
-    """Say what an error means that came when we were about to ``verb`` a name of a place.
+def explained(error: Exception, verb: str, options: S3Options, name: str) -> AirgapError:
+    """Say what an error means that came when we were about to ``verb`` a name of a depot.
 
     Args:
         error: what the library raised.
         verb: one of ``look at``, ``read``, ``list``, ``write``, ``delete``.
-        place: URL of the depot.
+        options: which depot that is.
         name: depot name, for what is missing.
     """
-    status, code = status_of(error), code_of(error)
+    status, code, place = status_of(error), code_of(error), options.place
     what = f"{place} answers {' '.join(filter(None, (str(status), code)))}"
     if code in _FULL or status == _INSUFFICIENT_STORAGE:
         return StorageError(
@@ -73,7 +74,7 @@ def explained(error: Exception, verb: str, place: str, name: str) -> AirgapError
         return BrokenOffError(f"{what}.", "It is busy or broken: run the same command again later.")
     if status >= _REQUEST:
         return TransportError(f"{what} when asked to {verb}.", "Check endpoint, region and bucket.")
-    return _without_answer(str(error), place, redirected=status >= _REDIRECT)
+    return _without_answer(str(error), options, redirected=status >= _REDIRECT)
 
 
 def status_of(error: Exception) -> int:
@@ -101,16 +102,17 @@ def _missing(code: str, place: str, name: str) -> AirgapError:
     return MissingError(f"{place}/{name} is not there.", "Check the path, or upload it again.")
 
 
-def _without_answer(text: str, place: str, *, redirected: bool) -> AirgapError:
+def _without_answer(text: str, options: S3Options, *, redirected: bool) -> AirgapError:
     """Tell apart what has no status: refusals of our own, and broken connections."""
+    place, server = options.place, options.endpoint_url
     if redirected or _REDIRECTED.search(text):
         return TransportError(
-            f"{place} sends us to another server, which is not done.",
+            f"{server} sends us to another server, which is not done.",
             "Check region and endpoint: give the address where the bucket really is.",
         )
     if _UNTRUSTED.search(text):
         return TransportError(
-            f"{place} has no certificate that is trusted here for this host name.",
+            f"{server} has no certificate that is trusted here for this host name.",
             "Give the CA's certificate as a PEM file, and the host name that the server has.",
         )
     if "InvalidPath" in text:
@@ -119,10 +121,10 @@ def _without_answer(text: str, place: str, *, redirected: bool) -> AirgapError:
         )
     if '"dns error"' in text:
         return BrokenOffError(
-            f"The host of {place} is not found.", "Check the endpoint, and how names are resolved."
+            f"The host of {server} is not found.", "Check the endpoint, and how names are resolved."
         )
     if "HttpError" in text or "Http(" in text or "timed out" in text:
-        return BrokenOffError(f"The connection to {place} broke or stalled.", _AGAIN)
+        return BrokenOffError(f"The connection to {server} broke or stalled.", _AGAIN)
     return TransportError(
-        f"{place} answers with something that is not S3.", "Check the endpoint and its port."
+        f"{server} answers with something that is not S3.", "Check the endpoint and its port."
     )
