@@ -52,6 +52,10 @@ log file = {top}/$name.log
 rgw data = {top}/rgw
 rgw enable usage log = false
 rgw enable ops log = false
+rgw gc obj min wait = 1
+rgw gc processor period = 2
+rgw gc processor max time = 2
+rgw gc max concurrent io = 40
 """
 
 
