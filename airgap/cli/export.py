@@ -22,7 +22,7 @@ from airgap.errors import UsageError
 
 if TYPE_CHECKING:
     from airgap.flow.access import Access
-    from airgap.flow.outbound import Exported
+    from airgap.flow.outbound import Exported, Preset
 
 
 @click.command(name="export", cls=ManyValues)
@@ -73,6 +73,27 @@ if TYPE_CHECKING:
     help="Also carry this signed root, for `airgap trust update` on the other side; repeat it.",
 )
 @click.option(
+    "--base",
+    "bases",
+    multiple=True,
+    metavar="PLACE",
+    help="Leave out what this bundle, depot or manifest has: the other side has it; repeat it.",
+)
+@click.option(
+    "--for",
+    "want",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Carry exactly what an import lacked: the FILE that `airgap import --want` wrote.",
+)
+@click.option(
+    "--compression",
+    type=click.Choice(["none", "fast", "default", "small"]),
+    default="default",
+    show_default=True,
+    help="How much time to give to size.",
+)
+@click.option(
     "--tmpdir",
     type=click.Path(path_type=Path),
     help="Where `-o -` and `--volumes` spool; default: the system's.",
@@ -96,6 +117,9 @@ def command(  # noqa: PLR0913  (one argument per option)
     audience: tuple[str, ...],
     expires: str | None,
     roots: tuple[Path, ...],
+    bases: tuple[str, ...],
+    want: Path | None,
+    compression: "Preset",
     tmpdir: Path | None,
     key: str,
     passphrase_env: str | None,
@@ -110,7 +134,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     """Pack Bentos (TAG is name:version, name:latest or name) with every model they name.
 
     The bundle is signed with --key. Without --no-models, a model that cannot be found stops the
-    export.
+    export. With --base, only what changed is packed.
     """
     from airgap.flow import (  # noqa: PLC0415
         elsewhere,
@@ -120,6 +144,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         pipeline,
         reports,
         trust,
+        wants,
     )
     from airgap.flow import roots as flow_roots  # noqa: PLC0415
     from airgap.flow.hiding import hidden  # noqa: PLC0415
@@ -133,6 +158,9 @@ def command(  # noqa: PLR0913  (one argument per option)
             "--verify-after-write is for volumes and servers.",
             "Run `airgap verify` on what is local.",
         )
+    asked = wants.read_want(want) if want else None
+    if asked and not tags and not models:
+        tags, models = map(tuple, wants.tags_wanted(asked))
     signer = trust.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     done = export.export(
         export.Request(
@@ -153,6 +181,8 @@ def command(  # noqa: PLR0913  (one argument per option)
             audience=audience,
             expires_at=read_expiry(expires),
             roots=flow_roots.travelling(roots),
+            preset=compression,
+            bases=wants.bases_told(bases, asked, access),
         ),
         make_progress(),
     )
@@ -168,6 +198,9 @@ def command(  # noqa: PLR0913  (one argument per option)
     lines = [f"{item} ({size_text(item.size)})" for item in done.manifest.items]
     lines += _stock_lines(done, about) if done.path else _pack_lines(done)
     lines += volume_lines(done.volumes, parity, survives=done.survives) if done.volumes else []
+    if asked and done.manifest.carried < len(asked.chunks):
+        absent = len(asked.chunks) - done.manifest.carried
+        lines.append(f"{absent} of {len(asked.chunks)} chunks that were asked for are not in it")
     lines += _terms_lines(done, about)
     lines.append(f"bundle {done.bundle}")
     return Result(about, lines if output != "-" else [])
@@ -189,7 +222,11 @@ def _terms_lines(done: "Exported", about: dict[str, Any]) -> list[str]:
 def _pack_lines(done: "Exported") -> list[str]:
     stored, plain = done.manifest.stored_size, done.manifest.size
     shared = f"{done.packs_written} packs written, {done.packs_shared} already there"
-    return [f"{size_text(plain)} in {size_text(stored)}: {shared}"]
+    lines = [f"{size_text(plain)} in {size_text(stored)}: {shared}"]
+    needed = len(done.manifest.chunks) - done.manifest.carried
+    if needed:
+        lines.append(f"builds on {needed:,} chunks that the other side must have")
+    return lines
 
 
 def _stock_lines(done: "Exported", about: dict[str, Any]) -> list[str]:

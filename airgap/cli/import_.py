@@ -10,6 +10,7 @@ import click
 from airgap.cli.shell import (
     Result,
     admission_options,
+    depot_option,
     jobs_option,
     make_progress,
     place_options,
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
     help="Take an archive or folder of stock BentoML that has no signed manifest beside it.",
 )
 @admission_options
+@depot_option
+@click.option(
+    "--want",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="If chunks are lacking, write into FILE what the sender needs for `export --for FILE`.",
+)
 @jobs_option
 @reports
 @place_options
@@ -44,6 +52,8 @@ def command(  # noqa: PLR0913  (one argument per option)
     insecure_allow_unsigned: bool,
     waivers: tuple[Path, ...],
     channel: str | None,
+    depots: tuple[str, ...],
+    want: Path | None,
     jobs: int | None,
     access: "Access",
 ) -> Result:
@@ -54,7 +64,15 @@ def command(  # noqa: PLR0913  (one argument per option)
     bundle, in any order, all at once or one after the other: each run says what is still missing.
     Nothing reaches the stores before all of it is verified. The same import again does nothing.
     """
-    from airgap.flow import bundles, inbound, judge, pipeline, unsigned  # noqa: PLC0415
+    from airgap.flow import (  # noqa: PLC0415
+        bundles,
+        inbound,
+        judge,
+        pipeline,
+        shelves,
+        unsigned,
+        wants,
+    )
     from airgap.flow import reports as flow_reports  # noqa: PLC0415
     from airgap.flow.media import volumes  # noqa: PLC0415
 
@@ -70,9 +88,12 @@ def command(  # noqa: PLR0913  (one argument per option)
         return _result(done, {"bundle": None, "signed_by": [], "dry_run": dry_run})
     judged = judge.here(waivers, channel)
     open_one = partial(bundles.open_bundle, judge=judged, remember=not dry_run, access=access)
-    with volumes.open_places(sources, open_one, progress) as opened:
+    with (
+        volumes.open_places(sources, open_one, progress) as opened,
+        wants.written_to(want, opened),
+    ):
         done = inbound.import_bundle(
-            opened,
+            shelves.with_depots(opened, depots, access),
             replace=replace,
             dry_run=dry_run,
             jobs=jobs or pipeline.default_jobs(),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Result",
     "admission_options",
+    "depot_option",
     "discard_output",
     "jobs_option",
     "key_options",
@@ -224,6 +225,17 @@ def _tell(text: str) -> None:
     from airgap.flow.hiding import hidden  # noqa: PLC0415
 
     click.echo(f"airgap: {hidden(text)}", err=True)
+
+
+def depot_option(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command ``--depot``: where the chunks of earlier bundles are."""
+    return click.option(
+        "--depot",
+        "depots",
+        multiple=True,
+        metavar="PLACE",
+        help="Take chunks that the bundle builds on from this depot or bundle too; repeat it.",
+    )(command)
 
 
 def read_passphrase(variable: str | None, descriptor: int | None) -> Callable[[], bytes]:

@@ -9,6 +9,7 @@ import click
 from airgap.cli.shell import (
     Result,
     admission_options,
+    depot_option,
     jobs_option,
     make_progress,
     place_options,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     help="Exit with 0 if what is here is good, though whole volumes are missing.",
 )
 @admission_options
+@depot_option
 @jobs_option
 @reports
 @place_options
@@ -39,6 +41,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     is_partial: bool,
     waivers: tuple[Path, ...],
     channel: str | None,
+    depots: tuple[str, ...],
     jobs: int | None,
     access: "Access",
 ) -> Result:
@@ -50,7 +53,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     The verdict is that of `airgap import`: a bundle that is older than what this site has is
     refused.
     """
-    from airgap.flow import bundles, inbound, judge, pipeline  # noqa: PLC0415
+    from airgap.flow import bundles, inbound, judge, pipeline, shelves  # noqa: PLC0415
     from airgap.flow import reports as flow_reports  # noqa: PLC0415
     from airgap.flow.media import volumes  # noqa: PLC0415
 
@@ -58,7 +61,9 @@ def command(  # noqa: PLR0913  (one argument per option)
     open_one = partial(bundles.open_bundle, judge=judge.here(waivers, channel), access=access)
     with volumes.open_places(sources, open_one, progress) as opened:
         checked = inbound.verify_volumes(
-            opened, jobs=jobs or pipeline.default_jobs(), progress=progress
+            shelves.with_depots(opened, depots, access),
+            jobs=jobs or pipeline.default_jobs(),
+            progress=progress,
         )
         manifest = opened.manifest.value
         about = flow_reports.describe_bundle(opened.bundle, manifest)

@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
@@ -21,6 +21,7 @@ from airgap.flow.access import ANYBODY, Access
 from airgap.flow.elsewhere import Elsewhere
 from airgap.flow.hiding import hidden
 from airgap.flow.judge import Admission, Judge, require_root
+from airgap.flow.supplies import Supplies
 from airgap.format import limits, stock
 from airgap.format import manifest as manifests
 from airgap.format.attestation import ATTESTING
@@ -40,6 +41,7 @@ __all__ = [
     "STDIN",
     "Opened",
     "Unverified",
+    "all_bundles",
     "open_all",
     "open_bundle",
     "open_unverified",
@@ -76,6 +78,8 @@ class Opened:
     admission: Admission
     passed_over: tuple[str, ...] = ()
     """Other bundles of the place that this site's policy refuses, each with the reason."""
+    supplies: Supplies = field(default_factory=Supplies)
+    """Where chunks are found that the bundle needs and does not carry (format §4.2)."""
 
     @property
     def manifest(self) -> Verified[Manifest]:
@@ -191,6 +195,15 @@ def _look_into(reader: BundleReader) -> Unverified:
     manifest = manifests.decode(raw)
     _check_shape(reader, manifest)
     return Unverified(reader, bundle, manifest, raw)
+
+
+def all_bundles(place: str, access: Access) -> list[BundleReader]:
+    """Return a reader for each bundle of a depot, or the one of a ``.airgap`` file.
+
+    Raises:
+        MissingError: there is none.
+    """
+    return _readers(place, None, access)
 
 
 def read_evidence(reader: BundleReader) -> Evidence:

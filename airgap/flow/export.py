@@ -13,6 +13,7 @@ from typing import Final
 from airgap.errors import StorageError, UsageError
 from airgap.flow import elsewhere, interchange, outbound, selection
 from airgap.flow.access import ANYBODY, Access
+from airgap.flow.bases import NO_BASES
 from airgap.flow.bundles import STDIN, Unverified, open_unverified, split_place
 from airgap.flow.destinations import open_writer_elsewhere
 from airgap.flow.elsewhere import SUFFIX, Elsewhere
@@ -82,12 +83,8 @@ def export(
         found = elsewhere.look(destination, request.access)
         return _to_elsewhere(sources, found, request, signers, settings, progress)
     format_name = request.format_name or interchange.format_of_name(destination)
-    if format_name and destination == STDIN:
-        raise UsageError(
-            "An archive for stock BentoML needs a place: its manifest lies beside it.",
-            "Give -o FILE, or leave out --format.",
-        )
     if format_name:
+        _refuse_for_stock(destination, settings)
         target = interchange.target_of(
             sources, destination, format_name, exact_name=request.exact_name
         )
@@ -100,6 +97,18 @@ def export(
     if request.media.percent:
         add_parity(path, done.bundle, done.manifest.packs, request.media.percent, progress)
     return done
+
+
+def _refuse_for_stock(destination: str, settings: Settings) -> None:
+    if settings.bases is not NO_BASES:
+        raise UsageError(
+            "An archive for stock BentoML carries everything.", "Leave out --base and --for."
+        )
+    if destination == STDIN:
+        raise UsageError(
+            "An archive for stock BentoML needs a place: its manifest lies beside it.",
+            "Give -o FILE, or leave out --format.",
+        )
 
 
 def _refuse_names(settings: Settings) -> None:

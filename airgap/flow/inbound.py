@@ -19,7 +19,6 @@ from typing import Final, Literal
 from airgap.errors import (
     ConflictError,
     CorruptError,
-    MissingError,
     NotTrustedError,
     PolicyError,
     StorageError,
@@ -30,7 +29,8 @@ from airgap.flow.descriptions import Descriptions
 from airgap.flow.media.arrivals import Arrivals, situation
 from airgap.flow.media.waiting import Situation, refusal
 from airgap.flow.members import fill_from_members, verify_members
-from airgap.flow.pipeline import lane
+from airgap.flow.needs import Needs
+from airgap.flow.pipeline import ahead, in_order, lane, workers
 from airgap.flow.progress import Progress
 from airgap.flow.targets import FileDigests, Targets
 from airgap.flow.unpack import Work, plain_chunks
@@ -40,6 +40,7 @@ from airgap.format.manifest import Manifest
 from airgap.store import bentoml_home, compare
 from airgap.store.install import install, locked, point_latest, put_back
 from airgap.store.journal import Journal
+from airgap.store.manifests import remember
 from airgap.store.places import Place, folder_of_model, place_of
 from airgap.store.staging import StagedItem, bytes_used, remove_staging, staging_folder, sync_tree
 from airgap.transport.local import storage_error
@@ -109,14 +110,16 @@ def import_bundle(
     if isinstance(reader, StockReader):
         fill: Fill = partial(fill_from_members, reader, manifest.items, progress=progress)
     else:
-        _demand_carried(manifest)
         fill = partial(_fill_from_packs, opened, jobs=jobs, progress=progress)
     privates = () if dry_run else {place_of(item).private for item in manifest.items}
     with explained_and_locked(privates, progress):
         choices, remembering = Choices(replace, dry_run), _remembering(opened, progress)
-        return land(
+        done = land(
             manifest, opened.bundle, fill, choices, progress=progress, remembering=remembering
         )
+        if manifest.items and not dry_run:
+            remember(opened.bundle, opened.manifest.raw)
+    return done
 
 
 def _remembering(opened: Opened, progress: Progress) -> Remembering:
@@ -211,7 +214,6 @@ def verify_volumes(opened: Opened, *, jobs: int, progress: Progress) -> Checked:
     """
     if isinstance(opened.reader, StockReader):
         return Checked(verify_members(opened.reader, opened.manifest.value.items, progress))
-    _demand_carried(opened.manifest.value)
     return _verify_packs(opened, jobs=jobs, progress=progress)
 
 
@@ -229,7 +231,15 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> Checked:
     digests = FileDigests(manifest, manifest.items)
     descriptions = Descriptions(manifest.items)
     wanted = range(len(manifest.packs))
-    work = Work("verifying", lambda _: True, partial(digests.covers, targets), lambda *_: None)
+    needs = Needs(manifest, opened.supplies)
+    absent = needs.find(range(len(manifest.chunks)))
+    work = Work(
+        "verifying",
+        wanted=lambda chunk: chunk not in absent,
+        covered=partial(digests.covers, targets),
+        land=lambda *_: None,
+        base=needs.read,
+    )
     with lane() as digester:
         for chunk, data in plain_chunks(opened, wanted, work, jobs, progress):
             digester.submit(digests.feed, targets, chunk, data)
@@ -239,6 +249,7 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> Checked:
     if lacking and (not lacking.labels or lacking.bad):
         raise refusal(lacking)
     digests.refuse_wrong()
+    needs.refuse(absent)
     if not lacking:
         descriptions.refuse_lacking()
     return Checked(manifest.stored_size - lost, lacking)
@@ -295,14 +306,6 @@ def _demand_space(todo: Sequence[_Plan], bundle: str) -> None:
             )
 
 
-def _demand_carried(manifest: Manifest) -> None:
-    if manifest.carried < len(manifest.chunks):
-        raise MissingError(
-            "The manifest does not carry all of its chunks.",
-            "Give the archive it belongs to, not the manifest.",
-        )
-
-
 def _fill_from_packs(
     opened: Opened, staged: Sequence[StagedItem], *, jobs: int, progress: Progress
 ) -> None:
@@ -313,19 +316,29 @@ def _fill_from_packs(
     digests = FileDigests(manifest, items)
     arrivals = Arrivals(opened, staged)
     have = _verified_before(staged, manifest, arrivals.hinted)
-    wanted = [
-        index
-        for index, pack in enumerate(manifest.packs)
-        if any(chunk in targets and chunk not in have for chunk in pack.chunk_range)
-    ]
+    todo = [at for at in range(len(manifest.chunks)) if at in targets and at not in have]
+    needs = Needs(manifest, opened.supplies)
+    needs.refuse(needs.find(todo))
 
     def write(chunk: int, data: bytes) -> None:
         for item, file, _, offset in targets[chunk]:
             staged[item].write(file, offset, data)
 
-    work = Work("importing", targets.__contains__, partial(digests.covers, targets), write)
+    with workers(jobs) as pool:
+        needed = (chunk for chunk in todo if chunk >= manifest.carried)
+        for _ in in_order(pool, lambda chunk: write(chunk, needs.read(chunk)), needed, ahead(jobs)):
+            pass
+    missing = set(todo)
+    wanted = frozenset(
+        index
+        for index, pack in enumerate(manifest.packs)
+        if not missing.isdisjoint(pack.chunk_range)
+    )
+    work = Work(
+        "importing", targets.__contains__, partial(digests.covers, targets), write, needs.read
+    )
     with lane() as digester:
-        for chunk, data in plain_chunks(opened, frozenset(wanted), work, jobs, progress):
+        for chunk, data in plain_chunks(opened, wanted, work, jobs, progress):
             digester.submit(digests.feed, targets, chunk, data)
     if work.failed:
         raise arrivals.refusal(work.failed, len(wanted), progress)

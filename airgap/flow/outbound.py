@@ -7,9 +7,11 @@ from typing import Final
 
 from airgap import __version__
 from airgap.chunking.cutters import most_pieces
+from airgap.codec.table import Preset
 from airgap.errors import StorageError
 from airgap.flow import numbering
-from airgap.flow.packing import pack_items
+from airgap.flow.bases import NO_BASES, Bases
+from airgap.flow.packing import Manner, pack_items
 from airgap.flow.progress import Progress
 from airgap.flow.reading import ChunkNames, FileRun, named, plain_entries
 from airgap.flow.selection import Source
@@ -22,7 +24,15 @@ from airgap.signing.port import Signer
 from airgap.store.tree import SourceFile
 from airgap.transport.port import BundleWriter
 
-__all__ = ["Exported", "Settings", "draft_item", "export_items", "inventory_only", "manifest_room"]
+__all__ = [
+    "Exported",
+    "Preset",
+    "Settings",
+    "draft_item",
+    "export_items",
+    "inventory_only",
+    "manifest_room",
+]
 
 TOOL: Final = f"airgap {__version__}"
 
@@ -42,6 +52,9 @@ class Settings:
     expires_at: int | None = None
     roots: Mapping[str, bytes] = field(default_factory=dict)
     """Roots that travel with the bundle, and their envelopes, by depot name (format §8)."""
+    preset: Preset = "default"
+    bases: Bases = NO_BASES
+    """What the other side holds already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +93,8 @@ def export_items(
         progress.begin("exporting", sum(source.tree.size for source in sources))
         for name, data in settings.roots.items():
             writer.put_root(name, data)
-        packed = pack_items(sources, writer, settings.jobs, progress)
+        manner = Manner(settings.jobs, settings.preset, settings.bases)
+        packed = pack_items(sources, writer, manner, progress)
         created = max(source.created_at for source in sources)
         draft = _manifest(packed.items, packed.chunks, packed.packs, settings, created)
         refuse_changes(sources)
@@ -146,9 +160,10 @@ def manifest_room(sources: Sequence[Source], settings: Settings) -> int:
     files = [file for source in sources for file in source.tree.files]
     chunks = sum(most_pieces(file.size) for file in files)
     packs = len(sources) + sum(file.size for file in files) // limits.PACK_TARGET_BYTES
-    # 57 bytes per chunk: digest 32, length 4, place in its file 4, block of its own 17;
-    # 40 per pack; headers that grow from 1 to 5 bytes, per file and in all.
-    return len(manifests.encode(draft)) + 57 * chunks + 40 * packs + 8 * len(files) + 1024
+    # 93 bytes per chunk: digest 32, length 4, place in its file 4, block of its own 17, and digest
+    # and length of a base; 40 per pack; headers that grow from 1 to 5 bytes, per file and in all.
+    per_chunk = 57 if settings.bases is NO_BASES else 93
+    return len(manifests.encode(draft)) + per_chunk * chunks + 40 * packs + 8 * len(files) + 1024
 
 
 def inventory_only(
@@ -165,7 +180,7 @@ def inventory_only(
         for file in source.tree.files:
             run = FileRun(file, hashlib.sha256())
             carry(source, file, named(run, names, progress))
-            entries.append(run.entry())
+            entries.append(run.entry(names))
         items.append(make_item(source.kind, source.name, source.version, entries))
     refuse_changes(sources)
     created = max(source.created_at for source in sources)

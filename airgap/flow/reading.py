@@ -1,7 +1,7 @@
 """Files as they are read: what they digest to, and which chunks they turn out to have."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from airgap.chunking.cutters import cut
@@ -21,33 +21,60 @@ class FileRun:
     source: SourceFile
     digest: "hashlib._Hash"
     chunks: list[int] = field(default_factory=list)
+    """As ``ChunkNames`` numbers them."""
 
-    def entry(self) -> File:
-        """Describe the file; call it when all its chunks are known."""
+    def entry(self, names: "ChunkNames") -> File:
+        """Describe the file; call it when all chunks of all files are known."""
         one = self.source
         digest = self.digest.digest()
-        return File(one.path, one.executable, one.size, digest, tuple(self.chunks))
+        chunks = tuple(map(names.index, self.chunks))
+        return File(one.path, one.executable, one.size, digest, chunks)
 
 
 class ChunkNames:
-    """The chunk table being built: every chunk once, in order of first appearance."""
+    """The chunk table being built: every chunk once (format §4.2).
 
-    def __init__(self) -> None:
-        """Begin with no chunk."""
-        self._index: dict[bytes, int] = {}
+    Carried chunks get the numbers 0, 1, 2 … in order of first appearance; needed chunks come after
+    them in the table, and are numbered -1, -2, -3 … until all carried ones are known.
+    """
+
+    def __init__(self, held: Container[bytes] = frozenset()) -> None:
+        """Begin with no chunk; those in ``held`` will be needed, not carried."""
+        self._held = held
+        self._carried: dict[bytes, int] = {}
+        self._needed: dict[bytes, int] = {}
         self._lengths: list[int] = []
+        self._needed_lengths: list[int] = []
 
     def add(self, digest: bytes, length: int) -> tuple[int, bool]:
-        """Return the chunk's index, and whether it is new."""
-        index = self._index.setdefault(digest, len(self._lengths))
+        """Return the number of a file's chunk, and whether it is to be carried and new."""
+        if digest in self._held:
+            return self.need(digest, length), False
+        index = self._carried.setdefault(digest, len(self._lengths))
         new = index == len(self._lengths)
         if new:
             self._lengths.append(length)
         return index, new
 
+    def need(self, digest: bytes, length: int) -> int:
+        """Return the number of a needed chunk."""
+        index = self._needed.setdefault(digest, -1 - len(self._needed_lengths))
+        if -1 - index == len(self._needed_lengths):
+            self._needed_lengths.append(length)
+        return index
+
+    def length(self, carried: int) -> int:
+        """Return the length in bytes of a carried chunk."""
+        return self._lengths[carried]
+
+    def index(self, number: int) -> int:
+        """Return a chunk's place in the table; call it when all are known."""
+        return number if number >= 0 else len(self._lengths) - 1 - number
+
     def table(self) -> ChunkTable:
         """Return the table as a manifest has it (format §4.2)."""
-        return ChunkTable(b"".join(self._index), tuple(self._lengths))
+        digests = b"".join([*self._carried, *self._needed])
+        return ChunkTable(digests, (*self._lengths, *self._needed_lengths))
 
 
 def named(run: FileRun, names: ChunkNames, progress: Progress) -> Iterator[bytes]:

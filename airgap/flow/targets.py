@@ -72,7 +72,7 @@ class FileDigests:
     """The digest of each file, from its chunks as they come by in the file's order.
 
     Chunks come in the order of the chunk table, so that a file of several chunks is digested on the
-    way if its own are in that order too.
+    way if its own are in that order too, and all of them are carried.
     """
 
     def __init__(self, manifest: Manifest, items: Sequence[Item]) -> None:
@@ -85,7 +85,9 @@ class FileDigests:
             (number, file.path)
             for number, item in enumerate(items)
             for file in item.files
-            if len(file.chunks) > 1 and all(map(lt, file.chunks, file.chunks[1:]))
+            if len(file.chunks) > 1
+            and file.chunks[-1] < manifest.carried
+            and all(map(lt, file.chunks, file.chunks[1:]))
         }
 
     def covers(self, targets: Targets, chunk: int) -> bool:

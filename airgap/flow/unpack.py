@@ -15,7 +15,7 @@ from airgap.flow.media.volumes import VolumesReader
 from airgap.flow.pipeline import ahead, in_order, workers
 from airgap.flow.progress import Progress
 from airgap.format import layout
-from airgap.format.manifest import Block, ChunkTable, Manifest, Pack
+from airgap.format.manifest import NO_BASE, Block, ChunkTable, Manifest, Pack
 
 __all__ = ["Work", "plain_chunks"]
 
@@ -34,6 +34,8 @@ class Work:
     """Whether something else than its own digest will tell if it is right (format §11)."""
     land: Callable[[int, bytes], None]
     """Take its plain bytes, before it is yielded."""
+    base: Callable[[int], bytes]
+    """Return the bytes of a needed chunk, for differences (format §5.4)."""
     failed: dict[int, AirgapError] = field(default_factory=dict)
     """Packs that are damaged or missing; complete when all chunks have been yielded."""
 
@@ -101,7 +103,8 @@ class _Unpacking:
             if not any(map(self.work.wanted, numbers)):
                 return []
             stored = bytes(view[block.offset : block.offset + block.stored_length])
-            made = list(_decoded(self.table, block, stored))
+            base = b"" if block.base == NO_BASE else self.work.base(block.base)
+            made = list(_decoded(self.table, block, stored, base))
             for chunk, piece in made:
                 if not self.work.covered(chunk):
                     _compare(self.table, pack, chunk, piece)
@@ -112,11 +115,13 @@ class _Unpacking:
             yield from made
 
 
-def _decoded(table: ChunkTable, block: Block, stored: bytes) -> Iterator[tuple[int, bytes]]:
+def _decoded(
+    table: ChunkTable, block: Block, stored: bytes, base: bytes
+) -> Iterator[tuple[int, bytes]]:
     """Decode a block, and take it apart."""
     last = block.first_chunk + block.chunk_count
     ends = list(accumulate(table.lengths[block.first_chunk : last]))
-    plain = decode(block.codec, stored, ends[-1])
+    plain = decode(block.codec, stored, ends[-1], base)
     for chunk, (start, end) in enumerate(pairwise([0, *ends]), block.first_chunk):
         yield chunk, plain[start:end]
 

@@ -203,6 +203,9 @@ class ArchiveReader:
         if size > limit:
             raise self._wrong(f"has an overlong {name!r}")
         left = tar.padded(size)
+        if self._stream.seekable():  # what lies beyond the end of the file shows at the next read
+            self._stream.seek(left, os.SEEK_CUR)
+            left = 0
         while left:
             left -= len(self._read(min(left, _COPY_BYTES)))
         self._advance()

@@ -1,0 +1,45 @@
+"""The manifests of what was imported here: they tell which chunks lie in which installed files."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from airgap.errors import AirgapError
+from airgap.format import limits
+from airgap.format import manifest as manifests
+from airgap.format.manifest import Manifest
+from airgap.store import site
+
+__all__ = ["load", "remember"]
+
+_MOST: Final = 200
+
+
+def remember(bundle: str, raw: bytes) -> None:
+    """Keep the manifest of a bundle that is about to be installed.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    folder = _folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{bundle}.msgpack"
+    if not path.exists():
+        part = path.with_suffix(".part")
+        part.write_bytes(raw)
+        part.replace(path)
+
+
+def load() -> Iterator[Manifest]:
+    """Yield what is remembered, the newest first. A file that is damaged is passed over."""
+    with suppress(OSError):
+        files = sorted(_folder().glob("*.msgpack"), key=lambda one: one.stat().st_mtime_ns)
+        for path in reversed(files[-_MOST:]):
+            with suppress(OSError, AirgapError):
+                if path.stat().st_size <= limits.MANIFEST_BYTES:
+                    yield manifests.decode(path.read_bytes())
+
+
+def _folder() -> Path:
+    return site.home() / "manifests"
