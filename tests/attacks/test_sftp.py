@@ -237,6 +237,31 @@ def test_a_packet_of_two_gigabytes_before_the_login_is_not_waited_for(
     assert ended == [True]
 
 
+def test_a_banner_cannot_write_to_the_terminal(reach: Reach, right: PKey) -> None:
+    def serve() -> None:
+        one, _ = listener.accept()
+        with one:
+            one.sendall(b"\x1b[2Jgood bye\r\n" * 100)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        port = listener.getsockname()[1]
+        with pytest.raises(BrokenOffError) as told:
+            reach(port, known_line(port, right)).size("packs/a")
+        thread.join()
+    assert told.value.message.isprintable()
+
+
+def test_the_names_of_methods_cannot_write_to_the_terminal(reach: Reach, right: PKey) -> None:
+    with SshDouble(Desk(methods=f"publickey,\x1b[2J,{SECRET}"), right) as double:
+        told = refused(reach(double.port, known_line(double.port, right)))
+
+    assert "it takes publickey, others" in told.message
+    assert all(one.isprintable() for one in (told.message, *told.details))
+    assert SECRET not in str(told.details)
+
+
 def test_wrong_credentials_are_told_without_the_secret(
     reach: Reach, right: PKey, keys: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -284,6 +309,18 @@ def test_other_questions_are_not_answered_with_the_password(
         refused(reach(double.port, known_line(double.port, right)))
 
     assert desk.offered == ["none by ward", f"answers {[''] * len(prompts)}"]
+
+
+@pytest.mark.parametrize(
+    ("password", "told"), [(SECRET, "lets us in"), (SECRET[1:], "does not let ward in")]
+)
+def test_a_key_may_not_be_enough(password: str, told: str, reach: Reach, right: PKey) -> None:
+    desk = Desk(methods="publickey", password=password, two_factors=True)
+    with SshDouble(desk, right) as double:
+        found = refused(reach(double.port, known_line(double.port, right)))
+
+    assert told in found.message
+    assert desk.offered[-1] == f"password {SECRET}"
 
 
 def test_a_password_is_given_once(reach: Reach, right: PKey) -> None:

@@ -9,7 +9,12 @@ from typing import Any, Literal, Self
 
 import paramiko
 from paramiko import Channel, InteractiveQuery, PKey
-from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
+from paramiko.common import (
+    AUTH_FAILED,
+    AUTH_PARTIALLY_SUCCESSFUL,
+    AUTH_SUCCESSFUL,
+    OPEN_SUCCEEDED,
+)
 
 __all__ = ["Desk", "SshDouble", "known_line"]
 
@@ -24,6 +29,8 @@ class Desk:
     password: str = ""
     prompts: Sequence[tuple[str, bool]] = (("Password: ", False),)
     rounds: int = 1
+    two_factors: bool = False
+    """Whether a key is taken, and is not enough."""
     offered: list[str] = field(default_factory=list)
     stall: Stall = ""
     over: threading.Event = field(default_factory=threading.Event)
@@ -45,6 +52,9 @@ class _Reception(paramiko.ServerInterface):  # type: ignore[misc]  # paramiko ha
     def check_auth_publickey(self, username: str, key: PKey) -> int:
         del username
         self._note(f"key {key.fingerprint}")
+        if self.desk.two_factors:
+            self.desk.methods = "password"
+            return int(AUTH_PARTIALLY_SUCCESSFUL)
         return int(AUTH_FAILED)
 
     def check_auth_password(self, username: str, password: str) -> int:

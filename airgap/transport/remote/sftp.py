@@ -1,4 +1,4 @@
-"""SFTP: a depot on any SSH server. Tuning and limits: docs/adr, "SFTP over paramiko"."""
+"""SFTP: a depot on any SSH server. What is tuned, and why so: docs/adr/0015."""
 
 import secrets
 from collections.abc import Iterable, Iterator, Sequence

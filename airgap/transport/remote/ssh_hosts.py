@@ -76,7 +76,7 @@ class Known:
                 f"The host key of {self.name} is another one than is known: it sent {sent}, known"
                 f" is {', '.join(map(str, keys))}.",
                 "Somebody may stand between you and it, or it was set up anew: ask its"
-                f" administrator; if {sent} is right, put it in place of the known key.",
+                f" administrator; if {sent} is right, put this line in place of the known one.",
                 [self._line(kind, blob)],
             )
         self._refuse_unknown(kind, blob, sent)
@@ -87,14 +87,14 @@ class Known:
             raise TransportError(
                 f"The host key of {self.name}, {sent}, is only known through a certificate"
                 f" authority ({authorities[0].where}), and airgap checks no host certificates.",
-                f"If {sent} is its own key, add the line below to {self.files[0]}.",
+                f"If {sent} is its own key, add this line to {self.files[0]}.",
                 [self._line(kind, blob)],
             )
         raise TransportError(
             f"The host key of {self.name} is not known: it sent {sent}, and {names} has no key for"
             " it.",
             "Compare it with what its administrator tells you (`ssh-keygen -lf"
-            " /etc/ssh/ssh_host_ed25519_key.pub` there); if it is the same, add the line below to"
+            " /etc/ssh/ssh_host_ed25519_key.pub` there); if it is the same, add this line to"
             f" {self.files[0]}.",
             [self._line(kind, blob)],
         )

@@ -26,6 +26,14 @@ from airgap.transport.remote.ssh_hosts import fingerprint
 __all__ = ["Credentials", "log_in"]
 
 _CERTIFICATE: Final = "-cert.pub"
+_METHODS: Final = (
+    "publickey",
+    "password",
+    "keyboard-interactive",
+    "hostbased",
+    "gssapi-with-mic",
+    "gssapi-keyex",
+)
 _AUTHENTICATION_TIMEOUT: Final = "Authentication timeout."  # paramiko has no class for it
 
 
@@ -56,7 +64,7 @@ class _Attempt:
     """Returns the methods that are still wanted, none when we are in."""
 
 
-def log_in(transport: Transport, user: str, credentials: Credentials) -> None:
+def log_in(transport: Transport, host: str, user: str, credentials: Credentials) -> None:
     """Offer what the server takes, one thing after another, until it lets us in.
 
     Raises:
@@ -71,17 +79,17 @@ def log_in(transport: Transport, user: str, credentials: Credentials) -> None:
             if not wanted:
                 return
             if not set(one.methods) & set(wanted):
-                tried.append(f"{one.name}: not offered, it takes {', '.join(wanted)} only")
+                tried.append(f"{one.name}: not offered, it takes {_told(wanted)} only")
                 continue
             try:
                 wanted = one.run(transport, user, wanted)
-                tried.append(f"{one.name}: accepted, and {', '.join(wanted)} asked for besides")
+                tried.append(f"{one.name}: accepted, and {_told(wanted)} asked for besides")
             except AuthenticationException as error:
-                _still_there(transport, error, user, tried)
+                _still_there(transport, error, host, tried)
                 tried.append(f"{one.name}: refused")
     if wanted:
         raise TransportError(
-            f"The server does not let {user} in: it takes {', '.join(wanted)}, and"
+            f"{host} does not let {user} in: it takes {_told(wanted)}, and"
             f" {'nothing offered was right' if tried else 'there is nothing to offer'}.",
             "Name the user, and a key, an agent or a password that the server knows.",
             tried,
@@ -95,13 +103,13 @@ def _asked(transport: Transport, user: str) -> Sequence[str]:
     except BadAuthenticationType as refused:
         return tuple(refused.allowed_types)
     except AuthenticationException as error:
-        _still_there(transport, error, user, ())
+        _still_there(transport, error, "", ())
         raise
     return ()
 
 
 def _still_there(
-    transport: Transport, error: AuthenticationException, user: str, tried: Sequence[str]
+    transport: Transport, error: AuthenticationException, host: str, tried: Sequence[str]
 ) -> None:
     """Tell a refusal from a server that has gone, or that has had enough of our attempts."""
     if transport.is_active() and str(error) != _AUTHENTICATION_TIMEOUT:
@@ -109,16 +117,22 @@ def _still_there(
     if not tried:
         raise error
     raise TransportError(  # no retry: that is how accounts are locked
-        f"The server hung up on {user} at try {len(tried) + 1} to log in.",
+        f"{host} hung up at try {len(tried) + 1} to log in.",
         "Name the one key to be used, and turn off the agent if it holds many.",
         tried,
     ) from error
 
 
+def _told(methods: Sequence[str]) -> str:
+    """Name methods, as far as they have names: a server may write anything there."""
+    named = [one for one in methods if one in _METHODS]
+    return ", ".join(named + ["others"] * (len(named) < len(methods)))
+
+
 @contextmanager
 def _attempts(credentials: Credentials) -> Iterator[list[_Attempt]]:
     """Collect what can be tried, in order. Agent keys sign until the block ends."""
-    agent = Agent() if credentials.agent and os.environ.get("SSH_AUTH_SOCK") else None
+    agent = _agent() if credentials.agent else None
     try:
         held = agent.get_keys() if agent else ()
         found = [*_from_files(credentials, held)]
@@ -130,6 +144,15 @@ def _attempts(credentials: Credentials) -> Iterator[list[_Attempt]]:
     finally:
         if agent:
             agent.close()
+
+
+def _agent() -> Agent | None:
+    if not os.environ.get("SSH_AUTH_SOCK"):
+        return None
+    try:
+        return Agent()
+    except SSHException:  # it is no agent: then there are no keys in it
+        return None
 
 
 def _once(attempts: Sequence[_Attempt]) -> Iterator[_Attempt]:

@@ -1,7 +1,7 @@
 """One SSH connection with one subsystem: bytes to it and from it, after its key was accepted.
 
 Paramiko does the cryptography and the protocol; its SFTP client is not used. What is relied on
-besides its documented interface is held by tests/unit/transport/test_ssh_stream.py.
+besides its documented interface is held by tests/unit/transport/remote/test_ssh_stream.py.
 """
 
 import logging
@@ -39,6 +39,7 @@ _WINDOW_BYTES: Final = 16 * 1024 * 1024
 _PACKET_BYTES: Final = 32 * 1024
 _ERROR_BYTES: Final = 1024 * 1024
 _KEEPALIVE_SECONDS: Final = 30
+_SHOWN_CHARACTERS: Final = 200
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # else it writes to stderr
 
@@ -75,8 +76,7 @@ class SshStream:
         stream = cls(guard, timeouts)
         try:
             stream._shake_hands(destination, known)
-            with stream._stage("login", timeouts.login, destination.host):
-                ssh_login.log_in(stream._transport, destination.user, credentials)
+            stream._log_in(destination, credentials)
             stream._start_sftp(destination.host)
         except BaseException:
             stream.close()
@@ -137,6 +137,11 @@ class SshStream:
             key = self._transport.get_remote_server_key()
         known.check(key.get_name(), key.asbytes())
 
+    def _log_in(self, destination: Destination, credentials: ssh_login.Credentials) -> None:
+        host, user = destination.host, destination.user
+        with self._stage("login", self._timeouts.login, host):
+            ssh_login.log_in(self._transport, host, user, credentials)
+
     def _start_sftp(self, host: str) -> None:
         self._transport.set_keepalive(_KEEPALIVE_SECONDS)
         with self._stage("start of SFTP", self._timeouts.channel, host):
@@ -161,7 +166,7 @@ class SshStream:
                 yield
         except (SSHException, EOFError, OSError) as error:
             reason = f"took more than {seconds:g} seconds" if self._guard.expired else "broke off"
-            told = f" ({error})" if str(error) and not self._guard.expired else ""
+            told = f" ({_printable(error)})" if str(error) and not self._guard.expired else ""
             raise BrokenOffError(
                 f"{host}: the {what} {reason}{told}.", "Try again; see that it is an SSH server."
             ) from error
@@ -223,6 +228,11 @@ class _Inbox(BufferedPipe):  # type: ignore[misc]  # paramiko has no types
     def __len__(self) -> int:
         with self._lock:
             return self._held
+
+
+def _printable(error: Exception) -> str:
+    """Make an error fit for a terminal: it may hold what the server sent first."""
+    return "".join(one if one.isprintable() else "?" for one in str(error))[:_SHOWN_CHARACTERS]
 
 
 def _known_first(kinds: list[str], all_kinds: tuple[str, ...]) -> tuple[str, ...]:
