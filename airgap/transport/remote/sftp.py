@@ -1,4 +1,4 @@
-"""SFTP: a depot on any SSH server. What is tuned, and why so: docs/adr/0015."""
+"""SFTP: a depot on any SSH server. What is tuned, and why so: docs/adr/0016."""
 
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
