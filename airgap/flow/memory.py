@@ -129,11 +129,9 @@ def note_refusal(said: Entry, error: AirgapError) -> AirgapError:
     """Remember a refusal; return the error, with one more line if that was not possible."""
     try:
         with alone(said.site, Silent()) as (desk, health):
-            _append_new(desk, health, replace(said, event="refused", note=written(error.message)))
+            return _noted(desk, health, said, error)
     except StorageError as failure:
-        lines = (*error.details, f"This could not be noted in the ledger: {failure.message}")
-        return type(error)(error.message, error.hint, lines)
-    return error
+        return _not_noted(error, failure)
 
 
 @contextmanager
@@ -157,15 +155,13 @@ def committing(
         try:
             check(whole.state)
         except AirgapError as error:
-            refusal = replace(said, event="refused", waiver=None, note=written(error.message))
-            _append_new(desk, health, refusal)
-            raise
+            raise _noted(desk, health, said, error) from error
         is_news = said.channel is not None and said.sequence > whole.state.last(said.channel)
         if not (changes or is_news):
             yield
             return
         with explained(desk.journal.folder):  # rather now than when the items are in place
-            desk.reserve(whole, said)
+            desk.reserve(whole, dated(said, whole.state))
         try:
             yield
         except BaseException:
@@ -244,6 +240,21 @@ def _append_new(desk: Desk, health: Health, one: Entry) -> None:
         last = desk.journal.last(state)
         if replace(last, at=one.at, floor=one.floor, previous=one.previous) != one:
             desk.append(health.whole, dated(one, state))
+
+
+def _noted(desk: Desk, health: Health, said: Entry, error: AirgapError) -> AirgapError:
+    """Append a refusal; return the error, with one more line if that was not possible."""
+    refusal = replace(said, event="refused", waiver=None, note=written(error.message))
+    try:
+        _append_new(desk, health, refusal)
+    except StorageError as failure:
+        return _not_noted(error, failure)
+    return error
+
+
+def _not_noted(error: AirgapError, failure: StorageError) -> AirgapError:
+    lines = (*error.details, f"This could not be noted in the ledger: {failure.message}")
+    return type(error)(error.message, error.hint, lines)
 
 
 def dated(one: Entry, state: State | None) -> Entry:
