@@ -1,7 +1,7 @@
 """The Python API: BentoML's ``export_bento`` and ``import_bento``, across an air gap.
 
-``path`` names a local file or folder. The arguments ``protocol`` to ``subpath`` are BentoML's;
-places that are not local are refused until there are carriers for them.
+``path`` names a local file or folder, or a place elsewhere: a URL, ``@REMOTE``, or a host or bucket
+with BentoML's ``protocol``, ``user``, ``passwd``, ``params`` and ``subpath``.
 """
 
 import dataclasses
@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from airgap import __version__
-from airgap.errors import ConfigurationError, TransportError, UsageError
+from airgap.errors import ConfigurationError, UsageError
 from airgap.flow import (
     bundles,
     config,
+    elsewhere,
     export,
     inbound,
     judge,
@@ -27,7 +27,10 @@ from airgap.flow import (
     trust,
     unsigned,
 )
-from airgap.flow.export import SUFFIX, Request
+from airgap.flow.access import Access
+from airgap.flow.api_places import Pieces, halves, named, place_of, shown
+from airgap.flow.elsewhere import SUFFIX
+from airgap.flow.export import Request
 from airgap.flow.inbound import Choices
 from airgap.flow.interchange import FORMATS, format_of_name
 from airgap.flow.outbound import Settings
@@ -52,7 +55,6 @@ __all__ = [
 
 StrPath = str | os.PathLike[str]
 _OWN_FORMATS: Final = ("airgap", "depot")
-_LOCAL: Final = ("file", "osfs")
 _PASSPHRASE: Final = "AIRGAP_PASSPHRASE"  # noqa: S105  (a name)
 
 
@@ -83,10 +85,11 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
             ``<name>-<version>.airgap``; a name without an extension that is known gets ``.airgap``.
         output_format: ``airgap`` (one file), ``depot`` (a folder that shares packs), or one of
             BentoML's: ``bento tar gz xz bz2 zip folder``. None lets the name decide.
-        protocol: None, ``file`` or ``osfs``.
-        user: for servers; not yet.
-        passwd: for servers; not yet.
-        params: for servers; not yet.
+        protocol: ``ftp``, ``ftpes``, ``ftps``, ``sftp`` or ``s3``, where ``path`` is a host or a
+            bucket; None, ``file`` or ``osfs`` is this machine. A URL says it itself.
+        user: of the server; the access key of S3.
+        passwd: of the server; the secret key of S3. It is never printed.
+        params: options of the protocol, as in a URL's query.
         subpath: joined to ``path``.
         key: the private key file; default: ``AIRGAP_KEY``, then the config file's ``key``.
         passphrase: of the key; default: ``AIRGAP_PASSPHRASE``.
@@ -100,12 +103,12 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
     Raises:
         MissingError: the Bento, or a model it names, is not here.
         ConfigurationError: there is no key to sign with, or it cannot be used.
-        TransportError: the place is not local.
+        TransportError: the server cannot be reached, refused, or broke off for good.
         AirgapError: see ``airgap.errors`` for the others.
     """
-    place = _local_path(path, protocol, subpath, (user, passwd, params))
+    place, access = place_of(path, Pieces(protocol, user, passwd, params, subpath))
     request, place = _request(
-        Request([str(tag)], [], with_models=with_models), place, output_format
+        Request([str(tag)], [], with_models=with_models, access=access), place, output_format
     )
     settings = Settings(
         jobs or pipeline.default_jobs(),
@@ -115,7 +118,7 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         expires_at=expires_at,
     )
     done = export.export(request, place, [_signer(key, passphrase)], settings, Silent())
-    return str(Path(done.path or place).absolute())
+    return _written(done.path or place, access)
 
 
 def export_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
@@ -137,8 +140,8 @@ def export_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
     jobs: int | None = None,
 ) -> str:
     """Export one BentoML model, signed; return the path. Arguments as for ``export_bento``."""
-    place = _local_path(path, protocol, subpath, (user, passwd, params))
-    request, place = _request(Request([], [str(tag)]), place, output_format)
+    place, access = place_of(path, Pieces(protocol, user, passwd, params, subpath))
+    request, place = _request(Request([], [str(tag)], access=access), place, output_format)
     settings = Settings(
         jobs or pipeline.default_jobs(),
         channel=channel or numbering.UNNUMBERED,
@@ -147,7 +150,7 @@ def export_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
         expires_at=expires_at,
     )
     done = export.export(request, place, [_signer(key, passphrase)], settings, Silent())
-    return str(Path(done.path or place).absolute())
+    return _written(done.path or place, access)
 
 
 def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
@@ -171,10 +174,11 @@ def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         path: a depot, ``DEPOT#ID``, a ``.airgap`` file, or an archive or folder for BentoML with
             its signed manifest beside it.
         input_format: as ``output_format`` of ``export_bento``; None lets the place tell.
-        protocol: None, ``file`` or ``osfs``.
-        user: for servers; not yet.
-        passwd: for servers; not yet.
-        params: for servers; not yet.
+        protocol: ``ftp``, ``ftpes``, ``ftps``, ``sftp`` or ``s3``, where ``path`` is a host or a
+            bucket; None, ``file`` or ``osfs`` is this machine. A URL says it itself.
+        user: of the server; the access key of S3.
+        passwd: of the server; the secret key of S3. It is never printed.
+        params: options of the protocol, as in a URL's query.
         subpath: joined to ``path``.
         replace: whether to replace what is there with other content.
         insecure_allow_unsigned: whether to take a BentoML archive that has no manifest.
@@ -190,11 +194,11 @@ def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         PolicyError: expired, for another site, older than what this site has, or refused by what
             this machine remembers.
         UsageError: the bundle does not hold exactly one Bento.
-        TransportError: the place is not local.
+        TransportError: the server cannot be reached, refused, or broke off for good.
         AirgapError: see ``airgap.errors`` for the others.
     """
-    place = _local_path(path, protocol, subpath, (user, passwd, params))
-    wishes = _Wishes(input_format, replace, insecure_allow_unsigned, jobs, waivers, channel)
+    place, access = place_of(path, Pieces(protocol, user, passwd, params, subpath))
+    wishes = _Wishes(input_format, replace, insecure_allow_unsigned, jobs, waivers, channel, access)
     return bentoml_objects.get_bento(_import("bento", place, wishes))
 
 
@@ -214,14 +218,17 @@ def import_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
     jobs: int | None = None,
 ) -> "Model":
     """Verify a bundle with one model, install it, and return it. See ``import_bento``."""
-    place = _local_path(path, protocol, subpath, (user, passwd, params))
-    wishes = _Wishes(input_format, replace, insecure_allow_unsigned, jobs, waivers, channel)
+    place, access = place_of(path, Pieces(protocol, user, passwd, params, subpath))
+    wishes = _Wishes(input_format, replace, insecure_allow_unsigned, jobs, waivers, channel, access)
     return bentoml_objects.get_model(_import("model", place, wishes))
 
 
-def verify(
+def verify(  # noqa: PLR0913  (options)
     src: StrPath,
     *,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
     waivers: Sequence[StrPath] = (),
     channel: str | None = None,
     jobs: int | None = None,
@@ -233,9 +240,9 @@ def verify(
     Raises:
         AirgapError: as ``import_bento``, but for conflicts.
     """
-    place = _local_path(src, None, None, ())
+    place, access = place_of(src, Pieces(None, user, passwd, params))
     judged = judge.here([Path(one) for one in waivers], channel)
-    with bundles.open_bundle(place, judged) as opened:
+    with bundles.open_bundle(place, judged, access=access) as opened:
         read = inbound.verify_content(
             opened, jobs=jobs or pipeline.default_jobs(), progress=Silent()
         )
@@ -244,13 +251,21 @@ def verify(
         return about | reports.describe_admission(opened)
 
 
-def inspect(src: StrPath, *, files: bool = False) -> dict[str, Any]:
+def inspect(
+    src: StrPath,
+    *,
+    files: bool = False,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Return what ``airgap inspect --json`` prints. Nothing about it is proven.
 
     Raises:
         AirgapError: there is no bundle, or it is damaged.
     """
-    with bundles.open_unverified(_local_path(src, None, None, ())) as opened:
+    place, access = place_of(src, Pieces(None, user, passwd, params))
+    with bundles.open_unverified(place, access) as opened:
         about = reports.describe_bundle(opened.bundle, opened.manifest, files=files)
         return about | {"verified": False}
 
@@ -262,7 +277,8 @@ def _request(request: Request, place: str, output_format: str | None) -> tuple[R
             f"There is no format {output_format!r}.",
             f"Choose one of {', '.join((*_OWN_FORMATS, *FORMATS))}.",
         )
-    wanted = output_format or format_of_name(place)
+    written = halves(place)[0] if elsewhere.is_elsewhere(place) else place
+    wanted = output_format or format_of_name(written)
     if wanted in FORMATS:
         exact = output_format is not None and output_format != "bento"
         return dataclasses.replace(request, format_name=wanted, exact_name=exact), place
@@ -271,11 +287,24 @@ def _request(request: Request, place: str, output_format: str | None) -> tuple[R
 
 def _bundle_file(request: Request, place: str) -> str:
     """Name the ``.airgap`` file."""
+    if elsewhere.is_elsewhere(place):
+        return named(place, _stem(request))
     if Path(place).is_dir() or place.endswith("/"):
-        kind: StoreKind = "bento" if request.bentos else "model"
-        name, version = bentoml_home.find(kind, (*request.bentos, *request.models)[0])
-        return str(Path(place) / f"{name}-{version}{SUFFIX}")
+        return str(Path(place) / f"{_stem(request)}{SUFFIX}")
     return place if place.endswith(SUFFIX) else place + SUFFIX
+
+
+def _stem(request: Request) -> str:
+    kind: StoreKind = "bento" if request.bentos else "model"
+    name, version = bentoml_home.find(kind, (*request.bentos, *request.models)[0])
+    return f"{name}-{version}"
+
+
+def _written(place: str, access: Access) -> str:
+    """Return where something was written: an absolute path, or a URL without a password."""
+    if elsewhere.is_elsewhere(place):
+        return shown(place, access)
+    return str(Path(place).absolute())
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +317,7 @@ class _Wishes:
     jobs: int | None
     waivers: Sequence[StrPath]
     channel: str | None
+    access: Access
 
 
 def _import(kind: Kind, place: str, wishes: _Wishes) -> str:
@@ -302,7 +332,9 @@ def _import(kind: Kind, place: str, wishes: _Wishes) -> str:
         done = unsigned.import_unsigned(Path(place), found, choices, Silent(), check)
         return _the_one(kind, [item for item, _ in done.outcomes]).tag
     judged = judge.here([Path(one) for one in wishes.waivers], wishes.channel)
-    with bundles.open_bundle(place, judged, form=form, remember=True) as opened:
+    with bundles.open_bundle(
+        place, judged, form=form, remember=True, access=wishes.access
+    ) as opened:
         tag = _the_one(kind, opened.manifest.value.items).tag
         inbound.import_bundle(
             opened,
@@ -336,35 +368,6 @@ def _form(input_format: str | None) -> Form | None:
             f"Choose one of {', '.join((*_OWN_FORMATS, *FORMATS))}.",
         )
     return FORMATS[input_format]
-
-
-def _local_path(
-    path: StrPath, protocol: str | None, subpath: str | None, for_servers: Sequence[object]
-) -> str:
-    """Return the path of a local place.
-
-    Raises:
-        TransportError: it is not local.
-        UsageError: the arguments contradict each other.
-    """
-    place = os.fspath(path)
-    scheme, mark, rest = place.partition("://")
-    given = (*for_servers, protocol, subpath)
-    if mark and any(one is not None for one in given):
-        raise UsageError(
-            "A URL says all of protocol, user, passwd, params and subpath.",
-            "Give one or the other.",
-        )
-    if mark:
-        protocol, place = scheme, rest
-    if protocol not in (None, *_LOCAL):
-        raise TransportError(
-            f"airgap {__version__} cannot carry over {protocol} yet.",
-            "Export to a local file and copy that, or copy the bundle here first.",
-        )
-    if any(one is not None for one in for_servers):
-        raise UsageError("user, passwd and params are for servers.", "Leave them out.")
-    return os.path.join(place, subpath) if subpath else place  # noqa: PTH118  (keeps an ending /)
 
 
 def _signer(key: StrPath | None, passphrase: str | bytes | None) -> Signer:

@@ -249,7 +249,9 @@ def _drain(stream: BinaryIO, limit: int) -> None:
 def _readers(place: str, form: Form | None, access: Access) -> list[BundleReader]:
     """Return one reader, or those of all bundles of a depot."""
     if elsewhere.is_elsewhere(place):
-        return _remote_readers(elsewhere.look(place, access))
+        found = elsewhere.look(place, access)
+        found.refuse_other_formats(form)
+        return _remote_readers(found)
     place = elsewhere.local_path(place)
     if place == STDIN:
         return [ArchiveReader(_standard_input(), "standard input")]
@@ -268,7 +270,6 @@ def _readers(place: str, form: Form | None, access: Access) -> list[BundleReader
 
 def _remote_readers(found: Elsewhere) -> list[BundleReader]:
     """Return the reader of a single file elsewhere, or those of all bundles of a depot there."""
-    found.refuse_other_formats()
     if found.is_file:
         return [found.open_archive()]
     remote = found.open_depot()

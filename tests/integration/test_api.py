@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from airgap.store import bentoml_objects
 from tests import kit
 from tests.integration.stock_shop import make_shop, tree
 from tests.kit import Side, Site
+from tests.servers import ftp
 
 
 class Tag:
@@ -221,23 +223,63 @@ def test_models_are_left_out_on_request(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"path": "s3://bucket/shop.bento"},
-        {"path": "bucket/shop.bento", "protocol": "s3"},
-        {"path": "host", "protocol": "ftp", "user": "me", "passwd": "x", "subpath": "a"},
+        {"path": "https://host/shop.airgap"},
+        {"path": "host", "protocol": "http", "subpath": "shop.airgap"},
+        {"path": "host", "protocol": "mem", "user": "me", "passwd": "hunter2", "subpath": "a"},
     ],
 )
-def test_other_places_are_not_there_yet(arguments: dict[str, Any]) -> None:
-    with pytest.raises(TransportError, match="yet"):
-        airgap.import_bento(**arguments)
-    with pytest.raises(TransportError, match="yet"):
-        airgap.export_bento("shop:v1", **arguments)
+def test_what_nothing_carries_is_refused(arguments: dict[str, Any], shop: Side, site: Site) -> None:
+    kit.trust(shop, site)
+    for carry in (airgap.import_bento, partial(airgap.export_bento, "shop:v1")):
+        with pytest.raises(TransportError, match="Nothing carries") as told:
+            carry(**arguments)
+        assert "hunter2" not in f"{told.value}{told.value.hint}"
+
+
+@pytest.mark.parametrize("path", ["ftp://host/shop.bento?ca=x", "sftp://host/shop.tar.gz"])
+def test_archives_of_bentoml_stay_local(path: str, shop: Side, site: Site) -> None:
+    kit.trust(shop, site)
+    for carry in (airgap.import_bento, partial(airgap.export_bento, "shop:v1")):
+        with pytest.raises(UsageError, match="only depots and"):
+            carry(path)
+    with pytest.raises(UsageError, match="only depots and"):
+        airgap.export_bento("shop:v1", "sftp://host/shop", "zip")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what bentoml imports
+def test_a_bento_travels_by_a_server(
+    shop: Side, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.trust(shop, site)
+    with ftp.serve("pyftpdlib", "explicit") as server:
+        address = f"127.0.0.1:{server.port}"
+        login: dict[str, Any] = {"user": server.user, "passwd": server.password}
+        login["params"] = {"ca": str(server.authority.file)}
+
+        where = airgap.export_bento(
+            "shop:v1", address, protocol="ftpes", subpath="/below/", **login
+        )
+        depot = airgap.export_bento("shop:v1", f"ftpes://{address}/depot", "depot", **login)
+        plain = airgap.export_bento("shop:v1", f"ftpes://{address}/x?timeout=9", **login)
+
+        assert where == f"ftpes://{address}/below/shop-v1.airgap"
+        assert depot == f"ftpes://{address}/depot"
+        assert plain == f"ftpes://{address}/x.airgap"
+        assert sorted(path.name for path in server.home.iterdir()) == ["below", "depot", "x.airgap"]
+        monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "elsewhere"))
+        for place in (where, depot, plain):
+            assert (
+                airgap.inspect(place, **login)["bundle"] == airgap.verify(place, **login)["bundle"]
+            )
+            assert str(airgap.import_bento(place, **login).tag) == "shop:v1"
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"path": "s3://bucket/shop.bento", "user": "me"},
         {"path": "shop.bento", "user": "me"},
+        {"path": "ftp://host/shop.airgap", "protocol": "ftp"},
+        {"path": "ftp://host", "subpath": "shop.airgap"},
         {"path": "shop.bento", "input_format": "rar"},
     ],
 )

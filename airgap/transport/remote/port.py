@@ -2,8 +2,9 @@
 
 A transport is used by one thread at a time; ``clone`` makes another for the next thread. It does
 not retry: what may work at the next try is raised as ``BrokenOffError``, and whoever drives it
-opens a fresh connection for that (``retrying``). Nothing a transport reports is a proof: the
-SHA-256 of what arrived is the only one.
+opens a fresh connection for that (``retrying``). Only where uploads are not resumed, a library may
+send a part of one again by itself. Nothing a transport reports is a proof: the SHA-256 of what
+arrived is the only one.
 """
 
 from collections.abc import Callable

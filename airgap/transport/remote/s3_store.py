@@ -23,6 +23,10 @@ _NO_RETRY: Final["RetryConfig"] = {  # that is for our own wrapper to decide
     "max_retries": 0,
     "retry_timeout": timedelta(seconds=1),
 }
+_PARTS: Final["RetryConfig"] = {  # a cut costs a part of 8 MiB rather than a pack of 64
+    "max_retries": 2,
+    "retry_timeout": timedelta(seconds=60),
+}
 _FOREVER: Final = timedelta(days=365)
 _CONNECT: Final = 20.0
 
@@ -57,18 +61,19 @@ def make(options: S3Options, longest: float | None = None) -> "ObjectStore":
     from obstore.store import AzureStore, GCSStore, S3Store  # noqa: PLC0415
 
     client = _client(options, longest)
+    retry = _NO_RETRY if longest is None else _PARTS
     try:
         match options.scheme:
             case "gs":
-                return GCSStore(options.bucket, client_options=client, retry_config=_NO_RETRY)
+                return GCSStore(options.bucket, client_options=client, retry_config=retry)
             case "az":
-                return AzureStore(options.bucket, client_options=client, retry_config=_NO_RETRY)
+                return AzureStore(options.bucket, client_options=client, retry_config=retry)
             case "s3":
                 return S3Store(
                     options.bucket,
                     config=_config(options),
                     client_options=client,
-                    retry_config=_NO_RETRY,
+                    retry_config=retry,
                     credential_provider=_provider(options),
                 )
     except (BaseError, ValueError):

@@ -1,0 +1,169 @@
+"""Roads that break on the way: cut cables, flipped bits, and what they cost."""
+
+import hashlib
+from collections.abc import Iterator
+from functools import partial
+from itertools import count
+
+import pytest
+
+from airgap.flow import elsewhere
+from airgap.transport.remote.retrying import Patience
+from tests import kit
+from tests.kit import Side, Site
+from tests.servers import grounds
+from tests.servers.addresses import Address, address_of
+from tests.servers.ground import Ground, Server
+from tests.servers.proxy import Direction, Fault, Proxy
+
+_NUMBERS = count()
+CUTS = 5
+SMALL, LARGE = 24_000_000, 1 << 30
+_REAL = [pytest.param(name, marks=pytest.mark.servers) for name in grounds.REAL]
+_QUICK = [name for name in grounds.QUICK if name not in grounds.LOCAL]
+
+
+@pytest.fixture(scope="module", params=[*_QUICK, *_REAL])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A running server of each kind."""
+    start = {**grounds.QUICK, **grounds.REAL}[request.param]
+    with start(tmp_path_factory.mktemp(str(request.param))) as one:
+        yield one
+
+
+@pytest.fixture
+def ground(server: Server) -> Ground:
+    """A folder of that server which no other test uses."""
+    return Ground(server, f"road{next(_NUMBERS)}")
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    """A way to it that can be broken."""
+    one = server.proxy()
+    assert one is not None
+    with one:
+        yield one
+
+
+@pytest.fixture
+def address(ground: Ground, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Address:
+    """What is typed to reach it by that way; nobody waits before a new try."""
+    found = address_of(ground.server, ground.folder, proxy)
+    for name, value in found.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(elsewhere, "Patience", partial(Patience, wait=lambda _: None))
+    return found
+
+
+def fill(side: Side, size: int) -> None:
+    """Put a model of so many bytes into a store, and a Bento that names it."""
+    files = {"weights.bin": b"".join(kit.noise(1 << 20, one) for one in range(size >> 20))}
+    kit.add_model(side, "ranker:v1", files)
+    kit.add_bento(side, "shop:v1", {"src/x": b"1"}, models=["ranker:v1"])
+
+
+def export(side: Side, site: Site, place: str) -> None:
+    words = ("--key", site.key(), "--jobs", "2", "--json")
+    ran = side.run("export", "shop:v1", "-o", place, *words)
+    assert ran.code == 0, ran.err
+
+
+def fetch(side: Side, place: str) -> None:
+    ran = side.run("import", place, "--jobs", "2", "--json")
+    assert ran.code == 0, ran.err
+
+
+def cuts(direction: Direction, size: int) -> Fault:
+    """Cut connections, each after an eighth of the bytes or 11 MB, whichever comes first."""
+    return Fault("cut", direction, min(size // 8, 11_000_000), CUTS)
+
+
+def stored(files: dict[str, bytes]) -> int:
+    return sum(map(len, files.values()))
+
+
+def test_an_upload_that_is_cut_five_times_arrives(
+    connected: Side, site: Site, ground: Ground, proxy: Proxy, address: Address
+) -> None:
+    fill(connected, SMALL)
+    proxy.faults.append(cuts("up", SMALL))
+
+    export(connected, site, str(address))
+
+    assert proxy.faults[0].times == 0
+    files = ground.files()
+    for name, data in files.items():
+        assert not name.endswith(".part")
+        assert not name.endswith(".pack") or hashlib.sha256(data).hexdigest() in name
+    # What was on its way is lost, at most an eighth each time; nothing that had arrived is.
+    assert 0.9 * SMALL < stored(files) < proxy.up < 1.7 * stored(files)
+
+
+def test_a_download_that_is_cut_five_times_arrives(
+    connected: Side, site: Site, isolated: Side, ground: Ground, proxy: Proxy, address: Address
+) -> None:
+    fill(connected, SMALL)
+    export(connected, site, str(address))
+    proxy.faults.append(cuts("down", SMALL))
+    proxy.down = 0
+
+    fetch(isolated, str(address))
+
+    assert proxy.faults[0].times == 0
+    assert proxy.down < 1.05 * stored(ground.files())
+
+
+@pytest.mark.slow
+def test_a_gibibyte_that_is_cut_five_times_each_way_costs_little_more(
+    connected: Side, site: Site, isolated: Side, ground: Ground, proxy: Proxy, address: Address
+) -> None:
+    fill(connected, LARGE)
+    proxy.faults.append(cuts("up", LARGE))
+    export(connected, site, str(address))
+    sent, proxy.down = proxy.up, 0
+    proxy.faults.append(cuts("down", LARGE))
+    fetch(isolated, str(address))
+    whole = stored(ground.files())
+    print(f"\nsent {sent / whole:.4f}, fetched {proxy.down / whole:.4f}")  # noqa: T201
+
+    assert [one.times for one in proxy.faults] == [0, 0]
+    assert whole > 0.95 * LARGE
+    assert sent < 1.05 * whole
+    assert proxy.down < 1.05 * whole
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_a_flipped_bit_costs_one_pack(
+    direction: Direction,
+    connected: Side,
+    site: Site,
+    isolated: Side,
+    ground: Ground,
+    proxy: Proxy,
+    address: Address,
+) -> None:
+    """Where the protocol does not see it itself, the digest of the pack does."""
+    for number in range(4):
+        kit.add_model(connected, f"m{number}:v1", {"x": kit.noise(3 << 20, number)})
+    models = [f"m{number}:v1" for number in range(4)]
+    kit.add_bento(connected, "shop:v1", {"src/x": b"1"}, models=models)
+    flip = Fault("flip", direction, 2 << 20)
+    if direction == "up":
+        proxy.faults.append(flip)
+    words = ("--key", site.key(), "--jobs", "2", "--json", "--verify-after-write")
+    ran = connected.run("export", "shop:v1", "-o", str(address), *words)
+    assert ran.code == 0, ran.err
+    sent, proxy.down = proxy.up, 0
+    if direction == "down":
+        proxy.faults.append(flip)
+
+    fetch(isolated, str(address))
+
+    assert flip.times == 0
+    for name, data in ground.files().items():
+        assert not name.endswith(".pack") or hashlib.sha256(data).hexdigest() in name
+    cost = (sent if direction == "up" else proxy.down) - stored(ground.files())
+    assert cost < 1.3 * (3 << 20)
