@@ -31,6 +31,7 @@ from airgap.cli import export as export_command
 from airgap.cli import import_, main
 from airgap.flow import bundles, export, inbound, outbound, reports, trust
 from airgap.store import install, staging
+from tests import attend
 
 PRELOADED: Final = (
     *(content, export_command, import_),
@@ -201,6 +202,8 @@ def run(request: dict[str, Any]) -> NoReturn:
     steps = Steps(request)
     steps.watch()
     try:
+        if request["arguments"][0] == "@attend":
+            attend.main(*request["arguments"][1:])
         main.main(request["arguments"])
     finally:
         with contextlib.suppress(OSError):

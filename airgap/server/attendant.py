@@ -112,10 +112,15 @@ class _Known:
 
 @dataclass(slots=True)
 class _Pending:
-    """A job that has not ended. ``refused`` is why, if that was clear before it was begun."""
+    """A job that is not put away. ``refused`` is why, if that was clear before it was begun.
+
+    ``ended`` is the record of its ending, as soon as that is known.
+    """
 
     job: Job
     refused: Verdict | None = None
+    ended: Mapping[str, Any] | None = None
+    logged: bool = False
     tries: int = 0
     due: float = 0.0
     why: Verdict | None = None
@@ -139,7 +144,7 @@ class Attendant:
         self._choices = choices
         self._clock = clock
         self._known: dict[str, _Known] = {}
-        self._pending = {job.arrival: _Pending(job) for job in keeper.begun()}
+        self._pending = {job.arrival: _Pending(job, ended=job.ended) for job in keeper.begun()}
         self._wary: set[str] = set()
         self._stopping = False
 
@@ -210,8 +215,8 @@ class Attendant:
     def _attempt(self, pending: _Pending) -> None:
         """Import (or verify) what was taken, and end it or put it off."""
         job = pending.job
-        if job.ended is not None:  # a crash came between the record and what follows from it
-            self._end(job, job.ended)
+        if pending.ended is not None:  # a crash, or the disk, came between
+            self._end(pending, pending.ended)
             return
         verdict = pending.refused or self._work(job)
         if verdict.kind == "interrupted" and self._stopping:
@@ -229,7 +234,8 @@ class Attendant:
             self._journal.event("changed", **_about(job), **_why(verdict))
         else:
             good: Ending = "held" if self._choices.hold else "imported"
-            self._end(job, self._record(job, good if step == "done" else "quarantined", verdict))
+            ending = good if step == "done" else "quarantined"
+            self._end(pending, self._record(job, ending, verdict))
 
     def _work(self, job: Job) -> Verdict:
         work: Work = "verify" if self._choices.hold else "import"
@@ -251,13 +257,17 @@ class Attendant:
             record["bundle"] = verdict.report.get("bundle") or job.bundle
         return record
 
-    def _end(self, job: Job, record: Mapping[str, Any]) -> None:
+    def _end(self, pending: _Pending, record: Mapping[str, Any]) -> None:
         """Record, log, put away: a crash between them repeats a line of the log, and no more."""
-        if job.ended is None:
+        job = pending.job
+        if pending.ended is None:
             self._keeper.note(job, record)
-        self._journal.event(**{key: value for key, value in record.items() if key != "at"})
+            pending.ended = record
+        if not pending.logged:
+            self._journal.event(**{key: value for key, value in record.items() if key != "at"})
+            pending.logged = True
         self._keeper.put_away(job, record)
-        self._pending.pop(job.arrival, None)
+        del self._pending[job.arrival]
 
     def _needed(self) -> frozenset[Path]:
         """Return the packs that bundles wait with, whose other packs are still to come."""

@@ -47,7 +47,9 @@ def find(top: Path, endings: tuple[str, ...] = (ARCHIVE,)) -> Iterator[Thing]:
         left -= len(folders) + len(files)
         if left < 0:
             return
-        yield from (Thing(folder / name) for name in sorted(files) if _is_archive(name, endings))
+        for name in sorted(files):
+            if name.endswith(endings) and not name.startswith(".") and _is_regular(folder / name):
+                yield Thing(folder / name)
         if layout.BUNDLES in folders:
             yield from _bundles(folder)
             folders[:] = [one for one in folders if one not in (layout.BUNDLES, layout.PACKS)]
@@ -79,10 +81,6 @@ def stamp(thing: Thing, packs: Iterable[str] = ()) -> str:
     return seen.hexdigest()[:32]
 
 
-def _is_archive(name: str, endings: tuple[str, ...]) -> bool:
-    return name.endswith(endings) and not name.startswith(".")
-
-
 def _bundles(depot: Path) -> Iterator[Thing]:
     """Yield the bundles of a depot that have a manifest: it comes last (format §8)."""
     try:
@@ -96,6 +94,7 @@ def _bundles(depot: Path) -> Iterator[Thing]:
 
 
 def _is_regular(path: Path) -> bool:
+    """Tell whether this is a file, and no link, and no pipe that would be waited for."""
     try:
         return stat.S_ISREG(path.lstat().st_mode)
     except OSError:

@@ -35,6 +35,7 @@ RECORD: Final = "reason.json"
 DEPOT: Final = "depot"
 _PLACES: Final = ("incoming", "working", "held", "quarantine")
 _TIDY_EVERY: Final = 60.0
+_GONE: Final = ".gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,9 @@ class House:
         """Remove what was imported; move what was not."""
         folder = self._folder(job)
         if record["event"] == "imported":
-            shutil.rmtree(folder)
+            gone = folder.with_name(folder.name + _GONE)
+            folder.rename(gone)  # at once: record and bundle must not vanish one before the other
+            shutil.rmtree(gone)
         else:
             place = "held" if record["event"] == "held" else "quarantine"
             target = self.state / place / job.user / job.arrival
@@ -269,7 +272,9 @@ class House:
 
 
 def _job(folder: Path) -> Job | None:
-    """Read what was taken from the folder it lies in; None if it was never taken completely."""
+    """Read what was taken from the folder it lies in; None if it never was, or is done with."""
+    if folder.name.endswith(_GONE):
+        return None
     bundles = sorted((folder / DEPOT / layout.BUNDLES).glob("*"))
     files = sorted(folder.glob(f"*{ARCHIVE}"))
     ended = _record(folder) if (folder / RECORD).exists() else None

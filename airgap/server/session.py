@@ -108,6 +108,7 @@ class Home(AbstractedFS):
                 raise FilesystemError("Another upload of this name is under way")
             try:
                 there = Path(filename).stat().st_size if os.path.lexists(filename) else None
+                self._make_folder(Path(filename).parent)
                 flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
                 flags |= 0 if "r" in mode else os.O_CREAT
                 flags |= os.O_TRUNC if "w" in mode else 0
@@ -131,6 +132,12 @@ class Home(AbstractedFS):
         except OSError:
             self.cmd_channel.meter.grow(0, -1)
             raise
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder again that clients made before: it goes when its bundle is taken."""
+        if not folder.is_dir():
+            self._make_folder(folder.parent)
+            self.mkdir(str(folder))
 
     def rename(self, src: str, dst: str) -> None:
         """Give an upload its name, if that is free."""

@@ -21,7 +21,7 @@ from airgap.flow import judge
 from airgap.flow.arrivals import Arrival
 from airgap.format import layout
 from airgap.server.attendant import Attendant, Choices, Job, Run, Sighting
-from airgap.server.finding import find, stamp
+from airgap.server.finding import Thing, find, stamp
 from airgap.server.journal import Journal, Tell, write_json
 from airgap.server.service import only_one
 from airgap.server.worker import Worker
@@ -32,6 +32,7 @@ __all__ = ["Plan", "Watch", "default_state"]
 
 MOST_REMEMBERED: Final = 10_000
 _SEEN: Final = "seen.json"
+_OURS: Final = frozenset({"stamp", "packs", "path", "in_depot", "open"})
 _QUARANTINE: Final = "quarantine"
 
 
@@ -79,8 +80,17 @@ class Shelf:
             self._seen = _load(state / _SEEN)
 
     def begun(self) -> list[Job]:
-        """Nothing was moved, so there is nothing to take up: it is seen again."""
-        return []
+        """Return what has ended, but was neither logged nor moved before a crash."""
+        jobs = []
+        for name, about in self._seen.items():
+            if about.get("open"):
+                thing = Thing(self._folder / about["path"], about["in_depot"])
+                sighting = Sighting(thing, name, "", "")
+                self._taken[about["arrival"]] = (sighting, None, about["stamp"])
+                record = {key: one for key, one in about.items() if key not in _OURS}
+                job = Job(about["arrival"], "", name, thing.place, about["bundle"], record)
+                jobs.append(job)
+        return jobs
 
     def sightings(self) -> Iterator[Sighting]:
         """Yield what is there and was not dealt with as it is."""
@@ -116,28 +126,38 @@ class Shelf:
         """Remember the ending; with the reason in a file, if it was refused."""
         if record["event"] == "quarantined":
             write_json(self._state / _QUARANTINE / f"{job.arrival}.json", record)
-        _, _, before = self._taken[job.arrival]
-        about = {**record, "stamp": before, "packs": self._packs(job)}
-        self._seen = {**self._seen, job.name: about}
-        while len(self._seen) > MOST_REMEMBERED:
-            del self._seen[next(iter(self._seen))]
-        write_json(self._state / _SEEN, {"format": 1, "things": self._seen})
+        sighting, _, before = self._taken[job.arrival]
+        about = {
+            **record,
+            "stamp": before,
+            "packs": self._packs(job),
+            "path": os.path.relpath(sighting.thing.path, self._folder),
+            "in_depot": sighting.thing.bundle,
+            "open": True,
+        }
+        self._remember(job.name, about)
 
     def put_away(self, job: Job, record: Mapping[str, Any]) -> None:
         """Move it, if that was asked for. A medium that cannot be written is left as it is."""
-        sighting, _, _ = self._taken.pop(job.arrival)
-        if self._done is None:
-            return
-        target = self._done / str(record["event"])
-        thing = sighting.thing
-        with local.explained(thing.path):
-            target.mkdir(parents=True, exist_ok=True)
-            if thing.bundle:
-                _move(thing.folder, target / layout.BUNDLES / thing.bundle)
-            else:
-                _move(thing.path, target / _free_name(target, thing.path.name))
-        if record["event"] != "imported":
-            write_json(target / f"{job.arrival}.reason.json", record)
+        thing = self._taken[job.arrival][0].thing
+        if self._done is not None:
+            target = self._done / str(record["event"])
+            with local.explained(thing.path):
+                target.mkdir(parents=True, exist_ok=True)
+                if thing.bundle:
+                    _move(thing.folder, target / layout.BUNDLES / thing.bundle)
+                else:
+                    _move(thing.path, target / _free_name(target, thing.path.name))
+            if record["event"] != "imported":
+                write_json(target / f"{job.arrival}.reason.json", record)
+        self._remember(job.name, {**self._seen[job.name], "open": False})
+        del self._taken[job.arrival]
+
+    def _remember(self, name: str, about: dict[str, Any]) -> None:
+        self._seen = {**self._seen, name: about}
+        while len(self._seen) > MOST_REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        write_json(self._state / _SEEN, {"format": 1, "things": self._seen})
 
     def tidy(self, needed: frozenset[Path]) -> None:
         """Nothing there is ours to remove."""
@@ -151,7 +171,7 @@ class Shelf:
         }
         return {
             place: [
-                {key: one[key] for key in one.keys() - {"stamp", "packs"}}
+                {key: value for key, value in one.items() if key not in _OURS}
                 for one in there.values()
                 if one.get("event") == event
             ]
@@ -235,7 +255,9 @@ def _free_name(folder: Path, name: str) -> str:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Rename, or copy, sync and remove, if it is another file system."""
+    """Rename, or copy, sync and remove, if it is another file system. It may have been done."""
+    if not os.path.lexists(source):
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.is_dir():
         shutil.rmtree(target)

@@ -1,0 +1,48 @@
+"""Attending to what has arrived, for ``tests.zygote``: begun, done, ended, as a service would."""
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from airgap.server.attendant import Attendant, Choices, Keeper
+from airgap.server.decisions import Verdict
+from airgap.server.house import House, Retention
+from airgap.server.journal import Journal
+from airgap.server.uploads import Desk, Meter
+from airgap.server.watch import Shelf
+from airgap.server.worker import Work
+
+__all__ = ["IMPORTS", "main"]
+
+IMPORTS = "imports"
+"""A line for each import that was begun, beside the state folder."""
+
+
+def main(what: str, folder: str, state: str, kind: str) -> NoReturn:
+    """Look twice at a drop box's folders, or at a folder that is watched, then end.
+
+    Args:
+        what: ``house`` or ``shelf``.
+        folder: the folder that is watched.
+        state: the state folder.
+        kind: how every import ends.
+    """
+    top = Path(state)
+
+    def run(work: Work, place: str) -> Verdict:
+        descriptor = os.open(top.parent / IMPORTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.write(descriptor, f"{work} {place}\n".encode())
+        os.close(descriptor)
+        return Verdict(kind, "It is so.", "Do something.")
+
+    if what == "house":
+        retention = Retention(3600, 3600)
+        keeper: Keeper = House(top, {"ann": Meter(10**9, 1000)}, Desk(), retention)
+    else:
+        keeper = Shelf(Path(folder), top, top.parent / "done")
+    journal = Journal(top, lambda _: None)
+    attendant = Attendant(keeper, run, journal, Choices(hold=False, settle=0))
+    attendant.tick()
+    attendant.tick()
+    sys.exit(0)
