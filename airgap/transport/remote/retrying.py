@@ -73,6 +73,7 @@ class RetryingTransport:
 
         def count(piece: memoryview) -> None:
             nonlocal sent
+            self._met[0] = True
             sink(piece)
             sent += len(piece)
 
@@ -108,7 +109,12 @@ class RetryingTransport:
                     return self._inner.size(unfinished) or 0
             return 0
 
-        return self._persist(lambda: self._inner.put(name, source, size, part, pace), arrived)
+        def meet(count: int) -> None:
+            self._met[0] = True
+            if pace:
+                pace(count)
+
+        return self._persist(lambda: self._inner.put(name, source, size, part, meet), arrived)
 
     def publish(self, name: str, data: bytes, *, replace: bool = False) -> bool:
         """Store a small file; see ``Transport``.

@@ -117,6 +117,19 @@ def test_a_host_that_never_answered_is_given_up_sooner(shop: Shop, pauses: list[
         one.get("there", len)
 
 
+def test_a_host_that_answered_in_the_first_call_is_met(
+    shop: Shop, pauses: list[float], tmp_path: Path
+) -> None:
+    (tmp_path / "source").write_bytes(CONTENT)
+    for upload in (True, False):
+        shop.breaks = [1000, 1000, 1000, 1000, 0, 0, 0]
+        one = RetryingTransport(MemoryTransport(shop), Patience(tries=5, wait=pauses.append))
+        if upload:
+            assert one.put("new", tmp_path / "source", len(CONTENT)) == "resumed"
+        else:
+            assert one.get("there", len) == len(CONTENT)
+
+
 def test_what_one_connection_met_its_clones_know(shop: Shop, pauses: list[float]) -> None:
     one = RetryingTransport(MemoryTransport(shop), Patience(tries=5, wait=pauses.append))
     other = one.clone()
