@@ -515,7 +515,7 @@ def test_an_upload_that_broke_off_goes_on(
     stored = other.put(NAME, source, len(CONTENT))
     other.close()
     assert ground.files() == {NAME: CONTENT}
-    if other.capabilities.resumes_uploads:
+    if other.capabilities.resumes_uploads and kind == "cut":  # a reset may lose what is under way
         assert stored == "resumed"
         assert proxy.up < 1.5 * len(CONTENT)
 

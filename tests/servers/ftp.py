@@ -83,7 +83,7 @@ class FtpServer:
         for one in [path, *path.parents]:
             os.chown(self.home / one, owner.st_uid, owner.st_gid)
 
-    def proxy(self) -> Proxy | None:
+    def proxy(self) -> Proxy:
         """Data connections go to the host that is talked to: the proxy, at the same ports."""
         ports = range(self.port, self.port + PASSIVE)
         return Proxy({one: one for one in ports}, address=ELSEWHERE)

@@ -95,7 +95,12 @@ class FtpTransport:
         pyftpdlib leaves TLS's goodbye out of one empty listing in five: that looks like a cut.
         """
         for _ in range(_LISTING_TRIES):
-            text, whole = self._read_listing(session, limit)
+            try:
+                text, whole = self._read_listing(session, limit)
+            except ftplib.Error as error:
+                if "no files" in str(error).lower():  # an answer to empty folders, of old servers
+                    return set()
+                raise
             said = session.conclude().lower()
             if whole:
                 return self._parse_listing(text, said, limit)
@@ -241,7 +246,7 @@ class FtpTransport:
             data = self._begin(session, path, span[0])
             with data:
                 yield from self._sent(session, data, send(data, file, *span))
-            session.conclude()
+            session.conclude(upload=True)
             if session.file_size(path) != span[1]:
                 raise BrokenOffError(
                     f"{self.place}: {path} did not arrive whole, though the server said so.", _AGAIN

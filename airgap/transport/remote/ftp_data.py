@@ -15,7 +15,6 @@ from airgap.transport import local
 __all__ = ["receive", "send"]
 
 _BLOCK_BYTES: Final = 256 * 1024  # ftplib's own 8 KiB are half as fast
-_PLAIN_BLOCK_BYTES: Final = 1024 * 1024  # sendfile needs no buffer
 
 
 def receive(data: socket.socket, length: int | None) -> Generator[memoryview, None, bool]:
@@ -64,20 +63,9 @@ def send(data: socket.socket, file: BinaryIO, begun: int, size: int) -> Generato
         StorageError: the file cannot be read, or ends before ``size``.
         OSError: the connection broke.
     """
-    if isinstance(data, ssl.SSLSocket):
-        yield from _send_blocks(data, file, begun, size)
-        return
-    while begun < size:
-        count = min(_PLAIN_BLOCK_BYTES, size - begun)
-        yield count
-        if data.sendfile(file, begun, count) != count:
-            raise _shrunk(file)
-        begun += count
-
-
-def _send_blocks(data: socket.socket, file: BinaryIO, begun: int, size: int) -> Generator[int]:
     buffer = memoryview(bytearray(_BLOCK_BYTES))
-    file.seek(begun)
+    with local.explained(_name(file)):
+        file.seek(begun)
     while begun < size:
         block = buffer[: min(len(buffer), size - begun)]
         with local.explained(_name(file)):
@@ -85,7 +73,7 @@ def _send_blocks(data: socket.socket, file: BinaryIO, begun: int, size: int) -> 
         if got != len(block):
             raise _shrunk(file)
         yield got
-        data.sendall(block)
+        data.sendall(block)  # sendfile saves us little, and costs a server next to us more
         begun += got
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import quote
 
 from airgap.errors import ConfigurationError
 
@@ -14,6 +15,7 @@ TlsVersion = Literal["1.2", "1.3"]
 _SCHEMES: Final[dict[Security, str]] = {"none": "ftp", "explicit": "ftpes", "implicit": "ftps"}
 _PORTS: Final[dict[Security, int]] = {"none": 21, "explicit": 21, "implicit": 990}
 _FORBIDDEN: Final = frozenset("\r\n\0")
+_PLAIN: Final = "/~!$&'()*+,;=:@"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class FtpOptions:
     """PEM, not encrypted; not needed if ``client_certificate`` holds the key too."""
     minimum_tls: TlsVersion = "1.2"
     timeout: float = 60.0
-    """Seconds for a connection, for a whole reply, and between two pieces of data."""
+    """Seconds for a connection, for a whole reply, and between two pieces of data; five times that
+    for the reply to an upload, part of which is still under way when we are done."""
 
     def __post_init__(self) -> None:
         """Refuse what would end a line on the control connection, and begin another command.
@@ -59,7 +62,8 @@ class FtpOptions:
         """The URL for messages, without user and password."""
         port = f":{self.port}" if self.port else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{_SCHEMES[self.security]}://{host}{port}/{self.folder}".rstrip("/")
+        folder = quote(self.folder, safe=_PLAIN)
+        return f"{_SCHEMES[self.security]}://{host}{port}/{folder}".rstrip("/")
 
     @property
     def address(self) -> tuple[str, int]:

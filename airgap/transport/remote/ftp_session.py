@@ -16,7 +16,7 @@ __all__ = ["FtpSession", "keep_alive"]
 _REPLY_BYTES: Final = 64 * 1024
 _RECEIVE_BYTES: Final = 4096
 _GOODBYE_SECONDS: Final = 5.0
-_UNWRAP_SECONDS: Final = 15.0
+_UPLOAD_PATIENCE: Final = 5
 _ABANDON_SECONDS: Final = 2.0
 
 
@@ -35,6 +35,7 @@ class FtpSession(ftplib.FTP):
         self._received = bytearray()
         self._allowed = 0
         self._until = 0.0
+        self._patience = 1
         self._home: str | None = None
         self._away = False
 
@@ -95,7 +96,7 @@ class FtpSession(ftplib.FTP):
 
     def getmultiline(self) -> str:
         """Read one reply: at most so many bytes, within the time-out as a whole."""
-        return self._reply(self._options.timeout)
+        return self._reply(self._options.timeout * self._patience)
 
     def _reply(self, seconds: float) -> str:
         self._allowed = _REPLY_BYTES
@@ -169,11 +170,11 @@ class FtpSession(ftplib.FTP):
             suppress_ragged_eofs=False,  # a cut would look like the end
         )
 
-    def finish(self, data: socket.socket, seconds: float = _UNWRAP_SECONDS) -> None:
+    def finish(self, data: socket.socket, seconds: float | None = None) -> None:
         """End the data connection in order, or the server may lose what it has not read yet."""
         if isinstance(data, ssl.SSLSocket):
             with suppress(OSError, ValueError):
-                data.settimeout(min(seconds, self._options.timeout))
+                data.settimeout(min(seconds or self._options.timeout, self._options.timeout))
                 data.unwrap()
         data.close()
 
@@ -185,15 +186,19 @@ class FtpSession(ftplib.FTP):
         self.finish(data, _ABANDON_SECONDS)
         self.late_refusal(_ABANDON_SECONDS)
 
-    def conclude(self) -> str:
+    def conclude(self, *, upload: bool = False) -> str:
         """Read what the server says at the end of a transfer; anything but 2xx and 5xx is a break.
 
-        pure-ftpd says 150 once more to a download that was cut.
+        pure-ftpd says 150 once more to a download that was cut. After an upload there is more time:
+        on a slow line megabytes of it are still under way when we have sent the last.
         """
+        self._patience = _UPLOAD_PATIENCE if upload else 1
         try:
             return self.voidresp()
         except ftplib.error_reply as error:
             raise ftplib.error_temp(f"426 {error}") from None
+        finally:
+            self._patience = 1
 
     def late_refusal(self, seconds: float = _GOODBYE_SECONDS) -> str:
         """Return why the server let an upload break off, or nothing if it gives no reason soon."""

@@ -13,7 +13,9 @@ _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3
 
 # OpenSSL's X509_V_ERR_* codes.
 _CLOCK: Final = "If this machine's clock is right, the server needs a new certificate."
-_ISSUER: Final = "Give the PEM file of the CA that issued it, or of the server itself, as CA file."
+_ISSUER: Final = (
+    "Name the PEM file of its CA, or the server's own certificate: option ca (?ca=FILE)."
+)
 _NAME: Final = "Use the host name that is in the certificate, or have one issued for this name."
 _FAILED: Final = {
     9: ("is not valid yet", _CLOCK),
@@ -42,11 +44,11 @@ _LASTING: Final = {
     ),
     "SSLV3_ALERT_HANDSHAKE_FAILURE": (
         "found no TLS settings in common, or wants a client certificate",
-        "Give a client certificate, or have the server allow current ciphers.",
+        "Name a client certificate (option cert), or have the server allow current ciphers.",
     ),
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": (
         "wants a client certificate",
-        "Give the certificate and key that were issued for this client.",
+        "Name the certificate and key that were issued for this client: options cert and key.",
     ),
     "TLSV1_ALERT_UNKNOWN_CA": (
         "does not accept the client certificate",

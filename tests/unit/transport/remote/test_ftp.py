@@ -1,5 +1,6 @@
 """What servers do that the four we run do not, or only in some of their settings."""
 
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,13 +28,12 @@ PART = "packs/x.part"
 
 
 @contextmanager
-def reached(server: ScriptedFtp, folder: str = "", user: str = "anna") -> Iterator[FtpTransport]:
+def reached(server: ScriptedFtp, folder: str = "", timeout: float = 10) -> Iterator[FtpTransport]:
     with server:
-        transport = FtpTransport(
-            FtpOptions(
-                "127.0.0.1", server.port, user, "", folder=folder, security="none", timeout=10
-            )
+        options = FtpOptions(
+            "127.0.0.1", server.port, "anna", folder=folder, security="none", timeout=timeout
         )
+        transport = FtpTransport(options)
         try:
             yield transport
         finally:
@@ -101,6 +101,18 @@ def test_a_full_disk_is_told_and_nothing_published_stays(verb: str, reply: bytes
 
     assert told.value.hint
     assert server.files == {}
+
+
+def test_after_an_upload_the_server_has_more_time_to_answer(source: Path) -> None:
+    server = ScriptedFtp()
+
+    def late() -> Iterator[bytes]:
+        server.over.wait(0.5)
+        yield b"226 complete\r\n"
+
+    server.says["done"] = late()
+    with reached(server, timeout=0.3) as transport:
+        assert transport.put(NAME, source, 10) == "stored"
 
 
 def test_a_file_that_became_shorter_is_told(source: Path) -> None:
@@ -188,6 +200,12 @@ def test_names_are_told_in_many_ways(told: bytes) -> None:
         assert transport.list("bundles", 2) == ["aa", "bb"]
 
 
+@pytest.mark.parametrize("said", [b"550 No files found.\r\n", b"450 No files found\r\n"])
+def test_an_empty_folder_may_be_told_as_an_error(said: bytes) -> None:
+    with reached(ScriptedFtp(says={"NLST": said})) as transport:
+        assert transport.list("bundles", 10) == []
+
+
 @pytest.mark.parametrize(
     ("told", "said"),
     [
@@ -225,7 +243,7 @@ def test_names_are_below_the_folder(folder: str, asked: str) -> None:
     ("security", "port", "folder", "place"),
     [
         ("none", 0, "", "ftp://depot"),
-        ("explicit", 2121, "a b/ü", "ftpes://depot:2121/a b/ü"),
+        ("explicit", 2121, "a b/ü", "ftpes://depot:2121/a%20b/%C3%BC"),
         ("implicit", 0, "/srv", "ftps://depot//srv"),
     ],
 )
@@ -273,21 +291,30 @@ def test_after_an_error_there_is_a_fresh_connection() -> None:
     assert server.verbs().count("USER") == 2
 
 
-def test_a_host_that_does_not_exist_is_told() -> None:
-    transport = FtpTransport(FtpOptions("depot.invalid", security="none"))
+@pytest.mark.parametrize(
+    ("error", "expected", "words"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), BrokenOffError, "connection refused"),
+        (TimeoutError(), BrokenOffError, "nothing came in time"),
+        (socket.gaierror(socket.EAI_AGAIN, "Try again"), BrokenOffError, "try again"),
+        (socket.gaierror(socket.EAI_NONAME, "Unknown"), TransportError, "no host of this name"),
+    ],
+)
+def test_a_host_that_cannot_be_reached_is_told(
+    error: OSError,
+    expected: type[TransportError],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
 
-    told = transport._explain(OSError(111, "Connection refused"), "asking")
-    assert isinstance(told, BrokenOffError)
-    assert "connection refused" in told.message
-    name = transport._explain(_unknown_host(), "asking")
-    assert type(name) is TransportError
-    assert "no host of this name" in name.message
+    monkeypatch.setattr(socket, "create_connection", fail)
+    with pytest.raises(expected, match=words) as told:
+        FtpTransport(FtpOptions("depot.invalid", security="none")).size(NAME)
 
-
-def _unknown_host() -> OSError:
-    import socket  # noqa: PLC0415
-
-    return socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    assert type(told.value) is expected
+    assert told.value.hint
 
 
 # What replies mean
