@@ -31,11 +31,11 @@ MIB, KINDS, DECIDING = 2**20, ("model", "hugging-face", "bento"), ("scanner", "a
 HEX, TAG = "[0-9a-f]{64}", "[a-z0-9]([-._a-z0-9]*[a-z0-9])?"
 BAD_PATH = r'(?is)[\\:*?"<>|]|(^|/)([^/]*[. ]|(con|prn|aux|nul|(com|lpt)[1-9¹²³])(\.[^/]*)?)?(/|\Z)'
 ENVELOPE = (r'\{"payloadType":"%s","signatures":\[\{"keyid":"([0-9a-f]{64})",'
-            r'"sig":"([A-Za-z0-9+/]+=*)"\}\]\}\n')
+            r'"sig":"((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)"\}\]\}\n')
 MEMBERS = (rf"(bundles/{HEX}/)manifest\.msgpack (\1builder\.{HEX}\.dsse |"  # §9
            rf"(\1(?:scanner|approver)\.{HEX}\.)attestation \3dsse )*(padding )?"
            rf"(roots/[1-9]\d{{0,15}}\.(root\.msgpack|{HEX}\.dsse) )*(packs/../{HEX}\.pack )*"
-           r"(\1checksums\.txt )?(README\.txt )?(verify\.py )?")
+           rf"(\1{HEX}\.model\.sig )*(\1checksums\.txt )?(README\.txt )?(verify\.py )?")
 ENTRIES = {"file": "chunks:bytes digest:bytes executable:bool path:str size:int type:str",
            "link": "path:str target:str type:str", "folder": "path:str type:str"}
 # msgpack (§2.1): first byte and number of the short form; first byte and widths of the longer ones
@@ -241,7 +241,7 @@ def count(root, role, document, envelopes):  # §7.3
     kind = f"application/vnd.airgap.{kind}.v1+msgpack"
     for raw in envelopes:
         match = re.fullmatch(ENVELOPE % re.escape(kind), raw.decode("latin-1"))
-        signature = base64.b64decode(match[2] + "===") if match else b""
+        signature = base64.b64decode(match[2]) if match else b""
         good = match and base64.b64encode(signature).decode() == match[2]
         need(good, "a malformed envelope", "not-trusted")
         key = root["roles"][role]["usable"].get(match[1])

@@ -73,6 +73,16 @@ if TYPE_CHECKING:
     help="Also carry this signed root, for `airgap trust update` on the other side; repeat it.",
 )
 @click.option(
+    "--emit-model-signature",
+    is_flag=True,
+    help="Also sign each model by itself, for OpenSSF `model_signing`. Needs an ECDSA key.",
+)
+@click.option(
+    "--model-signature-key",
+    metavar="KEY",
+    help="Sign the models with this key; default: with --key.",
+)
+@click.option(
     "--base",
     "bases",
     multiple=True,
@@ -120,6 +130,8 @@ def command(  # noqa: PLR0913  (one argument per option)
     bases: tuple[str, ...],
     want: Path | None,
     compression: "Preset",
+    emit_model_signature: bool,
+    model_signature_key: str | None,
     tmpdir: Path | None,
     key: str,
     passphrase_env: str | None,
@@ -161,7 +173,11 @@ def command(  # noqa: PLR0913  (one argument per option)
     asked = wants.read_want(want) if want else None
     if asked and not tags and not models:
         tags, models = map(tuple, wants.tags_wanted(asked))
-    signer = trust.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
+    ask = read_passphrase(passphrase_env, passphrase_fd)
+    signer = trust.load_signer(key, ask)
+    model_signer = trust.load_signer(model_signature_key, ask) if model_signature_key else None
+    if emit_model_signature and not model_signer:
+        model_signer = signer
     done = export.export(
         export.Request(
             tags,
@@ -183,6 +199,7 @@ def command(  # noqa: PLR0913  (one argument per option)
             roots=flow_roots.travelling(roots),
             preset=compression,
             bases=wants.bases_told(bases, asked, access),
+            model_signer=model_signer,
         ),
         make_progress(),
     )

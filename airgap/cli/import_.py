@@ -20,6 +20,7 @@ from airgap.cli.shell import (
 
 if TYPE_CHECKING:
     from airgap.flow.access import Access
+    from airgap.flow.bundles import Opened
     from airgap.flow.inbound import Imported
 
 
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
     is_flag=True,
     allow_from_autoenv=False,  # said each time, by a person: not by a variable or a file
     help="Take an archive or folder of stock BentoML that has no signed manifest beside it.",
+)
+@click.option(
+    "--model-signatures",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Put the models' own signatures here, for OpenSSF `model_signing verify`.",
 )
 @admission_options
 @depot_option
@@ -50,6 +57,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     replace: bool,
     dry_run: bool,
     insecure_allow_unsigned: bool,
+    model_signatures: Path | None,
     waivers: tuple[Path, ...],
     channel: str | None,
     depots: tuple[str, ...],
@@ -99,9 +107,24 @@ def command(  # noqa: PLR0913  (one argument per option)
             jobs=jobs or pipeline.default_jobs(),
             progress=progress,
         )
-    about = {"bundle": opened.bundle, "dry_run": dry_run, **flow_reports.signers_of(opened)}
-    about |= flow_reports.describe_admission(opened)
-    return _result(done, about, flow_reports.admission_lines(opened))
+        about = {"bundle": opened.bundle, "dry_run": dry_run, **flow_reports.signers_of(opened)}
+        about |= flow_reports.describe_admission(opened)
+        notes = flow_reports.admission_lines(opened)
+        if model_signatures and not dry_run:
+            notes += _hand_out(opened, done, model_signatures, about)
+    return _result(done, about, notes)
+
+
+def _hand_out(opened: "Opened", done: "Imported", folder: Path, about: dict[str, Any]) -> list[str]:
+    """Put the models' own signatures into a folder; say what they are and how they are checked."""
+    from airgap.flow import model_signatures  # noqa: PLC0415
+
+    was_read = any(outcome in ("installed", "replaced") for _, outcome in done.outcomes)
+    found = model_signatures.examine(opened, packs_were_read=was_read)
+    commands = model_signatures.write(folder, found)
+    about["model_signatures"] = model_signatures.describe(found)
+    about["model_signature_commands"] = commands
+    return model_signatures.lines(found) + [f"  to check it: {one}" for one in commands]
 
 
 def _result(done: "Imported", about: dict[str, Any], notes: Sequence[str] = ()) -> Result:

@@ -53,7 +53,14 @@ def command(  # noqa: PLR0913  (one argument per option)
     The verdict is that of `airgap import`: a bundle that is older than what this site has is
     refused.
     """
-    from airgap.flow import bundles, inbound, judge, pipeline, shelves  # noqa: PLC0415
+    from airgap.flow import (  # noqa: PLC0415
+        bundles,
+        inbound,
+        judge,
+        model_signatures,
+        pipeline,
+        shelves,
+    )
     from airgap.flow import reports as flow_reports  # noqa: PLC0415
     from airgap.flow.media import volumes  # noqa: PLC0415
 
@@ -71,6 +78,8 @@ def command(  # noqa: PLR0913  (one argument per option)
         about |= flow_reports.signers_of(opened)
         about |= flow_reports.describe_admission(opened)
         signed = flow_reports.signer_lines(opened)
+        found = model_signatures.examine(opened, packs_were_read=True)
+        about["model_signatures"] = model_signatures.describe(found)
     if checked.lacking:
         about["volumes"] = flow_reports.describe_volumes(checked.lacking)
         lines = flow_reports.volume_lines(checked.lacking)
@@ -78,6 +87,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         return Result(about, [*lines, *signed, f"bundle {opened.bundle}"], code)
     lines = [f"OK: {item} ({size_text(item.size)})" for item in manifest.items]
     lines += signed
+    lines += model_signatures.lines(found)
     lines += flow_reports.admission_lines(opened)
     what = f"Packs intact: {len(manifest.packs)}" if manifest.packs else "Bytes read"
     lines.append(f"Site {about['site']} demands no more. {what} ({size_text(checked.bytes_read)}).")

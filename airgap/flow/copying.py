@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
-from airgap.flow import bundles
+from airgap.flow import bundles, model_signatures
 from airgap.flow.access import ANYBODY, Access
 from airgap.flow.bundles import Unverified
 from airgap.flow.destinations import Writer, open_writer
@@ -76,6 +76,7 @@ def _copy(opened: Unverified, destination: str, progress: Progress, access: Acce
             for name, data in roots.items():
                 writer.put_root(name, data)
             done = _copy_packs(opened, writer, progress)
+            signed |= model_signatures.read(opened.reader, opened.manifest)
             writer.publish(opened.bundle, opened.raw, signed, opened.manifest.packs)
         finally:
             writer.abort()

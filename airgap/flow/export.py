@@ -100,6 +100,12 @@ def export(
 
 
 def _refuse_for_stock(destination: str, settings: Settings) -> None:
+    """Refuse what an archive for stock BentoML cannot have."""
+    if settings.model_signer:
+        raise UsageError(
+            "An archive for stock BentoML carries no signatures of single models.",
+            "Leave out --emit-model-signature, or export into a depot or a .airgap file.",
+        )
     if settings.bases is not NO_BASES:
         raise UsageError(
             "An archive for stock BentoML carries everything.", "Leave out --base and --for."

@@ -9,7 +9,7 @@ from airgap import __version__
 from airgap.chunking.cutters import most_pieces
 from airgap.codec.table import Preset
 from airgap.errors import StorageError
-from airgap.flow import numbering
+from airgap.flow import model_signatures, numbering
 from airgap.flow.bases import NO_BASES, Bases
 from airgap.flow.packing import Manner, pack_items
 from airgap.flow.progress import Progress
@@ -55,6 +55,8 @@ class Settings:
     preset: Preset = "default"
     bases: Bases = NO_BASES
     """What the other side holds already."""
+    model_signer: Signer | None = None
+    """Who signs each model by itself, for other tools (format §18)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,10 @@ def export_items(
         CorruptError: a path or link may not travel (format §2.5, §2.6).
     """
     try:
-        for source in sources:
-            draft_item(source)  # a path that may not travel is told before gigabytes are read
+        # A path that may not travel is told before gigabytes are read.
+        drafts = [draft_item(source) for source in sources]
+        if settings.model_signer:
+            model_signatures.refuse_unsignable(drafts, settings.model_signer)
         _warn_of_small_signers(sources, signers, settings, progress)
         progress.begin("exporting", sum(source.tree.size for source in sources))
         for name, data in settings.roots.items():
@@ -101,6 +105,8 @@ def export_items(
         manifest = numbering.numbered(draft, settings.sequence, progress)
         raw = manifests.encode(manifest)
         envelopes = sign_manifest(raw, signers)
+        if settings.model_signer:
+            envelopes |= model_signatures.sign(manifest.items, settings.model_signer)
         bundle = manifests.bundle_id(raw)
         writer.publish(bundle, raw, envelopes, manifest.packs)
     finally:

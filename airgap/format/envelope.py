@@ -24,8 +24,9 @@ __all__ = [
 
 Role = Literal["root", "builder", "scanner", "approver"]
 ROLES: Final[tuple[Role, ...]] = ("root", "builder", "scanner", "approver")
-Purpose = Role | Literal["waiver"]
-"""What a signature is for: what a role signs as a matter of course, or a waiver of approvers."""
+Purpose = Role | Literal["waiver", "model"]
+"""What a signature is for: what a role signs as a matter of course, a waiver of approvers, or one
+model for those who check it with other tools (format §18)."""
 
 _ATTESTATION = "application/vnd.airgap.attestation.v1+msgpack"
 PAYLOAD_TYPES: Final[Mapping[Purpose, str]] = MappingProxyType(
@@ -35,6 +36,7 @@ PAYLOAD_TYPES: Final[Mapping[Purpose, str]] = MappingProxyType(
         "scanner": _ATTESTATION,
         "approver": _ATTESTATION,
         "waiver": "application/vnd.airgap.waiver.v1+msgpack",
+        "model": "application/vnd.in-toto+json",
     }
 )
 

@@ -37,6 +37,7 @@ __all__ = [
     "pem",
     "refuse_missing_ml_dsa",
     "verifies",
+    "verifies_either_half",
 ]
 
 # algorithm of format §6.3: (curve, hash, order of the group)
@@ -161,6 +162,18 @@ def verifies(key: Key, signature: bytes, message: bytes) -> bool:
         public.verify(signature, message, ec.ECDSA(CURVES[key.algorithm][1]))
         return low_s(key.algorithm, signature) == signature
     except (InvalidSignature, ValueError):
+        return False
+
+
+def verifies_either_half(key: Key, signature: bytes, message: bytes) -> bool:
+    """Tell the same of an ECDSA signature by other tools, which leave s where it falls.
+
+    Raises:
+        NotTrustedError, ConfigurationError: as ``verifies``.
+    """
+    try:
+        return verifies(key, low_s(key.algorithm, signature), message)
+    except ValueError:  # no DER, or numbers out of range
         return False
 
 

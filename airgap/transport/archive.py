@@ -6,13 +6,14 @@ is known last, and fills the rest of the room with a member of zeros.
 
 import fcntl
 import os
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import filterfalse
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError
-from airgap.format import layout, limits, tar
+from airgap.format import layout, limits, model_signature, tar
 from airgap.format.attestation import ATTESTING
 from airgap.format.envelope import Role
 from airgap.format.manifest import Pack
@@ -50,6 +51,7 @@ class ArchiveReader:
         self._names: set[str] = set()
         self._next: tuple[str, int] | None = None
         self._bundle = ""
+        self._model_signatures: dict[str, bytes] = {}
 
     def read_manifest(self) -> tuple[str, bytes]:
         """Read the first member: return the bundle id in its name, and its bytes."""
@@ -108,10 +110,15 @@ class ArchiveReader:
                 self._advance()
             else:
                 self._skip(limits.PACK_BYTES)
+        self._take_model_signatures(f"{layout.BUNDLES}/{self._bundle}/")
         for name in (layout.checksums_name(self._bundle), *texts()):
             if self._next and self._next[0] == name:
                 self._skip(limits.TEXT_MEMBER_BYTES)
         self._demand_end()
+
+    def read_model_signatures(self, files: Collection[str]) -> dict[str, bytes]:
+        """Return those of these files that followed the packs."""
+        return {name: data for name, data in self._model_signatures.items() if name in files}
 
     def close(self) -> None:
         """Close the stream."""
@@ -135,6 +142,18 @@ class ArchiveReader:
             raise self._wrong("has a signature without its attestation")
         self._envelopes.append((parsed[0], self._take_small(parsed[0], limits.ENVELOPE_BYTES)))
         return True
+
+    def _take_model_signatures(self, prefix: str) -> None:
+        """Take them whole, and go on to the next member."""
+        left, last = limits.MODEL_SIGNATURES_BYTES, ""
+        while model_signature.is_file_name(file := self._file_below(prefix)):
+            size = (self._next or ("", 0))[1]
+            left -= size
+            if left < 0 or size > limits.MODEL_SIGNATURE_BYTES or file <= last:
+                raise self._wrong("has overlong signatures of models, or not in order")
+            last = file
+            self._model_signatures[file] = self._take(size)
+            self._advance()
 
     def _file_below(self, prefix: str) -> str:
         name = self._next[0] if self._next else ""
@@ -264,12 +283,14 @@ class ArchiveWriter:
             StorageError: the disk refused.
             ConflictError: a folder is in the way.
         """
+        for file in sorted(filter(model_signature.is_file_name, envelopes)):
+            self._append(f"{layout.BUNDLES}/{bundle}/{file}", [envelopes[file]])
         self._append(layout.checksums_name(bundle), [layout.checksums(bundle, packs)])
         for name, data in texts().items():
             self._append(name, [data])
         front = _member(layout.manifest_name(bundle), manifest)
-        for file, envelope in sorted(envelopes.items()):
-            front += _member(f"{layout.BUNDLES}/{bundle}/{file}", envelope)
+        for file in sorted(filterfalse(model_signature.is_file_name, envelopes)):
+            front += _member(f"{layout.BUNDLES}/{bundle}/{file}", envelopes[file])
         left = self._room - len(front) - tar.BLOCK
         if left < 0:
             raise AirgapError("The room left for the manifest was too small.", "Report this.")

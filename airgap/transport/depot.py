@@ -1,6 +1,6 @@
 """A depot in a local folder (format §8)."""
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ __all__ = [
     "envelope_names",
     "list_bundles",
     "read_roots",
+    "read_together",
     "roots_listed",
 ]
 
@@ -131,6 +132,26 @@ def envelope_names(folder: str, listed: Sequence[str], role: Role, place: str) -
     return chosen
 
 
+def read_together(
+    folder: str, files: Iterable[str], read: Callable[[str, int], bytes]
+) -> dict[str, bytes]:
+    """Read signatures of models, up to the limit of all together; what is wrong with one is empty.
+
+    Args:
+        folder: the bundle's folder in the depot.
+        files: the names in it.
+        read: returns the content of a depot's file of at most so many bytes.
+    """
+    found: dict[str, bytes] = {}
+    left = limits.MODEL_SIGNATURES_BYTES
+    for name in files:
+        found[name] = b""
+        with suppress(CorruptError, MissingError):  # whatever it is, nothing depends on it
+            found[name] = read(f"{folder}/{name}", min(left, limits.MODEL_SIGNATURE_BYTES))
+        left -= len(found[name])
+    return found
+
+
 class DepotReader:
     """Reads one bundle of a depot."""
 
@@ -164,6 +185,13 @@ class DepotReader:
                 signed = local.read_bounded(self._depot, envelope, limits.ENVELOPE_BYTES)
                 pairs.append((statement, signed))
         return pairs
+
+    def read_model_signatures(self, files: Collection[str]) -> dict[str, bytes]:
+        """Return those of these files that lie beside the manifest."""
+        folder = f"{layout.BUNDLES}/{self._bundle}"
+        listed = local.list_names(self._depot, folder, limits.FOLDER_NAMES)
+        there = [name for name in listed if name in files]
+        return read_together(folder, there, partial(local.read_bounded, self._depot))
 
     def _envelope_names(self, role: Role) -> dict[str, str]:
         """Return the depot names of one role's envelopes by the key id in them."""

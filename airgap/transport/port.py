@@ -3,7 +3,7 @@
 Both speak of bytes by name. Whether the bytes are the right ones is decided above.
 """
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from typing import Protocol
 
 from airgap.errors import AirgapError
@@ -47,6 +47,13 @@ class BundleReader(Protocol):
         """
         ...
 
+    def read_model_signatures(self, files: Collection[str]) -> dict[str, bytes]:
+        """Return those of these files that are there (format §18); call it after all packs.
+
+        Nothing depends on them: one that cannot be read, or is too long, is empty.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of files."""
         ...
@@ -70,7 +77,7 @@ class BundleWriter(Protocol):
     def publish(
         self, bundle: str, manifest: bytes, envelopes: dict[str, bytes], packs: Sequence[Pack]
     ) -> None:
-        """Store envelopes (by file name) and, last, the manifest."""
+        """Store envelopes and models' signatures (by file name) and, last, the manifest."""
         ...
 
     def abort(self) -> None:

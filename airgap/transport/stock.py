@@ -108,6 +108,11 @@ class StockReader:
         del packs, wanted
         return iter(())
 
+    def read_model_signatures(self, files: object) -> dict[str, bytes]:
+        """Return nothing: an archive for stock BentoML brings none."""
+        del files
+        return {}
+
     def members(self) -> Iterator[tuple[Member, Iterator[bytes]]]:
         """Yield each member with its bytes; see ``MemberReader``."""
         return self._reader().members()

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from airgap.errors import AirgapError, MissingError, UsageError
+from airgap.flow import model_signatures
 from airgap.flow.bundles import Unverified
 from airgap.format import envelope as dsse
 from airgap.format import layout
@@ -29,7 +30,7 @@ class Contents:
     manifest: Manifest
     raw: bytes
     envelopes: dict[str, bytes]
-    """Envelopes and attestations, by their names in the bundle's folder."""
+    """Envelopes, attestations and models' signatures, by their names in the bundle's folder."""
     roots: dict[str, bytes]
     """Roots that travel and their envelopes, by depot name."""
 
@@ -53,6 +54,8 @@ def contents_of(opened: Unverified) -> Contents:
             f"{reader.place} has no packs.", "Give a depot or a .airgap file of `airgap export`."
         )
     envelopes = dict(_envelopes(reader))
+    # In a .airgap file these come after the packs, so that they stay behind.
+    envelopes |= model_signatures.read(reader, opened.manifest)
     return Contents(
         opened.bundle, opened.manifest, opened.raw, envelopes, dict(_roots(_travelling(reader)))
     )

@@ -4,8 +4,8 @@ Labels and parity are looked at only when a pack is damaged or missing: a bundle
 read as if they were not there.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 
 from airgap.errors import (
@@ -66,6 +66,14 @@ class VolumesReader:
         for index, pack in enumerate(packs):
             if index in wanted:
                 yield index, self._read_pack(pack)
+
+    def read_model_signatures(self, files: Collection[str]) -> dict[str, bytes]:
+        """Return those of these files that any of the places has."""
+        found: dict[str, bytes] = {}
+        for reader in self._readers:
+            with suppress(MissingError):  # a place may have packs and nothing else
+                found = reader.read_model_signatures(files) | found
+        return found
 
     def _read_pack(self, pack: Pack) -> bytes | AirgapError:
         found: AirgapError | None = None

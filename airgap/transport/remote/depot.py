@@ -7,7 +7,7 @@ file until its turn, and is hashed once more, in memory, by whoever decodes it.
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -203,14 +203,23 @@ class RemoteDepotReader:
                 _let_go(future)
             spool.close()
 
+    def read_model_signatures(self, files: Collection[str]) -> dict[str, bytes]:
+        """Return those of these files that lie beside the manifest."""
+        there = [name for name in self._names() if name in files]
+        return depot.read_together(self._folder, there, self.remote.read)
+
     def close(self) -> None:
         """Close the connection."""
         self.remote.close()
 
     def _envelope_names(self, role: Role) -> dict[str, str]:
+        return depot.envelope_names(self._folder, self._names(), role, self.place)
+
+    def _names(self) -> list[str]:
+        """List the bundle's folder, once."""
         if self._listed is None:
             self._listed = self.remote.transport.list(self._folder, limits.FOLDER_NAMES)
-        return depot.envelope_names(self._folder, self._listed, role, self.place)
+        return self._listed
 
 
 def _taken(
