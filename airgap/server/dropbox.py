@@ -61,7 +61,7 @@ class DropBox:
         self._attendant = Attendant(
             house, run or self._worker.run, self._journal, Choices(settings.hold, settings.settle)
         )
-        self._stopping, self._wake = Event(), Event()
+        self._stopping, self._wake, self._asked = Event(), Event(), False
         self._checks = ThreadPoolExecutor(2, thread_name_prefix="passwords")
         self._failure: Exception | None = None
         box = Box(
@@ -85,7 +85,9 @@ class DropBox:
 
     def stop(self) -> None:
         """Let ``serve`` come to its end; from a signal handler or another thread."""
-        self._stopping.set()
+        self._asked = (
+            True  # no Event: a signal handler could find its lock taken, and wait for ever
+        )
 
     def serve(self) -> None:
         """Serve until ``stop``. What is being imported then is ended, and begun again next time.
@@ -98,7 +100,7 @@ class DropBox:
         self._journal.told("serving", ports=self.ports)
         thread.start()
         try:
-            while not self._stopping.is_set():
+            while not (self._asked or self._stopping.is_set()):
                 loop.loop(timeout=BEAT, blocking=False)
         finally:
             self._stopping.set()

@@ -62,7 +62,6 @@ class House:
         Raises:
             StorageError: they cannot be made, or are not on one file system.
         """
-        self.state = state
         self._meters = meters
         self._desk = desk
         self._retention = retention
@@ -75,6 +74,8 @@ class House:
             for user in meters:
                 for place in _PLACES:
                     (state / place / user).mkdir(parents=True, exist_ok=True)
+            # As the FTP library sees paths: it is by them that one knows what is being written.
+            self.state = state = state.resolve(strict=True)
             devices = {(state / place).stat().st_dev for place in _PLACES}
         if len(devices) > 1:
             raise StorageError(
@@ -247,7 +248,7 @@ class House:
         found = path.lstat()
         age = now - found.st_mtime
         if path.is_dir() and not path.is_symlink():
-            if age > self._retention.packs and path.parent.parent != self.state:
+            if age > self._retention.packs:
                 path.rmdir()  # if it is empty
             return
         limit = self._retention.unfinished

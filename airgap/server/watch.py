@@ -8,12 +8,12 @@ import contextlib
 import hashlib
 import json
 import os
+import select
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import Any, Final
 
 from airgap.errors import AirgapError, MissingError, StorageError
@@ -208,11 +208,16 @@ class Watch:
         self._attendant = Attendant(
             shelf, run or self._worker.run, self._journal, Choices(plan.hold, plan.settle)
         )
-        self._stopping = Event()
+        self._asked = False
+        self._alarm, self._bell = os.pipe()
 
     def stop(self) -> None:
-        """Stop soon; the import at hand is ended, and begun again next time."""
-        self._stopping.set()
+        """Stop soon; the import at hand is ended, and begun again next time.
+
+        A signal handler comes here, so there is no lock that the interrupted code could hold.
+        """
+        self._asked = True
+        os.write(self._bell, b"!")
         self._attendant.stop()
         self._worker.stop()
 
@@ -220,16 +225,17 @@ class Watch:
         """Look every few seconds, or once."""
         self._journal.told("watching", folder=str(self._plan.folder), state=str(self._plan.state))
         try:
-            while not self._stopping.is_set():
+            while not self._asked:
                 try:
                     self._attendant.tick()
                 except (AirgapError, OSError) as error:
                     self._journal.told("trouble", message=str(error))
                 if once:
                     break
-                self._stopping.wait(self._plan.interval)
+                select.select([self._alarm], [], [], self._plan.interval)
         finally:
-            os.close(self._lock)
+            for descriptor in (self._lock, self._alarm, self._bell):
+                os.close(descriptor)
         self._journal.told("stopped")
 
 

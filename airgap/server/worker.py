@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from threading import Lock
+from threading import RLock
 from typing import Any, Final, Literal
 
 from airgap.server.decisions import Verdict
@@ -29,7 +29,7 @@ class Worker:
         """Take the number of threads, and descriptors (locks) that commands hold while they run."""
         self._jobs = jobs
         self._inherited = tuple(inherited)
-        self._guard = Lock()
+        self._guard = RLock()  # a signal handler may come into it again
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
@@ -51,14 +51,19 @@ class Worker:
             )
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, _POLITENESS)
+        self._heed()
         out, told = self._process.communicate()
         return _verdict(self._process.returncode, out, told)
 
     def stop(self) -> None:
         """Let the command at hand end as Ctrl-C would; no other begins."""
+        self._stopped = True
+        self._heed()
+
+    def _heed(self) -> None:
+        """End the command at hand if that was asked for: before it began, or now."""
         with self._guard:
-            self._stopped = True
-            if self._process is not None:
+            if self._stopped and self._process is not None:
                 self._process.terminate()
 
     def kill(self) -> None:

@@ -1,9 +1,11 @@
 """The drop box over real sockets: what its accounts can do, and all that they cannot."""
 
+import fcntl
 import ftplib
 import json
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -600,3 +602,70 @@ def _suppressed(work: Any, *arguments: Any) -> None:  # noqa: ANN401
         work(*arguments)
     except (OSError, ftplib.Error):
         return
+
+
+def test_what_a_killed_drop_box_has_left_running_is_waited_for(
+    archive: Path, isolated: Side, certificate: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    path = gateway.config(tmp_path, certificate)
+    with (state / "working.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # as the import does that it has started
+        with serving(isolated, path, certificate) as box, box.log_in() as client:
+            client.deliver("shop.airgap", archive.read_bytes())
+            until(lambda: [one for one in box.lines if one["event"] == "waiting"])
+            assert not box.log()
+            fcntl.flock(held, fcntl.LOCK_UN)
+            box.logged("imported")
+
+
+def test_what_is_still_being_written_is_not_taken(archive: Path, box: Gateway) -> None:
+    with box.log_in() as client:
+        connection = client.begin("shop.airgap")
+        connection.sendall(archive.read_bytes())
+        there = box.home / "shop.airgap.unfinished"
+        until(lambda: there.exists() and there.stat().st_size == archive.stat().st_size)
+        assert not [*box.box._attendant._keeper.sightings()]
+        connection.unwrap()
+        connection.close()
+        client.voidresp()
+        box.logged("imported")
+
+
+def test_a_connection_that_is_reset_is_no_end_without_tls_either(
+    archive: Path, isolated: Side, tmp_path: Path
+) -> None:
+    with serving(isolated, gateway.config(tmp_path, None), None) as box, ftplib.FTP() as client:
+        client.connect("127.0.0.1", box.port, timeout=60)
+        client.login("ann", gateway.PASSWORD)
+        client.voidcmd("TYPE I")
+        with client.transfercmd("STOR shop.airgap") as connection:
+            connection.sendall(archive.read_bytes()[:1000])
+            until(lambda: (box.home / "shop.airgap.unfinished").stat().st_size == 1000)
+            linger = struct.pack("ii", 1, 0)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        with pytest.raises(ftplib.error_temp, match="426"):
+            client.voidresp()
+
+
+def test_who_sends_too_fast_is_slowed_down_and_loses_nothing(
+    archive: Path, isolated: Side, certificate: Path, tmp_path: Path
+) -> None:
+    path = gateway.config(tmp_path, certificate, limits='rate = "1 MiB"')
+    with serving(isolated, path, certificate) as box, box.log_in() as client:
+        client.deliver("shop.airgap", archive.read_bytes())
+        box.logged("imported")
+
+
+def test_a_client_that_sends_ahead_of_its_login_is_served(archive: Path, box: Gateway) -> None:
+    with Client(box) as client:
+        client.auth()
+        assert client.sock is not None
+        client.sock.sendall(f"USER ann\r\nPASS {gateway.PASSWORD}\r\nPWD\r\nTYPE I\r\n".encode())
+        replies = [client.getresp()[:3] for _ in range(4)]
+        client.prot_p()
+        client.deliver("shop.airgap", archive.read_bytes())
+
+    assert replies == ["331", "230", "257", "200"]
+    box.logged("imported")

@@ -1,0 +1,88 @@
+"""Commands in processes of their own, and what is made of their ends."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airgap.server import worker
+from airgap.server.worker import Worker
+from tests.kit import Side
+
+
+def test_an_import_is_what_the_command_line_does(archive: Path, isolated: Side) -> None:
+    with isolated.here():
+        verdict = Worker(jobs=1).run("import", str(archive))
+
+    assert verdict.kind == "done"
+    assert {item["tag"] for item in verdict.report["items"]} == {"shop:v1", "ranker:v1"}
+
+
+def test_a_refusal_comes_with_its_kind_and_hint(tmp_path: Path, isolated: Side) -> None:
+    with isolated.here():
+        verdict = Worker().run("verify", str(tmp_path / "nothing.airgap"))
+
+    assert verdict.kind == "missing"
+    assert "is not there" in verdict.message
+    assert verdict.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "out", "message"),
+    [
+        (-9, b"", "signal 9"),
+        (1, b"", "exit code 1"),
+        (1, b"[1]", "exit code 1"),
+        (7, b"not json", "exit code 7"),
+    ],
+)
+def test_an_end_without_a_verdict_is_a_bug(code: int, out: bytes, message: str) -> None:
+    verdict = worker._verdict(code, out, b"Killed")
+
+    assert verdict.kind == "bug"
+    assert message in verdict.message
+    assert "Killed" in verdict.message
+
+
+def test_a_verdict_is_believed_before_an_exit_code() -> None:
+    error = {"error": {"kind": "policy", "message": "m", "hint": "h"}}
+
+    assert worker._verdict(12, json.dumps(error).encode(), b"").kind == "policy"
+
+
+def test_nothing_begins_after_it_was_stopped(isolated: Side) -> None:
+    stopped = Worker()
+    stopped.stop()
+    with isolated.here():
+        assert stopped.run("import", "x").kind == "interrupted"
+
+
+def test_a_folder_that_the_server_is_in_gives_no_code(
+    archive: Path, isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "airgap.py").write_text("raise SystemExit(99)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(worker.__file__).parents[2]))
+    with isolated.here():
+        assert Worker().run("verify", str(archive)).kind == "done"
+
+
+def test_a_command_keeps_the_lock_that_it_was_given(tmp_path: Path) -> None:
+    """So that a new service waits for what a killed one has left running."""
+    import fcntl  # noqa: PLC0415
+
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(lock,)
+    ) as child:
+        os.close(lock)
+        other = os.open(tmp_path / "lock", os.O_RDWR)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        child.communicate(b"\n")
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(other)
