@@ -3,13 +3,15 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from airgap.server.service import warning_for_root
 
 __all__ = ["make_tell", "warn_root"]
+
+_DIGITS: Final = 12
 
 
 def make_tell() -> Callable[[Mapping[str, Any]], None]:
@@ -34,13 +36,21 @@ def warn_root() -> None:
 
 def _plain(line: Mapping[str, Any]) -> str:
     """Write an event for people. What clients have chosen cannot make lines of its own."""
-    rest = " ".join(
-        f"{key}={value!r}" if isinstance(value, str) and not _is_word(value) else f"{key}={value}"
+    rest = (
+        f"{key}={_text(key, value)}"
         for key, value in line.items()
-        if key not in ("at", "event") and value not in ("", None)
+        if key not in ("at", "event") and value not in ("", None, [])
     )
-    return f"{line['at']} {line['event']} {rest}".rstrip()
+    return " ".join((line["at"], line["event"], *rest))
 
 
-def _is_word(text: str) -> bool:
-    return text.isprintable() and not set(text) & set(" \"'=")
+def _text(key: str, value: Any) -> str:  # noqa: ANN401  (what JSON has)
+    """Write one value: digests in short, items by their tags."""
+    if key == "bundle":
+        value = value[:_DIGITS]
+    elif key == "signed_by":
+        value = ",".join(one[:_DIGITS] for one in value)
+    elif key == "items":
+        value = ", ".join(f"{one['tag']} {one.get('outcome', '')}".strip() for one in value)
+    text = str(value)
+    return text if text.isprintable() and not set(text) & set(" \"'=") else repr(text)

@@ -294,12 +294,10 @@ class Attendant:
 def _seen(thing: Thing, arrival: Arrival | None = None) -> tuple[Seen, Arrival | None]:
     """Look at a thing: admit it, unless that was done before, and see what is still to come."""
     try:
-        judged = judge.here()
-    except AirgapError as error:  # this machine is not fit to judge: no bundle's fault
-        return Unable(error), None
-    try:
-        arrival = arrival or arrivals.look(thing.place, judged)
+        arrival = arrival or arrivals.look(thing.place, _judge())
         what = arrivals.lacking(thing.path, arrival)
+    except _UnfitError as error:
+        return Unable(error.cause), None
     except CutOffError:
         return Lacking("it ends before its first pack"), None
     except AirgapError as error:
@@ -307,6 +305,21 @@ def _seen(thing: Thing, arrival: Arrival | None = None) -> tuple[Seen, Arrival |
     if what is None:
         return Ready(arrival), arrival
     return Lacking(what, arrival.bundle, arrival.items), arrival
+
+
+class _UnfitError(Exception):
+    """This machine cannot judge now (no root, a damaged memory), which is no bundle's fault."""
+
+    def __init__(self, cause: AirgapError) -> None:
+        super().__init__(cause.message)
+        self.cause = cause
+
+
+def _judge() -> judge.Judge:
+    try:
+        return judge.here()
+    except AirgapError as error:
+        raise _UnfitError(error) from error
 
 
 def _about(job: Job) -> dict[str, Any]:

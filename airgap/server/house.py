@@ -67,7 +67,6 @@ class House:
         self._retention = retention
         self._clock = clock
         self._tidied = -_TIDY_EVERY
-        self._hashed: dict[Path, str] = {}
         self._wrong: set[str] = set()
         with local.explained(state):
             state.mkdir(mode=0o750, parents=True, exist_ok=True)

@@ -9,7 +9,6 @@ import errno
 import logging
 import os
 import shutil
-import socket
 import sys
 import time
 from collections import Counter
@@ -667,5 +666,4 @@ def _server(
         ) from error
     server.most = settings.connections
     server.max_cons_per_ip = settings.connections_per_address
-    server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return server

@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -214,6 +215,8 @@ class _Table:
         """Take a key and check its value; one without a default must be there."""
         if key not in self._values:
             if not default:
+                for near in get_close_matches(key, self._values):
+                    self.fail(near, f"is not known here; {key} may be meant")
                 self.fail(key, "is missing")
             return default[0]
         try:

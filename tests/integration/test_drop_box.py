@@ -457,23 +457,29 @@ def test_too_many_connections_are_sent_away(
         assert first.voidcmd("NOOP")
 
 
-def test_who_does_not_log_in_or_stalls_is_sent_away(
-    archive: Path, isolated: Side, certificate: Path, tmp_path: Path
+def test_who_does_not_log_in_is_sent_away(
+    isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
-    limits = "login_seconds = 1\nstall_seconds = 1"
-    path = gateway.config(tmp_path, certificate, limits=limits)
-    with serving(isolated, path, certificate) as box:
-        with socket.create_connection(("127.0.0.1", box.port), timeout=60) as silent:
-            silent.sendall(b"US")
-            assert silent.recv(100).startswith(b"220")
-            assert silent.recv(100) == b""
-        with box.log_in() as client:
-            connection = client.begin("shop.airgap")
-            connection.sendall(archive.read_bytes()[:100])
-            assert client.refused(client.voidresp).startswith("421")
-        until(lambda: not box.box._servers[0].ip_map)
-        with box.log_in() as client:  # and the name is free again
-            client.deliver("shop.airgap", archive.read_bytes())
+    path = gateway.config(tmp_path, certificate, limits="login_seconds = 1")
+    with (
+        serving(isolated, path, certificate) as box,
+        socket.create_connection(("127.0.0.1", box.port), timeout=60) as silent,
+    ):
+        silent.sendall(b"US")
+        assert silent.recv(100).startswith(b"220")
+        assert silent.recv(100) == b""
+
+
+def test_who_stalls_is_sent_away_and_the_name_is_free_again(
+    isolated: Side, certificate: Path, tmp_path: Path
+) -> None:
+    path = gateway.config(tmp_path, certificate, limits="stall_seconds = 1")
+    with serving(isolated, path, certificate) as box, box.log_in() as client:
+        client.begin("shop.airgap")
+        assert client.refused(client.voidresp).startswith("421")
+        until(lambda: [one for one in box.lines if one["event"] == "broken off"])
+        with box.log_in() as other:
+            other.begin("shop.airgap")
 
 
 def test_no_port_beyond_the_range_is_opened(

@@ -377,3 +377,22 @@ def test_a_medium_that_cannot_be_written_is_imported_from_once(
     watched.look(later=1e5)
 
     assert (watched.done / "imported" / "shop.airgap").exists()
+
+
+def test_a_machine_whose_memory_is_damaged_blames_no_bundle(
+    archive: Path, watched: Watched
+) -> None:
+    shutil.copy(archive, watched.folder)
+    (ledger,) = (
+        one for one in watched.side.state.rglob("*") if "ledger" in one.name and one.is_file()
+    )
+    good = ledger.read_bytes()
+    ledger.write_bytes(b"x" * len(good))
+    watched.look()
+    watched.look(later=1e6)
+    assert watched.status()["waiting"][0]["state"] == "put off"
+    ledger.write_bytes(good)
+    watched.look()
+
+    assert watched.events("imported")
+    assert not watched.events("quarantined")

@@ -62,3 +62,14 @@ def test_empty_fields_are_left_out_for_people() -> None:
 
     assert events._plain(line) == "t seen name='x y' tries=2"
     assert json.loads(json.dumps(line)) == line
+
+
+def test_what_was_imported_is_said_in_short() -> None:
+    items = [{"tag": "shop:v1", "outcome": "installed"}, {"tag": "ranker:v1"}]
+    line = {"at": "t", "event": "imported", "bundle": "0" * 64, "items": items}
+
+    text = events._plain({**line, "signed_by": ["1" * 64]})
+
+    assert text == (
+        "t imported bundle=000000000000 items='shop:v1 installed, ranker:v1' signed_by=111111111111"
+    )

@@ -36,7 +36,8 @@ def test_the_shortest_file_is_enough(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "line", "message"),
     [
-        (("state =", "sate ="), 0, "state is missing"),
+        (("state =", "sate ="), 1, "sate is not known here; state may be meant"),
+        (('state = "state"', ""), 0, "state is missing"),
         (('"state"', "7"), 1, "state must be a path in quotes"),
         (("required = false", "required = 0"), 3, "tls.required must be true or false"),
         (("required = false", ""), 2, "tls.certificate is not given; TLS is required"),
