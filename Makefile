@@ -52,8 +52,10 @@ test-servers: $(VENV)/made  ## the tests against real FTP, SSH and S3 servers (m
 test-slow: $(VENV)/made  ## the tests that take minutes or gigabytes
 	$(BIN)/pytest -m slow
 
-bench: $(VENV)/made  ## how long the command line takes to start
+bench: $(VENV)/made  ## airgap against other tools (CORPUS=folder with v1, v2, v3; see bench/README.md)
+	@test -n '$(CORPUS)' || { echo 'make bench needs CORPUS=FOLDER: see bench/README.md'; exit 1; }
 	$(BIN)/python bench/startup.py
+	$(BIN)/python bench/compare $(CORPUS)/../airgap-bench $(CORPUS)
 
 clean:  ## remove the virtual environments and what tools left
 	rm -rf $(VENV) $(DEMO_VENV) .coverage .coverage.* .hypothesis .import_linter_cache

@@ -1,0 +1,203 @@
+"""airgap against the tools people use instead, on the same work in the same run.
+
+python bench/compare FOLDER CORPUS [--rounds 3] [--slow] [--results FILE]
+
+FOLDER needs room for twelve times the corpus, must not exist, and is removed at the end. CORPUS
+holds ``v1``, ``v2``, ``v3`` (see README.md). Rounds are interleaved: every tool runs once, then
+every tool again. Each figure is a median over the rounds, each ratio one of ratios within a round.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from measure import Row, Took, run, size_of
+from plot import draw
+from tools import SLOW, TOOLS, Tool, folder_of, new_bytes
+from weights import sizes_of_weights
+
+HERE = Path(__file__).parent
+CREATED = "2026-01-02T03:04:05+00:00"
+BARS = (
+    ("export", "airgap", "tar | zstd -1", 0.75),
+    ("export", "airgap", "bentoml tar", 0.7),
+    ("export", "airgap", "restic", 0.35),
+    ("export", "airgap", "borg zstd,3", 0.35),
+    ("import", "airgap", "tar | zstd -1", 1.0),
+    ("import", "airgap", "bentoml tar", 0.7),
+    ("import", "airgap", "restic", 0.7),
+    ("import", "airgap", "borg zstd,3", 0.7),
+    ("verify", "airgap", "model_signing", 1.3),
+    ("export v2", "airgap", "restic", 0.5),
+    ("export v2", "airgap", "borg zstd,3", 0.5),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--slow", action="store_true", help="also tools that take minutes")
+    parser.add_argument("--results", type=Path, default=HERE / "results.json")
+    asked = parser.parse_args()
+    top = asked.folder.absolute()
+    top.mkdir(parents=True)
+    try:
+        results = compare(top, asked.corpus.absolute(), asked.rounds, slow=asked.slow)
+    finally:
+        shutil.rmtree(top)
+    asked.results.write_text(json.dumps(results, indent=1) + "\n")
+    draw(results, asked.results.with_suffix(".svg"))
+    print(f"\n{asked.results}, {asked.results.with_suffix('.svg')}")
+
+
+def compare(top: Path, corpus: Path, rounds: int, *, slow: bool) -> dict[str, object]:
+    """Run everything; print tables; return what was found."""
+    names, environment = prepare(top, corpus)
+    plain = size_of([Path(names["v1"])])
+    print(f"{plain / 1e6:.0f} MB, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
+    rows = interleaved(top, TOOLS, names, environment, rounds)
+    show(rows, plain)
+    bars = judge(rows)
+    found: dict[str, object] = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} processors",
+        "plain_bytes": plain,
+        "rows": [row.as_map() for row in rows],
+        "bars": bars,
+        "weights": sizes_of_weights(top / "weights", environment, names),
+    }
+    if slow:
+        few = interleaved(top, SLOW, names, environment, 1)
+        small = size_of([Path(names["small"])])
+        show(few, small)
+        found["slow"] = {"plain_bytes": small, "rows": [row.as_map() for row in few]}
+    return found
+
+
+def prepare(top: Path, corpus: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Make the store, a site and its keys; return what scripts name, and their environment."""
+    store = top / "store"
+    environment = {
+        **os.environ,
+        "BENTOML_HOME": str(store),
+        "AIRGAP_HOME": str(top / "home"),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
+        "BORG_BASE_DIR": str(top / "borg"),
+    }
+    names = {version: str(add(store, corpus / version, version)) for version in ("v1", "v2", "v3")}
+    names["small"] = str(add(store, corpus / "v1", "v1", name="small", parts=("fp16", "src")))
+    names |= {"python": sys.executable, "key": str(top / "builder.key")}
+    names |= {
+        "pub": str(top / "builder.pub"),
+        "pem": str(top / "builder.pem"),
+        "site": str(top / "site"),
+    }
+    airgap = f"{sys.executable} -m airgap"
+    script = f"""
+    {airgap} key generate root --dir . --no-passphrase -q
+    openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt -out builder.pem
+    chmod 600 builder.pem && cp builder.pem builder.key
+    openssl pkey -in builder.pem -pubout -out builder.pub
+    {airgap} root create --site bench --root-key root.key --builder builder.pub -o root.msgpack -q
+    export AIRGAP_HOME={names["site"]}
+    {airgap} trust init root.msgpack --fingerprint SHA256:$(openssl sha256 -r root.msgpack | cut -d' ' -f1)
+    """  # noqa: E501
+    run(script, environment, top)
+    return names, environment
+
+
+def add(
+    store: Path, source: Path, version: str, name: str = "corpus", parts: Sequence[str] = ()
+) -> Path:
+    """Put a model into the store; its files are links to the corpus where that is possible."""
+    folder = store / "models" / name / version
+    for part in parts or [one.name for one in source.iterdir()]:
+        same_disk = source.stat().st_dev == store.parent.stat().st_dev
+        link = os.link if same_disk else shutil.copy2
+        target = folder / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (source / part).is_dir():
+            shutil.copytree(source / part, target, copy_function=link)
+        else:
+            link(source / part, target)
+    (folder / "model.yaml").write_text(
+        f"name: {name}\nversion: {version}\nmodule: ''\ncreation_time: '{CREATED}'\n"
+        "labels: {}\noptions: {}\nmetadata: {}\napi_version: v1\nsignatures: {}\n"
+        "context: {framework_name: '', framework_versions: {}, bentoml_version: 1.4.0,"
+        " python_version: 3.11.0}\n"
+    )
+    return folder
+
+
+def interleaved(
+    top: Path,
+    tools: Sequence[Tool],
+    names: Mapping[str, str],
+    environment: Mapping[str, str],
+    rounds: int,
+) -> list[Row]:
+    """Run every step of every tool, round after round."""
+    took: dict[tuple[str, str], list[Took]] = defaultdict(list)
+    stored: dict[tuple[str, str], int] = {}
+    here = [tool for tool in tools if tool.is_here(environment["PATH"])]
+    for name in {tool.name for tool in tools} - {tool.name for tool in here}:
+        print(f"not installed, left out: {name}")
+    for number in range(rounds):
+        for tool in here:
+            folder = top / f"round-{number}" / folder_of(tool)
+            folder.mkdir(parents=True)
+            if tool.prepare:
+                run(tool.prepare.format(**names), environment, folder)
+            for step, script in tool.steps.items():
+                made = folder / new_bytes(tool, step)
+                before = size_of([made]) if step in tool.new else 0
+                took[tool.name, step].append(run(script.format(**names), environment, folder))
+                if step.startswith("export"):
+                    stored[tool.name, step] = size_of([made]) - before
+            (folder / "x").exists() and shutil.rmtree(folder / "x")
+        if number:  # not at once: ext4 is slow to give out what was just freed
+            shutil.rmtree(top / f"round-{number - 1}")
+    return [Row(*key, tuple(all_of), stored.get(key)) for key, all_of in took.items()]
+
+
+def show(rows: Sequence[Row], plain: int) -> None:
+    """Print one table."""
+    base = {row.step: row for row in rows if row.tool == "cp -r"}
+    print(
+        f"\n{'tool':<14} {'step':<10} {'wall s':>7} {'/ cp':>6} {'peak MB':>8} {'MB':>7} {'%':>6}"
+    )
+    for row in rows:
+        cp = base.get(row.step.split()[0])
+        peak = max(one.peak_mb for one in row.took)
+        sized = "" if row.stored is None else f"{row.stored / 1e6:>7.1f} {row.stored / plain:>6.1%}"
+        ratio = f"{row.ratio(cp):>6.2f}" if cp else " " * 6
+        print(f"{row.tool:<14} {row.step:<10} {row.wall:>7.2f} {ratio} {peak:>8.0f} {sized}")
+
+
+def judge(rows: Sequence[Row]) -> list[dict[str, object]]:
+    """Compare the ratios with what they ought to be."""
+    known = {(row.tool, row.step): row for row in rows}
+    found = []
+    print()
+    for step, tool, peer, bar in BARS:
+        one, other = known.get((tool, step)), known.get((peer, step))
+        if one is None or other is None:
+            continue
+        ratio = one.ratio(other)
+        verdict = "ok" if ratio <= bar else "MISSED"
+        print(f"{step:<10} {tool} / {peer:<14} {ratio:>5.2f}  (bar {bar})  {verdict}")
+        found.append({"step": step, "peer": peer, "ratio": round(ratio, 3), "bar": bar})
+    return found
+
+
+if __name__ == "__main__":
+    main()

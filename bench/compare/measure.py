@@ -1,0 +1,75 @@
+"""Runs commands and says what they took: wall and CPU seconds, and peak memory."""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Took:
+    """What one command took. Memory is the largest process's."""
+
+    wall: float
+    cpu: float
+    peak_mb: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One step of one tool, over all rounds."""
+
+    tool: str
+    step: str
+    took: tuple[Took, ...]
+    stored: int | None
+
+    @property
+    def wall(self) -> float:
+        return statistics.median(one.wall for one in self.took)
+
+    def ratio(self, other: "Row") -> float:
+        """Divide round by round: both ran next to each other, on the same noisy machine."""
+        pairs = zip(self.took, other.took, strict=True)
+        return statistics.median(one.wall / peer.wall for one, peer in pairs)
+
+    def as_map(self) -> dict[str, object]:
+        return {
+            "tool": self.tool,
+            "step": self.step,
+            "wall_s": round(self.wall, 3),
+            "cpu_s": round(statistics.median(one.cpu for one in self.took), 3),
+            "peak_mb": round(max(one.peak_mb for one in self.took)),
+            "stored_bytes": self.stored,
+            "rounds": [asdict(one) for one in self.took],
+        }
+
+
+def run(script: str, environment: Mapping[str, str], folder: Path) -> Took:
+    """Run a shell script, and stop everything if it fails."""
+    began = time.perf_counter()
+    with (folder / "output.txt").open("w+b") as output:
+        process = subprocess.Popen(
+            ["bash", "-ec", f"set -o pipefail; {script}"],
+            env=dict(environment),
+            cwd=folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            output.seek(0)
+            sys.exit(f"exit {process.returncode}: {script}\n{output.read()[-2000:].decode()}")
+    return Took(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)
+
+
+def size_of(paths: Sequence[Path]) -> int:
+    """Return the bytes of all files at and below some paths."""
+    files = [below for path in paths for below in ([path] if path.is_file() else path.rglob("*"))]
+    return sum(path.stat().st_size for path in files if path.is_file() and not path.is_symlink())
