@@ -161,8 +161,11 @@ def test_a_name_with_a_second_command_is_not_sent() -> None:
     assert server.files == FILES
 
 
-def test_a_home_with_a_second_command_is_not_sent_back() -> None:
-    server = ScriptedFtp(dict(FILES), says={"PWD": b'257-"/\r\nDELE packs/x\r\n257 " is it\r\n'})
+@pytest.mark.parametrize(
+    "home", [b'257-"/\r\nDELE packs/x\r\n257 " is it\r\n', b'257 "/\rDELE packs/x" is it\r\n']
+)
+def test_a_home_with_a_second_command_is_not_sent_back(home: bytes) -> None:
+    server = ScriptedFtp(dict(FILES), says={"PWD": home})
     with reached(server) as transport, pytest.raises(TransportError):
         transport.list("packs", 10)
 
@@ -184,9 +187,11 @@ def test_a_home_with_a_second_command_is_not_sent_back() -> None:
 def test_an_endless_reply_is_given_up(when: str, reply: Callable[[], Iterator[bytes]]) -> None:
     with (
         reached(ScriptedFtp(dict(FILES), says={when: reply()})) as transport,
-        pytest.raises(TransportError),
+        pytest.raises(TransportError) as told,
     ):
         ask_and_fetch(transport)
+
+    assert not isinstance(told.value, BrokenOffError), "it was waited for"
 
 
 def test_an_endless_listing_is_given_up() -> None:
@@ -360,8 +365,10 @@ def test_a_certificate_for_another_host_name_ends_it_before_the_password(
     assert set(server.verbs()) <= {"AUTH"}
 
 
-def test_a_server_may_be_trusted_by_its_own_certificate(tmp_path: Path) -> None:
-    issued = self_signed(tmp_path, "own")
+@pytest.mark.parametrize("who", ["itself", "a stranger"])
+def test_a_server_may_be_trusted_by_its_own_certificate(who: str, tmp_path: Path) -> None:
+    stranger = Authority(tmp_path, "stranger")
+    issued = self_signed(tmp_path, "own") if who == "itself" else stranger.issue("own")
     with ScriptedFtp(dict(FILES), tls=context(issued)) as server:
         transport = FtpTransport(
             FtpOptions("127.0.0.1", server.port, ca_file=issued.certificate, timeout=10)
@@ -417,6 +424,15 @@ def test_data_that_comes_without_tls_is_not_taken(
         transport.get("packs/x", found.extend)
 
     assert not found
+
+
+def test_a_listing_over_tls_that_is_cut_is_not_taken_for_whole(
+    authority: Authority, good: ssl.SSLContext
+) -> None:
+    sends: dict[str, Reply] = {"NLST": b"aa\r\n"}
+    server = ScriptedFtp(tls=good, sends=sends, hangs_up=True)
+    with reached(server, authority) as transport, pytest.raises(BrokenOffError):
+        transport.list("", 10)
 
 
 def test_whoever_takes_the_data_port_gets_nothing(

@@ -35,6 +35,8 @@ class ScriptedFtp:
     commands: list[str] = field(default_factory=list)
     clear_data: bool = False
     """Whether data goes without TLS, though that was agreed on."""
+    hangs_up: bool = False
+    """Whether it ends its TLS data without saying goodbye, as somebody between us could."""
     keeps: int | None = None
     """How many bytes of an upload it keeps, whatever it says."""
     refuses_resuming: dict[str, bytes] = field(default_factory=dict)
@@ -240,7 +242,7 @@ class _Control:
         return connection
 
     def _close(self, connection: socket.socket) -> None:
-        if isinstance(connection, ssl.SSLSocket):
+        if isinstance(connection, ssl.SSLSocket) and not self.server.hangs_up:
             connection = connection.unwrap()
         connection.close()
 

@@ -109,13 +109,12 @@ class FtpTransport:
     def _read_listing(self, session: FtpSession, limit: int) -> tuple[bytearray, bool]:
         """Return what came of a listing, and whether it ended as it should."""
         data, _ = session.ntransfercmd("NLST")
-        text, lines = bytearray(), 0
+        text = bytearray()
         with data:
             try:
                 while piece := data.recv(_RECEIVE_BYTES):
                     text += piece
-                    lines += piece.count(b"\n")
-                    if lines > limit + 2 or len(text) > _LISTING_BYTES:  # "." and ".." are lines
+                    if len(text) > _LISTING_BYTES:
                         self._refuse_listing(limit)
             except ssl.SSLEOFError:
                 return text, False

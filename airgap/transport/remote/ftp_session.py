@@ -128,8 +128,6 @@ class FtpSession(ftplib.FTP):
                 f"{self._options.place} sent an endless reply.",
                 "Check host and port: is an FTP server there?",
             )
-        if time.monotonic() > self._until:
-            raise TimeoutError
 
     def makepasv(self) -> tuple[str, int]:
         """Ask where data is to be had: always the host we talk to, whatever the server says."""
