@@ -19,6 +19,7 @@ __all__ = ["CLUSTER", "Part", "cost", "free_rooms", "parse_size", "plan", "survi
 CLUSTER: Final = 32 * limits.KIB
 """What a file takes up is counted in these: FAT's largest on small media. Folders take one too."""
 _RESERVE: Final = 256 * limits.KIB
+_UNKNOWN: Final = limits.INTEGER  # some file systems do not tell how large they are
 _RESERVE_SHARE: Final = 200  # a half percent: allocation tables, and their like
 _NAMED: Final = {
     "cd": 700_000_000,
@@ -86,8 +87,8 @@ def free_rooms(folders: Sequence[Path]) -> list[int]:
     for folder, device in zip(folders, devices, strict=True):
         with explained(folder):
             about = os.statvfs(folder)
-        free = about.f_bavail * about.f_frsize // devices.count(device)
-        rooms.append(max(free - _RESERVE, 0))
+        free = about.f_bavail * about.f_frsize if about.f_blocks else _UNKNOWN
+        rooms.append(max(free // devices.count(device) - _RESERVE, 0))
     return rooms
 
 
