@@ -16,6 +16,7 @@ __all__ = ["is_fast", "parity_of", "restored"]
 
 _POLYNOMIAL: Final = 0x11D
 _HEADER_BYTES: Final = 80  # what pyeclib puts before each part, and the format does not have
+_SLICE_BYTES: Final = 64 * 1024  # of each pack at a time: more does not fit into a CPU's cache
 _LEAST_FOR_LIBRARY: Final = 4096
 
 
@@ -26,10 +27,18 @@ def is_fast() -> bool:
 
 def parity_of(packs: Sequence[bytes], rows: int, *, library: bool = True) -> list[bytes]:
     """Return ``rows`` parity pieces of pieces of packs, which all have the same length."""
-    driver = _driver(len(packs), rows) if library and _suits_library(len(packs[0])) else None
+    length = len(packs[0])
+    driver = _driver(len(packs), rows) if library and _suits_library(length) else None
     if driver is not None:
-        parts: list[bytes] = driver.encode(b"".join(packs))[len(packs) :]
-        return [part[_HEADER_BYTES:] for part in parts]
+        views = [memoryview(one) for one in packs]
+        slices = [
+            driver.encode(b"".join(view[at : at + _SLICE_BYTES] for view in views))[len(packs) :]
+            for at in range(0, length, _SLICE_BYTES)
+        ]
+        return [
+            b"".join(memoryview(one)[_HEADER_BYTES:] for one in row)
+            for row in zip(*slices, strict=True)
+        ]
     sums = [_Sum(len(packs[0])) for _ in range(rows)]
     for column, piece in enumerate(packs):
         for row, one in enumerate(sums):
@@ -78,8 +87,10 @@ class _Sum:
 
 
 def _suits_library(length: int) -> bool:
-    """Tell whether the library would add nothing to pieces of this length."""
-    return length >= _LEAST_FOR_LIBRARY and length % 16 == 0
+    """Tell whether the library would fill no slice of these pieces up."""
+    return length % _SLICE_BYTES % 16 == 0 and (
+        length % _SLICE_BYTES >= _LEAST_FOR_LIBRARY or length % _SLICE_BYTES == 0
+    )
 
 
 @lru_cache(maxsize=4)

@@ -59,6 +59,19 @@ class Copies:
         """Open an authentic copy of a pack; the stack closes it. Else say what is wrong."""
         return self._open(pack.digest, pack.size, stack, is_parity=False)
 
+    def open_unread(self, pack: Pack, stack: ExitStack) -> Stored | AirgapError:
+        """Open the first copy that has the right size; whoever reads it must digest it."""
+        for reader in self._readers:
+            if reader.size_of(pack.digest) == pack.size:
+                try:
+                    with reader.open_pack(pack.digest) as descriptor:
+                        kept = os.dup(descriptor)
+                except AirgapError as error:
+                    return error
+                stack.callback(os.close, kept)
+                return Stored(kept, pack.size, reader.place)
+        return self.open_pack(pack, stack)  # which says what is wrong
+
     def open_parity(self, digest: bytes, size: int, stack: ExitStack) -> Stored | AirgapError:
         """Open an authentic copy of a parity pack; the stack closes it. Else say what is wrong."""
         return self._open(digest, size, stack, is_parity=True)

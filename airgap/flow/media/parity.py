@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryFile, gettempdir
 from typing import BinaryIO, Final, cast
 
-from airgap.errors import AirgapError
+from airgap.errors import AirgapError, CorruptError
 from airgap.flow.media.copies import Copies, Stored
 from airgap.flow.progress import Progress
 from airgap.format import layout, limits
@@ -65,7 +65,8 @@ def make_group(
 
     members, rows = draft
     with ExitStack() as stack:
-        stored = [_demanded(copies.open_pack(packs[one], stack)) for one in members]
+        stored = [_demanded(copies.open_unread(packs[one], stack)) for one in members]
+        seen = [hashlib.sha256() for _ in members]
         try:
             name = f"{members[0]}-{{}}"
             parts = [PartFile(folders[row] / name.format(row)) for row in range(rows)]
@@ -73,16 +74,34 @@ def make_group(
                 stack.callback(part.discard)
             digests = [hashlib.sha256() for _ in range(rows)]
             for at, length in _windows(longest(packs, members), len(members)):
-                made = erasure.parity_of([one.read(at, length) for one in stored], rows)
+                pieces = [one.read(at, length) for one in stored]
+                for one, digest, piece in zip(stored, seen, pieces, strict=True):
+                    digest.update(memoryview(piece)[: max(one.size - at, 0)])
+                made = erasure.parity_of(pieces, rows)
                 for part, digest, piece in zip(parts, digests, made, strict=True):
                     part.file.write(piece)
                     digest.update(piece)
                 progress.advance(length * len(members))
+            _demand_digests([packs[one] for one in members], seen)
             for part, digest in zip(parts, digests, strict=True):
                 part.publish(layout.parity_file(digest.digest()))
         except OSError as error:
             raise storage_error(error, folders[0]) from error
     return Group(members, tuple(one.digest() for one in digests))
+
+
+def _demand_digests(packs: Sequence[Pack], seen: Sequence["hashlib._Hash"]) -> None:
+    """Compare what was read with the digests of packs.
+
+    Raises:
+        CorruptError: they differ.
+    """
+    for pack, digest in zip(packs, seen, strict=True):
+        if digest.digest() != pack.digest:
+            raise CorruptError(
+                f"{layout.pack_name(pack.digest)} is damaged.",
+                "Copy this file from its source again.",
+            )
 
 
 class Mending:

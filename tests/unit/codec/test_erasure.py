@@ -53,12 +53,12 @@ def test_these_are_the_bytes_of_version_1_for_ever() -> None:
     assert [one.hex() for one in made] == ["ec98156fea6c", "166b7c43452c"]
 
 
-@pytest.mark.parametrize(("packs", "rows"), [(1, 1), (20, 2), (100, 10), (128, 128)])
+@pytest.mark.parametrize(("packs", "rows"), [(1, 1), (20, 2), (100, 10), (128, 4)])
 def test_library_and_tables_make_the_same(packs: int, rows: int) -> None:
     assert erasure.is_fast(), "pyeclib is not installed"
-    pieces = [noise(8192, seed) for seed in range(packs)]
-
-    assert erasure.parity_of(pieces, rows) == erasure.parity_of(pieces, rows, library=False)
+    for length in (8192, 65536 + 8192, 2 * 65536 + 4096):
+        pieces = [noise(length, seed) for seed in range(packs)]
+        assert erasure.parity_of(pieces, rows) == erasure.parity_of(pieces, rows, library=False)
 
 
 def test_any_packs_come_back_from_any_parity_packs_of_their_number() -> None:
