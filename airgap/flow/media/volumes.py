@@ -76,14 +76,14 @@ class VolumesReader:
         return found
 
     def _read_pack(self, pack: Pack) -> bytes | AirgapError:
-        found: AirgapError | None = None
-        for reader in self._readers:
+        # Whoever has nothing is not asked: an error keeps its frames, and they what was read.
+        having = [one for one in self._readers if one.size_of(pack.digest) is not None]
+        for reader in having[:-1]:
             data = reader.read_pack(pack)
-            if not isinstance(data, AirgapError):
+            if isinstance(data, bytes):
                 return data
-            if found is None or not isinstance(data, MissingError):
-                found = data
-        return found or MissingError("There are no places.", "Give one.")
+            del data
+        return (having or self._readers)[-1].read_pack(pack)
 
     def mended(
         self,
