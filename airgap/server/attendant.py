@@ -120,6 +120,7 @@ class _Pending:
     job: Job
     refused: Verdict | None = None
     ended: Mapping[str, Any] | None = None
+    noted: bool = False
     logged: bool = False
     tries: int = 0
     due: float = 0.0
@@ -144,7 +145,7 @@ class Attendant:
         self._choices = choices
         self._clock = clock
         self._known: dict[str, _Known] = {}
-        self._pending = {job.arrival: _Pending(job, ended=job.ended) for job in keeper.begun()}
+        self._pending = {job.arrival: _taken_up(job) for job in keeper.begun()}
         self._wary: set[str] = set()
         self._stopping = False
 
@@ -260,9 +261,10 @@ class Attendant:
     def _end(self, pending: _Pending, record: Mapping[str, Any]) -> None:
         """Record, log, put away: a crash between them repeats a line of the log, and no more."""
         job = pending.job
-        if pending.ended is None:
+        pending.ended = record
+        if not pending.noted:
             self._keeper.note(job, record)
-            pending.ended = record
+            pending.noted = True
         if not pending.logged:
             self._journal.event(**{key: value for key, value in record.items() if key != "at"})
             pending.logged = True
@@ -320,6 +322,11 @@ def _judge() -> judge.Judge:
         return judge.here()
     except AirgapError as error:
         raise _UnfitError(error) from error
+
+
+def _taken_up(job: Job) -> _Pending:
+    """Go on with what an earlier service has left."""
+    return _Pending(job, ended=job.ended, noted=job.ended is not None)
 
 
 def _about(job: Job) -> dict[str, Any]:

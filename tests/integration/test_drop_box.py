@@ -8,13 +8,15 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
 
+from airgap.errors import StorageError
+from airgap.server import journal
 from airgap.server.decisions import Verdict
 from tests import gateway, kit, wholeness
 from tests.gateway import Client, Gateway, serving, until
@@ -675,3 +677,100 @@ def test_a_client_that_sends_ahead_of_its_login_is_served(archive: Path, box: Ga
 
     assert replies == ["331", "230", "257", "200"]
     box.logged("imported")
+
+
+def test_a_name_that_one_knows_can_be_asked_for_in_both_ways(box: Gateway) -> None:
+    with box.log_in() as client:
+        client.deliver("x.airgap.part", b"some")
+        assert client.size("x.airgap.part") == 4
+        assert " type=file;size=4;" in client.sendcmd("MLST x.airgap.part")
+        assert client.refused(client.sendcmd, "MLST y.airgap").startswith("550")
+        client.sendcmd("TYPE A")
+        assert client.refused(client.sendcmd, "SIZE x.airgap.part").startswith("550")
+        assert client.refused(client.sendcmd, "LIST nothing").startswith("550")
+
+
+def test_two_who_push_the_same_pack_both_succeed(depot: Path, box: Gateway) -> None:
+    pack = next(depot.glob("packs/*/*"))
+    name, data = pack.relative_to(depot).as_posix(), pack.read_bytes()
+    with box.log_in() as first, box.log_in() as second:
+        first.deliver(f"{name}.0123456789abcdef.part", data)
+        second.deliver(f"{name}.fedcba9876543210.part", data)
+        first.rename(f"{name}.0123456789abcdef.part", name)
+        second.rename(f"{name}.fedcba9876543210.part", name)
+        assert first.size(name) == len(data)
+
+    assert [one for one in box.home.rglob("*") if one.is_file()] == [box.home / name]
+
+
+def test_an_upload_under_way_is_neither_renamed_nor_removed(box: Gateway) -> None:
+    with box.log_in() as first, box.log_in() as second:
+        first.begin("x.airgap.part")
+        assert second.refused(second.rename, "x.airgap.part", "x.airgap").startswith("550")
+        assert second.refused(second.delete, "x.airgap.part").startswith("550")
+
+
+def test_a_wrong_certificate_or_a_port_that_is_taken_is_told(
+    box: Gateway, isolated: Side, certificate: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    path = gateway.config(other, certificate)
+    text = path.read_text()
+    path.write_text(text.replace("port = 0", f"port = {box.port}"))
+    taken = isolated.run("serve", "dropbox", "--config", path)
+    path.write_text(text.replace(str(certificate), str(certificate.with_name("key.pem"))))
+    wrong = isolated.run("serve", "dropbox", "--config", path, "--check")
+
+    assert (taken.code, wrong.code) == (3, 3)
+    assert "cannot be listened at" in taken.err
+    assert "no certificate" in wrong.err
+
+
+def test_a_log_that_cannot_be_written_ends_nothing(archive: Path, box: Gateway) -> None:
+    (box.state / "log.jsonl").mkdir()
+    with box.log_in() as client:
+        client.deliver("shop.airgap", archive.read_bytes())
+    until(lambda: [one for one in box.lines if one["event"] == "imported"])
+
+
+def test_a_disk_that_refuses_for_a_while_loses_nothing(
+    archive: Path,
+    isolated: Side,
+    certificate: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("airgap.server.decisions.FIRST_PAUSE", 0.1)
+    path = gateway.config(tmp_path, certificate)
+    refusals = iter([StorageError("Full.", "Free some."), OSError(5, "Input/output error")])
+    real = journal.write_json
+
+    def refusing(target: Path, value: Mapping[str, Any]) -> None:
+        for error in refusals:
+            raise error
+        real(target, value)
+
+    monkeypatch.setattr("airgap.server.house.write_json", refusing)
+    with serving(isolated, path, certificate) as box:
+        with box.log_in() as client:
+            client.deliver("shop.airgap", archive.read_bytes())
+        box.logged("imported")
+        until(lambda: not [*box.state.glob("working/*/*")])
+        assert len([one for one in box.lines if one["event"] == "trouble"]) == 2
+        assert len(box.log("importing")) == 1
+
+
+def test_a_bug_ends_the_service_and_is_told(
+    isolated: Side, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("oh")
+
+    monkeypatch.setattr("airgap.server.attendant.Attendant.tick", broken)
+    path = gateway.config(tmp_path, certificate)
+
+    ran = isolated.run("serve", "dropbox", "--config", path, "--json")
+
+    assert ran.code == 1
+    assert '"bug"' in ran.err

@@ -396,3 +396,25 @@ def test_a_machine_whose_memory_is_damaged_blames_no_bundle(
 
     assert watched.events("imported")
     assert not watched.events("quarantined")
+
+
+def test_what_is_done_with_is_copied_where_it_cannot_be_renamed(
+    archive: Path, depot: Path, isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = Watched(isolated, tmp_path, move_done=True)
+    shutil.copy(archive, watched.folder)
+    shutil.copytree(depot, watched.folder / "depot")
+    real = Path.rename
+
+    def other_disk(self: Path, target: Path) -> Path:
+        if watched.folder in self.parents:
+            raise OSError(18, "Invalid cross-device link")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", other_disk)
+    watched.look()
+
+    assert (watched.done / "imported" / "shop.airgap").read_bytes() == archive.read_bytes()
+    assert [*watched.done.glob("imported/bundles/*/manifest.msgpack")]
+    assert not [*watched.folder.glob("*.airgap")]
+    assert not [*watched.folder.glob("depot/bundles/*")]
