@@ -24,7 +24,7 @@ _NO_RETRY: Final["RetryConfig"] = {  # that is for our own wrapper to decide
     "retry_timeout": timedelta(seconds=1),
 }
 _PARTS: Final["RetryConfig"] = {  # a cut costs a part of 8 MiB rather than a pack of 64
-    "max_retries": 2,
+    "max_retries": 5,
     "retry_timeout": timedelta(seconds=60),
 }
 _FOREVER: Final = timedelta(days=365)

@@ -12,6 +12,7 @@ from tests import gateway, kit
 from tests.kit import Side, Site
 
 BELOW: Final = {
+    "remote": ("add", "list", "show", "remove"),
     "key": ("generate", "fingerprint"),
     "root": (
         *("create", "show", "sign", "ceremony-sheet", "add-key", "remove-key", "revoke-key"),
@@ -39,8 +40,11 @@ def only_object(ran: kit.Ran) -> dict[str, object]:
 
 
 @pytest.fixture
-def lines(site: Site, depot: Path, archive: Path, tmp_path: Path) -> dict[str, list[str | Path]]:
+def lines(
+    small: Side, site: Site, depot: Path, archive: Path, tmp_path: Path
+) -> dict[str, list[str | Path]]:
     """A command line of each command that succeeds on a side with ``shop`` that trusts ``site``."""
+    assert small.run("remote", "add", "vendor", "sftp://host/x").code == 0
     more, key = tmp_path / "more", ("--key", site.key())
     root_key = ("--site", "s", "--root-key", site.folder / "site.key")
     builder = ("--builder", site.folder / "builder1.pub")
@@ -57,10 +61,15 @@ def lines(site: Site, depot: Path, archive: Path, tmp_path: Path) -> dict[str, l
         "repair": [depot],
         "inspect": [depot, "--files"],
         "diff": [depot, archive],
+        "copy": [depot, more / "copy"],
         "sign": [depot, *key],
         "attest": [depot, *key, "--role", "scanner", "--findings", site.root],
         "approve": [depot, *key],
         "waive": [depot, *waived, *key],
+        "remote add": ["gateway", "sftp://host/depot"],
+        "remote list": [],
+        "remote show": ["vendor"],
+        "remote remove": ["vendor"],
         "key generate": ["new", "--dir", more, "--no-passphrase"],
         "key fingerprint": [site.folder / "site.pub"],
         "root create": [*root_key, *builder, "-o", more / "root.msgpack"],
@@ -164,11 +173,11 @@ def test_failure_is_one_object(
 
 @pytest.mark.parametrize("words", EVERY, ids=NAMES)
 def test_a_usage_error_is_one_object(words: tuple[str, ...], connected: Side) -> None:
-    ran = connected.run(*words, "--json", "--no-such-option")
+    ran = connected.run(*words, "--json", "--zzz")
 
     assert only_object(ran)["error"] == {
         "kind": "usage",
-        "message": "No such option '--no-such-option'.",
+        "message": "No such option '--zzz'.",
         "hint": f"See `airgap {' '.join(words)} --help`.",
         "exit_code": 2,
     }
