@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from airgap.transport.remote.s3_options import S3Keys
-from tests.servers.s3 import S3Server, accepts, bucket_of, free_port, running, wait_until
+from tests.servers.s3 import S3Server, accepts, bucket_of, comes, free_port, running, wait_until
 
 __all__ = ["serve"]
 
 KEYS = S3Keys("AKIDAKIDAKID", "secretsecret12345")
+DISK_SECONDS = 15.0
 PROGRAMS = ["radosgw", "radosgw-admin", "ceph-mon", "ceph-osd", "ceph", "monmaptool"]
 CONFIGURATION = """
 [global]
@@ -104,8 +105,13 @@ def _start_disk(top: Path, configuration: str, daemons: ExitStack) -> None:
     _run(*disk, "--mkfs")
     _run(*ceph, "osd", "new", (top / "osd" / "fsid").read_text().strip())
     _run(*ceph, *["osd", "crush", "add", "osd.0", "1.0", "host=localhost", "root=default"])
-    daemons.enter_context(running([*disk, "-f"], top / "disk.out"))
-    wait_until(lambda: b"1 up" in _output(*ceph, "osd", "stat"), "the disk")
+    for _ in range(4):  # now and then one hears nothing from the monitor, and waits for ever
+        with ExitStack() as one:
+            one.enter_context(running([*disk, "-f"], top / "disk.out"))
+            if comes(lambda: b"1 up" in _output(*ceph, "osd", "stat"), DISK_SECONDS):
+                daemons.push(one.pop_all())
+                return
+    raise AssertionError("the disk does not come up")
 
 
 def _run(*command: str) -> None:

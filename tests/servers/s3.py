@@ -20,7 +20,16 @@ from airgap.transport.remote.s3 import S3Transport
 from airgap.transport.remote.s3_options import S3Keys, S3Options
 from tests.servers.proxy import Proxy
 
-__all__ = ["BUCKET", "S3Server", "accepts", "bucket_of", "free_port", "running", "wait_until"]
+__all__ = [
+    "BUCKET",
+    "S3Server",
+    "accepts",
+    "bucket_of",
+    "comes",
+    "free_port",
+    "running",
+    "wait_until",
+]
 
 BUCKET = "depots"
 PATIENCE = 60.0
@@ -145,10 +154,17 @@ def running(
 
 def wait_until(ready: Callable[[], bool], what: str) -> None:
     """Ask until it is so; a server that does not come up is an error, not a skip."""
-    end = time.monotonic() + PATIENCE
+    assert comes(ready, PATIENCE), f"{what} does not come up"
+
+
+def comes(ready: Callable[[], bool], seconds: float) -> bool:
+    """Ask until it is so, but not for ever."""
+    end = time.monotonic() + seconds
     while not ready():
-        assert time.monotonic() < end, f"{what} does not come up"
+        if time.monotonic() > end:
+            return False
         time.sleep(0.1)
+    return True
 
 
 def accepts(port: int) -> bool:
