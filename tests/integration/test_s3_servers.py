@@ -61,15 +61,26 @@ def test_a_byte_that_changes_on_the_way_is_refused(
     assert server.files(f"flip{after}") == {}
 
 
+def test_a_cut_costs_a_part_and_not_the_pack(server: S3Server, source: Path) -> None:
+    with server.proxy() as proxy:
+        proxy.faults.append(Fault("cut", "up", 4_000_000, times=2))
+
+        assert server.open("cut", proxy).put("packs/file", source, LARGE) == "stored"
+
+        assert proxy.faults[0].times == 0
+        assert proxy.up < LARGE + 2 * 8 * 1024 * 1024
+    assert server.files("cut") == {"packs/file": source.read_bytes()}
+
+
 def test_the_parts_of_an_upload_that_broke_off_are_removed(server: S3Server, source: Path) -> None:
     with server.proxy() as proxy:
-        proxy.faults.append(Fault("cut", "up", 4_000_000))
+        proxy.faults.append(Fault("cut", "up", 4_000_000, times=20))
 
         with pytest.raises(BrokenOffError):
-            server.open("cut", proxy).put("packs/file", source, LARGE)
+            server.open("broken", proxy).put("packs/file", source, LARGE)
 
     assert server.unfinished() == []
-    assert server.open("cut").put("packs/file", source, LARGE) == "stored"
+    assert server.open("broken").put("packs/file", source, LARGE) == "stored"
 
 
 def test_a_server_tells_whether_it_knows_conditions(server: S3Server) -> None:

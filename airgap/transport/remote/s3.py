@@ -1,14 +1,15 @@
 """Object stores that speak S3, over ``obstore``; docs/adr says why, and what it cannot do.
 
-An object appears whole or not at all, so there is no temporary name and no resuming: the pack is
-what is sent again. Every body is signed with its SHA-256, which the server checks.
+An object appears whole or not at all, so there is no temporary name, and no resuming but of parts
+within one ``put``: a part that breaks off is sent again, and after that the pack is. Every body
+is signed with its SHA-256, which the server checks.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from airgap.errors import CorruptError, StorageError, TransportError
 from airgap.transport import local
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["S3Transport"]
 
+_Use = Literal["read", "write", "parts"]
 _BLOCK_BYTES: Final = 1024 * 1024
 _PART_BYTES: Final = 8 * _BLOCK_BYTES  # a server's least is 5; one connection holds two of them
 _PARTS_AT_ONCE: Final = 2
+_PART_AGAIN: Final = 5  # times: what a cut costs is a part, not the pack
 _SLOWEST: Final = 64 * 1024  # bytes per second, below which an upload is given up
 _CONDITION_UNKNOWN: Final = ("NotImplemented", "NotSupported")
 
@@ -47,8 +50,7 @@ class S3Transport:
         )
         self._options = options
         self._asked = False
-        self._reader: ObjectStore | None = None
-        self._writer: ObjectStore | None = None
+        self._clients: dict[_Use, ObjectStore] = {}
 
     def size(self, name: str) -> int | None:
         """Return an object's size, or None; see ``Transport``."""
@@ -56,14 +58,14 @@ class S3Transport:
 
         key = self._key(name)
         try:
-            return int(self._reading.head(key)["size"])
+            return int(self._client("read").head(key)["size"])
         except FileNotFoundError:
             return None
         except BaseError as error:
             if s3_errors.status_of(error) not in s3_errors.FORBIDDEN:
                 raise self._meaning(error, "look at", name) from None
         with self._told("look at", name):  # the answer to HEAD has no room for the reason
-            return int(self._reading.get(key, options={"range": (0, 1)}).meta["size"])
+            return int(self._client("read").get(key, options={"range": (0, 1)}).meta["size"])
 
     def list(self, folder: str, limit: int) -> list[str]:
         """Return the names in a folder; see ``Transport``.
@@ -75,7 +77,7 @@ class S3Transport:
         after = ""
         while True:
             with self._told("list", folder):
-                page = s3_listing.page(self._reading, top, after, self._options.timeout)
+                page = s3_listing.page(self._client("read"), top, after, self._options.timeout)
             known = len(found)
             found.update(s3_listing.names(page, top))
             if len(found) > limit:
@@ -136,9 +138,9 @@ class S3Transport:
         blocks = _blocks(source, size, pace)
         with self._told("write", name):
             if size <= _PART_BYTES:
-                self._writing.put(self._key(name), b"".join(blocks), use_multipart=False)
+                self._client("write").put(self._key(name), b"".join(blocks), use_multipart=False)
             else:
-                self._writing.put(
+                self._client("parts").put(
                     self._key(name),
                     blocks,
                     chunk_size=_PART_BYTES,
@@ -167,7 +169,7 @@ class S3Transport:
         key = self._key(name)
         with self._told("delete", name):
             try:
-                self._writing.delete(key)
+                self._client("write").delete(key)
             except FileNotFoundError as error:
                 if s3_errors.code_of(error) == "NoSuchBucket":
                     raise
@@ -180,32 +182,32 @@ class S3Transport:
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._reader = self._writer = None
+        self._clients.clear()
 
-    @property
-    def _reading(self) -> "ObjectStore":
-        """Connections that are given up when nothing comes for a while."""
-        if self._reader is None:
-            self._reader = s3_store.make(self._options)
-        return self._reader
+    def _client(self, use: _Use) -> "ObjectStore":
+        """Return connections for one use; they are opened when they are needed.
 
-    @property
-    def _writing(self) -> "ObjectStore":
-        """Connections that are given up when a part takes too long: silence is usual there."""
-        if self._writer is None:
+        Those to read from are given up when nothing comes for a while. Silence is usual for those
+        to write to: there it counts how long a whole part takes.
+        """
+        if use not in self._clients:
             longest = self._options.timeout + _PART_BYTES / _SLOWEST
-            self._writer = s3_store.make(self._options, longest=longest)
-        return self._writer
+            self._clients[use] = s3_store.make(
+                self._options,
+                longest=None if use == "read" else longest,
+                again=_PART_AGAIN if use == "parts" else 0,
+            )
+        return self._clients[use]
 
     def _key(self, name: str) -> str:
         return "/".join(filter(None, (self._options.prefix, names.checked(name))))
 
     def _ask(self, key: str, offset: int, length: int | None) -> "GetResult":
         if length is not None:
-            return self._reading.get(key, options={"range": (offset, offset + length)})
+            return self._client("read").get(key, options={"range": (offset, offset + length)})
         if offset:
-            return self._reading.get(key, options={"range": {"offset": offset}})
-        return self._reading.get(key)
+            return self._client("read").get(key, options={"range": {"offset": offset}})
+        return self._client("read").get(key)
 
     def _next(self, stream: "BytesStream", name: str) -> memoryview | None:
         with self._told("read", name):
@@ -220,7 +222,7 @@ class S3Transport:
             self._write(name, data)
             return True
         try:
-            self._writing.put(self._key(name), data, mode="create")
+            self._client("write").put(self._key(name), data, mode="create")
         except AlreadyExistsError:
             if self.size(name) is not None:
                 return False
@@ -236,7 +238,7 @@ class S3Transport:
 
     def _write(self, name: str, data: bytes) -> None:
         with self._told("write", name):
-            self._writing.put(self._key(name), data, use_multipart=False)
+            self._client("write").put(self._key(name), data, use_multipart=False)
         self._demand(name, len(data))
 
     def _set_exclusive(self, *, exclusive: bool) -> None:

@@ -19,14 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["demand_library", "make"]
 
-_NO_RETRY: Final["RetryConfig"] = {  # that is for our own wrapper to decide
-    "max_retries": 0,
-    "retry_timeout": timedelta(seconds=1),
-}
-_PARTS: Final["RetryConfig"] = {  # a cut costs a part of 8 MiB rather than a pack of 64
-    "max_retries": 5,
-    "retry_timeout": timedelta(seconds=60),
-}
 _FOREVER: Final = timedelta(days=365)
 _CONNECT: Final = 20.0
 
@@ -46,13 +38,15 @@ def demand_library() -> None:
         ) from error
 
 
-def make(options: S3Options, longest: float | None = None) -> "ObjectStore":
+def make(options: S3Options, longest: float | None = None, again: int = 0) -> "ObjectStore":
     """Make a client with connections of its own.
 
     Args:
         options: what to connect to.
         longest: seconds that a whole request may take; if None, it may take as long as bytes come
             at least every ``options.timeout`` seconds.
+        again: how often the library sends a request again that broke off. Usually that is for
+            ``retrying`` to decide; but a part of an upload costs less than the upload.
 
     Raises:
         ConfigurationError: the CA is none, or what the environment says makes no sense.
@@ -61,7 +55,10 @@ def make(options: S3Options, longest: float | None = None) -> "ObjectStore":
     from obstore.store import AzureStore, GCSStore, S3Store  # noqa: PLC0415
 
     client = _client(options, longest)
-    retry = _NO_RETRY if longest is None else _PARTS
+    retry: RetryConfig = {
+        "max_retries": again,
+        "retry_timeout": timedelta(seconds=longest or options.timeout),
+    }
     try:
         match options.scheme:
             case "gs":
