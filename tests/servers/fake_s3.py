@@ -4,21 +4,25 @@ It checks neither signatures nor bodies; the real ones do.
 """
 
 import re
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from airgap.transport.remote.s3_options import S3Keys
 from tests.servers.s3 import BUCKET, S3Server, bucket_of
-from tests.servers.scripted import Request, Scripted, reply
+from tests.servers.scripted import Request, Scripted
+from tests.servers.scripted import reply as reply_once
 
 __all__ = ["serve"]
 
 KEYS = S3Keys("identity", "secret")
 PAGE = 1000
+reply = partial(reply_once, Connection=None)
 ENTRY = (
     "<Contents><Key>{}</Key><Size>{}</Size>"
     "<LastModified>2009-10-12T17:50:30.000Z</LastModified></Contents>"
@@ -58,10 +62,12 @@ class Objects:
 
     def upload(self, request: Request, key: str, query: dict[str, str]) -> bytes:
         if "uploads" in query:
-            name = str(len(self.parts))
+            name = secrets.token_hex(8)
             self.parts[name] = {}
             return reply("200 OK", f"<R><UploadId>{name}</UploadId></R>".encode())
         name = query["uploadId"]
+        if name not in self.parts:
+            return reply("404 Not Found", b"<Error><Code>NoSuchUpload</Code></Error>")
         if request.method == "PUT":
             self.parts[name][int(query["partNumber"])] = request.body
         else:
@@ -102,7 +108,7 @@ def _range(data: bytes, wanted: str | None) -> bytes:
 @contextmanager
 def serve(_: Path) -> Iterator[S3Server]:
     """Serve an empty bucket on loopback."""
-    with Scripted(Objects().answer) as server:
+    with Scripted(Objects().answer, persistent=True) as server:
         port = urlsplit(server.url).port
         assert port
         yield S3Server(port, KEYS, bucket_of(port, KEYS, make=False))

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self
+from typing import BinaryIO, Self
 
 __all__ = ["Request", "Scripted", "reply"]
 
@@ -25,14 +25,23 @@ Answer = Callable[[Request], bytes | Iterable[bytes]]
 
 
 class Scripted:
-    """Answers each connection once, with whatever ``answer`` gives; then it hangs up."""
+    """Answers with whatever ``answer`` gives, and hangs up after that.
+
+    A persistent one goes on, and keeps nothing of what it was sent.
+    """
 
     def __init__(
-        self, answer: Answer, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+        self,
+        answer: Answer,
+        address: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
+        *,
+        persistent: bool = False,
     ) -> None:
         self.seen: list[Request] = []
         self._answer = answer
         self._tls = tls
+        self._persistent = persistent
         self._listener = socket.create_server((address, 0))
         self._host = f"{address}:{self._listener.getsockname()[1]}"
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -63,13 +72,16 @@ class Scripted:
         with suppress(OSError):  # the client may go at any time
             if self._tls:
                 one = self._tls.wrap_socket(one, server_side=True)
-            request = _read(one)
-            if request is not None:
-                self.seen.append(request)
-                answer = self._answer(request)
-                for piece in [answer] if isinstance(answer, bytes) else answer:
-                    one.sendall(piece)
-                one.shutdown(socket.SHUT_RDWR)
+            with one.makefile("rb") as file:
+                while (request := _read(file)) is not None:
+                    if not self._persistent:
+                        self.seen.append(request)
+                    answer = self._answer(request)
+                    for piece in [answer] if isinstance(answer, bytes) else answer:
+                        one.sendall(piece)
+                    if not self._persistent:
+                        break
+            one.shutdown(socket.SHUT_RDWR)
         one.close()
 
 
@@ -79,22 +91,21 @@ def reply(status: str, body: bytes = b"", **headers: str | None) -> bytes:
         "Content-Length": str(len(body)),
         "Last-Modified": "Mon, 12 Oct 2009 17:50:00 GMT",
         "ETag": '"x"',
-        **{name.replace("_", "-"): value for name, value in headers.items()},
         "Connection": "close",
+        **{name.replace("_", "-"): value for name, value in headers.items()},
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value is not None)
     return f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + body
 
 
-def _read(one: socket.socket) -> Request | None:
-    with one.makefile("rb") as file:
-        first = file.readline().decode().split()
-        if not first:
-            return None
-        headers: dict[str, str] = {}
-        while line := file.readline().decode().strip():
-            name, _, value = line.partition(":")
-            headers[name.lower()] = value.strip()
-        size = int(headers.get("content-length", "0"))
-        body = file.read(size)
-        return Request(first[0], first[1], headers, body) if len(body) == size else None
+def _read(file: BinaryIO) -> Request | None:
+    first = file.readline().decode().split()
+    if not first:
+        return None
+    headers: dict[str, str] = {}
+    while line := file.readline().decode().strip():
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip()
+    size = int(headers.get("content-length", "0"))
+    body = file.read(size)
+    return Request(first[0], first[1], headers, body) if len(body) == size else None
