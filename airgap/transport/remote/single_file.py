@@ -83,6 +83,10 @@ class _Stream:
             size -= len(piece)
         return b"".join(parts)
 
+    def seekable(self) -> bool:
+        """Say that what is passed over has to be fetched all the same."""
+        return False
+
     def close(self) -> None:
         """Stop fetching, and close the transport."""
         self._stopped.set()
