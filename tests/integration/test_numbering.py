@@ -265,7 +265,9 @@ def test_of_two_exports_that_are_numbered_at_once_one_waits(
     first = launcher.start(connected, *words[0], fault=renaming).stopped()
     begun = Fault(signal.SIGSTOP, at=0)
     second = launcher.start(connected, *words[1], fault=begun).stopped().go_on()
-    while "Another export" not in second.told():
+    for _ in range(1_000_000):  # it will say so, or it has ended
+        if "Another export" in second.told():
+            break
         os.sched_yield()
     assert first.go_on().end().code == 0
     assert second.end().code == 0
