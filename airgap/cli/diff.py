@@ -1,6 +1,7 @@
 """``airgap diff``: show what changed between two bundles."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -9,6 +10,9 @@ from airgap.cli.shell import Result, place_options, reports, size_text
 if TYPE_CHECKING:
     from airgap.flow.access import Access
 
+_PARTS: Final = 8
+"""How many tensors of a file are named."""
+
 
 @click.command(name="diff")
 @click.argument("old", metavar="A")
@@ -16,22 +20,37 @@ if TYPE_CHECKING:
 @reports
 @place_options
 def command(*, old: str, new: str, access: "Access") -> Result:
-    """Show what bundle B has that bundle A has not, file by file. Proves nothing about either."""
-    from airgap.flow import bundles  # noqa: PLC0415
-    from airgap.flow import reports as flow_reports  # noqa: PLC0415
+    """Show what bundle B has that bundle A has not: items, files, tensors, and what that costs.
+
+    Proves nothing about either. What it costs is what B's packs hold of it; less, where
+    `airgap export --base A` stores differences.
+    """
+    from airgap.flow import comparison, shelves  # noqa: PLC0415
 
     with (
-        bundles.open_unverified(old, access) as one,
-        bundles.open_unverified(new, access) as other,
+        shelves.open_newest(old, access) as (before, one),
+        shelves.open_newest(new, access) as (after, other),
     ):
-        about = flow_reports.describe_difference(one, other)
-    about["verified"] = False
+        about = comparison.describe_difference(one, other)
+    about |= {"old": before, "new": after, "verified": False}
     lines = ["NOT VERIFIED: this is what the two bundles say of themselves."]
     lines += [f"+ {name}" for name in about["added"]]
     lines += [f"- {name}" for name in about["removed"]]
     for change in about["changed"]:
-        lines.append(f"~ {change['item']}")
-        lines += [f"    {entry['change']}: {entry['path']}" for entry in change["entries"]]
+        told = "" if change["before"] == change["item"] else f" (was {change['before']})"
+        lines.append(f"~ {change['item']}{told}")
+        lines += [line for entry in change["entries"] for line in _entry_lines(entry)]
     lines += [f"= {name}" for name in about["same"]]
-    lines.append(f"{size_text(about['bytes_to_ship'])} of B are not in A.")
+    to_ship, stored = size_text(about["bytes_to_ship"]), size_text(about["bytes_stored"])
+    lines.append(f"{to_ship} of B are not in A; its packs hold them in {stored}.")
     return Result(about, lines)
+
+
+def _entry_lines(entry: dict[str, Any]) -> Iterator[str]:
+    cost = f" ({size_text(entry['bytes_stored'])})" if "bytes_stored" in entry else ""
+    yield f"    {entry['change']}: {entry['path']}{cost}"
+    for change in ("changed", "added", "removed"):
+        names = entry.get(f"parts_{change}", [])
+        yield from (f"        {change}: {name!r:.100}" for name in names[:_PARTS])
+        if len(names) > _PARTS:
+            yield f"        {change}: {len(names) - _PARTS} more (--json names them)"

@@ -24,8 +24,10 @@ from airgap.flow import (
     numbering,
     pipeline,
     reports,
+    shelves,
     trust,
     unsigned,
+    wants,
 )
 from airgap.flow.access import Access
 from airgap.flow.api_places import Pieces, halves, named, place_of, shown
@@ -33,7 +35,7 @@ from airgap.flow.elsewhere import SUFFIX
 from airgap.flow.export import Request
 from airgap.flow.inbound import Choices
 from airgap.flow.interchange import FORMATS, format_of_name
-from airgap.flow.outbound import Settings
+from airgap.flow.outbound import Preset, Settings
 from airgap.flow.progress import Silent
 from airgap.format.inventory import Item, Kind
 from airgap.signing.port import Signer
@@ -75,6 +77,8 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
     sequence: int | None = None,
     audience: Sequence[str] = (),
     expires_at: int | None = None,
+    bases: Sequence[StrPath] = (),
+    compression: Preset = "default",
     jobs: int | None = None,
 ) -> str:
     """Export a Bento with every model it names, signed; return the path of what was written.
@@ -98,6 +102,8 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         sequence: this number instead; 0: none.
         audience: the sites that may import it; empty: all that trust the builder.
         expires_at: no site imports it after this, in seconds since 1970; None: never.
+        bases: bundles, depots or manifests whose chunks the other side has: they are left out.
+        compression: how much time to give to size: ``none``, ``fast``, ``default``, ``small``.
         jobs: threads; default: the processors there are.
 
     Raises:
@@ -116,6 +122,8 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         sequence=numbering.chosen(channel, sequence),
         audience=tuple(audience),
         expires_at=expires_at,
+        preset=compression,
+        bases=wants.bases_told([str(base) for base in bases], None, access),
     )
     done = export.export(request, place, [_signer(key, passphrase)], settings, Silent())
     return _written(done.path or place, access)
@@ -137,6 +145,8 @@ def export_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
     sequence: int | None = None,
     audience: Sequence[str] = (),
     expires_at: int | None = None,
+    bases: Sequence[StrPath] = (),
+    compression: Preset = "default",
     jobs: int | None = None,
 ) -> str:
     """Export one BentoML model, signed; return the path. Arguments as for ``export_bento``."""
@@ -148,6 +158,8 @@ def export_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
         sequence=numbering.chosen(channel, sequence),
         audience=tuple(audience),
         expires_at=expires_at,
+        preset=compression,
+        bases=wants.bases_told([str(base) for base in bases], None, access),
     )
     done = export.export(request, place, [_signer(key, passphrase)], settings, Silent())
     return _written(done.path or place, access)
@@ -166,6 +178,7 @@ def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
     insecure_allow_unsigned: bool = False,
     waivers: Sequence[StrPath] = (),
     channel: str | None = None,
+    depots: Sequence[StrPath] = (),
     jobs: int | None = None,
 ) -> "Bento":
     """Verify a bundle, install all it holds, and return its Bento.
@@ -184,6 +197,7 @@ def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         insecure_allow_unsigned: whether to take a BentoML archive that has no manifest.
         waivers: files with the approvers' permission for an old bundle.
         channel: the only channel to accept; None: any.
+        depots: further places for the chunks of earlier bundles that this one builds on.
         jobs: threads; default: the processors there are.
 
     Raises:
@@ -198,7 +212,9 @@ def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         AirgapError: see ``airgap.errors`` for the others.
     """
     place, access = place_of(path, Pieces(protocol, user, passwd, params, subpath))
-    wishes = _Wishes(input_format, replace, insecure_allow_unsigned, jobs, waivers, channel, access)
+    wishes = _Wishes(
+        input_format, replace, insecure_allow_unsigned, jobs, waivers, channel, depots, access
+    )
     return bentoml_objects.get_bento(_import("bento", place, wishes))
 
 
@@ -215,11 +231,14 @@ def import_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
     insecure_allow_unsigned: bool = False,
     waivers: Sequence[StrPath] = (),
     channel: str | None = None,
+    depots: Sequence[StrPath] = (),
     jobs: int | None = None,
 ) -> "Model":
     """Verify a bundle with one model, install it, and return it. See ``import_bento``."""
     place, access = place_of(path, Pieces(protocol, user, passwd, params, subpath))
-    wishes = _Wishes(input_format, replace, insecure_allow_unsigned, jobs, waivers, channel, access)
+    wishes = _Wishes(
+        input_format, replace, insecure_allow_unsigned, jobs, waivers, channel, depots, access
+    )
     return bentoml_objects.get_model(_import("model", place, wishes))
 
 
@@ -231,6 +250,7 @@ def verify(  # noqa: PLR0913  (options)
     params: Mapping[str, str] | None = None,
     waivers: Sequence[StrPath] = (),
     channel: str | None = None,
+    depots: Sequence[StrPath] = (),
     jobs: int | None = None,
 ) -> dict[str, Any]:
     """Check signatures and every byte, write nothing; return what ``airgap verify --json`` prints.
@@ -244,7 +264,9 @@ def verify(  # noqa: PLR0913  (options)
     judged = judge.here([Path(one) for one in waivers], channel)
     with bundles.open_bundle(place, judged, access=access) as opened:
         read = inbound.verify_content(
-            opened, jobs=jobs or pipeline.default_jobs(), progress=Silent()
+            shelves.with_depots(opened, [str(one) for one in depots], access),
+            jobs=jobs or pipeline.default_jobs(),
+            progress=Silent(),
         )
         about = reports.describe_bundle(opened.bundle, opened.manifest.value)
         about |= {"verified": True, "bytes_read": read, **reports.signers_of(opened)}
@@ -317,6 +339,7 @@ class _Wishes:
     jobs: int | None
     waivers: Sequence[StrPath]
     channel: str | None
+    depots: Sequence[StrPath]
     access: Access
 
 
@@ -337,7 +360,7 @@ def _import(kind: Kind, place: str, wishes: _Wishes) -> str:
     ) as opened:
         tag = _the_one(kind, opened.manifest.value.items).tag
         inbound.import_bundle(
-            opened,
+            shelves.with_depots(opened, [str(one) for one in wishes.depots], wishes.access),
             replace=wishes.replace,
             dry_run=False,
             jobs=wishes.jobs or pipeline.default_jobs(),

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from airgap.errors import AirgapError
 from airgap.flow import memory
-from airgap.flow.bundles import Opened, Unverified
+from airgap.flow.bundles import Opened
 from airgap.flow.judge import gap_text
 from airgap.flow.media.waiting import Situation, listed
 from airgap.flow.memory import Health
@@ -23,7 +23,6 @@ __all__ = [
     "describe_admission",
     "describe_bundle",
     "describe_claims",
-    "describe_difference",
     "describe_item",
     "describe_memory",
     "describe_root",
@@ -121,32 +120,6 @@ def root_changes(old: Root, new: Root) -> list[str]:
     if old.not_after != new.not_after:
         lines.append(f"expires: {_expiry(old.not_after)} -> {_expiry(new.not_after)}")
     return lines
-
-
-def describe_difference(old: Unverified, new: Unverified) -> dict[str, Any]:
-    """Say what the new bundle has that the old has not, and what it would cost to ship.
-
-    ``bytes_to_ship`` counts the plain bytes of chunks that the old bundle does not name.
-    """
-    before = {item.key: item for item in old.manifest.items}
-    after = {item.key: item for item in new.manifest.items}
-    return {
-        "old": old.bundle,
-        "new": new.bundle,
-        "bytes_to_ship": _new_bytes(old.manifest, new.manifest),
-        "added": [str(after[key]) for key in sorted(after.keys() - before.keys())],
-        "removed": [str(before[key]) for key in sorted(before.keys() - after.keys())],
-        "changed": [
-            {"item": str(after[key]), "entries": _entry_changes(before[key], after[key])}
-            for key in sorted(after.keys() & before.keys())
-            if before[key].digest != after[key].digest
-        ],
-        "same": [
-            str(after[key])
-            for key in sorted(after.keys() & before.keys())
-            if before[key].digest == after[key].digest
-        ],
-    }
 
 
 def signers_of(opened: Opened) -> dict[str, Any]:
@@ -338,32 +311,3 @@ def _describe_entry(entry: object) -> dict[str, Any]:
             return {"path": entry.path, "link_to": entry.target}
         case _:
             return {"path": getattr(entry, "path", ""), "empty_folder": True}
-
-
-def _entry_changes(old: Item, new: Item) -> list[dict[str, str]]:
-    before = {entry.path: _identity(entry) for entry in old.entries}
-    after = {entry.path: _identity(entry) for entry in new.entries}
-    changes = [{"path": path, "change": "added"} for path in after.keys() - before.keys()]
-    changes += [{"path": path, "change": "removed"} for path in before.keys() - after.keys()]
-    changes += [
-        {"path": path, "change": "changed"}
-        for path in after.keys() & before.keys()
-        if after[path] != before[path]
-    ]
-    return sorted(changes, key=lambda change: change["path"])
-
-
-def _identity(entry: object) -> object:
-    """Return what makes an entry the same, whatever bundle it is in: not its chunk indexes."""
-    if isinstance(entry, File):
-        return entry.digest, entry.executable
-    return entry
-
-
-def _new_bytes(old: Manifest, new: Manifest) -> int:
-    known = {old.chunks.digest(index) for index in range(len(old.chunks))}
-    return sum(
-        length
-        for index, length in enumerate(new.chunks.lengths)
-        if new.chunks.digest(index) not in known
-    )

@@ -1,6 +1,7 @@
 """Bundles that others build on: opened for their chunks, not to be imported."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Final
 
 from airgap.errors import MissingError, NotTrustedError
 from airgap.flow.access import Access
-from airgap.flow.bundles import Opened, all_bundles, read_evidence
+from airgap.flow.bundles import STDIN, Opened, all_bundles, open_unverified, read_evidence
 from airgap.flow.supplies import Shelf, Supplies
 from airgap.format import limits
 from airgap.format import manifest as manifests
@@ -18,7 +19,7 @@ from airgap.signing.trust import Verified, built
 from airgap.transport.archive import ArchiveReader
 from airgap.transport.port import BundleReader
 
-__all__ = ["trusted_shelves", "unproven_shelves", "with_depots"]
+__all__ = ["open_newest", "trusted_shelves", "unproven_shelves", "with_depots"]
 
 _MANIFEST_FILE: Final = ".msgpack"
 
@@ -75,6 +76,23 @@ def unproven_shelves(places: Sequence[str], access: Access) -> list[Shelf]:
                 Shelf(manifests.decode(raw), again) for _, raw, again in _opened(place, access)
             ]
     return shelves
+
+
+@contextmanager
+def open_newest(place: str, access: Access) -> Iterator[tuple[str, Shelf]]:
+    """Open the bundle that a person means, as ``open_unverified`` does; yield its id and itself.
+
+    Raises:
+        MissingError, CorruptError: there is none, or it is damaged.
+    """
+    with open_unverified(place, access) as opened:
+        again = (
+            partial(_archive_at_its_packs, place, access)
+            if isinstance(opened.reader, ArchiveReader)
+            else partial(_itself, opened.reader)
+        )
+        carries = opened.manifest.packs and place != STDIN
+        yield opened.bundle, Shelf(opened.manifest, again if carries else None)
 
 
 def _opened(

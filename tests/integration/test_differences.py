@@ -249,3 +249,35 @@ def test_every_preset_travels(
     assert receiver.run("import", out).code == 0
     assert installed(receiver, "v1") == VERSIONS["v1"]
     assert (stored > len(VERSIONS["v1"])) == (preset == "none")
+
+
+def test_a_diff_names_the_tensors_that_changed_and_what_they_cost(
+    sender: Side, site: Site, tmp_path: Path
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other.airgap"
+    export(sender, site, "v1", one)
+    whole = export(sender, site, "replaced", other)
+
+    ran = sender.run("diff", one, other, "--json")
+
+    (change,) = ran.json["changed"]
+    assert (change["item"], change["before"]) == ("model tuned:replaced", "model tuned:v1")
+    (entry,) = [one for one in change["entries"] if one["path"] == "model.safetensors"]
+    assert entry["parts_changed"] == ["b"]
+    assert entry["parts_added"] == entry["parts_removed"] == []
+    assert 0.3 * whole < entry["bytes_stored"] < 0.4 * whole
+    assert ran.json["bytes_to_ship"] - len(REPLACED["b"]) < 2000
+    assert "changed: 'b'" in ran.err
+
+
+def test_a_diff_of_a_bundle_that_builds_on_another_needs_no_base(
+    sender: Side, site: Site, tmp_path: Path
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    export(sender, site, "v1", one)
+    export(sender, site, "nudged", other, "--base", one)
+
+    ran = sender.run("diff", one, other, "--json")
+
+    assert ran.code == 0, ran.err
+    assert ran.json["bytes_stored"] < ran.json["bytes_to_ship"] / 2
