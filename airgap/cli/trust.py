@@ -112,7 +112,9 @@ def _confirm(site: str, found: list[str]) -> None:
             "There is no terminal to ask at; nothing was done.",
             "Read the above, and give --yes with the ledger's head.",
         )
-    typed = click.prompt(f"Type the site's id ({site}) to begin anew", default="", err=True)
+    typed = click.prompt(
+        f"Type the site's id ({site}) to begin anew", default="", show_default=False, err=True
+    )
     if typed.strip() != site:
         raise UsageError("Something else was typed; nothing was done.", f"Type {site}.")
 

@@ -228,7 +228,7 @@ def loss_lines(health: Health) -> list[str]:
         f"{kept}. What was imported after them is forgotten: its bundles would be taken for new.",
         "If there is a newer copy of the folder, bring it back instead: then nothing is lost.",
         "If not, old bundles are kept out by the root alone: see `airgap root set-min-sequence`.",
-        f"airgap trust reset-state --yes {health.head}",
+        f"Without a terminal: airgap trust reset-state --yes {health.head}",
     ]
 
 
