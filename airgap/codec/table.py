@@ -11,12 +11,25 @@ from airgap.codec import zstd
 from airgap.errors import CorruptError, PolicyError
 from airgap.format import limits
 
-__all__ = ["DIFFERENCE", "PLANES", "RAW", "ZSTD", "Preset", "decode", "encode", "encode_difference"]
+__all__ = [
+    "DIFFERENCE",
+    "PLANES",
+    "RAW",
+    "ZSTD",
+    "Piece",
+    "Preset",
+    "decode",
+    "encode",
+    "encode_difference",
+]
 
 RAW: Final = 0
 ZSTD: Final = 1
 PLANES: Final = 2
 DIFFERENCE: Final = 3
+
+Piece = bytes | memoryview
+"""Bytes. A view may be of a whole pack, which stays in memory for as long."""
 
 Preset = Literal["none", "fast", "default", "small"]
 """How much time an exporter gives to size."""
@@ -73,12 +86,12 @@ def _zstd(plain: bytes, width: int, level: int) -> bytes:
     return zstd.encode(plain, level)
 
 
-def decode(codec: int, stored: bytes, plain_length: int, base: bytes = b"") -> bytes:
-    """Return the ``plain_length`` plain bytes of a block.
+def decode(codec: int, stored: Piece, plain_length: int, base: bytes = b"") -> Piece:
+    """Return the ``plain_length`` plain bytes of a block; of a raw one, what was given.
 
     Args:
         codec: its id.
-        stored: the stored bytes.
+        stored: the stored bytes; a view is copied only if there is something to decode.
         plain_length: of the block.
         base: the plain bytes of the base chunk, for a difference.
 
@@ -86,20 +99,22 @@ def decode(codec: int, stored: bytes, plain_length: int, base: bytes = b"") -> b
         CorruptError: the stored bytes do not decode to exactly that length.
         PolicyError: the codec is unknown to this version.
     """
+    if codec == RAW:
+        return _raw(stored, plain_length)
     if codec == DIFFERENCE:
         from airgap.codec import difference  # noqa: PLC0415  (numpy is slow to import)
 
-        return difference.decode(stored, base, plain_length)
+        return difference.decode(bytes(stored), base, plain_length)
     row = _DECODERS.get(codec)
     if row is None:
         raise PolicyError(
             f"The bundle uses codec {codec}, which this airgap does not know.",
             "Install a newer airgap on this side.",
         )
-    return row(stored, plain_length)
+    return row(bytes(stored), plain_length)
 
 
-def _raw(stored: bytes, plain_length: int) -> bytes:
+def _raw(stored: Piece, plain_length: int) -> Piece:
     if len(stored) != plain_length:
         raise CorruptError(
             f"A raw block has {len(stored)} bytes, not {plain_length}.",
@@ -115,5 +130,5 @@ def _planes(stored: bytes, plain_length: int) -> bytes:
 
 
 _DECODERS: Final[Mapping[int, Callable[[bytes, int], bytes]]] = MappingProxyType(
-    {RAW: _raw, ZSTD: zstd.decode, PLANES: _planes}
+    {ZSTD: zstd.decode, PLANES: _planes}
 )

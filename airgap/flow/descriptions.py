@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from airgap.codec.table import Piece
 from airgap.errors import CorruptError
 from airgap.flow.targets import Targets
 from airgap.format import limits
@@ -31,7 +32,7 @@ class Descriptions:
                 raise _unlistable(item)
             self._parts[number] = {}
 
-    def add(self, number: int, file: File, offset: int, data: bytes) -> None:
+    def add(self, number: int, file: File, offset: int, data: Piece) -> None:
         """Take bytes of a file of item ``number``; other files are passed over.
 
         Raises:
@@ -41,11 +42,11 @@ class Descriptions:
         parts = self._parts.get(number)
         if parts is None or item.kind == "hugging-face" or file.path != DESCRIPTIONS[item.kind]:
             return
-        parts[offset] = data
+        parts[offset] = bytes(data)
         if sum(map(len, parts.values())) == file.size:
             _check(item, b"".join(parts[at] for at in sorted(self._parts.pop(number))))
 
-    def feed(self, targets: Targets, chunk: int, data: bytes) -> None:
+    def feed(self, targets: Targets, chunk: int, data: Piece) -> None:
         """Take a chunk for every description that it is part of; raises as ``add``."""
         for number, file, _, offset in targets[chunk]:
             self.add(number, file, offset, data)

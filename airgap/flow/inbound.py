@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
+from airgap.codec.table import Piece
 from airgap.errors import (
     ConflictError,
     CorruptError,
@@ -233,14 +234,15 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> Checked:
     wanted = range(len(manifest.packs))
     needs = Needs(manifest, opened.supplies)
     absent = needs.find(range(len(manifest.chunks)))
-    work = Work(
-        "verifying",
-        wanted=lambda chunk: chunk not in absent,
-        covered=partial(digests.covers, targets),
-        land=lambda *_: None,
-        base=needs.read,
-    )
     with lane() as digester:
+        work = Work(
+            "verifying",
+            wanted=lambda chunk: chunk not in absent,
+            covered=partial(digests.covers, targets),
+            land=None,
+            settle=digester.drain,
+            base=needs.read,
+        )
         for chunk, data in plain_chunks(opened, wanted, work, jobs, progress):
             digester.submit(digests.feed, targets, chunk, data)
             descriptions.feed(targets, chunk, data)
@@ -320,7 +322,7 @@ def _fill_from_packs(
     needs = Needs(manifest, opened.supplies)
     needs.refuse(needs.find(todo))
 
-    def write(chunk: int, data: bytes) -> None:
+    def write(chunk: int, data: Piece) -> None:
         for item, file, _, offset in targets[chunk]:
             staged[item].write(file, offset, data)
 
@@ -334,10 +336,15 @@ def _fill_from_packs(
         for index, pack in enumerate(manifest.packs)
         if not missing.isdisjoint(pack.chunk_range)
     )
-    work = Work(
-        "importing", targets.__contains__, partial(digests.covers, targets), write, needs.read
-    )
     with lane() as digester:
+        work = Work(
+            "importing",
+            wanted=targets.__contains__,
+            covered=partial(digests.covers, targets),
+            land=write,
+            settle=digester.drain,
+            base=needs.read,
+        )
         for chunk, data in plain_chunks(opened, wanted, work, jobs, progress):
             digester.submit(digests.feed, targets, chunk, data)
     if work.failed:

@@ -120,7 +120,7 @@ class Supplies:
         with suppress(AirgapError):  # damaged, or made wrongly: as good as not there
             plain = decode(block.codec, stored, sum(lengths), base)
             start = sum(lengths[: place.chunk - block.first_chunk])
-            return plain[start : start + table.lengths[place.chunk]]
+            return bytes(plain[start : start + table.lengths[place.chunk]])
         return None
 
     def _pack(self, shelf: Shelf, index: int) -> bytes | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from operator import lt
 
+from airgap.codec.table import Piece
 from airgap.errors import CorruptError
 from airgap.format.inventory import File, Item
 from airgap.format.manifest import Manifest
@@ -97,7 +98,7 @@ class FileDigests:
             len(file.chunks) > 1 for _, file, _, _ in below
         )
 
-    def feed(self, targets: Targets, chunk: int, data: bytes) -> None:
+    def feed(self, targets: Targets, chunk: int, data: Piece) -> None:
         """Take a chunk for every file whose next chunk it is."""
         for item, file, position, _ in targets[chunk]:
             key = item, file.path

@@ -1,14 +1,14 @@
 """From packs to plain chunks: read once, authenticated, decoded, compared (format §11)."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from typing import Final
 
-from airgap.codec.table import decode
+from airgap.codec.table import RAW, Piece, decode
 from airgap.errors import AirgapError, CorruptError
 from airgap.flow.bundles import Opened
 from airgap.flow.media.volumes import VolumesReader
@@ -32,8 +32,10 @@ class Work:
     """Whether anybody needs it: a block of which no chunk is wanted is not decoded."""
     covered: Callable[[int], bool]
     """Whether something else than its own digest will tell if it is right (format §11)."""
-    land: Callable[[int, bytes], None]
-    """Take its plain bytes, before it is yielded."""
+    land: Callable[[int, Piece], None] | None
+    """Take its plain bytes, before it is yielded; None if nobody does."""
+    settle: Callable[[], None]
+    """Be done with all chunks that were yielded: their pack is to leave memory."""
     base: Callable[[int], bytes]
     """Return the bytes of a needed chunk, for differences (format §5.4)."""
     failed: dict[int, AirgapError] = field(default_factory=dict)
@@ -42,7 +44,7 @@ class Work:
 
 def plain_chunks(
     opened: Opened, wanted: Collection[int], work: Work, jobs: int, progress: Progress
-) -> Iterator[tuple[int, bytes]]:
+) -> Iterator[tuple[int, Piece]]:
     """Yield index and plain bytes of every wanted chunk of the wanted packs, in order, verified.
 
     A pack that is damaged or missing is taken from another place, or made again from parity, where
@@ -62,6 +64,7 @@ def plain_chunks(
                     work.failed[index] = data
                     continue
                 yield from unpacking.chunks(manifest.packs[index], data)
+                work.settle()
                 progress.advance(manifest.packs[index].size)
                 del data  # before the next pack is read: two are in memory, not three
     finally:
@@ -94,30 +97,39 @@ class _Unpacking:
     pool: ThreadPoolExecutor
     most: int
 
-    def chunks(self, pack: Pack, data: bytes) -> Iterator[tuple[int, bytes]]:
+    def chunks(self, pack: Pack, data: bytes) -> Iterator[tuple[int, Piece]]:
         """Decode the blocks of a pack; chunks that nothing else covers are compared."""
-        view = memoryview(data)
+        unpack = partial(self._unpack, pack, memoryview(data))
+        if all(map(self._is_nothing, pack.blocks)):  # to hand it to a thread would take longer
+            made: Iterable[list[tuple[int, Piece]]] = map(unpack, pack.blocks)
+        else:
+            made = in_order(self.pool, unpack, pack.blocks, self.most)
+        return chain.from_iterable(made)
 
-        def unpack(block: Block) -> list[tuple[int, bytes]]:
-            numbers = range(block.first_chunk, block.first_chunk + block.chunk_count)
-            if not any(map(self.work.wanted, numbers)):
-                return []
-            stored = bytes(view[block.offset : block.offset + block.stored_length])
-            base = b"" if block.base == NO_BASE else self.work.base(block.base)
-            made = list(_decoded(self.table, block, stored, base))
-            for chunk, piece in made:
-                if not self.work.covered(chunk):
-                    _compare(self.table, pack, chunk, piece)
+    def _unpack(self, pack: Pack, view: memoryview, block: Block) -> list[tuple[int, Piece]]:
+        numbers = range(block.first_chunk, block.first_chunk + block.chunk_count)
+        if not any(map(self.work.wanted, numbers)):
+            return []
+        stored = view[block.offset : block.offset + block.stored_length]
+        base = b"" if block.base == NO_BASE else self.work.base(block.base)
+        made = list(_decoded(self.table, block, stored, base))
+        for chunk, piece in made:
+            if not self.work.covered(chunk):
+                _compare(self.table, pack, chunk, piece)
+            if self.work.land:
                 self.work.land(chunk, piece)
-            return made
+        return made
 
-        for made in in_order(self.pool, unpack, pack.blocks, self.most):
-            yield from made
+    def _is_nothing(self, block: Block) -> bool:
+        """Tell whether there is nothing to decode, to compare or to write."""
+        numbers = range(block.first_chunk, block.first_chunk + block.chunk_count)
+        covered = map(self.work.covered, numbers)
+        return self.work.land is None and block.codec == RAW and all(covered)
 
 
 def _decoded(
-    table: ChunkTable, block: Block, stored: bytes, base: bytes
-) -> Iterator[tuple[int, bytes]]:
+    table: ChunkTable, block: Block, stored: Piece, base: bytes
+) -> Iterator[tuple[int, Piece]]:
     """Decode a block, and take it apart."""
     last = block.first_chunk + block.chunk_count
     ends = list(accumulate(table.lengths[block.first_chunk : last]))
@@ -126,7 +138,7 @@ def _decoded(
         yield chunk, plain[start:end]
 
 
-def _compare(table: ChunkTable, pack: Pack, chunk: int, plain: bytes) -> None:
+def _compare(table: ChunkTable, pack: Pack, chunk: int, plain: Piece) -> None:
     if hashlib.sha256(plain).digest() != table.digest(chunk):
         raise CorruptError(
             f"A chunk of pack {pack.digest.hex()[:12]}… does not have the digest that its own"

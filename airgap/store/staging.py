@@ -105,7 +105,7 @@ class StagedItem:
                 elif not stat.S_ISDIR(mode) and not (stat.S_ISREG(mode) and within in files):
                     path.unlink()
 
-    def write(self, file: File, offset: int, data: bytes) -> None:
+    def write(self, file: File, offset: int, data: bytes | memoryview) -> None:
         """Write bytes of a file at their offset, from any thread."""
         self.begin()  # not before there is something to write: a refusal shall leave nothing
         path = self.folder / file.path
