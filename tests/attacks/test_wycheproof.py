@@ -65,7 +65,6 @@ EXPECTED = {
 
 @dataclass(frozen=True)
 class Vector:
-    number: int
     key: Key
     message: bytes
     signature: bytes
@@ -83,8 +82,10 @@ def _vectors(file: str, algorithm: str) -> Iterator[Vector]:
 
 
 def _vector(one: dict[str, Any], key: Key) -> Vector:
-    raw = [bytes.fromhex(one.get(name, "")) for name in ("msg", "sig", "ctx")]
-    return Vector(one["tcId"], key, *raw, one["result"])
+    message, signature, context = (
+        bytes.fromhex(one.get(name, "")) for name in ("msg", "sig", "ctx")
+    )
+    return Vector(key, message, signature, context, one["result"])
 
 
 def _verdict(vector: Vector) -> str:
