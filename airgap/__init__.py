@@ -7,6 +7,9 @@ they are first used, so that ``import airgap`` costs nothing.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import builtins
+
+    from airgap.flow import api_models as models
     from airgap.flow.api import (
         export_bento,
         export_model,
@@ -15,26 +18,37 @@ if TYPE_CHECKING:
         inspect,
         verify,
     )
+    from airgap.flow.api_bentos import delete, get, list, pull, push  # noqa: A004  (BentoML's names)
 
 __all__ = [
     "__version__",
+    "delete",
     "export_bento",
     "export_model",
+    "get",
     "import_bento",
     "import_model",
     "inspect",
+    "list",
+    "models",
+    "pull",
+    "push",
     "verify",
 ]
 __version__ = "0.1.0"
+_DEPOTS = ("delete", "get", "list", "pull", "push")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module may hold anything)
-    if name in __all__:
-        from airgap.flow import api  # noqa: PLC0415  (the reason for this function)
+    import importlib  # noqa: PLC0415
 
-        return getattr(api, name)
+    if name == "models":
+        return importlib.import_module("airgap.flow.api_models")
+    if name in __all__:
+        home = "api_bentos" if name in _DEPOTS else "api"
+        return getattr(importlib.import_module(f"airgap.flow.{home}"), name)
     raise AttributeError(f"module 'airgap' has no attribute {name!r}")
 
 
-def __dir__() -> list[str]:
+def __dir__() -> "builtins.list[str]":
     return __all__

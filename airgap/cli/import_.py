@@ -93,7 +93,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         done = unsigned.import_unsigned(
             Path(source), form, inbound.Choices(replace, dry_run), progress
         )
-        return _result(done, {"bundle": None, "signed_by": [], "dry_run": dry_run})
+        return result_of(done, {"bundle": None, "signed_by": [], "dry_run": dry_run})
     judged = judge.here(waivers, channel)
     open_one = partial(bundles.open_bundle, judge=judged, remember=not dry_run, access=access)
     with (
@@ -112,7 +112,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         notes = flow_reports.admission_lines(opened)
         if model_signatures and not dry_run:
             notes += _hand_out(opened, done, model_signatures, about)
-    return _result(done, about, notes)
+    return result_of(done, about, notes)
 
 
 def _hand_out(opened: "Opened", done: "Imported", folder: Path, about: dict[str, Any]) -> list[str]:
@@ -127,7 +127,8 @@ def _hand_out(opened: "Opened", done: "Imported", folder: Path, about: dict[str,
     return model_signatures.lines(found) + [f"  to check it: {one}" for one in commands]
 
 
-def _result(done: "Imported", about: dict[str, Any], notes: Sequence[str] = ()) -> Result:
+def result_of(done: "Imported", about: dict[str, Any], notes: Sequence[str] = ()) -> Result:
+    """Say what became of each item."""
     from airgap.flow import reports as flow_reports  # noqa: PLC0415
 
     about["items"] = [

@@ -28,6 +28,11 @@ __all__ = ["COMMANDS", "cli", "main"]
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "export": ("export", "Pack Bentos and their models into a signed bundle."),
     "import": ("import_", "Verify a bundle and install what it holds."),
+    "push": ("push", "Put a Bento or model into a depot, signed, unless it is there."),
+    "pull": ("pull", "Get a Bento or model out of a depot, verified, with what it needs."),
+    "list": ("list_", "List the bundles of a depot, or what is on this machine."),
+    "get": ("get", "Show the newest of a tag, here or in a depot."),
+    "delete": ("delete", "Take bundles out of a depot."),
     "verify": ("verify", "Read and check everything an import would read; write nothing."),
     "split": ("split", "Spread a bundle over volumes: discs, sticks, cards."),
     "join": ("join", "Put volumes together in one folder."),

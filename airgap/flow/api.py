@@ -5,7 +5,6 @@ with BentoML's ``protocol``, ``user``, ``passwd``, ``params`` and ``subpath``.
 """
 
 import dataclasses
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from airgap.errors import ConfigurationError, UsageError
+from airgap.errors import UsageError
 from airgap.flow import (
     bundles,
-    config,
     elsewhere,
     export,
     inbound,
@@ -25,11 +23,11 @@ from airgap.flow import (
     pipeline,
     reports,
     shelves,
-    trust,
     unsigned,
     wants,
 )
 from airgap.flow.access import Access
+from airgap.flow.api_keys import StrPath, signer_of
 from airgap.flow.api_places import Pieces, halves, named, place_of, shown
 from airgap.flow.elsewhere import SUFFIX
 from airgap.flow.export import Request
@@ -38,7 +36,6 @@ from airgap.flow.interchange import FORMATS, format_of_name
 from airgap.flow.outbound import Preset, Settings
 from airgap.flow.progress import Silent
 from airgap.format.inventory import Item, Kind
-from airgap.signing.port import Signer
 from airgap.store import bentoml_home, bentoml_objects
 from airgap.store.bentoml_home import StoreKind
 from airgap.transport.stock import Form
@@ -55,9 +52,7 @@ __all__ = [
     "verify",
 ]
 
-StrPath = str | os.PathLike[str]
 _OWN_FORMATS: Final = ("airgap", "depot")
-_PASSPHRASE: Final = "AIRGAP_PASSPHRASE"  # noqa: S105  (a name)
 
 
 def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
@@ -125,7 +120,7 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         preset=compression,
         bases=wants.bases_told([str(base) for base in bases], None, access),
     )
-    done = export.export(request, place, [_signer(key, passphrase)], settings, Silent())
+    done = export.export(request, place, [signer_of(key, passphrase)], settings, Silent())
     return _written(done.path or place, access)
 
 
@@ -161,7 +156,7 @@ def export_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
         preset=compression,
         bases=wants.bases_told([str(base) for base in bases], None, access),
     )
-    done = export.export(request, place, [_signer(key, passphrase)], settings, Silent())
+    done = export.export(request, place, [signer_of(key, passphrase)], settings, Silent())
     return _written(done.path or place, access)
 
 
@@ -391,25 +386,3 @@ def _form(input_format: str | None) -> Form | None:
             f"Choose one of {', '.join((*_OWN_FORMATS, *FORMATS))}.",
         )
     return FORMATS[input_format]
-
-
-def _signer(key: StrPath | None, passphrase: str | bytes | None) -> Signer:
-    """Read the key to sign with."""
-    document = config.load()
-    found = key or os.environ.get("AIRGAP_KEY")
-    found = found or document.get("export", {}).get("key") or document.get("key")
-    if not found:
-        raise ConfigurationError(
-            "There is no key to sign with.",
-            "Give key=, or set AIRGAP_KEY or the config file's key.",
-        )
-
-    def tell() -> bytes:
-        told = passphrase if passphrase is not None else os.environ.get(_PASSPHRASE)
-        if told is None:
-            raise ConfigurationError(
-                "The key is encrypted.", f"Give passphrase=, or set {_PASSPHRASE}."
-            )
-        return told.encode() if isinstance(told, str) else told
-
-    return trust.load_signer(str(found), tell)

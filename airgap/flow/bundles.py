@@ -80,6 +80,8 @@ class Opened:
     """Other bundles of the place that this site's policy refuses, each with the reason."""
     supplies: Supplies = field(default_factory=Supplies)
     """Where chunks are found that the bundle needs and does not carry (format §4.2)."""
+    only: frozenset[tuple[int, str, str]] | None = None
+    """The keys of the items that are wanted; None: all."""
 
     @property
     def manifest(self) -> Verified[Manifest]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from dataclasses import replace as replace_in
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
@@ -107,6 +108,10 @@ def import_bundle(
     """
     manifest = opened.manifest.value
     Descriptions(manifest.items)  # refuses what BentoML could not list before anything is staged
+    if opened.only is not None:
+        manifest = replace_in(
+            manifest, items=tuple(one for one in manifest.items if one.key in opened.only)
+        )
     reader = opened.reader
     if isinstance(reader, StockReader):
         fill: Fill = partial(fill_from_members, reader, manifest.items, progress=progress)

@@ -29,6 +29,7 @@ __all__ = [
     "Preset",
     "Settings",
     "draft_item",
+    "export_bare",
     "export_items",
     "inventory_only",
     "manifest_room",
@@ -116,6 +117,30 @@ def export_items(
     return Exported(bundle, manifest, packed.packs_written, shared)
 
 
+def export_bare(
+    sources: Sequence[Source],
+    writer: BundleWriter,
+    signers: Sequence[Signer],
+    settings: Settings,
+    progress: Progress,
+) -> Exported:
+    """Write one signed bundle that names all chunks and carries none (format §4.2).
+
+    Raises:
+        StorageError: a file changed while it was read, or the disk refused.
+    """
+    progress.begin("reading", sum(source.tree.size for source in sources))
+    try:
+        manifest = inventory_only(sources, settings, _read_only, progress)
+        raw = manifests.encode(manifest)
+        bundle = manifests.bundle_id(raw)
+        writer.publish(bundle, raw, sign_manifest(raw, signers), ())
+    finally:
+        writer.abort()
+        progress.end()
+    return Exported(bundle, manifest, 0, 0)
+
+
 def sign_manifest(raw: bytes, signers: Sequence[Signer]) -> dict[str, bytes]:
     """Sign a manifest as builders; return the envelopes by file name (format §6.2)."""
     return {
@@ -192,6 +217,11 @@ def inventory_only(
     created = max(source.created_at for source in sources)
     draft = _manifest(tuple(items), names.table(), (), settings, created)
     return numbering.numbered(draft, settings.sequence, progress)
+
+
+def _read_only(_: Source, __: SourceFile, pieces: Iterator[bytes]) -> None:
+    for _piece in pieces:
+        pass
 
 
 def _manifest(

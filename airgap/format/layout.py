@@ -22,6 +22,8 @@ __all__ = [
     "checksums_name",
     "envelope_file",
     "envelope_name",
+    "is_of_bundle",
+    "is_parity",
     "label_name",
     "manifest_name",
     "pack_name",
@@ -73,6 +75,9 @@ _ENVELOPE = re.compile(rf"({'|'.join(ROLES)})\.([0-9a-f]{{64}})\.dsse")
 _ATTESTATION = re.compile(rf"({'|'.join(ATTESTING)})\.([0-9a-f]{{64}})\.attestation")
 _ROOT = re.compile(r"([1-9][0-9]{0,15})\.root\.msgpack")
 _ROOT_ENVELOPE = re.compile(r"([1-9][0-9]{0,15})\.[0-9a-f]{64}\.dsse")
+_MODEL_SIGNATURE = re.compile(r"[0-9a-f]{64}\.model\.sig")
+_PARITY = re.compile(r"[0-9a-f]{64}\.parity")
+_PART = re.compile(r"(\.[0-9a-f]{16})?\.part$")
 _MANIFEST = re.compile(r"bundles/([0-9a-f]{64})/manifest\.msgpack")
 
 
@@ -165,6 +170,23 @@ def parity_name(bundle: str, digest: bytes) -> str:
 def parity_file(digest: bytes) -> str:
     """Name a parity pack within its folder."""
     return f"{digest.hex()}.parity"
+
+
+def is_parity(name: str) -> bool:
+    """Tell whether a file in the folder of parity packs is one, finished or not."""
+    return _PARITY.fullmatch(_finished(name)) is not None
+
+
+def is_of_bundle(name: str) -> bool:
+    """Tell whether a file in a bundle's folder is one of format §8, §18 to §20, finished or not."""
+    name = _finished(name)
+    known = name in (MANIFEST, "checksums.txt", "volume.json", "parity.msgpack")
+    return known or any(one.fullmatch(name) for one in (_ENVELOPE, _ATTESTATION, _MODEL_SIGNATURE))
+
+
+def _finished(name: str) -> str:
+    """Return what an unfinished upload will be called."""
+    return _PART.sub("", name)
 
 
 def checksums_name(bundle: str) -> str:

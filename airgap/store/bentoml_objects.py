@@ -1,6 +1,7 @@
 """BentoML's own objects of what is in its store: the one place that imports bentoml."""
 
 import importlib.util
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from airgap.errors import ConfigurationError
@@ -10,7 +11,15 @@ if TYPE_CHECKING:
     from bentoml import Bento as Bento  # noqa: PLC0414  (for those who annotate with it)
     from bentoml import Model as Model  # noqa: PLC0414
 
-__all__ = ["get_bento", "get_model", "require_bentoml"]
+__all__ = [
+    "delete_bento",
+    "delete_model",
+    "get_bento",
+    "get_model",
+    "list_bentos",
+    "list_models",
+    "require_bentoml",
+]
 
 
 def require_bentoml() -> None:
@@ -50,6 +59,40 @@ def get_model(tag: str) -> "Model":
         return bentoml.models.get(tag)
     except bentoml.exceptions.NotFound as error:
         raise _other_store(tag) from error
+
+
+def list_bentos(tag: object) -> "Sequence[Bento]":
+    """Return the Bentos in the store, or those of a name; raises as ``get_bento``."""
+    require_bentoml()
+    import bentoml  # noqa: PLC0415  (takes a second)
+
+    found: Sequence[Bento] = bentoml.bentos.list(None if tag is None else str(tag))
+    return found
+
+
+def list_models(tag: object) -> "Sequence[Model]":
+    """Return the models in the store, or those of a name; raises as ``get_bento``."""
+    require_bentoml()
+    import bentoml  # noqa: PLC0415  (takes a second)
+
+    found: Sequence[Model] = bentoml.models.list(None if tag is None else str(tag))
+    return found
+
+
+def delete_bento(tag: str) -> None:
+    """Delete a Bento from the store; raises as ``get_bento``."""
+    get_bento(tag)
+    import bentoml  # noqa: PLC0415  (takes a second)
+
+    bentoml.bentos.delete(tag)
+
+
+def delete_model(tag: str) -> None:
+    """Delete a model from the store; raises as ``get_bento``."""
+    get_model(tag)
+    import bentoml  # noqa: PLC0415  (takes a second)
+
+    bentoml.models.delete(tag)
 
 
 def _other_store(tag: str) -> ConfigurationError:

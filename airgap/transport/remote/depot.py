@@ -205,21 +205,21 @@ class RemoteDepotReader:
 
     def read_model_signatures(self, files: Collection[str]) -> dict[str, bytes]:
         """Return those of these files that lie beside the manifest."""
-        there = [name for name in self._names() if name in files]
+        there = [name for name in self.list_files() if name in files]
         return depot.read_together(self._folder, there, self.remote.read)
+
+    def list_files(self) -> list[str]:
+        """List the bundle's folder, once."""
+        if self._listed is None:
+            self._listed = self.remote.transport.list(self._folder, limits.FOLDER_NAMES)
+        return self._listed
 
     def close(self) -> None:
         """Close the connection."""
         self.remote.close()
 
     def _envelope_names(self, role: Role) -> dict[str, str]:
-        return depot.envelope_names(self._folder, self._names(), role, self.place)
-
-    def _names(self) -> list[str]:
-        """List the bundle's folder, once."""
-        if self._listed is None:
-            self._listed = self.remote.transport.list(self._folder, limits.FOLDER_NAMES)
-        return self._listed
+        return depot.envelope_names(self._folder, self.list_files(), role, self.place)
 
 
 def _taken(

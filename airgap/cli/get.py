@@ -1,0 +1,58 @@
+"""``airgap get``: show the newest of a tag, here or in a depot."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from airgap.cli.listing import bundle_lines
+from airgap.cli.shell import Result, place_options, reports, size_text
+
+if TYPE_CHECKING:
+    from airgap.flow import catalog
+    from airgap.flow.access import Access
+
+
+@click.command(name="get")
+@click.argument("tag", metavar="TAG")
+@click.argument("depot", required=False, metavar="[DEPOT]")
+@click.option("--model", "is_model", is_flag=True, help="TAG is a model's, not a Bento's.")
+@reports
+@place_options
+def command(*, tag: str, depot: str | None, is_model: bool, access: "Access") -> Result:
+    """Show what TAG is: in DEPOT, or without it on this machine. Nothing is fetched.
+
+    Without a version, or with `latest`, it is the newest. In a depot, a bundle that this machine
+    would import comes before those that it would not.
+    """
+    from airgap.flow import catalog  # noqa: PLC0415
+    from airgap.flow.hiding import hidden  # noqa: PLC0415
+
+    wanted = catalog.parse_tag(tag, "model" if is_model else "bento")
+    if depot is None:
+        return _here(wanted)
+    newest, listing = catalog.find_in(depot, wanted, access)
+    others = [one["bundle"] for one in listing.bundles if one["bundle"] != newest["bundle"]]
+    why = listing.why_not_verified
+    about = {
+        "tag": str(wanted),
+        "depot": hidden(depot),
+        **newest,
+        "other_bundles": others,
+        "not_verified_because": why or None,
+    }
+    lines = [f"NOT VERIFIED: {why}"] if why else []
+    lines += bundle_lines(newest)
+    lines += [f"also in bundle {one}" for one in others]
+    return Result(about, lines)
+
+
+def _here(wanted: "catalog.Tag") -> Result:
+    from airgap.flow import catalog  # noqa: PLC0415
+
+    one = catalog.get_stored(wanted)
+    lines = [f"{one['kind']} {one['tag']}", f"created {one['created_at']}", one["path"]]
+    if one["size"] is not None:
+        lines.insert(2, size_text(one["size"]))
+    lines += [f"needs model {model}" for model in one.get("models", ())]
+    lines += [f"DAMAGED: {one['problem']}"] if one["problem"] else []
+    return Result(one, lines)

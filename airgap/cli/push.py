@@ -1,0 +1,130 @@
+"""``airgap push``: put a Bento or model into a depot."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from airgap.cli.moments import read_expiry
+from airgap.cli.shell import (
+    Result,
+    jobs_option,
+    key_options,
+    make_progress,
+    place_options,
+    read_passphrase,
+    reports,
+    size_text,
+)
+
+if TYPE_CHECKING:
+    from airgap.flow.access import Access
+    from airgap.flow.pushing import Pushed
+
+
+@click.command(name="push")
+@click.argument("tag", metavar="TAG")
+@click.argument("depot", metavar="DEPOT")
+@click.option("--model", "is_model", is_flag=True, help="TAG is a model's, not a Bento's.")
+@click.option(
+    "--with-models/--no-models",
+    default=True,
+    show_default=True,
+    help="Whether the models that the Bento names go with it.",
+)
+@click.option(
+    "--bare",
+    is_flag=True,
+    help="The signed manifest alone, without content: to be approved, or for a register.",
+)
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also if it is there: send again what reads wrong, and let it replace other content of"
+    " this tag by this key, once it is in place.",
+)
+@click.option(
+    "--channel", help="Give the bundle this channel's next number: older ones are then refused."
+)
+@click.option(
+    "--audience",
+    multiple=True,
+    metavar="SITE",
+    help="Only this site may import it; repeat it. Default: every site that trusts the builder.",
+)
+@click.option("--expires", metavar="WHEN", help="No site imports it after this: 90d, 36h, a date.")
+@click.option(
+    "--tmpdir", type=click.Path(path_type=Path), help="Where packs wait; default: the system's."
+)
+@key_options
+@jobs_option
+@reports
+@place_options
+def command(  # noqa: PLR0913  (one argument per option)
+    *,
+    tag: str,
+    depot: str,
+    is_model: bool,
+    with_models: bool,
+    bare: bool,
+    force: bool,
+    channel: str | None,
+    audience: tuple[str, ...],
+    expires: str | None,
+    tmpdir: Path | None,
+    key: str,
+    passphrase_env: str | None,
+    passphrase_fd: int | None,
+    jobs: int | None,
+    access: "Access",
+) -> Result:
+    """Put the Bento TAG with its models into DEPOT: a folder, a URL or @REMOTE.
+
+    It becomes a bundle of its own, signed with --key. Packs that are there are not sent again, and
+    if a bundle signed by this key holds exactly the same, nothing is done. The same tag with other
+    content is refused without --force.
+    """
+    from dataclasses import replace  # noqa: PLC0415
+
+    from airgap.flow import numbering, outbound, pipeline, pushing, trust  # noqa: PLC0415
+    from airgap.flow import reports as flow_reports  # noqa: PLC0415
+    from airgap.flow.hiding import hidden  # noqa: PLC0415
+
+    done = pushing.push(
+        pushing.Push(
+            "model" if is_model else "bento",
+            tag,
+            depot,
+            with_models=with_models,
+            bare=bare,
+            force=force,
+            access=replace(access, spool=tmpdir),
+        ),
+        trust.load_signer(key, read_passphrase(passphrase_env, passphrase_fd)),
+        outbound.Settings(
+            jobs or pipeline.default_jobs(),
+            channel=channel or numbering.UNNUMBERED,
+            sequence=numbering.chosen(channel, None),
+            audience=audience,
+            expires_at=read_expiry(expires),
+        ),
+        make_progress(),
+    )
+    about = flow_reports.describe_bundle(done.bundle, done.manifest)
+    about |= {
+        "depot": hidden(depot),
+        "was_there": done.was_there,
+        "packs_written": done.packs_written,
+        "packs_shared": done.packs_shared,
+        "replaced": list(done.replaced),
+    }
+    return Result(about, _lines(done))
+
+
+def _lines(done: "Pushed") -> list[str]:
+    lines = [f"{item} ({size_text(item.size)})" for item in done.manifest.items]
+    if done.was_there:
+        return [*lines, f"It is there already, in bundle {done.bundle}; nothing was done."]
+    lines.append(f"{done.packs_written} packs written, {done.packs_shared} already there")
+    lines += [f"replaced bundle {one}" for one in done.replaced]
+    return [*lines, f"bundle {done.bundle}"]
