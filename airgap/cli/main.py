@@ -113,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of format-independent errors.py."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _interrupt)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's idle threads take time from ours
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that it cannot spell ends no command
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

@@ -27,6 +27,8 @@ from airgap.transport.port import BundleWriter
 __all__ = ["Manner", "Packed", "pack_items"]
 
 BLOCK_TARGET: Final = limits.MIB
+_SMALL: Final = 32 * limits.KIB
+"""Up to here, hashing takes less time than handing it to another thread."""
 _SAMPLE: Final = 64 * limits.KIB
 _GAIN: Final = 0.95
 """What share of the space a difference may take of a sample, for the whole to be tried."""
@@ -64,8 +66,9 @@ def pack_items(
     most = ahead(manner.jobs)
     encoded = partial(_encode, manner)
     with workers(manner.jobs) as pool, lane() as digester, lane() as packer:
-        cuts = in_order(pool, _hash, _cut(sources, runs, digester, manner, progress), most)
-        for stored in in_order(pool, encoded, _blocks(cuts, names), most):
+        cuts = _cut(sources, runs, digester, manner, progress)
+        hashed = in_order(pool, _hash, cuts, most, quick=_is_small)
+        for stored in in_order(pool, encoded, _blocks(hashed, names), most):
             packer.submit(filling.add if stored.chunks else filling.end_pack, stored)
     packs = tuple(_with_bases(pack, filling.bases, names) for pack in filling.packs)
     items = tuple(_item(source, below, names) for source, below in zip(sources, runs, strict=True))
@@ -121,7 +124,10 @@ def _cut(
             with open_stable(file) as stable:
                 for piece in cut(stable):
                     size = len(piece.plain)
-                    digester.submit(run.digest.update, piece.plain)
+                    if file.size <= _SMALL:
+                        run.digest.update(piece.plain)
+                    else:
+                        digester.submit(run.digest.update, piece.plain)
                     base = resembles.get((piece.part, piece.offset, size))
                     yield _Cut(run, piece.plain, piece.width, base)
                     progress.advance(size)
@@ -200,6 +206,10 @@ class _Filling:
         self._parts: list[bytes] = []
         self._size = 0
         self._digest = hashlib.sha256()
+
+
+def _is_small(one: _Cut) -> bool:
+    return len(one.plain) <= _SMALL
 
 
 def _hash(one: _Cut) -> _Cut:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Final, ParamSpec, TypeVar
+from typing import Final, Generic, ParamSpec, TypeVar
 
 __all__ = ["Lane", "ahead", "default_jobs", "in_order", "lane", "workers"]
 
@@ -45,17 +45,36 @@ def workers(count: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def in_order(
-    pool: ThreadPoolExecutor, work: Callable[[A], B], things: Iterable[A], most: int
+    pool: ThreadPoolExecutor,
+    work: Callable[[A], B],
+    things: Iterable[A],
+    most: int,
+    *,
+    quick: Callable[[A], bool] = lambda _: False,
 ) -> Iterator[B]:
-    """Yield ``work(thing)`` for each thing, in order, with at most ``most`` under way."""
-    under_way: deque[Future[B]] = deque()
+    """Yield ``work(thing)`` for each thing, in order, with at most ``most`` under way.
+
+    What is ``quick`` is done here and now: to hand it to a thread would take longer.
+    """
+    under_way: deque[Future[B] | _Done[B]] = deque()
     for thing in things:
-        under_way.append(pool.submit(work, thing))
+        under_way.append(_Done(work(thing)) if quick(thing) else pool.submit(work, thing))
         del thing  # a pack is large; whoever takes the result decides how long it lives
         if len(under_way) >= most:
             yield under_way.popleft().result()
     while under_way:
         yield under_way.popleft().result()
+
+
+class _Done(Generic[B]):
+    """What was done at once."""
+
+    def __init__(self, result: B) -> None:
+        self._result = result
+
+    def result(self) -> B:
+        """Return it, as a future does."""
+        return self._result
 
 
 class Lane:

@@ -70,6 +70,23 @@ def test_what_is_under_way_is_bounded_whatever_the_threads(jobs: int, most: int)
     assert pipeline.ahead(jobs) == most
 
 
+def test_what_is_quick_is_done_at_once_and_keeps_its_place() -> None:
+    threads: dict[int, str] = {}
+
+    def work(number: int) -> int:
+        threads[number] = threading.current_thread().name
+        return number
+
+    with pipeline.workers(2) as pool:
+        done = list(
+            pipeline.in_order(pool, work, range(50), 4, quick=lambda number: number % 2 == 0)
+        )
+
+    assert done == list(range(50))
+    here = threading.current_thread().name
+    assert all((threads[number] == here) == (number % 2 == 0) for number in range(50))
+
+
 def test_a_lane_does_things_in_their_order() -> None:
     done: list[int] = []
 
