@@ -80,16 +80,19 @@ def command(  # noqa: PLR0913  (one argument per option)
         signed = flow_reports.signer_lines(opened)
         found = model_signatures.examine(opened, packs_were_read=True)
         about["model_signatures"] = model_signatures.describe(found)
+        parity = flow_reports.parity_lines(checked.parity, checked.damaged_parity)
+        about["parity"] = {"intact": checked.parity, "damaged": list(checked.damaged_parity)}
     if checked.lacking:
         about["volumes"] = flow_reports.describe_volumes(checked.lacking)
         lines = flow_reports.volume_lines(checked.lacking)
         code = 0 if is_partial else MissingError.exit_code
-        return Result(about, [*lines, *signed, f"bundle {opened.bundle}"], code)
+        return Result(about, [*lines, *parity, *signed, f"bundle {opened.bundle}"], code)
     lines = [f"OK: {item} ({size_text(item.size)})" for item in manifest.items]
     lines += signed
     lines += model_signatures.lines(found)
     lines += flow_reports.admission_lines(opened)
     what = f"Packs intact: {len(manifest.packs)}" if manifest.packs else "Bytes read"
+    lines += parity
     lines.append(f"Site {about['site']} demands no more. {what} ({size_text(checked.bytes_read)}).")
     lines.append(f"bundle {opened.bundle}")
     return Result(about, lines)

@@ -29,6 +29,8 @@ from airgap.flow import memory
 from airgap.flow.bundles import Opened
 from airgap.flow.descriptions import Descriptions
 from airgap.flow.media.arrivals import Arrivals, situation
+from airgap.flow.media.parity import damaged_parity
+from airgap.flow.media.volumes import VolumesReader
 from airgap.flow.media.waiting import Situation, refusal
 from airgap.flow.members import fill_from_members, verify_members
 from airgap.flow.needs import Needs
@@ -193,10 +195,15 @@ def explained_and_locked(privates: Iterable[Path], progress: Progress) -> Iterat
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What ``verify`` has read, in bytes; and, if volumes were not seen, which."""
+    """What ``verify`` has read, in bytes; and, if volumes were not seen, which.
+
+    ``parity`` counts the parity packs that are good, ``damaged_parity`` says what others are.
+    """
 
     bytes_read: int
     lacking: Situation | None = None
+    parity: int = 0
+    damaged_parity: tuple[str, ...] = ()
 
 
 def verify_content(opened: Opened, *, jobs: int, progress: Progress) -> int:
@@ -259,7 +266,10 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> Checked:
     needs.refuse(absent)
     if not lacking:
         descriptions.refuse_lacking()
-    return Checked(manifest.stored_size - lost, lacking)
+    if not isinstance(opened.reader, VolumesReader):
+        return Checked(manifest.stored_size - lost, lacking)
+    good, damaged = damaged_parity(manifest.packs, opened.reader.copies)
+    return Checked(manifest.stored_size - lost, lacking, good, tuple(damaged))
 
 
 def _plan(

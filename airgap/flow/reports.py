@@ -29,6 +29,7 @@ __all__ = [
     "describe_volumes",
     "loss_lines",
     "memory_lines",
+    "parity_lines",
     "root_changes",
     "root_lines",
     "signer_lines",
@@ -257,6 +258,13 @@ def volume_lines(found: Situation) -> list[str]:
         f" {listed(found.awaited)}."
         for one, verb in [(listed(seen), "is" if len(seen) == 1 else "are")]
     ]
+
+
+def parity_lines(good: int, damaged: Sequence[str]) -> list[str]:
+    """Say for people how parity fares; nothing if there is none."""
+    if not good and not damaged:
+        return []
+    return [f"Parity packs intact: {good} of {good + len(damaged)}.", *damaged]
 
 
 def time_text(seconds: int) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from airgap.errors import AirgapError, MissingError
 from airgap.flow.bundles import Opened
+from airgap.flow.media.parity import covers
 from airgap.flow.media.recovery import Recovery
 from airgap.flow.media.volumes import VolumesReader
 from airgap.flow.media.waiting import Situation, refusal
@@ -66,9 +67,9 @@ class Arrivals:
         found = replace(found, damaged_before=frozenset(damaged), names=names, is_kept=True)
         if damaged and isinstance(self._opened.reader, VolumesReader):
             self._recovery.keep(damaged, self._opened.reader.copies, progress)
-            if not found.awaited:
+            if covers(self._recovery.groups(), damaged):
                 again = self._recovery.once_more(damaged, found.labels[0])
-                found = replace(found, once_more=again)
+                found = replace(found, parity_will_do=True, once_more=again)
         return refusal(found)
 
     @contextmanager

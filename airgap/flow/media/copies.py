@@ -94,15 +94,14 @@ class Copies:
         self, digest: bytes, size: int, stack: ExitStack, *, is_parity: bool
     ) -> Stored | AirgapError:
         """Try all places; of several errors, damage says more than absence."""
-        found: AirgapError = MissingError(
-            f"{layout.pack_name(digest)} is not there.", "Give the volume that holds it."
-        )
+        name = layout.parity_file(digest) if is_parity else layout.pack_name(digest)
+        found: AirgapError = MissingError(f"{name} is not there.", "Give the volume that holds it.")
         for reader in self._readers:
             opened = reader.open_parity(digest) if is_parity else reader.open_pack(digest)
             try:
                 with opened as descriptor:
                     stored = Stored(descriptor, size, reader.place)
-                    _demand(stored, digest)
+                    _demand(stored, digest, name)
                     kept = os.dup(descriptor)  # the folders above it need not stay open
                 stack.callback(os.close, kept)
                 return Stored(kept, size, reader.place)
@@ -113,7 +112,7 @@ class Copies:
         return found
 
 
-def _demand(stored: Stored, digest: bytes) -> None:
+def _demand(stored: Stored, digest: bytes, name: str) -> None:
     """Compare size and digest.
 
     Raises:
@@ -131,6 +130,6 @@ def _demand(stored: Stored, digest: bytes) -> None:
         raise storage_error(error, stored.place) from error
     if at != stored.size or state.digest() != digest:
         raise CorruptError(
-            f"{layout.pack_name(digest)} in {stored.place} is damaged.",
+            f"{name} in {stored.place} is damaged.",
             "Copy this file from its source again.",
         )

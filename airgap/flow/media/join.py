@@ -6,11 +6,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from airgap.errors import AirgapError, CorruptError, UsageError
+from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow.bundles import Unverified, open_unverified
 from airgap.flow.media.contents import Contents, contents_of
 from airgap.flow.media.copies import Copies, Stored
-from airgap.flow.media.parity import Mending, longest
+from airgap.flow.media.parity import Mending, covers, longest
 from airgap.flow.media.volumes import VolumesReader, demand_one_bundle
 from airgap.flow.media.waiting import Situation, refusal
 from airgap.flow.progress import Progress
@@ -204,7 +204,11 @@ class _Joining:
 
     def situation(self, failed: Mapping[int, AirgapError]) -> Situation:
         """Return what the labels say of packs that are lacking."""
-        return Situation(failed, len(self._packs), self._labels, is_kept=True)
+        bad = {one for one, error in failed.items() if not isinstance(error, MissingError)}
+        will_do = bool(bad) and covers(self._reader.copies.index(len(self._packs)), bad)
+        return Situation(
+            failed, len(self._packs), self._labels, is_kept=True, parity_will_do=will_do
+        )
 
 
 def _unauthentic(

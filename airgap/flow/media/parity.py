@@ -3,12 +3,13 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile, gettempdir
 from typing import BinaryIO, Final, cast
 
-from airgap.errors import AirgapError, CorruptError
+from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.flow.media.copies import Copies, Stored
 from airgap.flow.progress import Progress
 from airgap.format import layout, limits
@@ -16,7 +17,7 @@ from airgap.format.manifest import Pack
 from airgap.format.parity import Group
 from airgap.transport.local import PartFile, explained, storage_error
 
-__all__ = ["Draft", "Mending", "drafts", "longest", "make_group"]
+__all__ = ["Draft", "Mending", "covers", "damaged_parity", "drafts", "longest", "make_group"]
 
 _WINDOWS_BYTES: Final = 32 * limits.MIB  # of all packs of a group together
 _WINDOW_UNIT: Final = 4096
@@ -102,6 +103,27 @@ def _demand_digests(packs: Sequence[Pack], seen: Sequence["hashlib._Hash"]) -> N
                 f"{layout.pack_name(pack.digest)} is damaged.",
                 "Copy this file from its source again.",
             )
+
+
+def covers(groups: Sequence[Group], lost: AbstractSet[int]) -> bool:
+    """Tell whether parity could give back all these packs, if nothing else were missing."""
+    grouped = {one for group in groups for one in group.packs}
+    return lost <= grouped and all(
+        len(lost & set(group.packs)) <= len(group.parity) for group in groups
+    )
+
+
+def damaged_parity(packs: Sequence[Pack], copies: Copies) -> tuple[int, list[str]]:
+    """Digest the parity packs that are there; return how many are good, and what is damaged."""
+    good, damaged = 0, []
+    for group in copies.index(len(packs)):
+        for digest in group.parity:
+            with copies.opened_parity(digest, longest(packs, group.packs)) as one:
+                if isinstance(one, Stored):
+                    good += 1
+                elif not isinstance(one, MissingError):
+                    damaged.append(one.message)
+    return good, damaged
 
 
 class Mending:

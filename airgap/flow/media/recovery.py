@@ -5,6 +5,7 @@ its own, is digested when it is used, and goes with staging.
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -79,23 +80,33 @@ class Recovery:
             find = partial(copies.open_parity, digest, length)
             yield layout.parity_name(self._bundle, digest), find
 
-    def once_more(self, lost: Collection[int], label: Label) -> tuple[int, ...]:
-        """Return the volumes whose packs, if they were kept too, would give back the lost ones.
+    def groups(self) -> tuple[Group, ...]:
+        """Return the parity index, once something was kept."""
+        return Copies([self.reader]).index(len(self._packs))
 
-        Empty if there is no parity, or not enough of it.
-        """
+    def once_more(self, lost: Collection[int], label: Label) -> tuple[int, ...]:
+        """Return volumes whose packs, if they were kept too, would give back the lost ones."""
         wanted: set[int] = set()
-        for group in Copies([self.reader]).index(len(self._packs)):
-            mine = set(lost).intersection(group.packs)
-            if not mine:
+        for group in self.groups():
+            if set(lost).isdisjoint(group.packs):
                 continue
-            if len(mine) > len(group.parity):
-                return ()
-            absent = [
-                one
-                for one in group.packs
-                if one not in mine
-                and not (self._folder / layout.pack_name(self._packs[one].digest)).exists()
-            ]
-            wanted.update(map(label.volume_of, absent))
+            kept, parity_kept = self._kept(group)
+            need = len(group.packs) - len(kept) - parity_kept
+            absent = Counter(
+                label.volume_of(one) for one in group.packs if one not in kept and one not in lost
+            )
+            for number, count in absent.most_common():
+                if need > 0 or number in wanted:
+                    wanted.add(number)
+                    need -= count
         return tuple(sorted(wanted))
+
+    def _kept(self, group: Group) -> tuple[set[int], int]:
+        """Return the packs of a group that were kept, and how many of its parity packs."""
+        packs = {
+            one for one in group.packs if self.reader.size_of(self._packs[one].digest) is not None
+        }
+        parity = [
+            one for one in group.parity if self.reader.size_of(one, is_parity=True) is not None
+        ]
+        return packs, len(parity)

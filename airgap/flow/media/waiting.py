@@ -16,7 +16,8 @@ class Situation:
     ``labels`` are those of the places that were read now. ``damaged_before`` are packs that an
     earlier volume had and could not give. ``once_more`` are volumes that, given again, let parity
     make the damaged packs again. ``is_kept`` tells that the next run goes on from this one.
-    ``names`` has the names of packs that were damaged before.
+    ``names`` has the names of packs that were damaged before. ``parity_will_do`` tells that parity
+    gives back what is damaged, if all else comes.
     """
 
     failed: Mapping[int, AirgapError]
@@ -25,6 +26,7 @@ class Situation:
     damaged_before: frozenset[int] = frozenset()
     once_more: tuple[int, ...] = field(default=())
     is_kept: bool = False
+    parity_will_do: bool = False
     names: Mapping[int, str] = field(default_factory=dict)
 
     @property
@@ -93,17 +95,18 @@ def _packs(count: int) -> str:
 def _hint(found: Situation, bad_volumes: Sequence[int]) -> str:
     if not found.is_kept:
         return "Give all volumes at once, or `airgap import` them one by one, as they come."
-    if found.once_more:
-        return (
-            f"Parity can make them again: run the same command with {listed(found.once_more)} once"
-            " more, one after the other or together."
-        )
     kept = "What was verified is kept: run the same command with"
-    if found.awaited and bad_volumes:
-        return f"{kept} each that comes, and with another copy of {listed(bad_volumes)}."
-    if found.awaited:
-        return f"{kept} each that comes."
-    return f"{kept} another copy of {listed(bad_volumes)}."
+    if not found.awaited and found.once_more:
+        return (
+            f"Parity makes that good: run the same command with {listed(found.once_more)} once"
+            " more, in any order."
+        )
+    copy = f"another copy of {listed(bad_volumes)}" if bad_volumes else ""
+    if not found.awaited:
+        return f"{kept} {copy}."
+    if found.parity_will_do:
+        return f"{kept} each that comes; parity then makes good what is damaged."
+    return f"{kept} each that comes, and with {copy}." if copy else f"{kept} each that comes."
 
 
 def joined(problems: Sequence[AirgapError], total: int) -> AirgapError:
