@@ -8,7 +8,6 @@ and syncs. Making again: of each group, as many packs are damaged as parity can 
 """
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -93,8 +92,8 @@ def step(name: str, top: str, *options: str) -> None:
     began = time.perf_counter()
     STEPS[name](Path(top), *map(int, options))
     seconds = time.perf_counter() - began
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    print(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    peak = Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]
+    print(seconds, time.process_time(), int(peak) / 1024)
 
 
 def main(gigabytes: str = "2", percent: str = "10") -> None:

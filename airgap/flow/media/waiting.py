@@ -93,6 +93,11 @@ def _packs(count: int) -> str:
 
 
 def _hint(found: Situation, bad_volumes: Sequence[int]) -> str:
+    if not found.is_kept and bad_volumes:
+        return (
+            f"Clean {listed(bad_volumes)} and try another drive; else get it from the source again."
+            " `airgap import` uses parity, if there is any."
+        )
     if not found.is_kept:
         return "Give all volumes at once, or `airgap import` them one by one, as they come."
     kept = "What was verified is kept: run the same command with"
