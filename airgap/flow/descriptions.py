@@ -32,6 +32,18 @@ class Descriptions:
                 raise _unlistable(item)
             self._parts[number] = {}
 
+    @property
+    def chunks(self) -> set[int]:
+        """The chunks of all descriptions."""
+        return {
+            chunk
+            for item in self._items
+            if item.kind != "hugging-face"
+            for file in item.files
+            if file.path == DESCRIPTIONS[item.kind]
+            for chunk in file.chunks
+        }
+
     def add(self, number: int, file: File, offset: int, data: Piece) -> None:
         """Take bytes of a file of item ``number``; other files are passed over.
 

@@ -246,6 +246,9 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> Checked:
     wanted = range(len(manifest.packs))
     needs = Needs(manifest, opened.supplies)
     absent = needs.find(range(len(manifest.chunks)))
+    for chunk in descriptions.chunks - absent:
+        if chunk >= manifest.carried:  # it will not come by below
+            descriptions.feed(targets, chunk, needs.read(chunk))
     with lane() as digester:
         work = Work(
             "verifying",

@@ -85,6 +85,35 @@ def test_a_new_version_ships_what_changed(
     assert installed(receiver, version) == VERSIONS[version]
 
 
+def test_an_item_that_did_not_change_is_verified_with_what_is_here(
+    sender: Side, receiver: Side, site: Site, tmp_path: Path
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new.airgap"
+    export(sender, site, "v1", old)
+    export(sender, site, "v1", new, "--model", "tuned:nudged", "--base", old)
+
+    assert receiver.run("verify", new, "--depot", old).code == 0
+    kit.expect_refusal(receiver, "verify", new, error=MissingError)
+    receiver.run("import", old)
+    assert receiver.run("verify", new).code == 0
+
+
+def test_an_import_does_not_fail_for_a_manifest_that_cannot_be_kept(
+    sender: Side, receiver: Side, site: Site, tmp_path: Path
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new.airgap"
+    export(sender, site, "v1", old)
+    export(sender, site, "nudged", new, "--base", old)
+    (receiver.state / "manifests").write_bytes(b"in the way")
+
+    ran = receiver.run("import", old)
+
+    assert ran.code == 0
+    assert "The manifest could not be kept" in ran.err
+    assert receiver.run("import", new).code == 0
+    assert installed(receiver, "nudged") == VERSIONS["nudged"]
+
+
 def test_a_manifest_alone_says_what_the_other_side_has(
     sender: Side, receiver: Side, site: Site, tmp_path: Path
 ) -> None:
