@@ -125,9 +125,20 @@ def import_bundle(
         done = land(
             manifest, opened.bundle, fill, choices, progress=progress, remembering=remembering
         )
-        if manifest.items and not dry_run:
-            remember(opened.bundle, opened.manifest.raw)
+    if manifest.items and not dry_run:
+        _remember(opened, progress)
     return done
+
+
+def _remember(opened: Opened, progress: Progress) -> None:
+    """Keep the manifest for later differences: an import that is done does not fail for it."""
+    try:
+        remember(opened.bundle, opened.manifest.raw)
+    except OSError as error:
+        progress.note(
+            f"The items are in place, but the bundle's manifest could not be kept: {error.strerror}."
+            " A bundle that builds on this one may need it as --depot."
+        )
 
 
 def _remembering(opened: Opened, progress: Progress) -> Remembering:

@@ -1,5 +1,6 @@
 """The manifests of what was imported here: they tell which chunks lie in which installed files."""
 
+import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ _MOST: Final = 200
 
 
 def remember(bundle: str, raw: bytes) -> None:
-    """Keep the manifest of a bundle that is about to be installed.
+    """Keep the manifest of a bundle that is installed.
 
     Raises:
         OSError: the disk refused.
@@ -25,10 +26,17 @@ def remember(bundle: str, raw: bytes) -> None:
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{bundle}.msgpack"
-    if not path.exists():
-        part = path.with_suffix(".part")
+    if path.exists() and path.stat().st_size == len(raw):
+        return
+    # A name of its own: the lock is that of one BentoML home, and there may be several.
+    part = path.with_suffix(f".{secrets.token_hex(8)}.part")
+    try:
         part.write_bytes(raw)
         part.replace(path)
+    except OSError:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
 
 
 def load() -> Iterator[Manifest]:
