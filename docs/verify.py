@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Verify airgap bundles without airgap: Python's standard library, and openssl for signatures.
 
-PLACE is a depot (all its bundles), DEPOT#ID or a .airgap file; ROOT the site's trust document, its
-signatures beside it (without it, those that came along are tried). Lists what there is and who
-signed, then says ACCEPTED (exit 0), REFUSED with airgap's kind and exit code, or CANNOT CHECK (3).
+PLACE is a depot (all its bundles), DEPOT#ID or a .airgap file; ROOT is the site's trust document,
+its signatures beside it. Lists what there is and who signed it, then says ACCEPTED (exit 0), or
+REFUSED with airgap's kind and exit code, or CANNOT CHECK (3).
 
 THE COPY OF THIS FILE IN A DEPOT PROVES NOTHING: whoever can change the depot can change it too.
 Take it, the fingerprint, Python and openssl from where you trust them.
 
 Written from the specification alone (docs/format.md, cited as §), so that it shares no mistake with
-airgap. It does not decompress: what is compressed is compared as it is stored, by its pack's digest.
+airgap. It does not decompress: of compressed content it compares the packs with their digests.
 Left to airgap: replay and waivers (§16, §17), which need what a site remembers; YAML (§3.2).
 """
 
@@ -26,12 +26,12 @@ from hashlib import sha256
 from pathlib import Path
 from unicodedata import category, normalize
 
-EXITS = {"cannot check": 3, "corrupt": 10, "not-trusted": 11, "policy": 12, "missing": 13, "storage": 15}
+EXITS = {"cannot check": 3, "corrupt": 10, "not-trusted": 11, "policy": 12, "missing": 13}
 MIB, KINDS, DECIDING = 2**20, ("model", "hugging-face", "bento"), ("scanner", "approver")
 HEX, TAG = "[0-9a-f]{64}", "[a-z0-9]([-._a-z0-9]*[a-z0-9])?"
 BAD_PATH = r'(?is)[\\:*?"<>|]|(^|/)([^/]*[. ]|(con|prn|aux|nul|(com|lpt)[1-9¹²³])(\.[^/]*)?)?(/|\Z)'
-ENVELOPE = (r'\{"payloadType":"%s","signatures":\[\{"keyid":"([0-9a-f]{64})",'
-            r'"sig":"((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)"\}\]\}\n')
+ENVELOPE = (r'\{"payloadType":"%s","signatures":\[\{"keyid":"([0-9a-f]{64})","sig":"'
+            r'((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)"\}\]\}\n')
 MEMBERS = (rf"(bundles/{HEX}/)manifest\.msgpack (\1builder\.{HEX}\.dsse |"  # §9
            rf"(\1(?:scanner|approver)\.{HEX}\.)attestation \3dsse )*(padding )?"
            rf"(roots/[1-9]\d{{0,15}}\.(root\.msgpack|{HEX}\.dsse) )*(packs/../{HEX}\.pack )*"
@@ -60,23 +60,23 @@ def need(good, why, kind="corrupt"):
         raise Refused(kind, why)
 
 def encode(value):
-    kind, parts = type(value), []
+    kind = type(value)
     if kind in (bool, type(None)):
         return bytes(byte for byte, single in SINGLES.items() if single is value)
-    if kind in (dict, list):
-        parts = value if kind is list else [p for key in sorted(value) for p in (key, value[key])]
     value = value.encode() if kind is str else value
     number, (short, most, code, widths) = value if kind is int else len(value), FORMS[kind]
     at = sum(number >= 256**width for width in widths)
     head = [short + number] if number < most else [code + at, *number.to_bytes(widths[at], "big")]
-    return bytes(head) + b"".join(map(encode, parts)) + (value if kind in (str, bytes) else b"")
+    if kind in (dict, list):
+        parts = value if kind is list else [p for key in sorted(value) for p in (key, value[key])]
+        return bytes(head) + b"".join(map(encode, parts))
+    return bytes(head) + (b"" if kind is int else value)
 
 def decode(raw, limit, what):  # what is not in its one encoding does not give the same bytes again
-    at = 0
-    def take(size):
-        nonlocal at
-        at += size
-        return raw[at - size : at]
+    at = [0]
+    def take(count):
+        at[0] += count
+        return raw[at[0] - count : at[0]]
     def value():
         first = take(1)[0]
         if first in SINGLES:
@@ -85,10 +85,11 @@ def decode(raw, limit, what):  # what is not in its one encoding does not give t
             if 0 <= first - form[0] < form[1] or 0 <= first - form[2] < len(form[3]))
         long = first - short >= most
         number = int.from_bytes(take(widths[first - code]), "big") if long else first - short
+        if kind is list:
+            return [value() for _ in range(number)]
+        if kind is dict:
+            return {value(): value() for _ in range(number)}
         need(number < 2**53, f"{what}: an integer is too large")
-        if kind in (list, dict):
-            parts = [value() for _ in range(number * (1 + (kind is dict)))]
-            return parts if kind is list else dict(zip(parts[::2], parts[1::2]))
         return number if kind is int else take(number) if kind is bytes else take(number).decode()
     need(len(raw) <= limit and encode(found := value()) == raw, f"{what}: not canonical msgpack")
     return found
@@ -104,19 +105,21 @@ def demand(value, what, fields):  # exactly these fields, of these types, and wh
 
 def is_name(text):  # §2.4
     return len(text) <= 63 and text != "latest" and re.fullmatch(TAG, text)
-def is_plain(text):  # §2.5
-    hidden = {"Cc", "Cf", "Cs", "Zl", "Zp"}.intersection(map(category, text))
-    return not hidden and normalize("NFC", text) == text
+
+def is_clean(text):  # §2.5
+    return not {"Cc", "Cf", "Cs", "Zl", "Zp"}.intersection(map(category, text))
+
 def fold(text):  # §2.5
     folded = normalize("NFKC", text).casefold()
     return text if folded == text else fold(folded)
-def column(raw, width):  # §2.2
-    need(len(raw) % width == 0, "a column of broken elements")
-    return [raw[at : at + width] for at in range(0, len(raw), width)]
-def u32(raw):
-    return [int.from_bytes(one, "big") for one in column(raw, 4)]
+
 def is_set(values):  # sorted and unique
     return values == sorted(set(values))
+
+def column(raw, width):  # §2.2
+    need(len(raw) % width == 0, "a column of broken elements")
+    parts = [raw[at : at + width] for at in range(0, len(raw), width)]
+    return parts if width == 32 else [int.from_bytes(part, "big") for part in parts]
 
 def check_item(item, lengths):  # §2.4 to §3.2
     demand(item, "item", "digest:bytes entries:list kind:str name:str version:str")
@@ -133,15 +136,17 @@ def check_item(item, lengths):  # §2.4 to §3.2
     for entry in entries:
         path, parts, target = entry["path"], entry["path"].split("/"), entry.get("target", ".")
         above, here = fold(path).split("/")[:-1], parts[:-1]
-        good = len(path.encode()) <= 1024 and len(parts) <= 64 and is_plain(path + target)
+        good = len(parts) <= 64 and max(len(one.encode()) for one in parts) <= 255
+        good = good and is_clean(path + target) and not re.search(BAD_PATH, path)
         good = good and not any("/".join(above[: n + 1]) in folded for n in range(len(above)))
-        good = good and not re.search(BAD_PATH, path) and max(map(len, path.encode().split(b"/"))) <= 255
-        good = good and 0 < len(target.encode()) <= 1024 and target[0] != "/" and "\\" not in target
+        good = good and target[:1] not in ("", "/") and "\\" not in target
+        for text in (path, target):
+            good = good and len(text.encode()) <= 1024 and normalize("NFC", text) == text
         for part in target.split("/"):
             good = good and fold("/".join(here)) not in links and (here or part != "..")
             here = here[:-1] if part == ".." else here + [part] * (part not in ("", "."))
         if "chunks" in entry:
-            entry["chunks"] = u32(entry["chunks"])
+            entry["chunks"] = column(entry["chunks"], 4)
             good = good and sum(lengths[n] for n in entry["chunks"]) == entry["size"] <= 2**44
         need(good, f"{name}: {path!r}")
     bare = [{key: one for key, one in entry.items() if key != "chunks"} for entry in entries]
@@ -156,55 +161,57 @@ def check_manifest(m):  # §4; returns digest, size and blocks of each pack
     demand(m, "manifest", "audience:list blocks:dict channel:str chunks:dict created_at:int "
            "expires_at:int|NoneType format:int hash:str items:list packs:dict reader:int "
            "sequence:int tool:str")
-    for table, fields in ((m["chunks"], "digests lengths"), (m["packs"], "block_counts digests sizes"),
-                          (m["blocks"], "bases chunk_counts codecs offsets stored_lengths")):
-        demand(table, "table", " ".join(f"{one}:bytes" for one in fields.split()))
-        for key, raw in table.items():
-            table[key] = raw if key == "codecs" else column(raw, 32) if key == "digests" else u32(raw)
-        need(len(set(map(len, table.values()))) == 1, "columns of different lengths")
-        need(len(set(table.get("digests", []))) == len(table.get("digests", [])), "a digest twice")
-    (chunks, packs, b), plan, first, block = (m[one] for one in ("chunks", "packs", "blocks")), [], 0, 0
-    lengths, carried = chunks["lengths"], sum(b["chunk_counts"])
-    need(all(0 < one <= 4 * MIB for one in lengths) and carried <= len(lengths), "chunks: lengths")
-    need(all(packs["block_counts"]) and sum(packs["block_counts"]) == len(b["bases"]), "packs: blocks")
-    for digest, size, count in zip(packs["digests"], packs["sizes"], packs["block_counts"]):
+    chunks, packs, blocks, plan, first, number = m["chunks"], m["packs"], m["blocks"], [], 0, 0
+    for table, keys in ((chunks, "digests lengths"), (packs, "block_counts digests sizes"),
+                        (blocks, "bases chunk_counts codecs offsets stored_lengths")):
+        demand(table, "table", " ".join(f"{key}:bytes" for key in keys.split()))
+        table.update({key: column(one, {"digests": 32, "codecs": 1}.get(key, 4))
+                      for key, one in table.items()})
+        good = len(set(map(len, table.values()))) == 1
+        need(good and len(set(table.get("digests", ""))) == len(table.get("digests", "")), "tables")
+    lengths, counts, carried = chunks["lengths"], packs["block_counts"], sum(blocks["chunk_counts"])
+    good = all(0 < one <= 4 * MIB for one in lengths) and carried <= len(lengths) and all(counts)
+    need(good and sum(counts) == len(blocks["bases"]), "chunks or packs: lengths or counts")
+    for digest, size, count in zip(packs["digests"], packs["sizes"], counts):
         plan.append((digest, size, []))
         end = 0
-        for block in range(block, block + count):
-            numbers = range(first, first := first + b["chunk_counts"][block])
-            offset, stored, base = b["offsets"][block], b["stored_lengths"][block], b["bases"][block]
-            good = 0 < stored <= sum(lengths[n] for n in numbers) <= 4 * MIB and len(numbers)
-            good = good and end <= offset <= (end := offset + stored) <= size <= 68 * MIB
-            if b["codecs"][block] == 3:  # a difference, to one chunk that is not carried
-                good = good and carried <= base < len(lengths) and len(numbers) == 1
-                good = good and lengths[base] == lengths[numbers.start]
-            need(good and (base == 2**32 - 1 or b["codecs"][block] == 3), f"block {block}")
-            plan[-1][2].append((b["codecs"][block], offset, stored, numbers))
-        block += 1
+        for number in range(number, number + count):
+            base, chunk_count, codec, at, stored = (blocks[key][number] for key in sorted(blocks))
+            last = first + chunk_count
+            good = 0 < stored <= sum(lengths[first:last]) <= 4 * MIB and chunk_count
+            good = good and end <= at <= (end := at + stored) <= size <= 68 * MIB
+            if codec == 3:  # a difference, to one chunk that is not carried
+                good = good and last == first + 1 and carried <= base
+                good = good and lengths[base] == lengths[first]
+            need(good and (codec == 3 or base == 2**32 - 1), f"block {number}")
+            plan[-1][2].append((codec, at, stored, range(first, last)))
+            first = last
+        number += 1
     for item in m["items"]:
         check_item(item, lengths)
     tags = [(KINDS.index(item["kind"]), item["name"], item["version"]) for item in m["items"]]
-    need(is_set(tags) and is_set(m["audience"]), "items or audience: twice or not sorted")
-    good = all(map(is_name, [m["channel"], *m["audience"]])) and len(m["tool"]) <= 64
-    need(good and is_plain(normalize("NFC", m["tool"])), "channel, audience or tool")
+    good = is_set(tags) and is_set(m["audience"]) and len(m["tool"]) <= 64 and is_clean(m["tool"])
+    need(good and all(map(is_name, [m["channel"], *m["audience"]])), "items, or names")
     return plan
 
 def openssl(*arguments, **files):
     with tempfile.TemporaryDirectory() as folder:
         for name, data in files.items():
             Path(folder, name).write_bytes(data)
+        command = ["openssl", *arguments]
         try:
-            return subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, check=False)
+            return subprocess.run(command, cwd=folder, capture_output=True, check=False)
         except OSError as error:
             raise Refused("cannot check", "openssl cannot be run") from error
 
-def is_sound(key):  # §7.2; a point of Ed25519 has the large prime order and one form (RFC 8032 §5.1)
+def is_sound(key):  # §7.2; for Ed25519, a point in its one form and of the large prime order
     algorithm, spki, (prefix, size, order) = key["algorithm"], key["spki"], KEYS[key["algorithm"]]
-    key["pem"] = b"-----BEGIN PUBLIC KEY-----\n%b-----END PUBLIC KEY-----\n" % base64.encodebytes(spki)
-    if len(spki) != size or not spki.startswith(bytes.fromhex(prefix)) or algorithm != "ed25519":
-        good = len(spki) == size and spki.startswith(bytes.fromhex(prefix))
-        if good and algorithm.startswith("ecdsa"):
-            good = openssl("pkey", "-pubin", "-in", "key", "-noout", key=key["pem"]).returncode == 0
+    text = base64.encodebytes(spki)
+    key["pem"] = b"-----BEGIN PUBLIC KEY-----\n" + text + b"-----END PUBLIC KEY-----\n"
+    good = len(spki) == size and spki.startswith(bytes.fromhex(prefix))
+    if good and algorithm.startswith("ecdsa"):  # a point that is not on the curve is not read
+        good = openssl("pkey", "-pubin", "-in", "key", "-noout", key=key["pem"]).returncode == 0
+    if not good or algorithm != "ed25519":
         return good
     p, y = 2**255 - 19, int.from_bytes(spki[-32:], "little") % 2**255
     d = -121665 * pow(121666, -1, p) % p
@@ -222,37 +229,39 @@ def is_sound(key):  # §7.2; a point of Ed25519 has the large prime order and on
 
 def verifies(key, signature, message):  # §6.3
     algorithm, order = key["algorithm"], KEYS[key["algorithm"]][2]
-    command = ["pkeyutl", "-verify", "-pubin", "-inkey", "key", "-rawin", "-in", "text", "-sigfile", "sig"]
+    words = "pkeyutl -verify -pubin -inkey key -rawin -in text -sigfile sig"
     if algorithm.startswith("ecdsa"):  # strict DER, s in the lower half: openssl minds neither much
+        words = f"dgst -{algorithm[11:]} -verify key -signature sig text"
         at = 4 + sum(signature[3:4])
         r, s = (int.from_bytes(part, "big") for part in (signature[4:at], signature[at + 2 :]))
-        command = ["dgst", f"-{algorithm[11:]}", "-verify", "key", "-signature", "sig", "text"]
-        parts = [one.to_bytes(one.bit_length() // 8 + 1, "big")[-255:] for one in (r, s)]
-        body = b"".join(b"\2%c%b" % (len(part), part) for part in parts)
-        if not (0 < r < order and 0 < s <= order // 2 and signature == b"\x30%c%b" % (len(body), body)):
+        if not (0 < r < order and 0 < s <= order // 2):
             return False
-    ran = openssl(*command, key=key["pem"], sig=signature, text=message)
+        parts = [one.to_bytes(one.bit_length() // 8 + 1, "big") for one in (r, s)]
+        body = b"".join(b"\2%c%b" % (len(part), part) for part in parts)
+        if signature != b"\x30%c%b" % (len(body), body):
+            return False
+    ran = openssl(*words.split(), key=key["pem"], sig=signature, text=message)
     sure = ran.returncode == 0 or b"verification fail" in (ran.stdout + ran.stderr).lower()
     need(sure, f"this openssl cannot check {algorithm}", "cannot check")
     return ran.returncode == 0 and (algorithm != "ed25519" or len(signature) == 64)
 
-def count(root, role, document, envelopes):  # §7.3
+def count_signers(root, role, document, envelopes):  # §7.3
     kind, found = {"root": "root", "builder": "manifest"}.get(role, "attestation"), set()
     kind = f"application/vnd.airgap.{kind}.v1+msgpack"
+    text = f"DSSEv1 {len(kind)} {kind} {len(document)} ".encode() + document
     for raw in envelopes:
         match = re.fullmatch(ENVELOPE % re.escape(kind), raw.decode("latin-1"))
         signature = base64.b64decode(match[2]) if match else b""
         good = match and base64.b64encode(signature).decode() == match[2]
         need(good, "a malformed envelope", "not-trusted")
         key = root["roles"][role]["usable"].get(match[1])
-        if key:
-            text = f"DSSEv1 {len(kind)} {kind} {len(document)} ".encode() + document
-            need(verifies(key, signature, text), f"signature of {match[1]}", "not-trusted")
-            found.add(match[1])
+        need(not key or verifies(key, signature, text), f"signature of {match[1]}", "not-trusted")
+        found |= {match[1]} if key else set()
     return found
 
-def check_root(raw, envelopes, fingerprint):  # §7.1, §7.4
-    need("SHA256:" + sha256(raw).hexdigest() == fingerprint, "root: another fingerprint", "not-trusted")
+def check_root(raw, envelopes, fingerprint):  # §7.1, §7.4; adds the usable keys of each role
+    found = "SHA256:" + sha256(raw).hexdigest()
+    need(found == fingerprint, f"root: its fingerprint is {found}", "not-trusted")
     root = decode(raw, MIB, "root")
     demand({"created_at": 0, **root}, "root", "channels:dict created_at:int format:int hash:str "
            "keys:list not_after:int|NoneType revoked_bundles:list revoked_keys:list roles:dict "
@@ -264,41 +273,42 @@ def check_root(raw, envelopes, fingerprint):  # §7.1, §7.4
     good = good and all(map(is_name, [root["site"], *root["channels"]])) and root["version"]
     good = good and is_set(root["revoked_keys"]) and is_set(root["revoked_bundles"])
     good = good and all(re.fullmatch(HEX, one) for one in root["revoked_keys"])
-    good = good and all(len(bytes(one)) == 32 for one in root["revoked_bundles"])
-    need(good and {"root", "builder"} <= set(roles) <= {"root", "builder", *DECIDING}, "root: a list")
+    good = good and all(type(one) is bytes and len(one) == 32 for one in root["revoked_bundles"])
+    need(good and {"root", "builder"} <= {*roles} <= {"root", "builder", *DECIDING}, "root: a list")
     for told in root["channels"].values():
         demand(told, "root: channel", "minimum_sequence:int")
     for role, told in roles.items():
         demand(told, f"root: {role}", "keys:list threshold:int")
         told["usable"] = {one: keys[one] for one in told["keys"] if one not in root["revoked_keys"]}
         good = is_set(told["keys"]) and 1 <= told["threshold"] <= len(told["usable"])
-        need(good and len(told["keys"]) <= 1000, f"root: the role {role}")
+        need(good, f"root: the role {role}")
     both = {*roles["builder"]["keys"]} & {*roles.get("approver", {"keys": ()})["keys"]}
     need(not both and all(key["algorithm"] in KEYS for key in keys.values()), "root: its keys")
-    need(all(map(is_sound, keys.values())), "root: a key that is not in its one form", "not-trusted")
-    signed = len(count(root, "root", raw, envelopes)) >= roles["root"]["threshold"]
+    need(all(map(is_sound, keys.values())), "root: a key not in its one form", "not-trusted")
+    signed = len(count_signers(root, "root", raw, envelopes)) >= roles["root"]["threshold"]
     need(signed, "root: too few of its own keys signed it", "not-trusted")
     return root
 
 class Place:  # §8, §9: a depot or a .airgap file; gives what lies there by name
     def __init__(self, path):
-        self.path, self.members, at, block = path, None if path.is_dir() else {}, 0, b""
-        while self.members is not None and block != bytes(512):
-            block = self.at(at, 512)
+        self.path, self.members, at, block = path, None, 0, b""
+        if path.is_dir():
+            return
+        self.members = {}
+        while (block := self.bytes_at(at, 512)) != bytes(512):
             parts = (one.rstrip(b"\0") for one in (block[345:500], block[:100]) if one[:1] > b"\0")
-            name, digits = b"/".join(parts), re.fullmatch(b"[0-7]{11}", block[124:135])
+            name, digits = b"/".join(parts).decode(), re.fullmatch(b"[0-7]{11}", block[124:135])
             size = int(digits[0], 8) if digits else 0
-            need(block in (bytes(512), header(name, size)), f"{path.name}: a header not as in §9")
-            need(name not in self.members, f"{path.name}: a member twice")
-            self.members.update({name.decode(): (at + 512, size)} if name else {})
+            good = block == header(name, size) and name not in self.members
+            need(good, f"{path.name}: a header not as in §9, or a member twice")
+            self.members[name] = at + 512, size
             at += 512 + size + -size % 512
-        end, names = self.at(at - 512, MIB + 1025), "".join(f"{one} " for one in self.members or ())
-        good = 1024 <= len(end) <= MIB + 1024 and not end.strip(b"\0") and re.fullmatch(MEMBERS, names)
-        need(self.members is None or good, f"{path.name}: its members, or its end")
+        end = self.bytes_at(at, MIB + 1025)
+        good = 1024 <= len(end) <= MIB + 1024 and not end.strip(b"\0")
+        names = "".join(f"{name} " for name in self.members)
+        need(good and re.fullmatch(MEMBERS, names), f"{path.name}: its members, or its end")
 
-    def at(self, offset, size):
-        if self.members is None:
-            return b""
+    def bytes_at(self, offset, size):
         with self.path.open("rb") as file:
             file.seek(offset)
             return file.read(size)
@@ -310,24 +320,23 @@ class Place:  # §8, §9: a depot or a .airgap file; gives what lies there by na
         return sorted(one.name for one in top.iterdir()) if top.is_dir() else []
 
     def read(self, name, limit):
-        path, (offset, size) = self.path / name, (self.members or {}).get(name, (0, None))
-        if self.members is None:
+        path, (at, size) = self.path / name, (self.members or {}).get(name, (0, None))
+        if self.members is None and (path.exists() or path.is_symlink()):
             way = [path, *path.parents][: name.count("/") + 1]
-            good = not any(map(Path.is_symlink, way)) and (path.is_file() or not path.exists())
-            need(good, f"{name}: no regular file")
-            size = path.stat().st_size if path.exists() else None
+            need(path.is_file() and not any(map(Path.is_symlink, way)), f"{name}: no regular file")
+            size = path.stat().st_size
         need(size is not None, f"{name}: not there", "missing")
         need(size <= limit, f"{name}: too long")
         if self.members is None:
             return path.read_bytes()
-        data = self.at(offset, size + -size % 512)
-        need(len(data) == size + -size % 512 and not data[size:].strip(b"\0"), f"{name}: cut off")
+        data = self.bytes_at(at, size + -size % 512)
+        need(len(data) % 512 == 0 and not data[size:].strip(b"\0"), f"{name}: cut off")
         return data[:size]
 
 def header(name, size):  # §9
-    top, _, short = name.rpartition(b"/") if len(name) > 100 else (b"", b"", name)
-    fields = short, b"0000644", b"0000000", b"0000000", b"%011o" % size, b"0" * 11, b" " * 8, b"0"
-    fields += b"", b"ustar\00000", b"", b"0000000", b"0000000", top, b""
+    top, _, short = name.rpartition("/") if len(name) > 100 else ("", "", name)
+    fields = short.encode(), b"0000644", b"0000000", b"0000000", b"%011o" % size, b"0" * 11
+    fields += b" " * 8, b"0", b"", b"ustar\00000", b"", b"0000000", b"0000000", top.encode(), b""
     block = struct.pack("100s8s8s8s12s12s8ss100s8s64s8s8s155s12s", *fields)
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]
 
@@ -360,16 +369,17 @@ def unpack(codec, raw, size):  # §5.2, §5.3: the plain bytes, None where they 
     for _ in range(raw[0]):
         kind, length = raw[at], int.from_bytes(raw[at + 1 : at + 5], "big")
         plane, at = raw[at + 5 : at + 5 + length], at + 5 + length
-        good = (length == number if kind == 0 else kind == 1) and at <= len(raw)
-        need(good and (kind == 0 or (frame(plane, number), True)), "planes: kind or length")
-    need(raw[0] in (2, 4, 8) and len(raw) - at == size % raw[0], "planes: width, or bytes left over")
+        need(at <= len(raw) and (kind or length == number) and kind < 2, "planes: kind or length")
+        if kind == 1:
+            frame(plane, number)
+    need(raw[0] in (2, 4, 8) and len(raw) - at == size % raw[0], "planes: width, or bytes left")
     return None
 
 def check_content(place, m, plan):  # §11; returns how many files were compared in the plain
-    (lengths, digests), users, wrong = (m["chunks"][key] for key in ("lengths", "digests")), {}, set()
+    lengths, digests, users, wrong = m["chunks"]["lengths"], m["chunks"]["digests"], {}, set()
     files = [entry for item in m["items"] for entry in item["entries"] if "chunks" in entry]
     for file in files:
-        file.update(seen=[], sha=sha256())
+        file.update(at=0, sha=sha256())
         for number in file["chunks"]:
             users.setdefault(number, []).append(file)
     for digest, size, blocks in plan:
@@ -377,23 +387,35 @@ def check_content(place, m, plan):  # §11; returns how many files were compared
         data = place.read(name, size)
         need(len(data) == size and sha256(data).digest() == digest, f"{name}: changed")
         for codec, offset, stored, numbers in blocks:
-            plain = unpack(codec, data[offset : offset + stored], sum(lengths[n] for n in numbers))
-            at = 0
+            at, length = 0, sum(lengths[n] for n in numbers)
+            plain = unpack(codec, data[offset : offset + stored], length)
             for number in numbers if plain is not None else ():
                 piece, at = plain[at : at + lengths[number]], at + lengths[number]
-                wrong.update([number] if sha256(piece).digest() != digests[number] else [])
+                wrong |= {number} if sha256(piece).digest() != digests[number] else set()
                 for file in users.get(number, ()):
-                    while file["chunks"][len(file["seen"]) :][:1] == [number]:
-                        file["seen"].append(number)
+                    while file["chunks"][file["at"] : file["at"] + 1] == [number]:
+                        file["at"] += 1
                         file["sha"].update(piece)
-    whole = [file for file in files if file["seen"] == file["chunks"]]
+    whole = [file for file in files if file["at"] == len(file["chunks"])]
     for file in whole:
         need(file["sha"].digest() == file["digest"], f"{file['path']!r}: another digest")
         wrong.difference_update(file["chunks"])
     need(not wrong, "a chunk: another digest")
     return f"{len(whole)} of {len(files)} files compared in the plain"
 
-def check_bundle(place, bundle, root, now):  # §7.5, §11, §14
+def opinion(root, role, bundle, document, envelope):  # §14: who says what of the bundle, if anybody
+    for key in count_signers(root, role, document, [envelope]):
+        said = decode(document, 4096, "attestation")
+        demand(said, "attestation", "bundle:bytes decision:str findings:bytes|NoneType format:int "
+               "hash:str note:str role:str time:int")
+        good = len(said["note"]) <= 1000 and is_clean(said["note"]) and said["role"] in DECIDING
+        need(good and said["decision"] in ("accept", "reject"), "attestation: a field")
+        good = said["role"] == role and said["bundle"].hex() == bundle
+        need(good, "attestation: taken from elsewhere", "not-trusted")
+        return said["decision"], key
+    return "", ""
+
+def check_bundle(place, bundle, root, now):  # §7.5, §11
     folder, roles = f"bundles/{bundle}/", root["roles"]
     raw, names, signed = place.read(folder + "manifest.msgpack", 128 * MIB), place.names(folder), {}
     need(sha256(raw).hexdigest() == bundle, "manifest: changed")
@@ -402,7 +424,7 @@ def check_bundle(place, bundle, root, now):  # §7.5, §11, §14
         need(len(found) <= 64, f"too many signatures of the role {role}")
         signed[role] = {one[:-4] + "attestation": place.read(folder + one, 2**14) for one in found}
     need(root["not_after"] is None or now <= root["not_after"], "root: expired", "policy")
-    signers = {"builder": count(root, "builder", raw, signed["builder"].values())}
+    signers = {"builder": count_signers(root, "builder", raw, signed["builder"].values())}
     good = len(signers["builder"]) >= roles["builder"]["threshold"]
     need(good, "bundle: too few builders signed", "not-trusted")
     need(sha256(raw).digest() not in root["revoked_bundles"], "bundle: revoked", "not-trusted")
@@ -413,28 +435,18 @@ def check_bundle(place, bundle, root, now):  # §7.5, §11, §14
     least = root["channels"].get(m["channel"], {"minimum_sequence": 0})["minimum_sequence"]
     need(m["sequence"] >= least, f"bundle: below sequence {least} of its channel", "policy")
     for role in (one for one in DECIDING if one in roles):
-        signers[role], rejected = set(), False
-        for name in (one for one in signed[role] if one in names):
-            document = place.read(folder + name, 4096)
-            for key in count(root, role, document, [signed[role][name]]):
-                said = decode(document, 4096, "attestation")
-                demand(said, "attestation", "bundle:bytes decision:str findings:bytes|NoneType "
-                       "format:int hash:str note:str role:str time:int")
-                good = len(said["note"]) <= 1000 and is_plain(normalize("NFC", said["note"]))
-                good = good and said["decision"] in ("accept", "reject") and said["role"] in DECIDING
-                need(good, "attestation: a field")
-                good = said["role"] == role and said["bundle"].hex() == bundle
-                need(good, "attestation: taken from elsewhere", "not-trusted")
-                signers[role].add(key)
-                rejected = rejected or said["decision"] == "reject"
-        need(not rejected, f"bundle: rejected by a {role}", "policy")
+        pairs = [(place.read(folder + one, 4096), envelope) for one, envelope in
+                 signed[role].items() if one in names]
+        said = [opinion(root, role, bundle, *pair) for pair in pairs]
+        need("reject" not in [one for one, _ in said], f"bundle: rejected by a {role}", "policy")
+        signers[role] = {key for one, key in said if one}
         good = len(signers[role]) >= roles[role]["threshold"]
         need(good, f"bundle: too few of the role {role} accept it", "policy")
     needed = len(m["chunks"]["lengths"]) - sum(len(b[3]) for _, _, blocks in plan for b in blocks)
     need(not needed, f"bundle: does not carry {needed} of its chunks", "missing")
     compared = check_content(place, m, plan)
-    for role, keys in signers.items():
-        print(*(f"signed by {role} {key}" for key in sorted(keys)), sep="\n")
+    for role, key in ((role, key) for role, keys in signers.items() for key in sorted(keys)):
+        print(f"signed by {role} {key}")
     for item in m["items"]:
         print(f"{item['kind']} {item['name']}:{item['version']} sha256:{item['digest'].hex()}")
         for one in item["entries"]:
@@ -443,42 +455,27 @@ def check_bundle(place, bundle, root, now):  # §7.5, §11, §14
     print(f"{len(plan)} packs as signed; {compared}, the others as they are stored")
     print(f"ACCEPTED {bundle} for site {root['site']}, root version {root['version']}")
 
-def find_root(place, told):
-    home = Place(told.root.resolve().parent) if told.root else place
-    folder = "" if told.root else "roots/"
-    for name in [told.root.resolve().name] if told.root else home.names(folder):
-        raw = home.read(folder + name, MIB) if told.root or name.endswith(".root.msgpack") else b""
-        if told.root or "SHA256:" + sha256(raw).hexdigest() == told.fingerprint:
-            beside = rf"{re.escape(name.partition('.')[0])}\.{HEX}\.dsse"
-            found = [one for one in home.names(folder) if re.fullmatch(beside, one)]
-            return check_root(raw, [home.read(folder + one, 2**14) for one in found], told.fingerprint)
-    raise Refused("not-trusted", "there is no root with that fingerprint")
-
 def verify(told):
-    path, mark, wanted = told.place.rpartition("#")
+    file, (path, mark, wanted) = told.root.resolve(), told.place.rpartition("#")
     path, wanted = (path, wanted) if mark and not Path(told.place).exists() else (told.place, "")
     need(Path(path).exists(), f"{path}: not there", "missing")
-    place, refusals = Place(Path(path)), []
-    root = find_root(place, told)
-    now = max(told.at, root.get("created_at", 0))  # §17: no earlier than that
-    names = sorted({one.partition("/")[0] for one in place.names("bundles/")})
-    found = [one for one in names if re.fullmatch(HEX, one) and one.startswith(wanted)]
+    home, place = Place(file.parent), Place(Path(path))
+    beside = rf"{re.escape(file.name.partition('.')[0])}\.{HEX}\.dsse"
+    envelopes = [home.read(one, 2**14) for one in home.names("") if re.fullmatch(beside, one)]
+    root = check_root(home.read(file.name, MIB), envelopes, told.fingerprint)
+    names = {one.partition("/")[0] for one in place.names("bundles/")}
+    found = sorted(one for one in names if re.fullmatch(HEX, one) and one.startswith(wanted))
     need(found, f"{path}: no such bundle", "missing")
-    for bundle in found:
-        try:
-            check_bundle(place, bundle, root, now)
-        except Refused as error:  # of several, those that are not for this site are passed over
-            refusals.append(error)
-            if error.args[0] != "policy" or len(refusals) == len(found):
-                raise
-            print(f"passed over {bundle}: {error.args[1]}")
+    for bundle in found:  # no earlier than the root, §17.2
+        check_bundle(place, bundle, root, max(told.at, root.get("created_at", 0)))
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    raw_text = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw_text)
     parser.add_argument("place", metavar="PLACE")
+    parser.add_argument("--root", type=Path, required=True, metavar="ROOT")
     parser.add_argument("--fingerprint", required=True, metavar="SHA256:...")
-    parser.add_argument("--root", type=Path, metavar="ROOT")
-    parser.add_argument("--at", type=int, default=int(time.time()), metavar="SECONDS", help="instead of now")
+    parser.add_argument("--at", type=int, default=int(time.time()), help="seconds since 1970")
     told = parser.parse_args(arguments)
     getattr(sys.stdout, "reconfigure", dict)(errors="backslashreplace")
     try:
@@ -486,13 +483,14 @@ def main(arguments=None):
     except Refused as error:
         kind, why = error.args
     except OSError as error:
-        kind, why = "storage", str(error)
+        kind, why = "cannot check", str(error)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
             StopIteration, struct.error) as error:  # where the rules cannot even be applied
         kind, why = "corrupt", f"not of the form of the specification: {error!r}"
     else:
         return 0
-    print("CANNOT CHECK" if kind == "cannot check" else f"REFUSED {kind}", ascii(why)[1:-1], sep=": ")
+    verdict = "CANNOT CHECK" if kind == "cannot check" else f"REFUSED {kind}"
+    print(f"{verdict}: {ascii(why)[1:-1]}")
     return EXITS[kind]
 
 if __name__ == "__main__":
