@@ -136,8 +136,8 @@ def _remember(opened: Opened, progress: Progress) -> None:
         remember(opened.bundle, opened.manifest.raw)
     except OSError as error:
         progress.note(
-            f"The items are in place, but the bundle's manifest could not be kept: {error.strerror}."
-            " A bundle that builds on this one may need it as --depot."
+            "The items are in place, but the bundle's manifest could not be kept:"
+            f" {error.strerror}. A bundle that builds on this one may need it as --depot."
         )
 
 
