@@ -12,7 +12,7 @@ JOBS ?= 2
 export BENTOML_DO_NOT_TRACK := True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check lint types layers docs-check docs format test test-servers test-slow bench clean
+.PHONY: help demo check lint types layers docs-check docs format test test-servers test-slow fuzz bench clean
 
 help:  ## show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ test-servers: $(VENV)/made  ## the tests against real FTP, SSH and S3 servers (m
 
 test-slow: $(VENV)/made  ## the tests that take minutes or gigabytes
 	$(BIN)/pytest -m slow
+
+fuzz: $(VENV)/made  ## feed every reader changed bytes, FUZZ_SECONDS (60) each; FUZZ=NAME for one
+	$(BIN)/python -m pip install $(PIP_FLAGS) --group fuzz
+	$(BIN)/python -m tests.fuzz.with_atheris $(if $(FUZZ),'$(FUZZ)')
 
 bench: $(VENV)/made  ## airgap against other tools (CORPUS=folder with v1, v2, v3; see bench/README.md)
 	@test -n '$(CORPUS)' || { echo 'make bench needs CORPUS=FOLDER: see bench/README.md'; exit 1; }
