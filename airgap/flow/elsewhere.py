@@ -19,11 +19,11 @@ from airgap.transport.remote.retrying import Patience, RetryingTransport
 from airgap.transport.remote.single_file import open_stream
 from airgap.transport.stock import form_of_name
 
-__all__ = ["SUFFIX", "Elsewhere", "is_elsewhere", "local_path", "look"]
+__all__ = ["CONNECTIONS", "SUFFIX", "Elsewhere", "is_elsewhere", "local_path", "look"]
 
 SUFFIX: Final = ".airgap"
 _STOCK: Final = (".bento", ".bentomodel")
-_CONNECTIONS: Final = 4
+CONNECTIONS: Final = 4
 _IN_CLEAR: Final = "ftp:// is not encrypted: names, sizes and the password travel in the clear."
 
 
@@ -70,7 +70,7 @@ class Elsewhere:
         """
         access = self.access
         work = Work(
-            jobs=access.jobs or self._number("jobs") or _CONNECTIONS,
+            jobs=access.jobs or self._number("jobs") or CONNECTIONS,
             spool=access.spool,
             mark=uploads.mark,
             verify_after_write=access.verify_after_write,

@@ -65,7 +65,7 @@ def pack_items(
     runs: list[list[FileRun]] = []
     most = ahead(manner.jobs)
     encoded = partial(_encode, manner)
-    with workers(manner.jobs) as pool, lane() as digester, lane() as packer:
+    with workers(manner.jobs) as pool, lane() as digester, lane(writer.abort) as packer:
         cuts = _cut(sources, runs, digester, manner, progress)
         hashed = in_order(pool, _hash, cuts, most, quick=_is_small)
         for stored in in_order(pool, encoded, _blocks(hashed, names), most):

@@ -101,9 +101,16 @@ class Lane:
 
 
 @contextmanager
-def lane() -> Iterator[Lane]:
-    """Run one lane; all that was handed over is done when the block ends without an error."""
+def lane(stop: Callable[[], object] = lambda: None) -> Iterator[Lane]:
+    """Run one lane; all that was handed over is done when the block ends without an error.
+
+    ``stop`` is called on an error, from this thread, and is to end what is under way soon.
+    """
     with workers(1) as pool:
         one = Lane(pool)
-        yield one
-        one.drain()
+        try:
+            yield one
+            one.drain()
+        except BaseException:
+            stop()
+            raise

@@ -81,5 +81,8 @@ class BundleWriter(Protocol):
         ...
 
     def abort(self) -> None:
-        """Remove what has no final name. Does nothing after ``publish``."""
+        """Remove what has no final name. Does nothing after ``publish``; may be called twice.
+
+        Another thread may be in ``put_pack`` meanwhile: it ends soon, with whatever error.
+        """
         ...

@@ -1,9 +1,15 @@
 """Roads that break on the way: cut cables, flipped bits, and what they cost."""
 
 import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +21,7 @@ from tests.servers import grounds
 from tests.servers.addresses import Address, address_of
 from tests.servers.ground import Ground, Server
 from tests.servers.proxy import Direction, Fault, Proxy
+from tests.servers.s3 import wait_until
 
 _NUMBERS = count()
 CUTS = 5
@@ -64,6 +71,14 @@ def fill(side: Side, size: int) -> None:
     files = {"weights.bin": b"".join(kit.noise(1 << 20, one) for one in range(size >> 20))}
     kit.add_model(side, "ranker:v1", files)
     kit.add_bento(side, "shop:v1", {"src/x": b"1"}, models=["ranker:v1"])
+
+
+def fill_packs(side: Side, count: int) -> None:
+    """Put a Bento with so many models of 3 MiB into a store: each has a pack of its own."""
+    models = [f"m{number}:v1" for number in range(count)]
+    for number, tag in enumerate(models):
+        kit.add_model(side, tag, {"x": kit.noise(3 << 20, number)})
+    kit.add_bento(side, "shop:v1", {"src/x": b"1"}, models=models)
 
 
 def export(side: Side, site: Site, place: str) -> None:
@@ -148,10 +163,7 @@ def test_a_flipped_bit_costs_one_pack(
     address: Address,
 ) -> None:
     """Where the protocol does not see it itself, the digest of the pack does."""
-    for number in range(4):
-        kit.add_model(connected, f"m{number}:v1", {"x": kit.noise(3 << 20, number)})
-    models = [f"m{number}:v1" for number in range(4)]
-    kit.add_bento(connected, "shop:v1", {"src/x": b"1"}, models=models)
+    fill_packs(connected, 4)
     flip = Fault("flip", direction, 2 << 20)
     if direction == "up":
         proxy.faults.append(flip)
@@ -169,3 +181,36 @@ def test_a_flipped_bit_costs_one_pack(
         assert not name.endswith(".pack") or hashlib.sha256(data).hexdigest() in name
     cost = (sent if direction == "up" else proxy.down) - stored(ground.files())
     assert cost < 1.3 * (3 << 20)
+
+
+@pytest.mark.parametrize("server", ["pyftpdlib-tls", "sshd"], indirect=True)
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_ctrl_c_ends_what_a_stalled_server_holds(
+    direction: Direction,
+    connected: Side,
+    site: Site,
+    isolated: Side,
+    proxy: Proxy,
+    address: Address,
+) -> None:
+    fill_packs(connected, 6)
+    words: list[str | Path] = ["import", str(address), "--jobs", "1"]
+    if direction == "up":
+        words = ["export", "shop:v1", "-o", str(address), "--key", site.key(), "--jobs", "1"]
+    else:
+        export(connected, site, str(address))
+    stall = Fault("stall", direction, 2_000_000, 9)
+    proxy.faults.append(stall)
+    side = connected if direction == "up" else isolated
+    command = [sys.executable, "-m", "airgap", *map(str, words)]
+    with subprocess.Popen(
+        command, env={**os.environ, **side.environment}, stderr=subprocess.PIPE
+    ) as process:
+        wait_until(lambda: stall.times < 9, "a stall")
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        _, said = process.communicate(timeout=30)
+
+    assert process.returncode == 130, said
+    assert time.monotonic() - began < 10
+    assert b"Traceback" not in said

@@ -353,7 +353,7 @@ class RemoteDepotWriter:
         if there and not self._remote.work.verify_after_write:
             return False
         while len(self._under_way) >= self._remote.work.jobs:
-            self._under_way.popleft().result()
+            self._lanes.result(self._under_way.popleft())
         source = self._spool.write(digest.hex(), parts)
         upload = _Upload(
             f"{name}.{self._mark}.part",
@@ -375,7 +375,7 @@ class RemoteDepotWriter:
             AirgapError: an upload failed.
         """
         while self._under_way:
-            self._under_way.popleft().result()
+            self._lanes.result(self._under_way.popleft())
         for name, data in texts().items():
             self._transport.publish(name, data)
         small = {layout.checksums_name(bundle): layout.checksums(bundle, packs)}

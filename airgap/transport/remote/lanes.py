@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
@@ -16,6 +16,7 @@ __all__ = ["Lanes", "StoppedError"]
 T = TypeVar("T")
 _Work = tuple[Callable[[Transport], T], "Future[T]"]
 _PATIENCE_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 0.2
 
 
 class StoppedError(Exception):
@@ -46,6 +47,12 @@ class Lanes(Generic[T]):
             self._threads.append(thread)
             thread.start()
         return future
+
+    def result(self, future: "Future[T]") -> T:
+        """Wait for what was submitted, or raise StoppedError as soon as the lanes are closed."""
+        while not wait([future], _LOOK_SECONDS).done:
+            self.check()
+        return future.result()
 
     def check(self) -> None:
         """Raise StoppedError if the lanes were closed: long work asks this again and again."""

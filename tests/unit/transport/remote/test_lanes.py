@@ -72,6 +72,16 @@ def test_closing_stops_work_that_asks(lanes: Lanes[int | None]) -> None:
         future.result()
 
 
+def test_closing_ends_waiting(lanes: Lanes[int | None]) -> None:
+    release = threading.Event()
+    future = lanes.submit(lambda _: release.wait(20) and None)
+    threading.Timer(0.1, lanes.close).start()
+
+    with pytest.raises(StoppedError):
+        lanes.result(future)
+    release.set()
+
+
 def test_closing_drops_what_was_not_begun(shop: Shop) -> None:
     lanes: Lanes[None] = Lanes(MemoryTransport(shop), 1)
     begun, done = threading.Event(), []
