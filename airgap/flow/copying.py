@@ -13,8 +13,7 @@ from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow import bundles, model_signatures
 from airgap.flow.access import ANYBODY, Access
 from airgap.flow.bundles import Unverified
-from airgap.flow.destinations import Writer, open_writer
-from airgap.flow.elsewhere import SUFFIX
+from airgap.flow.destinations import Writer, is_single_file, open_writer
 from airgap.flow.media.waiting import joined
 from airgap.flow.progress import Progress
 from airgap.format import envelope as dsse
@@ -54,7 +53,7 @@ def copy(
         TransportError, StorageError: a place cannot be reached, read or written.
     """
     with bundles.open_all(source, access) as (count, opened):
-        if count > 1 and destination.endswith(SUFFIX):
+        if count > 1 and is_single_file(destination, access):
             raise UsageError(
                 f"{count} bundles are there, and a single file takes one.",
                 "Name the one you want: DEPOT#ID.",

@@ -16,13 +16,21 @@ from airgap.transport.remote.depot import RemoteDepotWriter
 from airgap.transport.remote.single_file import send_file
 from airgap.transport.remote.spool import Spool
 
-__all__ = ["Writer", "open_writer", "open_writer_elsewhere"]
+__all__ = ["Writer", "is_single_file", "open_writer", "open_writer_elsewhere"]
 
 Writer = ArchiveWriter | DepotWriter | RemoteDepotWriter
 Room = Callable[[], int]
 """Returns a number of bytes that the manifest cannot exceed."""
 
 _SPOOL: Final = f"spool{SUFFIX}"
+
+
+def is_single_file(destination: str, access: Access) -> bool:
+    """Tell whether a destination is a single ``.airgap`` file, by its name."""
+    if elsewhere.is_elsewhere(destination):
+        return elsewhere.look(destination, access).is_file
+    path = Path(elsewhere.local_path(destination))
+    return path.name.endswith(SUFFIX) and not path.is_dir()
 
 
 @contextmanager
@@ -43,7 +51,7 @@ def open_writer(
             yield writer
         return
     path = Path(elsewhere.local_path(destination))
-    if path.name.endswith(SUFFIX) and not path.is_dir():
+    if is_single_file(destination, access):
         yield ArchiveWriter(path, room())
         return
     if path.exists() and not path.is_dir():

@@ -49,7 +49,8 @@ def test_all_bundles_of_a_depot_are_copied(
 
     assert len(ran.json["bundles"]) == 2
     assert content(tmp_path / "copy") == content(depot)
-    kit.expect_refusal(small, "copy", depot, tmp_path / "one.airgap", error=UsageError)
+    for single in (tmp_path / "one.airgap", "sftp://host/one.airgap?agent=no"):
+        kit.expect_refusal(small, "copy", depot, single, error=UsageError)
 
 
 def test_what_is_there_is_not_copied(depot: Path, isolated: Side, tmp_path: Path) -> None:
