@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 @click.command(name="approve")
 @click.argument("source", metavar="SRC")
 @click.option("--reject", is_flag=True, help="Say no: sites of this approver will not import it.")
-@click.option("--note", default="", help="One line for people, signed with the decision.")
+@click.option(
+    "--note", metavar="TEXT", default="", help="One line for people, signed with the decision."
+)
 @key_options
 @reports
 @place_options

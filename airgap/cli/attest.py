@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 @click.option("--role", type=click.Choice(["scanner", "approver"]), required=True)
 @click.option(
     "--findings",
+    metavar="FILE",
     type=click.Path(path_type=Path),
     required=True,
     help="The scanner's report. It stays where it is; its SHA-256 is signed.",
 )
 @click.option("--reject", is_flag=True, help="Say no: sites of this key will not import it.")
-@click.option("--note", default="", help="One line for people, signed with the decision.")
+@click.option(
+    "--note", metavar="TEXT", default="", help="One line for people, signed with the decision."
+)
 @key_options
 @reports
 @place_options

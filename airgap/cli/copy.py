@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--tmpdir",
+    metavar="DIR",
     type=click.Path(path_type=Path),
     help="Where packs and single files wait; default: the system's.",
 )

@@ -45,7 +45,9 @@ if TYPE_CHECKING:
 )
 @click.option("--no-models", is_flag=True, help="Leave out the models that the Bentos name.")
 @click.option(
-    "--channel", help="Give the bundle this channel's next number: older ones are then refused."
+    "--channel",
+    metavar="NAME",
+    help="Give the bundle this channel's next number: older ones are then refused.",
 )
 @click.option(
     "--sequence",
@@ -105,6 +107,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--tmpdir",
+    metavar="DIR",
     type=click.Path(path_type=Path),
     help="Where `-o -` and `--volumes` spool; default: the system's.",
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from airgap.cli.shell import (
+    Group,
     Result,
     passphrase_options,
     read_new_passphrase,
@@ -13,7 +14,7 @@ from airgap.cli.shell import (
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Make keys and show their fingerprints."""
 
@@ -23,12 +24,14 @@ def command() -> None:
 @click.option(
     "--dir",
     "folder",
+    metavar="DIR",
     type=click.Path(path_type=Path),
     default=Path(),
     help="Where to put the two files; default: here.",
 )
 @click.option(
     "--algorithm",
+    metavar="NAME",
     default="ed25519",
     show_default=True,
     help="ed25519, ecdsa-p256-sha256, ecdsa-p384-sha384, ml-dsa-65 or ml-dsa-87.",
@@ -82,7 +85,12 @@ def fingerprint(*, key: str, passphrase_env: str | None, passphrase_fd: int | No
 @command.command()
 @click.argument("key", metavar="KEY")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Such as builder.pub."
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Such as builder.pub.",
 )
 @passphrase_options
 @reports

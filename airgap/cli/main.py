@@ -28,31 +28,41 @@ __all__ = ["COMMANDS", "cli", "main"]
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "export": ("export", "Pack Bentos and their models into a signed bundle."),
     "import": ("import_", "Verify a bundle and install what it holds."),
+    "verify": ("verify", "Read and check everything an import would read; write nothing."),
+    "inspect": ("inspect", "Show what a bundle says it holds; prove nothing."),
+    "diff": ("diff", "Show what changed between two bundles."),
+    "split": ("split", "Spread a bundle over volumes: discs, sticks, cards."),
+    "join": ("join", "Put volumes together in one folder."),
+    "repair": ("repair", "Make damaged packs again from parity."),
     "push": ("push", "Put a Bento or model into a depot, signed, unless it is there."),
     "pull": ("pull", "Get a Bento or model out of a depot, verified, with what it needs."),
     "list": ("list_", "List the bundles of a depot, or what is on this machine."),
     "get": ("get", "Show the newest of a tag, here or in a depot."),
     "delete": ("delete", "Take bundles out of a depot."),
-    "verify": ("verify", "Read and check everything an import would read; write nothing."),
-    "split": ("split", "Spread a bundle over volumes: discs, sticks, cards."),
-    "join": ("join", "Put volumes together in one folder."),
-    "repair": ("repair", "Make damaged packs again from parity."),
-    "inspect": ("inspect", "Show what a bundle says it holds; prove nothing."),
-    "diff": ("diff", "Show what changed between two bundles."),
     "copy": ("copy", "Copy bundles from any place to any place; no key needed."),
+    "remote": ("remote", "Give servers a name."),
+    "serve": ("serve", "Take bundles in over the network: the gateway's drop box."),
+    "watch": ("watch", "Import what arrives in a folder."),
+    "key": ("key", "Make keys and show their fingerprints."),
+    "root": ("root", "Make the trust document of a site."),
+    "trust": ("trust", "Choose whom this machine trusts."),
     "sign": ("sign", "Add a builder's signature to a bundle."),
     "attest": ("attest", "Sign what a scan or a review of a bundle found."),
     "approve": ("approve", "Accept or reject a bundle as an approver."),
     "waive": ("waive", "Permit a site to import one bundle in spite of its age."),
-    "remote": ("remote", "Give servers a name."),
-    "key": ("key", "Make keys and show their fingerprints."),
-    "root": ("root", "Make the trust document of a site."),
-    "trust": ("trust", "Choose whom this machine trusts."),
-    "serve": ("serve", "Take bundles in over the network: the gateway's drop box."),
-    "watch": ("watch", "Import what arrives in a folder."),
     "doctor": ("doctor", "Tell what is wrong with this machine's setup."),
     "demo": ("demo", "Carry a small Bento across an imaginary gap, in a temporary folder."),
 }
+# Where a heading begins in the help, and which.
+_HEADINGS: Final = {
+    "export": "Carry a bundle",
+    "split": "On discs, sticks and cards",
+    "push": "Over servers, and shared depots",
+    "serve": "The gateway",
+    "key": "Keys and trust",
+    "doctor": "This machine",
+}
+_WIDEST: Final = max(map(len, COMMANDS))
 _HELP: Final = frozenset({"-h", "--help", "--version"})
 
 
@@ -89,10 +99,16 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List commands and their help without importing them."""
+        """List commands and their help, in sections and without importing them."""
         del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        sections: dict[str, list[tuple[str, str]]] = {}
+        heading = ""
+        for name, (_, text) in COMMANDS.items():
+            heading = _HEADINGS.get(name, heading)
+            sections.setdefault(heading, []).append((name.ljust(_WIDEST), text))
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
 
 @click.group(

@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     " this tag by this key, once it is in place.",
 )
 @click.option(
-    "--channel", help="Give the bundle this channel's next number: older ones are then refused."
+    "--channel",
+    metavar="NAME",
+    help="Give the bundle this channel's next number: older ones are then refused.",
 )
 @click.option(
     "--audience",
@@ -54,7 +56,10 @@ if TYPE_CHECKING:
 )
 @click.option("--expires", metavar="WHEN", help="No site imports it after this: 90d, 36h, a date.")
 @click.option(
-    "--tmpdir", type=click.Path(path_type=Path), help="Where packs wait; default: the system's."
+    "--tmpdir",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Where packs wait; default: the system's.",
 )
 @key_options
 @jobs_option

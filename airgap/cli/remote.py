@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airgap.cli.shell import Result, reports
+from airgap.cli.shell import Group, Result, reports
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
     from airgap.flow.remotes import Remote
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Give places that are elsewhere a name: @NAME is then a place.
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airgap.flow.access import Access
 
 __all__ = [
+    "Group",
     "Result",
     "admission_options",
     "depot_option",
@@ -42,6 +43,7 @@ __all__ = [
 P = ParamSpec("P")
 DEFAULT_PASSPHRASE_VARIABLE: Final = "AIRGAP_PASSPHRASE"  # noqa: S105  (a name)
 PLAIN_EVERY_SECONDS: Final = 5.0
+_ANY_LENGTH: Final = 1000
 _LEAST_RATE: Final = 10_000  # below it, servers would take us for dead
 
 
@@ -52,6 +54,23 @@ class Result:
     data: dict[str, Any]
     lines: Iterable[str] = field(default=())
     exit_code: int = 0
+
+
+class Group(click.Group):
+    """A group that lists its commands in the order they were added, each with a whole sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order people need them."""
+        del ctx
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List commands; click would cut what is longer than a line."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, one.get_short_help_str(_ANY_LENGTH)) for name, one in self.commands.items()]
+            )
 
 
 def reports(work: Callable[P, Result]) -> Callable[..., int]:
@@ -77,6 +96,7 @@ def reports(work: Callable[P, Result]) -> Callable[..., int]:
         return result.exit_code
 
     update_wrapper(run, work)  # first: it takes over the options that the work has already
+    already = run.__dict__.pop("__click_params__", [])
     for option in (
         click.option("--quiet", "-q", is_flag=True, help="Print no progress and no notes."),
         # By flag alone: whoever reads the output asked for it, also when nothing else works.
@@ -89,6 +109,7 @@ def reports(work: Callable[P, Result]) -> Callable[..., int]:
         ),
     ):
         option(run)
+    run.__dict__["__click_params__"] += already  # click turns them round: ours are shown last
     return run
 
 
@@ -140,7 +161,10 @@ def passphrase_options(command: Callable[P, Any]) -> Callable[P, Any]:
 def jobs_option(command: Callable[P, Any]) -> Callable[P, Any]:
     """Give a command ``--jobs``."""
     return click.option(
-        "--jobs", type=click.IntRange(1, 64), help="Threads; default: the processors there are."
+        "--jobs",
+        metavar="N",
+        type=click.IntRange(1, 64),
+        help="Threads; default: the processors there are.",
     )(command)
 
 
@@ -154,7 +178,7 @@ def admission_options(command: Callable[P, Any]) -> Callable[P, Any]:
         metavar="FILE",
         help="A waiver of the site's approvers for an old bundle (see `airgap waive`); repeat it.",
     )
-    channel = click.option("--channel", help="Accept bundles of this channel only.")
+    channel = click.option("--channel", metavar="NAME", help="Accept bundles of this channel only.")
     return waiver(channel(command))
 
 

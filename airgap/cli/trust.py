@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.shell import Result, place_options, reports
+from airgap.cli.shell import Group, Result, place_options, reports
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
     from airgap.flow.access import Access
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Choose whom this machine trusts."""
 
@@ -22,8 +22,9 @@ def command() -> None:
 @click.argument("root", type=click.Path(path_type=Path))
 @click.option(
     "--fingerprint",
+    metavar="SHA256:HEX",
     required=True,
-    help="SHA256:HEX, as it was told to you by another way than the file.",
+    help="As it was told to you by another way than the file.",
 )
 @reports
 def init(*, root: Path, fingerprint: str) -> Result:

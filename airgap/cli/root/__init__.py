@@ -15,11 +15,12 @@ from airgap.cli.root import (
     show,
     sign,
 )
+from airgap.cli.shell import Group
 
 __all__ = ["command"]
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Make, change and sign the trust document of a site.
 

@@ -14,18 +14,22 @@ P = ParamSpec("P")
 
 
 def _keys_option(role: str, *, required: bool = False) -> Callable[[Callable[P, Any]], Any]:
+    article = "an" if role == "approver" else "a"
     return click.option(
         f"--{role}",
         f"{role}s",
+        metavar="FILE",
         type=click.Path(path_type=Path),
         multiple=True,
         required=required,
-        help=f"The public key of a {role}; repeat it.",
+        help=f"The public key of {article} {role}; repeat it.",
     )
 
 
 @click.command(name="create")
-@click.option("--site", required=True, help="The site's id, such as hospital-north.")
+@click.option(
+    "--site", metavar="SITE", required=True, help="The site's id, such as hospital-north."
+)
 @click.option(
     "--root-key",
     "root_keys",
@@ -53,7 +57,12 @@ def _keys_option(role: str, *, required: bool = False) -> Callable[[Callable[P, 
     help="When it was drawn up, such as 2026-01-31T09:00:00Z; default: now.",
 )
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Such as root.msgpack."
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Such as root.msgpack.",
 )
 @passphrase_options
 @reports

@@ -28,6 +28,7 @@ def edits(command: Callable[P, Any]) -> Callable[P, Any]:
     output = click.option(
         "-o",
         "--output",
+        metavar="NEXT",
         type=click.Path(path_type=Path),
         help="Where the proposal of the next version goes, if ROOT is signed.",
     )

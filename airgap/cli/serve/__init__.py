@@ -4,9 +4,10 @@ import click
 
 from airgap.cli.serve.dropbox import dropbox
 from airgap.cli.serve.hash_password import hash_password
+from airgap.cli.shell import Group
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Take bundles in over the network."""
 
