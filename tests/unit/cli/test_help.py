@@ -14,7 +14,12 @@ def _every(
     """Every command with its words, and a context of 80 columns."""
     name = words.rpartition(" ")[2]
     context = click.Context(
-        command, info_name=name, parent=parent, terminal_width=80, max_content_width=80
+        command,
+        info_name=name,
+        parent=parent,
+        terminal_width=80,
+        max_content_width=80,
+        help_option_names=["-h", "--help"],  # commands keep the first that they are shown with
     )
     yield words, context
     if isinstance(command, click.Group):
