@@ -33,6 +33,7 @@ from airgap.flow.elsewhere import SUFFIX
 from airgap.flow.export import Request
 from airgap.flow.inbound import Choices
 from airgap.flow.interchange import FORMATS, format_of_name
+from airgap.flow.media import volumes
 from airgap.flow.outbound import Preset, Settings
 from airgap.flow.progress import Silent
 from airgap.format.inventory import Item, Kind
@@ -257,7 +258,8 @@ def verify(  # noqa: PLR0913  (options)
     """
     place, access = place_of(src, Pieces(None, user, passwd, params))
     judged = judge.here([Path(one) for one in waivers], channel)
-    with bundles.open_bundle(place, judged, access=access) as opened:
+    open_one = partial(bundles.open_bundle, judge=judged, access=access)
+    with volumes.open_places((place,), open_one, Silent()) as opened:
         read = inbound.verify_content(
             shelves.with_depots(opened, [str(one) for one in depots], access),
             jobs=jobs or pipeline.default_jobs(),
@@ -350,9 +352,10 @@ def _import(kind: Kind, place: str, wishes: _Wishes) -> str:
         done = unsigned.import_unsigned(Path(place), found, choices, Silent(), check)
         return _the_one(kind, [item for item, _ in done.outcomes]).tag
     judged = judge.here([Path(one) for one in wishes.waivers], wishes.channel)
-    with bundles.open_bundle(
-        place, judged, form=form, remember=True, access=wishes.access
-    ) as opened:
+    open_one = partial(
+        bundles.open_bundle, judge=judged, form=form, remember=True, access=wishes.access
+    )
+    with volumes.open_places((place,), open_one, Silent()) as opened:
         tag = _the_one(kind, opened.manifest.value.items).tag
         inbound.import_bundle(
             shelves.with_depots(opened, [str(one) for one in wishes.depots], wishes.access),

@@ -11,6 +11,7 @@ from typing import Final
 from airgap.errors import AirgapError
 from airgap.store import bentoml_home
 from airgap.store.bentoml_home import FOLDERS, StoreKind
+from airgap.store.journal import JOURNAL
 from airgap.store.places import folder_of_model, private_folder
 from airgap.store.staging import bytes_used
 
@@ -32,11 +33,15 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """What an import that was cut off has left in staging, in bytes on the disk."""
+    """What an import has left in staging, in bytes on the disk.
+
+    ``waits`` tells that it was not cut off: volumes are still to come.
+    """
 
     bundle: str
     folder: Path
     size: int
+    waits: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,8 @@ def leftovers(store: Path) -> Iterator[Leftover]:
     """Yield what lies in a store's staging."""
     staging = private_folder(store) / "staging"
     for name in _names(staging):
-        yield Leftover(name, staging / name, bytes_used(staging / name))
+        waits = (staging / name / JOURNAL).exists()
+        yield Leftover(name, staging / name, bytes_used(staging / name), waits)
 
 
 def busy(store: Path) -> bool:

@@ -1,19 +1,21 @@
 """What earlier runs of an import have seen, while its volumes come one by one.
 
 Only a hint: it saves hashing what was staged at every volume. Before anything is installed, every
-file that this run has not written from its beginning to its end is hashed (decision 0005).
+file that this run has not written from its beginning to its end is hashed (decision 0021).
 """
 
 import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from airgap.store.places import Place
 from airgap.store.staging import staging_folder
 
-__all__ = ["Journal", "Seen"]
+__all__ = ["JOURNAL", "Journal", "Seen"]
+
+JOURNAL: Final = "seen.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Journal:
     def __init__(self, place: Place, bundle: str) -> None:
         """Name the file; nothing is read or written yet."""
         self.folder = staging_folder(place, bundle)
-        self._path = self.folder / "seen.json"
+        self._path = self.folder / JOURNAL
 
     def load(self) -> Seen:
         """Return what it says; nothing if it is not there or not readable."""

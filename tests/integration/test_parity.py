@@ -258,3 +258,14 @@ def test_an_index_that_lies_about_the_groups_gives_nothing_that_is_not_signed(
         discs.scratch(path)
 
     kit.expect_refusal(isolated, "import", mended, error=CorruptError, staging=True)
+
+
+def test_verify_tells_of_damaged_parity(copies: Discs, isolated: Side) -> None:
+    bad = next(path for number in range(1, 8) for path in copies.parity(number))
+    discs.scratch(bad)
+
+    ran = isolated.run("verify", *copies.folders)
+
+    assert ran.code == 0
+    assert bad.name in ran.out
+    assert "Parity packs intact: 3 of 4." in ran.out

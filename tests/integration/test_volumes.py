@@ -483,3 +483,34 @@ def _numbers(text: str) -> list[int]:
     """All numbers in a sentence."""
     words = text.replace(",", "").rstrip(".").split()
     return [int(one) for one in words if one.isdigit()]
+
+
+def test_a_folder_that_is_given_twice_is_refused(
+    depot_of_all: Path, connected: Side, tmp_path: Path
+) -> None:
+    kit.expect_refusal(
+        connected, "split", depot_of_all, "--volumes", tmp_path, f"{tmp_path}/.", error=UsageError
+    )
+
+
+def test_doctor_tells_what_waits_for_volumes_from_what_was_cut_off(
+    pressed: Discs, isolated: Side
+) -> None:
+    assert isolated.run("import", pressed.folders[0]).code == MissingError.exit_code
+
+    ran = isolated.run("doctor")
+
+    assert "waits for more volumes and keeps" in ran.out
+    assert "was cut off" not in ran.out
+
+
+def test_a_disk_that_is_too_small_to_join_on_is_refused_before_anything_is_written(
+    pressed: Discs, connected: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+
+    ran = connected.run("join", *pressed.folders, "-o", tmp_path / "joined")
+
+    assert ran.code == StorageError.exit_code
+    assert not (tmp_path / "joined").exists()

@@ -72,7 +72,8 @@ def _leftovers(store: Path) -> Iterator[Finding]:
     for left in health.leftovers(store):
         yield note(
             "staging",
-            f"An import of bundle {left.bundle[:12]}… was cut off and has left"
+            f"An import of bundle {left.bundle[:12]}…"
+            f" {'waits for more volumes and keeps' if left.waits else 'was cut off and has left'}"
             f" {left.size / 1e6:,.1f} MB in {left.folder}.",
             f"Run the same import again to finish it, or remove it: rm -r {left.folder}",
         )

@@ -11,6 +11,7 @@ from airgap.flow.bundles import Unverified, open_unverified
 from airgap.flow.media.contents import Contents, contents_of
 from airgap.flow.media.copies import Copies, Stored
 from airgap.flow.media.parity import Mending, covers, longest
+from airgap.flow.media.split import demand_room
 from airgap.flow.media.volumes import VolumesReader, demand_one_bundle
 from airgap.flow.media.waiting import Situation, refusal
 from airgap.flow.progress import Progress
@@ -135,6 +136,14 @@ class _Joining:
             for index, pack in enumerate(self._packs)
             if self._here.size_of(pack.digest) != pack.size
         }
+        demand_room(
+            self._output,
+            sum(
+                self._packs[one].size
+                for one in wanted
+                if self._reader.copies.may_have(self._packs[one].digest, self._packs[one].size)
+            ),
+        )
         read = map(self._authentic, self._reader.read_packs(self._packs, wanted))
         for index, data in self._reader.mended(self._packs, read, progress):
             if isinstance(data, AirgapError):

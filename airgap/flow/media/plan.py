@@ -30,7 +30,7 @@ _NAMED: Final = {
     "bd100": 100_103_356_416,
     "fat32": 2**32 - 1,  # the longest file there: for images of volumes
 }
-_SIZE: Final = re.compile(r"(\d{1,15})(?:([kmgt])(i?b?)|b)?")
+_SIZE: Final = re.compile(r"([0-9]{1,15})(?:([kmgt])(i?b?)|b)?")
 _POWERS: Final = {"k": 1, "m": 2, "g": 3, "t": 4}
 
 

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from airgap.errors import AirgapError, ConflictError, CorruptError, StorageError
+from airgap.errors import AirgapError, ConflictError, CorruptError, StorageError, UsageError
 from airgap.flow.bundles import open_unverified
 from airgap.flow.media.contents import Contents, contents_of
 from airgap.flow.media.copies import Copies, Stored
@@ -23,7 +23,7 @@ from airgap.transport import local, readback
 from airgap.transport.depot import DepotReader, DepotWriter
 from airgap.transport.port import BundleReader
 
-__all__ = ["Media", "Written", "add_parity", "split", "write_volumes"]
+__all__ = ["Media", "Written", "add_parity", "demand_room", "split", "write_volumes"]
 
 _TEXT_BYTES: Final = 16 * 1024
 _TEXTS: Final = 4
@@ -84,6 +84,7 @@ def write_volumes(
     Raises:
         StorageError, CorruptError, MissingError, ConflictError: as ``split``.
     """
+    _refuse_twice(media.folders)
     packs = contents.manifest.packs
     depots = [reader] if isinstance(reader, DepotReader) else []
     known = () if media.percent else Copies(depots).index(len(packs))
@@ -304,6 +305,31 @@ def _folders(media: Media, bundle: str, count: int) -> list[Path]:
     return chosen
 
 
+def _refuse_twice(folders: Sequence[Path]) -> None:
+    """Refuse folders that are one and the same.
+
+    Raises:
+        UsageError: two of them are.
+    """
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UsageError("A folder is given twice.", "Give each medium once.")
+
+
+def demand_room(folder: Path, needed: int) -> None:
+    """Refuse before anything is written when a disk is too small.
+
+    Raises:
+        StorageError: it is.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise StorageError(
+            f"{there} needs {needed:,} bytes and has {free:,} free.",
+            f"Free {needed - free:,} bytes and run the same command again.",
+        )
+
+
 def _demand_space(
     folder: Path, packs_bytes: int, packs: Sequence[Pack], groups: Sequence[Draft]
 ) -> None:
@@ -312,11 +338,6 @@ def _demand_space(
     Raises:
         StorageError: it is.
     """
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    needed = packs_bytes + sum(rows * longest(packs, members) for members, rows in groups)
-    free = shutil.disk_usage(there).free
-    if needed > free:
-        raise StorageError(
-            f"{there} needs {needed:,} bytes and has {free:,} free.",
-            f"Free {needed - free:,} bytes and run the same command again.",
-        )
+    demand_room(
+        folder, packs_bytes + sum(rows * longest(packs, members) for members, rows in groups)
+    )
