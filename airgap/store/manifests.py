@@ -24,6 +24,7 @@ def remember(bundle: str, raw: bytes) -> None:
         OSError: the disk refused.
     """
     folder = _folder()
+    begun = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{bundle}.msgpack"
     if path.exists() and path.stat().st_size == len(raw):
@@ -31,8 +32,9 @@ def remember(bundle: str, raw: bytes) -> None:
     # A name of its own: the lock is that of one BentoML home, and there may be several.
     part = path.with_suffix(f".{secrets.token_hex(8)}.part")
     try:
-        part.write_bytes(raw)
-        part.replace(path)
+        site.write_durably(path, raw, part)
+        if begun:
+            site.sync_folder(folder.parent)
     except OSError:
         with suppress(OSError):
             part.unlink(missing_ok=True)

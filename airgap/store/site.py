@@ -15,7 +15,16 @@ from typing import Final
 from airgap.errors import ConfigurationError, ConflictError, StorageError
 from airgap.format import limits
 
-__all__ = ["PinnedRoot", "home", "load_root", "read_root_files", "read_signed", "save_root"]
+__all__ = [
+    "PinnedRoot",
+    "home",
+    "load_root",
+    "read_root_files",
+    "read_signed",
+    "save_root",
+    "sync_folder",
+    "write_durably",
+]
 
 _FINGERPRINT: Final = "fingerprint"
 _PINNED: Final = re.compile(r"SHA256:[0-9a-f]{64}")
@@ -77,9 +86,9 @@ def save_root(
                     "See `airgap trust show`, and run this again if it is still needed.",
                 )
             for key_id, envelope in envelopes.items():
-                _write(folder / f"{target.stem}.{key_id}.dsse", envelope)
-            _write(target, raw)
-            _write(folder / _FINGERPRINT, fingerprint.encode() + b"\n")
+                write_durably(folder / f"{target.stem}.{key_id}.dsse", envelope)
+            write_durably(target, raw)
+            write_durably(folder / _FINGERPRINT, fingerprint.encode() + b"\n")
             _remove_others(folder, target.stem)
     except OSError as error:
         raise StorageError(
@@ -174,15 +183,21 @@ def _damaged(folder: Path) -> ConfigurationError:
     )
 
 
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
+def write_durably(path: Path, data: bytes, part: Path | None = None) -> None:
+    """Write a whole file, by way of ``part``, so that it survives a power cut; raises OSError."""
+    part = part or path.with_name(path.name + ".part")
     with part.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut; raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

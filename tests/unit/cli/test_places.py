@@ -310,7 +310,7 @@ def test_a_bundle_takes_as_many_signatures_as_are_read(
     [
         ({"v1": "one"}, ["= bento shop:v1"]),
         ({"v1": "other"}, ["~ bento shop:v1", "changed: src/v"]),
-        ({"v2": "one"}, ["+ bento shop:v2", "- bento shop:v1"]),
+        ({"v2": "one"}, ["~ bento shop:v2 (was bento shop:v1)", "changed: bento.yaml"]),
     ],
 )
 def test_a_difference_is_told_file_by_file(
@@ -354,9 +354,10 @@ def test_a_difference_names_what_was_added_and_removed(
     assert ran.json["changed"] == [
         {
             "item": "bento shop:v1",
+            "before": "bento shop:v1",
             "entries": [
                 {"path": "link", "change": "changed"},
-                {"path": "src/new", "change": "added"},
+                {"path": "src/new", "change": "added", "bytes_stored": 0},
                 {"path": "src/old", "change": "removed"},
             ],
         }
