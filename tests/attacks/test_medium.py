@@ -242,6 +242,56 @@ def test_a_medium_that_changes_between_reads_gains_nothing(
     assert installed.read_bytes() == kit.noise(300)
 
 
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_that_becomes_a_link_while_it_is_entered_is_not_followed(
+    name: str, tiny: Path, isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder,) = tiny.glob(name)
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    opens = Opens(monkeypatch)
+
+    def swap(opened: str) -> None:
+        """Put a link there as soon as the folder above was opened."""
+        if opened == folder.parent.name:
+            opens.after = lambda _: None
+            shutil.rmtree(folder)
+            folder.symlink_to(tmp_path / "elsewhere")
+
+    opens.after = swap
+
+    ran = isolated.run("import", tiny, "--json")
+
+    assert folder.is_symlink()
+    assert ran.json["error"]["kind"] == "corrupt"
+    assert not isolated.bentoml.exists()
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_that_becomes_a_link_after_it_was_entered_gains_nothing(
+    name: str, tiny: Path, isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder,) = tiny.glob(name)
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    for path in tmp_path.glob("elsewhere/**/*.*"):
+        path.write_bytes(b"what the attacker wants to be read")
+    opens = Opens(monkeypatch)
+
+    def swap(opened: str) -> None:
+        if opened == folder.name:
+            opens.after = lambda _: None
+            folder.rename(tmp_path / "aside")
+            folder.symlink_to(tmp_path / "elsewhere")
+
+    opens.after = swap
+
+    ran = isolated.run("import", tiny, "--json")
+
+    assert folder.is_symlink()
+    assert ran.code in (0, 10)
+    for installed in isolated.bentoml.rglob("weights.bin"):
+        assert installed.read_bytes() == kit.noise(300)
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_a_medium_that_changes_while_it_is_read_is_refused(
     place: str, tiny: Path, isolated: Side, monkeypatch: pytest.MonkeyPatch
