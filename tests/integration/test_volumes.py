@@ -298,6 +298,20 @@ def test_volumes_are_joined_one_by_one_into_the_same_depot(
     assert _files(joined) == _files(depot_of_all)
 
 
+def test_a_signature_that_is_on_one_volume_only_is_on_what_is_joined(
+    copies: Discs, connected: Side, tmp_path: Path
+) -> None:
+    signed, *others = copies.folders
+    second = kit.make_site(tmp_path / "second").key()
+    assert connected.run("sign", signed, "--key", second).code == 0
+
+    ran = connected.run("join", *others, signed, "-o", tmp_path / "joined")
+
+    assert ran.code == 0, ran.err
+    envelopes = {path.name for path in (signed / "bundles").rglob("*.dsse")}
+    assert {path.name for path in (tmp_path / "joined").rglob("*.dsse")} == envelopes
+
+
 def test_what_was_joined_is_digested_before_the_bundle_appears(
     pressed: Discs, connected: Side, tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
@@ -110,7 +110,19 @@ def _opened(places: Sequence[str]) -> Iterator[tuple[list[DepotReader], Contents
         readers = [one.reader for one in opened if isinstance(one.reader, DepotReader)]
         if len(readers) < len(opened):
             raise UsageError("Only folders can be put together or mended.", "Give volumes.")
-        yield readers, contents_of(opened[0])
+        yield readers, _together(opened)
+
+
+def _together(opened: Sequence[Unverified]) -> Contents:
+    """Gather what lies beside the packs: a signature may have been put on one volume only."""
+    first = contents_of(opened[0])
+    envelopes, roots = dict(first.envelopes), dict(first.roots)
+    for one in opened[1:]:
+        with suppress(AirgapError):  # scratched: it need not have what the first one has
+            more = contents_of(one)
+            envelopes = more.envelopes | envelopes
+            roots = more.roots | roots
+    return replace(first, envelopes=envelopes, roots=roots)
 
 
 class _Joining:
