@@ -67,6 +67,10 @@ def _copy(opened: Unverified, destination: str, progress: Progress, access: Acce
             "An archive for stock BentoML is copied as the files it consists of.",
             f"Copy {opened.reader.place} and what begins with its name.",
         )
+    if isinstance(opened.reader, DepotReader):
+        index = opened.reader.folder / layout.parity_index_name(opened.bundle)
+        if index.exists():
+            progress.note(f"Parity packs stay behind: bundle {opened.bundle} is copied without.")
     signed = _signatures(opened)
     roots = dict(_roots(opened))
     room = len(opened.raw) + sum(tar.padded(len(data)) + tar.BLOCK for data in signed.values())

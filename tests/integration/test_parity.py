@@ -269,3 +269,11 @@ def test_verify_tells_of_damaged_parity(copies: Discs, isolated: Side) -> None:
     assert ran.code == 0
     assert bad.name in ran.out
     assert "Parity packs intact: 3 of 4." in ran.out
+
+
+def test_a_copy_says_that_it_is_without_parity(mended: Path, sender: Side, tmp_path: Path) -> None:
+    ran = sender.run("copy", mended, tmp_path / "copy")
+
+    assert ran.code == 0, ran.err
+    assert "Parity packs stay behind" in ran.err
+    assert not list((tmp_path / "copy").rglob("*parity*"))
