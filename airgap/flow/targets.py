@@ -92,10 +92,13 @@ class FileDigests:
         }
 
     def covers(self, targets: Targets, chunk: int) -> bool:
-        """Tell whether the digests of files say all that the chunk's own would (format §11)."""
+        """Tell whether the digests of files say all that the chunk's own would (format §11).
+
+        They do if all these files are digested on the way: ``verify`` does not read the others.
+        """
         below = list(targets[chunk])
-        return any((item, file.path) in self._on_the_way for item, file, _, _ in below) and all(
-            len(file.chunks) > 1 for _, file, _, _ in below
+        return bool(below) and all(
+            (item, file.path) in self._on_the_way for item, file, _, _ in below
         )
 
     def feed(self, targets: Targets, chunk: int, data: Piece) -> None:
