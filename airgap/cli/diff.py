@@ -42,7 +42,10 @@ def command(*, old: str, new: str, access: "Access") -> Result:
         lines += [line for entry in change["entries"] for line in _entry_lines(entry)]
     lines += [f"= {name}" for name in about["same"]]
     to_ship, stored = size_text(about["bytes_to_ship"]), size_text(about["bytes_stored"])
-    lines.append(f"{to_ship} of B are not in A; its packs hold them in {stored}.")
+    if about["added"] or about["removed"] or about["changed"]:
+        lines.append(f"{to_ship} of B are not in A; its packs hold them in {stored}.")
+    else:
+        lines.append("A and B hold the same.")
     return Result(about, lines)
 
 

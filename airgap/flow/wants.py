@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from airgap.errors import ConfigurationError, UsageError
+from airgap.errors import ConfigurationError, CorruptError, UsageError
 from airgap.flow.access import Access
 from airgap.flow.bases import NO_BASES, Bases, Wanted, bases_of
 from airgap.flow.bundles import Opened
@@ -52,6 +52,11 @@ def read_want(path: Path) -> Want:
     try:
         with path.open("rb") as file:
             return wants.decode(file.read(limits.WANT_BYTES + 1))
+    except CorruptError as error:
+        raise CorruptError(
+            f"{path} is not what an import lacked: {error.message}",
+            "Give the file that `airgap import --want` wrote, or have it written again.",
+        ) from error
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be read: {error.strerror}.", "Give the file that --want wrote."

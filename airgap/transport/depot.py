@@ -40,13 +40,23 @@ def list_bundles(depot: Path) -> list[str]:
     except OSError as error:
         raise local.storage_error(error, depot) from error
     if not found:
-        raise MissingError(
-            f"{depot} holds no bundle.",
-            "Give the folder that has 'bundles' and 'packs' in it, or a .airgap file.",
-        )
+        raise MissingError(f"{depot} holds no bundle.", _what_to_give(depot))
     if len(found) > limits.DEPOT_BUNDLES:
         raise CorruptError(f"{depot} holds too many bundles to choose.", "Name one: DEPOT#ID.")
     return found
+
+
+def _what_to_give(depot: Path) -> str:
+    """Say what may have been meant: the folder above a depot, or above volumes, is easily given."""
+    below: list[str] = []
+    with suppress(AirgapError, OSError):
+        listed = local.list_names(depot, ".", limits.FOLDER_NAMES)
+        below = [name for name in listed if (depot / name / layout.BUNDLES).is_dir()]
+    if any(name.startswith("volume-") for name in below):
+        return f"It holds volumes of one: name them all, as in {depot}/volume-*."
+    if below:
+        return "A folder in it does: give that one."
+    return "Give the folder that has 'bundles' and 'packs' in it, or a .airgap file."
 
 
 def add_files(depot: Path, bundle: str, files: Sequence[tuple[str, bytes]]) -> None:

@@ -105,6 +105,37 @@ def test_a_folder_without_bundles_is_no_depot(command: str, isolated: Side, tmp_
     assert "holds no bundle" in ran.json["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("folder", "hint"),
+    [
+        ("volume-1of3", "It holds volumes of one: name them all, as in {}/volume-*."),
+        ("depot", "A folder in it does: give that one."),
+    ],
+)
+def test_the_folder_above_the_right_one_is_answered_with_the_right_one(
+    folder: str, hint: str, isolated: Side, tmp_path: Path
+) -> None:
+    (tmp_path / "above" / folder / "bundles").mkdir(parents=True)
+
+    ran = kit.expect_refusal(isolated, "import", tmp_path / "above", error=MissingError)
+
+    assert ran.json["error"]["hint"] == hint.format(tmp_path / "above")
+
+
+def test_a_bundle_and_itself_differ_in_nothing(depot: Path, isolated: Side) -> None:
+    assert isolated.run("diff", depot, depot).out.endswith("A and B hold the same.\n")
+
+
+def test_a_file_that_is_no_want_is_named(small: Side, site: Site, tmp_path: Path) -> None:
+    root = site.folder / "root.msgpack"
+    words: list[str | Path] = ["--for", root, "-o", tmp_path / "rest", "--key", site.key()]
+
+    ran = kit.expect_refusal(small, "export", *words, error=CorruptError)
+
+    assert ran.json["error"]["message"].startswith(f"{root} is not what an import lacked: ")
+    assert "airgap import --want" in ran.json["error"]["hint"]
+
+
 def test_a_depot_whose_bundles_were_removed_is_empty(depot: Path, isolated: Side) -> None:
     for file in depot.glob("bundles/*/manifest.msgpack"):
         file.unlink()
