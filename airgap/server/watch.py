@@ -198,7 +198,9 @@ class Watch:
         judge.require_root()
         if not plan.folder.is_dir():
             raise MissingError(
-                f"{plan.folder} is no folder.", "Check the path, and that it is mounted."
+                f"{plan.folder} is no folder.",
+                "Check the path, and that it is mounted; a server's folder can be watched"
+                " through a mount.",
             )
         self._plan = plan
         self._lock = only_one(plan.state)

@@ -32,6 +32,7 @@ _RECEIVE_BYTES: Final = 64 * 1024
 _LISTING_BYTES: Final = 32 * 1024 * 1024
 _LISTING_TRIES: Final = 10
 _AGAIN: Final = "Run the same command again."
+_WHERE: Final = "Check the host and the port, and that the server is up; then run it again."
 _ABOUT_MORE_THAN_RESUMING: Final = frozenset(["421", "425", "426", "452", "530", "552"])
 
 
@@ -360,7 +361,8 @@ class FtpTransport:
                 f"{self.place}: there is no host of this name.", "Check the name, and the DNS."
             )
         if isinstance(error, (OSError, EOFError)):
-            return BrokenOffError(f"{self.place}: {doing} broke off ({_reason(error)}).", _AGAIN)
+            hint = _WHERE if isinstance(error, ConnectionRefusedError) else _AGAIN
+            return BrokenOffError(f"{self.place}: {doing} broke off ({_reason(error)}).", hint)
         return None
 
 

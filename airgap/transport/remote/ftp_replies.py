@@ -61,6 +61,8 @@ def explain_login(reply: str, options: FtpOptions) -> AirgapError:
         return explain_reply(reply, options, "the login")
     if options.security == "none" and re.search("tls|ssl|encrypt|secur", reply, re.IGNORECASE):
         hint = "The server wants TLS: use ftpes:// in place of ftp://."
+    elif options.user == "anonymous":
+        hint = "Say who you are: --user, and --password-env or --password-file."
     else:
         hint = "Check the user name, and the password where you keep it."
     return TransportError(

@@ -75,7 +75,7 @@ def parse(text: str) -> Place:
         UsageError: it is not in the form of one; the message holds no password.
     """
     if not is_url(text):
-        raise _wrong(text, "is none")
+        raise _wrong(text, "is none", "Write it as in sftp://host/srv/folder or file:///folder.")
     if any(character <= " " or character == "\x7f" for character in text):
         raise _wrong(text, "has a space or control character in it", "Write it as %20.")
     try:

@@ -175,7 +175,8 @@ class RetryingTransport:
                 error.hint or "Run the same command again later: it goes on from where it was.",
             ) from error
         seconds = patience.pause(failures)
-        patience.note(f"{error.message} Trying again in {seconds:.0f} s.")
+        when = f"in {seconds:.0f} s" if seconds >= 1 else "now"
+        patience.note(f"{error.message} Trying again {when}.")
         patience.wait(seconds)
 
     def _connect_anew(self) -> None:

@@ -81,6 +81,12 @@ def test_what_cannot_be_kept_is_refused(
     assert "hunter2" not in ran.out + ran.err
 
 
+def test_a_path_is_no_url_and_the_answer_shows_one(connected: Side) -> None:
+    ran = kit.expect_refusal(connected, "remote", "add", "disk", "/media/disk", error=UsageError)
+
+    assert "sftp://host/srv/folder" in ran.json["error"]["hint"]
+
+
 def test_a_remote_that_is_not_there_is_missing(connected: Side) -> None:
     for words in (["remote", "show", "x"], ["remote", "remove", "x"], ["inspect", "@x"]):
         kit.expect_refusal(connected, *words, error=MissingError)

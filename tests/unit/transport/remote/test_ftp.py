@@ -17,7 +17,7 @@ from airgap.errors import (
 )
 from airgap.transport.remote.ftp import FtpTransport
 from airgap.transport.remote.ftp_options import FtpOptions, Security
-from airgap.transport.remote.ftp_replies import explain_reply
+from airgap.transport.remote.ftp_replies import explain_login, explain_reply
 from airgap.transport.remote.ftp_tls import explain_tls, make_context
 from airgap.transport.remote.port import BrokenOffError
 from tests.servers.certificates import Authority
@@ -317,6 +317,17 @@ def test_a_host_that_cannot_be_reached_is_told(
     assert told.value.hint
 
 
+def test_a_port_where_nobody_listens_is_to_be_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(socket, "create_connection", fail)
+    with pytest.raises(BrokenOffError) as told:
+        FtpTransport(FtpOptions("depot.invalid", security="none")).size(NAME)
+
+    assert told.value.hint.startswith("Check the host and the port")
+
+
 # What replies mean
 
 
@@ -398,3 +409,10 @@ def test_only_what_a_new_try_may_mend_is_tried_again() -> None:
 
     assert isinstance(explain_tls(broken, "ftps://depot"), BrokenOffError)
     assert not isinstance(explain_tls(lasting, "ftps://depot"), BrokenOffError)
+
+
+@pytest.mark.parametrize(("user", "hint"), [("anonymous", "--user"), ("ann", "the user name")])
+def test_whoever_is_not_let_in_is_told_what_to_say(user: str, hint: str) -> None:
+    told = explain_login("530 Login incorrect.", FtpOptions("gateway.example", user=user))
+
+    assert hint in told.hint

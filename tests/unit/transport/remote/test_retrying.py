@@ -212,4 +212,4 @@ def test_people_are_told_that_it_goes_on(shop: Shop) -> None:
 
     one.get("there", len)
 
-    assert told == ["memory://shop broke off. Trying again in 0 s."]
+    assert told == ["memory://shop broke off. Trying again now."]
