@@ -16,7 +16,7 @@ from pathlib import Path
 
 from airgap.codec import erasure
 from airgap.flow.media.copies import Copies
-from airgap.flow.media.parity import Mending, drafts, make_group
+from airgap.flow.media.parity import Mending, drafts, make_groups
 from airgap.flow.progress import Silent
 from airgap.format import layout, limits, parity
 from airgap.format.manifest import Pack
@@ -56,10 +56,9 @@ def copy(top: Path) -> None:
 def make(top: Path, percent: int) -> None:
     packs, reader = listed(top), DepotReader(top, BUNDLE)
     place = top / layout.parity_folder(BUNDLE)
-    groups = [
-        make_group(packs, one, Copies([reader]), [place] * one[1], Silent())
-        for one in drafts(packs, percent)
-    ]
+    planned = drafts(packs, percent)
+    places = [[place] * rows for _, rows in planned]
+    groups = make_groups(packs, planned, Copies([reader]), places, Silent())
     local.write_atomically(top, layout.parity_index_name(BUNDLE), [parity.encode(groups)])
 
 

@@ -17,10 +17,11 @@ from airgap.format.manifest import Pack
 from airgap.format.parity import Group
 from airgap.transport.local import PartFile, explained, storage_error
 
-__all__ = ["Draft", "Mending", "covers", "damaged_parity", "drafts", "longest", "make_group"]
+__all__ = ["Draft", "Mending", "covers", "damaged_parity", "drafts", "longest", "make_groups"]
 
 _WINDOWS_BYTES: Final = 32 * limits.MIB  # of all packs of a group together
 _WINDOW_UNIT: Final = 4096
+_MANY_BYTES: Final = 1024 * limits.MIB
 _LARGEST_GROUP: Final = 100
 
 Draft = tuple[tuple[int, ...], int]
@@ -44,12 +45,35 @@ def drafts(packs: Sequence[Pack], percent: int) -> list[Draft]:
     return made if percent else []
 
 
+def make_groups(
+    packs: Sequence[Pack],
+    groups: Sequence[Draft],
+    copies: Copies,
+    places: Sequence[Sequence[Path]],
+    progress: Progress,
+) -> list[Group]:
+    """Write the parity packs of all groups; ``places`` has a folder for each of each group.
+
+    Raises:
+        CorruptError, MissingError: a pack is not there, or not authentic.
+        StorageError: the disk refused.
+    """
+    from airgap.codec import erasure  # noqa: PLC0415  (numpy is slow to import)
+
+    if sum(pack.size for pack in packs) > _MANY_BYTES and not erasure.is_fast():
+        progress.note("Parity takes several times longer without the extra airgap[parity].")
+    return [
+        _make_group(packs, group, copies, folders, progress)
+        for group, folders in zip(groups, places, strict=True)
+    ]
+
+
 def longest(packs: Sequence[Pack], members: Sequence[int]) -> int:
     """Return how long a group's longest pack, and each of its parity packs, is in bytes."""
     return max(packs[one].size for one in members)
 
 
-def make_group(
+def _make_group(
     packs: Sequence[Pack],
     draft: Draft,
     copies: Copies,

@@ -12,7 +12,7 @@ from airgap.errors import AirgapError, ConflictError, CorruptError, StorageError
 from airgap.flow.bundles import open_unverified
 from airgap.flow.media.contents import Contents, contents_of
 from airgap.flow.media.copies import Copies, Stored
-from airgap.flow.media.parity import Draft, drafts, longest, make_group
+from airgap.flow.media.parity import Draft, drafts, longest, make_groups
 from airgap.flow.media.plan import Part, cost, free_rooms, plan, survives, usable
 from airgap.flow.progress import Progress
 from airgap.format import layout, parity, volume
@@ -128,7 +128,8 @@ def add_parity(
     place = folder / layout.parity_folder(bundle)
     progress.begin("making parity", sum(len(one) * longest(packs, one) for one, _ in groups))
     try:
-        made = [make_group(packs, one, copies, [place] * one[1], progress) for one in groups]
+        places = [[place] * rows for _, rows in groups]
+        made = make_groups(packs, groups, copies, places, progress)
     finally:
         progress.end()
     digests = [digest for group in made for digest in group.parity]
@@ -204,10 +205,7 @@ class _Volumes:
     def make_parity(self, groups: Sequence[Draft], copies: Copies, progress: Progress) -> None:
         """Make the parity packs of all groups on the volumes they belong to."""
         places = self._parity_places(groups)
-        self.index = tuple(
-            make_group(self.packs, group, copies, folders, progress)
-            for group, folders in zip(groups, places, strict=True)
-        )
+        self.index = tuple(make_groups(self.packs, groups, copies, places, progress))
 
     def carry_parity(self, known: Sequence[Group], copies: Copies) -> None:
         """Copy the parity packs that the source has."""
