@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "list": ("list_", "List the bundles of a depot, or what is on this machine."),
     "get": ("get", "Show the newest of a tag, here or in a depot."),
     "delete": ("delete", "Take bundles out of a depot."),
+    "gc": ("gc", "Remove packs of a depot that no bundle needs."),
     "copy": ("copy", "Copy bundles from any place to any place; no key needed."),
     "remote": ("remote", "Give servers a name."),
     "serve": ("serve", "Take bundles in over the network: the gateway's drop box."),

@@ -7,7 +7,7 @@ from typing import Final
 
 from airgap.errors import UsageError
 
-__all__ = ["read_expiry", "read_moment"]
+__all__ = ["read_expiry", "read_moment", "read_span"]
 
 _DAY: Final = 24 * 3600
 _UNITS: Final = {"h": 3600, "d": _DAY, "w": 7 * _DAY, "y": 365 * _DAY}
@@ -58,3 +58,15 @@ def read_moment(text: str) -> int | None:
         when = when.replace(tzinfo=UTC)
     last = _DAY - 1 if re.fullmatch(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}", text) else 0
     return int(when.timestamp()) + last
+
+
+def read_span(text: str) -> int:
+    """Read a span of time, ``12h`` or ``7d``, in seconds; ``0`` is none.
+
+    Raises:
+        UsageError: it is none.
+    """
+    span = _SPAN.fullmatch(text)
+    if span is None and text != "0":
+        raise UsageError(f"{text!r:.50} is not a span of time.", "Write 12h, 7d, 2w or 0.")
+    return int(span[1]) * _UNITS[span[2]] if span else 0

@@ -39,6 +39,8 @@ class Access:
     """Bytes per second, all connections together."""
     spool: Path | None = None
     verify_after_write: bool = False
+    tries: int | None = None
+    """How often to try without getting further; None is what ``Patience`` says."""
     tell: Callable[[str], object] = lambda _: None
     """Told what people should know: warnings, and that a connection is tried again."""
 

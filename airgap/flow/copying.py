@@ -16,6 +16,7 @@ from airgap.flow.bundles import Unverified
 from airgap.flow.destinations import Writer, is_single_file, open_writer
 from airgap.flow.media.waiting import joined
 from airgap.flow.progress import Progress
+from airgap.flow.publishing import publish
 from airgap.format import envelope as dsse
 from airgap.format import layout, tar
 from airgap.format.attestation import ATTESTING
@@ -80,7 +81,7 @@ def _copy(opened: Unverified, destination: str, progress: Progress, access: Acce
                 writer.put_root(name, data)
             done = _copy_packs(opened, writer, progress)
             signed |= model_signatures.read(opened.reader, opened.manifest)
-            writer.publish(opened.bundle, opened.raw, signed, opened.manifest.packs)
+            publish(writer, opened.bundle, opened.raw, signed, opened.manifest.packs, progress)
         finally:
             writer.abort()
     return done

@@ -8,6 +8,8 @@ from airgap.flow import depots
 from airgap.flow.catalog import Tag
 from airgap.flow.depots import Damaged
 from airgap.flow.hiding import hidden
+from airgap.flow.publishing import CLOCK
+from airgap.flow.sweeping import Clock, Sweep
 from airgap.format import layout, limits
 from airgap.format import manifest as manifests
 from airgap.format.inventory import Item
@@ -52,14 +54,19 @@ def to_delete(depot: RemoteDepot, place: str, tag: Tag | None) -> list[Doomed]:
     return chosen
 
 
-def delete_bundle(depot: RemoteDepot, bundle: str) -> None:
+def delete_bundle(depot: RemoteDepot, bundle: str, clock: Clock = CLOCK) -> None:
     """Remove a bundle: its manifest first, so that from then on it is not there.
 
     Raises:
-        TransportError: the depot refused.
+        TransportError: the depot refused, or it took too long.
     """
-    for name in files_of(depot, bundle):
-        depot.transport.delete(name)
+    found = files_of(depot, bundle)
+    for start in range(0, len(found), limits.SWEPT_NAMES):
+        batch = found[start : start + limits.SWEPT_NAMES]
+        sweep = Sweep(depot, batch, clock)
+        for name in batch:
+            sweep.remove(name)
+        sweep.end()
 
 
 def files_of(depot: RemoteDepot, bundle: str) -> list[str]:

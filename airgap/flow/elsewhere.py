@@ -103,7 +103,10 @@ class Elsewhere:
         rate = access.limit_rate or self._number("limit_rate")
         if rate:
             opened = LimitedTransport(opened, Rate(rate))
-        return RetryingTransport(opened, Patience(note=access.tell))
+        patience = Patience(note=access.tell)
+        if access.tries:
+            patience = replace(patience, tries=access.tries)
+        return RetryingTransport(opened, patience)
 
     def _number(self, name: str) -> int | None:
         value = self.settings.get(name)

@@ -13,6 +13,7 @@ from airgap.flow import model_signatures, numbering
 from airgap.flow.bases import NO_BASES, Bases
 from airgap.flow.packing import Manner, pack_items
 from airgap.flow.progress import Progress
+from airgap.flow.publishing import publish
 from airgap.flow.reading import ChunkNames, FileRun, named, plain_entries
 from airgap.flow.selection import Source
 from airgap.format import envelope as dsse
@@ -109,7 +110,7 @@ def export_items(
         if settings.model_signer:
             envelopes |= model_signatures.sign(manifest.items, settings.model_signer)
         bundle = manifests.bundle_id(raw)
-        writer.publish(bundle, raw, envelopes, manifest.packs)
+        publish(writer, bundle, raw, envelopes, manifest.packs, progress)
     finally:
         writer.abort()
         progress.end()
@@ -134,7 +135,7 @@ def export_bare(
         manifest = inventory_only(sources, settings, _read_only, progress)
         raw = manifests.encode(manifest)
         bundle = manifests.bundle_id(raw)
-        writer.publish(bundle, raw, sign_manifest(raw, signers), ())
+        publish(writer, bundle, raw, sign_manifest(raw, signers), (), progress)
     finally:
         writer.abort()
         progress.end()

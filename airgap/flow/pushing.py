@@ -1,8 +1,10 @@
 """Push: one Bento or model into a depot, as a bundle of its own, signed."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from airgap.errors import AirgapError, ConflictError
 from airgap.flow import deleting, depots, outbound, selection
@@ -12,6 +14,7 @@ from airgap.flow.destinations import open_writer
 from airgap.flow.hiding import hidden
 from airgap.flow.outbound import Settings
 from airgap.flow.progress import Progress
+from airgap.flow.publishing import SweptError, absent
 from airgap.flow.reading import plain_entries
 from airgap.flow.selection import Source
 from airgap.format import layout
@@ -26,6 +29,7 @@ from airgap.transport.remote.depot import RemoteDepot
 __all__ = ["Push", "Pushed", "push"]
 
 _Key = tuple[int, str, str]
+_TRIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +75,28 @@ def push(wanted: Push, signer: Signer, settings: Settings, progress: Progress) -
         if ours:
             digests = _digests(sources, progress)
             for bundle, manifest in ours:
-                if not wanted.force and _is_all(wanted, settings, manifest, digests, depot):
+                if (
+                    not wanted.force
+                    and _is_all(wanted, settings, manifest, digests)
+                    and _is_whole(depot, bundle, manifest, signer, progress)
+                ):
                     return Pushed(bundle, manifest, was_there=True)
             others = [one for one, it in ours if _contradicts(it, digests, wanted)]
     if others and not wanted.force:
         raise _conflict(wanted, sources, others)
-    done = _write(wanted, sources, signer, settings, progress)
+    done = _persist(lambda: _write(wanted, sources, signer, settings, progress))
     gone = tuple(one for one in others if one != done.bundle)
     if gone:  # only now that the new one is in place
         _delete(wanted, gone)
     return replace(done, replaced=gone)
+
+
+def _persist(write: Callable[[], Pushed]) -> Pushed:
+    """Write again what a cleaning of the depot has removed meanwhile: now it sees our manifest."""
+    for _ in range(_TRIES):
+        with suppress(SweptError):
+            return write()
+    return write()
 
 
 def _write(
@@ -150,24 +166,25 @@ def _is_all(
     settings: Settings,
     manifest: Manifest,
     digests: Mapping[_Key, bytes],
-    depot: RemoteDepot,
 ) -> bool:
-    """Tell whether a bundle holds exactly these items, on these terms, with all its packs."""
+    """Tell whether a bundle holds exactly these items, on these terms."""
     same = {one.key: one.digest for one in manifest.items} == digests
     terms = manifest.channel, manifest.audience, manifest.expires_at
     asked = settings.channel, tuple(sorted(set(settings.audience))), settings.expires_at
     numbered = settings.sequence is None or settings.sequence == manifest.sequence
     carried = wanted.bare or manifest.carried == len(manifest.chunks)
-    return (
-        same
-        and terms == asked
-        and numbered
-        and carried
-        and all(
-            depot.transport.size(layout.pack_name(pack.digest)) == pack.size
-            for pack in manifest.packs
-        )
+    return same and terms == asked and numbered and carried
+
+
+def _is_whole(
+    depot: RemoteDepot, bundle: str, manifest: Manifest, signer: Signer, progress: Progress
+) -> bool:
+    """Tell whether a bundle has all its packs, and nobody is about to remove them."""
+    files = [layout.envelope_file("builder", signer.key.id)]
+    sizes = (
+        depot.transport.size(layout.pack_name(one.digest)) == one.size for one in manifest.packs
     )
+    return absent(depot, bundle, files, manifest.packs, progress) == 0 and all(sizes)
 
 
 def _contradicts(manifest: Manifest, digests: Mapping[_Key, bytes], wanted: Push) -> bool:

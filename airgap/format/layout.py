@@ -10,6 +10,7 @@ from airgap.format.manifest import Pack
 
 __all__ = [
     "BUNDLES",
+    "CLEANING",
     "MANIFEST",
     "PACKS",
     "README",
@@ -22,10 +23,15 @@ __all__ = [
     "checksums_name",
     "envelope_file",
     "envelope_name",
+    "is_marks",
     "is_of_bundle",
+    "is_pack",
     "is_parity",
+    "is_part",
+    "is_sweep",
     "label_name",
     "manifest_name",
+    "marks_name",
     "pack_name",
     "parity_file",
     "parity_folder",
@@ -37,11 +43,13 @@ __all__ = [
     "parse_root_file",
     "root_envelope_name",
     "root_name",
+    "sweep_name",
 ]
 
 BUNDLES: Final = "bundles"
 PACKS: Final = "packs"
 ROOTS: Final = "roots"
+CLEANING: Final = "gc"
 MANIFEST: Final = "manifest.msgpack"
 README_NAME: Final = "README.txt"
 VERIFIER_NAME: Final = "verify.py"
@@ -76,6 +84,9 @@ _ATTESTATION = re.compile(rf"({'|'.join(ATTESTING)})\.([0-9a-f]{{64}})\.attestat
 _ROOT = re.compile(r"([1-9][0-9]{0,15})\.root\.msgpack")
 _ROOT_ENVELOPE = re.compile(r"([1-9][0-9]{0,15})\.[0-9a-f]{64}\.dsse")
 _MODEL_SIGNATURE = re.compile(r"[0-9a-f]{64}\.model\.sig")
+_PACK = re.compile(r"[0-9a-f]{64}\.pack")
+_MARKS = re.compile(r"[0-9a-f]{32}\.marks")
+_SWEEP = re.compile(r"[0-9a-f]{32}\.sweep")
 _PARITY = re.compile(r"[0-9a-f]{64}\.parity")
 _PART = re.compile(r"(\.[0-9a-f]{16})?\.part$")
 _MANIFEST = re.compile(r"bundles/([0-9a-f]{64})/manifest\.msgpack")
@@ -175,6 +186,36 @@ def parity_file(digest: bytes) -> str:
 def is_parity(name: str) -> bool:
     """Tell whether a file in the folder of parity packs is one, finished or not."""
     return _PARITY.fullmatch(_finished(name)) is not None
+
+
+def is_pack(name: str) -> bool:
+    """Tell whether a file's name in the folder of packs is a pack's, finished or not."""
+    return _PACK.fullmatch(_finished(name)) is not None
+
+
+def is_part(name: str) -> bool:
+    """Tell whether a file's name is that of an unfinished upload."""
+    return _PART.search(name) is not None
+
+
+def marks_name(run: str) -> str:
+    """Name what a cleaner has marked, by its 32 random hex digits (format §23)."""
+    return f"{CLEANING}/{run}.marks"
+
+
+def sweep_name(run: str) -> str:
+    """Name what a cleaner is about to remove, by its 32 random hex digits (format §23)."""
+    return f"{CLEANING}/{run}.sweep"
+
+
+def is_marks(name: str) -> bool:
+    """Tell whether a file in the cleaners' folder holds marks."""
+    return _MARKS.fullmatch(name) is not None
+
+
+def is_sweep(name: str) -> bool:
+    """Tell whether a file in the cleaners' folder announces a sweep."""
+    return _SWEEP.fullmatch(name) is not None
 
 
 def is_of_bundle(name: str) -> bool:

@@ -49,6 +49,9 @@ SITES = 1000
 
 DEPOT_BUNDLES = 10_000
 FOLDER_NAMES = 100_000  # of any kind in one folder of a depot; strangers' are counted too
+MARKS_BYTES = 128 * MIB
+SWEEP_BYTES = 1 * MIB
+SWEPT_NAMES = 1000
 TEXT_MEMBER_BYTES = 256 * MIB  # the texts of format §9, which are skipped
 PADDING_BYTES = 256 * MIB
 TAIL_BYTES = 1 * MIB  # zeros after the end of a .airgap file; tar pads to 10 KiB

@@ -266,6 +266,11 @@ class DepotWriter:
         for pattern in (f"{layout.PACKS}/*/*.part", f"{layout.BUNDLES}/**/*.part", "*.part"):
             local.remove_abandoned(depot.glob(pattern))
 
+    @property
+    def folder(self) -> Path:
+        """The depot's folder."""
+        return self._depot
+
     def lacks(self, pack: Pack) -> bool:
         """Tell whether a pack is not there with exactly its content."""
         return not self._is_whole(layout.pack_name(pack.digest), pack.digest, pack.size)

@@ -102,7 +102,7 @@ class RemoteDepot:
         """Store a small file, unless exactly this is there already."""
         if self.transport.publish(name, data):
             return
-        with suppress(CorruptError):
+        with suppress(CorruptError, MissingError):  # or somebody removes it now
             if self.read(name, len(data)) == data:
                 return
         self.transport.publish(name, data, replace=True)
@@ -326,6 +326,11 @@ class RemoteDepotWriter:
         self._lanes: Lanes[None] = Lanes(remote.transport, remote.work.jobs)
         self._under_way: deque[Future[None]] = deque()
         self._mark = remote.work.mark()
+
+    @property
+    def depot(self) -> RemoteDepot:
+        """The depot that is written to."""
+        return self._remote
 
     def lacks(self, pack: Pack) -> bool:
         """Tell whether a pack is not there with its size, or must be looked at."""

@@ -1,0 +1,65 @@
+"""``airgap gc``: remove what no bundle of a depot needs."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from airgap.cli.moments import read_span
+from airgap.cli.shell import Result, make_progress, place_options, reports, size_text
+
+if TYPE_CHECKING:
+    from airgap.flow.access import Access
+
+_TRIES: Final = 3  # a file may not be removed long after that was announced
+_SHOWN: Final = 20
+
+
+@click.command(name="gc")
+@click.argument("depot", metavar="DEPOT")
+@click.option(
+    "--older-than",
+    default="24h",
+    show_default=True,
+    metavar="SPAN",
+    help="Remove what an earlier run has found unneeded so long ago: 12h, 7d; 0: at once.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would go; write nothing.")
+@reports
+@place_options
+def command(*, depot: str, older_than: str, dry_run: bool, access: "Access") -> Result:
+    """Remove packs of DEPOT that no bundle needs any more, and what broken uploads have left.
+
+    What is found unneeded is marked, and removed by a later run. Others may push and pull
+    meanwhile: nothing that they need goes. Uploads that take longer than --older-than may have to
+    send packs again.
+    """
+    from airgap.flow import cleaning, depots  # noqa: PLC0415
+    from airgap.flow.hiding import hidden  # noqa: PLC0415
+
+    rules = cleaning.Rules(read_span(older_than), int(time.time()), dry_run)
+    with depots.open_depot(depot, replace(access, tries=_TRIES)) as opened:
+        done = cleaning.clean(opened, rules, make_progress())
+    about = {
+        "depot": hidden(depot),
+        "dry_run": dry_run,
+        "removed": dict(done.removed),
+        "removed_bytes": sum(done.removed.values()),
+        "marked": dict(done.kept),
+        "marked_bytes": sum(done.kept.values()),
+    }
+    verb = "would remove" if dry_run else "removed"
+    lines = [*_lines(verb, done.removed), *_lines("not needed, and too young to go:", done.kept)]
+    return Result(about, lines or ["Everything in it is needed."])
+
+
+def _lines(verb: str, files: Mapping[str, int]) -> list[str]:
+    if not files:
+        return []
+    lines = [f"{verb} {len(files)} files, {size_text(sum(files.values()))}"]
+    lines += [f"  {name.rpartition('/')[2]}" for name in list(files)[:_SHOWN]]
+    if len(files) > _SHOWN:
+        lines.append(f"  and {len(files) - _SHOWN} more: --json names them all")
+    return lines
