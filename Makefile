@@ -47,7 +47,7 @@ test: $(VENV)/made  ## the tests, with line and branch coverage
 		--cov --cov-report=term
 
 test-servers: $(VENV)/made  ## the tests against real FTP, SSH and S3 servers (missing ones are skipped and named)
-	$(BIN)/pytest -m 'servers and not slow' --durations 10
+	$(BIN)/pytest -m 'servers and not slow' --durations 10 $(AGAIN)
 
 test-slow: $(VENV)/made  ## the tests that take minutes or gigabytes
 	$(BIN)/pytest -m slow
