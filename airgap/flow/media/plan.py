@@ -116,10 +116,10 @@ def plan(
     needed = sum(cost(pack.size) for pack in packs) + sum(
         rows * cost(longest(packs, members)) for members, rows in groups
     )
-    room = max(rooms(1) or [0])
+    first = max(rooms(1) or [0])
     raise StorageError(
         f"The media are too small or too few: packs take {needed:,} bytes, the largest of them"
-        f" {largest:,}, and the first medium has room for {room:,}.",
+        f" {largest:,}, and the first medium has room for {first:,}.",
         "Give larger media, or more of them.",
     )
 
