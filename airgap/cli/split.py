@@ -1,12 +1,16 @@
 """``airgap split``: spread a bundle over volumes."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from airgap.cli.media import ManyValues, media_of, media_options, volume_lines
-from airgap.cli.shell import Result, make_progress, reports
+from airgap.cli.shell import Result, make_progress, place_options, reports
 from airgap.errors import UsageError
+
+if TYPE_CHECKING:
+    from airgap.flow.access import Access
 
 
 @click.command(name="split", cls=ManyValues)
@@ -14,6 +18,7 @@ from airgap.errors import UsageError
 @click.option("-o", "--output", metavar="DIR", help="Make folders volume-1of7 and so on in it.")
 @media_options
 @reports
+@place_options
 def command(  # noqa: PLR0913  (one argument per option)
     *,
     source: str,
@@ -22,6 +27,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     volumes: tuple[Path, ...],
     parity: int,
     verify_after_write: bool,
+    access: "Access",
 ) -> Result:
     """Copy the bundle in SRC, a depot or a .airgap file, onto volumes. Needs no key.
 
@@ -33,7 +39,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     media = media_of(output, volume_size, volumes, parity, read_back=verify_after_write)
     if not media.makes_volumes:
         raise UsageError("How large is a volume?", "Give --volume-size SIZE or --volumes DIR...")
-    done = split(source, media, make_progress())
+    done = split(source, media, make_progress(), access)
     folders = [str(one) for one in done.folders]
     about = {
         "bundle": done.bundle,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from airgap.errors import AirgapError, ConflictError, CorruptError, StorageError, UsageError
+from airgap.flow.access import ANYBODY, Access
 from airgap.flow.bundles import open_unverified
 from airgap.flow.media.contents import Contents, contents_of
 from airgap.flow.media.copies import Copies, Stored
@@ -59,7 +60,7 @@ class Written:
     survives: bool
 
 
-def split(place: str, media: Media, progress: Progress) -> Written:
+def split(place: str, media: Media, progress: Progress, access: Access = ANYBODY) -> Written:
     """Copy a bundle onto volumes. Nothing is verified but that each pack is what its name says.
 
     Raises:
@@ -67,7 +68,7 @@ def split(place: str, media: Media, progress: Progress) -> Written:
         CorruptError, MissingError: a pack of the source is damaged, or not there.
         ConflictError: the output holds volumes of another split.
     """
-    with open_unverified(place) as opened:
+    with open_unverified(place, access) as opened:
         return write_volumes(opened.reader, contents_of(opened), media, progress)
 
 

@@ -66,3 +66,14 @@ def test_options_that_all_commands_have_come_last(context: click.Context) -> Non
 def test_every_command_stands_below_a_heading() -> None:
     assert next(iter(COMMANDS)) in _HEADINGS
     assert set(_HEADINGS) <= set(COMMANDS)
+
+
+def test_every_command_that_reads_a_place_can_log_in_there() -> None:
+    reading = {"import", "verify", "split", "inspect", "diff", "copy", "sign", "push", "pull"}
+    can = {words.split()[-1] for words, one in _every(cli, "airgap") if _logs_in(one.command)}
+
+    assert reading <= can
+
+
+def _logs_in(command: click.Command) -> bool:
+    return any(one.name == "password_env" for one in command.params)
