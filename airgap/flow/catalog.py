@@ -109,9 +109,7 @@ def find_in(place: str, tag: Tag, access: Access = ANYBODY) -> tuple[dict[str, A
     """
     listing = list_depot(place, access, tag)
     if not listing.bundles:
-        raise MissingError(
-            f"No bundle of {hidden(place)} has the {tag}.", f"See `airgap list {hidden(place)}`."
-        )
+        raise depots.nowhere(place, str(tag))
     trusted = [one for one in listing.bundles if one["standing"] == "trusted"]
     return (trusted or listing.bundles)[0], listing
 

@@ -11,6 +11,7 @@ from airgap.flow import elsewhere
 from airgap.flow.access import ANYBODY, Access
 from airgap.flow.bundles import read_evidence, split_place
 from airgap.flow.elsewhere import SUFFIX
+from airgap.flow.hiding import hidden
 from airgap.format import layout, limits, names
 from airgap.format import manifest as manifests
 from airgap.signing.counting import Evidence
@@ -20,7 +21,15 @@ from airgap.transport.remote.folder import FolderTransport
 from airgap.transport.remote.lanes import Lanes
 from airgap.transport.remote.port import Transport
 
-__all__ = ["Damaged", "Found", "bundle_of", "bundles_of", "open_depot", "place_of_bundle"]
+__all__ = [
+    "Damaged",
+    "Found",
+    "bundle_of",
+    "bundles_of",
+    "nowhere",
+    "open_depot",
+    "place_of_bundle",
+]
 
 _JOBS = 4
 
@@ -145,6 +154,20 @@ def _opened(place: str, access: Access) -> RemoteDepot:
         raise _no_depot(str(path))
     work = Work(jobs=access.jobs or _JOBS, mark=uploads.mark)
     return RemoteDepot(FolderTransport(path), work)
+
+
+def nowhere(place: str, what: str) -> MissingError:
+    """Say that no bundle has it; or that there is no such folder, which is more often mistyped."""
+    shown = hidden(place)
+    if not elsewhere.is_elsewhere(place):
+        path, _ = split_place(elsewhere.local_path(place))
+        if not path.exists():
+            return MissingError(
+                f"{path} is not there.", "Check the path, and that the medium is mounted."
+            )
+    return MissingError(
+        f"No bundle of {shown} has the {what}.", f"See `airgap list {shown}` for what is there."
+    )
 
 
 def _no_depot(place: str) -> UsageError:

@@ -72,7 +72,7 @@ def _choose(pull: Pull, judged: Judge, access: Access) -> tuple[str, tuple[str, 
     if not ranked and refused:
         raise refused[-1][1]
     if not ranked:
-        raise _nowhere(pull)
+        raise depots.nowhere(pull.place, str(pull.tag))
     ranked.sort(key=lambda one: one[1])
     _, newest = max(ranked, key=lambda one: one[0])  # the first of two that are alike
     return newest, tuple(f"{depot.place}#{one[:12]}: {error.message}" for one, error in refused)
@@ -147,13 +147,6 @@ def _joined(supplies: Supplies, digests: Sequence[bytes]) -> bytes:
     """Return a file's bytes, as far as its chunks can be had."""
     supplies.locate(digests)
     return b"".join(supplies.read(one) or b"" for one in digests)
-
-
-def _nowhere(pull: Pull) -> MissingError:
-    place = hidden(pull.place)
-    return MissingError(
-        f"No bundle of {place} has the {pull.tag}.", f"See `airgap list {place}` for what is there."
-    )
 
 
 def _undecided(pull: Pull, bundle: str, error: AirgapError) -> AirgapError:

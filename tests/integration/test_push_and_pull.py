@@ -65,6 +65,12 @@ def has(side: Side, tag: str, kind: str = "bentos") -> bool:
     return (side.bentoml / kind / tag.replace(":", "/")).is_dir()
 
 
+def test_a_depot_that_is_not_there_is_no_empty_one(isolated: Side, depot: Path) -> None:
+    ran = kit.expect_refusal(isolated, "pull", "shop:v1", depot, error=MissingError)
+
+    assert ran.json["error"]["message"] == f"{depot} is not there."
+
+
 def test_a_bento_goes_by_a_server_with_its_models(
     small: Side, isolated: Side, site: Site, address: Address
 ) -> None:
