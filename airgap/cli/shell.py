@@ -213,7 +213,7 @@ def place_options(work: Callable[..., Result]) -> Callable[..., Result]:
     return run
 
 
-class Rate(click.ParamType[int]):
+class Rate(click.ParamType):  # type: ignore[type-arg]  # not generic in older releases
     """Bytes per second, with k, M or G for thousands of them."""
 
     name = "rate"
