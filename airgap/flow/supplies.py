@@ -26,7 +26,8 @@ from airgap.transport.port import BundleReader
 
 __all__ = ["Shelf", "Supplies"]
 
-_PACKS_KEPT: Final = 1
+_BUNDLES_AT_WORK: Final = 2
+"""Of how many bundles a pack is kept: a difference and what it is a difference of."""
 _DEEPEST: Final = 100
 """How many differences may lie on each other, in other bundles."""
 
@@ -66,7 +67,7 @@ class Supplies:
         """Take the bundles to look into beside what earlier imports have left here."""
         self._shelves = shelves
         self._found: dict[bytes, list[_InFile | _InPack]] = {}
-        self._packs: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self._packs: OrderedDict[int, tuple[int, bytes]] = OrderedDict()
         self._lock = Lock()
 
     def locate(self, wanted: Iterable[bytes]) -> None:
@@ -125,16 +126,18 @@ class Supplies:
 
     def _pack(self, shelf: Shelf, index: int) -> bytes | None:
         """Read a pack, or take it from memory; None if it is not there or not what it should be."""
-        key = id(shelf), index
         with self._lock:
-            if key not in self._packs:
+            kept = self._packs.pop(id(shelf), None)
+            if kept is None or kept[0] != index:
+                kept = None  # leaves memory before the next one comes
+                while len(self._packs) >= _BUNDLES_AT_WORK:
+                    self._packs.popitem(last=False)
                 data = _read_pack(shelf, index)
                 if data is None:
                     return None
-                self._packs[key] = data
-                while len(self._packs) > _PACKS_KEPT:
-                    self._packs.popitem(last=False)
-            return self._packs[key]
+                kept = index, data
+            self._packs[id(shelf)] = kept
+            return kept[1]
 
 
 def _base_of(place: _InFile | _InPack) -> set[bytes]:

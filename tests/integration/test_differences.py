@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from airgap.errors import MissingError, NotTrustedError
+from airgap.flow import supplies
+from airgap.flow.supplies import Shelf
 from airgap.format import want as wants
 from tests import kit
 from tests.kit import Side, Site
@@ -159,7 +161,11 @@ def test_differences_are_imported_in_any_order_that_has_what_they_need(
 
 
 def test_a_chain_of_differences_is_followed_through_depots(
-    sender: Side, receiver: Side, site: Site, tmp_path: Path
+    sender: Side,
+    receiver: Side,
+    site: Site,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     old, middle, last = (tmp_path / name for name in ("old.airgap", "middle.airgap", "last.airgap"))
     kit.add_model(
@@ -176,9 +182,17 @@ def test_a_chain_of_differences_is_followed_through_depots(
     export(sender, site, "nudged", middle, "--base", old)
     stored = export(sender, site, "twice", last, "--base", middle)
 
+    read, packs = supplies._read_pack, []
+
+    def counted(shelf: Shelf, index: int) -> bytes | None:
+        packs.append(index)
+        return read(shelf, index)
+
+    monkeypatch.setattr(supplies, "_read_pack", counted)
     ran = receiver.run("import", last, "--depot", middle, "--depot", old)
 
     assert ran.code == 0, ran.err
+    assert packs == [0, 0]  # of each once, not of both in turn for every chunk
     assert stored < (tmp_path / "old.airgap").stat().st_size / 3
     assert (
         installed(receiver, "twice")
