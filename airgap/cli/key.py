@@ -90,7 +90,7 @@ def fingerprint(*, key: str, passphrase_env: str | None, passphrase_fd: int | No
     metavar="FILE",
     type=click.Path(path_type=Path),
     required=True,
-    help="Such as builder.pub.",
+    help="Where the public half goes, such as builder.pub.",
 )
 @passphrase_options
 @reports

@@ -23,7 +23,7 @@ def command() -> None:
 @command.command()
 @click.argument("name")
 @click.argument("url")
-@click.option("--user", metavar="USER", help="Log in as this user.")
+@click.option("--user", metavar="NAME", help="Log in as this user.")
 @click.option("--password-env", metavar="VAR", help="The password is in this variable.")
 @click.option(
     "--password-file",

@@ -62,7 +62,7 @@ def _keys_option(role: str, *, required: bool = False) -> Callable[[Callable[P, 
     metavar="FILE",
     type=click.Path(path_type=Path),
     required=True,
-    help="Such as root.msgpack.",
+    help="Where the root goes, such as root.msgpack.",
 )
 @passphrase_options
 @reports
