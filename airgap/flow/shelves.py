@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from airgap.errors import MissingError, NotTrustedError
+from airgap.errors import MissingError, NotTrustedError, UsageError
 from airgap.flow.access import Access
 from airgap.flow.bundles import STDIN, Opened, all_bundles, open_unverified, read_evidence
 from airgap.flow.supplies import Shelf, Supplies
@@ -43,7 +43,13 @@ def trusted_shelves(places: Sequence[str], root: Verified[Root], access: Access)
     Raises:
         NotTrustedError: one of them is not signed as the root demands.
         MissingError: a place holds no bundle.
+        UsageError: one is standard input.
     """
+    if STDIN in places:
+        raise UsageError(
+            "Standard input cannot be what a bundle builds on: that is read here and there.",
+            "Write it to a file first, and name that with --depot.",
+        )
     shelves: list[Shelf] = []
     for place in places:
         for reader, raw, reopen in _opened(place, access):

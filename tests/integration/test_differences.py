@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from airgap.errors import MissingError, NotTrustedError
+from airgap.errors import MissingError, NotTrustedError, UsageError
 from airgap.flow import supplies
 from airgap.flow.supplies import Shelf
 from airgap.format import want as wants
@@ -266,6 +266,16 @@ def test_a_depot_that_strangers_signed_gives_nothing(
     kit.expect_refusal(
         receiver, "import", new, "--depot", tmp_path / "forged", error=NotTrustedError
     )
+
+
+def test_what_a_bundle_builds_on_does_not_come_through_a_pipe(
+    sender: Side, receiver: Side, site: Site, tmp_path: Path
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new.airgap"
+    export(sender, site, "v1", old)
+    export(sender, site, "nudged", new, "--base", old)
+
+    kit.expect_refusal(receiver, "import", new, "--depot", "-", error=UsageError)
 
 
 def test_both_ways_to_say_what_the_other_side_has_are_one_too_many(
