@@ -90,6 +90,19 @@ def test_a_ledger_that_was_changed_in_any_byte_is_seen_or_loses_only_what_is_too
             assert found.what
 
 
+@pytest.mark.parametrize("more", [1, 2, 2**53 - 1 - GOOD.state.entries])
+def test_a_witness_of_entries_that_are_not_there_is_seen_without_counting_to_them(
+    more: int,
+) -> None:
+    head = bytes_of.digest(b"")  # what an entry that is not there would digest to
+    raw = bytes_of.encode_witness(Witness("ward", GOOD.state.entries + more, head))
+
+    trouble = examine_witness(GOOD.ledger, GOOD.state, raw)
+
+    assert trouble is not None
+    assert trouble.kind == "restored"
+
+
 def test_a_witness_that_was_changed_in_any_byte_is_seen() -> None:
     for state in GOOD.states:
         witness = bytes_of.encode_witness(Witness("ward", state.entries, state.head))
