@@ -293,7 +293,8 @@ def _chosen(bundles: list[str], wanted: str, place: str) -> list[str]:
     if not there or (wanted and len(there) > 1):
         raise MissingError(
             f"{place} holds {len(there)} bundles whose id begins with {wanted}.",
-            "The ids are the names of the folders in its folder 'bundles'.",
+            "`airgap list` shows what each of its bundles holds.",
+            there or bundles,
         )
     return there
 

@@ -62,6 +62,7 @@ def test_an_id_that_is_not_there_is_missing(two: tuple[Path, str, str], isolated
     ran = kit.expect_refusal(isolated, "verify", f"{two[0]}#{unknown}", error=MissingError)
 
     assert f"holds 0 bundles whose id begins with {unknown}" in ran.json["error"]["message"]
+    assert set(ran.json["error"]["details"]) == {two[1], two[2]}
 
 
 def test_a_sharp_sign_may_be_part_of_a_name(depot: Path, isolated: Side) -> None:
