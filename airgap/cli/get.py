@@ -42,7 +42,7 @@ def command(*, tag: str, depot: str | None, is_model: bool, access: "Access") ->
     }
     lines = [f"NOT VERIFIED: {why}"] if why else []
     lines += bundle_lines(newest)
-    lines += [f"also in bundle {one}" for one in others]
+    lines += [f"another that fits: bundle {one}" for one in others]
     return Result(about, lines)
 
 

@@ -35,7 +35,8 @@ def bundle_lines(one: dict[str, Any]) -> Iterator[str]:
     number = f", number {one['sequence']}" if one["sequence"] else ", not numbered"
     yield f"channel {one['channel']}{number}, for {', '.join(one['audience']) or 'any site'}"
     yield f"{size_text(one['size'])} in {one['packs']} packs of {size_text(one['stored_size'])}"
-    yield from (f"signed by {key_id}" for key_id in one["signed_by"])
+    verb = "signed by" if one["trusted"] else "claims to be signed by"
+    yield from (f"{verb} {key_id}" for key_id in one["signed_by"])
     for item in one["items"]:
         yield f"{item['kind']} {item['tag']}  {item['files']} files, {size_text(item['size'])}"
 

@@ -21,7 +21,7 @@ from tests import kit
 from tests.kit import Ran, Side, Site
 from tests.servers import grounds
 from tests.servers.addresses import Address, address_of
-from tests.servers.ground import Server
+from tests.servers.ground import Ground, Server
 
 _NUMBERS = count()
 _SERVERS = [
@@ -72,7 +72,7 @@ def test_a_depot_that_is_not_there_is_no_empty_one(isolated: Side, depot: Path) 
 
 
 def test_a_bento_goes_by_a_server_with_its_models(
-    small: Side, isolated: Side, site: Site, address: Address
+    small: Side, isolated: Side, site: Site, address: Address, server: Server
 ) -> None:
     bundle = push(small, site, "shop:v1", address).json["bundle"]
 
@@ -87,9 +87,15 @@ def test_a_bento_goes_by_a_server_with_its_models(
     assert has(isolated, "shop:v1")
     assert has(isolated, "ranker:v1", "models")
 
+    assert small.run("gc", str(address), "--older-than", "0", "--json").json["removed"] == {}
     gone = small.run("delete", "shop:v1", str(address), "--yes", "--json")
     assert [one["bundle"] for one in gone.json["deleted"]] == [bundle], gone.err
     kit.expect_refusal(isolated, "pull", "shop:v1", str(address), error=MissingError)
+    assert small.run("gc", str(address), "--json").json["removed"] == {}
+    cleaned = small.run("gc", str(address), "--older-than", "0", "--json")
+    assert len(cleaned.json["removed"]) == 2, cleaned.err
+    left = Ground(server, address.url.rpartition("/")[2]).files()
+    assert not [name for name in left if name.startswith(("packs/", "gc/", "bundles/"))]
 
 
 def test_the_same_push_again_writes_nothing(small: Side, site: Site, depot: Path) -> None:
