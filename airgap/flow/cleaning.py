@@ -70,10 +70,11 @@ def clean(depot: RemoteDepot, rules: Rules, progress: Progress) -> Cleaned:
     if not rules.dry_run:
         marks.replace(since)
         ripe = list(_swept(depot, use, ripe, rules.clock, progress))
-        if ripe:  # or a pack that is sent again would look as old as it was
-            marks.replace({one: since[one] for one in loose if one not in frozenset(ripe)})
     removed = {one: sizes[one] for one in ripe}
-    return Cleaned(removed, {one: sizes[one] for one in loose if one not in removed})
+    kept = {one: sizes[one] for one in loose if one not in removed}
+    if removed and not rules.dry_run:  # or what is sent again would look as old as it was
+        marks.replace({one: since[one] for one in kept})
+    return Cleaned(removed, kept)
 
 
 class _Use:
