@@ -4,10 +4,11 @@ A reader takes any bytes. It refuses them with one of its own errors, or reads t
 has read, written again, is the same bytes. Anything else is a bug.
 """
 
+import atexit
 import hashlib
 import io
 import json
-import os
+import shutil
 import struct
 import tempfile
 from collections import deque
@@ -119,7 +120,8 @@ def _read_block(raw: bytes) -> None:
         return
     codec, length = struct.unpack(">BI", raw[:5])
     length = length % limits.CHUNK_BYTES + 1
-    plain = table.decode(codec, raw[5:], length, bytes(length) if codec == 3 else b"")
+    base = bytes(length) if codec == table.DIFFERENCE else b""
+    plain = table.decode(codec, raw[5:], length, base)
     assert len(plain) == length
 
 
@@ -181,20 +183,23 @@ def _drained(reader: MemberReader) -> list[Member]:
 
 @cache
 def _scratch() -> Path:
-    """A file for readers that seek: in memory, where the system has such a place."""
-    shared = Path("/dev/shm")  # noqa: S108
-    folder = tempfile.mkdtemp(dir=shared if shared.is_dir() else None)
-    return Path(folder) / f"{os.getpid()}.bento"
+    """Name a file for readers that want one; it goes when the process ends."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder / "archive.bento"
+
+
+def _written(raw: bytes) -> Path:
+    _scratch().write_bytes(raw)
+    return _scratch()
 
 
 def _read_tar(raw: bytes) -> None:
-    _scratch().write_bytes(raw)
-    _drained(TarReader(_scratch(), "tar"))
+    _drained(TarReader(_written(raw), "tar"))
 
 
 def _read_zip(raw: bytes) -> None:
-    _scratch().write_bytes(raw)
-    _drained(ZipReader(_scratch()))
+    _drained(ZipReader(_written(raw)))
 
 
 def _tar_seeds() -> list[bytes]:

@@ -44,9 +44,13 @@ def feed_all(names: list[str]) -> int:
     """Fuzz readers one after the other; return how many found something."""
     found = 0
     for name in names:
-        with tempfile.TemporaryDirectory() as corpus:
+        with tempfile.TemporaryDirectory() as scratch:
+            corpus = Path(scratch) / "corpus"
+            corpus.mkdir()
             ran = subprocess.run(
-                [sys.executable, "-m", "tests.fuzz.with_atheris", "--feed", name, corpus],
+                [sys.executable, "-m", "tests.fuzz.with_atheris", "--feed", name, str(corpus)],
+                env={**os.environ, "TMPDIR": scratch},  # whatever it leaves goes as well
+                timeout=SECONDS + 300,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
