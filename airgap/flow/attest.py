@@ -8,7 +8,7 @@ from pathlib import Path
 from airgap.errors import UsageError
 from airgap.flow.access import ANYBODY, Access
 from airgap.flow.bundles import STDIN, open_unverified
-from airgap.flow.export import add_files
+from airgap.flow.export import add_files, tell_of_others
 from airgap.format import attestation, layout
 from airgap.format import envelope as dsse
 from airgap.format.attestation import Attestation, Decision
@@ -66,6 +66,7 @@ def attest(
             ),
         )
         add_files(place, opened, files)
+        tell_of_others(opened, access)
     return opened.bundle, said
 
 

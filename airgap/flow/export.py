@@ -4,13 +4,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from airgap.errors import StorageError, UsageError
+from airgap.errors import AirgapError, StorageError, UsageError
 from airgap.flow import elsewhere, interchange, outbound, selection
 from airgap.flow.access import ANYBODY, Access
 from airgap.flow.bases import NO_BASES
@@ -22,7 +22,7 @@ from airgap.flow.media.split import Media, add_parity, write_volumes
 from airgap.flow.outbound import Exported, Settings
 from airgap.flow.progress import Progress
 from airgap.flow.selection import Source
-from airgap.format import limits, names
+from airgap.format import limits, names, volume
 from airgap.signing.port import Signer
 from airgap.transport import archive, depot, stock
 from airgap.transport.archive import ArchiveWriter
@@ -31,7 +31,7 @@ from airgap.transport.local import storage_error
 from airgap.transport.remote.depot import RemoteDepotReader
 from airgap.transport.stock import StockReader
 
-__all__ = ["SUFFIX", "Request", "add_files", "export", "sign_bundle"]
+__all__ = ["SUFFIX", "Request", "add_files", "export", "sign_bundle", "tell_of_others"]
 
 _COPY_BYTES: Final = 1024 * 1024
 
@@ -145,6 +145,7 @@ def sign_bundle(place: str, signer: Signer, access: Access = ANYBODY) -> tuple[s
     with open_unverified(place, access) as opened:
         ((file, envelope),) = outbound.sign_manifest(opened.raw, [signer]).items()
         add_files(place, opened, [(file, envelope)])
+        tell_of_others(opened, access)
     return opened.bundle, file
 
 
@@ -171,6 +172,19 @@ def add_files(place: str, opened: Unverified, files: Sequence[tuple[str, bytes]]
         depot.add_files(path, opened.bundle, files)
     else:
         archive.add_files(path, opened.bundle, files)
+
+
+def tell_of_others(opened: Unverified, access: Access) -> None:
+    """Say so if what was signed is one volume of several: each is admitted by itself (§19)."""
+    if not isinstance(opened.reader, DepotReader):
+        return
+    with suppress(AirgapError):  # no volume, or a label that nobody can read
+        label = volume.decode(opened.reader.read_label())
+        if label.count > 1 and label.fits(opened.bundle, len(opened.manifest.packs)):
+            access.tell(
+                f"This is volume {label.number} of {label.count}, and only it is signed: each is"
+                " admitted by what lies on it. Sign the others too, or sign before `airgap split`."
+            )
 
 
 def _to_elsewhere(  # noqa: PLR0913, PLR0917  (what ``export`` was given)

@@ -303,7 +303,9 @@ def test_a_signature_that_is_on_one_volume_only_is_on_what_is_joined(
 ) -> None:
     signed, *others = copies.folders
     second = kit.make_site(tmp_path / "second").key()
-    assert connected.run("sign", signed, "--key", second).code == 0
+    told = connected.run("sign", signed, "--key", second)
+    assert told.code == 0
+    assert "This is volume 1 of 7, and only it is signed" in told.err
 
     ran = connected.run("join", *others, signed, "-o", tmp_path / "joined")
 
