@@ -129,7 +129,8 @@ def test_a_download_that_is_cut_five_times_arrives(
     fetch(isolated, str(address))
 
     assert proxy.faults[0].times == 0
-    assert proxy.down < 1.05 * stored(ground.files())
+    # What was on its way is lost each time; of a gibibyte (below) that is next to nothing.
+    assert proxy.down < 1.2 * stored(ground.files())
 
 
 @pytest.mark.slow
@@ -204,7 +205,10 @@ def test_ctrl_c_ends_what_a_stalled_server_holds(
     side = connected if direction == "up" else isolated
     command = [sys.executable, "-m", "airgap", *map(str, words)]
     with subprocess.Popen(
-        command, env={**os.environ, **side.environment}, stderr=subprocess.PIPE
+        command,
+        env={**os.environ, **side.environment},
+        stderr=subprocess.PIPE,
+        preexec_fn=_heed_interrupts,  # noqa: PLW1509  (it does nothing that could wait)
     ) as process:
         wait_until(lambda: stall.times < 9, "a stall")
         process.send_signal(signal.SIGINT)
@@ -214,3 +218,8 @@ def test_ctrl_c_ends_what_a_stalled_server_holds(
     assert process.returncode == 130, said
     assert time.monotonic() - began < 10
     assert b"Traceback" not in said
+
+
+def _heed_interrupts() -> None:
+    """Undo what a shell does for jobs in the background (as CI's may be): they ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

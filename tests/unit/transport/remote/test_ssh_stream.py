@@ -78,14 +78,17 @@ def test_paramiko_knows_every_algorithm_that_we_ask_for() -> None:
 
 def test_a_handshake_that_fails_leaves_no_timer_behind() -> None:
     assert callable(Packetizer.complete_handshake)
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with pair() as (guard, theirs):
         theirs.sendall(b"SSH-2.0-x\r\n")
         stream = SshStream(guard, Timeouts(handshake=60))
         with pytest.raises(BrokenOffError, match="took more"), stream._stage("x", 0.2, "host"):
             stream._transport.start_client()
         stream.close()
-    assert threading.active_count() == before
+    left = set(threading.enumerate()) - before
+    for thread in left:
+        thread.join(30)  # far less than the timer's 60
+    assert not any(thread.is_alive() for thread in left)
 
 
 def test_paramiko_writes_nothing_to_the_terminal() -> None:
