@@ -261,7 +261,7 @@ def test_keys_are_exchanged_anew_in_the_middle_of_a_transfer(
 
     assert found == CONTENT
     exchanges = sum("SSH2_MSG_NEWKEYS received" in line for line in server.log)
-    assert exchanges > 5
+    assert exchanges > 2  # the first, and at least two in the middle; how many depends on the load
 
 
 @pytest.mark.parametrize(
