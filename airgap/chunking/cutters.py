@@ -10,7 +10,7 @@ file's regions in order, or None if it is another format.
 
 from collections.abc import Callable, Iterator
 
-from airgap.chunking.pieces import Piece, Readable, Region
+from airgap.chunking.pieces import Peekable, Piece, Readable, Region
 from airgap.chunking.sizes import SMALLEST
 
 __all__ = ["cut", "most_pieces", "plan"]
@@ -29,11 +29,11 @@ def cut(file: Readable) -> Iterator[Piece]:
     yield from map(Piece, content.cut(iter(lambda: file.read(content.READ_BYTES), b"")))
 
 
-def plan(file: Readable) -> list[Region]:
+def plan(file: Peekable) -> list[Region]:
     """Return the regions of a file in order, as far as its format is known."""
     from airgap.chunking import gguf, npy, safetensors, zip_members  # noqa: PLC0415  (struct, json)
 
-    plans: tuple[Callable[[Readable], list[Region] | None], ...] = (
+    plans: tuple[Callable[[Peekable], list[Region] | None], ...] = (
         safetensors.plan,
         gguf.plan,
         npy.plan,

@@ -3,7 +3,7 @@
 import struct
 from typing import Final
 
-from airgap.chunking.pieces import Readable, Region
+from airgap.chunking.pieces import Peekable, Region
 from airgap.chunking.sizes import HEAD
 
 __all__ = ["plan"]
@@ -18,7 +18,7 @@ _MOST: Final = 1_000_000  # keys, tensors, elements of an array of strings
 _ALIGNMENT: Final = 32
 
 
-def plan(file: Readable) -> list[Region] | None:
+def plan(file: Peekable) -> list[Region] | None:
     """Return header, tensors and what follows them; None if this is no such file."""
     if file.peek(0, len(_MAGIC)) != _MAGIC:
         return None

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from airgap.chunking.pieces import Readable, Region
+from airgap.chunking.pieces import Peekable, Region
 
 __all__ = ["plan"]
 
@@ -12,7 +12,7 @@ _HEADER: Final = 64 * 1024
 _FLOAT: Final = re.compile(rb"'descr': '<f([248])'")
 
 
-def plan(file: Readable) -> list[Region] | None:
+def plan(file: Peekable) -> list[Region] | None:
     """Return header and array; None if this is no such file."""
     start = file.peek(0, _HEADER)
     found = header(start)

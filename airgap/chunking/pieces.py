@@ -2,20 +2,24 @@
 
 from typing import NamedTuple, Protocol
 
-__all__ = ["Piece", "Readable", "Region"]
+__all__ = ["Peekable", "Piece", "Readable", "Region"]
 
 
-class Readable(Protocol):
-    """A file to be cut: read from its beginning to its end, and looked into anywhere."""
+class Peekable(Protocol):
+    """A file whose structure is to be learned: it may be looked into anywhere."""
 
     size: int
 
-    def read(self, count: int) -> bytes:
-        """Return the next ``count`` bytes; fewer only at the end."""
-        ...
-
     def peek(self, offset: int, count: int) -> bytes:
         """Return bytes from anywhere, without moving on; fewer only at the end."""
+        ...
+
+
+class Readable(Peekable, Protocol):
+    """A file to be cut: also read from its beginning to its end."""
+
+    def read(self, count: int) -> bytes:
+        """Return the next ``count`` bytes; fewer only at the end."""
         ...
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any, Final
 
-from airgap.chunking.pieces import Readable, Region
+from airgap.chunking.pieces import Peekable, Region
 from airgap.chunking.sizes import HEAD
 
 __all__ = ["plan"]
@@ -18,7 +18,7 @@ _WIDTHS: Final = {
 _LENGTH: Final = 8
 
 
-def plan(file: Readable) -> list[Region] | None:
+def plan(file: Peekable) -> list[Region] | None:
     """Return header, tensors and gaps in file order; None if this is no such file."""
     start = file.peek(0, _LENGTH + 1)
     header = int.from_bytes(start[:_LENGTH], "little")

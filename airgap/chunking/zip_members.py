@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from airgap.chunking import npy
-from airgap.chunking.pieces import Readable, Region
+from airgap.chunking.pieces import Peekable, Region
 from airgap.chunking.sizes import HEAD
 
 __all__ = ["plan"]
@@ -26,7 +26,7 @@ _WIDE: Final = 0xFFFF_FFFF
 _WIDE_EXTRA: Final = 1
 
 
-def plan(file: Readable) -> list[Region] | None:
+def plan(file: Peekable) -> list[Region] | None:
     """Return stored members and what lies between them, in order; None if this is no such file."""
     if file.peek(0, 4) != b"PK\3\4":
         return None
@@ -47,7 +47,7 @@ def plan(file: Readable) -> list[Region] | None:
     return regions
 
 
-def _directory(file: Readable) -> tuple[int, int]:
+def _directory(file: Peekable) -> tuple[int, int]:
     """Return size and offset of the directory; raises ValueError or struct.error without one."""
     begin = max(0, file.size - _TAIL)
     tail = file.peek(begin, _TAIL)
@@ -60,7 +60,7 @@ def _directory(file: Readable) -> tuple[int, int]:
     return size, offset
 
 
-def _members(file: Readable, directory: bytes) -> Iterator[tuple[int, int, str]]:
+def _members(file: Peekable, directory: bytes) -> Iterator[tuple[int, int, str]]:
     """Yield where the data of each stored member begins, its length, and its name."""
     at = 0
     while at < len(directory):
@@ -93,7 +93,7 @@ def _wide(extra: bytes, plain: int, size: int, local: int) -> tuple[int, int]:
     raise ValueError("no zip64 field")
 
 
-def _contents(file: Readable, begin: int, length: int, name: str) -> Iterator[Region]:
+def _contents(file: Peekable, begin: int, length: int, name: str) -> Iterator[Region]:
     """Yield a member, in two parts if it is an array."""
     if name.endswith(".npy") and (found := npy.header(file.peek(begin, min(length, 1024)))):
         body, width = found

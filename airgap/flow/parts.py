@@ -45,10 +45,6 @@ class _Chunks:
         """Return the chunk that begins there."""
         return self._at_start.get(offset)
 
-    def read(self, count: int) -> bytes:
-        """Not needed: nothing is read from beginning to end."""
-        raise NotImplementedError(count)
-
     def peek(self, offset: int, count: int) -> bytes:
         """Return bytes from anywhere, as far as chunks are here."""
         count = min(count, self.size - offset)
