@@ -1,7 +1,7 @@
 """From items to packs: read -> cut -> hash -> drop what is known -> encode -> pack (format §12).
 
 The calling thread reads and cuts; a pool of threads hashes chunks and encodes blocks; one lane
-digests whole files, and one hashes packs and writes them. What is under way is bounded, so memory
+digests whole files, one hashes packs, and one writes them. What is under way is bounded, so memory
 does not grow with the size of a model.
 """
 
@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from airgap.chunking.cutters import cut
-from airgap.codec.table import DIFFERENCE, RAW, Preset, encode, encode_difference
+from airgap.codec.table import DIFFERENCE, RAW, Piece, Preset, encode, encode_difference
 from airgap.flow.bases import NO_BASES, Bases
 from airgap.flow.pipeline import Lane, ahead, in_order, lane, workers
 from airgap.flow.progress import Progress
@@ -61,18 +61,34 @@ def pack_items(
     Raises:
         StorageError: a file changed while it was read, or the disk refused.
     """
-    names, filling = ChunkNames(manner.bases.held), _Filling(writer)
+    names = ChunkNames(manner.bases.held)
     runs: list[list[FileRun]] = []
     most = ahead(manner.jobs)
-    encoded = partial(_encode, manner)
-    with workers(manner.jobs) as pool, lane() as digester, lane(writer.abort) as packer:
+    with (
+        workers(manner.jobs) as pool,
+        lane() as digester,
+        lane(writer.abort, lag=1) as disk,
+        lane() as packer,
+    ):
+        filling = _Filling(writer, disk)
         cuts = _cut(sources, runs, digester, manner, progress)
-        hashed = in_order(pool, _hash, cuts, most, quick=_is_small)
-        for stored in in_order(pool, encoded, _blocks(hashed, names), most):
-            packer.submit(filling.add if stored.chunks else filling.end_pack, stored)
+        hashed = in_order(pool, partial(_hash, manner, names), cuts, most, quick=_is_small)
+        blocks = _blocks(hashed, names)
+        for block in in_order(pool, partial(_encode, manner), blocks, most, quick=_is_encoded):
+            packer.submit(filling.add if block.chunks else filling.end_pack, block)
     packs = tuple(_with_bases(pack, filling.bases, names) for pack in filling.packs)
     items = tuple(_item(source, below, names) for source, below in zip(sources, runs, strict=True))
     return Packed(items, names.table(), packs, filling.written)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """How a block is stored."""
+
+    codec: int
+    data: bytes
+    base: bytes | None = None
+    """The digest of the chunk that it is a difference of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,31 +96,29 @@ class _Cut:
     """A chunk of a file, or (with ``file`` None) the end of an item."""
 
     file: FileRun | None
+    size: int = 0
     plain: bytes = b""
     width: int = 0
     base: bytes | None = None
     """The digest of a chunk that this one may be a difference of."""
     digest: bytes = b""
+    stored: _Stored | None = None
+    """Takes the place of ``plain``, for a chunk that is a block of its own."""
+
+    @property
+    def is_block(self) -> bool:
+        """Tell whether no neighbour could be stored together with it (format §12)."""
+        return self.size >= BLOCK_TARGET or self.base is not None
 
 
 @dataclass(frozen=True, slots=True)
-class _Plain:
-    """A block before encoding, or (with no chunks) the end of an item."""
+class _Block:
+    """A block, plain or stored; or (with no chunks) the end of an item."""
 
     chunks: range
-    data: bytes
+    plain: bytes = b""
     width: int = 0
-    base: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """A block after encoding, or (with no chunks) the end of an item."""
-
-    chunks: range
-    codec: int
-    data: bytes
-    base: bytes | None = None
+    stored: _Stored | None = None
 
 
 def _cut(
@@ -129,39 +143,37 @@ def _cut(
                     else:
                         digester.submit(run.digest.update, piece.plain)
                     base = resembles.get((piece.part, piece.offset, size))
-                    yield _Cut(run, piece.plain, piece.width, base)
+                    yield _Cut(run, size, piece.plain, piece.width, base)
                     progress.advance(size)
         yield _Cut(None)
 
 
-def _blocks(cuts: Iterator[_Cut], names: ChunkNames) -> Iterator[_Plain]:
+def _blocks(cuts: Iterator[_Cut], names: ChunkNames) -> Iterator[_Block]:
     """Drop chunks that are known, and join small neighbours into blocks (format §4.3)."""
     parts: list[bytes] = []
     first = size = width = 0
     for one in cuts:
         index, new = _name(one, names)
-        ends = one.file is None or bool(new and one.base)
-        if parts and (
-            ends or (new and (size + len(one.plain) > BLOCK_TARGET or width != one.width))
-        ):
-            yield _Plain(range(first, first + len(parts)), b"".join(parts), width)
+        alone = one.file is None or (new and one.is_block)
+        if parts and (alone or (new and (size + one.size > BLOCK_TARGET or width != one.width))):
+            yield _Block(range(first, first + len(parts)), b"".join(parts), width)
             parts, size = [], 0
         if one.file is None:
-            yield _Plain(range(0), b"")
-        elif new and one.base:
-            yield _Plain(range(index, index + 1), one.plain, one.width, one.base)
+            yield _Block(range(0))
+        elif alone:
+            yield _Block(range(index, index + 1), one.plain, one.width, one.stored)
         elif new:
             first = first if parts else index
             width = one.width
             parts.append(one.plain)
-            size += len(one.plain)
+            size += one.size
 
 
 def _name(one: _Cut, names: ChunkNames) -> tuple[int, bool]:
     """Number a chunk, note it for its file, and tell whether it is to be carried and new."""
     if one.file is None:
         return 0, False
-    index, new = names.add(one.digest, len(one.plain))
+    index, new = names.add(one.digest, one.size)
     one.file.chunks.append(index)
     return index, new
 
@@ -172,17 +184,19 @@ class _Filling:
     A pack ends when it has 64 MiB, and with the item (format §12).
     """
 
-    def __init__(self, writer: BundleWriter) -> None:
+    def __init__(self, writer: BundleWriter, disk: Lane) -> None:
         self.packs: list[Pack] = []
         self.written = 0
         self.bases: dict[int, bytes] = {}
         """The digests of bases, by the chunk that is stored as a difference."""
         self._writer = writer
+        self._disk = disk
         self._begin_pack()
 
-    def add(self, one: _Stored) -> None:
+    def add(self, block: _Block) -> None:
         """Append a block."""
-        first, count = one.chunks.start, len(one.chunks)
+        one = block.stored or _Stored(RAW, block.plain)
+        first, count = block.chunks.start, len(block.chunks)
         if one.base:
             self.bases[first] = one.base
         self._blocks.append(Block(self._size, len(one.data), one.codec, first, count))
@@ -190,51 +204,67 @@ class _Filling:
         self._digest.update(one.data)
         self._size += len(one.data)
         if self._size >= limits.PACK_TARGET_BYTES:
-            self.end_pack(one)
+            self.end_pack(block)
 
-    def end_pack(self, _: _Stored) -> None:
-        """Write the pack, if anything is in it."""
+    def end_pack(self, _: _Block) -> None:
+        """Have the pack written, if anything is in it, while the next one is filled."""
         if not self._blocks:
             return
         pack = Pack(self._digest.digest(), self._size, tuple(self._blocks))
-        self.written += self._writer.put_pack(pack.digest, self._parts)
+        self._disk.submit(self._write, pack.digest, self._parts)
         self.packs.append(pack)
         self._begin_pack()
 
+    def _write(self, digest: bytes, parts: list[Piece]) -> None:
+        self.written += self._writer.put_pack(digest, parts)
+
     def _begin_pack(self) -> None:
         self._blocks: list[Block] = []
-        self._parts: list[bytes] = []
+        self._parts: list[Piece] = []
         self._size = 0
         self._digest = hashlib.sha256()
 
 
 def _is_small(one: _Cut) -> bool:
-    return len(one.plain) <= _SMALL
+    return one.size <= _SMALL
 
 
-def _hash(one: _Cut) -> _Cut:
+def _is_encoded(block: _Block) -> bool:
+    return not block.chunks or block.stored is not None
+
+
+def _hash(manner: Manner, names: ChunkNames, one: _Cut) -> _Cut:
+    """Hash a chunk; encode it at once, unless it waits for neighbours or is known already."""
     if one.file is None:
         return one
-    return replace(one, digest=hashlib.sha256(one.plain).digest())
+    digest = hashlib.sha256(one.plain).digest()
+    if not one.is_block or names.knows(digest):
+        return replace(one, digest=digest)
+    stored = _stored(manner, one.plain, one.width, one.base)
+    return replace(one, plain=b"", digest=digest, stored=stored)
 
 
-def _encode(manner: Manner, block: _Plain) -> _Stored:
-    if not block.chunks:
-        return _Stored(block.chunks, RAW, b"")
-    base = manner.bases.read(block.base) if block.base else None
-    if base is not None and _gains(block, base):
-        stored = encode_difference(block.data, base, block.width)
-        if len(stored) < len(block.data):
-            return _Stored(block.chunks, DIFFERENCE, stored, block.base)
-    return _Stored(block.chunks, *encode(block.data, block.width, manner.preset))
+def _encode(manner: Manner, block: _Block) -> _Block:
+    if _is_encoded(block):
+        return block
+    return replace(block, plain=b"", stored=_stored(manner, block.plain, block.width, None))
 
 
-def _gains(block: _Plain, base: bytes) -> bool:
+def _stored(manner: Manner, plain: bytes, width: int, base_digest: bytes | None) -> _Stored:
+    """Encode a block, as a difference of a base if there is one and that is smaller."""
+    base = manner.bases.read(base_digest) if base_digest else None
+    if base is not None and _gains(plain, width, base):
+        data = encode_difference(plain, base, width)
+        if len(data) < len(plain):
+            return _Stored(DIFFERENCE, data, base_digest)
+    return _Stored(*encode(plain, width, manner.preset))
+
+
+def _gains(plain: bytes, width: int, base: bytes) -> bool:
     """Tell from a sample whether a block is stored in less space as a difference."""
-    middle = len(block.data) // 2 & ~(_SAMPLE - 1)
-    plain, old = (one[middle : middle + _SAMPLE] for one in (block.data, base))
-    difference = encode_difference(plain, old, block.width)
-    return len(difference) < _GAIN * len(encode(plain, block.width)[1])
+    middle = len(plain) // 2 & ~(_SAMPLE - 1)
+    new, old = (one[middle : middle + _SAMPLE] for one in (plain, base))
+    return len(encode_difference(new, old, width)) < _GAIN * len(encode(new, width)[1])
 
 
 def _with_bases(pack: Pack, bases: Mapping[int, bytes], names: ChunkNames) -> Pack:

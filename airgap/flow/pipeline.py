@@ -83,15 +83,16 @@ class Lane:
     It may lag by a bounded number of things; then whoever hands over waits.
     """
 
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, pool: ThreadPoolExecutor, lag: int) -> None:
         """Take a pool of one thread; see ``lane``."""
         self._pool = pool
+        self._lag = lag
         self._under_way: deque[Future[None]] = deque()
 
     def submit(self, work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
         """Hand something over. What an earlier thing raised is raised here or by ``drain``."""
         self._under_way.append(self._pool.submit(work, *args, **kwargs))
-        while len(self._under_way) > _LAG:
+        while len(self._under_way) > self._lag:
             self._under_way.popleft().result()
 
     def drain(self) -> None:
@@ -101,13 +102,15 @@ class Lane:
 
 
 @contextmanager
-def lane(stop: Callable[[], object] = lambda: None) -> Iterator[Lane]:
+def lane(stop: Callable[[], object] = lambda: None, lag: int = _LAG) -> Iterator[Lane]:
     """Run one lane; all that was handed over is done when the block ends without an error.
+
+    It may lag by ``lag`` things.
 
     ``stop`` is called on an error, from this thread, and is to end what is under way soon.
     """
     with workers(1) as pool:
-        one = Lane(pool)
+        one = Lane(pool, lag)
         try:
             yield one
             one.drain()

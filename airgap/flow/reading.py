@@ -63,6 +63,13 @@ class ChunkNames:
             self._needed_lengths.append(length)
         return index
 
+    def knows(self, digest: bytes) -> bool:
+        """Tell whether a chunk is known not to be carried anew; any thread may ask.
+
+        The answer no is a guess: ``add`` decides, in the order of the file.
+        """
+        return digest in self._held or digest in self._carried
+
     def length(self, carried: int) -> int:
         """Return the length in bytes of a carried chunk."""
         return self._lengths[carried]
