@@ -1,13 +1,16 @@
 """What the other side holds already, and what new chunks may be differences of."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
 from airgap.flow.parts import Parts, parts_of
 from airgap.flow.selection import Source
 from airgap.flow.supplies import Shelf, Supplies
+from airgap.format.inventory import File, Kind
+from airgap.format.manifest import ChunkTable
 
 __all__ = ["NO_BASES", "Bases", "Wanted", "bases_of"]
 
@@ -26,16 +29,21 @@ class Bases:
     def resembling(self, source: Source, path: str) -> Parts:
         """Return what the other side holds of the same file of another version of an item.
 
-        The last bundle that has the file counts.
+        The last bundle that has the file counts, and in it the first item.
         """
-        for shelf in reversed(self.shelves):
-            for item in shelf.manifest.items:
-                if (item.kind, item.name) != (source.kind, source.name):
-                    continue
-                for file in item.files:
-                    if file.path == path and len(file.chunks) > 1:
-                        return parts_of(file, shelf.manifest.chunks, self.supplies)
-        return _NOTHING
+        found = self._files.get((source.kind, source.name, path))
+        return parts_of(*found, self.supplies) if found else _NOTHING
+
+    @cached_property
+    def _files(self) -> Mapping[tuple[Kind, str, str], tuple[File, ChunkTable]]:
+        """The files of several chunks, by kind and name of their item, and path."""
+        return {
+            (item.kind, item.name, file.path): (file, shelf.manifest.chunks)
+            for shelf in self.shelves
+            for item in reversed(shelf.manifest.items)
+            for file in item.files
+            if len(file.chunks) > 1
+        }
 
     def read(self, digest: bytes) -> bytes | None:
         """Return a base chunk's bytes, compared with its digest; None if they are not here."""
