@@ -10,6 +10,7 @@ import numpy as np
 
 from airgap.codec import planes
 from airgap.codec.planes import Elements
+from airgap.codec.zstd import Piece
 from airgap.errors import CorruptError
 
 __all__ = ["WIDTHS", "decode", "encode"]
@@ -24,7 +25,7 @@ def encode(plain: bytes, base: bytes, width: int) -> bytes:
     return planes.split(_to_small(new - old), plain[whole:])
 
 
-def decode(stored: bytes, base: bytes, plain_length: int) -> bytes:
+def decode(stored: Piece, base: bytes, plain_length: int) -> Piece:
     """Return the ``plain_length`` bytes that were stored.
 
     Raises:
@@ -38,7 +39,7 @@ def decode(stored: bytes, base: bytes, plain_length: int) -> bytes:
     small, rest = planes.join(stored, plain_length, WIDTHS)
     change = _from_small(small)
     old = np.frombuffer(base, change.dtype, len(change))
-    return np.add(old, change, out=change).tobytes() + rest
+    return planes.whole(np.add(old, change, out=change), rest)
 
 
 def _to_small(change: Elements) -> Elements:

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from airgap.codec import zstd
+from airgap.codec.zstd import Piece
 from airgap.errors import CorruptError
 
-__all__ = ["WIDTHS", "Elements", "decode", "encode", "join", "split"]
+__all__ = ["WIDTHS", "Elements", "decode", "encode", "join", "split", "whole"]
 
 WIDTHS: Final = (2, 4, 8)
 
@@ -34,18 +35,19 @@ _NOISE_BITS: Final = 7.9
 
 def encode(plain: bytes, width: int) -> bytes:
     """Store elements of ``width`` bytes (2, 4 or 8); a last incomplete element is kept as it is."""
-    whole = len(plain) // width * width
-    return split(_rotate_left(np.frombuffer(plain, f"<u{width}", whole // width)), plain[whole:])
+    count = len(plain) // width
+    elements = np.frombuffer(plain, f"<u{width}", count)
+    return split(_rotate_left(elements), plain[count * width :])
 
 
-def decode(stored: bytes, plain_length: int) -> bytes:
+def decode(stored: Piece, plain_length: int) -> Piece:
     """Return the ``plain_length`` bytes that were stored.
 
     Raises:
         CorruptError: lengths do not add up, or a plane does not decode to exactly its length.
     """
     rotated, rest = join(stored, plain_length, WIDTHS)
-    return _rotate_right(rotated).tobytes() + rest
+    return whole(_rotate_right(rotated), rest)
 
 
 def split(elements: Elements, rest: bytes) -> bytes:
@@ -59,7 +61,7 @@ def split(elements: Elements, rest: bytes) -> bytes:
     return b"".join([*out, rest])
 
 
-def join(stored: bytes, plain_length: int, widths: Collection[int]) -> tuple[Elements, bytes]:
+def join(stored: Piece, plain_length: int, widths: Collection[int]) -> tuple[Elements, Piece]:
     """Return the elements whose planes were stored, and the bytes that follow them.
 
     Raises:
@@ -69,18 +71,28 @@ def join(stored: bytes, plain_length: int, widths: Collection[int]) -> tuple[Ele
         raise _broken("has no element width")
     width = stored[0]
     count = plain_length // width
-    at = _HEADER.size
-    joined = np.zeros(count, f"<u{width}")
-    for plane in range(width):
-        data, at = _read_plane(stored, at, count)
-        np.bitwise_or(joined, data.astype(joined.dtype) << joined.dtype.type(8 * plane), out=joined)
-    rest = stored[at:]
+    view, at = memoryview(stored), _HEADER.size
+    planes: list[npt.NDArray[np.uint8]] = []
+    for _ in range(width):
+        data, at = _read_plane(view, at, count)
+        planes.append(data)
+    rest = view[at:]
     if len(rest) != plain_length - count * width:
         raise _broken("has too many or too few bytes after its planes")
+    joined = planes.pop().astype(f"<u{width}")
+    while planes:
+        joined <<= joined.dtype.type(8)
+        joined |= planes.pop()
     return joined, rest
 
 
-def _read_plane(stored: bytes, at: int, count: int) -> tuple[npt.NDArray[np.uint8], int]:
+def whole(elements: Elements, rest: Piece) -> Piece:
+    """Return the bytes of the elements, and then those that follow them."""
+    data = elements.view(np.uint8).data
+    return b"".join([data, rest]) if len(rest) else data
+
+
+def _read_plane(stored: memoryview, at: int, count: int) -> tuple[npt.NDArray[np.uint8], int]:
     if at + _PLANE.size > len(stored):
         raise _broken("ends within its planes")
     kind, length = _PLANE.unpack_from(stored, at)
@@ -108,11 +120,12 @@ def _rotate_left(elements: Elements) -> Elements:
 
 
 def _rotate_right(elements: Elements) -> Elements:
-    """Move the sign bit back to the high end."""
+    """Move the sign bit back to the high end, in place."""
     kind = elements.dtype.type
     sign = elements << kind(8 * elements.itemsize - 1)
-    joined: Elements = np.bitwise_or(elements >> kind(1), sign, out=sign)
-    return joined
+    elements >>= kind(1)
+    elements |= sign
+    return elements
 
 
 def _is_noise(plane: npt.NDArray[np.uint8]) -> bool:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from airgap.codec import zstd
+from airgap.codec.zstd import Piece
 from airgap.errors import CorruptError, PolicyError
 from airgap.format import limits
 
@@ -27,9 +28,6 @@ RAW: Final = 0
 ZSTD: Final = 1
 PLANES: Final = 2
 DIFFERENCE: Final = 3
-
-Piece = bytes | memoryview
-"""Bytes. A view may be of a whole pack, which stays in memory for as long."""
 
 Preset = Literal["none", "fast", "default", "small"]
 """How much time an exporter gives to size."""
@@ -91,7 +89,7 @@ def decode(codec: int, stored: Piece, plain_length: int, base: bytes = b"") -> P
 
     Args:
         codec: its id.
-        stored: the stored bytes; a view is copied only if there is something to decode.
+        stored: the stored bytes.
         plain_length: of the block.
         base: the plain bytes of the base chunk, for a difference.
 
@@ -104,14 +102,14 @@ def decode(codec: int, stored: Piece, plain_length: int, base: bytes = b"") -> P
     if codec == DIFFERENCE:
         from airgap.codec import difference  # noqa: PLC0415  (numpy is slow to import)
 
-        return difference.decode(bytes(stored), base, plain_length)
+        return difference.decode(stored, base, plain_length)
     row = _DECODERS.get(codec)
     if row is None:
         raise PolicyError(
             f"The bundle uses codec {codec}, which this airgap does not know.",
             "Install a newer airgap on this side.",
         )
-    return row(bytes(stored), plain_length)
+    return row(stored, plain_length)
 
 
 def _raw(stored: Piece, plain_length: int) -> Piece:
@@ -123,12 +121,12 @@ def _raw(stored: Piece, plain_length: int) -> Piece:
     return stored
 
 
-def _planes(stored: bytes, plain_length: int) -> bytes:
+def _planes(stored: Piece, plain_length: int) -> Piece:
     from airgap.codec import planes  # noqa: PLC0415  (numpy is slow to import)
 
     return planes.decode(stored, plain_length)
 
 
-_DECODERS: Final[Mapping[int, Callable[[bytes, int], bytes]]] = MappingProxyType(
+_DECODERS: Final[Mapping[int, Callable[[Piece, int], Piece]]] = MappingProxyType(
     {ZSTD: zstd.decode, PLANES: _planes}
 )

@@ -7,7 +7,9 @@ import zstandard
 from airgap.errors import CorruptError
 from airgap.format import limits
 
-__all__ = ["decode", "encode"]
+__all__ = ["Piece", "decode", "encode", "encode_entropy"]
+
+Piece = bytes | memoryview
 
 ENTROPY_ONLY: Final = zstandard.ZstdCompressionParameters(
     strategy=zstandard.STRATEGY_FAST,
@@ -19,19 +21,19 @@ ENTROPY_ONLY: Final = zstandard.ZstdCompressionParameters(
 """Codes single bytes and finds next to no matches: numbers have none."""
 
 
-def encode(plain: bytes | memoryview, level: int) -> bytes:
+def encode(plain: Piece, level: int) -> bytes:
     """Compress into one frame with its content size and without a checksum."""
     return zstandard.ZstdCompressor(
         level=level, write_content_size=True, write_checksum=False
     ).compress(plain)
 
 
-def encode_entropy(plain: bytes | memoryview) -> bytes:
+def encode_entropy(plain: Piece) -> bytes:
     """Compress into such a frame what is known to be numbers, quickly."""
     return zstandard.ZstdCompressor(compression_params=ENTROPY_ONLY).compress(plain)
 
 
-def decode(stored: bytes, plain_length: int) -> bytes:
+def decode(stored: Piece, plain_length: int) -> bytes:
     """Decompress one frame of exactly ``plain_length`` bytes.
 
     Raises:
