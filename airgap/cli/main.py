@@ -1,5 +1,6 @@
 """The entry point: finds the command, runs it, and turns errors into exit codes."""
 
+import ctypes
 import importlib
 import io
 import json
@@ -21,6 +22,7 @@ from airgap.errors import (
     InterruptedByUser,
     UsageError,
 )
+from airgap.format import limits
 
 __all__ = ["COMMANDS", "cli", "main"]
 
@@ -64,6 +66,8 @@ _HEADINGS: Final = {
     "doctor": "This machine",
 }
 _WIDEST: Final = max(map(len, COMMANDS))
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
 _HELP: Final = frozenset({"-h", "--help", "--version"})
 
 
@@ -131,6 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     words = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's idle threads take time from ours
+    _keep_freed_memory()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that it cannot spell ends no command
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -225,6 +230,17 @@ def _tell_programs(error: AirgapError) -> None:
 def _usage_hint(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     return f"See `{context.command_path} --help`." if context else "See `airgap --help`."
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library (glibc) use again what was freed, instead of giving it back at once.
+
+    To get every chunk's memory anew from the system takes longer than to hash the chunk.
+    """
+    with suppress(OSError, TypeError, AttributeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_TRIM_THRESHOLD, 256 * limits.MIB)
+        mallopt(_M_MMAP_THRESHOLD, 32 * limits.MIB)
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:
