@@ -266,7 +266,7 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> Checked:
             wanted=lambda chunk: chunk not in absent,
             covered=partial(digests.covers, targets),
             land=None,
-            settle=digester.drain,
+            after=digester.submit,
             base=needs.read,
         )
         for chunk, data in plain_chunks(opened, wanted, work, jobs, progress):
@@ -371,7 +371,7 @@ def _fill_from_packs(
             wanted=targets.__contains__,
             covered=partial(digests.covers, targets),
             land=write,
-            settle=digester.drain,
+            after=digester.submit,
             base=needs.read,
         )
         for chunk, data in plain_chunks(opened, wanted, work, jobs, progress):

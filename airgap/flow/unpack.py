@@ -5,8 +5,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import accumulate, chain, pairwise
-from typing import Final
+from itertools import accumulate, chain, pairwise, repeat
+from threading import Semaphore
+from typing import Final, Self
 
 from airgap.codec.table import RAW, Piece, decode
 from airgap.errors import AirgapError, CorruptError
@@ -15,11 +16,12 @@ from airgap.flow.media.volumes import VolumesReader
 from airgap.flow.pipeline import ahead, in_order, workers
 from airgap.flow.progress import Progress
 from airgap.format import layout
-from airgap.format.manifest import NO_BASE, Block, ChunkTable, Manifest, Pack
+from airgap.format.manifest import NO_BASE, Block, ChunkTable, Pack
+from airgap.transport.memory import PackMemory
 
 __all__ = ["Work", "plain_chunks"]
 
-PACKS_AHEAD: Final = 2
+PACKS_AT_WORK: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,8 @@ class Work:
     """Whether something else than its own digest will tell if it is right (format §11)."""
     land: Callable[[int, Piece], None] | None
     """Take its plain bytes, before it is yielded; None if nobody does."""
-    settle: Callable[[], None]
-    """Be done with all chunks that were yielded: their pack is to leave memory."""
+    after: Callable[[Callable[[], None]], None]
+    """Call back when all chunks that were yielded are done with: their pack leaves memory."""
     base: Callable[[int], bytes]
     """Return the bytes of a needed chunk, for differences (format §5.4)."""
     failed: dict[int, AirgapError] = field(default_factory=dict)
@@ -51,38 +53,75 @@ def plain_chunks(
     that can be; else it is told in ``work.failed``.
     """
     manifest, reader = opened.manifest.value, opened.reader
-    progress.begin(work.name, sum(manifest.packs[index].size for index in wanted))
+    sizes = [manifest.packs[index].size for index in wanted]
+    progress.begin(work.name, sum(sizes))
     try:
-        with workers(1) as hasher, workers(jobs) as pool:
+        with workers(1) as hasher, workers(jobs) as pool, _Inlet(opened, wanted) as inlet:
             unpacking = _Unpacking(manifest.chunks, work, pool, ahead(jobs))
-            packs = reader.read_packs(manifest.packs, wanted)
-            authentic = in_order(hasher, partial(_authenticate, manifest), packs, PACKS_AHEAD)
+            authentic = inlet.packs(hasher)
             if isinstance(reader, VolumesReader):
                 authentic = reader.mended(manifest.packs, authentic, progress)
             for index, data in authentic:
                 if isinstance(data, AirgapError):
                     work.failed[index] = data
+                    inlet.let_go(b"")
                     continue
                 yield from unpacking.chunks(manifest.packs[index], data)
-                work.settle()
+                work.after(partial(inlet.let_go, data))
                 progress.advance(manifest.packs[index].size)
-                del data  # before the next pack is read: two are in memory, not three
+                del data  # if it is not of the inlet's memory, it ends with its last chunk
     finally:
         progress.end()
 
 
-def _authenticate(
-    manifest: Manifest, one: tuple[int, bytes | AirgapError]
-) -> tuple[int, bytes | AirgapError]:
+class _Inlet:
+    """Reads packs and compares their digests, in a thread of its own; two are in memory at most."""
+
+    def __init__(self, opened: Opened, wanted: Collection[int]) -> None:
+        self._packs = opened.manifest.value.packs
+        most = max((self._packs[index].size for index in wanted), default=0)
+        self._memory = PackMemory(most + 1)  # one more, to see whether a file ends there
+        self._unread = iter(opened.reader.read_packs(self._packs, wanted, self._memory))
+        self._room = Semaphore(PACKS_AT_WORK)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let the thread end, if it waits for room: it reads one pack more at most."""
+        self._room.release(PACKS_AT_WORK)
+
+    def packs(self, hasher: ThreadPoolExecutor) -> Iterator[tuple[int, Piece | AirgapError]]:
+        """Yield packs that are authentic, and what is wrong with the others."""
+        for one in in_order(hasher, self._next, repeat(None), PACKS_AT_WORK):
+            if one is None:
+                return
+            yield one
+
+    def let_go(self, data: Piece) -> None:
+        """Make room for another pack; nobody looks at this one any more."""
+        self._memory.give_back(data)
+        self._room.release()
+
+    def _next(self, _: None) -> tuple[int, Piece | AirgapError] | None:
+        self._room.acquire()
+        index, data = next(self._unread, (0, None))
+        if data is None:
+            return None
+        if isinstance(data, AirgapError):
+            return index, data
+        wrong = _authenticate(self._packs[index], data)
+        if wrong:
+            self._memory.give_back(data)
+        return index, wrong or data
+
+
+def _authenticate(pack: Pack, data: Piece) -> CorruptError | None:
     """Compare a pack's digest with the manifest's before any of it is decoded."""
-    index, data = one
-    pack = manifest.packs[index]
-    if isinstance(data, AirgapError):
-        return index, data
     found = hashlib.sha256(data).digest()
     if found == pack.digest:
-        return index, data
-    return index, CorruptError(
+        return None
+    return CorruptError(
         f"{layout.pack_name(pack.digest)} reads as {found.hex()[:12]}….",
         "It was changed or damaged on the way: copy this file from its source again.",
     )
@@ -97,7 +136,7 @@ class _Unpacking:
     pool: ThreadPoolExecutor
     most: int
 
-    def chunks(self, pack: Pack, data: bytes) -> Iterator[tuple[int, Piece]]:
+    def chunks(self, pack: Pack, data: Piece) -> Iterator[tuple[int, Piece]]:
         """Decode the blocks of a pack; chunks that nothing else covers are compared."""
         unpack = partial(self._unpack, pack, memoryview(data))
         if all(map(self._is_nothing, pack.blocks)):  # to hand it to a thread would take longer

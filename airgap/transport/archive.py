@@ -5,13 +5,15 @@ is known last, and fills the rest of the room with a member of zeros.
 """
 
 import fcntl
+import io
 import os
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import filterfalse
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
+from airgap.codec.table import Piece
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError
 from airgap.format import layout, limits, model_signature, tar
 from airgap.format.attestation import ATTESTING
@@ -19,6 +21,7 @@ from airgap.format.envelope import Role
 from airgap.format.manifest import Pack
 from airgap.format.root import SignedRoot
 from airgap.transport import local
+from airgap.transport.memory import PackMemory
 from airgap.transport.texts import texts
 
 __all__ = [
@@ -98,15 +101,15 @@ class ArchiveReader:
         ]
 
     def read_packs(
-        self, packs: Sequence[Pack], wanted: Container[int]
-    ) -> Iterator[tuple[int, bytes | AirgapError]]:
+        self, packs: Sequence[Pack], wanted: Container[int], memory: PackMemory | None = None
+    ) -> Iterator[tuple[int, Piece | AirgapError]]:
         """Yield index and bytes of each wanted pack; demand all of them, and a proper end."""
         for _ in self._root_members():
             self._skip(limits.ROOT_BYTES)
         for index, pack in enumerate(packs):
             self._demand(layout.pack_name(pack.digest), pack.size)
             if index in wanted:
-                yield index, self._take(pack.size)
+                yield index, self._take_pack(pack.size, memory)
                 self._advance()
             else:
                 self._skip(limits.PACK_BYTES)
@@ -212,8 +215,20 @@ class ArchiveReader:
 
     def _take(self, size: int) -> bytes:
         data = self._read(size)
-        if self._read(tar.padded(size) - size).strip(b"\0"):
+        self._take_zeros(tar.padded(size) - size)
+        return data
+
+    def _take_zeros(self, size: int) -> None:
+        if self._read(size).strip(b"\0"):
             raise self._wrong("has other bytes than zeros between its members")
+
+    def _take_pack(self, size: int, memory: PackMemory | None) -> Piece:
+        if memory is None:
+            return self._take(size)
+        data = memory.fill(size, self._read_into)
+        if len(data) != size:
+            raise self._cut_off()
+        self._take_zeros(tar.padded(size) - size)
         return data
 
     def _skip(self, limit: int) -> None:
@@ -235,13 +250,22 @@ class ArchiveReader:
         except OSError as error:
             raise local.storage_error(error, self.place) from error
 
+    def _read_into(self, view: memoryview) -> int:
+        try:
+            return cast("io.BufferedReader", self._stream).readinto(view)
+        except OSError as error:
+            raise local.storage_error(error, self.place) from error
+
     def _read(self, size: int) -> bytes:
         data = self._read_up_to(size)
         if len(data) != size:
-            raise CutOffError(
-                f"{self.place} ends too early.", "It is cut off: copy it from its source again."
-            )
+            raise self._cut_off()
         return data
+
+    def _cut_off(self) -> CutOffError:
+        return CutOffError(
+            f"{self.place} ends too early.", "It is cut off: copy it from its source again."
+        )
 
     def _wrong(self, why: str) -> CorruptError:
         return CorruptError(f"{self.place} {why}.", "Copy the file from its source again.")
@@ -269,7 +293,7 @@ class ArchiveWriter:
         """Append a file of a root that travels; call it before ``put_pack``."""
         self._append(name, [data])
 
-    def put_pack(self, digest: bytes, parts: Sequence[bytes]) -> bool:
+    def put_pack(self, digest: bytes, parts: list[Piece]) -> bool:
         """Append a pack."""
         self._append(layout.pack_name(digest), parts)
         return True
@@ -310,7 +334,7 @@ class ArchiveWriter:
         """Remove the incomplete file."""
         self._part.discard()
 
-    def _append(self, name: str, parts: Sequence[bytes]) -> None:
+    def _append(self, name: str, parts: Sequence[Piece]) -> None:
         size = sum(map(len, parts))
         try:
             self._file.write(tar.header(name, size))

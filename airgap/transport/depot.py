@@ -5,12 +5,14 @@ from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
 
+from airgap.codec.table import Piece
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError
 from airgap.format import layout, limits, names
 from airgap.format.envelope import Role
 from airgap.format.manifest import Pack
 from airgap.format.root import SignedRoot
 from airgap.transport import local
+from airgap.transport.memory import PackMemory
 from airgap.transport.texts import texts
 
 __all__ = [
@@ -210,17 +212,18 @@ class DepotReader:
         return envelope_names(folder, listed, role, self.place)
 
     def read_packs(
-        self, packs: Sequence[Pack], wanted: Container[int]
-    ) -> Iterator[tuple[int, bytes | AirgapError]]:
+        self, packs: Sequence[Pack], wanted: Container[int], memory: PackMemory | None = None
+    ) -> Iterator[tuple[int, Piece | AirgapError]]:
         """Yield index and bytes of each wanted pack; see ``BundleReader``."""
         for index, pack in enumerate(packs):
             if index in wanted:
-                yield index, self.read_pack(pack)
+                yield index, self.read_pack(pack, memory)
 
-    def read_pack(self, pack: Pack) -> bytes | AirgapError:
+    def read_pack(self, pack: Pack, memory: PackMemory | None = None) -> Piece | AirgapError:
         """Return the bytes under a pack's name, or what is wrong with them."""
+        name = layout.pack_name(pack.digest)
         try:
-            return local.read_exactly(self._depot, layout.pack_name(pack.digest), pack.size)
+            return local.read_exactly(self._depot, name, pack.size, memory)
         except AirgapError as error:
             return error
 
@@ -286,13 +289,13 @@ class DepotWriter:
             )
         local.write_atomically(self._depot, name, [data])
 
-    def put_pack(self, digest: bytes, parts: Sequence[bytes]) -> bool:
+    def put_pack(self, digest: bytes, parts: list[Piece]) -> bool:
         """Store a pack unless the right one is there already."""
         name = layout.pack_name(digest)
         if self._is_whole(name, digest, sum(map(len, parts))):
             local.sync(self._depot, name)  # whoever put it there may not have come to that
             return False
-        local.write_atomically(self._depot, name, parts)
+        local.write_atomically(self._depot, name, local.taken(parts))
         return True
 
     def publish(

@@ -10,11 +10,14 @@ import secrets
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, NoReturn
 
+from airgap.codec.table import Piece
 from airgap.errors import ConflictError, CorruptError, MissingError, StorageError
+from airgap.transport.memory import PackMemory
 
 __all__ = [
     "PartFile",
@@ -30,6 +33,7 @@ __all__ = [
     "storage_error",
     "sync",
     "sync_folder",
+    "taken",
     "write_atomically",
     "write_together",
 ]
@@ -108,14 +112,23 @@ def read_bounded(top: Path, name: str, limit: int) -> bytes:
     return data
 
 
-def read_exactly(top: Path, name: str, size: int) -> bytes:
-    """Read a file that must have exactly ``size`` bytes; raises as ``open_regular``."""
+def read_exactly(top: Path, name: str, size: int, memory: PackMemory | None = None) -> Piece:
+    """Read a file that must have exactly ``size`` bytes, into ``memory`` if there is any.
+
+    Raises as ``open_regular``.
+    """
     with open_regular(top, name) as descriptor:
-        data = _read(descriptor, size + 1)
-    if len(data) != size:
-        more = "more than " if len(data) > size else ""
+        if memory is None:
+            data: Piece = _read(descriptor, size + 1)
+        else:
+            data = memory.fill(size + 1, partial(_read_into, descriptor))
+    found = len(data)
+    if found != size:
+        if memory:
+            memory.give_back(data)
+        more = "more than " if found > size else ""
         raise CorruptError(
-            f"{top / name} has {more}{min(len(data), size):,} bytes where {size:,} are needed.",
+            f"{top / name} has {more}{min(found, size):,} bytes where {size:,} are needed.",
             "It is cut off or damaged: copy this file from its source again.",
         )
     return data
@@ -206,7 +219,7 @@ def move(source: Path, target: Path) -> None:
         sync_folder(target.parent)
 
 
-def write_atomically(top: Path, name: str, parts: Iterable[bytes]) -> None:
+def write_atomically(top: Path, name: str, parts: Iterable[Piece]) -> None:
     """Write a whole file under another name, sync it, and rename it (format §8).
 
     Raises:
@@ -222,6 +235,13 @@ def write_atomically(top: Path, name: str, parts: Iterable[bytes]) -> None:
             part.discard()
     except OSError as error:
         raise storage_error(error, path) from error
+
+
+def taken(parts: list[Piece]) -> Iterator[Piece]:
+    """Yield all parts and let go of each: what is written need not wait in memory for the sync."""
+    parts.reverse()
+    while parts:
+        yield parts.pop()
 
 
 @contextmanager
@@ -276,6 +296,10 @@ def _read(descriptor: int, limit: int) -> bytes:
         pieces.append(piece)
         limit -= len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _read_into(descriptor: int, view: memoryview) -> int:
+    return os.readv(descriptor, [view])
 
 
 def _open_part(path: Path) -> tuple[Path, BinaryIO]:

@@ -6,9 +6,11 @@ Both speak of bytes by name. Whether the bytes are the right ones is decided abo
 from collections.abc import Collection, Container, Iterator, Sequence
 from typing import Protocol
 
+from airgap.codec.table import Piece
 from airgap.errors import AirgapError
 from airgap.format.envelope import Role
 from airgap.format.manifest import Pack
+from airgap.transport.memory import PackMemory
 
 __all__ = ["BundleReader", "BundleWriter"]
 
@@ -35,9 +37,11 @@ class BundleReader(Protocol):
         ...
 
     def read_packs(
-        self, packs: Sequence[Pack], wanted: Container[int]
-    ) -> Iterator[tuple[int, bytes | AirgapError]]:
+        self, packs: Sequence[Pack], wanted: Container[int], memory: PackMemory | None = None
+    ) -> Iterator[tuple[int, Piece | AirgapError]]:
         """Yield index and bytes of each wanted pack, each read once, with the size it must have.
+
+        They may lie in ``memory``, and are to be given back to it; without it, they are bytes.
 
         A pack that is not there, is no regular file, or is shorter or longer comes as the error
         instead, so that one damaged file does not keep the others from being read.
@@ -70,8 +74,11 @@ class BundleWriter(Protocol):
         """
         ...
 
-    def put_pack(self, digest: bytes, parts: Sequence[bytes]) -> bool:
-        """Store a pack; return False if it was there already (and was checked)."""
+    def put_pack(self, digest: bytes, parts: list[Piece]) -> bool:
+        """Store a pack; return False if it was there already (and was checked).
+
+        The parts are handed over: the list may be empty afterwards.
+        """
         ...
 
     def publish(

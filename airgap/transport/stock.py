@@ -103,9 +103,11 @@ class StockReader:
                 pairs.append((statement, local.read_bounded(top, name, limits.ENVELOPE_BYTES)))
         return pairs
 
-    def read_packs(self, packs: object, wanted: object) -> Iterator[tuple[int, bytes]]:
+    def read_packs(
+        self, packs: object, wanted: object, memory: object = None
+    ) -> Iterator[tuple[int, bytes]]:
         """Yield nothing: there are no packs."""
-        del packs, wanted
+        del packs, wanted, memory
         return iter(())
 
     def read_model_signatures(self, files: object) -> dict[str, bytes]:

@@ -108,7 +108,7 @@ def read(number: int, actor: Actor) -> None:
         for index, data in reader.read_packs(packs, range(len(packs))):
             if isinstance(data, AirgapError):
                 raise data
-            assert digest(data) == packs[index].digest
+            assert digest(bytes(data)) == packs[index].digest
     except MissingError:
         return
 

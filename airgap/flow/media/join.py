@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from airgap.codec.table import Piece
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow.bundles import Unverified, open_unverified
 from airgap.flow.media.contents import Contents, contents_of
@@ -167,7 +168,7 @@ class _Joining:
         self.mended = len(self._bad - failed.keys())
         return failed
 
-    def _authentic(self, one: tuple[int, bytes | AirgapError]) -> tuple[int, bytes | AirgapError]:
+    def _authentic(self, one: tuple[int, Piece | AirgapError]) -> tuple[int, Piece | AirgapError]:
         index, data = one
         pack = self._packs[index]
         if isinstance(data, bytes) and hashlib.sha256(data).digest() != pack.digest:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 
+from airgap.codec.table import Piece
 from airgap.errors import (
     AirgapError,
     CorruptError,
@@ -24,6 +25,7 @@ from airgap.format.envelope import Role
 from airgap.format.manifest import Pack
 from airgap.format.volume import Label
 from airgap.transport.depot import DepotReader
+from airgap.transport.memory import PackMemory
 from airgap.transport.port import BundleReader
 
 __all__ = ["VolumesReader", "demand_one_bundle", "open_places"]
@@ -60,12 +62,12 @@ class VolumesReader:
         return self._readers[0].read_attestations(role)
 
     def read_packs(
-        self, packs: Sequence[Pack], wanted: Container[int]
-    ) -> Iterator[tuple[int, bytes | AirgapError]]:
+        self, packs: Sequence[Pack], wanted: Container[int], memory: PackMemory | None = None
+    ) -> Iterator[tuple[int, Piece | AirgapError]]:
         """Yield each wanted pack from the first place that has it; see ``BundleReader``."""
         for index, pack in enumerate(packs):
             if index in wanted:
-                yield index, self._read_pack(pack)
+                yield index, self._read_pack(pack, memory)
 
     def read_model_signatures(self, files: Collection[str]) -> dict[str, bytes]:
         """Return those of these files that any of the places has."""
@@ -75,22 +77,22 @@ class VolumesReader:
                 found = reader.read_model_signatures(files) | found
         return found
 
-    def _read_pack(self, pack: Pack) -> bytes | AirgapError:
+    def _read_pack(self, pack: Pack, memory: PackMemory | None) -> Piece | AirgapError:
         # Whoever has nothing is not asked: an error keeps its frames, and they what was read.
         having = [one for one in self._readers if one.size_of(pack.digest) is not None]
         for reader in having[:-1]:
-            data = reader.read_pack(pack)
-            if isinstance(data, bytes):
+            data = reader.read_pack(pack, memory)
+            if not isinstance(data, AirgapError):
                 return data
             del data
-        return (having or self._readers)[-1].read_pack(pack)
+        return (having or self._readers)[-1].read_pack(pack, memory)
 
     def mended(
         self,
         packs: Sequence[Pack],
-        read: Iterable[tuple[int, bytes | AirgapError]],
+        read: Iterable[tuple[int, Piece | AirgapError]],
         progress: Progress,
-    ) -> Iterator[tuple[int, bytes | AirgapError]]:
+    ) -> Iterator[tuple[int, Piece | AirgapError]]:
         """Pass packs on; replace errors by a pack of another place or of parity, where it can be.
 
         What parity gives back is authentic, and waits in the system's temporary folder.

@@ -6,6 +6,7 @@ file until its turn, and is hashed once more, in memory, by whoever decodes it.
 """
 
 import hashlib
+import io
 from collections import deque
 from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from concurrent.futures import Future
@@ -13,14 +14,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
+from airgap.codec.table import Piece
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, TransportError
 from airgap.format import layout, limits, names
 from airgap.format.envelope import Role
 from airgap.format.manifest import Pack
 from airgap.format.root import SignedRoot
 from airgap.transport import depot, local
+from airgap.transport.memory import PackMemory
 from airgap.transport.remote.lanes import Lanes
 from airgap.transport.remote.port import Transport
 from airgap.transport.remote.spool import Spool
@@ -176,8 +179,8 @@ class RemoteDepotReader:
         return pairs
 
     def read_packs(
-        self, packs: Sequence[Pack], wanted: Container[int]
-    ) -> Iterator[tuple[int, bytes | AirgapError]]:
+        self, packs: Sequence[Pack], wanted: Container[int], memory: PackMemory | None = None
+    ) -> Iterator[tuple[int, Piece | AirgapError]]:
         """Yield index and bytes of each wanted pack; see ``BundleReader``.
 
         Raises:
@@ -194,9 +197,9 @@ class RemoteDepotReader:
                 work = partial(_Fetch(pack, spool, lanes, self.remote.place).run)
                 under_way.append((pack, index, lanes.submit(work)))
                 if len(under_way) >= jobs:
-                    yield _taken(*under_way.popleft())
+                    yield _taken(*under_way.popleft(), memory)
             while under_way:
-                yield _taken(*under_way.popleft())
+                yield _taken(*under_way.popleft(), memory)
         finally:
             lanes.close()
             for _, _, future in under_way:
@@ -223,15 +226,21 @@ class RemoteDepotReader:
 
 
 def _taken(
-    pack: Pack, index: int, future: "Future[BinaryIO | AirgapError]"
-) -> tuple[int, bytes | AirgapError]:
+    pack: Pack,
+    index: int,
+    future: "Future[BinaryIO | AirgapError]",
+    memory: PackMemory | None,
+) -> tuple[int, Piece | AirgapError]:
     """Wait for a pack, and take it out of its spool file."""
     found = future.result()
     if isinstance(found, AirgapError):
         return index, found
     with found, local.explained("The spool file"):
         found.seek(0)
-        data = found.read(pack.size)
+        if memory is None:
+            data: Piece = found.read(pack.size)
+        else:
+            data = memory.fill(pack.size, cast("io.BufferedReader", found).readinto)
     if len(data) != pack.size:
         return index, CorruptError("A spool file was changed.", "Run the same command again.")
     return index, data
@@ -348,7 +357,7 @@ class RemoteDepotWriter:
                 "Roots of one version differ: find out which is right, and move the other away.",
             )
 
-    def put_pack(self, digest: bytes, parts: Sequence[bytes]) -> bool:
+    def put_pack(self, digest: bytes, parts: list[Piece]) -> bool:
         """Let a pack be uploaded, unless a file of its name and size is there.
 
         Errors of earlier packs are raised here too.

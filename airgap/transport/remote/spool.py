@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from airgap.codec.table import Piece
 from airgap.transport import local
 
 __all__ = ["Spool"]
@@ -43,7 +44,7 @@ class Spool:
         with local.explained(self.folder):
             return tempfile.TemporaryFile(dir=self.folder)
 
-    def write(self, name: str, parts: Sequence[bytes]) -> Path:
+    def write(self, name: str, parts: Sequence[Piece]) -> Path:
         """Write a file; whoever has sent it removes it.
 
         Raises:

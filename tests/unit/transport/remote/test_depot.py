@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from airgap.codec.table import Piece
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, TransportError
 from airgap.format import layout, limits
 from airgap.format.manifest import Block, Pack
@@ -72,7 +73,7 @@ def write(remote: RemoteDepot) -> list[bool]:
     return written
 
 
-def read(remote: RemoteDepot) -> list[bytes | AirgapError]:
+def read(remote: RemoteDepot) -> list[Piece | AirgapError]:
     return [data for _, data in RemoteDepotReader(remote, BUNDLE).read_packs(PACKS, ALL)]
 
 
