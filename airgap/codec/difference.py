@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 
 from airgap.codec import planes
+from airgap.codec.piece import Piece
 from airgap.codec.planes import Elements
-from airgap.codec.zstd import Piece
 from airgap.errors import CorruptError
 
 __all__ = ["WIDTHS", "decode", "encode"]

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from airgap.codec import zstd
-from airgap.codec.zstd import Piece
+from airgap.codec.piece import Piece
 from airgap.errors import CorruptError, PolicyError
 from airgap.format import limits
 
@@ -17,7 +17,6 @@ __all__ = [
     "PLANES",
     "RAW",
     "ZSTD",
-    "Piece",
     "Preset",
     "decode",
     "encode",

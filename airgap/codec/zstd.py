@@ -4,12 +4,11 @@ from typing import Final
 
 import zstandard
 
+from airgap.codec.piece import Piece
 from airgap.errors import CorruptError
 from airgap.format import limits
 
-__all__ = ["Piece", "decode", "encode", "encode_entropy"]
-
-Piece = bytes | memoryview
+__all__ = ["decode", "encode", "encode_entropy"]
 
 ENTROPY_ONLY: Final = zstandard.ZstdCompressionParameters(
     strategy=zstandard.STRATEGY_FAST,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from airgap.codec.table import Piece
+from airgap.codec.piece import Piece
 from airgap.errors import CorruptError
 from airgap.flow.targets import Targets
 from airgap.format import limits

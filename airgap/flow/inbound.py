@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
-from airgap.codec.table import Piece
+from airgap.codec.piece import Piece
 from airgap.errors import (
     ConflictError,
     CorruptError,

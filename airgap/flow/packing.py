@@ -12,7 +12,8 @@ from functools import partial
 from typing import Final
 
 from airgap.chunking.cutters import cut
-from airgap.codec.table import DIFFERENCE, RAW, Piece, Preset, encode, encode_difference
+from airgap.codec.piece import Piece
+from airgap.codec.table import DIFFERENCE, RAW, Preset, encode, encode_difference
 from airgap.flow.bases import NO_BASES, Bases
 from airgap.flow.pipeline import Lane, ahead, in_order, lane, workers
 from airgap.flow.progress import Progress
@@ -68,7 +69,7 @@ def pack_items(
         workers(manner.jobs) as pool,
         lane() as digester,
         lane(writer.abort, lag=1) as disk,
-        lane() as packer,
+        lane(writer.abort) as packer,  # left first: it may wait for the disk's lane
     ):
         filling = _Filling(writer, disk)
         cuts = _cut(sources, runs, digester, manner, progress)
@@ -191,6 +192,7 @@ class _Filling:
         """The digests of bases, by the chunk that is stored as a difference."""
         self._writer = writer
         self._disk = disk
+        self._refused = False
         self._begin_pack()
 
     def add(self, block: _Block) -> None:
@@ -216,7 +218,10 @@ class _Filling:
         self._begin_pack()
 
     def _write(self, digest: bytes, parts: list[Piece]) -> None:
-        self.written += self._writer.put_pack(digest, parts)
+        if not self._refused:
+            self._refused = True  # unless this one is written
+            self.written += self._writer.put_pack(digest, parts)
+            self._refused = False
 
     def _begin_pack(self) -> None:
         self._blocks: list[Block] = []

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from operator import lt
 
-from airgap.codec.table import Piece
+from airgap.codec.piece import Piece
 from airgap.errors import CorruptError
 from airgap.format.inventory import File, Item
 from airgap.format.manifest import Manifest

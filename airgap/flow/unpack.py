@@ -5,11 +5,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import accumulate, chain, pairwise, repeat
+from itertools import accumulate, chain, pairwise
 from threading import Semaphore
 from typing import Final, Self
 
-from airgap.codec.table import RAW, Piece, decode
+from airgap.codec.piece import Piece
+from airgap.codec.table import RAW, decode
 from airgap.errors import AirgapError, CorruptError
 from airgap.flow.bundles import Opened
 from airgap.flow.media.volumes import VolumesReader
@@ -17,6 +18,7 @@ from airgap.flow.pipeline import ahead, in_order, workers
 from airgap.flow.progress import Progress
 from airgap.format import layout
 from airgap.format.manifest import NO_BASE, Block, ChunkTable, Pack
+from airgap.transport.depot import DepotReader
 from airgap.transport.memory import PackMemory
 
 __all__ = ["Work", "plain_chunks"]
@@ -75,39 +77,55 @@ def plain_chunks(
 
 
 class _Inlet:
-    """Reads packs and compares their digests, in a thread of its own; two are in memory at most."""
+    """Reads packs and compares their digests, ahead of who decodes them; two are in memory."""
 
     def __init__(self, opened: Opened, wanted: Collection[int]) -> None:
         self._packs = opened.manifest.value.packs
+        self._reader = opened.reader
+        self._wanted = wanted
         most = max((self._packs[index].size for index in wanted), default=0)
         self._memory = PackMemory(most + 1)  # one more, to see whether a file ends there
-        self._unread = iter(opened.reader.read_packs(self._packs, wanted, self._memory))
         self._room = Semaphore(PACKS_AT_WORK)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let the thread end, if it waits for room: it reads one pack more at most."""
+        """Let the thread end, if it waits for room."""
         self._room.release(PACKS_AT_WORK)
 
     def packs(self, hasher: ThreadPoolExecutor) -> Iterator[tuple[int, Piece | AirgapError]]:
-        """Yield packs that are authentic, and what is wrong with the others."""
-        for one in in_order(hasher, self._next, repeat(None), PACKS_AT_WORK):
-            if one is None:
-                return
-            yield one
+        """Yield packs that are authentic, and what is wrong with the others.
+
+        Local files are read by the thread that hashes them. What may never come, a stream, is
+        waited for here, where Ctrl-C ends it.
+        """
+        if isinstance(self._reader, DepotReader | VolumesReader):
+            read = partial(self._read, self._reader)
+            return in_order(hasher, read, sorted(self._wanted), PACKS_AT_WORK)
+        return in_order(hasher, self._authentic, self._streamed(), PACKS_AT_WORK)
 
     def let_go(self, data: Piece) -> None:
         """Make room for another pack; nobody looks at this one any more."""
         self._memory.give_back(data)
         self._room.release()
 
-    def _next(self, _: None) -> tuple[int, Piece | AirgapError] | None:
+    def _read(
+        self, reader: DepotReader | VolumesReader, index: int
+    ) -> tuple[int, Piece | AirgapError]:
         self._room.acquire()
-        index, data = next(self._unread, (0, None))
-        if data is None:
-            return None
+        return self._authentic((index, reader.read_pack(self._packs[index], self._memory)))
+
+    def _streamed(self) -> Iterator[tuple[int, Piece | AirgapError]]:
+        packs = iter(self._reader.read_packs(self._packs, self._wanted, self._memory))
+        self._room.acquire()
+        for one in packs:
+            yield one
+            del one
+            self._room.acquire()
+
+    def _authentic(self, one: tuple[int, Piece | AirgapError]) -> tuple[int, Piece | AirgapError]:
+        index, data = one
         if isinstance(data, AirgapError):
             return index, data
         wrong = _authenticate(self._packs[index], data)

@@ -13,7 +13,7 @@ from itertools import filterfalse
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from airgap.codec.table import Piece
+from airgap.codec.piece import Piece
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError
 from airgap.format import layout, limits, model_signature, tar
 from airgap.format.attestation import ATTESTING

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
 
-from airgap.codec.table import Piece
+from airgap.codec.piece import Piece
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError
 from airgap.format import layout, limits, names
 from airgap.format.envelope import Role

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, NoReturn
 
-from airgap.codec.table import Piece
+from airgap.codec.piece import Piece
 from airgap.errors import ConflictError, CorruptError, MissingError, StorageError
 from airgap.transport.memory import PackMemory
 

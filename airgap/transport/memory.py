@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from airgap.codec.table import Piece
+from airgap.codec.piece import Piece
 
 __all__ = ["PackMemory"]
 

@@ -6,7 +6,7 @@ Both speak of bytes by name. Whether the bytes are the right ones is decided abo
 from collections.abc import Collection, Container, Iterator, Sequence
 from typing import Protocol
 
-from airgap.codec.table import Piece
+from airgap.codec.piece import Piece
 from airgap.errors import AirgapError
 from airgap.format.envelope import Role
 from airgap.format.manifest import Pack

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from airgap.codec.table import Piece
+from airgap.codec.piece import Piece
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow.bundles import Unverified, open_unverified
 from airgap.flow.media.contents import Contents, contents_of

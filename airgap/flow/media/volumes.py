@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 
-from airgap.codec.table import Piece
+from airgap.codec.piece import Piece
 from airgap.errors import (
     AirgapError,
     CorruptError,
@@ -67,7 +67,7 @@ class VolumesReader:
         """Yield each wanted pack from the first place that has it; see ``BundleReader``."""
         for index, pack in enumerate(packs):
             if index in wanted:
-                yield index, self._read_pack(pack, memory)
+                yield index, self.read_pack(pack, memory)
 
     def read_model_signatures(self, files: Collection[str]) -> dict[str, bytes]:
         """Return those of these files that any of the places has."""
@@ -77,7 +77,8 @@ class VolumesReader:
                 found = reader.read_model_signatures(files) | found
         return found
 
-    def _read_pack(self, pack: Pack, memory: PackMemory | None) -> Piece | AirgapError:
+    def read_pack(self, pack: Pack, memory: PackMemory | None = None) -> Piece | AirgapError:
+        """Return the bytes under a pack's name in the first place that has them whole."""
         # Whoever has nothing is not asked: an error keeps its frames, and they what was read.
         having = [one for one in self._readers if one.size_of(pack.digest) is not None]
         for reader in having[:-1]:

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from airgap.codec.table import Piece
+from airgap.codec.piece import Piece
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, TransportError
 from airgap.format import layout, limits, names
 from airgap.format.envelope import Role

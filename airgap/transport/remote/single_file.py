@@ -83,6 +83,12 @@ class _Stream:
             size -= len(piece)
         return b"".join(parts)
 
+    def readinto(self, view: memoryview) -> int:
+        """Fill a view, or its beginning at the end."""
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
     def seekable(self) -> bool:
         """Say that what is passed over has to be fetched all the same."""
         return False

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from airgap.codec.table import Piece
+from airgap.codec.piece import Piece
 from airgap.transport import local
 
 __all__ = ["Spool"]

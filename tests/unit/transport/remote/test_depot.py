@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.codec.table import Piece
+from airgap.codec.piece import Piece
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, TransportError
 from airgap.format import layout, limits
 from airgap.format.manifest import Block, Pack

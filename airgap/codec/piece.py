@@ -1,0 +1,6 @@
+"""The type of bytes on their way in."""
+
+__all__ = ["Piece"]
+
+Piece = bytes | memoryview
+"""Bytes. A view may be of a whole pack, which stays in memory for as long."""
