@@ -3,7 +3,7 @@
 python bench/scaling.py FOLDER [MOST_GIB] [MOST_FILES]
 
 FOLDER needs room for three times the largest; it must not exist, and is removed at the end.
-Small files (4 KB each) are compared with tar and zstd, in turn with airgap.
+Small files (4 KB each) are compared with tar and zstd, in turn with airgap, three times.
 """
 
 import json
@@ -11,17 +11,22 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent / "compare"))
 
-from measure import Took, run, size_of
+from measure import Took, run
+from plot import draw_curves
+from settle import Ballast
 
 SIZES_GIB = (0.25, 1, 4, 16)
 COUNTS = (1_000, 10_000, 100_000)
 PIECE = 64 * 1024 * 1024
+RESULTS = Path(__file__).parent / "results" / "scaling.json"
+ROUNDS = 3
 YAML = "name: large\nversion: v1\nmodule: ''\ncreation_time: '2026-01-02T03:04:05+00:00'\n"
 
 
@@ -31,21 +36,20 @@ def main() -> None:
     top.mkdir(parents=True)
     found: list[dict[str, Any]] = []
     try:
-        environment = site(top)
+        environment, ballast = site(top), Ballast(top / "ballast")
         for gib in (one for one in SIZES_GIB if one <= float(most_gib)):
-            model = fresh(top)
-            weights(model / "model.bin", int(gib * 1024**3))
-            found.append(journey(top, environment, f"{gib} GiB", peer=False))
+            weights(fresh(top) / "model.bin", int(gib * 1024**3))
+            took = journey(top, environment, ballast, peer=False)
+            found.append(said(f"{gib:g} GiB", {"gib": gib}, [took]))
         for count in (one for one in COUNTS if one <= int(most_files)):
-            model = fresh(top)
-            for number in range(count):
-                path = model / f"{number // 1000:03d}" / f"{number:06d}.txt"
-                path.parent.mkdir(exist_ok=True)
-                path.write_bytes(f"{number} is a small file. ".encode() * 200)
-            found.append(journey(top, environment, f"{count:,} files", peer=True))
+            small_files(fresh(top), count)
+            rounds = [journey(top, environment, ballast, peer=True) for _ in range(ROUNDS)]
+            found.append(said(f"{count:,} files", {"files": count}, rounds))
     finally:
         shutil.rmtree(top)
-    Path(__file__).with_name("scaling.json").write_text(json.dumps(found, indent=1) + "\n")
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    draw_curves(found, RESULTS.with_suffix(".svg"))
 
 
 def site(top: Path) -> dict[str, str]:
@@ -69,16 +73,20 @@ def site(top: Path) -> dict[str, str]:
 
 def fresh(top: Path) -> Path:
     """Return the folder of a model without files."""
-    for name in ("store", "imported", "bundle", "t.zst", "x"):
-        path = top / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    shutil.rmtree(top / "store", ignore_errors=True)
     model = top / "store" / "models" / "large" / "v1"
     model.mkdir(parents=True)
     (model / "model.yaml").write_text(YAML)
     return model
+
+
+def small_files(model: Path, count: int) -> None:
+    """Write different files of 4 KB, as sources and descriptions are: half text, half noise."""
+    noise = np.random.default_rng(2)
+    for number in range(count):
+        path = model / f"{number // 1000:03d}" / f"{number:06d}.txt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(f"{number} is a small file. ".encode() * 90 + noise.bytes(1800))
 
 
 def weights(path: Path, size: int) -> None:
@@ -91,31 +99,42 @@ def weights(path: Path, size: int) -> None:
             )
 
 
-def journey(top: Path, environment: dict[str, str], what: str, *, peer: bool) -> dict[str, Any]:
+def journey(
+    top: Path, environment: dict[str, str], ballast: Ballast, *, peer: bool
+) -> dict[str, Took]:
     """Export, verify and import; with a peer, pack and unpack with tar and zstd in turn."""
+    work = top / "work"
+    work.mkdir()
     model = top / "store" / "models" / "large"
     scripts = {
         "tar | zstd -1": f"tar -C {model} -cf - v1 | zstd -q -1 -T0 -o t.zst && sync t.zst",
-        "export": "$A export --model large:v1 -o bundle --key builder.key -q",
+        "export": "$A export --model large:v1 -o bundle --key ../builder.key -q",
         "verify": "$A verify bundle -q",
         "zstd -d | tar": "mkdir x && zstd -q -dc t.zst | tar -C x -xf - && sync -f x",
-        "import": "BENTOML_HOME=imported $A import bundle -q",
+        "import": "BENTOML_HOME=$PWD/imported $A import bundle -q",
     }
-    size = size_of([model])
-    row: dict[str, Any] = {"what": what, "bytes": size}
+    took = {}
     for step, script in scripts.items():
         if peer or "tar" not in step:
-            row[step] = said(what, step, run(script, environment, top), size)
+            ballast.settle()
+            took[step] = run(script, environment, work)
+    shutil.rmtree(work)
+    return took
+
+
+def said(what: str, row: dict[str, Any], rounds: list[dict[str, Took]]) -> dict[str, Any]:
+    """Print a line per step, and ratios to the peer; return the row with medians."""
+    for step in rounds[0]:
+        wall = median(one[step].wall for one in rounds)
+        peak = max(one[step].peak_mb for one in rounds)
+        print(f"{what:>14} {step:<14} {wall:>8.2f} s {peak:>6.0f} MB peak")
+        row[step] = {"wall_s": round(wall, 3), "peak_mb": round(peak)}
+    for step, peer in (("export", "tar | zstd -1"), ("import", "zstd -d | tar")):
+        if peer in rounds[0]:
+            ratio = median(one[step].wall / one[peer].wall for one in rounds)
+            print(f"{what:>14} {step} / {peer}: {ratio:.2f}")
+            row[f"{step} / {peer}"] = round(ratio, 3)
     return row
-
-
-def said(what: str, step: str, took: Took, size: int) -> dict[str, float]:
-    """Print one line."""
-    rate = size / took.wall / 1e6
-    print(
-        f"{what:>14} {step:<14} {took.wall:>8.2f} s {rate:>7.0f} MB/s {took.peak_mb:>6.0f} MB peak"
-    )
-    return {"wall_s": round(took.wall, 3), "peak_mb": round(took.peak_mb)}
 
 
 if __name__ == "__main__":
