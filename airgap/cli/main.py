@@ -1,6 +1,7 @@
 """The entry point: finds the command, runs it, and turns errors into exit codes."""
 
 import ctypes
+import gc
 import importlib
 import io
 import json
@@ -68,6 +69,7 @@ _HEADINGS: Final = {
 _WIDEST: Final = max(map(len, COMMANDS))
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
+_OBJECTS_PER_COLLECTION: Final = 50_000
 _HELP: Final = frozenset({"-h", "--help", "--version"})
 
 
@@ -136,6 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, _interrupt)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's idle threads take time from ours
     _keep_freed_memory()
+    gc.set_threshold(_OBJECTS_PER_COLLECTION)  # next to nothing here refers to itself
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that it cannot spell ends no command
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

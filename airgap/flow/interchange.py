@@ -148,7 +148,7 @@ class _Archive:
             self._writer.add(Member(path, "file", file.size, file.executable), pieces)
             return
         # Its name is its digest, which must be known before its first byte is written.
-        digest = digest_of(file.location)
+        digest = digest_of(Path(file.location))
         self._claimed[source.key, file.path] = digest
         if digest in self._written:
             deque(pieces, maxlen=0)

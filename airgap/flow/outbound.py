@@ -1,6 +1,5 @@
 """Export: store -> inventory -> chunks -> packs -> manifest -> envelope -> carrier (format §12)."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,7 +16,7 @@ from airgap.flow.publishing import publish
 from airgap.flow.reading import ChunkNames, FileRun, named, plain_entries
 from airgap.flow.selection import Source
 from airgap.format import envelope as dsse
-from airgap.format import layout, limits
+from airgap.format import inventory, layout, limits
 from airgap.format import manifest as manifests
 from airgap.format.inventory import Entry, File, Item, make_item
 from airgap.format.manifest import ChunkTable, Manifest, Pack
@@ -91,10 +90,7 @@ def export_items(
         CorruptError: a path or link may not travel (format §2.5, §2.6).
     """
     try:
-        # A path that may not travel is told before gigabytes are read.
-        drafts = [draft_item(source) for source in sources]
-        if settings.model_signer:
-            model_signatures.refuse_unsignable(drafts, settings.model_signer)
+        _refuse_unfit(sources, settings)
         _warn_of_small_signers(sources, signers, settings, progress)
         progress.begin("exporting", sum(source.tree.size for source in sources))
         for name, data in settings.roots.items():
@@ -150,6 +146,13 @@ def sign_manifest(raw: bytes, signers: Sequence[Signer]) -> dict[str, bytes]:
     }
 
 
+def _refuse_unfit(sources: Sequence[Source], settings: Settings) -> None:
+    """Tell of a path that may not travel before gigabytes are read."""
+    drafts = [draft_item(source) for source in sources]
+    if settings.model_signer:
+        model_signatures.refuse_unsignable(drafts, settings.model_signer)
+
+
 def _warn_of_small_signers(
     sources: Sequence[Source], signers: Sequence[Signer], settings: Settings, progress: Progress
 ) -> None:
@@ -179,7 +182,8 @@ def refuse_changes(sources: Sequence[Source]) -> None:
 def draft_item(source: Source) -> Item:
     """Make the item without digests and chunks: checks its paths, and bounds its manifest."""
     files = [File(one.path, one.executable, one.size, bytes(32), ()) for one in source.tree.files]
-    return make_item(source.kind, source.name, source.version, [*files, *plain_entries(source)])
+    entries = [*files, *plain_entries(source)]
+    return inventory.draft_item(source.kind, source.name, source.version, entries)
 
 
 def manifest_room(sources: Sequence[Source], settings: Settings) -> int:
@@ -210,7 +214,7 @@ def inventory_only(
     for source in sources:
         entries: list[Entry] = plain_entries(source)
         for file in source.tree.files:
-            run = FileRun(file, hashlib.sha256())
+            run = FileRun(file)
             carry(source, file, named(run, names, progress))
             entries.append(run.entry(names))
         items.append(make_item(source.kind, source.name, source.version, entries))

@@ -133,16 +133,14 @@ def _cut(
     for source in sources:
         runs.append([])
         for file in source.tree.files:
-            run = FileRun(file, hashlib.sha256())
+            run = FileRun(file)
             runs[-1].append(run)
             resembles = manner.bases.resembling(source, file.path)
             with open_stable(file) as stable:
                 for piece in cut(stable):
                     size = len(piece.plain)
-                    if file.size <= _SMALL:
-                        run.digest.update(piece.plain)
-                    else:
-                        digester.submit(run.digest.update, piece.plain)
+                    if size < file.size:
+                        digester.submit(run.feed, piece.plain)
                     base = resembles.get((piece.part, piece.offset, size))
                     yield _Cut(run, size, piece.plain, piece.width, base)
                     progress.advance(size)
@@ -174,15 +172,13 @@ def _name(one: _Cut, names: ChunkNames) -> tuple[int, bool]:
     """Number a chunk, note it for its file, and tell whether it is to be carried and new."""
     if one.file is None:
         return 0, False
-    index, new = names.add(one.digest, one.size)
-    one.file.chunks.append(index)
-    return index, new
+    return names.add_to(one.file, one.digest, one.size)
 
 
 class _Filling:
     """Packs being filled with stored blocks, hashed as they come, and handed to the writer.
 
-    A pack ends when it has 64 MiB, and with the item (format §12).
+    A pack ends when it has 32 MiB, and with the item (format §12).
     """
 
     def __init__(self, writer: BundleWriter, disk: Lane) -> None:
@@ -243,10 +239,10 @@ def _hash(manner: Manner, names: ChunkNames, one: _Cut) -> _Cut:
     if one.file is None:
         return one
     digest = hashlib.sha256(one.plain).digest()
-    if not one.is_block or names.knows(digest):
-        return replace(one, digest=digest)
-    stored = _stored(manner, one.plain, one.width, one.base)
-    return replace(one, plain=b"", digest=digest, stored=stored)
+    plain, stored = one.plain, None
+    if one.is_block and not names.knows(digest):
+        plain, stored = b"", _stored(manner, one.plain, one.width, one.base)
+    return _Cut(one.file, one.size, plain, one.width, one.base, digest, stored)
 
 
 def _encode(manner: Manner, block: _Block) -> _Block:

@@ -19,14 +19,22 @@ class FileRun:
     """A file being read: its digest so far, and the chunks it turned out to have."""
 
     source: SourceFile
-    digest: "hashlib._Hash"
     chunks: list[int] = field(default_factory=list)
     """As ``ChunkNames`` numbers them."""
+    last: bytes = b""
+    """The digest of the last chunk."""
+    digest: "hashlib._Hash | None" = None
+
+    def feed(self, data: bytes) -> None:
+        """Digest the next bytes; of a file that is one chunk, that need not be done."""
+        if self.digest is None:
+            self.digest = hashlib.sha256()
+        self.digest.update(data)
 
     def entry(self, names: "ChunkNames") -> File:
         """Describe the file; call it when all chunks of all files are known."""
         one = self.source
-        digest = self.digest.digest()
+        digest = (self.digest or hashlib.sha256()).digest() if len(self.chunks) != 1 else self.last
         chunks = tuple(map(names.index, self.chunks))
         return File(one.path, one.executable, one.size, digest, chunks)
 
@@ -54,6 +62,13 @@ class ChunkNames:
         new = index == len(self._lengths)
         if new:
             self._lengths.append(length)
+        return index, new
+
+    def add_to(self, run: FileRun, digest: bytes, length: int) -> tuple[int, bool]:
+        """Add a file's next chunk, and note it for the file."""
+        index, new = self.add(digest, length)
+        run.chunks.append(index)
+        run.last = digest
         return index, new
 
     def need(self, digest: bytes, length: int) -> int:
@@ -88,9 +103,8 @@ def named(run: FileRun, names: ChunkNames, progress: Progress) -> Iterator[bytes
     """Cut a file, name its chunks, and pass them on."""
     with open_stable(run.source) as file:
         for piece in cut(file):
-            run.digest.update(piece.plain)
-            index, _ = names.add(hashlib.sha256(piece.plain).digest(), len(piece.plain))
-            run.chunks.append(index)
+            run.feed(piece.plain)
+            names.add_to(run, hashlib.sha256(piece.plain).digest(), len(piece.plain))
             progress.advance(len(piece.plain))
             yield piece.plain
 

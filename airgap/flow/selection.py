@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from airgap.errors import MissingError, StorageError, UsageError
 from airgap.format.inventory import KINDS, Kind
 from airgap.store import bentoml_home, hugging_face
 from airgap.store.bentoml_home import ModelReference
-from airgap.store.tree import SourceFile, Tree, is_unchanged, scan
+from airgap.store.tree import SourceFile, Tree, is_still, is_unchanged, scan
 
 __all__ = ["Source", "select"]
 
@@ -39,7 +40,8 @@ class Source:
         """
         if self.kind == "hugging-face":
             return not all(map(is_unchanged, self.tree.files))
-        return _scan(self.kind, self.name, self.version) != self.tree
+        folder = _folder(self.kind, self.name, self.version)
+        return not is_still(self.tree, folder, without=bentoml_home.not_its_own(self.kind))
 
 
 def select(bentos: Sequence[str], models: Sequence[str], *, with_models: bool) -> list[Source]:
@@ -76,6 +78,10 @@ def _stored(kind: StoreKind, tag: str) -> Source:
 
 
 def _scan(kind: StoreKind, name: str, version: str) -> Tree:
+    return scan(_folder(kind, name, version), without=bentoml_home.not_its_own(kind))
+
+
+def _folder(kind: StoreKind, name: str, version: str) -> Path:
     folder = bentoml_home.folder_of(kind, name, version)
     if kind == "bento" and (folder / "models").exists():
         raise StorageError(
@@ -83,7 +89,7 @@ def _scan(kind: StoreKind, name: str, version: str) -> Tree:
             " leaves behind.",
             f"If none is running now, remove it: rm -r {folder / 'models'}",
         )
-    return scan(folder, without=bentoml_home.not_its_own(kind))
+    return folder
 
 
 def _resolve(references: Sequence[ModelReference]) -> list[Source]:

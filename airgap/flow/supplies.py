@@ -158,7 +158,7 @@ def _cut_again(items: Iterable[Item]) -> Iterator[tuple[bytes, _InFile]]:
                         length = len(piece.plain)
                         yield (
                             hashlib.sha256(piece.plain).digest(),
-                            _InFile(file.location, offset, length),
+                            _InFile(Path(file.location), offset, length),
                         )
                         offset += length
 

@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from operator import lt
+from typing import Final
 
 from airgap.codec.piece import Piece
 from airgap.errors import CorruptError
@@ -82,6 +83,8 @@ class FileDigests:
         self._items = items
         self._states: dict[tuple[int, str], tuple[hashlib._Hash, int]] = {}
         self._done: dict[tuple[int, str], bytes] = {}
+        self._fed = bytearray(len(manifest.chunks))
+        """Which chunks came by: one that is a whole file says all about it."""
         self._on_the_way = {
             (number, file.path)
             for number, item in enumerate(items)
@@ -103,11 +106,11 @@ class FileDigests:
 
     def feed(self, targets: Targets, chunk: int, data: Piece) -> None:
         """Take a chunk for every file whose next chunk it is."""
+        self._fed[chunk] = True
         for item, file, position, _ in targets[chunk]:
-            key = item, file.path
             if len(file.chunks) == 1:
-                self._done[key] = self._manifest.chunks.digest(chunk)
                 continue
+            key = item, file.path
             state, following = self._states.get(key) or (hashlib.sha256(), 0)
             if position != following:
                 continue
@@ -122,7 +125,7 @@ class FileDigests:
         """Digest the staged files whose chunks did not come in order."""
         for number, one in enumerate(staged):
             for file in one.item.files:
-                if (number, file.path) not in self._done:
+                if self._known(number, file) is None:
                     self._done[number, file.path] = digest_of(one.folder / file.path)
 
     def refuse_wrong(self) -> None:
@@ -131,13 +134,22 @@ class FileDigests:
         Raises:
             CorruptError: a file is not what the manifest says, although its chunks are.
         """
-        empty = hashlib.sha256().digest()
         for number, item in enumerate(self._items):
             for file in item.files:
-                found = self._done.get((number, file.path), file.digest if file.size else empty)
-                if found != file.digest:
+                if self._known(number, file) not in (None, file.digest):
                     raise CorruptError(
                         f"{file.path} of {item} does not have the digest that its own signed"
                         " manifest gives it.",
                         "The bundle was made wrongly: ask the sender to export it again.",
                     )
+
+    def _known(self, number: int, file: File) -> bytes | None:
+        """Return what a file digests to, or None if it was not digested on the way."""
+        if not file.chunks:
+            return _NOTHING
+        if len(file.chunks) == 1 and self._fed[file.chunks[0]]:
+            return self._manifest.chunks.digest(file.chunks[0])
+        return self._done.get((number, file.path))
+
+
+_NOTHING: Final = hashlib.sha256().digest()

@@ -1,7 +1,7 @@
 """Canonical msgpack (format §2.1): one value, one encoding."""
 
 from collections.abc import Sized
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import msgpack
 
@@ -12,6 +12,8 @@ __all__ = ["decode", "encode"]
 
 T = TypeVar("T", bound=Sized)
 
+_DEEPEST: Final = 500
+
 
 def encode(value: Any) -> bytes:  # noqa: ANN401  (any tree of plain values)
     """Encode a tree of maps, arrays, strings, bytes, integers, booleans and nil.
@@ -19,7 +21,9 @@ def encode(value: Any) -> bytes:  # noqa: ANN401  (any tree of plain values)
     Raises:
         TypeError: the tree holds something else: a float, a negative integer, a non-string key.
     """
-    packed: bytes = msgpack.packb(_ordered(value), use_bin_type=True, strict_types=True)
+    packer = msgpack.Packer(use_bin_type=True, strict_types=True, autoreset=False)
+    _pack(value, packer, _DEEPEST)
+    packed: bytes = packer.bytes()
     return packed
 
 
@@ -73,26 +77,37 @@ class _Budget:
 _HINT = "Copy it from its source again; if that does not help, ask the sender to export it again."
 
 
-def _ordered(value: Any) -> Any:  # noqa: ANN401
-    """Sort maps by key bytes and refuse what version 1 does not have."""
+def _pack(value: Any, packer: msgpack.Packer, deeper: int) -> None:  # noqa: ANN401
+    """Append a value, maps in the order of their keys; refuse what version 1 does not have."""
+    if not deeper:
+        raise ValueError("it is nested too deeply")
     kind = type(value)
     if kind is dict:
-        keys = sorted(value, key=_key_bytes)
-        return {key: _ordered(value[key]) for key in keys}
-    if kind in (list, tuple):
-        return [_ordered(one) for one in value]
-    if kind is int:
-        if not 0 <= value <= limits.INTEGER:
-            raise TypeError(f"integer {value} is out of range")
-    elif kind not in (str, bytes, bool, type(None)):
+        packer.pack_map_header(len(value))
+        for key in sorted(value, key=_text):  # by code point, which is the order of UTF-8 bytes
+            packer.pack(key)
+            _pack(value[key], packer, deeper - 1)
+    elif kind in (list, tuple):
+        packer.pack_array_header(len(value))
+        for one in value:
+            _pack(one, packer, deeper - 1)
+    else:
+        packer.pack(_plain(value))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    kind = type(value)
+    if kind is int and not 0 <= value <= limits.INTEGER:
+        raise TypeError(f"integer {value} is out of range")
+    if kind not in (str, bytes, int, bool, type(None)):
         raise TypeError(f"a {kind.__name__} is not allowed")
     return value
 
 
-def _key_bytes(key: Any) -> bytes:  # noqa: ANN401
+def _text(key: Any) -> str:  # noqa: ANN401
     if type(key) is not str:
         raise TypeError("a map key is not a string")
-    return key.encode()
+    return key
 
 
 def _no_extension(code: int, _data: bytes) -> NoReturn:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from airgap.errors import CorruptError
@@ -19,6 +19,7 @@ __all__ = [
     "Link",
     "ReadChunks",
     "check_item",
+    "draft_item",
     "item_digest",
     "item_from_map",
     "item_to_map",
@@ -100,8 +101,13 @@ def make_item(kind: Kind, name: str, version: str, entries: Sequence[Entry]) -> 
     Raises:
         CorruptError: a tag, path or link that may not travel (format §2.4 to §2.6).
     """
-    ordered = tuple(sorted(entries, key=_path_bytes))
-    item = Item(kind, name, version, ordered, item_digest(kind, name, version, ordered))
+    item = draft_item(kind, name, version, entries)
+    return replace(item, digest=item_digest(kind, name, version, item.entries))
+
+
+def draft_item(kind: Kind, name: str, version: str, entries: Sequence[Entry]) -> Item:
+    """Do so without a digest, which takes the longest: its place is filled with zeros."""
+    item = Item(kind, name, version, tuple(sorted(entries, key=_path_bytes)), bytes(32))
     check_item(item)
     return item
 

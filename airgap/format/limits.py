@@ -29,8 +29,8 @@ PLACES = 2 * CHUNKS  # of chunks in files: a chunk may be in several
 PACKS = 1_000_000
 
 CHUNK_BYTES = 4 * MIB
-PACK_TARGET_BYTES = 64 * MIB
-PACK_BYTES = PACK_TARGET_BYTES + CHUNK_BYTES
+PACK_TARGET_BYTES = 32 * MIB  # writers end a pack here: two are in memory on the way in
+PACK_BYTES = 64 * MIB + CHUNK_BYTES
 
 PATH_BYTES = 1024
 PATH_PART_BYTES = 255

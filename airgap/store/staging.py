@@ -64,6 +64,8 @@ class StagedItem:
         self._bundle = bundle
         self._begun = False
         self._beginning = threading.Lock()
+        self._finished: set[str] = set()
+        """Paths of files that have their exact size and mode already."""
 
     def was_begun(self) -> bool:
         """Tell whether an earlier try has left anything."""
@@ -108,9 +110,8 @@ class StagedItem:
     def write(self, file: File, offset: int, data: bytes | memoryview) -> None:
         """Write bytes of a file at their offset, from any thread."""
         self.begin()  # not before there is something to write: a refusal shall leave nothing
-        path = self.folder / file.path
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(path, flags, _FILE_MODE)
+        descriptor = os.open(f"{self.folder}/{file.path}", flags, _FILE_MODE)
         try:
             if len(data) < file.size:
                 _reserve(descriptor, file.size)
@@ -118,6 +119,9 @@ class StagedItem:
             while view:
                 written = os.pwrite(descriptor, view, offset)
                 view, offset = view[written:], offset + written
+            if len(data) == file.size:
+                _finish(descriptor, file)
+                self._finished.add(file.path)
         finally:
             os.close(descriptor)
 
@@ -143,11 +147,16 @@ class StagedItem:
             if isinstance(entry, Link):
                 path.unlink(missing_ok=True)
                 path.symlink_to(entry.target)
-            elif isinstance(entry, File):
-                if entry.size == 0:
-                    path.touch()
-                os.truncate(path, entry.size)
-                path.chmod(_EXECUTABLE_MODE if entry.executable else _FILE_MODE)
+            elif isinstance(entry, File) and entry.path not in self._finished:
+                self._finish_file(entry)
+
+    def _finish_file(self, file: File) -> None:
+        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if file.size else os.O_CREAT)
+        descriptor = os.open(self.folder / file.path, flags, _FILE_MODE)
+        try:
+            _finish(descriptor, file)
+        finally:
+            os.close(descriptor)
 
     def discard(self) -> None:
         """Remove what is staged of this bundle for the item's store."""
@@ -180,6 +189,13 @@ def sync_tree(folder: Path) -> None:
             raise OSError(number, os.strerror(number), str(folder))
     finally:
         os.close(descriptor)
+
+
+def _finish(descriptor: int, file: File) -> None:
+    """Give a file its exact size and mode: an earlier try may have left it longer."""
+    if os.fstat(descriptor).st_size != file.size:
+        os.ftruncate(descriptor, file.size)
+    os.fchmod(descriptor, _EXECUTABLE_MODE if file.executable else _FILE_MODE)
 
 
 def _reserve(descriptor: int, size: int) -> None:

@@ -3,16 +3,23 @@
 import os
 import stat
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Self
 
 from airgap.errors import StorageError
 from airgap.format import limits
 
-__all__ = ["SourceFile", "StableFile", "Tree", "is_unchanged", "open_stable", "read_stable", "scan"]
+__all__ = [
+    "SourceFile",
+    "StableFile",
+    "Tree",
+    "is_still",
+    "is_unchanged",
+    "open_stable",
+    "read_stable",
+    "scan",
+]
 
 READ_BYTES: Final = 1024 * 1024
 
@@ -22,7 +29,7 @@ class SourceFile:
     """A regular file: its path within the item, where it is, and how it looked when scanned."""
 
     path: str
-    location: Path
+    location: str
     size: int
     executable: bool
     identity: tuple[int, int, int, int]
@@ -61,34 +68,90 @@ def scan(
     files: list[SourceFile] = []
     links: dict[str, str] = {}
     empty: list[str] = []
-    try:
-        for path, location in _walk(top, "", without):
-            found = os.lstat(location)
-            if stat.S_ISLNK(found.st_mode) and links_into is None:
-                links[path] = os.readlink(location)  # noqa: PTH115  (exact text)
-            elif stat.S_ISLNK(found.st_mode):
-                files.append(_followed(path, Path(location), links_into))
-            elif stat.S_ISREG(found.st_mode):
-                files.append(_source(path, Path(location), found))
-            elif stat.S_ISDIR(found.st_mode):
-                empty.append(path)
-            else:
-                _refuse(location, "is neither a file nor a folder nor a link")
-    except OSError as error:
-        raise _unreadable(error) from error
+    for one in _found(top, links_into, without):
+        if isinstance(one, SourceFile):
+            files.append(one)
+        elif isinstance(one, str):
+            empty.append(one)
+        else:
+            links |= [one]
     files.sort(key=lambda file: os.fsencode(file.path))
     return Tree(tuple(files), dict(sorted(links.items())), tuple(sorted(empty)))
 
 
-class StableFile:
-    """A file being read, that must stay the one that was scanned; see ``open_stable``."""
+def is_still(tree: Tree, top: Path, *, without: Container[str] = frozenset()) -> bool:
+    """Tell whether a folder is what was scanned, without a second list of it.
 
-    def __init__(self, source: SourceFile, file: FileIO) -> None:
-        """Take a file that was just opened."""
+    Raises:
+        StorageError: as ``scan``.
+    """
+    files = {file.path: file for file in tree.files}
+    empty = frozenset(tree.empty_folders)
+    left = len(files) + len(tree.links) + len(empty)
+    for one in _found(top, None, without):
+        if isinstance(one, SourceFile):
+            same = files.get(one.path) == one
+        elif isinstance(one, str):
+            same = one in empty
+        else:
+            same = tree.links.get(one[0]) == one[1]
+        if not same:
+            return False
+        left -= 1
+    return left == 0
+
+
+def _found(
+    top: Path, links_into: Path | None, without: Container[str]
+) -> Iterator[SourceFile | tuple[str, str] | str]:
+    """Yield files, links (path and target) and empty folders (path)."""
+    try:
+        for path, one in _walk(top, "", without):
+            found = one.stat(follow_symlinks=False)
+            if stat.S_ISREG(found.st_mode):
+                yield _source(path, one.path, found)
+            elif stat.S_ISLNK(found.st_mode) and links_into is None:
+                yield path, os.readlink(one.path)  # noqa: PTH115  (exact text)
+            elif stat.S_ISLNK(found.st_mode):
+                yield _followed(path, Path(one.path), links_into)
+            elif stat.S_ISDIR(found.st_mode):
+                yield path
+            else:
+                _refuse(one.path, "is neither a file nor a folder nor a link")
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
+class StableFile:
+    """A file that was scanned, read while it stays the same; see ``open_stable``."""
+
+    def __init__(self, source: SourceFile) -> None:
+        """Take a file that was scanned; it is opened by ``with``."""
         self.size = source.size
         self._source = source
-        self._file = file
         self._left = source.size
+        self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        """Open the file; demand that it is what was scanned."""
+        try:
+            self._descriptor = os.open(self._source.location, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                _expect_unchanged(self._source, os.fstat(self._descriptor))
+            except BaseException:
+                os.close(self._descriptor)
+                raise
+        except OSError as error:
+            raise _unreadable(error) from error
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close the file; if it was read without an error, demand that it is what was scanned."""
+        try:
+            if kind is None:
+                _expect_unchanged(self._source, os.fstat(self._descriptor))
+        finally:
+            os.close(self._descriptor)
 
     def read(self, count: int) -> bytes:
         """Return the next ``count`` bytes; fewer only at the end.
@@ -98,9 +161,9 @@ class StableFile:
         """
         count = min(count, self._left)
         try:
-            data = self._file.read(count) or b""
+            data = os.read(self._descriptor, count)
             while len(data) < count:
-                more = self._file.read(count - len(data))
+                more = os.read(self._descriptor, count - len(data))
                 if not more:
                     _changed(self._source)
                 data += more
@@ -112,36 +175,18 @@ class StableFile:
     def peek(self, offset: int, count: int) -> bytes:
         """Return bytes from anywhere, without moving on; fewer only at the end."""
         try:
-            return os.pread(self._file.fileno(), count, offset)
+            return os.pread(self._descriptor, count, offset)
         except OSError as error:
             raise _unreadable(error) from error
 
-    def refuse_changes(self) -> None:
-        """Demand that the file, which was read to its end, is still what was scanned.
 
-        Raises:
-            StorageError: it is longer, or was changed.
-        """
-        if self._file.read(1):
-            _changed(self._source)
-        _expect_unchanged(self._source, os.fstat(self._file.fileno()))
+def open_stable(source: SourceFile) -> StableFile:
+    """Return a file that was scanned, for ``with``; it must stay the same until the block ends.
 
-
-@contextmanager
-def open_stable(source: SourceFile) -> Iterator[StableFile]:
-    """Open a file that was scanned; it must be the same, and stay so until the block ends.
-
-    Raises:
+    Raises (within the block, at its beginning and at its end):
         StorageError: it changed since it was scanned, or cannot be read.
     """
-    try:
-        with source.location.open("rb", buffering=0) as file:
-            _expect_unchanged(source, os.fstat(file.fileno()))
-            stable = StableFile(source, file)
-            yield stable
-            stable.refuse_changes()
-    except OSError as error:
-        raise _unreadable(error) from error
+    return StableFile(source)
 
 
 def read_stable(source: SourceFile) -> Iterator[bytes]:
@@ -158,14 +203,16 @@ def read_stable(source: SourceFile) -> Iterator[bytes]:
 def is_unchanged(source: SourceFile) -> bool:
     """Tell whether a file is still the one that was scanned, by its identity and times."""
     try:
-        found = source.location.stat()
+        found = os.stat(source.location)  # noqa: PTH116  (quick, for many files)
     except OSError:
         return False
     return _is_the_same(source, found)
 
 
-def _walk(folder: Path | str, prefix: str, without: Container[str]) -> Iterator[tuple[str, str]]:
-    """Yield path and location of everything but folders that hold something."""
+def _walk(
+    folder: Path | str, prefix: str, without: Container[str]
+) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
+    """Yield path and entry of everything but folders that hold something."""
     with os.scandir(folder) as listing:
         for one in listing:
             path = prefix + one.name
@@ -177,22 +224,22 @@ def _walk(folder: Path | str, prefix: str, without: Container[str]) -> Iterator[
                 below = _walk(one.path, path + "/", without)
                 first = next(below, None)
                 if first is None:
-                    yield path, one.path
+                    yield path, one
                 else:
                     yield first
                     yield from below
             else:
-                yield path, one.path
+                yield path, one
 
 
 def _followed(path: str, location: Path, allowed: Path | None) -> SourceFile:
     target = Path(os.path.realpath(location))  # unlike resolve(), it stays calm in a loop
     if allowed is None or not target.is_relative_to(allowed.resolve()) or not target.is_file():
         _refuse(location, "is a link that leads nowhere, or out of the cache")
-    return _source(path, target, target.stat())
+    return _source(path, str(target), target.stat())
 
 
-def _source(path: str, location: Path, found: os.stat_result) -> SourceFile:
+def _source(path: str, location: str, found: os.stat_result) -> SourceFile:
     executable = bool(found.st_mode & stat.S_IXUSR)
     return SourceFile(path, location, found.st_size, executable, _identity(found))
 
