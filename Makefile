@@ -59,7 +59,7 @@ fuzz: $(VENV)/made  ## feed every reader changed bytes, FUZZ_SECONDS (60) each; 
 bench: $(VENV)/made  ## airgap against other tools (CORPUS=folder with v1, v2, v3; see bench/README.md)
 	@test -n '$(CORPUS)' || { echo 'make bench needs CORPUS=FOLDER: see bench/README.md'; exit 1; }
 	$(BIN)/python bench/startup.py
-	$(BIN)/python bench/compare $(CORPUS)/../airgap-bench $(CORPUS)
+	$(BIN)/python bench/compare $(CORPUS)/../airgap-bench $(CORPUS) --slow
 
 clean:  ## remove the virtual environments and what tools left
 	rm -rf $(VENV) $(DEMO_VENV) .coverage .coverage.* .hypothesis .import_linter_cache
