@@ -15,6 +15,7 @@ from airgap.format.manifest import Pack
 from airgap.transport import depot as depots
 from airgap.transport.archive import ArchiveReader
 from airgap.transport.depot import DepotReader
+from airgap.transport.memory import PackMemory
 from airgap.transport.port import BundleReader
 from airgap.transport.remote.depot import RemoteDepot, RemoteDepotReader, Work
 from airgap.transport.remote.folder import FolderTransport
@@ -97,6 +98,31 @@ def test_packs_come_in_order_each_with_its_bytes(reader: BundleReader) -> None:
         assert packs[index] == pack
         assert isinstance(data, bytes)
         assert (len(data), hashlib.sha256(data).digest()) == (pack.size, pack.digest)
+
+
+def test_packs_may_come_in_memory_that_is_used_again(reader: BundleReader) -> None:
+    packs = packs_of(reader)
+    memory = PackMemory(max(pack.size for pack in packs) + 1)
+    used = set[int]()
+
+    for index, data in reader.read_packs(packs, range(len(packs)), memory):
+        assert isinstance(data, memoryview)
+        assert hashlib.sha256(data).digest() == packs[index].digest
+        used.add(id(data.obj))
+        memory.give_back(data)
+
+    assert len(used) == 1
+
+
+def test_packs_that_are_kept_do_not_share_memory(reader: BundleReader) -> None:
+    packs = packs_of(reader)
+    memory = PackMemory(max(pack.size for pack in packs) + 1)
+
+    found = list(reader.read_packs(packs, range(len(packs)), memory))
+
+    for index, data in found:
+        assert not isinstance(data, AirgapError)
+        assert hashlib.sha256(data).digest() == packs[index].digest
 
 
 @pytest.mark.parametrize("wanted", [frozenset(), frozenset({0}), frozenset({1})])

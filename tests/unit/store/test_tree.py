@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,48 @@ def test_files_are_sorted_by_their_bytes(tmp_path: Path) -> None:
 
 def test_an_empty_folder_holds_nothing(tmp_path: Path) -> None:
     assert tree.scan(tmp_path) == tree.Tree((), {}, ())
+
+
+def test_a_folder_that_nobody_touched_is_still_what_it_was(top: Path) -> None:
+    assert tree.is_still(tree.scan(top), top)
+
+
+def _add_a_file(top: Path) -> None:
+    (top / "c").touch()
+
+
+def _remove_a_file(top: Path) -> None:
+    (top / "b").unlink()
+
+
+def _write_a_file(top: Path) -> None:
+    (top / "b").write_bytes(b"54321")
+    os.utime(top / "b", ns=(1, 1))
+
+
+def _move_a_link(top: Path) -> None:
+    (top / "link").unlink()
+    (top / "link").symlink_to("b")
+
+
+def _fill_a_folder(top: Path) -> None:
+    (top / "a" / "empty" / "not-any-more").touch()
+
+
+def _empty_a_folder(top: Path) -> None:
+    (top / "new").mkdir()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [_add_a_file, _remove_a_file, _write_a_file, _move_a_link, _fill_a_folder, _empty_a_folder],
+)
+def test_a_folder_that_changed_is_not_what_it_was(change: Callable[[Path], None], top: Path) -> None:
+    before = tree.scan(top)
+
+    change(top)
+
+    assert not tree.is_still(before, top)
 
 
 def test_folders_are_passed_over_by_name(top: Path) -> None:
