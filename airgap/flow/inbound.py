@@ -277,7 +277,7 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> Checked:
     if lacking and (not lacking.labels or lacking.bad):
         raise refusal(lacking)
     digests.refuse_wrong()
-    needs.refuse(absent)
+    needs.refuse(absent, packs_are_read=not work.failed)
     if not lacking:
         descriptions.refuse_lacking()
     if not isinstance(opened.reader, VolumesReader):

@@ -45,8 +45,8 @@ class Needs:
         absent = self._absent(needed)
         return frozenset(chunk for chunk, source in direct.items() if source in absent)
 
-    def refuse(self, lacking: frozenset[int]) -> None:
-        """Refuse to go on without chunks that ``find`` did not find.
+    def refuse(self, lacking: frozenset[int], *, packs_are_read: bool = False) -> None:
+        """Refuse to go on without chunks that ``find`` did not find; say so if packs are intact.
 
         Raises:
             LackingError: there are any.
@@ -55,8 +55,9 @@ class Needs:
             return
         table = self._manifest.chunks
         size = sum(table.lengths[chunk] for chunk in lacking)
+        begin = "The packs are intact, but the bundle" if packs_are_read else "The bundle"
         raise LackingError(
-            f"The bundle builds on an earlier one: {len(lacking):,} chunks ({size:,} bytes) of what"
+            f"{begin} builds on an earlier one: {len(lacking):,} chunks ({size:,} bytes) of what"
             " it needs are not here, or were changed.",
             _HINT,
             [table.digest(chunk) for chunk in sorted(lacking)],

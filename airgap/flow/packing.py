@@ -22,7 +22,7 @@ from airgap.flow.selection import Source
 from airgap.format import limits
 from airgap.format.inventory import Item, make_item
 from airgap.format.manifest import Block, ChunkTable, Pack
-from airgap.store.tree import open_stable
+from airgap.store.tree import StableFile
 from airgap.transport.port import BundleWriter
 
 __all__ = ["Manner", "Packed", "pack_items"]
@@ -136,7 +136,7 @@ def _cut(
             run = FileRun(file)
             runs[-1].append(run)
             resembles = manner.bases.resembling(source, file.path)
-            with open_stable(file) as stable:
+            with StableFile(file) as stable:
                 for piece in cut(stable):
                     size = len(piece.plain)
                     if size < file.size:

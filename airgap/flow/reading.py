@@ -9,7 +9,7 @@ from airgap.flow.progress import Progress
 from airgap.flow.selection import Source
 from airgap.format.inventory import Entry, File, Folder, Link
 from airgap.format.manifest import ChunkTable
-from airgap.store.tree import SourceFile, open_stable
+from airgap.store.tree import SourceFile, StableFile
 
 __all__ = ["ChunkNames", "FileRun", "named", "plain_entries"]
 
@@ -101,7 +101,7 @@ class ChunkNames:
 
 def named(run: FileRun, names: ChunkNames, progress: Progress) -> Iterator[bytes]:
     """Cut a file, name its chunks, and pass them on."""
-    with open_stable(run.source) as file:
+    with StableFile(run.source) as file:
         for piece in cut(file):
             run.feed(piece.plain)
             names.add_to(run, hashlib.sha256(piece.plain).digest(), len(piece.plain))

@@ -21,7 +21,7 @@ from airgap.format.inventory import Item
 from airgap.format.manifest import Block, Manifest
 from airgap.store import manifests as remembered
 from airgap.store.places import place_of
-from airgap.store.tree import open_stable, scan
+from airgap.store.tree import StableFile, scan
 from airgap.transport.port import BundleReader
 
 __all__ = ["Shelf", "Supplies"]
@@ -153,7 +153,7 @@ def _cut_again(items: Iterable[Item]) -> Iterator[tuple[bytes, _InFile]]:
         with suppress(AirgapError, OSError):  # whatever cannot be read is not there
             for file in scan(versions, links_into=versions.parent).files:
                 offset = 0
-                with open_stable(file) as stable:
+                with StableFile(file) as stable:
                     for piece in cut(stable):
                         length = len(piece.plain)
                         yield (

@@ -16,7 +16,6 @@ __all__ = [
     "Tree",
     "is_still",
     "is_unchanged",
-    "open_stable",
     "read_stable",
     "scan",
 ]
@@ -123,10 +122,14 @@ def _found(
 
 
 class StableFile:
-    """A file that was scanned, read while it stays the same; see ``open_stable``."""
+    """A file that was scanned, for ``with``: it must be the same, and stay so until the block ends.
+
+    Raises, when the block begins and ends:
+        StorageError: it changed since it was scanned, or cannot be read.
+    """
 
     def __init__(self, source: SourceFile) -> None:
-        """Take a file that was scanned; it is opened by ``with``."""
+        """Open nothing yet."""
         self.size = source.size
         self._source = source
         self._left = source.size
@@ -135,7 +138,9 @@ class StableFile:
     def __enter__(self) -> Self:
         """Open the file; demand that it is what was scanned."""
         try:
-            self._descriptor = os.open(self._source.location, os.O_RDONLY | os.O_CLOEXEC)
+            # Non-blocking: what has become a FIFO meanwhile is refused rather than waited for.
+            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+            self._descriptor = os.open(self._source.location, flags)
             try:
                 _expect_unchanged(self._source, os.fstat(self._descriptor))
             except BaseException:
@@ -180,22 +185,13 @@ class StableFile:
             raise _unreadable(error) from error
 
 
-def open_stable(source: SourceFile) -> StableFile:
-    """Return a file that was scanned, for ``with``; it must stay the same until the block ends.
-
-    Raises (within the block, at its beginning and at its end):
-        StorageError: it changed since it was scanned, or cannot be read.
-    """
-    return StableFile(source)
-
-
 def read_stable(source: SourceFile) -> Iterator[bytes]:
     """Yield a file's content; it must be the file that was scanned, and stay so until its end.
 
     Raises:
         StorageError: it changed since it was scanned, or cannot be read.
     """
-    with open_stable(source) as file:
+    with StableFile(source) as file:
         while piece := file.read(READ_BYTES):
             yield piece
 

@@ -1,6 +1,7 @@
 """Files of the store that change while they are exported: refused, and no manifest is written."""
 
 import json
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -95,6 +96,17 @@ def test_a_file_that_changes_between_two_reads_is_an_error(tmp_path: Path) -> No
 
     with pytest.raises(StorageError, match="changed while it was being read"):
         list(pieces)
+
+
+def test_a_file_that_became_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    (source,) = scan(tmp_path).files
+    path.unlink()
+    os.mkfifo(path)
+
+    with pytest.raises(StorageError, match="changed while it was being read"):
+        list(read_stable(source))
 
 
 def _sender(top: Path, make: Callable[[Side, Side], object]) -> Side:

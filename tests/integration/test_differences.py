@@ -95,7 +95,8 @@ def test_an_item_that_did_not_change_is_verified_with_what_is_here(
     export(sender, site, "v1", new, "--model", "tuned:nudged", "--base", old)
 
     assert receiver.run("verify", new, "--depot", old).code == 0
-    kit.expect_refusal(receiver, "verify", new, error=MissingError)
+    refused = kit.expect_refusal(receiver, "verify", new, error=MissingError)
+    assert refused.json["error"]["message"].startswith("The packs are intact, but")
     receiver.run("import", old)
     assert receiver.run("verify", new).code == 0
 
