@@ -65,7 +65,8 @@ def goals() -> Iterator[str]:
 
 def scaling() -> Iterator[str]:
     """Yield a row per size and per number of small files."""
-    yield "| | export | verify | import | peak memory | export / `tar \\| zstd` | import / its reverse |"
+    titles = ("export", "verify", "import", "peak memory", "export / `tar \\| zstd`", "its reverse")
+    yield "| | " + " | ".join(titles) + " |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for row in load("scaling"):
         what = f"{row['gib']:g} GiB" if "gib" in row else f"{row['files']:,} files of 4 KB"
@@ -95,7 +96,7 @@ def short() -> Iterator[str]:
         yield f"| {name_of(tool)} | " + " | ".join(cells) + " |"
 
 
-def load(name: str) -> Any:
+def load(name: str) -> Any:  # noqa: ANN401
     """Read the results of a run."""
     return json.loads((RESULTS / f"{name}.json").read_text())
 

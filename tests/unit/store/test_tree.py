@@ -90,7 +90,9 @@ def _empty_a_folder(top: Path) -> None:
     "change",
     [_add_a_file, _remove_a_file, _write_a_file, _move_a_link, _fill_a_folder, _empty_a_folder],
 )
-def test_a_folder_that_changed_is_not_what_it_was(change: Callable[[Path], None], top: Path) -> None:
+def test_a_folder_that_changed_is_not_what_it_was(
+    change: Callable[[Path], None], top: Path
+) -> None:
     before = tree.scan(top)
 
     change(top)

@@ -44,10 +44,10 @@ def test_an_error_gives_it_back() -> None:
 
     def fail(view: memoryview) -> int:
         seen.append(view.obj)
-        raise OSError
+        raise OSError("no more")
 
     for _ in range(2):
-        with pytest.raises(OSError, match=""):
+        with pytest.raises(OSError, match="no more"):
             memory.fill(4, fail)
 
     assert seen[0] is seen[1]
