@@ -1,13 +1,14 @@
 """Runs commands and says what they took: wall and CPU seconds, and peak memory."""
 
-import os
+import json
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+ALONE = Path(__file__).with_name("alone.py")
 
 
 @dataclass(frozen=True)
@@ -51,22 +52,14 @@ class Row:
 
 def run(script: str, environment: Mapping[str, str], folder: Path) -> Took:
     """Run a shell script, and stop everything if it fails."""
-    began = time.perf_counter()
-    with (folder / "output.txt").open("w+b") as output:
-        process = subprocess.Popen(
-            ["bash", "-ec", f"set -o pipefail; {script}"],
-            env=dict(environment),
-            cwd=folder,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            output.seek(0)
-            sys.exit(f"exit {process.returncode}: {script}\n{output.read()[-2000:].decode()}")
-    return Took(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)
+    alone = [sys.executable, "-S", "-E", str(ALONE), script, "output.txt"]
+    done = subprocess.run(
+        alone, env=dict(environment), cwd=folder, stdout=subprocess.PIPE, check=False
+    )
+    if done.returncode:
+        said = (folder / "output.txt").read_text(errors="replace")[-2000:]
+        sys.exit(f"exit {done.returncode}: {script}\n{said}")
+    return Took(**json.loads(done.stdout))
 
 
 def size_of(paths: Sequence[Path]) -> int:
