@@ -40,16 +40,20 @@ def main() -> None:
         for gib in (one for one in SIZES_GIB if one <= float(most_gib)):
             weights(fresh(top) / "model.bin", int(gib * 1024**3))
             took = journey(top, environment, ballast, peer=False)
+            shutil.rmtree(top / "work")
             found.append(said(f"{gib:g} GiB", {"gib": gib}, [took]))
         for count in (one for one in COUNTS if one <= int(most_files)):
             small_files(fresh(top), count)
-            rounds = [journey(top, environment, ballast, peer=True) for _ in range(ROUNDS)]
+            rounds = []
+            for number in range(ROUNDS):
+                rounds.append(journey(top, environment, ballast, peer=True))
+                (top / "work").rename(top / f"{count}-{number}")
             found.append(said(f"{count:,} files", {"files": count}, rounds))
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+        draw_curves(found, RESULTS.with_suffix(".svg"))
     finally:
         shutil.rmtree(top)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    draw_curves(found, RESULTS.with_suffix(".svg"))
 
 
 def site(top: Path) -> dict[str, str]:
@@ -72,8 +76,16 @@ def site(top: Path) -> dict[str, str]:
 
 
 def fresh(top: Path) -> Path:
-    """Return the folder of a model without files."""
-    shutil.rmtree(top / "store", ignore_errors=True)
+    """Return the folder of a model without files.
+
+    What was large is removed, what was many files is only moved: ext4 is slow to make files where
+    many were removed.
+    """
+    old = top / "store" / "models" / "large" / "v1"
+    if (old / "model.bin").exists():
+        shutil.rmtree(top / "store")
+    elif old.exists():
+        (top / "store").rename(top / f"store-{len([*top.iterdir()])}")
     model = top / "store" / "models" / "large" / "v1"
     model.mkdir(parents=True)
     (model / "model.yaml").write_text(YAML)
@@ -118,7 +130,6 @@ def journey(
         if peer or "tar" not in step:
             ballast.settle()
             took[step] = run(script, environment, work)
-    shutil.rmtree(work)
     return took
 
 
