@@ -62,7 +62,8 @@ def goals() -> Iterator[str]:
     for one in load("compare")["bars"]:
         figure, goal = one["figure"], one["bar"]
         verdict = "met" if figure <= goal else "**missed**"
-        yield f"| {one['step']} | {one['peer']} | {figure:g} | {goal:g} | {verdict} |"
+        peer = one["peer"].replace("|", "\\|")
+        yield f"| {one['step']} | {peer} | {figure:g} | {goal:g} | {verdict} |"
 
 
 def scaling() -> Iterator[str]:
