@@ -69,7 +69,7 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
             "microseconds per file, by number of files",
             {
                 step: [(row["files"], row[step]["wall_s"] / row["files"] * 1e6) for row in counts]
-                for step in ("tar | zstd -1", "zstd -d | tar", *steps)
+                for step in (*steps, "tar | zstd -1", "zstd -d | tar")
             },
         ),
         (
@@ -138,9 +138,10 @@ def curve_panel(
     parts.append(f'<text x="{LEFT - 8}" y="{top + 10}" text-anchor="end">{most:,.0f}</text>')
     last = float("inf")
     ordered = sorted(curves.items(), key=lambda curve: curve[1][-1][1])
-    for number, (name, points) in enumerate(ordered):
+    colors = dict(zip(curves, COLORS, strict=False))
+    for name, points in ordered:
         line = " ".join("{:.1f},{:.1f}".format(*at(*point)) for point in points)
-        color = COLORS[number % len(COLORS)]
+        color = colors[name]
         along, end = at(*points[-1])
         last = min(end + 4, last - 14)
         parts += [
