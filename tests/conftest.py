@@ -1,8 +1,10 @@
 """Fixtures over ``tests.kit``."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,6 +12,26 @@ from airgap.store import staging
 from tests import kit
 from tests.faults import Launcher
 from tests.kit import Side, Site
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
+
+
+def _set_trace_patiently(function: "TraceFunction | None") -> None:
+    """Install a trace function, again if another thread is at it just now.
+
+    Python 3.11 refuses that, and the thread ends before its work begins, if coverage is measured.
+    """
+    while True:
+        try:
+            return _SET_TRACE(function)
+        except RuntimeError as error:
+            if "another trace function" not in str(error):
+                raise
+
+
+_SET_TRACE = sys.settrace
+sys.settrace = _set_trace_patiently
 
 
 @pytest.fixture(scope="session")
