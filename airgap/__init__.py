@@ -6,6 +6,8 @@ they are first used, so that ``import airgap`` costs nothing.
 
 from typing import TYPE_CHECKING, Any
 
+from airgap.version import __version__
+
 if TYPE_CHECKING:
     import builtins
 
@@ -35,7 +37,6 @@ __all__ = [
     "push",
     "verify",
 ]
-__version__ = "0.1.0"
 _DEPOTS = ("delete", "get", "list", "pull", "push")
 
 

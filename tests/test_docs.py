@@ -51,6 +51,13 @@ def test_files_that_are_named_are_there(document: Path) -> None:
     assert [one for one in named if not (REPOSITORY / one).exists()] in ([], [*promised])
 
 
+@pytest.mark.parametrize("file", [*SOURCES, *DOCUMENTS], ids=lambda file: file.name)
+def test_no_text_installs_the_other_airgap_of_the_package_index(file: Path) -> None:
+    text = file.read_text()
+    assert not re.search(r"(?<!bento-)airgap\[[a-z0-9]+\]", text)
+    assert not re.search(r"pip install (?:-\S+ (?:wheels )?)*'?airgap\b", text)
+
+
 def test_every_section_of_the_format_that_is_cited_is_there() -> None:
     text = (REPOSITORY / "docs" / "format.md").read_text()
     there = set(re.findall(r"^#+ (\d+(?:\.\d+)?) ", text, re.MULTILINE))

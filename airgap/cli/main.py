@@ -15,7 +15,6 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from airgap import __version__
 from airgap.cli.shell import discard_output
 from airgap.errors import (
     AirgapError,
@@ -24,6 +23,7 @@ from airgap.errors import (
     UsageError,
 )
 from airgap.format import limits
+from airgap.version import __version__
 
 __all__ = ["COMMANDS", "cli", "main"]
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from airgap import __version__
 from airgap.chunking.cutters import most_pieces
 from airgap.codec.table import Preset
 from airgap.errors import StorageError
@@ -23,6 +22,7 @@ from airgap.format.manifest import ChunkTable, Manifest, Pack
 from airgap.signing.port import Signer
 from airgap.store.tree import SourceFile
 from airgap.transport.port import BundleWriter
+from airgap.version import __version__
 
 __all__ = [
     "Exported",

@@ -78,5 +78,5 @@ def _read_public(path: Path) -> bytes:
 def _demand_pkcs11() -> None:
     if importlib.util.find_spec("pkcs11") is None:
         raise ConfigurationError(
-            "The package python-pkcs11 is not installed.", "Run: pip install 'airgap[pkcs11]'"
+            "The package python-pkcs11 is not installed.", "Run: pip install 'bento-airgap[pkcs11]'"
         )

@@ -31,7 +31,7 @@ def require_bentoml() -> None:
     if importlib.util.find_spec("bentoml") is None:
         raise ConfigurationError(
             "BentoML is not installed here, so there is no Bento object to return.",
-            "Install airgap[bentoml], or use `airgap import`, which needs no BentoML.",
+            "Install bento-airgap[bentoml], or use `airgap import`, which needs no BentoML.",
         )
 
 

@@ -526,7 +526,7 @@ def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError) as told:
         s3_store.demand_library()
 
-    assert told.value.hint == "Run: pip install 'airgap[s3]'"
+    assert told.value.hint == "Run: pip install 'bento-airgap[s3]'"
 
 
 @pytest.mark.parametrize("scheme", ["gs", "az"])

@@ -297,7 +297,7 @@ def test_without_python_pkcs11_the_extra_is_told(pin: Box, monkeypatch: pytest.M
     with pytest.raises(ConfigurationError, match="python-pkcs11") as refused:
         signers.public_key(pin.key("builder-256"), never)
 
-    assert "airgap[pkcs11]" in refused.value.hint
+    assert "bento-airgap[pkcs11]" in refused.value.hint
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def tell(folder: Path, narrator: Narrator) -> Story:
     if importlib.util.find_spec("bentoml") is None:
         raise ConfigurationError(
             "The demo builds and serves a real Bento, and this Python has no bentoml.",
-            "Run: pip install 'airgap[bentoml]'",
+            "Run: pip install 'bento-airgap[bentoml]'",
         )
     steps: list[Step] = []
     narrator.chapter("The connected side")

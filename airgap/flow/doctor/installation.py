@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from airgap import __version__
 from airgap.flow.doctor.finding import Finding, note, ok, problem
+from airgap.version import __version__
 
 __all__ = ["MODULES", "bentoml", "packages", "python"]
 
@@ -73,7 +73,7 @@ def bentoml() -> Iterator[Finding]:
         yield note(
             "bentoml",
             "This Python has no bentoml; airgap carries Bentos without it.",
-            "To build, serve, or run the demo here: pip install 'airgap[bentoml]'",
+            "To build, serve, or run the demo here: pip install 'bento-airgap[bentoml]'",
         )
     else:
         version = importlib.metadata.version("bentoml")
@@ -101,7 +101,7 @@ def _bentoml_on_path(own: Path) -> Iterator[Finding]:
 def _minimums() -> dict[str, str]:
     """Return the oldest version allowed of each package, as airgap's own metadata says."""
     try:
-        required = importlib.metadata.requires("airgap") or []
+        required = importlib.metadata.requires("bento-airgap") or []
     except importlib.metadata.PackageNotFoundError:  # run from a folder
         return {}
     matches = map(_MINIMUM.match, required)

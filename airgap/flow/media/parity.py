@@ -61,7 +61,7 @@ def make_groups(
     from airgap.codec import erasure  # noqa: PLC0415  (numpy is slow to import)
 
     if sum(pack.size for pack in packs) > _MANY_BYTES and not erasure.is_fast():
-        progress.note("Parity takes several times longer without the extra airgap[parity].")
+        progress.note("Parity takes several times longer without the extra bento-airgap[parity].")
     return [
         _make_group(packs, group, copies, folders, progress)
         for group, folders in zip(groups, places, strict=True)

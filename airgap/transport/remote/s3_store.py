@@ -34,7 +34,7 @@ def demand_library() -> None:
     except ImportError as error:
         raise ConfigurationError(
             "Depots in object stores need the package obstore, which is not installed.",
-            "Run: pip install 'airgap[s3]'",
+            "Run: pip install 'bento-airgap[s3]'",
         ) from error
 
 

@@ -218,5 +218,5 @@ def test_the_demo_says_what_to_install_where_bentoml_is_not(
     with pytest.raises(ConfigurationError) as error:
         story.tell(tmp_path / "demo", Told())
 
-    assert "pip install 'airgap[bentoml]'" in error.value.hint
+    assert "pip install 'bento-airgap[bentoml]'" in error.value.hint
     assert not (tmp_path / "demo").exists()

@@ -365,7 +365,7 @@ def test_a_python_without_bentoml_is_noted(monkeypatch: pytest.MonkeyPatch) -> N
     (found,) = installation.bentoml()
 
     assert found.level == "note"
-    assert "airgap[bentoml]" in found.hint
+    assert "bento-airgap[bentoml]" in found.hint
 
 
 def test_another_bentoml_on_the_path_is_noted(
