@@ -11,8 +11,9 @@ from airgap.version import __version__
 if TYPE_CHECKING:
     import builtins
 
-    from airgap.flow import api_models as models
-    from airgap.flow.api import (
+    from airgap.api import models
+    from airgap.api.bentos import delete, get, list, pull, push  # noqa: A004  (BentoML's names)
+    from airgap.api.bundles import (
         export_bento,
         export_model,
         import_bento,
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
         inspect,
         verify,
     )
-    from airgap.flow.api_bentos import delete, get, list, pull, push  # noqa: A004  (BentoML's names)
 
 __all__ = [
     "__version__",
@@ -41,13 +41,13 @@ _DEPOTS = ("delete", "get", "list", "pull", "push")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module may hold anything)
-    import importlib  # noqa: PLC0415
+    import importlib
 
     if name == "models":
-        return importlib.import_module("airgap.flow.api_models")
+        return importlib.import_module("airgap.api.models")
     if name in __all__:
-        home = "api_bentos" if name in _DEPOTS else "api"
-        return getattr(importlib.import_module(f"airgap.flow.{home}"), name)
+        home = "bentos" if name in _DEPOTS else "bundles"
+        return getattr(importlib.import_module(f"airgap.api.{home}"), name)
     raise AttributeError(f"module 'airgap' has no attribute {name!r}")
 
 

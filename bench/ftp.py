@@ -25,7 +25,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from airgap.transport.remote.ftp_options import Security
+from airgap.transport.ftp.options import Security
 from tests.servers import ftp
 from tests.servers.ftp import FtpServer
 

@@ -7,7 +7,7 @@ import hashlib
 import sys
 import time
 
-from airgap.flow.targets import Targets
+from airgap.flow.importing.targets import Targets
 from airgap.format import manifest as manifests
 from airgap.format.inventory import File, make_item
 from airgap.format.manifest import Block, ChunkTable, Manifest, Pack

@@ -14,14 +14,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from airgap.carrier.local_depot import DepotReader
 from airgap.codec import erasure
-from airgap.flow.media.copies import Copies
+from airgap.disk import files as local
+from airgap.flow.media.pack_copies import Copies
 from airgap.flow.media.parity import Mending, drafts, make_groups
 from airgap.flow.progress import Silent
 from airgap.format import layout, limits, parity
 from airgap.format.manifest import Pack
-from airgap.transport import local
-from airgap.transport.depot import DepotReader
 
 BUNDLE = "0" * 64
 PIECE = limits.MIB
@@ -34,7 +34,7 @@ def listed(top: Path) -> list[Pack]:
 
 
 def fill(top: Path, count: int) -> None:
-    import hashlib  # noqa: PLC0415
+    import hashlib
 
     made = []
     for number in range(count):

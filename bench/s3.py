@@ -7,7 +7,6 @@ its own; they take turns, in another order each round. A pack has 64 MiB. What c
 and dropped. Times are without the start of the process; memory is its peak, as the kernel counted
 it. Imports are where they are used, because memory is measured.
 """
-# ruff: noqa: PLC0415
 
 import importlib.util
 import os
@@ -114,10 +113,10 @@ Work = Callable[[list[Path]], object]
 
 def with_airgap(way: str, port: int, top: str, lanes: int) -> Work:
     """Make what ``push`` and ``pull`` do; 0 lanes are the usual number."""
-    from airgap.transport.remote.lanes import Lanes
-    from airgap.transport.remote.port import Transport
-    from airgap.transport.remote.s3 import S3Transport
-    from airgap.transport.remote.s3_options import S3Keys, S3Options
+    from airgap.transport.connections import Lanes
+    from airgap.transport.port import Transport
+    from airgap.transport.s3.options import S3Keys, S3Options
+    from airgap.transport.s3.transport import S3Transport
 
     keys = S3Keys(IDENTITY, SECRET)
     transport = S3Transport(S3Options(BUCKET, top, keys=keys, endpoint=f"http://127.0.0.1:{port}"))

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from airgap.transport.remote.sftp import SftpTransport
+from airgap.transport.sftp.transport import SftpTransport
 from tests.servers import ssh
 
 PACK_MIB: Final = 64

@@ -32,7 +32,7 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from airgap.flow import unpack
+from airgap.flow.importing import unpack
 from airgap.format import layout
 from airgap.format import manifest as manifests
 from airgap.format.fields import read_u32

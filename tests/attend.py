@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from airgap.server.attendant import Attendant, Choices, Keeper
-from airgap.server.decisions import Verdict
-from airgap.server.house import House, Retention
-from airgap.server.journal import Journal
-from airgap.server.uploads import Desk, Meter
+from airgap.server.dropbox.folders import House, Retention
+from airgap.server.dropbox.uploads import Desk, Meter
+from airgap.server.intake.event_log import Journal
+from airgap.server.intake.intake import Attendant, Choices, Keeper
+from airgap.server.intake.policy import Verdict
+from airgap.server.intake.worker import Work
 from airgap.server.watch import Shelf
-from airgap.server.worker import Work
 
 __all__ = ["IMPORTS", "main"]
 

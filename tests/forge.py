@@ -19,17 +19,18 @@ from typing import Any
 import pytest
 
 from airgap.errors import AirgapError
-from airgap.flow import bundles, inbound
-from airgap.flow.inbound import Imported
-from airgap.flow.judge import Judge
+from airgap.flow.admission.admit import Judge
+from airgap.flow.bundle import open as bundles
+from airgap.flow.importing import install_bundle as inbound
+from airgap.flow.importing.install_bundle import Imported
 from airgap.flow.progress import Silent
 from airgap.format.envelope import Role
 from airgap.format.ledger import State
 from airgap.format.root import Root
 from airgap.signing import private_keys, trust
-from airgap.signing.port import Signer
+from airgap.signing.signer import Signer
 from airgap.signing.trust import Verified
-from airgap.store import site as pinned
+from airgap.state import pinned_root as pinned
 from tests.kit import Side, Site, ledger_tells_refusals, snapshot
 
 NO_BASE = 0xFFFF_FFFF

@@ -17,13 +17,16 @@ from typing import Any, Self
 import pytest
 
 from airgap.errors import AirgapError
-from airgap.flow import bundles, inbound, judge
+from airgap.flow.admission import admit as judge
+from airgap.flow.bundle import open as bundles
+from airgap.flow.importing import install_bundle as inbound
 from airgap.flow.progress import Silent
-from airgap.server import dropbox, passwords, settings
-from airgap.server.attendant import Run
-from airgap.server.decisions import Verdict
-from airgap.server.dropbox import DropBox
-from airgap.server.worker import Work
+from airgap.server.dropbox import passwords, settings
+from airgap.server.dropbox import service as dropbox
+from airgap.server.dropbox.service import DropBox
+from airgap.server.intake.intake import Run
+from airgap.server.intake.policy import Verdict
+from airgap.server.intake.worker import Work
 from tests.kit import Side
 
 PASSWORD = "correct horse"  # noqa: S105

@@ -20,7 +20,7 @@ import pytest
 
 from airgap.cli.main import main
 from airgap.errors import AirgapError
-from airgap.ledger.examination import read_entries
+from airgap.ledger.check import read_entries
 
 REPOSITORY = Path(__file__).parent.parent
 CREATED = "2026-01-02T03:04:05+00:00"

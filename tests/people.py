@@ -17,8 +17,8 @@ from airgap.format import root as roots
 from airgap.format.envelope import Purpose, Role
 from airgap.format.root import RoleKeys, Root
 from airgap.signing import trust
-from airgap.signing.port import Signer
 from airgap.signing.private_keys import FileSigner
+from airgap.signing.signer import Signer
 from airgap.signing.trust import Verified
 from tests.kit import Side
 

@@ -18,6 +18,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from airgap.carrier.archive import ArchiveReader
+from airgap.carrier.stock.port import Member, MemberReader
+from airgap.carrier.stock.tar import TarReader
+from airgap.carrier.stock.zip import ZipReader
 from airgap.chunking import cutters
 from airgap.chunking.sizes import SMALLEST
 from airgap.codec import table
@@ -37,11 +41,7 @@ from airgap.format import (
 )
 from airgap.format.inventory import Item
 from airgap.format.manifest import NO_BASE
-from airgap.ledger.examination import read_entries
-from airgap.transport.archive import ArchiveReader
-from airgap.transport.members import Member, MemberReader
-from airgap.transport.stock_tar import TarReader
-from airgap.transport.stock_zip import ZipReader
+from airgap.ledger.check import read_entries
 from tests import forge, kit
 from tests.kit import REPOSITORY
 
@@ -207,7 +207,7 @@ def _tar_seeds() -> list[bytes]:
 
 
 def _zip_seeds() -> list[bytes]:
-    import zipfile  # noqa: PLC0415
+    import zipfile
 
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:

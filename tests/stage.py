@@ -10,8 +10,8 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from airgap.errors import AirgapError
-from airgap.flow.sweeping import Clock
-from airgap.transport.remote.port import Pace, Sink, Stored, Transport
+from airgap.flow.publishing.sweep import Clock
+from airgap.transport.port import Pace, Sink, Stored, Transport
 from tests.servers.memory import MemoryTransport, Shop
 
 __all__ = ["Actor", "Killed", "Stage", "inline"]

@@ -29,7 +29,12 @@ from typing import Any, Final, NoReturn
 from airgap.chunking import content
 from airgap.cli import export as export_command
 from airgap.cli import import_, main
-from airgap.flow import bundles, export, inbound, outbound, reports, trust
+from airgap.flow.bundle import open as bundles
+from airgap.flow.describe import bundle as reports
+from airgap.flow.exporting import export
+from airgap.flow.exporting import write_bundle as outbound
+from airgap.flow.importing import install_bundle as inbound
+from airgap.flow.trust import keys as trust
 from airgap.store import install, staging
 from tests import attend
 

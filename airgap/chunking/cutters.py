@@ -23,7 +23,7 @@ def cut(file: Readable) -> Iterator[Piece]:
         if whole:
             yield Piece(whole)
         return
-    from airgap.chunking import content, regions  # noqa: PLC0415  (numpy is slow to import)
+    from airgap.chunking import content, regions
 
     yield from regions.cut(file.read, plan(file))
     yield from map(Piece, content.cut(iter(lambda: file.read(content.READ_BYTES), b"")))
@@ -31,7 +31,7 @@ def cut(file: Readable) -> Iterator[Piece]:
 
 def plan(file: Peekable) -> list[Region]:
     """Return the regions of a file in order, as far as its format is known."""
-    from airgap.chunking import gguf, npy, safetensors, zip_members  # noqa: PLC0415  (struct, json)
+    from airgap.chunking import gguf, npy, safetensors, zip_members
 
     plans: tuple[Callable[[Peekable], list[Region] | None], ...] = (
         safetensors.plan,

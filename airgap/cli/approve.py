@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.attest import say
-from airgap.cli.shell import Result, key_options, place_options, read_passphrase, reports
+from airgap.cli.output import Result, key_options, place_options, read_passphrase, reports
 
 if TYPE_CHECKING:
-    from airgap.flow.access import Access
+    from airgap.flow.location.credentials import Access
 
 
 @click.command(name="approve")
@@ -34,7 +34,7 @@ def command(  # noqa: PLR0913  (one argument per option)
 
     Look at it first with `airgap inspect`, and compare the bundle id with what you were told.
     """
-    from airgap.flow import attest  # noqa: PLC0415
+    from airgap.flow.trust import attest
 
     statement = attest.Statement("approver", "reject" if reject else "accept", note)
     return say(source, statement, key, read_passphrase(passphrase_env, passphrase_fd), access)

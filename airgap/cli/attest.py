@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.shell import Result, key_options, place_options, read_passphrase, reports
+from airgap.cli.output import Result, key_options, place_options, read_passphrase, reports
 
 if TYPE_CHECKING:
-    from airgap.flow.access import Access
-    from airgap.flow.attest import Statement
+    from airgap.flow.location.credentials import Access
+    from airgap.flow.trust.attest import Statement
 
 
 @click.command(name="attest")
@@ -43,7 +43,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     access: "Access",
 ) -> Result:
     """Accept or reject the bundle in SRC (a depot, DEPOT#ID, or a .airgap file) on a report."""
-    from airgap.flow import attest  # noqa: PLC0415
+    from airgap.flow.trust import attest
 
     statement = attest.Statement(
         "scanner" if role == "scanner" else "approver",
@@ -62,7 +62,8 @@ def say(
     access: "Access",
 ) -> Result:
     """Sign a statement, put it beside the bundle, and report it."""
-    from airgap.flow import attest, trust  # noqa: PLC0415
+    from airgap.flow.trust import attest
+    from airgap.flow.trust import keys as trust
 
     signer = trust.load_signer(key, passphrase)
     bundle, said = attest.attest(source, statement, signer, access)

@@ -6,17 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.shell import (
-    Result,
-    jobs_option,
-    make_progress,
-    place_options,
-    reports,
-    size_text,
-)
+from airgap.cli.output import Result, jobs_option, make_progress, place_options, reports, size_text
 
 if TYPE_CHECKING:
-    from airgap.flow.access import Access
+    from airgap.flow.location.credentials import Access
 
 
 @click.command(name="copy")
@@ -52,7 +45,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     with its name, but nothing is trusted: no key is needed, and whoever reads the copy verifies it.
     """
     del jobs  # it is in ``access``
-    from airgap.flow import copying  # noqa: PLC0415
+    from airgap.flow.depot import copy as copying
 
     chosen = replace(access, spool=tmpdir, verify_after_write=verify_after_write)
     done = copying.copy(source, destination, make_progress(), chosen)

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.shell import Result, place_options, reports
+from airgap.cli.output import Result, place_options, reports
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
-    from airgap.flow.access import Access
-    from airgap.flow.deleting import Doomed
+    from airgap.flow.depot.delete import Doomed
+    from airgap.flow.location.credentials import Access
 
 
 @click.command(name="delete")
@@ -25,7 +25,9 @@ def command(*, words: tuple[str, ...], is_model: bool, yes: bool, access: "Acces
     TAG needs its version. A bundle that holds other Bentos besides is only deleted by its id. Its
     packs stay until `airgap gc DEPOT`. What sites have imported stays there.
     """
-    from airgap.flow import catalog, deleting, depots  # noqa: PLC0415
+    from airgap.flow.depot import delete as deleting
+    from airgap.flow.depot import list as catalog
+    from airgap.flow.depot import open as depots
 
     if len(words) > 2:  # noqa: PLR2004
         raise UsageError("That is more than a tag and a depot.", "See `airgap delete --help`.")

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from airgap.cli.shell import Result, reports
+from airgap.cli.output import Result, reports
 
 _WIDTH: Final = 80
 
@@ -25,7 +25,7 @@ def command(*, keep: bool) -> Result:
     Shows each command as you would type it, and what it prints. Needs bentoml and no network;
     nothing outside the folder is touched.
     """
-    from airgap.flow.demo import story  # noqa: PLC0415
+    from airgap.flow.demo import story
 
     context = click.get_current_context()
     stage = Stage(silent=context.obj["quiet"], on_stderr=context.params["as_json"])

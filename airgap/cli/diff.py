@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from airgap.cli.shell import Result, place_options, reports, size_text
+from airgap.cli.output import Result, place_options, reports, size_text
 
 if TYPE_CHECKING:
-    from airgap.flow.access import Access
+    from airgap.flow.location.credentials import Access
 
 _PARTS: Final = 8
 """How many tensors of a file are named."""
@@ -25,7 +25,8 @@ def command(*, old: str, new: str, access: "Access") -> Result:
     Proves nothing about either. What it costs is what B's packs hold of it; less, where
     `airgap export --base A` stores differences.
     """
-    from airgap.flow import comparison, shelves  # noqa: PLC0415
+    from airgap.flow.bundle import base_bundles as shelves
+    from airgap.flow.chunks import diff as comparison
 
     with (
         shelves.open_newest(old, access) as (before, one),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from airgap.cli.shell import Result, reports
+from airgap.cli.output import Result, reports
 from airgap.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def command() -> Result:
 
     Looks at Python and its packages, airgap's state and root, keys, the clock, and the stores.
     """
-    from airgap.flow.doctor.examination import examine  # noqa: PLC0415
+    from airgap.flow.doctor.examination import examine
 
     quiet = click.get_current_context().obj["quiet"]
     findings = list(examine())

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from airgap.server.service import warning_for_root
+from airgap.server.intake.daemon import warning_for_root
 
 __all__ = ["make_tell", "warn_root"]
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airgap.cli.media import ManyValues, media_of, media_options, volume_lines
-from airgap.cli.moments import read_expiry
-from airgap.cli.shell import (
+from airgap.cli.media_options import ManyValues, media_of, media_options, volume_lines
+from airgap.cli.output import (
     Result,
     jobs_option,
     key_options,
@@ -18,11 +17,12 @@ from airgap.cli.shell import (
     reports,
     size_text,
 )
+from airgap.cli.times import read_expiry
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
-    from airgap.flow.access import Access
-    from airgap.flow.outbound import Exported, Preset
+    from airgap.flow.exporting.write_bundle import Exported, Preset
+    from airgap.flow.location.credentials import Access
 
 
 @click.command(name="export", cls=ManyValues)
@@ -117,7 +117,7 @@ if TYPE_CHECKING:
 @reports
 @click.pass_context
 @place_options
-def command(  # noqa: PLR0913  (one argument per option)
+def command(  # noqa: PLR0913, PLR0915  (one argument per option)
     context: click.Context,
     *,
     tags: tuple[str, ...],
@@ -151,18 +151,16 @@ def command(  # noqa: PLR0913  (one argument per option)
     The bundle is signed with --key. Without --no-models, a model that cannot be found stops the
     export. With --base, only what changed is packed.
     """
-    from airgap.flow import (  # noqa: PLC0415
-        elsewhere,
-        export,
-        numbering,
-        outbound,
-        pipeline,
-        reports,
-        trust,
-        wants,
-    )
-    from airgap.flow import roots as flow_roots  # noqa: PLC0415
-    from airgap.flow.hiding import hidden  # noqa: PLC0415
+    from airgap.flow import pipeline
+    from airgap.flow.describe import bundle as reports
+    from airgap.flow.exporting import export
+    from airgap.flow.exporting import sequence as numbering
+    from airgap.flow.exporting import want as wants
+    from airgap.flow.exporting import write_bundle as outbound
+    from airgap.flow.location import remote as elsewhere
+    from airgap.flow.redaction import hidden
+    from airgap.flow.trust import keys as trust
+    from airgap.flow.trust import roots as flow_roots
 
     media = media_of(output, volume_size, volumes, parity, read_back=verify_after_write)
     output = output or ""

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from airgap.cli.moments import read_span
-from airgap.cli.shell import Result, make_progress, place_options, reports, size_text
+from airgap.cli.output import Result, make_progress, place_options, reports, size_text
+from airgap.cli.times import read_span
 
 if TYPE_CHECKING:
-    from airgap.flow.access import Access
+    from airgap.flow.location.credentials import Access
 
 _TRIES: Final = 3  # a file may not be removed long after that was announced
 _SHOWN: Final = 20
@@ -36,8 +36,9 @@ def command(*, depot: str, older_than: str, dry_run: bool, access: "Access") -> 
     meanwhile: nothing that they need goes. Uploads that take longer than --older-than may have to
     send packs again.
     """
-    from airgap.flow import cleaning, depots  # noqa: PLC0415
-    from airgap.flow.hiding import hidden  # noqa: PLC0415
+    from airgap.flow.depot import gc as cleaning
+    from airgap.flow.depot import open as depots
+    from airgap.flow.redaction import hidden
 
     rules = cleaning.Rules(read_span(older_than), int(time.time()), dry_run)
     with depots.open_depot(depot, replace(access, tries=_TRIES)) as opened:

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.listing import bundle_lines
-from airgap.cli.shell import Result, place_options, reports, size_text
+from airgap.cli.depot_lines import bundle_lines
+from airgap.cli.output import Result, place_options, reports, size_text
 
 if TYPE_CHECKING:
-    from airgap.flow import catalog
-    from airgap.flow.access import Access
+    from airgap.flow.depot import list as catalog
+    from airgap.flow.location.credentials import Access
 
 
 @click.command(name="get")
@@ -24,8 +24,8 @@ def command(*, tag: str, depot: str | None, is_model: bool, access: "Access") ->
     Without a version, or with `latest`, it is the newest. In a depot, a bundle that this machine
     would import comes before those that it would not.
     """
-    from airgap.flow import catalog  # noqa: PLC0415
-    from airgap.flow.hiding import hidden  # noqa: PLC0415
+    from airgap.flow.depot import list as catalog
+    from airgap.flow.redaction import hidden
 
     wanted = catalog.parse_tag(tag, "model" if is_model else "bento")
     if depot is None:
@@ -47,7 +47,7 @@ def command(*, tag: str, depot: str | None, is_model: bool, access: "Access") ->
 
 
 def _here(wanted: "catalog.Tag") -> Result:
-    from airgap.flow import catalog  # noqa: PLC0415
+    from airgap.flow.depot import list as catalog
 
     one = catalog.get_stored(wanted)
     lines = [f"{one['kind']} {one['tag']}", f"created {one['created_at']}", one["path"]]

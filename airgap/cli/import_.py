@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airgap.cli.shell import (
+from airgap.cli.output import (
     Result,
     admission_options,
     depot_option,
@@ -19,9 +19,9 @@ from airgap.cli.shell import (
 )
 
 if TYPE_CHECKING:
-    from airgap.flow.access import Access
-    from airgap.flow.bundles import Opened
-    from airgap.flow.inbound import Imported
+    from airgap.flow.bundle.open import Opened
+    from airgap.flow.importing.install_bundle import Imported
+    from airgap.flow.location.credentials import Access
 
 
 @click.command(name="import")
@@ -72,17 +72,15 @@ def command(  # noqa: PLR0913  (one argument per option)
     bundle, in any order, all at once or one after the other: each run says what is still missing.
     Nothing reaches the stores before all of it is verified. The same import again does nothing.
     """
-    from airgap.flow import (  # noqa: PLC0415
-        bundles,
-        inbound,
-        judge,
-        pipeline,
-        shelves,
-        unsigned,
-        wants,
-    )
-    from airgap.flow import reports as flow_reports  # noqa: PLC0415
-    from airgap.flow.media import volumes  # noqa: PLC0415
+    from airgap.flow import pipeline
+    from airgap.flow.admission import admit as judge
+    from airgap.flow.bundle import base_bundles as shelves
+    from airgap.flow.bundle import open as bundles
+    from airgap.flow.describe import bundle as flow_reports
+    from airgap.flow.exporting import want as wants
+    from airgap.flow.importing import install_bundle as inbound
+    from airgap.flow.importing import unsigned
+    from airgap.flow.media import volumes
 
     progress = make_progress()
     source = sources[0]
@@ -117,7 +115,7 @@ def command(  # noqa: PLR0913  (one argument per option)
 
 def _hand_out(opened: "Opened", done: "Imported", folder: Path, about: dict[str, Any]) -> list[str]:
     """Put the models' own signatures into a folder; say what they are and how they are checked."""
-    from airgap.flow import model_signatures  # noqa: PLC0415
+    from airgap.flow.bundle import model_signatures
 
     was_read = any(outcome in ("installed", "replaced") for _, outcome in done.outcomes)
     found = model_signatures.examine(opened, packs_were_read=was_read)
@@ -129,7 +127,7 @@ def _hand_out(opened: "Opened", done: "Imported", folder: Path, about: dict[str,
 
 def result_of(done: "Imported", about: dict[str, Any], notes: Sequence[str] = ()) -> Result:
     """Say what became of each item."""
-    from airgap.flow import reports as flow_reports  # noqa: PLC0415
+    from airgap.flow.describe import bundle as flow_reports
 
     about["items"] = [
         {**flow_reports.describe_item(item), "outcome": outcome} for item, outcome in done.outcomes

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airgap.cli.shell import Result, place_options, reports, size_text
+from airgap.cli.output import Result, place_options, reports, size_text
 from airgap.cli.waive import describe_waiver, waiver_lines
 
 if TYPE_CHECKING:
-    from airgap.flow.access import Access
+    from airgap.flow.location.credentials import Access
 
 
 @click.command(name="inspect")
@@ -22,8 +22,9 @@ def command(*, source: str, files: bool, access: "Access") -> Result:
 
     SRC may be a NAME.waiver too.
     """
-    from airgap.flow import bundles, waivers  # noqa: PLC0415
-    from airgap.flow import reports as flow_reports  # noqa: PLC0415
+    from airgap.flow.bundle import open as bundles
+    from airgap.flow.describe import bundle as flow_reports
+    from airgap.flow.trust import waivers
 
     if source.endswith(waivers.SUFFIX):
         one = waivers.show(Path(source))

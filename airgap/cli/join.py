@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.shell import Result, make_progress, reports
+from airgap.cli.output import Result, make_progress, reports
 
 
 @click.command(name="join")
@@ -24,7 +24,7 @@ def command(*, volumes: tuple[str, ...], output: Path) -> Result:
     Volumes may come one at a time, in any order: run it again with each. The bundle is there when
     all its packs are. Damaged packs are made again from parity, if there is enough of it.
     """
-    from airgap.flow.media.join import join  # noqa: PLC0415
+    from airgap.flow.media.join import join
 
     done = join(volumes, output, make_progress())
     about = {

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.shell import (
+from airgap.cli.output import (
     Group,
     Result,
     passphrase_options,
@@ -49,7 +49,7 @@ def generate(  # noqa: PLR0913  (one argument per option)
     passphrase_fd: int | None,
 ) -> Result:
     """Make the key pair NAME.key (private) and NAME.pub (to give away)."""
-    from airgap.flow import trust  # noqa: PLC0415
+    from airgap.flow.trust import keys as trust
 
     passphrase = None if no_passphrase else read_new_passphrase(passphrase_env, passphrase_fd)
     made = trust.generate_key(folder, name, algorithm, passphrase)
@@ -74,7 +74,7 @@ def generate(  # noqa: PLR0913  (one argument per option)
 @reports
 def fingerprint(*, key: str, passphrase_env: str | None, passphrase_fd: int | None) -> Result:
     """Show the id of KEY: a public or private key file, ssh-agent:SHA256:… or pkcs11:…."""
-    from airgap.flow import trust  # noqa: PLC0415
+    from airgap.flow.trust import keys as trust
 
     found = trust.key_fingerprint(key, read_passphrase(passphrase_env, passphrase_fd))
     return Result(
@@ -101,7 +101,7 @@ def export_public(
 
     KEY is a private key file, a public one of OpenSSH, ssh-agent:SHA256:… or pkcs11:….
     """
-    from airgap.flow import trust  # noqa: PLC0415
+    from airgap.flow.trust import keys as trust
 
     ask = read_passphrase(passphrase_env, passphrase_fd)
     found = trust.export_public(key, ask, output)

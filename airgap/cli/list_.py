@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.listing import depot_lines, stored_lines
-from airgap.cli.shell import Result, place_options, reports
+from airgap.cli.depot_lines import depot_lines, stored_lines
+from airgap.cli.output import Result, place_options, reports
 
 if TYPE_CHECKING:
-    from airgap.flow.access import Access
+    from airgap.flow.location.credentials import Access
 
 
 @click.command(name="list")
@@ -21,8 +21,8 @@ def command(*, depot: str | None, access: "Access") -> Result:
     The newest comes first: by number in its channel, then by creation time. STANDING says whether
     this machine would import the bundle: its signatures, age and channel, not its packs.
     """
-    from airgap.flow import catalog  # noqa: PLC0415
-    from airgap.flow.hiding import hidden  # noqa: PLC0415
+    from airgap.flow.depot import list as catalog
+    from airgap.flow.redaction import hidden
 
     if depot is None:
         rows = catalog.list_stores()

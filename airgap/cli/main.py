@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from airgap.cli.shell import discard_output
+from airgap.cli.output import discard_output
 from airgap.errors import (
     AirgapError,
     ConfigurationError,
@@ -96,7 +96,7 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which one may have been meant."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            from difflib import get_close_matches  # noqa: PLC0415
+            from difflib import get_close_matches
 
             near = " or ".join(f"`airgap {name}`" for name in get_close_matches(args[0], COMMANDS))
             raise UsageError(
@@ -194,13 +194,13 @@ def _fail(failed: AirgapError, words: Sequence[str]) -> NoReturn:
 
 
 def _tell_of_bug() -> None:
-    from airgap.flow.hiding import hidden  # noqa: PLC0415
+    from airgap.flow.redaction import hidden
 
     click.echo(hidden(traceback.format_exc()), err=True, nl=False)
 
 
 def _without_passwords(error: AirgapError) -> AirgapError:
-    from airgap.flow.hiding import hidden  # noqa: PLC0415
+    from airgap.flow.redaction import hidden
 
     return type(error)(
         hidden(error.message), hidden(error.hint), [hidden(line) for line in error.details]
@@ -256,7 +256,8 @@ def _defaults(name: str, command: click.Command) -> dict[str, Any]:
     Raises:
         ConfigurationError: a section is no command's, or names an option that it does not have.
     """
-    from airgap.flow import config, remotes  # noqa: PLC0415
+    from airgap.flow import config
+    from airgap.flow.location import named_remotes as remotes
 
     document = config.load()
     sections = {key: value for key, value in document.items() if isinstance(value, dict)}

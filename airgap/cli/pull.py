@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.import_ import result_of
-from airgap.cli.shell import (
+from airgap.cli.output import (
     Result,
     admission_options,
     depot_option,
@@ -17,7 +17,7 @@ from airgap.cli.shell import (
 )
 
 if TYPE_CHECKING:
-    from airgap.flow.access import Access
+    from airgap.flow.location.credentials import Access
 
 
 @click.command(name="pull")
@@ -57,8 +57,12 @@ def command(  # noqa: PLR0913  (one argument per option)
     Without a version, or with `latest`, it is the newest. Of the bundle, only what TAG needs is
     read, and what is installed is not fetched again.
     """
-    from airgap.flow import catalog, inbound, judge, pipeline, pulling  # noqa: PLC0415
-    from airgap.flow import reports as flow_reports  # noqa: PLC0415
+    from airgap.flow import pipeline
+    from airgap.flow.admission import admit as judge
+    from airgap.flow.depot import list as catalog
+    from airgap.flow.depot import pull as pulling
+    from airgap.flow.describe import bundle as flow_reports
+    from airgap.flow.importing import install_bundle as inbound
 
     wanted = pulling.Pull(
         catalog.parse_tag(tag, "model" if is_model else "bento"),

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.moments import read_expiry
-from airgap.cli.shell import (
+from airgap.cli.output import (
     Result,
     jobs_option,
     key_options,
@@ -16,10 +15,11 @@ from airgap.cli.shell import (
     reports,
     size_text,
 )
+from airgap.cli.times import read_expiry
 
 if TYPE_CHECKING:
-    from airgap.flow.access import Access
-    from airgap.flow.pushing import Pushed
+    from airgap.flow.depot.push import Pushed
+    from airgap.flow.location.credentials import Access
 
 
 @click.command(name="push")
@@ -89,11 +89,15 @@ def command(  # noqa: PLR0913  (one argument per option)
     if a bundle signed by this key holds exactly the same, nothing is done. The same tag with other
     content is refused without --force.
     """
-    from dataclasses import replace  # noqa: PLC0415
+    from dataclasses import replace
 
-    from airgap.flow import numbering, outbound, pipeline, pushing, trust  # noqa: PLC0415
-    from airgap.flow import reports as flow_reports  # noqa: PLC0415
-    from airgap.flow.hiding import hidden  # noqa: PLC0415
+    from airgap.flow import pipeline
+    from airgap.flow.depot import push as pushing
+    from airgap.flow.describe import bundle as flow_reports
+    from airgap.flow.exporting import sequence as numbering
+    from airgap.flow.exporting import write_bundle as outbound
+    from airgap.flow.redaction import hidden
+    from airgap.flow.trust import keys as trust
 
     done = pushing.push(
         pushing.Push(

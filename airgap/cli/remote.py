@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airgap.cli.shell import Group, Result, reports
+from airgap.cli.output import Group, Result, reports
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
-    from airgap.flow.remotes import Remote
+    from airgap.flow.location.named_remotes import Remote
 
 
 @click.group(cls=Group)
@@ -49,7 +49,7 @@ def add(  # noqa: PLR0913  (one argument per option)
     options: tuple[str, ...],
 ) -> Result:
     """Let @NAME stand for URL. Nothing is connected to."""
-    from airgap.flow import remotes  # noqa: PLC0415
+    from airgap.flow.location import named_remotes as remotes
 
     file = None if password_file is None else str(password_file.absolute())
     said = {"user": user, "password_env": password_env, "password_file": file}
@@ -62,7 +62,7 @@ def add(  # noqa: PLR0913  (one argument per option)
 @reports
 def list_() -> Result:
     """List the names there are."""
-    from airgap.flow import remotes  # noqa: PLC0415
+    from airgap.flow.location import named_remotes as remotes
 
     found = remotes.listed()
     return Result(
@@ -76,7 +76,7 @@ def list_() -> Result:
 @reports
 def show(*, name: str) -> Result:
     """Show what is kept of one."""
-    from airgap.flow import remotes  # noqa: PLC0415
+    from airgap.flow.location import named_remotes as remotes
 
     found = remotes.find(name.removeprefix(remotes.MARK))
     lines = [f"@{found.name}  {found.url}"]
@@ -89,7 +89,7 @@ def show(*, name: str) -> Result:
 @reports
 def remove(*, name: str) -> Result:
     """Forget a name. What is at the place stays."""
-    from airgap.flow import remotes  # noqa: PLC0415
+    from airgap.flow.location import named_remotes as remotes
 
     name = name.removeprefix(remotes.MARK)
     remotes.remove(name)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.shell import Result, make_progress, reports
+from airgap.cli.output import Result, make_progress, reports
 
 
 @click.command(name="repair")
@@ -22,7 +22,7 @@ def command(*, places: tuple[str, ...], output: Path | None) -> Result:
 
     A pack is written only if its SHA-256 is the one that the manifest names.
     """
-    from airgap.flow.media.join import join, repair  # noqa: PLC0415
+    from airgap.flow.media.join import join, repair
 
     about: dict[str, object]
     if output is not None:

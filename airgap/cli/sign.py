@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.shell import Result, key_options, place_options, read_passphrase, reports
+from airgap.cli.output import Result, key_options, place_options, read_passphrase, reports
 
 if TYPE_CHECKING:
-    from airgap.flow.access import Access
+    from airgap.flow.location.credentials import Access
 
 
 @click.command(name="sign")
@@ -27,7 +27,8 @@ def command(
 
     Look at it first with `airgap inspect`: signing is saying that this is what should travel.
     """
-    from airgap.flow import export, trust  # noqa: PLC0415
+    from airgap.flow.exporting import export
+    from airgap.flow.trust import keys as trust
 
     signer = trust.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     bundle, file = export.sign_bundle(source, signer, access)

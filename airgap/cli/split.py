@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.media import ManyValues, media_of, media_options, volume_lines
-from airgap.cli.shell import Result, make_progress, place_options, reports
+from airgap.cli.media_options import ManyValues, media_of, media_options, volume_lines
+from airgap.cli.output import Result, make_progress, place_options, reports
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
-    from airgap.flow.access import Access
+    from airgap.flow.location.credentials import Access
 
 
 @click.command(name="split", cls=ManyValues)
@@ -34,7 +34,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     Each volume holds whole packs, and everything else of the bundle: it can be verified alone.
     Without --parity, parity packs that the bundle has are spread as well.
     """
-    from airgap.flow.media.split import split  # noqa: PLC0415
+    from airgap.flow.media.split import split
 
     media = media_of(output, volume_size, volumes, parity, read_back=verify_after_write)
     if not media.makes_volumes:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.shell import Group, Result, place_options, reports
+from airgap.cli.output import Group, Result, place_options, reports
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
-    from airgap.flow.access import Access
+    from airgap.flow.location.credentials import Access
 
 
 @click.group(cls=Group)
@@ -29,7 +29,7 @@ def command() -> None:
 @reports
 def init(*, root: Path, fingerprint: str) -> Result:
     """Trust the site described by ROOT, if it has this fingerprint."""
-    from airgap.flow import pinning  # noqa: PLC0415
+    from airgap.flow.trust import pin as pinning
 
     accepted, folder, is_new = pinning.pin_root(root, fingerprint)
     said = "now trusts" if is_new else "trusts already, and still,"
@@ -47,9 +47,10 @@ def show() -> Result:
     Write the ledger's number of entries and its head on paper now and then: they tell when this
     machine and its stores were both restored from a backup.
     """
-    from airgap.flow import judge, reset  # noqa: PLC0415
-    from airgap.flow import reports as flow_reports  # noqa: PLC0415
-    from airgap.format.root import fingerprint  # noqa: PLC0415
+    from airgap.flow.admission import admit as judge
+    from airgap.flow.admission import reset
+    from airgap.flow.describe import bundle as flow_reports
+    from airgap.format.root import fingerprint
 
     pinned = judge.require_root()
     root = pinned.value
@@ -79,8 +80,9 @@ def reset_state(*, head: str | None) -> Result:
     Says what was found and what is lost, and asks. What is whole of the ledger is kept, the old
     files are put aside, and the ledger tells of it.
     """
-    from airgap.flow import judge, reset  # noqa: PLC0415
-    from airgap.flow import reports as flow_reports  # noqa: PLC0415
+    from airgap.flow.admission import admit as judge
+    from airgap.flow.admission import reset
+    from airgap.flow.describe import bundle as flow_reports
 
     root = judge.require_root().value
     health = reset.look()
@@ -130,9 +132,9 @@ def update(*, places: tuple[str, ...], access: "Access") -> Result:
     ROOT is a root file with its signatures beside it, or a depot or .airgap file that holds roots.
     Each version follows the one before, signed by enough root keys of both.
     """
-    from airgap.flow import pinning  # noqa: PLC0415
-    from airgap.flow import reports as flow_reports  # noqa: PLC0415
-    from airgap.format.root import fingerprint  # noqa: PLC0415
+    from airgap.flow.describe import bundle as flow_reports
+    from airgap.flow.trust import pin as pinning
+    from airgap.format.root import fingerprint
 
     done = pinning.update_root(places, access)
     before, after = done.before.value, done.after.value

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.shell import (
+from airgap.cli.output import (
     Result,
     admission_options,
     depot_option,
@@ -19,7 +19,7 @@ from airgap.cli.shell import (
 from airgap.errors import MissingError
 
 if TYPE_CHECKING:
-    from airgap.flow.access import Access
+    from airgap.flow.location.credentials import Access
 
 
 @click.command(name="verify")
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @jobs_option
 @reports
 @place_options
-def command(  # noqa: PLR0913  (one argument per option)
+def command(  # noqa: PLR0913, PLR0915  (one argument per option)
     *,
     sources: tuple[str, ...],
     is_partial: bool,
@@ -53,16 +53,14 @@ def command(  # noqa: PLR0913  (one argument per option)
     The verdict is that of `airgap import`: a bundle that is older than what this site has is
     refused.
     """
-    from airgap.flow import (  # noqa: PLC0415
-        bundles,
-        inbound,
-        judge,
-        model_signatures,
-        pipeline,
-        shelves,
-    )
-    from airgap.flow import reports as flow_reports  # noqa: PLC0415
-    from airgap.flow.media import volumes  # noqa: PLC0415
+    from airgap.flow import pipeline
+    from airgap.flow.admission import admit as judge
+    from airgap.flow.bundle import base_bundles as shelves
+    from airgap.flow.bundle import model_signatures
+    from airgap.flow.bundle import open as bundles
+    from airgap.flow.describe import bundle as flow_reports
+    from airgap.flow.importing import install_bundle as inbound
+    from airgap.flow.media import volumes
 
     progress = make_progress()
     open_one = partial(bundles.open_bundle, judge=judge.here(waivers, channel), access=access)

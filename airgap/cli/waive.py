@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airgap.cli.moments import read_moment
-from airgap.cli.shell import Result, key_options, place_options, read_passphrase, reports
+from airgap.cli.output import Result, key_options, place_options, read_passphrase, reports
+from airgap.cli.times import read_moment
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
-    from airgap.flow.access import Access
-    from airgap.flow.waivers import Draft, Signed
+    from airgap.flow.location.credentials import Access
+    from airgap.flow.trust.waivers import Draft, Signed
 
 
 @click.command(name="waive")
@@ -47,7 +47,8 @@ def command(  # noqa: PLR0913  (one argument per option)
     The file and its .dsse files then go to the site, for `airgap import --waiver`. Who must sign is
     in the site's root. Nothing else is waived: no signature, revocation, audience or second number.
     """
-    from airgap.flow import trust, waivers  # noqa: PLC0415
+    from airgap.flow.trust import keys as trust
+    from airgap.flow.trust import waivers
 
     signer = trust.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     if source.endswith(waivers.SUFFIX):
@@ -62,7 +63,7 @@ def command(  # noqa: PLR0913  (one argument per option)
 
 
 def _draft(site: str | None, reason: str | None, expires: str | None) -> "Draft":
-    from airgap.flow.waivers import Draft  # noqa: PLC0415
+    from airgap.flow.trust.waivers import Draft
 
     if site is None or reason is None or expires is None:
         raise UsageError("A waiver names a site, a reason and an end.", _NEEDED)
@@ -74,7 +75,7 @@ def _draft(site: str | None, reason: str | None, expires: str | None) -> "Draft"
 
 def describe_waiver(one: "Signed") -> dict[str, Any]:
     """Describe a waiver. Times as RFC 3339."""
-    from airgap.flow.reports import time_text  # noqa: PLC0415
+    from airgap.flow.describe.bundle import time_text
 
     waiver = one.waiver
     return {

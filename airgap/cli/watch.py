@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from airgap.cli.events import make_tell, warn_root
-from airgap.cli.shell import Result, jobs_option, reports
+from airgap.cli.output import Result, jobs_option, reports
 
 
 @click.command()
@@ -58,8 +58,8 @@ def command(  # noqa: PLR0913  (options)
     FOLDER may be filled by another server, a person or a mount. Bundles are .airgap files and
     those of depots. What is not whole is waited for; what is refused is noted with the reason.
     """
-    from airgap.server.service import stopped_by_signals  # noqa: PLC0415
-    from airgap.server.watch import Plan, Watch, default_state  # noqa: PLC0415
+    from airgap.server.intake.daemon import stopped_by_signals
+    from airgap.server.watch import Plan, Watch, default_state
 
     folder = folder.absolute()
     place = (state or default_state(folder)).absolute()

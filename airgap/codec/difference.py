@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from airgap.codec import planes
-from airgap.codec.piece import Piece
+from airgap.codec.buffer import Piece
 from airgap.codec.planes import Elements
 from airgap.errors import CorruptError
 

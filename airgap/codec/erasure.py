@@ -149,7 +149,7 @@ def _inverse(matrix: Sequence[Sequence[int]]) -> list[list[int]]:
 def _driver(packs: int, rows: int) -> Any | None:  # noqa: ANN401  (pyeclib has no types)
     """Return ISA-L's encoder, or None where it is not installed."""
     try:
-        from pyeclib.ec_iface import ECDriver, ECDriverError  # noqa: PLC0415  (an extra)
+        from pyeclib.ec_iface import ECDriver, ECDriverError
     except ImportError:
         return None
     try:

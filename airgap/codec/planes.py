@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from airgap.codec import zstd
-from airgap.codec.piece import Piece
+from airgap.codec.buffer import Piece
 from airgap.errors import CorruptError
 
 __all__ = ["WIDTHS", "Elements", "decode", "encode", "join", "split", "whole"]

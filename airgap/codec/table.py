@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from airgap.codec import zstd
-from airgap.codec.piece import Piece
+from airgap.codec.buffer import Piece
 from airgap.errors import CorruptError, PolicyError
 from airgap.format import limits
 
@@ -52,7 +52,7 @@ def encode(plain: bytes, width: int = 0, preset: Preset = "default") -> tuple[in
         return RAW, plain
     width = width or _guess(plain)
     if width > 1:
-        from airgap.codec import planes  # noqa: PLC0415  (numpy is slow to import)
+        from airgap.codec import planes
 
         codec, stored = PLANES, planes.encode(plain, width)
     else:
@@ -62,7 +62,7 @@ def encode(plain: bytes, width: int = 0, preset: Preset = "default") -> tuple[in
 
 def encode_difference(plain: bytes, base: bytes, width: int) -> bytes:
     """Store what changed from a base chunk of the same length (format §5.4)."""
-    from airgap.codec import difference  # noqa: PLC0415  (numpy is slow to import)
+    from airgap.codec import difference
 
     return difference.encode(plain, base, width or _guess(plain) or 1)
 
@@ -70,7 +70,7 @@ def encode_difference(plain: bytes, base: bytes, width: int) -> bytes:
 def _guess(plain: bytes) -> int:
     if len(plain) < _GUESS_FROM:
         return 0
-    from airgap.codec import guess  # noqa: PLC0415  (numpy is slow to import)
+    from airgap.codec import guess
 
     return guess.width_of(plain)
 
@@ -99,7 +99,7 @@ def decode(codec: int, stored: Piece, plain_length: int, base: bytes = b"") -> P
     if codec == RAW:
         return _raw(stored, plain_length)
     if codec == DIFFERENCE:
-        from airgap.codec import difference  # noqa: PLC0415  (numpy is slow to import)
+        from airgap.codec import difference
 
         return difference.decode(stored, base, plain_length)
     row = _DECODERS.get(codec)
@@ -121,7 +121,7 @@ def _raw(stored: Piece, plain_length: int) -> Piece:
 
 
 def _planes(stored: Piece, plain_length: int) -> Piece:
-    from airgap.codec import planes  # noqa: PLC0415  (numpy is slow to import)
+    from airgap.codec import planes
 
     return planes.decode(stored, plain_length)
 

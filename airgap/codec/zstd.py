@@ -4,7 +4,7 @@ from typing import Final
 
 import zstandard
 
-from airgap.codec.piece import Piece
+from airgap.codec.buffer import Piece
 from airgap.errors import CorruptError
 from airgap.format import limits
 

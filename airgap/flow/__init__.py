@@ -1,1 +1,1 @@
-"""What airgap does, end to end: the only place where stores and transports meet."""
+"""Use cases: one folder for each thing a person does. Stores and carriers meet only here."""

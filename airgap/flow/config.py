@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from airgap.errors import ConfigurationError
-from airgap.store import site
+from airgap.state import pinned_root as site
 
 __all__ = ["config_path", "load"]
 

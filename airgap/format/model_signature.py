@@ -16,7 +16,7 @@ from airgap.errors import CorruptError, UsageError
 from airgap.format import limits
 from airgap.format.envelope import PAYLOAD_TYPES
 from airgap.format.inventory import Folder, Item, Link
-from airgap.format.stock import linked_file
+from airgap.format.stock_archive import linked_file
 
 __all__ = [
     "FILE",

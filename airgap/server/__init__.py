@@ -1,1 +1,1 @@
-"""The isolated side's gateway: what takes bundles in. It makes no trust decision of its own."""
+"""Faces for the network: what takes in bundles that others deliver."""

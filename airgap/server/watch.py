@@ -16,17 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from airgap.disk import files as local
 from airgap.errors import AirgapError, MissingError, StorageError
-from airgap.flow import judge
-from airgap.flow.arrivals import Arrival
+from airgap.flow.admission import admit as judge
+from airgap.flow.bundle.completeness import Arrival
 from airgap.format import layout
-from airgap.server.attendant import Attendant, Choices, Job, Run, Sighting
-from airgap.server.finding import Thing, find, stamp
-from airgap.server.journal import Journal, Tell, write_json
-from airgap.server.service import only_one
-from airgap.server.worker import Worker
-from airgap.store import site
-from airgap.transport import local
+from airgap.server.intake.daemon import only_one
+from airgap.server.intake.discovery import Thing, find, stamp
+from airgap.server.intake.event_log import Journal, Tell, write_json
+from airgap.server.intake.intake import Attendant, Choices, Job, Run, Sighting
+from airgap.server.intake.worker import Worker
+from airgap.state import pinned_root as site
 
 __all__ = ["Plan", "Watch", "default_state"]
 

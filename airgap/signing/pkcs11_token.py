@@ -20,9 +20,9 @@ from pkcs11.types import Session, Token
 
 from airgap.errors import AirgapError, ConfigurationError, NotTrustedError, UsageError
 from airgap.format.root import Key
-from airgap.signing.port import Passphrase, Signer
 from airgap.signing.private_keys import read_secret
 from airgap.signing.public_keys import CURVES, ecdsa_signature, make_key
+from airgap.signing.signer import Passphrase, Signer
 
 __all__ = ["MODULE_VARIABLE", "TokenAddress", "TokenSigner", "parse", "public_key"]
 

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from airgap.errors import ConfigurationError, NotTrustedError, StorageError
 from airgap.format.root import ALGORITHMS, Key
 from airgap.signing import pkcs8, public_keys
-from airgap.signing.port import Passphrase, Signer
 from airgap.signing.public_keys import CURVES, make_key
+from airgap.signing.signer import Passphrase, Signer
 
 __all__ = ["OTHERS", "FileSigner", "generate", "load", "read_secret", "write_public"]
 

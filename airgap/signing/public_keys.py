@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 
 from airgap.errors import ConfigurationError, NotTrustedError
 from airgap.format.root import Key
-from airgap.signing.edwards import is_prime_order_key
+from airgap.signing.ed25519_points import is_prime_order_key
 
 mldsa: ModuleType | None
 try:

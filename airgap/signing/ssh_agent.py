@@ -16,8 +16,8 @@ from paramiko.message import Message
 from paramiko.ssh_exception import SSHException
 
 from airgap.errors import ConfigurationError, NotTrustedError
-from airgap.signing.port import Signer
 from airgap.signing.public_keys import CURVES, SSH_KEY_TYPES, ecdsa_signature, load_ssh_blob
+from airgap.signing.signer import Signer
 
 __all__ = ["AgentSigner", "find"]
 

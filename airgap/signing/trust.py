@@ -20,8 +20,8 @@ from airgap.format.envelope import Role
 from airgap.format.manifest import Manifest
 from airgap.format.root import Root
 from airgap.format.waiver import Waiver
-from airgap.signing.counting import Evidence, valid_attestations, valid_signers
 from airgap.signing.public_keys import check_key
+from airgap.signing.thresholds import Evidence, valid_attestations, valid_signers
 
 __all__ = [
     "Verified",

@@ -42,7 +42,7 @@ def get_bento(tag: str) -> "Bento":
         ConfigurationError: bentoml is not installed, or looks into another store.
     """
     require_bentoml()
-    import bentoml  # noqa: PLC0415  (takes a second)
+    import bentoml
 
     try:
         return bentoml.bentos.get(tag)
@@ -53,7 +53,7 @@ def get_bento(tag: str) -> "Bento":
 def get_model(tag: str) -> "Model":
     """Return a model that is in the store; raises as ``get_bento``."""
     require_bentoml()
-    import bentoml  # noqa: PLC0415  (takes a second)
+    import bentoml
 
     try:
         return bentoml.models.get(tag)
@@ -64,7 +64,7 @@ def get_model(tag: str) -> "Model":
 def list_bentos(tag: object) -> "Sequence[Bento]":
     """Return the Bentos in the store, or those of a name; raises as ``get_bento``."""
     require_bentoml()
-    import bentoml  # noqa: PLC0415  (takes a second)
+    import bentoml
 
     found: Sequence[Bento] = bentoml.bentos.list(None if tag is None else str(tag))
     return found
@@ -73,7 +73,7 @@ def list_bentos(tag: object) -> "Sequence[Bento]":
 def list_models(tag: object) -> "Sequence[Model]":
     """Return the models in the store, or those of a name; raises as ``get_bento``."""
     require_bentoml()
-    import bentoml  # noqa: PLC0415  (takes a second)
+    import bentoml
 
     found: Sequence[Model] = bentoml.models.list(None if tag is None else str(tag))
     return found
@@ -82,7 +82,7 @@ def list_models(tag: object) -> "Sequence[Model]":
 def delete_bento(tag: str) -> None:
     """Delete a Bento from the store; raises as ``get_bento``."""
     get_bento(tag)
-    import bentoml  # noqa: PLC0415  (takes a second)
+    import bentoml
 
     bentoml.bentos.delete(tag)
 
@@ -90,7 +90,7 @@ def delete_bento(tag: str) -> None:
 def delete_model(tag: str) -> None:
     """Delete a model from the store; raises as ``get_bento``."""
     get_model(tag)
-    import bentoml  # noqa: PLC0415  (takes a second)
+    import bentoml
 
     bentoml.models.delete(tag)
 

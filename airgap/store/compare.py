@@ -10,8 +10,8 @@ from typing import Final
 from airgap.errors import AirgapError
 from airgap.format.inventory import Entry, File, Folder, Item, Link
 from airgap.store import bentoml_home
-from airgap.store.places import Place
-from airgap.store.tree import scan
+from airgap.store.install_paths import Place
+from airgap.store.source_tree import scan
 
 __all__ = ["differences", "digest_of", "missing_files"]
 

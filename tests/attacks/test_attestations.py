@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from airgap.carrier import archive
 from airgap.errors import (
     AirgapError,
     ConflictError,
@@ -19,7 +20,6 @@ from airgap.format import envelope as dsse
 from airgap.format.attestation import Attestation
 from airgap.format.envelope import Role
 from airgap.format.manifest import bundle_id
-from airgap.transport import archive
 from tests import kit, people
 from tests.kit import Side
 from tests.people import make_root, person, team

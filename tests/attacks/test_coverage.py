@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, StorageError
-from airgap.flow import bundles, inbound
+from airgap.flow.bundle import open as bundles
+from airgap.flow.importing import install_bundle as inbound
 from airgap.flow.media import volumes
 from airgap.flow.progress import Silent
 from airgap.format import volume

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import AirgapError, ConfigurationError, CorruptError, TransportError
-from airgap.transport.remote.ftp import FtpTransport
-from airgap.transport.remote.ftp_options import FtpOptions, Security
-from airgap.transport.remote.port import BrokenOffError
+from airgap.transport.ftp.options import FtpOptions, Security
+from airgap.transport.ftp.transport import FtpTransport
+from airgap.transport.port import BrokenOffError
 from tests.servers.certificates import Authority, Issued, self_signed
 from tests.servers.scripted_ftp import Reply, ScriptedFtp
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import PolicyError, UsageError
-from airgap.ledger import journal
+from airgap.ledger import log as journal
 from tests import forge, kit, people
 from tests.forge import Draft, Forge
 from tests.kit import Side

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import AirgapError, CorruptError, MissingError, NotTrustedError, PolicyError
-from airgap.signing.port import Signer
+from airgap.signing.signer import Signer
 from tests import forge, kit
 from tests.forge import Draft, Forge
 from tests.kit import Side

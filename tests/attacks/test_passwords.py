@@ -12,9 +12,9 @@ import pytest
 
 import airgap
 from airgap.errors import AirgapError
-from airgap.flow import elsewhere
-from airgap.transport.remote.ftp import FtpTransport
-from airgap.transport.remote.retrying import Patience
+from airgap.flow.location import remote as elsewhere
+from airgap.transport.ftp.transport import FtpTransport
+from airgap.transport.retry import Patience
 from tests import kit
 from tests.kit import Ran, Side, Site
 from tests.servers import ftp
@@ -168,7 +168,7 @@ def test_the_list_of_processes_shows_no_password(
     place = f"ftp://{server.user}@127.0.0.1:{server.port}/listed"
     script = (
         "import pathlib, sys\n"
-        "from airgap.transport.remote.ftp import FtpTransport\n"
+        "from airgap.transport.ftp.transport import FtpTransport\n"
         "from airgap.cli.main import main\n"
         "size = FtpTransport.size\n"
         "def look(self, name):\n"

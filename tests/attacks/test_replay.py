@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import AirgapError, CorruptError, NotTrustedError, PolicyError
-from airgap.flow import inbound
+from airgap.flow.importing import install_bundle as inbound
 from airgap.format.ledger import Entry
 from airgap.format.root import Root
-from airgap.ledger.examination import read_entries
+from airgap.ledger.check import read_entries
 from tests import forge, kit, people, wholeness
 from tests.forge import Draft, Forge
 from tests.kit import Side

@@ -18,8 +18,8 @@ from airgap.errors import (
     NotTrustedError,
     PolicyError,
 )
-from airgap.signing.port import Signer
 from airgap.signing.private_keys import FileSigner
+from airgap.signing.signer import Signer
 from tests import forge, kit
 from tests.forge import Forge, Verbatim
 from tests.kit import Side

@@ -18,10 +18,10 @@ from airgap.errors import (
     StorageError,
     TransportError,
 )
-from airgap.transport.remote import s3_store
-from airgap.transport.remote.port import BrokenOffError
-from airgap.transport.remote.s3 import S3Transport
-from airgap.transport.remote.s3_options import S3Keys, S3Options
+from airgap.transport.port import BrokenOffError
+from airgap.transport.s3 import client as s3_store
+from airgap.transport.s3.options import S3Keys, S3Options
+from airgap.transport.s3.transport import S3Transport
 from tests.servers.certificates import Authority, Issued, self_signed
 from tests.servers.scripted import Request, Scripted, reply
 

@@ -14,10 +14,10 @@ import pytest
 from paramiko import PKey
 
 from airgap.errors import ConfigurationError, TransportError
-from airgap.transport.remote.port import BrokenOffError, Transport
-from airgap.transport.remote.sftp import SftpTransport
-from airgap.transport.remote.sftp_options import SftpOptions, Timeouts
-from airgap.transport.remote.ssh_hosts import fingerprint
+from airgap.transport.port import BrokenOffError, Transport
+from airgap.transport.sftp.known_hosts import fingerprint
+from airgap.transport.sftp.options import SftpOptions, Timeouts
+from airgap.transport.sftp.transport import SftpTransport
 from tests.servers import ssh
 from tests.servers.proxy import Direction, Fault
 from tests.servers.ssh_double import Desk, SshDouble, Stall, known_line

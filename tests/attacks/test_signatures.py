@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 
 from airgap.errors import NotTrustedError
-from airgap.signing.port import Signer
 from airgap.signing.private_keys import FileSigner
+from airgap.signing.signer import Signer
 from tests import forge, kit
 from tests.forge import Forge
 from tests.kit import Side, Site
@@ -375,7 +375,7 @@ def test_an_ecdsa_signature_is_refused(
 def test_an_ecdsa_signature_over_another_hash_is_refused(
     case: Case, forged: Forge, nist_side: Side, nist: Site
 ) -> None:
-    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+    from cryptography.hazmat.primitives import hashes
 
     signer = forge.load_signer(nist.key())
     assert isinstance(signer, FileSigner)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import AirgapError, CorruptError, MissingError, NotTrustedError
-from airgap.flow import bundles, inbound
+from airgap.flow.bundle import open as bundles
+from airgap.flow.importing import install_bundle as inbound
 from airgap.flow.progress import Silent
 from airgap.format.root import Root
 from airgap.signing.trust import Verified

@@ -64,7 +64,7 @@ def ward(tmp_path: Path, built: Forge) -> Side:
 
 def with_approvals(place: Path) -> Path:
     """Let both approvers accept a bundle: a waiver is none of that."""
-    from airgap.format import attestation, layout  # noqa: PLC0415
+    from airgap.format import attestation, layout
 
     (folder,) = place.glob("bundles/*")
     for name in ("dan", "eve"):

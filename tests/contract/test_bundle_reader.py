@@ -9,16 +9,16 @@ from typing import BinaryIO
 
 import pytest
 
+from airgap.carrier import local_depot as depots
+from airgap.carrier.archive import ArchiveReader
+from airgap.carrier.depot import RemoteDepot, RemoteDepotReader, Work
+from airgap.carrier.local_depot import DepotReader
+from airgap.carrier.port import BundleReader
+from airgap.disk.buffers import PackMemory
 from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.format import manifest as manifests
 from airgap.format.manifest import Pack
-from airgap.transport import depot as depots
-from airgap.transport.archive import ArchiveReader
-from airgap.transport.depot import DepotReader
-from airgap.transport.memory import PackMemory
-from airgap.transport.port import BundleReader
-from airgap.transport.remote.depot import RemoteDepot, RemoteDepotReader, Work
-from airgap.transport.remote.folder import FolderTransport
+from airgap.transport.folder import FolderTransport
 
 
 @pytest.fixture(params=["depot", "remote", "archive", "pipe"])

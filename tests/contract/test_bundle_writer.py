@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from airgap.carrier.archive import ArchiveReader, ArchiveWriter
+from airgap.carrier.depot import RemoteDepot, RemoteDepotWriter, Work
+from airgap.carrier.local_depot import DepotReader, DepotWriter
+from airgap.carrier.port import BundleReader, BundleWriter
 from airgap.errors import StorageError
 from airgap.format import layout
 from airgap.format.manifest import Block, Pack
-from airgap.transport.archive import ArchiveReader, ArchiveWriter
-from airgap.transport.depot import DepotReader, DepotWriter
-from airgap.transport.port import BundleReader, BundleWriter
-from airgap.transport.remote.depot import RemoteDepot, RemoteDepotWriter, Work
-from airgap.transport.remote.folder import FolderTransport
+from airgap.transport.folder import FolderTransport
 from tests import kit
 
 MANIFEST = b"not decoded by a carrier"

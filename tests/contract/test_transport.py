@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import AirgapError, CorruptError, MissingError, TransportError
-from airgap.transport.remote.names import default_part
-from airgap.transport.remote.port import BrokenOffError, Stored, Transport
+from airgap.transport.names import default_part
+from airgap.transport.port import BrokenOffError, Stored, Transport
 from tests import kit
 from tests.servers import grounds
 from tests.servers.ground import Ground, Server

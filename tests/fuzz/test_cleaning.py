@@ -11,17 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airgap.carrier.depot import RemoteDepot, RemoteDepotReader, RemoteDepotWriter, Work
 from airgap.errors import AirgapError, CorruptError, MissingError, TransportError
-from airgap.flow import cleaning, deleting, publishing
+from airgap.flow.depot import delete as deleting
+from airgap.flow.depot import gc as cleaning
 from airgap.flow.progress import Silent
-from airgap.flow.publishing import SweptError
+from airgap.flow.publishing import publish as publishing
+from airgap.flow.publishing.publish import SweptError
 from airgap.format import layout
 from airgap.format import manifest as manifests
 from airgap.format.inventory import File, make_item
 from airgap.format.manifest import Block, ChunkTable, Manifest, Pack
-from airgap.store import seen
-from airgap.transport.remote.depot import RemoteDepot, RemoteDepotReader, RemoteDepotWriter, Work
-from airgap.transport.remote.lanes import Lanes
+from airgap.state import manifest_cache as seen
+from airgap.transport.connections import Lanes
 from tests.stage import Actor, Stage, inline
 
 PACKS = [b"the first pack", b"the second one", b"a third"]

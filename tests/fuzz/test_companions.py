@@ -17,7 +17,7 @@ from airgap.format.attestation import Attestation
 from airgap.format.ledger import digest
 from airgap.format.waiver import Waiver
 from airgap.signing import trust
-from airgap.signing.counting import Evidence
+from airgap.signing.thresholds import Evidence
 from tests import forge, kit, people
 from tests.attacks import test_differences as differences
 from tests.forge import Forge

@@ -11,17 +11,18 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from airgap.disk import durable as files
 from airgap.errors import NotTrustedError, PolicyError
-from airgap.flow import memory, reset
-from airgap.flow.judge import Admission, Judge
+from airgap.flow.admission import history as memory
+from airgap.flow.admission import reset
+from airgap.flow.admission.admit import Admission, Judge
 from airgap.flow.progress import Silent
 from airgap.format import manifest as manifests
 from airgap.format import root as roots
 from airgap.format.ledger import digest
 from airgap.format.manifest import ChunkTable, Manifest
-from airgap.ledger import files
-from airgap.ledger.journal import Desk
-from airgap.store import site
+from airgap.ledger.log import Desk
+from airgap.state import pinned_root as site
 from tests import people
 from tests.people import make_root
 

@@ -11,13 +11,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airgap.errors import AirgapError, CorruptError, NotTrustedError, PolicyError
-from airgap.flow import bundles
+from airgap.flow.bundle import open as bundles
 from airgap.format import canonical, envelope, limits, manifest, root, tar
 from airgap.signing import public_keys, trust
-from airgap.signing.counting import Evidence
-from airgap.signing.port import Signer
+from airgap.signing.signer import Signer
+from airgap.signing.thresholds import Evidence
 from airgap.signing.trust import Verified
-from airgap.store import site as pinned
+from airgap.state import pinned_root as pinned
 from tests import forge, kit
 from tests.forge import File, Folder, Link
 from tests.kit import Site

@@ -15,8 +15,8 @@ from airgap.format import canonical, limits
 from airgap.format import envelope as dsse
 from airgap.format import root as roots
 from airgap.signing import trust
-from airgap.signing.port import Signer
 from airgap.signing.public_keys import CURVES
+from airgap.signing.signer import Signer
 from tests import forge, kit, second
 from tests.forge import File, Folder, Link
 from tests.kit import Site
@@ -220,7 +220,7 @@ def _upper_half(signature: bytes, order: int) -> bytes:
     """Turn an ECDSA signature into the other one that the mathematics allows."""
     if signature[:1] != b"\x30":
         return signature
-    from cryptography.hazmat.primitives.asymmetric import utils  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import utils
 
     r, s = utils.decode_dss_signature(signature)
     return utils.encode_dss_signature(r, order - s)

@@ -91,7 +91,7 @@ def main() -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     os.environ["HF_ENDPOINT"] = f"http://127.0.0.1:{server.server_port}"
     os.environ.pop("HF_HUB_OFFLINE", None)
-    import bentoml  # noqa: PLC0415  (reads the environment)
+    import bentoml
 
     make_models(bentoml)
     for name in ("plain", "pair", "hugging"):

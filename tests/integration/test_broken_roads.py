@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from airgap.flow import elsewhere
-from airgap.transport.remote.retrying import Patience
+from airgap.flow.location import remote as elsewhere
+from airgap.transport.retry import Patience
 from tests import kit
 from tests.kit import Side, Site
 from tests.servers import grounds

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import StorageError
-from airgap.store.tree import read_stable, scan
+from airgap.store.source_tree import read_stable, scan
 from tests import kit
 from tests.faults import Fault, Launcher
 from tests.integration import crash

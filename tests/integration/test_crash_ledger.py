@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import PolicyError
-from airgap.ledger.examination import read_entries
+from airgap.ledger.check import read_entries
 from tests import forge, kit, wholeness
 from tests.faults import Ended, Fault, Launcher
 from tests.forge import Forge

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from airgap.errors import MissingError, NotTrustedError, UsageError
-from airgap.flow import supplies
-from airgap.flow.supplies import Shelf
+from airgap.flow.chunks import chunk_sources as supplies
+from airgap.flow.chunks.chunk_sources import Shelf
 from airgap.format import want as wants
 from tests import kit
 from tests.kit import Side, Site

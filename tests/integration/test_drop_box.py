@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from airgap.errors import StorageError
-from airgap.server import journal
-from airgap.server.decisions import Verdict
+from airgap.server.intake import event_log as journal
+from airgap.server.intake.policy import Verdict
 from tests import gateway, kit, wholeness
 from tests.gateway import Client, Gateway, serving, until
 from tests.kit import Side
@@ -358,7 +358,7 @@ def test_ascii_is_refused_because_it_would_damage(box: Gateway) -> None:
 def test_a_wrong_password_is_refused_and_an_address_that_guesses_is_blocked(
     isolated: Side, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airgap.server.session._SessionRules.auth_failed_timeout", 0)
+    monkeypatch.setattr("airgap.server.dropbox.ftp_control._SessionRules.auth_failed_timeout", 0)
     path = gateway.config(tmp_path, certificate, limits="login_failures = 2")
     with serving(isolated, path, certificate) as box:
         for user, password in (("ann", "wrong"), ("nobody", gateway.PASSWORD)):
@@ -741,7 +741,7 @@ def test_a_disk_that_refuses_for_a_while_loses_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("airgap.server.decisions.FIRST_PAUSE", 0.1)
+    monkeypatch.setattr("airgap.server.intake.policy.FIRST_PAUSE", 0.1)
     path = gateway.config(tmp_path, certificate)
     refusals = iter([StorageError("Full.", "Free some."), OSError(5, "Input/output error")])
     real = journal.write_json
@@ -751,7 +751,7 @@ def test_a_disk_that_refuses_for_a_while_loses_nothing(
             raise error
         real(target, value)
 
-    monkeypatch.setattr("airgap.server.house.write_json", refusing)
+    monkeypatch.setattr("airgap.server.dropbox.folders.write_json", refusing)
     with serving(isolated, path, certificate) as box:
         with box.log_in() as client:
             client.deliver("shop.airgap", archive.read_bytes())
@@ -767,7 +767,7 @@ def test_a_bug_ends_the_service_and_is_told(
     def broken(_: object) -> None:
         raise RuntimeError("oh")
 
-    monkeypatch.setattr("airgap.server.attendant.Attendant.tick", broken)
+    monkeypatch.setattr("airgap.server.intake.intake.Attendant.tick", broken)
     path = gateway.config(tmp_path, certificate)
 
     ran = isolated.run("serve", "dropbox", "--config", path, "--json")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.transport.remote.ftp import FtpOptions, FtpTransport
+from airgap.transport.ftp.transport import FtpOptions, FtpTransport
 from tests import gateway, kit, wholeness
 from tests.gateway import PASSWORD, Client, Gateway, serving
 from tests.kit import Side

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.transport.remote.retrying import Patience, RetryingTransport
+from airgap.transport.retry import Patience, RetryingTransport
 from tests import kit
 from tests.servers import ftp
 from tests.servers.ftp import FtpServer

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import StorageError, TransportError
-from airgap.transport.remote import ftp as module
-from airgap.transport.remote import ftp_tls
-from airgap.transport.remote.ftp import FtpTransport
-from airgap.transport.remote.ftp_options import FtpOptions, Security
-from airgap.transport.remote.ftp_session import FtpSession
-from airgap.transport.remote.port import BrokenOffError
+from airgap.transport.ftp import tls as ftp_tls
+from airgap.transport.ftp import transport as module
+from airgap.transport.ftp.options import FtpOptions, Security
+from airgap.transport.ftp.session import FtpSession
+from airgap.transport.ftp.transport import FtpTransport
+from airgap.transport.port import BrokenOffError
 from tests import kit
 from tests.servers import ftp
 from tests.servers.ftp import FtpServer

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import CorruptError, MissingError, UsageError
-from airgap.format import cleaning, layout
+from airgap.format import gc_markers as cleaning
+from airgap.format import layout
 from tests import kit
 from tests.kit import Ran, Side, Site
 

@@ -171,7 +171,7 @@ def test_a_signature_that_stock_model_signing_made_holds_for_airgap(
 
 def _pkcs8(site: Site, folder: Path) -> Path:
     """Write a builder's key as other tools read it."""
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives import serialization
 
     private: Any = serialization.load_ssh_private_key(site.key().read_bytes(), None)
     path = folder / "pkcs8.pem"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.cli import moments
+from airgap.cli import times as moments
 from airgap.errors import AirgapError, ConfigurationError, StorageError, UsageError
 from airgap.format import ledger as bytes_of
 from tests import kit

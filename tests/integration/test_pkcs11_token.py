@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airgap.errors import ConfigurationError, StorageError, UsageError
-from airgap.signing import signers
+from airgap.signing import open as signers
 from tests import keepers, kit
 from tests.kit import Side
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from airgap.carrier.depot import RemoteDepotReader
 from airgap.errors import (
     AirgapError,
     ConflictError,
@@ -16,7 +17,6 @@ from airgap.errors import (
     UsageError,
 )
 from airgap.format import layout
-from airgap.transport.remote.depot import RemoteDepotReader
 from tests import kit
 from tests.kit import Ran, Side, Site
 from tests.servers import grounds

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.flow.elsewhere import CONNECTIONS
+from airgap.flow.location.remote import CONNECTIONS
 from tests import kit
 from tests.kit import Side, Site
 from tests.servers import ssh

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import TransportError
-from airgap.transport.remote.port import BrokenOffError
-from airgap.transport.remote.s3 import S3Transport
-from airgap.transport.remote.s3_options import S3Keys
+from airgap.transport.port import BrokenOffError
+from airgap.transport.s3.options import S3Keys
+from airgap.transport.s3.transport import S3Transport
 from tests import kit
 from tests.servers import rgw, swift
 from tests.servers.proxy import Fault

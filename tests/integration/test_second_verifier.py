@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.transport.texts import texts
+from airgap.carrier.texts import texts
 from tests import kit, people, second
 from tests.kit import Side, Site
 from tests.people import make_root, person, team
@@ -106,7 +106,7 @@ def test_a_pack_that_is_no_file_is_refused_as_airgap_does(
     if what == "symlink":
         pack.symlink_to(depot / "elsewhere")
     elif what == "fifo":
-        import os  # noqa: PLC0415
+        import os
 
         os.mkfifo(pack)
 

@@ -14,9 +14,9 @@ import pytest
 from paramiko.packet import Packetizer
 
 from airgap.errors import ConfigurationError, StorageError, TransportError
-from airgap.transport.remote.port import BrokenOffError
-from airgap.transport.remote.sftp import SftpTransport
-from airgap.transport.remote.sftp_options import SftpOptions, Timeouts
+from airgap.transport.port import BrokenOffError
+from airgap.transport.sftp.options import SftpOptions, Timeouts
+from airgap.transport.sftp.transport import SftpTransport
 from tests import kit
 from tests.keepers import Agent
 from tests.servers import ssh

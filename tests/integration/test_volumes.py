@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from airgap.disk import readback
 from airgap.errors import (
     ConflictError,
     CorruptError,
@@ -16,7 +17,6 @@ from airgap.errors import (
     UsageError,
 )
 from airgap.format import volume
-from airgap.transport import readback
 from tests import discs, kit
 from tests.discs import Discs
 from tests.faults import Fault, Launcher

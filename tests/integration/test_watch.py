@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from airgap.server.attendant import Attendant, Choices
-from airgap.server.decisions import Verdict
-from airgap.server.journal import Journal
+from airgap.server.intake.event_log import Journal
+from airgap.server.intake.intake import Attendant, Choices
+from airgap.server.intake.policy import Verdict
+from airgap.server.intake.worker import Work
 from airgap.server.watch import Shelf
-from airgap.server.worker import Work
 from tests import gateway, kit, wholeness
 from tests.kit import Side
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from airgap.transport.remote.s3_options import S3Keys
+from airgap.transport.s3.options import S3Keys
 from tests.servers.s3 import BUCKET, S3Server, bucket_of
 from tests.servers.scripted import Request, Scripted
 from tests.servers.scripted import reply as reply_once

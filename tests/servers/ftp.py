@@ -24,8 +24,8 @@ from typing import Final
 
 import pytest
 
-from airgap.transport.remote.ftp import FtpTransport
-from airgap.transport.remote.ftp_options import FtpOptions, Security
+from airgap.transport.ftp.options import FtpOptions, Security
+from airgap.transport.ftp.transport import FtpTransport
 from tests import kit
 from tests.servers.certificates import Authority, Issued
 from tests.servers.proxy import ELSEWHERE, Proxy

@@ -7,7 +7,7 @@ To let a protocol be held to the contract, fill ``Server`` and add a function to
 from dataclasses import dataclass
 from typing import Protocol
 
-from airgap.transport.remote.port import Transport
+from airgap.transport.port import Transport
 from tests.servers.proxy import Proxy
 
 __all__ = ["Ground", "Server"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from airgap.transport.remote.ftp_options import Security
+from airgap.transport.ftp.options import Security
 from tests.servers import fake_s3, ftp, local_folder, memory, rgw, ssh, swift
 from tests.servers.ground import Server
 

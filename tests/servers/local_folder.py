@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from airgap.transport.remote.folder import FolderTransport
-from airgap.transport.remote.port import Transport
+from airgap.transport.folder import FolderTransport
+from airgap.transport.port import Transport
 from tests import kit
 from tests.servers.proxy import Proxy
 

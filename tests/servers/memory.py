@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from airgap.errors import CorruptError, MissingError
-from airgap.transport.remote import names
-from airgap.transport.remote.port import BrokenOffError, Capabilities, Pace, Sink, Stored, Transport
+from airgap.transport import names
+from airgap.transport.port import BrokenOffError, Capabilities, Pace, Sink, Stored, Transport
 from tests.servers.proxy import Proxy
 
 __all__ = ["MemoryServer", "MemoryTransport", "Shop", "serve"]

@@ -16,8 +16,8 @@ from urllib.parse import quote, urlencode
 
 from obstore.store import S3Store
 
-from airgap.transport.remote.s3 import S3Transport
-from airgap.transport.remote.s3_options import S3Keys, S3Options
+from airgap.transport.s3.options import S3Keys, S3Options
+from airgap.transport.s3.transport import S3Transport
 from tests.servers.proxy import Proxy
 
 __all__ = [

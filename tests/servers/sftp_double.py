@@ -5,9 +5,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from airgap.transport.remote import sftp_session as wire
-from airgap.transport.remote.port import BrokenOffError
-from airgap.transport.remote.sftp_session import string, u32, u64
+from airgap.transport.port import BrokenOffError
+from airgap.transport.sftp import session as wire
+from airgap.transport.sftp.session import string, u32, u64
 
 __all__ = ["Asked", "SftpDouble", "data", "name_list", "packet", "status"]
 

@@ -15,9 +15,9 @@ from typing import Any, cast
 
 import pytest
 
-from airgap.transport.remote.port import Transport
-from airgap.transport.remote.sftp import SftpTransport
-from airgap.transport.remote.sftp_options import SftpOptions
+from airgap.transport.port import Transport
+from airgap.transport.sftp.options import SftpOptions
+from airgap.transport.sftp.transport import SftpTransport
 from tests import kit
 from tests.servers.proxy import Proxy
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.transport.remote.s3_options import S3Keys
+from airgap.transport.s3.options import S3Keys
 from tests.servers.s3 import S3Server, accepts, bucket_of, free_port, running, wait_until
 
 __all__ = ["serve"]

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 
 from airgap.codec import table
 from airgap.format import manifest
-from airgap.signing.port import Signer
+from airgap.signing.signer import Signer
 from tests import forge, kit
 from tests.forge import Draft, File, Folder, Item, Link, Verbatim
 from tests.kit import Side

@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from airgap import errors
 from airgap.errors import AirgapError
-from airgap.flow import bundles
+from airgap.flow.bundle import open as bundles
 from airgap.format import envelope
 from airgap.format.root import Root
 from airgap.signing import trust
 from airgap.signing.trust import Verified
-from airgap.store import site
+from airgap.state import pinned_root as site
 from tests import forge, kit
 from tests.kit import Side
 from tests.vectors.describe import describe

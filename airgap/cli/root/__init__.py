@@ -2,6 +2,7 @@
 
 import click
 
+from airgap.cli.output import Group
 from airgap.cli.root import (
     add_key,
     ceremony_sheet,
@@ -15,7 +16,6 @@ from airgap.cli.root import (
     show,
     sign,
 )
-from airgap.cli.shell import Group
 
 __all__ = ["command"]
 

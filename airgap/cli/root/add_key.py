@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits, role_argument
-from airgap.cli.shell import Result, reports
 
 if TYPE_CHECKING:
     from airgap.format.envelope import Role
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @reports
 def command(*, root: Path, output: Path | None, role: "Role", public: Path) -> Result:
     """Give the key in FILE.pub a role."""
-    from airgap.flow import trust  # noqa: PLC0415
-    from airgap.format import root_edits  # noqa: PLC0415
+    from airgap.flow.trust import keys as trust
+    from airgap.format import root_edits
 
     key = trust.public_file(public)
     return edit(root, lambda old: root_edits.add_key(old, role, key), output)

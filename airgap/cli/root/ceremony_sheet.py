@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import report
-from airgap.cli.shell import Result, reports
 
 
 @click.command(name="ceremony-sheet")
@@ -13,7 +13,8 @@ from airgap.cli.shell import Result, reports
 @reports
 def command(*, root: Path) -> Result:
     """Print one page about ROOT with all fingerprints, to be read aloud, signed and filed."""
-    from airgap.flow import ceremony, roots  # noqa: PLC0415
+    from airgap.flow.trust import ceremony_sheet as ceremony
+    from airgap.flow.trust import roots
 
     proposal = roots.show(root, None)
     lines = ceremony.sheet(proposal)

@@ -6,9 +6,9 @@ from typing import Any, ParamSpec
 
 import click
 
-from airgap.cli.moments import read_moment
+from airgap.cli.output import Result, passphrase_options, read_passphrase, reports
 from airgap.cli.root.proposal import read_threshold, report
-from airgap.cli.shell import Result, passphrase_options, read_passphrase, reports
+from airgap.cli.times import read_moment
 
 P = ParamSpec("P")
 
@@ -81,7 +81,8 @@ def command(  # noqa: PLR0913  (one argument per option)
     passphrase_fd: int | None,
 ) -> Result:
     """Make version 1 of a root and print the fingerprint that `airgap trust init` demands."""
-    from airgap.flow import roots, trust  # noqa: PLC0415
+    from airgap.flow.trust import keys as trust
+    from airgap.flow.trust import roots
 
     ask = read_passphrase(passphrase_env, passphrase_fd)
     signers = [trust.load_signer(one, ask) for one in root_keys if not one.endswith(".pub")]

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 import click
 
-from airgap.cli.shell import Result
+from airgap.cli.output import Result
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
-    from airgap.flow.roots import Proposal, Standing
+    from airgap.flow.trust.roots import Proposal, Standing
     from airgap.format.envelope import Role
     from airgap.format.root import Root
 
@@ -49,7 +49,7 @@ def before_option(command: Callable[P, Any]) -> Callable[P, Any]:
 
 def edit(root: Path, change: "Callable[[Root], Root]", output: Path | None) -> Result:
     """Change a root file and report what became of it."""
-    from airgap.flow import roots  # noqa: PLC0415
+    from airgap.flow.trust import roots
 
     return report(roots.edit(root, change, output))
 
@@ -71,7 +71,7 @@ def read_threshold(text: str) -> tuple["Role", int]:
 
 def report(proposal: "Proposal") -> Result:
     """Say what a root file holds and which signatures it still needs."""
-    from airgap.flow import reports  # noqa: PLC0415
+    from airgap.flow.describe import bundle as reports
 
     root, whole = proposal.root, proposal.is_complete
     knows_old = root.version == 1 or len(proposal.standings) > 1

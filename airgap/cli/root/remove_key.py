@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits, role_argument
-from airgap.cli.shell import Result, reports
 
 if TYPE_CHECKING:
     from airgap.format.envelope import Role
@@ -22,8 +22,8 @@ def command(*, root: Path, output: Path | None, role: "Role", key: str) -> Resul
 
     For somebody who leaves. A key that was lost or stolen is revoked (`revoke-key`).
     """
-    from airgap.flow import roots  # noqa: PLC0415
-    from airgap.format import root_edits  # noqa: PLC0415
+    from airgap.flow.trust import roots
+    from airgap.format import root_edits
 
     return edit(
         root, lambda old: root_edits.remove_key(old, role, roots.find_key(old, key)), output

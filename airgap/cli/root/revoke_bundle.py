@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits
-from airgap.cli.shell import Result, reports
 from airgap.errors import UsageError
 from airgap.format import names
 
@@ -16,7 +16,7 @@ from airgap.format import names
 @reports
 def command(*, root: Path, output: Path | None, bundle: str) -> Result:
     """Refuse the bundle with this id (64 hex digits) for good, whoever signed it."""
-    from airgap.format import root_edits  # noqa: PLC0415
+    from airgap.format import root_edits
 
     if not names.is_bundle_id(bundle.lower()):
         raise UsageError(f"{bundle!r} is not a bundle id.", "Give all its 64 hex digits.")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits
-from airgap.cli.shell import Result, reports
 
 
 @click.command(name="revoke-key")
@@ -17,7 +17,7 @@ def command(*, root: Path, output: Path | None, key: str) -> Result:
 
     For a key that was lost or stolen: what it signed before counts no more either.
     """
-    from airgap.flow import roots  # noqa: PLC0415
-    from airgap.format import root_edits  # noqa: PLC0415
+    from airgap.flow.trust import roots
+    from airgap.format import root_edits
 
     return edit(root, lambda old: root_edits.revoke_key(old, roots.find_key(old, key)), output)

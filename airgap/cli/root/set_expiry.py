@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.moments import read_moment
+from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits
-from airgap.cli.shell import Result, reports
+from airgap.cli.times import read_moment
 
 
 @click.command(name="set-expiry")
@@ -15,7 +15,7 @@ from airgap.cli.shell import Result, reports
 @reports
 def command(*, root: Path, output: Path | None, when: str) -> Result:
     """Let the root admit nothing after WHEN: 90d, 2y, 2030-12-31 (to its end, UTC), or never."""
-    from airgap.format import root_edits  # noqa: PLC0415
+    from airgap.format import root_edits
 
     end = read_moment(when)
     return edit(root, lambda old: root_edits.set_expiry(old, end), output)

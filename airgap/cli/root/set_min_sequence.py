@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits
-from airgap.cli.shell import Result, reports
 from airgap.errors import UsageError
 
 
@@ -15,7 +15,7 @@ from airgap.errors import UsageError
 @reports
 def command(*, root: Path, output: Path | None, minimum: str) -> Result:
     """Refuse bundles of a channel whose sequence is below N."""
-    from airgap.format import root_edits  # noqa: PLC0415
+    from airgap.format import root_edits
 
     channel, mark, number = minimum.partition("=")
     if not mark or not number.isdecimal():

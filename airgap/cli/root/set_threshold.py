@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits, read_threshold
-from airgap.cli.shell import Result, reports
 
 if TYPE_CHECKING:
     from airgap.format.root import Root
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @reports
 def command(*, root: Path, output: Path | None, thresholds: tuple[str, ...]) -> Result:
     """Say how many keys of a role must sign. 0 ends the role of scanner or approver."""
-    from airgap.format import root_edits  # noqa: PLC0415
+    from airgap.format import root_edits
 
     def change(old: "Root") -> "Root":
         for role, number in map(read_threshold, thresholds):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import before_option, report
-from airgap.cli.shell import Result, reports
 
 
 @click.command(name="show")
@@ -17,6 +17,6 @@ def command(*, root: Path, before: Path | None) -> Result:
 
     Nothing is trusted by that.
     """
-    from airgap.flow import roots  # noqa: PLC0415
+    from airgap.flow.trust import roots
 
     return report(roots.show(root, before))

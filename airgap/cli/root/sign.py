@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.output import Result, key_options, read_passphrase, reports
 from airgap.cli.root.proposal import before_option, report
-from airgap.cli.shell import Result, key_options, read_passphrase, reports
 
 
 @click.command(name="sign")
@@ -26,7 +26,8 @@ def command(
     Read it first with `airgap root show ROOT --from OLD`, and compare its fingerprint with the
     ceremony sheet. Whoever gives up a root key in this version signs with --from OLD.
     """
-    from airgap.flow import roots, trust  # noqa: PLC0415
+    from airgap.flow.trust import keys as trust
+    from airgap.flow.trust import roots
 
     signer = trust.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     new = roots.sign(root, signer, before)

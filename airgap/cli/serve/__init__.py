@@ -2,9 +2,9 @@
 
 import click
 
+from airgap.cli.output import Group
 from airgap.cli.serve.dropbox import dropbox
 from airgap.cli.serve.hash_password import hash_password
-from airgap.cli.shell import Group
 
 
 @click.group(cls=Group)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from airgap.cli.events import make_tell, warn_root
-from airgap.cli.shell import Result, reports
+from airgap.cli.output import Result, reports
 
 
 @click.command()
@@ -25,9 +25,9 @@ def dropbox(*, config_file: Path, only_check: bool) -> Result:
     Accounts can leave files and do nothing else. SIGTERM and Ctrl-C stop it; what it was doing is
     taken up by the next one.
     """
-    from airgap.server import settings as server_settings  # noqa: PLC0415
-    from airgap.server.dropbox import DropBox, check  # noqa: PLC0415
-    from airgap.server.service import stopped_by_signals  # noqa: PLC0415
+    from airgap.server.dropbox import settings as server_settings
+    from airgap.server.dropbox.service import DropBox, check
+    from airgap.server.intake.daemon import stopped_by_signals
 
     settings = server_settings.load(config_file)
     about = server_settings.describe(settings)

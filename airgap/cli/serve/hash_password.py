@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from airgap.cli.shell import Result, reports
+from airgap.cli.output import Result, reports
 from airgap.errors import UsageError
 
 
@@ -16,7 +16,7 @@ def hash_password() -> Result:
 
     It is asked for at the terminal, or read as the first line of standard input.
     """
-    from airgap.server import passwords  # noqa: PLC0415
+    from airgap.server.dropbox import passwords
 
     try:
         made = passwords.hash_password(_read())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from airgap.errors import AirgapError, ConfigurationError, CorruptError
-from airgap.flow import bundles
+from airgap.flow.bundle import open as bundles
 from airgap.flow.demo.machine import Machine, Narrator, Step, command_line
 from airgap.flow.demo.server import LOOPBACK, Serving, free_port, serving
 from airgap.store import compare

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 from airgap.errors import AirgapError
-from airgap.flow import judge, memory, numbering
+from airgap.flow.admission import admit as judge
+from airgap.flow.admission import history as memory
 from airgap.flow.doctor.finding import Finding, ok, problem
-from airgap.store import site
+from airgap.flow.exporting import sequence as numbering
+from airgap.state import pinned_root as site
 
 __all__ = ["exports", "imports"]
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from airgap.errors import AirgapError
-from airgap.flow import bundles, config
+from airgap.flow import config
+from airgap.flow.bundle import open as bundles
+from airgap.flow.describe.bundle import time_text
 from airgap.flow.doctor.finding import Finding, note, ok, problem
-from airgap.flow.reports import time_text
 from airgap.format.root import Root, fingerprint
-from airgap.signing import signers
+from airgap.signing import open as signers
 from airgap.signing.private_keys import OTHERS
-from airgap.store import site
+from airgap.state import pinned_root as site
 
 __all__ = ["clock", "config_file", "keys", "root", "state"]
 

@@ -6,20 +6,20 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from airgap.codec.piece import Piece
+from airgap.carrier.local_depot import DepotReader, DepotWriter
+from airgap.codec.buffer import Piece
+from airgap.disk import files as local
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
-from airgap.flow.bundles import Unverified, open_unverified
-from airgap.flow.media.contents import Contents, contents_of
-from airgap.flow.media.copies import Copies, Stored
+from airgap.flow.bundle.open import Unverified, open_unverified
+from airgap.flow.media.missing_volumes import Situation, refusal
+from airgap.flow.media.pack_copies import Copies, Stored
 from airgap.flow.media.parity import Mending, covers, longest
+from airgap.flow.media.small_files import Contents, contents_of
 from airgap.flow.media.split import demand_room
 from airgap.flow.media.volumes import VolumesReader, demand_one_bundle
-from airgap.flow.media.waiting import Situation, refusal
 from airgap.flow.progress import Progress
 from airgap.format import layout, parity
 from airgap.format.manifest import Pack
-from airgap.transport import local
-from airgap.transport.depot import DepotReader, DepotWriter
 
 __all__ = ["Joined", "Repaired", "join", "repair"]
 

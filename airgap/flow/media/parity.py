@@ -9,13 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryFile, gettempdir
 from typing import BinaryIO, Final, cast
 
+from airgap.disk.files import PartFile, explained, storage_error
 from airgap.errors import AirgapError, CorruptError, MissingError
-from airgap.flow.media.copies import Copies, Stored
+from airgap.flow.media.pack_copies import Copies, Stored
 from airgap.flow.progress import Progress
 from airgap.format import layout, limits
 from airgap.format.manifest import Pack
 from airgap.format.parity import Group
-from airgap.transport.local import PartFile, explained, storage_error
 
 __all__ = ["Draft", "Mending", "covers", "damaged_parity", "drafts", "longest", "make_groups"]
 
@@ -58,7 +58,7 @@ def make_groups(
         CorruptError, MissingError: a pack is not there, or not authentic.
         StorageError: the disk refused.
     """
-    from airgap.codec import erasure  # noqa: PLC0415  (numpy is slow to import)
+    from airgap.codec import erasure
 
     if sum(pack.size for pack in packs) > _MANY_BYTES and not erasure.is_fast():
         progress.note("Parity takes several times longer without the extra bento-airgap[parity].")
@@ -86,7 +86,7 @@ def _make_group(
         CorruptError, MissingError: a pack is not there, or not authentic.
         StorageError: the disk refused.
     """
-    from airgap.codec import erasure  # noqa: PLC0415  (numpy is slow to import)
+    from airgap.codec import erasure
 
     members, rows = draft
     with ExitStack() as stack:
@@ -240,7 +240,7 @@ def _solve(
     spools: Mapping[int, BinaryIO],
 ) -> None:
     """Write what is missing of a group; ``shape`` is how many packs it has, and their length."""
-    from airgap.codec import erasure  # noqa: PLC0415  (numpy is slow to import)
+    from airgap.codec import erasure
 
     count, length = shape
     for at, size in _windows(length, count):

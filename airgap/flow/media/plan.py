@@ -8,11 +8,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.files import explained
 from airgap.errors import MissingError, StorageError, UsageError
 from airgap.flow.media.parity import Draft, longest
 from airgap.format import limits
 from airgap.format.manifest import Pack
-from airgap.transport.local import explained
 
 __all__ = ["CLUSTER", "Part", "cost", "free_rooms", "parse_size", "plan", "survives", "usable"]
 

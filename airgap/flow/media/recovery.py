@@ -11,16 +11,16 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from airgap.carrier.local_depot import DepotReader
+from airgap.disk import files as local
 from airgap.errors import AirgapError
-from airgap.flow.media.copies import Copies, Stored
+from airgap.flow.media.pack_copies import Copies, Stored
 from airgap.flow.media.parity import longest
 from airgap.flow.progress import Progress
 from airgap.format import layout, parity
 from airgap.format.manifest import Pack
 from airgap.format.parity import Group
 from airgap.format.volume import Label
-from airgap.transport import local
-from airgap.transport.depot import DepotReader
 
 __all__ = ["Recovery"]
 

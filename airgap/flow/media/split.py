@@ -8,21 +8,22 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from airgap.carrier.local_depot import DepotReader, DepotWriter
+from airgap.carrier.port import BundleReader
+from airgap.disk import files as local
+from airgap.disk import readback
 from airgap.errors import AirgapError, ConflictError, CorruptError, StorageError, UsageError
-from airgap.flow.access import ANYBODY, Access
-from airgap.flow.bundles import open_unverified
-from airgap.flow.media.contents import Contents, contents_of
-from airgap.flow.media.copies import Copies, Stored
+from airgap.flow.bundle.open import open_unverified
+from airgap.flow.location.credentials import ANYBODY, Access
+from airgap.flow.media.pack_copies import Copies, Stored
 from airgap.flow.media.parity import Draft, drafts, longest, make_groups
 from airgap.flow.media.plan import Part, cost, free_rooms, plan, survives, usable
+from airgap.flow.media.small_files import Contents, contents_of
 from airgap.flow.progress import Progress
 from airgap.format import layout, parity, volume
 from airgap.format.manifest import Pack
 from airgap.format.parity import Group
 from airgap.format.volume import Label
-from airgap.transport import local, readback
-from airgap.transport.depot import DepotReader, DepotWriter
-from airgap.transport.port import BundleReader
 
 __all__ = ["Media", "Written", "add_parity", "demand_room", "split", "write_volumes"]
 

@@ -8,7 +8,10 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 
-from airgap.codec.piece import Piece
+from airgap.carrier.local_depot import DepotReader
+from airgap.carrier.port import BundleReader
+from airgap.codec.buffer import Piece
+from airgap.disk.buffers import PackMemory
 from airgap.errors import (
     AirgapError,
     CorruptError,
@@ -16,17 +19,14 @@ from airgap.errors import (
     StorageError,
     UsageError,
 )
-from airgap.flow.bundles import Opened, split_place
-from airgap.flow.media.copies import Copies, Stored
+from airgap.flow.bundle.open import Opened, split_place
+from airgap.flow.media.pack_copies import Copies, Stored
 from airgap.flow.media.parity import Mending
 from airgap.flow.progress import Progress
 from airgap.format import layout, volume
 from airgap.format.envelope import Role
 from airgap.format.manifest import Pack
 from airgap.format.volume import Label
-from airgap.transport.depot import DepotReader
-from airgap.transport.memory import PackMemory
-from airgap.transport.port import BundleReader
 
 __all__ = ["VolumesReader", "demand_one_bundle", "open_places"]
 

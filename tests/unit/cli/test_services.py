@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from airgap.cli import events
-from airgap.server.passwords import Hash
+from airgap.server.dropbox.passwords import Hash
 from tests.kit import Side
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.cli import shell
+from airgap.cli import output as shell
 from tests import kit
 from tests.kit import Side, Site
 from tests.terminal import run_at_terminal

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConfigurationError
-from airgap.flow.access import Access, log_in
-from airgap.flow.hiding import hidden, keep_secret
-from airgap.transport.remote import places
+from airgap.flow.location.credentials import Access, log_in
+from airgap.flow.redaction import hidden, keep_secret
+from airgap.transport import url as places
 
 PLACE = places.parse("ftpes://anna@host/x")
 

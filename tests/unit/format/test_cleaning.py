@@ -3,7 +3,8 @@
 import pytest
 
 from airgap.errors import CorruptError
-from airgap.format import canonical, cleaning, layout
+from airgap.format import canonical, layout
+from airgap.format import gc_markers as cleaning
 
 GOOD = {"format": 1, "names": ["a", "b"], "times": [1, 2]}
 

@@ -125,6 +125,6 @@ def test_the_digest_is_that_of_the_document_in_the_specification() -> None:
         "name": "m",
         "version": "v1",
     }
-    import hashlib  # noqa: PLC0415
+    import hashlib
 
     assert item.digest == hashlib.sha256(canonical.encode(document)).digest()

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from airgap.errors import CorruptError
-from airgap.format import manifest, stock
+from airgap.format import manifest
+from airgap.format import stock_archive as stock
 from airgap.format.inventory import Entry, File, Folder, Item, Link, make_item
 from tests import forge
 

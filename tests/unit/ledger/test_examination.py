@@ -8,14 +8,7 @@ import pytest
 from airgap.errors import CorruptError
 from airgap.format import ledger as bytes_of
 from airgap.format.ledger import Entry, Mark, State, Witness
-from airgap.ledger.examination import (
-    Trouble,
-    Whole,
-    examine,
-    examine_witness,
-    kept,
-    read_entries,
-)
+from airgap.ledger.check import Trouble, Whole, examine, examine_witness, kept, read_entries
 
 BEGUN = Entry("ward", "begun", at=9, floor=5, root=1, previous=b"\x07" * 32)
 NEWS = [

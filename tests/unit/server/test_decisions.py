@@ -3,9 +3,9 @@
 import pytest
 
 from airgap.errors import AirgapError, ConfigurationError, CorruptError
-from airgap.flow.arrivals import Arrival
-from airgap.server import decisions
-from airgap.server.decisions import Lacking, Ready, Refused, Seen, Unable, Verdict
+from airgap.flow.bundle.completeness import Arrival
+from airgap.server.intake import policy as decisions
+from airgap.server.intake.policy import Lacking, Ready, Refused, Seen, Unable, Verdict
 
 READY = Ready(Arrival("0" * 64, (), ()))
 REFUSED = Refused(CorruptError("It is damaged.", "Copy it again."))

@@ -2,9 +2,9 @@
 
 import pytest
 
-from airgap.server import passwords
-from airgap.server.passwords import Gate, Hash
-from airgap.server.throttle import MOST_ADDRESSES, Throttle
+from airgap.server.dropbox import passwords
+from airgap.server.dropbox.passwords import Gate, Hash
+from airgap.server.dropbox.throttle import MOST_ADDRESSES, Throttle
 from tests import gateway
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConflictError, StorageError
-from airgap.server.house import House, Retention
-from airgap.server.service import only_one, warning_for_root
-from airgap.server.uploads import Desk, Meter
+from airgap.server.dropbox.folders import House, Retention
+from airgap.server.dropbox.uploads import Desk, Meter
+from airgap.server.intake.daemon import only_one, warning_for_root
 
 PACK = "packs/ab/ab" + "0" * 62 + ".pack"
 HOUR = 3600.0

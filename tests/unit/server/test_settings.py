@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConfigurationError
-from airgap.server import settings
+from airgap.server.dropbox import settings
 from tests import gateway, kit
 
 GOOD = """\

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airgap.server.uploads import Delivered, Desk, Meter, Receiving, folder_problem, parse
+from airgap.server.dropbox.uploads import Delivered, Desk, Meter, Receiving, folder_problem, parse
 
 PACK = "packs/ab/ab" + "0" * 62 + ".pack"
 BUNDLE = "bundles/" + "1" * 64
@@ -111,7 +111,7 @@ def test_what_grows_while_it_is_measured_is_not_lost(
         meter.grow(5, 1)
         return 10, 1
 
-    monkeypatch.setattr("airgap.server.uploads.usage", slow)
+    monkeypatch.setattr("airgap.server.dropbox.uploads.usage", slow)
     meter.measure([tmp_path])
 
     assert meter.used == (15, 2)
@@ -127,7 +127,7 @@ def test_a_measurement_while_something_shrinks_is_thrown_away(
         meter.grow(-10, -1)
         return 0, 0
 
-    monkeypatch.setattr("airgap.server.uploads.usage", shrinking)
+    monkeypatch.setattr("airgap.server.dropbox.uploads.usage", shrinking)
     meter.measure([tmp_path])
 
     assert meter.used == (40, 4)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from airgap.server import worker
-from airgap.server.worker import Worker
+from airgap.server.intake import worker
+from airgap.server.intake.worker import Worker
 from tests.kit import Side
 
 
@@ -65,14 +65,14 @@ def test_a_folder_that_the_server_is_in_gives_no_code(
 ) -> None:
     (tmp_path / "airgap.py").write_text("raise SystemExit(99)")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(Path(worker.__file__).parents[2]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(worker.__file__).parents[3]))
     with isolated.here():
         assert Worker().run("verify", str(archive)).kind == "done"
 
 
 def test_a_command_keeps_the_lock_that_it_was_given(tmp_path: Path) -> None:
     """So that a new service waits for what a killed one has left running."""
-    import fcntl  # noqa: PLC0415
+    import fcntl
 
     lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(lock, fcntl.LOCK_EX)

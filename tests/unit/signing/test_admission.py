@@ -10,7 +10,7 @@ from airgap.format.attestation import Attestation, Decision
 from airgap.format.envelope import Role
 from airgap.format.manifest import ChunkTable, Manifest
 from airgap.signing import trust
-from airgap.signing.counting import Evidence, Pair
+from airgap.signing.thresholds import Evidence, Pair
 from airgap.signing.trust import Verified
 from tests.people import Team, accepted, make_root, person, signatures, team
 

@@ -3,8 +3,8 @@
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from airgap.signing import edwards
-from airgap.signing.edwards import is_prime_order_key
+from airgap.signing import ed25519_points as edwards
+from airgap.signing.ed25519_points import is_prime_order_key
 
 P = 2**255 - 19
 # The y of the points of order eight, of RFC 7748's curve mapped to the twisted Edwards form.

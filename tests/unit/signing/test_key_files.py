@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from airgap.errors import AirgapError, ConfigurationError, StorageError
 from airgap.format.root import ALGORITHMS
-from airgap.signing import pkcs8, private_keys, public_keys, signers
-from airgap.signing.port import Passphrase
+from airgap.signing import open as signers
+from airgap.signing import pkcs8, private_keys, public_keys
 from airgap.signing.public_keys import verifies
+from airgap.signing.signer import Passphrase
 from tests import kit
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")

@@ -21,9 +21,9 @@ from airgap.format.envelope import Role
 from airgap.format.manifest import ChunkTable, Manifest
 from airgap.format.root import Key, RoleKeys, Root
 from airgap.signing import trust
-from airgap.signing.counting import Evidence
 from airgap.signing.private_keys import FileSigner
 from airgap.signing.public_keys import check_key
+from airgap.signing.thresholds import Evidence
 from airgap.signing.trust import Verified
 from tests import kit
 from tests.kit import Side, Site

@@ -78,7 +78,7 @@ def test_the_cache_is_where_bentoml_and_huggingface_hub_look(
 def test_patterns_take_what_huggingface_hub_takes(
     include: tuple[str, ...] | None, exclude: tuple[str, ...] | None
 ) -> None:
-    from huggingface_hub.utils._paths import filter_repo_objects  # noqa: PLC0415
+    from huggingface_hub.utils._paths import filter_repo_objects
 
     reference = ModelReference("hugging-face", "org--mini", COMMIT, include, exclude)
     oracle = filter_repo_objects(

@@ -26,7 +26,7 @@ def test_an_old_item_that_a_killed_try_kept_is_not_in_the_way_of_the_next(
     monkeypatch.setattr(install, "_exchange", lambda *_: False)
     side = replacing.begin(tmp_path / "side")
     with monkeypatch.context() as failing:
-        failing.setattr("airgap.flow.inbound.remove_staging", _refuse)
+        failing.setattr("airgap.flow.importing.install_bundle.remove_staging", _refuse)
         assert side.run(*replacing.arguments).code == 15
     kit.write_files(side.bentoml / "models/ranker/v1", {"changed": b"meanwhile"})
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConflictError
-from airgap.flow import bundles
-from airgap.store import site
+from airgap.flow.bundle import open as bundles
+from airgap.state import pinned_root as site
 from tests import kit, people
 from tests.kit import Side
 from tests.people import make_root, team

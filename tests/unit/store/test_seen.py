@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.store import seen
+from airgap.state import manifest_cache as seen
 
 
 @pytest.fixture(autouse=True)

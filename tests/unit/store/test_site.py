@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import StorageError
-from airgap.store import site
-from airgap.store.site import PinnedRoot
+from airgap.state import pinned_root as site
+from airgap.state.pinned_root import PinnedRoot
 
 PIN = "SHA256:" + "ab" * 32
 

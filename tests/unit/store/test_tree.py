@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import StorageError
-from airgap.store import tree
-from airgap.store.tree import SourceFile
+from airgap.store import source_tree as tree
+from airgap.store.source_tree import SourceFile
 
 
 @pytest.fixture

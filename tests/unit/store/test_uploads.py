@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from airgap.store import uploads
+from airgap.state import upload_marks as uploads
 
-ASK = "from airgap.store import uploads; print(uploads.mark(), flush=True); input()"
+ASK = "from airgap.state import upload_marks; print(upload_marks.mark(), flush=True); input()"
 
 
 def ask(home: Path) -> "subprocess.Popen[str]":

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from airgap.carrier import archive as archives
+from airgap.carrier.archive import ArchiveReader, ArchiveWriter
 from airgap.errors import AirgapError, ConflictError, CorruptError, StorageError
 from airgap.format import layout, limits, tar
-from airgap.transport import archive as archives
-from airgap.transport.archive import ArchiveReader, ArchiveWriter
 from tests import kit
 from tests.kit import Side
 

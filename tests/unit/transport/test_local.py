@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from airgap.disk import files as local
 from airgap.errors import CorruptError, MissingError, StorageError
-from airgap.transport import local
 
 HASH = bytes.fromhex("2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881")  # of "x"
 

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from airgap.transport.memory import PackMemory
+from airgap.disk.buffers import PackMemory
 
 
 def test_what_is_read_in_pieces_is_whole() -> None:

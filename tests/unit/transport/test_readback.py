@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from airgap.disk import readback
 from airgap.errors import CorruptError, MissingError
-from airgap.transport import readback
 from tests.kit import noise
 
 

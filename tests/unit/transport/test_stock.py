@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from airgap.carrier.stock import archive as stock
+from airgap.carrier.stock.port import Member, MemberReader
+from airgap.carrier.stock.tar import TarReader, TarWriter
+from airgap.carrier.stock.zip import ZipReader, ZipWriter
 from airgap.errors import CorruptError, StorageError
 from airgap.format import limits
-from airgap.transport import stock
-from airgap.transport.members import Member, MemberReader
-from airgap.transport.stock_tar import TarReader, TarWriter
-from airgap.transport.stock_zip import ZipReader, ZipWriter
 
 FILES = {"a.txt": b"alpha" * 99, "empty": b"", "sub/b.bin": bytes(range(256)) * 9}
 

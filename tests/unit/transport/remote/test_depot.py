@@ -7,18 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from airgap.codec.piece import Piece
+from airgap.carrier.depot import RemoteDepot, RemoteDepotReader, RemoteDepotWriter, Work
+from airgap.codec.buffer import Piece
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, TransportError
 from airgap.format import layout, limits
 from airgap.format.manifest import Block, Pack
-from airgap.transport.remote.depot import (
-    RemoteDepot,
-    RemoteDepotReader,
-    RemoteDepotWriter,
-    Work,
-)
-from airgap.transport.remote.retrying import Patience, RetryingTransport
-from airgap.transport.remote.spool import Spool
+from airgap.transport.retry import Patience, RetryingTransport
+from airgap.transport.spool import Spool
 from tests import kit
 from tests.servers.memory import MemoryTransport, Shop
 

@@ -15,11 +15,11 @@ from airgap.errors import (
     StorageError,
     TransportError,
 )
-from airgap.transport.remote.ftp import FtpTransport
-from airgap.transport.remote.ftp_options import FtpOptions, Security
-from airgap.transport.remote.ftp_replies import explain_login, explain_reply
-from airgap.transport.remote.ftp_tls import explain_tls, make_context
-from airgap.transport.remote.port import BrokenOffError
+from airgap.transport.ftp.options import FtpOptions, Security
+from airgap.transport.ftp.replies import explain_login, explain_reply
+from airgap.transport.ftp.tls import explain_tls, make_context
+from airgap.transport.ftp.transport import FtpTransport
+from airgap.transport.port import BrokenOffError
 from tests.servers.certificates import Authority
 from tests.servers.scripted_ftp import Reply, ScriptedFtp
 

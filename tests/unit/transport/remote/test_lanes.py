@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from airgap.errors import MissingError
-from airgap.transport.remote.lanes import Lanes, StoppedError
-from airgap.transport.remote.port import Transport
+from airgap.transport.connections import Lanes, StoppedError
+from airgap.transport.port import Transport
 from tests.servers.memory import MemoryTransport, Shop
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.transport.remote.limiting import LimitedTransport, Rate
+from airgap.transport.rate_limit import LimitedTransport, Rate
 from tests.servers.memory import MemoryTransport, Shop
 
 

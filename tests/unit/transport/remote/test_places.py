@@ -3,8 +3,8 @@
 import pytest
 
 from airgap.errors import AirgapError, TransportError, UsageError
-from airgap.transport.remote import places
-from airgap.transport.remote.places import Place
+from airgap.transport import url as places
+from airgap.transport.url import Place
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import MissingError, TransportError
-from airgap.transport.remote.retrying import Patience, RetryingTransport
+from airgap.transport.retry import Patience, RetryingTransport
 from tests import kit
 from tests.servers.memory import MemoryTransport, Shop
 

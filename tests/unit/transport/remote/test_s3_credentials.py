@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConfigurationError
-from airgap.transport.remote.s3_credentials import Profile, find_profile, read_file
-from airgap.transport.remote.s3_options import S3Keys
+from airgap.transport.s3.credentials import Profile, find_profile, read_file
+from airgap.transport.s3.options import S3Keys
 
 SECRETS = """
 # made by hand

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConfigurationError
-from airgap.transport.remote.opening import Login, open_transport
-from airgap.transport.remote.places import parse
-from airgap.transport.remote.s3 import S3Transport
-from airgap.transport.remote.s3_options import S3Keys, S3Options
+from airgap.transport.open import Login, open_transport
+from airgap.transport.s3.options import S3Keys, S3Options
+from airgap.transport.s3.transport import S3Transport
+from airgap.transport.url import parse
 
 
 @pytest.fixture(autouse=True)

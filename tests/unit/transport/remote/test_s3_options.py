@@ -1,7 +1,7 @@
 import pytest
 
 from airgap.errors import ConfigurationError
-from airgap.transport.remote.s3_options import S3Keys, S3Options
+from airgap.transport.s3.options import S3Keys, S3Options
 
 
 def test_without_an_endpoint_it_is_amazon() -> None:

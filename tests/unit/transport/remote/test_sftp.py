@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConfigurationError, MissingError, StorageError, TransportError
-from airgap.transport.remote import sftp_session as wire
-from airgap.transport.remote.port import BrokenOffError
-from airgap.transport.remote.sftp import SftpTransport
-from airgap.transport.remote.sftp_options import SftpOptions
-from airgap.transport.remote.sftp_session import u32, u64
-from airgap.transport.remote.ssh_stream import SshStream
+from airgap.transport.port import BrokenOffError
+from airgap.transport.sftp import session as wire
+from airgap.transport.sftp.options import SftpOptions
+from airgap.transport.sftp.session import u32, u64
+from airgap.transport.sftp.ssh_stream import SshStream
+from airgap.transport.sftp.transport import SftpTransport
 from tests.servers.sftp_double import Asked, SftpDouble, packet, status
 
 CONTENT = bytes(range(256)) * 1000

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airgap.errors import MissingError
-from airgap.transport.remote import sftp_pipeline
-from airgap.transport.remote import sftp_session as wire
-from airgap.transport.remote.port import BrokenOffError
-from airgap.transport.remote.sftp_pipeline import Flow
-from airgap.transport.remote.sftp_session import RefusedError, Session, u64
+from airgap.transport.port import BrokenOffError
+from airgap.transport.sftp import pipeline as sftp_pipeline
+from airgap.transport.sftp import session as wire
+from airgap.transport.sftp.pipeline import Flow
+from airgap.transport.sftp.session import RefusedError, Session, u64
 from tests import kit
 from tests.servers.sftp_double import Asked, SftpDouble, data, packet, status
 

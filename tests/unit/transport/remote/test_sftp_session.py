@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from airgap.errors import CorruptError, MissingError
-from airgap.transport.remote import sftp_session as wire
-from airgap.transport.remote.port import BrokenOffError
-from airgap.transport.remote.sftp_session import RefusedError, Session, string, u32, u64
+from airgap.transport.port import BrokenOffError
+from airgap.transport.sftp import session as wire
+from airgap.transport.sftp.session import RefusedError, Session, string, u32, u64
 from tests.servers.sftp_double import Asked, SftpDouble, name_list, packet, status
 
 HELLO = u32(5) + bytes([wire.VERSION]) + u32(3)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from airgap.carrier.remote_archive import open_stream, send_file
 from airgap.errors import MissingError, TransportError
-from airgap.transport.remote.retrying import Patience, RetryingTransport
-from airgap.transport.remote.single_file import open_stream, send_file
+from airgap.transport.retry import Patience, RetryingTransport
 from tests import kit
 from tests.servers.memory import MemoryTransport, Shop
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConfigurationError, StorageError
-from airgap.transport.remote.ssh_config import Destination, resolve
+from airgap.transport.sftp.ssh_config import Destination, resolve
 
 CONFIG = """
 Port 2200

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConfigurationError, StorageError, TransportError
-from airgap.transport.remote import ssh_hosts
-from airgap.transport.remote.ssh_hosts import Known, fingerprint
+from airgap.transport.sftp import known_hosts as ssh_hosts
+from airgap.transport.sftp.known_hosts import Known, fingerprint
 
 KIND = "ssh-ed25519"
 

@@ -16,11 +16,12 @@ from paramiko.packet import Packetizer
 from paramiko.ssh_exception import SSHException
 from paramiko.transport import SecurityOptions
 
-from airgap.transport.remote import ssh_login, ssh_stream
-from airgap.transport.remote.port import BrokenOffError
-from airgap.transport.remote.sftp_options import Timeouts
-from airgap.transport.remote.ssh_socket import GuardedSocket, connect
-from airgap.transport.remote.ssh_stream import SshStream
+from airgap.transport.port import BrokenOffError
+from airgap.transport.sftp import login as ssh_login
+from airgap.transport.sftp import ssh_stream
+from airgap.transport.sftp.options import Timeouts
+from airgap.transport.sftp.socket import GuardedSocket, connect
+from airgap.transport.sftp.ssh_stream import SshStream
 
 
 @contextmanager

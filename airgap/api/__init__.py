@@ -1,0 +1,1 @@
+"""The face for Python, in the shape of BentoML's own API."""

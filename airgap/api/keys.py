@@ -1,0 +1,40 @@
+"""The key that a function of the Python API signs with."""
+
+import os
+from typing import Final
+
+from airgap.errors import ConfigurationError
+from airgap.flow import config
+from airgap.flow.trust import keys as trust
+from airgap.signing.signer import Signer
+
+__all__ = ["StrPath", "signer_of"]
+
+StrPath = str | os.PathLike[str]
+_PASSPHRASE: Final = "AIRGAP_PASSPHRASE"  # noqa: S105  (a name)
+
+
+def signer_of(key: StrPath | None, passphrase: str | bytes | None) -> Signer:
+    """Read the key to sign with: the one given, ``AIRGAP_KEY``, or the config file's.
+
+    Raises:
+        ConfigurationError: there is none, or its passphrase is not told.
+    """
+    document = config.load()
+    found = key or os.environ.get("AIRGAP_KEY")
+    found = found or document.get("export", {}).get("key") or document.get("key")
+    if not found:
+        raise ConfigurationError(
+            "There is no key to sign with.",
+            "Give key=, or set AIRGAP_KEY or the config file's key.",
+        )
+
+    def tell() -> bytes:
+        told = passphrase if passphrase is not None else os.environ.get(_PASSPHRASE)
+        if told is None:
+            raise ConfigurationError(
+                "The key is encrypted.", f"Give passphrase=, or set {_PASSPHRASE}."
+            )
+        return told.encode() if isinstance(told, str) else told
+
+    return trust.load_signer(str(found), tell)

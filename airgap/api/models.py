@@ -1,0 +1,165 @@
+"""BentoML's ``bentoml.models`` functions for models in depots: push, pull, list, get and delete.
+
+``depot`` is a folder, a URL or ``@REMOTE``. ``push`` and ``pull`` take ``AIRGAP_DEPOT`` without it;
+the others then mean this machine's own store, as in BentoML.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airgap.api import depots as api_depots
+from airgap.api.depots import Admitting, Reach, Signing
+from airgap.api.keys import StrPath
+from airgap.flow.depot import list as catalog
+from airgap.flow.depot.pull import Pull
+from airgap.flow.depot.push import Push
+from airgap.store import bentoml_objects
+
+if TYPE_CHECKING:
+    from airgap.store.bentoml_objects import Model
+
+__all__ = ["delete", "get", "list", "pull", "push"]
+
+
+def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
+    tag: object,
+    depot: StrPath | None = None,
+    *,
+    force: bool = False,
+    bare: bool = False,
+    key: StrPath | None = None,
+    passphrase: str | bytes | None = None,
+    channel: str | None = None,
+    audience: Sequence[str] = (),
+    expires_at: int | None = None,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+    jobs: int | None = None,
+) -> str:
+    """Put a model into a depot, signed, unless it is there; return the bundle's id.
+
+    Args:
+        tag: its tag, as text or as BentoML's object.
+        depot: where to; default: ``AIRGAP_DEPOT``.
+        force: push it although it is there; let it replace other content of this tag by this key.
+        bare: whether to push the signed manifest alone.
+        key: the private key file; default: ``AIRGAP_KEY``, then the config file's ``key``.
+        passphrase: of the key; default: ``AIRGAP_PASSPHRASE``.
+        channel: gives the bundle this channel's next number.
+        audience: the sites that may import it; empty: all that trust the builder.
+        expires_at: no site imports it after this, in seconds since 1970; None: never.
+        user: of the server; the access key of S3.
+        passwd: of the server; the secret key of S3. It is never printed.
+        params: options of the protocol, as in a URL's query.
+        jobs: threads; default: the processors there are.
+
+    Raises:
+        MissingError: it is not here.
+        ConflictError: the depot has this tag with other content.
+        AirgapError: see ``airgap.errors`` for the others.
+    """
+    place, access = Reach(depot, user, passwd, params).place()
+    wanted = Push("model", str(tag), place, bare=bare, force=force, access=access)
+    return api_depots.push(wanted, Signing(key, passphrase, channel, audience, expires_at, jobs))
+
+
+def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
+    tag: object,
+    depot: StrPath | None = None,
+    *,
+    force: bool = False,
+    waivers: Sequence[StrPath] = (),
+    channel: str | None = None,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+    jobs: int | None = None,
+) -> "Model":
+    """Get a model out of a depot, verified; install it; return it.
+
+    Args:
+        tag: its tag; without a version, or with ``latest``, the newest in the depot.
+        depot: where from, or ``DEPOT#ID``; default: ``AIRGAP_DEPOT``.
+        force: whether to replace what is here with other content.
+        waivers: files with the approvers' permission for an old bundle.
+        channel: the only channel to accept; None: any.
+        user: of the server; the access key of S3.
+        passwd: of the server; the secret key of S3. It is never printed.
+        params: options of the protocol, as in a URL's query.
+        jobs: threads; default: the processors there are.
+
+    Raises:
+        MissingError: no bundle of the depot has it.
+        ConflictError: it is here with other content.
+        AirgapError: see ``airgap.errors`` for the others; as ``airgap.import_bento``.
+    """
+    bentoml_objects.require_bentoml()
+    place, access = Reach(depot, user, passwd, params).place()
+    wanted = Pull(catalog.parse_tag(str(tag), "model"), place)
+    done = api_depots.pull(wanted, access, Admitting(force, waivers, channel, jobs))
+    return bentoml_objects.get_model(done)
+
+
+def _list(
+    tag: object = None,
+    depot: StrPath | None = None,
+    *,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+) -> "Sequence[Model] | Sequence[dict[str, Any]]":
+    """List what this machine's store holds, as BentoML; or a depot, as ``airgap list --json``.
+
+    Raises:
+        MissingError: there is no bundle in the depot.
+        TransportError: it cannot be read.
+    """
+    if depot is None:
+        return bentoml_objects.list_models(tag)
+    return api_depots.listed("model", tag, Reach(depot, user, passwd, params))
+
+
+def get(
+    tag: object,
+    depot: StrPath | None = None,
+    *,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+) -> "Model | dict[str, Any]":
+    """Return a model of this machine's store; or what ``airgap get --json`` says of a depot's.
+
+    Raises:
+        MissingError: it is not there.
+        TransportError: the depot cannot be read.
+    """
+    if depot is None:
+        one = catalog.get_stored(catalog.parse_tag(str(tag), "model"))
+        return bentoml_objects.get_model(one["tag"])
+    return api_depots.find("model", tag, Reach(depot, user, passwd, params))
+
+
+def delete(
+    tag: object,
+    depot: StrPath | None = None,
+    *,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+) -> None:
+    """Delete a model from this machine's store, as BentoML; or from a depot.
+
+    Raises:
+        MissingError: it is not there.
+        ConflictError: its bundle holds others besides.
+        UsageError: the tag has no version.
+    """
+    if depot is None:
+        one = catalog.get_stored(catalog.parse_tag(str(tag), "model"))
+        bentoml_objects.delete_model(one["tag"])
+        return
+    api_depots.delete("model", tag, Reach(depot, user, passwd, params))
+
+
+list = _list  # noqa: A001  (BentoML's name)

@@ -1,0 +1,452 @@
+"""A single ``.airgap`` file: a tar whose manifest comes first (format §9).
+
+Reading never seeks, so that it works on a pipe. Writing leaves room for the manifest, whose size
+is known last, and fills the rest of the room with a member of zeros.
+"""
+
+import fcntl
+import io
+import os
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import filterfalse
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+from airgap.carrier.texts import texts
+from airgap.codec.buffer import Piece
+from airgap.disk import files as local
+from airgap.disk.buffers import PackMemory
+from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError
+from airgap.format import layout, limits, model_signature, tar
+from airgap.format.attestation import ATTESTING
+from airgap.format.envelope import Role
+from airgap.format.manifest import Pack
+from airgap.format.root import SignedRoot
+
+__all__ = [
+    "ENVELOPE_ROOM",
+    "ArchiveReader",
+    "ArchiveWriter",
+    "CutOffError",
+    "add_files",
+    "what_it_lacks",
+]
+
+ENVELOPE_ROOM: Final = 64 * limits.KIB  # some 60 signatures, 20 approvals, or 8 of ML-DSA
+_FRONT_MEMBERS: Final = 2 + 6 * limits.ENVELOPES  # what may come before the packs
+_COPY_BYTES: Final = limits.MIB
+
+
+class CutOffError(CorruptError):
+    """A file ends in the midst of something: more bytes may be on their way."""
+
+
+class ArchiveReader:
+    """Reads one bundle from a stream, strictly from front to back."""
+
+    def __init__(self, stream: BinaryIO, place: str) -> None:
+        """Take an open stream; it is closed by ``close``."""
+        self.place = place
+        self._stream = stream
+        self._envelopes: list[tuple[Role, bytes]] = []
+        self._attestations: list[tuple[Role, tuple[bytes, bytes]]] = []
+        self._names: set[str] = set()
+        self._next: tuple[str, int] | None = None
+        self._bundle = ""
+        self._model_signatures: dict[str, bytes] = {}
+
+    def read_manifest(self) -> tuple[str, bytes]:
+        """Read the first member: return the bundle id in its name, and its bytes."""
+        self._advance()
+        name, size = self._next or ("", 0)
+        bundle = layout.parse_manifest_name(name)
+        if bundle is None or size > limits.MANIFEST_BYTES:
+            raise self._wrong("does not begin with a manifest")
+        self._bundle = bundle
+        raw = self._take(size)
+        self._advance()
+        while self._read_signature(f"{layout.BUNDLES}/{bundle}/"):
+            pass
+        return bundle, raw
+
+    def read_envelopes(self, role: Role) -> list[bytes]:
+        """Return the envelopes of one role that followed the manifest."""
+        return [raw for one, raw in self._envelopes if one == role]
+
+    def read_attestations(self, role: Role) -> list[tuple[bytes, bytes]]:
+        """Return each attestation of one role that followed the manifest, with its envelope."""
+        return [pair for one, pair in self._attestations if one == role]
+
+    def read_roots(self) -> list[SignedRoot]:
+        """Return the roots that travel in the file, by version; call it after ``read_manifest``.
+
+        Raises:
+            MissingError: there are none.
+        """
+        roots: dict[int, bytes] = {}
+        envelopes: dict[int, list[bytes]] = {}
+        for version, is_root in self._root_members():
+            data = self._take((self._next or ("", 0))[1])
+            if is_root:
+                roots[version] = data
+            else:
+                envelopes.setdefault(version, []).append(data)
+            self._advance()
+        if not roots:
+            raise MissingError(f"{self.place} holds no roots.", "Give the path of a root file.")
+        return [
+            SignedRoot(roots[version], tuple(envelopes.get(version, ())))
+            for version in sorted(roots)
+        ]
+
+    def read_packs(
+        self, packs: Sequence[Pack], wanted: Container[int], memory: PackMemory | None = None
+    ) -> Iterator[tuple[int, Piece | AirgapError]]:
+        """Yield index and bytes of each wanted pack; demand all of them, and a proper end."""
+        for _ in self._root_members():
+            self._skip(limits.ROOT_BYTES)
+        for index, pack in enumerate(packs):
+            self._demand(layout.pack_name(pack.digest), pack.size)
+            if index in wanted:
+                yield index, self._take_pack(pack.size, memory)
+                self._advance()
+            else:
+                self._skip(limits.PACK_BYTES)
+        self._take_model_signatures(f"{layout.BUNDLES}/{self._bundle}/")
+        for name in (layout.checksums_name(self._bundle), *texts()):
+            if self._next and self._next[0] == name:
+                self._skip(limits.TEXT_MEMBER_BYTES)
+        self._demand_end()
+
+    def read_model_signatures(self, files: Collection[str]) -> dict[str, bytes]:
+        """Return those of these files that followed the packs."""
+        return {name: data for name, data in self._model_signatures.items() if name in files}
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._stream.close()
+
+    def _read_signature(self, prefix: str) -> bool:
+        """Read an envelope, or an attestation and its envelope; tell whether there was one."""
+        file = self._file_below(prefix)
+        parsed = layout.parse_attestation_file(file)
+        if parsed:
+            statement = self._take_small(parsed[0], limits.ATTESTATION_BYTES)
+            if self._file_below(prefix) != layout.envelope_file(*parsed):
+                raise self._wrong("has an attestation without its signature")
+            envelope = self._take_small(parsed[0], limits.ENVELOPE_BYTES)
+            self._attestations.append((parsed[0], (statement, envelope)))
+            return True
+        parsed = layout.parse_envelope_file(file)
+        if parsed is None:
+            return False
+        if parsed[0] in ATTESTING:
+            raise self._wrong("has a signature without its attestation")
+        self._envelopes.append((parsed[0], self._take_small(parsed[0], limits.ENVELOPE_BYTES)))
+        return True
+
+    def _take_model_signatures(self, prefix: str) -> None:
+        """Take them whole, and go on to the next member."""
+        left, last = limits.MODEL_SIGNATURES_BYTES, ""
+        while model_signature.is_file_name(file := self._file_below(prefix)):
+            size = (self._next or ("", 0))[1]
+            left -= size
+            if left < 0 or size > limits.MODEL_SIGNATURE_BYTES or file <= last:
+                raise self._wrong("has overlong signatures of models, or not in order")
+            last = file
+            self._model_signatures[file] = self._take(size)
+            self._advance()
+
+    def _file_below(self, prefix: str) -> str:
+        name = self._next[0] if self._next else ""
+        return name.removeprefix(prefix) if name.startswith(prefix) else ""
+
+    def _take_small(self, role: Role, limit: int) -> bytes:
+        """Take an envelope or attestation whole, and go on to the next member."""
+        name, size = self._next or ("", 0)
+        if name in self._names:
+            raise self._wrong("has a signature twice")
+        self._names.add(name)
+        have = sum(one == role for one, _ in (*self._envelopes, *self._attestations))
+        if size > limit or have >= limits.ENVELOPES:
+            raise self._wrong("has an overlong signature, or too many of them")
+        data = self._take(size)
+        self._advance()
+        return data
+
+    def _root_members(self) -> Iterator[tuple[int, bool]]:
+        """Pass over the padding, then yield version and kind of each member that is a root's.
+
+        Whoever iterates takes or skips the member. After the last one, there are no more.
+        """
+        if self._next and self._next[0] == tar.PADDING_NAME:
+            self._skip(limits.PADDING_BYTES)
+        left = {True: limits.TRAVELLING_ROOTS, False: limits.TRAVELLING_ROOTS * limits.ENVELOPES}
+        while found := layout.parse_root_file(self._file_below(f"{layout.ROOTS}/")):
+            left[found[1]] -= 1
+            most = limits.ROOT_BYTES if found[1] else limits.ENVELOPE_BYTES
+            if (self._next or ("", 0))[1] > most or left[found[1]] < 0:
+                raise self._wrong("has an overlong root, or too many of them")
+            yield found
+
+    def _demand(self, name: str, size: int) -> None:
+        if self._next is None:
+            raise MissingError(
+                f"{self.place} ends before {name}.", "Copy the file from its source again."
+            )
+        if self._next != (name, size):
+            raise self._wrong(f"has {self._next[0]!r} where {name!r} of {size:,} bytes belongs")
+
+    def _demand_end(self) -> None:
+        if self._next is not None:
+            raise self._wrong(f"has {self._next[0]!r} after its last member")
+        # One byte more than there may be: a pipe could give zeros for ever.
+        rest = self._read_up_to(limits.TAIL_BYTES + 1)
+        if len(rest) > limits.TAIL_BYTES or rest.strip(b"\0"):
+            raise self._wrong("goes on after its end")
+
+    def _advance(self) -> None:
+        """Read the next member's header."""
+        block = self._read(tar.BLOCK)
+        self._next = tar.parse_header(block)
+        if self._next is None and self._read(tar.BLOCK) != bytes(tar.BLOCK):
+            raise self._wrong("does not end as it should")
+
+    def _take(self, size: int) -> bytes:
+        data = self._read(size)
+        self._take_zeros(tar.padded(size) - size)
+        return data
+
+    def _take_zeros(self, size: int) -> None:
+        if self._read(size).strip(b"\0"):
+            raise self._wrong("has other bytes than zeros between its members")
+
+    def _take_pack(self, size: int, memory: PackMemory | None) -> Piece:
+        if memory is None:
+            return self._take(size)
+        data = memory.fill(size, self._read_into)
+        if len(data) != size:
+            raise self._cut_off()
+        self._take_zeros(tar.padded(size) - size)
+        return data
+
+    def _skip(self, limit: int) -> None:
+        """Pass over a member whose bytes are not needed, and go on to the next."""
+        name, size = self._next or ("", 0)
+        if size > limit:
+            raise self._wrong(f"has an overlong {name!r}")
+        left = tar.padded(size)
+        if self._stream.seekable():  # what lies beyond the end of the file shows at the next read
+            self._stream.seek(left, os.SEEK_CUR)
+            left = 0
+        while left:
+            left -= len(self._read(min(left, _COPY_BYTES)))
+        self._advance()
+
+    def _read_up_to(self, size: int) -> bytes:
+        try:
+            return self._stream.read(size)
+        except OSError as error:
+            raise local.storage_error(error, self.place) from error
+
+    def _read_into(self, view: memoryview) -> int:
+        try:
+            return cast("io.BufferedReader", self._stream).readinto(view)
+        except OSError as error:
+            raise local.storage_error(error, self.place) from error
+
+    def _read(self, size: int) -> bytes:
+        data = self._read_up_to(size)
+        if len(data) != size:
+            raise self._cut_off()
+        return data
+
+    def _cut_off(self) -> CutOffError:
+        return CutOffError(
+            f"{self.place} ends too early.", "It is cut off: copy it from its source again."
+        )
+
+    def _wrong(self, why: str) -> CorruptError:
+        return CorruptError(f"{self.place} {why}.", "Copy the file from its source again.")
+
+
+class ArchiveWriter:
+    """Writes one bundle into a ``.airgap`` file, under another name until it is complete."""
+
+    def __init__(self, path: Path, manifest_room: int) -> None:
+        """Leave ``manifest_room`` bytes for the manifest.
+
+        Raises:
+            StorageError: the file cannot be made.
+        """
+        self._path = path
+        self._room = tar.padded(manifest_room) + ENVELOPE_ROOM + 2 * tar.BLOCK
+        try:
+            self._part = local.PartFile(path)
+            self._file = self._part.file
+            self._file.seek(self._room)
+        except OSError as error:
+            raise local.storage_error(error, path) from error
+
+    def put_root(self, name: str, data: bytes) -> None:
+        """Append a file of a root that travels; call it before ``put_pack``."""
+        self._append(name, [data])
+
+    def put_pack(self, digest: bytes, parts: list[Piece]) -> bool:
+        """Append a pack."""
+        self._append(layout.pack_name(digest), parts)
+        return True
+
+    def publish(
+        self, bundle: str, manifest: bytes, envelopes: dict[str, bytes], packs: Sequence[Pack]
+    ) -> None:
+        """Append the texts, fill the front, sync, rename.
+
+        Raises:
+            StorageError: the disk refused.
+            ConflictError: a folder is in the way.
+        """
+        for file in sorted(filter(model_signature.is_file_name, envelopes)):
+            self._append(f"{layout.BUNDLES}/{bundle}/{file}", [envelopes[file]])
+        self._append(layout.checksums_name(bundle), [layout.checksums(bundle, packs)])
+        for name, data in texts().items():
+            self._append(name, [data])
+        front = _member(layout.manifest_name(bundle), manifest)
+        for file in sorted(filterfalse(model_signature.is_file_name, envelopes)):
+            front += _member(f"{layout.BUNDLES}/{bundle}/{file}", envelopes[file])
+        left = self._room - len(front) - tar.BLOCK
+        if left < 0:
+            raise AirgapError("The room left for the manifest was too small.", "Report this.")
+        try:
+            self._file.write(tar.END)
+            self._file.seek(0)
+            self._file.write(front + tar.header(tar.PADDING_NAME, left))
+            self._part.publish()
+        except IsADirectoryError as error:
+            raise ConflictError(
+                f"{self._path} is a folder.", "Give the name of a file to write."
+            ) from error
+        except OSError as error:
+            raise local.storage_error(error, self._path) from error
+
+    def abort(self) -> None:
+        """Remove the incomplete file."""
+        self._part.discard()
+
+    def _append(self, name: str, parts: Sequence[Piece]) -> None:
+        size = sum(map(len, parts))
+        try:
+            self._file.write(tar.header(name, size))
+            self._file.writelines(parts)
+            self._file.write(bytes(tar.padded(size) - size))
+        except OSError as error:
+            raise local.storage_error(error, self._path) from error
+
+
+def what_it_lacks(path: Path, packs: int) -> str | None:
+    """Say how far a file is from its end, by the headers of its members alone; None if it is there.
+
+    It only tells when a file is worth reading: a file that says it is whole may still be anything.
+
+    Args:
+        path: a file whose manifest was admitted.
+        packs: how many packs that manifest names. Zeros before all of them are no end (format §9):
+            a program that copies may give a file its size first.
+
+    Raises:
+        CorruptError: it is no archive of the format.
+        StorageError: it cannot be read.
+    """
+    position, left = 0, packs
+    with local.explained(path), path.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        for _ in range(packs + _FRONT_MEMBERS + 66 * limits.TRAVELLING_ROOTS + 3):
+            stream.seek(position)
+            block = stream.read(tar.BLOCK)
+            parsed = tar.parse_header(block) if len(block) == tar.BLOCK else None
+            if parsed is None:
+                break
+            left -= parsed[0].startswith(f"{layout.PACKS}/")
+            position += tar.BLOCK + tar.padded(parsed[1])
+    if left > 0:
+        return f"{left} of {packs} packs are still to come"
+    if size < position + len(tar.END):
+        return f"{position + len(tar.END) - size:,} bytes are still to come"
+    return None
+
+
+def add_files(path: Path, bundle: str, files: Sequence[tuple[str, bytes]]) -> None:
+    """Put an envelope, or an attestation and its envelope, into the room left for it (format §9).
+
+    The one write that makes it visible is the last: a 512-byte header in place of the old one.
+
+    Raises:
+        ConflictError: no room is left, or another signature by the same key is there.
+        CorruptError: the file is not in the format.
+        StorageError: the disk refused.
+    """
+    members = [(f"{layout.BUNDLES}/{bundle}/{name}", data) for name, data in files]
+    try:
+        with path.open("r+b") as stream:
+            with suppress(OSError):  # some file systems have no locks
+                fcntl.flock(stream, fcntl.LOCK_EX)  # else of two signers one would be lost
+            added = b"".join(_member(name, data) for name, data in members)
+            front = {name: (at, size) for name, at, size in _front_members(stream)}
+            if members[0][0] in front:
+                stream.seek(front[members[0][0]][0])
+                _demand_same(stream, added, path)
+                return
+            position, size = front.get(tar.PADDING_NAME, (0, 0))
+            left = size - len(added)
+            if left < 0 or _is_full(front, members[-1][0]):
+                raise ConflictError(
+                    f"{path} has no room for another signature.",
+                    "Export into a depot (a folder) and sign there: it has room for"
+                    f" {limits.ENVELOPES} of each role.",
+                )
+            stream.seek(position + tar.BLOCK)
+            stream.write(added[tar.BLOCK :] + tar.header(tar.PADDING_NAME, left))
+            stream.flush()
+            os.fsync(stream.fileno())
+            stream.seek(position)
+            stream.write(added[: tar.BLOCK])
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise local.storage_error(error, path) from error
+
+
+def _front_members(stream: BinaryIO) -> Iterator[tuple[str, int, int]]:
+    """Yield name, position and size of the members before the packs, the padding as the last."""
+    for _ in range(_FRONT_MEMBERS):
+        position = stream.tell()
+        parsed = tar.parse_header(stream.read(tar.BLOCK))
+        if parsed is None or parsed[0].startswith(f"{layout.PACKS}/"):
+            return
+        yield parsed[0], position, parsed[1]
+        if parsed[0] == tar.PADDING_NAME:
+            return
+        stream.seek(tar.padded(parsed[1]), os.SEEK_CUR)
+
+
+def _is_full(names: Iterable[str], envelope: str) -> bool:
+    """Tell whether there are as many envelopes of the new one's role as a reader takes."""
+    top, _, file = envelope.rpartition("/")
+    start = f"{top}/{file.partition('.')[0]}."
+    there = sum(name.startswith(start) and name.endswith(".dsse") for name in names)
+    return there >= limits.ENVELOPES
+
+
+def _demand_same(stream: BinaryIO, member: bytes, path: Path) -> None:
+    """Leave a signature that is there as it is (ECDSA makes another one each time)."""
+    if stream.read(len(member)) != member:
+        raise ConflictError(
+            f"{path} has another signature by this key.",
+            "A key speaks once of a bundle; to take it back, revoke the bundle in the site's root."
+            " If `airgap verify` does not accept it, copy the file from its source again.",
+        )
+
+
+def _member(name: str, data: bytes) -> bytes:
+    return tar.header(name, len(data)) + data + bytes(tar.padded(len(data)) - len(data))

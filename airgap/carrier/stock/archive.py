@@ -1,0 +1,199 @@
+"""Archives and folders that stock ``bentoml import`` reads, with what lies beside them (§10)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Literal
+
+from airgap.carrier.stock.folder import FolderReader, FolderWriter
+from airgap.carrier.stock.port import Member, MemberReader, MemberWriter
+from airgap.carrier.stock.tar import TarReader, TarWriter
+from airgap.carrier.stock.zip import ZipReader, ZipWriter
+from airgap.disk import files as local
+from airgap.errors import MissingError
+from airgap.format import layout, limits
+from airgap.format import stock_archive as stock
+from airgap.format.envelope import Role
+from airgap.format.manifest import bundle_id
+
+__all__ = [
+    "Form",
+    "StockReader",
+    "add_files",
+    "form_of",
+    "form_of_name",
+    "publish",
+    "writer_for",
+]
+
+Form = Literal["tar", "gz", "xz", "bz2", "zip", "folder"]
+
+_SUFFIXES: Final[Mapping[str, Form]] = {
+    ".bento": "xz",
+    ".bentomodel": "xz",
+    ".tar": "tar",
+    ".gz": "gz",
+    ".tgz": "gz",
+    ".xz": "xz",
+    ".txz": "xz",
+    ".bz2": "bz2",
+    ".tbz2": "bz2",
+    ".zip": "zip",
+}
+_MAGIC: Final[Mapping[bytes, Form]] = {
+    b"\x1f\x8b": "gz",
+    b"\xfd7zXZ\0": "xz",
+    b"BZh": "bz2",
+    b"PK": "zip",
+}
+
+
+def form_of_name(name: str) -> Form | None:
+    """Return the form that a file's name promises, as stock BentoML guesses it."""
+    return _SUFFIXES.get(Path(name).suffix)
+
+
+def form_of(path: Path) -> Form | None:
+    """Return the form of what is there, or None if it is nothing for stock BentoML.
+
+    It is told by its name, or by the manifest that lies beside it.
+    """
+    signed = _beside(path).exists()
+    if path.is_dir():
+        named = any((path / one).is_file() for one in ("bento.yaml", "model.yaml"))
+        depot = (path / layout.BUNDLES).is_dir()
+        return "folder" if signed or (named and not depot) else None
+    known = form_of_name(path.name)
+    return known or (_sniffed(path) if signed else None)
+
+
+class StockReader:
+    """Reads an archive, or a folder, and the manifest and envelopes beside it."""
+
+    def __init__(self, path: Path, form: Form) -> None:
+        """Take the path of the archive; nothing is opened yet."""
+        self.place = str(path)
+        self.form = form
+        self._path = path
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether a manifest lies beside it. That it is a good one is not said."""
+        return _beside(self._path).exists()
+
+    def read_manifest(self) -> tuple[str, bytes]:
+        """Return the bundle id and the manifest's bytes; the id is not told by another."""
+        beside = _beside(self._path)
+        raw = local.read_bounded(beside.parent, beside.name, limits.MANIFEST_BYTES)
+        return bundle_id(raw), raw
+
+    def read_envelopes(self, role: Role) -> list[bytes]:
+        """Return the envelopes of one role."""
+        return [
+            local.read_bounded(self._path.parent, name, limits.ENVELOPE_BYTES)
+            for name in self._envelope_names(role).values()
+        ]
+
+    def read_attestations(self, role: Role) -> list[tuple[bytes, bytes]]:
+        """Return each attestation of one role with its envelope; one alone is passed over."""
+        top, pairs = self._path.parent, []
+        for key_id, name in self._envelope_names(role).items():
+            beside = stock.attestation_name(self._path.name, role, key_id)
+            with suppress(MissingError):
+                statement = local.read_bounded(top, beside, limits.ATTESTATION_BYTES)
+                pairs.append((statement, local.read_bounded(top, name, limits.ENVELOPE_BYTES)))
+        return pairs
+
+    def read_packs(
+        self, packs: object, wanted: object, memory: object = None
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yield nothing: there are no packs."""
+        del packs, wanted, memory
+        return iter(())
+
+    def read_model_signatures(self, files: object) -> dict[str, bytes]:
+        """Return nothing: an archive for stock BentoML brings none."""
+        del files
+        return {}
+
+    def members(self) -> Iterator[tuple[Member, Iterator[bytes]]]:
+        """Yield each member with its bytes; see ``MemberReader``."""
+        return self._reader().members()
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _envelope_names(self, role: Role) -> dict[str, str]:
+        """Return the names of one role's envelopes by the key id in them."""
+        found = {key_id: path.name for one, key_id, path in _envelopes(self._path) if one == role}
+        return dict(list(found.items())[: limits.ENVELOPES])
+
+    def _reader(self) -> MemberReader:
+        path = self._path.resolve()  # a person may name a link; what is in the archive may not
+        if self.form == "folder":
+            return FolderReader(path)
+        return ZipReader(path) if self.form == "zip" else TarReader(path, self.form)
+
+
+def writer_for(path: Path, form: Form) -> MemberWriter:
+    """Begin an archive, or a folder, under another name.
+
+    Raises:
+        ConflictError: a folder that is not empty is in the way.
+        StorageError: it cannot be made.
+    """
+    if form == "folder":
+        return FolderWriter(path)
+    return ZipWriter(path) if form == "zip" else TarWriter(path, form)
+
+
+def publish(
+    path: Path, writer: MemberWriter, manifest: bytes, envelopes: Mapping[tuple[Role, str], bytes]
+) -> None:
+    """Give a complete archive its name, its envelopes and, last, its manifest.
+
+    What lay beside an older archive of this name goes first: at no time does a manifest lie beside
+    an archive that it does not describe.
+    """
+    with local.explained(path):
+        _beside(path).unlink(missing_ok=True)
+        for _, _, left in _envelopes(path):
+            left.unlink(missing_ok=True)
+    writer.publish()
+    for (role, key_id), envelope in envelopes.items():
+        name = stock.envelope_name(path.name, role, key_id)
+        local.write_atomically(path.parent, name, [envelope])
+    local.write_atomically(path.parent, _beside(path).name, [manifest])
+
+
+def add_files(path: Path, files: Sequence[tuple[str, bytes]]) -> None:
+    """Put an envelope, or an attestation and then its envelope, beside an archive's manifest.
+
+    Raises:
+        ConflictError: this key has said something else there.
+        StorageError: the disk refused.
+    """
+    beside = _beside(path).name
+    local.write_together(path.parent, [(f"{beside}.{name}", data) for name, data in files])
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(stock.manifest_name(path.name))
+
+
+def _envelopes(path: Path) -> list[tuple[Role, str, Path]]:
+    """Return role, key id and path of the envelopes beside an archive, sorted."""
+    try:
+        listed = sorted(path.parent.iterdir())
+    except OSError:
+        return []
+    parsed = ((stock.parse_envelope_name(path.name, one.name), one) for one in listed)
+    return [(*found, one) for found, one in parsed if found]
+
+
+def _sniffed(path: Path) -> Form:
+    """Tell the form by the first bytes."""
+    with suppress(OSError), path.open("rb") as file:
+        start = file.read(6)
+        return next((form for magic, form in _MAGIC.items() if start.startswith(magic)), "tar")
+    return "tar"

@@ -1,0 +1,114 @@
+"""What commands that write volumes share: their options, and what they say (format §19)."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, ParamSpec
+
+import click
+
+from airgap.errors import UsageError
+
+if TYPE_CHECKING:
+    from airgap.flow.media.split import Media
+
+__all__ = ["ManyValues", "media_of", "media_options", "volume_lines"]
+
+P = ParamSpec("P")
+_MOST_PERCENT: Final = 100
+
+
+class ManyValues(click.Command):
+    """A command whose ``--volumes`` takes all words up to the next option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the option before each of its words, as click wants it."""
+        spread: list[str] = []
+        inside = first = False
+        for word in args:
+            if word.startswith("-") and word != "-":
+                inside = first = word == "--volumes"
+            elif inside and not first:
+                spread.append("--volumes")
+            else:
+                first = False
+            spread.append(word)
+        return super().parse_args(ctx, spread)
+
+
+def _percent(context: click.Context, option: click.Parameter, value: str) -> int:
+    """Read a percentage of up to 100, with its sign or without."""
+    text = value.strip().removesuffix("%")
+    if not (text.isascii() and text.isdigit() and int(text) <= _MOST_PERCENT):
+        raise click.BadParameter(f"{value!r} is not a percentage up to 100%.", context, option)
+    return int(text)
+
+
+def media_options(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command the options of volumes and parity."""
+    for option in (
+        click.option(
+            "--verify-after-write",
+            is_flag=True,
+            help="Read back what was written: volumes from the medium, past the system's cache.",
+        ),
+        click.option(
+            "--parity",
+            metavar="PERCENT",
+            callback=_percent,
+            default="0",
+            help="Add this much parity (as in 10%), from which damaged packs are made again.",
+        ),
+        click.option(
+            "--volumes",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            metavar="DIR...",
+            help="Make volumes on these mounted media, one after the other.",
+        ),
+        click.option(
+            "--volume-size",
+            metavar="SIZE",
+            help="Make volumes for media of this size: 4G, 16GiB, CD, DVD, DVD-DL, BD25, BD50,"
+            " BD100, fat32.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def media_of(
+    output: str | None, size: str | None, volumes: Sequence[Path], percent: int, *, read_back: bool
+) -> "Media":
+    """Put the options together.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    from airgap.flow.media import plan, split
+
+    if size and volumes:
+        raise UsageError(
+            "--volume-size and --volumes exclude each other.",
+            "Give the media that are mounted, or the size of those that will be written later.",
+        )
+    if volumes and output:
+        raise UsageError("--volumes says where to.", "Leave out -o.")
+    if not volumes and not output:
+        raise UsageError("There is no place to write to.", "Give -o DEST.")
+    return split.Media(
+        Path(output or ""),
+        plan.parse_size(size) if size else 0,
+        tuple(volumes),
+        percent,
+        read_back=read_back,
+    )
+
+
+def volume_lines(folders: Sequence[str], percent: int, *, survives: bool) -> list[str]:
+    """Say which volumes there are, and what may happen to them."""
+    lines = [f"volume {number} of {len(folders)}: {one}" for number, one in enumerate(folders, 1)]
+    if survives:
+        lines.append("Any one of these volumes may be lost: parity gives back what was on it.")
+    elif percent:
+        lines.append("Parity gives back single damaged packs, but not a whole volume.")
+    return lines

@@ -1,0 +1,422 @@
+"""What all commands share: output for people and programs, progress, and reading a key."""
+
+import getpass
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import update_wrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, ParamSpec
+
+import click
+
+from airgap.errors import ConfigurationError, StorageError, UsageError
+from airgap.flow.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from airgap.flow.location.credentials import Access
+
+__all__ = [
+    "Group",
+    "Result",
+    "admission_options",
+    "depot_option",
+    "discard_output",
+    "jobs_option",
+    "key_options",
+    "make_progress",
+    "passphrase_options",
+    "place_options",
+    "read_new_passphrase",
+    "read_passphrase",
+    "reports",
+    "size_text",
+]
+
+P = ParamSpec("P")
+DEFAULT_PASSPHRASE_VARIABLE: Final = "AIRGAP_PASSPHRASE"  # noqa: S105  (a name)
+PLAIN_EVERY_SECONDS: Final = 5.0
+_ANY_LENGTH: Final = 1000
+_LEAST_RATE: Final = 10_000  # below it, servers would take us for dead
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command found: lines for people, a map for programs, and its exit code."""
+
+    data: dict[str, Any]
+    lines: Iterable[str] = field(default=())
+    exit_code: int = 0
+
+
+class Group(click.Group):
+    """A group that lists its commands in the order they were added, each with a whole sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order people need them."""
+        del ctx
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List commands; click would cut what is longer than a line."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, one.get_short_help_str(_ANY_LENGTH)) for name, one in self.commands.items()]
+            )
+
+
+def reports(work: Callable[P, Result]) -> Callable[..., int]:
+    """Give a command ``--json`` and ``--quiet``, and print its result.
+
+    With ``--json``, standard output is exactly one object and people's text goes to standard error.
+    """
+
+    def run(*args: P.args, **kwargs: P.kwargs) -> int:
+        as_json, quiet = bool(kwargs.pop("as_json")), bool(kwargs.pop("quiet"))
+        click.get_current_context().obj = {"quiet": quiet, "json": as_json}
+        result = work(*args, **kwargs)
+        try:
+            _print(result, as_json=as_json, quiet=quiet)
+        except BrokenPipeError:  # whoever reads (`| head`) has enough
+            discard_output()
+            return StorageError.exit_code
+        except OSError as error:
+            raise StorageError(
+                f"The work is done, but standard output cannot be written: {error.strerror}.",
+                "Look at where it goes.",
+            ) from error
+        return result.exit_code
+
+    update_wrapper(run, work)  # first: it takes over the options that the work has already
+    already = run.__dict__.pop("__click_params__", [])
+    for option in (
+        click.option("--quiet", "-q", is_flag=True, help="Print no progress and no notes."),
+        # By flag alone: whoever reads the output asked for it, also when nothing else works.
+        click.option(
+            "--json",
+            "as_json",
+            is_flag=True,
+            allow_from_autoenv=False,
+            help="Print one JSON object.",
+        ),
+    ):
+        option(run)
+    run.__dict__["__click_params__"] += already  # click turns them round: ours are shown last
+    return run
+
+
+def _print(result: Result, *, as_json: bool, quiet: bool) -> None:
+    if not quiet or not as_json:
+        for line in result.lines:
+            click.echo(line, err=as_json)
+    if as_json:  # in ASCII: a path may hold what UTF-8 cannot
+        click.echo(json.dumps(result.data))
+
+
+def discard_output() -> None:
+    """Send what a full disk or a closed pipe did not take nowhere, so that exiting is quiet."""
+    with suppress(OSError, ValueError, AttributeError):  # not a real file: a test, or closed
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def key_options(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command ``--key``."""
+    option = click.option(
+        "--key",
+        metavar="KEY",
+        envvar="AIRGAP_KEY",
+        required=True,
+        help="Sign with this: a private key file, ssh-agent:SHA256:… or pkcs11:…  [AIRGAP_KEY]",
+    )
+    return option(passphrase_options(command))
+
+
+def passphrase_options(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command the ways to tell a passphrase; never on the command line itself."""
+    environment = click.option(
+        "--passphrase-env",
+        metavar="VAR",
+        help=f"Take the passphrase from this variable.  [{DEFAULT_PASSPHRASE_VARIABLE}]",
+    )
+    descriptor = click.option(
+        "--passphrase-fd",
+        metavar="N",
+        type=click.IntRange(0),
+        help="Read the passphrase from this descriptor.",
+    )
+    return environment(descriptor(command))
+
+
+def jobs_option(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command ``--jobs``."""
+    return click.option(
+        "--jobs",
+        metavar="N",
+        type=click.IntRange(1, 64),
+        help="Threads; default: the processors there are.",
+    )(command)
+
+
+def admission_options(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command ``--waiver`` and ``--channel``: what is accepted beyond the site's rules."""
+    waiver = click.option(
+        "--waiver",
+        "waivers",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        metavar="FILE",
+        help="A waiver of the site's approvers for an old bundle (see `airgap waive`); repeat it.",
+    )
+    channel = click.option("--channel", metavar="NAME", help="Accept bundles of this channel only.")
+    return waiver(channel(command))
+
+
+def place_options(work: Callable[..., Result]) -> Callable[..., Result]:
+    """Give a command the ways to reach a place that is elsewhere: it gets them as ``access``."""
+
+    def run(*args: object, **kwargs: Any) -> Result:  # noqa: ANN401  (click's)
+        said = {name: kwargs.pop(name) for name in ("user", "password_env", "password_file")}
+        said |= {"limit_rate": kwargs.pop("limit_rate"), "jobs": kwargs.get("jobs")}
+        return work(*args, access=_access(said), **kwargs)
+
+    update_wrapper(run, work)
+    for option in (
+        click.option(
+            "--limit-rate",
+            metavar="RATE",
+            type=Rate(),
+            help="Send and fetch at most so many bytes per second, such as 500k or 10M.",
+        ),
+        click.option(
+            "--password-file",
+            metavar="FILE",
+            type=click.Path(path_type=Path),
+            help="Take the password from this file of one line.",
+        ),
+        click.option("--password-env", metavar="VAR", help="Take the password from this variable."),
+        click.option(
+            "--user", metavar="NAME", help="Log in as this user, where a place is a server."
+        ),
+    ):
+        option(run)
+    return run
+
+
+class Rate(click.ParamType):  # type: ignore[type-arg]  # not generic in older releases
+    """Bytes per second, with k, M or G for thousands of them."""
+
+    name = "rate"
+
+    def convert(
+        self,
+        value: object,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int:
+        """Return the bytes per second."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgG]?)(?:[bB]?(?:/s)?)", str(value))
+        rate = int(float(found[1]) * 1000 ** " kmg".index(found[2].lower() or " ")) if found else 0
+        if rate < _LEAST_RATE:
+            self.fail(f"{value!r} is no rate of 10k or more.", param, ctx)
+        return rate
+
+
+def _access(said: dict[str, Any]) -> "Access":
+    from airgap.flow.location.credentials import Access
+
+    quiet = click.get_current_context().obj["quiet"]
+    said["tell"] = (lambda _: None) if quiet else _tell
+    said["ask"] = _ask if sys.stdin is not None and sys.stdin.isatty() else None
+    return Access(**said)
+
+
+def _ask(prompt: str) -> str:
+    return os.fsdecode(_typed(prompt))
+
+
+def _tell(text: str) -> None:
+    from airgap.flow.redaction import hidden
+
+    click.echo(f"airgap: {hidden(text)}", err=True)
+
+
+def depot_option(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command ``--depot``: where the chunks of earlier bundles are."""
+    return click.option(
+        "--depot",
+        "depots",
+        multiple=True,
+        metavar="PLACE",
+        help="Take chunks that the bundle builds on from this depot or bundle too; repeat it.",
+    )(command)
+
+
+def read_passphrase(variable: str | None, descriptor: int | None) -> Callable[[], bytes]:
+    """Return a function that asks for the passphrase of an existing key, when it is needed."""
+
+    def ask() -> bytes:
+        told = _told_passphrase(variable, descriptor)
+        if told is not None:
+            return told
+        if not sys.stdin.isatty():
+            raise ConfigurationError(
+                "The key is encrypted and there is no terminal to ask for its passphrase.",
+                f"Set {DEFAULT_PASSPHRASE_VARIABLE}, or use --passphrase-env or --passphrase-fd.",
+            )
+        return _typed("Passphrase: ")
+
+    return ask
+
+
+def read_new_passphrase(variable: str | None, descriptor: int | None) -> bytes:
+    """Ask for the passphrase of a new key, twice.
+
+    Raises:
+        ConfigurationError: there is no way to ask, or it is empty.
+        UsageError: the two differ.
+    """
+    told = _told_passphrase(variable, descriptor)
+    if told is None:
+        if not sys.stdin.isatty():
+            raise ConfigurationError(
+                "There is no terminal to ask for a passphrase.",
+                "Use --passphrase-env, --passphrase-fd or --no-passphrase.",
+            )
+        told = _typed("Passphrase for the new key: ")
+        if _typed("Again: ") != told:
+            raise UsageError("The two passphrases differ.", "Try again.")
+    if not told:
+        raise ConfigurationError("The passphrase is empty.", "Use --no-passphrase if you mean it.")
+    return told
+
+
+def make_progress() -> Progress:
+    """Return what suits the place: a bar on a terminal, lines elsewhere, nothing if quiet."""
+    if click.get_current_context().obj["quiet"]:
+        return Silent()
+    return BarProgress() if sys.stderr.isatty() else LineProgress()
+
+
+def size_text(count: float) -> str:
+    """Write a number of bytes for people, in decimal units."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if count < 1000 or unit == "TB":  # noqa: PLR2004
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+
+
+class LineProgress:
+    """A plain line on standard error every few seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin to measure when a stage begins."""
+        self._clock = clock
+        self._what, self._total, self._done = "", 0, 0
+        self._began = self._told = 0.0
+
+    def begin(self, what: str, total: int) -> None:
+        """Remember the stage."""
+        self._what, self._total, self._done = what, total, 0
+        self._began = self._told = self._clock()
+
+    def advance(self, count: int) -> None:
+        """Print a line if the last one is some seconds old."""
+        self._done += count
+        now = self._clock()
+        if now - self._told < PLAIN_EVERY_SECONDS:
+            return
+        self._told = now
+        rate = self._done / max(now - self._began, 0.001)
+        left = (self._total - self._done) / max(rate, 1)
+        click.echo(
+            f"{self._what}: {size_text(self._done)} of {size_text(self._total)},"
+            f" {size_text(rate)}/s, {left:.0f} s left",
+            err=True,
+        )
+
+    def end(self) -> None:
+        """Print nothing: the result follows."""
+
+    def note(self, text: str) -> None:
+        """Print it."""
+        click.echo(text, err=True)
+
+
+class BarProgress:
+    """A bar with bytes, rate and time left, on standard error."""
+
+    def __init__(self) -> None:
+        """Show nothing before the first stage."""
+        self._bar: Bar | None = None
+
+    def begin(self, what: str, total: int) -> None:
+        """Show a bar."""
+        from rich import progress
+        from rich.console import Console
+
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.DownloadColumn(),
+            progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._bar.add_task(what, total=total)
+        self._bar.start()
+
+    def advance(self, count: int) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            self._bar.advance(self._bar.task_ids[0], count)
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def note(self, text: str) -> None:
+        """Print it above the bar."""
+        if self._bar is not None:
+            self._bar.console.print(text, highlight=False, markup=False)
+        else:
+            click.echo(text, err=True)
+
+
+def _typed(prompt: str) -> bytes:
+    """Ask at the terminal, without echo."""
+    try:
+        return os.fsencode(getpass.getpass(prompt))
+    except EOFError as error:
+        raise ConfigurationError("Nothing was typed.", "Run it again, and type it.") from error
+
+
+def _told_passphrase(variable: str | None, descriptor: int | None) -> bytes | None:
+    """Return the passphrase that the environment or a descriptor holds, if one does."""
+    if descriptor is not None:
+        try:
+            with os.fdopen(descriptor, "rb") as file:
+                return file.read(4096).rstrip(b"\r\n")
+        except OSError as error:
+            raise ConfigurationError(
+                f"Descriptor {descriptor} cannot be read: {error.strerror}.",
+                "Open it in the shell, as in: airgap … --passphrase-fd 3 3<file",
+            ) from error
+    value = os.environ.get(variable or DEFAULT_PASSPHRASE_VARIABLE)
+    if variable and value is None:
+        raise ConfigurationError(f"The variable {variable} is not set.", "Set it, or name another.")
+    return None if value is None else os.fsencode(value)

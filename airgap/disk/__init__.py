@@ -1,0 +1,1 @@
+"""The local file system: durable writes, reading hostile files, buffers."""

@@ -1,0 +1,281 @@
+"""What this site remembers on this machine: its ledger, and the witness in BentoML's home (§17)."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Final
+
+from airgap.disk.files import explained
+from airgap.errors import AirgapError, PolicyError, StorageError
+from airgap.flow.progress import Progress, Silent
+from airgap.format import limits, names
+from airgap.format.ledger import Entry, Event, State
+from airgap.format.root import Root
+from airgap.ledger.check import NO_HEAD, Trouble, Whole
+from airgap.ledger.log import Desk, Journal
+from airgap.state import pinned_root as site
+from airgap.store import bentoml_home
+from airgap.store.install_paths import private_folder
+
+__all__ = [
+    "Health",
+    "alone",
+    "begin",
+    "committing",
+    "dated",
+    "effective_now",
+    "entries",
+    "entry_of_root",
+    "examine",
+    "floor_of",
+    "note_refusal",
+    "note_root",
+    "require_whole",
+    "written",
+]
+
+_WAITING: Final = "Another import of this site is ending; waiting for it."
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What is so of a site's memory: ``whole``, or the trouble with it.
+
+    ``kept`` follows from what is whole of the ledger from its beginning on; None: nothing is.
+    """
+
+    journal: Journal
+    kept: State | None
+    whole: Whole | None = None
+    trouble: Trouble | None = None
+
+    @property
+    def entries(self) -> int:
+        """How many entries are whole."""
+        return self.kept.entries if self.kept else 0
+
+    def refusal(self) -> PolicyError:
+        """Return what every import ends with while this is not whole."""
+        return _not_whole(self)
+
+    def is_deeply_whole(self) -> bool:
+        """Tell whether the ledger's entries, one after the other, lead to just this state."""
+        return self.journal.kept() == self.kept
+
+    @property
+    def head(self) -> str:
+        """The digest of the last of them; zeros if there is none."""
+        return (self.kept.head if self.kept else NO_HEAD).hex()
+
+
+def examine(name: str) -> Health:
+    """Look at a site's memory; nothing is written, and nobody waited for.
+
+    Raises:
+        StorageError: a file cannot be read.
+    """
+    journal = _journal_of(name)
+    with explained(journal.folder):
+        return _health(journal)
+
+
+def require_whole(name: str) -> State:
+    """Return what the site remembers.
+
+    Raises:
+        PolicyError: it is not whole (format §17.5, §17.6).
+        StorageError: a file cannot be read.
+    """
+    return _whole(examine(name)).state
+
+
+def floor_of(state: State | None, root: Root) -> int:
+    """Return the time floor, in seconds since 1970 (format §17.2)."""
+    return max(0 if state is None else state.floor, root.created_at or 0)
+
+
+def effective_now(state: State | None, root: Root) -> int:
+    """Return the later of the clock and the time floor, in seconds since 1970 (format §17.2)."""
+    return max(int(time.time()), floor_of(state, root))
+
+
+def begin(root: Root) -> None:
+    """Begin to remember what is imported for a site, or note that its root is trusted again.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    journal = _journal_of(root.site)
+    if not journal.is_begun():
+        with explained(journal.folder):
+            journal.begin(dated(entry_of_root(root, "begun"), None))
+    else:
+        note_root(root, root.created_at or 0)
+
+
+def note_root(root: Root, floor: int) -> None:
+    """Remember that a root takes over, and raise the floor; not where the memory is not whole.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    if examine(root.site).whole:
+        with alone(root.site, Silent()) as (desk, health):
+            said = entry_of_root(root, "trusted")
+            _append_new(desk, health, replace(said, floor=max(said.floor, floor)))
+
+
+def note_refusal(said: Entry, error: AirgapError) -> AirgapError:
+    """Remember a refusal; return the error, with one more line if that was not possible."""
+    try:
+        with alone(said.site, Silent()) as (desk, health):
+            return _noted(desk, health, said, error)
+    except StorageError as failure:
+        return _not_noted(error, failure)
+
+
+@contextmanager
+def committing(
+    said: Entry, check: Callable[[State], None], progress: Progress, *, changes: bool
+) -> Iterator[None]:
+    """Be alone with the site's memory while items are renamed into place; then remember that.
+
+    Args:
+        said: what to remember.
+        check: refuses what is not to be imported after all, by the state of this moment.
+        progress: is told if another import must be waited for.
+        changes: whether the block changes anything in the stores.
+
+    Raises:
+        PolicyError, NotTrustedError: by ``check``, or the memory is not whole; before the block.
+        StorageError: the disk refused. What the block did stays.
+    """
+    with alone(said.site, progress) as (desk, health):
+        whole = _whole(health)
+        try:
+            check(whole.state)
+        except AirgapError as error:
+            raise _noted(desk, health, said, error) from error
+        is_news = said.channel is not None and said.sequence > whole.state.last(said.channel)
+        if not (changes or is_news):
+            yield
+            return
+        with explained(desk.journal.folder):  # rather now than when the items are in place
+            desk.reserve(whole, dated(said, whole.state))
+        try:
+            yield
+        except BaseException:
+            with suppress(OSError):
+                desk.release(whole)
+            raise
+        with explained(desk.journal.folder):
+            desk.testify(desk.append(whole, dated(said, whole.state)))
+
+
+def entry_of_root(root: Root, event: Event) -> Entry:
+    """Make an entry about nothing but the root. It is dated when it is appended."""
+    floor = root.created_at or 0
+    return Entry(root.site, event, at=0, floor=floor, root=root.version, previous=b"")
+
+
+def entries(name: str) -> Iterator[Entry]:
+    """Yield what a site remembers, from the first entry on, as far as it is whole.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    journal = _journal_of(name)
+    with explained(journal.folder):
+        yield from journal.entries()
+
+
+def written(text: str) -> str:
+    """Make a text fit into a note (format §17.3)."""
+    clean = "".join(" " if names.has_invisible(one) else one for one in text)
+    return clean[: limits.NOTE_CHARACTERS]
+
+
+@contextmanager
+def alone(name: str, progress: Progress) -> Iterator[tuple[Desk, Health]]:
+    """Hold the site's lock, and look at its memory again.
+
+    Raises:
+        StorageError: there is no folder to hold, or a file cannot be read.
+    """
+    journal = _journal_of(name)
+    with ExitStack() as held:
+        with explained(journal.folder):
+            desk = held.enter_context(journal.locked(lambda: progress.note(_WAITING)))
+            health = _health(journal)
+        yield desk, health
+
+
+def _journal_of(name: str) -> Journal:
+    """Name the places of a site's memory, and of the witness in this BentoML home."""
+    witness = private_folder(bentoml_home.home()) / "witness" / name
+    return Journal(name, site.home() / "sites" / name, witness)
+
+
+def _health(journal: Journal) -> Health:
+    found, witness = journal.look()
+    if isinstance(found, Trouble):
+        return Health(journal, journal.kept(), trouble=found)
+    if witness:
+        return Health(journal, found.state, trouble=witness)
+    return Health(journal, found.state, found)
+
+
+def _whole(health: Health) -> Whole:
+    if health.whole is None:
+        raise health.refusal()
+    return health.whole
+
+
+def _append_new(desk: Desk, health: Health, one: Entry) -> None:
+    """Append an entry, unless the memory is not whole, or the last entry says the same."""
+    if health.whole is None:
+        return
+    with explained(desk.journal.folder):
+        state = health.whole.state
+        last = desk.journal.last(state)
+        if replace(last, at=one.at, floor=one.floor, previous=one.previous) != one:
+            desk.append(health.whole, dated(one, state))
+
+
+def _noted(desk: Desk, health: Health, said: Entry, error: AirgapError) -> AirgapError:
+    """Append a refusal; return the error, with one more line if that was not possible."""
+    refusal = replace(said, event="refused", waiver=None, note=written(error.message))
+    try:
+        _append_new(desk, health, refusal)
+    except StorageError as failure:
+        return _not_noted(error, failure)
+    return error
+
+
+def _not_noted(error: AirgapError, failure: StorageError) -> AirgapError:
+    lines = (*error.details, f"This could not be noted in the ledger: {failure.message}")
+    return type(error)(error.message, error.hint, lines)
+
+
+def dated(one: Entry, state: State | None) -> Entry:
+    """Give an entry its time and floor: now, and the highest that is known."""
+    floor = max(one.floor, state.floor if state else 0)
+    return replace(one, at=max(int(time.time()), floor), floor=floor)
+
+
+def _not_whole(health: Health) -> PolicyError:
+    trouble = health.trouble or Trouble("missing", "There is nothing.")
+    name = health.journal.site
+    said = {
+        "missing": f"This machine does not know any more what site {name} has imported.",
+        "restored": f"What this machine remembers of site {name} is older than it should be, or"
+        " another machine's: it was restored from a backup, or set up again.",
+        "damaged": f"What this machine remembers of site {name} is damaged.",
+    }[trouble.kind]
+    return PolicyError(
+        said,
+        "Nothing is imported until it is put right: bring back the newest copy of the folder, or"
+        " read what `airgap trust reset-state` says.",
+        (trouble.what, f"memory: {health.journal.folder}", f"witness: {health.journal.witness}"),
+    )

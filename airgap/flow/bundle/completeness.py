@@ -1,0 +1,60 @@
+"""What has arrived in a folder, as far as its signed manifest tells: is all of it there yet?
+
+Nothing that is not authentic is looked into: names and sizes come from an admitted manifest.
+"""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap.carrier.archive import CutOffError, what_it_lacks
+from airgap.flow.admission.admit import Judge
+from airgap.flow.bundle import open as bundles
+from airgap.format import layout
+
+__all__ = ["Arrival", "CutOffError", "lacking", "look"]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A bundle that this site admits. ``packs`` are depot names with their sizes in bytes."""
+
+    bundle: str
+    items: tuple[str, ...]
+    packs: tuple[tuple[str, int], ...]
+
+
+def look(place: str, judge: Judge) -> Arrival:
+    """Admit the bundle at a place (a ``.airgap`` file or ``DEPOT#ID``), and read nothing more.
+
+    Raises:
+        CutOffError: it ends before its first pack; more may be on its way.
+        AirgapError: it is not admitted; see ``bundles.open_bundle``.
+    """
+    with bundles.open_bundle(place, judge) as opened:
+        manifest = opened.manifest.value
+        packs = tuple((layout.pack_name(one.digest), one.size) for one in manifest.packs)
+        return Arrival(opened.bundle, tuple(map(str, manifest.items)), packs)
+
+
+def lacking(place: Path, arrival: Arrival) -> str | None:
+    """Say what is not there yet of an admitted bundle in a file or a depot; None if all is.
+
+    Raises:
+        CorruptError: the file is no archive of the format.
+        StorageError: it cannot be read.
+    """
+    if not place.is_dir():
+        return what_it_lacks(place, len(arrival.packs))
+    absent = sum(not _has_size(place / name, size) for name, size in arrival.packs)
+    return f"{absent} of {len(arrival.packs)} packs are still to come" if absent else None
+
+
+def _has_size(path: Path, size: int) -> bool:
+    """Tell whether a regular file of this size is there; a link is not followed."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size == size

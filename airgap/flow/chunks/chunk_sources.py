@@ -1,0 +1,216 @@
+"""Chunks that a bundle needs and does not carry: found here by their digests (format §4.2).
+
+They come from the items that are installed, whose files older manifests describe, and from the
+packs of other bundles. Nothing is believed: a chunk is its SHA-256, compared whenever it is read.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from airgap.carrier.port import BundleReader
+from airgap.chunking.cutters import cut
+from airgap.codec.table import DIFFERENCE, decode
+from airgap.errors import AirgapError
+from airgap.format.inventory import Item
+from airgap.format.manifest import Block, Manifest
+from airgap.state import installed_manifests as remembered
+from airgap.store.install_paths import place_of
+from airgap.store.source_tree import StableFile, scan
+
+__all__ = ["Shelf", "Supplies"]
+
+_BUNDLES_AT_WORK: Final = 2
+"""Of how many bundles a pack is kept: a difference and what it is a difference of."""
+_DEEPEST: Final = 100
+"""How many differences may lie on each other, in other bundles."""
+
+
+@dataclass(frozen=True, slots=True)
+class _InFile:
+    """Where a chunk lies in an installed file; offset and length in bytes."""
+
+    path: Path
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class _InPack:
+    """Where a chunk lies in a bundle."""
+
+    shelf: "Shelf"
+    pack: int
+    block: Block
+    chunk: int
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A bundle that may have chunks: in its packs, and in its items if they are installed."""
+
+    manifest: Manifest
+    reopen: Callable[[], BundleReader] | None = None
+    """Returns a reader whose next call may be ``read_packs``; None if there are no packs."""
+
+
+class Supplies:
+    """Where chunks are, by digest, for one import or export. Threads may read at once."""
+
+    def __init__(self, shelves: Sequence[Shelf] = ()) -> None:
+        """Take the bundles to look into beside what earlier imports have left here."""
+        self._shelves = shelves
+        self._found: dict[bytes, list[_InFile | _InPack]] = {}
+        self._packs: OrderedDict[int, tuple[int, bytes]] = OrderedDict()
+        self._lock = Lock()
+
+    def locate(self, wanted: Iterable[bytes]) -> None:
+        """Find out where chunks may be, and the chunks that those are differences of.
+
+        Nothing is read but manifests.
+        """
+        todo = frozenset(wanted) - self._found.keys()
+        while todo:
+            self._found |= {digest: [] for digest in todo}
+            bases = self._look(self._shelves, todo)
+            unseen = frozenset(digest for digest in todo if not self._found[digest])
+            if unseen:
+                bases |= self._look(map(Shelf, remembered.load()), unseen)
+            todo = frozenset(bases - self._found.keys())
+
+    def _look(self, shelves: Iterable[Shelf], wanted: Collection[bytes]) -> set[bytes]:
+        """Note where chunks are; return what those are differences of."""
+        bases = set[bytes]()
+        for shelf in shelves:
+            for digest, place in _places(shelf, wanted):
+                self._found[digest].append(place)
+                bases |= _base_of(place)
+        return bases
+
+    def search(self, items: Iterable[Item], wanted: Collection[bytes]) -> None:
+        """Look for chunks in all installed versions of these items, by cutting and hashing them."""
+        for digest, place in _cut_again(items):
+            if digest in wanted:
+                self._found.setdefault(digest, []).append(place)
+
+    def read(self, digest: bytes, depth: int = 0) -> bytes | None:
+        """Return the plain bytes of a chunk that was located; None if it is nowhere, or changed."""
+        for place in self._found.get(digest, ()):
+            data = _read_file(place) if isinstance(place, _InFile) else self._unpack(place, depth)
+            if data is not None and hashlib.sha256(data).digest() == digest:
+                return data
+        return None
+
+    def _unpack(self, place: _InPack, depth: int) -> bytes | None:
+        """Decode a chunk out of another bundle's pack."""
+        table, block = place.shelf.manifest.chunks, place.block
+        base: bytes | None = b""
+        if block.codec == DIFFERENCE:
+            base = self.read(table.digest(block.base), depth + 1) if depth < _DEEPEST else None
+        pack = self._pack(place.shelf, place.pack)
+        if base is None or pack is None:
+            return None
+        lengths = table.lengths[block.first_chunk : block.first_chunk + block.chunk_count]
+        stored = pack[block.offset : block.offset + block.stored_length]
+        with suppress(AirgapError):  # damaged, or made wrongly: as good as not there
+            plain = decode(block.codec, stored, sum(lengths), base)
+            start = sum(lengths[: place.chunk - block.first_chunk])
+            return bytes(plain[start : start + table.lengths[place.chunk]])
+        return None
+
+    def _pack(self, shelf: Shelf, index: int) -> bytes | None:
+        """Read a pack, or take it from memory; None if it is not there or not what it should be."""
+        with self._lock:
+            kept = self._packs.pop(id(shelf), None)
+            if kept is None or kept[0] != index:
+                kept = None  # leaves memory before the next one comes
+                while len(self._packs) >= _BUNDLES_AT_WORK:
+                    self._packs.popitem(last=False)
+                data = _read_pack(shelf, index)
+                if data is None:
+                    return None
+                kept = index, data
+            self._packs[id(shelf)] = kept
+            return kept[1]
+
+
+def _base_of(place: _InFile | _InPack) -> set[bytes]:
+    """Return the digest of the chunk that a chunk is a difference of."""
+    if isinstance(place, _InFile) or place.block.codec != DIFFERENCE:
+        return set()
+    return {place.shelf.manifest.chunks.digest(place.block.base)}
+
+
+def _cut_again(items: Iterable[Item]) -> Iterator[tuple[bytes, _InFile]]:
+    """Cut the installed versions of some items; yield where each chunk lies."""
+    for versions in {place_of(item).final.parent for item in items}:
+        with suppress(AirgapError, OSError):  # whatever cannot be read is not there
+            for file in scan(versions, links_into=versions.parent).files:
+                offset = 0
+                with StableFile(file) as stable:
+                    for piece in cut(stable):
+                        length = len(piece.plain)
+                        yield (
+                            hashlib.sha256(piece.plain).digest(),
+                            _InFile(Path(file.location), offset, length),
+                        )
+                        offset += length
+
+
+def _places(shelf: Shelf, wanted: Collection[bytes]) -> Iterator[tuple[bytes, _InFile | _InPack]]:
+    table = shelf.manifest.chunks
+    indexes = {at for at in range(len(table)) if table.digest(at) in wanted}
+    if not indexes:
+        return
+    for chunk, place in _in_files(shelf.manifest, indexes):
+        yield table.digest(chunk), place
+    for number, pack in enumerate(shelf.manifest.packs if shelf.reopen else ()):
+        if indexes.isdisjoint(pack.chunk_range):
+            continue
+        for block in pack.blocks:
+            for chunk in range(block.first_chunk, block.first_chunk + block.chunk_count):
+                if chunk in indexes:
+                    yield table.digest(chunk), _InPack(shelf, number, block, chunk)
+
+
+def _in_files(manifest: Manifest, indexes: Container[int]) -> Iterator[tuple[int, _InFile]]:
+    """Yield where chunks lie in the manifest's items, if those are installed."""
+    for item in manifest.items:
+        folder = place_of(item).final
+        if not folder.is_dir():
+            continue
+        for file in item.files:
+            lengths = [manifest.chunks.lengths[chunk] for chunk in file.chunks]
+            starts = accumulate(lengths, initial=0)
+            for chunk, start, length in zip(file.chunks, starts, lengths, strict=False):
+                if chunk in indexes:
+                    yield chunk, _InFile(folder / file.path, start, length)
+
+
+def _read_file(place: _InFile) -> bytes | None:
+    """Read a chunk from an installed file; None if the file is gone or shorter."""
+    with suppress(OSError), place.path.open("rb") as file:
+        file.seek(place.offset)
+        return file.read(place.length)
+    return None
+
+
+def _read_pack(shelf: Shelf, index: int) -> bytes | None:
+    pack = shelf.manifest.packs[index]
+    if shelf.reopen is None:
+        return None
+    with suppress(AirgapError):
+        reader = shelf.reopen()
+        try:
+            _, data = next(reader.read_packs(shelf.manifest.packs, {index}))
+        finally:
+            reader.close()
+        if isinstance(data, bytes) and hashlib.sha256(data).digest() == pack.digest:
+            return data
+    return None

@@ -1,0 +1,102 @@
+"""What a bundle needs of others (format §4.2), and what to ask for if it is not here."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from airgap.errors import MissingError
+from airgap.flow.chunks.chunk_sources import Supplies
+from airgap.format.manifest import NO_BASE, Manifest
+
+__all__ = ["LackingError", "Needs"]
+
+
+class LackingError(MissingError):
+    """Chunks are needed that are not here; ``wanted`` are the digests of those that would do."""
+
+    def __init__(self, message: str, hint: str, wanted: Sequence[bytes]) -> None:
+        """Keep them beside the message."""
+        super().__init__(message, hint)
+        self.wanted = tuple(wanted)
+
+
+class Needs:
+    """The needed chunks of one manifest, and where to get them."""
+
+    def __init__(self, manifest: Manifest, supplies: Supplies) -> None:
+        """Look at nothing yet."""
+        self._manifest = manifest
+        self._supplies = supplies
+        self._base_of = {
+            block.first_chunk: block.base
+            for pack in manifest.packs
+            for block in pack.blocks
+            if block.base != NO_BASE
+        }
+
+    def find(self, chunks: Iterable[int]) -> frozenset[int]:
+        """Return those of the chunks that cannot be had, or not without a base that is not here.
+
+        Every chunk that is needed is read and compared with its digest.
+        """
+        carried, base_of = self._manifest.carried, self._base_of
+        direct = {chunk: base_of.get(chunk, chunk) for chunk in chunks}
+        direct |= {chunk: chunk for chunk in self._idle()}
+        needed = {source for source in direct.values() if source >= carried}
+        absent = self._absent(needed)
+        return frozenset(chunk for chunk, source in direct.items() if source in absent)
+
+    def refuse(self, lacking: frozenset[int], *, packs_are_read: bool = False) -> None:
+        """Refuse to go on without chunks that ``find`` did not find; say so if packs are intact.
+
+        Raises:
+            LackingError: there are any.
+        """
+        if not lacking:
+            return
+        table = self._manifest.chunks
+        size = sum(table.lengths[chunk] for chunk in lacking)
+        begin = "The packs are intact, but the bundle" if packs_are_read else "The bundle"
+        raise LackingError(
+            f"{begin} builds on an earlier one: {len(lacking):,} chunks ({size:,} bytes) of what"
+            " it needs are not here, or were changed.",
+            _HINT,
+            [table.digest(chunk) for chunk in sorted(lacking)],
+        )
+
+    def read(self, chunk: int) -> bytes:
+        """Return a needed chunk's bytes.
+
+        Raises:
+            LackingError: it is not there any more.
+        """
+        data = self._supplies.read(self._manifest.chunks.digest(chunk))
+        if data is None:
+            self.refuse(frozenset([chunk]))
+        return data or b""
+
+    def _idle(self) -> Iterable[int]:
+        """Return the needed chunks that nothing in the bundle uses; none, if it is made well."""
+        needed = set(range(self._manifest.carried, len(self._manifest.chunks)))
+        needed.difference_update(self._base_of.values())
+        for item in self._manifest.items if needed else ():
+            for file in item.files:
+                needed.difference_update(file.chunks)
+        return needed
+
+    def _absent(self, needed: set[int]) -> set[int]:
+        """Read and compare needed chunks; return those that are nowhere."""
+        table = self._manifest.chunks
+        digests = {chunk: table.digest(chunk) for chunk in sorted(needed)}
+        self._supplies.locate(digests.values())
+        absent = {chunk for chunk, one in digests.items() if self._supplies.read(one) is None}
+        if absent:
+            wanted = {digests[chunk] for chunk in absent}
+            self._supplies.search(self._manifest.items, wanted)
+            absent = {chunk for chunk in absent if self._supplies.read(digests[chunk]) is None}
+        return absent
+
+
+_HINT: Final = (
+    "Import the earlier bundle first, or name where it lies with --depot; or run this again with"
+    " --want FILE, carry FILE to the sender, and have `airgap export --for FILE` make the rest."
+)

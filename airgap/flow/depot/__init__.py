@@ -1,0 +1,1 @@
+"""Shared depots: list, push, pull, copy, delete and garbage collection (format §23)."""

@@ -1,0 +1,160 @@
+"""Copies of bundles from any place to any place. No key is needed, and nothing is trusted.
+
+Packs are compared with their names and skipped where they are there, so that a copy that broke off
+goes on when it is run again. Whoever reads the copy decides whether to trust it.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from airgap.carrier.archive import ArchiveReader, ArchiveWriter
+from airgap.carrier.depot import RemoteDepotReader
+from airgap.carrier.local_depot import DepotReader, read_roots
+from airgap.carrier.stock.archive import StockReader
+from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
+from airgap.flow.bundle import model_signatures
+from airgap.flow.bundle import open as bundles
+from airgap.flow.bundle.open import Unverified
+from airgap.flow.location.credentials import ANYBODY, Access
+from airgap.flow.location.writers import Writer, is_single_file, open_writer
+from airgap.flow.media.missing_volumes import joined
+from airgap.flow.progress import Progress
+from airgap.flow.publishing.publish import publish
+from airgap.format import envelope as dsse
+from airgap.format import layout, tar
+from airgap.format.attestation import ATTESTING
+from airgap.format.envelope import ROLES
+from airgap.format.root import SignedRoot
+from airgap.format.root import decode as decode_root
+
+__all__ = ["Copied", "copy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What became of one bundle: how many of its packs were copied, and how many were there."""
+
+    bundle: str
+    packs_copied: int
+    packs_there: int
+    bytes_copied: int
+
+
+def copy(
+    source: str, destination: str, progress: Progress, access: Access = ANYBODY
+) -> list[Copied]:
+    """Copy one bundle, or all bundles of a depot, with signatures, attestations and roots.
+
+    Raises:
+        MissingError, CorruptError: a pack is not there, or not what its name says. All others are
+            copied; the bundle is not published.
+        UsageError: a single file cannot take several bundles, or it is an archive for stock
+            BentoML.
+        TransportError, StorageError: a place cannot be reached, read or written.
+    """
+    with bundles.open_all(source, access) as (count, opened):
+        if count > 1 and is_single_file(destination, access):
+            raise UsageError(
+                f"{count} bundles are there, and a single file takes one.",
+                "Name the one you want: DEPOT#ID.",
+            )
+        return [_copy(one, destination, progress, access) for one in opened]
+
+
+def _copy(opened: Unverified, destination: str, progress: Progress, access: Access) -> Copied:
+    if isinstance(opened.reader, StockReader):
+        raise UsageError(
+            "An archive for stock BentoML is copied as the files it consists of.",
+            f"Copy {opened.reader.place} and what begins with its name.",
+        )
+    if isinstance(opened.reader, DepotReader):
+        index = opened.reader.folder / layout.parity_index_name(opened.bundle)
+        if index.exists():
+            progress.note(f"Parity packs stay behind: bundle {opened.bundle} is copied without.")
+    signed = _signatures(opened)
+    roots = dict(_roots(opened))
+    room = len(opened.raw) + sum(tar.padded(len(data)) + tar.BLOCK for data in signed.values())
+    with open_writer(destination, lambda: room, access, progress) as writer:
+        try:
+            for name, data in roots.items():
+                writer.put_root(name, data)
+            done = _copy_packs(opened, writer, progress)
+            signed |= model_signatures.read(opened.reader, opened.manifest)
+            publish(writer, opened.bundle, opened.raw, signed, opened.manifest.packs, progress)
+        finally:
+            writer.abort()
+    return done
+
+
+def _copy_packs(opened: Unverified, writer: Writer, progress: Progress) -> Copied:
+    packs = opened.manifest.packs
+    wanted = {
+        index
+        for index, pack in enumerate(packs)
+        if isinstance(writer, ArchiveWriter) or writer.lacks(pack)
+    }
+    size = sum(packs[index].size for index in wanted)
+    problems: list[AirgapError] = []
+    progress.begin("copying", size)
+    try:
+        for index, data in opened.reader.read_packs(packs, wanted):
+            pack = packs[index]
+            if isinstance(data, AirgapError):
+                problems.append(data)
+            elif hashlib.sha256(data).digest() != pack.digest:
+                problems.append(_wrong(layout.pack_name(pack.digest)))
+            else:
+                writer.put_pack(pack.digest, [data])
+            progress.advance(pack.size)
+    finally:
+        progress.end()
+    if problems:
+        raise joined(problems, len(packs))
+    return Copied(opened.bundle, len(wanted), len(packs) - len(wanted), size)
+
+
+def _signatures(opened: Unverified) -> dict[str, bytes]:
+    """Read what lies beside the manifest, by file name; what cannot be named is left behind."""
+    found: dict[str, bytes] = {}
+    for role in ROLES:
+        if role in ATTESTING:
+            pairs = opened.reader.read_attestations(role)
+        else:
+            pairs = [(b"", one) for one in opened.reader.read_envelopes(role)]
+        for statement, envelope in pairs:
+            with suppress(CorruptError):
+                key_id = dsse.decode(envelope).key_id
+                if statement:
+                    found[layout.attestation_file(role, key_id)] = statement
+                found[layout.envelope_file(role, key_id)] = envelope
+    return found
+
+
+def _roots(opened: Unverified) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of the roots that travel with a bundle."""
+    for one in _signed_roots(opened):
+        version = decode_root(one.raw).version
+        for envelope in one.envelopes:
+            yield layout.root_envelope_name(version, dsse.decode(envelope).key_id), envelope
+        yield layout.root_name(version), one.raw
+
+
+def _signed_roots(opened: Unverified) -> Sequence[SignedRoot]:
+    reader = opened.reader
+    with suppress(MissingError):
+        if isinstance(reader, RemoteDepotReader):
+            return reader.remote.read_roots()
+        if isinstance(reader, DepotReader):
+            return read_roots(reader.folder)
+        if isinstance(reader, ArchiveReader):
+            return reader.read_roots()
+    return ()
+
+
+def _wrong(name: str) -> CorruptError:
+    return CorruptError(
+        f"{name} has not the bytes that its name says.",
+        "It was changed or damaged on the way: copy this file from its source again.",
+    )

@@ -1,0 +1,213 @@
+"""What a depot or this machine's stores hold, newest first: for ``list`` and ``get``."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from airgap.errors import AirgapError, MissingError, UsageError
+from airgap.flow.admission import admit as judge
+from airgap.flow.admission.admit import Judge
+from airgap.flow.depot import open as depots
+from airgap.flow.depot.open import Damaged, Found
+from airgap.flow.describe import bundle as reports
+from airgap.flow.location.credentials import ANYBODY, Access
+from airgap.flow.redaction import hidden
+from airgap.format import manifest as manifests
+from airgap.format import names
+from airgap.format.inventory import Kind
+from airgap.format.manifest import Manifest
+from airgap.store import bentoml_home
+from airgap.store.bentoml_home import StoreKind
+from airgap.store.source_tree import scan
+
+__all__ = ["Listing", "Tag", "find_in", "get_stored", "list_depot", "list_stores", "parse_tag"]
+
+Standing = Literal["trusted", "not trusted", "not acceptable", "damaged", "not verified"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A kind, a name, and a version, which is empty for the newest."""
+
+    kind: Kind
+    name: str
+    version: str = ""
+
+    def may_be_in(self, raw: bytes) -> bool:
+        """Tell from a manifest's bytes, without decoding them, whether it can name this."""
+        return self.name.encode() in raw and self.version.encode() in raw
+
+    def is_in(self, manifest: Manifest) -> bool:
+        """Tell whether a manifest has it."""
+        return any(
+            (one.kind, one.name) == (self.kind, self.name) and self.version in ("", one.version)
+            for one in manifest.items
+        )
+
+    def __str__(self) -> str:
+        """Name it for people."""
+        return f"{self.kind} {self.name}:{self.version or 'latest'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The bundles of a depot as ``--json`` has them, newest first; and why none was verified."""
+
+    bundles: list[dict[str, Any]]
+    why_not_verified: str = ""
+
+
+def parse_tag(text: str, kind: Kind) -> Tag:
+    """Read ``name``, ``name:latest`` or ``name:version``.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    name, colon, version = text.partition(":")
+    version = "" if version == "latest" else version
+    if not names.is_tag_part(name) or (colon and version and not names.is_tag_part(version)):
+        raise UsageError(
+            f"{text!r:.200} is not a tag.",
+            "Write name:version, name:latest or name, in lower case.",
+        )
+    return Tag(kind, name, version)
+
+
+def list_depot(place: str, access: Access = ANYBODY, tag: Tag | None = None) -> Listing:
+    """List the bundles of a depot, or those that have ``tag``.
+
+    Each says whether this machine would import it. Where it trusts nobody, or what it remembers is
+    not whole, none is verified.
+
+    Raises:
+        MissingError: there is no bundle at all.
+        TransportError: the depot cannot be read.
+    """
+    judged, why = _judge()
+    rows: list[tuple[tuple[int, int, str], dict[str, Any]]] = []
+    count = 0
+    with depots.open_depot(place, access) as depot:
+        for found in depots.bundles_of(depot, depots.bundle_of(place)):
+            count += 1
+            row = _row(found, judged, tag)
+            if row:
+                rows.append(row)
+    if not count:
+        raise MissingError(
+            f"{hidden(depot.place)} holds no bundle.",
+            "Check the path, or put one there with `airgap push`.",
+        )
+    return Listing([one for _, one in sorted(rows, key=lambda row: row[0])], why)
+
+
+def find_in(place: str, tag: Tag, access: Access = ANYBODY) -> tuple[dict[str, Any], Listing]:
+    """Return the newest bundle of a depot that has ``tag``, and all that have it.
+
+    One that this machine would import comes before those that it would not.
+
+    Raises:
+        MissingError: none has it.
+        TransportError: the depot cannot be read.
+    """
+    listing = list_depot(place, access, tag)
+    if not listing.bundles:
+        raise depots.nowhere(place, str(tag))
+    trusted = [one for one in listing.bundles if one["standing"] == "trusted"]
+    return (trusted or listing.bundles)[0], listing
+
+
+def list_stores(tag: Tag | None = None) -> list[dict[str, Any]]:
+    """List the Bentos and models of this machine's stores, newest first.
+
+    What cannot be read is listed with the reason as its ``problem``.
+    """
+    kinds: tuple[StoreKind, ...] = ("bento", "model")
+    rows = [one for kind in kinds for one in _stored(kind, tag)]
+    return sorted(rows, key=lambda one: (one["created_at"] or "", one["tag"]), reverse=True)
+
+
+def get_stored(tag: Tag) -> dict[str, Any]:
+    """Describe a Bento or model of this machine; without a version, what ``latest`` means here.
+
+    Raises:
+        MissingError: it is not in the store.
+    """
+    kind: StoreKind = "bento" if tag.kind == "bento" else "model"
+    written = f"{tag.name}:{tag.version}" if tag.version else tag.name
+    return _describe_stored(kind, *bentoml_home.find(kind, written))
+
+
+def _judge() -> tuple[Judge | None, str]:
+    try:
+        return judge.here(), ""
+    except AirgapError as error:
+        return None, error.message
+
+
+def _row(
+    found: Found | Damaged, judged: Judge | None, tag: Tag | None
+) -> tuple[tuple[int, int, str], dict[str, Any]] | None:
+    """Describe a bundle, with what it is sorted by (format §8); None if it has not the tag."""
+    if isinstance(found, Damaged):
+        about = {"bundle": found.bundle, **_said("damaged", found.error)}
+        return ((1, 0, found.bundle), about) if tag is None else None
+    if tag is not None and not tag.may_be_in(found.raw):
+        return None
+    signers, standing = _standing(found, judged)
+    try:
+        manifest = manifests.decode(found.raw)
+    except AirgapError as error:
+        about = {"bundle": found.bundle, **_said("damaged", error)}
+        return ((1, 0, found.bundle), about) if tag is None else None
+    if tag is not None and not tag.is_in(manifest):
+        return None
+    about = reports.describe_bundle(found.bundle, manifest) | standing | {"signed_by": signers}
+    return (-manifest.sequence, -manifest.created_at, found.bundle), about
+
+
+def _standing(found: Found, judged: Judge | None) -> tuple[list[str], dict[str, Any]]:
+    """Say who signed a bundle and whether this machine would import it."""
+    claimed = sorted(
+        {one["key_id"] for one in reports.describe_claims(found.evidence) if one["key_id"]}
+    )
+    if judged is None:
+        return claimed, _said("not verified")
+    try:
+        admission = judged.admit(found.raw, found.evidence)
+    except AirgapError as error:
+        is_policy = error.kind in ("policy", "conflict")
+        return claimed, _said("not acceptable" if is_policy else "not trusted", error)
+    return list(admission.manifest.signers["builder"]), _said("trusted")
+
+
+def _said(standing: Standing, error: AirgapError | None = None) -> dict[str, Any]:
+    trusted = {"trusted": True, "not verified": None}.get(standing, False)
+    return {"trusted": trusted, "standing": standing, "reason": error.message if error else ""}
+
+
+def _stored(kind: StoreKind, tag: Tag | None) -> Iterator[dict[str, Any]]:
+    if tag is not None and tag.kind != kind:
+        return
+    for name, version in bentoml_home.list_tags(kind, tag.name if tag else None):
+        if tag is None or tag.version in ("", version):
+            yield _describe_stored(kind, name, version)
+
+
+def _describe_stored(kind: StoreKind, name: str, version: str) -> dict[str, Any]:
+    folder = bentoml_home.folder_of(kind, name, version)
+    about: dict[str, Any] = {
+        "kind": kind,
+        "tag": f"{name}:{version}",
+        "path": str(folder),
+        "created_at": None,
+        "size": None,
+        "problem": "",
+    }
+    try:
+        description = bentoml_home.describe(kind, folder)
+        about["created_at"] = reports.time_text(description.created_at)
+        about["models"] = [f"{one.name}:{one.version}" for one in description.models]
+        about["size"] = scan(folder, without=bentoml_home.not_its_own(kind)).size
+    except AirgapError as error:
+        about["problem"] = error.message
+    return about

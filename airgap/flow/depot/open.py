@@ -1,0 +1,177 @@
+"""Depots as a whole: opened here or elsewhere alike, and all their bundles read side by side."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from airgap.carrier.depot import RemoteDepot, RemoteDepotReader, Work
+from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
+from airgap.flow.bundle.open import read_evidence, split_place
+from airgap.flow.location import remote as elsewhere
+from airgap.flow.location.credentials import ANYBODY, Access
+from airgap.flow.location.remote import SUFFIX
+from airgap.flow.redaction import hidden
+from airgap.format import layout, limits, names
+from airgap.format import manifest as manifests
+from airgap.signing.thresholds import Evidence
+from airgap.state import manifest_cache as seen
+from airgap.state import upload_marks as uploads
+from airgap.transport.connections import Lanes
+from airgap.transport.folder import FolderTransport
+from airgap.transport.port import Transport
+
+__all__ = [
+    "Damaged",
+    "Found",
+    "bundle_of",
+    "bundles_of",
+    "nowhere",
+    "open_depot",
+    "place_of_bundle",
+]
+
+_JOBS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A bundle of a depot: its manifest's bytes have its id, and nothing else is proven."""
+
+    bundle: str
+    raw: bytes
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A bundle of a depot whose manifest or envelopes are not what they should be."""
+
+    bundle: str
+    error: AirgapError
+
+
+@contextmanager
+def open_depot(place: str, access: Access = ANYBODY) -> Iterator[RemoteDepot]:
+    """Open a depot, whether a folder of this machine or a place elsewhere.
+
+    Raises:
+        UsageError: it is a file.
+        TransportError: it cannot be reached.
+    """
+    with closing(_opened(place, access)) as depot:
+        yield depot
+
+
+def bundle_of(place: str) -> str:
+    """Return the bundle id, or its beginning, in ``DEPOT#ID``; empty if there is none."""
+    if elsewhere.is_elsewhere(place):
+        return elsewhere.look(place, ANYBODY).place.bundle
+    return split_place(elsewhere.local_path(place))[1]
+
+
+def place_of_bundle(place: str, bundle: str) -> str:
+    """Write ``DEPOT#ID`` for a bundle of a depot that may be written with an id already."""
+    wanted = bundle_of(place)
+    return f"{place[: -len(wanted) - 1] if wanted else place}#{bundle}"
+
+
+def bundles_of(depot: RemoteDepot, wanted: str = "") -> Iterator[Found | Damaged]:
+    """Read the manifests of a depot and what lies beside them, sorted by bundle id.
+
+    ``wanted`` is the beginning of the ids that matter. A bundle that goes while this is under way
+    is passed over.
+
+    Raises:
+        CorruptError: there are too many.
+        TransportError: the depot cannot be read.
+    """
+    listed = depot.transport.list(layout.BUNDLES, limits.FOLDER_NAMES)
+    ids = [one for one in listed if names.is_bundle_id(one) and one.startswith(wanted)]
+    if len(ids) > limits.DEPOT_BUNDLES:
+        raise CorruptError(f"{depot.place} holds too many bundles.", "Name one: DEPOT#ID.")
+    lanes: Lanes[Found | Damaged | None] = Lanes(depot.transport, depot.work.jobs)
+    under_way: deque[Future[Found | Damaged | None]] = deque()
+    try:
+        for bundle in ids:
+            under_way.append(lanes.submit(_Reading(depot.work, bundle).run))
+            if len(under_way) > 2 * depot.work.jobs:
+                yield from _there(under_way.popleft())
+        while under_way:
+            yield from _there(under_way.popleft())
+    finally:
+        lanes.close()
+        seen.trim()
+
+
+def _there(future: "Future[Found | Damaged | None]") -> Iterator[Found | Damaged]:
+    found = future.result()
+    if found is not None:
+        yield found
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One bundle, read over one connection."""
+
+    work: Work
+    bundle: str
+
+    def run(self, transport: Transport) -> Found | Damaged | None:
+        """Return the bundle, or None if it is not there (any more)."""
+        reader = RemoteDepotReader(RemoteDepot(transport, self.work), self.bundle)
+        try:
+            if layout.MANIFEST not in reader.list_files():
+                return None
+            raw = seen.load(self.bundle)
+            if raw is None:
+                raw = self._fetched(reader)
+            return Found(self.bundle, raw, read_evidence(reader))
+        except MissingError:
+            return None
+        except CorruptError as error:
+            return Damaged(self.bundle, error)
+
+    def _fetched(self, reader: RemoteDepotReader) -> bytes:
+        _, raw = reader.read_manifest()
+        if manifests.bundle_id(raw) != self.bundle:
+            raise CorruptError(
+                f"The manifest of {reader.place} was changed or damaged.",
+                "Put it there again from its source, or delete the bundle.",
+            )
+        seen.keep(self.bundle, raw)
+        return raw
+
+
+def _opened(place: str, access: Access) -> RemoteDepot:
+    if elsewhere.is_elsewhere(place):
+        found = elsewhere.look(place, access)
+        if found.is_file:
+            raise _no_depot(place)
+        return found.open_depot()
+    path, _ = split_place(elsewhere.local_path(place))
+    if path.is_file() or path.name.endswith(SUFFIX):
+        raise _no_depot(str(path))
+    work = Work(jobs=access.jobs or _JOBS, mark=uploads.mark)
+    return RemoteDepot(FolderTransport(path), work)
+
+
+def nowhere(place: str, what: str) -> MissingError:
+    """Say that no bundle has it; or that there is no such folder, which is more often mistyped."""
+    shown = hidden(place)
+    if not elsewhere.is_elsewhere(place):
+        path, _ = split_place(elsewhere.local_path(place))
+        if not path.exists():
+            return MissingError(
+                f"{path} is not there.", "Check the path, and that the medium is mounted."
+            )
+    return MissingError(
+        f"No bundle of {shown} has the {what}.", f"See `airgap list {shown}` for what is there."
+    )
+
+
+def _no_depot(place: str) -> UsageError:
+    return UsageError(
+        f"{place} is a single file, and no depot.", "Give a folder, a URL of one, or @REMOTE."
+    )

@@ -1,0 +1,163 @@
+"""Pull: one Bento or model out of a depot, with the models it needs, and nothing else."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from airgap.errors import AirgapError, CorruptError, MissingError, PolicyError
+from airgap.flow.admission.admit import Judge
+from airgap.flow.bundle import base_bundles as shelves
+from airgap.flow.bundle import open as bundles
+from airgap.flow.bundle.open import Opened
+from airgap.flow.chunks.chunk_sources import Shelf, Supplies
+from airgap.flow.depot import open as depots
+from airgap.flow.depot.list import Tag
+from airgap.flow.depot.open import Damaged, Found
+from airgap.flow.location.credentials import Access
+from airgap.flow.redaction import hidden
+from airgap.format.inventory import Item
+from airgap.format.manifest import Manifest
+from airgap.store import bentoml_home
+
+__all__ = ["Pull", "open_for_pull"]
+
+_DESCRIPTION = "bento.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """What to pull from where."""
+
+    tag: Tag
+    place: str
+    with_models: bool = True
+    depots: Sequence[str] = ()
+    """Where else chunks may be that the bundle builds on."""
+
+
+@contextmanager
+def open_for_pull(pull: Pull, judged: Judge, access: Access, *, remember: bool) -> Iterator[Opened]:
+    """Open the newest bundle that has the tag; ``Opened.only`` names what the tag needs of it.
+
+    Raises:
+        MissingError: no bundle of the depot has it.
+        NotTrustedError, PolicyError, CorruptError: it is not admitted; or another bundle that may
+            have the tag is not trusted or damaged, so that the newest cannot be told.
+        TransportError: the depot cannot be read.
+    """
+    bundle, passed_over = _choose(pull, judged, access)
+    place = depots.place_of_bundle(pull.place, bundle)
+    with bundles.open_bundle(place, judged, remember=remember, access=access) as admitted:
+        opened = shelves.with_depots(admitted, pull.depots, access)
+        yield replace(opened, passed_over=passed_over, only=_needed(opened, pull))
+
+
+def _choose(pull: Pull, judged: Judge, access: Access) -> tuple[str, tuple[str, ...]]:
+    """Find the newest bundle that has the tag (format §8); return a line for each passed over.
+
+    One that carries all its chunks comes before those that do not, whose content must be here.
+    """
+    ranked: list[tuple[tuple[bool, int, int], str]] = []
+    refused: list[tuple[str, PolicyError]] = []
+    with depots.open_depot(pull.place, access) as depot:
+        for found in depots.bundles_of(depot, depots.bundle_of(pull.place)):
+            try:
+                manifest = _admitted(found, pull.tag, judged)
+            except PolicyError as error:
+                refused.append((found.bundle, error))
+            except AirgapError as error:
+                raise _undecided(pull, found.bundle, error) from error
+            else:
+                if manifest:
+                    ranked.append((_rank(manifest), found.bundle))
+    if not ranked and refused:
+        raise refused[-1][1]
+    if not ranked:
+        raise depots.nowhere(pull.place, str(pull.tag))
+    ranked.sort(key=lambda one: one[1])
+    _, newest = max(ranked, key=lambda one: one[0])  # the first of two that are alike
+    return newest, tuple(f"{depot.place}#{one[:12]}: {error.message}" for one, error in refused)
+
+
+def _admitted(found: Found | Damaged, tag: Tag, judged: Judge) -> Manifest | None:
+    """Admit a bundle; None if it has not the tag.
+
+    Only bytes are compared before that: a bundle in which the name is nowhere cannot have it.
+    """
+    if isinstance(found, Damaged):
+        raise found.error
+    if not tag.may_be_in(found.raw):
+        return None
+    manifest = judged.admit(found.raw, found.evidence).manifest.value
+    return manifest if tag.is_in(manifest) else None
+
+
+def _rank(manifest: Manifest) -> tuple[bool, int, int]:
+    whole = manifest.carried == len(manifest.chunks)
+    return whole, manifest.sequence, manifest.created_at
+
+
+def _needed(opened: Opened, pull: Pull) -> frozenset[tuple[int, str, str]]:
+    """Return the keys of the items that the tag stands for."""
+    items = [
+        one
+        for one in opened.manifest.value.items
+        if (one.kind, one.name) == (pull.tag.kind, pull.tag.name)
+        and pull.tag.version in ("", one.version)
+    ]
+    wanted = _newest_of(items, opened)
+    keys = {wanted.key}
+    if pull.with_models and wanted.kind == "bento" and len(opened.manifest.value.items) > 1:
+        named = {(one.kind, one.name, one.version) for one in _description(wanted, opened).models}
+        keys |= {
+            one.key
+            for one in opened.manifest.value.items
+            if (one.kind, one.name, one.version) in named
+        }
+    return frozenset(keys)
+
+
+def _newest_of(items: list[Item], opened: Opened) -> Item:
+    """Return the only version of a Bento in a bundle, or that which was made last."""
+    if len(items) == 1 or items[0].kind != "bento":
+        return items[-1]
+    return max(items, key=lambda one: (_description(one, opened).created, one.version))
+
+
+def _description(item: Item, opened: Opened) -> bentoml_home.Description:
+    """Read a Bento's bento.yaml out of its bundle, or from here, compared with its digest."""
+    file = next((one for one in item.files if one.path == _DESCRIPTION), None)
+    if file is None:
+        raise CorruptError(
+            f"The {item} has no {_DESCRIPTION}.", "Ask the sender to export it again."
+        )
+    manifest = opened.manifest.value
+    digests = [manifest.chunks.digest(chunk) for chunk in file.chunks]
+    own = Supplies([Shelf(manifest, lambda: opened.reader)])
+    text = _joined(own, digests) or _joined(opened.supplies, digests)
+    if sha256(text).digest() != file.digest:
+        raise MissingError(
+            f"The {_DESCRIPTION} of the {item} cannot be read from {opened.reader.place}.",
+            "The pack with it is not there, or damaged, or it is in the bundle that this one"
+            " builds on: name that with --depot.",
+        )
+    return bentoml_home.read_description("bento", text, f"{_DESCRIPTION} of {item}")
+
+
+def _joined(supplies: Supplies, digests: Sequence[bytes]) -> bytes:
+    """Return a file's bytes, as far as its chunks can be had."""
+    supplies.locate(digests)
+    return b"".join(supplies.read(one) or b"" for one in digests)
+
+
+def _undecided(pull: Pull, bundle: str, error: AirgapError) -> AirgapError:
+    place = hidden(pull.place)
+    if depots.bundle_of(pull.place):
+        return error
+    return type(error)(
+        f"{error.message} That is bundle {bundle[:12]}, which may have the {pull.tag}, so which is"
+        " the newest cannot be told.",
+        f"See `airgap list {place}`, then name the one you want: DEPOT#ID; or have it deleted.",
+        error.details,
+    )

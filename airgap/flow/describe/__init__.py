@@ -1,0 +1,1 @@
+"""Bundles, roots and histories as plain data, for JSON and for reports."""

@@ -1,0 +1,77 @@
+"""What the other side holds already, and what new chunks may be differences of."""
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Final
+
+from airgap.flow.chunks.chunk_sources import Shelf, Supplies
+from airgap.flow.chunks.tensor_parts import Parts, parts_of
+from airgap.flow.exporting.select import Source
+from airgap.format.inventory import File, Kind
+from airgap.format.manifest import ChunkTable
+
+__all__ = ["NO_BASES", "Bases", "Wanted", "bases_of"]
+
+_NOTHING: Final[Parts] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Bases:
+    """The chunks that the other side holds."""
+
+    held: Container[bytes] = frozenset()
+    """Their digests."""
+    shelves: Sequence[Shelf] = ()
+    supplies: Supplies = field(default_factory=Supplies)
+
+    def resembling(self, source: Source, path: str) -> Parts:
+        """Return what the other side holds of the same file of another version of an item.
+
+        The last bundle that has the file counts, and in it the first item.
+        """
+        found = self._files.get((source.kind, source.name, path))
+        return parts_of(*found, self.supplies) if found else _NOTHING
+
+    @cached_property
+    def _files(self) -> Mapping[tuple[Kind, str, str], tuple[File, ChunkTable]]:
+        """The files of several chunks, by kind and name of their item, and path."""
+        return {
+            (item.kind, item.name, file.path): (file, shelf.manifest.chunks)
+            for shelf in self.shelves
+            for item in reversed(shelf.manifest.items)
+            for file in item.files
+            if len(file.chunks) > 1
+        }
+
+    def read(self, digest: bytes) -> bytes | None:
+        """Return a base chunk's bytes, compared with its digest; None if they are not here."""
+        return self.supplies.read(digest)
+
+
+NO_BASES: Final = Bases()
+
+
+class Wanted:
+    """All chunks but those that the other side asked for."""
+
+    def __init__(self, wanted: Container[bytes]) -> None:
+        """Take the digests that it asked for."""
+        self._wanted = wanted
+
+    def __contains__(self, digest: object) -> bool:
+        """Tell whether the other side has it, or can do without it."""
+        return digest not in self._wanted
+
+
+def bases_of(shelves: Sequence[Shelf]) -> Bases:
+    """Return what somebody holds who has imported these bundles."""
+    held = {
+        shelf.manifest.chunks.digest(chunk)
+        for shelf in shelves
+        for item in shelf.manifest.items
+        for file in item.files
+        for chunk in file.chunks
+    }
+    return Bases(frozenset(held), tuple(shelves), Supplies(shelves))

@@ -1,0 +1,285 @@
+"""From items to packs: read -> cut -> hash -> drop what is known -> encode -> pack (format §12).
+
+The calling thread reads and cuts; a pool of threads hashes chunks and encodes blocks; one lane
+digests whole files, one hashes packs, and one writes them. What is under way is bounded, so memory
+does not grow with the size of a model.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+from airgap.carrier.port import BundleWriter
+from airgap.chunking.cutters import cut
+from airgap.codec.buffer import Piece
+from airgap.codec.table import DIFFERENCE, RAW, Preset, encode, encode_difference
+from airgap.flow.exporting.bases import NO_BASES, Bases
+from airgap.flow.exporting.read import ChunkNames, FileRun, plain_entries
+from airgap.flow.exporting.select import Source
+from airgap.flow.pipeline import Lane, ahead, in_order, lane, workers
+from airgap.flow.progress import Progress
+from airgap.format import limits
+from airgap.format.inventory import Item, make_item
+from airgap.format.manifest import Block, ChunkTable, Pack
+from airgap.store.source_tree import StableFile
+
+__all__ = ["Manner", "Packed", "pack_items"]
+
+BLOCK_TARGET: Final = limits.MIB
+_SMALL: Final = 32 * limits.KIB
+"""Up to here, hashing takes less time than handing it to another thread."""
+_SAMPLE: Final = 64 * limits.KIB
+_GAIN: Final = 0.95
+"""What share of the space a difference may take of a sample, for the whole to be tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What was packed, for the manifest; and how many of the packs had to be written."""
+
+    items: tuple[Item, ...]
+    chunks: ChunkTable
+    packs: tuple[Pack, ...]
+    packs_written: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How items are packed."""
+
+    jobs: int
+    preset: Preset = "default"
+    bases: Bases = NO_BASES
+
+
+def pack_items(
+    sources: Sequence[Source], writer: BundleWriter, manner: Manner, progress: Progress
+) -> Packed:
+    """Read all items once and hand their packs to the writer.
+
+    Raises:
+        StorageError: a file changed while it was read, or the disk refused.
+    """
+    names = ChunkNames(manner.bases.held)
+    runs: list[list[FileRun]] = []
+    most = ahead(manner.jobs)
+    with (
+        workers(manner.jobs) as pool,
+        lane() as digester,
+        lane(writer.abort, lag=1) as disk,
+        lane(writer.abort) as packer,  # left first: it may wait for the disk's lane
+    ):
+        filling = _Filling(writer, disk)
+        cuts = _cut(sources, runs, digester, manner, progress)
+        hashed = in_order(pool, partial(_hash, manner, names), cuts, most, quick=_is_small)
+        blocks = _blocks(hashed, names)
+        for block in in_order(pool, partial(_encode, manner), blocks, most, quick=_is_encoded):
+            packer.submit(filling.add if block.chunks else filling.end_pack, block)
+    packs = tuple(_with_bases(pack, filling.bases, names) for pack in filling.packs)
+    items = tuple(_item(source, below, names) for source, below in zip(sources, runs, strict=True))
+    return Packed(items, names.table(), packs, filling.written)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """How a block is stored."""
+
+    codec: int
+    data: bytes
+    base: bytes | None = None
+    """The digest of the chunk that it is a difference of."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A chunk of a file, or (with ``file`` None) the end of an item."""
+
+    file: FileRun | None
+    size: int = 0
+    plain: bytes = b""
+    width: int = 0
+    base: bytes | None = None
+    """The digest of a chunk that this one may be a difference of."""
+    digest: bytes = b""
+    stored: _Stored | None = None
+    """Takes the place of ``plain``, for a chunk that is a block of its own."""
+
+    @property
+    def is_block(self) -> bool:
+        """Tell whether no neighbour could be stored together with it (format §12)."""
+        return self.size >= BLOCK_TARGET or self.base is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A block, plain or stored; or (with no chunks) the end of an item."""
+
+    chunks: range
+    plain: bytes = b""
+    width: int = 0
+    stored: _Stored | None = None
+
+
+def _cut(
+    sources: Sequence[Source],
+    runs: list[list[FileRun]],
+    digester: Lane,
+    manner: Manner,
+    progress: Progress,
+) -> Iterator[_Cut]:
+    """Read and cut every file, and have it digested; an item ends with a cut without a file."""
+    for source in sources:
+        runs.append([])
+        for file in source.tree.files:
+            run = FileRun(file)
+            runs[-1].append(run)
+            resembles = manner.bases.resembling(source, file.path)
+            with StableFile(file) as stable:
+                for piece in cut(stable):
+                    size = len(piece.plain)
+                    if size < file.size:
+                        digester.submit(run.feed, piece.plain)
+                    base = resembles.get((piece.part, piece.offset, size))
+                    yield _Cut(run, size, piece.plain, piece.width, base)
+                    progress.advance(size)
+        yield _Cut(None)
+
+
+def _blocks(cuts: Iterator[_Cut], names: ChunkNames) -> Iterator[_Block]:
+    """Drop chunks that are known, and join small neighbours into blocks (format §4.3)."""
+    parts: list[bytes] = []
+    first = size = width = 0
+    for one in cuts:
+        index, new = _name(one, names)
+        alone = one.file is None or (new and one.is_block)
+        if parts and (alone or (new and (size + one.size > BLOCK_TARGET or width != one.width))):
+            yield _Block(range(first, first + len(parts)), b"".join(parts), width)
+            parts, size = [], 0
+        if one.file is None:
+            yield _Block(range(0))
+        elif alone:
+            yield _Block(range(index, index + 1), one.plain, one.width, one.stored)
+        elif new:
+            first = first if parts else index
+            width = one.width
+            parts.append(one.plain)
+            size += one.size
+
+
+def _name(one: _Cut, names: ChunkNames) -> tuple[int, bool]:
+    """Number a chunk, note it for its file, and tell whether it is to be carried and new."""
+    if one.file is None:
+        return 0, False
+    return names.add_to(one.file, one.digest, one.size)
+
+
+class _Filling:
+    """Packs being filled with stored blocks, hashed as they come, and handed to the writer.
+
+    A pack ends when it has 32 MiB, and with the item (format §12).
+    """
+
+    def __init__(self, writer: BundleWriter, disk: Lane) -> None:
+        self.packs: list[Pack] = []
+        self.written = 0
+        self.bases: dict[int, bytes] = {}
+        """The digests of bases, by the chunk that is stored as a difference."""
+        self._writer = writer
+        self._disk = disk
+        self._refused = False
+        self._begin_pack()
+
+    def add(self, block: _Block) -> None:
+        """Append a block."""
+        one = block.stored or _Stored(RAW, block.plain)
+        first, count = block.chunks.start, len(block.chunks)
+        if one.base:
+            self.bases[first] = one.base
+        self._blocks.append(Block(self._size, len(one.data), one.codec, first, count))
+        self._parts.append(one.data)
+        self._digest.update(one.data)
+        self._size += len(one.data)
+        if self._size >= limits.PACK_TARGET_BYTES:
+            self.end_pack(block)
+
+    def end_pack(self, _: _Block) -> None:
+        """Have the pack written, if anything is in it, while the next one is filled."""
+        if not self._blocks:
+            return
+        pack = Pack(self._digest.digest(), self._size, tuple(self._blocks))
+        self._disk.submit(self._write, pack.digest, self._parts)
+        self.packs.append(pack)
+        self._begin_pack()
+
+    def _write(self, digest: bytes, parts: list[Piece]) -> None:
+        if not self._refused:
+            self._refused = True  # unless this one is written
+            self.written += self._writer.put_pack(digest, parts)
+            self._refused = False
+
+    def _begin_pack(self) -> None:
+        self._blocks: list[Block] = []
+        self._parts: list[Piece] = []
+        self._size = 0
+        self._digest = hashlib.sha256()
+
+
+def _is_small(one: _Cut) -> bool:
+    return one.size <= _SMALL
+
+
+def _is_encoded(block: _Block) -> bool:
+    return not block.chunks or block.stored is not None
+
+
+def _hash(manner: Manner, names: ChunkNames, one: _Cut) -> _Cut:
+    """Hash a chunk; encode it at once, unless it waits for neighbours or is known already."""
+    if one.file is None:
+        return one
+    digest = hashlib.sha256(one.plain).digest()
+    plain, stored = one.plain, None
+    if one.is_block and not names.knows(digest):
+        plain, stored = b"", _stored(manner, one.plain, one.width, one.base)
+    return _Cut(one.file, one.size, plain, one.width, one.base, digest, stored)
+
+
+def _encode(manner: Manner, block: _Block) -> _Block:
+    if _is_encoded(block):
+        return block
+    return replace(block, plain=b"", stored=_stored(manner, block.plain, block.width, None))
+
+
+def _stored(manner: Manner, plain: bytes, width: int, base_digest: bytes | None) -> _Stored:
+    """Encode a block, as a difference of a base if there is one and that is smaller."""
+    base = manner.bases.read(base_digest) if base_digest else None
+    if base is not None and _gains(plain, width, base):
+        data = encode_difference(plain, base, width)
+        if len(data) < len(plain):
+            return _Stored(DIFFERENCE, data, base_digest)
+    return _Stored(*encode(plain, width, manner.preset))
+
+
+def _gains(plain: bytes, width: int, base: bytes) -> bool:
+    """Tell from a sample whether a block is stored in less space as a difference."""
+    middle = len(plain) // 2 & ~(_SAMPLE - 1)
+    new, old = (one[middle : middle + _SAMPLE] for one in (plain, base))
+    return len(encode_difference(new, old, width)) < _GAIN * len(encode(new, width)[1])
+
+
+def _with_bases(pack: Pack, bases: Mapping[int, bytes], names: ChunkNames) -> Pack:
+    """Number the bases of a pack's blocks, now that all carried chunks are known."""
+    blocks = tuple(
+        replace(block, base=names.index(names.need(bases[block.first_chunk], length)))
+        if block.first_chunk in bases
+        else block
+        for block in pack.blocks
+        for length in [names.length(block.first_chunk)]
+    )
+    return replace(pack, blocks=blocks)
+
+
+def _item(source: Source, runs: Sequence[FileRun], names: ChunkNames) -> Item:
+    entries = [*(run.entry(names) for run in runs), *plain_entries(source)]
+    return make_item(source.kind, source.name, source.version, entries)

@@ -1,0 +1,115 @@
+"""Files as they are read: what they digest to, and which chunks they turn out to have."""
+
+import hashlib
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, field
+
+from airgap.chunking.cutters import cut
+from airgap.flow.exporting.select import Source
+from airgap.flow.progress import Progress
+from airgap.format.inventory import Entry, File, Folder, Link
+from airgap.format.manifest import ChunkTable
+from airgap.store.source_tree import SourceFile, StableFile
+
+__all__ = ["ChunkNames", "FileRun", "named", "plain_entries"]
+
+
+@dataclass(slots=True)
+class FileRun:
+    """A file being read: its digest so far, and the chunks it turned out to have."""
+
+    source: SourceFile
+    chunks: list[int] = field(default_factory=list)
+    """As ``ChunkNames`` numbers them."""
+    last: bytes = b""
+    """The digest of the last chunk."""
+    digest: "hashlib._Hash | None" = None
+
+    def feed(self, data: bytes) -> None:
+        """Digest the next bytes; of a file that is one chunk, that need not be done."""
+        if self.digest is None:
+            self.digest = hashlib.sha256()
+        self.digest.update(data)
+
+    def entry(self, names: "ChunkNames") -> File:
+        """Describe the file; call it when all chunks of all files are known."""
+        one = self.source
+        digest = (self.digest or hashlib.sha256()).digest() if len(self.chunks) != 1 else self.last
+        chunks = tuple(map(names.index, self.chunks))
+        return File(one.path, one.executable, one.size, digest, chunks)
+
+
+class ChunkNames:
+    """The chunk table being built: every chunk once (format §4.2).
+
+    Carried chunks get the numbers 0, 1, 2 … in order of first appearance; needed chunks come after
+    them in the table, and are numbered -1, -2, -3 … until all carried ones are known.
+    """
+
+    def __init__(self, held: Container[bytes] = frozenset()) -> None:
+        """Begin with no chunk; those in ``held`` will be needed, not carried."""
+        self._held = held
+        self._carried: dict[bytes, int] = {}
+        self._needed: dict[bytes, int] = {}
+        self._lengths: list[int] = []
+        self._needed_lengths: list[int] = []
+
+    def add(self, digest: bytes, length: int) -> tuple[int, bool]:
+        """Return the number of a file's chunk, and whether it is to be carried and new."""
+        if digest in self._held:
+            return self.need(digest, length), False
+        index = self._carried.setdefault(digest, len(self._lengths))
+        new = index == len(self._lengths)
+        if new:
+            self._lengths.append(length)
+        return index, new
+
+    def add_to(self, run: FileRun, digest: bytes, length: int) -> tuple[int, bool]:
+        """Add a file's next chunk, and note it for the file."""
+        index, new = self.add(digest, length)
+        run.chunks.append(index)
+        run.last = digest
+        return index, new
+
+    def need(self, digest: bytes, length: int) -> int:
+        """Return the number of a needed chunk."""
+        index = self._needed.setdefault(digest, -1 - len(self._needed_lengths))
+        if -1 - index == len(self._needed_lengths):
+            self._needed_lengths.append(length)
+        return index
+
+    def knows(self, digest: bytes) -> bool:
+        """Tell whether a chunk is known not to be carried anew; any thread may ask.
+
+        The answer no is a guess: ``add`` decides, in the order of the file.
+        """
+        return digest in self._held or digest in self._carried
+
+    def length(self, carried: int) -> int:
+        """Return the length in bytes of a carried chunk."""
+        return self._lengths[carried]
+
+    def index(self, number: int) -> int:
+        """Return a chunk's place in the table; call it when all are known."""
+        return number if number >= 0 else len(self._lengths) - 1 - number
+
+    def table(self) -> ChunkTable:
+        """Return the table as a manifest has it (format §4.2)."""
+        digests = b"".join([*self._carried, *self._needed])
+        return ChunkTable(digests, (*self._lengths, *self._needed_lengths))
+
+
+def named(run: FileRun, names: ChunkNames, progress: Progress) -> Iterator[bytes]:
+    """Cut a file, name its chunks, and pass them on."""
+    with StableFile(run.source) as file:
+        for piece in cut(file):
+            run.feed(piece.plain)
+            names.add_to(run, hashlib.sha256(piece.plain).digest(), len(piece.plain))
+            progress.advance(len(piece.plain))
+            yield piece.plain
+
+
+def plain_entries(source: Source) -> list[Entry]:
+    """Return the entries that have no content: links and empty folders."""
+    links = [Link(path, target) for path, target in source.tree.links.items()]
+    return [*links, *map(Folder, source.tree.empty_folders)]

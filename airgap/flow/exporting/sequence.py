@@ -1,0 +1,69 @@
+"""Which number a bundle has in its channel: the exporter's memory decides (format §17.8)."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from airgap.disk.files import explained
+from airgap.flow.progress import Progress
+from airgap.format import manifest as manifests
+from airgap.format import names
+from airgap.format.ledger import Number, digest
+from airgap.format.manifest import Manifest
+from airgap.ledger import sequences as numbers
+from airgap.state import pinned_root as site
+
+__all__ = ["UNNUMBERED", "chosen", "folder", "given", "numbered"]
+
+UNNUMBERED: Final = "default"
+"""The channel of bundles for which nobody names one."""
+_WAITING: Final = "Another export is being numbered; waiting for it."
+
+
+def chosen(channel: str | None, sequence: int | None) -> int | None:
+    """Return the number to give: what a person said, None for the channel's next one, or 0."""
+    return 0 if channel is None and sequence is None else sequence
+
+
+def numbered(draft: Manifest, sequence: int | None, progress: Progress) -> Manifest:
+    """Give a manifest its number, which is remembered from now on; 0 leaves it without one.
+
+    Raises:
+        UsageError: the number belongs to another bundle.
+        ConfigurationError: what is remembered is damaged.
+        StorageError: the disk refused.
+    """
+
+    def bundle_with(number: int) -> bytes:
+        return digest(manifests.encode(replace(draft, sequence=number)))
+
+    def waiting() -> None:
+        progress.note(_WAITING)
+
+    if sequence == 0:
+        return draft
+    with explained(folder()):
+        if sequence is None:
+            number = numbers.next_number(folder(), draft.channel, bundle_with, waiting)
+            return replace(draft, sequence=number)
+        numbers.remember(folder(), draft.channel, sequence, bundle_with(sequence), waiting)
+    return replace(draft, sequence=sequence)
+
+
+def given() -> list[Number]:
+    """Return the last number of each channel that was numbered here.
+
+    Raises:
+        ConfigurationError: what is remembered is damaged.
+        StorageError: it cannot be read.
+    """
+    with explained(folder()):
+        there = folder().iterdir() if folder().is_dir() else ()
+        channels = sorted(one.name for one in there if names.is_tag_part(one.name))
+        found = [numbers.last_number(folder(), one) for one in channels]
+    return [one for one in found if one is not None]
+
+
+def folder() -> Path:
+    """Return where the last numbers of all channels are kept."""
+    return site.home() / "channels"

@@ -1,0 +1,203 @@
+"""To archives that stock ``bentoml import`` reads (format §10)."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from airgap.carrier.stock.archive import Form, form_of_name, publish, writer_for
+from airgap.carrier.stock.port import Member, MemberWriter
+from airgap.errors import StorageError, UsageError
+from airgap.flow.exporting import write_bundle as outbound
+from airgap.flow.exporting.select import Source
+from airgap.flow.exporting.write_bundle import Exported, Settings
+from airgap.flow.progress import Progress
+from airgap.format import envelope as dsse
+from airgap.format import manifest as manifests
+from airgap.format import stock_archive as stock
+from airgap.format.envelope import Role
+from airgap.format.inventory import Item
+from airgap.format.manifest import Manifest
+from airgap.signing.signer import Signer
+from airgap.store.compare import digest_of
+from airgap.store.source_tree import SourceFile, read_stable
+
+__all__ = ["FORMATS", "Target", "export_stock", "format_of_name", "target_of"]
+
+FORMATS: Final[Mapping[str, Form]] = {
+    "bento": "xz",
+    "bentomodel": "xz",
+    "tar": "tar",
+    "tar.gz": "gz",
+    "tar.xz": "xz",
+    "tar.bz2": "bz2",
+    "zip": "zip",
+    "folder": "folder",
+    # as BentoML's own export_bento calls them
+    "gz": "gz",
+    "xz": "xz",
+    "bz2": "bz2",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an archive goes, and in which form."""
+
+    path: Path
+    form: Form
+
+
+def format_of_name(destination: str) -> str | None:
+    """Return the format that a new file's name asks for, or None: a depot or a ``.airgap`` file."""
+    path = Path(destination)
+    form = None if path.is_dir() or destination.endswith("/") else form_of_name(path.name)
+    return "bento" if path.suffix in (".bento", ".bentomodel") else form
+
+
+def target_of(
+    sources: Sequence[Source], destination: str, format_name: str, *, exact_name: bool = False
+) -> Target:
+    """Choose the file's name as stock BentoML does: in a folder, ``<name>-<version>.<format>``.
+
+    A name whose extension would make stock BentoML guess another form gets one more, unless
+    ``exact_name`` is asked for.
+
+    Raises:
+        UsageError: not exactly one Bento with its models, or one model; or not such a format.
+    """
+    top = _top(sources)
+    own = "bento" if top.kind == "bento" else "bentomodel"
+    if format_name not in FORMATS:
+        raise UsageError(
+            f"There is no format {format_name!r}.", f"Choose one of {', '.join(FORMATS)}."
+        )
+    if format_name in ("bento", "bentomodel"):
+        format_name = own
+    form = FORMATS[format_name]
+    path = Path(destination)
+    if form == "folder":
+        return Target(path, form)
+    if path.is_dir() or destination.endswith("/"):
+        return Target(path / f"{top.name}-{top.version}.{format_name}", form)
+    fits = form_of_name(path.name) == form and (path.suffix == f".{own}") == (format_name == own)
+    return Target(
+        path if fits or exact_name else path.with_name(f"{path.name}.{format_name}"), form
+    )
+
+
+def export_stock(
+    sources: Sequence[Source],
+    target: Target,
+    signers: Sequence[Signer],
+    settings: Settings,
+    progress: Progress,
+) -> Exported:
+    """Write one archive, its envelopes and, last, its manifest.
+
+    Raises:
+        ConflictError: a folder that is not empty is in the way.
+        StorageError, CorruptError: as ``outbound.export_items``.
+    """
+    stock.check_items([outbound.draft_item(source) for source in sources])
+    writer = writer_for(target.path, target.form)
+    progress.begin("exporting", sum(source.tree.size for source in sources))
+    try:
+        manifest = _Archive(sources, writer, target.form).write(settings, progress)
+        raw = manifests.encode(manifest)
+        publish(target.path, writer, raw, _sign(raw, signers))
+    finally:
+        writer.abort()
+        progress.end()
+    return Exported(manifests.bundle_id(raw), manifest, 0, 0, str(target.path))
+
+
+class _Archive:
+    """One archive being written: the files as they are read, then what has no content."""
+
+    def __init__(self, sources: Sequence[Source], writer: MemberWriter, form: Form) -> None:
+        self._sources = sources
+        self._writer = writer
+        self._form = form
+        self._prefixes = {source.key: _prefix(source, sources) for source in sources}
+        self._claimed: dict[tuple[tuple[int, str, str], str], bytes] = {}
+        self._written: set[bytes] = set()
+
+    def write(self, settings: Settings, progress: Progress) -> Manifest:
+        """Write all members; return the manifest."""
+        manifest = outbound.inventory_only(self._sources, settings, self._carry, progress)
+        for source, item in zip(self._sources, manifest.items, strict=True):
+            if source.kind == "hugging-face":
+                self._refuse_other_digests(item)
+                continue
+            prefix = self._prefixes[source.key]
+            for path in source.tree.empty_folders:
+                self._writer.add(Member(prefix + path, "folder"))
+            if self._form == "folder":
+                for path, target in source.tree.links.items():
+                    self._writer.add(Member(prefix + path, "link", target=target))
+            else:
+                self._copy_linked(source, prefix)
+        return manifest
+
+    def _carry(self, source: Source, file: SourceFile, pieces: Iterator[bytes]) -> None:
+        """Write a file as it is read."""
+        if source.kind != "hugging-face":
+            path = self._prefixes[source.key] + file.path
+            self._writer.add(Member(path, "file", file.size, file.executable), pieces)
+            return
+        # Its name is its digest, which must be known before its first byte is written.
+        digest = digest_of(Path(file.location))
+        self._claimed[source.key, file.path] = digest
+        if digest in self._written:
+            deque(pieces, maxlen=0)
+        else:
+            self._written.add(digest)
+            member = Member(f"{stock.HUGGING_FACE}/{digest.hex()}", "file", file.size)
+            self._writer.add(member, pieces)
+
+    def _refuse_other_digests(self, item: Item) -> None:
+        """Demand that each file had the same digest at its second reading."""
+        for file in item.files:
+            if self._claimed[item.key, file.path] != file.digest:
+                raise StorageError(
+                    f"{file.path} of {item} changed while it was being read.",
+                    "Wait until whatever writes it is done, and run the same command again.",
+                )
+
+    def _copy_linked(self, source: Source, prefix: str) -> None:
+        """Store what links lead to under the links' own paths: stock import follows no others."""
+        files = {file.path: file for file in source.tree.files}
+        for path in source.tree.links:
+            found = stock.linked_file(path, source.tree.links, files)
+            if found is not None:
+                file = files[found]
+                member = Member(prefix + path, "file", file.size, file.executable)
+                self._writer.add(member, read_stable(file))
+
+
+def _sign(raw: bytes, signers: Sequence[Signer]) -> dict[tuple[Role, str], bytes]:
+    return {
+        ("builder", signer.key.id): dsse.encode(signer.sign("builder", raw)) for signer in signers
+    }
+
+
+def _top(sources: Sequence[Source]) -> Source:
+    """Return the one Bento, or the one model."""
+    bentos = [source for source in sources if source.kind == "bento"]
+    if len(bentos) == 1:
+        return bentos[0]
+    if [source.kind for source in sources] == ["model"]:
+        return sources[0]
+    raise UsageError(
+        f"This format holds one Bento, or one model, and {len(sources)} items were asked for.",
+        "Export them one by one, or into a depot or a .airgap file.",
+    )
+
+
+def _prefix(source: Source, sources: Sequence[Source]) -> str:
+    alone = len(sources) == 1
+    return (
+        "" if alone or source.kind == "bento" else f"{stock.MODELS}/{source.name}/{source.version}/"
+    )

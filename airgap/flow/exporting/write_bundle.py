@@ -1,0 +1,250 @@
+"""Export: store -> inventory -> chunks -> packs -> manifest -> envelope -> carrier (format §12)."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from airgap.carrier.port import BundleWriter
+from airgap.chunking.cutters import most_pieces
+from airgap.codec.table import Preset
+from airgap.errors import StorageError
+from airgap.flow.bundle import model_signatures
+from airgap.flow.exporting import sequence as numbering
+from airgap.flow.exporting.bases import NO_BASES, Bases
+from airgap.flow.exporting.pack import Manner, pack_items
+from airgap.flow.exporting.read import ChunkNames, FileRun, named, plain_entries
+from airgap.flow.exporting.select import Source
+from airgap.flow.progress import Progress
+from airgap.flow.publishing.publish import publish
+from airgap.format import envelope as dsse
+from airgap.format import inventory, layout, limits
+from airgap.format import manifest as manifests
+from airgap.format.inventory import Entry, File, Item, make_item
+from airgap.format.manifest import ChunkTable, Manifest, Pack
+from airgap.signing.signer import Signer
+from airgap.store.source_tree import SourceFile
+from airgap.version import __version__
+
+__all__ = [
+    "Exported",
+    "Preset",
+    "Settings",
+    "draft_item",
+    "export_bare",
+    "export_items",
+    "inventory_only",
+    "manifest_room",
+]
+
+TOOL: Final = f"airgap {__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an exporter may choose. Times are seconds since 1970.
+
+    A ``sequence`` of None stands for the channel's next number (format §17.8).
+    """
+
+    jobs: int
+    created_at: int | None = None
+    channel: str = "default"
+    sequence: int | None = 0
+    audience: tuple[str, ...] = ()
+    expires_at: int | None = None
+    roots: Mapping[str, bytes] = field(default_factory=dict)
+    """Roots that travel with the bundle, and their envelopes, by depot name (format §8)."""
+    preset: Preset = "default"
+    bases: Bases = NO_BASES
+    """What the other side holds already."""
+    model_signer: Signer | None = None
+    """Who signs each model by itself, for other tools (format §18)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export made. ``path`` is the archive for stock BentoML, if it made one.
+
+    ``volumes`` are the folders of volumes, and ``survives`` says that any one may be lost.
+    """
+
+    bundle: str
+    manifest: Manifest
+    packs_written: int
+    packs_shared: int
+    path: str = ""
+    volumes: tuple[str, ...] = ()
+    survives: bool = False
+
+
+def export_items(
+    sources: Sequence[Source],
+    writer: BundleWriter,
+    signers: Sequence[Signer],
+    settings: Settings,
+    progress: Progress,
+) -> Exported:
+    """Write one signed bundle with these items.
+
+    Raises:
+        StorageError: a file changed while it was read, or the disk refused.
+        CorruptError: a path or link may not travel (format §2.5, §2.6).
+    """
+    try:
+        _refuse_unfit(sources, settings)
+        _warn_of_small_signers(sources, signers, settings, progress)
+        progress.begin("exporting", sum(source.tree.size for source in sources))
+        for name, data in settings.roots.items():
+            writer.put_root(name, data)
+        manner = Manner(settings.jobs, settings.preset, settings.bases)
+        packed = pack_items(sources, writer, manner, progress)
+        created = max(source.created_at for source in sources)
+        draft = _manifest(packed.items, packed.chunks, packed.packs, settings, created)
+        refuse_changes(sources)
+        manifest = numbering.numbered(draft, settings.sequence, progress)
+        raw = manifests.encode(manifest)
+        envelopes = sign_manifest(raw, signers)
+        if settings.model_signer:
+            envelopes |= model_signatures.sign(manifest.items, settings.model_signer)
+        bundle = manifests.bundle_id(raw)
+        publish(writer, bundle, raw, envelopes, manifest.packs, progress)
+    finally:
+        writer.abort()
+        progress.end()
+    shared = len(packed.packs) - packed.packs_written
+    return Exported(bundle, manifest, packed.packs_written, shared)
+
+
+def export_bare(
+    sources: Sequence[Source],
+    writer: BundleWriter,
+    signers: Sequence[Signer],
+    settings: Settings,
+    progress: Progress,
+) -> Exported:
+    """Write one signed bundle that names all chunks and carries none (format §4.2).
+
+    Raises:
+        StorageError: a file changed while it was read, or the disk refused.
+    """
+    progress.begin("reading", sum(source.tree.size for source in sources))
+    try:
+        manifest = inventory_only(sources, settings, _read_only, progress)
+        raw = manifests.encode(manifest)
+        bundle = manifests.bundle_id(raw)
+        publish(writer, bundle, raw, sign_manifest(raw, signers), (), progress)
+    finally:
+        writer.abort()
+        progress.end()
+    return Exported(bundle, manifest, 0, 0)
+
+
+def sign_manifest(raw: bytes, signers: Sequence[Signer]) -> dict[str, bytes]:
+    """Sign a manifest as builders; return the envelopes by file name (format §6.2)."""
+    return {
+        layout.envelope_file("builder", signer.key.id): dsse.encode(signer.sign("builder", raw))
+        for signer in signers
+    }
+
+
+def _refuse_unfit(sources: Sequence[Source], settings: Settings) -> None:
+    """Tell of a path that may not travel before gigabytes are read."""
+    drafts = [draft_item(source) for source in sources]
+    if settings.model_signer:
+        model_signatures.refuse_unsignable(drafts, settings.model_signer)
+
+
+def _warn_of_small_signers(
+    sources: Sequence[Source], signers: Sequence[Signer], settings: Settings, progress: Progress
+) -> None:
+    """Say before the work begins that its manifest may be too long for an ssh-agent."""
+    limits_of_signers = [one.max_bytes for one in signers if one.max_bytes is not None]
+    if limits_of_signers and manifest_room(sources, settings) > min(limits_of_signers):
+        progress.note(
+            f"The manifest may grow past the {min(limits_of_signers):,} bytes that this key's"
+            " keeper can sign; then the export fails at its end."
+        )
+
+
+def refuse_changes(sources: Sequence[Source]) -> None:
+    """Demand that the items are as they were when the export began.
+
+    Raises:
+        StorageError: something was added, removed or changed.
+    """
+    for source in sources:
+        if source.has_changed():
+            raise StorageError(
+                f"The {source.kind} {source.name}:{source.version} changed during the export.",
+                "Wait until whatever writes it is done, and run the same command again.",
+            )
+
+
+def draft_item(source: Source) -> Item:
+    """Make the item without digests and chunks: checks its paths, and bounds its manifest."""
+    files = [File(one.path, one.executable, one.size, bytes(32), ()) for one in source.tree.files]
+    entries = [*files, *plain_entries(source)]
+    return inventory.draft_item(source.kind, source.name, source.version, entries)
+
+
+def manifest_room(sources: Sequence[Source], settings: Settings) -> int:
+    """Return a number of bytes that the manifest of these items cannot exceed.
+
+    It follows from names and sizes alone, so that the same items leave the same room.
+    """
+    items = tuple(draft_item(source) for source in sources)
+    draft = _manifest(items, ChunkTable(b"", ()), (), settings, 0)
+    files = [file for source in sources for file in source.tree.files]
+    chunks = sum(most_pieces(file.size) for file in files)
+    packs = len(sources) + sum(file.size for file in files) // limits.PACK_TARGET_BYTES
+    # 93 bytes per chunk: digest 32, length 4, place in its file 4, block of its own 17, and digest
+    # and length of a base; 40 per pack; headers that grow from 1 to 5 bytes, per file and in all.
+    per_chunk = 57 if settings.bases is NO_BASES else 93
+    return len(manifests.encode(draft)) + per_chunk * chunks + 40 * packs + 8 * len(files) + 1024
+
+
+def inventory_only(
+    sources: Sequence[Source],
+    settings: Settings,
+    carry: Callable[[Source, SourceFile, Iterator[bytes]], None],
+    progress: Progress,
+) -> Manifest:
+    """Read all files once, hand their bytes to ``carry``, and describe them without packs (§10)."""
+    names = ChunkNames()
+    items = []
+    for source in sources:
+        entries: list[Entry] = plain_entries(source)
+        for file in source.tree.files:
+            run = FileRun(file)
+            carry(source, file, named(run, names, progress))
+            entries.append(run.entry(names))
+        items.append(make_item(source.kind, source.name, source.version, entries))
+    refuse_changes(sources)
+    created = max(source.created_at for source in sources)
+    draft = _manifest(tuple(items), names.table(), (), settings, created)
+    return numbering.numbered(draft, settings.sequence, progress)
+
+
+def _read_only(_: Source, __: SourceFile, pieces: Iterator[bytes]) -> None:
+    for _piece in pieces:
+        pass
+
+
+def _manifest(
+    items: tuple[Item, ...],
+    chunks: ChunkTable,
+    packs: tuple[Pack, ...],
+    settings: Settings,
+    created_at: int,
+) -> Manifest:
+    return Manifest(
+        items=items,
+        chunks=chunks,
+        packs=packs,
+        created_at=created_at if settings.created_at is None else settings.created_at,
+        tool=TOOL,
+        channel=settings.channel,
+        sequence=settings.sequence or 0,
+        audience=tuple(sorted(set(settings.audience))),
+        expires_at=settings.expires_at,
+    )

@@ -1,0 +1,87 @@
+"""What Bentos and models say of themselves: checked before BentoML stumbles over it."""
+
+from collections.abc import Sequence
+
+from airgap.codec.buffer import Piece
+from airgap.errors import CorruptError
+from airgap.flow.importing.targets import Targets
+from airgap.format import limits
+from airgap.format.inventory import File, Item
+from airgap.store import bentoml_home
+from airgap.store.bentoml_home import DESCRIPTIONS
+
+__all__ = ["Descriptions"]
+
+
+class Descriptions:
+    """Puts together each item's bento.yaml or model.yaml from its pieces, in any order."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        """Find which files to look out for.
+
+        Raises:
+            CorruptError: an item has none, or an overlong one.
+        """
+        self._items = items
+        self._parts: dict[int, dict[int, bytes]] = {}
+        for number, item in enumerate(items):
+            if item.kind == "hugging-face":
+                continue
+            sizes = [file.size for file in item.files if file.path == DESCRIPTIONS[item.kind]]
+            if not sizes or sizes[0] > limits.DESCRIPTION_BYTES:
+                raise _unlistable(item)
+            self._parts[number] = {}
+
+    @property
+    def chunks(self) -> set[int]:
+        """The chunks of all descriptions."""
+        return {
+            chunk
+            for item in self._items
+            if item.kind != "hugging-face"
+            for file in item.files
+            if file.path == DESCRIPTIONS[item.kind]
+            for chunk in file.chunks
+        }
+
+    def add(self, number: int, file: File, offset: int, data: Piece) -> None:
+        """Take bytes of a file of item ``number``; other files are passed over.
+
+        Raises:
+            CorruptError: with them a description is complete, and is not the item's.
+        """
+        item = self._items[number]
+        parts = self._parts.get(number)
+        if parts is None or item.kind == "hugging-face" or file.path != DESCRIPTIONS[item.kind]:
+            return
+        parts[offset] = bytes(data)
+        if sum(map(len, parts.values())) == file.size:
+            _check(item, b"".join(parts[at] for at in sorted(self._parts.pop(number))))
+
+    def feed(self, targets: Targets, chunk: int, data: Piece) -> None:
+        """Take a chunk for every description that it is part of; raises as ``add``."""
+        for number, file, _, offset in targets[chunk]:
+            self.add(number, file, offset, data)
+
+    def refuse_lacking(self) -> None:
+        """Refuse items whose description is empty. Raises CorruptError."""
+        for number in self._parts:
+            raise _unlistable(self._items[number])
+
+
+def _check(item: Item, text: bytes) -> None:
+    if item.kind == "hugging-face":
+        return
+    try:
+        found = bentoml_home.read_description(item.kind, text, str(item))
+    except CorruptError as error:
+        raise _unlistable(item) from error
+    if (found.name, found.version) != (item.name, item.version):
+        raise _unlistable(item)
+
+
+def _unlistable(item: Item) -> CorruptError:
+    return CorruptError(
+        f"The {item} does not describe itself as BentoML demands.",
+        "The bundle was made wrongly: ask the sender to export it again.",
+    )

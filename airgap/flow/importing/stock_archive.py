@@ -1,0 +1,157 @@
+"""From the members of an archive to files: exactly those of the signed manifest (format §10)."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+
+from airgap.carrier.stock.archive import StockReader
+from airgap.carrier.stock.port import Member
+from airgap.errors import CorruptError
+from airgap.flow.importing.descriptions import Descriptions
+from airgap.flow.progress import Progress
+from airgap.format import stock_archive as stock
+from airgap.format.inventory import Item
+from airgap.format.stock_archive import Contents, Stored
+from airgap.store.staging import StagedItem
+
+__all__ = ["fill_from_members", "verify_members"]
+
+Sink = Callable[[Stored, int, bytes], None]
+"""Takes a file of the archive, an offset in bytes, and the bytes there."""
+
+
+def fill_from_members(
+    reader: StockReader,
+    items: Sequence[Item],
+    staged: Sequence[StagedItem],
+    progress: Progress,
+) -> None:
+    """Read the archive of these items once, and write the files of those that are staged.
+
+    Raises:
+        CorruptError: the archive is not what the manifest says.
+        StorageError: it cannot be read.
+    """
+    wanted = {one.item.key: one for one in staged}
+    targets = {number: wanted[item.key] for number, item in enumerate(items) if item.key in wanted}
+
+    def write(stored: Stored, offset: int, data: bytes) -> None:
+        for number, file in stored.targets:
+            if number in targets:
+                targets[number].write(file, offset, data)
+
+    try:
+        _read(reader, items, write, progress, "importing")
+    except BaseException:
+        for one in staged:  # what came before is of no use to the next try
+            one.discard()
+        raise
+    for one in staged:
+        one.finish()
+
+
+def verify_members(reader: StockReader, items: Sequence[Item], progress: Progress) -> int:
+    """Read everything that an import would read; return the bytes of files read.
+
+    Raises:
+        CorruptError, StorageError: as ``fill_from_members``.
+    """
+    descriptions = Descriptions(items)
+
+    def look(stored: Stored, offset: int, data: bytes) -> None:
+        for number, file in stored.targets:
+            descriptions.add(number, file, offset, data)
+
+    read = _read(reader, items, look, progress, "verifying")
+    descriptions.refuse_lacking()
+    return read
+
+
+def _read(
+    reader: StockReader, items: Sequence[Item], sink: Sink, progress: Progress, what: str
+) -> int:
+    contents = stock.contents_of(items, folder=reader.form == "folder")
+    progress.begin(what, sum(file.size for file in contents.files.values()))
+    expected = _Expected(contents, reader.place)
+    count = 0
+    try:
+        for member, pieces in reader.members():
+            stored = expected.take(member)
+            if stored is not None:
+                _read_file(stored, pieces, sink, progress)
+                count += stored.size
+        expected.refuse_missing()
+    finally:
+        progress.end()
+    return count
+
+
+def _read_file(stored: Stored, pieces: Iterator[bytes], sink: Sink, progress: Progress) -> None:
+    """Pass a file on and compare its digest. That its size is right is known already."""
+    digest = hashlib.sha256()
+    offset = 0
+    for piece in pieces:
+        digest.update(piece)
+        sink(stored, offset, piece)
+        offset += len(piece)
+        progress.advance(len(piece))
+    if digest.digest() != stored.digest:
+        raise CorruptError(
+            f"{stored.path} is not the file that the signed manifest names.",
+            "The archive was changed or damaged on the way: copy it from its source again.",
+        )
+
+
+class _Expected:
+    """The members that are still to come."""
+
+    def __init__(self, contents: Contents, place: str) -> None:
+        self._files = dict(contents.files)
+        self._rest: set[Member] = {Member(path, "folder") for path in contents.empty_folders}
+        self._rest |= {Member(path, "link", target=to) for path, to in contents.links.items()}
+        self._passed_over = set(contents.folders_that_hold())
+        self._place = place
+
+    def take(self, member: Member) -> Stored | None:
+        """Cross a member off; return the file that it is, if it is one.
+
+        Raises:
+            CorruptError: it is not in the manifest, or came before, or has another size.
+        """
+        if member.kind == "file":
+            return self._take_file(member)
+        if member in self._rest:
+            self._rest.remove(member)
+        elif member.kind == "folder" and member.path in self._passed_over:
+            self._passed_over.remove(member.path)
+        else:
+            raise self._extra(member)
+        return None
+
+    def refuse_missing(self) -> None:
+        """Demand that nothing is left. Raises CorruptError."""
+        left = sorted([*self._files, *(member.path for member in self._rest)])
+        if left:
+            raise CorruptError(
+                f"{self._place} lacks {left[0]!r}, which the signed manifest names.",
+                "Copy the archive from its source again.",
+                left,
+            )
+
+    def _take_file(self, member: Member) -> Stored:
+        stored = self._files.pop(member.path, None)
+        if stored is None:
+            raise self._extra(member)
+        if stored.size != member.size:
+            raise CorruptError(
+                f"{self._place} has {member.path} with {member.size:,} bytes where the signed"
+                f" manifest says {stored.size:,}.",
+                "Copy the archive from its source again.",
+            )
+        return stored
+
+    def _extra(self, member: Member) -> CorruptError:
+        return CorruptError(
+            f"{self._place} has a {member.kind} {member.path!r} that the signed manifest does not"
+            " name, or has it twice.",
+            "Somebody has put it there: copy the archive from its source again.",
+        )

@@ -1,0 +1,155 @@
+"""Where the chunks of a manifest go, and what the files they make up digest to."""
+
+import hashlib
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from operator import lt
+from typing import Final
+
+from airgap.codec.buffer import Piece
+from airgap.errors import CorruptError
+from airgap.format.inventory import File, Item
+from airgap.format.manifest import Manifest
+from airgap.store.compare import digest_of
+from airgap.store.staging import StagedItem
+
+__all__ = ["FileDigests", "Target", "Targets"]
+
+Target = tuple[int, File, int, int]
+"""Index of the item, file, position of the chunk in the file, offset in bytes."""
+
+_NONE = 0xFFFF_FFFF
+
+
+class Targets:
+    """Where each chunk goes. Chunks that no chosen item needs are not in it.
+
+    Kept as columns, because a large bundle has millions: ``_first`` leads from a chunk to its
+    first occurrence, ``_next`` from an occurrence to the chunk's next one.
+    """
+
+    def __init__(self, manifest: Manifest, items: Sequence[Item]) -> None:
+        """Find the targets of all chunks of these items."""
+        self._files = [(number, file) for number, item in enumerate(items) for file in item.files]
+        self._first = array("I", [_NONE]) * len(manifest.chunks)
+        self._next = array("I")
+        self._file = array("I")
+        self._position = array("I")
+        self._offset = array("Q")
+        last = array("I", [_NONE]) * len(manifest.chunks)
+        for number, (_, file) in enumerate(self._files):
+            self._add(number, file, manifest.chunks.lengths, last)
+
+    def _add(self, number: int, file: File, lengths: Sequence[int], last: "array[int]") -> None:
+        """Append a file's occurrences; ``last`` holds each chunk's last one so far."""
+        for at, chunk in enumerate(file.chunks, len(self._next)):
+            before = last[chunk]
+            if before == _NONE:
+                self._first[chunk] = at
+            else:
+                self._next[before] = at
+            last[chunk] = at
+            self._next.append(_NONE)
+        count = len(file.chunks)
+        self._file.extend(array("I", [number]) * count)
+        self._position.extend(range(count))
+        sizes = map(lengths.__getitem__, file.chunks[:-1])
+        self._offset.extend(accumulate(sizes, initial=0) if count else ())
+
+    def __contains__(self, chunk: int) -> bool:
+        """Tell whether any chosen item needs the chunk."""
+        return self._first[chunk] != _NONE
+
+    def __getitem__(self, chunk: int) -> Iterator[Target]:
+        """Yield everywhere a chunk goes, in item and file order."""
+        at = self._first[chunk]
+        while at != _NONE:
+            number, file = self._files[self._file[at]]
+            yield number, file, self._position[at], self._offset[at]
+            at = self._next[at]
+
+
+class FileDigests:
+    """The digest of each file, from its chunks as they come by in the file's order.
+
+    Chunks come in the order of the chunk table, so that a file of several chunks is digested on the
+    way if its own are in that order too, and all of them are carried.
+    """
+
+    def __init__(self, manifest: Manifest, items: Sequence[Item]) -> None:
+        """Begin with nothing digested."""
+        self._manifest = manifest
+        self._items = items
+        self._states: dict[tuple[int, str], tuple[hashlib._Hash, int]] = {}
+        self._done: dict[tuple[int, str], bytes] = {}
+        self._fed = bytearray(len(manifest.chunks))
+        """Which chunks came by: one that is a whole file says all about it."""
+        self._on_the_way = {
+            (number, file.path)
+            for number, item in enumerate(items)
+            for file in item.files
+            if len(file.chunks) > 1
+            and file.chunks[-1] < manifest.carried
+            and all(map(lt, file.chunks, file.chunks[1:]))
+        }
+
+    def covers(self, targets: Targets, chunk: int) -> bool:
+        """Tell whether the digests of files say all that the chunk's own would (format §11).
+
+        They do if all these files are digested on the way: ``verify`` does not read the others.
+        """
+        below = list(targets[chunk])
+        return bool(below) and all(
+            (item, file.path) in self._on_the_way for item, file, _, _ in below
+        )
+
+    def feed(self, targets: Targets, chunk: int, data: Piece) -> None:
+        """Take a chunk for every file whose next chunk it is."""
+        self._fed[chunk] = True
+        for item, file, position, _ in targets[chunk]:
+            if len(file.chunks) == 1:
+                continue
+            key = item, file.path
+            state, following = self._states.get(key) or (hashlib.sha256(), 0)
+            if position != following:
+                continue
+            state.update(data)
+            if following + 1 == len(file.chunks):
+                self._done[key] = state.digest()
+                self._states.pop(key, None)
+            else:
+                self._states[key] = state, following + 1
+
+    def read_back(self, staged: Sequence[StagedItem]) -> None:
+        """Digest the staged files whose chunks did not come in order."""
+        for number, one in enumerate(staged):
+            for file in one.item.files:
+                if self._known(number, file) is None:
+                    self._done[number, file.path] = digest_of(one.folder / file.path)
+
+    def refuse_wrong(self) -> None:
+        """Compare every digest that is known with the manifest's.
+
+        Raises:
+            CorruptError: a file is not what the manifest says, although its chunks are.
+        """
+        for number, item in enumerate(self._items):
+            for file in item.files:
+                if self._known(number, file) not in (None, file.digest):
+                    raise CorruptError(
+                        f"{file.path} of {item} does not have the digest that its own signed"
+                        " manifest gives it.",
+                        "The bundle was made wrongly: ask the sender to export it again.",
+                    )
+
+    def _known(self, number: int, file: File) -> bytes | None:
+        """Return what a file digests to, or None if it was not digested on the way."""
+        if not file.chunks:
+            return _NOTHING
+        if len(file.chunks) == 1 and self._fed[file.chunks[0]]:
+            return self._manifest.chunks.digest(file.chunks[0])
+        return self._done.get((number, file.path))
+
+
+_NOTHING: Final = hashlib.sha256().digest()

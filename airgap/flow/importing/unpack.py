@@ -1,0 +1,204 @@
+"""From packs to plain chunks: read once, authenticated, decoded, compared (format §11)."""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import accumulate, chain, pairwise
+from threading import Semaphore
+from typing import Final, Self
+
+from airgap.carrier.local_depot import DepotReader
+from airgap.codec.buffer import Piece
+from airgap.codec.table import RAW, decode
+from airgap.disk.buffers import PackMemory
+from airgap.errors import AirgapError, CorruptError
+from airgap.flow.bundle.open import Opened
+from airgap.flow.media.volumes import VolumesReader
+from airgap.flow.pipeline import ahead, in_order, workers
+from airgap.flow.progress import Progress
+from airgap.format import layout
+from airgap.format.manifest import NO_BASE, Block, ChunkTable, Pack
+
+__all__ = ["Work", "plain_chunks"]
+
+PACKS_AT_WORK: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done with the chunks. Threads ask with a chunk's index, in any order."""
+
+    name: str
+    """For people: "verifying" or "importing"."""
+    wanted: Callable[[int], bool]
+    """Whether anybody needs it: a block of which no chunk is wanted is not decoded."""
+    covered: Callable[[int], bool]
+    """Whether something else than its own digest will tell if it is right (format §11)."""
+    land: Callable[[int, Piece], None] | None
+    """Take its plain bytes, before it is yielded; None if nobody does."""
+    after: Callable[[Callable[[], None]], None]
+    """Call back when all chunks that were yielded are done with: their pack leaves memory."""
+    base: Callable[[int], bytes]
+    """Return the bytes of a needed chunk, for differences (format §5.4)."""
+    failed: dict[int, AirgapError] = field(default_factory=dict)
+    """Packs that are damaged or missing; complete when all chunks have been yielded."""
+
+
+def plain_chunks(
+    opened: Opened, wanted: Collection[int], work: Work, jobs: int, progress: Progress
+) -> Iterator[tuple[int, Piece]]:
+    """Yield index and plain bytes of every wanted chunk of the wanted packs, in order, verified.
+
+    A pack that is damaged or missing is taken from another place, or made again from parity, where
+    that can be; else it is told in ``work.failed``.
+    """
+    manifest, reader = opened.manifest.value, opened.reader
+    sizes = [manifest.packs[index].size for index in wanted]
+    progress.begin(work.name, sum(sizes))
+    try:
+        with workers(1) as hasher, workers(jobs) as pool, _Inlet(opened, wanted) as inlet:
+            unpacking = _Unpacking(manifest.chunks, work, pool, ahead(jobs))
+            authentic = inlet.packs(hasher)
+            if isinstance(reader, VolumesReader):
+                authentic = reader.mended(manifest.packs, authentic, progress)
+            for index, data in authentic:
+                if isinstance(data, AirgapError):
+                    work.failed[index] = data
+                    inlet.let_go(b"")
+                    continue
+                yield from unpacking.chunks(manifest.packs[index], data)
+                work.after(partial(inlet.let_go, data))
+                progress.advance(manifest.packs[index].size)
+                del data  # if it is not of the inlet's memory, it ends with its last chunk
+    finally:
+        progress.end()
+
+
+class _Inlet:
+    """Reads packs and compares their digests, ahead of who decodes them; two are in memory."""
+
+    def __init__(self, opened: Opened, wanted: Collection[int]) -> None:
+        self._packs = opened.manifest.value.packs
+        self._reader = opened.reader
+        self._wanted = wanted
+        most = max((self._packs[index].size for index in wanted), default=0)
+        self._memory = PackMemory(most + 1)  # one more, to see whether a file ends there
+        self._room = Semaphore(PACKS_AT_WORK)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let the thread end, if it waits for room."""
+        self._room.release(PACKS_AT_WORK)
+
+    def packs(self, hasher: ThreadPoolExecutor) -> Iterator[tuple[int, Piece | AirgapError]]:
+        """Yield packs that are authentic, and what is wrong with the others.
+
+        Local files are read by the thread that hashes them. What may never come, a stream, is
+        waited for here, where Ctrl-C ends it.
+        """
+        if isinstance(self._reader, DepotReader | VolumesReader):
+            read = partial(self._read, self._reader)
+            return in_order(hasher, read, sorted(self._wanted), PACKS_AT_WORK)
+        return in_order(hasher, self._authentic, self._streamed(), PACKS_AT_WORK)
+
+    def let_go(self, data: Piece) -> None:
+        """Make room for another pack; nobody looks at this one any more."""
+        self._memory.give_back(data)
+        self._room.release()
+
+    def _read(
+        self, reader: DepotReader | VolumesReader, index: int
+    ) -> tuple[int, Piece | AirgapError]:
+        self._room.acquire()
+        return self._authentic((index, reader.read_pack(self._packs[index], self._memory)))
+
+    def _streamed(self) -> Iterator[tuple[int, Piece | AirgapError]]:
+        packs = iter(self._reader.read_packs(self._packs, self._wanted, self._memory))
+        self._room.acquire()
+        for one in packs:
+            yield one
+            del one
+            self._room.acquire()
+
+    def _authentic(self, one: tuple[int, Piece | AirgapError]) -> tuple[int, Piece | AirgapError]:
+        index, data = one
+        if isinstance(data, AirgapError):
+            return index, data
+        wrong = _authenticate(self._packs[index], data)
+        if wrong:
+            self._memory.give_back(data)
+        return index, wrong or data
+
+
+def _authenticate(pack: Pack, data: Piece) -> CorruptError | None:
+    """Compare a pack's digest with the manifest's before any of it is decoded."""
+    found = hashlib.sha256(data).digest()
+    if found == pack.digest:
+        return None
+    return CorruptError(
+        f"{layout.pack_name(pack.digest)} reads as {found.hex()[:12]}….",
+        "It was changed or damaged on the way: copy this file from its source again.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Unpacking:
+    """What it takes to turn an authentic pack into chunks."""
+
+    table: ChunkTable
+    work: Work
+    pool: ThreadPoolExecutor
+    most: int
+
+    def chunks(self, pack: Pack, data: Piece) -> Iterator[tuple[int, Piece]]:
+        """Decode the blocks of a pack; chunks that nothing else covers are compared."""
+        unpack = partial(self._unpack, pack, memoryview(data))
+        if all(map(self._is_nothing, pack.blocks)):  # to hand it to a thread would take longer
+            made: Iterable[list[tuple[int, Piece]]] = map(unpack, pack.blocks)
+        else:
+            made = in_order(self.pool, unpack, pack.blocks, self.most)
+        return chain.from_iterable(made)
+
+    def _unpack(self, pack: Pack, view: memoryview, block: Block) -> list[tuple[int, Piece]]:
+        numbers = range(block.first_chunk, block.first_chunk + block.chunk_count)
+        if not any(map(self.work.wanted, numbers)):
+            return []
+        stored = view[block.offset : block.offset + block.stored_length]
+        base = b"" if block.base == NO_BASE else self.work.base(block.base)
+        made = list(_decoded(self.table, block, stored, base))
+        for chunk, piece in made:
+            if not self.work.covered(chunk):
+                _compare(self.table, pack, chunk, piece)
+            if self.work.land:
+                self.work.land(chunk, piece)
+        return made
+
+    def _is_nothing(self, block: Block) -> bool:
+        """Tell whether there is nothing to decode, to compare or to write."""
+        numbers = range(block.first_chunk, block.first_chunk + block.chunk_count)
+        covered = map(self.work.covered, numbers)
+        return self.work.land is None and block.codec == RAW and all(covered)
+
+
+def _decoded(
+    table: ChunkTable, block: Block, stored: Piece, base: bytes
+) -> Iterator[tuple[int, Piece]]:
+    """Decode a block, and take it apart."""
+    last = block.first_chunk + block.chunk_count
+    ends = list(accumulate(table.lengths[block.first_chunk : last]))
+    plain = decode(block.codec, stored, ends[-1], base)
+    for chunk, (start, end) in enumerate(pairwise([0, *ends]), block.first_chunk):
+        yield chunk, plain[start:end]
+
+
+def _compare(table: ChunkTable, pack: Pack, chunk: int, plain: Piece) -> None:
+    if hashlib.sha256(plain).digest() != table.digest(chunk):
+        raise CorruptError(
+            f"A chunk of pack {pack.digest.hex()[:12]}… does not have the digest that its own"
+            " signed manifest gives it.",
+            "The bundle was made wrongly: ask the sender to export it again.",
+        )

@@ -1,0 +1,254 @@
+"""Import of an archive that nobody signed: only where a person insists (format §10).
+
+What is in it is proven by nothing. Its form is checked as strictly as that of a signed one, and
+its inventory is made here, so that staging, conflicts and renames are those of every import.
+"""
+
+import hashlib
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Literal
+
+from airgap.carrier.stock.archive import Form, StockReader
+from airgap.carrier.stock.port import Member
+from airgap.errors import CorruptError, NotTrustedError
+from airgap.flow.admission import history as memory
+from airgap.flow.admission.admit import require_root
+from airgap.flow.importing.install_bundle import (
+    Choices,
+    Imported,
+    Remembering,
+    explained_and_locked,
+    land,
+)
+from airgap.flow.progress import Progress
+from airgap.format import limits
+from airgap.format import stock_archive as stock
+from airgap.format.inventory import Entry, File, Folder, Item, Link, make_item
+from airgap.format.manifest import ChunkTable, Manifest
+from airgap.state import pinned_root as site
+from airgap.store import bentoml_home
+from airgap.store.bentoml_home import DESCRIPTIONS
+from airgap.store.install_paths import place_of
+from airgap.store.staging import StagedItem
+from airgap.store.unsigned_staging import Incoming, private
+
+__all__ = ["WARNING", "import_unsigned", "is_unsigned"]
+
+WARNING: Final = (
+    "NOT SIGNED: nothing proves who made {} or that nobody changed it. Whoever could touch it can"
+    " run programs here as soon as its Bento is served."
+)
+
+_MODEL = re.compile(r"models/([^/]+)/([^/]+)/(.+)")
+_IGNORED = re.compile(r"models/(hugging-face/[0-9a-f]{64}|[^/]+/latest)")
+_MODEL_YAML = re.compile(r"models/[^/]+/[^/]+/model\.yaml")
+
+
+def is_unsigned(path: Path, form: Form | None) -> bool:
+    """Tell whether this is an archive for stock BentoML without a manifest beside it."""
+    return form is not None and path.exists() and not StockReader(path, form).is_signed
+
+
+def import_unsigned(
+    path: Path,
+    form: Form,
+    choices: Choices,
+    progress: Progress,
+    check: Callable[[Sequence[Item]], object] = len,
+) -> Imported:
+    """Install what an archive holds although nobody signed it.
+
+    ``check`` sees the items before anything is installed, and may raise.
+
+    Raises:
+        NotTrustedError: a manifest lies beside it: then that one counts.
+        CorruptError: its members break a rule of format §2 or §10, or make up no Bento or model.
+        ConflictError, StorageError: as ``inbound.import_bundle``.
+        PolicyError: what this machine remembers of its site is not whole.
+    """
+    if site.load_root() is not None:
+        memory.require_whole(require_root().value.site)
+    reader = StockReader(path, form)
+    if reader.is_signed:
+        raise NotTrustedError(
+            f"{path} has a manifest beside it, so it is not taken as unsigned.",
+            "Import it without --insecure-allow-unsigned.",
+        )
+    progress.note(f"Reading {path}.")
+    with ExitStack() as held:
+        locks = () if choices.dry_run else (private(),)
+        held.enter_context(explained_and_locked(locks, progress))
+        incoming = None if choices.dry_run else Incoming()
+        if incoming is not None:
+            held.callback(incoming.discard)
+        received = _Received()
+        for member, pieces in reader.members():
+            received.take(member, pieces, incoming)
+        items = received.items()
+        check(items)
+        name = hashlib.sha256(b"".join(item.digest for item in items)).hexdigest()
+        if incoming is not None:
+            _discard(items, name)  # what a killed import of the same archive left
+            held.callback(_discard, items, name)
+            _hand_over(incoming, items, name)
+        manifest = Manifest(tuple(items), ChunkTable(b"", ()), (), 0, "")
+        return land(
+            manifest,
+            name,
+            lambda _staged: None,
+            choices,
+            progress=progress,
+            remembering=_remembering(name, progress),
+        )
+
+
+def _remembering(name: str, progress: Progress) -> Remembering:
+    """Let the ledger of the site tell of this, if the machine belongs to one (format §17.3)."""
+    if site.load_root() is None:
+        return lambda _: nullcontext()
+    said = memory.entry_of_root(require_root().value, "unsigned")
+    said = replace(said, bundle=bytes.fromhex(name))
+    return lambda changes: memory.committing(said, lambda _: None, progress, changes=changes)
+
+
+@dataclass(slots=True)
+class _Received:
+    """What came, by path in the archive, and what its descriptions say."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)
+    descriptions: dict[str, tuple[str, str]] = field(default_factory=dict)
+    size: int = 0
+
+    def take(self, member: Member, pieces: Iterator[bytes], incoming: Incoming | None) -> None:
+        """Remember a member, and write it if it is a file.
+
+        Raises:
+            CorruptError: it came before, or there is too much.
+        """
+        self.size += member.size
+        if len(self.entries) + len(self.folders) >= limits.ENTRIES or (
+            self.size > limits.UNSIGNED_BYTES
+        ):
+            raise _refused("holds more than an archive may hold")
+        if member.path in self.entries or member.path in self.folders:
+            raise _refused(f"has {member.path!r} twice")
+        if member.kind == "folder":
+            self.folders.add(member.path)
+        elif member.kind == "link":
+            self.entries[member.path] = Link(member.path, member.target)
+        else:
+            self.entries[member.path] = self._receive(member, pieces, incoming)
+
+    def _receive(self, member: Member, pieces: Iterator[bytes], incoming: Incoming | None) -> File:
+        digest = hashlib.sha256()
+        kept: list[bytes] = []
+        described = _described_kind(member.path)
+        if described and member.size > limits.DESCRIPTION_BYTES:
+            raise _refused(f"has an overlong {member.path}")
+
+        def passing() -> Iterator[bytes]:
+            for piece in pieces:
+                digest.update(piece)
+                if described:
+                    kept.append(piece)
+                yield piece
+
+        if incoming is None:
+            deque(passing(), maxlen=0)
+        else:
+            incoming.write(member.path, member.size, passing())
+        if described:
+            told = bentoml_home.read_description(described, b"".join(kept), member.path)
+            self.descriptions[member.path] = told.name, told.version
+        return File(member.path, member.executable, member.size, digest.digest(), ())
+
+    def items(self) -> list[Item]:
+        """Make the items, in item order.
+
+        Raises:
+            CorruptError: what came is no Bento and no model, or has entries that may not be.
+        """
+        self._add_empty_folders()
+        if DESCRIPTIONS["bento"] in self.descriptions:
+            return self._bento_with_models()
+        if DESCRIPTIONS["model"] in self.descriptions:
+            name, version = self.descriptions[DESCRIPTIONS["model"]]
+            return [make_item("model", name, version, list(self.entries.values()))]
+        raise _refused("has neither a bento.yaml nor a model.yaml at its top")
+
+    def _bento_with_models(self) -> list[Item]:
+        own: list[Entry] = []
+        models: dict[tuple[str, str], list[Entry]] = {}
+        for path, entry in self.entries.items():
+            found = _MODEL.fullmatch(path)
+            if found:
+                models.setdefault((found[1], found[2]), []).append(_renamed(entry, found[3]))
+            elif not path.startswith(f"{stock.MODELS}/") and path != stock.MODELS:
+                own.append(entry)
+            elif not (isinstance(entry, Folder) or _IGNORED.fullmatch(path)):
+                raise _refused(f"has {path!r}, which belongs to no model")
+        for name, version in models:
+            path = f"{stock.MODELS}/{name}/{version}/{DESCRIPTIONS['model']}"
+            if self.descriptions.get(path) != (name, version):
+                raise _refused(f"has a model in {name}/{version} that does not call itself so")
+        made = [make_item("model", *tag, models[tag]) for tag in sorted(models)]
+        name, version = self.descriptions[DESCRIPTIONS["bento"]]
+        return [*made, make_item("bento", name, version, own)]
+
+    def _add_empty_folders(self) -> None:
+        """Make entries of the folders that hold nothing."""
+        holding = {
+            above for path in (*self.entries, *self.folders) for above in _folders_above(path)
+        }
+        for path in self.folders - holding:
+            self.entries[path] = Folder(path)
+
+
+def _described_kind(path: str) -> Literal["bento", "model"] | None:
+    """Return what the file describes, if it is a description whose place is known."""
+    if path == DESCRIPTIONS["bento"]:
+        return "bento"
+    if path == DESCRIPTIONS["model"] or _MODEL_YAML.fullmatch(path):
+        return "model"
+    return None
+
+
+def _folders_above(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def _renamed(entry: Entry, path: str) -> Entry:
+    match entry:
+        case File():
+            return File(path, entry.executable, entry.size, entry.digest, ())
+        case Link():
+            return Link(path, entry.target)
+        case Folder():
+            return Folder(path)
+
+
+def _hand_over(incoming: Incoming, items: list[Item], name: str) -> None:
+    """Move each item to where it is staged: models first, then what is left as the Bento."""
+    alone = len(items) == 1 and items[0].kind == "model"
+    for item in items:
+        if item.kind == "bento":
+            incoming.remove(stock.MODELS)
+        path = "" if alone else stock.prefix_of(item)
+        incoming.hand_over(path, StagedItem(item, place_of(item), name))
+
+
+def _discard(items: list[Item], name: str) -> None:
+    for item in items:
+        StagedItem(item, place_of(item), name).discard()
+
+
+def _refused(why: str) -> CorruptError:
+    return CorruptError(f"The archive {why}.", "Ask for it again, and for its signed manifest.")

@@ -1,0 +1,1 @@
+"""Where bundles are: locations, credentials, named remotes, and writers for them."""

@@ -1,0 +1,150 @@
+"""How places that are elsewhere are reached: who we are there, and where the password is."""
+
+import netrc
+import os
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from airgap.errors import ConfigurationError
+from airgap.flow.redaction import keep_secret
+from airgap.transport.open import Login
+from airgap.transport.url import Place
+
+__all__ = ["ANYBODY", "Access", "log_in"]
+
+_VARIABLE: Final = "AIRGAP_PASSWORD"
+_LONGEST: Final = 4096
+_ASKED_FOR: Final = ("ftp", "ftpes", "ftps")
+_BUCKETS: Final = ("s3", "gs", "az")  # no hosts: what .netrc says of any host is not for them
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What whoever runs this says about reaching a place, for this run."""
+
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    password_env: str | None = None
+    password_file: Path | None = None
+    ask: Callable[[str], str] | None = None
+    """Asks a person at a terminal, with a prompt; None where there is none."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Of the protocol; they outdo those of a URL and of a named remote."""
+    jobs: int | None = None
+    """Connections side by side; None is four, or what a named remote says."""
+    limit_rate: int | None = None
+    """Bytes per second, all connections together."""
+    spool: Path | None = None
+    verify_after_write: bool = False
+    tries: int | None = None
+    """How often to try without getting further; None is what ``Patience`` says."""
+    tell: Callable[[str], object] = lambda _: None
+    """Told what people should know: warnings, and that a connection is tried again."""
+
+
+ANYBODY: Final = Access()
+
+
+def log_in(place: Place, access: Access, settings: Mapping[str, str]) -> Login:
+    """Find out who we are at a place, and fetch the password from where it is.
+
+    In this order: what was said for this run, the URL, the named remote, ``AIRGAP_PASSWORD``,
+    ``.netrc``, a person at the terminal.
+
+    Raises:
+        ConfigurationError: a variable or file that was named is not there, or nobody can be asked.
+    """
+    user = access.user or place.user or settings.get("user")
+    for password in (_said(access), _in_url(place, access), _kept(settings)):
+        if password is not None:
+            return Login(user, keep_secret(password))
+    if _VARIABLE in os.environ:
+        return Login(user, keep_secret(os.environ[_VARIABLE]))
+    found = None if place.scheme in _BUCKETS else _in_netrc(place.host, user)
+    if found is not None:
+        return Login(found.user, found.password and keep_secret(found.password))
+    if user in (None, "anonymous", "ftp") or place.scheme not in _ASKED_FOR:
+        return Login(user)
+    if access.ask is None:
+        raise ConfigurationError(
+            f"There is no password for {user} at {place.host}.",
+            f"Use --password-env, --password-file, {_VARIABLE} or ~/.netrc.",
+        )
+    return Login(user, keep_secret(access.ask(f"Password of {user} at {place.host}: ")))
+
+
+def _said(access: Access) -> str | None:
+    if access.password is not None:
+        return access.password
+    if access.password_env is not None:
+        return _variable(access.password_env)
+    return None if access.password_file is None else _file(access.password_file)
+
+
+def _in_url(place: Place, access: Access) -> str | None:
+    if place.password:
+        access.tell(
+            "There is a password in the URL: other users of this machine can see it while this"
+            " runs, and the shell may keep it. Use --password-file, --password-env or ~/.netrc."
+        )
+    return place.password
+
+
+def _kept(settings: Mapping[str, str]) -> str | None:
+    """Fetch the password of a named remote, which says only where it is."""
+    if "password_env" in settings:
+        return _variable(settings["password_env"])
+    if "password_file" in settings:
+        return _file(Path(settings["password_file"]).expanduser())
+    return None
+
+
+def _variable(name: str) -> str:
+    try:
+        return os.environ[name]
+    except KeyError:
+        raise ConfigurationError(
+            f"The variable {name} is not set.", "Set it to the password, or name another."
+        ) from None
+
+
+def _file(path: Path) -> str:
+    """Read a password: the file's content without one line break at its end."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LONGEST + 1)
+        text = data.removesuffix(b"\n").removesuffix(b"\r").decode()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigurationError(
+            f"The password file {path} cannot be read: {reason}.", "Check its path."
+        ) from None
+    if len(data) > _LONGEST or not text.isprintable():
+        raise ConfigurationError(
+            f"The password file {path} holds more than a password.",
+            "It should have one line, and nothing else.",
+        )
+    return text
+
+
+def _in_netrc(host: str, user: str | None) -> Login | None:
+    """Look into ``NETRC`` or ``~/.netrc`` for a host, and for this user of it."""
+    path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
+    try:
+        mode = path.stat().st_mode
+        found = netrc.netrc(path).authenticators(host)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, netrc.NetrcParseError) as error:  # its text may hold a password
+        line = f", line {error.lineno}" if isinstance(error, netrc.NetrcParseError) else ""
+        raise ConfigurationError(f"{path}{line} cannot be read.", "Mend it.") from None
+    if found is None or (user is not None and found[0] not in ("", user)):
+        return None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConfigurationError(
+            f"Others on this machine may read {path}.", f"Run: chmod 600 {path}"
+        )
+    return Login(user or found[0] or None, found[2] or None)

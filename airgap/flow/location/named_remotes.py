@@ -1,0 +1,201 @@
+"""Named remotes: places in the config file, with where their passwords are, never what they are.
+
+    [remotes.vendor]
+    url = "sftp://depot.example/srv/depot"
+    user = "carrier"
+    password_file = "~/.vendor-password"
+
+``@vendor`` is then a place, and so are ``@vendor/sub`` and ``@vendor#BUNDLEID``.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from airgap.disk import files as local
+from airgap.errors import ConfigurationError, ConflictError, MissingError, UsageError
+from airgap.flow import config
+from airgap.transport import url as places
+from airgap.transport.open import OPTIONS
+from airgap.transport.url import Place
+
+__all__ = ["MARK", "OWN", "TABLE", "Remote", "add", "find", "listed", "locate", "remove"]
+
+MARK: Final = "@"
+TABLE: Final = "remotes"
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+OWN: Final = ("user", "password_env", "password_file", "limit_rate", "jobs")
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A named place, and what is said about reaching it."""
+
+    name: str
+    url: str
+    settings: Mapping[str, str]
+
+
+def locate(text: str) -> tuple[Place, Mapping[str, str]]:
+    """Turn a URL or ``@NAME[/sub][#ID]`` into a place, and what the config file says of it.
+
+    Raises:
+        UsageError, TransportError: it is no proper URL.
+        MissingError: there is no remote of that name.
+    """
+    if not text.startswith(MARK):
+        return places.parse(text), {}
+    rest, _, bundle = text.removeprefix(MARK).partition("#")
+    name, _, below = rest.partition("/")
+    remote = find(name)
+    place = places.parse(remote.url)
+    if below or bundle:
+        written = places.parse(f"file:///{below}#{bundle}")
+        joined = f"{place.path.rstrip('/')}{written.path}" if below else place.path
+        if place.path in ("", "/") and below:
+            joined = place.path + written.path.lstrip("/")
+        place = replace(place, path=joined.rstrip("/") or joined, bundle=written.bundle)
+    return place, remote.settings
+
+
+def listed() -> list[Remote]:
+    """Return all named remotes, by name.
+
+    Raises:
+        ConfigurationError: the config file cannot be used.
+    """
+    table = config.load().get(TABLE, {})
+    if not isinstance(table, dict):
+        raise _unusable(TABLE)
+    return [_remote(name, table[name]) for name in sorted(table)]
+
+
+def find(name: str) -> Remote:
+    """Return one remote.
+
+    Raises:
+        MissingError: there is none of that name.
+    """
+    for remote in listed():
+        if remote.name == name:
+            return remote
+    raise MissingError(
+        f"There is no remote {name!r:.100}.",
+        "`airgap remote list` shows those there are; write ./@… for a file of that name.",
+    )
+
+
+def add(name: str, url: str, settings: Mapping[str, str]) -> Remote:
+    """Write a remote into the config file.
+
+    Raises:
+        UsageError: the name or URL cannot be used, there is a password in it, or an option is
+            not one of its scheme.
+        ConflictError: there is one of that name.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r:.100} cannot name a remote.", "Use letters, digits and dashes.")
+    place = places.parse(url)
+    if place.password is not None:
+        raise UsageError(
+            "A remote does not keep a password.",
+            "Leave it out of the URL, and say where it is: --password-file or --password-env.",
+        )
+    if place.bundle:
+        raise UsageError("A remote is no single bundle.", f"Say {MARK}{name}#{place.bundle} then.")
+    _refuse_unknown({**place.options, **settings}, place, UsageError)
+    if any(remote.name == name for remote in listed()):
+        raise ConflictError(
+            f"There is a remote {name} already.", f"Remove it first: airgap remote remove {name}"
+        )
+    remote = Remote(name, url, dict(settings))
+    rows = [f"[{TABLE}.{name}]", f"url = {json.dumps(url)}"]
+    rows += [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+    before = _text().rstrip("\n")
+    _write("\n".join([*([before, ""] if before else []), *rows]) + "\n")
+    return remote
+
+
+def remove(name: str) -> None:
+    """Take a remote out of the config file, and leave every other line as it is.
+
+    Raises:
+        MissingError: there is none of that name.
+        ConfigurationError: it is written in another form than ``[remotes.NAME]``.
+    """
+    find(name)
+    kept: list[str] = []
+    inside = found = False
+    for line in _text().splitlines(keepends=True):
+        if line.lstrip().startswith("["):
+            inside = re.match(rf"\s*\[\s*{TABLE}\s*\.\s*[\"']?{name}[\"']?\s*\]", line) is not None
+            found |= inside
+        if not inside:
+            kept.append(line)
+    if not found:
+        raise ConfigurationError(
+            f"The remote {name} is not written as [{TABLE}.{name}] in {config.config_path()}.",
+            "Remove it there by hand.",
+        )
+    _write("".join(kept))
+
+
+def _remote(name: str, found: object) -> Remote:
+    """Check what the config file says of one remote."""
+    if not isinstance(found, dict) or not isinstance(found.get("url"), str):
+        raise _unusable(f"{TABLE}.{name}")
+    url = str(found["url"])
+    settings = {key: _plain(value) for key, value in found.items() if key != "url"}
+    place = places.parse(url)
+    if place.password is not None or "password" in settings:
+        raise ConfigurationError(
+            f"The config file holds a password of the remote {name}.",
+            "Write it to a file of its own, and name that as password_file.",
+        )
+    _refuse_unknown(settings, place, ConfigurationError)
+    return Remote(name, url, settings)
+
+
+def _plain(value: object) -> str:
+    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
+
+
+def _refuse_unknown(
+    settings: Mapping[str, str],
+    place: Place,
+    kind: type[UsageError] | type[ConfigurationError],
+) -> None:
+    known = {*OWN, *OPTIONS[place.scheme]}
+    for key in settings:
+        if key not in known:
+            raise kind(
+                f"A remote of {place.scheme}:// has no option {key!r:.100}.",
+                f"Its options are: {', '.join(sorted(known))}.",
+            )
+
+
+def _unusable(what: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The config file has a {what} that is no remote.",
+        f'Write [{TABLE}.NAME] and below it url = "…".',
+    )
+
+
+def _text() -> str:
+    path = config.config_path()
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path} cannot be read.", "Mend it, or move it away.") from error
+
+
+def _write(text: str) -> None:
+    path = config.config_path()
+    target = Path(os.path.realpath(path))  # a link, as those who keep such files in git have it
+    local.write_atomically(target.parent, target.name, [text.encode()])

@@ -1,0 +1,135 @@
+"""Where the packs and parity packs of a bundle can be read from, in pieces, any number of times."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from airgap.carrier.local_depot import DepotReader
+from airgap.disk.files import storage_error
+from airgap.errors import AirgapError, CorruptError, MissingError
+from airgap.format import layout, limits, parity
+from airgap.format.manifest import Pack
+from airgap.format.parity import Group
+
+__all__ = ["Copies", "Stored"]
+
+_PIECE_BYTES: Final = limits.MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An open pack or parity pack whose digest was right when it was opened."""
+
+    descriptor: int
+    size: int
+    place: str
+
+    def read(self, at: int, length: int) -> bytes:
+        """Return bytes from ``at`` on, filled with zeros to ``length`` (format §20).
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        try:
+            return os.pread(self.descriptor, length, at).ljust(length, b"\0")
+        except OSError as error:
+            raise storage_error(error, self.place) from error
+
+
+class Copies:
+    """Several places of one bundle. None is trusted: whatever is opened is digested first."""
+
+    def __init__(self, readers: Sequence[DepotReader]) -> None:
+        """Take readers of the same bundle."""
+        self._readers = readers
+
+    def index(self, packs: int) -> tuple[Group, ...]:
+        """Return the first parity index that fits a bundle of so many packs; often none."""
+        for reader in self._readers:
+            try:
+                return parity.decode(reader.read_parity_index(), packs)
+            except AirgapError:  # not there, damaged, unreadable: there is no parity, then
+                continue
+        return ()
+
+    def open_pack(self, pack: Pack, stack: ExitStack) -> Stored | AirgapError:
+        """Open an authentic copy of a pack; the stack closes it. Else say what is wrong."""
+        return self._open(pack.digest, pack.size, stack, is_parity=False)
+
+    def open_unread(self, pack: Pack, stack: ExitStack) -> Stored | AirgapError:
+        """Open the first copy that has the right size; whoever reads it must digest it."""
+        for reader in self._readers:
+            if reader.size_of(pack.digest) == pack.size:
+                try:
+                    with reader.open_pack(pack.digest) as descriptor:
+                        kept = os.dup(descriptor)
+                except AirgapError as error:
+                    return error
+                stack.callback(os.close, kept)
+                return Stored(kept, pack.size, reader.place)
+        return self.open_pack(pack, stack)  # which says what is wrong
+
+    def open_parity(self, digest: bytes, size: int, stack: ExitStack) -> Stored | AirgapError:
+        """Open an authentic copy of a parity pack; the stack closes it. Else say what is wrong."""
+        return self._open(digest, size, stack, is_parity=True)
+
+    def may_have(self, digest: bytes, size: int) -> bool:
+        """Tell whether any place has a pack of that name and size; its content is not looked at."""
+        return any(reader.size_of(digest) == size for reader in self._readers)
+
+    def may_have_parity(self, digest: bytes, size: int) -> bool:
+        """Tell whether any place has a parity pack of that name and size."""
+        return any(reader.size_of(digest, is_parity=True) == size for reader in self._readers)
+
+    @contextmanager
+    def opened_parity(self, digest: bytes, size: int) -> Iterator[Stored | AirgapError]:
+        """Open an authentic copy of a parity pack for the length of a block."""
+        with ExitStack() as stack:
+            yield self.open_parity(digest, size, stack)
+
+    def _open(
+        self, digest: bytes, size: int, stack: ExitStack, *, is_parity: bool
+    ) -> Stored | AirgapError:
+        """Try all places; of several errors, damage says more than absence."""
+        name = layout.parity_file(digest) if is_parity else layout.pack_name(digest)
+        found: AirgapError = MissingError(f"{name} is not there.", "Give the volume that holds it.")
+        for reader in self._readers:
+            opened = reader.open_parity(digest) if is_parity else reader.open_pack(digest)
+            try:
+                with opened as descriptor:
+                    stored = Stored(descriptor, size, reader.place)
+                    _demand(stored, digest, name)
+                    kept = os.dup(descriptor)  # the folders above it need not stay open
+                stack.callback(os.close, kept)
+                return Stored(kept, size, reader.place)
+            except MissingError:
+                continue
+            except AirgapError as error:
+                found = error
+        return found
+
+
+def _demand(stored: Stored, digest: bytes, name: str) -> None:
+    """Compare size and digest.
+
+    Raises:
+        CorruptError, StorageError: it is another, or cannot be read.
+    """
+    state, at = hashlib.sha256(), 0
+    try:
+        while at <= stored.size:
+            piece = os.pread(stored.descriptor, _PIECE_BYTES, at)
+            if not piece:
+                break
+            state.update(piece)
+            at += len(piece)
+    except OSError as error:
+        raise storage_error(error, stored.place) from error
+    if at != stored.size or state.digest() != digest:
+        raise CorruptError(
+            f"{name} in {stored.place} is damaged.",
+            "Copy this file from its source again.",
+        )

@@ -1,0 +1,96 @@
+"""What a bundle consists of besides its packs: the small files that every volume carries."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from airgap.carrier import local_depot as depot
+from airgap.carrier.archive import ArchiveReader
+from airgap.carrier.local_depot import DepotReader
+from airgap.carrier.port import BundleReader
+from airgap.errors import AirgapError, MissingError, UsageError
+from airgap.flow.bundle import model_signatures
+from airgap.flow.bundle.open import Unverified
+from airgap.format import envelope as dsse
+from airgap.format import layout
+from airgap.format import root as roots
+from airgap.format.attestation import ATTESTING
+from airgap.format.envelope import Role
+from airgap.format.manifest import Manifest
+from airgap.format.root import SignedRoot
+
+__all__ = ["Contents", "contents_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A bundle's manifest, and what lies beside it. Nothing of it is proven."""
+
+    bundle: str
+    manifest: Manifest
+    raw: bytes
+    envelopes: dict[str, bytes]
+    """Envelopes, attestations and models' signatures, by their names in the bundle's folder."""
+    roots: dict[str, bytes]
+    """Roots that travel and their envelopes, by depot name."""
+
+    @property
+    def sizes(self) -> list[int]:
+        """The sizes of all these files, in bytes."""
+        files = (self.raw, *self.envelopes.values(), *self.roots.values())
+        return [len(one) for one in files]
+
+
+def contents_of(opened: Unverified) -> Contents:
+    """Read what lies beside the packs of a depot or a ``.airgap`` file; call it before the packs.
+
+    Raises:
+        UsageError: it is an archive for stock BentoML, which has no packs.
+        CorruptError, StorageError: it cannot be read.
+    """
+    reader = opened.reader
+    if not isinstance(reader, DepotReader | ArchiveReader):
+        raise UsageError(
+            f"{reader.place} has no packs.", "Give a depot or a .airgap file of `airgap export`."
+        )
+    envelopes = dict(_envelopes(reader))
+    # In a .airgap file these come after the packs, so that they stay behind.
+    envelopes |= model_signatures.read(reader, opened.manifest)
+    return Contents(
+        opened.bundle, opened.manifest, opened.raw, envelopes, dict(_roots(_travelling(reader)))
+    )
+
+
+def _envelopes(reader: BundleReader) -> Iterator[tuple[str, bytes]]:
+    """Yield the envelopes under the names of their keys; what is no envelope stays behind."""
+    for raw in reader.read_envelopes("builder"):
+        with suppress(AirgapError):
+            yield layout.envelope_file("builder", dsse.decode(raw).key_id), raw
+    for role in ATTESTING:
+        for statement, raw in reader.read_attestations(role):
+            yield from _pair(role, statement, raw)
+
+
+def _pair(role: Role, statement: bytes, raw: bytes) -> Iterator[tuple[str, bytes]]:
+    with suppress(AirgapError):
+        key_id = dsse.decode(raw).key_id
+        yield layout.attestation_file(role, key_id), statement
+        yield layout.envelope_file(role, key_id), raw
+
+
+def _travelling(reader: DepotReader | ArchiveReader) -> Sequence[SignedRoot]:
+    try:
+        if isinstance(reader, DepotReader):
+            return depot.read_roots(reader.folder)
+        return reader.read_roots()
+    except MissingError:
+        return ()
+
+
+def _roots(signed: Sequence[SignedRoot]) -> Iterator[tuple[str, bytes]]:
+    for one in signed:
+        version = roots.decode(one.raw).version
+        yield layout.root_name(version), one.raw
+        for raw in one.envelopes:
+            with suppress(AirgapError):
+                yield layout.root_envelope_name(version, dsse.decode(raw).key_id), raw

@@ -1,0 +1,81 @@
+"""What a scanner or an approver says of a bundle is signed and put beside it (format §14)."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap.disk.files import storage_error
+from airgap.errors import UsageError
+from airgap.flow.bundle.open import STDIN, open_unverified
+from airgap.flow.exporting.export import add_files, tell_of_others
+from airgap.flow.location.credentials import ANYBODY, Access
+from airgap.format import attestation, layout
+from airgap.format import envelope as dsse
+from airgap.format.attestation import Attestation, Decision
+from airgap.format.envelope import Role
+from airgap.signing.signer import Signer
+
+__all__ = ["Statement", "attest"]
+
+_PIECE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What somebody wants to say of a bundle; ``findings`` is a file, of which the digest is kept.
+
+    ``time`` is in seconds since 1970; None means now.
+    """
+
+    role: Role
+    decision: Decision
+    note: str = ""
+    findings: Path | None = None
+    time: int | None = None
+
+
+def attest(
+    place: str, statement: Statement, signer: Signer, access: Access = ANYBODY
+) -> tuple[str, Attestation]:
+    """Sign a statement about the bundle in ``place`` and put it there; return id and statement.
+
+    Nothing is verified: whoever signs has looked at the bundle before.
+
+    Raises:
+        UsageError: standard input cannot be added to, or the note cannot be signed.
+        ConflictError: this key has spoken of the bundle already, or no room is left.
+        StorageError: the findings cannot be read, or the disk refused.
+    """
+    if place == STDIN:
+        raise UsageError("Standard input cannot be signed.", "Give a depot or a .airgap file.")
+    problem = attestation.note_problem(statement.note)
+    if problem:
+        raise UsageError(f"The note {problem}.", "Write one short line.")
+    findings = None if statement.findings is None else _digest_of(statement.findings)
+    with open_unverified(place, access) as opened:
+        at = int(time.time()) if statement.time is None else statement.time
+        bundle = bytes.fromhex(opened.bundle)
+        said = Attestation(bundle, statement.role, statement.decision, at, statement.note, findings)
+        raw = attestation.encode(said)
+        files = (
+            (layout.attestation_file(said.role, signer.key.id), raw),
+            (
+                layout.envelope_file(said.role, signer.key.id),
+                dsse.encode(signer.sign(said.role, raw)),
+            ),
+        )
+        add_files(place, opened, files)
+        tell_of_others(opened, access)
+    return opened.bundle, said
+
+
+def _digest_of(path: Path) -> bytes:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                digest.update(piece)
+    except OSError as error:
+        raise storage_error(error, path) from error
+    return digest.digest()

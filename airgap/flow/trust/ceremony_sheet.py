@@ -1,0 +1,96 @@
+"""One page of paper about a root, to be read aloud, signed by hand and filed."""
+
+import textwrap
+from typing import Final
+
+from airgap.flow.describe.bundle import time_text
+from airgap.flow.trust.roots import Proposal
+from airgap.format.root import Key, Root
+
+__all__ = ["PAGE_LINES", "PAGE_WIDTH", "sheet"]
+
+PAGE_WIDTH: Final = 78
+PAGE_LINES: Final = 60
+_WHOLE_KEYS: Final = 11  # with two lines for each, the page is full
+_SHORT_KEYS: Final = 22
+_PEOPLE: Final = 4
+
+
+def sheet(proposal: Proposal) -> list[str]:
+    """Return a page of at most 60 lines of 78 columns.
+
+    Key fingerprints are whole for up to eleven keys, else their first 32 digits: the fingerprint of
+    the root covers all of them.
+    """
+    root = proposal.root
+    lines = [
+        "=" * PAGE_WIDTH,
+        f"ROOT OF TRUST   site {root.site}   version {root.version}".center(PAGE_WIDTH).rstrip(),
+        "=" * PAGE_WIDTH,
+        f"drawn up    {'not told' if root.created_at is None else time_text(root.created_at)}",
+        f"expires     {'never' if root.not_after is None else time_text(root.not_after)}",
+        *_limits(root),
+        "",
+        "ROLES (how many of whom must sign)",
+        *_roles(root),
+        "",
+        "KEYS (read aloud, compare with the key's owner)",
+        *_keys(root.keys),
+        "",
+        "FINGERPRINT OF THE ROOT (read aloud; this is what `airgap trust init` is told)",
+        *(f"    {line}" for line in _groups(proposal.fingerprint.removeprefix("SHA256:"))),
+        "",
+        *_signing(root),
+        "=" * PAGE_WIDTH,
+    ]
+    return [line.rstrip() for line in lines]
+
+
+def _limits(root: Root) -> list[str]:
+    """Say what the root refuses; a long list of channels is cut, and counted."""
+    channels = ", ".join(f"{name} from {least}" for name, least in sorted(root.channels.items()))
+    told = textwrap.shorten(channels or "none", PAGE_WIDTH - 12, placeholder=" ... and more")
+    revoked = f"{len(root.revoked_keys)} keys, {len(root.revoked_bundles)} bundles"
+    return [f"revoked     {revoked}", f"channels    {told}"]
+
+
+def _roles(root: Root) -> list[str]:
+    numbers = {key.id: f"K{number}" for number, key in enumerate(root.keys, 1)}
+    lines = []
+    for role, keys in root.roles.items():
+        who = " ".join(numbers[one] for one in keys.key_ids)
+        told = textwrap.shorten(who, PAGE_WIDTH - 24, placeholder=" ...")
+        lines.append(f"    {role:<10}{keys.threshold} of {len(keys.key_ids):<3} {told}")
+    return lines
+
+
+def _keys(keys: tuple[Key, ...]) -> list[str]:
+    lines = []
+    for number, key in enumerate(keys[:_SHORT_KEYS], 1):
+        first, second = _groups(key.id)
+        lines.append(f"    {f'K{number}':<5}{key.algorithm:<19} {first}")
+        if len(keys) <= _WHOLE_KEYS:
+            lines.append(f"{'':29}{second}")
+    if len(keys) > _SHORT_KEYS:
+        lines.append(f"    and {len(keys) - _SHORT_KEYS} more: see `airgap root show`")
+    return lines
+
+
+def _groups(digits: str) -> tuple[str, str]:
+    """Write 64 digits as two lines of eight groups of four, with a wider gap in the middle."""
+    four = [digits[at : at + 4] for at in range(0, 64, 4)]
+    halves = (four[:8], four[8:])
+    first, second = (f"{' '.join(half[:4])}   {' '.join(half[4:])}" for half in halves)
+    return first, second
+
+
+def _signing(root: Root) -> list[str]:
+    """Leave room for those who hold root keys, and at least for one witness."""
+    keys = root.roles["root"]
+    lines = [
+        f"PRESENT (root keys that must sign: {keys.threshold}; and one witness or more)",
+        "    name                       role          date          signature",
+    ]
+    for _ in range(min(max(keys.threshold + 1, 3), _PEOPLE)):
+        lines += ["", f"    {'_' * 25}  {'_' * 12}  {'_' * 12}  {'_' * 17}"]
+    return lines

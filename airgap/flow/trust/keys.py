@@ -1,0 +1,82 @@
+"""Keys: made, read, and used to sign."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap.errors import ConfigurationError, UsageError
+from airgap.format.root import ALGORITHMS, Key
+from airgap.signing import open as signers
+from airgap.signing import private_keys
+from airgap.signing.signer import Passphrase, Signer
+
+__all__ = [
+    "ALGORITHMS",
+    "NewKey",
+    "export_public",
+    "generate_key",
+    "key_fingerprint",
+    "load_signer",
+    "public_file",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key pair that was made."""
+
+    private: Path
+    public: Path
+    key: Key
+
+
+def generate_key(folder: Path, name: str, algorithm: str, passphrase: bytes | None) -> NewKey:
+    """Make a key pair; see ``private_keys.generate``."""
+    if not name or "/" in name or name.startswith("."):
+        raise UsageError(f"{name!r} cannot name a key.", "Use a plain name such as builder-2026.")
+    private, public, key = private_keys.generate(folder, name, algorithm, passphrase)
+    return NewKey(private, public, key)
+
+
+def key_fingerprint(spec: str, passphrase: Passphrase) -> Key:
+    """Return the public half of a key; of a ``NAME.key``, what ``NAME.pub`` beside it says.
+
+    Raises:
+        ConfigurationError: it cannot be read or is not a usable key.
+    """
+    path = Path(spec)
+    if signers.is_file(spec) and path.suffix == ".key" and path.with_suffix(".pub").exists():
+        spec = str(path.with_suffix(".pub"))
+    return signers.public_key(spec, passphrase)
+
+
+def export_public(spec: str, passphrase: Passphrase, output: Path) -> Key:
+    """Write the public half of a key as a ``NAME.pub``, which a root can name.
+
+    Raises:
+        ConfigurationError: there is no such key, or the output file is there.
+        StorageError: it cannot be written.
+    """
+    key = signers.public_key(spec, passphrase)
+    private_keys.write_public(output, key)
+    return key
+
+
+def load_signer(spec: str, passphrase: Passphrase) -> Signer:
+    """Open a private key: a path, ``ssh-agent:…`` or ``pkcs11:…``; see ``signers.open_signer``."""
+    return signers.open_signer(spec, passphrase)
+
+
+def public_file(path: Path) -> Key:
+    """Read a public key file, or the public half of a private one that is not encrypted.
+
+    Raises:
+        ConfigurationError: it cannot be read, is not a usable key, or is encrypted.
+    """
+
+    def ask() -> bytes:
+        raise ConfigurationError(
+            f"{path} is an encrypted private key.",
+            "Name its public half; `airgap key export-public` writes it.",
+        )
+
+    return key_fingerprint(str(path), ask)

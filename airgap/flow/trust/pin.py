@@ -1,0 +1,159 @@
+"""Which root this machine trusts: one pinned by a fingerprint, then its successors (§15)."""
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from airgap.carrier import local_depot as depot
+from airgap.carrier.archive import ArchiveReader
+from airgap.errors import ConflictError, UsageError
+from airgap.flow.admission import history as memory
+from airgap.flow.admission.admit import require_root
+from airgap.flow.bundle.open import open_unverified
+from airgap.flow.location import remote as elsewhere
+from airgap.flow.location.credentials import ANYBODY, Access
+from airgap.flow.location.remote import Elsewhere
+from airgap.format import envelope as dsse
+from airgap.format import names
+from airgap.format import root as roots
+from airgap.format.root import Root, SignedRoot
+from airgap.signing import trust
+from airgap.signing.trust import Verified
+from airgap.state import pinned_root as site
+
+__all__ = ["Update", "pin_root", "update_root"]
+
+FINGERPRINT_PREFIX: Final = "SHA256:"
+ARCHIVE: Final = ".airgap"
+
+
+def pin_root(path: Path, fingerprint: str) -> tuple[Root, Path, bool]:
+    """Trust a root on this machine; return it, where it is kept, and whether that is new.
+
+    Raises:
+        UsageError: the fingerprint is not of the form ``SHA256:HEX``.
+        NotTrustedError: the root has another fingerprint, or lacks its signatures.
+        ConflictError: this machine has pinned another root.
+    """
+    wanted = _fingerprint(fingerprint)
+    raw, envelopes = site.read_root_files(path)
+    verified = trust.accept_root(raw, envelopes, wanted)
+    known = site.load_root()
+    if known is not None and known.fingerprint != wanted:
+        raise ConflictError(
+            f"This machine already trusts the root {known.fingerprint}.",
+            "A newer root of the same site is taken with `airgap trust update`. If the old trust is"
+            f" really to end, remove {site.home() / 'trust'} and run this again.",
+        )
+    if known is None:
+        memory.begin(verified.value)
+    folder = _save(verified, envelopes, known)
+    return verified.value, folder, known is None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What an update of the pinned root made of it; the two are the same if nothing was new."""
+
+    before: Verified[Root]
+    after: Verified[Root]
+
+
+def update_root(places: Sequence[str], access: Access = ANYBODY) -> Update:
+    """Let newer roots take over from the pinned one (format §15): all that are given, or none.
+
+    A place is a root file with its signatures beside it, a depot, or a ``.airgap`` file; the last
+    two may be elsewhere.
+
+    Raises:
+        ConfigurationError: this machine trusts nobody yet.
+        NotTrustedError, PolicyError: a root may not take over.
+        CorruptError: a file is no root.
+        MissingError: a depot or file holds no roots.
+    """
+    known = site.load_root()
+    before = after = require_root()
+    steps = _steps(places, before, access)
+    floor = memory.floor_of(memory.examine(before.value.site).kept, before.value)
+    for number, step in enumerate(steps, 1):
+        now = max(int(time.time()), floor) if number == len(steps) else None
+        after = trust.succeed(after, step.raw, step.envelopes, now)
+        floor = max(floor, after.value.created_at or 0)
+    if steps:
+        memory.note_root(after.value, floor)
+        _save(after, steps[-1].envelopes, known)
+    return Update(before, after)
+
+
+def _steps(places: Sequence[str], trusted: Verified[Root], access: Access) -> list[SignedRoot]:
+    """Return what is to take over, in order of version; the order is all that is believed here."""
+    found: dict[bytes, SignedRoot] = {}
+    versions: dict[bytes, int] = {}
+    for place in map(elsewhere.local_path, places):
+        for one in _roots_at(place, access):
+            version = roots.decode(one.raw).version
+            history = _holds_many(place) and version < trusted.value.version
+            if one.raw == trusted.raw or history:
+                continue
+            others = found[one.raw].envelopes if one.raw in found else ()
+            found[one.raw] = SignedRoot(one.raw, (*others, *one.envelopes))
+            versions[one.raw] = version
+    return sorted(found.values(), key=lambda one: versions[one.raw])
+
+
+def _roots_at(place: str, access: Access) -> list[SignedRoot]:
+    if elsewhere.is_elsewhere(place):
+        return _roots_elsewhere(elsewhere.look(place, access))
+    path = Path(place)
+    if path.is_dir():
+        return depot.read_roots(path)
+    if not _holds_many(place):
+        return [SignedRoot(*site.read_root_files(path))]
+    with open_unverified(place) as opened:
+        reader = opened.reader
+        if not isinstance(reader, ArchiveReader):
+            raise UsageError(f"{place} is no .airgap file.", "Give a depot or a root file.")
+        return reader.read_roots()
+
+
+def _roots_elsewhere(found: Elsewhere) -> list[SignedRoot]:
+    if not found.is_file:
+        with closing(found.open_depot()) as remote:
+            return remote.read_roots()
+    with closing(found.open_archive()) as reader:
+        reader.read_manifest()
+        return reader.read_roots()
+
+
+def _holds_many(place: str) -> bool:
+    """Tell whether a place is a depot or a ``.airgap`` file: what travels, not what was chosen."""
+    return elsewhere.is_elsewhere(place) or Path(place).is_dir() or place.endswith(ARCHIVE)
+
+
+def _save(
+    verified: Verified[Root], envelopes: Sequence[bytes], known: site.PinnedRoot | None
+) -> Path:
+    """Pin a root with the signatures that count, in place of the one that was known."""
+    counted = {
+        one.key_id: raw
+        for raw in envelopes
+        for one in [dsse.decode(raw)]
+        if one.key_id in verified.signers["root"]
+    }
+    replaced = None if known is None else known.fingerprint
+    return site.save_root(verified.raw, counted, roots.fingerprint(verified.raw), replaced)
+
+
+def _fingerprint(text: str) -> str:
+    """Bring a fingerprint that a person typed into its one form."""
+    compact = "".join(text.split())
+    prefix, digits = compact[: len(FINGERPRINT_PREFIX)], compact[len(FINGERPRINT_PREFIX) :].lower()
+    if prefix.upper() != FINGERPRINT_PREFIX or not names.is_bundle_id(digits):
+        raise UsageError(
+            f"{text!r} is not a fingerprint.",
+            "Type SHA256: and the 64 hex digits that `airgap root create` printed.",
+        )
+    return FINGERPRINT_PREFIX + digits

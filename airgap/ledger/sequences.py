@@ -1,0 +1,97 @@
+"""The numbers that an exporter gives to the bundles of a channel (format §17.8)."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from airgap.disk import durable as files
+from airgap.errors import ConfigurationError, CorruptError, UsageError
+from airgap.format import ledger as bytes_of
+from airgap.format import limits
+from airgap.format.ledger import Number
+
+__all__ = ["last_number", "next_number", "remember"]
+
+
+def next_number(
+    folder: Path, channel: str, bundle_with: Callable[[int], bytes], waiting: Callable[[], None]
+) -> int:
+    """Give a bundle its number in a channel; that is remembered when this returns.
+
+    Args:
+        folder: where the numbers of all channels are kept.
+        channel: the channel.
+        bundle_with: makes the bundle id from the number: only the last one is given twice, and
+            only to the same bundle.
+        waiting: called if another process holds the folder.
+
+    Raises:
+        ConfigurationError: what is remembered is damaged.
+        OSError: the disk refused.
+    """
+    files.make_folder(folder)
+    with files.locked(folder, waiting):
+        last = last_number(folder, channel)
+        if last is not None and bundle_with(last.sequence) == last.bundle:
+            return last.sequence
+        number = 1 if last is None else last.sequence + 1
+        if number > limits.INTEGER:
+            raise UsageError(
+                f"Channel {channel} has given its last number.", "Begin another channel."
+            )
+        _write(folder, Number(channel, number, bundle_with(number)))
+        return number
+
+
+def remember(
+    folder: Path, channel: str, sequence: int, bundle: bytes, waiting: Callable[[], None]
+) -> None:
+    """Remember a number that a person chose, unless a higher one was given before.
+
+    Raises:
+        UsageError: it is the last one, and another bundle has it.
+        ConfigurationError: what is remembered is damaged.
+        OSError: the disk refused.
+    """
+    files.make_folder(folder)
+    with files.locked(folder, waiting):
+        last = last_number(folder, channel)
+        if last is not None and last.sequence == sequence and last.bundle != bundle:
+            raise UsageError(
+                f"Number {sequence} of channel {channel} is bundle {last.bundle.hex()}.",
+                "Sites refuse a second bundle with the same number: leave --sequence out, or give"
+                " a higher one.",
+            )
+        if last is None or sequence > last.sequence:
+            _write(folder, Number(channel, sequence, bundle))
+
+
+def last_number(folder: Path, channel: str) -> Number | None:
+    """Return the last number that was given in a channel; None: there was none.
+
+    Raises:
+        ConfigurationError: what is remembered is damaged.
+        OSError: it cannot be read.
+    """
+    path = folder / channel
+    raw = files.read(path, limits.SMALL_STATE_BYTES)
+    if raw is None:
+        return None
+    try:
+        number = bytes_of.decode_number(raw)
+    except CorruptError as error:
+        raise _damaged(path) from error
+    if number.channel != channel:
+        raise _damaged(path)
+    return number
+
+
+def _write(folder: Path, number: Number) -> None:
+    files.replace(folder / number.channel, bytes_of.encode_number(number))
+
+
+def _damaged(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path}, which remembers the channel's last number, is damaged.",
+        "Ask a site for its number (`airgap trust show`), remove the file, and export once with"
+        " --sequence and the number after that.",
+    )

@@ -1,0 +1,1 @@
+"""From a delivered candidate to a verdict, once: imported, held, or quarantined."""

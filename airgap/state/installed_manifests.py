@@ -1,0 +1,55 @@
+"""The manifests of what was imported here: they tell which chunks lie in which installed files."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from airgap.errors import AirgapError
+from airgap.format import limits
+from airgap.format import manifest as manifests
+from airgap.format.manifest import Manifest
+from airgap.state import pinned_root as site
+
+__all__ = ["load", "remember"]
+
+_MOST: Final = 200
+
+
+def remember(bundle: str, raw: bytes) -> None:
+    """Keep the manifest of a bundle that is installed.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    folder = _folder()
+    begun = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{bundle}.msgpack"
+    if path.exists() and path.stat().st_size == len(raw):
+        return
+    # A name of its own: the lock is that of one BentoML home, and there may be several.
+    part = path.with_suffix(f".{secrets.token_hex(8)}.part")
+    try:
+        site.write_durably(path, raw, part)
+        if begun:
+            site.sync_folder(folder.parent)
+    except OSError:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+
+
+def load() -> Iterator[Manifest]:
+    """Yield what is remembered, the newest first. A file that is damaged is passed over."""
+    with suppress(OSError):
+        files = sorted(_folder().glob("*.msgpack"), key=lambda one: one.stat().st_mtime_ns)
+        for path in reversed(files[-_MOST:]):
+            with suppress(OSError, AirgapError):
+                if path.stat().st_size <= limits.MANIFEST_BYTES:
+                    yield manifests.decode(path.read_bytes())
+
+
+def _folder() -> Path:
+    return site.home() / "manifests"

@@ -1,0 +1,57 @@
+"""Manifests that were read in depots, kept by their content's name, so that none is fetched twice.
+
+Nothing is believed of them: a manifest is its bundle id, compared whenever it is read.
+"""
+
+import hashlib
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from airgap.format import limits
+from airgap.state import pinned_root as site
+
+__all__ = ["keep", "load", "trim"]
+
+_MOST: Final = 2000
+_MOST_BYTES: Final = 256 * limits.MIB
+_LARGEST: Final = 8 * limits.MIB
+
+
+def load(bundle: str) -> bytes | None:
+    """Return the manifest of a bundle, or None if it is not here."""
+    with suppress(OSError), (_folder() / bundle).open("rb") as file:
+        raw = file.read(_LARGEST + 1)
+        if hashlib.sha256(raw).hexdigest() == bundle:
+            os.utime(file.fileno())
+            return raw
+    return None
+
+
+def keep(bundle: str, raw: bytes) -> None:
+    """Keep a manifest, if there is a place for it; those that nobody asked for longest go."""
+    if len(raw) > _LARGEST:
+        return
+    with suppress(OSError):
+        _folder().mkdir(parents=True, exist_ok=True)
+        part = _folder() / f"{bundle}.{secrets.token_hex(4)}.part"
+        part.write_bytes(raw)
+        part.replace(_folder() / bundle)
+
+
+def trim() -> None:
+    """Remove what is too much."""
+    with suppress(OSError):
+        files = [(one.stat(), one) for one in _folder().iterdir()]
+        files.sort(key=lambda one: one[0].st_mtime_ns, reverse=True)
+        total = 0
+        for number, (about, path) in enumerate(files):
+            total += about.st_size
+            if number >= _MOST or total > _MOST_BYTES:
+                path.unlink(missing_ok=True)
+
+
+def _folder() -> Path:
+    return site.home() / "cache" / "manifests"

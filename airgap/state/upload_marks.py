@@ -1,0 +1,56 @@
+"""What marks the unfinished uploads of this thread, so that no other one goes on with them.
+
+Each thread that uploads holds a slot below ``AIRGAP_HOME`` until its process ends. The mark is the
+slot's: two that run at once have two, and a run after a killed one has its mark again, and goes on.
+"""
+
+import fcntl
+import os
+import re
+import secrets
+import threading
+from pathlib import Path
+from typing import Final
+
+from airgap.state import pinned_root as site
+
+__all__ = ["mark"]
+
+_SLOTS: Final = 64
+_MARK: Final = re.compile(r"[0-9a-f]{16}")
+_HELD: Final[dict[tuple[Path, int, int], tuple[int, str]]] = {}  # for as long as the process runs
+
+
+def mark() -> str:
+    """Return this thread's 16 hex digits; random ones where no slot can be held."""
+    folder = site.home() / "uploads"
+    key = folder, os.getpid(), threading.get_ident()
+    if key not in _HELD:
+        _HELD[key] = _hold(folder)
+    return _HELD[key][1]
+
+
+def _hold(folder: Path) -> tuple[int, str]:
+    """Hold the first slot that nobody holds; return its descriptor and mark."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(_SLOTS):
+            descriptor = os.open(folder / str(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                continue
+            return descriptor, _read(descriptor)
+    except OSError:  # read-only, or without locks: nothing is gone on with after a crash
+        pass
+    return -1, secrets.token_hex(8)
+
+
+def _read(descriptor: int) -> str:
+    """Return the mark in a slot's file, made now if there is none."""
+    found = os.pread(descriptor, 16, 0).decode("ascii", "replace")
+    if not _MARK.fullmatch(found):
+        found = secrets.token_hex(8)
+        os.pwrite(descriptor, found.encode(), 0)
+    return found

@@ -1,0 +1,221 @@
+"""A local folder as a transport: for ``file://``, and what the contract tests hold others to."""
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from airgap.disk import files as local
+from airgap.errors import CorruptError, MissingError, StorageError
+from airgap.transport import names
+from airgap.transport.port import Capabilities, Pace, Sink, Stored
+
+__all__ = ["FolderTransport"]
+
+_PIECE_BYTES: Final = 1024 * 1024
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_PART: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class FolderTransport:
+    """Files below one folder; nothing on the way may be a link."""
+
+    capabilities = Capabilities(
+        resumes_uploads=True, replaces_atomically=True, creates_exclusively=True
+    )
+
+    def __init__(self, top: Path) -> None:
+        """Name the folder; it is made when the first file is put there."""
+        self.place = str(top)
+        self._top = top
+
+    def size(self, name: str) -> int | None:
+        """Return a file's size, or None; see ``Transport``."""
+        try:
+            with local.open_regular(self._top, names.checked(name)) as descriptor:
+                return os.fstat(descriptor).st_size
+        except MissingError:
+            return None
+
+    def list(self, folder: str, limit: int) -> list[str]:
+        """Return the names in a folder; see ``Transport``."""
+        try:
+            return local.list_names(self._top, names.checked_folder(folder) or ".", limit)
+        except MissingError:
+            return []
+
+    def get(self, name: str, sink: Sink, offset: int = 0, length: int | None = None) -> int:
+        """Send a file's bytes to the sink; see ``Transport``."""
+        sent = 0
+        buffer = memoryview(bytearray(_PIECE_BYTES))
+        with local.open_regular(self._top, names.checked(name)) as opened:
+            descriptor = os.dup(opened)  # so that an error of the sink's disk is not taken for ours
+        try:
+            while length is None or sent < length:
+                want = len(buffer) if length is None else min(len(buffer), length - sent)
+                with self._explained(name):
+                    got = os.preadv(descriptor, [buffer[:want]], offset + sent)
+                if not got:
+                    break
+                sink(buffer[:got])
+                sent += got
+        finally:
+            os.close(descriptor)
+        return sent
+
+    def put(
+        self,
+        name: str,
+        source: Path,
+        size: int,
+        part: str | None = None,
+        pace: Pace | None = None,
+    ) -> Stored:
+        """Copy a file into the folder; see ``Transport``."""
+        part = names.checked(part or names.default_part(name))
+        if self.size(name) == size:
+            return "there"
+        with self._made(part) as (folder, last), self._explained(name):
+            descriptor = os.open(last, _PART, 0o666, dir_fd=folder)
+            try:
+                begun = self._begun(descriptor, name, size)
+                _append(descriptor, source, begun, pace or _as_fast_as_it_goes)
+                _demand_size(descriptor, source, size)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.replace(last, name.rpartition("/")[2], src_dir_fd=folder, dst_dir_fd=folder)
+            os.fsync(folder)
+        return "resumed" if begun else "stored"
+
+    def publish(self, name: str, data: bytes, *, replace: bool = False) -> bool:
+        """Write a small file, whole or not at all; see ``Transport``."""
+        part = f"{names.checked(name)}.{secrets.token_hex(8)}.part"
+        with self._made(part) as (folder, last), self._explained(name):
+            descriptor = os.open(last, _PART | os.O_EXCL, 0o666, dir_fd=folder)
+            try:
+                _write_all(descriptor, data)
+                os.fsync(descriptor)
+                return _name(folder, last, name.rpartition("/")[2], replace=replace)
+            finally:
+                os.close(descriptor)
+                _remove(folder, last)
+
+    def delete(self, name: str) -> None:
+        """Remove a file; see ``Transport``."""
+        path = Path(names.checked(name))
+        try:
+            with self._folder(path.parent.parts) as folder, self._explained(name):
+                _remove(folder, path.name)
+        except MissingError:
+            return
+
+    def clone(self) -> "FolderTransport":
+        """Return another of the same folder."""
+        return FolderTransport(self._top)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    @contextmanager
+    def _explained(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            local.explain(error, self._top, name)
+
+    @contextmanager
+    def _made(self, name: str) -> Iterator[tuple[int, str]]:
+        """Make the folders on the way to a file; give the last one, and the file's name in it."""
+        *folders, last = name.split("/")
+        with local.explained(self._top):
+            self._top.mkdir(parents=True, exist_ok=True)
+        with self._folder(tuple(folders), make=True) as folder:
+            yield folder, last
+
+    @contextmanager
+    def _folder(self, folders: tuple[str, ...], *, make: bool = False) -> Iterator[int]:
+        """Open a folder below the top, following no link."""
+        with self._explained("/".join(folders)):
+            descriptor = os.open(self._top, _FOLDER)
+            try:
+                for one in folders:
+                    above = descriptor
+                    if make:
+                        _make(one, above)
+                    descriptor = os.open(one, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
+                    os.close(above)
+                yield descriptor
+            finally:
+                os.close(descriptor)
+
+    def _begun(self, descriptor: int, name: str, size: int) -> int:
+        """Return how much of a part is there already; one that is too long is begun again."""
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise CorruptError(f"{self._top / name}.part is not a regular file.", "Remove it.")
+        if found.st_size <= size:
+            return found.st_size
+        os.ftruncate(descriptor, 0)
+        return 0
+
+
+def _append(descriptor: int, source: Path, begun: int, pace: Pace) -> None:
+    """Copy what is missing of a file."""
+    os.lseek(descriptor, begun, os.SEEK_SET)
+    with source.open("rb", buffering=0) as file:
+        file.seek(begun)
+        while piece := file.read(_PIECE_BYTES):
+            pace(len(piece))
+            _write_all(descriptor, piece)
+
+
+def _demand_size(descriptor: int, source: Path, size: int) -> None:
+    if os.fstat(descriptor).st_size != size:
+        raise StorageError(f"{source} changed while it was copied.", "Run the same command again.")
+
+
+def _as_fast_as_it_goes(_: int) -> None:
+    """Wait for nothing."""
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _make(name: str, above: int) -> None:
+    try:
+        os.mkdir(name, dir_fd=above)
+    except FileExistsError:
+        return
+    os.fsync(above)
+
+
+def _name(folder: int, part: str, name: str, *, replace: bool) -> bool:
+    """Give a part its final name; return False if that is taken and may not be replaced."""
+    if replace:
+        os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+    else:
+        try:
+            os.link(part, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+        except FileExistsError:
+            return False
+        except OSError:  # no hard links here (FAT): the best that is left
+            if name in os.listdir(folder):
+                return False
+            os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+    os.fsync(folder)
+    return True
+
+
+def _remove(folder: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        return
+    os.fsync(folder)

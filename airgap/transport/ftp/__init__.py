@@ -1,0 +1,1 @@
+"""FTP and FTPS, over the standard library's ftplib."""

@@ -1,0 +1,149 @@
+"""Makes the library's own objects, so that nothing but the options decides what they do."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from airgap.errors import ConfigurationError
+from airgap.transport.s3.errors import DEAD_PROXY
+from airgap.transport.s3.options import S3Options
+
+if TYPE_CHECKING:
+    from obstore.store import (
+        ClientConfig,
+        ObjectStore,
+        RetryConfig,
+        S3Config,
+        S3Credential,
+        S3CredentialProvider,
+    )
+
+__all__ = ["demand_library", "make"]
+
+_FOREVER: Final = timedelta(days=365)
+_CONNECT: Final = 20.0
+
+
+def demand_library() -> None:
+    """Refuse to go on without the library.
+
+    Raises:
+        ConfigurationError: it is not installed.
+    """
+    try:
+        import obstore  # noqa: F401  (an optional extra)
+    except ImportError as error:
+        raise ConfigurationError(
+            "Depots in object stores need the package obstore, which is not installed.",
+            "Run: pip install 'bento-airgap[s3]'",
+        ) from error
+
+
+def make(options: S3Options, longest: float | None = None, again: int = 0) -> "ObjectStore":
+    """Make a client with connections of its own.
+
+    Args:
+        options: what to connect to.
+        longest: seconds that a whole request may take; if None, it may take as long as bytes come
+            at least every ``options.timeout`` seconds.
+        again: how often the library sends a request again that broke off. Usually that is for
+            ``retrying`` to decide; but a part of an upload costs less than the upload.
+
+    Raises:
+        ConfigurationError: the CA is none, or what the environment says makes no sense.
+    """
+    from obstore.exceptions import BaseError
+    from obstore.store import AzureStore, GCSStore, S3Store
+
+    client = _client(options, longest)
+    retry: RetryConfig = {
+        "max_retries": again,
+        "retry_timeout": timedelta(seconds=longest or options.timeout),
+    }
+    try:
+        match options.scheme:
+            case "gs":
+                return GCSStore(options.bucket, client_options=client, retry_config=retry)
+            case "az":
+                return AzureStore(options.bucket, client_options=client, retry_config=retry)
+            case "s3":
+                return S3Store(
+                    options.bucket,
+                    config=_config(options),
+                    client_options=client,
+                    retry_config=retry,
+                    credential_provider=_provider(options),
+                )
+    except (BaseError, ValueError):
+        raise ConfigurationError(
+            f"{options.place} cannot be used as it is described.",
+            "Check endpoint, region, the CA's PEM file and the environment.",
+        ) from None
+
+
+def _config(options: S3Options) -> "S3Config":
+    """Say everything that the library would else take from ``AWS_*`` variables."""
+    config: S3Config = {
+        "endpoint": options.endpoint_url,
+        "aws_endpoint_url_s3": options.endpoint_url,
+        "region": options.region,
+        "virtual_hosted_style_request": options.virtual_hosted,
+        "skip_signature": options.keys is None,
+        "unsigned_payload": False,
+        "conditional_put": "etag",
+        "disable_bulk_delete": True,  # not every server knows it
+        "s3_express": False,
+    }
+    own = not options.endpoint
+    if own if options.checksums is None else options.checksums:
+        config["checksum_algorithm"] = "SHA256"
+    return config
+
+
+def _client(options: S3Options, longest: float | None) -> "ClientConfig":
+    client: ClientConfig = {
+        "allow_http": options.plain,
+        "allow_invalid_certificates": False,
+        "connect_timeout": timedelta(seconds=min(options.timeout, _CONNECT)),
+        "timeout": _FOREVER if longest is None else timedelta(seconds=longest),
+        "user_agent": "airgap",
+    }
+    if longest is None:
+        client["read_timeout"] = timedelta(seconds=options.timeout)
+    if options.scheme == "s3":  # it follows redirects; but to other hosts it now finds no way
+        client["proxy_url"] = f"http://{DEAD_PROXY}"
+        client["proxy_excludes"] = options.host
+    if options.ca_file is not None:
+        client["root_certificate"] = _pem(options)
+    return client
+
+
+def _pem(options: S3Options) -> bytes:
+    try:
+        data = options.ca_file.read_bytes() if options.ca_file else b""
+    except OSError as error:
+        raise ConfigurationError(
+            f"The CA file {options.ca_file} cannot be read ({error.strerror}).", "Check its path."
+        ) from error
+    if b"-----BEGIN CERTIFICATE-----" not in data:
+        raise ConfigurationError(
+            f"The CA file {options.ca_file} holds no certificate in PEM form.",
+            "Convert it: openssl x509 -in FILE -inform DER -out FILE.pem",
+        )
+    return data
+
+
+def _provider(options: S3Options) -> "S3CredentialProvider | None":
+    """Give the keys by a function: then no variable can mix with them."""
+    keys = options.keys
+    if keys is None:
+        return None
+
+    def provide() -> "S3Credential":
+        return {
+            "access_key_id": keys.identity,
+            "secret_access_key": keys.secret,
+            "token": keys.token or None,
+            "expires_at": None,
+        }
+
+    return provide

@@ -1,0 +1,1 @@
+"""SFTP over paramiko's SSH: host keys, logins, and pipelined requests."""

@@ -1,0 +1,253 @@
+"""One SSH connection with one subsystem: bytes to it and from it, after its key was accepted.
+
+Paramiko does the cryptography and the protocol; its SFTP client is not used. What is relied on
+besides its documented interface is held by tests/unit/transport/remote/test_ssh_stream.py.
+"""
+
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final, Self
+
+from paramiko import Transport
+from paramiko.buffered_pipe import BufferedPipe, PipeTimeout
+from paramiko.ssh_exception import IncompatiblePeer, SSHException
+
+from airgap.errors import TransportError
+from airgap.transport.port import BrokenOffError
+from airgap.transport.sftp import login as ssh_login
+from airgap.transport.sftp import socket as ssh_socket
+from airgap.transport.sftp.known_hosts import Known
+from airgap.transport.sftp.options import Timeouts
+from airgap.transport.sftp.socket import GuardedSocket
+from airgap.transport.sftp.ssh_config import Destination
+
+__all__ = ["SshStream"]
+
+# AES-GCM needs one pass over the bytes where the others need two.
+_CIPHERS: Final = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr")
+_MACS: Final = (
+    "hmac-sha2-256-etm@openssh.com",
+    "hmac-sha2-512-etm@openssh.com",
+    "hmac-sha2-256",
+    "hmac-sha2-512",
+)
+_RSA: Final = ("rsa-sha2-512", "rsa-sha2-256")
+_WINDOW_BYTES: Final = 16 * 1024 * 1024
+_PACKET_BYTES: Final = 32 * 1024
+_ERROR_BYTES: Final = 1024 * 1024
+_KEEPALIVE_SECONDS: Final = 30
+_SHOWN_CHARACTERS: Final = 200
+
+logging.getLogger("paramiko").addHandler(logging.NullHandler())  # else it writes to stderr
+
+
+class SshStream:
+    """The subsystem's standard input and output."""
+
+    def __init__(self, guard: GuardedSocket, timeouts: Timeouts) -> None:
+        """Take a connection on which nothing was said yet; ``open`` makes a stream of it."""
+        self._guard = guard
+        self._timeouts = timeouts
+        self._transport = _quietly_slow(Transport(guard), timeouts)
+        self._channel: Any = None
+        self._end = math.inf
+
+    @classmethod
+    def open(
+        cls,
+        destination: Destination,
+        known: Known,
+        credentials: ssh_login.Credentials,
+        timeouts: Timeouts,
+    ) -> Self:
+        """Connect, accept the host's key, log in, and start SFTP, in this order.
+
+        Raises:
+            BrokenOffError: it did not come about; it may at another time.
+            TransportError: the host key, the login or SFTP was refused.
+            ConfigurationError: a key that was named cannot be read.
+        """
+        guard = ssh_socket.connect(
+            destination.host, destination.port, destination.proxy, timeouts.connect
+        )
+        stream = cls(guard, timeouts)
+        try:
+            stream._shake_hands(destination, known)
+            stream._log_in(destination, credentials)
+            stream._start_sftp(destination.host)
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    def send(self, data: bytes | memoryview) -> None:
+        """Send all of it.
+
+        Raises:
+            BrokenOffError: the connection ended, or stalled.
+        """
+        left = memoryview(data)
+        while left:
+            with self._alive():
+                sent = self._channel.send(left)
+                if not sent:
+                    raise EOFError
+            left = left[sent:]
+
+    def receive(self) -> memoryview:
+        """Return the next bytes, at least one; raises as ``send``."""
+        with self._alive():
+            piece = self._channel.recv(_WINDOW_BYTES)
+            if not piece:
+                raise EOFError
+        return memoryview(piece)
+
+    def ready(self) -> bool:
+        """Tell whether ``receive`` would return at once."""
+        return bool(self._channel.recv_ready())
+
+    def hurry(self, seconds: float) -> None:
+        """Let the connection end after this time, whatever is done until then."""
+        self._end = time.monotonic() + seconds
+
+    def close(self) -> None:
+        """Close the connection, also one that is broken."""
+        self._transport.packetizer.complete_handshake()  # its timer would outlive us
+        with suppress(SSHException, OSError, EOFError):
+            self._transport.close()
+        self._guard.close()
+        if self._transport.is_alive():
+            self._transport.join(1)
+
+    def _shake_hands(self, destination: Destination, known: Known) -> None:
+        options = self._transport.get_security_options()
+        options.ciphers, options.digests = _CIPHERS, _MACS
+        options.key_types = _known_first(known.kinds, options.key_types)
+        with self._stage("key exchange", self._timeouts.handshake, destination.host):
+            try:
+                self._transport.start_client()
+            except IncompatiblePeer as error:
+                raise TransportError(
+                    f"{destination.host} and airgap share no way to encrypt: {error}.",
+                    "Its SSH server is too old, or allows too little: update or reconfigure it.",
+                ) from error
+            key = self._transport.get_remote_server_key()
+        known.check(key.get_name(), key.asbytes())
+
+    def _log_in(self, destination: Destination, credentials: ssh_login.Credentials) -> None:
+        host, user = destination.host, destination.user
+        with self._stage("login", self._timeouts.login, host):
+            ssh_login.log_in(self._transport, host, user, credentials)
+
+    def _start_sftp(self, host: str) -> None:
+        self._transport.set_keepalive(_KEEPALIVE_SECONDS)
+        with self._stage("start of SFTP", self._timeouts.channel, host):
+            self._channel = self._transport.open_session(_WINDOW_BYTES, _PACKET_BYTES)
+            self._channel.in_buffer = _Inbox(_WINDOW_BYTES)
+            self._channel.in_stderr_buffer = _Inbox(_ERROR_BYTES)
+            try:
+                self._channel.invoke_subsystem("sftp")
+            except SSHException as error:
+                if not self._transport.is_active():
+                    raise
+                raise TransportError(
+                    f"{host} lets us in, but not use SFTP.",
+                    "Ask its administrator for the subsystem sftp.",
+                ) from error
+
+    @contextmanager
+    def _stage(self, what: str, seconds: float, host: str) -> Iterator[None]:
+        """Bound what is done in the block, and tell where it broke."""
+        try:
+            with self._guard.within(seconds):
+                yield
+        except (SSHException, EOFError, OSError) as error:
+            reason = f"took more than {seconds:g} seconds" if self._guard.expired else "broke off"
+            told = f" ({_printable(error)})" if str(error) and not self._guard.expired else ""
+            raise BrokenOffError(
+                f"{host}: the {what} {reason}{told}.", "Try again; see that it is an SSH server."
+            ) from error
+
+    @contextmanager
+    def _alive(self) -> Iterator[None]:
+        self._guard.deadline = min(time.monotonic() + self._timeouts.stall, self._end)
+        try:
+            yield
+        except (SSHException, EOFError, OSError) as error:
+            seconds = self._timeouts.stall
+            how = f"was silent for {seconds:g} seconds" if self._guard.expired else "ended"
+            raise BrokenOffError(
+                f"The SSH connection {how}.", "Check the network and try again."
+            ) from error
+        finally:
+            self._guard.deadline = math.inf
+
+
+class _Inbox(BufferedPipe):  # type: ignore[misc]  # paramiko has no types
+    """What arrived, in the pieces in which it arrived.
+
+    Paramiko's own is an array from whose front bytes are cut: that moves all that lie behind. And
+    it grows as long as the other side sends; this one ends the connection.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._pieces: deque[bytes | memoryview] = deque()
+        self._held = 0
+        self._limit = limit
+
+    def feed(self, data: bytes) -> None:
+        with self._lock:
+            self._held += len(data)
+            if self._held > self._limit:
+                raise SSHException("It sent more than its window allows")
+            self._pieces.append(data)
+            self._cv.notify_all()
+
+    def read(self, nbytes: int, timeout: float | None = None) -> bytes | memoryview:
+        with self._lock:
+            while not self._pieces and not self._closed:
+                if not self._cv.wait(timeout):
+                    raise PipeTimeout
+            if not self._pieces:
+                return b""
+            piece = self._pieces.popleft()
+            if len(piece) > nbytes:
+                self._pieces.appendleft(memoryview(piece)[nbytes:])
+                piece = piece[:nbytes]
+            self._held -= len(piece)
+            return piece
+
+    def read_ready(self) -> bool:
+        with self._lock:
+            return bool(self._pieces)
+
+    def __len__(self) -> int:
+        with self._lock:
+            return self._held
+
+
+def _printable(error: Exception) -> str:
+    """Make an error fit for a terminal: it may hold what the server sent first."""
+    return "".join(one if one.isprintable() else "?" for one in str(error))[:_SHOWN_CHARACTERS]
+
+
+def _known_first(kinds: list[str], all_kinds: tuple[str, ...]) -> tuple[str, ...]:
+    """Ask for a key of a known type first: a server that has one must show it.
+
+    The others follow, so that a server without one can be told by its fingerprint.
+    """
+    known = [one for kind in kinds for one in (_RSA if kind == "ssh-rsa" else (kind,))]
+    return tuple(dict.fromkeys([*(one for one in known if one in all_kinds), *all_kinds]))
+
+
+def _quietly_slow(transport: Transport, timeouts: Timeouts) -> Transport:
+    """Let our deadlines be the only ones: paramiko's have no words, and some nobody reads."""
+    transport.banner_timeout = transport.handshake_timeout = 2 * timeouts.handshake
+    transport.auth_timeout = 2 * timeouts.login
+    transport.channel_timeout = 2 * timeouts.channel
+    return transport

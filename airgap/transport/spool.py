@@ -1,0 +1,76 @@
+"""A private folder for packs under way; the next run removes what a killed one left of it."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from airgap.codec.buffer import Piece
+from airgap.disk import files as local
+
+__all__ = ["Spool"]
+
+_PREFIX: Final = "airgap-spool-"
+
+
+class Spool:
+    """Files between memory and a connection; a pack that is taken out is removed."""
+
+    def __init__(self, parent: Path | None = None) -> None:
+        """Make the folder in ``parent`` or the system's place; remove what others were killed over.
+
+        Raises:
+            StorageError: it cannot be made.
+        """
+        top = parent or Path(tempfile.gettempdir())
+        with local.explained(top):
+            top.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(top)
+            self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=top))
+            self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            with suppress(OSError):  # some file systems have no locks
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def nameless(self) -> BinaryIO:
+        """Make a file without a name, which is gone when it is closed.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        with local.explained(self.folder):
+            return tempfile.TemporaryFile(dir=self.folder)
+
+    def write(self, name: str, parts: Sequence[Piece]) -> Path:
+        """Write a file; whoever has sent it removes it.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        path = self.folder / name
+        with local.explained(path), path.open("xb") as file:
+            file.writelines(parts)
+        return path
+
+    def close(self) -> None:
+        """Remove everything; may be called twice."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _remove_abandoned(top: Path) -> None:
+    """Remove folders of ours that nobody holds locked."""
+    for folder in top.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if os.fstat(descriptor).st_uid == os.geteuid():
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(descriptor)
