@@ -16,9 +16,9 @@ from pathlib import Path
 
 from airgap.carrier.local_depot import DepotReader
 from airgap.codec import erasure
-from airgap.disk import files as local
-from airgap.flow.media.pack_copies import Copies
-from airgap.flow.media.parity import Mending, drafts, make_groups
+from airgap.disk import files
+from airgap.flow.media.pack_copies import PackCopies
+from airgap.flow.media.parity import ParityRepair, drafts, make_groups
 from airgap.flow.progress import Silent
 from airgap.format import layout, limits, parity
 from airgap.format.manifest import Pack
@@ -41,7 +41,7 @@ def fill(top: Path, count: int) -> None:
         data = hashlib.shake_128(b"%d" % number).digest(PIECE) * 64
         data = number.to_bytes(8, "big") + data[8:]
         digest = hashlib.sha256(data).digest()
-        local.write_atomically(top, layout.pack_name(digest), [data])
+        files.write_atomically(top, layout.pack_name(digest), [data])
         made.append((digest.hex(), len(data)))
     (top / "packs.json").write_text(json.dumps(made))
 
@@ -50,7 +50,7 @@ def copy(top: Path) -> None:
     for number, pack in enumerate(listed(top)):
         with (top / layout.pack_name(pack.digest)).open("rb") as source:
             pieces = iter(lambda stream=source: stream.read(PIECE), b"")
-            local.write_atomically(top, f"copy/{number}", pieces)
+            files.write_atomically(top, f"copy/{number}", pieces)
 
 
 def make(top: Path, percent: int) -> None:
@@ -58,20 +58,20 @@ def make(top: Path, percent: int) -> None:
     place = top / layout.parity_folder(BUNDLE)
     planned = drafts(packs, percent)
     places = [[place] * rows for _, rows in planned]
-    groups = make_groups(packs, planned, Copies([reader]), places, Silent())
-    local.write_atomically(top, layout.parity_index_name(BUNDLE), [parity.encode(groups)])
+    groups = make_groups(packs, planned, PackCopies([reader]), places, Silent())
+    files.write_atomically(top, layout.parity_index_name(BUNDLE), [parity.encode(groups)])
 
 
 def use(top: Path) -> None:
-    packs, copies = listed(top), Copies([DepotReader(top, BUNDLE)])
+    packs, copies = listed(top), PackCopies([DepotReader(top, BUNDLE)])
     lost = [one for group in copies.index(len(packs)) for one in group.packs[: len(group.parity)]]
     for one in lost:
         (top / layout.pack_name(packs[one].digest)).write_bytes(b"")
-    mending = Mending(packs, copies, Silent())
+    mending = ParityRepair(packs, copies, Silent())
     for one in lost:
         data = mending.take(one)
         assert data is not None  # noqa: S101
-        local.write_atomically(top, layout.pack_name(packs[one].digest), [data])
+        files.write_atomically(top, layout.pack_name(packs[one].digest), [data])
 
 
 STEPS = {"copy": copy, "make": make, "tables": make, "use": use}

@@ -113,7 +113,7 @@ Work = Callable[[list[Path]], object]
 
 def with_airgap(way: str, port: int, top: str, lanes: int) -> Work:
     """Make what ``push`` and ``pull`` do; 0 lanes are the usual number."""
-    from airgap.transport.connections import Lanes
+    from airgap.transport.connections import ConnectionPool
     from airgap.transport.port import Transport
     from airgap.transport.s3.options import S3Keys, S3Options
     from airgap.transport.s3.transport import S3Transport
@@ -127,7 +127,7 @@ def with_airgap(way: str, port: int, top: str, lanes: int) -> Work:
         return lambda lane: lane.get(path.name, len)
 
     def work(packs: list[Path]) -> None:
-        side_by_side: Lanes[object] = Lanes(transport, lanes or LANES)
+        side_by_side: ConnectionPool[object] = ConnectionPool(transport, lanes or LANES)
         for future in [side_by_side.submit(one(path)) for path in packs]:
             demand(future.result() in ("stored", PACK))
         side_by_side.close()

@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from airgap.server.dropbox.folders import House, Retention
-from airgap.server.dropbox.uploads import Desk, Meter
-from airgap.server.intake.event_log import Journal
-from airgap.server.intake.intake import Attendant, Choices, Keeper
+from airgap.server.dropbox.folders import DropFolders, Retention
+from airgap.server.dropbox.upload_names import OpenUploads, Quota
+from airgap.server.intake.event_log import EventLog
+from airgap.server.intake.intake import Intake, IntakeFolder, IntakeOptions
 from airgap.server.intake.policy import Verdict
 from airgap.server.intake.worker import Work
-from airgap.server.watch import Shelf
+from airgap.server.watch import WatchedFolder
 
 __all__ = ["IMPORTS", "main"]
 
@@ -38,11 +38,13 @@ def main(what: str, folder: str, state: str, kind: str) -> NoReturn:
 
     if what == "house":
         retention = Retention(3600, 3600)
-        keeper: Keeper = House(top, {"ann": Meter(10**9, 1000)}, Desk(), retention)
+        keeper: IntakeFolder = DropFolders(
+            top, {"ann": Quota(10**9, 1000)}, OpenUploads(), retention
+        )
     else:
-        keeper = Shelf(Path(folder), top, top.parent / "done")
-    journal = Journal(top, lambda _: None)
-    attendant = Attendant(keeper, run, journal, Choices(hold=False, settle=0))
+        keeper = WatchedFolder(Path(folder), top, top.parent / "done")
+    journal = EventLog(top, lambda _: None)
+    attendant = Intake(keeper, run, journal, IntakeOptions(hold=False, settle=0))
     attendant.tick()
     attendant.tick()
     sys.exit(0)

@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 
 from airgap.errors import AirgapError
-from airgap.flow.admission.admit import Judge
-from airgap.flow.bundle import open as bundles
-from airgap.flow.importing import install_bundle as inbound
-from airgap.flow.importing.install_bundle import Imported
+from airgap.flow.admission.policy import AdmissionPolicy
+from airgap.flow.bundle import open_bundle
+from airgap.flow.importing import install_bundle
+from airgap.flow.importing.install_bundle import ImportResult
 from airgap.flow.progress import Silent
 from airgap.format.envelope import Role
 from airgap.format.ledger import State
@@ -30,7 +30,7 @@ from airgap.format.root import Root
 from airgap.signing import private_keys, trust
 from airgap.signing.signer import Signer
 from airgap.signing.trust import Verified
-from airgap.state import pinned_root as pinned
+from airgap.state import pinned_root
 from tests.kit import Side, Site, ledger_tells_refusals, snapshot
 
 NO_BASE = 0xFFFF_FFFF
@@ -419,26 +419,26 @@ class Forge:
 
 def trusted(site: Site) -> Verified[Root]:
     """Accept a site's root, without pinning it anywhere."""
-    raw, envelopes = pinned.read_root_files(site.root)
+    raw, envelopes = pinned_root.read_root_files(site.root)
     return trust.accept_root(raw, envelopes, site.fingerprint)
 
 
-def judging(root: Verified[Root]) -> Judge:
+def judging(root: Verified[Root]) -> AdmissionPolicy:
     """Return the judge of a machine that has imported nothing yet."""
     nothing = State(root.value.site, 0, 0, b"", b"", 0)
-    return Judge(root, nothing, int(time.time()))
+    return AdmissionPolicy(root, nothing, int(time.time()))
 
 
 def verify_in_process(place: Path | str, root: Verified[Root]) -> int:
     """Do what ``airgap verify`` does; return how many bytes of packs it read."""
-    with bundles.open_bundle(str(place), judging(root)) as opened:
-        return inbound.verify_content(opened, jobs=1, progress=Silent())
+    with open_bundle.open_bundle(str(place), judging(root)) as opened:
+        return install_bundle.verify_content(opened, jobs=1, progress=Silent())
 
 
-def import_in_process(place: Path | str, root: Verified[Root]) -> Imported:
+def import_in_process(place: Path | str, root: Verified[Root]) -> ImportResult:
     """Do what ``airgap import`` does; the environment says where."""
-    with bundles.open_bundle(str(place), judging(root), remember=True) as opened:
-        return inbound.import_bundle(
+    with open_bundle.open_bundle(str(place), judging(root), remember=True) as opened:
+        return install_bundle.import_bundle(
             opened, replace=False, dry_run=False, jobs=1, progress=Silent()
         )
 

@@ -17,9 +17,9 @@ from typing import Any, Self
 import pytest
 
 from airgap.errors import AirgapError
-from airgap.flow.admission import admit as judge
-from airgap.flow.bundle import open as bundles
-from airgap.flow.importing import install_bundle as inbound
+from airgap.flow.admission import policy
+from airgap.flow.bundle import open_bundle
+from airgap.flow.importing import install_bundle
 from airgap.flow.progress import Silent
 from airgap.server.dropbox import passwords, settings
 from airgap.server.dropbox import service as dropbox
@@ -31,7 +31,7 @@ from tests.kit import Side
 
 PASSWORD = "correct horse"  # noqa: S105
 PATIENCE = 60.0
-_BARE = passwords.Hash(14, 1, 1, bytes(16), b"")
+_BARE = passwords.PasswordHash(14, 1, 1, bytes(16), b"")
 HASH = str(replace(_BARE, key=passwords._derive(PASSWORD, _BARE)))  # cheaper than real ones
 
 
@@ -47,11 +47,11 @@ def until(fact: Callable[[], Any], what: str = "") -> Any:  # noqa: ANN401
 def run_here(work: Work, place: str) -> Verdict:
     """Do what a command would do, in this process."""
     try:
-        with bundles.open_bundle(place, judge.here(), remember=work == "import") as opened:
+        with open_bundle.open_bundle(place, policy.load(), remember=work == "import") as opened:
             if work == "verify":
-                inbound.verify_content(opened, jobs=1, progress=Silent())
+                install_bundle.verify_content(opened, jobs=1, progress=Silent())
                 return Verdict("done", report={"bundle": opened.bundle})
-            done = inbound.import_bundle(
+            done = install_bundle.import_bundle(
                 opened, replace=False, dry_run=False, jobs=1, progress=Silent()
             )
     except AirgapError as error:

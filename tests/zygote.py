@@ -29,18 +29,17 @@ from typing import Any, Final, NoReturn
 from airgap.chunking import content
 from airgap.cli import export as export_command
 from airgap.cli import import_, main
-from airgap.flow.bundle import open as bundles
+from airgap.flow.bundle import open_bundle
 from airgap.flow.describe import bundle as reports
-from airgap.flow.exporting import export
-from airgap.flow.exporting import write_bundle as outbound
-from airgap.flow.importing import install_bundle as inbound
-from airgap.flow.trust import keys as trust
+from airgap.flow.exporting import export, write_bundle
+from airgap.flow.importing import install_bundle
+from airgap.flow.trust import keys
 from airgap.store import install, staging
 from tests import attend
 
 PRELOADED: Final = (
     *(content, export_command, import_),
-    *(bundles, export, inbound, outbound, reports, trust),
+    *(open_bundle, export, install_bundle, write_bundle, reports, keys),
 )
 WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 GROWING: Final = re.compile(r"mkdir|open|write|pwrite|reserve|symlink|link|rename")

@@ -17,20 +17,17 @@ from airgap.api.locations import Pieces, halves, named, place_of, shown
 from airgap.carrier.stock.archive import Form
 from airgap.errors import UsageError
 from airgap.flow import pipeline
-from airgap.flow.admission import admit as judge
-from airgap.flow.bundle import base_bundles as shelves
-from airgap.flow.bundle import open as bundles
+from airgap.flow.admission import policy
+from airgap.flow.bundle import base_bundles, open_bundle
 from airgap.flow.describe import bundle as reports
-from airgap.flow.exporting import export
+from airgap.flow.exporting import export, want
 from airgap.flow.exporting import sequence as numbering
-from airgap.flow.exporting import want as wants
-from airgap.flow.exporting.export import Request
+from airgap.flow.exporting.export import ExportRequest
 from airgap.flow.exporting.stock_archive import FORMATS, format_of_name
-from airgap.flow.exporting.write_bundle import Preset, Settings
-from airgap.flow.importing import install_bundle as inbound
-from airgap.flow.importing import unsigned
-from airgap.flow.importing.install_bundle import Choices
-from airgap.flow.location import remote as elsewhere
+from airgap.flow.exporting.write_bundle import BundleOptions, Preset
+from airgap.flow.importing import install_bundle, unsigned
+from airgap.flow.importing.install_bundle import ImportOptions
+from airgap.flow.location import remote
 from airgap.flow.location.credentials import Access
 from airgap.flow.location.remote import SUFFIX
 from airgap.flow.media import volumes
@@ -108,16 +105,16 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
     """
     place, access = place_of(path, Pieces(protocol, user, passwd, params, subpath))
     request, place = _request(
-        Request([str(tag)], [], with_models=with_models, access=access), place, output_format
+        ExportRequest([str(tag)], [], with_models=with_models, access=access), place, output_format
     )
-    settings = Settings(
+    settings = BundleOptions(
         jobs or pipeline.default_jobs(),
         channel=channel or numbering.UNNUMBERED,
         sequence=numbering.chosen(channel, sequence),
         audience=tuple(audience),
         expires_at=expires_at,
         preset=compression,
-        bases=wants.bases_told([str(base) for base in bases], None, access),
+        bases=want.bases_told([str(base) for base in bases], None, access),
     )
     done = export.export(request, place, [signer_of(key, passphrase)], settings, Silent())
     return _written(done.path or place, access)
@@ -145,15 +142,15 @@ def export_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
 ) -> str:
     """Export one BentoML model, signed; return the path. Arguments as for ``export_bento``."""
     place, access = place_of(path, Pieces(protocol, user, passwd, params, subpath))
-    request, place = _request(Request([], [str(tag)], access=access), place, output_format)
-    settings = Settings(
+    request, place = _request(ExportRequest([], [str(tag)], access=access), place, output_format)
+    settings = BundleOptions(
         jobs or pipeline.default_jobs(),
         channel=channel or numbering.UNNUMBERED,
         sequence=numbering.chosen(channel, sequence),
         audience=tuple(audience),
         expires_at=expires_at,
         preset=compression,
-        bases=wants.bases_told([str(base) for base in bases], None, access),
+        bases=want.bases_told([str(base) for base in bases], None, access),
     )
     done = export.export(request, place, [signer_of(key, passphrase)], settings, Silent())
     return _written(done.path or place, access)
@@ -206,7 +203,7 @@ def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         AirgapError: see ``airgap.errors`` for the others.
     """
     place, access = place_of(path, Pieces(protocol, user, passwd, params, subpath))
-    wishes = _Wishes(
+    wishes = _ImportWishes(
         input_format, replace, insecure_allow_unsigned, jobs, waivers, channel, depots, access
     )
     return bentoml_objects.get_bento(_import("bento", place, wishes))
@@ -230,7 +227,7 @@ def import_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
 ) -> "Model":
     """Verify a bundle with one model, install it, and return it. See ``import_bento``."""
     place, access = place_of(path, Pieces(protocol, user, passwd, params, subpath))
-    wishes = _Wishes(
+    wishes = _ImportWishes(
         input_format, replace, insecure_allow_unsigned, jobs, waivers, channel, depots, access
     )
     return bentoml_objects.get_model(_import("model", place, wishes))
@@ -255,11 +252,11 @@ def verify(  # noqa: PLR0913  (options)
         AirgapError: as ``import_bento``, but for conflicts.
     """
     place, access = place_of(src, Pieces(None, user, passwd, params))
-    judged = judge.here([Path(one) for one in waivers], channel)
-    open_one = partial(bundles.open_bundle, judge=judged, access=access)
+    judged = policy.load([Path(one) for one in waivers], channel)
+    open_one = partial(open_bundle.open_bundle, judge=judged, access=access)
     with volumes.open_places((place,), open_one, Silent()) as opened:
-        read = inbound.verify_content(
-            shelves.with_depots(opened, [str(one) for one in depots], access),
+        read = install_bundle.verify_content(
+            base_bundles.with_depots(opened, [str(one) for one in depots], access),
             jobs=jobs or pipeline.default_jobs(),
             progress=Silent(),
         )
@@ -282,19 +279,21 @@ def inspect(
         AirgapError: there is no bundle, or it is damaged.
     """
     place, access = place_of(src, Pieces(None, user, passwd, params))
-    with bundles.open_unverified(place, access) as opened:
+    with open_bundle.open_unverified(place, access) as opened:
         about = reports.describe_bundle(opened.bundle, opened.manifest, files=files)
         return about | {"verified": False}
 
 
-def _request(request: Request, place: str, output_format: str | None) -> tuple[Request, str]:
+def _request(
+    request: ExportRequest, place: str, output_format: str | None
+) -> tuple[ExportRequest, str]:
     """Choose the destination and its form as BentoML does, where it has both."""
     if output_format not in (None, *_OWN_FORMATS, *FORMATS):
         raise UsageError(
             f"There is no format {output_format!r}.",
             f"Choose one of {', '.join((*_OWN_FORMATS, *FORMATS))}.",
         )
-    written = halves(place)[0] if elsewhere.is_elsewhere(place) else place
+    written = halves(place)[0] if remote.is_remote(place) else place
     wanted = output_format or format_of_name(written)
     if wanted in FORMATS:
         exact = output_format is not None and output_format != "bento"
@@ -302,16 +301,16 @@ def _request(request: Request, place: str, output_format: str | None) -> tuple[R
     return request, place if wanted == "depot" else _bundle_file(request, place)
 
 
-def _bundle_file(request: Request, place: str) -> str:
+def _bundle_file(request: ExportRequest, place: str) -> str:
     """Name the ``.airgap`` file."""
-    if elsewhere.is_elsewhere(place):
+    if remote.is_remote(place):
         return named(place, _stem(request))
     if Path(place).is_dir() or place.endswith("/"):
         return str(Path(place) / f"{_stem(request)}{SUFFIX}")
     return place if place.endswith(SUFFIX) else place + SUFFIX
 
 
-def _stem(request: Request) -> str:
+def _stem(request: ExportRequest) -> str:
     kind: StoreKind = "bento" if request.bentos else "model"
     name, version = bentoml_home.find(kind, (*request.bentos, *request.models)[0])
     return f"{name}-{version}"
@@ -319,13 +318,13 @@ def _stem(request: Request) -> str:
 
 def _written(place: str, access: Access) -> str:
     """Return where something was written: an absolute path, or a URL without a password."""
-    if elsewhere.is_elsewhere(place):
+    if remote.is_remote(place):
         return shown(place, access)
     return str(Path(place).absolute())
 
 
 @dataclass(frozen=True, slots=True)
-class _Wishes:
+class _ImportWishes:
     """How to import."""
 
     input_format: str | None
@@ -338,25 +337,25 @@ class _Wishes:
     access: Access
 
 
-def _import(kind: Kind, place: str, wishes: _Wishes) -> str:
+def _import(kind: Kind, place: str, wishes: _ImportWishes) -> str:
     """Install what is there; return the tag of the one item that was asked for."""
     bentoml_objects.require_bentoml()
     form = _form(wishes.input_format)
-    found = form or bundles.stock_form(place)
+    found = form or open_bundle.stock_form(place)
     if wishes.allow_unsigned and found and unsigned.is_unsigned(Path(place), found):
         warnings.warn(unsigned.WARNING.format(place), stacklevel=3)
-        choices = Choices(wishes.replace, dry_run=False)
+        choices = ImportOptions(wishes.replace, dry_run=False)
         check = partial(_the_one, kind)
         done = unsigned.import_unsigned(Path(place), found, choices, Silent(), check)
         return _the_one(kind, [item for item, _ in done.outcomes]).tag
-    judged = judge.here([Path(one) for one in wishes.waivers], wishes.channel)
+    judged = policy.load([Path(one) for one in wishes.waivers], wishes.channel)
     open_one = partial(
-        bundles.open_bundle, judge=judged, form=form, remember=True, access=wishes.access
+        open_bundle.open_bundle, judge=judged, form=form, remember=True, access=wishes.access
     )
     with volumes.open_places((place,), open_one, Silent()) as opened:
         tag = _the_one(kind, opened.manifest.value.items).tag
-        inbound.import_bundle(
-            shelves.with_depots(opened, [str(one) for one in wishes.depots], wishes.access),
+        install_bundle.import_bundle(
+            base_bundles.with_depots(opened, [str(one) for one in wishes.depots], wishes.access),
             replace=wishes.replace,
             dry_run=False,
             jobs=wishes.jobs or pipeline.default_jobs(),

@@ -10,15 +10,14 @@ from airgap.api.keys import StrPath, signer_of
 from airgap.api.locations import Pieces, place_of
 from airgap.errors import ConfigurationError, UsageError
 from airgap.flow import pipeline
-from airgap.flow.admission import admit as judge
+from airgap.flow.admission import policy
 from airgap.flow.depot import delete as deleting
-from airgap.flow.depot import list as catalog
-from airgap.flow.depot import open as depots
+from airgap.flow.depot import list_tags, open_depot
 from airgap.flow.depot import pull as pulls
 from airgap.flow.depot import push as pushes
-from airgap.flow.exporting import sequence as numbering
-from airgap.flow.exporting.write_bundle import Settings
-from airgap.flow.importing import install_bundle as inbound
+from airgap.flow.exporting import sequence
+from airgap.flow.exporting.write_bundle import BundleOptions
+from airgap.flow.importing import install_bundle
 from airgap.flow.location.credentials import Access
 from airgap.flow.progress import Silent
 from airgap.store.bentoml_home import StoreKind
@@ -73,10 +72,10 @@ class Admitting:
 
 def push(wanted: pushes.Push, said: Signing) -> str:
     """Push an item; return the id of the bundle that holds it. Raises as ``pushing.push``."""
-    settings = Settings(
+    settings = BundleOptions(
         said.jobs or pipeline.default_jobs(),
-        channel=said.channel or numbering.UNNUMBERED,
-        sequence=numbering.chosen(said.channel, None),
+        channel=said.channel or sequence.UNNUMBERED,
+        sequence=sequence.chosen(said.channel, None),
         audience=tuple(said.audience),
         expires_at=said.expires_at,
     )
@@ -85,9 +84,9 @@ def push(wanted: pushes.Push, said: Signing) -> str:
 
 def pull(wanted: pulls.Pull, access: Access, said: Admitting) -> str:
     """Pull an item; return its tag. Raises as ``open_for_pull`` and ``import_bundle``."""
-    judged = judge.here([Path(one) for one in said.waivers], said.channel)
+    judged = policy.load([Path(one) for one in said.waivers], said.channel)
     with pulls.open_for_pull(wanted, judged, access, remember=True) as opened:
-        done = inbound.import_bundle(
+        done = install_bundle.import_bundle(
             opened,
             replace=said.force,
             dry_run=False,
@@ -101,14 +100,14 @@ def pull(wanted: pulls.Pull, access: Access, said: Admitting) -> str:
 def listed(kind: StoreKind, tag: object, reach: Reach) -> Sequence[dict[str, Any]]:
     """List a depot's bundles, or those that have a tag, as ``airgap list --json`` does."""
     place, access = reach.place()
-    wanted = None if tag is None else catalog.parse_tag(str(tag), kind)
-    return catalog.list_depot(place, access, wanted).bundles
+    wanted = None if tag is None else list_tags.parse_tag(str(tag), kind)
+    return list_tags.list_depot(place, access, wanted).bundles
 
 
 def find(kind: StoreKind, tag: object, reach: Reach) -> dict[str, Any]:
     """Return what ``airgap get --json`` says of the newest bundle that has a tag."""
     place, access = reach.place()
-    return catalog.find_in(place, catalog.parse_tag(str(tag), kind), access)[0]
+    return list_tags.find_in(place, list_tags.parse_tag(str(tag), kind), access)[0]
 
 
 def delete(kind: StoreKind, tag: object, reach: Reach) -> None:
@@ -119,9 +118,9 @@ def delete(kind: StoreKind, tag: object, reach: Reach) -> None:
         MissingError, ConflictError: as ``deleting.to_delete``.
     """
     place, access = reach.place()
-    wanted = catalog.parse_tag(str(tag), kind)
+    wanted = list_tags.parse_tag(str(tag), kind)
     if not wanted.version:
         raise UsageError(f"{tag} has no version.", "Name the one that is to go.")
-    with depots.open_depot(place, access) as depot:
-        for one in deleting.to_delete(depot, place, wanted):
+    with open_depot.open_depot(place, access) as depot:
+        for one in deleting.find_deletion_candidate(depot, place, wanted):
             deleting.delete_bundle(depot, one.bundle)

@@ -5,7 +5,7 @@ from typing import Final
 
 from airgap.errors import ConfigurationError
 from airgap.flow import config
-from airgap.flow.trust import keys as trust
+from airgap.flow.trust import keys
 from airgap.signing.signer import Signer
 
 __all__ = ["StrPath", "signer_of"]
@@ -37,4 +37,4 @@ def signer_of(key: StrPath | None, passphrase: str | bytes | None) -> Signer:
             )
         return told.encode() if isinstance(told, str) else told
 
-    return trust.load_signer(str(found), tell)
+    return keys.load_signer(str(found), tell)

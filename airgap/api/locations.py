@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 from airgap.errors import UsageError
-from airgap.flow.location import remote as elsewhere
+from airgap.flow.location import remote
 from airgap.flow.location.credentials import Access
 from airgap.flow.location.remote import SUFFIX
 
@@ -42,13 +42,13 @@ def place_of(path: str | os.PathLike[str], pieces: Pieces) -> tuple[str, Access]
             "A URL says protocol and subpath itself.", "Give the one or the other, not both."
         )
     if mark and scheme.lower() in _LOCAL:
-        place = rest if scheme.lower() == "osfs" else elsewhere.local_path(place)
+        place = rest if scheme.lower() == "osfs" else remote.local_path(place)
     elif pieces.protocol not in (None, *_LOCAL):
         place = _url(pieces.protocol or "", place, pieces.subpath)
     elif pieces.subpath:
         place = os.path.join(place, pieces.subpath)  # noqa: PTH118  (keeps an ending /)
     said = (pieces.user, pieces.passwd, pieces.params)
-    if not elsewhere.is_elsewhere(place) and any(one is not None for one in said):
+    if not remote.is_remote(place) and any(one is not None for one in said):
         raise UsageError("user, passwd and params are for servers.", "Leave them out.")
     options = {key: str(value) for key, value in (pieces.params or {}).items()}
     return place, Access(user=pieces.user, password=pieces.passwd, options=options)
@@ -64,7 +64,7 @@ def named(place: str, name: str) -> str:
 
 def shown(place: str, access: Access) -> str:
     """Return the URL of a place elsewhere, without password and options."""
-    return str(elsewhere.look(place, access))
+    return str(remote.look(place, access))
 
 
 def _url(protocol: str, path: str, subpath: str | None) -> str:

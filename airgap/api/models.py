@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airgap.api import depots as api_depots
 from airgap.api.depots import Admitting, Reach, Signing
 from airgap.api.keys import StrPath
-from airgap.flow.depot import list as catalog
+from airgap.flow.depot import list_tags
 from airgap.flow.depot.pull import Pull
 from airgap.flow.depot.push import Push
 from airgap.store import bentoml_objects
@@ -96,7 +96,7 @@ def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
     """
     bentoml_objects.require_bentoml()
     place, access = Reach(depot, user, passwd, params).place()
-    wanted = Pull(catalog.parse_tag(str(tag), "model"), place)
+    wanted = Pull(list_tags.parse_tag(str(tag), "model"), place)
     done = api_depots.pull(wanted, access, Admitting(force, waivers, channel, jobs))
     return bentoml_objects.get_model(done)
 
@@ -135,7 +135,7 @@ def get(
         TransportError: the depot cannot be read.
     """
     if depot is None:
-        one = catalog.get_stored(catalog.parse_tag(str(tag), "model"))
+        one = list_tags.get_stored(list_tags.parse_tag(str(tag), "model"))
         return bentoml_objects.get_model(one["tag"])
     return api_depots.find("model", tag, Reach(depot, user, passwd, params))
 
@@ -156,7 +156,7 @@ def delete(
         UsageError: the tag has no version.
     """
     if depot is None:
-        one = catalog.get_stored(catalog.parse_tag(str(tag), "model"))
+        one = list_tags.get_stored(list_tags.parse_tag(str(tag), "model"))
         bentoml_objects.delete_model(one["tag"])
         return
     api_depots.delete("model", tag, Reach(depot, user, passwd, params))

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from airgap.carrier.texts import texts
-from airgap.codec.buffer import Piece
+from airgap.codec.buffer import Buffer
 from airgap.disk import files as local
-from airgap.disk.buffers import PackMemory
+from airgap.disk.buffers import BufferPool
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError
 from airgap.format import layout, limits, model_signature, tar
 from airgap.format.attestation import ATTESTING
@@ -101,8 +101,8 @@ class ArchiveReader:
         ]
 
     def read_packs(
-        self, packs: Sequence[Pack], wanted: Container[int], memory: PackMemory | None = None
-    ) -> Iterator[tuple[int, Piece | AirgapError]]:
+        self, packs: Sequence[Pack], wanted: Container[int], memory: BufferPool | None = None
+    ) -> Iterator[tuple[int, Buffer | AirgapError]]:
         """Yield index and bytes of each wanted pack; demand all of them, and a proper end."""
         for _ in self._root_members():
             self._skip(limits.ROOT_BYTES)
@@ -222,7 +222,7 @@ class ArchiveReader:
         if self._read(size).strip(b"\0"):
             raise self._wrong("has other bytes than zeros between its members")
 
-    def _take_pack(self, size: int, memory: PackMemory | None) -> Piece:
+    def _take_pack(self, size: int, memory: BufferPool | None) -> Buffer:
         if memory is None:
             return self._take(size)
         data = memory.fill(size, self._read_into)
@@ -293,7 +293,7 @@ class ArchiveWriter:
         """Append a file of a root that travels; call it before ``put_pack``."""
         self._append(name, [data])
 
-    def put_pack(self, digest: bytes, parts: list[Piece]) -> bool:
+    def put_pack(self, digest: bytes, parts: list[Buffer]) -> bool:
         """Append a pack."""
         self._append(layout.pack_name(digest), parts)
         return True
@@ -334,7 +334,7 @@ class ArchiveWriter:
         """Remove the incomplete file."""
         self._part.discard()
 
-    def _append(self, name: str, parts: Sequence[Piece]) -> None:
+    def _append(self, name: str, parts: Sequence[Buffer]) -> None:
         size = sum(map(len, parts))
         try:
             self._file.write(tar.header(name, size))

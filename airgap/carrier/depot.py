@@ -16,27 +16,27 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from airgap.carrier import local_depot as depot
+from airgap.carrier import local_depot
 from airgap.carrier.texts import texts
-from airgap.codec.buffer import Piece
+from airgap.codec.buffer import Buffer
 from airgap.disk import files as local
-from airgap.disk.buffers import PackMemory
+from airgap.disk.buffers import BufferPool
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, TransportError
 from airgap.format import layout, limits, names
 from airgap.format.envelope import Role
 from airgap.format.manifest import Pack
 from airgap.format.root import SignedRoot
-from airgap.transport.connections import Lanes
+from airgap.transport.connections import ConnectionPool
 from airgap.transport.port import Transport
 from airgap.transport.spool import Spool
 
-__all__ = ["RemoteDepot", "RemoteDepotReader", "RemoteDepotWriter", "Work"]
+__all__ = ["DepotOptions", "RemoteDepot", "RemoteDepotReader", "RemoteDepotWriter"]
 
 _TRIES: Final = 3  # to get or put a pack whose bytes turn out wrong
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class DepotOptions:
     """How to work on a remote depot.
 
     ``mark`` returns 16 hex digits for the names of unfinished uploads: nobody else who writes now
@@ -53,7 +53,7 @@ class Work:
 class RemoteDepot:
     """A depot at a place that a transport reaches."""
 
-    def __init__(self, transport: Transport, work: Work) -> None:
+    def __init__(self, transport: Transport, work: DepotOptions) -> None:
         """Take a transport that retries by itself; it is closed by ``close``."""
         self.place = transport.place
         self.transport = transport
@@ -83,7 +83,7 @@ class RemoteDepot:
     def read_roots(self) -> list[SignedRoot]:
         """Return the roots that travel in the depot, by version; raises as ``depot.read_roots``."""
         listed = self.transport.list(layout.ROOTS, limits.FOLDER_NAMES)
-        return depot.roots_listed(listed, self.place, self.read)
+        return local_depot.roots_listed(listed, self.place, self.read)
 
     def read(self, name: str, limit: int) -> bytes:
         """Read a whole file of at most ``limit`` bytes.
@@ -180,8 +180,8 @@ class RemoteDepotReader:
         return pairs
 
     def read_packs(
-        self, packs: Sequence[Pack], wanted: Container[int], memory: PackMemory | None = None
-    ) -> Iterator[tuple[int, Piece | AirgapError]]:
+        self, packs: Sequence[Pack], wanted: Container[int], memory: BufferPool | None = None
+    ) -> Iterator[tuple[int, Buffer | AirgapError]]:
         """Yield index and bytes of each wanted pack; see ``BundleReader``.
 
         Raises:
@@ -189,7 +189,7 @@ class RemoteDepotReader:
         """
         jobs = self.remote.work.jobs
         spool = Spool(self.remote.work.spool)
-        lanes: Lanes[BinaryIO | AirgapError] = Lanes(self.remote.transport, jobs)
+        lanes: ConnectionPool[BinaryIO | AirgapError] = ConnectionPool(self.remote.transport, jobs)
         under_way: deque[tuple[Pack, int, Future[BinaryIO | AirgapError]]] = deque()
         try:
             for index, pack in enumerate(packs):
@@ -210,7 +210,7 @@ class RemoteDepotReader:
     def read_model_signatures(self, files: Collection[str]) -> dict[str, bytes]:
         """Return those of these files that lie beside the manifest."""
         there = [name for name in self.list_files() if name in files]
-        return depot.read_together(self._folder, there, self.remote.read)
+        return local_depot.read_together(self._folder, there, self.remote.read)
 
     def list_files(self) -> list[str]:
         """List the bundle's folder, once."""
@@ -223,15 +223,15 @@ class RemoteDepotReader:
         self.remote.close()
 
     def _envelope_names(self, role: Role) -> dict[str, str]:
-        return depot.envelope_names(self._folder, self.list_files(), role, self.place)
+        return local_depot.envelope_names(self._folder, self.list_files(), role, self.place)
 
 
 def _taken(
     pack: Pack,
     index: int,
     future: "Future[BinaryIO | AirgapError]",
-    memory: PackMemory | None,
-) -> tuple[int, Piece | AirgapError]:
+    memory: BufferPool | None,
+) -> tuple[int, Buffer | AirgapError]:
     """Wait for a pack, and take it out of its spool file."""
     found = future.result()
     if isinstance(found, AirgapError):
@@ -239,7 +239,7 @@ def _taken(
     with found, local.explained("The spool file"):
         found.seek(0)
         if memory is None:
-            data: Piece = found.read(pack.size)
+            data: Buffer = found.read(pack.size)
         else:
             data = memory.fill(pack.size, cast("io.BufferedReader", found).readinto)
     if len(data) != pack.size:
@@ -259,7 +259,7 @@ class _Fetch:
     """One pack on its way in: hashed as it arrives, fetched anew when it arrives wrong."""
 
     def __init__(
-        self, pack: Pack, spool: Spool, lanes: "Lanes[BinaryIO | AirgapError]", place: str
+        self, pack: Pack, spool: Spool, lanes: "ConnectionPool[BinaryIO | AirgapError]", place: str
     ) -> None:
         self._pack = pack
         self._spool = spool
@@ -333,7 +333,7 @@ class RemoteDepotWriter:
         self._remote = remote
         self._transport = remote.transport
         self._spool = Spool(remote.work.spool)
-        self._lanes: Lanes[None] = Lanes(remote.transport, remote.work.jobs)
+        self._lanes: ConnectionPool[None] = ConnectionPool(remote.transport, remote.work.jobs)
         self._under_way: deque[Future[None]] = deque()
         self._mark = remote.work.mark()
 
@@ -358,7 +358,7 @@ class RemoteDepotWriter:
                 "Roots of one version differ: find out which is right, and move the other away.",
             )
 
-    def put_pack(self, digest: bytes, parts: list[Piece]) -> bool:
+    def put_pack(self, digest: bytes, parts: list[Buffer]) -> bool:
         """Let a pack be uploaded, unless a file of its name and size is there.
 
         Errors of earlier packs are raised here too.
@@ -417,7 +417,7 @@ class _Upload:
     digest: bytes
     verify: bool
 
-    def run(self, lanes: "Lanes[None]", transport: Transport) -> None:
+    def run(self, lanes: "ConnectionPool[None]", transport: Transport) -> None:
         """Put it there; read it back if that is wanted, and put it anew while it reads wrong."""
         for _ in range(_TRIES):
             transport.put(self.name, self.source, self.size, self.part, lambda _: lanes.check())
@@ -427,7 +427,7 @@ class _Upload:
             transport.delete(self.name)
         raise _reads_wrong(transport.place, self.name)
 
-    def _reads_right(self, lanes: "Lanes[None]", transport: Transport) -> bool:
+    def _reads_right(self, lanes: "ConnectionPool[None]", transport: Transport) -> bool:
         digest = hashlib.sha256()
 
         def take(piece: memoryview) -> None:

@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from airgap.carrier.texts import texts
-from airgap.codec.buffer import Piece
+from airgap.codec.buffer import Buffer
 from airgap.disk import files as local
-from airgap.disk.buffers import PackMemory
+from airgap.disk.buffers import BufferPool
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError
 from airgap.format import layout, limits, names
 from airgap.format.envelope import Role
@@ -212,14 +212,14 @@ class DepotReader:
         return envelope_names(folder, listed, role, self.place)
 
     def read_packs(
-        self, packs: Sequence[Pack], wanted: Container[int], memory: PackMemory | None = None
-    ) -> Iterator[tuple[int, Piece | AirgapError]]:
+        self, packs: Sequence[Pack], wanted: Container[int], memory: BufferPool | None = None
+    ) -> Iterator[tuple[int, Buffer | AirgapError]]:
         """Yield index and bytes of each wanted pack; see ``BundleReader``."""
         for index, pack in enumerate(packs):
             if index in wanted:
                 yield index, self.read_pack(pack, memory)
 
-    def read_pack(self, pack: Pack, memory: PackMemory | None = None) -> Piece | AirgapError:
+    def read_pack(self, pack: Pack, memory: BufferPool | None = None) -> Buffer | AirgapError:
         """Return the bytes under a pack's name, or what is wrong with them."""
         name = layout.pack_name(pack.digest)
         try:
@@ -289,7 +289,7 @@ class DepotWriter:
             )
         local.write_atomically(self._depot, name, [data])
 
-    def put_pack(self, digest: bytes, parts: list[Piece]) -> bool:
+    def put_pack(self, digest: bytes, parts: list[Buffer]) -> bool:
         """Store a pack unless the right one is there already."""
         name = layout.pack_name(digest)
         if self._is_whole(name, digest, sum(map(len, parts))):

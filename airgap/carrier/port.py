@@ -6,8 +6,8 @@ Both speak of bytes by name. Whether the bytes are the right ones is decided abo
 from collections.abc import Collection, Container, Iterator, Sequence
 from typing import Protocol
 
-from airgap.codec.buffer import Piece
-from airgap.disk.buffers import PackMemory
+from airgap.codec.buffer import Buffer
+from airgap.disk.buffers import BufferPool
 from airgap.errors import AirgapError
 from airgap.format.envelope import Role
 from airgap.format.manifest import Pack
@@ -37,8 +37,8 @@ class BundleReader(Protocol):
         ...
 
     def read_packs(
-        self, packs: Sequence[Pack], wanted: Container[int], memory: PackMemory | None = None
-    ) -> Iterator[tuple[int, Piece | AirgapError]]:
+        self, packs: Sequence[Pack], wanted: Container[int], memory: BufferPool | None = None
+    ) -> Iterator[tuple[int, Buffer | AirgapError]]:
         """Yield index and bytes of each wanted pack, each read once, with the size it must have.
 
         They may lie in ``memory``, and are to be given back to it; without it, they are bytes.
@@ -74,7 +74,7 @@ class BundleWriter(Protocol):
         """
         ...
 
-    def put_pack(self, digest: bytes, parts: list[Piece]) -> bool:
+    def put_pack(self, digest: bytes, parts: list[Buffer]) -> bool:
         """Store a pack; return False if it was there already (and was checked).
 
         The parts are handed over: the list may be empty afterwards.

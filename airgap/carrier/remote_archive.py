@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from airgap.disk import files as local
+from airgap.disk import files
 from airgap.errors import AirgapError, CorruptError
 from airgap.transport.connections import StoppedError
 from airgap.transport.port import Pace, Transport
@@ -37,7 +37,7 @@ def send_file(transport: Transport, name: str, source: Path, pace: Pace | None =
     Raises:
         TransportError, StorageError: it cannot be sent.
     """
-    with local.explained(source):
+    with files.explained(source):
         size = source.stat().st_size
         digest = _digest_of(source)
     if transport.size(name) == size:

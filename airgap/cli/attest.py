@@ -62,10 +62,9 @@ def say(
     access: "Access",
 ) -> Result:
     """Sign a statement, put it beside the bundle, and report it."""
-    from airgap.flow.trust import attest
-    from airgap.flow.trust import keys as trust
+    from airgap.flow.trust import attest, keys
 
-    signer = trust.load_signer(key, passphrase)
+    signer = keys.load_signer(key, passphrase)
     bundle, said = attest.attest(source, statement, signer, access)
     findings = None if said.findings is None else said.findings.hex()
     verb = "Accepted" if said.decision == "accept" else "Rejected"

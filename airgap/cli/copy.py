@@ -45,10 +45,10 @@ def command(  # noqa: PLR0913  (one argument per option)
     with its name, but nothing is trusted: no key is needed, and whoever reads the copy verifies it.
     """
     del jobs  # it is in ``access``
-    from airgap.flow.depot import copy as copying
+    from airgap.flow.depot import copy_bundle
 
     chosen = replace(access, spool=tmpdir, verify_after_write=verify_after_write)
-    done = copying.copy(source, destination, make_progress(), chosen)
+    done = copy_bundle.copy_bundle(source, destination, make_progress(), chosen)
     lines = [
         f"bundle {one.bundle}: {one.packs_copied} packs copied ({size_text(one.bytes_copied)}),"
         f" {one.packs_there} already there"

@@ -9,7 +9,7 @@ from airgap.cli.output import Result, place_options, reports
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
-    from airgap.flow.depot.delete import Doomed
+    from airgap.flow.depot.delete import DeletionCandidate
     from airgap.flow.location.credentials import Access
 
 
@@ -25,32 +25,30 @@ def command(*, words: tuple[str, ...], is_model: bool, yes: bool, access: "Acces
     TAG needs its version. A bundle that holds other Bentos besides is only deleted by its id. Its
     packs stay until `airgap gc DEPOT`. What sites have imported stays there.
     """
-    from airgap.flow.depot import delete as deleting
-    from airgap.flow.depot import list as catalog
-    from airgap.flow.depot import open as depots
+    from airgap.flow.depot import delete, list_tags, open_depot
 
     if len(words) > 2:  # noqa: PLR2004
         raise UsageError("That is more than a tag and a depot.", "See `airgap delete --help`.")
     place = words[-1]
     tag = None
     if len(words) > 1:
-        tag = catalog.parse_tag(words[0], "model" if is_model else "bento")
+        tag = list_tags.parse_tag(words[0], "model" if is_model else "bento")
     if tag is not None and not tag.version:
         raise UsageError(f"{words[0]!r:.200} has no version.", "Name the one that is to go.")
-    if tag is None and not depots.bundle_of(place):
+    if tag is None and not open_depot.bundle_of(place):
         raise UsageError("That would be all bundles.", "Give a tag, or name one: DEPOT#ID.")
-    with depots.open_depot(place, access) as depot:
-        doomed = deleting.to_delete(depot, place, tag)
+    with open_depot.open_depot(place, access) as depot:
+        doomed = delete.find_deletion_candidate(depot, place, tag)
         if not yes:
             _ask(doomed)
         for one in doomed:
-            deleting.delete_bundle(depot, one.bundle)
+            delete.delete_bundle(depot, one.bundle)
     about = [{"bundle": one.bundle, "items": [str(item) for item in one.items]} for one in doomed]
     lines = [line for one in doomed for line in _lines(one, "deleted")]
     return Result({"deleted": about}, [*lines, "Packs that nothing needs any more: `airgap gc`."])
 
 
-def _ask(doomed: "list[Doomed]") -> None:
+def _ask(doomed: "list[DeletionCandidate]") -> None:
     """Ask the person at the terminal.
 
     Raises:
@@ -63,5 +61,5 @@ def _ask(doomed: "list[Doomed]") -> None:
     click.confirm("Delete?", abort=True, err=True)
 
 
-def _lines(one: "Doomed", verb: str) -> list[str]:
+def _lines(one: "DeletionCandidate", verb: str) -> list[str]:
     return [f"{verb} bundle {one.bundle}", *(f"  {item}" for item in one.items)]

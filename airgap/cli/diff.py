@@ -25,14 +25,14 @@ def command(*, old: str, new: str, access: "Access") -> Result:
     Proves nothing about either. What it costs is what B's packs hold of it; less, where
     `airgap export --base A` stores differences.
     """
-    from airgap.flow.bundle import base_bundles as shelves
-    from airgap.flow.chunks import diff as comparison
+    from airgap.flow.bundle import base_bundles
+    from airgap.flow.chunks import diff
 
     with (
-        shelves.open_newest(old, access) as (before, one),
-        shelves.open_newest(new, access) as (after, other),
+        base_bundles.open_newest(old, access) as (before, one),
+        base_bundles.open_newest(new, access) as (after, other),
     ):
-        about = comparison.describe_difference(one, other)
+        about = diff.describe_difference(one, other)
     about |= {"old": before, "new": after, "verified": False}
     lines = ["NOT VERIFIED: this is what the two bundles say of themselves."]
     lines += [f"+ {name}" for name in about["added"]]

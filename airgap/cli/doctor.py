@@ -23,7 +23,7 @@ def command() -> Result:
 
     Looks at Python and its packages, airgap's state and root, keys, the clock, and the stores.
     """
-    from airgap.flow.doctor.examination import examine
+    from airgap.flow.doctor.diagnose import examine
 
     quiet = click.get_current_context().obj["quiet"]
     findings = list(examine())

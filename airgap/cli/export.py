@@ -21,7 +21,7 @@ from airgap.cli.times import read_expiry
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
-    from airgap.flow.exporting.write_bundle import Exported, Preset
+    from airgap.flow.exporting.write_bundle import ExportResult, Preset
     from airgap.flow.location.credentials import Access
 
 
@@ -153,20 +153,19 @@ def command(  # noqa: PLR0913, PLR0915  (one argument per option)
     """
     from airgap.flow import pipeline
     from airgap.flow.describe import bundle as reports
-    from airgap.flow.exporting import export
+    from airgap.flow.exporting import export, write_bundle
     from airgap.flow.exporting import sequence as numbering
     from airgap.flow.exporting import want as wants
-    from airgap.flow.exporting import write_bundle as outbound
-    from airgap.flow.location import remote as elsewhere
-    from airgap.flow.redaction import hidden
-    from airgap.flow.trust import keys as trust
+    from airgap.flow.location import remote
+    from airgap.flow.redaction import redact
+    from airgap.flow.trust import keys
     from airgap.flow.trust import roots as flow_roots
 
     media = media_of(output, volume_size, volumes, parity, read_back=verify_after_write)
     output = output or ""
     if output == "-" and context.params.get("as_json"):
         raise UsageError("-o - and --json both want standard output.", "Give -o FILE.airgap.")
-    if verify_after_write and not (media.makes_volumes or elsewhere.is_elsewhere(output)):
+    if verify_after_write and not (media.makes_volumes or remote.is_remote(output)):
         raise UsageError(
             "--verify-after-write is for volumes and servers.",
             "Run `airgap verify` on what is local.",
@@ -175,12 +174,12 @@ def command(  # noqa: PLR0913, PLR0915  (one argument per option)
     if asked and not tags and not models:
         tags, models = map(tuple, wants.tags_wanted(asked))
     ask = read_passphrase(passphrase_env, passphrase_fd)
-    signer = trust.load_signer(key, ask)
-    model_signer = trust.load_signer(model_signature_key, ask) if model_signature_key else None
+    signer = keys.load_signer(key, ask)
+    model_signer = keys.load_signer(model_signature_key, ask) if model_signature_key else None
     if emit_model_signature and not model_signer:
         model_signer = signer
     done = export.export(
-        export.Request(
+        export.ExportRequest(
             tags,
             models,
             with_models=not no_models,
@@ -191,7 +190,7 @@ def command(  # noqa: PLR0913, PLR0915  (one argument per option)
         ),
         output,
         [signer],
-        outbound.Settings(
+        write_bundle.BundleOptions(
             jobs or pipeline.default_jobs(),
             channel=channel or numbering.UNNUMBERED,
             sequence=numbering.chosen(channel, sequence),
@@ -206,7 +205,7 @@ def command(  # noqa: PLR0913, PLR0915  (one argument per option)
     )
     about = reports.describe_bundle(done.bundle, done.manifest)
     about |= {
-        "output": done.path or hidden(output),
+        "output": done.path or redact(output),
         "packs_written": done.packs_written,
         "packs_shared": done.packs_shared,
         "signed_by": [signer.key.id],
@@ -224,7 +223,7 @@ def command(  # noqa: PLR0913, PLR0915  (one argument per option)
     return Result(about, lines if output != "-" else [])
 
 
-def _terms_lines(done: "Exported", about: dict[str, Any]) -> list[str]:
+def _terms_lines(done: "ExportResult", about: dict[str, Any]) -> list[str]:
     """Say where the bundle is in its channel, for whom it is and how long."""
     manifest = done.manifest
     lines = [f"channel {manifest.channel}, number {manifest.sequence}"]
@@ -237,7 +236,7 @@ def _terms_lines(done: "Exported", about: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _pack_lines(done: "Exported") -> list[str]:
+def _pack_lines(done: "ExportResult") -> list[str]:
     stored, plain = done.manifest.stored_size, done.manifest.size
     shared = f"{done.packs_written} packs written, {done.packs_shared} already there"
     lines = [f"{size_text(plain)} in {size_text(stored)}: {shared}"]
@@ -247,7 +246,7 @@ def _pack_lines(done: "Exported") -> list[str]:
     return lines
 
 
-def _stock_lines(done: "Exported", about: dict[str, Any]) -> list[str]:
+def _stock_lines(done: "ExportResult", about: dict[str, Any]) -> list[str]:
     """Say what is there, and what stock BentoML will not load of it."""
     left_out = [str(item) for item in done.manifest.items if item.kind == "hugging-face"]
     about["not_loadable_by_stock_import"] = left_out

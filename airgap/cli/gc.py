@@ -36,15 +36,14 @@ def command(*, depot: str, older_than: str, dry_run: bool, access: "Access") -> 
     meanwhile: nothing that they need goes. Uploads that take longer than --older-than may have to
     send packs again.
     """
-    from airgap.flow.depot import gc as cleaning
-    from airgap.flow.depot import open as depots
-    from airgap.flow.redaction import hidden
+    from airgap.flow.depot import gc, open_depot
+    from airgap.flow.redaction import redact
 
-    rules = cleaning.Rules(read_span(older_than), int(time.time()), dry_run)
-    with depots.open_depot(depot, replace(access, tries=_TRIES)) as opened:
-        done = cleaning.clean(opened, rules, make_progress())
+    rules = gc.GcOptions(read_span(older_than), int(time.time()), dry_run)
+    with open_depot.open_depot(depot, replace(access, tries=_TRIES)) as opened:
+        done = gc.collect_garbage(opened, rules, make_progress())
     about = {
-        "depot": hidden(depot),
+        "depot": redact(depot),
         "dry_run": dry_run,
         "removed": dict(done.removed),
         "removed_bytes": sum(done.removed.values()),

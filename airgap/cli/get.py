@@ -8,7 +8,7 @@ from airgap.cli.depot_lines import bundle_lines
 from airgap.cli.output import Result, place_options, reports, size_text
 
 if TYPE_CHECKING:
-    from airgap.flow.depot import list as catalog
+    from airgap.flow.depot.list_tags import Tag
     from airgap.flow.location.credentials import Access
 
 
@@ -24,18 +24,18 @@ def command(*, tag: str, depot: str | None, is_model: bool, access: "Access") ->
     Without a version, or with `latest`, it is the newest. In a depot, a bundle that this machine
     would import comes before those that it would not.
     """
-    from airgap.flow.depot import list as catalog
-    from airgap.flow.redaction import hidden
+    from airgap.flow.depot import list_tags
+    from airgap.flow.redaction import redact
 
-    wanted = catalog.parse_tag(tag, "model" if is_model else "bento")
+    wanted = list_tags.parse_tag(tag, "model" if is_model else "bento")
     if depot is None:
         return _here(wanted)
-    newest, listing = catalog.find_in(depot, wanted, access)
+    newest, listing = list_tags.find_in(depot, wanted, access)
     others = [one["bundle"] for one in listing.bundles if one["bundle"] != newest["bundle"]]
     why = listing.why_not_verified
     about = {
         "tag": str(wanted),
-        "depot": hidden(depot),
+        "depot": redact(depot),
         **newest,
         "other_bundles": others,
         "not_verified_because": why or None,
@@ -46,10 +46,10 @@ def command(*, tag: str, depot: str | None, is_model: bool, access: "Access") ->
     return Result(about, lines)
 
 
-def _here(wanted: "catalog.Tag") -> Result:
-    from airgap.flow.depot import list as catalog
+def _here(wanted: "Tag") -> Result:
+    from airgap.flow.depot import list_tags
 
-    one = catalog.get_stored(wanted)
+    one = list_tags.get_stored(wanted)
     lines = [f"{one['kind']} {one['tag']}", f"created {one['created_at']}", one["path"]]
     if one["size"] is not None:
         lines.insert(2, size_text(one["size"]))

@@ -19,8 +19,8 @@ from airgap.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from airgap.flow.bundle.open import Opened
-    from airgap.flow.importing.install_bundle import Imported
+    from airgap.flow.bundle.open_bundle import Opened
+    from airgap.flow.importing.install_bundle import ImportResult
     from airgap.flow.location.credentials import Access
 
 
@@ -73,33 +73,31 @@ def command(  # noqa: PLR0913  (one argument per option)
     Nothing reaches the stores before all of it is verified. The same import again does nothing.
     """
     from airgap.flow import pipeline
-    from airgap.flow.admission import admit as judge
-    from airgap.flow.bundle import base_bundles as shelves
-    from airgap.flow.bundle import open as bundles
+    from airgap.flow.admission import policy
+    from airgap.flow.bundle import base_bundles, open_bundle
     from airgap.flow.describe import bundle as flow_reports
     from airgap.flow.exporting import want as wants
-    from airgap.flow.importing import install_bundle as inbound
-    from airgap.flow.importing import unsigned
+    from airgap.flow.importing import install_bundle, unsigned
     from airgap.flow.media import volumes
 
     progress = make_progress()
     source = sources[0]
     alone = insecure_allow_unsigned and len(sources) == 1
-    form = bundles.stock_form(source) if alone else None
+    form = open_bundle.stock_form(source) if alone else None
     if form and unsigned.is_unsigned(Path(source), form):
         click.secho(unsigned.WARNING.format(source), fg="red", bold=True, err=True)
         done = unsigned.import_unsigned(
-            Path(source), form, inbound.Choices(replace, dry_run), progress
+            Path(source), form, install_bundle.ImportOptions(replace, dry_run), progress
         )
         return result_of(done, {"bundle": None, "signed_by": [], "dry_run": dry_run})
-    judged = judge.here(waivers, channel)
-    open_one = partial(bundles.open_bundle, judge=judged, remember=not dry_run, access=access)
+    judged = policy.load(waivers, channel)
+    open_one = partial(open_bundle.open_bundle, judge=judged, remember=not dry_run, access=access)
     with (
         volumes.open_places(sources, open_one, progress) as opened,
         wants.written_to(want, opened),
     ):
-        done = inbound.import_bundle(
-            shelves.with_depots(opened, depots, access),
+        done = install_bundle.import_bundle(
+            base_bundles.with_depots(opened, depots, access),
             replace=replace,
             dry_run=dry_run,
             jobs=jobs or pipeline.default_jobs(),
@@ -113,7 +111,9 @@ def command(  # noqa: PLR0913  (one argument per option)
     return result_of(done, about, notes)
 
 
-def _hand_out(opened: "Opened", done: "Imported", folder: Path, about: dict[str, Any]) -> list[str]:
+def _hand_out(
+    opened: "Opened", done: "ImportResult", folder: Path, about: dict[str, Any]
+) -> list[str]:
     """Put the models' own signatures into a folder; say what they are and how they are checked."""
     from airgap.flow.bundle import model_signatures
 
@@ -125,7 +125,7 @@ def _hand_out(opened: "Opened", done: "Imported", folder: Path, about: dict[str,
     return model_signatures.lines(found) + [f"  to check it: {one}" for one in commands]
 
 
-def result_of(done: "Imported", about: dict[str, Any], notes: Sequence[str] = ()) -> Result:
+def result_of(done: "ImportResult", about: dict[str, Any], notes: Sequence[str] = ()) -> Result:
     """Say what became of each item."""
     from airgap.flow.describe import bundle as flow_reports
 

@@ -22,7 +22,7 @@ def command(*, source: str, files: bool, access: "Access") -> Result:
 
     SRC may be a NAME.waiver too.
     """
-    from airgap.flow.bundle import open as bundles
+    from airgap.flow.bundle import open_bundle
     from airgap.flow.describe import bundle as flow_reports
     from airgap.flow.trust import waivers
 
@@ -32,9 +32,9 @@ def command(*, source: str, files: bool, access: "Access") -> Result:
             {"waiver": source, **describe_waiver(one), "verified": False},
             ["NOT VERIFIED: this is what the waiver says of itself.", *waiver_lines(one)],
         )
-    with bundles.open_unverified(source, access) as opened:
+    with open_bundle.open_unverified(source, access) as opened:
         about = flow_reports.describe_bundle(opened.bundle, opened.manifest, files=files)
-        claims = flow_reports.describe_claims(bundles.read_evidence(opened.reader))
+        claims = flow_reports.describe_claims(open_bundle.read_evidence(opened.reader))
     about |= {"verified": False, "signatures": claims}
     lines = [
         "NOT VERIFIED: this is what the bundle says of itself. `airgap verify` checks it.",

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from airgap.cli.output import (
-    Group,
+    CommandGroup,
     Result,
     passphrase_options,
     read_new_passphrase,
@@ -14,7 +14,7 @@ from airgap.cli.output import (
 )
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Make keys and show their fingerprints."""
 
@@ -49,10 +49,10 @@ def generate(  # noqa: PLR0913  (one argument per option)
     passphrase_fd: int | None,
 ) -> Result:
     """Make the key pair NAME.key (private) and NAME.pub (to give away)."""
-    from airgap.flow.trust import keys as trust
+    from airgap.flow.trust import keys
 
     passphrase = None if no_passphrase else read_new_passphrase(passphrase_env, passphrase_fd)
-    made = trust.generate_key(folder, name, algorithm, passphrase)
+    made = keys.generate_key(folder, name, algorithm, passphrase)
     return Result(
         {
             "private": str(made.private),
@@ -74,9 +74,9 @@ def generate(  # noqa: PLR0913  (one argument per option)
 @reports
 def fingerprint(*, key: str, passphrase_env: str | None, passphrase_fd: int | None) -> Result:
     """Show the id of KEY: a public or private key file, ssh-agent:SHA256:… or pkcs11:…."""
-    from airgap.flow.trust import keys as trust
+    from airgap.flow.trust import keys
 
-    found = trust.key_fingerprint(key, read_passphrase(passphrase_env, passphrase_fd))
+    found = keys.key_fingerprint(key, read_passphrase(passphrase_env, passphrase_fd))
     return Result(
         {"algorithm": found.algorithm, "key_id": found.id}, [f"{found.id}  {found.algorithm}"]
     )
@@ -101,10 +101,10 @@ def export_public(
 
     KEY is a private key file, a public one of OpenSSH, ssh-agent:SHA256:… or pkcs11:….
     """
-    from airgap.flow.trust import keys as trust
+    from airgap.flow.trust import keys
 
     ask = read_passphrase(passphrase_env, passphrase_fd)
-    found = trust.export_public(key, ask, output)
+    found = keys.export_public(key, ask, output)
     return Result(
         {"public": str(output), "algorithm": found.algorithm, "key_id": found.id},
         [f"{output}  give this one away", f"key id {found.id}"],

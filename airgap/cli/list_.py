@@ -21,21 +21,21 @@ def command(*, depot: str | None, access: "Access") -> Result:
     The newest comes first: by number in its channel, then by creation time. STANDING says whether
     this machine would import the bundle: its signatures, age and channel, not its packs.
     """
-    from airgap.flow.depot import list as catalog
-    from airgap.flow.redaction import hidden
+    from airgap.flow.depot import list_tags
+    from airgap.flow.redaction import redact
 
     if depot is None:
-        rows = catalog.list_stores()
+        rows = list_tags.list_stores()
         lines = list(stored_lines(rows)) or ["There are no Bentos and no models here."]
         return Result({"depot": None, "items": rows}, lines)
-    listing = catalog.list_depot(depot, access)
+    listing = list_tags.list_depot(depot, access)
     about = {
-        "depot": hidden(depot),
+        "depot": redact(depot),
         "bundles": listing.bundles,
         "not_verified_because": listing.why_not_verified or None,
     }
     lines = list(depot_lines(listing.bundles, listing.why_not_verified))
-    return Result(about, [*lines, _hint(hidden(depot))])
+    return Result(about, [*lines, _hint(redact(depot))])
 
 
 def _hint(depot: str) -> str:

@@ -194,16 +194,16 @@ def _fail(failed: AirgapError, words: Sequence[str]) -> NoReturn:
 
 
 def _tell_of_bug() -> None:
-    from airgap.flow.redaction import hidden
+    from airgap.flow.redaction import redact
 
-    click.echo(hidden(traceback.format_exc()), err=True, nl=False)
+    click.echo(redact(traceback.format_exc()), err=True, nl=False)
 
 
 def _without_passwords(error: AirgapError) -> AirgapError:
-    from airgap.flow.redaction import hidden
+    from airgap.flow.redaction import redact
 
     return type(error)(
-        hidden(error.message), hidden(error.hint), [hidden(line) for line in error.details]
+        redact(error.message), redact(error.hint), [redact(line) for line in error.details]
     )
 
 
@@ -257,12 +257,12 @@ def _defaults(name: str, command: click.Command) -> dict[str, Any]:
         ConfigurationError: a section is no command's, or names an option that it does not have.
     """
     from airgap.flow import config
-    from airgap.flow.location import named_remotes as remotes
+    from airgap.flow.location import named_remotes
 
     document = config.load()
     sections = {key: value for key, value in document.items() if isinstance(value, dict)}
     common = {key: value for key, value in document.items() if key not in sections}
-    _refuse_unknown(sections, {*COMMANDS, remotes.TABLE}, "")
+    _refuse_unknown(sections, {*COMMANDS, named_remotes.TABLE}, "")
     if common:
         _refuse_unknown(common, _all_options(), "")
     section = sections.get(name, {})

@@ -9,7 +9,7 @@ import click
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
-    from airgap.flow.media.split import Media
+    from airgap.flow.media.split import VolumeOptions
 
 __all__ = ["ManyValues", "media_of", "media_options", "volume_lines"]
 
@@ -78,7 +78,7 @@ def media_options(command: Callable[P, Any]) -> Callable[P, Any]:
 
 def media_of(
     output: str | None, size: str | None, volumes: Sequence[Path], percent: int, *, read_back: bool
-) -> "Media":
+) -> "VolumeOptions":
     """Put the options together.
 
     Raises:
@@ -95,7 +95,7 @@ def media_of(
         raise UsageError("--volumes says where to.", "Leave out -o.")
     if not volumes and not output:
         raise UsageError("There is no place to write to.", "Give -o DEST.")
-    return split.Media(
+    return split.VolumeOptions(
         Path(output or ""),
         plan.parse_size(size) if size else 0,
         tuple(volumes),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airgap.flow.location.credentials import Access
 
 __all__ = [
-    "Group",
+    "CommandGroup",
     "Result",
     "admission_options",
     "depot_option",
@@ -56,7 +56,7 @@ class Result:
     exit_code: int = 0
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """A group that lists its commands in the order they were added, each with a whole sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -195,7 +195,7 @@ def place_options(work: Callable[..., Result]) -> Callable[..., Result]:
         click.option(
             "--limit-rate",
             metavar="RATE",
-            type=Rate(),
+            type=RateType(),
             help="Send and fetch at most so many bytes per second, such as 500k or 10M.",
         ),
         click.option(
@@ -213,7 +213,7 @@ def place_options(work: Callable[..., Result]) -> Callable[..., Result]:
     return run
 
 
-class Rate(click.ParamType):  # type: ignore[type-arg]  # not generic in older releases
+class RateType(click.ParamType):  # type: ignore[type-arg]  # not generic in older releases
     """Bytes per second, with k, M or G for thousands of them."""
 
     name = "rate"
@@ -246,9 +246,9 @@ def _ask(prompt: str) -> str:
 
 
 def _tell(text: str) -> None:
-    from airgap.flow.redaction import hidden
+    from airgap.flow.redaction import redact
 
-    click.echo(f"airgap: {hidden(text)}", err=True)
+    click.echo(f"airgap: {redact(text)}", err=True)
 
 
 def depot_option(command: Callable[P, Any]) -> Callable[P, Any]:

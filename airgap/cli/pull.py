@@ -58,21 +58,20 @@ def command(  # noqa: PLR0913  (one argument per option)
     read, and what is installed is not fetched again.
     """
     from airgap.flow import pipeline
-    from airgap.flow.admission import admit as judge
-    from airgap.flow.depot import list as catalog
-    from airgap.flow.depot import pull as pulling
+    from airgap.flow.admission import policy
+    from airgap.flow.depot import list_tags, pull
     from airgap.flow.describe import bundle as flow_reports
-    from airgap.flow.importing import install_bundle as inbound
+    from airgap.flow.importing import install_bundle
 
-    wanted = pulling.Pull(
-        catalog.parse_tag(tag, "model" if is_model else "bento"),
+    wanted = pull.Pull(
+        list_tags.parse_tag(tag, "model" if is_model else "bento"),
         depot,
         with_models=with_models,
         depots=depots,
     )
-    judged = judge.here(waivers, channel)
-    with pulling.open_for_pull(wanted, judged, access, remember=not dry_run) as opened:
-        done = inbound.import_bundle(
+    judged = policy.load(waivers, channel)
+    with pull.open_for_pull(wanted, judged, access, remember=not dry_run) as opened:
+        done = install_bundle.import_bundle(
             opened,
             replace=force,
             dry_run=dry_run,

@@ -18,7 +18,7 @@ from airgap.cli.output import (
 from airgap.cli.times import read_expiry
 
 if TYPE_CHECKING:
-    from airgap.flow.depot.push import Pushed
+    from airgap.flow.depot.push import PushResult
     from airgap.flow.location.credentials import Access
 
 
@@ -92,15 +92,14 @@ def command(  # noqa: PLR0913  (one argument per option)
     from dataclasses import replace
 
     from airgap.flow import pipeline
-    from airgap.flow.depot import push as pushing
+    from airgap.flow.depot import push
     from airgap.flow.describe import bundle as flow_reports
-    from airgap.flow.exporting import sequence as numbering
-    from airgap.flow.exporting import write_bundle as outbound
-    from airgap.flow.redaction import hidden
-    from airgap.flow.trust import keys as trust
+    from airgap.flow.exporting import sequence, write_bundle
+    from airgap.flow.redaction import redact
+    from airgap.flow.trust import keys
 
-    done = pushing.push(
-        pushing.Push(
+    done = push.push(
+        push.Push(
             "model" if is_model else "bento",
             tag,
             depot,
@@ -109,11 +108,11 @@ def command(  # noqa: PLR0913  (one argument per option)
             force=force,
             access=replace(access, spool=tmpdir),
         ),
-        trust.load_signer(key, read_passphrase(passphrase_env, passphrase_fd)),
-        outbound.Settings(
+        keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd)),
+        write_bundle.BundleOptions(
             jobs or pipeline.default_jobs(),
-            channel=channel or numbering.UNNUMBERED,
-            sequence=numbering.chosen(channel, None),
+            channel=channel or sequence.UNNUMBERED,
+            sequence=sequence.chosen(channel, None),
             audience=audience,
             expires_at=read_expiry(expires),
         ),
@@ -121,7 +120,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     )
     about = flow_reports.describe_bundle(done.bundle, done.manifest)
     about |= {
-        "depot": hidden(depot),
+        "depot": redact(depot),
         "was_there": done.was_there,
         "packs_written": done.packs_written,
         "packs_shared": done.packs_shared,
@@ -130,7 +129,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     return Result(about, _lines(done))
 
 
-def _lines(done: "Pushed") -> list[str]:
+def _lines(done: "PushResult") -> list[str]:
     lines = [f"{item} ({size_text(item.size)})" for item in done.manifest.items]
     if done.was_there:
         return [*lines, f"It is there already, in bundle {done.bundle}; nothing was done."]

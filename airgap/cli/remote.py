@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airgap.cli.output import Group, Result, reports
+from airgap.cli.output import CommandGroup, Result, reports
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
     from airgap.flow.location.named_remotes import Remote
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Give places that are elsewhere a name: @NAME is then a place.
 
@@ -49,12 +49,12 @@ def add(  # noqa: PLR0913  (one argument per option)
     options: tuple[str, ...],
 ) -> Result:
     """Let @NAME stand for URL. Nothing is connected to."""
-    from airgap.flow.location import named_remotes as remotes
+    from airgap.flow.location import named_remotes
 
     file = None if password_file is None else str(password_file.absolute())
     said = {"user": user, "password_env": password_env, "password_file": file}
     settings = {key: value for key, value in said.items() if value is not None}
-    done = remotes.add(name, url, settings | dict(map(_split, options)))
+    done = named_remotes.add_remote(name, url, settings | dict(map(_split, options)))
     return Result(_about(done), [f"@{name} is {done.url} now."])
 
 
@@ -62,9 +62,9 @@ def add(  # noqa: PLR0913  (one argument per option)
 @reports
 def list_() -> Result:
     """List the names there are."""
-    from airgap.flow.location import named_remotes as remotes
+    from airgap.flow.location import named_remotes
 
-    found = remotes.listed()
+    found = named_remotes.list_remotes()
     return Result(
         {"remotes": [_about(one) for one in found]},
         [f"@{one.name}  {one.url}" for one in found] or ["There are no remotes yet."],
@@ -76,9 +76,9 @@ def list_() -> Result:
 @reports
 def show(*, name: str) -> Result:
     """Show what is kept of one."""
-    from airgap.flow.location import named_remotes as remotes
+    from airgap.flow.location import named_remotes
 
-    found = remotes.find(name.removeprefix(remotes.MARK))
+    found = named_remotes.find_remote(name.removeprefix(named_remotes.MARK))
     lines = [f"@{found.name}  {found.url}"]
     lines += [f"  {key} = {value}" for key, value in found.settings.items()]
     return Result(_about(found), lines)
@@ -89,10 +89,10 @@ def show(*, name: str) -> Result:
 @reports
 def remove(*, name: str) -> Result:
     """Forget a name. What is at the place stays."""
-    from airgap.flow.location import named_remotes as remotes
+    from airgap.flow.location import named_remotes
 
-    name = name.removeprefix(remotes.MARK)
-    remotes.remove(name)
+    name = name.removeprefix(named_remotes.MARK)
+    named_remotes.remove_remote(name)
     return Result({"removed": name}, [f"@{name} is forgotten."])
 
 

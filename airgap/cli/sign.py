@@ -28,9 +28,9 @@ def command(
     Look at it first with `airgap inspect`: signing is saying that this is what should travel.
     """
     from airgap.flow.exporting import export
-    from airgap.flow.trust import keys as trust
+    from airgap.flow.trust import keys
 
-    signer = trust.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
+    signer = keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     bundle, file = export.sign_bundle(source, signer, access)
     return Result(
         {"bundle": bundle, "envelope": file, "signed_by": signer.key.id},

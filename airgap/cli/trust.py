@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.output import Group, Result, place_options, reports
+from airgap.cli.output import CommandGroup, Result, place_options, reports
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
     from airgap.flow.location.credentials import Access
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Choose whom this machine trusts."""
 
@@ -29,9 +29,9 @@ def command() -> None:
 @reports
 def init(*, root: Path, fingerprint: str) -> Result:
     """Trust the site described by ROOT, if it has this fingerprint."""
-    from airgap.flow.trust import pin as pinning
+    from airgap.flow.trust import pin
 
-    accepted, folder, is_new = pinning.pin_root(root, fingerprint)
+    accepted, folder, is_new = pin.pin_root(root, fingerprint)
     said = "now trusts" if is_new else "trusts already, and still,"
     return Result(
         {"site": accepted.site, "version": accepted.version, "new": is_new, "state": str(folder)},
@@ -47,12 +47,11 @@ def show() -> Result:
     Write the ledger's number of entries and its head on paper now and then: they tell when this
     machine and its stores were both restored from a backup.
     """
-    from airgap.flow.admission import admit as judge
-    from airgap.flow.admission import reset
+    from airgap.flow.admission import policy, reset
     from airgap.flow.describe import bundle as flow_reports
     from airgap.format.root import fingerprint
 
-    pinned = judge.require_root()
+    pinned = policy.require_root()
     root = pinned.value
     health = reset.look()
     lines = [
@@ -80,11 +79,10 @@ def reset_state(*, head: str | None) -> Result:
     Says what was found and what is lost, and asks. What is whole of the ledger is kept, the old
     files are put aside, and the ledger tells of it.
     """
-    from airgap.flow.admission import admit as judge
-    from airgap.flow.admission import reset
+    from airgap.flow.admission import policy, reset
     from airgap.flow.describe import bundle as flow_reports
 
-    root = judge.require_root().value
+    root = policy.require_root().value
     health = reset.look()
     if health.trouble is None:
         about = flow_reports.describe_memory(health, root)
@@ -92,7 +90,7 @@ def reset_state(*, head: str | None) -> Result:
     found = flow_reports.memory_lines(health, root) + flow_reports.loss_lines(health)
     if head is None:
         _confirm(root.site, found)
-    done = reset.begin_anew(health.head if head is None else head)
+    done = reset.reset_history(health.head if head is None else head)
     about = flow_reports.describe_memory(reset.look(), root)
     lines = [
         f"Begun anew with {done.state.entries - 1} entries that were whole.",
@@ -133,10 +131,10 @@ def update(*, places: tuple[str, ...], access: "Access") -> Result:
     Each version follows the one before, signed by enough root keys of both.
     """
     from airgap.flow.describe import bundle as flow_reports
-    from airgap.flow.trust import pin as pinning
+    from airgap.flow.trust import pin
     from airgap.format.root import fingerprint
 
-    done = pinning.update_root(places, access)
+    done = pin.update_root(places, access)
     before, after = done.before.value, done.after.value
     changes = flow_reports.root_changes(before, after)
     data = {

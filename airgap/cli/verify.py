@@ -54,19 +54,17 @@ def command(  # noqa: PLR0913, PLR0915  (one argument per option)
     refused.
     """
     from airgap.flow import pipeline
-    from airgap.flow.admission import admit as judge
-    from airgap.flow.bundle import base_bundles as shelves
-    from airgap.flow.bundle import model_signatures
-    from airgap.flow.bundle import open as bundles
+    from airgap.flow.admission import policy
+    from airgap.flow.bundle import base_bundles, model_signatures, open_bundle
     from airgap.flow.describe import bundle as flow_reports
-    from airgap.flow.importing import install_bundle as inbound
+    from airgap.flow.importing import install_bundle
     from airgap.flow.media import volumes
 
     progress = make_progress()
-    open_one = partial(bundles.open_bundle, judge=judge.here(waivers, channel), access=access)
+    open_one = partial(open_bundle.open_bundle, judge=policy.load(waivers, channel), access=access)
     with volumes.open_places(sources, open_one, progress) as opened:
-        checked = inbound.verify_volumes(
-            shelves.with_depots(opened, depots, access),
+        checked = install_bundle.verify_volumes(
+            base_bundles.with_depots(opened, depots, access),
             jobs=jobs or pipeline.default_jobs(),
             progress=progress,
         )

@@ -47,10 +47,9 @@ def command(  # noqa: PLR0913  (one argument per option)
     The file and its .dsse files then go to the site, for `airgap import --waiver`. Who must sign is
     in the site's root. Nothing else is waived: no signature, revocation, audience or second number.
     """
-    from airgap.flow.trust import keys as trust
-    from airgap.flow.trust import waivers
+    from airgap.flow.trust import keys, waivers
 
-    signer = trust.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
+    signer = keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     if source.endswith(waivers.SUFFIX):
         if any(one is not None for one in (site, reason, expires, output)):
             raise UsageError(

@@ -59,13 +59,13 @@ def command(  # noqa: PLR0913  (options)
     those of depots. What is not whole is waited for; what is refused is noted with the reason.
     """
     from airgap.server.intake.daemon import stopped_by_signals
-    from airgap.server.watch import Plan, Watch, default_state
+    from airgap.server.watch import Watch, WatchOptions, default_state
 
     folder = folder.absolute()
     place = (state or default_state(folder)).absolute()
     done = move_done.absolute() if move_done else None
     warn_root()
-    watch = Watch(Plan(folder, place, done, hold, settle, interval, jobs), make_tell())
+    watch = Watch(WatchOptions(folder, place, done, hold, settle, interval, jobs), make_tell())
     with stopped_by_signals(watch):
         watch.serve(once=once)
     return Result({"state": str(place), "stopped": True}, [f"Stopped. {place} says what was done."])

@@ -1,6 +1,6 @@
 """The type of bytes on their way in."""
 
-__all__ = ["Piece"]
+__all__ = ["Buffer"]
 
-Piece = bytes | memoryview
+Buffer = bytes | memoryview
 """Bytes. A view may be of a whole pack, which stays in memory for as long."""

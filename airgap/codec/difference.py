@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from airgap.codec import planes
-from airgap.codec.buffer import Piece
+from airgap.codec.buffer import Buffer
 from airgap.codec.planes import Elements
 from airgap.errors import CorruptError
 
@@ -25,7 +25,7 @@ def encode(plain: bytes, base: bytes, width: int) -> bytes:
     return planes.split(_to_small(new - old), plain[whole:])
 
 
-def decode(stored: Piece, base: bytes, plain_length: int) -> Piece:
+def decode(stored: Buffer, base: bytes, plain_length: int) -> Buffer:
     """Return the ``plain_length`` bytes that were stored.
 
     Raises:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from airgap.codec import zstd
-from airgap.codec.buffer import Piece
+from airgap.codec.buffer import Buffer
 from airgap.errors import CorruptError
 
 __all__ = ["WIDTHS", "Elements", "decode", "encode", "join", "split", "whole"]
@@ -40,7 +40,7 @@ def encode(plain: bytes, width: int) -> bytes:
     return split(_rotate_left(elements), plain[count * width :])
 
 
-def decode(stored: Piece, plain_length: int) -> Piece:
+def decode(stored: Buffer, plain_length: int) -> Buffer:
     """Return the ``plain_length`` bytes that were stored.
 
     Raises:
@@ -61,7 +61,7 @@ def split(elements: Elements, rest: bytes) -> bytes:
     return b"".join([*out, rest])
 
 
-def join(stored: Piece, plain_length: int, widths: Collection[int]) -> tuple[Elements, Piece]:
+def join(stored: Buffer, plain_length: int, widths: Collection[int]) -> tuple[Elements, Buffer]:
     """Return the elements whose planes were stored, and the bytes that follow them.
 
     Raises:
@@ -86,7 +86,7 @@ def join(stored: Piece, plain_length: int, widths: Collection[int]) -> tuple[Ele
     return joined, rest
 
 
-def whole(elements: Elements, rest: Piece) -> Piece:
+def whole(elements: Elements, rest: Buffer) -> Buffer:
     """Return the bytes of the elements, and then those that follow them."""
     data = elements.view(np.uint8).data
     return b"".join([data, rest]) if len(rest) else data

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from airgap.codec import zstd
-from airgap.codec.buffer import Piece
+from airgap.codec.buffer import Buffer
 from airgap.errors import CorruptError, PolicyError
 from airgap.format import limits
 
@@ -83,7 +83,7 @@ def _zstd(plain: bytes, width: int, level: int) -> bytes:
     return zstd.encode(plain, level)
 
 
-def decode(codec: int, stored: Piece, plain_length: int, base: bytes = b"") -> Piece:
+def decode(codec: int, stored: Buffer, plain_length: int, base: bytes = b"") -> Buffer:
     """Return the ``plain_length`` plain bytes of a block; of a raw one, what was given.
 
     Args:
@@ -111,7 +111,7 @@ def decode(codec: int, stored: Piece, plain_length: int, base: bytes = b"") -> P
     return row(stored, plain_length)
 
 
-def _raw(stored: Piece, plain_length: int) -> Piece:
+def _raw(stored: Buffer, plain_length: int) -> Buffer:
     if len(stored) != plain_length:
         raise CorruptError(
             f"A raw block has {len(stored)} bytes, not {plain_length}.",
@@ -120,12 +120,12 @@ def _raw(stored: Piece, plain_length: int) -> Piece:
     return stored
 
 
-def _planes(stored: Piece, plain_length: int) -> Piece:
+def _planes(stored: Buffer, plain_length: int) -> Buffer:
     from airgap.codec import planes
 
     return planes.decode(stored, plain_length)
 
 
-_DECODERS: Final[Mapping[int, Callable[[Piece, int], Piece]]] = MappingProxyType(
+_DECODERS: Final[Mapping[int, Callable[[Buffer, int], Buffer]]] = MappingProxyType(
     {ZSTD: zstd.decode, PLANES: _planes}
 )

@@ -4,7 +4,7 @@ from typing import Final
 
 import zstandard
 
-from airgap.codec.buffer import Piece
+from airgap.codec.buffer import Buffer
 from airgap.errors import CorruptError
 from airgap.format import limits
 
@@ -20,19 +20,19 @@ ENTROPY_ONLY: Final = zstandard.ZstdCompressionParameters(
 """Codes single bytes and finds next to no matches: numbers have none."""
 
 
-def encode(plain: Piece, level: int) -> bytes:
+def encode(plain: Buffer, level: int) -> bytes:
     """Compress into one frame with its content size and without a checksum."""
     return zstandard.ZstdCompressor(
         level=level, write_content_size=True, write_checksum=False
     ).compress(plain)
 
 
-def encode_entropy(plain: Piece) -> bytes:
+def encode_entropy(plain: Buffer) -> bytes:
     """Compress into such a frame what is known to be numbers, quickly."""
     return zstandard.ZstdCompressor(compression_params=ENTROPY_ONLY).compress(plain)
 
 
-def decode(stored: Piece, plain_length: int) -> bytes:
+def decode(stored: Buffer, plain_length: int) -> bytes:
     """Decompress one frame of exactly ``plain_length`` bytes.
 
     Raises:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from airgap.codec.buffer import Piece
+from airgap.codec.buffer import Buffer
 
-__all__ = ["PackMemory"]
+__all__ = ["BufferPool"]
 
 
-class PackMemory:
+class BufferPool:
     """Pieces of memory that readers may read packs into; each is used again once given back.
 
     Any thread may take and give back. How many are taken at a time is up to whoever gives back.
@@ -33,7 +33,7 @@ class PackMemory:
             raise
         return view[:have]
 
-    def give_back(self, data: Piece) -> None:
+    def give_back(self, data: Buffer) -> None:
         """Let a piece be used again: nobody may look at it any more. Other bytes are ignored."""
         if isinstance(data, memoryview) and isinstance(data.obj, bytearray):
             self._free.append(data.obj)

@@ -15,8 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, NoReturn
 
-from airgap.codec.buffer import Piece
-from airgap.disk.buffers import PackMemory
+from airgap.codec.buffer import Buffer
+from airgap.disk.buffers import BufferPool
 from airgap.errors import ConflictError, CorruptError, MissingError, StorageError
 
 __all__ = [
@@ -112,14 +112,14 @@ def read_bounded(top: Path, name: str, limit: int) -> bytes:
     return data
 
 
-def read_exactly(top: Path, name: str, size: int, memory: PackMemory | None = None) -> Piece:
+def read_exactly(top: Path, name: str, size: int, memory: BufferPool | None = None) -> Buffer:
     """Read a file that must have exactly ``size`` bytes, into ``memory`` if there is any.
 
     Raises as ``open_regular``.
     """
     with open_regular(top, name) as descriptor:
         if memory is None:
-            data: Piece = _read(descriptor, size + 1)
+            data: Buffer = _read(descriptor, size + 1)
         else:
             data = memory.fill(size + 1, partial(_read_into, descriptor))
     found = len(data)
@@ -219,7 +219,7 @@ def move(source: Path, target: Path) -> None:
         sync_folder(target.parent)
 
 
-def write_atomically(top: Path, name: str, parts: Iterable[Piece]) -> None:
+def write_atomically(top: Path, name: str, parts: Iterable[Buffer]) -> None:
     """Write a whole file under another name, sync it, and rename it (format §8).
 
     Raises:
@@ -237,7 +237,7 @@ def write_atomically(top: Path, name: str, parts: Iterable[Piece]) -> None:
         raise storage_error(error, path) from error
 
 
-def taken(parts: list[Piece]) -> Iterator[Piece]:
+def taken(parts: list[Buffer]) -> Iterator[Buffer]:
     """Yield all parts and let go of each: what is written need not wait in memory for the sync."""
     parts.reverse()
     while parts:

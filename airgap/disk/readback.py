@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from airgap.disk import files as local
+from airgap.disk import files
 
 __all__ = ["digest_on_medium"]
 
@@ -26,7 +26,7 @@ def digest_on_medium(top: Path, name: str) -> bytes:
     Raises:
         MissingError, CorruptError, StorageError: as ``open_regular``.
     """
-    with local.explained(top / name), local.open_regular(top, name) as descriptor:
+    with files.explained(top / name), files.open_regular(top, name) as descriptor:
         os.fsync(descriptor)
         _drop(descriptor)
         found = hashlib.sha256()

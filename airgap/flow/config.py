@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from airgap.errors import ConfigurationError
-from airgap.state import pinned_root as site
+from airgap.state import pinned_root
 
 __all__ = ["config_path", "load"]
 
 
 def config_path() -> Path:
     """Return the config file: ``AIRGAP_CONFIG``, else ``config.toml`` in ``AIRGAP_HOME``."""
-    return Path(os.environ.get("AIRGAP_CONFIG") or site.home() / "config.toml")
+    return Path(os.environ.get("AIRGAP_CONFIG") or pinned_root.home() / "config.toml")
 
 
 def load() -> dict[str, Any]:

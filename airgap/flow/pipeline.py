@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final, Generic, ParamSpec, TypeVar
 
-__all__ = ["Lane", "ahead", "default_jobs", "in_order", "lane", "workers"]
+__all__ = ["SerialExecutor", "ahead", "default_jobs", "in_order", "serial_executor", "workers"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -77,7 +77,7 @@ class _Done(Generic[B]):
         return self._result
 
 
-class Lane:
+class SerialExecutor:
     """One thread that does things in the order in which they are handed over.
 
     It may lag by a bounded number of things; then whoever hands over waits.
@@ -102,7 +102,9 @@ class Lane:
 
 
 @contextmanager
-def lane(stop: Callable[[], object] = lambda: None, lag: int = _LAG) -> Iterator[Lane]:
+def serial_executor(
+    stop: Callable[[], object] = lambda: None, lag: int = _LAG
+) -> Iterator[SerialExecutor]:
     """Run one lane; all that was handed over is done when the block ends without an error.
 
     It may lag by ``lag`` things.
@@ -110,7 +112,7 @@ def lane(stop: Callable[[], object] = lambda: None, lag: int = _LAG) -> Iterator
     ``stop`` is called on an error, from this thread, and is to end what is under way soon.
     """
     with workers(1) as pool:
-        one = Lane(pool, lag)
+        one = SerialExecutor(pool, lag)
         try:
             yield one
             one.drain()

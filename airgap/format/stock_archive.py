@@ -14,8 +14,8 @@ from airgap.format.manifest import Manifest
 __all__ = [
     "HUGGING_FACE",
     "MODELS",
-    "Contents",
-    "Stored",
+    "StockContents",
+    "StockFile",
     "attestation_name",
     "check_items",
     "check_manifest",
@@ -35,7 +35,7 @@ _LINKS_FOLLOWED: Final = 40
 
 
 @dataclass(slots=True)
-class Stored:
+class StockFile:
     """A file of the archive: ``size`` in bytes, SHA-256, and the files of items it is.
 
     ``targets`` holds the index of an item and its file. A copy of what a link leads to has none.
@@ -48,10 +48,10 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class StockContents:
     """What the archive must hold: files by path, links (path to target), empty folders."""
 
-    files: Mapping[str, Stored]
+    files: Mapping[str, StockFile]
     links: Mapping[str, str]
     empty_folders: frozenset[str]
 
@@ -119,9 +119,9 @@ def check_items(items: Sequence[Item]) -> None:
             )
 
 
-def contents_of(items: Sequence[Item], *, folder: bool) -> Contents:
+def contents_of(items: Sequence[Item], *, folder: bool) -> StockContents:
     """Return what the archive (or, with ``folder``, the folder) of these items holds."""
-    files: dict[str, Stored] = {}
+    files: dict[str, StockFile] = {}
     links: dict[str, str] = {}
     empty: set[str] = set()
     alone = len(items) == 1 and items[0].kind == "model"
@@ -141,8 +141,8 @@ def contents_of(items: Sequence[Item], *, folder: bool) -> Contents:
             }
         else:
             for path, file in _copies(item):
-                files[prefix + path] = Stored(prefix + path, file.size, file.digest)
-    return Contents(files, links, frozenset(empty))
+                files[prefix + path] = StockFile(prefix + path, file.size, file.digest)
+    return StockContents(files, links, frozenset(empty))
 
 
 def linked_file(path: str, links: Mapping[str, str], files: Container[str]) -> str | None:
@@ -173,9 +173,9 @@ def _copies(item: Item) -> Iterator[tuple[str, File]]:
             yield path, files[target]
 
 
-def _add(files: dict[str, Stored], found: Iterable[tuple[str, File]], item: int) -> None:
+def _add(files: dict[str, StockFile], found: Iterable[tuple[str, File]], item: int) -> None:
     for path, file in found:
-        stored = files.setdefault(path, Stored(path, file.size, file.digest))
+        stored = files.setdefault(path, StockFile(path, file.size, file.digest))
         stored.targets.append((item, file))
 
 

@@ -11,11 +11,11 @@ from airgap.format.ledger import FRAME_BYTES, LENGTH_BYTES, Entry, State
 
 __all__ = [
     "NO_HEAD",
-    "Trouble",
-    "Whole",
+    "Consistent",
+    "Fault",
+    "check_ledger",
+    "check_witness",
     "entry_number",
-    "examine",
-    "examine_witness",
     "kept",
     "read_entries",
 ]
@@ -25,7 +25,7 @@ NO_HEAD: Final = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class Consistent:
     """Ledger and state fit. ``state`` counts an entry that a crash kept out of the file.
 
     ``adopted`` tells whether there is one; ``torn`` how many bytes after it are to be cut off.
@@ -37,46 +37,46 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Fault:
     """They do not fit. ``what`` is a sentence."""
 
     kind: Literal["missing", "restored", "damaged"]
     what: str
 
 
-def examine(site: str, state_file: bytes | None, ledger: bytes | None) -> Whole | Trouble:
+def check_ledger(site: str, state_file: bytes | None, ledger: bytes | None) -> Consistent | Fault:
     """Compare a state with its ledger; None stands for a file that is not there."""
     if state_file is None or ledger is None:
         name = "ledger" if ledger is None else "state"
-        return Trouble("missing", f"There is no {name}.")
+        return Fault("missing", f"There is no {name}.")
     try:
         state = bytes_of.decode_state(state_file)
     except CorruptError as error:
-        return Trouble("damaged", error.message)
+        return Fault("damaged", error.message)
     if state.site != site:
-        return Trouble("damaged", f"The state is that of site {state.site}.")
+        return Fault("damaged", f"The state is that of site {state.site}.")
     if bytes_of.digest(ledger[: state.size]) != state.digest:
         return _misfit(site, state, ledger)
     return _tail(state, ledger)
 
 
-def examine_witness(ledger: bytes, state: State, raw: bytes | None) -> Trouble | None:
+def check_witness(ledger: bytes, state: State, raw: bytes | None) -> Fault | None:
     """Compare a witness with the ledger it saw (format §17.6); None: there is none, all is well."""
     if raw is None:
         return None
     try:
         witness = bytes_of.decode_witness(raw)
     except CorruptError as error:
-        return Trouble("damaged", error.message)
+        return Fault("damaged", error.message)
     if witness.site != state.site:
-        return Trouble("damaged", f"The witness is that of site {witness.site}.")
+        return Fault("damaged", f"The witness is that of site {witness.site}.")
     if witness.entries > state.entries:
-        return Trouble(
+        return Fault(
             "restored",
             f"BentoML's home has seen {witness.entries} entries; the ledger has {state.entries}.",
         )
     if bytes_of.digest(entry_number(ledger, witness.entries)) != witness.head:
-        return Trouble(
+        return Fault(
             "restored",
             f"Entry {witness.entries} is another one than BentoML's home has seen.",
         )
@@ -115,37 +115,37 @@ def entry_number(ledger: bytes, number: int) -> bytes:
     return _frame(ledger, at) or b""
 
 
-def _tail(state: State, ledger: bytes) -> Whole | Trouble:
+def _tail(state: State, ledger: bytes) -> Consistent | Fault:
     """Judge what a writer that was cut off has left after the bytes that the state knows of."""
     rest = ledger[state.size :]
     if not rest:
-        return Whole(state)
+        return Consistent(state)
     raw = _frame(ledger, state.size)
     whole = raw is not None and len(rest) == LENGTH_BYTES + len(raw)
     if raw is not None and whole and _follows(state, raw):
         after = bytes_of.state_after(state, bytes_of.decode_entry(raw), raw)
-        return Whole(replace(after, digest=bytes_of.digest(ledger)), adopted=True)
+        return Consistent(replace(after, digest=bytes_of.digest(ledger)), adopted=True)
     goes_on = raw is not None and not whole and _follows(state, raw)
     if len(rest) < FRAME_BYTES and not goes_on:
-        return Whole(state, torn=len(rest))
+        return Consistent(state, torn=len(rest))
     found = kept(state.site, ledger)
     if found is not None and found.size == len(ledger):
-        return Trouble(
+        return Fault(
             "restored",
             f"The ledger has {found.entries} entries, and the state knows of {state.entries}.",
         )
-    return Trouble("damaged", f"What follows entry {state.entries} of the ledger is damaged.")
+    return Fault("damaged", f"What follows entry {state.entries} of the ledger is damaged.")
 
 
-def _misfit(site: str, state: State, ledger: bytes) -> Trouble:
+def _misfit(site: str, state: State, ledger: bytes) -> Fault:
     """Say why a ledger is not the one that the state was written for."""
     if len(ledger) > limits.LEDGER_BYTES:
-        return Trouble("damaged", f"The ledger has more than {limits.LEDGER_BYTES:,} bytes.")
+        return Fault("damaged", f"The ledger has more than {limits.LEDGER_BYTES:,} bytes.")
     found = kept(site, ledger)
     if found is None or found.size != len(ledger):
         number = 1 if found is None else found.entries + 1
-        return Trouble("damaged", f"The ledger is damaged at entry {number}.")
-    return Trouble(
+        return Fault("damaged", f"The ledger is damaged at entry {number}.")
+    return Fault(
         "restored",
         f"The ledger has {found.entries} entries and the head {found.head.hex()[:16]}…; the state"
         f" belongs to one with {state.entries} and {state.head.hex()[:16]}….",

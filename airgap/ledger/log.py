@@ -10,23 +10,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from airgap.disk import durable as files
+from airgap.disk import durable
 from airgap.errors import StorageError
 from airgap.format import ledger as bytes_of
 from airgap.format import limits
 from airgap.format.fields import DIGEST_BYTES
 from airgap.format.ledger import Entry, State, Witness
 from airgap.ledger.check import (
-    Trouble,
-    Whole,
+    Consistent,
+    Fault,
+    check_ledger,
+    check_witness,
     entry_number,
-    examine,
-    examine_witness,
     kept,
     read_entries,
 )
 
-__all__ = ["Desk", "Journal"]
+__all__ = ["LedgerStore", "LedgerWriter"]
 
 LEDGER: Final = "ledger"
 STATE: Final = "state"
@@ -34,7 +34,7 @@ _LOOKS: Final = 1000
 _NOT_SUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 
-class Journal:
+class LedgerStore:
     """Ledger and state in ``folder``, and the ``witness`` file of one BentoML home."""
 
     def __init__(self, site: str, folder: Path, witness: Path) -> None:
@@ -47,7 +47,7 @@ class Journal:
         """Tell whether there is anything, whole or not."""
         return self.folder.exists()
 
-    def look(self) -> tuple[Whole | Trouble, Trouble | None]:
+    def look(self) -> tuple[Consistent | Fault, Fault | None]:
         """Examine ledger and state, and the witness. Writes nothing and waits for nobody.
 
         Raises:
@@ -55,11 +55,11 @@ class Journal:
             StorageError: others write without end.
         """
         state, ledger = self._read_both()
-        found = examine(self.site, state, ledger)
-        if isinstance(found, Trouble) or ledger is None:
+        found = check_ledger(self.site, state, ledger)
+        if isinstance(found, Fault) or ledger is None:
             return found, None
-        witness = files.read(self.witness, limits.SMALL_STATE_BYTES)
-        return found, examine_witness(ledger, found.state, witness)
+        witness = durable.read(self.witness, limits.SMALL_STATE_BYTES)
+        return found, check_witness(ledger, found.state, witness)
 
     def entries(self) -> Iterator[Entry]:
         """Yield the entries from the first on, as far as the ledger is whole."""
@@ -78,8 +78,8 @@ class Journal:
 
     def begin(self, entry: Entry) -> None:
         """Write the first ledger and state: both appear at once. Nothing may be there yet."""
-        files.make_folder(self.folder.parent)
-        with files.locked(self.folder.parent, lambda: None):
+        durable.make_folder(self.folder.parent)
+        with durable.locked(self.folder.parent, lambda: None):
             if self.is_begun():  # another process was quicker
                 return
             part = self.folder.with_name(f".{self.site}.part")
@@ -88,35 +88,35 @@ class Journal:
             raw = bytes_of.encode_entry(replace(entry, previous=secrets.token_bytes(DIGEST_BYTES)))
             _write_both(part, self.site, bytes_of.frame(raw))
             part.rename(self.folder)
-            files.sync_folder(self.folder.parent)
+            durable.sync_folder(self.folder.parent)
 
     @contextmanager
-    def locked(self, waiting: Callable[[], None]) -> Iterator["Desk"]:
+    def locked(self, waiting: Callable[[], None]) -> Iterator["LedgerWriter"]:
         """Be alone with the site's memory, to look at it again and to append."""
-        with files.locked(self.folder, waiting):
-            yield Desk(self)
+        with durable.locked(self.folder, waiting):
+            yield LedgerWriter(self)
 
     def _read_both(self) -> tuple[bytes | None, bytes | None]:
         """Read state and ledger so that they are of one moment: nobody wrote a state meanwhile."""
         for _ in range(_LOOKS):
-            state = files.read(self.folder / STATE, limits.STATE_BYTES)
-            ledger = files.read(self.folder / LEDGER, limits.LEDGER_BYTES)
-            if files.read(self.folder / STATE, limits.STATE_BYTES) == state:
+            state = durable.read(self.folder / STATE, limits.STATE_BYTES)
+            ledger = durable.read(self.folder / LEDGER, limits.LEDGER_BYTES)
+            if durable.read(self.folder / STATE, limits.STATE_BYTES) == state:
                 return state, ledger
         raise StorageError(
             f"{self.folder} is being written without end.", "See what else runs here."
         )
 
 
-class Desk:
+class LedgerWriter:
     """Who holds the site's lock."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: LedgerStore) -> None:
         """Take a journal whose lock is held."""
         self.journal = journal
         self._folder = journal.folder
 
-    def reserve(self, whole: Whole, entry: Entry) -> None:
+    def reserve(self, whole: Consistent, entry: Entry) -> None:
         """Make sure, as far as one can, that an entry can be appended later.
 
         What is reserved looks like an entry that was cut off: a kill does no harm.
@@ -129,12 +129,12 @@ class Desk:
         with self._opened_ledger() as descriptor:
             _reserve(descriptor, whole.state.size, len(bytes_of.frame(raw)))
 
-    def release(self, whole: Whole) -> None:
+    def release(self, whole: Consistent) -> None:
         """Give back what was reserved: nothing is to be appended after all."""
         with self._opened_ledger() as descriptor:
             os.ftruncate(descriptor, whole.state.size)
 
-    def append(self, whole: Whole, entry: Entry) -> State:
+    def append(self, whole: Consistent, entry: Entry) -> State:
         """Append an entry; ``previous`` is filled in. Returns the state that follows.
 
         Raises:
@@ -143,7 +143,7 @@ class Desk:
         before = whole.state
         self._settle(whole)
         raw = bytes_of.encode_entry(replace(entry, previous=before.head))
-        ledger = files.read(self._folder / LEDGER, limits.LEDGER_BYTES) or b""
+        ledger = durable.read(self._folder / LEDGER, limits.LEDGER_BYTES) or b""
         longer = ledger[: before.size] + bytes_of.frame(raw)
         after = bytes_of.state_after(before, entry, raw)
         if len(longer) > limits.LEDGER_BYTES or len(after.channels) > limits.CHANNELS:
@@ -153,16 +153,16 @@ class Desk:
             )
         after = replace(after, digest=bytes_of.digest(longer))
         self._extend(before.size, bytes_of.frame(raw))
-        files.replace(self._folder / STATE, bytes_of.encode_state(after))
+        durable.replace(self._folder / STATE, bytes_of.encode_state(after))
         return after
 
     def testify(self, state: State) -> None:
         """Let the BentoML home remember how far the ledger is."""
         path = self.journal.witness
         path.parent.mkdir(parents=True, exist_ok=True)  # with the rights that the home has
-        files.sync_folder(path.parent.parent)
+        durable.sync_folder(path.parent.parent)
         seen = Witness(state.site, state.entries, state.head)
-        files.replace(path, bytes_of.encode_witness(seen))
+        durable.replace(path, bytes_of.encode_witness(seen))
 
     def begin_anew(self, entry: Entry) -> tuple[Path, State]:
         """Keep what is whole of the ledger, append ``entry``, and write state and witness anew.
@@ -170,7 +170,7 @@ class Desk:
         What was there is copied to a new folder beside; returns that and the new state.
         """
         old = self.journal.kept()
-        ledger = files.read(self._folder / LEDGER, limits.LEDGER_BYTES) or b""
+        ledger = durable.read(self._folder / LEDGER, limits.LEDGER_BYTES) or b""
         there = self._put_aside()
         previous = old.head if old else secrets.token_bytes(DIGEST_BYTES)
         raw = bytes_of.encode_entry(replace(entry, previous=previous))
@@ -179,13 +179,13 @@ class Desk:
         self.testify(after)
         return there, after
 
-    def _settle(self, whole: Whole) -> None:
+    def _settle(self, whole: Consistent) -> None:
         """Write the state that counts an entry which a crash kept out of it.
 
         Else, if this is cut off too, more would be ahead of the state than a crash can leave.
         """
         if whole.adopted:
-            files.replace(self._folder / STATE, bytes_of.encode_state(whole.state))
+            durable.replace(self._folder / STATE, bytes_of.encode_state(whole.state))
 
     def _extend(self, size: int, frame: bytes) -> None:
         """Write an entry where the last one ends; nothing is left of it if the disk refuses."""
@@ -224,11 +224,11 @@ class Desk:
             "witness": (self.journal.witness, limits.SMALL_STATE_BYTES),
         }
         for kind, (path, limit) in olds.items():
-            data = files.read(path, limit)
+            data = durable.read(path, limit)
             if data is not None:
-                files.replace(part / kind, data)
+                durable.replace(part / kind, data)
         part.rename(aside)
-        files.sync_folder(aside.parent)
+        durable.sync_folder(aside.parent)
         return aside
 
 
@@ -248,6 +248,6 @@ def _write_both(folder: Path, site: str, ledger: bytes) -> State:
     state = kept(site, ledger)
     if state is None or state.size != len(ledger):
         raise ValueError("this is no whole ledger")
-    files.replace(folder / LEDGER, ledger)
-    files.replace(folder / STATE, bytes_of.encode_state(state))
+    durable.replace(folder / LEDGER, ledger)
+    durable.replace(folder / STATE, bytes_of.encode_state(state))
     return state

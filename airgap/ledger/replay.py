@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from airgap.errors import NotTrustedError, PolicyError
 from airgap.format.ledger import Entry, State
 
-__all__ = ["Arrival", "older", "refuse_second", "refuse_used"]
+__all__ = ["IncomingBundle", "older", "refuse_second", "refuse_used"]
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class IncomingBundle:
     """What of a bundle is compared with what the site remembers."""
 
     channel: str
@@ -27,7 +27,7 @@ class Arrival:
         return range(last + 1, self.sequence) if last else range(0)
 
 
-def refuse_second(one: Arrival, state: State) -> None:
+def refuse_second(one: IncomingBundle, state: State) -> None:
     """Refuse a second bundle with the channel's last number. No waiver helps.
 
     Raises:
@@ -38,7 +38,7 @@ def refuse_second(one: Arrival, state: State) -> None:
         raise _second(one, mark.bundle)
 
 
-def refuse_used(one: Arrival, entries: Iterable[Entry]) -> None:
+def refuse_used(one: IncomingBundle, entries: Iterable[Entry]) -> None:
     """Refuse an older bundle whose number another one had that the ledger tells of.
 
     Raises:
@@ -51,7 +51,7 @@ def refuse_used(one: Arrival, entries: Iterable[Entry]) -> None:
                 raise _second(one, entry.bundle)
 
 
-def older(one: Arrival, state: State) -> PolicyError | None:
+def older(one: IncomingBundle, state: State) -> PolicyError | None:
     """Return the refusal of a bundle that is older than its channel is here; None: it is not."""
     mark = state.channels.get(one.channel)
     if mark is None or one.sequence >= mark.sequence:
@@ -65,7 +65,7 @@ def older(one: Arrival, state: State) -> PolicyError | None:
     )
 
 
-def _second(one: Arrival, known: bytes) -> NotTrustedError:
+def _second(one: IncomingBundle, known: bytes) -> NotTrustedError:
     return NotTrustedError(
         f"The bundle is number {one.sequence} of channel {one.channel}, and this site has another"
         " bundle with that number.",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from airgap.disk import durable as files
+from airgap.disk import durable
 from airgap.errors import ConfigurationError, CorruptError, UsageError
 from airgap.format import ledger as bytes_of
 from airgap.format import limits
@@ -28,8 +28,8 @@ def next_number(
         ConfigurationError: what is remembered is damaged.
         OSError: the disk refused.
     """
-    files.make_folder(folder)
-    with files.locked(folder, waiting):
+    durable.make_folder(folder)
+    with durable.locked(folder, waiting):
         last = last_number(folder, channel)
         if last is not None and bundle_with(last.sequence) == last.bundle:
             return last.sequence
@@ -52,8 +52,8 @@ def remember(
         ConfigurationError: what is remembered is damaged.
         OSError: the disk refused.
     """
-    files.make_folder(folder)
-    with files.locked(folder, waiting):
+    durable.make_folder(folder)
+    with durable.locked(folder, waiting):
         last = last_number(folder, channel)
         if last is not None and last.sequence == sequence and last.bundle != bundle:
             raise UsageError(
@@ -73,7 +73,7 @@ def last_number(folder: Path, channel: str) -> Number | None:
         OSError: it cannot be read.
     """
     path = folder / channel
-    raw = files.read(path, limits.SMALL_STATE_BYTES)
+    raw = durable.read(path, limits.SMALL_STATE_BYTES)
     if raw is None:
         return None
     try:
@@ -86,7 +86,7 @@ def last_number(folder: Path, channel: str) -> Number | None:
 
 
 def _write(folder: Path, number: Number) -> None:
-    files.replace(folder / number.channel, bytes_of.encode_number(number))
+    durable.replace(folder / number.channel, bytes_of.encode_number(number))
 
 
 def _damaged(path: Path) -> ConfigurationError:

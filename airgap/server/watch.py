@@ -16,19 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from airgap.disk import files as local
+from airgap.disk import files
 from airgap.errors import AirgapError, MissingError, StorageError
-from airgap.flow.admission import admit as judge
-from airgap.flow.bundle.completeness import Arrival
+from airgap.flow.admission import policy
+from airgap.flow.bundle.completeness import Completeness
 from airgap.format import layout
 from airgap.server.intake.daemon import only_one
-from airgap.server.intake.discovery import Thing, find, stamp
-from airgap.server.intake.event_log import Journal, Tell, write_json
-from airgap.server.intake.intake import Attendant, Choices, Job, Run, Sighting
+from airgap.server.intake.discovery import DiscoveredBundle, find, stamp
+from airgap.server.intake.event_log import EventLog, Tell, write_json
+from airgap.server.intake.intake import Candidate, Intake, IntakeOptions, Job, Run
 from airgap.server.intake.worker import Worker
-from airgap.state import pinned_root as site
+from airgap.state import pinned_root
 
-__all__ = ["Plan", "Watch", "default_state"]
+__all__ = ["Watch", "WatchOptions", "default_state"]
 
 MOST_REMEMBERED: Final = 10_000
 _SEEN: Final = "seen.json"
@@ -37,7 +37,7 @@ _QUARANTINE: Final = "quarantine"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class WatchOptions:
     """What to watch and how. Times in seconds."""
 
     folder: Path
@@ -52,10 +52,10 @@ class Plan:
 def default_state(folder: Path) -> Path:
     """Return where the state of watching a folder is kept unless somebody says otherwise."""
     mark = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:12]
-    return site.home() / "watch" / f"{folder.absolute().name or 'root'}-{mark}"
+    return pinned_root.home() / "watch" / f"{folder.absolute().name or 'root'}-{mark}"
 
 
-class Shelf:
+class WatchedFolder:
     """A ``Keeper`` of a folder that is not ours."""
 
     def __init__(
@@ -74,8 +74,8 @@ class Shelf:
         self._state = state
         self._done = move_done
         self._clock = clock
-        self._taken: dict[str, tuple[Sighting, Arrival | None, str]] = {}
-        with local.explained(state):
+        self._taken: dict[str, tuple[Candidate, Completeness | None, str]] = {}
+        with files.explained(state):
             (state / _QUARANTINE).mkdir(parents=True, exist_ok=True)
             self._seen = _load(state / _SEEN)
 
@@ -84,15 +84,15 @@ class Shelf:
         jobs = []
         for name, about in self._seen.items():
             if about.get("open"):
-                thing = Thing(self._folder / about["path"], about["in_depot"])
-                sighting = Sighting(thing, name, "", "")
+                thing = DiscoveredBundle(self._folder / about["path"], about["in_depot"])
+                sighting = Candidate(thing, name, "", "")
                 self._taken[about["arrival"]] = (sighting, None, about["stamp"])
                 record = {key: one for key, one in about.items() if key not in _OURS}
                 job = Job(about["arrival"], "", name, thing.place, about["bundle"], record)
                 jobs.append(job)
         return jobs
 
-    def sightings(self) -> Iterator[Sighting]:
+    def sightings(self) -> Iterator[Candidate]:
         """Yield what is there and was not dealt with as it is."""
         busy = {sighting.name for sighting, _, _ in self._taken.values()}
         for thing in find(self._folder):
@@ -103,9 +103,9 @@ class Shelf:
             known = self._seen.get(name, {})
             now = stamp(thing, known.get("packs", ()))
             if name not in busy and known.get("stamp") != now:
-                yield Sighting(thing, name, "", stamp(thing))
+                yield Candidate(thing, name, "", stamp(thing))
 
-    def take(self, sighting: Sighting, arrival: Arrival | None) -> Job | None:
+    def take(self, sighting: Candidate, arrival: Completeness | None) -> Job | None:
         """Remember how it looks: it stays where it is, and is read once, from front to back."""
         packs = [name for name, _ in arrival.packs] if arrival and sighting.thing.bundle else []
         now = stamp(sighting.thing, packs)
@@ -142,7 +142,7 @@ class Shelf:
         thing = self._taken[job.arrival][0].thing
         if self._done is not None:
             target = self._done / str(record["event"])
-            with local.explained(thing.path):
+            with files.explained(thing.path):
                 target.mkdir(parents=True, exist_ok=True)
                 if thing.bundle:
                     _move(thing.folder, target / layout.BUNDLES / thing.bundle)
@@ -186,7 +186,7 @@ class Shelf:
 class Watch:
     """Watches until it is stopped."""
 
-    def __init__(self, plan: Plan, tell: Tell, run: Run | None = None) -> None:
+    def __init__(self, plan: WatchOptions, tell: Tell, run: Run | None = None) -> None:
         """Make the state folder.
 
         Raises:
@@ -195,7 +195,7 @@ class Watch:
             ConflictError: it is watched already.
             StorageError: the state cannot be made.
         """
-        judge.require_root()
+        policy.require_root()
         if not plan.folder.is_dir():
             raise MissingError(
                 f"{plan.folder} is no folder.",
@@ -204,11 +204,11 @@ class Watch:
             )
         self._plan = plan
         self._lock = only_one(plan.state)
-        self._journal = Journal(plan.state, tell)
+        self._journal = EventLog(plan.state, tell)
         self._worker = Worker(plan.jobs, (self._lock,))
-        shelf = Shelf(plan.folder, plan.state, plan.move_done)
-        self._attendant = Attendant(
-            shelf, run or self._worker.run, self._journal, Choices(plan.hold, plan.settle)
+        shelf = WatchedFolder(plan.folder, plan.state, plan.move_done)
+        self._attendant = Intake(
+            shelf, run or self._worker.run, self._journal, IntakeOptions(plan.hold, plan.settle)
         )
         self._asked = False
         self._alarm, self._bell = os.pipe()
@@ -277,5 +277,5 @@ def _move(source: Path, target: Path) -> None:
         shutil.rmtree(source)
         return
     shutil.copyfile(source, target)
-    local.sync(target.parent, target.name)
+    files.sync(target.parent, target.name)
     source.unlink()

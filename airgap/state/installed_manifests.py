@@ -10,7 +10,7 @@ from airgap.errors import AirgapError
 from airgap.format import limits
 from airgap.format import manifest as manifests
 from airgap.format.manifest import Manifest
-from airgap.state import pinned_root as site
+from airgap.state import pinned_root
 
 __all__ = ["load", "remember"]
 
@@ -32,9 +32,9 @@ def remember(bundle: str, raw: bytes) -> None:
     # A name of its own: the lock is that of one BentoML home, and there may be several.
     part = path.with_suffix(f".{secrets.token_hex(8)}.part")
     try:
-        site.write_durably(path, raw, part)
+        pinned_root.write_durably(path, raw, part)
         if begun:
-            site.sync_folder(folder.parent)
+            pinned_root.sync_folder(folder.parent)
     except OSError:
         with suppress(OSError):
             part.unlink(missing_ok=True)
@@ -52,4 +52,4 @@ def load() -> Iterator[Manifest]:
 
 
 def _folder() -> Path:
-    return site.home() / "manifests"
+    return pinned_root.home() / "manifests"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from airgap.format import limits
-from airgap.state import pinned_root as site
+from airgap.state import pinned_root
 
 __all__ = ["keep", "load", "trim"]
 
@@ -54,4 +54,4 @@ def trim() -> None:
 
 
 def _folder() -> Path:
-    return site.home() / "cache" / "manifests"
+    return pinned_root.home() / "cache" / "manifests"

@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from airgap.state import pinned_root as site
+from airgap.state import pinned_root
 
 __all__ = ["mark"]
 
@@ -23,7 +23,7 @@ _HELD: Final[dict[tuple[Path, int, int], tuple[int, str]]] = {}  # for as long a
 
 def mark() -> str:
     """Return this thread's 16 hex digits; random ones where no slot can be held."""
-    folder = site.home() / "uploads"
+    folder = pinned_root.home() / "uploads"
     key = folder, os.getpid(), threading.get_ident()
     if key not in _HELD:
         _HELD[key] = _hold(folder)

@@ -10,7 +10,7 @@ from typing import Final
 from airgap.errors import AirgapError
 from airgap.format.inventory import Entry, File, Folder, Item, Link
 from airgap.store import bentoml_home
-from airgap.store.install_paths import Place
+from airgap.store.install_paths import InstallPath
 from airgap.store.source_tree import scan
 
 __all__ = ["differences", "digest_of", "missing_files"]
@@ -27,7 +27,7 @@ def digest_of(path: Path) -> bytes:
     return digest.digest()
 
 
-def differences(item: Item, place: Place) -> Iterator[str]:
+def differences(item: Item, place: InstallPath) -> Iterator[str]:
     """Yield one line for each way in which what is installed is not the item.
 
     What is missing where more may lie beside it is no difference: see ``missing_files``.
@@ -45,7 +45,7 @@ def differences(item: Item, place: Place) -> Iterator[str]:
         yield from _strangers(item, place.final)
 
 
-def missing_files(item: Item, place: Place) -> bool:
+def missing_files(item: Item, place: InstallPath) -> bool:
     """Tell whether any entry of the item is not installed."""
     return any(not os.path.lexists(place.final / entry.path) for entry in item.entries)
 

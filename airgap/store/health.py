@@ -15,7 +15,7 @@ from airgap.store.install_paths import folder_of_model, private_folder
 from airgap.store.staging import bytes_used
 from airgap.store.volume_progress import JOURNAL
 
-__all__ = ["Disk", "Leftover", "Trouble", "busy", "disk_of", "item_troubles", "leftovers"]
+__all__ = ["Disk", "ItemFault", "Leftover", "busy", "disk_of", "item_troubles", "leftovers"]
 
 _LATEST: Final = "latest"
 
@@ -45,7 +45,7 @@ class Leftover:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class ItemFault:
     """Something in the store that BentoML cannot live with, or (``harmless``) can."""
 
     path: Path
@@ -91,7 +91,7 @@ def busy(store: Path) -> bool:
     return False
 
 
-def item_troubles(kind: StoreKind) -> Iterator[Trouble]:
+def item_troubles(kind: StoreKind) -> Iterator[ItemFault]:
     """Yield what is wrong with the Bentos or the models in BentoML's store."""
     top = bentoml_home.home() / FOLDERS[kind]
     for name in _names(top):
@@ -103,13 +103,13 @@ def item_troubles(kind: StoreKind) -> Iterator[Trouble]:
                 yield from _version_troubles(kind, top / name / version)
 
 
-def _latest_trouble(kind: StoreKind, folder: Path) -> Iterator[Trouble]:
+def _latest_trouble(kind: StoreKind, folder: Path) -> Iterator[ItemFault]:
     try:
         version = (folder / _LATEST).read_text().strip()
     except (OSError, ValueError):
         return
     if not (folder / version).is_dir():
-        yield Trouble(
+        yield ItemFault(
             folder / _LATEST,
             f"The {kind} {folder.name}'s `latest` names {version!r}, which is not there.",
             f"BentoML chooses the newest instead; `rm {folder / _LATEST}` ends the doubt.",
@@ -117,7 +117,7 @@ def _latest_trouble(kind: StoreKind, folder: Path) -> Iterator[Trouble]:
         )
 
 
-def _version_troubles(kind: StoreKind, folder: Path) -> Iterator[Trouble]:
+def _version_troubles(kind: StoreKind, folder: Path) -> Iterator[ItemFault]:
     """Look at one item: its yaml, its tag, leftovers of `bentoml export`, the models it needs."""
     tag = f"{folder.parent.name}:{folder.name}"
     try:
@@ -127,16 +127,16 @@ def _version_troubles(kind: StoreKind, folder: Path) -> Iterator[Trouble]:
         hint = error.hint
         if not bentoml_home.is_there(kind, folder):
             hint = f"Remove it (rm -r {folder}) and build or import {tag} again."
-        yield Trouble(folder, f"{error.message[:-1]}, which breaks `{breaks}`.", hint)
+        yield ItemFault(folder, f"{error.message[:-1]}, which breaks `{breaks}`.", hint)
         return
     if f"{said.name}:{said.version}" != tag:
-        yield Trouble(
+        yield ItemFault(
             folder,
             f"{folder} says that it is {said.name}:{said.version}.",
             "Somebody renamed it: give the folder its old name back.",
         )
     if kind == "bento" and (folder / "models").exists():
-        yield Trouble(
+        yield ItemFault(
             folder / "models",
             f"The Bento {tag} holds models/, left by a `bentoml export` that was cut off; BentoML"
             " takes the models in it for whole.",
@@ -144,7 +144,7 @@ def _version_troubles(kind: StoreKind, folder: Path) -> Iterator[Trouble]:
         )
     for model in said.models:
         if not folder_of_model(model).is_dir():
-            yield Trouble(
+            yield ItemFault(
                 folder,
                 f"The Bento {tag} needs the {model.kind} model {model.name}:{model.version}, which"
                 " is not on this machine.",

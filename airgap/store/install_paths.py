@@ -7,11 +7,11 @@ from airgap.format.inventory import Item
 from airgap.store import bentoml_home, hugging_face
 from airgap.store.bentoml_home import ModelReference
 
-__all__ = ["Place", "folder_of_model", "place_of", "private_folder"]
+__all__ = ["InstallPath", "folder_of_model", "install_path", "private_folder"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class InstallPath:
     """Where an item goes.
 
     ``store`` is the folder that a lock and staging belong to. ``may_hold_more`` tells that other
@@ -29,13 +29,13 @@ class Place:
         return private_folder(self.store)
 
 
-def place_of(item: Item) -> Place:
+def install_path(item: Item) -> InstallPath:
     """Return where an item is installed on this machine."""
     if item.kind == "hugging-face":
         final = hugging_face.folder_of(item.name, item.version)
-        return Place(final, hugging_face.cache(), None, may_hold_more=True)
+        return InstallPath(final, hugging_face.cache(), None, may_hold_more=True)
     final = bentoml_home.folder_of(item.kind, item.name, item.version)
-    return Place(final, bentoml_home.home(), final.parent / "latest", may_hold_more=False)
+    return InstallPath(final, bentoml_home.home(), final.parent / "latest", may_hold_more=False)
 
 
 def folder_of_model(reference: ModelReference) -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from airgap.format.inventory import File, Folder, Item, Link
-from airgap.store.install_paths import Place
+from airgap.store.install_paths import InstallPath
 
 __all__ = ["StagedItem", "bytes_used", "remove_staging", "staging_folder", "sync_tree"]
 
@@ -25,12 +25,12 @@ _FILE_MODE: Final = 0o644
 _EXECUTABLE_MODE: Final = 0o755
 
 
-def staging_folder(place: Place, bundle: str) -> Path:
+def staging_folder(place: InstallPath, bundle: str) -> Path:
     """Return where the items of a bundle are staged for a store."""
     return place.private / "staging" / bundle
 
 
-def remove_staging(place: Place, bundle: str) -> None:
+def remove_staging(place: InstallPath, bundle: str) -> None:
     """Remove a bundle's staging, and the folders above it if they are empty."""
     top = staging_folder(place, bundle)
     with suppress(FileNotFoundError):
@@ -56,7 +56,7 @@ def bytes_used(folder: Path) -> int:
 class StagedItem:
     """One item being staged."""
 
-    def __init__(self, item: Item, place: Place, bundle: str) -> None:
+    def __init__(self, item: Item, place: InstallPath, bundle: str) -> None:
         """Name the folder; nothing is written yet."""
         self.item = item
         self.place = place

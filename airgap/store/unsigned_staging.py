@@ -11,7 +11,7 @@ from airgap.store import bentoml_home
 from airgap.store.install_paths import private_folder
 from airgap.store.staging import StagedItem
 
-__all__ = ["Incoming", "private"]
+__all__ = ["UnsignedStaging", "private"]
 
 _NAME: Final = "unsigned"
 
@@ -21,7 +21,7 @@ def private() -> Path:
     return private_folder(bentoml_home.home())
 
 
-class Incoming:
+class UnsignedStaging:
     """A tree of plain files on the store's file system. No link is ever made in it."""
 
     def __init__(self) -> None:

@@ -10,39 +10,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from airgap.store.install_paths import Place
+from airgap.store.install_paths import InstallPath
 from airgap.store.staging import staging_folder
 
-__all__ = ["JOURNAL", "Journal", "Seen"]
+__all__ = ["JOURNAL", "VolumeProgress", "VolumeRecord"]
 
 JOURNAL: Final = "seen.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class VolumeRecord:
     """Packs by index: those whose chunks are staged, and those that came damaged."""
 
     staged: frozenset[int] = frozenset()
     damaged: frozenset[int] = frozenset()
 
 
-class Journal:
+class VolumeProgress:
     """The file that remembers, in the staging of the bundle's first store."""
 
-    def __init__(self, place: Place, bundle: str) -> None:
+    def __init__(self, place: InstallPath, bundle: str) -> None:
         """Name the file; nothing is read or written yet."""
         self.folder = staging_folder(place, bundle)
         self._path = self.folder / JOURNAL
 
-    def load(self) -> Seen:
+    def load(self) -> VolumeRecord:
         """Return what it says; nothing if it is not there or not readable."""
         try:
             found = json.loads(self._path.read_bytes())
-            return Seen(_indexes(found["staged"]), _indexes(found["damaged"]))
+            return VolumeRecord(_indexes(found["staged"]), _indexes(found["damaged"]))
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
-            return Seen()
+            return VolumeRecord()
 
-    def save(self, seen: Seen) -> None:
+    def save(self, seen: VolumeRecord) -> None:
         """Remember; call it when what was staged is synced. Raises OSError if the disk refused."""
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self._path.with_suffix(".part")

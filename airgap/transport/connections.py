@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 from airgap.errors import AirgapError
 from airgap.transport.port import Transport
 
-__all__ = ["Lanes", "StoppedError"]
+__all__ = ["ConnectionPool", "StoppedError"]
 
 T = TypeVar("T")
 _Work = tuple[Callable[[Transport], T], "Future[T]"]
@@ -23,7 +23,7 @@ class StoppedError(Exception):
     """The lanes were closed while this was under way; nobody waits for it any more."""
 
 
-class Lanes(Generic[T]):
+class ConnectionPool(Generic[T]):
     """Threads that each have a clone of a transport, opened when there is work for it.
 
     They are daemons, and ``close`` does not wait for a server that does not answer: Ctrl-C must

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from airgap.disk import files as local
+from airgap.disk import files
 from airgap.errors import CorruptError, MissingError, StorageError
 from airgap.transport import names
 from airgap.transport.port import Capabilities, Pace, Sink, Stored
@@ -35,7 +35,7 @@ class FolderTransport:
     def size(self, name: str) -> int | None:
         """Return a file's size, or None; see ``Transport``."""
         try:
-            with local.open_regular(self._top, names.checked(name)) as descriptor:
+            with files.open_regular(self._top, names.checked(name)) as descriptor:
                 return os.fstat(descriptor).st_size
         except MissingError:
             return None
@@ -43,7 +43,7 @@ class FolderTransport:
     def list(self, folder: str, limit: int) -> list[str]:
         """Return the names in a folder; see ``Transport``."""
         try:
-            return local.list_names(self._top, names.checked_folder(folder) or ".", limit)
+            return files.list_names(self._top, names.checked_folder(folder) or ".", limit)
         except MissingError:
             return []
 
@@ -51,7 +51,7 @@ class FolderTransport:
         """Send a file's bytes to the sink; see ``Transport``."""
         sent = 0
         buffer = memoryview(bytearray(_PIECE_BYTES))
-        with local.open_regular(self._top, names.checked(name)) as opened:
+        with files.open_regular(self._top, names.checked(name)) as opened:
             descriptor = os.dup(opened)  # so that an error of the sink's disk is not taken for ours
         try:
             while length is None or sent < length:
@@ -125,13 +125,13 @@ class FolderTransport:
         try:
             yield
         except OSError as error:
-            local.explain(error, self._top, name)
+            files.explain(error, self._top, name)
 
     @contextmanager
     def _made(self, name: str) -> Iterator[tuple[int, str]]:
         """Make the folders on the way to a file; give the last one, and the file's name in it."""
         *folders, last = name.split("/")
-        with local.explained(self._top):
+        with files.explained(self._top):
             self._top.mkdir(parents=True, exist_ok=True)
         with self._folder(tuple(folders), make=True) as folder:
             yield folder, last

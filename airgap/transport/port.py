@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from airgap.errors import TransportError
 
-__all__ = ["BrokenOffError", "Capabilities", "Pace", "Sink", "Stored", "Transport"]
+__all__ = ["Capabilities", "Pace", "Sink", "Stored", "TransientError", "Transport"]
 
 Sink = Callable[[memoryview], object]
 """Takes the bytes of a download as they arrive; they are only valid during the call."""
@@ -26,7 +26,7 @@ Stored = Literal["there", "stored", "resumed"]
 """What ``put`` did: nothing (right size, right name), all of it, or the part that was missing."""
 
 
-class BrokenOffError(TransportError):
+class TransientError(TransportError):
     """The connection broke, stalled, or the server asked to come again: a new try may work."""
 
 

@@ -8,12 +8,12 @@ from typing import Final
 
 from airgap.transport.port import Pace, Sink, Stored, Transport
 
-__all__ = ["LimitedTransport", "Rate"]
+__all__ = ["LimitedTransport", "TokenBucket"]
 
 _BURST_SECONDS: Final = 0.25
 
 
-class Rate:
+class TokenBucket:
     """A bucket that fills at a steady rate; whoever takes more than is in it waits.
 
     Shared by all connections, so that together they keep the rate.
@@ -48,7 +48,7 @@ class LimitedTransport:
     What protocols and small files add on top is not counted, but for the files that are published.
     """
 
-    def __init__(self, inner: Transport, rate: Rate) -> None:
+    def __init__(self, inner: Transport, rate: TokenBucket) -> None:
         """Wrap a transport."""
         self.place = inner.place
         self.capabilities = inner.capabilities

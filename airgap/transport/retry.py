@@ -15,16 +15,16 @@ from typing import Final, TypeVar
 
 from airgap.errors import AirgapError, TransportError
 from airgap.transport.names import default_part
-from airgap.transport.port import BrokenOffError, Pace, Sink, Stored, Transport
+from airgap.transport.port import Pace, Sink, Stored, TransientError, Transport
 
-__all__ = ["Patience", "RetryingTransport"]
+__all__ = ["RetryPolicy", "RetryingTransport"]
 
 T = TypeVar("T")
 _FIRST_CONTACT: Final = 3  # a host that was never reached is more often mistyped than down
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How often to try without getting further, and how long to wait before each try."""
 
     tries: int = 10
@@ -46,7 +46,7 @@ class RetryingTransport:
     """Fills ``Transport`` with another one, and raises no ``BrokenOffError`` any more."""
 
     def __init__(
-        self, inner: Transport, patience: Patience, met: "list[bool] | None" = None
+        self, inner: Transport, patience: RetryPolicy, met: "list[bool] | None" = None
     ) -> None:
         """Wrap a transport; clones share ``met``: whether any ever got through."""
         self.place = inner.place
@@ -85,7 +85,7 @@ class RetryingTransport:
             if length is not None and sent < length:
                 there = self._inner.size(name) or 0
                 if there > offset + sent:
-                    raise BrokenOffError(
+                    raise TransientError(
                         f"{self.place} ended {name} early and said that it was complete."
                     )
 
@@ -127,7 +127,7 @@ class RetryingTransport:
             nonlocal broke_off
             try:
                 made = self._inner.publish(name, data, replace=replace)
-            except BrokenOffError:
+            except TransientError:
                 broke_off = True
                 raise
             return made or (broke_off and self._holds(name, data))
@@ -157,7 +157,7 @@ class RetryingTransport:
         while True:
             try:
                 done = attempt()
-            except BrokenOffError as error:
+            except TransientError as error:
                 self._connect_anew()
                 now = reached() if self._met[0] else 0
                 failures = 1 if now > furthest else failures + 1
@@ -167,7 +167,7 @@ class RetryingTransport:
                 self._met[0] = True
                 return done
 
-    def _pause(self, failures: int, error: BrokenOffError) -> None:
+    def _pause(self, failures: int, error: TransientError) -> None:
         patience = self._patience
         if failures >= (patience.tries if self._met[0] else min(patience.tries, _FIRST_CONTACT)):
             raise TransportError(

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from airgap.codec.buffer import Piece
-from airgap.disk import files as local
+from airgap.codec.buffer import Buffer
+from airgap.disk import files
 
 __all__ = ["Spool"]
 
@@ -27,7 +27,7 @@ class Spool:
             StorageError: it cannot be made.
         """
         top = parent or Path(tempfile.gettempdir())
-        with local.explained(top):
+        with files.explained(top):
             top.mkdir(parents=True, exist_ok=True)
             _remove_abandoned(top)
             self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=top))
@@ -41,17 +41,17 @@ class Spool:
         Raises:
             StorageError: the disk refused.
         """
-        with local.explained(self.folder):
+        with files.explained(self.folder):
             return tempfile.TemporaryFile(dir=self.folder)
 
-    def write(self, name: str, parts: Sequence[Piece]) -> Path:
+    def write(self, name: str, parts: Sequence[Buffer]) -> Path:
         """Write a file; whoever has sent it removes it.
 
         Raises:
             StorageError: the disk refused.
         """
         path = self.folder / name
-        with local.explained(path), path.open("xb") as file:
+        with files.explained(path), path.open("xb") as file:
             file.writelines(parts)
         return path
 

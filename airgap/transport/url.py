@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from airgap.errors import TransportError, UsageError
 
-__all__ = ["Place", "Scheme", "hide_passwords", "is_url", "parse"]
+__all__ = ["RemoteUrl", "Scheme", "hide_passwords", "is_url", "parse"]
 
 Scheme = Literal["ftp", "ftpes", "ftps", "sftp", "s3", "gs", "az", "file"]
 
@@ -32,7 +32,7 @@ _BUCKETS: Final = ("s3", "gs", "az")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RemoteUrl:
     """A place with a URL. Written as text, it holds no password."""
 
     scheme: Scheme
@@ -67,7 +67,7 @@ def is_url(text: str) -> bool:
     return _SCHEME.match(text) is not None
 
 
-def parse(text: str) -> Place:
+def parse(text: str) -> RemoteUrl:
     """Take a URL apart.
 
     Raises:
@@ -93,7 +93,7 @@ def parse(text: str) -> Place:
     scheme = _known(parts.scheme)
     if port is not None and not 0 < port <= _LARGEST_PORT:
         raise _wrong(text, "has no proper port", "Ports are 1 to 65535.")
-    return Place(
+    return RemoteUrl(
         scheme=scheme,
         host=_host(text, scheme, host or "", parts.netloc),
         path=_path(text, scheme, path),

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, StorageError
-from airgap.flow.bundle import open as bundles
-from airgap.flow.importing import install_bundle as inbound
+from airgap.flow.bundle import open_bundle
+from airgap.flow.importing import install_bundle
 from airgap.flow.media import volumes
 from airgap.flow.progress import Silent
 from airgap.format import volume
@@ -120,10 +120,10 @@ class Bench:
 
     def bring(self, *places: Path) -> AirgapError | None:
         """Import a bundle; return how it was refused."""
-        open_one = partial(bundles.open_bundle, judge=forge.judging(self.root))
+        open_one = partial(open_bundle.open_bundle, judge=forge.judging(self.root))
         try:
             with volumes.open_places([*map(str, places)], open_one, Silent()) as opened:
-                inbound.import_bundle(
+                install_bundle.import_bundle(
                     opened, replace=False, dry_run=False, jobs=1, progress=Silent()
                 )
         except AirgapError as error:

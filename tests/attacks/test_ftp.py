@@ -13,7 +13,7 @@ import pytest
 from airgap.errors import AirgapError, ConfigurationError, CorruptError, TransportError
 from airgap.transport.ftp.options import FtpOptions, Security
 from airgap.transport.ftp.transport import FtpTransport
-from airgap.transport.port import BrokenOffError
+from airgap.transport.port import TransientError
 from tests.servers.certificates import Authority, Issued, self_signed
 from tests.servers.scripted_ftp import Reply, ScriptedFtp
 
@@ -191,7 +191,7 @@ def test_an_endless_reply_is_given_up(when: str, reply: Callable[[], Iterator[by
     ):
         ask_and_fetch(transport)
 
-    assert not isinstance(told.value, BrokenOffError), "it was waited for"
+    assert not isinstance(told.value, TransientError), "it was waited for"
 
 
 def test_an_endless_listing_is_given_up() -> None:
@@ -219,7 +219,7 @@ def test_of_an_endless_download_comes_as_much_as_was_asked_for() -> None:
 @pytest.mark.parametrize("when", ["banner", "PASS", "SIZE", "RETR", "done"])
 def test_a_reply_that_never_comes_is_not_waited_for_long(when: str) -> None:
     server = ScriptedFtp(dict(FILES), says={when: b""})
-    with reached(server, timeout=SHORT) as transport, pytest.raises(BrokenOffError):
+    with reached(server, timeout=SHORT) as transport, pytest.raises(TransientError):
         ask_and_fetch(transport)
 
 
@@ -233,7 +233,7 @@ def test_a_reply_that_drips_is_given_up_as_a_whole() -> None:
     pause = server.over
     with (
         reached(server, timeout=SHORT) as transport,
-        pytest.raises(BrokenOffError, match="in time"),
+        pytest.raises(TransientError, match="in time"),
     ):
         transport.size("packs/x")
 
@@ -245,7 +245,7 @@ def test_data_that_stalls_is_not_waited_for_long() -> None:
 
     server = ScriptedFtp(dict(FILES), sends={"RETR": stall()})
     found = bytearray()
-    with reached(server, timeout=SHORT) as transport, pytest.raises(BrokenOffError):
+    with reached(server, timeout=SHORT) as transport, pytest.raises(TransientError):
         transport.get("packs/x", found.extend)
 
     assert found == b"01234"
@@ -263,7 +263,7 @@ def test_a_download_that_was_cut_is_not_called_complete() -> None:
 def test_an_upload_that_was_cut_is_not_called_complete(tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"0123456789")
     server = ScriptedFtp(keeps=4)
-    with reached(server) as transport, pytest.raises(BrokenOffError, match="did not arrive whole"):
+    with reached(server) as transport, pytest.raises(TransientError, match="did not arrive whole"):
         transport.put("packs/x", tmp_path / "source", 10)
 
     assert server.files == {"packs/x.part": b"0123"}
@@ -286,7 +286,7 @@ def test_what_is_no_ftp_server_is_told(reply: bytes) -> None:
     with reached(server) as transport, pytest.raises(TransportError) as told:
         transport.size("packs/x")
 
-    assert not isinstance(told.value, BrokenOffError)
+    assert not isinstance(told.value, TransientError)
     assert server.commands == []
 
 
@@ -348,7 +348,7 @@ def test_a_wrong_certificate_ends_it_before_the_password(
 
     assert meaning in told.value.message
     assert told.value.hint
-    assert not isinstance(told.value, BrokenOffError), "it would be tried again"
+    assert not isinstance(told.value, TransientError), "it would be tried again"
     assert set(server.verbs()) <= {"AUTH"}
 
 
@@ -431,7 +431,7 @@ def test_a_listing_over_tls_that_is_cut_is_not_taken_for_whole(
 ) -> None:
     sends: dict[str, Reply] = {"NLST": b"aa\r\n"}
     server = ScriptedFtp(tls=good, sends=sends, hangs_up=True)
-    with reached(server, authority) as transport, pytest.raises(BrokenOffError):
+    with reached(server, authority) as transport, pytest.raises(TransientError):
         transport.list("", 10)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import PolicyError, UsageError
-from airgap.ledger import log as journal
+from airgap.ledger import log
 from tests import forge, kit, people
 from tests.forge import Draft, Forge
 from tests.kit import Side
@@ -308,7 +308,7 @@ def test_an_update_of_the_root_is_told_by_the_ledger(tmp_path: Path) -> None:
     people.write_root(tmp_path / "next.msgpack", make_root(2), "ann")
     assert side.run("trust", "update", tmp_path / "next.msgpack").code == 0
 
-    found = journal.Journal("ward", side.state / "sites/ward", tmp_path / "none")
+    found = log.LedgerStore("ward", side.state / "sites/ward", tmp_path / "none")
 
     assert [(one.event, one.root) for one in found.entries()] == [("begun", 1), ("trusted", 2)]
 
@@ -336,7 +336,7 @@ def test_an_archive_that_nobody_signed_is_remembered_as_such(
 
     assert used.run("import", stock, "--insecure-allow-unsigned").code == 0
 
-    found = journal.Journal("ward", memory(used), witness(used))
+    found = log.LedgerStore("ward", memory(used), witness(used))
     *_, last = found.entries()
     assert (last.event, last.channel, last.sequence) == ("unsigned", None, 0)
     assert last.bundle is not None

@@ -12,9 +12,9 @@ import pytest
 
 import airgap
 from airgap.errors import AirgapError
-from airgap.flow.location import remote as elsewhere
+from airgap.flow.location import remote
 from airgap.transport.ftp.transport import FtpTransport
-from airgap.transport.retry import Patience
+from airgap.transport.retry import RetryPolicy
 from tests import kit
 from tests.kit import Ran, Side, Site
 from tests.servers import ftp
@@ -47,7 +47,7 @@ def server() -> Iterator[FtpServer]:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits before a new try."""
-    monkeypatch.setattr(elsewhere, "Patience", partial(Patience, wait=lambda _: None))
+    monkeypatch.setattr(remote, "RetryPolicy", partial(RetryPolicy, wait=lambda _: None))
 
 
 @pytest.fixture

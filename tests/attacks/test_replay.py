@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import AirgapError, CorruptError, NotTrustedError, PolicyError
-from airgap.flow.importing import install_bundle as inbound
+from airgap.flow.importing import install_bundle
 from airgap.format.ledger import Entry
 from airgap.format.root import Root
 from airgap.ledger.check import read_entries
@@ -366,7 +366,7 @@ def test_what_was_overtaken_while_its_packs_were_read_is_refused(
     def overtake(_: Path) -> None:
         ended.append(SecondHome(isolated.top).process("import", newer).returncode)
 
-    monkeypatch.setattr(inbound, "sync_tree", overtake)
+    monkeypatch.setattr(install_bundle, "sync_tree", overtake)
     ran = isolated.run("import", older)
 
     assert (ended, ran.code) == ([0], PolicyError.exit_code)
@@ -379,7 +379,7 @@ def test_what_another_import_brought_meanwhile_is_the_same_still(
 ) -> None:
     place = forged.depot(bundle("a", 5))
     other = SecondHome(isolated.top)
-    monkeypatch.setattr(inbound, "sync_tree", lambda _: other.process("import", place))
+    monkeypatch.setattr(install_bundle, "sync_tree", lambda _: other.process("import", place))
 
     assert isolated.run("import", place).code == 0
 

@@ -18,8 +18,8 @@ from airgap.errors import (
     StorageError,
     TransportError,
 )
-from airgap.transport.port import BrokenOffError
-from airgap.transport.s3 import client as s3_store
+from airgap.transport.port import TransientError
+from airgap.transport.s3 import client
 from airgap.transport.s3.options import S3Keys, S3Options
 from airgap.transport.s3.transport import S3Transport
 from tests.servers.certificates import Authority, Issued, self_signed
@@ -82,7 +82,7 @@ def test_a_good_range_is_taken() -> None:
     ],
 )
 def test_a_truncated_body_is_broken_off(answer: bytes) -> None:
-    with pytest.raises(BrokenOffError):
+    with pytest.raises(TransientError):
         get(answer)
 
 
@@ -199,7 +199,7 @@ def test_an_upload_that_turns_into_a_download_is_no_success(tmp_path: Path) -> N
             return reply("303 See Other", Location=request.target)
         return error("404 Not Found", "NoSuchKey") if request.method == "HEAD" else reply("200 OK")
 
-    with Scripted(see_other) as server, pytest.raises(BrokenOffError, match="does not have it"):
+    with Scripted(see_other) as server, pytest.raises(TransientError, match="does not have it"):
         connect(server.url).put("file", tmp_path / "source", len(DATA))
 
 
@@ -215,10 +215,10 @@ def test_an_upload_that_turns_into_a_download_is_no_success(tmp_path: Path) -> N
         ("507 Insufficient Storage", "", StorageError, "full"),
         ("404 Not Found", "NoSuchBucket", TransportError, "bucket of s3://bucket/top is not"),
         ("404 Not Found", "NoSuchKey", MissingError, "s3://bucket/top/file is not there"),
-        ("503 Slow Down", "SlowDown", BrokenOffError, "503 SlowDown"),
-        ("500 Internal Server Error", "InternalError", BrokenOffError, "500"),
-        ("429 Too Many Requests", "", BrokenOffError, "429"),
-        ("400 Bad Request", "XAmzContentSHA256Mismatch", BrokenOffError, "400"),
+        ("503 Slow Down", "SlowDown", TransientError, "503 SlowDown"),
+        ("500 Internal Server Error", "InternalError", TransientError, "500"),
+        ("429 Too Many Requests", "", TransientError, "429"),
+        ("400 Bad Request", "XAmzContentSHA256Mismatch", TransientError, "400"),
         ("400 Bad Request", "AuthorizationHeaderMalformed", TransportError, "400"),
         ("418 Teapot", "Tea", TransportError, "418 Tea"),
     ],
@@ -238,7 +238,7 @@ def test_errors_are_told_and_not_repeated(
 
 def test_errors_are_asked_for_once() -> None:
     with Scripted(lambda _: error("503 Slow Down", "SlowDown")) as server:
-        with pytest.raises(BrokenOffError):
+        with pytest.raises(TransientError):
             connect(server.url).get("file", len)
 
         assert len(server.seen) == 1
@@ -338,7 +338,7 @@ def test_a_listing_of_ever_more_names_is_refused() -> None:
 
 def test_a_listing_of_ever_more_empty_pages_is_given_up() -> None:
     more = "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
-    with Scripted(lambda _: listing(more=more)) as server, pytest.raises(BrokenOffError):
+    with Scripted(lambda _: listing(more=more)) as server, pytest.raises(TransientError):
         connect(server.url, timeout=0.3).list("", 10)
 
 
@@ -397,7 +397,7 @@ def test_a_write_that_met_another_is_tried_again() -> None:
             return error("409 Conflict", "ConditionalRequestConflict")
         return error("404 Not Found", "NoSuchKey")
 
-    with Scripted(busy) as server, pytest.raises(BrokenOffError, match="somebody else"):
+    with Scripted(busy) as server, pytest.raises(TransientError, match="somebody else"):
         connect(server.url).publish("file", DATA)
 
 
@@ -516,7 +516,7 @@ def test_a_ca_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_a_host_that_is_not_known_is_told() -> None:
-    with pytest.raises(BrokenOffError, match="not found"):
+    with pytest.raises(TransientError, match="not found"):
         connect("https://nowhere.invalid").get("file", len)
 
 
@@ -524,7 +524,7 @@ def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "obstore", None)
 
     with pytest.raises(ConfigurationError) as told:
-        s3_store.demand_library()
+        client.demand_library()
 
     assert told.value.hint == "Run: pip install 'bento-airgap[s3]'"
 
@@ -534,7 +534,7 @@ def test_other_makers_stores_are_made(scheme: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
     options = S3Options("bucket", scheme=scheme)  # type: ignore[arg-type]
 
-    assert type(s3_store.make(options)).__name__ in ("GCSStore", "AzureStore")
+    assert type(client.make(options)).__name__ in ("GCSStore", "AzureStore")
     assert S3Transport(options).place == f"{scheme}://bucket"
 
 
@@ -554,7 +554,7 @@ def test_a_checksum_to_be_stored_is_sent_where_it_is_known(
 ) -> None:
     options = S3Options("bucket", keys=KEYS, endpoint=endpoint, checksums=given)
 
-    assert ("checksum_algorithm" in s3_store._config(options)) is sent
+    assert ("checksum_algorithm" in client._config(options)) is sent
 
 
 def test_every_body_is_signed_with_its_digest() -> None:

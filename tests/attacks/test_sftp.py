@@ -14,7 +14,7 @@ import pytest
 from paramiko import PKey
 
 from airgap.errors import ConfigurationError, TransportError
-from airgap.transport.port import BrokenOffError, Transport
+from airgap.transport.port import TransientError, Transport
 from airgap.transport.sftp.known_hosts import fingerprint
 from airgap.transport.sftp.options import SftpOptions, Timeouts
 from airgap.transport.sftp.transport import SftpTransport
@@ -83,7 +83,7 @@ def refused(transport: Transport) -> TransportError:
     with pytest.raises(TransportError) as told:
         transport.size("packs/a")
     assert told.value.hint
-    assert not isinstance(told.value, BrokenOffError), told.value.message
+    assert not isinstance(told.value, TransientError), told.value.message
     return told.value
 
 
@@ -192,7 +192,7 @@ def test_a_server_that_stalls_is_given_up(
     before = threading.active_count()
     with SshDouble(desk, right) as double:
         one = reach(double.port, known_line(double.port, right), timeouts=HURRY)
-        with pytest.raises(BrokenOffError, match=f"{stage} took more than 0.3 seconds") as told:
+        with pytest.raises(TransientError, match=f"{stage} took more than 0.3 seconds") as told:
             one.size("packs/a")
     assert told.value.hint
     assert threading.active_count() <= before + 1  # the double's own may take a moment
@@ -210,7 +210,7 @@ def test_a_transfer_that_stalls_is_given_up(direction: Direction, tmp_path: Path
             "down": lambda: one.get("big", lambda _: None),
             "up": lambda: one.put("other", tmp_path / "source", 20_000_000),
         }
-        with pytest.raises(BrokenOffError, match=r"silent for 0\.3 seconds"):
+        with pytest.raises(TransientError, match=r"silent for 0\.3 seconds"):
             go[direction]()
         one.close()
 
@@ -231,7 +231,7 @@ def test_a_packet_of_two_gigabytes_before_the_login_is_not_waited_for(
         thread = threading.Thread(target=serve)
         thread.start()
         port = listener.getsockname()[1]
-        with pytest.raises(BrokenOffError, match="broke off"):
+        with pytest.raises(TransientError, match="broke off"):
             reach(port, known_line(port, right)).size("packs/a")
         thread.join()
     assert ended == [True]
@@ -247,7 +247,7 @@ def test_a_banner_cannot_write_to_the_terminal(reach: Reach, right: PKey) -> Non
         thread = threading.Thread(target=serve)
         thread.start()
         port = listener.getsockname()[1]
-        with pytest.raises(BrokenOffError) as told:
+        with pytest.raises(TransientError) as told:
             reach(port, known_line(port, right)).size("packs/a")
         thread.join()
     assert told.value.message.isprintable()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import AirgapError, CorruptError, MissingError, NotTrustedError
-from airgap.flow.bundle import open as bundles
-from airgap.flow.importing import install_bundle as inbound
+from airgap.flow.bundle import open_bundle
+from airgap.flow.importing import install_bundle
 from airgap.flow.progress import Silent
 from airgap.format.root import Root
 from airgap.signing.trust import Verified
@@ -252,9 +252,9 @@ def test_a_single_file_that_has_no_end_is_refused(
     with (
         isolated.here(),
         pytest.raises(CorruptError),
-        bundles.open_bundle("-", forge.judging(root)) as opened,
+        open_bundle.open_bundle("-", forge.judging(root)) as opened,
     ):
-        inbound.verify_content(opened, jobs=1, progress=Silent())
+        install_bundle.verify_content(opened, jobs=1, progress=Silent())
     assert kit.snapshot(isolated.top) == before
 
 

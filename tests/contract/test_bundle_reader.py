@@ -9,12 +9,12 @@ from typing import BinaryIO
 
 import pytest
 
-from airgap.carrier import local_depot as depots
+from airgap.carrier import local_depot
 from airgap.carrier.archive import ArchiveReader
-from airgap.carrier.depot import RemoteDepot, RemoteDepotReader, Work
+from airgap.carrier.depot import DepotOptions, RemoteDepot, RemoteDepotReader
 from airgap.carrier.local_depot import DepotReader
 from airgap.carrier.port import BundleReader
-from airgap.disk.buffers import PackMemory
+from airgap.disk.buffers import BufferPool
 from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.format import manifest as manifests
 from airgap.format.manifest import Pack
@@ -45,9 +45,9 @@ def reader(form: str, place: Path) -> Iterator[BundleReader]:
 
 def opened(form: str, place: Path) -> BundleReader:
     if form == "depot":
-        return DepotReader(place, depots.list_bundles(place)[0])
+        return DepotReader(place, local_depot.list_bundles(place)[0])
     if form == "remote":
-        remote = RemoteDepot(FolderTransport(place), Work())
+        remote = RemoteDepot(FolderTransport(place), DepotOptions())
         return RemoteDepotReader(remote, remote.list_bundles()[0])
     return ArchiveReader(piped(place) if form == "pipe" else place.open("rb"), str(place))
 
@@ -102,7 +102,7 @@ def test_packs_come_in_order_each_with_its_bytes(reader: BundleReader) -> None:
 
 def test_packs_may_come_in_memory_that_is_used_again(reader: BundleReader) -> None:
     packs = packs_of(reader)
-    memory = PackMemory(max(pack.size for pack in packs) + 1)
+    memory = BufferPool(max(pack.size for pack in packs) + 1)
     used = set[int]()
 
     for index, data in reader.read_packs(packs, range(len(packs)), memory):
@@ -116,7 +116,7 @@ def test_packs_may_come_in_memory_that_is_used_again(reader: BundleReader) -> No
 
 def test_packs_that_are_kept_do_not_share_memory(reader: BundleReader) -> None:
     packs = packs_of(reader)
-    memory = PackMemory(max(pack.size for pack in packs) + 1)
+    memory = BufferPool(max(pack.size for pack in packs) + 1)
 
     found = list(reader.read_packs(packs, range(len(packs)), memory))
 

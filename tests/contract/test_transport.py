@@ -13,7 +13,7 @@ import pytest
 
 from airgap.errors import AirgapError, CorruptError, MissingError, TransportError
 from airgap.transport.names import default_part
-from airgap.transport.port import BrokenOffError, Stored, Transport
+from airgap.transport.port import Stored, TransientError, Transport
 from tests import kit
 from tests.servers import grounds
 from tests.servers.ground import Ground, Server
@@ -460,7 +460,7 @@ def test_a_dead_connection_is_told_and_a_clone_works(ground: Ground, proxy: Prox
     told = None
     try:
         found = one.size(NAME)
-    except BrokenOffError as error:
+    except TransientError as error:
         told = error
     else:  # a library that connects anew by itself is fine too
         assert found == len(CONTENT)
@@ -485,7 +485,7 @@ def test_a_download_that_broke_off_goes_on(kind: str, ground: Ground, proxy: Pro
         tries += 1
         try:
             one.get(NAME, found.extend, len(found))
-        except BrokenOffError:
+        except TransientError:
             broken, one = one, one.clone()
             broken.close()
     one.close()
@@ -505,7 +505,7 @@ def test_an_upload_that_broke_off_goes_on(
     one = ground.open(proxy)
     proxy.faults.append(fault(kind, "up", 1_500_000, tries(one)))
 
-    with pytest.raises(BrokenOffError):
+    with pytest.raises(TransientError):
         one.put(NAME, source, len(CONTENT))
     proxy.faults.clear()
     assert NAME not in ground.files()
@@ -525,7 +525,7 @@ def test_a_manifest_that_broke_off_is_not_there(ground: Ground, proxy: Proxy) ->
     one = ground.open(proxy)
     proxy.faults.append(fault("cut", "up", 200_000, tries(one)))
 
-    with pytest.raises(BrokenOffError):
+    with pytest.raises(TransientError):
         one.publish(NAME, CONTENT[:900_000])
 
     proxy.faults.clear()

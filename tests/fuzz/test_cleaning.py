@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airgap.carrier.depot import RemoteDepot, RemoteDepotReader, RemoteDepotWriter, Work
+from airgap.carrier.depot import DepotOptions, RemoteDepot, RemoteDepotReader, RemoteDepotWriter
 from airgap.errors import AirgapError, CorruptError, MissingError, TransportError
 from airgap.flow.depot import delete as deleting
-from airgap.flow.depot import gc as cleaning
+from airgap.flow.depot import gc
 from airgap.flow.progress import Silent
-from airgap.flow.publishing import publish as publishing
+from airgap.flow.publishing import publish
 from airgap.flow.publishing.publish import SweptError
 from airgap.format import layout
 from airgap.format import manifest as manifests
 from airgap.format.inventory import File, make_item
 from airgap.format.manifest import Block, ChunkTable, Manifest, Pack
-from airgap.state import manifest_cache as seen
-from airgap.transport.connections import Lanes
+from airgap.state import manifest_cache
+from airgap.transport.connections import ConnectionPool
 from tests.stage import Actor, Stage, inline
 
 PACKS = [b"the first pack", b"the second one", b"a third"]
@@ -61,7 +61,7 @@ BUNDLES = [bundle_with((0, 1)), bundle_with((1, 2))]
 
 
 def depot_of(actor: Actor, jobs: int = 1) -> RemoteDepot:
-    return RemoteDepot(actor.transport, Work(jobs=jobs, spool=Path(_SPOOL.name)))
+    return RemoteDepot(actor.transport, DepotOptions(jobs=jobs, spool=Path(_SPOOL.name)))
 
 
 def push(number: int, actor: Actor) -> None:
@@ -74,9 +74,7 @@ def push(number: int, actor: Actor) -> None:
                 for pack in packs:
                     plain = next(one for one in PACKS if digest(one) == pack.digest)
                     writer.put_pack(pack.digest, [plain])
-                publishing.publish(
-                    writer, bundle, raw, {ENVELOPE: b"x"}, packs, Silent(), actor.clock
-                )
+                publish.publish(writer, bundle, raw, {ENVELOPE: b"x"}, packs, Silent(), actor.clock)
                 return
         finally:
             writer.abort()
@@ -87,7 +85,7 @@ def rely(number: int, actor: Actor) -> None:
     """Say that a bundle is there, which somebody else has put there; or push it."""
     bundle, _, packs = BUNDLES[number]
     depot = depot_of(actor)
-    if publishing.absent(depot, bundle, [ENVELOPE], packs, Silent(), actor.clock) != 0:
+    if publish.absent(depot, bundle, [ENVELOPE], packs, Silent(), actor.clock) != 0:
         push(number, actor)
 
 
@@ -97,7 +95,7 @@ def delete(number: int, actor: Actor) -> None:
 
 def clean(actor: Actor) -> None:
     with suppress(MissingError):  # the depot is empty
-        cleaning.clean(depot_of(actor), cleaning.Rules(0, 0, clock=actor.clock), Silent())
+        gc.collect_garbage(depot_of(actor), gc.GcOptions(0, 0, clock=actor.clock), Silent())
 
 
 def read(number: int, actor: Actor) -> None:
@@ -144,9 +142,9 @@ KILLS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 12)), max_size=2)
 
 @pytest.fixture(autouse=True)
 def _one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(Lanes, "submit", inline)
-    monkeypatch.setattr(seen, "load", lambda _: None)
-    monkeypatch.setattr(seen, "keep", lambda *_: None)
+    monkeypatch.setattr(ConnectionPool, "submit", inline)
+    monkeypatch.setattr(manifest_cache, "load", lambda _: None)
+    monkeypatch.setattr(manifest_cache, "keep", lambda *_: None)
     yield
     assert not list(Path(_SPOOL.name).iterdir())
 

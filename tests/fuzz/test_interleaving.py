@@ -11,18 +11,17 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from airgap.disk import durable as files
+from airgap.disk import durable
 from airgap.errors import NotTrustedError, PolicyError
-from airgap.flow.admission import history as memory
-from airgap.flow.admission import reset
-from airgap.flow.admission.admit import Admission, Judge
+from airgap.flow.admission import history, reset
+from airgap.flow.admission.policy import Admission, AdmissionPolicy
 from airgap.flow.progress import Silent
 from airgap.format import manifest as manifests
 from airgap.format import root as roots
 from airgap.format.ledger import digest
 from airgap.format.manifest import ChunkTable, Manifest
-from airgap.ledger.log import Desk
-from airgap.state import pinned_root as site
+from airgap.ledger.log import LedgerWriter
+from airgap.state import pinned_root
 from tests import people
 from tests.people import make_root
 
@@ -52,10 +51,12 @@ class Machine:
         self.top = top
         self.highest = 0
         self.harmed = False
-        memory.begin(ROOT.value)
+        history.begin(ROOT.value)
         raw = ROOT.raw
         (envelope,) = people.signatures("root", raw, "ann")
-        site.save_root(raw, {people.person("ann").key.id: envelope}, roots.fingerprint(raw), None)
+        pinned_root.save_root(
+            raw, {people.person("ann").key.id: envelope}, roots.fingerprint(raw), None
+        )
 
     @property
     def folder(self) -> Path:
@@ -72,15 +73,15 @@ class Machine:
         else:
             self.harmed = True
             getattr(self, what)(number)
-        assert self.harmed or memory.examine("ward").whole, "a kill alone made it unreadable"
+        assert self.harmed or history.check_history("ward").whole, "a kill alone made it unreadable"
 
     def bring(self, sequence: int, content: str) -> None:
         """Import a bundle, but for its packs."""
         made = Manifest((), ChunkTable(b"", ()), (), 0, content, "nightly", sequence)
         bundle = digest(manifests.encode(made))
         try:
-            state = memory.require_whole("ward")
-            judge = Judge(ROOT, state, 0)
+            state = history.require_whole("ward")
+            judge = AdmissionPolicy(ROOT, state, 0)
             judge.recheck(made, bundle, state, None)
             admission = Admission(None)  # type: ignore[arg-type]  # not looked at
             said = judge.entry(made, bundle, admission)
@@ -88,7 +89,7 @@ class Machine:
             def check(now: object) -> None:
                 judge.recheck(made, bundle, now, None)  # type: ignore[arg-type]
 
-            with memory.committing(said, check, Silent(), changes=True):
+            with history.committing(said, check, Silent(), changes=True):
                 pass
         except (PolicyError, NotTrustedError):
             return
@@ -96,12 +97,12 @@ class Machine:
         self.highest = max(self.highest, sequence)
 
     def reset(self) -> None:
-        health = memory.examine("ward")
+        health = history.check_history("ward")
         if health.trouble is not None:
             # What a backup does not hold is lost, and was told to be: from here on only what is
             # kept is promised.
             self.highest = min(self.highest, health.kept.last("nightly") if health.kept else 0)
-            reset.begin_anew(health.head)
+            reset.reset_history(health.head)
 
     def backup(self, _: int) -> None:
         shutil.rmtree(self.top / "backup", ignore_errors=True)
@@ -136,8 +137,8 @@ def killing(at: int) -> Iterator[None]:
         return stand_in
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "replace", before(files.replace))
-        patch.setattr(Desk, "_extend", before(Desk._extend))
+        patch.setattr(durable, "replace", before(durable.replace))
+        patch.setattr(LedgerWriter, "_extend", before(LedgerWriter._extend))
         with suppress(Killed):
             yield
 

@@ -11,13 +11,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airgap.errors import AirgapError, CorruptError, NotTrustedError, PolicyError
-from airgap.flow.bundle import open as bundles
+from airgap.flow.bundle import open_bundle
 from airgap.format import canonical, envelope, limits, manifest, root, tar
 from airgap.signing import public_keys, trust
 from airgap.signing.signer import Signer
 from airgap.signing.thresholds import Evidence
 from airgap.signing.trust import Verified
-from airgap.state import pinned_root as pinned
+from airgap.state import pinned_root
 from tests import forge, kit
 from tests.forge import File, Folder, Link
 from tests.kit import Site
@@ -50,7 +50,7 @@ def target(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Target:
 def outcome(place: Path, trusted: Verified[root.Root]) -> str:
     """Verify a bundle; return its id if it is accepted. Other errors than ours pass through."""
     try:
-        with bundles.open_bundle(str(place), forge.judging(trusted)) as opened:
+        with open_bundle.open_bundle(str(place), forge.judging(trusted)) as opened:
             bundle = opened.bundle
         forge.verify_in_process(place, trusted)
     except AirgapError as error:
@@ -172,7 +172,7 @@ def test_a_mutated_envelope_is_refused_or_in_its_one_form(mutate: Mutation, targ
 @FEW
 @given(mutate=mutations)
 def test_a_mutated_root_is_refused_whatever_its_fingerprint(mutate: Mutation, site: Site) -> None:
-    raw, envelopes = pinned.read_root_files(site.root)
+    raw, envelopes = pinned_root.read_root_files(site.root)
     changed = mutate(raw)
     if changed == raw:
         return

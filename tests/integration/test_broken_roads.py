@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from airgap.flow.location import remote as elsewhere
-from airgap.transport.retry import Patience
+from airgap.flow.location import remote
+from airgap.transport.retry import RetryPolicy
 from tests import kit
 from tests.kit import Side, Site
 from tests.servers import grounds
@@ -62,7 +62,7 @@ def address(ground: Ground, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Ad
     found = address_of(ground.server, ground.folder, proxy)
     for name, value in found.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(elsewhere, "Patience", partial(Patience, wait=lambda _: None))
+    monkeypatch.setattr(remote, "RetryPolicy", partial(RetryPolicy, wait=lambda _: None))
     return found
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from airgap.errors import MissingError, NotTrustedError, UsageError
-from airgap.flow.chunks import chunk_sources as supplies
-from airgap.flow.chunks.chunk_sources import Shelf
+from airgap.flow.chunks import chunk_sources
+from airgap.flow.chunks.chunk_sources import BaseBundle
 from airgap.format import want as wants
 from tests import kit
 from tests.kit import Side, Site
@@ -183,13 +183,13 @@ def test_a_chain_of_differences_is_followed_through_depots(
     export(sender, site, "nudged", middle, "--base", old)
     stored = export(sender, site, "twice", last, "--base", middle)
 
-    read, packs = supplies._read_pack, []
+    read, packs = chunk_sources._read_pack, []
 
-    def counted(shelf: Shelf, index: int) -> bytes | None:
+    def counted(shelf: BaseBundle, index: int) -> bytes | None:
         packs.append(index)
         return read(shelf, index)
 
-    monkeypatch.setattr(supplies, "_read_pack", counted)
+    monkeypatch.setattr(chunk_sources, "_read_pack", counted)
     ran = receiver.run("import", last, "--depot", middle, "--depot", old)
 
     assert ran.code == 0, ran.err

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from airgap.errors import StorageError
-from airgap.server.intake import event_log as journal
+from airgap.server.intake import event_log
 from airgap.server.intake.policy import Verdict
 from tests import gateway, kit, wholeness
 from tests.gateway import Client, Gateway, serving, until
@@ -744,7 +744,7 @@ def test_a_disk_that_refuses_for_a_while_loses_nothing(
     monkeypatch.setattr("airgap.server.intake.policy.FIRST_PAUSE", 0.1)
     path = gateway.config(tmp_path, certificate)
     refusals = iter([StorageError("Full.", "Free some."), OSError(5, "Input/output error")])
-    real = journal.write_json
+    real = event_log.write_json
 
     def refusing(target: Path, value: Mapping[str, Any]) -> None:
         for error in refusals:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.transport.retry import Patience, RetryingTransport
+from airgap.transport.retry import RetryingTransport, RetryPolicy
 from tests import kit
 from tests.servers import ftp
 from tests.servers.ftp import FtpServer
@@ -36,7 +36,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def open_(server: FtpServer, proxy: Proxy) -> RetryingTransport:
-    return RetryingTransport(server.open("place", proxy), Patience(wait=lambda _: None))
+    return RetryingTransport(server.open("place", proxy), RetryPolicy(wait=lambda _: None))
 
 
 def cuts(direction: Direction) -> list[Fault]:

@@ -16,7 +16,7 @@ from airgap.transport.ftp import transport as module
 from airgap.transport.ftp.options import FtpOptions, Security
 from airgap.transport.ftp.session import FtpSession
 from airgap.transport.ftp.transport import FtpTransport
-from airgap.transport.port import BrokenOffError
+from airgap.transport.port import TransientError
 from tests import kit
 from tests.servers import ftp
 from tests.servers.ftp import FtpServer
@@ -183,7 +183,7 @@ def test_a_wrong_password_is_told_once_and_for_all(server: FtpServer) -> None:
         wrong.size(NAME)
     wrong.close()
 
-    assert not isinstance(told.value, BrokenOffError)
+    assert not isinstance(told.value, TransientError)
     assert f"does not let {server.user} in" in told.value.message
     assert "wr0ng" not in repr(vars(told.value))
 

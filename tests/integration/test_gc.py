@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import CorruptError, MissingError, UsageError
-from airgap.format import gc_markers as cleaning
-from airgap.format import layout
+from airgap.format import gc_markers, layout
 from tests import kit
 from tests.kit import Ran, Side, Site
 
@@ -88,10 +87,10 @@ def test_marks_of_a_clock_that_was_ahead_count_from_now(
     clean(small, depot)
     (marks,) = depot.glob("gc/*.marks")
 
-    assert set(cleaning.decode_marks(marks.read_bytes()).values()) == {int(now)}
+    assert set(gc_markers.decode_marks(marks.read_bytes()).values()) == {int(now)}
 
 
-@pytest.mark.parametrize("junk", [b"", b"\xc1", cleaning.encode_sweep(["x"])])
+@pytest.mark.parametrize("junk", [b"", b"\xc1", gc_markers.encode_sweep(["x"])])
 def test_marks_that_are_damaged_are_written_anew(
     junk: bytes, small: Side, site: Site, depot: Path
 ) -> None:
@@ -103,7 +102,7 @@ def test_marks_that_are_damaged_are_written_anew(
     assert clean(small, depot).json["removed"] == {}
 
     (marks,) = depot.glob("gc/*.marks")
-    assert set(cleaning.decode_marks(marks.read_bytes())) == packs(depot)
+    assert set(gc_markers.decode_marks(marks.read_bytes())) == packs(depot)
 
 
 def test_what_broken_uploads_and_deletions_have_left_goes(

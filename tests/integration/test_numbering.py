@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.cli import times as moments
+from airgap.cli import times
 from airgap.errors import AirgapError, ConfigurationError, StorageError, UsageError
 from airgap.format import ledger as bytes_of
 from tests import kit
@@ -178,16 +178,16 @@ def test_a_bundle_for_this_site_and_time_comes_in(
 def test_a_span_ends_alike_however_late_in_the_day_or_hour_one_exports(
     text: str, first: str, last: str, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = moments.read_moment(end)
-    for now in map(moments.read_moment, (first, last)):
+    wanted = times.read_moment(end)
+    for now in map(times.read_moment, (first, last)):
         assert now is not None
         monkeypatch.setattr(time, "time", lambda now=now: float(now))
-        assert moments.read_expiry(text) == wanted
+        assert times.read_expiry(text) == wanted
 
 
 def test_never_is_no_end() -> None:
-    assert moments.read_expiry("never") is None
-    assert moments.read_expiry(None) is None
+    assert times.read_expiry("never") is None
+    assert times.read_expiry(None) is None
 
 
 # ---- damage, kills and company

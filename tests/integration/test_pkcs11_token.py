@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airgap.errors import ConfigurationError, StorageError, UsageError
-from airgap.signing import open as signers
+from airgap.signing import open_signer
 from tests import keepers, kit
 from tests.kit import Side
 
@@ -152,7 +152,7 @@ def test_a_root_can_be_signed_with_a_token(pin: Box, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("label", ["builder-256", "builder-384"])
 def test_every_ecdsa_signature_is_in_its_one_form(label: str, pin: Box) -> None:
-    signer = signers.open_signer(pin.key(label), ask)
+    signer = open_signer.open_signer(pin.key(label), ask)
 
     # A token leaves s in the upper half every other time; sign() demands that it verifies.
     made = [signer.sign("builder", b"%d" % number).signature for number in range(24)]
@@ -162,34 +162,34 @@ def test_every_ecdsa_signature_is_in_its_one_form(label: str, pin: Box) -> None:
 
 @pytest.mark.parametrize("label", LABELS.values())
 def test_a_token_signs_a_document_of_a_megabyte(label: str, pin: Box) -> None:
-    signer = signers.open_signer(pin.key(label), ask)
+    signer = open_signer.open_signer(pin.key(label), ask)
 
     assert signer.sign("builder", bytes(1024 * 1024)).signature
 
 
 def test_the_public_half_needs_no_pin(pin: Box) -> None:
-    assert signers.public_key(pin.key("builder-256"), never).algorithm == "ecdsa-p256-sha256"
+    assert open_signer.public_key(pin.key("builder-256"), never).algorithm == "ecdsa-p256-sha256"
 
 
 def test_a_key_that_wants_its_pin_each_time_gets_it(pin: Box) -> None:
-    signer = signers.open_signer(pin.key("careful"), ask)
+    signer = open_signer.open_signer(pin.key("careful"), ask)
 
     assert signer.sign("builder", b"one").signature != signer.sign("builder", b"two").signature
 
 
 def test_an_address_may_be_written_as_rfc_7512_has_it(pin: Box) -> None:
-    plain = signers.public_key(pin.key("builder-256"), never)
+    plain = open_signer.public_key(pin.key("builder-256"), never)
 
     spec = f"pkcs11:token=ward;id=%01;object=builder%2D256;type=private?module-path={MODULE}"
 
-    assert signers.public_key(spec, never) == plain
+    assert open_signer.public_key(spec, never) == plain
 
 
 def test_twins_are_told_apart_by_id(pin: Box) -> None:
     with pytest.raises(ConfigurationError, match="There are 2 private keys"):
-        signers.open_signer(pin.key("twins"), ask)
+        open_signer.open_signer(pin.key("twins"), ask)
 
-    assert signers.open_signer(pin.key("twins", "id=%05"), ask).sign("builder", b"").signature
+    assert open_signer.open_signer(pin.key("twins", "id=%05"), ask).sign("builder", b"").signature
 
 
 def test_the_pin_may_come_from_a_file(pin: Box, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_the_pin_may_come_from_a_file(pin: Box, tmp_path: Path) -> None:
 
     key = pin.key("builder-256", f"pin-source=file:{tmp_path / 'pin'}")
 
-    assert signers.open_signer(key, never).sign("builder", b"manifest").signature
+    assert open_signer.open_signer(key, never).sign("builder", b"manifest").signature
 
 
 def test_a_file_with_a_pin_that_others_can_read_is_refused(pin: Box, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_file_with_a_pin_that_others_can_read_is_refused(pin: Box, tmp_path: P
     (tmp_path / "pin").chmod(0o644)
 
     with pytest.raises(StorageError, match="can be read by others"):
-        signers.open_signer(pin.key("builder-256", f"pin-source={tmp_path / 'pin'}"), never)
+        open_signer.open_signer(pin.key("builder-256", f"pin-source={tmp_path / 'pin'}"), never)
 
 
 def test_the_pin_may_come_from_a_descriptor(pin: Box, depot: Path, small: Side) -> None:
@@ -237,7 +237,7 @@ def test_a_wrong_pin_is_told_before_anything_is_written(
 @pytest.mark.parametrize("told", [b"", b"\xff\xff", b"9" * 400])
 def test_a_pin_that_cannot_be_one_is_refused(told: bytes, pin: Box) -> None:
     with pytest.raises(ConfigurationError, match="PIN"):
-        signers.open_signer(pin.key("builder-256"), lambda: told)
+        open_signer.open_signer(pin.key("builder-256"), lambda: told)
 
 
 @pytest.mark.parametrize(
@@ -251,11 +251,11 @@ def test_a_pin_that_cannot_be_one_is_refused(told: bytes, pin: Box) -> None:
 )
 def test_a_key_that_cannot_be_used_is_refused(label: str, why: str, pin: Box) -> None:
     with pytest.raises(ConfigurationError, match=why):
-        signers.open_signer(pin.key(label), ask)
+        open_signer.open_signer(pin.key(label), ask)
 
 
 def test_halves_that_do_not_belong_together_are_found_out(pin: Box) -> None:
-    signer = signers.open_signer(pin.key("swapped"), ask)
+    signer = open_signer.open_signer(pin.key("swapped"), ask)
 
     with pytest.raises(ConfigurationError, match="does not verify"):
         signer.sign("builder", b"manifest")
@@ -264,9 +264,9 @@ def test_halves_that_do_not_belong_together_are_found_out(pin: Box) -> None:
 def test_a_token_that_is_not_plugged_in_is_told_with_those_that_are(pin: Box) -> None:
     del pin
     with pytest.raises(ConfigurationError, match="serves 0 such tokens"):
-        signers.open_signer("pkcs11:token=vault;object=builder-256", ask)
+        open_signer.open_signer("pkcs11:token=vault;object=builder-256", ask)
     with pytest.raises(ConfigurationError, match="serves 2 such tokens") as refused:
-        signers.open_signer("pkcs11:object=builder-256", ask)
+        open_signer.open_signer("pkcs11:object=builder-256", ask)
 
     assert {one.split(" serial=")[0] for one in refused.value.details} == {
         "token=ward",
@@ -277,7 +277,7 @@ def test_a_token_that_is_not_plugged_in_is_told_with_those_that_are(pin: Box) ->
 @pytest.mark.parametrize("module", ["/nonexistent.so", "/etc/passwd"])
 def test_a_file_that_is_no_module_is_refused(module: str, pin: Box) -> None:
     with pytest.raises(ConfigurationError, match="refuses the key"):
-        signers.open_signer(pin.key("builder-256", f"module-path={module}"), ask)
+        open_signer.open_signer(pin.key("builder-256", f"module-path={module}"), ask)
 
 
 def test_without_a_module_the_way_to_name_one_is_told(
@@ -286,7 +286,7 @@ def test_without_a_module_the_way_to_name_one_is_told(
     monkeypatch.delenv("AIRGAP_PKCS11_MODULE")
 
     with pytest.raises(ConfigurationError, match="which PKCS#11 module") as refused:
-        signers.open_signer(pin.key("builder-256"), ask)
+        open_signer.open_signer(pin.key("builder-256"), ask)
 
     assert "AIRGAP_PKCS11_MODULE" in refused.value.hint
 
@@ -295,7 +295,7 @@ def test_without_python_pkcs11_the_extra_is_told(pin: Box, monkeypatch: pytest.M
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
 
     with pytest.raises(ConfigurationError, match="python-pkcs11") as refused:
-        signers.public_key(pin.key("builder-256"), never)
+        open_signer.public_key(pin.key("builder-256"), never)
 
     assert "bento-airgap[pkcs11]" in refused.value.hint
 
@@ -315,7 +315,7 @@ def test_without_python_pkcs11_the_extra_is_told(pin: Box, monkeypatch: pytest.M
 )
 def test_an_address_that_makes_no_sense_is_refused(spec: str, why: str) -> None:
     with pytest.raises(UsageError, match=why) as refused:
-        signers.open_signer(f"pkcs11:{spec}", never)
+        open_signer.open_signer(f"pkcs11:{spec}", never)
 
     assert "4711" not in refused.value.message + refused.value.hint
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import TransportError
-from airgap.transport.port import BrokenOffError
+from airgap.transport.port import TransientError
 from airgap.transport.s3.options import S3Keys
 from airgap.transport.s3.transport import S3Transport
 from tests import kit
@@ -55,7 +55,7 @@ def test_a_byte_that_changes_on_the_way_is_refused(
     with server.proxy() as proxy:
         proxy.faults.append(Fault("flip", "up", after % 8_000_000, times=3))
 
-        with pytest.raises(BrokenOffError):
+        with pytest.raises(TransientError):
             server.open(f"flip{after}", proxy).put("packs/file", source, LARGE)
 
     assert server.files(f"flip{after}") == {}
@@ -76,7 +76,7 @@ def test_the_parts_of_an_upload_that_broke_off_are_removed(server: S3Server, sou
     with server.proxy() as proxy:
         proxy.faults.append(Fault("cut", "up", 4_000_000, times=20))
 
-        with pytest.raises(BrokenOffError):
+        with pytest.raises(TransientError):
             server.open("broken", proxy).put("packs/file", source, LARGE)
 
     assert server.unfinished() == []

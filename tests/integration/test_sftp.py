@@ -14,7 +14,7 @@ import pytest
 from paramiko.packet import Packetizer
 
 from airgap.errors import ConfigurationError, StorageError, TransportError
-from airgap.transport.port import BrokenOffError
+from airgap.transport.port import TransientError
 from airgap.transport.sftp.options import SftpOptions, Timeouts
 from airgap.transport.sftp.transport import SftpTransport
 from tests import kit
@@ -201,7 +201,7 @@ def test_a_server_that_hangs_up_after_too_many_keys_is_not_tried_again(
 
     with pytest.raises(TransportError, match="hung up at try 6") as told:
         works(replace(server.options("depot"), keys=(), agent=True))
-    assert not isinstance(told.value, BrokenOffError)
+    assert not isinstance(told.value, TransientError)
     assert "Name the one key" in told.value.hint
 
 
@@ -228,7 +228,7 @@ def test_a_command_that_does_not_connect_is_given_up(
         timeouts=Timeouts(handshake=0.5),
     )
 
-    with pytest.raises(BrokenOffError, match="key exchange"):
+    with pytest.raises(TransientError, match="key exchange"):
         works(options)
     capfd.readouterr()
 

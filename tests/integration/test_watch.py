@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from airgap.server.intake.event_log import Journal
-from airgap.server.intake.intake import Attendant, Choices
+from airgap.server.intake.event_log import EventLog
+from airgap.server.intake.intake import Intake, IntakeOptions
 from airgap.server.intake.policy import Verdict
 from airgap.server.intake.worker import Work
-from airgap.server.watch import Shelf
+from airgap.server.watch import WatchedFolder
 from tests import gateway, kit, wholeness
 from tests.kit import Side
 
@@ -55,10 +55,10 @@ class Watched:
 
     def begin(self) -> None:
         """Be started, or started again."""
-        shelf = Shelf(self.folder, self.state, self.done if self.move_done else None)
-        journal = Journal(self.state, lambda _: None, clock=lambda: self.now)
-        choices = Choices(self.hold, SETTLE)
-        self._attendant = Attendant(shelf, self._run, journal, choices, clock=lambda: self.now)
+        shelf = WatchedFolder(self.folder, self.state, self.done if self.move_done else None)
+        journal = EventLog(self.state, lambda _: None, clock=lambda: self.now)
+        choices = IntakeOptions(self.hold, SETTLE)
+        self._attendant = Intake(shelf, self._run, journal, choices, clock=lambda: self.now)
 
     def look(self, later: float = 1.0) -> None:
         self.now += later

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from airgap.errors import CorruptError, MissingError
 from airgap.transport import names
-from airgap.transport.port import BrokenOffError, Capabilities, Pace, Sink, Stored, Transport
+from airgap.transport.port import Capabilities, Pace, Sink, Stored, TransientError, Transport
 from tests.servers.proxy import Proxy
 
 __all__ = ["MemoryServer", "MemoryTransport", "Shop", "serve"]
@@ -142,14 +142,14 @@ class MemoryTransport:
 
     def _path(self, name: str, call: str) -> str:
         if self.broken:
-            raise BrokenOffError("memory://shop is not connected any more.", "Connect anew.")
+            raise TransientError("memory://shop is not connected any more.", "Connect anew.")
         with self.shop.lock:
             self.shop.calls.append(f"{call} {name}")
         return "/".join(filter(None, (self.folder, name)))
 
     def _break(self) -> None:
         self.broken = True
-        raise BrokenOffError("memory://shop broke off.", "Connect anew.")
+        raise TransientError("memory://shop broke off.", "Connect anew.")
 
 
 class MemoryServer:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from airgap.transport.port import BrokenOffError
+from airgap.transport.port import TransientError
 from airgap.transport.sftp import session as wire
 from airgap.transport.sftp.session import string, u32, u64
 
@@ -71,7 +71,7 @@ class SftpDouble:
 
     def receive(self) -> memoryview:
         if not self.waiting:
-            raise BrokenOffError("It ended.", "Again.")
+            raise TransientError("It ended.", "Again.")
         return memoryview(self.waiting.popleft())
 
     def ready(self) -> bool:

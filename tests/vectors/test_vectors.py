@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from airgap import errors
 from airgap.errors import AirgapError
-from airgap.flow.bundle import open as bundles
+from airgap.flow.bundle import open_bundle
 from airgap.format import envelope
 from airgap.format.root import Root
 from airgap.signing import trust
 from airgap.signing.trust import Verified
-from airgap.state import pinned_root as site
+from airgap.state import pinned_root
 from tests import forge, kit
 from tests.kit import Side
 from tests.vectors.describe import describe
@@ -34,7 +34,7 @@ KINDS: dict[str, type[AirgapError]] = {
 
 @pytest.fixture(scope="module")
 def root() -> Verified[Root]:
-    raw, envelopes = site.read_root_files(HERE / "root" / "root.msgpack")
+    raw, envelopes = pinned_root.read_root_files(HERE / "root" / "root.msgpack")
     pinned = (HERE / "root" / "fingerprint.txt").read_text().strip()
     return trust.accept_root(raw, envelopes, pinned)
 
@@ -59,7 +59,7 @@ def test_a_golden_bundle_is_read_as_it_is_described(
 
     assert forge.verify_in_process(place, root) > 0
 
-    with bundles.open_bundle(str(place), forge.judging(root)) as opened:
+    with open_bundle.open_bundle(str(place), forge.judging(root)) as opened:
         about = describe(opened.manifest.value)
         about["signed_by"] = list(opened.manifest.signers["builder"])
     assert about == json.loads((HERE / f"{name}.json").read_text())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from airgap.carrier.stock.port import Member, checked_member
-from airgap.disk import files as local
+from airgap.disk import files
 from airgap.errors import ConflictError, CorruptError
 from airgap.format import limits
 
@@ -29,7 +29,7 @@ class FolderReader:
 
     def members(self) -> Iterator[tuple[Member, Iterator[bytes]]]:
         """Yield each member with its bytes; see ``MemberReader``."""
-        with local.explained(self._path):
+        with files.explained(self._path):
             yield from self._walk("")
 
     def _walk(self, folder: str) -> Iterator[tuple[Member, Iterator[bytes]]]:
@@ -56,7 +56,7 @@ class FolderReader:
         """Yield a file's bytes; it must have as many as when it was listed."""
         left = checked_member(member, self.place).size
         with (
-            local.open_regular(self._path, member.path) as descriptor,
+            files.open_regular(self._path, member.path) as descriptor,
             open(descriptor, "rb", buffering=0, closefd=False) as file,
         ):
             while piece := file.read(min(_PIECE, left + 1)):
@@ -82,7 +82,7 @@ class FolderWriter:
             StorageError: it cannot be made.
         """
         self._path = path
-        with local.explained(path):
+        with files.explained(path):
             if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
                 raise ConflictError(
                     f"{path} is already there.", "Give the name of a folder that is not there."
@@ -93,7 +93,7 @@ class FolderWriter:
     def add(self, member: Member, pieces: Iterable[bytes] = ()) -> None:
         """Add a file, a link or an empty folder."""
         path = self._part / member.path
-        with local.explained(path):
+        with files.explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             if member.kind == "folder":
                 path.mkdir()
@@ -106,10 +106,10 @@ class FolderWriter:
 
     def publish(self) -> None:
         """Sync, rename."""
-        with local.explained(self._path):
+        with files.explained(self._path):
             os.sync()
             self._part.rename(self._path)
-            local.sync_folder(self._path.parent)
+            files.sync_folder(self._path.parent)
 
     def abort(self) -> None:
         """Remove the incomplete folder."""

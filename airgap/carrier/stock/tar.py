@@ -13,7 +13,7 @@ from typing import Final
 
 from airgap.carrier.stock.compression import Compressed, Compression, Decompressed
 from airgap.carrier.stock.port import Member, MemberKind, checked_member
-from airgap.disk import files as local
+from airgap.disk import files
 from airgap.errors import CorruptError
 from airgap.format import limits
 from airgap.format.tar import BLOCK, END, padded
@@ -54,7 +54,7 @@ class TarReader:
     def members(self) -> Iterator[tuple[Member, Iterator[bytes]]]:
         """Yield each member with its bytes; see ``MemberReader``."""
         with (
-            local.open_regular(self._path.parent, self._path.name) as descriptor,
+            files.open_regular(self._path.parent, self._path.name) as descriptor,
             open(descriptor, "rb", buffering=0, closefd=False) as file,
         ):
             self._stream = Decompressed(file, self._compression, self.place)
@@ -203,13 +203,13 @@ class TarWriter:
             StorageError: it cannot be made.
         """
         self._path = path
-        with local.explained(path):
-            self._part = local.PartFile(path)
+        with files.explained(path):
+            self._part = files.PartFile(path)
         self._stream = Compressed(self._part.file, compression)
 
     def add(self, member: Member, pieces: Iterable[bytes] = ()) -> None:
         """Append a file or a folder."""
-        with local.explained(self._path):
+        with files.explained(self._path):
             self._stream.write(_header(member))
             for piece in pieces:
                 self._stream.write(piece)
@@ -217,7 +217,7 @@ class TarWriter:
 
     def publish(self) -> None:
         """End the archive, sync, rename."""
-        with local.explained(self._path):
+        with files.explained(self._path):
             self._stream.write(END)
             self._stream.finish()
             self._part.publish()

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @reports
 def command(*, root: Path, output: Path | None, role: "Role", public: Path) -> Result:
     """Give the key in FILE.pub a role."""
-    from airgap.flow.trust import keys as trust
+    from airgap.flow.trust import keys
     from airgap.format import root_edits
 
-    key = trust.public_file(public)
+    key = keys.public_file(public)
     return edit(root, lambda old: root_edits.add_key(old, role, key), output)

@@ -13,9 +13,8 @@ from airgap.cli.root.proposal import report
 @reports
 def command(*, root: Path) -> Result:
     """Print one page about ROOT with all fingerprints, to be read aloud, signed and filed."""
-    from airgap.flow.trust import ceremony_sheet as ceremony
-    from airgap.flow.trust import roots
+    from airgap.flow.trust import ceremony_sheet, roots
 
     proposal = roots.show(root, None)
-    lines = ceremony.sheet(proposal)
+    lines = ceremony_sheet.sheet(proposal)
     return Result(report(proposal).data | {"sheet": lines}, lines)

@@ -81,19 +81,18 @@ def command(  # noqa: PLR0913  (one argument per option)
     passphrase_fd: int | None,
 ) -> Result:
     """Make version 1 of a root and print the fingerprint that `airgap trust init` demands."""
-    from airgap.flow.trust import keys as trust
-    from airgap.flow.trust import roots
+    from airgap.flow.trust import keys, roots
 
     ask = read_passphrase(passphrase_env, passphrase_fd)
-    signers = [trust.load_signer(one, ask) for one in root_keys if not one.endswith(".pub")]
-    absent = [trust.public_file(Path(one)) for one in root_keys if one.endswith(".pub")]
+    signers = [keys.load_signer(one, ask) for one in root_keys if not one.endswith(".pub")]
+    absent = [keys.public_file(Path(one)) for one in root_keys if one.endswith(".pub")]
     new = roots.NewRoot(
         site,
         {
             "root": [*absent, *(one.key for one in signers)],
-            "builder": [trust.public_file(one) for one in builders],
-            "scanner": [trust.public_file(one) for one in scanners],
-            "approver": [trust.public_file(one) for one in approvers],
+            "builder": [keys.public_file(one) for one in builders],
+            "scanner": [keys.public_file(one) for one in scanners],
+            "approver": [keys.public_file(one) for one in approvers],
         },
         dict(map(read_threshold, thresholds)),
         None if expires is None else read_moment(expires),

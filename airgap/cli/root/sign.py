@@ -26,10 +26,9 @@ def command(
     Read it first with `airgap root show ROOT --from OLD`, and compare its fingerprint with the
     ceremony sheet. Whoever gives up a root key in this version signs with --from OLD.
     """
-    from airgap.flow.trust import keys as trust
-    from airgap.flow.trust import roots
+    from airgap.flow.trust import keys, roots
 
-    signer = trust.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
+    signer = keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     new = roots.sign(root, signer, before)
     told = report(roots.show(root, before))
     said = "Signed" if new else "Signed already"

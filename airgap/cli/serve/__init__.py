@@ -2,12 +2,12 @@
 
 import click
 
-from airgap.cli.output import Group
+from airgap.cli.output import CommandGroup
 from airgap.cli.serve.dropbox import dropbox
 from airgap.cli.serve.hash_password import hash_password
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Take bundles in over the network."""
 

@@ -12,22 +12,22 @@ from airgap.flow.progress import Progress, Silent
 from airgap.format import limits, names
 from airgap.format.ledger import Entry, Event, State
 from airgap.format.root import Root
-from airgap.ledger.check import NO_HEAD, Trouble, Whole
-from airgap.ledger.log import Desk, Journal
-from airgap.state import pinned_root as site
+from airgap.ledger.check import NO_HEAD, Consistent, Fault
+from airgap.ledger.log import LedgerStore, LedgerWriter
+from airgap.state import pinned_root
 from airgap.store import bentoml_home
 from airgap.store.install_paths import private_folder
 
 __all__ = [
-    "Health",
+    "HistoryStatus",
     "alone",
     "begin",
+    "check_history",
     "committing",
     "dated",
     "effective_now",
     "entries",
     "entry_of_root",
-    "examine",
     "floor_of",
     "note_refusal",
     "note_root",
@@ -39,16 +39,16 @@ _WAITING: Final = "Another import of this site is ending; waiting for it."
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class HistoryStatus:
     """What is so of a site's memory: ``whole``, or the trouble with it.
 
     ``kept`` follows from what is whole of the ledger from its beginning on; None: nothing is.
     """
 
-    journal: Journal
+    journal: LedgerStore
     kept: State | None
-    whole: Whole | None = None
-    trouble: Trouble | None = None
+    whole: Consistent | None = None
+    trouble: Fault | None = None
 
     @property
     def entries(self) -> int:
@@ -69,7 +69,7 @@ class Health:
         return (self.kept.head if self.kept else NO_HEAD).hex()
 
 
-def examine(name: str) -> Health:
+def check_history(name: str) -> HistoryStatus:
     """Look at a site's memory; nothing is written, and nobody waited for.
 
     Raises:
@@ -87,7 +87,7 @@ def require_whole(name: str) -> State:
         PolicyError: it is not whole (format §17.5, §17.6).
         StorageError: a file cannot be read.
     """
-    return _whole(examine(name)).state
+    return _whole(check_history(name)).state
 
 
 def floor_of(state: State | None, root: Root) -> int:
@@ -120,7 +120,7 @@ def note_root(root: Root, floor: int) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    if examine(root.site).whole:
+    if check_history(root.site).whole:
         with alone(root.site, Silent()) as (desk, health):
             said = entry_of_root(root, "trusted")
             _append_new(desk, health, replace(said, floor=max(said.floor, floor)))
@@ -197,7 +197,7 @@ def written(text: str) -> str:
 
 
 @contextmanager
-def alone(name: str, progress: Progress) -> Iterator[tuple[Desk, Health]]:
+def alone(name: str, progress: Progress) -> Iterator[tuple[LedgerWriter, HistoryStatus]]:
     """Hold the site's lock, and look at its memory again.
 
     Raises:
@@ -211,28 +211,28 @@ def alone(name: str, progress: Progress) -> Iterator[tuple[Desk, Health]]:
         yield desk, health
 
 
-def _journal_of(name: str) -> Journal:
+def _journal_of(name: str) -> LedgerStore:
     """Name the places of a site's memory, and of the witness in this BentoML home."""
     witness = private_folder(bentoml_home.home()) / "witness" / name
-    return Journal(name, site.home() / "sites" / name, witness)
+    return LedgerStore(name, pinned_root.home() / "sites" / name, witness)
 
 
-def _health(journal: Journal) -> Health:
+def _health(journal: LedgerStore) -> HistoryStatus:
     found, witness = journal.look()
-    if isinstance(found, Trouble):
-        return Health(journal, journal.kept(), trouble=found)
+    if isinstance(found, Fault):
+        return HistoryStatus(journal, journal.kept(), trouble=found)
     if witness:
-        return Health(journal, found.state, trouble=witness)
-    return Health(journal, found.state, found)
+        return HistoryStatus(journal, found.state, trouble=witness)
+    return HistoryStatus(journal, found.state, found)
 
 
-def _whole(health: Health) -> Whole:
+def _whole(health: HistoryStatus) -> Consistent:
     if health.whole is None:
         raise health.refusal()
     return health.whole
 
 
-def _append_new(desk: Desk, health: Health, one: Entry) -> None:
+def _append_new(desk: LedgerWriter, health: HistoryStatus, one: Entry) -> None:
     """Append an entry, unless the memory is not whole, or the last entry says the same."""
     if health.whole is None:
         return
@@ -243,7 +243,9 @@ def _append_new(desk: Desk, health: Health, one: Entry) -> None:
             desk.append(health.whole, dated(one, state))
 
 
-def _noted(desk: Desk, health: Health, said: Entry, error: AirgapError) -> AirgapError:
+def _noted(
+    desk: LedgerWriter, health: HistoryStatus, said: Entry, error: AirgapError
+) -> AirgapError:
     """Append a refusal; return the error, with one more line if that was not possible."""
     refusal = replace(said, event="refused", waiver=None, note=written(error.message))
     try:
@@ -264,8 +266,8 @@ def dated(one: Entry, state: State | None) -> Entry:
     return replace(one, at=max(int(time.time()), floor), floor=floor)
 
 
-def _not_whole(health: Health) -> PolicyError:
-    trouble = health.trouble or Trouble("missing", "There is nothing.")
+def _not_whole(health: HistoryStatus) -> PolicyError:
+    trouble = health.trouble or Fault("missing", "There is nothing.")
     name = health.journal.site
     said = {
         "missing": f"This machine does not know any more what site {name} has imported.",

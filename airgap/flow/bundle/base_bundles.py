@@ -10,8 +10,14 @@ from typing import Final
 from airgap.carrier.archive import ArchiveReader
 from airgap.carrier.port import BundleReader
 from airgap.errors import MissingError, NotTrustedError, UsageError
-from airgap.flow.bundle.open import STDIN, Opened, all_bundles, open_unverified, read_evidence
-from airgap.flow.chunks.chunk_sources import Shelf, Supplies
+from airgap.flow.bundle.open_bundle import (
+    STDIN,
+    Opened,
+    all_bundles,
+    open_unverified,
+    read_evidence,
+)
+from airgap.flow.chunks.chunk_sources import BaseBundle, ChunkSources
 from airgap.flow.location.credentials import Access
 from airgap.format import limits
 from airgap.format import manifest as manifests
@@ -19,7 +25,7 @@ from airgap.format.manifest import Manifest
 from airgap.format.root import Root
 from airgap.signing.trust import Verified, built
 
-__all__ = ["open_newest", "trusted_shelves", "unproven_shelves", "with_depots"]
+__all__ = ["open_newest", "trusted_base_bundles", "unverified_base_bundles", "with_depots"]
 
 _MANIFEST_FILE: Final = ".msgpack"
 
@@ -32,10 +38,12 @@ def with_depots(opened: Opened, places: Sequence[str], access: Access) -> Opened
     """
     if not places:
         return opened
-    return replace(opened, supplies=Supplies(trusted_shelves(places, opened.root, access)))
+    return replace(opened, supplies=ChunkSources(trusted_base_bundles(places, opened.root, access)))
 
 
-def trusted_shelves(places: Sequence[str], root: Verified[Root], access: Access) -> list[Shelf]:
+def trusted_base_bundles(
+    places: Sequence[str], root: Verified[Root], access: Access
+) -> list[BaseBundle]:
     """Open every bundle of some depots or ``.airgap`` files whose builders this site trusts.
 
     How old they are, and for whom, does not matter: nothing is installed from them.
@@ -50,7 +58,7 @@ def trusted_shelves(places: Sequence[str], root: Verified[Root], access: Access)
             "Standard input cannot be what a bundle builds on: that is read here and there.",
             "Write it to a file first, and name that with --depot.",
         )
-    shelves: list[Shelf] = []
+    shelves: list[BaseBundle] = []
     for place in places:
         for reader, raw, reopen in _opened(place, access):
             manifest = built(raw, read_evidence(reader).envelopes, root)
@@ -59,11 +67,11 @@ def trusted_shelves(places: Sequence[str], root: Verified[Root], access: Access)
                     f"{reader.place} is not signed by the builders that this site trusts.",
                     "Give the depot or the bundle that the new one builds on, as it was received.",
                 )
-            shelves.append(Shelf(manifest, reopen))
+            shelves.append(BaseBundle(manifest, reopen))
     return shelves
 
 
-def unproven_shelves(places: Sequence[str], access: Access) -> list[Shelf]:
+def unverified_base_bundles(places: Sequence[str], access: Access) -> list[BaseBundle]:
     """Open bundles, or the manifests alone, of which a sender says that the other side has them.
 
     Nothing about them is proven. If one is not what it seems, the bundle that builds on it is of
@@ -73,19 +81,19 @@ def unproven_shelves(places: Sequence[str], access: Access) -> list[Shelf]:
         CorruptError: one is damaged.
         MissingError: a place holds no bundle.
     """
-    shelves: list[Shelf] = []
+    shelves: list[BaseBundle] = []
     for place in places:
         if place.endswith(_MANIFEST_FILE):
-            shelves.append(Shelf(_manifest_in(Path(place))))
+            shelves.append(BaseBundle(_manifest_in(Path(place))))
         else:
             shelves += [
-                Shelf(manifests.decode(raw), again) for _, raw, again in _opened(place, access)
+                BaseBundle(manifests.decode(raw), again) for _, raw, again in _opened(place, access)
             ]
     return shelves
 
 
 @contextmanager
-def open_newest(place: str, access: Access) -> Iterator[tuple[str, Shelf]]:
+def open_newest(place: str, access: Access) -> Iterator[tuple[str, BaseBundle]]:
     """Open the bundle that a person means, as ``open_unverified`` does; yield its id and itself.
 
     Raises:
@@ -98,7 +106,7 @@ def open_newest(place: str, access: Access) -> Iterator[tuple[str, Shelf]]:
             else partial(_itself, opened.reader)
         )
         carries = opened.manifest.packs and place != STDIN
-        yield opened.bundle, Shelf(opened.manifest, again if carries else None)
+        yield opened.bundle, BaseBundle(opened.manifest, again if carries else None)
 
 
 def _opened(

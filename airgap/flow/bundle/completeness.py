@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.carrier.archive import CutOffError, what_it_lacks
-from airgap.flow.admission.admit import Judge
-from airgap.flow.bundle import open as bundles
+from airgap.flow.admission.policy import AdmissionPolicy
+from airgap.flow.bundle import open_bundle
 from airgap.format import layout
 
-__all__ = ["Arrival", "CutOffError", "lacking", "look"]
+__all__ = ["Completeness", "CutOffError", "lacking", "look"]
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class Completeness:
     """A bundle that this site admits. ``packs`` are depot names with their sizes in bytes."""
 
     bundle: str
@@ -25,20 +25,20 @@ class Arrival:
     packs: tuple[tuple[str, int], ...]
 
 
-def look(place: str, judge: Judge) -> Arrival:
+def look(place: str, judge: AdmissionPolicy) -> Completeness:
     """Admit the bundle at a place (a ``.airgap`` file or ``DEPOT#ID``), and read nothing more.
 
     Raises:
         CutOffError: it ends before its first pack; more may be on its way.
         AirgapError: it is not admitted; see ``bundles.open_bundle``.
     """
-    with bundles.open_bundle(place, judge) as opened:
+    with open_bundle.open_bundle(place, judge) as opened:
         manifest = opened.manifest.value
         packs = tuple((layout.pack_name(one.digest), one.size) for one in manifest.packs)
-        return Arrival(opened.bundle, tuple(map(str, manifest.items)), packs)
+        return Completeness(opened.bundle, tuple(map(str, manifest.items)), packs)
 
 
-def lacking(place: Path, arrival: Arrival) -> str | None:
+def lacking(place: Path, arrival: Completeness) -> str | None:
     """Say what is not there yet of an admitted bundle in a file or a depot; None if all is.
 
     Raises:

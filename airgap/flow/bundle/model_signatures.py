@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from airgap.carrier.port import BundleReader
 from airgap.disk import files as local
 from airgap.errors import CorruptError, UsageError
-from airgap.flow.bundle.open import Opened
+from airgap.flow.bundle.open_bundle import Opened
 from airgap.format import model_signature
 from airgap.format.envelope import PAYLOAD_TYPES, signed_bytes
 from airgap.format.inventory import Item
@@ -24,10 +24,10 @@ from airgap.format.model_signature import Claim
 from airgap.format.root import Key
 from airgap.signing.public_keys import CURVES, pem, verifies_either_half
 from airgap.signing.signer import Signer
-from airgap.store.install_paths import place_of
+from airgap.store.install_paths import install_path
 
 __all__ = [
-    "Found",
+    "ModelSignature",
     "Verdict",
     "describe",
     "examine",
@@ -48,7 +48,7 @@ _TOLD: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ModelSignature:
     """A signature of one model. ``path`` is its own, if it is one of the model's files."""
 
     item: Item
@@ -95,7 +95,7 @@ def read(reader: BundleReader, manifest: Manifest) -> dict[str, bytes]:
     return reader.read_model_signatures(files)
 
 
-def examine(opened: Opened, *, packs_were_read: bool) -> list[Found]:
+def examine(opened: Opened, *, packs_were_read: bool) -> list[ModelSignature]:
     """Judge the signatures that came along. In a ``.airgap`` file they come after the packs.
 
     Raises:
@@ -111,11 +111,11 @@ def examine(opened: Opened, *, packs_were_read: bool) -> list[Found]:
         raw = there.get(model_signature.file_name(item))
         if raw is not None:
             found.append(_judged(item, raw, keys))
-        found += [Found(item, "not checked", path=path) for path in _own(item)]
+        found += [ModelSignature(item, "not checked", path=path) for path in _own(item)]
     return found
 
 
-def write(folder: Path, found: Sequence[Found]) -> list[str]:
+def write(folder: Path, found: Sequence[ModelSignature]) -> list[str]:
     """Put those that fit where stock ``model_signing`` can take them; return its command lines.
 
     Raises:
@@ -131,18 +131,20 @@ def write(folder: Path, found: Sequence[Found]) -> list[str]:
     return commands
 
 
-def lines(found: Sequence[Found]) -> list[str]:
+def lines(found: Sequence[ModelSignature]) -> list[str]:
     """Say for people what came along."""
     told = []
     for one in found:
         what = _TOLD[one.verdict].format(key=one.key_id[:16] + "…", path=one.path)
         told.append(f"model signature of {one.item}: {what}")
         if one.verdict == "not checked":
-            told.append(f"  to check it: {_command(one.item, place_of(one.item).final / one.path)}")
+            told.append(
+                f"  to check it: {_command(one.item, install_path(one.item).final / one.path)}"
+            )
     return told
 
 
-def describe(found: Sequence[Found]) -> list[dict[str, Any]]:
+def describe(found: Sequence[ModelSignature]) -> list[dict[str, Any]]:
     """Say the same as plain data."""
     return [
         {
@@ -165,13 +167,13 @@ def _own(item: Item) -> list[str]:
     return [file.path for file in item.files if file.path.rpartition("/")[2] == name]
 
 
-def _judged(item: Item, raw: bytes, keys: Mapping[str, Key]) -> Found:
+def _judged(item: Item, raw: bytes, keys: Mapping[str, Key]) -> ModelSignature:
     try:
         claim = model_signature.decode(raw, item)
     except CorruptError:
-        return Found(item, "does not fit")
+        return ModelSignature(item, "does not fit")
     signer = _signer_of(claim, keys)
-    return Found(item, "holds" if signer else "unknown signer", signer, raw=raw)
+    return ModelSignature(item, "holds" if signer else "unknown signer", signer, raw=raw)
 
 
 def _signer_of(claim: Claim, keys: Mapping[str, Key]) -> str:
@@ -190,4 +192,4 @@ def _command(item: Item, signature: Path) -> str:
     """Write the command that checks a model where it is installed."""
     words = ["model_signing", "verify", "key", "--signature", str(signature)]
     words += ["--allow_symlinks"] if model_signature.has_links(item) else []
-    return f"{shlex.join(words)} --public_key KEY.pub {shlex.quote(str(place_of(item).final))}"
+    return f"{shlex.join(words)} --public_key KEY.pub {shlex.quote(str(install_path(item).final))}"

@@ -20,11 +20,11 @@ from airgap.codec.table import DIFFERENCE, decode
 from airgap.errors import AirgapError
 from airgap.format.inventory import Item
 from airgap.format.manifest import Block, Manifest
-from airgap.state import installed_manifests as remembered
-from airgap.store.install_paths import place_of
+from airgap.state import installed_manifests
+from airgap.store.install_paths import install_path
 from airgap.store.source_tree import StableFile, scan
 
-__all__ = ["Shelf", "Supplies"]
+__all__ = ["BaseBundle", "ChunkSources"]
 
 _BUNDLES_AT_WORK: Final = 2
 """Of how many bundles a pack is kept: a difference and what it is a difference of."""
@@ -45,14 +45,14 @@ class _InFile:
 class _InPack:
     """Where a chunk lies in a bundle."""
 
-    shelf: "Shelf"
+    shelf: "BaseBundle"
     pack: int
     block: Block
     chunk: int
 
 
 @dataclass(frozen=True)
-class Shelf:
+class BaseBundle:
     """A bundle that may have chunks: in its packs, and in its items if they are installed."""
 
     manifest: Manifest
@@ -60,10 +60,10 @@ class Shelf:
     """Returns a reader whose next call may be ``read_packs``; None if there are no packs."""
 
 
-class Supplies:
+class ChunkSources:
     """Where chunks are, by digest, for one import or export. Threads may read at once."""
 
-    def __init__(self, shelves: Sequence[Shelf] = ()) -> None:
+    def __init__(self, shelves: Sequence[BaseBundle] = ()) -> None:
         """Take the bundles to look into beside what earlier imports have left here."""
         self._shelves = shelves
         self._found: dict[bytes, list[_InFile | _InPack]] = {}
@@ -81,10 +81,10 @@ class Supplies:
             bases = self._look(self._shelves, todo)
             unseen = frozenset(digest for digest in todo if not self._found[digest])
             if unseen:
-                bases |= self._look(map(Shelf, remembered.load()), unseen)
+                bases |= self._look(map(BaseBundle, installed_manifests.load()), unseen)
             todo = frozenset(bases - self._found.keys())
 
-    def _look(self, shelves: Iterable[Shelf], wanted: Collection[bytes]) -> set[bytes]:
+    def _look(self, shelves: Iterable[BaseBundle], wanted: Collection[bytes]) -> set[bytes]:
         """Note where chunks are; return what those are differences of."""
         bases = set[bytes]()
         for shelf in shelves:
@@ -124,7 +124,7 @@ class Supplies:
             return bytes(plain[start : start + table.lengths[place.chunk]])
         return None
 
-    def _pack(self, shelf: Shelf, index: int) -> bytes | None:
+    def _pack(self, shelf: BaseBundle, index: int) -> bytes | None:
         """Read a pack, or take it from memory; None if it is not there or not what it should be."""
         with self._lock:
             kept = self._packs.pop(id(shelf), None)
@@ -149,7 +149,7 @@ def _base_of(place: _InFile | _InPack) -> set[bytes]:
 
 def _cut_again(items: Iterable[Item]) -> Iterator[tuple[bytes, _InFile]]:
     """Cut the installed versions of some items; yield where each chunk lies."""
-    for versions in {place_of(item).final.parent for item in items}:
+    for versions in {install_path(item).final.parent for item in items}:
         with suppress(AirgapError, OSError):  # whatever cannot be read is not there
             for file in scan(versions, links_into=versions.parent).files:
                 offset = 0
@@ -163,7 +163,9 @@ def _cut_again(items: Iterable[Item]) -> Iterator[tuple[bytes, _InFile]]:
                         offset += length
 
 
-def _places(shelf: Shelf, wanted: Collection[bytes]) -> Iterator[tuple[bytes, _InFile | _InPack]]:
+def _places(
+    shelf: BaseBundle, wanted: Collection[bytes]
+) -> Iterator[tuple[bytes, _InFile | _InPack]]:
     table = shelf.manifest.chunks
     indexes = {at for at in range(len(table)) if table.digest(at) in wanted}
     if not indexes:
@@ -182,7 +184,7 @@ def _places(shelf: Shelf, wanted: Collection[bytes]) -> Iterator[tuple[bytes, _I
 def _in_files(manifest: Manifest, indexes: Container[int]) -> Iterator[tuple[int, _InFile]]:
     """Yield where chunks lie in the manifest's items, if those are installed."""
     for item in manifest.items:
-        folder = place_of(item).final
+        folder = install_path(item).final
         if not folder.is_dir():
             continue
         for file in item.files:
@@ -201,7 +203,7 @@ def _read_file(place: _InFile) -> bytes | None:
     return None
 
 
-def _read_pack(shelf: Shelf, index: int) -> bytes | None:
+def _read_pack(shelf: BaseBundle, index: int) -> bytes | None:
     pack = shelf.manifest.packs[index]
     if shelf.reopen is None:
         return None

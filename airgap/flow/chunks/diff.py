@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from airgap.flow.chunks.chunk_sources import Shelf, Supplies
+from airgap.flow.chunks.chunk_sources import BaseBundle, ChunkSources
 from airgap.flow.chunks.tensor_parts import parts_of
 from airgap.format.inventory import File, Item
 from airgap.format.manifest import Manifest
@@ -11,7 +11,7 @@ from airgap.format.manifest import Manifest
 __all__ = ["describe_difference"]
 
 
-def describe_difference(old: Shelf, new: Shelf) -> dict[str, Any]:
+def describe_difference(old: BaseBundle, new: BaseBundle) -> dict[str, Any]:
     """Compare two bundles. Items are the same if kind and name are; their versions may differ.
 
     ``bytes_to_ship`` are the plain bytes of chunks that the old bundle does not name,
@@ -47,9 +47,9 @@ def describe_difference(old: Shelf, new: Shelf) -> dict[str, Any]:
 class _Side:
     """One of the two bundles, and what its chunks are."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: BaseBundle) -> None:
         self._table = shelf.manifest.chunks
-        self._supplies = Supplies([shelf])
+        self._supplies = ChunkSources([shelf])
         self.digests = {self._table.digest(at) for at in range(len(self._table))}
         self.stored = dict(_stored_sizes(shelf.manifest))
 

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from airgap.errors import MissingError
-from airgap.flow.chunks.chunk_sources import Supplies
+from airgap.flow.chunks.chunk_sources import ChunkSources
 from airgap.format.manifest import NO_BASE, Manifest
 
-__all__ = ["LackingError", "Needs"]
+__all__ = ["MissingChunks", "MissingChunksError"]
 
 
-class LackingError(MissingError):
+class MissingChunksError(MissingError):
     """Chunks are needed that are not here; ``wanted`` are the digests of those that would do."""
 
     def __init__(self, message: str, hint: str, wanted: Sequence[bytes]) -> None:
@@ -19,10 +19,10 @@ class LackingError(MissingError):
         self.wanted = tuple(wanted)
 
 
-class Needs:
+class MissingChunks:
     """The needed chunks of one manifest, and where to get them."""
 
-    def __init__(self, manifest: Manifest, supplies: Supplies) -> None:
+    def __init__(self, manifest: Manifest, supplies: ChunkSources) -> None:
         """Look at nothing yet."""
         self._manifest = manifest
         self._supplies = supplies
@@ -56,7 +56,7 @@ class Needs:
         table = self._manifest.chunks
         size = sum(table.lengths[chunk] for chunk in lacking)
         begin = "The packs are intact, but the bundle" if packs_are_read else "The bundle"
-        raise LackingError(
+        raise MissingChunksError(
             f"{begin} builds on an earlier one: {len(lacking):,} chunks ({size:,} bytes) of what"
             " it needs are not here, or were changed.",
             _HINT,

@@ -6,7 +6,7 @@ from itertools import accumulate
 
 from airgap.chunking import regions
 from airgap.chunking.cutters import plan
-from airgap.flow.chunks.chunk_sources import Supplies
+from airgap.flow.chunks.chunk_sources import ChunkSources
 from airgap.format.inventory import File
 from airgap.format.manifest import ChunkTable
 
@@ -16,7 +16,7 @@ Parts = Mapping[tuple[str, int, int], bytes]
 """Digests of chunks by part of the file, offset in that part, and length, in bytes."""
 
 
-def parts_of(file: File, table: ChunkTable, supplies: Supplies) -> Parts:
+def parts_of(file: File, table: ChunkTable, supplies: ChunkSources) -> Parts:
     """Cut a file of a bundle again, as far as it can be read, to learn what its chunks are."""
     supplies.locate(map(table.digest, file.chunks))
     chunks = _Chunks(file, table, supplies)
@@ -32,7 +32,7 @@ def parts_of(file: File, table: ChunkTable, supplies: Supplies) -> Parts:
 class _Chunks:
     """A file of a bundle, looked into chunk by chunk; a chunk that is not here reads as nothing."""
 
-    def __init__(self, file: File, table: ChunkTable, supplies: Supplies) -> None:
+    def __init__(self, file: File, table: ChunkTable, supplies: ChunkSources) -> None:
         self.size = file.size
         self._chunks = file.chunks
         self._table = table

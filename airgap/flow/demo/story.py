@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from airgap.errors import AirgapError, ConfigurationError, CorruptError
-from airgap.flow.bundle import open as bundles
+from airgap.flow.bundle import open_bundle
 from airgap.flow.demo.machine import Machine, Narrator, Step, command_line
 from airgap.flow.demo.server import LOOPBACK, Serving, free_port, serving
 from airgap.store import compare
@@ -113,7 +113,7 @@ def _verify(isolated: Machine, narrator: Narrator) -> str:
     isolated.run("airgap", "inspect", f"{_STICK}/mood.airgap")
     narrator.explain("Verifying reads every byte and writes none.")
     isolated.run("airgap", "verify", f"{_STICK}/mood.airgap")
-    with bundles.open_unverified(str(isolated.folder / _STICK / "mood.airgap")) as opened:
+    with open_bundle.open_unverified(str(isolated.folder / _STICK / "mood.airgap")) as opened:
         return opened.bundle
 
 

@@ -5,49 +5,51 @@ from dataclasses import dataclass
 
 from airgap.carrier.depot import RemoteDepot
 from airgap.errors import ConflictError, MissingError
-from airgap.flow.depot import open as depots
-from airgap.flow.depot.list import Tag
-from airgap.flow.depot.open import Damaged
+from airgap.flow.depot import open_depot
+from airgap.flow.depot.list_tags import Tag
+from airgap.flow.depot.open_depot import DamagedBundle
 from airgap.flow.publishing.publish import CLOCK
 from airgap.flow.publishing.sweep import Clock, Sweep
-from airgap.flow.redaction import hidden
+from airgap.flow.redaction import redact
 from airgap.format import layout, limits
 from airgap.format import manifest as manifests
 from airgap.format.inventory import Item
 
-__all__ = ["Doomed", "delete_bundle", "files_of", "to_delete"]
+__all__ = ["DeletionCandidate", "delete_bundle", "files_of", "find_deletion_candidate"]
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
+class DeletionCandidate:
     """A bundle that was chosen to be deleted, and what it says it holds."""
 
     bundle: str
     items: tuple[Item, ...]
 
 
-def to_delete(depot: RemoteDepot, place: str, tag: Tag | None) -> list[Doomed]:
+def find_deletion_candidate(
+    depot: RemoteDepot, place: str, tag: Tag | None
+) -> list[DeletionCandidate]:
     """Choose the bundles that a person means: those with ``tag``, or the one that the place names.
 
     Raises:
         MissingError: there is none, or the id stands for several.
         ConflictError: a bundle with the tag holds other Bentos or models of their own besides.
     """
-    wanted = depots.bundle_of(place)
+    wanted = open_depot.bundle_of(place)
     chosen = []
-    for found in depots.bundles_of(depot, wanted):
-        if isinstance(found, Damaged):
-            chosen += [Doomed(found.bundle, ())] if tag is None else []
+    for found in open_depot.read_bundles(depot, wanted):
+        if isinstance(found, DamagedBundle):
+            chosen += [DeletionCandidate(found.bundle, ())] if tag is None else []
         elif tag is None or tag.may_be_in(found.raw):
             manifest = manifests.decode(found.raw)
             if tag is None or tag.is_in(manifest):
-                chosen.append(Doomed(found.bundle, manifest.items))
+                chosen.append(DeletionCandidate(found.bundle, manifest.items))
     chosen = [one for one in chosen if tag is None or not _is_for_another(tag, one)]
     if not chosen or (tag is None and len(chosen) > 1):
         what = f"with the {tag}" if tag else f"whose id begins with {wanted}"
         raise MissingError(
-            f"{hidden(depot.place)} has {len(chosen)} bundles {what}.",
-            f"See `airgap list {hidden(depot.place)}`.",
+            f"{redact(depot.place)} has {len(chosen)} bundles {what}.",
+            f"See `airgap list {redact(depot.place)}`.",
         )
     for one in chosen:
         _refuse_company(tag, one)
@@ -86,12 +88,12 @@ def _tops(items: tuple[Item, ...]) -> Iterator[Item]:
     return (one for one in items if one.kind == "bento" or not has_bento)
 
 
-def _is_for_another(tag: Tag, one: Doomed) -> bool:
+def _is_for_another(tag: Tag, one: DeletionCandidate) -> bool:
     """Tell whether a bundle has a model only because a Bento needs it."""
     return all(item.kind != tag.kind for item in _tops(one.items))
 
 
-def _refuse_company(tag: Tag | None, one: Doomed) -> None:
+def _refuse_company(tag: Tag | None, one: DeletionCandidate) -> None:
     others = [
         str(item)
         for item in _tops(one.items)

@@ -17,21 +17,20 @@ from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.flow.depot.delete import files_of
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.sweep import Clock, Sweep
-from airgap.format import gc_markers as cleaning
-from airgap.format import layout, limits, names
+from airgap.format import gc_markers, layout, limits, names
 from airgap.format import manifest as manifests
-from airgap.state import manifest_cache as seen
-from airgap.transport.connections import Lanes
+from airgap.state import manifest_cache
+from airgap.transport.connections import ConnectionPool
 from airgap.transport.port import Transport
 
-__all__ = ["Cleaned", "Rules", "clean"]
+__all__ = ["GcOptions", "GcResult", "collect_garbage"]
 
 T = TypeVar("T")
 _PREFIX: Final = re.compile(r"[0-9a-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class GcOptions:
     """How to clean. ``older_than`` is in seconds, ``now`` in seconds since 1970."""
 
     older_than: int
@@ -41,14 +40,14 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Cleaned:
+class GcResult:
     """Names and sizes in bytes of what was removed (or would be), and of what is too young."""
 
     removed: Mapping[str, int]
     kept: Mapping[str, int]
 
 
-def clean(depot: RemoteDepot, rules: Rules, progress: Progress) -> Cleaned:
+def collect_garbage(depot: RemoteDepot, rules: GcOptions, progress: Progress) -> GcResult:
     """Mark what no manifest of the depot names, and remove what was marked long enough ago.
 
     Raises:
@@ -75,7 +74,7 @@ def clean(depot: RemoteDepot, rules: Rules, progress: Progress) -> Cleaned:
     kept = {one: sizes[one] for one in loose if one not in removed}
     if removed and not rules.dry_run:  # or what is sent again would look as old as it was
         marks.replace({one: since[one] for one in kept})
-    return Cleaned(removed, kept)
+    return GcResult(removed, kept)
 
 
 class _Use:
@@ -132,7 +131,7 @@ def _look_at(depot: RemoteDepot, bundle: str) -> _Looked:
     name = layout.manifest_name(bundle)
     if name not in files:
         return bundle, None, files
-    raw = seen.load(bundle)
+    raw = manifest_cache.load(bundle)
     if raw is None:
         try:
             raw = depot.read(name, limits.MANIFEST_BYTES)
@@ -140,7 +139,7 @@ def _look_at(depot: RemoteDepot, bundle: str) -> _Looked:
             return bundle, None, files
         if manifests.bundle_id(raw) != bundle:
             raise _unknown_needs(depot, bundle, "it is not the one of this name")
-        seen.keep(bundle, raw)
+        manifest_cache.keep(bundle, raw)
     try:
         packs = manifests.decode(raw).packs
     except AirgapError as error:
@@ -190,7 +189,7 @@ def _sizes(depot: RemoteDepot, wanted: Sequence[str]) -> list[int]:
 
 def _side_by_side(depot: RemoteDepot, work: Iterable[Callable[[Transport], T]]) -> list[T]:
     """Do something over several connections; return what came of it, in order."""
-    lanes: Lanes[T] = Lanes(depot.transport, depot.work.jobs)
+    lanes: ConnectionPool[T] = ConnectionPool(depot.transport, depot.work.jobs)
     try:
         return [one.result() for one in [lanes.submit(one) for one in work]]
     finally:
@@ -213,14 +212,14 @@ class _Marks:
         """Write new marks, if there are any; only then remove those that were read."""
         new = [layout.marks_name(secrets.token_hex(16))] if since else []
         for one in new:
-            self._depot.transport.publish(one, cleaning.encode_marks(since))
+            self._depot.transport.publish(one, gc_markers.encode_marks(since))
         for one in self._files:
             self._depot.transport.delete(one)
         self._files = new
 
     def _read(self, name: str) -> None:
         with suppress(CorruptError, MissingError):  # then its files are marked anew
-            for one, time in cleaning.decode_marks(
+            for one, time in gc_markers.decode_marks(
                 self._depot.read(name, limits.MARKS_BYTES)
             ).items():
                 self.since[one] = min(time, self.since.get(one, time))

@@ -6,16 +6,15 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from airgap.errors import AirgapError, CorruptError, MissingError, PolicyError
-from airgap.flow.admission.admit import Judge
-from airgap.flow.bundle import base_bundles as shelves
-from airgap.flow.bundle import open as bundles
-from airgap.flow.bundle.open import Opened
-from airgap.flow.chunks.chunk_sources import Shelf, Supplies
-from airgap.flow.depot import open as depots
-from airgap.flow.depot.list import Tag
-from airgap.flow.depot.open import Damaged, Found
+from airgap.flow.admission.policy import AdmissionPolicy
+from airgap.flow.bundle import base_bundles, open_bundle
+from airgap.flow.bundle.open_bundle import Opened
+from airgap.flow.chunks.chunk_sources import BaseBundle, ChunkSources
+from airgap.flow.depot import open_depot
+from airgap.flow.depot.list_tags import Tag
+from airgap.flow.depot.open_depot import DamagedBundle, StoredBundle
 from airgap.flow.location.credentials import Access
-from airgap.flow.redaction import hidden
+from airgap.flow.redaction import redact
 from airgap.format.inventory import Item
 from airgap.format.manifest import Manifest
 from airgap.store import bentoml_home
@@ -37,7 +36,9 @@ class Pull:
 
 
 @contextmanager
-def open_for_pull(pull: Pull, judged: Judge, access: Access, *, remember: bool) -> Iterator[Opened]:
+def open_for_pull(
+    pull: Pull, judged: AdmissionPolicy, access: Access, *, remember: bool
+) -> Iterator[Opened]:
     """Open the newest bundle that has the tag; ``Opened.only`` names what the tag needs of it.
 
     Raises:
@@ -47,21 +48,21 @@ def open_for_pull(pull: Pull, judged: Judge, access: Access, *, remember: bool) 
         TransportError: the depot cannot be read.
     """
     bundle, passed_over = _choose(pull, judged, access)
-    place = depots.place_of_bundle(pull.place, bundle)
-    with bundles.open_bundle(place, judged, remember=remember, access=access) as admitted:
-        opened = shelves.with_depots(admitted, pull.depots, access)
+    place = open_depot.place_of_bundle(pull.place, bundle)
+    with open_bundle.open_bundle(place, judged, remember=remember, access=access) as admitted:
+        opened = base_bundles.with_depots(admitted, pull.depots, access)
         yield replace(opened, passed_over=passed_over, only=_needed(opened, pull))
 
 
-def _choose(pull: Pull, judged: Judge, access: Access) -> tuple[str, tuple[str, ...]]:
+def _choose(pull: Pull, judged: AdmissionPolicy, access: Access) -> tuple[str, tuple[str, ...]]:
     """Find the newest bundle that has the tag (format §8); return a line for each passed over.
 
     One that carries all its chunks comes before those that do not, whose content must be here.
     """
     ranked: list[tuple[tuple[bool, int, int], str]] = []
     refused: list[tuple[str, PolicyError]] = []
-    with depots.open_depot(pull.place, access) as depot:
-        for found in depots.bundles_of(depot, depots.bundle_of(pull.place)):
+    with open_depot.open_depot(pull.place, access) as depot:
+        for found in open_depot.read_bundles(depot, open_depot.bundle_of(pull.place)):
             try:
                 manifest = _admitted(found, pull.tag, judged)
             except PolicyError as error:
@@ -74,18 +75,20 @@ def _choose(pull: Pull, judged: Judge, access: Access) -> tuple[str, tuple[str, 
     if not ranked and refused:
         raise refused[-1][1]
     if not ranked:
-        raise depots.nowhere(pull.place, str(pull.tag))
+        raise open_depot.depot_not_found(pull.place, str(pull.tag))
     ranked.sort(key=lambda one: one[1])
     _, newest = max(ranked, key=lambda one: one[0])  # the first of two that are alike
     return newest, tuple(f"{depot.place}#{one[:12]}: {error.message}" for one, error in refused)
 
 
-def _admitted(found: Found | Damaged, tag: Tag, judged: Judge) -> Manifest | None:
+def _admitted(
+    found: StoredBundle | DamagedBundle, tag: Tag, judged: AdmissionPolicy
+) -> Manifest | None:
     """Admit a bundle; None if it has not the tag.
 
     Only bytes are compared before that: a bundle in which the name is nowhere cannot have it.
     """
-    if isinstance(found, Damaged):
+    if isinstance(found, DamagedBundle):
         raise found.error
     if not tag.may_be_in(found.raw):
         return None
@@ -134,7 +137,7 @@ def _description(item: Item, opened: Opened) -> bentoml_home.Description:
         )
     manifest = opened.manifest.value
     digests = [manifest.chunks.digest(chunk) for chunk in file.chunks]
-    own = Supplies([Shelf(manifest, lambda: opened.reader)])
+    own = ChunkSources([BaseBundle(manifest, lambda: opened.reader)])
     text = _joined(own, digests) or _joined(opened.supplies, digests)
     if sha256(text).digest() != file.digest:
         raise MissingError(
@@ -145,15 +148,15 @@ def _description(item: Item, opened: Opened) -> bentoml_home.Description:
     return bentoml_home.read_description("bento", text, f"{_DESCRIPTION} of {item}")
 
 
-def _joined(supplies: Supplies, digests: Sequence[bytes]) -> bytes:
+def _joined(supplies: ChunkSources, digests: Sequence[bytes]) -> bytes:
     """Return a file's bytes, as far as its chunks can be had."""
     supplies.locate(digests)
     return b"".join(supplies.read(one) or b"" for one in digests)
 
 
 def _undecided(pull: Pull, bundle: str, error: AirgapError) -> AirgapError:
-    place = hidden(pull.place)
-    if depots.bundle_of(pull.place):
+    place = redact(pull.place)
+    if open_depot.bundle_of(pull.place):
         return error
     return type(error)(
         f"{error.message} That is bundle {bundle[:12]}, which may have the {pull.tag}, so which is"

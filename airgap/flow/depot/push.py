@@ -8,19 +8,17 @@ from typing import Final
 
 from airgap.carrier.depot import RemoteDepot
 from airgap.errors import AirgapError, ConflictError
-from airgap.flow.depot import delete as deleting
-from airgap.flow.depot import open as depots
-from airgap.flow.depot.open import Found
-from airgap.flow.exporting import select as selection
-from airgap.flow.exporting import write_bundle as outbound
+from airgap.flow.depot import delete, open_depot
+from airgap.flow.depot.open_depot import StoredBundle
+from airgap.flow.exporting import select, write_bundle
 from airgap.flow.exporting.read import plain_entries
 from airgap.flow.exporting.select import Source
-from airgap.flow.exporting.write_bundle import Settings
+from airgap.flow.exporting.write_bundle import BundleOptions
 from airgap.flow.location.credentials import ANYBODY, Access
 from airgap.flow.location.writers import open_writer
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.publish import SweptError, absent
-from airgap.flow.redaction import hidden
+from airgap.flow.redaction import redact
 from airgap.format import layout
 from airgap.format import manifest as manifests
 from airgap.format.inventory import File, Item, Kind, make_item
@@ -29,7 +27,7 @@ from airgap.signing.signer import Signer
 from airgap.signing.thresholds import valid_signers
 from airgap.store.source_tree import read_stable
 
-__all__ = ["Push", "Pushed", "push"]
+__all__ = ["Push", "PushResult", "push"]
 
 _Key = tuple[int, str, str]
 _TRIES: Final = 3
@@ -50,7 +48,7 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True)
-class Pushed:
+class PushResult:
     """What became of a push. ``replaced`` are bundles that were deleted for the new one."""
 
     bundle: str
@@ -61,7 +59,7 @@ class Pushed:
     replaced: tuple[str, ...] = ()
 
 
-def push(wanted: Push, signer: Signer, settings: Settings, progress: Progress) -> Pushed:
+def push(wanted: Push, signer: Signer, settings: BundleOptions, progress: Progress) -> PushResult:
     """Put an item into a depot, unless a bundle there that this key has signed holds just this.
 
     Raises:
@@ -71,9 +69,9 @@ def push(wanted: Push, signer: Signer, settings: Settings, progress: Progress) -
         StorageError, CorruptError: as ``outbound.export_items``.
     """
     chosen = ([wanted.tag], []) if wanted.kind == "bento" else ([], [wanted.tag])
-    sources = selection.select(*chosen, with_models=wanted.with_models)
+    sources = select.select(*chosen, with_models=wanted.with_models)
     others: list[str] = []
-    with depots.open_depot(wanted.place, wanted.access) as depot:
+    with open_depot.open_depot(wanted.place, wanted.access) as depot:
         ours = list(_signed_by(signer, depot, _top(wanted.kind, sources)))
         if ours:
             digests = _digests(sources, progress)
@@ -83,7 +81,7 @@ def push(wanted: Push, signer: Signer, settings: Settings, progress: Progress) -
                     and _is_all(wanted, settings, manifest, digests)
                     and _is_whole(depot, bundle, manifest, signer, progress)
                 ):
-                    return Pushed(bundle, manifest, was_there=True)
+                    return PushResult(bundle, manifest, was_there=True)
             others = [one for one, it in ours if _contradicts(it, digests, wanted)]
     if others and not wanted.force:
         raise _conflict(wanted, sources, others)
@@ -94,7 +92,7 @@ def push(wanted: Push, signer: Signer, settings: Settings, progress: Progress) -
     return replace(done, replaced=gone)
 
 
-def _persist(write: Callable[[], Pushed]) -> Pushed:
+def _persist(write: Callable[[], PushResult]) -> PushResult:
     """Write again what a cleaning of the depot has removed meanwhile: now it sees our manifest."""
     for _ in range(_TRIES):
         with suppress(SweptError):
@@ -106,20 +104,20 @@ def _write(
     wanted: Push,
     sources: Sequence[Source],
     signer: Signer,
-    settings: Settings,
+    settings: BundleOptions,
     progress: Progress,
-) -> Pushed:
+) -> PushResult:
     access = replace(wanted.access, verify_after_write=wanted.force)
 
     def room() -> int:
-        return outbound.manifest_room(sources, settings)
+        return write_bundle.manifest_room(sources, settings)
 
     with open_writer(_without_bundle(wanted.place), room, access, progress) as writer:
         if wanted.bare:
-            done = outbound.export_bare(sources, writer, [signer], settings, progress)
+            done = write_bundle.export_bare(sources, writer, [signer], settings, progress)
         else:
-            done = outbound.export_items(sources, writer, [signer], settings, progress)
-    return Pushed(
+            done = write_bundle.export_items(sources, writer, [signer], settings, progress)
+    return PushResult(
         done.bundle,
         done.manifest,
         was_there=False,
@@ -129,7 +127,7 @@ def _write(
 
 
 def _without_bundle(place: str) -> str:
-    return depots.place_of_bundle(place, "").removesuffix("#")
+    return open_depot.place_of_bundle(place, "").removesuffix("#")
 
 
 def _top(kind: Kind, sources: Sequence[Source]) -> _Key:
@@ -140,8 +138,8 @@ def _top(kind: Kind, sources: Sequence[Source]) -> _Key:
 def _signed_by(signer: Signer, depot: RemoteDepot, top: _Key) -> Iterator[tuple[str, Manifest]]:
     """Yield the bundles of a depot that hold an item and that this key has signed."""
     _, name, version = top
-    for found in depots.bundles_of(depot):
-        if not isinstance(found, Found) or not _names(found.raw, name, version):
+    for found in open_depot.read_bundles(depot):
+        if not isinstance(found, StoredBundle) or not _names(found.raw, name, version):
             continue
         manifest = _own(signer, found)
         if manifest and any(one.key == top for one in manifest.items):
@@ -152,7 +150,7 @@ def _names(raw: bytes, name: str, version: str) -> bool:
     return name.encode() in raw and version.encode() in raw
 
 
-def _own(signer: Signer, found: Found) -> Manifest | None:
+def _own(signer: Signer, found: StoredBundle) -> Manifest | None:
     """Decode a manifest if this key has signed it; None if not."""
     try:
         if valid_signers(
@@ -166,7 +164,7 @@ def _own(signer: Signer, found: Found) -> Manifest | None:
 
 def _is_all(
     wanted: Push,
-    settings: Settings,
+    settings: BundleOptions,
     manifest: Manifest,
     digests: Mapping[_Key, bytes],
 ) -> bool:
@@ -218,7 +216,7 @@ def _item(source: Source, progress: Progress) -> Item:
 
 def _conflict(wanted: Push, sources: Sequence[Source], others: Sequence[str]) -> ConflictError:
     _, name, version = _top(wanted.kind, sources)
-    place = hidden(_without_bundle(wanted.place))
+    place = redact(_without_bundle(wanted.place))
     return ConflictError(
         f"{place} has the {wanted.kind} {name}:{version} with other content.",
         "Give this one another version, or --force: the old bundle goes when the new one is there.",
@@ -227,6 +225,6 @@ def _conflict(wanted: Push, sources: Sequence[Source], others: Sequence[str]) ->
 
 
 def _delete(wanted: Push, gone: Sequence[str]) -> None:
-    with depots.open_depot(wanted.place, wanted.access) as depot:
+    with open_depot.open_depot(wanted.place, wanted.access) as depot:
         for bundle in gone:
-            deleting.delete_bundle(depot, bundle)
+            delete.delete_bundle(depot, bundle)

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from airgap.errors import AirgapError
-from airgap.flow.admission import history as memory
-from airgap.flow.admission.admit import gap_text
-from airgap.flow.admission.history import Health
-from airgap.flow.bundle.open import Opened
-from airgap.flow.media.missing_volumes import Situation, listed
+from airgap.flow.admission import history
+from airgap.flow.admission.history import HistoryStatus
+from airgap.flow.admission.policy import gap_text
+from airgap.flow.bundle.open_bundle import Opened
+from airgap.flow.media.missing_volumes import MissingVolumes, listed
 from airgap.format import attestation
 from airgap.format import envelope as dsse
 from airgap.format.inventory import File, Item, Link
@@ -190,7 +190,7 @@ def _passed_over_lines(opened: Opened) -> list[str]:
     return [*lines, f"passed over: {more} more"] if more else lines
 
 
-def describe_memory(health: Health, root: Root) -> dict[str, Any]:
+def describe_memory(health: HistoryStatus, root: Root) -> dict[str, Any]:
     """Say what a site remembers on this machine. Times as RFC 3339; digests in hex."""
     kept, trouble = health.kept, health.trouble
     channels = kept.channels if kept else {}
@@ -200,7 +200,7 @@ def describe_memory(health: Health, root: Root) -> dict[str, Any]:
         "folder": str(health.journal.folder),
         "entries": health.entries,
         "head": health.head,
-        "time_floor": time_text(memory.floor_of(kept, root)),
+        "time_floor": time_text(history.floor_of(kept, root)),
         "channels": {
             name: {"sequence": one.sequence, "bundle": one.bundle.hex(), "root": one.root}
             for name, one in sorted(channels.items())
@@ -208,12 +208,12 @@ def describe_memory(health: Health, root: Root) -> dict[str, Any]:
     }
 
 
-def memory_lines(health: Health, root: Root) -> list[str]:
+def memory_lines(health: HistoryStatus, root: Root) -> list[str]:
     """Say the same for people."""
     lines = [
         f"remembers {health.entries} entries, head {health.head}",
         f"  in {health.journal.folder}",
-        f"time floor {time_text(memory.floor_of(health.kept, root))}",
+        f"time floor {time_text(history.floor_of(health.kept, root))}",
     ]
     for name, one in sorted(health.kept.channels.items()) if health.kept else ():
         lines.append(f"channel {name}: has number {one.sequence}, bundle {one.bundle.hex()}")
@@ -222,7 +222,7 @@ def memory_lines(health: Health, root: Root) -> list[str]:
     return lines
 
 
-def loss_lines(health: Health) -> list[str]:
+def loss_lines(health: HistoryStatus) -> list[str]:
     """Say for people what beginning anew would lose."""
     kept = f"The {health.entries} entries above are kept" if health.entries else "Nothing is kept"
     return [
@@ -241,7 +241,7 @@ def describe_claims(evidence: Evidence) -> list[dict[str, Any]]:
     return claims
 
 
-def describe_volumes(found: Situation) -> dict[str, Any]:
+def describe_volumes(found: MissingVolumes) -> dict[str, Any]:
     """Say which volumes were read and are good, and which were not seen."""
     return {
         "count": found.labels[0].count,
@@ -250,7 +250,7 @@ def describe_volumes(found: Situation) -> dict[str, Any]:
     }
 
 
-def volume_lines(found: Situation) -> list[str]:
+def volume_lines(found: MissingVolumes) -> list[str]:
     """Say for people which volumes are good, and which were not seen."""
     count, seen = found.labels[0].count, sorted(found.seen)
     return [

@@ -8,13 +8,13 @@ from typing import Final
 
 from airgap.errors import AirgapError
 from airgap.flow import config
-from airgap.flow.bundle import open as bundles
+from airgap.flow.bundle import open_bundle
 from airgap.flow.describe.bundle import time_text
 from airgap.flow.doctor.finding import Finding, note, ok, problem
 from airgap.format.root import Root, fingerprint
-from airgap.signing import open as signers
+from airgap.signing import open_signer
 from airgap.signing.private_keys import OTHERS
-from airgap.state import pinned_root as site
+from airgap.state import pinned_root
 
 __all__ = ["clock", "config_file", "keys", "root", "state"]
 
@@ -37,7 +37,7 @@ def clock(now: int) -> Iterator[Finding]:
 
 def state() -> Iterator[Finding]:
     """Look at airgap's own folder; whoever can write there decides whom this machine trusts."""
-    home = site.home()
+    home = pinned_root.home()
     if not home.exists():
         yield ok("state", f"{home} is not there yet; the first `airgap trust init` makes it.")
         return
@@ -63,14 +63,14 @@ def state() -> Iterator[Finding]:
 def root(now: int) -> Iterator[Finding]:
     """Check the pinned root as every import does."""
     try:
-        if site.load_root() is None:
+        if pinned_root.load_root() is None:
             yield note(
                 "root",
                 "This machine trusts nobody yet: it can export, but not verify or import.",
                 "Run `airgap trust init ROOT --fingerprint SHA256:…` with the root of your site.",
             )
             return
-        pinned = bundles.require_root()
+        pinned = open_bundle.require_root()
     except AirgapError as error:
         yield problem("root", error.message, error.hint)
         return
@@ -100,7 +100,7 @@ def config_file() -> Iterator[Finding]:
 def keys(here: Path) -> Iterator[Finding]:
     """Look at the private keys that are named or lie about: only their owner may read them."""
     named = _named_keys()
-    lying = [*site.home().glob("*.key"), *here.glob("*.key")]
+    lying = [*pinned_root.home().glob("*.key"), *here.glob("*.key")]
     checked = 0
     for path in dict.fromkeys([*(one.absolute() for one in named), *lying]):
         checked += 1
@@ -144,10 +144,10 @@ def _named_keys() -> dict[Path, str]:
     except AirgapError:  # told by ``config_file``
         document = {}
     for section in (document, *(one for one in document.values() if isinstance(one, dict))):
-        if isinstance(section.get("key"), str) and signers.is_file(section["key"]):
+        if isinstance(section.get("key"), str) and open_signer.is_file(section["key"]):
             named[Path(section["key"]).absolute()] = f"The config file {config.config_path()}"
     told = os.environ.get("AIRGAP_KEY")
-    if told and signers.is_file(told):
+    if told and open_signer.is_file(told):
         named[Path(told).absolute()] = "AIRGAP_KEY"
     return named
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
-from airgap.flow.chunks.chunk_sources import Shelf, Supplies
+from airgap.flow.chunks.chunk_sources import BaseBundle, ChunkSources
 from airgap.flow.chunks.tensor_parts import Parts, parts_of
 from airgap.flow.exporting.select import Source
 from airgap.format.inventory import File, Kind
@@ -23,8 +23,8 @@ class Bases:
 
     held: Container[bytes] = frozenset()
     """Their digests."""
-    shelves: Sequence[Shelf] = ()
-    supplies: Supplies = field(default_factory=Supplies)
+    shelves: Sequence[BaseBundle] = ()
+    supplies: ChunkSources = field(default_factory=ChunkSources)
 
     def resembling(self, source: Source, path: str) -> Parts:
         """Return what the other side holds of the same file of another version of an item.
@@ -65,7 +65,7 @@ class Wanted:
         return digest not in self._wanted
 
 
-def bases_of(shelves: Sequence[Shelf]) -> Bases:
+def bases_of(shelves: Sequence[BaseBundle]) -> Bases:
     """Return what somebody holds who has imported these bundles."""
     held = {
         shelf.manifest.chunks.digest(chunk)
@@ -74,4 +74,4 @@ def bases_of(shelves: Sequence[Shelf]) -> Bases:
         for file in item.files
         for chunk in file.chunks
     }
-    return Bases(frozenset(held), tuple(shelves), Supplies(shelves))
+    return Bases(frozenset(held), tuple(shelves), ChunkSources(shelves))

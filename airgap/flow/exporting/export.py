@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from airgap.carrier import archive
-from airgap.carrier import local_depot as depot
+from airgap.carrier import archive, local_depot
 from airgap.carrier.archive import ArchiveWriter
 from airgap.carrier.depot import RemoteDepotReader
 from airgap.carrier.local_depot import DepotReader, DepotWriter
@@ -19,30 +18,28 @@ from airgap.carrier.stock import archive as stock
 from airgap.carrier.stock.archive import StockReader
 from airgap.disk.files import storage_error
 from airgap.errors import AirgapError, StorageError, UsageError
-from airgap.flow.bundle.open import STDIN, Unverified, open_unverified, split_place
-from airgap.flow.exporting import select as selection
-from airgap.flow.exporting import stock_archive as interchange
-from airgap.flow.exporting import write_bundle as outbound
+from airgap.flow.bundle.open_bundle import STDIN, Unverified, open_unverified, split_place
+from airgap.flow.exporting import select, stock_archive, write_bundle
 from airgap.flow.exporting.bases import NO_BASES
 from airgap.flow.exporting.select import Source
-from airgap.flow.exporting.write_bundle import Exported, Settings
-from airgap.flow.location import remote as elsewhere
+from airgap.flow.exporting.write_bundle import BundleOptions, ExportResult
+from airgap.flow.location import remote
 from airgap.flow.location.credentials import ANYBODY, Access
-from airgap.flow.location.remote import SUFFIX, Elsewhere
+from airgap.flow.location.remote import SUFFIX, RemoteLocation
 from airgap.flow.location.writers import open_writer_elsewhere
-from airgap.flow.media.small_files import contents_of
-from airgap.flow.media.split import Media, add_parity, write_volumes
+from airgap.flow.media.small_files import small_files_of
+from airgap.flow.media.split import VolumeOptions, add_parity, write_volumes
 from airgap.flow.progress import Progress
 from airgap.format import limits, names, volume
 from airgap.signing.signer import Signer
 
-__all__ = ["SUFFIX", "Request", "add_files", "export", "sign_bundle", "tell_of_others"]
+__all__ = ["SUFFIX", "ExportRequest", "add_files", "export", "sign_bundle", "tell_of_others"]
 
 _COPY_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ExportRequest:
     """What to export. ``tmpdir`` is where ``-o -`` spools; None means the system's place.
 
     ``access`` says how a destination is reached that is elsewhere.
@@ -59,16 +56,16 @@ class Request:
     format_name: str | None = None
     exact_name: bool = False
     access: Access = ANYBODY
-    media: Media = field(default_factory=Media)
+    media: VolumeOptions = field(default_factory=VolumeOptions)
 
 
 def export(
-    request: Request,
+    request: ExportRequest,
     destination: str,
     signers: Sequence[Signer],
-    settings: Settings,
+    settings: BundleOptions,
     progress: Progress,
-) -> Exported:
+) -> ExportResult:
     """Write one signed bundle: a depot, a ``.airgap`` file or standard output, or a stock archive.
 
     Raises:
@@ -76,35 +73,35 @@ def export(
         StorageError, CorruptError: see ``outbound.export_items``.
         TransportError: the destination is elsewhere and cannot be reached, or broke off.
     """
-    destination = elsewhere.local_path(destination)
+    destination = remote.local_path(destination)
     _refuse_names(settings)
     if not signers:
         raise UsageError("There is no key to sign with.", "Give --key FILE.key.")
     _demand_packs(request, destination)
-    sources = selection.select(request.bentos, request.models, with_models=request.with_models)
+    sources = select.select(request.bentos, request.models, with_models=request.with_models)
     if request.media.makes_volumes:
         return _to_volumes(sources, request, signers, settings, progress)
-    if elsewhere.is_elsewhere(destination):
-        found = elsewhere.look(destination, request.access)
+    if remote.is_remote(destination):
+        found = remote.look(destination, request.access)
         return _to_elsewhere(sources, found, request, signers, settings, progress)
-    format_name = request.format_name or interchange.format_of_name(destination)
+    format_name = request.format_name or stock_archive.format_of_name(destination)
     if format_name:
         _refuse_for_stock(destination, settings)
-        target = interchange.target_of(
+        target = stock_archive.target_of(
             sources, destination, format_name, exact_name=request.exact_name
         )
-        return interchange.export_stock(sources, target, signers, settings, progress)
+        return stock_archive.export_stock(sources, target, signers, settings, progress)
     if destination == STDIN:
         return _to_stdout(sources, request.tmpdir, signers, settings, progress)
     path = Path(destination)
     writer = _writer(path, sources, settings)
-    done = outbound.export_items(sources, writer, signers, settings, progress)
+    done = write_bundle.export_items(sources, writer, signers, settings, progress)
     if request.media.percent:
         add_parity(path, done.bundle, done.manifest.packs, request.media.percent, progress)
     return done
 
 
-def _refuse_for_stock(destination: str, settings: Settings) -> None:
+def _refuse_for_stock(destination: str, settings: BundleOptions) -> None:
     """Refuse what an archive for stock BentoML cannot have."""
     if settings.model_signer:
         raise UsageError(
@@ -122,7 +119,7 @@ def _refuse_for_stock(destination: str, settings: Settings) -> None:
         )
 
 
-def _refuse_names(settings: Settings) -> None:
+def _refuse_names(settings: BundleOptions) -> None:
     for what, name in (
         ("channel", settings.channel),
         *(("site", one) for one in settings.audience),
@@ -148,7 +145,7 @@ def sign_bundle(place: str, signer: Signer, access: Access = ANYBODY) -> tuple[s
     if place == STDIN:
         raise UsageError("Standard input cannot be signed.", "Give a depot or a .airgap file.")
     with open_unverified(place, access) as opened:
-        ((file, envelope),) = outbound.sign_manifest(opened.raw, [signer]).items()
+        ((file, envelope),) = write_bundle.sign_manifest(opened.raw, [signer]).items()
         add_files(place, opened, [(file, envelope)])
         tell_of_others(opened, access)
     return opened.bundle, file
@@ -164,17 +161,17 @@ def add_files(place: str, opened: Unverified, files: Sequence[tuple[str, bytes]]
     if isinstance(opened.reader, RemoteDepotReader):
         opened.reader.remote.add_files(opened.bundle, files)
         return
-    if elsewhere.is_elsewhere(place):
+    if remote.is_remote(place):
         raise UsageError(
             "A single file that is elsewhere cannot be added to.",
             "Sign in a depot, or fetch the file (airgap copy), sign it, and copy it back.",
         )
-    place = elsewhere.local_path(place)
+    place = remote.local_path(place)
     path, _ = split_place(place)
     if isinstance(opened.reader, StockReader):
         stock.add_files(Path(place), files)
     elif isinstance(opened.reader, DepotReader):
-        depot.add_files(path, opened.bundle, files)
+        local_depot.add_files(path, opened.bundle, files)
     else:
         archive.add_files(path, opened.bundle, files)
 
@@ -194,30 +191,30 @@ def tell_of_others(opened: Unverified, access: Access) -> None:
 
 def _to_elsewhere(  # noqa: PLR0913, PLR0917  (what ``export`` was given)
     sources: Sequence[Source],
-    found: Elsewhere,
-    request: Request,
+    found: RemoteLocation,
+    request: ExportRequest,
     signers: Sequence[Signer],
-    settings: Settings,
+    settings: BundleOptions,
     progress: Progress,
-) -> Exported:
+) -> ExportResult:
     """Write a depot, or a single file, that is elsewhere."""
     found.refuse_other_formats(request.format_name)
-    room = partial(outbound.manifest_room, sources, settings)
+    room = partial(write_bundle.manifest_room, sources, settings)
     with open_writer_elsewhere(found, room, progress) as writer:
-        return outbound.export_items(sources, writer, signers, settings, progress)
+        return write_bundle.export_items(sources, writer, signers, settings, progress)
 
 
-def _demand_packs(request: Request, destination: str) -> None:
+def _demand_packs(request: ExportRequest, destination: str) -> None:
     """Refuse volumes and parity where there are no packs to put on volumes.
 
     Raises:
         UsageError: the destination is no folder.
     """
     media = request.media
-    is_depot = not request.format_name and not interchange.format_of_name(destination)
+    is_depot = not request.format_name and not stock_archive.format_of_name(destination)
     is_depot = (
         is_depot
-        and not elsewhere.is_elsewhere(destination)
+        and not remote.is_remote(destination)
         and destination != STDIN
         and not destination.endswith(SUFFIX)
     )
@@ -229,11 +226,11 @@ def _demand_packs(request: Request, destination: str) -> None:
 
 
 def _writer(
-    path: Path, sources: Sequence[Source], settings: Settings
+    path: Path, sources: Sequence[Source], settings: BundleOptions
 ) -> ArchiveWriter | DepotWriter:
     """Choose by the destination's name."""
     if path.name.endswith(SUFFIX) and not path.is_dir():
-        return ArchiveWriter(path, outbound.manifest_room(sources, settings))
+        return ArchiveWriter(path, write_bundle.manifest_room(sources, settings))
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file.", f"Give a folder, or a name that ends in {SUFFIX}.")
     return DepotWriter(path)
@@ -241,11 +238,11 @@ def _writer(
 
 def _to_volumes(
     sources: Sequence[Source],
-    request: Request,
+    request: ExportRequest,
     signers: Sequence[Signer],
-    settings: Settings,
+    settings: BundleOptions,
     progress: Progress,
-) -> Exported:
+) -> ExportResult:
     """Write a depot first: how many volumes there are is known when all packs are.
 
     Numbered folders get its packs by renaming; media that are mounted get copies.
@@ -253,16 +250,16 @@ def _to_volumes(
     media = request.media
     with _spool(media, request.tmpdir) as spool:
         writer = DepotWriter(spool)
-        done = outbound.export_items(sources, writer, signers, settings, progress)
+        done = write_bundle.export_items(sources, writer, signers, settings, progress)
         with open_unverified(f"{spool}#{done.bundle}") as opened:
             move = not media.folders
-            contents = contents_of(opened)
+            contents = small_files_of(opened)
             made = write_volumes(opened.reader, contents, media, progress, move=move)
     return replace(done, volumes=tuple(map(str, made.folders)), survives=made.survives)
 
 
 @contextmanager
-def _spool(media: Media, tmpdir: Path | None) -> Iterator[Path]:
+def _spool(media: VolumeOptions, tmpdir: Path | None) -> Iterator[Path]:
     """Give a folder for a depot that is only on its way; a failed export leaves it for the next."""
     if not media.folders:
         spool = media.output / "spool.part"
@@ -280,9 +277,9 @@ def _to_stdout(
     sources: Sequence[Source],
     tmpdir: Path | None,
     signers: Sequence[Signer],
-    settings: Settings,
+    settings: BundleOptions,
     progress: Progress,
-) -> Exported:
+) -> ExportResult:
     """Spool, because the manifest comes first and is known last; then copy."""
     if sys.stdout.isatty():
         raise UsageError(
@@ -292,8 +289,8 @@ def _to_stdout(
         with tempfile.TemporaryDirectory(prefix="airgap-", dir=tmpdir) as folder:
             spool = Path(folder) / f"spool{SUFFIX}"
             progress.note(f"Spooling to {folder}, because the manifest comes first.")
-            writer = ArchiveWriter(spool, outbound.manifest_room(sources, settings))
-            done = outbound.export_items(sources, writer, signers, settings, progress)
+            writer = ArchiveWriter(spool, write_bundle.manifest_room(sources, settings))
+            done = write_bundle.export_items(sources, writer, signers, settings, progress)
             _copy_to_stdout(spool)
     except OSError as error:
         raise storage_error(error, tmpdir or tempfile.gettempdir()) from error

@@ -13,19 +13,19 @@ from typing import Final
 
 from airgap.carrier.port import BundleWriter
 from airgap.chunking.cutters import cut
-from airgap.codec.buffer import Piece
+from airgap.codec.buffer import Buffer
 from airgap.codec.table import DIFFERENCE, RAW, Preset, encode, encode_difference
 from airgap.flow.exporting.bases import NO_BASES, Bases
 from airgap.flow.exporting.read import ChunkNames, FileRun, plain_entries
 from airgap.flow.exporting.select import Source
-from airgap.flow.pipeline import Lane, ahead, in_order, lane, workers
+from airgap.flow.pipeline import SerialExecutor, ahead, in_order, serial_executor, workers
 from airgap.flow.progress import Progress
 from airgap.format import limits
 from airgap.format.inventory import Item, make_item
 from airgap.format.manifest import Block, ChunkTable, Pack
 from airgap.store.source_tree import StableFile
 
-__all__ = ["Manner", "Packed", "pack_items"]
+__all__ = ["PackOptions", "PackedItem", "pack_items"]
 
 BLOCK_TARGET: Final = limits.MIB
 _SMALL: Final = 32 * limits.KIB
@@ -36,7 +36,7 @@ _GAIN: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
+class PackedItem:
     """What was packed, for the manifest; and how many of the packs had to be written."""
 
     items: tuple[Item, ...]
@@ -46,7 +46,7 @@ class Packed:
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class PackOptions:
     """How items are packed."""
 
     jobs: int
@@ -55,8 +55,8 @@ class Manner:
 
 
 def pack_items(
-    sources: Sequence[Source], writer: BundleWriter, manner: Manner, progress: Progress
-) -> Packed:
+    sources: Sequence[Source], writer: BundleWriter, manner: PackOptions, progress: Progress
+) -> PackedItem:
     """Read all items once and hand their packs to the writer.
 
     Raises:
@@ -67,11 +67,11 @@ def pack_items(
     most = ahead(manner.jobs)
     with (
         workers(manner.jobs) as pool,
-        lane() as digester,
-        lane(writer.abort, lag=1) as disk,
-        lane(writer.abort) as packer,  # left first: it may wait for the disk's lane
+        serial_executor() as digester,
+        serial_executor(writer.abort, lag=1) as disk,
+        serial_executor(writer.abort) as packer,  # left first: it may wait for the disk's lane
     ):
-        filling = _Filling(writer, disk)
+        filling = _PackBuilder(writer, disk)
         cuts = _cut(sources, runs, digester, manner, progress)
         hashed = in_order(pool, partial(_hash, manner, names), cuts, most, quick=_is_small)
         blocks = _blocks(hashed, names)
@@ -79,7 +79,7 @@ def pack_items(
             packer.submit(filling.add if block.chunks else filling.end_pack, block)
     packs = tuple(_with_bases(pack, filling.bases, names) for pack in filling.packs)
     items = tuple(_item(source, below, names) for source, below in zip(sources, runs, strict=True))
-    return Packed(items, names.table(), packs, filling.written)
+    return PackedItem(items, names.table(), packs, filling.written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class _Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cut:
+class _ChunkJob:
     """A chunk of a file, or (with ``file`` None) the end of an item."""
 
     file: FileRun | None
@@ -125,10 +125,10 @@ class _Block:
 def _cut(
     sources: Sequence[Source],
     runs: list[list[FileRun]],
-    digester: Lane,
-    manner: Manner,
+    digester: SerialExecutor,
+    manner: PackOptions,
     progress: Progress,
-) -> Iterator[_Cut]:
+) -> Iterator[_ChunkJob]:
     """Read and cut every file, and have it digested; an item ends with a cut without a file."""
     for source in sources:
         runs.append([])
@@ -142,12 +142,12 @@ def _cut(
                     if size < file.size:
                         digester.submit(run.feed, piece.plain)
                     base = resembles.get((piece.part, piece.offset, size))
-                    yield _Cut(run, size, piece.plain, piece.width, base)
+                    yield _ChunkJob(run, size, piece.plain, piece.width, base)
                     progress.advance(size)
-        yield _Cut(None)
+        yield _ChunkJob(None)
 
 
-def _blocks(cuts: Iterator[_Cut], names: ChunkNames) -> Iterator[_Block]:
+def _blocks(cuts: Iterator[_ChunkJob], names: ChunkNames) -> Iterator[_Block]:
     """Drop chunks that are known, and join small neighbours into blocks (format §4.3)."""
     parts: list[bytes] = []
     first = size = width = 0
@@ -168,20 +168,20 @@ def _blocks(cuts: Iterator[_Cut], names: ChunkNames) -> Iterator[_Block]:
             size += one.size
 
 
-def _name(one: _Cut, names: ChunkNames) -> tuple[int, bool]:
+def _name(one: _ChunkJob, names: ChunkNames) -> tuple[int, bool]:
     """Number a chunk, note it for its file, and tell whether it is to be carried and new."""
     if one.file is None:
         return 0, False
     return names.add_to(one.file, one.digest, one.size)
 
 
-class _Filling:
+class _PackBuilder:
     """Packs being filled with stored blocks, hashed as they come, and handed to the writer.
 
     A pack ends when it has 32 MiB, and with the item (format §12).
     """
 
-    def __init__(self, writer: BundleWriter, disk: Lane) -> None:
+    def __init__(self, writer: BundleWriter, disk: SerialExecutor) -> None:
         self.packs: list[Pack] = []
         self.written = 0
         self.bases: dict[int, bytes] = {}
@@ -213,7 +213,7 @@ class _Filling:
         self.packs.append(pack)
         self._begin_pack()
 
-    def _write(self, digest: bytes, parts: list[Piece]) -> None:
+    def _write(self, digest: bytes, parts: list[Buffer]) -> None:
         if not self._refused:
             self._refused = True  # unless this one is written
             self.written += self._writer.put_pack(digest, parts)
@@ -221,12 +221,12 @@ class _Filling:
 
     def _begin_pack(self) -> None:
         self._blocks: list[Block] = []
-        self._parts: list[Piece] = []
+        self._parts: list[Buffer] = []
         self._size = 0
         self._digest = hashlib.sha256()
 
 
-def _is_small(one: _Cut) -> bool:
+def _is_small(one: _ChunkJob) -> bool:
     return one.size <= _SMALL
 
 
@@ -234,7 +234,7 @@ def _is_encoded(block: _Block) -> bool:
     return not block.chunks or block.stored is not None
 
 
-def _hash(manner: Manner, names: ChunkNames, one: _Cut) -> _Cut:
+def _hash(manner: PackOptions, names: ChunkNames, one: _ChunkJob) -> _ChunkJob:
     """Hash a chunk; encode it at once, unless it waits for neighbours or is known already."""
     if one.file is None:
         return one
@@ -242,16 +242,16 @@ def _hash(manner: Manner, names: ChunkNames, one: _Cut) -> _Cut:
     plain, stored = one.plain, None
     if one.is_block and not names.knows(digest):
         plain, stored = b"", _stored(manner, one.plain, one.width, one.base)
-    return _Cut(one.file, one.size, plain, one.width, one.base, digest, stored)
+    return _ChunkJob(one.file, one.size, plain, one.width, one.base, digest, stored)
 
 
-def _encode(manner: Manner, block: _Block) -> _Block:
+def _encode(manner: PackOptions, block: _Block) -> _Block:
     if _is_encoded(block):
         return block
     return replace(block, plain=b"", stored=_stored(manner, block.plain, block.width, None))
 
 
-def _stored(manner: Manner, plain: bytes, width: int, base_digest: bytes | None) -> _Stored:
+def _stored(manner: PackOptions, plain: bytes, width: int, base_digest: bytes | None) -> _Stored:
     """Encode a block, as a difference of a base if there is one and that is smaller."""
     base = manner.bases.read(base_digest) if base_digest else None
     if base is not None and _gains(plain, width, base):

@@ -10,8 +10,8 @@ from airgap.format import manifest as manifests
 from airgap.format import names
 from airgap.format.ledger import Number, digest
 from airgap.format.manifest import Manifest
-from airgap.ledger import sequences as numbers
-from airgap.state import pinned_root as site
+from airgap.ledger import sequences
+from airgap.state import pinned_root
 
 __all__ = ["UNNUMBERED", "chosen", "folder", "given", "numbered"]
 
@@ -44,9 +44,9 @@ def numbered(draft: Manifest, sequence: int | None, progress: Progress) -> Manif
         return draft
     with explained(folder()):
         if sequence is None:
-            number = numbers.next_number(folder(), draft.channel, bundle_with, waiting)
+            number = sequences.next_number(folder(), draft.channel, bundle_with, waiting)
             return replace(draft, sequence=number)
-        numbers.remember(folder(), draft.channel, sequence, bundle_with(sequence), waiting)
+        sequences.remember(folder(), draft.channel, sequence, bundle_with(sequence), waiting)
     return replace(draft, sequence=sequence)
 
 
@@ -60,10 +60,10 @@ def given() -> list[Number]:
     with explained(folder()):
         there = folder().iterdir() if folder().is_dir() else ()
         channels = sorted(one.name for one in there if names.is_tag_part(one.name))
-        found = [numbers.last_number(folder(), one) for one in channels]
+        found = [sequences.last_number(folder(), one) for one in channels]
     return [one for one in found if one is not None]
 
 
 def folder() -> Path:
     """Return where the last numbers of all channels are kept."""
-    return site.home() / "channels"
+    return pinned_root.home() / "channels"

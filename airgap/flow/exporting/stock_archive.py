@@ -9,9 +9,9 @@ from typing import Final
 from airgap.carrier.stock.archive import Form, form_of_name, publish, writer_for
 from airgap.carrier.stock.port import Member, MemberWriter
 from airgap.errors import StorageError, UsageError
-from airgap.flow.exporting import write_bundle as outbound
+from airgap.flow.exporting import write_bundle
 from airgap.flow.exporting.select import Source
-from airgap.flow.exporting.write_bundle import Exported, Settings
+from airgap.flow.exporting.write_bundle import BundleOptions, ExportResult
 from airgap.flow.progress import Progress
 from airgap.format import envelope as dsse
 from airgap.format import manifest as manifests
@@ -23,7 +23,7 @@ from airgap.signing.signer import Signer
 from airgap.store.compare import digest_of
 from airgap.store.source_tree import SourceFile, read_stable
 
-__all__ = ["FORMATS", "Target", "export_stock", "format_of_name", "target_of"]
+__all__ = ["FORMATS", "StockTarget", "export_stock", "format_of_name", "target_of"]
 
 FORMATS: Final[Mapping[str, Form]] = {
     "bento": "xz",
@@ -42,7 +42,7 @@ FORMATS: Final[Mapping[str, Form]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class StockTarget:
     """Where an archive goes, and in which form."""
 
     path: Path
@@ -58,7 +58,7 @@ def format_of_name(destination: str) -> str | None:
 
 def target_of(
     sources: Sequence[Source], destination: str, format_name: str, *, exact_name: bool = False
-) -> Target:
+) -> StockTarget:
     """Choose the file's name as stock BentoML does: in a folder, ``<name>-<version>.<format>``.
 
     A name whose extension would make stock BentoML guess another form gets one more, unless
@@ -78,29 +78,29 @@ def target_of(
     form = FORMATS[format_name]
     path = Path(destination)
     if form == "folder":
-        return Target(path, form)
+        return StockTarget(path, form)
     if path.is_dir() or destination.endswith("/"):
-        return Target(path / f"{top.name}-{top.version}.{format_name}", form)
+        return StockTarget(path / f"{top.name}-{top.version}.{format_name}", form)
     fits = form_of_name(path.name) == form and (path.suffix == f".{own}") == (format_name == own)
-    return Target(
+    return StockTarget(
         path if fits or exact_name else path.with_name(f"{path.name}.{format_name}"), form
     )
 
 
 def export_stock(
     sources: Sequence[Source],
-    target: Target,
+    target: StockTarget,
     signers: Sequence[Signer],
-    settings: Settings,
+    settings: BundleOptions,
     progress: Progress,
-) -> Exported:
+) -> ExportResult:
     """Write one archive, its envelopes and, last, its manifest.
 
     Raises:
         ConflictError: a folder that is not empty is in the way.
         StorageError, CorruptError: as ``outbound.export_items``.
     """
-    stock.check_items([outbound.draft_item(source) for source in sources])
+    stock.check_items([write_bundle.draft_item(source) for source in sources])
     writer = writer_for(target.path, target.form)
     progress.begin("exporting", sum(source.tree.size for source in sources))
     try:
@@ -110,7 +110,7 @@ def export_stock(
     finally:
         writer.abort()
         progress.end()
-    return Exported(manifests.bundle_id(raw), manifest, 0, 0, str(target.path))
+    return ExportResult(manifests.bundle_id(raw), manifest, 0, 0, str(target.path))
 
 
 class _Archive:
@@ -124,9 +124,9 @@ class _Archive:
         self._claimed: dict[tuple[tuple[int, str, str], str], bytes] = {}
         self._written: set[bytes] = set()
 
-    def write(self, settings: Settings, progress: Progress) -> Manifest:
+    def write(self, settings: BundleOptions, progress: Progress) -> Manifest:
         """Write all members; return the manifest."""
-        manifest = outbound.inventory_only(self._sources, settings, self._carry, progress)
+        manifest = write_bundle.inventory_only(self._sources, settings, self._carry, progress)
         for source, item in zip(self._sources, manifest.items, strict=True):
             if source.kind == "hugging-face":
                 self._refuse_other_digests(item)

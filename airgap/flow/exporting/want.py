@@ -6,9 +6,9 @@ from pathlib import Path
 
 from airgap.disk.files import write_atomically
 from airgap.errors import ConfigurationError, CorruptError, UsageError
-from airgap.flow.bundle.base_bundles import unproven_shelves
-from airgap.flow.bundle.open import Opened
-from airgap.flow.chunks.missing_chunks import LackingError
+from airgap.flow.bundle.base_bundles import unverified_base_bundles
+from airgap.flow.bundle.open_bundle import Opened
+from airgap.flow.chunks.missing_chunks import MissingChunksError
 from airgap.flow.exporting.bases import NO_BASES, Bases, Wanted, bases_of
 from airgap.flow.location.credentials import Access
 from airgap.format import limits
@@ -28,13 +28,13 @@ def written_to(path: Path | None, opened: Opened) -> Iterator[None]:
     """
     try:
         yield
-    except LackingError as lacking:
+    except MissingChunksError as lacking:
         if path is None:
             raise
         tags = tuple(str(item) for item in opened.manifest.value.items)
         raw = wants.encode(Want(bytes.fromhex(opened.bundle), tags, lacking.wanted))
         write_atomically(path.parent, path.name, [raw])
-        raise LackingError(
+        raise MissingChunksError(
             f"{lacking.message} {path} says which.",
             f"Carry {path} to the sender, for `airgap export --for {path.name}`; import what comes"
             " back with this bundle's place as --depot.",
@@ -74,7 +74,7 @@ def bases_told(places: Sequence[str], want: Want | None, access: Access) -> Base
         raise UsageError("--base and --for both say what the other side has.", "Give one of them.")
     if want is not None:
         return Bases(Wanted(frozenset(want.chunks)))
-    return bases_of(unproven_shelves(places, access)) if places else NO_BASES
+    return bases_of(unverified_base_bundles(places, access)) if places else NO_BASES
 
 
 def tags_wanted(want: Want) -> tuple[list[str], list[str]]:

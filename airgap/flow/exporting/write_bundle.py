@@ -11,7 +11,7 @@ from airgap.errors import StorageError
 from airgap.flow.bundle import model_signatures
 from airgap.flow.exporting import sequence as numbering
 from airgap.flow.exporting.bases import NO_BASES, Bases
-from airgap.flow.exporting.pack import Manner, pack_items
+from airgap.flow.exporting.pack import PackOptions, pack_items
 from airgap.flow.exporting.read import ChunkNames, FileRun, named, plain_entries
 from airgap.flow.exporting.select import Source
 from airgap.flow.progress import Progress
@@ -26,9 +26,9 @@ from airgap.store.source_tree import SourceFile
 from airgap.version import __version__
 
 __all__ = [
-    "Exported",
+    "BundleOptions",
+    "ExportResult",
     "Preset",
-    "Settings",
     "draft_item",
     "export_bare",
     "export_items",
@@ -40,7 +40,7 @@ TOOL: Final = f"airgap {__version__}"
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class BundleOptions:
     """What an exporter may choose. Times are seconds since 1970.
 
     A ``sequence`` of None stands for the channel's next number (format §17.8).
@@ -62,7 +62,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ExportResult:
     """What an export made. ``path`` is the archive for stock BentoML, if it made one.
 
     ``volumes`` are the folders of volumes, and ``survives`` says that any one may be lost.
@@ -81,9 +81,9 @@ def export_items(
     sources: Sequence[Source],
     writer: BundleWriter,
     signers: Sequence[Signer],
-    settings: Settings,
+    settings: BundleOptions,
     progress: Progress,
-) -> Exported:
+) -> ExportResult:
     """Write one signed bundle with these items.
 
     Raises:
@@ -96,7 +96,7 @@ def export_items(
         progress.begin("exporting", sum(source.tree.size for source in sources))
         for name, data in settings.roots.items():
             writer.put_root(name, data)
-        manner = Manner(settings.jobs, settings.preset, settings.bases)
+        manner = PackOptions(settings.jobs, settings.preset, settings.bases)
         packed = pack_items(sources, writer, manner, progress)
         created = max(source.created_at for source in sources)
         draft = _manifest(packed.items, packed.chunks, packed.packs, settings, created)
@@ -112,16 +112,16 @@ def export_items(
         writer.abort()
         progress.end()
     shared = len(packed.packs) - packed.packs_written
-    return Exported(bundle, manifest, packed.packs_written, shared)
+    return ExportResult(bundle, manifest, packed.packs_written, shared)
 
 
 def export_bare(
     sources: Sequence[Source],
     writer: BundleWriter,
     signers: Sequence[Signer],
-    settings: Settings,
+    settings: BundleOptions,
     progress: Progress,
-) -> Exported:
+) -> ExportResult:
     """Write one signed bundle that names all chunks and carries none (format §4.2).
 
     Raises:
@@ -136,7 +136,7 @@ def export_bare(
     finally:
         writer.abort()
         progress.end()
-    return Exported(bundle, manifest, 0, 0)
+    return ExportResult(bundle, manifest, 0, 0)
 
 
 def sign_manifest(raw: bytes, signers: Sequence[Signer]) -> dict[str, bytes]:
@@ -147,7 +147,7 @@ def sign_manifest(raw: bytes, signers: Sequence[Signer]) -> dict[str, bytes]:
     }
 
 
-def _refuse_unfit(sources: Sequence[Source], settings: Settings) -> None:
+def _refuse_unfit(sources: Sequence[Source], settings: BundleOptions) -> None:
     """Tell of a path that may not travel before gigabytes are read."""
     drafts = [draft_item(source) for source in sources]
     if settings.model_signer:
@@ -155,7 +155,10 @@ def _refuse_unfit(sources: Sequence[Source], settings: Settings) -> None:
 
 
 def _warn_of_small_signers(
-    sources: Sequence[Source], signers: Sequence[Signer], settings: Settings, progress: Progress
+    sources: Sequence[Source],
+    signers: Sequence[Signer],
+    settings: BundleOptions,
+    progress: Progress,
 ) -> None:
     """Say before the work begins that its manifest may be too long for an ssh-agent."""
     limits_of_signers = [one.max_bytes for one in signers if one.max_bytes is not None]
@@ -187,7 +190,7 @@ def draft_item(source: Source) -> Item:
     return inventory.draft_item(source.kind, source.name, source.version, entries)
 
 
-def manifest_room(sources: Sequence[Source], settings: Settings) -> int:
+def manifest_room(sources: Sequence[Source], settings: BundleOptions) -> int:
     """Return a number of bytes that the manifest of these items cannot exceed.
 
     It follows from names and sizes alone, so that the same items leave the same room.
@@ -205,7 +208,7 @@ def manifest_room(sources: Sequence[Source], settings: Settings) -> int:
 
 def inventory_only(
     sources: Sequence[Source],
-    settings: Settings,
+    settings: BundleOptions,
     carry: Callable[[Source, SourceFile, Iterator[bytes]], None],
     progress: Progress,
 ) -> Manifest:
@@ -234,7 +237,7 @@ def _manifest(
     items: tuple[Item, ...],
     chunks: ChunkTable,
     packs: tuple[Pack, ...],
-    settings: Settings,
+    settings: BundleOptions,
     created_at: int,
 ) -> Manifest:
     return Manifest(

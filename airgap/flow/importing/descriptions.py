@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from airgap.codec.buffer import Piece
+from airgap.codec.buffer import Buffer
 from airgap.errors import CorruptError
 from airgap.flow.importing.targets import Targets
 from airgap.format import limits
@@ -44,7 +44,7 @@ class Descriptions:
             for chunk in file.chunks
         }
 
-    def add(self, number: int, file: File, offset: int, data: Piece) -> None:
+    def add(self, number: int, file: File, offset: int, data: Buffer) -> None:
         """Take bytes of a file of item ``number``; other files are passed over.
 
         Raises:
@@ -58,7 +58,7 @@ class Descriptions:
         if sum(map(len, parts.values())) == file.size:
             _check(item, b"".join(parts[at] for at in sorted(self._parts.pop(number))))
 
-    def feed(self, targets: Targets, chunk: int, data: Piece) -> None:
+    def feed(self, targets: Targets, chunk: int, data: Buffer) -> None:
         """Take a chunk for every description that it is part of; raises as ``add``."""
         for number, file, _, offset in targets[chunk]:
             self.add(number, file, offset, data)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from airgap.carrier.stock.archive import StockReader
-from airgap.codec.buffer import Piece
+from airgap.codec.buffer import Buffer
 from airgap.disk.files import storage_error
 from airgap.errors import (
     ConflictError,
@@ -27,18 +27,18 @@ from airgap.errors import (
     PolicyError,
     StorageError,
 )
-from airgap.flow.admission import history as memory
-from airgap.flow.bundle.open import Opened
-from airgap.flow.chunks.missing_chunks import Needs
+from airgap.flow.admission import history
+from airgap.flow.bundle.open_bundle import Opened
+from airgap.flow.chunks.missing_chunks import MissingChunks
 from airgap.flow.importing.descriptions import Descriptions
 from airgap.flow.importing.stock_archive import fill_from_members, verify_members
 from airgap.flow.importing.targets import FileDigests, Targets
-from airgap.flow.importing.unpack import Work, plain_chunks
-from airgap.flow.media.missing_volumes import Situation, refusal
+from airgap.flow.importing.unpack import ChunkConsumer, plain_chunks
+from airgap.flow.media.missing_volumes import MissingVolumes, refusal
 from airgap.flow.media.parity import damaged_parity
-from airgap.flow.media.resume import Arrivals, situation
+from airgap.flow.media.resume import VolumeResume, situation
 from airgap.flow.media.volumes import VolumesReader
-from airgap.flow.pipeline import ahead, in_order, lane, workers
+from airgap.flow.pipeline import ahead, in_order, serial_executor, workers
 from airgap.flow.progress import Progress
 from airgap.format.inventory import Item, tag_problem
 from airgap.format.ledger import State
@@ -46,16 +46,16 @@ from airgap.format.manifest import Manifest
 from airgap.state.installed_manifests import remember
 from airgap.store import bentoml_home, compare
 from airgap.store.install import install, locked, point_latest, put_back
-from airgap.store.install_paths import Place, folder_of_model, place_of
+from airgap.store.install_paths import InstallPath, folder_of_model, install_path
 from airgap.store.staging import StagedItem, bytes_used, remove_staging, staging_folder, sync_tree
-from airgap.store.volume_progress import Journal
+from airgap.store.volume_progress import VolumeProgress
 
 __all__ = [
-    "Checked",
-    "Choices",
-    "Imported",
+    "ImportOptions",
+    "ImportResult",
     "Outcome",
     "Remembering",
+    "VerifyResult",
     "explained_and_locked",
     "import_bundle",
     "land",
@@ -71,7 +71,7 @@ Remembering = Callable[[bool], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportResult:
     """What became of each item, in item order, and models that Bentos still lack here."""
 
     outcomes: tuple[tuple[Item, Outcome], ...]
@@ -79,7 +79,7 @@ class Imported:
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class ImportOptions:
     """What a person may choose: to replace what conflicts, or to write nothing."""
 
     replace: bool
@@ -91,13 +91,13 @@ class _Plan:
     """What an import will do with one item."""
 
     item: Item
-    place: Place
+    place: InstallPath
     outcome: Outcome
 
 
 def import_bundle(
     opened: Opened, *, replace: bool, dry_run: bool, jobs: int, progress: Progress
-) -> Imported:
+) -> ImportResult:
     """Install the items of an admitted bundle.
 
     Raises:
@@ -119,9 +119,9 @@ def import_bundle(
         fill: Fill = partial(fill_from_members, reader, manifest.items, progress=progress)
     else:
         fill = partial(_fill_from_packs, opened, jobs=jobs, progress=progress)
-    privates = () if dry_run else {place_of(item).private for item in manifest.items}
+    privates = () if dry_run else {install_path(item).private for item in manifest.items}
     with explained_and_locked(privates, progress):
-        choices, remembering = Choices(replace, dry_run), _remembering(opened, progress)
+        choices, remembering = ImportOptions(replace, dry_run), _remembering(opened, progress)
         done = land(
             manifest, opened.bundle, fill, choices, progress=progress, remembering=remembering
         )
@@ -150,24 +150,24 @@ def _remembering(opened: Opened, progress: Progress) -> Remembering:
         opened.judge.recheck(manifest, bundle, state, admission.waiver)
 
     said = opened.judge.entry(manifest, bundle, admission)
-    return lambda changes: memory.committing(said, check, progress, changes=changes)
+    return lambda changes: history.committing(said, check, progress, changes=changes)
 
 
 def land(  # noqa: PLR0913  (a value each)
     manifest: Manifest,
     bundle: str,
     fill: Fill,
-    choices: Choices,
+    choices: ImportOptions,
     *,
     progress: Progress,
     remembering: Remembering,
-) -> Imported:
+) -> ImportResult:
     """Plan, stage, sync and commit the items of a manifest; the stores are locked already.
 
     Raises:
         ConflictError, StorageError: as ``import_bundle``; what ``fill`` and ``remembering`` raise.
     """
-    places = [place_of(item) for item in manifest.items]
+    places = [install_path(item) for item in manifest.items]
     if not choices.dry_run:
         for item, place in zip(manifest.items, places, strict=True):
             put_back(StagedItem(item, place, bundle))
@@ -175,7 +175,7 @@ def land(  # noqa: PLR0913  (a value each)
     todo = [plan for plan in plans if plan.outcome != "already there"]
     _demand_space(todo, bundle)
     if choices.dry_run:
-        return Imported(tuple((plan.item, _WOULD[plan.outcome]) for plan in plans), ())
+        return ImportResult(tuple((plan.item, _WOULD[plan.outcome]) for plan in plans), ())
     staged = [StagedItem(plan.item, plan.place, bundle) for plan in todo]
     cut_off = _installed_by_a_cut_off_try(plans, bundle)
     if staged:
@@ -192,7 +192,7 @@ def land(  # noqa: PLR0913  (a value each)
         raise
     _remove_staging(places, bundle)
     lacking = tuple(_lacking(manifest))
-    return Imported(tuple((plan.item, plan.outcome) for plan in plans), lacking)
+    return ImportResult(tuple((plan.item, plan.outcome) for plan in plans), lacking)
 
 
 @contextmanager
@@ -205,14 +205,14 @@ def explained_and_locked(privates: Iterable[Path], progress: Progress) -> Iterat
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class VerifyResult:
     """What ``verify`` has read, in bytes; and, if volumes were not seen, which.
 
     ``parity`` counts the parity packs that are good, ``damaged_parity`` says what others are.
     """
 
     bytes_read: int
-    lacking: Situation | None = None
+    lacking: MissingVolumes | None = None
     parity: int = 0
     damaged_parity: tuple[str, ...] = ()
 
@@ -229,7 +229,7 @@ def verify_content(opened: Opened, *, jobs: int, progress: Progress) -> int:
     return checked.bytes_read
 
 
-def verify_volumes(opened: Opened, *, jobs: int, progress: Progress) -> Checked:
+def verify_volumes(opened: Opened, *, jobs: int, progress: Progress) -> VerifyResult:
     """Read everything that an import would read; that whole volumes are missing is no error.
 
     Raises:
@@ -237,11 +237,11 @@ def verify_volumes(opened: Opened, *, jobs: int, progress: Progress) -> Checked:
             something that it should have.
     """
     if isinstance(opened.reader, StockReader):
-        return Checked(verify_members(opened.reader, opened.manifest.value.items, progress))
+        return VerifyResult(verify_members(opened.reader, opened.manifest.value.items, progress))
     return _verify_packs(opened, jobs=jobs, progress=progress)
 
 
-def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> Checked:
+def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> VerifyResult:
     """Read all packs, write nothing.
 
     Every pack's and every chunk's digest is compared, and a file's own digest wherever its chunks
@@ -255,13 +255,13 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> Checked:
     digests = FileDigests(manifest, manifest.items)
     descriptions = Descriptions(manifest.items)
     wanted = range(len(manifest.packs))
-    needs = Needs(manifest, opened.supplies)
+    needs = MissingChunks(manifest, opened.supplies)
     absent = needs.find(range(len(manifest.chunks)))
     for chunk in descriptions.chunks - absent:
         if chunk >= manifest.carried:  # it will not come by below
             descriptions.feed(targets, chunk, needs.read(chunk))
-    with lane() as digester:
-        work = Work(
+    with serial_executor() as digester:
+        work = ChunkConsumer(
             "verifying",
             wanted=lambda chunk: chunk not in absent,
             covered=partial(digests.covers, targets),
@@ -281,13 +281,13 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> Checked:
     if not lacking:
         descriptions.refuse_lacking()
     if not isinstance(opened.reader, VolumesReader):
-        return Checked(manifest.stored_size - lost, lacking)
+        return VerifyResult(manifest.stored_size - lost, lacking)
     good, damaged = damaged_parity(manifest.packs, opened.reader.copies)
-    return Checked(manifest.stored_size - lost, lacking, good, tuple(damaged))
+    return VerifyResult(manifest.stored_size - lost, lacking, good, tuple(damaged))
 
 
 def _plan(
-    manifest: Manifest, places: Sequence[Place], *, replace: bool, progress: Progress
+    manifest: Manifest, places: Sequence[InstallPath], *, replace: bool, progress: Progress
 ) -> list[_Plan]:
     """Compare each item with what is installed; all conflicts are told at once."""
     plans: list[_Plan] = []
@@ -326,7 +326,7 @@ def _demand_space(todo: Sequence[_Plan], bundle: str) -> None:
         device = there.stat().st_dev
         folders[device] = there
         needed[device] -= bytes_used(staging_folder(store, bundle))
-        needed[device] += bytes_used(Journal(store, bundle).recovery)
+        needed[device] += bytes_used(VolumeProgress(store, bundle).recovery)
         needed[device] += sum(plan.item.size for plan in todo if plan.place.store == store.store)
     for device, size in needed.items():
         free = shutil.disk_usage(folders[device]).free
@@ -345,13 +345,13 @@ def _fill_from_packs(
     items = [one.item for one in staged]
     targets = Targets(manifest, items)
     digests = FileDigests(manifest, items)
-    arrivals = Arrivals(opened, staged)
+    arrivals = VolumeResume(opened, staged)
     have = _verified_before(staged, manifest, arrivals.hinted)
     todo = [at for at in range(len(manifest.chunks)) if at in targets and at not in have]
-    needs = Needs(manifest, opened.supplies)
+    needs = MissingChunks(manifest, opened.supplies)
     needs.refuse(needs.find(todo))
 
-    def write(chunk: int, data: Piece) -> None:
+    def write(chunk: int, data: Buffer) -> None:
         for item, file, _, offset in targets[chunk]:
             staged[item].write(file, offset, data)
 
@@ -365,8 +365,8 @@ def _fill_from_packs(
         for index, pack in enumerate(manifest.packs)
         if not missing.isdisjoint(pack.chunk_range)
     )
-    with lane() as digester:
-        work = Work(
+    with serial_executor() as digester:
+        work = ChunkConsumer(
             "importing",
             wanted=targets.__contains__,
             covered=partial(digests.covers, targets),
@@ -421,7 +421,7 @@ def _commit(staged: Sequence[StagedItem], cut_off: Sequence[StagedItem]) -> None
         point_latest(one)
 
 
-def _remove_staging(places: Iterable[Place], bundle: str) -> None:
+def _remove_staging(places: Iterable[InstallPath], bundle: str) -> None:
     for place in places:
         remove_staging(place, bundle)
 
@@ -431,7 +431,7 @@ def _lacking(manifest: Manifest) -> Iterator[str]:
     for item in manifest.items:
         if item.kind != "bento":
             continue
-        folder = place_of(item).final
+        folder = install_path(item).final
         for one in bentoml_home.describe("bento", folder).models:
             known = tag_problem(one.kind, one.name, one.version) is None
             if not (known and folder_of_model(one).is_dir()):

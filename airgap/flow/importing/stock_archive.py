@@ -10,12 +10,12 @@ from airgap.flow.importing.descriptions import Descriptions
 from airgap.flow.progress import Progress
 from airgap.format import stock_archive as stock
 from airgap.format.inventory import Item
-from airgap.format.stock_archive import Contents, Stored
+from airgap.format.stock_archive import StockContents, StockFile
 from airgap.store.staging import StagedItem
 
 __all__ = ["fill_from_members", "verify_members"]
 
-Sink = Callable[[Stored, int, bytes], None]
+Sink = Callable[[StockFile, int, bytes], None]
 """Takes a file of the archive, an offset in bytes, and the bytes there."""
 
 
@@ -34,7 +34,7 @@ def fill_from_members(
     wanted = {one.item.key: one for one in staged}
     targets = {number: wanted[item.key] for number, item in enumerate(items) if item.key in wanted}
 
-    def write(stored: Stored, offset: int, data: bytes) -> None:
+    def write(stored: StockFile, offset: int, data: bytes) -> None:
         for number, file in stored.targets:
             if number in targets:
                 targets[number].write(file, offset, data)
@@ -57,7 +57,7 @@ def verify_members(reader: StockReader, items: Sequence[Item], progress: Progres
     """
     descriptions = Descriptions(items)
 
-    def look(stored: Stored, offset: int, data: bytes) -> None:
+    def look(stored: StockFile, offset: int, data: bytes) -> None:
         for number, file in stored.targets:
             descriptions.add(number, file, offset, data)
 
@@ -85,7 +85,7 @@ def _read(
     return count
 
 
-def _read_file(stored: Stored, pieces: Iterator[bytes], sink: Sink, progress: Progress) -> None:
+def _read_file(stored: StockFile, pieces: Iterator[bytes], sink: Sink, progress: Progress) -> None:
     """Pass a file on and compare its digest. That its size is right is known already."""
     digest = hashlib.sha256()
     offset = 0
@@ -104,14 +104,14 @@ def _read_file(stored: Stored, pieces: Iterator[bytes], sink: Sink, progress: Pr
 class _Expected:
     """The members that are still to come."""
 
-    def __init__(self, contents: Contents, place: str) -> None:
+    def __init__(self, contents: StockContents, place: str) -> None:
         self._files = dict(contents.files)
         self._rest: set[Member] = {Member(path, "folder") for path in contents.empty_folders}
         self._rest |= {Member(path, "link", target=to) for path, to in contents.links.items()}
         self._passed_over = set(contents.folders_that_hold())
         self._place = place
 
-    def take(self, member: Member) -> Stored | None:
+    def take(self, member: Member) -> StockFile | None:
         """Cross a member off; return the file that it is, if it is one.
 
         Raises:
@@ -137,7 +137,7 @@ class _Expected:
                 left,
             )
 
-    def _take_file(self, member: Member) -> Stored:
+    def _take_file(self, member: Member) -> StockFile:
         stored = self._files.pop(member.path, None)
         if stored is None:
             raise self._extra(member)

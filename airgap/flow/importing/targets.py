@@ -7,7 +7,7 @@ from itertools import accumulate
 from operator import lt
 from typing import Final
 
-from airgap.codec.buffer import Piece
+from airgap.codec.buffer import Buffer
 from airgap.errors import CorruptError
 from airgap.format.inventory import File, Item
 from airgap.format.manifest import Manifest
@@ -104,7 +104,7 @@ class FileDigests:
             (item, file.path) in self._on_the_way for item, file, _, _ in below
         )
 
-    def feed(self, targets: Targets, chunk: int, data: Piece) -> None:
+    def feed(self, targets: Targets, chunk: int, data: Buffer) -> None:
         """Take a chunk for every file whose next chunk it is."""
         self._fed[chunk] = True
         for item, file, position, _ in targets[chunk]:

@@ -10,24 +10,24 @@ from threading import Semaphore
 from typing import Final, Self
 
 from airgap.carrier.local_depot import DepotReader
-from airgap.codec.buffer import Piece
+from airgap.codec.buffer import Buffer
 from airgap.codec.table import RAW, decode
-from airgap.disk.buffers import PackMemory
+from airgap.disk.buffers import BufferPool
 from airgap.errors import AirgapError, CorruptError
-from airgap.flow.bundle.open import Opened
+from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.media.volumes import VolumesReader
 from airgap.flow.pipeline import ahead, in_order, workers
 from airgap.flow.progress import Progress
 from airgap.format import layout
 from airgap.format.manifest import NO_BASE, Block, ChunkTable, Pack
 
-__all__ = ["Work", "plain_chunks"]
+__all__ = ["ChunkConsumer", "plain_chunks"]
 
 PACKS_AT_WORK: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ChunkConsumer:
     """What is to be done with the chunks. Threads ask with a chunk's index, in any order."""
 
     name: str
@@ -36,7 +36,7 @@ class Work:
     """Whether anybody needs it: a block of which no chunk is wanted is not decoded."""
     covered: Callable[[int], bool]
     """Whether something else than its own digest will tell if it is right (format §11)."""
-    land: Callable[[int, Piece], None] | None
+    land: Callable[[int, Buffer], None] | None
     """Take its plain bytes, before it is yielded; None if nobody does."""
     after: Callable[[Callable[[], None]], None]
     """Call back when all chunks that were yielded are done with: their pack leaves memory."""
@@ -47,8 +47,8 @@ class Work:
 
 
 def plain_chunks(
-    opened: Opened, wanted: Collection[int], work: Work, jobs: int, progress: Progress
-) -> Iterator[tuple[int, Piece]]:
+    opened: Opened, wanted: Collection[int], work: ChunkConsumer, jobs: int, progress: Progress
+) -> Iterator[tuple[int, Buffer]]:
     """Yield index and plain bytes of every wanted chunk of the wanted packs, in order, verified.
 
     A pack that is damaged or missing is taken from another place, or made again from parity, where
@@ -58,7 +58,7 @@ def plain_chunks(
     sizes = [manifest.packs[index].size for index in wanted]
     progress.begin(work.name, sum(sizes))
     try:
-        with workers(1) as hasher, workers(jobs) as pool, _Inlet(opened, wanted) as inlet:
+        with workers(1) as hasher, workers(jobs) as pool, _PackReader(opened, wanted) as inlet:
             unpacking = _Unpacking(manifest.chunks, work, pool, ahead(jobs))
             authentic = inlet.packs(hasher)
             if isinstance(reader, VolumesReader):
@@ -76,7 +76,7 @@ def plain_chunks(
         progress.end()
 
 
-class _Inlet:
+class _PackReader:
     """Reads packs and compares their digests, ahead of who decodes them; two are in memory."""
 
     def __init__(self, opened: Opened, wanted: Collection[int]) -> None:
@@ -84,7 +84,7 @@ class _Inlet:
         self._reader = opened.reader
         self._wanted = wanted
         most = max((self._packs[index].size for index in wanted), default=0)
-        self._memory = PackMemory(most + 1)  # one more, to see whether a file ends there
+        self._memory = BufferPool(most + 1)  # one more, to see whether a file ends there
         self._room = Semaphore(PACKS_AT_WORK)
 
     def __enter__(self) -> Self:
@@ -94,7 +94,7 @@ class _Inlet:
         """Let the thread end, if it waits for room."""
         self._room.release(PACKS_AT_WORK)
 
-    def packs(self, hasher: ThreadPoolExecutor) -> Iterator[tuple[int, Piece | AirgapError]]:
+    def packs(self, hasher: ThreadPoolExecutor) -> Iterator[tuple[int, Buffer | AirgapError]]:
         """Yield packs that are authentic, and what is wrong with the others.
 
         Local files are read by the thread that hashes them. What may never come, a stream, is
@@ -105,18 +105,18 @@ class _Inlet:
             return in_order(hasher, read, sorted(self._wanted), PACKS_AT_WORK)
         return in_order(hasher, self._authentic, self._streamed(), PACKS_AT_WORK)
 
-    def let_go(self, data: Piece) -> None:
+    def let_go(self, data: Buffer) -> None:
         """Make room for another pack; nobody looks at this one any more."""
         self._memory.give_back(data)
         self._room.release()
 
     def _read(
         self, reader: DepotReader | VolumesReader, index: int
-    ) -> tuple[int, Piece | AirgapError]:
+    ) -> tuple[int, Buffer | AirgapError]:
         self._room.acquire()
         return self._authentic((index, reader.read_pack(self._packs[index], self._memory)))
 
-    def _streamed(self) -> Iterator[tuple[int, Piece | AirgapError]]:
+    def _streamed(self) -> Iterator[tuple[int, Buffer | AirgapError]]:
         packs = iter(self._reader.read_packs(self._packs, self._wanted, self._memory))
         self._room.acquire()
         for one in packs:
@@ -124,7 +124,7 @@ class _Inlet:
             del one
             self._room.acquire()
 
-    def _authentic(self, one: tuple[int, Piece | AirgapError]) -> tuple[int, Piece | AirgapError]:
+    def _authentic(self, one: tuple[int, Buffer | AirgapError]) -> tuple[int, Buffer | AirgapError]:
         index, data = one
         if isinstance(data, AirgapError):
             return index, data
@@ -134,7 +134,7 @@ class _Inlet:
         return index, wrong or data
 
 
-def _authenticate(pack: Pack, data: Piece) -> CorruptError | None:
+def _authenticate(pack: Pack, data: Buffer) -> CorruptError | None:
     """Compare a pack's digest with the manifest's before any of it is decoded."""
     found = hashlib.sha256(data).digest()
     if found == pack.digest:
@@ -150,20 +150,20 @@ class _Unpacking:
     """What it takes to turn an authentic pack into chunks."""
 
     table: ChunkTable
-    work: Work
+    work: ChunkConsumer
     pool: ThreadPoolExecutor
     most: int
 
-    def chunks(self, pack: Pack, data: Piece) -> Iterator[tuple[int, Piece]]:
+    def chunks(self, pack: Pack, data: Buffer) -> Iterator[tuple[int, Buffer]]:
         """Decode the blocks of a pack; chunks that nothing else covers are compared."""
         unpack = partial(self._unpack, pack, memoryview(data))
         if all(map(self._is_nothing, pack.blocks)):  # to hand it to a thread would take longer
-            made: Iterable[list[tuple[int, Piece]]] = map(unpack, pack.blocks)
+            made: Iterable[list[tuple[int, Buffer]]] = map(unpack, pack.blocks)
         else:
             made = in_order(self.pool, unpack, pack.blocks, self.most)
         return chain.from_iterable(made)
 
-    def _unpack(self, pack: Pack, view: memoryview, block: Block) -> list[tuple[int, Piece]]:
+    def _unpack(self, pack: Pack, view: memoryview, block: Block) -> list[tuple[int, Buffer]]:
         numbers = range(block.first_chunk, block.first_chunk + block.chunk_count)
         if not any(map(self.work.wanted, numbers)):
             return []
@@ -185,8 +185,8 @@ class _Unpacking:
 
 
 def _decoded(
-    table: ChunkTable, block: Block, stored: Piece, base: bytes
-) -> Iterator[tuple[int, Piece]]:
+    table: ChunkTable, block: Block, stored: Buffer, base: bytes
+) -> Iterator[tuple[int, Buffer]]:
     """Decode a block, and take it apart."""
     last = block.first_chunk + block.chunk_count
     ends = list(accumulate(table.lengths[block.first_chunk : last]))
@@ -195,7 +195,7 @@ def _decoded(
         yield chunk, plain[start:end]
 
 
-def _compare(table: ChunkTable, pack: Pack, chunk: int, plain: Piece) -> None:
+def _compare(table: ChunkTable, pack: Pack, chunk: int, plain: Buffer) -> None:
     if hashlib.sha256(plain).digest() != table.digest(chunk):
         raise CorruptError(
             f"A chunk of pack {pack.digest.hex()[:12]}… does not have the digest that its own"

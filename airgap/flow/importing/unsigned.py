@@ -16,11 +16,11 @@ from typing import Final, Literal
 from airgap.carrier.stock.archive import Form, StockReader
 from airgap.carrier.stock.port import Member
 from airgap.errors import CorruptError, NotTrustedError
-from airgap.flow.admission import history as memory
-from airgap.flow.admission.admit import require_root
+from airgap.flow.admission import history
+from airgap.flow.admission.policy import require_root
 from airgap.flow.importing.install_bundle import (
-    Choices,
-    Imported,
+    ImportOptions,
+    ImportResult,
     Remembering,
     explained_and_locked,
     land,
@@ -30,12 +30,12 @@ from airgap.format import limits
 from airgap.format import stock_archive as stock
 from airgap.format.inventory import Entry, File, Folder, Item, Link, make_item
 from airgap.format.manifest import ChunkTable, Manifest
-from airgap.state import pinned_root as site
+from airgap.state import pinned_root
 from airgap.store import bentoml_home
 from airgap.store.bentoml_home import DESCRIPTIONS
-from airgap.store.install_paths import place_of
+from airgap.store.install_paths import install_path
 from airgap.store.staging import StagedItem
-from airgap.store.unsigned_staging import Incoming, private
+from airgap.store.unsigned_staging import UnsignedStaging, private
 
 __all__ = ["WARNING", "import_unsigned", "is_unsigned"]
 
@@ -57,10 +57,10 @@ def is_unsigned(path: Path, form: Form | None) -> bool:
 def import_unsigned(
     path: Path,
     form: Form,
-    choices: Choices,
+    choices: ImportOptions,
     progress: Progress,
     check: Callable[[Sequence[Item]], object] = len,
-) -> Imported:
+) -> ImportResult:
     """Install what an archive holds although nobody signed it.
 
     ``check`` sees the items before anything is installed, and may raise.
@@ -71,8 +71,8 @@ def import_unsigned(
         ConflictError, StorageError: as ``inbound.import_bundle``.
         PolicyError: what this machine remembers of its site is not whole.
     """
-    if site.load_root() is not None:
-        memory.require_whole(require_root().value.site)
+    if pinned_root.load_root() is not None:
+        history.require_whole(require_root().value.site)
     reader = StockReader(path, form)
     if reader.is_signed:
         raise NotTrustedError(
@@ -83,7 +83,7 @@ def import_unsigned(
     with ExitStack() as held:
         locks = () if choices.dry_run else (private(),)
         held.enter_context(explained_and_locked(locks, progress))
-        incoming = None if choices.dry_run else Incoming()
+        incoming = None if choices.dry_run else UnsignedStaging()
         if incoming is not None:
             held.callback(incoming.discard)
         received = _Received()
@@ -109,11 +109,11 @@ def import_unsigned(
 
 def _remembering(name: str, progress: Progress) -> Remembering:
     """Let the ledger of the site tell of this, if the machine belongs to one (format §17.3)."""
-    if site.load_root() is None:
+    if pinned_root.load_root() is None:
         return lambda _: nullcontext()
-    said = memory.entry_of_root(require_root().value, "unsigned")
+    said = history.entry_of_root(require_root().value, "unsigned")
     said = replace(said, bundle=bytes.fromhex(name))
-    return lambda changes: memory.committing(said, lambda _: None, progress, changes=changes)
+    return lambda changes: history.committing(said, lambda _: None, progress, changes=changes)
 
 
 @dataclass(slots=True)
@@ -125,7 +125,9 @@ class _Received:
     descriptions: dict[str, tuple[str, str]] = field(default_factory=dict)
     size: int = 0
 
-    def take(self, member: Member, pieces: Iterator[bytes], incoming: Incoming | None) -> None:
+    def take(
+        self, member: Member, pieces: Iterator[bytes], incoming: UnsignedStaging | None
+    ) -> None:
         """Remember a member, and write it if it is a file.
 
         Raises:
@@ -145,7 +147,9 @@ class _Received:
         else:
             self.entries[member.path] = self._receive(member, pieces, incoming)
 
-    def _receive(self, member: Member, pieces: Iterator[bytes], incoming: Incoming | None) -> File:
+    def _receive(
+        self, member: Member, pieces: Iterator[bytes], incoming: UnsignedStaging | None
+    ) -> File:
         digest = hashlib.sha256()
         kept: list[bytes] = []
         described = _described_kind(member.path)
@@ -235,19 +239,19 @@ def _renamed(entry: Entry, path: str) -> Entry:
             return Folder(path)
 
 
-def _hand_over(incoming: Incoming, items: list[Item], name: str) -> None:
+def _hand_over(incoming: UnsignedStaging, items: list[Item], name: str) -> None:
     """Move each item to where it is staged: models first, then what is left as the Bento."""
     alone = len(items) == 1 and items[0].kind == "model"
     for item in items:
         if item.kind == "bento":
             incoming.remove(stock.MODELS)
         path = "" if alone else stock.prefix_of(item)
-        incoming.hand_over(path, StagedItem(item, place_of(item), name))
+        incoming.hand_over(path, StagedItem(item, install_path(item), name))
 
 
 def _discard(items: list[Item], name: str) -> None:
     for item in items:
-        StagedItem(item, place_of(item), name).discard()
+        StagedItem(item, install_path(item), name).discard()
 
 
 def _refused(why: str) -> CorruptError:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from airgap.errors import ConfigurationError
-from airgap.flow.redaction import keep_secret
-from airgap.transport.open import Login
-from airgap.transport.url import Place
+from airgap.flow.redaction import register_secret
+from airgap.transport.open_transport import Login
+from airgap.transport.url import RemoteUrl
 
 __all__ = ["ANYBODY", "Access", "log_in"]
 
@@ -48,7 +48,7 @@ class Access:
 ANYBODY: Final = Access()
 
 
-def log_in(place: Place, access: Access, settings: Mapping[str, str]) -> Login:
+def log_in(place: RemoteUrl, access: Access, settings: Mapping[str, str]) -> Login:
     """Find out who we are at a place, and fetch the password from where it is.
 
     In this order: what was said for this run, the URL, the named remote, ``AIRGAP_PASSWORD``,
@@ -60,12 +60,12 @@ def log_in(place: Place, access: Access, settings: Mapping[str, str]) -> Login:
     user = access.user or place.user or settings.get("user")
     for password in (_said(access), _in_url(place, access), _kept(settings)):
         if password is not None:
-            return Login(user, keep_secret(password))
+            return Login(user, register_secret(password))
     if _VARIABLE in os.environ:
-        return Login(user, keep_secret(os.environ[_VARIABLE]))
+        return Login(user, register_secret(os.environ[_VARIABLE]))
     found = None if place.scheme in _BUCKETS else _in_netrc(place.host, user)
     if found is not None:
-        return Login(found.user, found.password and keep_secret(found.password))
+        return Login(found.user, found.password and register_secret(found.password))
     if user in (None, "anonymous", "ftp") or place.scheme not in _ASKED_FOR:
         return Login(user)
     if access.ask is None:
@@ -73,7 +73,7 @@ def log_in(place: Place, access: Access, settings: Mapping[str, str]) -> Login:
             f"There is no password for {user} at {place.host}.",
             f"Use --password-env, --password-file, {_VARIABLE} or ~/.netrc.",
         )
-    return Login(user, keep_secret(access.ask(f"Password of {user} at {place.host}: ")))
+    return Login(user, register_secret(access.ask(f"Password of {user} at {place.host}: ")))
 
 
 def _said(access: Access) -> str | None:
@@ -84,7 +84,7 @@ def _said(access: Access) -> str | None:
     return None if access.password_file is None else _file(access.password_file)
 
 
-def _in_url(place: Place, access: Access) -> str | None:
+def _in_url(place: RemoteUrl, access: Access) -> str | None:
     if place.password:
         access.tell(
             "There is a password in the URL: other users of this machine can see it while this"

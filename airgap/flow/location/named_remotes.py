@@ -16,14 +16,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from airgap.disk import files as local
+from airgap.disk import files
 from airgap.errors import ConfigurationError, ConflictError, MissingError, UsageError
 from airgap.flow import config
 from airgap.transport import url as places
-from airgap.transport.open import OPTIONS
-from airgap.transport.url import Place
+from airgap.transport.open_transport import OPTIONS
+from airgap.transport.url import RemoteUrl
 
-__all__ = ["MARK", "OWN", "TABLE", "Remote", "add", "find", "listed", "locate", "remove"]
+__all__ = [
+    "MARK",
+    "OWN",
+    "TABLE",
+    "Remote",
+    "add_remote",
+    "find_remote",
+    "list_remotes",
+    "locate",
+    "remove_remote",
+]
 
 MARK: Final = "@"
 TABLE: Final = "remotes"
@@ -40,7 +50,7 @@ class Remote:
     settings: Mapping[str, str]
 
 
-def locate(text: str) -> tuple[Place, Mapping[str, str]]:
+def locate(text: str) -> tuple[RemoteUrl, Mapping[str, str]]:
     """Turn a URL or ``@NAME[/sub][#ID]`` into a place, and what the config file says of it.
 
     Raises:
@@ -51,7 +61,7 @@ def locate(text: str) -> tuple[Place, Mapping[str, str]]:
         return places.parse(text), {}
     rest, _, bundle = text.removeprefix(MARK).partition("#")
     name, _, below = rest.partition("/")
-    remote = find(name)
+    remote = find_remote(name)
     place = places.parse(remote.url)
     if below or bundle:
         written = places.parse(f"file:///{below}#{bundle}")
@@ -62,7 +72,7 @@ def locate(text: str) -> tuple[Place, Mapping[str, str]]:
     return place, remote.settings
 
 
-def listed() -> list[Remote]:
+def list_remotes() -> list[Remote]:
     """Return all named remotes, by name.
 
     Raises:
@@ -74,13 +84,13 @@ def listed() -> list[Remote]:
     return [_remote(name, table[name]) for name in sorted(table)]
 
 
-def find(name: str) -> Remote:
+def find_remote(name: str) -> Remote:
     """Return one remote.
 
     Raises:
         MissingError: there is none of that name.
     """
-    for remote in listed():
+    for remote in list_remotes():
         if remote.name == name:
             return remote
     raise MissingError(
@@ -89,7 +99,7 @@ def find(name: str) -> Remote:
     )
 
 
-def add(name: str, url: str, settings: Mapping[str, str]) -> Remote:
+def add_remote(name: str, url: str, settings: Mapping[str, str]) -> Remote:
     """Write a remote into the config file.
 
     Raises:
@@ -108,7 +118,7 @@ def add(name: str, url: str, settings: Mapping[str, str]) -> Remote:
     if place.bundle:
         raise UsageError("A remote is no single bundle.", f"Say {MARK}{name}#{place.bundle} then.")
     _refuse_unknown({**place.options, **settings}, place, UsageError)
-    if any(remote.name == name for remote in listed()):
+    if any(remote.name == name for remote in list_remotes()):
         raise ConflictError(
             f"There is a remote {name} already.", f"Remove it first: airgap remote remove {name}"
         )
@@ -120,14 +130,14 @@ def add(name: str, url: str, settings: Mapping[str, str]) -> Remote:
     return remote
 
 
-def remove(name: str) -> None:
+def remove_remote(name: str) -> None:
     """Take a remote out of the config file, and leave every other line as it is.
 
     Raises:
         MissingError: there is none of that name.
         ConfigurationError: it is written in another form than ``[remotes.NAME]``.
     """
-    find(name)
+    find_remote(name)
     kept: list[str] = []
     inside = found = False
     for line in _text().splitlines(keepends=True):
@@ -166,7 +176,7 @@ def _plain(value: object) -> str:
 
 def _refuse_unknown(
     settings: Mapping[str, str],
-    place: Place,
+    place: RemoteUrl,
     kind: type[UsageError] | type[ConfigurationError],
 ) -> None:
     known = {*OWN, *OPTIONS[place.scheme]}
@@ -198,4 +208,4 @@ def _text() -> str:
 def _write(text: str) -> None:
     path = config.config_path()
     target = Path(os.path.realpath(path))  # a link, as those who keep such files in git have it
-    local.write_atomically(target.parent, target.name, [text.encode()])
+    files.write_atomically(target.parent, target.name, [text.encode()])

@@ -5,21 +5,21 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from airgap.carrier.archive import ArchiveReader
-from airgap.carrier.depot import RemoteDepot, Work
+from airgap.carrier.depot import DepotOptions, RemoteDepot
 from airgap.carrier.remote_archive import open_stream
 from airgap.carrier.stock.archive import form_of_name
 from airgap.errors import ConfigurationError, UsageError
-from airgap.flow.location import named_remotes as remotes
+from airgap.flow.location import named_remotes
 from airgap.flow.location.credentials import Access, log_in
-from airgap.state import upload_marks as uploads
-from airgap.transport import url as places
-from airgap.transport.open import LOCAL_ONLY, open_transport
+from airgap.state import upload_marks
+from airgap.transport import url
+from airgap.transport.open_transport import LOCAL_ONLY, open_transport
 from airgap.transport.port import Transport
-from airgap.transport.rate_limit import LimitedTransport, Rate
-from airgap.transport.retry import Patience, RetryingTransport
-from airgap.transport.url import Place
+from airgap.transport.rate_limit import LimitedTransport, TokenBucket
+from airgap.transport.retry import RetryingTransport, RetryPolicy
+from airgap.transport.url import RemoteUrl
 
-__all__ = ["CONNECTIONS", "SUFFIX", "Elsewhere", "is_elsewhere", "local_path", "look"]
+__all__ = ["CONNECTIONS", "SUFFIX", "RemoteLocation", "is_remote", "local_path", "look"]
 
 SUFFIX: Final = ".airgap"
 _STOCK: Final = (".bento", ".bentomodel")
@@ -28,10 +28,10 @@ _IN_CLEAR: Final = "ftp:// is not encrypted: names, sizes and the password trave
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class RemoteLocation:
     """A place, and how it is reached."""
 
-    place: Place
+    place: RemoteUrl
     settings: Mapping[str, str]
     access: Access
 
@@ -69,10 +69,10 @@ class Elsewhere:
             ConfigurationError: this machine lacks what it needs for that (password, library).
         """
         access = self.access
-        work = Work(
+        work = DepotOptions(
             jobs=access.jobs or self._number("jobs") or CONNECTIONS,
             spool=access.spool,
-            mark=uploads.mark,
+            mark=upload_marks.mark,
             verify_after_write=access.verify_after_write,
         )
         return RemoteDepot(self._transport(self.place), work)
@@ -86,7 +86,7 @@ class Elsewhere:
         """Open the single file for reading."""
         return ArchiveReader(open_stream(self.open_folder(), self.file_name), str(self))
 
-    def _transport(self, place: Place) -> Transport:
+    def _transport(self, place: RemoteUrl) -> Transport:
         """Open a transport that tries again and keeps to the rate."""
         access = self.access
         refused = sorted(LOCAL_ONLY & place.options.keys())
@@ -95,15 +95,15 @@ class Elsewhere:
                 f"{refused[0]} may not be said in a URL: it runs programs.",
                 "Say it for a named remote (airgap remote add).",
             )
-        own = {key: self.settings[key] for key in self.settings if key not in remotes.OWN}
+        own = {key: self.settings[key] for key in self.settings if key not in named_remotes.OWN}
         options = {**own, **place.options, **access.options}
         if place.scheme == "ftp":
             access.tell(_IN_CLEAR)
         opened = open_transport(place, log_in(place, access, self.settings), options)
         rate = access.limit_rate or self._number("limit_rate")
         if rate:
-            opened = LimitedTransport(opened, Rate(rate))
-        patience = Patience(note=access.tell)
+            opened = LimitedTransport(opened, TokenBucket(rate))
+        patience = RetryPolicy(note=access.tell)
         if access.tries:
             patience = replace(patience, tries=access.tries)
         return RetryingTransport(opened, patience)
@@ -117,10 +117,10 @@ class Elsewhere:
         return int(value)
 
 
-def is_elsewhere(text: str) -> bool:
+def is_remote(text: str) -> bool:
     """Tell whether a place is a named remote or a URL other than ``file://``."""
-    return text.startswith(remotes.MARK) or (
-        places.is_url(text) and not text.lower().startswith("file://")
+    return text.startswith(named_remotes.MARK) or (
+        url.is_url(text) and not text.lower().startswith("file://")
     )
 
 
@@ -128,14 +128,14 @@ def local_path(text: str) -> str:
     """Return a local place without its ``file://``; everything else as it is."""
     if not text.lower().startswith("file://"):
         return text
-    place = places.parse(text)
+    place = url.parse(text)
     return place.path + (f"#{place.bundle}" if place.bundle else "")
 
 
-def look(text: str, access: Access) -> Elsewhere:
+def look(text: str, access: Access) -> RemoteLocation:
     """Find out what a place is and how it is reached; nothing is opened.
 
     Raises:
         UsageError, TransportError, MissingError: as ``remotes.locate``.
     """
-    return Elsewhere(*remotes.locate(text), access)
+    return RemoteLocation(*named_remotes.locate(text), access)

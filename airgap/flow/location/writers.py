@@ -12,7 +12,7 @@ from airgap.carrier.remote_archive import send_file
 from airgap.errors import UsageError
 from airgap.flow.location import remote as elsewhere
 from airgap.flow.location.credentials import Access
-from airgap.flow.location.remote import SUFFIX, Elsewhere
+from airgap.flow.location.remote import SUFFIX, RemoteLocation
 from airgap.flow.progress import Progress
 from airgap.transport.spool import Spool
 
@@ -27,7 +27,7 @@ _SPOOL: Final = f"spool{SUFFIX}"
 
 def is_single_file(destination: str, access: Access) -> bool:
     """Tell whether a destination is a single ``.airgap`` file, by its name."""
-    if elsewhere.is_elsewhere(destination):
+    if elsewhere.is_remote(destination):
         return elsewhere.look(destination, access).is_file
     path = Path(elsewhere.local_path(destination))
     return path.name.endswith(SUFFIX) and not path.is_dir()
@@ -45,7 +45,7 @@ def open_writer(
         UsageError: it is a file of another name.
         TransportError, StorageError: it cannot be written.
     """
-    if elsewhere.is_elsewhere(destination):
+    if elsewhere.is_remote(destination):
         found = elsewhere.look(destination, access)
         with open_writer_elsewhere(found, room, progress) as writer:
             yield writer
@@ -60,7 +60,9 @@ def open_writer(
 
 
 @contextmanager
-def open_writer_elsewhere(found: Elsewhere, room: Room, progress: Progress) -> Iterator[Writer]:
+def open_writer_elsewhere(
+    found: RemoteLocation, room: Room, progress: Progress
+) -> Iterator[Writer]:
     """Open what is elsewhere; raises as ``open_writer``."""
     found.refuse_other_formats()
     if not found.is_file:

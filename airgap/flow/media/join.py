@@ -7,25 +7,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from airgap.carrier.local_depot import DepotReader, DepotWriter
-from airgap.codec.buffer import Piece
-from airgap.disk import files as local
+from airgap.codec.buffer import Buffer
+from airgap.disk import files
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
-from airgap.flow.bundle.open import Unverified, open_unverified
-from airgap.flow.media.missing_volumes import Situation, refusal
-from airgap.flow.media.pack_copies import Copies, Stored
-from airgap.flow.media.parity import Mending, covers, longest
-from airgap.flow.media.small_files import Contents, contents_of
+from airgap.flow.bundle.open_bundle import Unverified, open_unverified
+from airgap.flow.media.missing_volumes import MissingVolumes, refusal
+from airgap.flow.media.pack_copies import PackCopies, PackCopy
+from airgap.flow.media.parity import ParityRepair, covers, longest
+from airgap.flow.media.small_files import SmallFiles, small_files_of
 from airgap.flow.media.split import demand_room
 from airgap.flow.media.volumes import VolumesReader, demand_one_bundle
 from airgap.flow.progress import Progress
 from airgap.format import layout, parity
 from airgap.format.manifest import Pack
 
-__all__ = ["Joined", "Repaired", "join", "repair"]
+__all__ = ["JoinResult", "RepairResult", "join", "repair"]
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class JoinResult:
     """What a depot was put together from. ``remade`` packs came from parity."""
 
     bundle: str
@@ -34,7 +34,7 @@ class Joined:
 
 
 @dataclass(frozen=True, slots=True)
-class Repaired:
+class RepairResult:
     """How many packs were made again, and how many parity packs are damaged or missing."""
 
     bundle: str
@@ -43,7 +43,7 @@ class Repaired:
     parity_lost: int
 
 
-def join(places: Sequence[str], output: Path, progress: Progress) -> Joined:
+def join(places: Sequence[str], output: Path, progress: Progress) -> JoinResult:
     """Copy what volumes hold into a depot; the bundle is there when all of it is.
 
     The next run goes on: volumes may come one by one.
@@ -66,10 +66,10 @@ def join(places: Sequence[str], output: Path, progress: Progress) -> Joined:
             work.publish()
         finally:
             progress.end()
-    return Joined(contents.bundle, len(contents.manifest.packs), work.mended)
+    return JoinResult(contents.bundle, len(contents.manifest.packs), work.mended)
 
 
-def repair(places: Sequence[str], progress: Progress) -> Repaired:
+def repair(places: Sequence[str], progress: Progress) -> RepairResult:
     """Make damaged and missing packs again, in the places where they belong.
 
     Raises:
@@ -78,8 +78,8 @@ def repair(places: Sequence[str], progress: Progress) -> Repaired:
         StorageError: a place cannot be written.
     """
     with _opened(places) as (readers, contents):
-        packs, copies = contents.manifest.packs, Copies(readers)
-        mending = Mending(packs, copies, progress)
+        packs, copies = contents.manifest.packs, PackCopies(readers)
+        mending = ParityRepair(packs, copies, progress)
         progress.begin("looking for damage", contents.manifest.stored_size)
         try:
             failed = dict(_unauthentic(packs, copies, progress))
@@ -89,7 +89,7 @@ def repair(places: Sequence[str], progress: Progress) -> Repaired:
                 data = mending.take(index)
                 if data is not None:
                     name = layout.pack_name(packs[index].digest)
-                    local.write_atomically(home[index].folder, name, [data])
+                    files.write_atomically(home[index].folder, name, [data])
                     del failed[index]
                     made += 1
         finally:
@@ -97,13 +97,13 @@ def repair(places: Sequence[str], progress: Progress) -> Repaired:
             progress.end()
         if failed:
             labels = VolumesReader(readers, contents.bundle).labels(len(packs))
-            raise refusal(Situation(failed, len(packs), labels))
+            raise refusal(MissingVolumes(failed, len(packs), labels))
         lost = _parity_lost(packs, copies)
-    return Repaired(contents.bundle, len(packs), made, lost)
+    return RepairResult(contents.bundle, len(packs), made, lost)
 
 
 @contextmanager
-def _opened(places: Sequence[str]) -> Iterator[tuple[list[DepotReader], Contents]]:
+def _opened(places: Sequence[str]) -> Iterator[tuple[list[DepotReader], SmallFiles]]:
     """Open depots that hold one bundle, or parts of it. Nothing is verified."""
     with ExitStack() as stack:
         opened: list[Unverified] = [stack.enter_context(open_unverified(place)) for place in places]
@@ -114,13 +114,13 @@ def _opened(places: Sequence[str]) -> Iterator[tuple[list[DepotReader], Contents
         yield readers, _together(opened)
 
 
-def _together(opened: Sequence[Unverified]) -> Contents:
+def _together(opened: Sequence[Unverified]) -> SmallFiles:
     """Gather what lies beside the packs: a signature may have been put on one volume only."""
-    first = contents_of(opened[0])
+    first = small_files_of(opened[0])
     envelopes, roots = dict(first.envelopes), dict(first.roots)
     for one in opened[1:]:
         with suppress(AirgapError):  # scratched: it need not have what the first one has
-            more = contents_of(one)
+            more = small_files_of(one)
             envelopes = more.envelopes | envelopes
             roots = more.roots | roots
     return replace(first, envelopes=envelopes, roots=roots)
@@ -129,7 +129,7 @@ def _together(opened: Sequence[Unverified]) -> Contents:
 class _Joining:
     """A depot being put together."""
 
-    def __init__(self, readers: Sequence[DepotReader], contents: Contents, output: Path) -> None:
+    def __init__(self, readers: Sequence[DepotReader], contents: SmallFiles, output: Path) -> None:
         self._contents = contents
         self._packs = contents.manifest.packs
         self._output = output
@@ -168,7 +168,7 @@ class _Joining:
         self.mended = len(self._bad - failed.keys())
         return failed
 
-    def _authentic(self, one: tuple[int, Piece | AirgapError]) -> tuple[int, Piece | AirgapError]:
+    def _authentic(self, one: tuple[int, Buffer | AirgapError]) -> tuple[int, Buffer | AirgapError]:
         index, data = one
         pack = self._packs[index]
         if isinstance(data, bytes) and hashlib.sha256(data).digest() != pack.digest:
@@ -187,15 +187,15 @@ class _Joining:
                 self._copy_parity_pack(digest, length)
         if groups:
             name = layout.parity_index_name(self._contents.bundle)
-            local.write_atomically(self._output, name, [parity.encode(groups)])
+            files.write_atomically(self._output, name, [parity.encode(groups)])
 
     def _copy_parity_pack(self, digest: bytes, length: int) -> None:
         if self._here.size_of(digest, is_parity=True) == length:
             return
         with self._reader.copies.opened_parity(digest, length) as one:
-            if isinstance(one, Stored):
+            if isinstance(one, PackCopy):
                 name = layout.parity_name(self._contents.bundle, digest)
-                local.write_atomically(self._output, name, [one.read(0, length)])
+                files.write_atomically(self._output, name, [one.read(0, length)])
 
     def check_old(self, progress: Progress) -> dict[int, AirgapError]:
         """Digest what earlier runs have written; remove, and return, what is damaged."""
@@ -204,7 +204,7 @@ class _Joining:
             name = layout.pack_name(pack.digest)
             if index in self._written:
                 continue
-            if not local.has_digest(self._output, name, pack.size, pack.digest):
+            if not files.has_digest(self._output, name, pack.size, pack.digest):
                 failed[index] = _damaged(pack)
                 with suppress(FileNotFoundError):
                     (self._output / name).unlink()
@@ -224,17 +224,17 @@ class _Joining:
         ]
         self._writer.publish(one.bundle, one.raw, one.envelopes, self._packs, digests)
 
-    def situation(self, failed: Mapping[int, AirgapError]) -> Situation:
+    def situation(self, failed: Mapping[int, AirgapError]) -> MissingVolumes:
         """Return what the labels say of packs that are lacking."""
         bad = {one for one, error in failed.items() if not isinstance(error, MissingError)}
         will_do = bool(bad) and covers(self._reader.copies.index(len(self._packs)), bad)
-        return Situation(
+        return MissingVolumes(
             failed, len(self._packs), self._labels, is_kept=True, parity_will_do=will_do
         )
 
 
 def _unauthentic(
-    packs: Sequence[Pack], copies: Copies, progress: Progress
+    packs: Sequence[Pack], copies: PackCopies, progress: Progress
 ) -> Iterator[tuple[int, AirgapError]]:
     """Yield the packs of which no place has an authentic copy, with what is wrong."""
     for index, pack in enumerate(packs):
@@ -245,7 +245,7 @@ def _unauthentic(
         progress.advance(pack.size)
 
 
-def _homes(readers: Sequence[DepotReader], contents: Contents) -> dict[int, DepotReader]:
+def _homes(readers: Sequence[DepotReader], contents: SmallFiles) -> dict[int, DepotReader]:
     """Return where each pack belongs: where a file has its name, else where labels say."""
     packs = contents.manifest.packs
     home = dict.fromkeys(range(len(packs)), readers[0])
@@ -258,12 +258,12 @@ def _homes(readers: Sequence[DepotReader], contents: Contents) -> dict[int, Depo
     return home
 
 
-def _parity_lost(packs: Sequence[Pack], copies: Copies) -> int:
+def _parity_lost(packs: Sequence[Pack], copies: PackCopies) -> int:
     lost = 0
     for group in copies.index(len(packs)):
         for digest in group.parity:
             with copies.opened_parity(digest, longest(packs, group.packs)) as one:
-                lost += not isinstance(one, Stored)
+                lost += not isinstance(one, PackCopy)
     return lost
 
 

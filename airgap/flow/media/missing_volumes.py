@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.format.volume import Label
 
-__all__ = ["Situation", "joined", "listed", "refusal"]
+__all__ = ["MissingVolumes", "joined", "listed", "refusal"]
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class MissingVolumes:
     """What is known when packs could not be had.
 
     ``labels`` are those of the places that were read now. ``damaged_before`` are packs that an
@@ -52,7 +52,7 @@ class Situation:
         return sorted({self.labels[0].volume_of(one) for one in self.failed if one not in bad})
 
 
-def refusal(found: Situation) -> AirgapError:
+def refusal(found: MissingVolumes) -> AirgapError:
     """Make one error of all that is lacking: corrupt if anything was damaged now, else missing."""
     damaged = [one for one in found.failed.values() if not isinstance(one, MissingError)]
     kind = CorruptError if damaged else MissingError
@@ -80,7 +80,7 @@ def listed(numbers: Sequence[int]) -> str:
     return f"volumes {', '.join(most)} and {last}" if most else f"volume {last}"
 
 
-def _detail(found: Situation, pack: int) -> str:
+def _detail(found: MissingVolumes, pack: int) -> str:
     """Name a bad pack: as the volume that was read now gives it, or as one that came before."""
     error, number = found.failed[pack], found.labels[0].volume_of(pack)
     if number in found.seen or not isinstance(error, MissingError):
@@ -92,7 +92,7 @@ def _packs(count: int) -> str:
     return "1 pack" if count == 1 else f"{count} packs"
 
 
-def _hint(found: Situation, bad_volumes: Sequence[int]) -> str:
+def _hint(found: MissingVolumes, bad_volumes: Sequence[int]) -> str:
     if not found.is_kept and bad_volumes:
         return (
             f"Clean {listed(bad_volumes)} and try another drive; else get it from the source again."

@@ -14,13 +14,13 @@ from airgap.format import layout, limits, parity
 from airgap.format.manifest import Pack
 from airgap.format.parity import Group
 
-__all__ = ["Copies", "Stored"]
+__all__ = ["PackCopies", "PackCopy"]
 
 _PIECE_BYTES: Final = limits.MIB
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class PackCopy:
     """An open pack or parity pack whose digest was right when it was opened."""
 
     descriptor: int
@@ -39,7 +39,7 @@ class Stored:
             raise storage_error(error, self.place) from error
 
 
-class Copies:
+class PackCopies:
     """Several places of one bundle. None is trusted: whatever is opened is digested first."""
 
     def __init__(self, readers: Sequence[DepotReader]) -> None:
@@ -55,11 +55,11 @@ class Copies:
                 continue
         return ()
 
-    def open_pack(self, pack: Pack, stack: ExitStack) -> Stored | AirgapError:
+    def open_pack(self, pack: Pack, stack: ExitStack) -> PackCopy | AirgapError:
         """Open an authentic copy of a pack; the stack closes it. Else say what is wrong."""
         return self._open(pack.digest, pack.size, stack, is_parity=False)
 
-    def open_unread(self, pack: Pack, stack: ExitStack) -> Stored | AirgapError:
+    def open_unread(self, pack: Pack, stack: ExitStack) -> PackCopy | AirgapError:
         """Open the first copy that has the right size; whoever reads it must digest it."""
         for reader in self._readers:
             if reader.size_of(pack.digest) == pack.size:
@@ -69,10 +69,10 @@ class Copies:
                 except AirgapError as error:
                     return error
                 stack.callback(os.close, kept)
-                return Stored(kept, pack.size, reader.place)
+                return PackCopy(kept, pack.size, reader.place)
         return self.open_pack(pack, stack)  # which says what is wrong
 
-    def open_parity(self, digest: bytes, size: int, stack: ExitStack) -> Stored | AirgapError:
+    def open_parity(self, digest: bytes, size: int, stack: ExitStack) -> PackCopy | AirgapError:
         """Open an authentic copy of a parity pack; the stack closes it. Else say what is wrong."""
         return self._open(digest, size, stack, is_parity=True)
 
@@ -85,14 +85,14 @@ class Copies:
         return any(reader.size_of(digest, is_parity=True) == size for reader in self._readers)
 
     @contextmanager
-    def opened_parity(self, digest: bytes, size: int) -> Iterator[Stored | AirgapError]:
+    def opened_parity(self, digest: bytes, size: int) -> Iterator[PackCopy | AirgapError]:
         """Open an authentic copy of a parity pack for the length of a block."""
         with ExitStack() as stack:
             yield self.open_parity(digest, size, stack)
 
     def _open(
         self, digest: bytes, size: int, stack: ExitStack, *, is_parity: bool
-    ) -> Stored | AirgapError:
+    ) -> PackCopy | AirgapError:
         """Try all places; of several errors, damage says more than absence."""
         name = layout.parity_file(digest) if is_parity else layout.pack_name(digest)
         found: AirgapError = MissingError(f"{name} is not there.", "Give the volume that holds it.")
@@ -100,11 +100,11 @@ class Copies:
             opened = reader.open_parity(digest) if is_parity else reader.open_pack(digest)
             try:
                 with opened as descriptor:
-                    stored = Stored(descriptor, size, reader.place)
+                    stored = PackCopy(descriptor, size, reader.place)
                     _demand(stored, digest, name)
                     kept = os.dup(descriptor)  # the folders above it need not stay open
                 stack.callback(os.close, kept)
-                return Stored(kept, size, reader.place)
+                return PackCopy(kept, size, reader.place)
             except MissingError:
                 continue
             except AirgapError as error:
@@ -112,7 +112,7 @@ class Copies:
         return found
 
 
-def _demand(stored: Stored, digest: bytes, name: str) -> None:
+def _demand(stored: PackCopy, digest: bytes, name: str) -> None:
     """Compare size and digest.
 
     Raises:

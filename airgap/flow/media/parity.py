@@ -11,13 +11,13 @@ from typing import BinaryIO, Final, cast
 
 from airgap.disk.files import PartFile, explained, storage_error
 from airgap.errors import AirgapError, CorruptError, MissingError
-from airgap.flow.media.pack_copies import Copies, Stored
+from airgap.flow.media.pack_copies import PackCopies, PackCopy
 from airgap.flow.progress import Progress
 from airgap.format import layout, limits
 from airgap.format.manifest import Pack
 from airgap.format.parity import Group
 
-__all__ = ["Draft", "Mending", "covers", "damaged_parity", "drafts", "longest", "make_groups"]
+__all__ = ["Draft", "ParityRepair", "covers", "damaged_parity", "drafts", "longest", "make_groups"]
 
 _WINDOWS_BYTES: Final = 32 * limits.MIB  # of all packs of a group together
 _WINDOW_UNIT: Final = 4096
@@ -48,7 +48,7 @@ def drafts(packs: Sequence[Pack], percent: int) -> list[Draft]:
 def make_groups(
     packs: Sequence[Pack],
     groups: Sequence[Draft],
-    copies: Copies,
+    copies: PackCopies,
     places: Sequence[Sequence[Path]],
     progress: Progress,
 ) -> list[Group]:
@@ -76,7 +76,7 @@ def longest(packs: Sequence[Pack], members: Sequence[int]) -> int:
 def _make_group(
     packs: Sequence[Pack],
     draft: Draft,
-    copies: Copies,
+    copies: PackCopies,
     folders: Sequence[Path],
     progress: Progress,
 ) -> Group:
@@ -137,23 +137,23 @@ def covers(groups: Sequence[Group], lost: AbstractSet[int]) -> bool:
     )
 
 
-def damaged_parity(packs: Sequence[Pack], copies: Copies) -> tuple[int, list[str]]:
+def damaged_parity(packs: Sequence[Pack], copies: PackCopies) -> tuple[int, list[str]]:
     """Digest the parity packs that are there; return how many are good, and what is damaged."""
     good, damaged = 0, []
     for group in copies.index(len(packs)):
         for digest in group.parity:
             with copies.opened_parity(digest, longest(packs, group.packs)) as one:
-                if isinstance(one, Stored):
+                if isinstance(one, PackCopy):
                     good += 1
                 elif not isinstance(one, MissingError):
                     damaged.append(one.message)
     return good, damaged
 
 
-class Mending:
+class ParityRepair:
     """Packs made again from parity, group by group, when one of a group is asked for."""
 
-    def __init__(self, packs: Sequence[Pack], copies: Copies, progress: Progress) -> None:
+    def __init__(self, packs: Sequence[Pack], copies: PackCopies, progress: Progress) -> None:
         """Nothing is read before a pack is asked for."""
         self._packs = packs
         self._copies = copies
@@ -198,7 +198,7 @@ class Mending:
             found = {
                 at: one
                 for at, index in enumerate(group.packs)
-                if isinstance(one := self._copies.open_pack(self._packs[index], stack), Stored)
+                if isinstance(one := self._copies.open_pack(self._packs[index], stack), PackCopy)
             }
             missing = [at for at in range(len(group.packs)) if at not in found]
             rows = self._parity_rows(group, len(missing), stack)
@@ -212,15 +212,15 @@ class Mending:
             with explained(gettempdir()):
                 _solve((len(group.packs), length), found, rows, spools)
 
-    def _parity_rows(self, group: Group, needed: int, stack: ExitStack) -> dict[int, Stored]:
+    def _parity_rows(self, group: Group, needed: int, stack: ExitStack) -> dict[int, PackCopy]:
         """Open as many authentic parity packs as are needed, or fewer if there are no more."""
-        rows: dict[int, Stored] = {}
+        rows: dict[int, PackCopy] = {}
         length = longest(self._packs, group.packs)
         for row, digest in enumerate(group.parity):
             if len(rows) == needed:
                 break
             one = self._copies.open_parity(digest, length, stack)
-            if isinstance(one, Stored):
+            if isinstance(one, PackCopy):
                 rows[row] = one
         return rows
 
@@ -235,8 +235,8 @@ class Mending:
 
 def _solve(
     shape: tuple[int, int],
-    packs: Mapping[int, Stored],
-    parity: Mapping[int, Stored],
+    packs: Mapping[int, PackCopy],
+    parity: Mapping[int, PackCopy],
     spools: Mapping[int, BinaryIO],
 ) -> None:
     """Write what is missing of a group; ``shape`` is how many packs it has, and their length."""
@@ -258,7 +258,7 @@ def _windows(length: int, packs: int) -> Iterator[tuple[int, int]]:
         yield at, min(most, length - at)
 
 
-def _demanded(one: Stored | AirgapError) -> Stored:
+def _demanded(one: PackCopy | AirgapError) -> PackCopy:
     if isinstance(one, AirgapError):
         raise one
     return one

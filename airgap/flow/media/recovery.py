@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from airgap.carrier.local_depot import DepotReader
-from airgap.disk import files as local
+from airgap.disk import files
 from airgap.errors import AirgapError
-from airgap.flow.media.pack_copies import Copies, Stored
+from airgap.flow.media.pack_copies import PackCopies, PackCopy
 from airgap.flow.media.parity import longest
 from airgap.flow.progress import Progress
 from airgap.format import layout, parity
@@ -35,7 +35,7 @@ class Recovery:
         self._bundle = bundle
         self._packs = packs
 
-    def keep(self, lost: Collection[int], copies: Copies, progress: Progress) -> None:
+    def keep(self, lost: Collection[int], copies: PackCopies, progress: Progress) -> None:
         """Keep what can be had of the groups of lost packs, unless the disk is too small for it.
 
         Raises:
@@ -47,30 +47,30 @@ class Recovery:
             return
         name = layout.parity_index_name(self._bundle)
         if not (self._folder / name).exists():
-            local.write_atomically(self._folder, name, [parity.encode(index)])
+            files.write_atomically(self._folder, name, [parity.encode(index)])
         if not all(self._keep_group(group, copies) for group in groups):
             progress.note(
                 "This disk is too small to keep what parity needs: `airgap join` all volumes on"
                 " another one, and import that."
             )
 
-    def _keep_group(self, group: Group, copies: Copies) -> bool:
+    def _keep_group(self, group: Group, copies: PackCopies) -> bool:
         """Copy what is not kept yet; return False if the disk has no room for all of it."""
         for name, find in self._members(group, copies):
             if (self._folder / name).exists():
                 continue
             with ExitStack() as stack:
                 one = find(stack)
-                if not isinstance(one, Stored):
+                if not isinstance(one, PackCopy):
                     continue
                 if shutil.disk_usage(self._folder).free < 2 * one.size:
                     return False
-                local.write_atomically(self._folder, name, [one.read(0, one.size)])
+                files.write_atomically(self._folder, name, [one.read(0, one.size)])
         return True
 
     def _members(
-        self, group: Group, copies: Copies
-    ) -> Iterator[tuple[str, Callable[[ExitStack], Stored | AirgapError]]]:
+        self, group: Group, copies: PackCopies
+    ) -> Iterator[tuple[str, Callable[[ExitStack], PackCopy | AirgapError]]]:
         """Yield name and opener of every pack and parity pack of a group."""
         for one in group.packs:
             pack = self._packs[one]
@@ -82,7 +82,7 @@ class Recovery:
 
     def groups(self) -> tuple[Group, ...]:
         """Return the parity index, once something was kept."""
-        return Copies([self.reader]).index(len(self._packs))
+        return PackCopies([self.reader]).index(len(self._packs))
 
     def once_more(self, lost: Collection[int], label: Label) -> tuple[int, ...]:
         """Return volumes whose packs, if they were kept too, would give back the lost ones."""

@@ -5,27 +5,27 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from airgap.errors import AirgapError, MissingError
-from airgap.flow.bundle.open import Opened
-from airgap.flow.media.missing_volumes import Situation, refusal
+from airgap.flow.bundle.open_bundle import Opened
+from airgap.flow.media.missing_volumes import MissingVolumes, refusal
 from airgap.flow.media.parity import covers
 from airgap.flow.media.recovery import Recovery
 from airgap.flow.media.volumes import VolumesReader
 from airgap.flow.progress import Progress
 from airgap.format import layout
 from airgap.store.staging import StagedItem, sync_tree
-from airgap.store.volume_progress import Journal, Seen
+from airgap.store.volume_progress import VolumeProgress, VolumeRecord
 
-__all__ = ["Arrivals", "situation"]
+__all__ = ["VolumeResume", "situation"]
 
 
-def situation(opened: Opened, failed: Mapping[int, AirgapError]) -> Situation:
+def situation(opened: Opened, failed: Mapping[int, AirgapError]) -> MissingVolumes:
     """Return what labels say about packs that could not be had."""
     packs = len(opened.manifest.value.packs)
     labels = opened.reader.labels(packs) if isinstance(opened.reader, VolumesReader) else []
-    return Situation(failed, packs, labels)
+    return MissingVolumes(failed, packs, labels)
 
 
-class Arrivals:
+class VolumeResume:
     """One run of such an import."""
 
     def __init__(self, opened: Opened, staged: Sequence[StagedItem]) -> None:
@@ -33,7 +33,7 @@ class Arrivals:
         self._opened = opened
         self._staged = staged
         self._packs = opened.manifest.value.packs
-        self._journal = Journal(staged[0].place, opened.bundle)
+        self._journal = VolumeProgress(staged[0].place, opened.bundle)
         self._seen = self._journal.load()
         self._recovery = Recovery(self._journal.recovery, opened.bundle, self._packs)
         if isinstance(opened.reader, VolumesReader) and self._journal.recovery.is_dir():
@@ -62,7 +62,7 @@ class Arrivals:
             if folder.is_dir():
                 sync_tree(folder)
         staged = frozenset(range(len(self._packs))).difference(failed)
-        self._journal.save(Seen(staged, frozenset(damaged)))
+        self._journal.save(VolumeRecord(staged, frozenset(damaged)))
         names = {one: layout.pack_name(self._packs[one].digest) for one in damaged}
         found = replace(found, damaged_before=frozenset(damaged), names=names, is_kept=True)
         if damaged and isinstance(self._opened.reader, VolumesReader):

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from airgap.carrier import local_depot as depot
+from airgap.carrier import local_depot
 from airgap.carrier.archive import ArchiveReader
 from airgap.carrier.local_depot import DepotReader
 from airgap.carrier.port import BundleReader
 from airgap.errors import AirgapError, MissingError, UsageError
 from airgap.flow.bundle import model_signatures
-from airgap.flow.bundle.open import Unverified
+from airgap.flow.bundle.open_bundle import Unverified
 from airgap.format import envelope as dsse
 from airgap.format import layout
 from airgap.format import root as roots
@@ -19,11 +19,11 @@ from airgap.format.envelope import Role
 from airgap.format.manifest import Manifest
 from airgap.format.root import SignedRoot
 
-__all__ = ["Contents", "contents_of"]
+__all__ = ["SmallFiles", "small_files_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class SmallFiles:
     """A bundle's manifest, and what lies beside it. Nothing of it is proven."""
 
     bundle: str
@@ -41,7 +41,7 @@ class Contents:
         return [len(one) for one in files]
 
 
-def contents_of(opened: Unverified) -> Contents:
+def small_files_of(opened: Unverified) -> SmallFiles:
     """Read what lies beside the packs of a depot or a ``.airgap`` file; call it before the packs.
 
     Raises:
@@ -56,7 +56,7 @@ def contents_of(opened: Unverified) -> Contents:
     envelopes = dict(_envelopes(reader))
     # In a .airgap file these come after the packs, so that they stay behind.
     envelopes |= model_signatures.read(reader, opened.manifest)
-    return Contents(
+    return SmallFiles(
         opened.bundle, opened.manifest, opened.raw, envelopes, dict(_roots(_travelling(reader)))
     )
 
@@ -81,7 +81,7 @@ def _pair(role: Role, statement: bytes, raw: bytes) -> Iterator[tuple[str, bytes
 def _travelling(reader: DepotReader | ArchiveReader) -> Sequence[SignedRoot]:
     try:
         if isinstance(reader, DepotReader):
-            return depot.read_roots(reader.folder)
+            return local_depot.read_roots(reader.folder)
         return reader.read_roots()
     except MissingError:
         return ()

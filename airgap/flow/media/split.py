@@ -10,22 +10,21 @@ from typing import Final
 
 from airgap.carrier.local_depot import DepotReader, DepotWriter
 from airgap.carrier.port import BundleReader
-from airgap.disk import files as local
-from airgap.disk import readback
+from airgap.disk import files, readback
 from airgap.errors import AirgapError, ConflictError, CorruptError, StorageError, UsageError
-from airgap.flow.bundle.open import open_unverified
+from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.location.credentials import ANYBODY, Access
-from airgap.flow.media.pack_copies import Copies, Stored
+from airgap.flow.media.pack_copies import PackCopies, PackCopy
 from airgap.flow.media.parity import Draft, drafts, longest, make_groups
 from airgap.flow.media.plan import Part, cost, free_rooms, plan, survives, usable
-from airgap.flow.media.small_files import Contents, contents_of
+from airgap.flow.media.small_files import SmallFiles, small_files_of
 from airgap.flow.progress import Progress
 from airgap.format import layout, parity, volume
 from airgap.format.manifest import Pack
 from airgap.format.parity import Group
 from airgap.format.volume import Label
 
-__all__ = ["Media", "Written", "add_parity", "demand_room", "split", "write_volumes"]
+__all__ = ["SplitResult", "VolumeOptions", "add_parity", "demand_room", "split", "write_volumes"]
 
 _TEXT_BYTES: Final = 16 * 1024
 _TEXTS: Final = 4
@@ -33,7 +32,7 @@ _LINE_BYTES: Final = 256  # in checksums.txt and the parity index, for each pack
 
 
 @dataclass(frozen=True, slots=True)
-class Media:
+class VolumeOptions:
     """Where volumes go: numbered folders below ``output``, or ``folders`` that are there.
 
     ``size`` is that of one medium in bytes. ``percent`` of parity packs are added.
@@ -52,7 +51,7 @@ class Media:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class SplitResult:
     """The volumes that were made. ``survives``: any one of them may be lost."""
 
     bundle: str
@@ -61,7 +60,9 @@ class Written:
     survives: bool
 
 
-def split(place: str, media: Media, progress: Progress, access: Access = ANYBODY) -> Written:
+def split(
+    place: str, media: VolumeOptions, progress: Progress, access: Access = ANYBODY
+) -> SplitResult:
     """Copy a bundle onto volumes. Nothing is verified but that each pack is what its name says.
 
     Raises:
@@ -70,17 +71,17 @@ def split(place: str, media: Media, progress: Progress, access: Access = ANYBODY
         ConflictError: the output holds volumes of another split.
     """
     with open_unverified(place, access) as opened:
-        return write_volumes(opened.reader, contents_of(opened), media, progress)
+        return write_volumes(opened.reader, small_files_of(opened), media, progress)
 
 
 def write_volumes(
     reader: BundleReader,
-    contents: Contents,
-    media: Media,
+    contents: SmallFiles,
+    media: VolumeOptions,
     progress: Progress,
     *,
     move: bool = False,
-) -> Written:
+) -> SplitResult:
     """Write the volumes of a bundle; ``move`` takes its packs away from the depot it lies in.
 
     Raises:
@@ -89,7 +90,7 @@ def write_volumes(
     _refuse_twice(media.folders)
     packs = contents.manifest.packs
     depots = [reader] if isinstance(reader, DepotReader) else []
-    known = () if media.percent else Copies(depots).index(len(packs))
+    known = () if media.percent else PackCopies(depots).index(len(packs))
     groups = [(one.packs, len(one.parity)) for one in known] or drafts(packs, media.percent)
     parts = plan(packs, groups, _Rooms(media, contents, groups))
     volumes = _Volumes(contents, parts, _folders(media, contents.bundle, len(parts)))
@@ -101,7 +102,7 @@ def write_volumes(
             volumes.move_packs(old.folder)
         if not (depots and move):
             volumes.copy_packs(reader, progress)
-        sources = Copies([*depots, *volumes.readers])
+        sources = PackCopies([*depots, *volumes.readers])
         if known:
             volumes.carry_parity(known, sources)
         else:
@@ -112,7 +113,9 @@ def write_volumes(
                 volumes.read_back(number)
     finally:
         progress.end()
-    return Written(contents.bundle, tuple(volumes.folders), tuple(parts), survives(parts, groups))
+    return SplitResult(
+        contents.bundle, tuple(volumes.folders), tuple(parts), survives(parts, groups)
+    )
 
 
 def add_parity(
@@ -126,7 +129,7 @@ def add_parity(
     """
     groups = drafts(packs, percent)
     _demand_space(folder, 0, packs, groups)
-    copies = Copies([DepotReader(folder, bundle)])
+    copies = PackCopies([DepotReader(folder, bundle)])
     place = folder / layout.parity_folder(bundle)
     progress.begin("making parity", sum(len(one) * longest(packs, one) for one, _ in groups))
     try:
@@ -136,14 +139,14 @@ def add_parity(
         progress.end()
     digests = [digest for group in made for digest in group.parity]
     texts = layout.checksums(bundle, packs, digests)
-    local.write_atomically(folder, layout.checksums_name(bundle), [texts])
-    local.write_atomically(folder, layout.parity_index_name(bundle), [parity.encode(made)])
+    files.write_atomically(folder, layout.checksums_name(bundle), [texts])
+    files.write_atomically(folder, layout.parity_index_name(bundle), [parity.encode(made)])
 
 
 class _Rooms:
     """How many bytes for packs there are on each volume."""
 
-    def __init__(self, media: Media, contents: Contents, groups: Sequence[Draft]) -> None:
+    def __init__(self, media: VolumeOptions, contents: SmallFiles, groups: Sequence[Draft]) -> None:
         self._size = media.size
         self._folders = media.folders
         self._free = free_rooms(media.folders)
@@ -168,7 +171,7 @@ class _Rooms:
 class _Volumes:
     """The volumes being written."""
 
-    contents: Contents
+    contents: SmallFiles
     parts: Sequence[Part]
     folders: Sequence[Path]
     index: tuple[Group, ...] = field(default=())
@@ -186,7 +189,7 @@ class _Volumes:
         for part, folder in zip(self.parts, self.folders, strict=True):
             for one in part.packs:
                 name = layout.pack_name(self.packs[one].digest)
-                local.move(depot / name, folder / name)
+                files.move(depot / name, folder / name)
 
     def copy_packs(self, reader: BundleReader, progress: Progress) -> None:
         """Copy each pack to its volume, in the manifest's order."""
@@ -204,25 +207,25 @@ class _Volumes:
             writers[owner[index]].put_pack(pack.digest, [data])
             progress.advance(pack.size)
 
-    def make_parity(self, groups: Sequence[Draft], copies: Copies, progress: Progress) -> None:
+    def make_parity(self, groups: Sequence[Draft], copies: PackCopies, progress: Progress) -> None:
         """Make the parity packs of all groups on the volumes they belong to."""
         places = self._parity_places(groups)
         self.index = tuple(make_groups(self.packs, groups, copies, places, progress))
 
-    def carry_parity(self, known: Sequence[Group], copies: Copies) -> None:
+    def carry_parity(self, known: Sequence[Group], copies: PackCopies) -> None:
         """Copy the parity packs that the source has."""
         self.index = tuple(known)
         for part, folder in zip(self.parts, self.folders, strict=True):
             for group, row in part.parity:
                 self._carry(known[group], row, folder, copies)
 
-    def _carry(self, group: Group, row: int, folder: Path, copies: Copies) -> None:
+    def _carry(self, group: Group, row: int, folder: Path, copies: PackCopies) -> None:
         digest, size = group.parity[row], longest(self.packs, group.packs)
         with copies.opened_parity(digest, size) as one:
-            if not isinstance(one, Stored):
+            if not isinstance(one, PackCopy):
                 raise one
             name = layout.parity_name(self.contents.bundle, digest)
-            local.write_atomically(folder, name, [one.read(0, size)])
+            files.write_atomically(folder, name, [one.read(0, size)])
 
     def _parity_places(self, groups: Sequence[Draft]) -> list[list[Path]]:
         """Return for each group the folder of each of its parity packs."""
@@ -255,7 +258,7 @@ class _Volumes:
         """Write everything but the packs; the manifest comes last (format §8)."""
         folder, contents = self.folders[number], self.contents
         for name, data in self._small_files(number):
-            local.write_atomically(folder, name, [data])
+            files.write_atomically(folder, name, [data])
         packs, digests = self._held(number)
         DepotWriter(folder).publish(
             contents.bundle, contents.raw, contents.envelopes, packs, digests
@@ -285,7 +288,7 @@ class _Volumes:
                 )
 
 
-def _folders(media: Media, bundle: str, count: int) -> list[Path]:
+def _folders(media: VolumeOptions, bundle: str, count: int) -> list[Path]:
     """Return the volumes' folders.
 
     Raises:

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from airgap.carrier.local_depot import DepotReader
 from airgap.carrier.port import BundleReader
-from airgap.codec.buffer import Piece
-from airgap.disk.buffers import PackMemory
+from airgap.codec.buffer import Buffer
+from airgap.disk.buffers import BufferPool
 from airgap.errors import (
     AirgapError,
     CorruptError,
@@ -19,9 +19,9 @@ from airgap.errors import (
     StorageError,
     UsageError,
 )
-from airgap.flow.bundle.open import Opened, split_place
-from airgap.flow.media.pack_copies import Copies, Stored
-from airgap.flow.media.parity import Mending
+from airgap.flow.bundle.open_bundle import Opened, split_place
+from airgap.flow.media.pack_copies import PackCopies, PackCopy
+from airgap.flow.media.parity import ParityRepair
 from airgap.flow.progress import Progress
 from airgap.format import layout, volume
 from airgap.format.envelope import Role
@@ -45,9 +45,9 @@ class VolumesReader:
         self._readers.append(folder_reader)
 
     @property
-    def copies(self) -> Copies:
+    def copies(self) -> PackCopies:
         """All places, for reading in pieces."""
-        return Copies(self._readers)
+        return PackCopies(self._readers)
 
     def read_manifest(self) -> tuple[str, bytes]:
         """Return the bundle id and the first place's manifest."""
@@ -62,8 +62,8 @@ class VolumesReader:
         return self._readers[0].read_attestations(role)
 
     def read_packs(
-        self, packs: Sequence[Pack], wanted: Container[int], memory: PackMemory | None = None
-    ) -> Iterator[tuple[int, Piece | AirgapError]]:
+        self, packs: Sequence[Pack], wanted: Container[int], memory: BufferPool | None = None
+    ) -> Iterator[tuple[int, Buffer | AirgapError]]:
         """Yield each wanted pack from the first place that has it; see ``BundleReader``."""
         for index, pack in enumerate(packs):
             if index in wanted:
@@ -77,7 +77,7 @@ class VolumesReader:
                 found = reader.read_model_signatures(files) | found
         return found
 
-    def read_pack(self, pack: Pack, memory: PackMemory | None = None) -> Piece | AirgapError:
+    def read_pack(self, pack: Pack, memory: BufferPool | None = None) -> Buffer | AirgapError:
         """Return the bytes under a pack's name in the first place that has them whole."""
         # Whoever has nothing is not asked: an error keeps its frames, and they what was read.
         having = [one for one in self._readers if one.size_of(pack.digest) is not None]
@@ -91,14 +91,14 @@ class VolumesReader:
     def mended(
         self,
         packs: Sequence[Pack],
-        read: Iterable[tuple[int, Piece | AirgapError]],
+        read: Iterable[tuple[int, Buffer | AirgapError]],
         progress: Progress,
-    ) -> Iterator[tuple[int, Piece | AirgapError]]:
+    ) -> Iterator[tuple[int, Buffer | AirgapError]]:
         """Pass packs on; replace errors by a pack of another place or of parity, where it can be.
 
         What parity gives back is authentic, and waits in the system's temporary folder.
         """
-        mending = Mending(packs, self.copies, progress)
+        mending = ParityRepair(packs, self.copies, progress)
         try:
             for index, data in read:
                 if isinstance(data, AirgapError):
@@ -116,7 +116,7 @@ class VolumesReader:
             return None
         with ExitStack() as stack:
             copy = self.copies.open_pack(pack, stack)
-            return copy.read(0, copy.size) if isinstance(copy, Stored) else None
+            return copy.read(0, copy.size) if isinstance(copy, PackCopy) else None
 
     def labels(self, packs: int) -> list[Label]:
         """Return the labels that fit the bundle; they are claims, and for people only."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from airgap.carrier.depot import RemoteDepot, RemoteDepotWriter, Work
+from airgap.carrier.depot import DepotOptions, RemoteDepot, RemoteDepotWriter
 from airgap.carrier.local_depot import DepotWriter
 from airgap.carrier.port import BundleWriter
 from airgap.errors import MissingError
@@ -85,7 +85,7 @@ def _depot_of(writer: BundleWriter) -> RemoteDepot | None:
     if isinstance(writer, RemoteDepotWriter):
         return writer.depot
     if isinstance(writer, DepotWriter):
-        return RemoteDepot(FolderTransport(writer.folder), Work())
+        return RemoteDepot(FolderTransport(writer.folder), DepotOptions())
     return None
 
 

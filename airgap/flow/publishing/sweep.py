@@ -13,8 +13,7 @@ from typing import Final
 from airgap.carrier.depot import RemoteDepot
 from airgap.errors import CorruptError, MissingError, TransportError
 from airgap.flow.progress import Progress
-from airgap.format import gc_markers as cleaning
-from airgap.format import layout, limits
+from airgap.format import gc_markers, layout, limits
 
 __all__ = ["Clock", "Sweep", "await_sweeps"]
 
@@ -54,7 +53,7 @@ class Sweep:
         self._clock = clock
         self._began = clock.now()
         self._name = layout.sweep_name(secrets.token_hex(16))
-        self._transport.publish(self._name, cleaning.encode_sweep(names))
+        self._transport.publish(self._name, gc_markers.encode_sweep(names))
 
     @property
     def is_over(self) -> bool:
@@ -96,7 +95,7 @@ def await_sweeps(
 
 def _concerns(depot: RemoteDepot, name: str, names: Collection[str]) -> bool:
     try:
-        swept = cleaning.decode_sweep(depot.read(name, limits.SWEEP_BYTES))
+        swept = gc_markers.decode_sweep(depot.read(name, limits.SWEEP_BYTES))
     except MissingError:  # it has just ended
         return False
     except CorruptError:  # it may name anything

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from airgap.disk.files import storage_error
 from airgap.errors import UsageError
-from airgap.flow.bundle.open import STDIN, open_unverified
+from airgap.flow.bundle.open_bundle import STDIN, open_unverified
 from airgap.flow.exporting.export import add_files, tell_of_others
 from airgap.flow.location.credentials import ANYBODY, Access
 from airgap.format import attestation, layout

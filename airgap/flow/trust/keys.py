@@ -5,8 +5,7 @@ from pathlib import Path
 
 from airgap.errors import ConfigurationError, UsageError
 from airgap.format.root import ALGORITHMS, Key
-from airgap.signing import open as signers
-from airgap.signing import private_keys
+from airgap.signing import open_signer, private_keys
 from airgap.signing.signer import Passphrase, Signer
 
 __all__ = [
@@ -44,9 +43,9 @@ def key_fingerprint(spec: str, passphrase: Passphrase) -> Key:
         ConfigurationError: it cannot be read or is not a usable key.
     """
     path = Path(spec)
-    if signers.is_file(spec) and path.suffix == ".key" and path.with_suffix(".pub").exists():
+    if open_signer.is_file(spec) and path.suffix == ".key" and path.with_suffix(".pub").exists():
         spec = str(path.with_suffix(".pub"))
-    return signers.public_key(spec, passphrase)
+    return open_signer.public_key(spec, passphrase)
 
 
 def export_public(spec: str, passphrase: Passphrase, output: Path) -> Key:
@@ -56,14 +55,14 @@ def export_public(spec: str, passphrase: Passphrase, output: Path) -> Key:
         ConfigurationError: there is no such key, or the output file is there.
         StorageError: it cannot be written.
     """
-    key = signers.public_key(spec, passphrase)
+    key = open_signer.public_key(spec, passphrase)
     private_keys.write_public(output, key)
     return key
 
 
 def load_signer(spec: str, passphrase: Passphrase) -> Signer:
     """Open a private key: a path, ``ssh-agent:…`` or ``pkcs11:…``; see ``signers.open_signer``."""
-    return signers.open_signer(spec, passphrase)
+    return open_signer.open_signer(spec, passphrase)
 
 
 def public_file(path: Path) -> Key:

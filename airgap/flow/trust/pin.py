@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from airgap.carrier import local_depot as depot
+from airgap.carrier import local_depot
 from airgap.carrier.archive import ArchiveReader
 from airgap.errors import ConflictError, UsageError
 from airgap.flow.admission import history as memory
-from airgap.flow.admission.admit import require_root
-from airgap.flow.bundle.open import open_unverified
+from airgap.flow.admission.policy import require_root
+from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.location import remote as elsewhere
 from airgap.flow.location.credentials import ANYBODY, Access
-from airgap.flow.location.remote import Elsewhere
+from airgap.flow.location.remote import RemoteLocation
 from airgap.format import envelope as dsse
 from airgap.format import names
 from airgap.format import root as roots
 from airgap.format.root import Root, SignedRoot
 from airgap.signing import trust
 from airgap.signing.trust import Verified
-from airgap.state import pinned_root as site
+from airgap.state import pinned_root
 
 __all__ = ["Update", "pin_root", "update_root"]
 
@@ -39,14 +39,14 @@ def pin_root(path: Path, fingerprint: str) -> tuple[Root, Path, bool]:
         ConflictError: this machine has pinned another root.
     """
     wanted = _fingerprint(fingerprint)
-    raw, envelopes = site.read_root_files(path)
+    raw, envelopes = pinned_root.read_root_files(path)
     verified = trust.accept_root(raw, envelopes, wanted)
-    known = site.load_root()
+    known = pinned_root.load_root()
     if known is not None and known.fingerprint != wanted:
         raise ConflictError(
             f"This machine already trusts the root {known.fingerprint}.",
             "A newer root of the same site is taken with `airgap trust update`. If the old trust is"
-            f" really to end, remove {site.home() / 'trust'} and run this again.",
+            f" really to end, remove {pinned_root.home() / 'trust'} and run this again.",
         )
     if known is None:
         memory.begin(verified.value)
@@ -74,10 +74,10 @@ def update_root(places: Sequence[str], access: Access = ANYBODY) -> Update:
         CorruptError: a file is no root.
         MissingError: a depot or file holds no roots.
     """
-    known = site.load_root()
+    known = pinned_root.load_root()
     before = after = require_root()
     steps = _steps(places, before, access)
-    floor = memory.floor_of(memory.examine(before.value.site).kept, before.value)
+    floor = memory.floor_of(memory.check_history(before.value.site).kept, before.value)
     for number, step in enumerate(steps, 1):
         now = max(int(time.time()), floor) if number == len(steps) else None
         after = trust.succeed(after, step.raw, step.envelopes, now)
@@ -105,13 +105,13 @@ def _steps(places: Sequence[str], trusted: Verified[Root], access: Access) -> li
 
 
 def _roots_at(place: str, access: Access) -> list[SignedRoot]:
-    if elsewhere.is_elsewhere(place):
+    if elsewhere.is_remote(place):
         return _roots_elsewhere(elsewhere.look(place, access))
     path = Path(place)
     if path.is_dir():
-        return depot.read_roots(path)
+        return local_depot.read_roots(path)
     if not _holds_many(place):
-        return [SignedRoot(*site.read_root_files(path))]
+        return [SignedRoot(*pinned_root.read_root_files(path))]
     with open_unverified(place) as opened:
         reader = opened.reader
         if not isinstance(reader, ArchiveReader):
@@ -119,7 +119,7 @@ def _roots_at(place: str, access: Access) -> list[SignedRoot]:
         return reader.read_roots()
 
 
-def _roots_elsewhere(found: Elsewhere) -> list[SignedRoot]:
+def _roots_elsewhere(found: RemoteLocation) -> list[SignedRoot]:
     if not found.is_file:
         with closing(found.open_depot()) as remote:
             return remote.read_roots()
@@ -130,11 +130,11 @@ def _roots_elsewhere(found: Elsewhere) -> list[SignedRoot]:
 
 def _holds_many(place: str) -> bool:
     """Tell whether a place is a depot or a ``.airgap`` file: what travels, not what was chosen."""
-    return elsewhere.is_elsewhere(place) or Path(place).is_dir() or place.endswith(ARCHIVE)
+    return elsewhere.is_remote(place) or Path(place).is_dir() or place.endswith(ARCHIVE)
 
 
 def _save(
-    verified: Verified[Root], envelopes: Sequence[bytes], known: site.PinnedRoot | None
+    verified: Verified[Root], envelopes: Sequence[bytes], known: pinned_root.PinnedRoot | None
 ) -> Path:
     """Pin a root with the signatures that count, in place of the one that was known."""
     counted = {
@@ -144,7 +144,7 @@ def _save(
         if one.key_id in verified.signers["root"]
     }
     replaced = None if known is None else known.fingerprint
-    return site.save_root(verified.raw, counted, roots.fingerprint(verified.raw), replaced)
+    return pinned_root.save_root(verified.raw, counted, roots.fingerprint(verified.raw), replaced)
 
 
 def _fingerprint(text: str) -> str:

@@ -20,7 +20,7 @@ from airgap.format.root import Key, RoleKeys, Root, SignedRoot
 from airgap.signing.public_keys import check_key
 from airgap.signing.signer import Signer
 from airgap.signing.thresholds import valid_signers
-from airgap.state import pinned_root as site
+from airgap.state import pinned_root
 
 __all__ = [
     "NewRoot",
@@ -208,7 +208,7 @@ def read(path: Path) -> SignedRoot:
     Raises:
         ConfigurationError: it is not there or cannot be read.
     """
-    return SignedRoot(*site.read_root_files(path))
+    return SignedRoot(*pinned_root.read_root_files(path))
 
 
 def find_key(root: Root, text: str) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from airgap.disk import files as local
+from airgap.disk import files
 from airgap.errors import ConflictError, UsageError
-from airgap.flow.bundle.open import open_unverified
+from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.location.credentials import ANYBODY, Access
 from airgap.format import envelope as dsse
 from airgap.format import limits, names
@@ -15,7 +15,7 @@ from airgap.format import waiver as format_waiver
 from airgap.format.envelope import Envelope
 from airgap.format.waiver import Waiver
 from airgap.signing.signer import Signer
-from airgap.state import pinned_root as site
+from airgap.state import pinned_root
 
 __all__ = ["SUFFIX", "Draft", "Signed", "create", "show", "sign"]
 
@@ -75,7 +75,7 @@ def create(
         )
     raw = format_waiver.encode(made)
     envelope = signer.sign("waiver", raw)
-    local.write_atomically(path.parent, path.name, [raw])
+    files.write_atomically(path.parent, path.name, [raw])
     _put(path, envelope)
     return Signed(path, made, (signer.key.id,))
 
@@ -88,7 +88,7 @@ def show(path: Path) -> Signed:
         CorruptError: it is no waiver.
         NotTrustedError: a signature file is damaged.
     """
-    raw, envelopes = site.read_signed(path, limits.WAIVER_BYTES, "waiver")
+    raw, envelopes = pinned_root.read_signed(path, limits.WAIVER_BYTES, "waiver")
     key_ids = {dsse.decode(one).key_id for one in envelopes}
     return Signed(path, format_waiver.decode(raw), tuple(sorted(key_ids)), new=False)
 
@@ -109,7 +109,7 @@ def sign(path: Path, signer: Signer) -> Signed:
 
 def _put(path: Path, envelope: Envelope) -> None:
     name = f"{_stem(path)}.{envelope.key_id}.dsse"
-    local.write_atomically(path.parent, name, [dsse.encode(envelope)])
+    files.write_atomically(path.parent, name, [dsse.encode(envelope)])
 
 
 def _stem(path: Path) -> str:

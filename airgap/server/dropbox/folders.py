@@ -22,14 +22,14 @@ from typing import Any, Final
 
 from airgap.disk import files as local
 from airgap.errors import AirgapError, StorageError
-from airgap.flow.bundle.completeness import Arrival
+from airgap.flow.bundle.completeness import Completeness
 from airgap.format import layout
-from airgap.server.dropbox.uploads import PART, Desk, Meter, parse
-from airgap.server.intake.discovery import ARCHIVE, UNFINISHED, Thing, find, stamp
+from airgap.server.dropbox.upload_names import PART, OpenUploads, Quota, parse
+from airgap.server.intake.discovery import ARCHIVE, UNFINISHED, DiscoveredBundle, find, stamp
 from airgap.server.intake.event_log import write_json
-from airgap.server.intake.intake import Job, Sighting
+from airgap.server.intake.intake import Candidate, Job
 
-__all__ = ["RECORD", "House", "Retention"]
+__all__ = ["RECORD", "DropFolders", "Retention"]
 
 RECORD: Final = "reason.json"
 DEPOT: Final = "depot"
@@ -46,14 +46,14 @@ class Retention:
     unfinished: float
 
 
-class House:
+class DropFolders:
     """A ``Keeper`` of the drop box's folders."""
 
     def __init__(
         self,
         state: Path,
-        meters: Mapping[str, Meter],
-        desk: Desk,
+        meters: Mapping[str, Quota],
+        desk: OpenUploads,
         retention: Retention,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -105,7 +105,7 @@ class House:
                 jobs.append(job)
         return jobs
 
-    def sightings(self) -> Iterator[Sighting]:
+    def sightings(self) -> Iterator[Candidate]:
         """Yield what users have uploaded and nobody is writing."""
         for user in self._meters:
             home = self.home(user)
@@ -115,7 +115,7 @@ class House:
                     name = os.path.relpath(thing.path, home).removesuffix(UNFINISHED)
                     finished = thing.path.name.endswith(ARCHIVE) and not thing.bundle
                     name = f"{name}#{thing.bundle}" if thing.bundle else name
-                    yield Sighting(thing, name, user, stamp(thing), finished)
+                    yield Candidate(thing, name, user, stamp(thing), finished)
 
     def _publish_whole(self, home: Path) -> None:
         """Give packs and manifests that went straight to their names those names, if whole.
@@ -126,7 +126,7 @@ class House:
             name = parse(path.relative_to(home).as_posix().removesuffix(UNFINISHED))
             if name is None or name.kind != "named by content" or self._desk.is_open(path):
                 continue
-            seen = stamp(Thing(path))
+            seen = stamp(DiscoveredBundle(path))
             if seen in self._wrong:
                 continue
             whole = _digest(path) == _promised(home / name.final)
@@ -134,12 +134,12 @@ class House:
                 self._wrong.add(seen)
                 continue
             with self._desk.lock:
-                if not self._desk.is_open(path) and stamp(Thing(path)) == seen:
+                if not self._desk.is_open(path) and stamp(DiscoveredBundle(path)) == seen:
                     path.rename(home / name.final)
 
     # ---- one thing's way
 
-    def take(self, sighting: Sighting, arrival: Arrival | None) -> Job | None:
+    def take(self, sighting: Candidate, arrival: Completeness | None) -> Job | None:
         """Rename a thing out of its user's home."""
         thing = sighting.thing
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._clock()))
@@ -157,7 +157,7 @@ class House:
         bundle = arrival.bundle if arrival else thing.bundle
         return None if job is None else replace(job, name=sighting.name, bundle=bundle)
 
-    def _take_archive(self, thing: Thing, folder: Path) -> None:
+    def _take_archive(self, thing: DiscoveredBundle, folder: Path) -> None:
         local.sync(thing.path.parent, thing.path.name)
         final = thing.path.with_name(thing.path.name.removesuffix(UNFINISHED))
         with self._desk.lock:
@@ -168,7 +168,9 @@ class House:
             self._desk.delivered.add(str(final), size)
         local.sync_folder(folder)
 
-    def _take_bundle(self, thing: Thing, depot: Path, arrival: Arrival | None) -> None:
+    def _take_bundle(
+        self, thing: DiscoveredBundle, depot: Path, arrival: Completeness | None
+    ) -> None:
         """Link the packs, then rename the bundle's folder, which is what takes it."""
         for name, _ in arrival.packs if arrival else ():
             if not (thing.path / name).exists():

@@ -35,21 +35,21 @@ from pyftpdlib.servers import FTPServer
 
 from airgap.errors import ConfigurationError
 from airgap.format import names
-from airgap.server.dropbox.folders import House
-from airgap.server.dropbox.passwords import Gate
-from airgap.server.dropbox.settings import Settings
+from airgap.server.dropbox.folders import DropFolders
+from airgap.server.dropbox.passwords import PasswordChecker
+from airgap.server.dropbox.settings import DropBoxSettings
 from airgap.server.dropbox.throttle import Throttle
-from airgap.server.dropbox.uploads import (
+from airgap.server.dropbox.upload_names import (
     RESERVED,
-    Desk,
-    Meter,
     Name,
+    OpenUploads,
+    Quota,
     Receiving,
     folder_problem,
     parse,
 )
 from airgap.server.intake.discovery import UNFINISHED
-from airgap.server.intake.event_log import Journal
+from airgap.server.intake.event_log import EventLog
 
 __all__ = ["Box", "make_servers", "tls_context"]
 
@@ -81,12 +81,12 @@ _log = logging.getLogger("pyftpdlib")
 class Box:
     """What all sessions share. ``poke`` wakes whoever looks at uploads."""
 
-    settings: Settings
-    house: House
-    desk: Desk
-    meters: Mapping[str, Meter]
-    gate: Gate
-    journal: Journal
+    settings: DropBoxSettings
+    house: DropFolders
+    desk: OpenUploads
+    meters: Mapping[str, Quota]
+    gate: PasswordChecker
+    journal: EventLog
     poke: Callable[[], None]
     throttle: Throttle
     checks: ThreadPoolExecutor
@@ -284,7 +284,7 @@ class _SessionRules(FTPHandler):
         self._available_facts = self._current_facts = ["type", "size", "modify"]
 
     @property
-    def meter(self) -> Meter:
+    def meter(self) -> Quota:
         """What this user has stored."""
         return self.box.meters[self.username]
 
@@ -584,7 +584,7 @@ class Server(FTPServer):
         return len(self.ip_map) <= self.most
 
 
-def tls_context(settings: Settings) -> SSL.Context | None:
+def tls_context(settings: DropBoxSettings) -> SSL.Context | None:
     """Make what sessions need for TLS; None if there is no certificate.
 
     TLS 1.2 and no more: with 1.3 clients close before the library has read everything, and it

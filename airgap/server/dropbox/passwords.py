@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Final, Self
 
-__all__ = ["Gate", "Hash", "hash_password"]
+__all__ = ["PasswordChecker", "PasswordHash", "hash_password"]
 
 LOG2_N: Final = 15
 BLOCK: Final = 8
@@ -23,7 +23,7 @@ _FORM: Final = re.compile(r"\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d)\$([\w+/=]+
 
 
 @dataclass(frozen=True, slots=True)
-class Hash:
+class PasswordHash:
     """One password's hash. ``log2_n``, ``r`` and ``p`` are scrypt's (RFC 7914)."""
 
     log2_n: int
@@ -63,7 +63,7 @@ class Hash:
         return hmac.compare_digest(_derive(password, self), self.key)
 
 
-def hash_password(password: str) -> Hash:
+def hash_password(password: str) -> PasswordHash:
     """Make the hash of a password.
 
     Raises:
@@ -71,17 +71,17 @@ def hash_password(password: str) -> Hash:
     """
     if not 0 < len(password) <= MOST_PASSWORD:
         raise ValueError(f"A password has 1 to {MOST_PASSWORD} characters.")
-    bare = Hash(LOG2_N, BLOCK, 1, secrets.token_bytes(_SALT_BYTES), b"")
-    return Hash(LOG2_N, BLOCK, 1, bare.salt, _derive(password, bare))
+    bare = PasswordHash(LOG2_N, BLOCK, 1, secrets.token_bytes(_SALT_BYTES), b"")
+    return PasswordHash(LOG2_N, BLOCK, 1, bare.salt, _derive(password, bare))
 
 
-class Gate:
+class PasswordChecker:
     """Checks names and passwords. May be asked from several threads."""
 
-    def __init__(self, hashes: dict[str, Hash]) -> None:
+    def __init__(self, hashes: dict[str, PasswordHash]) -> None:
         """Take every user's hash."""
         self._hashes = hashes
-        self._nobody = Hash(LOG2_N, BLOCK, 1, bytes(_SALT_BYTES), bytes(_KEY_BYTES))
+        self._nobody = PasswordHash(LOG2_N, BLOCK, 1, bytes(_SALT_BYTES), bytes(_KEY_BYTES))
         # What was right once is known again without scrypt; never written anywhere.
         self._secret = os.urandom(32)
         self._right: dict[str, bytes] = {}
@@ -100,7 +100,7 @@ class Gate:
         return right
 
 
-def _derive(password: str, how: Hash) -> bytes:
+def _derive(password: str, how: PasswordHash) -> bytes:
     n = 1 << how.log2_n
     return hashlib.scrypt(
         password.encode(errors="surrogatepass"),

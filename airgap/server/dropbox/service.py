@@ -9,16 +9,16 @@ from threading import Event, Thread
 from typing import Final
 
 from airgap.errors import AirgapError
-from airgap.flow.admission import admit as judge
-from airgap.server.dropbox.folders import House, Retention
+from airgap.flow.admission import policy
+from airgap.server.dropbox.folders import DropFolders, Retention
 from airgap.server.dropbox.ftp_control import Box, make_servers, tls_context
-from airgap.server.dropbox.passwords import Gate
-from airgap.server.dropbox.settings import Settings
+from airgap.server.dropbox.passwords import PasswordChecker
+from airgap.server.dropbox.settings import DropBoxSettings
 from airgap.server.dropbox.throttle import Throttle
-from airgap.server.dropbox.uploads import Desk, Meter
+from airgap.server.dropbox.upload_names import OpenUploads, Quota
 from airgap.server.intake.daemon import only_one
-from airgap.server.intake.event_log import Journal, Tell
-from airgap.server.intake.intake import Attendant, Choices, Run
+from airgap.server.intake.event_log import EventLog, Tell
+from airgap.server.intake.intake import Intake, IntakeOptions, Run
 from airgap.server.intake.worker import Worker
 
 __all__ = ["DropBox", "check"]
@@ -28,20 +28,20 @@ PATIENCE: Final = 20.0
 BEAT: Final = 0.2
 
 
-def check(settings: Settings) -> None:
+def check(settings: DropBoxSettings) -> None:
     """Demand that a drop box with these settings could start, as far as that can be seen.
 
     Raises:
         ConfigurationError: the certificate is no good, or this machine trusts nobody yet.
     """
     tls_context(settings)
-    judge.require_root()
+    policy.require_root()
 
 
 class DropBox:
     """Serves until it is stopped."""
 
-    def __init__(self, settings: Settings, tell: Tell, run: Run | None = None) -> None:
+    def __init__(self, settings: DropBoxSettings, tell: Tell, run: Run | None = None) -> None:
         """Listen; sessions begin with ``serve``.
 
         Raises:
@@ -51,15 +51,18 @@ class DropBox:
         """
         check(settings)
         self._lock = only_one(settings.state)
-        desk = Desk()
-        meters = {user.name: Meter(user.max_bytes, user.max_files) for user in settings.users}
+        desk = OpenUploads()
+        meters = {user.name: Quota(user.max_bytes, user.max_files) for user in settings.users}
         retention = Retention(settings.keep_packs, settings.keep_unfinished)
-        house = House(settings.state, meters, desk, retention)
-        self._journal = Journal(settings.state, tell)
+        house = DropFolders(settings.state, meters, desk, retention)
+        self._journal = EventLog(settings.state, tell)
         self._turn = os.open(settings.state / "working.lock", os.O_RDWR | os.O_CREAT, 0o600)
         self._worker = Worker(settings.jobs, (self._turn,))
-        self._attendant = Attendant(
-            house, run or self._worker.run, self._journal, Choices(settings.hold, settings.settle)
+        self._attendant = Intake(
+            house,
+            run or self._worker.run,
+            self._journal,
+            IntakeOptions(settings.hold, settings.settle),
         )
         self._stopping, self._wake, self._asked = Event(), Event(), False
         self._checks = ThreadPoolExecutor(2, thread_name_prefix="passwords")
@@ -69,7 +72,7 @@ class DropBox:
             house,
             desk,
             meters,
-            Gate({user.name: user.password for user in settings.users}),
+            PasswordChecker({user.name: user.password for user in settings.users}),
             self._journal,
             self._wake.set,
             Throttle(settings.login_failures, settings.login_window),
@@ -151,7 +154,7 @@ class DropBox:
         return False
 
     @staticmethod
-    def _pass_on_log(journal: Journal) -> None:
+    def _pass_on_log(journal: EventLog) -> None:
         """Let the library's warnings go where ours go."""
         logger = logging.getLogger("pyftpdlib")
         logger.handlers[:] = [_Told(journal)]
@@ -160,7 +163,7 @@ class DropBox:
 
 
 class _Told(logging.Handler):
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: EventLog) -> None:
         super().__init__()
         self._journal = journal
 

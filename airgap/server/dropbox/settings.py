@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
 from airgap.errors import ConfigurationError
-from airgap.server.dropbox.passwords import Hash
+from airgap.server.dropbox.passwords import PasswordHash
 
-__all__ = ["Settings", "User", "describe", "load"]
+__all__ = ["DropBoxSettings", "User", "describe", "load"]
 
 T = TypeVar("T")
 _USER: Final = re.compile(r"[a-z0-9]([-_.a-z0-9]{0,30}[a-z0-9])?")
@@ -33,13 +33,13 @@ class User:
     """An account that may upload, and nothing else. Sizes in bytes."""
 
     name: str
-    password: Hash
+    password: PasswordHash
     max_bytes: int
     max_files: int
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class DropBoxSettings:
     """Everything the config file says. Seconds, bytes, bytes a second."""
 
     state: Path
@@ -69,7 +69,7 @@ class Settings:
     users: tuple[User, ...]
 
 
-def load(path: Path) -> Settings:
+def load(path: Path) -> DropBoxSettings:
     """Read and check a config file.
 
     Raises:
@@ -88,7 +88,7 @@ def load(path: Path) -> Settings:
     return _settings(_Table(path, text, document))
 
 
-def describe(settings: Settings) -> list[str]:
+def describe(settings: DropBoxSettings) -> list[str]:
     """Say for people what a drop box with these settings would do; no secret is among it."""
     tls = "TLS required" if settings.tls_required else "TLS offered"
     tls = (
@@ -118,7 +118,7 @@ def describe(settings: Settings) -> list[str]:
     return lines
 
 
-def _settings(top: "_Table") -> Settings:
+def _settings(top: "_Table") -> DropBoxSettings:
     listen, tls = top.table("listen"), top.table("tls")
     limits, users = top.table("limits"), top.table("users")
     top_values = {
@@ -137,7 +137,7 @@ def _settings(top: "_Table") -> Settings:
         top.fail("users", "names nobody; add a section [users.NAME]")
     if values["implicit_port"] is not None and values["certificate"] is None:
         listen.fail("implicit_port", "needs [tls] certificate and key")
-    return Settings(**values)
+    return DropBoxSettings(**values)
 
 
 def _listen(table: "_Table") -> dict[str, Any]:
@@ -330,7 +330,7 @@ def _port_range(value: object, _base: Path) -> range:
     return range(int(found[1]), int(found[2]) + 1)
 
 
-def _hash(value: object, _base: Path) -> Hash:
+def _hash(value: object, _base: Path) -> PasswordHash:
     if not isinstance(value, str):
         raise ValueError("must be a text")  # noqa: TRY004
-    return Hash.parse(value)
+    return PasswordHash.parse(value)

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from airgap.disk import files as local
+from airgap.disk import files
 from airgap.errors import ConflictError
 
-__all__ = ["Service", "only_one", "stopped_by_signals", "warning_for_root"]
+__all__ = ["Daemon", "only_one", "stopped_by_signals", "warning_for_root"]
 
 
-class Service(Protocol):
+class Daemon(Protocol):
     """Something that serves until it is stopped."""
 
     def stop(self) -> None:
@@ -36,7 +36,7 @@ def only_one(state: Path) -> int:
         ConflictError: another one has it.
         StorageError: it cannot be made.
     """
-    with local.explained(state):
+    with files.explained(state):
         state.mkdir(mode=0o750, parents=True, exist_ok=True)
         descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -50,7 +50,7 @@ def only_one(state: Path) -> int:
 
 
 @contextmanager
-def stopped_by_signals(service: Service) -> Iterator[None]:
+def stopped_by_signals(service: Daemon) -> Iterator[None]:
     """Stop a service on SIGTERM and SIGINT within the block."""
 
     def stop(_number: int, _frame: object) -> None:

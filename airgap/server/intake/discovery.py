@@ -10,7 +10,7 @@ from typing import Final
 
 from airgap.format import layout, limits, names
 
-__all__ = ["ARCHIVE", "UNFINISHED", "Thing", "find", "stamp"]
+__all__ = ["ARCHIVE", "UNFINISHED", "DiscoveredBundle", "find", "stamp"]
 
 ARCHIVE: Final = ".airgap"
 UNFINISHED: Final = ".unfinished"
@@ -18,7 +18,7 @@ UNFINISHED: Final = ".unfinished"
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
+class DiscoveredBundle:
     """A ``.airgap`` file, or a bundle of the depot at ``path``."""
 
     path: Path
@@ -35,7 +35,7 @@ class Thing:
         return self.path / layout.BUNDLES / self.bundle
 
 
-def find(top: Path, endings: tuple[str, ...] = (ARCHIVE,)) -> Iterator[Thing]:
+def find(top: Path, endings: tuple[str, ...] = (ARCHIVE,)) -> Iterator[DiscoveredBundle]:
     """Yield what lies in a folder and below, in the order of names.
 
     Folders deeper than a path may be (format §2.3) and names beyond ``limits.FOLDER_NAMES`` are
@@ -49,7 +49,7 @@ def find(top: Path, endings: tuple[str, ...] = (ARCHIVE,)) -> Iterator[Thing]:
             return
         for name in sorted(files):
             if name.endswith(endings) and not name.startswith(".") and _is_regular(folder / name):
-                yield Thing(folder / name)
+                yield DiscoveredBundle(folder / name)
         if layout.BUNDLES in folders:
             yield from _bundles(folder)
             folders[:] = [one for one in folders if one not in (layout.BUNDLES, layout.PACKS)]
@@ -58,7 +58,7 @@ def find(top: Path, endings: tuple[str, ...] = (ARCHIVE,)) -> Iterator[Thing]:
         folders.sort()
 
 
-def stamp(thing: Thing, packs: Iterable[str] = ()) -> str:
+def stamp(thing: DiscoveredBundle, packs: Iterable[str] = ()) -> str:
     """Return a text that changes whenever the thing does, as far as the file system tells.
 
     Times are compared, never trusted: it is a change that counts, not what the clock said.
@@ -81,7 +81,7 @@ def stamp(thing: Thing, packs: Iterable[str] = ()) -> str:
     return seen.hexdigest()[:32]
 
 
-def _bundles(depot: Path) -> Iterator[Thing]:
+def _bundles(depot: Path) -> Iterator[DiscoveredBundle]:
     """Yield the bundles of a depot that have a manifest: it comes last (format §8)."""
     try:
         listed = sorted(one.name for one in (depot / layout.BUNDLES).iterdir())
@@ -90,7 +90,7 @@ def _bundles(depot: Path) -> Iterator[Thing]:
     for name in listed:
         manifest = depot / layout.BUNDLES / name / layout.MANIFEST
         if names.is_bundle_id(name) and _is_regular(manifest):
-            yield Thing(depot, name)
+            yield DiscoveredBundle(depot, name)
 
 
 def _is_regular(path: Path) -> bool:

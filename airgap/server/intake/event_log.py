@@ -9,10 +9,10 @@ from pathlib import Path
 from time import time
 from typing import Any, Final
 
-from airgap.disk import files as local
+from airgap.disk import files
 from airgap.errors import AirgapError
 
-__all__ = ["LOG_NAME", "STATUS_NAME", "Journal", "moment", "write_json"]
+__all__ = ["LOG_NAME", "STATUS_NAME", "EventLog", "moment", "write_json"]
 
 LOG_NAME: Final = "log.jsonl"
 STATUS_NAME: Final = "status.json"
@@ -32,10 +32,10 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         StorageError: the disk refused.
     """
     data = json.dumps(value, indent=2, sort_keys=True).encode() + b"\n"
-    local.write_atomically(path.parent, path.name, [data])
+    files.write_atomically(path.parent, path.name, [data])
 
 
-class Journal:
+class EventLog:
     """Appends to the log, replaces the status, and tells whoever watches.
 
     A disk that is full must not end the service: what cannot be written is told on the terminal

@@ -11,23 +11,23 @@ from time import monotonic
 from typing import Any, Literal, Protocol
 
 from airgap.errors import AirgapError
-from airgap.flow.admission import admit as judge
-from airgap.flow.bundle import completeness as arrivals
-from airgap.flow.bundle.completeness import Arrival, CutOffError
-from airgap.server.intake import policy as decisions
-from airgap.server.intake.discovery import Thing
-from airgap.server.intake.event_log import Journal
+from airgap.flow.admission import policy
+from airgap.flow.bundle import completeness
+from airgap.flow.bundle.completeness import Completeness, CutOffError
+from airgap.server.intake import policy as intake_policy
+from airgap.server.intake.discovery import DiscoveredBundle
+from airgap.server.intake.event_log import EventLog
 from airgap.server.intake.policy import Lacking, Ready, Refused, Seen, Unable, Verdict
 from airgap.server.intake.worker import Work
 
-__all__ = ["Attendant", "Choices", "Ending", "Job", "Keeper", "Run", "Sighting"]
+__all__ = ["Candidate", "Ending", "Intake", "IntakeFolder", "IntakeOptions", "Job", "Run"]
 
 Ending = Literal["imported", "held", "quarantined"]
 Run = Callable[[Work, str], Verdict]
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class IntakeOptions:
     """How to attend: whether to hold what is verified, and seconds before a refusal is final."""
 
     hold: bool
@@ -35,10 +35,10 @@ class Choices:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Candidate:
     """A thing as it lies there. ``name`` and ``user`` are for people and records."""
 
-    thing: Thing
+    thing: DiscoveredBundle
     name: str
     user: str
     stamp: str
@@ -65,18 +65,18 @@ class Job:
     ended: Mapping[str, Any] | None = None
 
 
-class Keeper(Protocol):
+class IntakeFolder(Protocol):
     """Keeps the things and the records of them."""
 
     def begun(self) -> list[Job]:
         """Return what was taken before the service was last stopped, or killed."""
         ...
 
-    def sightings(self) -> Iterable[Sighting]:
+    def sightings(self) -> Iterable[Candidate]:
         """Look what is there."""
         ...
 
-    def take(self, sighting: Sighting, arrival: Arrival | None) -> Job | None:
+    def take(self, sighting: Candidate, arrival: Completeness | None) -> Job | None:
         """Put a thing beyond the reach of who brought it; None if it is not as it was any more."""
         ...
 
@@ -108,7 +108,7 @@ class _Known:
     stamp: str
     since: float
     seen: Seen
-    arrival: Arrival | None
+    arrival: Completeness | None
 
 
 @dataclass(slots=True)
@@ -128,15 +128,15 @@ class _Pending:
     why: Verdict | None = None
 
 
-class Attendant:
+class Intake:
     """Not for two threads at once."""
 
     def __init__(
         self,
-        keeper: Keeper,
+        keeper: IntakeFolder,
         run: Run,
-        journal: Journal,
-        choices: Choices,
+        journal: EventLog,
+        choices: IntakeOptions,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         """Take up what an earlier one has left."""
@@ -168,10 +168,10 @@ class Attendant:
             self._keeper.tidy(self._needed())
         self._journal.status(self._status())
 
-    def _attend(self, sighting: Sighting) -> None:
+    def _attend(self, sighting: Candidate) -> None:
         """Look at a thing, and take it if its time has come."""
         known = self._look(sighting)
-        step = decisions.next_step(
+        step = intake_policy.next_step(
             known.seen,
             self._clock() - known.since,
             self._choices.settle,
@@ -180,7 +180,7 @@ class Attendant:
         )
         if step == "wait":
             return
-        refused = decisions.refusal(known.seen) if step == "refuse" else None
+        refused = intake_policy.refusal(known.seen) if step == "refuse" else None
         job = self._keeper.take(sighting, known.arrival)
         if job is None:
             return
@@ -190,7 +190,7 @@ class Attendant:
         self._pending[job.arrival] = _Pending(job, refused)
         self._attempt_due()
 
-    def _look(self, sighting: Sighting) -> _Known:
+    def _look(self, sighting: Candidate) -> _Known:
         """Look at a thing again if it has changed, or if it was not whole."""
         known = self._known.get(sighting.key)
         if known is None or known.stamp != sighting.stamp:
@@ -211,7 +211,7 @@ class Attendant:
                 self._attempt(pending)
             except (AirgapError, OSError) as error:
                 pending.tries += 1
-                pending.due = self._clock() + decisions.pause(pending.tries)
+                pending.due = self._clock() + intake_policy.pause(pending.tries)
                 self._journal.told("trouble", **_about(pending.job), message=str(error))
 
     def _attempt(self, pending: _Pending) -> None:
@@ -225,9 +225,9 @@ class Attendant:
             self._journal.told("abandoned", **_about(job))
             return
         pending.tries += 1
-        step = decisions.after(verdict, pending.tries)
+        step = intake_policy.after(verdict, pending.tries)
         if step == "again":
-            wait = decisions.pause(pending.tries)
+            wait = intake_policy.pause(pending.tries)
             pending.due, pending.why = self._clock() + wait, verdict
             self._journal.event("put off", **_about(job), **_why(verdict), seconds=int(wait))
         elif step == "quarantine" and self._keeper.changed(job):
@@ -294,17 +294,19 @@ class Attendant:
         }
 
 
-def _seen(thing: Thing, arrival: Arrival | None = None) -> tuple[Seen, Arrival | None]:
+def _seen(
+    thing: DiscoveredBundle, arrival: Completeness | None = None
+) -> tuple[Seen, Completeness | None]:
     """Look at a thing: admit it, unless that was done before, and see what is still to come."""
     try:
-        arrival = arrival or arrivals.look(thing.place, _judge())
-        what = arrivals.lacking(thing.path, arrival)
+        arrival = arrival or completeness.look(thing.place, _judge())
+        what = completeness.lacking(thing.path, arrival)
     except _UnfitError as error:
         return Unable(error.cause), None
     except CutOffError:
         return Lacking("it ends before its first pack"), None
     except AirgapError as error:
-        return decisions.seen_as(error), None
+        return intake_policy.seen_as(error), None
     if what is None:
         return Ready(arrival), arrival
     return Lacking(what, arrival.bundle, arrival.items), arrival
@@ -318,9 +320,9 @@ class _UnfitError(Exception):
         self.cause = cause
 
 
-def _judge() -> judge.Judge:
+def _judge() -> policy.AdmissionPolicy:
     try:
-        return judge.here()
+        return policy.load()
     except AirgapError as error:
         raise _UnfitError(error) from error
 

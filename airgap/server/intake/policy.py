@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from airgap.errors import AirgapError
-from airgap.flow.bundle.completeness import Arrival
+from airgap.flow.bundle.completeness import Completeness
 
 __all__ = [
     "Lacking",
@@ -33,7 +33,7 @@ _ABOUT_THIS_MACHINE: Final = frozenset({"configuration", "storage", "transport",
 class Ready:
     """All of it is there, as far as names and sizes tell."""
 
-    arrival: Arrival
+    arrival: Completeness
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from typing import Final
 
 from airgap.errors import AirgapError, StorageError, TransportError
 from airgap.transport.ftp.options import FtpOptions
-from airgap.transport.port import BrokenOffError
+from airgap.transport.port import TransientError
 
-__all__ = ["RefusedError", "explain_login", "explain_reply", "parse_epsv", "parse_pasv"]
+__all__ = ["FtpRefusedError", "explain_login", "explain_reply", "parse_epsv", "parse_pasv"]
 
 _SHOWN_CHARACTERS: Final = 200
 _AGAIN: Final = "Run the same command again."
@@ -24,7 +24,7 @@ _EPSV: Final = re.compile(r"\(([!-/:-~])[12]?\1[0-9A-Za-z.:]*\1(\d{1,5})\1\)", r
 _TOP_PORT: Final = 65_535
 
 
-class RefusedError(TransportError):
+class FtpRefusedError(TransportError):
     """The server understood, and said no: 5xx."""
 
 
@@ -43,9 +43,9 @@ def explain_reply(reply: str, options: FtpOptions, doing: str) -> AirgapError:
             [said],
         )
     if reply[:1] == "4":
-        return BrokenOffError(f"{options.place}: {doing} broke off.", _AGAIN, [said])
+        return TransientError(f"{options.place}: {doing} broke off.", _AGAIN, [said])
     if reply[:1] == "5":
-        return RefusedError(
+        return FtpRefusedError(
             f"{options.place}: {doing} was refused.", "Ask whoever runs the server.", [said]
         )
     return TransportError(

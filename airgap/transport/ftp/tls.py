@@ -5,7 +5,7 @@ from typing import Final
 
 from airgap.errors import ConfigurationError, TransportError
 from airgap.transport.ftp.options import FtpOptions
-from airgap.transport.port import BrokenOffError
+from airgap.transport.port import TransientError
 
 __all__ = ["explain_tls", "make_context"]
 
@@ -108,7 +108,7 @@ def explain_tls(error: ssl.SSLError, place: str) -> TransportError:
     if error.reason in _LASTING:
         failed, hint = _LASTING[error.reason]
         return TransportError(f"{place} {failed}.", hint)
-    return BrokenOffError(
+    return TransientError(
         f"{place}: the TLS connection broke ({_reason(error)}).", "Run the same command again."
     )
 

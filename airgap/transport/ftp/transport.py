@@ -15,16 +15,16 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from airgap.disk import files as local
+from airgap.disk import files
 from airgap.errors import AirgapError, CorruptError, MissingError, StorageError, TransportError
 from airgap.format import limits
 from airgap.transport import names
 from airgap.transport.ftp.data import receive, send
 from airgap.transport.ftp.options import FtpOptions
-from airgap.transport.ftp.replies import RefusedError, explain_reply
+from airgap.transport.ftp.replies import FtpRefusedError, explain_reply
 from airgap.transport.ftp.session import FtpSession
 from airgap.transport.ftp.tls import explain_tls, make_context
-from airgap.transport.port import BrokenOffError, Capabilities, Pace, Sink, Stored
+from airgap.transport.port import Capabilities, Pace, Sink, Stored, TransientError
 
 __all__ = ["FtpOptions", "FtpTransport"]
 
@@ -84,7 +84,7 @@ class FtpTransport:
         above, _, last = path.rpartition("/")
         above = above or path[: path.startswith("/")]
         if last and last in self._list(above, max(limit, limits.FOLDER_NAMES)):
-            raise RefusedError(
+            raise FtpRefusedError(
                 f"{self.place}: {path} is there, but it cannot be listed.",
                 "Have the account allowed to list it, or choose another folder.",
             )
@@ -126,7 +126,7 @@ class FtpTransport:
         """Return the names in a listing; some servers put the path before each."""
         # pure-ftpd stops at a limit of its own, vsftpd shows a folder as empty that it cannot read.
         if "truncated" in said or "failed" in said or text[-1:] not in b"\n":
-            raise RefusedError(
+            raise FtpRefusedError(
                 f"{self.place} did not list all names of a folder.",
                 "Have the account allowed to list it, and the server's limit on listings raised.",
             )
@@ -151,12 +151,12 @@ class FtpTransport:
                 for block in blocks:
                     sink(block)
                     sent += len(block)
-        except RefusedError as refusal:
+        except FtpRefusedError as refusal:
             if sent or not self._ends_before(name, offset, refusal):
                 raise
         return sent
 
-    def _ends_before(self, name: str, offset: int, refusal: RefusedError) -> bool:
+    def _ends_before(self, name: str, offset: int, refusal: FtpRefusedError) -> bool:
         """Tell whether a download was refused because the file has no byte at ``offset``."""
         size = self.size(name)
         if size is None:
@@ -193,7 +193,7 @@ class FtpTransport:
             if session.file_size(path) == size:
                 return "there"
             begun = session.file_size(partial) or 0
-        with local.explained(source):
+        with files.explained(source):
             file = source.open("rb")
         with file:
             resumed = 0 < begun <= size and self._resumed(partial, file, (begun, size), pace)
@@ -222,7 +222,7 @@ class FtpTransport:
         try:
             self._upload(self._path(partial), io.BytesIO(data), (0, len(data)))
             self._rename(self._path(partial), path, replace=replace)
-        except (StorageError, RefusedError):
+        except (StorageError, FtpRefusedError):
             with suppress(AirgapError):
                 self.delete(partial)
             if not replace and self.size(name) is not None:  # another was faster
@@ -248,7 +248,7 @@ class FtpTransport:
                 yield from self._sent(session, data, send(data, file, *span))
             session.conclude(upload=True)
             if session.file_size(path) != span[1]:
-                raise BrokenOffError(
+                raise TransientError(
                     f"{self.place}: {path} did not arrive whole, though the server said so.", _AGAIN
                 )
 
@@ -362,7 +362,7 @@ class FtpTransport:
             )
         if isinstance(error, (OSError, EOFError)):
             hint = _WHERE if isinstance(error, ConnectionRefusedError) else _AGAIN
-            return BrokenOffError(f"{self.place}: {doing} broke off ({_reason(error)}).", hint)
+            return TransientError(f"{self.place}: {doing} broke off ({_reason(error)}).", hint)
         return None
 
 

@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from airgap.errors import AirgapError, MissingError, StorageError, TransportError
-from airgap.transport.port import BrokenOffError
+from airgap.transport.port import TransientError
 from airgap.transport.s3.options import S3Options
 
 __all__ = ["DEAD_PROXY", "FORBIDDEN", "PAST_THE_END", "code_of", "explained", "status_of"]
@@ -71,7 +71,7 @@ def explained(error: Exception, verb: str, options: S3Options, name: str) -> Air
     if status == _NOT_FOUND or isinstance(error, FileNotFoundError):
         return _missing(code, place, name)
     if code in _BUSY or status >= _SERVER or status in _BUSY_STATUS:
-        return BrokenOffError(f"{what}.", "It is busy or broken: run the same command again later.")
+        return TransientError(f"{what}.", "It is busy or broken: run the same command again later.")
     if status >= _REQUEST:
         return TransportError(f"{what} when asked to {verb}.", "Check endpoint, region and bucket.")
     return _without_answer(str(error), options, redirected=status >= _REDIRECT)
@@ -120,11 +120,11 @@ def _without_answer(text: str, options: S3Options, *, redirected: bool) -> Airga
             f"{place} holds names that no depot has.", "Use a folder of its own for the depot."
         )
     if '"dns error"' in text:
-        return BrokenOffError(
+        return TransientError(
             f"The host of {server} is not found.", "Check the endpoint, and how names are resolved."
         )
     if "HttpError" in text or "Http(" in text or "timed out" in text:
-        return BrokenOffError(f"The connection to {server} broke or stalled.", _AGAIN)
+        return TransientError(f"The connection to {server} broke or stalled.", _AGAIN)
     return TransportError(
         f"{server} answers with something that is not S3.", "Check the endpoint and its port."
     )

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from airgap.transport.port import BrokenOffError
+from airgap.transport.port import TransientError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -28,7 +28,7 @@ def page(store: "ObjectStore", top: str, after: str, timeout: float) -> list[str
     try:  # the library itself would ask for empty pages without an end
         return asyncio.run(asyncio.wait_for(_page(store, top, after), timeout))
     except TimeoutError:
-        raise BrokenOffError(
+        raise TransientError(
             "It takes too long to list the depot.", "Run the same command again."
         ) from None
 

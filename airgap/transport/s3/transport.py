@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from airgap.disk import files as local
+from airgap.disk import files
 from airgap.errors import CorruptError, StorageError, TransportError
 from airgap.transport import names
-from airgap.transport.port import BrokenOffError, Capabilities, Pace, Sink, Stored
-from airgap.transport.s3 import client as s3_store
+from airgap.transport.port import Capabilities, Pace, Sink, Stored, TransientError
+from airgap.transport.s3 import client
 from airgap.transport.s3 import errors as s3_errors
 from airgap.transport.s3 import listing as s3_listing
 from airgap.transport.s3.options import S3Options
@@ -44,7 +44,7 @@ class S3Transport:
         Raises:
             ConfigurationError: obstore is not installed, or the CA cannot be read.
         """
-        s3_store.demand_library()
+        client.demand_library()
         self.place = options.place
         self.capabilities = Capabilities(
             resumes_uploads=False,
@@ -120,7 +120,7 @@ class S3Transport:
             sink(piece)
             sent += len(piece)
         if sent < end - begin:
-            raise BrokenOffError(f"{self.place} ended {name} early.", "Run the same command again.")
+            raise TransientError(f"{self.place} ended {name} early.", "Run the same command again.")
         return sent
 
     def put(
@@ -195,7 +195,7 @@ class S3Transport:
         """
         if use not in self._clients:
             longest = self._options.timeout + _PART_BYTES / _SLOWEST
-            self._clients[use] = s3_store.make(
+            self._clients[use] = client.make(
                 self._options,
                 longest=None if use == "read" else longest,
                 again=_PART_AGAIN if use == "parts" else 0,
@@ -229,7 +229,7 @@ class S3Transport:
         except AlreadyExistsError:
             if self.size(name) is not None:
                 return False
-            raise BrokenOffError(  # 409: another's upload was under way, and did not end well
+            raise TransientError(  # 409: another's upload was under way, and did not end well
                 f"{self.place}/{name} was written by somebody else.", "Run the same command again."
             ) from None
         except (BaseError, FileNotFoundError) as error:
@@ -250,7 +250,7 @@ class S3Transport:
     def _demand(self, name: str, size: int) -> None:
         """Look whether what was answered with "done" is there."""
         if self.size(name) != size:
-            raise BrokenOffError(
+            raise TransientError(
                 f"{self.place} took {name}, and does not have it.", "Run the same command again."
             )
 
@@ -270,12 +270,12 @@ class S3Transport:
 
 def _blocks(source: Path, size: int, pace: Pace | None) -> Iterator[bytes]:
     """Read a file of exactly ``size`` bytes in blocks, each told before it is sent."""
-    with local.explained(source):
+    with files.explained(source):
         file = source.open("rb", buffering=0)
     with file:
         left = size
         while left:
-            with local.explained(source):
+            with files.explained(source):
                 block = file.read(min(left, _BLOCK_BYTES))
             if not block:
                 break

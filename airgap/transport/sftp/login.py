@@ -23,7 +23,7 @@ from paramiko.ssh_exception import (
 from airgap.errors import ConfigurationError, TransportError
 from airgap.transport.sftp.known_hosts import fingerprint
 
-__all__ = ["Credentials", "log_in"]
+__all__ = ["SshCredentials", "log_in"]
 
 _CERTIFICATE: Final = "-cert.pub"
 _METHODS: Final = (
@@ -38,7 +38,7 @@ _AUTHENTICATION_TIMEOUT: Final = "Authentication timeout."  # paramiko has no cl
 
 
 @dataclass(frozen=True)
-class Credentials:
+class SshCredentials:
     """What may be offered to the server, and to no other."""
 
     keys: tuple[Path, ...] = ()
@@ -64,7 +64,7 @@ class _Attempt:
     """Returns the methods that are still wanted, none when we are in."""
 
 
-def log_in(transport: Transport, host: str, user: str, credentials: Credentials) -> None:
+def log_in(transport: Transport, host: str, user: str, credentials: SshCredentials) -> None:
     """Offer what the server takes, one thing after another, until it lets us in.
 
     Raises:
@@ -130,7 +130,7 @@ def _told(methods: Sequence[str]) -> str:
 
 
 @contextmanager
-def _attempts(credentials: Credentials) -> Iterator[list[_Attempt]]:
+def _attempts(credentials: SshCredentials) -> Iterator[list[_Attempt]]:
     """Collect what can be tried, in order. Agent keys sign until the block ends."""
     agent = _agent() if credentials.agent else None
     try:
@@ -167,7 +167,7 @@ def _once(attempts: Sequence[_Attempt]) -> Iterator[_Attempt]:
             yield one
 
 
-def _from_files(credentials: Credentials, held: Sequence[PKey]) -> Iterator[_Attempt]:
+def _from_files(credentials: SshCredentials, held: Sequence[PKey]) -> Iterator[_Attempt]:
     for path in credentials.keys:
         yield from _file_attempts(path, credentials.passphrase, held)
     if credentials.keys:

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from airgap.errors import AirgapError, MissingError, TransportError
-from airgap.transport.port import BrokenOffError, Sink
+from airgap.transport.port import Sink, TransientError
 from airgap.transport.sftp import session as sftp_session
 from airgap.transport.sftp.session import (
-    Answer,
     EndOfFileError,
-    RefusedError,
+    Reply,
     Session,
+    SftpRefusedError,
     nonsense,
     u32,
     u64,
@@ -52,7 +52,7 @@ class Flow:
         """Ask the server (``limits@openssh.com``); one without limits gets what all must take."""
         try:
             reading, writing = session.limits()
-        except RefusedError:
+        except SftpRefusedError:
             reading = writing = 0
         return cls(_bounded(reading), _bounded(writing))
 
@@ -72,7 +72,7 @@ class _Piece:
     parts: int = 0
 
 
-class _Reading:
+class _ReadPipeline:
     """One download."""
 
     def __init__(self, session: Session, handle: bytes, flow: Flow) -> None:
@@ -82,18 +82,18 @@ class _Reading:
         self._asked: dict[int, _Piece] = {}
         self._in_order: deque[_Piece] = deque()
         self._next = self._end = 0
-        self._error: RefusedError | MissingError | None = None
+        self._error: SftpRefusedError | MissingError | None = None
 
     def run(self, sink: Sink, offset: int, end: int) -> int:
         """Send a range to the sink, or what there is of it; return how much that was."""
         sent = 0
         self._next, self._end = offset, end
-        lost: BrokenOffError | None = None
+        lost: TransientError | None = None
         while True:
             try:
                 if lost is None:
                     self._ask_more()
-            except BrokenOffError as error:  # what has arrived before is still good
+            except TransientError as error:  # what has arrived before is still good
                 lost = error
             if not self._asked:
                 break
@@ -115,7 +115,7 @@ class _Reading:
         where = (u64(piece.offset), u32(piece.missing))
         self._asked[self._session.send(sftp_session.READ, self._handle, *where)] = piece
 
-    def _take(self, answer: Answer) -> None:
+    def _take(self, answer: Reply) -> None:
         piece = self._asked.pop(answer.number, None)
         if piece is None:
             raise nonsense("an answer to nothing that was asked")
@@ -136,7 +136,7 @@ class _Reading:
                 raise nonsense("a file in far too small pieces")
             self._ask(piece)
 
-    def _end_at(self, piece: _Piece, answer: Answer) -> None:
+    def _end_at(self, piece: _Piece, answer: Reply) -> None:
         """Let the file end here: what comes for later pieces is dropped."""
         if piece not in self._in_order:
             return
@@ -144,7 +144,7 @@ class _Reading:
             self._session.expect(answer, sftp_session.DATA, "read a file")
         except EndOfFileError:
             self._error = None
-        except (RefusedError, MissingError) as error:
+        except (SftpRefusedError, MissingError) as error:
             self._error = error
         self._end = piece.offset
         while self._in_order[-1] is not piece:
@@ -172,7 +172,7 @@ def read(session: Session, handle: bytes, sink: Sink, span: tuple[int, int], flo
     Returns how many there were. Raises as ``Transport.get``.
     """
     offset, end = span
-    return _Reading(session, handle, flow).run(sink, offset, end)
+    return _ReadPipeline(session, handle, flow).run(sink, offset, end)
 
 
 def write(
@@ -191,7 +191,7 @@ def write(
         RefusedError: the first error.
         BrokenOffError: the connection ended.
     """
-    writing = _Writing(session, handle, flow)
+    writing = _WritePipeline(session, handle, flow)
     try:
         writing.run(pieces, offset)
     except BaseException:  # whoever paces it wants to stop: what is on its way shall arrive
@@ -202,12 +202,12 @@ def write(
     writing.settle()
     if writing.failed:
         first, error = min(writing.failed, key=lambda one: one[0])
-        with suppress(RefusedError):
+        with suppress(SftpRefusedError):
             session.truncate(handle, first)
         raise error
 
 
-class _Writing:
+class _WritePipeline:
     """One upload."""
 
     def __init__(self, session: Session, handle: bytes, flow: Flow) -> None:
@@ -234,13 +234,13 @@ class _Writing:
         while self._asked:
             self._take(self._session.receive())
 
-    def _take(self, answer: Answer) -> None:
+    def _take(self, answer: Reply) -> None:
         offset = self._asked.pop(answer.number, None)
         if offset is None:
             raise nonsense("an answer to nothing that was asked")
         try:
             self._session.expect_ok(answer, "write a file")
-        except (RefusedError, MissingError) as error:
+        except (SftpRefusedError, MissingError) as error:
             self.failed.append((offset, error))
         self._flow.answered()
 

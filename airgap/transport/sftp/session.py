@@ -11,9 +11,9 @@ from struct import Struct
 from typing import Final, Protocol
 
 from airgap.errors import AirgapError, CorruptError, MissingError, TransportError
-from airgap.transport.port import BrokenOffError
+from airgap.transport.port import TransientError
 
-__all__ = ["Answer", "Attributes", "EndOfFileError", "RefusedError", "Session", "Stream"]
+__all__ = ["Attributes", "EndOfFileError", "Reply", "Session", "SftpRefusedError", "Stream"]
 
 _U32: Final = Struct(">I")
 _U64: Final = Struct(">Q")
@@ -72,7 +72,7 @@ class Stream(Protocol):
         ...
 
 
-class RefusedError(TransportError):
+class SftpRefusedError(TransportError):
     """The server answered a request with an error; the connection is good."""
 
     def __init__(self, code: int, doing: str) -> None:
@@ -89,7 +89,7 @@ class RefusedError(TransportError):
         return self.code in _FULL
 
 
-class EndOfFileError(RefusedError):
+class EndOfFileError(SftpRefusedError):
     """There are no more bytes, or no more names."""
 
 
@@ -106,7 +106,7 @@ class Attributes:
         return self.mode is None or self.mode & _TYPE_OF_MODE in {0, _REGULAR}
 
 
-class Answer:
+class Reply:
     """One packet from the server, taken apart from its front."""
 
     __slots__ = ("_left", "kind", "number")
@@ -184,12 +184,12 @@ class Session:
         self._stream.send(b"".join([_HEAD.pack(size, kind, self._last), *parts]))
         return self._last
 
-    def receive(self) -> Answer:
+    def receive(self) -> Reply:
         """Return the next answer, to whichever request."""
         size = _U32.unpack(self._exactly(4))[0]
         if not 0 < size <= _LONGEST_PACKET:
             raise nonsense(f"a packet of {size:,} bytes")
-        answer = Answer(self._exactly(size))
+        answer = Reply(self._exactly(size))
         self._open_requests -= 1
         return answer
 
@@ -332,7 +332,7 @@ class Session:
         answer.u64()
         return answer.u64(), answer.u64()
 
-    def expect(self, answer: Answer, kind: int, doing: str) -> Answer:
+    def expect(self, answer: Reply, kind: int, doing: str) -> Reply:
         """Return an answer of the kind that was asked for; raises as ``open``."""
         if answer.kind == STATUS:
             _raise(answer.u32(), doing)
@@ -340,7 +340,7 @@ class Session:
             raise nonsense(f"an answer of type {answer.kind}")
         return answer
 
-    def expect_ok(self, answer: Answer, doing: str) -> None:
+    def expect_ok(self, answer: Reply, doing: str) -> None:
         """Demand that a request was carried out; raises as ``open``."""
         if answer.kind != STATUS:
             raise nonsense(f"an answer of type {answer.kind}")
@@ -351,7 +351,7 @@ class Session:
     def _close(self, handle: bytes) -> None:
         self.expect_ok(self._ask(CLOSE, string(handle)), "close a file")
 
-    def _ask(self, kind: int, *parts: bytes) -> Answer:
+    def _ask(self, kind: int, *parts: bytes) -> Reply:
         number = self.send(kind, *parts)
         answer = self.receive()
         if answer.number != number:
@@ -406,14 +406,14 @@ def u64(number: int) -> bytes:
     return _U64.pack(number)
 
 
-def nonsense(what: str) -> BrokenOffError:
+def nonsense(what: str) -> TransientError:
     """Say that the server does not keep to the protocol. A damaged connection looks the same."""
-    return BrokenOffError(
+    return TransientError(
         f"The server sent {what}.", "If that happens again, it is no SFTP server to be used."
     )
 
 
-def _extensions(answer: Answer) -> Iterator[tuple[str, bytes]]:
+def _extensions(answer: Reply) -> Iterator[tuple[str, bytes]]:
     for _ in range(_MOST_EXTENSIONS):
         if not answer:
             return
@@ -424,5 +424,5 @@ def _raise(code: int, doing: str) -> None:
     if code == NO_SUCH_FILE:
         raise MissingError("It is not on the server.", "Check its name and the path.")
     if code in {NO_CONNECTION, CONNECTION_LOST}:
-        raise BrokenOffError("The server lost its own connection.", "Try again.")
-    raise (EndOfFileError if code == EOF else RefusedError)(code, doing)
+        raise TransientError("The server lost its own connection.", "Try again.")
+    raise (EndOfFileError if code == EOF else SftpRefusedError)(code, doing)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from airgap.transport.port import BrokenOffError
+from airgap.transport.port import TransientError
 
 __all__ = ["GuardedSocket", "connect"]
 
@@ -112,7 +112,7 @@ def connect(host: str, port: int, command: str | None, seconds: float) -> Guarde
         sock = socket.create_connection((host, port), timeout=seconds)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise BrokenOffError(
+        raise TransientError(
             f"{host} port {port} does not answer: {reason}.",
             "Check the name, the port, the network and its firewalls.",
         ) from error
@@ -134,7 +134,7 @@ def _start(command: str) -> GuardedSocket:
         except OSError as error:
             with suppress(OSError):
                 ours.close()
-            raise BrokenOffError(
+            raise TransientError(
                 f"The proxy command cannot be started: {error.strerror}.", "Check it."
             ) from error
     return GuardedSocket(ours, process)

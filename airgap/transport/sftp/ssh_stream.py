@@ -17,8 +17,8 @@ from paramiko.buffered_pipe import BufferedPipe, PipeTimeout
 from paramiko.ssh_exception import IncompatiblePeer, SSHException
 
 from airgap.errors import TransportError
-from airgap.transport.port import BrokenOffError
-from airgap.transport.sftp import login as ssh_login
+from airgap.transport.port import TransientError
+from airgap.transport.sftp import login
 from airgap.transport.sftp import socket as ssh_socket
 from airgap.transport.sftp.known_hosts import Known
 from airgap.transport.sftp.options import Timeouts
@@ -61,7 +61,7 @@ class SshStream:
         cls,
         destination: Destination,
         known: Known,
-        credentials: ssh_login.Credentials,
+        credentials: login.SshCredentials,
         timeouts: Timeouts,
     ) -> Self:
         """Connect, accept the host's key, log in, and start SFTP, in this order.
@@ -138,10 +138,10 @@ class SshStream:
             key = self._transport.get_remote_server_key()
         known.check(key.get_name(), key.asbytes())
 
-    def _log_in(self, destination: Destination, credentials: ssh_login.Credentials) -> None:
+    def _log_in(self, destination: Destination, credentials: login.SshCredentials) -> None:
         host, user = destination.host, destination.user
         with self._stage("login", self._timeouts.login, host):
-            ssh_login.log_in(self._transport, host, user, credentials)
+            login.log_in(self._transport, host, user, credentials)
 
     def _start_sftp(self, host: str) -> None:
         self._transport.set_keepalive(_KEEPALIVE_SECONDS)
@@ -168,7 +168,7 @@ class SshStream:
         except (SSHException, EOFError, OSError) as error:
             reason = f"took more than {seconds:g} seconds" if self._guard.expired else "broke off"
             told = f" ({_printable(error)})" if str(error) and not self._guard.expired else ""
-            raise BrokenOffError(
+            raise TransientError(
                 f"{host}: the {what} {reason}{told}.", "Try again; see that it is an SSH server."
             ) from error
 
@@ -180,7 +180,7 @@ class SshStream:
         except (SSHException, EOFError, OSError) as error:
             seconds = self._timeouts.stall
             how = f"was silent for {seconds:g} seconds" if self._guard.expired else "ended"
-            raise BrokenOffError(
+            raise TransientError(
                 f"The SSH connection {how}.", "Check the network and try again."
             ) from error
         finally:

@@ -9,11 +9,10 @@ from typing import Final
 from airgap.disk import files as local
 from airgap.errors import AirgapError, MissingError, StorageError
 from airgap.transport import names
-from airgap.transport.port import BrokenOffError, Capabilities, Pace, Sink, Stored
-from airgap.transport.sftp import known_hosts as ssh_hosts
+from airgap.transport.port import Capabilities, Pace, Sink, Stored, TransientError
+from airgap.transport.sftp import known_hosts, ssh_config
 from airgap.transport.sftp import pipeline as sftp_pipeline
-from airgap.transport.sftp import ssh_config
-from airgap.transport.sftp.login import Credentials
+from airgap.transport.sftp.login import SshCredentials
 from airgap.transport.sftp.options import USUAL_CONFIG, SftpOptions
 from airgap.transport.sftp.pipeline import Flow
 from airgap.transport.sftp.session import (
@@ -22,8 +21,8 @@ from airgap.transport.sftp.session import (
     FOR_READING,
     FOR_WRITING,
     NO_SUCH_FILE,
-    RefusedError,
     Session,
+    SftpRefusedError,
 )
 from airgap.transport.sftp.ssh_config import Destination
 from airgap.transport.sftp.ssh_stream import SshStream
@@ -149,8 +148,8 @@ class SftpTransport:
         broken = False
         try:
             yield session
-        except (RefusedError, MissingError, BrokenOffError) as error:
-            broken = isinstance(error, BrokenOffError)
+        except (SftpRefusedError, MissingError, TransientError) as error:
+            broken = isinstance(error, TransientError)
             error.message = f"{self.place} ({name or 'the folder'}): {error.message}"
             error.args = (error.message,)
             raise
@@ -190,20 +189,20 @@ class SftpTransport:
         try:
             sftp_pipeline.write(session, handle, pieces, offset, self._flow)
             session.sync(handle)
-        except RefusedError as error:
+        except SftpRefusedError as error:
             if error.full or self._is_full(session, size - session.size_of(handle)):
                 raise StorageError(
                     f"{self.place} is full.", "Make room there and run the same command again."
                 ) from error
             raise
         if session.size_of(handle) != size:
-            raise BrokenOffError("The file has another length than was sent.", "Try again.")
+            raise TransientError("The file has another length than was sent.", "Try again.")
 
     def _is_full(self, session: Session, missing: int) -> bool:
         """Ask whether there is no room for more bytes; OpenSSH calls that just a failure."""
         try:
             free = session.free_bytes(self._path("") or b".")
-        except (RefusedError, MissingError):
+        except (SftpRefusedError, MissingError):
             return False
         return free is not None and free < missing
 
@@ -214,22 +213,22 @@ def _config(options: SftpOptions) -> Path | None:
     return path if path and (path.exists() or options.config != USUAL_CONFIG) else None
 
 
-def _known(options: SftpOptions, there: Destination) -> ssh_hosts.Known:
+def _known(options: SftpOptions, there: Destination) -> known_hosts.Known:
     """Look the host up: in the file that was named, the one ssh_config names, or ssh's own."""
     needed = options.known_hosts is not None
     files: Sequence[Path] = there.known_hosts
     if options.known_hosts is not None:
         files = [options.known_hosts.expanduser()]
     elif not files:
-        files = [Path(one).expanduser() for one in ssh_hosts.DEFAULT_FILES]
-    return ssh_hosts.look_up(there.known_as, there.port, files, needed=needed)
+        files = [Path(one).expanduser() for one in known_hosts.DEFAULT_FILES]
+    return known_hosts.look_up(there.known_as, there.port, files, needed=needed)
 
 
-def _credentials(options: SftpOptions, there: Destination) -> Credentials:
+def _credentials(options: SftpOptions, there: Destination) -> SshCredentials:
     """Offer the keys that were named, or those of ssh_config, or the usual ones."""
     named = there.keys if there.only_keys else ()
     usual = there.keys or (_USUAL_KEYS if options.agent else ())
-    return Credentials(
+    return SshCredentials(
         keys=tuple(one.expanduser() for one in options.keys or named),
         usual_keys=tuple(one.expanduser() for one in usual),
         passphrase=options.passphrase,
@@ -249,7 +248,7 @@ def _opened(session: Session, path: bytes, flags: int) -> Iterator[bytes]:
         try:
             handle = session.open(path, flags, doing)
         except MissingError as error:  # for a writer it is no missing file, but a refusal
-            raise RefusedError(NO_SUCH_FILE, "make a folder") from error
+            raise SftpRefusedError(NO_SUCH_FILE, "make a folder") from error
     with session.closing(handle):
         yield handle
 
@@ -260,11 +259,11 @@ def _make_folders(session: Session, path: bytes) -> None:
         return
     try:
         session.make_folder(path)
-    except RefusedError:
+    except SftpRefusedError:
         return
     except MissingError:
         _make_folders(session, path.rpartition(b"/")[0])
-        with suppress(RefusedError, MissingError):
+        with suppress(SftpRefusedError, MissingError):
             session.make_folder(path)
 
 
@@ -297,7 +296,7 @@ def _name(session: Session, part: bytes, path: bytes, *, replace: bool) -> bool:
         return True
     try:
         session.rename(part, path)
-    except RefusedError:
+    except SftpRefusedError:
         if session.stat(path) is None:
             raise
         session.remove(part)

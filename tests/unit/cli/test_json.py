@@ -216,7 +216,7 @@ def test_a_bug_is_one_object(connected: Side, monkeypatch: pytest.MonkeyPatch) -
     def broken(*_: object) -> None:
         raise RuntimeError("oh")
 
-    monkeypatch.setattr("airgap.flow.bundle.open.open_unverified", broken)
+    monkeypatch.setattr("airgap.flow.bundle.open_bundle.open_unverified", broken)
 
     ran = connected.run("inspect", "x", "--json")
 
@@ -238,7 +238,7 @@ def test_an_interruption_is_one_object(
     def stopped(*_: object) -> None:
         raise stop
 
-    monkeypatch.setattr("airgap.flow.bundle.open.open_unverified", stopped)
+    monkeypatch.setattr("airgap.flow.bundle.open_bundle.open_unverified", stopped)
 
     ran = connected.run("inspect", "x", "--json")
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from airgap.cli import events
-from airgap.server.dropbox.passwords import Hash
+from airgap.server.dropbox.passwords import PasswordHash
 from tests.kit import Side
 
 
@@ -22,7 +22,7 @@ def test_a_password_that_is_piped_is_hashed(connected: Side) -> None:
     ran = connected.run("serve", "hash-password", "--json")
 
     assert ran.code == 0
-    assert Hash.parse(ran.json["password"]).fits("s3cret")
+    assert PasswordHash.parse(ran.json["password"]).fits("s3cret")
 
 
 @pytest.mark.usefixtures("piped")

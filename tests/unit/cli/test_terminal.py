@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.cli import output as shell
+from airgap.cli import output
 from tests import kit
 from tests.kit import Side, Site
 from tests.terminal import run_at_terminal
@@ -45,7 +45,7 @@ def test_quiet_shows_no_bar(depot: Path, isolated: Side) -> None:
 def test_notes_of_a_bar_are_printed_as_they_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    bar = shell.BarProgress()
+    bar = output.BarProgress()
     bar.note("before [bold]")
     bar.advance(1)
     bar.begin("importing", 10)
@@ -65,7 +65,7 @@ def test_nothing_but_the_result_is_told_elsewhere(depot: Path, isolated: Side) -
 
 def test_plain_lines_come_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     clock = itertools.chain([0.0, 1.0, 6.0, 7.0, 12.0])
-    lines = shell.LineProgress(lambda: next(clock))
+    lines = output.LineProgress(lambda: next(clock))
 
     lines.begin("exporting", 4_000_000_000)
     for _ in range(4):
@@ -85,7 +85,7 @@ def test_plain_lines_come_every_few_seconds(capsys: pytest.CaptureFixture[str]) 
     [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (3.2e9, "3.2 GB"), (5e16, "50000.0 TB")],
 )
 def test_sizes_are_told_in_decimal_units(count: float, text: str) -> None:
-    assert shell.size_text(count) == text
+    assert output.size_text(count) == text
 
 
 def test_errors_are_red_at_a_terminal(connected: Side) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from airgap.errors import ConfigurationError
 from airgap.flow.location.credentials import Access, log_in
-from airgap.flow.redaction import hidden, keep_secret
+from airgap.flow.redaction import redact, register_secret
 from airgap.transport import url as places
 
 PLACE = places.parse("ftpes://anna@host/x")
@@ -123,14 +123,14 @@ def test_what_was_fetched_is_known_as_a_secret() -> None:
     login = log_in(PLACE, Access(password_env="OTHER"), {})
 
     assert "from-variable" not in f"{login} {Access(password='from-variable')}"
-    assert hidden("530 from-variable is wrong") == "530 *** is wrong"
+    assert redact("530 from-variable is wrong") == "530 *** is wrong"
 
 
 def test_short_words_are_no_secrets() -> None:
-    keep_secret("a")
-    keep_secret("")
+    register_secret("a")
+    register_secret("")
 
-    assert hidden("a banana") == "a banana"
+    assert redact("a banana") == "a banana"
 
 
 def test_what_netrc_says_of_any_host_is_not_for_buckets(home: Path) -> None:

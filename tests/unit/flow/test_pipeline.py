@@ -90,7 +90,7 @@ def test_what_is_quick_is_done_at_once_and_keeps_its_place() -> None:
 def test_a_lane_does_things_in_their_order() -> None:
     done: list[int] = []
 
-    with pipeline.lane() as lane:
+    with pipeline.serial_executor() as lane:
         for number in range(100):
             lane.submit(done.append, number)
 
@@ -103,7 +103,7 @@ def test_what_a_lane_raised_is_raised_where_things_are_handed_over() -> None:
             raise ValueError("three")
 
     def hand_over() -> None:
-        with pipeline.lane() as lane:
+        with pipeline.serial_executor() as lane:
             for number in range(5):
                 lane.submit(fail, number)
 

@@ -3,8 +3,7 @@
 import pytest
 
 from airgap.errors import CorruptError
-from airgap.format import canonical, layout
-from airgap.format import gc_markers as cleaning
+from airgap.format import canonical, gc_markers, layout
 
 GOOD = {"format": 1, "names": ["a", "b"], "times": [1, 2]}
 
@@ -12,8 +11,8 @@ GOOD = {"format": 1, "names": ["a", "b"], "times": [1, 2]}
 def test_marks_and_sweeps_survive_their_encoding() -> None:
     since = {"packs/b": 2, "packs/a": 1}
 
-    assert cleaning.decode_marks(cleaning.encode_marks(since)) == since
-    assert cleaning.decode_sweep(cleaning.encode_sweep(["y", "x"])) == {"x", "y"}
+    assert gc_markers.decode_marks(gc_markers.encode_marks(since)) == since
+    assert gc_markers.decode_sweep(gc_markers.encode_sweep(["y", "x"])) == {"x", "y"}
 
 
 @pytest.mark.parametrize(
@@ -30,7 +29,7 @@ def test_marks_and_sweeps_survive_their_encoding() -> None:
 )
 def test_marks_that_do_not_fit_together_are_refused(value: object) -> None:
     with pytest.raises(CorruptError):
-        cleaning.decode_marks(canonical.encode(value))
+        gc_markers.decode_marks(canonical.encode(value))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +43,7 @@ def test_marks_that_do_not_fit_together_are_refused(value: object) -> None:
 )
 def test_a_sweep_that_names_no_files_is_refused(value: object) -> None:
     with pytest.raises(CorruptError):
-        cleaning.decode_sweep(canonical.encode(value))
+        gc_markers.decode_sweep(canonical.encode(value))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from airgap.errors import CorruptError
 from airgap.format import ledger as bytes_of
 from airgap.format.ledger import Entry, Mark, State, Witness
-from airgap.ledger.check import Trouble, Whole, examine, examine_witness, kept, read_entries
+from airgap.ledger.check import Consistent, Fault, check_ledger, check_witness, kept, read_entries
 
 BEGUN = Entry("ward", "begun", at=9, floor=5, root=1, previous=b"\x07" * 32)
 NEWS = [
@@ -59,26 +59,26 @@ def damaged(raw: bytes) -> Iterator[bytes]:
 
 
 def test_what_was_written_is_whole() -> None:
-    found = examine("ward", GOOD.file, GOOD.ledger)
+    found = check_ledger("ward", GOOD.file, GOOD.ledger)
 
-    assert found == Whole(GOOD.state)
+    assert found == Consistent(GOOD.state)
     assert GOOD.state.channels == {"nightly": Mark(4, bytes([4]) * 32, 1)}
     assert kept("ward", GOOD.ledger) == GOOD.state
 
 
 def test_a_state_that_was_changed_in_any_byte_is_seen() -> None:
     for raw in damaged(GOOD.file):
-        found = examine("ward", raw, GOOD.ledger)
-        assert isinstance(found, Trouble), raw
+        found = check_ledger("ward", raw, GOOD.ledger)
+        assert isinstance(found, Fault), raw
         assert found.kind == "damaged"
 
 
 def test_a_ledger_that_was_changed_in_any_byte_is_seen_or_loses_only_what_is_too_much() -> None:
     for raw in damaged(GOOD.ledger):
-        found = examine("ward", GOOD.file, raw)
-        if isinstance(found, Whole):
+        found = check_ledger("ward", GOOD.file, raw)
+        if isinstance(found, Consistent):
             assert raw.startswith(GOOD.ledger)
-            assert found == Whole(GOOD.state, torn=len(raw) - len(GOOD.ledger))
+            assert found == Consistent(GOOD.state, torn=len(raw) - len(GOOD.ledger))
         else:
             assert found.what
 
@@ -90,7 +90,7 @@ def test_a_witness_of_entries_that_are_not_there_is_seen_without_counting_to_the
     head = bytes_of.digest(b"")  # what an entry that is not there would digest to
     raw = bytes_of.encode_witness(Witness("ward", GOOD.state.entries + more, head))
 
-    trouble = examine_witness(GOOD.ledger, GOOD.state, raw)
+    trouble = check_witness(GOOD.ledger, GOOD.state, raw)
 
     assert trouble is not None
     assert trouble.kind == "restored"
@@ -99,9 +99,9 @@ def test_a_witness_of_entries_that_are_not_there_is_seen_without_counting_to_the
 def test_a_witness_that_was_changed_in_any_byte_is_seen() -> None:
     for state in GOOD.states:
         witness = bytes_of.encode_witness(Witness("ward", state.entries, state.head))
-        assert examine_witness(GOOD.ledger, GOOD.state, witness) is None
+        assert check_witness(GOOD.ledger, GOOD.state, witness) is None
         for raw in damaged(witness):
-            assert examine_witness(GOOD.ledger, GOOD.state, raw) is not None
+            assert check_witness(GOOD.ledger, GOOD.state, raw) is not None
 
 
 @pytest.mark.parametrize("size", range(1, 190, 7))
@@ -109,58 +109,62 @@ def test_an_entry_that_was_cut_off_was_never_there(size: int) -> None:
     before = memory(BEGUN, *NEWS[:3])
     torn = GOOD.ledger[: before.state.size + size]
 
-    found = examine("ward", before.file, torn)
+    found = check_ledger("ward", before.file, torn)
 
-    assert found == Whole(before.state, torn=size)
+    assert found == Consistent(before.state, torn=size)
 
 
 def test_zeros_that_a_power_cut_left_are_no_entry() -> None:
-    assert examine("ward", GOOD.file, GOOD.ledger + bytes(400)) == Whole(GOOD.state, torn=400)
+    assert check_ledger("ward", GOOD.file, GOOD.ledger + bytes(400)) == Consistent(
+        GOOD.state, torn=400
+    )
 
 
 def test_an_entry_that_the_state_does_not_know_of_counts() -> None:
     before = memory(BEGUN, *NEWS[:3])
 
-    assert examine("ward", before.file, GOOD.ledger) == Whole(GOOD.state, adopted=True)
+    assert check_ledger("ward", before.file, GOOD.ledger) == Consistent(GOOD.state, adopted=True)
 
 
 def test_two_entries_that_the_state_does_not_know_of_are_no_crash() -> None:
     before = memory(BEGUN, *NEWS[:2])
 
-    found = examine("ward", before.file, GOOD.ledger)
+    found = check_ledger("ward", before.file, GOOD.ledger)
 
-    assert isinstance(found, Trouble)
+    assert isinstance(found, Fault)
     assert found.kind == "restored"
 
 
 def test_an_entry_that_does_not_follow_does_not_count() -> None:
     stranger = bytes_of.frame(bytes_of.encode_entry(replace(NEWS[0], sequence=99)))
 
-    found = examine("ward", GOOD.file, GOOD.ledger + stranger)
+    found = check_ledger("ward", GOOD.file, GOOD.ledger + stranger)
 
-    assert found == Whole(GOOD.state, torn=len(stranger))
+    assert found == Consistent(GOOD.state, torn=len(stranger))
 
 
 def test_an_entry_of_another_site_does_not_count() -> None:
     other = replace(NEWS[0], site="attic", sequence=99, previous=GOOD.state.head)
 
-    found = examine("ward", GOOD.file, GOOD.ledger + bytes_of.frame(bytes_of.encode_entry(other)))
+    found = check_ledger(
+        "ward", GOOD.file, GOOD.ledger + bytes_of.frame(bytes_of.encode_entry(other))
+    )
 
-    assert isinstance(found, Whole)
+    assert isinstance(found, Consistent)
     assert (found.state, found.adopted) == (GOOD.state, False)
 
 
 def test_more_than_an_entry_can_be_is_damage() -> None:
-    found = examine("ward", GOOD.file, GOOD.ledger + b"\xff" * bytes_of.FRAME_BYTES)
+    found = check_ledger("ward", GOOD.file, GOOD.ledger + b"\xff" * bytes_of.FRAME_BYTES)
 
-    assert isinstance(found, Trouble)
+    assert isinstance(found, Fault)
     assert found.kind == "damaged"
 
 
 def test_the_memory_of_another_site_is_not_this_ones() -> None:
-    found = examine("attic", GOOD.file, GOOD.ledger)
+    found = check_ledger("attic", GOOD.file, GOOD.ledger)
 
-    assert isinstance(found, Trouble)
+    assert isinstance(found, Fault)
     assert kept("attic", GOOD.ledger) is None
 
 
@@ -171,7 +175,7 @@ def test_two_ledgers_that_say_the_same_share_no_entry_by_their_first_ones() -> N
 
     assert len(heads) == 10
     seen = bytes_of.encode_witness(Witness("ward", 3, other.states[2].head))
-    assert examine_witness(GOOD.ledger, GOOD.state, seen) is not None
+    assert check_witness(GOOD.ledger, GOOD.state, seen) is not None
 
 
 def test_reading_ends_before_the_first_entry_that_does_not_fit() -> None:

@@ -3,11 +3,11 @@
 import pytest
 
 from airgap.errors import AirgapError, ConfigurationError, CorruptError
-from airgap.flow.bundle.completeness import Arrival
-from airgap.server.intake import policy as decisions
+from airgap.flow.bundle.completeness import Completeness
+from airgap.server.intake import policy as intake_policy
 from airgap.server.intake.policy import Lacking, Ready, Refused, Seen, Unable, Verdict
 
-READY = Ready(Arrival("0" * 64, (), ()))
+READY = Ready(Completeness("0" * 64, (), ()))
 REFUSED = Refused(CorruptError("It is damaged.", "Copy it again."))
 LACKING = Lacking("1 of 2 packs are still to come")
 UNABLE = Unable(ConfigurationError("Nobody is trusted.", "Trust somebody."))
@@ -30,7 +30,7 @@ UNABLE = Unable(ConfigurationError("Nobody is trusted.", "Trust somebody."))
 def test_the_next_step(seen: Seen, quiet: float, about: str, step: str) -> None:
     finished, wary = about == "finished", about == "wary"
 
-    assert decisions.next_step(seen, quiet, 10, finished=finished, wary=wary) == step
+    assert intake_policy.next_step(seen, quiet, 10, finished=finished, wary=wary) == step
 
 
 @pytest.mark.parametrize(
@@ -40,20 +40,23 @@ def test_the_next_step(seen: Seen, quiet: float, about: str, step: str) -> None:
         *((kind, 1, "quarantine") for kind in ("corrupt", "not-trusted", "policy", "conflict")),
         *((kind, 99, "again") for kind in ("storage", "configuration", "interrupted")),
         ("bug", 1, "again"),
-        ("bug", decisions.MOST_TRIES, "quarantine"),
-        ("usage", decisions.MOST_TRIES, "quarantine"),
+        ("bug", intake_policy.MOST_TRIES, "quarantine"),
+        ("usage", intake_policy.MOST_TRIES, "quarantine"),
     ],
 )
 def test_after_an_import(kind: str, tries: int, then: str) -> None:
-    assert decisions.after(Verdict(kind), tries) == then
+    assert intake_policy.after(Verdict(kind), tries) == then
 
 
 def test_every_kind_of_error_has_a_way_to_end() -> None:
     kinds: list[type[AirgapError]] = [AirgapError, *AirgapError.__subclasses__()]
     for error in kinds:
-        assert decisions.after(Verdict(error.kind), decisions.MOST_TRIES) in ("again", "quarantine")
+        assert intake_policy.after(Verdict(error.kind), intake_policy.MOST_TRIES) in (
+            "again",
+            "quarantine",
+        )
 
 
 def test_pauses_grow_and_end_at_an_hour() -> None:
-    assert [decisions.pause(tries) for tries in (1, 2, 3)] == [10, 20, 40]
-    assert decisions.pause(10_000) == 3600
+    assert [intake_policy.pause(tries) for tries in (1, 2, 3)] == [10, 20, 40]
+    assert intake_policy.pause(10_000) == 3600

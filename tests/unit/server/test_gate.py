@@ -3,7 +3,7 @@
 import pytest
 
 from airgap.server.dropbox import passwords
-from airgap.server.dropbox.passwords import Gate, Hash
+from airgap.server.dropbox.passwords import PasswordChecker, PasswordHash
 from airgap.server.dropbox.throttle import MOST_ADDRESSES, Throttle
 from tests import gateway
 
@@ -11,7 +11,7 @@ from tests import gateway
 def test_a_password_fits_its_own_hash_alone() -> None:
     made = passwords.hash_password("tr0ub4dor")
 
-    assert Hash.parse(str(made)) == made
+    assert PasswordHash.parse(str(made)) == made
     assert made.fits("tr0ub4dor")
     assert not made.fits("tr0ub4dor ")
 
@@ -40,11 +40,11 @@ def test_a_password_of_no_length_or_too_much_is_refused(password: str) -> None:
 )
 def test_what_is_no_hash_or_costs_too_much_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not|has"):
-        Hash.parse(text)
+        PasswordHash.parse(text)
 
 
 def test_the_gate_knows_its_users() -> None:
-    gate = Gate({"ann": Hash.parse(gateway.HASH)})
+    gate = PasswordChecker({"ann": PasswordHash.parse(gateway.HASH)})
 
     assert gate.fits("ann", gateway.PASSWORD)
     assert gate.fits("ann", gateway.PASSWORD)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConflictError, StorageError
-from airgap.server.dropbox.folders import House, Retention
-from airgap.server.dropbox.uploads import Desk, Meter
+from airgap.server.dropbox.folders import DropFolders, Retention
+from airgap.server.dropbox.upload_names import OpenUploads, Quota
 from airgap.server.intake.daemon import only_one, warning_for_root
 
 PACK = "packs/ab/ab" + "0" * 62 + ".pack"
@@ -27,17 +27,17 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def desk() -> OpenUploads:
+    return OpenUploads()
 
 
 @pytest.fixture
-def house(tmp_path: Path, clock: Clock, desk: Desk) -> House:
+def house(tmp_path: Path, clock: Clock, desk: OpenUploads) -> DropFolders:
     retention = Retention(packs=HOUR, unfinished=10 * HOUR)
-    return House(tmp_path / "state", {"ann": Meter(10**6, 100)}, desk, retention, clock)
+    return DropFolders(tmp_path / "state", {"ann": Quota(10**6, 100)}, desk, retention, clock)
 
 
-def _upload(house: House, name: str, age: float, clock: Clock) -> Path:
+def _upload(house: DropFolders, name: str, age: float, clock: Clock) -> Path:
     path = house.home("ann") / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"some")
@@ -59,7 +59,7 @@ def _upload(house: House, name: str, age: float, clock: Clock) -> Path:
     ],
 )
 def test_what_is_old_and_unfinished_is_removed(
-    name: str, age: float, then: str, house: House, clock: Clock
+    name: str, age: float, then: str, house: DropFolders, clock: Clock
 ) -> None:
     path = _upload(house, name, age, clock)
 
@@ -68,7 +68,7 @@ def test_what_is_old_and_unfinished_is_removed(
     assert path.exists() is (then == "stays")
 
 
-def test_a_pack_that_a_bundle_waits_with_is_not_removed(house: House, clock: Clock) -> None:
+def test_a_pack_that_a_bundle_waits_with_is_not_removed(house: DropFolders, clock: Clock) -> None:
     path = _upload(house, PACK, 100 * HOUR, clock)
     house.tidy(frozenset({Path(PACK)}))
     assert path.exists()
@@ -79,7 +79,9 @@ def test_a_pack_that_a_bundle_waits_with_is_not_removed(house: House, clock: Clo
     assert not path.exists()
 
 
-def test_what_is_being_written_is_not_removed(house: House, clock: Clock, desk: Desk) -> None:
+def test_what_is_being_written_is_not_removed(
+    house: DropFolders, clock: Clock, desk: OpenUploads
+) -> None:
     path = _upload(house, "x.airgap.part", 1e6, clock)
     assert desk.begin(str(path))
 
@@ -88,7 +90,7 @@ def test_what_is_being_written_is_not_removed(house: House, clock: Clock, desk: 
     assert path.exists()
 
 
-def test_empty_folders_go_when_they_are_old(house: House, clock: Clock) -> None:
+def test_empty_folders_go_when_they_are_old(house: DropFolders, clock: Clock) -> None:
     _upload(house, PACK, 100 * HOUR, clock)
     for _ in range(4):
         house.tidy(frozenset())
@@ -100,7 +102,7 @@ def test_empty_folders_go_when_they_are_old(house: House, clock: Clock) -> None:
     assert house.home("ann").is_dir()
 
 
-def test_tidying_is_not_done_all_the_time(house: House, clock: Clock) -> None:
+def test_tidying_is_not_done_all_the_time(house: DropFolders, clock: Clock) -> None:
     house.tidy(frozenset())
     path = _upload(house, PACK, 100 * HOUR, clock)
     clock.now += 1
@@ -113,12 +115,12 @@ def test_what_is_being_written_is_known_through_links_too(tmp_path: Path) -> Non
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
 
-    house = House(tmp_path / "link", {"ann": Meter(1, 1)}, Desk(), Retention(1, 1))
+    house = DropFolders(tmp_path / "link", {"ann": Quota(1, 1)}, OpenUploads(), Retention(1, 1))
 
     assert house.home("ann") == tmp_path / "real" / "incoming" / "ann"
 
 
-def test_what_was_never_taken_completely_is_removed_at_the_next_start(house: House) -> None:
+def test_what_was_never_taken_completely_is_removed_at_the_next_start(house: DropFolders) -> None:
     half = house.state / "working" / "ann" / "20260101T000000Z-00000000"
     (half / "depot" / "packs").mkdir(parents=True)
 
@@ -141,7 +143,7 @@ def test_folders_of_several_file_systems_are_refused(
 
     monkeypatch.setattr(os, "stat", elsewhere)
     with pytest.raises(StorageError, match="several file systems"):
-        House(tmp_path / "state", {"ann": Meter(1, 1)}, Desk(), Retention(1, 1))
+        DropFolders(tmp_path / "state", {"ann": Quota(1, 1)}, OpenUploads(), Retention(1, 1))
 
 
 def test_a_service_is_alone_in_its_folder(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ password = "$HASH"
 """
 
 
-def _load(tmp_path: Path, text: str) -> settings.Settings:
+def _load(tmp_path: Path, text: str) -> settings.DropBoxSettings:
     path = tmp_path / "dropbox.toml"
     path.write_text(text.replace("$HASH", gateway.HASH))
     return settings.load(path)

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airgap.server.dropbox.uploads import Delivered, Desk, Meter, Receiving, folder_problem, parse
+from airgap.server.dropbox.upload_names import (
+    Delivered,
+    OpenUploads,
+    Quota,
+    Receiving,
+    folder_problem,
+    parse,
+)
 
 PACK = "packs/ab/ab" + "0" * 62 + ".pack"
 BUNDLE = "bundles/" + "1" * 64
@@ -81,7 +88,7 @@ def _full(work: object, *arguments: int) -> None:
 
 
 def test_a_quota_is_exact_to_the_byte() -> None:
-    meter = Meter(100, 2)
+    meter = Quota(100, 2)
     meter.grow(99, 1)
     _full(meter.grow, 2)
     meter.grow(1, 1)
@@ -92,7 +99,7 @@ def test_a_quota_is_exact_to_the_byte() -> None:
 
 
 def test_what_is_measured_replaces_what_was_counted(tmp_path: Path) -> None:
-    meter = Meter(100, 10)
+    meter = Quota(100, 10)
     meter.grow(60, 3)
     (tmp_path / "file").write_bytes(bytes(7))
     (tmp_path / "again").hardlink_to(tmp_path / "file")
@@ -105,13 +112,13 @@ def test_what_is_measured_replaces_what_was_counted(tmp_path: Path) -> None:
 def test_what_grows_while_it_is_measured_is_not_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meter = Meter(100, 10)
+    meter = Quota(100, 10)
 
     def slow(_: object) -> tuple[int, int]:
         meter.grow(5, 1)
         return 10, 1
 
-    monkeypatch.setattr("airgap.server.dropbox.uploads.usage", slow)
+    monkeypatch.setattr("airgap.server.dropbox.upload_names.usage", slow)
     meter.measure([tmp_path])
 
     assert meter.used == (15, 2)
@@ -120,21 +127,21 @@ def test_what_grows_while_it_is_measured_is_not_lost(
 def test_a_measurement_while_something_shrinks_is_thrown_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meter = Meter(100, 10)
+    meter = Quota(100, 10)
     meter.grow(50, 5)
 
     def shrinking(_: object) -> tuple[int, int]:
         meter.grow(-10, -1)
         return 0, 0
 
-    monkeypatch.setattr("airgap.server.dropbox.uploads.usage", shrinking)
+    monkeypatch.setattr("airgap.server.dropbox.upload_names.usage", shrinking)
     meter.measure([tmp_path])
 
     assert meter.used == (40, 4)
 
 
 def test_writing_over_what_is_there_does_not_count(tmp_path: Path) -> None:
-    meter, desk, path = Meter(10, 1), Desk(), tmp_path / "file"
+    meter, desk, path = Quota(10, 1), OpenUploads(), tmp_path / "file"
     path.write_bytes(bytes(8))
     assert desk.begin(str(path))
     assert not desk.begin(str(path))

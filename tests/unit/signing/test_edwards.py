@@ -3,7 +3,7 @@
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from airgap.signing import ed25519_points as edwards
+from airgap.signing import ed25519_points
 from airgap.signing.ed25519_points import is_prime_order_key
 
 P = 2**255 - 19
@@ -54,22 +54,22 @@ def test_a_point_that_many_can_sign_for_is_refused(raw: bytes) -> None:
 @pytest.mark.parametrize("small", [P - 1, 0, EIGHT])
 def test_a_good_point_plus_one_of_low_order_is_refused(small: int) -> None:
     good = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw()
-    one, other = edwards._decompress(good), edwards._decompress(key(small))
+    one, other = ed25519_points._decompress(good), ed25519_points._decompress(key(small))
     assert one is not None
     assert other is not None
 
-    x, y, z, _ = edwards._add(one, other)
+    x, y, z, _ = ed25519_points._add(one, other)
     inverse = pow(z, -1, P)
     mixed = key(y * inverse % P, x * inverse % P & 1)
 
-    assert edwards._decompress(mixed) is not None
+    assert ed25519_points._decompress(mixed) is not None
     assert not is_prime_order_key(mixed)
 
 
 def test_adding_is_the_curves_own() -> None:
-    point = edwards._decompress(bytes.fromhex("58" + "66" * 31))
+    point = ed25519_points._decompress(bytes.fromhex("58" + "66" * 31))
     assert point is not None
     minus = (P - point[0], point[1], 1, P - point[3])
 
-    assert edwards._is_identity(edwards._add(point, minus))
-    assert not edwards._is_identity(edwards._add(point, point))
+    assert ed25519_points._is_identity(ed25519_points._add(point, minus))
+    assert not ed25519_points._is_identity(ed25519_points._add(point, point))

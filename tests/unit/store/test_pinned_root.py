@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConflictError
-from airgap.flow.bundle import open as bundles
-from airgap.state import pinned_root as site
+from airgap.flow.bundle import open_bundle
+from airgap.state import pinned_root
 from tests import kit, people
 from tests.kit import Side
 from tests.people import make_root, team
@@ -70,7 +70,7 @@ def test_a_kill_at_any_step_of_an_update_leaves_one_root_whole(
         machine.run("trust", "update", path)
 
     with machine.here():
-        assert bundles.require_root().value.version in (1, 2)
+        assert open_bundle.require_root().value.version in (1, 2)
     again = machine.run("trust", "update", path)
     assert again.code == 0, again.err
     assert machine.run("trust", "show", "--json").json["version"] == 2
@@ -103,6 +103,6 @@ def test_of_two_updates_at_once_the_later_one_says_so(machine: Side) -> None:
     before = kit.snapshot(machine.top)
 
     with machine.here(), pytest.raises(ConflictError):
-        site.save_root(b"a newer root", {}, "SHA256:" + "1" * 64, "SHA256:" + "0" * 64)
+        pinned_root.save_root(b"a newer root", {}, "SHA256:" + "1" * 64, "SHA256:" + "0" * 64)
 
     assert kit.snapshot(machine.top) == before

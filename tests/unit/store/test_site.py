@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import StorageError
-from airgap.state import pinned_root as site
+from airgap.state import pinned_root
 from airgap.state.pinned_root import PinnedRoot
 
 PIN = "SHA256:" + "ab" * 32
@@ -14,20 +14,20 @@ PIN = "SHA256:" + "ab" * 32
 
 def test_it_is_where_the_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRGAP_HOME", "/a")
-    assert site.home() == Path("/a")
+    assert pinned_root.home() == Path("/a")
 
     monkeypatch.setenv("AIRGAP_HOME", "")
     monkeypatch.setenv("HOME", "/home/somebody")
-    assert site.home() == Path("/home/somebody/.airgap")
+    assert pinned_root.home() == Path("/home/somebody/.airgap")
 
 
 def test_a_pin_comes_back_as_it_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRGAP_HOME", str(tmp_path / "state"))
-    assert site.load_root() is None
+    assert pinned_root.load_root() is None
 
-    folder = site.save_root(b"root", {"1": b"one", "2": b"two"}, PIN, None)
+    folder = pinned_root.save_root(b"root", {"1": b"one", "2": b"two"}, PIN, None)
 
-    assert site.load_root() == PinnedRoot(b"root", (b"one", b"two"), PIN)
+    assert pinned_root.load_root() == PinnedRoot(b"root", (b"one", b"two"), PIN)
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
@@ -45,5 +45,5 @@ def test_a_pin_that_was_not_finished_is_none(
     monkeypatch.setattr(Path, "replace", failing)
 
     with pytest.raises(StorageError, match="No space left on device"):
-        site.save_root(b"root", {}, PIN, None)
-    assert site.load_root() is None
+        pinned_root.save_root(b"root", {}, PIN, None)
+    assert pinned_root.load_root() is None

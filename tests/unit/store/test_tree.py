@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import StorageError
-from airgap.store import source_tree as tree
+from airgap.store import source_tree
 from airgap.store.source_tree import SourceFile
 
 
@@ -27,12 +27,12 @@ def top(tmp_path: Path) -> Path:
 
 def only_file(folder: Path, content: bytes) -> SourceFile:
     (folder / "file").write_bytes(content)
-    (found,) = (file for file in tree.scan(folder).files if file.path == "file")
+    (found,) = (file for file in source_tree.scan(folder).files if file.path == "file")
     return found
 
 
 def test_files_links_and_empty_folders_are_listed(top: Path) -> None:
-    found = tree.scan(top)
+    found = source_tree.scan(top)
 
     assert [(file.path, file.size, file.executable) for file in found.files] == [
         ("a/run", 2, True),
@@ -47,17 +47,17 @@ def test_files_are_sorted_by_their_bytes(tmp_path: Path) -> None:
     for name in ("b", "B", "a-", "a", "é", "a.b"):
         (tmp_path / name).touch()
 
-    names = [file.path for file in tree.scan(tmp_path).files]
+    names = [file.path for file in source_tree.scan(tmp_path).files]
 
     assert names == sorted(names, key=os.fsencode)
 
 
 def test_an_empty_folder_holds_nothing(tmp_path: Path) -> None:
-    assert tree.scan(tmp_path) == tree.Tree((), {}, ())
+    assert source_tree.scan(tmp_path) == source_tree.Tree((), {}, ())
 
 
 def test_a_folder_that_nobody_touched_is_still_what_it_was(top: Path) -> None:
-    assert tree.is_still(tree.scan(top), top)
+    assert source_tree.is_still(source_tree.scan(top), top)
 
 
 def _add_a_file(top: Path) -> None:
@@ -93,18 +93,18 @@ def _empty_a_folder(top: Path) -> None:
 def test_a_folder_that_changed_is_not_what_it_was(
     change: Callable[[Path], None], top: Path
 ) -> None:
-    before = tree.scan(top)
+    before = source_tree.scan(top)
 
     change(top)
 
-    assert not tree.is_still(before, top)
+    assert not source_tree.is_still(before, top)
 
 
 def test_folders_are_passed_over_by_name(top: Path) -> None:
     (top / "c" / "cache").mkdir(parents=True)
     (top / "c" / "cache" / "x").touch()
 
-    found = tree.scan(top, without=frozenset({"cache", "a"}))
+    found = source_tree.scan(top, without=frozenset({"cache", "a"}))
 
     assert [file.path for file in found.files] == ["b"]
     assert found.empty_folders == ("c",)
@@ -114,7 +114,7 @@ def test_a_fifo_is_refused(top: Path) -> None:
     os.mkfifo(top / "pipe")
 
     with pytest.raises(StorageError, match="neither a file nor a folder nor a link"):
-        tree.scan(top)
+        source_tree.scan(top)
 
 
 def test_a_socket_is_refused(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,19 +122,19 @@ def test_a_socket_is_refused(top: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with socket.socket(socket.AF_UNIX) as one:
         one.bind("s")
         with pytest.raises(StorageError, match="neither a file"):
-            tree.scan(top)
+            source_tree.scan(top)
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="gone cannot be read: No such file"):
-        tree.scan(tmp_path / "gone")
+        source_tree.scan(tmp_path / "gone")
 
 
 def test_a_folder_without_end_is_refused(tmp_path: Path) -> None:
     (tmp_path / "/".join(["d"] * 400)).mkdir(parents=True)
 
     with pytest.raises(StorageError, match="deeper than anything that may travel"):
-        tree.scan(tmp_path)
+        source_tree.scan(tmp_path)
 
 
 def test_links_are_followed_where_they_may_lead(tmp_path: Path) -> None:
@@ -143,9 +143,9 @@ def test_links_are_followed_where_they_may_lead(tmp_path: Path) -> None:
     (tmp_path / "snapshot").mkdir()
     (tmp_path / "snapshot" / "a").symlink_to("../blobs/1")
 
-    (found,) = tree.scan(tmp_path / "snapshot", links_into=tmp_path).files
+    (found,) = source_tree.scan(tmp_path / "snapshot", links_into=tmp_path).files
 
-    assert (found.path, found.size, b"".join(tree.read_stable(found))) == ("a", 4, b"blob")
+    assert (found.path, found.size, b"".join(source_tree.read_stable(found))) == ("a", 4, b"blob")
 
 
 @pytest.mark.parametrize("target", ["../../secret", "nowhere", "../blobs", "/etc/hostname", "a"])
@@ -156,15 +156,15 @@ def test_links_are_followed_nowhere_else(target: str, tmp_path: Path) -> None:
     (tmp_path / "cache" / "snapshot" / "a").symlink_to(target)
 
     with pytest.raises(StorageError):
-        tree.scan(tmp_path / "cache" / "snapshot", links_into=tmp_path / "cache")
+        source_tree.scan(tmp_path / "cache" / "snapshot", links_into=tmp_path / "cache")
 
 
-@pytest.mark.parametrize("size", [0, 1, tree.READ_BYTES, 2 * tree.READ_BYTES + 1])
+@pytest.mark.parametrize("size", [0, 1, source_tree.READ_BYTES, 2 * source_tree.READ_BYTES + 1])
 def test_a_file_is_read_in_pieces(size: int, tmp_path: Path) -> None:
-    pieces = list(tree.read_stable(only_file(tmp_path, b"x" * size)))
+    pieces = list(source_tree.read_stable(only_file(tmp_path, b"x" * size)))
 
     assert sum(map(len, pieces)) == size
-    assert all(0 < len(piece) <= tree.READ_BYTES for piece in pieces)
+    assert all(0 < len(piece) <= source_tree.READ_BYTES for piece in pieces)
 
 
 def test_a_file_that_was_replaced_is_told(tmp_path: Path) -> None:
@@ -173,13 +173,13 @@ def test_a_file_that_was_replaced_is_told(tmp_path: Path) -> None:
     (tmp_path / "other").rename(tmp_path / "file")
 
     with pytest.raises(StorageError, match="changed while it was being read"):
-        list(tree.read_stable(source))
+        list(source_tree.read_stable(source))
 
 
 @pytest.mark.parametrize("content", [b"1", b"54321", b"123456789"])
 def test_a_file_that_changes_under_the_reader_is_told(content: bytes, tmp_path: Path) -> None:
     source = only_file(tmp_path, b"12345")
-    reading = tree.read_stable(source)
+    reading = source_tree.read_stable(source)
     next(reading)
     (tmp_path / "file").write_bytes(content)
 
@@ -187,10 +187,10 @@ def test_a_file_that_changes_under_the_reader_is_told(content: bytes, tmp_path: 
         list(reading)
 
 
-@pytest.mark.parametrize("length", [2 * tree.READ_BYTES, 4 * tree.READ_BYTES])
+@pytest.mark.parametrize("length", [2 * source_tree.READ_BYTES, 4 * source_tree.READ_BYTES])
 def test_a_file_that_shrinks_or_grows_under_the_reader_is_told(length: int, tmp_path: Path) -> None:
-    source = only_file(tmp_path, b"x" * 3 * tree.READ_BYTES)
-    reading = tree.read_stable(source)
+    source = only_file(tmp_path, b"x" * 3 * source_tree.READ_BYTES)
+    reading = source_tree.read_stable(source)
     next(reading)
     os.truncate(tmp_path / "file", length)
 
@@ -203,15 +203,15 @@ def test_a_file_that_vanished_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").unlink()
 
     with pytest.raises(StorageError, match="file cannot be read: No such file"):
-        list(tree.read_stable(source))
+        list(source_tree.read_stable(source))
 
 
 def test_a_file_is_unchanged_until_something_touches_it(tmp_path: Path) -> None:
     source = only_file(tmp_path, b"12345")
-    assert tree.is_unchanged(source)
+    assert source_tree.is_unchanged(source)
 
     (tmp_path / "file").write_bytes(b"54321")
-    assert not tree.is_unchanged(source)
+    assert not source_tree.is_unchanged(source)
 
     (tmp_path / "file").unlink()
-    assert not tree.is_unchanged(source)
+    assert not source_tree.is_unchanged(source)

@@ -4,23 +4,23 @@ import io
 
 import pytest
 
-from airgap.disk.buffers import PackMemory
+from airgap.disk.buffers import BufferPool
 
 
 def test_what_is_read_in_pieces_is_whole() -> None:
     source = io.BytesIO(b"0123456789")
 
-    data = PackMemory(16).fill(10, lambda view: source.readinto(view[:3]))
+    data = BufferPool(16).fill(10, lambda view: source.readinto(view[:3]))
 
     assert bytes(data) == b"0123456789"
 
 
 def test_what_ends_early_is_short() -> None:
-    assert bytes(PackMemory(16).fill(10, io.BytesIO(b"0123").readinto)) == b"0123"
+    assert bytes(BufferPool(16).fill(10, io.BytesIO(b"0123").readinto)) == b"0123"
 
 
 def test_two_that_are_taken_are_two() -> None:
-    memory = PackMemory(4)
+    memory = BufferPool(4)
 
     first = memory.fill(4, io.BytesIO(b"aaaa").readinto)
     second = memory.fill(4, io.BytesIO(b"bbbb").readinto)
@@ -29,7 +29,7 @@ def test_two_that_are_taken_are_two() -> None:
 
 
 def test_what_was_given_back_is_used_again() -> None:
-    memory = PackMemory(4)
+    memory = BufferPool(4)
     first = memory.fill(4, io.BytesIO(b"aaaa").readinto)
     memory.give_back(first)
 
@@ -39,7 +39,7 @@ def test_what_was_given_back_is_used_again() -> None:
 
 
 def test_an_error_gives_it_back() -> None:
-    memory = PackMemory(4)
+    memory = BufferPool(4)
     seen: list[object] = []
 
     def fail(view: memoryview) -> int:
@@ -54,7 +54,7 @@ def test_an_error_gives_it_back() -> None:
 
 
 def test_other_bytes_are_not_taken_for_its_own() -> None:
-    memory = PackMemory(4)
+    memory = BufferPool(4)
     memory.give_back(b"aaaa")
     memory.give_back(memoryview(b"bbbb"))
 

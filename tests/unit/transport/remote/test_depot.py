@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from airgap.carrier.depot import RemoteDepot, RemoteDepotReader, RemoteDepotWriter, Work
-from airgap.codec.buffer import Piece
+from airgap.carrier.depot import DepotOptions, RemoteDepot, RemoteDepotReader, RemoteDepotWriter
+from airgap.codec.buffer import Buffer
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, TransportError
 from airgap.format import layout, limits
 from airgap.format.manifest import Block, Pack
-from airgap.transport.retry import Patience, RetryingTransport
+from airgap.transport.retry import RetryingTransport, RetryPolicy
 from airgap.transport.spool import Spool
 from tests import kit
 from tests.servers.memory import MemoryTransport, Shop
@@ -35,15 +35,15 @@ def shop() -> Shop:
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Work:
+def work(tmp_path: Path) -> DepotOptions:
     """Two connections, and a spool folder that can be looked at."""
-    return Work(jobs=2, spool=tmp_path / "spool", mark=lambda: "5" * 16)
+    return DepotOptions(jobs=2, spool=tmp_path / "spool", mark=lambda: "5" * 16)
 
 
 @pytest.fixture
-def remote(shop: Shop, work: Work) -> RemoteDepot:
+def remote(shop: Shop, work: DepotOptions) -> RemoteDepot:
     """A depot there, over a transport that tries again at once."""
-    patience = Patience(wait=lambda _: None)
+    patience = RetryPolicy(wait=lambda _: None)
     return RemoteDepot(RetryingTransport(MemoryTransport(shop), patience), work)
 
 
@@ -68,7 +68,7 @@ def write(remote: RemoteDepot) -> list[bool]:
     return written
 
 
-def read(remote: RemoteDepot) -> list[Piece | AirgapError]:
+def read(remote: RemoteDepot) -> list[Buffer | AirgapError]:
     return [data for _, data in RemoteDepotReader(remote, BUNDLE).read_packs(PACKS, ALL)]
 
 
@@ -152,7 +152,7 @@ def test_a_road_on_which_nothing_moves_ends_the_reading(full: RemoteDepot, shop:
 
 
 def test_no_more_packs_lie_in_the_spool_than_connections(
-    full: RemoteDepot, work: Work, shop: Shop
+    full: RemoteDepot, work: DepotOptions, shop: Shop
 ) -> None:
     packs = RemoteDepotReader(full, BUNDLE).read_packs(PACKS, ALL)
 
@@ -216,7 +216,7 @@ def test_a_failed_pack_keeps_the_manifest_away(remote: RemoteDepot, shop: Shop) 
 
 def test_what_reads_otherwise_is_written_again(shop: Shop, tmp_path: Path) -> None:
     remote = RemoteDepot(
-        MemoryTransport(shop), Work(spool=tmp_path / "spool", verify_after_write=True)
+        MemoryTransport(shop), DepotOptions(spool=tmp_path / "spool", verify_after_write=True)
     )
     shop.files[NAMES[2]] = bytes(len(BYTES[2]))
 
@@ -227,7 +227,7 @@ def test_what_reads_otherwise_is_written_again(shop: Shop, tmp_path: Path) -> No
 
 def test_a_server_that_damages_what_it_stores_is_told(shop: Shop, tmp_path: Path) -> None:
     remote = RemoteDepot(
-        MemoryTransport(shop), Work(spool=tmp_path / "spool", verify_after_write=True)
+        MemoryTransport(shop), DepotOptions(spool=tmp_path / "spool", verify_after_write=True)
     )
     shop.spoil = lambda name, _, data: bytes(len(data)) if name == NAMES[2] else data
 
@@ -293,7 +293,9 @@ def test_signatures_are_added(full: RemoteDepot, shop: Shop) -> None:
         full.add_files(BUNDLE, [(said[0][0], b"otherwise"), said[1]])
 
 
-def test_giving_up_does_not_wait_for_a_server(remote: RemoteDepot, shop: Shop, work: Work) -> None:
+def test_giving_up_does_not_wait_for_a_server(
+    remote: RemoteDepot, shop: Shop, work: DepotOptions
+) -> None:
     begun, release = threading.Event(), threading.Event()
 
     def hang(_name: str, _offset: int, data: bytes) -> bytes:
@@ -313,7 +315,9 @@ def test_giving_up_does_not_wait_for_a_server(remote: RemoteDepot, shop: Shop, w
     assert list(work.spool.iterdir()) == []
 
 
-def test_what_a_killed_run_left_in_the_spool_is_removed(full: RemoteDepot, work: Work) -> None:
+def test_what_a_killed_run_left_in_the_spool_is_removed(
+    full: RemoteDepot, work: DepotOptions
+) -> None:
     assert work.spool is not None
     left = work.spool / "airgap-spool-left"
     left.mkdir()

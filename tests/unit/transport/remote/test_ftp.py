@@ -19,7 +19,7 @@ from airgap.transport.ftp.options import FtpOptions, Security
 from airgap.transport.ftp.replies import explain_login, explain_reply
 from airgap.transport.ftp.tls import explain_tls, make_context
 from airgap.transport.ftp.transport import FtpTransport
-from airgap.transport.port import BrokenOffError
+from airgap.transport.port import TransientError
 from tests.servers.certificates import Authority
 from tests.servers.scripted_ftp import Reply, ScriptedFtp
 
@@ -66,7 +66,7 @@ def test_where_uploads_cannot_be_resumed_they_begin_again(
 @pytest.mark.parametrize("verb", ["REST", "STOR"])
 def test_a_server_that_has_to_break_off_keeps_the_part(verb: str, source: Path) -> None:
     server = ScriptedFtp({PART: b"01234"}, refuses_resuming={verb: b"421 shutting down\r\n"})
-    with reached(server) as transport, pytest.raises(BrokenOffError):
+    with reached(server) as transport, pytest.raises(TransientError):
         transport.put(NAME, source, 10)
 
     assert server.files == {PART: b"01234"}
@@ -175,7 +175,7 @@ def test_what_is_missing_is_told_with_its_place() -> None:
 def test_a_download_that_does_not_end_well_broke_off(reply: bytes) -> None:
     server = ScriptedFtp({NAME: b"12345"}, says={"done": reply})
     found = bytearray()
-    with reached(server) as transport, pytest.raises(BrokenOffError):
+    with reached(server) as transport, pytest.raises(TransientError):
         transport.get(NAME, found.extend)
 
     assert found == b"12345"
@@ -274,7 +274,7 @@ def test_a_server_that_wants_tls_is_told_as_such() -> None:
 def test_a_server_that_is_busy_is_asked_again(reply: bytes) -> None:
     with (
         reached(ScriptedFtp(says={"PASS": reply})) as transport,
-        pytest.raises(BrokenOffError) as told,
+        pytest.raises(TransientError) as told,
     ):
         transport.size(NAME)
 
@@ -284,7 +284,7 @@ def test_a_server_that_is_busy_is_asked_again(reply: bytes) -> None:
 def test_after_an_error_there_is_a_fresh_connection() -> None:
     server = ScriptedFtp({NAME: b"12"}, says={"RNFR": b"426 broken\r\n"})
     with reached(server) as transport:
-        with pytest.raises(BrokenOffError):
+        with pytest.raises(TransientError):
             transport.publish("other", b"1")
         assert transport.size(NAME) == 2
 
@@ -294,9 +294,9 @@ def test_after_an_error_there_is_a_fresh_connection() -> None:
 @pytest.mark.parametrize(
     ("error", "expected", "words"),
     [
-        (ConnectionRefusedError(111, "Connection refused"), BrokenOffError, "connection refused"),
-        (TimeoutError(), BrokenOffError, "nothing came in time"),
-        (socket.gaierror(socket.EAI_AGAIN, "Try again"), BrokenOffError, "try again"),
+        (ConnectionRefusedError(111, "Connection refused"), TransientError, "connection refused"),
+        (TimeoutError(), TransientError, "nothing came in time"),
+        (socket.gaierror(socket.EAI_AGAIN, "Try again"), TransientError, "try again"),
         (socket.gaierror(socket.EAI_NONAME, "Unknown"), TransportError, "no host of this name"),
     ],
 )
@@ -322,7 +322,7 @@ def test_a_port_where_nobody_listens_is_to_be_checked(monkeypatch: pytest.Monkey
         raise ConnectionRefusedError(111, "Connection refused")
 
     monkeypatch.setattr(socket, "create_connection", fail)
-    with pytest.raises(BrokenOffError) as told:
+    with pytest.raises(TransientError) as told:
         FtpTransport(FtpOptions("depot.invalid", security="none")).size(NAME)
 
     assert told.value.hint.startswith("Check the host and the port")
@@ -336,9 +336,9 @@ def test_a_port_where_nobody_listens_is_to_be_checked(monkeypatch: pytest.Monkey
     [
         ("452 full", StorageError),
         ("552 full", StorageError),
-        ("421 bye", BrokenOffError),
-        ("425 no data connection", BrokenOffError),
-        ("450 busy", BrokenOffError),
+        ("421 bye", TransientError),
+        ("425 no data connection", TransientError),
+        ("450 busy", TransientError),
         ("500 what?", TransportError),
         ("550 no", TransportError),
         ("", TransportError),
@@ -348,7 +348,7 @@ def test_replies_have_a_meaning(reply: str, error: type[AirgapError]) -> None:
     told = explain_reply(reply, FtpOptions("depot"), "asking")
 
     assert isinstance(told, error)
-    assert isinstance(told, BrokenOffError) == (error is BrokenOffError)
+    assert isinstance(told, TransientError) == (error is TransientError)
     assert told.hint
 
 
@@ -407,8 +407,8 @@ def test_only_what_a_new_try_may_mend_is_tried_again() -> None:
     lasting = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] it")
     lasting.reason = "WRONG_VERSION_NUMBER"
 
-    assert isinstance(explain_tls(broken, "ftps://depot"), BrokenOffError)
-    assert not isinstance(explain_tls(lasting, "ftps://depot"), BrokenOffError)
+    assert isinstance(explain_tls(broken, "ftps://depot"), TransientError)
+    assert not isinstance(explain_tls(lasting, "ftps://depot"), TransientError)
 
 
 @pytest.mark.parametrize(("user", "hint"), [("anonymous", "--user"), ("ann", "the user name")])

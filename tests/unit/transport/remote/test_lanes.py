@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from airgap.errors import MissingError
-from airgap.transport.connections import Lanes, StoppedError
+from airgap.transport.connections import ConnectionPool, StoppedError
 from airgap.transport.port import Transport
 from tests.servers.memory import MemoryTransport, Shop
 
@@ -18,24 +18,24 @@ def shop() -> Shop:
 
 
 @pytest.fixture
-def lanes(shop: Shop) -> Iterator[Lanes[int | None]]:
+def lanes(shop: Shop) -> Iterator[ConnectionPool[int | None]]:
     """Three connections to it."""
-    made: Lanes[int | None] = Lanes(MemoryTransport(shop), 3)
+    made: ConnectionPool[int | None] = ConnectionPool(MemoryTransport(shop), 3)
     yield made
     made.close()
 
 
-def test_work_is_done_and_its_result_comes_back(lanes: Lanes[int | None]) -> None:
+def test_work_is_done_and_its_result_comes_back(lanes: ConnectionPool[int | None]) -> None:
     assert lanes.submit(lambda one: one.size("there")).result() == 5
 
 
-def test_errors_come_back(lanes: Lanes[int | None]) -> None:
+def test_errors_come_back(lanes: ConnectionPool[int | None]) -> None:
     with pytest.raises(MissingError):
         lanes.submit(lambda one: one.get("gone", len)).result()
     assert lanes.submit(lambda one: one.size("there")).result() == 5
 
 
-def test_as_many_are_at_work_as_there_are_lanes(lanes: Lanes[int | None]) -> None:
+def test_as_many_are_at_work_as_there_are_lanes(lanes: ConnectionPool[int | None]) -> None:
     together = threading.Barrier(3, timeout=20)
     seen: set[int] = set()
 
@@ -49,7 +49,7 @@ def test_as_many_are_at_work_as_there_are_lanes(lanes: Lanes[int | None]) -> Non
     assert len(seen) == 3
 
 
-def test_no_more_connections_than_work(lanes: Lanes[int | None], shop: Shop) -> None:
+def test_no_more_connections_than_work(lanes: ConnectionPool[int | None], shop: Shop) -> None:
     before = shop.connections
 
     lanes.submit(lambda one: one.size("there")).result()
@@ -57,7 +57,7 @@ def test_no_more_connections_than_work(lanes: Lanes[int | None], shop: Shop) -> 
     assert shop.connections == before + 1
 
 
-def test_closing_stops_work_that_asks(lanes: Lanes[int | None]) -> None:
+def test_closing_stops_work_that_asks(lanes: ConnectionPool[int | None]) -> None:
     begun = threading.Event()
 
     def work(_: Transport) -> None:
@@ -72,7 +72,7 @@ def test_closing_stops_work_that_asks(lanes: Lanes[int | None]) -> None:
         future.result()
 
 
-def test_closing_ends_waiting(lanes: Lanes[int | None]) -> None:
+def test_closing_ends_waiting(lanes: ConnectionPool[int | None]) -> None:
     release = threading.Event()
     future = lanes.submit(lambda _: release.wait(20) and None)
     threading.Timer(0.1, lanes.close).start()
@@ -83,7 +83,7 @@ def test_closing_ends_waiting(lanes: Lanes[int | None]) -> None:
 
 
 def test_closing_drops_what_was_not_begun(shop: Shop) -> None:
-    lanes: Lanes[None] = Lanes(MemoryTransport(shop), 1)
+    lanes: ConnectionPool[None] = ConnectionPool(MemoryTransport(shop), 1)
     begun, done = threading.Event(), []
 
     def work(_: Transport) -> None:

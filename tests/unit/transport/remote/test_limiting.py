@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.transport.rate_limit import LimitedTransport, Rate
+from airgap.transport.rate_limit import LimitedTransport, TokenBucket
 from tests.servers.memory import MemoryTransport, Shop
 
 
@@ -31,7 +31,7 @@ def clock() -> Clock:
 def transport(clock: Clock) -> LimitedTransport:
     """A transport that passes 100,000 bytes per second."""
     return LimitedTransport(
-        MemoryTransport(Shop({"there": bytes(1_000_000)})), Rate(100_000, clock, clock.wait)
+        MemoryTransport(Shop({"there": bytes(1_000_000)})), TokenBucket(100_000, clock, clock.wait)
     )
 
 
@@ -63,7 +63,7 @@ def test_clones_share_the_rate(transport: LimitedTransport, clock: Clock) -> Non
 
 
 def test_what_was_not_used_is_not_saved_up(clock: Clock) -> None:
-    rate = Rate(1000, clock, clock.wait)
+    rate = TokenBucket(1000, clock, clock.wait)
     rate.take(1)
     clock.now += 1_000_000
     before = clock.now

@@ -3,38 +3,38 @@
 import pytest
 
 from airgap.errors import AirgapError, TransportError, UsageError
-from airgap.transport import url as places
-from airgap.transport.url import Place
+from airgap.transport import url
+from airgap.transport.url import RemoteUrl
 
 
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("ftp://h/a/b/", Place("ftp", "h", "a/b")),
-        ("ftp://h//srv/x", Place("ftp", "h", "/srv/x")),
-        ("ftp://h", Place("ftp", "h", "")),
-        ("ftps://h:990/", Place("ftps", "h", "", 990)),
-        ("ftpes://[2001:db8::1]:2121/x", Place("ftpes", "2001:db8::1", "x", 2121)),
-        ("FTP://Host/Case", Place("ftp", "host", "Case")),
-        ("sftp://h/srv/x", Place("sftp", "h", "/srv/x")),
-        ("sftp://h/~/x/y", Place("sftp", "h", "x/y")),
-        ("sftp://h/", Place("sftp", "h", "/")),
-        ("sftp://h", Place("sftp", "h", "")),
-        ("s3://Bucket.of-mine/a/b/", Place("s3", "Bucket.of-mine", "a/b")),
-        ("file:///srv/x", Place("file", "", "/srv/x")),
-        ("file://localhost/srv/x", Place("file", "", "/srv/x")),
-        ("ftp://h/a%20b%23c/%C3%BC", Place("ftp", "h", "a b#c/ü")),
-        ("ftp://us%40er:p%40s%3As%2Fw@h/x", Place("ftp", "h", "x", None, "us@er", "p@s:s/w")),
-        ("ftp://user:@h/x", Place("ftp", "h", "x", None, "user", "")),
+        ("ftp://h/a/b/", RemoteUrl("ftp", "h", "a/b")),
+        ("ftp://h//srv/x", RemoteUrl("ftp", "h", "/srv/x")),
+        ("ftp://h", RemoteUrl("ftp", "h", "")),
+        ("ftps://h:990/", RemoteUrl("ftps", "h", "", 990)),
+        ("ftpes://[2001:db8::1]:2121/x", RemoteUrl("ftpes", "2001:db8::1", "x", 2121)),
+        ("FTP://Host/Case", RemoteUrl("ftp", "host", "Case")),
+        ("sftp://h/srv/x", RemoteUrl("sftp", "h", "/srv/x")),
+        ("sftp://h/~/x/y", RemoteUrl("sftp", "h", "x/y")),
+        ("sftp://h/", RemoteUrl("sftp", "h", "/")),
+        ("sftp://h", RemoteUrl("sftp", "h", "")),
+        ("s3://Bucket.of-mine/a/b/", RemoteUrl("s3", "Bucket.of-mine", "a/b")),
+        ("file:///srv/x", RemoteUrl("file", "", "/srv/x")),
+        ("file://localhost/srv/x", RemoteUrl("file", "", "/srv/x")),
+        ("ftp://h/a%20b%23c/%C3%BC", RemoteUrl("ftp", "h", "a b#c/ü")),
+        ("ftp://us%40er:p%40s%3As%2Fw@h/x", RemoteUrl("ftp", "h", "x", None, "us@er", "p@s:s/w")),
+        ("ftp://user:@h/x", RemoteUrl("ftp", "h", "x", None, "user", "")),
         (
             "s3://b/x?region=eu&ca=/a%26b",
-            Place("s3", "b", "x", options={"region": "eu", "ca": "/a&b"}),
+            RemoteUrl("s3", "b", "x", options={"region": "eu", "ca": "/a&b"}),
         ),
-        ("sftp://h/x#0123abcd", Place("sftp", "h", "/x", bundle="0123abcd")),
+        ("sftp://h/x#0123abcd", RemoteUrl("sftp", "h", "/x", bundle="0123abcd")),
     ],
 )
-def test_a_url_is_taken_apart(text: str, place: Place) -> None:
-    found = places.parse(text)
+def test_a_url_is_taken_apart(text: str, place: RemoteUrl) -> None:
+    found = url.parse(text)
 
     assert (found, found.password) == (place, place.password)
 
@@ -53,7 +53,7 @@ def test_a_url_is_taken_apart(text: str, place: Place) -> None:
     ],
 )
 def test_it_is_written_as_it_was_read(text: str) -> None:
-    assert str(places.parse(text)) == text
+    assert str(url.parse(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -80,13 +80,13 @@ def test_it_is_written_as_it_was_read(text: str) -> None:
 )
 def test_what_is_no_url_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as told:
-        places.parse(text)
+        url.parse(text)
     assert told.value.hint
 
 
 def test_unknown_schemes_are_refused() -> None:
     with pytest.raises(TransportError, match="Nothing carries over http://"):
-        places.parse("http://h/x")
+        url.parse("http://h/x")
 
 
 @pytest.mark.parametrize(
@@ -105,13 +105,13 @@ def test_unknown_schemes_are_refused() -> None:
 )
 def test_no_error_shows_a_password(text: str) -> None:
     with pytest.raises(AirgapError) as told:
-        places.parse(text)
+        url.parse(text)
 
     assert "hunter2" not in f"{told.value.message} {told.value.hint} {told.value!r}"
 
 
 def test_a_place_shows_no_password() -> None:
-    place = places.parse("ftp://user:hunter2@h/x?a=b")
+    place = url.parse("ftp://user:hunter2@h/x?a=b")
 
     assert place.password == "hunter2"  # noqa: S105  (a test's)
     assert "hunter2" not in f"{place} {place!r}"
@@ -128,4 +128,4 @@ def test_a_place_shows_no_password() -> None:
     ],
 )
 def test_passwords_in_texts_are_hidden(text: str, shown: str) -> None:
-    assert places.hide_passwords(text) == shown
+    assert url.hide_passwords(text) == shown

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import MissingError, TransportError
-from airgap.transport.retry import Patience, RetryingTransport
+from airgap.transport.retry import RetryingTransport, RetryPolicy
 from tests import kit
 from tests.servers.memory import MemoryTransport, Shop
 
@@ -28,7 +28,7 @@ def pauses() -> list[float]:
 @pytest.fixture
 def transport(shop: Shop, pauses: list[float]) -> RetryingTransport:
     """A transport that has connected once, and tries four times."""
-    patience = Patience(tries=4, wait=pauses.append, chance=lambda: 1.0)
+    patience = RetryPolicy(tries=4, wait=pauses.append, chance=lambda: 1.0)
     one = RetryingTransport(MemoryTransport(shop), patience)
     one.size("there")
     return one
@@ -66,12 +66,12 @@ def test_pauses_grow_up_to_the_longest(
     transport.get("there", len)
 
     assert pauses == [0.5, 1.0, 2.0]
-    assert Patience(chance=lambda: 1.0).pause(100) == 60.0
+    assert RetryPolicy(chance=lambda: 1.0).pause(100) == 60.0
 
 
 def test_chance_spreads_a_pause_over_its_second_half() -> None:
-    assert Patience(chance=lambda: 0.0).pause(3) == 1.0
-    assert Patience(chance=lambda: 1.0).pause(3) == 2.0
+    assert RetryPolicy(chance=lambda: 0.0).pause(3) == 1.0
+    assert RetryPolicy(chance=lambda: 1.0).pause(3) == 2.0
 
 
 def test_progress_begins_the_count_anew(
@@ -111,7 +111,7 @@ def test_the_same_bytes_again_are_no_progress(
 
 def test_a_host_that_never_answered_is_given_up_sooner(shop: Shop, pauses: list[float]) -> None:
     shop.breaks = [0] * 9
-    one = RetryingTransport(MemoryTransport(shop), Patience(tries=10, wait=pauses.append))
+    one = RetryingTransport(MemoryTransport(shop), RetryPolicy(tries=10, wait=pauses.append))
 
     with pytest.raises(TransportError, match="try 3 in a row"):
         one.get("there", len)
@@ -123,7 +123,7 @@ def test_a_host_that_answered_in_the_first_call_is_met(
     (tmp_path / "source").write_bytes(CONTENT)
     for upload in (True, False):
         shop.breaks = [1000, 1000, 1000, 1000, 0, 0, 0]
-        one = RetryingTransport(MemoryTransport(shop), Patience(tries=5, wait=pauses.append))
+        one = RetryingTransport(MemoryTransport(shop), RetryPolicy(tries=5, wait=pauses.append))
         if upload:
             assert one.put("new", tmp_path / "source", len(CONTENT)) == "resumed"
         else:
@@ -131,7 +131,7 @@ def test_a_host_that_answered_in_the_first_call_is_met(
 
 
 def test_what_one_connection_met_its_clones_know(shop: Shop, pauses: list[float]) -> None:
-    one = RetryingTransport(MemoryTransport(shop), Patience(tries=5, wait=pauses.append))
+    one = RetryingTransport(MemoryTransport(shop), RetryPolicy(tries=5, wait=pauses.append))
     other = one.clone()
     one.size("there")
     shop.breaks = [0] * 9
@@ -207,7 +207,9 @@ def test_each_try_has_a_connection_of_its_own(transport: RetryingTransport, shop
 
 def test_people_are_told_that_it_goes_on(shop: Shop) -> None:
     told: list[str] = []
-    one = RetryingTransport(MemoryTransport(shop), Patience(wait=lambda _: None, note=told.append))
+    one = RetryingTransport(
+        MemoryTransport(shop), RetryPolicy(wait=lambda _: None, note=told.append)
+    )
     shop.breaks = [1000]
 
     one.get("there", len)

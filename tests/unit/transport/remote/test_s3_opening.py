@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConfigurationError
-from airgap.transport.open import Login, open_transport
+from airgap.transport.open_transport import Login, open_transport
 from airgap.transport.s3.options import S3Keys, S3Options
 from airgap.transport.s3.transport import S3Transport
 from airgap.transport.url import parse

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airgap.errors import MissingError
-from airgap.transport.port import BrokenOffError
+from airgap.transport.port import TransientError
 from airgap.transport.sftp import pipeline as sftp_pipeline
 from airgap.transport.sftp import session as wire
 from airgap.transport.sftp.pipeline import Flow
-from airgap.transport.sftp.session import RefusedError, Session, u64
+from airgap.transport.sftp.session import Session, SftpRefusedError, u64
 from tests import kit
 from tests.servers.sftp_double import Asked, SftpDouble, data, packet, status
 
@@ -91,7 +91,7 @@ def test_data_that_was_not_asked_for_is_refused(wrong: bytes) -> None:
     double = double_of()
     double.instead = reading(lambda one: data(one, wrong))
 
-    with pytest.raises(BrokenOffError, match="server sent"):
+    with pytest.raises(TransientError, match="server sent"):
         fetch(double, (0, 10 * KIB))
 
 
@@ -99,7 +99,7 @@ def test_an_answer_to_nothing_that_was_asked_is_refused() -> None:
     double = double_of()
     double.instead = reading(lambda one: data(Asked(0, one.number + 77, b""), b"1"))
 
-    with pytest.raises(BrokenOffError, match="nothing that was asked"):
+    with pytest.raises(TransientError, match="nothing that was asked"):
         fetch(double, (0, 10 * KIB))
 
 
@@ -107,7 +107,7 @@ def test_a_file_that_comes_drop_by_drop_is_given_up() -> None:
     double = double_of()
     double.instead = reading(lambda one: data(one, b"1"))
 
-    with pytest.raises(BrokenOffError, match="too small pieces"):
+    with pytest.raises(TransientError, match="too small pieces"):
         fetch(double, (0, 10 * KIB))
     assert len(double.asked) < 700
 
@@ -130,7 +130,7 @@ def test_bytes_behind_the_end_of_a_file_are_not_handed_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "error"), [(wire.FAILURE, RefusedError), (wire.NO_SUCH_FILE, MissingError)]
+    ("code", "error"), [(wire.FAILURE, SftpRefusedError), (wire.NO_SUCH_FILE, MissingError)]
 )
 def test_an_error_in_a_file_is_told_when_all_is_answered(code: int, error: type[Exception]) -> None:
     double = double_of()
@@ -153,13 +153,13 @@ def test_what_arrived_before_the_connection_broke_is_handed_over() -> None:
 
     def send_until_broken(data: bytes | memoryview) -> None:
         if len(double.asked) == 5:
-            raise BrokenOffError("It ended.", "Again.")
+            raise TransientError("It ended.", "Again.")
         send(data)
 
     double.send = send_until_broken  # type: ignore[method-assign]
     found = bytearray()
 
-    with pytest.raises(BrokenOffError):
+    with pytest.raises(TransientError):
         sftp_pipeline.read(
             Session(double), b"h", found.extend, (0, 99 * KIB), Flow(KIB, KIB, requests=4)
         )
@@ -191,7 +191,7 @@ def test_after_a_failed_write_nothing_is_sent_and_no_hole_is_left() -> None:
     )
     session = Session(double)
 
-    with pytest.raises(RefusedError):
+    with pytest.raises(SftpRefusedError):
         write(session, Flow(KIB, KIB, requests=8))
 
     assert session.in_step
@@ -221,7 +221,7 @@ def test_a_write_is_not_done_because_of_any_answer(kind: int) -> None:
     double = double_of(b"")
     double.instead = lambda one: packet(kind, one) if one.kind == wire.WRITE else None
 
-    with pytest.raises(BrokenOffError):
+    with pytest.raises(TransientError):
         write(Session(double), Flow(KIB, KIB))
 
 

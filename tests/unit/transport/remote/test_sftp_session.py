@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from airgap.errors import CorruptError, MissingError
-from airgap.transport.port import BrokenOffError
+from airgap.transport.port import TransientError
 from airgap.transport.sftp import session as wire
-from airgap.transport.sftp.session import RefusedError, Session, string, u32, u64
+from airgap.transport.sftp.session import Session, SftpRefusedError, string, u32, u64
 from tests.servers.sftp_double import Asked, SftpDouble, name_list, packet, status
 
 HELLO = u32(5) + bytes([wire.VERSION]) + u32(3)
@@ -36,7 +36,7 @@ def only(kind: int, answer: Callable[[Asked], bytes]) -> Callable[[Asked], bytes
     ],
 )
 def test_what_is_not_version_3_is_no_sftp(hello: bytes) -> None:
-    with pytest.raises(BrokenOffError) as told:
+    with pytest.raises(TransientError) as told:
         Session(SftpDouble(hello=hello or u32(5)))
     assert told.value.hint
 
@@ -87,7 +87,7 @@ def test_an_answer_that_makes_no_sense_ends_the_connection(
 ) -> None:
     session = Session(SftpDouble(instead=only(wire.STAT, answer)))
 
-    with pytest.raises(BrokenOffError, match="server sent"):
+    with pytest.raises(TransientError, match="server sent"):
         session.stat(b"a")
 
 
@@ -95,7 +95,7 @@ def test_an_answer_that_makes_no_sense_ends_the_connection(
 def test_a_request_is_not_done_because_of_any_answer(kind: int) -> None:
     session = Session(SftpDouble(instead=lambda one: packet(kind, one, u32(0))))
 
-    with pytest.raises(BrokenOffError):
+    with pytest.raises(TransientError):
         session.make_folder(b"a")
 
 
@@ -103,10 +103,10 @@ def test_a_request_is_not_done_because_of_any_answer(kind: int) -> None:
     ("code", "error"),
     [
         (wire.NO_SUCH_FILE, MissingError),
-        (wire.PERMISSION_DENIED, RefusedError),
-        (wire.FAILURE, RefusedError),
-        (wire.CONNECTION_LOST, BrokenOffError),
-        (2**32 - 1, RefusedError),
+        (wire.PERMISSION_DENIED, SftpRefusedError),
+        (wire.FAILURE, SftpRefusedError),
+        (wire.CONNECTION_LOST, TransientError),
+        (2**32 - 1, SftpRefusedError),
     ],
 )
 def test_errors_are_told_apart(code: int, error: type[Exception]) -> None:
@@ -122,7 +122,7 @@ def test_errors_are_told_apart(code: int, error: type[Exception]) -> None:
 def test_a_full_disk_may_have_a_code_of_its_own(code: int, full: bool) -> None:  # noqa: FBT001
     session = Session(SftpDouble(instead=lambda one: status(one, code)))
 
-    with pytest.raises(RefusedError) as told:
+    with pytest.raises(SftpRefusedError) as told:
         session.truncate(b"h", 0)
     assert told.value.full is full
 
@@ -163,7 +163,7 @@ def test_a_listing_that_lies_about_its_length_is_given_up(count: int) -> None:
     answer = only(wire.READDIR, lambda one: packet(wire.NAME, one, u32(count), entry))
     session = Session(SftpDouble(instead=answer))
 
-    with pytest.raises(BrokenOffError):
+    with pytest.raises(TransientError):
         session.names_in(b"d", 10)
 
 

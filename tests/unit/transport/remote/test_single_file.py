@@ -7,7 +7,7 @@ import pytest
 
 from airgap.carrier.remote_archive import open_stream, send_file
 from airgap.errors import MissingError, TransportError
-from airgap.transport.retry import Patience, RetryingTransport
+from airgap.transport.retry import RetryingTransport, RetryPolicy
 from tests import kit
 from tests.servers.memory import MemoryTransport, Shop
 
@@ -23,7 +23,7 @@ def shop() -> Shop:
 @pytest.fixture
 def transport(shop: Shop) -> RetryingTransport:
     """A connection that tries again at once."""
-    return RetryingTransport(MemoryTransport(shop), Patience(tries=4, wait=lambda _: None))
+    return RetryingTransport(MemoryTransport(shop), RetryPolicy(tries=4, wait=lambda _: None))
 
 
 @pytest.mark.parametrize("size", [1000, 65536, 1_000_000, 9_000_000])

@@ -16,9 +16,8 @@ from paramiko.packet import Packetizer
 from paramiko.ssh_exception import SSHException
 from paramiko.transport import SecurityOptions
 
-from airgap.transport.port import BrokenOffError
-from airgap.transport.sftp import login as ssh_login
-from airgap.transport.sftp import ssh_stream
+from airgap.transport.port import TransientError
+from airgap.transport.sftp import login, ssh_stream
 from airgap.transport.sftp.options import Timeouts
 from airgap.transport.sftp.socket import GuardedSocket, connect
 from airgap.transport.sftp.ssh_stream import SshStream
@@ -56,7 +55,7 @@ def test_the_inbox_is_called_as_paramikos_own(name: str) -> None:
 
 
 def test_paramiko_says_that_a_login_took_too_long_in_these_words() -> None:
-    assert ssh_login._AUTHENTICATION_TIMEOUT in inspect.getsource(AuthHandler)
+    assert login._AUTHENTICATION_TIMEOUT in inspect.getsource(AuthHandler)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +82,7 @@ def test_a_handshake_that_fails_leaves_no_timer_behind() -> None:
     with pair() as (guard, theirs):
         theirs.sendall(b"SSH-2.0-x\r\n")
         stream = SshStream(guard, Timeouts(handshake=60))
-        with pytest.raises(BrokenOffError, match="took more"), stream._stage("x", 0.2, "host"):
+        with pytest.raises(TransientError, match="took more"), stream._stage("x", 0.2, "host"):
             stream._transport.start_client()
         stream.close()
     left = set(threading.enumerate()) - before
@@ -177,11 +176,11 @@ def test_a_port_where_nobody_listens_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
-    with pytest.raises(BrokenOffError, match=f"port {port} does not answer") as told:
+    with pytest.raises(TransientError, match=f"port {port} does not answer") as told:
         connect("127.0.0.1", port, None, 5)
     assert told.value.hint
 
 
 def test_a_name_that_cannot_be_looked_up_is_told() -> None:
-    with pytest.raises(BrokenOffError, match="does not answer"):
+    with pytest.raises(TransientError, match="does not answer"):
         connect("a" * 70, 22, None, 5)

@@ -14,7 +14,17 @@ from typing import BinaryIO, Final, Literal
 from airgap.format import layout, names
 from airgap.server.intake.discovery import ARCHIVE, UNFINISHED
 
-__all__ = ["PART", "RESERVED", "Delivered", "Desk", "Meter", "Name", "Receiving", "parse", "usage"]
+__all__ = [
+    "PART",
+    "RESERVED",
+    "Delivered",
+    "Name",
+    "OpenUploads",
+    "Quota",
+    "Receiving",
+    "parse",
+    "usage",
+]
 
 PART: Final = ".part"
 RESERVED: Final = (ARCHIVE, UNFINISHED, PART)
@@ -111,7 +121,7 @@ def usage(folders: Iterable[Path]) -> tuple[int, int]:
     return size, count
 
 
-class Meter:
+class Quota:
     """What one user has stored. Exact as far as uploads go, whatever is measured meanwhile."""
 
     def __init__(self, most_bytes: int, most_files: int) -> None:
@@ -185,7 +195,7 @@ class Delivered:
         return self._sizes.get(path)
 
 
-class Desk:
+class OpenUploads:
     """Which files are being written: what keeps sessions and the attendant out of each other's way.
 
     Whoever renames or opens an upload holds ``lock``, which is never held for long.
@@ -216,7 +226,7 @@ class Desk:
 class Receiving:
     """A file being uploaded. It counts what it grows by, before it grows."""
 
-    def __init__(self, path: str, file: BinaryIO, meter: Meter, desk: Desk) -> None:
+    def __init__(self, path: str, file: BinaryIO, meter: Quota, desk: OpenUploads) -> None:
         """Take an open file that ``desk`` knows to be open."""
         self.name = path
         self._file = file

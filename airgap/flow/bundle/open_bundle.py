@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
-from airgap.carrier import local_depot as depot
+from airgap.carrier import local_depot
 from airgap.carrier.archive import ArchiveReader
 from airgap.carrier.depot import RemoteDepotReader
 from airgap.carrier.local_depot import DepotReader
@@ -23,12 +23,12 @@ from airgap.errors import (
     PolicyError,
     UsageError,
 )
-from airgap.flow.admission.admit import Admission, Judge, require_root
-from airgap.flow.chunks.chunk_sources import Supplies
+from airgap.flow.admission.policy import Admission, AdmissionPolicy, require_root
+from airgap.flow.chunks.chunk_sources import ChunkSources
 from airgap.flow.location import remote as elsewhere
 from airgap.flow.location.credentials import ANYBODY, Access
-from airgap.flow.location.remote import Elsewhere
-from airgap.flow.redaction import hidden
+from airgap.flow.location.remote import RemoteLocation
+from airgap.flow.redaction import redact
 from airgap.format import limits
 from airgap.format import manifest as manifests
 from airgap.format import stock_archive as stock
@@ -75,11 +75,11 @@ class Opened:
 
     reader: BundleReader
     bundle: str
-    judge: Judge
+    judge: AdmissionPolicy
     admission: Admission
     passed_over: tuple[str, ...] = ()
     """Other bundles of the place that this site's policy refuses, each with the reason."""
-    supplies: Supplies = field(default_factory=Supplies)
+    supplies: ChunkSources = field(default_factory=ChunkSources)
     """Where chunks are found that the bundle needs and does not carry (format §4.2)."""
     only: frozenset[tuple[int, str, str]] | None = None
     """The keys of the items that are wanted; None: all."""
@@ -98,7 +98,7 @@ class Opened:
 @contextmanager
 def open_bundle(
     place: str,
-    judge: Judge,
+    judge: AdmissionPolicy,
     *,
     form: Form | None = None,
     remember: bool = False,
@@ -135,7 +135,7 @@ def open_bundle(
 class _Examination:
     """Examines bundles, and knows the last one that was refused for what its builders signed."""
 
-    judge: Judge
+    judge: AdmissionPolicy
     refused: tuple[AirgapError, bytes, Evidence] | None = None
 
     def __call__(self, reader: BundleReader) -> Opened:
@@ -233,7 +233,7 @@ def split_place(place: str) -> tuple[Path, str]:
 
 def stock_form(place: str) -> Form | None:
     """Return the form of an archive or folder for stock BentoML, or None for anything else."""
-    if place == STDIN or elsewhere.is_elsewhere(place):
+    if place == STDIN or elsewhere.is_remote(place):
         return None
     place = elsewhere.local_path(place)
     try:
@@ -251,7 +251,7 @@ def _drain(stream: BinaryIO, limit: int) -> None:
 
 def _readers(place: str, form: Form | None, access: Access) -> list[BundleReader]:
     """Return one reader, or those of all bundles of a depot."""
-    if elsewhere.is_elsewhere(place):
+    if elsewhere.is_remote(place):
         found = elsewhere.look(place, access)
         found.refuse_other_formats(form)
         return _remote_readers(found)
@@ -263,7 +263,7 @@ def _readers(place: str, form: Form | None, access: Access) -> list[BundleReader
         return [StockReader(_there(Path(place)), known)]
     path, wanted, is_folder = _look_at(place)
     if is_folder:
-        there = _chosen(depot.list_bundles(path), wanted, str(path))
+        there = _chosen(local_depot.list_bundles(path), wanted, str(path))
         return [DepotReader(path, bundle) for bundle in there]
     try:
         return [ArchiveReader(_there(path).open("rb"), str(path))]
@@ -271,7 +271,7 @@ def _readers(place: str, form: Form | None, access: Access) -> list[BundleReader
         raise storage_error(error, path) from error
 
 
-def _remote_readers(found: Elsewhere) -> list[BundleReader]:
+def _remote_readers(found: RemoteLocation) -> list[BundleReader]:
     """Return the reader of a single file elsewhere, or those of all bundles of a depot there."""
     if found.is_file:
         return [found.open_archive()]
@@ -376,7 +376,7 @@ def _newest(
         except PolicyError as error:
             passed_over.append((reader, error))
         except AirgapError as error:
-            shown = hidden(place)
+            shown = redact(place)
             ids = [f"{shown}#{other.place.rpartition('#')[2]}" for other in readers]
             raise type(error)(
                 f"{error.message} It is one of {len(readers)} bundles, so which is the newest"

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from airgap.flow.doctor import installation, memories, site_state, stores
+from airgap.flow.doctor import import_history, installation, site_state, stores
 from airgap.flow.doctor.finding import Finding
 
 __all__ = ["examine"]
@@ -20,8 +20,8 @@ def examine() -> Iterator[Finding]:
     yield from site_state.config_file()
     yield from site_state.state()
     yield from site_state.root(now)
-    yield from memories.imports()
-    yield from memories.exports()
+    yield from import_history.imports()
+    yield from import_history.exports()
     yield from site_state.keys(Path.cwd())
     yield from stores.places()
     yield from stores.items()

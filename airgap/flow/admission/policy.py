@@ -5,20 +5,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from airgap.errors import AirgapError, ConfigurationError, PolicyError
-from airgap.flow.admission import history as memory
+from airgap.flow.admission import history
 from airgap.format import limits
 from airgap.format.ledger import Entry, State, digest
 from airgap.format.manifest import Manifest
 from airgap.format.root import Root
 from airgap.format.waiver import Waiver
 from airgap.ledger import replay
-from airgap.ledger.replay import Arrival
+from airgap.ledger.replay import IncomingBundle
 from airgap.signing import trust
 from airgap.signing.thresholds import Evidence
 from airgap.signing.trust import Verified
-from airgap.state import pinned_root as site
+from airgap.state import pinned_root
 
-__all__ = ["Admission", "Judge", "gap_text", "here", "require_root"]
+__all__ = ["Admission", "AdmissionPolicy", "gap_text", "load", "require_root"]
 
 
 def require_root() -> Verified[Root]:
@@ -28,7 +28,7 @@ def require_root() -> Verified[Root]:
         ConfigurationError: it has none.
         NotTrustedError: the pinned root was changed on disk.
     """
-    pinned = site.load_root()
+    pinned = pinned_root.load_root()
     if pinned is None:
         raise ConfigurationError(
             "This machine trusts nobody yet.",
@@ -49,7 +49,7 @@ class Admission:
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class AdmissionPolicy:
     """Admits bundles, or refuses them.
 
     ``now`` is in seconds since 1970, and never before the time floor. ``channel`` is the only one
@@ -96,7 +96,7 @@ class Judge:
         if older and waiver is None:
             raise older
         if older:
-            replay.refuse_used(arrival, memory.entries(self.root.value.site))
+            replay.refuse_used(arrival, history.entries(self.root.value.site))
         return older
 
     def refused(self, raw: bytes, envelopes: Sequence[bytes], error: AirgapError) -> AirgapError:
@@ -104,14 +104,14 @@ class Judge:
         end, manifest = self.root.value.not_after, trust.built(raw, envelopes, self.root)
         if manifest is None or (end is not None and self.now > end):
             return error
-        return memory.note_refusal(self.entry(manifest, digest(raw)), error)
+        return history.note_refusal(self.entry(manifest, digest(raw)), error)
 
     def entry(self, manifest: Manifest, bundle: bytes, admission: Admission | None = None) -> Entry:
         """Make the entry about an import of a bundle; without an admission, about a refused one."""
         waiver = admission.waiver if admission else None
         gap = admission.gap if admission else range(0)
         return replace(
-            memory.entry_of_root(self.root.value, "waived" if waiver else "imported"),
+            history.entry_of_root(self.root.value, "waived" if waiver else "imported"),
             bundle=bundle,
             channel=manifest.channel,
             sequence=manifest.sequence,
@@ -145,7 +145,7 @@ def gap_text(gap: range) -> str:
     return f"numbers {gap.start} to {gap.stop - 1} did not come"
 
 
-def here(waiver_files: Sequence[Path] = (), channel: str | None = None) -> Judge:
+def load(waiver_files: Sequence[Path] = (), channel: str | None = None) -> AdmissionPolicy:
     """Return the judge of this machine at this moment.
 
     Raises:
@@ -156,12 +156,12 @@ def here(waiver_files: Sequence[Path] = (), channel: str | None = None) -> Judge
         StorageError: a file cannot be read.
     """
     root = require_root()
-    state = memory.require_whole(root.value.site)
-    now = memory.effective_now(state, root.value)
-    files = [site.read_signed(one, limits.WAIVER_BYTES, "waiver") for one in waiver_files]
+    state = history.require_whole(root.value.site)
+    now = history.effective_now(state, root.value)
+    files = [pinned_root.read_signed(one, limits.WAIVER_BYTES, "waiver") for one in waiver_files]
     held = tuple(trust.accept_waiver(*one, root, now) for one in files)
-    return Judge(root, state, now, held, channel)
+    return AdmissionPolicy(root, state, now, held, channel)
 
 
-def _arrival(manifest: Manifest, bundle: bytes) -> Arrival:
-    return Arrival(manifest.channel, manifest.sequence, bundle)
+def _arrival(manifest: Manifest, bundle: bytes) -> IncomingBundle:
+    return IncomingBundle(manifest.channel, manifest.sequence, bundle)

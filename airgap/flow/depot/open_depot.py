@@ -6,37 +6,36 @@ from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from airgap.carrier.depot import RemoteDepot, RemoteDepotReader, Work
+from airgap.carrier.depot import DepotOptions, RemoteDepot, RemoteDepotReader
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
-from airgap.flow.bundle.open import read_evidence, split_place
-from airgap.flow.location import remote as elsewhere
+from airgap.flow.bundle.open_bundle import read_evidence, split_place
+from airgap.flow.location import remote
 from airgap.flow.location.credentials import ANYBODY, Access
 from airgap.flow.location.remote import SUFFIX
-from airgap.flow.redaction import hidden
+from airgap.flow.redaction import redact
 from airgap.format import layout, limits, names
 from airgap.format import manifest as manifests
 from airgap.signing.thresholds import Evidence
-from airgap.state import manifest_cache as seen
-from airgap.state import upload_marks as uploads
-from airgap.transport.connections import Lanes
+from airgap.state import manifest_cache, upload_marks
+from airgap.transport.connections import ConnectionPool
 from airgap.transport.folder import FolderTransport
 from airgap.transport.port import Transport
 
 __all__ = [
-    "Damaged",
-    "Found",
+    "DamagedBundle",
+    "StoredBundle",
     "bundle_of",
-    "bundles_of",
-    "nowhere",
+    "depot_not_found",
     "open_depot",
     "place_of_bundle",
+    "read_bundles",
 ]
 
 _JOBS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredBundle:
     """A bundle of a depot: its manifest's bytes have its id, and nothing else is proven."""
 
     bundle: str
@@ -45,7 +44,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Damaged:
+class DamagedBundle:
     """A bundle of a depot whose manifest or envelopes are not what they should be."""
 
     bundle: str
@@ -66,9 +65,9 @@ def open_depot(place: str, access: Access = ANYBODY) -> Iterator[RemoteDepot]:
 
 def bundle_of(place: str) -> str:
     """Return the bundle id, or its beginning, in ``DEPOT#ID``; empty if there is none."""
-    if elsewhere.is_elsewhere(place):
-        return elsewhere.look(place, ANYBODY).place.bundle
-    return split_place(elsewhere.local_path(place))[1]
+    if remote.is_remote(place):
+        return remote.look(place, ANYBODY).place.bundle
+    return split_place(remote.local_path(place))[1]
 
 
 def place_of_bundle(place: str, bundle: str) -> str:
@@ -77,7 +76,7 @@ def place_of_bundle(place: str, bundle: str) -> str:
     return f"{place[: -len(wanted) - 1] if wanted else place}#{bundle}"
 
 
-def bundles_of(depot: RemoteDepot, wanted: str = "") -> Iterator[Found | Damaged]:
+def read_bundles(depot: RemoteDepot, wanted: str = "") -> Iterator[StoredBundle | DamagedBundle]:
     """Read the manifests of a depot and what lies beside them, sorted by bundle id.
 
     ``wanted`` is the beginning of the ids that matter. A bundle that goes while this is under way
@@ -91,8 +90,10 @@ def bundles_of(depot: RemoteDepot, wanted: str = "") -> Iterator[Found | Damaged
     ids = [one for one in listed if names.is_bundle_id(one) and one.startswith(wanted)]
     if len(ids) > limits.DEPOT_BUNDLES:
         raise CorruptError(f"{depot.place} holds too many bundles.", "Name one: DEPOT#ID.")
-    lanes: Lanes[Found | Damaged | None] = Lanes(depot.transport, depot.work.jobs)
-    under_way: deque[Future[Found | Damaged | None]] = deque()
+    lanes: ConnectionPool[StoredBundle | DamagedBundle | None] = ConnectionPool(
+        depot.transport, depot.work.jobs
+    )
+    under_way: deque[Future[StoredBundle | DamagedBundle | None]] = deque()
     try:
         for bundle in ids:
             under_way.append(lanes.submit(_Reading(depot.work, bundle).run))
@@ -102,10 +103,12 @@ def bundles_of(depot: RemoteDepot, wanted: str = "") -> Iterator[Found | Damaged
             yield from _there(under_way.popleft())
     finally:
         lanes.close()
-        seen.trim()
+        manifest_cache.trim()
 
 
-def _there(future: "Future[Found | Damaged | None]") -> Iterator[Found | Damaged]:
+def _there(
+    future: "Future[StoredBundle | DamagedBundle | None]",
+) -> Iterator[StoredBundle | DamagedBundle]:
     found = future.result()
     if found is not None:
         yield found
@@ -115,23 +118,23 @@ def _there(future: "Future[Found | Damaged | None]") -> Iterator[Found | Damaged
 class _Reading:
     """One bundle, read over one connection."""
 
-    work: Work
+    work: DepotOptions
     bundle: str
 
-    def run(self, transport: Transport) -> Found | Damaged | None:
+    def run(self, transport: Transport) -> StoredBundle | DamagedBundle | None:
         """Return the bundle, or None if it is not there (any more)."""
         reader = RemoteDepotReader(RemoteDepot(transport, self.work), self.bundle)
         try:
             if layout.MANIFEST not in reader.list_files():
                 return None
-            raw = seen.load(self.bundle)
+            raw = manifest_cache.load(self.bundle)
             if raw is None:
                 raw = self._fetched(reader)
-            return Found(self.bundle, raw, read_evidence(reader))
+            return StoredBundle(self.bundle, raw, read_evidence(reader))
         except MissingError:
             return None
         except CorruptError as error:
-            return Damaged(self.bundle, error)
+            return DamagedBundle(self.bundle, error)
 
     def _fetched(self, reader: RemoteDepotReader) -> bytes:
         _, raw = reader.read_manifest()
@@ -140,28 +143,28 @@ class _Reading:
                 f"The manifest of {reader.place} was changed or damaged.",
                 "Put it there again from its source, or delete the bundle.",
             )
-        seen.keep(self.bundle, raw)
+        manifest_cache.keep(self.bundle, raw)
         return raw
 
 
 def _opened(place: str, access: Access) -> RemoteDepot:
-    if elsewhere.is_elsewhere(place):
-        found = elsewhere.look(place, access)
+    if remote.is_remote(place):
+        found = remote.look(place, access)
         if found.is_file:
             raise _no_depot(place)
         return found.open_depot()
-    path, _ = split_place(elsewhere.local_path(place))
+    path, _ = split_place(remote.local_path(place))
     if path.is_file() or path.name.endswith(SUFFIX):
         raise _no_depot(str(path))
-    work = Work(jobs=access.jobs or _JOBS, mark=uploads.mark)
+    work = DepotOptions(jobs=access.jobs or _JOBS, mark=upload_marks.mark)
     return RemoteDepot(FolderTransport(path), work)
 
 
-def nowhere(place: str, what: str) -> MissingError:
+def depot_not_found(place: str, what: str) -> MissingError:
     """Say that no bundle has it; or that there is no such folder, which is more often mistyped."""
-    shown = hidden(place)
-    if not elsewhere.is_elsewhere(place):
-        path, _ = split_place(elsewhere.local_path(place))
+    shown = redact(place)
+    if not remote.is_remote(place):
+        path, _ = split_place(remote.local_path(place))
         if not path.exists():
             return MissingError(
                 f"{path} is not there.", "Check the path, and that the medium is mounted."

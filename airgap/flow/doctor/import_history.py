@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 
 from airgap.errors import AirgapError
-from airgap.flow.admission import admit as judge
-from airgap.flow.admission import history as memory
+from airgap.flow.admission import history, policy
 from airgap.flow.doctor.finding import Finding, ok, problem
-from airgap.flow.exporting import sequence as numbering
-from airgap.state import pinned_root as site
+from airgap.flow.exporting import sequence
+from airgap.state import pinned_root
 
 __all__ = ["exports", "imports"]
 
@@ -15,13 +14,13 @@ __all__ = ["exports", "imports"]
 def imports() -> Iterator[Finding]:
     """Examine the ledger, down to every entry."""
     try:
-        if site.load_root() is None:
+        if pinned_root.load_root() is None:
             return
-        name = judge.require_root().value.site
+        name = policy.require_root().value.site
     except AirgapError:  # the root's own check tells
         return
     try:
-        health = memory.examine(name)
+        health = history.check_history(name)
     except AirgapError as error:
         yield problem("memory", error.message, error.hint)
         return
@@ -44,7 +43,7 @@ def imports() -> Iterator[Finding]:
 def exports() -> Iterator[Finding]:
     """Read the last numbers that were given."""
     try:
-        given = numbering.given()
+        given = sequence.given()
     except AirgapError as error:
         yield problem("numbers", error.message, error.hint)
         return

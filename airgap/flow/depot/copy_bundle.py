@@ -14,9 +14,8 @@ from airgap.carrier.depot import RemoteDepotReader
 from airgap.carrier.local_depot import DepotReader, read_roots
 from airgap.carrier.stock.archive import StockReader
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
-from airgap.flow.bundle import model_signatures
-from airgap.flow.bundle import open as bundles
-from airgap.flow.bundle.open import Unverified
+from airgap.flow.bundle import model_signatures, open_bundle
+from airgap.flow.bundle.open_bundle import Unverified
 from airgap.flow.location.credentials import ANYBODY, Access
 from airgap.flow.location.writers import Writer, is_single_file, open_writer
 from airgap.flow.media.missing_volumes import joined
@@ -29,11 +28,11 @@ from airgap.format.envelope import ROLES
 from airgap.format.root import SignedRoot
 from airgap.format.root import decode as decode_root
 
-__all__ = ["Copied", "copy"]
+__all__ = ["CopyResult", "copy_bundle"]
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class CopyResult:
     """What became of one bundle: how many of its packs were copied, and how many were there."""
 
     bundle: str
@@ -42,9 +41,9 @@ class Copied:
     bytes_copied: int
 
 
-def copy(
+def copy_bundle(
     source: str, destination: str, progress: Progress, access: Access = ANYBODY
-) -> list[Copied]:
+) -> list[CopyResult]:
     """Copy one bundle, or all bundles of a depot, with signatures, attestations and roots.
 
     Raises:
@@ -54,7 +53,7 @@ def copy(
             BentoML.
         TransportError, StorageError: a place cannot be reached, read or written.
     """
-    with bundles.open_all(source, access) as (count, opened):
+    with open_bundle.open_all(source, access) as (count, opened):
         if count > 1 and is_single_file(destination, access):
             raise UsageError(
                 f"{count} bundles are there, and a single file takes one.",
@@ -63,7 +62,7 @@ def copy(
         return [_copy(one, destination, progress, access) for one in opened]
 
 
-def _copy(opened: Unverified, destination: str, progress: Progress, access: Access) -> Copied:
+def _copy(opened: Unverified, destination: str, progress: Progress, access: Access) -> CopyResult:
     if isinstance(opened.reader, StockReader):
         raise UsageError(
             "An archive for stock BentoML is copied as the files it consists of.",
@@ -88,7 +87,7 @@ def _copy(opened: Unverified, destination: str, progress: Progress, access: Acce
     return done
 
 
-def _copy_packs(opened: Unverified, writer: Writer, progress: Progress) -> Copied:
+def _copy_packs(opened: Unverified, writer: Writer, progress: Progress) -> CopyResult:
     packs = opened.manifest.packs
     wanted = {
         index
@@ -112,7 +111,7 @@ def _copy_packs(opened: Unverified, writer: Writer, progress: Progress) -> Copie
         progress.end()
     if problems:
         raise joined(problems, len(packs))
-    return Copied(opened.bundle, len(wanted), len(packs) - len(wanted), size)
+    return CopyResult(opened.bundle, len(wanted), len(packs) - len(wanted), size)
 
 
 def _signatures(opened: Unverified) -> dict[str, bytes]:

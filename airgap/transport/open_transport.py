@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from airgap.errors import ConfigurationError, UsageError
 from airgap.transport.folder import FolderTransport
 from airgap.transport.port import Transport
-from airgap.transport.url import Place, Scheme
+from airgap.transport.url import RemoteUrl, Scheme
 
 if TYPE_CHECKING:
     from airgap.transport.s3.credentials import Profile
@@ -45,7 +45,7 @@ class Login:
     password: str | None = field(default=None, repr=False)
 
 
-def open_transport(place: Place, login: Login, options: Mapping[str, str]) -> Transport:
+def open_transport(place: RemoteUrl, login: Login, options: Mapping[str, str]) -> Transport:
     """Return a transport of a place; it connects when it is first used.
 
     Raises:
@@ -100,7 +100,7 @@ class _Values:
         return self.choice(name, {"no": "", "yes": "1"}) == "1"
 
 
-def _sftp(place: Place, login: Login, values: _Values) -> Transport:
+def _sftp(place: RemoteUrl, login: Login, values: _Values) -> Transport:
     from airgap.transport.sftp.options import SftpOptions
     from airgap.transport.sftp.transport import SftpTransport
 
@@ -122,7 +122,7 @@ def _sftp(place: Place, login: Login, values: _Values) -> Transport:
     )
 
 
-def _s3(place: Place, login: Login, values: _Values) -> Transport:
+def _s3(place: RemoteUrl, login: Login, values: _Values) -> Transport:
     from airgap.transport.s3.options import S3Options, Scheme
     from airgap.transport.s3.transport import S3Transport
 
@@ -147,7 +147,7 @@ def _s3(place: Place, login: Login, values: _Values) -> Transport:
     )
 
 
-def _profile(place: Place, login: Login, values: _Values) -> "Profile":
+def _profile(place: RemoteUrl, login: Login, values: _Values) -> "Profile":
     """Find keys, region and endpoint: what was said first, then where Amazon's tools look.
 
     Nobody is asked without a signature by accident: that would be told as a missing permission.
@@ -171,11 +171,11 @@ def _profile(place: Place, login: Login, values: _Values) -> "Profile":
     return found
 
 
-def _folder(place: Place, _login: Login, _values: _Values) -> Transport:
+def _folder(place: RemoteUrl, _login: Login, _values: _Values) -> Transport:
     return FolderTransport(Path(place.path))
 
 
-def _ftp(place: Place, login: Login, values: _Values) -> Transport:
+def _ftp(place: RemoteUrl, login: Login, values: _Values) -> Transport:
     from airgap.transport.ftp.options import FtpOptions, Security, TlsVersion
     from airgap.transport.ftp.transport import FtpTransport
 
@@ -198,7 +198,7 @@ def _ftp(place: Place, login: Login, values: _Values) -> Transport:
     )
 
 
-_OPENERS: Final[Mapping[Scheme, Callable[[Place, Login, _Values], Transport]]] = {
+_OPENERS: Final[Mapping[Scheme, Callable[[RemoteUrl, Login, _Values], Transport]]] = {
     "ftp": _ftp,
     "ftpes": _ftp,
     "ftps": _ftp,

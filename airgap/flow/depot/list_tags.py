@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from airgap.errors import AirgapError, MissingError, UsageError
-from airgap.flow.admission import admit as judge
-from airgap.flow.admission.admit import Judge
-from airgap.flow.depot import open as depots
-from airgap.flow.depot.open import Damaged, Found
+from airgap.flow.admission import policy
+from airgap.flow.admission.policy import AdmissionPolicy
+from airgap.flow.depot import open_depot
+from airgap.flow.depot.open_depot import DamagedBundle, StoredBundle
 from airgap.flow.describe import bundle as reports
 from airgap.flow.location.credentials import ANYBODY, Access
-from airgap.flow.redaction import hidden
+from airgap.flow.redaction import redact
 from airgap.format import manifest as manifests
 from airgap.format import names
 from airgap.format.inventory import Kind
@@ -86,15 +86,15 @@ def list_depot(place: str, access: Access = ANYBODY, tag: Tag | None = None) -> 
     judged, why = _judge()
     rows: list[tuple[tuple[int, int, str], dict[str, Any]]] = []
     count = 0
-    with depots.open_depot(place, access) as depot:
-        for found in depots.bundles_of(depot, depots.bundle_of(place)):
+    with open_depot.open_depot(place, access) as depot:
+        for found in open_depot.read_bundles(depot, open_depot.bundle_of(place)):
             count += 1
             row = _row(found, judged, tag)
             if row:
                 rows.append(row)
     if not count:
         raise MissingError(
-            f"{hidden(depot.place)} holds no bundle.",
+            f"{redact(depot.place)} holds no bundle.",
             "Check the path, or put one there with `airgap push`.",
         )
     return Listing([one for _, one in sorted(rows, key=lambda row: row[0])], why)
@@ -111,7 +111,7 @@ def find_in(place: str, tag: Tag, access: Access = ANYBODY) -> tuple[dict[str, A
     """
     listing = list_depot(place, access, tag)
     if not listing.bundles:
-        raise depots.nowhere(place, str(tag))
+        raise open_depot.depot_not_found(place, str(tag))
     trusted = [one for one in listing.bundles if one["standing"] == "trusted"]
     return (trusted or listing.bundles)[0], listing
 
@@ -137,18 +137,18 @@ def get_stored(tag: Tag) -> dict[str, Any]:
     return _describe_stored(kind, *bentoml_home.find(kind, written))
 
 
-def _judge() -> tuple[Judge | None, str]:
+def _judge() -> tuple[AdmissionPolicy | None, str]:
     try:
-        return judge.here(), ""
+        return policy.load(), ""
     except AirgapError as error:
         return None, error.message
 
 
 def _row(
-    found: Found | Damaged, judged: Judge | None, tag: Tag | None
+    found: StoredBundle | DamagedBundle, judged: AdmissionPolicy | None, tag: Tag | None
 ) -> tuple[tuple[int, int, str], dict[str, Any]] | None:
     """Describe a bundle, with what it is sorted by (format §8); None if it has not the tag."""
-    if isinstance(found, Damaged):
+    if isinstance(found, DamagedBundle):
         about = {"bundle": found.bundle, **_said("damaged", found.error)}
         return ((1, 0, found.bundle), about) if tag is None else None
     if tag is not None and not tag.may_be_in(found.raw):
@@ -165,7 +165,9 @@ def _row(
     return (-manifest.sequence, -manifest.created_at, found.bundle), about
 
 
-def _standing(found: Found, judged: Judge | None) -> tuple[list[str], dict[str, Any]]:
+def _standing(
+    found: StoredBundle, judged: AdmissionPolicy | None
+) -> tuple[list[str], dict[str, Any]]:
     """Say who signed a bundle and whether this machine would import it."""
     claimed = sorted(
         {one["key_id"] for one in reports.describe_claims(found.evidence) if one["key_id"]}
