@@ -16,9 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests import gateway, kit
-from tests.gateway import Client, Gateway
-from tests.kit import Side
+from tests.support import drop_box, sides, stores
+from tests.support.drop_box import Client, Gateway
+from tests.support.sides import Side
 
 PIECE = 4 * 1024 * 1024
 
@@ -28,8 +28,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-dropbox-") as name:
         top = Path(name)
         archive, isolated = make_bundle(top, size)
-        certificate = gateway.make_certificate(top)
-        path = gateway.config(top, certificate, user='max_bytes = "1 TB"')
+        certificate = drop_box.make_certificate(top)
+        path = drop_box.config(top, certificate, user='max_bytes = "1 TB"')
         words = ["serve", "dropbox", "--config", path, "--json"]
         with (
             isolated.here(),
@@ -51,12 +51,12 @@ def main() -> None:
 def make_bundle(top: Path, size: int) -> tuple[Path, Side]:
     """Export a model of ``size`` MiB; return the file, and a side that trusts its builder."""
     (top / "site").mkdir()
-    site = kit.make_site(top / "site")
+    site = sides.make_site(top / "site")
     connected, isolated = Side(top / "connected"), Side(top / "isolated")
     connected.top.mkdir()
     isolated.top.mkdir()
-    kit.trust(isolated, site)
-    folder = kit.add_model(connected, "big:v1", {})
+    sides.trust(isolated, site)
+    folder = stores.add_model(connected, "big:v1", {})
     with (folder / "weights.bin").open("wb") as file:
         for _ in range(size * 1024 * 1024 // PIECE):
             file.write(os.urandom(PIECE))
@@ -72,7 +72,7 @@ def measure(certificate: Path, port: int, archive: Path, state: Path) -> None:
     url = f"ftp://127.0.0.1:{port}/"
     with Client(known, port=port) as client:
         client.auth()
-        client.login("ann", gateway.PASSWORD)
+        client.login("ann", drop_box.PASSWORD)
         began = time.monotonic()
         ran = known.curl("-T", archive, "--max-time", "600", url=url)
         if ran.returncode:

@@ -17,8 +17,8 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests import kit
-from tests.kit import Side
+from tests.support import sides, stores
+from tests.support.sides import Side
 
 PROMISED_MS: Final = {"--help": 250, "verify": 500}
 
@@ -39,10 +39,10 @@ def main() -> None:
 def prepare(top: Path) -> tuple[Side, str]:
     """Make a small bundle, and a side that trusts it."""
     connected, isolated = Side(top / "connected"), Side(top / "isolated")
-    site = kit.make_site(top / "site")
-    kit.trust(isolated, site)
-    kit.add_model(connected, "ranker:v1", {"weights.bin": kit.noise(400_000)})
-    kit.add_bento(connected, "shop:v1", {"src/service.py": b"#\n" * 500}, models=["ranker:v1"])
+    site = sides.make_site(top / "site")
+    sides.trust(isolated, site)
+    stores.add_model(connected, "ranker:v1", {"weights.bin": stores.noise(400_000)})
+    stores.add_bento(connected, "shop:v1", {"src/service.py": b"#\n" * 500}, models=["ranker:v1"])
     archive = top / "shop.airgap"
     ran = connected.run("export", "shop:v1", "-o", archive, "--key", site.key())
     if ran.code:

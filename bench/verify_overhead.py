@@ -38,7 +38,7 @@ from airgap.format import manifest as manifests
 from airgap.format.fields import read_u32
 from airgap.format.inventory import File, make_item
 from airgap.format.manifest import Block, ChunkTable, Manifest, Pack
-from tests import forge, kit
+from tests.support import forge, sides
 
 PROMISED_SECONDS: Final = 0.3
 MIB: Final = 2**20
@@ -52,7 +52,7 @@ def main() -> None:
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3  # noqa: PLR2004
     with tempfile.TemporaryDirectory(dir=sys.argv[3] if len(sys.argv) > 3 else None) as name:  # noqa: PLR2004
         top = Path(name)
-        site = kit.make_site(top / "site")
+        site = sides.make_site(top / "site")
         began = time.perf_counter()
         made, size = make_bundle(top / "depot", gigabytes, site.key())
         print(f"made {size / 1e9:.2f} GB in {time.perf_counter() - began:.0f} s")
@@ -106,7 +106,7 @@ def put(depot: Path, pack: Pack, data: bytes | bytearray) -> None:
     path.write_bytes(data)
 
 
-def run(depot: Path, made: Manifest, site: kit.Site, rounds: int) -> None:
+def run(depot: Path, made: Manifest, site: sides.Site, rounds: int) -> None:
     trusted = forge.trusted(site)
     verify = partial(forge.verify_in_process, depot, trusted)
     empty, left, more = [], [], []

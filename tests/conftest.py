@@ -1,4 +1,4 @@
-"""Fixtures over ``tests.kit``."""
+"""Fixtures over ``tests.support``."""
 
 import os
 import sys
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airgap.store import staging
-from tests import kit
-from tests.faults import Launcher
-from tests.kit import Side, Site
+from tests.support import sides, stores
+from tests.support.faults import Launcher
+from tests.support.sides import Side, Site
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
@@ -37,7 +37,7 @@ sys.settrace = _set_trace_patiently
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A site with one builder. Its keys are used by many tests and changed by none."""
-    return kit.make_site(tmp_path_factory.mktemp("site"))
+    return sides.make_site(tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture
@@ -53,17 +53,17 @@ def isolated(tmp_path: Path, site: Site) -> Side:
     """The isolated side: empty stores, trusting ``site``."""
     side = Side(tmp_path / "isolated")
     side.top.mkdir()
-    kit.trust(side, site)
+    sides.trust(side, site)
     return side
 
 
 @pytest.fixture
 def small(connected: Side) -> Side:
     """The connected side with Bento ``shop:v1`` that names model ``ranker:v1``."""
-    kit.add_model(
-        connected, "ranker:v1", {"weights.bin": kit.noise(400_000), "notes.txt": b"ab" * 9}
+    stores.add_model(
+        connected, "ranker:v1", {"weights.bin": stores.noise(400_000), "notes.txt": b"ab" * 9}
     )
-    bento = kit.add_bento(
+    bento = stores.add_bento(
         connected,
         "shop:v1",
         {"src/service.py": b"print('hello')\n", "README.md": b"# shop\n" * 200, "src/empty": b""},

@@ -15,8 +15,8 @@ import click
 import pytest
 
 from airgap.cli.main import cli
-from tests import kit
-from tests.kit import REPOSITORY, Side, Site
+from tests.support import stores
+from tests.support.sides import REPOSITORY, Side, Site
 
 DOCUMENTS = [
     *REPOSITORY.glob("*.md"),
@@ -167,9 +167,9 @@ class Session:
 
 def _sides(folder: Path) -> tuple[Side, Side]:
     connected, isolated = Side(folder / "connected"), Side(folder / "isolated")
-    kit.add_model(connected, "ranker:v1", {"weights.bin": kit.noise(300_000)})
+    stores.add_model(connected, "ranker:v1", {"weights.bin": stores.noise(300_000)})
     service = {"src/service.py": b"print('hello')\n"}
-    kit.add_bento(connected, "summarizer:v1", service, models=["ranker:v1"])
+    stores.add_bento(connected, "summarizer:v1", service, models=["ranker:v1"])
     return connected, isolated
 
 

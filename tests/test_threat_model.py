@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit import REPOSITORY
+from tests.support.sides import REPOSITORY
 
 TEXT = (REPOSITORY / "docs" / "threat-model.md").read_text()
 ROWS = re.findall(r"^\| (?!promise|---)(.+) \| (.+) \| (.+) \|$", TEXT, re.MULTILINE)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tests import transcript
-from tests.kit import REPOSITORY
+from tests.support import transcript
+from tests.support.sides import REPOSITORY
 
 DOCUMENT = REPOSITORY / "docs" / "two-person-site.md"
 

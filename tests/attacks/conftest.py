@@ -6,9 +6,9 @@ import pytest
 
 from airgap.format.root import Root
 from airgap.signing.trust import Verified
-from tests import forge
-from tests.forge import Forge
-from tests.kit import Site
+from tests.support import forge
+from tests.support.forge import Forge
+from tests.support.sides import Site
 
 
 @pytest.fixture

@@ -20,9 +20,10 @@ from airgap.format import envelope as dsse
 from airgap.format.attestation import Attestation
 from airgap.format.envelope import Role
 from airgap.format.manifest import bundle_id
-from tests import kit, people
-from tests.kit import Side
-from tests.people import make_root, person, team
+from tests.support import refusals, sides, stores
+from tests.support import signers as people
+from tests.support.sides import Side
+from tests.support.signers import make_root, person, team
 
 WHEN = 1_800_000_000
 
@@ -38,10 +39,10 @@ class Desk:
     def key(self, name: str) -> Path:
         return people.write_key(self._keys, name)
 
-    def approve(self, name: str, *words: str) -> kit.Ran:
+    def approve(self, name: str, *words: str) -> sides.Ran:
         return self.side.run("approve", self.place, "--key", self.key(name), *words)
 
-    def scan(self, name: str, *words: str) -> kit.Ran:
+    def scan(self, name: str, *words: str) -> sides.Ran:
         findings = self._keys / "report.json"
         findings.write_bytes(b"{}")
         words = ("--role", "scanner", "--findings", str(findings), *words)
@@ -56,7 +57,7 @@ class Desk:
         file = layout.attestation_file(role, person(name).key.id)
         files = [(file, statement), (layout.envelope_file(role, person(name).key.id), envelope)]
         if self.place.is_dir():
-            kit.write_files(self.place / "bundles" / self.bundle, dict(files))
+            stores.write_files(self.place / "bundles" / self.bundle, dict(files))
         else:
             archive.add_files(self.place, self.bundle, files)
 
@@ -119,13 +120,13 @@ def test_what_is_missing_is_missing(desk: Desk, ward: Side, scanners: str, appro
     for name in approvers.split():
         assert desk.approve(name).code == 0
 
-    kit.expect_refusal(ward, "import", desk.place, error=PolicyError)
+    refusals.expect_refusal(ward, "import", desk.place, error=PolicyError)
 
 
 def test_verify_tells_who_signed_who_did_not_and_what_to_do(desk: Desk, ward: Side) -> None:
     desk.approve("dan")
 
-    told = kit.expect_refusal(ward, "verify", desk.place, error=PolicyError).json["error"]
+    told = refusals.expect_refusal(ward, "verify", desk.place, error=PolicyError).json["error"]
 
     builder, scanner, approver = told["details"]
     assert builder.startswith(f"builder: 1 of 1, signed by {person('bob').key.id[:16]}")
@@ -143,7 +144,7 @@ def test_one_rejection_refuses_what_enough_others_accept(desk: Desk, ward: Side)
         desk.approve(name)
     desk.approve("kim", "--reject", "--note", "weights of unknown origin")
 
-    ran = kit.expect_refusal(ward, "import", desk.place, error=PolicyError)
+    ran = refusals.expect_refusal(ward, "import", desk.place, error=PolicyError)
 
     assert "weights of unknown origin" in ran.json["error"]["details"][0]
 
@@ -166,7 +167,7 @@ def test_a_builders_signature_is_no_approval(desk: Desk, ward: Side) -> None:
     manifest = _manifest(desk)
     desk.put("approver", "eve", manifest[:4000], people.signatures("builder", manifest, "eve")[0])
 
-    kit.expect_refusal(ward, "import", desk.place, error=NotTrustedError)
+    refusals.expect_refusal(ward, "import", desk.place, error=NotTrustedError)
 
 
 def test_an_approval_is_no_builders_signature(desk: Desk, tmp_path: Path) -> None:
@@ -176,7 +177,7 @@ def test_an_approval_is_no_builders_signature(desk: Desk, tmp_path: Path) -> Non
     desk.approve("dan")
     desk.approve("bea")
 
-    kit.expect_refusal(side, "import", desk.place, error=NotTrustedError)
+    refusals.expect_refusal(side, "import", desk.place, error=NotTrustedError)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +198,7 @@ def test_what_was_said_elsewhere_does_not_count_here(
     said = Attestation(bytes.fromhex(bundle or desk.bundle), role, "accept", WHEN)
     desk.say(name, said, into)
 
-    kit.expect_refusal(ward, "import", desk.place, error=error)
+    refusals.expect_refusal(ward, "import", desk.place, error=error)
 
 
 def test_one_signature_under_two_names_counts_once(desk: Desk, ward: Side) -> None:
@@ -208,7 +209,7 @@ def test_one_signature_under_two_names_counts_once(desk: Desk, ward: Side) -> No
     desk.put("approver", "dan", raw, signed)
     desk.put("approver", "eve", raw, signed)
 
-    kit.expect_refusal(ward, "import", desk.place, error=PolicyError)
+    refusals.expect_refusal(ward, "import", desk.place, error=PolicyError)
 
 
 def test_a_rejection_turned_into_an_acceptance_is_refused(desk: Desk, ward: Side) -> None:
@@ -219,7 +220,7 @@ def test_a_rejection_turned_into_an_acceptance_is_refused(desk: Desk, ward: Side
     turned = Attestation(said.bundle, "approver", "accept", WHEN)
     desk.put("approver", "eve", attestation.encode(turned), signed)
 
-    kit.expect_refusal(ward, "import", desk.place, error=NotTrustedError)
+    refusals.expect_refusal(ward, "import", desk.place, error=NotTrustedError)
 
 
 def test_a_signature_with_somebody_elses_key_id_is_refused(desk: Desk, ward: Side) -> None:
@@ -230,17 +231,17 @@ def test_a_signature_with_somebody_elses_key_id_is_refused(desk: Desk, ward: Sid
     forged = dsse.Envelope(signed.payload_type, person("eve").key.id, signed.signature)
     desk.put("approver", "eve", raw, dsse.encode(forged))
 
-    kit.expect_refusal(ward, "import", desk.place, error=NotTrustedError)
+    refusals.expect_refusal(ward, "import", desk.place, error=NotTrustedError)
 
 
 def test_a_key_speaks_once_of_a_bundle(desk: Desk) -> None:
     assert desk.approve("dan").code == 0
-    before = kit.snapshot(desk.place)
+    before = stores.snapshot(desk.place)
 
     again = desk.approve("dan", "--reject")
 
     assert again.code == ConflictError.exit_code
-    assert kit.snapshot(desk.place) == before
+    assert stores.snapshot(desk.place) == before
 
 
 def test_inspect_lists_what_was_said_as_a_claim(desk: Desk) -> None:
@@ -268,7 +269,7 @@ def test_inspect_shows_a_bundle_with_unreadable_statements(desk: Desk) -> None:
 def test_a_note_that_would_steer_a_terminal_is_not_signed(desk: Desk, note: str) -> None:
     words = ("approve", desk.place, "--key", desk.key("dan"), "--note", note)
 
-    kit.expect_refusal(desk.side, *words, error=UsageError)
+    refusals.expect_refusal(desk.side, *words, error=UsageError)
 
 
 def test_of_a_pair_in_a_depot_one_alone_is_passed_over(small: Side, tmp_path: Path) -> None:
@@ -284,7 +285,7 @@ def test_of_a_pair_in_a_depot_one_alone_is_passed_over(small: Side, tmp_path: Pa
         (path,) = alone.rglob(f"approver.*.{suffix}")
         path.unlink()
 
-        kit.expect_refusal(side, "verify", alone, error=PolicyError)
+        refusals.expect_refusal(side, "verify", alone, error=PolicyError)
         assert side.run("approve", alone, "--key", desk.key("dan")).code == 0
         assert side.run("verify", alone).code == 0
 
@@ -297,7 +298,7 @@ def test_of_a_pair_in_a_file_one_alone_is_corrupt(
     name = f"approver.{person('dan').key.id}.{suffix}"
     archive.add_files(desk.place, desk.bundle, [(name, b"alone")])
 
-    kit.expect_refusal(ward, "verify", desk.place, error=CorruptError)
+    refusals.expect_refusal(ward, "verify", desk.place, error=CorruptError)
 
 
 @pytest.mark.parametrize("survived", [0, 1, 2])
@@ -337,7 +338,7 @@ def test_an_archive_for_stock_bentoml_carries_approvals(small: Side, tmp_path: P
     place = tmp_path / "shop.tar"
     key = people.write_key(tmp_path / "keys", "bob")
     assert small.run("export", "shop:v1", "-o", place, "--format", "tar", "--key", key).code == 0
-    kit.expect_refusal(side, "import", place, error=PolicyError)
+    refusals.expect_refusal(side, "import", place, error=PolicyError)
 
     ran = small.run("approve", place, "--key", people.write_key(tmp_path / "keys", "dan"))
 

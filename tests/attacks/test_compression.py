@@ -10,9 +10,9 @@ import zstandard
 from airgap.errors import AirgapError, CorruptError, PolicyError, StorageError
 from airgap.format.root import Root
 from airgap.signing.trust import Verified
-from tests import forge, kit
-from tests.forge import Forge
-from tests.kit import Side
+from tests.support import forge, refusals
+from tests.support.forge import Forge
+from tests.support.sides import Side
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
@@ -106,7 +106,7 @@ def test_a_bomb_is_refused_and_takes_no_memory(
 ) -> None:
     depot = forged.depot(forge.stored_block(BOMBS[name], b"a" * 4 * MIB))
 
-    kit.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
+    refusals.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
 
     tracemalloc.start()
     try:
@@ -121,8 +121,8 @@ def test_a_bomb_is_refused_and_takes_no_memory(
 def test_a_frame_is_refused_for(name: str, forged: Forge, isolated: Side) -> None:
     depot = forged.depot(forge.stored_block(FRAMES[name], PLAIN))
 
-    kit.expect_refusal(isolated, "verify", depot, error=CorruptError)
-    kit.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
+    refusals.expect_refusal(isolated, "verify", depot, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
 
 
 def test_a_frame_that_is_cut_off_anywhere_is_refused(forged: Forge, root: Verified[Root]) -> None:
@@ -147,8 +147,8 @@ def test_a_block_is_refused_for(
 ) -> None:
     depot = forged.depot(forge.stored_block(stored, PLAIN, codec=codec))
 
-    kit.expect_refusal(isolated, "verify", depot, error=error)
-    kit.expect_refusal(isolated, "import", depot, error=error, staging=True)
+    refusals.expect_refusal(isolated, "verify", depot, error=error)
+    refusals.expect_refusal(isolated, "import", depot, error=error, staging=True)
 
 
 def test_a_block_that_is_longer_than_its_plain_bytes_is_refused(
@@ -156,7 +156,7 @@ def test_a_block_that_is_longer_than_its_plain_bytes_is_refused(
 ) -> None:
     depot = forged.depot(forge.stored_block(b"aa", b"a", codec=0))
 
-    kit.expect_refusal(isolated, "import", depot, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", depot, error=CorruptError)
 
 
 def test_a_file_that_repeats_a_chunk_beyond_the_disk_is_refused_before_it_is_written(
@@ -169,4 +169,4 @@ def test_a_file_that_repeats_a_chunk_beyond_the_disk_is_refused_before_it_is_wri
 
     depot = forged.depot(made.digest_items())
 
-    kit.expect_refusal(isolated, "import", depot, error=StorageError)
+    refusals.expect_refusal(isolated, "import", depot, error=StorageError)

@@ -23,9 +23,9 @@ from airgap.format import volume
 from airgap.format.root import Root
 from airgap.format.volume import Label
 from airgap.signing.trust import Verified
-from tests import forge
-from tests.forge import Draft, File, Forge
-from tests.kit import Side
+from tests.support import forge
+from tests.support.forge import Draft, File, Forge
+from tests.support.sides import Side
 
 pytestmark = pytest.mark.usefixtures("unsynced")
 

@@ -6,9 +6,9 @@ import pytest
 
 from airgap.errors import CorruptError
 from airgap.format import limits
-from tests import forge, kit
-from tests.forge import Content, File, Forge, Item, Link
-from tests.kit import Side
+from tests.support import forge, refusals
+from tests.support.forge import Content, File, Forge, Item, Link
+from tests.support.sides import Side
 
 HEAD = "name: shop\nversion: v1\ncreation_time: '2026-01-02T03:04:05+00:00'\n"
 MERGES = "".join(f"a{at}: &a{at} {{<<: [*a{at - 1}, *a{at - 1}]}}\n" for at in range(1, 40))
@@ -46,8 +46,8 @@ def bento(forged: Forge, entries: dict[str, Content]) -> Path:
 def test_a_bento_is_refused_that_has(name: str, forged: Forge, isolated: Side) -> None:
     depot = bento(forged, ENTRIES[name])
 
-    kit.expect_refusal(isolated, "verify", depot, error=CorruptError)
-    kit.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
+    refusals.expect_refusal(isolated, "verify", depot, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
 
 
 def test_a_description_in_several_chunks_is_read(forged: Forge, isolated: Side) -> None:
@@ -83,4 +83,4 @@ def test_a_chunk_is_in_no_more_places_than_there_may_be(
     assert isolated.run("verify", depot).code == 0
 
     monkeypatch.setattr(limits, "PLACES", 18)
-    kit.expect_refusal(isolated, "inspect", depot, error=CorruptError)
+    refusals.expect_refusal(isolated, "inspect", depot, error=CorruptError)

@@ -6,12 +6,12 @@ import pytest
 
 from airgap.codec import table
 from airgap.errors import AirgapError, CorruptError, MissingError
-from tests import forge, kit
-from tests.forge import Draft, Forge, u32
-from tests.kit import Side
+from tests.support import forge, refusals, stores
+from tests.support.forge import Draft, Forge, u32
+from tests.support.sides import Side
 
-OLD = kit.noise(4000)
-OTHER = kit.noise(4000, 1)
+OLD = stores.noise(4000)
+OTHER = stores.noise(4000, 1)
 NEW = OLD[:1000] + bytes(100) + OLD[1100:]
 STORED = table.encode_difference(NEW, OLD, 1)
 
@@ -77,8 +77,8 @@ def test_a_difference_is_refused_with(name: str, forged: Forge, isolated: Side) 
 
     place = forged.depot(made)
 
-    kit.expect_refusal(isolated, "verify", place, error=CorruptError)
-    kit.expect_refusal(isolated, "import", place, error=CorruptError)
+    refusals.expect_refusal(isolated, "verify", place, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", place, error=CorruptError)
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_a_difference_is_refused_on_a_base(
     bring(isolated, forged, holding(OLD), holding(OTHER, "v1"))
     place = forged.depot(made)
 
-    kit.expect_refusal(isolated, "verify", place, error=error)
-    kit.expect_refusal(isolated, "import", place, error=error, staging=True)
+    refusals.expect_refusal(isolated, "verify", place, error=error)
+    refusals.expect_refusal(isolated, "import", place, error=error, staging=True)
 
 
 def test_a_bundle_that_lies_about_a_base_gives_none(forged: Forge, isolated: Side) -> None:
@@ -107,7 +107,7 @@ def test_a_bundle_that_lies_about_a_base_gives_none(forged: Forge, isolated: Sid
     depot = forged.depot(lying)
     place = forged.depot(difference())
 
-    kit.expect_refusal(isolated, "import", place, "--depot", depot, error=MissingError)
+    refusals.expect_refusal(isolated, "import", place, "--depot", depot, error=MissingError)
 
     assert isolated.run("import", place, "--depot", forged.depot(holding(OLD))).code == 0
 
@@ -123,5 +123,5 @@ def test_a_difference_is_refused_that_is_stored_as(
     bring(isolated, forged, holding(OLD))
     place = forged.depot(difference(stored))
 
-    kit.expect_refusal(isolated, "verify", place, error=CorruptError)
-    kit.expect_refusal(isolated, "import", place, error=CorruptError, staging=True)
+    refusals.expect_refusal(isolated, "verify", place, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", place, error=CorruptError, staging=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import CorruptError, MissingError, UsageError
-from tests import forge, kit
-from tests.forge import Draft, File, Forge
-from tests.kit import Side, Site
+from tests.support import forge, refusals
+from tests.support.forge import Draft, File, Forge
+from tests.support.sides import Side, Site
 
 
 def called(name: object) -> Callable[[Draft], None]:
@@ -66,7 +66,7 @@ def test_a_manifest_is_refused_with_a_digest(name: str, forged: Forge, isolated:
     made = forge.draft(forge.model({"weights.bin": b"w"}))
     CHANGES[name](made)
 
-    kit.expect_refusal(isolated, "import", forged.depot(made), error=CorruptError)
+    refusals.expect_refusal(isolated, "import", forged.depot(made), error=CorruptError)
 
 
 def test_a_file_that_is_not_what_its_signed_digest_says_is_refused(
@@ -78,15 +78,15 @@ def test_a_file_that_is_not_what_its_signed_digest_says_is_refused(
     ):
         depot = forged.depot(forge.draft(forge.model({f"weights{number}.bin": content})))
 
-        kit.expect_refusal(isolated, "verify", depot, error=CorruptError)
-        kit.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
+        refusals.expect_refusal(isolated, "verify", depot, error=CorruptError)
+        refusals.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
 
 
 def test_an_empty_file_has_the_digest_of_nothing(forged: Forge, isolated: Side) -> None:
     depot = forged.depot(forge.draft(forge.model({"empty": File((), digest=bytes(32))})))
 
-    kit.expect_refusal(isolated, "verify", depot, error=CorruptError)
-    kit.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
+    refusals.expect_refusal(isolated, "verify", depot, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
 
 
 def test_a_file_whose_chunks_come_in_another_order_is_digested_as_well(
@@ -98,7 +98,7 @@ def test_a_file_whose_chunks_come_in_another_order_is_digested_as_well(
     }
     depot = forged.depot(forge.draft(forge.model(entries)))
 
-    kit.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
+    refusals.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
 
 
 def test_a_chunk_that_is_not_what_its_signed_digest_says_is_refused(
@@ -111,8 +111,8 @@ def test_a_chunk_that_is_not_what_its_signed_digest_says_is_refused(
     made.entry("weights.bin")["digest"] = wrong
     depot = forged.depot(made.digest_items())
 
-    kit.expect_refusal(isolated, "verify", depot, error=CorruptError)
-    kit.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
+    refusals.expect_refusal(isolated, "verify", depot, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
 
 
 @pytest.mark.parametrize("name", ["md5", "sha1", "sha512"])
@@ -125,9 +125,9 @@ def test_a_bundle_is_named_by_nothing_but_its_sha256(
     files = forge.members(raw, forge.sign(raw, forged.signer), made.packs, bundle=other)
     depot = forge.write_depot(forged.folder / "other", files)
 
-    kit.expect_refusal(isolated, "import", depot, error=MissingError)
+    refusals.expect_refusal(isolated, "import", depot, error=MissingError)
     (forged.folder / "other.airgap").write_bytes(forge.tar(files))
-    kit.expect_refusal(isolated, "import", forged.folder / "other.airgap", error=CorruptError)
+    refusals.expect_refusal(isolated, "import", forged.folder / "other.airgap", error=CorruptError)
 
 
 @pytest.mark.parametrize(
@@ -155,4 +155,4 @@ def test_a_root_is_pinned_by_nothing_but_its_sha256(
 
     command = ("trust", "init", site.root, "--fingerprint", given)
 
-    kit.expect_refusal(side, *command, error=UsageError)
+    refusals.expect_refusal(side, *command, error=UsageError)

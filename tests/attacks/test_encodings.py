@@ -8,9 +8,9 @@ import pytest
 
 from airgap.errors import CorruptError, PolicyError
 from airgap.format import canonical, limits
-from tests import forge, kit
-from tests.forge import Draft, Forge, Pairs, Verbatim
-from tests.kit import Side
+from tests.support import forge, refusals
+from tests.support.forge import Draft, Forge, Pairs, Verbatim
+from tests.support.sides import Side
 
 LATIN = Verbatim(b"\xa2\xc3\x28")  # a string that is not UTF-8
 SURROGATE = Verbatim(b"\xa3\xed\xa0\x80")
@@ -146,7 +146,7 @@ def test_a_signed_manifest_is_refused_for(name: str, forged: Forge, isolated: Si
     made = good()
     FIELDS[name](made)
 
-    kit.expect_refusal(isolated, "import", forged.depot(made), error=CorruptError)
+    refusals.expect_refusal(isolated, "import", forged.depot(made), error=CorruptError)
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -155,7 +155,7 @@ def test_a_signed_manifest_is_refused_when_it_is(name: str, forged: Forge, isola
 
     depot = forged.depot(MAPS[name](made), made.packs)
 
-    kit.expect_refusal(isolated, "import", depot, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", depot, error=CorruptError)
 
 
 @pytest.mark.parametrize("name", [*FIELDS, *MAPS])
@@ -167,7 +167,7 @@ def test_whoever_only_looks_is_refused_as_well(name: str, forged: Forge, isolate
     else:
         depot = forged.depot(MAPS[name](made), made.packs)
 
-    kit.expect_refusal(isolated, "inspect", depot, error=CorruptError)
+    refusals.expect_refusal(isolated, "inspect", depot, error=CorruptError)
 
 
 @pytest.mark.parametrize("field", ["format", "reader"])
@@ -177,7 +177,7 @@ def test_a_newer_version_is_refused_by_its_number(
     made = good()
     made.manifest[field] = 2
 
-    ran = kit.expect_refusal(isolated, "import", forged.depot(made), error=PolicyError)
+    ran = refusals.expect_refusal(isolated, "import", forged.depot(made), error=PolicyError)
 
     assert "version 2" in ran.json["error"]["message"]
 
@@ -194,6 +194,6 @@ def test_many_small_values_stop_at_a_limit(
     made = good()
     made.manifest["audience"] = Verbatim(rows)
 
-    ran = kit.expect_refusal(isolated, "inspect", forged.depot(made), error=CorruptError)
+    ran = refusals.expect_refusal(isolated, "inspect", forged.depot(made), error=CorruptError)
 
     assert "too many values" in ran.json["error"]["message"]

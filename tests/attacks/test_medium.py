@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import AirgapError, CorruptError, MissingError, StorageError
-from tests import forge, kit
-from tests.forge import Forge
-from tests.kit import Side
+from tests.support import forge, refusals, stores
+from tests.support.forge import Forge
+from tests.support.sides import Side
 
 PLACES = {
     "manifest": "bundles/*/manifest.msgpack",
@@ -87,7 +87,7 @@ REPLACED: list[Callable[[Path], None]] = [
 
 @pytest.fixture
 def tiny(forged: Forge) -> Path:
-    return forged.depot(forge.draft(forge.model({"weights.bin": kit.noise(300)})))
+    return forged.depot(forge.draft(forge.model({"weights.bin": stores.noise(300)})))
 
 
 @pytest.mark.parametrize("replace", REPLACED, ids=lambda one: str(one.__name__))
@@ -98,8 +98,8 @@ def test_nothing_but_a_regular_file_is_read(
     (path,) = tiny.glob(PLACES[place])
     replace(path)
 
-    kit.expect_refusal(isolated, "verify", tiny, error=CorruptError)
-    kit.expect_refusal(isolated, "import", tiny, error=CorruptError)
+    refusals.expect_refusal(isolated, "verify", tiny, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", tiny, error=CorruptError)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_link_in_a_circle_is_refused(
     (path,) = tiny.glob(PLACES[place])
     link_to_itself(path)
 
-    kit.expect_refusal(isolated, "import", tiny, error=error)
+    refusals.expect_refusal(isolated, "import", tiny, error=error)
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -123,8 +123,8 @@ def test_no_folder_on_the_way_is_a_link(
     shutil.move(path, tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
 
-    kit.expect_refusal(isolated, "verify", tiny, error=CorruptError)
-    kit.expect_refusal(isolated, "import", tiny, error=CorruptError)
+    refusals.expect_refusal(isolated, "verify", tiny, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", tiny, error=CorruptError)
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -137,7 +137,7 @@ def test_a_file_where_a_folder_should_be_is_no_bundle(
 
     # `bundles` and `packs` have their own names; below them a file is none of the depot's.
     error = MissingError if name == "bundles/*" else CorruptError
-    kit.expect_refusal(isolated, "import", tiny, error=error)
+    refusals.expect_refusal(isolated, "import", tiny, error=error)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -150,7 +150,7 @@ def test_a_file_of_a_tebibyte_is_not_read_to_its_end(
     except OSError:
         pytest.skip("no sparse files here")
 
-    kit.expect_refusal(isolated, "import", tiny, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", tiny, error=CorruptError)
 
 
 def test_a_single_file_of_a_tebibyte_of_zeros_is_refused(isolated: Side, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_single_file_of_a_tebibyte_of_zeros_is_refused(isolated: Side, tmp_pat
     except OSError:
         pytest.skip("no sparse files here")
 
-    kit.expect_refusal(isolated, "import", path, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", path, error=CorruptError)
 
 
 def test_a_folder_of_very_many_names_is_not_listed_to_its_end(
@@ -171,7 +171,7 @@ def test_a_folder_of_very_many_names_is_not_listed_to_its_end(
     for number in range(30):
         (tiny / "bundles" / str(number)).touch()
 
-    kit.expect_refusal(isolated, "import", tiny, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", tiny, error=CorruptError)
 
 
 def test_more_signatures_than_there_may_be_are_refused(tiny: Path, isolated: Side) -> None:
@@ -179,12 +179,12 @@ def test_more_signatures_than_there_may_be_are_refused(tiny: Path, isolated: Sid
     for number in range(64):
         envelope.with_name(f"builder.{number:064x}.dsse").write_bytes(envelope.read_bytes())
 
-    kit.expect_refusal(isolated, "import", tiny, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", tiny, error=CorruptError)
 
 
 @pytest.mark.parametrize("name", ["n" * 300, "n" * 5000, "x/" * 3000])
 def test_a_place_with_an_impossible_name_is_refused(name: str, isolated: Side) -> None:
-    kit.expect_refusal(isolated, "import", name, error=StorageError)
+    refusals.expect_refusal(isolated, "import", name, error=StorageError)
 
 
 class Opens:
@@ -239,7 +239,7 @@ def test_a_medium_that_changes_between_reads_gains_nothing(
 
     assert path.read_bytes().startswith(b"what the attacker")
     installed = isolated.bentoml / "models/ranker/v1/weights.bin"
-    assert installed.read_bytes() == kit.noise(300)
+    assert installed.read_bytes() == stores.noise(300)
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -289,7 +289,7 @@ def test_a_folder_that_becomes_a_link_after_it_was_entered_gains_nothing(
     assert folder.is_symlink()
     assert ran.code in (0, 10)
     for installed in isolated.bentoml.rglob("weights.bin"):
-        assert installed.read_bytes() == kit.noise(300)
+        assert installed.read_bytes() == stores.noise(300)
 
 
 @pytest.mark.parametrize("place", PLACES)

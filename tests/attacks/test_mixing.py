@@ -7,9 +7,9 @@ import pytest
 
 from airgap.errors import AirgapError, CorruptError, MissingError, NotTrustedError, PolicyError
 from airgap.signing.signer import Signer
-from tests import forge, kit
-from tests.forge import Draft, Forge
-from tests.kit import Side
+from tests.support import forge, refusals, sides, stores
+from tests.support.forge import Draft, Forge
+from tests.support.sides import Side
 
 FUTURE = 253_402_300_799
 
@@ -39,8 +39,8 @@ def test_a_signed_bundle_is_refused_by_policy(
     made.packs = []  # which are not looked at
     place = forged.depot(made) if form == "depot" else forged.archive(made)
 
-    kit.expect_refusal(isolated, "verify", place, error=PolicyError)
-    kit.expect_refusal(isolated, "import", place, error=PolicyError)
+    refusals.expect_refusal(isolated, "verify", place, error=PolicyError)
+    refusals.expect_refusal(isolated, "import", place, error=PolicyError)
 
 
 @pytest.mark.parametrize("fields", [{"audience": ["attic", "ward"]}, {"expires_at": FUTURE}])
@@ -62,7 +62,7 @@ def test_a_bundle_under_another_bundles_id_is_corrupt(
         place = forged.folder / "mixed.airgap"
         place.write_bytes(forge.tar(files))
 
-    kit.expect_refusal(isolated, "import", place, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", place, error=CorruptError)
 
 
 def test_the_signatures_of_another_bundle_do_not_count(forged: Forge, isolated: Side) -> None:
@@ -70,7 +70,7 @@ def test_the_signatures_of_another_bundle_do_not_count(forged: Forge, isolated: 
     files = forge.members(made.raw(), forge.sign(other.raw(), forged.signer), made.packs)
     depot = forge.write_depot(forged.folder / "mixed", files)
 
-    kit.expect_refusal(isolated, "import", depot, error=NotTrustedError)
+    refusals.expect_refusal(isolated, "import", depot, error=NotTrustedError)
 
 
 def test_the_packs_of_another_bundle_do_not_fit(forged: Forge, isolated: Side) -> None:
@@ -83,8 +83,8 @@ def test_the_packs_of_another_bundle_do_not_fit(forged: Forge, isolated: Side) -
     archive.write_bytes(forge.tar(forge.members(raw, forge.sign(raw, forged.signer), other.packs)))
 
     for place in (depot, archive):
-        kit.expect_refusal(isolated, "verify", place, error=CorruptError)
-        kit.expect_refusal(isolated, "import", place, error=CorruptError)
+        refusals.expect_refusal(isolated, "verify", place, error=CorruptError)
+        refusals.expect_refusal(isolated, "import", place, error=CorruptError)
 
 
 def test_a_bundle_that_needs_what_it_does_not_carry_is_refused(
@@ -104,8 +104,8 @@ def test_a_bundle_that_needs_what_it_does_not_carry_is_refused(
     assert weights == b"a" * 50
 
     for place in (forged.depot(made), forged.archive(made)):
-        kit.expect_refusal(isolated, "verify", place, error=MissingError)
-        kit.expect_refusal(isolated, "import", place, error=MissingError)
+        refusals.expect_refusal(isolated, "verify", place, error=MissingError)
+        refusals.expect_refusal(isolated, "import", place, error=MissingError)
 
 
 # More than one bundle in a depot
@@ -149,7 +149,7 @@ def test_what_is_passed_over_is_told_with_the_reason(forged: Forge, isolated: Si
 def test_bundles_that_are_all_for_others_are_refused(forged: Forge, isolated: Side) -> None:
     depot = joined(forged, one(b"a", audience=["attic"]), one(b"b", expires_at=1))
 
-    kit.expect_refusal(isolated, "import", depot, error=PolicyError)
+    refusals.expect_refusal(isolated, "import", depot, error=PolicyError)
 
 
 @pytest.mark.parametrize(
@@ -171,27 +171,27 @@ def test_a_bundle_that_is_not_trusted_does_not_make_an_older_one_the_newest(
         for name, data in forge.sign(new.raw(), stranger).items():
             (folder / name).write_bytes(data)
 
-    kit.expect_refusal(isolated, "import", depot, error=error)
+    refusals.expect_refusal(isolated, "import", depot, error=error)
 
     assert imported(isolated, f"{depot}#{id_of(old)}") == id_of(old)
 
 
 @pytest.fixture
 def stranger(tmp_path: Path) -> Signer:
-    return forge.load_signer(kit.make_site(tmp_path / "stranger").key())
+    return forge.load_signer(sides.make_site(tmp_path / "stranger").key())
 
 
 def test_an_id_that_fits_two_bundles_names_none(forged: Forge, isolated: Side) -> None:
     depot = joined(forged, one(b"a"))
     ident = id_of(one(b"a"))
 
-    kit.expect_refusal(isolated, "import", f"{depot}#{'0' * 64}", error=MissingError)
+    refusals.expect_refusal(isolated, "import", f"{depot}#{'0' * 64}", error=MissingError)
     assert imported(isolated, f"{depot}#{ident[:8]}") == ident
 
 
 def test_a_bundle_of_nothing_installs_nothing(forged: Forge, isolated: Side) -> None:
-    before = kit.snapshot(isolated.top)
+    before = stores.snapshot(isolated.top)
 
     assert isolated.run("import", forged.depot(forge.draft())).code == 0
 
-    assert kit.snapshot(isolated.top) == before
+    assert stores.snapshot(isolated.top) == before

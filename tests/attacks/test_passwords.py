@@ -15,10 +15,10 @@ from airgap.errors import AirgapError
 from airgap.flow.location import remote
 from airgap.transport.ftp.transport import FtpTransport
 from airgap.transport.retry import RetryPolicy
-from tests import kit
-from tests.kit import Ran, Side, Site
 from tests.servers import ftp
 from tests.servers.ftp import FtpServer
+from tests.support import sides
+from tests.support.sides import Ran, Side, Site
 
 WRONG = "hunter2%wrong"
 WRITTEN = "hunter2%25wrong"  # as a URL has it
@@ -53,7 +53,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def words(small: Side, site: Site, depot: Path, tmp_path: Path) -> dict[str, str]:
     """What the words in ``COMMANDS`` stand for, but for the place."""
-    kit.trust(small, site)
+    sides.trust(small, site)
     return {"KEY": str(site.key()), "DEPOT": str(depot), "NEW": str(tmp_path / "new")}
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import CorruptError
-from tests import forge, kit
-from tests.forge import Content, Folder, Forge, Item, Link
-from tests.kit import Side
+from tests.support import forge, refusals
+from tests.support.forge import Content, Folder, Forge, Item, Link
+from tests.support.sides import Side
 
 PATHS = {
     "up": "../escaped",
@@ -129,7 +129,7 @@ def test_nothing_has_a_path_that_is(name: str, kind: str, forged: Forge, isolate
     content: dict[str, Content] = {"file": b"x", "link": Link("model.yaml"), "folder": Folder()}
     made = forge.draft(forge.model({PATHS[name]: content[kind]}))
 
-    kit.expect_refusal(isolated, "import", forged.depot(made), error=CorruptError)
+    refusals.expect_refusal(isolated, "import", forged.depot(made), error=CorruptError)
 
 
 @pytest.mark.parametrize("first", [b"x", Link("model.yaml"), Folder()], ids=["file", "link", "dir"])
@@ -143,7 +143,7 @@ def test_no_two_paths_land_on_each_other(
     one, other = TWO[name]
     made = forge.draft(forge.model({one: first, other: second}))
 
-    kit.expect_refusal(isolated, "import", forged.depot(made), error=CorruptError)
+    refusals.expect_refusal(isolated, "import", forged.depot(made), error=CorruptError)
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -155,7 +155,7 @@ def test_no_link_points(name: str, forged: Forge, isolated: Side) -> None:
     }
     made = forge.draft(forge.model(entries))
 
-    kit.expect_refusal(isolated, "import", forged.depot(made), error=CorruptError)
+    refusals.expect_refusal(isolated, "import", forged.depot(made), error=CorruptError)
 
 
 @pytest.mark.parametrize("name", TAGS)
@@ -163,21 +163,25 @@ def test_no_item_has_a_tag_that_is(name: str, forged: Forge, isolated: Side) -> 
     kind, tag_name, version = TAGS[name]
     made = forge.draft(Item(kind, tag_name, version, {"model.yaml": b"x"}))
 
-    kit.expect_refusal(isolated, "import", forged.depot(made), error=CorruptError)
+    refusals.expect_refusal(isolated, "import", forged.depot(made), error=CorruptError)
 
 
 def test_entries_that_are_not_sorted_are_refused(forged: Forge, isolated: Side) -> None:
     made = forge.draft(forge.model({"a": b"1", "b": b"2"}))
     made.entries.reverse()
 
-    kit.expect_refusal(isolated, "import", forged.depot(made.digest_items()), error=CorruptError)
+    refusals.expect_refusal(
+        isolated, "import", forged.depot(made.digest_items()), error=CorruptError
+    )
 
 
 def test_the_same_path_twice_is_refused(forged: Forge, isolated: Side) -> None:
     made = forge.draft(forge.model({"a": b"1"}))
     made.entries.insert(0, made.entries[0])
 
-    kit.expect_refusal(isolated, "import", forged.depot(made.digest_items()), error=CorruptError)
+    refusals.expect_refusal(
+        isolated, "import", forged.depot(made.digest_items()), error=CorruptError
+    )
 
 
 @pytest.mark.parametrize("second", [("model", "m:v1"), ("model", "a:v1")], ids=["twice", "order"])
@@ -186,7 +190,7 @@ def test_items_are_sorted_and_different(
 ) -> None:
     made = forge.draft(forge.model({}, "m:v1"), forge.model({"x": b"x"}, second[1]))
 
-    kit.expect_refusal(isolated, "import", forged.depot(made), error=CorruptError)
+    refusals.expect_refusal(isolated, "import", forged.depot(made), error=CorruptError)
 
 
 def test_what_may_travel_arrives_and_stays_inside(forged: Forge, isolated: Side) -> None:

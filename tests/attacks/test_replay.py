@@ -12,10 +12,10 @@ from airgap.flow.importing import install_bundle
 from airgap.format.ledger import Entry
 from airgap.format.root import Root
 from airgap.ledger.check import read_entries
-from tests import forge, kit, people, wholeness
-from tests.forge import Draft, Forge
-from tests.kit import Side
-from tests.people import make_root
+from tests.support import forge, refusals, sides, signers, store_invariants, stores
+from tests.support.forge import Draft, Forge
+from tests.support.sides import Side
+from tests.support.signers import make_root
 
 DAY = 24 * 3600
 NOON = 1_800_000_000  # in 2027
@@ -71,8 +71,8 @@ def test_what_is_not_newer_is_refused_before_any_pack_is_read(
     place = forged.depot(old)
     shutil.rmtree(place / "packs")
 
-    kit.expect_refusal(isolated, "verify", place, error=error)
-    kit.expect_refusal(isolated, "import", place, error=error)
+    refusals.expect_refusal(isolated, "verify", place, error=error)
+    refusals.expect_refusal(isolated, "import", place, error=error)
 
 
 def test_the_highest_number_is_accepted_and_nothing_comes_after_it(
@@ -80,18 +80,18 @@ def test_the_highest_number_is_accepted_and_nothing_comes_after_it(
 ) -> None:
     have(bundle("a", 2**53 - 1))
 
-    kit.expect_refusal(isolated, "import", forged.depot(bundle("b", 1)), error=PolicyError)
+    refusals.expect_refusal(isolated, "import", forged.depot(bundle("b", 1)), error=PolicyError)
 
 
 def test_the_same_bundle_again_is_harmless_and_leaves_no_trace(
     have: Callable[..., None], isolated: Side
 ) -> None:
     have(bundle("a", 5))
-    before = kit.snapshot(isolated.top)
+    before = stores.snapshot(isolated.top)
 
     have(bundle("a", 5))
 
-    assert kit.snapshot(isolated.top) == before
+    assert stores.snapshot(isolated.top) == before
 
 
 def test_the_same_bundle_again_puts_back_what_was_deleted(
@@ -134,10 +134,10 @@ def test_what_was_only_looked_at_may_still_be_imported(
     have: Callable[..., None], forged: Forge, isolated: Side
 ) -> None:
     new = forged.depot(bundle("b", 9))
-    before = kit.snapshot(isolated.top)
+    before = stores.snapshot(isolated.top)
     assert isolated.run("verify", new).code == 0
     assert isolated.run("import", new, "--dry-run").code == 0
-    assert kit.snapshot(isolated.top) == before
+    assert stores.snapshot(isolated.top) == before
 
     have(bundle("a", 5))
 
@@ -149,9 +149,9 @@ def test_a_dry_run_and_verify_refuse_a_replay_and_write_nothing(
     old = forged.depot(bundle("b", 4))
 
     for words in (("import", old, "--dry-run"), ("verify", old)):
-        before = kit.snapshot(isolated.top)
+        before = stores.snapshot(isolated.top)
         assert isolated.run(*words).code == PolicyError.exit_code
-        assert kit.snapshot(isolated.top) == before
+        assert stores.snapshot(isolated.top) == before
 
 
 def test_of_a_depot_what_is_older_is_passed_over(
@@ -176,7 +176,7 @@ def test_a_second_bundle_with_one_number_ends_the_search_in_a_depot(
     for made in (bundle("b", 5), bundle("d", 6)):
         shutil.copytree(forged.depot(made), top, dirs_exist_ok=True)
 
-    kit.expect_refusal(isolated, "import", top, error=NotTrustedError)
+    refusals.expect_refusal(isolated, "import", top, error=NotTrustedError)
 
 
 # ---- wrong channel, wrong audience
@@ -188,7 +188,7 @@ def test_a_channel_that_was_not_demanded_is_refused_before_any_pack_is_read(
     place = forged.depot(bundle("a", 1, "old-tests"))
     shutil.rmtree(place / "packs")
 
-    kit.expect_refusal(isolated, "import", place, "--channel", "releases", error=PolicyError)
+    refusals.expect_refusal(isolated, "import", place, "--channel", "releases", error=PolicyError)
 
 
 def test_the_channel_may_be_demanded_by_the_config_file(forged: Forge, isolated: Side) -> None:
@@ -204,7 +204,7 @@ def test_another_audience_is_refused_before_any_pack_is_read(forged: Forge, isol
     place = forged.depot(bundle("a", 1, audience=["attic"]))
     shutil.rmtree(place / "packs")
 
-    kit.expect_refusal(isolated, "import", place, error=PolicyError)
+    refusals.expect_refusal(isolated, "import", place, error=PolicyError)
 
 
 # ---- what the ledger tells
@@ -246,14 +246,14 @@ def test_a_refusal_that_is_repeated_is_told_once(forged: Forge, isolated: Side) 
 
 
 def test_what_no_builder_signed_does_not_fill_the_ledger(isolated: Side, tmp_path: Path) -> None:
-    stranger = kit.make_site(tmp_path / "stranger")
+    stranger = sides.make_site(tmp_path / "stranger")
     theirs = Forge(tmp_path / "theirs", forge.load_signer(stranger.key()))
-    before = kit.snapshot(isolated.top)
+    before = stores.snapshot(isolated.top)
 
     ran = isolated.run("import", theirs.depot(bundle("a", 1, audience=["attic"])))
 
     assert ran.code == NotTrustedError.exit_code
-    assert kit.snapshot(isolated.top) == before
+    assert stores.snapshot(isolated.top) == before
 
 
 def test_damage_is_no_refusal_for_the_ledger(forged: Forge, isolated: Side) -> None:
@@ -272,7 +272,7 @@ def test_damage_is_no_refusal_for_the_ledger(forged: Forge, isolated: Side) -> N
 def site_with(tmp_path: Path, root: Root) -> Side:
     side = Side(tmp_path / "dated")
     side.top.mkdir()
-    people.pin(side, root)
+    signers.pin(side, root)
     return side
 
 
@@ -285,7 +285,7 @@ def dated_root(version: int, created_at: int) -> Root:
 
 def built(tmp_path: Path, made: Draft) -> Path:
     """Sign a bundle as ``bob``."""
-    return Forge(tmp_path, people.person("bob")).depot(made)
+    return Forge(tmp_path, signers.person("bob")).depot(made)
 
 
 @pytest.mark.parametrize("clock", [0, NOON - 3650 * DAY, NOON - 1])
@@ -296,8 +296,8 @@ def test_a_clock_that_is_set_back_does_not_make_an_expired_bundle_fresh(
     place = built(tmp_path, bundle("a", 1, expires_at=NOON - 1))
     monkeypatch.setattr(time, "time", lambda: float(clock))
 
-    kit.expect_refusal(side, "verify", place, error=PolicyError)
-    kit.expect_refusal(side, "import", place, error=PolicyError)
+    refusals.expect_refusal(side, "verify", place, error=PolicyError)
+    refusals.expect_refusal(side, "import", place, error=PolicyError)
 
 
 def test_a_clock_that_is_ahead_refuses_what_expires_before_it(
@@ -307,7 +307,7 @@ def test_a_clock_that_is_ahead_refuses_what_expires_before_it(
     place = built(tmp_path, bundle("a", 1, expires_at=NOON + DAY))
     with monkeypatch.context() as patch:
         patch.setattr(time, "time", lambda: float(NOON + 2 * DAY))
-        kit.expect_refusal(side, "import", place, error=PolicyError)
+        refusals.expect_refusal(side, "import", place, error=PolicyError)
 
         # Nor does it raise the floor: only what root keys signed does.
         assert side.run("import", built(tmp_path, bundle("b", 1))).code == 0
@@ -322,13 +322,13 @@ def test_the_floor_stays_where_the_newest_date_put_it(
 ) -> None:
     side = site_with(tmp_path, dated_root(1, NOON))
     for version, date in ((2, NOON + 9 * DAY), (3, NOON + DAY)):
-        people.write_root(tmp_path / "next.msgpack", dated_root(version, date), "ann")
+        signers.write_root(tmp_path / "next.msgpack", dated_root(version, date), "ann")
         ran = side.run("trust", "update", tmp_path / "next.msgpack")
         assert ran.code == 0, ran.err
     monkeypatch.setattr(time, "time", lambda: 0.0)
     place = built(tmp_path, bundle("a", 1, expires_at=NOON + 8 * DAY))
 
-    kit.expect_refusal(side, "import", place, error=PolicyError)
+    refusals.expect_refusal(side, "import", place, error=PolicyError)
     assert side.run("trust", "show", "--json").json["memory"]["time_floor"][:10] == "2027-01-24"
 
 
@@ -340,10 +340,10 @@ def test_a_root_that_was_left_out_of_time_does_not_come_back_with_the_clock(
     expired = Root(
         made.site, 2, made.keys, made.roles, made.channels, not_after=NOON - 1, created_at=0
     )
-    people.write_root(tmp_path / "next.msgpack", expired, "ann")
+    signers.write_root(tmp_path / "next.msgpack", expired, "ann")
     monkeypatch.setattr(time, "time", lambda: 0.0)
 
-    kit.expect_refusal(side, "trust", "update", tmp_path / "next.msgpack", error=PolicyError)
+    refusals.expect_refusal(side, "trust", "update", tmp_path / "next.msgpack", error=PolicyError)
 
 
 # ---- imports that overtake each other
@@ -370,7 +370,7 @@ def test_what_was_overtaken_while_its_packs_were_read_is_refused(
     ran = isolated.run("import", older)
 
     assert (ended, ran.code) == ([0], PolicyError.exit_code)
-    assert wholeness.stores(isolated) == {}
+    assert store_invariants.store_contents(isolated) == {}
     assert [one.event for one in entries(isolated)] == ["begun", "imported", "refused"]
 
 
@@ -383,5 +383,5 @@ def test_what_another_import_brought_meanwhile_is_the_same_still(
 
     assert isolated.run("import", place).code == 0
 
-    assert wholeness.items(isolated).keys() == {"bentoml/models/a/v1"}
+    assert store_invariants.items(isolated).keys() == {"bentoml/models/a/v1"}
     assert (other.bentoml / "models/a/v1").is_dir()

@@ -20,9 +20,9 @@ from airgap.errors import (
 )
 from airgap.signing.private_keys import FileSigner
 from airgap.signing.signer import Signer
-from tests import forge, kit
-from tests.forge import Forge, Verbatim
-from tests.kit import Side
+from tests.support import forge, refusals
+from tests.support.forge import Forge, Verbatim
+from tests.support.sides import Side
 
 DER = serialization.Encoding.DER
 SPKI = serialization.PublicFormat.SubjectPublicKeyInfo
@@ -163,7 +163,7 @@ def test_a_root_is_refused_that_has(name: str, keys: Keys, bare: Side, tmp_path:
 
     command = write_root(tmp_path / "root", forge.pack(made), keys.site)
 
-    kit.expect_refusal(bare, *command, error=CorruptError)
+    refusals.expect_refusal(bare, *command, error=CorruptError)
 
 
 def _p256(form: serialization.PublicFormat) -> bytes:
@@ -260,7 +260,7 @@ def test_a_root_is_not_trusted_with_a_key_that_is(
 
     command = write_root(tmp_path / "root", forge.pack(made), keys.site)
 
-    kit.expect_refusal(bare, *command, error=NotTrustedError)
+    refusals.expect_refusal(bare, *command, error=NotTrustedError)
 
 
 @pytest.mark.parametrize("who", ["nobody", "a builder", "a stranger", "the root key as a builder"])
@@ -279,7 +279,7 @@ def test_a_root_is_signed_by_its_own_root_keys(
         (envelope,) = forge.sign(raw, keys.site).values()
         (tmp_path / "root" / f"root.{keys.site.key.id}.dsse").write_bytes(envelope)
 
-    kit.expect_refusal(bare, *command, error=NotTrustedError)
+    refusals.expect_refusal(bare, *command, error=NotTrustedError)
 
 
 def test_a_root_with_another_fingerprint_is_not_trusted(
@@ -289,7 +289,7 @@ def test_a_root_with_another_fingerprint_is_not_trusted(
 
     wrong = (*command[:3], "--fingerprint=SHA256:" + "0" * 64)
 
-    kit.expect_refusal(bare, *wrong, error=NotTrustedError)
+    refusals.expect_refusal(bare, *wrong, error=NotTrustedError)
 
 
 def test_each_byte_of_a_root_is_pinned(keys: Keys, bare: Side, tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_each_byte_of_a_root_is_pinned(keys: Keys, bare: Side, tmp_path: Path) -
         changed = bytearray(raw)
         changed[offset] ^= 1
         forge.put(tmp_path / "root" / "root.msgpack", bytes(changed))
-        kit.expect_refusal(bare, *command, error=NotTrustedError)
+        refusals.expect_refusal(bare, *command, error=NotTrustedError)
 
 
 def _link_to_zeros(path: Path) -> None:
@@ -348,7 +348,7 @@ def test_a_root_is_read_bounded_and_from_regular_files(
     name = what if what == "root.msgpack" else f"root.{keys.site.key.id}.dsse"
     replace(tmp_path / "root" / name)
 
-    kit.expect_refusal(bare, *command, error=errors[what == "envelope"])
+    refusals.expect_refusal(bare, *command, error=errors[what == "envelope"])
 
 
 # Once it is pinned
@@ -391,8 +391,8 @@ def test_a_pinned_root_that_was_changed_on_disk_is_not_trusted(
     raw[len(raw) // 2] ^= 1
     path.write_bytes(raw)
 
-    kit.expect_refusal(bare, "import", bundle, error=error)
-    kit.expect_refusal(bare, "verify", bundle, error=error)
+    refusals.expect_refusal(bare, "import", bundle, error=error)
+    refusals.expect_refusal(bare, "verify", bundle, error=error)
 
 
 @pytest.mark.parametrize(
@@ -409,12 +409,12 @@ def test_a_pinned_root_that_is_not_whole_is_refused(
     pin(bare, keys, tmp_path)
     state_file(bare, name).unlink()
 
-    kit.expect_refusal(bare, "import", bundle, error=error)
+    refusals.expect_refusal(bare, "import", bundle, error=error)
 
 
 def test_a_machine_that_trusts_nobody_imports_nothing(bare: Side, bundle: Path) -> None:
-    kit.expect_refusal(bare, "import", bundle, error=ConfigurationError)
-    kit.expect_refusal(bare, "verify", bundle, error=ConfigurationError)
+    refusals.expect_refusal(bare, "import", bundle, error=ConfigurationError)
+    refusals.expect_refusal(bare, "verify", bundle, error=ConfigurationError)
 
 
 def test_another_root_does_not_take_the_place_of_the_pinned_one(
@@ -424,7 +424,7 @@ def test_another_root_does_not_take_the_place_of_the_pinned_one(
     other = Keys()
     command = write_root(tmp_path / "other", forge.pack(other.map()), other.site)
 
-    kit.expect_refusal(bare, *command, error=ConflictError)
+    refusals.expect_refusal(bare, *command, error=ConflictError)
 
 
 @pytest.mark.parametrize(
@@ -450,8 +450,8 @@ def test_a_root_stops_bundles_by_policy(
 ) -> None:
     pin(bare, keys, tmp_path, **fields)
 
-    kit.expect_refusal(bare, "verify", bundle, error=error)
-    kit.expect_refusal(bare, "import", bundle, error=error)
+    refusals.expect_refusal(bare, "verify", bundle, error=error)
+    refusals.expect_refusal(bare, "import", bundle, error=error)
 
 
 def test_a_revoked_bundle_is_not_trusted(
@@ -460,7 +460,7 @@ def test_a_revoked_bundle_is_not_trusted(
     (folder,) = bundle.glob("bundles/*")
     pin(bare, keys, tmp_path, revoked_bundles=[bytes.fromhex(folder.name)])
 
-    kit.expect_refusal(bare, "import", bundle, error=NotTrustedError)
+    refusals.expect_refusal(bare, "import", bundle, error=NotTrustedError)
 
 
 def test_the_signature_of_a_revoked_key_counts_for_nothing(
@@ -471,4 +471,4 @@ def test_the_signature_of_a_revoked_key_counts_for_nothing(
     made["revoked_keys"] = [keys.builder.key.id]
     assert bare.run(*write_root(tmp_path / "root", forge.pack(made), keys.site)).code == 0
 
-    kit.expect_refusal(bare, "import", bundle, error=NotTrustedError)
+    refusals.expect_refusal(bare, "import", bundle, error=NotTrustedError)

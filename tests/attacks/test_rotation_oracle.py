@@ -24,8 +24,8 @@ from tuf.ngclient.config import EnvelopeType
 from airgap.errors import CorruptError, NotTrustedError, PolicyError
 from airgap.format import root as roots
 from airgap.signing import trust
-from tests import people
-from tests.people import Team, accepted, make_root, signatures
+from tests.support import signers as people
+from tests.support.signers import Team, accepted, make_root, signatures
 
 ROTATIONS: Final = 3000
 PER_CHAIN: Final = 30

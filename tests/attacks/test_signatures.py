@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from airgap.errors import NotTrustedError
 from airgap.signing.private_keys import FileSigner
 from airgap.signing.signer import Signer
-from tests import forge, kit
-from tests.forge import Forge
-from tests.kit import Side, Site
+from tests.support import forge, refusals, sides
+from tests.support.forge import Forge
+from tests.support.sides import Side, Site
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -179,8 +179,8 @@ def test_a_bundle_is_not_trusted_with_a_signature(
     name: str, case: Case, forged: Forge, isolated: Side
 ) -> None:
     for place in write(forged, case.raw, SIGNATURES[name](case)):
-        kit.expect_refusal(isolated, "verify", place, error=NotTrustedError)
-        kit.expect_refusal(isolated, "import", place, error=NotTrustedError)
+        refusals.expect_refusal(isolated, "verify", place, error=NotTrustedError)
+        refusals.expect_refusal(isolated, "import", place, error=NotTrustedError)
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -189,7 +189,7 @@ def test_an_envelope_has_one_form_and_not_one_with(
 ) -> None:
     depot, _ = write(forged, case.raw, case.text(*TEXTS[name]))
 
-    kit.expect_refusal(isolated, "import", depot, error=NotTrustedError)
+    refusals.expect_refusal(isolated, "import", depot, error=NotTrustedError)
 
 
 def test_base64_has_one_form(case: Case, forged: Forge, isolated: Side) -> None:
@@ -200,7 +200,7 @@ def test_base64_has_one_form(case: Case, forged: Forge, isolated: Side) -> None:
     assert base64.b64decode(other) == case.signature
     depot, _ = write(forged, case.raw, case.text(sig, other))
 
-    kit.expect_refusal(isolated, "import", depot, error=NotTrustedError)
+    refusals.expect_refusal(isolated, "import", depot, error=NotTrustedError)
 
 
 def test_a_strangers_signature_beside_enough_others_harms_nothing(
@@ -215,7 +215,7 @@ def test_a_strangers_signature_beside_enough_others_harms_nothing(
 def test_a_key_that_travels_with_the_bundle_is_not_asked(
     case: Case, forged: Forge, isolated: Side, tmp_path: Path
 ) -> None:
-    own = kit.make_site(tmp_path / "own")
+    own = sides.make_site(tmp_path / "own")
     depot, _ = write(forged, case.raw, forge.sign(case.raw, forge.load_signer(own.key())))
     (bundle,) = depot.glob("bundles/*")
     for folder in (depot, depot / "roots", bundle):
@@ -224,7 +224,7 @@ def test_a_key_that_travels_with_the_bundle_is_not_asked(
         (folder / "root.msgpack").write_bytes(own.root.read_bytes())
         (folder / "builder.pub").write_bytes(own.key().with_suffix(".pub").read_bytes())
 
-    kit.expect_refusal(isolated, "import", depot, error=NotTrustedError)
+    refusals.expect_refusal(isolated, "import", depot, error=NotTrustedError)
 
 
 # Thresholds
@@ -233,14 +233,14 @@ def test_a_key_that_travels_with_the_bundle_is_not_asked(
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A site that demands two of three builders."""
-    return kit.make_site(tmp_path_factory.mktemp("strict"), builders=3, threshold=2)
+    return sides.make_site(tmp_path_factory.mktemp("strict"), builders=3, threshold=2)
 
 
 @pytest.fixture
 def guarded(tmp_path: Path, strict: Site) -> Side:
     side = Side(tmp_path / "guarded")
     side.top.mkdir()
-    kit.trust(side, strict)
+    sides.trust(side, strict)
     return side
 
 
@@ -257,8 +257,8 @@ def test_one_of_three_is_below_the_threshold(
     envelopes = forge.sign(case.raw, forge.load_signer(strict.key(1)), case.stranger)
 
     for place in write(forged, case.raw, envelopes):
-        kit.expect_refusal(guarded, "verify", place, error=NotTrustedError)
-        kit.expect_refusal(guarded, "import", place, error=NotTrustedError)
+        refusals.expect_refusal(guarded, "verify", place, error=NotTrustedError)
+        refusals.expect_refusal(guarded, "import", place, error=NotTrustedError)
 
 
 def test_the_same_key_twice_is_one_signer(
@@ -269,7 +269,7 @@ def test_the_same_key_twice_is_one_signer(
     envelopes = {name: envelope, "builder." + "f" * 64 + ".dsse": envelope}
 
     for place in write(forged, case.raw, envelopes):
-        kit.expect_refusal(guarded, "import", place, error=NotTrustedError)
+        refusals.expect_refusal(guarded, "import", place, error=NotTrustedError)
 
 
 def test_the_same_key_under_two_ids_is_one_signer(
@@ -283,7 +283,7 @@ def test_the_same_key_under_two_ids_is_one_signer(
     }
 
     for place in write(forged, case.raw, envelopes):
-        kit.expect_refusal(guarded, "import", place, error=NotTrustedError)
+        refusals.expect_refusal(guarded, "import", place, error=NotTrustedError)
 
 
 def test_a_second_builder_signs_later(
@@ -291,7 +291,7 @@ def test_a_second_builder_signs_later(
 ) -> None:
     first = forge.sign(case.raw, forge.load_signer(strict.key(1)))
     depot, _ = write(forged, case.raw, first)
-    kit.expect_refusal(guarded, "import", depot, error=NotTrustedError)
+    refusals.expect_refusal(guarded, "import", depot, error=NotTrustedError)
 
     assert guarded.run("sign", depot, "--key", strict.key(2)).code == 0
 
@@ -345,14 +345,14 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
 @pytest.fixture(scope="module")
 def nist(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A site whose builder has a P-256 key."""
-    return kit.make_site(tmp_path_factory.mktemp("nist"), algorithm="ecdsa-p256-sha256")
+    return sides.make_site(tmp_path_factory.mktemp("nist"), algorithm="ecdsa-p256-sha256")
 
 
 @pytest.fixture
 def nist_side(tmp_path: Path, nist: Site) -> Side:
     side = Side(tmp_path / "nist")
     side.top.mkdir()
-    kit.trust(side, nist)
+    sides.trust(side, nist)
     return side
 
 
@@ -365,7 +365,7 @@ def test_an_ecdsa_signature_is_refused(
     changed = forge.envelope(signer.key.id, FORMS[form](der))
     depot, _ = write(forged, case.raw, {f"builder.{signer.key.id}.dsse": changed})
 
-    kit.expect_refusal(nist_side, "import", depot, error=NotTrustedError)
+    refusals.expect_refusal(nist_side, "import", depot, error=NotTrustedError)
 
     (envelope,) = depot.glob("bundles/*/*.dsse")
     envelope.write_bytes(forge.envelope(signer.key.id, der))
@@ -388,4 +388,4 @@ def test_an_ecdsa_signature_over_another_hash_is_refused(
     envelope = {f"builder.{signer.key.id}.dsse": forge.envelope(signer.key.id, low)}
     depot, _ = write(forged, case.raw, envelope)
 
-    kit.expect_refusal(nist_side, "import", depot, error=NotTrustedError)
+    refusals.expect_refusal(nist_side, "import", depot, error=NotTrustedError)

@@ -16,8 +16,8 @@ import pytest
 
 from airgap.errors import CorruptError
 from airgap.format import limits
-from tests import kit
-from tests.kit import Side, Site
+from tests.support import refusals, stores
+from tests.support.sides import Side, Site
 
 FLAG: Final = "--insecure-allow-unsigned"
 ZEROS: Final = 64 * 1024 * 1024
@@ -128,7 +128,7 @@ STRANGE: Final[dict[str, TarMembers]] = {
 def test_a_strange_member_is_refused_in_a_signed_archive(what: str, tar: Path, ready: Side) -> None:
     tar.write_bytes(packed(members_of(tar) + STRANGE[what]))
 
-    kit.expect_refusal(ready, "import", tar, error=CorruptError)
+    refusals.expect_refusal(ready, "import", tar, error=CorruptError)
 
 
 @pytest.mark.parametrize("what", STRANGE)
@@ -138,7 +138,7 @@ def test_a_strange_member_is_refused_in_an_unsigned_archive(
     bad = tmp_path / "bad.tar"
     bad.write_bytes(packed(members_of(tar) + STRANGE[what]))
 
-    kit.expect_refusal(stranger, "import", bad, FLAG, error=CorruptError)
+    refusals.expect_refusal(stranger, "import", bad, FLAG, error=CorruptError)
 
 
 def drop_one(members: TarMembers) -> TarMembers:
@@ -205,7 +205,7 @@ def test_a_changed_archive_is_refused(
     target = export(small, site, tar.with_name(f"changed.{form}"))
     target.write_bytes(PACKERS[form](packed(change(members_of(tar)))))
 
-    kit.expect_refusal(ready, "import", target, error=CorruptError)
+    refusals.expect_refusal(ready, "import", target, error=CorruptError)
 
 
 @pytest.mark.parametrize("form", PACKERS)
@@ -229,7 +229,7 @@ def test_nothing_may_follow_the_end(
     target = export(small, site, tar.with_name(f"longer.{form}"))
     target.write_bytes(target.read_bytes() + PACKERS[form](b"more"))
 
-    kit.expect_refusal(ready, "verify", target, error=CorruptError)
+    refusals.expect_refusal(ready, "verify", target, error=CorruptError)
 
 
 @pytest.mark.parametrize("form", PACKERS)
@@ -239,7 +239,7 @@ def test_a_second_archive_after_the_end_is_refused(
     target = export(small, site, tar.with_name(f"twice.{form}"))
     target.write_bytes(PACKERS[form](tar.read_bytes() + tar.read_bytes()))
 
-    kit.expect_refusal(ready, "verify", target, error=CorruptError)
+    refusals.expect_refusal(ready, "verify", target, error=CorruptError)
 
 
 @pytest.mark.parametrize("form", ["tar.gz", "tar.xz", "tar.bz2"])
@@ -250,7 +250,7 @@ def test_a_bomb_after_the_end_is_not_unpacked(
     target.write_bytes(PACKERS[form](tar.read_bytes() + bytes(ZEROS)))
     assert target.stat().st_size < 1_000_000
 
-    kit.expect_refusal(ready, "verify", target, error=CorruptError)
+    refusals.expect_refusal(ready, "verify", target, error=CorruptError)
 
 
 @pytest.mark.parametrize("form", ["tar", "tar.gz", "tar.xz", "tar.bz2", "zip", "bento"])
@@ -262,7 +262,7 @@ def test_an_archive_that_is_cut_off_is_refused(
 
     for keep in (0, 1, 511, 512, 513, len(whole) // 2, len(whole) - 1):
         target.write_bytes(whole[:keep])
-        kit.expect_refusal(ready, "import", target, error=CorruptError)
+        refusals.expect_refusal(ready, "import", target, error=CorruptError)
 
 
 @pytest.mark.parametrize("form", ["tar", "tar.gz", "tar.xz", "tar.bz2", "zip"])
@@ -270,9 +270,9 @@ def test_what_is_no_archive_is_refused(
     form: str, small: Side, site: Site, tmp_path: Path, ready: Side
 ) -> None:
     target = export(small, site, tmp_path / f"other.{form}")
-    target.write_bytes(kit.noise(3000))
+    target.write_bytes(stores.noise(3000))
 
-    kit.expect_refusal(ready, "import", target, error=CorruptError)
+    refusals.expect_refusal(ready, "import", target, error=CorruptError)
 
 
 def test_xz_that_wants_much_memory_is_refused(
@@ -283,7 +283,7 @@ def test_xz_that_wants_much_memory_is_refused(
     packer = lzma.LZMACompressor(lzma.FORMAT_XZ, filters=greedy)
     target.write_bytes(packer.compress(tar.read_bytes()) + packer.flush())
 
-    kit.expect_refusal(ready, "import", target, error=CorruptError)
+    refusals.expect_refusal(ready, "import", target, error=CorruptError)
 
 
 HEADER_CHANGES: Final[dict[str, tuple[int, bytes]]] = {
@@ -305,7 +305,7 @@ def test_a_damaged_header_is_refused(what: str, tar: Path, ready: Side) -> None:
         raw[148:156] = b"%06o\0 " % (sum(raw[:148]) + sum(raw[156:512]) + 8 * 32)
     tar.write_bytes(raw)
 
-    kit.expect_refusal(ready, "import", tar, error=CorruptError)
+    refusals.expect_refusal(ready, "import", tar, error=CorruptError)
 
 
 def test_bytes_hidden_between_members_are_refused(tar: Path, ready: Side) -> None:
@@ -315,13 +315,13 @@ def test_bytes_hidden_between_members_are_refused(tar: Path, ready: Side) -> Non
     raw[512 + first] = 1
     tar.write_bytes(raw)
 
-    kit.expect_refusal(ready, "import", tar, error=CorruptError)
+    refusals.expect_refusal(ready, "import", tar, error=CorruptError)
 
 
 def test_gnu_tars_are_refused(tar: Path, ready: Side) -> None:
     tar.write_bytes(packed(members_of(tar), tarfile.GNU_FORMAT))
 
-    kit.expect_refusal(ready, "import", tar, error=CorruptError)
+    refusals.expect_refusal(ready, "import", tar, error=CorruptError)
 
 
 @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ def test_a_damaged_pax_header_is_refused(records: bytes, tar: Path, ready: Side)
         packed(member("pax", b"x", data=records))[: 512 + -(-len(records) // 512) * 512] + raw
     )
 
-    kit.expect_refusal(ready, "import", tar, error=CorruptError)
+    refusals.expect_refusal(ready, "import", tar, error=CorruptError)
 
 
 def rewritten(
@@ -383,13 +383,13 @@ def test_a_strange_entry_is_refused(
     if flags:
         zipped = zipped.rename(zipped.with_name("unsigned.zip"))
 
-    kit.expect_refusal(ready, "import", zipped, *flags, error=CorruptError)
+    refusals.expect_refusal(ready, "import", zipped, *flags, error=CorruptError)
 
 
 def test_a_zip_with_other_content_is_refused(zipped: Path, ready: Side) -> None:
     rewritten(zipped, lambda info, data: (info.filename, data.replace(b"hello", b"jello")))
 
-    kit.expect_refusal(ready, "import", zipped, error=CorruptError)
+    refusals.expect_refusal(ready, "import", zipped, error=CorruptError)
 
 
 def test_a_zip_that_lacks_an_entry_is_refused(zipped: Path, ready: Side) -> None:
@@ -397,7 +397,7 @@ def test_a_zip_that_lacks_an_entry_is_refused(zipped: Path, ready: Side) -> None
         zipped, lambda info, data: None if info.filename == "run.sh" else (info.filename, data)
     )
 
-    kit.expect_refusal(ready, "import", zipped, error=CorruptError)
+    refusals.expect_refusal(ready, "import", zipped, error=CorruptError)
 
 
 def test_a_zip_that_another_tool_packed_again_is_accepted(zipped: Path, ready: Side) -> None:
@@ -410,7 +410,7 @@ def test_an_entry_twice_is_refused(zipped: Path, ready: Side) -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
         with_entry(zipped, "run.sh", b"#!/bin/sh\n")
 
-    kit.expect_refusal(ready, "import", zipped, error=CorruptError)
+    refusals.expect_refusal(ready, "import", zipped, error=CorruptError)
 
 
 def patched(raw: bytes, mark: bytes, offset: int, value: bytes, *, last: bool = False) -> bytes:
@@ -448,7 +448,7 @@ def test_a_zip_that_tells_two_stories_is_refused(what: str, zipped: Path, ready:
     assert changed != raw
     zipped.write_bytes(changed)
 
-    kit.expect_refusal(ready, "import", zipped, error=CorruptError)
+    refusals.expect_refusal(ready, "import", zipped, error=CorruptError)
 
 
 def test_an_entry_that_unpacks_to_more_than_it_says_is_refused(zipped: Path, ready: Side) -> None:
@@ -463,7 +463,7 @@ def test_an_entry_that_unpacks_to_more_than_it_says_is_refused(zipped: Path, rea
     raw = raw[: at + 22] + told + raw[at + 26 :]
     zipped.write_bytes(raw[: central + 24] + told + raw[central + 28 :])
 
-    ran = kit.expect_refusal(ready, "import", zipped, error=CorruptError)
+    ran = refusals.expect_refusal(ready, "import", zipped, error=CorruptError)
 
     assert "another size or CRC" in ran.err
 
@@ -506,7 +506,7 @@ FOLDER_CHANGES: Final[dict[str, Callable[[Path], object]]] = {
 def test_a_changed_folder_is_refused(what: str, folder: Path, ready: Side) -> None:
     FOLDER_CHANGES[what](folder)
 
-    kit.expect_refusal(ready, "import", folder, error=CorruptError)
+    refusals.expect_refusal(ready, "import", folder, error=CorruptError)
 
 
 def test_every_changed_byte_of_the_manifest_is_refused(tar: Path, ready: Side) -> None:

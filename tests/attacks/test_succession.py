@@ -16,9 +16,9 @@ from airgap.errors import (
     PolicyError,
 )
 from airgap.format.root import Root
-from tests import kit, people
-from tests.kit import Side
-from tests.people import make_root, team
+from tests.support import refusals, sides, signers, stores
+from tests.support.sides import Side
+from tests.support.signers import make_root, team
 
 PAST = 1_000_000_000
 TWO = team("ann amy", 2)
@@ -29,7 +29,7 @@ def machine(tmp_path: Path) -> Side:
     """The isolated side, trusting version 3 of a root of which ``ann`` has the key."""
     side = Side(tmp_path / "isolated")
     side.top.mkdir()
-    people.pin(side, make_root(3))
+    signers.pin(side, make_root(3))
     return side
 
 
@@ -60,50 +60,56 @@ def version_of(side: Side) -> int:
 def test_a_root_that_may_not_take_over_is_refused(
     machine: Side, offered: Path, root: Root, signed_by: str, error: type[AirgapError]
 ) -> None:
-    people.write_root(offered / "next.msgpack", root, signed_by)
+    signers.write_root(offered / "next.msgpack", root, signed_by)
 
-    kit.expect_refusal(machine, "trust", "update", offered / "next.msgpack", error=error)
+    refusals.expect_refusal(machine, "trust", "update", offered / "next.msgpack", error=error)
 
 
 def test_a_root_with_two_old_keys_is_not_followed_on_the_word_of_one(tmp_path: Path) -> None:
     side = Side(tmp_path / "isolated")
     side.top.mkdir()
-    people.pin(side, make_root(1, root=TWO), "ann amy")
+    signers.pin(side, make_root(1, root=TWO), "ann amy")
     path = tmp_path / "next.msgpack"
-    people.write_root(path, make_root(2, root=team("ann")), "ann")
+    signers.write_root(path, make_root(2, root=team("ann")), "ann")
     (envelope,) = path.parent.glob("next.*.dsse")
-    shutil.copy(envelope, path.parent / f"next.{people.person('amy').key.id}.dsse")
+    shutil.copy(envelope, path.parent / f"next.{signers.person('amy').key.id}.dsse")
 
-    kit.expect_refusal(side, "trust", "update", path, error=NotTrustedError)
+    refusals.expect_refusal(side, "trust", "update", path, error=NotTrustedError)
 
 
 def test_a_key_that_was_revoked_does_not_bring_in_a_root(machine: Side, offered: Path) -> None:
     revoking = make_root(4, root=team("ann amy"), revoked="ann")
-    people.write_root(offered / "4.msgpack", revoking, "ann amy")
+    signers.write_root(offered / "4.msgpack", revoking, "ann amy")
     assert machine.run("trust", "update", offered / "4.msgpack").code == 0
-    people.write_root(offered / "5.msgpack", make_root(5), "ann")
+    signers.write_root(offered / "5.msgpack", make_root(5), "ann")
 
-    kit.expect_refusal(machine, "trust", "update", offered / "5.msgpack", error=NotTrustedError)
+    refusals.expect_refusal(
+        machine, "trust", "update", offered / "5.msgpack", error=NotTrustedError
+    )
 
 
 def test_of_several_roots_none_is_taken_if_one_is_refused(machine: Side, offered: Path) -> None:
-    people.write_root(offered / "4.msgpack", make_root(4), "ann")
-    people.write_root(offered / "6.msgpack", make_root(6), "ann")
+    signers.write_root(offered / "4.msgpack", make_root(4), "ann")
+    signers.write_root(offered / "6.msgpack", make_root(6), "ann")
 
-    kit.expect_refusal(machine, "trust", "update", *offered.glob("*.msgpack"), error=PolicyError)
+    refusals.expect_refusal(
+        machine, "trust", "update", *offered.glob("*.msgpack"), error=PolicyError
+    )
 
 
 def test_two_roots_with_one_version_are_not_chosen_between(machine: Side, offered: Path) -> None:
-    people.write_root(offered / "a.msgpack", make_root(4), "ann")
-    people.write_root(offered / "b.msgpack", make_root(4, builder=team("eve")), "ann")
+    signers.write_root(offered / "a.msgpack", make_root(4), "ann")
+    signers.write_root(offered / "b.msgpack", make_root(4, builder=team("eve")), "ann")
 
-    kit.expect_refusal(machine, "trust", "update", *offered.glob("*.msgpack"), error=PolicyError)
+    refusals.expect_refusal(
+        machine, "trust", "update", *offered.glob("*.msgpack"), error=PolicyError
+    )
 
 
 def test_an_expired_root_is_a_step_but_not_an_end(machine: Side, offered: Path) -> None:
-    people.write_root(offered / "4.msgpack", make_root(4, not_after=PAST), "ann")
-    kit.expect_refusal(machine, "trust", "update", offered / "4.msgpack", error=PolicyError)
-    people.write_root(offered / "5.msgpack", make_root(5), "ann")
+    signers.write_root(offered / "4.msgpack", make_root(4, not_after=PAST), "ann")
+    refusals.expect_refusal(machine, "trust", "update", offered / "4.msgpack", error=PolicyError)
+    signers.write_root(offered / "5.msgpack", make_root(5), "ann")
 
     done = machine.run("trust", "update", *sorted(offered.glob("*.msgpack"), reverse=True))
 
@@ -112,19 +118,19 @@ def test_an_expired_root_is_a_step_but_not_an_end(machine: Side, offered: Path) 
 
 
 def test_the_same_root_again_is_nothing_new(machine: Side, offered: Path) -> None:
-    people.write_root(offered / "again.msgpack", make_root(3), "ann")
-    before = kit.snapshot(machine.top)
+    signers.write_root(offered / "again.msgpack", make_root(3), "ann")
+    before = stores.snapshot(machine.top)
 
     ran = machine.run("trust", "update", offered / "again.msgpack", "--json")
 
     assert ran.json["new"] is False
-    assert kit.snapshot(machine.top) == before
+    assert stores.snapshot(machine.top) == before
 
 
 def test_signatures_that_came_on_two_media_count_together(machine: Side, offered: Path) -> None:
     root = make_root(4, root=TWO)
-    people.write_root(offered / "stick1" / "next.msgpack", root, "ann")
-    people.write_root(offered / "stick2" / "next.msgpack", root, "amy")
+    signers.write_root(offered / "stick1" / "next.msgpack", root, "ann")
+    signers.write_root(offered / "stick2" / "next.msgpack", root, "amy")
 
     ran = machine.run("trust", "update", *offered.glob("*/next.msgpack"))
 
@@ -137,29 +143,31 @@ def test_a_root_that_was_changed_on_the_way_is_refused(
     machine: Side, offered: Path, damage: str
 ) -> None:
     path = offered / "next.msgpack"
-    people.write_root(path, make_root(4), "ann")
+    signers.write_root(path, make_root(4), "ann")
     raw = path.read_bytes()
     changed = {"flip": bytes([raw[0] ^ 1]) + raw[1:], "cut": raw[:-1], "append": raw + b"\0"}
     path.write_bytes(changed[damage])
 
-    kit.expect_refusal(machine, "trust", "update", path, error=CorruptError)
+    refusals.expect_refusal(machine, "trust", "update", path, error=CorruptError)
 
 
 def test_a_signature_that_was_damaged_is_refused(machine: Side, offered: Path) -> None:
     path = offered / "next.msgpack"
-    people.write_root(path, make_root(4), "ann")
+    signers.write_root(path, make_root(4), "ann")
     (envelope,) = offered.glob("*.dsse")
     envelope.write_bytes(envelope.read_bytes().replace(b'"sig":"', b'"sig": "'))
 
-    kit.expect_refusal(machine, "trust", "update", path, error=NotTrustedError)
+    refusals.expect_refusal(machine, "trust", "update", path, error=NotTrustedError)
 
 
 def test_a_machine_that_trusts_nobody_takes_no_root(tmp_path: Path, offered: Path) -> None:
     side = Side(tmp_path / "isolated")
     side.top.mkdir()
-    people.write_root(offered / "next.msgpack", make_root(2), "ann")
+    signers.write_root(offered / "next.msgpack", make_root(2), "ann")
 
-    kit.expect_refusal(side, "trust", "update", offered / "next.msgpack", error=ConfigurationError)
+    refusals.expect_refusal(
+        side, "trust", "update", offered / "next.msgpack", error=ConfigurationError
+    )
 
 
 @pytest.fixture
@@ -169,10 +177,10 @@ def carried(small: Side, tmp_path: Path, request: pytest.FixtureRequest) -> Path
     for version in (2, 3, 4, 5):
         builder = team("eve" if version == 5 else "bob")
         path = tmp_path / "out" / f"{version}.msgpack"
-        people.write_root(path, make_root(version, builder=builder), "ann")
+        signers.write_root(path, make_root(version, builder=builder), "ann")
         ways += ["--include-root", path]
     place = tmp_path / str(request.param)
-    key = people.write_key(tmp_path / "keys", "eve")
+    key = signers.write_key(tmp_path / "keys", "eve")
     ran = small.run("export", "shop:v1", "-o", place, "--key", key, *ways)
     assert ran.code == 0, ran.err
     return place
@@ -180,7 +188,7 @@ def carried(small: Side, tmp_path: Path, request: pytest.FixtureRequest) -> Path
 
 @pytest.mark.parametrize("carried", ["depot", "shop.airgap"], indirect=True)
 def test_an_import_takes_no_root_on_its_own(machine: Side, carried: Path) -> None:
-    kit.expect_refusal(machine, "import", carried, error=NotTrustedError)
+    refusals.expect_refusal(machine, "import", carried, error=NotTrustedError)
 
 
 @pytest.mark.parametrize("carried", ["depot", "shop.airgap"], indirect=True)
@@ -196,9 +204,9 @@ def test_a_root_of_the_pinned_version_with_other_content_is_told(
     machine: Side, carried: Path
 ) -> None:
     root = replace(make_root(3), created_at=7)
-    people.write_root(carried / "roots" / "3.root.msgpack", root, "ann")
+    signers.write_root(carried / "roots" / "3.root.msgpack", root, "ann")
 
-    kit.expect_refusal(machine, "trust", "update", carried, error=PolicyError)
+    refusals.expect_refusal(machine, "trust", "update", carried, error=PolicyError)
 
 
 @pytest.mark.parametrize("carried", ["depot"], indirect=True)
@@ -207,21 +215,21 @@ def test_a_root_in_a_depot_is_not_read_through_a_link(machine: Side, carried: Pa
     path.rename(carried.parent / "elsewhere")
     path.symlink_to(carried.parent / "elsewhere")
 
-    kit.expect_refusal(machine, "trust", "update", carried, error=CorruptError)
+    refusals.expect_refusal(machine, "trust", "update", carried, error=CorruptError)
 
 
 def test_a_depot_without_roots_says_so(machine: Side, depot: Path) -> None:
-    kit.expect_refusal(machine, "trust", "update", depot, error=MissingError)
+    refusals.expect_refusal(machine, "trust", "update", depot, error=MissingError)
 
 
 def test_an_export_does_not_replace_a_root_in_a_depot(
-    small: Side, depot: Path, site: kit.Site, offered: Path
+    small: Side, depot: Path, site: sides.Site, offered: Path
 ) -> None:
     (depot / "roots").mkdir()
     (depot / "roots" / "4.root.msgpack").write_bytes(b"another")
-    people.write_root(offered / "next.msgpack", make_root(4), "ann")
+    signers.write_root(offered / "next.msgpack", make_root(4), "ann")
 
-    kit.expect_refusal(
+    refusals.expect_refusal(
         small,
         *("export", "shop:v1", "-o", depot, "--key", site.key()),
         *("--include-root", offered / "next.msgpack"),

@@ -13,14 +13,14 @@ from airgap.flow.importing import install_bundle
 from airgap.flow.progress import Silent
 from airgap.format.root import Root
 from airgap.signing.trust import Verified
-from tests import forge, kit, wholeness
-from tests.forge import Draft, Forge, Link
-from tests.kit import Side
+from tests.support import forge, refusals, store_invariants, stores
+from tests.support.forge import Draft, Forge, Link
+from tests.support.sides import Side
 
 
 @pytest.fixture
 def made() -> Draft:
-    return forge.draft(forge.model({"weights.bin": kit.noise(300), "link": Link("model.yaml")}))
+    return forge.draft(forge.model({"weights.bin": stores.noise(300), "link": Link("model.yaml")}))
 
 
 @pytest.fixture
@@ -120,8 +120,8 @@ def test_no_file_may_go_on_after_its_end(pattern: str, tiny_depot: Path, isolate
     file.write_bytes(file.read_bytes() + b"\n")
 
     error = NotTrustedError if pattern == "*.dsse" else CorruptError
-    kit.expect_refusal(isolated, "verify", tiny_depot, error=error)
-    kit.expect_refusal(isolated, "import", tiny_depot, error=error)
+    refusals.expect_refusal(isolated, "verify", tiny_depot, error=error)
+    refusals.expect_refusal(isolated, "import", tiny_depot, error=error)
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,8 @@ def test_no_file_may_be_missing(
     (file,) = tiny_depot.rglob(pattern)
     file.unlink()
 
-    kit.expect_refusal(isolated, "verify", tiny_depot, error=error)
-    kit.expect_refusal(isolated, "import", tiny_depot, error=error)
+    refusals.expect_refusal(isolated, "verify", tiny_depot, error=error)
+    refusals.expect_refusal(isolated, "import", tiny_depot, error=error)
 
 
 def test_files_that_lie_beside_are_never_read(tiny_depot: Path, isolated: Side) -> None:
@@ -158,7 +158,7 @@ def test_files_that_lie_beside_are_never_read(tiny_depot: Path, isolated: Side) 
 
     assert isolated.run("import", tiny_depot).code == 0
 
-    installed = kit.snapshot(isolated.bentoml)
+    installed = stores.snapshot(isolated.bentoml)
     assert not any(hashlib.sha256(forge.SECRET).hexdigest() in one for one in installed.values())
 
 
@@ -168,8 +168,8 @@ def test_a_pack_of_another_bundle_under_this_ones_name_is_refused(
     (pack,) = tiny_depot.glob("packs/*/*.pack")
     pack.write_bytes(bytes(len(made.packs[0])))
 
-    kit.expect_refusal(isolated, "verify", tiny_depot, error=CorruptError)
-    kit.expect_refusal(isolated, "import", tiny_depot, error=CorruptError)
+    refusals.expect_refusal(isolated, "verify", tiny_depot, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", tiny_depot, error=CorruptError)
 
 
 def test_a_pack_that_is_wrong_after_a_good_one_leaves_nothing_in_the_stores(
@@ -182,13 +182,13 @@ def test_a_pack_that_is_wrong_after_a_good_one_leaves_nothing_in_the_stores(
     raw[-1] ^= 1
     last.write_bytes(raw)
 
-    kit.expect_refusal(isolated, "verify", depot, error=CorruptError)
-    kit.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
+    refusals.expect_refusal(isolated, "verify", depot, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
 
     raw[-1] ^= 1
     last.write_bytes(raw)
     assert isolated.run("import", depot).code == 0
-    assert not wholeness.left_over(isolated)
+    assert not store_invariants.left_over(isolated)
 
 
 # A single file
@@ -224,8 +224,8 @@ def test_a_single_file_ends_in_zeros_and_nothing_else(
     if more == b"\0":
         assert isolated.run("verify", tiny_archive).code == 0
     else:
-        kit.expect_refusal(isolated, "verify", tiny_archive, error=CorruptError)
-        kit.expect_refusal(isolated, "import", tiny_archive, error=CorruptError, staging=True)
+        refusals.expect_refusal(isolated, "verify", tiny_archive, error=CorruptError)
+        refusals.expect_refusal(isolated, "import", tiny_archive, error=CorruptError, staging=True)
 
 
 def test_a_single_file_that_has_no_end_is_refused(
@@ -248,14 +248,14 @@ def test_a_single_file_that_has_no_end_is_refused(
         buffer = Endless(tiny_archive.read_bytes())
 
     monkeypatch.setattr("sys.stdin", Standard)
-    before = kit.snapshot(isolated.top)
+    before = stores.snapshot(isolated.top)
     with (
         isolated.here(),
         pytest.raises(CorruptError),
         open_bundle.open_bundle("-", forge.judging(root)) as opened,
     ):
         install_bundle.verify_content(opened, jobs=1, progress=Silent())
-    assert kit.snapshot(isolated.top) == before
+    assert stores.snapshot(isolated.top) == before
 
 
 @pytest.mark.parametrize("part", ["nothing", "half", "flipped"])
@@ -265,16 +265,16 @@ def test_what_comes_on_standard_input_is_checked_alike(
     raw = bytearray(tiny_archive.read_bytes())
     raw[len(raw) // 2] ^= 1
     sent = {"nothing": b"", "half": bytes(raw[:1024]), "flipped": bytes(raw)}[part]
-    before = kit.snapshot(isolated.top)
+    before = stores.snapshot(isolated.top)
 
     ran = isolated.process("import", "-", "--json", stdin=sent)
 
     assert ran.returncode == CorruptError.exit_code, ran.stderr
-    assert kit.snapshot(isolated.top) == before
+    assert stores.snapshot(isolated.top) == before
 
 
 def test_a_whole_bundle_on_standard_input_is_imported(tiny_archive: Path, isolated: Side) -> None:
     ran = isolated.process("import", "-", stdin=tiny_archive.read_bytes())
 
     assert ran.returncode == 0, ran.stderr
-    assert (isolated.bentoml / "models/ranker/v1/weights.bin").read_bytes() == kit.noise(300)
+    assert (isolated.bentoml / "models/ranker/v1/weights.bin").read_bytes() == stores.noise(300)

@@ -8,16 +8,16 @@ import pytest
 from airgap.errors import AirgapError, CorruptError, MissingError, NotTrustedError
 from airgap.format.root import Root
 from airgap.signing.trust import Verified
-from tests import forge, kit
-from tests.forge import Forge
-from tests.kit import Side
+from tests.support import forge, refusals, stores
+from tests.support.forge import Forge
+from tests.support.sides import Side
 
 Members = list[tuple[str, bytes]]
 
 
 def two_packs() -> forge.Draft:
     """A bundle of two packs, so that their order can be wrong."""
-    made = forge.draft(forge.model({"weights.bin": kit.noise(300)}))
+    made = forge.draft(forge.model({"weights.bin": stores.noise(300)}))
     (whole,) = made.packs
     cut = len(whole) - 300
     made.packs = [whole[:cut], whole[cut:]]
@@ -44,8 +44,8 @@ def refuse(
     """Expect the refusal of a file by both commands."""
     path = forged.folder / "hostile.airgap"
     path.write_bytes(raw)
-    kit.expect_refusal(isolated, "verify", path, error=error)
-    kit.expect_refusal(isolated, "import", path, error=error, staging=True)
+    refusals.expect_refusal(isolated, "verify", path, error=error)
+    refusals.expect_refusal(isolated, "import", path, error=error, staging=True)
 
 
 def test_what_is_changed_below_is_good_before(
@@ -223,7 +223,9 @@ def test_a_header_that_renames_the_next_member_is_refused(
     refuse(isolated, forged, b"".join([*parts[:2], special, *parts[2:]]) + bytes(1024))
     refuse_again = b"".join([special, *parts]) + bytes(1024)
     (forged.folder / "hostile.airgap").write_bytes(refuse_again)
-    kit.expect_refusal(isolated, "import", forged.folder / "hostile.airgap", error=CorruptError)
+    refusals.expect_refusal(
+        isolated, "import", forged.folder / "hostile.airgap", error=CorruptError
+    )
 
 
 @pytest.mark.parametrize("size", [128 * 1024 * 1024 + 1, 8**11 - 1])

@@ -11,9 +11,9 @@ import pytest
 from airgap.errors import CorruptError, MissingError, NotTrustedError, UsageError
 from airgap.format import canonical, limits
 from airgap.format.fields import column_u32
-from tests import discs, kit
-from tests.discs import Discs
-from tests.kit import Side, Site
+from tests.support import refusals, sides, volumes
+from tests.support.sides import Side, Site
+from tests.support.volumes import Discs
 
 pytestmark = pytest.mark.usefixtures("unsynced")
 
@@ -23,25 +23,25 @@ Hurt = Callable[[Discs], object]
 @pytest.fixture(scope="module")
 def sender(tmp_path_factory: pytest.TempPathFactory) -> Side:
     side = Side(tmp_path_factory.mktemp("sender"))
-    discs.fill(side)
+    volumes.fill(side)
     return side
 
 
 @pytest.fixture(scope="module")
 def pressed(sender: Side, site: Site, tmp_path_factory: pytest.TempPathFactory) -> Discs:
-    return discs.burn(sender, site, tmp_path_factory.mktemp("pressed"), "--parity", "10%")
+    return volumes.burn(sender, site, tmp_path_factory.mktemp("pressed"), "--parity", "10%")
 
 
 @pytest.fixture
 def copies(pressed: Discs, tmp_path: Path) -> Discs:
     shutil.copytree(pressed.folders[0].parent, tmp_path / "copies")
-    return discs.found(tmp_path / "copies")
+    return volumes.found(tmp_path / "copies")
 
 
 @pytest.fixture
 def others(small: Side, site: Site, tmp_path: Path) -> Discs:
     """Volumes of another bundle of the same site."""
-    return discs.burn(small, site, tmp_path / "others", size="1500k")
+    return volumes.burn(small, site, tmp_path / "others", size="1500k")
 
 
 def relabel(path: Path, **changes: object) -> None:
@@ -100,18 +100,18 @@ def test_a_label_that_lies_keeps_nothing_out(lie: str, copies: Discs, isolated: 
     ran = isolated.run("import", copies.folders[2], *copies.folders)
 
     assert ran.code == 0, ran.err
-    assert discs.installed(isolated) == discs.everything()
+    assert volumes.installed(isolated) == volumes.everything()
 
 
 @pytest.mark.parametrize("lie", LABELS)
 def test_a_label_that_lies_lets_nothing_in(lie: str, copies: Discs, isolated: Side) -> None:
     LABELS[lie](copies)
 
-    ran = kit.expect_refusal(
+    ran = refusals.expect_refusal(
         isolated, "import", copies.folders[2], error=MissingError, staging=True
     )
 
-    assert not discs.installed(isolated)
+    assert not volumes.installed(isolated)
     assert ran.json["error"]["message"]
 
 
@@ -175,13 +175,13 @@ def test_an_index_that_lies_makes_no_pack_that_was_not_signed(
 ) -> None:
     INDEXES[lie](copies)
     bad = copies.packs(3)[1]
-    discs.scratch(bad)
+    volumes.scratch(bad)
 
     ran = isolated.run("import", *copies.folders, "--json")
 
     assert ran.code == CorruptError.exit_code
     assert bad.stem in json.dumps(ran.json)
-    assert not discs.installed(isolated)
+    assert not volumes.installed(isolated)
 
 
 @pytest.mark.parametrize("lie", INDEXES)
@@ -194,7 +194,7 @@ def test_an_index_that_lies_keeps_nothing_out_of_what_is_whole(
 
 
 PARITY: dict[str, Callable[[Path], object]] = {
-    "scratched": discs.scratch,
+    "scratched": volumes.scratch,
     "gone": Path.unlink,
     "longer": lambda path: os.truncate(path, path.stat().st_size + 1),
     "shorter": lambda path: os.truncate(path, path.stat().st_size - 1),
@@ -206,7 +206,7 @@ PARITY: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("lie", PARITY)
 def test_parity_that_is_not_authentic_is_not_used(lie: str, copies: Discs, isolated: Side) -> None:
-    discs.scratch(copies.packs(3)[1])
+    volumes.scratch(copies.packs(3)[1])
     for number in range(1, len(copies.folders) + 1):
         for path in copies.parity(number):
             PARITY[lie](path)
@@ -214,13 +214,13 @@ def test_parity_that_is_not_authentic_is_not_used(lie: str, copies: Discs, isola
     ran = isolated.run("import", *copies.folders)
 
     assert ran.code == CorruptError.exit_code
-    assert not discs.installed(isolated)
+    assert not volumes.installed(isolated)
 
 
 def test_volumes_of_two_bundles_are_told_apart(
     copies: Discs, others: Discs, isolated: Side
 ) -> None:
-    ran = kit.expect_refusal(
+    ran = refusals.expect_refusal(
         isolated, "import", copies.folders[0], others.folders[-1], error=UsageError
     )
 
@@ -235,7 +235,7 @@ def test_volumes_of_two_bundles_one_by_one_do_not_complete_each_other(
     index_of(copies).unlink()
     assert isolated.run("import", *copies.folders[:-1]).code == MissingError.exit_code
     shutil.rmtree(others.folders[0] / "packs")
-    kit.expect_refusal(isolated, "import", *others.folders, error=MissingError, staging=True)
+    refusals.expect_refusal(isolated, "import", *others.folders, error=MissingError, staging=True)
 
     assert isolated.run("import", copies.folders[-1]).code == 0
 
@@ -247,20 +247,20 @@ def test_packs_of_another_bundle_in_a_volume_count_for_nothing(
     shutil.rmtree(copies.folders[1] / "packs")
     shutil.copytree(others.folders[0] / "packs", copies.folders[1] / "packs")
 
-    kit.expect_refusal(isolated, "import", *copies.folders, error=MissingError, staging=True)
+    refusals.expect_refusal(isolated, "import", *copies.folders, error=MissingError, staging=True)
 
-    assert not discs.installed(isolated)
+    assert not volumes.installed(isolated)
 
 
 @pytest.mark.parametrize("command", ["import", "verify"])
 def test_a_volume_that_a_stranger_signed_spoils_the_set(
     command: str, sender: Side, copies: Discs, isolated: Side, tmp_path: Path
 ) -> None:
-    stranger = kit.make_site(tmp_path / "stranger")
-    forged = discs.burn(sender, stranger, tmp_path / "forged")
+    stranger = sides.make_site(tmp_path / "stranger")
+    forged = volumes.burn(sender, stranger, tmp_path / "forged")
     assert forged.bundle == copies.bundle
 
-    kit.expect_refusal(
+    refusals.expect_refusal(
         isolated, command, *copies.folders[:3], forged.folders[3], error=NotTrustedError
     )
 

@@ -23,10 +23,10 @@ from airgap.format.envelope import Role
 from airgap.format.root import Root
 from airgap.format.waiver import Waiver
 from airgap.signing import trust
-from tests import forge, kit, people
-from tests.forge import Draft, Forge
-from tests.kit import Side
-from tests.people import make_root, person, team
+from tests.support import forge, refusals, sides, signers, stores
+from tests.support.forge import Draft, Forge
+from tests.support.sides import Side
+from tests.support.signers import make_root, person, team
 
 LONG = 4_000_000_000
 ROOT = replace(make_root(approver=team("dan eve mia", 2), revoked="mia"), channels={"weekly": 3})
@@ -56,7 +56,7 @@ def ward(tmp_path: Path, built: Forge) -> Side:
     """A site with two approvers, that has number 3 of the channel and is offered number 2."""
     side = Side(tmp_path / "ward")
     side.top.mkdir()
-    people.pin(side, ROOT)
+    signers.pin(side, ROOT)
     with_approvals(built.depot(bundle("new", 3)))
     assert side.run("import", built.depot(bundle("new", 3))).code == 0
     return side
@@ -70,7 +70,7 @@ def with_approvals(place: Path) -> Path:
     for name in ("dan", "eve"):
         said = attestation.Attestation(bytes.fromhex(folder.name), "approver", "accept", 0)
         raw = attestation.encode(said)
-        (signed,) = people.signatures("approver", raw, name)
+        (signed,) = signers.signatures("approver", raw, name)
         (folder / layout.attestation_file("approver", person(name).key.id)).write_bytes(raw)
         (folder / layout.envelope_file("approver", person(name).key.id)).write_bytes(signed)
     return place
@@ -91,7 +91,7 @@ def test_a_waiver_lets_in_just_what_it_names(ward: Side, built: Forge, tmp_path:
     waiver, other = write(tmp_path, GOOD), with_approvals(built.depot(bundle("other", 1)))
     old = with_approvals(built.depot(OLD))
 
-    kit.expect_refusal(ward, "import", other, "--waiver", waiver, error=PolicyError)
+    refusals.expect_refusal(ward, "import", other, "--waiver", waiver, error=PolicyError)
     verified = ward.run("verify", old, "--waiver", waiver, "--json")
     ran = ward.run("import", old, "--waiver", waiver, "--json")
 
@@ -129,8 +129,8 @@ def test_a_waiver_that_does_not_hold_lets_nothing_in(
 ) -> None:
     old, waiver = with_approvals(built.depot(OLD)), write(tmp_path, made, names)
 
-    kit.expect_refusal(ward, "verify", old, "--waiver", waiver, error=error)
-    kit.expect_refusal(ward, "import", old, "--waiver", waiver, error=error)
+    refusals.expect_refusal(ward, "verify", old, "--waiver", waiver, error=error)
+    refusals.expect_refusal(ward, "import", old, "--waiver", waiver, error=error)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_waiver_that_was_changed_is_not_trusted(
     old, waiver = with_approvals(built.depot(OLD)), write(tmp_path, GOOD)
     waiver.write_bytes(waivers.encode(changed))
 
-    kit.expect_refusal(ward, "import", old, "--waiver", waiver, error=NotTrustedError)
+    refusals.expect_refusal(ward, "import", old, "--waiver", waiver, error=NotTrustedError)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_signed_waiver_is_read_strictly(
     waiver = write(tmp_path, canonical.encode(value))
 
     place = with_approvals(built.depot(OLD))
-    kit.expect_refusal(ward, "import", place, "--waiver", waiver, error=CorruptError)
+    refusals.expect_refusal(ward, "import", place, "--waiver", waiver, error=CorruptError)
 
 
 def test_one_signature_under_two_names_counts_once(
@@ -182,7 +182,7 @@ def test_one_signature_under_two_names_counts_once(
     (tmp_path / f"x.{person('eve').key.id}.dsse").write_bytes(signed.read_bytes())
 
     place = with_approvals(built.depot(OLD))
-    kit.expect_refusal(ward, "import", place, "--waiver", waiver, error=NotTrustedError)
+    refusals.expect_refusal(ward, "import", place, "--waiver", waiver, error=NotTrustedError)
 
 
 @pytest.mark.parametrize("purpose", ["approver", "root"])
@@ -195,7 +195,7 @@ def test_what_an_approver_signed_for_something_else_is_no_waiver(
     (tmp_path / f"x.{person('eve').key.id}.dsse").write_bytes(envelope)
 
     place = with_approvals(built.depot(OLD))
-    kit.expect_refusal(ward, "import", place, "--waiver", waiver, error=NotTrustedError)
+    refusals.expect_refusal(ward, "import", place, "--waiver", waiver, error=NotTrustedError)
 
 
 def waived(built: Forge, made: Draft, tmp_path: Path) -> tuple[Path, str, Path]:
@@ -215,7 +215,7 @@ def waived(built: Forge, made: Draft, tmp_path: Path) -> tuple[Path, str, Path]:
 )
 def test_a_waiver_lifts_age(made: Draft, ward: Side, built: Forge, tmp_path: Path) -> None:
     place, option, waiver = waived(built, made, tmp_path)
-    kit.expect_refusal(ward, "import", place, error=PolicyError)
+    refusals.expect_refusal(ward, "import", place, error=PolicyError)
 
     assert ward.run("import", place, option, waiver).code == 0
 
@@ -227,7 +227,7 @@ def test_a_waived_bundle_that_is_newer_moves_the_channel(
     assert ward.run("import", *waived(built, made, tmp_path)).code == 0
 
     place = with_approvals(built.depot(bundle("b", 6)))
-    kit.expect_refusal(ward, "import", place, error=PolicyError)
+    refusals.expect_refusal(ward, "import", place, error=PolicyError)
 
 
 @pytest.mark.parametrize(
@@ -240,19 +240,19 @@ def test_a_waived_bundle_that_is_newer_moves_the_channel(
 def test_a_waiver_lifts_nothing_else(
     made: Draft, error: type[AirgapError], ward: Side, built: Forge, tmp_path: Path
 ) -> None:
-    kit.expect_refusal(ward, "import", *waived(built, made, tmp_path), error=error)
+    refusals.expect_refusal(ward, "import", *waived(built, made, tmp_path), error=error)
 
 
 def test_a_waiver_does_not_lift_a_revocation(built: Forge, tmp_path: Path) -> None:
     side = pinned(tmp_path, replace(ROOT, revoked_bundles=(bytes.fromhex(id_of(OLD)),)))
 
-    kit.expect_refusal(side, "import", *waived(built, OLD, tmp_path), error=NotTrustedError)
+    refusals.expect_refusal(side, "import", *waived(built, OLD, tmp_path), error=NotTrustedError)
 
 
 def test_a_waiver_does_not_replace_an_approval(ward: Side, built: Forge, tmp_path: Path) -> None:
     words = ("import", built.depot(OLD), "--waiver", write(tmp_path, GOOD))
 
-    kit.expect_refusal(ward, *words, error=PolicyError)
+    refusals.expect_refusal(ward, *words, error=PolicyError)
 
 
 def test_an_older_second_bundle_with_a_number_of_the_ledger_is_refused_in_spite_of_a_waiver(
@@ -262,20 +262,20 @@ def test_an_older_second_bundle_with_a_number_of_the_ledger_is_refused_in_spite_
 
     words = waived(built, bundle("second", 3), tmp_path)
 
-    kit.expect_refusal(ward, "import", *words, error=NotTrustedError)
+    refusals.expect_refusal(ward, "import", *words, error=NotTrustedError)
 
 
 def test_a_site_without_approvers_has_no_waivers(built: Forge, tmp_path: Path) -> None:
     side = pinned(tmp_path, make_root())
     words = ("import", built.depot(OLD), "--waiver", write(tmp_path, GOOD))
 
-    kit.expect_refusal(side, *words, error=PolicyError)
+    refusals.expect_refusal(side, *words, error=PolicyError)
 
 
 def pinned(tmp_path: Path, root: Root) -> Side:
     side = Side(tmp_path / "side")
     side.top.mkdir()
-    people.pin(side, root)
+    signers.pin(side, root)
     return side
 
 
@@ -296,12 +296,12 @@ def test_a_waiver_ends_by_the_floor_and_not_by_a_clock_that_was_set_back(
     words = (with_approvals(built.depot(OLD)), "--waiver", write(tmp_path, made))
     monkeypatch.setattr(time, "time", lambda: 0.0)
 
-    kit.expect_refusal(side, "import", *words, error=PolicyError)
+    refusals.expect_refusal(side, "import", *words, error=PolicyError)
 
 
 def test_a_waiver_that_was_changed_in_any_byte_does_not_hold() -> None:
-    root, raw = people.accepted(ROOT), waivers.encode(GOOD)
-    signed = people.signatures("waiver", raw, "dan eve")
+    root, raw = signers.accepted(ROOT), waivers.encode(GOOD)
+    signed = signers.signatures("waiver", raw, "dan eve")
     assert trust.accept_waiver(raw, signed, root, 0).value == GOOD
 
     for changed in damaged(raw):
@@ -326,14 +326,14 @@ def damaged(raw: bytes) -> Iterator[bytes]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, built: Forge) -> Callable[..., kit.Ran]:
+def desk(tmp_path: Path, built: Forge) -> Callable[..., sides.Ran]:
     """Runs ``airgap waive`` about the old bundle, with these people's keys in ``keys``."""
     side = Side(tmp_path / "office")
     side.top.mkdir()
     place = built.depot(OLD)
 
-    def waive(name: str, *words: str | Path, source: Path = place) -> kit.Ran:
-        key = people.write_key(tmp_path / "keys", name)
+    def waive(name: str, *words: str | Path, source: Path = place) -> sides.Ran:
+        key = signers.write_key(tmp_path / "keys", name)
         return side.run("waive", source, "--key", key, *words, "--json")
 
     return waive
@@ -343,13 +343,13 @@ TERMS = ("--site", "ward", "--reason", "release 3 fails", "--expires", "7d")
 
 
 def test_a_waiver_collects_signatures_until_it_holds(
-    desk: Callable[..., kit.Ran], ward: Side, built: Forge, tmp_path: Path
+    desk: Callable[..., sides.Ran], ward: Side, built: Forge, tmp_path: Path
 ) -> None:
     path = tmp_path / "back.waiver"
     old = with_approvals(built.depot(OLD))
     made = desk("dan", *TERMS, "-o", path)
     assert made.code == 0, made.err
-    kit.expect_refusal(ward, "import", old, "--waiver", path, error=NotTrustedError)
+    refusals.expect_refusal(ward, "import", old, "--waiver", path, error=NotTrustedError)
 
     added = desk("eve", source=path)
 
@@ -359,7 +359,7 @@ def test_a_waiver_collects_signatures_until_it_holds(
 
 
 def test_a_second_signature_of_one_key_is_none(
-    desk: Callable[..., kit.Ran], tmp_path: Path
+    desk: Callable[..., sides.Ran], tmp_path: Path
 ) -> None:
     desk("dan", *TERMS, "-o", tmp_path / "x.waiver")
 
@@ -382,7 +382,7 @@ def test_a_second_signature_of_one_key_is_none(
 def test_a_waiver_that_no_site_would_take_is_not_written(
     words: tuple[str, ...],
     error: type[AirgapError],
-    desk: Callable[..., kit.Ran],
+    desk: Callable[..., sides.Ran],
     tmp_path: Path,
 ) -> None:
     ran = desk("dan", *words, "-o", tmp_path / "x.waiver")
@@ -391,19 +391,19 @@ def test_a_waiver_that_no_site_would_take_is_not_written(
     assert not [*tmp_path.glob("x.*")]
 
 
-def test_a_waiver_is_never_overwritten(desk: Callable[..., kit.Ran], tmp_path: Path) -> None:
+def test_a_waiver_is_never_overwritten(desk: Callable[..., sides.Ran], tmp_path: Path) -> None:
     desk("dan", *TERMS, "-o", tmp_path / "x.waiver")
-    before = kit.snapshot(tmp_path)
+    before = stores.snapshot(tmp_path)
 
     assert desk("eve", *TERMS, "-o", tmp_path / "x.waiver").code == ConflictError.exit_code
     assert desk("eve", *TERMS, "-o", tmp_path / "x.y.waiver").code == ConflictError.exit_code
 
-    after = kit.snapshot(tmp_path, without="keys")
+    after = stores.snapshot(tmp_path, without="keys")
     assert after.items() <= before.items()
 
 
 def test_a_waiver_that_is_there_takes_no_other_terms(
-    desk: Callable[..., kit.Ran], tmp_path: Path
+    desk: Callable[..., sides.Ran], tmp_path: Path
 ) -> None:
     desk("dan", *TERMS, "-o", tmp_path / "x.waiver")
 
@@ -411,10 +411,10 @@ def test_a_waiver_that_is_there_takes_no_other_terms(
 
 
 def test_a_waiver_that_is_not_there_is_told(
-    desk: Callable[..., kit.Ran], ward: Side, built: Forge, tmp_path: Path
+    desk: Callable[..., sides.Ran], ward: Side, built: Forge, tmp_path: Path
 ) -> None:
     missing = tmp_path / "none.waiver"
 
     assert desk("dan", source=missing).code == ConfigurationError.exit_code
     words = ("import", built.depot(OLD), "--waiver", missing)
-    kit.expect_refusal(ward, *words, error=ConfigurationError)
+    refusals.expect_refusal(ward, *words, error=ConfigurationError)

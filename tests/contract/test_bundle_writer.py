@@ -15,12 +15,12 @@ from airgap.errors import StorageError
 from airgap.format import layout
 from airgap.format.manifest import Block, Pack
 from airgap.transport.folder import FolderTransport
-from tests import kit
+from tests.support import stores
 
 MANIFEST = b"not decoded by a carrier"
 BUNDLE = hashlib.sha256(MANIFEST).hexdigest()
 ENVELOPES = {layout.envelope_file("builder", key * 64): key.encode() for key in "ab"}
-BYTES = [kit.noise(100_000, 1), b"", kit.noise(7, 2)]
+BYTES = [stores.noise(100_000, 1), b"", stores.noise(7, 2)]
 PACKS = [
     Pack(hashlib.sha256(one).digest(), len(one), (Block(0, len(one), 0, 0, 1),)) for one in BYTES
 ]
@@ -76,11 +76,11 @@ def test_what_was_written_can_be_read(form: tuple[Write, Read], target: Path) ->
 
 def test_the_same_again_gives_the_same_bytes(form: tuple[Write, Read], target: Path) -> None:
     write(form[0](target))
-    before = kit.snapshot(target)
+    before = stores.snapshot(target)
 
     write(form[0](target))
 
-    assert kit.snapshot(target) == before
+    assert stores.snapshot(target) == before
 
 
 def test_parts_of_a_pack_are_joined(form: tuple[Write, Read], target: Path) -> None:
@@ -117,12 +117,12 @@ def test_what_was_given_up_leaves_no_part(form: tuple[Write, Read], target: Path
 
 def test_what_was_published_is_not_given_up(form: tuple[Write, Read], target: Path) -> None:
     write(form[0](target))
-    before = kit.snapshot(target)
+    before = stores.snapshot(target)
 
     form[0](target.with_name("other")).abort()
 
     assert before
-    assert kit.snapshot(target) == before
+    assert stores.snapshot(target) == before
 
 
 @here

@@ -14,14 +14,14 @@ import pytest
 from airgap.errors import AirgapError, CorruptError, MissingError, TransportError
 from airgap.transport.names import default_part
 from airgap.transport.port import Stored, TransientError, Transport
-from tests import kit
 from tests.servers import grounds
 from tests.servers.ground import Ground, Server
 from tests.servers.proxy import Direction, Fault, Proxy
+from tests.support import stores
 
 NAME = "packs/ab/abcd.pack"
 PART = f"{NAME}.0123456789abcdef.part"
-CONTENT = kit.noise(3_000_000, 7)
+CONTENT = stores.noise(3_000_000, 7)
 _NUMBERS = count()
 BAD_NAMES = [
     "",

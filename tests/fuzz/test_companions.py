@@ -18,17 +18,17 @@ from airgap.format.ledger import digest
 from airgap.format.waiver import Waiver
 from airgap.signing import trust
 from airgap.signing.thresholds import Evidence
-from tests import forge, kit, people
 from tests.attacks import test_differences as differences
-from tests.forge import Forge
-from tests.kit import Side, Site
-from tests.mutations import FEW, Mutation, mutations
-from tests.people import make_root, person, team
+from tests.support import forge, sides, signers, stores
+from tests.support.forge import Forge
+from tests.support.mutations import FEW, Mutation, mutations
+from tests.support.sides import Side, Site
+from tests.support.signers import make_root, person, team
 
 FEWER = settings(FEW, max_examples=40)
 RAW = forge.draft(forge.model({"w.bin": b"w"})).raw()
-ROOT = people.accepted(make_root(approver=team("dan")))
-BUILT = people.signatures("builder", RAW, "bob")
+ROOT = signers.accepted(make_root(approver=team("dan")))
+BUILT = signers.signatures("builder", RAW, "bob")
 SAID = attestations.encode(Attestation(digest(RAW), "approver", "accept", 9, "read"))
 WAIVER = waivers.encode(Waiver(digest(RAW), "ward", "needed", 9, 99))
 
@@ -108,11 +108,13 @@ def verdict(side: Side, *arguments: str | Path) -> int:
 def sites(tmp_path_factory: pytest.TempPathFactory) -> tuple[Side, Side, Site]:
     """An office with a model, a ward that trusts its builder, and the keys."""
     top = tmp_path_factory.mktemp("companions")
-    site = kit.make_site(top / "site", algorithm="ecdsa-p256-sha256")
+    site = sides.make_site(top / "site", algorithm="ecdsa-p256-sha256")
     office, ward = Side(top / "office"), Side(top / "ward")
-    kit.add_model(office, "ranker:v1", {"a.bin": kit.noise(3000), "b.bin": kit.noise(9000, 2)})
+    stores.add_model(
+        office, "ranker:v1", {"a.bin": stores.noise(3000), "b.bin": stores.noise(9000, 2)}
+    )
     ward.top.mkdir()
-    kit.trust(ward, site)
+    sides.trust(ward, site)
     return office, ward, site
 
 

@@ -22,11 +22,11 @@ from airgap.format.ledger import digest
 from airgap.format.manifest import ChunkTable, Manifest
 from airgap.ledger.log import LedgerWriter
 from airgap.state import pinned_root
-from tests import people
-from tests.people import make_root
+from tests.support import signers
+from tests.support.signers import make_root
 
 WRITES = 6
-ROOT = people.accepted(make_root())
+ROOT = signers.accepted(make_root())
 
 
 class Killed(BaseException):
@@ -53,9 +53,9 @@ class Machine:
         self.harmed = False
         history.begin(ROOT.value)
         raw = ROOT.raw
-        (envelope,) = people.signatures("root", raw, "ann")
+        (envelope,) = signers.signatures("root", raw, "ann")
         pinned_root.save_root(
-            raw, {people.person("ann").key.id: envelope}, roots.fingerprint(raw), None
+            raw, {signers.person("ann").key.id: envelope}, roots.fingerprint(raw), None
         )
 
     @property

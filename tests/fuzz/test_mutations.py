@@ -18,10 +18,10 @@ from airgap.signing.signer import Signer
 from airgap.signing.thresholds import Evidence
 from airgap.signing.trust import Verified
 from airgap.state import pinned_root
-from tests import forge, kit
-from tests.forge import File, Folder, Link
-from tests.kit import Site
-from tests.mutations import FEW, Mutation, leaves, mutations, values
+from tests.support import forge, stores
+from tests.support.forge import File, Folder, Link
+from tests.support.mutations import FEW, Mutation, leaves, mutations, values
+from tests.support.sides import Site
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ def target(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Target:
     folder = tmp_path_factory.mktemp("fuzz")
     signer = forge.load_signer(site.key())
     made = forge.draft(
-        forge.model({"w.bin": kit.noise(200), "two": File((b"a" * 50, b"b")), "l": Link("w.bin")}),
+        forge.model(
+            {"w.bin": stores.noise(200), "two": File((b"a" * 50, b"b")), "l": Link("w.bin")}
+        ),
         forge.bento({"empty": b"", "folder": Folder()}),
     )
     ours = forge.Forge(folder, signer)

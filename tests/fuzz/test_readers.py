@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.mutations import FEW, Mutation, mutations
-from tests.readers import READERS, accepts
+from tests.support.mutations import FEW, Mutation, mutations
+from tests.support.untrusted_readers import READERS, accepts
 
 HEAD = 400
 """In bytes; what comes after them is changed at random only, or by `make test-slow`."""

@@ -17,10 +17,10 @@ from airgap.format import root as roots
 from airgap.signing import trust
 from airgap.signing.public_keys import CURVES
 from airgap.signing.signer import Signer
-from tests import forge, kit, second
-from tests.forge import File, Folder, Link
-from tests.kit import Site
-from tests.mutations import FEW, Mutation, leaves, mutations, values
+from tests.support import forge, second_verifier, sides, stores
+from tests.support.forge import File, Folder, Link
+from tests.support.mutations import FEW, Mutation, leaves, mutations, values
+from tests.support.sides import Site
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
 
@@ -41,7 +41,7 @@ class Bench:
         """Let both judge; return what they agree on."""
         root, fingerprint = root or self.site.root, fingerprint or self.site.fingerprint
         ours = _verdict(place, root, fingerprint)
-        theirs, printed = second.verify(place, root, fingerprint)
+        theirs, printed = second_verifier.verify(place, root, fingerprint)
         assert theirs == ours, printed
         return ours
 
@@ -52,10 +52,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 def _bench(folder: Path, algorithm: str) -> Bench:
-    site = kit.make_site(folder / "site", algorithm=algorithm)
+    site = sides.make_site(folder / "site", algorithm=algorithm)
     signer = forge.load_signer(site.key())
     made = forge.draft(
-        forge.model({"w.bin": kit.noise(200), "two": File((b"a" * 50, b"b")), "l": Link("w.bin")}),
+        forge.model(
+            {"w.bin": stores.noise(200), "two": File((b"a" * 50, b"b")), "l": Link("w.bin")}
+        ),
         forge.bento({"empty": b"", "folder": Folder()}),
     )
     ours = forge.Forge(folder, signer)
@@ -166,7 +168,7 @@ def test_they_agree_on_how_a_signed_block_is_stored(bench: Bench) -> None:
         signed = forge.members(raw, forge.sign(raw, bench.signer), changed.packs)
         forge.put(path, forge.tar(signed))
         ours = _verdict(path, bench.site.root, bench.site.fingerprint)
-        theirs, printed = second.verify(path, bench.site.root, bench.site.fingerprint)
+        theirs, printed = second_verifier.verify(path, bench.site.root, bench.site.fingerprint)
         decoded = "2 of 2 files compared" in printed or theirs != "accepted"
         assert theirs == ours or not decoded, printed
 

@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of every reader of bytes of strangers: ``make fuzz``.
 
-Each reader of ``tests.readers`` is fed in a process of its own for FUZZ_SECONDS, beginning with its
-seeds. A finding ends it with a traceback and the bytes that made it, in base64.
+Each reader of ``tests.support.untrusted_readers`` is fed in a process of its own for FUZZ_SECONDS,
+beginning with its seeds. A finding ends it with a traceback and the bytes that made it, in base64.
 """
 
 import base64
@@ -22,7 +22,7 @@ def feed(name: str, corpus: Path) -> None:
     atheris = importlib.import_module("atheris")
     logging.disable(logging.INFO)
     with atheris.instrument_imports(include=["airgap", "msgpack"]):
-        readers = importlib.import_module("tests.readers")
+        readers = importlib.import_module("tests.support.untrusted_readers")
     for number, seed in enumerate(readers.READERS[name].seeds()):
         (corpus / f"seed-{number}").write_bytes(seed)
 
@@ -70,5 +70,5 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--feed"]:
         feed(sys.argv[2], Path(sys.argv[3]))
     else:
-        known = importlib.import_module("tests.readers").READERS
+        known = importlib.import_module("tests.support.untrusted_readers").READERS
         sys.exit(1 if feed_all(sys.argv[1:] or list(known)) else 0)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.keepers import Agent, run
+from tests.support.key_backends import Agent, run
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import kit, wholeness
-from tests.kit import Side
+from tests.support import store_invariants, stores
+from tests.support.sides import Side
 
 
 @pytest.mark.parametrize("form", ["depot", "archive"])
@@ -22,23 +22,23 @@ def test_what_arrives_is_what_was_sent(
 
     assert [item["outcome"] for item in ran.json["items"]] == ["installed", "installed"]
     for store in ("bentos", "models"):
-        sent = kit.snapshot(small.bentoml / store)
-        came = kit.snapshot(isolated.bentoml / store)
+        sent = stores.snapshot(small.bentoml / store)
+        came = stores.snapshot(isolated.bentoml / store)
         assert [*sent.values()] == [*came.values()]
         assert [Path(path).relative_to(small.bentoml) for path in sent] == [
             Path(path).relative_to(isolated.bentoml) for path in came
         ]
-    assert not wholeness.left_over(isolated)
+    assert not store_invariants.left_over(isolated)
 
 
 def test_the_same_import_again_does_nothing(depot: Path, isolated: Side) -> None:
     assert isolated.run("import", depot).code == 0
-    before = kit.snapshot(isolated.top)
+    before = stores.snapshot(isolated.top)
 
     ran = isolated.run("import", depot, "--json")
 
     assert {item["outcome"] for item in ran.json["items"]} == {"already there"}
-    assert kit.snapshot(isolated.top) == before
+    assert stores.snapshot(isolated.top) == before
 
 
 def test_a_pipe_is_read_to_its_end_when_nothing_is_to_be_done(

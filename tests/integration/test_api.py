@@ -20,10 +20,10 @@ from airgap.errors import (
     UsageError,
 )
 from airgap.store import bentoml_objects
-from tests import kit
-from tests.integration.stock_shop import make_shop, tree
-from tests.kit import Side, Site
 from tests.servers import ftp
+from tests.support import sides, stores
+from tests.support.sides import Side, Site
+from tests.support.stock_shop import make_shop, tree
 
 
 class Tag:
@@ -104,7 +104,7 @@ def test_the_real_objects_are_returned(site: Site, tmp_path: Path) -> None:
     model = airgap.export_model("ranker:v1", f"{tmp_path}/ranker.bentomodel")
     side = Side(tmp_path / "isolated")
     side.top.mkdir()
-    kit.trust(side, site)
+    sides.trust(side, site)
     program = f"""
 import airgap, bentoml
 bento = airgap.import_bento({where!r})
@@ -124,7 +124,7 @@ def test_a_bentoml_that_looks_elsewhere_is_told(site: Site, tmp_path: Path) -> N
     where = airgap.export_bento("shop:v1", tmp_path, with_models=False)
     side = Side(tmp_path / "isolated")
     side.top.mkdir()
-    kit.trust(side, site)
+    sides.trust(side, site)
     program = f"""
 import bentoml, os, airgap
 bentoml.list()
@@ -143,7 +143,7 @@ except airgap.errors.ConfigurationError as error:
 def run_python(program: str, side: Side) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-c", program],
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(kit.REPOSITORY), **side.environment},
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(sides.REPOSITORY), **side.environment},
         capture_output=True,
         text=True,
         check=False,
@@ -229,7 +229,7 @@ def test_models_are_left_out_on_request(tmp_path: Path) -> None:
     ],
 )
 def test_what_nothing_carries_is_refused(arguments: dict[str, Any], shop: Side, site: Site) -> None:
-    kit.trust(shop, site)
+    sides.trust(shop, site)
     for carry in (airgap.import_bento, partial(airgap.export_bento, "shop:v1")):
         with pytest.raises(TransportError, match="Nothing carries") as told:
             carry(**arguments)
@@ -238,7 +238,7 @@ def test_what_nothing_carries_is_refused(arguments: dict[str, Any], shop: Side, 
 
 @pytest.mark.parametrize("path", ["ftp://host/shop.bento?ca=x", "sftp://host/shop.tar.gz"])
 def test_archives_of_bentoml_stay_local(path: str, shop: Side, site: Site) -> None:
-    kit.trust(shop, site)
+    sides.trust(shop, site)
     for carry in (airgap.import_bento, partial(airgap.export_bento, "shop:v1")):
         with pytest.raises(UsageError, match="only depots and"):
             carry(path)
@@ -250,7 +250,7 @@ def test_archives_of_bentoml_stay_local(path: str, shop: Side, site: Site) -> No
 def test_a_bento_travels_by_a_server(
     shop: Side, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kit.trust(shop, site)
+    sides.trust(shop, site)
     with ftp.serve("pyftpdlib", "explicit") as server:
         address = f"127.0.0.1:{server.port}"
         login: dict[str, Any] = {"user": server.user, "passwd": server.password}
@@ -311,7 +311,7 @@ def test_the_key_comes_from_the_config_file(
     monkeypatch.delenv("AIRGAP_KEY")
     with pytest.raises(ConfigurationError, match="no key"):
         airgap.export_bento("shop:v1", tmp_path)
-    kit.write_files(shop.state, {"config.toml": f"key = '{site.key()}'\n".encode()})
+    stores.write_files(shop.state, {"config.toml": f"key = '{site.key()}'\n".encode()})
 
     assert airgap.export_bento("shop:v1", tmp_path)
 
@@ -336,7 +336,7 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("returned", "shop")
 def test_a_conflict_is_raised_and_replace_solves_it(isolated: Side, tmp_path: Path) -> None:
     where = airgap.export_bento("shop:v1", tmp_path)
-    kit.add_model(isolated, "ranker:v1", {"weights.bin": b"other"})
+    stores.add_model(isolated, "ranker:v1", {"weights.bin": b"other"})
 
     with isolated.here():
         with pytest.raises(ConflictError):
@@ -347,26 +347,26 @@ def test_a_conflict_is_raised_and_replace_solves_it(isolated: Side, tmp_path: Pa
 @pytest.mark.usefixtures("shop")
 def test_a_bento_is_no_model(isolated: Side, tmp_path: Path) -> None:
     where = airgap.export_bento("shop:v1", tmp_path)
-    before = kit.snapshot(isolated.top)
+    before = stores.snapshot(isolated.top)
 
     with isolated.here(), pytest.raises(UsageError, match="exactly one model"):
         airgap.import_model(where)
 
-    assert kit.snapshot(isolated.top) == before
+    assert stores.snapshot(isolated.top) == before
 
 
 @pytest.mark.usefixtures("returned", "shop")
 def test_an_unsigned_archive_is_taken_with_a_warning_only(isolated: Side, tmp_path: Path) -> None:
     signed = airgap.export_model("ranker", tmp_path / "signed.tar")
     made = str(Path(signed).rename(tmp_path / "unsigned.tar"))
-    before = kit.snapshot(isolated.top)
+    before = stores.snapshot(isolated.top)
 
     with isolated.here():
         with pytest.raises(NotTrustedError):
             airgap.import_model(made)
         with pytest.warns(UserWarning, match="NOT SIGNED"), pytest.raises(UsageError):
             airgap.import_bento(made, insecure_allow_unsigned=True)
-        assert kit.snapshot(isolated.top) == before
+        assert stores.snapshot(isolated.top) == before
         with pytest.warns(UserWarning, match="NOT SIGNED"):
             found = airgap.import_model(made, insecure_allow_unsigned=True)
     assert str(found) == "Model ranker:v1"
@@ -377,10 +377,10 @@ def test_without_bentoml_nothing_is_imported(
     isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where = airgap.export_bento("shop:v1", tmp_path)
-    before = kit.snapshot(isolated.top)
+    before = stores.snapshot(isolated.top)
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
 
     with isolated.here(), pytest.raises(ConfigurationError, match="not installed"):
         airgap.import_bento(where)
 
-    assert kit.snapshot(isolated.top) == before
+    assert stores.snapshot(isolated.top) == before

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit import Side
+from tests.support.sides import Side
 
 pytestmark = pytest.mark.bentoml
 

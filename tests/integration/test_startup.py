@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit import Side
+from tests.support.sides import Side
 
 MODULES_OF = """
 import atexit, sys

@@ -26,9 +26,9 @@ import pytest
 
 from airgap.transport.ftp.options import FtpOptions, Security
 from airgap.transport.ftp.transport import FtpTransport
-from tests import kit
 from tests.servers.certificates import Authority, Issued
 from tests.servers.proxy import ELSEWHERE, Proxy
+from tests.support import stores
 
 __all__ = ["KINDS", "UNPACKED", "FtpServer", "serve"]
 
@@ -73,7 +73,7 @@ class FtpServer:
         return {str(path.relative_to(top)): path.read_bytes() for path in found}
 
     def plant(self, folder: str, name: str, data: bytes) -> None:
-        kit.write_files(self.home / folder, {name: data})
+        stores.write_files(self.home / folder, {name: data})
         if os.geteuid() == 0:
             self._own(Path(folder, name))
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from airgap.transport.folder import FolderTransport
 from airgap.transport.port import Transport
-from tests import kit
 from tests.servers.proxy import Proxy
+from tests.support import stores
 
 __all__ = ["FolderServer", "serve"]
 
@@ -31,7 +31,7 @@ class FolderServer:
         }
 
     def plant(self, folder: str, name: str, data: bytes) -> None:
-        kit.write_files(self.top / folder, {name: data})
+        stores.write_files(self.top / folder, {name: data})
 
     def proxy(self) -> Proxy | None:
         return None

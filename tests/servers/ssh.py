@@ -18,8 +18,8 @@ import pytest
 from airgap.transport.port import Transport
 from airgap.transport.sftp.options import SftpOptions
 from airgap.transport.sftp.transport import SftpTransport
-from tests import kit
 from tests.servers.proxy import Proxy
+from tests.support import stores
 
 __all__ = ["SshServer", "keygen", "serve", "serve_chrooted"]
 
@@ -86,7 +86,7 @@ class SshServer:
         }
 
     def plant(self, folder: str, name: str, data: bytes) -> None:
-        kit.write_files(self.served / folder, {name: data})
+        stores.write_files(self.served / folder, {name: data})
 
     def proxy(self) -> Proxy:
         return Proxy([self.port])

@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from airgap.codec import table
 from airgap.format import manifest
 from airgap.signing.signer import Signer
-from tests import forge, kit
-from tests.forge import Draft, File, Folder, Item, Link, Verbatim
-from tests.kit import Side
+from tests.support import forge, stores
+from tests.support.forge import Draft, File, Folder, Item, Link, Verbatim
+from tests.support.sides import Side
 from tests.vectors.describe import describe
 
 ALGORITHMS = ("ed25519", "ecdsa-p256-sha256", "ecdsa-p384-sha384")
@@ -73,9 +73,9 @@ def _keys(scratch: Path, root: Path) -> list[Path]:
 def _exported(scratch: Path, top: Path, keys: list[Path]) -> None:
     """Let airgap itself export a Bento and its model, in both forms."""
     side = Side(scratch / "connected")
-    kit.add_model(side, "ranker:v1", {"weights.bin": kit.noise(600), "words.txt": TEXT})
+    stores.add_model(side, "ranker:v1", {"weights.bin": stores.noise(600), "words.txt": TEXT})
     files = {"src/service.py": b"print('hello')\n", "Gr\u00fc\u00dfe/\u6587\u4ef6.txt": b"hi\n"}
-    bento = kit.add_bento(side, "shop:v1", {**files, "empty": b""}, models=["ranker:v1"])
+    bento = stores.add_bento(side, "shop:v1", {**files, "empty": b""}, models=["ranker:v1"])
     (bento / "run.sh").write_bytes(b"#!/bin/sh\n")
     (bento / "run.sh").chmod(0o755)
     (bento / "src" / "link").symlink_to("../run.sh")
@@ -90,7 +90,7 @@ def handmade() -> Draft:
     """A bundle with everything that a reader must take and that this version's writer avoids."""
     first, second = b"one chunk, ", b"and another, "
     made = forge.draft(
-        forge.model({"twice.txt": File((first, second, first)), "raw.bin": kit.noise(100)}),
+        forge.model({"twice.txt": File((first, second, first)), "raw.bin": stores.noise(100)}),
         Item("hugging-face", "org--mini", COMMIT, {"words.txt": TEXT, "other.txt": second}),
         forge.bento({"-": b"", "link": Link("sub/../link"), "sub": Folder(), "x.sh": _script()}),
         audience=["attic", SITE],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import second
+from tests.support import second_verifier
 
 HERE = Path(__file__).parent
 BAD: list[dict[str, str]] = json.loads((HERE / "bad.json").read_text())
@@ -16,7 +16,7 @@ NOT_DECODED = {  # accepted by it, which means: packs authentic, content not dec
 
 def verify(place: Path) -> tuple[str, str]:
     fingerprint = (HERE / "root" / "fingerprint.txt").read_text().strip()
-    return second.verify(place, HERE / "root" / "root.msgpack", fingerprint)
+    return second_verifier.verify(place, HERE / "root" / "root.msgpack", fingerprint)
 
 
 @pytest.mark.parametrize("form", ["", ".airgap"], ids=["depot", "file"])

@@ -19,8 +19,8 @@ from airgap.format.root import Root
 from airgap.signing import trust
 from airgap.signing.trust import Verified
 from airgap.state import pinned_root
-from tests import forge, kit
-from tests.kit import Side
+from tests.support import forge, refusals
+from tests.support.sides import Side
 from tests.vectors.describe import describe
 
 HERE = Path(__file__).parent
@@ -84,8 +84,8 @@ def test_a_bad_bundle_is_refused_for_its_one_fault(bad: dict[str, str], ward: Si
     file = HERE / "bad" / bad["file"]
     assert hashlib.sha256(file.read_bytes()).hexdigest() == bad["sha256"]
 
-    kit.expect_refusal(ward, "verify", file, error=KINDS[bad["kind"]])
-    kit.expect_refusal(ward, "import", file, error=KINDS[bad["kind"]], staging=True)
+    refusals.expect_refusal(ward, "verify", file, error=KINDS[bad["kind"]])
+    refusals.expect_refusal(ward, "import", file, error=KINDS[bad["kind"]], staging=True)
 
 
 def test_the_table_names_every_bad_bundle_and_every_section_with_rules() -> None:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from airgap.chunking import content, cutters
 from airgap.chunking.sizes import LARGEST, SMALLEST
 from airgap.format import limits
-from tests import kit
+from tests.support import stores
 
-NOISE = kit.noise(12 * limits.MIB)
+NOISE = stores.noise(12 * limits.MIB)
 
 
 def pieces(data: bytes, sizes: Iterator[int]) -> Iterator[bytes]:
@@ -25,7 +25,7 @@ def pieces(data: bytes, sizes: Iterator[int]) -> Iterator[bytes]:
 
 
 def cut(data: bytes) -> list[bytes]:
-    return [piece.plain for piece in cutters.cut(kit.InMemory(data))]
+    return [piece.plain for piece in cutters.cut(stores.InMemory(data))]
 
 
 @pytest.mark.parametrize(

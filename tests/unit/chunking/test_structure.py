@@ -15,11 +15,11 @@ from airgap.chunking import gguf, npy, regions, safetensors
 from airgap.chunking.cutters import cut, most_pieces
 from airgap.chunking.pieces import Piece, Region
 from airgap.chunking.sizes import LARGEST, PIECE, SMALLEST
-from tests import kit
+from tests.support import stores
 
 
 def cut_up(data: bytes) -> list[Piece]:
-    return list(cut(kit.InMemory(data)))
+    return list(cut(stores.InMemory(data)))
 
 
 def safetensors_file(
@@ -40,10 +40,10 @@ def safetensors_file(
 
 
 LAYERS = {
-    "a": ("BF16", kit.noise(3_000_000, 1)),
-    "b": ("F32", kit.noise(700_000, 2)),
-    "c.norm": ("F32", kit.noise(100, 3)),
-    "d": ("I8", kit.noise(500_000, 4)),
+    "a": ("BF16", stores.noise(3_000_000, 1)),
+    "b": ("F32", stores.noise(700_000, 2)),
+    "c.norm": ("F32", stores.noise(100, 3)),
+    "d": ("I8", stores.noise(500_000, 4)),
 }
 
 
@@ -108,7 +108,11 @@ def zip_file(members: Mapping[str, bytes], *, wide: bool = False) -> bytes:
 
 @pytest.mark.parametrize("wide", [False, True])
 def test_a_zip_archive_is_cut_at_its_stored_members(wide: bool) -> None:  # noqa: FBT001
-    members = {"data/0": kit.noise(2_000_000, 1), "tiny": b"x", "data/1": kit.noise(900_000, 2)}
+    members = {
+        "data/0": stores.noise(2_000_000, 1),
+        "tiny": b"x",
+        "data/1": stores.noise(900_000, 2),
+    }
 
     pieces = cut_up(zip_file(members, wide=wide))
 
@@ -133,14 +137,14 @@ def test_arrays_in_an_npz_are_cut_after_their_headers() -> None:
 def test_a_compressed_zip_archive_is_cut_by_content() -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("data", kit.noise(900_000).hex())
+        archive.writestr("data", stores.noise(900_000).hex())
 
     assert {piece.part for piece in cut_up(out.getvalue())} == {""}
 
 
 def with_directory(change: Callable[[bytes], bytes]) -> bytes:
     """Return an archive whose directory was changed, in place."""
-    data = zip_file({"a": kit.noise(600_000, 1), "b": kit.noise(600_000, 2)})
+    data = zip_file({"a": stores.noise(600_000, 1), "b": stores.noise(600_000, 2)})
     at = data.index(b"PK\1\2")
     return data[:at] + change(data[at:])
 
@@ -175,7 +179,7 @@ def test_a_directory_with_any_byte_changed_is_harmless(at: int, byte: int) -> No
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_a_gguf_file_is_cut_at_its_tensors(version: int) -> None:
-    tensors = {"w": (1, kit.noise(2_000_000, 1)), "q": (12, kit.noise(600_000, 2))}
+    tensors = {"w": (1, stores.noise(2_000_000, 1)), "q": (12, stores.noise(600_000, 2))}
     data = gguf_file(tensors, version)
 
     pieces = cut_up(data)
@@ -190,9 +194,9 @@ def test_a_gguf_file_is_cut_at_its_tensors(version: int) -> None:
 @pytest.mark.parametrize(("descr", "width"), [("<f4", 4), ("<f8", 8), ("<i8", 0)])
 def test_an_npy_file_is_cut_after_its_header(descr: str, width: int) -> None:
     header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': (1,), }}\n".encode()
-    data = b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + kit.noise(800_000)
+    data = b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + stores.noise(800_000)
 
-    regions_found = npy.plan(kit.InMemory(data))
+    regions_found = npy.plan(stores.InMemory(data))
 
     header_region = Region(10 + len(header), name="header")
     assert regions_found == [header_region, Region(800_000, width, "array")]
@@ -201,7 +205,7 @@ def test_an_npy_file_is_cut_after_its_header(descr: str, width: int) -> None:
 def test_the_second_npy_version_has_a_longer_length() -> None:
     data = b"\x93NUMPY\2\0" + struct.pack("<I", 4) + b"{ }\n" + bytes(100)
 
-    assert npy.plan(kit.InMemory(data)) == [Region(16, name="header"), Region(100, name="array")]
+    assert npy.plan(stores.InMemory(data)) == [Region(16, name="header"), Region(100, name="array")]
 
 
 @pytest.mark.parametrize(
@@ -222,9 +226,9 @@ def test_the_second_npy_version_has_a_longer_length() -> None:
     ],
 )
 def test_a_header_that_lies_makes_a_file_be_cut_by_content(header: bytes) -> None:
-    data = struct.pack("<Q", len(header)) + header + kit.noise(600_000)
+    data = struct.pack("<Q", len(header)) + header + stores.noise(600_000)
 
-    assert safetensors.plan(kit.InMemory(data)) is None
+    assert safetensors.plan(stores.InMemory(data)) is None
     assert b"".join(piece.plain for piece in cut_up(data)) == data
 
 
@@ -232,7 +236,7 @@ def test_a_header_that_lies_makes_a_file_be_cut_by_content(header: bytes) -> Non
 def test_a_gguf_header_that_is_cut_off_is_no_gguf_header(keep: int) -> None:
     data = gguf_file({"w": (1, b"ab" * 100)})[:keep]
 
-    assert gguf.plan(kit.InMemory(data, 1_000_000)) is None
+    assert gguf.plan(stores.InMemory(data, 1_000_000)) is None
 
 
 @pytest.mark.parametrize(
@@ -247,7 +251,7 @@ def test_a_gguf_header_that_is_cut_off_is_no_gguf_header(keep: int) -> None:
     ],
 )
 def test_a_gguf_header_that_lies_is_no_gguf_header(start: bytes) -> None:
-    assert gguf.plan(kit.InMemory(start + bytes(400), 1_000_000)) is None
+    assert gguf.plan(stores.InMemory(start + bytes(400), 1_000_000)) is None
 
 
 @settings(max_examples=200, derandomize=True, deadline=None)
@@ -255,9 +259,9 @@ def test_a_gguf_header_that_lies_is_no_gguf_header(start: bytes) -> None:
 def test_regions_of_any_kind_tile_the_file(drawn: list[tuple[int, int]]) -> None:
     wanted = [Region(length, width) for length, width in drawn]
     size = sum(region.length for region in wanted) + 1000
-    data = kit.noise(4 * PIECE) * 12
+    data = stores.noise(4 * PIECE) * 12
 
-    pieces = list(regions.cut(kit.InMemory(data[:size]).read, wanted))
+    pieces = list(regions.cut(stores.InMemory(data[:size]).read, wanted))
 
     assert b"".join(piece.plain for piece in pieces) == data[: size - 1000]
     assert all(1 <= len(piece.plain) <= LARGEST for piece in pieces)
@@ -275,4 +279,4 @@ def test_small_neighbours_share_a_chunk_and_keep_their_width_if_it_is_the_same()
 
 
 def test_a_file_that_ends_within_its_regions_is_cut_to_its_end() -> None:
-    assert list(regions.cut(kit.InMemory(b"abc").read, [Region(SMALLEST)])) == [Piece(b"abc")]
+    assert list(regions.cut(stores.InMemory(b"abc").read, [Region(SMALLEST)])) == [Piece(b"abc")]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConfigurationError
-from tests.kit import Side, Site
+from tests.support.sides import Side, Site
 
 
 def _configure(side: Side, text: str) -> None:

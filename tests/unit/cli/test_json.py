@@ -8,8 +8,8 @@ import click
 import pytest
 
 from airgap.cli.main import COMMANDS
-from tests import gateway, kit
-from tests.kit import Side, Site
+from tests.support import drop_box, sides
+from tests.support.sides import Side, Site
 
 BELOW: Final = {
     "remote": ("add", "list", "show", "remove"),
@@ -30,7 +30,7 @@ EVERY: Final = tuple(
 NAMES: Final = [" ".join(words) for words in EVERY]
 
 
-def only_object(ran: kit.Ran) -> dict[str, object]:
+def only_object(ran: sides.Ran) -> dict[str, object]:
     """Standard output's one object: one line, nothing before or after it."""
     assert ran.out.endswith("\n")
     assert ran.out.count("\n") == 1
@@ -51,7 +51,7 @@ def lines(
     waived = ("--site", "s", "--reason", "r", "--expires", "7d", "-o", tmp_path / "x.waiver")
     proposal, edited = tmp_path / "proposal.msgpack", ("-o", tmp_path / "next.msgpack")
     words = ("root", "add-key", site.root, "builder", site.folder / "site.pub", "-o", proposal)
-    assert kit.run_cli(words, {}).code == 0
+    assert sides.run_cli(words, {}).code == 0
     return {
         "export": ["shop", "-o", more, *key],
         "import": [depot],
@@ -93,7 +93,7 @@ def lines(
         "trust show": [],
         "trust update": [site.root],
         "trust reset-state": [],
-        "serve dropbox": ["--check", "--config", gateway.config(tmp_path, None)],
+        "serve dropbox": ["--check", "--config", drop_box.config(tmp_path, None)],
         "watch": [depot, "--once"],
         "doctor": [],
     }
@@ -103,7 +103,7 @@ def lines(
 def test_success_is_one_object(
     words: tuple[str, ...], lines: dict[str, list[str | Path]], small: Side, site: Site
 ) -> None:
-    kit.trust(small, site)
+    sides.trust(small, site)
 
     ran = small.run(*words, *lines[" ".join(words)], "--json")
 
@@ -115,7 +115,7 @@ def test_success_is_one_object(
 def test_success_without_json_prints_lines_for_people(
     words: tuple[str, ...], lines: dict[str, list[str | Path]], small: Side, site: Site
 ) -> None:
-    kit.trust(small, site)
+    sides.trust(small, site)
 
     ran = small.run(*words, *lines[" ".join(words)])
 
@@ -128,7 +128,7 @@ def test_success_without_json_prints_lines_for_people(
 def test_json_and_quiet_print_nothing_else_at_all(
     words: tuple[str, ...], lines: dict[str, list[str | Path]], small: Side, site: Site
 ) -> None:
-    kit.trust(small, site)
+    sides.trust(small, site)
 
     ran = small.run(*words, *lines[" ".join(words)], "--json", "--quiet")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit import Ran, Side
-from tests.terminal import run_at_terminal
+from tests.support.sides import Ran, Side
+from tests.support.terminal import run_at_terminal
 
 SECRET = "correct horse"  # noqa: S105  (a test's)
 NEW, AGAIN, OLD = "Passphrase for the new key: ", "Again: ", "Passphrase: "

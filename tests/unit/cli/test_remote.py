@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import AirgapError, ConfigurationError, ConflictError, MissingError, UsageError
-from tests import kit
-from tests.kit import Side, Site
+from tests.support import refusals
+from tests.support.sides import Side, Site
 
 
 @pytest.fixture
@@ -76,20 +76,22 @@ def test_what_cannot_be_kept_is_refused(
     add(connected, "there", "sftp://host/1")
     assert config.exists()
 
-    ran = kit.expect_refusal(connected, "remote", "add", *words, error=error)
+    ran = refusals.expect_refusal(connected, "remote", "add", *words, error=error)
 
     assert "hunter2" not in ran.out + ran.err
 
 
 def test_a_path_is_no_url_and_the_answer_shows_one(connected: Side) -> None:
-    ran = kit.expect_refusal(connected, "remote", "add", "disk", "/media/disk", error=UsageError)
+    ran = refusals.expect_refusal(
+        connected, "remote", "add", "disk", "/media/disk", error=UsageError
+    )
 
     assert "sftp://host/srv/folder" in ran.json["error"]["hint"]
 
 
 def test_a_remote_that_is_not_there_is_missing(connected: Side) -> None:
     for words in (["remote", "show", "x"], ["remote", "remove", "x"], ["inspect", "@x"]):
-        kit.expect_refusal(connected, *words, error=MissingError)
+        refusals.expect_refusal(connected, *words, error=MissingError)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_what_is_no_remote_in_the_config_file_is_told(text: str, connected: Side
     connected.state.mkdir()
     (connected.state / "config.toml").write_text(text)
 
-    ran = kit.expect_refusal(connected, "inspect", "@x", error=ConfigurationError)
+    ran = refusals.expect_refusal(connected, "inspect", "@x", error=ConfigurationError)
 
     assert "hunter2" not in ran.out + ran.err
 

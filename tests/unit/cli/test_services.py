@@ -9,7 +9,7 @@ import pytest
 
 from airgap.cli import events
 from airgap.server.dropbox.passwords import PasswordHash
-from tests.kit import Side
+from tests.support.sides import Side
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from airgap.cli import output
-from tests import kit
-from tests.kit import Side, Site
-from tests.terminal import run_at_terminal
+from tests.support import stores
+from tests.support.sides import Side, Site
+from tests.support.terminal import run_at_terminal
 
 ESCAPE = "\x1b["
 RED = "31m"
@@ -177,7 +177,7 @@ def test_a_result_that_the_disk_does_not_take_is_told(
 def test_a_name_that_the_terminal_cannot_spell_ends_no_command(
     encoding: str, connected: Side, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kit.add_bento(connected, "shop:v1", {"src/日本.txt": b"x"})
+    stores.add_bento(connected, "shop:v1", {"src/日本.txt": b"x"})
     assert connected.run("export", "shop", "-o", tmp_path / "d", "--key", site.key()).code == 0
     monkeypatch.setenv("PYTHONIOENCODING", encoding)
 
@@ -206,7 +206,7 @@ def test_a_word_like_no_command_is_answered_with_help(connected: Side) -> None:
 
 
 def test_a_long_list_of_what_is_wrong_is_cut(small: Side, site: Site, tmp_path: Path) -> None:
-    kit.add_bento(small, "shop:v2", {}, models=[f"gone-{number}:v1" for number in range(25)])
+    stores.add_bento(small, "shop:v2", {}, models=[f"gone-{number}:v1" for number in range(25)])
 
     ran = small.run("export", "shop:v2", "-o", tmp_path / "d", "--key", site.key())
 

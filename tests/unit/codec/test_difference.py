@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from airgap.codec import difference, table
 from airgap.errors import CorruptError
-from tests import kit
+from tests.support import stores
 
 
 @settings(max_examples=80, derandomize=True, deadline=None)
 @given(st.binary(max_size=3000), st.sampled_from(difference.WIDTHS), st.integers(0, 9))
 def test_what_is_stored_comes_back(plain: bytes, width: int, seed: int) -> None:
-    base = kit.noise(len(plain), seed)
+    base = stores.noise(len(plain), seed)
 
     stored = difference.encode(plain, base, width)
 
@@ -46,11 +46,11 @@ def test_a_base_of_another_length_is_refused() -> None:
 
 
 def test_a_cut_off_difference_is_refused_at_every_length() -> None:
-    stored = difference.encode(kit.noise(64, 1), kit.noise(64, 2), 4)
+    stored = difference.encode(stores.noise(64, 1), stores.noise(64, 2), 4)
 
     for length in range(len(stored)):
         with pytest.raises(CorruptError):
-            difference.decode(stored[:length], kit.noise(64, 2), 64)
+            difference.decode(stored[:length], stores.noise(64, 2), 64)
 
 
 @settings(max_examples=200, derandomize=True, deadline=None)

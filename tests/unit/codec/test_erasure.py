@@ -6,7 +6,7 @@ from itertools import combinations, zip_longest
 import pytest
 
 from airgap.codec import erasure
-from tests.kit import noise
+from tests.support.stores import noise
 
 
 def product(one: int, other: int) -> int:

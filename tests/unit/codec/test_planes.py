@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from airgap.codec import planes, table, zstd
 from airgap.errors import CorruptError
-from tests import kit
+from tests.support import stores
 
 
 def weights(count: int, width: int) -> bytes:
@@ -39,7 +39,7 @@ def test_weights_get_smaller_than_general_compression_makes_them(width: int, sha
 
 
 def test_noise_is_stored_raw() -> None:
-    plain = kit.noise(100_000)
+    plain = stores.noise(100_000)
 
     assert table.encode(plain, 2) == (table.RAW, plain)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from airgap.codec import guess, table, zstd
 from airgap.errors import CorruptError, PolicyError
 from airgap.format import limits
-from tests import kit
+from tests.support import stores
 
 QUICK = settings(max_examples=60, derandomize=True, database=None, deadline=None)
 blocks = st.binary(min_size=1, max_size=3000) | st.builds(
@@ -71,7 +71,7 @@ def test_a_frame_to_be_skipped_holds_nothing() -> None:
 
 def test_text_is_compressed_and_noise_is_not() -> None:
     assert table.encode(b"the same words, again\n" * 100)[0] == table.ZSTD
-    assert table.encode(kit.noise(5000)) == (table.RAW, kit.noise(5000))
+    assert table.encode(stores.noise(5000)) == (table.RAW, stores.noise(5000))
 
 
 @pytest.mark.parametrize("preset", ["fast", "default", "small"])
@@ -115,7 +115,7 @@ def test_numbers_are_found_where_nothing_says_they_are(kind: str, width: int) ->
 
 
 @pytest.mark.parametrize(
-    "plain", [kit.noise(300_000), b"import this; " * 30_000, bytes(300_000), kit.noise(9)]
+    "plain", [stores.noise(300_000), b"import this; " * 30_000, bytes(300_000), stores.noise(9)]
 )
 def test_numbers_are_not_found_where_there_are_none(plain: bytes) -> None:
     assert guess.width_of(plain) == 0

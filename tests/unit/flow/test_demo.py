@@ -10,7 +10,7 @@ from airgap.errors import ConfigurationError
 from airgap.flow.demo import server, story
 from airgap.flow.demo.machine import Machine, Step, command_line
 from airgap.flow.demo.server import free_port, serving
-from tests.kit import Side
+from tests.support.sides import Side
 
 READY = """
 import http.server, sys

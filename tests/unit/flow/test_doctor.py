@@ -15,8 +15,8 @@ from airgap.flow.doctor import installation, site_state
 from airgap.flow.doctor.finding import Finding
 from airgap.format.root import Root
 from airgap.store import health
-from tests import kit
-from tests.kit import Ran, Side, Site
+from tests.support import sides, stores
+from tests.support.sides import Ran, Side, Site
 
 
 @pytest.fixture(autouse=True)
@@ -37,14 +37,14 @@ def findings(ran: Ran, level: str, about: str = "") -> list[dict[str, Any]]:
 
 def the_problem(side: Side, about: str) -> str:
     """Run the doctor, which must find exactly one problem; return all it says of it."""
-    before = kit.snapshot(side.top)
+    before = stores.snapshot(side.top)
     ran = side.run("doctor", "--json")
     assert ran.code == 3
     assert ran.json["error"]["exit_code"] == 3
     (found,) = findings(ran, "problem")
     assert found["about"] == about
     assert found["hint"]
-    assert kit.snapshot(side.top) == before
+    assert stores.snapshot(side.top) == before
     return f"{found['message']} {found['hint']}"
 
 
@@ -229,7 +229,7 @@ def test_a_part_of_a_store_on_another_disk_is_seen(tmp_path: Path) -> None:
 
 def test_what_a_cut_off_import_left_is_told_with_its_size(isolated: Side) -> None:
     left = isolated.bentoml / ".airgap" / "staging" / ("ab" * 32)
-    kit.write_files(left, {"bento/shop/v1/weights": kit.noise(1_000_000)})
+    stores.write_files(left, {"bento/shop/v1/weights": stores.noise(1_000_000)})
 
     told = the_note(isolated, "staging")
 
@@ -239,7 +239,7 @@ def test_what_a_cut_off_import_left_is_told_with_its_size(isolated: Side) -> Non
 
 def test_the_staging_of_an_import_at_work_is_left_alone(isolated: Side) -> None:
     private = isolated.bentoml / ".airgap"
-    kit.write_files(private, {"staging/abc/file": b"x", "lock": b""})
+    stores.write_files(private, {"staging/abc/file": b"x", "lock": b""})
     with (private / "lock").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
@@ -250,7 +250,7 @@ def test_the_staging_of_an_import_at_work_is_left_alone(isolated: Side) -> None:
 
 
 def test_the_lock_of_an_import_that_died_is_not_at_work(isolated: Side) -> None:
-    kit.write_files(isolated.bentoml / ".airgap", {"lock": b""})
+    stores.write_files(isolated.bentoml / ".airgap", {"lock": b""})
 
     assert not health.busy(isolated.bentoml)
 
@@ -267,26 +267,26 @@ def test_a_folder_without_its_yaml_breaks_listing(kind: str, isolated: Side) -> 
 
 
 def test_a_yaml_that_bentoml_did_not_write_is_not_to_be_removed_blindly(isolated: Side) -> None:
-    kit.write_files(isolated.bentoml / "bentos/shop/v1", {"bento.yaml": b"{"})
+    stores.write_files(isolated.bentoml / "bentos/shop/v1", {"bento.yaml": b"{"})
 
     assert "rm -r" not in the_problem(isolated, "items")
 
 
 def test_a_renamed_item_is_a_problem(isolated: Side) -> None:
-    kit.add_model(isolated, "ranker:v1", {}).rename(isolated.bentoml / "models/ranker/v2")
+    stores.add_model(isolated, "ranker:v1", {}).rename(isolated.bentoml / "models/ranker/v2")
     (isolated.bentoml / "models/ranker/latest").unlink()
 
     assert "ranker:v1" in the_problem(isolated, "items")
 
 
 def test_models_left_in_a_bento_by_an_export_are_a_problem(isolated: Side) -> None:
-    bento = kit.add_bento(isolated, "shop:v1", {"models/ranker/v1/half": b"x"})
+    bento = stores.add_bento(isolated, "shop:v1", {"models/ranker/v1/half": b"x"})
 
     assert f"rm -r {bento / 'models'}" in the_problem(isolated, "items")
 
 
 def test_a_dangling_latest_is_noted(isolated: Side) -> None:
-    kit.add_bento(isolated, "shop:v1", {})
+    stores.add_bento(isolated, "shop:v1", {})
     (isolated.bentoml / "bentos" / "shop" / "latest").write_text("v9")
 
     assert "'v9'" in the_note(isolated, "items")
@@ -294,9 +294,9 @@ def test_a_dangling_latest_is_noted(isolated: Side) -> None:
 
 @pytest.mark.parametrize("there", [True, False])
 def test_a_model_that_a_bento_lacks_is_noted(there: bool, isolated: Side) -> None:  # noqa: FBT001
-    kit.add_bento(isolated, "shop:v1", {}, models=["ranker:v1"])
+    stores.add_bento(isolated, "shop:v1", {}, models=["ranker:v1"])
     if there:
-        kit.add_model(isolated, "ranker:v1", {})
+        stores.add_model(isolated, "ranker:v1", {})
 
     ran = isolated.run("doctor", "--json")
 
@@ -312,7 +312,7 @@ def test_a_clock_before_this_version_was_made_is_a_problem() -> None:
 
 
 def test_the_doctor_knows_every_package_that_airgap_needs() -> None:
-    project = tomllib.loads((kit.REPOSITORY / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((sides.REPOSITORY / "pyproject.toml").read_text())["project"]
     needed = {re.split(r"[\[>=<]", one)[0] for one in project["dependencies"]}
 
     assert set(installation.MODULES) == needed | {"bcrypt"}

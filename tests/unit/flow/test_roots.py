@@ -11,8 +11,8 @@ from airgap.errors import (
     StorageError,
     UsageError,
 )
-from tests import kit
-from tests.kit import Ran, Side, Site
+from tests.support import refusals, sides
+from tests.support.sides import Ran, Side, Site
 
 ALGORITHMS = ("ed25519", "ecdsa-p256-sha256", "ecdsa-p384-sha384")
 
@@ -28,10 +28,10 @@ def builder(site: Site, number: int = 1) -> tuple[str, Path]:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_journey_with_every_algorithm(algorithm: str, small: Side, tmp_path: Path) -> None:
-    site = kit.make_site(tmp_path / "s", algorithm=algorithm)
+    site = sides.make_site(tmp_path / "s", algorithm=algorithm)
     other = Side(tmp_path / "other")
     other.top.mkdir()
-    kit.trust(other, site)
+    sides.trust(other, site)
 
     assert small.run("export", "shop", "-o", tmp_path / "d", "--key", site.key()).code == 0
     assert other.run("import", tmp_path / "d").code == 0
@@ -52,7 +52,7 @@ def test_a_name_that_is_no_plain_name_makes_no_key(
 ) -> None:
     words = ("key", "generate", name, "--dir", tmp_path / "k", "--no-passphrase")
 
-    kit.expect_refusal(connected, *words, error=UsageError)
+    refusals.expect_refusal(connected, *words, error=UsageError)
 
 
 @pytest.mark.parametrize("half", ["k.key", "k.pub"])
@@ -60,7 +60,7 @@ def test_a_key_is_never_overwritten(half: str, connected: Side, tmp_path: Path) 
     (tmp_path / half).write_bytes(b"precious")
     words = ("key", "generate", "k", "--dir", tmp_path, "--no-passphrase")
 
-    kit.expect_refusal(connected, *words, error=ConfigurationError)
+    refusals.expect_refusal(connected, *words, error=ConfigurationError)
 
     assert [path.name for path in tmp_path.glob("k.*")] == [half]
     assert (tmp_path / half).read_bytes() == b"precious"
@@ -70,7 +70,7 @@ def test_a_key_goes_nowhere_where_there_is_no_folder(connected: Side, tmp_path: 
     (tmp_path / "file").touch()
     words = ("key", "generate", "k", "--dir", tmp_path / "file", "--no-passphrase")
 
-    kit.expect_refusal(connected, *words, error=StorageError)
+    refusals.expect_refusal(connected, *words, error=StorageError)
 
 
 def test_both_halves_have_one_fingerprint(connected: Side, site: Site) -> None:
@@ -89,7 +89,7 @@ def test_what_is_no_public_key_has_no_fingerprint(
     if content is not None:
         (tmp_path / "k.pub").write_bytes(content)
 
-    kit.expect_refusal(
+    refusals.expect_refusal(
         connected, "key", "fingerprint", tmp_path / "k.pub", error=ConfigurationError
     )
 
@@ -168,7 +168,7 @@ def test_a_root_without_its_envelope_is_not_pinned(
     alone.write_bytes(site.root.read_bytes())
     words = ("trust", "init", alone, "--fingerprint", site.fingerprint)
 
-    kit.expect_refusal(connected, *words, error=NotTrustedError)
+    refusals.expect_refusal(connected, *words, error=NotTrustedError)
 
 
 def test_a_root_that_is_not_there_is_not_pinned(
@@ -176,14 +176,14 @@ def test_a_root_that_is_not_there_is_not_pinned(
 ) -> None:
     words = ("trust", "init", tmp_path / "gone", "--fingerprint", site.fingerprint)
 
-    kit.expect_refusal(connected, *words, error=ConfigurationError)
+    refusals.expect_refusal(connected, *words, error=ConfigurationError)
 
 
 def test_a_pin_without_its_root_is_told(depot: Path, isolated: Side) -> None:
     (pinned,) = (isolated.state / "trust").glob("*.msgpack")
     pinned.unlink()
 
-    kit.expect_refusal(isolated, "import", depot, error=ConfigurationError)
+    refusals.expect_refusal(isolated, "import", depot, error=ConfigurationError)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", None])
@@ -195,14 +195,14 @@ def test_a_damaged_pin_is_told(content: bytes | None, depot: Path, isolated: Sid
     else:
         pin.write_bytes(content)
 
-    kit.expect_refusal(isolated, "import", depot, error=ConfigurationError)
+    refusals.expect_refusal(isolated, "import", depot, error=ConfigurationError)
 
 
 def test_a_pinned_root_that_was_changed_admits_nothing(depot: Path, isolated: Side) -> None:
     (pinned,) = (isolated.state / "trust").glob("*.msgpack")
     pinned.write_bytes(pinned.read_bytes() + b"\0")
 
-    kit.expect_refusal(isolated, "import", depot, error=NotTrustedError)
+    refusals.expect_refusal(isolated, "import", depot, error=NotTrustedError)
 
 
 def test_state_that_cannot_be_written_is_told(connected: Side, site: Site) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from airgap.errors import CorruptError
 from airgap.format import canonical, limits
-from tests import forge
+from tests.support import forge
 
 trees = st.recursive(
     st.none()

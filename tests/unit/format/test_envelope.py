@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from airgap.errors import NotTrustedError
 from airgap.format import envelope, limits
 from airgap.format.envelope import PAYLOAD_TYPES, ROLES, Envelope
-from tests import forge
+from tests.support import forge
 
 KEY = "0a" * 32
 GOOD = forge.envelope(KEY, b"signature")

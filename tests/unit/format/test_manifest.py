@@ -8,8 +8,8 @@ import pytest
 from airgap.errors import CorruptError, PolicyError
 from airgap.format import limits, manifest
 from airgap.format.manifest import NO_BASE, Block, ChunkTable, Manifest, Pack
-from tests import forge
-from tests.forge import u32
+from tests.support import forge
+from tests.support.forge import u32
 
 TWO = (b"\1" * 32, b"\2" * 32)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from airgap.errors import CorruptError
 from airgap.format import tar
-from tests import forge
+from tests.support import forge
 
 LONG = "bundles/" + "0a" * 32 + "/builder." + "0b" * 32 + ".dsse"
 

@@ -8,7 +8,7 @@ import pytest
 
 from airgap.errors import ConfigurationError
 from airgap.server.dropbox import settings
-from tests import gateway, kit
+from tests.support import drop_box, sides
 
 GOOD = """\
 state = "state"
@@ -21,7 +21,7 @@ password = "$HASH"
 
 def _load(tmp_path: Path, text: str) -> settings.DropBoxSettings:
     path = tmp_path / "dropbox.toml"
-    path.write_text(text.replace("$HASH", gateway.HASH))
+    path.write_text(text.replace("$HASH", drop_box.HASH))
     return settings.load(path)
 
 
@@ -93,13 +93,13 @@ def test_what_is_described_holds_no_secret(tmp_path: Path) -> None:
 
 def _example(tmp_path: Path) -> str:
     """The documented example, with files and a password that are there."""
-    text = (kit.REPOSITORY / "docs" / "gateway-drop-box.md").read_text()
+    text = (sides.REPOSITORY / "docs" / "gateway-drop-box.md").read_text()
     block = re.search(r"^   ```toml\n(.*?)^   ```", text, re.MULTILINE | re.DOTALL)
     assert block is not None
     for name in ("certificate.pem", "key.pem"):
         (tmp_path / name).touch()
     example = block[1].replace("/etc/airgap/", f"{tmp_path}/")
-    return example.replace("$scrypt$ln=15,r=8,p=1$…", gateway.HASH)
+    return example.replace("$scrypt$ln=15,r=8,p=1$…", drop_box.HASH)
 
 
 def test_the_documented_example_is_a_config_file(tmp_path: Path) -> None:

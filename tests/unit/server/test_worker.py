@@ -10,7 +10,7 @@ import pytest
 
 from airgap.server.intake import worker
 from airgap.server.intake.worker import Worker
-from tests.kit import Side
+from tests.support.sides import Side
 
 
 def test_an_import_is_what_the_command_line_does(archive: Path, isolated: Side) -> None:

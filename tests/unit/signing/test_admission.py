@@ -12,7 +12,7 @@ from airgap.format.manifest import ChunkTable, Manifest
 from airgap.signing import trust
 from airgap.signing.thresholds import Evidence, Pair
 from airgap.signing.trust import Verified
-from tests.people import Team, accepted, make_root, person, signatures, team
+from tests.support.signers import Team, accepted, make_root, person, signatures, team
 
 RAW: Final = manifest.encode(Manifest((), ChunkTable(b"", ()), (), 0, "test"))
 BUNDLE: Final = bytes.fromhex(manifest.bundle_id(RAW))

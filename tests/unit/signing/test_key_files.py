@@ -14,11 +14,11 @@ from airgap.format.root import ALGORITHMS
 from airgap.signing import open_signer, pkcs8, private_keys, public_keys
 from airgap.signing.public_keys import verifies
 from airgap.signing.signer import Passphrase
-from tests import kit
+from tests.support import sides
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
 needs_ml_dsa_openssl = pytest.mark.skipif(
-    not kit.openssl_has("ML-DSA-65"), reason="this openssl has no ML-DSA; 3.5 and later have"
+    not sides.openssl_has("ML-DSA-65"), reason="this openssl has no ML-DSA; 3.5 and later have"
 )
 needs_ssh_keygen = pytest.mark.skipif(
     shutil.which("ssh-keygen") is None, reason="ssh-keygen (openssh-client) is not here"

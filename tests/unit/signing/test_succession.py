@@ -7,7 +7,7 @@ from airgap.format import root as roots
 from airgap.format.root import Root
 from airgap.signing import trust
 from airgap.signing.trust import Verified
-from tests.people import accepted, make_root, signatures, team
+from tests.support.signers import accepted, make_root, signatures, team
 
 NOW = 1_800_000_000
 

@@ -25,8 +25,8 @@ from airgap.signing.private_keys import FileSigner
 from airgap.signing.public_keys import check_key
 from airgap.signing.thresholds import Evidence
 from airgap.signing.trust import Verified
-from tests import kit
-from tests.kit import Side, Site
+from tests.support import refusals, sides
+from tests.support.sides import Side, Site
 
 NOW = 1_800_000_000
 SIGNER = FileSigner(Ed25519PrivateKey.generate())
@@ -163,25 +163,25 @@ def test_a_verified_value_is_made_nowhere_else() -> None:
 def test_a_root_with_another_fingerprint_is_not_trusted(
     isolated: Side, site: Site, tmp_path: Path
 ) -> None:
-    other = kit.make_site(tmp_path / "other")
+    other = sides.make_site(tmp_path / "other")
     init = ("trust", "init", other.root, "--fingerprint", site.fingerprint)
 
-    kit.expect_refusal(isolated, *init, error=NotTrustedError)
+    refusals.expect_refusal(isolated, *init, error=NotTrustedError)
 
 
 def test_another_root_does_not_take_the_place_of_the_pinned_one(
     isolated: Side, tmp_path: Path
 ) -> None:
-    other = kit.make_site(tmp_path / "other")
+    other = sides.make_site(tmp_path / "other")
     init = ("trust", "init", other.root, "--fingerprint", other.fingerprint)
 
-    kit.expect_refusal(isolated, *init, error=ConflictError)
+    refusals.expect_refusal(isolated, *init, error=ConflictError)
 
 
 def test_a_fingerprint_that_is_cut_off_is_not_understood(isolated: Side, site: Site) -> None:
     init = ("trust", "init", site.root, "--fingerprint", site.fingerprint[:-1])
 
-    kit.expect_refusal(isolated, *init, error=UsageError)
+    refusals.expect_refusal(isolated, *init, error=UsageError)
 
 
 def test_a_private_key_that_others_can_read_does_not_sign(
@@ -192,7 +192,7 @@ def test_a_private_key_that_others_can_read_does_not_sign(
     key.chmod(0o640)
 
     export = ("export", "shop:v1", "-o", tmp_path / "depot", "--key", key)
-    kit.expect_refusal(small, *export, error=StorageError)
+    refusals.expect_refusal(small, *export, error=StorageError)
 
     assert not (tmp_path / "depot").exists()
 
@@ -204,4 +204,4 @@ def test_a_damaged_bundle_does_not_make_an_older_one_look_like_the_newest(
     bundle = small.run(*newer).json["bundle"]
     (depot / "bundles" / bundle / "manifest.msgpack").write_bytes(b"\x80")
 
-    kit.expect_refusal(isolated, "import", depot, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", depot, error=CorruptError)

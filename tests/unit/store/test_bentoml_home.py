@@ -8,8 +8,8 @@ import pytest
 from airgap.errors import StorageError
 from airgap.store import bentoml_home
 from airgap.store.bentoml_home import ModelReference
-from tests import kit
-from tests.kit import Side
+from tests.support import stores
+from tests.support.sides import Side
 
 HEAD = "name: shop\nversion: v1\ncreation_time: '2026-01-02T03:04:05+00:00'\n"
 HF = "- tag: org--mini:abc\n  registry: huggingface\n"
@@ -108,7 +108,7 @@ def test_yaml_makes_nothing_but_data(tmp_path: Path) -> None:
 
 def test_tags_are_listed_sorted_and_without_what_is_no_item(connected: Side) -> None:
     for tag in ("shop:v2", "shop:v10", "desk:v1"):
-        kit.add_bento(connected, tag, {})
+        stores.add_bento(connected, tag, {})
     (connected.bentoml / "bentos" / "shop" / "half").mkdir()
     (connected.bentoml / "bentos" / "file").touch()
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from airgap.store import install, staging
-from tests import kit, wholeness
-from tests.kit import Side
+from tests.support import store_invariants, stores
+from tests.support.sides import Side
 
 
 def no_exchange(_one: Path, _other: Path) -> bool:
@@ -21,13 +21,13 @@ def test_without_an_exchange_the_old_one_moves_aside(
     depot: Path, isolated: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isolated.run("import", depot).code == 0
-    before = wholeness.stores(isolated)
+    before = store_invariants.store_contents(isolated)
     (isolated.bentoml / "bentos/shop/v1/README.md").write_bytes(b"mine")
     monkeypatch.setattr(install, "_exchange", no_exchange)
 
     assert isolated.run("import", depot, "--replace").code == 0
 
-    assert wholeness.stores(isolated) == before
+    assert store_invariants.store_contents(isolated) == before
 
 
 def test_without_an_exchange_a_failing_rename_brings_the_old_one_back(
@@ -36,7 +36,7 @@ def test_without_an_exchange_a_failing_rename_brings_the_old_one_back(
     assert isolated.run("import", depot).code == 0
     final = isolated.bentoml / "bentos/shop/v1"
     (final / "README.md").write_bytes(b"mine")
-    before = kit.snapshot(final)
+    before = stores.snapshot(final)
     rename = Path.rename
 
     def failing(self: Path, target: Path) -> Path:
@@ -49,7 +49,7 @@ def test_without_an_exchange_a_failing_rename_brings_the_old_one_back(
 
     assert isolated.run("import", depot, "--replace").code == 15
 
-    assert kit.snapshot(final) == before
+    assert stores.snapshot(final) == before
 
 
 def test_folders_are_exchanged_in_one_step_here(tmp_path: Path) -> None:
@@ -195,17 +195,17 @@ def test_what_an_earlier_try_moved_aside_is_removed(
     depot: Path, isolated: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isolated.run("import", depot).code == 0
-    before = wholeness.stores(isolated)
+    before = store_invariants.store_contents(isolated)
     final = isolated.bentoml / "bentos/shop/v1"
     (final / "README.md").write_bytes(b"mine")
     bundle = isolated.run("inspect", depot, "--json").json["bundle"]
     left = isolated.bentoml / ".airgap/staging" / bundle / "bento/shop/v1~old"
-    kit.write_files(left, {"file": b"left"})
+    stores.write_files(left, {"file": b"left"})
     monkeypatch.setattr(install, "_exchange", no_exchange)
 
     assert isolated.run("import", depot, "--replace").code == 0
 
-    assert wholeness.stores(isolated) == before
+    assert store_invariants.store_contents(isolated) == before
 
 
 def test_a_file_where_the_bento_belongs_is_replaced_on_request(depot: Path, isolated: Side) -> None:
@@ -216,7 +216,7 @@ def test_a_file_where_the_bento_belongs_is_replaced_on_request(depot: Path, isol
     assert isolated.run("import", depot, "--replace").code == 0
 
     assert (final / "run.sh").exists()
-    assert not wholeness.left_over(isolated)
+    assert not store_invariants.left_over(isolated)
 
 
 def test_folders_that_are_closed_to_writing_are_opened(tmp_path: Path) -> None:

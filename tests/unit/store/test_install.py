@@ -7,17 +7,16 @@ from pathlib import Path
 import pytest
 
 from airgap.store import install
-from tests import kit, wholeness
-from tests.integration import crash
-from tests.integration.crash import Scenario
-from tests.kit import Side, Site
+from tests.support import interruptions, store_invariants, stores
+from tests.support.interruptions import Scenario
+from tests.support.sides import Side, Site
 
 pytestmark = pytest.mark.usefixtures("unsynced")
 
 
 @pytest.fixture
 def replacing(site: Site, tmp_path: Path) -> Scenario:
-    return crash.make("replacing", tmp_path / "made", site)
+    return interruptions.make("replacing", tmp_path / "made", site)
 
 
 def test_an_old_item_that_a_killed_try_kept_is_not_in_the_way_of_the_next(
@@ -28,7 +27,7 @@ def test_an_old_item_that_a_killed_try_kept_is_not_in_the_way_of_the_next(
     with monkeypatch.context() as failing:
         failing.setattr("airgap.flow.importing.install_bundle.remove_staging", _refuse)
         assert side.run(*replacing.arguments).code == 15
-    kit.write_files(side.bentoml / "models/ranker/v1", {"changed": b"meanwhile"})
+    stores.write_files(side.bentoml / "models/ranker/v1", {"changed": b"meanwhile"})
 
     replacing.expect_finished(side, "a try that could not remove what it had replaced")
 
@@ -40,7 +39,7 @@ def test_a_home_that_is_a_link_to_nowhere_is_told(depot: Path, isolated: Side) -
 
     assert ran.code == 15
     assert "File exists" in ran.err
-    assert wholeness.items(isolated) == {}
+    assert store_invariants.items(isolated) == {}
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks at /proc")

@@ -1,0 +1,116 @@
+"""The Python API of depots: the shape of BentoML's own, and what it returns."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import airgap
+from airgap.errors import ConfigurationError, ConflictError, MissingError, UsageError
+from airgap.store import bentoml_objects
+from tests.support import stores
+from tests.support.sides import Side, Site
+
+_SAME_SHAPE = """
+import inspect, airgap, bentoml
+
+for ours, theirs in ((airgap, bentoml), (airgap.models, bentoml.models)):
+    for name in ("push", "pull", "list", "get", "delete"):
+        known = inspect.signature(getattr(ours, name)).parameters
+        for one in inspect.signature(getattr(theirs, name)).parameters.values():
+            if one.name.startswith("_") or one.name == "model_aliases":  # BentoML's own wiring
+                continue
+            assert known[one.name].default == one.default, (name, one)
+            assert known[one.name].kind == one.kind, (name, one)
+with_bentoml = airgap.list("shop"), airgap.models.list("ranker:v1")
+assert [[str(one.tag) for one in found] for found in with_bentoml] == [["shop:v1"], ["ranker:v1"]]
+assert str(airgap.get("shop").tag) == "shop:v1"
+airgap.delete("shop:v1")
+airgap.models.delete("ranker:v1")
+assert airgap.list() == airgap.models.list() == []
+"""
+
+
+@pytest.fixture
+def shop(
+    small: Side, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Side]:
+    """Be on the connected side, with a key and a depot of the environment."""
+    monkeypatch.setenv("AIRGAP_KEY", str(site.key()))
+    monkeypatch.setenv("AIRGAP_DEPOT", str(tmp_path / "depot"))
+    monkeypatch.setattr(bentoml_objects, "get_bento", lambda tag: f"Bento {tag}")
+    monkeypatch.setattr(bentoml_objects, "get_model", lambda tag: f"Model {tag}")
+    with small.here():
+        yield small
+
+
+@pytest.mark.bentoml
+def test_the_functions_have_bentomls_arguments(small: Side) -> None:
+    with small.here():
+        done = subprocess.run(
+            [sys.executable, "-c", _SAME_SHAPE], capture_output=True, text=True, check=False
+        )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_script_of_bentoml_works_with_a_depot(shop: Side, isolated: Side, tmp_path: Path) -> None:
+    depot = tmp_path / "depot"
+
+    bundle = airgap.push("shop:v1")
+    model = airgap.models.push("ranker:v1")
+
+    assert airgap.push("shop:v1") == bundle
+    with isolated.here():
+        assert str(airgap.pull("shop:latest")) == "Bento shop:v1"
+        assert str(airgap.models.pull("ranker:v1")) == "Model ranker:v1"
+        about = airgap.get("shop", depot)
+        assert isinstance(about, dict)
+        assert (about["bundle"], about["standing"]) == (bundle, "trusted")
+    listed = [one["bundle"] for one in airgap.list(depot=depot) if isinstance(one, dict)]
+    assert sorted(listed) == sorted([bundle, model])
+    assert str(airgap.get("shop")) == "Bento shop:v1"
+    assert shop.bentoml.is_dir()
+
+
+def test_a_bento_is_deleted_from_a_depot(shop: Side, tmp_path: Path) -> None:
+    depot = tmp_path / "depot"
+    airgap.push("shop:v1")
+    with pytest.raises(UsageError):
+        airgap.delete("shop", depot)
+
+    airgap.delete("shop:v1", depot)
+
+    with pytest.raises(MissingError):
+        airgap.list(depot=depot)
+    assert (shop.bentoml / "bentos/shop/v1").is_dir()
+
+
+def test_force_replaces_what_a_depot_and_a_store_have(shop: Side, isolated: Side) -> None:
+    airgap.push("shop:v1")
+    stores.add_bento(shop, "shop:v1", {"src/service.py": b"other"})
+    with isolated.here():
+        airgap.pull("shop:v1")
+
+    with pytest.raises(ConflictError):
+        airgap.push("shop:v1")
+    airgap.push("shop:v1", force=True)
+
+    with isolated.here():
+        with pytest.raises(ConflictError):
+            airgap.pull("shop:v1")
+        airgap.pull("shop:v1", force=True)
+    assert (isolated.bentoml / "bentos/shop/v1/src/service.py").read_bytes() == b"other"
+
+
+def test_without_a_depot_there_is_nothing_to_push_to(
+    shop: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIRGAP_DEPOT")
+
+    with pytest.raises(ConfigurationError, match="no depot"):
+        airgap.push("shop:v1")
+
+    assert not list(shop.top.glob("**/*.part"))

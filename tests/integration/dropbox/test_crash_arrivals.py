@@ -1,0 +1,107 @@
+"""The hand-over of what has arrived is killed before each of its write steps, then begun again."""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.support import fork_server_intake, stores
+from tests.support.faults import Fault, Launcher
+from tests.support.sides import Side
+
+MOST_STEPS = 200
+
+
+class Scene:
+    """What has arrived, and what has become of it."""
+
+    def __init__(self, side: Side, top: Path, source: Path, keeper: str, kind: str) -> None:
+        self.side = side
+        self.keeper = keeper
+        self.kind = kind
+        self.state = top / "state"
+        self.folder = self.state / "incoming/ann" if keeper == "house" else top / "folder"
+        self.top = top
+        self.folder.mkdir(parents=True)
+        if source.is_dir():
+            shutil.copytree(source, self.folder, dirs_exist_ok=True)
+        else:
+            shutil.copy(source, self.folder)
+        self.before = self._content(self.folder)
+
+    @property
+    def arguments(self) -> tuple[str | Path, ...]:
+        return ("@attend", self.keeper, self.folder, self.state, self.kind)
+
+    @property
+    def imports(self) -> int:
+        path = self.top / fork_server_intake.IMPORTS
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def expect_converged(self, moment: str) -> None:
+        """Nothing is lost, nothing is left half done, and the log knows of one ending."""
+        log = [json.loads(line) for line in (self.state / "log.jsonl").read_text().splitlines()]
+        ending = "imported" if self.kind == "done" else "quarantined"
+        ends = Counter(one["arrival"] for one in log if one["event"] in ("imported", "quarantined"))
+        assert len(ends) == 1, f"{ends} after {moment}"
+        assert {one["event"] for one in log if one.get("arrival") in ends} >= {ending}
+        assert not [*self.state.glob("working/*/*")], f"left in working after {moment}"
+        assert not [*self.top.rglob("*.part")], f"a part is left after {moment}"
+        kept = [*self.state.glob("quarantine/ann/*"), *self.top.glob("done/*/*")]
+        content = Counter(digest for one in kept for digest in self._content(one).values())
+        if self.kind == "done" and self.keeper == "house":
+            assert not kept
+        else:
+            manifest_or_file = max(self.before, key=lambda one: ("manifest" in one, one))
+            assert content[self.before[manifest_or_file]] == 1, f"not kept once after {moment}"
+
+    @staticmethod
+    def _content(folder: Path) -> dict[str, str]:
+        """Digests of all files that a bundle is made of, by name."""
+        return {
+            Path(path).name: said
+            for path, said in stores.snapshot(folder).items()
+            if Path(path).suffix in (".airgap", ".msgpack", ".pack") and "100" in said[:3]
+        }
+
+
+@pytest.mark.parametrize(
+    ("keeper", "form", "kind"),
+    [
+        ("house", "depot", "corrupt"),
+        ("house", "archive", "done"),
+        ("shelf", "archive", "corrupt"),
+        ("shelf", "depot", "done"),
+    ],
+)
+@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_kill_at_any_step_loses_nothing_and_starts_nothing_twice(
+    keeper: str,
+    kind: str,
+    form: str,
+    stride: int,
+    isolated: Side,
+    launcher: Launcher,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    source: Path = request.getfixturevalue(form)
+    for step in range(0, MOST_STEPS, stride):
+        scene = Scene(isolated, tmp_path / f"{step}", source, keeper, kind)
+
+        ended = launcher.run(isolated, *scene.arguments, fault=Fault(at=step))
+        begun = scene.imports
+        again = launcher.run(isolated, *scene.arguments)
+
+        assert again.code == 0, again.err
+        scene.expect_converged(ended.last)
+        assert scene.imports <= 2
+        if any(one.endswith(("/reason.json", "/seen.json")) for one in ended.steps[:-1]):
+            assert scene.imports == begun, f"imported again after {ended.last}"
+        if not ended.killed:
+            assert step > 5
+            return
+        shutil.rmtree(scene.top)
+    raise AssertionError("it never came to its end")

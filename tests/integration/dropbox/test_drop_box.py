@@ -1,0 +1,776 @@
+"""The drop box over real sockets: what its accounts can do, and all that they cannot."""
+
+import fcntl
+import ftplib
+import json
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from airgap.errors import StorageError
+from airgap.server.intake import event_log
+from airgap.server.intake.policy import Verdict
+from tests.support import drop_box, sides, store_invariants, stores
+from tests.support.drop_box import Client, Gateway, serving, until
+from tests.support.sides import Side
+
+pytestmark = pytest.mark.usefixtures("unsynced")
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return drop_box.make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture
+def box(isolated: Side, certificate: Path, tmp_path: Path) -> Iterator[Gateway]:
+    with serving(isolated, drop_box.config(tmp_path, certificate), certificate) as served:
+        yield served
+
+
+# ---- what arrives is imported
+
+
+def test_a_file_under_its_own_name_is_imported(
+    archive: Path, box: Gateway, small: Side, isolated: Side
+) -> None:
+    with box.log_in() as client:
+        assert client.deliver("shop.airgap", archive.read_bytes()).startswith("226")
+        box.logged("imported")
+        assert client.size("shop.airgap") == archive.stat().st_size
+
+    assert store_invariants.items(isolated) == store_invariants.items(small)
+    assert not [path for path in box.home.rglob("*") if path.is_file()]
+    assert not [*box.state.glob("working/*/*")]
+
+
+def test_a_part_is_imported_when_it_is_renamed(archive: Path, box: Gateway) -> None:
+    with box.log_in() as client:
+        client.deliver("shop.airgap.part", archive.read_bytes())
+        assert not box.log("taken")
+        client.rename("shop.airgap.part", "shop.airgap")
+
+    assert box.logged("imported")[0]["user"] == "ann"
+
+
+def test_a_depot_is_imported_and_its_packs_stay_for_the_next_bundle(
+    depot: Path, box: Gateway, small: Side, isolated: Side
+) -> None:
+    with box.log_in() as client:
+        client.deliver_depot(depot, "team/")
+        box.logged("imported")
+        for pack in depot.glob("packs/*/*"):
+            name = f"team/{pack.relative_to(depot)}"
+            assert client.size(name) == pack.stat().st_size
+
+    assert store_invariants.items(isolated) == store_invariants.items(small)
+    assert not [*box.home.glob("team/bundles/*")]
+
+
+def test_a_depot_sent_straight_to_its_names_in_the_wrong_order_is_imported(
+    depot: Path, box: Gateway
+) -> None:
+    files = sorted(path for path in depot.rglob("*") if path.is_file())
+    with box.log_in() as client:
+        for top in ("bundles", "packs"):
+            client.make(top, *{f"{top}/{one.name}" for one in depot.glob(f"{top}/*")})
+        for path in files:
+            client.deliver(path.relative_to(depot).as_posix(), path.read_bytes())
+
+    box.logged("imported")
+
+
+def test_a_manifest_before_its_packs_waits_and_says_so(depot: Path, box: Gateway) -> None:
+    with box.log_in() as client:
+        for path in sorted(depot.glob("bundles/*/*")):
+            name = path.relative_to(depot).as_posix()
+            for folder in ("bundles", f"bundles/{path.parent.name}"):
+                _suppressed(client.mkd, folder)
+            client.deliver(f"{name}.part", path.read_bytes())
+            client.rename(f"{name}.part", name)
+        (waiting,) = until(lambda: [one for one in _waiting(box) if one["state"] == "arriving"])
+
+    assert "2 of 2 packs are still to come" in waiting["what"]
+    assert {"bento shop:v1", "model ranker:v1"} == set(waiting["items"])
+
+
+def test_what_is_to_be_held_is_verified_and_kept(
+    archive: Path, isolated: Side, certificate: Path, tmp_path: Path
+) -> None:
+    path = drop_box.config(tmp_path, certificate, 'on_arrival = "hold"')
+    with serving(isolated, path, certificate) as box:
+        with box.log_in() as client:
+            client.deliver("shop.airgap", archive.read_bytes())
+        box.logged("held")
+        (held,) = until(lambda: [*box.state.glob("held/ann/*/shop.airgap")])
+        until(lambda: box.status()["held"])
+
+    assert not isolated.bentoml.exists()
+    assert isolated.run("import", held).code == 0
+
+
+# ---- what broke off goes on
+
+
+def test_an_upload_that_was_cut_is_told_and_goes_on_where_it_was(
+    archive: Path, box: Gateway
+) -> None:
+    data = archive.read_bytes()
+    with box.log_in() as client:
+        assert client.cut("shop.airgap", data[:100_000]).startswith("426")
+        there = client.size("shop.airgap")
+        assert there is not None
+        assert 0 < there <= 100_000
+        client.deliver("shop.airgap", data[there:], rest=there)
+
+    assert box.logged("imported")
+
+
+def test_an_upload_goes_on_by_appending_too(archive: Path, box: Gateway) -> None:
+    data = archive.read_bytes()
+    with box.log_in() as client:
+        client.deliver("shop.airgap", data[:70_000])
+        client.deliver("shop.airgap", data[70_000:], command="APPE")
+
+    assert box.logged("imported")
+
+
+def test_an_upload_that_was_cut_begins_anew_if_its_sender_wants(
+    archive: Path, box: Gateway
+) -> None:
+    with box.log_in() as client:
+        client.cut("shop.airgap", b"\0" * 1000)
+        client.deliver("shop.airgap", archive.read_bytes())
+
+    assert box.logged("imported")
+
+
+def test_a_cut_upload_of_every_byte_counts_as_what_it_is(archive: Path, box: Gateway) -> None:
+    with box.log_in() as client:
+        client.cut("shop.airgap", archive.read_bytes())
+        there = client.size("shop.airgap")
+
+    assert there != archive.stat().st_size or box.logged("imported")
+
+
+# ---- what is refused goes to quarantine
+
+
+def test_what_is_damaged_goes_to_quarantine_with_the_reason(
+    archive: Path, box: Gateway, isolated: Side
+) -> None:
+    data = bytearray(archive.read_bytes())
+    data[len(data) // 2] ^= 1
+    with box.log_in() as client:
+        client.deliver("shop.airgap.part", bytes(data))
+        client.rename("shop.airgap.part", "shop.airgap")
+    reason = box.refused()
+
+    assert reason["kind"] == "corrupt"
+    assert reason["user"] == "ann"
+    assert reason["digest"].startswith("sha256:")
+    assert {"at", "message", "hint", "name", "bundle"} <= reason.keys()
+    assert store_invariants.items(isolated) == {}
+
+
+def test_what_a_stranger_signed_goes_to_quarantine(
+    small: Side, box: Gateway, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = sides.make_site(tmp_path / "other")
+    file = tmp_path / "theirs.airgap"
+    assert small.run("export", "shop:v1", "-o", file, "--key", other.key()).code == 0
+    with box.log_in() as client:
+        client.deliver("theirs.airgap", file.read_bytes())
+
+    assert box.refused()["kind"] == "not-trusted"
+
+
+def test_what_is_no_bundle_goes_to_quarantine(box: Gateway) -> None:
+    with box.log_in() as client:
+        client.deliver("photo.airgap", b"GIF89a" + bytes(2000))
+
+    assert box.refused()["kind"] == "corrupt"
+
+
+def test_what_its_sender_calls_whole_and_is_not_goes_to_quarantine(
+    archive: Path, box: Gateway
+) -> None:
+    with box.log_in() as client:
+        client.deliver("shop.airgap.part", archive.read_bytes()[:-100_000])
+        client.rename("shop.airgap.part", "shop.airgap")
+
+    assert box.refused()["kind"] == "missing"
+
+
+def test_a_wrong_pack_can_be_sent_again(depot: Path, box: Gateway) -> None:
+    pack = max(depot.glob("packs/*/*"), key=lambda one: one.stat().st_size)
+    good = pack.read_bytes()
+    pack.write_bytes(bytes(len(good)))
+    with box.log_in() as client:
+        client.deliver_depot(depot)
+        assert box.refused()["kind"] == "corrupt"
+        pack.write_bytes(good)
+        client.sendcmd("TYPE I")
+        name = pack.relative_to(depot).as_posix()
+        assert client.refused(client.size, name).startswith("550")
+        for path in [pack, *sorted(depot.glob("bundles/*/*"))]:
+            _suppressed(client.mkd, f"bundles/{path.parent.name}")
+            name = path.relative_to(depot).as_posix()
+            client.deliver(f"{name}.part", path.read_bytes())
+            client.rename(f"{name}.part", name)
+
+    box.logged("imported")
+
+
+def test_a_conflict_goes_to_quarantine_and_can_be_imported_by_hand(
+    archive: Path, box: Gateway, isolated: Side
+) -> None:
+    stores.add_model(isolated, "ranker:v1", {"weights.bin": b"other"})
+    with box.log_in() as client:
+        client.deliver("shop.airgap", archive.read_bytes())
+
+    assert box.refused()["kind"] == "conflict"
+    (file,) = box.state.glob("quarantine/ann/*/shop.airgap")
+    assert isolated.run("import", file, "--replace").code == 0
+
+
+# ---- accounts can deliver, and nothing else
+
+
+def test_nothing_can_be_listed_or_read(archive: Path, box: Gateway) -> None:
+    with box.log_in() as client:
+        client.deliver("shop.airgap.part", archive.read_bytes())
+        for command in ("LIST", "NLST", "MLSD", "LIST -la"):
+            with client.transfercmd(command) as connection:
+                assert connection.recv(100) == b""
+            client.voidresp()
+        for command in ("RETR shop.airgap.part", "STAT shop.airgap.part", "MDTM shop.airgap.part"):
+            assert client.refused(client.sendcmd, command).startswith("550")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("PORT 127,0,0,1,9,9", "EPRT |1|127.0.0.1|2313|", "STOU", "SITE CHMOD 777 x", "SITE HELP"),
+        *("REIN", "RMD packs", "MFMT 20200101000000 x.airgap", "ACCT x", "SMNT /", "XMD5 x"),
+    ],
+)
+def test_what_a_drop_box_does_not_need_is_not_there(command: str, box: Gateway) -> None:
+    with box.log_in() as client:
+        assert client.refused(client.sendcmd, command)[:3] in ("500", "550")
+
+
+def test_what_has_its_name_is_neither_replaced_nor_renamed_nor_removed(
+    depot: Path, box: Gateway
+) -> None:
+    pack = next(depot.glob("packs/*/*"))
+    name = pack.relative_to(depot).as_posix()
+    with box.log_in() as client:
+        client.make("packs", f"packs/{pack.parent.name}")
+        client.deliver(f"{name}.part", b"first")
+        client.rename(f"{name}.part", name)
+        for refused in (f"STOR {name}", f"APPE {name}", f"RNFR {name}", f"DELE {name}"):
+            client.sendcmd("TYPE I")
+            assert client.refused(client.transfercmd, refused)[0] == "5"
+        assert client.refused(client.deliver, f"{name}.part", b"longer").startswith("553")
+        client.deliver("x.airgap.part", b"x")
+        assert client.refused(client.rename, "x.airgap.part", name).startswith("553")
+        assert client.refused(client.rename, "x.airgap.part", "y.airgap").startswith("553")
+        client.delete("x.airgap.part")
+
+    assert (box.home / name).read_bytes() == b"first"
+    assert [path for path in box.home.rglob("*") if path.is_file()] == [box.home / name]
+
+
+HOSTILE = [
+    *("../x.airgap", "a/../../x.airgap", "/../../../etc/x.airgap", "x\x00.airgap", "con.airgap"),
+    *("x.airgap\x1b[2J", "x\u202egpj.airgap", ".x.airgap", "x" * 300 + ".airgap", "~/x.airgap/y"),
+    *("d/" * 40 + "x.airgap", "index.html", "x.airgap.unfinished", ".ssh/authorized_keys", "x:y"),
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_is_refused_and_leaves_nothing(name: str, box: Gateway) -> None:
+    with box.log_in() as client:
+        client.sendcmd("TYPE I")
+        for command in ("STOR", "APPE", "RNFR", "SIZE", "MLST", "DELE"):
+            client.putline(f"{command} {name}")
+            assert client.refused(client.getresp).startswith("553"), command
+        assert client.pwd() == "/"
+
+    assert not [*box.home.iterdir()]
+
+
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "x\x00", "nul", ".ssh", "a\tb", "x.airgap"])
+def test_a_hostile_name_for_a_folder_is_refused(name: str, box: Gateway) -> None:
+    with box.log_in() as client:
+        assert client.refused(client.sendcmd, f"MKD {name}").startswith("553")
+
+    assert not [*box.home.iterdir()]
+
+
+def test_names_that_are_not_utf_8_are_refused(box: Gateway) -> None:
+    with box.log_in() as client:
+        assert client.sock is not None
+        client.sock.sendall(b"SIZE \xff\xfe.airgap\r\n")
+        assert client.refused(client.getresp).startswith("501")
+        assert client.voidcmd("NOOP")
+
+
+def test_users_do_not_see_each_other(archive: Path, box: Gateway) -> None:
+    with box.log_in() as ann, box.log_in("bob") as bob:
+        ann.deliver("shop.airgap.part", archive.read_bytes())
+        assert bob.refused(bob.size, "shop.airgap.part").startswith("550")
+        bob.deliver("shop.airgap", archive.read_bytes())
+
+    assert [one["user"] for one in box.logged("imported")] == ["bob"]
+
+
+def test_two_uploads_of_one_name_do_not_mix(archive: Path, box: Gateway) -> None:
+    with box.log_in() as first, box.log_in() as second:
+        connection = first.begin("shop.airgap.part")
+        connection.sendall(b"first")
+        assert second.refused(second.deliver, "shop.airgap.part", b"second").startswith("450")
+        connection.unwrap()
+        connection.close()
+        first.voidresp()
+        second.deliver("shop.airgap.part", archive.read_bytes())
+
+
+def test_ascii_is_refused_because_it_would_damage(box: Gateway) -> None:
+    with box.log_in() as client:
+        client.sendcmd("TYPE A")
+        assert "binary" in client.refused(client.transfercmd, "STOR x.airgap")
+
+
+# ---- passwords and TLS
+
+
+def test_a_wrong_password_is_refused_and_an_address_that_guesses_is_blocked(
+    isolated: Side, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airgap.server.dropbox.ftp_control._SessionRules.auth_failed_timeout", 0)
+    path = drop_box.config(tmp_path, certificate, limits="login_failures = 2")
+    with serving(isolated, path, certificate) as box:
+        for user, password in (("ann", "wrong"), ("nobody", drop_box.PASSWORD)):
+            with Client(box) as client:
+                assert client.refused(client.login, user, password).startswith("530")
+        with pytest.raises(ftplib.Error, match="421 Too many failed logins"):
+            Client(box)
+
+
+def test_without_tls_nobody_logs_in(box: Gateway) -> None:
+    with ftplib.FTP() as client:
+        client.connect("127.0.0.1", box.port, timeout=60)
+        with pytest.raises(ftplib.error_perm, match=r"550 SSL/TLS required"):
+            client.login("ann", drop_box.PASSWORD)
+
+
+def test_without_tls_nothing_is_sent(box: Gateway) -> None:
+    with box.log_in() as client:
+        client.prot_c()
+        with pytest.raises(ftplib.error_perm, match=r"550 SSL/TLS required"):
+            client.ntransfercmd("STOR x.airgap")
+
+
+def test_what_was_said_before_tls_does_not_count_after_it(box: Gateway) -> None:
+    with Client(box) as client:
+        assert client.sock is not None
+        client.sock.sendall(b"AUTH TLS\r\nUSER ann\r\n")  # as somebody on the way would do
+        assert client.getresp().startswith("234")
+        client.sock = client.context.wrap_socket(client.sock, server_hostname="127.0.0.1")
+        client.file = client.sock.makefile(mode="r", encoding="utf-8")
+        assert client.refused(client.sendcmd, f"PASS {drop_box.PASSWORD}").startswith("503")
+
+
+def test_plain_ftp_serves_if_it_was_asked_for(
+    archive: Path, isolated: Side, tmp_path: Path
+) -> None:
+    with serving(isolated, drop_box.config(tmp_path, None), None) as box:
+        with ftplib.FTP() as client:
+            client.connect("127.0.0.1", box.port, timeout=60)
+            client.login("ann", drop_box.PASSWORD)
+            with archive.open("rb") as stream:
+                client.storbinary("STOR shop.airgap", stream)
+        box.logged("imported")
+
+
+# ---- limits
+
+
+def test_a_quota_is_told_and_kept(
+    archive: Path, isolated: Side, certificate: Path, tmp_path: Path
+) -> None:
+    path = drop_box.config(tmp_path, certificate, user='max_bytes = "200 kB"\nmax_files = 3')
+    with serving(isolated, path, certificate) as box, box.log_in() as client:
+        connection = client.begin("shop.airgap")
+        _suppressed(connection.sendall, archive.read_bytes())
+        assert client.refused(client.voidresp).startswith("552")
+        client.make("a", "b")
+        assert client.refused(client.mkd, "c").startswith("550")
+        there = sum(one.stat().st_size for one in box.home.rglob("*") if one.is_file())
+
+    assert there <= 200_000
+
+
+def test_uploads_at_the_same_time_share_one_quota(
+    isolated: Side, certificate: Path, tmp_path: Path
+) -> None:
+    path = drop_box.config(tmp_path, certificate, user='max_bytes = "300 kB"')
+    with serving(isolated, path, certificate) as box:
+        clients = [box.log_in() for _ in range(4)]
+        connections = [one.begin(f"{n}.airgap.part") for n, one in enumerate(clients)]
+        for _ in range(10):
+            for connection in connections:
+                _suppressed(connection.sendall, bytes(20_000))
+        for connection in connections:
+            _suppressed(connection.unwrap)
+            connection.close()
+        replies = [_reply(client) for client in clients]
+        there = sum(one.stat().st_size for one in box.home.rglob("*") if one.is_file())
+        for client in clients:
+            client.close()
+
+    assert any(reply.startswith("552") for reply in replies)
+    assert there <= 300_000
+
+
+def test_too_many_connections_are_sent_away(
+    isolated: Side, certificate: Path, tmp_path: Path
+) -> None:
+    limits = "connections_per_user = 1\nconnections_per_address = 3"
+    path = drop_box.config(tmp_path, certificate, limits=limits)
+    with serving(isolated, path, certificate) as box, box.log_in() as first:
+        with Client(box) as second:
+            second.auth()
+            reply = second.refused(second.login, "ann", drop_box.PASSWORD)
+            assert "421 Too many connections of this user" in reply
+        with Client(box), Client(box), pytest.raises(ftplib.Error, match="421"):
+            Client(box)
+        assert first.voidcmd("NOOP")
+
+
+def test_who_does_not_log_in_is_sent_away(
+    isolated: Side, certificate: Path, tmp_path: Path
+) -> None:
+    path = drop_box.config(tmp_path, certificate, limits="login_seconds = 1")
+    with (
+        serving(isolated, path, certificate) as box,
+        socket.create_connection(("127.0.0.1", box.port), timeout=60) as silent,
+    ):
+        silent.sendall(b"US")
+        assert silent.recv(100).startswith(b"220")
+        assert silent.recv(100) == b""
+
+
+def test_who_stalls_is_sent_away_and_the_name_is_free_again(
+    isolated: Side, certificate: Path, tmp_path: Path
+) -> None:
+    path = drop_box.config(tmp_path, certificate, limits="stall_seconds = 1")
+    with serving(isolated, path, certificate) as box, box.log_in() as client:
+        client.begin("shop.airgap")
+        assert client.refused(client.voidresp).startswith("421")
+        until(lambda: [one for one in box.lines if one["event"] == "broken off"])
+        with box.log_in() as other:
+            other.begin("shop.airgap")
+
+
+def test_no_port_beyond_the_range_is_opened(
+    isolated: Side, certificate: Path, tmp_path: Path
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        path = drop_box.config(tmp_path, certificate, listen=f'passive_ports = "{port}-{port}"')
+        with serving(isolated, path, certificate) as box, box.log_in() as client:
+            assert client.refused(client.sendcmd, "PASV").startswith("425")
+            assert client.voidcmd("NOOP")
+
+
+def test_clients_are_told_the_address_they_can_reach(
+    isolated: Side, certificate: Path, tmp_path: Path
+) -> None:
+    path = drop_box.config(tmp_path, certificate, listen='masquerade = "203.0.113.7"')
+    with serving(isolated, path, certificate) as box, box.log_in() as client:
+        assert "(203,0,113,7," in client.sendcmd("PASV")
+
+
+# ---- stopping
+
+
+def test_sessions_are_answered_while_a_bundle_is_read(
+    archive: Path, isolated: Side, certificate: Path, tmp_path: Path
+) -> None:
+    go_on = Event()
+
+    def slow(_work: str, _place: str) -> Verdict:
+        assert go_on.wait(60)
+        return Verdict("corrupt", "It took too long.", "Be quicker.")
+
+    path = drop_box.config(tmp_path, certificate)
+    with serving(isolated, path, certificate, slow) as box, box.log_in() as client:
+        client.deliver("shop.airgap", archive.read_bytes())
+        box.logged("importing")
+        assert client.voidcmd("NOOP")
+        go_on.set()
+        box.refused()
+
+
+def test_two_drop_boxes_do_not_share_their_folders(
+    box: Gateway, isolated: Side, tmp_path: Path
+) -> None:
+    ran = isolated.run("serve", "dropbox", "--config", tmp_path / "dropbox.toml")
+
+    assert ran.code == 14
+    assert str(box.state) in ran.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_service_stops_when_it_is_told(
+    number: int, archive: Path, isolated: Side, certificate: Path, tmp_path: Path
+) -> None:
+    path = drop_box.config(tmp_path, certificate)
+    command = [sys.executable, "-m", "airgap", "serve", "dropbox", "--config", str(path), "--json"]
+    with (
+        isolated.here(),
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, "")
+        port = next(_port(line) for line in lines if '"serving"' in line)
+        _deliver(certificate, port, archive)
+        assert any('"imported"' in line for line in lines)
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 0
+    assert out == '{"stopped": true}\n'
+
+
+def test_a_file_is_checked_without_starting(
+    isolated: Side, certificate: Path, tmp_path: Path
+) -> None:
+    ran = isolated.run(
+        "serve", "dropbox", "--config", drop_box.config(tmp_path, certificate), "--check"
+    )
+
+    assert ran.code == 0
+    assert "user ann" in ran.out
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_machine_that_trusts_nobody_is_told_before_it_serves(
+    certificate: Path, tmp_path: Path
+) -> None:
+    side = Side(tmp_path / "nobody")
+    path = drop_box.config(tmp_path, certificate)
+
+    assert side.run("serve", "dropbox", "--config", path, "--check").code == 3
+    assert side.run("serve", "dropbox", "--config", path).code == 3
+
+
+def _deliver(certificate: Path, port: int, archive: Path) -> None:
+    known = Gateway(Path(), certificate, box=None)  # type: ignore[arg-type]
+    with Client(known, port=port) as client:
+        client.auth()
+        client.login("ann", drop_box.PASSWORD)
+        client.prot_p()
+        client.deliver("shop.airgap", archive.read_bytes())
+
+
+def _port(line: str) -> int:
+    return int(json.loads(line)["ports"][0])
+
+
+def _waiting(box: Gateway) -> list[dict[str, Any]]:
+    return list(box.status()["waiting"]) if (box.state / "status.json").exists() else []
+
+
+def _reply(client: Client) -> str:
+    try:
+        return client.voidresp()
+    except ftplib.Error as error:
+        return str(error)
+
+
+def _suppressed(work: Any, *arguments: Any) -> None:  # noqa: ANN401
+    try:
+        work(*arguments)
+    except (OSError, ftplib.Error):
+        return
+
+
+def test_what_a_killed_drop_box_has_left_running_is_waited_for(
+    archive: Path, isolated: Side, certificate: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    path = drop_box.config(tmp_path, certificate)
+    with (state / "working.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # as the import does that it has started
+        with serving(isolated, path, certificate) as box, box.log_in() as client:
+            client.deliver("shop.airgap", archive.read_bytes())
+            until(lambda: [one for one in box.lines if one["event"] == "waiting"])
+            assert not box.log()
+            fcntl.flock(held, fcntl.LOCK_UN)
+            box.logged("imported")
+
+
+def test_what_is_still_being_written_is_not_taken(archive: Path, box: Gateway) -> None:
+    with box.log_in() as client:
+        connection = client.begin("shop.airgap")
+        connection.sendall(archive.read_bytes())
+        there = box.home / "shop.airgap.unfinished"
+        until(lambda: there.exists() and there.stat().st_size == archive.stat().st_size)
+        assert not [*box.box._attendant._keeper.sightings()]
+        connection.unwrap()
+        connection.close()
+        client.voidresp()
+        box.logged("imported")
+
+
+def test_a_connection_that_is_reset_is_no_end_without_tls_either(
+    archive: Path, isolated: Side, tmp_path: Path
+) -> None:
+    with serving(isolated, drop_box.config(tmp_path, None), None) as box, ftplib.FTP() as client:
+        client.connect("127.0.0.1", box.port, timeout=60)
+        client.login("ann", drop_box.PASSWORD)
+        client.voidcmd("TYPE I")
+        with client.transfercmd("STOR shop.airgap") as connection:
+            connection.sendall(archive.read_bytes()[:1000])
+            until(lambda: (box.home / "shop.airgap.unfinished").stat().st_size == 1000)
+            linger = struct.pack("ii", 1, 0)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        with pytest.raises(ftplib.error_temp, match="426"):
+            client.voidresp()
+
+
+def test_who_sends_too_fast_is_slowed_down_and_loses_nothing(
+    archive: Path, isolated: Side, certificate: Path, tmp_path: Path
+) -> None:
+    path = drop_box.config(tmp_path, certificate, limits='rate = "1 MiB"')
+    with serving(isolated, path, certificate) as box, box.log_in() as client:
+        client.deliver("shop.airgap", archive.read_bytes())
+        box.logged("imported")
+
+
+def test_a_client_that_sends_ahead_of_its_login_is_served(archive: Path, box: Gateway) -> None:
+    with Client(box) as client:
+        client.auth()
+        assert client.sock is not None
+        client.sock.sendall(f"USER ann\r\nPASS {drop_box.PASSWORD}\r\nPWD\r\nTYPE I\r\n".encode())
+        replies = [client.getresp()[:3] for _ in range(4)]
+        client.prot_p()
+        client.deliver("shop.airgap", archive.read_bytes())
+
+    assert replies == ["331", "230", "257", "200"]
+    box.logged("imported")
+
+
+def test_a_name_that_one_knows_can_be_asked_for_in_both_ways(box: Gateway) -> None:
+    with box.log_in() as client:
+        client.deliver("x.airgap.part", b"some")
+        assert client.size("x.airgap.part") == 4
+        assert " type=file;size=4;" in client.sendcmd("MLST x.airgap.part")
+        assert client.refused(client.sendcmd, "MLST y.airgap").startswith("550")
+        client.sendcmd("TYPE A")
+        assert client.refused(client.sendcmd, "SIZE x.airgap.part").startswith("550")
+        assert client.refused(client.sendcmd, "LIST nothing").startswith("550")
+
+
+def test_two_who_push_the_same_pack_both_succeed(depot: Path, box: Gateway) -> None:
+    pack = next(depot.glob("packs/*/*"))
+    name, data = pack.relative_to(depot).as_posix(), pack.read_bytes()
+    with box.log_in() as first, box.log_in() as second:
+        first.deliver(f"{name}.0123456789abcdef.part", data)
+        second.deliver(f"{name}.fedcba9876543210.part", data)
+        first.rename(f"{name}.0123456789abcdef.part", name)
+        second.rename(f"{name}.fedcba9876543210.part", name)
+        assert first.size(name) == len(data)
+
+    assert [one for one in box.home.rglob("*") if one.is_file()] == [box.home / name]
+
+
+def test_an_upload_under_way_is_neither_renamed_nor_removed(box: Gateway) -> None:
+    with box.log_in() as first, box.log_in() as second:
+        first.begin("x.airgap.part")
+        assert second.refused(second.rename, "x.airgap.part", "x.airgap").startswith("550")
+        assert second.refused(second.delete, "x.airgap.part").startswith("550")
+
+
+def test_a_wrong_certificate_or_a_port_that_is_taken_is_told(
+    box: Gateway, isolated: Side, certificate: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    path = drop_box.config(other, certificate)
+    text = path.read_text()
+    path.write_text(text.replace("port = 0", f"port = {box.port}"))
+    taken = isolated.run("serve", "dropbox", "--config", path)
+    path.write_text(text.replace(str(certificate), str(certificate.with_name("key.pem"))))
+    wrong = isolated.run("serve", "dropbox", "--config", path, "--check")
+
+    assert (taken.code, wrong.code) == (3, 3)
+    assert "cannot be listened at" in taken.err
+    assert "no certificate" in wrong.err
+
+
+def test_a_log_that_cannot_be_written_ends_nothing(archive: Path, box: Gateway) -> None:
+    (box.state / "log.jsonl").mkdir()
+    with box.log_in() as client:
+        client.deliver("shop.airgap", archive.read_bytes())
+    until(lambda: [one for one in box.lines if one["event"] == "imported"])
+
+
+def test_a_disk_that_refuses_for_a_while_loses_nothing(
+    archive: Path,
+    isolated: Side,
+    certificate: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("airgap.server.intake.policy.FIRST_PAUSE", 0.1)
+    path = drop_box.config(tmp_path, certificate)
+    refusals = iter([StorageError("Full.", "Free some."), OSError(5, "Input/output error")])
+    real = event_log.write_json
+
+    def refusing(target: Path, value: Mapping[str, Any]) -> None:
+        for error in refusals:
+            raise error
+        real(target, value)
+
+    monkeypatch.setattr("airgap.server.dropbox.folders.write_json", refusing)
+    with serving(isolated, path, certificate) as box:
+        with box.log_in() as client:
+            client.deliver("shop.airgap", archive.read_bytes())
+        box.logged("imported")
+        until(lambda: not [*box.state.glob("working/*/*")])
+        assert len([one for one in box.lines if one["event"] == "trouble"]) == 2
+        assert len(box.log("importing")) == 1
+
+
+def test_a_bug_ends_the_service_and_is_told(
+    isolated: Side, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("oh")
+
+    monkeypatch.setattr("airgap.server.intake.intake.Attendant.tick", broken)
+    path = drop_box.config(tmp_path, certificate)
+
+    ran = isolated.run("serve", "dropbox", "--config", path, "--json")
+
+    assert ran.code == 1
+    assert '"bug"' in ran.err

@@ -1,0 +1,420 @@
+"""`airgap watch`: a folder that others fill, on a medium that is not ours."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airgap.server.intake.event_log import EventLog
+from airgap.server.intake.intake import Intake, IntakeOptions
+from airgap.server.intake.policy import Verdict
+from airgap.server.intake.worker import Work
+from airgap.server.watch import WatchedFolder
+from tests.support import drop_box, store_invariants, stores
+from tests.support.sides import Side
+
+pytestmark = pytest.mark.usefixtures("unsynced")
+SETTLE = 30.0
+
+
+@dataclass
+class Watched:
+    """A folder that is watched, one look at a time, with a clock of the test's."""
+
+    side: Side
+    top: Path
+    move_done: bool = False
+    hold: bool = False
+    now: float = 1000.0
+    works: list[str] = field(default_factory=list)
+    meanwhile: Callable[[], object] = lambda: None
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+        self.begin()
+
+    @property
+    def folder(self) -> Path:
+        return self.top / "folder"
+
+    @property
+    def done(self) -> Path:
+        return self.top / "done"
+
+    @property
+    def state(self) -> Path:
+        return self.top / "state"
+
+    def begin(self) -> None:
+        """Be started, or started again."""
+        shelf = WatchedFolder(self.folder, self.state, self.done if self.move_done else None)
+        journal = EventLog(self.state, lambda _: None, clock=lambda: self.now)
+        choices = IntakeOptions(self.hold, SETTLE)
+        self._attendant = Intake(shelf, self._run, journal, choices, clock=lambda: self.now)
+
+    def look(self, later: float = 1.0) -> None:
+        self.now += later
+        with self.side.here():
+            self._attendant.tick()
+
+    def _run(self, work: Work, place: str) -> Verdict:
+        self.works.append(f"{work} {place}")
+        self.meanwhile()
+        return drop_box.run_here(work, place)
+
+    def events(self, *names: str) -> list[Mapping[str, Any]]:
+        path = self.state / "log.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [one for one in map(json.loads, lines) if one["event"] in names]
+
+    def status(self) -> dict[str, Any]:
+        value = json.loads((self.state / "status.json").read_bytes())
+        assert isinstance(value, dict)
+        return value
+
+
+@pytest.fixture
+def watched(isolated: Side, tmp_path: Path) -> Watched:
+    return Watched(isolated, tmp_path)
+
+
+def test_a_whole_file_is_imported_at_once_and_only_once(
+    archive: Path, small: Side, watched: Watched
+) -> None:
+    shutil.copy(archive, watched.folder)
+    before = stores.snapshot(watched.folder)
+    watched.look()
+    watched.look()
+    watched.begin()
+    watched.look()
+
+    assert store_invariants.items(watched.side) == store_invariants.items(small)
+    assert len(watched.works) == 1
+    assert stores.snapshot(watched.folder) == before
+
+
+def test_a_file_that_grows_is_waited_for_however_long(archive: Path, watched: Watched) -> None:
+    data, target = archive.read_bytes(), watched.folder / "shop.airgap"
+    for size in (0, 100, 60_000, 100_000, len(data) - 1):
+        target.write_bytes(data[:size])
+        watched.look()
+        watched.look(later=1e7)
+        assert watched.works == []
+        assert watched.status()["waiting"][0]["state"] == "arriving"
+    target.write_bytes(data)
+    watched.look()
+
+    assert watched.events("imported")
+    assert not watched.events("quarantined")
+
+
+def test_a_file_that_has_its_size_before_its_content_is_waited_for(
+    archive: Path, watched: Watched
+) -> None:
+    data, target = archive.read_bytes(), watched.folder / "shop.airgap"
+    target.write_bytes(data[:80_000] + bytes(len(data) - 80_000))
+    watched.look()
+    watched.look(later=1e6)
+    assert watched.works == []
+    target.write_bytes(data)
+    watched.look()
+
+    assert watched.events("imported")
+
+
+def test_a_file_that_changes_while_it_is_read_is_looked_at_again(
+    archive: Path, watched: Watched
+) -> None:
+    data, target = archive.read_bytes(), watched.folder / "shop.airgap"
+    target.write_bytes(data[:-300_000] + bytes(200_000) + data[-100_000:])
+
+    def go_on() -> None:
+        target.write_bytes(data)
+        watched.meanwhile = target.touch
+
+    def broken() -> None:
+        target.write_bytes(data[:200_000] + bytes(100) + data[200_100:])
+        watched.meanwhile = go_on
+
+    watched.meanwhile = broken
+    watched.look()
+    assert len(watched.events("changed")) == 1
+    watched.look()
+    watched.look(later=SETTLE - 1)
+    assert len(watched.works) == 1, "not again before it has settled"
+    target.write_bytes(data)
+    watched.look()
+    watched.look(later=SETTLE)
+
+    assert watched.events("imported")
+    assert not watched.events("quarantined")
+
+
+def test_a_depot_is_imported_when_its_last_pack_is_there(
+    depot: Path, small: Side, watched: Watched
+) -> None:
+    there = watched.folder / "some" / "depot"
+    shutil.copytree(depot, there)
+    packs = sorted(there.glob("packs/*/*"))
+    for pack in packs:
+        shutil.move(pack, watched.top / pack.name)
+    watched.look()
+    watched.look(later=1e6)
+    assert watched.works == []
+    assert watched.status()["waiting"][0]["what"] == "2 of 2 packs are still to come"
+    for pack in packs:
+        shutil.move(watched.top / pack.name, pack)
+    watched.look()
+
+    assert store_invariants.items(watched.side) == store_invariants.items(small)
+
+
+def test_a_refusal_is_not_final_before_nothing_changes_any_more(
+    depot: Path, watched: Watched
+) -> None:
+    there = watched.folder / "depot"
+    shutil.copytree(depot, there)
+    (signature,) = there.glob("bundles/*/builder.*.dsse")
+    signature.rename(watched.top / "signature")
+    watched.look()
+    watched.look(later=SETTLE - 1)
+    assert watched.status()["waiting"][0]["kind"] == "not-trusted"
+    (watched.top / "signature").rename(signature)
+    watched.look()
+
+    assert watched.events("imported")
+    assert not watched.events("quarantined")
+
+
+def test_what_is_refused_is_noted_with_the_reason_and_not_tried_again(
+    watched: Watched,
+) -> None:
+    (watched.folder / "photo.airgap").write_bytes(b"GIF89a" + bytes(2000))
+    for later in (0, SETTLE, 1, 1e6):
+        watched.look(later)
+
+    (event,) = watched.events("quarantined")
+    assert event["kind"] == "corrupt"
+    (reason,) = (watched.state / "quarantine").glob("*.json")
+    assert json.loads(reason.read_bytes())["message"] == event["message"]
+    assert watched.status()["quarantine"][0]["name"] == "photo.airgap"
+    assert (watched.folder / "photo.airgap").exists()
+
+
+def test_what_was_refused_is_looked_at_again_when_it_was_replaced(
+    archive: Path, watched: Watched
+) -> None:
+    target = watched.folder / "shop.airgap"
+    target.write_bytes(archive.read_bytes()[:-90_000] + bytes(90_000))
+    target.write_bytes(b"no bundle at all" * 1000)
+    watched.look()
+    watched.look(later=SETTLE)
+    assert watched.events("quarantined")
+    shutil.copy(archive, target)
+    watched.look()
+
+    assert watched.events("imported")
+
+
+def test_a_pack_that_was_replaced_lets_a_refused_bundle_be_looked_at_again(
+    depot: Path, watched: Watched
+) -> None:
+    there = watched.folder / "depot"
+    shutil.copytree(depot, there)
+    pack = max(there.glob("packs/*/*"), key=lambda one: one.stat().st_size)
+    good = pack.read_bytes()
+    pack.write_bytes(bytes(len(good)))
+    watched.look()
+    assert watched.events("quarantined")[0]["kind"] == "corrupt"
+    pack.unlink()
+    pack.write_bytes(good)
+    watched.look()
+
+    assert watched.events("imported")
+
+
+def test_what_this_machine_lacks_is_waited_for_and_blames_no_bundle(
+    archive: Path, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(archive, watched.folder)
+    trust = watched.side.state / "trust"
+    trust.rename(watched.top / "elsewhere")
+    watched.look()
+    watched.look(later=1e6)
+    assert watched.status()["waiting"][0]["kind"] == "configuration"
+    (watched.top / "elsewhere").rename(trust)
+    monkeypatch.setattr(drop_box, "run_here", lambda *_: Verdict("storage", "Full.", "Free some."))
+    watched.look()
+    watched.look()
+    assert watched.status()["put_off"][0]["message"] == "Full."
+    assert len(watched.works) == 1
+    monkeypatch.undo()
+    watched.look(later=10)
+
+    assert watched.events("imported")
+    assert not watched.events("quarantined")
+
+
+def test_a_bundle_that_crashes_the_import_is_not_tried_for_ever(
+    archive: Path, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(archive, watched.folder)
+    monkeypatch.setattr(drop_box, "run_here", lambda *_: Verdict("bug", "Killed.", "Look."))
+    for _ in range(10):
+        watched.look(later=1e4)
+
+    assert len(watched.works) == 3
+    assert watched.events("quarantined")
+
+
+def test_what_is_held_is_verified_and_not_imported(
+    archive: Path, isolated: Side, tmp_path: Path
+) -> None:
+    watched = Watched(isolated, tmp_path, hold=True)
+    shutil.copy(archive, watched.folder)
+    watched.look()
+
+    assert watched.works[0].startswith("verify ")
+    assert watched.events("held")
+    assert not isolated.bentoml.exists()
+
+
+def test_what_is_done_with_is_moved_if_that_was_said(
+    archive: Path, depot: Path, isolated: Side, tmp_path: Path
+) -> None:
+    watched = Watched(isolated, tmp_path, move_done=True)
+    shutil.copy(archive, watched.folder)
+    shutil.copytree(depot, watched.folder / "depot")
+    (watched.folder / "bad.airgap").write_bytes(b"x" * 2000)
+    watched.look()
+    watched.look(later=SETTLE)
+    shutil.copy(archive, watched.folder)
+    watched.look()
+
+    moved = {str(one.relative_to(watched.done)) for one in watched.done.glob("*/*")}
+    assert {"imported/shop.airgap", "imported/2.shop.airgap", "imported/bundles"} <= moved
+    assert "quarantined/bad.airgap" in moved
+    assert [*watched.done.glob("quarantined/*.reason.json")]
+    assert not [*watched.folder.glob("*.airgap")]
+    assert [*watched.folder.glob("depot/packs/*/*")], "others may share them"
+
+
+def test_links_and_strange_files_are_not_followed(archive: Path, watched: Watched) -> None:
+    (watched.folder / "link.airgap").symlink_to(archive)
+    (watched.folder / "folder").symlink_to(archive.parent)
+    os.mkfifo(watched.folder / "pipe.airgap")
+    (watched.folder / ".hidden.airgap").write_bytes(archive.read_bytes())
+    watched.look()
+    watched.look(later=SETTLE)
+
+    assert watched.works == []
+    assert watched.status()["waiting"] == []
+
+
+def test_a_damaged_memory_is_told(watched: Watched) -> None:
+    (watched.state / "seen.json").write_text("[]")
+    (watched.folder / "x").mkdir()
+
+    ran = watched.side.run("watch", watched.folder, "--state", watched.state, "--once")
+
+    assert ran.code == 15
+    assert "looked at again" in ran.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_imports_in_a_process_of_its_own_and_stops_when_it_is_told(
+    number: int, archive: Path, isolated: Side, small: Side, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    command = [sys.executable, "-m", "airgap", "watch", str(folder), "--json", "--interval", "0.1"]
+    with (
+        isolated.here(),
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        lines = process.stderr or iter(())
+        assert any('"watching"' in line for line in lines)
+        shutil.copy(archive, folder / "shop.part")
+        (folder / "shop.part").rename(folder / "shop.airgap")
+        assert any('"imported"' in line for line in lines)
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 0
+    assert json.loads(out)["stopped"] is True
+    assert store_invariants.items(isolated) == store_invariants.items(small)
+
+
+def test_a_folder_that_is_not_there_is_told(isolated: Side, tmp_path: Path) -> None:
+    assert isolated.run("watch", tmp_path / "nothing").code == 13
+
+
+def test_a_medium_that_cannot_be_written_is_imported_from_once(
+    archive: Path, isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = Watched(isolated, tmp_path, move_done=True)
+    shutil.copy(archive, watched.folder)
+
+    def closed(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("airgap.server.watch._move", closed)
+    for _ in range(5):
+        watched.look(later=1e5)
+    assert len(watched.works) == 1
+    assert len(watched.events("imported")) == 1
+    monkeypatch.undo()
+    watched.look(later=1e5)
+
+    assert (watched.done / "imported" / "shop.airgap").exists()
+
+
+def test_a_machine_whose_memory_is_damaged_blames_no_bundle(
+    archive: Path, watched: Watched
+) -> None:
+    shutil.copy(archive, watched.folder)
+    (ledger,) = (
+        one for one in watched.side.state.rglob("*") if "ledger" in one.name and one.is_file()
+    )
+    good = ledger.read_bytes()
+    ledger.write_bytes(b"x" * len(good))
+    watched.look()
+    watched.look(later=1e6)
+    assert watched.status()["waiting"][0]["state"] == "put off"
+    ledger.write_bytes(good)
+    watched.look()
+
+    assert watched.events("imported")
+    assert not watched.events("quarantined")
+
+
+def test_what_is_done_with_is_copied_where_it_cannot_be_renamed(
+    archive: Path, depot: Path, isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = Watched(isolated, tmp_path, move_done=True)
+    shutil.copy(archive, watched.folder)
+    shutil.copytree(depot, watched.folder / "depot")
+    real = Path.rename
+
+    def other_disk(self: Path, target: Path) -> Path:
+        if watched.folder in self.parents:
+            raise OSError(18, "Invalid cross-device link")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", other_disk)
+    watched.look()
+
+    assert (watched.done / "imported" / "shop.airgap").read_bytes() == archive.read_bytes()
+    assert [*watched.done.glob("imported/bundles/*/manifest.msgpack")]
+    assert not [*watched.folder.glob("*.airgap")]
+    assert not [*watched.folder.glob("depot/bundles/*")]

@@ -1,0 +1,127 @@
+"""SIGKILL during an export: nothing incomplete has a final name, and a rerun finishes."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support import interruptions, store_invariants, stores
+from tests.support.faults import Ended, Fault, Launcher
+from tests.support.sides import Side, Site
+from tests.support.store_invariants import Content
+
+pytestmark = pytest.mark.usefixtures("unsynced")
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """An export into ``folder / name``, and what that folder holds in the end."""
+
+    sender: Side
+    site: Site
+    folder: Path
+    name: str
+    after: Content
+
+    def arguments(self, *tags: str) -> tuple[str | Path, ...]:
+        tags = tags or ("shop:v1",)
+        return ("export", *tags, "-o", self.folder / self.name, *self._options())
+
+    def expect_nothing_incomplete(self, moment: str) -> None:
+        """Demand that what has a final name is whole, and that a manifest has all it names."""
+        there = store_invariants.content(self.folder)
+        complete = {path: said for path, said in there.items() if not path.endswith(".part")}
+        assert complete.items() <= self.after.items(), f"after {moment}"
+        if any(path.endswith(("manifest.msgpack", ".airgap")) for path in complete):
+            assert complete == self.after, f"after {moment}"
+
+    def expect_finished(self, moment: str) -> None:
+        """Export again, undisturbed: packs that are whole are used, and no part is left."""
+        packs = len([*self.folder.rglob("*.pack")])
+        ran = self.sender.run(*self.arguments(), "--json")
+        assert ran.code == 0, f"after {moment}: {ran.err}"
+        assert ran.json["packs_shared"] == packs, f"after {moment}"
+        assert store_invariants.content(self.folder) == self.after, f"after {moment}"
+
+    def clear(self) -> None:
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
+
+    def _options(self) -> tuple[str | Path, ...]:
+        return ("--key", self.site.key(), "--jobs", "1")
+
+
+@pytest.fixture(params=["depot", "shop.airgap"])
+def outgoing(request: pytest.FixtureRequest, site: Site, tmp_path: Path) -> Outgoing:
+    return _outgoing(request.param, site, tmp_path)
+
+
+@pytest.fixture
+def to_depot(site: Site, tmp_path: Path) -> Outgoing:
+    return _outgoing("depot", site, tmp_path)
+
+
+def test_a_kill_before_any_write_step_leaves_nothing_incomplete_and_a_rerun_finishes(
+    outgoing: Outgoing, launcher: Launcher
+) -> None:
+    step = 0
+    while (ended := _broken(outgoing, launcher, Fault(at=step))).killed:
+        outgoing.expect_nothing_incomplete(ended.last)
+        outgoing.expect_finished(ended.last)
+        step += 1
+
+    assert ended.code == 0, ended.err
+    assert len(ended.steps) == step > 5
+
+
+def test_a_pack_that_is_there_and_damaged_is_written_anew(to_depot: Outgoing) -> None:
+    assert to_depot.sender.run(*to_depot.arguments()).code == 0
+    damaged = max(to_depot.folder.rglob("*.pack"), key=lambda path: path.stat().st_size)
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+
+    ran = to_depot.sender.run(*to_depot.arguments(), "--json")
+
+    assert (ran.json["packs_written"], ran.json["packs_shared"]) == (1, 1)
+    assert store_invariants.content(to_depot.folder) == to_depot.after
+
+
+def test_an_export_of_something_else_removes_what_a_killed_one_left(
+    to_depot: Outgoing, launcher: Launcher
+) -> None:
+    assert _broken(to_depot, launcher, Fault(before=r"^rename .*\.pack$")).killed
+    assert [*to_depot.folder.rglob("*.part")]
+    stores.add_model(to_depot.sender, "other:v1", {"x": b"x"})
+
+    ran = to_depot.sender.run(*to_depot.arguments("--model", "other:v1"))
+
+    assert ran.code == 0
+    assert not [*to_depot.folder.rglob("*.part")]
+
+
+def test_what_only_looks_like_an_abandoned_part_is_left_alone(to_depot: Outgoing) -> None:
+    others = to_depot.folder / "depot" / "letter.part"
+    others.parent.mkdir()
+    others.write_text("mine")
+
+    assert to_depot.sender.run(*to_depot.arguments()).code == 0
+
+    assert others.read_text() == "mine"
+
+
+def _outgoing(name: str, site: Site, top: Path) -> Outgoing:
+    sender = Side(top / "sender")
+    sender.top.mkdir()
+    interruptions.fresh(sender, sender)
+    folder = top / "out"
+    folder.mkdir()
+    outgoing = Outgoing(sender, site, folder, name, {})
+    assert sender.run(*outgoing.arguments()).code == 0
+    after = store_invariants.content(folder)
+    outgoing.clear()
+    return Outgoing(sender, site, folder, name, after)
+
+
+def _broken(outgoing: Outgoing, launcher: Launcher, fault: Fault) -> Ended:
+    outgoing.clear()
+    return launcher.run(outgoing.sender, *outgoing.arguments(), fault=fault)

@@ -1,0 +1,405 @@
+"""What travels: tags, several of them, models that are shared, left out, or missing."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import CorruptError, MissingError, StorageError, UsageError
+from tests.support import refusals, stores
+from tests.support.sides import Ran, Side, Site
+
+COMMIT = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
+OLD, NEW = "2026-01-01T00:00:00+00:00", "2026-02-01T00:00:00+00:00"
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "depot"
+
+
+def export(side: Side, target: Path, site: Site, *words: str | Path) -> Ran:
+    return side.run("export", *words, "-o", target, "--key", site.key(), "--json")
+
+
+def tags(ran: Ran) -> list[str]:
+    assert ran.code == 0, ran.err
+    return [f"{item['kind']} {item['tag']}" for item in ran.json["items"]]
+
+
+def packs(depot: Path) -> list[Path]:
+    return sorted(depot.glob("packs/*/*.pack"))
+
+
+@pytest.mark.parametrize("tag", ["shop", "shop:latest", "shop:v2"])
+def test_a_tag_is_a_version_or_the_latest(
+    tag: str, connected: Side, site: Site, target: Path
+) -> None:
+    stores.add_bento(connected, "shop:v1", {}, created=OLD)
+    stores.add_bento(connected, "shop:v2", {}, created=NEW)
+
+    assert tags(export(connected, target, site, tag)) == ["bento shop:v2"]
+
+
+def test_latest_is_what_bentoml_says_even_if_it_is_older(
+    connected: Side, site: Site, target: Path
+) -> None:
+    stores.add_bento(connected, "shop:v2", {}, created=NEW)
+    stores.add_bento(connected, "shop:v1", {}, created=OLD)
+
+    assert tags(export(connected, target, site, "shop:latest")) == ["bento shop:v1"]
+
+
+@pytest.mark.parametrize("latest", [None, "gone", "", "../../etc"])
+def test_without_a_usable_latest_the_newest_is_meant(
+    latest: str | None, connected: Side, site: Site, target: Path
+) -> None:
+    stores.add_bento(connected, "shop:v2", {}, created=NEW)
+    pointer = stores.add_bento(connected, "shop:v1", {}, created=OLD).parent / "latest"
+    pointer.unlink()
+    if latest is not None:
+        pointer.write_text(latest)
+
+    assert tags(export(connected, target, site, "shop")) == ["bento shop:v2"]
+
+
+def test_the_beginning_of_a_version_is_no_version(
+    connected: Side, site: Site, target: Path
+) -> None:
+    stores.add_bento(connected, "shop:v10", {})
+
+    ran = refusals.expect_refusal(
+        connected, "export", "shop:v1", "-o", target, "--key", site.key(), error=MissingError
+    )
+
+    assert ran.json["error"]["details"] == ["there is shop:v10"]
+
+
+@pytest.mark.parametrize("tag", ["Shop:v1", "shop:", ":v1", "shop:../v1", "shop/v1", "", "a:b:c"])
+def test_what_is_no_tag_is_a_usage_error(
+    tag: str, connected: Side, site: Site, target: Path
+) -> None:
+    refusals.expect_refusal(
+        connected, "export", tag, "-o", target, "--key", site.key(), error=UsageError
+    )
+
+
+def test_nothing_to_export_is_a_usage_error(connected: Side, site: Site, target: Path) -> None:
+    refusals.expect_refusal(
+        connected, "export", "-o", target, "--key", site.key(), error=UsageError
+    )
+
+
+def test_several_tags_travel_together(
+    connected: Side, isolated: Side, site: Site, target: Path
+) -> None:
+    for tag in ("shop:v1", "shop:v2", "desk:v1"):
+        stores.add_bento(connected, tag, {"src/tag": tag.encode()})
+
+    sent = tags(export(connected, target, site, "shop:v2", "desk:v1", "shop:v1", "shop:v2"))
+
+    assert sent == ["bento desk:v1", "bento shop:v1", "bento shop:v2"]
+    assert isolated.run("import", target).code == 0
+    assert (isolated.bentoml / "bentos/shop/v1/src/tag").read_bytes() == b"shop:v1"
+
+
+def test_a_model_travels_alone(connected: Side, isolated: Side, site: Site, target: Path) -> None:
+    stores.add_model(connected, "ranker:v1", {"w": b"1"})
+
+    assert tags(export(connected, target, site, "--model", "ranker")) == ["model ranker:v1"]
+    assert isolated.run("import", target).code == 0
+    assert (isolated.bentoml / "models/ranker/latest").read_text() == "v1"
+    assert not (isolated.bentoml / "bentos").exists()
+
+
+def test_a_model_of_two_bentos_travels_once(connected: Side, site: Site, target: Path) -> None:
+    stores.add_model(connected, "ranker:v1", {"w": stores.noise(300_000)})
+    for name in ("desk", "shop"):
+        stores.add_bento(connected, f"{name}:v1", {}, models=["ranker:v1"])
+
+    ran = export(connected, target, site, "desk", "shop", "--model", "ranker:v1")
+
+    assert tags(ran) == ["model ranker:v1", "bento desk:v1", "bento shop:v1"]
+    assert ran.json["stored_size"] < 310_000
+
+
+def test_models_at_the_top_of_a_bento_travel_too(connected: Side, site: Site, target: Path) -> None:
+    stores.add_model(connected, "ranker:v1", {})
+    stores.add_model(connected, "sorter:v1", {})
+    bento = stores.add_bento(connected, "shop:v1", {}, models=["ranker:v1"])
+    described = (bento / "bento.yaml").read_text()
+    (bento / "bento.yaml").write_text(f"{described}models:\n- tag: sorter:v1\n  alias: s\n")
+
+    assert tags(export(connected, target, site, "shop"))[:2] == [
+        "model ranker:v1",
+        "model sorter:v1",
+    ]
+
+
+def test_models_of_old_bentos_are_bare_tags(connected: Side, site: Site, target: Path) -> None:
+    stores.add_model(connected, "ranker:v1", {})
+    bento = stores.add_bento(connected, "shop:v1", {})
+    described = (bento / "bento.yaml").read_text()
+    (bento / "bento.yaml").write_text(f"{described}models:\n- ranker:v1\n")
+
+    assert tags(export(connected, target, site, "shop")) == ["model ranker:v1", "bento shop:v1"]
+
+
+def test_a_second_export_writes_only_what_is_new(connected: Side, site: Site, target: Path) -> None:
+    stores.add_model(connected, "ranker:v1", {"w": stores.noise(300_000)})
+    stores.add_bento(connected, "desk:v1", {"src/a": b"desk"}, models=["ranker:v1"])
+    stores.add_bento(connected, "shop:v1", {"src/a": b"shop"}, models=["ranker:v1"])
+    first = export(connected, target, site, "desk").json
+    before = stores.snapshot(target / "packs")
+
+    second = export(connected, target, site, "shop").json
+
+    assert (first["packs_written"], first["packs_shared"]) == (2, 0)
+    assert (second["packs_written"], second["packs_shared"]) == (1, 1)
+    assert len(packs(target)) == 3
+    assert before.items() <= stores.snapshot(target / "packs").items()
+    assert len(list(target.glob("bundles/*"))) == 2
+
+
+def test_the_same_export_again_writes_no_pack(small: Side, site: Site, target: Path) -> None:
+    first = export(small, target, site, "shop").json
+    before = stores.snapshot(target)
+
+    second = export(small, target, site, "shop").json
+
+    assert second["bundle"] == first["bundle"]
+    assert (second["packs_written"], second["packs_shared"]) == (0, first["packs"])
+    assert stores.snapshot(target) == before
+
+
+def test_a_damaged_pack_of_the_depot_is_written_again(
+    small: Side, isolated: Side, site: Site, target: Path
+) -> None:
+    export(small, target, site, "shop")
+    packs(target)[0].write_bytes(b"x" * packs(target)[0].stat().st_size)
+
+    again = export(small, target, site, "shop").json
+
+    assert again["packs_written"] == 1
+    assert isolated.run("verify", target).code == 0
+
+
+def test_models_are_left_out_on_request_and_told_at_import(
+    small: Side, isolated: Side, site: Site, target: Path
+) -> None:
+    sent = tags(export(small, target, site, "shop", "--no-models"))
+
+    ran = isolated.run("import", target)
+
+    assert sent == ["bento shop:v1"]
+    assert ran.code == 0
+    assert "still missing here: model ranker:v1; the Bento needs it" in ran.out
+    assert isolated.run("import", target, "--json").json["lacking"] == ["model ranker:v1"]
+
+
+def test_a_model_that_is_there_already_is_not_told_as_lacking(
+    small: Side, isolated: Side, site: Site, target: Path
+) -> None:
+    stores.add_model(isolated, "ranker:v1", {"w": b"whatever"})
+    export(small, target, site, "shop", "--no-models")
+
+    assert isolated.run("import", target, "--json").json["lacking"] == []
+
+
+def test_a_snapshot_that_was_left_out_is_told_at_import(
+    connected: Side, isolated: Side, site: Site, target: Path
+) -> None:
+    entry = stores.hugging_face_entry("Org/Mini", COMMIT)
+    stores.add_bento(connected, "shop:v1", {}, models=[entry])
+    export(connected, target, site, "shop", "--no-models")
+
+    ran = isolated.run("import", target, "--json")
+
+    assert ran.json["lacking"] == [f"hugging-face org--mini:{COMMIT}"]
+
+
+def test_every_missing_model_is_named_with_how_to_fetch_it(
+    connected: Side, site: Site, target: Path
+) -> None:
+    stores.add_model(connected, "ranker:v1", {})
+    entry = stores.hugging_face_entry("Org/Mini", COMMIT, include=["*.json", "a b"], exclude=["x"])
+    stores.add_bento(connected, "shop:v1", {}, models=["gone:v1", "ranker:v1", "lost:v2", entry])
+
+    ran = refusals.expect_refusal(
+        connected, "export", "shop", "-o", target, "--key", site.key(), error=MissingError
+    )
+
+    told = ran.json["error"]
+    assert "3 models are missing" in told["message"]
+    assert [line.split(" is not in ")[0] for line in told["details"]] == [
+        "The model gone:v1",
+        "The model lost:v2",
+        f"The Hugging Face model org/mini at {COMMIT}",
+    ]
+    assert "`bentoml models pull lost:v2`" in told["details"][1]
+    assert told["details"][2].endswith(
+        f"hf download org/mini --revision {COMMIT} --include '*.json' --include 'a b'"
+        f" --exclude x --cache-dir {connected.hugging_face}"
+    )
+    assert not target.exists()
+
+
+def test_a_snapshot_without_any_file_that_the_bento_takes_is_missing(
+    connected: Side, site: Site, target: Path
+) -> None:
+    stores.add_snapshot(connected, "Org/Mini", COMMIT, {"readme.md": b"x"})
+    stores.add_bento(
+        connected,
+        "shop:v1",
+        {},
+        models=[stores.hugging_face_entry("Org/Mini", COMMIT, include=["*.json"])],
+    )
+
+    refusals.expect_refusal(
+        connected, "export", "shop", "-o", target, "--key", site.key(), error=MissingError
+    )
+
+
+def test_a_snapshot_of_which_a_part_was_fetched_is_missing(
+    connected: Side, site: Site, target: Path
+) -> None:
+    top = stores.add_snapshot(connected, "Org/Mini", COMMIT, {"config.json": b"{}"}).parent.parent
+    noted = b'{"format_version": 1, "files": {"config.json": {}, "weights.bin": {}, "x.md": {}}}'
+    stores.write_files(top / "trees", {f"{COMMIT}.json": noted})
+    entry = stores.hugging_face_entry("Org/Mini", COMMIT, exclude=["*.md"])
+    stores.add_bento(connected, "shop:v1", {}, models=[entry])
+
+    ran = refusals.expect_refusal(
+        connected, "export", "shop", "-o", target, "--key", site.key(), error=MissingError
+    )
+
+    assert "not all that the Bento takes of it: weights.bin." in ran.json["error"]["message"]
+
+
+@pytest.mark.parametrize("note", [b"", b"[]", b"{}", b'{"files": 3}', b"\xff"])
+def test_a_note_that_says_nothing_is_passed_over(
+    note: bytes, connected: Side, site: Site, target: Path
+) -> None:
+    top = stores.add_snapshot(connected, "Org/Mini", COMMIT, {"config.json": b"{}"}).parent.parent
+    stores.write_files(top / "trees", {f"{COMMIT}.json": note})
+    stores.add_bento(
+        connected, "shop:v1", {}, models=[stores.hugging_face_entry("Org/Mini", COMMIT)]
+    )
+
+    assert export(connected, target, site, "shop").code == 0
+
+
+def test_a_snapshot_in_two_spellings_is_one(
+    connected: Side, isolated: Side, site: Site, target: Path
+) -> None:
+    stores.add_snapshot(connected, "org/mini", COMMIT, {"config.json": b"{}"})
+    stores.add_snapshot(connected, "Org/Mini", COMMIT, {"config.json": b"{}", "weights.bin": b"w"})
+    stores.add_bento(
+        connected, "shop:v1", {}, models=[stores.hugging_face_entry("Org/Mini", COMMIT)]
+    )
+
+    assert export(connected, target, site, "shop").code == 0
+    assert isolated.run("import", target).code == 0
+
+    snapshot = isolated.hugging_face / "models--org--mini" / "snapshots" / COMMIT
+    assert sorted(path.name for path in snapshot.iterdir()) == ["config.json", "weights.bin"]
+    assert not (snapshot / "weights.bin").is_symlink()
+
+
+def test_two_bentos_take_their_parts_of_one_snapshot(
+    connected: Side, site: Site, target: Path
+) -> None:
+    stores.add_snapshot(connected, "Org/Mini", COMMIT, {"a.json": b"a", "b.bin": b"b", "c": b"c"})
+    for name, pattern in (("desk", "*.json"), ("shop", "*.bin")):
+        entry = stores.hugging_face_entry("Org/Mini", COMMIT, include=[pattern])
+        stores.add_bento(connected, f"{name}:v1", {}, models=[entry])
+
+    ran = export(connected, target, site, "desk", "shop")
+    listed = connected.run("inspect", target, "--files", "--json").json["items"][0]
+
+    assert tags(ran)[0] == f"hugging-face org--mini:{COMMIT}"
+    assert [entry["path"] for entry in listed["entries"]] == ["a.json", "b.bin"]
+
+
+def test_a_revision_that_is_no_commit_is_missing(connected: Side, site: Site, target: Path) -> None:
+    stores.add_bento(
+        connected, "shop:v1", {}, models=[stores.hugging_face_entry("Org/Mini", "main")]
+    )
+
+    ran = refusals.expect_refusal(
+        connected, "export", "shop", "-o", target, "--key", site.key(), error=MissingError
+    )
+
+    assert "names revision 'main' of org/mini" in ran.json["error"]["message"]
+
+
+def test_a_snapshot_whose_file_leads_out_of_its_repository_is_refused(
+    connected: Side, site: Site, target: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("secret")
+    snapshot = stores.add_snapshot(connected, "Org/Mini", COMMIT, {"a": b"a"})
+    (snapshot / "b").symlink_to(tmp_path / "secret")
+    stores.add_bento(
+        connected, "shop:v1", {}, models=[stores.hugging_face_entry("Org/Mini", COMMIT)]
+    )
+
+    refusals.expect_refusal(
+        connected, "export", "shop", "-o", target, "--key", site.key(), error=StorageError
+    )
+
+
+def test_a_model_of_an_unknown_registry_is_refused(
+    connected: Side, site: Site, target: Path
+) -> None:
+    entry = {"tag": "x:v1", "registry": "elsewhere"}
+    stores.add_bento(connected, "shop:v1", {}, models=[entry])
+
+    refusals.expect_refusal(
+        connected, "export", "shop", "-o", target, "--key", site.key(), error=CorruptError
+    )
+
+
+def test_a_bento_that_an_interrupted_bentoml_export_left_is_refused(
+    small: Side, site: Site, target: Path
+) -> None:
+    left = small.bentoml / "bentos" / "shop" / "v1" / "models"
+    shutil.copytree(small.bentoml / "models", left)
+
+    ran = refusals.expect_refusal(
+        small, "export", "shop", "-o", target, "--key", site.key(), error=StorageError
+    )
+
+    assert f"rm -r {left}" in ran.json["error"]["hint"]
+
+
+def test_a_bento_that_calls_itself_otherwise_is_refused(
+    small: Side, site: Site, target: Path
+) -> None:
+    (small.bentoml / "bentos/shop/v1").rename(small.bentoml / "bentos/shop/v9")
+
+    refusals.expect_refusal(
+        small, "export", "shop:v9", "-o", target, "--key", site.key(), error=StorageError
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "name: shop", "{{", "name: shop\nversion: v1\ncreation_time: never\n"]
+)
+def test_a_bento_that_bentoml_did_not_write_is_refused(
+    text: str, small: Side, site: Site, target: Path
+) -> None:
+    (small.bentoml / "bentos/shop/v1/bento.yaml").write_text(text)
+
+    refusals.expect_refusal(
+        small, "export", "shop", "-o", target, "--key", site.key(), error=CorruptError
+    )
+
+
+def test_what_python_wrote_when_the_bento_was_served_does_not_travel(
+    small: Side, site: Site, target: Path, tmp_path: Path
+) -> None:
+    first = export(small, target, site, "shop").json["bundle"]
+    bento = small.bentoml / "bentos/shop/v1"
+    stores.write_files(bento, {"src/__pycache__/service.cpython-311.pyc": b"\0" * 16})
+
+    assert export(small, tmp_path / "other", site, "shop").json["bundle"] == first

@@ -1,0 +1,84 @@
+"""``latest`` moves as BentoML itself moves it: to what was created later, or at the same time."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import stores
+from tests.support.sides import Side, Site
+
+TIMES = {
+    "older": "2026-01-01T00:00:00+00:00",
+    "same": stores.CREATED,
+    "newer": "2026-02-01T00:00:00+00:00",
+}
+
+
+@pytest.fixture
+def carried(connected: Side, site: Site, tmp_path: Path) -> Path:
+    """A depot with ``shop:v1``."""
+    stores.add_model(connected, "shop:v1", {"w": b"1"})
+    stores.add_bento(connected, "shop:v1", {}, models=["shop:v1"])
+    ran = connected.run("export", "shop", "-o", tmp_path / "depot", "--key", site.key())
+    assert ran.code == 0, ran.err
+    return tmp_path / "depot"
+
+
+def latest(side: Side, store: str) -> str:
+    return (side.bentoml / store / "shop" / "latest").read_text()
+
+
+def test_the_first_version_is_the_latest_without_a_newline(carried: Path, isolated: Side) -> None:
+    assert isolated.run("import", carried).code == 0
+
+    assert (latest(isolated, "bentos"), latest(isolated, "models")) == ("v1", "v1")
+
+
+@pytest.mark.parametrize(("there", "expected"), [("older", "v1"), ("same", "v1"), ("newer", "v0")])
+def test_latest_moves_only_forward(
+    there: str, expected: str, carried: Path, isolated: Side
+) -> None:
+    stores.add_bento(isolated, "shop:v0", {}, created=TIMES[there])
+    stores.add_model(isolated, "shop:v0", {}, created=TIMES[there])
+
+    assert isolated.run("import", carried).code == 0
+
+    assert (latest(isolated, "bentos"), latest(isolated, "models")) == (expected, expected)
+    assert (isolated.bentoml / "bentos/shop/v0/bento.yaml").exists()
+
+
+@pytest.mark.parametrize("pointer", ["gone", "", "../../..", "\0"])
+def test_a_broken_latest_is_replaced(pointer: str, carried: Path, isolated: Side) -> None:
+    (isolated.bentoml / "bentos" / "shop").mkdir(parents=True)
+    (isolated.bentoml / "bentos" / "shop" / "latest").write_text(pointer)
+
+    assert isolated.run("import", carried).code == 0
+
+    assert latest(isolated, "bentos") == "v1"
+
+
+@pytest.mark.parametrize(("there", "sent"), [("v10", "v1"), ("v1", "v10")])
+def test_a_longer_version_is_another_version(
+    there: str, sent: str, connected: Side, isolated: Side, site: Site, tmp_path: Path
+) -> None:
+    stores.add_bento(connected, f"shop:{sent}", {"src/a": b"sent"})
+    stores.add_bento(isolated, f"shop:{there}", {"src/a": b"there"})
+    target = tmp_path / "depot"
+    assert connected.run("export", f"shop:{sent}", "-o", target, "--key", site.key()).code == 0
+
+    ran = isolated.run("import", target, "--json")
+
+    assert ran.json["items"][0]["outcome"] == "installed"
+    folder = isolated.bentoml / "bentos" / "shop"
+    assert (folder / sent / "src" / "a").read_bytes() == b"sent"
+    assert (folder / there / "src" / "a").read_bytes() == b"there"
+
+
+def test_nothing_but_versions_and_latest_lies_in_the_store(carried: Path, isolated: Side) -> None:
+    assert isolated.run("import", carried).code == 0
+
+    there = sorted(path.name for path in isolated.bentoml.iterdir())
+    assert there == [".airgap", "bentos", "models"]
+    for store in ("bentos", "models"):
+        found = sorted(path.name for path in (isolated.bentoml / store / "shop").iterdir())
+        assert found == ["latest", "v1"]

@@ -1,0 +1,259 @@
+"""A drop box that tests start and stop, and clients for it. Everything is on 127.0.0.1."""
+
+import ftplib
+import json
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Thread
+from typing import Any, Self
+
+import pytest
+
+from airgap.errors import AirgapError
+from airgap.flow.admission import policy
+from airgap.flow.bundle import open_bundle
+from airgap.flow.importing import install_bundle
+from airgap.flow.progress import Silent
+from airgap.server.dropbox import passwords, settings
+from airgap.server.dropbox import service as dropbox
+from airgap.server.dropbox.service import DropBox
+from airgap.server.intake.intake import Run
+from airgap.server.intake.policy import Verdict
+from airgap.server.intake.worker import Work
+from tests.support.sides import Side
+
+PASSWORD = "correct horse"  # noqa: S105
+PATIENCE = 60.0
+_BARE = passwords.PasswordHash(14, 1, 1, bytes(16), b"")
+HASH = str(replace(_BARE, key=passwords._derive(PASSWORD, _BARE)))  # cheaper than real ones
+
+
+def until(fact: Callable[[], Any], what: str = "") -> Any:  # noqa: ANN401
+    """Wait until something is so; generously, because machines are slow."""
+    end = time.monotonic() + PATIENCE
+    while not (found := fact()):
+        assert time.monotonic() < end, f"it never came to be: {what or fact}"
+        time.sleep(0.01)
+    return found
+
+
+def run_here(work: Work, place: str) -> Verdict:
+    """Do what a command would do, in this process."""
+    try:
+        with open_bundle.open_bundle(place, policy.load(), remember=work == "import") as opened:
+            if work == "verify":
+                install_bundle.verify_content(opened, jobs=1, progress=Silent())
+                return Verdict("done", report={"bundle": opened.bundle})
+            done = install_bundle.import_bundle(
+                opened, replace=False, dry_run=False, jobs=1, progress=Silent()
+            )
+    except AirgapError as error:
+        return Verdict(error.kind, error.message, error.hint)
+    items = [{"tag": one.tag, "kind": one.kind, "outcome": how} for one, how in done.outcomes]
+    return Verdict("done", report={"bundle": opened.bundle, "items": items})
+
+
+@dataclass
+class Gateway:
+    """A drop box with a user ``ann``."""
+
+    state: Path
+    certificate: Path
+    box: DropBox
+    lines: list[Mapping[str, Any]] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        return self.box.ports[0]
+
+    @property
+    def home(self) -> Path:
+        return self.state / "incoming" / "ann"
+
+    def log(self, event: str = "") -> list[dict[str, Any]]:
+        """The lines of the log, or those of one event."""
+        path = self.state / "log.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [one for one in map(json.loads, lines) if event in ("", one["event"])]
+
+    def status(self) -> dict[str, Any]:
+        value = json.loads((self.state / "status.json").read_bytes())
+        assert isinstance(value, dict)
+        return value
+
+    def logged(self, event: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait for an event."""
+        return list(until(lambda: len(found := self.log(event)) >= count and found, event))
+
+    def refused(self) -> dict[str, Any]:
+        """Wait for one thing to be in quarantine; return its reason."""
+        self.logged("quarantined")
+        (path,) = until(lambda: [*self.state.glob("quarantine/ann/*/reason.json")])
+        value = json.loads(path.read_bytes())
+        assert isinstance(value, dict)
+        return value
+
+    def log_in(self, user: str = "ann", password: str = PASSWORD) -> "Client":
+        client = Client(self)
+        client.auth()
+        client.login(user, password)
+        client.prot_p()
+        return client
+
+    def curl(self, *words: str | Path, url: str = "") -> "subprocess.CompletedProcess[str]":
+        """Run curl with TLS on both channels; without waiting for what never comes."""
+        command = ["curl", "-sS", "--ssl-reqd", "--cacert", self.certificate, "--max-time", "60"]
+        command += ["-u", f"ann:{PASSWORD}", *words, url or f"ftp://127.0.0.1:{self.port}/"]
+        return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+
+
+class Client(ftplib.FTP_TLS):
+    """An FTPS client that closes data connections as it should, or as it should not."""
+
+    def __init__(self, gateway: Gateway, host: str = "127.0.0.1", port: int = 0) -> None:
+        context = ssl.create_default_context(cafile=str(gateway.certificate))
+        super().__init__(context=context, timeout=PATIENCE)
+        self._connections: list[ssl.SSLSocket] = []
+        try:
+            self.connect(host, port or gateway.port)
+        except ftplib.Error:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def deliver(
+        self, name: str, data: bytes, rest: int | None = None, command: str = "STOR"
+    ) -> str:
+        """Upload bytes and end properly; return the reply."""
+        connection = self.begin(name, rest, command)
+        connection.sendall(data)
+        connection.unwrap()
+        connection.close()
+        return self.voidresp()
+
+    def begin(self, name: str, rest: int | None = None, command: str = "STOR") -> ssl.SSLSocket:
+        """Begin an upload."""
+        self.voidcmd("TYPE I")
+        connection = self.transfercmd(f"{command} {name}", rest)
+        assert isinstance(connection, ssl.SSLSocket)
+        self._connections.append(connection)
+        return connection
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
+        super().close()
+
+    def cut(self, name: str, data: bytes, rest: int | None = None) -> str:
+        """Upload bytes, then let the connection die without a word of TLS; return the reply."""
+        connection = self.begin(name, rest)
+        connection.sendall(data)
+        with socket.socket(fileno=connection.detach()) as bare:
+            bare.shutdown(socket.SHUT_RDWR)
+        return self.refused(self.voidresp)
+
+    def refused(self, work: Callable[..., Any], *arguments: Any) -> str:  # noqa: ANN401
+        """Do what must be refused; return the reply."""
+        try:
+            reply = work(*arguments)
+        except ftplib.Error as error:
+            return str(error)
+        raise AssertionError(f"not refused: {reply}")
+
+    def make(self, *folders: str) -> None:
+        for folder in folders:
+            self.mkd(folder)
+
+    def deliver_depot(self, depot: Path, top: str = "") -> None:
+        """Upload a depot as our own client does: to parts, renamed, the manifest last."""
+        files = [path for path in depot.rglob("*") if path.is_file()]
+        for path in sorted(files, key=lambda one: (one.name == "manifest.msgpack", one)):
+            name = top + path.relative_to(depot).as_posix()
+            for cut in [at for at, letter in enumerate(name) if letter == "/"]:
+                try:
+                    self.mkd(name[:cut])
+                except ftplib.error_perm:
+                    continue
+            self.deliver(f"{name}.part", path.read_bytes())
+            self.rename(f"{name}.part", name)
+
+
+def make_certificate(folder: Path) -> Path:
+    """Make a certificate for 127.0.0.1 that is its own authority."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl")
+    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    words += ["-nodes", "-days", "2"]
+    subject = ["-subj", "/CN=gateway", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
+    subprocess.run(["openssl", *words, *subject, *files], check=True, capture_output=True)
+    return folder / "certificate.pem"
+
+
+def config(
+    folder: Path,
+    certificate: Path | None,
+    top: str = "",
+    limits: str = "",
+    user: str = "",
+    **more: str,
+) -> Path:
+    """Write a config file for tests."""
+    tls = (
+        f'certificate = "{certificate}"\nkey = "{certificate.with_name("key.pem")}"'
+        if certificate
+        else "required = false"
+    )
+    path = folder / "dropbox.toml"
+    path.write_text(
+        f"""
+state = "state"
+settle_seconds = 0
+{top}
+[listen]
+address = "127.0.0.1"
+port = 0
+{more.get("listen", "")}
+[tls]
+{tls}
+[limits]
+keep_free = "0 B"
+{limits}
+[users.ann]
+password = "{HASH}"
+{user}
+[users.bob]
+password = "{HASH}"
+"""
+    )
+    return path
+
+
+@contextmanager
+def serving(
+    side: Side, path: Path, certificate: Path | None, run: Run | None = run_here
+) -> Iterator[Gateway]:
+    """Run a drop box on a side, for the length of the block."""
+    lines: list[Mapping[str, Any]] = []
+    with side.here(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dropbox, "BEAT", 0.01)
+        read = settings.load(path)
+        box = DropBox(read, lines.append, run)
+        thread = Thread(target=box.serve)
+        thread.start()
+        try:
+            yield Gateway(read.state, certificate or Path(), box, lines)
+        finally:
+            box.stop()
+            thread.join(PATIENCE)
+        assert not thread.is_alive()
+        assert not [line for line in lines if line["event"] == "bug"], lines

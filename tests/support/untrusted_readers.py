@@ -1,0 +1,309 @@
+"""Everything that reads bytes of strangers, as one table: what it is given, and how it may refuse.
+
+A reader takes any bytes. It refuses them with one of its own errors, or reads them; and what it
+has read, written again, is the same bytes. Anything else is a bug.
+"""
+
+import atexit
+import hashlib
+import io
+import json
+import shutil
+import struct
+import tempfile
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from airgap.carrier.archive import ArchiveReader
+from airgap.carrier.stock.port import Member, MemberReader
+from airgap.carrier.stock.tar import TarReader
+from airgap.carrier.stock.zip import ZipReader
+from airgap.chunking import cutters
+from airgap.chunking.sizes import SMALLEST
+from airgap.codec import table
+from airgap.errors import AirgapError, CorruptError, MissingError, NotTrustedError, PolicyError
+from airgap.format import (
+    attestation,
+    envelope,
+    ledger,
+    limits,
+    manifest,
+    model_signature,
+    parity,
+    root,
+    volume,
+    waiver,
+    want,
+)
+from airgap.format.inventory import Item
+from airgap.format.manifest import NO_BASE
+from airgap.ledger.check import read_entries
+from tests.support import forge, stores
+from tests.support.sides import REPOSITORY
+
+VECTORS = REPOSITORY / "tests" / "vectors"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """``read`` returns what was read, written again; None where there is nothing to write."""
+
+    read: Callable[[bytes], bytes | None]
+    refuses: tuple[type[AirgapError], ...]
+    seeds: Callable[[], Sequence[bytes]]
+    """Bytes that are read without a refusal."""
+
+
+def accepts(name: str, raw: bytes) -> bool:
+    """Tell whether a reader takes these bytes; fail if it does neither that nor refuse them."""
+    reader = READERS[name]
+    try:
+        again = reader.read(raw)
+    except reader.refuses as error:
+        refusal: AirgapError = error
+    else:
+        assert again is None or again == raw, "two encodings of one value"
+        return True
+    assert refusal.message
+    assert refusal.hint
+    return False
+
+
+# ---- documents
+
+
+def _sealed(raw: bytes) -> bytes:
+    """Put the digest before a small document, so that what is behind it is reached."""
+    return hashlib.sha256(raw).digest() + raw
+
+
+def _read_ledger(raw: bytes) -> bytes:
+    """Write the entries again that fit each other, and add what follows them as it is."""
+    entries = list(read_entries("ward", raw))
+    again = b"".join(ledger.frame(ledger.encode_entry(entry)) for entry, _ in entries)
+    assert all(ledger.encode_entry(entry) == kept for entry, kept in entries)
+    return again + raw[len(again) :]
+
+
+def _vector(pattern: str) -> Callable[[], list[bytes]]:
+    return lambda: [path.read_bytes() for path in sorted(VECTORS.glob(pattern))]
+
+
+DIGEST = bytes(range(32))
+ENTRY = ledger.Entry("ward", "imported", 9, 8, 1, DIGEST, DIGEST, "nightly", 3, None, "a note")
+STATE = ledger.State("ward", 2, 300, DIGEST, DIGEST, 8, {"nightly": ledger.Mark(3, DIGEST, 1)})
+
+
+def _ledger_seed() -> bytes:
+    first = ledger.encode_entry(ENTRY)
+    return ledger.frame(first) + ledger.frame(
+        ledger.encode_entry(
+            ledger.Entry("ward", "waived", 10, 8, 1, ledger.digest(first), DIGEST, "x", 1, DIGEST)
+        )
+    )
+
+
+# ---- what is stored in packs
+
+
+def _block_seed(codec: int, stored: bytes, length: int) -> bytes:
+    return struct.pack(">BI", codec, length) + stored
+
+
+def _read_block(raw: bytes) -> None:
+    """Decode what follows a codec and a plain length, as a manifest would have them."""
+    if len(raw) < 5:
+        return
+    codec, length = struct.unpack(">BI", raw[:5])
+    length = length % limits.CHUNK_BYTES + 1
+    base = bytes(length) if codec == table.DIFFERENCE else b""
+    plain = table.decode(codec, raw[5:], length, base)
+    assert len(plain) == length
+
+
+def _block_seeds() -> list[bytes]:
+    plain = bytes(range(256)) * 8
+    stored = [(table.RAW, plain), table.encode(plain), table.encode(plain, 2)]
+    stored.append((table.DIFFERENCE, table.encode_difference(plain, bytes(len(plain)), 4)))
+    return [_block_seed(codec, data, len(plain) - 1) for codec, data in stored]
+
+
+def _read_file(raw: bytes) -> bytes:
+    """Cut a file, which never fails, and join it."""
+    return b"".join(piece.plain for piece in cutters.cut(stores.InMemory(raw)))
+
+
+def _file_seeds() -> list[bytes]:
+    tensors = {"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}
+    header = json.dumps(tensors).encode()
+    numpy = b"{'descr': '<f4', 'fortran_order': False, 'shape': (4,), }"
+    gguf = b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + struct.pack("<Q", 1) + b"a"
+    gguf += struct.pack("<IQIQ", 1, 4, 0, 0)
+    long = stores.noise(SMALLEST + 100)
+    return [
+        struct.pack("<Q", len(header)) + header + long,
+        b"\x93NUMPY\1\0" + struct.pack("<H", len(numpy)) + numpy + long,
+        gguf + long,
+        b"PK\3\4" + long,
+    ]
+
+
+# ---- whole bundles
+
+
+def _read_archive(raw: bytes) -> None:
+    """Read a single file to its end as if its builder were trusted, and decode every block."""
+    reader = ArchiveReader(io.BytesIO(raw), "bundle.airgap")
+    _, signed = reader.read_manifest()
+    made = manifest.decode(signed)
+    envelopes = reader.read_envelopes("builder")
+    deque(map(envelope.decode, envelopes), maxlen=0)
+    for index, data in reader.read_packs(made.packs, range(len(made.packs))):
+        if isinstance(data, AirgapError):
+            raise data
+        for block in made.packs[index].blocks:
+            chunks = range(block.first_chunk, block.first_chunk + block.chunk_count)
+            length = sum(made.chunks.lengths[chunk] for chunk in chunks)
+            stored = data[block.offset : block.offset + block.stored_length]
+            base = b"" if block.base == NO_BASE else bytes(length)
+            assert len(table.decode(block.codec, stored, length, base)) == length
+
+
+def _drained(reader: MemberReader) -> list[Member]:
+    found = []
+    for member, pieces in reader.members():
+        assert sum(map(len, pieces)) == member.size
+        found.append(member)
+    return found
+
+
+@cache
+def _scratch() -> Path:
+    """Name a file for readers that want one; it goes when the process ends."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder / "archive.bento"
+
+
+def _written(raw: bytes) -> Path:
+    _scratch().write_bytes(raw)
+    return _scratch()
+
+
+def _read_tar(raw: bytes) -> None:
+    _drained(TarReader(_written(raw), "tar"))
+
+
+def _read_zip(raw: bytes) -> None:
+    _drained(ZipReader(_written(raw)))
+
+
+def _tar_seeds() -> list[bytes]:
+    return [forge.tar([("bento.yaml", b"name: a"), ("src/service.py", b"x" * 600)])]
+
+
+def _zip_seeds() -> list[bytes]:
+    import zipfile
+
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, method in (("bento.yaml", zipfile.ZIP_STORED), ("a", zipfile.ZIP_DEFLATED)):
+            info = zipfile.ZipInfo(name)
+            info.create_system, info.external_attr = 3, 0o100644 << 16
+            info.compress_type = method
+            archive.writestr(info, b"name: a" * 40)
+    return [file.getvalue()]
+
+
+# ---- signatures of models
+
+
+@cache
+def _item() -> Item:
+    made = forge.draft(forge.model({"w.bin": b"w" * 9, "l": forge.Link("w.bin")}))
+    return manifest.decode(made.raw()).items[0]
+
+
+def _read_model_signature(raw: bytes) -> None:
+    claim = model_signature.decode(raw, _item())
+    told: dict[str, Any] = json.loads(claim.payload)
+    assert told["predicate"]["resources"]
+
+
+def _model_signature_seeds() -> list[bytes]:
+    return [model_signature.encode(model_signature.statement(_item()), b"signature", b"pem")]
+
+
+CORRUPT = (CorruptError,)
+READERS: dict[str, Reader] = {
+    "manifest": Reader(
+        lambda raw: manifest.encode(manifest.decode(raw)),
+        (CorruptError, PolicyError),
+        _vector("*/bundles/*/manifest.msgpack"),
+    ),
+    "envelope": Reader(
+        lambda raw: envelope.encode(envelope.decode(raw)),
+        (NotTrustedError,),
+        _vector("exported/bundles/*/*.dsse"),
+    ),
+    "root": Reader(
+        lambda raw: root.encode(root.decode(raw)), CORRUPT, _vector("root/root.msgpack")
+    ),
+    "block": Reader(_read_block, (CorruptError, PolicyError), _block_seeds),
+    "archive": Reader(
+        _read_archive,
+        (CorruptError, MissingError, NotTrustedError, PolicyError),
+        _vector("*.airgap"),
+    ),
+    "attestation": Reader(
+        lambda raw: attestation.encode(attestation.decode(raw)),
+        CORRUPT,
+        lambda: [attestation.encode(attestation.Attestation(DIGEST, "approver", "accept", 9, "x"))],
+    ),
+    "waiver": Reader(
+        lambda raw: waiver.encode(waiver.decode(raw)),
+        CORRUPT,
+        lambda: [waiver.encode(waiver.Waiver(DIGEST, "ward", "a reason", 9, 10))],
+    ),
+    "want": Reader(
+        lambda raw: want.encode(want.decode(raw)),
+        CORRUPT,
+        lambda: [want.encode(want.Want(DIGEST, ("model a:v1",), (DIGEST, DIGEST[::-1])))],
+    ),
+    "label": Reader(
+        lambda raw: volume.encode(volume.decode(raw)),
+        CORRUPT,
+        lambda: [volume.encode(volume.Label(DIGEST.hex(), 2, (3, 2, 2), (1, 0, 0)))],
+    ),
+    "parity index": Reader(
+        lambda raw: parity.encode(parity.decode(raw, 9)),
+        CORRUPT,
+        lambda: [
+            parity.encode([parity.Group((0, 2, 5), (DIGEST,)), parity.Group((1,), (b"p" * 32,))])
+        ],
+    ),
+    "model signature": Reader(_read_model_signature, CORRUPT, _model_signature_seeds),
+    "ledger": Reader(_read_ledger, (), lambda: [_ledger_seed()]),
+    "state": Reader(
+        lambda raw: ledger.encode_state(ledger.decode_state(_sealed(raw)))[32:],
+        CORRUPT,
+        lambda: [ledger.encode_state(STATE)[32:]],
+    ),
+    "witness": Reader(
+        lambda raw: ledger.encode_witness(ledger.decode_witness(_sealed(raw)))[32:],
+        CORRUPT,
+        lambda: [ledger.encode_witness(ledger.Witness("ward", 2, DIGEST))[32:]],
+    ),
+    "number": Reader(
+        lambda raw: ledger.encode_number(ledger.decode_number(_sealed(raw)))[32:],
+        CORRUPT,
+        lambda: [ledger.encode_number(ledger.Number("nightly", 3, DIGEST))[32:]],
+    ),
+    "file to cut": Reader(_read_file, (), _file_seeds),
+    "stock tar": Reader(_read_tar, CORRUPT, _tar_seeds),
+    "stock zip": Reader(_read_zip, CORRUPT, _zip_seeds),
+}

@@ -1,0 +1,82 @@
+"""Passwords and login throttling."""
+
+import pytest
+
+from airgap.server.dropbox import passwords
+from airgap.server.dropbox.passwords import PasswordChecker, PasswordHash
+from airgap.server.dropbox.throttle import MOST_ADDRESSES, Throttle
+from tests.support import drop_box
+
+
+def test_a_password_fits_its_own_hash_alone() -> None:
+    made = passwords.hash_password("tr0ub4dor")
+
+    assert PasswordHash.parse(str(made)) == made
+    assert made.fits("tr0ub4dor")
+    assert not made.fits("tr0ub4dor ")
+
+
+def test_two_hashes_of_one_password_differ() -> None:
+    assert passwords.hash_password("same") != passwords.hash_password("same")
+
+
+@pytest.mark.parametrize("password", ["", "x" * 1025])
+def test_a_password_of_no_length_or_too_much_is_refused(password: str) -> None:
+    with pytest.raises(ValueError, match="1 to 1024"):
+        passwords.hash_password(password)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "secret",
+        drop_box.HASH + "x",
+        drop_box.HASH.replace("ln=14", "ln=10"),
+        drop_box.HASH.replace("ln=14", "ln=30"),
+        drop_box.HASH.replace("r=1,", "r=99,"),
+        drop_box.HASH[:-8],
+    ],
+)
+def test_what_is_no_hash_or_costs_too_much_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not|has"):
+        PasswordHash.parse(text)
+
+
+def test_the_gate_knows_its_users() -> None:
+    gate = PasswordChecker({"ann": PasswordHash.parse(drop_box.HASH)})
+
+    assert gate.fits("ann", drop_box.PASSWORD)
+    assert gate.fits("ann", drop_box.PASSWORD)
+    assert not gate.fits("ann", "wrong")
+    assert not gate.fits("bob", drop_box.PASSWORD)
+    assert not gate.fits("ann", "x" * 2000)
+
+
+def test_an_address_that_fails_too_often_waits_until_its_first_failure_is_old() -> None:
+    throttle = Throttle(3, 60)
+    for now in (0, 10, 20):
+        assert not throttle.is_blocked("10.0.0.1", now)
+        throttle.note("10.0.0.1", now)
+
+    assert throttle.is_blocked("10.0.0.1", 59)
+    assert throttle.is_blocked("::ffff:10.0.0.1", 59)
+    assert not throttle.is_blocked("10.0.0.2", 59)
+    assert not throttle.is_blocked("10.0.0.1", 60)
+
+
+def test_all_addresses_of_one_network_of_ipv6_count_together() -> None:
+    throttle = Throttle(2, 60)
+    throttle.note("2001:db8::1", 0)
+    throttle.note("2001:db8::ffff", 0)
+
+    assert throttle.is_blocked("2001:db8::2", 1)
+    assert not throttle.is_blocked("2001:db8:0:1::2", 1)
+
+
+def test_the_throttle_does_not_grow_for_ever() -> None:
+    throttle = Throttle(1, 1e9)
+    for number in range(MOST_ADDRESSES + 5):
+        throttle.note(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0)
+
+    assert len(throttle._failures) == MOST_ADDRESSES
