@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from airgap.flow.importing import unpack
 from airgap.format import layout
 from airgap.format import manifest as manifests
-from airgap.format.fields import read_u32
+from airgap.format.fields import decode_u32
 from airgap.format.inventory import File, make_item
 from airgap.format.manifest import Block, ChunkTable, Manifest, Pack
 from tests.support import forge, sides
@@ -89,7 +89,7 @@ def make_bundle(depot: Path, gigabytes: float, key: Path) -> tuple[Manifest, int
     files.append(File("model.yaml", False, len(yaml), digests[-1], (last,)))  # noqa: FBT003
     made = Manifest(
         items=(make_item("model", "weights", "v1", files),),
-        chunks=ChunkTable(b"".join(digests), read_u32(forge.u32(*lengths))),
+        chunks=ChunkTable(b"".join(digests), decode_u32(forge.u32(*lengths))),
         packs=tuple(packs),
         created_at=1_767_323_045,
         tool="bench",

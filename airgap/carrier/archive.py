@@ -19,7 +19,7 @@ from airgap.disk import files as local
 from airgap.disk.buffers import BufferPool
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError
 from airgap.format import layout, limits, model_signature, tar
-from airgap.format.attestation import ATTESTING
+from airgap.format.attestation import ATTESTING_ROLES
 from airgap.format.envelope import Role
 from airgap.format.manifest import Pack
 from airgap.format.root import SignedRoot
@@ -141,7 +141,7 @@ class ArchiveReader:
         parsed = layout.parse_envelope_file(file)
         if parsed is None:
             return False
-        if parsed[0] in ATTESTING:
+        if parsed[0] in ATTESTING_ROLES:
             raise self._wrong("has a signature without its attestation")
         self._envelopes.append((parsed[0], self._take_small(parsed[0], limits.ENVELOPE_BYTES)))
         return True
@@ -215,7 +215,7 @@ class ArchiveReader:
 
     def _take(self, size: int) -> bytes:
         data = self._read(size)
-        self._take_zeros(tar.padded(size) - size)
+        self._take_zeros(tar.round_to_block(size) - size)
         return data
 
     def _take_zeros(self, size: int) -> None:
@@ -228,7 +228,7 @@ class ArchiveReader:
         data = memory.fill(size, self._read_into)
         if len(data) != size:
             raise self._cut_off()
-        self._take_zeros(tar.padded(size) - size)
+        self._take_zeros(tar.round_to_block(size) - size)
         return data
 
     def _skip(self, limit: int) -> None:
@@ -236,7 +236,7 @@ class ArchiveReader:
         name, size = self._next or ("", 0)
         if size > limit:
             raise self._wrong(f"has an overlong {name!r}")
-        left = tar.padded(size)
+        left = tar.round_to_block(size)
         if self._stream.seekable():  # what lies beyond the end of the file shows at the next read
             self._stream.seek(left, os.SEEK_CUR)
             left = 0
@@ -281,7 +281,7 @@ class ArchiveWriter:
             StorageError: the file cannot be made.
         """
         self._path = path
-        self._room = tar.padded(manifest_room) + ENVELOPE_ROOM + 2 * tar.BLOCK
+        self._room = tar.round_to_block(manifest_room) + ENVELOPE_ROOM + 2 * tar.BLOCK
         try:
             self._part = local.PartFile(path)
             self._file = self._part.file
@@ -309,7 +309,7 @@ class ArchiveWriter:
         """
         for file in sorted(filter(model_signature.is_file_name, envelopes)):
             self._append(f"{layout.BUNDLES}/{bundle}/{file}", [envelopes[file]])
-        self._append(layout.checksums_name(bundle), [layout.checksums(bundle, packs)])
+        self._append(layout.checksums_name(bundle), [layout.list_checksums(bundle, packs)])
         for name, data in texts().items():
             self._append(name, [data])
         front = _member(layout.manifest_name(bundle), manifest)
@@ -321,7 +321,7 @@ class ArchiveWriter:
         try:
             self._file.write(tar.END)
             self._file.seek(0)
-            self._file.write(front + tar.header(tar.PADDING_NAME, left))
+            self._file.write(front + tar.make_header(tar.PADDING_NAME, left))
             self._part.publish()
         except IsADirectoryError as error:
             raise ConflictError(
@@ -337,9 +337,9 @@ class ArchiveWriter:
     def _append(self, name: str, parts: Sequence[Buffer]) -> None:
         size = sum(map(len, parts))
         try:
-            self._file.write(tar.header(name, size))
+            self._file.write(tar.make_header(name, size))
             self._file.writelines(parts)
-            self._file.write(bytes(tar.padded(size) - size))
+            self._file.write(bytes(tar.round_to_block(size) - size))
         except OSError as error:
             raise local.storage_error(error, self._path) from error
 
@@ -368,7 +368,7 @@ def what_it_lacks(path: Path, packs: int) -> str | None:
             if parsed is None:
                 break
             left -= parsed[0].startswith(f"{layout.PACKS}/")
-            position += tar.BLOCK + tar.padded(parsed[1])
+            position += tar.BLOCK + tar.round_to_block(parsed[1])
     if left > 0:
         return f"{left} of {packs} packs are still to come"
     if size < position + len(tar.END):
@@ -406,7 +406,7 @@ def add_files(path: Path, bundle: str, files: Sequence[tuple[str, bytes]]) -> No
                     f" {limits.ENVELOPES} of each role.",
                 )
             stream.seek(position + tar.BLOCK)
-            stream.write(added[tar.BLOCK :] + tar.header(tar.PADDING_NAME, left))
+            stream.write(added[tar.BLOCK :] + tar.make_header(tar.PADDING_NAME, left))
             stream.flush()
             os.fsync(stream.fileno())
             stream.seek(position)
@@ -427,7 +427,7 @@ def _front_members(stream: BinaryIO) -> Iterator[tuple[str, int, int]]:
         yield parsed[0], position, parsed[1]
         if parsed[0] == tar.PADDING_NAME:
             return
-        stream.seek(tar.padded(parsed[1]), os.SEEK_CUR)
+        stream.seek(tar.round_to_block(parsed[1]), os.SEEK_CUR)
 
 
 def _is_full(names: Iterable[str], envelope: str) -> bool:
@@ -449,4 +449,6 @@ def _demand_same(stream: BinaryIO, member: bytes, path: Path) -> None:
 
 
 def _member(name: str, data: bytes) -> bytes:
-    return tar.header(name, len(data)) + data + bytes(tar.padded(len(data)) - len(data))
+    return (
+        tar.make_header(name, len(data)) + data + bytes(tar.round_to_block(len(data)) - len(data))
+    )

@@ -393,7 +393,7 @@ class RemoteDepotWriter:
             self._lanes.result(self._under_way.popleft())
         for name, data in texts().items():
             self._transport.publish(name, data)
-        small = {layout.checksums_name(bundle): layout.checksums(bundle, packs)}
+        small = {layout.checksums_name(bundle): layout.list_checksums(bundle, packs)}
         small |= {f"{layout.BUNDLES}/{bundle}/{file}": data for file, data in envelopes.items()}
         for name, data in (*small.items(), (layout.manifest_name(bundle), manifest)):
             self._remote.place_file(name, data)

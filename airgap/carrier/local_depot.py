@@ -317,7 +317,7 @@ class DepotWriter:
         local.write_atomically(
             self._depot,
             layout.checksums_name(bundle),
-            [layout.checksums(bundle, packs, parity)],
+            [layout.list_checksums(bundle, packs, parity)],
         )
         for file, envelope in envelopes.items():
             local.write_atomically(self._depot, f"{folder}/{file}", [envelope])

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from airgap.chunking.pieces import Peekable, Piece, Readable, Region
 from airgap.chunking.sizes import SMALLEST
 
-__all__ = ["cut", "most_pieces", "plan"]
+__all__ = ["cut", "max_pieces", "plan"]
 
 
 def cut(file: Readable) -> Iterator[Piece]:
@@ -42,7 +42,7 @@ def plan(file: Peekable) -> list[Region]:
     return next(filter(None, (one(file) for one in plans)), [])
 
 
-def most_pieces(size: int) -> int:
+def max_pieces(size: int) -> int:
     """Return a number of pieces that a file of ``size`` bytes cannot exceed."""
     # A piece below SMALLEST either ends a region that is not, or is followed by one that is not.
     return min(size, 3 * (size // SMALLEST) + 3)

@@ -15,14 +15,14 @@ _FLOAT: Final = re.compile(rb"'descr': '<f([248])'")
 def plan(file: Peekable) -> list[Region] | None:
     """Return header and array; None if this is no such file."""
     start = file.peek(0, _HEADER)
-    found = header(start)
+    found = parse_header(start)
     if found is None or found[0] > min(len(start), file.size):
         return None
     body, width = found
     return [Region(body, name="header"), Region(file.size - body, width, "array")]
 
 
-def header(start: bytes) -> tuple[int, int] | None:
+def parse_header(start: bytes) -> tuple[int, int] | None:
     """Return how long the header is, and the width of the array's numbers; None if it is none."""
     if not start.startswith(_MAGIC) or len(start) < 12:  # noqa: PLR2004
         return None

@@ -95,7 +95,7 @@ def _wide(extra: bytes, plain: int, size: int, local: int) -> tuple[int, int]:
 
 def _contents(file: Peekable, begin: int, length: int, name: str) -> Iterator[Region]:
     """Yield a member, in two parts if it is an array."""
-    if name.endswith(".npy") and (found := npy.header(file.peek(begin, min(length, 1024)))):
+    if name.endswith(".npy") and (found := npy.parse_header(file.peek(begin, min(length, 1024)))):
         body, width = found
         if body <= length:
             yield Region(body, name=f"header of {name}")

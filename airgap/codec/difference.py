@@ -39,7 +39,7 @@ def decode(stored: Buffer, base: bytes, plain_length: int) -> Buffer:
     small, rest = planes.join(stored, plain_length, WIDTHS)
     change = _from_small(small)
     old = np.frombuffer(base, change.dtype, len(change))
-    return planes.whole(np.add(old, change, out=change), rest)
+    return planes.to_bytes(np.add(old, change, out=change), rest)
 
 
 def _to_small(change: Elements) -> Elements:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-__all__ = ["is_fast", "parity_of", "restored"]
+__all__ = ["compute_parity", "is_fast", "restore"]
 
 _POLYNOMIAL: Final = 0x11D
 _HEADER_BYTES: Final = 80  # what pyeclib puts before each part, and the format does not have
@@ -25,7 +25,7 @@ def is_fast() -> bool:
     return _driver(1, 1) is not None
 
 
-def parity_of(packs: Sequence[bytes], rows: int, *, library: bool = True) -> list[bytes]:
+def compute_parity(packs: Sequence[bytes], rows: int, *, library: bool = True) -> list[bytes]:
     """Return ``rows`` parity pieces of pieces of packs, which all have the same length."""
     length = len(packs[0])
     driver = _driver(len(packs), rows) if library and _suits_library(length) else None
@@ -46,7 +46,7 @@ def parity_of(packs: Sequence[bytes], rows: int, *, library: bool = True) -> lis
     return [one.value() for one in sums]
 
 
-def restored(
+def restore(
     size: int, packs: Mapping[int, bytes], parity: Mapping[int, bytes], missing: Sequence[int]
 ) -> list[bytes]:
     """Return the pieces of the missing packs of a group of ``size`` packs.

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["width_of"]
+__all__ = ["guess_width"]
 
 _SAMPLE: Final = 64 * 1024
 _LEAST_BITS: Final = 5.8
@@ -16,7 +16,7 @@ _SAME_BITS: Final = 0.06
 """What a wider guess must gain over a narrower one: it has fewer bytes of sample for each plane."""
 
 
-def width_of(plain: bytes) -> int:
+def guess_width(plain: bytes) -> int:
     """Return 2, 4 or 8 if the bytes look like numbers of that many bytes, else 0."""
     if len(plain) < 2 * _SAMPLE:
         return 0

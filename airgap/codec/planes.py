@@ -17,7 +17,7 @@ from airgap.codec import zstd
 from airgap.codec.buffer import Buffer
 from airgap.errors import CorruptError
 
-__all__ = ["WIDTHS", "Elements", "decode", "encode", "join", "split", "whole"]
+__all__ = ["WIDTHS", "Elements", "decode", "encode", "join", "split", "to_bytes"]
 
 WIDTHS: Final = (2, 4, 8)
 
@@ -47,7 +47,7 @@ def decode(stored: Buffer, plain_length: int) -> Buffer:
         CorruptError: lengths do not add up, or a plane does not decode to exactly its length.
     """
     rotated, rest = join(stored, plain_length, WIDTHS)
-    return whole(_rotate_right(rotated), rest)
+    return to_bytes(_rotate_right(rotated), rest)
 
 
 def split(elements: Elements, rest: bytes) -> bytes:
@@ -86,7 +86,7 @@ def join(stored: Buffer, plain_length: int, widths: Collection[int]) -> tuple[El
     return joined, rest
 
 
-def whole(elements: Elements, rest: Buffer) -> Buffer:
+def to_bytes(elements: Elements, rest: Buffer) -> Buffer:
     """Return the bytes of the elements, and then those that follow them."""
     data = elements.view(np.uint8).data
     return b"".join([data, rest]) if len(rest) else data

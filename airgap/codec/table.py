@@ -72,7 +72,7 @@ def _guess(plain: bytes) -> int:
         return 0
     from airgap.codec import guess
 
-    return guess.width_of(plain)
+    return guess.guess_width(plain)
 
 
 def _zstd(plain: bytes, width: int, level: int) -> bytes:

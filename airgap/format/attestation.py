@@ -8,11 +8,11 @@ from airgap.format import canonical, limits
 from airgap.format.envelope import Role
 from airgap.format.fields import HASH, Fields
 
-__all__ = ["ATTESTING", "Attestation", "Decision", "decode", "encode", "note_problem"]
+__all__ = ["ATTESTING_ROLES", "Attestation", "Decision", "decode", "encode", "note_problem"]
 
 Decision = Literal["accept", "reject"]
 DECISIONS: Final[tuple[Decision, ...]] = ("accept", "reject")
-ATTESTING: Final[tuple[Role, ...]] = ("scanner", "approver")
+ATTESTING_ROLES: Final[tuple[Role, ...]] = ("scanner", "approver")
 FORMAT: Final = 1
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
@@ -59,14 +59,14 @@ def decode(raw: bytes) -> Attestation:
     fields.expect("format", FORMAT)
     fields.expect("hash", HASH)
     decision, role = fields.text("decision"), fields.text("role")
-    if decision not in DECISIONS or role not in ATTESTING:
-        raise fields.wrong("has an unknown decision or role")
+    if decision not in DECISIONS or role not in ATTESTING_ROLES:
+        raise fields.error("has an unknown decision or role")
     note = fields.text("note", limits.NOTE_CHARACTERS)
     if note_problem(note):
-        raise fields.wrong(f"has a note that {note_problem(note)}")
+        raise fields.error(f"has a note that {note_problem(note)}")
     return Attestation(
         bundle=fields.digest("bundle"),
-        role=next(one for one in ATTESTING if one == role),
+        role=next(one for one in ATTESTING_ROLES if one == role),
         decision=next(one for one in DECISIONS if one == decision),
         time=fields.time("time"),
         note=note,

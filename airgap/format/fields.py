@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from airgap.errors import CorruptError
 from airgap.format import limits
 
-__all__ = ["DIGEST_BYTES", "HASH", "Fields", "U32Column", "column_u32", "read_u32"]
+__all__ = ["DIGEST_BYTES", "HASH", "Fields", "U32Column", "decode_u32", "encode_u32"]
 
 U32Column: TypeAlias = "array[int]"
 """Four bytes per element in memory too, where a list has forty."""
@@ -27,10 +27,10 @@ class Fields:
         """Raise CorruptError unless ``value`` is a map with exactly ``keys``."""
         self._what = what
         if type(value) is not dict or value.keys() != keys:
-            raise self.wrong(f"does not have exactly the fields {', '.join(sorted(keys))}")
+            raise self.error(f"does not have exactly the fields {', '.join(sorted(keys))}")
         self._map = value
 
-    def wrong(self, why: str) -> CorruptError:
+    def error(self, why: str) -> CorruptError:
         """Make the error that says what is wrong with this map."""
         return CorruptError(f"The {self._what} {why}.", "Ask the sender to export it again.")
 
@@ -38,14 +38,14 @@ class Fields:
         """Return a string of at most ``limit`` characters."""
         value = self._map[key]
         if type(value) is not str or len(value) > limit:
-            raise self.wrong(f"has no string of at most {limit} characters in '{key}'")
+            raise self.error(f"has no string of at most {limit} characters in '{key}'")
         return value
 
     def integer(self, key: str, low: int = 0, high: int = limits.INTEGER) -> int:
         """Return an integer from ``low`` to ``high``."""
         value = self._map[key]
         if type(value) is not int or not low <= value <= high:
-            raise self.wrong(f"has no integer from {low} to {high} in '{key}'")
+            raise self.error(f"has no integer from {low} to {high} in '{key}'")
         return value
 
     def time(self, key: str) -> int:
@@ -60,63 +60,63 @@ class Fields:
         """Return a boolean."""
         value = self._map[key]
         if type(value) is not bool:
-            raise self.wrong(f"has no boolean in '{key}'")
+            raise self.error(f"has no boolean in '{key}'")
         return value
 
     def raw(self, key: str) -> bytes:
         """Return a byte string."""
         value = self._map[key]
         if type(value) is not bytes:
-            raise self.wrong(f"has no byte string in '{key}'")
+            raise self.error(f"has no byte string in '{key}'")
         return value
 
     def digest(self, key: str) -> bytes:
         """Return a digest of 32 bytes."""
         value = self.raw(key)
         if len(value) != DIGEST_BYTES:
-            raise self.wrong(f"has a digest of {len(value)} bytes in '{key}'")
+            raise self.error(f"has a digest of {len(value)} bytes in '{key}'")
         return value
 
     def array(self, key: str, limit: int) -> list[Any]:
         """Return an array of at most ``limit`` elements of any type."""
         value = self._map[key]
         if type(value) is not list or len(value) > limit:
-            raise self.wrong(f"has no array of at most {limit:,} elements in '{key}'")
+            raise self.error(f"has no array of at most {limit:,} elements in '{key}'")
         return value
 
     def table(self, key: str, limit: int) -> dict[str, Any]:
         """Return a map of at most ``limit`` entries."""
         value = self._map[key]
         if type(value) is not dict or len(value) > limit:
-            raise self.wrong(f"has no map of at most {limit:,} entries in '{key}'")
+            raise self.error(f"has no map of at most {limit:,} entries in '{key}'")
         return value
 
     def sorted_texts(self, key: str, limit: int) -> tuple[str, ...]:
         """Return an array of strings, sorted and without duplicates."""
         values = self.array(key, limit)
         if any(type(value) is not str for value in values) or values != sorted(set(values)):
-            raise self.wrong(f"has no sorted array of different strings in '{key}'")
+            raise self.error(f"has no sorted array of different strings in '{key}'")
         return tuple(values)
 
     def u32(self, key: str, limit: int) -> U32Column:
         """Return a u32 column of at most ``limit`` elements (format §2.2)."""
-        return read_u32(self.column(key, 4, limit))
+        return decode_u32(self.column(key, 4, limit))
 
     def column(self, key: str, width: int, limit: int) -> bytes:
         """Return a column of at most ``limit`` elements of ``width`` bytes (format §2.2)."""
         value = self.raw(key)
         if len(value) % width or len(value) > width * limit:
-            raise self.wrong(f"has no column of at most {limit:,} elements in '{key}'")
+            raise self.error(f"has no column of at most {limit:,} elements in '{key}'")
         return value
 
     def expect(self, key: str, value: Any) -> None:  # noqa: ANN401
         """Raise CorruptError unless the field is exactly ``value``."""
         got = self._map[key]
         if type(got) is not type(value) or got != value:
-            raise self.wrong(f"has {got!r:.40} in '{key}' where {value!r} is needed")
+            raise self.error(f"has {got!r:.40} in '{key}' where {value!r} is needed")
 
 
-def read_u32(column: bytes) -> U32Column:
+def decode_u32(column: bytes) -> U32Column:
     """Decode a u32 column of whole elements (format §2.2) into four bytes each, not an object."""
     values = array("I", column)
     if sys.byteorder == "little":
@@ -124,6 +124,6 @@ def read_u32(column: bytes) -> U32Column:
     return values
 
 
-def column_u32(values: Sequence[int]) -> bytes:
+def encode_u32(values: Sequence[int]) -> bytes:
     """Encode a u32 column (format §2.2)."""
     return struct.pack(f">{len(values)}I", *values)

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from airgap.errors import CorruptError
 from airgap.format import canonical, limits, names
-from airgap.format.fields import HASH, Fields, column_u32
+from airgap.format.fields import HASH, Fields, encode_u32
 
 __all__ = [
     "KINDS",
@@ -185,9 +185,9 @@ class ReadChunks:
         try:
             total = sum(map(self._lengths.__getitem__, chunks))
         except IndexError:
-            raise fields.wrong("names a chunk that is not in the table") from None
+            raise fields.error("names a chunk that is not in the table") from None
         if total != size:
-            raise fields.wrong(f"has {size} bytes but chunks of {total}")
+            raise fields.error(f"has {size} bytes but chunks of {total}")
         return tuple(chunks)
 
 
@@ -200,7 +200,7 @@ def item_from_map(value: Any, read_chunks: ReadChunks) -> Item:  # noqa: ANN401
     fields = Fields(value, _ITEM_KEYS, "item")
     kind = fields.text("kind")
     if kind not in KINDS:
-        raise fields.wrong(f"is of the unknown kind {kind!r}")
+        raise fields.error(f"is of the unknown kind {kind!r}")
     entries = tuple(
         _entry_from_map(one, read_chunks) for one in fields.array("entries", limits.ENTRIES)
     )
@@ -241,7 +241,7 @@ def _identity(entry: Entry) -> dict[str, Any]:
 def _entry_to_map(entry: Entry) -> dict[str, Any]:
     value = _identity(entry)
     if isinstance(entry, File):
-        value = {"chunks": column_u32(entry.chunks), **value}
+        value = {"chunks": encode_u32(entry.chunks), **value}
     return value
 
 

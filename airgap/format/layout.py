@@ -4,13 +4,13 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from airgap.format.attestation import ATTESTING
+from airgap.format.attestation import ATTESTING_ROLES
 from airgap.format.envelope import ROLES, Role
 from airgap.format.manifest import Pack
 
 __all__ = [
     "BUNDLES",
-    "CLEANING",
+    "GC",
     "MANIFEST",
     "PACKS",
     "README",
@@ -19,17 +19,17 @@ __all__ = [
     "VERIFIER_NAME",
     "VOLUME_TEXT_NAME",
     "attestation_file",
-    "checksums",
     "checksums_name",
     "envelope_file",
     "envelope_name",
+    "is_bundle_file",
     "is_marks",
-    "is_of_bundle",
     "is_pack",
     "is_parity",
     "is_part",
     "is_sweep",
     "label_name",
+    "list_checksums",
     "manifest_name",
     "marks_name",
     "pack_name",
@@ -49,7 +49,7 @@ __all__ = [
 BUNDLES: Final = "bundles"
 PACKS: Final = "packs"
 ROOTS: Final = "roots"
-CLEANING: Final = "gc"
+GC: Final = "gc"
 MANIFEST: Final = "manifest.msgpack"
 README_NAME: Final = "README.txt"
 VERIFIER_NAME: Final = "verify.py"
@@ -80,7 +80,7 @@ only saves you the copying when its SHA-256 is that of yours.
 """
 
 _ENVELOPE = re.compile(rf"({'|'.join(ROLES)})\.([0-9a-f]{{64}})\.dsse")
-_ATTESTATION = re.compile(rf"({'|'.join(ATTESTING)})\.([0-9a-f]{{64}})\.attestation")
+_ATTESTATION = re.compile(rf"({'|'.join(ATTESTING_ROLES)})\.([0-9a-f]{{64}})\.attestation")
 _ROOT = re.compile(r"([1-9][0-9]{0,15})\.root\.msgpack")
 _ROOT_ENVELOPE = re.compile(r"([1-9][0-9]{0,15})\.[0-9a-f]{64}\.dsse")
 _MODEL_SIGNATURE = re.compile(r"[0-9a-f]{64}\.model\.sig")
@@ -131,7 +131,7 @@ def parse_attestation_file(name: str) -> tuple[Role, str] | None:
     found = _ATTESTATION.fullmatch(name)
     if found is None:
         return None
-    return next(role for role in ATTESTING if role == found[1]), found[2]
+    return next(role for role in ATTESTING_ROLES if role == found[1]), found[2]
 
 
 def root_name(version: int) -> str:
@@ -200,12 +200,12 @@ def is_part(name: str) -> bool:
 
 def marks_name(run: str) -> str:
     """Name what a cleaner has marked, by its 32 random hex digits (format §23)."""
-    return f"{CLEANING}/{run}.marks"
+    return f"{GC}/{run}.marks"
 
 
 def sweep_name(run: str) -> str:
     """Name what a cleaner is about to remove, by its 32 random hex digits (format §23)."""
-    return f"{CLEANING}/{run}.sweep"
+    return f"{GC}/{run}.sweep"
 
 
 def is_marks(name: str) -> bool:
@@ -218,7 +218,7 @@ def is_sweep(name: str) -> bool:
     return _SWEEP.fullmatch(name) is not None
 
 
-def is_of_bundle(name: str) -> bool:
+def is_bundle_file(name: str) -> bool:
     """Tell whether a file in a bundle's folder is one of format §8, §18 to §20, finished or not."""
     name = _finished(name)
     known = name in (MANIFEST, "checksums.txt", "volume.json", "parity.msgpack")
@@ -235,7 +235,7 @@ def checksums_name(bundle: str) -> str:
     return f"{BUNDLES}/{bundle}/checksums.txt"
 
 
-def checksums(bundle: str, packs: Sequence[Pack], parity: Sequence[bytes] = ()) -> bytes:
+def list_checksums(bundle: str, packs: Sequence[Pack], parity: Sequence[bytes] = ()) -> bytes:
     """List manifest, packs and parity packs for ``sha256sum -c`` from the depot's top."""
     rows = [f"{bundle}  {manifest_name(bundle)}\n"]
     rows += [f"{pack.digest.hex()}  {pack_name(pack.digest)}\n" for pack in packs]

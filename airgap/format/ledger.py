@@ -16,23 +16,23 @@ from airgap.format.fields import DIGEST_BYTES, HASH, Fields
 __all__ = [
     "FRAME_BYTES",
     "LENGTH_BYTES",
+    "ChannelState",
     "Entry",
     "Event",
-    "Mark",
-    "Number",
+    "IssuedSequence",
     "State",
     "Witness",
     "decode_entry",
-    "decode_number",
+    "decode_issued_sequence",
     "decode_state",
     "decode_witness",
     "digest",
     "encode_entry",
-    "encode_number",
+    "encode_issued_sequence",
     "encode_state",
     "encode_witness",
     "frame",
-    "state_after",
+    "next_state",
 ]
 
 Event = Literal["begun", "trusted", "imported", "waived", "unsigned", "refused", "reset"]
@@ -69,7 +69,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ChannelState:
     """How far a channel is: its highest sequence, the bundle that had it, the root of that time."""
 
     sequence: int
@@ -87,9 +87,9 @@ class State:
     digest: bytes
     head: bytes
     floor: int
-    channels: Mapping[str, Mark] = field(default_factory=dict)
+    channels: Mapping[str, ChannelState] = field(default_factory=dict)
 
-    def last(self, channel: str) -> int:
+    def last_sequence(self, channel: str) -> int:
         """Return the highest sequence that was imported in a channel; 0 if there is none."""
         return self.channels[channel].sequence if channel in self.channels else 0
 
@@ -104,7 +104,7 @@ class Witness:
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class IssuedSequence:
     """The last number that an exporter gave in a channel, and to which bundle (format §17.8)."""
 
     channel: str
@@ -154,9 +154,9 @@ def decode_entry(raw: bytes) -> Entry:
     _expect_version(fields)
     event, channel, note = fields.text("event"), value["channel"], fields.text("note")
     if event not in EVENTS or note_problem(note):
-        raise fields.wrong("has an unknown event or an unreadable note")
+        raise fields.error("has an unknown event or an unreadable note")
     if channel is not None and not names.is_tag_part(fields.text("channel")):
-        raise fields.wrong("has a channel that is not a name")
+        raise fields.error("has a channel that is not a name")
     return Entry(
         site=_site(fields),
         event=next(one for one in EVENTS if one == event),
@@ -172,7 +172,7 @@ def decode_entry(raw: bytes) -> Entry:
     )
 
 
-def state_after(state: State | None, entry: Entry, raw: bytes) -> State:
+def next_state(state: State | None, entry: Entry, raw: bytes) -> State:
     """Return the state that follows when an entry is appended; its ``digest`` is left to fill in.
 
     ``raw`` is the entry, without its length. None stands for what is before the first entry.
@@ -180,8 +180,13 @@ def state_after(state: State | None, entry: Entry, raw: bytes) -> State:
     before = state or State(entry.site, 0, 0, b"", b"", 0)
     channels = dict(before.channels)
     numbered = entry.event in ("imported", "waived") and entry.channel and entry.bundle
-    if numbered and entry.channel and entry.bundle and entry.sequence > before.last(entry.channel):
-        channels[entry.channel] = Mark(entry.sequence, entry.bundle, entry.root)
+    if (
+        numbered
+        and entry.channel
+        and entry.bundle
+        and entry.sequence > before.last_sequence(entry.channel)
+    ):
+        channels[entry.channel] = ChannelState(entry.sequence, entry.bundle, entry.root)
     return replace(
         before,
         entries=before.entries + 1,
@@ -221,7 +226,7 @@ def decode_state(raw: bytes) -> State:
     channels = {}
     for name, value in fields.table("channels", limits.CHANNELS).items():
         mark = Fields(value, frozenset({"bundle", "root", "sequence"}), "state's channel")
-        channels[name] = Mark(
+        channels[name] = ChannelState(
             mark.integer("sequence", low=1), mark.digest("bundle"), mark.integer("root")
         )
     return State(
@@ -251,12 +256,12 @@ def decode_witness(raw: bytes) -> Witness:
     return Witness(_site(fields), fields.integer("entries", low=1), fields.digest("head"))
 
 
-def encode_number(one: Number) -> bytes:
+def encode_issued_sequence(one: IssuedSequence) -> bytes:
     """Encode an exporter's number (format §17.8)."""
     return _seal({"bundle": one.bundle, "channel": one.channel, "sequence": one.sequence})
 
 
-def decode_number(raw: bytes) -> Number:
+def decode_issued_sequence(raw: bytes) -> IssuedSequence:
     """Decode an exporter's number.
 
     Raises:
@@ -264,7 +269,7 @@ def decode_number(raw: bytes) -> Number:
     """
     keys = frozenset({"bundle", "channel", "sequence"})
     fields = _unseal(raw, limits.SMALL_STATE_BYTES, keys, "channel's number")
-    return Number(
+    return IssuedSequence(
         fields.text("channel"), fields.integer("sequence", low=1), fields.digest("bundle")
     )
 
@@ -293,7 +298,7 @@ def _expect_version(fields: Fields) -> None:
 def _site(fields: Fields) -> str:
     site = fields.text("site")
     if not names.is_tag_part(site):
-        raise fields.wrong("has a site that is not a name")
+        raise fields.error("has a site that is not a name")
     return site
 
 

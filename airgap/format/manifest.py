@@ -10,7 +10,7 @@ from typing import Any, Final, overload
 
 from airgap.errors import CorruptError, PolicyError
 from airgap.format import canonical, limits, names
-from airgap.format.fields import DIGEST_BYTES, HASH, Fields, column_u32
+from airgap.format.fields import DIGEST_BYTES, HASH, Fields, encode_u32
 from airgap.format.inventory import Item, ReadChunks, item_from_map, item_to_map
 
 __all__ = ["NO_BASE", "Block", "ChunkTable", "Manifest", "Pack", "bundle_id", "decode", "encode"]
@@ -158,16 +158,16 @@ def encode(manifest: Manifest) -> bytes:
         {
             "audience": manifest.audience,
             "blocks": {
-                "bases": column_u32([block.base for block in blocks]),
-                "chunk_counts": column_u32([block.chunk_count for block in blocks]),
+                "bases": encode_u32([block.base for block in blocks]),
+                "chunk_counts": encode_u32([block.chunk_count for block in blocks]),
                 "codecs": bytes(block.codec for block in blocks),
-                "offsets": column_u32([block.offset for block in blocks]),
-                "stored_lengths": column_u32([block.stored_length for block in blocks]),
+                "offsets": encode_u32([block.offset for block in blocks]),
+                "stored_lengths": encode_u32([block.stored_length for block in blocks]),
             },
             "channel": manifest.channel,
             "chunks": {
                 "digests": manifest.chunks.digests,
-                "lengths": column_u32(manifest.chunks.lengths),
+                "lengths": encode_u32(manifest.chunks.lengths),
             },
             "created_at": manifest.created_at,
             "expires_at": manifest.expires_at,
@@ -175,9 +175,9 @@ def encode(manifest: Manifest) -> bytes:
             "hash": HASH,
             "items": [item_to_map(item) for item in manifest.items],
             "packs": {
-                "block_counts": column_u32([len(pack.blocks) for pack in manifest.packs]),
+                "block_counts": encode_u32([len(pack.blocks) for pack in manifest.packs]),
                 "digests": b"".join(pack.digest for pack in manifest.packs),
-                "sizes": column_u32([pack.size for pack in manifest.packs]),
+                "sizes": encode_u32([pack.size for pack in manifest.packs]),
             },
             "reader": FORMAT,
             "sequence": manifest.sequence,
@@ -266,11 +266,11 @@ def _decode_chunks(fields: Fields) -> ChunkTable:
     digests = table.column("digests", DIGEST_BYTES, limits.CHUNKS)
     lengths = table.u32("lengths", limits.CHUNKS)
     if len(digests) != DIGEST_BYTES * len(lengths):
-        raise table.wrong("has columns of different lengths")
+        raise table.error("has columns of different lengths")
     if lengths and not 1 <= min(lengths) <= max(lengths) <= limits.CHUNK_BYTES:
-        raise table.wrong("has an empty or overlong chunk")
+        raise table.error("has an empty or overlong chunk")
     if len(set(_slices(digests))) != len(lengths):
-        raise table.wrong("has a chunk twice")
+        raise table.error("has a chunk twice")
     return ChunkTable(digests, lengths)
 
 
@@ -285,11 +285,11 @@ def _decode_packs(fields: Fields, chunks: ChunkTable) -> tuple[Pack, ...]:
     digests = _slices(packs.column("digests", DIGEST_BYTES, limits.PACKS))
     blocks = _decode_blocks(fields, chunks)
     if not len(counts) == len(sizes) == len(digests) or sum(counts) != len(blocks.offsets):
-        raise packs.wrong("has columns of different lengths")
+        raise packs.error("has columns of different lengths")
     if len(set(digests)) != len(digests):
-        raise packs.wrong("has a pack twice")
+        raise packs.error("has a pack twice")
     if len(counts) and (min(counts) < 1 or max(sizes) > limits.PACK_BYTES):
-        raise packs.wrong("has a pack without blocks, or an overlong pack")
+        raise packs.error("has a pack without blocks, or an overlong pack")
     spans = pairwise(accumulate(counts, initial=0))
     return tuple(
         Pack(digest, size, _PackBlocks(blocks, _checked_span(blocks, span, size, packs)))
@@ -311,17 +311,17 @@ def _decode_blocks(fields: Fields, chunks: ChunkTable) -> _BlockColumns:
     )
     columns = (blocks.offsets, blocks.stored_lengths, blocks.codecs, counts, blocks.bases)
     if len({len(column) for column in columns}) != 1:
-        raise table.wrong("has columns of different lengths")
+        raise table.error("has columns of different lengths")
     if (len(counts) and min(counts) < 1) or ends[-1] > len(chunks):
-        raise table.wrong("has a block without chunks, or names chunks that are not there")
+        raise table.error("has a block without chunks, or names chunks that are not there")
     offset_of = array("Q", accumulate(chunks.lengths, initial=0))
     marks = [offset_of[end] for end in ends]
     plain = array("Q", map(sub, marks[1:], marks))
     stored = blocks.stored_lengths
     if len(plain) and (max(plain) > limits.CHUNK_BYTES or not all(map(le, stored, plain))):
-        raise table.wrong("has a block that is longer than it may be")
+        raise table.error("has a block that is longer than it may be")
     if len(stored) and min(stored) < 1:
-        raise table.wrong("has an empty block")
+        raise table.error("has an empty block")
     _check_bases(blocks, counts, chunks, table)
     return blocks
 
@@ -337,10 +337,10 @@ def _check_bases(
     for codec, count, chunk, base in rows:
         if codec != _DIFFERENCE:
             if base != NO_BASE:
-                raise table.wrong("has a base for a codec that takes none")
+                raise table.error("has a base for a codec that takes none")
             continue
         if count != 1 or not carried <= base < len(chunks) or lengths[chunk] != lengths[base]:
-            raise table.wrong("has a difference whose base does not fit it")
+            raise table.error("has a difference whose base does not fit it")
 
 
 def _checked_span(blocks: _BlockColumns, span: tuple[int, int], size: int, packs: Fields) -> range:
@@ -349,22 +349,22 @@ def _checked_span(blocks: _BlockColumns, span: tuple[int, int], size: int, packs
     offsets = blocks.offsets[start:end]
     ends = array("Q", map(add, offsets, blocks.stored_lengths[start:end]))
     if not all(map(ge, offsets[1:], ends)):
-        raise packs.wrong("has blocks that overlap or do not ascend")
+        raise packs.error("has blocks that overlap or do not ascend")
     if ends[-1] > size:
-        raise packs.wrong("has a block that passes its pack's end")
+        raise packs.error("has a block that passes its pack's end")
     return range(start, end)
 
 
 def _check_names(manifest: Manifest, fields: Fields) -> None:
     if names.has_invisible(manifest.tool):  # it is shown to people, by `inspect` even unverified
-        raise fields.wrong("has invisible or control characters in 'tool'")
+        raise fields.error("has invisible or control characters in 'tool'")
     if not all(map(names.is_tag_part, (manifest.channel, *manifest.audience))):
-        raise fields.wrong("has a channel or audience that is not a name")
+        raise fields.error("has a channel or audience that is not a name")
     keys = [item.key for item in manifest.items]
     if keys != sorted(set(keys)):
-        raise fields.wrong("has items that are not sorted, or an item twice")
+        raise fields.error("has items that are not sorted, or an item twice")
     if sum(len(item.entries) for item in manifest.items) > limits.ENTRIES:
-        raise fields.wrong(f"has more than {limits.ENTRIES:,} entries")
+        raise fields.error(f"has more than {limits.ENTRIES:,} entries")
 
 
 def _slices(digests: bytes) -> list[bytes]:

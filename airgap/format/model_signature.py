@@ -16,7 +16,7 @@ from airgap.errors import CorruptError, UsageError
 from airgap.format import limits
 from airgap.format.envelope import PAYLOAD_TYPES
 from airgap.format.inventory import Folder, Item, Link
-from airgap.format.stock_archive import linked_file
+from airgap.format.stock_archive import resolve_link
 
 __all__ = [
     "FILE",
@@ -204,10 +204,10 @@ def _resources(item: Item) -> dict[str, bytes]:
     folders = _folders(item)
     found = dict(files)
     for path in links:
-        target = linked_file(path, links, files)
+        target = resolve_link(path, links, files)
         if target is not None:
             found[path] = files[target]
-        elif linked_file(path, links, folders) is None:
+        elif resolve_link(path, links, folders) is None:
             raise UsageError(
                 f"The link {path!r} of {item} leads nowhere, which model_signing does not take.",
                 "Remove the link, or leave out --emit-model-signature.",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from airgap.format import canonical, limits
-from airgap.format.fields import DIGEST_BYTES, HASH, Fields, column_u32, read_u32
+from airgap.format.fields import DIGEST_BYTES, HASH, Fields, decode_u32, encode_u32
 
 __all__ = ["CODE", "Group", "decode", "encode"]
 
@@ -31,7 +31,7 @@ def encode(groups: Sequence[Group]) -> bytes:
             "code": CODE,
             "format": FORMAT,
             "groups": [
-                {"packs": column_u32(group.packs), "parity": b"".join(group.parity)}
+                {"packs": encode_u32(group.packs), "parity": b"".join(group.parity)}
                 for group in groups
             ],
             "hash": HASH,
@@ -54,17 +54,17 @@ def decode(raw: bytes, packs: int) -> tuple[Group, ...]:
     members = [one for group in groups for one in group.packs]
     digests = [one for group in groups for one in group.parity]
     if len(set(members)) < len(members) or any(one >= packs for one in members):
-        raise fields.wrong("names a pack twice, or one that is not there")
+        raise fields.error("names a pack twice, or one that is not there")
     if len(set(digests)) < len(digests) or len(digests) > limits.PARITY_PACKS:
-        raise fields.wrong("names a parity pack twice, or too many of them")
+        raise fields.error("names a parity pack twice, or too many of them")
     return groups
 
 
 def _group(value: Any) -> Group:  # noqa: ANN401  (anything may have been decoded)
     fields = Fields(value, _GROUP_KEYS, _WHAT)
-    members = tuple(read_u32(fields.column("packs", 4, limits.GROUP_PACKS)))
+    members = tuple(decode_u32(fields.column("packs", 4, limits.GROUP_PACKS)))
     column = fields.column("parity", DIGEST_BYTES, limits.GROUP_PACKS)
     starts = range(0, len(column), DIGEST_BYTES)
     if not members or not column or list(members) != sorted(set(members)):
-        raise fields.wrong("has an empty group, or one that is not in order")
+        raise fields.error("has an empty group, or one that is not in order")
     return Group(members, tuple(column[at : at + DIGEST_BYTES] for at in starts))

@@ -119,7 +119,7 @@ def decode(raw: bytes) -> Root:
     keys = tuple(_key(one) for one in fields.array("keys", limits.ROOT_KEYS))
     ids = [key.id for key in keys]
     if ids != sorted(set(ids)):
-        raise fields.wrong("has keys that are not sorted, or a key twice")
+        raise fields.error("has keys that are not sorted, or a key twice")
     root = Root(
         site=fields.text("site"),
         version=fields.integer("version", low=1),
@@ -132,9 +132,9 @@ def decode(raw: bytes) -> Root:
         created_at=fields.time("created_at") if dated else None,
     )
     if not all(map(names.is_bundle_id, root.revoked_keys)):
-        raise fields.wrong("revokes something that is not a key id")
+        raise fields.error("revokes something that is not a key id")
     if not all(map(names.is_tag_part, (root.site, *root.channels))):
-        raise fields.wrong("has a site or channel that is not a name")
+        raise fields.error("has a site or channel that is not a name")
     _check_thresholds(root, fields)
     return root
 
@@ -159,18 +159,18 @@ def _key(value: Any) -> Key:  # noqa: ANN401
     fields = Fields(value, frozenset({"algorithm", "spki"}), "root's key")
     algorithm = fields.text("algorithm")
     if algorithm not in ALGORITHMS:
-        raise fields.wrong(f"is for the unknown algorithm {algorithm!r}")
+        raise fields.error(f"is for the unknown algorithm {algorithm!r}")
     return Key(fields.raw("spki"), algorithm)
 
 
 def _roles(fields: Fields, known: frozenset[str]) -> dict[Role, RoleKeys]:
     table = fields.table("roles", len(ROLES))
     if not {"root", "builder"} <= table.keys() <= set(ROLES):
-        raise fields.wrong("has no root or builder role, or an unknown role")
+        raise fields.error("has no root or builder role, or an unknown role")
     roles = {role: _role(table[role], role, known) for role in ROLES if role in table}
     approvers = roles["approver"].key_ids if "approver" in roles else ()
     if set(approvers) & set(roles["builder"].key_ids):
-        raise fields.wrong("has a key that is both builder and approver")
+        raise fields.error("has a key that is both builder and approver")
     return roles
 
 
@@ -178,7 +178,7 @@ def _role(value: Any, role: str, known: frozenset[str]) -> RoleKeys:  # noqa: AN
     fields = Fields(value, frozenset({"keys", "threshold"}), f"root's role {role}")
     key_ids = fields.sorted_texts("keys", limits.ROOT_KEYS)
     if not known.issuperset(key_ids):
-        raise fields.wrong("names a key that is not in the root")
+        raise fields.error("names a key that is not in the root")
     return RoleKeys(key_ids, fields.integer("threshold", low=1))
 
 
@@ -195,7 +195,7 @@ def _revoked_bundles(fields: Fields) -> tuple[bytes, ...]:
     bundles = fields.array("revoked_bundles", limits.DEPOT_BUNDLES)
     whole = all(type(one) is bytes and len(one) == DIGEST_BYTES for one in bundles)
     if not whole or bundles != sorted(set(bundles)):
-        raise fields.wrong("has no sorted array of digests in 'revoked_bundles'")
+        raise fields.error("has no sorted array of digests in 'revoked_bundles'")
     return tuple(bundles)
 
 
@@ -204,6 +204,6 @@ def _check_thresholds(root: Root, fields: Fields) -> None:
     for role in root.roles:
         left = len(root.signers(role))
         if root.threshold(role) > left:
-            raise fields.wrong(
+            raise fields.error(
                 f"demands {root.threshold(role)} signers for the role {role} and has {left}"
             )

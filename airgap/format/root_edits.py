@@ -10,7 +10,6 @@ from airgap.format.root import Key, RoleKeys, Root
 
 __all__ = [
     "add_key",
-    "checked",
     "next_version",
     "remove_key",
     "revoke_bundle",
@@ -18,6 +17,7 @@ __all__ = [
     "set_expiry",
     "set_minimum_sequence",
     "set_threshold",
+    "validate",
 ]
 
 
@@ -37,7 +37,7 @@ def add_key(root: Root, role: Role, key: Key) -> Root:
         raise UsageError(f"The key {key.id[:16]}… is a {role} already.", "Nothing is to be done.")
     keys = {one.id: one for one in (*root.keys, key)}
     listed = RoleKeys(tuple(sorted((*known.key_ids, key.id))), known.threshold)
-    return checked(
+    return validate(
         replace(
             root,
             keys=tuple(keys[one] for one in sorted(keys)),
@@ -54,7 +54,7 @@ def remove_key(root: Root, role: Role, key_id: str) -> Root:
             f"The key {key_id[:16]}… is no {role} of this root.", "See `airgap root show`."
         )
     left = RoleKeys(tuple(one for one in known.key_ids if one != key_id), known.threshold)
-    return checked(_without_idle_keys(replace(root, roles={**root.roles, role: left})))
+    return validate(_without_idle_keys(replace(root, roles={**root.roles, role: left})))
 
 
 def set_threshold(root: Root, role: Role, threshold: int) -> Root:
@@ -67,7 +67,7 @@ def set_threshold(root: Root, role: Role, threshold: int) -> Root:
         raise UsageError(f"A root cannot do without the role {role}.", "Give at least 1.")
     else:
         changed = {name: one for name, one in root.roles.items() if name != role}
-    return checked(_without_idle_keys(replace(root, roles=changed)))
+    return validate(_without_idle_keys(replace(root, roles=changed)))
 
 
 def revoke_key(root: Root, key_id: str) -> Root:
@@ -77,12 +77,12 @@ def revoke_key(root: Root, key_id: str) -> Root:
         for role, keys in root.roles.items()
     }
     revoked = tuple(sorted({*root.revoked_keys, key_id}))
-    return checked(_without_idle_keys(replace(root, roles=roles, revoked_keys=revoked)))
+    return validate(_without_idle_keys(replace(root, roles=roles, revoked_keys=revoked)))
 
 
 def revoke_bundle(root: Root, bundle: bytes) -> Root:
     """Refuse one bundle for good, whoever signed it; ``bundle`` is its id as 32 bytes."""
-    return checked(replace(root, revoked_bundles=tuple(sorted({*root.revoked_bundles, bundle}))))
+    return validate(replace(root, revoked_bundles=tuple(sorted({*root.revoked_bundles, bundle}))))
 
 
 def set_minimum_sequence(root: Root, channel: str, minimum: int) -> Root:
@@ -91,15 +91,15 @@ def set_minimum_sequence(root: Root, channel: str, minimum: int) -> Root:
         raise UsageError(
             f"{channel!r} cannot be a channel.", "Use lower-case letters, digits, '-', '_', '.'."
         )
-    return checked(replace(root, channels={**root.channels, channel: minimum}))
+    return validate(replace(root, channels={**root.channels, channel: minimum}))
 
 
 def set_expiry(root: Root, not_after: int | None) -> Root:
     """Let the root admit nothing after this time (seconds since 1970); None lifts that."""
-    return checked(replace(root, not_after=not_after))
+    return validate(replace(root, not_after=not_after))
 
 
-def checked(root: Root) -> Root:
+def validate(root: Root) -> Root:
     """Return the root if a reader would take it (format §7.1).
 
     Raises:

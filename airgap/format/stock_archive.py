@@ -19,12 +19,12 @@ __all__ = [
     "attestation_name",
     "check_items",
     "check_manifest",
-    "contents_of",
     "envelope_name",
-    "linked_file",
+    "list_contents",
     "manifest_name",
     "parse_envelope_name",
-    "prefix_of",
+    "path_prefix",
+    "resolve_link",
 ]
 
 MODELS: Final = "models"
@@ -55,7 +55,7 @@ class StockContents:
     links: Mapping[str, str]
     empty_folders: frozenset[str]
 
-    def folders_that_hold(self) -> frozenset[str]:
+    def nonempty_folders(self) -> frozenset[str]:
         """Return the folders above anything stored: a member for one says nothing new."""
         found: set[str] = set()
         for path in (*self.files, *self.links, *self.empty_folders):
@@ -90,7 +90,7 @@ def parse_envelope_name(name: str, file: str) -> tuple[Role, str] | None:
     return next(role for role in ROLES if role == found[1]), found[2]
 
 
-def prefix_of(item: Item) -> str:
+def path_prefix(item: Item) -> str:
     """Return what the paths of an item's files begin with, for a Bento's archive."""
     return "" if item.kind == "bento" else f"{MODELS}/{item.name}/{item.version}/"
 
@@ -119,7 +119,7 @@ def check_items(items: Sequence[Item]) -> None:
             )
 
 
-def contents_of(items: Sequence[Item], *, folder: bool) -> StockContents:
+def list_contents(items: Sequence[Item], *, folder: bool) -> StockContents:
     """Return what the archive (or, with ``folder``, the folder) of these items holds."""
     files: dict[str, StockFile] = {}
     links: dict[str, str] = {}
@@ -130,7 +130,7 @@ def contents_of(items: Sequence[Item], *, folder: bool) -> StockContents:
             named = ((f"{HUGGING_FACE}/{file.digest.hex()}", file) for file in item.files)
             _add(files, named, number)
             continue
-        prefix = "" if alone else prefix_of(item)
+        prefix = "" if alone else path_prefix(item)
         _add(files, ((prefix + file.path, file) for file in item.files), number)
         empty |= {prefix + entry.path for entry in item.entries if isinstance(entry, Folder)}
         if folder:
@@ -145,7 +145,7 @@ def contents_of(items: Sequence[Item], *, folder: bool) -> StockContents:
     return StockContents(files, links, frozenset(empty))
 
 
-def linked_file(path: str, links: Mapping[str, str], files: Container[str]) -> str | None:
+def resolve_link(path: str, links: Mapping[str, str], files: Container[str]) -> str | None:
     """Return the file that a link leads to, by links alone, or None.
 
     No part on the way is a link itself (format §2.6), so that text decides.
@@ -168,7 +168,7 @@ def _copies(item: Item) -> Iterator[tuple[str, File]]:
     files = {file.path: file for file in item.files}
     links = {entry.path: entry.target for entry in item.entries if isinstance(entry, Link)}
     for path in links:
-        target = linked_file(path, links, files)
+        target = resolve_link(path, links, files)
         if target is not None:
             yield path, files[target]
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from airgap.errors import CorruptError
 
-__all__ = ["BLOCK", "END", "PADDING_NAME", "header", "padded", "parse_header"]
+__all__ = ["BLOCK", "END", "PADDING_NAME", "make_header", "parse_header", "round_to_block"]
 
 BLOCK: Final = 512
 END: Final = bytes(2 * BLOCK)
@@ -17,12 +17,12 @@ _PREFIX = re.compile(rb"([\x21-\x7e]{0,155})\x00*")
 _SIZE = re.compile(rb"[0-7]{11}\x00")
 
 
-def padded(size: int) -> int:
+def round_to_block(size: int) -> int:
     """Round a member's size up to whole blocks."""
     return -(-size // BLOCK) * BLOCK
 
 
-def header(name: str, size: int) -> bytes:
+def make_header(name: str, size: int) -> bytes:
     """Make the header of a regular file of ``size`` bytes: POSIX ustar, nobody's, from 1970.
 
     A name of more than 100 bytes is split at its last slash into prefix and name.
@@ -60,7 +60,7 @@ def parse_header(block: bytes) -> tuple[str, int] | None:
     if len(block) == BLOCK and name and prefix and _SIZE.fullmatch(block[124:136]):
         text = (prefix[1] + b"/" + name[1] if prefix[1] else name[1]).decode()
         size = int(block[124:135], 8)
-        if header(text, size) == block:
+        if make_header(text, size) == block:
             return text, size
     raise CorruptError(
         "The .airgap file is damaged or cut off, or was made by another tool.",

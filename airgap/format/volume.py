@@ -8,7 +8,7 @@ from airgap.errors import CorruptError
 from airgap.format import limits, names
 from airgap.format.fields import Fields
 
-__all__ = ["Label", "decode", "encode", "text"]
+__all__ = ["Label", "decode", "encode", "render_text"]
 
 _KEYS = frozenset({"bundle", "count", "format", "number", "packs", "parity"})
 _HINT: Final = "Go by what is written on the medium."
@@ -77,11 +77,11 @@ def decode(raw: bytes) -> Label:
     )
     whole = names.is_bundle_id(label.bundle) and len(label.packs) == len(label.parity) == count
     if not whole or encode(label) != raw:
-        raise fields.wrong("does not fit together, or is not in its one form")
+        raise fields.error("does not fit together, or is not in its one form")
     return label
 
 
-def text(label: Label) -> bytes:
+def render_text(label: Label) -> bytes:
     """Say for people what a volume is, and what to do with it."""
     title = f"Volume {label.number} of {label.count} of an airgap bundle"
     lines = [

@@ -59,9 +59,9 @@ def decode(raw: bytes) -> Waiver:
         expires_at=fields.time("expires_at"),
     )
     if reason_problem(one.reason):
-        raise fields.wrong(f"has a reason that {reason_problem(one.reason)}")
+        raise fields.error(f"has a reason that {reason_problem(one.reason)}")
     if not names.is_tag_part(one.site):
-        raise fields.wrong("has a site that is not a name")
+        raise fields.error("has a site that is not a name")
     return one
 
 

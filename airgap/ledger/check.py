@@ -101,7 +101,7 @@ def kept(site: str, ledger: bytes | None) -> State | None:
     """Return the state that follows from what is whole of a ledger, from its beginning on."""
     state: State | None = None
     for entry, raw in read_entries(site, ledger or b""):
-        state = bytes_of.state_after(state, entry, raw)
+        state = bytes_of.next_state(state, entry, raw)
     if state is None or ledger is None:
         return None
     return replace(state, digest=bytes_of.digest(ledger[: state.size]))
@@ -123,7 +123,7 @@ def _tail(state: State, ledger: bytes) -> Consistent | Fault:
     raw = _frame(ledger, state.size)
     whole = raw is not None and len(rest) == LENGTH_BYTES + len(raw)
     if raw is not None and whole and _follows(state, raw):
-        after = bytes_of.state_after(state, bytes_of.decode_entry(raw), raw)
+        after = bytes_of.next_state(state, bytes_of.decode_entry(raw), raw)
         return Consistent(replace(after, digest=bytes_of.digest(ledger)), adopted=True)
     goes_on = raw is not None and not whole and _follows(state, raw)
     if len(rest) < FRAME_BYTES and not goes_on:

@@ -145,7 +145,7 @@ class LedgerWriter:
         raw = bytes_of.encode_entry(replace(entry, previous=before.head))
         ledger = durable.read(self._folder / LEDGER, limits.LEDGER_BYTES) or b""
         longer = ledger[: before.size] + bytes_of.frame(raw)
-        after = bytes_of.state_after(before, entry, raw)
+        after = bytes_of.next_state(before, entry, raw)
         if len(longer) > limits.LEDGER_BYTES or len(after.channels) > limits.CHANNELS:
             raise StorageError(
                 f"The ledger in {self._folder} is full.",

@@ -19,11 +19,11 @@ class IncomingBundle:
 
     def is_news(self, state: State) -> bool:
         """Tell whether it is further on than its channel is here."""
-        return self.sequence > state.last(self.channel)
+        return self.sequence > state.last_sequence(self.channel)
 
     def gap(self, state: State) -> range:
         """Return the numbers before it that never came; empty for the channel's first."""
-        last = state.last(self.channel)
+        last = state.last_sequence(self.channel)
         return range(last + 1, self.sequence) if last else range(0)
 
 

@@ -7,7 +7,7 @@ from airgap.disk import durable
 from airgap.errors import ConfigurationError, CorruptError, UsageError
 from airgap.format import ledger as bytes_of
 from airgap.format import limits
-from airgap.format.ledger import Number
+from airgap.format.ledger import IssuedSequence
 
 __all__ = ["last_number", "next_number", "remember"]
 
@@ -38,7 +38,7 @@ def next_number(
             raise UsageError(
                 f"Channel {channel} has given its last number.", "Begin another channel."
             )
-        _write(folder, Number(channel, number, bundle_with(number)))
+        _write(folder, IssuedSequence(channel, number, bundle_with(number)))
         return number
 
 
@@ -57,15 +57,15 @@ def remember(
         last = last_number(folder, channel)
         if last is not None and last.sequence == sequence and last.bundle != bundle:
             raise UsageError(
-                f"Number {sequence} of channel {channel} is bundle {last.bundle.hex()}.",
+                f"IssuedSequence {sequence} of channel {channel} is bundle {last.bundle.hex()}.",
                 "Sites refuse a second bundle with the same number: leave --sequence out, or give"
                 " a higher one.",
             )
         if last is None or sequence > last.sequence:
-            _write(folder, Number(channel, sequence, bundle))
+            _write(folder, IssuedSequence(channel, sequence, bundle))
 
 
-def last_number(folder: Path, channel: str) -> Number | None:
+def last_number(folder: Path, channel: str) -> IssuedSequence | None:
     """Return the last number that was given in a channel; None: there was none.
 
     Raises:
@@ -77,7 +77,7 @@ def last_number(folder: Path, channel: str) -> Number | None:
     if raw is None:
         return None
     try:
-        number = bytes_of.decode_number(raw)
+        number = bytes_of.decode_issued_sequence(raw)
     except CorruptError as error:
         raise _damaged(path) from error
     if number.channel != channel:
@@ -85,8 +85,8 @@ def last_number(folder: Path, channel: str) -> Number | None:
     return number
 
 
-def _write(folder: Path, number: Number) -> None:
-    durable.replace(folder / number.channel, bytes_of.encode_number(number))
+def _write(folder: Path, number: IssuedSequence) -> None:
+    durable.replace(folder / number.channel, bytes_of.encode_issued_sequence(number))
 
 
 def _damaged(path: Path) -> ConfigurationError:

@@ -12,7 +12,7 @@ from airgap.format.root import Key
 from airgap.signing import private_keys, public_keys
 from airgap.signing.signer import Passphrase, Signer
 
-__all__ = ["is_file", "open_signer", "public_key"]
+__all__ = ["is_path", "load_public_key", "open_signer"]
 
 AGENT: Final = "ssh-agent:"
 TOKEN: Final = "pkcs11:"  # noqa: S105  (a prefix)
@@ -40,7 +40,7 @@ def open_signer(spec: str, passphrase: Passphrase) -> Signer:
     return private_keys.load(Path(spec), passphrase)
 
 
-def public_key(spec: str, passphrase: Passphrase) -> Key:
+def load_public_key(spec: str, passphrase: Passphrase) -> Key:
     """Return the public half of a key. A file may also be a public key: PEM or OpenSSH's line.
 
     Raises:
@@ -50,8 +50,8 @@ def public_key(spec: str, passphrase: Passphrase) -> Key:
         _demand_pkcs11()
         from airgap.signing import pkcs11_token
 
-        return pkcs11_token.public_key(pkcs11_token.parse(spec.removeprefix(TOKEN)))
-    text = _read_public(Path(spec)) if is_file(spec) else None
+        return pkcs11_token.read_public_key(pkcs11_token.parse(spec.removeprefix(TOKEN)))
+    text = _read_public(Path(spec)) if is_path(spec) else None
     if text is None or b"PRIVATE KEY-----" in text:
         return open_signer(spec, passphrase).key
     try:
@@ -60,7 +60,7 @@ def public_key(spec: str, passphrase: Passphrase) -> Key:
         raise ConfigurationError(f"{spec}: {error.message}", error.hint) from error
 
 
-def is_file(spec: str) -> bool:
+def is_path(spec: str) -> bool:
     """Tell whether a key is called by a path."""
     return not spec.startswith((AGENT, TOKEN))
 

@@ -21,10 +21,10 @@ from pkcs11.types import Session, Token
 from airgap.errors import AirgapError, ConfigurationError, NotTrustedError, UsageError
 from airgap.format.root import Key
 from airgap.signing.private_keys import read_secret
-from airgap.signing.public_keys import CURVES, ecdsa_signature, make_key
+from airgap.signing.public_keys import CURVES, encode_ecdsa, make_key
 from airgap.signing.signer import Passphrase, Signer
 
-__all__ = ["MODULE_VARIABLE", "TokenAddress", "TokenSigner", "parse", "public_key"]
+__all__ = ["MODULE_VARIABLE", "TokenAddress", "TokenSigner", "parse", "read_public_key"]
 
 MODULE_VARIABLE: Final = "AIRGAP_PKCS11_MODULE"
 _ATTRIBUTES: Final = frozenset(
@@ -88,10 +88,10 @@ class TokenSigner(Signer):
             return made
         half = len(made) // 2  # r and s, equally wide
         r, s = int.from_bytes(made[:half]), int.from_bytes(made[half:])
-        return ecdsa_signature(self.key.algorithm, r, s)
+        return encode_ecdsa(self.key.algorithm, r, s)
 
 
-def public_key(address: TokenAddress) -> Key:
+def read_public_key(address: TokenAddress) -> Key:
     """Read the public half of a key, without a PIN.
 
     Raises:

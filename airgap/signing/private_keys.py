@@ -16,11 +16,11 @@ from airgap.signing import pkcs8, public_keys
 from airgap.signing.public_keys import CURVES, make_key
 from airgap.signing.signer import Passphrase, Signer
 
-__all__ = ["OTHERS", "FileSigner", "generate", "load", "read_secret", "write_public"]
+__all__ = ["OTHERS_ACCESS", "FileSigner", "generate", "load", "read_secret", "write_public"]
 
 # bcrypt_pbkdf rounds: about half a second here; ssh-keygen's own default is 16 to 24.
 _ROUNDS: Final = 48
-OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+OTHERS_ACCESS: Final = stat.S_IRWXG | stat.S_IRWXO
 _SECRET_BYTES: Final = 64 * 1024
 # Longer than any key file that airgap reads; openssl writes 5.5 KB for ML-DSA unless told not to.
 _SEED_FORM_BYTES: Final = 4096
@@ -43,7 +43,7 @@ class FileSigner(Signer):
         if algorithm not in CURVES:
             return bytes(self._private.sign(message))
         made = self._private.sign(message, ec.ECDSA(CURVES[algorithm][1]))
-        return public_keys.low_s(algorithm, made)
+        return public_keys.normalize_s(algorithm, made)
 
 
 def generate(
@@ -75,7 +75,7 @@ def write_public(path: Path, key: Key) -> None:
         StorageError: it cannot be written.
     """
     _refuse_existing(path)
-    _create(path, public_keys.pem(key), 0o644)
+    _create(path, public_keys.to_pem(key), 0o644)
 
 
 def load(path: Path, passphrase: Passphrase) -> FileSigner:
@@ -205,7 +205,7 @@ def _refuse_exposed(path: Path, mode: int) -> None:
         raise _not_a_file(path)
     if path.suffix == ".pub":  # a slip; to be told to hide what is public would not help
         raise _not_opened(path, 0, encrypted=False)
-    if mode & OTHERS:
+    if mode & OTHERS_ACCESS:
         raise StorageError(
             f"The private key {path} can be read by others (mode {mode & 0o777:04o}).",
             f"Run: chmod 600 {path}",

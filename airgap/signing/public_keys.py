@@ -26,16 +26,16 @@ __all__ = [
     "CURVES",
     "SSH_KEY_TYPES",
     "check_key",
-    "ecdsa_signature",
+    "encode_ecdsa",
     "load_pem",
     "load_ssh_blob",
     "load_text",
-    "low_s",
     "make_key",
     "ml_dsa_classes",
     "ml_dsa_note",
-    "pem",
+    "normalize_s",
     "refuse_missing_ml_dsa",
+    "to_pem",
     "verifies",
     "verifies_either_half",
 ]
@@ -121,7 +121,7 @@ def load_ssh_blob(name: str, encoded: bytes) -> Key:
     return make_key(public)
 
 
-def pem(key: Key) -> bytes:
+def to_pem(key: Key) -> bytes:
     """Return what a ``NAME.pub`` holds: the SubjectPublicKeyInfo as PEM."""
     public: Any = check_key(key)
     text: bytes = public.public_bytes(
@@ -160,7 +160,7 @@ def verifies(key: Key, signature: bytes, message: bytes) -> bool:
             public.verify(signature, message)
             return True
         public.verify(signature, message, ec.ECDSA(CURVES[key.algorithm][1]))
-        return low_s(key.algorithm, signature) == signature
+        return normalize_s(key.algorithm, signature) == signature
     except (InvalidSignature, ValueError):
         return False
 
@@ -172,19 +172,19 @@ def verifies_either_half(key: Key, signature: bytes, message: bytes) -> bool:
         NotTrustedError, ConfigurationError: as ``verifies``.
     """
     try:
-        return verifies(key, low_s(key.algorithm, signature), message)
+        return verifies(key, normalize_s(key.algorithm, signature), message)
     except ValueError:  # no DER, or numbers out of range
         return False
 
 
-def ecdsa_signature(algorithm: str, r: int, s: int) -> bytes:
+def encode_ecdsa(algorithm: str, r: int, s: int) -> bytes:
     """Return an ECDSA signature in strict DER with s in the lower half (format §6.3)."""
     return encode_dss_signature(r, min(s, CURVES[algorithm][2] - s))
 
 
-def low_s(algorithm: str, signature: bytes) -> bytes:
+def normalize_s(algorithm: str, signature: bytes) -> bytes:
     """Bring an ECDSA signature (DER) into the one form of format §6.3."""
-    return ecdsa_signature(algorithm, *decode_dss_signature(signature))
+    return encode_ecdsa(algorithm, *decode_dss_signature(signature))
 
 
 def ml_dsa_classes(kind: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from paramiko.message import Message
 from paramiko.ssh_exception import SSHException
 
 from airgap.errors import ConfigurationError, NotTrustedError
-from airgap.signing.public_keys import CURVES, SSH_KEY_TYPES, ecdsa_signature, load_ssh_blob
+from airgap.signing.public_keys import CURVES, SSH_KEY_TYPES, encode_ecdsa, load_ssh_blob
 from airgap.signing.signer import Signer
 
 __all__ = ["AgentSigner", "find"]
@@ -76,7 +76,7 @@ class AgentSigner(Signer):
         if self.key.algorithm not in CURVES:
             return blob
         numbers = Message(blob)
-        return ecdsa_signature(self.key.algorithm, numbers.get_mpint(), numbers.get_mpint())
+        return encode_ecdsa(self.key.algorithm, numbers.get_mpint(), numbers.get_mpint())
 
 
 def find(wanted: str) -> AgentSigner:

@@ -11,7 +11,7 @@ from airgap.format.envelope import PAYLOAD_TYPES, Purpose, Role
 from airgap.format.root import Key
 from airgap.signing.public_keys import verifies
 
-__all__ = ["Evidence", "Pair", "valid_attestations", "valid_signers"]
+__all__ = ["Evidence", "Pair", "find_valid_attestations", "find_valid_signers"]
 
 Pair = tuple[bytes, bytes]
 """An attestation and its envelope, as they were read."""
@@ -25,7 +25,7 @@ class Evidence:
     attestations: Mapping[Role, Sequence[Pair]] = field(default_factory=dict)
 
 
-def valid_signers(
+def find_valid_signers(
     purpose: Purpose, payload: bytes, envelopes: Sequence[bytes], keys: Mapping[str, Key]
 ) -> tuple[str, ...]:
     """Return the sorted ids of the distinct keys whose valid signatures are there (format §7.3).
@@ -58,18 +58,18 @@ def valid_signers(
     return tuple(sorted(found))
 
 
-def valid_attestations(
+def find_valid_attestations(
     role: Role, bundle: bytes, pairs: Sequence[Pair], keys: Mapping[str, Key]
 ) -> list[tuple[str, Attestation]]:
     """Return what the keys of a role say of a bundle, with the key that says it (format §14).
 
     Raises:
-        NotTrustedError: as ``valid_signers``, or what a key signed is about another bundle or role.
+        NotTrustedError: as ``find_valid_signers``, or what a key signed is about another bundle or role.
         CorruptError: a key signed something that is no attestation.
     """
     said = []
     for statement, envelope in pairs:
-        for key_id in valid_signers(role, statement, [envelope], keys):
+        for key_id in find_valid_signers(role, statement, [envelope], keys):
             one = attestation.decode(statement)  # not before its signature (format §14, rule 2)
             if (one.role, one.bundle) != (role, bundle):
                 raise NotTrustedError(

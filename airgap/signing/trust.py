@@ -15,22 +15,22 @@ from airgap.format import envelope as dsse
 from airgap.format import manifest as manifests
 from airgap.format import root as roots
 from airgap.format import waiver as waivers
-from airgap.format.attestation import ATTESTING, Attestation
+from airgap.format.attestation import ATTESTING_ROLES, Attestation
 from airgap.format.envelope import Role
 from airgap.format.manifest import Manifest
 from airgap.format.root import Root
 from airgap.format.waiver import Waiver
 from airgap.signing.public_keys import check_key
-from airgap.signing.thresholds import Evidence, valid_attestations, valid_signers
+from airgap.signing.thresholds import Evidence, find_valid_attestations, find_valid_signers
 
 __all__ = [
     "Verified",
     "accept_root",
     "accept_waiver",
     "admit",
-    "built",
-    "overdue",
-    "standing",
+    "decode_if_signed",
+    "describe_signers",
+    "find_waivable_problems",
     "succeed",
 ]
 
@@ -104,7 +104,9 @@ def admit(
     return Verified(manifest, raw, MappingProxyType(signers), _SEAL)
 
 
-def built(raw: bytes, envelopes: Sequence[bytes], root: Verified[Root]) -> Manifest | None:
+def decode_if_signed(
+    raw: bytes, envelopes: Sequence[bytes], root: Verified[Root]
+) -> Manifest | None:
     """Return what enough builders signed, admitted or not; None: they did not, or it is damaged."""
     try:
         _builders(raw, envelopes, root.value)
@@ -113,7 +115,7 @@ def built(raw: bytes, envelopes: Sequence[bytes], root: Verified[Root]) -> Manif
         return None
 
 
-def overdue(manifest: Manifest, root: Root, now: int) -> list[str]:
+def find_waivable_problems(manifest: Manifest, root: Root, now: int) -> list[str]:
     """Say what a waiver may lift of these rules, and is so (format §7.5, rules 5 and 7)."""
     told = []
     try:
@@ -144,7 +146,7 @@ def accept_waiver(
             f"Site {trusted.site} has no approvers, so nobody can waive a rule of it.",
             "Ask the sender for a newer bundle.",
         )
-    signers = valid_signers("waiver", raw, envelopes, keys)
+    signers = find_valid_signers("waiver", raw, envelopes, keys)
     if len(signers) < needed:
         raise NotTrustedError(
             f"The waiver has {len(signers)} of the {needed} approver signatures that site"
@@ -163,11 +165,11 @@ def accept_waiver(
     return Verified(waiver, raw, MappingProxyType({"approver": signers}), _SEAL)
 
 
-def standing(root: Root, signers: Mapping[Role, tuple[str, ...]]) -> list[str]:
+def describe_signers(root: Root, signers: Mapping[Role, tuple[str, ...]]) -> list[str]:
     """Say for each role that a bundle needs who has signed it, and who still may."""
     return [
         _standing_of(role, root, signers[role])
-        for role in ("builder", *ATTESTING)
+        for role in ("builder", *ATTESTING_ROLES)
         if role in root.roles and role in signers
     ]
 
@@ -227,7 +229,7 @@ def succeed(
 
 def _root_signers(raw: bytes, envelopes: Sequence[bytes], judge: Root) -> tuple[str, ...]:
     """Count the signatures over a root's bytes by the rules of ``judge``: itself or the old one."""
-    signers = valid_signers("root", raw, envelopes, judge.signers("root"))
+    signers = find_valid_signers("root", raw, envelopes, judge.signers("root"))
     if len(signers) < judge.threshold("root"):
         raise NotTrustedError(
             f"The root has {len(signers)} of the {judge.threshold('root')} signatures that the"
@@ -255,7 +257,7 @@ def _demand_next_version(trusted: int, given: int) -> None:
 
 
 def _builders(raw: bytes, envelopes: Sequence[bytes], root: Root) -> tuple[str, ...]:
-    signers = valid_signers("builder", raw, envelopes, root.signers("builder"))
+    signers = find_valid_signers("builder", raw, envelopes, root.signers("builder"))
     needed = root.threshold("builder")
     if len(signers) < needed:
         raise NotTrustedError(
@@ -265,7 +267,7 @@ def _builders(raw: bytes, envelopes: Sequence[bytes], root: Root) -> tuple[str, 
             " `airgap trust show`.",
             (
                 *(f"signature by key {dsse.decode(one).key_id[:16]}…" for one in envelopes),
-                *standing(root, {"builder": signers}),
+                *describe_signers(root, {"builder": signers}),
             ),
         )
     return signers
@@ -274,10 +276,10 @@ def _builders(raw: bytes, envelopes: Sequence[bytes], root: Root) -> tuple[str, 
 def _accepting(bundle: bytes, evidence: Evidence, root: Root) -> dict[Role, tuple[str, ...]]:
     """Return who accepts the bundle, by role; one rejection refuses it (format §14)."""
     accepting: dict[Role, tuple[str, ...]] = {}
-    for role in ATTESTING:
+    for role in ATTESTING_ROLES:
         if role in root.roles:
             pairs = evidence.attestations.get(role, ())
-            said = valid_attestations(role, bundle, pairs, root.signers(role))
+            said = find_valid_attestations(role, bundle, pairs, root.signers(role))
             rejections = [_rejection(*one) for one in said if one[1].decision == "reject"]
             if rejections:
                 raise PolicyError(
@@ -290,7 +292,7 @@ def _accepting(bundle: bytes, evidence: Evidence, root: Root) -> dict[Role, tupl
 
 
 def _demand_attestations(root: Root, signers: Mapping[Role, tuple[str, ...]]) -> None:
-    lacking = [one for one in ATTESTING if len(signers.get(one, ())) < root.threshold(one)]
+    lacking = [one for one in ATTESTING_ROLES if len(signers.get(one, ())) < root.threshold(one)]
     if not lacking:
         return
     told = " and ".join(
@@ -299,7 +301,7 @@ def _demand_attestations(root: Root, signers: Mapping[Role, tuple[str, ...]]) ->
     raise PolicyError(
         f"The bundle has {told} that site {root.site} demands.",
         f"Have those who are named below sign it: {', '.join(_COMMANDS[one] for one in lacking)}.",
-        standing(root, signers),
+        describe_signers(root, signers),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from airgap.errors import CorruptError, MissingError, NotTrustedError, UsageError
 from airgap.format import canonical, limits
-from airgap.format.fields import column_u32
+from airgap.format.fields import encode_u32
 from tests.support import refusals, sides, volumes
 from tests.support.sides import Side, Site
 from tests.support.volumes import Discs
@@ -149,10 +149,10 @@ INDEXES: dict[str, Hurt] = {
     "link": lambda one: replace_by_link(index_of(one), "/dev/zero"),
     "pipe": lambda one: replace_by_pipe(index_of(one)),
     "other packs": lambda one: regroup(
-        one, lambda groups: most(groups).update(packs=column_u32(range(9)))
+        one, lambda groups: most(groups).update(packs=encode_u32(range(9)))
     ),
     "packs that are not there": lambda one: regroup(
-        one, lambda groups: most(groups).update(packs=column_u32([2**32 - 1]))
+        one, lambda groups: most(groups).update(packs=encode_u32([2**32 - 1]))
     ),
     "the parity of others": lambda one: regroup(
         one, lambda groups: most(groups).update(parity=bytes(range(64)))

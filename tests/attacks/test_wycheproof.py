@@ -110,7 +110,7 @@ def _verifies_in_the_lower_half(vector: Vector) -> bool:
         return False
     try:
         r, s = decode_dss_signature(vector.signature)
-        low = public_keys.ecdsa_signature(algorithm, r, s)
+        low = public_keys.encode_ecdsa(algorithm, r, s)
     except ValueError:
         return False
     order = public_keys.CURVES[algorithm][2]

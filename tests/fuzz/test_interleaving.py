@@ -101,7 +101,9 @@ class Machine:
         if health.trouble is not None:
             # What a backup does not hold is lost, and was told to be: from here on only what is
             # kept is promised.
-            self.highest = min(self.highest, health.kept.last("nightly") if health.kept else 0)
+            self.highest = min(
+                self.highest, health.kept.last_sequence("nightly") if health.kept else 0
+            )
             reset.reset_history(health.head)
 
     def backup(self, _: int) -> None:

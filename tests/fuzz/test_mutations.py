@@ -222,12 +222,12 @@ def test_no_other_bytes_are_a_signature(signature: bytes, target: Target) -> Non
 @FEW
 @given(block=st.binary(min_size=512, max_size=512), mutate=mutations)
 def test_any_block_is_the_one_header_of_its_name_or_corrupt(block: bytes, mutate: Mutation) -> None:
-    for raw in (block, mutate(tar.header("packs/aa/x.pack", 5))):
+    for raw in (block, mutate(tar.make_header("packs/aa/x.pack", 5))):
         try:
             parsed = tar.parse_header(raw)
         except CorruptError:
             continue
-        assert raw == (bytes(512) if parsed is None else tar.header(*parsed))
+        assert raw == (bytes(512) if parsed is None else tar.make_header(*parsed))
 
 
 def test_files_made_of_parts_of_good_ones_are_refused(target: Target) -> None:

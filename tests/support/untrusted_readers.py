@@ -95,7 +95,9 @@ def _vector(pattern: str) -> Callable[[], list[bytes]]:
 
 DIGEST = bytes(range(32))
 ENTRY = ledger.Entry("ward", "imported", 9, 8, 1, DIGEST, DIGEST, "nightly", 3, None, "a note")
-STATE = ledger.State("ward", 2, 300, DIGEST, DIGEST, 8, {"nightly": ledger.Mark(3, DIGEST, 1)})
+STATE = ledger.State(
+    "ward", 2, 300, DIGEST, DIGEST, 8, {"nightly": ledger.ChannelState(3, DIGEST, 1)}
+)
 
 
 def _ledger_seed() -> bytes:
@@ -299,9 +301,9 @@ READERS: dict[str, Reader] = {
         lambda: [ledger.encode_witness(ledger.Witness("ward", 2, DIGEST))[32:]],
     ),
     "number": Reader(
-        lambda raw: ledger.encode_number(ledger.decode_number(_sealed(raw)))[32:],
+        lambda raw: ledger.encode_issued_sequence(ledger.decode_issued_sequence(_sealed(raw)))[32:],
         CORRUPT,
-        lambda: [ledger.encode_number(ledger.Number("nightly", 3, DIGEST))[32:]],
+        lambda: [ledger.encode_issued_sequence(ledger.IssuedSequence("nightly", 3, DIGEST))[32:]],
     ),
     "file to cut": Reader(_read_file, (), _file_seeds),
     "stock tar": Reader(_read_tar, CORRUPT, _tar_seeds),

@@ -16,7 +16,7 @@ from airgap.carrier.stock.port import Member, MemberKind, checked_member
 from airgap.disk import files
 from airgap.errors import CorruptError
 from airgap.format import limits
-from airgap.format.tar import BLOCK, END, padded
+from airgap.format.tar import BLOCK, END, round_to_block
 
 __all__ = ["TarReader", "TarWriter"]
 
@@ -145,7 +145,7 @@ class TarReader:
             piece = self._take(min(left, _PIECE))
             left -= len(piece)
             yield piece
-        if self._take(padded(size) - size).strip(b"\0"):
+        if self._take(round_to_block(size) - size).strip(b"\0"):
             raise self._wrong("has other bytes than zeros between its members")
 
     def _demand_end(self) -> None:
@@ -213,7 +213,7 @@ class TarWriter:
             self._stream.write(_header(member))
             for piece in pieces:
                 self._stream.write(piece)
-            self._stream.write(bytes(padded(member.size) - member.size))
+            self._stream.write(bytes(round_to_block(member.size) - member.size))
 
     def publish(self) -> None:
         """End the archive, sync, rename."""

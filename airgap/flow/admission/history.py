@@ -157,7 +157,9 @@ def committing(
             check(whole.state)
         except AirgapError as error:
             raise _noted(desk, health, said, error) from error
-        is_news = said.channel is not None and said.sequence > whole.state.last(said.channel)
+        is_news = said.channel is not None and said.sequence > whole.state.last_sequence(
+            said.channel
+        )
         if not (changes or is_news):
             yield
             return

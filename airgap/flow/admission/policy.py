@@ -76,7 +76,7 @@ class AdmissionPolicy:
             older = self.recheck(admitted.value, bundle, self.state, waiver)
         except PolicyError as error:
             raise self._explained(error, bundle) from error
-        lifted = trust.overdue(admitted.value, self.root.value, self.now)
+        lifted = trust.find_waivable_problems(admitted.value, self.root.value, self.now)
         lifted += [older.message] if older else []
         gap = _arrival(admitted.value, bundle).gap(self.state)
         return Admission(admitted, gap, tuple(lifted), waiver if lifted else None)
@@ -101,7 +101,7 @@ class AdmissionPolicy:
 
     def refused(self, raw: bytes, envelopes: Sequence[bytes], error: AirgapError) -> AirgapError:
         """Remember that an import was refused, if enough builders signed it; return the error."""
-        end, manifest = self.root.value.not_after, trust.built(raw, envelopes, self.root)
+        end, manifest = self.root.value.not_after, trust.decode_if_signed(raw, envelopes, self.root)
         if manifest is None or (end is not None and self.now > end):
             return error
         return history.note_refusal(self.entry(manifest, digest(raw)), error)

@@ -23,7 +23,7 @@ from airgap.format import limits
 from airgap.format import manifest as manifests
 from airgap.format.manifest import Manifest
 from airgap.format.root import Root
-from airgap.signing.trust import Verified, built
+from airgap.signing.trust import Verified, decode_if_signed
 
 __all__ = ["open_newest", "trusted_base_bundles", "unverified_base_bundles", "with_depots"]
 
@@ -61,7 +61,7 @@ def trusted_base_bundles(
     shelves: list[BaseBundle] = []
     for place in places:
         for reader, raw, reopen in _opened(place, access):
-            manifest = built(raw, read_evidence(reader).envelopes, root)
+            manifest = decode_if_signed(raw, read_evidence(reader).envelopes, root)
             if manifest is None:
                 raise NotTrustedError(
                     f"{reader.place} is not signed by the builders that this site trusts.",

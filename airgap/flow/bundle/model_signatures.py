@@ -22,7 +22,7 @@ from airgap.format.inventory import Item
 from airgap.format.manifest import Manifest
 from airgap.format.model_signature import Claim
 from airgap.format.root import Key
-from airgap.signing.public_keys import CURVES, pem, verifies_either_half
+from airgap.signing.public_keys import CURVES, to_pem, verifies_either_half
 from airgap.signing.signer import Signer
 from airgap.store.install_paths import install_path
 
@@ -80,7 +80,7 @@ def sign(items: Sequence[Item], signer: Signer) -> dict[str, bytes]:
     Raises:
         UsageError: as ``refuse_unsignable``, or one has too many files.
     """
-    public = pem(signer.key)
+    public = to_pem(signer.key)
     made = {}
     for item in _models(items):
         payload = model_signature.statement(item)
@@ -182,7 +182,7 @@ def _signer_of(claim: Claim, keys: Mapping[str, Key]) -> str:
     for key_id, key in keys.items():
         if key.algorithm not in CURVES:
             continue
-        meant = claim.hint in ("", hashlib.sha256(pem(key)).hexdigest())
+        meant = claim.hint in ("", hashlib.sha256(to_pem(key)).hexdigest())
         if meant and verifies_either_half(key, claim.signature, message):
             return key_id
     return ""

@@ -32,7 +32,7 @@ from airgap.flow.redaction import redact
 from airgap.format import limits
 from airgap.format import manifest as manifests
 from airgap.format import stock_archive as stock
-from airgap.format.attestation import ATTESTING
+from airgap.format.attestation import ATTESTING_ROLES
 from airgap.format.manifest import Manifest
 from airgap.format.root import Root
 from airgap.signing.thresholds import Evidence
@@ -211,7 +211,7 @@ def all_bundles(place: str, access: Access) -> list[BundleReader]:
 
 def read_evidence(reader: BundleReader) -> Evidence:
     """Read what lies beside a manifest and speaks for or against it; call it after the manifest."""
-    attestations = {role: reader.read_attestations(role) for role in ATTESTING}
+    attestations = {role: reader.read_attestations(role) for role in ATTESTING_ROLES}
     return Evidence(reader.read_envelopes("builder"), attestations)
 
 

@@ -23,7 +23,7 @@ from airgap.flow.progress import Progress
 from airgap.flow.publishing.publish import publish
 from airgap.format import envelope as dsse
 from airgap.format import layout, tar
-from airgap.format.attestation import ATTESTING
+from airgap.format.attestation import ATTESTING_ROLES
 from airgap.format.envelope import ROLES
 from airgap.format.root import SignedRoot
 from airgap.format.root import decode as decode_root
@@ -74,7 +74,9 @@ def _copy(opened: Unverified, destination: str, progress: Progress, access: Acce
             progress.note(f"Parity packs stay behind: bundle {opened.bundle} is copied without.")
     signed = _signatures(opened)
     roots = dict(_roots(opened))
-    room = len(opened.raw) + sum(tar.padded(len(data)) + tar.BLOCK for data in signed.values())
+    room = len(opened.raw) + sum(
+        tar.round_to_block(len(data)) + tar.BLOCK for data in signed.values()
+    )
     with open_writer(destination, lambda: room, access, progress) as writer:
         try:
             for name, data in roots.items():
@@ -118,7 +120,7 @@ def _signatures(opened: Unverified) -> dict[str, bytes]:
     """Read what lies beside the manifest, by file name; what cannot be named is left behind."""
     found: dict[str, bytes] = {}
     for role in ROLES:
-        if role in ATTESTING:
+        if role in ATTESTING_ROLES:
             pairs = opened.reader.read_attestations(role)
         else:
             pairs = [(b"", one) for one in opened.reader.read_envelopes(role)]

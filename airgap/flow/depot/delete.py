@@ -76,7 +76,7 @@ def files_of(depot: RemoteDepot, bundle: str) -> list[str]:
     folder = f"{layout.BUNDLES}/{bundle}"
     listed = depot.transport.list(folder, limits.FOLDER_NAMES)
     parity = depot.transport.list(layout.parity_folder(bundle), limits.FOLDER_NAMES)
-    found = [f"{folder}/{name}" for name in listed if layout.is_of_bundle(name)]
+    found = [f"{folder}/{name}" for name in listed if layout.is_bundle_file(name)]
     found += [f"{layout.parity_folder(bundle)}/{name}" for name in parity if layout.is_parity(name)]
     manifest = layout.manifest_name(bundle)
     return sorted(found, key=lambda name: (name != manifest, name))

@@ -174,7 +174,7 @@ def _parts(depot: RemoteDepot) -> list[str]:
     """List unfinished uploads of small files outside the folders of bundles."""
     return [
         f"{folder}/{one}" if folder else one
-        for folder in ("", layout.ROOTS, layout.CLEANING)
+        for folder in ("", layout.ROOTS, layout.GC)
         for one in depot.transport.list(folder, limits.FOLDER_NAMES)
         if layout.is_part(one)
     ]
@@ -203,9 +203,9 @@ class _Marks:
         self._depot = depot
         self._files: list[str] = []
         self.since: dict[str, int] = {}
-        for file in depot.transport.list(layout.CLEANING, limits.FOLDER_NAMES):
+        for file in depot.transport.list(layout.GC, limits.FOLDER_NAMES):
             if layout.is_marks(file):
-                self._files.append(f"{layout.CLEANING}/{file}")
+                self._files.append(f"{layout.GC}/{file}")
                 self._read(self._files[-1])
 
     def replace(self, since: Mapping[str, int]) -> None:

@@ -24,7 +24,7 @@ from airgap.format import manifest as manifests
 from airgap.format.inventory import File, Item, Kind, make_item
 from airgap.format.manifest import Manifest
 from airgap.signing.signer import Signer
-from airgap.signing.thresholds import valid_signers
+from airgap.signing.thresholds import find_valid_signers
 from airgap.store.source_tree import read_stable
 
 __all__ = ["Push", "PushResult", "push"]
@@ -153,7 +153,7 @@ def _names(raw: bytes, name: str, version: str) -> bool:
 def _own(signer: Signer, found: StoredBundle) -> Manifest | None:
     """Decode a manifest if this key has signed it; None if not."""
     try:
-        if valid_signers(
+        if find_valid_signers(
             "builder", found.raw, found.evidence.envelopes, {signer.key.id: signer.key}
         ):
             return manifests.decode(found.raw)

@@ -140,7 +140,7 @@ def signers_of(opened: Opened) -> dict[str, Any]:
 
 def signer_lines(opened: Opened) -> list[str]:
     """Say for people who signed, role by role."""
-    return trust.standing(opened.root.value, opened.manifest.signers)
+    return trust.describe_signers(opened.root.value, opened.manifest.signers)
 
 
 def describe_admission(opened: Opened) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def describe_admission(opened: Opened) -> dict[str, Any]:
     about: dict[str, Any] = {
         "channel": manifest.channel,
         "sequence": manifest.sequence,
-        "last_sequence": opened.judge.state.last(manifest.channel),
+        "last_sequence": opened.judge.state.last_sequence(manifest.channel),
         "not_come": [admission.gap.start, admission.gap.stop - 1] if admission.gap else None,
         "waived": list(admission.lifted),
         "passed_over": list(opened.passed_over),
@@ -167,7 +167,7 @@ def describe_admission(opened: Opened) -> dict[str, Any]:
 def admission_lines(opened: Opened) -> list[str]:
     """Say the same for people."""
     manifest, admission = opened.manifest.value, opened.admission
-    last = opened.judge.state.last(manifest.channel)
+    last = opened.judge.state.last_sequence(manifest.channel)
     lines = []
     if manifest.sequence:
         here = f"this site had {last} before" if last else "the first of its channel here"

@@ -13,7 +13,7 @@ from airgap.flow.describe.bundle import time_text
 from airgap.flow.doctor.finding import Finding, note, ok, problem
 from airgap.format.root import Root, fingerprint
 from airgap.signing import open_signer
-from airgap.signing.private_keys import OTHERS
+from airgap.signing.private_keys import OTHERS_ACCESS
 from airgap.state import pinned_root
 
 __all__ = ["clock", "config_file", "keys", "root", "state"]
@@ -110,7 +110,7 @@ def keys(here: Path) -> Iterator[Finding]:
                 f"{named.get(path, 'The key')} names {path}, which is not there.",
                 "Mend the setting, or make a key with `airgap key generate`.",
             )
-        elif _mode(path) & OTHERS:
+        elif _mode(path) & OTHERS_ACCESS:
             yield problem(
                 "keys",
                 f"Others can read the private key {path} (mode {_mode(path) & 0o777:04o}).",
@@ -144,10 +144,10 @@ def _named_keys() -> dict[Path, str]:
     except AirgapError:  # told by ``config_file``
         document = {}
     for section in (document, *(one for one in document.values() if isinstance(one, dict))):
-        if isinstance(section.get("key"), str) and open_signer.is_file(section["key"]):
+        if isinstance(section.get("key"), str) and open_signer.is_path(section["key"]):
             named[Path(section["key"]).absolute()] = f"The config file {config.config_path()}"
     told = os.environ.get("AIRGAP_KEY")
-    if told and open_signer.is_file(told):
+    if told and open_signer.is_path(told):
         named[Path(told).absolute()] = "AIRGAP_KEY"
     return named
 

@@ -8,7 +8,7 @@ from airgap.disk.files import explained
 from airgap.flow.progress import Progress
 from airgap.format import manifest as manifests
 from airgap.format import names
-from airgap.format.ledger import Number, digest
+from airgap.format.ledger import IssuedSequence, digest
 from airgap.format.manifest import Manifest
 from airgap.ledger import sequences
 from airgap.state import pinned_root
@@ -50,7 +50,7 @@ def numbered(draft: Manifest, sequence: int | None, progress: Progress) -> Manif
     return replace(draft, sequence=sequence)
 
 
-def given() -> list[Number]:
+def given() -> list[IssuedSequence]:
     """Return the last number of each channel that was numbered here.
 
     Raises:

@@ -170,7 +170,7 @@ class _Archive:
         """Store what links lead to under the links' own paths: stock import follows no others."""
         files = {file.path: file for file in source.tree.files}
         for path in source.tree.links:
-            found = stock.linked_file(path, source.tree.links, files)
+            found = stock.resolve_link(path, source.tree.links, files)
             if found is not None:
                 file = files[found]
                 member = Member(prefix + path, "file", file.size, file.executable)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from airgap.carrier.port import BundleWriter
-from airgap.chunking.cutters import most_pieces
+from airgap.chunking.cutters import max_pieces
 from airgap.codec.table import Preset
 from airgap.errors import StorageError
 from airgap.flow.bundle import model_signatures
@@ -198,7 +198,7 @@ def manifest_room(sources: Sequence[Source], settings: BundleOptions) -> int:
     items = tuple(draft_item(source) for source in sources)
     draft = _manifest(items, ChunkTable(b"", ()), (), settings, 0)
     files = [file for source in sources for file in source.tree.files]
-    chunks = sum(most_pieces(file.size) for file in files)
+    chunks = sum(max_pieces(file.size) for file in files)
     packs = len(sources) + sum(file.size for file in files) // limits.PACK_TARGET_BYTES
     # 93 bytes per chunk: digest 32, length 4, place in its file 4, block of its own 17, and digest
     # and length of a base; 40 per pack; headers that grow from 1 to 5 bytes, per file and in all.

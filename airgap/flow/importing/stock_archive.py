@@ -69,7 +69,7 @@ def verify_members(reader: StockReader, items: Sequence[Item], progress: Progres
 def _read(
     reader: StockReader, items: Sequence[Item], sink: Sink, progress: Progress, what: str
 ) -> int:
-    contents = stock.contents_of(items, folder=reader.form == "folder")
+    contents = stock.list_contents(items, folder=reader.form == "folder")
     progress.begin(what, sum(file.size for file in contents.files.values()))
     expected = _Expected(contents, reader.place)
     count = 0
@@ -108,7 +108,7 @@ class _Expected:
         self._files = dict(contents.files)
         self._rest: set[Member] = {Member(path, "folder") for path in contents.empty_folders}
         self._rest |= {Member(path, "link", target=to) for path, to in contents.links.items()}
-        self._passed_over = set(contents.folders_that_hold())
+        self._passed_over = set(contents.nonempty_folders())
         self._place = place
 
     def take(self, member: Member) -> StockFile | None:

@@ -245,7 +245,7 @@ def _hand_over(incoming: UnsignedStaging, items: list[Item], name: str) -> None:
     for item in items:
         if item.kind == "bento":
             incoming.remove(stock.MODELS)
-        path = "" if alone else stock.prefix_of(item)
+        path = "" if alone else stock.path_prefix(item)
         incoming.hand_over(path, StagedItem(item, install_path(item), name))
 
 

@@ -102,7 +102,7 @@ def _make_group(
                 pieces = [one.read(at, length) for one in stored]
                 for one, digest, piece in zip(stored, seen, pieces, strict=True):
                     digest.update(memoryview(piece)[: max(one.size - at, 0)])
-                made = erasure.parity_of(pieces, rows)
+                made = erasure.compute_parity(pieces, rows)
                 for part, digest, piece in zip(parts, digests, made, strict=True):
                     part.file.write(piece)
                     digest.update(piece)
@@ -246,7 +246,7 @@ def _solve(
     for at, size in _windows(length, count):
         pieces = {position: one.read(at, size) for position, one in packs.items()}
         rows = {row: one.read(at, size) for row, one in parity.items()}
-        made = erasure.restored(count, pieces, rows, tuple(spools))
+        made = erasure.restore(count, pieces, rows, tuple(spools))
         for spool, piece in zip(spools.values(), made, strict=True):
             spool.write(piece)
 

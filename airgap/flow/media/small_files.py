@@ -14,7 +14,7 @@ from airgap.flow.bundle.open_bundle import Unverified
 from airgap.format import envelope as dsse
 from airgap.format import layout
 from airgap.format import root as roots
-from airgap.format.attestation import ATTESTING
+from airgap.format.attestation import ATTESTING_ROLES
 from airgap.format.envelope import Role
 from airgap.format.manifest import Manifest
 from airgap.format.root import SignedRoot
@@ -66,7 +66,7 @@ def _envelopes(reader: BundleReader) -> Iterator[tuple[str, bytes]]:
     for raw in reader.read_envelopes("builder"):
         with suppress(AirgapError):
             yield layout.envelope_file("builder", dsse.decode(raw).key_id), raw
-    for role in ATTESTING:
+    for role in ATTESTING_ROLES:
         for statement, raw in reader.read_attestations(role):
             yield from _pair(role, statement, raw)
 

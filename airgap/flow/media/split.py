@@ -138,7 +138,7 @@ def add_parity(
     finally:
         progress.end()
     digests = [digest for group in made for digest in group.parity]
-    texts = layout.checksums(bundle, packs, digests)
+    texts = layout.list_checksums(bundle, packs, digests)
     files.write_atomically(folder, layout.checksums_name(bundle), [texts])
     files.write_atomically(folder, layout.parity_index_name(bundle), [parity.encode(made)])
 
@@ -248,7 +248,7 @@ class _Volumes:
         counts = [tuple(map(len, (one.packs, one.parity))) for one in self.parts]
         packs, rows = (tuple(column) for column in zip(*counts, strict=True))
         label = Label(bundle, number + 1, packs, rows)
-        yield layout.VOLUME_TEXT_NAME, volume.text(label)
+        yield layout.VOLUME_TEXT_NAME, volume.render_text(label)
         yield layout.label_name(bundle), volume.encode(label)
         if self.index:
             yield layout.parity_index_name(bundle), parity.encode(self.index)

@@ -86,8 +86,8 @@ def await_sweeps(
     Raises:
         TransportError: the depot cannot be read.
     """
-    for file in depot.transport.list(layout.CLEANING, limits.FOLDER_NAMES):
-        name = f"{layout.CLEANING}/{file}"
+    for file in depot.transport.list(layout.GC, limits.FOLDER_NAMES):
+        name = f"{layout.GC}/{file}"
         if layout.is_sweep(file) and _concerns(depot, name, names):
             progress.note(f"{depot.place} is being cleaned; waiting for that to end.")
             _await_end(depot, name, clock)

@@ -43,9 +43,9 @@ def key_fingerprint(spec: str, passphrase: Passphrase) -> Key:
         ConfigurationError: it cannot be read or is not a usable key.
     """
     path = Path(spec)
-    if open_signer.is_file(spec) and path.suffix == ".key" and path.with_suffix(".pub").exists():
+    if open_signer.is_path(spec) and path.suffix == ".key" and path.with_suffix(".pub").exists():
         spec = str(path.with_suffix(".pub"))
-    return open_signer.public_key(spec, passphrase)
+    return open_signer.load_public_key(spec, passphrase)
 
 
 def export_public(spec: str, passphrase: Passphrase, output: Path) -> Key:
@@ -55,7 +55,7 @@ def export_public(spec: str, passphrase: Passphrase, output: Path) -> Key:
         ConfigurationError: there is no such key, or the output file is there.
         StorageError: it cannot be written.
     """
-    key = open_signer.public_key(spec, passphrase)
+    key = open_signer.load_public_key(spec, passphrase)
     private_keys.write_public(output, key)
     return key
 

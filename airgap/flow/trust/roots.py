@@ -19,7 +19,7 @@ from airgap.format.envelope import Role
 from airgap.format.root import Key, RoleKeys, Root, SignedRoot
 from airgap.signing.public_keys import check_key
 from airgap.signing.signer import Signer
-from airgap.signing.thresholds import valid_signers
+from airgap.signing.thresholds import find_valid_signers
 from airgap.state import pinned_root
 
 __all__ = [
@@ -117,7 +117,7 @@ def create(new: NewRoot, signers: Sequence[Signer], output: Path) -> Proposal:
         not_after=new.not_after,
         created_at=int(time.time()) if new.created_at is None else new.created_at,
     )
-    _write_new(output, root_edits.checked(root))
+    _write_new(output, root_edits.validate(root))
     for signer in signers:
         sign(output, signer, None)
     return show(output, None)
@@ -264,7 +264,7 @@ def _decode(raw: bytes) -> Root:
 
 def _standing(given: SignedRoot, judge: Root) -> Standing:
     keys = judge.signers("root")
-    signed = valid_signers("root", given.raw, given.envelopes, keys)
+    signed = find_valid_signers("root", given.raw, given.envelopes, keys)
     others = tuple(sorted(keys.keys() - set(signed)))
     return Standing(judge.version, judge.threshold("root"), signed, others)
 

@@ -198,7 +198,7 @@ def test_damaged_memory_is_told_and_nothing_is_guessed(
 ) -> None:
     export("a", *NIGHTLY)
     raw = remembered(connected).read_bytes()
-    other = bytes_of.encode_number(bytes_of.Number("weekly", 9, bytes(32)))
+    other = bytes_of.encode_issued_sequence(bytes_of.IssuedSequence("weekly", 9, bytes(32)))
     bad = [raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :] for at in range(0, len(raw), 9)]
     for content in (b"", raw[:-1], raw + b"\0", other, *bad):
         remembered(connected).write_bytes(content)

@@ -8,7 +8,7 @@ import pytest
 
 from airgap.errors import CorruptError, MissingError
 from airgap.format import canonical
-from airgap.format.fields import column_u32
+from airgap.format.fields import encode_u32
 from tests.support import refusals, stores, volumes
 from tests.support.sides import Side, Site
 from tests.support.volumes import Discs
@@ -250,7 +250,7 @@ def test_an_index_that_lies_about_the_groups_gives_nothing_that_is_not_signed(
     (index,) = mended.rglob("parity.msgpack")
     value = canonical.decode(index.read_bytes(), limit=10_000, what="index")
     group = max(value["groups"], key=lambda one: len(one["packs"]))
-    group["packs"] = column_u32(range(1, len(group["packs"]) // 4))
+    group["packs"] = encode_u32(range(1, len(group["packs"]) // 4))
     value["groups"] = [group]
     index.write_bytes(canonical.encode(value))
     bad = [path for path in sorted(mended.rglob("*.pack")) if path.stat().st_size > 10_000]

@@ -168,7 +168,9 @@ def test_a_token_signs_a_document_of_a_megabyte(label: str, pin: Box) -> None:
 
 
 def test_the_public_half_needs_no_pin(pin: Box) -> None:
-    assert open_signer.public_key(pin.key("builder-256"), never).algorithm == "ecdsa-p256-sha256"
+    assert (
+        open_signer.load_public_key(pin.key("builder-256"), never).algorithm == "ecdsa-p256-sha256"
+    )
 
 
 def test_a_key_that_wants_its_pin_each_time_gets_it(pin: Box) -> None:
@@ -178,11 +180,11 @@ def test_a_key_that_wants_its_pin_each_time_gets_it(pin: Box) -> None:
 
 
 def test_an_address_may_be_written_as_rfc_7512_has_it(pin: Box) -> None:
-    plain = open_signer.public_key(pin.key("builder-256"), never)
+    plain = open_signer.load_public_key(pin.key("builder-256"), never)
 
     spec = f"pkcs11:token=ward;id=%01;object=builder%2D256;type=private?module-path={MODULE}"
 
-    assert open_signer.public_key(spec, never) == plain
+    assert open_signer.load_public_key(spec, never) == plain
 
 
 def test_twins_are_told_apart_by_id(pin: Box) -> None:
@@ -295,7 +297,7 @@ def test_without_python_pkcs11_the_extra_is_told(pin: Box, monkeypatch: pytest.M
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
 
     with pytest.raises(ConfigurationError, match="python-pkcs11") as refused:
-        open_signer.public_key(pin.key("builder-256"), never)
+        open_signer.load_public_key(pin.key("builder-256"), never)
 
     assert "bento-airgap[pkcs11]" in refused.value.hint
 

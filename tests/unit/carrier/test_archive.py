@@ -17,7 +17,9 @@ FILE = layout.envelope_file("builder", "1" * 64)
 
 
 def member(name: str, data: bytes) -> bytes:
-    return tar.header(name, len(data)) + data + bytes(tar.padded(len(data)) - len(data))
+    return (
+        tar.make_header(name, len(data)) + data + bytes(tar.round_to_block(len(data)) - len(data))
+    )
 
 
 def written(path: Path, *members: bytes) -> Path:
@@ -55,7 +57,7 @@ def test_an_empty_archive_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_manifest_that_claims_too_much_is_refused(tmp_path: Path) -> None:
-    header = tar.header(layout.manifest_name(BUNDLE), limits.MANIFEST_BYTES + 1)
+    header = tar.make_header(layout.manifest_name(BUNDLE), limits.MANIFEST_BYTES + 1)
     (tmp_path / "x").write_bytes(header)
 
     with (tmp_path / "x").open("rb") as stream, pytest.raises(CorruptError, match="begin with"):
@@ -105,7 +107,7 @@ def test_a_member_that_does_not_belong_is_refused(name: str, told: str, tmp_path
 
 def test_an_overlong_padding_is_refused(tmp_path: Path) -> None:
     manifest = member(layout.manifest_name(BUNDLE), b"m")
-    (tmp_path / "x").write_bytes(manifest + tar.header("padding", limits.PADDING_BYTES + 1))
+    (tmp_path / "x").write_bytes(manifest + tar.make_header("padding", limits.PADDING_BYTES + 1))
 
     with (tmp_path / "x").open("rb") as stream:
         reader = ArchiveReader(stream, "x")

@@ -41,7 +41,7 @@ def test_chunks_tile_the_file(size: int, fill: str) -> None:
     assert b"".join(chunks) == data
     assert all(1 <= len(chunk) <= LARGEST for chunk in chunks)
     assert all(len(chunk) >= SMALLEST for chunk in chunks[:-1])
-    assert len(chunks) <= cutters.most_pieces(size)
+    assert len(chunks) <= cutters.max_pieces(size)
 
 
 @pytest.mark.parametrize("seed", range(4))

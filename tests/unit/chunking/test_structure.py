@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airgap.chunking import gguf, npy, regions, safetensors
-from airgap.chunking.cutters import cut, most_pieces
+from airgap.chunking.cutters import cut, max_pieces
 from airgap.chunking.pieces import Piece, Region
 from airgap.chunking.sizes import LARGEST, PIECE, SMALLEST
 from tests.support import stores
@@ -265,7 +265,7 @@ def test_regions_of_any_kind_tile_the_file(drawn: list[tuple[int, int]]) -> None
 
     assert b"".join(piece.plain for piece in pieces) == data[: size - 1000]
     assert all(1 <= len(piece.plain) <= LARGEST for piece in pieces)
-    assert len(pieces) <= most_pieces(size)
+    assert len(pieces) <= max_pieces(size)
 
 
 def test_small_neighbours_share_a_chunk_and_keep_their_width_if_it_is_the_same() -> None:

@@ -42,13 +42,13 @@ def as_documented(packs: list[bytes], row: int) -> bytes:
 def test_parity_is_what_the_document_says(length: int, library: bool) -> None:  # noqa: FBT001
     packs = [noise(length, seed) for seed in range(5)]
 
-    made = erasure.parity_of(packs, 3, library=library)
+    made = erasure.compute_parity(packs, 3, library=library)
 
     assert made == [as_documented(packs, row) for row in range(3)]
 
 
 def test_these_are_the_bytes_of_version_1_for_ever() -> None:
-    made = erasure.parity_of([b"airgap", b"parity", b"\0\1\2\3\4\5"], 2)
+    made = erasure.compute_parity([b"airgap", b"parity", b"\0\1\2\3\4\5"], 2)
 
     assert [one.hex() for one in made] == ["ec98156fea6c", "166b7c43452c"]
 
@@ -58,25 +58,27 @@ def test_library_and_tables_make_the_same(packs: int, rows: int) -> None:
     assert erasure.is_fast(), "pyeclib is not installed"
     for length in (8192, 65536 + 8192, 2 * 65536 + 4096):
         pieces = [noise(length, seed) for seed in range(packs)]
-        assert erasure.parity_of(pieces, rows) == erasure.parity_of(pieces, rows, library=False)
+        assert erasure.compute_parity(pieces, rows) == erasure.compute_parity(
+            pieces, rows, library=False
+        )
 
 
 def test_any_packs_come_back_from_any_parity_packs_of_their_number() -> None:
     packs = [noise(64, seed) for seed in range(6)]
-    parity = erasure.parity_of(packs, 3)
+    parity = erasure.compute_parity(packs, 3)
     for count in (1, 2, 3):
         for missing in combinations(range(6), count):
             for rows in combinations(range(3), count):
                 left = {one: packs[one] for one in range(6) if one not in missing}
                 used = {row: parity[row] for row in rows}
-                made = erasure.restored(6, left, used, missing)
+                made = erasure.restore(6, left, used, missing)
                 assert made == [packs[one] for one in missing], (missing, rows)
 
 
 def test_the_largest_group_comes_back_from_parity_alone() -> None:
     packs = [noise(16, seed) for seed in range(128)]
-    parity = erasure.parity_of(packs, 128)
+    parity = erasure.compute_parity(packs, 128)
     rows = list(range(128))
     random.Random(20260102).shuffle(rows)  # noqa: S311
 
-    assert erasure.restored(128, {}, {row: parity[row] for row in rows}, range(128)) == packs
+    assert erasure.restore(128, {}, {row: parity[row] for row in rows}, range(128)) == packs

@@ -118,7 +118,7 @@ def test_numbers_are_found_where_nothing_says_they_are(kind: str, width: int) ->
     "plain", [stores.noise(300_000), b"import this; " * 30_000, bytes(300_000), stores.noise(9)]
 )
 def test_numbers_are_not_found_where_there_are_none(plain: bytes) -> None:
-    assert guess.width_of(plain) == 0
+    assert guess.guess_width(plain) == 0
 
 
 def test_the_longest_block_is_read() -> None:

@@ -80,14 +80,14 @@ def test_a_value_of_another_type_or_size_is_corrupt(read: Read, value: object) -
 @settings(max_examples=50, derandomize=True, database=None)
 @given(values=st.lists(st.integers(0, 2**32 - 1)))
 def test_a_column_of_integers_is_big_endian(values: list[int]) -> None:
-    column = fields.column_u32(values)
+    column = fields.encode_u32(values)
 
     assert column == b"".join(value.to_bytes(4, "big") for value in values)
-    assert list(fields.read_u32(column)) == values
+    assert list(fields.decode_u32(column)) == values
 
 
 def test_a_column_is_the_same_on_a_big_endian_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    little = list(fields.read_u32(b"\0\0\0\1"))
+    little = list(fields.decode_u32(b"\0\0\0\1"))
     monkeypatch.setattr("sys.byteorder", "big")  # where array's own order is that of the format
 
-    assert (little, list(fields.read_u32(b"\0\0\0\1"))) == ([1], [1 << 24])
+    assert (little, list(fields.decode_u32(b"\0\0\0\1"))) == ([1], [1 << 24])

@@ -61,4 +61,4 @@ def test_a_sweep_that_names_no_files_is_refused(value: object) -> None:
     ],
 )
 def test_only_files_of_the_format_are_a_bundles_own(name: str, is_known: bool) -> None:  # noqa: FBT001
-    assert layout.is_of_bundle(name) is is_known
+    assert layout.is_bundle_file(name) is is_known

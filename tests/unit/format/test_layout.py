@@ -57,7 +57,7 @@ def test_another_name_is_no_envelopes(name: str) -> None:
 def test_checksums_are_what_sha256sum_reads() -> None:
     packs = [Pack(bytes([number]) * 32, 1, ()) for number in (2, 1)]
 
-    assert layout.checksums(ID, packs).decode().splitlines() == [
+    assert layout.list_checksums(ID, packs).decode().splitlines() == [
         f"{ID}  bundles/{ID}/manifest.msgpack",
         f"{'02' * 32}  packs/02/{'02' * 32}.pack",
         f"{'01' * 32}  packs/01/{'01' * 32}.pack",

@@ -7,7 +7,7 @@ import pytest
 
 from airgap.errors import CorruptError
 from airgap.format import canonical, limits, parity
-from airgap.format.fields import column_u32
+from airgap.format.fields import encode_u32
 from airgap.format.parity import Group
 
 GROUPS = (Group((0, 2, 4), (b"a" * 32, b"b" * 32)), Group((1, 3), (b"c" * 32,)))
@@ -21,7 +21,7 @@ def changed(change: Change) -> bytes:
 
 
 def members(*packs: int) -> Change:
-    return lambda value: value["groups"][0].update(packs=column_u32(packs))
+    return lambda value: value["groups"][0].update(packs=encode_u32(packs))
 
 
 def digests(raw: bytes) -> Change:

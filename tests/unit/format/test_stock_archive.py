@@ -55,7 +55,7 @@ def test_another_name_is_no_envelopes(name: str) -> None:
 
 
 def test_an_archive_holds_a_bento_with_its_models() -> None:
-    contents = stock.contents_of([MODEL, MINI, BENTO], folder=True)
+    contents = stock.list_contents([MODEL, MINI, BENTO], folder=True)
 
     digest = forge.sha256(b"x").hex()
     assert set(contents.files) == {
@@ -67,7 +67,7 @@ def test_an_archive_holds_a_bento_with_its_models() -> None:
     assert contents.empty_folders == {"empty"}
     targets = contents.files[f"models/hugging-face/{digest}"].targets
     assert [(number, one.path) for number, one in targets] == [(1, "more/words"), (1, "words")]
-    assert contents.folders_that_hold() == {
+    assert contents.nonempty_folders() == {
         *("src", "models", "models/hugging-face", "models/ranker", "models/ranker/v1"),
     }
 
@@ -82,7 +82,7 @@ def test_links_are_stored_as_the_file_they_lead_to_where_there_are_none() -> Non
     )
     bento = item("bento", file("d/f"), *links[:3], links[4])
 
-    contents = stock.contents_of([bento], folder=False)
+    contents = stock.list_contents([bento], folder=False)
 
     assert set(contents.files) == {"d/f", "a", "b"}
     assert contents.files["a"].targets == []
@@ -92,12 +92,12 @@ def test_links_are_stored_as_the_file_they_lead_to_where_there_are_none() -> Non
 def test_a_link_in_a_long_row_is_followed_no_further() -> None:
     links = {f"l{number}": f"l{number + 1}" for number in range(50)}
 
-    assert stock.linked_file("l45", {**links, "l50": "f"}, {"f"}) == "f"
-    assert stock.linked_file("l0", {**links, "l50": "f"}, {"f"}) is None
+    assert stock.resolve_link("l45", {**links, "l50": "f"}, {"f"}) == "f"
+    assert stock.resolve_link("l0", {**links, "l50": "f"}, {"f"}) is None
 
 
 def test_a_model_alone_is_at_the_top() -> None:
-    assert set(stock.contents_of([MODEL], folder=True).files) == {"w.bin"}
+    assert set(stock.list_contents([MODEL], folder=True).files) == {"w.bin"}
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_the_longest_label_is_within_its_limit() -> None:
 
 
 def test_the_text_for_people_says_which_volume_of_how_many() -> None:
-    text = volume.text(GOOD).decode("ascii")
+    text = volume.render_text(GOOD).decode("ascii")
 
     assert text.startswith("Volume 2 of 3 of an airgap bundle\n")
     assert "2 of 7 packs and 0 of 2 parity packs" in text

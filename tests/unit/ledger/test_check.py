@@ -7,7 +7,7 @@ import pytest
 
 from airgap.errors import CorruptError
 from airgap.format import ledger as bytes_of
-from airgap.format.ledger import Entry, Mark, State, Witness
+from airgap.format.ledger import ChannelState, Entry, State, Witness
 from airgap.ledger.check import Consistent, Fault, check_ledger, check_witness, kept, read_entries
 
 BEGUN = Entry("ward", "begun", at=9, floor=5, root=1, previous=b"\x07" * 32)
@@ -38,7 +38,7 @@ def memory(*entries: Entry) -> Memory:
     for entry in entries:
         raw = bytes_of.encode_entry(replace(entry, previous=state.head) if state else entry)
         ledger += bytes_of.frame(raw)
-        after = bytes_of.state_after(state, entry, raw)
+        after = bytes_of.next_state(state, entry, raw)
         state = replace(after, digest=bytes_of.digest(ledger))
         states.append(state)
     return Memory(ledger, tuple(states))
@@ -62,7 +62,7 @@ def test_what_was_written_is_whole() -> None:
     found = check_ledger("ward", GOOD.file, GOOD.ledger)
 
     assert found == Consistent(GOOD.state)
-    assert GOOD.state.channels == {"nightly": Mark(4, bytes([4]) * 32, 1)}
+    assert GOOD.state.channels == {"nightly": ChannelState(4, bytes([4]) * 32, 1)}
     assert kept("ward", GOOD.ledger) == GOOD.state
 
 
@@ -207,7 +207,7 @@ def test_an_entry_is_read_strictly(fields: dict[str, object]) -> None:
 def test_a_refusal_moves_no_channel() -> None:
     refused = replace(NEWS[3], event="refused", sequence=9)
 
-    assert memory(BEGUN, NEWS[0], refused).state.last("nightly") == 1
+    assert memory(BEGUN, NEWS[0], refused).state.last_sequence("nightly") == 1
 
 
 def test_the_floor_only_rises() -> None:

@@ -94,8 +94,8 @@ def test_a_key_made_here_with_a_passphrase_signs_and_wants_it(
 def test_the_public_file_holds_the_key_of_the_private_one(algorithm: str, tmp_path: Path) -> None:
     secret, public, key = private_keys.generate(tmp_path, "builder", algorithm, None)
 
-    assert open_signer.public_key(str(public), never) == key
-    assert open_signer.public_key(str(secret), never) == key
+    assert open_signer.load_public_key(str(public), never) == key
+    assert open_signer.load_public_key(str(secret), never) == key
     assert key.algorithm == algorithm
 
 
@@ -197,7 +197,7 @@ def test_an_encrypted_key_of_ssh_keygen_signs_and_wants_its_passphrase(tmp_path:
 def test_the_public_file_of_ssh_keygen_can_be_read(algorithm: str, tmp_path: Path) -> None:
     path = ssh_keygen(tmp_path / "id", *SSH[algorithm])
 
-    read = open_signer.public_key(f"{path}.pub", never)
+    read = open_signer.load_public_key(f"{path}.pub", never)
 
     assert read == private_keys.load(path, never).key
 
@@ -357,7 +357,7 @@ def test_where_cryptography_is_older_a_key_that_is_not_opened_might_be_ml_dsa(
     with pytest.raises(ConfigurationError, match="not a private key") as private:
         private_keys.load(key, never)
     with pytest.raises(ConfigurationError, match="unknown kind") as public:
-        open_signer.public_key(str(key), never)
+        open_signer.load_public_key(str(key), never)
 
     assert "ML-DSA" in private.value.hint
     assert "ML-DSA" in public.value.hint

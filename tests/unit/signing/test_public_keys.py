@@ -53,7 +53,7 @@ def test_one_ecdsa_signature_has_one_form(algorithm: str) -> None:
         high = encode_dss_signature(r, order - s)
 
         assert s <= order // 2
-        assert public_keys.low_s(algorithm, high) == low
+        assert public_keys.normalize_s(algorithm, high) == low
         assert public_keys.verifies(signer.key, low, MESSAGE)
         assert not public_keys.verifies(signer.key, high, MESSAGE)
 
