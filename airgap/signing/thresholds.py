@@ -1,4 +1,4 @@
-"""Whose signatures there are (format §7.3, §14). ``trust`` decides what they are enough for."""
+"""Counts valid signatures per role (format §7.3, §14); thresholds are applied in ``trust``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -64,8 +64,9 @@ def find_valid_attestations(
     """Return what the keys of a role say of a bundle, with the key that says it (format §14).
 
     Raises:
-        NotTrustedError: as ``find_valid_signers``, or what a key signed is about another bundle or role.
-        CorruptError: a key signed something that is no attestation.
+        NotTrustedError: as ``find_valid_signers``, or a signed attestation is for another bundle
+            or role.
+        CorruptError: a signed document is not an attestation.
     """
     said = []
     for statement, envelope in pairs:
