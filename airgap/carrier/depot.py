@@ -30,7 +30,7 @@ from airgap.transport.connections import ConnectionPool
 from airgap.transport.port import Transport
 from airgap.transport.spool import Spool
 
-__all__ = ["DepotOptions", "RemoteDepot", "RemoteDepotReader", "RemoteDepotWriter"]
+__all__ = ["Depot", "DepotOptions", "RemoteDepotReader", "RemoteDepotWriter"]
 
 _TRIES: Final = 3  # to get or put a pack whose bytes turn out wrong
 
@@ -50,7 +50,7 @@ class DepotOptions:
     verify_after_write: bool = False
 
 
-class RemoteDepot:
+class Depot:
     """A depot at a place that a transport reaches."""
 
     def __init__(self, transport: Transport, work: DepotOptions) -> None:
@@ -149,7 +149,7 @@ class RemoteDepot:
 class RemoteDepotReader:
     """Fills ``BundleReader`` with one bundle of a remote depot."""
 
-    def __init__(self, remote: RemoteDepot, bundle: str) -> None:
+    def __init__(self, remote: Depot, bundle: str) -> None:
         """Take the depot and a bundle id."""
         self.place = f"{remote.place}#{bundle[:12]}"
         self.remote = remote
@@ -324,7 +324,7 @@ class RemoteDepotWriter:
     Packs go up side by side while the next one is made; the manifest goes last and alone.
     """
 
-    def __init__(self, remote: RemoteDepot) -> None:
+    def __init__(self, remote: Depot) -> None:
         """Take the depot; ``abort`` lets go of everything but its transport.
 
         Raises:
@@ -338,7 +338,7 @@ class RemoteDepotWriter:
         self._mark = remote.work.mark()
 
     @property
-    def depot(self) -> RemoteDepot:
+    def depot(self) -> Depot:
         """The depot that is written to."""
         return self._remote
 

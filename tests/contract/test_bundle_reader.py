@@ -11,7 +11,7 @@ import pytest
 
 from airgap.carrier import local_depot
 from airgap.carrier.archive import ArchiveReader
-from airgap.carrier.depot import DepotOptions, RemoteDepot, RemoteDepotReader
+from airgap.carrier.depot import Depot, DepotOptions, RemoteDepotReader
 from airgap.carrier.local_depot import DepotReader
 from airgap.carrier.port import BundleReader
 from airgap.disk.buffers import BufferPool
@@ -47,7 +47,7 @@ def opened(form: str, place: Path) -> BundleReader:
     if form == "depot":
         return DepotReader(place, local_depot.list_bundles(place)[0])
     if form == "remote":
-        remote = RemoteDepot(FolderTransport(place), DepotOptions())
+        remote = Depot(FolderTransport(place), DepotOptions())
         return RemoteDepotReader(remote, remote.list_bundles()[0])
     return ArchiveReader(piped(place) if form == "pipe" else place.open("rb"), str(place))
 

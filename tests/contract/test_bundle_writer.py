@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airgap.carrier.archive import ArchiveReader, ArchiveWriter
-from airgap.carrier.depot import DepotOptions, RemoteDepot, RemoteDepotWriter
+from airgap.carrier.depot import Depot, DepotOptions, RemoteDepotWriter
 from airgap.carrier.local_depot import DepotReader, DepotWriter
 from airgap.carrier.port import BundleReader, BundleWriter
 from airgap.errors import StorageError
@@ -38,7 +38,7 @@ def form(request: pytest.FixtureRequest) -> tuple[Write, Read]:
         return DepotWriter, lambda path: DepotReader(path, BUNDLE)
     if request.param == "remote":
         return (
-            lambda path: RemoteDepotWriter(RemoteDepot(FolderTransport(path), DepotOptions())),
+            lambda path: RemoteDepotWriter(Depot(FolderTransport(path), DepotOptions())),
             lambda path: DepotReader(path, BUNDLE),
         )
     return (

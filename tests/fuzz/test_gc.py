@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airgap.carrier.depot import DepotOptions, RemoteDepot, RemoteDepotReader, RemoteDepotWriter
+from airgap.carrier.depot import Depot, DepotOptions, RemoteDepotReader, RemoteDepotWriter
 from airgap.errors import AirgapError, CorruptError, MissingError, TransportError
 from airgap.flow.depot import delete as deleting
 from airgap.flow.depot import gc
@@ -60,8 +60,8 @@ def bundle_with(numbers: tuple[int, ...]) -> tuple[str, bytes, list[Pack]]:
 BUNDLES = [bundle_with((0, 1)), bundle_with((1, 2))]
 
 
-def depot_of(actor: Actor, jobs: int = 1) -> RemoteDepot:
-    return RemoteDepot(actor.transport, DepotOptions(jobs=jobs, spool=Path(_SPOOL.name)))
+def depot_of(actor: Actor, jobs: int = 1) -> Depot:
+    return Depot(actor.transport, DepotOptions(jobs=jobs, spool=Path(_SPOOL.name)))
 
 
 def push(number: int, actor: Actor) -> None:

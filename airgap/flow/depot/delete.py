@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from airgap.carrier.depot import RemoteDepot
+from airgap.carrier.depot import Depot
 from airgap.errors import ConflictError, MissingError
 from airgap.flow.depot import open_depot
 from airgap.flow.depot.list_tags import Tag
@@ -26,9 +26,7 @@ class DeletionCandidate:
     items: tuple[Item, ...]
 
 
-def find_deletion_candidate(
-    depot: RemoteDepot, place: str, tag: Tag | None
-) -> list[DeletionCandidate]:
+def find_deletion_candidate(depot: Depot, place: str, tag: Tag | None) -> list[DeletionCandidate]:
     """Choose the bundles that a person means: those with ``tag``, or the one that the place names.
 
     Raises:
@@ -56,7 +54,7 @@ def find_deletion_candidate(
     return chosen
 
 
-def delete_bundle(depot: RemoteDepot, bundle: str, clock: Clock = CLOCK) -> None:
+def delete_bundle(depot: Depot, bundle: str, clock: Clock = CLOCK) -> None:
     """Remove a bundle: its manifest first, so that from then on it is not there.
 
     Raises:
@@ -71,7 +69,7 @@ def delete_bundle(depot: RemoteDepot, bundle: str, clock: Clock = CLOCK) -> None
         sweep.end()
 
 
-def files_of(depot: RemoteDepot, bundle: str) -> list[str]:
+def files_of(depot: Depot, bundle: str) -> list[str]:
     """Return the depot names of a bundle's own files, its manifest first; strange ones are not."""
     folder = f"{layout.BUNDLES}/{bundle}"
     listed = depot.transport.list(folder, limits.FOLDER_NAMES)

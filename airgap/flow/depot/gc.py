@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeVar
 
-from airgap.carrier.depot import RemoteDepot
+from airgap.carrier.depot import Depot
 from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.flow.depot.delete import files_of
 from airgap.flow.progress import Progress
@@ -47,7 +47,7 @@ class GcResult:
     kept: Mapping[str, int]
 
 
-def collect_garbage(depot: RemoteDepot, rules: GcOptions, progress: Progress) -> GcResult:
+def collect_garbage(depot: Depot, rules: GcOptions, progress: Progress) -> GcResult:
     """Mark what no manifest of the depot names, and remove what was marked long enough ago.
 
     Raises:
@@ -80,7 +80,7 @@ def collect_garbage(depot: RemoteDepot, rules: GcOptions, progress: Progress) ->
 class _Use:
     """Which packs are named by a manifest, and which bundles have one. It only ever grows."""
 
-    def __init__(self, depot: RemoteDepot) -> None:
+    def __init__(self, depot: Depot) -> None:
         self._depot = depot
         self._packs: set[str] = set()
         self._alive: set[str] = set()
@@ -118,15 +118,15 @@ class _Use:
         return top == layout.BUNDLES and below.partition("/")[0] not in self._alive
 
 
-def _look(depot: RemoteDepot, bundle: str) -> Callable[[Transport], "_Looked"]:
-    return lambda transport: _look_at(RemoteDepot(transport, depot.work), bundle)
+def _look(depot: Depot, bundle: str) -> Callable[[Transport], "_Looked"]:
+    return lambda transport: _look_at(Depot(transport, depot.work), bundle)
 
 
 _Looked = tuple[str, list[str] | None, list[str]]
 """A bundle's id, the packs it needs (None if it has no manifest), and its own files."""
 
 
-def _look_at(depot: RemoteDepot, bundle: str) -> _Looked:
+def _look_at(depot: Depot, bundle: str) -> _Looked:
     files = files_of(depot, bundle)
     name = layout.manifest_name(bundle)
     if name not in files:
@@ -147,7 +147,7 @@ def _look_at(depot: RemoteDepot, bundle: str) -> _Looked:
     return bundle, [layout.pack_name(one.digest) for one in packs], files
 
 
-def _unknown_needs(depot: RemoteDepot, bundle: str, why: str) -> CorruptError:
+def _unknown_needs(depot: Depot, bundle: str, why: str) -> CorruptError:
     return CorruptError(
         f"The manifest of {depot.place}#{bundle[:12]} cannot be read, so which packs it needs is"
         f" not known: {why.rstrip('.')}.",
@@ -155,7 +155,7 @@ def _unknown_needs(depot: RemoteDepot, bundle: str, why: str) -> CorruptError:
     )
 
 
-def _packs(depot: RemoteDepot) -> list[str]:
+def _packs(depot: Depot) -> list[str]:
     """List packs, and unfinished ones."""
     listed = depot.transport.list(layout.PACKS, limits.FOLDER_NAMES)
     folders = [f"{layout.PACKS}/{one}" for one in listed if _PREFIX.fullmatch(one)]
@@ -170,7 +170,7 @@ def _packs(depot: RemoteDepot) -> list[str]:
     return [one for found in _side_by_side(depot, map(list_one, folders)) for one in found]
 
 
-def _parts(depot: RemoteDepot) -> list[str]:
+def _parts(depot: Depot) -> list[str]:
     """List unfinished uploads of small files outside the folders of bundles."""
     return [
         f"{folder}/{one}" if folder else one
@@ -180,14 +180,14 @@ def _parts(depot: RemoteDepot) -> list[str]:
     ]
 
 
-def _sizes(depot: RemoteDepot, wanted: Sequence[str]) -> list[int]:
+def _sizes(depot: Depot, wanted: Sequence[str]) -> list[int]:
     def size_of(name: str) -> Callable[[Transport], int]:
         return lambda transport: transport.size(name) or 0
 
     return _side_by_side(depot, map(size_of, wanted))
 
 
-def _side_by_side(depot: RemoteDepot, work: Iterable[Callable[[Transport], T]]) -> list[T]:
+def _side_by_side(depot: Depot, work: Iterable[Callable[[Transport], T]]) -> list[T]:
     """Do something over several connections; return what came of it, in order."""
     lanes: ConnectionPool[T] = ConnectionPool(depot.transport, depot.work.jobs)
     try:
@@ -199,7 +199,7 @@ def _side_by_side(depot: RemoteDepot, work: Iterable[Callable[[Transport], T]]) 
 class _Marks:
     """What earlier runs have marked, and since when by their clocks."""
 
-    def __init__(self, depot: RemoteDepot) -> None:
+    def __init__(self, depot: Depot) -> None:
         self._depot = depot
         self._files: list[str] = []
         self.since: dict[str, int] = {}
@@ -226,7 +226,7 @@ class _Marks:
 
 
 def _swept(
-    depot: RemoteDepot, use: _Use, ripe: Sequence[str], clock: Clock, progress: Progress
+    depot: Depot, use: _Use, ripe: Sequence[str], clock: Clock, progress: Progress
 ) -> Iterator[str]:
     """Remove files, and yield those that are gone. One that is needed by now is left."""
     progress.begin("removing", len(ripe))

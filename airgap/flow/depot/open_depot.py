@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from airgap.carrier.depot import DepotOptions, RemoteDepot, RemoteDepotReader
+from airgap.carrier.depot import Depot, DepotOptions, RemoteDepotReader
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow.bundle.open_bundle import read_evidence, split_place
 from airgap.flow.location import remote
@@ -52,7 +52,7 @@ class DamagedBundle:
 
 
 @contextmanager
-def open_depot(place: str, access: Access = ANYBODY) -> Iterator[RemoteDepot]:
+def open_depot(place: str, access: Access = ANYBODY) -> Iterator[Depot]:
     """Open a depot, whether a folder of this machine or a place elsewhere.
 
     Raises:
@@ -76,7 +76,7 @@ def place_of_bundle(place: str, bundle: str) -> str:
     return f"{place[: -len(wanted) - 1] if wanted else place}#{bundle}"
 
 
-def read_bundles(depot: RemoteDepot, wanted: str = "") -> Iterator[StoredBundle | DamagedBundle]:
+def read_bundles(depot: Depot, wanted: str = "") -> Iterator[StoredBundle | DamagedBundle]:
     """Read the manifests of a depot and what lies beside them, sorted by bundle id.
 
     ``wanted`` is the beginning of the ids that matter. A bundle that goes while this is under way
@@ -123,7 +123,7 @@ class _Reading:
 
     def run(self, transport: Transport) -> StoredBundle | DamagedBundle | None:
         """Return the bundle, or None if it is not there (any more)."""
-        reader = RemoteDepotReader(RemoteDepot(transport, self.work), self.bundle)
+        reader = RemoteDepotReader(Depot(transport, self.work), self.bundle)
         try:
             if layout.MANIFEST not in reader.list_files():
                 return None
@@ -147,7 +147,7 @@ class _Reading:
         return raw
 
 
-def _opened(place: str, access: Access) -> RemoteDepot:
+def _opened(place: str, access: Access) -> Depot:
     if remote.is_remote(place):
         found = remote.look(place, access)
         if found.is_file:
@@ -157,7 +157,7 @@ def _opened(place: str, access: Access) -> RemoteDepot:
     if path.is_file() or path.name.endswith(SUFFIX):
         raise _no_depot(str(path))
     work = DepotOptions(jobs=access.jobs or _JOBS, mark=upload_marks.mark)
-    return RemoteDepot(FolderTransport(path), work)
+    return Depot(FolderTransport(path), work)
 
 
 def depot_not_found(place: str, what: str) -> MissingError:

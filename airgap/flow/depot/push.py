@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from airgap.carrier.depot import RemoteDepot
+from airgap.carrier.depot import Depot
 from airgap.errors import AirgapError, ConflictError
 from airgap.flow.depot import delete, open_depot
 from airgap.flow.depot.open_depot import StoredBundle
@@ -135,7 +135,7 @@ def _top(kind: Kind, sources: Sequence[Source]) -> _Key:
     return next(one.key for one in reversed(sources) if one.kind == kind)
 
 
-def _signed_by(signer: Signer, depot: RemoteDepot, top: _Key) -> Iterator[tuple[str, Manifest]]:
+def _signed_by(signer: Signer, depot: Depot, top: _Key) -> Iterator[tuple[str, Manifest]]:
     """Yield the bundles of a depot that hold an item and that this key has signed."""
     _, name, version = top
     for found in open_depot.read_bundles(depot):
@@ -178,7 +178,7 @@ def _is_all(
 
 
 def _is_whole(
-    depot: RemoteDepot, bundle: str, manifest: Manifest, signer: Signer, progress: Progress
+    depot: Depot, bundle: str, manifest: Manifest, signer: Signer, progress: Progress
 ) -> bool:
     """Tell whether a bundle has all its packs, and nobody is about to remove them."""
     files = [layout.envelope_file("builder", signer.key.id)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from airgap.carrier.archive import ArchiveReader
-from airgap.carrier.depot import DepotOptions, RemoteDepot
+from airgap.carrier.depot import Depot, DepotOptions
 from airgap.carrier.remote_archive import open_stream
 from airgap.carrier.stock.archive import form_of_name
 from airgap.errors import ConfigurationError, UsageError
@@ -62,7 +62,7 @@ class RemoteLocation:
                 "Use a local file and copy that with its manifest, or name a depot.",
             )
 
-    def open_depot(self) -> RemoteDepot:
+    def open_depot(self) -> Depot:
         """Open it as a depot.
 
         Raises:
@@ -75,7 +75,7 @@ class RemoteLocation:
             mark=upload_marks.mark,
             verify_after_write=access.verify_after_write,
         )
-        return RemoteDepot(self._transport(self.place), work)
+        return Depot(self._transport(self.place), work)
 
     def open_folder(self) -> Transport:
         """Open the folder that the single file is in."""

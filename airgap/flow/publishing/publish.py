@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from airgap.carrier.depot import DepotOptions, RemoteDepot, RemoteDepotWriter
+from airgap.carrier.depot import Depot, DepotOptions, RemoteDepotWriter
 from airgap.carrier.local_depot import DepotWriter
 from airgap.carrier.port import BundleWriter
 from airgap.errors import MissingError
@@ -57,7 +57,7 @@ def publish(  # noqa: PLR0913, PLR0917  (what ``BundleWriter.publish`` takes, an
 
 
 def absent(  # noqa: PLR0913, PLR0917  (a value each)
-    depot: RemoteDepot,
+    depot: Depot,
     bundle: str,
     files: Collection[str],
     packs: Sequence[Pack],
@@ -81,15 +81,15 @@ def absent(  # noqa: PLR0913, PLR0917  (a value each)
     return _lost(depot, packs)
 
 
-def _depot_of(writer: BundleWriter) -> RemoteDepot | None:
+def _depot_of(writer: BundleWriter) -> Depot | None:
     if isinstance(writer, RemoteDepotWriter):
         return writer.depot
     if isinstance(writer, DepotWriter):
-        return RemoteDepot(FolderTransport(writer.folder), DepotOptions())
+        return Depot(FolderTransport(writer.folder), DepotOptions())
     return None
 
 
-def _lost(depot: RemoteDepot, packs: Sequence[Pack]) -> int:
+def _lost(depot: Depot, packs: Sequence[Pack]) -> int:
     """Count the packs that are not there, by listing each folder of packs once."""
     folders: dict[str, set[str]] = {}
     for pack in packs:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from airgap.carrier.depot import RemoteDepot
+from airgap.carrier.depot import Depot
 from airgap.errors import CorruptError, MissingError, TransportError
 from airgap.flow.progress import Progress
 from airgap.format import gc_markers, layout, limits
@@ -43,7 +43,7 @@ class Sweep:
     If removing breaks off, it stays: a request that was sent may still take effect.
     """
 
-    def __init__(self, depot: RemoteDepot, names: Collection[str], clock: Clock) -> None:
+    def __init__(self, depot: Depot, names: Collection[str], clock: Clock) -> None:
         """Announce that these files are about to be removed; at most 1,000.
 
         Raises:
@@ -78,9 +78,7 @@ class Sweep:
         self._transport.delete(self._name)
 
 
-def await_sweeps(
-    depot: RemoteDepot, names: Collection[str], clock: Clock, progress: Progress
-) -> None:
+def await_sweeps(depot: Depot, names: Collection[str], clock: Clock, progress: Progress) -> None:
     """Wait until every sweep has ended that is announced now and names one of these files.
 
     Raises:
@@ -93,7 +91,7 @@ def await_sweeps(
             _await_end(depot, name, clock)
 
 
-def _concerns(depot: RemoteDepot, name: str, names: Collection[str]) -> bool:
+def _concerns(depot: Depot, name: str, names: Collection[str]) -> bool:
     try:
         swept = gc_markers.decode_sweep(depot.read(name, limits.SWEEP_BYTES))
     except MissingError:  # it has just ended
@@ -103,7 +101,7 @@ def _concerns(depot: RemoteDepot, name: str, names: Collection[str]) -> bool:
     return not swept.isdisjoint(names)
 
 
-def _await_end(depot: RemoteDepot, name: str, clock: Clock) -> None:
+def _await_end(depot: Depot, name: str, clock: Clock) -> None:
     began = clock.now()
     while depot.transport.size(name) is not None:
         if clock.now() - began > _PATIENCE_SECONDS:

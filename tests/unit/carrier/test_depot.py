@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.carrier.depot import DepotOptions, RemoteDepot, RemoteDepotReader, RemoteDepotWriter
+from airgap.carrier.depot import Depot, DepotOptions, RemoteDepotReader, RemoteDepotWriter
 from airgap.codec.buffer import Buffer
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, TransportError
 from airgap.format import layout, limits
@@ -41,14 +41,14 @@ def work(tmp_path: Path) -> DepotOptions:
 
 
 @pytest.fixture
-def remote(shop: Shop, work: DepotOptions) -> RemoteDepot:
+def remote(shop: Shop, work: DepotOptions) -> Depot:
     """A depot there, over a transport that tries again at once."""
     patience = RetryPolicy(wait=lambda _: None)
-    return RemoteDepot(RetryingTransport(MemoryTransport(shop), patience), work)
+    return Depot(RetryingTransport(MemoryTransport(shop), patience), work)
 
 
 @pytest.fixture
-def full(shop: Shop, remote: RemoteDepot) -> RemoteDepot:
+def full(shop: Shop, remote: Depot) -> Depot:
     """The same with one bundle of six packs."""
     write(remote)
     shop.sent = shop.taken = 0
@@ -56,7 +56,7 @@ def full(shop: Shop, remote: RemoteDepot) -> RemoteDepot:
     return remote
 
 
-def write(remote: RemoteDepot) -> list[bool]:
+def write(remote: Depot) -> list[bool]:
     writer = RemoteDepotWriter(remote)
     try:
         written = [
@@ -68,17 +68,17 @@ def write(remote: RemoteDepot) -> list[bool]:
     return written
 
 
-def read(remote: RemoteDepot) -> list[Buffer | AirgapError]:
+def read(remote: Depot) -> list[Buffer | AirgapError]:
     return [data for _, data in RemoteDepotReader(remote, BUNDLE).read_packs(PACKS, ALL)]
 
 
-def test_each_byte_is_sent_once(full: RemoteDepot, shop: Shop) -> None:
+def test_each_byte_is_sent_once(full: Depot, shop: Shop) -> None:
     assert read(full) == BYTES
 
     assert shop.sent == TOTAL
 
 
-def test_what_broke_off_goes_on_where_it_was(full: RemoteDepot, shop: Shop) -> None:
+def test_what_broke_off_goes_on_where_it_was(full: Depot, shop: Shop) -> None:
     shop.breaks = [100_000, 50_000, 0, 200_000, 1]
 
     assert read(full) == BYTES
@@ -86,7 +86,7 @@ def test_what_broke_off_goes_on_where_it_was(full: RemoteDepot, shop: Shop) -> N
     assert shop.sent == TOTAL
 
 
-def test_an_upload_that_broke_off_goes_on_where_it_was(remote: RemoteDepot, shop: Shop) -> None:
+def test_an_upload_that_broke_off_goes_on_where_it_was(remote: Depot, shop: Shop) -> None:
     shop.breaks = [100_000, 50_000, 0, 200_000, 1]
 
     write(remote)
@@ -97,7 +97,7 @@ def test_an_upload_that_broke_off_goes_on_where_it_was(remote: RemoteDepot, shop
     assert not [name for name in shop.files if name.endswith(".part")]
 
 
-def test_only_the_pack_with_the_flipped_byte_is_sent_again(full: RemoteDepot, shop: Shop) -> None:
+def test_only_the_pack_with_the_flipped_byte_is_sent_again(full: Depot, shop: Shop) -> None:
     spoiled: list[str] = []
 
     def flip(name: str, offset: int, data: bytes) -> bytes:
@@ -113,7 +113,7 @@ def test_only_the_pack_with_the_flipped_byte_is_sent_again(full: RemoteDepot, sh
     assert shop.sent == TOTAL + len(BYTES[3])
 
 
-def test_a_pack_that_is_wrong_there_costs_no_other(full: RemoteDepot, shop: Shop) -> None:
+def test_a_pack_that_is_wrong_there_costs_no_other(full: Depot, shop: Shop) -> None:
     shop.files[NAMES[1]] = bytes(len(BYTES[1]))
 
     found = read(full)
@@ -124,9 +124,7 @@ def test_a_pack_that_is_wrong_there_costs_no_other(full: RemoteDepot, shop: Shop
 
 
 @pytest.mark.parametrize("change", [-1, 1, 1_000_000])
-def test_a_pack_of_another_size_is_not_fetched_again(
-    change: int, full: RemoteDepot, shop: Shop
-) -> None:
+def test_a_pack_of_another_size_is_not_fetched_again(change: int, full: Depot, shop: Shop) -> None:
     shop.files[NAMES[1]] = (BYTES[1] + bytes(max(0, change)))[: len(BYTES[1]) + change]
 
     found = read(full)
@@ -135,7 +133,7 @@ def test_a_pack_of_another_size_is_not_fetched_again(
     assert shop.sent <= TOTAL + 1
 
 
-def test_a_pack_that_is_not_there_is_missing(full: RemoteDepot, shop: Shop) -> None:
+def test_a_pack_that_is_not_there_is_missing(full: Depot, shop: Shop) -> None:
     del shop.files[NAMES[5]]
 
     found = read(full)
@@ -144,7 +142,7 @@ def test_a_pack_that_is_not_there_is_missing(full: RemoteDepot, shop: Shop) -> N
     assert found[:5] == BYTES[:5]
 
 
-def test_a_road_on_which_nothing_moves_ends_the_reading(full: RemoteDepot, shop: Shop) -> None:
+def test_a_road_on_which_nothing_moves_ends_the_reading(full: Depot, shop: Shop) -> None:
     shop.breaks = [0] * 100
 
     with pytest.raises(TransportError, match="in a row"):
@@ -152,7 +150,7 @@ def test_a_road_on_which_nothing_moves_ends_the_reading(full: RemoteDepot, shop:
 
 
 def test_no_more_packs_lie_in_the_spool_than_connections(
-    full: RemoteDepot, work: DepotOptions, shop: Shop
+    full: Depot, work: DepotOptions, shop: Shop
 ) -> None:
     packs = RemoteDepotReader(full, BUNDLE).read_packs(PACKS, ALL)
 
@@ -166,7 +164,7 @@ def test_no_more_packs_lie_in_the_spool_than_connections(
 
 
 def test_a_full_disk_is_no_broken_connection(
-    full: RemoteDepot, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    full: Depot, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full_disk = Path("/dev/full")
     if not full_disk.exists():
@@ -180,13 +178,13 @@ def test_a_full_disk_is_no_broken_connection(
     assert shop.connections < 6
 
 
-def test_what_is_there_is_not_sent_again(full: RemoteDepot, shop: Shop) -> None:
+def test_what_is_there_is_not_sent_again(full: Depot, shop: Shop) -> None:
     assert write(full) == [False] * 6
 
     assert shop.taken == 0
 
 
-def test_a_run_that_was_stopped_is_gone_on_with(remote: RemoteDepot, shop: Shop) -> None:
+def test_a_run_that_was_stopped_is_gone_on_with(remote: Depot, shop: Shop) -> None:
     shop.files[NAMES[0]] = BYTES[0]
     shop.files[f"{NAMES[1]}.{'5' * 16}.part"] = BYTES[1][:250_000]
     shop.files[f"{NAMES[2]}.{'6' * 16}.part"] = b"of somebody else who writes it now"
@@ -197,7 +195,7 @@ def test_a_run_that_was_stopped_is_gone_on_with(remote: RemoteDepot, shop: Shop)
     assert [shop.files[name] for name in NAMES] == BYTES
 
 
-def test_the_manifest_comes_last(remote: RemoteDepot, shop: Shop) -> None:
+def test_the_manifest_comes_last(remote: Depot, shop: Shop) -> None:
     write(remote)
 
     stored = [one for one in shop.calls if one.partition(" ")[0] in ("put", "publish")]
@@ -205,7 +203,7 @@ def test_the_manifest_comes_last(remote: RemoteDepot, shop: Shop) -> None:
     assert {one.partition(" ")[2] for one in stored} == set(shop.files)
 
 
-def test_a_failed_pack_keeps_the_manifest_away(remote: RemoteDepot, shop: Shop) -> None:
+def test_a_failed_pack_keeps_the_manifest_away(remote: Depot, shop: Shop) -> None:
     shop.breaks = [-1, -1, *[0] * 100]
 
     with pytest.raises(TransportError, match="in a row"):
@@ -215,7 +213,7 @@ def test_a_failed_pack_keeps_the_manifest_away(remote: RemoteDepot, shop: Shop) 
 
 
 def test_what_reads_otherwise_is_written_again(shop: Shop, tmp_path: Path) -> None:
-    remote = RemoteDepot(
+    remote = Depot(
         MemoryTransport(shop), DepotOptions(spool=tmp_path / "spool", verify_after_write=True)
     )
     shop.files[NAMES[2]] = bytes(len(BYTES[2]))
@@ -226,7 +224,7 @@ def test_what_reads_otherwise_is_written_again(shop: Shop, tmp_path: Path) -> No
 
 
 def test_a_server_that_damages_what_it_stores_is_told(shop: Shop, tmp_path: Path) -> None:
-    remote = RemoteDepot(
+    remote = Depot(
         MemoryTransport(shop), DepotOptions(spool=tmp_path / "spool", verify_after_write=True)
     )
     shop.spoil = lambda name, _, data: bytes(len(data)) if name == NAMES[2] else data
@@ -237,7 +235,7 @@ def test_a_server_that_damages_what_it_stores_is_told(shop: Shop, tmp_path: Path
     assert layout.manifest_name(BUNDLE) not in shop.files
 
 
-def test_a_manifest_that_is_damaged_there_is_replaced(full: RemoteDepot, shop: Shop) -> None:
+def test_a_manifest_that_is_damaged_there_is_replaced(full: Depot, shop: Shop) -> None:
     shop.files[layout.manifest_name(BUNDLE)] = b"longer than it was, and something else"
 
     write(full)
@@ -245,7 +243,7 @@ def test_a_manifest_that_is_damaged_there_is_replaced(full: RemoteDepot, shop: S
     assert shop.files[layout.manifest_name(BUNDLE)] == MANIFEST
 
 
-def test_bundles_are_listed_when_their_manifest_is_there(full: RemoteDepot, shop: Shop) -> None:
+def test_bundles_are_listed_when_their_manifest_is_there(full: Depot, shop: Shop) -> None:
     shop.files[f"bundles/{'a' * 64}/builder.x.dsse"] = b"not published yet"
     shop.files["bundles/strangers/manifest.msgpack"] = b"not ours"
     shop.files["bundles/../x"] = b"hostile"
@@ -253,12 +251,12 @@ def test_bundles_are_listed_when_their_manifest_is_there(full: RemoteDepot, shop
     assert full.list_bundles() == [BUNDLE]
 
 
-def test_an_empty_depot_has_no_bundle(remote: RemoteDepot) -> None:
+def test_an_empty_depot_has_no_bundle(remote: Depot) -> None:
     with pytest.raises(MissingError, match="holds no bundle"):
         remote.list_bundles()
 
 
-def test_a_manifest_that_never_ends_is_refused(full: RemoteDepot, shop: Shop) -> None:
+def test_a_manifest_that_never_ends_is_refused(full: Depot, shop: Shop) -> None:
     shop.files[layout.manifest_name(BUNDLE)] = bytes(limits.KIB)
     reader = RemoteDepotReader(full, BUNDLE)
 
@@ -267,7 +265,7 @@ def test_a_manifest_that_never_ends_is_refused(full: RemoteDepot, shop: Shop) ->
     assert reader.read_manifest() == (BUNDLE, bytes(limits.KIB))
 
 
-def test_roots_that_travel_are_not_replaced(remote: RemoteDepot, shop: Shop) -> None:
+def test_roots_that_travel_are_not_replaced(remote: Depot, shop: Shop) -> None:
     writer = RemoteDepotWriter(remote)
     writer.put_root("roots/1.root.msgpack", b"root")
     writer.put_root("roots/1.root.msgpack", b"root")
@@ -280,7 +278,7 @@ def test_roots_that_travel_are_not_replaced(remote: RemoteDepot, shop: Shop) -> 
     assert [one.raw for one in remote.read_roots()] == [b"root"]
 
 
-def test_signatures_are_added(full: RemoteDepot, shop: Shop) -> None:
+def test_signatures_are_added(full: Depot, shop: Shop) -> None:
     key = "a" * 64
     said = [(f"approver.{key}.attestation", b"said"), (f"approver.{key}.dsse", b"signed")]
 
@@ -294,7 +292,7 @@ def test_signatures_are_added(full: RemoteDepot, shop: Shop) -> None:
 
 
 def test_giving_up_does_not_wait_for_a_server(
-    remote: RemoteDepot, shop: Shop, work: DepotOptions
+    remote: Depot, shop: Shop, work: DepotOptions
 ) -> None:
     begun, release = threading.Event(), threading.Event()
 
@@ -315,9 +313,7 @@ def test_giving_up_does_not_wait_for_a_server(
     assert list(work.spool.iterdir()) == []
 
 
-def test_what_a_killed_run_left_in_the_spool_is_removed(
-    full: RemoteDepot, work: DepotOptions
-) -> None:
+def test_what_a_killed_run_left_in_the_spool_is_removed(full: Depot, work: DepotOptions) -> None:
     assert work.spool is not None
     left = work.spool / "airgap-spool-left"
     left.mkdir()
