@@ -19,7 +19,7 @@ from airgap.errors import UsageError
 from airgap.flow import pipeline
 from airgap.flow.admission import policy
 from airgap.flow.bundle import base_bundles, open_bundle
-from airgap.flow.describe import bundle as reports
+from airgap.flow.describe.bundle import describe_admission, describe_bundle, describe_signers
 from airgap.flow.exporting import export, want
 from airgap.flow.exporting import sequence as numbering
 from airgap.flow.exporting.export import ExportRequest
@@ -260,9 +260,9 @@ def verify(  # noqa: PLR0913  (options)
             jobs=jobs or pipeline.default_jobs(),
             progress=Silent(),
         )
-        about = reports.describe_bundle(opened.bundle, opened.manifest.value)
-        about |= {"verified": True, "bytes_read": read, **reports.signers_of(opened)}
-        return about | reports.describe_admission(opened)
+        about = describe_bundle(opened.bundle, opened.manifest.value)
+        about |= {"verified": True, "bytes_read": read, **describe_signers(opened)}
+        return about | describe_admission(opened)
 
 
 def inspect(
@@ -280,7 +280,7 @@ def inspect(
     """
     place, access = place_of(src, Pieces(None, user, passwd, params))
     with open_bundle.open_unverified(place, access) as opened:
-        about = reports.describe_bundle(opened.bundle, opened.manifest, files=files)
+        about = describe_bundle(opened.bundle, opened.manifest, files=files)
         return about | {"verified": False}
 
 

@@ -152,7 +152,7 @@ def command(  # noqa: PLR0913, PLR0915  (one argument per option)
     export. With --base, only what changed is packed.
     """
     from airgap.flow import pipeline
-    from airgap.flow.describe import bundle as reports
+    from airgap.flow.describe.bundle import describe_bundle
     from airgap.flow.exporting import export, write_bundle
     from airgap.flow.exporting import sequence as numbering
     from airgap.flow.exporting import want as wants
@@ -203,7 +203,7 @@ def command(  # noqa: PLR0913, PLR0915  (one argument per option)
         ),
         make_progress(),
     )
-    about = reports.describe_bundle(done.bundle, done.manifest)
+    about = describe_bundle(done.bundle, done.manifest)
     about |= {
         "output": done.path or redact(output),
         "packs_written": done.packs_written,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.depot_lines import bundle_lines
+from airgap.cli.lines.depots import bundle_lines
 from airgap.cli.output import Result, place_options, reports, size_text
 
 if TYPE_CHECKING:

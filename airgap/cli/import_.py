@@ -72,10 +72,11 @@ def command(  # noqa: PLR0913  (one argument per option)
     bundle, in any order, all at once or one after the other: each run says what is still missing.
     Nothing reaches the stores before all of it is verified. The same import again does nothing.
     """
+    from airgap.cli.lines.bundles import admission_lines
     from airgap.flow import pipeline
     from airgap.flow.admission import policy
     from airgap.flow.bundle import base_bundles, open_bundle
-    from airgap.flow.describe import bundle as flow_reports
+    from airgap.flow.describe.bundle import describe_admission, describe_signers
     from airgap.flow.exporting import want as wants
     from airgap.flow.importing import install_bundle, unsigned
     from airgap.flow.media import volumes
@@ -103,9 +104,9 @@ def command(  # noqa: PLR0913  (one argument per option)
             jobs=jobs or pipeline.default_jobs(),
             progress=progress,
         )
-        about = {"bundle": opened.bundle, "dry_run": dry_run, **flow_reports.signers_of(opened)}
-        about |= flow_reports.describe_admission(opened)
-        notes = flow_reports.admission_lines(opened)
+        about = {"bundle": opened.bundle, "dry_run": dry_run, **describe_signers(opened)}
+        about |= describe_admission(opened)
+        notes = admission_lines(opened)
         if model_signatures and not dry_run:
             notes += _hand_out(opened, done, model_signatures, about)
     return result_of(done, about, notes)
@@ -127,10 +128,10 @@ def _hand_out(
 
 def result_of(done: "ImportResult", about: dict[str, Any], notes: Sequence[str] = ()) -> Result:
     """Say what became of each item."""
-    from airgap.flow.describe import bundle as flow_reports
+    from airgap.flow.describe.bundle import describe_item
 
     about["items"] = [
-        {**flow_reports.describe_item(item), "outcome": outcome} for item, outcome in done.outcomes
+        {**describe_item(item), "outcome": outcome} for item, outcome in done.outcomes
     ]
     about["lacking"] = list(done.lacking)
     lines = [f"{outcome}: {item} ({size_text(item.size)})" for item, outcome in done.outcomes]

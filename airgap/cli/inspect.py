@@ -23,7 +23,7 @@ def command(*, source: str, files: bool, access: "Access") -> Result:
     SRC may be a NAME.waiver too.
     """
     from airgap.flow.bundle import open_bundle
-    from airgap.flow.describe import bundle as flow_reports
+    from airgap.flow.describe.bundle import describe_bundle, describe_claims
     from airgap.flow.trust import waivers
 
     if source.endswith(waivers.SUFFIX):
@@ -33,8 +33,8 @@ def command(*, source: str, files: bool, access: "Access") -> Result:
             ["NOT VERIFIED: this is what the waiver says of itself.", *waiver_lines(one)],
         )
     with open_bundle.open_unverified(source, access) as opened:
-        about = flow_reports.describe_bundle(opened.bundle, opened.manifest, files=files)
-        claims = flow_reports.describe_claims(open_bundle.read_evidence(opened.reader))
+        about = describe_bundle(opened.bundle, opened.manifest, files=files)
+        claims = describe_claims(open_bundle.read_evidence(opened.reader))
     about |= {"verified": False, "signatures": claims}
     lines = [
         "NOT VERIFIED: this is what the bundle says of itself. `airgap verify` checks it.",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.depot_lines import depot_lines, stored_lines
+from airgap.cli.lines.depots import depot_lines, stored_lines
 from airgap.cli.output import Result, place_options, reports
 
 if TYPE_CHECKING:

@@ -57,10 +57,11 @@ def command(  # noqa: PLR0913  (one argument per option)
     Without a version, or with `latest`, it is the newest. Of the bundle, only what TAG needs is
     read, and what is installed is not fetched again.
     """
+    from airgap.cli.lines.bundles import admission_lines
     from airgap.flow import pipeline
     from airgap.flow.admission import policy
     from airgap.flow.depot import list_tags, pull
-    from airgap.flow.describe import bundle as flow_reports
+    from airgap.flow.describe.bundle import describe_admission, describe_signers
     from airgap.flow.importing import install_bundle
 
     wanted = pull.Pull(
@@ -78,7 +79,7 @@ def command(  # noqa: PLR0913  (one argument per option)
             jobs=jobs or pipeline.default_jobs(),
             progress=make_progress(),
         )
-        about = {"bundle": opened.bundle, "dry_run": dry_run, **flow_reports.signers_of(opened)}
-        about |= flow_reports.describe_admission(opened)
-        notes = [f"from bundle {opened.bundle}", *flow_reports.admission_lines(opened)]
+        about = {"bundle": opened.bundle, "dry_run": dry_run, **describe_signers(opened)}
+        about |= describe_admission(opened)
+        notes = [f"from bundle {opened.bundle}", *admission_lines(opened)]
     return result_of(done, about, notes)

@@ -93,7 +93,7 @@ def command(  # noqa: PLR0913  (one argument per option)
 
     from airgap.flow import pipeline
     from airgap.flow.depot import push
-    from airgap.flow.describe import bundle as flow_reports
+    from airgap.flow.describe.bundle import describe_bundle
     from airgap.flow.exporting import sequence, write_bundle
     from airgap.flow.redaction import redact
     from airgap.flow.trust import keys
@@ -118,7 +118,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         ),
         make_progress(),
     )
-    about = flow_reports.describe_bundle(done.bundle, done.manifest)
+    about = describe_bundle(done.bundle, done.manifest)
     about |= {
         "depot": redact(depot),
         "was_there": done.was_there,

@@ -47,8 +47,11 @@ def show() -> Result:
     Write the ledger's number of entries and its head on paper now and then: they tell when this
     machine and its stores were both restored from a backup.
     """
+    from airgap.cli.lines.history import history_lines
+    from airgap.cli.lines.roots import root_lines
     from airgap.flow.admission import policy, reset
-    from airgap.flow.describe import bundle as flow_reports
+    from airgap.flow.describe.history import describe_history
+    from airgap.flow.describe.root import describe_root
     from airgap.format.root import fingerprint
 
     pinned = policy.require_root()
@@ -57,11 +60,11 @@ def show() -> Result:
     lines = [
         f"Site {root.site}, root version {root.version}",
         fingerprint(pinned.raw),
-        *flow_reports.root_lines(root),
-        *flow_reports.memory_lines(health, root),
+        *root_lines(root),
+        *history_lines(health, root),
     ]
-    about = flow_reports.describe_root(root) | {"fingerprint": fingerprint(pinned.raw)}
-    return Result(about | {"memory": flow_reports.describe_memory(health, root)}, lines)
+    about = describe_root(root) | {"fingerprint": fingerprint(pinned.raw)}
+    return Result(about | {"memory": describe_history(health, root)}, lines)
 
 
 @command.command("reset-state")
@@ -79,19 +82,20 @@ def reset_state(*, head: str | None) -> Result:
     Says what was found and what is lost, and asks. What is whole of the ledger is kept, the old
     files are put aside, and the ledger tells of it.
     """
+    from airgap.cli.lines.history import history_lines, loss_lines
     from airgap.flow.admission import policy, reset
-    from airgap.flow.describe import bundle as flow_reports
+    from airgap.flow.describe.history import describe_history
 
     root = policy.require_root().value
     health = reset.look()
     if health.trouble is None:
-        about = flow_reports.describe_memory(health, root)
+        about = describe_history(health, root)
         return Result({"reset": False, "memory": about}, ["All is whole; nothing was done."])
-    found = flow_reports.memory_lines(health, root) + flow_reports.loss_lines(health)
+    found = history_lines(health, root) + loss_lines(health)
     if head is None:
         _confirm(root.site, found)
     done = reset.reset_history(health.head if head is None else head)
-    about = flow_reports.describe_memory(reset.look(), root)
+    about = describe_history(reset.look(), root)
     lines = [
         f"Begun anew with {done.state.entries - 1} entries that were whole.",
         f"What was there is in {done.aside}.",
@@ -130,13 +134,13 @@ def update(*, places: tuple[str, ...], access: "Access") -> Result:
     ROOT is a root file with its signatures beside it, or a depot or .airgap file that holds roots.
     Each version follows the one before, signed by enough root keys of both.
     """
-    from airgap.flow.describe import bundle as flow_reports
+    from airgap.flow.describe.root import root_changes
     from airgap.flow.trust import pin
     from airgap.format.root import fingerprint
 
     done = pin.update_root(places, access)
     before, after = done.before.value, done.after.value
-    changes = flow_reports.root_changes(before, after)
+    changes = root_changes(before, after)
     data = {
         "site": after.site,
         "before": before.version,

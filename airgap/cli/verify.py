@@ -53,10 +53,17 @@ def command(  # noqa: PLR0913, PLR0915  (one argument per option)
     The verdict is that of `airgap import`: a bundle that is older than what this site has is
     refused.
     """
+    from airgap.cli.lines.bundles import admission_lines, parity_lines, volume_lines
     from airgap.flow import pipeline
     from airgap.flow.admission import policy
     from airgap.flow.bundle import base_bundles, model_signatures, open_bundle
-    from airgap.flow.describe import bundle as flow_reports
+    from airgap.flow.describe.bundle import (
+        describe_admission,
+        describe_bundle,
+        describe_signers,
+        describe_volumes,
+        signer_lines,
+    )
     from airgap.flow.importing import install_bundle
     from airgap.flow.media import volumes
 
@@ -69,24 +76,24 @@ def command(  # noqa: PLR0913, PLR0915  (one argument per option)
             progress=progress,
         )
         manifest = opened.manifest.value
-        about = flow_reports.describe_bundle(opened.bundle, manifest)
+        about = describe_bundle(opened.bundle, manifest)
         about |= {"verified": checked.lacking is None, "bytes_read": checked.bytes_read}
-        about |= flow_reports.signers_of(opened)
-        about |= flow_reports.describe_admission(opened)
-        signed = flow_reports.signer_lines(opened)
+        about |= describe_signers(opened)
+        about |= describe_admission(opened)
+        signed = signer_lines(opened)
         found = model_signatures.examine(opened, packs_were_read=True)
         about["model_signatures"] = model_signatures.describe(found)
-        parity = flow_reports.parity_lines(checked.parity, checked.damaged_parity)
+        parity = parity_lines(checked.parity, checked.damaged_parity)
         about["parity"] = {"intact": checked.parity, "damaged": list(checked.damaged_parity)}
     if checked.lacking:
-        about["volumes"] = flow_reports.describe_volumes(checked.lacking)
-        lines = flow_reports.volume_lines(checked.lacking)
+        about["volumes"] = describe_volumes(checked.lacking)
+        lines = volume_lines(checked.lacking)
         code = 0 if is_partial else MissingError.exit_code
         return Result(about, [*lines, *parity, *signed, f"bundle {opened.bundle}"], code)
     lines = [f"OK: {item} ({size_text(item.size)})" for item in manifest.items]
     lines += signed
     lines += model_signatures.lines(found)
-    lines += flow_reports.admission_lines(opened)
+    lines += admission_lines(opened)
     what = f"Packs intact: {len(manifest.packs)}" if manifest.packs else "Bytes read"
     lines += parity
     lines.append(f"Site {about['site']} demands no more. {what} ({size_text(checked.bytes_read)}).")

@@ -74,15 +74,15 @@ def _draft(site: str | None, reason: str | None, expires: str | None) -> "Draft"
 
 def describe_waiver(one: "Signed") -> dict[str, Any]:
     """Describe a waiver. Times as RFC 3339."""
-    from airgap.flow.describe.bundle import time_text
+    from airgap.flow.describe.times import format_time
 
     waiver = one.waiver
     return {
         "bundle": waiver.bundle.hex(),
         "site": waiver.site,
         "reason": waiver.reason,
-        "time": time_text(waiver.time),
-        "expires_at": time_text(waiver.expires_at),
+        "time": format_time(waiver.time),
+        "expires_at": format_time(waiver.expires_at),
         "signed_by": list(one.key_ids),
     }
 

@@ -30,7 +30,7 @@ from airgap.chunking import content
 from airgap.cli import export as export_command
 from airgap.cli import import_, main
 from airgap.flow.bundle import open_bundle
-from airgap.flow.describe import bundle as reports
+from airgap.flow.describe import bundle as describe_bundle
 from airgap.flow.exporting import export, write_bundle
 from airgap.flow.importing import install_bundle
 from airgap.flow.trust import keys
@@ -39,7 +39,7 @@ from tests.support import fork_server_intake
 
 PRELOADED: Final = (
     *(content, export_command, import_),
-    *(open_bundle, export, install_bundle, write_bundle, reports, keys),
+    *(open_bundle, export, install_bundle, write_bundle, describe_bundle, keys),
 )
 WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 GROWING: Final = re.compile(r"mkdir|open|write|pwrite|reserve|symlink|link|rename")

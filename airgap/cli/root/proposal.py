@@ -71,14 +71,15 @@ def read_threshold(text: str) -> tuple["Role", int]:
 
 def report(proposal: "Proposal") -> Result:
     """Say what a root file holds and which signatures it still needs."""
-    from airgap.flow.describe import bundle as reports
+    from airgap.cli.lines.roots import root_lines
+    from airgap.flow.describe.root import describe_root
 
     root, whole = proposal.root, proposal.is_complete
     knows_old = root.version == 1 or len(proposal.standings) > 1
     lines = [
         f"{proposal.path}: root of site {root.site}, version {root.version}",
         f"fingerprint {proposal.fingerprint}",
-        *reports.root_lines(root),
+        *root_lines(root),
         *(f"since version {root.version - 1}: {line}" for line in proposal.changes),
         *map(_standing_line, proposal.standings),
     ]
@@ -88,7 +89,7 @@ def report(proposal: "Proposal") -> Result:
         lines.append(f"Not complete: airgap root sign {proposal.path} --key K.key")
     data = {
         "root": str(proposal.path),
-        **reports.describe_root(root),
+        **describe_root(root),
         "fingerprint": proposal.fingerprint,
         "changes": list(proposal.changes),
         "signatures": [

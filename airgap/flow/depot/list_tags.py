@@ -9,7 +9,8 @@ from airgap.flow.admission import policy
 from airgap.flow.admission.policy import AdmissionPolicy
 from airgap.flow.depot import open_depot
 from airgap.flow.depot.open_depot import DamagedBundle, StoredBundle
-from airgap.flow.describe import bundle as reports
+from airgap.flow.describe.bundle import describe_bundle, describe_claims
+from airgap.flow.describe.times import format_time
 from airgap.flow.location.credentials import ANYBODY, Access
 from airgap.flow.redaction import redact
 from airgap.format import manifest as manifests
@@ -161,7 +162,7 @@ def _row(
         return ((1, 0, found.bundle), about) if tag is None else None
     if tag is not None and not tag.is_in(manifest):
         return None
-    about = reports.describe_bundle(found.bundle, manifest) | standing | {"signed_by": signers}
+    about = describe_bundle(found.bundle, manifest) | standing | {"signed_by": signers}
     return (-manifest.sequence, -manifest.created_at, found.bundle), about
 
 
@@ -169,9 +170,7 @@ def _standing(
     found: StoredBundle, judged: AdmissionPolicy | None
 ) -> tuple[list[str], dict[str, Any]]:
     """Say who signed a bundle and whether this machine would import it."""
-    claimed = sorted(
-        {one["key_id"] for one in reports.describe_claims(found.evidence) if one["key_id"]}
-    )
+    claimed = sorted({one["key_id"] for one in describe_claims(found.evidence) if one["key_id"]})
     if judged is None:
         return claimed, _said("not verified")
     try:
@@ -207,7 +206,7 @@ def _describe_stored(kind: StoreKind, name: str, version: str) -> dict[str, Any]
     }
     try:
         description = bentoml_home.describe(kind, folder)
-        about["created_at"] = reports.time_text(description.created_at)
+        about["created_at"] = format_time(description.created_at)
         about["models"] = [f"{one.name}:{one.version}" for one in description.models]
         about["size"] = scan(folder, without=bentoml_home.not_its_own(kind)).size
     except AirgapError as error:

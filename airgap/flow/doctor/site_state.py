@@ -9,7 +9,7 @@ from typing import Final
 from airgap.errors import AirgapError
 from airgap.flow import config
 from airgap.flow.bundle import open_bundle
-from airgap.flow.describe.bundle import time_text
+from airgap.flow.describe.times import format_time
 from airgap.flow.doctor.finding import Finding, note, ok, problem
 from airgap.format.root import Root, fingerprint
 from airgap.signing import open_signer
@@ -28,11 +28,11 @@ def clock(now: int) -> Iterator[Finding]:
     if now < _MADE:
         yield problem(
             "clock",
-            f"The clock says {time_text(now)}, which is before airgap was written.",
+            f"The clock says {format_time(now)}, which is before airgap was written.",
             "Set the clock: expired bundles would look fresh.",
         )
     else:
-        yield ok("clock", f"The clock says {time_text(now)}.")
+        yield ok("clock", f"The clock says {format_time(now)}.")
 
 
 def state() -> Iterator[Finding]:
@@ -129,11 +129,11 @@ def _expiry(trusted: Root, pinned: str, now: int) -> Iterator[Finding]:
     if end is None:
         yield ok("root", f"{who}; it does not expire.")
     elif end <= now:
-        yield problem("root", f"{who}; it expired on {time_text(end)}.", remedy)
+        yield problem("root", f"{who}; it expired on {format_time(end)}.", remedy)
     elif end - now < _SOON:
-        yield note("root", f"{who}; it expires on {time_text(end)}.", remedy)
+        yield note("root", f"{who}; it expires on {format_time(end)}.", remedy)
     else:
-        yield ok("root", f"{who}; it expires on {time_text(end)}.")
+        yield ok("root", f"{who}; it expires on {format_time(end)}.")
 
 
 def _named_keys() -> dict[Path, str]:

@@ -3,7 +3,7 @@
 import textwrap
 from typing import Final
 
-from airgap.flow.describe.bundle import time_text
+from airgap.flow.describe.times import format_time
 from airgap.flow.trust.roots import Proposal
 from airgap.format.root import Key, Root
 
@@ -27,8 +27,8 @@ def sheet(proposal: Proposal) -> list[str]:
         "=" * PAGE_WIDTH,
         f"ROOT OF TRUST   site {root.site}   version {root.version}".center(PAGE_WIDTH).rstrip(),
         "=" * PAGE_WIDTH,
-        f"drawn up    {'not told' if root.created_at is None else time_text(root.created_at)}",
-        f"expires     {'never' if root.not_after is None else time_text(root.not_after)}",
+        f"drawn up    {'not told' if root.created_at is None else format_time(root.created_at)}",
+        f"expires     {'never' if root.not_after is None else format_time(root.not_after)}",
         *_limits(root),
         "",
         "ROLES (how many of whom must sign)",

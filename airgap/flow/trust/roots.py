@@ -10,7 +10,7 @@ from pathlib import Path
 
 from airgap.disk import files as local
 from airgap.errors import ConflictError, UsageError
-from airgap.flow.describe import bundle as reports
+from airgap.flow.describe.root import root_changes
 from airgap.flow.trust.keys import public_file
 from airgap.format import envelope as dsse
 from airgap.format import layout, names, root_edits
@@ -198,7 +198,7 @@ def show(path: Path, before: Path | None) -> Proposal:
                 "Give the root of the version before.",
             )
         standings.insert(0, _standing(given, old))
-        told = reports.root_changes(old, root)
+        told = root_changes(old, root)
     return Proposal(path, root, given.raw, tuple(standings), tuple(told))
 
 

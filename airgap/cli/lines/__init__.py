@@ -1,0 +1,1 @@
+"""Lines for people, for 80 columns; nothing is cut off."""

@@ -1,0 +1,54 @@
+"""Lines for people about a bundle that was opened: admission, volumes, parity."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from airgap.flow.admission.policy import gap_text
+from airgap.flow.bundle.open_bundle import Opened
+from airgap.flow.media.missing_volumes import MissingVolumes, listed
+
+__all__ = ["admission_lines", "parity_lines", "volume_lines"]
+
+_SKIPPED_LINES: Final = 5
+
+
+def admission_lines(opened: Opened) -> list[str]:
+    """Say where in its channel an admitted bundle is, and what only a waiver let pass."""
+    manifest, admission = opened.manifest.value, opened.admission
+    last = opened.judge.state.last_sequence(manifest.channel)
+    lines = []
+    if manifest.sequence:
+        news = f"this site had {last} before" if last else "the first of its channel here"
+        standing = "this site has it already" if last == manifest.sequence else news
+        lines.append(f"channel {manifest.channel}, number {manifest.sequence}: {standing}")
+    else:
+        lines.append(f"channel {manifest.channel}, without a number: an older one looks the same")
+    if admission.gap:
+        lines.append(f"NOTE: {gap_text(admission.gap)}; ask the sender if that is meant")
+    if admission.waiver:
+        signers = ", ".join(key_id[:16] + "…" for key_id in admission.waiver.signers["approver"])
+        lines += [f"WAIVED: {problem}" for problem in admission.lifted]
+        lines.append(f"waiver by {signers}: {admission.waiver.value.reason}")
+    return lines + _skipped_lines(opened)
+
+
+def _skipped_lines(opened: Opened) -> list[str]:
+    lines = [f"passed over: {line}" for line in opened.passed_over[:_SKIPPED_LINES]]
+    more = len(opened.passed_over) - len(lines)
+    return [*lines, f"passed over: {more} more"] if more else lines
+
+
+def volume_lines(volumes: MissingVolumes) -> list[str]:
+    """Say for people which volumes are good, and which were not seen."""
+    count, good = volumes.labels[0].count, sorted(volumes.seen)
+    verb = "is" if len(good) == 1 else "are"
+    missing = f"{len(volumes.awaited)} others not seen: {listed(volumes.awaited)}"
+    line = f"{listed(good)} of {count} {verb} good; {missing}."
+    return [line[0].upper() + line[1:]]
+
+
+def parity_lines(good: int, damaged: Sequence[str]) -> list[str]:
+    """Say for people how parity fares; nothing if there is none."""
+    if not good and not damaged:
+        return []
+    return [f"Parity packs intact: {good} of {good + len(damaged)}.", *damaged]
