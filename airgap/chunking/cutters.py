@@ -4,7 +4,7 @@ The bytes of a file are taken in order and returned as pieces: joined, they are 
 1 byte to 4 MiB (format §4.2). Cutting never fails: a header that is not understood, or that lies,
 only makes the file be cut by content.
 
-A format is one row of ``_plans``: a function from a file, of which it may look at 32 MiB, to the
+A format is one row in ``plan``: a function from a file, of which it may look at 32 MiB, to the
 file's regions in order, or None if it is another format.
 """
 

@@ -122,7 +122,8 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "AIRGAP"},
     epilog="Exit codes: 0 done, 1 a bug, 2 usage, 3 configuration, 10 corrupt, 11 not trusted,"
-    " 12 policy, 13 missing, 14 conflict, 15 storage, 16 transport, 130 interrupted.",
+    " 12 policy, 13 missing, 14 conflict, 15 storage, 16 transport, 130 interrupted."
+    " The terms are explained in docs/glossary.md.",
 )
 @click.version_option(__version__, prog_name="airgap")
 def cli() -> None:
