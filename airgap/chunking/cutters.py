@@ -1,11 +1,10 @@
-"""How a file is cut into chunks: by its own structure where that is known, else by content.
+"""Cuts files into chunks: by their own structure if their format is known, else by content.
 
-The bytes of a file are taken in order and returned as pieces: joined, they are the file; each has
-1 byte to 4 MiB (format §4.2). Cutting never fails: a header that is not understood, or that lies,
-only makes the file be cut by content.
+A file is read in order and returned as pieces of 1 byte to 4 MiB (format §4.2) that together are
+the file. Cutting never fails: a file whose header is unknown or wrong is cut by content.
 
-A format is one row in ``plan``: a function from a file, of which it may look at 32 MiB, to the
-file's regions in order, or None if it is another format.
+To add a file format, add a row to ``plans`` in ``plan``: a function that reads at most 32 MiB of a
+file and returns its regions in order, or None if the file has another format.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,9 +18,9 @@ __all__ = ["cut", "max_pieces", "plan"]
 def cut(file: Readable) -> Iterator[Piece]:
     """Cut a file."""
     if file.size <= SMALLEST:
-        whole = file.read(file.size)
-        if whole:
-            yield Piece(whole)
+        plain = file.read(file.size)
+        if plain:
+            yield Piece(plain)
         return
     from airgap.chunking import content, regions
 
@@ -30,7 +29,7 @@ def cut(file: Readable) -> Iterator[Piece]:
 
 
 def plan(file: Peekable) -> list[Region]:
-    """Return the regions of a file in order, as far as its format is known."""
+    """Return the regions of a file in order; none if its format is unknown."""
     from airgap.chunking import gguf, npy, safetensors, zip_members
 
     plans: tuple[Callable[[Peekable], list[Region] | None], ...] = (
@@ -39,10 +38,10 @@ def plan(file: Peekable) -> list[Region]:
         npy.plan,
         zip_members.plan,
     )
-    return next(filter(None, (one(file) for one in plans)), [])
+    return next(filter(None, (plan_format(file) for plan_format in plans)), [])
 
 
 def max_pieces(size: int) -> int:
-    """Return a number of pieces that a file of ``size`` bytes cannot exceed."""
-    # A piece below SMALLEST either ends a region that is not, or is followed by one that is not.
+    """Return an upper bound on the number of pieces of a file of ``size`` bytes."""
+    # A piece below SMALLEST ends a region of at least SMALLEST, or is followed by such a region.
     return min(size, 3 * (size // SMALLEST) + 3)

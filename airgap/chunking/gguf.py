@@ -10,37 +10,38 @@ __all__ = ["plan"]
 
 _MAGIC: Final = b"GGUF"
 _WIDTHS: Final = {0: 4, 1: 2, 28: 8, 30: 2}  # F32, F16, F64, BF16
-_QUANTISED: Final = 1  # the others are blocks of packed small integers, with their scales
-_SIZES: Final = (1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8)  # of values, by type; 0: string, array
+_QUANTIZED_WIDTH: Final = 1  # other types are blocks of packed small integers with their scales
+_VALUE_SIZES: Final = (1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8)  # by type; 0: string or array
+_UINT32: Final = 4
 _STRING: Final = 8
 _ARRAY: Final = 9
-_MOST: Final = 1_000_000  # keys, tensors, elements of an array of strings
+_MAX_COUNT: Final = 1_000_000  # of keys, tensors, elements of an array of strings
 _ALIGNMENT: Final = 32
 
 
 def plan(file: Peekable) -> list[Region] | None:
-    """Return header, tensors and what follows them; None if this is no such file."""
+    """Return the header and the tensors, each with the bytes up to the next; None if not GGUF."""
     if file.peek(0, len(_MAGIC)) != _MAGIC:
         return None
     try:
-        return _plan(_Reader(file.peek(0, HEAD)), file.size)
+        return _plan_tensors(_HeaderReader(file.peek(0, HEAD)), file.size)
     except (struct.error, ValueError, IndexError):
         return None
 
 
-def _plan(read: "_Reader", size: int) -> list[Region] | None:
-    version, tensors, keys = read.unpack("<4xIQQ")
-    if version not in (2, 3) or max(tensors, keys) > _MOST:
+def _plan_tensors(reader: "_HeaderReader", size: int) -> list[Region] | None:
+    version, tensors, keys = reader.unpack("<4xIQQ")
+    if version not in (2, 3) or max(tensors, keys) > _MAX_COUNT:
         return None
     alignment = _ALIGNMENT
     for _ in range(keys):
-        name = read.string()
-        (kind,) = read.unpack("<I")
-        value = read.value(kind)
+        name = reader.read_string()
+        (value_type,) = reader.unpack("<I")
+        value = reader.read_value(value_type)
         if name == b"general.alignment" and value:
             alignment = value
-    spans = sorted(_tensor(read) for _ in range(tensors))
-    body = -(-read.at // alignment) * alignment
+    spans = sorted(_read_tensor(reader) for _ in range(tensors))
+    body = -(-reader.at // alignment) * alignment
     starts = [body + offset for offset, _, _ in spans]
     if not starts or starts[-1] > size:
         return None
@@ -51,17 +52,17 @@ def _plan(read: "_Reader", size: int) -> list[Region] | None:
     return [Region(starts[0], name="header"), *regions]
 
 
-def _tensor(read: "_Reader") -> tuple[int, int, str]:
+def _read_tensor(reader: "_HeaderReader") -> tuple[int, int, str]:
     """Return a tensor's offset, the width of its numbers, and its name."""
-    name = read.string().decode(errors="replace")
-    (dimensions,) = read.unpack("<I")
-    read.skip(8 * dimensions)
-    kind, offset = read.unpack("<IQ")
-    return offset, _WIDTHS.get(kind, _QUANTISED), name
+    name = reader.read_string().decode(errors="replace")
+    (dimensions,) = reader.unpack("<I")
+    reader.skip(8 * dimensions)
+    tensor_type, offset = reader.unpack("<IQ")
+    return offset, _WIDTHS.get(tensor_type, _QUANTIZED_WIDTH), name
 
 
-class _Reader:
-    """Walks over the header; raises ValueError or struct.error past its end."""
+class _HeaderReader:
+    """Reads the header in order; raises ValueError or struct.error past its end."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -77,30 +78,30 @@ class _Reader:
         if self.at > len(self._data):
             raise ValueError("past the end")
 
-    def string(self) -> bytes:
+    def read_string(self) -> bytes:
         (length,) = self.unpack("<Q")
         begin = self.at
         self.skip(length)
         return self._data[begin : self.at]
 
-    def value(self, kind: int) -> int:
-        """Pass over a value; return it if it is an unsigned 32-bit integer."""
-        if kind == _STRING:
-            self.string()
-        elif kind == _ARRAY:
-            self._array()
-        elif kind == 4:  # noqa: PLR2004  (UINT32)
+    def read_value(self, value_type: int) -> int:
+        """Skip a value; return it if it is an unsigned 32-bit integer, else 0."""
+        if value_type == _STRING:
+            self.read_string()
+        elif value_type == _ARRAY:
+            self._skip_array()
+        elif value_type == _UINT32:
             return self.unpack("<I")[0]
         else:
-            self.skip(_SIZES[kind])
+            self.skip(_VALUE_SIZES[value_type])
         return 0
 
-    def _array(self) -> None:
-        kind, count = self.unpack("<IQ")
-        if kind == _STRING and count <= _MOST:
+    def _skip_array(self) -> None:
+        value_type, count = self.unpack("<IQ")
+        if value_type == _STRING and count <= _MAX_COUNT:
             for _ in range(count):
-                self.string()
-        elif _SIZES[kind]:
-            self.skip(_SIZES[kind] * count)
+                self.read_string()
+        elif _VALUE_SIZES[value_type]:
+            self.skip(_VALUE_SIZES[value_type] * count)
         else:
             raise ValueError("an array of arrays")

@@ -1,4 +1,4 @@
-"""The one array of a NumPy ``.npy`` file."""
+"""The array of a NumPy ``.npy`` file."""
 
 import re
 from typing import Final
@@ -8,22 +8,21 @@ from airgap.chunking.pieces import Peekable, Region
 __all__ = ["plan"]
 
 _MAGIC: Final = b"\x93NUMPY"
-_HEADER: Final = 64 * 1024
+_HEADER_BYTES: Final = 64 * 1024
 _FLOAT: Final = re.compile(rb"'descr': '<f([248])'")
 
 
 def plan(file: Peekable) -> list[Region] | None:
-    """Return header and array; None if this is no such file."""
-    start = file.peek(0, _HEADER)
-    found = parse_header(start)
-    if found is None or found[0] > min(len(start), file.size):
+    """Return header and array; None if this is not an ``.npy`` file."""
+    start = file.peek(0, _HEADER_BYTES)
+    body, width = parse_header(start) or (0, 0)
+    if not 0 < body <= min(len(start), file.size):
         return None
-    body, width = found
     return [Region(body, name="header"), Region(file.size - body, width, "array")]
 
 
 def parse_header(start: bytes) -> tuple[int, int] | None:
-    """Return how long the header is, and the width of the array's numbers; None if it is none."""
+    """Return the header's length and the width of the array's numbers; None if not ``.npy``."""
     if not start.startswith(_MAGIC) or len(start) < 12:  # noqa: PLR2004
         return None
     wide = start[6] > 1  # version 1 has a header length of two bytes, later ones of four
@@ -32,5 +31,5 @@ def parse_header(start: bytes) -> tuple[int, int] | None:
         if wide
         else 10 + int.from_bytes(start[8:10], "little")
     )
-    number = _FLOAT.search(start, 0, body)
-    return body, int(number[1]) if number else 0
+    match = _FLOAT.search(start, 0, body)
+    return body, int(match[1]) if match else 0

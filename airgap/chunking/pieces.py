@@ -1,4 +1,4 @@
-"""The values that cutters take and pass on."""
+"""The values that cutters take and return."""
 
 from typing import NamedTuple, Protocol
 
@@ -6,17 +6,17 @@ __all__ = ["Peekable", "Piece", "Readable", "Region"]
 
 
 class Peekable(Protocol):
-    """A file whose structure is to be learned: it may be looked into anywhere."""
+    """A file that can be read at any offset, to find its structure. ``size`` is in bytes."""
 
     size: int
 
     def peek(self, offset: int, count: int) -> bytes:
-        """Return bytes from anywhere, without moving on; fewer only at the end."""
+        """Return ``count`` bytes from ``offset``, without moving on; fewer only at the end."""
         ...
 
 
 class Readable(Peekable, Protocol):
-    """A file to be cut: also read from its beginning to its end."""
+    """A file to cut, which can also be read from its beginning to its end."""
 
     def read(self, count: int) -> bytes:
         """Return the next ``count`` bytes; fewer only at the end."""
@@ -24,21 +24,21 @@ class Readable(Peekable, Protocol):
 
 
 class Piece(NamedTuple):
-    """The bytes of a chunk, and what its file says of them."""
+    """The bytes of a chunk, and what its file's format says about them."""
 
     plain: bytes
     width: int = 0
-    """Of its numbers, in bytes; 0 if they are not known to be numbers."""
+    """The width of its numbers, in bytes; 0 if unknown."""
     part: str = ""
-    """The tensor, archive member or header it is cut from; empty if the file says nothing."""
+    """The tensor, archive member or header that it is cut from; empty if unknown."""
     offset: int = 0
-    """In bytes, from the beginning of that part."""
+    """Its offset in that part, in bytes."""
 
 
 class Region(NamedTuple):
-    """A part of a file, in bytes, that its format says belongs together."""
+    """A part of a file that belongs together, such as a tensor. ``length`` is in bytes."""
 
     length: int
     width: int = 0
-    """Of its numbers, in bytes: 2, 4 and 8 are floating point, 1 is anything that small."""
+    """The width of its numbers, in bytes: 2, 4, 8 for floating point, 1 for any; 0 if unknown."""
     name: str = ""

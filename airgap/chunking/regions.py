@@ -1,6 +1,7 @@
-"""Cuts that follow a file's own structure, so that a tensor that did not change is the same chunks.
+"""Cuts that follow a file's own structure: an unchanged tensor gives the same chunks.
 
-Large regions are cut from their own beginning into pieces of 1 MiB; small neighbours are joined.
+Large regions are cut into pieces of 1 MiB, counted from their own beginning; small neighbours are
+joined.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,29 +13,29 @@ __all__ = ["cut", "join_small", "spans"]
 
 
 def cut(read: Callable[[int], bytes], regions: Iterable[Region]) -> Iterator[Piece]:
-    """Cut the beginning of a file by its regions; ``read`` returns its next bytes."""
+    """Cut the beginning of a file along its regions; ``read`` returns its next bytes."""
     for region, offset, length in spans(regions):
-        taken = read(length)
-        if taken:
-            yield Piece(taken, region.width, region.name, offset)
-        if len(taken) < length:
+        plain = read(length)
+        if plain:
+            yield Piece(plain, region.width, region.name, offset)
+        if len(plain) < length:
             return
 
 
 def spans(regions: Iterable[Region]) -> Iterator[tuple[Region, int, int]]:
-    """Yield region, offset in it, and length of every piece in the order of the file."""
+    """Yield each piece in file order: its region, its offset in the region, and its length."""
     for region in join_small(regions):
         for offset in range(0, region.length, PIECE):
             yield region, offset, min(PIECE, region.length - offset)
 
 
 def join_small(regions: Iterable[Region]) -> Iterator[Region]:
-    """Join neighbours that are too small for a chunk of their own."""
+    """Join neighbours that are smaller than a chunk should be."""
     small: list[Region] = []
     size = 0
     for region in regions:
         if small and (size >= SMALLEST or region.length >= SMALLEST):
-            yield _joined(small)
+            yield _join(small)
             small, size = [], 0
         if region.length >= SMALLEST:
             yield region
@@ -42,10 +43,10 @@ def join_small(regions: Iterable[Region]) -> Iterator[Region]:
             small.append(region)
             size += region.length
     if small:
-        yield _joined(small)
+        yield _join(small)
 
 
-def _joined(regions: list[Region]) -> Region:
+def _join(regions: list[Region]) -> Region:
     widths = {region.width for region in regions}
     ends = dict.fromkeys((regions[0].name, regions[-1].name))
     return Region(

@@ -19,7 +19,7 @@ _LENGTH: Final = 8
 
 
 def plan(file: Peekable) -> list[Region] | None:
-    """Return header, tensors and gaps in file order; None if this is no such file."""
+    """Return header, tensors and gaps in file order; None if this is not a safetensors file."""
     start = file.peek(0, _LENGTH + 1)
     header = int.from_bytes(start[:_LENGTH], "little")
     body = _LENGTH + header
@@ -28,7 +28,7 @@ def plan(file: Peekable) -> list[Region] | None:
     try:
         document = json.loads(file.peek(_LENGTH, header))
         tensors = sorted(
-            _span(name, one) for name, one in document.items() if name != "__metadata__"
+            _parse_span(name, entry) for name, entry in document.items() if name != "__metadata__"
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
@@ -41,9 +41,9 @@ def plan(file: Peekable) -> list[Region] | None:
     return regions
 
 
-def _span(name: str, tensor: dict[str, Any]) -> tuple[int, int, int, str]:
-    """Return begin, end (from the end of the header), the width of one number, and the name."""
-    begin, end = tensor["data_offsets"]
+def _parse_span(name: str, entry: dict[str, Any]) -> tuple[int, int, int, str]:
+    """Return a tensor's begin and end (from the header's end), width of its numbers, and name."""
+    begin, end = entry["data_offsets"]
     if type(begin) is not int or type(end) is not int:
         raise TypeError("an offset is not an integer")
-    return begin, end, _WIDTHS.get(tensor["dtype"], 0), name
+    return begin, end, _WIDTHS.get(entry["dtype"], 0), name

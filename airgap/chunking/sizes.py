@@ -1,4 +1,4 @@
-"""How long chunks are, in bytes."""
+"""Sizes of chunks, in bytes."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ __all__ = ["HEAD", "LARGEST", "PIECE", "SMALLEST"]
 
 SMALLEST: Final = 256 * limits.KIB
 PIECE: Final = limits.MIB
-"""Cuts by content come once in this many bytes; regions are cut into pieces of this size."""
+"""The average distance of cuts by content, and the size of the pieces of a region."""
 LARGEST: Final = limits.CHUNK_BYTES
 HEAD: Final = 32 * limits.MIB
-"""How much of a file is looked at, at most, to learn its structure."""
+"""The most that is read of a file to find its structure."""

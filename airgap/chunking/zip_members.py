@@ -1,7 +1,7 @@
-"""The members that a zip archive stores without compression: PyTorch, npz, Keras.
+"""The uncompressed members of a zip archive: PyTorch, npz, Keras.
 
-The archive's directory, at its end, says where the members are; what it says is a hint like
-everything here, and nothing is taken from it but places to cut.
+The directory at the archive's end tells where the members are. It is not trusted: it decides only
+where the file is cut.
 """
 
 import struct
@@ -18,23 +18,23 @@ _LOCAL: Final = struct.Struct("<4s22xHH")  # magic, lengths of name and extra
 _ENTRY: Final = struct.Struct("<4s6xH8xIIHHH8xI")
 """Magic, method, stored and plain size, lengths of name, extra and comment, offset."""
 _END: Final = struct.Struct("<4s8xII")  # magic, size and offset of the directory
-_END64_PLACE: Final = struct.Struct("<4s4xQ")  # magic, offset of the next one
+_END64_LOCATOR: Final = struct.Struct("<4s4xQ")  # magic, offset of the zip64 end record
 _END64: Final = struct.Struct("<4s36xQQ")  # magic, size and offset of the directory
-_TAIL: Final = 22 + 0xFFFF  # the end of the directory, and the longest comment after it
+_TAIL_BYTES: Final = 22 + 0xFFFF  # the end record, and the longest comment after it
 _STORED: Final = 0
-_WIDE: Final = 0xFFFF_FFFF
-_WIDE_EXTRA: Final = 1
+_ZIP64: Final = 0xFFFF_FFFF
+_ZIP64_EXTRA: Final = 1
 
 
 def plan(file: Peekable) -> list[Region] | None:
-    """Return stored members and what lies between them, in order; None if this is no such file."""
+    """Return stored members and what lies between them, in order; None if not a zip archive."""
     if file.peek(0, 4) != b"PK\3\4":
         return None
     try:
-        size, offset = _directory(file)
+        size, offset = _find_directory(file)
         if size > HEAD:
             return None
-        members = sorted(_members(file, file.peek(offset, size)))
+        members = sorted(_read_members(file, file.peek(offset, size)))
     except (struct.error, ValueError):
         return None
     regions, at = [], 0
@@ -42,62 +42,62 @@ def plan(file: Peekable) -> list[Region] | None:
         if begin < at or begin + length > file.size:
             return None
         regions.append(Region(begin - at, name=f"before {name}"))
-        regions += _contents(file, begin, length, name)
+        regions += _plan_member(file, begin, length, name)
         at = begin + length
     return regions
 
 
-def _directory(file: Peekable) -> tuple[int, int]:
+def _find_directory(file: Peekable) -> tuple[int, int]:
     """Return size and offset of the directory; raises ValueError or struct.error without one."""
-    begin = max(0, file.size - _TAIL)
-    tail = file.peek(begin, _TAIL)
+    begin = max(0, file.size - _TAIL_BYTES)
+    tail = file.peek(begin, _TAIL_BYTES)
     at = tail.rindex(b"PK\5\6")
     _, size, offset = _END.unpack_from(tail, at)
-    if _WIDE in {offset, size}:
-        magic, place = _END64_PLACE.unpack_from(tail, at - 20)
+    if _ZIP64 in {offset, size}:
+        magic, end64_offset = _END64_LOCATOR.unpack_from(tail, at - 20)
         if magic == b"PK\6\7":
-            _, size, offset = _END64.unpack(file.peek(place, _END64.size))
+            _, size, offset = _END64.unpack(file.peek(end64_offset, _END64.size))
     return size, offset
 
 
-def _members(file: Peekable, directory: bytes) -> Iterator[tuple[int, int, str]]:
-    """Yield where the data of each stored member begins, its length, and its name."""
+def _read_members(file: Peekable, directory: bytes) -> Iterator[tuple[int, int, str]]:
+    """Yield each stored member: offset of its data, its length, and its name."""
     at = 0
     while at < len(directory):
         magic, method, size, plain, names, extras, comments, local = _ENTRY.unpack_from(
             directory, at
         )
         if magic != b"PK\1\2":
-            raise ValueError("no directory")
+            raise ValueError("not a directory entry")
         name_end = at + _ENTRY.size + names
         name = directory[at + _ENTRY.size : name_end].decode(errors="replace")
-        if _WIDE in (size, plain, local):
+        if _ZIP64 in (size, plain, local):
             extra = directory[name_end : name_end + extras]
-            size, local = _wide(extra, plain, size, local)
+            size, local = _read_zip64(extra, plain, size, local)
         at = name_end + extras + comments
         if method == _STORED and size:
             _, name_length, extra_length = _LOCAL.unpack(file.peek(local, _LOCAL.size))
             yield local + _LOCAL.size + name_length + extra_length, size, name
 
 
-def _wide(extra: bytes, plain: int, size: int, local: int) -> tuple[int, int]:
-    """Return size and offset of a member, taking from its zip64 field those that are too large."""
+def _read_zip64(extra: bytes, plain: int, size: int, local: int) -> tuple[int, int]:
+    """Return size and offset of a member; those above 32 bits come from its zip64 extra field."""
     at = 0
     while at < len(extra):
-        kind, length = struct.unpack_from("<HH", extra, at)
-        if kind == _WIDE_EXTRA:
-            values = iter(struct.unpack_from(f"<{length // 8}Q", extra, at + 4))
-            found = [next(values) if one == _WIDE else one for one in (plain, size, local)]
-            return found[1], found[2]
+        field_id, length = struct.unpack_from("<HH", extra, at)
+        if field_id == _ZIP64_EXTRA:
+            wide = iter(struct.unpack_from(f"<{length // 8}Q", extra, at + 4))
+            _, size, local = (next(wide) if v == _ZIP64 else v for v in (plain, size, local))
+            return size, local
         at += 4 + length
     raise ValueError("no zip64 field")
 
 
-def _contents(file: Peekable, begin: int, length: int, name: str) -> Iterator[Region]:
-    """Yield a member, in two parts if it is an array."""
-    if name.endswith(".npy") and (found := npy.parse_header(file.peek(begin, min(length, 1024)))):
-        body, width = found
-        if body <= length:
+def _plan_member(file: Peekable, begin: int, length: int, name: str) -> Iterator[Region]:
+    """Yield the regions of a member: header and array if it is an ``.npy`` file, else one."""
+    if name.endswith(".npy"):
+        body, width = npy.parse_header(file.peek(begin, min(length, 1024))) or (0, 0)
+        if 0 < body <= length:
             yield Region(body, name=f"header of {name}")
             yield Region(length - body, width, name)
             return

@@ -1,1 +1,1 @@
-"""Stored bytes to plain bytes and back, bounded by a length known beforehand (format §5.2)."""
+"""Codecs: plain bytes to stored bytes and back, bounded by a known length (format §5.2)."""

@@ -1,6 +1,6 @@
-"""The type of bytes on their way in."""
+"""The type of stored and decoded bytes on import."""
 
 __all__ = ["Buffer"]
 
 Buffer = bytes | memoryview
-"""Bytes. A view may be of a whole pack, which stays in memory for as long."""
+"""A memoryview may refer to a whole pack, which stays in memory as long as the view does."""

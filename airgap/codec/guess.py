@@ -1,4 +1,4 @@
-"""Guess from a sample how wide the numbers in a block are, where its file does not say."""
+"""Guesses from a sample the width of a block's numbers, if its file's format does not tell it."""
 
 from typing import Final
 
@@ -8,12 +8,12 @@ import numpy.typing as npt
 __all__ = ["guess_width"]
 
 _SAMPLE: Final = 64 * 1024
-_LEAST_BITS: Final = 5.8
-"""Bits per byte below which a block is text or the like, and for a general compressor."""
-_GAIN_BITS: Final = 0.3
-"""What a width must gain, in bits per byte, to be believed."""
-_SAME_BITS: Final = 0.06
-"""What a wider guess must gain over a narrower one: it has fewer bytes of sample for each plane."""
+_MIN_ENTROPY: Final = 5.8
+"""Bits per byte. A block below is text or the like: a general compressor does better."""
+_MIN_GAIN: Final = 0.3
+"""Bits per byte that separate planes must save."""
+_MIN_WIDER_GAIN: Final = 0.06
+"""Bits per byte that a wider guess must save over a narrower one: its planes have fewer samples."""
 
 
 def guess_width(plain: bytes) -> int:
@@ -21,20 +21,21 @@ def guess_width(plain: bytes) -> int:
     if len(plain) < 2 * _SAMPLE:
         return 0
     sample = np.frombuffer(plain, np.uint8, _SAMPLE, len(plain) // 2 & ~7)
-    whole = _bits(sample)
-    if whole < _LEAST_BITS:
+    entropy = _entropy(sample)
+    if entropy < _MIN_ENTROPY:
         return 0
-    found = {width: _bits_of_planes(sample, width) for width in (2, 4, 8)}
-    best = next(width for width in found if found[width] < min(found.values()) + _SAME_BITS)
-    return best if found[best] < whole - _GAIN_BITS else 0
+    by_width = {width: _plane_entropy(sample, width) for width in (2, 4, 8)}
+    limit = min(by_width.values()) + _MIN_WIDER_GAIN
+    best = next(width for width in by_width if by_width[width] < limit)
+    return best if by_width[best] < entropy - _MIN_GAIN else 0
 
 
-def _bits_of_planes(sample: npt.NDArray[np.uint8], width: int) -> float:
-    return sum(_bits(sample[plane::width]) for plane in range(width)) / width
+def _plane_entropy(sample: npt.NDArray[np.uint8], width: int) -> float:
+    return sum(_entropy(sample[plane::width]) for plane in range(width)) / width
 
 
-def _bits(sample: npt.NDArray[np.uint8]) -> float:
-    """Return the entropy of single bytes."""
+def _entropy(sample: npt.NDArray[np.uint8]) -> float:
+    """Return the entropy of single bytes, in bits per byte."""
     counts = np.bincount(sample, minlength=256)
     shares = counts[counts > 0] / len(sample)
     return float(-(shares * np.log2(shares)).sum())

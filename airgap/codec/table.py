@@ -1,6 +1,6 @@
-"""The table of codecs: how a block is stored (format §5.2).
+"""The table of codecs, which store blocks (format §5.2).
 
-Adding one is adding a row here, its id in docs/format.md, and its vectors.
+To add a codec, add a row here, its id in docs/format.md, and its vectors.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,103 +29,103 @@ PLANES: Final = 2
 DIFFERENCE: Final = 3
 
 Preset = Literal["none", "fast", "default", "small"]
-"""How much time an exporter gives to size."""
+"""How much time an export spends on compression."""
 
 _LEVELS: Final[Mapping[Preset, int]] = MappingProxyType({"fast": 1, "default": 3, "small": 15})
-_GUESS_FROM: Final = 128 * limits.KIB
-_PACKED: Final = 2
-"""Numbers of one byte that get this many times smaller are not what they were taken for."""
+_MIN_GUESS_BYTES: Final = 128 * limits.KIB
+_MAX_ENTROPY_RATIO: Final = 2
+"""One-byte numbers that shrink by this factor are not plain numbers: matches will help, too."""
 
 
 def encode(plain: bytes, width: int = 0, preset: Preset = "default") -> tuple[int, bytes]:
-    """Store a block with the codec that suits it; raw where nothing is gained.
+    """Encode a block with the codec that suits it; raw if that gains nothing.
 
     Args:
-        plain: the block.
-        width: of its numbers in bytes: 2, 4 or 8 (floating point), 1 (anything), 0 (not known).
-        preset: with ``none``, everything is stored as it is.
+        plain: the plain bytes of the block.
+        width: width of its numbers in bytes: 2, 4 or 8 (floating point), 1 (any), 0 (unknown).
+        preset: the trade of time for size; ``none`` stores every block raw.
 
     Returns:
         The codec's id and the stored bytes, never longer than ``plain``.
     """
     if preset == "none":
         return RAW, plain
-    width = width or _guess(plain)
+    width = width or _guess_width(plain)
     if width > 1:
         from airgap.codec import planes
 
         codec, stored = PLANES, planes.encode(plain, width)
     else:
-        codec, stored = ZSTD, _zstd(plain, width, _LEVELS[preset])
+        codec, stored = ZSTD, _compress(plain, width, _LEVELS[preset])
     return (codec, stored) if len(stored) < len(plain) else (RAW, plain)
 
 
 def encode_difference(plain: bytes, base: bytes, width: int) -> bytes:
-    """Store what changed from a base chunk of the same length (format §5.4)."""
+    """Encode a chunk as its difference from a base chunk of the same length (format §5.4)."""
     from airgap.codec import difference
 
-    return difference.encode(plain, base, width or _guess(plain) or 1)
+    return difference.encode(plain, base, width or _guess_width(plain) or 1)
 
 
-def _guess(plain: bytes) -> int:
-    if len(plain) < _GUESS_FROM:
+def _guess_width(plain: bytes) -> int:
+    if len(plain) < _MIN_GUESS_BYTES:
         return 0
     from airgap.codec import guess
 
     return guess.guess_width(plain)
 
 
-def _zstd(plain: bytes, width: int, level: int) -> bytes:
+def _compress(plain: bytes, width: int, level: int) -> bytes:
     if width:
         stored = zstd.encode_entropy(plain)
-        if len(stored) * _PACKED > len(plain):
+        if len(stored) * _MAX_ENTROPY_RATIO > len(plain):
             return stored
     return zstd.encode(plain, level)
 
 
 def decode(codec: int, stored: Buffer, plain_length: int, base: bytes = b"") -> Buffer:
-    """Return the ``plain_length`` plain bytes of a block; of a raw one, what was given.
+    """Decode a block; for the raw codec, return ``stored`` itself.
 
     Args:
-        codec: its id.
+        codec: the codec's id.
         stored: the stored bytes.
-        plain_length: of the block.
-        base: the plain bytes of the base chunk, for a difference.
+        plain_length: the length of the plain bytes.
+        base: for a difference, the plain bytes of the base chunk.
 
     Raises:
         CorruptError: the stored bytes do not decode to exactly that length.
         PolicyError: the codec is unknown to this version.
     """
     if codec == RAW:
-        return _raw(stored, plain_length)
+        return _check_raw(stored, plain_length)
     if codec == DIFFERENCE:
         from airgap.codec import difference
 
         return difference.decode(stored, base, plain_length)
-    row = _DECODERS.get(codec)
-    if row is None:
+    decoder = _DECODERS.get(codec)
+    if decoder is None:
         raise PolicyError(
-            f"The bundle uses codec {codec}, which this airgap does not know.",
+            f"The bundle uses codec {codec}, which this version of airgap does not support.",
             "Install a newer airgap on this side.",
         )
-    return row(stored, plain_length)
+    return decoder(stored, plain_length)
 
 
-def _raw(stored: Buffer, plain_length: int) -> Buffer:
+def _check_raw(stored: Buffer, plain_length: int) -> Buffer:
     if len(stored) != plain_length:
         raise CorruptError(
-            f"A raw block has {len(stored)} bytes, not {plain_length}.",
+            f"A raw block has {len(stored)} bytes (expected {plain_length}).",
             "Ask the sender to export the bundle again.",
         )
     return stored
 
 
-def _planes(stored: Buffer, plain_length: int) -> Buffer:
+def _decode_planes(stored: Buffer, plain_length: int) -> Buffer:
     from airgap.codec import planes
 
     return planes.decode(stored, plain_length)
 
 
 _DECODERS: Final[Mapping[int, Callable[[Buffer, int], Buffer]]] = MappingProxyType(
-    {ZSTD: zstd.decode, PLANES: _planes}
+    {ZSTD: zstd.decode, PLANES: _decode_planes}
 )
