@@ -17,7 +17,7 @@ _WIDTH: Final = 80
 
 
 @click.command(name="demo")
-@click.option("--keep", is_flag=True, help="Keep the folder that all of it happens in.")
+@click.option("--keep", is_flag=True, help="Keep the demo's folder.")
 @reports
 def command(*, keep: bool) -> Result:
     """Build, export, carry, verify, import and serve a real Bento, in a temporary folder.
@@ -31,22 +31,22 @@ def command(*, keep: bool) -> Result:
     stage = Stage(silent=context.obj["quiet"], on_stderr=context.params["as_json"])
     with _folder(keep=keep) as folder:
         if keep:
-            stage.explain(f"All of it happens in {folder}, which stays.")
-        told = story.tell(folder, stage)
-    about: dict[str, Any] = {
-        "bundle": told.bundle,
+            stage.explain(f"The demo runs in {folder}, which stays.")
+        result = story.tell(folder, stage)
+    data: dict[str, Any] = {
+        "bundle": result.bundle,
         "request": story.QUESTION,
-        "prediction": told.prediction,
-        "refusal": asdict(told.refusal),
-        "steps": [asdict(step) for step in told.steps],
+        "prediction": result.prediction,
+        "refusal": asdict(result.refusal),
+        "steps": [asdict(step) for step in result.steps],
         "folder": str(folder) if keep else None,
     }
     lines = [
         "",
-        f"Served by the imported Bento: {json.dumps(told.prediction)}",
-        f"The bundle with one changed byte was refused with exit code {told.refusal.exit_code}.",
+        f"Served by the imported Bento: {json.dumps(result.prediction)}",
+        f"The bundle with one changed byte was refused with exit code {result.refusal.exit_code}.",
     ]
-    return Result(about, lines)
+    return Result(data, lines)
 
 
 class Stage:

@@ -1,4 +1,4 @@
-"""``airgap doctor``: tell what is wrong with this machine's setup."""
+"""``airgap doctor``: check this machine's setup and say what to fix."""
 
 import textwrap
 from dataclasses import asdict
@@ -19,44 +19,44 @@ _INDENT: Final = " " * 9
 @click.command(name="doctor")
 @reports
 def command() -> Result:
-    """Tell what is wrong with this machine's setup, and what to do. Changes nothing.
+    """Check this machine's setup and say what to fix. Changes nothing.
 
-    Looks at Python and its packages, airgap's state and root, keys, the clock, and the stores.
+    Checks Python and its packages, airgap's state and root, keys, the clock, and the stores.
     """
     from airgap.flow.doctor.diagnose import examine
 
     quiet = click.get_current_context().obj["quiet"]
     findings = list(examine())
-    problems = sum(one.level == "problem" for one in findings)
-    notes = sum(one.level == "note" for one in findings)
-    told = [one for one in findings if one.level == "problem" or not quiet]
-    lines = [line for one in told for line in _lines(one)]
+    problems = sum(finding.level == "problem" for finding in findings)
+    notes = sum(finding.level == "note" for finding in findings)
+    shown = [finding for finding in findings if finding.level == "problem" or not quiet]
+    lines = [line for finding in shown for line in _lines(finding)]
     summary = f"{_count(problems, 'problem')}, {_count(notes, 'note')}."
-    about: dict[str, Any] = {
+    data: dict[str, Any] = {
         "healthy": not problems,
-        "findings": [asdict(one) for one in findings],
+        "findings": [asdict(finding) for finding in findings],
     }
     if not problems:
-        return Result(about, [*lines, summary])
-    about["error"] = {
+        return Result(data, [*lines, summary])
+    data["error"] = {
         "kind": ConfigurationError.kind,
         "message": f"This machine's setup has {_count(problems, 'problem')}.",
         "hint": "See the findings: each says what to do.",
         "exit_code": ConfigurationError.exit_code,
     }
-    return Result(about, [*lines, summary], ConfigurationError.exit_code)
+    return Result(data, [*lines, summary], ConfigurationError.exit_code)
 
 
 def _lines(finding: "Finding") -> list[str]:
     """Write a finding for a terminal of 80 columns; paths and commands stay in one piece."""
     label = click.style(f"{finding.level:<9}", fg=_COLOURS[finding.level], bold=True)
-    lines = label + _filled(finding.message)
+    lines = label + _fill(finding.message)
     if finding.hint:
-        lines += f"\n{_INDENT}→ {_filled(finding.hint, _INDENT + '  ')}"
+        lines += f"\n{_INDENT}→ {_fill(finding.hint, _INDENT + '  ')}"
     return lines.split("\n")
 
 
-def _filled(text: str, indent: str = _INDENT) -> str:
+def _fill(text: str, indent: str = _INDENT) -> str:
     filled = textwrap.fill(
         text,
         width=80,

@@ -1,4 +1,4 @@
-"""What services tell while they run: a line per event, on standard error."""
+"""Prints the events of services: one line each, on standard error."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -9,33 +9,33 @@ import click
 
 from airgap.server.intake.daemon import warning_for_root
 
-__all__ = ["make_tell", "warn_root"]
+__all__ = ["make_event_printer", "warn_root"]
 
 _DIGITS: Final = 12
 
 
-def make_tell() -> Callable[[Mapping[str, Any]], None]:
-    """Return what suits the place: plain lines, JSON with ``--json``, nothing with ``--quiet``."""
-    chosen = click.get_current_context().obj
+def make_event_printer() -> Callable[[Mapping[str, Any]], None]:
+    """Return a printer: plain lines, JSON with ``--json``, nothing with ``--quiet``."""
+    settings = click.get_current_context().obj
 
-    def tell(line: Mapping[str, Any]) -> None:
-        if chosen["quiet"]:
+    def print_event(line: Mapping[str, Any]) -> None:
+        if settings["quiet"]:
             return
-        with suppress(OSError):  # nobody reads any more; the log file has it
-            click.echo(json.dumps(line) if chosen["json"] else _plain(line), err=True)
+        with suppress(OSError):  # standard error is closed; the log file has the event
+            click.echo(json.dumps(line) if settings["json"] else _plain(line), err=True)
 
-    return tell
+    return print_event
 
 
 def warn_root() -> None:
-    """Tell root that this needs no root."""
+    """Warn if the service runs as root without need."""
     warning = warning_for_root()
     if warning and not click.get_current_context().obj["quiet"]:
         click.secho(f"airgap: {warning}", fg="yellow", err=True)
 
 
 def _plain(line: Mapping[str, Any]) -> str:
-    """Write an event for people. What clients have chosen cannot make lines of its own."""
+    """Write an event for people. What clients have settings cannot make lines of its own."""
     rest = (
         f"{key}={_text(key, value)}"
         for key, value in line.items()
@@ -45,12 +45,12 @@ def _plain(line: Mapping[str, Any]) -> str:
 
 
 def _text(key: str, value: Any) -> str:  # noqa: ANN401  (what JSON has)
-    """Write one value: digests in short, items by their tags."""
+    """Write one value: digests shortened, items by their tags."""
     if key == "bundle":
         value = value[:_DIGITS]
     elif key == "signed_by":
-        value = ",".join(one[:_DIGITS] for one in value)
+        value = ",".join(key_id[:_DIGITS] for key_id in value)
     elif key == "items":
-        value = ", ".join(f"{one['tag']} {one.get('outcome', '')}".strip() for one in value)
+        value = ", ".join(f"{item['tag']} {item.get('outcome', '')}".strip() for item in value)
     text = str(value)
     return text if text.isprintable() and not set(text) & set(" \"'=") else repr(text)

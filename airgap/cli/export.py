@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airgap.cli.media_options import ManyValues, media_of, media_options, volume_lines
+from airgap.cli.media_options import ManyValues, media_options, read_volume_options, volume_lines
 from airgap.cli.output import (
     Result,
     jobs_option,
@@ -161,7 +161,7 @@ def command(  # noqa: PLR0913, PLR0915  (one argument per option)
     from airgap.flow.trust import keys
     from airgap.flow.trust import roots as flow_roots
 
-    media = media_of(output, volume_size, volumes, parity, read_back=verify_after_write)
+    media = read_volume_options(output, volume_size, volumes, parity, read_back=verify_after_write)
     output = output or ""
     if output == "-" and context.params.get("as_json"):
         raise UsageError("-o - and --json both want standard output.", "Give -o FILE.airgap.")

@@ -27,7 +27,7 @@ def command() -> None:
     metavar="DIR",
     type=click.Path(path_type=Path),
     default=Path(),
-    help="Where to put the two files; default: here.",
+    help="The folder for the two files; default: the current one.",
 )
 @click.option(
     "--algorithm",
@@ -61,8 +61,8 @@ def generate(  # noqa: PLR0913  (one argument per option)
             "key_id": made.key.id,
         },
         [
-            f"{made.private}  keep this one to yourself",
-            f"{made.public}  give this one away",
+            f"{made.private}  keep this file secret",
+            f"{made.public}  give this file away",
             f"key id {made.key.id}",
         ],
     )
@@ -76,9 +76,10 @@ def fingerprint(*, key: str, passphrase_env: str | None, passphrase_fd: int | No
     """Show the id of KEY: a public or private key file, ssh-agent:SHA256:… or pkcs11:…."""
     from airgap.flow.trust import keys
 
-    found = keys.key_fingerprint(key, read_passphrase(passphrase_env, passphrase_fd))
+    public_key = keys.key_fingerprint(key, read_passphrase(passphrase_env, passphrase_fd))
     return Result(
-        {"algorithm": found.algorithm, "key_id": found.id}, [f"{found.id}  {found.algorithm}"]
+        {"algorithm": public_key.algorithm, "key_id": public_key.id},
+        [f"{public_key.id}  {public_key.algorithm}"],
     )
 
 
@@ -90,7 +91,7 @@ def fingerprint(*, key: str, passphrase_env: str | None, passphrase_fd: int | No
     metavar="FILE",
     type=click.Path(path_type=Path),
     required=True,
-    help="Where the public half goes, such as builder.pub.",
+    help="The file for the public half, such as builder.pub.",
 )
 @passphrase_options
 @reports
@@ -104,8 +105,8 @@ def export_public(
     from airgap.flow.trust import keys
 
     ask = read_passphrase(passphrase_env, passphrase_fd)
-    found = keys.export_public(key, ask, output)
+    public_key = keys.export_public(key, ask, output)
     return Result(
-        {"public": str(output), "algorithm": found.algorithm, "key_id": found.id},
-        [f"{output}  give this one away", f"key id {found.id}"],
+        {"public": str(output), "algorithm": public_key.algorithm, "key_id": public_key.id},
+        [f"{output}  give this file away", f"key id {public_key.id}"],
     )

@@ -32,29 +32,29 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "export": ("export", "Pack Bentos and their models into a signed bundle."),
     "import": ("import_", "Verify a bundle and install what it holds."),
     "verify": ("verify", "Read and check everything an import would read; write nothing."),
-    "inspect": ("inspect", "Show what a bundle says it holds; prove nothing."),
+    "inspect": ("inspect", "Show what a bundle claims to hold; nothing is verified."),
     "diff": ("diff", "Show what changed between two bundles."),
     "split": ("split", "Spread a bundle over volumes: discs, sticks, cards."),
     "join": ("join", "Put volumes together in one folder."),
     "repair": ("repair", "Make damaged packs again from parity."),
-    "push": ("push", "Put a Bento or model into a depot, signed, unless it is there."),
-    "pull": ("pull", "Get a Bento or model out of a depot, verified, with what it needs."),
+    "push": ("push", "Push a Bento or model to a depot, signed, unless it is there."),
+    "pull": ("pull", "Pull a Bento or model from a depot, verified, with what it needs."),
     "list": ("list_", "List the bundles of a depot, or what is on this machine."),
-    "get": ("get", "Show the newest of a tag, here or in a depot."),
-    "delete": ("delete", "Take bundles out of a depot."),
-    "gc": ("gc", "Remove packs of a depot that no bundle needs."),
-    "copy": ("copy", "Copy bundles from any place to any place; no key needed."),
-    "remote": ("remote", "Give servers a name."),
-    "serve": ("serve", "Take bundles in over the network: the gateway's drop box."),
+    "get": ("get", "Show the newest version of a tag, here or in a depot."),
+    "delete": ("delete", "Delete bundles from a depot."),
+    "gc": ("gc", "Remove packs from a depot that no bundle needs."),
+    "copy": ("copy", "Copy bundles from one location to another; no key needed."),
+    "remote": ("remote", "Name the servers that you use."),
+    "serve": ("serve", "Receive bundles over the network: the gateway's drop box."),
     "watch": ("watch", "Import what arrives in a folder."),
     "key": ("key", "Make keys and show their fingerprints."),
-    "root": ("root", "Make the trust document of a site."),
+    "root": ("root", "Make and change the trust document of a site."),
     "trust": ("trust", "Choose whom this machine trusts."),
     "sign": ("sign", "Add a builder's signature to a bundle."),
-    "attest": ("attest", "Sign what a scan or a review of a bundle found."),
+    "attest": ("attest", "Sign the result of a scan or review of a bundle."),
     "approve": ("approve", "Accept or reject a bundle as an approver."),
-    "waive": ("waive", "Permit a site to import one bundle in spite of its age."),
-    "doctor": ("doctor", "Tell what is wrong with this machine's setup."),
+    "waive": ("waive", "Permit a site to import one bundle despite its age."),
+    "doctor": ("doctor", "Check this machine's setup and say what to fix."),
     "demo": ("demo", "Carry a small Bento across an imaginary gap, in a temporary folder."),
 }
 # Where a heading begins in the help, and which.
@@ -82,7 +82,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
+        """Import the module of a command."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"airgap.cli.{COMMANDS[cmd_name][0]}")
@@ -94,7 +94,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which one may have been meant."""
+        """Find the command, or suggest the one that was meant."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             from difflib import get_close_matches
 
@@ -134,13 +134,15 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit with the code of format-independent errors.py."""
+    """Run the command line and exit with the code of the error, or 0 (docs/exit-codes.md)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's idle threads take time from ours
     _keep_freed_memory()
-    gc.set_threshold(_OBJECTS_PER_COLLECTION)  # next to nothing here refers to itself
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that it cannot spell ends no command
+    gc.set_threshold(_OBJECTS_PER_COLLECTION)  # hardly any object here refers to itself
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # a name that it cannot encode must not end a command
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(_run(words))
@@ -154,12 +156,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         _fail(
             InterruptedByUser(
-                "Stopped.", "Run the same command again: it goes on from where it was."
+                "Stopped.", "Run the same command again: it continues where it stopped."
             ),
             words,
         )
     except Exception as error:  # noqa: BLE001  (the one place where nothing may pass)
-        _tell_of_bug()
+        _print_traceback()
         _fail(
             AirgapError(
                 f"This is a bug in airgap: {type(error).__name__}: {error}",
@@ -182,25 +184,25 @@ def _run(words: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _fail(failed: AirgapError, words: Sequence[str]) -> NoReturn:
-    """Tell people on standard error, and programs on standard output; then exit."""
-    error = _without_passwords(failed)
-    with suppress(OSError):  # the exit code tells, when nothing else can
-        _tell_people(error)
+def _fail(raw: AirgapError, words: Sequence[str]) -> NoReturn:
+    """Print for people on standard error, for programs on standard output; then exit."""
+    error = _redact_error(raw)
+    with suppress(OSError):  # the exit code still says it
+        _print_error(error)
     with suppress(OSError):
         if "--json" in words:
-            _tell_programs(error)
+            _print_json_error(error)
     discard_output()
     sys.exit(error.exit_code)
 
 
-def _tell_of_bug() -> None:
+def _print_traceback() -> None:
     from airgap.flow.redaction import redact
 
     click.echo(redact(traceback.format_exc()), err=True, nl=False)
 
 
-def _without_passwords(error: AirgapError) -> AirgapError:
+def _redact_error(error: AirgapError) -> AirgapError:
     from airgap.flow.redaction import redact
 
     return type(error)(
@@ -208,7 +210,7 @@ def _without_passwords(error: AirgapError) -> AirgapError:
     )
 
 
-def _tell_people(error: AirgapError) -> None:
+def _print_error(error: AirgapError) -> None:
     plain = False if os.environ.get("NO_COLOR") else None
     click.secho(f"airgap: {error.message}", fg="red", bold=True, err=True, color=plain)
     for line in error.details[:20]:
@@ -219,16 +221,16 @@ def _tell_people(error: AirgapError) -> None:
         click.echo(f"  → {error.hint}", err=True)
 
 
-def _tell_programs(error: AirgapError) -> None:
-    about: dict[str, Any] = {
+def _print_json_error(error: AirgapError) -> None:
+    data: dict[str, Any] = {
         "kind": error.kind,
         "message": error.message,
         "hint": error.hint,
         "exit_code": error.exit_code,
     }
     if error.details:
-        about["details"] = list(error.details)
-    click.echo(json.dumps({"error": about}))
+        data["details"] = list(error.details)
+    click.echo(json.dumps({"error": data}))
 
 
 def _usage_hint(error: click.ClickException) -> str:
@@ -237,9 +239,9 @@ def _usage_hint(error: click.ClickException) -> str:
 
 
 def _keep_freed_memory() -> None:
-    """Have the C library (glibc) use again what was freed, instead of giving it back at once.
+    """Tell the C library (glibc) to reuse freed memory, instead of returning it at once.
 
-    To get every chunk's memory anew from the system takes longer than to hash the chunk.
+    Getting memory for every chunk from the system takes longer than hashing the chunk.
     """
     with suppress(OSError, TypeError, AttributeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
@@ -255,7 +257,7 @@ def _defaults(name: str, command: click.Command) -> dict[str, Any]:
     """Return the config file's defaults for a command: its own section above the common ones.
 
     Raises:
-        ConfigurationError: a section is no command's, or names an option that it does not have.
+        ConfigurationError: a section names an unknown command, or an option that it lacks.
     """
     from airgap.flow import config
     from airgap.flow.location import named_remotes
@@ -272,25 +274,25 @@ def _defaults(name: str, command: click.Command) -> dict[str, Any]:
     tables = {key for key, value in section.items() if isinstance(value, dict)}
     _refuse_unknown(section, tables.intersection(command.commands), f"{name}.")
     return {
-        below: _options(f"{name}.{below}", one, common, section.get(below, {}))
-        for below, one in command.commands.items()
+        subname: _options(f"{name}.{subname}", subcommand, common, section.get(subname, {}))
+        for subname, subcommand in command.commands.items()
     }
 
 
 def _all_options() -> set[str]:
     """Return every option that any command has, as the config file writes it."""
-    found: set[str] = set()
-    for name in COMMANDS.keys() - {"demo"}:  # which has its own settings throughout
+    options: set[str] = set()
+    for name in COMMANDS.keys() - {"demo"}:  # the demo has settings of its own
         command: click.Command = importlib.import_module(f"airgap.cli.{COMMANDS[name][0]}").command
-        below = command.commands.values() if isinstance(command, click.Group) else [command]
-        found.update(name for one in below for name in _names(one))
-    return found
+        leaves = command.commands.values() if isinstance(command, click.Group) else [command]
+        options.update(option for leaf in leaves for option in _names(leaf))
+    return options
 
 
 def _options(
     path: str, command: click.Command, common: dict[str, Any], section: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return defaults by the names that click has for options; people write those of flags."""
+    """Return defaults by click's names of options; the config file has the names of flags."""
     names = _names(command)
     _refuse_unknown(section, names, f"{path}.")
     wanted = {key: value for key, value in common.items() if key in names} | section
@@ -298,7 +300,7 @@ def _options(
 
 
 def _names(command: click.Command) -> dict[str, str]:
-    """Map what the config file calls an option to what click calls it."""
+    """Map the config file's names of options to click's."""
     return {
         max(option.opts, key=len).lstrip("-").replace("-", "_"): str(option.name)
         for option in command.params
@@ -308,9 +310,9 @@ def _names(command: click.Command) -> dict[str, str]:
     }
 
 
-def _refuse_unknown(given: Iterable[str], known: Container[str], prefix: str) -> None:
-    for key in given:
-        if key not in known:
+def _refuse_unknown(keys: Iterable[str], allowed: Container[str], prefix: str) -> None:
+    for key in keys:
+        if key not in allowed:
             raise ConfigurationError(
                 f"The config file sets {prefix}{key}, which is neither a command nor an option.",
                 "Write [export] or [key.generate] for a command, and an option as its flag is,"

@@ -1,4 +1,4 @@
-"""What commands that write volumes share: their options, and what they say (format §19)."""
+"""Options of commands that write volumes, and their output (format §19)."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from airgap.errors import UsageError
 if TYPE_CHECKING:
     from airgap.flow.media.split import VolumeOptions
 
-__all__ = ["ManyValues", "media_of", "media_options", "volume_lines"]
+__all__ = ["ManyValues", "media_options", "read_volume_options", "volume_lines"]
 
 P = ParamSpec("P")
 _MOST_PERCENT: Final = 100
@@ -21,18 +21,18 @@ class ManyValues(click.Command):
     """A command whose ``--volumes`` takes all words up to the next option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Repeat the option before each of its words, as click wants it."""
-        spread: list[str] = []
+        """Repeat the option before each of its words, as click requires."""
+        expanded: list[str] = []
         inside = first = False
         for word in args:
             if word.startswith("-") and word != "-":
                 inside = first = word == "--volumes"
             elif inside and not first:
-                spread.append("--volumes")
+                expanded.append("--volumes")
             else:
                 first = False
-            spread.append(word)
-        return super().parse_args(ctx, spread)
+            expanded.append(word)
+        return super().parse_args(ctx, expanded)
 
 
 def _percent(context: click.Context, option: click.Parameter, value: str) -> int:
@@ -56,7 +56,7 @@ def media_options(command: Callable[P, Any]) -> Callable[P, Any]:
             metavar="PERCENT",
             callback=_percent,
             default="0",
-            help="Add this much parity (as in 10%), from which damaged packs are made again.",
+            help="Add this much parity (such as 10%), to restore damaged packs from.",
         ),
         click.option(
             "--volumes",
@@ -76,10 +76,10 @@ def media_options(command: Callable[P, Any]) -> Callable[P, Any]:
     return command
 
 
-def media_of(
+def read_volume_options(
     output: str | None, size: str | None, volumes: Sequence[Path], percent: int, *, read_back: bool
 ) -> "VolumeOptions":
-    """Put the options together.
+    """Return the options as one value.
 
     Raises:
         UsageError: they contradict each other.
@@ -92,9 +92,9 @@ def media_of(
             "Give the media that are mounted, or the size of those that will be written later.",
         )
     if volumes and output:
-        raise UsageError("--volumes says where to.", "Leave out -o.")
+        raise UsageError("--volumes already names the destination.", "Leave out -o.")
     if not volumes and not output:
-        raise UsageError("There is no place to write to.", "Give -o DEST.")
+        raise UsageError("No destination was given.", "Give -o DEST.")
     return split.VolumeOptions(
         Path(output or ""),
         plan.parse_size(size) if size else 0,
@@ -105,10 +105,12 @@ def media_of(
 
 
 def volume_lines(folders: Sequence[str], percent: int, *, survives: bool) -> list[str]:
-    """Say which volumes there are, and what may happen to them."""
-    lines = [f"volume {number} of {len(folders)}: {one}" for number, one in enumerate(folders, 1)]
+    """Say which volumes were written, and what parity protects them from."""
+    lines = [
+        f"volume {number} of {len(folders)}: {folder}" for number, folder in enumerate(folders, 1)
+    ]
     if survives:
-        lines.append("Any one of these volumes may be lost: parity gives back what was on it.")
+        lines.append("Any one of these volumes may be lost: parity restores its packs.")
     elif percent:
-        lines.append("Parity gives back single damaged packs, but not a whole volume.")
+        lines.append("Parity restores single damaged packs, but not a whole volume.")
     return lines

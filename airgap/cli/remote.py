@@ -1,4 +1,4 @@
-"""``airgap remote``: give places that are elsewhere a name."""
+"""``airgap remote``: name remote locations."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @click.group(cls=CommandGroup)
 def command() -> None:
-    """Give places that are elsewhere a name: @NAME is then a place.
+    """Name remote locations: @NAME then stands for the URL.
 
-    They are kept in the config file. A password is not: only where it is.
+    Names are stored in the config file. Passwords are not: only where to find them.
     """
 
 
@@ -36,7 +36,7 @@ def command() -> None:
     "options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Of the protocol, such as ca=/etc/ca.pem or region=eu-central-1; repeat it.",
+    help="An option of the protocol, such as ca=/etc/ca.pem; may be repeated.",
 )
 @reports
 def add(  # noqa: PLR0913  (one argument per option)
@@ -52,22 +52,22 @@ def add(  # noqa: PLR0913  (one argument per option)
     from airgap.flow.location import named_remotes
 
     file = None if password_file is None else str(password_file.absolute())
-    said = {"user": user, "password_env": password_env, "password_file": file}
-    settings = {key: value for key, value in said.items() if value is not None}
-    done = named_remotes.add_remote(name, url, settings | dict(map(_split, options)))
-    return Result(_about(done), [f"@{name} is {done.url} now."])
+    fields = {"user": user, "password_env": password_env, "password_file": file}
+    settings = {key: value for key, value in fields.items() if value is not None}
+    remote = named_remotes.add_remote(name, url, settings | dict(map(_split, options)))
+    return Result(_describe(remote), [f"@{name} is now {remote.url}."])
 
 
 @command.command(name="list")
 @reports
 def list_() -> Result:
-    """List the names there are."""
+    """List the named remotes."""
     from airgap.flow.location import named_remotes
 
-    found = named_remotes.list_remotes()
+    remotes = named_remotes.list_remotes()
     return Result(
-        {"remotes": [_about(one) for one in found]},
-        [f"@{one.name}  {one.url}" for one in found] or ["There are no remotes yet."],
+        {"remotes": [_describe(remote) for remote in remotes]},
+        [f"@{remote.name}  {remote.url}" for remote in remotes] or ["There are no remotes yet."],
     )
 
 
@@ -75,33 +75,33 @@ def list_() -> Result:
 @click.argument("name")
 @reports
 def show(*, name: str) -> Result:
-    """Show what is kept of one."""
+    """Show the URL and the settings of a remote."""
     from airgap.flow.location import named_remotes
 
-    found = named_remotes.find_remote(name.removeprefix(named_remotes.MARK))
-    lines = [f"@{found.name}  {found.url}"]
-    lines += [f"  {key} = {value}" for key, value in found.settings.items()]
-    return Result(_about(found), lines)
+    remote = named_remotes.find_remote(name.removeprefix(named_remotes.MARK))
+    lines = [f"@{remote.name}  {remote.url}"]
+    lines += [f"  {key} = {value}" for key, value in remote.settings.items()]
+    return Result(_describe(remote), lines)
 
 
 @command.command()
 @click.argument("name")
 @reports
 def remove(*, name: str) -> Result:
-    """Forget a name. What is at the place stays."""
+    """Remove a name. What the location holds stays."""
     from airgap.flow.location import named_remotes
 
     name = name.removeprefix(named_remotes.MARK)
     named_remotes.remove_remote(name)
-    return Result({"removed": name}, [f"@{name} is forgotten."])
+    return Result({"removed": name}, [f"@{name} was removed."])
 
 
 def _split(option: str) -> tuple[str, str]:
     key, mark, value = option.partition("=")
     if not mark or not key:
-        raise UsageError(f"{option!r:.100} is no KEY=VALUE.", "Write --option ca=/etc/ca.pem.")
+        raise UsageError(f"{option!r:.100} is not KEY=VALUE.", "Write --option ca=/etc/ca.pem.")
     return key, value
 
 
-def _about(remote: "Remote") -> dict[str, Any]:
+def _describe(remote: "Remote") -> dict[str, Any]:
     return {"name": remote.name, "url": remote.url, "settings": dict(remote.settings)}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.media_options import ManyValues, media_of, media_options, volume_lines
+from airgap.cli.media_options import ManyValues, media_options, read_volume_options, volume_lines
 from airgap.cli.output import Result, make_progress, place_options, reports
 from airgap.errors import UsageError
 
@@ -36,7 +36,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     """
     from airgap.flow.media.split import split
 
-    media = media_of(output, volume_size, volumes, parity, read_back=verify_after_write)
+    media = read_volume_options(output, volume_size, volumes, parity, read_back=verify_after_write)
     if not media.makes_volumes:
         raise UsageError("How large is a volume?", "Give --volume-size SIZE or --volumes DIR...")
     done = split(source, media, make_progress(), access)

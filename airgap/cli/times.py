@@ -21,7 +21,7 @@ def read_expiry(text: str | None) -> int | None:
     exported again on the same day, or in the same hour, is the same bundle.
 
     Raises:
-        UsageError: it is no time, or has passed.
+        UsageError: it is not a time, or has passed.
     """
     moment = None if text is None else read_moment(text)
     if text is None or moment is None:
@@ -31,7 +31,7 @@ def read_expiry(text: str | None) -> int | None:
         unit = 3600 if span[2] == "h" else _DAY
         moment += unit - 1 - moment % unit
     if moment <= time.time():
-        raise UsageError(f"{text} has passed already.", "Give a later time.")
+        raise UsageError(f"The time {text} has passed.", "Give a later time.")
     return moment
 
 
@@ -41,7 +41,7 @@ def read_moment(text: str) -> int | None:
     Returns seconds since 1970.
 
     Raises:
-        UsageError: it is none of these.
+        UsageError: it is not one of these.
     """
     if text == "never":
         return None
@@ -61,10 +61,10 @@ def read_moment(text: str) -> int | None:
 
 
 def read_span(text: str) -> int:
-    """Read a span of time, ``12h`` or ``7d``, in seconds; ``0`` is none.
+    """Read a span of time, such as ``12h`` or ``7d``; return seconds.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a span of time.
     """
     span = _SPAN.fullmatch(text)
     if span is None and text != "0":

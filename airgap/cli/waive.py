@@ -1,4 +1,4 @@
-"""``airgap waive``: permit a site to import one bundle in spite of its age."""
+"""``airgap waive``: permit a site to import one bundle despite its age."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "--output",
     type=click.Path(path_type=Path),
     metavar="NAME.waiver",
-    help="Where it is written; default: the beginning of the bundle's id, here.",
+    help="The file to write; default: the beginning of the bundle's ID, in this folder.",
 )
 @key_options
 @reports
@@ -41,20 +41,20 @@ def command(  # noqa: PLR0913  (one argument per option)
     passphrase_fd: int | None,
     access: "Access",
 ) -> Result:
-    """Permit a site to import the bundle in SRC although it is expired or older than what it has.
+    """Permit a site to import the bundle in SRC although it is expired or old.
 
-    With a NAME.waiver as SRC, add a further approver's signature; `airgap inspect` shows what to.
-    The file and its .dsse files then go to the site, for `airgap import --waiver`. Who must sign is
-    in the site's root. Nothing else is waived: no signature, revocation, audience or second number.
+    With a NAME.waiver as SRC, add another approver's signature; `airgap inspect` shows the file.
+    Send the file and its .dsse files to the site, for `airgap import --waiver`. The site's root
+    says who must sign. Signatures, revocations, audiences and used numbers are never waived.
     """
     from airgap.flow.trust import keys, waivers
 
     signer = keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     if source.endswith(waivers.SUFFIX):
-        if any(one is not None for one in (site, reason, expires, output)):
+        if any(option is not None for option in (site, reason, expires, output)):
             raise UsageError(
-                f"{source} says already who may import what, until when and why.",
-                "To add a signature, give it and --key alone.",
+                f"{source} already says who may import what, until when and why.",
+                "To add a signature, give only the file and --key.",
             )
         return _report(waivers.sign(Path(source), signer), signer.key.id)
     draft = _draft(site, reason, expires)
@@ -65,46 +65,46 @@ def _draft(site: str | None, reason: str | None, expires: str | None) -> "Draft"
     from airgap.flow.trust.waivers import Draft
 
     if site is None or reason is None or expires is None:
-        raise UsageError("A waiver names a site, a reason and an end.", _NEEDED)
+        raise UsageError("A waiver needs a site, a reason and an end.", _NEEDED)
     until = read_moment(expires)
     if until is None:
-        raise UsageError("A waiver does not last for ever.", "Give --expires 7d.")
+        raise UsageError("A waiver cannot last forever.", "Give --expires 7d.")
     return Draft(site, reason, until)
 
 
-def describe_waiver(one: "Signed") -> dict[str, Any]:
+def describe_waiver(signed: "Signed") -> dict[str, Any]:
     """Describe a waiver. Times as RFC 3339."""
     from airgap.flow.describe.times import format_time
 
-    waiver = one.waiver
+    waiver = signed.waiver
     return {
         "bundle": waiver.bundle.hex(),
         "site": waiver.site,
         "reason": waiver.reason,
         "time": format_time(waiver.time),
         "expires_at": format_time(waiver.expires_at),
-        "signed_by": list(one.key_ids),
+        "signed_by": list(signed.key_ids),
     }
 
 
-def waiver_lines(one: "Signed") -> list[str]:
-    """Say the same for people."""
-    about = describe_waiver(one)
+def waiver_lines(signed: "Signed") -> list[str]:
+    """Describe a waiver for people."""
+    waiver = describe_waiver(signed)
     return [
-        f"site {about['site']} may import bundle {about['bundle']} until {about['expires_at']}",
-        f"reason: {about['reason']} (written {about['time']})",
-        *(f"claims to be signed: {key_id}" for key_id in one.key_ids),
+        f"site {waiver['site']} may import bundle {waiver['bundle']} until {waiver['expires_at']}",
+        f"reason: {waiver['reason']} (written {waiver['time']})",
+        *(f"claims to be signed: {key_id}" for key_id in signed.key_ids),
     ]
 
 
-def _report(done: "Signed", key_id: str) -> Result:
-    said = "Signed" if done.new else "Signed already"
+def _report(signed: "Signed", key_id: str) -> Result:
+    verdict = "Signed" if signed.new else "Already signed"
     lines = [
-        f"{said} with key {key_id[:16]}…: {done.path}",
-        *waiver_lines(done),
-        "Take the .dsse files beside it along.",
+        f"{verdict} with key {key_id[:16]}…: {signed.path}",
+        *waiver_lines(signed),
+        "Send the .dsse files beside it along.",
     ]
-    return Result({"waiver": str(done.path), **describe_waiver(done), "new": done.new}, lines)
+    return Result({"waiver": str(signed.path), **describe_waiver(signed), "new": signed.new}, lines)
 
 
 _NEEDED = "Give --site, --reason and --expires; or name a .waiver file, to add a signature to it."

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.events import make_tell, warn_root
+from airgap.cli.events import make_event_printer, warn_root
 from airgap.cli.output import Result, jobs_option, reports
 
 
@@ -65,7 +65,9 @@ def command(  # noqa: PLR0913  (options)
     place = (state or default_state(folder)).absolute()
     done = move_done.absolute() if move_done else None
     warn_root()
-    watch = Watch(WatchOptions(folder, place, done, hold, settle, interval, jobs), make_tell())
+    watch = Watch(
+        WatchOptions(folder, place, done, hold, settle, interval, jobs), make_event_printer()
+    )
     with stopped_by_signals(watch):
         watch.serve(once=once)
     return Result({"state": str(place), "stopped": True}, [f"Stopped. {place} says what was done."])

@@ -17,27 +17,28 @@ def depot_lines(bundles: Sequence[dict[str, Any]], why_not: str) -> Iterator[str
         yield f"NOT VERIFIED: {why_not}"
     if bundles:
         yield f"{'BUNDLE':<14}{'CREATED':<18}{'SIZE':>9}  {'STANDING':<16}CHANNEL"
-    for one in bundles:
-        yield _bundle_line(one)
-        yield from (f"  {line}" for line in _items(one))
-        if one["reason"]:
-            yield f"  {one['standing'].upper()}: {one['reason']}"
+    for bundle in bundles:
+        yield _bundle_line(bundle)
+        yield from (f"  {line}" for line in _items(bundle))
+        if bundle["reason"]:
+            yield f"  {bundle['standing'].upper()}: {bundle['reason']}"
 
 
-def bundle_lines(one: dict[str, Any]) -> Iterator[str]:
-    """Yield all that ``get`` says of a bundle."""
-    verdict = one["standing"] if one["trusted"] else one["standing"].upper()
-    yield f"bundle {one['bundle']}"
-    yield f"{verdict}: {one['reason']}" if one["reason"] else verdict
-    if "created_at" not in one:
+def bundle_lines(bundle: dict[str, Any]) -> Iterator[str]:
+    """Yield what ``get`` shows of a bundle."""
+    verdict = bundle["standing"] if bundle["trusted"] else bundle["standing"].upper()
+    yield f"bundle {bundle['bundle']}"
+    yield f"{verdict}: {bundle['reason']}" if bundle["reason"] else verdict
+    if "created_at" not in bundle:
         return
-    yield f"created {one['created_at']} by {one['tool']}"
-    number = f", number {one['sequence']}" if one["sequence"] else ", not numbered"
-    yield f"channel {one['channel']}{number}, for {', '.join(one['audience']) or 'any site'}"
-    yield f"{size_text(one['size'])} in {one['packs']} packs of {size_text(one['stored_size'])}"
-    verb = "signed by" if one["trusted"] else "claims to be signed by"
-    yield from (f"{verb} {key_id}" for key_id in one["signed_by"])
-    for item in one["items"]:
+    yield f"created {bundle['created_at']} by {bundle['tool']}"
+    number = f", number {bundle['sequence']}" if bundle["sequence"] else ", not numbered"
+    yield f"channel {bundle['channel']}{number}, for {', '.join(bundle['audience']) or 'any site'}"
+    stored_size = size_text(bundle["stored_size"])
+    yield f"{size_text(bundle['size'])} in {bundle['packs']} packs of {stored_size}"
+    verb = "signed by" if bundle["trusted"] else "claims to be signed by"
+    yield from (f"{verb} {key_id}" for key_id in bundle["signed_by"])
+    for item in bundle["items"]:
         yield f"{item['kind']} {item['tag']}  {item['files']} files, {size_text(item['size'])}"
 
 
@@ -45,11 +46,11 @@ def stored_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Yield a table of what the stores hold."""
     if rows:
         yield f"{'KIND':<7}{'CREATED':<18}{'SIZE':>9}  TAG"
-    for one in rows:
-        size = "" if one["size"] is None else size_text(one["size"])
-        yield f"{one['kind']:<7}{short_time(one['created_at']):<18}{size:>9}  {one['tag']}"
-        if one["problem"]:
-            yield f"  DAMAGED: {one['problem']}"
+    for row in rows:
+        size = "" if row["size"] is None else size_text(row["size"])
+        yield f"{row['kind']:<7}{short_time(row['created_at']):<18}{size:>9}  {row['tag']}"
+        if row["problem"]:
+            yield f"  DAMAGED: {row['problem']}"
 
 
 def short_time(text: str | None) -> str:
@@ -57,23 +58,22 @@ def short_time(text: str | None) -> str:
     return "" if text is None else text[:16].replace("T", " ")
 
 
-def _bundle_line(one: dict[str, Any]) -> str:
-    size = size_text(one["size"]) if "size" in one else ""
-    channel = one.get("channel", "")
-    if one.get("sequence"):
-        channel += f" {one['sequence']}"
-    created = short_time(one.get("created_at"))
-    return (
-        f"{one['bundle'][:12]:<14}{created:<18}{size:>9}  {one['standing']:<16}{channel}".rstrip()
-    )
+def _bundle_line(bundle: dict[str, Any]) -> str:
+    size = size_text(bundle["size"]) if "size" in bundle else ""
+    channel = bundle.get("channel", "")
+    if bundle.get("sequence"):
+        channel += f" {bundle['sequence']}"
+    created = short_time(bundle.get("created_at"))
+    start = f"{bundle['bundle'][:12]:<14}{created:<18}{size:>9}"
+    return f"{start}  {bundle['standing']:<16}{channel}".rstrip()
 
 
-def _items(one: dict[str, Any]) -> Iterator[str]:
-    """Yield the Bentos, or without any the models; of a Bento's models, say at most how many."""
-    items = one.get("items", [])
+def _items(bundle: dict[str, Any]) -> Iterator[str]:
+    """Yield the Bentos with up to three models, or the models if there are no Bentos."""
+    items = bundle.get("items", [])
     bentos = [item for item in items if item["kind"] == "bento"]
     others = [item for item in items if item["kind"] != "bento"]
     shown = bentos + (others if not bentos or len(others) <= _MODELS else [])
     yield from (f"{_KINDS[item['kind']]} {item['tag']}" for item in shown)
     if len(shown) < len(items):
-        yield f"and {len(items) - len(shown)} models: airgap inspect DEPOT#{one['bundle'][:12]}"
+        yield f"and {len(items) - len(shown)} models: airgap inspect DEPOT#{bundle['bundle'][:12]}"

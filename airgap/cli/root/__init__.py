@@ -25,12 +25,12 @@ def command() -> None:
     """Make, change and sign the trust document of a site.
 
     A change to a signed root begins the proposal of the next version (-o NEXT); a proposal is
-    changed in place until somebody signs it. It takes over on a machine (`airgap trust update`)
+    changed in place until it is signed. It takes over on a machine (`airgap trust update`)
     when enough root keys of the old version and of its own have signed it.
     """
 
 
-for one in (
+for module in (
     create,
     show,
     sign,
@@ -43,4 +43,4 @@ for one in (
     set_min_sequence,
     set_expiry,
 ):
-    command.add_command(one.command)
+    command.add_command(module.command)

@@ -22,7 +22,7 @@ def _keys_option(role: str, *, required: bool = False) -> Callable[[Callable[P, 
         type=click.Path(path_type=Path),
         multiple=True,
         required=required,
-        help=f"The public key of {article} {role}; repeat it.",
+        help=f"The public key of {article} {role}; may be repeated.",
     )
 
 
@@ -36,8 +36,8 @@ def _keys_option(role: str, *, required: bool = False) -> Callable[[Callable[P, 
     metavar="KEY",
     multiple=True,
     required=True,
-    help="A root key; repeat it. A private key (a file, ssh-agent:SHA256:… or pkcs11:…) signs now;"
-    " of a NAME.pub the owner signs later (`airgap root sign`).",
+    help="A root key; may be repeated. A private key (a file, ssh-agent:SHA256:… or pkcs11:…) signs"
+    " now; the owner of a NAME.pub signs later (`airgap root sign`).",
 )
 @_keys_option("builder", required=True)
 @_keys_option("scanner")
@@ -54,7 +54,7 @@ def _keys_option(role: str, *, required: bool = False) -> Callable[[Callable[P, 
 @click.option(
     "--created-at",
     metavar="WHEN",
-    help="When it was drawn up, such as 2026-01-31T09:00:00Z; default: now.",
+    help="When the root was made, such as 2026-01-31T09:00:00Z; default: now.",
 )
 @click.option(
     "-o",
@@ -62,7 +62,7 @@ def _keys_option(role: str, *, required: bool = False) -> Callable[[Callable[P, 
     metavar="FILE",
     type=click.Path(path_type=Path),
     required=True,
-    help="Where the root goes, such as root.msgpack.",
+    help="The file for the root, such as root.msgpack.",
 )
 @passphrase_options
 @reports
@@ -80,19 +80,19 @@ def command(  # noqa: PLR0913  (one argument per option)
     passphrase_env: str | None,
     passphrase_fd: int | None,
 ) -> Result:
-    """Make version 1 of a root and print the fingerprint that `airgap trust init` demands."""
+    """Make version 1 of a root and print the fingerprint for `airgap trust init`."""
     from airgap.flow.trust import keys, roots
 
     ask = read_passphrase(passphrase_env, passphrase_fd)
-    signers = [keys.load_signer(one, ask) for one in root_keys if not one.endswith(".pub")]
-    absent = [keys.public_file(Path(one)) for one in root_keys if one.endswith(".pub")]
+    signers = [keys.load_signer(name, ask) for name in root_keys if not name.endswith(".pub")]
+    absent = [keys.public_file(Path(name)) for name in root_keys if name.endswith(".pub")]
     new = roots.NewRoot(
         site,
         {
-            "root": [*absent, *(one.key for one in signers)],
-            "builder": [keys.public_file(one) for one in builders],
-            "scanner": [keys.public_file(one) for one in scanners],
-            "approver": [keys.public_file(one) for one in approvers],
+            "root": [*absent, *(signer.key for signer in signers)],
+            "builder": [keys.public_file(path) for path in builders],
+            "scanner": [keys.public_file(path) for path in scanners],
+            "approver": [keys.public_file(path) for path in approvers],
         },
         dict(map(read_threshold, thresholds)),
         None if expires is None else read_moment(expires),

@@ -1,4 +1,4 @@
-"""What the commands about roots share: their arguments, and how a proposal is reported."""
+"""Arguments of the commands about roots, and the report on a proposal."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +48,7 @@ def before_option(command: Callable[P, Any]) -> Callable[P, Any]:
 
 
 def edit(root: Path, change: "Callable[[Root], Root]", output: Path | None) -> Result:
-    """Change a root file and report what became of it."""
+    """Change a root file and report the result."""
     from airgap.flow.trust import roots
 
     return report(roots.edit(root, change, output))
@@ -74,7 +74,7 @@ def report(proposal: "Proposal") -> Result:
     from airgap.cli.lines.roots import root_lines
     from airgap.flow.describe.root import describe_root
 
-    root, whole = proposal.root, proposal.is_complete
+    root, complete = proposal.root, proposal.is_complete
     knows_old = root.version == 1 or len(proposal.standings) > 1
     lines = [
         f"{proposal.path}: root of site {root.site}, version {root.version}",
@@ -85,7 +85,7 @@ def report(proposal: "Proposal") -> Result:
     ]
     if not knows_old:
         lines.append(f"The root keys of version {root.version - 1} must sign too: see --from OLD.")
-    if not whole:
+    if not complete:
         lines.append(f"Not complete: airgap root sign {proposal.path} --key K.key")
     data = {
         "root": str(proposal.path),
@@ -94,22 +94,24 @@ def report(proposal: "Proposal") -> Result:
         "changes": list(proposal.changes),
         "signatures": [
             {
-                "by_keys_of_version": one.version,
-                "threshold": one.threshold,
-                "signed_by": list(one.signed),
-                "may_still_sign": list(one.others),
+                "by_keys_of_version": standing.version,
+                "threshold": standing.threshold,
+                "signed_by": list(standing.signed),
+                "may_still_sign": list(standing.others),
             }
-            for one in proposal.standings
+            for standing in proposal.standings
         ],
-        "complete": whole if knows_old else None if whole else False,
+        "complete": complete if knows_old else None if complete else False,
     }
     return Result(data, lines)
 
 
-def _standing_line(one: "Standing") -> str:
-    line = f"signed by {len(one.signed)} of {one.threshold} root keys of version {one.version}"
-    if one.signed:
-        line += f": {', '.join(key_id[:16] + '…' for key_id in one.signed)}"
-    if one.missing:
-        line += f"; {one.missing} more of {', '.join(key_id[:16] + '…' for key_id in one.others)}"
-    return line
+def _standing_line(standing: "Standing") -> str:
+    signed, others = (
+        ", ".join(f"{key_id[:16]}…" for key_id in key_ids)
+        for key_ids in (standing.signed, standing.others)
+    )
+    counts = f"{len(standing.signed)} of {standing.threshold}"
+    line = f"signed by {counts} root keys of version {standing.version}"
+    line += f": {signed}" if signed else ""
+    return f"{line}; {standing.missing} more of {others}" if standing.missing else line

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def command(*, root: Path, output: Path | None, role: "Role", key: str) -> Result:
     """Take a role from KEY (a .pub file, or a key id or its beginning).
 
-    For somebody who leaves. A key that was lost or stolen is revoked (`revoke-key`).
+    For a person who leaves. Revoke a key that was lost or stolen (`revoke-key`).
     """
     from airgap.flow.trust import roots
     from airgap.format import root_edits

@@ -1,4 +1,4 @@
-"""``airgap root revoke-bundle``: let nobody import a bundle any more."""
+"""``airgap root revoke-bundle``: refuse a bundle for good."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from airgap.format import names
 @click.argument("bundle", metavar="BUNDLE_ID")
 @reports
 def command(*, root: Path, output: Path | None, bundle: str) -> Result:
-    """Refuse the bundle with this id (64 hex digits) for good, whoever signed it."""
+    """Refuse the bundle with this ID (64 hex digits) for good, no matter who signed it."""
     from airgap.format import root_edits
 
     if not names.is_bundle_id(bundle.lower()):
-        raise UsageError(f"{bundle!r} is not a bundle id.", "Give all its 64 hex digits.")
+        raise UsageError(f"{bundle!r} is not a bundle ID.", "Give all its 64 hex digits.")
     revoked = bytes.fromhex(bundle)
     return edit(root, lambda old: root_edits.revoke_bundle(old, revoked), output)

@@ -1,4 +1,4 @@
-"""``airgap root revoke-key``: let a key count for nothing, for good."""
+"""``airgap root revoke-key``: revoke a key for good."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from airgap.cli.root.proposal import edit, edits
 def command(*, root: Path, output: Path | None, key: str) -> Result:
     """Take all roles from KEY (a .pub file, or a key id or its beginning) for good.
 
-    For a key that was lost or stolen: what it signed before counts no more either.
+    For a key that was lost or stolen. Its earlier signatures stop counting, too.
     """
     from airgap.flow.trust import roots
     from airgap.format import root_edits

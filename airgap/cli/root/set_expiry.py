@@ -1,4 +1,4 @@
-"""``airgap root set-expiry``: say until when the root admits bundles."""
+"""``airgap root set-expiry``: set when the root stops admitting bundles."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from airgap.cli.times import read_moment
 @click.argument("when")
 @reports
 def command(*, root: Path, output: Path | None, when: str) -> Result:
-    """Let the root admit nothing after WHEN: 90d, 2y, 2030-12-31 (to its end, UTC), or never."""
+    """Set when the root stops admitting bundles: 90d, 2y, 2030-12-31 (its end, UTC) or never."""
     from airgap.format import root_edits
 
     end = read_moment(when)

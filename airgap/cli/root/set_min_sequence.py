@@ -19,7 +19,7 @@ def command(*, root: Path, output: Path | None, minimum: str) -> Result:
 
     channel, mark, number = minimum.partition("=")
     if not mark or not number.isdecimal():
-        raise UsageError(f"{minimum!r} is no channel and number.", "Write default=12.")
+        raise UsageError(f"{minimum!r} is not CHANNEL=N.", "Write default=12.")
     return edit(
         root, lambda old: root_edits.set_minimum_sequence(old, channel, int(number)), output
     )

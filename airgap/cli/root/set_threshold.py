@@ -1,4 +1,4 @@
-"""``airgap root set-threshold``: say how many keys of a role must sign."""
+"""``airgap root set-threshold``: set how many keys of a role must sign."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("thresholds", metavar="ROLE=K...", nargs=-1, required=True)
 @reports
 def command(*, root: Path, output: Path | None, thresholds: tuple[str, ...]) -> Result:
-    """Say how many keys of a role must sign. 0 ends the role of scanner or approver."""
+    """Set how many keys of a role must sign. 0 removes the role of scanner or approver."""
     from airgap.format import root_edits
 
     def change(old: "Root") -> "Root":

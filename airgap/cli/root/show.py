@@ -1,4 +1,4 @@
-"""``airgap root show``: what a root says, and which signatures it has and still needs."""
+"""``airgap root show``: show a root, and which signatures it has and still needs."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from airgap.cli.root.proposal import before_option, report
 @before_option
 @reports
 def command(*, root: Path, before: Path | None) -> Result:
-    """Show what ROOT says, what changed since OLD, and which signatures it has and still needs.
+    """Show ROOT, what changed since OLD, and which signatures it has and still needs.
 
-    Nothing is trusted by that.
+    This trusts nothing.
     """
     from airgap.flow.trust import roots
 

@@ -24,13 +24,13 @@ def command(
     """Put the signature of a root key beside ROOT.
 
     Read it first with `airgap root show ROOT --from OLD`, and compare its fingerprint with the
-    ceremony sheet. Whoever gives up a root key in this version signs with --from OLD.
+    ceremony sheet. The owner of a root key that this version removes signs with --from OLD.
     """
     from airgap.flow.trust import keys, roots
 
     signer = keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     new = roots.sign(root, signer, before)
-    told = report(roots.show(root, before))
-    said = "Signed" if new else "Signed already"
-    lines = [f"{said} with key {signer.key.id[:16]}…", *told.lines]
-    return Result(told.data | {"signed_by": signer.key.id, "new": new}, lines)
+    result = report(roots.show(root, before))
+    verdict = "Signed" if new else "Already signed"
+    lines = [f"{verdict} with key {signer.key.id[:16]}…", *result.lines]
+    return Result(result.data | {"signed_by": signer.key.id, "new": new}, lines)

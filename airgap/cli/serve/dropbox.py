@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.events import make_tell, warn_root
+from airgap.cli.events import make_event_printer, warn_root
 from airgap.cli.output import Result, reports
 
 
@@ -35,7 +35,7 @@ def dropbox(*, config_file: Path, only_check: bool) -> Result:
         check(settings)
         return Result({"config": str(config_file), "fit": True, "does": about}, about)
     warn_root()
-    box = DropBox(settings, make_tell())
+    box = DropBox(settings, make_event_printer())
     with stopped_by_signals(box):
         box.serve()
     return Result({"stopped": True}, ["Stopped."])
