@@ -16,7 +16,7 @@ from pathlib import Path
 
 from airgap.carrier.local_depot import DepotReader
 from airgap.codec import erasure
-from airgap.disk import files
+from airgap.disk.part_file import write_atomically
 from airgap.flow.media.pack_copies import PackCopies
 from airgap.flow.media.parity import ParityRepair, drafts, make_groups
 from airgap.flow.progress import Silent
@@ -41,7 +41,7 @@ def fill(top: Path, count: int) -> None:
         data = hashlib.shake_128(b"%d" % number).digest(PIECE) * 64
         data = number.to_bytes(8, "big") + data[8:]
         digest = hashlib.sha256(data).digest()
-        files.write_atomically(top, layout.pack_name(digest), [data])
+        write_atomically(top, layout.pack_name(digest), [data])
         made.append((digest.hex(), len(data)))
     (top / "packs.json").write_text(json.dumps(made))
 
@@ -50,7 +50,7 @@ def copy(top: Path) -> None:
     for number, pack in enumerate(listed(top)):
         with (top / layout.pack_name(pack.digest)).open("rb") as source:
             pieces = iter(lambda stream=source: stream.read(PIECE), b"")
-            files.write_atomically(top, f"copy/{number}", pieces)
+            write_atomically(top, f"copy/{number}", pieces)
 
 
 def make(top: Path, percent: int) -> None:
@@ -59,7 +59,7 @@ def make(top: Path, percent: int) -> None:
     planned = drafts(packs, percent)
     places = [[place] * rows for _, rows in planned]
     groups = make_groups(packs, planned, PackCopies([reader]), places, Silent())
-    files.write_atomically(top, layout.parity_index_name(BUNDLE), [parity.encode(groups)])
+    write_atomically(top, layout.parity_index_name(BUNDLE), [parity.encode(groups)])
 
 
 def use(top: Path) -> None:
@@ -71,7 +71,7 @@ def use(top: Path) -> None:
     for one in lost:
         data = mending.take(one)
         assert data is not None  # noqa: S101
-        files.write_atomically(top, layout.pack_name(packs[one].digest), [data])
+        write_atomically(top, layout.pack_name(packs[one].digest), [data])
 
 
 STEPS = {"copy": copy, "make": make, "tables": make, "use": use}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airgap.store import staging
+from airgap.disk import durable
 from tests.support import sides, stores
 from tests.support.faults import Launcher
 from tests.support.sides import Side, Site
@@ -105,4 +105,4 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
 def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sync nothing: that takes long, and only a power cut would tell the difference."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(staging, "_SYNCFS", lambda _: 0)
+    monkeypatch.setattr(durable, "_SYNCFS", lambda _: 0)

@@ -4,7 +4,6 @@ Reading never seeks, so that it works on a pipe. Writing leaves room for the man
 is known last, and fills the rest of the room with a member of zeros.
 """
 
-import fcntl
 import io
 import os
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
@@ -15,8 +14,10 @@ from typing import BinaryIO, Final, cast
 
 from airgap.carrier.texts import texts
 from airgap.codec.buffer import Buffer
-from airgap.disk import files as local
+from airgap.disk import durable, locks
 from airgap.disk.buffers import BufferPool
+from airgap.disk.os_errors import storage_error, translate_errors
+from airgap.disk.part_file import PartFile
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError
 from airgap.format import layout, limits, model_signature, tar
 from airgap.format.attestation import ATTESTING_ROLES
@@ -248,13 +249,13 @@ class ArchiveReader:
         try:
             return self._stream.read(size)
         except OSError as error:
-            raise local.storage_error(error, self.place) from error
+            raise storage_error(error, self.place) from error
 
     def _read_into(self, view: memoryview) -> int:
         try:
             return cast("io.BufferedReader", self._stream).readinto(view)
         except OSError as error:
-            raise local.storage_error(error, self.place) from error
+            raise storage_error(error, self.place) from error
 
     def _read(self, size: int) -> bytes:
         data = self._read_up_to(size)
@@ -283,11 +284,11 @@ class ArchiveWriter:
         self._path = path
         self._room = tar.round_to_block(manifest_room) + ENVELOPE_ROOM + 2 * tar.BLOCK
         try:
-            self._part = local.PartFile(path)
+            self._part = PartFile(path)
             self._file = self._part.file
             self._file.seek(self._room)
         except OSError as error:
-            raise local.storage_error(error, path) from error
+            raise storage_error(error, path) from error
 
     def put_root(self, name: str, data: bytes) -> None:
         """Append a file of a root that travels; call it before ``put_pack``."""
@@ -328,7 +329,7 @@ class ArchiveWriter:
                 f"{self._path} is a folder.", "Give the name of a file to write."
             ) from error
         except OSError as error:
-            raise local.storage_error(error, self._path) from error
+            raise storage_error(error, self._path) from error
 
     def abort(self) -> None:
         """Remove the incomplete file."""
@@ -341,7 +342,7 @@ class ArchiveWriter:
             self._file.writelines(parts)
             self._file.write(bytes(tar.round_to_block(size) - size))
         except OSError as error:
-            raise local.storage_error(error, self._path) from error
+            raise storage_error(error, self._path) from error
 
 
 def what_it_lacks(path: Path, packs: int) -> str | None:
@@ -359,7 +360,7 @@ def what_it_lacks(path: Path, packs: int) -> str | None:
         StorageError: it cannot be read.
     """
     position, left = 0, packs
-    with local.explained(path), path.open("rb") as stream:
+    with translate_errors(path), path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         for _ in range(packs + _FRONT_MEMBERS + 66 * limits.TRAVELLING_ROOTS + 3):
             stream.seek(position)
@@ -390,7 +391,7 @@ def add_files(path: Path, bundle: str, files: Sequence[tuple[str, bytes]]) -> No
     try:
         with path.open("r+b") as stream:
             with suppress(OSError):  # some file systems have no locks
-                fcntl.flock(stream, fcntl.LOCK_EX)  # else of two signers one would be lost
+                locks.lock(stream.fileno())  # else of two signers one would be lost
             added = b"".join(_member(name, data) for name, data in members)
             front = {name: (at, size) for name, at, size in _front_members(stream)}
             if members[0][0] in front:
@@ -407,14 +408,12 @@ def add_files(path: Path, bundle: str, files: Sequence[tuple[str, bytes]]) -> No
                 )
             stream.seek(position + tar.BLOCK)
             stream.write(added[tar.BLOCK :] + tar.make_header(tar.PADDING_NAME, left))
-            stream.flush()
-            os.fsync(stream.fileno())
+            durable.flush(stream)
             stream.seek(position)
             stream.write(added[: tar.BLOCK])
-            stream.flush()
-            os.fsync(stream.fileno())
+            durable.flush(stream)
     except OSError as error:
-        raise local.storage_error(error, path) from error
+        raise storage_error(error, path) from error
 
 
 def _front_members(stream: BinaryIO) -> Iterator[tuple[str, int, int]]:

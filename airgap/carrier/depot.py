@@ -19,8 +19,8 @@ from typing import BinaryIO, Final, cast
 from airgap.carrier import local_depot
 from airgap.carrier.texts import texts
 from airgap.codec.buffer import Buffer
-from airgap.disk import files as local
 from airgap.disk.buffers import BufferPool
+from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, TransportError
 from airgap.format import layout, limits, names
 from airgap.format.envelope import Role
@@ -236,7 +236,7 @@ def _taken(
     found = future.result()
     if isinstance(found, AirgapError):
         return index, found
-    with found, local.explained("The spool file"):
+    with found, translate_errors("The spool file"):
         found.seek(0)
         if memory is None:
             data: Buffer = found.read(pack.size)
@@ -296,7 +296,7 @@ class _Fetch:
             file.write(piece)
 
         try:
-            with local.explained(self._spool.folder):
+            with translate_errors(self._spool.folder):
                 count = transport.get(self._name, take, 0, self._pack.size + 1)
             self._lanes.check()
             self._demand_size(count)

@@ -7,8 +7,12 @@ from pathlib import Path
 
 from airgap.carrier.texts import texts
 from airgap.codec.buffer import Buffer
-from airgap.disk import files as local
 from airgap.disk.buffers import BufferPool
+from airgap.disk.digests import has_digest
+from airgap.disk.durable import sync_file
+from airgap.disk.os_errors import storage_error
+from airgap.disk.part_file import drain, remove_abandoned, write_atomically, write_together
+from airgap.disk.reading import list_names, open_regular, read_bounded, read_exactly
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError
 from airgap.format import layout, limits, names
 from airgap.format.envelope import Role
@@ -35,12 +39,12 @@ def list_bundles(depot: Path) -> list[str]:
         StorageError: it cannot be read.
     """
     try:
-        listed = local.list_names(depot, layout.BUNDLES, limits.FOLDER_NAMES)
+        listed = list_names(depot, layout.BUNDLES, limits.FOLDER_NAMES)
         found = [name for name in listed if _is_bundle(depot / layout.BUNDLES / name)]
     except MissingError:
         found = []
     except OSError as error:
-        raise local.storage_error(error, depot) from error
+        raise storage_error(error, depot) from error
     if not found:
         raise MissingError(f"{depot} holds no bundle.", _what_to_give(depot))
     if len(found) > limits.DEPOT_BUNDLES:
@@ -52,7 +56,7 @@ def _what_to_give(depot: Path) -> str:
     """Say what may have been meant: the folder above a depot, or above volumes, is easily given."""
     below: list[str] = []
     with suppress(AirgapError, OSError):
-        listed = local.list_names(depot, ".", limits.FOLDER_NAMES)
+        listed = list_names(depot, ".", limits.FOLDER_NAMES)
         below = [name for name in listed if (depot / name / layout.BUNDLES).is_dir()]
     if any(name.startswith("volume-") for name in below):
         return f"It holds volumes of one: name them all, as in {depot}/volume-*."
@@ -78,7 +82,7 @@ def add_files(depot: Path, bundle: str, files: Sequence[tuple[str, bytes]]) -> N
             f"{depot}#{bundle[:12]} has {len(there)} signatures of the role {role}.",
             "No more are read: remove those that are not needed.",
         )
-    local.write_together(depot, [(f"{folder}/{name}", data) for name, data in files])
+    write_together(depot, [(f"{folder}/{name}", data) for name, data in files])
 
 
 def read_roots(depot: Path) -> list[SignedRoot]:
@@ -90,10 +94,10 @@ def read_roots(depot: Path) -> list[SignedRoot]:
         StorageError: they cannot be read.
     """
     try:
-        listed = local.list_names(depot, layout.ROOTS, limits.FOLDER_NAMES)
+        listed = list_names(depot, layout.ROOTS, limits.FOLDER_NAMES)
     except MissingError:
         listed = []
-    return roots_listed(listed, str(depot), partial(local.read_bounded, depot))
+    return roots_listed(listed, str(depot), partial(read_bounded, depot))
 
 
 def roots_listed(
@@ -177,12 +181,12 @@ class DepotReader:
     def read_manifest(self) -> tuple[str, bytes]:
         """Return the bundle id and the manifest's bytes."""
         name = layout.manifest_name(self._bundle)
-        return self._bundle, local.read_bounded(self._depot, name, limits.MANIFEST_BYTES)
+        return self._bundle, read_bounded(self._depot, name, limits.MANIFEST_BYTES)
 
     def read_envelopes(self, role: Role) -> list[bytes]:
         """Return the envelopes of one role."""
         return [
-            local.read_bounded(self._depot, name, limits.ENVELOPE_BYTES)
+            read_bounded(self._depot, name, limits.ENVELOPE_BYTES)
             for name in self._envelope_names(role).values()
         ]
 
@@ -193,22 +197,22 @@ class DepotReader:
         for key_id, envelope in self._envelope_names(role).items():
             name = f"{folder}/{layout.attestation_file(role, key_id)}"
             with suppress(MissingError):
-                statement = local.read_bounded(self._depot, name, limits.ATTESTATION_BYTES)
-                signed = local.read_bounded(self._depot, envelope, limits.ENVELOPE_BYTES)
+                statement = read_bounded(self._depot, name, limits.ATTESTATION_BYTES)
+                signed = read_bounded(self._depot, envelope, limits.ENVELOPE_BYTES)
                 pairs.append((statement, signed))
         return pairs
 
     def read_model_signatures(self, files: Collection[str]) -> dict[str, bytes]:
         """Return those of these files that lie beside the manifest."""
         folder = f"{layout.BUNDLES}/{self._bundle}"
-        listed = local.list_names(self._depot, folder, limits.FOLDER_NAMES)
+        listed = list_names(self._depot, folder, limits.FOLDER_NAMES)
         there = [name for name in listed if name in files]
-        return read_together(folder, there, partial(local.read_bounded, self._depot))
+        return read_together(folder, there, partial(read_bounded, self._depot))
 
     def _envelope_names(self, role: Role) -> dict[str, str]:
         """Return the depot names of one role's envelopes by the key id in them."""
         folder = f"{layout.BUNDLES}/{self._bundle}"
-        listed = local.list_names(self._depot, folder, limits.FOLDER_NAMES)
+        listed = list_names(self._depot, folder, limits.FOLDER_NAMES)
         return envelope_names(folder, listed, role, self.place)
 
     def read_packs(
@@ -223,17 +227,17 @@ class DepotReader:
         """Return the bytes under a pack's name, or what is wrong with them."""
         name = layout.pack_name(pack.digest)
         try:
-            return local.read_exactly(self._depot, name, pack.size, memory)
+            return read_exactly(self._depot, name, pack.size, memory)
         except AirgapError as error:
             return error
 
     def read_label(self) -> bytes:
         """Return the label, if the depot is a volume (format §19). Raises as ``read_bounded``."""
-        return local.read_bounded(self._depot, layout.label_name(self._bundle), limits.LABEL_BYTES)
+        return read_bounded(self._depot, layout.label_name(self._bundle), limits.LABEL_BYTES)
 
     def read_parity_index(self) -> bytes:
         """Return the parity index, if there is one (format §20). Raises as ``read_bounded``."""
-        return local.read_bounded(
+        return read_bounded(
             self._depot, layout.parity_index_name(self._bundle), limits.PARITY_INDEX_BYTES
         )
 
@@ -247,11 +251,11 @@ class DepotReader:
 
     def open_pack(self, digest: bytes) -> AbstractContextManager[int]:
         """Open a pack, whatever it holds. Raises as ``open_regular``."""
-        return local.open_regular(self._depot, layout.pack_name(digest))
+        return open_regular(self._depot, layout.pack_name(digest))
 
     def open_parity(self, digest: bytes) -> AbstractContextManager[int]:
         """Open a parity pack, whatever it holds. Raises as ``open_regular``."""
-        return local.open_regular(self._depot, layout.parity_name(self._bundle, digest))
+        return open_regular(self._depot, layout.parity_name(self._bundle, digest))
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -267,7 +271,7 @@ class DepotWriter:
         """
         self._depot = depot
         for pattern in (f"{layout.PACKS}/*/*.part", f"{layout.BUNDLES}/**/*.part", "*.part"):
-            local.remove_abandoned(depot.glob(pattern))
+            remove_abandoned(depot.glob(pattern))
 
     @property
     def folder(self) -> Path:
@@ -281,21 +285,21 @@ class DepotWriter:
     def put_root(self, name: str, data: bytes) -> None:
         """Store a file of a root that travels, unless the same is there."""
         with suppress(MissingError):
-            if local.read_bounded(self._depot, name, limits.ROOT_BYTES) == data:
+            if read_bounded(self._depot, name, limits.ROOT_BYTES) == data:
                 return
             raise ConflictError(
                 f"{self._depot / name} is there with other content.",
                 "Roots of one version differ: find out which is right, and move the other away.",
             )
-        local.write_atomically(self._depot, name, [data])
+        write_atomically(self._depot, name, [data])
 
     def put_pack(self, digest: bytes, parts: list[Buffer]) -> bool:
         """Store a pack unless the right one is there already."""
         name = layout.pack_name(digest)
         if self._is_whole(name, digest, sum(map(len, parts))):
-            local.sync(self._depot, name)  # whoever put it there may not have come to that
+            sync_file(self._depot, name)  # whoever put it there may not have come to that
             return False
-        local.write_atomically(self._depot, name, local.taken(parts))
+        write_atomically(self._depot, name, drain(parts))
         return True
 
     def publish(
@@ -313,15 +317,15 @@ class DepotWriter:
         folder = f"{layout.BUNDLES}/{bundle}"
         for name, data in texts().items():
             if not (self._depot / name).exists():  # it may be somebody else's
-                local.write_atomically(self._depot, name, [data])
-        local.write_atomically(
+                write_atomically(self._depot, name, [data])
+        write_atomically(
             self._depot,
             layout.checksums_name(bundle),
             [layout.list_checksums(bundle, packs, parity)],
         )
         for file, envelope in envelopes.items():
-            local.write_atomically(self._depot, f"{folder}/{file}", [envelope])
-        local.write_atomically(self._depot, layout.manifest_name(bundle), [manifest])
+            write_atomically(self._depot, f"{folder}/{file}", [envelope])
+        write_atomically(self._depot, layout.manifest_name(bundle), [manifest])
 
     def abort(self) -> None:
         """Packs that are complete stay: the next export reuses them."""
@@ -329,7 +333,7 @@ class DepotWriter:
     def _is_whole(self, name: str, digest: bytes, size: int) -> bool:
         """Tell whether the pack is there with exactly its content."""
         try:
-            return local.has_digest(self._depot, name, size, digest)
+            return has_digest(self._depot, name, size, digest)
         except AirgapError:  # missing, cut off, a link: written anew, or refused by the disk
             return False
 

@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from airgap.disk import files
+from airgap.disk.digests import digest_file
+from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, CorruptError
 from airgap.transport.connections import StoppedError
 from airgap.transport.port import Pace, Transport
@@ -37,20 +38,15 @@ def send_file(transport: Transport, name: str, source: Path, pace: Pace | None =
     Raises:
         TransportError, StorageError: it cannot be sent.
     """
-    with files.explained(source):
+    with translate_errors(source):
         size = source.stat().st_size
-        digest = _digest_of(source)
+        digest = digest_file(source)
     if transport.size(name) == size:
         if _is_there(transport, name, size, digest):
             return False
         transport.delete(name)
     transport.put(name, source, size, f"{name}.{digest.hex()[:16]}.part", pace)
     return True
-
-
-def _digest_of(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _is_there(transport: Transport, name: str, size: int, digest: bytes) -> bool:

@@ -1,41 +1,104 @@
-"""Small files that must not lie: read whole and bounded, locked, replaced in one step."""
+"""Writes that survive a power cut: files, and the names in folders."""
 
-import errno
-import fcntl
+import ctypes
 import os
-import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import IO, Final
 
-__all__ = ["locked", "make_folder", "read", "replace", "sync_folder"]
+from airgap.disk.descriptors import open_without_waiting
+from airgap.disk.os_errors import translate_errors
+
+__all__ = [
+    "append",
+    "flush",
+    "make_folder",
+    "move_file",
+    "replace_file",
+    "sync_file",
+    "sync_file_system",
+    "sync_folder",
+]
 
 
-def read(path: Path, limit: int) -> bytes | None:
-    """Return at most one byte more than a file may have; None if it is not there.
+def flush(file: IO[bytes]) -> None:
+    """Bring what was written to an open file onto the disk. Raises OSError if it refused."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_file(top: Path, name: str) -> None:
+    """Make a file that was found whole survive a power cut, as one that was written does.
 
     Raises:
-        OSError: it cannot be read, or is no regular file.
+        StorageError: the disk refused.
     """
+    with translate_errors(top / name):
+        _sync(open_without_waiting(top / name, os.O_NOFOLLOW))
+        sync_folder((top / name).parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut. Raises OSError if the disk refused."""
+    _sync(open_without_waiting(folder, os.O_DIRECTORY))
+
+
+def sync_file_system(folder: Path) -> None:
+    """Make everything below a folder survive a power cut: once for its whole file system.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        # Non-blocking, so that a FIFO is refused rather than waited for.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        return file.read(limit + 1)
+        if _SYNCFS is None:
+            os.sync()
+        elif _SYNCFS(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(folder))
+    finally:
+        os.close(descriptor)
 
 
-def replace(path: Path, data: bytes) -> None:
-    """Let a file have other content, all of it or none, even if the power fails."""
-    part = path.with_name(f"{path.name}.part")
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make a folder and those above it, each with ``mode`` and synced into the one above.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    if folder.is_dir():
+        return
+    make_folder(folder.parent, mode)
+    folder.mkdir(mode, exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def move_file(source: Path, target: Path) -> None:
+    """Rename a file into another folder of the same file system, which is made if need be.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    with translate_errors(target):
+        make_folder(target.parent)
+        source.replace(target)
+        sync_folder(target.parent)
+
+
+def replace_file(path: Path, data: bytes, part: Path | None = None) -> None:
+    """Give a small file other content: all of it or none, even if the power fails.
+
+    It is written under the name ``part`` first, of which there must be one writer at a time.
+
+    Raises:
+        OSError: the disk refused; the part is removed.
+    """
+    part = part or path.with_name(f"{path.name}.part")
     try:
         with part.open("wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            flush(file)
         part.replace(path)
     except OSError:
         with suppress(OSError):  # the disk that was too full needs the space
@@ -44,34 +107,38 @@ def replace(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder that only its owner may enter, and those above it, each synced."""
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    sync_folder(folder.parent)
+def append(path: Path, size: int, data: bytes) -> None:
+    """Write ``data`` after the first ``size`` bytes of a file, and cut off what follows.
+
+    Raises:
+        OSError: the disk refused; the file has ``size`` bytes.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(descriptor).st_size > size + len(data):
+            os.ftruncate(descriptor, size)
+        try:
+            written = 0
+            while written < len(data):
+                written += os.pwrite(descriptor, data[written:], size + written)
+            os.fsync(descriptor)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(descriptor, size)
+            raise
+    finally:
+        os.close(descriptor)
 
 
-def sync_folder(folder: Path) -> None:
-    """Let the names in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _sync(descriptor: int) -> None:
+    """Sync an open file or folder, and close it."""
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-@contextmanager
-def locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold a folder against other processes; call ``waiting`` if another one holds it."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+_SYNCFS: Final[Callable[[int], int] | None] = getattr(
+    ctypes.CDLL(None, use_errno=True), "syncfs", None
+)
+"""Linux has it."""

@@ -8,7 +8,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from airgap.disk import files
+from airgap.disk.os_errors import translate_errors
+from airgap.disk.reading import open_regular
 
 __all__ = ["digest_on_medium"]
 
@@ -26,7 +27,7 @@ def digest_on_medium(top: Path, name: str) -> bytes:
     Raises:
         MissingError, CorruptError, StorageError: as ``open_regular``.
     """
-    with files.explained(top / name), files.open_regular(top, name) as descriptor:
+    with translate_errors(top / name), open_regular(top, name) as descriptor:
         os.fsync(descriptor)
         _drop(descriptor)
         found = hashlib.sha256()

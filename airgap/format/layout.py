@@ -9,6 +9,7 @@ from airgap.format.envelope import ROLES, Role
 from airgap.format.manifest import Pack
 
 __all__ = [
+    "ARCHIVE_SUFFIX",
     "BUNDLES",
     "GC",
     "MANIFEST",
@@ -46,6 +47,7 @@ __all__ = [
     "sweep_name",
 ]
 
+ARCHIVE_SUFFIX: Final = ".airgap"
 BUNDLES: Final = "bundles"
 PACKS: Final = "packs"
 ROOTS: Final = "roots"

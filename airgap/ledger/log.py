@@ -1,16 +1,16 @@
 """A site's ledger and state on the disk (format §17.3 to §17.7)."""
 
-import errno
 import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from airgap.disk import durable
+from airgap.disk import durable, locks, space
+from airgap.disk.reading import read_if_exists
 from airgap.errors import StorageError
 from airgap.format import ledger as bytes_of
 from airgap.format import limits
@@ -31,7 +31,6 @@ __all__ = ["LedgerStore", "LedgerWriter"]
 LEDGER: Final = "ledger"
 STATE: Final = "state"
 _LOOKS: Final = 1000
-_NOT_SUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 
 class LedgerStore:
@@ -58,7 +57,7 @@ class LedgerStore:
         found = check_ledger(self.site, state, ledger)
         if isinstance(found, Fault) or ledger is None:
             return found, None
-        witness = durable.read(self.witness, limits.SMALL_STATE_BYTES)
+        witness = read_if_exists(self.witness, limits.SMALL_STATE_BYTES)
         return found, check_witness(ledger, found.state, witness)
 
     def entries(self) -> Iterator[Entry]:
@@ -78,8 +77,8 @@ class LedgerStore:
 
     def begin(self, entry: Entry) -> None:
         """Write the first ledger and state: both appear at once. Nothing may be there yet."""
-        durable.make_folder(self.folder.parent)
-        with durable.locked(self.folder.parent, lambda: None):
+        durable.make_folder(self.folder.parent, 0o700)
+        with locks.lock_folder(self.folder.parent):
             if self.is_begun():  # another process was quicker
                 return
             part = self.folder.with_name(f".{self.site}.part")
@@ -93,15 +92,15 @@ class LedgerStore:
     @contextmanager
     def locked(self, waiting: Callable[[], None]) -> Iterator["LedgerWriter"]:
         """Be alone with the site's memory, to look at it again and to append."""
-        with durable.locked(self.folder, waiting):
+        with locks.lock_folder(self.folder, waiting):
             yield LedgerWriter(self)
 
     def _read_both(self) -> tuple[bytes | None, bytes | None]:
         """Read state and ledger so that they are of one moment: nobody wrote a state meanwhile."""
         for _ in range(_LOOKS):
-            state = durable.read(self.folder / STATE, limits.STATE_BYTES)
-            ledger = durable.read(self.folder / LEDGER, limits.LEDGER_BYTES)
-            if durable.read(self.folder / STATE, limits.STATE_BYTES) == state:
+            state = read_if_exists(self.folder / STATE, limits.STATE_BYTES)
+            ledger = read_if_exists(self.folder / LEDGER, limits.LEDGER_BYTES)
+            if read_if_exists(self.folder / STATE, limits.STATE_BYTES) == state:
                 return state, ledger
         raise StorageError(
             f"{self.folder} is being written without end.", "See what else runs here."
@@ -127,7 +126,7 @@ class LedgerWriter:
         raw = bytes_of.encode_entry(replace(entry, previous=whole.state.head))
         self._settle(whole)
         with self._opened_ledger() as descriptor:
-            _reserve(descriptor, whole.state.size, len(bytes_of.frame(raw)))
+            space.reserve(descriptor, whole.state.size, len(bytes_of.frame(raw)))
 
     def release(self, whole: Consistent) -> None:
         """Give back what was reserved: nothing is to be appended after all."""
@@ -143,7 +142,7 @@ class LedgerWriter:
         before = whole.state
         self._settle(whole)
         raw = bytes_of.encode_entry(replace(entry, previous=before.head))
-        ledger = durable.read(self._folder / LEDGER, limits.LEDGER_BYTES) or b""
+        ledger = read_if_exists(self._folder / LEDGER, limits.LEDGER_BYTES) or b""
         longer = ledger[: before.size] + bytes_of.frame(raw)
         after = bytes_of.next_state(before, entry, raw)
         if len(longer) > limits.LEDGER_BYTES or len(after.channels) > limits.CHANNELS:
@@ -152,8 +151,8 @@ class LedgerWriter:
                 "Ask the makers of airgap: nobody has filled one before.",
             )
         after = replace(after, digest=bytes_of.digest(longer))
-        self._extend(before.size, bytes_of.frame(raw))
-        durable.replace(self._folder / STATE, bytes_of.encode_state(after))
+        durable.append(self._folder / LEDGER, before.size, bytes_of.frame(raw))
+        durable.replace_file(self._folder / STATE, bytes_of.encode_state(after))
         return after
 
     def testify(self, state: State) -> None:
@@ -162,7 +161,7 @@ class LedgerWriter:
         path.parent.mkdir(parents=True, exist_ok=True)  # with the rights that the home has
         durable.sync_folder(path.parent.parent)
         seen = Witness(state.site, state.entries, state.head)
-        durable.replace(path, bytes_of.encode_witness(seen))
+        durable.replace_file(path, bytes_of.encode_witness(seen))
 
     def begin_anew(self, entry: Entry) -> tuple[Path, State]:
         """Keep what is whole of the ledger, append ``entry``, and write state and witness anew.
@@ -170,7 +169,7 @@ class LedgerWriter:
         What was there is copied to a new folder beside; returns that and the new state.
         """
         old = self.journal.kept()
-        ledger = durable.read(self._folder / LEDGER, limits.LEDGER_BYTES) or b""
+        ledger = read_if_exists(self._folder / LEDGER, limits.LEDGER_BYTES) or b""
         there = self._put_aside()
         previous = old.head if old else secrets.token_bytes(DIGEST_BYTES)
         raw = bytes_of.encode_entry(replace(entry, previous=previous))
@@ -185,22 +184,7 @@ class LedgerWriter:
         Else, if this is cut off too, more would be ahead of the state than a crash can leave.
         """
         if whole.adopted:
-            durable.replace(self._folder / STATE, bytes_of.encode_state(whole.state))
-
-    def _extend(self, size: int, frame: bytes) -> None:
-        """Write an entry where the last one ends; nothing is left of it if the disk refuses."""
-        with self._opened_ledger() as descriptor:
-            if os.fstat(descriptor).st_size > size + len(frame):
-                os.ftruncate(descriptor, size)
-            try:
-                written = 0
-                while written < len(frame):
-                    written += os.pwrite(descriptor, frame[written:], size + written)
-                os.fsync(descriptor)
-            except OSError:
-                with suppress(OSError):
-                    os.ftruncate(descriptor, size)
-                raise
+            durable.replace_file(self._folder / STATE, bytes_of.encode_state(whole.state))
 
     @contextmanager
     def _opened_ledger(self) -> Iterator[int]:
@@ -224,23 +208,12 @@ class LedgerWriter:
             "witness": (self.journal.witness, limits.SMALL_STATE_BYTES),
         }
         for kind, (path, limit) in olds.items():
-            data = durable.read(path, limit)
+            data = read_if_exists(path, limit)
             if data is not None:
-                durable.replace(part / kind, data)
+                durable.replace_file(part / kind, data)
         part.rename(aside)
         durable.sync_folder(aside.parent)
         return aside
-
-
-def _reserve(descriptor: int, offset: int, length: int) -> None:
-    """Take room on the disk, where the file system can do that."""
-    try:
-        os.posix_fallocate(descriptor, offset, length)
-    except AttributeError:  # not on macOS
-        return
-    except OSError as error:
-        if error.errno not in _NOT_SUPPORTED:
-            raise
 
 
 def _write_both(folder: Path, site: str, ledger: bytes) -> State:
@@ -248,6 +221,6 @@ def _write_both(folder: Path, site: str, ledger: bytes) -> State:
     state = kept(site, ledger)
     if state is None or state.size != len(ledger):
         raise ValueError("this is no whole ledger")
-    durable.replace(folder / LEDGER, ledger)
-    durable.replace(folder / STATE, bytes_of.encode_state(state))
+    durable.replace_file(folder / LEDGER, ledger)
+    durable.replace_file(folder / STATE, bytes_of.encode_state(state))
     return state

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from airgap.disk import durable
+from airgap.disk import durable, locks
+from airgap.disk.reading import read_if_exists
 from airgap.errors import ConfigurationError, CorruptError, UsageError
 from airgap.format import ledger as bytes_of
 from airgap.format import limits
@@ -28,8 +29,8 @@ def next_number(
         ConfigurationError: what is remembered is damaged.
         OSError: the disk refused.
     """
-    durable.make_folder(folder)
-    with durable.locked(folder, waiting):
+    durable.make_folder(folder, 0o700)
+    with locks.lock_folder(folder, waiting):
         last = last_number(folder, channel)
         if last is not None and bundle_with(last.sequence) == last.bundle:
             return last.sequence
@@ -52,8 +53,8 @@ def remember(
         ConfigurationError: what is remembered is damaged.
         OSError: the disk refused.
     """
-    durable.make_folder(folder)
-    with durable.locked(folder, waiting):
+    durable.make_folder(folder, 0o700)
+    with locks.lock_folder(folder, waiting):
         last = last_number(folder, channel)
         if last is not None and last.sequence == sequence and last.bundle != bundle:
             raise UsageError(
@@ -73,7 +74,7 @@ def last_number(folder: Path, channel: str) -> IssuedSequence | None:
         OSError: it cannot be read.
     """
     path = folder / channel
-    raw = durable.read(path, limits.SMALL_STATE_BYTES)
+    raw = read_if_exists(path, limits.SMALL_STATE_BYTES)
     if raw is None:
         return None
     try:
@@ -86,7 +87,7 @@ def last_number(folder: Path, channel: str) -> IssuedSequence | None:
 
 
 def _write(folder: Path, number: IssuedSequence) -> None:
-    durable.replace(folder / number.channel, bytes_of.encode_issued_sequence(number))
+    durable.replace_file(folder / number.channel, bytes_of.encode_issued_sequence(number))
 
 
 def _damaged(path: Path) -> ConfigurationError:

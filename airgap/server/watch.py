@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from airgap.disk import files
+from airgap.disk.durable import sync_file
+from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, MissingError, StorageError
 from airgap.flow.admission import policy
 from airgap.flow.bundle.completeness import Completeness
@@ -75,7 +76,7 @@ class WatchedFolder:
         self._done = move_done
         self._clock = clock
         self._taken: dict[str, tuple[Candidate, Completeness | None, str]] = {}
-        with files.explained(state):
+        with translate_errors(state):
             (state / _QUARANTINE).mkdir(parents=True, exist_ok=True)
             self._seen = _load(state / _SEEN)
 
@@ -142,7 +143,7 @@ class WatchedFolder:
         thing = self._taken[job.arrival][0].thing
         if self._done is not None:
             target = self._done / str(record["event"])
-            with files.explained(thing.path):
+            with translate_errors(thing.path):
                 target.mkdir(parents=True, exist_ok=True)
                 if thing.bundle:
                     _move(thing.folder, target / layout.BUNDLES / thing.bundle)
@@ -277,5 +278,5 @@ def _move(source: Path, target: Path) -> None:
         shutil.rmtree(source)
         return
     shutil.copyfile(source, target)
-    files.sync(target.parent, target.name)
+    sync_file(target.parent, target.name)
     source.unlink()

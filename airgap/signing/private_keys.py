@@ -10,6 +10,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from airgap.disk import durable
+from airgap.disk.descriptors import open_without_waiting
 from airgap.errors import ConfigurationError, NotTrustedError, StorageError
 from airgap.format.root import ALGORITHMS, Key
 from airgap.signing import pkcs8, public_keys
@@ -103,10 +105,8 @@ def read_secret(path: Path) -> bytes:
         StorageError: others can read it, or it cannot be read.
     """
     try:
-        # Without O_NONBLOCK a FIFO would wait for a writer for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            _refuse_exposed(path, os.fstat(descriptor).st_mode)
+        with os.fdopen(open_without_waiting(path), "rb") as file:
+            _refuse_exposed(path, os.fstat(file.fileno()).st_mode)
             return file.read(_SECRET_BYTES)
     except FileNotFoundError as error:
         raise ConfigurationError(
@@ -233,8 +233,7 @@ def _create(path: Path, content: bytes, mode: int) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            durable.flush(file)
     except OSError as error:
         raise StorageError(
             f"{path} cannot be written: {error.strerror}.", "Choose another folder."

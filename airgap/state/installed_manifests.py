@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from airgap.disk import durable
 from airgap.errors import AirgapError
 from airgap.format import limits
 from airgap.format import manifest as manifests
@@ -31,14 +32,9 @@ def remember(bundle: str, raw: bytes) -> None:
         return
     # A name of its own: the lock is that of one BentoML home, and there may be several.
     part = path.with_suffix(f".{secrets.token_hex(8)}.part")
-    try:
-        pinned_root.write_durably(path, raw, part)
-        if begun:
-            pinned_root.sync_folder(folder.parent)
-    except OSError:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
+    durable.replace_file(path, raw, part)
+    if begun:
+        durable.sync_folder(folder.parent)
 
 
 def load() -> Iterator[Manifest]:

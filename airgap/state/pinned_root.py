@@ -1,17 +1,15 @@
 """What this machine remembers: its pinned root. ``AIRGAP_HOME``, default ``~/.airgap``."""
 
-import errno
-import fcntl
 import glob
 import os
 import re
-import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from airgap.disk import durable, locks
+from airgap.disk.reading import read_small
 from airgap.errors import ConfigurationError, ConflictError, StorageError
 from airgap.format import limits
 
@@ -22,8 +20,6 @@ __all__ = [
     "read_root_files",
     "read_signed",
     "save_root",
-    "sync_folder",
-    "write_durably",
 ]
 
 _FINGERPRINT: Final = "fingerprint"
@@ -79,16 +75,16 @@ def save_root(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-        with _locked(folder):
+        with locks.lock_folder(folder):
             if _pinned_fingerprint() != replaced:
                 raise ConflictError(
                     "Another process has changed what this machine trusts meanwhile.",
                     "See `airgap trust show`, and run this again if it is still needed.",
                 )
             for key_id, envelope in envelopes.items():
-                write_durably(folder / f"{target.stem}.{key_id}.dsse", envelope)
-            write_durably(target, raw)
-            write_durably(folder / _FINGERPRINT, fingerprint.encode() + b"\n")
+                durable.replace_file(folder / f"{target.stem}.{key_id}.dsse", envelope)
+            durable.replace_file(target, raw)
+            durable.replace_file(folder / _FINGERPRINT, fingerprint.encode() + b"\n")
             _remove_others(folder, target.stem)
     except OSError as error:
         raise StorageError(
@@ -116,24 +112,14 @@ def read_signed(path: Path, limit: int, what: str) -> tuple[bytes, tuple[bytes, 
     """
     stem = glob.escape(path.name.split(".")[0])
     try:
-        raw = _read_bounded(path, limit)
+        raw = read_small(path, limit)
         beside = sorted(path.parent.glob(f"{stem}.*.dsse"))[: limits.ENVELOPES]
-        envelopes = tuple(_read_bounded(one, limits.ENVELOPE_BYTES) for one in beside)
+        envelopes = tuple(read_small(one, limits.ENVELOPE_BYTES) for one in beside)
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be read: {error.strerror}.", f"Check the path of the {what} file."
         ) from error
     return raw, envelopes
-
-
-def _read_bounded(path: Path, limit: int) -> bytes:
-    """Read one byte more than there may be at the most: a root comes from a hostile medium too."""
-    # Non-blocking, so that a FIFO is refused rather than waited for.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        return file.read(limit + 1)
 
 
 def _trust() -> Path:
@@ -158,17 +144,6 @@ def _pinned_fingerprint() -> str | None:
     return fingerprint
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder against other processes that would pin a root."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _remove_others(folder: Path, stem: str) -> None:
     """Remove the files of roots that are no longer pinned, or were never completely written."""
     for path in folder.iterdir():
@@ -181,23 +156,3 @@ def _damaged(folder: Path) -> ConfigurationError:
         f"The trust state in {folder} is damaged.",
         "Move that folder away and run `airgap trust init` again.",
     )
-
-
-def write_durably(path: Path, data: bytes, part: Path | None = None) -> None:
-    """Write a whole file, by way of ``part``, so that it survives a power cut; raises OSError."""
-    part = part or path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut; raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

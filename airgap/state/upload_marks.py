@@ -4,7 +4,6 @@ Each thread that uploads holds a slot below ``AIRGAP_HOME`` until its process en
 slot's: two that run at once have two, and a run after a killed one has its mark again, and goes on.
 """
 
-import fcntl
 import os
 import re
 import secrets
@@ -12,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from airgap.disk import locks
 from airgap.state import pinned_root
 
 __all__ = ["mark"]
@@ -36,12 +36,9 @@ def _hold(folder: Path) -> tuple[int, str]:
         folder.mkdir(parents=True, exist_ok=True)
         for number in range(_SLOTS):
             descriptor = os.open(folder / str(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-                continue
-            return descriptor, _read(descriptor)
+            if locks.try_lock(descriptor):
+                return descriptor, _read(descriptor)
+            os.close(descriptor)
     except OSError:  # read-only, or without locks: nothing is gone on with after a crash
         pass
     return -1, secrets.token_hex(8)

@@ -1,30 +1,18 @@
 """Whether a folder is an item: file by file, by content."""
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
+from airgap.disk.digests import digest_file
 from airgap.errors import AirgapError
 from airgap.format.inventory import Entry, File, Folder, Item, Link
 from airgap.store import bentoml_home
 from airgap.store.install_paths import InstallPath
 from airgap.store.source_tree import scan
 
-__all__ = ["differences", "digest_of", "missing_files"]
-
-_READ_BYTES: Final = 1024 * 1024
-
-
-def digest_of(path: Path) -> bytes:
-    """Return the SHA-256 of a file's content."""
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while piece := file.read(_READ_BYTES):
-            digest.update(piece)
-    return digest.digest()
+__all__ = ["differences", "missing_files"]
 
 
 def differences(item: Item, place: InstallPath) -> Iterator[str]:
@@ -74,7 +62,7 @@ def _file_difference(entry: File, path: Path, *, may_be_link: bool) -> str:
         return f"has {found.st_size:,} bytes here, {entry.size:,} in the bundle"
     if bool(found.st_mode & stat.S_IXUSR) != entry.executable and not path.is_symlink():
         return f"is {'not ' if entry.executable else ''}executable here"
-    return "" if digest_of(path) == entry.digest else "has other content here"
+    return "" if digest_file(path) == entry.digest else "has other content here"
 
 
 def _strangers(item: Item, final: Path) -> Iterator[str]:

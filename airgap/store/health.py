@@ -1,6 +1,5 @@
 """What may be wrong with the stores. Everything here only reads."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from airgap.disk import locks
 from airgap.errors import AirgapError
 from airgap.store import bentoml_home
 from airgap.store.bentoml_home import FOLDERS, StoreKind
@@ -81,14 +81,7 @@ def leftovers(store: Path) -> Iterator[Leftover]:
 
 def busy(store: Path) -> bool:
     """Tell whether an import is at work in a store right now."""
-    try:
-        with (private_folder(store) / "lock").open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    return locks.is_locked(private_folder(store) / "lock")
 
 
 def item_troubles(kind: StoreKind) -> Iterator[ItemFault]:

@@ -1,7 +1,6 @@
 """The last step of an import: renames, in an order that a power cut cannot spoil."""
 
 import ctypes
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -9,15 +8,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from airgap.disk import durable, locks
 from airgap.store import bentoml_home
-from airgap.store.staging import StagedItem, sync_tree
+from airgap.store.staging import StagedItem
 
 __all__ = ["install", "locked", "point_latest", "put_back"]
 
 _AT_FDCWD: Final = -100
 _EXCHANGE: Final = 2
-_LOCK_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-_OPEN_TRIES: Final = 100
 
 
 @contextmanager
@@ -29,7 +27,7 @@ def locked(private: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """
     above = [folder for folder in private.parents if not folder.exists()]
     lock = private / "lock"
-    descriptor = _lock(lock, waiting)
+    descriptor = locks.lock_removable(lock, waiting)
     try:
         yield
     finally:
@@ -40,48 +38,15 @@ def locked(private: Path, waiting: Callable[[], None]) -> Iterator[None]:
                 folder.rmdir()
 
 
-def _lock(path: Path, waiting: Callable[[], None]) -> int:
-    """Lock a file that its holders remove: what was locked must still be what is there."""
-    while True:
-        descriptor = _open_lock(path)
-        try:
-            _wait(descriptor, waiting)
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), path.stat()):
-                    return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-
-
-def _open_lock(path: Path) -> int:
-    """Open the lock file; its folder may vanish meanwhile, when another process is done."""
-    for _ in range(_OPEN_TRIES):
-        with suppress(FileNotFoundError, FileExistsError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(path, _LOCK_FLAGS, 0o600)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(path, _LOCK_FLAGS, 0o600)
-
-
-def _wait(descriptor: int, waiting: Callable[[], None]) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        waiting()
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-
-
 def install(staged: StagedItem) -> None:
     """Rename a staged item into place; what was there stays until the new one is."""
     final = staged.place.final
-    _make_folder(final.parent)
+    durable.make_folder(final.parent)
     if os.path.lexists(final):
         _replace(staged)
     else:
         staged.folder.rename(final)
-    _sync_folder(final.parent)
+    durable.sync_folder(final.parent)
 
 
 def _replace(staged: StagedItem) -> None:
@@ -92,7 +57,7 @@ def _replace(staged: StagedItem) -> None:
     final, new = staged.place.final, staged.folder
     if staged.place.may_hold_more and final.is_dir():
         _keep_others(final, new)
-        sync_tree(new)
+        durable.sync_file_system(new)
     if _exchange(new, final):
         return
     old = _old(staged)
@@ -112,7 +77,7 @@ def put_back(staged: StagedItem) -> None:
     old, final = _old(staged), staged.place.final
     if os.path.lexists(old) and not os.path.lexists(final):
         old.rename(final)
-        _sync_folder(final.parent)
+        durable.sync_folder(final.parent)
 
 
 def _old(staged: StagedItem) -> Path:
@@ -122,7 +87,7 @@ def _old(staged: StagedItem) -> Path:
 def point_latest(staged: StagedItem) -> None:
     """Let ``latest`` name the item unless a newer one is there, as BentoML's own import does."""
     place, item = staged.place, staged.item
-    _sync_folder(place.final.parent)  # a try that was killed may have renamed and not synced
+    durable.sync_folder(place.final.parent)  # a try that was killed may have renamed and not synced
     if place.latest is None or item.kind == "hugging-face":
         return
     new = bentoml_home.describe(item.kind, place.final)
@@ -131,13 +96,8 @@ def point_latest(staged: StagedItem) -> None:
         there = bentoml_home.describe(item.kind, place.latest.parent / current)
         if current == item.version or new.created < there.created:
             return
-    prepared = staged.folder.with_name("latest")
-    with prepared.open("w") as file:
-        file.write(item.version)
-        file.flush()
-        os.fsync(file.fileno())  # BentoML cannot list a store with an empty `latest`
-    prepared.replace(place.latest)
-    _sync_folder(place.latest.parent)
+    # Synced before it is renamed: BentoML cannot list a store with an empty `latest`.
+    durable.replace_file(place.latest, item.version.encode(), staged.folder.with_name("latest"))
 
 
 def _keep_others(there: Path, new: Path) -> None:
@@ -170,15 +130,6 @@ def _remove(old: Path) -> None:
         old.unlink()
 
 
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, each synced into the one above."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
-
-
 def _exchange(one: Path, other: Path) -> bool:
     """Swap two folders atomically; False where the system or file system cannot."""
     try:
@@ -189,11 +140,3 @@ def _exchange(one: Path, other: Path) -> bool:
         _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), ctypes.c_uint(_EXCHANGE)
     )
     return swapped == 0
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

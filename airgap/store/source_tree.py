@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn, Self
 
+from airgap.disk.descriptors import open_without_waiting
 from airgap.errors import StorageError
 from airgap.format import limits
 
@@ -139,8 +140,7 @@ class StableFile:
         """Open the file; demand that it is what was scanned."""
         try:
             # Non-blocking: what has become a FIFO meanwhile is refused rather than waited for.
-            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-            self._descriptor = os.open(self._source.location, flags)
+            self._descriptor = open_without_waiting(self._source.location)
             try:
                 _expect_unchanged(self._source, os.fstat(self._descriptor))
             except BaseException:

@@ -4,22 +4,21 @@ A staged item is a folder that will be renamed into place. What an import that w
 there is used again by the next import of the same bundle, chunk by chunk, after hashing it.
 """
 
-import ctypes
-import errno
 import os
 import shutil
 import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from airgap.disk import space
 from airgap.format.inventory import File, Folder, Item, Link
 from airgap.store.install_paths import InstallPath
 
-__all__ = ["StagedItem", "bytes_used", "remove_staging", "staging_folder", "sync_tree"]
+__all__ = ["StagedItem", "bytes_used", "remove_staging", "staging_folder"]
 
 _FILE_MODE: Final = 0o644
 _EXECUTABLE_MODE: Final = 0o755
@@ -178,19 +177,6 @@ def _parents(path: str) -> Iterator[str]:
         yield path
 
 
-def sync_tree(folder: Path) -> None:
-    """Make everything below a folder survive a power cut: once for its whole file system."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if _SYNCFS is None:
-            os.sync()
-        elif _SYNCFS(descriptor):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(folder))
-    finally:
-        os.close(descriptor)
-
-
 def _finish(descriptor: int, file: File) -> None:
     """Give a file its exact size and mode: an earlier try may have left it longer."""
     if os.fstat(descriptor).st_size != file.size:
@@ -200,20 +186,5 @@ def _finish(descriptor: int, file: File) -> None:
 
 def _reserve(descriptor: int, size: int) -> None:
     """Give a file its size at once, so that a full disk shows before the data is written."""
-    if os.fstat(descriptor).st_size == size:
-        return
-    with suppress(AttributeError):  # not on macOS
-        try:
-            os.posix_fallocate(descriptor, 0, size)
-        except OSError as error:
-            if error.errno not in _NOT_SUPPORTED:
-                raise
-            os.ftruncate(descriptor, size)
-
-
-_NOT_SUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
-_SYNCFS: Final[Callable[[int], int] | None] = getattr(
-    ctypes.CDLL(None, use_errno=True),
-    "syncfs",
-    None,  # Linux
-)
+    if os.fstat(descriptor).st_size != size:
+        space.reserve(descriptor, 0, size, grow=True)

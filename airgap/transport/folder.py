@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from airgap.disk import files
+from airgap.disk.descriptors import open_folder, open_part, publish_part, remove_file
+from airgap.disk.os_errors import raise_translated, translate_errors
+from airgap.disk.reading import list_names, open_regular
 from airgap.errors import CorruptError, MissingError, StorageError
 from airgap.transport import names
 from airgap.transport.port import Capabilities, Pace, Sink, Stored
@@ -16,8 +18,6 @@ from airgap.transport.port import Capabilities, Pace, Sink, Stored
 __all__ = ["FolderTransport"]
 
 _PIECE_BYTES: Final = 1024 * 1024
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_PART: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class FolderTransport:
@@ -35,7 +35,7 @@ class FolderTransport:
     def size(self, name: str) -> int | None:
         """Return a file's size, or None; see ``Transport``."""
         try:
-            with files.open_regular(self._top, names.checked(name)) as descriptor:
+            with open_regular(self._top, names.checked(name)) as descriptor:
                 return os.fstat(descriptor).st_size
         except MissingError:
             return None
@@ -43,7 +43,7 @@ class FolderTransport:
     def list(self, folder: str, limit: int) -> list[str]:
         """Return the names in a folder; see ``Transport``."""
         try:
-            return files.list_names(self._top, names.checked_folder(folder) or ".", limit)
+            return list_names(self._top, names.checked_folder(folder) or ".", limit)
         except MissingError:
             return []
 
@@ -51,12 +51,12 @@ class FolderTransport:
         """Send a file's bytes to the sink; see ``Transport``."""
         sent = 0
         buffer = memoryview(bytearray(_PIECE_BYTES))
-        with files.open_regular(self._top, names.checked(name)) as opened:
+        with open_regular(self._top, names.checked(name)) as opened:
             descriptor = os.dup(opened)  # so that an error of the sink's disk is not taken for ours
         try:
             while length is None or sent < length:
                 want = len(buffer) if length is None else min(len(buffer), length - sent)
-                with self._explained(name):
+                with self._translate_errors(name):
                     got = os.preadv(descriptor, [buffer[:want]], offset + sent)
                 if not got:
                     break
@@ -78,38 +78,37 @@ class FolderTransport:
         part = names.checked(part or names.default_part(name))
         if self.size(name) == size:
             return "there"
-        with self._made(part) as (folder, last), self._explained(name):
-            descriptor = os.open(last, _PART, 0o666, dir_fd=folder)
+        with self._make_folders(part) as (folder, last), self._translate_errors(name):
+            descriptor = open_part(folder, last)
             try:
                 begun = self._begun(descriptor, name, size)
                 _append(descriptor, source, begun, pace or _as_fast_as_it_goes)
                 _demand_size(descriptor, source, size)
-                os.fsync(descriptor)
+                publish_part(folder, descriptor, last, name.rpartition("/")[2])
             finally:
                 os.close(descriptor)
-            os.replace(last, name.rpartition("/")[2], src_dir_fd=folder, dst_dir_fd=folder)
-            os.fsync(folder)
         return "resumed" if begun else "stored"
 
     def publish(self, name: str, data: bytes, *, replace: bool = False) -> bool:
         """Write a small file, whole or not at all; see ``Transport``."""
         part = f"{names.checked(name)}.{secrets.token_hex(8)}.part"
-        with self._made(part) as (folder, last), self._explained(name):
-            descriptor = os.open(last, _PART | os.O_EXCL, 0o666, dir_fd=folder)
+        with self._make_folders(part) as (folder, last), self._translate_errors(name):
+            descriptor = open_part(folder, last, new=True)
             try:
                 _write_all(descriptor, data)
-                os.fsync(descriptor)
-                return _name(folder, last, name.rpartition("/")[2], replace=replace)
+                return publish_part(
+                    folder, descriptor, last, name.rpartition("/")[2], replace=replace
+                )
             finally:
                 os.close(descriptor)
-                _remove(folder, last)
+                remove_file(folder, last)
 
     def delete(self, name: str) -> None:
         """Remove a file; see ``Transport``."""
         path = Path(names.checked(name))
         try:
-            with self._folder(path.parent.parts) as folder, self._explained(name):
-                _remove(folder, path.name)
+            with self._folder(path.parent.parts) as folder, self._translate_errors(name):
+                remove_file(folder, path.name)
         except MissingError:
             return
 
@@ -121,17 +120,17 @@ class FolderTransport:
         """Nothing is kept open."""
 
     @contextmanager
-    def _explained(self, name: str) -> Iterator[None]:
+    def _translate_errors(self, name: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            files.explain(error, self._top, name)
+            raise_translated(error, self._top, name)
 
     @contextmanager
-    def _made(self, name: str) -> Iterator[tuple[int, str]]:
+    def _make_folders(self, name: str) -> Iterator[tuple[int, str]]:
         """Make the folders on the way to a file; give the last one, and the file's name in it."""
         *folders, last = name.split("/")
-        with files.explained(self._top):
+        with translate_errors(self._top):
             self._top.mkdir(parents=True, exist_ok=True)
         with self._folder(tuple(folders), make=True) as folder:
             yield folder, last
@@ -139,18 +138,11 @@ class FolderTransport:
     @contextmanager
     def _folder(self, folders: tuple[str, ...], *, make: bool = False) -> Iterator[int]:
         """Open a folder below the top, following no link."""
-        with self._explained("/".join(folders)):
-            descriptor = os.open(self._top, _FOLDER)
-            try:
-                for one in folders:
-                    above = descriptor
-                    if make:
-                        _make(one, above)
-                    descriptor = os.open(one, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
-                    os.close(above)
-                yield descriptor
-            finally:
-                os.close(descriptor)
+        with (
+            self._translate_errors("/".join(folders)),
+            open_folder(self._top, folders, make=make) as descriptor,
+        ):
+            yield descriptor
 
     def _begun(self, descriptor: int, name: str, size: int) -> int:
         """Return how much of a part is there already; one that is too long is begun again."""
@@ -186,36 +178,3 @@ def _write_all(descriptor: int, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[os.write(descriptor, left) :]
-
-
-def _make(name: str, above: int) -> None:
-    try:
-        os.mkdir(name, dir_fd=above)
-    except FileExistsError:
-        return
-    os.fsync(above)
-
-
-def _name(folder: int, part: str, name: str, *, replace: bool) -> bool:
-    """Give a part its final name; return False if that is taken and may not be replaced."""
-    if replace:
-        os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
-    else:
-        try:
-            os.link(part, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-        except FileExistsError:
-            return False
-        except OSError:  # no hard links here (FAT): the best that is left
-            if name in os.listdir(folder):
-                return False
-            os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
-    os.fsync(folder)
-    return True
-
-
-def _remove(folder: int, name: str) -> None:
-    try:
-        os.unlink(name, dir_fd=folder)
-    except FileNotFoundError:
-        return
-    os.fsync(folder)

@@ -1,6 +1,5 @@
 """A private folder for packs under way; the next run removes what a killed one left of it."""
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from airgap.codec.buffer import Buffer
-from airgap.disk import files
+from airgap.disk import locks
+from airgap.disk.os_errors import translate_errors
 
 __all__ = ["Spool"]
 
@@ -27,13 +27,13 @@ class Spool:
             StorageError: it cannot be made.
         """
         top = parent or Path(tempfile.gettempdir())
-        with files.explained(top):
+        with translate_errors(top):
             top.mkdir(parents=True, exist_ok=True)
             _remove_abandoned(top)
             self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=top))
             self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             with suppress(OSError):  # some file systems have no locks
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locks.try_lock(self._lock)
 
     def nameless(self) -> BinaryIO:
         """Make a file without a name, which is gone when it is closed.
@@ -41,7 +41,7 @@ class Spool:
         Raises:
             StorageError: the disk refused.
         """
-        with files.explained(self.folder):
+        with translate_errors(self.folder):
             return tempfile.TemporaryFile(dir=self.folder)
 
     def write(self, name: str, parts: Sequence[Buffer]) -> Path:
@@ -51,7 +51,7 @@ class Spool:
             StorageError: the disk refused.
         """
         path = self.folder / name
-        with files.explained(path), path.open("xb") as file:
+        with translate_errors(path), path.open("xb") as file:
             file.writelines(parts)
         return path
 
@@ -69,8 +69,7 @@ def _remove_abandoned(top: Path) -> None:
         with suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
-                if os.fstat(descriptor).st_uid == os.geteuid():
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(descriptor).st_uid == os.geteuid() and locks.try_lock(descriptor):
                     shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(descriptor)

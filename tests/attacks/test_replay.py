@@ -366,7 +366,7 @@ def test_what_was_overtaken_while_its_packs_were_read_is_refused(
     def overtake(_: Path) -> None:
         ended.append(SecondHome(isolated.top).process("import", newer).returncode)
 
-    monkeypatch.setattr(install_bundle, "sync_tree", overtake)
+    monkeypatch.setattr(install_bundle, "sync_file_system", overtake)
     ran = isolated.run("import", older)
 
     assert (ended, ran.code) == ([0], PolicyError.exit_code)
@@ -379,7 +379,9 @@ def test_what_another_import_brought_meanwhile_is_the_same_still(
 ) -> None:
     place = forged.depot(bundle("a", 5))
     other = SecondHome(isolated.top)
-    monkeypatch.setattr(install_bundle, "sync_tree", lambda _: other.process("import", place))
+    monkeypatch.setattr(
+        install_bundle, "sync_file_system", lambda _: other.process("import", place)
+    )
 
     assert isolated.run("import", place).code == 0
 

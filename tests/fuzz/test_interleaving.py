@@ -20,7 +20,6 @@ from airgap.format import manifest as manifests
 from airgap.format import root as roots
 from airgap.format.ledger import digest
 from airgap.format.manifest import ChunkTable, Manifest
-from airgap.ledger.log import LedgerWriter
 from airgap.state import pinned_root
 from tests.support import signers
 from tests.support.signers import make_root
@@ -139,8 +138,8 @@ def killing(at: int) -> Iterator[None]:
         return stand_in
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(durable, "replace", before(durable.replace))
-        patch.setattr(LedgerWriter, "_extend", before(LedgerWriter._extend))
+        patch.setattr(durable, "replace_file", before(durable.replace_file))
+        patch.setattr(durable, "append", before(durable.append))
         with suppress(Killed):
             yield
 

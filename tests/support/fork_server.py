@@ -29,12 +29,13 @@ from typing import Any, Final, NoReturn
 from airgap.chunking import content
 from airgap.cli import export as export_command
 from airgap.cli import import_, main
+from airgap.disk import durable
 from airgap.flow.bundle import open_bundle
 from airgap.flow.describe import bundle as describe_bundle
 from airgap.flow.exporting import export, write_bundle
 from airgap.flow.importing import install_bundle
 from airgap.flow.trust import keys
-from airgap.store import install, staging
+from airgap.store import install
 from tests.support import fork_server_intake
 
 PRELOADED: Final = (
@@ -75,8 +76,8 @@ class Steps:
         os.fsync = self._before("fsync", _not_at_all)
         os.posix_fallocate = self._before("reserve", os.posix_fallocate)
         install._exchange = self._before("exchange", install._exchange)
-        if staging._SYNCFS is not None:
-            staging._SYNCFS = self._before("syncfs", _not_at_all)  # type: ignore[misc]
+        if durable._SYNCFS is not None:
+            durable._SYNCFS = self._before("syncfs", _not_at_all)  # type: ignore[misc]
         sys.addaudithook(self._event)
         if self._fault.get("call") is not None or self._fault.get("count_calls"):
             threading.setprofile(self._profile)

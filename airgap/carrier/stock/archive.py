@@ -9,7 +9,9 @@ from airgap.carrier.stock.folder import FolderReader, FolderWriter
 from airgap.carrier.stock.port import Member, MemberReader, MemberWriter
 from airgap.carrier.stock.tar import TarReader, TarWriter
 from airgap.carrier.stock.zip import ZipReader, ZipWriter
-from airgap.disk import files as local
+from airgap.disk.os_errors import translate_errors
+from airgap.disk.part_file import write_atomically, write_together
+from airgap.disk.reading import read_bounded
 from airgap.errors import MissingError
 from airgap.format import layout, limits
 from airgap.format import stock_archive as stock
@@ -84,13 +86,13 @@ class StockReader:
     def read_manifest(self) -> tuple[str, bytes]:
         """Return the bundle id and the manifest's bytes; the id is not told by another."""
         beside = _beside(self._path)
-        raw = local.read_bounded(beside.parent, beside.name, limits.MANIFEST_BYTES)
+        raw = read_bounded(beside.parent, beside.name, limits.MANIFEST_BYTES)
         return bundle_id(raw), raw
 
     def read_envelopes(self, role: Role) -> list[bytes]:
         """Return the envelopes of one role."""
         return [
-            local.read_bounded(self._path.parent, name, limits.ENVELOPE_BYTES)
+            read_bounded(self._path.parent, name, limits.ENVELOPE_BYTES)
             for name in self._envelope_names(role).values()
         ]
 
@@ -100,8 +102,8 @@ class StockReader:
         for key_id, name in self._envelope_names(role).items():
             beside = stock.attestation_name(self._path.name, role, key_id)
             with suppress(MissingError):
-                statement = local.read_bounded(top, beside, limits.ATTESTATION_BYTES)
-                pairs.append((statement, local.read_bounded(top, name, limits.ENVELOPE_BYTES)))
+                statement = read_bounded(top, beside, limits.ATTESTATION_BYTES)
+                pairs.append((statement, read_bounded(top, name, limits.ENVELOPE_BYTES)))
         return pairs
 
     def read_packs(
@@ -155,15 +157,15 @@ def publish(
     What lay beside an older archive of this name goes first: at no time does a manifest lie beside
     an archive that it does not describe.
     """
-    with local.explained(path):
+    with translate_errors(path):
         _beside(path).unlink(missing_ok=True)
         for _, _, left in _envelopes(path):
             left.unlink(missing_ok=True)
     writer.publish()
     for (role, key_id), envelope in envelopes.items():
         name = stock.envelope_name(path.name, role, key_id)
-        local.write_atomically(path.parent, name, [envelope])
-    local.write_atomically(path.parent, _beside(path).name, [manifest])
+        write_atomically(path.parent, name, [envelope])
+    write_atomically(path.parent, _beside(path).name, [manifest])
 
 
 def add_files(path: Path, files: Sequence[tuple[str, bytes]]) -> None:
@@ -174,7 +176,7 @@ def add_files(path: Path, files: Sequence[tuple[str, bytes]]) -> None:
         StorageError: the disk refused.
     """
     beside = _beside(path).name
-    local.write_together(path.parent, [(f"{beside}.{name}", data) for name, data in files])
+    write_together(path.parent, [(f"{beside}.{name}", data) for name, data in files])
 
 
 def _beside(path: Path) -> Path:

@@ -5,7 +5,7 @@ import lzma
 import zlib
 from typing import BinaryIO, Final, Literal, Protocol
 
-from airgap.disk import files
+from airgap.disk.os_errors import storage_error
 from airgap.errors import CorruptError
 from airgap.format import limits
 
@@ -66,7 +66,7 @@ class Decompressed:
         try:
             return self._stream.read(limit)
         except OSError as error:
-            raise files.storage_error(error, self._place) from error
+            raise storage_error(error, self._place) from error
 
     def _wrong(self, why: str) -> CorruptError:
         return CorruptError(f"{self._place} {why}.", "Copy it from its source again.")

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from airgap.carrier.stock.port import Member, checked_member
-from airgap.disk import files
+from airgap.disk.durable import sync_file_system, sync_folder
+from airgap.disk.os_errors import translate_errors
+from airgap.disk.reading import open_regular
 from airgap.errors import ConflictError, CorruptError
 from airgap.format import limits
 
@@ -29,7 +31,7 @@ class FolderReader:
 
     def members(self) -> Iterator[tuple[Member, Iterator[bytes]]]:
         """Yield each member with its bytes; see ``MemberReader``."""
-        with files.explained(self._path):
+        with translate_errors(self._path):
             yield from self._walk("")
 
     def _walk(self, folder: str) -> Iterator[tuple[Member, Iterator[bytes]]]:
@@ -56,7 +58,7 @@ class FolderReader:
         """Yield a file's bytes; it must have as many as when it was listed."""
         left = checked_member(member, self.place).size
         with (
-            files.open_regular(self._path, member.path) as descriptor,
+            open_regular(self._path, member.path) as descriptor,
             open(descriptor, "rb", buffering=0, closefd=False) as file,
         ):
             while piece := file.read(min(_PIECE, left + 1)):
@@ -82,7 +84,7 @@ class FolderWriter:
             StorageError: it cannot be made.
         """
         self._path = path
-        with files.explained(path):
+        with translate_errors(path):
             if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
                 raise ConflictError(
                     f"{path} is already there.", "Give the name of a folder that is not there."
@@ -93,7 +95,7 @@ class FolderWriter:
     def add(self, member: Member, pieces: Iterable[bytes] = ()) -> None:
         """Add a file, a link or an empty folder."""
         path = self._part / member.path
-        with files.explained(path):
+        with translate_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             if member.kind == "folder":
                 path.mkdir()
@@ -106,10 +108,10 @@ class FolderWriter:
 
     def publish(self) -> None:
         """Sync, rename."""
-        with files.explained(self._path):
-            os.sync()
+        with translate_errors(self._path):
+            sync_file_system(self._part)
             self._part.rename(self._path)
-            files.sync_folder(self._path.parent)
+            sync_folder(self._path.parent)
 
     def abort(self) -> None:
         """Remove the incomplete folder."""

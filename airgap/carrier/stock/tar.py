@@ -13,7 +13,9 @@ from typing import Final
 
 from airgap.carrier.stock.compression import Compressed, Compression, Decompressed
 from airgap.carrier.stock.port import Member, MemberKind, checked_member
-from airgap.disk import files
+from airgap.disk.os_errors import translate_errors
+from airgap.disk.part_file import PartFile
+from airgap.disk.reading import open_regular
 from airgap.errors import CorruptError
 from airgap.format import limits
 from airgap.format.tar import BLOCK, END, round_to_block
@@ -54,7 +56,7 @@ class TarReader:
     def members(self) -> Iterator[tuple[Member, Iterator[bytes]]]:
         """Yield each member with its bytes; see ``MemberReader``."""
         with (
-            files.open_regular(self._path.parent, self._path.name) as descriptor,
+            open_regular(self._path.parent, self._path.name) as descriptor,
             open(descriptor, "rb", buffering=0, closefd=False) as file,
         ):
             self._stream = Decompressed(file, self._compression, self.place)
@@ -203,13 +205,13 @@ class TarWriter:
             StorageError: it cannot be made.
         """
         self._path = path
-        with files.explained(path):
-            self._part = files.PartFile(path)
+        with translate_errors(path):
+            self._part = PartFile(path)
         self._stream = Compressed(self._part.file, compression)
 
     def add(self, member: Member, pieces: Iterable[bytes] = ()) -> None:
         """Append a file or a folder."""
-        with files.explained(self._path):
+        with translate_errors(self._path):
             self._stream.write(_header(member))
             for piece in pieces:
                 self._stream.write(piece)
@@ -217,7 +219,7 @@ class TarWriter:
 
     def publish(self) -> None:
         """End the archive, sync, rename."""
-        with files.explained(self._path):
+        with translate_errors(self._path):
             self._stream.write(END)
             self._stream.finish()
             self._part.publish()

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from airgap.carrier.stock.port import Member, checked_member
-from airgap.disk import files
+from airgap.disk.os_errors import translate_errors
+from airgap.disk.part_file import PartFile
+from airgap.disk.reading import open_regular
 from airgap.errors import CorruptError
 from airgap.format import limits
 
@@ -65,7 +67,7 @@ class ZipReader:
     def members(self) -> Iterator[tuple[Member, Iterator[bytes]]]:
         """Yield each member with its bytes; see ``MemberReader``."""
         with (
-            files.open_regular(self._path.parent, self._path.name) as descriptor,
+            open_regular(self._path.parent, self._path.name) as descriptor,
             open(descriptor, "rb", closefd=False) as file,
         ):
             self._file: BinaryIO = file
@@ -272,8 +274,8 @@ class ZipWriter:
             StorageError: it cannot be made.
         """
         self._path = path
-        with files.explained(path):
-            self._part = files.PartFile(path)
+        with translate_errors(path):
+            self._part = PartFile(path)
         self._zip = zipfile.ZipFile(self._part.file, "w")
 
     def add(self, member: Member, pieces: Iterable[bytes] = ()) -> None:
@@ -285,13 +287,13 @@ class ZipWriter:
         info.external_attr = (kind | (0o755 if folder or member.executable else 0o644)) << 16
         info.compress_type = zipfile.ZIP_STORED if folder else zipfile.ZIP_DEFLATED
         info.file_size = member.size  # zipfile decides by it whether 64 bits are needed
-        with files.explained(self._path), self._zip.open(info, "w") as out:
+        with translate_errors(self._path), self._zip.open(info, "w") as out:
             for piece in pieces:
                 out.write(piece)
 
     def publish(self) -> None:
         """Write the directory, sync, rename."""
-        with files.explained(self._path):
+        with translate_errors(self._path):
             self._zip.close()
             self._part.publish()
 

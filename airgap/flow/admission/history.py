@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from airgap.disk.files import explained
+from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, PolicyError, StorageError
 from airgap.flow.progress import Progress, Silent
 from airgap.format import limits, names
@@ -76,7 +76,7 @@ def check_history(name: str) -> HistoryStatus:
         StorageError: a file cannot be read.
     """
     journal = _journal_of(name)
-    with explained(journal.folder):
+    with translate_errors(journal.folder):
         return _health(journal)
 
 
@@ -108,7 +108,7 @@ def begin(root: Root) -> None:
     """
     journal = _journal_of(root.site)
     if not journal.is_begun():
-        with explained(journal.folder):
+        with translate_errors(journal.folder):
             journal.begin(dated(entry_of_root(root, "begun"), None))
     else:
         note_root(root, root.created_at or 0)
@@ -163,7 +163,7 @@ def committing(
         if not (changes or is_news):
             yield
             return
-        with explained(desk.journal.folder):  # rather now than when the items are in place
+        with translate_errors(desk.journal.folder):  # rather now than when the items are in place
             desk.reserve(whole, dated(said, whole.state))
         try:
             yield
@@ -171,7 +171,7 @@ def committing(
             with suppress(OSError):
                 desk.release(whole)
             raise
-        with explained(desk.journal.folder):
+        with translate_errors(desk.journal.folder):
             desk.testify(desk.append(whole, dated(said, whole.state)))
 
 
@@ -188,7 +188,7 @@ def entries(name: str) -> Iterator[Entry]:
         StorageError: it cannot be read.
     """
     journal = _journal_of(name)
-    with explained(journal.folder):
+    with translate_errors(journal.folder):
         yield from journal.entries()
 
 
@@ -207,7 +207,7 @@ def alone(name: str, progress: Progress) -> Iterator[tuple[LedgerWriter, History
     """
     journal = _journal_of(name)
     with ExitStack() as held:
-        with explained(journal.folder):
+        with translate_errors(journal.folder):
             desk = held.enter_context(journal.locked(lambda: progress.note(_WAITING)))
             health = _health(journal)
         yield desk, health
@@ -238,7 +238,7 @@ def _append_new(desk: LedgerWriter, health: HistoryStatus, one: Entry) -> None:
     """Append an entry, unless the memory is not whole, or the last entry says the same."""
     if health.whole is None:
         return
-    with explained(desk.journal.folder):
+    with translate_errors(desk.journal.folder):
         state = health.whole.state
         last = desk.journal.last(state)
         if replace(last, at=one.at, floor=one.floor, previous=one.previous) != one:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from airgap.disk import durable
-from airgap.disk.files import explained
+from airgap.disk.os_errors import translate_errors
 from airgap.errors import UsageError
 from airgap.flow.admission import history
 from airgap.flow.admission.history import HistoryStatus
@@ -44,8 +44,8 @@ def reset_history(head: str) -> ResetResult:
     """
     root = require_root().value
     folder = history.check_history(root.site).journal.folder
-    with explained(folder):
-        durable.make_folder(folder)
+    with translate_errors(folder):
+        durable.make_folder(folder, 0o700)
     with history.alone(root.site, Silent()) as (desk, health):
         if health.trouble is None:
             raise UsageError("What this machine remembers is whole.", "There is nothing to reset.")
@@ -56,5 +56,5 @@ def reset_history(head: str) -> ResetResult:
             )
         said = history.entry_of_root(root, "reset")
         said = replace(said, note=history.written(health.trouble.what))
-        with explained(folder):
+        with translate_errors(folder):
             return ResetResult(*desk.begin_anew(history.dated(said, health.kept)))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from airgap.carrier.port import BundleReader
-from airgap.disk import files as local
+from airgap.disk.part_file import write_atomically
 from airgap.errors import CorruptError, UsageError
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.format import model_signature
@@ -126,7 +126,7 @@ def write(folder: Path, found: Sequence[ModelSignature]) -> list[str]:
         if one.verdict in ("holds", "unknown signer"):
             item = one.item
             name = f"{item.kind}/{item.name}/{item.version}/{model_signature.FILE}"
-            local.write_atomically(folder, name, [one.raw])
+            write_atomically(folder, name, [one.raw])
             commands.append(_command(item, folder / name))
     return commands
 

@@ -14,7 +14,7 @@ from airgap.carrier.depot import RemoteDepotReader
 from airgap.carrier.local_depot import DepotReader
 from airgap.carrier.port import BundleReader
 from airgap.carrier.stock.archive import Form, StockReader, form_of
-from airgap.disk.files import storage_error
+from airgap.disk.os_errors import storage_error
 from airgap.errors import (
     AirgapError,
     CorruptError,

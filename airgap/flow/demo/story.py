@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from airgap.disk.digests import digest_file
 from airgap.errors import AirgapError, ConfigurationError, CorruptError
 from airgap.flow.bundle import open_bundle
 from airgap.flow.demo.machine import Machine, Narrator, Step, command_line
 from airgap.flow.demo.server import LOOPBACK, Serving, free_port, serving
-from airgap.store import compare
 
 __all__ = ["QUESTION", "Story", "tell"]
 
@@ -206,7 +206,7 @@ def _flip(file: Path) -> tuple[int, int, int]:
 def _content(store: Path) -> dict[str, bytes]:
     """Return every file of a store with its digest; airgap's own folder is none of the store."""
     return {
-        str(path.relative_to(store)): compare.digest_of(path) if path.is_file() else b""
+        str(path.relative_to(store)): digest_file(path) if path.is_file() else b""
         for path in sorted(store.rglob("*"))
         if ".airgap" not in path.parts
     }

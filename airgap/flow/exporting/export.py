@@ -16,7 +16,7 @@ from airgap.carrier.depot import RemoteDepotReader
 from airgap.carrier.local_depot import DepotReader, DepotWriter
 from airgap.carrier.stock import archive as stock
 from airgap.carrier.stock.archive import StockReader
-from airgap.disk.files import storage_error
+from airgap.disk.os_errors import storage_error
 from airgap.errors import AirgapError, StorageError, UsageError
 from airgap.flow.bundle.open_bundle import STDIN, Unverified, open_unverified, split_place
 from airgap.flow.exporting import select, stock_archive, write_bundle

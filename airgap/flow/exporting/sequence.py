@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from airgap.disk.files import explained
+from airgap.disk.os_errors import translate_errors
 from airgap.flow.progress import Progress
 from airgap.format import manifest as manifests
 from airgap.format import names
@@ -42,7 +42,7 @@ def numbered(draft: Manifest, sequence: int | None, progress: Progress) -> Manif
 
     if sequence == 0:
         return draft
-    with explained(folder()):
+    with translate_errors(folder()):
         if sequence is None:
             number = sequences.next_number(folder(), draft.channel, bundle_with, waiting)
             return replace(draft, sequence=number)
@@ -57,7 +57,7 @@ def given() -> list[IssuedSequence]:
         ConfigurationError: what is remembered is damaged.
         StorageError: it cannot be read.
     """
-    with explained(folder()):
+    with translate_errors(folder()):
         there = folder().iterdir() if folder().is_dir() else ()
         channels = sorted(one.name for one in there if names.is_tag_part(one.name))
         found = [sequences.last_number(folder(), one) for one in channels]

@@ -8,6 +8,7 @@ from typing import Final
 
 from airgap.carrier.stock.archive import Form, form_of_name, publish, writer_for
 from airgap.carrier.stock.port import Member, MemberWriter
+from airgap.disk.digests import digest_file
 from airgap.errors import StorageError, UsageError
 from airgap.flow.exporting import write_bundle
 from airgap.flow.exporting.select import Source
@@ -20,7 +21,6 @@ from airgap.format.envelope import Role
 from airgap.format.inventory import Item
 from airgap.format.manifest import Manifest
 from airgap.signing.signer import Signer
-from airgap.store.compare import digest_of
 from airgap.store.source_tree import SourceFile, read_stable
 
 __all__ = ["FORMATS", "StockTarget", "export_stock", "format_of_name", "target_of"]
@@ -148,7 +148,7 @@ class _Archive:
             self._writer.add(Member(path, "file", file.size, file.executable), pieces)
             return
         # Its name is its digest, which must be known before its first byte is written.
-        digest = digest_of(Path(file.location))
+        digest = digest_file(Path(file.location))
         self._claimed[source.key, file.path] = digest
         if digest in self._written:
             deque(pieces, maxlen=0)

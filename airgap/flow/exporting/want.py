@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from airgap.disk.files import write_atomically
+from airgap.disk.part_file import write_atomically
 from airgap.errors import ConfigurationError, CorruptError, UsageError
 from airgap.flow.bundle.base_bundles import unverified_base_bundles
 from airgap.flow.bundle.open_bundle import Opened

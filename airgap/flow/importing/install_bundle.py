@@ -19,7 +19,8 @@ from typing import Final, Literal
 
 from airgap.carrier.stock.archive import StockReader
 from airgap.codec.buffer import Buffer
-from airgap.disk.files import storage_error
+from airgap.disk.durable import sync_file_system
+from airgap.disk.os_errors import storage_error
 from airgap.errors import (
     ConflictError,
     CorruptError,
@@ -47,7 +48,7 @@ from airgap.state.installed_manifests import remember
 from airgap.store import bentoml_home, compare
 from airgap.store.install import install, locked, point_latest, put_back
 from airgap.store.install_paths import InstallPath, folder_of_model, install_path
-from airgap.store.staging import StagedItem, bytes_used, remove_staging, staging_folder, sync_tree
+from airgap.store.staging import StagedItem, bytes_used, remove_staging, staging_folder
 from airgap.store.volume_progress import VolumeProgress
 
 __all__ = [
@@ -183,7 +184,7 @@ def land(  # noqa: PLR0913  (a value each)
         for one in staged:
             _refuse_unlistable(one)
         for folder in {one.place.store: one.folder for one in staged}.values():
-            sync_tree(folder)
+            sync_file_system(folder)
     try:
         with remembering(bool(staged or cut_off)):
             _commit(staged, cut_off)

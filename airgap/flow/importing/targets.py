@@ -8,10 +8,10 @@ from operator import lt
 from typing import Final
 
 from airgap.codec.buffer import Buffer
+from airgap.disk.digests import digest_file
 from airgap.errors import CorruptError
 from airgap.format.inventory import File, Item
 from airgap.format.manifest import Manifest
-from airgap.store.compare import digest_of
 from airgap.store.staging import StagedItem
 
 __all__ = ["FileDigests", "Target", "Targets"]
@@ -126,7 +126,7 @@ class FileDigests:
         for number, one in enumerate(staged):
             for file in one.item.files:
                 if self._known(number, file) is None:
-                    self._done[number, file.path] = digest_of(one.folder / file.path)
+                    self._done[number, file.path] = digest_file(one.folder / file.path)
 
     def refuse_wrong(self) -> None:
         """Compare every digest that is known with the manifest's.

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from airgap.disk import files
+from airgap.disk.part_file import write_atomically
 from airgap.errors import ConfigurationError, ConflictError, MissingError, UsageError
 from airgap.flow import config
 from airgap.transport import url as places
@@ -208,4 +208,4 @@ def _text() -> str:
 def _write(text: str) -> None:
     path = config.config_path()
     target = Path(os.path.realpath(path))  # a link, as those who keep such files in git have it
-    files.write_atomically(target.parent, target.name, [text.encode()])
+    write_atomically(target.parent, target.name, [text.encode()])

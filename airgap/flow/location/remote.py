@@ -11,6 +11,7 @@ from airgap.carrier.stock.archive import form_of_name
 from airgap.errors import ConfigurationError, UsageError
 from airgap.flow.location import named_remotes
 from airgap.flow.location.credentials import Access, log_in
+from airgap.format import layout
 from airgap.state import upload_marks
 from airgap.transport import url
 from airgap.transport.open_transport import LOCAL_ONLY, open_transport
@@ -21,7 +22,7 @@ from airgap.transport.url import RemoteUrl
 
 __all__ = ["CONNECTIONS", "SUFFIX", "RemoteLocation", "is_remote", "local_path", "look"]
 
-SUFFIX: Final = ".airgap"
+SUFFIX: Final = layout.ARCHIVE_SUFFIX
 _STOCK: Final = (".bento", ".bentomodel")
 CONNECTIONS: Final = 4
 _IN_CLEAR: Final = "ftp:// is not encrypted: names, sizes and the password travel in the clear."

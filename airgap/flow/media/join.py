@@ -8,7 +8,8 @@ from pathlib import Path
 
 from airgap.carrier.local_depot import DepotReader, DepotWriter
 from airgap.codec.buffer import Buffer
-from airgap.disk import files
+from airgap.disk.digests import has_digest
+from airgap.disk.part_file import write_atomically
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow.bundle.open_bundle import Unverified, open_unverified
 from airgap.flow.media.missing_volumes import MissingVolumes, refusal
@@ -89,7 +90,7 @@ def repair(places: Sequence[str], progress: Progress) -> RepairResult:
                 data = mending.take(index)
                 if data is not None:
                     name = layout.pack_name(packs[index].digest)
-                    files.write_atomically(home[index].folder, name, [data])
+                    write_atomically(home[index].folder, name, [data])
                     del failed[index]
                     made += 1
         finally:
@@ -187,7 +188,7 @@ class _Joining:
                 self._copy_parity_pack(digest, length)
         if groups:
             name = layout.parity_index_name(self._contents.bundle)
-            files.write_atomically(self._output, name, [parity.encode(groups)])
+            write_atomically(self._output, name, [parity.encode(groups)])
 
     def _copy_parity_pack(self, digest: bytes, length: int) -> None:
         if self._here.size_of(digest, is_parity=True) == length:
@@ -195,7 +196,7 @@ class _Joining:
         with self._reader.copies.opened_parity(digest, length) as one:
             if isinstance(one, PackCopy):
                 name = layout.parity_name(self._contents.bundle, digest)
-                files.write_atomically(self._output, name, [one.read(0, length)])
+                write_atomically(self._output, name, [one.read(0, length)])
 
     def check_old(self, progress: Progress) -> dict[int, AirgapError]:
         """Digest what earlier runs have written; remove, and return, what is damaged."""
@@ -204,7 +205,7 @@ class _Joining:
             name = layout.pack_name(pack.digest)
             if index in self._written:
                 continue
-            if not files.has_digest(self._output, name, pack.size, pack.digest):
+            if not has_digest(self._output, name, pack.size, pack.digest):
                 failed[index] = _damaged(pack)
                 with suppress(FileNotFoundError):
                     (self._output / name).unlink()

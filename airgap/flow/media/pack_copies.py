@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from airgap.carrier.local_depot import DepotReader
-from airgap.disk.files import storage_error
+from airgap.disk.os_errors import storage_error
 from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.format import layout, limits, parity
 from airgap.format.manifest import Pack

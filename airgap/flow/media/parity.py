@@ -9,7 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryFile, gettempdir
 from typing import BinaryIO, Final, cast
 
-from airgap.disk.files import PartFile, explained, storage_error
+from airgap.disk.os_errors import storage_error, translate_errors
+from airgap.disk.part_file import PartFile
 from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.flow.media.pack_copies import PackCopies, PackCopy
 from airgap.flow.progress import Progress
@@ -209,7 +210,7 @@ class ParityRepair:
             )
             spools = {at: cast("BinaryIO", TemporaryFile()) for at in missing}  # noqa: SIM115
             self._spools |= {group.packs[at]: spool for at, spool in spools.items()}
-            with explained(gettempdir()):
+            with translate_errors(gettempdir()):
                 _solve((len(group.packs), length), found, rows, spools)
 
     def _parity_rows(self, group: Group, needed: int, stack: ExitStack) -> dict[int, PackCopy]:

@@ -8,7 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
-from airgap.disk.files import explained
+from airgap.disk.os_errors import translate_errors
 from airgap.errors import MissingError, StorageError, UsageError
 from airgap.flow.media.parity import Draft, longest
 from airgap.format import limits
@@ -85,7 +85,7 @@ def free_rooms(folders: Sequence[Path]) -> list[int]:
         devices.append(folder.stat().st_dev)
     rooms = []
     for folder, device in zip(folders, devices, strict=True):
-        with explained(folder):
+        with translate_errors(folder):
             about = os.statvfs(folder)
         free = about.f_bavail * about.f_frsize if about.f_blocks else _UNKNOWN
         rooms.append(max(free // devices.count(device) - _RESERVE, 0))

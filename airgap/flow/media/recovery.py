@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from airgap.carrier.local_depot import DepotReader
-from airgap.disk import files
+from airgap.disk.part_file import write_atomically
 from airgap.errors import AirgapError
 from airgap.flow.media.pack_copies import PackCopies, PackCopy
 from airgap.flow.media.parity import longest
@@ -47,7 +47,7 @@ class Recovery:
             return
         name = layout.parity_index_name(self._bundle)
         if not (self._folder / name).exists():
-            files.write_atomically(self._folder, name, [parity.encode(index)])
+            write_atomically(self._folder, name, [parity.encode(index)])
         if not all(self._keep_group(group, copies) for group in groups):
             progress.note(
                 "This disk is too small to keep what parity needs: `airgap join` all volumes on"
@@ -65,7 +65,7 @@ class Recovery:
                     continue
                 if shutil.disk_usage(self._folder).free < 2 * one.size:
                     return False
-                files.write_atomically(self._folder, name, [one.read(0, one.size)])
+                write_atomically(self._folder, name, [one.read(0, one.size)])
         return True
 
     def _members(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from airgap.disk.durable import sync_file_system
 from airgap.errors import AirgapError, MissingError
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.media.missing_volumes import MissingVolumes, refusal
@@ -12,7 +13,7 @@ from airgap.flow.media.recovery import Recovery
 from airgap.flow.media.volumes import VolumesReader
 from airgap.flow.progress import Progress
 from airgap.format import layout
-from airgap.store.staging import StagedItem, sync_tree
+from airgap.store.staging import StagedItem
 from airgap.store.volume_progress import VolumeProgress, VolumeRecord
 
 __all__ = ["VolumeResume", "situation"]
@@ -60,7 +61,7 @@ class VolumeResume:
         damaged |= self._seen.damaged.intersection(failed)
         for folder in {one.place.store: one.folder for one in self._staged}.values():
             if folder.is_dir():
-                sync_tree(folder)
+                sync_file_system(folder)
         staged = frozenset(range(len(self._packs))).difference(failed)
         self._journal.save(VolumeRecord(staged, frozenset(damaged)))
         names = {one: layout.pack_name(self._packs[one].digest) for one in damaged}

@@ -10,7 +10,9 @@ from typing import Final
 
 from airgap.carrier.local_depot import DepotReader, DepotWriter
 from airgap.carrier.port import BundleReader
-from airgap.disk import files, readback
+from airgap.disk import readback
+from airgap.disk.durable import move_file
+from airgap.disk.part_file import write_atomically
 from airgap.errors import AirgapError, ConflictError, CorruptError, StorageError, UsageError
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.location.credentials import ANYBODY, Access
@@ -139,8 +141,8 @@ def add_parity(
         progress.end()
     digests = [digest for group in made for digest in group.parity]
     texts = layout.list_checksums(bundle, packs, digests)
-    files.write_atomically(folder, layout.checksums_name(bundle), [texts])
-    files.write_atomically(folder, layout.parity_index_name(bundle), [parity.encode(made)])
+    write_atomically(folder, layout.checksums_name(bundle), [texts])
+    write_atomically(folder, layout.parity_index_name(bundle), [parity.encode(made)])
 
 
 class _Rooms:
@@ -189,7 +191,7 @@ class _Volumes:
         for part, folder in zip(self.parts, self.folders, strict=True):
             for one in part.packs:
                 name = layout.pack_name(self.packs[one].digest)
-                files.move(depot / name, folder / name)
+                move_file(depot / name, folder / name)
 
     def copy_packs(self, reader: BundleReader, progress: Progress) -> None:
         """Copy each pack to its volume, in the manifest's order."""
@@ -225,7 +227,7 @@ class _Volumes:
             if not isinstance(one, PackCopy):
                 raise one
             name = layout.parity_name(self.contents.bundle, digest)
-            files.write_atomically(folder, name, [one.read(0, size)])
+            write_atomically(folder, name, [one.read(0, size)])
 
     def _parity_places(self, groups: Sequence[Draft]) -> list[list[Path]]:
         """Return for each group the folder of each of its parity packs."""
@@ -258,7 +260,7 @@ class _Volumes:
         """Write everything but the packs; the manifest comes last (format §8)."""
         folder, contents = self.folders[number], self.contents
         for name, data in self._small_files(number):
-            files.write_atomically(folder, name, [data])
+            write_atomically(folder, name, [data])
         packs, digests = self._held(number)
         DepotWriter(folder).publish(
             contents.bundle, contents.raw, contents.envelopes, packs, digests

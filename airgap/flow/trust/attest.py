@@ -1,11 +1,11 @@
 """What a scanner or an approver says of a bundle is signed and put beside it (format §14)."""
 
-import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from airgap.disk.files import storage_error
+from airgap.disk.digests import digest_file
+from airgap.disk.os_errors import translate_errors
 from airgap.errors import UsageError
 from airgap.flow.bundle.open_bundle import STDIN, open_unverified
 from airgap.flow.exporting.export import add_files, tell_of_others
@@ -17,8 +17,6 @@ from airgap.format.envelope import Role
 from airgap.signing.signer import Signer
 
 __all__ = ["Statement", "attest"]
-
-_PIECE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ def attest(
     problem = attestation.note_problem(statement.note)
     if problem:
         raise UsageError(f"The note {problem}.", "Write one short line.")
-    findings = None if statement.findings is None else _digest_of(statement.findings)
+    findings = None if statement.findings is None else _digest_findings(statement.findings)
     with open_unverified(place, access) as opened:
         at = int(time.time()) if statement.time is None else statement.time
         bundle = bytes.fromhex(opened.bundle)
@@ -70,12 +68,6 @@ def attest(
     return opened.bundle, said
 
 
-def _digest_of(path: Path) -> bytes:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while piece := file.read(_PIECE_BYTES):
-                digest.update(piece)
-    except OSError as error:
-        raise storage_error(error, path) from error
-    return digest.digest()
+def _digest_findings(path: Path) -> bytes:
+    with translate_errors(path):
+        return digest_file(path)

@@ -17,7 +17,7 @@ from airgap.flow.location import remote as elsewhere
 from airgap.flow.location.credentials import ANYBODY, Access
 from airgap.flow.location.remote import RemoteLocation
 from airgap.format import envelope as dsse
-from airgap.format import names
+from airgap.format import layout, names
 from airgap.format import root as roots
 from airgap.format.root import Root, SignedRoot
 from airgap.signing import trust
@@ -27,7 +27,6 @@ from airgap.state import pinned_root
 __all__ = ["Update", "pin_root", "update_root"]
 
 FINGERPRINT_PREFIX: Final = "SHA256:"
-ARCHIVE: Final = ".airgap"
 
 
 def pin_root(path: Path, fingerprint: str) -> tuple[Root, Path, bool]:
@@ -130,7 +129,9 @@ def _roots_elsewhere(found: RemoteLocation) -> list[SignedRoot]:
 
 def _holds_many(place: str) -> bool:
     """Tell whether a place is a depot or a ``.airgap`` file: what travels, not what was chosen."""
-    return elsewhere.is_remote(place) or Path(place).is_dir() or place.endswith(ARCHIVE)
+    return (
+        elsewhere.is_remote(place) or Path(place).is_dir() or place.endswith(layout.ARCHIVE_SUFFIX)
+    )
 
 
 def _save(

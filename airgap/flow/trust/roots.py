@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from airgap.disk import files as local
+from airgap.disk.part_file import write_atomically
 from airgap.errors import ConflictError, UsageError
 from airgap.flow.describe.root import root_changes
 from airgap.flow.trust.keys import public_file
@@ -139,7 +139,7 @@ def edit(path: Path, change: Callable[[Root], Root], output: Path | None) -> Pro
                 "Leave out -o; or, if it is a signed root, copy its .dsse files beside it.",
             )
         changed = change(known.root)
-        local.write_atomically(path.parent, path.name, [roots.encode(changed)])
+        write_atomically(path.parent, path.name, [roots.encode(changed)])
         return show(path, None)
     if not known.is_complete:
         raise UsageError(
@@ -172,7 +172,7 @@ def sign(path: Path, signer: Signer, before: Path | None) -> bool:
             "If it is one of the version before, give that root with --from.",
         )
     envelope = dsse.encode(signer.sign("root", proposal.raw))
-    local.write_atomically(path.parent, f"{_stem(path)}.{signer.key.id}.dsse", [envelope])
+    write_atomically(path.parent, f"{_stem(path)}.{signer.key.id}.dsse", [envelope])
     return True
 
 
@@ -277,7 +277,7 @@ def _write_new(path: Path, root: Root) -> None:
             "Choose another name (what comes before its first dot counts): roots and their"
             " signatures are never overwritten.",
         )
-    local.write_atomically(path.parent, path.name, [roots.encode(root)])
+    write_atomically(path.parent, path.name, [roots.encode(root)])
 
 
 def _stem(path: Path) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from airgap.disk import files
+from airgap.disk.part_file import write_atomically
 from airgap.errors import ConflictError, UsageError
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.location.credentials import ANYBODY, Access
@@ -75,7 +75,7 @@ def create(
         )
     raw = format_waiver.encode(made)
     envelope = signer.sign("waiver", raw)
-    files.write_atomically(path.parent, path.name, [raw])
+    write_atomically(path.parent, path.name, [raw])
     _put(path, envelope)
     return Signed(path, made, (signer.key.id,))
 
@@ -109,7 +109,7 @@ def sign(path: Path, signer: Signer) -> Signed:
 
 def _put(path: Path, envelope: Envelope) -> None:
     name = f"{_stem(path)}.{envelope.key_id}.dsse"
-    files.write_atomically(path.parent, name, [dsse.encode(envelope)])
+    write_atomically(path.parent, name, [dsse.encode(envelope)])
 
 
 def _stem(path: Path) -> str:

@@ -8,7 +8,6 @@
 A process that is killed leaves each bundle where it was before a rename or after it.
 """
 
-import hashlib
 import json
 import os
 import secrets
@@ -20,12 +19,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from airgap.disk import files as local
+from airgap.disk.digests import digest_file
+from airgap.disk.durable import sync_file, sync_folder
+from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, StorageError
 from airgap.flow.bundle.completeness import Completeness
 from airgap.format import layout
 from airgap.server.dropbox.upload_names import PART, OpenUploads, Quota, parse
-from airgap.server.intake.discovery import ARCHIVE, UNFINISHED, DiscoveredBundle, find, stamp
+from airgap.server.intake.discovery import UNFINISHED, DiscoveredBundle, find, stamp
 from airgap.server.intake.event_log import write_json
 from airgap.server.intake.intake import Candidate, Job
 
@@ -68,7 +69,7 @@ class DropFolders:
         self._clock = clock
         self._tidied = -_TIDY_EVERY
         self._wrong: set[str] = set()
-        with local.explained(state):
+        with translate_errors(state):
             state.mkdir(mode=0o750, parents=True, exist_ok=True)
             for user in meters:
                 for place in _PLACES:
@@ -110,10 +111,10 @@ class DropFolders:
         for user in self._meters:
             home = self.home(user)
             self._publish_whole(home)
-            for thing in find(home, (ARCHIVE, ARCHIVE + UNFINISHED)):
+            for thing in find(home, (layout.ARCHIVE_SUFFIX, layout.ARCHIVE_SUFFIX + UNFINISHED)):
                 if not self._desk.is_open(thing.path):
                     name = os.path.relpath(thing.path, home).removesuffix(UNFINISHED)
-                    finished = thing.path.name.endswith(ARCHIVE) and not thing.bundle
+                    finished = thing.path.name.endswith(layout.ARCHIVE_SUFFIX) and not thing.bundle
                     name = f"{name}#{thing.bundle}" if thing.bundle else name
                     yield Candidate(thing, name, user, stamp(thing), finished)
 
@@ -129,7 +130,7 @@ class DropFolders:
             seen = stamp(DiscoveredBundle(path))
             if seen in self._wrong:
                 continue
-            whole = _digest(path) == _promised(home / name.final)
+            whole = digest_file(path) == _promised(home / name.final)
             if not whole:
                 self._wrong.add(seen)
                 continue
@@ -158,7 +159,7 @@ class DropFolders:
         return None if job is None else replace(job, name=sighting.name, bundle=bundle)
 
     def _take_archive(self, thing: DiscoveredBundle, folder: Path) -> None:
-        local.sync(thing.path.parent, thing.path.name)
+        sync_file(thing.path.parent, thing.path.name)
         final = thing.path.with_name(thing.path.name.removesuffix(UNFINISHED))
         with self._desk.lock:
             if self._desk.is_open(thing.path):
@@ -166,7 +167,7 @@ class DropFolders:
             size = thing.path.stat().st_size
             thing.path.rename(folder / final.name)
             self._desk.delivered.add(str(final), size)
-        local.sync_folder(folder)
+        sync_folder(folder)
 
     def _take_bundle(
         self, thing: DiscoveredBundle, depot: Path, arrival: Completeness | None
@@ -175,13 +176,13 @@ class DropFolders:
         for name, _ in arrival.packs if arrival else ():
             if not (thing.path / name).exists():
                 continue  # refused, and not complete
-            local.sync(thing.path, name)
+            sync_file(thing.path, name)
             (depot / name).parent.mkdir(parents=True, exist_ok=True)
             os.link(thing.path / name, depot / name, follow_symlinks=False)
         (depot / layout.BUNDLES).mkdir(parents=True)
         with self._desk.lock:
             thing.folder.rename(depot / layout.BUNDLES / thing.bundle)
-        local.sync_folder(depot / layout.BUNDLES)
+        sync_folder(depot / layout.BUNDLES)
 
     def changed(self, job: Job) -> bool:
         """Nobody can reach what was taken."""
@@ -209,19 +210,19 @@ class DropFolders:
             if record.get("kind") == "corrupt":
                 self._forget_wrong_packs(job, folder / DEPOT)
             folder.rename(target)
-            local.sync_folder(target.parent)
+            sync_folder(target.parent)
         self.measure()
 
     def _evidence(self, job: Job, folder: Path) -> str:
         """Return the digest of a refused file, or of a refused bundle's manifest."""
         manifest = folder / DEPOT / layout.manifest_name(job.bundle)
         path = manifest if manifest.exists() else Path(job.place)
-        return f"sha256:{_digest(path).hex()}"
+        return f"sha256:{digest_file(path).hex()}"
 
     def _forget_wrong_packs(self, job: Job, depot: Path) -> None:
         """Remove packs from the home that are not what their names say: they must be sent again."""
         for pack in depot.glob(f"{layout.PACKS}/*/*.pack"):
-            if _digest(pack) != _promised(pack):
+            if digest_file(pack) != _promised(pack):
                 within = pack.relative_to(depot)
                 for other in self.home(job.user).rglob(within.name):
                     if other.samefile(pack):
@@ -278,7 +279,7 @@ def _job(folder: Path) -> Job | None:
     if folder.name.endswith(_GONE):
         return None
     bundles = sorted((folder / DEPOT / layout.BUNDLES).glob("*"))
-    files = sorted(folder.glob(f"*{ARCHIVE}"))
+    files = sorted(folder.glob(f"*{layout.ARCHIVE_SUFFIX}"))
     ended = _record(folder) if (folder / RECORD).exists() else None
     if bundles:
         bundle = bundles[0].name
@@ -297,11 +298,6 @@ def _record(folder: Path) -> dict[str, Any]:
         if isinstance(loaded, dict):
             return {**loaded, "folder": str(folder)}
     return {"folder": str(folder)}
-
-
-def _digest(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()
 
 
 def _promised(path: Path) -> bytes:

@@ -1,6 +1,5 @@
 """The drop box as a service: sessions in one thread, what they bring in another."""
 
-import fcntl
 import logging
 import os
 import traceback
@@ -8,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Thread
 from typing import Final
 
+from airgap.disk import locks
 from airgap.errors import AirgapError
 from airgap.flow.admission import policy
 from airgap.server.dropbox.folders import DropFolders, Retention
@@ -142,15 +142,12 @@ class DropBox:
         """Wait for an import that an earlier, killed drop box has left running."""
         told = False
         while not self._stopping.is_set():
-            try:
-                fcntl.flock(self._turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not told:
-                    self._journal.told("waiting", message="An earlier import is still at work.")
-                told = True
-                self._stopping.wait(BEAT)
-            else:
+            if locks.try_lock(self._turn):
                 return True
+            if not told:
+                self._journal.told("waiting", message="An earlier import is still at work.")
+            told = True
+            self._stopping.wait(BEAT)
         return False
 
     @staticmethod

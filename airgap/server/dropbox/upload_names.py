@@ -12,7 +12,7 @@ from threading import Lock
 from typing import BinaryIO, Final, Literal
 
 from airgap.format import layout, names
-from airgap.server.intake.discovery import ARCHIVE, UNFINISHED
+from airgap.server.intake.discovery import UNFINISHED
 
 __all__ = [
     "PART",
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 PART: Final = ".part"
-RESERVED: Final = (ARCHIVE, UNFINISHED, PART)
+RESERVED: Final = (layout.ARCHIVE_SUFFIX, UNFINISHED, PART)
 """What names of folders do not end in."""
 MOST_DEPTH: Final = 8
 MOST_REMEMBERED: Final = 10_000
@@ -92,7 +92,7 @@ def _kind(path: str) -> Kind | None:
     last, tail = parts[-1], "/".join(parts[-3:])
     if _PACK.fullmatch(tail) or layout.parse_manifest_name(tail):
         return "named by content"
-    if last.endswith(ARCHIVE) and last != ARCHIVE:
+    if last.endswith(layout.ARCHIVE_SUFFIX) and last != layout.ARCHIVE_SUFFIX:
         return "archive"
     in_bundle = len(parts) > 2 and parts[-3] == layout.BUNDLES and names.is_bundle_id(parts[-2])  # noqa: PLR2004
     signature = layout.parse_envelope_file(last) or layout.parse_attestation_file(last)

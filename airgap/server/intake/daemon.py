@@ -1,6 +1,5 @@
 """What a service needs besides its work: to be alone, and to stop when it is told."""
 
-import fcntl
 import os
 import signal
 from collections.abc import Iterator
@@ -8,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from airgap.disk import files
+from airgap.disk import locks
+from airgap.disk.os_errors import translate_errors
 from airgap.errors import ConflictError
 
 __all__ = ["Daemon", "only_one", "stopped_by_signals", "warning_for_root"]
@@ -36,16 +36,14 @@ def only_one(state: Path) -> int:
         ConflictError: another one has it.
         StorageError: it cannot be made.
     """
-    with files.explained(state):
+    with translate_errors(state):
         state.mkdir(mode=0o750, parents=True, exist_ok=True)
         descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    if not locks.try_lock(descriptor):
         os.close(descriptor)
         raise ConflictError(
             f"Another service is at work in {state}.", "Stop it first, or choose another folder."
-        ) from error
+        )
     return descriptor
 
 

@@ -10,9 +10,8 @@ from typing import Final
 
 from airgap.format import layout, limits, names
 
-__all__ = ["ARCHIVE", "UNFINISHED", "DiscoveredBundle", "find", "stamp"]
+__all__ = ["UNFINISHED", "DiscoveredBundle", "find", "stamp"]
 
-ARCHIVE: Final = ".airgap"
 UNFINISHED: Final = ".unfinished"
 """Ends the name of an upload that was sent under its final name, until it is known to be whole."""
 
@@ -35,7 +34,9 @@ class DiscoveredBundle:
         return self.path / layout.BUNDLES / self.bundle
 
 
-def find(top: Path, endings: tuple[str, ...] = (ARCHIVE,)) -> Iterator[DiscoveredBundle]:
+def find(
+    top: Path, endings: tuple[str, ...] = (layout.ARCHIVE_SUFFIX,)
+) -> Iterator[DiscoveredBundle]:
     """Yield what lies in a folder and below, in the order of names.
 
     Folders deeper than a path may be (format §2.3) and names beyond ``limits.FOLDER_NAMES`` are

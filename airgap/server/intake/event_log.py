@@ -9,7 +9,7 @@ from pathlib import Path
 from time import time
 from typing import Any, Final
 
-from airgap.disk import files
+from airgap.disk.part_file import write_atomically
 from airgap.errors import AirgapError
 
 __all__ = ["LOG_NAME", "STATUS_NAME", "EventLog", "moment", "write_json"]
@@ -32,7 +32,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         StorageError: the disk refused.
     """
     data = json.dumps(value, indent=2, sort_keys=True).encode() + b"\n"
-    files.write_atomically(path.parent, path.name, [data])
+    write_atomically(path.parent, path.name, [data])
 
 
 class EventLog:

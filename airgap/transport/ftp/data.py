@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Generator
 from typing import BinaryIO, Final
 
-from airgap.disk import files
+from airgap.disk.os_errors import translate_errors
 from airgap.errors import StorageError
 
 __all__ = ["receive", "send"]
@@ -64,11 +64,11 @@ def send(data: socket.socket, file: BinaryIO, begun: int, size: int) -> Generato
         OSError: the connection broke.
     """
     buffer = memoryview(bytearray(_BLOCK_BYTES))
-    with files.explained(_name(file)):
+    with translate_errors(_name(file)):
         file.seek(begun)
     while begun < size:
         block = buffer[: min(len(buffer), size - begun)]
-        with files.explained(_name(file)):
+        with translate_errors(_name(file)):
             got = file.readinto(block)  # type: ignore[attr-defined]  # all of ours have it
         if got != len(block):
             raise _shrunk(file)

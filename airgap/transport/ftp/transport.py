@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from airgap.disk import files
+from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, CorruptError, MissingError, StorageError, TransportError
 from airgap.format import limits
 from airgap.transport import names
@@ -193,7 +193,7 @@ class FtpTransport:
             if session.file_size(path) == size:
                 return "there"
             begun = session.file_size(partial) or 0
-        with files.explained(source):
+        with translate_errors(source):
             file = source.open("rb")
         with file:
             resumed = 0 < begun <= size and self._resumed(partial, file, (begun, size), pace)

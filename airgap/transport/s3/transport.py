@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from airgap.disk import files
+from airgap.disk.os_errors import translate_errors
 from airgap.errors import CorruptError, StorageError, TransportError
 from airgap.transport import names
 from airgap.transport.port import Capabilities, Pace, Sink, Stored, TransientError
@@ -270,12 +270,12 @@ class S3Transport:
 
 def _blocks(source: Path, size: int, pace: Pace | None) -> Iterator[bytes]:
     """Read a file of exactly ``size`` bytes in blocks, each told before it is sent."""
-    with files.explained(source):
+    with translate_errors(source):
         file = source.open("rb", buffering=0)
     with file:
         left = size
         while left:
-            with files.explained(source):
+            with translate_errors(source):
                 block = file.read(min(left, _BLOCK_BYTES))
             if not block:
                 break

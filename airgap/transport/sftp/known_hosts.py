@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from airgap.disk import files as local
+from airgap.disk.os_errors import storage_error
 from airgap.errors import ConfigurationError, TransportError
 
 __all__ = ["DEFAULT_FILES", "Known", "fingerprint", "look_up"]
@@ -140,7 +140,7 @@ def _read(path: Path, *, needed: bool) -> str | None:
             ) from None
         return None
     except OSError as error:
-        raise local.storage_error(error, path) from error
+        raise storage_error(error, path) from error
     if len(data) > _LONGEST_FILE:
         raise ConfigurationError(
             f"{path} is longer than any file of known hosts.", "Name the right file."

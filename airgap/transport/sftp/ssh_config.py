@@ -17,7 +17,7 @@ from typing import Any, Final
 from paramiko.config import SSHConfig
 from paramiko.ssh_exception import SSHException
 
-from airgap.disk import files
+from airgap.disk.os_errors import translate_errors
 from airgap.errors import ConfigurationError
 
 __all__ = ["Destination", "resolve"]
@@ -89,7 +89,7 @@ def _look_up(
 
 def _lines(config: Path, depth: int = 0) -> Iterator[str]:
     """Return a file's lines with those of the files it includes in their places."""
-    with files.explained(config):
+    with translate_errors(config):
         text = config.read_text("utf-8", "replace")
     section = "Host *"
     for line in text.splitlines():

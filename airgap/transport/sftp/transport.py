@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from airgap.disk import files as local
+from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, MissingError, StorageError
 from airgap.transport import names
 from airgap.transport.port import Capabilities, Pace, Sink, Stored, TransientError
@@ -270,7 +270,7 @@ def _make_folders(session: Session, path: bytes) -> None:
 def _pieces(source: Path, offset: int, size: int, step: int) -> Iterator[memoryview]:
     """Read a file's rest; a piece is only valid until the next one is taken."""
     buffer = memoryview(bytearray(step))
-    with local.explained(source), source.open("rb", buffering=0) as file:
+    with translate_errors(source), source.open("rb", buffering=0) as file:
         file.seek(offset)
         while offset < size:
             got = file.readinto(buffer[: min(step, size - offset)])

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from airgap.disk import files
+from airgap.disk.digests import has_digest
+from airgap.disk.durable import sync_file
+from airgap.disk.os_errors import storage_error
+from airgap.disk.part_file import remove_abandoned, write_atomically
+from airgap.disk.reading import list_names, read_bounded, read_exactly
 from airgap.errors import CorruptError, MissingError, StorageError
 
 HASH = bytes.fromhex("2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881")  # of "x"
@@ -44,18 +48,18 @@ def test_only_regular_files_are_read(kind: str, top: Path) -> None:
     put_in_place(top, kind)
 
     with pytest.raises(CorruptError, match="is not a regular file"):
-        files.read_exactly(top, "sub/file", 5)
+        read_exactly(top, "sub/file", 5)
 
 
 @pytest.mark.parametrize("name", ["sub/gone", "gone/file"])
 def test_what_is_not_there_is_missing(name: str, top: Path) -> None:
     with pytest.raises(MissingError, match="is not there"):
-        files.read_bounded(top, name, 10)
+        read_bounded(top, name, 10)
 
 
 def test_a_file_as_a_folder_is_corrupt(top: Path) -> None:
     with pytest.raises(CorruptError):
-        files.read_bounded(top, "sub/file/below", 10)
+        read_bounded(top, "sub/file/below", 10)
 
 
 def test_a_file_that_may_not_be_read_is_told(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,24 +69,24 @@ def test_a_file_that_may_not_be_read_is_told(top: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "open", refused)
 
     with pytest.raises(StorageError, match="Permission denied") as told:
-        files.read_bounded(top, "sub/file", 10)
+        read_bounded(top, "sub/file", 10)
     assert "who owns it" in told.value.hint
 
 
 @pytest.mark.parametrize("limit", [5, 6, 10**9])
 def test_a_file_within_its_bound_is_read_whole(limit: int, top: Path) -> None:
-    assert files.read_bounded(top, "sub/file", limit) == b"12345"
+    assert read_bounded(top, "sub/file", limit) == b"12345"
 
 
 def test_a_file_beyond_its_bound_is_corrupt(top: Path) -> None:
     with pytest.raises(CorruptError, match="longer than the 4 bytes"):
-        files.read_bounded(top, "sub/file", 4)
+        read_bounded(top, "sub/file", 4)
 
 
 @pytest.mark.parametrize(("size", "told"), [(4, "has more than 4 bytes"), (6, "has 5 bytes")])
 def test_a_file_of_another_size_is_corrupt(size: int, told: str, top: Path) -> None:
     with pytest.raises(CorruptError, match=told):
-        files.read_exactly(top, "sub/file", size)
+        read_exactly(top, "sub/file", size)
 
 
 def test_a_file_that_grows_while_it_is_read_is_read_no_further(
@@ -91,7 +95,7 @@ def test_a_file_that_grows_while_it_is_read_is_read_no_further(
     monkeypatch.setattr(os, "read", lambda _descriptor, size: b"x" * min(size, 3))
 
     with pytest.raises(CorruptError, match="more than"):
-        files.read_exactly(top, "sub/file", 5)
+        read_exactly(top, "sub/file", 5)
 
 
 @pytest.mark.parametrize(
@@ -103,20 +107,20 @@ def test_a_file_is_known_by_size_and_digest(
 ) -> None:
     (top / "x").write_bytes(content)
 
-    assert files.has_digest(top, "x", size, digest) is same
+    assert has_digest(top, "x", size, digest) is same
 
 
 def test_names_are_listed_sorted(top: Path) -> None:
     (top / "sub" / "a").touch()
 
-    assert files.list_names(top, "sub", 2) == ["a", "file"]
+    assert list_names(top, "sub", 2) == ["a", "file"]
 
 
 def test_a_folder_with_too_many_names_is_corrupt(top: Path) -> None:
     (top / "sub" / "a").touch()
 
     with pytest.raises(CorruptError, match="holds more than 1 names"):
-        files.list_names(top, "sub", 1)
+        list_names(top, "sub", 1)
 
 
 @pytest.mark.parametrize(("name", "error"), [("gone", MissingError), ("sub/file", CorruptError)])
@@ -124,11 +128,11 @@ def test_only_folders_are_listed(
     name: str, error: type[MissingError | CorruptError], top: Path
 ) -> None:
     with pytest.raises(error):
-        files.list_names(top, name, 9)
+        list_names(top, name, 9)
 
 
 def test_writing_makes_folders_and_leaves_nothing_else(top: Path) -> None:
-    files.write_atomically(top, "new/deep/file", [b"1", b"23"])
+    write_atomically(top, "new/deep/file", [b"1", b"23"])
 
     assert (top / "new/deep/file").read_bytes() == b"123"
     assert [path.name for path in (top / "new/deep").iterdir()] == ["file"]
@@ -141,7 +145,7 @@ def test_a_write_that_fails_leaves_the_old_file(top: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "fsync", full)
 
     with pytest.raises(StorageError, match="No space left") as told:
-        files.write_atomically(top, "sub/file", [b"new"])
+        write_atomically(top, "sub/file", [b"new"])
 
     assert told.value.hint.startswith("Free some space")
     assert (top / "sub/file").read_bytes() == b"12345"
@@ -152,7 +156,7 @@ def test_what_a_killed_writer_left_is_removed(top: Path) -> None:
     left = top / "sub" / f"file.{'0' * 16}.part"
     left.touch()
 
-    files.write_atomically(top, "sub/file", [b"new"])
+    write_atomically(top, "sub/file", [b"new"])
 
     assert not left.exists()
 
@@ -161,7 +165,7 @@ def test_what_a_killed_writer_left_is_removed(top: Path) -> None:
 def test_what_only_looks_like_a_part_stays(name: str, top: Path) -> None:
     (top / "sub" / name).touch()
 
-    files.remove_abandoned((top / "sub").iterdir())
+    remove_abandoned((top / "sub").iterdir())
 
     assert (top / "sub" / name).exists()
 
@@ -170,14 +174,14 @@ def test_what_another_writer_is_writing_stays(top: Path) -> None:
     part = top / "sub" / f"file.{'0' * 16}.part"
     with part.open("wb") as writer:
         fcntl.flock(writer, fcntl.LOCK_EX)
-        files.remove_abandoned([part])
+        remove_abandoned([part])
 
         assert part.exists()
 
 
 def test_syncing_what_is_not_there_is_told(top: Path) -> None:
     with pytest.raises(StorageError, match="gone"):
-        files.sync(top, "sub/gone")
+        sync_file(top, "sub/gone")
 
 
 @pytest.mark.parametrize(
@@ -192,11 +196,11 @@ def test_syncing_what_is_not_there_is_told(top: Path) -> None:
     ],
 )
 def test_what_the_disk_refused_is_told_with_what_to_do(number: int, hint: str) -> None:
-    told = files.storage_error(OSError(number, os.strerror(number)), "/disk/file")
+    told = storage_error(OSError(number, os.strerror(number)), "/disk/file")
 
     assert told.message == f"/disk/file: {os.strerror(number)}."
     assert told.hint.startswith(hint)
 
 
 def test_an_error_without_a_number_is_told_by_its_name() -> None:
-    assert files.storage_error(OSError("odd"), "/x").message == "/x: OSError."
+    assert storage_error(OSError("odd"), "/x").message == "/x: OSError."

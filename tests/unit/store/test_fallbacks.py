@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from airgap.disk import durable, locks
 from airgap.store import install, staging
 from tests.support import store_invariants, stores
 from tests.support.sides import Side
@@ -102,10 +103,10 @@ def test_without_syncfs_everything_is_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    monkeypatch.setattr(staging, "_SYNCFS", None)
+    monkeypatch.setattr(durable, "_SYNCFS", None)
     monkeypatch.setattr(os, "sync", lambda: calls.append("sync"))
 
-    staging.sync_tree(tmp_path)
+    durable.sync_file_system(tmp_path)
 
     assert calls == ["sync"]
 
@@ -115,10 +116,10 @@ def test_a_sync_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ctypes.set_errno(errno.EIO)
         return -1
 
-    monkeypatch.setattr(staging, "_SYNCFS", failing)
+    monkeypatch.setattr(durable, "_SYNCFS", failing)
 
     with pytest.raises(OSError, match="Input/output error"):
-        staging.sync_tree(tmp_path)
+        durable.sync_file_system(tmp_path)
 
 
 @pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS])
@@ -239,4 +240,4 @@ def test_a_lock_whose_folder_keeps_vanishing_is_told(
     monkeypatch.setattr(os, "open", gone)
 
     with pytest.raises(FileNotFoundError):
-        install._open_lock(tmp_path / "private" / "lock")
+        locks._open_lock(tmp_path / "private" / "lock")

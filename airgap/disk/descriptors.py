@@ -1,0 +1,97 @@
+"""Files and folders opened by descriptor: no link is followed, no FIFO is waited for."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+__all__ = ["open_folder", "open_part", "open_without_waiting", "publish_part", "remove_file"]
+
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_PART: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def open_without_waiting(path: Path | str, flags: int = 0, folder: int | None = None) -> int:
+    """Open for reading and return the descriptor; a FIFO is opened, not waited for.
+
+    ``path`` is relative to the open ``folder``, if one is given.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags, dir_fd=folder)
+
+
+@contextmanager
+def open_folder(top: Path, folders: Sequence[str], *, make: bool = False) -> Iterator[int]:
+    """Open a folder below ``top``, through real folders only, and give its descriptor.
+
+    ``make`` makes those that are missing, each synced into the one above.
+
+    Raises:
+        OSError: a folder is missing, is a link or not a folder, or cannot be opened or made.
+    """
+    descriptor = os.open(top, _FOLDER)
+    try:
+        for name in folders:
+            above = descriptor
+            if make:
+                _make_folder(name, above)
+            descriptor = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
+            os.close(above)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def open_part(folder: int, name: str, *, new: bool = False) -> int:
+    """Open a file in an open folder for writing, making it if need be; it must not be a link.
+
+    Raises:
+        OSError: it cannot be opened, or should be ``new`` and exists.
+    """
+    return os.open(name, _PART | (os.O_EXCL if new else 0), 0o666, dir_fd=folder)
+
+
+def publish_part(
+    folder: int, descriptor: int, part: str, name: str, *, replace: bool = True
+) -> bool:
+    """Sync an open part, give it its final name in its folder, and sync that.
+
+    Returns False if the name is taken and may not be replaced.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    os.fsync(descriptor)
+    if replace:
+        os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+    else:
+        try:
+            os.link(part, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+        except FileExistsError:
+            return False
+        except OSError:  # no hard links here (FAT): the best that is left
+            if name in os.listdir(folder):
+                return False
+            os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+    os.fsync(folder)
+    return True
+
+
+def remove_file(folder: int, name: str) -> None:
+    """Remove a file from an open folder, if it exists, and sync that. Raises OSError."""
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        return
+    os.fsync(folder)
+
+
+def _make_folder(name: str, above: int) -> None:
+    try:
+        os.mkdir(name, dir_fd=above)
+    except FileExistsError:
+        return
+    os.fsync(above)

@@ -1,0 +1,97 @@
+"""Locks between processes (flock), which the system frees when their holder ends."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+__all__ = ["is_locked", "lock", "lock_folder", "lock_removable", "try_lock"]
+
+_LOCK_FILE: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+_OPEN_TRIES: Final = 100
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file or folder until it is closed; return False if another process holds it.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
+    return _try(descriptor, fcntl.LOCK_EX)
+
+
+def lock(descriptor: int, on_wait: Callable[[], None] | None = None) -> None:
+    """Lock an open file or folder until it is closed.
+
+    ``on_wait`` is called before waiting for another process.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
+    if not try_lock(descriptor):
+        if on_wait:
+            on_wait()
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+@contextmanager
+def lock_folder(folder: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold a folder against other processes; call ``on_wait`` if another one holds it.
+
+    Raises:
+        OSError: it cannot be opened, or the file system has no locks.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        lock(descriptor, on_wait)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def lock_removable(path: Path, on_wait: Callable[[], None]) -> int:
+    """Make and lock a file that its holders remove; return its descriptor.
+
+    What was locked must still be what is there: the holder before may have removed it.
+
+    Raises:
+        OSError: it cannot be made, or the file system has no locks.
+    """
+    while True:
+        descriptor = _open_lock(path)
+        try:
+            lock(descriptor, on_wait)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether a process holds the lock of a file right now; False if that cannot be asked."""
+    with suppress(OSError), path.open("rb") as file:
+        return not _try(file.fileno(), fcntl.LOCK_SH)
+    return False
+
+
+def _try(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _open_lock(path: Path) -> int:
+    """Open the lock file; its folder may vanish meanwhile, when another process is done."""
+    for _ in range(_OPEN_TRIES):
+        with suppress(FileNotFoundError, FileExistsError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(path, _LOCK_FILE, 0o600)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, _LOCK_FILE, 0o600)

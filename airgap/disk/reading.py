@@ -1,0 +1,139 @@
+"""Files opened so that a hostile medium cannot choose what is read: no links, FIFOs or devices."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from airgap.codec.buffer import Buffer
+from airgap.disk.buffers import BufferPool
+from airgap.disk.descriptors import open_folder, open_without_waiting
+from airgap.disk.os_errors import raise_not_regular, raise_translated
+from airgap.errors import CorruptError
+
+__all__ = [
+    "list_names",
+    "open_regular",
+    "read_bounded",
+    "read_exactly",
+    "read_if_exists",
+    "read_small",
+]
+
+
+@contextmanager
+def open_regular(top: Path, name: str) -> Iterator[int]:
+    """Open the regular file ``name`` below ``top`` for reading; no part of ``name`` may be a link.
+
+    Raises:
+        MissingError: it does not exist.
+        CorruptError: it, or a folder on the way, is a link, device, FIFO or something else.
+        StorageError: it cannot be read.
+    """
+    *folders, last = name.split("/")
+    try:
+        with open_folder(top, folders) as folder:
+            descriptor = open_without_waiting(last, os.O_NOFOLLOW, folder)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise_not_regular(top, name)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise_translated(error, top, name)
+
+
+def list_names(top: Path, name: str, limit: int) -> list[str]:
+    """Return the sorted names in the folder ``name`` below ``top``; no part of it may be a link.
+
+    Raises:
+        MissingError: it does not exist.
+        CorruptError: it is not a folder, or holds more than ``limit`` names.
+        StorageError: it cannot be read.
+    """
+    try:
+        with open_folder(top, name.split("/")) as folder, os.scandir(folder) as listing:
+            listed = [entry.name for entry in islice(listing, limit + 1)]
+    except OSError as error:
+        raise_translated(error, top, name)
+    if len(listed) > limit:
+        raise CorruptError(
+            f"{top / name} holds more than {limit:,} names.", "Remove what is not a bundle's."
+        )
+    return sorted(listed)
+
+
+def read_bounded(top: Path, name: str, limit: int) -> bytes:
+    """Read a whole file of at most ``limit`` bytes; raises as ``open_regular``."""
+    with open_regular(top, name) as descriptor:
+        data = _read(descriptor, limit + 1)
+    if len(data) > limit:
+        raise CorruptError(
+            f"{top / name} is longer than the {limit:,} bytes it may have.", "Copy it again."
+        )
+    return data
+
+
+def read_exactly(top: Path, name: str, size: int, memory: BufferPool | None = None) -> Buffer:
+    """Read a file that must have exactly ``size`` bytes, into ``memory`` if there is any.
+
+    Raises as ``open_regular``.
+    """
+    with open_regular(top, name) as descriptor:
+        if memory is None:
+            data: Buffer = _read(descriptor, size + 1)
+        else:
+            data = memory.fill(size + 1, partial(_read_into, descriptor))
+    count = len(data)
+    if count != size:
+        if memory:
+            memory.give_back(data)
+        more = "more than " if count > size else ""
+        raise CorruptError(
+            f"{top / name} has {more}{min(count, size):,} bytes where {size:,} are needed.",
+            "It is cut off or damaged: copy this file from its source again.",
+        )
+    return data
+
+
+def read_small(path: Path, limit: int, flags: int = 0) -> bytes:
+    """Return a regular file's bytes, at most one more than ``limit``, so that excess shows.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file.
+    """
+    with os.fdopen(open_without_waiting(path, flags), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return file.read(limit + 1)
+
+
+def read_if_exists(path: Path, limit: int) -> bytes | None:
+    """Return as ``read_small``, following no link; None if the file does not exist.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file.
+    """
+    try:
+        return read_small(path, limit, os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+
+
+def _read(descriptor: int, limit: int) -> bytes:
+    """Read until the end, at most ``limit`` bytes: in one piece, if the file's size is true."""
+    pieces: list[bytes] = []
+    want = min(os.fstat(descriptor).st_size + 1, limit)
+    while limit and (piece := os.read(descriptor, min(want, limit))):
+        pieces.append(piece)
+        limit -= len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _read_into(descriptor: int, view: memoryview) -> int:
+    return os.readv(descriptor, [view])
