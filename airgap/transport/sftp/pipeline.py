@@ -105,7 +105,7 @@ class _ReadPipeline:
         return sent
 
     def _ask_more(self) -> None:
-        while self._next < self._end and len(self._asked) < self._flow.requests:
+        while self._next < self._end and len(self._in_order) < self._flow.requests:
             piece = _Piece(self._next, min(self._flow.read_bytes, self._end - self._next))
             self._ask(piece)
             self._in_order.append(piece)

@@ -77,6 +77,16 @@ def test_what_is_on_its_way_grows_with_the_answers_and_is_bounded() -> None:
     assert double.most_waiting == 64
 
 
+def test_what_waits_for_the_first_answer_is_bounded() -> None:
+    double = double_of(bytes(300 * KIB))
+    double.instead = lambda one: [] if one.kind == wire.READ and not one.read_span()[0] else None
+
+    with pytest.raises(TransientError):
+        fetch(double, (0, 300 * KIB), Flow(KIB, KIB, requests=9))
+
+    assert double.kinds().count(wire.READ) <= 64
+
+
 def test_no_more_than_8_mib_are_on_their_way() -> None:
     flow = Flow(255 * KIB, 255 * KIB)
     for _ in range(1000):
