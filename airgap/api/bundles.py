@@ -32,9 +32,10 @@ from airgap.flow.location.credentials import Access
 from airgap.flow.location.remote import SUFFIX
 from airgap.flow.media import volumes
 from airgap.flow.progress import Silent
-from airgap.format.inventory import Item, Kind
-from airgap.store import bentoml_home, bentoml_objects
-from airgap.store.bentoml_home import StoreKind
+from airgap.format.inventory import Item
+from airgap.format.kinds import Kind
+from airgap.store import bentoml_objects
+from airgap.store.kinds import find_kind
 
 if TYPE_CHECKING:
     from airgap.store.bentoml_objects import Bento, Model
@@ -311,8 +312,8 @@ def _bundle_file(request: ExportRequest, place: str) -> str:
 
 
 def _stem(request: ExportRequest) -> str:
-    kind: StoreKind = "bento" if request.bentos else "model"
-    name, version = bentoml_home.find(kind, (*request.bentos, *request.models)[0])
+    kind = find_kind("bento" if request.bentos else "model")
+    name, version = kind.find((*request.bentos, *request.models)[0])
     return f"{name}-{version}"
 
 

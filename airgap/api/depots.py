@@ -20,7 +20,7 @@ from airgap.flow.exporting.write_bundle import BundleOptions
 from airgap.flow.importing import install_bundle
 from airgap.flow.location.credentials import Access
 from airgap.flow.progress import Silent
-from airgap.store.bentoml_home import StoreKind
+from airgap.format.kinds import Kind
 
 __all__ = ["Admitting", "Reach", "Signing", "delete", "find", "listed", "pull", "push"]
 
@@ -97,20 +97,20 @@ def pull(wanted: pulls.Pull, access: Access, said: Admitting) -> str:
     return next(tag for tag in tags if tag.partition(":")[0] == wanted.tag.name)
 
 
-def listed(kind: StoreKind, tag: object, reach: Reach) -> Sequence[dict[str, Any]]:
+def listed(kind: Kind, tag: object, reach: Reach) -> Sequence[dict[str, Any]]:
     """List a depot's bundles, or those that have a tag, as ``airgap list --json`` does."""
     place, access = reach.place()
     wanted = None if tag is None else list_tags.parse_tag(str(tag), kind)
     return list_tags.list_depot(place, access, wanted).bundles
 
 
-def find(kind: StoreKind, tag: object, reach: Reach) -> dict[str, Any]:
+def find(kind: Kind, tag: object, reach: Reach) -> dict[str, Any]:
     """Return what ``airgap get --json`` says of the newest bundle that has a tag."""
     place, access = reach.place()
     return list_tags.find_in(place, list_tags.parse_tag(str(tag), kind), access)[0]
 
 
-def delete(kind: StoreKind, tag: object, reach: Reach) -> None:
+def delete(kind: Kind, tag: object, reach: Reach) -> None:
     """Delete the bundles of a depot that hold a tag, with its version, and nothing besides.
 
     Raises:

@@ -248,7 +248,7 @@ def _pack_lines(done: "ExportResult") -> list[str]:
 
 def _stock_lines(done: "ExportResult", about: dict[str, Any]) -> list[str]:
     """Say what is there, and what stock BentoML will not load of it."""
-    left_out = [str(item) for item in done.manifest.items if item.kind == "hugging-face"]
+    left_out = [str(item) for item in done.manifest.items if item.rules.stock == "by digest"]
     about["not_loadable_by_stock_import"] = left_out
     lines = [
         f"plain `bentoml import` does not install {one}; `airgap import` does" for one in left_out

@@ -3,19 +3,18 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any
 
 from airgap.errors import CorruptError
 from airgap.format import canonical, limits, names
 from airgap.format.fields import HASH, Fields, encode_u32
+from airgap.format.kinds import Kind, KindRules, find_rules
 
 __all__ = [
-    "KINDS",
     "Entry",
     "File",
     "Folder",
     "Item",
-    "Kind",
     "Link",
     "ReadChunks",
     "check_item",
@@ -26,9 +25,6 @@ __all__ = [
     "make_item",
     "tag_problem",
 ]
-
-Kind = Literal["model", "hugging-face", "bento"]
-KINDS: Final[tuple[Kind, ...]] = ("model", "hugging-face", "bento")  # in item order, format §3.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +74,12 @@ class Item:
     @property
     def key(self) -> tuple[int, str, str]:
         """What items are sorted by and unique in (format §3.2)."""
-        return KINDS.index(self.kind), self.name, self.version
+        return self.rules.rank, self.name, self.version
+
+    @property
+    def rules(self) -> KindRules:
+        """What the format says of the item's kind."""
+        return find_rules(self.kind)
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -152,11 +153,9 @@ def check_item(item: Item) -> None:
 
 def tag_problem(kind: str, name: str, version: str) -> str | None:
     """Say why a tag may not travel, or None (format §2.4)."""
-    if kind == "hugging-face":
-        good = names.is_repository(name) and names.is_commit(version)
-    else:
-        good = names.is_tag_part(name) and names.is_tag_part(version)
-    return None if good else "has a name or version that is not allowed"
+    if find_rules(kind).is_tag(name, version):
+        return None
+    return "has a name or version that is not allowed"
 
 
 def item_to_map(item: Item) -> dict[str, Any]:
@@ -196,11 +195,10 @@ def item_from_map(value: Any, read_chunks: ReadChunks) -> Item:  # noqa: ANN401
 
     Raises:
         CorruptError: it breaks a rule of format §2.4 to §2.6 or §3.
+        PolicyError: its kind is reserved for a later version of the format (§3.2).
     """
     fields = Fields(value, _ITEM_KEYS, "item")
-    kind = fields.text("kind")
-    if kind not in KINDS:
-        raise fields.error(f"is of the unknown kind {kind!r}")
+    kind = find_rules(fields.text("kind")).name
     entries = tuple(
         _entry_from_map(one, read_chunks) for one in fields.array("entries", limits.ENTRIES)
     )

@@ -12,6 +12,7 @@ from airgap.errors import CorruptError, PolicyError
 from airgap.format import canonical, limits, names
 from airgap.format.fields import DIGEST_BYTES, HASH, Fields, encode_u32
 from airgap.format.inventory import Item, ReadChunks, item_from_map, item_to_map
+from airgap.format.kinds import highest_reader, required_reader
 
 __all__ = ["NO_BASE", "Block", "ChunkTable", "Manifest", "Pack", "bundle_id", "decode", "encode"]
 
@@ -179,7 +180,7 @@ def encode(manifest: Manifest) -> bytes:
                 "digests": b"".join(pack.digest for pack in manifest.packs),
                 "sizes": encode_u32([pack.size for pack in manifest.packs]),
             },
-            "reader": FORMAT,
+            "reader": required_reader({item.kind for item in manifest.items}),
             "sequence": manifest.sequence,
             "tool": manifest.tool,
         }
@@ -204,12 +205,12 @@ def decode(raw: bytes) -> Manifest:
     _refuse_newer(value)
     fields = Fields(value, _KEYS, "manifest")
     fields.expect("format", FORMAT)
-    fields.expect("reader", FORMAT)
     fields.expect("hash", HASH)
     chunks = _decode_chunks(fields)
     packs = _decode_packs(fields, chunks)
     read_chunks = ReadChunks(chunks.lengths)
     items = tuple(item_from_map(one, read_chunks) for one in fields.array("items", limits.ITEMS))
+    fields.expect("reader", required_reader({item.kind for item in items}))
     manifest = Manifest(
         items=items,
         chunks=chunks,
@@ -249,12 +250,16 @@ def _refuse_newer(value: Any) -> None:  # noqa: ANN401
     """Refuse what only a newer reader understands, before its fields are checked (§4.1)."""
     if type(value) is not dict:
         return
-    needed = max(
-        (value[key] for key in ("format", "reader") if type(value.get(key)) is int), default=0
-    )
-    if needed > FORMAT:
+    known = {"format": FORMAT, "reader": highest_reader()}
+    newer = [
+        value[key]
+        for key, highest in known.items()
+        if type(value.get(key)) is int and value[key] > highest
+    ]
+    if newer:
         raise PolicyError(
-            f"The bundle needs format version {needed}; this airgap reads version {FORMAT}.",
+            f"The bundle needs format version {max(newer)}; this airgap reads version"
+            f" {known['reader']}.",
             "Install a newer airgap on this side.",
         )
 

@@ -20,7 +20,6 @@ from airgap.format.stock_archive import resolve_link
 
 __all__ = [
     "FILE",
-    "KINDS",
     "Claim",
     "decode",
     "encode",
@@ -31,7 +30,6 @@ __all__ = [
 ]
 
 FILE: Final = "model.sig"
-KINDS: Final = ("model", "hugging-face")
 _PAYLOAD_TYPE: Final = PAYLOAD_TYPES["model"]
 _MEDIA_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _STATEMENT: Final = "https://in-toto.io/Statement/v1"

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from airgap.errors import CorruptError
+from airgap.errors import CorruptError, UsageError
 from airgap.format import limits
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "is_commit",
     "is_repository",
     "is_tag_part",
+    "parse_tag",
     "path_problem",
     "refuse_collisions",
     "target_problem",
@@ -54,6 +55,22 @@ def is_bundle_id(text: str) -> bool:
 def has_invisible(text: str) -> bool:
     """Tell whether a text has invisible characters, which may also steer a terminal (§2.5)."""
     return any(unicodedata.category(character) in _FORBIDDEN_CATEGORIES for character in text)
+
+
+def parse_tag(text: str) -> tuple[str, str]:
+    """Read ``name:version``, ``name:latest`` or ``name``; the version is empty for the latest.
+
+    Raises:
+        UsageError: it is none of these (format §2.4).
+    """
+    name, colon, version = text.partition(":")
+    is_latest = not colon or version == "latest"
+    if not is_tag_part(name) or not (is_latest or is_tag_part(version)):
+        raise UsageError(
+            f"{text!r:.200} is not a tag.",
+            "Write name:version, name:latest or name, in lower case.",
+        )
+    return name, "" if is_latest else version
 
 
 def path_problem(path: str) -> str | None:

@@ -9,10 +9,10 @@ from airgap.errors import CorruptError
 from airgap.format import names
 from airgap.format.envelope import ROLES, Role
 from airgap.format.inventory import File, Folder, Item, Link
+from airgap.format.kinds import HUGGING_FACE
 from airgap.format.manifest import Manifest
 
 __all__ = [
-    "HUGGING_FACE",
     "MODELS",
     "StockContents",
     "StockFile",
@@ -22,13 +22,14 @@ __all__ = [
     "envelope_name",
     "list_contents",
     "manifest_name",
+    "name_by_digest",
     "parse_envelope_name",
     "path_prefix",
     "resolve_link",
 ]
 
 MODELS: Final = "models"
-HUGGING_FACE: Final = f"{MODELS}/hugging-face"
+_BY_DIGEST: Final = f"{MODELS}/{HUGGING_FACE.name}"
 _SUFFIX: Final = ".airgap-manifest"
 _ENVELOPE = re.compile(rf"\.({'|'.join(ROLES)})\.([0-9a-f]{{64}})\.dsse")
 _LINKS_FOLLOWED: Final = 40
@@ -90,9 +91,14 @@ def parse_envelope_name(name: str, file: str) -> tuple[Role, str] | None:
     return next(role for role in ROLES if role == found[1]), found[2]
 
 
+def name_by_digest(digest: bytes) -> str:
+    """Name a file that an archive holds by its digest."""
+    return f"{_BY_DIGEST}/{digest.hex()}"
+
+
 def path_prefix(item: Item) -> str:
     """Return what the paths of an item's files begin with, for a Bento's archive."""
-    return "" if item.kind == "bento" else f"{MODELS}/{item.name}/{item.version}/"
+    return "" if item.rules.stock == "top" else f"{MODELS}/{item.name}/{item.version}/"
 
 
 def check_manifest(manifest: Manifest) -> None:
@@ -108,8 +114,9 @@ def check_items(items: Sequence[Item]) -> None:
     Raises:
         CorruptError: it is something else, or the Bento has files of its own in ``models``.
     """
-    bentos = [item for item in items if item.kind == "bento"]
-    if len(bentos) != 1 and [item.kind for item in items] != ["model"]:
+    placements = [item.rules.stock for item in items]
+    bentos = [item for item in items if item.rules.stock == "top"]
+    if (len(bentos) != 1 and placements != ["models"]) or "none" in placements:
         raise _other_manifest()
     for entry in (entry for item in bentos for entry in item.entries):
         if names.fold(entry.path.partition("/")[0]) == MODELS:
@@ -124,10 +131,10 @@ def list_contents(items: Sequence[Item], *, folder: bool) -> StockContents:
     files: dict[str, StockFile] = {}
     links: dict[str, str] = {}
     empty: set[str] = set()
-    alone = len(items) == 1 and items[0].kind == "model"
+    alone = [item.rules.stock for item in items] == ["models"]
     for number, item in enumerate(items):
-        if item.kind == "hugging-face":
-            named = ((f"{HUGGING_FACE}/{file.digest.hex()}", file) for file in item.files)
+        if item.rules.stock == "by digest":
+            named = ((name_by_digest(file.digest), file) for file in item.files)
             _add(files, named, number)
             continue
         prefix = "" if alone else path_prefix(item)

@@ -1,70 +1,22 @@
-"""BentoML's own store: where Bentos and models lie, and what they say of themselves.
+"""BentoML's home: the stores of Bentos and models, read and written as BentoML 1.4 does.
 
-Read and written as BentoML 1.4 does (ARCHITECTURE: facts about the neighbour), without importing
-it: that costs a second, and the isolated side may have only airgap.
+Without importing it: that costs a second, and the isolated side may have only airgap.
 """
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import ClassVar
 
-import yaml
-
-from airgap.errors import CorruptError, MissingError, StorageError, UsageError
+from airgap.errors import AirgapError, MissingError, StorageError
 from airgap.format import names
-from airgap.format.inventory import Kind
+from airgap.store.install_paths import InstallPath
+from airgap.store.item_kind import ItemFault, ItemKind, Reference, Source
+from airgap.store.source_tree import scan
 
-__all__ = [
-    "DESCRIPTIONS",
-    "Description",
-    "ModelReference",
-    "StoreKind",
-    "describe",
-    "find",
-    "folder_of",
-    "home",
-    "is_there",
-    "list_tags",
-    "read_description",
-]
+__all__ = ["BentoMLKind", "home"]
 
-StoreKind = Literal["bento", "model"]
-
-FOLDERS: Final[dict[StoreKind, str]] = {"bento": "bentos", "model": "models"}
-DESCRIPTIONS: Final[dict[StoreKind, str]] = {"bento": "bento.yaml", "model": "model.yaml"}
-_LEFT_BY_SERVING: Final = frozenset({"__pycache__"})
-_YAML_BYTES: Final = 64 * 1024 * 1024
-_NESTING: Final = 200
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelReference:
-    """A model that a Bento names: ``version`` is a commit for Hugging Face."""
-
-    kind: Literal["model", "hugging-face"]
-    name: str
-    version: str
-    include: tuple[str, ...] | None = None
-    exclude: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What bento.yaml or model.yaml says. ``created_at`` is in seconds since 1970."""
-
-    name: str
-    version: str
-    created: datetime
-    models: tuple[ModelReference, ...]
-
-    @property
-    def created_at(self) -> int:
-        """Creation time in whole seconds."""
-        return max(0, int(self.created.timestamp()))
+_LATEST = "latest"
 
 
 def home() -> Path:
@@ -72,189 +24,162 @@ def home() -> Path:
     return Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml").absolute()
 
 
-def folder_of(kind: StoreKind, name: str, version: str) -> Path:
-    """Return where an item lies, whether it is there or not."""
-    return home() / FOLDERS[kind] / name / version
+class BentoMLKind(ItemKind):
+    """A kind whose items lie in BentoML's home, as ``<folder>/<name>/<version>``.
 
-
-def is_there(kind: StoreKind, folder: Path) -> bool:
-    """Tell whether a folder of the store is an item and not what something has left behind."""
-    return (folder / DESCRIPTIONS[kind]).is_file()
-
-
-def find(kind: StoreKind, tag: str) -> tuple[str, str]:
-    """Resolve ``name``, ``name:latest`` or ``name:version`` to a name and version that are there.
-
-    A version must be given whole: unlike BentoML, no prefix stands for it.
-
-    Raises:
-        UsageError: not a tag.
-        MissingError: not in the store.
+    ``command`` is the BentoML command for this kind, without its verb.
     """
-    name, colon, version = tag.partition(":")
-    if not names.is_tag_part(name) or (
-        colon and version != "latest" and not names.is_tag_part(version)
-    ):
-        raise UsageError(
-            f"{tag!r} is not a tag.", "Write name:version, name:latest or name, in lower case."
+
+    store_title = "BentoML home"
+    command: ClassVar[str]
+
+    def store(self) -> Path:
+        """Return BentoML's home."""
+        return home()
+
+    def install_path(self, name: str, version: str) -> InstallPath:
+        """Return ``<folder>/<name>/<version>``; ``latest`` lies beside the versions."""
+        final = home() / self.folder / name / version
+        return InstallPath(final, home(), final.parent / _LATEST, may_hold_more=False)
+
+    def find(self, tag: str) -> tuple[str, str]:
+        """Resolve ``name``, ``name:latest`` or ``name:version``.
+
+        A version must be complete: unlike BentoML, airgap accepts no prefix of one.
+
+        Raises:
+            UsageError: not a tag.
+            MissingError: not in the store.
+        """
+        name, version = names.parse_tag(tag)
+        version = version or self._latest_version(name)
+        if not self._is_item(self.install_path(name, version).final):
+            raise self._missing(f"{name}:{version}", name)
+        return name, version
+
+    def scan(self, reference: Reference) -> Source:
+        """List an item's files; see ``ItemKind.scan``."""
+        name, version = self.find(f"{reference.name}:{reference.version}")
+        folder = self.install_path(name, version).final
+        description = self.describe(folder)
+        if (description.name, description.version) != (name, version):
+            raise StorageError(
+                f"The {self.rules.name} in {folder} calls itself"
+                f" {description.name}:{description.version}.",
+                "Delete it with BentoML and build it again.",
+            )
+        self.refuse_leftovers(folder)
+        tree = scan(folder, without=self.ignored_folders)
+        return Source(
+            self.rules.name, name, version, description.created_at, tree, description.models
         )
-    if not colon or version == "latest":
-        version = _latest(kind, name)
-    if not is_there(kind, folder_of(kind, name, version)):
-        raise _not_there(kind, f"{name}:{version}", name)
-    return name, version
 
+    def has_changed(self, source: Source) -> bool:
+        """Tell whether files were added, removed or changed; see ``ItemKind.has_changed``."""
+        self.refuse_leftovers(self.install_path(source.name, source.version).final)
+        return super().has_changed(source)
 
-def not_its_own(kind: Kind) -> frozenset[str]:
-    """Return names of folders that are no part of an item of this kind.
+    def refuse_leftovers(self, folder: Path) -> None:
+        """Refuse an item with files that another program left in it. Raises StorageError."""
 
-    Python writes its cache beside a Bento's sources when the Bento is served, and bentoml never
-    builds one in.
-    """
-    return _LEFT_BY_SERVING if kind == "bento" else frozenset()
+    def list_tags(self, name: str | None = None) -> Iterator[tuple[str, str]]:
+        """Yield name and version of every item in the store, sorted."""
+        top = home() / self.folder
+        for item_name in [name] if name else _list_subfolders(top):
+            for version in _list_subfolders(top / item_name):
+                if self._is_item(top / item_name / version):
+                    yield item_name, version
 
+    def find_faults(self, is_installed: Callable[[Reference], bool]) -> Iterator[ItemFault]:
+        """Yield what is wrong with the items in the store."""
+        top = home() / self.folder
+        for name in _list_subfolders(top):
+            yield from self._find_latest_fault(top / name)
+            for version in _list_subfolders(top / name):
+                yield from self._find_item_faults(top / name / version, is_installed)
 
-def list_tags(kind: StoreKind, name: str | None = None) -> Iterator[tuple[str, str]]:
-    """Yield name and version of everything in the store, sorted."""
-    top = home() / FOLDERS[kind]
-    for one in [name] if name else _subfolders(top):
-        for version in _subfolders(top / one):
-            if is_there(kind, top / one / version):
-                yield one, version
+    def find_leftovers(self, folder: Path) -> Iterator[ItemFault]:  # noqa: ARG002
+        """Yield what other programs left in an item's folder."""
+        yield from ()
 
+    def _find_item_faults(
+        self, folder: Path, is_installed: Callable[[Reference], bool]
+    ) -> Iterator[ItemFault]:
+        """Look at one item: its description, its tag, leftovers, and the models it needs."""
+        tag = f"{folder.parent.name}:{folder.name}"
+        try:
+            description = self.describe(folder)
+        except AirgapError as error:
+            hint = error.hint
+            if not self._is_item(folder):
+                hint = f"Remove it (rm -r {folder}) and build or import {tag} again."
+            message = f"{error.message[:-1]}, which breaks `{self.command} list`."
+            yield ItemFault(folder, message, hint)
+            return
+        if f"{description.name}:{description.version}" != tag:
+            yield ItemFault(
+                folder,
+                f"{folder} calls itself {description.name}:{description.version}.",
+                "The folder was renamed: restore its old name.",
+            )
+        yield from self.find_leftovers(folder)
+        for model in description.models:
+            if not is_installed(model):
+                yield ItemFault(
+                    folder,
+                    f"The {self.rules.name} {tag} needs the {model.kind} model"
+                    f" {model.name}:{model.version}, which is not on this machine.",
+                    "Import a bundle that holds it; without it the Bento cannot be served offline.",
+                    harmless=True,
+                )
 
-def describe(kind: StoreKind, folder: Path) -> Description:
-    """Read bento.yaml or model.yaml.
+    def _is_item(self, folder: Path) -> bool:
+        """Tell an item from a folder that a program left behind."""
+        return (folder / self.rules.description).is_file()
 
-    Raises:
-        StorageError: it is not there or cannot be read.
-        CorruptError: it is not what BentoML writes.
-    """
-    path = folder / DESCRIPTIONS[kind]
-    try:
-        with path.open("rb") as file:
-            text = file.read(_YAML_BYTES)
-    except OSError as error:
-        raise StorageError(
-            f"{path} cannot be read: {error.strerror}.",
-            f"The {kind} is incomplete: delete it with BentoML and build it again.",
-        ) from error
-    return read_description(kind, text, str(path))
-
-
-def read_description(kind: StoreKind, text: bytes, where: str) -> Description:
-    """Read the text of bento.yaml or model.yaml; ``where`` it was is for the message.
-
-    Raises:
-        CorruptError: it is not what BentoML writes.
-    """
-    try:
-        _refuse_hostile(text)
-        document = yaml.load(text, _Loader)  # noqa: S506  (a safe loader, the C one if there)
-        return Description(
-            name=_scalar(document["name"]),
-            version=_scalar(document["version"]),
-            created=_time(document["creation_time"]),
-            models=tuple(_references(document)) if kind == "bento" else (),
+    def _latest_version(self, name: str) -> str:
+        """Return what ``latest`` names; where that does not exist, the newest, as BentoML does."""
+        try:
+            version = (home() / self.folder / name / _LATEST).read_text().strip()
+        except (OSError, ValueError):
+            version = ""
+        if names.is_tag_part(version) and self.install_path(name, version).final.is_dir():
+            return version
+        versions = [version for _, version in self.list_tags(name)]
+        if not versions:
+            raise self._missing(name, name)
+        return max(
+            versions,
+            key=lambda version: self.describe(self.install_path(name, version).final).created,
         )
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CorruptError(
-            f"{where} is not what BentoML writes: {type(error).__name__} {error}.",
-            f"Delete the {kind} with BentoML and build it again.",
-        ) from error
+
+    def _missing(self, tag: str, name: str) -> MissingError:
+        others = [f"{name}:{version}" for _, version in self.list_tags(name)]
+        return MissingError(
+            f"The {self.rules.name} {tag} is not in {home() / self.folder}.",
+            f"See `{self.command} list` for what is there, or fetch it with"
+            f" `{self.command} pull {tag}`.",
+            [f"there is {other}" for other in others[:10]],
+        )
+
+    def _find_latest_fault(self, folder: Path) -> Iterator[ItemFault]:
+        path = folder / _LATEST
+        try:
+            version = path.read_text().strip()
+        except (OSError, ValueError):
+            return
+        if not (folder / version).is_dir():
+            yield ItemFault(
+                path,
+                f"`latest` of the {self.rules.name} {folder.name} names {version!r}, which does"
+                " not exist.",
+                f"BentoML uses the newest version instead. To be sure, remove it: rm {path}",
+                harmless=True,
+            )
 
 
-def _latest(kind: StoreKind, name: str) -> str:
-    """Return what ``latest`` points to; where that is gone, the newest, as BentoML does."""
-    try:
-        version = (home() / FOLDERS[kind] / name / "latest").read_text().strip()
-    except (OSError, ValueError):
-        version = ""
-    if names.is_tag_part(version) and folder_of(kind, name, version).is_dir():
-        return version
-    there = [version for _, version in list_tags(kind, name)]
-    if not there:
-        raise _not_there(kind, name, name)
-    return max(there, key=lambda one: describe(kind, folder_of(kind, name, one)).created)
-
-
-def _subfolders(folder: Path) -> list[str]:
+def _list_subfolders(folder: Path) -> list[str]:
     try:
         return sorted(path.name for path in folder.iterdir() if path.is_dir())
     except OSError:
         return []
-
-
-def _not_there(kind: StoreKind, tag: str, name: str) -> MissingError:
-    there = [f"{name}:{version}" for _, version in list_tags(kind, name)]
-    listing = "bentoml list" if kind == "bento" else "bentoml models list"
-    remedy = "bentoml pull" if kind == "bento" else "bentoml models pull"
-    return MissingError(
-        f"The {kind} {tag} is not in {home() / FOLDERS[kind]}.",
-        f"See `{listing}` for what is there, or fetch it with `{remedy} {tag}`.",
-        [f"there is {one}" for one in there[:10]],
-    )
-
-
-def _references(document: dict[str, Any]) -> Iterator[ModelReference]:
-    """Yield the models named at the top and by each service, each once."""
-    seen: set[ModelReference] = set()
-    lists = [document.get("models") or []]
-    lists += [service.get("models") or [] for service in document.get("services") or []]
-    for one in (entry for models in lists for entry in models):
-        reference = _reference({"tag": one} if isinstance(one, str) else one)
-        if reference not in seen:
-            seen.add(reference)
-            yield reference
-
-
-def _reference(entry: dict[str, Any]) -> ModelReference:
-    name, _, version = _scalar(entry["tag"]).partition(":")
-    if entry.get("registry", "bentoml") == "bentoml":
-        return ModelReference("model", name, version)
-    if entry["registry"] != "huggingface":
-        raise ValueError(f"unknown model registry {_scalar(entry['registry'])!r:.80}")
-    metadata = entry.get("metadata") or {}
-    return ModelReference(
-        "hugging-face",
-        _scalar(metadata.get("model_id") or name.replace("--", "/")).lower().replace("/", "--"),
-        _scalar(metadata.get("revision") or version),
-        _patterns(metadata.get("include")),
-        _patterns(metadata.get("exclude")),
-    )
-
-
-def _scalar(value: object) -> str:
-    """Write a scalar as text. A list that holds itself a billion times has no text to speak of."""
-    if isinstance(value, list | dict):
-        raise TypeError("has a list or map where a text belongs")
-    return str(value)
-
-
-def _refuse_hostile(text: bytes) -> None:
-    """Refuse nesting on which the C loader would overflow its stack.
-
-    And maps that are merged into others, which BentoML does not write: thirty lines of them
-    double thirty times.
-    """
-    depth = 0
-    for event in yaml.parse(text, _Loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > _NESTING:
-            raise ValueError("is nested too deep")
-        if isinstance(event, yaml.ScalarEvent) and event.value == "<<":
-            raise ValueError("merges maps")
-
-
-def _patterns(value: str | list[str] | None) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _time(value: datetime | str) -> datetime:
-    made = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    return made if made.tzinfo else made.replace(tzinfo=UTC)

@@ -8,8 +8,8 @@ from pathlib import Path
 from airgap.disk.digests import digest_file
 from airgap.errors import AirgapError
 from airgap.format.inventory import Entry, File, Folder, Item, Link
-from airgap.store import bentoml_home
 from airgap.store.install_paths import InstallPath
+from airgap.store.kinds import find_kind
 from airgap.store.source_tree import scan
 
 __all__ = ["differences", "missing_files"]
@@ -67,7 +67,7 @@ def _file_difference(entry: File, path: Path, *, may_be_link: bool) -> str:
 
 def _strangers(item: Item, final: Path) -> Iterator[str]:
     try:
-        tree = scan(final, without=bentoml_home.not_its_own(item.kind))
+        tree = scan(final, without=find_kind(item.kind).ignored_folders)
     except AirgapError as error:
         yield error.message
         return

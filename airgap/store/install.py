@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from airgap.disk import durable, locks
-from airgap.store import bentoml_home
+from airgap.store.kinds import find_kind
 from airgap.store.staging import StagedItem
 
 __all__ = ["install", "locked", "point_latest", "put_back"]
@@ -88,12 +88,13 @@ def point_latest(staged: StagedItem) -> None:
     """Let ``latest`` name the item unless a newer one is there, as BentoML's own import does."""
     place, item = staged.place, staged.item
     durable.sync_folder(place.final.parent)  # a try that was killed may have renamed and not synced
-    if place.latest is None or item.kind == "hugging-face":
+    if place.latest is None:
         return
-    new = bentoml_home.describe(item.kind, place.final)
+    kind = find_kind(item.kind)
+    new = kind.describe(place.final)
     with suppress(Exception):  # a dangling or broken `latest` is replaced
         current = place.latest.read_text().strip()
-        there = bentoml_home.describe(item.kind, place.latest.parent / current)
+        there = kind.describe(place.latest.parent / current)
         if current == item.version or new.created < there.created:
             return
     # Synced before it is renamed: BentoML cannot list a store with an empty `latest`.

@@ -7,7 +7,7 @@ from airgap.cli.output import size_text
 
 __all__ = ["bundle_lines", "depot_lines", "short_time", "stored_lines"]
 
-_KINDS: Final = {"hugging-face": "hf", "bento": "bento", "model": "model"}
+_SHORT_KINDS: Final = {"hugging-face": "hf"}
 _MODELS: Final = 3
 
 
@@ -74,6 +74,6 @@ def _items(bundle: dict[str, Any]) -> Iterator[str]:
     bentos = [item for item in items if item["kind"] == "bento"]
     others = [item for item in items if item["kind"] != "bento"]
     shown = bentos + (others if not bentos or len(others) <= _MODELS else [])
-    yield from (f"{_KINDS[item['kind']]} {item['tag']}" for item in shown)
+    yield from (f"{_SHORT_KINDS.get(item['kind'], item['kind'])} {item['tag']}" for item in shown)
     if len(shown) < len(items):
         yield f"and {len(items) - len(shown)} models: airgap inspect DEPOT#{bundle['bundle'][:12]}"

@@ -24,7 +24,7 @@ from airgap.format.model_signature import Claim
 from airgap.format.root import Key
 from airgap.signing.public_keys import CURVES, to_pem, verifies_either_half
 from airgap.signing.signer import Signer
-from airgap.store.install_paths import install_path
+from airgap.store.kinds import install_path
 
 __all__ = [
     "ModelSignature",
@@ -158,7 +158,7 @@ def describe(found: Sequence[ModelSignature]) -> list[dict[str, Any]]:
 
 
 def _models(items: Sequence[Item]) -> list[Item]:
-    return [item for item in items if item.kind in model_signature.KINDS]
+    return [item for item in items if item.rules.is_model]
 
 
 def _own(item: Item) -> list[str]:

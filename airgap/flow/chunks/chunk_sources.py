@@ -21,7 +21,7 @@ from airgap.errors import AirgapError
 from airgap.format.inventory import Item
 from airgap.format.manifest import Block, Manifest
 from airgap.state import installed_manifests
-from airgap.store.install_paths import install_path
+from airgap.store.kinds import install_path
 from airgap.store.source_tree import StableFile, scan
 
 __all__ = ["BaseBundle", "ChunkSources"]

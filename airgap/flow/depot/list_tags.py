@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from airgap.errors import AirgapError, MissingError, UsageError
+from airgap.errors import AirgapError, MissingError
 from airgap.flow.admission import policy
 from airgap.flow.admission.policy import AdmissionPolicy
 from airgap.flow.depot import open_depot
@@ -15,10 +15,10 @@ from airgap.flow.location.credentials import ANYBODY, Access
 from airgap.flow.redaction import redact
 from airgap.format import manifest as manifests
 from airgap.format import names
-from airgap.format.inventory import Kind
+from airgap.format.kinds import Kind
 from airgap.format.manifest import Manifest
-from airgap.store import bentoml_home
-from airgap.store.bentoml_home import StoreKind
+from airgap.store.item_kind import ItemKind
+from airgap.store.kinds import all_kinds, find_kind
 from airgap.store.source_tree import scan
 
 __all__ = ["Listing", "Tag", "find_in", "get_stored", "list_depot", "list_stores", "parse_tag"]
@@ -64,14 +64,7 @@ def parse_tag(text: str, kind: Kind) -> Tag:
     Raises:
         UsageError: it is none of these.
     """
-    name, colon, version = text.partition(":")
-    version = "" if version == "latest" else version
-    if not names.is_tag_part(name) or (colon and version and not names.is_tag_part(version)):
-        raise UsageError(
-            f"{text!r:.200} is not a tag.",
-            "Write name:version, name:latest or name, in lower case.",
-        )
-    return Tag(kind, name, version)
+    return Tag(kind, *names.parse_tag(text))
 
 
 def list_depot(place: str, access: Access = ANYBODY, tag: Tag | None = None) -> Listing:
@@ -122,8 +115,7 @@ def list_stores(tag: Tag | None = None) -> list[dict[str, Any]]:
 
     What cannot be read is listed with the reason as its ``problem``.
     """
-    kinds: tuple[StoreKind, ...] = ("bento", "model")
-    rows = [one for kind in kinds for one in _stored(kind, tag)]
+    rows = [row for kind in all_kinds() for row in _list_stored(kind, tag)]
     return sorted(rows, key=lambda one: (one["created_at"] or "", one["tag"]), reverse=True)
 
 
@@ -133,9 +125,8 @@ def get_stored(tag: Tag) -> dict[str, Any]:
     Raises:
         MissingError: it is not in the store.
     """
-    kind: StoreKind = "bento" if tag.kind == "bento" else "model"
-    written = f"{tag.name}:{tag.version}" if tag.version else tag.name
-    return _describe_stored(kind, *bentoml_home.find(kind, written))
+    kind = find_kind(tag.kind)
+    return _describe_stored(kind, *kind.find(f"{tag.name}:{tag.version or 'latest'}"))
 
 
 def _judge() -> tuple[AdmissionPolicy | None, str]:
@@ -186,18 +177,18 @@ def _said(standing: Standing, error: AirgapError | None = None) -> dict[str, Any
     return {"trusted": trusted, "standing": standing, "reason": error.message if error else ""}
 
 
-def _stored(kind: StoreKind, tag: Tag | None) -> Iterator[dict[str, Any]]:
-    if tag is not None and tag.kind != kind:
+def _list_stored(kind: ItemKind, tag: Tag | None) -> Iterator[dict[str, Any]]:
+    if tag is not None and tag.kind != kind.rules.name:
         return
-    for name, version in bentoml_home.list_tags(kind, tag.name if tag else None):
+    for name, version in kind.list_tags(tag.name if tag else None):
         if tag is None or tag.version in ("", version):
             yield _describe_stored(kind, name, version)
 
 
-def _describe_stored(kind: StoreKind, name: str, version: str) -> dict[str, Any]:
-    folder = bentoml_home.folder_of(kind, name, version)
+def _describe_stored(kind: ItemKind, name: str, version: str) -> dict[str, Any]:
+    folder = kind.install_path(name, version).final
     about: dict[str, Any] = {
-        "kind": kind,
+        "kind": kind.rules.name,
         "tag": f"{name}:{version}",
         "path": str(folder),
         "created_at": None,
@@ -205,10 +196,10 @@ def _describe_stored(kind: StoreKind, name: str, version: str) -> dict[str, Any]
         "problem": "",
     }
     try:
-        description = bentoml_home.describe(kind, folder)
+        description = kind.describe(folder)
         about["created_at"] = format_time(description.created_at)
         about["models"] = [f"{one.name}:{one.version}" for one in description.models]
-        about["size"] = scan(folder, without=bentoml_home.not_its_own(kind)).size
+        about["size"] = scan(folder, without=kind.ignored_folders).size
     except AirgapError as error:
         about["problem"] = error.message
     return about

@@ -17,7 +17,8 @@ from airgap.flow.location.credentials import Access
 from airgap.flow.redaction import redact
 from airgap.format.inventory import Item
 from airgap.format.manifest import Manifest
-from airgap.store import bentoml_home
+from airgap.store.item_kind import Description
+from airgap.store.kinds import find_kind
 
 __all__ = ["Pull", "open_for_pull"]
 
@@ -128,7 +129,7 @@ def _newest_of(items: list[Item], opened: Opened) -> Item:
     return max(items, key=lambda one: (_description(one, opened).created, one.version))
 
 
-def _description(item: Item, opened: Opened) -> bentoml_home.Description:
+def _description(item: Item, opened: Opened) -> Description:
     """Read a Bento's bento.yaml out of its bundle, or from here, compared with its digest."""
     file = next((one for one in item.files if one.path == _DESCRIPTION), None)
     if file is None:
@@ -145,7 +146,7 @@ def _description(item: Item, opened: Opened) -> bentoml_home.Description:
             "The pack with it is not there, or damaged, or it is in the bundle that this one"
             " builds on: name that with --depot.",
         )
-    return bentoml_home.read_description("bento", text, f"{_DESCRIPTION} of {item}")
+    return find_kind(item.kind).read_description(text, f"{_DESCRIPTION} of {item}")
 
 
 def _joined(supplies: ChunkSources, digests: Sequence[bytes]) -> bytes:

@@ -21,7 +21,8 @@ from airgap.flow.publishing.publish import SweptError, absent
 from airgap.flow.redaction import redact
 from airgap.format import layout
 from airgap.format import manifest as manifests
-from airgap.format.inventory import File, Item, Kind, make_item
+from airgap.format.inventory import File, Item, make_item
+from airgap.format.kinds import Kind
 from airgap.format.manifest import Manifest
 from airgap.signing.signer import Signer
 from airgap.signing.thresholds import find_valid_signers

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from airgap.flow.doctor.finding import Finding, note, ok, problem
-from airgap.store import bentoml_home, health, hugging_face
+from airgap.store import health, kinds
 from airgap.store.health import Disk
 
 __all__ = ["items", "places"]
@@ -15,27 +15,29 @@ _LITTLE: Final = 1_000_000_000
 
 def places() -> Iterator[Finding]:
     """Say where the stores are, whether they can be written, how much is free, what was left."""
-    stores = {
-        "BentoML home": (bentoml_home.home(), tuple(bentoml_home.FOLDERS.values())),
-        "Hugging Face cache": (hugging_face.cache(), ()),
-    }
-    for what, (store, parts) in stores.items():
-        yield from _disk(what, health.disk_of(store, parts))
+    titles: dict[Path, str] = {}
+    folders: dict[Path, list[str]] = {}
+    for kind in kinds.all_kinds():
+        titles.setdefault(kind.store(), kind.store_title)
+        folders.setdefault(kind.store(), []).extend(filter(None, [kind.folder]))
+    for store, title in titles.items():
+        yield from _disk(title, health.disk_of(store, tuple(folders[store])))
         yield from _leftovers(store)
 
 
 def items() -> Iterator[Finding]:
     """Look at every Bento and model in BentoML's store."""
     sound = True
-    for kind in bentoml_home.FOLDERS:
-        for trouble in health.item_troubles(kind):
-            sound = sound and trouble.harmless
-            say = note if trouble.harmless else problem
-            yield say("items", trouble.message, trouble.hint)
+    for kind in kinds.all_kinds():
+        for fault in kind.find_faults(kinds.is_installed):
+            sound = sound and fault.harmless
+            say = note if fault.harmless else problem
+            yield say("items", fault.message, fault.hint)
     if sound:
         counts = [
-            f"{folder}: {sum(1 for _ in bentoml_home.list_tags(kind))}"
-            for kind, folder in bentoml_home.FOLDERS.items()
+            f"{kind.folder}: {sum(1 for _ in kind.list_tags())}"
+            for kind in kinds.all_kinds()
+            if kind.folder
         ]
         yield ok("items", f"Nothing in BentoML's store is broken ({', '.join(counts)}).")
 

@@ -9,7 +9,8 @@ from typing import Final
 from airgap.flow.chunks.chunk_sources import BaseBundle, ChunkSources
 from airgap.flow.chunks.tensor_parts import Parts, parts_of
 from airgap.flow.exporting.select import Source
-from airgap.format.inventory import File, Kind
+from airgap.format.inventory import File
+from airgap.format.kinds import Kind
 from airgap.format.manifest import ChunkTable
 
 __all__ = ["NO_BASES", "Bases", "Wanted", "bases_of"]

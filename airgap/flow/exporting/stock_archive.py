@@ -128,7 +128,7 @@ class _Archive:
         """Write all members; return the manifest."""
         manifest = write_bundle.inventory_only(self._sources, settings, self._carry, progress)
         for source, item in zip(self._sources, manifest.items, strict=True):
-            if source.kind == "hugging-face":
+            if source.rules.stock == "by digest":
                 self._refuse_other_digests(item)
                 continue
             prefix = self._prefixes[source.key]
@@ -143,7 +143,7 @@ class _Archive:
 
     def _carry(self, source: Source, file: SourceFile, pieces: Iterator[bytes]) -> None:
         """Write a file as it is read."""
-        if source.kind != "hugging-face":
+        if source.rules.stock != "by digest":
             path = self._prefixes[source.key] + file.path
             self._writer.add(Member(path, "file", file.size, file.executable), pieces)
             return
@@ -154,7 +154,7 @@ class _Archive:
             deque(pieces, maxlen=0)
         else:
             self._written.add(digest)
-            member = Member(f"{stock.HUGGING_FACE}/{digest.hex()}", "file", file.size)
+            member = Member(stock.name_by_digest(digest), "file", file.size)
             self._writer.add(member, pieces)
 
     def _refuse_other_digests(self, item: Item) -> None:
@@ -185,10 +185,11 @@ def _sign(raw: bytes, signers: Sequence[Signer]) -> dict[tuple[Role, str], bytes
 
 def _top(sources: Sequence[Source]) -> Source:
     """Return the one Bento, or the one model."""
-    bentos = [source for source in sources if source.kind == "bento"]
-    if len(bentos) == 1:
+    placements = [source.rules.stock for source in sources]
+    bentos = [source for source in sources if source.rules.stock == "top"]
+    if len(bentos) == 1 and "none" not in placements:
         return bentos[0]
-    if [source.kind for source in sources] == ["model"]:
+    if placements == ["models"]:
         return sources[0]
     raise UsageError(
         f"This format holds one Bento, or one model, and {len(sources)} items were asked for.",

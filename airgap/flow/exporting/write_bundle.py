@@ -22,6 +22,7 @@ from airgap.format import manifest as manifests
 from airgap.format.inventory import Entry, File, Item, make_item
 from airgap.format.manifest import ChunkTable, Manifest, Pack
 from airgap.signing.signer import Signer
+from airgap.store.kinds import find_kind
 from airgap.store.source_tree import SourceFile
 from airgap.version import __version__
 
@@ -176,7 +177,7 @@ def refuse_changes(sources: Sequence[Source]) -> None:
         StorageError: something was added, removed or changed.
     """
     for source in sources:
-        if source.has_changed():
+        if find_kind(source.kind).has_changed(source):
             raise StorageError(
                 f"The {source.kind} {source.name}:{source.version} changed during the export.",
                 "Wait until whatever writes it is done, and run the same command again.",

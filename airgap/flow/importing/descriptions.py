@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 from airgap.codec.buffer import Buffer
-from airgap.errors import CorruptError
 from airgap.flow.importing.targets import Targets
 from airgap.format import limits
 from airgap.format.inventory import File, Item
-from airgap.store import bentoml_home
-from airgap.store.bentoml_home import DESCRIPTIONS
+from airgap.store.item_kind import wrong_description
+from airgap.store.kinds import find_kind
 
 __all__ = ["Descriptions"]
 
@@ -25,11 +24,12 @@ class Descriptions:
         self._items = items
         self._parts: dict[int, dict[int, bytes]] = {}
         for number, item in enumerate(items):
-            if item.kind == "hugging-face":
+            if not item.rules.description:
+                find_kind(item.kind).check(item, b"")
                 continue
-            sizes = [file.size for file in item.files if file.path == DESCRIPTIONS[item.kind]]
+            sizes = [file.size for file in item.files if file.path == item.rules.description]
             if not sizes or sizes[0] > limits.DESCRIPTION_BYTES:
-                raise _unlistable(item)
+                raise wrong_description(item)
             self._parts[number] = {}
 
     @property
@@ -38,9 +38,8 @@ class Descriptions:
         return {
             chunk
             for item in self._items
-            if item.kind != "hugging-face"
             for file in item.files
-            if file.path == DESCRIPTIONS[item.kind]
+            if file.path == item.rules.description
             for chunk in file.chunks
         }
 
@@ -52,11 +51,12 @@ class Descriptions:
         """
         item = self._items[number]
         parts = self._parts.get(number)
-        if parts is None or item.kind == "hugging-face" or file.path != DESCRIPTIONS[item.kind]:
+        if parts is None or file.path != item.rules.description:
             return
         parts[offset] = bytes(data)
         if sum(map(len, parts.values())) == file.size:
-            _check(item, b"".join(parts[at] for at in sorted(self._parts.pop(number))))
+            text = b"".join(parts[at] for at in sorted(self._parts.pop(number)))
+            find_kind(item.kind).check(item, text)
 
     def feed(self, targets: Targets, chunk: int, data: Buffer) -> None:
         """Take a chunk for every description that it is part of; raises as ``add``."""
@@ -66,22 +66,4 @@ class Descriptions:
     def refuse_lacking(self) -> None:
         """Refuse items whose description is empty. Raises CorruptError."""
         for number in self._parts:
-            raise _unlistable(self._items[number])
-
-
-def _check(item: Item, text: bytes) -> None:
-    if item.kind == "hugging-face":
-        return
-    try:
-        found = bentoml_home.read_description(item.kind, text, str(item))
-    except CorruptError as error:
-        raise _unlistable(item) from error
-    if (found.name, found.version) != (item.name, item.version):
-        raise _unlistable(item)
-
-
-def _unlistable(item: Item) -> CorruptError:
-    return CorruptError(
-        f"The {item} does not describe itself as BentoML demands.",
-        "The bundle was made wrongly: ask the sender to export it again.",
-    )
+            raise wrong_description(self._items[number])

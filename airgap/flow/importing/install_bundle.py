@@ -23,7 +23,6 @@ from airgap.disk.durable import sync_file_system
 from airgap.disk.os_errors import storage_error
 from airgap.errors import (
     ConflictError,
-    CorruptError,
     NotTrustedError,
     PolicyError,
     StorageError,
@@ -45,9 +44,11 @@ from airgap.format.inventory import Item, tag_problem
 from airgap.format.ledger import State
 from airgap.format.manifest import Manifest
 from airgap.state.installed_manifests import remember
-from airgap.store import bentoml_home, compare
+from airgap.store import compare
 from airgap.store.install import install, locked, point_latest, put_back
-from airgap.store.install_paths import InstallPath, folder_of_model, install_path
+from airgap.store.install_paths import InstallPath
+from airgap.store.item_kind import wrong_description
+from airgap.store.kinds import find_kind, install_path, is_installed
 from airgap.store.staging import StagedItem, bytes_used, remove_staging, staging_folder
 from airgap.store.volume_progress import VolumeProgress
 
@@ -393,18 +394,12 @@ def _refuse_unlistable(staged: StagedItem) -> None:
         CorruptError: there is no bento.yaml or model.yaml, or it is another item's.
     """
     item = staged.item
-    if item.kind == "hugging-face":
-        return
+    path = item.rules.description
     try:
-        found = bentoml_home.describe(item.kind, staged.folder)
-        fits = (found.name, found.version) == (item.name, item.version)
-    except (CorruptError, StorageError):
-        fits = False
-    if not fits:
-        raise CorruptError(
-            f"The {item} does not describe itself as BentoML demands.",
-            "The bundle was made wrongly: ask the sender to export it again.",
-        )
+        text = (staged.folder / path).read_bytes() if path else b""
+    except OSError as error:
+        raise wrong_description(item) from error
+    find_kind(item.kind).check(item, text)
 
 
 def _installed_by_a_cut_off_try(plans: Sequence[_Plan], bundle: str) -> list[StagedItem]:
@@ -430,12 +425,9 @@ def _remove_staging(places: Iterable[InstallPath], bundle: str) -> None:
 def _lacking(manifest: Manifest) -> Iterator[str]:
     """Yield the models that the bundle's Bentos name and that are not on this machine."""
     for item in manifest.items:
-        if item.kind != "bento":
-            continue
-        folder = install_path(item).final
-        for one in bentoml_home.describe("bento", folder).models:
+        for one in find_kind(item.kind).describe(install_path(item).final).models:
             known = tag_problem(one.kind, one.name, one.version) is None
-            if not (known and folder_of_model(one).is_dir()):
+            if not (known and is_installed(one)):
                 tag = f"{one.name}:{one.version}"
                 yield f"{one.kind} {tag}" if known else f"{one.kind} {tag!r:.200}"
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from airgap.carrier.stock.archive import Form, StockReader
 from airgap.carrier.stock.port import Member
@@ -29,11 +29,10 @@ from airgap.flow.progress import Progress
 from airgap.format import limits
 from airgap.format import stock_archive as stock
 from airgap.format.inventory import Entry, File, Folder, Item, Link, make_item
+from airgap.format.kinds import BENTO, MODEL, Kind
 from airgap.format.manifest import ChunkTable, Manifest
 from airgap.state import pinned_root
-from airgap.store import bentoml_home
-from airgap.store.bentoml_home import DESCRIPTIONS
-from airgap.store.install_paths import install_path
+from airgap.store.kinds import find_kind, install_path
 from airgap.store.staging import StagedItem
 from airgap.store.unsigned_staging import UnsignedStaging, private
 
@@ -168,7 +167,7 @@ class _Received:
         else:
             incoming.write(member.path, member.size, passing())
         if described:
-            told = bentoml_home.read_description(described, b"".join(kept), member.path)
+            told = find_kind(described).read_description(b"".join(kept), member.path)
             self.descriptions[member.path] = told.name, told.version
         return File(member.path, member.executable, member.size, digest.digest(), ())
 
@@ -179,11 +178,11 @@ class _Received:
             CorruptError: what came is no Bento and no model, or has entries that may not be.
         """
         self._add_empty_folders()
-        if DESCRIPTIONS["bento"] in self.descriptions:
+        if BENTO.description in self.descriptions:
             return self._bento_with_models()
-        if DESCRIPTIONS["model"] in self.descriptions:
-            name, version = self.descriptions[DESCRIPTIONS["model"]]
-            return [make_item("model", name, version, list(self.entries.values()))]
+        if MODEL.description in self.descriptions:
+            name, version = self.descriptions[MODEL.description]
+            return [make_item(MODEL.name, name, version, list(self.entries.values()))]
         raise _refused("has neither a bento.yaml nor a model.yaml at its top")
 
     def _bento_with_models(self) -> list[Item]:
@@ -198,12 +197,12 @@ class _Received:
             elif not (isinstance(entry, Folder) or _IGNORED.fullmatch(path)):
                 raise _refused(f"has {path!r}, which belongs to no model")
         for name, version in models:
-            path = f"{stock.MODELS}/{name}/{version}/{DESCRIPTIONS['model']}"
+            path = f"{stock.MODELS}/{name}/{version}/{MODEL.description}"
             if self.descriptions.get(path) != (name, version):
                 raise _refused(f"has a model in {name}/{version} that does not call itself so")
-        made = [make_item("model", *tag, models[tag]) for tag in sorted(models)]
-        name, version = self.descriptions[DESCRIPTIONS["bento"]]
-        return [*made, make_item("bento", name, version, own)]
+        made = [make_item(MODEL.name, *tag, models[tag]) for tag in sorted(models)]
+        name, version = self.descriptions[BENTO.description]
+        return [*made, make_item(BENTO.name, name, version, own)]
 
     def _add_empty_folders(self) -> None:
         """Make entries of the folders that hold nothing."""
@@ -214,12 +213,12 @@ class _Received:
             self.entries[path] = Folder(path)
 
 
-def _described_kind(path: str) -> Literal["bento", "model"] | None:
+def _described_kind(path: str) -> Kind | None:
     """Return what the file describes, if it is a description whose place is known."""
-    if path == DESCRIPTIONS["bento"]:
-        return "bento"
-    if path == DESCRIPTIONS["model"] or _MODEL_YAML.fullmatch(path):
-        return "model"
+    if path == BENTO.description:
+        return BENTO.name
+    if path == MODEL.description or _MODEL_YAML.fullmatch(path):
+        return MODEL.name
     return None
 
 
@@ -241,9 +240,9 @@ def _renamed(entry: Entry, path: str) -> Entry:
 
 def _hand_over(incoming: UnsignedStaging, items: list[Item], name: str) -> None:
     """Move each item to where it is staged: models first, then what is left as the Bento."""
-    alone = len(items) == 1 and items[0].kind == "model"
+    alone = len(items) == 1 and items[0].kind == MODEL.name
     for item in items:
-        if item.kind == "bento":
+        if item.kind == BENTO.name:
             incoming.remove(stock.MODELS)
         path = "" if alone else stock.path_prefix(item)
         incoming.hand_over(path, StagedItem(item, install_path(item), name))

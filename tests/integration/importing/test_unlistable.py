@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import CorruptError
-from airgap.store import bentoml_home
+from airgap.store.kinds import find_kind
+from airgap.store.models import Models
 from tests.support import refusals, stores
 from tests.support.sides import Side, Site
 
@@ -22,10 +23,10 @@ def test_an_item_that_would_break_bentomls_list_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = stores.add_model(connected, "ranker:v1", {"weights.bin": b"w"})
-    honest = bentoml_home.describe("model", folder)
+    honest = find_kind("model").describe(folder)
     (folder / "model.yaml").write_bytes(text)
     with monkeypatch.context() as lying:  # a sender whose airgap does not look
-        lying.setattr(bentoml_home, "describe", lambda *_: honest)
+        lying.setattr(Models, "describe", lambda *_: honest)
         export = ("export", "--model", "ranker:v1", "-o", tmp_path / "depot", "--key", site.key())
         assert connected.run(*export).code == 0
 

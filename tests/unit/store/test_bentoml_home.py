@@ -7,7 +7,8 @@ import pytest
 
 from airgap.errors import StorageError
 from airgap.store import bentoml_home
-from airgap.store.bentoml_home import ModelReference
+from airgap.store.item_kind import Description, Reference
+from airgap.store.kinds import find_kind
 from tests.support import stores
 from tests.support.sides import Side
 
@@ -15,10 +16,10 @@ HEAD = "name: shop\nversion: v1\ncreation_time: '2026-01-02T03:04:05+00:00'\n"
 HF = "- tag: org--mini:abc\n  registry: huggingface\n"
 
 
-def described(folder: Path, text: str) -> bentoml_home.Description:
+def described(folder: Path, text: str) -> Description:
     folder.mkdir(exist_ok=True)
     (folder / "bento.yaml").write_text(text)
-    return bentoml_home.describe("bento", folder)
+    return find_kind("bento").describe(folder)
 
 
 def test_home_is_where_the_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,9 +65,7 @@ def test_a_model_that_is_named_twice_is_one(tmp_path: Path) -> None:
     models = "models:\n- tag: m:v1\n  alias: a\n"
     services = "services:\n- name: A\n  models:\n  - tag: m:v1\n- name: B\n  models: null\n"
 
-    assert described(tmp_path, HEAD + models + services).models == (
-        ModelReference("model", "m", "v1"),
-    )
+    assert described(tmp_path, HEAD + models + services).models == (Reference("model", "m", "v1"),)
 
 
 def test_a_bento_may_name_no_models_at_all(tmp_path: Path) -> None:
@@ -96,13 +95,13 @@ def test_a_snapshot_is_named_by_repository_and_commit(
 
 def test_a_bento_without_its_description_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"bento\.yaml cannot be read"):
-        bentoml_home.describe("bento", tmp_path)
+        find_kind("bento").describe(tmp_path)
 
 
 def test_yaml_makes_nothing_but_data(tmp_path: Path) -> None:
     bomb = "!!python/object/apply:os.system ['touch pwned']"
 
-    with pytest.raises(Exception, match="not what BentoML writes"):
+    with pytest.raises(Exception, match="malformed"):
         described(tmp_path, f"{HEAD}labels: {bomb}\n")
 
 
@@ -113,9 +112,9 @@ def test_tags_are_listed_sorted_and_without_what_is_no_item(connected: Side) -> 
     (connected.bentoml / "bentos" / "file").touch()
 
     with connected.here():
-        assert list(bentoml_home.list_tags("bento")) == [
+        assert list(find_kind("bento").list_tags()) == [
             ("desk", "v1"),
             ("shop", "v10"),
             ("shop", "v2"),
         ]
-        assert list(bentoml_home.list_tags("model")) == []
+        assert list(find_kind("model").list_tags()) == []

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from airgap.store import hugging_face
-from airgap.store.bentoml_home import ModelReference
+from airgap.store.item_kind import Reference
 
 COMMIT = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
 VARIABLES = (
@@ -80,19 +80,19 @@ def test_patterns_take_what_huggingface_hub_takes(
 ) -> None:
     from huggingface_hub.utils._paths import filter_repo_objects
 
-    reference = ModelReference("hugging-face", "org--mini", COMMIT, include, exclude)
+    reference = Reference("hugging-face", "org--mini", COMMIT, include, exclude)
     oracle = filter_repo_objects(
         PATHS,
         allow_patterns=None if include is None else list(include),
         ignore_patterns=None if exclude is None else list(exclude),
     )
 
-    assert [path for path in PATHS if hugging_face._takes(reference, path)] == list(oracle)
+    assert [path for path in PATHS if hugging_face._is_selected(reference, path)] == list(oracle)
 
 
 def test_the_command_that_fetches_needs_no_cache_that_is_the_usual_one() -> None:
-    reference = ModelReference("hugging-face", "org--mini", COMMIT)
+    reference = Reference("hugging-face", "org--mini", COMMIT)
 
-    command = hugging_face._fetch_command("org/mini", reference)
+    command = hugging_face._format_fetch_command("org/mini", reference)
 
     assert command == f"hf download org/mini --revision {COMMIT}"

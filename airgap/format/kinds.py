@@ -1,0 +1,98 @@
+"""The kinds of items that may travel, and what the format says of each (format §3.2)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from airgap.errors import CorruptError, PolicyError
+from airgap.format import names
+
+__all__ = [
+    "BENTO",
+    "HUGGING_FACE",
+    "MODEL",
+    "RESERVED",
+    "Kind",
+    "KindRules",
+    "StockPlacement",
+    "add_rules",
+    "find_rules",
+    "highest_reader",
+    "required_reader",
+]
+
+Kind: TypeAlias = str
+"""The name of a kind, as manifests spell it."""
+
+StockPlacement = Literal["top", "models", "by digest", "none"]
+"""Where an archive for stock BentoML holds the files of an item (format §10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class KindRules:
+    """What the format says of one kind.
+
+    ``rank`` orders the kinds within a bundle. ``is_tag`` tells whether a name and a version may
+    travel (format §2.4). ``description`` is the path of the file that gives the item its name and
+    version, if the kind has one. ``is_model`` tells that an item may be signed by itself (format
+    §18). ``reader`` is the format version that a reader must know (format §4.1).
+    """
+
+    name: Kind
+    rank: int
+    is_tag: Callable[[str, str], bool]
+    description: str = ""
+    is_model: bool = False
+    stock: StockPlacement = "none"
+    reader: int = 1
+
+
+def _is_bentoml_tag(name: str, version: str) -> bool:
+    return names.is_tag_part(name) and names.is_tag_part(version)
+
+
+def _is_snapshot(name: str, version: str) -> bool:
+    return names.is_repository(name) and names.is_commit(version)
+
+
+MODEL: Final = KindRules("model", 0, _is_bentoml_tag, "model.yaml", is_model=True, stock="models")
+HUGGING_FACE: Final = KindRules("hugging-face", 1, _is_snapshot, is_model=True, stock="by digest")
+RESERVED: Final = ("files", "wheelhouse", "image")  # ranks 2 to 4, readers of version 2
+BENTO: Final = KindRules("bento", 5, _is_bentoml_tag, "bento.yaml", stock="top")
+
+_RULES: Final = {rules.name: rules for rules in (MODEL, HUGGING_FACE, BENTO)}
+
+
+def add_rules(rules: KindRules) -> None:
+    """Let manifests have items of this kind."""
+    _RULES[rules.name] = rules
+
+
+def find_rules(kind: Kind) -> KindRules:
+    """Return the rules of a kind.
+
+    Raises:
+        PolicyError: the kind is reserved for a later version of the format.
+        CorruptError: there is no such kind.
+    """
+    rules = _RULES.get(kind)
+    if rules is not None:
+        return rules
+    if kind in RESERVED:
+        raise PolicyError(
+            f"The bundle has an item of the kind {kind!r}, which this airgap cannot read.",
+            "Install a newer airgap on this side.",
+        )
+    raise CorruptError(
+        f"The item is of the unknown kind {kind!r}.", "Ask the sender to export it again."
+    )
+
+
+def highest_reader() -> int:
+    """Return the highest format version of a manifest's ``reader`` that is known here."""
+    return max(rules.reader for rules in _RULES.values())
+
+
+def required_reader(kinds: set[Kind]) -> int:
+    """Return what a manifest with items of these kinds says as its ``reader`` (format §4.1)."""
+    return max((find_rules(kind).reader for kind in kinds), default=1)

@@ -1,0 +1,200 @@
+"""What airgap must know of a kind of item to export, verify and import it.
+
+A new kind is one module with a class of this, and one line in ``kinds.py``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar, Final
+
+from airgap.errors import CorruptError, StorageError
+from airgap.format.inventory import Item
+from airgap.format.kinds import Kind, KindRules, find_rules
+from airgap.store.install_paths import InstallPath
+from airgap.store.source_tree import Tree, is_still
+
+__all__ = [
+    "NO_DESCRIPTION",
+    "Description",
+    "ItemFault",
+    "ItemKind",
+    "Reference",
+    "Source",
+    "wrong_description",
+]
+
+_DESCRIPTION_BYTES: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An item that another one names.
+
+    ``include`` and ``exclude`` are patterns of huggingface_hub; None takes everything.
+    """
+
+    kind: Kind
+    name: str
+    version: str
+    include: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What an item says of itself, as in bento.yaml; ``models`` are those that it needs."""
+
+    name: str
+    version: str
+    created: datetime
+    models: tuple[Reference, ...]
+
+    @property
+    def created_at(self) -> int:
+        """Creation time in whole seconds since 1970."""
+        return max(0, int(self.created.timestamp()))
+
+
+NO_DESCRIPTION: Final = Description("", "", datetime.fromtimestamp(0, UTC), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An item in its store, before it is read. ``created_at`` is in seconds since 1970."""
+
+    kind: Kind
+    name: str
+    version: str
+    created_at: int
+    tree: Tree
+    references: tuple[Reference, ...] = ()
+
+    @property
+    def rules(self) -> KindRules:
+        """What the format says of the item's kind."""
+        return find_rules(self.kind)
+
+    @property
+    def key(self) -> tuple[int, str, str]:
+        """What items are sorted by (format §3.2)."""
+        return self.rules.rank, self.name, self.version
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFault:
+    """Something in a store that breaks the tools that read it, or (``harmless``) does not."""
+
+    path: Path
+    message: str
+    hint: str
+    harmless: bool = False
+
+
+class ItemKind(ABC):
+    """One kind of item: where its items are on this machine, and what must be true of them.
+
+    ``rules`` is what the format says of it, its rank among them. ``store_title`` names the store
+    for people, and ``folder`` is the kind's own folder in it, if it has one. Folders whose name is
+    in ``ignored_folders`` are no part of an item, at any depth.
+    """
+
+    rules: ClassVar[KindRules]
+    store_title: ClassVar[str]
+    folder: ClassVar[str] = ""
+    ignored_folders: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def store(self) -> Path:
+        """Return the store that the items are installed in."""
+
+    @abstractmethod
+    def install_path(self, name: str, version: str) -> InstallPath:
+        """Return where an item is installed, whether it is there or not."""
+
+    @abstractmethod
+    def find(self, tag: str) -> tuple[str, str]:
+        """Return name and version of the installed item that a person names.
+
+        Raises:
+            UsageError: not a tag.
+            MissingError: not installed.
+        """
+
+    @abstractmethod
+    def scan(self, reference: Reference) -> Source:
+        """List an item's files, without reading them.
+
+        Raises:
+            UsageError, MissingError: as ``find``.
+            StorageError: the item cannot be read, or is not what it says it is.
+            CorruptError: its description is malformed.
+        """
+
+    def has_changed(self, source: Source) -> bool:
+        """Tell whether an item is no longer what was scanned. Raises as ``scan``."""
+        folder = self.install_path(source.name, source.version).final
+        return not is_still(source.tree, folder, without=self.ignored_folders)
+
+    def list_tags(self, name: str | None = None) -> Iterator[tuple[str, str]]:  # noqa: ARG002
+        """Yield name and version of every installed item (of this name), sorted."""
+        yield from ()
+
+    def describe(self, folder: Path) -> Description:
+        """Read the description in an item's folder.
+
+        Raises:
+            StorageError: it is missing or cannot be read.
+            CorruptError: it is malformed.
+        """
+        if not self.rules.description:
+            return NO_DESCRIPTION
+        path = folder / self.rules.description
+        try:
+            with path.open("rb") as file:
+                text = file.read(_DESCRIPTION_BYTES)
+        except OSError as error:
+            raise StorageError(
+                f"{path} cannot be read: {error.strerror}.",
+                f"The {self.rules.name} is incomplete: delete it with BentoML and build it again.",
+            ) from error
+        return self.read_description(text, str(path))
+
+    def read_description(self, text: bytes, source: str) -> Description:  # noqa: ARG002
+        """Parse a description; ``source`` says in a message where it is from.
+
+        Raises:
+            CorruptError: it is malformed.
+        """
+        return NO_DESCRIPTION
+
+    def check(self, item: Item, description: bytes) -> None:
+        """Refuse an item that would break its store (format §3.2).
+
+        ``description`` is the content of the file that describes it, empty if the kind has none.
+
+        Raises:
+            CorruptError: the description is malformed, or is that of another item.
+        """
+        if not self.rules.description:
+            return
+        try:
+            described = self.read_description(description, str(item))
+        except CorruptError as error:
+            raise wrong_description(item) from error
+        if (described.name, described.version) != (item.name, item.version):
+            raise wrong_description(item)
+
+    def find_faults(self, is_installed: Callable[[Reference], bool]) -> Iterator[ItemFault]:  # noqa: ARG002
+        """Yield what is wrong with the installed items."""
+        yield from ()
+
+
+def wrong_description(item: Item) -> CorruptError:
+    """Make the error of an item whose description is missing, too long, or wrong (format §3.2)."""
+    return CorruptError(
+        f"The {item.rules.description} of the {item} is missing, malformed or of another item.",
+        "The bundle was made wrongly: ask the sender to export it again.",
+    )

@@ -1,0 +1,50 @@
+"""The kinds of items that airgap carries. A new one is a line in this table."""
+
+from collections.abc import Collection
+from typing import Final
+
+from airgap.format.inventory import Item
+from airgap.format.kinds import Kind, add_rules, find_rules
+from airgap.store.bentos import Bentos
+from airgap.store.hugging_face import HuggingFaceSnapshots
+from airgap.store.install_paths import InstallPath
+from airgap.store.item_kind import ItemKind, Reference
+from airgap.store.models import Models
+
+__all__ = ["all_kinds", "find_kind", "install_path", "is_installed", "register"]
+
+_KINDS: Final[dict[Kind, ItemKind]] = {}
+
+
+def register(kind: ItemKind) -> None:
+    """Let this process carry items of a kind."""
+    add_rules(kind.rules)
+    _KINDS[kind.rules.name] = kind
+
+
+for _kind in (
+    Models(),
+    HuggingFaceSnapshots(),
+    Bentos(),
+):
+    register(_kind)
+
+
+def all_kinds() -> Collection[ItemKind]:
+    """Return all kinds, in item order reversed: what people ask for comes first."""
+    return sorted(_KINDS.values(), key=lambda kind: kind.rules.rank, reverse=True)
+
+
+def find_kind(name: Kind) -> ItemKind:
+    """Return the kind of this name. Raises PolicyError, CorruptError as ``find_rules``."""
+    return _KINDS[find_rules(name).name]
+
+
+def install_path(item: Item | Reference) -> InstallPath:
+    """Return where an item is installed on this machine, whether it is there or not."""
+    return find_kind(item.kind).install_path(item.name, item.version)
+
+
+def is_installed(reference: Reference) -> bool:
+    """Tell whether an item that another one needs is on this machine."""
+    return install_path(reference).final.is_dir()
