@@ -27,7 +27,8 @@ from pathlib import Path
 from unicodedata import category, normalize
 
 EXITS = {"cannot check": 3, "corrupt": 10, "not-trusted": 11, "policy": 12, "missing": 13}
-MIB, KINDS, DECIDING = 2**20, ("model", "hugging-face", "bento"), ("scanner", "approver")
+MIB, DECIDING = 2**20, ("scanner", "approver")
+KINDS = ("model", "hugging-face", "files", "wheelhouse", "image", "bento")  # §3.2
 HEX, TAG = "[0-9a-f]{64}", "[a-z0-9]([-._a-z0-9]*[a-z0-9])?"
 BAD_PATH = r'(?is)[\\:*?"<>|]|(^|/)([^/]*[. ]|(con|prn|aux|nul|(com|lpt)[1-9¹²³])(\.[^/]*)?)?(/|\Z)'
 ENVELOPE = (r'\{"payloadType":"%s","signatures":\[\{"keyid":"([0-9a-f]{64})","sig":"'
@@ -124,6 +125,7 @@ def column(raw, width):  # §2.2
 def check_item(item, lengths):  # §2.4 to §3.2
     demand(item, "item", "digest:bytes entries:list kind:str name:str version:str")
     kind, name, version, entries = (item[key] for key in ("kind", "name", "version", "entries"))
+    need(kind not in KINDS[2:5], f"{name}: the kind {kind!r} needs a later reader", "policy")
     good = is_name(name) and is_name(version)
     if kind == "hugging-face":
         good = len(name) <= 200 and re.fullmatch(TAG.replace("a-z", "_a-z"), name)

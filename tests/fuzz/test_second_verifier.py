@@ -137,6 +137,21 @@ def test_they_agree_on_any_value_in_a_signed_manifest(bench: Bench) -> None:
     check()
 
 
+@pytest.mark.parametrize("reader", [1, 2])
+@pytest.mark.parametrize("kind", ["files", "wheelhouse", "image"])
+def test_they_agree_that_a_reserved_kind_needs_a_newer_reader(
+    kind: str, reader: int, bench: Bench
+) -> None:
+    made = forge.draft(forge.model({"w.bin": b"w"}))
+    made.manifest["items"][0].update(kind=kind)
+    made.manifest["reader"] = reader
+    raw, path = made.raw(), bench.folder / "reserved.airgap"
+
+    forge.put(path, forge.tar(forge.members(raw, forge.sign(raw, bench.signer), made.packs)))
+
+    assert bench.agree(path) == "policy"
+
+
 def test_they_agree_on_any_bytes_in_a_signed_manifest(bench: Bench) -> None:
     (file,) = bench.depot.rglob("manifest.msgpack")
     packs = [one.read_bytes() for one in bench.depot.rglob("*.pack")]
