@@ -3,7 +3,7 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,6 +31,7 @@ from airgap.flow.media.small_files import small_files_of
 from airgap.flow.media.split import VolumeOptions, add_parity, write_volumes
 from airgap.flow.progress import Progress
 from airgap.format import limits, names, volume
+from airgap.format.kinds import BENTO, MODEL, Kind
 from airgap.signing.signer import Signer
 
 __all__ = ["SUFFIX", "ExportRequest", "add_files", "export", "sign_bundle", "tell_of_others"]
@@ -41,6 +42,8 @@ _COPY_BYTES: Final = 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
     """What to export. ``tmpdir`` is where ``-o -`` spools; None means the system's place.
+
+    ``others`` are items of further kinds, by tag.
 
     ``access`` says how a destination is reached that is elsewhere.
 
@@ -57,6 +60,7 @@ class ExportRequest:
     exact_name: bool = False
     access: Access = ANYBODY
     media: VolumeOptions = field(default_factory=VolumeOptions)
+    others: Mapping[Kind, Sequence[str]] = field(default_factory=dict)
 
 
 def export(
@@ -78,7 +82,8 @@ def export(
     if not signers:
         raise UsageError("There is no key to sign with.", "Give --key FILE.key.")
     _demand_packs(request, destination)
-    sources = select.select(request.bentos, request.models, with_models=request.with_models)
+    tags = {BENTO.name: request.bentos, MODEL.name: request.models, **request.others}
+    sources = select.select_items(tags, with_models=request.with_models)
     if request.media.makes_volumes:
         return _to_volumes(sources, request, signers, settings, progress)
     if remote.is_remote(destination):
