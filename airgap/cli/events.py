@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from airgap.server.intake.daemon import warning_for_root
+from airgap.server.intake.daemon import check_not_root
 
 __all__ = ["make_event_printer", "warn_root"]
 
@@ -29,13 +29,13 @@ def make_event_printer() -> Callable[[Mapping[str, Any]], None]:
 
 def warn_root() -> None:
     """Warn if the service runs as root without need."""
-    warning = warning_for_root()
+    warning = check_not_root()
     if warning and not click.get_current_context().obj["quiet"]:
         click.secho(f"airgap: {warning}", fg="yellow", err=True)
 
 
 def _plain(line: Mapping[str, Any]) -> str:
-    """Write an event for people. What clients have settings cannot make lines of its own."""
+    """Write an event for people. Values that clients choose cannot start a new line."""
     rest = (
         f"{key}={_text(key, value)}"
         for key, value in line.items()

@@ -1,4 +1,4 @@
-"""``airgap watch``: import what arrives in a folder."""
+"""``airgap watch``: import the bundles that arrive in a folder."""
 
 from pathlib import Path
 
@@ -10,18 +10,18 @@ from airgap.cli.output import Result, jobs_option, reports
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--hold", is_flag=True, help="Verify, and leave the import to a person.")
+@click.option("--hold", is_flag=True, help="Verify bundles, but do not import them.")
 @click.option(
     "--move-done",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Move what is done with here; without this nothing in FOLDER is touched.",
+    help="Move finished bundles here; default: leave FOLDER unchanged.",
 )
 @click.option(
     "--state",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Where to remember what was done; default: below AIRGAP_HOME.",
+    help="Folder for the log and the status; default: below AIRGAP_HOME.",
 )
 @click.option(
     "--settle",
@@ -29,7 +29,7 @@ from airgap.cli.output import Result, jobs_option, reports
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long a thing must not have changed before it is refused.",
+    help="How long a bundle must be unchanged before it is refused.",
 )
 @click.option(
     "--interval",
@@ -37,9 +37,9 @@ from airgap.cli.output import Result, jobs_option, reports
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often to look.",
+    help="How often to check the folder.",
 )
-@click.option("--once", is_flag=True, help="Look once, do what can be done now, and end.")
+@click.option("--once", is_flag=True, help="Check once, and exit.")
 @jobs_option
 @reports
 def command(  # noqa: PLR0913  (options)
@@ -53,21 +53,20 @@ def command(  # noqa: PLR0913  (options)
     once: bool,
     jobs: int | None,
 ) -> Result:
-    """Import every bundle that arrives in FOLDER, once it is all there.
+    """Import every bundle that arrives in FOLDER, once it is complete.
 
-    FOLDER may be filled by another server, a person or a mount. Bundles are .airgap files and
-    those of depots. What is not whole is waited for; what is refused is noted with the reason.
+    FOLDER may be filled by another server, a person or a mount. Finds .airgap files and bundles in
+    depots. Waits for incomplete bundles; records why a bundle is refused.
     """
-    from airgap.server.intake.daemon import stopped_by_signals
+    from airgap.server.intake.daemon import stop_on_signals
     from airgap.server.watch import Watch, WatchOptions, default_state
 
     folder = folder.absolute()
-    place = (state or default_state(folder)).absolute()
-    done = move_done.absolute() if move_done else None
+    state = (state or default_state(folder)).absolute()
+    move_done = move_done.absolute() if move_done else None
     warn_root()
-    watch = Watch(
-        WatchOptions(folder, place, done, hold, settle, interval, jobs), make_event_printer()
-    )
-    with stopped_by_signals(watch):
+    options = WatchOptions(folder, state, move_done, hold, settle, interval, jobs)
+    watch = Watch(options, make_event_printer())
+    with stop_on_signals(watch):
         watch.serve(once=once)
-    return Result({"state": str(place), "stopped": True}, [f"Stopped. {place} says what was done."])
+    return Result({"state": str(state), "stopped": True}, [f"Stopped. The log is in {state}."])

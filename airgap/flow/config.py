@@ -8,7 +8,12 @@ from typing import Any
 from airgap.errors import ConfigurationError
 from airgap.state import pinned_root
 
-__all__ = ["config_path", "load"]
+__all__ = ["config_path", "home", "load"]
+
+
+def home() -> Path:
+    """Return the folder of airgap's own state: ``AIRGAP_HOME``, else ``~/.airgap``."""
+    return pinned_root.home()
 
 
 def config_path() -> Path:

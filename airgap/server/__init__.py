@@ -1,1 +1,1 @@
-"""Faces for the network: what takes in bundles that others deliver."""
+"""Faces for the network: they take in bundles that others deliver."""

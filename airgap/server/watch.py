@@ -1,7 +1,7 @@
-"""`airgap watch`: attends to a folder that another server, a person or a mount fills.
+"""`airgap watch`: takes in bundles from a folder that another server, a person or a mount fills.
 
-The folder is only read, unless it was said that what is done with shall be moved away. What became
-of each thing is remembered in a state folder of our own.
+The folder is only read, unless finished bundles are to be moved away. What became of each bundle is
+remembered in a separate state folder.
 """
 
 import contextlib
@@ -19,27 +19,27 @@ from typing import Any, Final
 from airgap.disk.durable import sync_file
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, MissingError, StorageError
+from airgap.flow import config
 from airgap.flow.admission import policy
 from airgap.flow.bundle.completeness import Completeness
 from airgap.format import layout
-from airgap.server.intake.daemon import only_one
-from airgap.server.intake.discovery import DiscoveredBundle, find, stamp
-from airgap.server.intake.event_log import EventLog, Tell, write_json
-from airgap.server.intake.intake import Candidate, Intake, IntakeOptions, Job, Run
+from airgap.server.intake.daemon import lock_state
+from airgap.server.intake.discovery import DiscoveredBundle, compute_stamp, find_bundles
+from airgap.server.intake.event_log import EventLog, EventSink, write_json
+from airgap.server.intake.intake import Candidate, Intake, IntakeOptions, Job, Runner
 from airgap.server.intake.worker import Worker
-from airgap.state import pinned_root
 
 __all__ = ["Watch", "WatchOptions", "default_state"]
 
-MOST_REMEMBERED: Final = 10_000
+MAX_REMEMBERED: Final = 10_000
 _SEEN: Final = "seen.json"
-_OURS: Final = frozenset({"stamp", "packs", "path", "in_depot", "open"})
+_PRIVATE_KEYS: Final = frozenset({"stamp", "packs", "path", "in_depot", "open"})
 _QUARANTINE: Final = "quarantine"
 
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """What to watch and how. Times in seconds."""
+    """What to watch, and how. Times in seconds."""
 
     folder: Path
     state: Path
@@ -51,13 +51,22 @@ class WatchOptions:
 
 
 def default_state(folder: Path) -> Path:
-    """Return where the state of watching a folder is kept unless somebody says otherwise."""
-    mark = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:12]
-    return pinned_root.home() / "watch" / f"{folder.absolute().name or 'root'}-{mark}"
+    """Return the default state folder for watching ``folder``."""
+    digest = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:12]
+    return config.home() / "watch" / f"{folder.absolute().name or 'root'}-{digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A bundle whose job has not finished. ``stamp``: of bundle and packs when it was taken."""
+
+    candidate: Candidate
+    packs: list[str]
+    stamp: str
 
 
 class WatchedFolder:
-    """A ``Keeper`` of a folder that is not ours."""
+    """The ``IntakeFolder`` of a folder that others write to: bundles stay where they are."""
 
     def __init__(
         self,
@@ -66,205 +75,207 @@ class WatchedFolder:
         move_done: Path | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Read what is remembered.
+        """Load what is remembered from ``state``.
 
         Raises:
-            StorageError: the state cannot be read or made.
+            StorageError: the state cannot be read or created.
         """
         self._folder = folder
         self._state = state
-        self._done = move_done
+        self._move_done = move_done
         self._clock = clock
-        self._taken: dict[str, tuple[Candidate, Completeness | None, str]] = {}
+        self._taken: dict[str, _Taken] = {}
         with translate_errors(state):
             (state / _QUARANTINE).mkdir(parents=True, exist_ok=True)
-            self._seen = _load(state / _SEEN)
+            self._seen = _load_seen(state / _SEEN)
 
-    def begun(self) -> list[Job]:
-        """Return what has ended, but was neither logged nor moved before a crash."""
+    def recover_jobs(self) -> list[Job]:
+        """Return the jobs that ended, but were not logged or moved before a crash."""
         jobs = []
-        for name, about in self._seen.items():
-            if about.get("open"):
-                thing = DiscoveredBundle(self._folder / about["path"], about["in_depot"])
-                sighting = Candidate(thing, name, "", "")
-                self._taken[about["arrival"]] = (sighting, None, about["stamp"])
-                record = {key: one for key, one in about.items() if key not in _OURS}
-                job = Job(about["arrival"], "", name, thing.place, about["bundle"], record)
-                jobs.append(job)
+        for name, entry in self._seen.items():
+            if entry.get("open"):
+                bundle = DiscoveredBundle(self._folder / entry["path"], entry["in_depot"])
+                candidate = Candidate(bundle, name, "", "")
+                self._taken[entry["arrival"]] = _Taken(candidate, [], entry["stamp"])
+                location, bundle_id = bundle.location, entry["bundle"]
+                record = _public_fields(entry)
+                jobs.append(Job(entry["arrival"], "", name, location, bundle_id, record))
         return jobs
 
-    def sightings(self) -> Iterator[Candidate]:
-        """Yield what is there and was not dealt with as it is."""
-        busy = {sighting.name for sighting, _, _ in self._taken.values()}
-        for thing in find(self._folder):
-            if self._done is not None and thing.path.is_relative_to(self._done):
+    def find_candidates(self) -> Iterator[Candidate]:
+        """Yield the bundles that are new, or have changed since their job ended."""
+        taken = {taken.candidate.name for taken in self._taken.values()}
+        for bundle in find_bundles(self._folder):
+            if self._move_done is not None and bundle.path.is_relative_to(self._move_done):
                 continue
-            name = os.path.relpath(thing.path, self._folder)
-            name = f"{name}#{thing.bundle}" if thing.bundle else name
-            known = self._seen.get(name, {})
-            now = stamp(thing, known.get("packs", ()))
-            if name not in busy and known.get("stamp") != now:
-                yield Candidate(thing, name, "", stamp(thing))
+            name = os.path.relpath(bundle.path, self._folder)
+            name = f"{name}#{bundle.bundle_id}" if bundle.bundle_id else name
+            entry = self._seen.get(name, {})
+            stamp = compute_stamp(bundle, entry.get("packs", ()))
+            if name not in taken and entry.get("stamp") != stamp:
+                yield Candidate(bundle, name, "", compute_stamp(bundle))
 
-    def take(self, sighting: Candidate, arrival: Completeness | None) -> Job | None:
-        """Remember how it looks: it stays where it is, and is read once, from front to back."""
-        packs = [name for name, _ in arrival.packs] if arrival and sighting.thing.bundle else []
-        now = stamp(sighting.thing, packs)
-        key = hashlib.sha256(os.fsencode(f"{sighting.name}\0{now}")).hexdigest()[:16]
-        self._taken[key] = (sighting, arrival, now)
-        bundle = arrival.bundle if arrival else sighting.thing.bundle
-        return Job(key, "", sighting.name, sighting.thing.place, bundle)
+    def take(self, candidate: Candidate, expected: Completeness | None) -> Job | None:
+        """Remember the bundle's stamp: it stays where it is, and is read once, front to back."""
+        bundle = candidate.bundle
+        packs = [name for name, _ in expected.packs] if expected and bundle.bundle_id else []
+        stamp = compute_stamp(bundle, packs)
+        arrival = hashlib.sha256(os.fsencode(f"{candidate.name}\0{stamp}")).hexdigest()[:16]
+        self._taken[arrival] = _Taken(candidate, packs, stamp)
+        bundle_id = expected.bundle if expected else bundle.bundle_id
+        return Job(arrival, "", candidate.name, bundle.location, bundle_id)
 
-    def changed(self, job: Job) -> bool:
-        """Compare it with how it looked when it was taken."""
-        sighting, _, before = self._taken[job.arrival]
-        if stamp(sighting.thing, self._packs(job)) == before:
+    def has_changed(self, job: Job) -> bool:
+        """Compare the bundle's stamp with the one it had when it was taken."""
+        taken = self._taken[job.arrival]
+        if compute_stamp(taken.candidate.bundle, taken.packs) == taken.stamp:
             return False
         del self._taken[job.arrival]
         return True
 
-    def note(self, job: Job, record: Mapping[str, Any]) -> None:
-        """Remember the ending; with the reason in a file, if it was refused."""
+    def save_record(self, job: Job, record: Mapping[str, Any]) -> None:
+        """Remember how the job ended; write the reason to a file of its own if refused."""
         if record["event"] == "quarantined":
             write_json(self._state / _QUARANTINE / f"{job.arrival}.json", record)
-        sighting, _, before = self._taken[job.arrival]
-        about = {
+        taken = self._taken[job.arrival]
+        bundle = taken.candidate.bundle
+        entry = {
             **record,
-            "stamp": before,
-            "packs": self._packs(job),
-            "path": os.path.relpath(sighting.thing.path, self._folder),
-            "in_depot": sighting.thing.bundle,
+            "stamp": taken.stamp,
+            "packs": taken.packs,
+            "path": os.path.relpath(bundle.path, self._folder),
+            "in_depot": bundle.bundle_id,
             "open": True,
         }
-        self._remember(job.name, about)
+        self._remember(job.name, entry)
 
-    def put_away(self, job: Job, record: Mapping[str, Any]) -> None:
-        """Move it, if that was asked for. A medium that cannot be written is left as it is."""
-        thing = self._taken[job.arrival][0].thing
-        if self._done is not None:
-            target = self._done / str(record["event"])
-            with translate_errors(thing.path):
+    def finish(self, job: Job, record: Mapping[str, Any]) -> None:
+        """Move the bundle, if that was requested."""
+        bundle = self._taken[job.arrival].candidate.bundle
+        if self._move_done is not None:
+            target = self._move_done / str(record["event"])
+            with translate_errors(bundle.path):
                 target.mkdir(parents=True, exist_ok=True)
-                if thing.bundle:
-                    _move(thing.folder, target / layout.BUNDLES / thing.bundle)
+                if bundle.bundle_id:
+                    _move(bundle.folder, target / layout.BUNDLES / bundle.bundle_id)
                 else:
-                    _move(thing.path, target / _free_name(target, thing.path.name))
+                    _move(bundle.path, target / _find_free_name(target, bundle.path.name))
             if record["event"] != "imported":
                 write_json(target / f"{job.arrival}.reason.json", record)
         self._remember(job.name, {**self._seen[job.name], "open": False})
         del self._taken[job.arrival]
 
-    def _remember(self, name: str, about: dict[str, Any]) -> None:
-        self._seen = {**self._seen, name: about}
-        while len(self._seen) > MOST_REMEMBERED:
+    def _remember(self, name: str, entry: dict[str, Any]) -> None:
+        self._seen = {**self._seen, name: entry}
+        while len(self._seen) > MAX_REMEMBERED:
             del self._seen[next(iter(self._seen))]
         write_json(self._state / _SEEN, {"format": 1, "things": self._seen})
 
-    def tidy(self, needed: frozenset[Path]) -> None:
-        """Nothing there is ours to remove."""
+    def clean_up(self, needed: frozenset[Path]) -> None:
+        """Remove nothing: all files belong to others."""
 
-    def kept(self) -> Mapping[str, Any]:
-        """List what was held and refused, and is still there."""
-        there = {
-            name: record
-            for name, record in self._seen.items()
+    def describe(self) -> Mapping[str, Any]:
+        """Return the held and refused bundles that are still in the folder."""
+        entries = [
+            entry
+            for name, entry in self._seen.items()
             if (self._folder / name.partition("#")[0]).exists()
-        }
+        ]
         return {
-            place: [
-                {key: value for key, value in one.items() if key not in _OURS}
-                for one in there.values()
-                if one.get("event") == event
-            ]
-            for place, event in (("held", "held"), ("quarantine", "quarantined"))
+            key: [_public_fields(entry) for entry in entries if entry.get("event") == event]
+            for key, event in (("held", "held"), ("quarantine", "quarantined"))
         }
-
-    def _packs(self, job: Job) -> list[str]:
-        sighting, arrival, _ = self._taken[job.arrival]
-        return [name for name, _ in arrival.packs] if arrival and sighting.thing.bundle else []
 
 
 class Watch:
-    """Watches until it is stopped."""
+    """A ``Daemon``: watches a folder until it is stopped."""
 
-    def __init__(self, plan: WatchOptions, tell: Tell, run: Run | None = None) -> None:
-        """Make the state folder.
+    def __init__(self, options: WatchOptions, sink: EventSink, run: Runner | None = None) -> None:
+        """Create and lock the state folder. ``run`` replaces the worker.
 
         Raises:
-            MissingError: there is no such folder.
+            MissingError: the folder does not exist.
             ConfigurationError: this machine trusts nobody yet.
-            ConflictError: it is watched already.
-            StorageError: the state cannot be made.
+            ConflictError: it is being watched already.
+            StorageError: the state cannot be created.
         """
         policy.require_root()
-        if not plan.folder.is_dir():
+        if not options.folder.is_dir():
             raise MissingError(
-                f"{plan.folder} is no folder.",
-                "Check the path, and that it is mounted; a server's folder can be watched"
-                " through a mount.",
+                f"{options.folder} is not a folder.",
+                "Check the path, and that it is mounted.",
             )
-        self._plan = plan
-        self._lock = only_one(plan.state)
-        self._journal = EventLog(plan.state, tell)
-        self._worker = Worker(plan.jobs, (self._lock,))
-        shelf = WatchedFolder(plan.folder, plan.state, plan.move_done)
-        self._attendant = Intake(
-            shelf, run or self._worker.run, self._journal, IntakeOptions(plan.hold, plan.settle)
+        self._options = options
+        self._lock = lock_state(options.state)
+        self._events = EventLog(options.state, sink)
+        self._worker = Worker(options.jobs, (self._lock,))
+        self._intake = Intake(
+            WatchedFolder(options.folder, options.state, options.move_done),
+            run or self._worker.run,
+            self._events,
+            IntakeOptions(options.hold, options.settle),
         )
-        self._asked = False
-        self._alarm, self._bell = os.pipe()
+        self._stop_requested = False
+        self._wake_reader, self._wake_writer = os.pipe()
 
     def stop(self) -> None:
-        """Stop soon; the import at hand is ended, and begun again next time.
+        """Stop soon; a running import is terminated, and restarted next time.
 
-        A signal handler comes here, so there is no lock that the interrupted code could hold.
+        Takes no lock: a signal handler calls it, and may have interrupted the lock's holder.
         """
-        self._asked = True
-        os.write(self._bell, b"!")
-        self._attendant.stop()
+        self._stop_requested = True
+        os.write(self._wake_writer, b"!")
+        self._intake.stop()
         self._worker.stop()
 
     def serve(self, *, once: bool = False) -> None:
-        """Look every few seconds, or once."""
-        self._journal.told("watching", folder=str(self._plan.folder), state=str(self._plan.state))
+        """Run the intake every ``interval`` seconds until ``stop``, or once."""
+        options = self._options
+        self._events.notify("watching", folder=str(options.folder), state=str(options.state))
         try:
-            while not self._asked:
+            while not self._stop_requested:
                 try:
-                    self._attendant.tick()
+                    self._intake.tick()
                 except (AirgapError, OSError) as error:
-                    self._journal.told("trouble", message=str(error))
+                    self._events.notify("trouble", message=str(error))
                 if once:
                     break
-                select.select([self._alarm], [], [], self._plan.interval)
+                select.select([self._wake_reader], [], [], options.interval)
         finally:
-            for descriptor in (self._lock, self._alarm, self._bell):
+            for descriptor in (self._lock, self._wake_reader, self._wake_writer):
                 os.close(descriptor)
-        self._journal.told("stopped")
+        self._events.notify("stopped")
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _public_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry's fields without those that only this module uses."""
+    return {key: value for key, value in entry.items() if key not in _PRIVATE_KEYS}
+
+
+def _load_seen(path: Path) -> dict[str, Any]:
     try:
-        things = json.loads(path.read_bytes())["things"]
+        entries = json.loads(path.read_bytes())["things"]
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError) as error:
         raise StorageError(
-            f"{path} is damaged.", "Move it away: everything in the folder is looked at again."
+            f"{path} is damaged.",
+            "Move it away; all bundles in the folder are then checked again.",
         ) from error
-    return {str(name): dict(about) for name, about in things.items()}
+    return {str(name): dict(entry) for name, entry in entries.items()}
 
 
-def _free_name(folder: Path, name: str) -> str:
-    """Return a name that is not taken: what was moved before is not replaced."""
-    number, free = 1, name
-    while os.path.lexists(folder / free):
+def _find_free_name(folder: Path, name: str) -> str:
+    """Return a free name: bundles that were moved before are not replaced."""
+    number, candidate = 1, name
+    while os.path.lexists(folder / candidate):
         number += 1
-        free = f"{number}.{name}"
-    return free
+        candidate = f"{number}.{name}"
+    return candidate
 
 
 def _move(source: Path, target: Path) -> None:
-    """Rename, or copy, sync and remove, if it is another file system. It may have been done."""
+    """Rename, or copy and remove across file systems. Does nothing if that was done before."""
     if not os.path.lexists(source):
         return
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -21,18 +21,17 @@ from airgap.flow.admission import policy
 from airgap.flow.bundle import open_bundle
 from airgap.flow.importing import install_bundle
 from airgap.flow.progress import Silent
-from airgap.server.dropbox import passwords, settings
-from airgap.server.dropbox import service as dropbox
-from airgap.server.dropbox.service import DropBox
-from airgap.server.intake.intake import Run
+from airgap.server.dropbox import passwords, server, settings
+from airgap.server.dropbox.server import DropBox
+from airgap.server.intake.intake import Runner
 from airgap.server.intake.policy import Verdict
-from airgap.server.intake.worker import Work
+from airgap.server.intake.worker import Operation
 from tests.support.sides import Side
 
 PASSWORD = "correct horse"  # noqa: S105
 PATIENCE = 60.0
 _BARE = passwords.PasswordHash(14, 1, 1, bytes(16), b"")
-HASH = str(replace(_BARE, key=passwords._derive(PASSWORD, _BARE)))  # cheaper than real ones
+HASH = str(replace(_BARE, key=passwords._derive_key(PASSWORD, _BARE)))  # cheaper than real ones
 
 
 def until(fact: Callable[[], Any], what: str = "") -> Any:  # noqa: ANN401
@@ -44,11 +43,12 @@ def until(fact: Callable[[], Any], what: str = "") -> Any:  # noqa: ANN401
     return found
 
 
-def run_here(work: Work, place: str) -> Verdict:
-    """Do what a command would do, in this process."""
+def run_here(operation: Operation, location: str) -> Verdict:
+    """Do in this process what the worker's command would do."""
+    remember = operation == "import"
     try:
-        with open_bundle.open_bundle(place, policy.load(), remember=work == "import") as opened:
-            if work == "verify":
+        with open_bundle.open_bundle(location, policy.load(), remember=remember) as opened:
+            if operation == "verify":
                 install_bundle.verify_content(opened, jobs=1, progress=Silent())
                 return Verdict("done", report={"bundle": opened.bundle})
             done = install_bundle.import_bundle(
@@ -240,12 +240,12 @@ password = "{HASH}"
 
 @contextmanager
 def serving(
-    side: Side, path: Path, certificate: Path | None, run: Run | None = run_here
+    side: Side, path: Path, certificate: Path | None, run: Runner | None = run_here
 ) -> Iterator[Gateway]:
     """Run a drop box on a side, for the length of the block."""
     lines: list[Mapping[str, Any]] = []
     with side.here(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dropbox, "BEAT", 0.01)
+        patch.setattr(server, "LOOP_TIMEOUT", 0.01)
         read = settings.load(path)
         box = DropBox(read, lines.append, run)
         thread = Thread(target=box.serve)

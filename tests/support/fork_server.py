@@ -207,7 +207,7 @@ def run(request: dict[str, Any]) -> NoReturn:
     steps = Steps(request)
     steps.watch()
     try:
-        if request["arguments"][0] == "@attend":
+        if request["arguments"][0] == "@intake":
             fork_server_intake.main(*request["arguments"][1:])
         main.main(request["arguments"])
     finally:

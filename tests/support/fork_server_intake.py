@@ -1,4 +1,4 @@
-"""Intake of deliveries in a child of ``tests.support.fork_server``: begun, finished, ended."""
+"""Runs an intake in a child of ``tests.support.fork_server``, so that it can be killed."""
 
 import os
 import sys
@@ -6,45 +6,44 @@ from pathlib import Path
 from typing import NoReturn
 
 from airgap.server.dropbox.folders import DropFolders, Retention
-from airgap.server.dropbox.upload_names import OpenUploads, Quota
+from airgap.server.dropbox.open_uploads import OpenUploads
+from airgap.server.dropbox.quotas import Quota
 from airgap.server.intake.event_log import EventLog
 from airgap.server.intake.intake import Intake, IntakeFolder, IntakeOptions
 from airgap.server.intake.policy import Verdict
-from airgap.server.intake.worker import Work
+from airgap.server.intake.worker import Operation
 from airgap.server.watch import WatchedFolder
 
 __all__ = ["IMPORTS", "main"]
 
 IMPORTS = "imports"
-"""A line for each import that was begun, beside the state folder."""
+"""A file beside the state folder, with a line for each import that was started."""
 
 
-def main(what: str, folder: str, state: str, kind: str) -> NoReturn:
-    """Look twice at a drop box's folders, or at a folder that is watched, then end.
+def main(face: str, folder: str, state: str, kind: str) -> NoReturn:
+    """Run two ticks of an intake, then exit.
 
     Args:
-        what: ``house`` or ``shelf``.
-        folder: the folder that is watched.
+        face: ``dropbox`` or ``watch``.
+        folder: the watched folder.
         state: the state folder.
         kind: how every import ends.
     """
     top = Path(state)
 
-    def run(work: Work, place: str) -> Verdict:
+    def run(operation: Operation, location: str) -> Verdict:
         descriptor = os.open(top.parent / IMPORTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        os.write(descriptor, f"{work} {place}\n".encode())
+        os.write(descriptor, f"{operation} {location}\n".encode())
         os.close(descriptor)
         return Verdict(kind, "It is so.", "Do something.")
 
-    if what == "house":
-        retention = Retention(3600, 3600)
-        keeper: IntakeFolder = DropFolders(
-            top, {"ann": Quota(10**9, 1000)}, OpenUploads(), retention
-        )
+    if face == "dropbox":
+        quotas, retention = {"ann": Quota(10**9, 1000)}, Retention(3600, 3600)
+        intake_folder: IntakeFolder = DropFolders(top, quotas, OpenUploads(), retention)
     else:
-        keeper = WatchedFolder(Path(folder), top, top.parent / "done")
-    journal = EventLog(top, lambda _: None)
-    attendant = Intake(keeper, run, journal, IntakeOptions(hold=False, settle=0))
-    attendant.tick()
-    attendant.tick()
+        intake_folder = WatchedFolder(Path(folder), top, top.parent / "done")
+    events = EventLog(top, lambda _: None)
+    intake = Intake(intake_folder, run, events, IntakeOptions(hold=False, settle=0))
+    intake.tick()
+    intake.tick()
     sys.exit(0)

@@ -1,4 +1,4 @@
-"""``airgap serve``: services of the isolated side's gateway."""
+"""``airgap serve``: servers for the gateway of the isolated side."""
 
 import click
 
@@ -9,7 +9,7 @@ from airgap.cli.serve.hash_password import hash_password
 
 @click.group(cls=CommandGroup)
 def command() -> None:
-    """Take bundles in over the network."""
+    """Receive bundles over the network."""
 
 
 command.add_command(dropbox)

@@ -1,4 +1,4 @@
-"""``airgap serve dropbox``: an FTP and FTPS server that bundles are left at."""
+"""``airgap serve dropbox``: an FTP and FTPS server that receives bundles."""
 
 from pathlib import Path
 
@@ -15,27 +15,33 @@ from airgap.cli.output import Result, reports
     metavar="FILE",
     type=click.Path(path_type=Path),
     required=True,
-    help="The drop box's own config file (docs/gateway-drop-box.md).",
+    help="Config file of the drop box (docs/gateway-drop-box.md).",
 )
-@click.option("--check", "only_check", is_flag=True, help="Say what it would do, and end.")
+@click.option(
+    "--check",
+    "only_check",
+    is_flag=True,
+    help="Check the config file, print its effect, and exit.",
+)
 @reports
 def dropbox(*, config_file: Path, only_check: bool) -> Result:
-    """Take bundles over FTP and FTPS, verify them, and import or hold them.
+    """Receive bundles over FTP and FTPS, verify them, and import or hold them.
 
-    Accounts can leave files and do nothing else. SIGTERM and Ctrl-C stop it; what it was doing is
-    taken up by the next one.
+    Accounts can deliver files and do nothing else. SIGTERM and Ctrl-C stop the server; the next
+    start resumes interrupted imports.
     """
     from airgap.server.dropbox import settings as server_settings
-    from airgap.server.dropbox.service import DropBox, check
-    from airgap.server.intake.daemon import stopped_by_signals
+    from airgap.server.dropbox.server import DropBox, check_settings
+    from airgap.server.intake.daemon import stop_on_signals
 
     settings = server_settings.load(config_file)
-    about = server_settings.describe(settings)
+    description = server_settings.describe(settings)
     if only_check:
-        check(settings)
-        return Result({"config": str(config_file), "fit": True, "does": about}, about)
+        check_settings(settings)
+        data = {"config": str(config_file), "fit": True, "does": description}
+        return Result(data, description)
     warn_root()
     box = DropBox(settings, make_event_printer())
-    with stopped_by_signals(box):
+    with stop_on_signals(box):
         box.serve()
     return Result({"stopped": True}, ["Stopped."])

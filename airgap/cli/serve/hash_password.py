@@ -1,4 +1,4 @@
-"""``airgap serve hash-password``: a line for the drop box's config file."""
+"""``airgap serve hash-password``: a password for the drop box's config file."""
 
 import getpass
 import sys
@@ -14,21 +14,21 @@ from airgap.errors import UsageError
 def hash_password() -> Result:
     """Hash a password for the drop box's config file.
 
-    It is asked for at the terminal, or read as the first line of standard input.
+    Prompts at a terminal; otherwise reads the first line of standard input.
     """
     from airgap.server.dropbox import passwords
 
     try:
-        made = passwords.hash_password(_read())
+        password_hash = passwords.hash_password(_read_password())
     except ValueError as error:
         raise UsageError(str(error), "Try again.") from error
-    return Result({"password": str(made)}, [f'password = "{made}"'])
+    return Result({"password": str(password_hash)}, [f'password = "{password_hash}"'])
 
 
-def _read() -> str:
+def _read_password() -> str:
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
     password = getpass.getpass("Password: ")
     if getpass.getpass("Again: ") != password:
-        raise UsageError("The two passwords differ.", "Try again.")
+        raise UsageError("The passwords do not match.", "Try again.")
     return password

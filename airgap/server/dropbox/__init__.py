@@ -1,1 +1,1 @@
-"""The drop box: an FTP and FTPS server whose accounts can deliver bundles and do nothing else."""
+"""The drop box: an FTP and FTPS server whose accounts can deliver bundles, and nothing else."""

@@ -1,4 +1,4 @@
-"""The drop box's config file: TOML, every key known and every value checked."""
+"""The drop box's config file (TOML). Unknown keys and invalid values are errors."""
 
 import ipaddress
 import re
@@ -23,14 +23,14 @@ _UNITS: Final = {"B": 1} | {
     for power, letter in enumerate("kMGT" if ending == "B" else "KMGT", 1)
 }
 _PORTS: Final = re.compile(r"(\d{1,5})-(\d{1,5})")
-_LARGEST_PORT: Final = 65535
-_YES: Final = True
-_LEAST_RATE: Final = 64 * 1024  # less than a TLS record a second would stall
+_MAX_PORT: Final = 65535
+_TLS_REQUIRED: Final = True
+_MIN_RATE: Final = 64 * 1024  # below one TLS record a second, transfers would stall
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An account that may upload, and nothing else. Sizes in bytes."""
+    """An account that may upload. Sizes in bytes."""
 
     name: str
     password: PasswordHash
@@ -40,7 +40,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class DropBoxSettings:
-    """Everything the config file says. Seconds, bytes, bytes a second."""
+    """The contents of the config file. Times in seconds, sizes in bytes, ``rate`` in bytes/s."""
 
     state: Path
     hold: bool
@@ -73,43 +73,42 @@ def load(path: Path) -> DropBoxSettings:
     """Read and check a config file.
 
     Raises:
-        ConfigurationError: it cannot be read, is not TOML, or says something that makes no sense;
-            the message names line and key.
+        ConfigurationError: it cannot be read, is not TOML, or has an unknown key or an invalid
+            value; the message names the line and the key.
     """
     try:
         text = path.read_text(encoding="utf-8")
         document = tomllib.loads(text)
     except OSError as error:
         raise ConfigurationError(
-            f"{path} cannot be read: {error.strerror}.", "Check the path of the config file."
+            f"Cannot read {path}: {error.strerror}.", "Check the path of the config file."
         ) from error
     except ValueError as error:
-        raise ConfigurationError(f"{path} is not TOML: {error}.", "Mend that line.") from error
-    return _settings(_Table(path, text, document))
+        raise ConfigurationError(f"{path} is not TOML: {error}.", "Fix this line.") from error
+    return _read_settings(_Table(path, text, document))
 
 
 def describe(settings: DropBoxSettings) -> list[str]:
-    """Say for people what a drop box with these settings would do; no secret is among it."""
-    tls = "TLS required" if settings.tls_required else "TLS offered"
-    tls = (
-        tls if settings.certificate else "no TLS: names, passwords and bundles travel in the clear"
-    )
+    """Describe for people what a drop box with these settings does; omits all secrets."""
+    tls = "no TLS: names, passwords and bundles travel in the clear"
+    if settings.certificate:
+        tls = "TLS required" if settings.tls_required else "TLS offered"
     lines = [
         f"listens on {settings.address} port {settings.port} (FTP, {tls})",
-        f"what is verified is {'held for a person' if settings.hold else 'imported'}",
+        f"verified bundles are {'held for approval' if settings.hold else 'imported'}",
         f"keeps its folders in {settings.state}",
     ]
     if settings.implicit_port is not None:
         lines.append(
-            f"listens on {settings.address} port {settings.implicit_port} (FTPS, TLS at once)"
+            f"listens on {settings.address} port {settings.implicit_port} (FTPS, implicit TLS)"
         )
     ports = settings.passive_ports
-    span = f"{ports.start}-{ports.stop - 1}" if ports else "any free port"
-    seen = f", told to clients as {settings.masquerade}" if settings.masquerade else ""
-    lines.append(f"data connections: passive only, {span}{seen}")
+    span = f"ports {ports.start}-{ports.stop - 1}" if ports else "any free port"
+    address = f", announced as {settings.masquerade}" if settings.masquerade else ""
+    lines.append(f"data connections: passive only, {span}{address}")
     lines.append(
-        f"at most {settings.connections} connections, {settings.connections_per_address} from an"
-        f" address, {settings.connections_per_user} of a user"
+        f"at most {settings.connections} connections: {settings.connections_per_address} per"
+        f" address, {settings.connections_per_user} per user"
     )
     lines += [
         f"user {user.name}: at most {user.max_bytes:,} bytes in {user.max_files:,} files"
@@ -118,52 +117,52 @@ def describe(settings: DropBoxSettings) -> list[str]:
     return lines
 
 
-def _settings(top: "_Table") -> DropBoxSettings:
+def _read_settings(top: "_Table") -> DropBoxSettings:
     listen, tls = top.table("listen"), top.table("tls")
     limits, users = top.table("limits"), top.table("users")
     top_values = {
-        "state": top.take("state", _path),
+        "state": top.take("state", _parse_path),
         "hold": top.take("on_arrival", _choice("import", "hold"), "import") == "hold",
         "settle": top.take("settle_seconds", _number(0, 86_400), 10.0),
         "keep_packs": 3600 * top.take("keep_packs_hours", _number(1, 100_000), 24.0),
         "keep_unfinished": 3600 * top.take("keep_unfinished_hours", _number(1, 100_000), 168.0),
         "jobs": top.take("jobs", _integer(1, 64), None),
     }
-    values = {**top_values, **_listen(listen), **_tls(tls), **_limits(limits)}
-    values["users"] = tuple(_user(users.table(name), name) for name in users.names())
+    values = {**top_values, **_read_listen(listen), **_read_tls(tls), **_read_limits(limits)}
+    values["users"] = tuple(_read_user(users.table(name), name) for name in users.names())
     for table in (top, listen, tls, limits, users):
-        table.end()
+        table.require_empty()
     if not values["users"]:
-        top.fail("users", "names nobody; add a section [users.NAME]")
+        top.fail("users", "is empty; add a section [users.NAME]")
     if values["implicit_port"] is not None and values["certificate"] is None:
         listen.fail("implicit_port", "needs [tls] certificate and key")
     return DropBoxSettings(**values)
 
 
-def _listen(table: "_Table") -> dict[str, Any]:
+def _read_listen(table: "_Table") -> dict[str, Any]:
     return {
-        "address": table.take("address", _address, "0.0.0.0"),  # noqa: S104  (a server)
-        "port": table.take("port", _integer(0, _LARGEST_PORT), 21),
-        "implicit_port": table.take("implicit_port", _integer(0, _LARGEST_PORT), None),
-        "passive_ports": table.take("passive_ports", _port_range, None),
-        "masquerade": table.take("masquerade", _address, None),
+        "address": table.take("address", _parse_address, "0.0.0.0"),  # noqa: S104  (a server)
+        "port": table.take("port", _integer(0, _MAX_PORT), 21),
+        "implicit_port": table.take("implicit_port", _integer(0, _MAX_PORT), None),
+        "passive_ports": table.take("passive_ports", _parse_port_range, None),
+        "masquerade": table.take("masquerade", _parse_address, None),
     }
 
 
-def _tls(table: "_Table") -> dict[str, Any]:
+def _read_tls(table: "_Table") -> dict[str, Any]:
     values = {
-        "tls_required": table.take("required", _boolean, _YES),
-        "certificate": table.take("certificate", _file, None),
-        "key": table.take("key", _file, None),
+        "tls_required": table.take("required", _parse_boolean, _TLS_REQUIRED),
+        "certificate": table.take("certificate", _parse_file, None),
+        "key": table.take("key", _parse_file, None),
     }
     if values["tls_required"] and values["certificate"] is None:
-        table.fail("certificate", "is not given; TLS is required unless `required = false`")
+        table.fail("certificate", "is missing; TLS is required unless `required = false`")
     if (values["certificate"] is None) != (values["key"] is None):
-        table.fail("key", "and certificate belong together; give both or none")
+        table.fail("key", "and certificate belong together; give both or neither")
     return values
 
 
-def _limits(table: "_Table") -> dict[str, Any]:
+def _read_limits(table: "_Table") -> dict[str, Any]:
     return {
         "connections": table.take("connections", _integer(1, 10_000), 100),
         "connections_per_address": table.take("connections_per_address", _integer(1, 10_000), 20),
@@ -173,26 +172,26 @@ def _limits(table: "_Table") -> dict[str, Any]:
         "stall_seconds": table.take("stall_seconds", _number(1, 86_400), 60.0),
         "login_failures": table.take("login_failures", _integer(1, 1000), 10),
         "login_window": table.take("login_window_seconds", _number(1, 86_400), 600.0),
-        "rate": table.take("rate", _rate, 0),
-        "keep_free": table.take("keep_free", _size, 1024**3),
+        "rate": table.take("rate", _parse_rate, 0),
+        "keep_free": table.take("keep_free", _parse_size, 1024**3),
     }
 
 
-def _user(table: "_Table", name: str) -> User:
+def _read_user(table: "_Table", name: str) -> User:
     if not _USER.fullmatch(name):
-        table.fail("", "is no name for a user: lower-case letters, digits, and -_. between them")
+        table.fail("", "is not a valid user name: use a-z and 0-9, with -_. between them")
     user = User(
         name,
-        table.take("password", _hash),
-        table.take("max_bytes", _size, 100 * 1000**3),
+        table.take("password", _parse_hash),
+        table.take("max_bytes", _parse_size, 100 * 1000**3),
         table.take("max_files", _integer(1, 10_000_000), 10_000),
     )
-    table.end()
+    table.require_empty()
     return user
 
 
 class _Table:
-    """A table of the file, from which keys are taken until none is left."""
+    """A table of the file. Keys are taken from it; any that are left are unknown."""
 
     def __init__(self, path: Path, text: str, values: Mapping[str, Any], section: str = "") -> None:
         self._path = path
@@ -201,45 +200,46 @@ class _Table:
         self._section = section
 
     def table(self, name: str) -> "_Table":
-        """Take a section; one that is not there is empty."""
-        below = self._values.pop(name, {})
-        if not isinstance(below, dict):
+        """Take a section; return an empty one if it is absent."""
+        values = self._values.pop(name, {})
+        if not isinstance(values, dict):
             self.fail(name, "must be a section")
-        return _Table(self._path, self._text, below, f"{self._section}.{name}".lstrip("."))
+        return _Table(self._path, self._text, values, f"{self._section}.{name}".lstrip("."))
 
     def names(self) -> list[str]:
-        """Return what is left."""
+        """Return the keys that have not been taken."""
         return list(self._values)
 
-    def take(self, key: str, check: Callable[[Any, Path], T], *default: T) -> T:
-        """Take a key and check its value; one without a default must be there."""
+    def take(self, key: str, parse: Callable[[Any, Path], T], *default: T) -> T:
+        """Take a key and parse its value; it is required if there is no default."""
         if key not in self._values:
             if not default:
-                for near in get_close_matches(key, self._values):
-                    self.fail(near, f"is not known here; {key} may be meant")
+                for similar in get_close_matches(key, self._values):
+                    self.fail(similar, f"is unknown (did you mean {key}?)")
                 self.fail(key, "is missing")
             return default[0]
         try:
-            return check(self._values.pop(key), self._path.parent)
+            return parse(self._values.pop(key), self._path.parent)
         except ValueError as error:
             self.fail(key, str(error))
 
-    def end(self) -> None:
-        """Demand that every key was known."""
+    def require_empty(self) -> None:
+        """Raise a ConfigurationError for any key that has not been taken."""
         for key in self._values:
-            self.fail(key, "is not known here")
+            self.fail(key, "is unknown")
 
-    def fail(self, key: str, why: str) -> NoReturn:
-        """Raise a ConfigurationError that names line and key."""
+    def fail(self, key: str, problem: str) -> NoReturn:
+        """Raise a ConfigurationError that names the line and the key."""
         name = ".".join(filter(None, (self._section, key)))
-        line = self._line(key)
+        line = self._find_line(key)
         where = f"{self._path}, line {line}" if line else f"{self._path}"
         raise ConfigurationError(
-            f"{where}: {name} {why}.", "docs/gateway-drop-box.md lists every key with an example."
+            f"{where}: {name} {problem}.",
+            "docs/gateway-drop-box.md lists every key with an example.",
         )
 
-    def _line(self, key: str) -> int:
-        """Find a key's line, or its section's; 0 if it is not there or written in another way."""
+    def _find_line(self, key: str) -> int:
+        """Return the line number of a key, or else of its section; 0 if neither is found."""
         section, header = "", 0
         for number, line in enumerate(self._text.splitlines(), 1):
             bare = line.strip()
@@ -252,85 +252,85 @@ class _Table:
         return header
 
 
-def _path(value: object, base: Path) -> Path:
+def _parse_path(value: object, base: Path) -> Path:
     if not isinstance(value, str) or not value:
         raise ValueError("must be a path in quotes")
     return (base / value).absolute()
 
 
-def _file(value: object, base: Path) -> Path:
-    path = _path(value, base)
+def _parse_file(value: object, base: Path) -> Path:
+    path = _parse_path(value, base)
     if not path.is_file():
-        raise ValueError(f"names no file ({path})")
+        raise ValueError(f"is not a file: {path}")
     return path
 
 
-def _boolean(value: object, _base: Path) -> bool:
+def _parse_boolean(value: object, _base: Path) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("must be true or false")  # noqa: TRY004  (one kind of error here)
+        raise ValueError("must be true or false")  # noqa: TRY004  (the caller catches one kind)
     return value
 
 
-def _number(least: float, most: float) -> Callable[[object, Path], float]:
-    def check(value: object, _base: Path) -> float:
+def _number(low: float, high: float) -> Callable[[object, Path], float]:
+    def parse(value: object, _base: Path) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError("must be a number")  # noqa: TRY004
-        if not least <= value <= most:
-            raise ValueError(f"must be from {least:g} to {most:g}")
+        if not low <= value <= high:
+            raise ValueError(f"must be from {low:g} to {high:g}")
         return float(value)
 
-    return check
+    return parse
 
 
-def _integer(least: int, most: int) -> Callable[[object, Path], int]:
-    def check(value: object, _base: Path) -> int:
+def _integer(low: int, high: int) -> Callable[[object, Path], int]:
+    def parse(value: object, _base: Path) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValueError("must be a whole number")  # noqa: TRY004
-        if not least <= value <= most:
-            raise ValueError(f"must be from {least} to {most}")
+        if not low <= value <= high:
+            raise ValueError(f"must be from {low} to {high}")
         return value
 
-    return check
+    return parse
 
 
-def _choice(*known: str) -> Callable[[object, Path], str]:
-    def check(value: object, _base: Path) -> str:
-        if value not in known:
-            raise ValueError(f"must be one of {', '.join(known)}")
+def _choice(*choices: str) -> Callable[[object, Path], str]:
+    def parse(value: object, _base: Path) -> str:
+        if value not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
         return str(value)
 
-    return check
+    return parse
 
 
-def _size(value: object, _base: Path) -> int:
-    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+def _parse_size(value: object, _base: Path) -> int:
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
         raise ValueError('must be a size such as "500 MB" or "2 GiB"')
-    return int(float(found[1]) * _UNITS[found[2]])
+    return int(float(match[1]) * _UNITS[match[2]])
 
 
-def _rate(value: object, base: Path) -> int:
-    size = _size(value, base)
-    if size < _LEAST_RATE:
-        raise ValueError(f"must be at least {_LEAST_RATE // 1024} KiB (a second)")
+def _parse_rate(value: object, base: Path) -> int:
+    size = _parse_size(value, base)
+    if size < _MIN_RATE:
+        raise ValueError(f"must be at least {_MIN_RATE // 1024} KiB (per second)")
     return size
 
 
-def _address(value: object, _base: Path) -> str:
+def _parse_address(value: object, _base: Path) -> str:
     try:
         return str(ipaddress.ip_address(value if isinstance(value, str) else ""))
     except ValueError as error:
         raise ValueError("must be an IP address") from error
 
 
-def _port_range(value: object, _base: Path) -> range:
-    found = _PORTS.fullmatch(value) if isinstance(value, str) else None
-    if found is None or not 0 < int(found[1]) <= int(found[2]) <= _LARGEST_PORT:
+def _parse_port_range(value: object, _base: Path) -> range:
+    match = _PORTS.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not 0 < int(match[1]) <= int(match[2]) <= _MAX_PORT:
         raise ValueError('must be a range of ports such as "50000-50099"')
-    return range(int(found[1]), int(found[2]) + 1)
+    return range(int(match[1]), int(match[2]) + 1)
 
 
-def _hash(value: object, _base: Path) -> PasswordHash:
+def _parse_hash(value: object, _base: Path) -> PasswordHash:
     if not isinstance(value, str):
-        raise ValueError("must be a text")  # noqa: TRY004
+        raise ValueError("must be text in quotes")  # noqa: TRY004
     return PasswordHash.parse(value)

@@ -1,4 +1,4 @@
-"""Who has failed to log in too often is not listened to for a while."""
+"""Throttles addresses after repeated failed logins."""
 
 import ipaddress
 from collections import OrderedDict, deque
@@ -6,41 +6,44 @@ from typing import Final
 
 __all__ = ["Throttle"]
 
-MOST_ADDRESSES: Final = 10_000
-_NETWORK_V6: Final = 64  # what one customer gets: an attacker has all of its addresses
+MAX_ADDRESSES: Final = 10_000
+_CUSTOMER_PREFIX_V6: Final = 64  # an attacker usually has all addresses of a /64
 
 
 class Throttle:
-    """Counts failures per address (IPv6: per /64) within a window. Times in seconds."""
+    """Counts failed logins per address (IPv6: per /64) within a window. Times in seconds."""
 
-    def __init__(self, most: int, window: float) -> None:
-        """Block after ``most`` failures within ``window``, until the first of them is that old."""
-        self._most = most
+    def __init__(self, max_failures: int, window: float) -> None:
+        """Block an address while its last ``max_failures`` failures are within ``window``."""
+        self._max_failures = max_failures
         self._window = window
         self._failures: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def note(self, address: str, now: float) -> None:
-        """Count a failure. The addresses that failed longest ago are forgotten first."""
+    def record_failure(self, address: str, now: float) -> None:
+        """Count a failure. Beyond ``MAX_ADDRESSES``, forget the one that failed longest ago."""
         network = _network(address)
-        times = self._failures.setdefault(network, deque(maxlen=self._most))
+        times = self._failures.setdefault(network, deque(maxlen=self._max_failures))
         times.append(now)
         self._failures.move_to_end(network)
-        while len(self._failures) > MOST_ADDRESSES:
+        while len(self._failures) > MAX_ADDRESSES:
             self._failures.popitem(last=False)
 
     def is_blocked(self, address: str, now: float) -> bool:
-        """Tell whether an address has to wait."""
+        """Tell whether an address must wait."""
         times = self._failures.get(_network(address))
-        return times is not None and len(times) == self._most and now - times[0] < self._window
+        if times is None or len(times) < self._max_failures:
+            return False
+        return now - times[0] < self._window
 
 
 def _network(address: str) -> str:
+    """Return the key to count an address under."""
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((int(found), _NETWORK_V6), strict=False))
-    return str(found)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((int(parsed), _CUSTOMER_PREFIX_V6), strict=False))
+    return str(parsed)

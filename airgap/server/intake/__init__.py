@@ -1,1 +1,1 @@
-"""From a delivered candidate to a verdict, once: imported, held, or quarantined."""
+"""From a delivered bundle to its one verdict: imported, held or quarantined."""

@@ -1,4 +1,4 @@
-"""What a service needs besides its work: to be alone, and to stop when it is told."""
+"""What every daemon needs: a lock on its state folder, and a clean stop on a signal."""
 
 import os
 import signal
@@ -11,30 +11,30 @@ from airgap.disk import locks
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import ConflictError
 
-__all__ = ["Daemon", "only_one", "stopped_by_signals", "warning_for_root"]
+__all__ = ["Daemon", "check_not_root", "lock_state", "stop_on_signals"]
 
 
 class Daemon(Protocol):
-    """Something that serves until it is stopped."""
+    """A service that runs until it is stopped."""
 
     def stop(self) -> None:
-        """Stop soon; from a signal handler or another thread."""
+        """Stop soon. Called from a signal handler or another thread."""
         ...
 
 
-def warning_for_root() -> str | None:
-    """Return what root should be told before it runs a service."""
+def check_not_root() -> str | None:
+    """Return a warning if the process runs as root, which no service needs."""
     if os.geteuid() != 0:
         return None
-    return "This runs as root, and need not: give it a user of its own (docs/gateway-drop-box.md)."
+    return "Running as root, which is not needed: use a dedicated user (docs/gateway-drop-box.md)."
 
 
-def only_one(state: Path) -> int:
-    """Lock a state folder against other services; return the descriptor that holds the lock.
+def lock_state(state: Path) -> int:
+    """Create a state folder and lock it against other daemons; return the lock's descriptor.
 
     Raises:
-        ConflictError: another one has it.
-        StorageError: it cannot be made.
+        ConflictError: another daemon holds the lock.
+        StorageError: the folder cannot be created.
     """
     with translate_errors(state):
         state.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -42,21 +42,21 @@ def only_one(state: Path) -> int:
     if not locks.try_lock(descriptor):
         os.close(descriptor)
         raise ConflictError(
-            f"Another service is at work in {state}.", "Stop it first, or choose another folder."
+            f"Another process is using {state}.", "Stop it first, or choose another folder."
         )
     return descriptor
 
 
 @contextmanager
-def stopped_by_signals(service: Daemon) -> Iterator[None]:
-    """Stop a service on SIGTERM and SIGINT within the block."""
+def stop_on_signals(daemon: Daemon) -> Iterator[None]:
+    """Stop a daemon on SIGTERM and SIGINT within the block."""
 
     def stop(_number: int, _frame: object) -> None:
-        service.stop()
+        daemon.stop()
 
-    before = {one: signal.signal(one, stop) for one in (signal.SIGTERM, signal.SIGINT)}
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,32 +1,27 @@
-"""What happened, for people and programs: a line per event, and a status file (format §21)."""
+"""Events for people and programs: one line per event, and a status file (format §21)."""
 
 import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from time import time
 from typing import Any, Final
 
 from airgap.disk.part_file import write_atomically
 from airgap.errors import AirgapError
+from airgap.flow.describe.times import format_time
 
-__all__ = ["LOG_NAME", "STATUS_NAME", "EventLog", "moment", "write_json"]
+__all__ = ["LOG_NAME", "STATUS_NAME", "EventLog", "EventSink", "write_json"]
 
 LOG_NAME: Final = "log.jsonl"
 STATUS_NAME: Final = "status.json"
 
-Tell = Callable[[Mapping[str, Any]], None]
-
-
-def moment(seconds: float) -> str:
-    """Write a time as RFC 3339 in UTC, to the second."""
-    return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
+EventSink = Callable[[Mapping[str, Any]], None]
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a small file of JSON, whole or not at all.
+    """Write a small JSON file atomically.
 
     Raises:
         StorageError: the disk refused.
@@ -36,30 +31,29 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 class EventLog:
-    """Appends to the log, replaces the status, and tells whoever watches.
+    """Appends to the log file, replaces the status file, and passes events to a sink.
 
-    A disk that is full must not end the service: what cannot be written is told on the terminal
-    alone.
+    A full disk must not stop the service: events that cannot be written still reach the sink.
     """
 
-    def __init__(self, folder: Path, tell: Tell, clock: Callable[[], float] = time) -> None:
-        """Take the folder of both files, and where lines go besides."""
+    def __init__(self, folder: Path, sink: EventSink, clock: Callable[[], float] = time) -> None:
+        """Write both files in ``folder``; ``sink`` receives all events, also unwritten ones."""
         self._folder = folder
-        self._tell = tell
+        self._sink = sink
         self._clock = clock
-        self._last: Mapping[str, Any] | None = None
+        self._last_status: Mapping[str, Any] | None = None
 
     def now(self) -> str:
-        """Return the time as the journal writes it."""
-        return moment(self._clock())
+        """Return the time as events have it: RFC 3339, UTC, to the second."""
+        return format_time(int(self._clock()))
 
-    def told(self, event: str, **about: object) -> None:
-        """Tell what is not about a bundle: sessions, beginnings and ends of the service."""
-        self._tell({"at": self.now(), "event": event, **about})
+    def notify(self, event: str, **fields: object) -> None:
+        """Report an event that is not about a bundle, to the sink only: sessions, start, stop."""
+        self._sink({"at": self.now(), "event": event, **fields})
 
-    def event(self, event: str, **about: object) -> None:
-        """Log what happened to a bundle, with one write, so that lines never mix."""
-        line = {"at": self.now(), "event": event, **about}
+    def record(self, event: str, **fields: object) -> None:
+        """Log what happened to a bundle. A line is one write, so that lines never mix."""
+        line = {"at": self.now(), "event": event, **fields}
         with suppress(OSError):
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             descriptor = os.open(self._folder / LOG_NAME, flags, 0o640)
@@ -67,12 +61,12 @@ class EventLog:
                 os.write(descriptor, json.dumps(line, sort_keys=True).encode() + b"\n")
             finally:
                 os.close(descriptor)
-        self._tell(line)
+        self._sink(line)
 
-    def status(self, about: Mapping[str, Any]) -> None:
-        """Replace the status file if anything has changed."""
-        if about == self._last:
+    def write_status(self, status: Mapping[str, Any]) -> None:
+        """Replace the status file if the status has changed."""
+        if status == self._last_status:
             return
         with suppress(AirgapError):
-            write_json(self._folder / STATUS_NAME, {"format": 1, "at": self.now(), **about})
-            self._last = dict(about)
+            write_json(self._folder / STATUS_NAME, {"format": 1, "at": self.now(), **status})
+            self._last_status = dict(status)

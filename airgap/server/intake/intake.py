@@ -1,7 +1,7 @@
-"""Looks at what arrives, and sees to it that each thing is imported, held or refused: once.
+"""Imports, holds or quarantines every delivered bundle, exactly once.
 
-The same for the drop box and for `airgap watch`; what differs (folders that may be renamed, or a
-medium that must not be touched) is the keeper's.
+Shared by the drop box and `airgap watch`. What differs between them (folders whose files may be
+renamed, or a medium that must not be modified) is behind ``IntakeFolder``.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,18 +17,25 @@ from airgap.flow.bundle.completeness import Completeness, CutOffError
 from airgap.server.intake import policy as intake_policy
 from airgap.server.intake.discovery import DiscoveredBundle
 from airgap.server.intake.event_log import EventLog
-from airgap.server.intake.policy import Lacking, Ready, Refused, Seen, Unable, Verdict
-from airgap.server.intake.worker import Work
+from airgap.server.intake.policy import (
+    CandidateState,
+    Incomplete,
+    Postponed,
+    Ready,
+    Refused,
+    Verdict,
+)
+from airgap.server.intake.worker import Operation
 
-__all__ = ["Candidate", "Ending", "Intake", "IntakeFolder", "IntakeOptions", "Job", "Run"]
+__all__ = ["Candidate", "Intake", "IntakeFolder", "IntakeOptions", "Job", "Outcome", "Runner"]
 
-Ending = Literal["imported", "held", "quarantined"]
-Run = Callable[[Work, str], Verdict]
+Outcome = Literal["imported", "held", "quarantined"]
+Runner = Callable[[Operation, str], Verdict]
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeOptions:
-    """How to attend: whether to hold what is verified, and seconds before a refusal is final."""
+    """Whether to hold verified bundles, and seconds before a refusal is final."""
 
     hold: bool
     settle: float
@@ -36,9 +43,12 @@ class IntakeOptions:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A thing as it lies there. ``name`` and ``user`` are for people and records."""
+    """A delivered bundle as found. ``name`` and ``user`` are for people and records.
 
-    thing: DiscoveredBundle
+    ``finished``: whether the sender has declared it complete.
+    """
+
+    bundle: DiscoveredBundle
     name: str
     user: str
     stamp: str
@@ -46,306 +56,317 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """What tells it from others that are there at the same time."""
+        """Identifies it among all current candidates."""
         return f"{self.user}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A thing that was taken: nobody but the keeper changes it any more, or it would be noticed.
+    """A bundle that was taken: nothing else changes it now, or the change would be detected.
 
-    ``ended`` is the record of an ending that a crash came after.
+    ``arrival`` identifies this arrival of the bundle. ``record`` is how the job ended, if a crash
+    came after that was saved.
     """
 
     arrival: str
     user: str
     name: str
-    place: str
-    bundle: str
-    ended: Mapping[str, Any] | None = None
+    location: str
+    bundle_id: str
+    record: Mapping[str, Any] | None = None
 
 
 class IntakeFolder(Protocol):
-    """Keeps the things and the records of them."""
+    """Holds the delivered bundles, and the records of what became of them."""
 
-    def begun(self) -> list[Job]:
-        """Return what was taken before the service was last stopped, or killed."""
+    def recover_jobs(self) -> list[Job]:
+        """Return the jobs that were left when the daemon was last stopped or killed."""
         ...
 
-    def sightings(self) -> Iterable[Candidate]:
-        """Look what is there."""
+    def find_candidates(self) -> Iterable[Candidate]:
+        """Return the bundles that are waiting."""
         ...
 
-    def take(self, sighting: Candidate, arrival: Completeness | None) -> Job | None:
-        """Put a thing beyond the reach of who brought it; None if it is not as it was any more."""
+    def take(self, candidate: Candidate, expected: Completeness | None) -> Job | None:
+        """Put a bundle beyond its sender's reach; return None if it has changed meanwhile."""
         ...
 
-    def changed(self, job: Job) -> bool:
-        """Tell whether somebody has changed it since it was taken."""
+    def has_changed(self, job: Job) -> bool:
+        """Tell whether a bundle was changed after it was taken."""
         ...
 
-    def note(self, job: Job, record: Mapping[str, Any]) -> None:
-        """Record how it ended, so that a crash changes nothing about that."""
+    def save_record(self, job: Job, record: Mapping[str, Any]) -> None:
+        """Save how a job ended, so that a crash does not change it."""
         ...
 
-    def put_away(self, job: Job, record: Mapping[str, Any]) -> None:
-        """Bring it where it belongs after that. May be called again after a crash."""
+    def finish(self, job: Job, record: Mapping[str, Any]) -> None:
+        """Move the bundle to where it belongs after that. May run again after a crash."""
         ...
 
-    def tidy(self, needed: frozenset[Path]) -> None:
-        """Remove what nobody needs; ``needed`` are packs that bundles wait with."""
+    def clean_up(self, needed: frozenset[Path]) -> None:
+        """Remove old leftovers; ``needed`` are packs of incomplete bundles, which stay."""
         ...
 
-    def kept(self) -> Mapping[str, Any]:
-        """Say for the status file what is held and in quarantine."""
+    def describe(self) -> Mapping[str, Any]:
+        """Return the entries of the status file about held and quarantined bundles."""
         ...
 
 
 @dataclass(slots=True)
-class _Known:
-    """What is remembered of a thing between two looks."""
+class _Tracked:
+    """What is known of a candidate between two looks. ``since``: when it last changed."""
 
     stamp: str
     since: float
-    seen: Seen
-    arrival: Completeness | None
+    state: CandidateState
+    expected: Completeness | None
 
 
 @dataclass(slots=True)
-class _Pending:
-    """A job that is not put away. ``refused`` is why, if that was clear before it was begun.
+class _PendingJob:
+    """A job that is not finished. ``refusal`` is set if it was refused before it was taken.
 
-    ``ended`` is the record of its ending, as soon as that is known.
+    ``record`` is how it ended, as soon as that is known; ``due`` is when to try (again).
     """
 
     job: Job
-    refused: Verdict | None = None
-    ended: Mapping[str, Any] | None = None
-    noted: bool = False
+    refusal: Verdict | None = None
+    record: Mapping[str, Any] | None = None
+    saved: bool = False
     logged: bool = False
     tries: int = 0
     due: float = 0.0
-    why: Verdict | None = None
+    last_verdict: Verdict | None = None
 
 
 class Intake:
-    """Not for two threads at once."""
+    """Works in steps: each ``tick`` does what can be done now. Not thread-safe, except ``stop``."""
 
     def __init__(
         self,
-        keeper: IntakeFolder,
-        run: Run,
-        journal: EventLog,
-        choices: IntakeOptions,
+        folder: IntakeFolder,
+        run: Runner,
+        events: EventLog,
+        options: IntakeOptions,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """Take up what an earlier one has left."""
-        self._keeper = keeper
+        """Resume the jobs that an earlier intake left. ``clock`` returns seconds."""
+        self._folder = folder
         self._run = run
-        self._journal = journal
-        self._choices = choices
+        self._events = events
+        self._options = options
         self._clock = clock
-        self._known: dict[str, _Known] = {}
-        self._pending = {job.arrival: _taken_up(job) for job in keeper.begun()}
-        self._wary: set[str] = set()
+        self._tracked: dict[str, _Tracked] = {}
+        self._pending = {job.arrival: _resume(job) for job in folder.recover_jobs()}
+        self._changed_before: set[str] = set()
         self._stopping = False
 
     def stop(self) -> None:
-        """Begin nothing more; may be called by another thread."""
+        """Start nothing more; may be called from another thread."""
         self._stopping = True
 
     def tick(self) -> None:
         """Do everything that can be done now."""
-        self._attempt_due()
-        there = list(self._keeper.sightings())
-        for gone in self._known.keys() - {one.key for one in there}:
-            del self._known[gone]
-        for sighting in there:
+        self._try_due_jobs()
+        candidates = list(self._folder.find_candidates())
+        for key in self._tracked.keys() - {candidate.key for candidate in candidates}:
+            del self._tracked[key]
+        for candidate in candidates:
             if not self._stopping:
-                self._attend(sighting)
-        self._attempt_due()
+                self._consider(candidate)
+        self._try_due_jobs()
         if not self._stopping:
-            self._keeper.tidy(self._needed())
-        self._journal.status(self._status())
+            self._folder.clean_up(self._needed_packs())
+        self._events.write_status(self._describe())
 
-    def _attend(self, sighting: Candidate) -> None:
-        """Look at a thing, and take it if its time has come."""
-        known = self._look(sighting)
-        step = intake_policy.next_step(
-            known.seen,
-            self._clock() - known.since,
-            self._choices.settle,
-            finished=sighting.finished,
-            wary=sighting.key in self._wary,
+    def _consider(self, candidate: Candidate) -> None:
+        """Check a candidate, and take it if it is complete or finally refused."""
+        tracked = self._track(candidate)
+        step = intake_policy.choose_step(
+            tracked.state,
+            self._clock() - tracked.since,
+            self._options.settle,
+            finished=candidate.finished,
+            changed_before=candidate.key in self._changed_before,
         )
         if step == "wait":
             return
-        refused = intake_policy.refusal(known.seen) if step == "refuse" else None
-        job = self._keeper.take(sighting, known.arrival)
+        refusal = intake_policy.explain_refusal(tracked.state) if step == "refuse" else None
+        job = self._folder.take(candidate, tracked.expected)
         if job is None:
             return
-        del self._known[sighting.key]
-        self._wary.discard(sighting.key)
-        self._journal.event("taken", **_about(job))
-        self._pending[job.arrival] = _Pending(job, refused)
-        self._attempt_due()
+        del self._tracked[candidate.key]
+        self._changed_before.discard(candidate.key)
+        self._events.record("taken", **_job_fields(job))
+        self._pending[job.arrival] = _PendingJob(job, refusal)
+        self._try_due_jobs()
 
-    def _look(self, sighting: Candidate) -> _Known:
-        """Look at a thing again if it has changed, or if it was not whole."""
-        known = self._known.get(sighting.key)
-        if known is None or known.stamp != sighting.stamp:
-            known = _Known(sighting.stamp, self._clock(), *_seen(sighting.thing))
-            if sighting.key not in self._known:
-                self._journal.event("seen", user=sighting.user, name=sighting.name)
-            self._known[sighting.key] = known
-        elif known.arrival is not None or isinstance(known.seen, Unable):
-            known.seen, known.arrival = _seen(sighting.thing, known.arrival)
-        return known
+    def _track(self, candidate: Candidate) -> _Tracked:
+        """Check a candidate, unless it was refused before and has not changed since."""
+        tracked = self._tracked.get(candidate.key)
+        if tracked is None or tracked.stamp != candidate.stamp:
+            tracked = _Tracked(candidate.stamp, self._clock(), *_check(candidate.bundle))
+            if candidate.key not in self._tracked:
+                self._events.record("seen", user=candidate.user, name=candidate.name)
+            self._tracked[candidate.key] = tracked
+        elif tracked.expected is not None or isinstance(tracked.state, Postponed):
+            tracked.state, tracked.expected = _check(candidate.bundle, tracked.expected)
+        return tracked
 
-    def _attempt_due(self) -> None:
-        """Try every job whose time has come. What the disk refuses is tried again later."""
+    def _try_due_jobs(self) -> None:
+        """Try every job that is due. A disk error postpones the job."""
         for pending in [*self._pending.values()]:
             if pending.due > self._clock() or self._stopping:
                 continue
             try:
-                self._attempt(pending)
+                self._try_job(pending)
             except (AirgapError, OSError) as error:
                 pending.tries += 1
-                pending.due = self._clock() + intake_policy.pause(pending.tries)
-                self._journal.told("trouble", **_about(pending.job), message=str(error))
+                pending.due = self._clock() + intake_policy.compute_retry_delay(pending.tries)
+                self._events.notify("trouble", **_job_fields(pending.job), message=str(error))
 
-    def _attempt(self, pending: _Pending) -> None:
-        """Import (or verify) what was taken, and end it or put it off."""
+    def _try_job(self, pending: _PendingJob) -> None:
+        """Import or verify a bundle, then end the job or postpone it."""
         job = pending.job
-        if pending.ended is not None:  # a crash, or the disk, came between
-            self._end(pending, pending.ended)
+        if pending.record is not None:  # ended before a crash or a disk error
+            self._end_job(pending, pending.record)
             return
-        verdict = pending.refused or self._work(job)
+        verdict = pending.refusal or self._run_job(job)
         if verdict.kind == "interrupted" and self._stopping:
-            self._journal.told("abandoned", **_about(job))
+            self._events.notify("abandoned", **_job_fields(job))
             return
         pending.tries += 1
-        step = intake_policy.after(verdict, pending.tries)
-        if step == "again":
-            wait = intake_policy.pause(pending.tries)
-            pending.due, pending.why = self._clock() + wait, verdict
-            self._journal.event("put off", **_about(job), **_why(verdict), seconds=int(wait))
-        elif step == "quarantine" and self._keeper.changed(job):
+        step = intake_policy.decide_after_try(verdict, pending.tries)
+        if step == "retry":
+            delay = intake_policy.compute_retry_delay(pending.tries)
+            pending.due, pending.last_verdict = self._clock() + delay, verdict
+            self._events.record(
+                "put off", **_job_fields(job), **_verdict_fields(verdict), seconds=int(delay)
+            )
+        elif step == "quarantine" and self._folder.has_changed(job):
             del self._pending[job.arrival]
-            self._wary.add(f"{job.user}/{job.name}")
-            self._journal.event("changed", **_about(job), **_why(verdict))
+            self._changed_before.add(f"{job.user}/{job.name}")
+            self._events.record("changed", **_job_fields(job), **_verdict_fields(verdict))
         else:
-            good: Ending = "held" if self._choices.hold else "imported"
-            ending = good if step == "done" else "quarantined"
-            self._end(pending, self._record(job, ending, verdict))
+            success: Outcome = "held" if self._options.hold else "imported"
+            outcome = success if step == "done" else "quarantined"
+            self._end_job(pending, self._make_record(job, outcome, verdict))
 
-    def _work(self, job: Job) -> Verdict:
-        work: Work = "verify" if self._choices.hold else "import"
-        self._journal.event("verifying" if self._choices.hold else "importing", **_about(job))
-        self._journal.status(self._status(at_work=job))
-        return self._run(work, job.place)
+    def _run_job(self, job: Job) -> Verdict:
+        operation: Operation = "verify" if self._options.hold else "import"
+        event = "verifying" if self._options.hold else "importing"
+        self._events.record(event, **_job_fields(job))
+        self._events.write_status(self._describe(at_work=job))
+        return self._run(operation, job.location)
 
-    def _record(self, job: Job, ending: Ending, verdict: Verdict) -> dict[str, Any]:
-        """Say how a job ended. It is the line of the log, and the reason file."""
-        record = {"at": self._journal.now(), "event": ending, **_about(job)}
-        if ending == "quarantined":
-            record |= _why(verdict)
+    def _make_record(self, job: Job, outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
+        """Describe how a job ended, for the log and for ``reason.json`` (format §21)."""
+        record = {"at": self._events.now(), "event": outcome, **_job_fields(job)}
+        if outcome == "quarantined":
+            record |= _verdict_fields(verdict)
         else:
             record["items"] = [
                 {key: item[key] for key in ("tag", "kind", "outcome") if key in item}
                 for item in verdict.report.get("items", ())
             ]
             record["signed_by"] = verdict.report.get("signed_by", [])
-            record["bundle"] = verdict.report.get("bundle") or job.bundle
+            record["bundle"] = verdict.report.get("bundle") or job.bundle_id
         return record
 
-    def _end(self, pending: _Pending, record: Mapping[str, Any]) -> None:
-        """Record, log, put away: a crash between them repeats a line of the log, and no more."""
+    def _end_job(self, pending: _PendingJob, record: Mapping[str, Any]) -> None:
+        """Save, log, finish: a crash between the steps repeats a log line and nothing else."""
         job = pending.job
-        pending.ended = record
-        if not pending.noted:
-            self._keeper.note(job, record)
-            pending.noted = True
+        pending.record = record
+        if not pending.saved:
+            self._folder.save_record(job, record)
+            pending.saved = True
         if not pending.logged:
-            self._journal.event(**{key: value for key, value in record.items() if key != "at"})
+            self._events.record(**{key: value for key, value in record.items() if key != "at"})
             pending.logged = True
-        self._keeper.put_away(job, record)
+        self._folder.finish(job, record)
         del self._pending[job.arrival]
 
-    def _needed(self) -> frozenset[Path]:
-        """Return the packs that bundles wait with, whose other packs are still to come."""
+    def _needed_packs(self) -> frozenset[Path]:
+        """Return the packs of bundles that are not complete yet."""
         return frozenset(
             Path(name)
-            for known in self._known.values()
-            if known.arrival is not None
-            for name, _ in known.arrival.packs
+            for tracked in self._tracked.values()
+            if tracked.expected is not None
+            for name, _ in tracked.expected.packs
         )
 
-    def _status(self, at_work: Job | None = None) -> dict[str, Any]:
+    def _describe(self, at_work: Job | None = None) -> dict[str, Any]:
+        """Return the contents of the status file (format §21)."""
         return {
-            "at_work": _about(at_work) if at_work else None,
-            "waiting": [{"name": key, **_state(one.seen)} for key, one in self._known.items()],
-            "put_off": [
-                {**_about(one.job), **(_why(one.why) if one.why else {}), "tries": one.tries}
-                for one in self._pending.values()
-                if one.job is not at_work
+            "at_work": _job_fields(at_work) if at_work else None,
+            "waiting": [
+                {"name": key, **_state_fields(tracked.state)}
+                for key, tracked in self._tracked.items()
             ],
-            **self._keeper.kept(),
+            "put_off": [
+                {
+                    **_job_fields(pending.job),
+                    **(_verdict_fields(pending.last_verdict) if pending.last_verdict else {}),
+                    "tries": pending.tries,
+                }
+                for pending in self._pending.values()
+                if pending.job is not at_work
+            ],
+            **self._folder.describe(),
         }
 
 
-def _seen(
-    thing: DiscoveredBundle, arrival: Completeness | None = None
-) -> tuple[Seen, Completeness | None]:
-    """Look at a thing: admit it, unless that was done before, and see what is still to come."""
+def _check(
+    bundle: DiscoveredBundle, expected: Completeness | None = None
+) -> tuple[CandidateState, Completeness | None]:
+    """Admit a bundle, unless ``expected`` shows that it was, and check which packs are missing."""
     try:
-        arrival = arrival or completeness.look(thing.place, _judge())
-        what = completeness.lacking(thing.path, arrival)
-    except _UnfitError as error:
-        return Unable(error.cause), None
+        expected = expected or completeness.look(bundle.location, _load_policy())
+        missing = completeness.lacking(bundle.path, expected)
+    except _PolicyError as error:
+        return Postponed(error.cause), None
     except CutOffError:
-        return Lacking("it ends before its first pack"), None
+        return Incomplete("it ends before its first pack"), None
     except AirgapError as error:
-        return intake_policy.seen_as(error), None
-    if what is None:
-        return Ready(arrival), arrival
-    return Lacking(what, arrival.bundle, arrival.items), arrival
+        return intake_policy.classify_error(error), None
+    if missing is None:
+        return Ready(expected), expected
+    return Incomplete(missing, expected.bundle, expected.items), expected
 
 
-class _UnfitError(Exception):
-    """This machine cannot judge now (no root, a damaged memory), which is no bundle's fault."""
+class _PolicyError(Exception):
+    """This machine cannot decide now (no root, damaged history): not the bundle's fault."""
 
     def __init__(self, cause: AirgapError) -> None:
         super().__init__(cause.message)
         self.cause = cause
 
 
-def _judge() -> policy.AdmissionPolicy:
+def _load_policy() -> policy.AdmissionPolicy:
     try:
         return policy.load()
     except AirgapError as error:
-        raise _UnfitError(error) from error
+        raise _PolicyError(error) from error
 
 
-def _taken_up(job: Job) -> _Pending:
-    """Go on with what an earlier service has left."""
-    return _Pending(job, ended=job.ended, noted=job.ended is not None)
+def _resume(job: Job) -> _PendingJob:
+    return _PendingJob(job, record=job.record, saved=job.record is not None)
 
 
-def _about(job: Job) -> dict[str, Any]:
-    return {"arrival": job.arrival, "user": job.user, "name": job.name, "bundle": job.bundle}
+def _job_fields(job: Job) -> dict[str, Any]:
+    return {"arrival": job.arrival, "user": job.user, "name": job.name, "bundle": job.bundle_id}
 
 
-def _why(verdict: Verdict) -> dict[str, Any]:
+def _verdict_fields(verdict: Verdict) -> dict[str, Any]:
     return {"kind": verdict.kind, "message": verdict.message, "hint": verdict.hint}
 
 
-def _state(seen: Seen) -> dict[str, Any]:
-    match seen:
-        case Lacking(what, bundle, items):
-            return {"state": "arriving", "what": what, "bundle": bundle, "items": list(items)}
-        case Refused(error) | Unable(error):
-            state = "refused" if isinstance(seen, Refused) else "put off"
-            return {"state": state, "kind": error.kind, "what": error.message}
-        case Ready(arrival):
-            return {"state": "ready", "bundle": arrival.bundle, "items": list(arrival.items)}
+def _state_fields(state: CandidateState) -> dict[str, Any]:
+    match state:
+        case Incomplete(missing, bundle_id, items):
+            return {"state": "arriving", "what": missing, "bundle": bundle_id, "items": list(items)}
+        case Refused(error) | Postponed(error):
+            word = "refused" if isinstance(state, Refused) else "put off"
+            return {"state": word, "kind": error.kind, "what": error.message}
+        case Ready(expected):
+            return {"state": "ready", "bundle": expected.bundle, "items": list(expected.items)}

@@ -1,4 +1,4 @@
-"""What is next for a thing in a folder, and for an import that has ended. Pure functions."""
+"""Decides what happens next to a candidate, and to a job after a try. Pure functions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,63 +8,63 @@ from airgap.errors import AirgapError
 from airgap.flow.bundle.completeness import Completeness
 
 __all__ = [
-    "Lacking",
+    "CandidateState",
+    "Incomplete",
+    "Postponed",
     "Ready",
     "Refused",
-    "Seen",
-    "Unable",
     "Verdict",
-    "after",
-    "next_step",
-    "pause",
-    "refusal",
-    "seen_as",
+    "choose_step",
+    "classify_error",
+    "compute_retry_delay",
+    "decide_after_try",
+    "explain_refusal",
 ]
 
-MOST_TRIES: Final = 3
-FIRST_PAUSE: Final = 10.0
-LONGEST_PAUSE: Final = 3600.0
+MAX_TRIES: Final = 3
+FIRST_DELAY: Final = 10.0
+MAX_DELAY: Final = 3600.0
 
-_ABOUT_THE_BUNDLE: Final = frozenset({"corrupt", "not-trusted", "policy", "missing", "conflict"})
-_ABOUT_THIS_MACHINE: Final = frozenset({"configuration", "storage", "transport", "interrupted"})
+_BUNDLE_ERRORS: Final = frozenset({"corrupt", "not-trusted", "policy", "missing", "conflict"})
+_MACHINE_ERRORS: Final = frozenset({"configuration", "storage", "transport", "interrupted"})
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """All of it is there, as far as names and sizes tell."""
+    """Every file of an admitted bundle has arrived, judging by names and sizes."""
 
-    arrival: Completeness
+    expected: Completeness
 
 
 @dataclass(frozen=True, slots=True)
-class Lacking:
-    """It is on its way."""
+class Incomplete:
+    """Part of it has not arrived yet: ``missing`` says what."""
 
-    what: str
-    bundle: str = ""
+    missing: str
+    bundle_id: str = ""
     items: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """This site does not admit it, as it is now."""
+    """This site does not admit it in its current state."""
 
     error: AirgapError
 
 
 @dataclass(frozen=True, slots=True)
-class Unable:
-    """It could not be looked at, which is not the thing's fault."""
+class Postponed:
+    """This machine cannot check it at the moment; the bundle is not to blame."""
 
     error: AirgapError
 
 
-Seen = Ready | Lacking | Refused | Unable
+CandidateState = Ready | Incomplete | Refused | Postponed
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How an import (or a verification) ended: ``done``, or the kind of an AirgapError."""
+    """How an import or a verification ended: ``done``, or the kind of an AirgapError."""
 
     kind: str
     message: str = ""
@@ -72,62 +72,67 @@ class Verdict:
     report: Mapping[str, Any] = field(default_factory=dict)
 
 
-def seen_as(error: AirgapError) -> Refused | Unable:
-    """Tell whose fault an error was."""
-    return Refused(error) if error.kind in _ABOUT_THE_BUNDLE else Unable(error)
+def classify_error(error: AirgapError) -> Refused | Postponed:
+    """Tell whether an error is the bundle's fault or this machine's."""
+    return Refused(error) if error.kind in _BUNDLE_ERRORS else Postponed(error)
 
 
-def next_step(
-    seen: Seen, quiet: float, settle: float, *, finished: bool, wary: bool = False
+def choose_step(
+    state: CandidateState,
+    unchanged: float,
+    settle: float,
+    *,
+    finished: bool,
+    changed_before: bool = False,
 ) -> Literal["take", "wait", "refuse"]:
-    """Decide about a thing.
+    """Decide what to do with a candidate.
 
     Args:
-        seen: what a look at it has told.
-        quiet: for how many seconds nothing about it has changed.
-        settle: how long that must be before a refusal is final: the rest of a copy, or a further
-            signature, may come after what was looked at.
-        finished: whether whoever brought it has said that this is all.
-        wary: whether it has looked whole before, and was changed while it was read: some programs
-            give a file its size before its content.
+        state: the result of checking it.
+        unchanged: for how many seconds it has not changed.
+        settle: how many seconds it must not have changed before a refusal is final: the rest of a
+            copy, or another signature, may still arrive.
+        finished: whether the sender has declared it complete, by renaming it.
+        changed_before: whether it once looked complete and changed while it was read: some
+            programs allocate a file before they write its content.
     """
-    match seen:
+    match state:
         case Ready():
-            return "wait" if wary and quiet < settle else "take"
-        case Refused() if quiet >= settle:
+            return "wait" if changed_before and unchanged < settle else "take"
+        case Refused() if unchanged >= settle:
             return "refuse"
-        case Lacking() if finished and quiet >= settle:
+        case Incomplete() if finished and unchanged >= settle:
             return "refuse"
         case _:
             return "wait"
 
 
-def refusal(seen: Seen) -> Verdict | None:
-    """Return what is said of a thing that is refused before it is read."""
-    match seen:
+def explain_refusal(state: CandidateState) -> Verdict | None:
+    """Return the verdict on a candidate that is refused without being read."""
+    match state:
         case Refused(error):
             return Verdict(error.kind, error.message, error.hint)
-        case Lacking(what):
-            return Verdict("missing", f"It is not whole: {what}.", "Have it sent again.")
+        case Incomplete(missing):
+            return Verdict("missing", f"The bundle is incomplete: {missing}.", "Send it again.")
         case _:
             return None
 
 
-def after(verdict: Verdict, tries: int) -> Literal["done", "again", "quarantine"]:
-    """Decide about an import that has ended, after so many tries.
+def decide_after_try(verdict: Verdict, tries: int) -> Literal["done", "retry", "quarantine"]:
+    """Decide what to do after ``tries`` tries, the last of which ended with ``verdict``.
 
-    What this machine lacks (space, a root) is waited for. A bundle that crashes the import is not
-    tried for ever.
+    Errors of this machine (no space, no root) are retried without limit; a bundle that crashes the
+    import is not.
     """
     if verdict.kind == "done":
         return "done"
-    if verdict.kind in _ABOUT_THIS_MACHINE:
-        return "again"
-    if verdict.kind in _ABOUT_THE_BUNDLE or tries >= MOST_TRIES:
+    if verdict.kind in _MACHINE_ERRORS:
+        return "retry"
+    if verdict.kind in _BUNDLE_ERRORS or tries >= MAX_TRIES:
         return "quarantine"
-    return "again"
+    return "retry"
 
 
-def pause(tries: int) -> float:
+def compute_retry_delay(tries: int) -> float:
     """Return how many seconds to wait before the next try."""
-    return float(min(FIRST_PAUSE * 2 ** min(tries - 1, 20), LONGEST_PAUSE))
+    return float(min(FIRST_DELAY * 2 ** min(tries - 1, 20), MAX_DELAY))

@@ -1,7 +1,7 @@
-"""Imports and verifications in processes of their own: exactly what the command line does.
+"""Runs imports and verifications in child processes, as the command line does.
 
-A bundle that takes minutes, gigabytes or the whole process with it leaves the server as it was, and
-what `airgap import` trusts, remembers and refuses is what the server does.
+A bundle that takes minutes, gigabytes or the whole process down leaves the server unharmed, and the
+server trusts, remembers and refuses exactly what `airgap import` does.
 """
 
 import json
@@ -15,11 +15,11 @@ from typing import Any, Final, Literal
 
 from airgap.server.intake.policy import Verdict
 
-__all__ = ["Work", "Worker"]
+__all__ = ["Operation", "Worker"]
 
-Work = Literal["import", "verify"]
-_POLITENESS: Final = 10  # sessions come first
-_LAST_LINES: Final = 2000
+Operation = Literal["import", "verify"]
+_NICENESS: Final = 10  # sessions come first
+_MAX_OUTPUT: Final = 2000
 
 
 class Worker:
@@ -29,64 +29,64 @@ class Worker:
         """Take the number of threads, and descriptors (locks) that commands hold while they run."""
         self._jobs = jobs
         self._inherited = tuple(inherited)
-        self._guard = RLock()  # a signal handler may come into it again
+        self._guard = RLock()  # reentrant: a signal handler may interrupt a holder
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
-    def run(self, work: Work, place: str) -> Verdict:
-        """Import or verify what lies at a place."""
-        # -P: nothing is imported from the folder that the server happens to be in
-        words = [sys.executable, "-P", "-m", "airgap", work, place, "--json", "--quiet"]
-        words += ["--jobs", str(self._jobs)] if self._jobs else []
+    def run(self, operation: Operation, location: str) -> Verdict:
+        """Import or verify the bundle at a location."""
+        # -P: import nothing from the server's working directory
+        command = [sys.executable, "-P", "-m", "airgap", operation, location, "--json", "--quiet"]
+        command += ["--jobs", str(self._jobs)] if self._jobs else []
         with self._guard:
             if self._stopped:
                 return Verdict("interrupted", "The service is stopping.")
             self._process = subprocess.Popen(  # noqa: S603  (our own program, no shell)
-                words,
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 pass_fds=self._inherited,
-                start_new_session=True,  # Ctrl-C is for the server, which then ends its commands
+                start_new_session=True,  # Ctrl-C is for the server, which then stops its command
             )
             with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, self._process.pid, _POLITENESS)
-        self._heed()
-        out, told = self._process.communicate()
-        return _verdict(self._process.returncode, out, told)
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICENESS)
+        self._terminate_if_stopped()
+        stdout, stderr = self._process.communicate()
+        return _parse_verdict(self._process.returncode, stdout, stderr)
 
     def stop(self) -> None:
-        """Let the command at hand end as Ctrl-C would; no other begins."""
+        """Interrupt the running command as Ctrl-C would, and start no other."""
         self._stopped = True
-        self._heed()
+        self._terminate_if_stopped()
 
-    def _heed(self) -> None:
-        """End the command at hand if that was asked for: before it began, or now."""
+    def _terminate_if_stopped(self) -> None:
+        """Terminate the running command if ``stop`` was called, before it started or since."""
         with self._guard:
             if self._stopped and self._process is not None:
                 self._process.terminate()
 
     def kill(self) -> None:
-        """End it at once: an import can be killed at any moment."""
+        """Kill the running command, which is safe at any moment of an import."""
         with self._guard:
             if self._process is not None:
                 self._process.kill()
 
 
-def _verdict(code: int, out: bytes, told: bytes) -> Verdict:
+def _parse_verdict(code: int, stdout: bytes, stderr: bytes) -> Verdict:
     report: dict[str, Any] = {}
     with suppress(ValueError):
-        loaded = json.loads(out)
+        loaded = json.loads(stdout)
         report = loaded if isinstance(loaded, dict) else {}
     if code == 0 and "error" not in report:
         return Verdict("done", report=report)
     error = report.get("error", {})
     if error:
         return Verdict(error["kind"], error["message"], error["hint"], report)
-    last = told.decode(errors="replace")[-_LAST_LINES:]
-    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    output = stderr.decode(errors="replace")[-_MAX_OUTPUT:]
+    end = f"signal {-code}" if code < 0 else f"exit code {code}"
     return Verdict(
         "bug",
-        f"The command ended by {how} without a verdict. {last}".strip(),
-        "Look at this machine's memory and its system log, then import it by hand.",
+        f"The command ended with {end} and without a verdict. {output}".strip(),
+        "Check this machine's memory and its system log, then import the bundle by hand.",
     )

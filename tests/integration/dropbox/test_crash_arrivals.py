@@ -1,4 +1,4 @@
-"""The hand-over of what has arrived is killed before each of its write steps, then begun again."""
+"""The intake is killed before each of its write steps, then started again."""
 
 import json
 import shutil
@@ -15,14 +15,14 @@ MOST_STEPS = 200
 
 
 class Scene:
-    """What has arrived, and what has become of it."""
+    """A delivered bundle, and what becomes of it."""
 
-    def __init__(self, side: Side, top: Path, source: Path, keeper: str, kind: str) -> None:
+    def __init__(self, side: Side, top: Path, source: Path, face: str, kind: str) -> None:
         self.side = side
-        self.keeper = keeper
+        self.face = face
         self.kind = kind
         self.state = top / "state"
-        self.folder = self.state / "incoming/ann" if keeper == "house" else top / "folder"
+        self.folder = self.state / "incoming/ann" if face == "dropbox" else top / "folder"
         self.top = top
         self.folder.mkdir(parents=True)
         if source.is_dir():
@@ -33,7 +33,7 @@ class Scene:
 
     @property
     def arguments(self) -> tuple[str | Path, ...]:
-        return ("@attend", self.keeper, self.folder, self.state, self.kind)
+        return ("@intake", self.face, self.folder, self.state, self.kind)
 
     @property
     def imports(self) -> int:
@@ -41,7 +41,7 @@ class Scene:
         return len(path.read_text().splitlines()) if path.exists() else 0
 
     def expect_converged(self, moment: str) -> None:
-        """Nothing is lost, nothing is left half done, and the log knows of one ending."""
+        """Nothing is lost or left half done, and the log has one ending."""
         log = [json.loads(line) for line in (self.state / "log.jsonl").read_text().splitlines()]
         ending = "imported" if self.kind == "done" else "quarantined"
         ends = Counter(one["arrival"] for one in log if one["event"] in ("imported", "quarantined"))
@@ -51,7 +51,7 @@ class Scene:
         assert not [*self.top.rglob("*.part")], f"a part is left after {moment}"
         kept = [*self.state.glob("quarantine/ann/*"), *self.top.glob("done/*/*")]
         content = Counter(digest for one in kept for digest in self._content(one).values())
-        if self.kind == "done" and self.keeper == "house":
+        if self.kind == "done" and self.face == "dropbox":
             assert not kept
         else:
             manifest_or_file = max(self.before, key=lambda one: ("manifest" in one, one))
@@ -68,17 +68,17 @@ class Scene:
 
 
 @pytest.mark.parametrize(
-    ("keeper", "form", "kind"),
+    ("face", "form", "kind"),
     [
-        ("house", "depot", "corrupt"),
-        ("house", "archive", "done"),
-        ("shelf", "archive", "corrupt"),
-        ("shelf", "depot", "done"),
+        ("dropbox", "depot", "corrupt"),
+        ("dropbox", "archive", "done"),
+        ("watch", "archive", "corrupt"),
+        ("watch", "depot", "done"),
     ],
 )
 @pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_kill_at_any_step_loses_nothing_and_starts_nothing_twice(
-    keeper: str,
+    face: str,
     kind: str,
     form: str,
     stride: int,
@@ -89,7 +89,7 @@ def test_a_kill_at_any_step_loses_nothing_and_starts_nothing_twice(
 ) -> None:
     source: Path = request.getfixturevalue(form)
     for step in range(0, MOST_STEPS, stride):
-        scene = Scene(isolated, tmp_path / f"{step}", source, keeper, kind)
+        scene = Scene(isolated, tmp_path / f"{step}", source, face, kind)
 
         ended = launcher.run(isolated, *scene.arguments, fault=Fault(at=step))
         begun = scene.imports

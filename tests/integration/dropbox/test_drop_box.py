@@ -358,7 +358,7 @@ def test_ascii_is_refused_because_it_would_damage(box: Gateway) -> None:
 def test_a_wrong_password_is_refused_and_an_address_that_guesses_is_blocked(
     isolated: Side, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airgap.server.dropbox.ftp_control._SessionRules.auth_failed_timeout", 0)
+    monkeypatch.setattr("airgap.server.dropbox.control.ControlConnection.auth_failed_timeout", 0)
     path = drop_box.config(tmp_path, certificate, limits="login_failures = 2")
     with serving(isolated, path, certificate) as box:
         for user, password in (("ann", "wrong"), ("nobody", drop_box.PASSWORD)):
@@ -453,7 +453,7 @@ def test_too_many_connections_are_sent_away(
         with Client(box) as second:
             second.auth()
             reply = second.refused(second.login, "ann", drop_box.PASSWORD)
-            assert "421 Too many connections of this user" in reply
+            assert "421 Too many connections for this user" in reply
         with Client(box), Client(box), pytest.raises(ftplib.Error, match="421"):
             Client(box)
         assert first.voidcmd("NOOP")
@@ -513,7 +513,7 @@ def test_sessions_are_answered_while_a_bundle_is_read(
 ) -> None:
     go_on = Event()
 
-    def slow(_work: str, _place: str) -> Verdict:
+    def slow(_operation: str, _location: str) -> Verdict:
         assert go_on.wait(60)
         return Verdict("corrupt", "It took too long.", "Be quicker.")
 
@@ -634,7 +634,7 @@ def test_what_is_still_being_written_is_not_taken(archive: Path, box: Gateway) -
         connection.sendall(archive.read_bytes())
         there = box.home / "shop.airgap.unfinished"
         until(lambda: there.exists() and there.stat().st_size == archive.stat().st_size)
-        assert not [*box.box._attendant._keeper.sightings()]
+        assert not [*box.box._intake._folder.find_candidates()]
         connection.unwrap()
         connection.close()
         client.voidresp()
@@ -723,8 +723,8 @@ def test_a_wrong_certificate_or_a_port_that_is_taken_is_told(
     wrong = isolated.run("serve", "dropbox", "--config", path, "--check")
 
     assert (taken.code, wrong.code) == (3, 3)
-    assert "cannot be listened at" in taken.err
-    assert "no certificate" in wrong.err
+    assert "Cannot listen on" in taken.err
+    assert "are not a certificate" in wrong.err
 
 
 def test_a_log_that_cannot_be_written_ends_nothing(archive: Path, box: Gateway) -> None:
@@ -741,7 +741,7 @@ def test_a_disk_that_refuses_for_a_while_loses_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("airgap.server.intake.policy.FIRST_PAUSE", 0.1)
+    monkeypatch.setattr("airgap.server.intake.policy.FIRST_DELAY", 0.1)
     path = drop_box.config(tmp_path, certificate)
     refusals = iter([StorageError("Full.", "Free some."), OSError(5, "Input/output error")])
     real = event_log.write_json
@@ -767,7 +767,7 @@ def test_a_bug_ends_the_service_and_is_told(
     def broken(_: object) -> None:
         raise RuntimeError("oh")
 
-    monkeypatch.setattr("airgap.server.intake.intake.Attendant.tick", broken)
+    monkeypatch.setattr("airgap.server.intake.intake.Intake.tick", broken)
     path = drop_box.config(tmp_path, certificate)
 
     ran = isolated.run("serve", "dropbox", "--config", path, "--json")

@@ -1,4 +1,4 @@
-"""`airgap watch`: a folder that others fill, on a medium that is not ours."""
+"""`airgap watch`: a folder that others write to."""
 
 import json
 import os
@@ -16,7 +16,7 @@ import pytest
 from airgap.server.intake.event_log import EventLog
 from airgap.server.intake.intake import Intake, IntakeOptions
 from airgap.server.intake.policy import Verdict
-from airgap.server.intake.worker import Work
+from airgap.server.intake.worker import Operation
 from airgap.server.watch import WatchedFolder
 from tests.support import drop_box, store_invariants, stores
 from tests.support.sides import Side
@@ -27,14 +27,14 @@ SETTLE = 30.0
 
 @dataclass
 class Watched:
-    """A folder that is watched, one look at a time, with a clock of the test's."""
+    """A watched folder; a test runs its ticks one by one and sets the clock."""
 
     side: Side
     top: Path
     move_done: bool = False
     hold: bool = False
     now: float = 1000.0
-    works: list[str] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
     meanwhile: Callable[[], object] = lambda: None
 
     def __post_init__(self) -> None:
@@ -54,21 +54,21 @@ class Watched:
         return self.top / "state"
 
     def begin(self) -> None:
-        """Be started, or started again."""
-        shelf = WatchedFolder(self.folder, self.state, self.done if self.move_done else None)
-        journal = EventLog(self.state, lambda _: None, clock=lambda: self.now)
-        choices = IntakeOptions(self.hold, SETTLE)
-        self._attendant = Intake(shelf, self._run, journal, choices, clock=lambda: self.now)
+        """Start, or restart after a stop."""
+        folder = WatchedFolder(self.folder, self.state, self.done if self.move_done else None)
+        events = EventLog(self.state, lambda _: None, clock=lambda: self.now)
+        options = IntakeOptions(self.hold, SETTLE)
+        self._intake = Intake(folder, self._run, events, options, clock=lambda: self.now)
 
     def look(self, later: float = 1.0) -> None:
         self.now += later
         with self.side.here():
-            self._attendant.tick()
+            self._intake.tick()
 
-    def _run(self, work: Work, place: str) -> Verdict:
-        self.works.append(f"{work} {place}")
+    def _run(self, operation: Operation, location: str) -> Verdict:
+        self.runs.append(f"{operation} {location}")
         self.meanwhile()
-        return drop_box.run_here(work, place)
+        return drop_box.run_here(operation, location)
 
     def events(self, *names: str) -> list[Mapping[str, Any]]:
         path = self.state / "log.jsonl"
@@ -97,7 +97,7 @@ def test_a_whole_file_is_imported_at_once_and_only_once(
     watched.look()
 
     assert store_invariants.items(watched.side) == store_invariants.items(small)
-    assert len(watched.works) == 1
+    assert len(watched.runs) == 1
     assert stores.snapshot(watched.folder) == before
 
 
@@ -107,7 +107,7 @@ def test_a_file_that_grows_is_waited_for_however_long(archive: Path, watched: Wa
         target.write_bytes(data[:size])
         watched.look()
         watched.look(later=1e7)
-        assert watched.works == []
+        assert watched.runs == []
         assert watched.status()["waiting"][0]["state"] == "arriving"
     target.write_bytes(data)
     watched.look()
@@ -123,7 +123,7 @@ def test_a_file_that_has_its_size_before_its_content_is_waited_for(
     target.write_bytes(data[:80_000] + bytes(len(data) - 80_000))
     watched.look()
     watched.look(later=1e6)
-    assert watched.works == []
+    assert watched.runs == []
     target.write_bytes(data)
     watched.look()
 
@@ -149,7 +149,7 @@ def test_a_file_that_changes_while_it_is_read_is_looked_at_again(
     assert len(watched.events("changed")) == 1
     watched.look()
     watched.look(later=SETTLE - 1)
-    assert len(watched.works) == 1, "not again before it has settled"
+    assert len(watched.runs) == 1, "not again before it has settled"
     target.write_bytes(data)
     watched.look()
     watched.look(later=SETTLE)
@@ -168,7 +168,7 @@ def test_a_depot_is_imported_when_its_last_pack_is_there(
         shutil.move(pack, watched.top / pack.name)
     watched.look()
     watched.look(later=1e6)
-    assert watched.works == []
+    assert watched.runs == []
     assert watched.status()["waiting"][0]["what"] == "2 of 2 packs are still to come"
     for pack in packs:
         shutil.move(watched.top / pack.name, pack)
@@ -255,7 +255,7 @@ def test_what_this_machine_lacks_is_waited_for_and_blames_no_bundle(
     watched.look()
     watched.look()
     assert watched.status()["put_off"][0]["message"] == "Full."
-    assert len(watched.works) == 1
+    assert len(watched.runs) == 1
     monkeypatch.undo()
     watched.look(later=10)
 
@@ -271,7 +271,7 @@ def test_a_bundle_that_crashes_the_import_is_not_tried_for_ever(
     for _ in range(10):
         watched.look(later=1e4)
 
-    assert len(watched.works) == 3
+    assert len(watched.runs) == 3
     assert watched.events("quarantined")
 
 
@@ -282,7 +282,7 @@ def test_what_is_held_is_verified_and_not_imported(
     shutil.copy(archive, watched.folder)
     watched.look()
 
-    assert watched.works[0].startswith("verify ")
+    assert watched.runs[0].startswith("verify ")
     assert watched.events("held")
     assert not isolated.bentoml.exists()
 
@@ -315,7 +315,7 @@ def test_links_and_strange_files_are_not_followed(archive: Path, watched: Watche
     watched.look()
     watched.look(later=SETTLE)
 
-    assert watched.works == []
+    assert watched.runs == []
     assert watched.status()["waiting"] == []
 
 
@@ -326,7 +326,7 @@ def test_a_damaged_memory_is_told(watched: Watched) -> None:
     ran = watched.side.run("watch", watched.folder, "--state", watched.state, "--once")
 
     assert ran.code == 15
-    assert "looked at again" in ran.err
+    assert "checked again" in ran.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -371,7 +371,7 @@ def test_a_medium_that_cannot_be_written_is_imported_from_once(
     monkeypatch.setattr("airgap.server.watch._move", closed)
     for _ in range(5):
         watched.look(later=1e5)
-    assert len(watched.works) == 1
+    assert len(watched.runs) == 1
     assert len(watched.events("imported")) == 1
     monkeypatch.undo()
     watched.look(later=1e5)

@@ -22,7 +22,7 @@ def test_a_password_that_is_piped_is_hashed(connected: Side) -> None:
     ran = connected.run("serve", "hash-password", "--json")
 
     assert ran.code == 0
-    assert PasswordHash.parse(ran.json["password"]).fits("s3cret")
+    assert PasswordHash.parse(ran.json["password"]).matches("s3cret")
 
 
 @pytest.mark.usefixtures("piped")

@@ -1,4 +1,4 @@
-"""The drop box's folders: what is kept, what is removed, and what is in the way."""
+"""The drop box's folders: what is kept, what is removed, and which errors are raised."""
 
 import os
 from pathlib import Path
@@ -7,8 +7,9 @@ import pytest
 
 from airgap.errors import ConflictError, StorageError
 from airgap.server.dropbox.folders import DropFolders, Retention
-from airgap.server.dropbox.upload_names import OpenUploads, Quota
-from airgap.server.intake.daemon import only_one, warning_for_root
+from airgap.server.dropbox.open_uploads import OpenUploads
+from airgap.server.dropbox.quotas import Quota
+from airgap.server.intake.daemon import check_not_root, lock_state
 
 PACK = "packs/ab/ab" + "0" * 62 + ".pack"
 HOUR = 3600.0
@@ -27,22 +28,22 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def desk() -> OpenUploads:
+def uploads() -> OpenUploads:
     return OpenUploads()
 
 
 @pytest.fixture
-def house(tmp_path: Path, clock: Clock, desk: OpenUploads) -> DropFolders:
+def folders(tmp_path: Path, clock: Clock, uploads: OpenUploads) -> DropFolders:
     retention = Retention(packs=HOUR, unfinished=10 * HOUR)
-    return DropFolders(tmp_path / "state", {"ann": Quota(10**6, 100)}, desk, retention, clock)
+    return DropFolders(tmp_path / "state", {"ann": Quota(10**6, 100)}, uploads, retention, clock)
 
 
-def _upload(house: DropFolders, name: str, age: float, clock: Clock) -> Path:
-    path = house.home("ann") / name
+def _upload(folders: DropFolders, name: str, age: float, clock: Clock) -> Path:
+    path = folders.home("ann") / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"some")
-    for one in (path, *path.relative_to(house.home("ann")).parents[:-1]):
-        os.utime(house.home("ann") / one, (clock.now - age, clock.now - age))
+    for one in (path, *path.relative_to(folders.home("ann")).parents[:-1]):
+        os.utime(folders.home("ann") / one, (clock.now - age, clock.now - age))
     return path
 
 
@@ -59,54 +60,54 @@ def _upload(house: DropFolders, name: str, age: float, clock: Clock) -> Path:
     ],
 )
 def test_what_is_old_and_unfinished_is_removed(
-    name: str, age: float, then: str, house: DropFolders, clock: Clock
+    name: str, age: float, then: str, folders: DropFolders, clock: Clock
 ) -> None:
-    path = _upload(house, name, age, clock)
+    path = _upload(folders, name, age, clock)
 
-    house.tidy(frozenset())
+    folders.clean_up(frozenset())
 
     assert path.exists() is (then == "stays")
 
 
-def test_a_pack_that_a_bundle_waits_with_is_not_removed(house: DropFolders, clock: Clock) -> None:
-    path = _upload(house, PACK, 100 * HOUR, clock)
-    house.tidy(frozenset({Path(PACK)}))
+def test_a_pack_that_a_bundle_waits_with_is_not_removed(folders: DropFolders, clock: Clock) -> None:
+    path = _upload(folders, PACK, 100 * HOUR, clock)
+    folders.clean_up(frozenset({Path(PACK)}))
     assert path.exists()
 
     clock.now += 100
-    house.tidy(frozenset())
+    folders.clean_up(frozenset())
 
     assert not path.exists()
 
 
 def test_what_is_being_written_is_not_removed(
-    house: DropFolders, clock: Clock, desk: OpenUploads
+    folders: DropFolders, clock: Clock, uploads: OpenUploads
 ) -> None:
-    path = _upload(house, "x.airgap.part", 1e6, clock)
-    assert desk.begin(str(path))
+    path = _upload(folders, "x.airgap.part", 1e6, clock)
+    assert uploads.begin(str(path))
 
-    house.tidy(frozenset())
+    folders.clean_up(frozenset())
 
     assert path.exists()
 
 
-def test_empty_folders_go_when_they_are_old(house: DropFolders, clock: Clock) -> None:
-    _upload(house, PACK, 100 * HOUR, clock)
+def test_empty_folders_go_when_they_are_old(folders: DropFolders, clock: Clock) -> None:
+    _upload(folders, PACK, 100 * HOUR, clock)
     for _ in range(4):
-        house.tidy(frozenset())
-        for folder in house.home("ann").rglob("*"):
+        folders.clean_up(frozenset())
+        for folder in folders.home("ann").rglob("*"):
             os.utime(folder, (0, 0))
         clock.now += 100
 
-    assert not [*house.home("ann").iterdir()]
-    assert house.home("ann").is_dir()
+    assert not [*folders.home("ann").iterdir()]
+    assert folders.home("ann").is_dir()
 
 
-def test_tidying_is_not_done_all_the_time(house: DropFolders, clock: Clock) -> None:
-    house.tidy(frozenset())
-    path = _upload(house, PACK, 100 * HOUR, clock)
+def test_tidying_is_not_done_all_the_time(folders: DropFolders, clock: Clock) -> None:
+    folders.clean_up(frozenset())
+    path = _upload(folders, PACK, 100 * HOUR, clock)
     clock.now += 1
-    house.tidy(frozenset())
+    folders.clean_up(frozenset())
 
     assert path.exists()
 
@@ -115,16 +116,16 @@ def test_what_is_being_written_is_known_through_links_too(tmp_path: Path) -> Non
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
 
-    house = DropFolders(tmp_path / "link", {"ann": Quota(1, 1)}, OpenUploads(), Retention(1, 1))
+    folders = DropFolders(tmp_path / "link", {"ann": Quota(1, 1)}, OpenUploads(), Retention(1, 1))
 
-    assert house.home("ann") == tmp_path / "real" / "incoming" / "ann"
+    assert folders.home("ann") == tmp_path / "real" / "incoming" / "ann"
 
 
-def test_what_was_never_taken_completely_is_removed_at_the_next_start(house: DropFolders) -> None:
-    half = house.state / "working" / "ann" / "20260101T000000Z-00000000"
+def test_what_was_never_taken_completely_is_removed_at_the_next_start(folders: DropFolders) -> None:
+    half = folders.state / "working" / "ann" / "20260101T000000Z-00000000"
     (half / "depot" / "packs").mkdir(parents=True)
 
-    assert house.begun() == []
+    assert folders.recover_jobs() == []
     assert not half.exists()
 
 
@@ -133,31 +134,31 @@ def test_folders_of_several_file_systems_are_refused(
 ) -> None:
     real = os.stat
 
-    def elsewhere(path: object, *args: object, **named: object) -> os.stat_result:
-        found = real(path, *args, **named)  # type: ignore[arg-type]
+    def stat_other_device(path: object, *args: object, **kwargs: object) -> os.stat_result:
+        found = real(path, *args, **kwargs)  # type: ignore[arg-type]
         if str(path).endswith("held"):
             fields = list(found)
             fields[2] += 1
             return os.stat_result(fields)
         return found
 
-    monkeypatch.setattr(os, "stat", elsewhere)
+    monkeypatch.setattr(os, "stat", stat_other_device)
     with pytest.raises(StorageError, match="several file systems"):
         DropFolders(tmp_path / "state", {"ann": Quota(1, 1)}, OpenUploads(), Retention(1, 1))
 
 
 def test_a_service_is_alone_in_its_folder(tmp_path: Path) -> None:
-    lock = only_one(tmp_path / "state")
+    lock = lock_state(tmp_path / "state")
     try:
         with pytest.raises(ConflictError):
-            only_one(tmp_path / "state")
+            lock_state(tmp_path / "state")
     finally:
         os.close(lock)
-    os.close(only_one(tmp_path / "state"))
+    os.close(lock_state(tmp_path / "state"))
 
 
 def test_root_is_warned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert "root" in str(warning_for_root())
+    assert "root" in str(check_not_root())
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert warning_for_root() is None
+    assert check_not_root() is None

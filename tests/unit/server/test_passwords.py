@@ -4,16 +4,16 @@ import pytest
 
 from airgap.server.dropbox import passwords
 from airgap.server.dropbox.passwords import PasswordChecker, PasswordHash
-from airgap.server.dropbox.throttle import MOST_ADDRESSES, Throttle
+from airgap.server.dropbox.throttle import MAX_ADDRESSES, Throttle
 from tests.support import drop_box
 
 
 def test_a_password_fits_its_own_hash_alone() -> None:
-    made = passwords.hash_password("tr0ub4dor")
+    password_hash = passwords.hash_password("tr0ub4dor")
 
-    assert PasswordHash.parse(str(made)) == made
-    assert made.fits("tr0ub4dor")
-    assert not made.fits("tr0ub4dor ")
+    assert PasswordHash.parse(str(password_hash)) == password_hash
+    assert password_hash.matches("tr0ub4dor")
+    assert not password_hash.matches("tr0ub4dor ")
 
 
 def test_two_hashes_of_one_password_differ() -> None:
@@ -43,21 +43,21 @@ def test_what_is_no_hash_or_costs_too_much_is_refused(text: str) -> None:
         PasswordHash.parse(text)
 
 
-def test_the_gate_knows_its_users() -> None:
-    gate = PasswordChecker({"ann": PasswordHash.parse(drop_box.HASH)})
+def test_the_password_checker_knows_its_users() -> None:
+    checker = PasswordChecker({"ann": PasswordHash.parse(drop_box.HASH)})
 
-    assert gate.fits("ann", drop_box.PASSWORD)
-    assert gate.fits("ann", drop_box.PASSWORD)
-    assert not gate.fits("ann", "wrong")
-    assert not gate.fits("bob", drop_box.PASSWORD)
-    assert not gate.fits("ann", "x" * 2000)
+    assert checker.check("ann", drop_box.PASSWORD)
+    assert checker.check("ann", drop_box.PASSWORD)
+    assert not checker.check("ann", "wrong")
+    assert not checker.check("bob", drop_box.PASSWORD)
+    assert not checker.check("ann", "x" * 2000)
 
 
 def test_an_address_that_fails_too_often_waits_until_its_first_failure_is_old() -> None:
     throttle = Throttle(3, 60)
     for now in (0, 10, 20):
         assert not throttle.is_blocked("10.0.0.1", now)
-        throttle.note("10.0.0.1", now)
+        throttle.record_failure("10.0.0.1", now)
 
     assert throttle.is_blocked("10.0.0.1", 59)
     assert throttle.is_blocked("::ffff:10.0.0.1", 59)
@@ -67,8 +67,8 @@ def test_an_address_that_fails_too_often_waits_until_its_first_failure_is_old() 
 
 def test_all_addresses_of_one_network_of_ipv6_count_together() -> None:
     throttle = Throttle(2, 60)
-    throttle.note("2001:db8::1", 0)
-    throttle.note("2001:db8::ffff", 0)
+    throttle.record_failure("2001:db8::1", 0)
+    throttle.record_failure("2001:db8::ffff", 0)
 
     assert throttle.is_blocked("2001:db8::2", 1)
     assert not throttle.is_blocked("2001:db8:0:1::2", 1)
@@ -76,7 +76,7 @@ def test_all_addresses_of_one_network_of_ipv6_count_together() -> None:
 
 def test_the_throttle_does_not_grow_for_ever() -> None:
     throttle = Throttle(1, 1e9)
-    for number in range(MOST_ADDRESSES + 5):
-        throttle.note(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0)
+    for number in range(MAX_ADDRESSES + 5):
+        throttle.record_failure(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0)
 
-    assert len(throttle._failures) == MOST_ADDRESSES
+    assert len(throttle._failures) == MAX_ADDRESSES

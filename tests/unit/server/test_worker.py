@@ -1,4 +1,4 @@
-"""Commands in processes of their own, and what is made of their ends."""
+"""Commands in child processes, and the verdicts parsed from their output."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def test_a_refusal_comes_with_its_kind_and_hint(tmp_path: Path, isolated: Side) 
     ],
 )
 def test_an_end_without_a_verdict_is_a_bug(code: int, out: bytes, message: str) -> None:
-    verdict = worker._verdict(code, out, b"Killed")
+    verdict = worker._parse_verdict(code, out, b"Killed")
 
     assert verdict.kind == "bug"
     assert message in verdict.message
@@ -50,7 +50,7 @@ def test_an_end_without_a_verdict_is_a_bug(code: int, out: bytes, message: str) 
 def test_a_verdict_is_believed_before_an_exit_code() -> None:
     error = {"error": {"kind": "policy", "message": "m", "hint": "h"}}
 
-    assert worker._verdict(12, json.dumps(error).encode(), b"").kind == "policy"
+    assert worker._parse_verdict(12, json.dumps(error).encode(), b"").kind == "policy"
 
 
 def test_nothing_begins_after_it_was_stopped(isolated: Side) -> None:

@@ -1,0 +1,97 @@
+"""Quotas, the files of uploads, and what is remembered of them."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from airgap.server.dropbox.open_uploads import DeliveredSizes, OpenUploads
+from airgap.server.dropbox.quotas import Quota
+from airgap.server.dropbox.upload_file import UploadFile
+
+
+def _expect_full(work: object, *arguments: int) -> None:
+    with pytest.raises(OSError, match="Quota") as raised:
+        work(*arguments)  # type: ignore[operator]
+    assert raised.value.errno == errno.EDQUOT
+
+
+def test_a_quota_is_exact_to_the_byte() -> None:
+    quota = Quota(100, 2)
+    quota.grow(99, 1)
+    _expect_full(quota.grow, 2)
+    quota.grow(1, 1)
+    _expect_full(quota.grow, 0, 1)
+
+    assert quota.used == (100, 2)
+    assert not quota.has_room()
+
+
+def test_what_is_measured_replaces_what_was_counted(tmp_path: Path) -> None:
+    quota = Quota(100, 10)
+    quota.grow(60, 3)
+    (tmp_path / "file").write_bytes(bytes(7))
+    (tmp_path / "again").hardlink_to(tmp_path / "file")
+
+    quota.measure([tmp_path])
+
+    assert quota.used == (7, 2)
+
+
+def test_what_grows_while_it_is_measured_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quota = Quota(100, 10)
+
+    def measure_while_growing(_: object) -> tuple[int, int]:
+        quota.grow(5, 1)
+        return 10, 1
+
+    monkeypatch.setattr("airgap.server.dropbox.quotas.measure_usage", measure_while_growing)
+    quota.measure([tmp_path])
+
+    assert quota.used == (15, 2)
+
+
+def test_a_measurement_while_something_shrinks_is_thrown_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quota = Quota(100, 10)
+    quota.grow(50, 5)
+
+    def measure_while_shrinking(_: object) -> tuple[int, int]:
+        quota.grow(-10, -1)
+        return 0, 0
+
+    monkeypatch.setattr("airgap.server.dropbox.quotas.measure_usage", measure_while_shrinking)
+    quota.measure([tmp_path])
+
+    assert quota.used == (40, 4)
+
+
+def test_writing_over_what_is_there_does_not_count(tmp_path: Path) -> None:
+    quota, uploads, path = Quota(10, 1), OpenUploads(), tmp_path / "file"
+    path.write_bytes(bytes(8))
+    assert uploads.begin(str(path))
+    assert not uploads.begin(str(path))
+    with path.open("r+b", buffering=0) as stream:
+        file = UploadFile(str(path), stream, quota, uploads)
+        file.write(bytes(8))
+        assert quota.used == (0, 0)
+        file.seek(6)
+        file.write(bytes(12))
+        _expect_full(file.write, b"x")  # type: ignore[arg-type]
+        file.close()
+
+    assert quota.used == (10, 0)
+    assert path.stat().st_size == 18
+    assert not uploads.is_open(path)
+
+
+def test_only_so_many_deliveries_are_remembered() -> None:
+    delivered = DeliveredSizes()
+    for number in range(10_001):
+        delivered.add(f"{number}", number)
+
+    assert delivered.get("0") is None
+    assert delivered.get("10000") == 10_000
