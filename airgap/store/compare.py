@@ -12,10 +12,10 @@ from airgap.store.install_paths import InstallPath
 from airgap.store.kinds import find_kind
 from airgap.store.source_tree import scan
 
-__all__ = ["differences", "missing_files"]
+__all__ = ["find_differences", "has_missing_files"]
 
 
-def differences(item: Item, place: InstallPath) -> Iterator[str]:
+def find_differences(item: Item, place: InstallPath) -> Iterator[str]:
     """Yield one line for each way in which what is installed is not the item.
 
     What is missing where more may lie beside it is no difference: see ``missing_files``.
@@ -26,19 +26,19 @@ def differences(item: Item, place: InstallPath) -> Iterator[str]:
             if not place.may_hold_more:
                 yield f"{entry.path}: missing here"
             continue
-        problem = _difference(entry, path, may_be_link=place.may_hold_more)
+        problem = _compare_entry(entry, path, may_be_link=place.may_hold_more)
         if problem:
             yield f"{entry.path}: {problem}"
     if not place.may_hold_more:
-        yield from _strangers(item, place.final)
+        yield from _find_extra_paths(item, place.final)
 
 
-def missing_files(item: Item, place: InstallPath) -> bool:
+def has_missing_files(item: Item, place: InstallPath) -> bool:
     """Tell whether any entry of the item is not installed."""
     return any(not os.path.lexists(place.final / entry.path) for entry in item.entries)
 
 
-def _difference(entry: Entry, path: Path, *, may_be_link: bool) -> str:
+def _compare_entry(entry: Entry, path: Path, *, may_be_link: bool) -> str:
     try:
         match entry:
             case Link():
@@ -48,12 +48,12 @@ def _difference(entry: Entry, path: Path, *, may_be_link: bool) -> str:
                 empty = path.is_dir() and not path.is_symlink() and not any(path.iterdir())
                 return "" if empty else "is not an empty folder here"
             case File():
-                return _file_difference(entry, path, may_be_link=may_be_link)
+                return _compare_file(entry, path, may_be_link=may_be_link)
     except OSError as error:
         return f"cannot be read here ({error.strerror})"
 
 
-def _file_difference(entry: File, path: Path, *, may_be_link: bool) -> str:
+def _compare_file(entry: File, path: Path, *, may_be_link: bool) -> str:
     # A snapshot's files may be links into the cache's blobs; a Bento's lie where they are.
     found = path.stat(follow_symlinks=may_be_link)
     if not stat.S_ISREG(found.st_mode):
@@ -65,7 +65,7 @@ def _file_difference(entry: File, path: Path, *, may_be_link: bool) -> str:
     return "" if digest_file(path) == entry.digest else "has other content here"
 
 
-def _strangers(item: Item, final: Path) -> Iterator[str]:
+def _find_extra_paths(item: Item, final: Path) -> Iterator[str]:
     try:
         tree = scan(final, without=find_kind(item.kind).ignored_folders)
     except AirgapError as error:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from airgap.disk import locks
 from airgap.store.install_paths import private_folder
-from airgap.store.staging import bytes_used
+from airgap.store.staging import measure_disk_usage
 from airgap.store.volume_progress import JOURNAL
 
-__all__ = ["Disk", "Leftover", "busy", "disk_of", "leftovers"]
+__all__ = ["Disk", "Leftover", "inspect_disk", "is_importing", "list_leftovers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Leftover:
     waits: bool
 
 
-def disk_of(store: Path, parts: tuple[str, ...] = ()) -> Disk:
+def inspect_disk(store: Path, parts: tuple[str, ...] = ()) -> Disk:
     """Look at a store's file system; where the store is not there yet, at the one it will be on."""
     there = next(path for path in (store, *store.parents) if path.exists())
     device = there.stat().st_dev
@@ -55,20 +55,20 @@ def disk_of(store: Path, parts: tuple[str, ...] = ()) -> Disk:
     )
 
 
-def leftovers(store: Path) -> Iterator[Leftover]:
+def list_leftovers(store: Path) -> Iterator[Leftover]:
     """Yield what lies in a store's staging."""
     staging = private_folder(store) / "staging"
-    for name in _names(staging):
+    for name in _list_names(staging):
         waits = (staging / name / JOURNAL).exists()
-        yield Leftover(name, staging / name, bytes_used(staging / name), waits)
+        yield Leftover(name, staging / name, measure_disk_usage(staging / name), waits)
 
 
-def busy(store: Path) -> bool:
+def is_importing(store: Path) -> bool:
     """Tell whether an import is at work in a store right now."""
     return locks.is_locked(private_folder(store) / "lock")
 
 
-def _names(folder: Path) -> list[str]:
+def _list_names(folder: Path) -> list[str]:
     try:
         return sorted(path.name for path in folder.iterdir())
     except OSError:

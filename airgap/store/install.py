@@ -12,14 +12,14 @@ from airgap.disk import durable, locks
 from airgap.store.kinds import find_kind
 from airgap.store.staging import StagedItem
 
-__all__ = ["install", "locked", "point_latest", "put_back"]
+__all__ = ["install", "lock_store", "point_latest", "put_back"]
 
 _AT_FDCWD: Final = -100
 _EXCHANGE: Final = 2
 
 
 @contextmanager
-def locked(private: Path, waiting: Callable[[], None]) -> Iterator[None]:
+def lock_store(private: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold the store's lock; call ``waiting`` if another process holds it.
 
     What had to be made for that, even the store's own folder, is removed again if nothing came
@@ -60,7 +60,7 @@ def _replace(staged: StagedItem) -> None:
         durable.sync_file_system(new)
     if _exchange(new, final):
         return
-    old = _old(staged)
+    old = _previous_path(staged)
     if os.path.lexists(old):
         _remove(old)
     final.rename(old)
@@ -74,13 +74,13 @@ def _replace(staged: StagedItem) -> None:
 
 def put_back(staged: StagedItem) -> None:
     """Put the old item back if a try was killed when it had taken it away, and no more."""
-    old, final = _old(staged), staged.place.final
+    old, final = _previous_path(staged), staged.place.final
     if os.path.lexists(old) and not os.path.lexists(final):
         old.rename(final)
         durable.sync_folder(final.parent)
 
 
-def _old(staged: StagedItem) -> Path:
+def _previous_path(staged: StagedItem) -> Path:
     return staged.folder.with_name(f"{staged.folder.name}~old")  # no tag or commit has a tilde
 
 

@@ -14,7 +14,7 @@ from airgap.errors import CorruptError, StorageError
 from airgap.format.inventory import Item
 from airgap.format.kinds import Kind, KindRules, find_rules
 from airgap.store.install_paths import InstallPath
-from airgap.store.source_tree import Tree, is_still
+from airgap.store.source_tree import Tree, is_tree_unchanged
 
 __all__ = [
     "NO_DESCRIPTION",
@@ -136,7 +136,7 @@ class ItemKind(ABC):
     def has_changed(self, source: Source) -> bool:
         """Tell whether an item is no longer what was scanned. Raises as ``scan``."""
         folder = self.install_path(source.name, source.version).final
-        return not is_still(source.tree, folder, without=self.ignored_folders)
+        return not is_tree_unchanged(source.tree, folder, without=self.ignored_folders)
 
     def list_tags(self, name: str | None = None) -> Iterator[tuple[str, str]]:  # noqa: ARG002
         """Yield name and version of every installed item (of this name), sorted."""

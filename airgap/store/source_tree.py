@@ -15,7 +15,7 @@ __all__ = [
     "SourceFile",
     "StableFile",
     "Tree",
-    "is_still",
+    "is_tree_unchanged",
     "is_unchanged",
     "read_stable",
     "scan",
@@ -68,7 +68,7 @@ def scan(
     files: list[SourceFile] = []
     links: dict[str, str] = {}
     empty: list[str] = []
-    for one in _found(top, links_into, without):
+    for one in _list_entries(top, links_into, without):
         if isinstance(one, SourceFile):
             files.append(one)
         elif isinstance(one, str):
@@ -79,7 +79,7 @@ def scan(
     return Tree(tuple(files), dict(sorted(links.items())), tuple(sorted(empty)))
 
 
-def is_still(tree: Tree, top: Path, *, without: Container[str] = frozenset()) -> bool:
+def is_tree_unchanged(tree: Tree, top: Path, *, without: Container[str] = frozenset()) -> bool:
     """Tell whether a folder is what was scanned, without a second list of it.
 
     Raises:
@@ -88,7 +88,7 @@ def is_still(tree: Tree, top: Path, *, without: Container[str] = frozenset()) ->
     files = {file.path: file for file in tree.files}
     empty = frozenset(tree.empty_folders)
     left = len(files) + len(tree.links) + len(empty)
-    for one in _found(top, None, without):
+    for one in _list_entries(top, None, without):
         if isinstance(one, SourceFile):
             same = files.get(one.path) == one
         elif isinstance(one, str):
@@ -101,7 +101,7 @@ def is_still(tree: Tree, top: Path, *, without: Container[str] = frozenset()) ->
     return left == 0
 
 
-def _found(
+def _list_entries(
     top: Path, links_into: Path | None, without: Container[str]
 ) -> Iterator[SourceFile | tuple[str, str] | str]:
     """Yield files, links (path and target) and empty folders (path)."""
@@ -109,17 +109,17 @@ def _found(
         for path, one in _walk(top, "", without):
             found = one.stat(follow_symlinks=False)
             if stat.S_ISREG(found.st_mode):
-                yield _source(path, one.path, found)
+                yield _make_source_file(path, one.path, found)
             elif stat.S_ISLNK(found.st_mode) and links_into is None:
                 yield path, os.readlink(one.path)  # noqa: PTH115  (exact text)
             elif stat.S_ISLNK(found.st_mode):
-                yield _followed(path, Path(one.path), links_into)
+                yield _follow_link(path, Path(one.path), links_into)
             elif stat.S_ISDIR(found.st_mode):
                 yield path
             else:
                 _refuse(one.path, "is neither a file nor a folder nor a link")
     except OSError as error:
-        raise _unreadable(error) from error
+        raise _make_read_error(error) from error
 
 
 class StableFile:
@@ -147,7 +147,7 @@ class StableFile:
                 os.close(self._descriptor)
                 raise
         except OSError as error:
-            raise _unreadable(error) from error
+            raise _make_read_error(error) from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -170,10 +170,10 @@ class StableFile:
             while len(data) < count:
                 more = os.read(self._descriptor, count - len(data))
                 if not more:
-                    _changed(self._source)
+                    _raise_changed(self._source)
                 data += more
         except OSError as error:
-            raise _unreadable(error) from error
+            raise _make_read_error(error) from error
         self._left -= count
         return data
 
@@ -182,7 +182,7 @@ class StableFile:
         try:
             return os.pread(self._descriptor, count, offset)
         except OSError as error:
-            raise _unreadable(error) from error
+            raise _make_read_error(error) from error
 
 
 def read_stable(source: SourceFile) -> Iterator[bytes]:
@@ -202,7 +202,7 @@ def is_unchanged(source: SourceFile) -> bool:
         found = os.stat(source.location)  # noqa: PTH116  (quick, for many files)
     except OSError:
         return False
-    return _is_the_same(source, found)
+    return _is_same_file(source, found)
 
 
 def _walk(
@@ -228,32 +228,32 @@ def _walk(
                 yield path, one
 
 
-def _followed(path: str, location: Path, allowed: Path | None) -> SourceFile:
+def _follow_link(path: str, location: Path, allowed: Path | None) -> SourceFile:
     target = Path(os.path.realpath(location))  # unlike resolve(), it stays calm in a loop
     if allowed is None or not target.is_relative_to(allowed.resolve()) or not target.is_file():
         _refuse(location, "is a link that leads nowhere, or out of the cache")
-    return _source(path, str(target), target.stat())
+    return _make_source_file(path, str(target), target.stat())
 
 
-def _source(path: str, location: str, found: os.stat_result) -> SourceFile:
+def _make_source_file(path: str, location: str, found: os.stat_result) -> SourceFile:
     executable = bool(found.st_mode & stat.S_IXUSR)
-    return SourceFile(path, location, found.st_size, executable, _identity(found))
+    return SourceFile(path, location, found.st_size, executable, _identify(found))
 
 
-def _identity(found: os.stat_result) -> tuple[int, int, int, int]:
+def _identify(found: os.stat_result) -> tuple[int, int, int, int]:
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _is_the_same(source: SourceFile, found: os.stat_result) -> bool:
-    return _identity(found) == source.identity and found.st_size == source.size
+def _is_same_file(source: SourceFile, found: os.stat_result) -> bool:
+    return _identify(found) == source.identity and found.st_size == source.size
 
 
 def _expect_unchanged(source: SourceFile, found: os.stat_result) -> None:
-    if not _is_the_same(source, found):
-        _changed(source)
+    if not _is_same_file(source, found):
+        _raise_changed(source)
 
 
-def _changed(source: SourceFile) -> NoReturn:
+def _raise_changed(source: SourceFile) -> NoReturn:
     raise StorageError(
         f"{source.location} changed while it was being read.",
         "Wait until whatever writes it is done, and run the same command again.",
@@ -264,7 +264,7 @@ def _refuse(location: Path | str, why: str) -> NoReturn:
     raise StorageError(f"{location} {why}.", "Remove it, or replace it by a regular file.")
 
 
-def _unreadable(error: OSError) -> StorageError:
+def _make_read_error(error: OSError) -> StorageError:
     return StorageError(
         f"{error.filename or 'A file'} cannot be read: {error.strerror}.",
         "Check that it is there and who may read it.",

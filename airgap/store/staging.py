@@ -18,7 +18,7 @@ from airgap.disk import space
 from airgap.format.inventory import File, Folder, Item, Link
 from airgap.store.install_paths import InstallPath
 
-__all__ = ["StagedItem", "bytes_used", "remove_staging", "staging_folder"]
+__all__ = ["StagedItem", "measure_disk_usage", "remove_staging", "staging_folder"]
 
 _FILE_MODE: Final = 0o644
 _EXECUTABLE_MODE: Final = 0o755
@@ -36,14 +36,14 @@ def remove_staging(place: InstallPath, bundle: str) -> None:
         try:
             shutil.rmtree(top)
         except PermissionError:  # an item that was replaced had folders closed to writing
-            _open_folders(top)
+            _make_folders_writable(top)
             shutil.rmtree(top)
     for folder in (place.private / "staging", place.private):
         with suppress(OSError):
             folder.rmdir()
 
 
-def bytes_used(folder: Path) -> int:
+def measure_disk_usage(folder: Path) -> int:
     """Return what all files below a folder take up on the disk; 0 where there is no folder."""
     return sum(
         (Path(top) / name).lstat().st_blocks * 512
@@ -86,7 +86,7 @@ class StagedItem:
             self._begun = True
 
     def _make_folders(self) -> None:
-        folders = {path for entry in self.item.entries for path in _parents(entry.path)}
+        folders = {path for entry in self.item.entries for path in _list_parents(entry.path)}
         folders |= {entry.path for entry in self.item.entries if isinstance(entry, Folder)}
         self.folder.mkdir(parents=True, exist_ok=True)
         self._remove_strangers(folders)
@@ -119,7 +119,7 @@ class StagedItem:
                 written = os.pwrite(descriptor, view, offset)
                 view, offset = view[written:], offset + written
             if len(data) == file.size:
-                _finish(descriptor, file)
+                _set_size_and_mode(descriptor, file)
                 self._finished.add(file.path)
         finally:
             os.close(descriptor)
@@ -153,7 +153,7 @@ class StagedItem:
         flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if file.size else os.O_CREAT)
         descriptor = os.open(self.folder / file.path, flags, _FILE_MODE)
         try:
-            _finish(descriptor, file)
+            _set_size_and_mode(descriptor, file)
         finally:
             os.close(descriptor)
 
@@ -162,7 +162,7 @@ class StagedItem:
         remove_staging(self.place, self._bundle)
 
 
-def _open_folders(top: Path) -> None:
+def _make_folders_writable(top: Path) -> None:
     """Let their owner write into all folders below one."""
     for parent, below, _ in os.walk(top):
         for folder in (Path(parent, name) for name in below):
@@ -170,14 +170,14 @@ def _open_folders(top: Path) -> None:
                 folder.chmod(0o700)
 
 
-def _parents(path: str) -> Iterator[str]:
+def _list_parents(path: str) -> Iterator[str]:
     """Yield the folders above a path of an item, within the item."""
     while "/" in path:
         path = path.rpartition("/")[0]
         yield path
 
 
-def _finish(descriptor: int, file: File) -> None:
+def _set_size_and_mode(descriptor: int, file: File) -> None:
     """Give a file its exact size and mode: an earlier try may have left it longer."""
     if os.fstat(descriptor).st_size != file.size:
         os.ftruncate(descriptor, file.size)

@@ -38,7 +38,7 @@ class VolumeProgress:
         """Return what it says; nothing if it is not there or not readable."""
         try:
             found = json.loads(self._path.read_bytes())
-            return VolumeRecord(_indexes(found["staged"]), _indexes(found["damaged"]))
+            return VolumeRecord(_decode_runs(found["staged"]), _decode_runs(found["damaged"]))
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return VolumeRecord()
 
@@ -46,7 +46,9 @@ class VolumeProgress:
         """Remember; call it when what was staged is synced. Raises OSError if the disk refused."""
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self._path.with_suffix(".part")
-        part.write_text(json.dumps({"staged": _runs(seen.staged), "damaged": _runs(seen.damaged)}))
+        part.write_text(
+            json.dumps({"staged": _encode_runs(seen.staged), "damaged": _encode_runs(seen.damaged)})
+        )
         part.replace(self._path)
 
     def forget(self) -> None:
@@ -60,7 +62,7 @@ class VolumeProgress:
         return self.folder / "recovery"
 
 
-def _runs(indexes: frozenset[int]) -> list[list[int]]:
+def _encode_runs(indexes: frozenset[int]) -> list[list[int]]:
     """Write indexes as runs: first and length."""
     made: list[list[int]] = []
     for one in sorted(indexes):
@@ -71,5 +73,5 @@ def _runs(indexes: frozenset[int]) -> list[list[int]]:
     return made
 
 
-def _indexes(runs: Any) -> frozenset[int]:  # noqa: ANN401  (anything may have been in the file)
+def _decode_runs(runs: Any) -> frozenset[int]:  # noqa: ANN401  (anything may have been in the file)
     return frozenset(one for first, count in runs for one in range(first, first + count))

@@ -23,5 +23,5 @@ def examine() -> Iterator[Finding]:
     yield from import_history.imports()
     yield from import_history.exports()
     yield from site_state.keys(Path.cwd())
-    yield from stores.places()
-    yield from stores.items()
+    yield from stores.check_stores()
+    yield from stores.check_items()

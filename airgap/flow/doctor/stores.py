@@ -8,12 +8,12 @@ from airgap.flow.doctor.finding import Finding, note, ok, problem
 from airgap.store import health, kinds
 from airgap.store.health import Disk
 
-__all__ = ["items", "places"]
+__all__ = ["check_items", "check_stores"]
 
 _LITTLE: Final = 1_000_000_000
 
 
-def places() -> Iterator[Finding]:
+def check_stores() -> Iterator[Finding]:
     """Say where the stores are, whether they can be written, how much is free, what was left."""
     titles: dict[Path, str] = {}
     folders: dict[Path, list[str]] = {}
@@ -21,11 +21,11 @@ def places() -> Iterator[Finding]:
         titles.setdefault(kind.store(), kind.store_title)
         folders.setdefault(kind.store(), []).extend(filter(None, [kind.folder]))
     for store, title in titles.items():
-        yield from _disk(title, health.disk_of(store, tuple(folders[store])))
-        yield from _leftovers(store)
+        yield from _check_disk(title, health.inspect_disk(store, tuple(folders[store])))
+        yield from _report_leftovers(store)
 
 
-def items() -> Iterator[Finding]:
+def check_items() -> Iterator[Finding]:
     """Look at every Bento and model in BentoML's store."""
     sound = True
     for kind in kinds.all_kinds():
@@ -42,7 +42,7 @@ def items() -> Iterator[Finding]:
         yield ok("items", f"Nothing in BentoML's store is broken ({', '.join(counts)}).")
 
 
-def _disk(what: str, disk: Disk) -> Iterator[Finding]:
+def _check_disk(what: str, disk: Disk) -> Iterator[Finding]:
     free = f"{disk.free / 1e9:,.1f} GB free"
     if not disk.writable:
         yield problem(
@@ -67,11 +67,11 @@ def _disk(what: str, disk: Disk) -> Iterator[Finding]:
         )
 
 
-def _leftovers(store: Path) -> Iterator[Finding]:
-    if health.busy(store):
+def _report_leftovers(store: Path) -> Iterator[Finding]:
+    if health.is_importing(store):
         yield note("staging", f"An import into {store} is at work right now.", "Let it finish.")
         return
-    for left in health.leftovers(store):
+    for left in health.list_leftovers(store):
         yield note(
             "staging",
             f"An import of bundle {left.bundle[:12]}…"

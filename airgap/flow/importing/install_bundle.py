@@ -45,11 +45,11 @@ from airgap.format.ledger import State
 from airgap.format.manifest import Manifest
 from airgap.state.installed_manifests import remember
 from airgap.store import compare
-from airgap.store.install import install, locked, point_latest, put_back
+from airgap.store.install import install, lock_store, point_latest, put_back
 from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import wrong_description
 from airgap.store.kinds import find_kind, install_path, is_installed
-from airgap.store.staging import StagedItem, bytes_used, remove_staging, staging_folder
+from airgap.store.staging import StagedItem, measure_disk_usage, remove_staging, staging_folder
 from airgap.store.volume_progress import VolumeProgress
 
 __all__ = [
@@ -202,7 +202,7 @@ def explained_and_locked(privates: Iterable[Path], progress: Progress) -> Iterat
     """Hold the locks of stores, named by their folders for airgap's work; explain disk errors."""
     with _disk_errors_explained(), ExitStack() as locks:
         for private in sorted(privates):
-            locks.enter_context(locked(private, lambda: progress.note(_WAITING)))
+            locks.enter_context(lock_store(private, lambda: progress.note(_WAITING)))
         yield
 
 
@@ -298,11 +298,11 @@ def _plan(
         outcome: Outcome = "installed"
         if os.path.lexists(place.final):
             progress.note(f"Comparing {item} with what is installed.")
-            found = list(compare.differences(item, place))
+            found = list(compare.find_differences(item, place))
             if found:
                 outcome = "replaced"
                 conflicts += [f"{item}: {line}" for line in found]
-            elif not compare.missing_files(item, place):
+            elif not compare.has_missing_files(item, place):
                 outcome = "already there"
         plans.append(_Plan(item, place, outcome))
     if conflicts and not replace:
@@ -327,8 +327,8 @@ def _demand_space(todo: Sequence[_Plan], bundle: str) -> None:
         there = next(path for path in (store.store, *store.store.parents) if path.exists())
         device = there.stat().st_dev
         folders[device] = there
-        needed[device] -= bytes_used(staging_folder(store, bundle))
-        needed[device] += bytes_used(VolumeProgress(store, bundle).recovery)
+        needed[device] -= measure_disk_usage(staging_folder(store, bundle))
+        needed[device] += measure_disk_usage(VolumeProgress(store, bundle).recovery)
         needed[device] += sum(plan.item.size for plan in todo if plan.place.store == store.store)
     for device, size in needed.items():
         free = shutil.disk_usage(folders[device]).free

@@ -205,13 +205,13 @@ def test_a_store_in_two_file_systems_is_a_problem(
     isolated: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (isolated.bentoml / "bentos").mkdir(parents=True)
-    real = health.disk_of
+    real = health.inspect_disk
 
-    def disk_of(store: Path, parts: tuple[str, ...] = ()) -> health.Disk:
+    def inspect_disk(store: Path, parts: tuple[str, ...] = ()) -> health.Disk:
         disk = real(store, parts)
         return health.Disk(store, disk.exists, disk.writable, disk.free, (store / "bentos",))
 
-    monkeypatch.setattr(health, "disk_of", disk_of)
+    monkeypatch.setattr(health, "inspect_disk", inspect_disk)
     ran = isolated.run("doctor", "--json")
 
     assert "another disk" in findings(ran, "problem", "stores")[0]["message"]
@@ -222,7 +222,7 @@ def test_a_part_of_a_store_on_another_disk_is_seen(tmp_path: Path) -> None:
     (tmp_path / "bentos").symlink_to("/proc")
     (tmp_path / "models").mkdir()
 
-    assert health.disk_of(tmp_path, ("bentos", "models", "absent")).elsewhere == (
+    assert health.inspect_disk(tmp_path, ("bentos", "models", "absent")).elsewhere == (
         tmp_path / "bentos",
     )
 
@@ -252,7 +252,7 @@ def test_the_staging_of_an_import_at_work_is_left_alone(isolated: Side) -> None:
 def test_the_lock_of_an_import_that_died_is_not_at_work(isolated: Side) -> None:
     stores.write_files(isolated.bentoml / ".airgap", {"lock": b""})
 
-    assert not health.busy(isolated.bentoml)
+    assert not health.is_importing(isolated.bentoml)
 
 
 @pytest.mark.parametrize("kind", ["bentos", "models"])

@@ -226,7 +226,7 @@ def test_folders_that_are_closed_to_writing_are_opened(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").chmod(0o500)
     (tmp_path / "a").chmod(0o500)
 
-    staging._open_folders(tmp_path)
+    staging._make_folders_writable(tmp_path)
 
     assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("a", "a/b")] == [0o700] * 2
 

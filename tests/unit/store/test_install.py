@@ -48,9 +48,9 @@ def test_an_interruption_while_waiting_for_the_lock_lets_go_of_it(tmp_path: Path
         raise KeyboardInterrupt
 
     private = tmp_path / ".airgap"
-    with install.locked(private, lambda: None):
+    with install.lock_store(private, lambda: None):
         before = _open_files()
-        with pytest.raises(KeyboardInterrupt), install.locked(private, interrupt):
+        with pytest.raises(KeyboardInterrupt), install.lock_store(private, interrupt):
             pass
         assert _open_files() == before
 
@@ -60,7 +60,7 @@ def test_a_lock_that_the_file_system_refuses_is_an_error(
 ) -> None:
     monkeypatch.setattr(fcntl, "flock", _refuse)
 
-    with pytest.raises(OSError, match="refused"), install.locked(tmp_path / "x", lambda: None):
+    with pytest.raises(OSError, match="refused"), install.lock_store(tmp_path / "x", lambda: None):
         pass
 
 

@@ -57,7 +57,7 @@ def test_an_empty_folder_holds_nothing(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_nobody_touched_is_still_what_it_was(top: Path) -> None:
-    assert source_tree.is_still(source_tree.scan(top), top)
+    assert source_tree.is_tree_unchanged(source_tree.scan(top), top)
 
 
 def _add_a_file(top: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_folder_that_changed_is_not_what_it_was(
 
     change(top)
 
-    assert not source_tree.is_still(before, top)
+    assert not source_tree.is_tree_unchanged(before, top)
 
 
 def test_folders_are_passed_over_by_name(top: Path) -> None:
