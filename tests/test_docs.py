@@ -161,7 +161,6 @@ NOT_YET_PLAIN = {
     "docs/carry-by-network.md",
     "docs/configuration.md",
     "docs/format.md",
-    "docs/gateway-drop-box.md",
     "docs/keys-and-trust.md",
     "docs/keys-hardware.md",
     "docs/model-signatures.md",

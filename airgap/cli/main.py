@@ -46,7 +46,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "copy": ("copy", "Copy bundles from one location to another; no key needed."),
     "remote": ("remote", "Name the servers that you use."),
     "serve": ("serve", "Receive bundles over the network: the gateway's drop box."),
-    "watch": ("watch", "Import what arrives in a folder."),
+    "watch": ("watch", "Import the bundles that arrive in a folder."),
     "key": ("key", "Make keys and show their fingerprints."),
     "root": ("root", "Make and change the trust document of a site."),
     "trust": ("trust", "Choose whom this machine trusts."),
