@@ -100,18 +100,11 @@ WITHOUT_LINKS = {
     "architecture.md",
     "audit.md",
     "carry-by-network.md",
-    "configuration.md",
-    "exit-codes.md",
     "format.md",
     "gateway-drop-box.md",
     "keys-and-trust.md",
     "keys-hardware.md",
-    "model-signatures.md",
     "object-stores.md",
-    "performance.md",
-    "python-api.md",
-    "threat-model.md",
-    "two-person-site.md",
     "verify-with-openssl.md",
 }
 """Pages that are still to be revised."""
@@ -125,7 +118,7 @@ def test_pages_link_their_terms_to_the_glossary() -> None:
     ]
     link = re.compile(r"\]\((?:docs/)?glossary\.md#[\w-]+\)")
     without = {page.name for page in guides if not link.search(page.read_text())}
-    assert without == {"glossary.md", *WITHOUT_LINKS}
+    assert sorted(without - {"glossary.md", *WITHOUT_LINKS}) == []
 
 
 # ---- prose
@@ -139,33 +132,19 @@ PAGES = [
     ),
 ]
 PHRASES = re.compile(
-    r"\bis no(?! longer)\s|\bmend it\b|\bwhoever\b|\belsewhere\b|\bis told\b|\bin spite of\b",
+    r"(?<!there )\bis\s+no\s(?!longer\b)|\bmend\s+it\b|\bwhoever\b|\belsewhere\b|\bis\s+told\b"
+    r"|\bin\s+spite\s+of\b",
     re.IGNORECASE,
 )
 """What an English manual would not say."""
 NOT_YET_PLAIN = {
     "CHANGELOG.md",
-    "docs/adr/0007-bundle-id-before-signature.md",
-    "docs/adr/0010-roots-follow-roots.md",
-    "docs/adr/0011-keepers-of-private-keys.md",
-    "docs/adr/0012-a-ledger-a-state-and-a-witness.md",
-    "docs/adr/0014-drop-box.md",
-    "docs/adr/0017-ftp-over-ftplib.md",
-    "docs/adr/0019-model-signatures.md",
-    "docs/adr/0020-differences.md",
-    "docs/adr/0021-volumes.md",
-    "docs/adr/0023-places-elsewhere.md",
-    "docs/adr/0024-cleaning-depots-without-locks.md",
-    "docs/adr/README.md",
     "docs/architecture.md",
     "docs/carry-by-network.md",
-    "docs/configuration.md",
     "docs/format.md",
     "docs/keys-and-trust.md",
     "docs/keys-hardware.md",
-    "docs/model-signatures.md",
     "docs/object-stores.md",
-    "docs/threat-model.md",
     "docs/verify-with-openssl.md",
 }
 """Pages that are still to be revised."""
