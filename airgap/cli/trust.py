@@ -56,7 +56,7 @@ def show() -> Result:
 
     pinned = policy.require_root()
     root = pinned.value
-    health = reset.look()
+    health = reset.check_pinned_history()
     lines = [
         f"Site {root.site}, root version {root.version}",
         fingerprint(pinned.raw),
@@ -87,7 +87,7 @@ def reset_state(*, head: str | None) -> Result:
     from airgap.flow.describe.history import describe_history
 
     root = policy.require_root().value
-    health = reset.look()
+    health = reset.check_pinned_history()
     if health.trouble is None:
         about = describe_history(health, root)
         return Result({"reset": False, "memory": about}, ["All is whole; nothing was done."])
@@ -95,7 +95,7 @@ def reset_state(*, head: str | None) -> Result:
     if head is None:
         _confirm(root.site, found)
     done = reset.reset_history(health.head if head is None else head)
-    about = describe_history(reset.look(), root)
+    about = describe_history(reset.check_pinned_history(), root)
     lines = [
         f"Begun anew with {done.state.entries - 1} entries that were whole.",
         f"What was there is in {done.aside}.",

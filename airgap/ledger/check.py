@@ -15,9 +15,9 @@ __all__ = [
     "Fault",
     "check_ledger",
     "check_witness",
-    "entry_number",
-    "kept",
     "read_entries",
+    "read_entry",
+    "rebuild_state",
 ]
 
 NO_HEAD: Final = bytes(32)
@@ -56,8 +56,8 @@ def check_ledger(site: str, state_file: bytes | None, ledger: bytes | None) -> C
     if state.site != site:
         return Fault("damaged", f"The state is that of site {state.site}.")
     if bytes_of.digest(ledger[: state.size]) != state.digest:
-        return _misfit(site, state, ledger)
-    return _tail(state, ledger)
+        return _explain_mismatch(site, state, ledger)
+    return _check_tail(state, ledger)
 
 
 def check_witness(ledger: bytes, state: State, raw: bytes | None) -> Fault | None:
@@ -75,7 +75,7 @@ def check_witness(ledger: bytes, state: State, raw: bytes | None) -> Fault | Non
             "restored",
             f"BentoML's home has seen {witness.entries} entries; the ledger has {state.entries}.",
         )
-    if bytes_of.digest(entry_number(ledger, witness.entries)) != witness.head:
+    if bytes_of.digest(read_entry(ledger, witness.entries)) != witness.head:
         return Fault(
             "restored",
             f"Entry {witness.entries} is another one than BentoML's home has seen.",
@@ -86,7 +86,7 @@ def check_witness(ledger: bytes, state: State, raw: bytes | None) -> Fault | Non
 def read_entries(site: str, ledger: bytes) -> Iterator[tuple[Entry, bytes]]:
     """Yield the entries, each with its bytes, up to the first that does not fit the one before."""
     at, head = 0, None
-    while (raw := _frame(ledger, at)) is not None:
+    while (raw := _read_frame(ledger, at)) is not None:
         try:
             entry = bytes_of.decode_entry(raw)
         except CorruptError:
@@ -97,7 +97,7 @@ def read_entries(site: str, ledger: bytes) -> Iterator[tuple[Entry, bytes]]:
         at, head = at + LENGTH_BYTES + len(raw), bytes_of.digest(raw)
 
 
-def kept(site: str, ledger: bytes | None) -> State | None:
+def rebuild_state(site: str, ledger: bytes | None) -> State | None:
     """Return the state that follows from what is whole of a ledger, from its beginning on."""
     state: State | None = None
     for entry, raw in read_entries(site, ledger or b""):
@@ -107,20 +107,20 @@ def kept(site: str, ledger: bytes | None) -> State | None:
     return replace(state, digest=bytes_of.digest(ledger[: state.size]))
 
 
-def entry_number(ledger: bytes, number: int) -> bytes:
+def read_entry(ledger: bytes, number: int) -> bytes:
     """Return entry ``number``, counted from 1, of a ledger that is known to be whole."""
     at = 0
     for _ in range(number - 1):
         at += LENGTH_BYTES + int.from_bytes(ledger[at : at + LENGTH_BYTES], "big")
-    return _frame(ledger, at) or b""
+    return _read_frame(ledger, at) or b""
 
 
-def _tail(state: State, ledger: bytes) -> Consistent | Fault:
+def _check_tail(state: State, ledger: bytes) -> Consistent | Fault:
     """Judge what a writer that was cut off has left after the bytes that the state knows of."""
     rest = ledger[state.size :]
     if not rest:
         return Consistent(state)
-    raw = _frame(ledger, state.size)
+    raw = _read_frame(ledger, state.size)
     whole = raw is not None and len(rest) == LENGTH_BYTES + len(raw)
     if raw is not None and whole and _follows(state, raw):
         after = bytes_of.next_state(state, bytes_of.decode_entry(raw), raw)
@@ -128,7 +128,7 @@ def _tail(state: State, ledger: bytes) -> Consistent | Fault:
     goes_on = raw is not None and not whole and _follows(state, raw)
     if len(rest) < FRAME_BYTES and not goes_on:
         return Consistent(state, torn=len(rest))
-    found = kept(state.site, ledger)
+    found = rebuild_state(state.site, ledger)
     if found is not None and found.size == len(ledger):
         return Fault(
             "restored",
@@ -137,11 +137,11 @@ def _tail(state: State, ledger: bytes) -> Consistent | Fault:
     return Fault("damaged", f"What follows entry {state.entries} of the ledger is damaged.")
 
 
-def _misfit(site: str, state: State, ledger: bytes) -> Fault:
+def _explain_mismatch(site: str, state: State, ledger: bytes) -> Fault:
     """Say why a ledger is not the one that the state was written for."""
     if len(ledger) > limits.LEDGER_BYTES:
         return Fault("damaged", f"The ledger has more than {limits.LEDGER_BYTES:,} bytes.")
-    found = kept(site, ledger)
+    found = rebuild_state(site, ledger)
     if found is None or found.size != len(ledger):
         number = 1 if found is None else found.entries + 1
         return Fault("damaged", f"The ledger is damaged at entry {number}.")
@@ -160,7 +160,7 @@ def _follows(state: State, raw: bytes) -> bool:
     return entry.previous == state.head and entry.site == state.site
 
 
-def _frame(ledger: bytes, at: int) -> bytes | None:
+def _read_frame(ledger: bytes, at: int) -> bytes | None:
     """Return the entry whose length is at this offset, or None: it is cut off, or no entry."""
     length = int.from_bytes(ledger[at : at + LENGTH_BYTES], "big")
     raw = ledger[at + LENGTH_BYTES : at + LENGTH_BYTES + length]

@@ -21,9 +21,9 @@ from airgap.ledger.check import (
     Fault,
     check_ledger,
     check_witness,
-    entry_number,
-    kept,
     read_entries,
+    read_entry,
+    rebuild_state,
 )
 
 __all__ = ["LedgerStore", "LedgerWriter"]
@@ -69,11 +69,11 @@ class LedgerStore:
     def last(self, state: State) -> Entry:
         """Return the last entry that a whole ledger's state counts."""
         ledger = self._read_both()[1] or b""
-        return bytes_of.decode_entry(entry_number(ledger, state.entries))
+        return bytes_of.decode_entry(read_entry(ledger, state.entries))
 
     def kept(self) -> State | None:
         """Return the state that follows from what is whole of the ledger; None: nothing is."""
-        return kept(self.site, self._read_both()[1])
+        return rebuild_state(self.site, self._read_both()[1])
 
     def begin(self, entry: Entry) -> None:
         """Write the first ledger and state: both appear at once. Nothing may be there yet."""
@@ -218,7 +218,7 @@ class LedgerWriter:
 
 def _write_both(folder: Path, site: str, ledger: bytes) -> State:
     """Write a whole ledger, then the state that follows from it."""
-    state = kept(site, ledger)
+    state = rebuild_state(site, ledger)
     if state is None or state.size != len(ledger):
         raise ValueError("this is no whole ledger")
     durable.replace_file(folder / LEDGER, ledger)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from airgap.errors import NotTrustedError, PolicyError
 from airgap.format.ledger import Entry, State
 
-__all__ = ["IncomingBundle", "older", "refuse_second", "refuse_used"]
+__all__ = ["IncomingBundle", "check_rollback", "refuse_second", "refuse_used"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def refuse_second(one: IncomingBundle, state: State) -> None:
     """
     mark = state.channels.get(one.channel)
     if mark is not None and mark.sequence == one.sequence and mark.bundle != one.bundle:
-        raise _second(one, mark.bundle)
+        raise _second_bundle_error(one, mark.bundle)
 
 
 def refuse_used(one: IncomingBundle, entries: Iterable[Entry]) -> None:
@@ -48,10 +48,10 @@ def refuse_used(one: IncomingBundle, entries: Iterable[Entry]) -> None:
         if entry.event in ("imported", "waived") and one.sequence:
             same = (entry.channel, entry.sequence) == (one.channel, one.sequence)
             if same and entry.bundle is not None and entry.bundle != one.bundle:
-                raise _second(one, entry.bundle)
+                raise _second_bundle_error(one, entry.bundle)
 
 
-def older(one: IncomingBundle, state: State) -> PolicyError | None:
+def check_rollback(one: IncomingBundle, state: State) -> PolicyError | None:
     """Return the refusal of a bundle that is older than its channel is here; None: it is not."""
     mark = state.channels.get(one.channel)
     if mark is None or one.sequence >= mark.sequence:
@@ -65,7 +65,7 @@ def older(one: IncomingBundle, state: State) -> PolicyError | None:
     )
 
 
-def _second(one: IncomingBundle, known: bytes) -> NotTrustedError:
+def _second_bundle_error(one: IncomingBundle, known: bytes) -> NotTrustedError:
     return NotTrustedError(
         f"The bundle is number {one.sequence} of channel {one.channel}, and this site has another"
         " bundle with that number.",

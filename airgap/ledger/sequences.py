@@ -10,10 +10,10 @@ from airgap.format import ledger as bytes_of
 from airgap.format import limits
 from airgap.format.ledger import IssuedSequence
 
-__all__ = ["last_number", "next_number", "remember"]
+__all__ = ["issue_sequence", "read_last", "record_sequence"]
 
 
-def next_number(
+def issue_sequence(
     folder: Path, channel: str, bundle_with: Callable[[int], bytes], waiting: Callable[[], None]
 ) -> int:
     """Give a bundle its number in a channel; that is remembered when this returns.
@@ -31,7 +31,7 @@ def next_number(
     """
     durable.make_folder(folder, 0o700)
     with locks.lock_folder(folder, waiting):
-        last = last_number(folder, channel)
+        last = read_last(folder, channel)
         if last is not None and bundle_with(last.sequence) == last.bundle:
             return last.sequence
         number = 1 if last is None else last.sequence + 1
@@ -43,7 +43,7 @@ def next_number(
         return number
 
 
-def remember(
+def record_sequence(
     folder: Path, channel: str, sequence: int, bundle: bytes, waiting: Callable[[], None]
 ) -> None:
     """Remember a number that a person chose, unless a higher one was given before.
@@ -55,7 +55,7 @@ def remember(
     """
     durable.make_folder(folder, 0o700)
     with locks.lock_folder(folder, waiting):
-        last = last_number(folder, channel)
+        last = read_last(folder, channel)
         if last is not None and last.sequence == sequence and last.bundle != bundle:
             raise UsageError(
                 f"IssuedSequence {sequence} of channel {channel} is bundle {last.bundle.hex()}.",
@@ -66,7 +66,7 @@ def remember(
             _write(folder, IssuedSequence(channel, sequence, bundle))
 
 
-def last_number(folder: Path, channel: str) -> IssuedSequence | None:
+def read_last(folder: Path, channel: str) -> IssuedSequence | None:
     """Return the last number that was given in a channel; None: there was none.
 
     Raises:

@@ -13,12 +13,12 @@ from airgap.format import manifest as manifests
 from airgap.format.manifest import Manifest
 from airgap.state import pinned_root
 
-__all__ = ["load", "remember"]
+__all__ = ["load", "save"]
 
 _MOST: Final = 200
 
 
-def remember(bundle: str, raw: bytes) -> None:
+def save(bundle: str, raw: bytes) -> None:
     """Keep the manifest of a bundle that is installed.
 
     Raises:

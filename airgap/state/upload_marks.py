@@ -14,14 +14,14 @@ from typing import Final
 from airgap.disk import locks
 from airgap.state import pinned_root
 
-__all__ = ["mark"]
+__all__ = ["hold_mark"]
 
 _SLOTS: Final = 64
 _MARK: Final = re.compile(r"[0-9a-f]{16}")
 _HELD: Final[dict[tuple[Path, int, int], tuple[int, str]]] = {}  # for as long as the process runs
 
 
-def mark() -> str:
+def hold_mark() -> str:
     """Return this thread's 16 hex digits; random ones where no slot can be held."""
     folder = pinned_root.home() / "uploads"
     key = folder, os.getpid(), threading.get_ident()

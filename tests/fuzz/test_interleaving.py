@@ -50,7 +50,7 @@ class Machine:
         self.top = top
         self.highest = 0
         self.harmed = False
-        history.begin(ROOT.value)
+        history.begin_history(ROOT.value)
         raw = ROOT.raw
         (envelope,) = signers.signatures("root", raw, "ann")
         pinned_root.save_root(
@@ -79,7 +79,7 @@ class Machine:
         made = Manifest((), ChunkTable(b"", ()), (), 0, content, "nightly", sequence)
         bundle = digest(manifests.encode(made))
         try:
-            state = history.require_whole("ward")
+            state = history.require_consistent("ward")
             judge = AdmissionPolicy(ROOT, state, 0)
             judge.recheck(made, bundle, state, None)
             admission = Admission(None)  # type: ignore[arg-type]  # not looked at
@@ -88,7 +88,7 @@ class Machine:
             def check(now: object) -> None:
                 judge.recheck(made, bundle, now, None)  # type: ignore[arg-type]
 
-            with history.committing(said, check, Silent(), changes=True):
+            with history.record_import(said, check, Silent(), changes=True):
                 pass
         except (PolicyError, NotTrustedError):
             return

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from airgap.flow.admission.policy import gap_text
+from airgap.flow.admission.policy import describe_gap
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.media.missing_volumes import MissingVolumes, listed
 
@@ -24,7 +24,7 @@ def admission_lines(opened: Opened) -> list[str]:
     else:
         lines.append(f"channel {manifest.channel}, without a number: an older one looks the same")
     if admission.gap:
-        lines.append(f"NOTE: {gap_text(admission.gap)}; ask the sender if that is meant")
+        lines.append(f"NOTE: {describe_gap(admission.gap)}; ask the sender if that is meant")
     if admission.waiver:
         signers = ", ".join(key_id[:16] + "…" for key_id in admission.waiver.signers["approver"])
         lines += [f"WAIVED: {problem}" for problem in admission.lifted]

@@ -13,7 +13,7 @@ def history_lines(status: HistoryStatus, root: Root) -> list[str]:
     lines = [
         f"remembers {status.entries} entries, head {status.head}",
         f"  in {status.journal.folder}",
-        f"time floor {format_time(history.floor_of(status.kept, root))}",
+        f"time floor {format_time(history.compute_time_floor(status.kept, root))}",
     ]
     for name, mark in sorted(status.kept.channels.items()) if status.kept else ():
         lines.append(f"channel {name}: has number {mark.sequence}, bundle {mark.bundle.hex()}")

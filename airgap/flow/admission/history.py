@@ -20,19 +20,19 @@ from airgap.store.install_paths import private_folder
 
 __all__ = [
     "HistoryStatus",
-    "alone",
-    "begin",
+    "begin_history",
     "check_history",
-    "committing",
-    "dated",
-    "effective_now",
-    "entries",
-    "entry_of_root",
-    "floor_of",
-    "note_refusal",
-    "note_root",
-    "require_whole",
-    "written",
+    "clip_note",
+    "compute_effective_time",
+    "compute_time_floor",
+    "lock_history",
+    "make_root_entry",
+    "read_entries",
+    "record_import",
+    "record_refusal",
+    "record_root",
+    "require_consistent",
+    "stamp_entry",
 ]
 
 _WAITING: Final = "Another import of this site is ending; waiting for it."
@@ -57,7 +57,7 @@ class HistoryStatus:
 
     def refusal(self) -> PolicyError:
         """Return what every import ends with while this is not whole."""
-        return _not_whole(self)
+        return _history_error(self)
 
     def is_deeply_whole(self) -> bool:
         """Tell whether the ledger's entries, one after the other, lead to just this state."""
@@ -75,68 +75,68 @@ def check_history(name: str) -> HistoryStatus:
     Raises:
         StorageError: a file cannot be read.
     """
-    journal = _journal_of(name)
+    journal = _locate_ledger(name)
     with translate_errors(journal.folder):
-        return _health(journal)
+        return _check(journal)
 
 
-def require_whole(name: str) -> State:
+def require_consistent(name: str) -> State:
     """Return what the site remembers.
 
     Raises:
         PolicyError: it is not whole (format §17.5, §17.6).
         StorageError: a file cannot be read.
     """
-    return _whole(check_history(name)).state
+    return _require(check_history(name)).state
 
 
-def floor_of(state: State | None, root: Root) -> int:
+def compute_time_floor(state: State | None, root: Root) -> int:
     """Return the time floor, in seconds since 1970 (format §17.2)."""
     return max(0 if state is None else state.floor, root.created_at or 0)
 
 
-def effective_now(state: State | None, root: Root) -> int:
+def compute_effective_time(state: State | None, root: Root) -> int:
     """Return the later of the clock and the time floor, in seconds since 1970 (format §17.2)."""
-    return max(int(time.time()), floor_of(state, root))
+    return max(int(time.time()), compute_time_floor(state, root))
 
 
-def begin(root: Root) -> None:
+def begin_history(root: Root) -> None:
     """Begin to remember what is imported for a site, or note that its root is trusted again.
 
     Raises:
         StorageError: it cannot be written.
     """
-    journal = _journal_of(root.site)
+    journal = _locate_ledger(root.site)
     if not journal.is_begun():
         with translate_errors(journal.folder):
-            journal.begin(dated(entry_of_root(root, "begun"), None))
+            journal.begin(stamp_entry(make_root_entry(root, "begun"), None))
     else:
-        note_root(root, root.created_at or 0)
+        record_root(root, root.created_at or 0)
 
 
-def note_root(root: Root, floor: int) -> None:
+def record_root(root: Root, floor: int) -> None:
     """Remember that a root takes over, and raise the floor; not where the memory is not whole.
 
     Raises:
         StorageError: it cannot be written.
     """
     if check_history(root.site).whole:
-        with alone(root.site, Silent()) as (desk, health):
-            said = entry_of_root(root, "trusted")
+        with lock_history(root.site, Silent()) as (desk, health):
+            said = make_root_entry(root, "trusted")
             _append_new(desk, health, replace(said, floor=max(said.floor, floor)))
 
 
-def note_refusal(said: Entry, error: AirgapError) -> AirgapError:
+def record_refusal(said: Entry, error: AirgapError) -> AirgapError:
     """Remember a refusal; return the error, with one more line if that was not possible."""
     try:
-        with alone(said.site, Silent()) as (desk, health):
-            return _noted(desk, health, said, error)
+        with lock_history(said.site, Silent()) as (desk, health):
+            return _record_refusal(desk, health, said, error)
     except StorageError as failure:
-        return _not_noted(error, failure)
+        return _add_unrecorded(error, failure)
 
 
 @contextmanager
-def committing(
+def record_import(
     said: Entry, check: Callable[[State], None], progress: Progress, *, changes: bool
 ) -> Iterator[None]:
     """Be alone with the site's memory while items are renamed into place; then remember that.
@@ -151,12 +151,12 @@ def committing(
         PolicyError, NotTrustedError: by ``check``, or the memory is not whole; before the block.
         StorageError: the disk refused. What the block did stays.
     """
-    with alone(said.site, progress) as (desk, health):
-        whole = _whole(health)
+    with lock_history(said.site, progress) as (desk, health):
+        whole = _require(health)
         try:
             check(whole.state)
         except AirgapError as error:
-            raise _noted(desk, health, said, error) from error
+            raise _record_refusal(desk, health, said, error) from error
         is_news = said.channel is not None and said.sequence > whole.state.last_sequence(
             said.channel
         )
@@ -164,7 +164,7 @@ def committing(
             yield
             return
         with translate_errors(desk.journal.folder):  # rather now than when the items are in place
-            desk.reserve(whole, dated(said, whole.state))
+            desk.reserve(whole, stamp_entry(said, whole.state))
         try:
             yield
         except BaseException:
@@ -172,54 +172,54 @@ def committing(
                 desk.release(whole)
             raise
         with translate_errors(desk.journal.folder):
-            desk.testify(desk.append(whole, dated(said, whole.state)))
+            desk.testify(desk.append(whole, stamp_entry(said, whole.state)))
 
 
-def entry_of_root(root: Root, event: Event) -> Entry:
+def make_root_entry(root: Root, event: Event) -> Entry:
     """Make an entry about nothing but the root. It is dated when it is appended."""
     floor = root.created_at or 0
     return Entry(root.site, event, at=0, floor=floor, root=root.version, previous=b"")
 
 
-def entries(name: str) -> Iterator[Entry]:
+def read_entries(name: str) -> Iterator[Entry]:
     """Yield what a site remembers, from the first entry on, as far as it is whole.
 
     Raises:
         StorageError: it cannot be read.
     """
-    journal = _journal_of(name)
+    journal = _locate_ledger(name)
     with translate_errors(journal.folder):
         yield from journal.entries()
 
 
-def written(text: str) -> str:
+def clip_note(text: str) -> str:
     """Make a text fit into a note (format §17.3)."""
     clean = "".join(" " if names.has_invisible(one) else one for one in text)
     return clean[: limits.NOTE_CHARACTERS]
 
 
 @contextmanager
-def alone(name: str, progress: Progress) -> Iterator[tuple[LedgerWriter, HistoryStatus]]:
+def lock_history(name: str, progress: Progress) -> Iterator[tuple[LedgerWriter, HistoryStatus]]:
     """Hold the site's lock, and look at its memory again.
 
     Raises:
         StorageError: there is no folder to hold, or a file cannot be read.
     """
-    journal = _journal_of(name)
+    journal = _locate_ledger(name)
     with ExitStack() as held:
         with translate_errors(journal.folder):
             desk = held.enter_context(journal.locked(lambda: progress.note(_WAITING)))
-            health = _health(journal)
+            health = _check(journal)
         yield desk, health
 
 
-def _journal_of(name: str) -> LedgerStore:
+def _locate_ledger(name: str) -> LedgerStore:
     """Name the places of a site's memory, and of the witness in this BentoML home."""
     witness = private_folder(bentoml_home.home()) / "witness" / name
     return LedgerStore(name, pinned_root.home() / "sites" / name, witness)
 
 
-def _health(journal: LedgerStore) -> HistoryStatus:
+def _check(journal: LedgerStore) -> HistoryStatus:
     found, witness = journal.look()
     if isinstance(found, Fault):
         return HistoryStatus(journal, journal.kept(), trouble=found)
@@ -228,7 +228,7 @@ def _health(journal: LedgerStore) -> HistoryStatus:
     return HistoryStatus(journal, found.state, found)
 
 
-def _whole(health: HistoryStatus) -> Consistent:
+def _require(health: HistoryStatus) -> Consistent:
     if health.whole is None:
         raise health.refusal()
     return health.whole
@@ -242,33 +242,33 @@ def _append_new(desk: LedgerWriter, health: HistoryStatus, one: Entry) -> None:
         state = health.whole.state
         last = desk.journal.last(state)
         if replace(last, at=one.at, floor=one.floor, previous=one.previous) != one:
-            desk.append(health.whole, dated(one, state))
+            desk.append(health.whole, stamp_entry(one, state))
 
 
-def _noted(
+def _record_refusal(
     desk: LedgerWriter, health: HistoryStatus, said: Entry, error: AirgapError
 ) -> AirgapError:
     """Append a refusal; return the error, with one more line if that was not possible."""
-    refusal = replace(said, event="refused", waiver=None, note=written(error.message))
+    refusal = replace(said, event="refused", waiver=None, note=clip_note(error.message))
     try:
         _append_new(desk, health, refusal)
     except StorageError as failure:
-        return _not_noted(error, failure)
+        return _add_unrecorded(error, failure)
     return error
 
 
-def _not_noted(error: AirgapError, failure: StorageError) -> AirgapError:
+def _add_unrecorded(error: AirgapError, failure: StorageError) -> AirgapError:
     lines = (*error.details, f"This could not be noted in the ledger: {failure.message}")
     return type(error)(error.message, error.hint, lines)
 
 
-def dated(one: Entry, state: State | None) -> Entry:
+def stamp_entry(one: Entry, state: State | None) -> Entry:
     """Give an entry its time and floor: now, and the highest that is known."""
     floor = max(one.floor, state.floor if state else 0)
     return replace(one, at=max(int(time.time()), floor), floor=floor)
 
 
-def _not_whole(health: HistoryStatus) -> PolicyError:
+def _history_error(health: HistoryStatus) -> PolicyError:
     trouble = health.trouble or Fault("missing", "There is nothing.")
     name = health.journal.site
     said = {

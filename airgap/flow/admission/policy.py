@@ -18,7 +18,7 @@ from airgap.signing.thresholds import Evidence
 from airgap.signing.trust import Verified
 from airgap.state import pinned_root
 
-__all__ = ["Admission", "AdmissionPolicy", "gap_text", "load", "require_root"]
+__all__ = ["Admission", "AdmissionPolicy", "describe_gap", "load", "require_root"]
 
 
 def require_root() -> Verified[Root]:
@@ -92,11 +92,11 @@ class AdmissionPolicy:
         """
         arrival = _arrival(manifest, bundle)
         replay.refuse_second(arrival, state)
-        older = replay.older(arrival, state)
+        older = replay.check_rollback(arrival, state)
         if older and waiver is None:
             raise older
         if older:
-            replay.refuse_used(arrival, history.entries(self.root.value.site))
+            replay.refuse_used(arrival, history.read_entries(self.root.value.site))
         return older
 
     def refused(self, raw: bytes, envelopes: Sequence[bytes], error: AirgapError) -> AirgapError:
@@ -104,19 +104,19 @@ class AdmissionPolicy:
         end, manifest = self.root.value.not_after, trust.decode_if_signed(raw, envelopes, self.root)
         if manifest is None or (end is not None and self.now > end):
             return error
-        return history.note_refusal(self.entry(manifest, digest(raw)), error)
+        return history.record_refusal(self.entry(manifest, digest(raw)), error)
 
     def entry(self, manifest: Manifest, bundle: bytes, admission: Admission | None = None) -> Entry:
         """Make the entry about an import of a bundle; without an admission, about a refused one."""
         waiver = admission.waiver if admission else None
         gap = admission.gap if admission else range(0)
         return replace(
-            history.entry_of_root(self.root.value, "waived" if waiver else "imported"),
+            history.make_root_entry(self.root.value, "waived" if waiver else "imported"),
             bundle=bundle,
             channel=manifest.channel,
             sequence=manifest.sequence,
             waiver=digest(waiver.raw) if waiver else None,
-            note=waiver.value.reason if waiver else gap_text(gap),
+            note=waiver.value.reason if waiver else describe_gap(gap),
         )
 
     def _refuse_channel(self, manifest: Manifest) -> None:
@@ -136,7 +136,7 @@ class AdmissionPolicy:
         return PolicyError(error.message, error.hint, (*error.details, *lines))
 
 
-def gap_text(gap: range) -> str:
+def describe_gap(gap: range) -> str:
     """Say which numbers never came; nothing if there are none."""
     if not gap:
         return ""
@@ -156,8 +156,8 @@ def load(waiver_files: Sequence[Path] = (), channel: str | None = None) -> Admis
         StorageError: a file cannot be read.
     """
     root = require_root()
-    state = history.require_whole(root.value.site)
-    now = history.effective_now(state, root.value)
+    state = history.require_consistent(root.value.site)
+    now = history.compute_effective_time(state, root.value)
     files = [pinned_root.read_signed(one, limits.WAIVER_BYTES, "waiver") for one in waiver_files]
     held = tuple(trust.accept_waiver(*one, root, now) for one in files)
     return AdmissionPolicy(root, state, now, held, channel)

@@ -12,7 +12,7 @@ from airgap.flow.admission.policy import require_root
 from airgap.flow.progress import Silent
 from airgap.format.ledger import State
 
-__all__ = ["ResetResult", "look", "reset_history"]
+__all__ = ["ResetResult", "check_pinned_history", "reset_history"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class ResetResult:
     state: State
 
 
-def look() -> HistoryStatus:
+def check_pinned_history() -> HistoryStatus:
     """Examine what this machine remembers of the site it trusts. Writes nothing.
 
     Raises:
@@ -46,7 +46,7 @@ def reset_history(head: str) -> ResetResult:
     folder = history.check_history(root.site).journal.folder
     with translate_errors(folder):
         durable.make_folder(folder, 0o700)
-    with history.alone(root.site, Silent()) as (desk, health):
+    with history.lock_history(root.site, Silent()) as (desk, health):
         if health.trouble is None:
             raise UsageError("What this machine remembers is whole.", "There is nothing to reset.")
         if health.head != head:
@@ -54,7 +54,7 @@ def reset_history(head: str) -> ResetResult:
                 f"The ledger's head is {health.head}, not {head}.",
                 "Run `airgap trust reset-state` without --yes, read it, and give that head.",
             )
-        said = history.entry_of_root(root, "reset")
-        said = replace(said, note=history.written(health.trouble.what))
+        said = history.make_root_entry(root, "reset")
+        said = replace(said, note=history.clip_note(health.trouble.what))
         with translate_errors(folder):
-            return ResetResult(*desk.begin_anew(history.dated(said, health.kept)))
+            return ResetResult(*desk.begin_anew(history.stamp_entry(said, health.kept)))

@@ -143,7 +143,7 @@ class _Reading:
                 f"The manifest of {reader.place} was changed or damaged.",
                 "Put it there again from its source, or delete the bundle.",
             )
-        manifest_cache.keep(self.bundle, raw)
+        manifest_cache.save(self.bundle, raw)
         return raw
 
 
@@ -156,7 +156,7 @@ def _opened(place: str, access: Access) -> Depot:
     path, _ = split_place(remote.local_path(place))
     if path.is_file() or path.name.endswith(SUFFIX):
         raise _no_depot(str(path))
-    work = DepotOptions(jobs=access.jobs or _JOBS, mark=upload_marks.mark)
+    work = DepotOptions(jobs=access.jobs or _JOBS, mark=upload_marks.hold_mark)
     return Depot(FolderTransport(path), work)
 
 

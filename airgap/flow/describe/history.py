@@ -20,7 +20,7 @@ def describe_history(status: HistoryStatus, root: Root) -> dict[str, Any]:
         "folder": str(status.journal.folder),
         "entries": status.entries,
         "head": status.head,
-        "time_floor": format_time(history.floor_of(kept, root)),
+        "time_floor": format_time(history.compute_time_floor(kept, root)),
         "channels": {
             name: {"sequence": mark.sequence, "bundle": mark.bundle.hex(), "root": mark.root}
             for name, mark in sorted(channels.items())

@@ -44,9 +44,9 @@ def numbered(draft: Manifest, sequence: int | None, progress: Progress) -> Manif
         return draft
     with translate_errors(folder()):
         if sequence is None:
-            number = sequences.next_number(folder(), draft.channel, bundle_with, waiting)
+            number = sequences.issue_sequence(folder(), draft.channel, bundle_with, waiting)
             return replace(draft, sequence=number)
-        sequences.remember(folder(), draft.channel, sequence, bundle_with(sequence), waiting)
+        sequences.record_sequence(folder(), draft.channel, sequence, bundle_with(sequence), waiting)
     return replace(draft, sequence=sequence)
 
 
@@ -60,7 +60,7 @@ def given() -> list[IssuedSequence]:
     with translate_errors(folder()):
         there = folder().iterdir() if folder().is_dir() else ()
         channels = sorted(one.name for one in there if names.is_tag_part(one.name))
-        found = [sequences.last_number(folder(), one) for one in channels]
+        found = [sequences.read_last(folder(), one) for one in channels]
     return [one for one in found if one is not None]
 
 

@@ -43,7 +43,7 @@ from airgap.flow.progress import Progress
 from airgap.format.inventory import Item, tag_problem
 from airgap.format.ledger import State
 from airgap.format.manifest import Manifest
-from airgap.state.installed_manifests import remember
+from airgap.state.installed_manifests import save
 from airgap.store import compare
 from airgap.store.install import install, lock_store, point_latest, put_back
 from airgap.store.install_paths import InstallPath
@@ -135,7 +135,7 @@ def import_bundle(
 def _remember(opened: Opened, progress: Progress) -> None:
     """Keep the manifest for later differences: an import that is done does not fail for it."""
     try:
-        remember(opened.bundle, opened.manifest.raw)
+        save(opened.bundle, opened.manifest.raw)
     except OSError as error:
         progress.note(
             "The items are in place, but the bundle's manifest could not be kept:"
@@ -152,7 +152,7 @@ def _remembering(opened: Opened, progress: Progress) -> Remembering:
         opened.judge.recheck(manifest, bundle, state, admission.waiver)
 
     said = opened.judge.entry(manifest, bundle, admission)
-    return lambda changes: history.committing(said, check, progress, changes=changes)
+    return lambda changes: history.record_import(said, check, progress, changes=changes)
 
 
 def land(  # noqa: PLR0913  (a value each)

@@ -71,7 +71,7 @@ def import_unsigned(
         PolicyError: what this machine remembers of its site is not whole.
     """
     if pinned_root.load_root() is not None:
-        history.require_whole(require_root().value.site)
+        history.require_consistent(require_root().value.site)
     reader = StockReader(path, form)
     if reader.is_signed:
         raise NotTrustedError(
@@ -110,9 +110,9 @@ def _remembering(name: str, progress: Progress) -> Remembering:
     """Let the ledger of the site tell of this, if the machine belongs to one (format §17.3)."""
     if pinned_root.load_root() is None:
         return lambda _: nullcontext()
-    said = history.entry_of_root(require_root().value, "unsigned")
+    said = history.make_root_entry(require_root().value, "unsigned")
     said = replace(said, bundle=bytes.fromhex(name))
-    return lambda changes: history.committing(said, lambda _: None, progress, changes=changes)
+    return lambda changes: history.record_import(said, lambda _: None, progress, changes=changes)
 
 
 @dataclass(slots=True)

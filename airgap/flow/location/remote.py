@@ -73,7 +73,7 @@ class RemoteLocation:
         work = DepotOptions(
             jobs=access.jobs or self._number("jobs") or CONNECTIONS,
             spool=access.spool,
-            mark=upload_marks.mark,
+            mark=upload_marks.hold_mark,
             verify_after_write=access.verify_after_write,
         )
         return Depot(self._transport(self.place), work)

@@ -48,7 +48,7 @@ def pin_root(path: Path, fingerprint: str) -> tuple[Root, Path, bool]:
             f" really to end, remove {pinned_root.home() / 'trust'} and run this again.",
         )
     if known is None:
-        memory.begin(verified.value)
+        memory.begin_history(verified.value)
     folder = _save(verified, envelopes, known)
     return verified.value, folder, known is None
 
@@ -76,13 +76,13 @@ def update_root(places: Sequence[str], access: Access = ANYBODY) -> Update:
     known = pinned_root.load_root()
     before = after = require_root()
     steps = _steps(places, before, access)
-    floor = memory.floor_of(memory.check_history(before.value.site).kept, before.value)
+    floor = memory.compute_time_floor(memory.check_history(before.value.site).kept, before.value)
     for number, step in enumerate(steps, 1):
         now = max(int(time.time()), floor) if number == len(steps) else None
         after = trust.succeed(after, step.raw, step.envelopes, now)
         floor = max(floor, after.value.created_at or 0)
     if steps:
-        memory.note_root(after.value, floor)
+        memory.record_root(after.value, floor)
         _save(after, steps[-1].envelopes, known)
     return Update(before, after)
 

@@ -8,7 +8,14 @@ import pytest
 from airgap.errors import CorruptError
 from airgap.format import ledger as bytes_of
 from airgap.format.ledger import ChannelState, Entry, State, Witness
-from airgap.ledger.check import Consistent, Fault, check_ledger, check_witness, kept, read_entries
+from airgap.ledger.check import (
+    Consistent,
+    Fault,
+    check_ledger,
+    check_witness,
+    read_entries,
+    rebuild_state,
+)
 
 BEGUN = Entry("ward", "begun", at=9, floor=5, root=1, previous=b"\x07" * 32)
 NEWS = [
@@ -63,7 +70,7 @@ def test_what_was_written_is_whole() -> None:
 
     assert found == Consistent(GOOD.state)
     assert GOOD.state.channels == {"nightly": ChannelState(4, bytes([4]) * 32, 1)}
-    assert kept("ward", GOOD.ledger) == GOOD.state
+    assert rebuild_state("ward", GOOD.ledger) == GOOD.state
 
 
 def test_a_state_that_was_changed_in_any_byte_is_seen() -> None:
@@ -165,7 +172,7 @@ def test_the_memory_of_another_site_is_not_this_ones() -> None:
     found = check_ledger("attic", GOOD.file, GOOD.ledger)
 
     assert isinstance(found, Fault)
-    assert kept("attic", GOOD.ledger) is None
+    assert rebuild_state("attic", GOOD.ledger) is None
 
 
 def test_two_ledgers_that_say_the_same_share_no_entry_by_their_first_ones() -> None:

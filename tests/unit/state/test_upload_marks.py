@@ -46,13 +46,13 @@ def test_two_processes_have_two_marks_and_the_next_has_one_again(tmp_path: Path)
 
 def test_two_threads_have_two_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRGAP_HOME", str(tmp_path))
-    marks = [upload_marks.mark()]
-    thread = threading.Thread(target=lambda: marks.append(upload_marks.mark()))
+    marks = [upload_marks.hold_mark()]
+    thread = threading.Thread(target=lambda: marks.append(upload_marks.hold_mark()))
     thread.start()
     thread.join()
 
     assert marks[0] != marks[1]
-    assert upload_marks.mark() == marks[0]
+    assert upload_marks.hold_mark() == marks[0]
 
 
 def test_a_home_that_cannot_be_written_is_no_obstacle(
@@ -61,7 +61,7 @@ def test_a_home_that_cannot_be_written_is_no_obstacle(
     (tmp_path / "file").touch()
     monkeypatch.setenv("AIRGAP_HOME", str(tmp_path / "file"))
 
-    assert len(upload_marks.mark()) == 16
+    assert len(upload_marks.hold_mark()) == 16
 
 
 def test_a_damaged_slot_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,7 @@ def test_a_damaged_slot_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "uploads").mkdir()
     (tmp_path / "uploads" / "0").write_bytes(b"\xff/../../../../../x")
 
-    mark = upload_marks.mark()
+    mark = upload_marks.hold_mark()
 
     assert int(mark, 16) >= 0
     assert (tmp_path / "uploads" / "0").read_bytes().startswith(mark.encode())
