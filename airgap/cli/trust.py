@@ -88,7 +88,7 @@ def reset_state(*, head: str | None) -> Result:
 
     root = policy.require_root().value
     health = reset.check_pinned_history()
-    if health.trouble is None:
+    if health.fault is None:
         about = describe_history(health, root)
         return Result({"reset": False, "memory": about}, ["All is whole; nothing was done."])
     found = history_lines(health, root) + loss_lines(health)

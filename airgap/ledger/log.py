@@ -12,7 +12,7 @@ from typing import Final
 from airgap.disk import durable, locks, space
 from airgap.disk.reading import read_if_exists
 from airgap.errors import StorageError
-from airgap.format import ledger as bytes_of
+from airgap.format import ledger as ledger_format
 from airgap.format import limits
 from airgap.format.fields import DIGEST_BYTES
 from airgap.format.ledger import Entry, State, Witness
@@ -30,164 +30,174 @@ __all__ = ["LedgerStore", "LedgerWriter"]
 
 LEDGER: Final = "ledger"
 STATE: Final = "state"
-_LOOKS: Final = 1000
+_READ_TRIES: Final = 1000
 
 
 class LedgerStore:
     """Ledger and state in ``folder``, and the ``witness`` file of one BentoML home."""
 
     def __init__(self, site: str, folder: Path, witness: Path) -> None:
-        """Name the places; nothing is read yet."""
+        """Name the files; nothing is read yet."""
         self.site = site
         self.folder = folder
         self.witness = witness
 
-    def is_begun(self) -> bool:
-        """Tell whether there is anything, whole or not."""
+    def exists(self) -> bool:
+        """Tell whether the folder exists, intact or not."""
         return self.folder.exists()
 
-    def look(self) -> tuple[Consistent | Fault, Fault | None]:
-        """Examine ledger and state, and the witness. Writes nothing and waits for nobody.
+    def check(self) -> tuple[Consistent | Fault, Fault | None]:
+        """Check ledger and state, then the witness. Writes nothing and waits for no lock.
 
         Raises:
             OSError: a file cannot be read.
             StorageError: others write without end.
         """
         state, ledger = self._read_both()
-        found = check_ledger(self.site, state, ledger)
-        if isinstance(found, Fault) or ledger is None:
-            return found, None
+        result = check_ledger(self.site, state, ledger)
+        if isinstance(result, Fault) or ledger is None:
+            return result, None
         witness = read_if_exists(self.witness, limits.SMALL_STATE_BYTES)
-        return found, check_witness(ledger, found.state, witness)
+        return result, check_witness(ledger, result.state, witness)
 
-    def entries(self) -> Iterator[Entry]:
-        """Yield the entries from the first on, as far as the ledger is whole."""
+    def read_entries(self) -> Iterator[Entry]:
+        """Yield the entries from the first one on, as far as they are intact."""
         _, ledger = self._read_both()
         for entry, _ in read_entries(self.site, ledger or b""):
             yield entry
 
-    def last(self, state: State) -> Entry:
-        """Return the last entry that a whole ledger's state counts."""
+    def read_last(self, state: State) -> Entry:
+        """Return the last entry that the state of a consistent ledger counts."""
         ledger = self._read_both()[1] or b""
-        return bytes_of.decode_entry(read_entry(ledger, state.entries))
+        return ledger_format.decode_entry(read_entry(ledger, state.entries))
 
-    def kept(self) -> State | None:
-        """Return the state that follows from what is whole of the ledger; None: nothing is."""
+    def rebuild_state(self) -> State | None:
+        """Return the state that follows from the ledger's intact entries; None: there is none."""
         return rebuild_state(self.site, self._read_both()[1])
 
-    def begin(self, entry: Entry) -> None:
-        """Write the first ledger and state: both appear at once. Nothing may be there yet."""
+    def create(self, entry: Entry) -> None:
+        """Write the first ledger and state, which appear at once; nothing if the folder exists.
+
+        Raises:
+            OSError: the disk refused.
+        """
         durable.make_folder(self.folder.parent, 0o700)
         with locks.lock_folder(self.folder.parent):
-            if self.is_begun():  # another process was quicker
+            if self.exists():  # another process was quicker
                 return
             part = self.folder.with_name(f".{self.site}.part")
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(mode=0o700)
-            raw = bytes_of.encode_entry(replace(entry, previous=secrets.token_bytes(DIGEST_BYTES)))
-            _write_both(part, self.site, bytes_of.frame(raw))
+            raw = ledger_format.encode_entry(
+                replace(entry, previous=secrets.token_bytes(DIGEST_BYTES))
+            )
+            _write_both(part, self.site, ledger_format.frame(raw))
             part.rename(self.folder)
             durable.sync_folder(self.folder.parent)
 
     @contextmanager
-    def locked(self, waiting: Callable[[], None]) -> Iterator["LedgerWriter"]:
-        """Be alone with the site's memory, to look at it again and to append."""
-        with locks.lock_folder(self.folder, waiting):
+    def lock(self, on_wait: Callable[[], None]) -> Iterator["LedgerWriter"]:
+        """Hold the site's lock, to check the ledger again and to append to it.
+
+        Raises:
+            OSError: the folder does not exist, or the file system has no locks.
+        """
+        with locks.lock_folder(self.folder, on_wait):
             yield LedgerWriter(self)
 
     def _read_both(self) -> tuple[bytes | None, bytes | None]:
-        """Read state and ledger so that they are of one moment: nobody wrote a state meanwhile."""
-        for _ in range(_LOOKS):
+        """Read state and ledger of one moment: the state is the same before and after."""
+        for _ in range(_READ_TRIES):
             state = read_if_exists(self.folder / STATE, limits.STATE_BYTES)
             ledger = read_if_exists(self.folder / LEDGER, limits.LEDGER_BYTES)
             if read_if_exists(self.folder / STATE, limits.STATE_BYTES) == state:
                 return state, ledger
         raise StorageError(
-            f"{self.folder} is being written without end.", "See what else runs here."
+            f"{self.folder} changes whenever it is read.", "Check what else writes to it."
         )
 
 
 class LedgerWriter:
-    """Who holds the site's lock."""
+    """Writes ledger, state and witness, while the site's lock is held."""
 
-    def __init__(self, journal: LedgerStore) -> None:
-        """Take a journal whose lock is held."""
-        self.journal = journal
-        self._folder = journal.folder
+    def __init__(self, store: LedgerStore) -> None:
+        """Take a store whose lock is held."""
+        self.store = store
+        self._folder = store.folder
 
-    def reserve(self, whole: Consistent, entry: Entry) -> None:
-        """Make sure, as far as one can, that an entry can be appended later.
+    def reserve(self, consistent: Consistent, entry: Entry) -> None:
+        """Reserve space for an entry, where the file system can, so that it can be appended later.
 
-        What is reserved looks like an entry that was cut off: a kill does no harm.
+        What is reserved looks like an entry that was cut off (format §17.5): a kill does no harm.
 
         Raises:
             OSError: the ledger cannot be written, or the disk is full.
         """
-        raw = bytes_of.encode_entry(replace(entry, previous=whole.state.head))
-        self._settle(whole)
-        with self._opened_ledger() as descriptor:
-            space.reserve(descriptor, whole.state.size, len(bytes_of.frame(raw)))
+        raw = ledger_format.encode_entry(replace(entry, previous=consistent.state.head))
+        self._write_adopted(consistent)
+        with self._open_ledger() as descriptor:
+            space.reserve(descriptor, consistent.state.size, len(ledger_format.frame(raw)))
 
-    def release(self, whole: Consistent) -> None:
-        """Give back what was reserved: nothing is to be appended after all."""
-        with self._opened_ledger() as descriptor:
-            os.ftruncate(descriptor, whole.state.size)
+    def release(self, consistent: Consistent) -> None:
+        """Free the reserved space: nothing is appended after all."""
+        with self._open_ledger() as descriptor:
+            os.ftruncate(descriptor, consistent.state.size)
 
-    def append(self, whole: Consistent, entry: Entry) -> State:
-        """Append an entry; ``previous`` is filled in. Returns the state that follows.
+    def append(self, consistent: Consistent, entry: Entry) -> State:
+        """Append an entry, with ``previous`` filled in. Returns the state that follows.
 
         Raises:
             OSError: the disk refused. Then the entry was not appended, or is as good as appended.
         """
-        before = whole.state
-        self._settle(whole)
-        raw = bytes_of.encode_entry(replace(entry, previous=before.head))
+        before = consistent.state
+        self._write_adopted(consistent)
+        raw = ledger_format.encode_entry(replace(entry, previous=before.head))
         ledger = read_if_exists(self._folder / LEDGER, limits.LEDGER_BYTES) or b""
-        longer = ledger[: before.size] + bytes_of.frame(raw)
-        after = bytes_of.next_state(before, entry, raw)
+        longer = ledger[: before.size] + ledger_format.frame(raw)
+        after = ledger_format.next_state(before, entry, raw)
         if len(longer) > limits.LEDGER_BYTES or len(after.channels) > limits.CHANNELS:
             raise StorageError(
                 f"The ledger in {self._folder} is full.",
-                "Ask the makers of airgap: nobody has filled one before.",
+                "Please report this: no ledger is known to have been filled before.",
             )
-        after = replace(after, digest=bytes_of.digest(longer))
-        durable.append(self._folder / LEDGER, before.size, bytes_of.frame(raw))
-        durable.replace_file(self._folder / STATE, bytes_of.encode_state(after))
+        after = replace(after, digest=ledger_format.digest(longer))
+        durable.append(self._folder / LEDGER, before.size, ledger_format.frame(raw))
+        durable.replace_file(self._folder / STATE, ledger_format.encode_state(after))
         return after
 
-    def testify(self, state: State) -> None:
-        """Let the BentoML home remember how far the ledger is."""
-        path = self.journal.witness
+    def write_witness(self, state: State) -> None:
+        """Record in BentoML's home how many entries the ledger has (format §17.6)."""
+        path = self.store.witness
         path.parent.mkdir(parents=True, exist_ok=True)  # with the rights that the home has
         durable.sync_folder(path.parent.parent)
-        seen = Witness(state.site, state.entries, state.head)
-        durable.replace_file(path, bytes_of.encode_witness(seen))
+        witness = Witness(state.site, state.entries, state.head)
+        durable.replace_file(path, ledger_format.encode_witness(witness))
 
-    def begin_anew(self, entry: Entry) -> tuple[Path, State]:
-        """Keep what is whole of the ledger, append ``entry``, and write state and witness anew.
+    def reset(self, entry: Entry) -> tuple[Path, State]:
+        """Keep the ledger's intact entries, append ``entry``, and rewrite state and witness.
 
-        What was there is copied to a new folder beside; returns that and the new state.
+        The old files are copied to a new folder beside. Returns that folder and the new state.
         """
-        old = self.journal.kept()
+        old = self.store.rebuild_state()
         ledger = read_if_exists(self._folder / LEDGER, limits.LEDGER_BYTES) or b""
-        there = self._put_aside()
+        aside = self._copy_aside()
         previous = old.head if old else secrets.token_bytes(DIGEST_BYTES)
-        raw = bytes_of.encode_entry(replace(entry, previous=previous))
-        whole = ledger[: old.size] if old else b""
-        after = _write_both(self._folder, self.journal.site, whole + bytes_of.frame(raw))
-        self.testify(after)
-        return there, after
+        raw = ledger_format.encode_entry(replace(entry, previous=previous))
+        intact = ledger[: old.size] if old else b""
+        after = _write_both(self._folder, self.store.site, intact + ledger_format.frame(raw))
+        self.write_witness(after)
+        return aside, after
 
-    def _settle(self, whole: Consistent) -> None:
-        """Write the state that counts an entry which a crash kept out of it.
+    def _write_adopted(self, consistent: Consistent) -> None:
+        """Write the state that counts an entry which a crash kept out of it (format §17.5).
 
-        Else, if this is cut off too, more would be ahead of the state than a crash can leave.
+        Else a second crash would leave two entries that the state does not count.
         """
-        if whole.adopted:
-            durable.replace_file(self._folder / STATE, bytes_of.encode_state(whole.state))
+        if consistent.adopted:
+            durable.replace_file(self._folder / STATE, ledger_format.encode_state(consistent.state))
 
     @contextmanager
-    def _opened_ledger(self) -> Iterator[int]:
+    def _open_ledger(self) -> Iterator[int]:
         flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(self._folder / LEDGER, flags)
         try:
@@ -195,19 +205,19 @@ class LedgerWriter:
         finally:
             os.close(descriptor)
 
-    def _put_aside(self) -> Path:
+    def _copy_aside(self) -> Path:
         number = 1  # no site's id has a tilde
-        while (aside := self._folder.with_name(f"{self.journal.site}~reset-{number}")).exists():
+        while (aside := self._folder.with_name(f"{self.store.site}~reset-{number}")).exists():
             number += 1
         part = aside.with_name(f".{aside.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(mode=0o700)
-        olds: Mapping[str, tuple[Path, int]] = {
+        sources: Mapping[str, tuple[Path, int]] = {
             LEDGER: (self._folder / LEDGER, limits.LEDGER_BYTES),
             STATE: (self._folder / STATE, limits.STATE_BYTES),
-            "witness": (self.journal.witness, limits.SMALL_STATE_BYTES),
+            "witness": (self.store.witness, limits.SMALL_STATE_BYTES),
         }
-        for kind, (path, limit) in olds.items():
+        for kind, (path, limit) in sources.items():
             data = read_if_exists(path, limit)
             if data is not None:
                 durable.replace_file(part / kind, data)
@@ -217,10 +227,10 @@ class LedgerWriter:
 
 
 def _write_both(folder: Path, site: str, ledger: bytes) -> State:
-    """Write a whole ledger, then the state that follows from it."""
+    """Write a complete ledger, then the state that follows from it."""
     state = rebuild_state(site, ledger)
     if state is None or state.size != len(ledger):
-        raise ValueError("this is no whole ledger")
+        raise ValueError("the ledger is not intact")
     durable.replace_file(folder / LEDGER, ledger)
-    durable.replace_file(folder / STATE, bytes_of.encode_state(state))
+    durable.replace_file(folder / STATE, ledger_format.encode_state(state))
     return state

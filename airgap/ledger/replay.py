@@ -1,4 +1,4 @@
-"""Is a bundle new here? (format §17.1)."""
+"""Replay protection: compares a bundle with a site's import history (format §17.1). Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,70 +6,67 @@ from dataclasses import dataclass
 from airgap.errors import NotTrustedError, PolicyError
 from airgap.format.ledger import Entry, State
 
-__all__ = ["IncomingBundle", "check_rollback", "refuse_second", "refuse_used"]
+__all__ = ["IncomingBundle", "check_rollback", "refuse_reused_sequence", "refuse_second"]
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingBundle:
-    """What of a bundle is compared with what the site remembers."""
+    """The fields of a bundle that are compared with the import history."""
 
     channel: str
     sequence: int
     bundle: bytes
 
-    def is_news(self, state: State) -> bool:
-        """Tell whether it is further on than its channel is here."""
-        return self.sequence > state.last_sequence(self.channel)
-
-    def gap(self, state: State) -> range:
+    def find_gap(self, state: State) -> range:
         """Return the numbers before it that never came; empty for the channel's first."""
         last = state.last_sequence(self.channel)
         return range(last + 1, self.sequence) if last else range(0)
 
 
-def refuse_second(one: IncomingBundle, state: State) -> None:
-    """Refuse a second bundle with the channel's last number. No waiver helps.
+def refuse_second(incoming: IncomingBundle, state: State) -> None:
+    """Refuse a second bundle with the channel's last number. A waiver does not lift this.
 
     Raises:
-        NotTrustedError: it is one.
+        NotTrustedError: another bundle had that number.
     """
-    mark = state.channels.get(one.channel)
-    if mark is not None and mark.sequence == one.sequence and mark.bundle != one.bundle:
-        raise _second_bundle_error(one, mark.bundle)
+    last = state.channels.get(incoming.channel)
+    is_same = last is not None and last.sequence == incoming.sequence
+    if last is not None and is_same and last.bundle != incoming.bundle:
+        raise _second_bundle_error(incoming, last.bundle)
 
 
-def refuse_used(one: IncomingBundle, entries: Iterable[Entry]) -> None:
-    """Refuse an older bundle whose number another one had that the ledger tells of.
+def refuse_reused_sequence(incoming: IncomingBundle, entries: Iterable[Entry]) -> None:
+    """Refuse an older bundle whose number another bundle had, as the ledger's entries show.
 
     Raises:
-        NotTrustedError: another one had it.
+        NotTrustedError: another bundle had that number.
     """
     for entry in entries:
-        if entry.event in ("imported", "waived") and one.sequence:
-            same = (entry.channel, entry.sequence) == (one.channel, one.sequence)
-            if same and entry.bundle is not None and entry.bundle != one.bundle:
-                raise _second_bundle_error(one, entry.bundle)
+        if entry.event in ("imported", "waived") and incoming.sequence:
+            is_same = (entry.channel, entry.sequence) == (incoming.channel, incoming.sequence)
+            if is_same and entry.bundle is not None and entry.bundle != incoming.bundle:
+                raise _second_bundle_error(incoming, entry.bundle)
 
 
-def check_rollback(one: IncomingBundle, state: State) -> PolicyError | None:
-    """Return the refusal of a bundle that is older than its channel is here; None: it is not."""
-    mark = state.channels.get(one.channel)
-    if mark is None or one.sequence >= mark.sequence:
+def check_rollback(incoming: IncomingBundle, state: State) -> PolicyError | None:
+    """Return the error for a bundle that is older than its channel's last; None if it is not."""
+    last = state.channels.get(incoming.channel)
+    if last is None or incoming.sequence >= last.sequence:
         return None
-    number = f"is number {one.sequence}" if one.sequence else "has no number"
+    number = f"is number {incoming.sequence}" if incoming.sequence else "has no number"
     return PolicyError(
-        f"The bundle {number} of channel {one.channel}; this site has number {mark.sequence}.",
+        f"The bundle {number} of channel {incoming.channel}; this site has number {last.sequence}.",
         "Ask the sender for a newer bundle. If this old one is really wanted, the site's approvers"
         " can permit it: `airgap waive`.",
-        (f"number {mark.sequence} is bundle {mark.bundle.hex()}",),
+        (f"number {last.sequence} is bundle {last.bundle.hex()}",),
     )
 
 
-def _second_bundle_error(one: IncomingBundle, known: bytes) -> NotTrustedError:
+def _second_bundle_error(incoming: IncomingBundle, imported: bytes) -> NotTrustedError:
     return NotTrustedError(
-        f"The bundle is number {one.sequence} of channel {one.channel}, and this site has another"
-        " bundle with that number.",
+        f"The bundle is number {incoming.sequence} of channel {incoming.channel}, and this site has"
+        " another bundle with that number.",
         "Do not import it: the builder signed two bundles with one number. Ask the sender why; the"
         " next one needs a higher number (`airgap export --sequence`).",
-        (f"here is {known.hex()}", f"this is {one.bundle.hex()}"),
+        (f"imported: {imported.hex()}", f"this one: {incoming.bundle.hex()}"),
     )

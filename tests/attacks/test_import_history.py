@@ -310,7 +310,7 @@ def test_an_update_of_the_root_is_told_by_the_ledger(tmp_path: Path) -> None:
 
     found = log.LedgerStore("ward", side.state / "sites/ward", tmp_path / "none")
 
-    assert [(one.event, one.root) for one in found.entries()] == [("begun", 1), ("trusted", 2)]
+    assert [(one.event, one.root) for one in found.read_entries()] == [("begun", 1), ("trusted", 2)]
 
 
 def test_a_trust_that_ended_and_began_again_goes_on_with_its_ledger(
@@ -337,7 +337,7 @@ def test_an_archive_that_nobody_signed_is_remembered_as_such(
     assert used.run("import", stock, "--insecure-allow-unsigned").code == 0
 
     found = log.LedgerStore("ward", memory(used), witness(used))
-    *_, last = found.entries()
+    *_, last = found.read_entries()
     assert (last.event, last.channel, last.sequence) == ("unsigned", None, 0)
     assert last.bundle is not None
     (memory(used) / "state").unlink()

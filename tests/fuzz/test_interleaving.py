@@ -72,7 +72,9 @@ class Machine:
         else:
             self.harmed = True
             getattr(self, what)(number)
-        assert self.harmed or history.check_history("ward").whole, "a kill alone made it unreadable"
+        assert self.harmed or history.check_history("ward").consistent, (
+            "a kill alone made it unreadable"
+        )
 
     def bring(self, sequence: int, content: str) -> None:
         """Import a bundle, but for its packs."""
@@ -83,7 +85,7 @@ class Machine:
             judge = AdmissionPolicy(ROOT, state, 0)
             judge.recheck(made, bundle, state, None)
             admission = Admission(None)  # type: ignore[arg-type]  # not looked at
-            said = judge.entry(made, bundle, admission)
+            said = judge.make_entry(made, bundle, admission)
 
             def check(now: object) -> None:
                 judge.recheck(made, bundle, now, None)  # type: ignore[arg-type]
@@ -97,11 +99,11 @@ class Machine:
 
     def reset(self) -> None:
         health = history.check_history("ward")
-        if health.trouble is not None:
+        if health.fault is not None:
             # What a backup does not hold is lost, and was told to be: from here on only what is
             # kept is promised.
             self.highest = min(
-                self.highest, health.kept.last_sequence("nightly") if health.kept else 0
+                self.highest, health.state.last_sequence("nightly") if health.state else 0
             )
             reset.reset_history(health.head)
 

@@ -12,13 +12,13 @@ def history_lines(status: HistoryStatus, root: Root) -> list[str]:
     """Say for people what a site remembers of its imports."""
     lines = [
         f"remembers {status.entries} entries, head {status.head}",
-        f"  in {status.journal.folder}",
-        f"time floor {format_time(history.compute_time_floor(status.kept, root))}",
+        f"  in {status.store.folder}",
+        f"time floor {format_time(history.compute_time_floor(status.state, root))}",
     ]
-    for name, mark in sorted(status.kept.channels.items()) if status.kept else ():
+    for name, mark in sorted(status.state.channels.items()) if status.state else ():
         lines.append(f"channel {name}: has number {mark.sequence}, bundle {mark.bundle.hex()}")
-    if status.trouble:
-        lines.append(f"NOT WHOLE ({status.trouble.kind}): {status.trouble.what}")
+    if status.fault:
+        lines.append(f"NOT WHOLE ({status.fault.kind}): {status.fault.message}")
     return lines
 
 

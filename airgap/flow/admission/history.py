@@ -1,4 +1,4 @@
-"""What this site remembers on this machine: its ledger, and the witness in BentoML's home (§17)."""
+"""A site's import history on this machine: its ledger, and the witness in BentoML's home (§17)."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -35,59 +35,59 @@ __all__ = [
     "stamp_entry",
 ]
 
-_WAITING: Final = "Another import of this site is ending; waiting for it."
+_WAITING: Final = "Waiting for another import of this site to finish."
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryStatus:
-    """What is so of a site's memory: ``whole``, or the trouble with it.
+    """The import history of a site: ``consistent``, or the ``fault`` with it.
 
-    ``kept`` follows from what is whole of the ledger from its beginning on; None: nothing is.
+    ``state`` follows from the ledger's intact entries, from the first one on; None: there is none.
     """
 
-    journal: LedgerStore
-    kept: State | None
-    whole: Consistent | None = None
-    trouble: Fault | None = None
+    store: LedgerStore
+    state: State | None
+    consistent: Consistent | None = None
+    fault: Fault | None = None
 
     @property
     def entries(self) -> int:
-        """How many entries are whole."""
-        return self.kept.entries if self.kept else 0
-
-    def refusal(self) -> PolicyError:
-        """Return what every import ends with while this is not whole."""
-        return _history_error(self)
-
-    def is_deeply_whole(self) -> bool:
-        """Tell whether the ledger's entries, one after the other, lead to just this state."""
-        return self.journal.kept() == self.kept
+        """The number of intact entries."""
+        return self.state.entries if self.state else 0
 
     @property
     def head(self) -> str:
-        """The digest of the last of them; zeros if there is none."""
-        return (self.kept.head if self.kept else NO_HEAD).hex()
+        """The digest of the last intact entry, in hex; zeros if there is none."""
+        return (self.state.head if self.state else NO_HEAD).hex()
+
+    def matches_entries(self) -> bool:
+        """Tell whether the ledger's entries, read one after the other, lead to this state."""
+        return self.store.rebuild_state() == self.state
+
+    def make_error(self) -> PolicyError:
+        """Return the error that every import ends with while there is a fault."""
+        return _history_error(self)
 
 
 def check_history(name: str) -> HistoryStatus:
-    """Look at a site's memory; nothing is written, and nobody waited for.
+    """Check a site's import history. Writes nothing and waits for no lock.
 
     Raises:
         StorageError: a file cannot be read.
     """
-    journal = _locate_ledger(name)
-    with translate_errors(journal.folder):
-        return _check(journal)
+    store = _locate_ledger(name)
+    with translate_errors(store.folder):
+        return _check(store)
 
 
 def require_consistent(name: str) -> State:
-    """Return what the site remembers.
+    """Return the state of a site's import history.
 
     Raises:
-        PolicyError: it is not whole (format §17.5, §17.6).
+        PolicyError: the history is missing, restored or damaged (format §17.5, §17.6).
         StorageError: a file cannot be read.
     """
-    return _require(check_history(name)).state
+    return _require_consistent(check_history(name)).state
 
 
 def compute_time_floor(state: State | None, root: Root) -> int:
@@ -101,78 +101,79 @@ def compute_effective_time(state: State | None, root: Root) -> int:
 
 
 def begin_history(root: Root) -> None:
-    """Begin to remember what is imported for a site, or note that its root is trusted again.
+    """Create the import history of a site, or record that its root is trusted again.
 
     Raises:
         StorageError: it cannot be written.
     """
-    journal = _locate_ledger(root.site)
-    if not journal.is_begun():
-        with translate_errors(journal.folder):
-            journal.begin(stamp_entry(make_root_entry(root, "begun"), None))
+    store = _locate_ledger(root.site)
+    if not store.exists():
+        with translate_errors(store.folder):
+            store.create(stamp_entry(make_root_entry(root, "begun"), None))
     else:
         record_root(root, root.created_at or 0)
 
 
 def record_root(root: Root, floor: int) -> None:
-    """Remember that a root takes over, and raise the floor; not where the memory is not whole.
+    """Record that a root takes over, and raise the floor; nothing while the history has a fault.
 
     Raises:
         StorageError: it cannot be written.
     """
-    if check_history(root.site).whole:
-        with lock_history(root.site, Silent()) as (desk, health):
-            said = make_root_entry(root, "trusted")
-            _append_new(desk, health, replace(said, floor=max(said.floor, floor)))
+    if check_history(root.site).consistent:
+        with lock_history(root.site, Silent()) as (writer, status):
+            entry = make_root_entry(root, "trusted")
+            _append_new(writer, status, replace(entry, floor=max(entry.floor, floor)))
 
 
-def record_refusal(said: Entry, error: AirgapError) -> AirgapError:
-    """Remember a refusal; return the error, with one more line if that was not possible."""
+def record_refusal(entry: Entry, error: AirgapError) -> AirgapError:
+    """Record a refusal; return the error, with one more line if that was not possible."""
     try:
-        with lock_history(said.site, Silent()) as (desk, health):
-            return _record_refusal(desk, health, said, error)
+        with lock_history(entry.site, Silent()) as (writer, status):
+            return _record_refusal(writer, status, entry, error)
     except StorageError as failure:
         return _add_unrecorded(error, failure)
 
 
 @contextmanager
 def record_import(
-    said: Entry, check: Callable[[State], None], progress: Progress, *, changes: bool
+    entry: Entry, check: Callable[[State], None], progress: Progress, *, changes: bool
 ) -> Iterator[None]:
-    """Be alone with the site's memory while items are renamed into place; then remember that.
+    """Lock the site's import history while items are renamed into place; then record the import.
 
     Args:
-        said: what to remember.
+        entry: what to record.
         check: refuses what is not to be imported after all, by the state of this moment.
-        progress: is told if another import must be waited for.
+        progress: gets a note if another import must be waited for.
         changes: whether the block changes anything in the stores.
 
     Raises:
-        PolicyError, NotTrustedError: by ``check``, or the memory is not whole; before the block.
+        PolicyError, NotTrustedError: by ``check``, or the history has a fault; before the block.
         StorageError: the disk refused. What the block did stays.
     """
-    with lock_history(said.site, progress) as (desk, health):
-        whole = _require(health)
+    with lock_history(entry.site, progress) as (writer, status):
+        consistent = _require_consistent(status)
         try:
-            check(whole.state)
+            check(consistent.state)
         except AirgapError as error:
-            raise _record_refusal(desk, health, said, error) from error
-        is_news = said.channel is not None and said.sequence > whole.state.last_sequence(
-            said.channel
+            raise _record_refusal(writer, status, entry, error) from error
+        is_newer = entry.channel is not None and entry.sequence > consistent.state.last_sequence(
+            entry.channel
         )
-        if not (changes or is_news):
+        if not (changes or is_newer):
             yield
             return
-        with translate_errors(desk.journal.folder):  # rather now than when the items are in place
-            desk.reserve(whole, stamp_entry(said, whole.state))
+        with translate_errors(writer.store.folder):  # before the items are in place, not after
+            writer.reserve(consistent, stamp_entry(entry, consistent.state))
         try:
             yield
         except BaseException:
             with suppress(OSError):
-                desk.release(whole)
+                writer.release(consistent)
             raise
-        with translate_errors(desk.journal.folder):
-            desk.testify(desk.append(whole, stamp_entry(said, whole.state)))
+        with translate_errors(writer.store.folder):
+            state = writer.append(consistent, stamp_entry(entry, consistent.state))
+            writer.write_witness(state)
 
 
 def make_root_entry(root: Root, event: Event) -> Entry:
@@ -182,104 +183,103 @@ def make_root_entry(root: Root, event: Event) -> Entry:
 
 
 def read_entries(name: str) -> Iterator[Entry]:
-    """Yield what a site remembers, from the first entry on, as far as it is whole.
+    """Yield the entries of a site's ledger, from the first one on, as far as they are intact.
 
     Raises:
         StorageError: it cannot be read.
     """
-    journal = _locate_ledger(name)
-    with translate_errors(journal.folder):
-        yield from journal.entries()
+    store = _locate_ledger(name)
+    with translate_errors(store.folder):
+        yield from store.read_entries()
 
 
 def clip_note(text: str) -> str:
-    """Make a text fit into a note (format §17.3)."""
-    clean = "".join(" " if names.has_invisible(one) else one for one in text)
+    """Make a text fit into a note: no invisible characters, bounded length (format §17.3)."""
+    clean = "".join(" " if names.has_invisible(character) else character for character in text)
     return clean[: limits.NOTE_CHARACTERS]
 
 
 @contextmanager
 def lock_history(name: str, progress: Progress) -> Iterator[tuple[LedgerWriter, HistoryStatus]]:
-    """Hold the site's lock, and look at its memory again.
+    """Hold the lock of a site's import history, and check it again.
 
     Raises:
-        StorageError: there is no folder to hold, or a file cannot be read.
+        StorageError: the folder does not exist, or a file cannot be read.
     """
-    journal = _locate_ledger(name)
-    with ExitStack() as held:
-        with translate_errors(journal.folder):
-            desk = held.enter_context(journal.locked(lambda: progress.note(_WAITING)))
-            health = _check(journal)
-        yield desk, health
+    store = _locate_ledger(name)
+    with ExitStack() as stack:
+        with translate_errors(store.folder):
+            writer = stack.enter_context(store.lock(lambda: progress.note(_WAITING)))
+            status = _check(store)
+        yield writer, status
+
+
+def stamp_entry(entry: Entry, state: State | None) -> Entry:
+    """Give an entry its time, now, and the highest floor that is known."""
+    floor = max(entry.floor, state.floor if state else 0)
+    return replace(entry, at=max(int(time.time()), floor), floor=floor)
 
 
 def _locate_ledger(name: str) -> LedgerStore:
-    """Name the places of a site's memory, and of the witness in this BentoML home."""
+    """Return the ledger of a site, with the witness in this BentoML home; nothing is read."""
     witness = private_folder(bentoml_home.home()) / "witness" / name
     return LedgerStore(name, pinned_root.home() / "sites" / name, witness)
 
 
-def _check(journal: LedgerStore) -> HistoryStatus:
-    found, witness = journal.look()
-    if isinstance(found, Fault):
-        return HistoryStatus(journal, journal.kept(), trouble=found)
-    if witness:
-        return HistoryStatus(journal, found.state, trouble=witness)
-    return HistoryStatus(journal, found.state, found)
+def _check(store: LedgerStore) -> HistoryStatus:
+    result, witness_fault = store.check()
+    if isinstance(result, Fault):
+        return HistoryStatus(store, store.rebuild_state(), fault=result)
+    if witness_fault:
+        return HistoryStatus(store, result.state, fault=witness_fault)
+    return HistoryStatus(store, result.state, result)
 
 
-def _require(health: HistoryStatus) -> Consistent:
-    if health.whole is None:
-        raise health.refusal()
-    return health.whole
+def _require_consistent(status: HistoryStatus) -> Consistent:
+    if status.consistent is None:
+        raise status.make_error()
+    return status.consistent
 
 
-def _append_new(desk: LedgerWriter, health: HistoryStatus, one: Entry) -> None:
-    """Append an entry, unless the memory is not whole, or the last entry says the same."""
-    if health.whole is None:
+def _append_new(writer: LedgerWriter, status: HistoryStatus, entry: Entry) -> None:
+    """Append an entry, unless the history has a fault, or the last entry says the same."""
+    if status.consistent is None:
         return
-    with translate_errors(desk.journal.folder):
-        state = health.whole.state
-        last = desk.journal.last(state)
-        if replace(last, at=one.at, floor=one.floor, previous=one.previous) != one:
-            desk.append(health.whole, stamp_entry(one, state))
+    with translate_errors(writer.store.folder):
+        state = status.consistent.state
+        last = writer.store.read_last(state)
+        if replace(last, at=entry.at, floor=entry.floor, previous=entry.previous) != entry:
+            writer.append(status.consistent, stamp_entry(entry, state))
 
 
 def _record_refusal(
-    desk: LedgerWriter, health: HistoryStatus, said: Entry, error: AirgapError
+    writer: LedgerWriter, status: HistoryStatus, entry: Entry, error: AirgapError
 ) -> AirgapError:
     """Append a refusal; return the error, with one more line if that was not possible."""
-    refusal = replace(said, event="refused", waiver=None, note=clip_note(error.message))
+    refusal = replace(entry, event="refused", waiver=None, note=clip_note(error.message))
     try:
-        _append_new(desk, health, refusal)
+        _append_new(writer, status, refusal)
     except StorageError as failure:
         return _add_unrecorded(error, failure)
     return error
 
 
 def _add_unrecorded(error: AirgapError, failure: StorageError) -> AirgapError:
-    lines = (*error.details, f"This could not be noted in the ledger: {failure.message}")
+    lines = (*error.details, f"This could not be recorded in the ledger: {failure.message}")
     return type(error)(error.message, error.hint, lines)
 
 
-def stamp_entry(one: Entry, state: State | None) -> Entry:
-    """Give an entry its time and floor: now, and the highest that is known."""
-    floor = max(one.floor, state.floor if state else 0)
-    return replace(one, at=max(int(time.time()), floor), floor=floor)
-
-
-def _history_error(health: HistoryStatus) -> PolicyError:
-    trouble = health.trouble or Fault("missing", "There is nothing.")
-    name = health.journal.site
-    said = {
-        "missing": f"This machine does not know any more what site {name} has imported.",
-        "restored": f"What this machine remembers of site {name} is older than it should be, or"
-        " another machine's: it was restored from a backup, or set up again.",
-        "damaged": f"What this machine remembers of site {name} is damaged.",
-    }[trouble.kind]
+def _history_error(status: HistoryStatus) -> PolicyError:
+    store, fault = status.store, status.fault or Fault("missing", "There is no import history.")
+    problem = {
+        "missing": "is missing",
+        "restored": "is older than expected, or another machine's: it was restored from a backup,"
+        " or set up again",
+        "damaged": "is damaged",
+    }[fault.kind]
     return PolicyError(
-        said,
-        "Nothing is imported until it is put right: bring back the newest copy of the folder, or"
-        " read what `airgap trust reset-state` says.",
-        (trouble.what, f"memory: {health.journal.folder}", f"witness: {health.journal.witness}"),
+        f"The import history of site {store.site} {problem}.",
+        "Nothing is imported until this is fixed: restore the newest copy of the folder, or run"
+        " `airgap trust reset-state`, which says what a reset would lose.",
+        (fault.message, f"import history: {store.folder}", f"witness: {store.witness}"),
     )

@@ -1,4 +1,4 @@
-"""Whom this machine trusts, what it remembers, what time it is: all that admission needs (§7.5)."""
+"""The admission policy of this machine: pinned root, import history, time, waivers (§7.5)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,10 +22,10 @@ __all__ = ["Admission", "AdmissionPolicy", "describe_gap", "load", "require_root
 
 
 def require_root() -> Verified[Root]:
-    """Return the root this machine has pinned.
+    """Return the root that this machine has pinned.
 
     Raises:
-        ConfigurationError: it has none.
+        ConfigurationError: this machine trusts nobody yet.
         NotTrustedError: the pinned root was changed on disk.
     """
     pinned = pinned_root.load_root()
@@ -39,7 +39,10 @@ def require_root() -> Verified[Root]:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """An admitted manifest, the numbers that never came, and what only a waiver let pass."""
+    """An admitted manifest.
+
+    ``gap`` has the sequence numbers that never came, ``lifted`` what a waiver had to lift.
+    """
 
     manifest: Verified[Manifest]
     gap: range = range(0)
@@ -52,8 +55,8 @@ class Admission:
 class AdmissionPolicy:
     """Admits bundles, or refuses them.
 
-    ``now`` is in seconds since 1970, and never before the time floor. ``channel`` is the only one
-    to accept, if it is given.
+    ``now`` is in seconds since 1970, and never before the time floor. If ``channel`` is given,
+    bundles of other channels are refused.
     """
 
     root: Verified[Root]
@@ -69,45 +72,50 @@ class AdmissionPolicy:
             NotTrustedError, PolicyError, CorruptError: it is not admitted.
         """
         bundle = digest(raw)
-        waiver = next((one for one in self.waivers if one.value.bundle == bundle), None)
+        waiver = next((waiver for waiver in self.waivers if waiver.value.bundle == bundle), None)
         try:
             admitted = trust.admit(raw, evidence, self.root, self.now, waiver)
             self._refuse_channel(admitted.value)
-            older = self.recheck(admitted.value, bundle, self.state, waiver)
+            rollback = self.recheck(admitted.value, bundle, self.state, waiver)
         except PolicyError as error:
-            raise self._explained(error, bundle) from error
+            raise self._mention_other_waivers(error, bundle) from error
         lifted = trust.find_waivable_problems(admitted.value, self.root.value, self.now)
-        lifted += [older.message] if older else []
-        gap = _arrival(admitted.value, bundle).gap(self.state)
+        lifted += [rollback.message] if rollback else []
+        gap = _make_incoming(admitted.value, bundle).find_gap(self.state)
         return Admission(admitted, gap, tuple(lifted), waiver if lifted else None)
 
     def recheck(
         self, manifest: Manifest, bundle: bytes, state: State, waiver: Verified[Waiver] | None
     ) -> PolicyError | None:
-        """Refuse a replay by what is remembered (format §17.1); return what the waiver lifts.
+        """Refuse a replay (format §17.1); return the error that the waiver lifts, or None.
 
         Raises:
             NotTrustedError: another bundle had this number.
-            PolicyError: the bundle is older than its channel is here.
+            PolicyError: the bundle is older than its channel's last, and there is no waiver.
         """
-        arrival = _arrival(manifest, bundle)
-        replay.refuse_second(arrival, state)
-        older = replay.check_rollback(arrival, state)
-        if older and waiver is None:
-            raise older
-        if older:
-            replay.refuse_used(arrival, history.read_entries(self.root.value.site))
-        return older
+        incoming = _make_incoming(manifest, bundle)
+        replay.refuse_second(incoming, state)
+        rollback = replay.check_rollback(incoming, state)
+        if rollback and waiver is None:
+            raise rollback
+        if rollback:
+            entries = history.read_entries(self.root.value.site)
+            replay.refuse_reused_sequence(incoming, entries)
+        return rollback
 
-    def refused(self, raw: bytes, envelopes: Sequence[bytes], error: AirgapError) -> AirgapError:
-        """Remember that an import was refused, if enough builders signed it; return the error."""
+    def record_refusal(
+        self, raw: bytes, envelopes: Sequence[bytes], error: AirgapError
+    ) -> AirgapError:
+        """Record that an import was refused, if enough builders signed it; return the error."""
         end, manifest = self.root.value.not_after, trust.decode_if_signed(raw, envelopes, self.root)
         if manifest is None or (end is not None and self.now > end):
             return error
-        return history.record_refusal(self.entry(manifest, digest(raw)), error)
+        return history.record_refusal(self.make_entry(manifest, digest(raw)), error)
 
-    def entry(self, manifest: Manifest, bundle: bytes, admission: Admission | None = None) -> Entry:
-        """Make the entry about an import of a bundle; without an admission, about a refused one."""
+    def make_entry(
+        self, manifest: Manifest, bundle: bytes, admission: Admission | None = None
+    ) -> Entry:
+        """Return the ledger entry of an import; without an admission, of a refused one."""
         waiver = admission.waiver if admission else None
         gap = admission.gap if admission else range(0)
         return replace(
@@ -122,22 +130,26 @@ class AdmissionPolicy:
     def _refuse_channel(self, manifest: Manifest) -> None:
         if self.channel is not None and manifest.channel != self.channel:
             raise PolicyError(
-                f"The bundle is of channel {manifest.channel}; only {self.channel} was to be"
+                f"The bundle is of channel {manifest.channel}; only channel {self.channel} is"
                 " accepted.",
                 "Ask the sender for a bundle of that channel, or leave out --channel.",
             )
 
-    def _explained(self, error: PolicyError, bundle: bytes) -> PolicyError:
-        """Tell of waivers that were given for other bundles."""
-        others = [one.value.bundle.hex() for one in self.waivers if one.value.bundle != bundle]
+    def _mention_other_waivers(self, error: PolicyError, bundle: bytes) -> PolicyError:
+        """Add to an error the waivers that were given for other bundles."""
+        ids = [waiver.value.bundle for waiver in self.waivers]
+        others = [other.hex() for other in ids if other != bundle]
         if not others:
             return error
-        lines = (f"this is bundle {bundle.hex()}", *(f"a waiver is for {one}" for one in others))
+        lines = (
+            f"this is bundle {bundle.hex()}",
+            *(f"a waiver is for {other}" for other in others),
+        )
         return PolicyError(error.message, error.hint, (*error.details, *lines))
 
 
 def describe_gap(gap: range) -> str:
-    """Say which numbers never came; nothing if there are none."""
+    """Return a phrase for the numbers that never came; empty if there are none."""
     if not gap:
         return ""
     if len(gap) == 1:
@@ -146,22 +158,22 @@ def describe_gap(gap: range) -> str:
 
 
 def load(waiver_files: Sequence[Path] = (), channel: str | None = None) -> AdmissionPolicy:
-    """Return the judge of this machine at this moment.
+    """Return the admission policy of this machine at this moment.
 
     Raises:
         ConfigurationError: this machine trusts nobody yet.
         NotTrustedError: the pinned root was changed, or a waiver lacks signatures.
-        PolicyError: what this machine remembers is not whole, or a waiver does not hold.
-        CorruptError: a waiver is signed, but no waiver.
+        PolicyError: the import history is missing, restored or damaged, or a waiver does not hold.
+        CorruptError: a waiver is signed, but is not in the format.
         StorageError: a file cannot be read.
     """
     root = require_root()
     state = history.require_consistent(root.value.site)
     now = history.compute_effective_time(state, root.value)
-    files = [pinned_root.read_signed(one, limits.WAIVER_BYTES, "waiver") for one in waiver_files]
-    held = tuple(trust.accept_waiver(*one, root, now) for one in files)
-    return AdmissionPolicy(root, state, now, held, channel)
+    files = [pinned_root.read_signed(path, limits.WAIVER_BYTES, "waiver") for path in waiver_files]
+    waivers = tuple(trust.accept_waiver(raw, envelopes, root, now) for raw, envelopes in files)
+    return AdmissionPolicy(root, state, now, waivers, channel)
 
 
-def _arrival(manifest: Manifest, bundle: bytes) -> IncomingBundle:
+def _make_incoming(manifest: Manifest, bundle: bytes) -> IncomingBundle:
     return IncomingBundle(manifest.channel, manifest.sequence, bundle)

@@ -1,4 +1,4 @@
-"""Beginning anew where what a site remembers is not whole (format §17.7). Nothing is guessed."""
+"""Reset the import history after it was damaged or rolled back (format §17.7)."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,14 +17,14 @@ __all__ = ["ResetResult", "check_pinned_history", "reset_history"]
 
 @dataclass(frozen=True, slots=True)
 class ResetResult:
-    """What follows from what was kept, and where the old files are now."""
+    """The folder that the old files were copied to, and the new state."""
 
     aside: Path
     state: State
 
 
 def check_pinned_history() -> HistoryStatus:
-    """Examine what this machine remembers of the site it trusts. Writes nothing.
+    """Check the import history of the site whose root is pinned. Writes nothing.
 
     Raises:
         ConfigurationError: this machine trusts nobody yet.
@@ -34,27 +34,27 @@ def check_pinned_history() -> HistoryStatus:
 
 
 def reset_history(head: str) -> ResetResult:
-    """Keep what is whole, put the rest aside, and remember that.
+    """Keep the intact entries, copy the old files aside, and record the reset.
 
-    ``head`` is that of the ``Health`` that somebody has read: it must still be so.
+    ``head`` is that of the ``HistoryStatus`` that a person has read; it must not have changed.
 
     Raises:
-        UsageError: it is not, or everything is whole.
-        StorageError: the disk refused. Then it can be tried again.
+        UsageError: the head has changed, or the history is intact.
+        StorageError: the disk refused. Then the reset can be tried again.
     """
     root = require_root().value
-    folder = history.check_history(root.site).journal.folder
+    folder = history.check_history(root.site).store.folder
     with translate_errors(folder):
         durable.make_folder(folder, 0o700)
-    with history.lock_history(root.site, Silent()) as (desk, health):
-        if health.trouble is None:
-            raise UsageError("What this machine remembers is whole.", "There is nothing to reset.")
-        if health.head != head:
+    with history.lock_history(root.site, Silent()) as (writer, status):
+        if status.fault is None:
+            raise UsageError("The import history is intact.", "There is nothing to reset.")
+        if status.head != head:
             raise UsageError(
-                f"The ledger's head is {health.head}, not {head}.",
+                f"The ledger's head is {status.head}, not {head}.",
                 "Run `airgap trust reset-state` without --yes, read it, and give that head.",
             )
-        said = history.make_root_entry(root, "reset")
-        said = replace(said, note=history.clip_note(health.trouble.what))
+        entry = history.make_root_entry(root, "reset")
+        entry = replace(entry, note=history.clip_note(status.fault.message))
         with translate_errors(folder):
-            return ResetResult(*desk.begin_anew(history.stamp_entry(said, health.kept)))
+            return ResetResult(*writer.reset(history.stamp_entry(entry, status.state)))

@@ -154,7 +154,7 @@ class _Examination:
         """Note in the ledger that this ended an import, if it was about the last one refused."""
         if self.refused is None or self.refused[0] not in (error, error.__cause__):
             return error
-        return self.judge.refused(self.refused[1], self.refused[2].envelopes, error)
+        return self.judge.record_refusal(self.refused[1], self.refused[2].envelopes, error)
 
 
 @contextmanager

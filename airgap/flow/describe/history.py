@@ -12,15 +12,15 @@ __all__ = ["describe_history"]
 
 def describe_history(status: HistoryStatus, root: Root) -> dict[str, Any]:
     """Describe the import history of this machine. Times as RFC 3339; digests in hex."""
-    kept, trouble = status.kept, status.trouble
-    channels = kept.channels if kept else {}
+    state, fault = status.state, status.fault
+    channels = state.channels if state else {}
     return {
-        "whole": trouble is None,
-        "trouble": {"kind": trouble.kind, "message": trouble.what} if trouble else None,
-        "folder": str(status.journal.folder),
+        "whole": fault is None,
+        "trouble": {"kind": fault.kind, "message": fault.message} if fault else None,
+        "folder": str(status.store.folder),
         "entries": status.entries,
         "head": status.head,
-        "time_floor": format_time(history.compute_time_floor(kept, root)),
+        "time_floor": format_time(history.compute_time_floor(state, root)),
         "channels": {
             name: {"sequence": mark.sequence, "bundle": mark.bundle.hex(), "root": mark.root}
             for name, mark in sorted(channels.items())

@@ -1,4 +1,4 @@
-"""What this machine remembers of its imports, and of the exports that it has numbered."""
+"""The import history of this machine, and the sequence numbers of its exports."""
 
 from collections.abc import Iterator
 
@@ -8,44 +8,48 @@ from airgap.flow.doctor.finding import Finding, ok, problem
 from airgap.flow.exporting import sequence
 from airgap.state import pinned_root
 
-__all__ = ["exports", "imports"]
+__all__ = ["check_exports", "check_imports"]
 
 
-def imports() -> Iterator[Finding]:
-    """Examine the ledger, down to every entry."""
+def check_imports() -> Iterator[Finding]:
+    """Check the ledger, down to every entry."""
     try:
         if pinned_root.load_root() is None:
             return
         name = policy.require_root().value.site
-    except AirgapError:  # the root's own check tells
+    except AirgapError:  # reported by the check of the root
         return
     try:
-        health = history.check_history(name)
+        status = history.check_history(name)
     except AirgapError as error:
         yield problem("memory", error.message, error.hint)
         return
-    if health.trouble or health.kept is None:
-        refusal = health.refusal()
+    if status.fault or status.state is None:
+        refusal = status.make_error()
         yield problem("memory", f"{refusal.message} {refusal.details[0]}", refusal.hint)
         return
-    if not health.is_deeply_whole():
+    if not status.matches_entries():
         yield problem(
             "memory",
-            f"The state in {health.journal.folder} does not follow from the ledger beside it.",
-            "Somebody has changed both: bring back the newest copy of the folder.",
+            f"The state in {status.store.folder} does not follow from the ledger beside it.",
+            "Both were changed: restore the newest copy of the folder.",
         )
         return
-    yield ok("memory", f"{name} remembers {health.entries} entries, head {health.head}.")
-    for channel, one in sorted(health.kept.channels.items()):
-        yield ok("memory", f"Imports of channel {channel} are at number {one.sequence}.")
+    yield ok(
+        "memory",
+        f"The import history of site {name} is intact: {status.entries} entries, head"
+        f" {status.head}.",
+    )
+    for channel, last in sorted(status.state.channels.items()):
+        yield ok("memory", f"Imports of channel {channel} are at number {last.sequence}.")
 
 
-def exports() -> Iterator[Finding]:
-    """Read the last numbers that were given."""
+def check_exports() -> Iterator[Finding]:
+    """Read the last sequence number of each channel that this machine exports to."""
     try:
-        given = sequence.given()
+        numbers = sequence.given()
     except AirgapError as error:
         yield problem("numbers", error.message, error.hint)
         return
-    for one in given:
-        yield ok("numbers", f"Exports of channel {one.channel} are at number {one.sequence}.")
+    for number in numbers:
+        yield ok("numbers", f"Exports of channel {number.channel} are at number {number.sequence}.")

@@ -151,7 +151,7 @@ def _remembering(opened: Opened, progress: Progress) -> Remembering:
     def check(state: State) -> None:
         opened.judge.recheck(manifest, bundle, state, admission.waiver)
 
-    said = opened.judge.entry(manifest, bundle, admission)
+    said = opened.judge.make_entry(manifest, bundle, admission)
     return lambda changes: history.record_import(said, check, progress, changes=changes)
 
 

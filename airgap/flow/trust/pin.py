@@ -76,7 +76,7 @@ def update_root(places: Sequence[str], access: Access = ANYBODY) -> Update:
     known = pinned_root.load_root()
     before = after = require_root()
     steps = _steps(places, before, access)
-    floor = memory.compute_time_floor(memory.check_history(before.value.site).kept, before.value)
+    floor = memory.compute_time_floor(memory.check_history(before.value.site).state, before.value)
     for number, step in enumerate(steps, 1):
         now = max(int(time.time()), floor) if number == len(steps) else None
         after = trust.succeed(after, step.raw, step.envelopes, now)

@@ -194,7 +194,7 @@ def test_a_refusal_is_told_even_if_the_ledger_cannot_note_it(
     ended = launcher.run(used, "import", bundles[1], fault=full)
 
     assert ended.code == PolicyError.exit_code
-    assert "could not be noted in the ledger" in ended.err
+    assert "could not be recorded in the ledger" in ended.err
     assert whole(used)
 
 

@@ -87,7 +87,7 @@ def test_a_ledger_that_was_changed_in_any_byte_is_seen_or_loses_only_what_is_too
             assert raw.startswith(GOOD.ledger)
             assert found == Consistent(GOOD.state, torn=len(raw) - len(GOOD.ledger))
         else:
-            assert found.what
+            assert found.message
 
 
 @pytest.mark.parametrize("more", [1, 2, 2**53 - 1 - GOOD.state.entries])

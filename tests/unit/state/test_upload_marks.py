@@ -10,7 +10,7 @@ import pytest
 
 from airgap.state import upload_marks
 
-ASK = "from airgap.state import upload_marks; print(upload_marks.mark(), flush=True); input()"
+ASK = "from airgap.state import upload_marks; print(upload_marks.hold_mark(), flush=True); input()"
 
 
 def ask(home: Path) -> "subprocess.Popen[str]":
