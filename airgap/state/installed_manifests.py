@@ -13,12 +13,12 @@ from airgap.format import manifest as manifests
 from airgap.format.manifest import Manifest
 from airgap.state import pinned_root
 
-__all__ = ["load", "save"]
+__all__ = ["load", "save_manifest"]
 
 _MOST: Final = 200
 
 
-def save(bundle: str, raw: bytes) -> None:
+def save_manifest(bundle: str, raw: bytes) -> None:
     """Keep the manifest of a bundle that is installed.
 
     Raises:

@@ -13,7 +13,7 @@ from typing import Final
 from airgap.format import limits
 from airgap.state import pinned_root
 
-__all__ = ["load", "save", "trim"]
+__all__ = ["load", "save_manifest", "trim"]
 
 _MOST: Final = 2000
 _MOST_BYTES: Final = 256 * limits.MIB
@@ -30,7 +30,7 @@ def load(bundle: str) -> bytes | None:
     return None
 
 
-def save(bundle: str, raw: bytes) -> None:
+def save_manifest(bundle: str, raw: bytes) -> None:
     """Keep a manifest, if there is a place for it; those that nobody asked for longest go."""
     if len(raw) > _LARGEST:
         return

@@ -139,7 +139,7 @@ def _look_at(depot: Depot, bundle: str) -> _Looked:
             return bundle, None, files
         if manifests.bundle_id(raw) != bundle:
             raise _unknown_needs(depot, bundle, "it is not the one of this name")
-        manifest_cache.save(bundle, raw)
+        manifest_cache.save_manifest(bundle, raw)
     try:
         packs = manifests.decode(raw).packs
     except AirgapError as error:

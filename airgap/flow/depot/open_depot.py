@@ -143,7 +143,7 @@ class _Reading:
                 f"The manifest of {reader.place} was changed or damaged.",
                 "Put it there again from its source, or delete the bundle.",
             )
-        manifest_cache.save(self.bundle, raw)
+        manifest_cache.save_manifest(self.bundle, raw)
         return raw
 
 

@@ -43,7 +43,7 @@ from airgap.flow.progress import Progress
 from airgap.format.inventory import Item, tag_problem
 from airgap.format.ledger import State
 from airgap.format.manifest import Manifest
-from airgap.state.installed_manifests import save
+from airgap.state.installed_manifests import save_manifest
 from airgap.store import compare
 from airgap.store.install import install, lock_store, point_latest, put_back
 from airgap.store.install_paths import InstallPath
@@ -135,7 +135,7 @@ def import_bundle(
 def _remember(opened: Opened, progress: Progress) -> None:
     """Keep the manifest for later differences: an import that is done does not fail for it."""
     try:
-        save(opened.bundle, opened.manifest.raw)
+        save_manifest(opened.bundle, opened.manifest.raw)
     except OSError as error:
         progress.note(
             "The items are in place, but the bundle's manifest could not be kept:"

@@ -17,7 +17,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def kept(data: bytes) -> str:
     bundle = hashlib.sha256(data).hexdigest()
-    manifest_cache.save(bundle, data)
+    manifest_cache.save_manifest(bundle, data)
     return bundle
 
 
