@@ -10,7 +10,7 @@ from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import filterfalse
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, NamedTuple, Self, cast
 
 from airgap.carrier.texts import texts
 from airgap.codec.buffer import Buffer
@@ -18,7 +18,7 @@ from airgap.disk import durable, locks
 from airgap.disk.buffers import BufferPool
 from airgap.disk.os_errors import storage_error, translate_errors
 from airgap.disk.part_file import PartFile
-from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError
+from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, UsageError
 from airgap.format import layout, limits, model_signature, tar
 from airgap.format.attestation import ATTESTING_ROLES
 from airgap.format.envelope import Role
@@ -31,7 +31,7 @@ __all__ = [
     "ArchiveWriter",
     "CutOffError",
     "add_files",
-    "what_it_lacks",
+    "describe_missing",
 ]
 
 ENVELOPE_ROOM: Final = 64 * limits.KIB  # some 60 signatures, 20 approvals, or 8 of ML-DSA
@@ -40,44 +40,58 @@ _COPY_BYTES: Final = limits.MIB
 
 
 class CutOffError(CorruptError):
-    """A file ends in the midst of something: more bytes may be on their way."""
+    """A file ends before its end mark: more bytes may be on their way."""
+
+
+class _Member(NamedTuple):
+    """The header of a member: its name, and its size in bytes."""
+
+    name: str
+    size: int
+
+
+_END: Final = _Member("", 0)
+"""What follows the last member."""
 
 
 class ArchiveReader:
-    """Reads one bundle from a stream, strictly from front to back."""
+    """Fills ``BundleReader`` with a stream, read strictly from front to back."""
 
-    def __init__(self, stream: BinaryIO, place: str) -> None:
-        """Take an open stream; it is closed by ``close``."""
+    stock_archive: None = None
+    volumes = ()
+    is_stream = True
+
+    def __init__(self, stream: BinaryIO, place: str, path: Path | None = None) -> None:
+        """Take an open stream, which ``close`` closes; and its path, if it is a local file."""
         self.place = place
         self._stream = stream
+        self._path = path
         self._envelopes: list[tuple[Role, bytes]] = []
         self._attestations: list[tuple[Role, tuple[bytes, bytes]]] = []
         self._names: set[str] = set()
-        self._next: tuple[str, int] | None = None
+        self._next = _END
         self._bundle = ""
         self._model_signatures: dict[str, bytes] = {}
 
     def read_manifest(self) -> tuple[str, bytes]:
         """Read the first member: return the bundle id in its name, and its bytes."""
         self._advance()
-        name, size = self._next or ("", 0)
-        bundle = layout.parse_manifest_name(name)
-        if bundle is None or size > limits.MANIFEST_BYTES:
+        bundle = layout.parse_manifest_name(self._next.name)
+        if bundle is None or self._next.size > limits.MANIFEST_BYTES:
             raise self._wrong("does not begin with a manifest")
         self._bundle = bundle
-        raw = self._take(size)
-        self._advance()
+        raw = self._take_member()
         while self._read_signature(f"{layout.BUNDLES}/{bundle}/"):
             pass
         return bundle, raw
 
     def read_envelopes(self, role: Role) -> list[bytes]:
         """Return the envelopes of one role that followed the manifest."""
-        return [raw for one, raw in self._envelopes if one == role]
+        return [raw for other, raw in self._envelopes if other == role]
 
     def read_attestations(self, role: Role) -> list[tuple[bytes, bytes]]:
         """Return each attestation of one role that followed the manifest, with its envelope."""
-        return [pair for one, pair in self._attestations if one == role]
+        return [pair for other, pair in self._attestations if other == role]
 
     def read_roots(self) -> list[SignedRoot]:
         """Return the roots that travel in the file, by version; call it after ``read_manifest``.
@@ -88,18 +102,31 @@ class ArchiveReader:
         roots: dict[int, bytes] = {}
         envelopes: dict[int, list[bytes]] = {}
         for version, is_root in self._root_members():
-            data = self._take((self._next or ("", 0))[1])
+            data = self._take_member()
             if is_root:
                 roots[version] = data
             else:
                 envelopes.setdefault(version, []).append(data)
-            self._advance()
         if not roots:
             raise MissingError(f"{self.place} holds no roots.", "Give the path of a root file.")
         return [
             SignedRoot(roots[version], tuple(envelopes.get(version, ())))
             for version in sorted(roots)
         ]
+
+    def add_files(self, files: Sequence[tuple[str, bytes]]) -> None:
+        """Put an envelope, or an attestation and its envelope, into the room left for it."""
+        if self._path is None:
+            raise UsageError(
+                "A single file that is elsewhere cannot be added to.",
+                "Sign in a depot, or fetch the file (airgap copy), sign it, and copy it back.",
+            )
+        add_files(self._path, self._bundle, files)
+
+    @property
+    def packs(self) -> Self:
+        """Itself: the packs follow in the stream."""
+        return self
 
     def read_packs(
         self, packs: Sequence[Pack], wanted: Container[int], memory: BufferPool | None = None
@@ -116,7 +143,7 @@ class ArchiveReader:
                 self._skip(limits.PACK_BYTES)
         self._take_model_signatures(f"{layout.BUNDLES}/{self._bundle}/")
         for name in (layout.checksums_name(self._bundle), *texts()):
-            if self._next and self._next[0] == name:
+            if self._next.name == name:
                 self._skip(limits.TEXT_MEMBER_BYTES)
         self._demand_end()
 
@@ -151,57 +178,54 @@ class ArchiveReader:
         """Take them whole, and go on to the next member."""
         left, last = limits.MODEL_SIGNATURES_BYTES, ""
         while model_signature.is_file_name(file := self._file_below(prefix)):
-            size = (self._next or ("", 0))[1]
+            size = self._next.size
             left -= size
             if left < 0 or size > limits.MODEL_SIGNATURE_BYTES or file <= last:
                 raise self._wrong("has overlong signatures of models, or not in order")
             last = file
-            self._model_signatures[file] = self._take(size)
-            self._advance()
+            self._model_signatures[file] = self._take_member()
 
     def _file_below(self, prefix: str) -> str:
-        name = self._next[0] if self._next else ""
+        name = self._next.name
         return name.removeprefix(prefix) if name.startswith(prefix) else ""
 
     def _take_small(self, role: Role, limit: int) -> bytes:
         """Take an envelope or attestation whole, and go on to the next member."""
-        name, size = self._next or ("", 0)
-        if name in self._names:
+        if self._next.name in self._names:
             raise self._wrong("has a signature twice")
-        self._names.add(name)
-        have = sum(one == role for one, _ in (*self._envelopes, *self._attestations))
-        if size > limit or have >= limits.ENVELOPES:
+        self._names.add(self._next.name)
+        count = sum(other == role for other, _ in (*self._envelopes, *self._attestations))
+        if self._next.size > limit or count >= limits.ENVELOPES:
             raise self._wrong("has an overlong signature, or too many of them")
-        data = self._take(size)
-        self._advance()
-        return data
+        return self._take_member()
 
     def _root_members(self) -> Iterator[tuple[int, bool]]:
-        """Pass over the padding, then yield version and kind of each member that is a root's.
+        """Skip the padding, then yield version and kind of each member that is a root's.
 
-        Whoever iterates takes or skips the member. After the last one, there are no more.
+        The caller takes or skips each member. After the last one, there are no more.
         """
-        if self._next and self._next[0] == tar.PADDING_NAME:
+        if self._next.name == tar.PADDING_NAME:
             self._skip(limits.PADDING_BYTES)
         left = {True: limits.TRAVELLING_ROOTS, False: limits.TRAVELLING_ROOTS * limits.ENVELOPES}
-        while found := layout.parse_root_file(self._file_below(f"{layout.ROOTS}/")):
-            left[found[1]] -= 1
-            most = limits.ROOT_BYTES if found[1] else limits.ENVELOPE_BYTES
-            if (self._next or ("", 0))[1] > most or left[found[1]] < 0:
+        while parsed := layout.parse_root_file(self._file_below(f"{layout.ROOTS}/")):
+            version, is_root = parsed
+            left[is_root] -= 1
+            most = limits.ROOT_BYTES if is_root else limits.ENVELOPE_BYTES
+            if self._next.size > most or left[is_root] < 0:
                 raise self._wrong("has an overlong root, or too many of them")
-            yield found
+            yield version, is_root
 
     def _demand(self, name: str, size: int) -> None:
-        if self._next is None:
+        if self._next == _END:
             raise MissingError(
                 f"{self.place} ends before {name}.", "Copy the file from its source again."
             )
         if self._next != (name, size):
-            raise self._wrong(f"has {self._next[0]!r} where {name!r} of {size:,} bytes belongs")
+            raise self._wrong(f"has {self._next.name!r} where {name!r} of {size:,} bytes belongs")
 
     def _demand_end(self) -> None:
-        if self._next is not None:
-            raise self._wrong(f"has {self._next[0]!r} after its last member")
+        if self._next != _END:
+            raise self._wrong(f"has {self._next.name!r} after its last member")
         # One byte more than there may be: a pipe could give zeros for ever.
         rest = self._read_up_to(limits.TAIL_BYTES + 1)
         if len(rest) > limits.TAIL_BYTES or rest.strip(b"\0"):
@@ -209,10 +233,16 @@ class ArchiveReader:
 
     def _advance(self) -> None:
         """Read the next member's header."""
-        block = self._read(tar.BLOCK)
-        self._next = tar.parse_header(block)
-        if self._next is None and self._read(tar.BLOCK) != bytes(tar.BLOCK):
+        header = tar.parse_header(self._read(tar.BLOCK))
+        self._next = _Member(*header) if header else _END
+        if header is None and self._read(tar.BLOCK) != bytes(tar.BLOCK):
             raise self._wrong("does not end as it should")
+
+    def _take_member(self) -> bytes:
+        """Take the member that was announced whole, and go on to the next."""
+        data = self._take(self._next.size)
+        self._advance()
+        return data
 
     def _take(self, size: int) -> bytes:
         data = self._read(size)
@@ -233,11 +263,10 @@ class ArchiveReader:
         return data
 
     def _skip(self, limit: int) -> None:
-        """Pass over a member whose bytes are not needed, and go on to the next."""
-        name, size = self._next or ("", 0)
-        if size > limit:
-            raise self._wrong(f"has an overlong {name!r}")
-        left = tar.round_to_block(size)
+        """Skip a member whose bytes are not needed, and go on to the next."""
+        if self._next.size > limit:
+            raise self._wrong(f"has an overlong {self._next.name!r}")
+        left = tar.round_to_block(self._next.size)
         if self._stream.seekable():  # what lies beyond the end of the file shows at the next read
             self._stream.seek(left, os.SEEK_CUR)
             left = 0
@@ -275,6 +304,8 @@ class ArchiveReader:
 class ArchiveWriter:
     """Writes one bundle into a ``.airgap`` file, under another name until it is complete."""
 
+    transport: None = None
+
     def __init__(self, path: Path, manifest_room: int) -> None:
         """Leave ``manifest_room`` bytes for the manifest.
 
@@ -289,6 +320,10 @@ class ArchiveWriter:
             self._file.seek(self._room)
         except OSError as error:
             raise storage_error(error, path) from error
+
+    def lacks(self, _: Pack) -> bool:
+        """Tell that each pack is needed: the file is written anew."""
+        return True
 
     def put_root(self, name: str, data: bytes) -> None:
         """Append a file of a root that travels; call it before ``put_pack``."""
@@ -345,18 +380,18 @@ class ArchiveWriter:
             raise storage_error(error, self._path) from error
 
 
-def what_it_lacks(path: Path, packs: int) -> str | None:
-    """Say how far a file is from its end, by the headers of its members alone; None if it is there.
+def describe_missing(path: Path, packs: int) -> str | None:
+    """Say what a file lacks before its end, by its members' headers alone; None if it is complete.
 
-    It only tells when a file is worth reading: a file that says it is whole may still be anything.
+    It only tells when a file is worth reading: one that seems complete may still hold anything.
 
     Args:
         path: a file whose manifest was admitted.
-        packs: how many packs that manifest names. Zeros before all of them are no end (format §9):
-            a program that copies may give a file its size first.
+        packs: how many packs that manifest names. Zeros before all of them are not the end
+            (format §9): a program that copies may give a file its size first.
 
     Raises:
-        CorruptError: it is no archive of the format.
+        CorruptError: it is not an archive of the format.
         StorageError: it cannot be read.
     """
     position, left = 0, packs

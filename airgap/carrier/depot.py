@@ -1,47 +1,31 @@
-"""A depot that is elsewhere, over any transport (format §8).
+"""A depot over any transport: its bundles, and the small files beside their packs (format §8).
 
 Names come from the signed manifest; only ``bundles``, the folder of a bundle and ``roots`` are
-listed, and strange names there are ignored. What arrives is hashed as it comes, lies in a spool
-file until its turn, and is hashed once more, in memory, by whoever decodes it.
+listed, and strange names there are ignored.
 """
 
-import hashlib
-import io
-from collections import deque
-from collections.abc import Callable, Collection, Container, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import Final
 
-from airgap.carrier import local_depot
-from airgap.carrier.texts import texts
-from airgap.codec.buffer import Buffer
-from airgap.disk.buffers import BufferPool
-from airgap.disk.os_errors import translate_errors
-from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, TransportError
+from airgap.errors import ConflictError, CorruptError, MissingError
 from airgap.format import layout, limits, names
 from airgap.format.envelope import Role
-from airgap.format.manifest import Pack
 from airgap.format.root import SignedRoot
-from airgap.transport.connections import ConnectionPool
 from airgap.transport.port import Transport
-from airgap.transport.spool import Spool
 
-__all__ = ["Depot", "DepotOptions", "RemoteDepotReader", "RemoteDepotWriter"]
-
-_TRIES: Final = 3  # to get or put a pack whose bytes turn out wrong
+__all__ = ["Depot", "DepotBundle", "DepotOptions"]
 
 
 @dataclass(frozen=True, slots=True)
 class DepotOptions:
     """How to work on a remote depot.
 
-    ``mark`` returns 16 hex digits for the names of unfinished uploads: nobody else who writes now
-    has them, and the next run on this machine has them again. ``spool`` is a folder for packs
-    under way (``jobs`` packs at most); None is the system's.
+    ``mark`` returns 16 hex digits for the names of unfinished uploads: no other writer uses them
+    now, and the next run on this machine uses them again. ``spool`` is a folder for packs under
+    way (``jobs`` packs at most); None is the system's.
     """
 
     jobs: int = 4
@@ -50,10 +34,13 @@ class DepotOptions:
     verify_after_write: bool = False
 
 
-class Depot:
-    """A depot at a place that a transport reaches."""
+_DEFAULTS: Final = DepotOptions()
 
-    def __init__(self, transport: Transport, work: DepotOptions) -> None:
+
+class Depot:
+    """A depot that a transport reaches: a local folder, or one on a server."""
+
+    def __init__(self, transport: Transport, work: DepotOptions = _DEFAULTS) -> None:
         """Take a transport that retries by itself; it is closed by ``close``."""
         self.place = transport.place
         self.transport = transport
@@ -64,26 +51,59 @@ class Depot:
 
         Raises:
             MissingError: there is none.
-            CorruptError: there are too many to choose.
+            CorruptError: there are too many to choose from.
         """
         listed = self.transport.list(layout.BUNDLES, limits.FOLDER_NAMES)
-        found = [name for name in listed if names.is_bundle_id(name)]
-        if len(found) > limits.DEPOT_BUNDLES:
+        bundles = [name for name in listed if names.is_bundle_id(name)]
+        if len(bundles) > limits.DEPOT_BUNDLES:
             raise CorruptError(
-                f"{self.place} holds too many bundles to choose.", "Name one: DEPOT#ID."
+                f"{self.place} holds {len(bundles):,} bundles; at most"
+                f" {limits.DEPOT_BUNDLES:,} are read.",
+                "Name the one you want: DEPOT#ID.",
             )
-        found = [one for one in found if self.transport.size(layout.manifest_name(one)) is not None]
-        if not found:
+        bundles = [bundle for bundle in bundles if self._is_published(bundle)]
+        if not bundles:
             raise MissingError(
                 f"{self.place} holds no bundle.",
                 "Give the folder that has 'bundles' and 'packs' in it, or a .airgap file.",
             )
-        return found
+        return bundles
 
     def read_roots(self) -> list[SignedRoot]:
-        """Return the roots that travel in the depot, by version; raises as ``depot.read_roots``."""
-        listed = self.transport.list(layout.ROOTS, limits.FOLDER_NAMES)
-        return local_depot.roots_listed(listed, self.place, self.read)
+        """Return the roots that travel in the depot, in the order of the versions in their names.
+
+        Raises:
+            MissingError: there are none.
+            CorruptError: there are too many, or one is not a regular file.
+        """
+        files = {
+            name: layout.parse_root_file(name)
+            for name in self.transport.list(layout.ROOTS, limits.FOLDER_NAMES)
+        }
+        versions = sorted(parsed[0] for parsed in files.values() if parsed and parsed[1])
+        if not versions:
+            raise MissingError(f"{self.place} holds no roots.", "Give the path of a root file.")
+        if len(versions) > limits.TRAVELLING_ROOTS:
+            raise CorruptError(
+                f"{self.place} holds {len(versions)} roots; at most {limits.TRAVELLING_ROOTS} are"
+                " read.",
+                "Give the paths of the root files you need.",
+            )
+        return [
+            self._read_root(
+                version, [name for name, parsed in files.items() if parsed == (version, False)]
+            )
+            for version in versions
+        ]
+
+    def _read_root(self, version: int, envelopes: Sequence[str]) -> SignedRoot:
+        return SignedRoot(
+            self.read(layout.root_name(version), limits.ROOT_BYTES),
+            tuple(
+                self.read(f"{layout.ROOTS}/{name}", limits.ENVELOPE_BYTES)
+                for name in envelopes[: limits.ENVELOPES]
+            ),
+        )
 
     def read(self, name: str, limit: int) -> bytes:
         """Read a whole file of at most ``limit`` bytes.
@@ -92,21 +112,24 @@ class Depot:
             MissingError: it is not there.
             CorruptError: it is longer.
         """
-        found = bytearray()
+        data = bytearray()
 
-        def take(piece: memoryview) -> None:
-            found.extend(piece)
-            if len(found) > limit:
-                raise _too_long(self.place, name, limit)
+        def append(piece: memoryview) -> None:
+            data.extend(piece)
+            if len(data) > limit:
+                raise CorruptError(
+                    f"{self.place}/{name} is longer than {limit:,} bytes, the most it may have.",
+                    "Copy it from its source again.",
+                )
 
-        self.transport.get(name, take, 0, limit + 1)
-        return bytes(found)
+        self.transport.get(name, append, 0, limit + 1)
+        return bytes(data)
 
     def place_file(self, name: str, data: bytes) -> None:
         """Store a small file, unless exactly this is there already."""
         if self.transport.publish(name, data):
             return
-        with suppress(CorruptError, MissingError):  # or somebody removes it now
+        with suppress(CorruptError, MissingError):  # or it is being removed right now
             if self.read(name, len(data)) == data:
                 return
         self.transport.publish(name, data, replace=True)
@@ -114,27 +137,42 @@ class Depot:
     def add_files(self, bundle: str, files: Sequence[tuple[str, bytes]]) -> None:
         """Put an envelope, or an attestation and then its envelope, beside a bundle's manifest.
 
+        What a crash leaves is an attestation without its envelope, which says nothing (format §14).
+
         Raises:
-            ConflictError: this key has said something else there, or no room is left.
+            ConflictError: this key has signed something else there, or no room is left.
+            StorageError, TransportError: it cannot be written.
         """
         folder = f"{layout.BUNDLES}/{bundle}"
-        there = self.transport.list(folder, limits.FOLDER_NAMES)
-        role = files[-1][0].partition(".")[0]
-        signed = [one for one in there if one.startswith(f"{role}.") and one.endswith(".dsse")]
-        if len(signed) >= limits.ENVELOPES and files[-1][0] not in there:
-            raise ConflictError(
-                f"{self.place}#{bundle[:12]} has {len(signed)} signatures of the role {role}.",
-                "No more are read: remove those that are not needed.",
-            )
-        if len(files) > 1 and all(name in there for name, _ in files):
+        listed = self.demand_room(bundle, files[-1][0])
+        if len(files) > 1 and all(name in listed for name, _ in files):
             self._demand_same(folder, files)
             return
         for name, data in files:
             self.transport.publish(f"{folder}/{name}", data, replace=True)
 
+    def demand_room(self, bundle: str, envelope: str) -> list[str]:
+        """Return the names in a bundle's folder, where one more envelope of this name is read.
+
+        Raises:
+            ConflictError: as many of its role are there as a reader takes.
+        """
+        listed = self.transport.list(f"{layout.BUNDLES}/{bundle}", limits.FOLDER_NAMES)
+        role = envelope.partition(".")[0]
+        signed = [name for name in listed if name.startswith(f"{role}.") and name.endswith(".dsse")]
+        if len(signed) >= limits.ENVELOPES and envelope not in listed:
+            raise ConflictError(
+                f"{self.place}#{bundle[:12]} has {len(signed)} signatures of the role {role}.",
+                "No more are read: remove those that are not needed.",
+            )
+        return listed
+
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; may be called twice."""
         self.transport.close()
+
+    def _is_published(self, bundle: str) -> bool:
+        return self.transport.size(layout.manifest_name(bundle)) is not None
 
     def _demand_same(self, folder: str, files: Sequence[tuple[str, bytes]]) -> None:
         for name, data in files:
@@ -146,306 +184,87 @@ class Depot:
                 )
 
 
-class RemoteDepotReader:
-    """Fills ``BundleReader`` with one bundle of a remote depot."""
+class DepotBundle:
+    """Fills ``SignedManifest`` with the folder of one bundle in a depot."""
 
-    def __init__(self, remote: Depot, bundle: str) -> None:
+    def __init__(self, depot: Depot, bundle: str) -> None:
         """Take the depot and a bundle id."""
-        self.place = f"{remote.place}#{bundle[:12]}"
-        self.remote = remote
-        self._bundle = bundle
+        self.place = f"{depot.place}#{bundle[:12]}"
+        self.depot = depot
+        self.bundle = bundle
         self._folder = f"{layout.BUNDLES}/{bundle}"
         self._listed: list[str] | None = None
 
+    def list_files(self) -> list[str]:
+        """Return the sorted names in the bundle's folder, listed once."""
+        if self._listed is None:
+            self._listed = self.depot.transport.list(self._folder, limits.FOLDER_NAMES)
+        return self._listed
+
     def read_manifest(self) -> tuple[str, bytes]:
         """Return the bundle id and the manifest's bytes."""
-        name = layout.manifest_name(self._bundle)
-        return self._bundle, self.remote.read(name, limits.MANIFEST_BYTES)
+        name = layout.manifest_name(self.bundle)
+        return self.bundle, self.depot.read(name, limits.MANIFEST_BYTES)
 
     def read_envelopes(self, role: Role) -> list[bytes]:
         """Return the envelopes of one role."""
         return [
-            self.remote.read(name, limits.ENVELOPE_BYTES)
+            self.depot.read(name, limits.ENVELOPE_BYTES)
             for name in self._envelope_names(role).values()
         ]
 
     def read_attestations(self, role: Role) -> list[tuple[bytes, bytes]]:
-        """Return each attestation of one role with its envelope; one alone is passed over."""
+        """Return each attestation of one role with its envelope; one alone is ignored."""
         pairs = []
         for key_id, envelope in self._envelope_names(role).items():
             name = f"{self._folder}/{layout.attestation_file(role, key_id)}"
             with suppress(MissingError):
-                statement = self.remote.read(name, limits.ATTESTATION_BYTES)
-                pairs.append((statement, self.remote.read(envelope, limits.ENVELOPE_BYTES)))
+                statement = self.depot.read(name, limits.ATTESTATION_BYTES)
+                pairs.append((statement, self.depot.read(envelope, limits.ENVELOPE_BYTES)))
         return pairs
 
-    def read_packs(
-        self, packs: Sequence[Pack], wanted: Container[int], memory: BufferPool | None = None
-    ) -> Iterator[tuple[int, Buffer | AirgapError]]:
-        """Yield index and bytes of each wanted pack; see ``BundleReader``.
-
-        Raises:
-            TransportError: nothing moves any more.
-        """
-        jobs = self.remote.work.jobs
-        spool = Spool(self.remote.work.spool)
-        lanes: ConnectionPool[BinaryIO | AirgapError] = ConnectionPool(self.remote.transport, jobs)
-        under_way: deque[tuple[Pack, int, Future[BinaryIO | AirgapError]]] = deque()
-        try:
-            for index, pack in enumerate(packs):
-                if index not in wanted:
-                    continue
-                work = partial(_Fetch(pack, spool, lanes, self.remote.place).run)
-                under_way.append((pack, index, lanes.submit(work)))
-                if len(under_way) >= jobs:
-                    yield _taken(*under_way.popleft(), memory)
-            while under_way:
-                yield _taken(*under_way.popleft(), memory)
-        finally:
-            lanes.close()
-            for _, _, future in under_way:
-                _let_go(future)
-            spool.close()
+    def read_roots(self) -> list[SignedRoot]:
+        """Return the roots that travel in the depot, by version; see ``SignedManifest``."""
+        return self.depot.read_roots()
 
     def read_model_signatures(self, files: Collection[str]) -> dict[str, bytes]:
-        """Return those of these files that lie beside the manifest."""
-        there = [name for name in self.list_files() if name in files]
-        return local_depot.read_together(self._folder, there, self.remote.read)
+        """Return those of these files that lie beside the manifest; see ``PackSource``."""
+        signatures: dict[str, bytes] = {}
+        left = limits.MODEL_SIGNATURES_BYTES
+        for name in self.list_files():
+            if name not in files:
+                continue
+            limit = min(left, limits.MODEL_SIGNATURE_BYTES)
+            signatures[name] = b""
+            with suppress(CorruptError, MissingError):  # nothing depends on it
+                signatures[name] = self.depot.read(f"{self._folder}/{name}", limit)
+            left -= len(signatures[name])
+        return signatures
 
-    def list_files(self) -> list[str]:
-        """List the bundle's folder, once."""
-        if self._listed is None:
-            self._listed = self.remote.transport.list(self._folder, limits.FOLDER_NAMES)
-        return self._listed
+    def add_files(self, files: Sequence[tuple[str, bytes]]) -> None:
+        """Put an envelope, or an attestation and its envelope, beside the manifest."""
+        self.depot.add_files(self.bundle, files)
 
     def close(self) -> None:
-        """Close the connection."""
-        self.remote.close()
+        """Close the depot's connection."""
+        self.depot.close()
 
     def _envelope_names(self, role: Role) -> dict[str, str]:
-        return local_depot.envelope_names(self._folder, self.list_files(), role, self.place)
-
-
-def _taken(
-    pack: Pack,
-    index: int,
-    future: "Future[BinaryIO | AirgapError]",
-    memory: BufferPool | None,
-) -> tuple[int, Buffer | AirgapError]:
-    """Wait for a pack, and take it out of its spool file."""
-    found = future.result()
-    if isinstance(found, AirgapError):
-        return index, found
-    with found, translate_errors("The spool file"):
-        found.seek(0)
-        if memory is None:
-            data: Buffer = found.read(pack.size)
-        else:
-            data = memory.fill(pack.size, cast("io.BufferedReader", found).readinto)
-    if len(data) != pack.size:
-        return index, CorruptError("A spool file was changed.", "Run the same command again.")
-    return index, data
-
-
-def _let_go(future: "Future[BinaryIO | AirgapError]") -> None:
-    """Close the file of a pack that nobody will take."""
-    if future.done() and not future.cancelled() and future.exception() is None:
-        found = future.result()
-        if not isinstance(found, AirgapError):
-            found.close()
-
-
-class _Fetch:
-    """One pack on its way in: hashed as it arrives, fetched anew when it arrives wrong."""
-
-    def __init__(
-        self, pack: Pack, spool: Spool, lanes: "ConnectionPool[BinaryIO | AirgapError]", place: str
-    ) -> None:
-        self._pack = pack
-        self._spool = spool
-        self._lanes = lanes
-        self._name = layout.pack_name(pack.digest)
-        self._place = place
-
-    def run(self, transport: Transport) -> BinaryIO | AirgapError:
-        """Return the file that holds the pack, or what is wrong with it.
+        """Return the depot names of one role's envelopes by the key id in them.
 
         Raises:
-            TransportError, StorageError: nothing more can be read.
+            CorruptError: there are too many.
         """
-        try:
-            for _ in range(_TRIES):
-                found = self._fetch(transport)
-                if found is not None:
-                    return found
-        except (MissingError, CorruptError) as error:
-            return error
-        return CorruptError(
-            f"{self._name} of {self._place} has not the bytes that its name says, {_TRIES} times.",
-            "It was changed or damaged there: put this file there again from its source.",
-        )
-
-    def _fetch(self, transport: Transport) -> BinaryIO | None:
-        """Fetch all of it; None if the digest is wrong."""
-        digest = hashlib.sha256()
-        file = self._spool.nameless()
-
-        def take(piece: memoryview) -> None:
-            self._lanes.check()
-            digest.update(piece)
-            file.write(piece)
-
-        try:
-            with translate_errors(self._spool.folder):
-                count = transport.get(self._name, take, 0, self._pack.size + 1)
-            self._lanes.check()
-            self._demand_size(count)
-            if digest.digest() == self._pack.digest:
-                return file
-        except BaseException:
-            file.close()
-            raise
-        file.close()
-        return None
-
-    def _demand_size(self, count: int) -> None:
-        if count != self._pack.size:
-            more = "more than " if count > self._pack.size else ""
+        files = ((name, layout.parse_envelope_file(name)) for name in self.list_files())
+        envelopes = {
+            parsed[1]: f"{self._folder}/{name}"
+            for name, parsed in files
+            if parsed and parsed[0] == role
+        }
+        if len(envelopes) > limits.ENVELOPES:
             raise CorruptError(
-                f"{self._name} of {self._place} has {more}{min(count, self._pack.size):,} bytes"
-                f" where {self._pack.size:,} are needed.",
-                "It is cut off or damaged there: put this file there again from its source.",
+                f"{self.place} has {len(envelopes)} signature files; at most {limits.ENVELOPES}"
+                " are read.",
+                "Remove those that are not needed.",
             )
-
-
-class RemoteDepotWriter:
-    """Fills ``BundleWriter`` with a remote depot, sharing the packs that are there.
-
-    Packs go up side by side while the next one is made; the manifest goes last and alone.
-    """
-
-    def __init__(self, remote: Depot) -> None:
-        """Take the depot; ``abort`` lets go of everything but its transport.
-
-        Raises:
-            StorageError: there is no place for spool files.
-        """
-        self._remote = remote
-        self._transport = remote.transport
-        self._spool = Spool(remote.work.spool)
-        self._lanes: ConnectionPool[None] = ConnectionPool(remote.transport, remote.work.jobs)
-        self._under_way: deque[Future[None]] = deque()
-        self._mark = remote.work.mark()
-
-    @property
-    def depot(self) -> Depot:
-        """The depot that is written to."""
-        return self._remote
-
-    def lacks(self, pack: Pack) -> bool:
-        """Tell whether a pack is not there with its size, or must be looked at."""
-        if self._remote.work.verify_after_write:
-            return True
-        return self._transport.size(layout.pack_name(pack.digest)) != pack.size
-
-    def put_root(self, name: str, data: bytes) -> None:
-        """Store a file of a root that travels, unless the same is there."""
-        if not self._transport.publish(name, data) and (
-            self._remote.read(name, limits.ROOT_BYTES) != data
-        ):
-            raise ConflictError(
-                f"{self._remote.place}/{name} is there with other content.",
-                "Roots of one version differ: find out which is right, and move the other away.",
-            )
-
-    def put_pack(self, digest: bytes, parts: list[Buffer]) -> bool:
-        """Let a pack be uploaded, unless a file of its name and size is there.
-
-        Errors of earlier packs are raised here too.
-        """
-        name, size = layout.pack_name(digest), sum(map(len, parts))
-        there = self._transport.size(name) == size
-        if there and not self._remote.work.verify_after_write:
-            return False
-        while len(self._under_way) >= self._remote.work.jobs:
-            self._lanes.result(self._under_way.popleft())
-        source = self._spool.write(digest.hex(), parts)
-        upload = _Upload(
-            f"{name}.{self._mark}.part",
-            name,
-            source,
-            size,
-            digest,
-            verify=self._remote.work.verify_after_write,
-        )
-        self._under_way.append(self._lanes.submit(partial(upload.run, self._lanes)))
-        return not there
-
-    def publish(
-        self, bundle: str, manifest: bytes, envelopes: dict[str, bytes], packs: Sequence[Pack]
-    ) -> None:
-        """Wait for all packs, then store texts, envelopes and, last, the manifest.
-
-        Raises:
-            AirgapError: an upload failed.
-        """
-        while self._under_way:
-            self._lanes.result(self._under_way.popleft())
-        for name, data in texts().items():
-            self._transport.publish(name, data)
-        small = {layout.checksums_name(bundle): layout.list_checksums(bundle, packs)}
-        small |= {f"{layout.BUNDLES}/{bundle}/{file}": data for file, data in envelopes.items()}
-        for name, data in (*small.items(), (layout.manifest_name(bundle), manifest)):
-            self._remote.place_file(name, data)
-            if self._remote.work.verify_after_write and self._remote.read(name, len(data)) != data:
-                raise _reads_wrong(self._remote.place, name)
-
-    def abort(self) -> None:
-        """Stop what is under way. Packs that are there stay: the next export finds them."""
-        self._lanes.close()
-        self._spool.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Upload:
-    """One pack on its way out."""
-
-    part: str
-    name: str
-    source: Path
-    size: int
-    digest: bytes
-    verify: bool
-
-    def run(self, lanes: "ConnectionPool[None]", transport: Transport) -> None:
-        """Put it there; read it back if that is wanted, and put it anew while it reads wrong."""
-        for _ in range(_TRIES):
-            transport.put(self.name, self.source, self.size, self.part, lambda _: lanes.check())
-            if not self.verify or self._reads_right(lanes, transport):
-                self.source.unlink()
-                return
-            transport.delete(self.name)
-        raise _reads_wrong(transport.place, self.name)
-
-    def _reads_right(self, lanes: "ConnectionPool[None]", transport: Transport) -> bool:
-        digest = hashlib.sha256()
-
-        def take(piece: memoryview) -> None:
-            lanes.check()
-            digest.update(piece)
-
-        transport.get(self.name, take, 0, self.size + 1)
-        return digest.digest() == self.digest
-
-
-def _too_long(place: str, name: str, limit: int) -> CorruptError:
-    return CorruptError(
-        f"{place}/{name} is longer than the {limit:,} bytes it may have.", "Put it there again."
-    )
-
-
-def _reads_wrong(place: str, name: str) -> TransportError:
-    return TransportError(
-        f"{place}/{name} reads otherwise than it was written.",
-        "The server or its disk damages files: look at it before you use it again.",
-    )
+        return envelopes

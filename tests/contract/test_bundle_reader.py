@@ -11,9 +11,10 @@ import pytest
 
 from airgap.carrier import local_depot
 from airgap.carrier.archive import ArchiveReader
-from airgap.carrier.depot import Depot, DepotOptions, RemoteDepotReader
+from airgap.carrier.depot import Depot, DepotOptions
 from airgap.carrier.local_depot import DepotReader
 from airgap.carrier.port import BundleReader
+from airgap.carrier.remote_depot import RemoteDepotReader
 from airgap.disk.buffers import BufferPool
 from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.format import manifest as manifests
@@ -91,7 +92,7 @@ def test_envelopes_are_given_by_role(reader: BundleReader) -> None:
 def test_packs_come_in_order_each_with_its_bytes(reader: BundleReader) -> None:
     packs = packs_of(reader)
 
-    found = list(reader.read_packs(packs, range(len(packs))))
+    found = list(reader.packs.read_packs(packs, range(len(packs))))
 
     assert len(found) == 2
     for (index, data), pack in zip(found, packs, strict=True):
@@ -105,7 +106,7 @@ def test_packs_may_come_in_memory_that_is_used_again(reader: BundleReader) -> No
     memory = BufferPool(max(pack.size for pack in packs) + 1)
     used = set[int]()
 
-    for index, data in reader.read_packs(packs, range(len(packs)), memory):
+    for index, data in reader.packs.read_packs(packs, range(len(packs)), memory):
         assert isinstance(data, memoryview)
         assert hashlib.sha256(data).digest() == packs[index].digest
         used.add(id(data.obj))
@@ -118,7 +119,7 @@ def test_packs_that_are_kept_do_not_share_memory(reader: BundleReader) -> None:
     packs = packs_of(reader)
     memory = BufferPool(max(pack.size for pack in packs) + 1)
 
-    found = list(reader.read_packs(packs, range(len(packs)), memory))
+    found = list(reader.packs.read_packs(packs, range(len(packs)), memory))
 
     for index, data in found:
         assert not isinstance(data, AirgapError)
@@ -129,7 +130,7 @@ def test_packs_that_are_kept_do_not_share_memory(reader: BundleReader) -> None:
 def test_only_the_wanted_packs_come(wanted: frozenset[int], reader: BundleReader) -> None:
     packs = packs_of(reader)
 
-    assert {index for index, _ in reader.read_packs(packs, wanted)} == wanted
+    assert {index for index, _ in reader.packs.read_packs(packs, wanted)} == wanted
 
 
 def test_a_pack_that_the_bundle_has_not_is_missing(reader: BundleReader) -> None:
@@ -154,7 +155,7 @@ def errors(reader: BundleReader, packs: Sequence[Pack]) -> list[AirgapError]:
     try:
         found += [
             data
-            for _, data in reader.read_packs(packs, range(len(packs)))
+            for _, data in reader.packs.read_packs(packs, range(len(packs)))
             if isinstance(data, AirgapError)
         ]
     except AirgapError as error:

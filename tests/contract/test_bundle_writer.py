@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from airgap.carrier.archive import ArchiveReader, ArchiveWriter
-from airgap.carrier.depot import Depot, DepotOptions, RemoteDepotWriter
+from airgap.carrier.depot import Depot, DepotOptions
 from airgap.carrier.local_depot import DepotReader, DepotWriter
 from airgap.carrier.port import BundleReader, BundleWriter
+from airgap.carrier.remote_depot import RemoteDepotWriter
 from airgap.errors import StorageError
 from airgap.format import layout
 from airgap.format.manifest import Block, Pack
@@ -70,7 +71,7 @@ def test_what_was_written_can_be_read(form: tuple[Write, Read], target: Path) ->
     reader = form[1](target)
     assert reader.read_manifest() == (BUNDLE, MANIFEST)
     assert sorted(reader.read_envelopes("builder")) == sorted(ENVELOPES.values())
-    assert [data for _, data in reader.read_packs(PACKS, range(3))] == BYTES
+    assert [data for _, data in reader.packs.read_packs(PACKS, range(3))] == BYTES
     reader.close()
 
 
@@ -90,7 +91,7 @@ def test_parts_of_a_pack_are_joined(form: tuple[Write, Read], target: Path) -> N
 
     reader = form[1](target)
     reader.read_manifest()
-    assert [data for _, data in reader.read_packs(PACKS[:1], range(1))] == BYTES[:1]
+    assert [data for _, data in reader.packs.read_packs(PACKS[:1], range(1))] == BYTES[:1]
     reader.close()
 
 

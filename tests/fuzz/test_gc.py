@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airgap.carrier.depot import Depot, DepotOptions, RemoteDepotReader, RemoteDepotWriter
+from airgap.carrier.depot import Depot, DepotOptions
+from airgap.carrier.remote_depot import RemoteDepotReader, RemoteDepotWriter
 from airgap.errors import AirgapError, CorruptError, MissingError, TransportError
 from airgap.flow.depot import delete as deleting
 from airgap.flow.depot import gc

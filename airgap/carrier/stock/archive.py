@@ -1,27 +1,29 @@
 """Archives and folders that stock ``bentoml import`` reads, with what lies beside them (§10)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from airgap.carrier.stock.folder import FolderReader, FolderWriter
 from airgap.carrier.stock.port import Member, MemberReader, MemberWriter
 from airgap.carrier.stock.tar import TarReader, TarWriter
 from airgap.carrier.stock.zip import ZipReader, ZipWriter
+from airgap.codec.buffer import Buffer
+from airgap.disk.buffers import BufferPool
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.part_file import write_atomically, write_together
 from airgap.disk.reading import read_bounded
-from airgap.errors import MissingError
+from airgap.errors import AirgapError, MissingError, NotTrustedError
 from airgap.format import layout, limits
 from airgap.format import stock_archive as stock
 from airgap.format.envelope import Role
-from airgap.format.manifest import bundle_id
+from airgap.format.manifest import Pack, bundle_id
+from airgap.format.root import SignedRoot
 
 __all__ = [
     "Form",
     "StockReader",
-    "add_files",
     "form_of",
     "form_of_name",
     "publish",
@@ -66,25 +68,46 @@ def form_of(path: Path) -> Form | None:
         depot = (path / layout.BUNDLES).is_dir()
         return "folder" if signed or (named and not depot) else None
     known = form_of_name(path.name)
-    return known or (_sniffed(path) if signed else None)
+    return known or (_sniff(path) if signed else None)
 
 
 class StockReader:
-    """Reads an archive, or a folder, and the manifest and envelopes beside it."""
+    """Fills ``BundleReader`` with an archive, or a folder, and what lies beside it."""
 
     def __init__(self, path: Path, form: Form) -> None:
         """Take the path of the archive; nothing is opened yet."""
         self.place = str(path)
-        self.form = form
+        self.packs = _NoPacks(self.place)
+        self._form = form
         self._path = path
 
     @property
     def is_signed(self) -> bool:
-        """Whether a manifest lies beside it. That it is a good one is not said."""
+        """Whether a manifest lies beside it; its content is not looked at."""
         return _beside(self._path).exists()
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder; see ``StockArchive``."""
+        return self._form == "folder"
+
+    @property
+    def stock_archive(self) -> Self:
+        """Itself: it has members."""
+        return self
+
     def read_manifest(self) -> tuple[str, bytes]:
-        """Return the bundle id and the manifest's bytes; the id is not told by another."""
+        """Return the bundle id, which follows from the manifest, and the manifest's bytes.
+
+        Raises:
+            NotTrustedError: there is no manifest.
+        """
+        if not self.is_signed:
+            raise NotTrustedError(
+                f"{self.place} has no signed manifest beside it.",
+                f"Copy {self.place}.airgap-manifest and its .dsse files too; `airgap import"
+                " --insecure-allow-unsigned` takes it as it is.",
+            )
         beside = _beside(self._path)
         raw = read_bounded(beside.parent, beside.name, limits.MANIFEST_BYTES)
         return bundle_id(raw), raw
@@ -97,7 +120,7 @@ class StockReader:
         ]
 
     def read_attestations(self, role: Role) -> list[tuple[bytes, bytes]]:
-        """Return each attestation of one role with its envelope; one alone is passed over."""
+        """Return each attestation of one role with its envelope; one alone is ignored."""
         top, pairs = self._path.parent, []
         for key_id, name in self._envelope_names(role).items():
             beside = stock.attestation_name(self._path.name, role, key_id)
@@ -106,17 +129,15 @@ class StockReader:
                 pairs.append((statement, read_bounded(top, name, limits.ENVELOPE_BYTES)))
         return pairs
 
-    def read_packs(
-        self, packs: object, wanted: object, memory: object = None
-    ) -> Iterator[tuple[int, bytes]]:
-        """Yield nothing: there are no packs."""
-        del packs, wanted, memory
-        return iter(())
+    def read_roots(self) -> list[SignedRoot]:
+        """Refuse: no roots travel with such an archive."""
+        raise MissingError(f"{self.place} holds no roots.", "Give the path of a root file.")
 
-    def read_model_signatures(self, files: object) -> dict[str, bytes]:
-        """Return nothing: an archive for stock BentoML brings none."""
-        del files
-        return {}
+    def add_files(self, files: Sequence[tuple[str, bytes]]) -> None:
+        """Put an envelope, or an attestation and then its envelope, beside the manifest."""
+        beside = _beside(self._path).name
+        signed = [(f"{beside}.{name}", data) for name, data in files]
+        write_together(self._path.parent, signed)
 
     def members(self) -> Iterator[tuple[Member, Iterator[bytes]]]:
         """Yield each member with its bytes; see ``MemberReader``."""
@@ -132,9 +153,34 @@ class StockReader:
 
     def _reader(self) -> MemberReader:
         path = self._path.resolve()  # a person may name a link; what is in the archive may not
-        if self.form == "folder":
+        if self._form == "folder":
             return FolderReader(path)
-        return ZipReader(path) if self.form == "zip" else TarReader(path, self.form)
+        return ZipReader(path) if self._form == "zip" else TarReader(path, self._form)
+
+
+class _NoPacks:
+    """Fills ``PackSource`` for a bundle whose manifest names no packs (format §10)."""
+
+    volumes = ()
+    is_stream = False
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def read_packs(
+        self, packs: Sequence[Pack], wanted: Container[int], memory: BufferPool | None = None
+    ) -> Iterator[tuple[int, Buffer | AirgapError]]:
+        """Yield for each wanted pack that there is none."""
+        del memory
+        for index, pack in enumerate(packs):
+            if index in wanted:
+                name = layout.pack_name(pack.digest)
+                yield index, MissingError(f"{self._place} has no {name}.", "Give the whole bundle.")
+
+    def read_model_signatures(self, files: Collection[str]) -> dict[str, bytes]:
+        """Return nothing: an archive for stock BentoML brings none."""
+        del files
+        return {}
 
 
 def writer_for(path: Path, form: Form) -> MemberWriter:
@@ -168,17 +214,6 @@ def publish(
     write_atomically(path.parent, _beside(path).name, [manifest])
 
 
-def add_files(path: Path, files: Sequence[tuple[str, bytes]]) -> None:
-    """Put an envelope, or an attestation and then its envelope, beside an archive's manifest.
-
-    Raises:
-        ConflictError: this key has said something else there.
-        StorageError: the disk refused.
-    """
-    beside = _beside(path).name
-    write_together(path.parent, [(f"{beside}.{name}", data) for name, data in files])
-
-
 def _beside(path: Path) -> Path:
     return path.with_name(stock.manifest_name(path.name))
 
@@ -193,7 +228,7 @@ def _envelopes(path: Path) -> list[tuple[Role, str, Path]]:
     return [(*found, one) for found, one in parsed if found]
 
 
-def _sniffed(path: Path) -> Form:
+def _sniff(path: Path) -> Form:
     """Tell the form by the first bytes."""
     with suppress(OSError), path.open("rb") as file:
         start = file.read(6)

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from airgap.errors import CorruptError
 from airgap.format import limits, names
 
-__all__ = ["Member", "MemberReader", "MemberWriter", "checked_member"]
+__all__ = ["Member", "MemberReader", "MemberWriter", "StockArchive", "checked_member"]
 
 MemberKind = Literal["file", "folder", "link"]
 
@@ -43,6 +43,15 @@ class MemberReader(Protocol):
             CorruptError: the archive is damaged or breaks a rule of format §10.
             StorageError: it cannot be read.
         """
+        ...
+
+
+class StockArchive(MemberReader, Protocol):
+    """An archive, or a folder, that stock BentoML imports."""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder, which alone may hold links (format §10)."""
         ...
 
 

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from airgap.carrier.archive import ArchiveReader
 from airgap.carrier.port import BundleReader
 from airgap.errors import MissingError, NotTrustedError, UsageError
 from airgap.flow.bundle.open_bundle import (
@@ -102,7 +101,7 @@ def open_newest(place: str, access: Access) -> Iterator[tuple[str, BaseBundle]]:
     with open_unverified(place, access) as opened:
         again = (
             partial(_archive_at_its_packs, place, access)
-            if isinstance(opened.reader, ArchiveReader)
+            if opened.reader.packs.is_stream
             else partial(_itself, opened.reader)
         )
         carries = opened.manifest.packs and place != STDIN
@@ -115,7 +114,7 @@ def _opened(
     """Yield each bundle's reader, its manifest's bytes, and how to get at its packs."""
     for reader in all_bundles(place, access):
         _, raw = reader.read_manifest()
-        if isinstance(reader, ArchiveReader):
+        if reader.packs.is_stream:
             yield reader, raw, partial(_archive_at_its_packs, place, access)
             reader.close()
         else:

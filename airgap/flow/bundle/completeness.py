@@ -8,7 +8,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from airgap.carrier.archive import CutOffError, what_it_lacks
+from airgap.carrier.archive import CutOffError, describe_missing
 from airgap.flow.admission.policy import AdmissionPolicy
 from airgap.flow.bundle import open_bundle
 from airgap.format import layout
@@ -46,7 +46,7 @@ def lacking(place: Path, arrival: Completeness) -> str | None:
         StorageError: it cannot be read.
     """
     if not place.is_dir():
-        return what_it_lacks(place, len(arrival.packs))
+        return describe_missing(place, len(arrival.packs))
     absent = sum(not _has_size(place / name, size) for name, size in arrival.packs)
     return f"{absent} of {len(arrival.packs)} packs are still to come" if absent else None
 

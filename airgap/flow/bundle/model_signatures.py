@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from airgap.carrier.port import BundleReader
+from airgap.carrier.port import PackSource
 from airgap.disk.part_file import write_atomically
 from airgap.errors import CorruptError, UsageError
 from airgap.flow.bundle.open_bundle import Opened
@@ -89,10 +89,10 @@ def sign(items: Sequence[Item], signer: Signer) -> dict[str, bytes]:
     return made
 
 
-def read(reader: BundleReader, manifest: Manifest) -> dict[str, bytes]:
-    """Read those that came along, by file name, after all packs; see ``BundleReader``."""
+def read(packs: PackSource, manifest: Manifest) -> dict[str, bytes]:
+    """Read those that came along, by file name, after all packs; see ``PackSource``."""
     files = frozenset(map(model_signature.file_name, _models(manifest.items)))
-    return reader.read_model_signatures(files)
+    return packs.read_model_signatures(files)
 
 
 def examine(opened: Opened, *, packs_were_read: bool) -> list[ModelSignature]:
@@ -103,8 +103,8 @@ def examine(opened: Opened, *, packs_were_read: bool) -> list[ModelSignature]:
     """
     manifest = opened.manifest.value
     if not packs_were_read:
-        deque(opened.reader.read_packs(manifest.packs, ()), maxlen=0)
-    there = read(opened.reader, manifest)
+        deque(opened.packs.read_packs(manifest.packs, ()), maxlen=0)
+    there = read(opened.packs, manifest)
     keys = opened.root.value.signers("builder")
     found = []
     for item in _models(manifest.items):

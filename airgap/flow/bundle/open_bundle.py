@@ -10,9 +10,9 @@ from typing import BinaryIO, Final, TypeVar
 
 from airgap.carrier import local_depot
 from airgap.carrier.archive import ArchiveReader
-from airgap.carrier.depot import RemoteDepotReader
 from airgap.carrier.local_depot import DepotReader
-from airgap.carrier.port import BundleReader
+from airgap.carrier.port import BundleReader, PackSource, SignedManifest
+from airgap.carrier.remote_depot import RemoteDepotReader
 from airgap.carrier.stock.archive import Form, StockReader, form_of
 from airgap.disk.os_errors import storage_error
 from airgap.errors import (
@@ -74,6 +74,7 @@ class Opened:
     """An admitted bundle: nothing but its manifest and envelopes has been read."""
 
     reader: BundleReader
+    packs: PackSource
     bundle: str
     judge: AdmissionPolicy
     admission: Admission
@@ -148,7 +149,7 @@ class _Examination:
             self.refused = error, raw, evidence
             raise
         _check_shape(reader, admission.manifest.value)
-        return Opened(reader, bundle, self.judge, admission)
+        return Opened(reader, reader.packs, bundle, self.judge, admission)
 
     def remembered(self, error: AirgapError) -> AirgapError:
         """Note in the ledger that this ended an import, if it was about the last one refused."""
@@ -209,7 +210,7 @@ def all_bundles(place: str, access: Access) -> list[BundleReader]:
     return _readers(place, None, access)
 
 
-def read_evidence(reader: BundleReader) -> Evidence:
+def read_evidence(reader: SignedManifest) -> Evidence:
     """Read what lies beside a manifest and speaks for or against it; call it after the manifest."""
     attestations = {role: reader.read_attestations(role) for role in ATTESTING_ROLES}
     return Evidence(reader.read_envelopes("builder"), attestations)
@@ -266,7 +267,7 @@ def _readers(place: str, form: Form | None, access: Access) -> list[BundleReader
         there = _chosen(local_depot.list_bundles(path), wanted, str(path))
         return [DepotReader(path, bundle) for bundle in there]
     try:
-        return [ArchiveReader(_there(path).open("rb"), str(path))]
+        return [ArchiveReader(_there(path).open("rb"), str(path), path)]
     except OSError as error:
         raise storage_error(error, path) from error
 
@@ -320,7 +321,7 @@ def _there(path: Path) -> Path:
 
 def _check_shape(reader: BundleReader, manifest: Manifest) -> None:
     """Demand that a manifest beside an archive is one for an archive (format §10)."""
-    if isinstance(reader, StockReader):
+    if reader.stock_archive:
         stock.check_manifest(manifest)
 
 
@@ -334,12 +335,6 @@ def _standard_input() -> BinaryIO:
 
 def _read_manifest(reader: BundleReader) -> tuple[str, bytes]:
     """Read the manifest and compare it with the id it travels under (format §11 step 2)."""
-    if isinstance(reader, StockReader) and not reader.is_signed:
-        raise NotTrustedError(
-            f"{reader.place} has no signed manifest beside it.",
-            f"Copy {reader.place}.airgap-manifest and its .dsse files too; `airgap import"
-            " --insecure-allow-unsigned` takes it as it is.",
-        )
     bundle, raw = reader.read_manifest()
     if manifests.bundle_id(raw) != bundle:
         raise CorruptError(

@@ -210,7 +210,7 @@ def _read_pack(shelf: BaseBundle, index: int) -> bytes | None:
     with suppress(AirgapError):
         reader = shelf.reopen()
         try:
-            _, data = next(reader.read_packs(shelf.manifest.packs, {index}))
+            _, data = next(reader.packs.read_packs(shelf.manifest.packs, {index}))
         finally:
             reader.close()
         if isinstance(data, bytes) and hashlib.sha256(data).digest() == pack.digest:

@@ -9,10 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from airgap.carrier.archive import ArchiveReader, ArchiveWriter
-from airgap.carrier.depot import RemoteDepotReader
-from airgap.carrier.local_depot import DepotReader, read_roots
-from airgap.carrier.stock.archive import StockReader
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow.bundle import model_signatures, open_bundle
 from airgap.flow.bundle.open_bundle import Unverified
@@ -63,14 +59,13 @@ def copy_bundle(
 
 
 def _copy(opened: Unverified, destination: str, progress: Progress, access: Access) -> CopyResult:
-    if isinstance(opened.reader, StockReader):
+    if opened.reader.stock_archive:
         raise UsageError(
             "An archive for stock BentoML is copied as the files it consists of.",
             f"Copy {opened.reader.place} and what begins with its name.",
         )
-    if isinstance(opened.reader, DepotReader):
-        index = opened.reader.folder / layout.parity_index_name(opened.bundle)
-        if index.exists():
+    for volume in opened.reader.packs.volumes:
+        if (volume.folder / layout.parity_index_name(opened.bundle)).exists():
             progress.note(f"Parity packs stay behind: bundle {opened.bundle} is copied without.")
     signed = _signatures(opened)
     roots = dict(_roots(opened))
@@ -82,7 +77,7 @@ def _copy(opened: Unverified, destination: str, progress: Progress, access: Acce
             for name, data in roots.items():
                 writer.put_root(name, data)
             done = _copy_packs(opened, writer, progress)
-            signed |= model_signatures.read(opened.reader, opened.manifest)
+            signed |= model_signatures.read(opened.reader.packs, opened.manifest)
             publish(writer, opened.bundle, opened.raw, signed, opened.manifest.packs, progress)
         finally:
             writer.abort()
@@ -91,16 +86,12 @@ def _copy(opened: Unverified, destination: str, progress: Progress, access: Acce
 
 def _copy_packs(opened: Unverified, writer: Writer, progress: Progress) -> CopyResult:
     packs = opened.manifest.packs
-    wanted = {
-        index
-        for index, pack in enumerate(packs)
-        if isinstance(writer, ArchiveWriter) or writer.lacks(pack)
-    }
+    wanted = {index for index, pack in enumerate(packs) if writer.lacks(pack)}
     size = sum(packs[index].size for index in wanted)
     problems: list[AirgapError] = []
     progress.begin("copying", size)
     try:
-        for index, data in opened.reader.read_packs(packs, wanted):
+        for index, data in opened.reader.packs.read_packs(packs, wanted):
             pack = packs[index]
             if isinstance(data, AirgapError):
                 problems.append(data)
@@ -143,14 +134,8 @@ def _roots(opened: Unverified) -> Iterator[tuple[str, bytes]]:
 
 
 def _signed_roots(opened: Unverified) -> Sequence[SignedRoot]:
-    reader = opened.reader
     with suppress(MissingError):
-        if isinstance(reader, RemoteDepotReader):
-            return reader.remote.read_roots()
-        if isinstance(reader, DepotReader):
-            return read_roots(reader.folder)
-        if isinstance(reader, ArchiveReader):
-            return reader.read_roots()
+        return opened.reader.read_roots()
     return ()
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from airgap.carrier.depot import Depot, DepotOptions, RemoteDepotReader
+from airgap.carrier.depot import Depot, DepotBundle, DepotOptions
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow.bundle.open_bundle import read_evidence, split_place
 from airgap.flow.location import remote
@@ -123,7 +123,7 @@ class _Reading:
 
     def run(self, transport: Transport) -> StoredBundle | DamagedBundle | None:
         """Return the bundle, or None if it is not there (any more)."""
-        reader = RemoteDepotReader(Depot(transport, self.work), self.bundle)
+        reader = DepotBundle(Depot(transport, self.work), self.bundle)
         try:
             if layout.MANIFEST not in reader.list_files():
                 return None
@@ -136,7 +136,7 @@ class _Reading:
         except CorruptError as error:
             return DamagedBundle(self.bundle, error)
 
-    def _fetched(self, reader: RemoteDepotReader) -> bytes:
+    def _fetched(self, reader: DepotBundle) -> bytes:
         _, raw = reader.read_manifest()
         if manifests.bundle_id(raw) != self.bundle:
             raise CorruptError(

@@ -4,21 +4,17 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from airgap.carrier import archive, local_depot
 from airgap.carrier.archive import ArchiveWriter
-from airgap.carrier.depot import RemoteDepotReader
-from airgap.carrier.local_depot import DepotReader, DepotWriter
-from airgap.carrier.stock import archive as stock
-from airgap.carrier.stock.archive import StockReader
+from airgap.carrier.local_depot import DepotWriter
 from airgap.disk.os_errors import storage_error
-from airgap.errors import AirgapError, StorageError, UsageError
-from airgap.flow.bundle.open_bundle import STDIN, Unverified, open_unverified, split_place
+from airgap.errors import StorageError, UsageError
+from airgap.flow.bundle.open_bundle import STDIN, Unverified, open_unverified
 from airgap.flow.exporting import select, stock_archive, write_bundle
 from airgap.flow.exporting.bases import NO_BASES
 from airgap.flow.exporting.select import Source
@@ -29,12 +25,13 @@ from airgap.flow.location.remote import SUFFIX, RemoteLocation
 from airgap.flow.location.writers import open_writer_elsewhere
 from airgap.flow.media.small_files import small_files_of
 from airgap.flow.media.split import VolumeOptions, add_parity, write_volumes
+from airgap.flow.media.volumes import read_labels
 from airgap.flow.progress import Progress
-from airgap.format import limits, names, volume
+from airgap.format import limits, names
 from airgap.format.kinds import BENTO, MODEL, Kind
 from airgap.signing.signer import Signer
 
-__all__ = ["SUFFIX", "ExportRequest", "add_files", "export", "sign_bundle", "tell_of_others"]
+__all__ = ["SUFFIX", "ExportRequest", "export", "sign_bundle", "tell_of_others"]
 
 _COPY_BYTES: Final = 1024 * 1024
 
@@ -151,43 +148,15 @@ def sign_bundle(place: str, signer: Signer, access: Access = ANYBODY) -> tuple[s
         raise UsageError("Standard input cannot be signed.", "Give a depot or a .airgap file.")
     with open_unverified(place, access) as opened:
         ((file, envelope),) = write_bundle.sign_manifest(opened.raw, [signer]).items()
-        add_files(place, opened, [(file, envelope)])
+        opened.reader.add_files([(file, envelope)])
         tell_of_others(opened, access)
     return opened.bundle, file
 
 
-def add_files(place: str, opened: Unverified, files: Sequence[tuple[str, bytes]]) -> None:
-    """Put signatures beside a bundle's manifest, so that a crash leaves it valid.
-
-    Raises:
-        ConflictError: this key has signed something else there, or no room is left.
-        UsageError: it is a single file elsewhere, which cannot be changed there.
-    """
-    if isinstance(opened.reader, RemoteDepotReader):
-        opened.reader.remote.add_files(opened.bundle, files)
-        return
-    if remote.is_remote(place):
-        raise UsageError(
-            "A single file that is elsewhere cannot be added to.",
-            "Sign in a depot, or fetch the file (airgap copy), sign it, and copy it back.",
-        )
-    place = remote.local_path(place)
-    path, _ = split_place(place)
-    if isinstance(opened.reader, StockReader):
-        stock.add_files(Path(place), files)
-    elif isinstance(opened.reader, DepotReader):
-        local_depot.add_files(path, opened.bundle, files)
-    else:
-        archive.add_files(path, opened.bundle, files)
-
-
 def tell_of_others(opened: Unverified, access: Access) -> None:
     """Say so if what was signed is one volume of several: each is admitted by itself (§19)."""
-    if not isinstance(opened.reader, DepotReader):
-        return
-    with suppress(AirgapError):  # no volume, or a label that nobody can read
-        label = volume.decode(opened.reader.read_label())
-        if label.count > 1 and label.fits(opened.bundle, len(opened.manifest.packs)):
+    for label in read_labels(opened.reader.packs, opened.bundle, len(opened.manifest.packs)):
+        if label.count > 1:
             access.tell(
                 f"This is volume {label.number} of {label.count}, and only it is signed: each is"
                 " admitted by what lies on it. Sign the others too, or sign before `airgap split`."

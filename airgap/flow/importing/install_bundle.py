@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
-from airgap.carrier.stock.archive import StockReader
 from airgap.codec.buffer import Buffer
 from airgap.disk.durable import sync_file_system
 from airgap.disk.os_errors import storage_error
@@ -33,11 +32,11 @@ from airgap.flow.chunks.missing_chunks import MissingChunks
 from airgap.flow.importing.descriptions import Descriptions
 from airgap.flow.importing.stock_archive import fill_from_members, verify_members
 from airgap.flow.importing.targets import FileDigests, Targets
-from airgap.flow.importing.unpack import ChunkConsumer, plain_chunks
+from airgap.flow.importing.unpack import ChunkConsumer, WantedPacks, plain_chunks
 from airgap.flow.media.missing_volumes import MissingVolumes, refusal
+from airgap.flow.media.pack_copies import PackCopies
 from airgap.flow.media.parity import damaged_parity
 from airgap.flow.media.resume import VolumeResume, situation
-from airgap.flow.media.volumes import VolumesReader
 from airgap.flow.pipeline import ahead, in_order, serial_executor, workers
 from airgap.flow.progress import Progress
 from airgap.format.inventory import Item, tag_problem
@@ -116,9 +115,9 @@ def import_bundle(
         manifest = replace_in(
             manifest, items=tuple(one for one in manifest.items if one.key in opened.only)
         )
-    reader = opened.reader
-    if isinstance(reader, StockReader):
-        fill: Fill = partial(fill_from_members, reader, manifest.items, progress=progress)
+    archive = opened.reader.stock_archive
+    if archive:
+        fill: Fill = partial(fill_from_members, archive, manifest.items, progress=progress)
     else:
         fill = partial(_fill_from_packs, opened, jobs=jobs, progress=progress)
     privates = () if dry_run else {install_path(item).private for item in manifest.items}
@@ -238,8 +237,9 @@ def verify_volumes(opened: Opened, *, jobs: int, progress: Progress) -> VerifyRe
         MissingError, CorruptError, StorageError: as ``import_bundle``; also that a volume lacks
             something that it should have.
     """
-    if isinstance(opened.reader, StockReader):
-        return VerifyResult(verify_members(opened.reader, opened.manifest.value.items, progress))
+    archive = opened.reader.stock_archive
+    if archive:
+        return VerifyResult(verify_members(archive, opened.manifest.value.items, progress))
     return _verify_packs(opened, jobs=jobs, progress=progress)
 
 
@@ -256,7 +256,7 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> VerifyRes
     targets = Targets(manifest, manifest.items)
     digests = FileDigests(manifest, manifest.items)
     descriptions = Descriptions(manifest.items)
-    wanted = range(len(manifest.packs))
+    packs = WantedPacks(opened.packs, manifest, range(len(manifest.packs)))
     needs = MissingChunks(manifest, opened.supplies)
     absent = needs.find(range(len(manifest.chunks)))
     for chunk in descriptions.chunks - absent:
@@ -271,7 +271,7 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> VerifyRes
             after=digester.submit,
             base=needs.read,
         )
-        for chunk, data in plain_chunks(opened, wanted, work, jobs, progress):
+        for chunk, data in plain_chunks(packs, work, jobs, progress):
             digester.submit(digests.feed, targets, chunk, data)
             descriptions.feed(targets, chunk, data)
     lost = sum(manifest.packs[one].size for one in work.failed)
@@ -282,9 +282,7 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> VerifyRes
     needs.refuse(absent, packs_are_read=not work.failed)
     if not lacking:
         descriptions.refuse_lacking()
-    if not isinstance(opened.reader, VolumesReader):
-        return VerifyResult(manifest.stored_size - lost, lacking)
-    good, damaged = damaged_parity(manifest.packs, opened.reader.copies)
+    good, damaged = damaged_parity(manifest.packs, PackCopies(opened.packs.volumes))
     return VerifyResult(manifest.stored_size - lost, lacking, good, tuple(damaged))
 
 
@@ -367,6 +365,7 @@ def _fill_from_packs(
         for index, pack in enumerate(manifest.packs)
         if not missing.isdisjoint(pack.chunk_range)
     )
+    packs = WantedPacks(arrivals.source, manifest, wanted)
     with serial_executor() as digester:
         work = ChunkConsumer(
             "importing",
@@ -376,7 +375,7 @@ def _fill_from_packs(
             after=digester.submit,
             base=needs.read,
         )
-        for chunk, data in plain_chunks(opened, wanted, work, jobs, progress):
+        for chunk, data in plain_chunks(packs, work, jobs, progress):
             digester.submit(digests.feed, targets, chunk, data)
     if work.failed:
         raise arrivals.refusal(work.failed, len(wanted), progress)

@@ -3,8 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 
-from airgap.carrier.stock.archive import StockReader
-from airgap.carrier.stock.port import Member
+from airgap.carrier.stock.port import Member, StockArchive
 from airgap.errors import CorruptError
 from airgap.flow.importing.descriptions import Descriptions
 from airgap.flow.progress import Progress
@@ -20,7 +19,7 @@ Sink = Callable[[StockFile, int, bytes], None]
 
 
 def fill_from_members(
-    reader: StockReader,
+    archive: StockArchive,
     items: Sequence[Item],
     staged: Sequence[StagedItem],
     progress: Progress,
@@ -40,7 +39,7 @@ def fill_from_members(
                 targets[number].write(file, offset, data)
 
     try:
-        _read(reader, items, write, progress, "importing")
+        _read(archive, items, write, progress, "importing")
     except BaseException:
         for one in staged:  # what came before is of no use to the next try
             one.discard()
@@ -49,7 +48,7 @@ def fill_from_members(
         one.finish()
 
 
-def verify_members(reader: StockReader, items: Sequence[Item], progress: Progress) -> int:
+def verify_members(archive: StockArchive, items: Sequence[Item], progress: Progress) -> int:
     """Read everything that an import would read; return the bytes of files read.
 
     Raises:
@@ -61,20 +60,20 @@ def verify_members(reader: StockReader, items: Sequence[Item], progress: Progres
         for number, file in stored.targets:
             descriptions.add(number, file, offset, data)
 
-    read = _read(reader, items, look, progress, "verifying")
+    read = _read(archive, items, look, progress, "verifying")
     descriptions.refuse_lacking()
     return read
 
 
 def _read(
-    reader: StockReader, items: Sequence[Item], sink: Sink, progress: Progress, what: str
+    archive: StockArchive, items: Sequence[Item], sink: Sink, progress: Progress, what: str
 ) -> int:
-    contents = stock.list_contents(items, folder=reader.form == "folder")
+    contents = stock.list_contents(items, folder=archive.is_folder)
     progress.begin(what, sum(file.size for file in contents.files.values()))
-    expected = _Expected(contents, reader.place)
+    expected = _Expected(contents, archive.place)
     count = 0
     try:
-        for member, pieces in reader.members():
+        for member, pieces in archive.members():
             stored = expected.take(member)
             if stored is not None:
                 _read_file(stored, pieces, sink, progress)

@@ -9,19 +9,18 @@ from itertools import accumulate, chain, pairwise
 from threading import Semaphore
 from typing import Final, Self
 
-from airgap.carrier.local_depot import DepotReader
+from airgap.carrier.port import PackSource
 from airgap.codec.buffer import Buffer
 from airgap.codec.table import RAW, decode
 from airgap.disk.buffers import BufferPool
 from airgap.errors import AirgapError, CorruptError
-from airgap.flow.bundle.open_bundle import Opened
-from airgap.flow.media.volumes import VolumesReader
+from airgap.flow.media.volumes import read_pack, repair_packs
 from airgap.flow.pipeline import ahead, in_order, workers
 from airgap.flow.progress import Progress
 from airgap.format import layout
-from airgap.format.manifest import NO_BASE, Block, ChunkTable, Pack
+from airgap.format.manifest import NO_BASE, Block, ChunkTable, Manifest, Pack
 
-__all__ = ["ChunkConsumer", "plain_chunks"]
+__all__ = ["ChunkConsumer", "WantedPacks", "plain_chunks"]
 
 PACKS_AT_WORK: Final = 2
 
@@ -46,45 +45,53 @@ class ChunkConsumer:
     """Packs that are damaged or missing; complete when all chunks have been yielded."""
 
 
+@dataclass(frozen=True, slots=True)
+class WantedPacks:
+    """Packs that are to be read: their indexes in the manifest, and where they come from."""
+
+    source: PackSource
+    manifest: Manifest
+    indexes: Collection[int]
+
+
 def plain_chunks(
-    opened: Opened, wanted: Collection[int], work: ChunkConsumer, jobs: int, progress: Progress
+    wanted: WantedPacks, work: ChunkConsumer, jobs: int, progress: Progress
 ) -> Iterator[tuple[int, Buffer]]:
     """Yield index and plain bytes of every wanted chunk of the wanted packs, in order, verified.
 
-    A pack that is damaged or missing is taken from another place, or made again from parity, where
-    that can be; else it is told in ``work.failed``.
+    A pack that is damaged or missing is taken from another volume, or made again from parity, where
+    that is possible; else ``work.failed`` has the error.
     """
-    manifest, reader = opened.manifest.value, opened.reader
-    sizes = [manifest.packs[index].size for index in wanted]
-    progress.begin(work.name, sum(sizes))
+    packs = wanted.manifest.packs
+    progress.begin(work.name, sum(packs[index].size for index in wanted.indexes))
     try:
-        with workers(1) as hasher, workers(jobs) as pool, _PackReader(opened, wanted) as inlet:
-            unpacking = _Unpacking(manifest.chunks, work, pool, ahead(jobs))
-            authentic = inlet.packs(hasher)
-            if isinstance(reader, VolumesReader):
-                authentic = reader.mended(manifest.packs, authentic, progress)
+        with workers(1) as hasher, workers(jobs) as pool, _PackReader(wanted) as reader:
+            unpacking = _Unpacking(wanted.manifest.chunks, work, pool, ahead(jobs))
+            authentic = reader.read(hasher)
+            if wanted.source.volumes:
+                authentic = repair_packs(wanted.source.volumes, packs, authentic, progress)
             for index, data in authentic:
                 if isinstance(data, AirgapError):
                     work.failed[index] = data
-                    inlet.let_go(b"")
+                    reader.release(b"")
                     continue
-                yield from unpacking.chunks(manifest.packs[index], data)
-                work.after(partial(inlet.let_go, data))
-                progress.advance(manifest.packs[index].size)
-                del data  # if it is not of the inlet's memory, it ends with its last chunk
+                yield from unpacking.chunks(packs[index], data)
+                work.after(partial(reader.release, data))
+                progress.advance(packs[index].size)
+                del data  # if it is not of the reader's memory, it ends with its last chunk
     finally:
         progress.end()
 
 
 class _PackReader:
-    """Reads packs and compares their digests, ahead of who decodes them; two are in memory."""
+    """Reads packs and compares their digests, ahead of their decoding; two are in memory."""
 
-    def __init__(self, opened: Opened, wanted: Collection[int]) -> None:
-        self._packs = opened.manifest.value.packs
-        self._reader = opened.reader
-        self._wanted = wanted
-        most = max((self._packs[index].size for index in wanted), default=0)
-        self._memory = BufferPool(most + 1)  # one more, to see whether a file ends there
+    def __init__(self, wanted: WantedPacks) -> None:
+        self._source = wanted.source
+        self._packs = wanted.manifest.packs
+        self._indexes = wanted.indexes
+        longest = max((self._packs[index].size for index in self._indexes), default=0)
+        self._memory = BufferPool(longest + 1)  # one more, to see whether a file ends there
         self._room = Semaphore(PACKS_AT_WORK)
 
     def __enter__(self) -> Self:
@@ -94,53 +101,53 @@ class _PackReader:
         """Let the thread end, if it waits for room."""
         self._room.release(PACKS_AT_WORK)
 
-    def packs(self, hasher: ThreadPoolExecutor) -> Iterator[tuple[int, Buffer | AirgapError]]:
+    def read(self, hasher: ThreadPoolExecutor) -> Iterator[tuple[int, Buffer | AirgapError]]:
         """Yield packs that are authentic, and what is wrong with the others.
 
         Local files are read by the thread that hashes them. What may never come, a stream, is
         waited for here, where Ctrl-C ends it.
         """
-        if isinstance(self._reader, DepotReader | VolumesReader):
-            read = partial(self._read, self._reader)
-            return in_order(hasher, read, sorted(self._wanted), PACKS_AT_WORK)
-        return in_order(hasher, self._authentic, self._streamed(), PACKS_AT_WORK)
+        if self._source.volumes:
+            return in_order(hasher, self._read_file, sorted(self._indexes), PACKS_AT_WORK)
+        return in_order(hasher, self._check, self._read_stream(), PACKS_AT_WORK)
 
-    def let_go(self, data: Buffer) -> None:
-        """Make room for another pack; nobody looks at this one any more."""
+    def release(self, data: Buffer) -> None:
+        """Make room for another pack; this one is not used any more."""
         self._memory.give_back(data)
         self._room.release()
 
-    def _read(
-        self, reader: DepotReader | VolumesReader, index: int
-    ) -> tuple[int, Buffer | AirgapError]:
+    def _read_file(self, index: int) -> tuple[int, Buffer | AirgapError]:
         self._room.acquire()
-        return self._authentic((index, reader.read_pack(self._packs[index], self._memory)))
+        pack = self._packs[index]
+        return self._check((index, read_pack(self._source.volumes, pack, self._memory)))
 
-    def _streamed(self) -> Iterator[tuple[int, Buffer | AirgapError]]:
-        packs = iter(self._reader.read_packs(self._packs, self._wanted, self._memory))
+    def _read_stream(self) -> Iterator[tuple[int, Buffer | AirgapError]]:
+        packs = iter(self._source.read_packs(self._packs, self._indexes, self._memory))
         self._room.acquire()
-        for one in packs:
-            yield one
-            del one
+        for pack in packs:
+            yield pack
+            del pack
             self._room.acquire()
 
-    def _authentic(self, one: tuple[int, Buffer | AirgapError]) -> tuple[int, Buffer | AirgapError]:
-        index, data = one
+    def _check(self, read: tuple[int, Buffer | AirgapError]) -> tuple[int, Buffer | AirgapError]:
+        """Pass a pack on if its digest is the manifest's."""
+        index, data = read
         if isinstance(data, AirgapError):
             return index, data
-        wrong = _authenticate(self._packs[index], data)
-        if wrong:
+        error = _authenticate(self._packs[index], data)
+        if error:
             self._memory.give_back(data)
-        return index, wrong or data
+        return index, error or data
 
 
 def _authenticate(pack: Pack, data: Buffer) -> CorruptError | None:
     """Compare a pack's digest with the manifest's before any of it is decoded."""
-    found = hashlib.sha256(data).digest()
-    if found == pack.digest:
+    digest = hashlib.sha256(data).digest()
+    if digest == pack.digest:
         return None
     return CorruptError(
-        f"{layout.pack_name(pack.digest)} reads as {found.hex()[:12]}….",
+        f"{layout.pack_name(pack.digest)} is damaged (SHA-256 is {digest.hex()[:12]}…, expected"
+        f" {pack.digest.hex()[:12]}…).",
         "It was changed or damaged on the way: copy this file from its source again.",
     )
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from airgap.carrier.archive import ArchiveWriter
-from airgap.carrier.depot import RemoteDepotWriter
 from airgap.carrier.local_depot import DepotWriter
 from airgap.carrier.remote_archive import send_file
+from airgap.carrier.remote_depot import RemoteDepotWriter
 from airgap.errors import UsageError
 from airgap.flow.location import remote as elsewhere
 from airgap.flow.location.credentials import Access

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from airgap.carrier.local_depot import DepotReader, DepotWriter
+from airgap.carrier.port import Volume
 from airgap.codec.buffer import Buffer
 from airgap.disk.digests import has_digest
 from airgap.disk.part_file import write_atomically
@@ -17,7 +18,12 @@ from airgap.flow.media.pack_copies import PackCopies, PackCopy
 from airgap.flow.media.parity import ParityRepair, covers, longest
 from airgap.flow.media.small_files import SmallFiles, small_files_of
 from airgap.flow.media.split import demand_room
-from airgap.flow.media.volumes import VolumesReader, demand_one_bundle
+from airgap.flow.media.volumes import (
+    VolumesReader,
+    demand_one_bundle,
+    read_labels,
+    repair_packs,
+)
 from airgap.flow.progress import Progress
 from airgap.format import layout, parity
 from airgap.format.manifest import Pack
@@ -54,8 +60,8 @@ def join(places: Sequence[str], output: Path, progress: Progress) -> JoinResult:
         MissingError, CorruptError: not all packs could be had. What could is kept.
         StorageError: the disk refused.
     """
-    with _opened(places) as (readers, contents):
-        work = _Joining(readers, contents, output)
+    with _opened(places) as (volumes, contents):
+        work = _Joining(volumes, contents, output)
         progress.begin("joining", contents.manifest.stored_size)
         try:
             failed = work.copy_packs(progress)
@@ -78,13 +84,13 @@ def repair(places: Sequence[str], progress: Progress) -> RepairResult:
         CorruptError, MissingError: not all of them could be made again; those that could are.
         StorageError: a place cannot be written.
     """
-    with _opened(places) as (readers, contents):
-        packs, copies = contents.manifest.packs, PackCopies(readers)
+    with _opened(places) as (volumes, contents):
+        packs, copies = contents.manifest.packs, PackCopies(volumes)
         mending = ParityRepair(packs, copies, progress)
         progress.begin("looking for damage", contents.manifest.stored_size)
         try:
             failed = dict(_unauthentic(packs, copies, progress))
-            home = _homes(readers, contents)
+            home = _homes(volumes, contents)
             made = 0
             for index in sorted(failed):
                 data = mending.take(index)
@@ -97,22 +103,23 @@ def repair(places: Sequence[str], progress: Progress) -> RepairResult:
             mending.close()
             progress.end()
         if failed:
-            labels = VolumesReader(readers, contents.bundle).labels(len(packs))
+            labels = read_labels(VolumesReader(volumes), contents.bundle, len(packs))
             raise refusal(MissingVolumes(failed, len(packs), labels))
         lost = _parity_lost(packs, copies)
     return RepairResult(contents.bundle, len(packs), made, lost)
 
 
 @contextmanager
-def _opened(places: Sequence[str]) -> Iterator[tuple[list[DepotReader], SmallFiles]]:
+def _opened(places: Sequence[str]) -> Iterator[tuple[list[Volume], SmallFiles]]:
     """Open depots that hold one bundle, or parts of it. Nothing is verified."""
     with ExitStack() as stack:
         opened: list[Unverified] = [stack.enter_context(open_unverified(place)) for place in places]
         demand_one_bundle([(one.reader.place, one.bundle) for one in opened])
-        readers = [one.reader for one in opened if isinstance(one.reader, DepotReader)]
-        if len(readers) < len(opened):
+        sources = [one.reader.packs for one in opened]
+        if not all(source.volumes for source in sources):
             raise UsageError("Only folders can be put together or mended.", "Give volumes.")
-        yield readers, _together(opened)
+        volumes = [volume for source in sources for volume in source.volumes]
+        yield volumes, _together(opened)
 
 
 def _together(opened: Sequence[Unverified]) -> SmallFiles:
@@ -130,14 +137,15 @@ def _together(opened: Sequence[Unverified]) -> SmallFiles:
 class _Joining:
     """A depot being put together."""
 
-    def __init__(self, readers: Sequence[DepotReader], contents: SmallFiles, output: Path) -> None:
+    def __init__(self, volumes: Sequence[Volume], contents: SmallFiles, output: Path) -> None:
         self._contents = contents
         self._packs = contents.manifest.packs
         self._output = output
         self._writer = DepotWriter(output)
         self._here = DepotReader(output, contents.bundle)
-        self._reader = VolumesReader([*readers, self._here], contents.bundle)
-        self._labels = VolumesReader(readers, contents.bundle).labels(len(self._packs))
+        self._source = VolumesReader([*volumes, self._here])
+        self._copies = PackCopies(self._source.volumes)
+        self._labels = read_labels(VolumesReader(volumes), contents.bundle, len(self._packs))
         self._written: set[int] = set()
         self._bad: set[int] = set()
         self.mended = 0
@@ -155,11 +163,11 @@ class _Joining:
             sum(
                 self._packs[one].size
                 for one in wanted
-                if self._reader.copies.may_have(self._packs[one].digest, self._packs[one].size)
+                if self._copies.may_have(self._packs[one].digest, self._packs[one].size)
             ),
         )
-        read = map(self._authentic, self._reader.read_packs(self._packs, wanted))
-        for index, data in self._reader.mended(self._packs, read, progress):
+        read = map(self._authentic, self._source.read_packs(self._packs, wanted))
+        for index, data in repair_packs(self._source.volumes, self._packs, read, progress):
             if isinstance(data, AirgapError):
                 failed[index] = data
                 continue
@@ -180,7 +188,7 @@ class _Joining:
 
     def copy_parity(self) -> None:
         """Copy the parity packs that can be had, and the index of all."""
-        copies = self._reader.copies
+        copies = self._copies
         groups = copies.index(len(self._packs))
         for group in groups:
             length = longest(self._packs, group.packs)
@@ -193,7 +201,7 @@ class _Joining:
     def _copy_parity_pack(self, digest: bytes, length: int) -> None:
         if self._here.size_of(digest, is_parity=True) == length:
             return
-        with self._reader.copies.opened_parity(digest, length) as one:
+        with self._copies.opened_parity(digest, length) as one:
             if isinstance(one, PackCopy):
                 name = layout.parity_name(self._contents.bundle, digest)
                 write_atomically(self._output, name, [one.read(0, length)])
@@ -219,7 +227,7 @@ class _Joining:
             self._writer.put_root(name, data)
         digests = [
             digest
-            for group in self._reader.copies.index(len(self._packs))
+            for group in self._copies.index(len(self._packs))
             for digest in group.parity
             if self._here.size_of(digest, is_parity=True) is not None
         ]
@@ -228,7 +236,7 @@ class _Joining:
     def situation(self, failed: Mapping[int, AirgapError]) -> MissingVolumes:
         """Return what the labels say of packs that are lacking."""
         bad = {one for one, error in failed.items() if not isinstance(error, MissingError)}
-        will_do = bool(bad) and covers(self._reader.copies.index(len(self._packs)), bad)
+        will_do = bool(bad) and covers(self._copies.index(len(self._packs)), bad)
         return MissingVolumes(
             failed, len(self._packs), self._labels, is_kept=True, parity_will_do=will_do
         )
@@ -246,16 +254,16 @@ def _unauthentic(
         progress.advance(pack.size)
 
 
-def _homes(readers: Sequence[DepotReader], contents: SmallFiles) -> dict[int, DepotReader]:
+def _homes(volumes: Sequence[Volume], contents: SmallFiles) -> dict[int, Volume]:
     """Return where each pack belongs: where a file has its name, else where labels say."""
     packs = contents.manifest.packs
-    home = dict.fromkeys(range(len(packs)), readers[0])
-    for reader in readers:
-        labels = VolumesReader([reader], contents.bundle).labels(len(packs))
+    home = dict.fromkeys(range(len(packs)), volumes[0])
+    for volume in volumes:
+        labels = read_labels(VolumesReader([volume]), contents.bundle, len(packs))
         for index, pack in enumerate(packs):
             labelled = bool(labels) and labels[0].volume_of(index) == labels[0].number
-            if labelled or reader.size_of(pack.digest) is not None:
-                home[index] = reader
+            if labelled or volume.size_of(pack.digest) is not None:
+                home[index] = volume
     return home
 
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from airgap.carrier.local_depot import DepotReader
+from airgap.carrier.port import Volume
 from airgap.disk.os_errors import storage_error
 from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.format import layout, limits, parity
@@ -40,17 +40,17 @@ class PackCopy:
 
 
 class PackCopies:
-    """Several places of one bundle. None is trusted: whatever is opened is digested first."""
+    """Several volumes of one bundle. None is trusted: what is opened is digested first."""
 
-    def __init__(self, readers: Sequence[DepotReader]) -> None:
-        """Take readers of the same bundle."""
-        self._readers = readers
+    def __init__(self, volumes: Sequence[Volume]) -> None:
+        """Take volumes of the same bundle."""
+        self._volumes = volumes
 
     def index(self, packs: int) -> tuple[Group, ...]:
         """Return the first parity index that fits a bundle of so many packs; often none."""
-        for reader in self._readers:
+        for volume in self._volumes:
             try:
-                return parity.decode(reader.read_parity_index(), packs)
+                return parity.decode(volume.read_parity_index(), packs)
             except AirgapError:  # not there, damaged, unreadable: there is no parity, then
                 continue
         return ()
@@ -61,15 +61,15 @@ class PackCopies:
 
     def open_unread(self, pack: Pack, stack: ExitStack) -> PackCopy | AirgapError:
         """Open the first copy that has the right size; whoever reads it must digest it."""
-        for reader in self._readers:
-            if reader.size_of(pack.digest) == pack.size:
+        for volume in self._volumes:
+            if volume.size_of(pack.digest) == pack.size:
                 try:
-                    with reader.open_pack(pack.digest) as descriptor:
+                    with volume.open_pack(pack.digest) as descriptor:
                         kept = os.dup(descriptor)
                 except AirgapError as error:
                     return error
                 stack.callback(os.close, kept)
-                return PackCopy(kept, pack.size, reader.place)
+                return PackCopy(kept, pack.size, volume.place)
         return self.open_pack(pack, stack)  # which says what is wrong
 
     def open_parity(self, digest: bytes, size: int, stack: ExitStack) -> PackCopy | AirgapError:
@@ -78,11 +78,11 @@ class PackCopies:
 
     def may_have(self, digest: bytes, size: int) -> bool:
         """Tell whether any place has a pack of that name and size; its content is not looked at."""
-        return any(reader.size_of(digest) == size for reader in self._readers)
+        return any(volume.size_of(digest) == size for volume in self._volumes)
 
     def may_have_parity(self, digest: bytes, size: int) -> bool:
         """Tell whether any place has a parity pack of that name and size."""
-        return any(reader.size_of(digest, is_parity=True) == size for reader in self._readers)
+        return any(volume.size_of(digest, is_parity=True) == size for volume in self._volumes)
 
     @contextmanager
     def opened_parity(self, digest: bytes, size: int) -> Iterator[PackCopy | AirgapError]:
@@ -96,15 +96,15 @@ class PackCopies:
         """Try all places; of several errors, damage says more than absence."""
         name = layout.parity_file(digest) if is_parity else layout.pack_name(digest)
         found: AirgapError = MissingError(f"{name} is not there.", "Give the volume that holds it.")
-        for reader in self._readers:
-            opened = reader.open_parity(digest) if is_parity else reader.open_pack(digest)
+        for volume in self._volumes:
+            opened = volume.open_parity(digest) if is_parity else volume.open_pack(digest)
             try:
                 with opened as descriptor:
-                    stored = PackCopy(descriptor, size, reader.place)
+                    stored = PackCopy(descriptor, size, volume.place)
                     _demand(stored, digest, name)
                     kept = os.dup(descriptor)  # the folders above it need not stay open
                 stack.callback(os.close, kept)
-                return PackCopy(kept, size, reader.place)
+                return PackCopy(kept, size, volume.place)
             except MissingError:
                 continue
             except AirgapError as error:

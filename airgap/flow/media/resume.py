@@ -4,13 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from airgap.carrier.port import PackSource
 from airgap.disk.durable import sync_file_system
 from airgap.errors import AirgapError, MissingError
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.media.missing_volumes import MissingVolumes, refusal
+from airgap.flow.media.pack_copies import PackCopies
 from airgap.flow.media.parity import covers
 from airgap.flow.media.recovery import Recovery
-from airgap.flow.media.volumes import VolumesReader
+from airgap.flow.media.volumes import VolumesReader, read_labels
 from airgap.flow.progress import Progress
 from airgap.format import layout
 from airgap.store.staging import StagedItem
@@ -22,8 +24,7 @@ __all__ = ["VolumeResume", "situation"]
 def situation(opened: Opened, failed: Mapping[int, AirgapError]) -> MissingVolumes:
     """Return what labels say about packs that could not be had."""
     packs = len(opened.manifest.value.packs)
-    labels = opened.reader.labels(packs) if isinstance(opened.reader, VolumesReader) else []
-    return MissingVolumes(failed, packs, labels)
+    return MissingVolumes(failed, packs, read_labels(opened.packs, opened.bundle, packs))
 
 
 class VolumeResume:
@@ -37,8 +38,14 @@ class VolumeResume:
         self._journal = VolumeProgress(staged[0].place, opened.bundle)
         self._seen = self._journal.load()
         self._recovery = Recovery(self._journal.recovery, opened.bundle, self._packs)
-        if isinstance(opened.reader, VolumesReader) and self._journal.recovery.is_dir():
-            opened.reader.add(self._recovery.reader)
+
+    @property
+    def source(self) -> PackSource:
+        """Where packs come from in this run: also from what earlier runs have kept."""
+        volumes = self._opened.packs.volumes
+        if volumes and self._journal.recovery.is_dir():
+            return VolumesReader([*volumes, self._recovery.reader])
+        return self._opened.packs
 
     @property
     def hinted(self) -> frozenset[int]:
@@ -66,8 +73,8 @@ class VolumeResume:
         self._journal.save(VolumeRecord(staged, frozenset(damaged)))
         names = {one: layout.pack_name(self._packs[one].digest) for one in damaged}
         found = replace(found, damaged_before=frozenset(damaged), names=names, is_kept=True)
-        if damaged and isinstance(self._opened.reader, VolumesReader):
-            self._recovery.keep(damaged, self._opened.reader.copies, progress)
+        if damaged:
+            self._recovery.keep(damaged, PackCopies(self.source.volumes), progress)
             if covers(self._recovery.groups(), damaged):
                 again = self._recovery.once_more(damaged, found.labels[0])
                 found = replace(found, parity_will_do=True, once_more=again)

@@ -4,10 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from airgap.carrier import local_depot
-from airgap.carrier.archive import ArchiveReader
-from airgap.carrier.local_depot import DepotReader
-from airgap.carrier.port import BundleReader
+from airgap.carrier.port import SignedManifest
 from airgap.errors import AirgapError, MissingError, UsageError
 from airgap.flow.bundle import model_signatures
 from airgap.flow.bundle.open_bundle import Unverified
@@ -49,19 +46,19 @@ def small_files_of(opened: Unverified) -> SmallFiles:
         CorruptError, StorageError: it cannot be read.
     """
     reader = opened.reader
-    if not isinstance(reader, DepotReader | ArchiveReader):
+    if reader.stock_archive:
         raise UsageError(
             f"{reader.place} has no packs.", "Give a depot or a .airgap file of `airgap export`."
         )
     envelopes = dict(_envelopes(reader))
     # In a .airgap file these come after the packs, so that they stay behind.
-    envelopes |= model_signatures.read(reader, opened.manifest)
+    envelopes |= model_signatures.read(reader.packs, opened.manifest)
     return SmallFiles(
         opened.bundle, opened.manifest, opened.raw, envelopes, dict(_roots(_travelling(reader)))
     )
 
 
-def _envelopes(reader: BundleReader) -> Iterator[tuple[str, bytes]]:
+def _envelopes(reader: SignedManifest) -> Iterator[tuple[str, bytes]]:
     """Yield the envelopes under the names of their keys; what is no envelope stays behind."""
     for raw in reader.read_envelopes("builder"):
         with suppress(AirgapError):
@@ -78,10 +75,8 @@ def _pair(role: Role, statement: bytes, raw: bytes) -> Iterator[tuple[str, bytes
         yield layout.envelope_file(role, key_id), raw
 
 
-def _travelling(reader: DepotReader | ArchiveReader) -> Sequence[SignedRoot]:
+def _travelling(reader: SignedManifest) -> Sequence[SignedRoot]:
     try:
-        if isinstance(reader, DepotReader):
-            return local_depot.read_roots(reader.folder)
         return reader.read_roots()
     except MissingError:
         return ()

@@ -91,7 +91,7 @@ def write_volumes(
     """
     _refuse_twice(media.folders)
     packs = contents.manifest.packs
-    depots = [reader] if isinstance(reader, DepotReader) else []
+    depots = reader.packs.volumes
     known = () if media.percent else PackCopies(depots).index(len(packs))
     groups = [(one.packs, len(one.parity)) for one in known] or drafts(packs, media.percent)
     parts = plan(packs, groups, _Rooms(media, contents, groups))
@@ -100,15 +100,15 @@ def write_volumes(
         _demand_space(media.output, 0 if move else contents.manifest.stored_size, packs, groups)
     progress.begin("writing volumes", contents.manifest.stored_size * (2 if groups else 1))
     try:
-        for old in depots if move else ():
-            volumes.move_packs(old.folder)
+        for depot in depots if move else ():
+            volumes.move_packs(depot.folder)
         if not (depots and move):
             volumes.copy_packs(reader, progress)
-        sources = PackCopies([*depots, *volumes.readers])
+        copies = PackCopies([*depots, *volumes.readers])
         if known:
-            volumes.carry_parity(known, sources)
+            volumes.carry_parity(known, copies)
         else:
-            volumes.make_parity(groups, sources, progress)
+            volumes.make_parity(groups, copies, progress)
         for number in range(len(parts)):
             volumes.publish(number)
             if media.read_back:
@@ -197,7 +197,7 @@ class _Volumes:
         """Copy each pack to its volume, in the manifest's order."""
         writers = list(map(DepotWriter, self.folders))
         owner = [at for at, part in enumerate(self.parts) for _ in part.packs]
-        for index, data in reader.read_packs(self.packs, range(len(self.packs))):
+        for index, data in reader.packs.read_packs(self.packs, range(len(self.packs))):
             if isinstance(data, AirgapError):
                 raise data
             pack = self.packs[index]

@@ -5,11 +5,11 @@ read as if they were not there.
 """
 
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 
 from airgap.carrier.local_depot import DepotReader
-from airgap.carrier.port import BundleReader
+from airgap.carrier.port import PackSource, Volume
 from airgap.codec.buffer import Buffer
 from airgap.disk.buffers import BufferPool
 from airgap.errors import (
@@ -23,115 +23,104 @@ from airgap.flow.bundle.open_bundle import Opened, split_place
 from airgap.flow.media.pack_copies import PackCopies, PackCopy
 from airgap.flow.media.parity import ParityRepair
 from airgap.flow.progress import Progress
-from airgap.format import layout, volume
-from airgap.format.envelope import Role
+from airgap.format import layout
 from airgap.format.manifest import Pack
 from airgap.format.volume import Label
+from airgap.format.volume import decode as decode_label
 
-__all__ = ["VolumesReader", "demand_one_bundle", "open_places"]
+__all__ = [
+    "VolumesReader",
+    "demand_one_bundle",
+    "open_places",
+    "read_labels",
+    "read_pack",
+    "repair_packs",
+]
 
 
 class VolumesReader:
-    """Reads one bundle from several depots. Each pack may be in any of them, or in several."""
+    """Fills ``PackSource`` with several volumes. Each pack may be on any of them, or on several."""
 
-    def __init__(self, readers: Sequence[DepotReader], bundle: str) -> None:
-        """Take readers of one bundle; the first one's manifest has been admitted."""
-        self.place = ", ".join(reader.place for reader in readers)
-        self._readers = list(readers)
-        self._bundle = bundle
+    is_stream = False
 
-    def add(self, folder_reader: DepotReader) -> None:
-        """Take one more place for packs and parity packs."""
-        self._readers.append(folder_reader)
-
-    @property
-    def copies(self) -> PackCopies:
-        """All places, for reading in pieces."""
-        return PackCopies(self._readers)
-
-    def read_manifest(self) -> tuple[str, bytes]:
-        """Return the bundle id and the first place's manifest."""
-        return self._readers[0].read_manifest()
-
-    def read_envelopes(self, role: Role) -> list[bytes]:
-        """Return the first place's envelopes of one role."""
-        return self._readers[0].read_envelopes(role)
-
-    def read_attestations(self, role: Role) -> list[tuple[bytes, bytes]]:
-        """Return the first place's attestations of one role."""
-        return self._readers[0].read_attestations(role)
+    def __init__(self, volumes: Sequence[Volume]) -> None:
+        """Take the volumes of one bundle."""
+        self.volumes = tuple(volumes)
 
     def read_packs(
         self, packs: Sequence[Pack], wanted: Container[int], memory: BufferPool | None = None
     ) -> Iterator[tuple[int, Buffer | AirgapError]]:
-        """Yield each wanted pack from the first place that has it; see ``BundleReader``."""
+        """Yield each wanted pack from the first volume that has it; see ``PackSource``."""
         for index, pack in enumerate(packs):
             if index in wanted:
-                yield index, self.read_pack(pack, memory)
+                yield index, read_pack(self.volumes, pack, memory)
 
     def read_model_signatures(self, files: Collection[str]) -> dict[str, bytes]:
-        """Return those of these files that any of the places has."""
-        found: dict[str, bytes] = {}
-        for reader in self._readers:
-            with suppress(MissingError):  # a place may have packs and nothing else
-                found = reader.read_model_signatures(files) | found
-        return found
+        """Return those of these files that any of the volumes has."""
+        signatures: dict[str, bytes] = {}
+        for volume in self.volumes:
+            signatures = volume.read_model_signatures(files) | signatures
+        return signatures
 
-    def read_pack(self, pack: Pack, memory: BufferPool | None = None) -> Buffer | AirgapError:
-        """Return the bytes under a pack's name in the first place that has them whole."""
-        # Whoever has nothing is not asked: an error keeps its frames, and they what was read.
-        having = [one for one in self._readers if one.size_of(pack.digest) is not None]
-        for reader in having[:-1]:
-            data = reader.read_pack(pack, memory)
-            if not isinstance(data, AirgapError):
-                return data
+
+def read_pack(
+    volumes: Sequence[Volume], pack: Pack, memory: BufferPool | None = None
+) -> Buffer | AirgapError:
+    """Return the bytes under a pack's name on the first volume that has them whole."""
+    # A volume that has nothing is not asked: an error keeps its frames, and they what was read.
+    having = [volume for volume in volumes if volume.size_of(pack.digest) is not None]
+    for volume in having[:-1]:
+        data = volume.read_pack(pack, memory)
+        if not isinstance(data, AirgapError):
+            return data
+        del data
+    return (having or volumes)[-1].read_pack(pack, memory)
+
+
+def repair_packs(
+    volumes: Sequence[Volume],
+    packs: Sequence[Pack],
+    read: Iterable[tuple[int, Buffer | AirgapError]],
+    progress: Progress,
+) -> Iterator[tuple[int, Buffer | AirgapError]]:
+    """Pass packs on; replace errors by a pack of another volume or of parity, where possible.
+
+    What parity gives back is authentic, and waits in the system's temporary folder.
+    """
+    copies = PackCopies(volumes)
+    repair = ParityRepair(packs, copies, progress)
+    try:
+        for index, data in read:
+            if isinstance(data, AirgapError):
+                copy = _read_copy(copies, packs[index], data) if len(volumes) > 1 else None
+                yield index, copy or repair.take(index) or data
+            else:
+                yield index, data
             del data
-        return (having or self._readers)[-1].read_pack(pack, memory)
+    finally:
+        repair.close()
 
-    def mended(
-        self,
-        packs: Sequence[Pack],
-        read: Iterable[tuple[int, Buffer | AirgapError]],
-        progress: Progress,
-    ) -> Iterator[tuple[int, Buffer | AirgapError]]:
-        """Pass packs on; replace errors by a pack of another place or of parity, where it can be.
 
-        What parity gives back is authentic, and waits in the system's temporary folder.
-        """
-        mending = ParityRepair(packs, self.copies, progress)
+def _read_copy(copies: PackCopies, pack: Pack, error: AirgapError) -> bytes | None:
+    """Return an authentic copy of a pack of which the first copy is damaged."""
+    if isinstance(error, MissingError):
+        return None
+    with ExitStack() as stack:
+        copy = copies.open_pack(pack, stack)
+        return copy.read(0, copy.size) if isinstance(copy, PackCopy) else None
+
+
+def read_labels(source: PackSource, bundle: str, packs: int) -> list[Label]:
+    """Return the labels that fit a bundle of so many packs; they are claims, for people only."""
+    labels = []
+    for volume in source.volumes:
         try:
-            for index, data in read:
-                if isinstance(data, AirgapError):
-                    found = self._elsewhere(packs[index], data) or mending.take(index)
-                    yield index, found or data
-                else:
-                    yield index, data
-                del data
-        finally:
-            mending.close()
-
-    def _elsewhere(self, pack: Pack, error: AirgapError) -> bytes | None:
-        """Return an authentic copy of a pack of which the first copy is damaged."""
-        if isinstance(error, MissingError) or len(self._readers) == 1:
-            return None
-        with ExitStack() as stack:
-            copy = self.copies.open_pack(pack, stack)
-            return copy.read(0, copy.size) if isinstance(copy, PackCopy) else None
-
-    def labels(self, packs: int) -> list[Label]:
-        """Return the labels that fit the bundle; they are claims, and for people only."""
-        found = []
-        for reader in self._readers:
-            try:
-                label = volume.decode(reader.read_label())
-            except AirgapError:  # none, damaged, or made up: format §19 passes over it
-                continue
-            if label.fits(self._bundle, packs):
-                found.append(label)
-        return found
-
-    def close(self) -> None:
-        """Nothing is kept open."""
+            label = decode_label(volume.read_label())
+        except AirgapError:  # none, damaged, or made up: format §19 passes over it
+            continue
+        if label.fits(bundle, packs):
+            labels.append(label)
+    return labels
 
 
 @contextmanager
@@ -169,17 +158,17 @@ def _joined(
 ) -> Opened:
     first = opened[0]
     demand_one_bundle([(one.reader.place, one.bundle) for one in opened])
-    readers: list[BundleReader] = [one.reader for one in opened]
+    sources: list[PackSource] = [one.packs for one in opened]
     for place, error in broken:
         folder, _ = split_place(place)
         if not (folder / layout.PACKS).is_dir():
             raise error
         progress.note(f"{error.message} The packs of {place} are used nevertheless.")
-        readers.append(DepotReader(folder, first.bundle))
-    depots = [reader for reader in readers if isinstance(reader, DepotReader)]
-    if len(depots) == len(readers):
-        return replace(first, reader=VolumesReader(depots, first.bundle))
-    if len(readers) > 1:
+        sources.append(DepotReader(folder, first.bundle))
+    if all(source.volumes for source in sources):
+        volumes = [volume for source in sources for volume in source.volumes]
+        return replace(first, packs=VolumesReader(volumes))
+    if len(sources) > 1:
         raise UsageError(
             "Only folders can be read together.", "Give one archive, or the folders of volumes."
         )

@@ -3,15 +3,13 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from airgap.carrier.depot import Depot, DepotOptions, RemoteDepotWriter
-from airgap.carrier.local_depot import DepotWriter
+from airgap.carrier.depot import Depot
 from airgap.carrier.port import BundleWriter
 from airgap.errors import MissingError
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.sweep import Clock, await_sweeps
 from airgap.format import layout, limits
 from airgap.format.manifest import Pack
-from airgap.transport.folder import FolderTransport
 
 __all__ = ["CLOCK", "SweptError", "absent", "publish"]
 
@@ -39,9 +37,9 @@ def publish(  # noqa: PLR0913, PLR0917  (what ``BundleWriter.publish`` takes, an
         AirgapError: as ``BundleWriter.publish``.
     """
     writer.publish(bundle, manifest, dict(files), packs)
-    depot = _depot_of(writer)
-    if depot is None:
+    if writer.transport is None:
         return
+    depot = Depot(writer.transport)
     own = {*files, layout.checksums_name(bundle).rpartition("/")[2]}
     for _ in range(_ROUNDS):
         lost = absent(depot, bundle, own, packs, progress, clock)
@@ -79,14 +77,6 @@ def absent(  # noqa: PLR0913, PLR0917  (a value each)
     if not own.issubset(depot.transport.list(folder, limits.FOLDER_NAMES)):
         return None
     return _lost(depot, packs)
-
-
-def _depot_of(writer: BundleWriter) -> Depot | None:
-    if isinstance(writer, RemoteDepotWriter):
-        return writer.depot
-    if isinstance(writer, DepotWriter):
-        return Depot(FolderTransport(writer.folder), DepotOptions())
-    return None
 
 
 def _lost(depot: Depot, packs: Sequence[Pack]) -> int:

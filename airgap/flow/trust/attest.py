@@ -8,7 +8,7 @@ from airgap.disk.digests import digest_file
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import UsageError
 from airgap.flow.bundle.open_bundle import STDIN, open_unverified
-from airgap.flow.exporting.export import add_files, tell_of_others
+from airgap.flow.exporting.export import tell_of_others
 from airgap.flow.location.credentials import ANYBODY, Access
 from airgap.format import attestation, layout
 from airgap.format import envelope as dsse
@@ -63,7 +63,7 @@ def attest(
                 dsse.encode(signer.sign(said.role, raw)),
             ),
         )
-        add_files(place, opened, files)
+        opened.reader.add_files(files)
         tell_of_others(opened, access)
     return opened.bundle, said
 

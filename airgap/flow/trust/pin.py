@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from airgap.carrier import local_depot
-from airgap.carrier.archive import ArchiveReader
 from airgap.errors import ConflictError, UsageError
 from airgap.flow.admission import history as memory
 from airgap.flow.admission.policy import require_root
@@ -108,14 +107,11 @@ def _roots_at(place: str, access: Access) -> list[SignedRoot]:
         return _roots_elsewhere(elsewhere.look(place, access))
     path = Path(place)
     if path.is_dir():
-        return local_depot.read_roots(path)
+        return local_depot.open_folder(path).read_roots()
     if not _holds_many(place):
         return [SignedRoot(*pinned_root.read_root_files(path))]
     with open_unverified(place) as opened:
-        reader = opened.reader
-        if not isinstance(reader, ArchiveReader):
-            raise UsageError(f"{place} is no .airgap file.", "Give a depot or a root file.")
-        return reader.read_roots()
+        return opened.reader.read_roots()
 
 
 def _roots_elsewhere(found: RemoteLocation) -> list[SignedRoot]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.carrier.depot import RemoteDepotReader
+from airgap.carrier.depot import DepotBundle
 from airgap.errors import (
     AirgapError,
     ConflictError,
@@ -370,7 +370,7 @@ def test_manifests_are_fetched_once(
     def refuse(_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(RemoteDepotReader, "read_manifest", refuse)
+    monkeypatch.setattr(DepotBundle, "read_manifest", refuse)
     assert isolated.run("list", depot).code == 0
     (kept,) = (isolated.state / "cache/manifests").iterdir()
     kept.write_bytes(b"damaged")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from airgap.carrier.depot import Depot, DepotOptions, RemoteDepotReader, RemoteDepotWriter
+from airgap.carrier.depot import Depot, DepotOptions
+from airgap.carrier.remote_depot import RemoteDepotReader, RemoteDepotWriter
 from airgap.codec.buffer import Buffer
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, TransportError
 from airgap.format import layout, limits
@@ -229,7 +230,7 @@ def test_a_server_that_damages_what_it_stores_is_told(shop: Shop, tmp_path: Path
     )
     shop.spoil = lambda name, _, data: bytes(len(data)) if name == NAMES[2] else data
 
-    with pytest.raises(TransportError, match="reads otherwise"):
+    with pytest.raises(TransportError, match="is not what was written"):
         write(remote)
 
     assert layout.manifest_name(BUNDLE) not in shop.files
