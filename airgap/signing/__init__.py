@@ -1,1 +1,1 @@
-"""Keys, signatures and the decision to trust (format §6 and §7)."""
+"""Keys, signatures and the trust decision (format §6, §7)."""

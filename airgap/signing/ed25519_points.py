@@ -1,8 +1,8 @@
-"""Which 32 bytes are an Ed25519 public key that only one private key can sign for (format §7.2).
+"""Checks that an Ed25519 public key is a canonical point of prime order (format §7.2).
 
-A point of low or mixed order verifies signatures that its holder never made, or lets one signature
-verify under several keys. OpenSSL accepts such points, so they are refused before it sees them.
-Public values only: nothing here needs constant time.
+Under a point of low or mixed order, signatures verify that its holder never made, or one signature
+verifies under several keys. OpenSSL accepts such points, so they are refused before it sees them.
+All values are public: nothing here needs constant time.
 """
 
 from functools import lru_cache
@@ -19,11 +19,11 @@ _Point = tuple[int, int, int, int]  # extended coordinates X, Y, Z, T
 _IDENTITY: Final[_Point] = (0, 1, 1, 0)
 
 
-@lru_cache(maxsize=256)  # asked for each signature of the same few keys
+@lru_cache(maxsize=256)  # called for each signature by the same few keys
 def is_prime_order_key(raw: bytes) -> bool:
-    """Tell whether 32 bytes are the canonical form of a point of exactly the prime order."""
+    """Tell whether 32 bytes are the canonical encoding of a point of exactly the prime order."""
     point = _decompress(raw)
-    return point is not None and not _is_identity(point) and _is_identity(_times_order(point))
+    return point is not None and not _is_identity(point) and _is_identity(_multiply_by_order(point))
 
 
 def _decompress(raw: bytes) -> _Point | None:
@@ -53,7 +53,7 @@ def _add(left: _Point, right: _Point) -> _Point:
     return e * f % _P, g * h % _P, f * g % _P, e * h % _P
 
 
-def _times_order(point: _Point) -> _Point:
+def _multiply_by_order(point: _Point) -> _Point:
     result, addend, scalar = _IDENTITY, point, _ORDER
     while scalar:
         if scalar & 1:

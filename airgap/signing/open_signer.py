@@ -1,6 +1,6 @@
-"""From what a person calls a key to something that signs, or to its public half.
+"""Opens the key that a person names: as a signer, or its public half only.
 
-A key is called by a path, ``ssh-agent:…`` or ``pkcs11:…``; a file of such a name by ``./pkcs11:…``.
+A key is named by a path, ``ssh-agent:…`` or ``pkcs11:…``; a file of such a name by ``./pkcs11:…``.
 """
 
 import importlib.util
@@ -20,11 +20,11 @@ _PUBLIC_BYTES: Final = 64 * 1024
 
 
 def open_signer(spec: str, passphrase: Passphrase) -> Signer:
-    """Open a private key, wherever it is kept.
+    """Open a private key in a file, an ssh-agent or a PKCS#11 token.
 
     Raises:
         UsageError: a malformed ``pkcs11:`` address.
-        ConfigurationError: there is no such key, it is not usable, or the passphrase is wrong.
+        ConfigurationError: the key does not exist or is not usable, or the passphrase is wrong.
         StorageError: others can read the file, or it cannot be read.
     """
     if spec.startswith(AGENT):
@@ -32,7 +32,7 @@ def open_signer(spec: str, passphrase: Passphrase) -> Signer:
 
         return ssh_agent.find(spec.removeprefix(AGENT))
     if spec.startswith(TOKEN):
-        _demand_pkcs11()
+        _require_pkcs11()
         from airgap.signing import pkcs11_token
 
         address = pkcs11_token.parse(spec.removeprefix(TOKEN))
@@ -41,13 +41,13 @@ def open_signer(spec: str, passphrase: Passphrase) -> Signer:
 
 
 def load_public_key(spec: str, passphrase: Passphrase) -> Key:
-    """Return the public half of a key. A file may also be a public key: PEM or OpenSSH's line.
+    """Return the public half of a key. A file may also be a public key, in PEM or OpenSSH form.
 
     Raises:
         UsageError, ConfigurationError, StorageError: see ``open_signer``.
     """
     if spec.startswith(TOKEN):
-        _demand_pkcs11()
+        _require_pkcs11()
         from airgap.signing import pkcs11_token
 
         return pkcs11_token.read_public_key(pkcs11_token.parse(spec.removeprefix(TOKEN)))
@@ -61,7 +61,7 @@ def load_public_key(spec: str, passphrase: Passphrase) -> Key:
 
 
 def is_path(spec: str) -> bool:
-    """Tell whether a key is called by a path."""
+    """Tell whether a key is named by a path."""
     return not spec.startswith((AGENT, TOKEN))
 
 
@@ -75,7 +75,7 @@ def _read_public(path: Path) -> bytes:
         ) from error
 
 
-def _demand_pkcs11() -> None:
+def _require_pkcs11() -> None:
     if importlib.util.find_spec("pkcs11") is None:
         raise ConfigurationError(
             "The package python-pkcs11 is not installed.", "Run: pip install 'bento-airgap[pkcs11]'"

@@ -1,4 +1,4 @@
-"""Private keys in files: made, kept encrypted, and used to sign (format §6, §7.2)."""
+"""Private keys in files: generates, loads and signs with them (format §6, §7.2)."""
 
 import os
 import stat
@@ -20,22 +20,22 @@ from airgap.signing.signer import Passphrase, Signer
 
 __all__ = ["OTHERS_ACCESS", "FileSigner", "generate", "load", "read_secret", "write_public"]
 
-# bcrypt_pbkdf rounds: about half a second here; ssh-keygen's own default is 16 to 24.
+# bcrypt_pbkdf rounds: about half a second; ssh-keygen's own default is 16 to 24.
 _ROUNDS: Final = 48
 OTHERS_ACCESS: Final = stat.S_IRWXG | stat.S_IRWXO
 _SECRET_BYTES: Final = 64 * 1024
-# Longer than any key file that airgap reads; openssl writes 5.5 KB for ML-DSA unless told not to.
+# Longer than any key file that airgap can read; openssl writes 5.5 KB for ML-DSA by default.
 _SEED_FORM_BYTES: Final = 4096
 
 
 class FileSigner(Signer):
-    """Signs with a private key that was read from a file."""
+    """Signs with a private key from a file."""
 
     def __init__(self, private: Any) -> None:  # noqa: ANN401  (what cryptography loads)
         """Take a private key.
 
         Raises:
-            NotTrustedError: it is of a kind that format §6.3 does not know.
+            NotTrustedError: its algorithm is not in format §6.3.
         """
         super().__init__(make_key(private.public_key()))
         self._private = private
@@ -44,36 +44,39 @@ class FileSigner(Signer):
         algorithm = self.key.algorithm
         if algorithm not in CURVES:
             return bytes(self._private.sign(message))
-        made = self._private.sign(message, ec.ECDSA(CURVES[algorithm][1]))
-        return public_keys.normalize_s(algorithm, made)
+        signature = self._private.sign(message, ec.ECDSA(CURVES[algorithm][1]))
+        return public_keys.normalize_s(algorithm, signature)
 
 
 def generate(
     folder: Path, name: str, algorithm: str, passphrase: bytes | None
 ) -> tuple[Path, Path, Key]:
-    """Make a key pair: ``NAME.key`` (mode 0600) and ``NAME.pub`` (SPKI PEM).
+    """Generate a key pair: ``NAME.key`` (mode 0600) and ``NAME.pub`` (SPKI PEM).
 
-    The private key is in OpenSSH's form, or for ML-DSA, which has none, in PKCS#8 with scrypt.
+    The private key is in OpenSSH form, or for ML-DSA, which has none, in PKCS#8 with scrypt.
+
+    Returns:
+        The paths of the private and the public key, and the public key.
 
     Raises:
-        ConfigurationError: the algorithm is unknown or not there, or a file of that name is there.
+        ConfigurationError: the algorithm is unknown or unavailable, or one of the files exists.
         StorageError: the files cannot be written.
     """
-    private = _make(algorithm)
-    secret, open_part = folder / f"{name}.key", folder / f"{name}.pub"
-    for path in (secret, open_part):
+    private = _generate_private(algorithm)
+    private_path, public_path = folder / f"{name}.key", folder / f"{name}.pub"
+    for path in (private_path, public_path):
         _refuse_existing(path)
     key = make_key(private.public_key())
-    _create(secret, _private_text(private, algorithm, passphrase), 0o600)
-    write_public(open_part, key)
-    return secret, open_part, key
+    _create(private_path, _encode_private(private, algorithm, passphrase), 0o600)
+    write_public(public_path, key)
+    return private_path, public_path, key
 
 
 def write_public(path: Path, key: Key) -> None:
     """Write a public key file (SPKI PEM).
 
     Raises:
-        ConfigurationError: a file of that name is there.
+        ConfigurationError: the file exists.
         StorageError: it cannot be written.
     """
     _refuse_existing(path)
@@ -81,7 +84,7 @@ def write_public(path: Path, key: Key) -> None:
 
 
 def load(path: Path, passphrase: Passphrase) -> FileSigner:
-    """Read a private key: OpenSSH or PKCS#8 form; ``passphrase`` is called only if it is encrypted.
+    """Load a private key in OpenSSH or PKCS#8 form; call ``passphrase`` only if it is encrypted.
 
     Raises:
         ConfigurationError: no such file, not a key, or the wrong passphrase.
@@ -98,10 +101,10 @@ def load(path: Path, passphrase: Passphrase) -> FileSigner:
 
 
 def read_secret(path: Path) -> bytes:
-    """Read a private key or a PIN: a regular file that only its owner can read.
+    """Read a private key or a PIN from a regular file that only its owner can read.
 
     Raises:
-        ConfigurationError: no such file, or something else than a file.
+        ConfigurationError: no such file, or not a regular file.
         StorageError: others can read it, or it cannot be read.
     """
     try:
@@ -114,15 +117,15 @@ def read_secret(path: Path) -> bytes:
             "Give the path of a NAME.key file, or make one with `airgap key generate`.",
         ) from error
     except IsADirectoryError as error:
-        raise _not_a_file(path) from error
+        raise _not_a_file_error(path) from error
     except OSError as error:
         raise StorageError(
             f"{path} cannot be read: {error.strerror}.", "Check the path."
         ) from error
 
 
-def _make(algorithm: str) -> Any:  # noqa: ANN401
-    """Make a private key.
+def _generate_private(algorithm: str) -> Any:  # noqa: ANN401
+    """Generate a private key.
 
     Raises:
         ConfigurationError: the algorithm is unknown, or cryptography is too old for it.
@@ -136,12 +139,16 @@ def _make(algorithm: str) -> Any:  # noqa: ANN401
     }
     if algorithm not in classes:
         raise ConfigurationError(
-            f"The algorithm {algorithm!r} is not known.", f"Use one of {', '.join(ALGORITHMS)}."
+            f"The algorithm {algorithm!r} is unknown.", f"Use one of {', '.join(ALGORITHMS)}."
         )
     return classes[algorithm].generate()
 
 
-def _private_text(private: Any, algorithm: str, passphrase: bytes | None) -> bytes:  # noqa: ANN401
+def _encode_private(
+    private: Any,  # noqa: ANN401
+    algorithm: str,
+    passphrase: bytes | None,
+) -> bytes:
     form = serialization.PrivateFormat
     plain = serialization.NoEncryption()
     pem = serialization.Encoding.PEM
@@ -157,10 +164,10 @@ def _private_text(private: Any, algorithm: str, passphrase: bytes | None) -> byt
 
 
 def _parse(path: Path, text: bytes, passphrase: Passphrase) -> object:
-    """Decode a private key, asking for its passphrase if it has one.
+    """Decode a private key; ask for its passphrase if it is encrypted.
 
     Raises:
-        ConfigurationError: it is not a key, of an unknown kind, or the passphrase is wrong.
+        ConfigurationError: not a key, an unknown algorithm, or a wrong passphrase.
     """
     load: Callable[[bytes, bytes | None], object] = serialization.load_pem_private_key
     if b"BEGIN OPENSSH PRIVATE KEY" in text:
@@ -174,25 +181,25 @@ def _parse(path: Path, text: bytes, passphrase: Passphrase) -> object:
             return load(text, passphrase())
     except UnsupportedAlgorithm as error:
         raise ConfigurationError(
-            f"The key {path} is of a kind that airgap does not use, or that the cryptography here"
-            " is too old for.",
+            f"The key {path} is of a type that airgap does not support, or that the installed"
+            " cryptography is too old for.",
             f"Use a key for one of {', '.join(ALGORITHMS)}.",
         ) from error
     except (ValueError, TypeError) as error:
-        raise _not_opened(path, len(text), encrypted=encrypted) from error
+        raise _unreadable_key_error(path, len(text), encrypted=encrypted) from error
 
 
-def _not_opened(path: Path, size: int, *, encrypted: bool) -> ConfigurationError:
+def _unreadable_key_error(path: Path, size: int, *, encrypted: bool) -> ConfigurationError:
     note = public_keys.ml_dsa_note()
     if size > _SEED_FORM_BYTES:
         note += (
-            " If it is an ML-DSA key of openssl, have openssl write its short form: openssl pkey"
+            " If openssl wrote it as an ML-DSA key, convert it to the short form: openssl pkey"
             " -provparam ml-dsa.output_formats=seed-only."
         )
     if encrypted:
         return ConfigurationError(
-            f"The passphrase does not open {path}.",
-            "Type it again, or check the variable." + note,
+            f"The passphrase for {path} is wrong.",
+            "Type it again, or check the environment variable." + note,
         )
     return ConfigurationError(
         f"{path} is not a private key.",
@@ -202,9 +209,9 @@ def _not_opened(path: Path, size: int, *, encrypted: bool) -> ConfigurationError
 
 def _refuse_exposed(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
-        raise _not_a_file(path)
-    if path.suffix == ".pub":  # a slip; to be told to hide what is public would not help
-        raise _not_opened(path, 0, encrypted=False)
+        raise _not_a_file_error(path)
+    if path.suffix == ".pub":  # a slip: the advice to hide what is public would not help
+        raise _unreadable_key_error(path, 0, encrypted=False)
     if mode & OTHERS_ACCESS:
         raise StorageError(
             f"The private key {path} can be read by others (mode {mode & 0o777:04o}).",
@@ -212,9 +219,9 @@ def _refuse_exposed(path: Path, mode: int) -> None:
         )
 
 
-def _not_a_file(path: Path) -> ConfigurationError:
+def _not_a_file_error(path: Path) -> ConfigurationError:
     return ConfigurationError(
-        f"{path} is not a regular file, and a private key must be one.",
+        f"{path} is not a regular file, as a private key must be.",
         "Give the path of a NAME.key file.",
     )
 
@@ -222,7 +229,7 @@ def _not_a_file(path: Path) -> ConfigurationError:
 def _refuse_existing(path: Path) -> None:
     if path.exists():
         raise ConfigurationError(
-            f"{path} is already there, and keys are never overwritten.",
+            f"{path} already exists, and keys are never overwritten.",
             "Choose another name, or move the old key away.",
         )
 

@@ -1,4 +1,4 @@
-"""Public keys and the check of one signature (format §6.3, §7.2)."""
+"""Public keys: decodes and checks them, and verifies single signatures (format §6.3, §7.2)."""
 
 from types import ModuleType
 from typing import Any, Final
@@ -40,7 +40,7 @@ __all__ = [
     "verifies_either_half",
 ]
 
-# algorithm of format §6.3: (curve, hash, order of the group)
+# By algorithm of format §6.3: curve, hash, order of the group
 CURVES: Final[dict[str, tuple[ec.EllipticCurve, hashes.HashAlgorithm, int]]] = {
     "ecdsa-p256-sha256": (
         ec.SECP256R1(),
@@ -56,23 +56,23 @@ CURVES: Final[dict[str, tuple[ec.EllipticCurve, hashes.HashAlgorithm, int]]] = {
 _ALGORITHM_OF_CURVE: Final = {curve.name: name for name, (curve, _, _) in CURVES.items()}
 _ML_DSA: Final = {"ml-dsa-65": "MLDSA65", "ml-dsa-87": "MLDSA87"}
 
-# Plain keys. Not certificates, and not sk- keys: those sign a login's own structure, never ours.
+# Plain keys only: certificates and sk- keys sign a structure for logins, never a document.
 SSH_KEY_TYPES: Final = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384")
 
 
 def make_key(public: object) -> Key:
-    """Encode a public key as a root holds it.
+    """Encode a public key as in a root.
 
     Raises:
-        NotTrustedError: the key is of a kind or order that may not be used (format §7.2).
+        NotTrustedError: the key's algorithm or order is not allowed (format §7.2).
     """
-    algorithm = _algorithm(public)
+    algorithm = _find_algorithm(public)
     if algorithm is None:
-        raise _unusable("is not Ed25519, ECDSA P-256 or P-384, ML-DSA-65 or ML-DSA-87")
+        raise _unusable_key_error("is not Ed25519, ECDSA P-256 or P-384, ML-DSA-65 or ML-DSA-87")
     if isinstance(public, ed25519.Ed25519PublicKey) and not is_prime_order_key(
         public.public_bytes_raw()
     ):
-        raise _unusable("is an Ed25519 key that anyone could sign for")
+        raise _unusable_key_error("is a weak Ed25519 key, for which anyone could forge signatures")
     spki: bytes = public.public_bytes(  # type: ignore[attr-defined]
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -80,49 +80,49 @@ def make_key(public: object) -> Key:
 
 
 def load_text(text: bytes) -> Key:
-    """Read a public key file: SubjectPublicKeyInfo as PEM, or OpenSSH's one line.
+    """Load a public key file: SubjectPublicKeyInfo as PEM, or one line in OpenSSH form.
 
     Raises:
-        NotTrustedError: it is no such file, or not a usable key.
+        NotTrustedError: not a public key file, or not a usable key.
     """
-    kind, _, rest = text.partition(b" ")
-    name = kind.decode("ascii", "replace")
+    first, _, rest = text.partition(b" ")
+    name = first.decode("ascii", "replace")
     if name in SSH_KEY_TYPES:
         return load_ssh_blob(name, rest.partition(b" ")[0].strip())
     return load_pem(text)
 
 
 def load_pem(text: bytes) -> Key:
-    """Read a public key file in PEM form.
+    """Load a public key file in PEM form.
 
     Raises:
-        NotTrustedError: it is no such file, or not a usable key.
+        NotTrustedError: not a public key file, or not a usable key.
     """
     try:
         public = serialization.load_pem_public_key(text)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise NotTrustedError(
-            "A public key is not in PEM form, or of an unknown kind.",
+            "A public key is not in PEM form, or of an unknown type.",
             "Use a key made by `airgap key generate`, or ask its owner." + ml_dsa_note(),
         ) from error
     return make_key(public)
 
 
 def load_ssh_blob(name: str, encoded: bytes) -> Key:
-    """Read a key as SSH writes it: its type, and base64 of its parts.
+    """Load a key in SSH form: its type, and its parts in base64.
 
     Raises:
-        NotTrustedError: it is not a usable key.
+        NotTrustedError: not a usable key.
     """
     try:
         public = serialization.load_ssh_public_key(name.encode() + b" " + encoded)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise _unusable("is not in OpenSSH's form") from error
+        raise _unusable_key_error("is not in OpenSSH form") from error
     return make_key(public)
 
 
 def to_pem(key: Key) -> bytes:
-    """Return what a ``NAME.pub`` holds: the SubjectPublicKeyInfo as PEM."""
+    """Return the content of ``NAME.pub``: the SubjectPublicKeyInfo as PEM."""
     public: Any = check_key(key)
     text: bytes = public.public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -131,24 +131,24 @@ def to_pem(key: Key) -> bytes:
 
 
 def check_key(key: Key) -> object:
-    """Decode a root's key and demand its one encoding and its algorithm (format §7.2).
+    """Decode a root's key; check that its encoding is canonical and its algorithm right (§7.2).
 
     Raises:
         NotTrustedError: another encoding, another algorithm, or an unusable key.
-        ConfigurationError: an ML-DSA key, and the cryptography that is installed has no ML-DSA.
+        ConfigurationError: an ML-DSA key, and the installed cryptography does not support it.
     """
     refuse_missing_ml_dsa(key.algorithm)
     try:
         public = serialization.load_der_public_key(key.spki)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise _unusable("cannot be decoded") from error
+        raise _unusable_key_error("cannot be decoded") from error
     if make_key(public) != key:
-        raise _unusable("is not in its one encoding, or is for another algorithm")
+        raise _unusable_key_error("is not in its canonical encoding, or is for another algorithm")
     return public
 
 
 def verifies(key: Key, signature: bytes, message: bytes) -> bool:
-    """Tell whether this is the key's signature of the message, in its one form (format §6.3).
+    """Tell whether this is the key's signature over the message, in canonical form (format §6.3).
 
     Raises:
         NotTrustedError: the key itself is unusable.
@@ -166,29 +166,29 @@ def verifies(key: Key, signature: bytes, message: bytes) -> bool:
 
 
 def verifies_either_half(key: Key, signature: bytes, message: bytes) -> bool:
-    """Tell the same of an ECDSA signature by other tools, which leave s where it falls.
+    """Like ``verifies``, but accept s in either half: other tools do not normalize it.
 
     Raises:
-        NotTrustedError, ConfigurationError: as ``verifies``.
+        NotTrustedError, ConfigurationError: see ``verifies``.
     """
     try:
         return verifies(key, normalize_s(key.algorithm, signature), message)
-    except ValueError:  # no DER, or numbers out of range
+    except ValueError:  # not DER, or numbers out of range
         return False
 
 
 def encode_ecdsa(algorithm: str, r: int, s: int) -> bytes:
-    """Return an ECDSA signature in strict DER with s in the lower half (format §6.3)."""
+    """Encode an ECDSA signature in strict DER, with s in the lower half (format §6.3)."""
     return encode_dss_signature(r, min(s, CURVES[algorithm][2] - s))
 
 
 def normalize_s(algorithm: str, signature: bytes) -> bytes:
-    """Bring an ECDSA signature (DER) into the one form of format §6.3."""
+    """Bring an ECDSA signature (DER) into the canonical form of format §6.3."""
     return encode_ecdsa(algorithm, *decode_dss_signature(signature))
 
 
 def ml_dsa_classes(kind: str) -> dict[str, Any]:
-    """Return ``PublicKey`` or ``PrivateKey`` classes by algorithm; empty without ML-DSA."""
+    """Return cryptography's ``PublicKey`` or ``PrivateKey`` classes by algorithm, if it has any."""
     return {
         algorithm: getattr(mldsa, prefix + kind)
         for algorithm, prefix in _ML_DSA.items()
@@ -197,42 +197,42 @@ def ml_dsa_classes(kind: str) -> dict[str, Any]:
 
 
 def refuse_missing_ml_dsa(algorithm: str) -> None:
-    """Refuse an ML-DSA algorithm that the cryptography that is installed does not have.
+    """Refuse an ML-DSA algorithm that the installed cryptography does not support.
 
     Raises:
-        ConfigurationError: it is needed and not there.
+        ConfigurationError: it does not support this algorithm.
     """
     if algorithm not in _ML_DSA:
         return
-    try:  # the module may be there, and the OpenSSL below it still too old
+    try:  # the module may exist while the OpenSSL below it is too old
         ml_dsa_classes("PrivateKey")[algorithm].from_seed_bytes(bytes(32))
     except (KeyError, UnsupportedAlgorithm) as error:
         raise ConfigurationError(
-            f"The key is for {algorithm}, which cryptography {cryptography.__version__} here"
-            " does not have.",
+            f"The key is for {algorithm}, which the installed cryptography"
+            f" {cryptography.__version__} does not support.",
             "Install 47 or later: pip install --upgrade cryptography.",
         ) from error
 
 
 def ml_dsa_note() -> str:
-    """Return what to add to a hint where a file that cannot be read might be an ML-DSA key."""
+    """Return a note for hints about unreadable files, which might be ML-DSA keys."""
     if ml_dsa_classes("PublicKey"):
         return ""
-    return f" For an ML-DSA key, cryptography {cryptography.__version__} here is too old."
+    return f" The installed cryptography {cryptography.__version__} is too old for ML-DSA keys."
 
 
-def _algorithm(public: object) -> str | None:
+def _find_algorithm(public: object) -> str | None:
     if isinstance(public, ed25519.Ed25519PublicKey):
         return "ed25519"
     if isinstance(public, ec.EllipticCurvePublicKey):
         return _ALGORITHM_OF_CURVE.get(public.curve.name)
-    for algorithm, kind in ml_dsa_classes("PublicKey").items():
-        if isinstance(public, kind):
+    for algorithm, key_class in ml_dsa_classes("PublicKey").items():
+        if isinstance(public, key_class):
             return algorithm
     return None
 
 
-def _unusable(why: str) -> NotTrustedError:
+def _unusable_key_error(problem: str) -> NotTrustedError:
     return NotTrustedError(
-        f"A public key {why}.", "Use a key made by `airgap key generate`, or ask its owner."
+        f"A public key {problem}.", "Use a key made by `airgap key generate`, or ask its owner."
     )

@@ -1,4 +1,4 @@
-"""What every place that keeps a private key can do: sign documents (format §6)."""
+"""The signer: signs documents with a key in a file, an agent or a token (format §6)."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from airgap.signing.public_keys import verifies
 __all__ = ["Passphrase", "Signer"]
 
 Passphrase = Callable[[], bytes]
-"""Asks for the passphrase of a key file or the PIN of a token; called only if one is needed."""
+"""Returns the passphrase of a key file or the PIN of a token; called only if one is needed."""
 
 
 class Signer(ABC):
-    """Signs documents with one private key, wherever that is kept."""
+    """Signs documents with one private key."""
 
     max_bytes: ClassVar[int | None] = None
-    """The most bytes (format §6.1) that can be signed at once; None: any number."""
+    """The longest message (format §6.1) that can be signed, in bytes; None: no limit."""
 
     def __init__(self, key: Key) -> None:
         """Take the public half."""
@@ -29,16 +29,16 @@ class Signer(ABC):
         """Sign the exact bytes of a document for one purpose (format §6.1).
 
         Raises:
-            ConfigurationError: the key's keeper refuses, or signs what does not verify.
+            ConfigurationError: the agent or token refuses, or its signature does not verify.
         """
         message = signed_bytes(PAYLOAD_TYPES[purpose], payload)
         signature = self._sign_bytes(message)
-        # A keeper with another key under the same name, or a computing fault that would give an
-        # Ed25519 key away, ends here and not on the isolated side.
+        # Catches here, and not on the isolated side, another key under the same name, and a
+        # computing fault, which could reveal an Ed25519 key.
         if not verifies(self.key, signature, message):
             raise ConfigurationError(
                 f"The signature made with key {self.key.id[:16]}… does not verify.",
-                "Check that its public and its private half belong together, and try again.",
+                "Check that its public and private halves belong together, and try again.",
             )
         return Envelope(PAYLOAD_TYPES[purpose], self.key.id, signature)
 

@@ -14,12 +14,12 @@ from airgap.signing.public_keys import verifies
 __all__ = ["Evidence", "Pair", "find_valid_attestations", "find_valid_signers"]
 
 Pair = tuple[bytes, bytes]
-"""An attestation and its envelope, as they were read."""
+"""The bytes of an attestation and of its envelope."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What lies beside a manifest and speaks for or against it. Nothing of it is checked yet."""
+    """The envelopes and attestations of a manifest, not yet checked."""
 
     envelopes: Sequence[bytes]
     attestations: Mapping[Role, Sequence[Pair]] = field(default_factory=dict)
@@ -28,55 +28,56 @@ class Evidence:
 def find_valid_signers(
     purpose: Purpose, payload: bytes, envelopes: Sequence[bytes], keys: Mapping[str, Key]
 ) -> tuple[str, ...]:
-    """Return the sorted ids of the distinct keys whose valid signatures are there (format §7.3).
+    """Return the sorted ids of the distinct keys with a valid signature (format §7.3).
 
-    Signatures of unknown keys are passed over: they prove nothing and harm nothing.
+    Signatures by unknown keys are ignored: they prove nothing and harm nothing.
 
     Raises:
-        NotTrustedError: an envelope is malformed, for another payload type, or carries a
-            known key's id with a signature that is not that key's.
+        NotTrustedError: an envelope is malformed, is for another payload type, or claims a known
+            key's id with a signature that is not that key's.
     """
     message = dsse.signed_bytes(PAYLOAD_TYPES[purpose], payload)
-    found = set()
+    key_ids = set()
     for raw in envelopes:
-        one = dsse.decode(raw)
-        if one.payload_type != PAYLOAD_TYPES[purpose]:
-            wanted = "a waiver" if purpose == "waiver" else f"the role {purpose}"
+        envelope = dsse.decode(raw)
+        if envelope.payload_type != PAYLOAD_TYPES[purpose]:
+            expected = "a waiver" if purpose == "waiver" else f"the role {purpose}"
             raise NotTrustedError(
-                f"A signature file is for {one.payload_type!r:.80}, not for {wanted}.",
+                f"A signature file is for {envelope.payload_type!r:.80}, not for {expected}.",
                 "Copy the bundle from its source again.",
             )
-        key = keys.get(one.key_id)
+        key = keys.get(envelope.key_id)
         if key is None:
             continue
-        if not verifies(key, one.signature, message):
+        if not verifies(key, envelope.signature, message):
             raise NotTrustedError(
-                f"The signature of key {one.key_id[:16]}… does not match.",
-                "The bundle was changed or damaged on the way: copy it from its source again.",
+                f"The signature of key {envelope.key_id[:16]}… does not match the document.",
+                "The bundle was changed or damaged in transit: copy it from its source again.",
             )
-        found.add(one.key_id)
-    return tuple(sorted(found))
+        key_ids.add(envelope.key_id)
+    return tuple(sorted(key_ids))
 
 
 def find_valid_attestations(
     role: Role, bundle: bytes, pairs: Sequence[Pair], keys: Mapping[str, Key]
 ) -> list[tuple[str, Attestation]]:
-    """Return what the keys of a role say of a bundle, with the key that says it (format §14).
+    """Return the attestations of a bundle that keys of a role signed, by key id (format §14).
 
     Raises:
         NotTrustedError: as ``find_valid_signers``, or a signed attestation is for another bundle
             or role.
         CorruptError: a signed document is not an attestation.
     """
-    said = []
+    attestations = []
     for statement, envelope in pairs:
         for key_id in find_valid_signers(role, statement, [envelope], keys):
-            one = attestation.decode(statement)  # not before its signature (format §14, rule 2)
-            if (one.role, one.bundle) != (role, bundle):
+            signed = attestation.decode(statement)  # not before its signature (format §14, rule 2)
+            if (signed.role, signed.bundle) != (role, bundle):
                 raise NotTrustedError(
-                    f"What key {key_id[:16]}… signed as {one.role} about bundle"
-                    f" {one.bundle.hex()[:16]}… was put here as {role} about this one.",
-                    "Somebody moved it: ask the sender for the bundle with its own attestations.",
+                    f"An attestation by key {key_id[:16]}… is for bundle"
+                    f" {signed.bundle.hex()[:16]}… and role {signed.role}, but lies in this bundle"
+                    f" under role {role}.",
+                    "It was moved here: ask the sender for the bundle with its own attestations.",
                 )
-            said.append((key_id, one))
-    return said
+            attestations.append((key_id, signed))
+    return attestations

@@ -130,9 +130,9 @@ def test_verify_tells_who_signed_who_did_not_and_what_to_do(desk: Desk, ward: Si
 
     builder, scanner, approver = told["details"]
     assert builder.startswith(f"builder: 1 of 1, signed by {person('bob').key.id[:16]}")
-    assert scanner.startswith("scanner: 0 of 1; 1 more of")
+    assert scanner.startswith("scanner: 0 of 1; 1 more needed of")
     assert approver.startswith(f"approver: 1 of 2, signed by {person('dan').key.id[:16]}")
-    assert person("eve").key.id[:16] in approver.split("more of")[1]
+    assert person("eve").key.id[:16] in approver.split("more needed of")[1]
     assert person("mia").key.id[:16] not in approver
     assert "airgap attest" in told["hint"]
     assert "airgap approve" in told["hint"]

@@ -25,7 +25,7 @@ FILES = {
     "mldsa_65_verify_test": "ml-dsa-65",
     "mldsa_87_verify_test": "ml-dsa-87",
 }
-ANYONE = "key: A public key is an Ed25519 key that anyone could sign for."
+ANYONE = "key: A public key is a weak Ed25519 key, for which anyone could forge signatures."
 UPPER_HALF = "s in the upper half"
 CONTEXT = "a context, which our signatures do not have"
 # What the vectors say, what we say, and why: how often in release 1.0.29 of the package.

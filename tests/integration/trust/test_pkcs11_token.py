@@ -232,7 +232,7 @@ def test_a_wrong_pin_is_told_before_anything_is_written(
         error=ConfigurationError,
     )
 
-    assert "The PIN does not open" in ran.err
+    assert "The PIN for the key" in ran.err
     assert not (tmp_path / "depot").exists()
 
 
@@ -246,8 +246,8 @@ def test_a_pin_that_cannot_be_one_is_refused(told: bytes, pin: Box) -> None:
     ("label", "why"),
     [
         ("nothing", "There are 0 private keys"),
-        ("rsa", "of a kind that airgap does not use"),
-        ("bitcoin", "of a kind that airgap does not use"),
+        ("rsa", "of a type that airgap does not support"),
+        ("bitcoin", "of a type that airgap does not support"),
         ("half", "There are 0 public keys"),
     ],
 )
@@ -265,9 +265,9 @@ def test_halves_that_do_not_belong_together_are_found_out(pin: Box) -> None:
 
 def test_a_token_that_is_not_plugged_in_is_told_with_those_that_are(pin: Box) -> None:
     del pin
-    with pytest.raises(ConfigurationError, match="serves 0 such tokens"):
+    with pytest.raises(ConfigurationError, match="has 0 matching tokens"):
         open_signer.open_signer("pkcs11:token=vault;object=builder-256", ask)
-    with pytest.raises(ConfigurationError, match="serves 2 such tokens") as refused:
+    with pytest.raises(ConfigurationError, match="has 2 matching tokens") as refused:
         open_signer.open_signer("pkcs11:object=builder-256", ask)
 
     assert {one.split(" serial=")[0] for one in refused.value.details} == {
@@ -278,7 +278,7 @@ def test_a_token_that_is_not_plugged_in_is_told_with_those_that_are(pin: Box) ->
 
 @pytest.mark.parametrize("module", ["/nonexistent.so", "/etc/passwd"])
 def test_a_file_that_is_no_module_is_refused(module: str, pin: Box) -> None:
-    with pytest.raises(ConfigurationError, match="refuses the key"):
+    with pytest.raises(ConfigurationError, match="cannot use the key"):
         open_signer.open_signer(pin.key("builder-256", f"module-path={module}"), ask)
 
 
@@ -287,7 +287,7 @@ def test_without_a_module_the_way_to_name_one_is_told(
 ) -> None:
     monkeypatch.delenv("AIRGAP_PKCS11_MODULE")
 
-    with pytest.raises(ConfigurationError, match="which PKCS#11 module") as refused:
+    with pytest.raises(ConfigurationError, match="No PKCS#11 module") as refused:
         open_signer.open_signer(pin.key("builder-256"), ask)
 
     assert "AIRGAP_PKCS11_MODULE" in refused.value.hint
@@ -305,12 +305,12 @@ def test_without_python_pkcs11_the_extra_is_told(pin: Box, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("spec", "why"),
     [
-        ("", "has no place"),
-        ("token=ward", "names no private key"),
-        ("token=ward;object=a;type=cert", "names no private key"),
-        ("token=ward;object=a;object=b", "has no place"),
-        ("token=ward;object=", "has no place"),
-        ("token=ward;object=a;slot=1", "has no place"),
+        ("", "is not allowed"),
+        ("token=ward", "does not name a private key"),
+        ("token=ward;object=a;type=cert", "does not name a private key"),
+        ("token=ward;object=a;object=b", "is not allowed"),
+        ("token=ward;object=", "is not allowed"),
+        ("token=ward;object=a;slot=1", "is not allowed"),
         ("token=%ff;object=a", "not UTF-8"),
         ("token=ward;object=a?pin-value=4711", "PIN does not belong on the command line"),
     ],
@@ -330,7 +330,7 @@ def test_a_keypad_on_the_token_asks_instead_of_airgap() -> None:
 
     address = pkcs11_token.parse("object=a;module-path=/m.so")
 
-    assert pkcs11_token._pin(Keypad(), address, never) is pkcs11.PROTECTED_AUTH
+    assert pkcs11_token._read_pin(Keypad(), address, never) is pkcs11.PROTECTED_AUTH
 
 
 def test_a_process_of_its_own_signs_with_a_token(pin: Box, depot: Path, small: Side) -> None:

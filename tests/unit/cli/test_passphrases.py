@@ -100,7 +100,7 @@ def test_the_wrong_passphrase_is_a_configuration_error(
     ran = sign(connected, depot, locked_key)
 
     assert ran.code == 3
-    assert "The passphrase does not open" in ran.err
+    assert "key is wrong." in ran.err
 
 
 def test_a_key_that_is_not_encrypted_asks_for_none(

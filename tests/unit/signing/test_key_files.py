@@ -86,7 +86,7 @@ def test_a_key_made_here_with_a_passphrase_signs_and_wants_it(
     private_keys.generate(tmp_path, "builder", algorithm, PASSPHRASE)
 
     assert signs(tmp_path / "builder.key", passphrase, algorithm)
-    with pytest.raises(ConfigurationError, match="passphrase does not open"):
+    with pytest.raises(ConfigurationError, match=r"passphrase for .* is wrong"):
         private_keys.load(tmp_path / "builder.key", wrong)
 
 
@@ -100,7 +100,7 @@ def test_the_public_file_holds_the_key_of_the_private_one(algorithm: str, tmp_pa
 
 
 def test_an_unknown_algorithm_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="'rsa' is not known"):
+    with pytest.raises(ConfigurationError, match="'rsa' is unknown"):
         private_keys.generate(tmp_path, "builder", "rsa", None)
 
     assert list(tmp_path.iterdir()) == []
@@ -173,7 +173,7 @@ def test_a_wrong_passphrase_of_encrypted_pkcs8_is_told(tmp_path: Path) -> None:
     protect = ("-aes-256-cbc", "-pass", "pass:correct horse")
     path = genpkey(tmp_path / "key.pem", *ELSEWHERE["ed25519"], *protect)
 
-    with pytest.raises(ConfigurationError, match="passphrase does not open"):
+    with pytest.raises(ConfigurationError, match=r"passphrase for .* is wrong"):
         private_keys.load(path, wrong)
 
 
@@ -188,7 +188,7 @@ def test_an_encrypted_key_of_ssh_keygen_signs_and_wants_its_passphrase(tmp_path:
     path = ssh_keygen(tmp_path / "id", "-t", "ed25519", "-a", "4", secret=PASSPHRASE.decode())
 
     assert signs(path, passphrase, "ed25519")
-    with pytest.raises(ConfigurationError, match="passphrase does not open"):
+    with pytest.raises(ConfigurationError, match=r"passphrase for .* is wrong"):
         private_keys.load(path, wrong)
 
 
@@ -341,7 +341,7 @@ def test_without_ml_dsa_no_such_key_is_made(
 ) -> None:
     monkeypatch.setattr(public_keys, "mldsa", None)
 
-    with pytest.raises(ConfigurationError, match="does not have") as refused:
+    with pytest.raises(ConfigurationError, match="does not support") as refused:
         private_keys.generate(tmp_path, "builder", algorithm, None)
 
     assert "cryptography" in refused.value.hint
@@ -356,7 +356,7 @@ def test_where_cryptography_is_older_a_key_that_is_not_opened_might_be_ml_dsa(
 
     with pytest.raises(ConfigurationError, match="not a private key") as private:
         private_keys.load(key, never)
-    with pytest.raises(ConfigurationError, match="unknown kind") as public:
+    with pytest.raises(ConfigurationError, match="unknown type") as public:
         open_signer.load_public_key(str(key), never)
 
     assert "ML-DSA" in private.value.hint

@@ -45,7 +45,7 @@ def test_an_encrypted_key_opens_with_its_passphrase_alone(
 
     assert private_keys.load(secret, lambda: b"correct").key == key
     for wrong in (b"wrong", b""):
-        with pytest.raises(ConfigurationError, match="passphrase does not open"):
+        with pytest.raises(ConfigurationError, match=r"passphrase for .* is wrong"):
             private_keys.load(secret, lambda wrong=wrong: wrong)  # type: ignore[misc]
 
 
@@ -60,7 +60,7 @@ def test_keys_made_elsewhere_are_read(tmp_path: Path) -> None:
 
 
 def test_an_unknown_algorithm_makes_no_key(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="'rsa' is not known"):
+    with pytest.raises(ConfigurationError, match="'rsa' is unknown"):
         private_keys.generate(tmp_path, "mine", "rsa", None)
     assert not list(tmp_path.iterdir())
 

@@ -95,5 +95,5 @@ def test_a_low_order_key_is_refused_although_openssl_takes_it() -> None:
     # One signature for every message: S is zero, R is the neutral element.
     low.verify((1).to_bytes(32, "little") + bytes(32), b"any message")
 
-    with pytest.raises(NotTrustedError, match="anyone could sign for"):
+    with pytest.raises(NotTrustedError, match="anyone could forge"):
         public_keys.make_key(low)

@@ -73,7 +73,7 @@ def test_what_does_not_follow_is_refused(
 
 
 def test_a_lower_version_is_refused() -> None:
-    with pytest.raises(PolicyError, match="trusts version 5 already"):
+    with pytest.raises(PolicyError, match="already trusts version 5"):
         succeed(make_root(4), "ann", old=make_root(5))
 
 

@@ -82,7 +82,7 @@ def test_nothing_is_admitted_by_a_root_that_has_expired() -> None:
 def test_a_bundle_that_the_root_revokes_is_not_trusted() -> None:
     revoked = bytes.fromhex(manifests.bundle_id(manifests.encode(MANIFEST)))
 
-    with pytest.raises(NotTrustedError, match="revokes this bundle"):
+    with pytest.raises(NotTrustedError, match="revoked by the site's root"):
         _admit(MANIFEST, replace(ROOT, revoked_bundles=(revoked,)))
 
 
@@ -143,7 +143,7 @@ MIXED = 0x26E8958FC2B227B045C3F489F2EF98F0D5DFAC05D3C63339B13802886D53FC05
     ],
 )
 def test_no_root_has_a_key_that_anyone_can_sign_for(raw: bytes) -> None:
-    with pytest.raises(NotTrustedError, match="anyone could sign for"):
+    with pytest.raises(NotTrustedError, match="anyone could forge"):
         check_key(Key(SPKI + raw, "ed25519"))
 
 
@@ -153,7 +153,7 @@ def test_a_key_of_this_spelling_is_good_otherwise() -> None:
 
 
 def test_a_verified_value_is_made_nowhere_else() -> None:
-    with pytest.raises(TypeError, match="alone"):
+    with pytest.raises(TypeError, match=r"only airgap\.signing\.trust"):
         Verified(MANIFEST, b"", {})
 
 
