@@ -114,4 +114,4 @@ def _standing_line(standing: "Standing") -> str:
     counts = f"{len(standing.signed)} of {standing.threshold}"
     line = f"signed by {counts} root keys of version {standing.version}"
     line += f": {signed}" if signed else ""
-    return f"{line}; {standing.missing} more of {others}" if standing.missing else line
+    return f"{line}; {standing.missing} more needed of {others}" if standing.missing else line
