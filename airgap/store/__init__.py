@@ -1,1 +1,1 @@
-"""BentoML's stores, the Hugging Face cache, staging, and the site's own state."""
+"""Kinds of items and where they are installed: BentoML's home, the Hugging Face cache, staging."""

@@ -69,7 +69,7 @@ class BentoMLKind(ItemKind):
                 "Delete it with BentoML and build it again.",
             )
         self.refuse_leftovers(folder)
-        tree = scan(folder, without=self.ignored_folders)
+        tree = scan(folder, ignored_folders=self.ignored_folders)
         return Source(
             self.rules.name, name, version, description.created_at, tree, description.models
         )

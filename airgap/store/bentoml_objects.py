@@ -1,4 +1,4 @@
-"""BentoML's own objects of what is in its store: the one place that imports bentoml."""
+"""BentoML's own objects of installed Bentos and models. Only this module imports bentoml."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from airgap.errors import ConfigurationError
 from airgap.store import bentoml_home
 
 if TYPE_CHECKING:
-    from bentoml import Bento as Bento  # noqa: PLC0414  (for those who annotate with it)
+    from bentoml import Bento as Bento  # noqa: PLC0414  (re-exported for annotations)
     from bentoml import Model as Model  # noqa: PLC0414
 
 __all__ = [
@@ -23,14 +23,10 @@ __all__ = [
 
 
 def require_bentoml() -> None:
-    """Demand that bentoml is installed, without importing it.
-
-    Raises:
-        ConfigurationError: it is not.
-    """
+    """Raise ConfigurationError unless bentoml is installed; it is not imported."""
     if importlib.util.find_spec("bentoml") is None:
         raise ConfigurationError(
-            "BentoML is not installed here, so there is no Bento object to return.",
+            "BentoML is not installed, so no Bento object can be returned.",
             "Install bento-airgap[bentoml], or use `airgap import`, which needs no BentoML.",
         )
 
@@ -39,7 +35,7 @@ def get_bento(tag: str) -> "Bento":
     """Return a Bento that is in the store.
 
     Raises:
-        ConfigurationError: bentoml is not installed, or looks into another store.
+        ConfigurationError: bentoml is not installed, or uses another store.
     """
     require_bentoml()
     import bentoml
@@ -47,7 +43,7 @@ def get_bento(tag: str) -> "Bento":
     try:
         return bentoml.bentos.get(tag)
     except bentoml.exceptions.NotFound as error:
-        raise _other_store(tag) from error
+        raise _make_other_store_error(tag) from error
 
 
 def get_model(tag: str) -> "Model":
@@ -58,7 +54,7 @@ def get_model(tag: str) -> "Model":
     try:
         return bentoml.models.get(tag)
     except bentoml.exceptions.NotFound as error:
-        raise _other_store(tag) from error
+        raise _make_other_store_error(tag) from error
 
 
 def list_bentos(tag: object) -> "Sequence[Bento]":
@@ -66,8 +62,8 @@ def list_bentos(tag: object) -> "Sequence[Bento]":
     require_bentoml()
     import bentoml
 
-    found: Sequence[Bento] = bentoml.bentos.list(None if tag is None else str(tag))
-    return found
+    bentos: Sequence[Bento] = bentoml.bentos.list(None if tag is None else str(tag))
+    return bentos
 
 
 def list_models(tag: object) -> "Sequence[Model]":
@@ -75,8 +71,8 @@ def list_models(tag: object) -> "Sequence[Model]":
     require_bentoml()
     import bentoml
 
-    found: Sequence[Model] = bentoml.models.list(None if tag is None else str(tag))
-    return found
+    models: Sequence[Model] = bentoml.models.list(None if tag is None else str(tag))
+    return models
 
 
 def delete_bento(tag: str) -> None:
@@ -95,8 +91,8 @@ def delete_model(tag: str) -> None:
     bentoml.models.delete(tag)
 
 
-def _other_store(tag: str) -> ConfigurationError:
+def _make_other_store_error(tag: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{tag} is in {bentoml_home.home()}, but BentoML in this process looks elsewhere.",
+        f"{tag} is in {bentoml_home.home()}, but BentoML in this process uses another store.",
         "Set BENTOML_HOME before bentoml is imported.",
     )

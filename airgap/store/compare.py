@@ -1,4 +1,4 @@
-"""Whether a folder is an item: file by file, by content."""
+"""Compares what is installed with an item: file by file, by content."""
 
 import os
 import stat
@@ -15,35 +15,37 @@ from airgap.store.source_tree import scan
 __all__ = ["find_differences", "has_missing_files"]
 
 
-def find_differences(item: Item, place: InstallPath) -> Iterator[str]:
-    """Yield one line for each way in which what is installed is not the item.
+def find_differences(item: Item, target: InstallPath) -> Iterator[str]:
+    """Yield one line for each way in which what is installed differs from the item.
 
-    What is missing where more may lie beside it is no difference: see ``missing_files``.
+    A missing entry is not a difference where other files may lie beside the item's own: see
+    ``has_missing_files``.
     """
     for entry in item.entries:
-        path = place.final / entry.path
+        path = target.final / entry.path
         if not os.path.lexists(path):
-            if not place.may_hold_more:
+            if not target.may_hold_more:
                 yield f"{entry.path}: missing here"
             continue
-        problem = _compare_entry(entry, path, may_be_link=place.may_hold_more)
+        problem = _compare_entry(entry, path, may_be_link=target.may_hold_more)
         if problem:
             yield f"{entry.path}: {problem}"
-    if not place.may_hold_more:
-        yield from _find_extra_paths(item, place.final)
+    if not target.may_hold_more:
+        yield from _find_extra_paths(item, target.final)
 
 
-def has_missing_files(item: Item, place: InstallPath) -> bool:
+def has_missing_files(item: Item, target: InstallPath) -> bool:
     """Tell whether any entry of the item is not installed."""
-    return any(not os.path.lexists(place.final / entry.path) for entry in item.entries)
+    return any(not os.path.lexists(target.final / entry.path) for entry in item.entries)
 
 
 def _compare_entry(entry: Entry, path: Path, *, may_be_link: bool) -> str:
+    """Say how a path differs from its entry; empty if it does not."""
     try:
         match entry:
             case Link():
                 same = path.is_symlink() and os.readlink(path) == entry.target  # noqa: PTH115  (exact text)
-                return "" if same else "is not that link here"
+                return "" if same else "is not the same link here"
             case Folder():
                 empty = path.is_dir() and not path.is_symlink() and not any(path.iterdir())
                 return "" if empty else "is not an empty folder here"
@@ -54,23 +56,23 @@ def _compare_entry(entry: Entry, path: Path, *, may_be_link: bool) -> str:
 
 
 def _compare_file(entry: File, path: Path, *, may_be_link: bool) -> str:
-    # A snapshot's files may be links into the cache's blobs; a Bento's lie where they are.
-    found = path.stat(follow_symlinks=may_be_link)
-    if not stat.S_ISREG(found.st_mode):
+    # The files of a snapshot may be links to blobs of the cache; a Bento has no such links.
+    status = path.stat(follow_symlinks=may_be_link)
+    if not stat.S_ISREG(status.st_mode):
         return "is not a file here"
-    if found.st_size != entry.size:
-        return f"has {found.st_size:,} bytes here, {entry.size:,} in the bundle"
-    if bool(found.st_mode & stat.S_IXUSR) != entry.executable and not path.is_symlink():
+    if status.st_size != entry.size:
+        return f"has {status.st_size:,} bytes here, {entry.size:,} in the bundle"
+    if bool(status.st_mode & stat.S_IXUSR) != entry.executable and not path.is_symlink():
         return f"is {'not ' if entry.executable else ''}executable here"
-    return "" if digest_file(path) == entry.digest else "has other content here"
+    return "" if digest_file(path) == entry.digest else "has different content here"
 
 
 def _find_extra_paths(item: Item, final: Path) -> Iterator[str]:
     try:
-        tree = scan(final, without=find_kind(item.kind).ignored_folders)
+        tree = scan(final, ignored_folders=find_kind(item.kind).ignored_folders)
     except AirgapError as error:
         yield error.message
         return
-    known = {entry.path for entry in item.entries}
-    there = [file.path for file in tree.files] + [*tree.links, *tree.empty_folders]
-    yield from (f"{path}: only here" for path in sorted(there) if path not in known)
+    expected = {entry.path for entry in item.entries}
+    paths = [file.path for file in tree.files] + [*tree.links, *tree.empty_folders]
+    yield from (f"{path}: only here" for path in sorted(paths) if path not in expected)

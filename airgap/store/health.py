@@ -1,4 +1,4 @@
-"""What may be wrong with the stores. Everything here only reads."""
+"""Looks at the stores of this machine: disks, staging, running imports. Writes nothing."""
 
 import os
 import shutil
@@ -16,20 +16,20 @@ __all__ = ["Disk", "Leftover", "inspect_disk", "is_importing", "list_leftovers"]
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """Where a store lies. ``free`` is in bytes; ``elsewhere`` are its parts on other disks."""
+    """The file system of a store. ``free`` is in bytes; ``detached`` are parts on other disks."""
 
     store: Path
     exists: bool
     writable: bool
     free: int
-    elsewhere: tuple[Path, ...]
+    detached: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """What an import has left in staging, in bytes on the disk.
+    """What an import has left in staging. ``size`` is in bytes on the disk.
 
-    ``waits`` tells that it was not cut off: volumes are still to come.
+    ``waits`` tells that the import was not interrupted: it waits for more volumes.
     """
 
     bundle: str
@@ -39,14 +39,14 @@ class Leftover:
 
 
 def inspect_disk(store: Path, parts: tuple[str, ...] = ()) -> Disk:
-    """Look at a store's file system; where the store is not there yet, at the one it will be on."""
-    there = next(path for path in (store, *store.parents) if path.exists())
-    device = there.stat().st_dev
+    """Inspect a store's file system; if the store does not exist yet, the one it will be on."""
+    existing = next(path for path in (store, *store.parents) if path.exists())
+    device = existing.stat().st_dev
     return Disk(
         store,
         store.exists(),
-        there.is_dir() and os.access(there, os.W_OK | os.X_OK),
-        shutil.disk_usage(there).free,
+        existing.is_dir() and os.access(existing, os.W_OK | os.X_OK),
+        shutil.disk_usage(existing).free,
         tuple(
             store / part
             for part in parts
@@ -56,7 +56,7 @@ def inspect_disk(store: Path, parts: tuple[str, ...] = ()) -> Disk:
 
 
 def list_leftovers(store: Path) -> Iterator[Leftover]:
-    """Yield what lies in a store's staging."""
+    """Yield what imports have left in a store's staging."""
     staging = private_folder(store) / "staging"
     for name in _list_names(staging):
         waits = (staging / name / JOURNAL).exists()
@@ -64,7 +64,7 @@ def list_leftovers(store: Path) -> Iterator[Leftover]:
 
 
 def is_importing(store: Path) -> bool:
-    """Tell whether an import is at work in a store right now."""
+    """Tell whether an import into a store is running."""
     return locks.is_locked(private_folder(store) / "lock")
 
 

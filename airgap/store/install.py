@@ -1,4 +1,4 @@
-"""The last step of an import: renames, in an order that a power cut cannot spoil."""
+"""The last step of an import: renames, in an order that survives a power cut."""
 
 import ctypes
 import os
@@ -19,28 +19,28 @@ _EXCHANGE: Final = 2
 
 
 @contextmanager
-def lock_store(private: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the store's lock; call ``waiting`` if another process holds it.
+def lock_store(private: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold a store's lock; call ``on_wait`` if another process holds it.
 
-    What had to be made for that, even the store's own folder, is removed again if nothing came
-    into it.
+    ``private`` is the store's folder for airgap's own work. Folders that had to be created for the
+    lock, even the store itself, are removed again if they are empty.
     """
-    above = [folder for folder in private.parents if not folder.exists()]
+    created = [folder for folder in private.parents if not folder.exists()]
     lock = private / "lock"
-    descriptor = locks.lock_removable(lock, waiting)
+    descriptor = locks.lock_removable(lock, on_wait)
     try:
         yield
     finally:
         lock.unlink(missing_ok=True)
         os.close(descriptor)
-        for folder in (private, *above):
+        for folder in (private, *created):
             with suppress(OSError):  # staging may be left for the next try
                 folder.rmdir()
 
 
 def install(staged: StagedItem) -> None:
-    """Rename a staged item into place; what was there stays until the new one is."""
-    final = staged.place.final
+    """Rename a staged item into place; the old one stays until the new one is there."""
+    final = staged.target.final
     durable.make_folder(final.parent)
     if os.path.lexists(final):
         _replace(staged)
@@ -50,12 +50,12 @@ def install(staged: StagedItem) -> None:
 
 
 def _replace(staged: StagedItem) -> None:
-    """Swap old and new, in one step where the system can do that (Linux).
+    """Swap the old and the new item, in one step where the system can do that (Linux).
 
-    The old one then lies in staging, which is removed when everything else is done.
+    The old one then lies in staging, which is removed at the end of the import.
     """
-    final, new = staged.place.final, staged.folder
-    if staged.place.may_hold_more and final.is_dir():
+    final, new = staged.target.final, staged.folder
+    if staged.target.may_hold_more and final.is_dir():
         _keep_others(final, new)
         durable.sync_file_system(new)
     if _exchange(new, final):
@@ -73,8 +73,8 @@ def _replace(staged: StagedItem) -> None:
 
 
 def put_back(staged: StagedItem) -> None:
-    """Put the old item back if a try was killed when it had taken it away, and no more."""
-    old, final = _previous_path(staged), staged.place.final
+    """Restore the old item if an import was killed between the two renames of ``_replace``."""
+    old, final = _previous_path(staged), staged.target.final
     if os.path.lexists(old) and not os.path.lexists(final):
         old.rename(final)
         durable.sync_folder(final.parent)
@@ -85,33 +85,33 @@ def _previous_path(staged: StagedItem) -> Path:
 
 
 def point_latest(staged: StagedItem) -> None:
-    """Let ``latest`` name the item unless a newer one is there, as BentoML's own import does."""
-    place, item = staged.place, staged.item
-    durable.sync_folder(place.final.parent)  # a try that was killed may have renamed and not synced
-    if place.latest is None:
+    """Make ``latest`` name the item unless it names a newer one, as BentoML's own import does."""
+    target, item = staged.target, staged.item
+    durable.sync_folder(target.final.parent)  # a killed import may have renamed and not synced
+    if target.latest is None:
         return
     kind = find_kind(item.kind)
-    new = kind.describe(place.final)
+    description = kind.describe(target.final)
     with suppress(Exception):  # a dangling or broken `latest` is replaced
-        current = place.latest.read_text().strip()
-        there = kind.describe(place.latest.parent / current)
-        if current == item.version or new.created < there.created:
+        version = target.latest.read_text().strip()
+        current = kind.describe(target.latest.parent / version)
+        if version == item.version or description.created < current.created:
             return
     # Synced before it is renamed: BentoML cannot list a store with an empty `latest`.
-    durable.replace_file(place.latest, item.version.encode(), staged.folder.with_name("latest"))
+    durable.replace_file(target.latest, item.version.encode(), staged.folder.with_name("latest"))
 
 
-def _keep_others(there: Path, new: Path) -> None:
-    """Give the new folder what lies beside the item in the old one: the same files, not copies."""
-    for one in there.iterdir():
-        target = new / one.name
-        if one.is_dir() and not one.is_symlink():
+def _keep_others(old: Path, new: Path) -> None:
+    """Link the files that only the old folder has into the new one; nothing is copied."""
+    for path in old.iterdir():
+        target = new / path.name
+        if path.is_dir() and not path.is_symlink():
             if not os.path.lexists(target):
                 target.mkdir()
             if target.is_dir() and not target.is_symlink():
-                _keep_others(one, target)
+                _keep_others(path, target)
         elif not os.path.lexists(target):
-            _link(one, target)
+            _link(path, target)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -124,20 +124,20 @@ def _link(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _remove(old: Path) -> None:
-    if old.is_dir() and not old.is_symlink():
-        shutil.rmtree(old)
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
     else:
-        old.unlink()
+        path.unlink()
 
 
-def _exchange(one: Path, other: Path) -> bool:
-    """Swap two folders atomically; False where the system or file system cannot."""
+def _exchange(first: Path, second: Path) -> bool:
+    """Swap two folders atomically; return False where the system or file system cannot."""
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError):
         return False
     swapped: int = rename(
-        _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), ctypes.c_uint(_EXCHANGE)
+        _AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), ctypes.c_uint(_EXCHANGE)
     )
     return swapped == 0

@@ -136,7 +136,7 @@ class ItemKind(ABC):
     def has_changed(self, source: Source) -> bool:
         """Tell whether an item is no longer what was scanned. Raises as ``scan``."""
         folder = self.install_path(source.name, source.version).final
-        return not is_tree_unchanged(source.tree, folder, without=self.ignored_folders)
+        return not is_tree_unchanged(source.tree, folder, ignored_folders=self.ignored_folders)
 
     def list_tags(self, name: str | None = None) -> Iterator[tuple[str, str]]:  # noqa: ARG002
         """Yield name and version of every installed item (of this name), sorted."""

@@ -1,4 +1,4 @@
-"""A folder as it lies on disk: scanned without reading, then read without being fooled."""
+"""Scans a folder without reading its files, then reads them and detects changes."""
 
 import os
 import stat
@@ -51,36 +51,38 @@ class Tree:
 
 
 def scan(
-    top: Path, *, links_into: Path | None = None, without: Container[str] = frozenset()
+    top: Path, *, links_into: Path | None = None, ignored_folders: Container[str] = frozenset()
 ) -> Tree:
     """List everything below a folder.
 
     Args:
         top: the folder.
-        without: names of folders that are passed over, wherever they lie.
-        links_into: if given, links are not kept but followed, and must lead to regular files
+        ignored_folders: names of folders that are skipped, at any depth.
+        links_into: if given, links are followed instead of kept, and must lead to regular files
             below this folder (as in a Hugging Face cache).
 
     Raises:
-        StorageError: a device, socket or FIFO, a link that leads elsewhere, or an unreadable
-            folder.
+        StorageError: a device, socket or FIFO, a link that leads out of the folder, or an
+            unreadable folder.
     """
     files: list[SourceFile] = []
     links: dict[str, str] = {}
     empty: list[str] = []
-    for one in _list_entries(top, links_into, without):
-        if isinstance(one, SourceFile):
-            files.append(one)
-        elif isinstance(one, str):
-            empty.append(one)
+    for entry in _list_entries(top, links_into, ignored_folders):
+        if isinstance(entry, SourceFile):
+            files.append(entry)
+        elif isinstance(entry, str):
+            empty.append(entry)
         else:
-            links |= [one]
+            links |= [entry]
     files.sort(key=lambda file: os.fsencode(file.path))
     return Tree(tuple(files), dict(sorted(links.items())), tuple(sorted(empty)))
 
 
-def is_tree_unchanged(tree: Tree, top: Path, *, without: Container[str] = frozenset()) -> bool:
-    """Tell whether a folder is what was scanned, without a second list of it.
+def is_tree_unchanged(
+    tree: Tree, top: Path, *, ignored_folders: Container[str] = frozenset()
+) -> bool:
+    """Tell whether a folder is still as it was scanned, without listing it in memory again.
 
     Raises:
         StorageError: as ``scan``.
@@ -88,13 +90,13 @@ def is_tree_unchanged(tree: Tree, top: Path, *, without: Container[str] = frozen
     files = {file.path: file for file in tree.files}
     empty = frozenset(tree.empty_folders)
     left = len(files) + len(tree.links) + len(empty)
-    for one in _list_entries(top, None, without):
-        if isinstance(one, SourceFile):
-            same = files.get(one.path) == one
-        elif isinstance(one, str):
-            same = one in empty
+    for entry in _list_entries(top, None, ignored_folders):
+        if isinstance(entry, SourceFile):
+            same = files.get(entry.path) == entry
+        elif isinstance(entry, str):
+            same = entry in empty
         else:
-            same = tree.links.get(one[0]) == one[1]
+            same = tree.links.get(entry[0]) == entry[1]
         if not same:
             return False
         left -= 1
@@ -102,44 +104,44 @@ def is_tree_unchanged(tree: Tree, top: Path, *, without: Container[str] = frozen
 
 
 def _list_entries(
-    top: Path, links_into: Path | None, without: Container[str]
+    top: Path, links_into: Path | None, ignored_folders: Container[str]
 ) -> Iterator[SourceFile | tuple[str, str] | str]:
     """Yield files, links (path and target) and empty folders (path)."""
     try:
-        for path, one in _walk(top, "", without):
-            found = one.stat(follow_symlinks=False)
-            if stat.S_ISREG(found.st_mode):
-                yield _make_source_file(path, one.path, found)
-            elif stat.S_ISLNK(found.st_mode) and links_into is None:
-                yield path, os.readlink(one.path)  # noqa: PTH115  (exact text)
-            elif stat.S_ISLNK(found.st_mode):
-                yield _follow_link(path, Path(one.path), links_into)
-            elif stat.S_ISDIR(found.st_mode):
+        for path, entry in _walk(top, "", ignored_folders):
+            status = entry.stat(follow_symlinks=False)
+            if stat.S_ISREG(status.st_mode):
+                yield _make_source_file(path, entry.path, status)
+            elif stat.S_ISLNK(status.st_mode) and links_into is None:
+                yield path, os.readlink(entry.path)  # noqa: PTH115  (exact text)
+            elif stat.S_ISLNK(status.st_mode):
+                yield _follow_link(path, Path(entry.path), links_into)
+            elif stat.S_ISDIR(status.st_mode):
                 yield path
             else:
-                _refuse(one.path, "is neither a file nor a folder nor a link")
+                _refuse(entry.path, "is neither a file nor a folder nor a link")
     except OSError as error:
         raise _make_read_error(error) from error
 
 
 class StableFile:
-    """A file that was scanned, for ``with``: it must be the same, and stay so until the block ends.
+    """A scanned file, for ``with``: it must not have changed, nor change until the block ends.
 
     Raises, when the block begins and ends:
         StorageError: it changed since it was scanned, or cannot be read.
     """
 
     def __init__(self, source: SourceFile) -> None:
-        """Open nothing yet."""
+        """Remember the file; it is opened when the block begins."""
         self.size = source.size
         self._source = source
         self._left = source.size
         self._descriptor = -1
 
     def __enter__(self) -> Self:
-        """Open the file; demand that it is what was scanned."""
+        """Open the file, and demand that it is the one that was scanned."""
         try:
-            # Non-blocking: what has become a FIFO meanwhile is refused rather than waited for.
+            # Non-blocking: a FIFO that has taken the file's place is refused, not waited for.
             self._descriptor = open_without_waiting(self._source.location)
             try:
                 _expect_unchanged(self._source, os.fstat(self._descriptor))
@@ -151,7 +153,7 @@ class StableFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Close the file; if it was read without an error, demand that it is what was scanned."""
+        """Close the file; if there was no error, demand that it has not changed."""
         try:
             if kind is None:
                 _expect_unchanged(self._source, os.fstat(self._descriptor))
@@ -178,7 +180,7 @@ class StableFile:
         return data
 
     def peek(self, offset: int, count: int) -> bytes:
-        """Return bytes from anywhere, without moving on; fewer only at the end."""
+        """Return bytes at an offset, without moving on; fewer only at the end."""
         try:
             return os.pread(self._descriptor, count, offset)
         except OSError as error:
@@ -186,7 +188,7 @@ class StableFile:
 
 
 def read_stable(source: SourceFile) -> Iterator[bytes]:
-    """Yield a file's content; it must be the file that was scanned, and stay so until its end.
+    """Yield a file's content; the file must not have changed, nor change until its end.
 
     Raises:
         StorageError: it changed since it was scanned, or cannot be read.
@@ -199,73 +201,73 @@ def read_stable(source: SourceFile) -> Iterator[bytes]:
 def is_unchanged(source: SourceFile) -> bool:
     """Tell whether a file is still the one that was scanned, by its identity and times."""
     try:
-        found = os.stat(source.location)  # noqa: PTH116  (quick, for many files)
+        status = os.stat(source.location)  # noqa: PTH116  (quick, for many files)
     except OSError:
         return False
-    return _is_same_file(source, found)
+    return _is_same_file(source, status)
 
 
 def _walk(
-    folder: Path | str, prefix: str, without: Container[str]
+    folder: Path | str, prefix: str, ignored_folders: Container[str]
 ) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
-    """Yield path and entry of everything but folders that hold something."""
+    """Yield path and entry of everything except folders that are not empty."""
     with os.scandir(folder) as listing:
-        for one in listing:
-            path = prefix + one.name
-            if one.is_dir(follow_symlinks=False):
-                if one.name in without:
+        for entry in listing:
+            path = prefix + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name in ignored_folders:
                     continue
                 if path.count("/") >= limits.PATH_PARTS:
-                    _refuse(one.path, "lies deeper than anything that may travel")
-                below = _walk(one.path, path + "/", without)
+                    _refuse(entry.path, f"is more than {limits.PATH_PARTS} folders deep")
+                below = _walk(entry.path, path + "/", ignored_folders)
                 first = next(below, None)
                 if first is None:
-                    yield path, one
+                    yield path, entry
                 else:
                     yield first
                     yield from below
             else:
-                yield path, one
+                yield path, entry
 
 
 def _follow_link(path: str, location: Path, allowed: Path | None) -> SourceFile:
-    target = Path(os.path.realpath(location))  # unlike resolve(), it stays calm in a loop
+    target = Path(os.path.realpath(location))  # unlike resolve(), raises nothing for a loop
     if allowed is None or not target.is_relative_to(allowed.resolve()) or not target.is_file():
-        _refuse(location, "is a link that leads nowhere, or out of the cache")
+        _refuse(location, "is a link that is broken or leads out of the cache")
     return _make_source_file(path, str(target), target.stat())
 
 
-def _make_source_file(path: str, location: str, found: os.stat_result) -> SourceFile:
-    executable = bool(found.st_mode & stat.S_IXUSR)
-    return SourceFile(path, location, found.st_size, executable, _identify(found))
+def _make_source_file(path: str, location: str, status: os.stat_result) -> SourceFile:
+    executable = bool(status.st_mode & stat.S_IXUSR)
+    return SourceFile(path, location, status.st_size, executable, _identify(status))
 
 
-def _identify(found: os.stat_result) -> tuple[int, int, int, int]:
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+def _identify(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _is_same_file(source: SourceFile, found: os.stat_result) -> bool:
-    return _identify(found) == source.identity and found.st_size == source.size
+def _is_same_file(source: SourceFile, status: os.stat_result) -> bool:
+    return _identify(status) == source.identity and status.st_size == source.size
 
 
-def _expect_unchanged(source: SourceFile, found: os.stat_result) -> None:
-    if not _is_same_file(source, found):
+def _expect_unchanged(source: SourceFile, status: os.stat_result) -> None:
+    if not _is_same_file(source, status):
         _raise_changed(source)
 
 
 def _raise_changed(source: SourceFile) -> NoReturn:
     raise StorageError(
         f"{source.location} changed while it was being read.",
-        "Wait until whatever writes it is done, and run the same command again.",
+        "Wait until no program writes to it, and run the same command again.",
     )
 
 
 def _refuse(location: Path | str, why: str) -> NoReturn:
-    raise StorageError(f"{location} {why}.", "Remove it, or replace it by a regular file.")
+    raise StorageError(f"{location} {why}.", "Remove it, or replace it with a regular file.")
 
 
 def _make_read_error(error: OSError) -> StorageError:
     return StorageError(
         f"{error.filename or 'A file'} cannot be read: {error.strerror}.",
-        "Check that it is there and who may read it.",
+        "Check that it exists and that you may read it.",
     )

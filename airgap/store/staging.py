@@ -1,7 +1,7 @@
-"""Items being put together outside the stores, on the same file system, under safe names.
+"""Items are assembled outside the stores, on the same file system, and then renamed into place.
 
-A staged item is a folder that will be renamed into place. What an import that was cut off has left
-there is used again by the next import of the same bundle, chunk by chunk, after hashing it.
+What an interrupted import has left in staging is used by the next import of the same bundle, chunk
+by chunk, after hashing it.
 """
 
 import os
@@ -24,27 +24,27 @@ _FILE_MODE: Final = 0o644
 _EXECUTABLE_MODE: Final = 0o755
 
 
-def staging_folder(place: InstallPath, bundle: str) -> Path:
+def staging_folder(target: InstallPath, bundle: str) -> Path:
     """Return where the items of a bundle are staged for a store."""
-    return place.private / "staging" / bundle
+    return target.private / "staging" / bundle
 
 
-def remove_staging(place: InstallPath, bundle: str) -> None:
+def remove_staging(target: InstallPath, bundle: str) -> None:
     """Remove a bundle's staging, and the folders above it if they are empty."""
-    top = staging_folder(place, bundle)
+    top = staging_folder(target, bundle)
     with suppress(FileNotFoundError):
         try:
             shutil.rmtree(top)
-        except PermissionError:  # an item that was replaced had folders closed to writing
+        except PermissionError:  # a replaced item had read-only folders
             _make_folders_writable(top)
             shutil.rmtree(top)
-    for folder in (place.private / "staging", place.private):
+    for folder in (target.private / "staging", target.private):
         with suppress(OSError):
             folder.rmdir()
 
 
 def measure_disk_usage(folder: Path) -> int:
-    """Return what all files below a folder take up on the disk; 0 where there is no folder."""
+    """Return the bytes that the files below a folder occupy on disk; 0 if it does not exist."""
     return sum(
         (Path(top) / name).lstat().st_blocks * 512
         for top, _, files in os.walk(folder)
@@ -55,32 +55,32 @@ def measure_disk_usage(folder: Path) -> int:
 class StagedItem:
     """One item being staged."""
 
-    def __init__(self, item: Item, place: InstallPath, bundle: str) -> None:
+    def __init__(self, item: Item, target: InstallPath, bundle: str) -> None:
         """Name the folder; nothing is written yet."""
         self.item = item
-        self.place = place
-        self.folder = staging_folder(place, bundle) / item.kind / item.name / item.version
+        self.target = target
+        self.folder = staging_folder(target, bundle) / item.kind / item.name / item.version
         self._bundle = bundle
         self._begun = False
-        self._beginning = threading.Lock()
+        self._begin_lock = threading.Lock()
         self._finished: set[str] = set()
-        """Paths of files that have their exact size and mode already."""
+        """Paths of files that already have their exact size and mode."""
 
     def was_begun(self) -> bool:
-        """Tell whether an earlier try has left anything."""
+        """Tell whether an earlier import has left anything."""
         return self.folder.is_dir()
 
     def was_cut_off(self) -> bool:
-        """Tell whether an earlier try staged the item, installed or not, and did not end."""
+        """Tell whether an earlier import staged the item, perhaps installed it, and did not end."""
         return self.folder.parent.is_dir()
 
     def begin(self) -> None:
-        """Make all folders of the item, so that writing files needs no more; once is enough.
+        """Create all folders of the item, once, before its files are written.
 
-        What an earlier try has left is kept where it can be of use, and else removed: it may be
-        an older item that the new one had just been swapped with.
+        Files that an earlier import has left are kept if the item has files of that name. Anything
+        else is removed: it may be an older item that was just swapped with the new one.
         """
-        with self._beginning:
+        with self._begin_lock:
             if not self._begun:
                 self._make_folders()
             self._begun = True
@@ -89,26 +89,26 @@ class StagedItem:
         folders = {path for entry in self.item.entries for path in _list_parents(entry.path)}
         folders |= {entry.path for entry in self.item.entries if isinstance(entry, Folder)}
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._remove_strangers(folders)
+        self._remove_others(folders)
         for folder in sorted(folders):
             (self.folder / folder).mkdir(exist_ok=True)
 
-    def _remove_strangers(self, folders: AbstractSet[str]) -> None:
-        """Remove all but the item's folders, and regular files where it has files."""
+    def _remove_others(self, folders: AbstractSet[str]) -> None:
+        """Remove everything but the item's folders, and regular files at the paths of its files."""
         files = {file.path for file in self.item.files}
-        for top, below, others in os.walk(self.folder, topdown=False):
-            for name in (*below, *others):
+        for top, subfolders, others in os.walk(self.folder, topdown=False):
+            for name in (*subfolders, *others):
                 path = Path(top, name)
-                within = path.relative_to(self.folder).as_posix()
+                relative = path.relative_to(self.folder).as_posix()
                 mode = path.lstat().st_mode
-                if stat.S_ISDIR(mode) and within not in folders:
+                if stat.S_ISDIR(mode) and relative not in folders:
                     path.rmdir()
-                elif not stat.S_ISDIR(mode) and not (stat.S_ISREG(mode) and within in files):
+                elif not stat.S_ISDIR(mode) and not (stat.S_ISREG(mode) and relative in files):
                     path.unlink()
 
     def write(self, file: File, offset: int, data: bytes | memoryview) -> None:
         """Write bytes of a file at their offset, from any thread."""
-        self.begin()  # not before there is something to write: a refusal shall leave nothing
+        self.begin()  # not earlier: a refused import leaves nothing behind
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(f"{self.folder}/{file.path}", flags, _FILE_MODE)
         try:
@@ -127,9 +127,9 @@ class StagedItem:
     def read_back(
         self, file: File, lengths: Sequence[int], wanted: Sequence[bool]
     ) -> Iterator[bytes]:
-        """Yield those pieces of a staged file that are wanted; a shorter one, or none, at its end.
+        """Yield the wanted pieces of a staged file; they end early where the file does.
 
-        ``lengths`` are those of all its pieces.
+        ``lengths`` are those of all its pieces, in bytes.
         """
         with suppress(FileNotFoundError), (self.folder / file.path).open("rb") as stream:
             for length, is_wanted in zip(lengths, wanted, strict=True):
@@ -139,7 +139,7 @@ class StagedItem:
                     stream.seek(length, os.SEEK_CUR)
 
     def finish(self) -> None:
-        """Give files their exact size and mode, and make the links."""
+        """Give files their exact size and mode, and create the links."""
         self.begin()
         for entry in self.item.entries:
             path = self.folder / entry.path
@@ -158,14 +158,14 @@ class StagedItem:
             os.close(descriptor)
 
     def discard(self) -> None:
-        """Remove what is staged of this bundle for the item's store."""
-        remove_staging(self.place, self._bundle)
+        """Remove everything that is staged of this bundle for the item's store."""
+        remove_staging(self.target, self._bundle)
 
 
 def _make_folders_writable(top: Path) -> None:
-    """Let their owner write into all folders below one."""
-    for parent, below, _ in os.walk(top):
-        for folder in (Path(parent, name) for name in below):
+    """Let the owner write to all folders below this one."""
+    for parent, subfolders, _ in os.walk(top):
+        for folder in (Path(parent, name) for name in subfolders):
             if not folder.is_symlink():
                 folder.chmod(0o700)
 
@@ -178,13 +178,13 @@ def _list_parents(path: str) -> Iterator[str]:
 
 
 def _set_size_and_mode(descriptor: int, file: File) -> None:
-    """Give a file its exact size and mode: an earlier try may have left it longer."""
+    """Give a file its exact size and mode: an earlier import may have left it longer."""
     if os.fstat(descriptor).st_size != file.size:
         os.ftruncate(descriptor, file.size)
     os.fchmod(descriptor, _EXECUTABLE_MODE if file.executable else _FILE_MODE)
 
 
 def _reserve(descriptor: int, size: int) -> None:
-    """Give a file its size at once, so that a full disk shows before the data is written."""
+    """Allocate the whole file, so that a full disk is noticed before the data is written."""
     if os.fstat(descriptor).st_size != size:
         space.reserve(descriptor, 0, size, grow=True)

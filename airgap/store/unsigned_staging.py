@@ -1,9 +1,8 @@
-"""Files that nobody has vouched for, received outside the stores (format §10)."""
+"""Files of an unsigned archive, received outside the stores (format §10)."""
 
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from airgap.errors import CorruptError, StorageError
@@ -11,31 +10,26 @@ from airgap.store import bentoml_home
 from airgap.store.install_paths import private_folder
 from airgap.store.staging import StagedItem
 
-__all__ = ["UnsignedStaging", "private"]
+__all__ = ["UnsignedStaging"]
 
 _NAME: Final = "unsigned"
 
 
-def private() -> Path:
-    """Return the folder whose lock must be held while an ``Incoming`` is in use."""
-    return private_folder(bentoml_home.home())
-
-
 class UnsignedStaging:
-    """A tree of plain files on the store's file system. No link is ever made in it."""
+    """A tree of regular files in BentoML's home, whose lock must be held; links are never made."""
 
     def __init__(self) -> None:
-        """Begin with an empty folder: what a killed process left there is removed."""
-        self._top = private() / "staging" / _NAME
+        """Create an empty folder: what a killed process left there is removed."""
+        self._top = private_folder(bentoml_home.home()) / "staging" / _NAME
         self.discard()
         self._top.mkdir(parents=True)
 
     def write(self, path: str, size: int, pieces: Iterable[bytes]) -> None:
-        """Write a file of ``size`` bytes; ``path`` was checked by format §2.5.
+        """Write a file of ``size`` bytes at ``path``, which was checked (format §2.5).
 
         Raises:
             StorageError: the disk is too small for it.
-            CorruptError: another file or folder is where this one belongs.
+            CorruptError: there is already a file or folder of this name.
         """
         free = shutil.disk_usage(self._top).free
         if size > free:
@@ -49,22 +43,22 @@ class UnsignedStaging:
                 file.writelines(pieces)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             raise CorruptError(
-                f"The archive has {path!r} twice, or as a file and as a folder.",
-                "Do not use this archive: no tool should have made it.",
+                f"The archive has {path!r} twice, or both as a file and as a folder.",
+                "Do not use this archive: no known tool makes such archives.",
             ) from error
 
     def hand_over(self, path: str, staged: StagedItem) -> None:
-        """Move what lies below ``path`` (empty: all) to where the item is staged."""
+        """Move everything below ``path`` (empty for all) to where the item is staged."""
         staged.folder.parent.mkdir(parents=True, exist_ok=True)
         (self._top / path).rename(staged.folder)
         staged.finish()
 
     def remove(self, path: str) -> None:
-        """Remove what lies below ``path``."""
+        """Remove everything below ``path``."""
         shutil.rmtree(self._top / path, ignore_errors=True)
 
     def discard(self) -> None:
-        """Remove everything that is left, and the folder above if it is empty."""
+        """Remove everything, and the folder above if it is empty."""
         shutil.rmtree(self._top, ignore_errors=True)
-        with suppress(OSError):  # other imports may have something staged
+        with suppress(OSError):  # other imports may have staged items
             self._top.parent.rmdir()

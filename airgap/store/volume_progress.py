@@ -1,7 +1,7 @@
-"""What earlier runs of an import have seen, while its volumes come one by one.
+"""What earlier runs of an import have seen, while its volumes arrive one by one.
 
-Only a hint: it saves hashing what was staged at every volume. Before anything is installed, every
-file that this run has not written from its beginning to its end is hashed (decision 0021).
+Only a hint: it saves hashing the staged files at every volume. Before anything is installed, every
+file that this run has not written from beginning to end is hashed (decision 0021).
 """
 
 import json
@@ -20,58 +20,60 @@ JOURNAL: Final = "seen.json"
 
 @dataclass(frozen=True, slots=True)
 class VolumeRecord:
-    """Packs by index: those whose chunks are staged, and those that came damaged."""
+    """Indexes of packs: those whose chunks are staged, and those that were damaged."""
 
     staged: frozenset[int] = frozenset()
     damaged: frozenset[int] = frozenset()
 
 
 class VolumeProgress:
-    """The file that remembers, in the staging of the bundle's first store."""
+    """A file with the record, in the staging of the bundle's first store."""
 
-    def __init__(self, place: InstallPath, bundle: str) -> None:
+    def __init__(self, target: InstallPath, bundle: str) -> None:
         """Name the file; nothing is read or written yet."""
-        self.folder = staging_folder(place, bundle)
+        self.folder = staging_folder(target, bundle)
         self._path = self.folder / JOURNAL
 
     def load(self) -> VolumeRecord:
-        """Return what it says; nothing if it is not there or not readable."""
+        """Return the record; an empty one if the file does not exist or is malformed."""
         try:
-            found = json.loads(self._path.read_bytes())
-            return VolumeRecord(_decode_runs(found["staged"]), _decode_runs(found["damaged"]))
+            record = json.loads(self._path.read_bytes())
+            return VolumeRecord(_decode_runs(record["staged"]), _decode_runs(record["damaged"]))
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return VolumeRecord()
 
-    def save(self, seen: VolumeRecord) -> None:
-        """Remember; call it when what was staged is synced. Raises OSError if the disk refused."""
+    def save(self, record: VolumeRecord) -> None:
+        """Write the record; the staged files must be synced before. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self._path.with_suffix(".part")
         part.write_text(
-            json.dumps({"staged": _encode_runs(seen.staged), "damaged": _encode_runs(seen.damaged)})
+            json.dumps(
+                {"staged": _encode_runs(record.staged), "damaged": _encode_runs(record.damaged)}
+            )
         )
         part.replace(self._path)
 
     def forget(self) -> None:
-        """Believe nothing any more: the next run hashes everything."""
+        """Remove the record, so that the next run hashes everything."""
         with suppress(OSError):
             self._path.unlink()
 
     @property
     def recovery(self) -> Path:
-        """A depot for packs that parity may need, while others are still to come."""
+        """A depot for packs that parity may need while others are missing."""
         return self.folder / "recovery"
 
 
 def _encode_runs(indexes: frozenset[int]) -> list[list[int]]:
     """Write indexes as runs: first and length."""
-    made: list[list[int]] = []
-    for one in sorted(indexes):
-        if made and sum(made[-1]) == one:
-            made[-1][1] += 1
+    runs: list[list[int]] = []
+    for index in sorted(indexes):
+        if runs and sum(runs[-1]) == index:
+            runs[-1][1] += 1
         else:
-            made.append([one, 1])
-    return made
+            runs.append([index, 1])
+    return runs
 
 
 def _decode_runs(runs: Any) -> frozenset[int]:  # noqa: ANN401  (anything may have been in the file)
-    return frozenset(one for first, count in runs for one in range(first, first + count))
+    return frozenset(index for first, count in runs for index in range(first, first + count))

@@ -199,7 +199,7 @@ def _describe_stored(kind: ItemKind, name: str, version: str) -> dict[str, Any]:
         description = kind.describe(folder)
         about["created_at"] = format_time(description.created_at)
         about["models"] = [f"{one.name}:{one.version}" for one in description.models]
-        about["size"] = scan(folder, without=kind.ignored_folders).size
+        about["size"] = scan(folder, ignored_folders=kind.ignored_folders).size
     except AirgapError as error:
         about["problem"] = error.message
     return about

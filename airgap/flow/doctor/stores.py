@@ -1,4 +1,4 @@
-"""BentoML's stores and the Hugging Face cache: where they are, what is left in them, what broke."""
+"""Checks BentoML's stores and the Hugging Face cache: disks, leftovers, items."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +10,11 @@ from airgap.store.health import Disk
 
 __all__ = ["check_items", "check_stores"]
 
-_LITTLE: Final = 1_000_000_000
+_LOW_SPACE_BYTES: Final = 1_000_000_000
 
 
 def check_stores() -> Iterator[Finding]:
-    """Say where the stores are, whether they can be written, how much is free, what was left."""
+    """Check where the stores are, whether they are writable, their free space and leftovers."""
     titles: dict[Path, str] = {}
     folders: dict[Path, list[str]] = {}
     for kind in kinds.all_kinds():
@@ -26,7 +26,7 @@ def check_stores() -> Iterator[Finding]:
 
 
 def check_items() -> Iterator[Finding]:
-    """Look at every Bento and model in BentoML's store."""
+    """Check every Bento and model in BentoML's store."""
     sound = True
     for kind in kinds.all_kinds():
         for fault in kind.find_faults(kinds.is_installed):
@@ -42,40 +42,41 @@ def check_items() -> Iterator[Finding]:
         yield ok("items", f"Nothing in BentoML's store is broken ({', '.join(counts)}).")
 
 
-def _check_disk(what: str, disk: Disk) -> Iterator[Finding]:
+def _check_disk(title: str, disk: Disk) -> Iterator[Finding]:
     free = f"{disk.free / 1e9:,.1f} GB free"
     if not disk.writable:
         yield problem(
             "stores",
-            f"This user cannot write to the {what} {disk.store}.",
+            f"This user cannot write to the {title} {disk.store}.",
             "Check who owns it, or set BENTOML_HOME and BENTOML_HF_CACHE_DIR.",
         )
-    elif disk.free < _LITTLE:
+    elif disk.free < _LOW_SPACE_BYTES:
         yield note(
             "stores",
-            f"The {what} {disk.store} has only {free}.",
-            "An import needs the size of what is new, and says so before it writes anything.",
+            f"The {title} {disk.store} has only {free}.",
+            "An import checks that new items fit before it writes anything.",
         )
     else:
-        absent = "" if disk.exists else ", not there yet"
-        yield ok("stores", f"The {what} is {disk.store}{absent}, {free}.")
-    for part in disk.elsewhere:
+        absent = "" if disk.exists else ", which does not exist yet"
+        yield ok("stores", f"The {title} is {disk.store}{absent}, {free}.")
+    for part in disk.detached:
         yield problem(
             "stores",
-            f"{part} is on another disk than {disk.store}, so imports cannot be renamed into it.",
+            f"{part} is not on the same disk as {disk.store}: imports cannot be renamed into it.",
             "Put the whole store on one file system: move it, and set BENTOML_HOME.",
         )
 
 
 def _report_leftovers(store: Path) -> Iterator[Finding]:
     if health.is_importing(store):
-        yield note("staging", f"An import into {store} is at work right now.", "Let it finish.")
+        yield note("staging", f"An import into {store} is running.", "Wait until it has finished.")
         return
-    for left in health.list_leftovers(store):
+    for leftover in health.list_leftovers(store):
+        waits = "waits for more volumes and keeps"
         yield note(
             "staging",
-            f"An import of bundle {left.bundle[:12]}…"
-            f" {'waits for more volumes and keeps' if left.waits else 'was cut off and has left'}"
-            f" {left.size / 1e6:,.1f} MB in {left.folder}.",
-            f"Run the same import again to finish it, or remove it: rm -r {left.folder}",
+            f"An import of bundle {leftover.bundle[:12]}…"
+            f" {waits if leftover.waits else 'was interrupted and has left'}"
+            f" {leftover.size / 1e6:,.1f} MB in {leftover.folder}.",
+            f"Run the same import again to finish it, or remove it: rm -r {leftover.folder}",
         )

@@ -163,7 +163,7 @@ class _Archive:
             if self._claimed[item.key, file.path] != file.digest:
                 raise StorageError(
                     f"{file.path} of {item} changed while it was being read.",
-                    "Wait until whatever writes it is done, and run the same command again.",
+                    "Wait until no program writes to it, and run the same command again.",
                 )
 
     def _copy_linked(self, source: Source, prefix: str) -> None:

@@ -180,7 +180,7 @@ def refuse_changes(sources: Sequence[Source]) -> None:
         if find_kind(source.kind).has_changed(source):
             raise StorageError(
                 f"The {source.kind} {source.name}:{source.version} changed during the export.",
-                "Wait until whatever writes it is done, and run the same command again.",
+                "Wait until no program writes to it, and run the same command again.",
             )
 
 

@@ -1,4 +1,4 @@
-"""What Bentos and models say of themselves: checked before BentoML stumbles over it."""
+"""Checks the descriptions of items (bento.yaml, model.yaml) before BentoML reads them."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,13 @@ __all__ = ["Descriptions"]
 
 
 class Descriptions:
-    """Puts together each item's bento.yaml or model.yaml from its pieces, in any order."""
+    """Assembles each item's description from its pieces, which may come in any order."""
 
     def __init__(self, items: Sequence[Item]) -> None:
-        """Find which files to look out for.
+        """Find the files that describe the items; check items of kinds without one.
 
         Raises:
-            CorruptError: an item has none, or an overlong one.
+            CorruptError: an item has no description, an overlong one, or fails its kind's check.
         """
         self._items = items
         self._parts: dict[int, dict[int, bytes]] = {}
@@ -34,7 +34,7 @@ class Descriptions:
 
     @property
     def chunks(self) -> set[int]:
-        """The chunks of all descriptions."""
+        """Indexes of the chunks of all descriptions."""
         return {
             chunk
             for item in self._items
@@ -44,10 +44,10 @@ class Descriptions:
         }
 
     def add(self, number: int, file: File, offset: int, data: Buffer) -> None:
-        """Take bytes of a file of item ``number``; other files are passed over.
+        """Take bytes of a file of item ``number``; files that describe nothing are ignored.
 
         Raises:
-            CorruptError: with them a description is complete, and is not the item's.
+            CorruptError: a description is now complete, and is malformed or another item's.
         """
         item = self._items[number]
         parts = self._parts.get(number)
@@ -59,7 +59,7 @@ class Descriptions:
             find_kind(item.kind).check(item, text)
 
     def feed(self, targets: Targets, chunk: int, data: Buffer) -> None:
-        """Take a chunk for every description that it is part of; raises as ``add``."""
+        """Take a chunk for every description that it is part of. Raises as ``add``."""
         for number, file, _, offset in targets[chunk]:
             self.add(number, file, offset, data)
 

@@ -183,7 +183,7 @@ def land(  # noqa: PLR0913  (a value each)
         fill(staged)
         for one in staged:
             _refuse_unlistable(one)
-        for folder in {one.place.store: one.folder for one in staged}.values():
+        for folder in {one.target.store: one.folder for one in staged}.values():
             sync_file_system(folder)
     try:
         with remembering(bool(staged or cut_off)):

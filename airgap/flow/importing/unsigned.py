@@ -32,9 +32,11 @@ from airgap.format.inventory import Entry, File, Folder, Item, Link, make_item
 from airgap.format.kinds import BENTO, MODEL, Kind
 from airgap.format.manifest import ChunkTable, Manifest
 from airgap.state import pinned_root
+from airgap.store import bentoml_home
+from airgap.store.install_paths import private_folder
 from airgap.store.kinds import find_kind, install_path
 from airgap.store.staging import StagedItem
-from airgap.store.unsigned_staging import UnsignedStaging, private
+from airgap.store.unsigned_staging import UnsignedStaging
 
 __all__ = ["WARNING", "import_unsigned", "is_unsigned"]
 
@@ -80,7 +82,7 @@ def import_unsigned(
         )
     progress.note(f"Reading {path}.")
     with ExitStack() as held:
-        locks = () if choices.dry_run else (private(),)
+        locks = () if choices.dry_run else (private_folder(bentoml_home.home()),)
         held.enter_context(explained_and_locked(locks, progress))
         incoming = None if choices.dry_run else UnsignedStaging()
         if incoming is not None:

@@ -35,7 +35,7 @@ class VolumeResume:
         self._opened = opened
         self._staged = staged
         self._packs = opened.manifest.value.packs
-        self._journal = VolumeProgress(staged[0].place, opened.bundle)
+        self._journal = VolumeProgress(staged[0].target, opened.bundle)
         self._seen = self._journal.load()
         self._recovery = Recovery(self._journal.recovery, opened.bundle, self._packs)
 
@@ -66,7 +66,7 @@ class VolumeResume:
             return refusal(found)
         damaged = {one for one, error in failed.items() if not isinstance(error, MissingError)}
         damaged |= self._seen.damaged.intersection(failed)
-        for folder in {one.place.store: one.folder for one in self._staged}.values():
+        for folder in {one.target.store: one.folder for one in self._staged}.values():
             if folder.is_dir():
                 sync_file_system(folder)
         staged = frozenset(range(len(self._packs))).difference(failed)

@@ -43,11 +43,11 @@ def test_every_difference_is_told_and_nothing_is_changed(depot: Path, installed:
     )
     assert ran.json["error"]["details"] == [
         "model ranker:v1: notes.txt: is executable here",
-        "bento shop:v1: README.md: has other content here",
+        "bento shop:v1: README.md: has different content here",
         "bento shop:v1: data: is not an empty folder here",
         "bento shop:v1: run.sh: is not executable here",
         "bento shop:v1: src/empty: missing here",
-        "bento shop:v1: src/link: is not that link here",
+        "bento shop:v1: src/link: is not the same link here",
         "bento shop:v1: src/service.py: has 7 bytes here, 15 in the bundle",
         "bento shop:v1: data/full: only here",
         "bento shop:v1: more/empty: only here",
