@@ -25,17 +25,17 @@ def command(*, keep: bool) -> Result:
     Shows each command as you would type it, and what it prints. Needs bentoml and no network;
     nothing outside the folder is touched.
     """
-    from airgap.flow.demo import story
+    from airgap.flow.demo import scenario
 
     context = click.get_current_context()
-    stage = Stage(silent=context.obj["quiet"], on_stderr=context.params["as_json"])
+    display = TerminalDisplay(silent=context.obj["quiet"], on_stderr=context.params["as_json"])
     with _folder(keep=keep) as folder:
         if keep:
-            stage.explain(f"The demo runs in {folder}, which stays.")
-        result = story.tell(folder, stage)
+            display.show_text(f"The demo runs in {folder}, which stays.")
+        result = scenario.run_demo(folder, display)
     data: dict[str, Any] = {
         "bundle": result.bundle,
-        "request": story.QUESTION,
+        "request": scenario.QUESTION,
         "prediction": result.prediction,
         "refusal": asdict(result.refusal),
         "steps": [asdict(step) for step in result.steps],
@@ -49,28 +49,28 @@ def command(*, keep: bool) -> Result:
     return Result(data, lines)
 
 
-class Stage:
-    """Shows the story to people: commands stand out where the terminal has colours."""
+class TerminalDisplay:
+    """Shows the demo on a terminal: commands stand out where the terminal has colours."""
 
     def __init__(self, *, silent: bool, on_stderr: bool) -> None:
         """Choose whether anything is shown, and on which stream."""
         self._silent = silent
         self._on_stderr = on_stderr
 
-    def chapter(self, title: str) -> None:
+    def show_heading(self, title: str) -> None:
         """Print a heading across the width."""
         self._print("\n" + click.style(f"── {title} ".ljust(_WIDTH, "─"), bold=True))
 
-    def explain(self, text: str) -> None:
+    def show_text(self, text: str) -> None:
         """Print a short paragraph."""
         filled = textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
         self._print("\n" + click.style(filled, fg="yellow"))
 
-    def command(self, line: str) -> None:
+    def show_command(self, line: str) -> None:
         """Print a command behind a prompt."""
         self._print(click.style("$ ", fg="green") + click.style(line, bold=True))
 
-    def output(self, text: str) -> None:
+    def show_output(self, text: str) -> None:
         """Print what a command printed, as it is."""
         if text:
             self._print(text)

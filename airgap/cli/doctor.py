@@ -23,10 +23,10 @@ def command() -> Result:
 
     Checks Python and its packages, airgap's state and root, keys, the clock, and the stores.
     """
-    from airgap.flow.doctor.diagnose import examine
+    from airgap.flow.doctor.diagnose import diagnose
 
     quiet = click.get_current_context().obj["quiet"]
-    findings = list(examine())
+    findings = list(diagnose())
     problems = sum(finding.level == "problem" for finding in findings)
     notes = sum(finding.level == "note" for finding in findings)
     shown = [finding for finding in findings if finding.level == "problem" or not quiet]

@@ -196,7 +196,7 @@ def command(  # noqa: PLR0913, PLR0915  (one argument per option)
             sequence=numbering.chosen(channel, sequence),
             audience=audience,
             expires_at=read_expiry(expires),
-            roots=flow_roots.travelling(roots),
+            roots=flow_roots.collect_depot_files(roots),
             preset=compression,
             bases=wants.bases_told(bases, asked, access),
             model_signer=model_signer,

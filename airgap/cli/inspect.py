@@ -27,7 +27,7 @@ def command(*, source: str, files: bool, access: "Access") -> Result:
     from airgap.flow.trust import waivers
 
     if source.endswith(waivers.SUFFIX):
-        one = waivers.show(Path(source))
+        one = waivers.read_waiver(Path(source))
         return Result(
             {"waiver": source, **describe_waiver(one), "verified": False},
             ["NOT VERIFIED: this is what the waiver says of itself.", *waiver_lines(one)],

@@ -76,7 +76,7 @@ def fingerprint(*, key: str, passphrase_env: str | None, passphrase_fd: int | No
     """Show the id of KEY: a public or private key file, ssh-agent:SHA256:… or pkcs11:…."""
     from airgap.flow.trust import keys
 
-    public_key = keys.key_fingerprint(key, read_passphrase(passphrase_env, passphrase_fd))
+    public_key = keys.load_public_key(key, read_passphrase(passphrase_env, passphrase_fd))
     return Result(
         {"algorithm": public_key.algorithm, "key_id": public_key.id},
         [f"{public_key.id}  {public_key.algorithm}"],

@@ -11,7 +11,7 @@ from airgap.errors import UsageError
 
 if TYPE_CHECKING:
     from airgap.flow.location.credentials import Access
-    from airgap.flow.trust.waivers import Draft, Signed
+    from airgap.flow.trust.waivers import SignedWaiver, WaiverDraft
 
 
 @click.command(name="waive")
@@ -56,23 +56,23 @@ def command(  # noqa: PLR0913  (one argument per option)
                 f"{source} already says who may import what, until when and why.",
                 "To add a signature, give only the file and --key.",
             )
-        return _report(waivers.sign(Path(source), signer), signer.key.id)
+        return _report(waivers.sign_waiver(Path(source), signer), signer.key.id)
     draft = _draft(site, reason, expires)
-    return _report(waivers.create(source, draft, signer, output, access), signer.key.id)
+    return _report(waivers.create_waiver(source, draft, signer, output, access), signer.key.id)
 
 
-def _draft(site: str | None, reason: str | None, expires: str | None) -> "Draft":
-    from airgap.flow.trust.waivers import Draft
+def _draft(site: str | None, reason: str | None, expires: str | None) -> "WaiverDraft":
+    from airgap.flow.trust.waivers import WaiverDraft
 
     if site is None or reason is None or expires is None:
         raise UsageError("A waiver needs a site, a reason and an end.", _NEEDED)
     until = read_moment(expires)
     if until is None:
         raise UsageError("A waiver cannot last forever.", "Give --expires 7d.")
-    return Draft(site, reason, until)
+    return WaiverDraft(site, reason, until)
 
 
-def describe_waiver(signed: "Signed") -> dict[str, Any]:
+def describe_waiver(signed: "SignedWaiver") -> dict[str, Any]:
     """Describe a waiver. Times as RFC 3339."""
     from airgap.flow.describe.times import format_time
 
@@ -87,7 +87,7 @@ def describe_waiver(signed: "Signed") -> dict[str, Any]:
     }
 
 
-def waiver_lines(signed: "Signed") -> list[str]:
+def waiver_lines(signed: "SignedWaiver") -> list[str]:
     """Describe a waiver for people."""
     waiver = describe_waiver(signed)
     return [
@@ -97,7 +97,7 @@ def waiver_lines(signed: "Signed") -> list[str]:
     ]
 
 
-def _report(signed: "Signed", key_id: str) -> Result:
+def _report(signed: "SignedWaiver", key_id: str) -> Result:
     verdict = "Signed" if signed.new else "Already signed"
     lines = [
         f"{verdict} with key {key_id[:16]}…: {signed.path}",

@@ -30,10 +30,11 @@ def lock(descriptor: int, on_wait: Callable[[], None] | None = None) -> None:
     Raises:
         OSError: the file system has no locks.
     """
-    if not try_lock(descriptor):
-        if on_wait:
-            on_wait()
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    if on_wait is not None:
+        if try_lock(descriptor):
+            return
+        on_wait()
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 @contextmanager

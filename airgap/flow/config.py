@@ -22,7 +22,7 @@ def config_path() -> Path:
 
 
 def load() -> dict[str, Any]:
-    """Read the config file; an absent one is empty.
+    """Read the config file; empty if it does not exist.
 
     Raises:
         ConfigurationError: it cannot be read or is not TOML.
@@ -34,5 +34,5 @@ def load() -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"The config file {path} cannot be used: {error}.", "Mend it, or move it away."
+            f"The config file {path} cannot be used: {error}.", "Fix it, or move it away."
         ) from error

@@ -1,4 +1,4 @@
-"""How a flow tells people how far it is. The command line and tests bring their own."""
+"""Progress of a use case. The command line, servers and tests implement it."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ __all__ = ["Progress", "Silent"]
 
 
 class Progress(Protocol):
-    """Told from the thread that runs the flow."""
+    """Receives progress and notes, from the thread that runs the use case."""
 
     def begin(self, what: str, total: int) -> None:
         """A stage of ``total`` bytes begins."""
@@ -17,16 +17,16 @@ class Progress(Protocol):
         ...
 
     def end(self) -> None:
-        """The stage is over."""
+        """The stage has ended."""
         ...
 
     def note(self, text: str) -> None:
-        """Something that people should know."""
+        """Report something that people should know."""
         ...
 
 
 class Silent:
-    """Tells nobody."""
+    """Reports nothing."""
 
     def begin(self, what: str, total: int) -> None:
         """Ignore it."""

@@ -22,5 +22,5 @@ def command(*, root: Path, output: Path | None, role: "Role", public: Path) -> R
     from airgap.flow.trust import keys
     from airgap.format import root_edits
 
-    key = keys.public_file(public)
+    key = keys.read_public_key(public)
     return edit(root, lambda old: root_edits.add_key(old, role, key), output)

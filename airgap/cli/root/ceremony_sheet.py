@@ -15,6 +15,6 @@ def command(*, root: Path) -> Result:
     """Print one page about ROOT with all fingerprints, to be read aloud, signed and filed."""
     from airgap.flow.trust import ceremony_sheet, roots
 
-    proposal = roots.show(root, None)
-    lines = ceremony_sheet.sheet(proposal)
+    proposal = roots.read_proposal(root, None)
+    lines = ceremony_sheet.render_sheet(proposal)
     return Result(report(proposal).data | {"sheet": lines}, lines)

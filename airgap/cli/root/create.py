@@ -85,20 +85,20 @@ def command(  # noqa: PLR0913  (one argument per option)
 
     ask = read_passphrase(passphrase_env, passphrase_fd)
     signers = [keys.load_signer(name, ask) for name in root_keys if not name.endswith(".pub")]
-    absent = [keys.public_file(Path(name)) for name in root_keys if name.endswith(".pub")]
+    absent = [keys.read_public_key(Path(name)) for name in root_keys if name.endswith(".pub")]
     new = roots.NewRoot(
         site,
         {
             "root": [*absent, *(signer.key for signer in signers)],
-            "builder": [keys.public_file(path) for path in builders],
-            "scanner": [keys.public_file(path) for path in scanners],
-            "approver": [keys.public_file(path) for path in approvers],
+            "builder": [keys.read_public_key(path) for path in builders],
+            "scanner": [keys.read_public_key(path) for path in scanners],
+            "approver": [keys.read_public_key(path) for path in approvers],
         },
         dict(map(read_threshold, thresholds)),
         None if expires is None else read_moment(expires),
         None if created_at is None else read_moment(created_at),
     )
-    made = report(roots.create(new, signers, output))
+    made = report(roots.create_root(new, signers, output))
     builder = made.data["roles"]["builder"]
     made.data.update(builders=builder["keys"], threshold=builder["threshold"])
     lines = [

@@ -10,7 +10,7 @@ from airgap.cli.output import Result
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
-    from airgap.flow.trust.roots import Proposal, Standing
+    from airgap.flow.trust.roots import Proposal, SignatureCount
     from airgap.format.envelope import Role
     from airgap.format.root import Root
 
@@ -51,7 +51,7 @@ def edit(root: Path, change: "Callable[[Root], Root]", output: Path | None) -> R
     """Change a root file and report the result."""
     from airgap.flow.trust import roots
 
-    return report(roots.edit(root, change, output))
+    return report(roots.edit_root(root, change, output))
 
 
 def read_threshold(text: str) -> tuple["Role", int]:
@@ -75,13 +75,13 @@ def report(proposal: "Proposal") -> Result:
     from airgap.flow.describe.root import describe_root
 
     root, complete = proposal.root, proposal.is_complete
-    knows_old = root.version == 1 or len(proposal.standings) > 1
+    knows_old = root.version == 1 or len(proposal.counts) > 1
     lines = [
         f"{proposal.path}: root of site {root.site}, version {root.version}",
         f"fingerprint {proposal.fingerprint}",
         *root_lines(root),
         *(f"since version {root.version - 1}: {line}" for line in proposal.changes),
-        *map(_standing_line, proposal.standings),
+        *map(_signature_line, proposal.counts),
     ]
     if not knows_old:
         lines.append(f"The root keys of version {root.version - 1} must sign too: see --from OLD.")
@@ -94,24 +94,24 @@ def report(proposal: "Proposal") -> Result:
         "changes": list(proposal.changes),
         "signatures": [
             {
-                "by_keys_of_version": standing.version,
-                "threshold": standing.threshold,
-                "signed_by": list(standing.signed),
-                "may_still_sign": list(standing.others),
+                "by_keys_of_version": count.version,
+                "threshold": count.threshold,
+                "signed_by": list(count.signed),
+                "may_still_sign": list(count.others),
             }
-            for standing in proposal.standings
+            for count in proposal.counts
         ],
         "complete": complete if knows_old else None if complete else False,
     }
     return Result(data, lines)
 
 
-def _standing_line(standing: "Standing") -> str:
+def _signature_line(count: "SignatureCount") -> str:
     signed, others = (
         ", ".join(f"{key_id[:16]}…" for key_id in key_ids)
-        for key_ids in (standing.signed, standing.others)
+        for key_ids in (count.signed, count.others)
     )
-    counts = f"{len(standing.signed)} of {standing.threshold}"
-    line = f"signed by {counts} root keys of version {standing.version}"
+    counts = f"{len(count.signed)} of {count.threshold}"
+    line = f"signed by {counts} root keys of version {count.version}"
     line += f": {signed}" if signed else ""
-    return f"{line}; {standing.missing} more needed of {others}" if standing.missing else line
+    return f"{line}; {count.missing} more needed of {others}" if count.missing else line

@@ -19,4 +19,4 @@ def command(*, root: Path, before: Path | None) -> Result:
     """
     from airgap.flow.trust import roots
 
-    return report(roots.show(root, before))
+    return report(roots.read_proposal(root, before))

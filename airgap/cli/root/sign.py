@@ -29,8 +29,8 @@ def command(
     from airgap.flow.trust import keys, roots
 
     signer = keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
-    new = roots.sign(root, signer, before)
-    result = report(roots.show(root, before))
+    new = roots.sign_root(root, signer, before)
+    result = report(roots.read_proposal(root, before))
     verdict = "Signed" if new else "Already signed"
     lines = [f"{verdict} with key {signer.key.id[:16]}…", *result.lines]
     return Result(result.data | {"signed_by": signer.key.id, "new": new}, lines)

@@ -1,4 +1,4 @@
-"""A side of the imaginary gap: a folder with its own stores, where commands are run and told."""
+"""One side of the gap: a folder with its own stores, where the demo runs commands."""
 
 import os
 import shlex
@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from airgap.errors import ConfigurationError
 
-__all__ = ["Machine", "Narrator", "Step", "command_line"]
+__all__ = ["DemoDisplay", "Machine", "Step", "format_command"]
 
 _WIDTH: Final = 80
 _CONTINUED: Final = " \\\n      "
@@ -19,23 +19,23 @@ _AS_MODULES: Final = ("airgap", "bentoml")
 _OURS: Final = ("AIRGAP_", "BENTOML_", "HF_")
 
 
-class Narrator(Protocol):
-    """Told what happens, while it happens."""
+class DemoDisplay(Protocol):
+    """Shows the demo while it runs."""
 
-    def chapter(self, title: str) -> None:
-        """The story moves to another place."""
+    def show_heading(self, title: str) -> None:
+        """Show the heading of a part."""
         ...
 
-    def explain(self, text: str) -> None:
-        """Say why the next command is run."""
+    def show_text(self, text: str) -> None:
+        """Show why the next command is run."""
         ...
 
-    def command(self, line: str) -> None:
-        """A command is about to run, as a person would type it."""
+    def show_command(self, line: str) -> None:
+        """Show a command that is about to run, as a person would type it."""
         ...
 
-    def output(self, text: str) -> None:
-        """Pass on what the command printed."""
+    def show_output(self, text: str) -> None:
+        """Show what the command printed."""
         ...
 
 
@@ -50,16 +50,16 @@ class Step:
 
 
 class Machine:
-    """One side: its name, its folder, and every step that was taken there."""
+    """One side: a folder, and every command that was run there."""
 
-    def __init__(self, folder: Path, narrator: Narrator, steps: list[Step]) -> None:
+    def __init__(self, folder: Path, display: DemoDisplay, steps: list[Step]) -> None:
         """Make the folder; stores and state appear in it when commands need them."""
         self.folder = folder
         self.bentoml_home = folder / "bentoml-home"
-        self._narrator = narrator
+        self._display = display
         self._steps = steps
-        for one in (folder, self.bentoml_home):
-            one.mkdir(parents=True)
+        for path in (folder, self.bentoml_home):
+            path.mkdir(parents=True)
 
     def environment(self) -> dict[str, str]:
         """Return this process's environment, with stores and state of the machine alone."""
@@ -75,7 +75,7 @@ class Machine:
         }
 
     def run(self, *words: str, folder: str = ".", exit_code: int = 0, settings: str = "") -> Step:
-        """Run a command and tell it and its output.
+        """Run a command; show it and its output.
 
         Args:
             words: the command, as typed.
@@ -86,12 +86,12 @@ class Machine:
         Raises:
             ConfigurationError: it ended otherwise; with what it printed.
         """
-        line = command_line([*([settings] if settings else []), *words])
-        self._narrator.command(line)
+        line = format_command([*([settings] if settings else []), *words])
+        self._display.show_command(line)
         name, _, value = settings.partition("=")
         extra = {name: str(self.folder / value)} if name else {}
         done = subprocess.run(  # noqa: S603  (our own commands)
-            _real(words),
+            _find_command(words),
             cwd=self.folder / folder,
             env=self.environment() | extra,
             stdin=subprocess.DEVNULL,
@@ -111,18 +111,18 @@ class Machine:
         return step
 
     def record(self, line: str, exit_code: int, output: str) -> Step:
-        """Tell the output of a command and remember it."""
+        """Show the output of a command and keep it."""
         text = "\n".join(line.rstrip() for line in output.splitlines()).strip("\n")
-        self._narrator.output(text)
+        self._display.show_output(text)
         step = Step(self.folder.name, line.replace(_CONTINUED, " "), exit_code, text)
         self._steps.append(step)
         return step
 
 
-def command_line(words: Sequence[str]) -> str:
+def format_command(words: Sequence[str]) -> str:
     """Write a command as people type it, continued on further lines where it is long."""
     lines = [""]
-    for part in _parts(words):
+    for part in _quote_words(words):
         if lines[-1] and len(_CONTINUED) + len(lines[-1]) + len(part) > _WIDTH:
             lines.append(part)
         else:
@@ -130,7 +130,7 @@ def command_line(words: Sequence[str]) -> str:
     return _CONTINUED.join(lines)
 
 
-def _parts(words: Sequence[str]) -> list[str]:
+def _quote_words(words: Sequence[str]) -> list[str]:
     """Quote words, and keep an option with its value where both fit on a line."""
     parts: list[str] = []
     for before, word in zip(["", *words], words, strict=False):
@@ -143,7 +143,7 @@ def _parts(words: Sequence[str]) -> list[str]:
     return parts
 
 
-def _real(words: Sequence[str]) -> list[str]:
+def _find_command(words: Sequence[str]) -> list[str]:
     """Run the ``airgap``, ``bentoml`` and ``python`` of this very Python, whatever PATH says."""
     if words[0] in _AS_MODULES:
         return [sys.executable, "-m", *words]

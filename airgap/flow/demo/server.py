@@ -1,4 +1,4 @@
-"""A server of the demo's own: started, waited for, asked once, and always stopped."""
+"""The demo's server: start it, wait until it is ready, send a request, stop it."""
 
 import http.client
 import os
@@ -14,7 +14,7 @@ from typing import Final
 
 from airgap.errors import ConfigurationError
 
-__all__ = ["LOOPBACK", "Answer", "Serving", "free_port", "serving"]
+__all__ = ["LOOPBACK", "Answer", "RunningServer", "find_free_port", "run_server"]
 
 LOOPBACK: Final = "127.0.0.1"
 _READY_SECONDS: Final = 120.0
@@ -24,7 +24,7 @@ _POLL_SECONDS: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server answered: its status line and headers as text, and the body."""
+    """A response: status, the status line and headers as text, and the body."""
 
     status: int
     head: str
@@ -32,7 +32,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class RunningServer:
     """A server that is ready."""
 
     pid: int
@@ -43,7 +43,7 @@ class Serving:
         return _request(self.port, "POST", path, body)
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     """Return a port of the loopback address that nothing listens on at this moment."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
@@ -52,13 +52,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(
+def run_server(
     command: Sequence[str],
     port: int,
     log: Path,
     environment: Mapping[str, str],
     ready_seconds: float = _READY_SECONDS,
-) -> Iterator[Serving]:
+) -> Iterator[RunningServer]:
     """Run a server until the block ends, however it ends.
 
     It gets a session of its own, so that nothing it starts outlives it.
@@ -76,19 +76,21 @@ def serving(
             start_new_session=True,
         )
     try:
-        _wait(process, port, log, ready_seconds)
-        yield Serving(process.pid, port)
+        _wait_until_ready(process, port, log, ready_seconds)
+        yield RunningServer(process.pid, port)
     finally:
         _stop(process)
 
 
-def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path, seconds: float) -> None:
+def _wait_until_ready(
+    process: "subprocess.Popen[bytes]", port: int, log: Path, seconds: float
+) -> None:
     deadline = time.monotonic() + seconds
     while not _is_ready(port):
         if process.poll() is not None:
-            raise _failed(f"The server ended with exit code {process.returncode}", log)
+            raise _server_error(f"The server ended with exit code {process.returncode}", log)
         if time.monotonic() > deadline:
-            raise _failed(f"The server was not ready after {seconds:.0f} seconds", log)
+            raise _server_error(f"The server was not ready after {seconds:.0f} seconds", log)
         time.sleep(_POLL_SECONDS)
 
 
@@ -124,8 +126,8 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _failed(message: str, log: Path) -> ConfigurationError:
-    told = log.read_text(errors="replace").splitlines()[-20:]
+def _server_error(message: str, log: Path) -> ConfigurationError:
+    tail = log.read_text(errors="replace").splitlines()[-20:]
     return ConfigurationError(
-        f"{message}.", "Its log is above; `bentoml serve` by hand may tell more.", told
+        f"{message}.", "Its log is above; `bentoml serve` by hand may print more.", tail
     )

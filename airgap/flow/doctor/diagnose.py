@@ -1,4 +1,4 @@
-"""All that the doctor looks at, in the order people mend it."""
+"""All checks of `airgap doctor`, in the order in which to fix problems."""
 
 import time
 from collections.abc import Iterator
@@ -7,21 +7,21 @@ from pathlib import Path
 from airgap.flow.doctor import import_history, installation, site_state, stores
 from airgap.flow.doctor.finding import Finding
 
-__all__ = ["examine"]
+__all__ = ["diagnose"]
 
 
-def examine() -> Iterator[Finding]:
-    """Look at this machine's setup. Changes nothing, and raises nothing about what it finds."""
+def diagnose() -> Iterator[Finding]:
+    """Check this machine's setup. Changes nothing; problems are yielded, not raised."""
     now = int(time.time())
-    yield from installation.python()
-    yield from installation.packages()
-    yield from installation.bentoml()
-    yield from site_state.clock(now)
-    yield from site_state.config_file()
-    yield from site_state.state()
-    yield from site_state.root(now)
+    yield from installation.check_python()
+    yield from installation.check_packages()
+    yield from installation.check_bentoml()
+    yield from site_state.check_clock(now)
+    yield from site_state.check_config()
+    yield from site_state.check_state()
+    yield from site_state.check_root(now)
     yield from import_history.check_imports()
     yield from import_history.check_exports()
-    yield from site_state.keys(Path.cwd())
+    yield from site_state.check_keys(Path.cwd())
     yield from stores.check_stores()
     yield from stores.check_items()

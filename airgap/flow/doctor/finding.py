@@ -1,4 +1,4 @@
-"""What the doctor says about one thing."""
+"""Findings of `airgap doctor`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,9 +10,9 @@ Level = Literal["ok", "note", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One sentence of what is so, and one of what to do where something is to be done.
+    """One sentence about the state of something, and a hint where there is something to do.
 
-    A note needs no action for airgap to work; a problem does.
+    A note needs no action for airgap to work; a problem does. ``about`` names the topic.
     """
 
     level: Level
@@ -22,15 +22,15 @@ class Finding:
 
 
 def ok(about: str, message: str) -> Finding:
-    """Say that something is as it should be."""
+    """Make a finding that something is in order."""
     return Finding("ok", about, message)
 
 
 def note(about: str, message: str, hint: str) -> Finding:
-    """Say something that people should know."""
+    """Make a finding that needs no action."""
     return Finding("note", about, message, hint)
 
 
 def problem(about: str, message: str, hint: str) -> Finding:
-    """Say that something must be mended."""
+    """Make a finding that must be fixed."""
     return Finding("problem", about, message, hint)

@@ -13,7 +13,7 @@ from typing import Final
 from airgap.flow.doctor.finding import Finding, note, ok, problem
 from airgap.version import __version__
 
-__all__ = ["MODULES", "bentoml", "packages", "python"]
+__all__ = ["MODULES", "check_bentoml", "check_packages", "check_python"]
 
 # The distributions that pyproject.toml names (and bcrypt, for encrypted keys), and what to import.
 MODULES: Final[Mapping[str, str]] = {
@@ -34,16 +34,16 @@ _FIRST_UNKNOWN_BENTOML: Final = (2,)
 _MINIMUM: Final = re.compile(r"([\w-]+)(?:\[[^\]]*\])?\s*>=\s*([\d.]+)")
 
 
-def python() -> Iterator[Finding]:
-    """Say which Python and which airgap this is."""
+def check_python() -> Iterator[Finding]:
+    """Report the versions of Python and airgap."""
     version = ".".join(map(str, sys.version_info[:3]))
     yield ok("python", f"airgap {__version__} runs on Python {version} ({sys.executable}).")
 
 
-def packages(modules: Mapping[str, str] = MODULES) -> Iterator[Finding]:
+def check_packages(modules: Mapping[str, str] = MODULES) -> Iterator[Finding]:
     """Import every package that airgap needs, and compare its version with the oldest allowed."""
-    minimums = _minimums()
-    found: list[str] = []
+    minimums = _read_minimums()
+    versions: list[str] = []
     for distribution, module in modules.items():
         try:
             importlib.import_module(module)
@@ -56,20 +56,20 @@ def packages(modules: Mapping[str, str] = MODULES) -> Iterator[Finding]:
             )
             continue
         oldest = minimums.get(distribution, "0")
-        if _numbers(version) < _numbers(oldest):
+        if _parse_version(version) < _parse_version(oldest):
             yield problem(
                 "packages",
                 f"The package {distribution} is version {version}, older than {oldest}.",
                 f"Run: {sys.executable} -m pip install --upgrade '{distribution}>={oldest}'",
             )
-        found.append(f"{distribution} {version}")
-    yield ok("packages", f"Packages: {', '.join(found)}.")
+        versions.append(f"{distribution} {version}")
+    yield ok("packages", f"Packages: {', '.join(versions)}.")
 
 
-def bentoml() -> Iterator[Finding]:
-    """Say which BentoML this Python has, and whether the one on PATH is another."""
-    here = importlib.util.find_spec("bentoml")
-    if here is None or here.origin is None:
+def check_bentoml() -> Iterator[Finding]:
+    """Report which BentoML this Python has, and whether PATH has a different one."""
+    spec = importlib.util.find_spec("bentoml")
+    if spec is None or spec.origin is None:
         yield note(
             "bentoml",
             "This Python has no bentoml; airgap carries Bentos without it.",
@@ -77,29 +77,29 @@ def bentoml() -> Iterator[Finding]:
         )
     else:
         version = importlib.metadata.version("bentoml")
-        if _OLDEST_BENTOML <= _numbers(version) < _FIRST_UNKNOWN_BENTOML:
-            yield ok("bentoml", f"bentoml {version} is in {Path(here.origin).parent}.")
+        if _OLDEST_BENTOML <= _parse_version(version) < _FIRST_UNKNOWN_BENTOML:
+            yield ok("bentoml", f"bentoml {version} is in {Path(spec.origin).parent}.")
         else:
             yield problem(
                 "bentoml",
-                f"bentoml {version} is not one whose store airgap knows.",
+                f"airgap does not know the store of bentoml {version}.",
                 f"Run: {sys.executable} -m pip install 'bentoml>=1.4,<2'",
             )
-    yield from _bentoml_on_path(Path(sys.executable).parent)
+    yield from _check_path(Path(sys.executable).parent)
 
 
-def _bentoml_on_path(own: Path) -> Iterator[Finding]:
-    found = shutil.which("bentoml")
-    if found is not None and Path(found).parent != own:
+def _check_path(own: Path) -> Iterator[Finding]:
+    path = shutil.which("bentoml")
+    if path is not None and Path(path).parent != own:
         yield note(
             "bentoml",
-            f"The `bentoml` on PATH is another one: {found}.",
+            f"The `bentoml` on PATH is a different one: {path}.",
             "That is fine as long as both have the same BENTOML_HOME.",
         )
 
 
-def _minimums() -> dict[str, str]:
-    """Return the oldest version allowed of each package, as airgap's own metadata says."""
+def _read_minimums() -> dict[str, str]:
+    """Return the oldest version allowed of each package, by airgap's own metadata."""
     try:
         required = importlib.metadata.requires("bento-airgap") or []
     except importlib.metadata.PackageNotFoundError:  # run from a folder
@@ -108,7 +108,7 @@ def _minimums() -> dict[str, str]:
     return {match[1].lower(): match[2] for match in matches if match is not None}
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    """Return the leading numbers of a version; what follows them does not matter here."""
+def _parse_version(version: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version, without what follows them."""
     leading = re.match(r"\d+(\.\d+)*", version)
     return tuple(map(int, leading[0].split("."))) if leading else ()

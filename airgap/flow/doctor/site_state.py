@@ -1,4 +1,4 @@
-"""What this machine remembers and was told: its state, its root, config file, keys and clock."""
+"""This machine's clock, state folder, pinned root, config file and keys."""
 
 import os
 import stat
@@ -16,51 +16,51 @@ from airgap.signing import open_signer
 from airgap.signing.private_keys import OTHERS_ACCESS
 from airgap.state import pinned_root
 
-__all__ = ["clock", "config_file", "keys", "root", "state"]
+__all__ = ["check_clock", "check_config", "check_keys", "check_root", "check_state"]
 
-_MADE: Final = 1_767_225_600  # 2026-01-01: no clock that is right is before this version
+_RELEASED: Final = 1_767_225_600  # 2026-01-01: a clock before this version was made is wrong
 _SOON: Final = 30 * 24 * 3600
 _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
-def clock(now: int) -> Iterator[Finding]:
-    """Compare the clock with the year this version was made in; expiry needs it."""
-    if now < _MADE:
+def check_clock(now: int) -> Iterator[Finding]:
+    """Compare the clock with the year of this version; expiry depends on it."""
+    if now < _RELEASED:
         yield problem(
             "clock",
-            f"The clock says {format_time(now)}, which is before airgap was written.",
-            "Set the clock: expired bundles would look fresh.",
+            f"The clock says {format_time(now)}, which is before this version of airgap was made.",
+            "Set the clock: with this one, expired bundles are accepted.",
         )
     else:
         yield ok("clock", f"The clock says {format_time(now)}.")
 
 
-def state() -> Iterator[Finding]:
-    """Look at airgap's own folder; whoever can write there decides whom this machine trusts."""
+def check_state() -> Iterator[Finding]:
+    """Check airgap's own folder: write access to it decides whom this machine trusts."""
     home = pinned_root.home()
     if not home.exists():
-        yield ok("state", f"{home} is not there yet; the first `airgap trust init` makes it.")
+        yield ok("state", f"{home} does not exist yet; `airgap trust init` makes it.")
         return
     if not home.is_dir() or not os.access(home, os.W_OK | os.X_OK):
         yield problem(
             "state",
-            f"{home} is not a folder that this user can write.",
+            f"This user cannot write to {home}, or it is not a folder.",
             "Check who owns it, or set AIRGAP_HOME.",
         )
         return
     folders = (home, home / "trust", home / "sites")
-    exposed = [one for one in folders if _mode(one) & _WRITABLE_BY_OTHERS]
-    for one in exposed:
+    exposed = [folder for folder in folders if _read_mode(folder) & _WRITABLE_BY_OTHERS]
+    for folder in exposed:
         yield problem(
             "state",
-            f"Others can write to {one}, and so choose whom this machine trusts.",
-            f"Run: chmod go-w {one}",
+            f"Others can write to {folder}, and so choose whom this machine trusts.",
+            f"Run: chmod go-w {folder}",
         )
     if not exposed:
         yield ok("state", f"airgap keeps its state in {home}.")
 
 
-def root(now: int) -> Iterator[Finding]:
+def check_root(now: int) -> Iterator[Finding]:
     """Check the pinned root as every import does."""
     try:
         if pinned_root.load_root() is None:
@@ -74,10 +74,10 @@ def root(now: int) -> Iterator[Finding]:
     except AirgapError as error:
         yield problem("root", error.message, error.hint)
         return
-    yield from _expiry(pinned.value, fingerprint(pinned.raw), now)
+    yield from _check_expiry(pinned.value, fingerprint(pinned.raw), now)
 
 
-def config_file() -> Iterator[Finding]:
+def check_config() -> Iterator[Finding]:
     """Read the config file, if there is one."""
     path = config.config_path()
     try:
@@ -90,69 +90,71 @@ def config_file() -> Iterator[Finding]:
     elif "AIRGAP_CONFIG" in os.environ:
         yield problem(
             "config",
-            f"AIRGAP_CONFIG names {path}, which is not there.",
-            "Mend the variable, or unset it.",
+            f"AIRGAP_CONFIG names {path}, which does not exist.",
+            "Correct the variable, or unset it.",
         )
     else:
-        yield ok("config", f"There is no config file at {path}; none is needed.")
+        yield ok("config", f"There is no config file at {path}; it is optional.")
 
 
-def keys(here: Path) -> Iterator[Finding]:
-    """Look at the private keys that are named or lie about: only their owner may read them."""
-    named = _named_keys()
-    lying = [*pinned_root.home().glob("*.key"), *here.glob("*.key")]
+def check_keys(here: Path) -> Iterator[Finding]:
+    """Check that only their owner can read private keys: those in settings and in these folders."""
+    named = _find_named_keys()
+    others = [*pinned_root.home().glob("*.key"), *here.glob("*.key")]
     checked = 0
-    for path in dict.fromkeys([*(one.absolute() for one in named), *lying]):
+    for path in dict.fromkeys([*(path.absolute() for path in named), *others]):
         checked += 1
         if not path.is_file():
             yield problem(
                 "keys",
-                f"{named.get(path, 'The key')} names {path}, which is not there.",
-                "Mend the setting, or make a key with `airgap key generate`.",
+                f"{named.get(path, 'The key')} names {path}, which does not exist.",
+                "Correct the setting, or make a key with `airgap key generate`.",
             )
-        elif _mode(path) & OTHERS_ACCESS:
+        elif _read_mode(path) & OTHERS_ACCESS:
             yield problem(
                 "keys",
-                f"Others can read the private key {path} (mode {_mode(path) & 0o777:04o}).",
+                f"Others can read the private key {path} (mode {_read_mode(path) & 0o777:04o}).",
                 f"Run: chmod 600 {path}. If others use this machine, make a new key.",
             )
         else:
             yield ok("keys", f"Only its owner can read the private key {path}.")
     if not checked:
-        yield ok("keys", "No private key lies here or is named by the settings.")
+        yield ok(
+            "keys", "There are no private keys in this folder, in AIRGAP_HOME, or in the settings."
+        )
 
 
-def _expiry(trusted: Root, pinned: str, now: int) -> Iterator[Finding]:
-    who = f"This machine trusts site {trusted.site}, root version {trusted.version}, {pinned}"
-    remedy = "Ask the keeper of the site's root key for the next version of the root."
+def _check_expiry(trusted: Root, pinned: str, now: int) -> Iterator[Finding]:
+    pin = f"This machine trusts site {trusted.site}, root version {trusted.version}, {pinned}"
+    remedy = "Ask the holder of the site's root key for the next version of the root."
     end = trusted.not_after
     if end is None:
-        yield ok("root", f"{who}; it does not expire.")
+        yield ok("root", f"{pin}; it does not expire.")
     elif end <= now:
-        yield problem("root", f"{who}; it expired on {format_time(end)}.", remedy)
+        yield problem("root", f"{pin}; it expired on {format_time(end)}.", remedy)
     elif end - now < _SOON:
-        yield note("root", f"{who}; it expires on {format_time(end)}.", remedy)
+        yield note("root", f"{pin}; it expires on {format_time(end)}.", remedy)
     else:
-        yield ok("root", f"{who}; it expires on {format_time(end)}.")
+        yield ok("root", f"{pin}; it expires on {format_time(end)}.")
 
 
-def _named_keys() -> dict[Path, str]:
-    """Return the key files that settings name, and which setting does."""
+def _find_named_keys() -> dict[Path, str]:
+    """Return the key files that settings name, each with the name of its setting."""
     named: dict[Path, str] = {}
     try:
         document = config.load()
-    except AirgapError:  # told by ``config_file``
+    except AirgapError:  # reported by ``check_config``
         document = {}
-    for section in (document, *(one for one in document.values() if isinstance(one, dict))):
+    for section in (document, *(value for value in document.values() if isinstance(value, dict))):
         if isinstance(section.get("key"), str) and open_signer.is_path(section["key"]):
             named[Path(section["key"]).absolute()] = f"The config file {config.config_path()}"
-    told = os.environ.get("AIRGAP_KEY")
-    if told and open_signer.is_path(told):
-        named[Path(told).absolute()] = "AIRGAP_KEY"
+    key = os.environ.get("AIRGAP_KEY")
+    if key and open_signer.is_path(key):
+        named[Path(key).absolute()] = "AIRGAP_KEY"
     return named
 
 
-def _mode(path: Path) -> int:
+def _read_mode(path: Path) -> int:
     try:
         return path.stat().st_mode
     except OSError:

@@ -31,8 +31,8 @@ def check_items() -> Iterator[Finding]:
     for kind in kinds.all_kinds():
         for fault in kind.find_faults(kinds.is_installed):
             sound = sound and fault.harmless
-            say = note if fault.harmless else problem
-            yield say("items", fault.message, fault.hint)
+            report = note if fault.harmless else problem
+            yield report("items", fault.message, fault.hint)
     if sound:
         counts = [
             f"{kind.folder}: {sum(1 for _ in kind.list_tags())}"

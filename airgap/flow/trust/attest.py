@@ -1,4 +1,4 @@
-"""What a scanner or an approver says of a bundle is signed and put beside it (format §14)."""
+"""Attestations: a scanner or an approver signs a statement about a bundle (format §14)."""
 
 import time
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ __all__ = ["Statement", "attest"]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What somebody wants to say of a bundle; ``findings`` is a file, of which the digest is kept.
+    """A statement about a bundle; ``findings`` is a file, of which the digest is signed.
 
     ``time`` is in seconds since 1970; None means now.
     """
@@ -36,13 +36,13 @@ class Statement:
 def attest(
     place: str, statement: Statement, signer: Signer, access: Access = ANYBODY
 ) -> tuple[str, Attestation]:
-    """Sign a statement about the bundle in ``place`` and put it there; return id and statement.
+    """Sign a statement about the bundle in ``place`` and put it beside; return id and attestation.
 
-    Nothing is verified: whoever signs has looked at the bundle before.
+    The bundle is not verified: the signer has done that before.
 
     Raises:
-        UsageError: standard input cannot be added to, or the note cannot be signed.
-        ConflictError: this key has spoken of the bundle already, or no room is left.
+        UsageError: ``place`` is standard input, or the note cannot be signed.
+        ConflictError: this key has signed another statement about the bundle, or no room is left.
         StorageError: the findings cannot be read, or the disk refused.
     """
     if place == STDIN:
@@ -54,18 +54,20 @@ def attest(
     with open_unverified(place, access) as opened:
         at = int(time.time()) if statement.time is None else statement.time
         bundle = bytes.fromhex(opened.bundle)
-        said = Attestation(bundle, statement.role, statement.decision, at, statement.note, findings)
-        raw = attestation.encode(said)
+        signed = Attestation(
+            bundle, statement.role, statement.decision, at, statement.note, findings
+        )
+        raw = attestation.encode(signed)
         files = (
-            (layout.attestation_file(said.role, signer.key.id), raw),
+            (layout.attestation_file(signed.role, signer.key.id), raw),
             (
-                layout.envelope_file(said.role, signer.key.id),
-                dsse.encode(signer.sign(said.role, raw)),
+                layout.envelope_file(signed.role, signer.key.id),
+                dsse.encode(signer.sign(signed.role, raw)),
             ),
         )
         opened.reader.add_files(files)
         tell_of_others(opened, access)
-    return opened.bundle, said
+    return opened.bundle, signed
 
 
 def _digest_findings(path: Path) -> bytes:

@@ -7,7 +7,7 @@ from airgap.flow.describe.times import format_time
 from airgap.flow.trust.roots import Proposal
 from airgap.format.root import Key, Root
 
-__all__ = ["PAGE_LINES", "PAGE_WIDTH", "sheet"]
+__all__ = ["PAGE_LINES", "PAGE_WIDTH", "render_sheet"]
 
 PAGE_WIDTH: Final = 78
 PAGE_LINES: Final = 60
@@ -16,58 +16,58 @@ _SHORT_KEYS: Final = 22
 _PEOPLE: Final = 4
 
 
-def sheet(proposal: Proposal) -> list[str]:
-    """Return a page of at most 60 lines of 78 columns.
+def render_sheet(proposal: Proposal) -> list[str]:
+    """Return the ceremony sheet of a root: at most 60 lines of 78 columns.
 
-    Key fingerprints are whole for up to eleven keys, else their first 32 digits: the fingerprint of
-    the root covers all of them.
+    For up to eleven keys it has complete fingerprints, else their first 32 digits: the fingerprint
+    of the root covers all of them.
     """
     root = proposal.root
     lines = [
         "=" * PAGE_WIDTH,
         f"ROOT OF TRUST   site {root.site}   version {root.version}".center(PAGE_WIDTH).rstrip(),
         "=" * PAGE_WIDTH,
-        f"drawn up    {'not told' if root.created_at is None else format_time(root.created_at)}",
+        f"drawn up    {'not stated' if root.created_at is None else format_time(root.created_at)}",
         f"expires     {'never' if root.not_after is None else format_time(root.not_after)}",
-        *_limits(root),
+        *_limit_lines(root),
         "",
         "ROLES (how many of whom must sign)",
-        *_roles(root),
+        *_role_lines(root),
         "",
         "KEYS (read aloud, compare with the key's owner)",
-        *_keys(root.keys),
+        *_key_lines(root.keys),
         "",
-        "FINGERPRINT OF THE ROOT (read aloud; this is what `airgap trust init` is told)",
-        *(f"    {line}" for line in _groups(proposal.fingerprint.removeprefix("SHA256:"))),
+        "FINGERPRINT OF THE ROOT (read aloud; `airgap trust init` asks for it)",
+        *(f"    {line}" for line in _group_digits(proposal.fingerprint.removeprefix("SHA256:"))),
         "",
-        *_signing(root),
+        *_signature_lines(root),
         "=" * PAGE_WIDTH,
     ]
     return [line.rstrip() for line in lines]
 
 
-def _limits(root: Root) -> list[str]:
-    """Say what the root refuses; a long list of channels is cut, and counted."""
+def _limit_lines(root: Root) -> list[str]:
+    """Return what the root refuses; a long list of channels is shortened."""
     channels = ", ".join(f"{name} from {least}" for name, least in sorted(root.channels.items()))
-    told = textwrap.shorten(channels or "none", PAGE_WIDTH - 12, placeholder=" ... and more")
+    listed = textwrap.shorten(channels or "none", PAGE_WIDTH - 12, placeholder=" ... and more")
     revoked = f"{len(root.revoked_keys)} keys, {len(root.revoked_bundles)} bundles"
-    return [f"revoked     {revoked}", f"channels    {told}"]
+    return [f"revoked     {revoked}", f"channels    {listed}"]
 
 
-def _roles(root: Root) -> list[str]:
+def _role_lines(root: Root) -> list[str]:
     numbers = {key.id: f"K{number}" for number, key in enumerate(root.keys, 1)}
     lines = []
     for role, keys in root.roles.items():
-        who = " ".join(numbers[one] for one in keys.key_ids)
-        told = textwrap.shorten(who, PAGE_WIDTH - 24, placeholder=" ...")
-        lines.append(f"    {role:<10}{keys.threshold} of {len(keys.key_ids):<3} {told}")
+        members = " ".join(numbers[key_id] for key_id in keys.key_ids)
+        listed = textwrap.shorten(members, PAGE_WIDTH - 24, placeholder=" ...")
+        lines.append(f"    {role:<10}{keys.threshold} of {len(keys.key_ids):<3} {listed}")
     return lines
 
 
-def _keys(keys: tuple[Key, ...]) -> list[str]:
+def _key_lines(keys: tuple[Key, ...]) -> list[str]:
     lines = []
     for number, key in enumerate(keys[:_SHORT_KEYS], 1):
-        first, second = _groups(key.id)
+        first, second = _group_digits(key.id)
         lines.append(f"    {f'K{number}':<5}{key.algorithm:<19} {first}")
         if len(keys) <= _WHOLE_KEYS:
             lines.append(f"{'':29}{second}")
@@ -76,7 +76,7 @@ def _keys(keys: tuple[Key, ...]) -> list[str]:
     return lines
 
 
-def _groups(digits: str) -> tuple[str, str]:
+def _group_digits(digits: str) -> tuple[str, str]:
     """Write 64 digits as two lines of eight groups of four, with a wider gap in the middle."""
     four = [digits[at : at + 4] for at in range(0, 64, 4)]
     halves = (four[:8], four[8:])
@@ -84,8 +84,8 @@ def _groups(digits: str) -> tuple[str, str]:
     return first, second
 
 
-def _signing(root: Root) -> list[str]:
-    """Leave room for those who hold root keys, and at least for one witness."""
+def _signature_lines(root: Root) -> list[str]:
+    """Leave room for the signatures of root key holders and at least one witness."""
     keys = root.roles["root"]
     lines = [
         f"PRESENT (root keys that must sign: {keys.threshold}; and one witness or more)",

@@ -1,4 +1,4 @@
-"""Keys: made, read, and used to sign."""
+"""Key pairs: generate, read, export, and open for signing."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +13,15 @@ __all__ = [
     "NewKey",
     "export_public",
     "generate_key",
-    "key_fingerprint",
+    "load_public_key",
     "load_signer",
-    "public_file",
+    "read_public_key",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key pair that was made."""
+    """A new key pair: its two files, and the public half."""
 
     private: Path
     public: Path
@@ -29,14 +29,14 @@ class NewKey:
 
 
 def generate_key(folder: Path, name: str, algorithm: str, passphrase: bytes | None) -> NewKey:
-    """Make a key pair; see ``private_keys.generate``."""
+    """Generate a key pair; see ``private_keys``."""
     if not name or "/" in name or name.startswith("."):
         raise UsageError(f"{name!r} cannot name a key.", "Use a plain name such as builder-2026.")
     private, public, key = private_keys.generate(folder, name, algorithm, passphrase)
     return NewKey(private, public, key)
 
 
-def key_fingerprint(spec: str, passphrase: Passphrase) -> Key:
+def load_public_key(spec: str, passphrase: Passphrase) -> Key:
     """Return the public half of a key; of a ``NAME.key``, what ``NAME.pub`` beside it says.
 
     Raises:
@@ -65,7 +65,7 @@ def load_signer(spec: str, passphrase: Passphrase) -> Signer:
     return open_signer.open_signer(spec, passphrase)
 
 
-def public_file(path: Path) -> Key:
+def read_public_key(path: Path) -> Key:
     """Read a public key file, or the public half of a private one that is not encrypted.
 
     Raises:
@@ -78,4 +78,4 @@ def public_file(path: Path) -> Key:
             "Name its public half; `airgap key export-public` writes it.",
         )
 
-    return key_fingerprint(str(path), ask)
+    return load_public_key(str(path), ask)

@@ -1,4 +1,4 @@
-"""Which root this machine trusts: one pinned by a fingerprint, then its successors (§15)."""
+"""The root that this machine trusts: pinned by its fingerprint, then its successors (§15)."""
 
 import time
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Final
 
 from airgap.carrier import local_depot
 from airgap.errors import ConflictError, UsageError
-from airgap.flow.admission import history as memory
+from airgap.flow.admission import history
 from airgap.flow.admission.policy import require_root
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.location import remote as elsewhere
@@ -29,32 +29,32 @@ FINGERPRINT_PREFIX: Final = "SHA256:"
 
 
 def pin_root(path: Path, fingerprint: str) -> tuple[Root, Path, bool]:
-    """Trust a root on this machine; return it, where it is kept, and whether that is new.
+    """Trust a root on this machine; return it, the folder it is kept in, and whether that is new.
 
     Raises:
         UsageError: the fingerprint is not of the form ``SHA256:HEX``.
         NotTrustedError: the root has another fingerprint, or lacks its signatures.
         ConflictError: this machine has pinned another root.
     """
-    wanted = _fingerprint(fingerprint)
+    expected = _normalize_fingerprint(fingerprint)
     raw, envelopes = pinned_root.read_root_files(path)
-    verified = trust.accept_root(raw, envelopes, wanted)
+    verified = trust.accept_root(raw, envelopes, expected)
     known = pinned_root.load_root()
-    if known is not None and known.fingerprint != wanted:
+    if known is not None and known.fingerprint != expected:
         raise ConflictError(
             f"This machine already trusts the root {known.fingerprint}.",
-            "A newer root of the same site is taken with `airgap trust update`. If the old trust is"
-            f" really to end, remove {pinned_root.home() / 'trust'} and run this again.",
+            "To take a newer root of the same site, run `airgap trust update`. To trust another"
+            f" site instead, remove {pinned_root.home() / 'trust'} and run this again.",
         )
     if known is None:
-        memory.begin_history(verified.value)
+        history.begin_history(verified.value)
     folder = _save(verified, envelopes, known)
     return verified.value, folder, known is None
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What an update of the pinned root made of it; the two are the same if nothing was new."""
+    """The pinned root before and after an update; the same if nothing was new."""
 
     before: Verified[Root]
     after: Verified[Root]
@@ -69,19 +69,19 @@ def update_root(places: Sequence[str], access: Access = ANYBODY) -> Update:
     Raises:
         ConfigurationError: this machine trusts nobody yet.
         NotTrustedError, PolicyError: a root may not take over.
-        CorruptError: a file is no root.
+        CorruptError: a file is not a root.
         MissingError: a depot or file holds no roots.
     """
     known = pinned_root.load_root()
     before = after = require_root()
     steps = _steps(places, before, access)
-    floor = memory.compute_time_floor(memory.check_history(before.value.site).state, before.value)
+    floor = history.compute_time_floor(history.check_history(before.value.site).state, before.value)
     for number, step in enumerate(steps, 1):
         now = max(int(time.time()), floor) if number == len(steps) else None
         after = trust.succeed(after, step.raw, step.envelopes, now)
         floor = max(floor, after.value.created_at or 0)
     if steps:
-        memory.record_root(after.value, floor)
+        history.record_root(after.value, floor)
         _save(after, steps[-1].envelopes, known)
     return Update(before, after)
 
@@ -93,8 +93,8 @@ def _steps(places: Sequence[str], trusted: Verified[Root], access: Access) -> li
     for place in map(elsewhere.local_path, places):
         for one in _roots_at(place, access):
             version = roots.decode(one.raw).version
-            history = _holds_many(place) and version < trusted.value.version
-            if one.raw == trusted.raw or history:
+            is_old = _holds_many(place) and version < trusted.value.version
+            if one.raw == trusted.raw or is_old:
                 continue
             others = found[one.raw].envelopes if one.raw in found else ()
             found[one.raw] = SignedRoot(one.raw, (*others, *one.envelopes))
@@ -133,19 +133,19 @@ def _holds_many(place: str) -> bool:
 def _save(
     verified: Verified[Root], envelopes: Sequence[bytes], known: pinned_root.PinnedRoot | None
 ) -> Path:
-    """Pin a root with the signatures that count, in place of the one that was known."""
+    """Pin a root with the signatures that count, in place of the one pinned before."""
+    key_ids = [dsse.decode(raw).key_id for raw in envelopes]
     counted = {
-        one.key_id: raw
-        for raw in envelopes
-        for one in [dsse.decode(raw)]
-        if one.key_id in verified.signers["root"]
+        key_id: raw
+        for key_id, raw in zip(key_ids, envelopes, strict=True)
+        if key_id in verified.signers["root"]
     }
     replaced = None if known is None else known.fingerprint
     return pinned_root.save_root(verified.raw, counted, roots.fingerprint(verified.raw), replaced)
 
 
-def _fingerprint(text: str) -> str:
-    """Bring a fingerprint that a person typed into its one form."""
+def _normalize_fingerprint(text: str) -> str:
+    """Return a fingerprint that a person typed, without spaces and in lower case."""
     compact = "".join(text.split())
     prefix, digits = compact[: len(FINGERPRINT_PREFIX)], compact[len(FINGERPRINT_PREFIX) :].lower()
     if prefix.upper() != FINGERPRINT_PREFIX or not names.is_bundle_id(digits):

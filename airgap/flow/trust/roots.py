@@ -1,6 +1,6 @@
-"""Root files on their way: drawn up, changed, signed by several people, shown (format §15).
+"""Root files before they are pinned: created, edited, signed by several people (format §15).
 
-Nothing here decides what this machine trusts; ``flow.trust`` does.
+Nothing here decides what this machine trusts; ``flow.trust.pin`` does.
 """
 
 import time
@@ -11,7 +11,7 @@ from pathlib import Path
 from airgap.disk.part_file import write_atomically
 from airgap.errors import ConflictError, UsageError
 from airgap.flow.describe.root import root_changes
-from airgap.flow.trust.keys import public_file
+from airgap.flow.trust.keys import read_public_key
 from airgap.format import envelope as dsse
 from airgap.format import layout, names, root_edits
 from airgap.format import root as roots
@@ -25,20 +25,20 @@ from airgap.state import pinned_root
 __all__ = [
     "NewRoot",
     "Proposal",
-    "Standing",
-    "create",
-    "edit",
+    "SignatureCount",
+    "collect_depot_files",
+    "create_root",
+    "edit_root",
     "find_key",
-    "read",
-    "show",
-    "sign",
-    "travelling",
+    "read_proposal",
+    "read_signed_root",
+    "sign_root",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class NewRoot:
-    """What the first version of a root shall say. Roles without keys are left out."""
+    """The content of the first version of a root. Roles without keys are left out."""
 
     site: str
     keys: Mapping[Role, Sequence[Key]]
@@ -49,8 +49,8 @@ class NewRoot:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Which root keys of one version have signed, and how many of the others still must."""
+class SignatureCount:
+    """The root keys of one version that have signed, and those that have not."""
 
     version: int
     threshold: int
@@ -59,40 +59,40 @@ class Standing:
 
     @property
     def missing(self) -> int:
-        """How many signatures are missing."""
+        """The number of missing signatures."""
         return max(self.threshold - len(self.signed), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A root file, what it says, and how far it is signed.
+    """A root file, its content, and its signatures so far.
 
-    ``standings`` holds its own root keys' and, if it was given, those of the version before.
+    ``counts`` has those by the root keys of the version before, if it was given, and by its own.
     """
 
     path: Path
     root: Root
     raw: bytes
-    standings: tuple[Standing, ...]
+    counts: tuple[SignatureCount, ...]
     changes: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
-        """What a site pins."""
+        """The fingerprint that a site pins."""
         return roots.fingerprint(self.raw)
 
     @property
     def is_complete(self) -> bool:
-        """Whether all signatures are there, of the versions that were asked for."""
-        return not any(one.missing for one in self.standings)
+        """Whether no signature is missing, by any version that was given."""
+        return not any(count.missing for count in self.counts)
 
 
-def create(new: NewRoot, signers: Sequence[Signer], output: Path) -> Proposal:
-    """Write version 1 of a root, signed by those root keys that are at hand.
+def create_root(new: NewRoot, signers: Sequence[Signer], output: Path) -> Proposal:
+    """Write version 1 of a root, signed by the given root keys.
 
     Raises:
-        UsageError: the site id is no name, or the keys and thresholds make no root.
-        ConflictError: the output file, or signatures of its name, are there.
+        UsageError: the site id is not a name, or the keys and thresholds do not make a root.
+        ConflictError: the output file, or signatures of its name, exist.
         StorageError: it cannot be written.
     """
     if not names.is_tag_part(new.site):
@@ -111,7 +111,7 @@ def create(new: NewRoot, signers: Sequence[Signer], output: Path) -> Proposal:
     root = Root(
         site=new.site,
         version=1,
-        keys=tuple(keys[one] for one in sorted(keys)),
+        keys=tuple(keys[key_id] for key_id in sorted(keys)),
         roles=roles,
         channels={},
         not_after=new.not_after,
@@ -119,118 +119,118 @@ def create(new: NewRoot, signers: Sequence[Signer], output: Path) -> Proposal:
     )
     _write_new(output, root_edits.validate(root))
     for signer in signers:
-        sign(output, signer, None)
-    return show(output, None)
+        sign_root(output, signer, None)
+    return read_proposal(output, None)
 
 
-def edit(path: Path, change: Callable[[Root], Root], output: Path | None) -> Proposal:
+def edit_root(path: Path, change: Callable[[Root], Root], output: Path | None) -> Proposal:
     """Change a proposal in place, or begin the version that follows a signed root.
 
     Raises:
-        UsageError: the change makes no root; ``output`` is missing, or not for this file; or the
-            proposal is being signed.
-        ConflictError: the output file, or signatures of its name, are there.
+        UsageError: the change does not make a root; ``output`` is missing, or not for this file;
+            or the proposal is being signed.
+        ConflictError: the output file, or signatures of its name, exist.
     """
-    known = show(path, None)
-    if not read(path).envelopes:
+    proposal = read_proposal(path, None)
+    if not read_signed_root(path).envelopes:
         if output is not None:
             raise UsageError(
                 f"No signatures lie beside {path}, so it is a proposal and edited in place.",
                 "Leave out -o; or, if it is a signed root, copy its .dsse files beside it.",
             )
-        changed = change(known.root)
+        changed = change(proposal.root)
         write_atomically(path.parent, path.name, [roots.encode(changed)])
-        return show(path, None)
-    if not known.is_complete:
+        return read_proposal(path, None)
+    if not proposal.is_complete:
         raise UsageError(
-            f"{path} is being signed; {known.standings[0].missing} signatures are missing.",
-            f"Collect the others; or remove {_stem(path)}.*.dsse, and all must sign again.",
+            f"{path} is being signed; {proposal.counts[0].missing} signatures are missing.",
+            f"Collect the others; or remove {_envelope_stem(path)}.*.dsse and let all sign again.",
         )
     if output is None:
         raise UsageError(
             f"{path} is signed, so it does not change.",
-            f"Give -o NEXT.msgpack for the proposal of version {known.root.version + 1}.",
+            f"Give -o NEXT.msgpack for the proposal of version {proposal.root.version + 1}.",
         )
-    _write_new(output, change(root_edits.next_version(known.root, int(time.time()))))
-    return show(output, None)
+    _write_new(output, change(root_edits.next_version(proposal.root, int(time.time()))))
+    return read_proposal(output, None)
 
 
-def sign(path: Path, signer: Signer, before: Path | None) -> bool:
+def sign_root(path: Path, signer: Signer, before: Path | None) -> bool:
     """Put a signature beside a root; return False if this key had signed it already.
 
     Raises:
-        UsageError: the key is no root key of this version, nor of the one before.
+        UsageError: the key is not a root key of this version, nor of the one before.
         StorageError: it cannot be written.
     """
-    proposal = show(path, before)
-    for one in proposal.standings:
-        if signer.key.id in one.signed:
+    proposal = read_proposal(path, before)
+    for count in proposal.counts:
+        if signer.key.id in count.signed:
             return False
-    if not any(signer.key.id in one.others for one in proposal.standings):
+    if not any(signer.key.id in count.others for count in proposal.counts):
         raise UsageError(
-            f"The key {signer.key.id[:16]}… is no root key of version {proposal.root.version}.",
+            f"The key {signer.key.id[:16]}… is not a root key of version {proposal.root.version}.",
             "If it is one of the version before, give that root with --from.",
         )
     envelope = dsse.encode(signer.sign("root", proposal.raw))
-    write_atomically(path.parent, f"{_stem(path)}.{signer.key.id}.dsse", [envelope])
+    write_atomically(path.parent, f"{_envelope_stem(path)}.{signer.key.id}.dsse", [envelope])
     return True
 
 
-def show(path: Path, before: Path | None) -> Proposal:
+def read_proposal(path: Path, before: Path | None) -> Proposal:
     """Read a root file and count its signatures by its own keys and those of the version before.
 
-    Nothing is trusted by that.
+    This does not make the root trusted.
 
     Raises:
-        CorruptError: it is no root.
+        CorruptError: it is not a root.
         NotTrustedError: a key cannot be used, or a signature of a known key does not match.
         UsageError: ``before`` is not the version before.
     """
-    given = read(path)
-    root = _decode(given.raw)
-    standings, told = [_standing(given, root)], []
+    signed = read_signed_root(path)
+    root = _decode(signed.raw)
+    counts, changes = [_count_signatures(signed, root)], []
     if before is not None:
-        old = _decode(read(before).raw)
+        old = _decode(read_signed_root(before).raw)
         if (old.site, old.version + 1) != (root.site, root.version):
             raise UsageError(
                 f"{before} is version {old.version} of site {old.site}; {path} is version"
                 f" {root.version} of site {root.site}.",
                 "Give the root of the version before.",
             )
-        standings.insert(0, _standing(given, old))
-        told = root_changes(old, root)
-    return Proposal(path, root, given.raw, tuple(standings), tuple(told))
+        counts.insert(0, _count_signatures(signed, old))
+        changes = root_changes(old, root)
+    return Proposal(path, root, signed.raw, tuple(counts), tuple(changes))
 
 
-def read(path: Path) -> SignedRoot:
-    """Read a root file and the envelopes beside it; nothing is checked.
+def read_signed_root(path: Path) -> SignedRoot:
+    """Read a root file and the envelopes beside it, without any check.
 
     Raises:
-        ConfigurationError: it is not there or cannot be read.
+        ConfigurationError: it does not exist or cannot be read.
     """
     return SignedRoot(*pinned_root.read_root_files(path))
 
 
 def find_key(root: Root, text: str) -> str:
-    """Return the id of the key that a person means: a ``.pub`` file, or an id or its beginning.
+    """Return the id of the key that a person means by a ``.pub`` file, an id or its first digits.
 
     Raises:
-        UsageError: no key of the root, or several, begin so.
+        UsageError: no key of the root, or several, match.
     """
     if Path(text).is_file():
-        return public_file(Path(text)).id
+        return read_public_key(Path(text)).id
     if names.is_bundle_id(text):
         return text
-    found = [key.id for key in root.keys if key.id.startswith(text.lower())]
-    if len(text) < _SHORTEST or len(found) != 1:
+    matches = [key.id for key in root.keys if key.id.startswith(text.lower())]
+    if len(text) < _SHORTEST or len(matches) != 1:
         raise UsageError(
-            f"{text!r} names {len(found)} keys of this root.",
+            f"{text!r} matches {len(matches)} keys of this root.",
             f"Give a NAME.pub file, a key id, or at least its first {_SHORTEST} digits.",
         )
-    return found[0]
+    return matches[0]
 
 
-def travelling(paths: Sequence[Path]) -> dict[str, bytes]:
+def collect_depot_files(paths: Sequence[Path]) -> dict[str, bytes]:
     """Return signed roots and their envelopes by the names they have in a depot (format §8).
 
     Raises:
@@ -238,17 +238,17 @@ def travelling(paths: Sequence[Path]) -> dict[str, bytes]:
     """
     files: dict[str, bytes] = {}
     for path in paths:
-        known, given = show(path, None), read(path)
-        name = layout.root_name(known.root.version)
-        if not known.is_complete or files.get(name, known.raw) != known.raw:
+        proposal, signed = read_proposal(path, None), read_signed_root(path)
+        name = layout.root_name(proposal.root.version)
+        if not proposal.is_complete or files.get(name, proposal.raw) != proposal.raw:
             raise UsageError(
-                f"{path} lacks signatures, or two roots have version {known.root.version}.",
+                f"{path} lacks signatures, or two roots have version {proposal.root.version}.",
                 "Send only what is signed; see `airgap root show`.",
             )
-        for envelope in given.envelopes:
+        for envelope in signed.envelopes:
             key_id = dsse.decode(envelope).key_id
-            files[layout.root_envelope_name(known.root.version, key_id)] = envelope
-        files[name] = known.raw
+            files[layout.root_envelope_name(proposal.root.version, key_id)] = envelope
+        files[name] = proposal.raw
     return files
 
 
@@ -262,24 +262,24 @@ def _decode(raw: bytes) -> Root:
     return root
 
 
-def _standing(given: SignedRoot, judge: Root) -> Standing:
-    keys = judge.signers("root")
-    signed = find_valid_signers("root", given.raw, given.envelopes, keys)
-    others = tuple(sorted(keys.keys() - set(signed)))
-    return Standing(judge.version, judge.threshold("root"), signed, others)
+def _count_signatures(signed: SignedRoot, root: Root) -> SignatureCount:
+    keys = root.signers("root")
+    signed_by = find_valid_signers("root", signed.raw, signed.envelopes, keys)
+    others = tuple(sorted(keys.keys() - set(signed_by)))
+    return SignatureCount(root.version, root.threshold("root"), signed_by, others)
 
 
 def _write_new(path: Path, root: Root) -> None:
-    left = sorted(path.parent.glob(f"{_stem(path)}.*.dsse"))
+    left = sorted(path.parent.glob(f"{_envelope_stem(path)}.*.dsse"))
     if path.exists() or left:
         raise ConflictError(
-            f"{path if path.exists() else left[0]} is already there.",
+            f"{path if path.exists() else left[0]} already exists.",
             "Choose another name (what comes before its first dot counts): roots and their"
             " signatures are never overwritten.",
         )
     write_atomically(path.parent, path.name, [roots.encode(root)])
 
 
-def _stem(path: Path) -> str:
+def _envelope_stem(path: Path) -> str:
     """Return what the names of a root's envelopes begin with (format §7.1)."""
     return path.name.split(".")[0]

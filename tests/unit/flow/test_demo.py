@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConfigurationError
-from airgap.flow.demo import server, story
-from airgap.flow.demo.machine import Machine, Step, command_line
-from airgap.flow.demo.server import free_port, serving
+from airgap.flow.demo import scenario, server
+from airgap.flow.demo.machine import Machine, Step, format_command
+from airgap.flow.demo.server import find_free_port, run_server
 from tests.support.sides import Side
 
 READY = """
@@ -25,22 +25,22 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Ready).serve_forever()
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
 
 
-class Told:
-    """A narrator that remembers."""
+class Recorder:
+    """Keeps the lines that it is to show."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def chapter(self, title: str) -> None:
+    def show_heading(self, title: str) -> None:
         self.lines.append(title)
 
-    def explain(self, text: str) -> None:
+    def show_text(self, text: str) -> None:
         self.lines.append(text)
 
-    def command(self, line: str) -> None:
+    def show_command(self, line: str) -> None:
         self.lines.append(f"$ {line}")
 
-    def output(self, text: str) -> None:
+    def show_output(self, text: str) -> None:
         self.lines.append(text)
 
 
@@ -53,10 +53,10 @@ def is_alive(pid: int) -> bool:
 
 
 def test_a_server_answers_while_the_block_lasts_and_is_gone_after_it(tmp_path: Path) -> None:
-    port = free_port()
+    port = find_free_port()
     command = [sys.executable, "-c", READY, str(port)]
 
-    with serving(command, port, tmp_path / "log", os.environ) as running:
+    with run_server(command, port, tmp_path / "log", os.environ) as running:
         answer = running.post("/echo", b"{}")
 
     assert (answer.status, answer.body) == (201, b"{}")
@@ -68,10 +68,10 @@ def test_a_server_that_ignores_sigterm_is_gone_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "_STOP_SECONDS", 0)
-    port = free_port()
+    port = find_free_port()
     command = [sys.executable, "-c", STUBBORN + READY, str(port)]
 
-    with serving(command, port, tmp_path / "log", os.environ) as running:
+    with run_server(command, port, tmp_path / "log", os.environ) as running:
         pass
 
     assert not is_alive(running.pid)
@@ -86,12 +86,12 @@ def test_ctrl_c_while_waiting_leaves_no_server_behind(
         started.append(getattr(process, "pid", 0))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(server, "_wait", interrupt)
-    command = [sys.executable, "-c", READY, str(free_port())]
+    monkeypatch.setattr(server, "_wait_until_ready", interrupt)
+    command = [sys.executable, "-c", READY, str(find_free_port())]
 
     with (
         pytest.raises(KeyboardInterrupt),
-        serving(command, 0, tmp_path / "log", os.environ),
+        run_server(command, 0, tmp_path / "log", os.environ),
     ):
         pass
 
@@ -115,10 +115,10 @@ import subprocess, sys
 child = subprocess.Popen([sys.executable, "-c", {child!r}], stdout=subprocess.PIPE)
 child.stdout.readline()
 """
-    port = free_port()
+    port = find_free_port()
     command = [sys.executable, "-c", parent + READY, str(port)]
 
-    with serving(command, port, tmp_path / "log", os.environ):
+    with run_server(command, port, tmp_path / "log", os.environ):
         pass
 
     os.set_blocking(reader, True)
@@ -131,7 +131,7 @@ def test_a_server_that_ends_at_once_is_told_with_its_log(tmp_path: Path) -> None
 
     with (
         pytest.raises(ConfigurationError, match="exit code 1") as told,
-        serving(command, free_port(), tmp_path / "log", os.environ),
+        run_server(command, find_free_port(), tmp_path / "log", os.environ),
     ):
         pass
 
@@ -143,7 +143,7 @@ def test_a_server_that_is_never_ready_is_given_up(tmp_path: Path) -> None:
 
     with (
         pytest.raises(ConfigurationError, match="not ready after 0 seconds"),
-        serving(command, free_port(), tmp_path / "log", os.environ, ready_seconds=0),
+        run_server(command, find_free_port(), tmp_path / "log", os.environ, ready_seconds=0),
     ):
         pass
 
@@ -151,7 +151,7 @@ def test_a_server_that_is_never_ready_is_given_up(tmp_path: Path) -> None:
 def test_a_long_command_is_continued_within_80_columns() -> None:
     words = ["airgap", "trust", "init", "r" * 50, "--fingerprint", "f" * 50, "-o", "o" * 71, "&"]
 
-    lines = command_line(words).split("\n")
+    lines = format_command(words).split("\n")
 
     assert lines == [
         f"airgap trust init {'r' * 50} \\",
@@ -163,18 +163,18 @@ def test_a_long_command_is_continued_within_80_columns() -> None:
 
 
 def test_an_answer_that_is_an_error_ends_the_story(tmp_path: Path) -> None:
-    port = free_port()
+    port = find_free_port()
     command = [sys.executable, "-c", READY, str(port)]
 
     with (
-        serving(command, port, tmp_path / "log", os.environ) as running,
+        run_server(command, port, tmp_path / "log", os.environ) as running,
         pytest.raises(ConfigurationError, match="status 201"),
     ):
-        story._ask(running, Machine(tmp_path / "side", Told(), []), Told())
+        scenario._ask(running, Machine(tmp_path / "side", Recorder(), []), Recorder())
 
 
 def test_a_step_that_fails_ends_the_story_with_what_it_printed(tmp_path: Path) -> None:
-    told, steps = Told(), list[Step]()
+    told, steps = Recorder(), list[Step]()
     machine = Machine(tmp_path / "side", told, steps)
 
     with pytest.raises(ConfigurationError, match="exit code 2") as error:
@@ -191,7 +191,7 @@ def test_a_machine_keeps_away_from_the_settings_and_stores_of_its_user(
     for name in ("AIRGAP_KEY", "AIRGAP_HOME", "BENTOML_HOME", "HF_HUB_CACHE", "BENTOML_PORT"):
         monkeypatch.setenv(name, "/theirs")
 
-    environment = Machine(tmp_path / "side", Told(), []).environment()
+    environment = Machine(tmp_path / "side", Recorder(), []).environment()
 
     assert "/theirs" not in environment.values()
     assert environment["BENTOML_HOME"].startswith(str(tmp_path))
@@ -216,7 +216,7 @@ def test_the_demo_says_what_to_install_where_bentoml_is_not(
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
 
     with pytest.raises(ConfigurationError) as error:
-        story.tell(tmp_path / "demo", Told())
+        scenario.run_demo(tmp_path / "demo", Recorder())
 
     assert "pip install 'bento-airgap[bentoml]'" in error.value.hint
     assert not (tmp_path / "demo").exists()

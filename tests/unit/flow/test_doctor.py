@@ -104,7 +104,7 @@ def test_the_expiry_of_the_root_is_foreseen(days: int, level: str) -> None:
     now = 1_800_000_000
     expiring = Root("ward", 1, (), {}, {}, not_after=now + days * 86400)
 
-    (found,) = site_state._expiry(expiring, "SHA256:00", now)
+    (found,) = site_state._check_expiry(expiring, "SHA256:00", now)
 
     assert found.level == level
     assert "expire" in found.message
@@ -307,8 +307,8 @@ def test_a_model_that_a_bento_lacks_is_noted(there: bool, isolated: Side) -> Non
 
 
 def test_a_clock_before_this_version_was_made_is_a_problem() -> None:
-    assert [one.level for one in site_state.clock(0)] == ["problem"]
-    assert [one.level for one in site_state.clock(1_800_000_000)] == ["ok"]
+    assert [one.level for one in site_state.check_clock(0)] == ["problem"]
+    assert [one.level for one in site_state.check_clock(1_800_000_000)] == ["ok"]
 
 
 def test_the_doctor_knows_every_package_that_airgap_needs() -> None:
@@ -319,7 +319,7 @@ def test_the_doctor_knows_every_package_that_airgap_needs() -> None:
 
 
 def test_a_package_that_cannot_be_imported_is_a_problem() -> None:
-    found = levels(installation.packages({"click": "click", "nothing": "no_such_module"}))
+    found = levels(installation.check_packages({"click": "click", "nothing": "no_such_module"}))
 
     assert found == ["problem", "ok"]
 
@@ -327,7 +327,7 @@ def test_a_package_that_cannot_be_imported_is_a_problem() -> None:
 def test_a_package_that_is_too_old_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.metadata.requires", lambda _name: ["click>=999.1"])
 
-    (found, _) = installation.packages({"click": "click"})
+    (found, _) = installation.check_packages({"click": "click"})
 
     assert found.level == "problem"
     assert "click>=999.1" in found.hint
@@ -341,7 +341,7 @@ def test_airgap_run_from_a_folder_has_no_versions_to_compare(
 
     monkeypatch.setattr("importlib.metadata.requires", absent)
 
-    assert levels(installation.packages({"click": "click"})) == ["ok"]
+    assert levels(installation.check_packages({"click": "click"})) == ["ok"]
 
 
 @pytest.mark.parametrize(
@@ -355,14 +355,14 @@ def test_a_bentoml_whose_store_is_unknown_is_a_problem(
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: re.__spec__)
     monkeypatch.setenv("PATH", "")
 
-    assert levels(installation.bentoml()) == [level]
+    assert levels(installation.check_bentoml()) == [level]
 
 
 def test_a_python_without_bentoml_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     monkeypatch.setenv("PATH", "")
 
-    (found,) = installation.bentoml()
+    (found,) = installation.check_bentoml()
 
     assert found.level == "note"
     assert "bento-airgap[bentoml]" in found.hint
@@ -377,7 +377,7 @@ def test_another_bentoml_on_the_path_is_noted(
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert str(other) in [*installation.bentoml()][1].message
+    assert str(other) in [*installation.check_bentoml()][1].message
 
 
 def levels(found: Iterable[Finding]) -> list[str]:

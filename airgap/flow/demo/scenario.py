@@ -1,4 +1,4 @@
-"""What the demo shows, in order: build, sign, carry, verify, import, serve; then a changed byte."""
+"""The demo's steps: build, sign, carry, verify, import, serve; then a changed byte."""
 
 import http.client
 import importlib.util
@@ -14,10 +14,10 @@ from typing import Any, Final
 from airgap.disk.digests import digest_file
 from airgap.errors import AirgapError, ConfigurationError, CorruptError
 from airgap.flow.bundle import open_bundle
-from airgap.flow.demo.machine import Machine, Narrator, Step, command_line
-from airgap.flow.demo.server import LOOPBACK, Serving, free_port, serving
+from airgap.flow.demo.machine import DemoDisplay, Machine, Step, format_command
+from airgap.flow.demo.server import LOOPBACK, RunningServer, find_free_port, run_server
 
-__all__ = ["QUESTION", "Story", "tell"]
+__all__ = ["QUESTION", "DemoResult", "run_demo"]
 
 BENTO: Final = "mood:v1"
 QUESTION: Final = {"text": "thank you for the lovely and friendly help"}
@@ -25,8 +25,8 @@ _STICK: Final = "../usb-stick"
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """What came of it: the bundle, the answer that was served, the refusal, and every step."""
+class DemoResult:
+    """The bundle, the prediction that was served, the refusal, and every command."""
 
     bundle: str
     prediction: dict[str, Any]
@@ -34,7 +34,7 @@ class Story:
     steps: tuple[Step, ...]
 
 
-def tell(folder: Path, narrator: Narrator) -> Story:
+def run_demo(folder: Path, display: DemoDisplay) -> DemoResult:
     """Carry a Bento from ``folder/connected`` to ``folder/isolated`` and serve it there.
 
     Raises:
@@ -46,24 +46,24 @@ def tell(folder: Path, narrator: Narrator) -> Story:
             "Run: pip install 'bento-airgap[bentoml]'",
         )
     steps: list[Step] = []
-    narrator.chapter("The connected side")
-    connected = Machine(folder / "connected", narrator, steps)
-    _build(connected, narrator)
-    fingerprint = _make_keys(connected, narrator)
-    _export(connected, narrator)
-    narrator.chapter("The isolated side")
-    isolated = Machine(folder / "isolated", narrator, steps)
-    _pin(isolated, fingerprint, narrator)
-    bundle = _verify(isolated, narrator)
-    _import(isolated, narrator)
-    prediction = _serve(isolated, narrator)
-    narrator.chapter("A changed byte")
-    refusal = _tamper(isolated, narrator)
-    return Story(bundle, prediction, refusal, tuple(steps))
+    display.show_heading("The connected side")
+    connected = Machine(folder / "connected", display, steps)
+    _build(connected, display)
+    fingerprint = _make_keys(connected, display)
+    _export(connected, display)
+    display.show_heading("The isolated side")
+    isolated = Machine(folder / "isolated", display, steps)
+    _pin(isolated, fingerprint, display)
+    bundle = _verify(isolated, display)
+    _import(isolated, display)
+    prediction = _serve(isolated, display)
+    display.show_heading("A changed byte")
+    refusal = _tamper(isolated, display)
+    return DemoResult(bundle, prediction, refusal, tuple(steps))
 
 
-def _build(connected: Machine, narrator: Narrator) -> None:
-    narrator.explain("A small model is trained, and a Bento that needs it is built.")
+def _build(connected: Machine, display: DemoDisplay) -> None:
+    display.show_text("A small model is trained, and a Bento that needs it is built.")
     project = Path(__file__).parent / "project"
     shutil.copytree(
         project, connected.folder / "project", ignore=shutil.ignore_patterns("__pycache__")
@@ -72,8 +72,8 @@ def _build(connected: Machine, narrator: Narrator) -> None:
     connected.run("bentoml", "build", "--version", "v1", "--output", "tag", folder="project")
 
 
-def _make_keys(connected: Machine, narrator: Narrator) -> str:
-    narrator.explain(
+def _make_keys(connected: Machine, display: DemoDisplay) -> str:
+    display.show_text(
         "The site has a key of its own, and one that builders sign with. Real keys have a"
         " passphrase. The root says whose signatures count."
     )
@@ -86,21 +86,21 @@ def _make_keys(connected: Machine, narrator: Narrator) -> str:
     return str(re.findall(r"SHA256:[0-9a-f]{64}", made.output)[-1])
 
 
-def _export(connected: Machine, narrator: Narrator) -> None:
-    narrator.explain("The Bento and the model it names become one signed file...")
+def _export(connected: Machine, display: DemoDisplay) -> None:
+    display.show_text("The Bento and the model it names become one signed file...")
     connected.run("airgap", "export", BENTO, "-o", "mood.airgap", "--key", "builder.key")
-    narrator.explain("... that crosses the gap on a stick, with the root.")
+    display.show_text("... that crosses the gap on a stick, with the root.")
     stick = connected.folder / _STICK
     stick.mkdir()
-    files = ["mood.airgap", *sorted(one.name for one in connected.folder.glob("root.*"))]
-    narrator.command("cp mood.airgap root.* ../usb-stick/")
+    files = ["mood.airgap", *sorted(path.name for path in connected.folder.glob("root.*"))]
+    display.show_command("cp mood.airgap root.* ../usb-stick/")
     for file in files:
         shutil.copy(connected.folder / file, stick)
     connected.record("cp mood.airgap root.* ../usb-stick/", 0, "")
 
 
-def _pin(isolated: Machine, fingerprint: str, narrator: Narrator) -> None:
-    narrator.explain(
+def _pin(isolated: Machine, fingerprint: str, display: DemoDisplay) -> None:
+    display.show_text(
         "Nothing is trusted on first use: the fingerprint was read out over the phone."
     )
     isolated.run(
@@ -108,50 +108,50 @@ def _pin(isolated: Machine, fingerprint: str, narrator: Narrator) -> None:
     )
 
 
-def _verify(isolated: Machine, narrator: Narrator) -> str:
-    narrator.explain("What is on the stick? Looking needs no trust, and proves nothing.")
+def _verify(isolated: Machine, display: DemoDisplay) -> str:
+    display.show_text("What is on the stick? Looking needs no trust, and proves nothing.")
     isolated.run("airgap", "inspect", f"{_STICK}/mood.airgap")
-    narrator.explain("Verifying reads every byte and writes none.")
+    display.show_text("Verifying reads every byte and writes none.")
     isolated.run("airgap", "verify", f"{_STICK}/mood.airgap")
     with open_bundle.open_unverified(str(isolated.folder / _STICK / "mood.airgap")) as opened:
         return opened.bundle
 
 
-def _import(isolated: Machine, narrator: Narrator) -> None:
-    narrator.explain("BentoML knows no Bento here; after the import it does.")
+def _import(isolated: Machine, display: DemoDisplay) -> None:
+    display.show_text("BentoML knows no Bento here; after the import it does.")
     isolated.run("bentoml", "list")
     isolated.run("airgap", "import", f"{_STICK}/mood.airgap")
     isolated.run("bentoml", "list")
 
 
-def _serve(isolated: Machine, narrator: Narrator) -> dict[str, Any]:
-    narrator.explain("It serves, from this side's store alone.")
-    options = ["serve", BENTO, "--host", LOOPBACK, "--port", str(free_port())]
-    typed = command_line(["bentoml", *options, "&"])
-    narrator.command(typed)
-    with serving(
+def _serve(isolated: Machine, display: DemoDisplay) -> dict[str, Any]:
+    display.show_text("It serves, from this side's store alone.")
+    options = ["serve", BENTO, "--host", LOOPBACK, "--port", str(find_free_port())]
+    typed = format_command(["bentoml", *options, "&"])
+    display.show_command(typed)
+    with run_server(
         [sys.executable, "-m", "bentoml", *options],
         int(options[-1]),
         isolated.folder / "serve.log",
         isolated.environment(),
     ) as server:
         isolated.record(typed, 0, f"[1] {server.pid}")
-        prediction = _ask(server, isolated, narrator)
-        narrator.command(f"kill {server.pid}")
+        prediction = _ask(server, isolated, display)
+        display.show_command(f"kill {server.pid}")
     isolated.record(f"kill {server.pid}", 0, "")
     return prediction
 
 
-def _ask(server: Serving, isolated: Machine, narrator: Narrator) -> dict[str, Any]:
+def _ask(server: RunningServer, isolated: Machine, display: DemoDisplay) -> dict[str, Any]:
     """Send the question as curl would, which not every machine has."""
     body = json.dumps(QUESTION)
-    typed = command_line(
+    typed = format_command(
         [
             *("curl", "-i", f"http://{LOOPBACK}:{server.port}/classify"),
             *("-H", "Content-Type: application/json", "-d", body),
         ]
     )
-    narrator.command(typed)
+    display.show_command(typed)
     answer = server.post("/classify", body.encode())
     text = answer.body.decode(errors="replace")
     isolated.record(typed, 0, f"{answer.head}\n\n{text}")
@@ -163,47 +163,47 @@ def _ask(server: Serving, isolated: Machine, narrator: Narrator) -> dict[str, An
     return dict(json.loads(text))
 
 
-def _tamper(isolated: Machine, narrator: Narrator) -> Step:
+def _tamper(isolated: Machine, display: DemoDisplay) -> Step:
     """Change one byte of the model's pack; the import must refuse and leave the stores alone."""
     file = isolated.folder / _STICK / "mood.airgap"
-    place, before, after = _flip(file)
-    narrator.explain(
-        f"Somebody changes one byte of the file on the stick: byte {place:,} of"
-        f" {file.stat().st_size:,} was 0x{before:02x} and is 0x{after:02x} now. An import into"
-        " another, empty store refuses it:"
+    offset, before, after = _flip_byte(file)
+    display.show_text(
+        f"Now one byte of the file on the stick is changed: byte {offset:,} of"
+        f" {file.stat().st_size:,}, from 0x{before:02x} to 0x{after:02x}. An import into another,"
+        " empty store refuses it:"
     )
     stores = [isolated.bentoml_home, isolated.folder / "other-store"]
     stores[1].mkdir()
     empty = "BENTOML_HOME=other-store"
     isolated.run("bentoml", "list", settings=empty)
-    untouched = [_content(store) for store in stores]
+    untouched = [_digest_files(store) for store in stores]
     command = ("airgap", "import", f"{_STICK}/mood.airgap")
     refusal = isolated.run(*command, settings=empty, exit_code=CorruptError.exit_code)
-    narrator.command("echo $?")
-    narrator.output(str(refusal.exit_code))
-    if [_content(store) for store in stores] != untouched:
+    display.show_command("echo $?")
+    display.show_output(str(refusal.exit_code))
+    if [_digest_files(store) for store in stores] != untouched:
         raise AirgapError("A refused import changed the store.", "Please report this.")
     isolated.run("bentoml", "list", settings=empty)
-    narrator.explain(
+    display.show_text(
         f"Exit code {refusal.exit_code} is corrupt. Both stores are byte for byte what they were."
     )
     return refusal
 
 
-def _flip(file: Path) -> tuple[int, int, int]:
+def _flip_byte(file: Path) -> tuple[int, int, int]:
     """Invert the middle byte of the last pack; return where it is, what it was, and what it is."""
     with tarfile.open(file) as archive:
         pack = [member for member in archive if member.name.endswith(".pack")][-1]
-    place = pack.offset_data + pack.size // 2
+    offset = pack.offset_data + pack.size // 2
     with file.open("r+b") as stream:
-        stream.seek(place)
+        stream.seek(offset)
         before = stream.read(1)[0]
-        stream.seek(place)
+        stream.seek(offset)
         stream.write(bytes([before ^ 0xFF]))
-    return place, before, before ^ 0xFF
+    return offset, before, before ^ 0xFF
 
 
-def _content(store: Path) -> dict[str, bytes]:
+def _digest_files(store: Path) -> dict[str, bytes]:
     """Return every file of a store with its digest; airgap's own folder is none of the store."""
     return {
         str(path.relative_to(store)): digest_file(path) if path.is_file() else b""
