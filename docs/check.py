@@ -1,12 +1,13 @@
-"""Check the documents: links lead somewhere, and what cog wrote is what it would write today.
+"""Check the documents: every link has a target, and the generated parts are up to date.
 
-``--write`` lets cog write its parts again instead.
+``--write`` generates those parts again instead.
 """
 
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -17,36 +18,37 @@ HEADING: Final = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
 
 
 def main() -> int:
-    """Return 0 if the documents are right, else 1 after saying what is not."""
-    documents = sorted([*TOP.glob("*.md"), *TOP.glob("docs/**/*.md"), *TOP.glob("keys/*.md")])
-    broken = [line for one in documents for line in broken_links(one)]
+    """Return 0 if the documents are right; otherwise print what is wrong and return 1."""
+    below = (TOP.glob(f"{folder}/**/*.md") for folder in ("bench", "docs", "keys", "tests"))
+    documents = sorted(chain(TOP.glob("*.md"), *below))
+    broken = [line for document in documents for line in find_broken_links(document)]
     for line in broken:
         print(line)
-    written = [str(one) for one in documents if "[[[cog" in one.read_text()]
+    generated = [str(document) for document in documents if "[[[cog" in document.read_text()]
     mode = ["-r"] if "--write" in sys.argv else ["--check", "--diff"]
     stale = 0
-    if written:
-        command = [sys.executable, "-m", "cogapp", *mode, *written]
+    if generated:
+        command = [sys.executable, "-m", "cogapp", *mode, *generated]
         stale = subprocess.run(command, cwd=TOP, check=False).returncode
-    print(f"{len(documents)} documents, {len(written)} of them with parts that cog writes")
+    print(f"{len(documents)} documents, {len(generated)} of them with parts that cog generates")
     return 1 if broken or stale else 0
 
 
-def broken_links(document: Path) -> Iterator[str]:
-    """Yield a line for each relative link whose file or heading is not there."""
+def find_broken_links(document: Path) -> Iterator[str]:
+    """Yield a line for each relative link whose file or heading does not exist."""
     for target in LINK.findall(CODE.sub("", document.read_text())):
-        if re.match(r"[a-z]+:", target):  # another place: not for a machine without a network
+        if re.match(r"[a-z]+:", target):  # a URL: it cannot be checked without a network
             continue
         path, _, heading = target.partition("#")
         file = document.parent / path if path else document
         if not file.exists():
-            yield f"{document.relative_to(TOP)}: {target} is not there"
-        elif heading and heading not in headings(file):
-            yield f"{document.relative_to(TOP)}: {target} has no such heading"
+            yield f"{document.relative_to(TOP)}: {target} does not exist"
+        elif heading and heading not in find_anchors(file):
+            yield f"{document.relative_to(TOP)}: {target}: there is no such heading"
 
 
-def headings(document: Path) -> set[str]:
-    """Return the anchors that a forge gives a document's headings."""
+def find_anchors(document: Path) -> set[str]:
+    """Return the anchors that GitHub and other forges give to the headings of a document."""
     text = CODE.sub(lambda code: code[0] if "\n" not in code[0] else "", document.read_text())
     return {
         re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

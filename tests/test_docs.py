@@ -1,4 +1,4 @@
-"""What the documents say of the command line, of the format and of files is so."""
+"""The documents are right about commands, options, files and the format, and in plain English."""
 
 import hashlib
 import importlib.util
@@ -20,14 +20,19 @@ from tests.support.sides import REPOSITORY, Side, Site
 
 DOCUMENTS = [
     *REPOSITORY.glob("*.md"),
-    *REPOSITORY.glob("docs/**/*.md"),
-    *REPOSITORY.glob("keys/*.md"),
+    *(
+        document
+        for folder in ("bench", "docs", "keys", "tests")
+        for document in REPOSITORY.glob(f"{folder}/**/*.md")
+    ),
 ]
 SOURCES = [*REPOSITORY.glob("airgap/**/*.py"), *REPOSITORY.glob("tests/**/*.py")]
-names = [pytest.param(one, id=str(one.relative_to(REPOSITORY))) for one in DOCUMENTS]
+each_document = pytest.mark.parametrize(
+    "document", [pytest.param(path, id=str(path.relative_to(REPOSITORY))) for path in DOCUMENTS]
+)
 
 
-def _check_module() -> ModuleType:
+def _load_check() -> ModuleType:
     spec = importlib.util.spec_from_file_location("docs_check", REPOSITORY / "docs" / "check.py")
     assert spec is not None
     assert spec.loader is not None
@@ -39,15 +44,15 @@ def _check_module() -> ModuleType:
 # ---- links and citations
 
 
-@pytest.mark.parametrize("document", names)
-def test_links_lead_somewhere(document: Path) -> None:
-    assert list(_check_module().broken_links(document)) == []
+@each_document
+def test_every_link_has_a_target(document: Path) -> None:
+    assert list(_load_check().find_broken_links(document)) == []
 
 
-@pytest.mark.parametrize("document", names)
-def test_files_that_are_named_are_there(document: Path) -> None:
+@each_document
+def test_every_file_that_is_named_exists(document: Path) -> None:
     named = re.findall(r"`((?:airgap|tests|docs|bench|keys)/[\w./-]+)`", document.read_text())
-    assert [one for one in named if not (REPOSITORY / one).exists()] == []
+    assert [path for path in named if not (REPOSITORY / path).exists()] == []
 
 
 @pytest.mark.parametrize("file", [*SOURCES, *DOCUMENTS], ids=lambda file: file.name)
@@ -57,27 +62,27 @@ def test_no_text_installs_the_other_airgap_of_the_package_index(file: Path) -> N
     assert not re.search(r"pip install (?:-\S+ (?:wheels )?)*'?airgap\b", text)
 
 
-def test_every_section_of_the_format_that_is_cited_is_there() -> None:
+def test_every_section_of_the_format_that_is_cited_exists() -> None:
     text = (REPOSITORY / "docs" / "format.md").read_text()
-    there = set(re.findall(r"^#+ (\d+(?:\.\d+)?) ", text, re.MULTILINE))
+    sections = set(re.findall(r"^#+ (\d+(?:\.\d+)?) ", text, re.MULTILINE))
     cited = {
         (source.name, number)
         for source in [*SOURCES, *DOCUMENTS]
         for number in re.findall(r"(?<!RFC 8032 )§(\d+(?:\.\d+)?)", source.read_text())
     }
-    assert sorted(one for one in cited if one[1] not in there) == []
+    assert sorted((name, number) for name, number in cited if number not in sections) == []
 
 
 # ---- words
 
 
-def _glossary() -> set[str]:
-    terms: set[str] = _check_module().headings(REPOSITORY / "docs" / "glossary.md")
+def _read_glossary() -> set[str]:
+    terms: set[str] = _load_check().find_anchors(REPOSITORY / "docs" / "glossary.md")
     return terms
 
 
-def _terms_of_the_format() -> list[str]:
-    """The words that format §1 defines."""
+def _read_format_terms() -> list[str]:
+    """Return the terms that format §1 defines."""
     text = (REPOSITORY / "docs" / "format.md").read_text()
     (section,) = re.findall(r"^## 1 .*?(?=^## 2 )", text, re.MULTILINE | re.DOTALL)
     rows = re.findall(r"^\| `?([a-z][a-z -]*)`? \|", section, re.MULTILINE)
@@ -91,9 +96,9 @@ def test_the_glossary_is_in_alphabetical_order() -> None:
 
 
 def test_every_term_of_the_format_is_in_the_glossary() -> None:
-    terms = _terms_of_the_format()
+    terms = _read_format_terms()
     assert "depot" in terms
-    assert sorted(term for term in terms if term.replace(" ", "-") not in _glossary()) == []
+    assert sorted(term for term in terms if term.replace(" ", "-") not in _read_glossary()) == []
 
 
 WITHOUT_LINKS = {
@@ -123,20 +128,12 @@ def test_pages_link_their_terms_to_the_glossary() -> None:
 
 # ---- prose
 
-PAGES = [
-    *REPOSITORY.glob("*.md"),
-    *(
-        page
-        for top in ("bench", "docs", "keys", "tests")
-        for page in (REPOSITORY / top).rglob("*.md")
-    ),
-]
 PHRASES = re.compile(
     r"(?<!there )\bis\s+no\s(?!longer\b)|\bmend\s+it\b|\bwhoever\b|\belsewhere\b|\bis\s+told\b"
     r"|\bin\s+spite\s+of\b",
     re.IGNORECASE,
 )
-"""What an English manual would not say."""
+"""Phrases that an English manual would not use."""
 NOT_YET_PLAIN = {
     "docs/carry-by-network.md",
     "docs/format.md",
@@ -150,44 +147,43 @@ _COLUMNS = 100
 
 
 def _blank(pattern: str, text: str) -> str:
-    """Empty what matches, and keep the lines' numbers."""
+    """Remove every match, but keep the line numbers."""
     matches = re.compile(pattern, re.MULTILINE | re.DOTALL)
     return matches.sub(lambda match: "\n" * match[0].count("\n"), text)
 
 
-def _without_code(page: Path) -> str:
-    """What a person wrote on a page, without code and what cog generates."""
-    text = _blank(r"^<!-- \[\[\[cog.*?\[\[\[end\]\]\] -->$", page.read_text())
+def _remove_code(document: Path) -> str:
+    """Return what a person wrote in a document, without code and generated parts."""
+    text = _blank(r"^<!-- \[\[\[cog.*?\[\[\[end\]\]\] -->$", document.read_text())
     text = _blank(r"^ *(```|~~~).*?^ *\1", text)
     return _blank(r"(?<=\n\n)(?: {4}[^\n]*\n|\n(?= {4}))+", text)
 
 
-pages = [pytest.param(page, id=str(page.relative_to(REPOSITORY))) for page in PAGES]
-
-
-@pytest.mark.parametrize("page", pages)
-def test_prose_wraps_at_100_columns(page: Path) -> None:
-    lines = enumerate(_without_code(page).split("\n"), 1)
+@each_document
+def test_prose_wraps_at_100_columns(document: Path) -> None:
+    lines = enumerate(_remove_code(document).split("\n"), 1)
     long = [number for number, line in lines if len(line) > _COLUMNS and _can_wrap(line)]
     assert long == []
 
 
 def _can_wrap(line: str) -> bool:
-    """Whether a line is prose with a place to break it, and not a row of a table."""
+    """Tell whether a line is prose that could be broken, and not a row of a table."""
     return not line.startswith("|") and " " in re.sub(r"`[^`]*`", "", line.strip())
 
 
-@pytest.mark.parametrize("page", [page for page in pages if page.id not in NOT_YET_PLAIN])
-def test_prose_is_in_plain_english(page: Path) -> None:
-    text = re.sub(r"`[^`]*`|\]\([^)]*\)", "", _without_code(page))
+@each_document
+def test_prose_is_in_plain_english(document: Path) -> None:
+    if str(document.relative_to(REPOSITORY)) in NOT_YET_PLAIN:
+        return
+    text = re.sub(r"`[^`]*`|\]\([^)]*\)", "", _remove_code(document))
     assert [match[0] for match in PHRASES.finditer(text)] == []
 
 
 # ---- commands and options
 
 
-def _code(text: str) -> Iterator[str]:
-    """Lines of code blocks, and code in the text."""
+def _find_code(text: str) -> Iterator[str]:
+    """Yield the lines of code blocks, and the inline code."""
     for block in re.findall(r"^```.*?\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         yield from block.splitlines()
     without_blocks = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
@@ -195,58 +191,64 @@ def _code(text: str) -> Iterator[str]:
 
 
 def _resolve(words: list[str]) -> tuple[click.Command, list[str]]:
-    """The command that words name, and the words after it; AssertionError if there is none."""
+    """Return the command that words name, and the words after it.
+
+    Raises:
+        AssertionError: there is no such command.
+    """
     command: click.Command = cli
     while isinstance(command, click.Group) and words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
-        found = command.get_command(click.Context(command), words[0])
-        assert found is not None, f"there is no command {words[0]!r}"
-        command, words = found, words[1:]
+        subcommand = command.get_command(click.Context(command), words[0])
+        assert subcommand is not None, f"there is no command {words[0]!r}"
+        command, words = subcommand, words[1:]
     return command, words
 
 
-def _options(command: click.Command) -> set[str]:
+def _list_options(command: click.Command) -> set[str]:
     known = {"-h", "--help"} | ({"--version"} if command is cli else set())
-    return known.union(*(one.opts for one in command.params if isinstance(one, click.Option)))
+    return known.union(
+        *(option.opts for option in command.params if isinstance(option, click.Option))
+    )
 
 
-def _every_option(command: click.Command) -> set[str]:
-    found = _options(command)
+def _list_all_options(command: click.Command) -> set[str]:
+    options = _list_options(command)
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in command.list_commands(context):
-            below = command.get_command(context, name)
-            assert below is not None
-            found |= _every_option(below)
-    return found
+            subcommand = command.get_command(context, name)
+            assert subcommand is not None
+            options |= _list_all_options(subcommand)
+    return options
 
 
-@pytest.mark.parametrize("document", names)
+@each_document
 def test_commands_and_options_that_are_named_exist(document: Path) -> None:
-    for code in _code(document.read_text()):
+    for code in _find_code(document.read_text()):
         for line in re.findall(r"(?:^|[|$] |if )airgap ([a-z].*)", code):
             command, rest = _resolve(re.split(r"\s+", re.split(r" [|>#;]| \d<", line)[0]))
             unknown = {word for word in rest if re.fullmatch(r"--?[a-z][a-z-]*", word)}
-            assert unknown <= _options(command), code
+            assert unknown <= _list_options(command), code
 
 
-@pytest.mark.parametrize("document", names)
+@each_document
 def test_options_that_are_named_alone_exist(document: Path) -> None:
-    known = _every_option(cli) | {"--name", "--insecure-"}
-    named = {code.split()[0] for code in _code(document.read_text()) if code.startswith("--")}
-    assert {one for one in named if re.fullmatch(r"--[a-z-]+", one)} <= known
+    known = _list_all_options(cli) | {"--name", "--insecure-"}
+    named = {code.split()[0] for code in _find_code(document.read_text()) if code.startswith("--")}
+    assert {option for option in named if re.fullmatch(r"--[a-z-]+", option)} <= known
 
 
 # ---- sessions: the blocks of a document, run as they stand
 
 
-def _blocks(document: str) -> list[tuple[str, str]]:
-    """Kind and text of the shell blocks that have a kind."""
+def _find_blocks(document: str) -> list[tuple[str, str]]:
+    """Return kind and text of the shell blocks that have a kind."""
     text = (REPOSITORY / document).read_text()
     return re.findall(r"^```sh ([a-z]+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 class Session:
-    """Runs blocks in a folder of their own, with a folder instead of the stick."""
+    """Runs blocks in a folder of their own, with another folder in place of the stick."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -255,7 +257,7 @@ class Session:
 
     def run(self, side: Side, script: str) -> "subprocess.CompletedProcess[str]":
         script = script.replace("/media/usb", str(self.medium))
-        script = re.sub(r"SHA256:\S*…\S*", self._fingerprint, script)
+        script = re.sub(r"SHA256:\S*…\S*", self._fingerprint_root, script)
         shim = f'airgap() {{ "{sys.executable}" -m airgap "$@"; }}\n'
         ran = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", shim + script],
@@ -264,7 +266,7 @@ class Session:
                 **os.environ,
                 **side.environment,
                 "PYTHONPATH": str(REPOSITORY),
-                "AIRGAP_KEY_GENERATE_NO_PASSPHRASE": "1",  # nobody types one, and bcrypt is slow
+                "AIRGAP_KEY_GENERATE_NO_PASSPHRASE": "1",  # no person types one, and bcrypt is slow
             },
             capture_output=True,
             text=True,
@@ -274,12 +276,12 @@ class Session:
         assert ran.returncode == 0, f"{script}\n{ran.stdout}\n{ran.stderr}"
         return ran
 
-    def _fingerprint(self, _elided: "re.Match[str]") -> str:
+    def _fingerprint_root(self, _elided: "re.Match[str]") -> str:
         (root,) = [*self.medium.glob("root.msgpack"), *self.folder.glob("root.msgpack")]
         return "SHA256:" + hashlib.sha256(root.read_bytes()).hexdigest()
 
 
-def _sides(folder: Path) -> tuple[Side, Side]:
+def _make_sides(folder: Path) -> tuple[Side, Side]:
     connected, isolated = Side(folder / "connected"), Side(folder / "isolated")
     stores.add_model(connected, "ranker:v1", {"weights.bin": stores.noise(300_000)})
     service = {"src/service.py": b"print('hello')\n"}
@@ -288,64 +290,64 @@ def _sides(folder: Path) -> tuple[Side, Side]:
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/getting-started.md"])
-def test_the_way_from_side_to_side_is_as_it_is_told(document: str, tmp_path: Path) -> None:
-    connected, isolated = _sides(tmp_path)
+def test_the_steps_of_a_guide_carry_a_bento_across(document: str, tmp_path: Path) -> None:
+    connected, isolated = _make_sides(tmp_path)
     session = Session(tmp_path / "session")
 
-    for kind, script in _blocks(document):
+    for kind, script in _find_blocks(document):
         session.run({"connected": connected, "isolated": isolated}[kind], script)
 
     assert (isolated.bentoml / "bentos" / "summarizer" / "latest").read_text() == "v1"
     assert (isolated.bentoml / "models" / "ranker" / "v1" / "weights.bin").exists()
 
 
-def test_keys_are_made_and_trusted_as_it_is_told(tmp_path: Path) -> None:
-    connected, isolated = _sides(tmp_path)
+def test_the_steps_of_the_page_on_keys_work(tmp_path: Path) -> None:
+    connected, isolated = _make_sides(tmp_path)
     session = Session(tmp_path / "session")
 
-    for kind, script in _blocks("docs/keys-and-trust.md"):
+    for kind, script in _find_blocks("docs/keys-and-trust.md"):
         session.run({"keys": connected, "trust": isolated}[kind], script)
 
     ran = session.run(isolated, "airgap verify depot --json")
     assert len(json.loads(ran.stdout)["signed_by"]) == 2
 
 
-def test_a_key_id_is_what_openssl_makes_of_the_key(tmp_path: Path) -> None:
-    connected, _ = _sides(tmp_path)
+def test_a_key_id_is_the_digest_that_openssl_computes(tmp_path: Path) -> None:
+    connected, _ = _make_sides(tmp_path)
     session = Session(tmp_path / "session")
     session.run(connected, "airgap key generate builder-ci --dir keys")
-    (block,) = [text for _, text in _blocks("docs/keys-and-trust.md") if "openssl" in text]
+    (block,) = [text for _, text in _find_blocks("docs/keys-and-trust.md") if "openssl" in text]
 
     ours, theirs = session.run(connected, block).stdout.splitlines()
 
     assert ours.split()[0] == theirs.split()[0]
 
 
-def test_an_auditor_sees_what_is_told(depot: Path, site: Site, small: Side) -> None:
+def test_an_auditor_sees_what_the_page_shows(depot: Path, site: Site, small: Side) -> None:
     session = Session(depot.parent / "session")
-    for one in [*site.folder.glob("root.*")]:
-        (session.folder / one.name).write_bytes(one.read_bytes())
+    for file in [*site.folder.glob("root.*")]:
+        (session.folder / file.name).write_bytes(file.read_bytes())
     (session.folder / "depot").symlink_to(depot)
 
-    ran = session.run(small, "".join(text for _, text in _blocks("docs/audit.md")))
+    ran = session.run(small, "".join(text for _, text in _find_blocks("docs/audit.md")))
 
     assert "weights.bin: OK" in ran.stdout
 
 
-def test_the_refusal_in_the_readme_is_what_airgap_says(depot: Path, isolated: Side) -> None:
+def test_the_refusal_in_the_readme_is_what_airgap_prints(depot: Path, isolated: Side) -> None:
     pack = next((depot / "packs").rglob("*.pack"))
     content = bytearray(pack.read_bytes())
     content[0] ^= 1
     pack.write_bytes(content)
     text = (REPOSITORY / "README.md").read_text()
-    (told,) = re.findall(r"^```text refusal\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    _, *verdict, _, code = told.splitlines()
+    (block,) = re.findall(r"^```text refusal\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    _, *verdict, _, code = block.splitlines()
 
     ran = isolated.run("import", depot)
 
     assert ran.code == int(code)
-    assert _without_digests(ran.err) == _without_digests("\n".join(verdict) + "\n")
+    assert _mask_digests(ran.err) == _mask_digests("\n".join(verdict) + "\n")
 
 
-def _without_digests(text: str) -> str:
+def _mask_digests(text: str) -> str:
     return re.sub(r"\b[0-9a-f]{2,64}\b", "#", text)
