@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.support import drop_box, sides, stores
-from tests.support.drop_box import Client, Gateway
+from tests.support.drop_box import Client, RunningDropBox
 from tests.support.sides import Side
 
 PIECE = 4 * 1024 * 1024
@@ -29,7 +29,7 @@ def main() -> None:
         top = Path(name)
         archive, isolated = make_bundle(top, size)
         certificate = drop_box.make_certificate(top)
-        path = drop_box.config(top, certificate, user='max_bytes = "1 TB"')
+        path = drop_box.write_config(top, certificate, user='max_bytes = "1 TB"')
         words = ["serve", "dropbox", "--config", path, "--json"]
         with (
             isolated.here(),
@@ -40,7 +40,7 @@ def main() -> None:
                 text=True,
             ) as server,
         ):
-            line = next(one for one in server.stderr or () if '"serving"' in one)
+            line = next(line for line in server.stderr or () if '"serving"' in line)
             measure(certificate, json.loads(line)["ports"][0], archive, top / "state")
             peak = Path(f"/proc/{server.pid}/status").read_text().partition("VmHWM:")[2].split()[0]
             server.terminate()
@@ -68,20 +68,20 @@ def make_bundle(top: Path, size: int) -> tuple[Path, Side]:
 
 
 def measure(certificate: Path, port: int, archive: Path, state: Path) -> None:
-    known = Gateway(state, certificate, box=None)  # type: ignore[arg-type]
+    server = RunningDropBox(state, certificate, drop_box=None)  # type: ignore[arg-type]
     url = f"ftp://127.0.0.1:{port}/"
-    with Client(known, port=port) as client:
+    with Client(server, port=port) as client:
         client.auth()
         client.login("ann", drop_box.PASSWORD)
         began = time.monotonic()
-        ran = known.curl("-T", archive, "--max-time", "600", url=url)
+        ran = server.curl("-T", archive, "--max-time", "600", url=url)
         if ran.returncode:
             sys.exit(ran.stderr)
         took = time.monotonic() - began
         mib = archive.stat().st_size / 1024**2
         print(f"upload of {mib:.0f} MiB over FTPS with curl: {took:.1f} s, {mib / took:.0f} MiB/s")
         began, times = time.monotonic(), []
-        while not known.log("imported"):
+        while not server.log("imported"):
             asked = time.monotonic()
             client.voidcmd("NOOP")
             times.append(time.monotonic() - asked)

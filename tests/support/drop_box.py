@@ -34,16 +34,16 @@ _BARE = passwords.PasswordHash(14, 1, 1, bytes(16), b"")
 HASH = str(replace(_BARE, key=passwords._derive_key(PASSWORD, _BARE)))  # cheaper than real ones
 
 
-def until(fact: Callable[[], Any], what: str = "") -> Any:  # noqa: ANN401
-    """Wait until something is so; generously, because machines are slow."""
+def wait_until(condition: Callable[[], Any], description: str = "") -> Any:  # noqa: ANN401
+    """Wait until a condition holds and return its value; the timeout allows for slow machines."""
     end = time.monotonic() + PATIENCE
-    while not (found := fact()):
-        assert time.monotonic() < end, f"it never came to be: {what or fact}"
+    while not (result := condition()):
+        assert time.monotonic() < end, f"timed out: {description or condition}"
         time.sleep(0.01)
-    return found
+    return result
 
 
-def run_here(operation: Operation, location: str) -> Verdict:
+def run_in_process(operation: Operation, location: str) -> Verdict:
     """Do in this process what the worker's command would do."""
     remember = operation == "import"
     try:
@@ -51,51 +51,54 @@ def run_here(operation: Operation, location: str) -> Verdict:
             if operation == "verify":
                 install_bundle.verify_content(opened, jobs=1, progress=Silent())
                 return Verdict("done", report={"bundle": opened.bundle})
-            done = install_bundle.import_bundle(
+            imported = install_bundle.import_bundle(
                 opened, replace=False, dry_run=False, jobs=1, progress=Silent()
             )
     except AirgapError as error:
         return Verdict(error.kind, error.message, error.hint)
-    items = [{"tag": one.tag, "kind": one.kind, "outcome": how} for one, how in done.outcomes]
+    items = [
+        {"tag": item.tag, "kind": item.kind, "outcome": outcome}
+        for item, outcome in imported.outcomes
+    ]
     return Verdict("done", report={"bundle": opened.bundle, "items": items})
 
 
 @dataclass
-class Gateway:
+class RunningDropBox:
     """A drop box with a user ``ann``."""
 
     state: Path
     certificate: Path
-    box: DropBox
+    drop_box: DropBox
     lines: list[Mapping[str, Any]] = field(default_factory=list)
 
     @property
     def port(self) -> int:
-        return self.box.ports[0]
+        return self.drop_box.ports[0]
 
     @property
     def home(self) -> Path:
         return self.state / "incoming" / "ann"
 
     def log(self, event: str = "") -> list[dict[str, Any]]:
-        """The lines of the log, or those of one event."""
+        """Return the lines of the log, or those of one event."""
         path = self.state / "log.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
-        return [one for one in map(json.loads, lines) if event in ("", one["event"])]
+        return [line for line in map(json.loads, lines) if event in ("", line["event"])]
 
     def status(self) -> dict[str, Any]:
         value = json.loads((self.state / "status.json").read_bytes())
         assert isinstance(value, dict)
         return value
 
-    def logged(self, event: str, count: int = 1) -> list[dict[str, Any]]:
-        """Wait for an event."""
-        return list(until(lambda: len(found := self.log(event)) >= count and found, event))
+    def wait_for_event(self, event: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait until an event has been logged ``count`` times; return its lines."""
+        return list(wait_until(lambda: len(lines := self.log(event)) >= count and lines, event))
 
-    def refused(self) -> dict[str, Any]:
-        """Wait for one thing to be in quarantine; return its reason."""
-        self.logged("quarantined")
-        (path,) = until(lambda: [*self.state.glob("quarantine/ann/*/reason.json")])
+    def wait_for_quarantine(self) -> dict[str, Any]:
+        """Wait until one bundle is in quarantine; return its reason."""
+        self.wait_for_event("quarantined")
+        (path,) = wait_until(lambda: [*self.state.glob("quarantine/ann/*/reason.json")])
         value = json.loads(path.read_bytes())
         assert isinstance(value, dict)
         return value
@@ -108,21 +111,21 @@ class Gateway:
         return client
 
     def curl(self, *words: str | Path, url: str = "") -> "subprocess.CompletedProcess[str]":
-        """Run curl with TLS on both channels; without waiting for what never comes."""
+        """Run curl with TLS on both channels, and a timeout."""
         command = ["curl", "-sS", "--ssl-reqd", "--cacert", self.certificate, "--max-time", "60"]
         command += ["-u", f"ann:{PASSWORD}", *words, url or f"ftp://127.0.0.1:{self.port}/"]
         return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
 
 
 class Client(ftplib.FTP_TLS):
-    """An FTPS client that closes data connections as it should, or as it should not."""
+    """An FTPS client that can close a data connection properly, or cut it."""
 
-    def __init__(self, gateway: Gateway, host: str = "127.0.0.1", port: int = 0) -> None:
-        context = ssl.create_default_context(cafile=str(gateway.certificate))
+    def __init__(self, box: RunningDropBox, host: str = "127.0.0.1", port: int = 0) -> None:
+        context = ssl.create_default_context(cafile=str(box.certificate))
         super().__init__(context=context, timeout=PATIENCE)
         self._connections: list[ssl.SSLSocket] = []
         try:
-            self.connect(host, port or gateway.port)
+            self.connect(host, port or box.port)
         except ftplib.Error:
             self.close()
             raise
@@ -154,29 +157,29 @@ class Client(ftplib.FTP_TLS):
         super().close()
 
     def cut(self, name: str, data: bytes, rest: int | None = None) -> str:
-        """Upload bytes, then let the connection die without a word of TLS; return the reply."""
+        """Upload bytes, then cut the connection without a TLS close_notify; return the reply."""
         connection = self.begin(name, rest)
         connection.sendall(data)
         with socket.socket(fileno=connection.detach()) as bare:
             bare.shutdown(socket.SHUT_RDWR)
-        return self.refused(self.voidresp)
+        return self.expect_refusal(self.voidresp)
 
-    def refused(self, work: Callable[..., Any], *arguments: Any) -> str:  # noqa: ANN401
-        """Do what must be refused; return the reply."""
+    def expect_refusal(self, call: Callable[..., Any], *arguments: Any) -> str:  # noqa: ANN401
+        """Make a call that must be refused; return the reply."""
         try:
-            reply = work(*arguments)
+            reply = call(*arguments)
         except ftplib.Error as error:
             return str(error)
         raise AssertionError(f"not refused: {reply}")
 
-    def make(self, *folders: str) -> None:
+    def make_folders(self, *folders: str) -> None:
         for folder in folders:
             self.mkd(folder)
 
     def deliver_depot(self, depot: Path, top: str = "") -> None:
-        """Upload a depot as our own client does: to parts, renamed, the manifest last."""
+        """Upload a depot as our own client does: each file as .part, renamed, the manifest last."""
         files = [path for path in depot.rglob("*") if path.is_file()]
-        for path in sorted(files, key=lambda one: (one.name == "manifest.msgpack", one)):
+        for path in sorted(files, key=lambda path: (path.name == "manifest.msgpack", path)):
             name = top + path.relative_to(depot).as_posix()
             for cut in [at for at, letter in enumerate(name) if letter == "/"]:
                 try:
@@ -188,7 +191,7 @@ class Client(ftplib.FTP_TLS):
 
 
 def make_certificate(folder: Path) -> Path:
-    """Make a certificate for 127.0.0.1 that is its own authority."""
+    """Make a self-signed certificate for 127.0.0.1."""
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl")
     words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
@@ -199,7 +202,7 @@ def make_certificate(folder: Path) -> Path:
     return folder / "certificate.pem"
 
 
-def config(
+def write_config(
     folder: Path,
     certificate: Path | None,
     top: str = "",
@@ -239,10 +242,10 @@ password = "{HASH}"
 
 
 @contextmanager
-def serving(
-    side: Side, path: Path, certificate: Path | None, run: Runner | None = run_here
-) -> Iterator[Gateway]:
-    """Run a drop box on a side, for the length of the block."""
+def run_drop_box(
+    side: Side, path: Path, certificate: Path | None, run: Runner | None = run_in_process
+) -> Iterator[RunningDropBox]:
+    """Run a drop box on a side within the block."""
     lines: list[Mapping[str, Any]] = []
     with side.here(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(server, "LOOP_TIMEOUT", 0.01)
@@ -251,7 +254,7 @@ def serving(
         thread = Thread(target=box.serve)
         thread.start()
         try:
-            yield Gateway(read.state, certificate or Path(), box, lines)
+            yield RunningDropBox(read.state, certificate or Path(), box, lines)
         finally:
             box.stop()
             thread.join(PATIENCE)

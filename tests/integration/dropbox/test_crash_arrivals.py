@@ -44,26 +44,28 @@ class Scene:
         """Nothing is lost or left half done, and the log has one ending."""
         log = [json.loads(line) for line in (self.state / "log.jsonl").read_text().splitlines()]
         ending = "imported" if self.kind == "done" else "quarantined"
-        ends = Counter(one["arrival"] for one in log if one["event"] in ("imported", "quarantined"))
+        ends = Counter(
+            line["arrival"] for line in log if line["event"] in ("imported", "quarantined")
+        )
         assert len(ends) == 1, f"{ends} after {moment}"
-        assert {one["event"] for one in log if one.get("arrival") in ends} >= {ending}
+        assert {line["event"] for line in log if line.get("arrival") in ends} >= {ending}
         assert not [*self.state.glob("working/*/*")], f"left in working after {moment}"
         assert not [*self.top.rglob("*.part")], f"a part is left after {moment}"
-        kept = [*self.state.glob("quarantine/ann/*"), *self.top.glob("done/*/*")]
-        content = Counter(digest for one in kept for digest in self._content(one).values())
+        folders = [*self.state.glob("quarantine/ann/*"), *self.top.glob("done/*/*")]
+        content = Counter(digest for folder in folders for digest in self._content(folder).values())
         if self.kind == "done" and self.face == "dropbox":
-            assert not kept
+            assert not folders
         else:
-            manifest_or_file = max(self.before, key=lambda one: ("manifest" in one, one))
+            manifest_or_file = max(self.before, key=lambda name: ("manifest" in name, name))
             assert content[self.before[manifest_or_file]] == 1, f"not kept once after {moment}"
 
     @staticmethod
     def _content(folder: Path) -> dict[str, str]:
         """Digests of all files that a bundle is made of, by name."""
         return {
-            Path(path).name: said
-            for path, said in stores.snapshot(folder).items()
-            if Path(path).suffix in (".airgap", ".msgpack", ".pack") and "100" in said[:3]
+            Path(path).name: description
+            for path, description in stores.snapshot(folder).items()
+            if Path(path).suffix in (".airgap", ".msgpack", ".pack") and "100" in description[:3]
         }
 
 
@@ -92,14 +94,14 @@ def test_a_kill_at_any_step_loses_nothing_and_starts_nothing_twice(
         scene = Scene(isolated, tmp_path / f"{step}", source, face, kind)
 
         ended = launcher.run(isolated, *scene.arguments, fault=Fault(at=step))
-        begun = scene.imports
+        imports_before = scene.imports
         again = launcher.run(isolated, *scene.arguments)
 
         assert again.code == 0, again.err
         scene.expect_converged(ended.last)
         assert scene.imports <= 2
-        if any(one.endswith(("/reason.json", "/seen.json")) for one in ended.steps[:-1]):
-            assert scene.imports == begun, f"imported again after {ended.last}"
+        if any(name.endswith(("/reason.json", "/seen.json")) for name in ended.steps[:-1]):
+            assert scene.imports == imports_before, f"imported again after {ended.last}"
         if not ended.killed:
             assert step > 5
             return

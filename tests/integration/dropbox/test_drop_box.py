@@ -19,7 +19,7 @@ from airgap.errors import StorageError
 from airgap.server.intake import event_log
 from airgap.server.intake.policy import Verdict
 from tests.support import drop_box, sides, store_invariants, stores
-from tests.support.drop_box import Client, Gateway, serving, until
+from tests.support.drop_box import Client, RunningDropBox, run_drop_box, wait_until
 from tests.support.sides import Side
 
 pytestmark = pytest.mark.usefixtures("unsynced")
@@ -31,8 +31,10 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def box(isolated: Side, certificate: Path, tmp_path: Path) -> Iterator[Gateway]:
-    with serving(isolated, drop_box.config(tmp_path, certificate), certificate) as served:
+def box(isolated: Side, certificate: Path, tmp_path: Path) -> Iterator[RunningDropBox]:
+    with run_drop_box(
+        isolated, drop_box.write_config(tmp_path, certificate), certificate
+    ) as served:
         yield served
 
 
@@ -40,11 +42,11 @@ def box(isolated: Side, certificate: Path, tmp_path: Path) -> Iterator[Gateway]:
 
 
 def test_a_file_under_its_own_name_is_imported(
-    archive: Path, box: Gateway, small: Side, isolated: Side
+    archive: Path, box: RunningDropBox, small: Side, isolated: Side
 ) -> None:
     with box.log_in() as client:
         assert client.deliver("shop.airgap", archive.read_bytes()).startswith("226")
-        box.logged("imported")
+        box.wait_for_event("imported")
         assert client.size("shop.airgap") == archive.stat().st_size
 
     assert store_invariants.items(isolated) == store_invariants.items(small)
@@ -52,21 +54,21 @@ def test_a_file_under_its_own_name_is_imported(
     assert not [*box.state.glob("working/*/*")]
 
 
-def test_a_part_is_imported_when_it_is_renamed(archive: Path, box: Gateway) -> None:
+def test_a_part_is_imported_when_it_is_renamed(archive: Path, box: RunningDropBox) -> None:
     with box.log_in() as client:
         client.deliver("shop.airgap.part", archive.read_bytes())
         assert not box.log("taken")
         client.rename("shop.airgap.part", "shop.airgap")
 
-    assert box.logged("imported")[0]["user"] == "ann"
+    assert box.wait_for_event("imported")[0]["user"] == "ann"
 
 
 def test_a_depot_is_imported_and_its_packs_stay_for_the_next_bundle(
-    depot: Path, box: Gateway, small: Side, isolated: Side
+    depot: Path, box: RunningDropBox, small: Side, isolated: Side
 ) -> None:
     with box.log_in() as client:
         client.deliver_depot(depot, "team/")
-        box.logged("imported")
+        box.wait_for_event("imported")
         for pack in depot.glob("packs/*/*"):
             name = f"team/{pack.relative_to(depot)}"
             assert client.size(name) == pack.stat().st_size
@@ -76,27 +78,29 @@ def test_a_depot_is_imported_and_its_packs_stay_for_the_next_bundle(
 
 
 def test_a_depot_sent_straight_to_its_names_in_the_wrong_order_is_imported(
-    depot: Path, box: Gateway
+    depot: Path, box: RunningDropBox
 ) -> None:
     files = sorted(path for path in depot.rglob("*") if path.is_file())
     with box.log_in() as client:
         for top in ("bundles", "packs"):
-            client.make(top, *{f"{top}/{one.name}" for one in depot.glob(f"{top}/*")})
+            client.make_folders(top, *{f"{top}/{path.name}" for path in depot.glob(f"{top}/*")})
         for path in files:
             client.deliver(path.relative_to(depot).as_posix(), path.read_bytes())
 
-    box.logged("imported")
+    box.wait_for_event("imported")
 
 
-def test_a_manifest_before_its_packs_waits_and_says_so(depot: Path, box: Gateway) -> None:
+def test_a_manifest_before_its_packs_waits_and_says_so(depot: Path, box: RunningDropBox) -> None:
     with box.log_in() as client:
         for path in sorted(depot.glob("bundles/*/*")):
             name = path.relative_to(depot).as_posix()
             for folder in ("bundles", f"bundles/{path.parent.name}"):
-                _suppressed(client.mkd, folder)
+                _ignore_errors(client.mkd, folder)
             client.deliver(f"{name}.part", path.read_bytes())
             client.rename(f"{name}.part", name)
-        (waiting,) = until(lambda: [one for one in _waiting(box) if one["state"] == "arriving"])
+        (waiting,) = wait_until(
+            lambda: [entry for entry in _waiting(box) if entry["state"] == "arriving"]
+        )
 
     assert "2 of 2 packs are still to come" in waiting["what"]
     assert {"bento shop:v1", "model ranker:v1"} == set(waiting["items"])
@@ -105,13 +109,13 @@ def test_a_manifest_before_its_packs_waits_and_says_so(depot: Path, box: Gateway
 def test_what_is_to_be_held_is_verified_and_kept(
     archive: Path, isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
-    path = drop_box.config(tmp_path, certificate, 'on_arrival = "hold"')
-    with serving(isolated, path, certificate) as box:
+    path = drop_box.write_config(tmp_path, certificate, 'on_arrival = "hold"')
+    with run_drop_box(isolated, path, certificate) as box:
         with box.log_in() as client:
             client.deliver("shop.airgap", archive.read_bytes())
-        box.logged("held")
-        (held,) = until(lambda: [*box.state.glob("held/ann/*/shop.airgap")])
-        until(lambda: box.status()["held"])
+        box.wait_for_event("held")
+        (held,) = wait_until(lambda: [*box.state.glob("held/ann/*/shop.airgap")])
+        wait_until(lambda: box.status()["held"])
 
     assert not isolated.bentoml.exists()
     assert isolated.run("import", held).code == 0
@@ -121,58 +125,60 @@ def test_what_is_to_be_held_is_verified_and_kept(
 
 
 def test_an_upload_that_was_cut_is_told_and_goes_on_where_it_was(
-    archive: Path, box: Gateway
+    archive: Path, box: RunningDropBox
 ) -> None:
     data = archive.read_bytes()
     with box.log_in() as client:
         assert client.cut("shop.airgap", data[:100_000]).startswith("426")
-        there = client.size("shop.airgap")
-        assert there is not None
-        assert 0 < there <= 100_000
-        client.deliver("shop.airgap", data[there:], rest=there)
+        size = client.size("shop.airgap")
+        assert size is not None
+        assert 0 < size <= 100_000
+        client.deliver("shop.airgap", data[size:], rest=size)
 
-    assert box.logged("imported")
+    assert box.wait_for_event("imported")
 
 
-def test_an_upload_goes_on_by_appending_too(archive: Path, box: Gateway) -> None:
+def test_an_upload_goes_on_by_appending_too(archive: Path, box: RunningDropBox) -> None:
     data = archive.read_bytes()
     with box.log_in() as client:
         client.deliver("shop.airgap", data[:70_000])
         client.deliver("shop.airgap", data[70_000:], command="APPE")
 
-    assert box.logged("imported")
+    assert box.wait_for_event("imported")
 
 
 def test_an_upload_that_was_cut_begins_anew_if_its_sender_wants(
-    archive: Path, box: Gateway
+    archive: Path, box: RunningDropBox
 ) -> None:
     with box.log_in() as client:
         client.cut("shop.airgap", b"\0" * 1000)
         client.deliver("shop.airgap", archive.read_bytes())
 
-    assert box.logged("imported")
+    assert box.wait_for_event("imported")
 
 
-def test_a_cut_upload_of_every_byte_counts_as_what_it_is(archive: Path, box: Gateway) -> None:
+def test_a_cut_upload_of_every_byte_counts_as_what_it_is(
+    archive: Path, box: RunningDropBox
+) -> None:
     with box.log_in() as client:
         client.cut("shop.airgap", archive.read_bytes())
-        there = client.size("shop.airgap")
+        size = client.size("shop.airgap")
 
-    assert there != archive.stat().st_size or box.logged("imported")
+    assert size != archive.stat().st_size or box.wait_for_event("imported")
 
 
 # ---- what is refused goes to quarantine
 
 
 def test_what_is_damaged_goes_to_quarantine_with_the_reason(
-    archive: Path, box: Gateway, isolated: Side
+    archive: Path, box: RunningDropBox, isolated: Side
 ) -> None:
     data = bytearray(archive.read_bytes())
     data[len(data) // 2] ^= 1
     with box.log_in() as client:
         client.deliver("shop.airgap.part", bytes(data))
         client.rename("shop.airgap.part", "shop.airgap")
-    reason = box.refused()
+    reason = box.wait_for_quarantine()
 
     assert reason["kind"] == "corrupt"
     assert reason["user"] == "ann"
@@ -182,7 +188,7 @@ def test_what_is_damaged_goes_to_quarantine_with_the_reason(
 
 
 def test_what_a_stranger_signed_goes_to_quarantine(
-    small: Side, box: Gateway, tmp_path: Path
+    small: Side, box: RunningDropBox, tmp_path: Path
 ) -> None:
     (tmp_path / "other").mkdir()
     other = sides.make_site(tmp_path / "other")
@@ -191,54 +197,54 @@ def test_what_a_stranger_signed_goes_to_quarantine(
     with box.log_in() as client:
         client.deliver("theirs.airgap", file.read_bytes())
 
-    assert box.refused()["kind"] == "not-trusted"
+    assert box.wait_for_quarantine()["kind"] == "not-trusted"
 
 
-def test_what_is_no_bundle_goes_to_quarantine(box: Gateway) -> None:
+def test_what_is_no_bundle_goes_to_quarantine(box: RunningDropBox) -> None:
     with box.log_in() as client:
         client.deliver("photo.airgap", b"GIF89a" + bytes(2000))
 
-    assert box.refused()["kind"] == "corrupt"
+    assert box.wait_for_quarantine()["kind"] == "corrupt"
 
 
 def test_what_its_sender_calls_whole_and_is_not_goes_to_quarantine(
-    archive: Path, box: Gateway
+    archive: Path, box: RunningDropBox
 ) -> None:
     with box.log_in() as client:
         client.deliver("shop.airgap.part", archive.read_bytes()[:-100_000])
         client.rename("shop.airgap.part", "shop.airgap")
 
-    assert box.refused()["kind"] == "missing"
+    assert box.wait_for_quarantine()["kind"] == "missing"
 
 
-def test_a_wrong_pack_can_be_sent_again(depot: Path, box: Gateway) -> None:
-    pack = max(depot.glob("packs/*/*"), key=lambda one: one.stat().st_size)
+def test_a_wrong_pack_can_be_sent_again(depot: Path, box: RunningDropBox) -> None:
+    pack = max(depot.glob("packs/*/*"), key=lambda path: path.stat().st_size)
     good = pack.read_bytes()
     pack.write_bytes(bytes(len(good)))
     with box.log_in() as client:
         client.deliver_depot(depot)
-        assert box.refused()["kind"] == "corrupt"
+        assert box.wait_for_quarantine()["kind"] == "corrupt"
         pack.write_bytes(good)
         client.sendcmd("TYPE I")
         name = pack.relative_to(depot).as_posix()
-        assert client.refused(client.size, name).startswith("550")
+        assert client.expect_refusal(client.size, name).startswith("550")
         for path in [pack, *sorted(depot.glob("bundles/*/*"))]:
-            _suppressed(client.mkd, f"bundles/{path.parent.name}")
+            _ignore_errors(client.mkd, f"bundles/{path.parent.name}")
             name = path.relative_to(depot).as_posix()
             client.deliver(f"{name}.part", path.read_bytes())
             client.rename(f"{name}.part", name)
 
-    box.logged("imported")
+    box.wait_for_event("imported")
 
 
 def test_a_conflict_goes_to_quarantine_and_can_be_imported_by_hand(
-    archive: Path, box: Gateway, isolated: Side
+    archive: Path, box: RunningDropBox, isolated: Side
 ) -> None:
     stores.add_model(isolated, "ranker:v1", {"weights.bin": b"other"})
     with box.log_in() as client:
         client.deliver("shop.airgap", archive.read_bytes())
 
-    assert box.refused()["kind"] == "conflict"
+    assert box.wait_for_quarantine()["kind"] == "conflict"
     (file,) = box.state.glob("quarantine/ann/*/shop.airgap")
     assert isolated.run("import", file, "--replace").code == 0
 
@@ -246,7 +252,7 @@ def test_a_conflict_goes_to_quarantine_and_can_be_imported_by_hand(
 # ---- accounts can deliver, and nothing else
 
 
-def test_nothing_can_be_listed_or_read(archive: Path, box: Gateway) -> None:
+def test_nothing_can_be_listed_or_read(archive: Path, box: RunningDropBox) -> None:
     with box.log_in() as client:
         client.deliver("shop.airgap.part", archive.read_bytes())
         for command in ("LIST", "NLST", "MLSD", "LIST -la"):
@@ -254,7 +260,7 @@ def test_nothing_can_be_listed_or_read(archive: Path, box: Gateway) -> None:
                 assert connection.recv(100) == b""
             client.voidresp()
         for command in ("RETR shop.airgap.part", "STAT shop.airgap.part", "MDTM shop.airgap.part"):
-            assert client.refused(client.sendcmd, command).startswith("550")
+            assert client.expect_refusal(client.sendcmd, command).startswith("550")
 
 
 @pytest.mark.parametrize(
@@ -264,27 +270,27 @@ def test_nothing_can_be_listed_or_read(archive: Path, box: Gateway) -> None:
         *("REIN", "RMD packs", "MFMT 20200101000000 x.airgap", "ACCT x", "SMNT /", "XMD5 x"),
     ],
 )
-def test_what_a_drop_box_does_not_need_is_not_there(command: str, box: Gateway) -> None:
+def test_what_a_drop_box_does_not_need_is_not_there(command: str, box: RunningDropBox) -> None:
     with box.log_in() as client:
-        assert client.refused(client.sendcmd, command)[:3] in ("500", "550")
+        assert client.expect_refusal(client.sendcmd, command)[:3] in ("500", "550")
 
 
 def test_what_has_its_name_is_neither_replaced_nor_renamed_nor_removed(
-    depot: Path, box: Gateway
+    depot: Path, box: RunningDropBox
 ) -> None:
     pack = next(depot.glob("packs/*/*"))
     name = pack.relative_to(depot).as_posix()
     with box.log_in() as client:
-        client.make("packs", f"packs/{pack.parent.name}")
+        client.make_folders("packs", f"packs/{pack.parent.name}")
         client.deliver(f"{name}.part", b"first")
         client.rename(f"{name}.part", name)
         for refused in (f"STOR {name}", f"APPE {name}", f"RNFR {name}", f"DELE {name}"):
             client.sendcmd("TYPE I")
-            assert client.refused(client.transfercmd, refused)[0] == "5"
-        assert client.refused(client.deliver, f"{name}.part", b"longer").startswith("553")
+            assert client.expect_refusal(client.transfercmd, refused)[0] == "5"
+        assert client.expect_refusal(client.deliver, f"{name}.part", b"longer").startswith("553")
         client.deliver("x.airgap.part", b"x")
-        assert client.refused(client.rename, "x.airgap.part", name).startswith("553")
-        assert client.refused(client.rename, "x.airgap.part", "y.airgap").startswith("553")
+        assert client.expect_refusal(client.rename, "x.airgap.part", name).startswith("553")
+        assert client.expect_refusal(client.rename, "x.airgap.part", "y.airgap").startswith("553")
         client.delete("x.airgap.part")
 
     assert (box.home / name).read_bytes() == b"first"
@@ -299,57 +305,59 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_name_is_refused_and_leaves_nothing(name: str, box: Gateway) -> None:
+def test_a_hostile_name_is_refused_and_leaves_nothing(name: str, box: RunningDropBox) -> None:
     with box.log_in() as client:
         client.sendcmd("TYPE I")
         for command in ("STOR", "APPE", "RNFR", "SIZE", "MLST", "DELE"):
             client.putline(f"{command} {name}")
-            assert client.refused(client.getresp).startswith("553"), command
+            assert client.expect_refusal(client.getresp).startswith("553"), command
         assert client.pwd() == "/"
 
     assert not [*box.home.iterdir()]
 
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "x\x00", "nul", ".ssh", "a\tb", "x.airgap"])
-def test_a_hostile_name_for_a_folder_is_refused(name: str, box: Gateway) -> None:
+def test_a_hostile_name_for_a_folder_is_refused(name: str, box: RunningDropBox) -> None:
     with box.log_in() as client:
-        assert client.refused(client.sendcmd, f"MKD {name}").startswith("553")
+        assert client.expect_refusal(client.sendcmd, f"MKD {name}").startswith("553")
 
     assert not [*box.home.iterdir()]
 
 
-def test_names_that_are_not_utf_8_are_refused(box: Gateway) -> None:
+def test_names_that_are_not_utf_8_are_refused(box: RunningDropBox) -> None:
     with box.log_in() as client:
         assert client.sock is not None
         client.sock.sendall(b"SIZE \xff\xfe.airgap\r\n")
-        assert client.refused(client.getresp).startswith("501")
+        assert client.expect_refusal(client.getresp).startswith("501")
         assert client.voidcmd("NOOP")
 
 
-def test_users_do_not_see_each_other(archive: Path, box: Gateway) -> None:
+def test_users_do_not_see_each_other(archive: Path, box: RunningDropBox) -> None:
     with box.log_in() as ann, box.log_in("bob") as bob:
         ann.deliver("shop.airgap.part", archive.read_bytes())
-        assert bob.refused(bob.size, "shop.airgap.part").startswith("550")
+        assert bob.expect_refusal(bob.size, "shop.airgap.part").startswith("550")
         bob.deliver("shop.airgap", archive.read_bytes())
 
-    assert [one["user"] for one in box.logged("imported")] == ["bob"]
+    assert [event["user"] for event in box.wait_for_event("imported")] == ["bob"]
 
 
-def test_two_uploads_of_one_name_do_not_mix(archive: Path, box: Gateway) -> None:
+def test_two_uploads_of_one_name_do_not_mix(archive: Path, box: RunningDropBox) -> None:
     with box.log_in() as first, box.log_in() as second:
         connection = first.begin("shop.airgap.part")
         connection.sendall(b"first")
-        assert second.refused(second.deliver, "shop.airgap.part", b"second").startswith("450")
+        assert second.expect_refusal(second.deliver, "shop.airgap.part", b"second").startswith(
+            "450"
+        )
         connection.unwrap()
         connection.close()
         first.voidresp()
         second.deliver("shop.airgap.part", archive.read_bytes())
 
 
-def test_ascii_is_refused_because_it_would_damage(box: Gateway) -> None:
+def test_ascii_is_refused_because_it_would_damage(box: RunningDropBox) -> None:
     with box.log_in() as client:
         client.sendcmd("TYPE A")
-        assert "binary" in client.refused(client.transfercmd, "STOR x.airgap")
+        assert "binary" in client.expect_refusal(client.transfercmd, "STOR x.airgap")
 
 
 # ---- passwords and TLS
@@ -359,49 +367,49 @@ def test_a_wrong_password_is_refused_and_an_address_that_guesses_is_blocked(
     isolated: Side, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("airgap.server.dropbox.control.ControlConnection.auth_failed_timeout", 0)
-    path = drop_box.config(tmp_path, certificate, limits="login_failures = 2")
-    with serving(isolated, path, certificate) as box:
+    path = drop_box.write_config(tmp_path, certificate, limits="login_failures = 2")
+    with run_drop_box(isolated, path, certificate) as box:
         for user, password in (("ann", "wrong"), ("nobody", drop_box.PASSWORD)):
             with Client(box) as client:
-                assert client.refused(client.login, user, password).startswith("530")
+                assert client.expect_refusal(client.login, user, password).startswith("530")
         with pytest.raises(ftplib.Error, match="421 Too many failed logins"):
             Client(box)
 
 
-def test_without_tls_nobody_logs_in(box: Gateway) -> None:
+def test_without_tls_nobody_logs_in(box: RunningDropBox) -> None:
     with ftplib.FTP() as client:
         client.connect("127.0.0.1", box.port, timeout=60)
         with pytest.raises(ftplib.error_perm, match=r"550 SSL/TLS required"):
             client.login("ann", drop_box.PASSWORD)
 
 
-def test_without_tls_nothing_is_sent(box: Gateway) -> None:
+def test_without_tls_nothing_is_sent(box: RunningDropBox) -> None:
     with box.log_in() as client:
         client.prot_c()
         with pytest.raises(ftplib.error_perm, match=r"550 SSL/TLS required"):
             client.ntransfercmd("STOR x.airgap")
 
 
-def test_what_was_said_before_tls_does_not_count_after_it(box: Gateway) -> None:
+def test_what_was_said_before_tls_does_not_count_after_it(box: RunningDropBox) -> None:
     with Client(box) as client:
         assert client.sock is not None
         client.sock.sendall(b"AUTH TLS\r\nUSER ann\r\n")  # as somebody on the way would do
         assert client.getresp().startswith("234")
         client.sock = client.context.wrap_socket(client.sock, server_hostname="127.0.0.1")
         client.file = client.sock.makefile(mode="r", encoding="utf-8")
-        assert client.refused(client.sendcmd, f"PASS {drop_box.PASSWORD}").startswith("503")
+        assert client.expect_refusal(client.sendcmd, f"PASS {drop_box.PASSWORD}").startswith("503")
 
 
 def test_plain_ftp_serves_if_it_was_asked_for(
     archive: Path, isolated: Side, tmp_path: Path
 ) -> None:
-    with serving(isolated, drop_box.config(tmp_path, None), None) as box:
+    with run_drop_box(isolated, drop_box.write_config(tmp_path, None), None) as box:
         with ftplib.FTP() as client:
             client.connect("127.0.0.1", box.port, timeout=60)
             client.login("ann", drop_box.PASSWORD)
             with archive.open("rb") as stream:
                 client.storbinary("STOR shop.airgap", stream)
-        box.logged("imported")
+        box.wait_for_event("imported")
 
 
 # ---- limits
@@ -410,49 +418,51 @@ def test_plain_ftp_serves_if_it_was_asked_for(
 def test_a_quota_is_told_and_kept(
     archive: Path, isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
-    path = drop_box.config(tmp_path, certificate, user='max_bytes = "200 kB"\nmax_files = 3')
-    with serving(isolated, path, certificate) as box, box.log_in() as client:
+    path = drop_box.write_config(tmp_path, certificate, user='max_bytes = "200 kB"\nmax_files = 3')
+    with run_drop_box(isolated, path, certificate) as box, box.log_in() as client:
         connection = client.begin("shop.airgap")
-        _suppressed(connection.sendall, archive.read_bytes())
-        assert client.refused(client.voidresp).startswith("552")
-        client.make("a", "b")
-        assert client.refused(client.mkd, "c").startswith("550")
-        there = sum(one.stat().st_size for one in box.home.rglob("*") if one.is_file())
+        _ignore_errors(connection.sendall, archive.read_bytes())
+        assert client.expect_refusal(client.voidresp).startswith("552")
+        client.make_folders("a", "b")
+        assert client.expect_refusal(client.mkd, "c").startswith("550")
+        stored = sum(path.stat().st_size for path in box.home.rglob("*") if path.is_file())
 
-    assert there <= 200_000
+    assert stored <= 200_000
 
 
 def test_uploads_at_the_same_time_share_one_quota(
     isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
-    path = drop_box.config(tmp_path, certificate, user='max_bytes = "300 kB"')
-    with serving(isolated, path, certificate) as box:
+    path = drop_box.write_config(tmp_path, certificate, user='max_bytes = "300 kB"')
+    with run_drop_box(isolated, path, certificate) as box:
         clients = [box.log_in() for _ in range(4)]
-        connections = [one.begin(f"{n}.airgap.part") for n, one in enumerate(clients)]
+        connections = [
+            client.begin(f"{number}.airgap.part") for number, client in enumerate(clients)
+        ]
         for _ in range(10):
             for connection in connections:
-                _suppressed(connection.sendall, bytes(20_000))
+                _ignore_errors(connection.sendall, bytes(20_000))
         for connection in connections:
-            _suppressed(connection.unwrap)
+            _ignore_errors(connection.unwrap)
             connection.close()
         replies = [_reply(client) for client in clients]
-        there = sum(one.stat().st_size for one in box.home.rglob("*") if one.is_file())
+        stored = sum(path.stat().st_size for path in box.home.rglob("*") if path.is_file())
         for client in clients:
             client.close()
 
     assert any(reply.startswith("552") for reply in replies)
-    assert there <= 300_000
+    assert stored <= 300_000
 
 
 def test_too_many_connections_are_sent_away(
     isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
     limits = "connections_per_user = 1\nconnections_per_address = 3"
-    path = drop_box.config(tmp_path, certificate, limits=limits)
-    with serving(isolated, path, certificate) as box, box.log_in() as first:
+    path = drop_box.write_config(tmp_path, certificate, limits=limits)
+    with run_drop_box(isolated, path, certificate) as box, box.log_in() as first:
         with Client(box) as second:
             second.auth()
-            reply = second.refused(second.login, "ann", drop_box.PASSWORD)
+            reply = second.expect_refusal(second.login, "ann", drop_box.PASSWORD)
             assert "421 Too many connections for this user" in reply
         with Client(box), Client(box), pytest.raises(ftplib.Error, match="421"):
             Client(box)
@@ -462,9 +472,9 @@ def test_too_many_connections_are_sent_away(
 def test_who_does_not_log_in_is_sent_away(
     isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
-    path = drop_box.config(tmp_path, certificate, limits="login_seconds = 1")
+    path = drop_box.write_config(tmp_path, certificate, limits="login_seconds = 1")
     with (
-        serving(isolated, path, certificate) as box,
+        run_drop_box(isolated, path, certificate) as box,
         socket.create_connection(("127.0.0.1", box.port), timeout=60) as silent,
     ):
         silent.sendall(b"US")
@@ -475,11 +485,11 @@ def test_who_does_not_log_in_is_sent_away(
 def test_who_stalls_is_sent_away_and_the_name_is_free_again(
     isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
-    path = drop_box.config(tmp_path, certificate, limits="stall_seconds = 1")
-    with serving(isolated, path, certificate) as box, box.log_in() as client:
+    path = drop_box.write_config(tmp_path, certificate, limits="stall_seconds = 1")
+    with run_drop_box(isolated, path, certificate) as box, box.log_in() as client:
         client.begin("shop.airgap")
-        assert client.refused(client.voidresp).startswith("421")
-        until(lambda: [one for one in box.lines if one["event"] == "broken off"])
+        assert client.expect_refusal(client.voidresp).startswith("421")
+        wait_until(lambda: [line for line in box.lines if line["event"] == "broken off"])
         with box.log_in() as other:
             other.begin("shop.airgap")
 
@@ -487,21 +497,23 @@ def test_who_stalls_is_sent_away_and_the_name_is_free_again(
 def test_no_port_beyond_the_range_is_opened(
     isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        path = drop_box.config(tmp_path, certificate, listen=f'passive_ports = "{port}-{port}"')
-        with serving(isolated, path, certificate) as box, box.log_in() as client:
-            assert client.refused(client.sendcmd, "PASV").startswith("425")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        path = drop_box.write_config(
+            tmp_path, certificate, listen=f'passive_ports = "{port}-{port}"'
+        )
+        with run_drop_box(isolated, path, certificate) as box, box.log_in() as client:
+            assert client.expect_refusal(client.sendcmd, "PASV").startswith("425")
             assert client.voidcmd("NOOP")
 
 
 def test_clients_are_told_the_address_they_can_reach(
     isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
-    path = drop_box.config(tmp_path, certificate, listen='masquerade = "203.0.113.7"')
-    with serving(isolated, path, certificate) as box, box.log_in() as client:
+    path = drop_box.write_config(tmp_path, certificate, listen='masquerade = "203.0.113.7"')
+    with run_drop_box(isolated, path, certificate) as box, box.log_in() as client:
         assert "(203,0,113,7," in client.sendcmd("PASV")
 
 
@@ -517,17 +529,17 @@ def test_sessions_are_answered_while_a_bundle_is_read(
         assert go_on.wait(60)
         return Verdict("corrupt", "It took too long.", "Be quicker.")
 
-    path = drop_box.config(tmp_path, certificate)
-    with serving(isolated, path, certificate, slow) as box, box.log_in() as client:
+    path = drop_box.write_config(tmp_path, certificate)
+    with run_drop_box(isolated, path, certificate, slow) as box, box.log_in() as client:
         client.deliver("shop.airgap", archive.read_bytes())
-        box.logged("importing")
+        box.wait_for_event("importing")
         assert client.voidcmd("NOOP")
         go_on.set()
-        box.refused()
+        box.wait_for_quarantine()
 
 
 def test_two_drop_boxes_do_not_share_their_folders(
-    box: Gateway, isolated: Side, tmp_path: Path
+    box: RunningDropBox, isolated: Side, tmp_path: Path
 ) -> None:
     ran = isolated.run("serve", "dropbox", "--config", tmp_path / "dropbox.toml")
 
@@ -539,7 +551,7 @@ def test_two_drop_boxes_do_not_share_their_folders(
 def test_the_service_stops_when_it_is_told(
     number: int, archive: Path, isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
-    path = drop_box.config(tmp_path, certificate)
+    path = drop_box.write_config(tmp_path, certificate)
     command = [sys.executable, "-m", "airgap", "serve", "dropbox", "--config", str(path), "--json"]
     with (
         isolated.here(),
@@ -563,7 +575,7 @@ def test_a_file_is_checked_without_starting(
     isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
     ran = isolated.run(
-        "serve", "dropbox", "--config", drop_box.config(tmp_path, certificate), "--check"
+        "serve", "dropbox", "--config", drop_box.write_config(tmp_path, certificate), "--check"
     )
 
     assert ran.code == 0
@@ -575,15 +587,15 @@ def test_a_machine_that_trusts_nobody_is_told_before_it_serves(
     certificate: Path, tmp_path: Path
 ) -> None:
     side = Side(tmp_path / "nobody")
-    path = drop_box.config(tmp_path, certificate)
+    path = drop_box.write_config(tmp_path, certificate)
 
     assert side.run("serve", "dropbox", "--config", path, "--check").code == 3
     assert side.run("serve", "dropbox", "--config", path).code == 3
 
 
 def _deliver(certificate: Path, port: int, archive: Path) -> None:
-    known = Gateway(Path(), certificate, box=None)  # type: ignore[arg-type]
-    with Client(known, port=port) as client:
+    server = RunningDropBox(Path(), certificate, drop_box=None)  # type: ignore[arg-type]
+    with Client(server, port=port) as client:
         client.auth()
         client.login("ann", drop_box.PASSWORD)
         client.prot_p()
@@ -594,7 +606,7 @@ def _port(line: str) -> int:
     return int(json.loads(line)["ports"][0])
 
 
-def _waiting(box: Gateway) -> list[dict[str, Any]]:
+def _waiting(box: RunningDropBox) -> list[dict[str, Any]]:
     return list(box.status()["waiting"]) if (box.state / "status.json").exists() else []
 
 
@@ -605,9 +617,9 @@ def _reply(client: Client) -> str:
         return str(error)
 
 
-def _suppressed(work: Any, *arguments: Any) -> None:  # noqa: ANN401
+def _ignore_errors(call: Any, *arguments: Any) -> None:  # noqa: ANN401
     try:
-        work(*arguments)
+        call(*arguments)
     except (OSError, ftplib.Error):
         return
 
@@ -617,40 +629,43 @@ def test_what_a_killed_drop_box_has_left_running_is_waited_for(
 ) -> None:
     state = tmp_path / "state"
     state.mkdir()
-    path = drop_box.config(tmp_path, certificate)
+    path = drop_box.write_config(tmp_path, certificate)
     with (state / "working.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)  # as the import does that it has started
-        with serving(isolated, path, certificate) as box, box.log_in() as client:
+        with run_drop_box(isolated, path, certificate) as box, box.log_in() as client:
             client.deliver("shop.airgap", archive.read_bytes())
-            until(lambda: [one for one in box.lines if one["event"] == "waiting"])
+            wait_until(lambda: [line for line in box.lines if line["event"] == "waiting"])
             assert not box.log()
             fcntl.flock(held, fcntl.LOCK_UN)
-            box.logged("imported")
+            box.wait_for_event("imported")
 
 
-def test_what_is_still_being_written_is_not_taken(archive: Path, box: Gateway) -> None:
+def test_what_is_still_being_written_is_not_taken(archive: Path, box: RunningDropBox) -> None:
     with box.log_in() as client:
         connection = client.begin("shop.airgap")
         connection.sendall(archive.read_bytes())
-        there = box.home / "shop.airgap.unfinished"
-        until(lambda: there.exists() and there.stat().st_size == archive.stat().st_size)
-        assert not [*box.box._intake._folder.find_candidates()]
+        upload = box.home / "shop.airgap.unfinished"
+        wait_until(lambda: upload.exists() and upload.stat().st_size == archive.stat().st_size)
+        assert not [*box.drop_box._intake._folder.find_candidates()]
         connection.unwrap()
         connection.close()
         client.voidresp()
-        box.logged("imported")
+        box.wait_for_event("imported")
 
 
 def test_a_connection_that_is_reset_is_no_end_without_tls_either(
     archive: Path, isolated: Side, tmp_path: Path
 ) -> None:
-    with serving(isolated, drop_box.config(tmp_path, None), None) as box, ftplib.FTP() as client:
+    with (
+        run_drop_box(isolated, drop_box.write_config(tmp_path, None), None) as box,
+        ftplib.FTP() as client,
+    ):
         client.connect("127.0.0.1", box.port, timeout=60)
         client.login("ann", drop_box.PASSWORD)
         client.voidcmd("TYPE I")
         with client.transfercmd("STOR shop.airgap") as connection:
             connection.sendall(archive.read_bytes()[:1000])
-            until(lambda: (box.home / "shop.airgap.unfinished").stat().st_size == 1000)
+            wait_until(lambda: (box.home / "shop.airgap.unfinished").stat().st_size == 1000)
             linger = struct.pack("ii", 1, 0)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         with pytest.raises(ftplib.error_temp, match="426"):
@@ -660,13 +675,15 @@ def test_a_connection_that_is_reset_is_no_end_without_tls_either(
 def test_who_sends_too_fast_is_slowed_down_and_loses_nothing(
     archive: Path, isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
-    path = drop_box.config(tmp_path, certificate, limits='rate = "1 MiB"')
-    with serving(isolated, path, certificate) as box, box.log_in() as client:
+    path = drop_box.write_config(tmp_path, certificate, limits='rate = "1 MiB"')
+    with run_drop_box(isolated, path, certificate) as box, box.log_in() as client:
         client.deliver("shop.airgap", archive.read_bytes())
-        box.logged("imported")
+        box.wait_for_event("imported")
 
 
-def test_a_client_that_sends_ahead_of_its_login_is_served(archive: Path, box: Gateway) -> None:
+def test_a_client_that_sends_ahead_of_its_login_is_served(
+    archive: Path, box: RunningDropBox
+) -> None:
     with Client(box) as client:
         client.auth()
         assert client.sock is not None
@@ -676,21 +693,21 @@ def test_a_client_that_sends_ahead_of_its_login_is_served(archive: Path, box: Ga
         client.deliver("shop.airgap", archive.read_bytes())
 
     assert replies == ["331", "230", "257", "200"]
-    box.logged("imported")
+    box.wait_for_event("imported")
 
 
-def test_a_name_that_one_knows_can_be_asked_for_in_both_ways(box: Gateway) -> None:
+def test_a_name_that_one_knows_can_be_asked_for_in_both_ways(box: RunningDropBox) -> None:
     with box.log_in() as client:
         client.deliver("x.airgap.part", b"some")
         assert client.size("x.airgap.part") == 4
         assert " type=file;size=4;" in client.sendcmd("MLST x.airgap.part")
-        assert client.refused(client.sendcmd, "MLST y.airgap").startswith("550")
+        assert client.expect_refusal(client.sendcmd, "MLST y.airgap").startswith("550")
         client.sendcmd("TYPE A")
-        assert client.refused(client.sendcmd, "SIZE x.airgap.part").startswith("550")
-        assert client.refused(client.sendcmd, "LIST nothing").startswith("550")
+        assert client.expect_refusal(client.sendcmd, "SIZE x.airgap.part").startswith("550")
+        assert client.expect_refusal(client.sendcmd, "LIST nothing").startswith("550")
 
 
-def test_two_who_push_the_same_pack_both_succeed(depot: Path, box: Gateway) -> None:
+def test_two_who_push_the_same_pack_both_succeed(depot: Path, box: RunningDropBox) -> None:
     pack = next(depot.glob("packs/*/*"))
     name, data = pack.relative_to(depot).as_posix(), pack.read_bytes()
     with box.log_in() as first, box.log_in() as second:
@@ -700,38 +717,38 @@ def test_two_who_push_the_same_pack_both_succeed(depot: Path, box: Gateway) -> N
         second.rename(f"{name}.fedcba9876543210.part", name)
         assert first.size(name) == len(data)
 
-    assert [one for one in box.home.rglob("*") if one.is_file()] == [box.home / name]
+    assert [path for path in box.home.rglob("*") if path.is_file()] == [box.home / name]
 
 
-def test_an_upload_under_way_is_neither_renamed_nor_removed(box: Gateway) -> None:
+def test_an_upload_under_way_is_neither_renamed_nor_removed(box: RunningDropBox) -> None:
     with box.log_in() as first, box.log_in() as second:
         first.begin("x.airgap.part")
-        assert second.refused(second.rename, "x.airgap.part", "x.airgap").startswith("550")
-        assert second.refused(second.delete, "x.airgap.part").startswith("550")
+        assert second.expect_refusal(second.rename, "x.airgap.part", "x.airgap").startswith("550")
+        assert second.expect_refusal(second.delete, "x.airgap.part").startswith("550")
 
 
 def test_a_wrong_certificate_or_a_port_that_is_taken_is_told(
-    box: Gateway, isolated: Side, certificate: Path, tmp_path: Path
+    box: RunningDropBox, isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    path = drop_box.config(other, certificate)
+    path = drop_box.write_config(other, certificate)
     text = path.read_text()
     path.write_text(text.replace("port = 0", f"port = {box.port}"))
-    taken = isolated.run("serve", "dropbox", "--config", path)
+    in_use = isolated.run("serve", "dropbox", "--config", path)
     path.write_text(text.replace(str(certificate), str(certificate.with_name("key.pem"))))
     wrong = isolated.run("serve", "dropbox", "--config", path, "--check")
 
-    assert (taken.code, wrong.code) == (3, 3)
-    assert "Cannot listen on" in taken.err
+    assert (in_use.code, wrong.code) == (3, 3)
+    assert "Cannot listen on" in in_use.err
     assert "are not a certificate" in wrong.err
 
 
-def test_a_log_that_cannot_be_written_ends_nothing(archive: Path, box: Gateway) -> None:
+def test_a_log_that_cannot_be_written_ends_nothing(archive: Path, box: RunningDropBox) -> None:
     (box.state / "log.jsonl").mkdir()
     with box.log_in() as client:
         client.deliver("shop.airgap", archive.read_bytes())
-    until(lambda: [one for one in box.lines if one["event"] == "imported"])
+    wait_until(lambda: [line for line in box.lines if line["event"] == "imported"])
 
 
 def test_a_disk_that_refuses_for_a_while_loses_nothing(
@@ -742,7 +759,7 @@ def test_a_disk_that_refuses_for_a_while_loses_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("airgap.server.intake.policy.FIRST_DELAY", 0.1)
-    path = drop_box.config(tmp_path, certificate)
+    path = drop_box.write_config(tmp_path, certificate)
     refusals = iter([StorageError("Full.", "Free some."), OSError(5, "Input/output error")])
     real = event_log.write_json
 
@@ -752,12 +769,12 @@ def test_a_disk_that_refuses_for_a_while_loses_nothing(
         real(target, value)
 
     monkeypatch.setattr("airgap.server.dropbox.folders.write_json", refusing)
-    with serving(isolated, path, certificate) as box:
+    with run_drop_box(isolated, path, certificate) as box:
         with box.log_in() as client:
             client.deliver("shop.airgap", archive.read_bytes())
-        box.logged("imported")
-        until(lambda: not [*box.state.glob("working/*/*")])
-        assert len([one for one in box.lines if one["event"] == "trouble"]) == 2
+        box.wait_for_event("imported")
+        wait_until(lambda: not [*box.state.glob("working/*/*")])
+        assert len([line for line in box.lines if line["event"] == "trouble"]) == 2
         assert len(box.log("importing")) == 1
 
 
@@ -768,7 +785,7 @@ def test_a_bug_ends_the_service_and_is_told(
         raise RuntimeError("oh")
 
     monkeypatch.setattr("airgap.server.intake.intake.Intake.tick", broken)
-    path = drop_box.config(tmp_path, certificate)
+    path = drop_box.write_config(tmp_path, certificate)
 
     ran = isolated.run("serve", "dropbox", "--config", path, "--json")
 

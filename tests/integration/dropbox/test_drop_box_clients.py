@@ -12,7 +12,7 @@ import pytest
 
 from airgap.transport.ftp.transport import FtpOptions, FtpTransport
 from tests.support import drop_box, sides, store_invariants, stores
-from tests.support.drop_box import PASSWORD, Client, Gateway, serving
+from tests.support.drop_box import PASSWORD, Client, RunningDropBox, run_drop_box
 from tests.support.sides import Side
 
 pytestmark = [pytest.mark.usefixtures("unsynced"), pytest.mark.servers]
@@ -25,12 +25,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def box(isolated: Side, certificate: Path, tmp_path: Path) -> Iterator[Gateway]:
+def box(isolated: Side, certificate: Path, tmp_path: Path) -> Iterator[RunningDropBox]:
     limits = "connections_per_user = 100\nconnections_per_address = 100"
-    path = drop_box.config(
+    path = drop_box.write_config(
         tmp_path, certificate, limits=limits, listen="implicit_port = 0", user="max_files = 100000"
     )
-    with serving(isolated, path, certificate) as served:
+    with run_drop_box(isolated, path, certificate) as served:
         yield served
 
 
@@ -39,7 +39,7 @@ def _need(program: str) -> None:
         pytest.skip(f"needs {program}")
 
 
-def _lftp(box: Gateway, *commands: str) -> "subprocess.CompletedProcess[str]":
+def _lftp(box: RunningDropBox, *commands: str) -> "subprocess.CompletedProcess[str]":
     settings = [
         f"set ssl:ca-file {box.certificate}",
         "set ftp:ssl-force yes; set ftp:ssl-protect-data yes; set net:max-retries 2",
@@ -49,7 +49,7 @@ def _lftp(box: Gateway, *commands: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
-def _transport(box: Gateway) -> "closing[FtpTransport]":
+def _transport(box: RunningDropBox) -> "closing[FtpTransport]":
     options = FtpOptions(
         host="127.0.0.1",
         port=box.port,
@@ -61,36 +61,36 @@ def _transport(box: Gateway) -> "closing[FtpTransport]":
     return closing(FtpTransport(options))
 
 
-def test_curl_delivers(archive: Path, box: Gateway) -> None:
+def test_curl_delivers(archive: Path, box: RunningDropBox) -> None:
     _need("curl")
     ran = box.curl("-T", archive)
 
     assert ran.returncode == 0, ran.stderr
-    assert box.logged("imported")
+    assert box.wait_for_event("imported")
 
 
 def test_curl_delivers_where_tls_comes_first_and_folders_are_made(
-    archive: Path, box: Gateway
+    archive: Path, box: RunningDropBox
 ) -> None:
     _need("curl")
-    url = f"ftps://127.0.0.1:{box.box.ports[1]}/some/where/"
+    url = f"ftps://127.0.0.1:{box.drop_box.ports[1]}/some/where/"
     ran = box.curl("-T", archive, "--ftp-create-dirs", url=url)
 
     assert ran.returncode == 0, ran.stderr
-    assert box.logged("imported")
+    assert box.wait_for_event("imported")
 
 
-def test_curl_goes_on_where_it_broke(archive: Path, box: Gateway) -> None:
+def test_curl_goes_on_where_it_broke(archive: Path, box: RunningDropBox) -> None:
     _need("curl")
     with box.log_in() as client:
         client.cut("shop.airgap", archive.read_bytes()[:150_000])
     ran = box.curl("-C", "-", "-T", archive)
 
     assert ran.returncode == 0, ran.stderr
-    assert box.logged("imported")
+    assert box.wait_for_event("imported")
 
 
-def test_curl_cannot_list_or_read(archive: Path, box: Gateway) -> None:
+def test_curl_cannot_list_or_read(archive: Path, box: RunningDropBox) -> None:
     _need("curl")
     with box.log_in() as client:
         client.deliver("shop.airgap.part", archive.read_bytes())
@@ -100,27 +100,29 @@ def test_curl_cannot_list_or_read(archive: Path, box: Gateway) -> None:
     assert box.curl(url=url).returncode != 0
 
 
-def test_lftp_delivers_and_goes_on_where_it_broke(archive: Path, box: Gateway) -> None:
+def test_lftp_delivers_and_goes_on_where_it_broke(archive: Path, box: RunningDropBox) -> None:
     _need("lftp")
     with box.log_in() as client:
         client.cut("shop.airgap", archive.read_bytes()[:150_000])
     ran = _lftp(box, f"put -c {archive}")
 
     assert ran.returncode == 0, ran.stderr
-    assert box.logged("imported")
+    assert box.wait_for_event("imported")
 
 
-def test_lftp_mirrors_a_depot(depot: Path, box: Gateway, small: Side, isolated: Side) -> None:
+def test_lftp_mirrors_a_depot(
+    depot: Path, box: RunningDropBox, small: Side, isolated: Side
+) -> None:
     _need("lftp")
     ran = _lftp(box, f"mirror -R {depot} team")
 
     assert ran.returncode == 0, ran.stderr
-    box.logged("imported")
+    box.wait_for_event("imported")
     assert store_invariants.items(isolated) == store_invariants.items(small)
 
 
 def test_rclone_delivers_though_it_says_otherwise(
-    archive: Path, box: Gateway, tmp_path: Path
+    archive: Path, box: RunningDropBox, tmp_path: Path
 ) -> None:
     _need("rclone")
     obscure = ["rclone", "obscure", PASSWORD]
@@ -133,35 +135,35 @@ def test_rclone_delivers_though_it_says_otherwise(
         command, capture_output=True, text=True, check=False, env={**os.environ, **trusting}
     )
 
-    assert box.logged("imported"), ran.stderr
+    assert box.wait_for_event("imported"), ran.stderr
 
 
-def test_our_own_client_pushes_a_depot_twice(depot: Path, box: Gateway) -> None:
-    files = [one for one in sorted(depot.rglob("*")) if one.is_file()]
-    files.sort(key=lambda one: one.name == "manifest.msgpack")
+def test_our_own_client_pushes_a_depot_twice(depot: Path, box: RunningDropBox) -> None:
+    files = [path for path in sorted(depot.rglob("*")) if path.is_file()]
+    files.sort(key=lambda path: path.name == "manifest.msgpack")
     with _transport(box) as transport:
         for count in (1, 2):
             for path in files:
                 name = path.relative_to(depot).as_posix()
                 if path.suffix == ".pack":
-                    done = transport.put(name, path, path.stat().st_size)
-                    assert done == ("stored" if count == 1 else "there")
+                    outcome = transport.put(name, path, path.stat().st_size)
+                    assert outcome == ("stored" if count == 1 else "there")
                 else:
                     assert transport.publish(name, path.read_bytes())
-            box.logged("imported", count)
+            box.wait_for_event("imported", count)
 
 
-def test_our_own_client_goes_on_where_it_broke(archive: Path, box: Gateway) -> None:
+def test_our_own_client_goes_on_where_it_broke(archive: Path, box: RunningDropBox) -> None:
     with box.log_in() as client:
         client.cut("shop.airgap.part", archive.read_bytes()[:150_000])
     with _transport(box) as transport:
         assert transport.put("shop.airgap", archive, archive.stat().st_size) == "resumed"
 
-    assert box.logged("imported")
+    assert box.wait_for_event("imported")
 
 
 def test_fifty_clients_at_once_lose_nothing(
-    connected: Side, site: sides.Site, box: Gateway, isolated: Side, tmp_path: Path
+    connected: Side, site: sides.Site, box: RunningDropBox, isolated: Side, tmp_path: Path
 ) -> None:
     stores.add_model(connected, "big:v1", {"weights.bin": stores.noise(2_000_000)})
     file = tmp_path / "big.airgap"
@@ -173,20 +175,20 @@ def test_fifty_clients_at_once_lose_nothing(
         with box.log_in() as client:
             if number % 2:
                 client.cut(f"{number}.airgap", data[: 20_000 * number])
-                there = client.size(f"{number}.airgap") or 0
-                client.deliver(f"{number}.airgap", data[there:], rest=there)
+                size = client.size(f"{number}.airgap") or 0
+                client.deliver(f"{number}.airgap", data[size:], rest=size)
             else:
                 client.deliver(f"{number}.airgap.part", data)
                 client.rename(f"{number}.airgap.part", f"{number}.airgap")
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         list(pool.map(deliver, range(CLIENTS)))
-    box.logged("imported", CLIENTS)
+    box.wait_for_event("imported", CLIENTS)
 
     assert len(box.log("imported")) == CLIENTS
     assert not box.log("quarantined")
     assert store_invariants.items(isolated) == store_invariants.items(connected)
-    assert not [one for one in box.home.rglob("*") if one.is_file()]
+    assert not [path for path in box.home.rglob("*") if path.is_file()]
 
 
 def test_a_full_disk_is_told_and_nothing_is_lost(
@@ -202,20 +204,22 @@ def test_a_full_disk_is_told_and_nothing_is_lost(
     if mounted.returncode:
         pytest.skip("needs the right to mount")
     try:
-        with serving(isolated, drop_box.config(tmp_path, certificate), certificate) as box:
+        with run_drop_box(
+            isolated, drop_box.write_config(tmp_path, certificate), certificate
+        ) as box:
             with box.log_in() as client:
                 connection = client.begin("shop.airgap")
                 with suppress(OSError):
                     connection.sendall(archive.read_bytes())
-                assert client.refused(client.voidresp).startswith("452")
-                there = client.size("shop.airgap") or 0
-                assert 0 < there < archive.stat().st_size
+                assert client.expect_refusal(client.voidresp).startswith("452")
+                size = client.size("shop.airgap") or 0
+                assert 0 < size < archive.stat().st_size
             subprocess.run(["mount", "-o", "remount,size=4m", str(state)], check=True)
             with Client(box) as client:
                 client.auth()
                 client.login("ann", PASSWORD)
                 client.prot_p()
-                client.deliver("shop.airgap", archive.read_bytes()[there:], rest=there)
-            box.logged("imported")
+                client.deliver("shop.airgap", archive.read_bytes()[size:], rest=size)
+            box.wait_for_event("imported")
     finally:
         subprocess.run(["umount", str(state)], check=True)

@@ -68,12 +68,12 @@ class Watched:
     def _run(self, operation: Operation, location: str) -> Verdict:
         self.runs.append(f"{operation} {location}")
         self.meanwhile()
-        return drop_box.run_here(operation, location)
+        return drop_box.run_in_process(operation, location)
 
     def events(self, *names: str) -> list[Mapping[str, Any]]:
         path = self.state / "log.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
-        return [one for one in map(json.loads, lines) if one["event"] in names]
+        return [line for line in map(json.loads, lines) if line["event"] in names]
 
     def status(self) -> dict[str, Any]:
         value = json.loads((self.state / "status.json").read_bytes())
@@ -161,9 +161,9 @@ def test_a_file_that_changes_while_it_is_read_is_looked_at_again(
 def test_a_depot_is_imported_when_its_last_pack_is_there(
     depot: Path, small: Side, watched: Watched
 ) -> None:
-    there = watched.folder / "some" / "depot"
-    shutil.copytree(depot, there)
-    packs = sorted(there.glob("packs/*/*"))
+    target = watched.folder / "some" / "depot"
+    shutil.copytree(depot, target)
+    packs = sorted(target.glob("packs/*/*"))
     for pack in packs:
         shutil.move(pack, watched.top / pack.name)
     watched.look()
@@ -180,9 +180,9 @@ def test_a_depot_is_imported_when_its_last_pack_is_there(
 def test_a_refusal_is_not_final_before_nothing_changes_any_more(
     depot: Path, watched: Watched
 ) -> None:
-    there = watched.folder / "depot"
-    shutil.copytree(depot, there)
-    (signature,) = there.glob("bundles/*/builder.*.dsse")
+    target = watched.folder / "depot"
+    shutil.copytree(depot, target)
+    (signature,) = target.glob("bundles/*/builder.*.dsse")
     signature.rename(watched.top / "signature")
     watched.look()
     watched.look(later=SETTLE - 1)
@@ -227,9 +227,9 @@ def test_what_was_refused_is_looked_at_again_when_it_was_replaced(
 def test_a_pack_that_was_replaced_lets_a_refused_bundle_be_looked_at_again(
     depot: Path, watched: Watched
 ) -> None:
-    there = watched.folder / "depot"
-    shutil.copytree(depot, there)
-    pack = max(there.glob("packs/*/*"), key=lambda one: one.stat().st_size)
+    target = watched.folder / "depot"
+    shutil.copytree(depot, target)
+    pack = max(target.glob("packs/*/*"), key=lambda path: path.stat().st_size)
     good = pack.read_bytes()
     pack.write_bytes(bytes(len(good)))
     watched.look()
@@ -251,7 +251,9 @@ def test_what_this_machine_lacks_is_waited_for_and_blames_no_bundle(
     watched.look(later=1e6)
     assert watched.status()["waiting"][0]["kind"] == "configuration"
     (watched.top / "elsewhere").rename(trust)
-    monkeypatch.setattr(drop_box, "run_here", lambda *_: Verdict("storage", "Full.", "Free some."))
+    monkeypatch.setattr(
+        drop_box, "run_in_process", lambda *_: Verdict("storage", "Full.", "Free some.")
+    )
     watched.look()
     watched.look()
     assert watched.status()["put_off"][0]["message"] == "Full."
@@ -267,7 +269,7 @@ def test_a_bundle_that_crashes_the_import_is_not_tried_for_ever(
     archive: Path, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(archive, watched.folder)
-    monkeypatch.setattr(drop_box, "run_here", lambda *_: Verdict("bug", "Killed.", "Look."))
+    monkeypatch.setattr(drop_box, "run_in_process", lambda *_: Verdict("bug", "Killed.", "Look."))
     for _ in range(10):
         watched.look(later=1e4)
 
@@ -299,7 +301,7 @@ def test_what_is_done_with_is_moved_if_that_was_said(
     shutil.copy(archive, watched.folder)
     watched.look()
 
-    moved = {str(one.relative_to(watched.done)) for one in watched.done.glob("*/*")}
+    moved = {str(path.relative_to(watched.done)) for path in watched.done.glob("*/*")}
     assert {"imported/shop.airgap", "imported/2.shop.airgap", "imported/bundles"} <= moved
     assert "quarantined/bad.airgap" in moved
     assert [*watched.done.glob("quarantined/*.reason.json")]
@@ -384,7 +386,7 @@ def test_a_machine_whose_memory_is_damaged_blames_no_bundle(
 ) -> None:
     shutil.copy(archive, watched.folder)
     (ledger,) = (
-        one for one in watched.side.state.rglob("*") if "ledger" in one.name and one.is_file()
+        path for path in watched.side.state.rglob("*") if "ledger" in path.name and path.is_file()
     )
     good = ledger.read_bytes()
     ledger.write_bytes(b"x" * len(good))

@@ -93,7 +93,7 @@ def lines(
         "trust show": [],
         "trust update": [site.root],
         "trust reset-state": [],
-        "serve dropbox": ["--check", "--config", drop_box.config(tmp_path, None)],
+        "serve dropbox": ["--check", "--config", drop_box.write_config(tmp_path, None)],
         "watch": [depot, "--once"],
         "doctor": [],
     }

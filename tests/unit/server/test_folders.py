@@ -42,8 +42,8 @@ def _upload(folders: DropFolders, name: str, age: float, clock: Clock) -> Path:
     path = folders.home("ann") / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"some")
-    for one in (path, *path.relative_to(folders.home("ann")).parents[:-1]):
-        os.utime(folders.home("ann") / one, (clock.now - age, clock.now - age))
+    for aged in (path, *path.relative_to(folders.home("ann")).parents[:-1]):
+        os.utime(folders.home("ann") / aged, (clock.now - age, clock.now - age))
     return path
 
 
@@ -135,12 +135,12 @@ def test_folders_of_several_file_systems_are_refused(
     real = os.stat
 
     def stat_other_device(path: object, *args: object, **kwargs: object) -> os.stat_result:
-        found = real(path, *args, **kwargs)  # type: ignore[arg-type]
+        status = real(path, *args, **kwargs)  # type: ignore[arg-type]
         if str(path).endswith("held"):
-            fields = list(found)
+            fields = list(status)
             fields[2] += 1
             return os.stat_result(fields)
-        return found
+        return status
 
     monkeypatch.setattr(os, "stat", stat_other_device)
     with pytest.raises(StorageError, match="several file systems"):

@@ -10,9 +10,9 @@ from airgap.server.dropbox.quotas import Quota
 from airgap.server.dropbox.upload_file import UploadFile
 
 
-def _expect_full(work: object, *arguments: int) -> None:
+def _expect_full(call: object, *arguments: int) -> None:
     with pytest.raises(OSError, match="Quota") as raised:
-        work(*arguments)  # type: ignore[operator]
+        call(*arguments)  # type: ignore[operator]
     assert raised.value.errno == errno.EDQUOT
 
 

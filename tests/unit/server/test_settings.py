@@ -120,9 +120,9 @@ def test_the_documented_example_shows_every_key_and_its_default(tmp_path: Path) 
     default = _load(tmp_path, "\n".join(least))
 
     differ = {
-        one.name
-        for one in dataclasses.fields(shown)
-        if getattr(shown, one.name) != getattr(default, one.name)
+        field.name
+        for field in dataclasses.fields(shown)
+        if getattr(shown, field.name) != getattr(default, field.name)
     }
     assert differ == {"implicit_port", "passive_ports", "rate"}
     keys = set(re.findall(r"take\(\s*\"(\w+)\"", Path(settings.__file__).read_text()))
