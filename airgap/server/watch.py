@@ -98,7 +98,7 @@ class WatchedFolder:
                 candidate = Candidate(bundle, name, "", "")
                 self._taken[entry["arrival"]] = _Taken(candidate, [], entry["stamp"])
                 location, bundle_id = bundle.location, entry["bundle"]
-                record = _public_fields(entry)
+                record = _select_public_fields(entry)
                 jobs.append(Job(entry["arrival"], "", name, location, bundle_id, record))
         return jobs
 
@@ -182,7 +182,7 @@ class WatchedFolder:
             if (self._folder / name.partition("#")[0]).exists()
         ]
         return {
-            key: [_public_fields(entry) for entry in entries if entry.get("event") == event]
+            key: [_select_public_fields(entry) for entry in entries if entry.get("event") == event]
             for key, event in (("held", "held"), ("quarantine", "quarantined"))
         }
 
@@ -247,7 +247,7 @@ class Watch:
         self._events.notify("stopped")
 
 
-def _public_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _select_public_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return an entry's fields without those that only this module uses."""
     return {key: value for key, value in entry.items() if key not in _PRIVATE_KEYS}
 

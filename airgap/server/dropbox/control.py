@@ -181,13 +181,13 @@ class ControlConnection(FTPHandler):
             self.respond("550 This is a drop box: it accepts uploads only.")
             return
         if self.authenticated and arg and cmd in _FOLDER_COMMANDS | _FILE_COMMANDS:
-            problem = self._name_problem(cmd, arg)
+            problem = self._find_name_problem(cmd, arg)
             if problem:
                 self.respond(f"553 This name {problem}.")
                 return
         super().pre_process_command(line, cmd, arg)
 
-    def _name_problem(self, cmd: str, arg: str) -> str | None:
+    def _find_name_problem(self, cmd: str, arg: str) -> str | None:
         """Return why a name is refused, or None. No part of it has been used on the disk yet."""
         if names.has_invisible(arg):
             return "has invisible characters"

@@ -136,7 +136,7 @@ class DropFolders:
             stamp = compute_stamp(DiscoveredBundle(path))
             if stamp in self._wrong_stamps:
                 continue
-            if digest_file(path) != _digest_in_name(home / name.final):
+            if digest_file(path) != _parse_digest(home / name.final):
                 self._wrong_stamps.add(stamp)
                 continue
             with self._uploads.lock:
@@ -231,7 +231,7 @@ class DropFolders:
         The home and the working folder hold the same file under two names.
         """
         for pack in depot.glob(f"{layout.PACKS}/*/*.pack"):
-            if digest_file(pack) != _digest_in_name(pack):
+            if digest_file(pack) != _parse_digest(pack):
                 for link in self.home(job.user).rglob(pack.name):
                     if link.samefile(pack):
                         link.unlink()
@@ -312,7 +312,7 @@ def _read_record(folder: Path) -> dict[str, Any]:
     return {"folder": str(folder)}
 
 
-def _digest_in_name(path: Path) -> bytes:
+def _parse_digest(path: Path) -> bytes:
     """Return the digest in the name of a pack, or in that of a manifest's folder."""
     name = path.parent.name if path.name == layout.MANIFEST else path.stem
     return bytes.fromhex(name)

@@ -21,7 +21,7 @@ class Throttle:
 
     def record_failure(self, address: str, now: float) -> None:
         """Count a failure. Beyond ``MAX_ADDRESSES``, forget the one that failed longest ago."""
-        network = _network(address)
+        network = _find_network(address)
         times = self._failures.setdefault(network, deque(maxlen=self._max_failures))
         times.append(now)
         self._failures.move_to_end(network)
@@ -30,13 +30,13 @@ class Throttle:
 
     def is_blocked(self, address: str, now: float) -> bool:
         """Tell whether an address must wait."""
-        times = self._failures.get(_network(address))
+        times = self._failures.get(_find_network(address))
         if times is None or len(times) < self._max_failures:
             return False
         return now - times[0] < self._window
 
 
-def _network(address: str) -> str:
+def _find_network(address: str) -> str:
     """Return the key to count an address under."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])

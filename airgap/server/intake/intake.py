@@ -176,7 +176,7 @@ class Intake:
                 self._consider(candidate)
         self._try_due_jobs()
         if not self._stopping:
-            self._folder.clean_up(self._needed_packs())
+            self._folder.clean_up(self._find_needed_packs())
         self._events.write_status(self._describe())
 
     def _consider(self, candidate: Candidate) -> None:
@@ -197,7 +197,7 @@ class Intake:
             return
         del self._tracked[candidate.key]
         self._changed_before.discard(candidate.key)
-        self._events.record("taken", **_job_fields(job))
+        self._events.record("taken", **_describe_job(job))
         self._pending[job.arrival] = _PendingJob(job, refusal)
         self._try_due_jobs()
 
@@ -223,7 +223,7 @@ class Intake:
             except (AirgapError, OSError) as error:
                 pending.tries += 1
                 pending.due = self._clock() + intake_policy.compute_retry_delay(pending.tries)
-                self._events.notify("trouble", **_job_fields(pending.job), message=str(error))
+                self._events.notify("trouble", **_describe_job(pending.job), message=str(error))
 
     def _try_job(self, pending: _PendingJob) -> None:
         """Import or verify a bundle, then end the job or postpone it."""
@@ -233,7 +233,7 @@ class Intake:
             return
         verdict = pending.refusal or self._run_job(job)
         if verdict.kind == "interrupted" and self._stopping:
-            self._events.notify("abandoned", **_job_fields(job))
+            self._events.notify("abandoned", **_describe_job(job))
             return
         pending.tries += 1
         step = intake_policy.decide_after_try(verdict, pending.tries)
@@ -241,12 +241,12 @@ class Intake:
             delay = intake_policy.compute_retry_delay(pending.tries)
             pending.due, pending.last_verdict = self._clock() + delay, verdict
             self._events.record(
-                "put off", **_job_fields(job), **_verdict_fields(verdict), seconds=int(delay)
+                "put off", **_describe_job(job), **_describe_verdict(verdict), seconds=int(delay)
             )
         elif step == "quarantine" and self._folder.has_changed(job):
             del self._pending[job.arrival]
             self._changed_before.add(f"{job.user}/{job.name}")
-            self._events.record("changed", **_job_fields(job), **_verdict_fields(verdict))
+            self._events.record("changed", **_describe_job(job), **_describe_verdict(verdict))
         else:
             success: Outcome = "held" if self._options.hold else "imported"
             outcome = success if step == "done" else "quarantined"
@@ -255,15 +255,15 @@ class Intake:
     def _run_job(self, job: Job) -> Verdict:
         operation: Operation = "verify" if self._options.hold else "import"
         event = "verifying" if self._options.hold else "importing"
-        self._events.record(event, **_job_fields(job))
+        self._events.record(event, **_describe_job(job))
         self._events.write_status(self._describe(at_work=job))
         return self._run(operation, job.location)
 
     def _make_record(self, job: Job, outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
         """Describe how a job ended, for the log and for ``reason.json`` (format §21)."""
-        record = {"at": self._events.now(), "event": outcome, **_job_fields(job)}
+        record = {"at": self._events.now(), "event": outcome, **_describe_job(job)}
         if outcome == "quarantined":
-            record |= _verdict_fields(verdict)
+            record |= _describe_verdict(verdict)
         else:
             record["items"] = [
                 {key: item[key] for key in ("tag", "kind", "outcome") if key in item}
@@ -286,7 +286,7 @@ class Intake:
         self._folder.finish(job, record)
         del self._pending[job.arrival]
 
-    def _needed_packs(self) -> frozenset[Path]:
+    def _find_needed_packs(self) -> frozenset[Path]:
         """Return the packs of bundles that are not complete yet."""
         return frozenset(
             Path(name)
@@ -298,15 +298,15 @@ class Intake:
     def _describe(self, at_work: Job | None = None) -> dict[str, Any]:
         """Return the contents of the status file (format §21)."""
         return {
-            "at_work": _job_fields(at_work) if at_work else None,
+            "at_work": _describe_job(at_work) if at_work else None,
             "waiting": [
-                {"name": key, **_state_fields(tracked.state)}
+                {"name": key, **_describe_state(tracked.state)}
                 for key, tracked in self._tracked.items()
             ],
             "put_off": [
                 {
-                    **_job_fields(pending.job),
-                    **(_verdict_fields(pending.last_verdict) if pending.last_verdict else {}),
+                    **_describe_job(pending.job),
+                    **(_describe_verdict(pending.last_verdict) if pending.last_verdict else {}),
                     "tries": pending.tries,
                 }
                 for pending in self._pending.values()
@@ -353,15 +353,15 @@ def _resume(job: Job) -> _PendingJob:
     return _PendingJob(job, record=job.record, saved=job.record is not None)
 
 
-def _job_fields(job: Job) -> dict[str, Any]:
+def _describe_job(job: Job) -> dict[str, Any]:
     return {"arrival": job.arrival, "user": job.user, "name": job.name, "bundle": job.bundle_id}
 
 
-def _verdict_fields(verdict: Verdict) -> dict[str, Any]:
+def _describe_verdict(verdict: Verdict) -> dict[str, Any]:
     return {"kind": verdict.kind, "message": verdict.message, "hint": verdict.hint}
 
 
-def _state_fields(state: CandidateState) -> dict[str, Any]:
+def _describe_state(state: CandidateState) -> dict[str, Any]:
     match state:
         case Incomplete(missing, bundle_id, items):
             return {"state": "arriving", "what": missing, "bundle": bundle_id, "items": list(items)}

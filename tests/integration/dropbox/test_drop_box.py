@@ -54,7 +54,7 @@ def test_a_file_under_its_own_name_is_imported(
     assert not [*box.state.glob("working/*/*")]
 
 
-def test_a_part_is_imported_when_it_is_renamed(archive: Path, box: RunningDropBox) -> None:
+def test_a_renamed_part_is_imported(archive: Path, box: RunningDropBox) -> None:
     with box.log_in() as client:
         client.deliver("shop.airgap.part", archive.read_bytes())
         assert not box.log("taken")
@@ -77,7 +77,7 @@ def test_a_depot_is_imported_and_its_packs_stay_for_the_next_bundle(
     assert not [*box.home.glob("team/bundles/*")]
 
 
-def test_a_depot_sent_straight_to_its_names_in_the_wrong_order_is_imported(
+def test_a_depot_uploaded_under_final_names_in_the_wrong_order_is_imported(
     depot: Path, box: RunningDropBox
 ) -> None:
     files = sorted(path for path in depot.rglob("*") if path.is_file())
@@ -90,7 +90,7 @@ def test_a_depot_sent_straight_to_its_names_in_the_wrong_order_is_imported(
     box.wait_for_event("imported")
 
 
-def test_a_manifest_before_its_packs_waits_and_says_so(depot: Path, box: RunningDropBox) -> None:
+def test_a_manifest_uploaded_before_its_packs_waits(depot: Path, box: RunningDropBox) -> None:
     with box.log_in() as client:
         for path in sorted(depot.glob("bundles/*/*")):
             name = path.relative_to(depot).as_posix()
@@ -106,7 +106,7 @@ def test_a_manifest_before_its_packs_waits_and_says_so(depot: Path, box: Running
     assert {"bento shop:v1", "model ranker:v1"} == set(waiting["items"])
 
 
-def test_what_is_to_be_held_is_verified_and_kept(
+def test_held_bundles_are_verified_and_kept(
     archive: Path, isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
     path = drop_box.write_config(tmp_path, certificate, 'on_arrival = "hold"')
@@ -124,7 +124,7 @@ def test_what_is_to_be_held_is_verified_and_kept(
 # ---- what broke off goes on
 
 
-def test_an_upload_that_was_cut_is_told_and_goes_on_where_it_was(
+def test_an_interrupted_upload_gets_a_reply_and_can_be_resumed(
     archive: Path, box: RunningDropBox
 ) -> None:
     data = archive.read_bytes()
@@ -138,7 +138,7 @@ def test_an_upload_that_was_cut_is_told_and_goes_on_where_it_was(
     assert box.wait_for_event("imported")
 
 
-def test_an_upload_goes_on_by_appending_too(archive: Path, box: RunningDropBox) -> None:
+def test_an_upload_can_be_resumed_by_appending(archive: Path, box: RunningDropBox) -> None:
     data = archive.read_bytes()
     with box.log_in() as client:
         client.deliver("shop.airgap", data[:70_000])
@@ -147,9 +147,7 @@ def test_an_upload_goes_on_by_appending_too(archive: Path, box: RunningDropBox) 
     assert box.wait_for_event("imported")
 
 
-def test_an_upload_that_was_cut_begins_anew_if_its_sender_wants(
-    archive: Path, box: RunningDropBox
-) -> None:
+def test_an_interrupted_upload_can_be_restarted(archive: Path, box: RunningDropBox) -> None:
     with box.log_in() as client:
         client.cut("shop.airgap", b"\0" * 1000)
         client.deliver("shop.airgap", archive.read_bytes())
@@ -157,7 +155,7 @@ def test_an_upload_that_was_cut_begins_anew_if_its_sender_wants(
     assert box.wait_for_event("imported")
 
 
-def test_a_cut_upload_of_every_byte_counts_as_what_it_is(
+def test_an_interrupted_upload_of_every_byte_is_complete(
     archive: Path, box: RunningDropBox
 ) -> None:
     with box.log_in() as client:
@@ -170,7 +168,7 @@ def test_a_cut_upload_of_every_byte_counts_as_what_it_is(
 # ---- what is refused goes to quarantine
 
 
-def test_what_is_damaged_goes_to_quarantine_with_the_reason(
+def test_a_damaged_bundle_goes_to_quarantine_with_the_reason(
     archive: Path, box: RunningDropBox, isolated: Side
 ) -> None:
     data = bytearray(archive.read_bytes())
@@ -187,7 +185,7 @@ def test_what_is_damaged_goes_to_quarantine_with_the_reason(
     assert store_invariants.items(isolated) == {}
 
 
-def test_what_a_stranger_signed_goes_to_quarantine(
+def test_a_bundle_signed_by_an_unknown_key_goes_to_quarantine(
     small: Side, box: RunningDropBox, tmp_path: Path
 ) -> None:
     (tmp_path / "other").mkdir()
@@ -200,14 +198,14 @@ def test_what_a_stranger_signed_goes_to_quarantine(
     assert box.wait_for_quarantine()["kind"] == "not-trusted"
 
 
-def test_what_is_no_bundle_goes_to_quarantine(box: RunningDropBox) -> None:
+def test_a_file_that_is_not_a_bundle_goes_to_quarantine(box: RunningDropBox) -> None:
     with box.log_in() as client:
         client.deliver("photo.airgap", b"GIF89a" + bytes(2000))
 
     assert box.wait_for_quarantine()["kind"] == "corrupt"
 
 
-def test_what_its_sender_calls_whole_and_is_not_goes_to_quarantine(
+def test_an_incomplete_bundle_that_its_sender_finished_goes_to_quarantine(
     archive: Path, box: RunningDropBox
 ) -> None:
     with box.log_in() as client:
@@ -270,12 +268,12 @@ def test_nothing_can_be_listed_or_read(archive: Path, box: RunningDropBox) -> No
         *("REIN", "RMD packs", "MFMT 20200101000000 x.airgap", "ACCT x", "SMNT /", "XMD5 x"),
     ],
 )
-def test_what_a_drop_box_does_not_need_is_not_there(command: str, box: RunningDropBox) -> None:
+def test_unneeded_commands_are_refused(command: str, box: RunningDropBox) -> None:
     with box.log_in() as client:
         assert client.expect_refusal(client.sendcmd, command)[:3] in ("500", "550")
 
 
-def test_what_has_its_name_is_neither_replaced_nor_renamed_nor_removed(
+def test_a_finished_upload_cannot_be_replaced_renamed_or_removed(
     depot: Path, box: RunningDropBox
 ) -> None:
     pack = next(depot.glob("packs/*/*"))
@@ -354,7 +352,7 @@ def test_two_uploads_of_one_name_do_not_mix(archive: Path, box: RunningDropBox) 
         second.deliver("shop.airgap.part", archive.read_bytes())
 
 
-def test_ascii_is_refused_because_it_would_damage(box: RunningDropBox) -> None:
+def test_ascii_mode_is_refused(box: RunningDropBox) -> None:
     with box.log_in() as client:
         client.sendcmd("TYPE A")
         assert "binary" in client.expect_refusal(client.transfercmd, "STOR x.airgap")
@@ -376,21 +374,21 @@ def test_a_wrong_password_is_refused_and_an_address_that_guesses_is_blocked(
             Client(box)
 
 
-def test_without_tls_nobody_logs_in(box: RunningDropBox) -> None:
+def test_login_without_tls_is_refused(box: RunningDropBox) -> None:
     with ftplib.FTP() as client:
         client.connect("127.0.0.1", box.port, timeout=60)
         with pytest.raises(ftplib.error_perm, match=r"550 SSL/TLS required"):
             client.login("ann", drop_box.PASSWORD)
 
 
-def test_without_tls_nothing_is_sent(box: RunningDropBox) -> None:
+def test_upload_without_tls_is_refused(box: RunningDropBox) -> None:
     with box.log_in() as client:
         client.prot_c()
         with pytest.raises(ftplib.error_perm, match=r"550 SSL/TLS required"):
             client.ntransfercmd("STOR x.airgap")
 
 
-def test_what_was_said_before_tls_does_not_count_after_it(box: RunningDropBox) -> None:
+def test_commands_sent_before_tls_are_discarded(box: RunningDropBox) -> None:
     with Client(box) as client:
         assert client.sock is not None
         client.sock.sendall(b"AUTH TLS\r\nUSER ann\r\n")  # as somebody on the way would do
@@ -400,9 +398,7 @@ def test_what_was_said_before_tls_does_not_count_after_it(box: RunningDropBox) -
         assert client.expect_refusal(client.sendcmd, f"PASS {drop_box.PASSWORD}").startswith("503")
 
 
-def test_plain_ftp_serves_if_it_was_asked_for(
-    archive: Path, isolated: Side, tmp_path: Path
-) -> None:
+def test_plain_ftp_works_if_configured(archive: Path, isolated: Side, tmp_path: Path) -> None:
     with run_drop_box(isolated, drop_box.write_config(tmp_path, None), None) as box:
         with ftplib.FTP() as client:
             client.connect("127.0.0.1", box.port, timeout=60)
@@ -415,7 +411,7 @@ def test_plain_ftp_serves_if_it_was_asked_for(
 # ---- limits
 
 
-def test_a_quota_is_told_and_kept(
+def test_an_exceeded_quota_is_reported_and_enforced(
     archive: Path, isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
     path = drop_box.write_config(tmp_path, certificate, user='max_bytes = "200 kB"\nmax_files = 3')
@@ -430,7 +426,7 @@ def test_a_quota_is_told_and_kept(
     assert stored <= 200_000
 
 
-def test_uploads_at_the_same_time_share_one_quota(
+def test_concurrent_uploads_share_one_quota(
     isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
     path = drop_box.write_config(tmp_path, certificate, user='max_bytes = "300 kB"')
@@ -454,7 +450,7 @@ def test_uploads_at_the_same_time_share_one_quota(
     assert stored <= 300_000
 
 
-def test_too_many_connections_are_sent_away(
+def test_connections_beyond_the_limits_are_refused(
     isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
     limits = "connections_per_user = 1\nconnections_per_address = 3"
@@ -469,7 +465,7 @@ def test_too_many_connections_are_sent_away(
         assert first.voidcmd("NOOP")
 
 
-def test_who_does_not_log_in_is_sent_away(
+def test_a_client_that_does_not_log_in_is_disconnected(
     isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
     path = drop_box.write_config(tmp_path, certificate, limits="login_seconds = 1")
@@ -482,7 +478,7 @@ def test_who_does_not_log_in_is_sent_away(
         assert silent.recv(100) == b""
 
 
-def test_who_stalls_is_sent_away_and_the_name_is_free_again(
+def test_a_stalled_upload_is_disconnected_and_frees_its_name(
     isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
     path = drop_box.write_config(tmp_path, certificate, limits="stall_seconds = 1")
@@ -494,7 +490,7 @@ def test_who_stalls_is_sent_away_and_the_name_is_free_again(
             other.begin("shop.airgap")
 
 
-def test_no_port_beyond_the_range_is_opened(
+def test_no_port_outside_the_range_is_opened(
     isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
     with socket.socket() as listener:
@@ -509,7 +505,7 @@ def test_no_port_beyond_the_range_is_opened(
             assert client.voidcmd("NOOP")
 
 
-def test_clients_are_told_the_address_they_can_reach(
+def test_clients_get_the_masquerade_address(
     isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
     path = drop_box.write_config(tmp_path, certificate, listen='masquerade = "203.0.113.7"')
@@ -548,7 +544,7 @@ def test_two_drop_boxes_do_not_share_their_folders(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_service_stops_when_it_is_told(
+def test_the_drop_box_stops_on_a_signal(
     number: int, archive: Path, isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
     path = drop_box.write_config(tmp_path, certificate)
@@ -571,7 +567,7 @@ def test_the_service_stops_when_it_is_told(
     assert out == '{"stopped": true}\n'
 
 
-def test_a_file_is_checked_without_starting(
+def test_a_config_file_is_checked_without_serving(
     isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
     ran = isolated.run(
@@ -583,9 +579,7 @@ def test_a_file_is_checked_without_starting(
     assert not (tmp_path / "state").exists()
 
 
-def test_a_machine_that_trusts_nobody_is_told_before_it_serves(
-    certificate: Path, tmp_path: Path
-) -> None:
+def test_a_machine_that_trusts_nobody_does_not_serve(certificate: Path, tmp_path: Path) -> None:
     side = Side(tmp_path / "nobody")
     path = drop_box.write_config(tmp_path, certificate)
 
@@ -624,7 +618,7 @@ def _ignore_errors(call: Any, *arguments: Any) -> None:  # noqa: ANN401
         return
 
 
-def test_what_a_killed_drop_box_has_left_running_is_waited_for(
+def test_an_import_left_by_a_killed_drop_box_is_waited_for(
     archive: Path, isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
     state = tmp_path / "state"
@@ -640,7 +634,7 @@ def test_what_a_killed_drop_box_has_left_running_is_waited_for(
             box.wait_for_event("imported")
 
 
-def test_what_is_still_being_written_is_not_taken(archive: Path, box: RunningDropBox) -> None:
+def test_an_open_upload_is_not_taken(archive: Path, box: RunningDropBox) -> None:
     with box.log_in() as client:
         connection = client.begin("shop.airgap")
         connection.sendall(archive.read_bytes())
@@ -653,7 +647,7 @@ def test_what_is_still_being_written_is_not_taken(archive: Path, box: RunningDro
         box.wait_for_event("imported")
 
 
-def test_a_connection_that_is_reset_is_no_end_without_tls_either(
+def test_a_reset_connection_does_not_end_a_file_without_tls(
     archive: Path, isolated: Side, tmp_path: Path
 ) -> None:
     with (
@@ -672,7 +666,7 @@ def test_a_connection_that_is_reset_is_no_end_without_tls_either(
             client.voidresp()
 
 
-def test_who_sends_too_fast_is_slowed_down_and_loses_nothing(
+def test_an_upload_above_the_rate_limit_is_slowed_down(
     archive: Path, isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
     path = drop_box.write_config(tmp_path, certificate, limits='rate = "1 MiB"')
@@ -681,9 +675,7 @@ def test_who_sends_too_fast_is_slowed_down_and_loses_nothing(
         box.wait_for_event("imported")
 
 
-def test_a_client_that_sends_ahead_of_its_login_is_served(
-    archive: Path, box: RunningDropBox
-) -> None:
+def test_commands_sent_ahead_of_the_login_are_executed(archive: Path, box: RunningDropBox) -> None:
     with Client(box) as client:
         client.auth()
         assert client.sock is not None
@@ -696,7 +688,7 @@ def test_a_client_that_sends_ahead_of_its_login_is_served(
     box.wait_for_event("imported")
 
 
-def test_a_name_that_one_knows_can_be_asked_for_in_both_ways(box: RunningDropBox) -> None:
+def test_size_and_mlst_report_a_known_name(box: RunningDropBox) -> None:
     with box.log_in() as client:
         client.deliver("x.airgap.part", b"some")
         assert client.size("x.airgap.part") == 4
@@ -707,7 +699,7 @@ def test_a_name_that_one_knows_can_be_asked_for_in_both_ways(box: RunningDropBox
         assert client.expect_refusal(client.sendcmd, "LIST nothing").startswith("550")
 
 
-def test_two_who_push_the_same_pack_both_succeed(depot: Path, box: RunningDropBox) -> None:
+def test_two_clients_can_upload_the_same_pack(depot: Path, box: RunningDropBox) -> None:
     pack = next(depot.glob("packs/*/*"))
     name, data = pack.relative_to(depot).as_posix(), pack.read_bytes()
     with box.log_in() as first, box.log_in() as second:
@@ -720,14 +712,14 @@ def test_two_who_push_the_same_pack_both_succeed(depot: Path, box: RunningDropBo
     assert [path for path in box.home.rglob("*") if path.is_file()] == [box.home / name]
 
 
-def test_an_upload_under_way_is_neither_renamed_nor_removed(box: RunningDropBox) -> None:
+def test_an_open_upload_cannot_be_renamed_or_removed(box: RunningDropBox) -> None:
     with box.log_in() as first, box.log_in() as second:
         first.begin("x.airgap.part")
         assert second.expect_refusal(second.rename, "x.airgap.part", "x.airgap").startswith("550")
         assert second.expect_refusal(second.delete, "x.airgap.part").startswith("550")
 
 
-def test_a_wrong_certificate_or_a_port_that_is_taken_is_told(
+def test_a_wrong_certificate_or_a_port_in_use_is_reported(
     box: RunningDropBox, isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
@@ -744,14 +736,14 @@ def test_a_wrong_certificate_or_a_port_that_is_taken_is_told(
     assert "are not a certificate" in wrong.err
 
 
-def test_a_log_that_cannot_be_written_ends_nothing(archive: Path, box: RunningDropBox) -> None:
+def test_an_unwritable_log_stops_nothing(archive: Path, box: RunningDropBox) -> None:
     (box.state / "log.jsonl").mkdir()
     with box.log_in() as client:
         client.deliver("shop.airgap", archive.read_bytes())
     wait_until(lambda: [line for line in box.lines if line["event"] == "imported"])
 
 
-def test_a_disk_that_refuses_for_a_while_loses_nothing(
+def test_temporary_disk_errors_lose_nothing(
     archive: Path,
     isolated: Side,
     certificate: Path,
@@ -778,7 +770,7 @@ def test_a_disk_that_refuses_for_a_while_loses_nothing(
         assert len(box.log("importing")) == 1
 
 
-def test_a_bug_ends_the_service_and_is_told(
+def test_a_bug_stops_the_drop_box_and_is_reported(
     isolated: Side, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_: object) -> None:

@@ -69,7 +69,7 @@ def test_curl_delivers(archive: Path, box: RunningDropBox) -> None:
     assert box.wait_for_event("imported")
 
 
-def test_curl_delivers_where_tls_comes_first_and_folders_are_made(
+def test_curl_delivers_over_implicit_tls_into_new_folders(
     archive: Path, box: RunningDropBox
 ) -> None:
     _need("curl")
@@ -80,7 +80,7 @@ def test_curl_delivers_where_tls_comes_first_and_folders_are_made(
     assert box.wait_for_event("imported")
 
 
-def test_curl_goes_on_where_it_broke(archive: Path, box: RunningDropBox) -> None:
+def test_curl_resumes_an_upload(archive: Path, box: RunningDropBox) -> None:
     _need("curl")
     with box.log_in() as client:
         client.cut("shop.airgap", archive.read_bytes()[:150_000])
@@ -100,7 +100,7 @@ def test_curl_cannot_list_or_read(archive: Path, box: RunningDropBox) -> None:
     assert box.curl(url=url).returncode != 0
 
 
-def test_lftp_delivers_and_goes_on_where_it_broke(archive: Path, box: RunningDropBox) -> None:
+def test_lftp_resumes_an_upload(archive: Path, box: RunningDropBox) -> None:
     _need("lftp")
     with box.log_in() as client:
         client.cut("shop.airgap", archive.read_bytes()[:150_000])
@@ -121,7 +121,7 @@ def test_lftp_mirrors_a_depot(
     assert store_invariants.items(isolated) == store_invariants.items(small)
 
 
-def test_rclone_delivers_though_it_says_otherwise(
+def test_rclone_delivers_although_it_reports_an_error(
     archive: Path, box: RunningDropBox, tmp_path: Path
 ) -> None:
     _need("rclone")
@@ -153,7 +153,7 @@ def test_our_own_client_pushes_a_depot_twice(depot: Path, box: RunningDropBox) -
             box.wait_for_event("imported", count)
 
 
-def test_our_own_client_goes_on_where_it_broke(archive: Path, box: RunningDropBox) -> None:
+def test_our_own_client_resumes_an_upload(archive: Path, box: RunningDropBox) -> None:
     with box.log_in() as client:
         client.cut("shop.airgap.part", archive.read_bytes()[:150_000])
     with _transport(box) as transport:
@@ -191,7 +191,7 @@ def test_fifty_clients_at_once_lose_nothing(
     assert not [path for path in box.home.rglob("*") if path.is_file()]
 
 
-def test_a_full_disk_is_told_and_nothing_is_lost(
+def test_a_full_disk_is_reported_and_nothing_is_lost(
     archive: Path, isolated: Side, certificate: Path, tmp_path: Path
 ) -> None:
     state = tmp_path / "state"

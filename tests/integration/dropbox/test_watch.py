@@ -86,7 +86,7 @@ def watched(isolated: Side, tmp_path: Path) -> Watched:
     return Watched(isolated, tmp_path)
 
 
-def test_a_whole_file_is_imported_at_once_and_only_once(
+def test_a_complete_archive_is_imported_at_once_and_only_once(
     archive: Path, small: Side, watched: Watched
 ) -> None:
     shutil.copy(archive, watched.folder)
@@ -101,7 +101,7 @@ def test_a_whole_file_is_imported_at_once_and_only_once(
     assert stores.snapshot(watched.folder) == before
 
 
-def test_a_file_that_grows_is_waited_for_however_long(archive: Path, watched: Watched) -> None:
+def test_a_growing_archive_is_waited_for_without_limit(archive: Path, watched: Watched) -> None:
     data, target = archive.read_bytes(), watched.folder / "shop.airgap"
     for size in (0, 100, 60_000, 100_000, len(data) - 1):
         target.write_bytes(data[:size])
@@ -116,9 +116,7 @@ def test_a_file_that_grows_is_waited_for_however_long(archive: Path, watched: Wa
     assert not watched.events("quarantined")
 
 
-def test_a_file_that_has_its_size_before_its_content_is_waited_for(
-    archive: Path, watched: Watched
-) -> None:
+def test_a_preallocated_archive_is_waited_for(archive: Path, watched: Watched) -> None:
     data, target = archive.read_bytes(), watched.folder / "shop.airgap"
     target.write_bytes(data[:80_000] + bytes(len(data) - 80_000))
     watched.look()
@@ -130,7 +128,7 @@ def test_a_file_that_has_its_size_before_its_content_is_waited_for(
     assert watched.events("imported")
 
 
-def test_a_file_that_changes_while_it_is_read_is_looked_at_again(
+def test_an_archive_that_changes_while_it_is_read_is_checked_again(
     archive: Path, watched: Watched
 ) -> None:
     data, target = archive.read_bytes(), watched.folder / "shop.airgap"
@@ -177,9 +175,7 @@ def test_a_depot_is_imported_when_its_last_pack_is_there(
     assert store_invariants.items(watched.side) == store_invariants.items(small)
 
 
-def test_a_refusal_is_not_final_before_nothing_changes_any_more(
-    depot: Path, watched: Watched
-) -> None:
+def test_a_refusal_is_final_only_after_settling(depot: Path, watched: Watched) -> None:
     target = watched.folder / "depot"
     shutil.copytree(depot, target)
     (signature,) = target.glob("bundles/*/builder.*.dsse")
@@ -194,7 +190,7 @@ def test_a_refusal_is_not_final_before_nothing_changes_any_more(
     assert not watched.events("quarantined")
 
 
-def test_what_is_refused_is_noted_with_the_reason_and_not_tried_again(
+def test_a_refused_bundle_is_recorded_with_the_reason_and_not_retried(
     watched: Watched,
 ) -> None:
     (watched.folder / "photo.airgap").write_bytes(b"GIF89a" + bytes(2000))
@@ -209,9 +205,7 @@ def test_what_is_refused_is_noted_with_the_reason_and_not_tried_again(
     assert (watched.folder / "photo.airgap").exists()
 
 
-def test_what_was_refused_is_looked_at_again_when_it_was_replaced(
-    archive: Path, watched: Watched
-) -> None:
+def test_a_replaced_archive_is_checked_again(archive: Path, watched: Watched) -> None:
     target = watched.folder / "shop.airgap"
     target.write_bytes(archive.read_bytes()[:-90_000] + bytes(90_000))
     target.write_bytes(b"no bundle at all" * 1000)
@@ -224,9 +218,7 @@ def test_what_was_refused_is_looked_at_again_when_it_was_replaced(
     assert watched.events("imported")
 
 
-def test_a_pack_that_was_replaced_lets_a_refused_bundle_be_looked_at_again(
-    depot: Path, watched: Watched
-) -> None:
+def test_a_bundle_with_a_replaced_pack_is_checked_again(depot: Path, watched: Watched) -> None:
     target = watched.folder / "depot"
     shutil.copytree(depot, target)
     pack = max(target.glob("packs/*/*"), key=lambda path: path.stat().st_size)
@@ -241,7 +233,7 @@ def test_a_pack_that_was_replaced_lets_a_refused_bundle_be_looked_at_again(
     assert watched.events("imported")
 
 
-def test_what_this_machine_lacks_is_waited_for_and_blames_no_bundle(
+def test_errors_of_this_machine_put_no_bundle_in_quarantine(
     archive: Path, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(archive, watched.folder)
@@ -265,7 +257,7 @@ def test_what_this_machine_lacks_is_waited_for_and_blames_no_bundle(
     assert not watched.events("quarantined")
 
 
-def test_a_bundle_that_crashes_the_import_is_not_tried_for_ever(
+def test_a_bundle_that_crashes_the_import_is_tried_three_times(
     archive: Path, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(archive, watched.folder)
@@ -277,7 +269,7 @@ def test_a_bundle_that_crashes_the_import_is_not_tried_for_ever(
     assert watched.events("quarantined")
 
 
-def test_what_is_held_is_verified_and_not_imported(
+def test_a_held_bundle_is_verified_and_not_imported(
     archive: Path, isolated: Side, tmp_path: Path
 ) -> None:
     watched = Watched(isolated, tmp_path, hold=True)
@@ -289,7 +281,7 @@ def test_what_is_held_is_verified_and_not_imported(
     assert not isolated.bentoml.exists()
 
 
-def test_what_is_done_with_is_moved_if_that_was_said(
+def test_finished_bundles_are_moved_if_requested(
     archive: Path, depot: Path, isolated: Side, tmp_path: Path
 ) -> None:
     watched = Watched(isolated, tmp_path, move_done=True)
@@ -309,7 +301,7 @@ def test_what_is_done_with_is_moved_if_that_was_said(
     assert [*watched.folder.glob("depot/packs/*/*")], "others may share them"
 
 
-def test_links_and_strange_files_are_not_followed(archive: Path, watched: Watched) -> None:
+def test_links_and_special_files_are_ignored(archive: Path, watched: Watched) -> None:
     (watched.folder / "link.airgap").symlink_to(archive)
     (watched.folder / "folder").symlink_to(archive.parent)
     os.mkfifo(watched.folder / "pipe.airgap")
@@ -321,7 +313,7 @@ def test_links_and_strange_files_are_not_followed(archive: Path, watched: Watche
     assert watched.status()["waiting"] == []
 
 
-def test_a_damaged_memory_is_told(watched: Watched) -> None:
+def test_a_damaged_state_file_is_reported(watched: Watched) -> None:
     (watched.state / "seen.json").write_text("[]")
     (watched.folder / "x").mkdir()
 
@@ -332,7 +324,7 @@ def test_a_damaged_memory_is_told(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_imports_in_a_process_of_its_own_and_stops_when_it_is_told(
+def test_watch_imports_in_a_child_process_and_stops_on_a_signal(
     number: int, archive: Path, isolated: Side, small: Side, tmp_path: Path
 ) -> None:
     folder = tmp_path / "folder"
@@ -357,11 +349,11 @@ def test_it_imports_in_a_process_of_its_own_and_stops_when_it_is_told(
     assert store_invariants.items(isolated) == store_invariants.items(small)
 
 
-def test_a_folder_that_is_not_there_is_told(isolated: Side, tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(isolated: Side, tmp_path: Path) -> None:
     assert isolated.run("watch", tmp_path / "nothing").code == 13
 
 
-def test_a_medium_that_cannot_be_written_is_imported_from_once(
+def test_a_bundle_that_cannot_be_moved_is_imported_once(
     archive: Path, isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = Watched(isolated, tmp_path, move_done=True)
@@ -381,9 +373,7 @@ def test_a_medium_that_cannot_be_written_is_imported_from_once(
     assert (watched.done / "imported" / "shop.airgap").exists()
 
 
-def test_a_machine_whose_memory_is_damaged_blames_no_bundle(
-    archive: Path, watched: Watched
-) -> None:
+def test_a_damaged_ledger_puts_no_bundle_in_quarantine(archive: Path, watched: Watched) -> None:
     shutil.copy(archive, watched.folder)
     (ledger,) = (
         path for path in watched.side.state.rglob("*") if "ledger" in path.name and path.is_file()
@@ -400,7 +390,7 @@ def test_a_machine_whose_memory_is_damaged_blames_no_bundle(
     assert not watched.events("quarantined")
 
 
-def test_what_is_done_with_is_copied_where_it_cannot_be_renamed(
+def test_finished_bundles_are_copied_across_file_systems(
     archive: Path, depot: Path, isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = Watched(isolated, tmp_path, move_done=True)

@@ -59,7 +59,7 @@ def _upload(folders: DropFolders, name: str, age: float, clock: Clock) -> Path:
         ("bundles/" + "1" * 64 + "/manifest.msgpack", 1e6, "stays"),
     ],
 )
-def test_what_is_old_and_unfinished_is_removed(
+def test_old_packs_and_unfinished_uploads_are_removed(
     name: str, age: float, then: str, folders: DropFolders, clock: Clock
 ) -> None:
     path = _upload(folders, name, age, clock)
@@ -69,7 +69,7 @@ def test_what_is_old_and_unfinished_is_removed(
     assert path.exists() is (then == "stays")
 
 
-def test_a_pack_that_a_bundle_waits_with_is_not_removed(folders: DropFolders, clock: Clock) -> None:
+def test_a_pack_of_an_incomplete_bundle_is_not_removed(folders: DropFolders, clock: Clock) -> None:
     path = _upload(folders, PACK, 100 * HOUR, clock)
     folders.clean_up(frozenset({Path(PACK)}))
     assert path.exists()
@@ -80,7 +80,7 @@ def test_a_pack_that_a_bundle_waits_with_is_not_removed(folders: DropFolders, cl
     assert not path.exists()
 
 
-def test_what_is_being_written_is_not_removed(
+def test_an_open_upload_is_not_removed(
     folders: DropFolders, clock: Clock, uploads: OpenUploads
 ) -> None:
     path = _upload(folders, "x.airgap.part", 1e6, clock)
@@ -91,7 +91,7 @@ def test_what_is_being_written_is_not_removed(
     assert path.exists()
 
 
-def test_empty_folders_go_when_they_are_old(folders: DropFolders, clock: Clock) -> None:
+def test_old_empty_folders_are_removed(folders: DropFolders, clock: Clock) -> None:
     _upload(folders, PACK, 100 * HOUR, clock)
     for _ in range(4):
         folders.clean_up(frozenset())
@@ -103,7 +103,7 @@ def test_empty_folders_go_when_they_are_old(folders: DropFolders, clock: Clock) 
     assert folders.home("ann").is_dir()
 
 
-def test_tidying_is_not_done_all_the_time(folders: DropFolders, clock: Clock) -> None:
+def test_clean_up_has_an_interval(folders: DropFolders, clock: Clock) -> None:
     folders.clean_up(frozenset())
     path = _upload(folders, PACK, 100 * HOUR, clock)
     clock.now += 1
@@ -112,7 +112,7 @@ def test_tidying_is_not_done_all_the_time(folders: DropFolders, clock: Clock) ->
     assert path.exists()
 
 
-def test_what_is_being_written_is_known_through_links_too(tmp_path: Path) -> None:
+def test_homes_are_paths_without_links(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
 
@@ -121,7 +121,7 @@ def test_what_is_being_written_is_known_through_links_too(tmp_path: Path) -> Non
     assert folders.home("ann") == tmp_path / "real" / "incoming" / "ann"
 
 
-def test_what_was_never_taken_completely_is_removed_at_the_next_start(folders: DropFolders) -> None:
+def test_a_bundle_taken_incompletely_is_removed_at_the_next_start(folders: DropFolders) -> None:
     half = folders.state / "working" / "ann" / "20260101T000000Z-00000000"
     (half / "depot" / "packs").mkdir(parents=True)
 
@@ -129,7 +129,7 @@ def test_what_was_never_taken_completely_is_removed_at_the_next_start(folders: D
     assert not half.exists()
 
 
-def test_folders_of_several_file_systems_are_refused(
+def test_folders_on_several_file_systems_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.stat
@@ -147,7 +147,7 @@ def test_folders_of_several_file_systems_are_refused(
         DropFolders(tmp_path / "state", {"ann": Quota(1, 1)}, OpenUploads(), Retention(1, 1))
 
 
-def test_a_service_is_alone_in_its_folder(tmp_path: Path) -> None:
+def test_two_daemons_cannot_share_a_state_folder(tmp_path: Path) -> None:
     lock = lock_state(tmp_path / "state")
     try:
         with pytest.raises(ConflictError):

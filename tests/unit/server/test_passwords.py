@@ -8,7 +8,7 @@ from airgap.server.dropbox.throttle import MAX_ADDRESSES, Throttle
 from tests.support import drop_box
 
 
-def test_a_password_fits_its_own_hash_alone() -> None:
+def test_a_hash_matches_only_its_password() -> None:
     password_hash = passwords.hash_password("tr0ub4dor")
 
     assert PasswordHash.parse(str(password_hash)) == password_hash
@@ -21,7 +21,7 @@ def test_two_hashes_of_one_password_differ() -> None:
 
 
 @pytest.mark.parametrize("password", ["", "x" * 1025])
-def test_a_password_of_no_length_or_too_much_is_refused(password: str) -> None:
+def test_an_empty_or_overlong_password_is_refused(password: str) -> None:
     with pytest.raises(ValueError, match="1 to 1024"):
         passwords.hash_password(password)
 
@@ -38,7 +38,7 @@ def test_a_password_of_no_length_or_too_much_is_refused(password: str) -> None:
         drop_box.HASH[:-8],
     ],
 )
-def test_what_is_no_hash_or_costs_too_much_is_refused(text: str) -> None:
+def test_text_that_is_not_a_hash_or_too_costly_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not|has"):
         PasswordHash.parse(text)
 
@@ -53,7 +53,7 @@ def test_the_password_checker_knows_its_users() -> None:
     assert not checker.check("ann", "x" * 2000)
 
 
-def test_an_address_that_fails_too_often_waits_until_its_first_failure_is_old() -> None:
+def test_an_address_is_blocked_until_its_first_failure_leaves_the_window() -> None:
     throttle = Throttle(3, 60)
     for now in (0, 10, 20):
         assert not throttle.is_blocked("10.0.0.1", now)
@@ -65,7 +65,7 @@ def test_an_address_that_fails_too_often_waits_until_its_first_failure_is_old() 
     assert not throttle.is_blocked("10.0.0.1", 60)
 
 
-def test_all_addresses_of_one_network_of_ipv6_count_together() -> None:
+def test_all_addresses_of_an_ipv6_network_count_together() -> None:
     throttle = Throttle(2, 60)
     throttle.record_failure("2001:db8::1", 0)
     throttle.record_failure("2001:db8::ffff", 0)
@@ -74,7 +74,7 @@ def test_all_addresses_of_one_network_of_ipv6_count_together() -> None:
     assert not throttle.is_blocked("2001:db8:0:1::2", 1)
 
 
-def test_the_throttle_does_not_grow_for_ever() -> None:
+def test_the_throttle_has_a_size_limit() -> None:
     throttle = Throttle(1, 1e9)
     for number in range(MAX_ADDRESSES + 5):
         throttle.record_failure(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0)

@@ -59,7 +59,7 @@ def test_after_an_import(kind: str, tries: int, then: str) -> None:
     assert intake_policy.decide_after_try(Verdict(kind), tries) == then
 
 
-def test_every_kind_of_error_has_a_way_to_end() -> None:
+def test_every_kind_of_error_leads_to_a_retry_or_quarantine() -> None:
     kinds: list[type[AirgapError]] = [AirgapError, *AirgapError.__subclasses__()]
     for error in kinds:
         assert intake_policy.decide_after_try(Verdict(error.kind), intake_policy.MAX_TRIES) in (
@@ -68,6 +68,6 @@ def test_every_kind_of_error_has_a_way_to_end() -> None:
         )
 
 
-def test_pauses_grow_and_end_at_an_hour() -> None:
+def test_retry_delays_double_up_to_an_hour() -> None:
     assert [intake_policy.compute_retry_delay(tries) for tries in (1, 2, 3)] == [10, 20, 40]
     assert intake_policy.compute_retry_delay(10_000) == 3600

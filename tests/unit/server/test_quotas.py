@@ -27,7 +27,7 @@ def test_a_quota_is_exact_to_the_byte() -> None:
     assert not quota.has_room()
 
 
-def test_what_is_measured_replaces_what_was_counted(tmp_path: Path) -> None:
+def test_a_measurement_replaces_the_count(tmp_path: Path) -> None:
     quota = Quota(100, 10)
     quota.grow(60, 3)
     (tmp_path / "file").write_bytes(bytes(7))
@@ -38,7 +38,7 @@ def test_what_is_measured_replaces_what_was_counted(tmp_path: Path) -> None:
     assert quota.used == (7, 2)
 
 
-def test_what_grows_while_it_is_measured_is_not_lost(
+def test_growth_during_a_measurement_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quota = Quota(100, 10)
@@ -53,7 +53,7 @@ def test_what_grows_while_it_is_measured_is_not_lost(
     assert quota.used == (15, 2)
 
 
-def test_a_measurement_while_something_shrinks_is_thrown_away(
+def test_a_measurement_is_discarded_if_anything_shrinks_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quota = Quota(100, 10)
@@ -69,7 +69,7 @@ def test_a_measurement_while_something_shrinks_is_thrown_away(
     assert quota.used == (40, 4)
 
 
-def test_writing_over_what_is_there_does_not_count(tmp_path: Path) -> None:
+def test_overwriting_does_not_count(tmp_path: Path) -> None:
     quota, uploads, path = Quota(10, 1), OpenUploads(), tmp_path / "file"
     path.write_bytes(bytes(8))
     assert uploads.begin(str(path))
@@ -88,7 +88,7 @@ def test_writing_over_what_is_there_does_not_count(tmp_path: Path) -> None:
     assert not uploads.is_open(path)
 
 
-def test_only_so_many_deliveries_are_remembered() -> None:
+def test_the_oldest_delivery_is_forgotten() -> None:
     delivered = DeliveredSizes()
     for number in range(10_001):
         delivered.add(f"{number}", number)

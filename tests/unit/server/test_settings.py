@@ -25,7 +25,7 @@ def _load(tmp_path: Path, text: str) -> settings.DropBoxSettings:
     return settings.load(path)
 
 
-def test_the_shortest_file_is_enough(tmp_path: Path) -> None:
+def test_a_minimal_config_file_loads(tmp_path: Path) -> None:
     loaded = _load(tmp_path, GOOD)
 
     assert loaded.state == tmp_path / "state"
@@ -57,7 +57,7 @@ def test_the_shortest_file_is_enough(tmp_path: Path) -> None:
         (("[tls]", "listen = 3\n[tls]"), 2, "listen must be a section"),
     ],
 )
-def test_a_mistake_is_told_with_its_line_and_key(
+def test_an_error_names_line_and_key(
     change: tuple[str, str], line: int, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(message)) as raised:
@@ -66,12 +66,12 @@ def test_a_mistake_is_told_with_its_line_and_key(
     assert (f"line {line}:" in raised.value.message) == bool(line)
 
 
-def test_what_is_not_toml_is_told_with_its_line(tmp_path: Path) -> None:
+def test_a_toml_error_names_its_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="line 2"):
         _load(tmp_path, 'state = "x"\nport 21\n')
 
 
-def test_a_drop_box_for_nobody_is_refused(tmp_path: Path) -> None:
+def test_a_drop_box_without_users_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="users is empty"):
         _load(tmp_path, GOOD.partition("[users")[0])
 
@@ -83,7 +83,7 @@ def test_sizes_may_be_decimal_or_binary(tmp_path: Path) -> None:
         assert loaded.users[0].max_bytes == size
 
 
-def test_what_is_described_holds_no_secret(tmp_path: Path) -> None:
+def test_the_description_contains_no_secret(tmp_path: Path) -> None:
     description = "\n".join(settings.describe(_load(tmp_path, GOOD)))
 
     assert "user ann" in description

@@ -32,7 +32,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("path", GOOD)
-def test_what_a_bundle_is_made_of_may_be_uploaded(path: str) -> None:
+def test_files_of_bundles_may_be_uploaded(path: str) -> None:
     name = parse_upload_name(path)
 
     assert name is not None
@@ -43,7 +43,7 @@ def test_what_a_bundle_is_made_of_may_be_uploaded(path: str) -> None:
 
 @pytest.mark.parametrize("path", GOOD)
 @pytest.mark.parametrize("ending", [".part", ".0123456789abcdef.part"])
-def test_its_parts_may_too(path: str, ending: str) -> None:
+def test_parts_of_them_may_be_uploaded(path: str, ending: str) -> None:
     name = parse_upload_name(path + ending)
 
     assert name is not None
@@ -51,7 +51,7 @@ def test_its_parts_may_too(path: str, ending: str) -> None:
 
 
 @pytest.mark.parametrize("path", BAD)
-def test_nothing_else_may(path: str) -> None:
+def test_other_names_may_not_be_uploaded(path: str) -> None:
     assert parse_upload_name(path) is None
 
 

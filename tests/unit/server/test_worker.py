@@ -21,7 +21,7 @@ def test_an_import_is_what_the_command_line_does(archive: Path, isolated: Side) 
     assert {item["tag"] for item in verdict.report["items"]} == {"shop:v1", "ranker:v1"}
 
 
-def test_a_refusal_comes_with_its_kind_and_hint(tmp_path: Path, isolated: Side) -> None:
+def test_a_refusal_has_its_kind_and_hint(tmp_path: Path, isolated: Side) -> None:
     with isolated.here():
         verdict = Worker().run("verify", str(tmp_path / "nothing.airgap"))
 
@@ -47,20 +47,20 @@ def test_an_end_without_a_verdict_is_a_bug(code: int, out: bytes, message: str) 
     assert "Killed" in verdict.message
 
 
-def test_a_verdict_is_believed_before_an_exit_code() -> None:
+def test_a_verdict_takes_precedence_over_an_exit_code() -> None:
     error = {"error": {"kind": "policy", "message": "m", "hint": "h"}}
 
     assert worker._parse_verdict(12, json.dumps(error).encode(), b"").kind == "policy"
 
 
-def test_nothing_begins_after_it_was_stopped(isolated: Side) -> None:
+def test_a_stopped_worker_starts_nothing(isolated: Side) -> None:
     stopped = Worker()
     stopped.stop()
     with isolated.here():
         assert stopped.run("import", "x").kind == "interrupted"
 
 
-def test_a_folder_that_the_server_is_in_gives_no_code(
+def test_no_code_is_imported_from_the_working_directory(
     archive: Path, isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "airgap.py").write_text("raise SystemExit(99)")
@@ -70,7 +70,7 @@ def test_a_folder_that_the_server_is_in_gives_no_code(
         assert Worker().run("verify", str(archive)).kind == "done"
 
 
-def test_a_command_keeps_the_lock_that_it_was_given(tmp_path: Path) -> None:
+def test_a_command_holds_the_lock_it_inherits(tmp_path: Path) -> None:
     """So that a new service waits for what a killed one has left running."""
     import fcntl
 
