@@ -22,26 +22,24 @@ class Descriptions:
             CorruptError: an item has no description, an overlong one, or fails its kind's check.
         """
         self._items = items
+        self._files: dict[int, File] = {}
         self._parts: dict[int, dict[int, bytes]] = {}
+        """Of each description that is not complete: its pieces, by offset in bytes."""
         for number, item in enumerate(items):
-            if not item.rules.description:
+            description = item.rules.description
+            if not description:
                 find_kind(item.kind).check(item, b"")
                 continue
-            sizes = [file.size for file in item.files if file.path == item.rules.description]
-            if not sizes or sizes[0] > limits.DESCRIPTION_BYTES:
+            file = next((file for file in item.files if file.path == description), None)
+            if file is None or file.size > limits.DESCRIPTION_BYTES:
                 raise wrong_description(item)
+            self._files[number] = file
             self._parts[number] = {}
 
     @property
     def chunks(self) -> set[int]:
         """Indexes of the chunks of all descriptions."""
-        return {
-            chunk
-            for item in self._items
-            for file in item.files
-            if file.path == item.rules.description
-            for chunk in file.chunks
-        }
+        return {chunk for file in self._files.values() for chunk in file.chunks}
 
     def add(self, number: int, file: File, offset: int, data: Buffer) -> None:
         """Take bytes of a file of item ``number``; files that describe nothing are ignored.
@@ -49,13 +47,13 @@ class Descriptions:
         Raises:
             CorruptError: a description is now complete, and is malformed or another item's.
         """
-        item = self._items[number]
         parts = self._parts.get(number)
-        if parts is None or file.path != item.rules.description:
+        if parts is None or file.path != self._files[number].path:
             return
         parts[offset] = bytes(data)
         if sum(map(len, parts.values())) == file.size:
             text = b"".join(parts[at] for at in sorted(self._parts.pop(number)))
+            item = self._items[number]
             find_kind(item.kind).check(item, text)
 
     def feed(self, targets: Targets, chunk: int, data: Buffer) -> None:
@@ -63,7 +61,7 @@ class Descriptions:
         for number, file, _, offset in targets[chunk]:
             self.add(number, file, offset, data)
 
-    def refuse_lacking(self) -> None:
+    def refuse_incomplete(self) -> None:
         """Refuse items whose description is empty. Raises CorruptError."""
         for number in self._parts:
             raise wrong_description(self._items[number])

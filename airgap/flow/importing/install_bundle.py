@@ -281,7 +281,7 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> VerifyRes
     digests.refuse_wrong()
     needs.refuse(absent, packs_are_read=not work.failed)
     if not lacking:
-        descriptions.refuse_lacking()
+        descriptions.refuse_incomplete()
     good, damaged = damaged_parity(manifest.packs, PackCopies(opened.packs.volumes))
     return VerifyResult(manifest.stored_size - lost, lacking, good, tuple(damaged))
 

@@ -61,7 +61,7 @@ def verify_members(archive: StockArchive, items: Sequence[Item], progress: Progr
             descriptions.add(number, file, offset, data)
 
     read = _read(archive, items, look, progress, "verifying")
-    descriptions.refuse_lacking()
+    descriptions.refuse_incomplete()
     return read
 
 
