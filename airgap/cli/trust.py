@@ -42,10 +42,10 @@ def init(*, root: Path, fingerprint: str) -> Result:
 @command.command()
 @reports
 def show() -> Result:
-    """Show the root that this machine trusts, and what it remembers of its imports.
+    """Show the root that this machine trusts, and the import history.
 
-    Write the ledger's number of entries and its head on paper now and then: they tell when this
-    machine and its stores were both restored from a backup.
+    Write the number of entries and the head of the ledger on paper from time to time: they show
+    when this machine and its stores were both restored from a backup.
     """
     from airgap.cli.lines.history import history_lines
     from airgap.cli.lines.roots import root_lines
@@ -56,15 +56,15 @@ def show() -> Result:
 
     pinned = policy.require_root()
     root = pinned.value
-    health = reset.check_pinned_history()
+    status = reset.check_pinned_history()
     lines = [
         f"Site {root.site}, root version {root.version}",
         fingerprint(pinned.raw),
         *root_lines(root),
-        *history_lines(health, root),
+        *history_lines(status, root),
     ]
     about = describe_root(root) | {"fingerprint": fingerprint(pinned.raw)}
-    return Result(about | {"memory": describe_history(health, root)}, lines)
+    return Result(about | {"memory": describe_history(status, root)}, lines)
 
 
 @command.command("reset-state")
@@ -72,45 +72,47 @@ def show() -> Result:
     "--yes",
     "head",
     metavar="HEAD",
-    allow_from_autoenv=False,  # said by a person who has read what is lost
-    help="Do it without asking; HEAD is the ledger's head, as this command tells it.",
+    allow_from_autoenv=False,  # for a person who has read what is lost
+    help="Do not ask; HEAD is the head of the ledger, as this command prints it.",
 )
 @reports
 def reset_state(*, head: str | None) -> Result:
-    """Begin to remember anew where what this machine remembers of its imports is not whole.
+    """Reset the import history after it was damaged or rolled back.
 
-    Says what was found and what is lost, and asks. What is whole of the ledger is kept, the old
-    files are put aside, and the ledger tells of it.
+    Reports the damage and what is lost, and asks. Keeps the intact entries of the ledger, copies
+    the old files aside, and records the reset in the ledger.
     """
     from airgap.cli.lines.history import history_lines, loss_lines
     from airgap.flow.admission import policy, reset
     from airgap.flow.describe.history import describe_history
 
     root = policy.require_root().value
-    health = reset.check_pinned_history()
-    if health.fault is None:
-        about = describe_history(health, root)
-        return Result({"reset": False, "memory": about}, ["All is whole; nothing was done."])
-    found = history_lines(health, root) + loss_lines(health)
+    status = reset.check_pinned_history()
+    if status.fault is None:
+        about = describe_history(status, root)
+        return Result(
+            {"reset": False, "memory": about}, ["The import history is intact; nothing was done."]
+        )
+    report = history_lines(status, root) + loss_lines(status)
     if head is None:
-        _confirm(root.site, found)
-    done = reset.reset_history(health.head if head is None else head)
+        _confirm(root.site, report)
+    done = reset.reset_history(status.head if head is None else head)
     about = describe_history(reset.check_pinned_history(), root)
     lines = [
-        f"Begun anew with {done.state.entries - 1} entries that were whole.",
-        f"What was there is in {done.aside}.",
+        f"Reset with {done.state.entries - 1} intact entries.",
+        f"The old files are in {done.aside}.",
         f"The ledger has {done.state.entries} entries now, head {done.state.head.hex()}.",
     ]
     return Result({"reset": True, "aside": str(done.aside), "memory": about}, lines)
 
 
-def _confirm(site: str, found: list[str]) -> None:
-    """Say what is so, and let a person type the site's id.
+def _confirm(site: str, report: list[str]) -> None:
+    """Show the report, and let a person type the site's id.
 
     Raises:
         UsageError: there is no terminal, or something else was typed.
     """
-    for line in found:
+    for line in report:
         click.echo(line, err=True)
     if not sys.stdin.isatty():
         raise UsageError(
@@ -118,7 +120,10 @@ def _confirm(site: str, found: list[str]) -> None:
             "Read the above, and give --yes with the ledger's head.",
         )
     typed = click.prompt(
-        f"Type the site's id ({site}) to begin anew", default="", show_default=False, err=True
+        f"Type the site's id ({site}) to reset the import history",
+        default="",
+        show_default=False,
+        err=True,
     )
     if typed.strip() != site:
         raise UsageError("Something else was typed; nothing was done.", f"Type {site}.")

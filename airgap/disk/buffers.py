@@ -1,4 +1,4 @@
-"""Memory for packs: fresh memory costs more time than reading a pack into it."""
+"""Memory for packs, reused: fresh memory costs more time than reading a pack into it."""
 
 from collections.abc import Callable
 
@@ -8,32 +8,32 @@ __all__ = ["BufferPool"]
 
 
 class BufferPool:
-    """Pieces of memory that readers may read packs into; each is used again once given back.
+    """Buffers that readers read packs into; each is reused once it is given back.
 
-    Any thread may take and give back. How many are taken at a time is up to whoever gives back.
+    Any thread may take buffers and give them back. The pool does not limit how many are taken.
     """
 
     def __init__(self, most: int) -> None:
-        """Begin without any; each piece will have ``most`` bytes."""
+        """Begin with an empty pool; each buffer will filled ``most`` bytes."""
         self._most = most
         self._free: list[bytearray] = []
 
     def fill(self, size: int, read_into: Callable[[memoryview], int]) -> memoryview:
-        """Take a piece and read ``size`` bytes into it, or what there is.
+        """Take a buffer and read ``size`` bytes into it, fewer at the end of the input.
 
-        ``read_into`` fills the beginning of a view and returns how many bytes; 0 at the end.
+        ``read_into`` fills the beginning of a view and returns the number of bytes; 0 at the end.
         """
-        piece = self._free.pop() if self._free else bytearray(self._most)
-        have, view = 0, memoryview(piece)[:size]
+        buffer = self._free.pop() if self._free else bytearray(self._most)
+        filled, view = 0, memoryview(buffer)[:size]
         try:
-            while have < size and (count := read_into(view[have:])):
-                have += count
+            while filled < size and (count := read_into(view[filled:])):
+                filled += count
         except BaseException:
-            self._free.append(piece)
+            self._free.append(buffer)
             raise
-        return view[:have]
+        return view[:filled]
 
     def give_back(self, data: Buffer) -> None:
-        """Let a piece be used again: nobody may look at it any more. Other bytes are ignored."""
+        """Return a buffer to the pool; it must not be used any more. Other bytes are ignored."""
         if isinstance(data, memoryview) and isinstance(data.obj, bytearray):
             self._free.append(data.obj)

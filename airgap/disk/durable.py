@@ -29,7 +29,7 @@ def flush(file: IO[bytes]) -> None:
 
 
 def sync_file(top: Path, name: str) -> None:
-    """Make a file that was found whole survive a power cut, as one that was written does.
+    """Make a complete file that others wrote survive a power cut, as one that was written here.
 
     Raises:
         StorageError: the disk refused.

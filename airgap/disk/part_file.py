@@ -24,8 +24,8 @@ _PART: Final = re.compile(r".+\.[0-9a-f]{16}\.part", re.DOTALL)
 class PartFile:
     """A file that has another name until it is complete (format §8).
 
-    It is locked while it is written, so that what a killed process left can be told from what
-    another process is still writing.
+    It is locked while it is written: so a part that a killed process left is distinguished from one
+    that another process is still writing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,7 +73,7 @@ def remove_abandoned(parts: Iterable[Path]) -> None:
 
 
 def write_atomically(top: Path, name: str, parts: Iterable[Buffer]) -> None:
-    """Write a whole file under another name, sync it, and rename it (format §8).
+    """Write a file under another name, sync it, and rename it (format §8).
 
     Raises:
         StorageError: the disk refused; nothing is left behind.
@@ -100,14 +100,14 @@ def write_together(top: Path, files: Sequence[tuple[str, bytes]]) -> None:
             return
         raise ConflictError(
             f"{top / files[-1][0]} is another signature by this key.",
-            "A key speaks once of a bundle; to take it back, revoke the bundle in the site's root.",
+            "A key signs a bundle once; to withdraw the signature, revoke the bundle in the root.",
         )
     for name, data in files:
         write_atomically(top, name, [data])
 
 
 def drain(parts: list[Buffer]) -> Iterator[Buffer]:
-    """Yield all parts and let go of each: what is written need not wait in memory for the sync."""
+    """Yield all parts and drop each from the list, so that written ones need no memory any more."""
     parts.reverse()
     while parts:
         yield parts.pop()

@@ -1,4 +1,4 @@
-"""Reading what was written from the medium itself, not from the memory it passed through."""
+"""Reads back what was written from the medium itself, not from the system's cache."""
 
 import hashlib
 import mmap
@@ -19,7 +19,7 @@ _F_NOCACHE: Final = 48  # macOS
 
 
 def digest_on_medium(top: Path, name: str) -> bytes:
-    """Return a file's SHA-256 as the medium gives it, past the system's cache where it can be.
+    """Return the SHA-256 of a file as the medium has it, past the system's cache where possible.
 
     Linux reads with O_DIRECT; where a file system cannot do that (FUSE, tmpfs), the file's pages
     are dropped first. macOS reads with F_NOCACHE.
@@ -30,15 +30,15 @@ def digest_on_medium(top: Path, name: str) -> bytes:
     with translate_errors(top / name), open_regular(top, name) as descriptor:
         os.fsync(descriptor)
         _drop(descriptor)
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         try:
             for piece in _pieces(_bypassing(top / name)):
-                found.update(piece)
+                digest.update(piece)
         except OSError:
-            found = hashlib.sha256()
+            digest = hashlib.sha256()
             for piece in _pieces(os.dup(descriptor)):
-                found.update(piece)
-    return found.digest()
+                digest.update(piece)
+    return digest.digest()
 
 
 def _bypassing(path: Path) -> int:
@@ -47,7 +47,7 @@ def _bypassing(path: Path) -> int:
 
 
 def _drop(descriptor: int) -> None:
-    """Ask the system to forget what it holds of a file."""
+    """Ask the system to drop its cached pages of a file."""
     with suppress(AttributeError, OSError):
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     if not hasattr(os, "posix_fadvise"):

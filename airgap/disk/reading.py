@@ -63,13 +63,14 @@ def list_names(top: Path, name: str, limit: int) -> list[str]:
         raise_translated(error, top, name)
     if len(listed) > limit:
         raise CorruptError(
-            f"{top / name} holds more than {limit:,} names.", "Remove what is not a bundle's."
+            f"{top / name} holds more than {limit:,} names.",
+            "Remove files that do not belong to a bundle.",
         )
     return sorted(listed)
 
 
 def read_bounded(top: Path, name: str, limit: int) -> bytes:
-    """Read a whole file of at most ``limit`` bytes; raises as ``open_regular``."""
+    """Read a file of at most ``limit`` bytes; raises as ``open_regular``."""
     with open_regular(top, name) as descriptor:
         data = _read(descriptor, limit + 1)
     if len(data) > limit:
@@ -80,7 +81,7 @@ def read_bounded(top: Path, name: str, limit: int) -> bytes:
 
 
 def read_exactly(top: Path, name: str, size: int, memory: BufferPool | None = None) -> Buffer:
-    """Read a file that must have exactly ``size`` bytes, into ``memory`` if there is any.
+    """Read a file that must have exactly ``size`` bytes, into ``memory`` if it is given.
 
     Raises as ``open_regular``.
     """

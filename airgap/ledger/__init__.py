@@ -1,1 +1,1 @@
-"""What a site has imported, and what an exporter has numbered: small files that only go forward."""
+"""The import history of a site, and the sequence numbers of an exporter (format §17)."""

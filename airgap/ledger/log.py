@@ -1,4 +1,4 @@
-"""A site's ledger and state on the disk (format §17.3 to §17.7)."""
+"""The files of a site's ledger: ledger, state and witness (format §17.3 to §17.7)."""
 
 import os
 import secrets

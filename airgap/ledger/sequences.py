@@ -6,7 +6,7 @@ from pathlib import Path
 from airgap.disk import durable, locks
 from airgap.disk.reading import read_if_exists
 from airgap.errors import ConfigurationError, CorruptError, UsageError
-from airgap.format import ledger as bytes_of
+from airgap.format import ledger as ledger_format
 from airgap.format import limits
 from airgap.format.ledger import IssuedSequence
 
@@ -14,47 +14,45 @@ __all__ = ["issue_sequence", "read_last", "record_sequence"]
 
 
 def issue_sequence(
-    folder: Path, channel: str, bundle_with: Callable[[int], bytes], waiting: Callable[[], None]
+    folder: Path, channel: str, bundle_with: Callable[[int], bytes], on_wait: Callable[[], None]
 ) -> int:
-    """Give a bundle its number in a channel; that is remembered when this returns.
+    """Give a bundle its number in a channel, and record it.
 
     Args:
-        folder: where the numbers of all channels are kept.
-        channel: the channel.
-        bundle_with: makes the bundle id from the number: only the last one is given twice, and
+        folder: has a file with the last number of each channel.
+        channel: the channel's name.
+        bundle_with: makes the bundle id from a number. Only the last number is given again, and
             only to the same bundle.
-        waiting: called if another process holds the folder.
+        on_wait: called if another process holds the folder.
 
     Raises:
-        ConfigurationError: what is remembered is damaged.
+        ConfigurationError: the channel's file is damaged.
         OSError: the disk refused.
     """
     durable.make_folder(folder, 0o700)
-    with locks.lock_folder(folder, waiting):
+    with locks.lock_folder(folder, on_wait):
         last = read_last(folder, channel)
         if last is not None and bundle_with(last.sequence) == last.bundle:
             return last.sequence
         number = 1 if last is None else last.sequence + 1
         if number > limits.INTEGER:
-            raise UsageError(
-                f"Channel {channel} has given its last number.", "Begin another channel."
-            )
+            raise UsageError(f"Channel {channel} has no numbers left.", "Begin another channel.")
         _write(folder, IssuedSequence(channel, number, bundle_with(number)))
         return number
 
 
 def record_sequence(
-    folder: Path, channel: str, sequence: int, bundle: bytes, waiting: Callable[[], None]
+    folder: Path, channel: str, sequence: int, bundle: bytes, on_wait: Callable[[], None]
 ) -> None:
-    """Remember a number that a person chose, unless a higher one was given before.
+    """Record a number that a person chose, unless a higher one was given before.
 
     Raises:
         UsageError: it is the last one, and another bundle has it.
-        ConfigurationError: what is remembered is damaged.
+        ConfigurationError: the channel's file is damaged.
         OSError: the disk refused.
     """
     durable.make_folder(folder, 0o700)
-    with locks.lock_folder(folder, waiting):
+    with locks.lock_folder(folder, on_wait):
         last = read_last(folder, channel)
         if last is not None and last.sequence == sequence and last.bundle != bundle:
             raise UsageError(
@@ -67,10 +65,10 @@ def record_sequence(
 
 
 def read_last(folder: Path, channel: str) -> IssuedSequence | None:
-    """Return the last number that was given in a channel; None: there was none.
+    """Return the last number given in a channel; None if none was given.
 
     Raises:
-        ConfigurationError: what is remembered is damaged.
+        ConfigurationError: the channel's file is damaged.
         OSError: it cannot be read.
     """
     path = folder / channel
@@ -78,7 +76,7 @@ def read_last(folder: Path, channel: str) -> IssuedSequence | None:
     if raw is None:
         return None
     try:
-        number = bytes_of.decode_issued_sequence(raw)
+        number = ledger_format.decode_issued_sequence(raw)
     except CorruptError as error:
         raise _damaged(path) from error
     if number.channel != channel:
@@ -87,12 +85,12 @@ def read_last(folder: Path, channel: str) -> IssuedSequence | None:
 
 
 def _write(folder: Path, number: IssuedSequence) -> None:
-    durable.replace_file(folder / number.channel, bytes_of.encode_issued_sequence(number))
+    durable.replace_file(folder / number.channel, ledger_format.encode_issued_sequence(number))
 
 
 def _damaged(path: Path) -> ConfigurationError:
     return ConfigurationError(
-        f"{path}, which remembers the channel's last number, is damaged.",
+        f"{path}, with the channel's last number, is damaged.",
         "Ask a site for its number (`airgap trust show`), remove the file, and export once with"
         " --sequence and the number after that.",
     )

@@ -1,1 +1,1 @@
-"""What airgap keeps in AIRGAP_HOME: the pinned root, caches, and marks of unfinished uploads."""
+"""Files in AIRGAP_HOME: the pinned root, caches, and marks of unfinished uploads."""

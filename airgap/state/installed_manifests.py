@@ -1,4 +1,4 @@
-"""The manifests of what was imported here: they tell which chunks lie in which installed files."""
+"""Manifests of installed bundles: they say which chunks are in which installed files."""
 
 import secrets
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _MOST: Final = 200
 
 
 def save_manifest(bundle: str, raw: bytes) -> None:
-    """Keep the manifest of a bundle that is installed.
+    """Save the manifest of an installed bundle.
 
     Raises:
         OSError: the disk refused.
@@ -30,7 +30,7 @@ def save_manifest(bundle: str, raw: bytes) -> None:
     path = folder / f"{bundle}.msgpack"
     if path.exists() and path.stat().st_size == len(raw):
         return
-    # A name of its own: the lock is that of one BentoML home, and there may be several.
+    # A unique name: imports into several BentoML homes may run at once.
     part = path.with_suffix(f".{secrets.token_hex(8)}.part")
     durable.replace_file(path, raw, part)
     if begun:
@@ -38,9 +38,9 @@ def save_manifest(bundle: str, raw: bytes) -> None:
 
 
 def load() -> Iterator[Manifest]:
-    """Yield what is remembered, the newest first. A file that is damaged is passed over."""
+    """Yield the saved manifests, the newest first. A damaged file is skipped."""
     with suppress(OSError):
-        files = sorted(_folder().glob("*.msgpack"), key=lambda one: one.stat().st_mtime_ns)
+        files = sorted(_folder().glob("*.msgpack"), key=lambda path: path.stat().st_mtime_ns)
         for path in reversed(files[-_MOST:]):
             with suppress(OSError, AirgapError):
                 if path.stat().st_size <= limits.MANIFEST_BYTES:

@@ -1,6 +1,6 @@
-"""Manifests that were read in depots, kept by their content's name, so that none is fetched twice.
+"""Cache of manifests that were read from depots, so that none is fetched twice.
 
-Nothing is believed of them: a manifest is its bundle id, compared whenever it is read.
+A cached manifest is not trusted: its SHA-256 is compared with the bundle id at every read.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _LARGEST: Final = 8 * limits.MIB
 
 
 def load(bundle: str) -> bytes | None:
-    """Return the manifest of a bundle, or None if it is not here."""
+    """Return the manifest of a bundle, or None if it is not cached."""
     with suppress(OSError), (_folder() / bundle).open("rb") as file:
         raw = file.read(_LARGEST + 1)
         if hashlib.sha256(raw).hexdigest() == bundle:
@@ -31,7 +31,7 @@ def load(bundle: str) -> bytes | None:
 
 
 def save_manifest(bundle: str, raw: bytes) -> None:
-    """Keep a manifest, if there is a place for it; those that nobody asked for longest go."""
+    """Cache a manifest, unless it is too large or the disk refuses."""
     if len(raw) > _LARGEST:
         return
     with suppress(OSError):
@@ -42,13 +42,13 @@ def save_manifest(bundle: str, raw: bytes) -> None:
 
 
 def trim() -> None:
-    """Remove what is too much."""
+    """Remove the manifests that were not read for longest, beyond the limits of the cache."""
     with suppress(OSError):
-        files = [(one.stat(), one) for one in _folder().iterdir()]
-        files.sort(key=lambda one: one[0].st_mtime_ns, reverse=True)
+        files = [(path.stat(), path) for path in _folder().iterdir()]
+        files.sort(key=lambda file: file[0].st_mtime_ns, reverse=True)
         total = 0
-        for number, (about, path) in enumerate(files):
-            total += about.st_size
+        for number, (status, path) in enumerate(files):
+            total += status.st_size
             if number >= _MOST or total > _MOST_BYTES:
                 path.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""What this machine remembers: its pinned root. ``AIRGAP_HOME``, default ``~/.airgap``."""
+"""The pinned root of this machine, in ``AIRGAP_HOME`` (default ``~/.airgap``)."""
 
 import glob
 import os
@@ -29,7 +29,7 @@ _ROOT_FILE: Final = re.compile(r"[0-9a-f]{64}\.(msgpack|[0-9a-f]{64}\.dsse)(\.pa
 
 @dataclass(frozen=True, slots=True)
 class PinnedRoot:
-    """The root's bytes, its envelopes, and the fingerprint it was pinned by. Not yet checked."""
+    """The root's bytes, its envelopes, and the fingerprint it was pinned by. Not verified."""
 
     raw: bytes
     envelopes: tuple[bytes, ...]
@@ -37,12 +37,12 @@ class PinnedRoot:
 
 
 def home() -> Path:
-    """Return where airgap keeps its own state."""
+    """Return the folder of airgap's own state."""
     return Path(os.environ.get("AIRGAP_HOME") or Path.home() / ".airgap").absolute()
 
 
 def load_root() -> PinnedRoot | None:
-    """Read the pinned root, or None if this machine has none yet.
+    """Read the pinned root, or None if this machine has none.
 
     Raises:
         ConfigurationError: the state is incomplete.
@@ -55,7 +55,7 @@ def load_root() -> PinnedRoot | None:
     except ConfigurationError as error:
         if _pinned_fingerprint() == fingerprint:
             raise _damaged(_trust()) from error
-        return load_root()  # another process has just put a newer one in its place
+        return load_root()  # another process has just pinned a newer one
     return PinnedRoot(raw, envelopes, fingerprint)
 
 
@@ -68,7 +68,7 @@ def save_root(
     one rename, of the file that holds the fingerprint; the old root's files go afterwards.
 
     Raises:
-        ConflictError: the pinned root is not ``replaced`` any more.
+        ConflictError: another root than ``replaced`` is pinned by now.
         StorageError: the state cannot be written.
     """
     folder, target = _trust(), _root_file(fingerprint)
@@ -78,7 +78,7 @@ def save_root(
         with locks.lock_folder(folder):
             if _pinned_fingerprint() != replaced:
                 raise ConflictError(
-                    "Another process has changed what this machine trusts meanwhile.",
+                    "Another process has pinned another root meanwhile.",
                     "See `airgap trust show`, and run this again if it is still needed.",
                 )
             for key_id, envelope in envelopes.items():
@@ -97,7 +97,7 @@ def read_root_files(path: Path) -> tuple[bytes, tuple[bytes, ...]]:
     """Read a root and the ``*.dsse`` files named after it that lie beside it.
 
     Raises:
-        ConfigurationError: it is not there or cannot be read.
+        ConfigurationError: it does not exist or cannot be read.
     """
     return read_signed(path, limits.ROOT_BYTES, "root")
 
@@ -105,16 +105,16 @@ def read_root_files(path: Path) -> tuple[bytes, tuple[bytes, ...]]:
 def read_signed(path: Path, limit: int, what: str) -> tuple[bytes, tuple[bytes, ...]]:
     """Read a document of at most ``limit`` bytes, and the envelopes beside it (format §7.1, §16).
 
-    ``what`` it is, is for the message.
+    ``what`` names the kind of document in the message.
 
     Raises:
-        ConfigurationError: it is not there or cannot be read.
+        ConfigurationError: it does not exist or cannot be read.
     """
     stem = glob.escape(path.name.split(".")[0])
     try:
         raw = read_small(path, limit)
         beside = sorted(path.parent.glob(f"{stem}.*.dsse"))[: limits.ENVELOPES]
-        envelopes = tuple(read_small(one, limits.ENVELOPE_BYTES) for one in beside)
+        envelopes = tuple(read_small(envelope, limits.ENVELOPE_BYTES) for envelope in beside)
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be read: {error.strerror}.", f"Check the path of the {what} file."

@@ -1,7 +1,8 @@
-"""What marks the unfinished uploads of this thread, so that no other one goes on with them.
+"""Marks in the names of unfinished uploads, so that only their own thread resumes them.
 
-Each thread that uploads holds a slot below ``AIRGAP_HOME`` until its process ends. The mark is the
-slot's: two that run at once have two, and a run after a killed one has its mark again, and goes on.
+Each thread that uploads holds a slot below ``AIRGAP_HOME`` until its process ends. The mark belongs
+to the slot: two threads at once have two marks, and a run after a killed one gets its mark again
+and resumes its uploads.
 """
 
 import os
@@ -31,7 +32,7 @@ def hold_mark() -> str:
 
 
 def _hold(folder: Path) -> tuple[int, str]:
-    """Hold the first slot that nobody holds; return its descriptor and mark."""
+    """Hold the first free slot; return its descriptor and mark."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for number in range(_SLOTS):
@@ -39,15 +40,15 @@ def _hold(folder: Path) -> tuple[int, str]:
             if locks.try_lock(descriptor):
                 return descriptor, _read(descriptor)
             os.close(descriptor)
-    except OSError:  # read-only, or without locks: nothing is gone on with after a crash
+    except OSError:  # read-only, or without locks: nothing is resumed after a crash
         pass
     return -1, secrets.token_hex(8)
 
 
 def _read(descriptor: int) -> str:
-    """Return the mark in a slot's file, made now if there is none."""
-    found = os.pread(descriptor, 16, 0).decode("ascii", "replace")
-    if not _MARK.fullmatch(found):
-        found = secrets.token_hex(8)
-        os.pwrite(descriptor, found.encode(), 0)
-    return found
+    """Return the mark in a slot's file, which is written now if it has none."""
+    mark = os.pread(descriptor, 16, 0).decode("ascii", "replace")
+    if not _MARK.fullmatch(mark):
+        mark = secrets.token_hex(8)
+        os.pwrite(descriptor, mark.encode(), 0)
+    return mark

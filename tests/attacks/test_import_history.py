@@ -230,7 +230,7 @@ def test_without_a_terminal_a_reset_says_what_it_found_and_does_nothing(used: Si
 
     ran = refusals.expect_refusal(used, "trust", "reset-state", error=UsageError)
 
-    assert "channel nightly: has number 3" in ran.err
+    assert "channel nightly: number 3" in ran.err
     assert f"--yes {told(used)['head']}" in ran.err
 
 

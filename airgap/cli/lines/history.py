@@ -9,25 +9,25 @@ __all__ = ["history_lines", "loss_lines"]
 
 
 def history_lines(status: HistoryStatus, root: Root) -> list[str]:
-    """Say for people what a site remembers of its imports."""
+    """Write the import history of a site for people."""
     lines = [
-        f"remembers {status.entries} entries, head {status.head}",
+        f"import history: {status.entries} entries, head {status.head}",
         f"  in {status.store.folder}",
         f"time floor {format_time(history.compute_time_floor(status.state, root))}",
     ]
-    for name, mark in sorted(status.state.channels.items()) if status.state else ():
-        lines.append(f"channel {name}: has number {mark.sequence}, bundle {mark.bundle.hex()}")
+    for channel, last in sorted(status.state.channels.items()) if status.state else ():
+        lines.append(f"channel {channel}: number {last.sequence}, bundle {last.bundle.hex()}")
     if status.fault:
-        lines.append(f"NOT WHOLE ({status.fault.kind}): {status.fault.message}")
+        lines.append(f"NOT INTACT ({status.fault.kind}): {status.fault.message}")
     return lines
 
 
 def loss_lines(status: HistoryStatus) -> list[str]:
-    """Say for people what a reset would lose."""
+    """Write for people what a reset loses."""
     kept = f"The {status.entries} entries above are kept" if status.entries else "Nothing is kept"
     return [
-        f"{kept}. What was imported after them is forgotten: its bundles would be taken for new.",
-        "If there is a newer copy of the folder, bring it back instead: then nothing is lost.",
-        "If not, old bundles are kept out by the root alone: see `airgap root set-min-sequence`.",
+        f"{kept}. Later imports are forgotten: their bundles would be accepted as new.",
+        "If there is a newer copy of the folder, restore it instead: then nothing is lost.",
+        "If not, only the root can refuse old bundles: see `airgap root set-min-sequence`.",
         f"Without a terminal: airgap trust reset-state --yes {status.head}",
     ]

@@ -189,7 +189,7 @@ def test_syncing_what_is_not_there_is_told(top: Path) -> None:
     [
         (errno.ENOSPC, "Free some space"),
         (errno.EDQUOT, "Free some of your quota"),
-        (errno.EROFS, "Choose a place that can be written"),
+        (errno.EROFS, "Choose a location that can be written"),
         (errno.EIO, "The medium may be damaged"),
         (errno.EFBIG, "Raise the limit"),
         (errno.EXDEV, "Check the path and the disk"),
