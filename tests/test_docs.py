@@ -95,6 +95,10 @@ def test_the_glossary_is_in_alphabetical_order() -> None:
     assert terms == sorted(set(terms))
 
 
+def test_the_help_names_the_glossary() -> None:
+    assert "docs/glossary.md" in str(cli.epilog)
+
+
 def test_every_term_of_the_format_is_in_the_glossary() -> None:
     terms = _read_format_terms()
     assert "depot" in terms
