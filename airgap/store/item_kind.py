@@ -23,7 +23,7 @@ __all__ = [
     "ItemKind",
     "Reference",
     "Source",
-    "wrong_description",
+    "make_description_error",
 ]
 
 _DESCRIPTION_BYTES: Final = 64 * 1024 * 1024
@@ -183,16 +183,16 @@ class ItemKind(ABC):
         try:
             described = self.read_description(description, str(item))
         except CorruptError as error:
-            raise wrong_description(item) from error
+            raise make_description_error(item) from error
         if (described.name, described.version) != (item.name, item.version):
-            raise wrong_description(item)
+            raise make_description_error(item)
 
     def find_faults(self, is_installed: Callable[[Reference], bool]) -> Iterator[ItemFault]:  # noqa: ARG002
         """Yield what is wrong with the installed items."""
         yield from ()
 
 
-def wrong_description(item: Item) -> CorruptError:
+def make_description_error(item: Item) -> CorruptError:
     """Make the error of an item whose description is missing, too long, or wrong (format §3.2)."""
     return CorruptError(
         f"The {item.rules.description} of the {item} is missing, malformed or of another item.",

@@ -11,7 +11,7 @@ from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import ItemKind, Reference
 from airgap.store.models import Models
 
-__all__ = ["all_kinds", "find_kind", "install_path", "is_installed", "register"]
+__all__ = ["find_kind", "install_path", "is_installed", "list_kinds", "register"]
 
 _KINDS: Final[dict[Kind, ItemKind]] = {}
 
@@ -30,7 +30,7 @@ for _kind in (
     register(_kind)
 
 
-def all_kinds() -> Collection[ItemKind]:
+def list_kinds() -> Collection[ItemKind]:
     """Return all kinds, in item order reversed: what people ask for comes first."""
     return sorted(_KINDS.values(), key=lambda kind: kind.rules.rank, reverse=True)
 

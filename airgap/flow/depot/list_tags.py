@@ -18,7 +18,7 @@ from airgap.format import names
 from airgap.format.kinds import Kind
 from airgap.format.manifest import Manifest
 from airgap.store.item_kind import ItemKind
-from airgap.store.kinds import all_kinds, find_kind
+from airgap.store.kinds import find_kind, list_kinds
 from airgap.store.source_tree import scan
 
 __all__ = ["Listing", "Tag", "find_in", "get_stored", "list_depot", "list_stores", "parse_tag"]
@@ -115,7 +115,7 @@ def list_stores(tag: Tag | None = None) -> list[dict[str, Any]]:
 
     What cannot be read is listed with the reason as its ``problem``.
     """
-    rows = [row for kind in all_kinds() for row in _list_stored(kind, tag)]
+    rows = [row for kind in list_kinds() for row in _list_stored(kind, tag)]
     return sorted(rows, key=lambda one: (one["created_at"] or "", one["tag"]), reverse=True)
 
 

@@ -17,7 +17,7 @@ def check_stores() -> Iterator[Finding]:
     """Check where the stores are, whether they are writable, their free space and leftovers."""
     titles: dict[Path, str] = {}
     folders: dict[Path, list[str]] = {}
-    for kind in kinds.all_kinds():
+    for kind in kinds.list_kinds():
         titles.setdefault(kind.store(), kind.store_title)
         folders.setdefault(kind.store(), []).extend(filter(None, [kind.folder]))
     for store, title in titles.items():
@@ -28,7 +28,7 @@ def check_stores() -> Iterator[Finding]:
 def check_items() -> Iterator[Finding]:
     """Check every Bento and model in BentoML's store."""
     sound = True
-    for kind in kinds.all_kinds():
+    for kind in kinds.list_kinds():
         for fault in kind.find_faults(kinds.is_installed):
             sound = sound and fault.harmless
             report = note if fault.harmless else problem
@@ -36,7 +36,7 @@ def check_items() -> Iterator[Finding]:
     if sound:
         counts = [
             f"{kind.folder}: {sum(1 for _ in kind.list_tags())}"
-            for kind in kinds.all_kinds()
+            for kind in kinds.list_kinds()
             if kind.folder
         ]
         yield ok("items", f"Nothing in BentoML's store is broken ({', '.join(counts)}).")

@@ -6,7 +6,7 @@ from airgap.codec.buffer import Buffer
 from airgap.flow.importing.targets import Targets
 from airgap.format import limits
 from airgap.format.inventory import File, Item
-from airgap.store.item_kind import wrong_description
+from airgap.store.item_kind import make_description_error
 from airgap.store.kinds import find_kind
 
 __all__ = ["Descriptions"]
@@ -32,7 +32,7 @@ class Descriptions:
                 continue
             file = next((file for file in item.files if file.path == description), None)
             if file is None or file.size > limits.DESCRIPTION_BYTES:
-                raise wrong_description(item)
+                raise make_description_error(item)
             self._files[number] = file
             self._parts[number] = {}
 
@@ -64,4 +64,4 @@ class Descriptions:
     def refuse_incomplete(self) -> None:
         """Refuse items whose description is empty. Raises CorruptError."""
         for number in self._parts:
-            raise wrong_description(self._items[number])
+            raise make_description_error(self._items[number])

@@ -46,7 +46,7 @@ from airgap.state.installed_manifests import save_manifest
 from airgap.store import compare
 from airgap.store.install import install, lock_store, point_latest, put_back
 from airgap.store.install_paths import InstallPath
-from airgap.store.item_kind import wrong_description
+from airgap.store.item_kind import make_description_error
 from airgap.store.kinds import find_kind, install_path, is_installed
 from airgap.store.staging import StagedItem, measure_disk_usage, remove_staging, staging_folder
 from airgap.store.volume_progress import VolumeProgress
@@ -397,7 +397,7 @@ def _refuse_unlistable(staged: StagedItem) -> None:
     try:
         text = (staged.folder / path).read_bytes() if path else b""
     except OSError as error:
-        raise wrong_description(item) from error
+        raise make_description_error(item) from error
     find_kind(item.kind).check(item, text)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airgap.errors import CorruptError
+from airgap.errors import CorruptError, UsageError
 from airgap.format import names
 
 QUICK = settings(max_examples=200, derandomize=True, database=None)
@@ -169,3 +169,17 @@ def test_paths_that_land_on_each_other_are_told_with_their_item(paths: list[str]
 @pytest.mark.parametrize(("text", "invisible"), [("airgap 1.0 \u00fc", False), ("a\x1b[0m", True)])
 def test_a_text_for_people_has_nothing_invisible(text: str, invisible: object) -> None:
     assert names.has_invisible(text) == invisible
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [("shop", ("shop", "")), ("shop:latest", ("shop", "")), ("shop:v1", ("shop", "v1"))],
+)
+def test_a_tag_is_a_name_with_a_version_or_the_latest(text: str, parsed: tuple[str, str]) -> None:
+    assert names.parse_tag(text) == parsed
+
+
+@pytest.mark.parametrize("text", ["", ":", "shop:", ":v1", "Shop:v1", "shop:v1:v2", "latest"])
+def test_anything_else_is_not_a_tag(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a tag"):
+        names.parse_tag(text)
