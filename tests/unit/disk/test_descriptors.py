@@ -1,0 +1,64 @@
+"""Parts get their final name in an open folder, complete and synced."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from airgap.disk import descriptors
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+@pytest.mark.parametrize(
+    ("replace", "is_published", "content"), [(True, True, b"new"), (False, False, b"12345")]
+)
+def test_a_taken_name_is_replaced_only_if_it_may_be(
+    *,
+    replace: bool,
+    is_published: bool,
+    content: bytes,
+    has_links: bool,
+    top: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not has_links:
+        monkeypatch.setattr(os, "link", _refuse)
+
+    assert publish(top, "file", replace=replace) is is_published
+    assert (top / "sub" / "file").read_bytes() == content
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_free_name_is_taken(
+    *, has_links: bool, top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_links:
+        monkeypatch.setattr(os, "link", _refuse)
+
+    assert publish(top, "other", replace=False)
+    assert (top / "sub" / "other").read_bytes() == b"new"
+
+
+def test_folders_on_the_way_are_made_and_links_refused(top: Path) -> None:
+    (top / "link").symlink_to(top / "sub")
+
+    with descriptors.open_folder(top, ("a", "b"), make=True) as folder:
+        assert os.path.samestat(os.fstat(folder), (top / "a" / "b").stat())
+    with pytest.raises(NotADirectoryError), descriptors.open_folder(top, ("link",)):
+        pass
+
+
+def publish(top: Path, name: str, *, replace: bool) -> bool:
+    with descriptors.open_folder(top, ("sub",)) as folder:
+        descriptor = descriptors.open_part(folder, "part", new=True)
+        try:
+            os.write(descriptor, b"new")
+            return descriptors.publish_part(folder, descriptor, "part", name, replace=replace)
+        finally:
+            os.close(descriptor)
+            descriptors.remove_file(folder, "part")
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise OSError(errno.EPERM, "Operation not permitted")
