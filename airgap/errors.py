@@ -1,4 +1,4 @@
-"""The one exception tree. Every leaf has one kind and one exit code.
+"""The exception tree. Every leaf has one kind and one exit code.
 
     AirgapError                  1    a bug in airgap
     ├── UsageError               2    usage
@@ -12,7 +12,7 @@
     ├── TransportError          16    transport
     └── InterruptedByUser      130    interrupted
 
-A message is one sentence of what happened; a hint is one sentence of what to do.
+A message is one sentence that tells what happened; a hint is one that tells what to do.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class AirgapError(Exception):
     meaning: ClassVar[str] = "a bug in airgap"
 
     def __init__(self, message: str, hint: str = "", details: Sequence[str] = ()) -> None:
-        """Keep what happened, what to do about it, and a line for each thing concerned."""
+        """Take what happened, what to do, and optional lines with details."""
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -49,7 +49,7 @@ class AirgapError(Exception):
 
 
 class UsageError(AirgapError):
-    """The command line or the arguments of a call make no sense."""
+    """The command line or the arguments of a call are wrong."""
 
     kind = "usage"
     exit_code = 2
@@ -57,7 +57,7 @@ class UsageError(AirgapError):
 
 
 class ConfigurationError(AirgapError):
-    """This machine is not set up for what was asked: no key, no root, a bad config file."""
+    """This machine is not set up for the command: no key, no root, a bad config file."""
 
     kind = "configuration"
     exit_code = 3
@@ -65,7 +65,7 @@ class ConfigurationError(AirgapError):
 
 
 class CorruptError(AirgapError):
-    """Bytes are not what the signed manifest or the format says they are."""
+    """Bytes differ from the signed manifest, or are not in the format."""
 
     kind = "corrupt"
     exit_code = 10
@@ -81,7 +81,7 @@ class NotTrustedError(AirgapError):
 
 
 class PolicyError(AirgapError):
-    """Trusted, but this site does not accept it: audience, expiry, version."""
+    """Signed as required, but not accepted by this site: audience, expiry, version."""
 
     kind = "policy"
     exit_code = 12
@@ -89,38 +89,38 @@ class PolicyError(AirgapError):
 
 
 class MissingError(AirgapError):
-    """A model, pack, bundle or file that is needed is not there."""
+    """A model, pack, bundle or file that is needed is missing."""
 
     kind = "missing"
     exit_code = 13
-    meaning = "something needed is not there (Bento, model, pack, file)"
+    meaning = "something needed is missing (Bento, model, pack, file)"
 
 
 class ConflictError(AirgapError):
-    """The same tag is already there with other content."""
+    """The same tag is already exists with different content."""
 
     kind = "conflict"
     exit_code = 14
-    meaning = "the same tag is already there with other content"
+    meaning = "the same tag is already exists with different content"
 
 
 class StorageError(AirgapError):
-    """The local disk refused: full, not permitted, I/O error, or changed while it was read."""
+    """A file operation failed: disk full, not permitted, I/O error, or changed while being read."""
 
     kind = "storage"
     exit_code = 15
-    meaning = "the disk refused: full, not permitted, read-only, I/O error, changing file"
+    meaning = "disk error: full, not permitted, read-only, I/O error, file changed while being read"
 
 
 class TransportError(AirgapError):
-    """A carrier failed or is not supported."""
+    """A transport failed or is not supported."""
 
     kind = "transport"
     exit_code = 16
-    meaning = "the carrier failed or is not supported"
+    meaning = "the transport failed or is not supported"
 
 
-class InterruptedByUser(AirgapError):  # noqa: N818  (not an error of anything)
+class InterruptedByUser(AirgapError):  # noqa: N818  (not an error)
     """Ctrl-C or SIGTERM."""
 
     kind = "interrupted"

@@ -1,4 +1,4 @@
-"""Attestations: what a scanner or an approver says of a bundle (format §14)."""
+"""Attestations: the statement of a scanner or an approver about a bundle (format §14)."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 class Attestation:
     """One decision of one role about one bundle. ``time`` is in seconds since 1970.
 
-    ``bundle`` and ``findings`` are SHA-256 digests; the findings file itself is kept elsewhere.
+    ``bundle`` and ``findings`` are SHA-256 digests; the findings file itself does not travel.
     """
 
     bundle: bytes
@@ -32,18 +32,18 @@ class Attestation:
     findings: bytes | None = None
 
 
-def encode(one: Attestation) -> bytes:
+def encode(attestation: Attestation) -> bytes:
     """Encode an attestation (format §14)."""
     return canonical.encode(
         {
-            "bundle": one.bundle,
-            "decision": one.decision,
-            "findings": one.findings,
+            "bundle": attestation.bundle,
+            "decision": attestation.decision,
+            "findings": attestation.findings,
             "format": FORMAT,
             "hash": HASH,
-            "note": one.note,
-            "role": one.role,
-            "time": one.time,
+            "note": attestation.note,
+            "role": attestation.role,
+            "time": attestation.time,
         }
     )
 
@@ -66,8 +66,8 @@ def decode(raw: bytes) -> Attestation:
         raise fields.error(f"has a note that {note_problem(note)}")
     return Attestation(
         bundle=fields.digest("bundle"),
-        role=next(one for one in ATTESTING_ROLES if one == role),
-        decision=next(one for one in DECISIONS if one == decision),
+        role=next(known for known in ATTESTING_ROLES if known == role),
+        decision=next(known for known in DECISIONS if known == decision),
         time=fields.time("time"),
         note=note,
         findings=None if value["findings"] is None else fields.digest("findings"),
@@ -75,7 +75,10 @@ def decode(raw: bytes) -> Attestation:
 
 
 def note_problem(note: str) -> str | None:
-    """Say why a note may not be signed, or None: it must be one line that steers no terminal."""
+    """Return why a note cannot be signed, or None. A note is one line without control characters.
+
+    The text completes the sentence "a note that …".
+    """
     if len(note) > limits.NOTE_CHARACTERS:
         return f"has more than {limits.NOTE_CHARACTERS:,} characters"
     if any(unicodedata.category(character) in _INVISIBLE for character in note):

@@ -12,19 +12,21 @@ __all__ = ["decode", "encode"]
 
 T = TypeVar("T", bound=Sized)
 
-_DEEPEST: Final = 500
+_MAX_DEPTH: Final = 500
 
 
 def encode(value: Any) -> bytes:  # noqa: ANN401  (any tree of plain values)
     """Encode a tree of maps, arrays, strings, bytes, integers, booleans and nil.
 
     Raises:
-        TypeError: the tree holds something else: a float, a negative integer, a non-string key.
+        TypeError: the tree has anything else, such as a float, a negative integer or a key that is
+            not a string.
+        ValueError: it is nested too deeply.
     """
     packer = msgpack.Packer(use_bin_type=True, strict_types=True, autoreset=False)
-    _pack(value, packer, _DEEPEST)
-    packed: bytes = packer.bytes()
-    return packed
+    _pack(value, packer, _MAX_DEPTH)
+    raw: bytes = packer.bytes()
+    return raw
 
 
 def decode(raw: bytes, *, limit: int, what: str) -> Any:  # noqa: ANN401  (checked by the caller)
@@ -35,7 +37,7 @@ def decode(raw: bytes, *, limit: int, what: str) -> Any:  # noqa: ANN401  (check
     """
     if len(raw) > limit:
         raise CorruptError(
-            f"The {what} has {len(raw):,} bytes; at most {limit:,} are allowed.", _HINT
+            f"The {what} has {len(raw):,} bytes (at most {limit:,} are allowed).", _HINT
         )
     budget = _Budget()
     try:
@@ -43,7 +45,7 @@ def decode(raw: bytes, *, limit: int, what: str) -> Any:  # noqa: ANN401  (check
             raw,
             raw=False,
             strict_map_key=True,
-            ext_hook=_no_extension,
+            ext_hook=_refuse_extension,
             list_hook=budget.spend,
             object_hook=budget.spend,
             max_array_len=min(len(raw), limits.ENTRIES),
@@ -51,22 +53,22 @@ def decode(raw: bytes, *, limit: int, what: str) -> Any:  # noqa: ANN401  (check
         )
         again = encode(value)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-        why = str(error).rstrip(".") or "it is nested too deeply"
-        raise CorruptError(f"The {what} is not canonical msgpack: {why}.", _HINT) from error
+        problem = str(error).rstrip(".") or "it is nested too deeply"
+        raise CorruptError(f"The {what} is not canonical msgpack: {problem}.", _HINT) from error
     if again != raw:
-        raise CorruptError(f"The {what} is not in its one canonical encoding.", _HINT)
+        raise CorruptError(f"The {what} is not in canonical encoding.", _HINT)
     return value
 
 
 class _Budget:
-    """Stops at many small values: an empty map is one byte, and sixty-four when decoded."""
+    """Limits the number of values: an empty map is one byte, but sixty-four in memory."""
 
     def __init__(self) -> None:
         self._containers = limits.CONTAINERS
         self._values = limits.VALUES
 
     def spend(self, container: T) -> T:
-        """Pass a map or an array that has just been decoded."""
+        """Count and return a map or an array that has just been decoded."""
         self._containers -= 1
         self._values -= len(container)
         if self._containers < 0 or self._values < 0:
@@ -77,25 +79,28 @@ class _Budget:
 _HINT = "Copy it from its source again; if that does not help, ask the sender to export it again."
 
 
-def _pack(value: Any, packer: msgpack.Packer, deeper: int) -> None:  # noqa: ANN401
-    """Append a value, maps in the order of their keys; refuse what version 1 does not have."""
-    if not deeper:
+def _pack(value: Any, packer: msgpack.Packer, depth: int) -> None:  # noqa: ANN401
+    """Append a value, maps in the order of their keys; refuse types that version 1 does not have.
+
+    ``depth`` is how many levels of nesting are left.
+    """
+    if not depth:
         raise ValueError("it is nested too deeply")
     kind = type(value)
     if kind is dict:
         packer.pack_map_header(len(value))
-        for key in sorted(value, key=_text):  # by code point, which is the order of UTF-8 bytes
+        for key in sorted(value, key=_check_key):  # by code point: the order of UTF-8 bytes
             packer.pack(key)
-            _pack(value[key], packer, deeper - 1)
+            _pack(value[key], packer, depth - 1)
     elif kind in (list, tuple):
         packer.pack_array_header(len(value))
-        for one in value:
-            _pack(one, packer, deeper - 1)
+        for element in value:
+            _pack(element, packer, depth - 1)
     else:
-        packer.pack(_plain(value))
+        packer.pack(_check_plain(value))
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _check_plain(value: Any) -> Any:  # noqa: ANN401
     kind = type(value)
     if kind is int and not 0 <= value <= limits.INTEGER:
         raise TypeError(f"integer {value} is out of range")
@@ -104,11 +109,11 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
     return value
 
 
-def _text(key: Any) -> str:  # noqa: ANN401
+def _check_key(key: Any) -> str:  # noqa: ANN401
     if type(key) is not str:
         raise TypeError("a map key is not a string")
     return key
 
 
-def _no_extension(code: int, _data: bytes) -> NoReturn:
+def _refuse_extension(code: int, _data: bytes) -> NoReturn:
     raise ValueError(f"extension type {code} is not allowed")

@@ -25,8 +25,8 @@ __all__ = [
 Role = Literal["root", "builder", "scanner", "approver"]
 ROLES: Final[tuple[Role, ...]] = ("root", "builder", "scanner", "approver")
 Purpose = Role | Literal["waiver", "model"]
-"""What a signature is for: what a role signs as a matter of course, a waiver of approvers, or one
-model for those who check it with other tools (format §18)."""
+"""What a signature is for: the document that a role signs, a waiver, or a single model for other
+tools (format §18)."""
 
 _ATTESTATION = "application/vnd.airgap.attestation.v1+msgpack"
 PAYLOAD_TYPES: Final[Mapping[Purpose, str]] = MappingProxyType(
@@ -43,7 +43,7 @@ PAYLOAD_TYPES: Final[Mapping[Purpose, str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One signature: the payload type it is for, the key id it claims, the raw signature."""
+    """One signature: its payload type, the key id that it claims, and the raw signature."""
 
     payload_type: str
     key_id: str
@@ -51,9 +51,9 @@ class Envelope:
 
 
 def signed_bytes(payload_type: str, payload: bytes) -> bytes:
-    """Return what is signed: DSSE's pre-authentication encoding (format §6.1)."""
-    kind = payload_type.encode()
-    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+    """Return the bytes to sign: DSSE's pre-authentication encoding (format §6.1)."""
+    encoded = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(encoded), encoded, len(payload), payload)
 
 
 def encode(envelope: Envelope) -> bytes:
@@ -70,26 +70,26 @@ def decode(raw: bytes) -> Envelope:
     """Decode an envelope file.
 
     Raises:
-        NotTrustedError: it is not exactly of the form of format §6.2.
+        NotTrustedError: it does not have exactly the form of format §6.2.
     """
     if len(raw) > limits.ENVELOPE_BYTES:
-        raise _malformed()
+        raise _malformed_error()
     try:
         document = json.loads(raw)
-        (one,) = document["signatures"]
-        kind, key_id = document["payloadType"], one["keyid"]
-        signature = base64.b64decode(one["sig"], validate=True)
+        (entry,) = document["signatures"]
+        payload_type, key_id = document["payloadType"], entry["keyid"]
+        signature = base64.b64decode(entry["sig"], validate=True)
     except (ValueError, TypeError, KeyError, RecursionError, binascii.Error) as error:
-        raise _malformed() from error
-    if type(kind) is not str or type(key_id) is not str or not names.is_bundle_id(key_id):
-        raise _malformed()
-    envelope = Envelope(kind, key_id, signature)
+        raise _malformed_error() from error
+    if type(payload_type) is not str or type(key_id) is not str or not names.is_bundle_id(key_id):
+        raise _malformed_error()
+    envelope = Envelope(payload_type, key_id, signature)
     if encode(envelope) != raw:
-        raise _malformed()
+        raise _malformed_error()
     return envelope
 
 
-def _malformed() -> NotTrustedError:
+def _malformed_error() -> NotTrustedError:
     return NotTrustedError(
         "A signature file is damaged or not in the format.",
         "Copy the bundle from its source again; if that does not help, have it signed again.",

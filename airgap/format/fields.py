@@ -12,14 +12,14 @@ from airgap.format import limits
 __all__ = ["DIGEST_BYTES", "HASH", "Fields", "U32Column", "decode_u32", "encode_u32"]
 
 U32Column: TypeAlias = "array[int]"
-"""Four bytes per element in memory too, where a list has forty."""
+"""Four bytes per element in memory, too; a list needs forty."""
 
 HASH: Final = "sha256"
 DIGEST_BYTES: Final = 32
 
 
 class Fields:
-    """A decoded map whose keys are exactly those expected; each getter checks one type."""
+    """A decoded map with exactly the expected keys; each getter checks one type."""
 
     __slots__ = ("_map", "_what")
 
@@ -27,25 +27,25 @@ class Fields:
         """Raise CorruptError unless ``value`` is a map with exactly ``keys``."""
         self._what = what
         if type(value) is not dict or value.keys() != keys:
-            raise self.error(f"does not have exactly the fields {', '.join(sorted(keys))}")
+            raise self.error(f"must have exactly the fields {', '.join(sorted(keys))}")
         self._map = value
 
-    def error(self, why: str) -> CorruptError:
-        """Make the error that says what is wrong with this map."""
-        return CorruptError(f"The {self._what} {why}.", "Ask the sender to export it again.")
+    def error(self, problem: str) -> CorruptError:
+        """Make an error; ``problem`` completes the sentence "The manifest …"."""
+        return CorruptError(f"The {self._what} {problem}.", "Ask the sender to export it again.")
 
     def text(self, key: str, limit: int = limits.PATH_BYTES) -> str:
         """Return a string of at most ``limit`` characters."""
         value = self._map[key]
         if type(value) is not str or len(value) > limit:
-            raise self.error(f"has no string of at most {limit} characters in '{key}'")
+            raise self.error(f"must have a string of at most {limit} characters in '{key}'")
         return value
 
     def integer(self, key: str, low: int = 0, high: int = limits.INTEGER) -> int:
         """Return an integer from ``low`` to ``high``."""
         value = self._map[key]
         if type(value) is not int or not low <= value <= high:
-            raise self.error(f"has no integer from {low} to {high} in '{key}'")
+            raise self.error(f"must have an integer from {low} to {high} in '{key}'")
         return value
 
     def time(self, key: str) -> int:
@@ -60,42 +60,42 @@ class Fields:
         """Return a boolean."""
         value = self._map[key]
         if type(value) is not bool:
-            raise self.error(f"has no boolean in '{key}'")
+            raise self.error(f"must have a boolean in '{key}'")
         return value
 
     def raw(self, key: str) -> bytes:
         """Return a byte string."""
         value = self._map[key]
         if type(value) is not bytes:
-            raise self.error(f"has no byte string in '{key}'")
+            raise self.error(f"must have a byte string in '{key}'")
         return value
 
     def digest(self, key: str) -> bytes:
         """Return a digest of 32 bytes."""
         value = self.raw(key)
         if len(value) != DIGEST_BYTES:
-            raise self.error(f"has a digest of {len(value)} bytes in '{key}'")
+            raise self.error(f"has a digest of {len(value)} bytes (expected 32) in '{key}'")
         return value
 
     def array(self, key: str, limit: int) -> list[Any]:
         """Return an array of at most ``limit`` elements of any type."""
         value = self._map[key]
         if type(value) is not list or len(value) > limit:
-            raise self.error(f"has no array of at most {limit:,} elements in '{key}'")
+            raise self.error(f"must have an array of at most {limit:,} elements in '{key}'")
         return value
 
     def table(self, key: str, limit: int) -> dict[str, Any]:
         """Return a map of at most ``limit`` entries."""
         value = self._map[key]
         if type(value) is not dict or len(value) > limit:
-            raise self.error(f"has no map of at most {limit:,} entries in '{key}'")
+            raise self.error(f"must have a map of at most {limit:,} entries in '{key}'")
         return value
 
     def sorted_texts(self, key: str, limit: int) -> tuple[str, ...]:
         """Return an array of strings, sorted and without duplicates."""
         values = self.array(key, limit)
         if any(type(value) is not str for value in values) or values != sorted(set(values)):
-            raise self.error(f"has no sorted array of different strings in '{key}'")
+            raise self.error(f"must have a sorted array of different strings in '{key}'")
         return tuple(values)
 
     def u32(self, key: str, limit: int) -> U32Column:
@@ -106,18 +106,18 @@ class Fields:
         """Return a column of at most ``limit`` elements of ``width`` bytes (format §2.2)."""
         value = self.raw(key)
         if len(value) % width or len(value) > width * limit:
-            raise self.error(f"has no column of at most {limit:,} elements in '{key}'")
+            raise self.error(f"must have a column of at most {limit:,} elements in '{key}'")
         return value
 
     def expect(self, key: str, value: Any) -> None:  # noqa: ANN401
         """Raise CorruptError unless the field is exactly ``value``."""
-        got = self._map[key]
-        if type(got) is not type(value) or got != value:
-            raise self.error(f"has {got!r:.40} in '{key}' where {value!r} is needed")
+        present = self._map[key]
+        if type(present) is not type(value) or present != value:
+            raise self.error(f"has {present!r:.40} in '{key}' (expected {value!r})")
 
 
 def decode_u32(column: bytes) -> U32Column:
-    """Decode a u32 column of whole elements (format §2.2) into four bytes each, not an object."""
+    """Decode a u32 column of whole elements (format §2.2) into an array, not a list of objects."""
     values = array("I", column)
     if sys.byteorder == "little":
         values.byteswap()

@@ -1,6 +1,6 @@
-"""The small files by which writers of a depot and its cleaners keep out of each other's way (§23).
+"""Marks and sweeps, which keep garbage collectors and writers of a depot from conflicts (§23).
 
-Neither is signed: who can write into a depot can remove what is in it.
+Neither is signed: anyone who can write to a depot can remove its files anyway.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,7 +16,7 @@ FORMAT: Final = 1
 
 
 def encode_marks(since: Mapping[str, int]) -> bytes:
-    """Encode which files no manifest named, and since when, in seconds since 1970."""
+    """Encode the files that no manifest named, and since when, in seconds since 1970."""
     names = sorted(since)
     return canonical.encode(
         {"format": FORMAT, "names": names, "times": [since[name] for name in names]}
@@ -33,27 +33,27 @@ def decode_marks(raw: bytes) -> dict[str, int]:
     fields = Fields(value, frozenset({"format", "names", "times"}), "list of marks")
     fields.expect("format", FORMAT)
     names, times = fields.array("names", limits.ENTRIES), fields.array("times", limits.ENTRIES)
-    whole = len(names) == len(times) and all(type(one) is str for one in names)
-    if not whole or any(type(one) is not int or one > limits.TIME for one in times):
-        raise CorruptError("The marks of a depot do not fit together.", "They are written anew.")
+    valid = len(names) == len(times) and all(type(name) is str for name in names)
+    if not valid or any(type(time) is not int or time > limits.TIME for time in times):
+        raise CorruptError("The marks of a depot are invalid.", "They will be written again.")
     return dict(zip(names, times, strict=True))
 
 
 def encode_sweep(names: Collection[str]) -> bytes:
-    """Encode which files are about to be removed: depot names, at most 1,000."""
+    """Encode the files that will be removed: at most 1,000 depot names."""
     return canonical.encode({"format": FORMAT, "names": sorted(names)})
 
 
 def decode_sweep(raw: bytes) -> frozenset[str]:
-    """Decode what is about to be removed.
+    """Decode the names of the files that will be removed.
 
     Raises:
-        CorruptError: it breaks a rule of format §23.
+        CorruptError: the sweep breaks a rule of format §23.
     """
     value = canonical.decode(raw, limit=limits.SWEEP_BYTES, what="sweep")
     fields = Fields(value, frozenset({"format", "names"}), "sweep")
     fields.expect("format", FORMAT)
     names = fields.array("names", limits.SWEPT_NAMES)
-    if not all(type(one) is str for one in names):
-        raise CorruptError("A sweep of a depot names no files.", "Wait until it has ended.")
+    if not all(type(name) is str for name in names):
+        raise CorruptError("A sweep of a depot is invalid.", "Wait until it has ended.")
     return frozenset(names)

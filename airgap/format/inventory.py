@@ -175,7 +175,7 @@ class ReadChunks:
     def __init__(self, lengths: Sequence[int]) -> None:
         """Take the lengths of all chunks."""
         self._lengths = lengths
-        self._left = limits.PLACES
+        self._left = limits.CHUNK_USES
 
     def __call__(self, fields: Fields, size: int) -> tuple[int, ...]:
         """Decode the column; CorruptError unless the chunks exist and add up to ``size``."""

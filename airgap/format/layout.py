@@ -1,4 +1,4 @@
-"""Names inside a depot, and the texts that lie beside bundles (format §8)."""
+"""Names of the files in a depot, and its texts for people (format §8)."""
 
 import re
 from collections.abc import Sequence
@@ -64,21 +64,21 @@ This is an airgap depot: signed bundles of BentoML services and their models.
   bundles/<id>/*.attestation      what scanners and approvers say of it, each signed (.dsse)
   packs/                          the content, in files named by their SHA-256
 
-To see whether the files survived the way, with stock tools, from this folder:
+To check the files for damage with standard tools, run in this folder:
 
   sha256sum -c bundles/<id>/checksums.txt
 
-That finds damage, not forgery. Whether to trust a bundle is decided by its signatures:
+This finds damage, but not forgery. Trust in a bundle is decided by its signatures:
 
   airgap verify THIS_FOLDER
 
-or without airgap, with Python and openssl, by the program beside this file:
+or without airgap, with Python and openssl and the program beside this file:
 
   python3 verify.py THIS_FOLDER --root root.msgpack --fingerprint SHA256:...
 
-Whoever could change this folder could change that program too. To rely on what it says, take
-verify.py itself, as well as the root and its fingerprint, from a place that you trust: the one here
-only saves you the copying when its SHA-256 is that of yours.
+Anyone who can change this folder can change that program, too. To rely on it, take verify.py, the
+root and its fingerprint from a source that you trust. The copy here is good for use only if its
+SHA-256 is that of your own.
 """
 
 _ENVELOPE = re.compile(rf"({'|'.join(ROLES)})\.([0-9a-f]{{64}})\.dsse")
@@ -95,14 +95,14 @@ _MANIFEST = re.compile(r"bundles/([0-9a-f]{64})/manifest\.msgpack")
 
 
 def manifest_name(bundle: str) -> str:
-    """Name the manifest of a bundle."""
+    """Name the manifest of a bundle within its depot."""
     return f"{BUNDLES}/{bundle}/{MANIFEST}"
 
 
 def parse_manifest_name(name: str) -> str | None:
-    """Return the bundle id in a manifest's name, or None if it is no such name."""
-    found = _MANIFEST.fullmatch(name)
-    return found[1] if found else None
+    """Return the bundle id in the name of a manifest; None for another name."""
+    match = _MANIFEST.fullmatch(name)
+    return match[1] if match else None
 
 
 def envelope_file(role: Role, key_id: str) -> str:
@@ -116,11 +116,11 @@ def envelope_name(bundle: str, role: Role, key_id: str) -> str:
 
 
 def parse_envelope_file(name: str) -> tuple[Role, str] | None:
-    """Return role and key id of an envelope's file name, or None if it is no such name."""
-    found = _ENVELOPE.fullmatch(name)
-    if found is None:
+    """Return role and key id in the file name of an envelope; None for another name."""
+    match = _ENVELOPE.fullmatch(name)
+    if match is None:
         return None
-    return next(role for role in ROLES if role == found[1]), found[2]
+    return next(role for role in ROLES if role == match[1]), match[2]
 
 
 def attestation_file(role: Role, key_id: str) -> str:
@@ -129,11 +129,11 @@ def attestation_file(role: Role, key_id: str) -> str:
 
 
 def parse_attestation_file(name: str) -> tuple[Role, str] | None:
-    """Return role and key id of an attestation's file name, or None if it is no such name."""
-    found = _ATTESTATION.fullmatch(name)
-    if found is None:
+    """Return role and key id in the file name of an attestation; None for another name."""
+    match = _ATTESTATION.fullmatch(name)
+    if match is None:
         return None
-    return next(role for role in ATTESTING_ROLES if role == found[1]), found[2]
+    return next(role for role in ATTESTING_ROLES if role == match[1]), match[2]
 
 
 def root_name(version: int) -> str:
@@ -147,11 +147,14 @@ def root_envelope_name(version: int, key_id: str) -> str:
 
 
 def parse_root_file(name: str) -> tuple[int, bool] | None:
-    """Return the version in a name below ``roots/`` and whether it is the root itself, or None."""
+    """Return the version in a file name below ``roots/`` and whether it is the root itself.
+
+    None for a name that is neither a root's nor an envelope's.
+    """
     for pattern in (_ROOT, _ROOT_ENVELOPE):
-        found = pattern.fullmatch(name)
-        if found:
-            return int(found[1]), pattern is _ROOT
+        match = pattern.fullmatch(name)
+        if match:
+            return int(match[1]), pattern is _ROOT
     return None
 
 
@@ -186,49 +189,54 @@ def parity_file(digest: bytes) -> str:
 
 
 def is_parity(name: str) -> bool:
-    """Tell whether a file in the folder of parity packs is one, finished or not."""
-    return _PARITY.fullmatch(_finished(name)) is not None
+    """Tell whether a file name is that of a parity pack, complete or not."""
+    return _PARITY.fullmatch(_strip_part(name)) is not None
 
 
 def is_pack(name: str) -> bool:
-    """Tell whether a file's name in the folder of packs is a pack's, finished or not."""
-    return _PACK.fullmatch(_finished(name)) is not None
+    """Tell whether a file name is that of a pack, complete or not."""
+    return _PACK.fullmatch(_strip_part(name)) is not None
 
 
 def is_part(name: str) -> bool:
-    """Tell whether a file's name is that of an unfinished upload."""
+    """Tell whether a file name is that of an incomplete upload."""
     return _PART.search(name) is not None
 
 
 def marks_name(run: str) -> str:
-    """Name what a cleaner has marked, by its 32 random hex digits (format §23)."""
+    """Name the marks of a garbage collection, by its 32 random hex digits (format §23)."""
     return f"{GC}/{run}.marks"
 
 
 def sweep_name(run: str) -> str:
-    """Name what a cleaner is about to remove, by its 32 random hex digits (format §23)."""
+    """Name the sweep of a garbage collection, by its 32 random hex digits (format §23)."""
     return f"{GC}/{run}.sweep"
 
 
 def is_marks(name: str) -> bool:
-    """Tell whether a file in the cleaners' folder holds marks."""
+    """Tell whether a file name in ``gc`` is that of marks."""
     return _MARKS.fullmatch(name) is not None
 
 
 def is_sweep(name: str) -> bool:
-    """Tell whether a file in the cleaners' folder announces a sweep."""
+    """Tell whether a file name in ``gc`` is that of a sweep."""
     return _SWEEP.fullmatch(name) is not None
 
 
 def is_bundle_file(name: str) -> bool:
-    """Tell whether a file in a bundle's folder is one of format §8, §18 to §20, finished or not."""
-    name = _finished(name)
-    known = name in (MANIFEST, "checksums.txt", "volume.json", "parity.msgpack")
-    return known or any(one.fullmatch(name) for one in (_ENVELOPE, _ATTESTATION, _MODEL_SIGNATURE))
+    """Tell whether a file name in a bundle's folder is one of format §8, §18 to §20.
+
+    The file may be an incomplete upload.
+    """
+    name = _strip_part(name)
+    patterns = (_ENVELOPE, _ATTESTATION, _MODEL_SIGNATURE)
+    return name in (MANIFEST, "checksums.txt", "volume.json", "parity.msgpack") or any(
+        pattern.fullmatch(name) for pattern in patterns
+    )
 
 
-def _finished(name: str) -> str:
-    """Return what an unfinished upload will be called."""
+def _strip_part(name: str) -> str:
+    """Return the final name of an incomplete upload."""
     return _PART.sub("", name)
 
 

@@ -1,6 +1,6 @@
-"""What a site remembers, as bytes: ledger, state, witness; and an exporter's number (format §17).
+"""The bytes of the import history: ledger, state, witness, exporter's sequences (format §17).
 
-Entries are looked at in their order by ``airgap.ledger``; nothing here knows files.
+``airgap.ledger`` checks entries in their order; nothing here reads or writes files.
 """
 
 import hashlib
@@ -48,12 +48,12 @@ EVENTS: Final[tuple[Event, ...]] = (
 FORMAT: Final = 1
 LENGTH_BYTES: Final = 4
 FRAME_BYTES: Final = LENGTH_BYTES + limits.LEDGER_ENTRY_BYTES
-"""The longest entry and its length."""
+"""The most bytes of an entry with its length before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that happened (format §17.3). Times are in seconds since 1970."""
+    """One event (format §17.3). Times are in seconds since 1970."""
 
     site: str
     event: Event
@@ -70,7 +70,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class ChannelState:
-    """How far a channel is: its highest sequence, the bundle that had it, the root of that time."""
+    """A channel's highest imported sequence, the bundle that had it, and the root at that time."""
 
     sequence: int
     bundle: bytes
@@ -79,7 +79,7 @@ class ChannelState:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What follows from the first ``entries`` entries, ``size`` bytes, of a ledger (§17.4)."""
+    """The summary of the first ``entries`` entries, ``size`` bytes, of a ledger (format §17.4)."""
 
     site: str
     entries: int
@@ -90,13 +90,13 @@ class State:
     channels: Mapping[str, ChannelState] = field(default_factory=dict)
 
     def last_sequence(self, channel: str) -> int:
-        """Return the highest sequence that was imported in a channel; 0 if there is none."""
+        """Return the highest imported sequence of a channel; 0 if there is none."""
         return self.channels[channel].sequence if channel in self.channels else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """How far a site's ledger was when something was imported here (format §17.6)."""
+    """The length and head of a site's ledger at the last import into a home (format §17.6)."""
 
     site: str
     entries: int
@@ -105,7 +105,7 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class IssuedSequence:
-    """The last number that an exporter gave in a channel, and to which bundle (format §17.8)."""
+    """The last sequence that an exporter issued in a channel, and its bundle (format §17.8)."""
 
     channel: str
     sequence: int
@@ -113,33 +113,33 @@ class IssuedSequence:
 
 
 def digest(raw: bytes) -> bytes:
-    """Return the SHA-256 of bytes."""
+    """Return the SHA-256 as 32 bytes."""
     return hashlib.sha256(raw).digest()
 
 
-def encode_entry(one: Entry) -> bytes:
+def encode_entry(entry: Entry) -> bytes:
     """Encode an entry, without its length (format §17.3)."""
     return canonical.encode(
         {
-            "at": one.at,
-            "bundle": one.bundle,
-            "channel": one.channel,
-            "event": one.event,
-            "floor": one.floor,
+            "at": entry.at,
+            "bundle": entry.bundle,
+            "channel": entry.channel,
+            "event": entry.event,
+            "floor": entry.floor,
             "format": FORMAT,
             "hash": HASH,
-            "note": one.note,
-            "previous": one.previous,
-            "root": one.root,
-            "sequence": one.sequence,
-            "site": one.site,
-            "waiver": one.waiver,
+            "note": entry.note,
+            "previous": entry.previous,
+            "root": entry.root,
+            "sequence": entry.sequence,
+            "site": entry.site,
+            "waiver": entry.waiver,
         }
     )
 
 
 def frame(entry: bytes) -> bytes:
-    """Put an entry's length before it."""
+    """Return an entry with its length before it."""
     return len(entry).to_bytes(LENGTH_BYTES, "big") + entry
 
 
@@ -156,10 +156,10 @@ def decode_entry(raw: bytes) -> Entry:
     if event not in EVENTS or note_problem(note):
         raise fields.error("has an unknown event or an unreadable note")
     if channel is not None and not names.is_tag_part(fields.text("channel")):
-        raise fields.error("has a channel that is not a name")
+        raise fields.error("has an invalid channel name")
     return Entry(
         site=_site(fields),
-        event=next(one for one in EVENTS if one == event),
+        event=next(known for known in EVENTS if known == event),
         at=fields.time("at"),
         floor=fields.time("floor"),
         root=fields.integer("root"),
@@ -173,20 +173,17 @@ def decode_entry(raw: bytes) -> Entry:
 
 
 def next_state(state: State | None, entry: Entry, raw: bytes) -> State:
-    """Return the state that follows when an entry is appended; its ``digest`` is left to fill in.
+    """Return the state after an entry is appended; the caller fills in its ``digest``.
 
-    ``raw`` is the entry, without its length. None stands for what is before the first entry.
+    ``raw`` is the encoded entry, without its length. ``state`` is None before the first entry.
     """
     before = state or State(entry.site, 0, 0, b"", b"", 0)
     channels = dict(before.channels)
-    numbered = entry.event in ("imported", "waived") and entry.channel and entry.bundle
-    if (
-        numbered
-        and entry.channel
-        and entry.bundle
-        and entry.sequence > before.last_sequence(entry.channel)
-    ):
-        channels[entry.channel] = ChannelState(entry.sequence, entry.bundle, entry.root)
+    is_import = entry.event in ("imported", "waived")
+    if is_import and entry.channel and entry.bundle:
+        last = ChannelState(entry.sequence, entry.bundle, entry.root)
+        if entry.sequence > before.last_sequence(entry.channel):
+            channels[entry.channel] = last
     return replace(
         before,
         entries=before.entries + 1,
@@ -197,21 +194,21 @@ def next_state(state: State | None, entry: Entry, raw: bytes) -> State:
     )
 
 
-def encode_state(one: State) -> bytes:
+def encode_state(state: State) -> bytes:
     """Encode a state file (format §17.4)."""
     channels = {
-        name: {"bundle": mark.bundle, "root": mark.root, "sequence": mark.sequence}
-        for name, mark in one.channels.items()
+        name: {"bundle": last.bundle, "root": last.root, "sequence": last.sequence}
+        for name, last in state.channels.items()
     }
     return _seal(
         {
             "channels": channels,
-            "digest": one.digest,
-            "entries": one.entries,
-            "floor": one.floor,
-            "head": one.head,
-            "site": one.site,
-            "size": one.size,
+            "digest": state.digest,
+            "entries": state.entries,
+            "floor": state.floor,
+            "head": state.head,
+            "site": state.site,
+            "size": state.size,
         }
     )
 
@@ -225,9 +222,9 @@ def decode_state(raw: bytes) -> State:
     fields = _unseal(raw, limits.STATE_BYTES, _STATE, "state")
     channels = {}
     for name, value in fields.table("channels", limits.CHANNELS).items():
-        mark = Fields(value, frozenset({"bundle", "root", "sequence"}), "state's channel")
+        last = Fields(value, frozenset({"bundle", "root", "sequence"}), "state's channel")
         channels[name] = ChannelState(
-            mark.integer("sequence", low=1), mark.digest("bundle"), mark.integer("root")
+            last.integer("sequence", low=1), last.digest("bundle"), last.integer("root")
         )
     return State(
         site=_site(fields),
@@ -240,9 +237,9 @@ def decode_state(raw: bytes) -> State:
     )
 
 
-def encode_witness(one: Witness) -> bytes:
+def encode_witness(witness: Witness) -> bytes:
     """Encode a witness file (format §17.6)."""
-    return _seal({"entries": one.entries, "head": one.head, "site": one.site})
+    return _seal({"entries": witness.entries, "head": witness.head, "site": witness.site})
 
 
 def decode_witness(raw: bytes) -> Witness:
@@ -256,13 +253,13 @@ def decode_witness(raw: bytes) -> Witness:
     return Witness(_site(fields), fields.integer("entries", low=1), fields.digest("head"))
 
 
-def encode_issued_sequence(one: IssuedSequence) -> bytes:
-    """Encode an exporter's number (format §17.8)."""
-    return _seal({"bundle": one.bundle, "channel": one.channel, "sequence": one.sequence})
+def encode_issued_sequence(issued: IssuedSequence) -> bytes:
+    """Encode the last sequence that an exporter issued (format §17.8)."""
+    return _seal({"bundle": issued.bundle, "channel": issued.channel, "sequence": issued.sequence})
 
 
 def decode_issued_sequence(raw: bytes) -> IssuedSequence:
-    """Decode an exporter's number.
+    """Decode the last sequence that an exporter issued.
 
     Raises:
         CorruptError: it breaks a rule of format §17.8.
@@ -275,7 +272,7 @@ def decode_issued_sequence(raw: bytes) -> IssuedSequence:
 
 
 def _seal(value: dict[str, Any]) -> bytes:
-    """Put the digest of a small document before it: any damage to it shows."""
+    """Encode a small document with its digest before it, so that any damage is found."""
     body = canonical.encode({**value, "format": FORMAT, "hash": HASH})
     return digest(body) + body
 
@@ -283,7 +280,9 @@ def _seal(value: dict[str, Any]) -> bytes:
 def _unseal(raw: bytes, limit: int, keys: frozenset[str], what: str) -> Fields:
     body = raw[DIGEST_BYTES:]
     if digest(body) != raw[:DIGEST_BYTES]:
-        raise CorruptError(f"The {what} is not what was written.", "It was damaged on the disk.")
+        raise CorruptError(
+            f"The {what} is damaged: its SHA-256 does not match.", "It was damaged on this disk."
+        )
     value = canonical.decode(body, limit=limit, what=what)
     fields = Fields(value, keys | {"format", "hash"}, what)
     _expect_version(fields)
@@ -298,7 +297,7 @@ def _expect_version(fields: Fields) -> None:
 def _site(fields: Fields) -> str:
     site = fields.text("site")
     if not names.is_tag_part(site):
-        raise fields.error("has a site that is not a name")
+        raise fields.error("has an invalid site id")
     return site
 
 

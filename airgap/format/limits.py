@@ -1,4 +1,4 @@
-"""Every bound of the format (format §2.3). Each is checked before memory is reserved."""
+"""The limits of the format (format §2.3). Each is checked before memory is allocated."""
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -17,19 +17,19 @@ WAIVER_BYTES = 8 * KIB
 LEDGER_BYTES = 256 * MIB
 LEDGER_ENTRY_BYTES = 8 * KIB
 STATE_BYTES = 1 * MIB
-SMALL_STATE_BYTES = 4 * KIB  # a witness, an exporter's number
-CHANNELS = 1000  # that a site remembers
+SMALL_STATE_BYTES = 4 * KIB  # a witness, an exporter's last sequence
+CHANNELS = 1000  # in a site's state
 
 ITEMS = 10_000
 ENTRIES = 2_000_000
-CONTAINERS = ENTRIES + 3 * ITEMS  # maps and arrays of one document
-VALUES = 8 * ENTRIES  # what they hold, all together
+CONTAINERS = ENTRIES + 3 * ITEMS  # maps and arrays in one document
+VALUES = 8 * ENTRIES  # elements and pairs in all of them
 CHUNKS = 2_500_000
-PLACES = 2 * CHUNKS  # of chunks in files: a chunk may be in several
+CHUNK_USES = 2 * CHUNKS  # by files: several may use the same chunk
 PACKS = 1_000_000
 
 CHUNK_BYTES = 4 * MIB
-PACK_TARGET_BYTES = 32 * MIB  # writers end a pack here: two are in memory on the way in
+PACK_TARGET_BYTES = 32 * MIB  # writers end a pack here: an import has two packs in memory
 PACK_BYTES = 64 * MIB + CHUNK_BYTES
 
 PATH_BYTES = 1024
@@ -48,7 +48,7 @@ TRAVELLING_ROOTS = 100
 SITES = 1000
 
 DEPOT_BUNDLES = 10_000
-FOLDER_NAMES = 100_000  # of any kind in one folder of a depot; strangers' are counted too
+FOLDER_NAMES = 100_000  # in one folder of a depot, whoever wrote the files
 MARKS_BYTES = 128 * MIB
 SWEEP_BYTES = 1 * MIB
 SWEPT_NAMES = 1000
@@ -60,14 +60,14 @@ LABEL_BYTES = 64 * KIB
 VOLUMES = 1000
 PARITY_INDEX_BYTES = 64 * MIB
 PARITY_PACKS = 1_000_000
-GROUP_PACKS = 128  # and as many parity packs: a byte tells 256 apart
+GROUP_PACKS = 128  # and as many parity packs: the field has 256 elements
 
 WINDOW_BYTES = 8 * MIB
 
 # Archives for stock BentoML (format §10). The sizes of signed ones follow from their manifests.
 PAX_BYTES = 64 * KIB
 TAR_END_BYTES = 64 * KIB
-XZ_MEMORY_BYTES = 80 * MIB  # a dictionary of 64 MiB and what decoding needs besides
+XZ_MEMORY_BYTES = 80 * MIB  # a dictionary of 64 MiB, and the decoder's own memory
 ZIP_DIRECTORY_BYTES = 128 * MIB
 UNSIGNED_BYTES = 2**44
 DESCRIPTION_BYTES = 4 * MIB  # bento.yaml and model.yaml

@@ -23,7 +23,10 @@ _DIFFERENCE: Final = 3  # the codec that has a base, format §5.2
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Consecutive chunks ``first_chunk`` … stored together (format §4.3). Lengths in bytes."""
+    """``chunk_count`` chunks from ``first_chunk`` on, stored together (format §4.3).
+
+    ``offset`` and ``stored_length`` are in bytes.
+    """
 
     offset: int
     stored_length: int
@@ -35,7 +38,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class _BlockColumns:
-    """All blocks of a manifest, as columns. ``chunk_ends`` begins with 0."""
+    """All blocks of a manifest as columns. ``chunk_ends`` begins with 0."""
 
     offsets: "array[int]"
     stored_lengths: "array[int]"
@@ -45,7 +48,7 @@ class _BlockColumns:
 
 
 class _PackBlocks(Sequence[Block]):
-    """The blocks of one pack, made when they are looked at."""
+    """The blocks of one pack; the objects are made on access."""
 
     __slots__ = ("_columns", "_span")
 
@@ -91,20 +94,20 @@ class Pack:
 
     @property
     def chunk_range(self) -> range:
-        """Indexes of the chunks it carries."""
+        """Indexes of the chunks that it carries."""
         last = self.blocks[-1]
         return range(self.blocks[0].first_chunk, last.first_chunk + last.chunk_count)
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkTable:
-    """Digests (one byte string of 32 bytes each) and lengths of all chunks (format §4.2)."""
+    """Digests (32 bytes each, in one byte string) and lengths of all chunks (format §4.2)."""
 
     digests: bytes
     lengths: Sequence[int]
 
     def __len__(self) -> int:
-        """Count the chunks."""
+        """Return the number of chunks."""
         return len(self.lengths)
 
     def digest(self, index: int) -> bytes:
@@ -114,7 +117,7 @@ class ChunkTable:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a bundle holds (format §4.1). Times are seconds since 1970."""
+    """The content of a bundle (format §4.1). Times are in seconds since 1970."""
 
     items: tuple[Item, ...]
     chunks: ChunkTable
@@ -128,7 +131,7 @@ class Manifest:
     carried: int = field(init=False)
 
     def __post_init__(self) -> None:
-        """Count the carried chunks: those that packs hold (format §4.2)."""
+        """Count the carried chunks: those in packs (format §4.2)."""
         carried = self.packs[-1].chunk_range.stop if self.packs else 0
         object.__setattr__(self, "carried", carried)
 
@@ -144,7 +147,7 @@ class Manifest:
 
 
 def bundle_id(raw: bytes) -> str:
-    """Name a bundle by its manifest's bytes (format §1)."""
+    """Return the bundle id: the SHA-256 of the manifest's bytes in hex (format §1)."""
     return hashlib.sha256(raw).hexdigest()
 
 
@@ -187,15 +190,15 @@ def encode(manifest: Manifest) -> bytes:
     )
     if len(raw) > limits.MANIFEST_BYTES:
         raise CorruptError(
-            f"The manifest would have {len(raw):,} bytes; a reader accepts"
-            f" {limits.MANIFEST_BYTES:,}.",
+            f"The manifest would have {len(raw):,} bytes (at most {limits.MANIFEST_BYTES:,} are"
+            " allowed).",
             "Export fewer items into one bundle.",
         )
     return raw
 
 
 def decode(raw: bytes) -> Manifest:
-    """Decode and check a manifest; call it only on bytes that are already authenticated.
+    """Decode and check a manifest; call this only with bytes that are already authenticated.
 
     Raises:
         CorruptError: it breaks a rule of format §2 to §4.
@@ -209,7 +212,9 @@ def decode(raw: bytes) -> Manifest:
     chunks = _decode_chunks(fields)
     packs = _decode_packs(fields, chunks)
     read_chunks = ReadChunks(chunks.lengths)
-    items = tuple(item_from_map(one, read_chunks) for one in fields.array("items", limits.ITEMS))
+    items = tuple(
+        item_from_map(value, read_chunks) for value in fields.array("items", limits.ITEMS)
+    )
     fields.expect("reader", required_reader({item.kind for item in items}))
     manifest = Manifest(
         items=items,
@@ -273,7 +278,7 @@ def _decode_chunks(fields: Fields) -> ChunkTable:
     if len(digests) != DIGEST_BYTES * len(lengths):
         raise table.error("has columns of different lengths")
     if lengths and not 1 <= min(lengths) <= max(lengths) <= limits.CHUNK_BYTES:
-        raise table.error("has an empty or overlong chunk")
+        raise table.error("has an empty chunk, or one that is too long")
     if len(set(_slices(digests))) != len(lengths):
         raise table.error("has a chunk twice")
     return ChunkTable(digests, lengths)
@@ -294,16 +299,16 @@ def _decode_packs(fields: Fields, chunks: ChunkTable) -> tuple[Pack, ...]:
     if len(set(digests)) != len(digests):
         raise packs.error("has a pack twice")
     if len(counts) and (min(counts) < 1 or max(sizes) > limits.PACK_BYTES):
-        raise packs.error("has a pack without blocks, or an overlong pack")
+        raise packs.error("has a pack without blocks, or one that is too long")
     spans = pairwise(accumulate(counts, initial=0))
     return tuple(
-        Pack(digest, size, _PackBlocks(blocks, _checked_span(blocks, span, size, packs)))
+        Pack(digest, size, _PackBlocks(blocks, _check_span(blocks, span, size, packs)))
         for digest, size, span in zip(digests, list(sizes), spans, strict=True)
     )
 
 
 def _decode_blocks(fields: Fields, chunks: ChunkTable) -> _BlockColumns:
-    """Check the columns as a whole: a million blocks have no time for one object each."""
+    """Check the columns as a whole: an object for each of a million blocks would take too long."""
     table = Fields(fields.table("blocks", 5), _BLOCK_KEYS, "manifest's block table")
     counts = table.u32("chunk_counts", limits.CHUNKS)
     ends = array("Q", accumulate(counts, initial=0))
@@ -318,13 +323,13 @@ def _decode_blocks(fields: Fields, chunks: ChunkTable) -> _BlockColumns:
     if len({len(column) for column in columns}) != 1:
         raise table.error("has columns of different lengths")
     if (len(counts) and min(counts) < 1) or ends[-1] > len(chunks):
-        raise table.error("has a block without chunks, or names chunks that are not there")
-    offset_of = array("Q", accumulate(chunks.lengths, initial=0))
-    marks = [offset_of[end] for end in ends]
-    plain = array("Q", map(sub, marks[1:], marks))
+        raise table.error("has a block without chunks, or with chunks that do not exist")
+    chunk_offsets = array("Q", accumulate(chunks.lengths, initial=0))
+    block_offsets = [chunk_offsets[end] for end in ends]
+    plain = array("Q", map(sub, block_offsets[1:], block_offsets))
     stored = blocks.stored_lengths
     if len(plain) and (max(plain) > limits.CHUNK_BYTES or not all(map(le, stored, plain))):
-        raise table.error("has a block that is longer than it may be")
+        raise table.error("has a block that is too long")
     if len(stored) and min(stored) < 1:
         raise table.error("has an empty block")
     _check_bases(blocks, counts, chunks, table)
@@ -334,7 +339,7 @@ def _decode_blocks(fields: Fields, chunks: ChunkTable) -> _BlockColumns:
 def _check_bases(
     blocks: _BlockColumns, counts: Sequence[int], chunks: ChunkTable, table: Fields
 ) -> None:
-    """Only a difference has a base, and it is a needed chunk of its length (format §4.3)."""
+    """Check that only differences have a base: a needed chunk of the same length (format §4.3)."""
     if blocks.bases.count(NO_BASE) == len(blocks.bases) and _DIFFERENCE not in blocks.codecs:
         return
     carried, lengths = blocks.chunk_ends[-1], chunks.lengths
@@ -342,32 +347,32 @@ def _check_bases(
     for codec, count, chunk, base in rows:
         if codec != _DIFFERENCE:
             if base != NO_BASE:
-                raise table.error("has a base for a codec that takes none")
+                raise table.error("has a base for a codec that does not use one")
             continue
         if count != 1 or not carried <= base < len(chunks) or lengths[chunk] != lengths[base]:
-            raise table.error("has a difference whose base does not fit it")
+            raise table.error("has a difference with an unsuitable base")
 
 
-def _checked_span(blocks: _BlockColumns, span: tuple[int, int], size: int, packs: Fields) -> range:
-    """Blocks of a pack ascend, do not overlap and stay inside it (format §4.3)."""
+def _check_span(blocks: _BlockColumns, span: tuple[int, int], size: int, packs: Fields) -> range:
+    """Check that a pack's blocks ascend, do not overlap and end inside it (format §4.3)."""
     start, end = span
     offsets = blocks.offsets[start:end]
     ends = array("Q", map(add, offsets, blocks.stored_lengths[start:end]))
     if not all(map(ge, offsets[1:], ends)):
         raise packs.error("has blocks that overlap or do not ascend")
     if ends[-1] > size:
-        raise packs.error("has a block that passes its pack's end")
+        raise packs.error("has a block that ends beyond its pack")
     return range(start, end)
 
 
 def _check_names(manifest: Manifest, fields: Fields) -> None:
-    if names.has_invisible(manifest.tool):  # it is shown to people, by `inspect` even unverified
+    if names.has_invisible(manifest.tool):  # `inspect` prints it even unverified
         raise fields.error("has invisible or control characters in 'tool'")
     if not all(map(names.is_tag_part, (manifest.channel, *manifest.audience))):
-        raise fields.error("has a channel or audience that is not a name")
+        raise fields.error("has an invalid channel name or site id")
     keys = [item.key for item in manifest.items]
     if keys != sorted(set(keys)):
-        raise fields.error("has items that are not sorted, or an item twice")
+        raise fields.error("has items that are not sorted, or not unique")
     if sum(len(item.entries) for item in manifest.items) > limits.ENTRIES:
         raise fields.error(f"has more than {limits.ENTRIES:,} entries")
 

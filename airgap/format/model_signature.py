@@ -1,7 +1,8 @@
 """OpenSSF Model Signing's signature of one model (format §18), as ``model_signing`` 1.x writes it.
 
-A Sigstore bundle (JSON) around a DSSE envelope around an in-toto statement that lists the model's
-files and their SHA-256. Everything in one that came along was written by somebody unknown.
+It is a Sigstore bundle (JSON) with a DSSE envelope with an in-toto statement that lists the model's
+files and their SHA-256. The author of a signature that came with a bundle is unknown, and nothing
+in it is trusted.
 """
 
 import base64
@@ -50,9 +51,9 @@ _UNREADABLE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A signature that fits its item: the bytes it is over (DSSE), and whose it says it is.
+    """A signature that fits its item: the signed bytes (DSSE), and the key that it claims.
 
-    ``hint`` is the SHA-256 of the signer's public key as PEM, in hex, or empty.
+    ``hint`` is the SHA-256 of the signer's public key as PEM, in hex; it may be empty.
     """
 
     payload: bytes
@@ -66,20 +67,20 @@ def file_name(item: Item) -> str:
 
 
 def is_file_name(name: str) -> bool:
-    """Tell whether a file within a bundle's folder is a model's signature."""
+    """Tell whether a file name in a bundle's folder is that of a model's signature."""
     return _NAME.fullmatch(name) is not None
 
 
 def has_links(item: Item) -> bool:
-    """Tell whether ``model_signing`` must be told to follow links."""
+    """Tell whether an item has links, which ``model_signing`` follows only with an option."""
     return any(isinstance(entry, Link) for entry in item.entries)
 
 
 def statement(item: Item) -> bytes:
-    """Write the statement that is signed: every file of the item as it is installed.
+    """Return the statement to sign: every file of the item as it is installed.
 
     Raises:
-        UsageError: a link leads nowhere, which ``model_signing`` refuses.
+        UsageError: the item has a broken link, which ``model_signing`` refuses.
     """
     digests = _resources(item)
     hasher = hashlib.sha256()
@@ -106,10 +107,10 @@ def statement(item: Item) -> bytes:
 
 
 def encode(payload: bytes, signature: bytes, public_pem: bytes) -> bytes:
-    """Write the file.
+    """Encode the signature file.
 
     Raises:
-        UsageError: it is longer than a reader takes (format §2.3).
+        UsageError: it is longer than a reader accepts (format §2.3).
     """
     document = {
         "mediaType": _MEDIA_TYPE,
@@ -126,100 +127,101 @@ def encode(payload: bytes, signature: bytes, public_pem: bytes) -> bytes:
     raw = json.dumps(document, separators=(",", ":")).encode()
     if len(raw) > limits.MODEL_SIGNATURE_BYTES:
         raise UsageError(
-            f"The model has too many files for a signature of {len(raw):,} bytes.",
-            "Leave out --emit-model-signature: the bundle's own signature covers every file.",
+            f"The model has too many files: its signature would have {len(raw):,} bytes (at most"
+            f" {limits.MODEL_SIGNATURE_BYTES:,} are allowed).",
+            "Omit --emit-model-signature: the bundle's own signature covers every file.",
         )
     return raw
 
 
 def decode(raw: bytes, item: Item) -> Claim:
-    """Read a signature and demand that it is of exactly the files of this item.
+    """Decode a signature and check that it covers exactly the files of this item.
 
-    Whoever wrote it is unknown, so that it may be no longer than twice what we would write: what
-    it takes to read is bounded by the signed manifest.
+    Its author is unknown, so it may be at most twice as long as our own would be: that bounds the
+    work of reading it by the signed manifest.
 
     Raises:
-        CorruptError: it is no such file, or of other files.
+        CorruptError: it is malformed, or covers other files.
     """
     try:
-        ours = len(encode(statement(item), b"", b""))
-        if len(raw) > 2 * ours + _SLACK_BYTES:
+        own_length = len(encode(statement(item), b"", b""))
+        if len(raw) > 2 * own_length + _SLACK_BYTES:
             raise ValueError("too long")
         document = json.loads(raw)
         envelope = document["dsseEnvelope"]
-        (one,) = envelope["signatures"]
+        (entry,) = envelope["signatures"]
         payload = base64.b64decode(envelope["payload"], validate=True)
-        claim = Claim(payload, base64.b64decode(one["sig"], validate=True), _hint(document))
-        kinds = document["mediaType"], envelope["payloadType"]
-        if kinds != (_MEDIA_TYPE, _PAYLOAD_TYPE) or not _fits(json.loads(payload), item):
-            raise ValueError("of another kind, or of other files")
+        claim = Claim(payload, base64.b64decode(entry["sig"], validate=True), _read_hint(document))
+        types = document["mediaType"], envelope["payloadType"]
+        if types != (_MEDIA_TYPE, _PAYLOAD_TYPE) or not _fits(json.loads(payload), item):
+            raise ValueError("another type, or other files")
     except _UNREADABLE as error:
         raise CorruptError(
-            f"The model signature of {item} is not one of its files.",
-            "Nothing depends on it: ask whoever signed the model for another one.",
+            f"The model signature of {item} is malformed, or does not match its files.",
+            "The import does not depend on it: ask the signer of the model for another one.",
         ) from error
     return claim
 
 
-def _hint(document: Mapping[str, Any]) -> str:
+def _read_hint(document: Mapping[str, Any]) -> str:
     hint = document["verificationMaterial"]["publicKey"].get("hint") or ""
     if type(hint) is not str:
         raise TypeError("hint")
     return hint
 
 
-def _fits(told: Mapping[str, Any], item: Item) -> bool:
-    """Tell whether a statement is of all files of an item; what is ignored is not signed."""
-    how, listed = told["predicate"]["serialization"], told["predicate"]["resources"]
-    ignored = set(how.get("ignore_paths", ()))
+def _fits(document: Mapping[str, Any], item: Item) -> bool:
+    """Tell whether a statement covers all files of an item; paths that it ignores are unsigned."""
+    predicate = document["predicate"]
+    options, resources = predicate["serialization"], predicate["resources"]
+    ignored = set(options.get("ignore_paths", ()))
     expected = {name: digest.hex() for name, digest in _resources(item).items()}
     if FILE in ignored:
         expected.pop(FILE, None)
     hasher = hashlib.sha256()
-    for one in listed:
-        hasher.update(bytes.fromhex(one["digest"]))
-    (subject,) = told["subject"]
+    for resource in resources:
+        hasher.update(bytes.fromhex(resource["digest"]))
+    (subject,) = document["subject"]
     return (
-        (told["_type"], told["predicateType"]) == (_STATEMENT, _PREDICATE)
-        and (how["method"], how["hash_type"]) == ("files", "sha256")
-        and how["allow_symlinks"] in ((True,) if has_links(item) else (True, False))
+        (document["_type"], document["predicateType"]) == (_STATEMENT, _PREDICATE)
+        and (options["method"], options["hash_type"]) == ("files", "sha256")
+        and options["allow_symlinks"] in ((True,) if has_links(item) else (True, False))
         and ignored <= {*_IGNORED, FILE}
-        and {one["algorithm"] for one in listed} <= {"sha256"}
-        and len(listed) == len(expected)
-        and {one["name"]: one["digest"] for one in listed} == expected
+        and {resource["algorithm"] for resource in resources} <= {"sha256"}
+        and len(resources) == len(expected)
+        and {resource["name"]: resource["digest"] for resource in resources} == expected
         and subject["digest"]["sha256"] == hasher.hexdigest()
     )
 
 
 def _resources(item: Item) -> dict[str, bytes]:
-    """Return the digest of each path that ``model_signing`` hashes, in its order: part by part.
+    """Return the digests of the paths that ``model_signing`` hashes, sorted part by part as there.
 
-    It follows links to files, passes over those to folders, and always over what git keeps at
-    the top.
+    It follows links to files, skips links to folders, and always ignores git's files at the top.
     """
     files = {file.path: file.digest for file in item.files}
     links = {entry.path: entry.target for entry in item.entries if isinstance(entry, Link)}
     folders = _folders(item)
-    found = dict(files)
+    digests = dict(files)
     for path in links:
         target = resolve_link(path, links, files)
         if target is not None:
-            found[path] = files[target]
+            digests[path] = files[target]
         elif resolve_link(path, links, folders) is None:
             raise UsageError(
-                f"The link {path!r} of {item} leads nowhere, which model_signing does not take.",
-                "Remove the link, or leave out --emit-model-signature.",
+                f"The link {path!r} of {item} is broken, which model_signing does not accept.",
+                "Remove the link, or omit --emit-model-signature.",
             )
-    kept = [path for path in found if path.partition("/")[0] not in _IGNORED]
-    return {path: found[path] for path in sorted(kept, key=lambda path: path.split("/"))}
+    kept = [path for path in digests if path.partition("/")[0] not in _IGNORED]
+    return {path: digests[path] for path in sorted(kept, key=lambda path: path.split("/"))}
 
 
 def _folders(item: Item) -> set[str]:
-    """Return every folder of an item, its own as the empty path."""
-    found = {""}
+    """Return the paths of all folders of an item; the item's own is empty."""
+    folders = {""}
     for entry in item.entries:
         path = entry.path if isinstance(entry, Folder) else entry.path.rpartition("/")[0]
-        while path not in found:
-            found.add(path)
+        while path not in folders:
+            folders.add(path)
             path = path.rpartition("/")[0]
-    return found
+    return folders

@@ -1,4 +1,4 @@
-"""Which names may exist: tags, paths and link targets (format §2.4 to §2.6)."""
+"""Rules for names: tags, paths and link targets (format §2.4 to §2.6)."""
 
 import re
 import unicodedata
@@ -31,14 +31,14 @@ _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def is_tag_part(text: str) -> bool:
-    """Tell whether this is a Bento's or model's name or version, a site or a channel (§2.4)."""
+    """Tell whether this can be a Bento's or model's name or version, a site or a channel (§2.4)."""
     return (
         len(text) <= limits.TAG_CHARACTERS and _TAG.fullmatch(text) is not None and text != "latest"
     )
 
 
 def is_repository(text: str) -> bool:
-    """Tell whether this is a Hugging Face snapshot's name (§2.4)."""
+    """Tell whether this can be the name of a Hugging Face snapshot (§2.4)."""
     return len(text) <= limits.REPOSITORY_CHARACTERS and _REPOSITORY.fullmatch(text) is not None
 
 
@@ -53,7 +53,7 @@ def is_bundle_id(text: str) -> bool:
 
 
 def has_invisible(text: str) -> bool:
-    """Tell whether a text has invisible characters, which may also steer a terminal (§2.5)."""
+    """Tell whether a text has invisible characters, such as terminal escapes (§2.5)."""
     return any(unicodedata.category(character) in _FORBIDDEN_CATEGORIES for character in text)
 
 
@@ -74,7 +74,7 @@ def parse_tag(text: str) -> tuple[str, str]:
 
 
 def path_problem(path: str) -> str | None:
-    """Say why this path may not travel, or None if it may (format §2.5)."""
+    """Return why a path is not allowed, or None (format §2.5)."""
     if len(path.encode(errors="surrogatepass")) > limits.PATH_BYTES:
         return f"is longer than {limits.PATH_BYTES} bytes"
     parts = path.split("/")
@@ -88,29 +88,29 @@ def path_problem(path: str) -> str | None:
 
 
 def target_problem(path: str, target: str, links: frozenset[str]) -> str | None:
-    """Say why a link at ``path`` may not point to ``target``, or None (format §2.6).
+    """Return why a link at ``path`` must not point to ``target``, or None (format §2.6).
 
-    ``links`` holds the paths of all links of the item, folded (format §2.5).
+    ``links`` has the folded paths (format §2.5) of all links of the item.
     """
     size = len(target.encode(errors="surrogatepass"))
     if not 0 < size <= limits.PATH_BYTES or target.startswith("/") or "\\" in target:
-        return "has a target that is empty, overlong or not relative"
+        return "has a target that is empty, too long or not relative"
     return _character_problem(target) or _walk_problem(path, target, links)
 
 
 def _walk_problem(path: str, target: str, links: frozenset[str]) -> str | None:
     """Follow the target part by part from the link's folder."""
-    here = path.split("/")[:-1]
+    folder = path.split("/")[:-1]
     for part in target.split("/"):
-        # Also before `..`: the system would go up from where that link leads, not from here.
-        if fold("/".join(here)) in links:
+        # Also before `..`: the system would go up from the target of that link.
+        if fold("/".join(folder)) in links:
             return "points through another link"
         if part == "..":
-            if not here:
+            if not folder:
                 return "points out of its item"
-            here.pop()
+            folder.pop()
         elif part not in ("", "."):
-            here.append(part)
+            folder.append(part)
     return None
 
 
@@ -126,14 +126,14 @@ def fold(path: str) -> str:
 
 
 def refuse_collisions(paths: Iterable[str], what: str) -> None:
-    """Refuse paths that would land on each other on some file system (format §2.5).
+    """Refuse paths that are the same on some file systems (format §2.5).
 
     Args:
-        paths: each entry's path.
+        paths: the paths of all entries of an item.
         what: the item, for the message.
 
     Raises:
-        CorruptError: two paths are the same when folded, or one lies below another.
+        CorruptError: two paths are equal when folded, or one lies below another.
     """
     seen: dict[str, str] = {}
     folders: dict[str, str] = {}
@@ -141,8 +141,8 @@ def refuse_collisions(paths: Iterable[str], what: str) -> None:
         folded = fold(path)
         if folded in seen:
             raise CorruptError(
-                f"{what} has the two paths {seen[folded]!r} and {path!r}, which are one and the"
-                " same on some file systems.",
+                f"{what} has the paths {seen[folded]!r} and {path!r}, which are the same on some"
+                " file systems.",
                 "Rename one of them and build again.",
             )
         seen[folded] = path
@@ -150,7 +150,7 @@ def refuse_collisions(paths: Iterable[str], what: str) -> None:
     for folded, below in folders.items():
         if folded in seen:
             raise CorruptError(
-                f"{what} has {seen[folded]!r} as an entry of its own, and {below!r} below it.",
+                f"{what} has {seen[folded]!r} as an entry, and {below!r} below it.",
                 "Rename one of them and build again.",
             )
 

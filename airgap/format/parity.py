@@ -1,4 +1,4 @@
-"""The parity index: which parity packs restore which packs (format §20). It is never trusted."""
+"""The parity index: which parity packs restore which packs (format §20). It is not trusted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _GROUP_KEYS: Final = frozenset({"packs", "parity"})
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Packs (indexes into the manifest's) and the SHA-256 of the parity packs over them."""
+    """Packs, as indexes into those of the manifest, and the SHA-256 of their parity packs."""
 
     packs: tuple[int, ...]
     parity: tuple[bytes, ...]
@@ -40,7 +40,7 @@ def encode(groups: Sequence[Group]) -> bytes:
 
 
 def decode(raw: bytes, packs: int) -> tuple[Group, ...]:
-    """Decode the parity index of a bundle with so many packs.
+    """Decode the parity index of a bundle with ``packs`` packs.
 
     Raises:
         CorruptError: it breaks a rule of format §20.
@@ -50,21 +50,21 @@ def decode(raw: bytes, packs: int) -> tuple[Group, ...]:
     fields.expect("code", CODE)
     fields.expect("format", FORMAT)
     fields.expect("hash", HASH)
-    groups = tuple(map(_group, fields.array("groups", packs)))
-    members = [one for group in groups for one in group.packs]
-    digests = [one for group in groups for one in group.parity]
-    if len(set(members)) < len(members) or any(one >= packs for one in members):
-        raise fields.error("names a pack twice, or one that is not there")
+    groups = tuple(map(_decode_group, fields.array("groups", packs)))
+    members = [pack for group in groups for pack in group.packs]
+    digests = [digest for group in groups for digest in group.parity]
+    if len(set(members)) < len(members) or any(pack >= packs for pack in members):
+        raise fields.error("names a pack twice, or one that does not exist")
     if len(set(digests)) < len(digests) or len(digests) > limits.PARITY_PACKS:
         raise fields.error("names a parity pack twice, or too many of them")
     return groups
 
 
-def _group(value: Any) -> Group:  # noqa: ANN401  (anything may have been decoded)
+def _decode_group(value: Any) -> Group:  # noqa: ANN401  (anything may have been decoded)
     fields = Fields(value, _GROUP_KEYS, _WHAT)
     members = tuple(decode_u32(fields.column("packs", 4, limits.GROUP_PACKS)))
     column = fields.column("parity", DIGEST_BYTES, limits.GROUP_PACKS)
     starts = range(0, len(column), DIGEST_BYTES)
     if not members or not column or list(members) != sorted(set(members)):
-        raise fields.error("has an empty group, or one that is not in order")
+        raise fields.error("has a group that is empty or not sorted")
     return Group(members, tuple(column[at : at + DIGEST_BYTES] for at in starts))

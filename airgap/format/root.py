@@ -36,7 +36,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class RoleKeys:
-    """Whose signatures a role takes, by key id, and how many distinct ones it needs."""
+    """The key ids of a role, and how many distinct ones must sign."""
 
     key_ids: tuple[str, ...]
     threshold: int
@@ -44,7 +44,7 @@ class RoleKeys:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """Keys, roles and revocations of a site. Times are seconds since 1970."""
+    """Keys, roles and revocations of a site. Times are in seconds since 1970."""
 
     site: str
     version: int
@@ -64,20 +64,20 @@ class Root:
         }
 
     def threshold(self, role: Role) -> int:
-        """Return how many distinct signers a role needs; 0 where the root does not have it."""
+        """Return how many distinct signers a role needs; 0 if the root does not have the role."""
         return self.roles[role].threshold if role in self.roles else 0
 
 
 @dataclass(frozen=True, slots=True)
 class SignedRoot:
-    """A root's bytes and the envelopes that lie beside it. Nothing is checked yet."""
+    """A root's bytes and its envelopes, not yet checked."""
 
     raw: bytes
     envelopes: tuple[bytes, ...]
 
 
 def fingerprint(raw: bytes) -> str:
-    """Return what a site pins: ``SHA256:`` and the hex digest of the root's bytes."""
+    """Return the fingerprint that a site pins: ``SHA256:`` and the hex digest of the root."""
     return "SHA256:" + hashlib.sha256(raw).hexdigest()
 
 
@@ -106,7 +106,7 @@ def encode(root: Root) -> bytes:
 
 
 def decode(raw: bytes) -> Root:
-    """Decode and check a root; its keys' own encoding is checked by ``signing`` (format §7.2).
+    """Decode and check a root; ``signing`` checks the encoding of its keys (format §7.2).
 
     Raises:
         CorruptError: it breaks a rule of format §7.1.
@@ -116,25 +116,25 @@ def decode(raw: bytes) -> Root:
     fields = Fields(value, _KEYS | {"created_at"} if dated else _KEYS, "root")
     fields.expect("format", FORMAT)
     fields.expect("hash", HASH)
-    keys = tuple(_key(one) for one in fields.array("keys", limits.ROOT_KEYS))
+    keys = tuple(map(_decode_key, fields.array("keys", limits.ROOT_KEYS)))
     ids = [key.id for key in keys]
     if ids != sorted(set(ids)):
-        raise fields.error("has keys that are not sorted, or a key twice")
+        raise fields.error("has keys that are not sorted, or not unique")
     root = Root(
         site=fields.text("site"),
         version=fields.integer("version", low=1),
         keys=keys,
-        roles=_roles(fields, frozenset(ids)),
-        channels=_channels(fields),
+        roles=_decode_roles(fields, frozenset(ids)),
+        channels=_decode_channels(fields),
         revoked_keys=fields.sorted_texts("revoked_keys", limits.ROOT_KEYS),
-        revoked_bundles=_revoked_bundles(fields),
+        revoked_bundles=_decode_revoked_bundles(fields),
         not_after=fields.time_or_none("not_after"),
         created_at=fields.time("created_at") if dated else None,
     )
     if not all(map(names.is_bundle_id, root.revoked_keys)):
         raise fields.error("revokes something that is not a key id")
     if not all(map(names.is_tag_part, (root.site, *root.channels))):
-        raise fields.error("has a site or channel that is not a name")
+        raise fields.error("has an invalid site id or channel name")
     _check_thresholds(root, fields)
     return root
 
@@ -155,7 +155,7 @@ _KEYS = frozenset(
 )
 
 
-def _key(value: Any) -> Key:  # noqa: ANN401
+def _decode_key(value: Any) -> Key:  # noqa: ANN401
     fields = Fields(value, frozenset({"algorithm", "spki"}), "root's key")
     algorithm = fields.text("algorithm")
     if algorithm not in ALGORITHMS:
@@ -163,47 +163,46 @@ def _key(value: Any) -> Key:  # noqa: ANN401
     return Key(fields.raw("spki"), algorithm)
 
 
-def _roles(fields: Fields, known: frozenset[str]) -> dict[Role, RoleKeys]:
+def _decode_roles(fields: Fields, key_ids: frozenset[str]) -> dict[Role, RoleKeys]:
     table = fields.table("roles", len(ROLES))
     if not {"root", "builder"} <= table.keys() <= set(ROLES):
         raise fields.error("has no root or builder role, or an unknown role")
-    roles = {role: _role(table[role], role, known) for role in ROLES if role in table}
+    roles = {role: _decode_role(table[role], role, key_ids) for role in ROLES if role in table}
     approvers = roles["approver"].key_ids if "approver" in roles else ()
     if set(approvers) & set(roles["builder"].key_ids):
         raise fields.error("has a key that is both builder and approver")
     return roles
 
 
-def _role(value: Any, role: str, known: frozenset[str]) -> RoleKeys:  # noqa: ANN401
+def _decode_role(value: Any, role: str, key_ids: frozenset[str]) -> RoleKeys:  # noqa: ANN401
     fields = Fields(value, frozenset({"keys", "threshold"}), f"root's role {role}")
-    key_ids = fields.sorted_texts("keys", limits.ROOT_KEYS)
-    if not known.issuperset(key_ids):
+    role_key_ids = fields.sorted_texts("keys", limits.ROOT_KEYS)
+    if not key_ids.issuperset(role_key_ids):
         raise fields.error("names a key that is not in the root")
-    return RoleKeys(key_ids, fields.integer("threshold", low=1))
+    return RoleKeys(role_key_ids, fields.integer("threshold", low=1))
 
 
-def _channels(fields: Fields) -> dict[str, int]:
+def _decode_channels(fields: Fields) -> dict[str, int]:
+    keys = frozenset({"minimum_sequence"})
     return {
-        name: Fields(one, frozenset({"minimum_sequence"}), "root's channel").integer(
-            "minimum_sequence"
-        )
-        for name, one in fields.table("channels", limits.SITES).items()
+        name: Fields(value, keys, "root's channel").integer("minimum_sequence")
+        for name, value in fields.table("channels", limits.SITES).items()
     }
 
 
-def _revoked_bundles(fields: Fields) -> tuple[bytes, ...]:
+def _decode_revoked_bundles(fields: Fields) -> tuple[bytes, ...]:
     bundles = fields.array("revoked_bundles", limits.DEPOT_BUNDLES)
-    whole = all(type(one) is bytes and len(one) == DIGEST_BYTES for one in bundles)
-    if not whole or bundles != sorted(set(bundles)):
-        raise fields.error("has no sorted array of digests in 'revoked_bundles'")
+    valid = all(type(bundle) is bytes and len(bundle) == DIGEST_BYTES for bundle in bundles)
+    if not valid or bundles != sorted(set(bundles)):
+        raise fields.error("must have a sorted array of unique digests in 'revoked_bundles'")
     return tuple(bundles)
 
 
 def _check_thresholds(root: Root, fields: Fields) -> None:
-    """Refuse a root whose own thresholds can never be met (format §7.1)."""
+    """Refuse a root with a threshold that its own keys cannot reach (format §7.1)."""
     for role in root.roles:
-        left = len(root.signers(role))
-        if root.threshold(role) > left:
+        usable = len(root.signers(role))
+        if root.threshold(role) > usable:
             raise fields.error(
-                f"demands {root.threshold(role)} signers for the role {role} and has {left}"
+                f"requires {root.threshold(role)} signers for the role {role} and has {usable}"
             )

@@ -1,4 +1,4 @@
-"""What an archive for stock BentoML holds, and what lies beside it (format §10)."""
+"""The content of an archive for stock BentoML, and the files beside it (format §10)."""
 
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -37,9 +37,9 @@ _LINKS_FOLLOWED: Final = 40
 
 @dataclass(slots=True)
 class StockFile:
-    """A file of the archive: ``size`` in bytes, SHA-256, and the files of items it is.
+    """A file in the archive: ``size`` in bytes, SHA-256, and the item files that it stands for.
 
-    ``targets`` holds the index of an item and its file. A copy of what a link leads to has none.
+    ``targets`` has pairs of an item's index and its file. A copy of a link's target has none.
     """
 
     path: str
@@ -50,45 +50,45 @@ class StockFile:
 
 @dataclass(frozen=True, slots=True)
 class StockContents:
-    """What the archive must hold: files by path, links (path to target), empty folders."""
+    """The content of an archive: files by path, links (path to target), empty folders."""
 
     files: Mapping[str, StockFile]
     links: Mapping[str, str]
     empty_folders: frozenset[str]
 
     def nonempty_folders(self) -> frozenset[str]:
-        """Return the folders above anything stored: a member for one says nothing new."""
-        found: set[str] = set()
+        """Return all folders that are not empty; members for them are redundant."""
+        folders: set[str] = set()
         for path in (*self.files, *self.links, *self.empty_folders):
-            above = path.rpartition("/")[0]
-            while above and above not in found:
-                found.add(above)
-                above = above.rpartition("/")[0]
-        return frozenset(found)
+            folder = path.rpartition("/")[0]
+            while folder and folder not in folders:
+                folders.add(folder)
+                folder = folder.rpartition("/")[0]
+        return frozenset(folders)
 
 
 def manifest_name(name: str) -> str:
-    """Name the manifest that lies beside the archive ``name``."""
+    """Name the manifest beside the archive ``name``."""
     return name + _SUFFIX
 
 
 def envelope_name(name: str, role: Role, key_id: str) -> str:
-    """Name an envelope that lies beside the archive ``name``."""
+    """Name an envelope beside the archive ``name``."""
     return f"{name}{_SUFFIX}.{role}.{key_id}.dsse"
 
 
 def attestation_name(name: str, role: Role, key_id: str) -> str:
-    """Name an attestation that lies beside the archive ``name``."""
+    """Name an attestation beside the archive ``name``."""
     return f"{name}{_SUFFIX}.{role}.{key_id}.attestation"
 
 
 def parse_envelope_name(name: str, file: str) -> tuple[Role, str] | None:
     """Return role and key id if ``file`` is an envelope of the archive ``name``, else None."""
-    beside = manifest_name(name)
-    found = _ENVELOPE.fullmatch(file.removeprefix(beside)) if file.startswith(beside) else None
-    if found is None:
+    prefix = manifest_name(name)
+    match = _ENVELOPE.fullmatch(file.removeprefix(prefix)) if file.startswith(prefix) else None
+    if match is None:
         return None
-    return next(role for role in ROLES if role == found[1]), found[2]
+    return next(role for role in ROLES if role == match[1]), match[2]
 
 
 def name_by_digest(digest: bytes) -> str:
@@ -97,27 +97,27 @@ def name_by_digest(digest: bytes) -> str:
 
 
 def path_prefix(item: Item) -> str:
-    """Return what the paths of an item's files begin with, for a Bento's archive."""
+    """Return the prefix of an item's paths in the archive of a Bento."""
     return "" if item.rules.stock == "top" else f"{MODELS}/{item.name}/{item.version}/"
 
 
 def check_manifest(manifest: Manifest) -> None:
-    """Demand that a manifest is one for an archive: without packs, and see ``check_items``."""
+    """Check that a manifest is for an archive: it has no packs; see also ``check_items``."""
     if manifest.packs:
-        raise _other_manifest()
+        raise _wrong_manifest_error()
     check_items(manifest.items)
 
 
 def check_items(items: Sequence[Item]) -> None:
-    """Demand one Bento with its models, or one model.
+    """Check that the items are one Bento with its models, or one model.
 
     Raises:
-        CorruptError: it is something else, or the Bento has files of its own in ``models``.
+        CorruptError: they are not, or the Bento has files of its own in ``models``.
     """
     placements = [item.rules.stock for item in items]
     bentos = [item for item in items if item.rules.stock == "top"]
     if (len(bentos) != 1 and placements != ["models"]) or "none" in placements:
-        raise _other_manifest()
+        raise _wrong_manifest_error()
     for entry in (entry for item in bentos for entry in item.entries):
         if names.fold(entry.path.partition("/")[0]) == MODELS:
             raise CorruptError(
@@ -127,7 +127,7 @@ def check_items(items: Sequence[Item]) -> None:
 
 
 def list_contents(items: Sequence[Item], *, folder: bool) -> StockContents:
-    """Return what the archive (or, with ``folder``, the folder) of these items holds."""
+    """Return the content of the archive (or, with ``folder``, the folder) of these items."""
     files: dict[str, StockFile] = {}
     links: dict[str, str] = {}
     empty: set[str] = set()
@@ -147,31 +147,31 @@ def list_contents(items: Sequence[Item], *, folder: bool) -> StockContents:
                 if isinstance(entry, Link)
             }
         else:
-            for path, file in _copies(item):
+            for path, file in _find_copies(item):
                 files[prefix + path] = StockFile(prefix + path, file.size, file.digest)
     return StockContents(files, links, frozenset(empty))
 
 
 def resolve_link(path: str, links: Mapping[str, str], files: Container[str]) -> str | None:
-    """Return the file that a link leads to, by links alone, or None.
+    """Return the file that a link leads to, directly or through other links, or None.
 
-    No part on the way is a link itself (format §2.6), so that text decides.
+    No folder on the way is a link (format §2.6), so the text of the paths decides.
     """
     for _ in range(_LINKS_FOLLOWED):
         if path not in links:
             return path if path in files else None
-        here = path.split("/")[:-1]
+        parts = path.split("/")[:-1]
         for part in links[path].split("/"):
             if part == "..":
-                here = here[:-1]
+                parts = parts[:-1]
             elif part not in ("", "."):
-                here.append(part)
-        path = "/".join(here)
+                parts.append(part)
+        path = "/".join(parts)
     return None
 
 
-def _copies(item: Item) -> Iterator[tuple[str, File]]:
-    """Yield the links that are stored as the file they lead to."""
+def _find_copies(item: Item) -> Iterator[tuple[str, File]]:
+    """Yield each link that is stored as a copy of a file: its path, and the file."""
     files = {file.path: file for file in item.files}
     links = {entry.path: entry.target for entry in item.entries if isinstance(entry, Link)}
     for path in links:
@@ -180,14 +180,14 @@ def _copies(item: Item) -> Iterator[tuple[str, File]]:
             yield path, files[target]
 
 
-def _add(files: dict[str, StockFile], found: Iterable[tuple[str, File]], item: int) -> None:
-    for path, file in found:
+def _add(files: dict[str, StockFile], named: Iterable[tuple[str, File]], item: int) -> None:
+    for path, file in named:
         stored = files.setdefault(path, StockFile(path, file.size, file.digest))
         stored.targets.append((item, file))
 
 
-def _other_manifest() -> CorruptError:
+def _wrong_manifest_error() -> CorruptError:
     return CorruptError(
-        "The manifest is not one for an archive of one Bento or one model.",
-        "Copy the manifest that lay beside the archive.",
+        "The manifest is not for an archive of one Bento or one model.",
+        "Copy the manifest that was exported with the archive.",
     )

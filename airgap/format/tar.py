@@ -1,4 +1,4 @@
-"""The one tar header that a ``.airgap`` file has for a member (format §9)."""
+"""The tar headers of a ``.airgap`` file: one form for each member (format §9)."""
 
 import re
 from typing import Final
@@ -18,12 +18,12 @@ _SIZE = re.compile(rb"[0-7]{11}\x00")
 
 
 def round_to_block(size: int) -> int:
-    """Round a member's size up to whole blocks."""
+    """Round a size in bytes up to whole blocks."""
     return -(-size // BLOCK) * BLOCK
 
 
 def make_header(name: str, size: int) -> bytes:
-    """Make the header of a regular file of ``size`` bytes: POSIX ustar, nobody's, from 1970.
+    """Make the POSIX ustar header of a regular file of ``size`` bytes, of user 0 and from 1970.
 
     A name of more than 100 bytes is split at its last slash into prefix and name.
     """
@@ -52,7 +52,7 @@ def parse_header(block: bytes) -> tuple[str, int] | None:
     """Return a member's name and size, or None at the end of the archive.
 
     Raises:
-        CorruptError: any of the 512 bytes is not what format §9 says.
+        CorruptError: any of the 512 bytes differs from format §9.
     """
     if block == bytes(BLOCK):
         return None
@@ -63,7 +63,6 @@ def parse_header(block: bytes) -> tuple[str, int] | None:
         if make_header(text, size) == block:
             return text, size
     raise CorruptError(
-        "The .airgap file is damaged or cut off, or was made by another tool.",
-        "Copy it again; a depot that was packed with tar must be unpacked first and given as"
-        " a folder.",
+        "The .airgap file is damaged or truncated, or was made by another tool.",
+        "Copy it again. If it is a depot packed with tar, unpack it and give the folder.",
     )

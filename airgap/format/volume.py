@@ -1,4 +1,4 @@
-"""The label of a volume: which of how many it is (format §19). Never signed, never trusted."""
+"""The label of a volume: its number in the set (format §19). It is not signed and not trusted."""
 
 import json
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from airgap.format.fields import Fields
 __all__ = ["Label", "decode", "encode", "render_text"]
 
 _KEYS = frozenset({"bundle", "count", "format", "number", "packs", "parity"})
-_HINT: Final = "Go by what is written on the medium."
+_HINT: Final = "Use the number that is written on the medium."
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a volume says of itself. ``packs`` and ``parity`` count what each volume holds."""
+    """What a volume claims. ``packs`` and ``parity`` have the counts of each volume of the set."""
 
     bundle: str
     number: int
@@ -25,19 +25,19 @@ class Label:
 
     @property
     def count(self) -> int:
-        """How many volumes there are."""
+        """The number of volumes."""
         return len(self.packs)
 
     def volume_of(self, pack: int) -> int:
         """Return the number of the volume that should hold a pack of the manifest."""
-        for number, held in enumerate(self.packs, 1):
-            if pack < held:
+        for number, count in enumerate(self.packs, 1):
+            if pack < count:
                 return number
-            pack -= held
+            pack -= count
         return self.count
 
     def fits(self, bundle: str, packs: int) -> bool:
-        """Tell whether the label can be one of this bundle's, which has so many packs."""
+        """Tell whether the label can belong to this bundle, which has ``packs`` packs."""
         return self.bundle == bundle and sum(self.packs) == packs
 
 
@@ -63,9 +63,7 @@ def decode(raw: bytes) -> Label:
     try:
         value = json.loads(raw.decode("ascii"))
     except (ValueError, RecursionError) as error:
-        raise CorruptError(
-            "The label is not ASCII JSON.", "Go by what is written on it."
-        ) from error
+        raise CorruptError("The label of the volume is not ASCII JSON.", _HINT) from error
     fields = Fields(value, _KEYS, "label of the volume")
     fields.expect("format", 1)
     count = fields.integer("count", 1, limits.VOLUMES)
@@ -75,14 +73,14 @@ def decode(raw: bytes) -> Label:
         _counts(fields.array("packs", count), limits.PACKS),
         _counts(fields.array("parity", count), limits.PARITY_PACKS),
     )
-    whole = names.is_bundle_id(label.bundle) and len(label.packs) == len(label.parity) == count
-    if not whole or encode(label) != raw:
-        raise fields.error("does not fit together, or is not in its one form")
+    valid = names.is_bundle_id(label.bundle) and len(label.packs) == len(label.parity) == count
+    if not valid or encode(label) != raw:
+        raise fields.error("is inconsistent, or not in its exact form")
     return label
 
 
 def render_text(label: Label) -> bytes:
-    """Say for people what a volume is, and what to do with it."""
+    """Return the text of ``VOLUME.txt``: what the volume is, and how to use it."""
     title = f"Volume {label.number} of {label.count} of an airgap bundle"
     lines = [
         title,
@@ -94,26 +92,26 @@ def render_text(label: Label) -> bytes:
             f" and {label.parity[label.number - 1]} of {sum(label.parity)} parity packs."
         ),
         "",
-        "To install the bundle, give airgap each volume, in any order, one or several at a time:",
+        "To install the bundle, give airgap all volumes, in any order, one or several at a time:",
         "",
         "  airgap import THIS_FOLDER [ANOTHER_VOLUME...]",
         "",
-        "It keeps what it has verified and says which volumes it still needs. To see whether this",
-        "volume alone has survived the way:",
+        "It keeps what it has verified and tells which volumes it still needs. To check this",
+        "volume by itself:",
         "",
         "  airgap verify --partial THIS_FOLDER",
         "",
-        "or with stock tools, for damage but not forgery, from this folder:",
+        "or with standard tools, which find damage but not forgery, in this folder:",
         "",
         f"  sha256sum -c bundles/{label.bundle}/checksums.txt",
         "",
-        "This text and the label are not signed. What is in the bundle, its signed manifest says.",
+        "This text and the label are not signed; only the bundle's manifest is.",
         "",
     ]
     return "\n".join(lines).encode()
 
 
 def _counts(values: list[Any], limit: int) -> tuple[int, ...]:
-    if any(type(one) is not int or not 0 <= one <= limit for one in values):
-        raise CorruptError("The label counts wrongly.", _HINT)
+    if any(type(count) is not int or not 0 <= count <= limit for count in values):
+        raise CorruptError("The label of the volume has invalid counts.", _HINT)
     return tuple(values)

@@ -1,4 +1,4 @@
-"""Waivers: the approvers' permission to import one bundle in spite of its age (format §16)."""
+"""Waivers: the approvers' permission to import one bundle despite its age (format §16)."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +14,9 @@ FORMAT: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """One site may import one bundle until ``expires_at``. Times are in seconds since 1970.
+    """Permission for one site to import one bundle until ``expires_at``.
+
+    Times are in seconds since 1970.
 
     ``bundle`` is the SHA-256 of the manifest.
     """
@@ -26,17 +28,17 @@ class Waiver:
     expires_at: int
 
 
-def encode(one: Waiver) -> bytes:
+def encode(waiver: Waiver) -> bytes:
     """Encode a waiver (format §16)."""
     return canonical.encode(
         {
-            "bundle": one.bundle,
-            "expires_at": one.expires_at,
+            "bundle": waiver.bundle,
+            "expires_at": waiver.expires_at,
             "format": FORMAT,
             "hash": HASH,
-            "reason": one.reason,
-            "site": one.site,
-            "time": one.time,
+            "reason": waiver.reason,
+            "site": waiver.site,
+            "time": waiver.time,
         }
     )
 
@@ -51,23 +53,23 @@ def decode(raw: bytes) -> Waiver:
     fields = Fields(value, _KEYS, "waiver")
     fields.expect("format", FORMAT)
     fields.expect("hash", HASH)
-    one = Waiver(
+    waiver = Waiver(
         bundle=fields.digest("bundle"),
         site=fields.text("site"),
         reason=fields.text("reason", limits.NOTE_CHARACTERS),
         time=fields.time("time"),
         expires_at=fields.time("expires_at"),
     )
-    if reason_problem(one.reason):
-        raise fields.error(f"has a reason that {reason_problem(one.reason)}")
-    if not names.is_tag_part(one.site):
-        raise fields.error("has a site that is not a name")
-    return one
+    if reason_problem(waiver.reason):
+        raise fields.error(f"has a reason that {reason_problem(waiver.reason)}")
+    if not names.is_tag_part(waiver.site):
+        raise fields.error("has an invalid site id")
+    return waiver
 
 
 def reason_problem(reason: str) -> str | None:
-    """Say why a reason may not be signed, or None."""
-    return note_problem(reason) if reason.strip() else "says nothing"
+    """Return why a reason cannot be signed, or None."""
+    return note_problem(reason) if reason.strip() else "is empty"
 
 
 _KEYS = frozenset({"bundle", "expires_at", "format", "hash", "reason", "site", "time"})

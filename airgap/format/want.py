@@ -1,4 +1,4 @@
-"""What an importer lacks: a small file for the sender (format §22)."""
+"""Wants: the chunks that an importer is missing, in a small file for the sender (format §22)."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -14,13 +14,13 @@ FORMAT: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """The bundle that could not be imported, its items' tags, and the chunks it lacks."""
+    """The bundle that could not be imported, the tags of its items, and its missing chunks."""
 
     bundle: bytes
     tags: tuple[str, ...]
     """``kind name:version``, in item order."""
     chunks: tuple[bytes, ...]
-    """Digests."""
+    """Their digests."""
 
 
 def encode(want: Want) -> bytes:
@@ -37,7 +37,7 @@ def encode(want: Want) -> bytes:
 
 
 def decode(raw: bytes) -> Want:
-    """Decode a want. It is not signed: whoever reads it decides what to send.
+    """Decode a want. It is not signed: the sender decides what to send.
 
     Raises:
         CorruptError: it breaks a rule of format §22.
@@ -49,6 +49,8 @@ def decode(raw: bytes) -> Want:
     chunks = fields.column("chunks", DIGEST_BYTES, limits.CHUNKS)
     tags = tuple(fields.array("tags", limits.ITEMS))
     if not all(isinstance(tag, str) and len(tag) <= limits.PATH_BYTES for tag in tags):
-        raise CorruptError("The want names items that are no tags.", "Make it again.")
+        raise CorruptError(
+            "The want has an invalid tag.", "Write it again with `airgap import --want`."
+        )
     digests = tuple(chunks[at : at + DIGEST_BYTES] for at in range(0, len(chunks), DIGEST_BYTES))
     return Want(fields.digest("bundle"), tags, digests)

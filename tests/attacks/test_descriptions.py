@@ -82,5 +82,5 @@ def test_a_chunk_is_in_no_more_places_than_there_may_be(
     depot = forged.depot(made)
     assert isolated.run("verify", depot).code == 0
 
-    monkeypatch.setattr(limits, "PLACES", 18)
+    monkeypatch.setattr(limits, "CHUNK_USES", 18)
     refusals.expect_refusal(isolated, "inspect", depot, error=CorruptError)

@@ -44,7 +44,7 @@ def test_only_a_difference_has_a_base() -> None:
     based = Block(offset=0, stored_length=1, codec=1, first_chunk=0, chunk_count=1, base=1)
     made = Manifest((), chunks, (Pack(bytes(32), 1, (based,)),), 0, "test")
 
-    with pytest.raises(CorruptError, match="takes none"):
+    with pytest.raises(CorruptError, match="does not use one"):
         manifest.decode(manifest.encode(made))
 
 

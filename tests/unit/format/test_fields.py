@@ -11,14 +11,14 @@ from airgap.format import fields, limits
 from airgap.format.fields import Fields
 
 
-def one(value: object) -> Fields:
+def wrap(value: object) -> Fields:
     """Wrap one value in a map of one field."""
     return Fields({"x": value}, frozenset({"x"}), "thing")
 
 
 @pytest.mark.parametrize("value", [{}, {"y": 1}, {"x": 1, "y": 1}, [], None, "x"])
 def test_a_map_has_exactly_its_fields(value: object) -> None:
-    with pytest.raises(CorruptError, match="The thing does not have exactly the fields x"):
+    with pytest.raises(CorruptError, match="The thing must have exactly the fields x"):
         Fields(value, frozenset({"x"}), "thing")
 
 
@@ -66,7 +66,7 @@ BAD: list[tuple[Read, list[object]]] = [
 
 @pytest.mark.parametrize(("read", "value", "expected"), GOOD)
 def test_a_value_of_the_right_type_is_returned(read: Read, value: object, expected: object) -> None:
-    assert read(one(value)) == expected
+    assert read(wrap(value)) == expected
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_value_of_the_right_type_is_returned(read: Read, value: object, expect
 )
 def test_a_value_of_another_type_or_size_is_corrupt(read: Read, value: object) -> None:
     with pytest.raises(CorruptError, match=r"^The thing .*'x'"):
-        read(one(value))
+        read(wrap(value))
 
 
 @settings(max_examples=50, derandomize=True, database=None)

@@ -78,5 +78,5 @@ def test_a_root_that_breaks_a_rule_is_corrupt(bad: Root) -> None:
 def test_a_scanner_and_an_approver_have_roles_of_their_own() -> None:
     roles = {**GOOD.roles, "scanner": RoleKeys(IDS[:1], 1), "approver": RoleKeys((), 1)}
 
-    with pytest.raises(CorruptError, match="demands 1 signers for the role approver and has 0"):
+    with pytest.raises(CorruptError, match="requires 1 signers for the role approver and has 0"):
         root.decode(root.encode(replace(GOOD, roles=roles)))
