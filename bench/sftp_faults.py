@@ -107,7 +107,7 @@ def main() -> None:
 def failed_write(put: Put) -> str:
     content = b"x" * (64 * REQUEST)
     double = SftpDouble({b"h": bytearray()}, patient=True)
-    failing = session.u64(32 * REQUEST)
+    failing = session.pack_u64(32 * REQUEST)
     double.instead = lambda request: (
         status(request, session.FAILURE)
         if request.kind == session.WRITE and failing in request.body[:64]
@@ -152,8 +152,13 @@ def first_last(get: Get) -> str:
 
 def short_packet(get: Get) -> str:
     def answer(request: Asked) -> bytes:
-        body = bytes([session.DATA]) + session.u32(request.number) + session.u32(REQUEST) + b"x"
-        return session.u32(len(body)) + body
+        body = (
+            bytes([session.DATA])
+            + session.pack_u32(request.number)
+            + session.pack_u32(REQUEST)
+            + b"x"
+        )
+        return session.pack_u32(len(body)) + body
 
     return attempt(lambda: get(reading(answer)))
 

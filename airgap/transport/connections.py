@@ -14,9 +14,9 @@ from airgap.transport.port import Transport
 __all__ = ["ConnectionPool", "StoppedError"]
 
 T = TypeVar("T")
-_Work = tuple[Callable[[Transport], T], "Future[T]"]
-_PATIENCE_SECONDS: Final = 2.0
-_LOOK_SECONDS: Final = 0.2
+_Task = tuple[Callable[[Transport], T], "Future[T]"]
+_CLOSE_SECONDS: Final = 2.0
+_POLL_SECONDS: Final = 0.2
 
 
 class StoppedError(Exception):
@@ -34,7 +34,7 @@ class ConnectionPool(Generic[T]):
         """Start no thread yet."""
         self._transport = transport
         self._count = count
-        self._work: queue.SimpleQueue[_Work[T] | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[_Task[T] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._stopped = threading.Event()
 
@@ -50,7 +50,7 @@ class ConnectionPool(Generic[T]):
 
     def result(self, future: "Future[T]") -> T:
         """Wait for what was submitted, or raise StoppedError as soon as the lanes are closed."""
-        while not wait([future], _LOOK_SECONDS).done:
+        while not wait([future], _POLL_SECONDS).done:
             self.check()
         return future.result()
 
@@ -69,7 +69,7 @@ class ConnectionPool(Generic[T]):
         self._stopped.set()
         for _ in self._threads:
             self._work.put(None)
-        give_up = time.monotonic() + _PATIENCE_SECONDS
+        give_up = time.monotonic() + _CLOSE_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, give_up - time.monotonic()))
         self._threads.clear()
@@ -82,13 +82,13 @@ class ConnectionPool(Generic[T]):
                 if self._stopped.is_set():
                     future.cancel()
                 elif future.set_running_or_notify_cancel():
-                    _finish(work, future, own)
+                    _run_task(work, future, own)
         finally:
             with suppress(AirgapError, OSError):
                 own.close()
 
 
-def _finish(work: Callable[[Transport], T], future: "Future[T]", own: Transport) -> None:
+def _run_task(work: Callable[[Transport], T], future: "Future[T]", own: Transport) -> None:
     try:
         future.set_result(work(own))
     except BaseException as error:  # noqa: BLE001  (whoever waits for the result hears it)

@@ -35,7 +35,7 @@ class FolderTransport:
     def size(self, name: str) -> int | None:
         """Return a file's size, or None; see ``Transport``."""
         try:
-            with open_regular(self._top, names.checked(name)) as descriptor:
+            with open_regular(self._top, names.check_name(name)) as descriptor:
                 return os.fstat(descriptor).st_size
         except MissingError:
             return None
@@ -43,7 +43,7 @@ class FolderTransport:
     def list(self, folder: str, limit: int) -> list[str]:
         """Return the names in a folder; see ``Transport``."""
         try:
-            return list_names(self._top, names.checked_folder(folder) or ".", limit)
+            return list_names(self._top, names.check_folder_name(folder) or ".", limit)
         except MissingError:
             return []
 
@@ -51,7 +51,7 @@ class FolderTransport:
         """Send a file's bytes to the sink; see ``Transport``."""
         sent = 0
         buffer = memoryview(bytearray(_PIECE_BYTES))
-        with open_regular(self._top, names.checked(name)) as opened:
+        with open_regular(self._top, names.check_name(name)) as opened:
             descriptor = os.dup(opened)  # so that an error of the sink's disk is not taken for ours
         try:
             while length is None or sent < length:
@@ -75,15 +75,15 @@ class FolderTransport:
         pace: Pace | None = None,
     ) -> Stored:
         """Copy a file into the folder; see ``Transport``."""
-        part = names.checked(part or names.default_part(name))
+        part = names.check_name(part or names.name_part(name))
         if self.size(name) == size:
             return "there"
         with self._make_folders(part) as (folder, last), self._translate_errors(name):
             descriptor = open_part(folder, last)
             try:
                 begun = self._begun(descriptor, name, size)
-                _append(descriptor, source, begun, pace or _as_fast_as_it_goes)
-                _demand_size(descriptor, source, size)
+                _append(descriptor, source, begun, pace or _no_pace)
+                _check_size(descriptor, source, size)
                 publish_part(folder, descriptor, last, name.rpartition("/")[2])
             finally:
                 os.close(descriptor)
@@ -91,7 +91,7 @@ class FolderTransport:
 
     def publish(self, name: str, data: bytes, *, replace: bool = False) -> bool:
         """Write a small file, whole or not at all; see ``Transport``."""
-        part = f"{names.checked(name)}.{secrets.token_hex(8)}.part"
+        part = f"{names.check_name(name)}.{secrets.token_hex(8)}.part"
         with self._make_folders(part) as (folder, last), self._translate_errors(name):
             descriptor = open_part(folder, last, new=True)
             try:
@@ -105,7 +105,7 @@ class FolderTransport:
 
     def delete(self, name: str) -> None:
         """Remove a file; see ``Transport``."""
-        path = Path(names.checked(name))
+        path = Path(names.check_name(name))
         try:
             with self._folder(path.parent.parts) as folder, self._translate_errors(name):
                 remove_file(folder, path.name)
@@ -165,12 +165,12 @@ def _append(descriptor: int, source: Path, begun: int, pace: Pace) -> None:
             _write_all(descriptor, piece)
 
 
-def _demand_size(descriptor: int, source: Path, size: int) -> None:
+def _check_size(descriptor: int, source: Path, size: int) -> None:
     if os.fstat(descriptor).st_size != size:
         raise StorageError(f"{source} changed while it was copied.", "Run the same command again.")
 
 
-def _as_fast_as_it_goes(_: int) -> None:
+def _no_pace(_: int) -> None:
     """Wait for nothing."""
 
 

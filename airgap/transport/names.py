@@ -9,14 +9,14 @@ from typing import Final
 
 from airgap.errors import TransportError
 
-__all__ = ["checked", "checked_folder", "default_part"]
+__all__ = ["check_folder_name", "check_name", "name_part"]
 
 _SEGMENT: Final = r"(?![.-])[!-.0-\[\]-~]([ !-.0-\[\]-~]*[!-.0-\[\]-~])?"  # no slash, no backslash
 _NAME: Final = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*")
 _LONGEST: Final = 512
 
 
-def checked(name: str) -> str:
+def check_name(name: str) -> str:
     """Return a file's name that every server takes as it is.
 
     Raises:
@@ -31,11 +31,11 @@ def checked(name: str) -> str:
     return name
 
 
-def checked_folder(name: str) -> str:
+def check_folder_name(name: str) -> str:
     """Return a folder's name, where the empty one means the place itself; else as ``checked``."""
-    return name and checked(name)
+    return name and check_name(name)
 
 
-def default_part(name: str) -> str:
+def name_part(name: str) -> str:
     """Name the unfinished upload of a file whose writer did not choose a name of its own."""
     return f"{name}.part"

@@ -16,19 +16,22 @@ if TYPE_CHECKING:
 
 __all__ = ["LOCAL_ONLY", "OPTIONS", "Login", "open_transport"]
 
-_FTP: Final = frozenset({"timeout"})
-_TLS: Final = _FTP | {"ca", "cert", "key", "tls"}
-_CLOUD: Final = frozenset({"ca", "checksums", "conditional", "insecure_http", "timeout"})
+_FTP_OPTIONS: Final = frozenset({"timeout"})
+_FTPS_OPTIONS: Final = _FTP_OPTIONS | {"ca", "cert", "key", "tls"}
+_OBJECT_STORE_OPTIONS: Final = frozenset(
+    {"ca", "checksums", "conditional", "insecure_http", "timeout"}
+)
 OPTIONS: Final[Mapping[Scheme, frozenset[str]]] = {
-    "ftp": _FTP,
-    "ftpes": _TLS,
-    "ftps": _TLS,
+    "ftp": _FTP_OPTIONS,
+    "ftpes": _FTPS_OPTIONS,
+    "ftps": _FTPS_OPTIONS,
     "sftp": frozenset(
         {"agent", "identity", "known_hosts", "passphrase_env", "proxy_command", "ssh_config"}
     ),
-    "s3": _CLOUD | {"anonymous", "credentials", "endpoint", "profile", "region", "virtual_hosted"},
-    "gs": _CLOUD,
-    "az": _CLOUD,
+    "s3": _OBJECT_STORE_OPTIONS
+    | {"anonymous", "credentials", "endpoint", "profile", "region", "virtual_hosted"},
+    "gs": _OBJECT_STORE_OPTIONS,
+    "az": _OBJECT_STORE_OPTIONS,
     "file": frozenset(),
 }
 """What may be said of a place besides its URL, by scheme: in the URL's query, or for a remote."""
@@ -58,10 +61,10 @@ def open_transport(place: RemoteUrl, login: Login, options: Mapping[str, str]) -
         raise UsageError(
             f"{place.scheme}:// has no option {unknown[0]!r:.100}.", f"Its options are: {known}."
         )
-    return _OPENERS[place.scheme](place, login, _Values(options))
+    return _OPENERS[place.scheme](place, login, _OptionValues(options))
 
 
-class _Values:
+class _OptionValues:
     """The values of options, in the types that are wanted."""
 
     def __init__(self, options: Mapping[str, str]) -> None:
@@ -100,7 +103,7 @@ class _Values:
         return self.choice(name, {"no": "", "yes": "1"}) == "1"
 
 
-def _sftp(place: RemoteUrl, login: Login, values: _Values) -> Transport:
+def _open_sftp(place: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
     from airgap.transport.sftp.options import SftpOptions
     from airgap.transport.sftp.transport import SftpTransport
 
@@ -122,12 +125,12 @@ def _sftp(place: RemoteUrl, login: Login, values: _Values) -> Transport:
     )
 
 
-def _s3(place: RemoteUrl, login: Login, values: _Values) -> Transport:
+def _open_s3(place: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
     from airgap.transport.s3.options import S3Options, Scheme
     from airgap.transport.s3.transport import S3Transport
 
     schemes: dict[str, Scheme] = {"s3": "s3", "gs": "gs", "az": "az"}
-    found = _profile(place, login, values)
+    found = _find_profile(place, login, values)
     ca = values.path("ca") or (Path(found.ca_file) if found.ca_file else None)
     return S3Transport(
         S3Options(
@@ -147,7 +150,7 @@ def _s3(place: RemoteUrl, login: Login, values: _Values) -> Transport:
     )
 
 
-def _profile(place: RemoteUrl, login: Login, values: _Values) -> "Profile":
+def _find_profile(place: RemoteUrl, login: Login, values: _OptionValues) -> "Profile":
     """Find keys, region and endpoint: what was said first, then where Amazon's tools look.
 
     Nobody is asked without a signature by accident: that would be told as a missing permission.
@@ -161,7 +164,7 @@ def _profile(place: RemoteUrl, login: Login, values: _Values) -> "Profile":
     if login.user and login.password:
         return s3_credentials.Profile(S3Keys(login.user, login.password))
     if file is not None:
-        return s3_credentials.Profile(s3_credentials.read_file(file, profile or "default"))
+        return s3_credentials.Profile(s3_credentials.read_keys(file, profile or "default"))
     found = s3_credentials.find_profile(os.environ, profile)
     if found.keys is None:
         raise ConfigurationError(
@@ -171,11 +174,11 @@ def _profile(place: RemoteUrl, login: Login, values: _Values) -> "Profile":
     return found
 
 
-def _folder(place: RemoteUrl, _login: Login, _values: _Values) -> Transport:
+def _open_folder(place: RemoteUrl, _login: Login, _values: _OptionValues) -> Transport:
     return FolderTransport(Path(place.path))
 
 
-def _ftp(place: RemoteUrl, login: Login, values: _Values) -> Transport:
+def _open_ftp(place: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
     from airgap.transport.ftp.options import FtpOptions, Security, TlsVersion
     from airgap.transport.ftp.transport import FtpTransport
 
@@ -198,13 +201,13 @@ def _ftp(place: RemoteUrl, login: Login, values: _Values) -> Transport:
     )
 
 
-_OPENERS: Final[Mapping[Scheme, Callable[[RemoteUrl, Login, _Values], Transport]]] = {
-    "ftp": _ftp,
-    "ftpes": _ftp,
-    "ftps": _ftp,
-    "sftp": _sftp,
-    "s3": _s3,
-    "gs": _s3,
-    "az": _s3,
-    "file": _folder,
+_OPENERS: Final[Mapping[Scheme, Callable[[RemoteUrl, Login, _OptionValues], Transport]]] = {
+    "ftp": _open_ftp,
+    "ftpes": _open_ftp,
+    "ftps": _open_ftp,
+    "sftp": _open_sftp,
+    "s3": _open_s3,
+    "gs": _open_s3,
+    "az": _open_s3,
+    "file": _open_folder,
 }

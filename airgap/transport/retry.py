@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from airgap.errors import AirgapError, TransportError
-from airgap.transport.names import default_part
+from airgap.transport.names import name_part
 from airgap.transport.port import Pace, Sink, Stored, TransientError, Transport
 
 __all__ = ["RetryPolicy", "RetryingTransport"]
 
 T = TypeVar("T")
-_FIRST_CONTACT: Final = 3  # a host that was never reached is more often mistyped than down
+_TRIES_BEFORE_FIRST_CONTACT: Final = (
+    3  # a host that was never reached is more often mistyped than down
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class RetryingTransport:
         pace: Pace | None = None,
     ) -> Stored:
         """Upload a file; see ``Transport``. After a break it asks how much has arrived."""
-        unfinished = part or default_part(name)
+        unfinished = part or name_part(name)
 
         def arrived() -> int:
             if self.capabilities.resumes_uploads:
@@ -169,7 +171,9 @@ class RetryingTransport:
 
     def _pause(self, failures: int, error: TransientError) -> None:
         patience = self._patience
-        if failures >= (patience.tries if self._met[0] else min(patience.tries, _FIRST_CONTACT)):
+        if failures >= (
+            patience.tries if self._met[0] else min(patience.tries, _TRIES_BEFORE_FIRST_CONTACT)
+        ):
             raise TransportError(
                 f"{error.message} That was try {failures} in a row without getting further.",
                 error.hint or "Run the same command again later: it goes on from where it was.",

@@ -27,8 +27,8 @@ _HOST: Final = re.compile(r"[0-9A-Za-z_](?:[0-9A-Za-z._-]*[0-9A-Za-z])?\.?")
 _ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]+(%[0-9A-Za-z_.-]+)?")
 _LARGEST_PORT: Final = 65535
 _PASSWORD: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s:/?#@]*):(?!\d+[/?#])\S*@")
-_ALL: Final = re.compile(r"://\S*@")
-_BUCKETS: Final = ("s3", "gs", "az")
+_ANY_USERINFO: Final = re.compile(r"://\S*@")
+_BUCKET_SCHEMES: Final = ("s3", "gs", "az")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,33 +75,35 @@ def parse(text: str) -> RemoteUrl:
         UsageError: it is not in the form of one; the message holds no password.
     """
     if not is_url(text):
-        raise _wrong(text, "is none", "Write it as in sftp://host/srv/folder or file:///folder.")
+        raise _invalid_url(
+            text, "is none", "Write it as in sftp://host/srv/folder or file:///folder."
+        )
     if any(character <= " " or character == "\x7f" for character in text):
-        raise _wrong(text, "has a space or control character in it", "Write it as %20.")
+        raise _invalid_url(text, "has a space or control character in it", "Write it as %20.")
     try:
         parts = urlsplit(text)
         host, port, user, password = parts.hostname, parts.port, parts.username, parts.password
-        path, options = unquote(parts.path, errors="strict"), _options(parts.query)
+        path, options = unquote(parts.path, errors="strict"), _parse_options(parts.query)
     except UnicodeDecodeError as error:
-        raise _wrong(text, "is not UTF-8 when it is decoded") from error
+        raise _invalid_url(text, "is not UTF-8 when it is decoded") from error
     except ValueError as error:
-        raise _wrong(
+        raise _invalid_url(
             text,
             "has no proper host or port",
             "Write @, :, / and # of a password as %40, %3A, %2F and %23.",
         ) from error
-    scheme = _known(parts.scheme)
+    scheme = _parse_scheme(parts.scheme)
     if port is not None and not 0 < port <= _LARGEST_PORT:
-        raise _wrong(text, "has no proper port", "Ports are 1 to 65535.")
+        raise _invalid_url(text, "has no proper port", "Ports are 1 to 65535.")
     return RemoteUrl(
         scheme=scheme,
-        host=_host(text, scheme, host or "", parts.netloc),
-        path=_path(text, scheme, path),
+        host=_parse_host(text, scheme, host or "", parts.netloc),
+        path=_parse_path(text, scheme, path),
         port=port,
-        user=None if user is None else _decoded(text, user),
-        password=None if password is None else _decoded(text, password),
+        user=None if user is None else _decode(text, user),
+        password=None if password is None else _decode(text, password),
         options=options,
-        bundle=_bundle(parts.fragment),
+        bundle=_parse_bundle_id(parts.fragment),
     )
 
 
@@ -110,7 +112,7 @@ def hide_passwords(text: str) -> str:
     return _PASSWORD.sub(r"\1:***@", text)
 
 
-def _known(scheme: str) -> Scheme:
+def _parse_scheme(scheme: str) -> Scheme:
     for one in _SCHEMES:
         if one == scheme:
             known: Scheme = one
@@ -120,27 +122,27 @@ def _known(scheme: str) -> Scheme:
     )
 
 
-def _host(text: str, scheme: Scheme, host: str, written: str) -> str:
+def _parse_host(text: str, scheme: Scheme, host: str, written: str) -> str:
     """Return host or bucket; a bucket keeps its case."""
     if scheme == "file":
         if host not in ("", "localhost"):
-            raise _wrong(text, "names a host", "Write file:///folder, with three slashes.")
+            raise _invalid_url(text, "names a host", "Write file:///folder, with three slashes.")
         return ""
-    if scheme in _BUCKETS:
+    if scheme in _BUCKET_SCHEMES:
         host = written.rpartition("@")[2].partition(":")[0]
     if not (_HOST.fullmatch(host) or (":" in host and _ADDRESS.fullmatch(host))):
-        raise _wrong(text, "has no proper host")
+        raise _invalid_url(text, "has no proper host")
     return host
 
 
-def _path(text: str, scheme: Scheme, path: str) -> str:
+def _parse_path(text: str, scheme: Scheme, path: str) -> str:
     if any(ord(character) < ord(" ") or character == "\x7f" for character in path):
-        raise _wrong(text, "has a control character in its path")
+        raise _invalid_url(text, "has a control character in its path")
     if ".." in path.split("/"):
-        raise _wrong(text, "has '..' in its path", "Write where it leads.")
+        raise _invalid_url(text, "has '..' in its path", "Write where it leads.")
     if scheme == "file":
         return path
-    if scheme in _BUCKETS:
+    if scheme in _BUCKET_SCHEMES:
         return path.strip("/")
     if scheme == "sftp":
         below_home = path.startswith("/~/") or path in ("", "/~")
@@ -149,21 +151,21 @@ def _path(text: str, scheme: Scheme, path: str) -> str:
     return path.rstrip("/") or ("/" if path.startswith("/") else "")
 
 
-def _decoded(text: str, part: str) -> str:
+def _decode(text: str, part: str) -> str:
     found = unquote(part)
     if any(ord(character) < ord(" ") for character in found):
-        raise _wrong(text, "has a control character in user or password")
+        raise _invalid_url(text, "has a control character in user or password")
     return found
 
 
-def _options(query: str) -> dict[str, str]:
+def _parse_options(query: str) -> dict[str, str]:
     pairs = parse_qsl(query, keep_blank_values=True, errors="strict")
     if len(dict(pairs)) != len(pairs):
         raise UsageError("A URL says an option twice.", "Leave one out.")
     return dict(pairs)
 
 
-def _bundle(fragment: str) -> str:
+def _parse_bundle_id(fragment: str) -> str:
     if fragment and not _ID.fullmatch(fragment):
         raise UsageError(
             f"{hide_passwords(fragment)!r:.100} is not a bundle id.",
@@ -172,8 +174,8 @@ def _bundle(fragment: str) -> str:
     return fragment
 
 
-def _wrong(
+def _invalid_url(
     text: str, why: str, hint: str = "Write it as in docs/carry-by-network.md."
 ) -> UsageError:
-    shown = _ALL.sub("://***@", text)  # whatever of it was meant as a password
+    shown = _ANY_USERINFO.sub("://***@", text)  # whatever of it was meant as a password
     return UsageError(f"The URL {shown!r:.200} {why}.", hint)

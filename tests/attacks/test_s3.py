@@ -524,7 +524,7 @@ def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "obstore", None)
 
     with pytest.raises(ConfigurationError) as told:
-        client.demand_library()
+        client.require_library()
 
     assert told.value.hint == "Run: pip install 'bento-airgap[s3]'"
 
@@ -534,7 +534,7 @@ def test_other_makers_stores_are_made(scheme: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
     options = S3Options("bucket", scheme=scheme)  # type: ignore[arg-type]
 
-    assert type(client.make(options)).__name__ in ("GCSStore", "AzureStore")
+    assert type(client.make_client(options)).__name__ in ("GCSStore", "AzureStore")
     assert S3Transport(options).place == f"{scheme}://bucket"
 
 
@@ -554,7 +554,7 @@ def test_a_checksum_to_be_stored_is_sent_where_it_is_known(
 ) -> None:
     options = S3Options("bucket", keys=KEYS, endpoint=endpoint, checksums=given)
 
-    assert ("checksum_algorithm" in client._config(options)) is sent
+    assert ("checksum_algorithm" in client._make_config(options)) is sent
 
 
 def test_every_body_is_signed_with_its_digest() -> None:

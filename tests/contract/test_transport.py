@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import AirgapError, CorruptError, MissingError, TransportError
-from airgap.transport.names import default_part
+from airgap.transport.names import name_part
 from airgap.transport.port import Stored, TransientError, Transport
 from tests.servers import grounds
 from tests.servers.ground import Ground, Server
@@ -166,7 +166,7 @@ def test_an_upload_goes_on_where_it_broke_off(
     if not transport.capabilities.resumes_uploads:
         pytest.skip("a file is its unit of resuming")
     begun = CONTENT[:there] + bytes(max(0, there - len(CONTENT)))
-    ground.plant(part or default_part(NAME), begun)
+    ground.plant(part or name_part(NAME), begun)
 
     assert transport.put(NAME, source, len(CONTENT), part) == expected
 

@@ -56,12 +56,12 @@ class MemoryTransport:
         shop.connections += 1
 
     def size(self, name: str) -> int | None:
-        path = self._path(names.checked(name), "size")
+        path = self._path(names.check_name(name), "size")
         found = self.shop.files.get(path)
         return None if found is None else len(found)
 
     def list(self, folder: str, limit: int) -> list[str]:
-        path = self._path(names.checked_folder(folder), "list")
+        path = self._path(names.check_folder_name(folder), "list")
         below = f"{path}/" if path else ""
         found = {
             name.removeprefix(below).partition("/")[0]
@@ -73,7 +73,7 @@ class MemoryTransport:
         return sorted(found)
 
     def get(self, name: str, sink: Sink, offset: int = 0, length: int | None = None) -> int:
-        path = self._path(names.checked(name), "get")
+        path = self._path(names.check_name(name), "get")
         if path not in self.shop.files:
             raise MissingError(f"{name} is not there.", "Look.")
         data = self.shop.files[path][offset:][:length]
@@ -97,8 +97,8 @@ class MemoryTransport:
         part: str | None = None,
         pace: Pace | None = None,
     ) -> Stored:
-        path = self._path(names.checked(name), "put")
-        unfinished = self._path(names.checked(part or names.default_part(name)), "part")
+        path = self._path(names.check_name(name), "put")
+        unfinished = self._path(names.check_name(part or names.name_part(name)), "part")
         if len(self.shop.files.get(path, b"-" * (size + 1))) == size:
             return "there"
         begun = len(self.shop.files.get(unfinished, b""))
@@ -119,7 +119,7 @@ class MemoryTransport:
         return "resumed" if begun else "stored"
 
     def publish(self, name: str, data: bytes, *, replace: bool = False) -> bool:
-        path = self._path(names.checked(name), "publish")
+        path = self._path(names.check_name(name), "publish")
         after = self.shop.broken_after()
         if after < len(data):
             self._break()
@@ -132,7 +132,7 @@ class MemoryTransport:
         return True
 
     def delete(self, name: str) -> None:
-        self.shop.files.pop(self._path(names.checked(name), "delete"), None)
+        self.shop.files.pop(self._path(names.check_name(name), "delete"), None)
 
     def clone(self) -> Transport:
         return MemoryTransport(self.shop, self.folder)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from airgap.transport.port import TransientError
 from airgap.transport.sftp import session as wire
-from airgap.transport.sftp.session import string, u32, u64
+from airgap.transport.sftp.session import pack_string, pack_u32, pack_u64
 
 __all__ = ["Asked", "SftpDouble", "data", "name_list", "packet", "status"]
 
@@ -88,10 +88,10 @@ class SftpDouble:
 
     def _hello(self) -> bytes:
         pairs = b"".join(
-            string(name.encode()) + string(value.encode())
+            pack_string(name.encode()) + pack_string(value.encode())
             for name, value in self.extensions.items()
         )
-        return u32(5 + len(pairs)) + bytes([wire.VERSION]) + u32(3) + pairs
+        return pack_u32(5 + len(pairs)) + bytes([wire.VERSION]) + pack_u32(3) + pairs
 
     def _honest(self, one: Asked) -> bytes:
         answers: dict[int, Callable[[Asked, bytes], bytes]] = {
@@ -103,7 +103,7 @@ class SftpDouble:
             wire.FSETSTAT: self._truncate,
             wire.RENAME: self._rename,
             wire.REMOVE: self._remove,
-            wire.OPENDIR: lambda one, path: packet(wire.HANDLE, one, string(path)),
+            wire.OPENDIR: lambda one, path: packet(wire.HANDLE, one, pack_string(path)),
             wire.READDIR: lambda one, _: status(one, wire.EOF),
         }
         name = (one.strings() or [b""])[0]
@@ -126,8 +126,8 @@ class SftpDouble:
     def _stat(self, one: Asked, name: bytes) -> bytes:
         if name not in self.files:
             return status(one, wire.NO_SUCH_FILE)
-        size = u64(len(self.files[name]))
-        return packet(wire.ATTRIBUTES, one, u32(5), size, u32(REGULAR))
+        size = pack_u64(len(self.files[name]))
+        return packet(wire.ATTRIBUTES, one, pack_u32(5), size, pack_u32(REGULAR))
 
     def _truncate(self, one: Asked, name: bytes) -> bytes:
         del self.files[name][int.from_bytes(one.body[-8:], "big") :]
@@ -150,26 +150,37 @@ class SftpDouble:
             self.files.setdefault(path, bytearray())
         if path not in self.files:
             return status(one, wire.NO_SUCH_FILE)
-        return packet(wire.HANDLE, one, string(path))
+        return packet(wire.HANDLE, one, pack_string(path))
 
 
 def packet(kind: int, one: Asked, *parts: bytes) -> bytes:
     """Write an answer to a request."""
-    body = bytes([kind]) + u32(one.number) + b"".join(parts)
-    return u32(len(body)) + body
+    body = bytes([kind]) + pack_u32(one.number) + b"".join(parts)
+    return pack_u32(len(body)) + body
 
 
 def status(one: Asked, code: int) -> bytes:
-    return packet(wire.STATUS, one, u32(code), string(b"words of the server"), string(b"en"))
+    return packet(
+        wire.STATUS, one, pack_u32(code), pack_string(b"words of the server"), pack_string(b"en")
+    )
 
 
 def data(one: Asked, content: bytes) -> bytes:
-    return packet(wire.DATA, one, string(content))
+    return packet(wire.DATA, one, pack_string(content))
 
 
 def name_list(one: Asked, *names: bytes) -> bytes:
     """Write a piece of a listing, with all attributes that there are."""
-    attributes = u32(0x8000000F) + u64(1) + u64(2) + u32(REGULAR) + u64(3) + u32(1)
-    attributes += string(b"x@y") + string(b"z")
-    entries = (string(name) + string(b"-rw-r--r-- " + name) + attributes for name in names)
-    return packet(wire.NAME, one, u32(len(names)), *entries)
+    attributes = (
+        pack_u32(0x8000000F)
+        + pack_u64(1)
+        + pack_u64(2)
+        + pack_u32(REGULAR)
+        + pack_u64(3)
+        + pack_u32(1)
+    )
+    attributes += pack_string(b"x@y") + pack_string(b"z")
+    entries = (
+        pack_string(name) + pack_string(b"-rw-r--r-- " + name) + attributes for name in names
+    )
+    return packet(wire.NAME, one, pack_u32(len(names)), *entries)

@@ -64,24 +64,24 @@ def send(data: socket.socket, file: BinaryIO, begun: int, size: int) -> Generato
         OSError: the connection broke.
     """
     buffer = memoryview(bytearray(_BLOCK_BYTES))
-    with translate_errors(_name(file)):
+    with translate_errors(_name_of_file(file)):
         file.seek(begun)
     while begun < size:
         block = buffer[: min(len(buffer), size - begun)]
-        with translate_errors(_name(file)):
+        with translate_errors(_name_of_file(file)):
             got = file.readinto(block)  # type: ignore[attr-defined]  # all of ours have it
         if got != len(block):
-            raise _shrunk(file)
+            raise _source_too_short(file)
         yield got
         data.sendall(block)  # sendfile saves us little, and costs a server next to us more
         begun += got
 
 
-def _shrunk(file: BinaryIO) -> StorageError:
+def _source_too_short(file: BinaryIO) -> StorageError:
     return StorageError(
-        f"{_name(file)} became shorter while it was sent.", "Run the same command again."
+        f"{_name_of_file(file)} became shorter while it was sent.", "Run the same command again."
     )
 
 
-def _name(file: BinaryIO) -> str:
+def _name_of_file(file: BinaryIO) -> str:
     return str(getattr(file, "name", "what is to be sent"))

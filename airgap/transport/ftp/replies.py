@@ -10,7 +10,7 @@ from airgap.transport.port import TransientError
 __all__ = ["FtpRefusedError", "explain_login", "explain_reply", "parse_epsv", "parse_pasv"]
 
 _SHOWN_CHARACTERS: Final = 200
-_AGAIN: Final = "Run the same command again."
+_RUN_AGAIN: Final = "Run the same command again."
 _FULL_CODES: Final = frozenset(["452", "552"])
 # vsftpd and pure-ftpd say only that they could not write, pyftpdlib 2 says "426 None"; others name
 # the cause in words.
@@ -35,7 +35,7 @@ def explain_reply(reply: str, options: FtpOptions, doing: str) -> AirgapError:
         StorageError if the other side is full, BrokenOffError if a new try may work, RefusedError
         if not, TransportError if it is no reply at all.
     """
-    said = _shown(reply, options)
+    said = _sanitize(reply, options)
     if reply[:3] in _FULL_CODES or (reply[:1] in "45" and _FULL.search(reply)):
         return StorageError(
             f"{options.place} cannot store any more: {doing} failed.",
@@ -43,7 +43,7 @@ def explain_reply(reply: str, options: FtpOptions, doing: str) -> AirgapError:
             [said],
         )
     if reply[:1] == "4":
-        return TransientError(f"{options.place}: {doing} broke off.", _AGAIN, [said])
+        return TransientError(f"{options.place}: {doing} broke off.", _RUN_AGAIN, [said])
     if reply[:1] == "5":
         return FtpRefusedError(
             f"{options.place}: {doing} was refused.", "Ask whoever runs the server.", [said]
@@ -66,9 +66,9 @@ def explain_login(reply: str, options: FtpOptions) -> AirgapError:
     else:
         hint = "Check the user name, and the password where you keep it."
     return TransportError(
-        f"{options.place} does not let {_shown(options.user, options)} in.",
+        f"{options.place} does not let {_sanitize(options.user, options)} in.",
         hint,
-        [_shown(reply, options)],
+        [_sanitize(reply, options)],
     )
 
 
@@ -89,7 +89,7 @@ def parse_epsv(reply: str) -> int | None:
     return port if 0 < (port := int(found[2])) <= _TOP_PORT else None
 
 
-def _shown(text: str, options: FtpOptions) -> str:
+def _sanitize(text: str, options: FtpOptions) -> str:
     """Make a server's words fit for a terminal, without the password if it repeats that."""
     if options.password:
         text = text.replace(options.password, "(password)")

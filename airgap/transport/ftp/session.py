@@ -16,7 +16,7 @@ __all__ = ["FtpSession", "keep_alive"]
 _REPLY_BYTES: Final = 64 * 1024
 _RECEIVE_BYTES: Final = 4096
 _GOODBYE_SECONDS: Final = 5.0
-_UPLOAD_PATIENCE: Final = 5
+_UPLOAD_REPLY_FACTOR: Final = 5
 _ABANDON_SECONDS: Final = 2.0
 
 
@@ -190,7 +190,7 @@ class FtpSession(ftplib.FTP):
         pure-ftpd says 150 once more to a download that was cut. After an upload there is more time:
         on a slow line megabytes of it are still under way when we have sent the last.
         """
-        self._patience = _UPLOAD_PATIENCE if upload else 1
+        self._patience = _UPLOAD_REPLY_FACTOR if upload else 1
         try:
             return self.voidresp()
         except ftplib.error_reply as error:

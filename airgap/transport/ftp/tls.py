@@ -17,7 +17,7 @@ _ISSUER: Final = (
     "Name the PEM file of its CA, or the server's own certificate: option ca (?ca=FILE)."
 )
 _NAME: Final = "Use the host name that is in the certificate, or have one issued for this name."
-_FAILED: Final = {
+_CERTIFICATE_ERRORS: Final = {
     9: ("is not valid yet", _CLOCK),
     10: ("has expired", _CLOCK),
     18: ("is signed by itself, not by a CA that is trusted here", _ISSUER),
@@ -29,7 +29,7 @@ _FAILED: Final = {
 }
 
 # What will be the same at the next try. Everything else may be a flipped bit on the way.
-_LASTING: Final = {
+_PERMANENT: Final = {
     "WRONG_VERSION_NUMBER": (
         "does not speak TLS on this port",
         "Use ftpes:// (TLS on demand, port 21) or ftps:// (TLS from the start, port 990).",
@@ -75,7 +75,7 @@ def make_context(options: FtpOptions) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=options.ca_file)
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(
-            f"{options.ca_file} cannot be read as certificates: {_reason(error)}.",
+            f"{options.ca_file} cannot be read as certificates: {_reason_of(error)}.",
             "Give a PEM file with the CA's certificate.",
         ) from error
     if options.ca_file:  # a server's own certificate, named as CA, is an end of the chain too
@@ -95,7 +95,7 @@ def _load_client(context: ssl.SSLContext, options: FtpOptions) -> None:
         which = options.client_key or options.client_certificate
         raise ConfigurationError(
             f"The client certificate {options.client_certificate} cannot be used with the key in"
-            f" {which}: {_reason(error)}.",
+            f" {which}: {_reason_of(error)}.",
             "Give both as PEM, the key without a passphrase.",
         ) from error
 
@@ -103,17 +103,19 @@ def _load_client(context: ssl.SSLContext, options: FtpOptions) -> None:
 def explain_tls(error: ssl.SSLError, place: str) -> TransportError:
     """Say which check failed; what a broken line may have caused is a BrokenOffError."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        failed, hint = _FAILED.get(error.verify_code, (f"fails: {error.verify_message}", _ISSUER))
+        failed, hint = _CERTIFICATE_ERRORS.get(
+            error.verify_code, (f"fails: {error.verify_message}", _ISSUER)
+        )
         return TransportError(f"{place}: the server's certificate {failed}.", hint)
-    if error.reason in _LASTING:
-        failed, hint = _LASTING[error.reason]
+    if error.reason in _PERMANENT:
+        failed, hint = _PERMANENT[error.reason]
         return TransportError(f"{place} {failed}.", hint)
     return TransientError(
-        f"{place}: the TLS connection broke ({_reason(error)}).", "Run the same command again."
+        f"{place}: the TLS connection broke ({_reason_of(error)}).", "Run the same command again."
     )
 
 
-def _reason(error: OSError) -> str:
+def _reason_of(error: OSError) -> str:
     """Return a few words, without OpenSSL's file names and line numbers."""
     if isinstance(error, ssl.SSLError):
         return (error.reason or "closed by the other side").replace("_", " ").lower()

@@ -31,9 +31,9 @@ __all__ = ["FtpOptions", "FtpTransport"]
 _RECEIVE_BYTES: Final = 64 * 1024
 _LISTING_BYTES: Final = 32 * 1024 * 1024
 _LISTING_TRIES: Final = 10
-_AGAIN: Final = "Run the same command again."
-_WHERE: Final = "Check the host and the port, and that the server is up; then run it again."
-_ABOUT_MORE_THAN_RESUMING: Final = frozenset(["421", "425", "426", "452", "530", "552"])
+_RUN_AGAIN: Final = "Run the same command again."
+_CHECK_SERVER: Final = "Check the host and the port, and that the server is up; then run it again."
+_NOT_ABOUT_RESUMING: Final = frozenset(["421", "425", "426", "452", "530", "552"])
 
 
 class FtpTransport:
@@ -65,13 +65,13 @@ class FtpTransport:
 
     def size(self, name: str) -> int | None:
         """Return a file's size, or None; see ``Transport``."""
-        path = self._path(names.checked(name))
+        path = self._path(names.check_name(name))
         with self._connected(f"asking for {name}") as session:
             return session.file_size(path)
 
     def list(self, folder: str, limit: int) -> list[str]:
         """Return the names in a folder; see ``Transport``."""
-        return sorted(self._list(self._path(names.checked_folder(folder)), limit))
+        return sorted(self._list(self._path(names.check_folder_name(folder)), limit))
 
     def _list(self, path: str, limit: int) -> set[str]:
         with self._connected(f"listing {path or 'the folder'}") as session:
@@ -144,7 +144,7 @@ class FtpTransport:
 
     def get(self, name: str, sink: Sink, offset: int = 0, length: int | None = None) -> int:
         """Send a file's bytes to the sink; see ``Transport``."""
-        path = self._path(names.checked(name))
+        path = self._path(names.check_name(name))
         sent = 0
         try:
             with closing(self._blocks(path, offset, length)) as blocks:
@@ -187,8 +187,8 @@ class FtpTransport:
         pace: Pace | None = None,
     ) -> Stored:
         """Upload a file; see ``Transport``."""
-        path = self._path(names.checked(name))
-        partial = self._path(names.checked(part or names.default_part(name)))
+        path = self._path(names.check_name(name))
+        partial = self._path(names.check_name(part or names.name_part(name)))
         with self._connected(f"asking for {name}") as session:
             if session.file_size(path) == size:
                 return "there"
@@ -215,8 +215,8 @@ class FtpTransport:
 
     def publish(self, name: str, data: bytes, *, replace: bool = False) -> bool:
         """Upload a small file; see ``Transport``."""
-        path = self._path(names.checked(name))
-        partial = names.checked(f"{name}.{secrets.token_hex(8)}.part")
+        path = self._path(names.check_name(name))
+        partial = names.check_name(f"{name}.{secrets.token_hex(8)}.part")
         if not replace and self.size(name) is not None:
             return False
         try:
@@ -249,7 +249,8 @@ class FtpTransport:
             session.conclude(upload=True)
             if session.file_size(path) != span[1]:
                 raise TransientError(
-                    f"{self.place}: {path} did not arrive whole, though the server said so.", _AGAIN
+                    f"{self.place}: {path} did not arrive whole, though the server said so.",
+                    _RUN_AGAIN,
                 )
 
     def _sent(
@@ -260,7 +261,7 @@ class FtpTransport:
             yield from pieces
         except OSError as error:
             data.close()
-            refusal = session.late_refusal() or f"426 {_reason(error)}"
+            refusal = session.late_refusal() or f"426 {_reason_of(error)}"
             raise ftplib.error_temp(refusal) from None
         except BaseException:  # the caller stops it, or somebody stops us
             session.abandon(data)
@@ -274,7 +275,7 @@ class FtpTransport:
             data, _ = session.ntransfercmd(f"STOR {path}", begun)
         except (ftplib.error_perm, ftplib.error_temp) as error:
             # proftpd comes with AllowStoreRestart off, and refuses with 451.
-            if begun and str(error)[:3] not in _ABOUT_MORE_THAN_RESUMING:
+            if begun and str(error)[:3] not in _NOT_ABOUT_RESUMING:
                 raise _NotResumedError from None
             raise
         return data
@@ -302,7 +303,7 @@ class FtpTransport:
 
     def delete(self, name: str) -> None:
         """Remove a file; see ``Transport``."""
-        path = self._path(names.checked(name))
+        path = self._path(names.check_name(name))
         with self._connected(f"deleting {name}") as session:
             try:
                 session.delete(path)
@@ -361,8 +362,8 @@ class FtpTransport:
                 f"{self.place}: there is no host of this name.", "Check the name, and the DNS."
             )
         if isinstance(error, (OSError, EOFError)):
-            hint = _WHERE if isinstance(error, ConnectionRefusedError) else _AGAIN
-            return TransientError(f"{self.place}: {doing} broke off ({_reason(error)}).", hint)
+            hint = _CHECK_SERVER if isinstance(error, ConnectionRefusedError) else _RUN_AGAIN
+            return TransientError(f"{self.place}: {doing} broke off ({_reason_of(error)}).", hint)
         return None
 
 
@@ -370,7 +371,7 @@ class _NotResumedError(Exception):
     """The server takes uploads, but only from the beginning."""
 
 
-def _reason(error: OSError | EOFError) -> str:
+def _reason_of(error: OSError | EOFError) -> str:
     if isinstance(error, TimeoutError):
         return "nothing came in time"
     if isinstance(error, EOFError):

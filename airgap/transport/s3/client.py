@@ -17,13 +17,13 @@ if TYPE_CHECKING:
         S3CredentialProvider,
     )
 
-__all__ = ["demand_library", "make"]
+__all__ = ["make_client", "require_library"]
 
 _FOREVER: Final = timedelta(days=365)
-_CONNECT: Final = 20.0
+_CONNECT_SECONDS: Final = 20.0
 
 
-def demand_library() -> None:
+def require_library() -> None:
     """Refuse to go on without the library.
 
     Raises:
@@ -38,7 +38,7 @@ def demand_library() -> None:
         ) from error
 
 
-def make(options: S3Options, longest: float | None = None, again: int = 0) -> "ObjectStore":
+def make_client(options: S3Options, longest: float | None = None, again: int = 0) -> "ObjectStore":
     """Make a client with connections of its own.
 
     Args:
@@ -54,7 +54,7 @@ def make(options: S3Options, longest: float | None = None, again: int = 0) -> "O
     from obstore.exceptions import BaseError
     from obstore.store import AzureStore, GCSStore, S3Store
 
-    client = _client(options, longest)
+    client = _make_client_config(options, longest)
     retry: RetryConfig = {
         "max_retries": again,
         "retry_timeout": timedelta(seconds=longest or options.timeout),
@@ -68,10 +68,10 @@ def make(options: S3Options, longest: float | None = None, again: int = 0) -> "O
             case "s3":
                 return S3Store(
                     options.bucket,
-                    config=_config(options),
+                    config=_make_config(options),
                     client_options=client,
                     retry_config=retry,
-                    credential_provider=_provider(options),
+                    credential_provider=_make_provider(options),
                 )
     except (BaseError, ValueError):
         raise ConfigurationError(
@@ -80,7 +80,7 @@ def make(options: S3Options, longest: float | None = None, again: int = 0) -> "O
         ) from None
 
 
-def _config(options: S3Options) -> "S3Config":
+def _make_config(options: S3Options) -> "S3Config":
     """Say everything that the library would else take from ``AWS_*`` variables."""
     config: S3Config = {
         "endpoint": options.endpoint_url,
@@ -99,11 +99,11 @@ def _config(options: S3Options) -> "S3Config":
     return config
 
 
-def _client(options: S3Options, longest: float | None) -> "ClientConfig":
+def _make_client_config(options: S3Options, longest: float | None) -> "ClientConfig":
     client: ClientConfig = {
         "allow_http": options.plain,
         "allow_invalid_certificates": False,
-        "connect_timeout": timedelta(seconds=min(options.timeout, _CONNECT)),
+        "connect_timeout": timedelta(seconds=min(options.timeout, _CONNECT_SECONDS)),
         "timeout": _FOREVER if longest is None else timedelta(seconds=longest),
         "user_agent": "airgap",
     }
@@ -113,11 +113,11 @@ def _client(options: S3Options, longest: float | None) -> "ClientConfig":
         client["proxy_url"] = f"http://{DEAD_PROXY}"
         client["proxy_excludes"] = options.host
     if options.ca_file is not None:
-        client["root_certificate"] = _pem(options)
+        client["root_certificate"] = _read_ca_file(options)
     return client
 
 
-def _pem(options: S3Options) -> bytes:
+def _read_ca_file(options: S3Options) -> bytes:
     try:
         data = options.ca_file.read_bytes() if options.ca_file else b""
     except OSError as error:
@@ -132,7 +132,7 @@ def _pem(options: S3Options) -> bytes:
     return data
 
 
-def _provider(options: S3Options) -> "S3CredentialProvider | None":
+def _make_provider(options: S3Options) -> "S3CredentialProvider | None":
     """Give the keys by a function: then no variable can mix with them."""
     keys = options.keys
     if keys is None:

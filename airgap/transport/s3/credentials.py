@@ -14,12 +14,12 @@ from typing import Final
 from airgap.errors import ConfigurationError
 from airgap.transport.s3.options import S3Keys
 
-__all__ = ["Profile", "find_profile", "read_file"]
+__all__ = ["Profile", "find_profile", "read_keys"]
 
 _DEFAULT: Final = "default"
-_NOT_READ: Final = ("credential_process", "role_arn", "sso_session", "sso_start_url")
-_LARGEST: Final = 1024 * 1024
-_EXPORT: Final = (
+_UNSUPPORTED_KEYS: Final = ("credential_process", "role_arn", "sso_session", "sso_start_url")
+_LARGEST_FILE: Final = 1024 * 1024
+_EXPORT_HINT: Final = (
     "Run `aws configure export-credentials --format env` and use the variables it prints."
 )
 
@@ -46,27 +46,27 @@ def find_profile(environment: Mapping[str, str], name: str = "") -> Profile:
         ConfigurationError: there is no such profile, it cannot be used here, half of a pair of
             keys is missing, or a file cannot be read.
     """
-    settings = _settings(environment, name)
-    keys = None if name else _keys(_from_variables(environment), "The environment")
+    settings = _read_settings(environment, name)
+    keys = None if name else _parse_keys(_read_variables(environment), "The environment")
     return Profile(
-        keys=keys or _keys(settings, f"The profile {name or _DEFAULT}"),
-        region=_first(environment, "AWS_REGION", "AWS_DEFAULT_REGION")
+        keys=keys or _parse_keys(settings, f"The profile {name or _DEFAULT}"),
+        region=_first_of(environment, "AWS_REGION", "AWS_DEFAULT_REGION")
         or settings.get("region", ""),
-        endpoint=_first(environment, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+        endpoint=_first_of(environment, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
         or settings.get("endpoint_url", ""),
-        ca_file=_first(environment, "AWS_CA_BUNDLE") or settings.get("ca_bundle", ""),
+        ca_file=_first_of(environment, "AWS_CA_BUNDLE") or settings.get("ca_bundle", ""),
     )
 
 
-def read_file(path: Path, name: str = _DEFAULT) -> S3Keys:
+def read_keys(path: Path, name: str = _DEFAULT) -> S3Keys:
     """Read keys from a file of the form of ``~/.aws/credentials``.
 
     Raises:
         ConfigurationError: it cannot be read, others may read it, or there are no keys.
     """
-    _demand_private(path)
-    sections = _sections(path)
-    keys = _keys(sections.get(name, {}), f"{path}, section {name},")
+    _check_private(path)
+    sections = _read_sections(path)
+    keys = _parse_keys(sections.get(name, {}), f"{path}, section {name},")
     if keys is None:
         raise ConfigurationError(
             f"{path} has no keys in a section [{name}].",
@@ -75,18 +75,18 @@ def read_file(path: Path, name: str = _DEFAULT) -> S3Keys:
     return keys
 
 
-def _from_variables(environment: Mapping[str, str]) -> dict[str, str]:
+def _read_variables(environment: Mapping[str, str]) -> dict[str, str]:
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
     return {name.lower(): environment.get(name, "") for name in names}
 
 
-def _settings(environment: Mapping[str, str], name: str) -> dict[str, str]:
+def _read_settings(environment: Mapping[str, str], name: str) -> dict[str, str]:
     """Merge what the two files say of a profile; that of the credentials file counts more."""
     folder = Path(environment.get("HOME") or "/") / ".aws"
     config = Path(environment.get("AWS_CONFIG_FILE") or folder / "config")
     secret = Path(environment.get("AWS_SHARED_CREDENTIALS_FILE") or folder / "credentials")
     wanted = name or environment.get("AWS_PROFILE") or _DEFAULT
-    described, known = _sections(config), _sections(secret)
+    described, known = _read_sections(config), _read_sections(secret)
     title = wanted if wanted == _DEFAULT else f"profile {wanted}"
     found = [*filter(None, (described.get(title), known.get(wanted)))]
     if not found and wanted != _DEFAULT:
@@ -94,15 +94,16 @@ def _settings(environment: Mapping[str, str], name: str) -> dict[str, str]:
             f"There is no profile {wanted!r:.100} in {secret} or {config}.", "Check its name."
         )
     merged = {key: value for section in found for key, value in section.items()}
-    unusable = [key for key in _NOT_READ if key in merged]
+    unusable = [key for key in _UNSUPPORTED_KEYS if key in merged]
     if unusable and "aws_access_key_id" not in merged:
         raise ConfigurationError(
-            f"The profile {wanted!r:.100} has {unusable[0]}, which airgap does not do.", _EXPORT
+            f"The profile {wanted!r:.100} has {unusable[0]}, which airgap does not do.",
+            _EXPORT_HINT,
         )
     return merged
 
 
-def _keys(settings: Mapping[str, str], where: str) -> S3Keys | None:
+def _parse_keys(settings: Mapping[str, str], where: str) -> S3Keys | None:
     identity = settings.get("aws_access_key_id", "")
     secret = settings.get("aws_secret_access_key", "")
     if bool(identity) != bool(secret):
@@ -111,14 +112,14 @@ def _keys(settings: Mapping[str, str], where: str) -> S3Keys | None:
     return S3Keys(identity, secret, settings.get("aws_session_token", "")) if identity else None
 
 
-def _sections(path: Path) -> dict[str, dict[str, str]]:
+def _read_sections(path: Path) -> dict[str, dict[str, str]]:
     """Read a file of profiles; one that is not there has none."""
     parser = configparser.RawConfigParser(
         strict=False, default_section="", comment_prefixes=("#", ";"), delimiters=("=",)
     )
     try:
         with path.open(encoding="utf-8") as file:
-            parser.read_string(file.read(_LARGEST))
+            parser.read_string(file.read(_LARGEST_FILE))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, configparser.Error) as error:
@@ -132,7 +133,7 @@ def _sections(path: Path) -> dict[str, dict[str, str]]:
     }
 
 
-def _demand_private(path: Path) -> None:
+def _check_private(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -145,5 +146,5 @@ def _demand_private(path: Path) -> None:
         )
 
 
-def _first(environment: Mapping[str, str], *names: str) -> str:
+def _first_of(environment: Mapping[str, str], *names: str) -> str:
     return next((environment[name] for name in names if environment.get(name)), "")

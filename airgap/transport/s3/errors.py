@@ -12,7 +12,7 @@ from airgap.errors import AirgapError, MissingError, StorageError, TransportErro
 from airgap.transport.port import TransientError
 from airgap.transport.s3.options import S3Options
 
-__all__ = ["DEAD_PROXY", "FORBIDDEN", "PAST_THE_END", "code_of", "explained", "status_of"]
+__all__ = ["DEAD_PROXY", "FORBIDDEN", "PAST_THE_END", "explain", "parse_code", "parse_status"]
 
 DEAD_PROXY: Final = "127.0.0.1:0"
 """Where the library is told to go for every host but the one: nobody can listen there."""
@@ -43,15 +43,15 @@ _DAMAGED: Final = {"BadDigest", "XAmzContentSHA256Mismatch", "InvalidDigest", "I
 _BUSY: Final = _DAMAGED | {"SlowDown", "RequestTimeout", "OperationAborted", "NoSuchUpload"}
 _REDIRECTED: Final = re.compile(rf"{DEAD_PROXY}|BareRedirect|following redirect|BadScheme")
 _UNTRUSTED: Final = re.compile(r"InvalidCertificate\(|AlertReceived\(|InvalidMessage\(")
-_AGAIN: Final = "Check the network, then run the same command again."
+_RUN_AGAIN: Final = "Check the network, then run the same command again."
 _INSUFFICIENT_STORAGE: Final = 507
 _NOT_FOUND: Final = 404
-_SERVER: Final = 500
+_SERVER_ERROR: Final = 500
 _REDIRECT: Final = 300
-_REQUEST: Final = 400
+_CLIENT_ERROR: Final = 400
 
 
-def explained(error: Exception, verb: str, options: S3Options, name: str) -> AirgapError:
+def explain(error: Exception, verb: str, options: S3Options, name: str) -> AirgapError:
     """Say what an error means that came when we were about to ``verb`` a name of a depot.
 
     Args:
@@ -60,41 +60,41 @@ def explained(error: Exception, verb: str, options: S3Options, name: str) -> Air
         options: which depot that is.
         name: depot name, for what is missing.
     """
-    status, code, place = status_of(error), code_of(error), options.place
+    status, code, place = parse_status(error), parse_code(error), options.place
     what = f"{place} answers {' '.join(filter(None, (str(status), code)))}"
     if code in _FULL or status == _INSUFFICIENT_STORAGE:
         return StorageError(
             f"{place} is full ({code or status}).", "Free space or raise the quota."
         )
     if status in FORBIDDEN:
-        return _forbidden(f"{what} when asked to {verb}.", verb, code, place)
+        return _explain_forbidden(f"{what} when asked to {verb}.", verb, code, place)
     if status == _NOT_FOUND or isinstance(error, FileNotFoundError):
-        return _missing(code, place, name)
-    if code in _BUSY or status >= _SERVER or status in _BUSY_STATUS:
+        return _explain_missing(code, place, name)
+    if code in _BUSY or status >= _SERVER_ERROR or status in _BUSY_STATUS:
         return TransientError(f"{what}.", "It is busy or broken: run the same command again later.")
-    if status >= _REQUEST:
+    if status >= _CLIENT_ERROR:
         return TransportError(f"{what} when asked to {verb}.", "Check endpoint, region and bucket.")
-    return _without_answer(str(error), options, redirected=status >= _REDIRECT)
+    return _explain_no_answer(str(error), options, redirected=status >= _REDIRECT)
 
 
-def status_of(error: Exception) -> int:
+def parse_status(error: Exception) -> int:
     """Return the HTTP status of an answer that was an error; 0 if there was no answer."""
     found = _STATUS.search(str(error))
     return int(found[1] or found[2]) if found else 0
 
 
-def code_of(error: Exception) -> str:
+def parse_code(error: Exception) -> str:
     """Return S3's code of an error, or the empty string."""
     found = _CODE.search(str(error))
     return found[1] if found else ""
 
 
-def _forbidden(message: str, verb: str, code: str, place: str) -> TransportError:
+def _explain_forbidden(message: str, verb: str, code: str, place: str) -> TransportError:
     missing = f"These credentials need the permission {_PERMISSIONS[verb]} for {place}."
     return TransportError(message, _FORBIDDEN_HINTS.get(code, missing))
 
 
-def _missing(code: str, place: str, name: str) -> AirgapError:
+def _explain_missing(code: str, place: str, name: str) -> AirgapError:
     if code == "NoSuchBucket":
         return TransportError(
             f"The bucket of {place} is not there.", "Check its name and the endpoint, or create it."
@@ -102,7 +102,7 @@ def _missing(code: str, place: str, name: str) -> AirgapError:
     return MissingError(f"{place}/{name} is not there.", "Check the path, or upload it again.")
 
 
-def _without_answer(text: str, options: S3Options, *, redirected: bool) -> AirgapError:
+def _explain_no_answer(text: str, options: S3Options, *, redirected: bool) -> AirgapError:
     """Tell apart what has no status: refusals of our own, and broken connections."""
     place, server = options.place, options.endpoint_url
     if redirected or _REDIRECTED.search(text):
@@ -124,7 +124,7 @@ def _without_answer(text: str, options: S3Options, *, redirected: bool) -> Airga
             f"The host of {server} is not found.", "Check the endpoint, and how names are resolved."
         )
     if "HttpError" in text or "Http(" in text or "timed out" in text:
-        return TransientError(f"The connection to {server} broke or stalled.", _AGAIN)
+        return TransientError(f"The connection to {server} broke or stalled.", _RUN_AGAIN)
     return TransportError(
         f"{server} answers with something that is not S3.", "Check the endpoint and its port."
     )

@@ -13,42 +13,42 @@ from airgap.transport.port import TransientError
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-__all__ = ["PAGE", "end_of", "names", "page"]
+__all__ = ["PAGE_KEYS", "extract_names", "fetch_page", "skip_folder"]
 
-PAGE: Final = 1000
+PAGE_KEYS: Final = 1000
 """What a server lists at once."""
 
 
-def page(store: "ObjectStore", top: str, after: str, timeout: float) -> list[str]:
+def fetch_page(store: "ObjectStore", top: str, after: str, timeout: float) -> list[str]:
     """Return the keys below ``top`` that come after one, at most ``PAGE`` of them.
 
     Raises:
         BrokenOffError: it takes more than ``timeout`` seconds.
     """
     try:  # the library itself would ask for empty pages without an end
-        return asyncio.run(asyncio.wait_for(_page(store, top, after), timeout))
+        return asyncio.run(asyncio.wait_for(_fetch_page(store, top, after), timeout))
     except TimeoutError:
         raise TransientError(
             "It takes too long to list the depot.", "Run the same command again."
         ) from None
 
 
-def names(keys: Sequence[str], top: str) -> set[str]:
+def extract_names(keys: Sequence[str], top: str) -> set[str]:
     """Return the names directly below ``top`` in these keys; others are not asked for."""
-    return {_name(key, top) for key in keys} - {""}
+    return {_first_segment(key, top) for key in keys} - {""}
 
 
-def end_of(key: str, top: str) -> str:
+def skip_folder(key: str, top: str) -> str:
     """Name a key after which no name of a depot lies in the same folder directly below ``top``."""
-    folder = f"{top}/{_name(key, top)}".removeprefix("/")
+    folder = f"{top}/{_first_segment(key, top)}".removeprefix("/")
     return f"{folder}/~" if key.startswith(f"{folder}/") else key
 
 
-async def _page(store: "ObjectStore", top: str, after: str) -> list[str]:
-    stream = store.list(top or None, offset=after or None, chunk_size=PAGE)
+async def _fetch_page(store: "ObjectStore", top: str, after: str) -> list[str]:
+    stream = store.list(top or None, offset=after or None, chunk_size=PAGE_KEYS)
     return [str(one["path"]) for one in await anext(stream, [])]
 
 
-def _name(key: str, top: str) -> str:
+def _first_segment(key: str, top: str) -> str:
     above = f"{top}/" if top else ""
     return key.removeprefix(above).partition("/")[0] if key.startswith(above) else ""

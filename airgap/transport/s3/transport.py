@@ -29,9 +29,9 @@ __all__ = ["S3Transport"]
 _Use = Literal["read", "write", "parts"]
 _BLOCK_BYTES: Final = 1024 * 1024
 _PART_BYTES: Final = 8 * _BLOCK_BYTES  # a server's least is 5; one connection holds two of them
-_PARTS_AT_ONCE: Final = 2
-_PART_AGAIN: Final = 5  # times: what a cut costs is a part, not the pack
-_SLOWEST: Final = 64 * 1024  # bytes per second, below which an upload is given up
+_CONCURRENT_PARTS: Final = 2
+_PART_RETRIES: Final = 5  # times: what a cut costs is a part, not the pack
+_LEAST_BYTES_PER_SECOND: Final = 64 * 1024  # bytes per second, below which an upload is given up
 _CONDITION_UNKNOWN: Final = ("NotImplemented", "NotSupported")
 
 
@@ -44,7 +44,7 @@ class S3Transport:
         Raises:
             ConfigurationError: obstore is not installed, or the CA cannot be read.
         """
-        client.demand_library()
+        client.require_library()
         self.place = options.place
         self.capabilities = Capabilities(
             resumes_uploads=False,
@@ -65,7 +65,7 @@ class S3Transport:
         except FileNotFoundError:
             return None
         except BaseError as error:
-            if s3_errors.status_of(error) not in s3_errors.FORBIDDEN:
+            if s3_errors.parse_status(error) not in s3_errors.FORBIDDEN:
                 raise self._meaning(error, "look at", name) from None
         with self._told("look at", name):  # the answer to HEAD has no room for the reason
             return int(self._client("read").get(key, options={"range": (0, 1)}).meta["size"])
@@ -75,27 +75,29 @@ class S3Transport:
 
         Page by page: after each, what is left of the last name's own folder is skipped.
         """
-        top = "/".join(filter(None, (self._options.prefix, names.checked_folder(folder))))
+        top = "/".join(filter(None, (self._options.prefix, names.check_folder_name(folder))))
         found: set[str] = set()
         after = ""
         while True:
             with self._told("list", folder):
-                page = s3_listing.page(self._client("read"), top, after, self._options.timeout)
+                page = s3_listing.fetch_page(
+                    self._client("read"), top, after, self._options.timeout
+                )
             known = len(found)
-            found.update(s3_listing.names(page, top))
+            found.update(s3_listing.extract_names(page, top))
             if len(found) > limit:
                 raise CorruptError(
                     f"{self.place}/{folder} holds more than {limit:,} names.",
                     "Remove what is not a bundle's.",
                 )
-            if len(page) < s3_listing.PAGE:
+            if len(page) < s3_listing.PAGE_KEYS:
                 return sorted(found)
             if len(found) == known:
                 raise TransportError(
                     f"{self.place}/{folder} is listed without an end.",
                     "Check the endpoint: this is no answer of S3.",
                 )
-            after = s3_listing.end_of(page[-1], top)
+            after = s3_listing.skip_folder(page[-1], top)
 
     def get(self, name: str, sink: Sink, offset: int = 0, length: int | None = None) -> int:
         """Send an object's bytes to the sink; see ``Transport``."""
@@ -106,7 +108,7 @@ class S3Transport:
             try:
                 answer = self._ask(key, offset, length)
             except Exception as error:
-                if s3_errors.status_of(error) == s3_errors.PAST_THE_END:
+                if s3_errors.parse_status(error) == s3_errors.PAST_THE_END:
                     return 0
                 raise
             begin, end = answer.range
@@ -135,10 +137,10 @@ class S3Transport:
 
         The parts of an upload that fails are removed; those of one that is killed stay, invisible.
         """
-        names.checked(part or name)
+        names.check_name(part or name)
         if self.size(name) == size:
             return "there"
-        blocks = _blocks(source, size, pace)
+        blocks = _read_blocks(source, size, pace)
         with self._told("write", name):
             if size <= _PART_BYTES:
                 self._client("write").put(self._key(name), b"".join(blocks), use_multipart=False)
@@ -147,7 +149,7 @@ class S3Transport:
                     self._key(name),
                     blocks,
                     chunk_size=_PART_BYTES,
-                    max_concurrency=_PARTS_AT_ONCE,
+                    max_concurrency=_CONCURRENT_PARTS,
                 )
         self._demand(name, size)
         return "stored"
@@ -174,7 +176,7 @@ class S3Transport:
             try:
                 self._client("write").delete(key)
             except FileNotFoundError as error:
-                if s3_errors.code_of(error) == "NoSuchBucket":
+                if s3_errors.parse_code(error) == "NoSuchBucket":
                     raise
 
     def clone(self) -> "S3Transport":
@@ -194,16 +196,16 @@ class S3Transport:
         to write to: there it counts how long a whole part takes.
         """
         if use not in self._clients:
-            longest = self._options.timeout + _PART_BYTES / _SLOWEST
-            self._clients[use] = client.make(
+            longest = self._options.timeout + _PART_BYTES / _LEAST_BYTES_PER_SECOND
+            self._clients[use] = client.make_client(
                 self._options,
                 longest=None if use == "read" else longest,
-                again=_PART_AGAIN if use == "parts" else 0,
+                again=_PART_RETRIES if use == "parts" else 0,
             )
         return self._clients[use]
 
     def _key(self, name: str) -> str:
-        return "/".join(filter(None, (self._options.prefix, names.checked(name))))
+        return "/".join(filter(None, (self._options.prefix, names.check_name(name))))
 
     def _ask(self, key: str, offset: int, length: int | None) -> "GetResult":
         if length is not None:
@@ -233,7 +235,7 @@ class S3Transport:
                 f"{self.place}/{name} was written by somebody else.", "Run the same command again."
             ) from None
         except (BaseError, FileNotFoundError) as error:
-            if s3_errors.code_of(error) not in _CONDITION_UNKNOWN:
+            if s3_errors.parse_code(error) not in _CONDITION_UNKNOWN:
                 raise self._meaning(error, "write", name) from None
             self._set_exclusive(exclusive=False)
             self._write(name, data)
@@ -265,10 +267,10 @@ class S3Transport:
             raise self._meaning(error, verb, name) from None
 
     def _meaning(self, error: Exception, verb: str, name: str) -> Exception:
-        return s3_errors.explained(error, verb, self._options, name)
+        return s3_errors.explain(error, verb, self._options, name)
 
 
-def _blocks(source: Path, size: int, pace: Pace | None) -> Iterator[bytes]:
+def _read_blocks(source: Path, size: int, pace: Pace | None) -> Iterator[bytes]:
     """Read a file of exactly ``size`` bytes in blocks, each told before it is sent."""
     with translate_errors(source):
         file = source.open("rb", buffering=0)

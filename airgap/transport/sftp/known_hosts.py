@@ -18,11 +18,11 @@ from typing import Final
 from airgap.disk.os_errors import storage_error
 from airgap.errors import ConfigurationError, TransportError
 
-__all__ = ["DEFAULT_FILES", "Known", "fingerprint", "look_up"]
+__all__ = ["DEFAULT_FILES", "KnownHost", "fingerprint", "look_up"]
 
 DEFAULT_FILES: Final = ("~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts")
 SSH_PORT: Final = 22
-_LONGEST_FILE: Final = 16 * 1024 * 1024
+_LARGEST_FILE: Final = 16 * 1024 * 1024
 _REVOKED: Final = "@revoked"
 _AUTHORITY: Final = "@cert-authority"
 _MARKERS: Final = {"", _REVOKED, _AUTHORITY}
@@ -43,7 +43,7 @@ class _Line:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownHost:
     """What is known of one host."""
 
     name: str
@@ -109,7 +109,7 @@ def fingerprint(blob: bytes) -> str:
     return f"SHA256:{digest.rstrip(b'=').decode()}"
 
 
-def look_up(host: str, port: int, files: Sequence[Path], *, needed: bool) -> Known:
+def look_up(host: str, port: int, files: Sequence[Path], *, needed: bool) -> KnownHost:
     """Read what is known of a host; a port that is not SSH's own has keys of its own.
 
     As with OpenSSH, keys of the host without a port are asked when there are none with the port.
@@ -122,16 +122,16 @@ def look_up(host: str, port: int, files: Sequence[Path], *, needed: bool) -> Kno
     texts = [(path, text) for path in files if (text := _read(path, needed=needed)) is not None]
     lines: tuple[_Line, ...] = ()
     for one in dict.fromkeys([name, host.lower()]):
-        lines += tuple(_matching(texts, one))
+        lines += tuple(_match_lines(texts, one))
         if any(not line.marker for line in lines):
             break
-    return Known(name, tuple(files), lines)
+    return KnownHost(name, tuple(files), lines)
 
 
 def _read(path: Path, *, needed: bool) -> str | None:
     try:
         with path.open("rb") as file:
-            data = file.read(_LONGEST_FILE + 1)
+            data = file.read(_LARGEST_FILE + 1)
     except FileNotFoundError:
         if needed:
             raise ConfigurationError(
@@ -141,14 +141,14 @@ def _read(path: Path, *, needed: bool) -> str | None:
         return None
     except OSError as error:
         raise storage_error(error, path) from error
-    if len(data) > _LONGEST_FILE:
+    if len(data) > _LARGEST_FILE:
         raise ConfigurationError(
             f"{path} is longer than any file of known hosts.", "Name the right file."
         )
     return data.decode("utf-8", "replace")
 
 
-def _matching(texts: Sequence[tuple[Path, str]], name: str) -> Iterator[_Line]:
+def _match_lines(texts: Sequence[tuple[Path, str]], name: str) -> Iterator[_Line]:
     """Parse the lines that speak of a host, and only those."""
     for path, text in texts:
         for number, line in enumerate(text.split("\n"), 1):
@@ -157,7 +157,7 @@ def _matching(texts: Sequence[tuple[Path, str]], name: str) -> Iterator[_Line]:
                 continue
             marker = fields.pop(0) if fields[0].startswith("@") else ""
             where = f"{path} line {number}"
-            if not fields or _speaks_of(fields[0], name, where):
+            if not fields or _names_host(fields[0], name, where):
                 yield _parse(marker, fields, where)
 
 
@@ -176,10 +176,10 @@ def _parse(marker: str, fields: Sequence[str], where: str) -> _Line:
     return _Line(where, marker, kind, blob)
 
 
-def _speaks_of(patterns: str, name: str, where: str) -> bool:
+def _names_host(patterns: str, name: str, where: str) -> bool:
     """Tell whether the names of a line hold this one; a negated pattern outdoes all others."""
     if patterns.startswith(_HASHED):
-        return _is_hash_of(patterns, name, where)
+        return _matches_hash(patterns, name, where)
     found = False
     for one in patterns.lower().split(","):
         if _matches(one.removeprefix("!"), name):
@@ -189,7 +189,7 @@ def _speaks_of(patterns: str, name: str, where: str) -> bool:
     return found
 
 
-def _is_hash_of(hashed: str, name: str, where: str) -> bool:
+def _matches_hash(hashed: str, name: str, where: str) -> bool:
     try:
         salt, digest = (
             base64.b64decode(part, validate=True) for part in hashed[len(_HASHED) :].split("|")

@@ -73,42 +73,44 @@ def log_in(transport: Transport, host: str, user: str, credentials: SshCredentia
         SSHException: it hung up, or was silent, before it refused anything.
     """
     tried: list[str] = []
-    with _attempts(credentials) as attempts:
-        wanted = _asked(transport, user)
+    with _collect_attempts(credentials) as attempts:
+        wanted = _ask_methods(transport, user)
         for one in attempts:
             if not wanted:
                 return
             if not set(one.methods) & set(wanted):
-                tried.append(f"{one.name}: not offered, it takes {_told(wanted)} only")
+                tried.append(f"{one.name}: not offered, it takes {_format_methods(wanted)} only")
                 continue
             try:
                 wanted = one.run(transport, user, wanted)
-                tried.append(f"{one.name}: accepted, and {_told(wanted)} asked for besides")
+                tried.append(
+                    f"{one.name}: accepted, and {_format_methods(wanted)} asked for besides"
+                )
             except AuthenticationException as error:
-                _still_there(transport, error, host, tried)
+                _check_refusal(transport, error, host, tried)
                 tried.append(f"{one.name}: refused")
     if wanted:
         raise TransportError(
-            f"{host} does not let {user} in: it takes {_told(wanted)}, and"
+            f"{host} does not let {user} in: it takes {_format_methods(wanted)}, and"
             f" {'nothing offered was right' if tried else 'there is nothing to offer'}.",
             "Name the user, and a key, an agent or a password that the server knows.",
             tried,
         )
 
 
-def _asked(transport: Transport, user: str) -> Sequence[str]:
+def _ask_methods(transport: Transport, user: str) -> Sequence[str]:
     """Ask which methods the server takes, so that it is not sent what it does not want."""
     try:
         transport.auth_none(user)
     except BadAuthenticationType as refused:
         return tuple(refused.allowed_types)
     except AuthenticationException as error:
-        _still_there(transport, error, "", ())
+        _check_refusal(transport, error, "", ())
         raise
     return ()
 
 
-def _still_there(
+def _check_refusal(
     transport: Transport, error: AuthenticationException, host: str, tried: Sequence[str]
 ) -> None:
     """Tell a refusal from a server that has gone, or that has had enough of our attempts."""
@@ -123,30 +125,30 @@ def _still_there(
     ) from error
 
 
-def _told(methods: Sequence[str]) -> str:
+def _format_methods(methods: Sequence[str]) -> str:
     """Name methods, as far as they have names: a server may write anything there."""
     named = [one for one in methods if one in _METHODS]
     return ", ".join(named + ["others"] * (len(named) < len(methods)))
 
 
 @contextmanager
-def _attempts(credentials: SshCredentials) -> Iterator[list[_Attempt]]:
+def _collect_attempts(credentials: SshCredentials) -> Iterator[list[_Attempt]]:
     """Collect what can be tried, in order. Agent keys sign until the block ends."""
-    agent = _agent() if credentials.agent else None
+    agent = _open_agent() if credentials.agent else None
     try:
         held = agent.get_keys() if agent else ()
-        found = [*_from_files(credentials, held)]
+        found = [*_offer_files(credentials, held)]
         if not credentials.keys:
-            found += map(_agent_attempt, held)
+            found += map(_offer_agent_key, held)
         if credentials.password is not None:
-            found.append(_by_password(credentials.password))
-        yield list(_once(found))
+            found.append(_offer_password(credentials.password))
+        yield list(_drop_repeats(found))
     finally:
         if agent:
             agent.close()
 
 
-def _agent() -> Agent | None:
+def _open_agent() -> Agent | None:
     if not os.environ.get("SSH_AUTH_SOCK"):
         return None
     try:
@@ -155,7 +157,7 @@ def _agent() -> Agent | None:
         return None
 
 
-def _once(attempts: Sequence[_Attempt]) -> Iterator[_Attempt]:
+def _drop_repeats(attempts: Sequence[_Attempt]) -> Iterator[_Attempt]:
     """Leave out what was offered before.
 
     A file's key is often in the agent too, and servers count (MaxAuthTries).
@@ -167,22 +169,22 @@ def _once(attempts: Sequence[_Attempt]) -> Iterator[_Attempt]:
             yield one
 
 
-def _from_files(credentials: SshCredentials, held: Sequence[PKey]) -> Iterator[_Attempt]:
+def _offer_files(credentials: SshCredentials, held: Sequence[PKey]) -> Iterator[_Attempt]:
     for path in credentials.keys:
-        yield from _file_attempts(path, credentials.passphrase, held)
+        yield from _offer_file(path, credentials.passphrase, held)
     if credentials.keys:
         return
     for path in credentials.usual_keys:
         with suppress(ConfigurationError):  # nobody named it: it may be encrypted, or not be there
-            yield from _file_attempts(path, credentials.passphrase, held)
+            yield from _offer_file(path, credentials.passphrase, held)
 
 
-def _file_attempts(path: Path, passphrase: str | None, held: Sequence[PKey]) -> Iterator[_Attempt]:
+def _offer_file(path: Path, passphrase: str | None, held: Sequence[PKey]) -> Iterator[_Attempt]:
     """Offer a file's certificate, then its bare key."""
     try:
-        key = _load(path, passphrase)
+        key = _load_key(path, passphrase)
     except PasswordRequiredException:
-        key = _in_agent(path, held)
+        key = _find_in_agent(path, held)
         if key is None:
             raise ConfigurationError(
                 f"The key {path} is encrypted, and there is no passphrase for it.",
@@ -190,11 +192,11 @@ def _file_attempts(path: Path, passphrase: str | None, held: Sequence[PKey]) -> 
             ) from None
     certificate = path.with_name(path.name + _CERTIFICATE)
     if certificate.is_file():
-        yield _by_key(f"certificate {certificate}", _Key(key, certificate))
-    yield _by_key(f"key {path} ({fingerprint(key.asbytes())})", _Key(key))
+        yield _offer_key(f"certificate {certificate}", _Key(key, certificate))
+    yield _offer_key(f"key {path} ({fingerprint(key.asbytes())})", _Key(key))
 
 
-def _load(path: Path, passphrase: str | None) -> PKey:
+def _load_key(path: Path, passphrase: str | None) -> PKey:
     """Read a private key file of any type that SSH still uses."""
     if not path.is_file():
         raise ConfigurationError(f"There is no key at {path}.", "Name the private key's file.")
@@ -217,7 +219,7 @@ def _load(path: Path, passphrase: str | None) -> PKey:
     )
 
 
-def _in_agent(path: Path, held: Sequence[PKey]) -> PKey | None:
+def _find_in_agent(path: Path, held: Sequence[PKey]) -> PKey | None:
     """Find the agent's key for an encrypted file, by the public key beside it."""
     try:
         _, data, *_ = path.with_name(f"{path.name}.pub").read_text("ascii").split()
@@ -263,19 +265,19 @@ class _Key:
         return bytes(made)
 
 
-def _agent_attempt(key: PKey) -> _Attempt:
+def _offer_agent_key(key: PKey) -> _Attempt:
     comment = "".join(one if one.isprintable() else "?" for one in key.comment)
-    return _by_key(f"agent key {fingerprint(key.blob)} ({comment})", _Key(key))
+    return _offer_key(f"agent key {fingerprint(key.blob)} ({comment})", _Key(key))
 
 
-def _by_key(name: str, key: _Key) -> _Attempt:
+def _offer_key(name: str, key: _Key) -> _Attempt:
     def run(transport: Transport, user: str, _wanted: Sequence[str]) -> Sequence[str]:
         return tuple(transport.auth_publickey(user, key))
 
     return _Attempt(name, key.shown, ("publickey",), run)
 
 
-def _by_password(password: str) -> _Attempt:
+def _offer_password(password: str) -> _Attempt:
     def answer(_title: str, _text: str, prompts: Sequence[tuple[str, bool]]) -> list[str]:
         """Answer one hidden question: a second one, or one whose answer shows, is another's."""
         hidden = [not shown for _, shown in prompts]

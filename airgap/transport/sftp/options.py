@@ -6,9 +6,9 @@ from typing import Final
 
 from airgap.errors import ConfigurationError
 
-__all__ = ["USUAL_CONFIG", "SftpOptions", "Timeouts"]
+__all__ = ["DEFAULT_CONFIG", "SftpOptions", "Timeouts"]
 
-USUAL_CONFIG: Final = Path("~/.ssh/config")
+DEFAULT_CONFIG: Final = Path("~/.ssh/config")
 _FORBIDDEN: Final = frozenset("\r\n\0")
 
 
@@ -52,7 +52,7 @@ class SftpOptions:
     """The only file of known hosts; else ~/.ssh/known_hosts and the system's."""
     proxy_command: str | None = None
     """A shell command whose standard input and output are the connection."""
-    config: Path | None = USUAL_CONFIG
+    config: Path | None = DEFAULT_CONFIG
     """Where the host is looked up first, as ``ssh`` does; None is nowhere."""
     timeouts: Timeouts = field(default_factory=Timeouts)
 

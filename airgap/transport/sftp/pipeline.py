@@ -18,20 +18,20 @@ from airgap.transport.sftp.session import (
     Reply,
     Session,
     SftpRefusedError,
-    nonsense,
-    u32,
-    u64,
+    pack_u32,
+    pack_u64,
+    protocol_error,
 )
 
 __all__ = ["Flow", "read", "write"]
 
-_SURE_BYTES: Final = 32 * 1024  # what every server must take (filexfer-02 §3)
-_MOST_BYTES: Final = 255 * 1024  # OpenSSH's limit
-_LEAST_BYTES: Final = 1024
-_MOST_PARTS: Final = 64
+_DEFAULT_BYTES: Final = 32 * 1024  # what every server must take (filexfer-02 §3)
+_MAX_BYTES: Final = 255 * 1024  # OpenSSH's limit
+_MIN_BYTES: Final = 1024
+_MAX_PARTS: Final = 64
 _FIRST_REQUESTS: Final = 2
-_MOST_REQUESTS: Final = 64  # as OpenSSH's sftp
-_ON_THE_WAY_BYTES: Final = 8 * 1024 * 1024
+_MAX_REQUESTS: Final = 64  # as OpenSSH's sftp
+_MAX_BYTES_IN_FLIGHT: Final = 8 * 1024 * 1024
 _SETTLE_SECONDS: Final = 2
 
 
@@ -54,12 +54,12 @@ class Flow:
             reading, writing = session.limits()
         except SftpRefusedError:
             reading = writing = 0
-        return cls(_bounded(reading), _bounded(writing))
+        return cls(_clamp(reading), _clamp(writing))
 
     def answered(self) -> None:
         """Ask for one more at once, up to a bound in requests and in bytes."""
-        most = _ON_THE_WAY_BYTES // max(self.read_bytes, self.write_bytes)
-        self.requests = min(self.requests + 1, _MOST_REQUESTS, most)
+        most = _MAX_BYTES_IN_FLIGHT // max(self.read_bytes, self.write_bytes)
+        self.requests = min(self.requests + 1, _MAX_REQUESTS, most)
 
 
 @dataclass(eq=False)
@@ -77,7 +77,7 @@ class _ReadPipeline:
 
     def __init__(self, session: Session, handle: bytes, flow: Flow) -> None:
         self._session = session
-        self._handle = sftp_session.string(handle)
+        self._handle = sftp_session.pack_string(handle)
         self._flow = flow
         self._asked: dict[int, _Piece] = {}
         self._in_order: deque[_Piece] = deque()
@@ -112,19 +112,19 @@ class _ReadPipeline:
             self._next += piece.missing
 
     def _ask(self, piece: _Piece) -> None:
-        where = (u64(piece.offset), u32(piece.missing))
+        where = (pack_u64(piece.offset), pack_u32(piece.missing))
         self._asked[self._session.send(sftp_session.READ, self._handle, *where)] = piece
 
     def _take(self, answer: Reply) -> None:
         piece = self._asked.pop(answer.number, None)
         if piece is None:
-            raise nonsense("an answer to nothing that was asked")
+            raise protocol_error("an answer to nothing that was asked")
         if answer.kind == sftp_session.STATUS:
             self._end_at(piece, answer)
             return
         data = self._session.expect(answer, sftp_session.DATA, "read a file").string()
         if not 0 < len(data) <= piece.missing:
-            raise nonsense(f"{len(data):,} bytes where {piece.missing:,} were asked for")
+            raise protocol_error(f"{len(data):,} bytes where {piece.missing:,} were asked for")
         if piece not in self._in_order:
             return
         piece.came.append(data)
@@ -132,8 +132,8 @@ class _ReadPipeline:
         piece.missing -= len(data)
         piece.parts += 1
         if piece.missing:  # it may send less than was asked for, but not drop by drop
-            if piece.parts > _MOST_PARTS:
-                raise nonsense("a file in far too small pieces")
+            if piece.parts > _MAX_PARTS:
+                raise protocol_error("a file in far too small pieces")
             self._ask(piece)
 
     def _end_at(self, piece: _Piece, answer: Reply) -> None:
@@ -212,7 +212,7 @@ class _WritePipeline:
 
     def __init__(self, session: Session, handle: bytes, flow: Flow) -> None:
         self._session = session
-        self._handle = sftp_session.string(handle)
+        self._handle = sftp_session.pack_string(handle)
         self._flow = flow
         self._asked: dict[int, int] = {}
         self.failed: list[tuple[int, TransportError | MissingError]] = []
@@ -221,7 +221,7 @@ class _WritePipeline:
         """Send pieces until one has failed, taking answers as they come."""
         asked, session = self._asked, self._session
         for piece in pieces:
-            where = (self._handle, u64(offset), u32(len(piece)))
+            where = (self._handle, pack_u64(offset), pack_u32(len(piece)))
             asked[session.send(sftp_session.WRITE, *where, piece)] = offset
             offset += len(piece)
             while len(asked) >= self._flow.requests or (asked and session.ready()):
@@ -237,7 +237,7 @@ class _WritePipeline:
     def _take(self, answer: Reply) -> None:
         offset = self._asked.pop(answer.number, None)
         if offset is None:
-            raise nonsense("an answer to nothing that was asked")
+            raise protocol_error("an answer to nothing that was asked")
         try:
             self._session.expect_ok(answer, "write a file")
         except (SftpRefusedError, MissingError) as error:
@@ -245,5 +245,5 @@ class _WritePipeline:
         self._flow.answered()
 
 
-def _bounded(limit: int) -> int:
-    return max(_LEAST_BYTES, min(limit or _SURE_BYTES, _MOST_BYTES))
+def _clamp(limit: int) -> int:
+    return max(_MIN_BYTES, min(limit or _DEFAULT_BYTES, _MAX_BYTES))

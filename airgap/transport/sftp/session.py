@@ -18,9 +18,9 @@ __all__ = ["Attributes", "EndOfFileError", "Reply", "Session", "SftpRefusedError
 _U32: Final = Struct(">I")
 _U64: Final = Struct(">Q")
 _HEAD: Final = Struct(">IBI")
-_LONGEST_PACKET: Final = 256 * 1024
+_MAX_PACKET_BYTES: Final = 256 * 1024
 _VERSION: Final = 3
-_MOST_EXTENSIONS: Final = 100
+_MAX_EXTENSIONS: Final = 100
 
 INIT, OPEN, CLOSE, READ, WRITE, FSTAT, FSETSTAT, OPENDIR, READDIR = 1, 3, 4, 5, 6, 8, 10, 11, 12
 REMOVE, MKDIR, STAT, RENAME, EXTENDED = 13, 14, 17, 18, 200
@@ -36,7 +36,7 @@ FOR_READING, FOR_WRITING, CREATE, EXCLUSIVELY = 1, 2, 8, 32
 _HAS_SIZE, _HAS_OWNER, _HAS_MODE, _HAS_TIMES, _HAS_MORE = 1, 2, 4, 8, 0x80000000
 _TYPE_OF_MODE, _REGULAR = 0o170000, 0o100000
 
-_WORDS: Final = {
+_REASONS: Final = {
     NO_SUCH_FILE: "there is nothing to make it in",
     PERMISSION_DENIED: "permission denied",
     FAILURE: "it failed",
@@ -78,7 +78,7 @@ class SftpRefusedError(TransportError):
     def __init__(self, code: int, doing: str) -> None:
         """Keep the code of the answer (filexfer-02 §7)."""
         super().__init__(
-            f"The server refused to {doing}: {_WORDS.get(code, f'error {code}')}.",
+            f"The server refused to {doing}: {_REASONS.get(code, f'error {code}')}.",
             "Check the path and who may write there.",
         )
         self.code = code
@@ -151,7 +151,7 @@ class Reply:
 
     def _take(self, size: int) -> memoryview:
         if size > len(self._left):
-            raise nonsense("a packet that ends early")
+            raise protocol_error("a packet that ends early")
         taken, self._left = self._left[:size], self._left[size:]
         return taken
 
@@ -173,8 +173,8 @@ class Session:
         self._open_requests = 1
         answer = self.receive()
         if answer.kind != VERSION or answer.u32() != _VERSION:
-            raise nonsense("another version of SFTP than 3")
-        self.extensions: Mapping[str, bytes] = dict(_extensions(answer))
+            raise protocol_error("another version of SFTP than 3")
+        self.extensions: Mapping[str, bytes] = dict(_parse_extensions(answer))
 
     def send(self, kind: int, *parts: bytes | memoryview) -> int:
         """Send a request, and return its number."""
@@ -187,8 +187,8 @@ class Session:
     def receive(self) -> Reply:
         """Return the next answer, to whichever request."""
         size = _U32.unpack(self._exactly(4))[0]
-        if not 0 < size <= _LONGEST_PACKET:
-            raise nonsense(f"a packet of {size:,} bytes")
+        if not 0 < size <= _MAX_PACKET_BYTES:
+            raise protocol_error(f"a packet of {size:,} bytes")
         answer = Reply(self._exactly(size))
         self._open_requests -= 1
         return answer
@@ -217,7 +217,7 @@ class Session:
             MissingError: it, or a folder on the way, is not there.
             RefusedError: anything else.
         """
-        answer = self._ask(OPEN, string(path), _U32.pack(flags), _U32.pack(0))
+        answer = self._ask(OPEN, pack_string(path), _U32.pack(flags), _U32.pack(0))
         return bytes(self.expect(answer, HANDLE, doing).string())
 
     @contextmanager
@@ -236,7 +236,7 @@ class Session:
         """Ask about a file by name; None if it is not there."""
         doing = "tell a file's size"
         try:
-            answer = self._ask(STAT, string(path))
+            answer = self._ask(STAT, pack_string(path))
             return self.expect(answer, ATTRIBUTES, doing).attributes()
         except MissingError:
             return None
@@ -244,36 +244,36 @@ class Session:
     def size_of(self, handle: bytes) -> int:
         """Ask how long an open file is."""
         doing = "tell a file's size"
-        answer = self._ask(FSTAT, string(handle))
+        answer = self._ask(FSTAT, pack_string(handle))
         size = self.expect(answer, ATTRIBUTES, doing).attributes().size
         if size is None:
-            raise nonsense("no size of a file")
+            raise protocol_error("no size of a file")
         return size
 
     def truncate(self, handle: bytes, size: int) -> None:
         """Cut an open file."""
         attributes = _U32.pack(_HAS_SIZE) + _U64.pack(size)
         doing = "cut a file"
-        self.expect_ok(self._ask(FSETSTAT, string(handle), attributes), doing)
+        self.expect_ok(self._ask(FSETSTAT, pack_string(handle), attributes), doing)
 
     def sync(self, handle: bytes) -> None:
         """Let an open file survive a power cut there, if the server can do that."""
         if FSYNC in self.extensions:
             doing = "write a file to its disk"
-            asked = self._ask(EXTENDED, string(FSYNC.encode()), string(handle))
+            asked = self._ask(EXTENDED, pack_string(FSYNC.encode()), pack_string(handle))
             self.expect_ok(asked, doing)
 
     def rename(self, old: bytes, new: bytes) -> None:
         """Give a file another name that is free (filexfer-02 section 6.5)."""
         doing = "rename a file"
-        self.expect_ok(self._ask(RENAME, string(old), string(new)), doing)
+        self.expect_ok(self._ask(RENAME, pack_string(old), pack_string(new)), doing)
 
     def replace(self, old: bytes, new: bytes) -> None:
         """Give a file another name, free or not; between the two only if it cannot be avoided."""
         doing = "rename a file"
         if POSIX_RENAME in self.extensions:
-            name = string(POSIX_RENAME.encode())
-            self.expect_ok(self._ask(EXTENDED, name, string(old), string(new)), doing)
+            name = pack_string(POSIX_RENAME.encode())
+            self.expect_ok(self._ask(EXTENDED, name, pack_string(old), pack_string(new)), doing)
             return
         self.remove(new)
         self.rename(old, new)
@@ -282,14 +282,14 @@ class Session:
         """Remove a file; that it is not there is fine."""
         doing = "remove a file"
         try:
-            self.expect_ok(self._ask(REMOVE, string(path)), doing)
+            self.expect_ok(self._ask(REMOVE, pack_string(path)), doing)
         except MissingError:
             return
 
     def make_folder(self, path: bytes) -> None:
         """Make a folder; raises as ``open``."""
         doing = "make a folder"
-        self.expect_ok(self._ask(MKDIR, string(path), _U32.pack(0)), doing)
+        self.expect_ok(self._ask(MKDIR, pack_string(path), _U32.pack(0)), doing)
 
     def names_in(self, path: bytes, limit: int) -> list[bytes]:
         """List a folder; ``.`` and ``..`` are left out.
@@ -300,7 +300,7 @@ class Session:
             RefusedError: anything else.
         """
         doing = "list a folder"
-        answer = self._ask(OPENDIR, string(path))
+        answer = self._ask(OPENDIR, pack_string(path))
         handle = bytes(self.expect(answer, HANDLE, doing).string())
         names: list[bytes] = []
         with self.closing(handle):
@@ -318,7 +318,7 @@ class Session:
         if STATVFS not in self.extensions:
             return None
         doing = "tell its free space"
-        answer = self._ask(EXTENDED, string(STATVFS.encode()), string(path))
+        answer = self._ask(EXTENDED, pack_string(STATVFS.encode()), pack_string(path))
         self.expect(answer, EXTENDED_REPLY, doing)
         _, fragment, _, _, available = (answer.u64() for _ in range(5))
         return fragment * available
@@ -328,39 +328,41 @@ class Session:
         if LIMITS not in self.extensions:
             return 0, 0
         doing = "tell its limits"
-        answer = self.expect(self._ask(EXTENDED, string(LIMITS.encode())), EXTENDED_REPLY, doing)
+        answer = self.expect(
+            self._ask(EXTENDED, pack_string(LIMITS.encode())), EXTENDED_REPLY, doing
+        )
         answer.u64()
         return answer.u64(), answer.u64()
 
     def expect(self, answer: Reply, kind: int, doing: str) -> Reply:
         """Return an answer of the kind that was asked for; raises as ``open``."""
         if answer.kind == STATUS:
-            _raise(answer.u32(), doing)
+            _raise_status(answer.u32(), doing)
         if answer.kind != kind:
-            raise nonsense(f"an answer of type {answer.kind}")
+            raise protocol_error(f"an answer of type {answer.kind}")
         return answer
 
     def expect_ok(self, answer: Reply, doing: str) -> None:
         """Demand that a request was carried out; raises as ``open``."""
         if answer.kind != STATUS:
-            raise nonsense(f"an answer of type {answer.kind}")
+            raise protocol_error(f"an answer of type {answer.kind}")
         code = answer.u32()
         if code != OK:
-            _raise(code, doing)
+            _raise_status(code, doing)
 
     def _close(self, handle: bytes) -> None:
-        self.expect_ok(self._ask(CLOSE, string(handle)), "close a file")
+        self.expect_ok(self._ask(CLOSE, pack_string(handle)), "close a file")
 
     def _ask(self, kind: int, *parts: bytes) -> Reply:
         number = self.send(kind, *parts)
         answer = self.receive()
         if answer.number != number:
-            raise nonsense("an answer to nothing that was asked")
+            raise protocol_error("an answer to nothing that was asked")
         return answer
 
     def _some_names(self, handle: bytes) -> list[bytes]:
         """Read the next names of a folder; none at its end."""
-        answer = self._ask(READDIR, string(handle))
+        answer = self._ask(READDIR, pack_string(handle))
         try:
             self.expect(answer, NAME, "list a folder")
         except EndOfFileError:
@@ -371,7 +373,7 @@ class Session:
             answer.string()  # as `ls -l` shows it
             answer.attributes()
         if not names:
-            raise nonsense("an empty piece of a folder")
+            raise protocol_error("an empty piece of a folder")
         if any(b"/" in one or b"\0" in one or not one for one in names):
             raise CorruptError(
                 "The server lists a name that no file can have.",
@@ -391,36 +393,36 @@ class Session:
                 return pieces[0] if len(pieces) == 1 else memoryview(b"".join(pieces))
 
 
-def string(data: bytes) -> bytes:
+def pack_string(data: bytes) -> bytes:
     """Write a string as SFTP does: its length first."""
     return _U32.pack(len(data)) + data
 
 
-def u32(number: int) -> bytes:
+def pack_u32(number: int) -> bytes:
     """Write a number of 4 bytes."""
     return _U32.pack(number)
 
 
-def u64(number: int) -> bytes:
+def pack_u64(number: int) -> bytes:
     """Write a number of 8 bytes."""
     return _U64.pack(number)
 
 
-def nonsense(what: str) -> TransientError:
+def protocol_error(what: str) -> TransientError:
     """Say that the server does not keep to the protocol. A damaged connection looks the same."""
     return TransientError(
         f"The server sent {what}.", "If that happens again, it is no SFTP server to be used."
     )
 
 
-def _extensions(answer: Reply) -> Iterator[tuple[str, bytes]]:
-    for _ in range(_MOST_EXTENSIONS):
+def _parse_extensions(answer: Reply) -> Iterator[tuple[str, bytes]]:
+    for _ in range(_MAX_EXTENSIONS):
         if not answer:
             return
         yield bytes(answer.string()).decode("ascii", "replace"), bytes(answer.string())
 
 
-def _raise(code: int, doing: str) -> None:
+def _raise_status(code: int, doing: str) -> None:
     if code == NO_SUCH_FILE:
         raise MissingError("It is not on the server.", "Check its name and the path.")
     if code in {NO_CONNECTION, CONNECTION_LOST}:

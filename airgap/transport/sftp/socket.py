@@ -107,7 +107,7 @@ def connect(host: str, port: int, command: str | None, seconds: float) -> Guarde
         BrokenOffError: there is no connection; it may work at another time.
     """
     if command is not None:
-        return _start(command)
+        return _start_command(command)
     try:
         sock = socket.create_connection((host, port), timeout=seconds)
     except (OSError, UnicodeError) as error:
@@ -121,7 +121,7 @@ def connect(host: str, port: int, command: str | None, seconds: float) -> Guarde
     return GuardedSocket(sock)
 
 
-def _start(command: str) -> GuardedSocket:
+def _start_command(command: str) -> GuardedSocket:
     """Run a ProxyCommand as OpenSSH does, its standard input and output being one socket."""
     ours, theirs = socket.socketpair()
     with theirs:

@@ -54,18 +54,18 @@ def resolve(
         ConfigurationError: the file is not understood, or a name in it is dangerous.
         StorageError: the file cannot be read.
     """
-    found = _look_up(_safe(host, _HOST), port, user and _safe(user, _USER), config)
-    real = _safe(found.get("hostname", host), _HOST)
-    number = _number(found.get("port", "22"), host)
+    found = _look_up(_check_safe(host, _HOST), port, user and _check_safe(user, _USER), config)
+    real = _check_safe(found.get("hostname", host), _HOST)
+    number = _parse_port(found.get("port", "22"), host)
     return Destination(
         host=real,
         port=number,
-        user=_safe(found["user"], _USER),
+        user=_check_safe(found["user"], _USER),
         known_as=found.get("hostkeyalias", real),
-        proxy=proxy or _proxy(found, real, number),
+        proxy=proxy or _choose_proxy(found, real, number),
         keys=tuple(map(Path, found.get("identityfile", ()))),
         only_keys=found.get("identitiesonly", "no").lower() == "yes",
-        known_hosts=tuple(_paths(found.get("userknownhostsfile", ""))),
+        known_hosts=tuple(_parse_known_hosts_files(found.get("userknownhostsfile", ""))),
     )
 
 
@@ -76,7 +76,7 @@ def _look_up(
     given = [f"Port {port}"] if port else []
     given += [f"User {user}"] if user else []
     try:
-        lines = [*given, *(_lines(config) if config else ())]
+        lines = [*given, *(_read_lines(config) if config else ())]
         lines += ["Host *", f"User {user or getpass.getuser()}"]
         found: dict[str, Any] = SSHConfig.from_text("\n".join(lines)).lookup(host)
     except (SSHException, ValueError, KeyError, ImportError, OSError) as error:
@@ -87,7 +87,7 @@ def _look_up(
     return found
 
 
-def _lines(config: Path, depth: int = 0) -> Iterator[str]:
+def _read_lines(config: Path, depth: int = 0) -> Iterator[str]:
     """Return a file's lines with those of the files it includes in their places."""
     with translate_errors(config):
         text = config.read_text("utf-8", "replace")
@@ -101,20 +101,20 @@ def _lines(config: Path, depth: int = 0) -> Iterator[str]:
             continue
         if depth == _DEEPEST_INCLUDE:
             raise ConfigurationError(f"{config} includes itself.", "Mend its Include lines.")
-        for path in _included(value):
-            yield from _lines(path, depth + 1)
+        for path in _expand_include(value):
+            yield from _read_lines(path, depth + 1)
             yield section
     yield section if depth else ""
 
 
-def _included(value: str) -> Iterator[Path]:
+def _expand_include(value: str) -> Iterator[Path]:
     for pattern in shlex.split(value):
         path = Path(pattern).expanduser()
         absolute = path if path.is_absolute() else Path("~/.ssh").expanduser() / path
         yield from map(Path, sorted(glob.glob(str(absolute))))  # noqa: PTH207  (an absolute pattern)
 
 
-def _proxy(found: Mapping[str, Any], host: str, port: int) -> str | None:
+def _choose_proxy(found: Mapping[str, Any], host: str, port: int) -> str | None:
     """Return the command for ProxyCommand or ProxyJump; ssh itself does the second as the first."""
     command = found.get("proxycommand")
     if command is not None or "proxycommand" in found:
@@ -124,16 +124,16 @@ def _proxy(found: Mapping[str, Any], host: str, port: int) -> str | None:
         return None
     *before, last = jumps.split(",")
     through = f" -J {shlex.quote(','.join(before))}" if before else ""
-    return f"ssh{through} -W {shlex.quote(f'[{host}]:{port}')} -- {_jump(last)}"
+    return f"ssh{through} -W {shlex.quote(f'[{host}]:{port}')} -- {_format_jump(last)}"
 
 
-def _jump(last: str) -> str:
+def _format_jump(last: str) -> str:
     """Write ``[user@]host[:port]`` as ssh takes it behind its options."""
     url = last if last.startswith("ssh://") else f"ssh://{last}"
     return shlex.quote(url)
 
 
-def _paths(value: str) -> Iterator[Path]:
+def _parse_known_hosts_files(value: str) -> Iterator[Path]:
     for name in shlex.split(value):
         if name.lower() == "none":
             continue
@@ -145,13 +145,13 @@ def _paths(value: str) -> Iterator[Path]:
         yield Path(name.replace("%d", "~", 1)).expanduser()
 
 
-def _number(port: str, host: str) -> int:
+def _parse_port(port: str, host: str) -> int:
     if not port.isdecimal() or not 0 < int(port) <= 65535:  # noqa: PLR2004  (TCP's)
         raise ConfigurationError(f"{port!r} is no port of {host}.", "Ports are 1 to 65535.")
     return int(port)
 
 
-def _safe(name: str, wanted: re.Pattern[str]) -> str:
+def _check_safe(name: str, wanted: re.Pattern[str]) -> str:
     """Refuse what a shell or a line of the file would take for something else (CVE-2023-51385)."""
     if not wanted.fullmatch(name):
         raise ConfigurationError(

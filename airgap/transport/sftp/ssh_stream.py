@@ -20,7 +20,7 @@ from airgap.errors import TransportError
 from airgap.transport.port import TransientError
 from airgap.transport.sftp import login
 from airgap.transport.sftp import socket as ssh_socket
-from airgap.transport.sftp.known_hosts import Known
+from airgap.transport.sftp.known_hosts import KnownHost
 from airgap.transport.sftp.options import Timeouts
 from airgap.transport.sftp.socket import GuardedSocket
 from airgap.transport.sftp.ssh_config import Destination
@@ -52,7 +52,7 @@ class SshStream:
         """Take a connection on which nothing was said yet; ``open`` makes a stream of it."""
         self._guard = guard
         self._timeouts = timeouts
-        self._transport = _quietly_slow(Transport(guard), timeouts)
+        self._transport = _widen_timeouts(Transport(guard), timeouts)
         self._channel: Any = None
         self._end = math.inf
 
@@ -60,7 +60,7 @@ class SshStream:
     def open(
         cls,
         destination: Destination,
-        known: Known,
+        known: KnownHost,
         credentials: login.SshCredentials,
         timeouts: Timeouts,
     ) -> Self:
@@ -123,10 +123,10 @@ class SshStream:
         if self._transport.is_alive():
             self._transport.join(1)
 
-    def _shake_hands(self, destination: Destination, known: Known) -> None:
+    def _shake_hands(self, destination: Destination, known: KnownHost) -> None:
         options = self._transport.get_security_options()
         options.ciphers, options.digests = _CIPHERS, _MACS
-        options.key_types = _known_first(known.kinds, options.key_types)
+        options.key_types = _prefer_known(known.kinds, options.key_types)
         with self._stage("key exchange", self._timeouts.handshake, destination.host):
             try:
                 self._transport.start_client()
@@ -147,8 +147,8 @@ class SshStream:
         self._transport.set_keepalive(_KEEPALIVE_SECONDS)
         with self._stage("start of SFTP", self._timeouts.channel, host):
             self._channel = self._transport.open_session(_WINDOW_BYTES, _PACKET_BYTES)
-            self._channel.in_buffer = _Inbox(_WINDOW_BYTES)
-            self._channel.in_stderr_buffer = _Inbox(_ERROR_BYTES)
+            self._channel.in_buffer = _ReceiveBuffer(_WINDOW_BYTES)
+            self._channel.in_stderr_buffer = _ReceiveBuffer(_ERROR_BYTES)
             try:
                 self._channel.invoke_subsystem("sftp")
             except SSHException as error:
@@ -167,7 +167,7 @@ class SshStream:
                 yield
         except (SSHException, EOFError, OSError) as error:
             reason = f"took more than {seconds:g} seconds" if self._guard.expired else "broke off"
-            told = f" ({_printable(error)})" if str(error) and not self._guard.expired else ""
+            told = f" ({_make_printable(error)})" if str(error) and not self._guard.expired else ""
             raise TransientError(
                 f"{host}: the {what} {reason}{told}.", "Try again; see that it is an SSH server."
             ) from error
@@ -187,7 +187,7 @@ class SshStream:
             self._guard.deadline = math.inf
 
 
-class _Inbox(BufferedPipe):  # type: ignore[misc]  # paramiko has no types
+class _ReceiveBuffer(BufferedPipe):  # type: ignore[misc]  # paramiko has no types
     """What arrived, in the pieces in which it arrived.
 
     Paramiko's own is an array from whose front bytes are cut: that moves all that lie behind. And
@@ -231,12 +231,12 @@ class _Inbox(BufferedPipe):  # type: ignore[misc]  # paramiko has no types
             return self._held
 
 
-def _printable(error: Exception) -> str:
+def _make_printable(error: Exception) -> str:
     """Make an error fit for a terminal: it may hold what the server sent first."""
     return "".join(one if one.isprintable() else "?" for one in str(error))[:_SHOWN_CHARACTERS]
 
 
-def _known_first(kinds: list[str], all_kinds: tuple[str, ...]) -> tuple[str, ...]:
+def _prefer_known(kinds: list[str], all_kinds: tuple[str, ...]) -> tuple[str, ...]:
     """Ask for a key of a known type first: a server that has one must show it.
 
     The others follow, so that a server without one can be told by its fingerprint.
@@ -245,7 +245,7 @@ def _known_first(kinds: list[str], all_kinds: tuple[str, ...]) -> tuple[str, ...
     return tuple(dict.fromkeys([*(one for one in known if one in all_kinds), *all_kinds]))
 
 
-def _quietly_slow(transport: Transport, timeouts: Timeouts) -> Transport:
+def _widen_timeouts(transport: Transport, timeouts: Timeouts) -> Transport:
     """Let our deadlines be the only ones: paramiko's have no words, and some nobody reads."""
     transport.banner_timeout = transport.handshake_timeout = 2 * timeouts.handshake
     transport.auth_timeout = 2 * timeouts.login

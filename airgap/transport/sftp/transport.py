@@ -13,7 +13,7 @@ from airgap.transport.port import Capabilities, Pace, Sink, Stored, TransientErr
 from airgap.transport.sftp import known_hosts, ssh_config
 from airgap.transport.sftp import pipeline as sftp_pipeline
 from airgap.transport.sftp.login import SshCredentials
-from airgap.transport.sftp.options import USUAL_CONFIG, SftpOptions
+from airgap.transport.sftp.options import DEFAULT_CONFIG, SftpOptions
 from airgap.transport.sftp.pipeline import Flow
 from airgap.transport.sftp.session import (
     CREATE,
@@ -29,7 +29,7 @@ from airgap.transport.sftp.ssh_stream import SshStream
 
 __all__ = ["SftpTransport"]
 
-_USUAL_KEYS: Final = tuple(Path(f"~/.ssh/id_{one}") for one in ("ed25519", "ecdsa", "rsa"))
+_DEFAULT_KEYS: Final = tuple(Path(f"~/.ssh/id_{one}") for one in ("ed25519", "ecdsa", "rsa"))
 
 
 class SftpTransport:
@@ -48,14 +48,14 @@ class SftpTransport:
 
     def size(self, name: str) -> int | None:
         """Return a file's size, or None; see ``Transport``."""
-        path = self._path(names.checked(name))
+        path = self._path(names.check_name(name))
         with self._connected(name) as session:
             found = session.stat(path)
             return found.size if found and found.regular else None
 
     def list(self, folder: str, limit: int) -> list[str]:
         """Return the names in a folder; see ``Transport``."""
-        path = self._path(names.checked_folder(folder))
+        path = self._path(names.check_folder_name(folder))
         try:
             with self._connected(folder) as session:
                 found = session.names_in(path or b".", limit)
@@ -65,7 +65,7 @@ class SftpTransport:
 
     def get(self, name: str, sink: Sink, offset: int = 0, length: int | None = None) -> int:
         """Send a file's bytes to the sink; see ``Transport``."""
-        path = self._path(names.checked(name))
+        path = self._path(names.check_name(name))
         with self._connected(name) as session:
             handle = session.open(path, FOR_READING, "read a file")
             with session.closing(handle):
@@ -81,35 +81,35 @@ class SftpTransport:
         pace: Pace | None = None,
     ) -> Stored:
         """Upload a file; see ``Transport``."""
-        path = self._path(names.checked(name))
-        begun = self._path(names.checked(part or names.default_part(name)))
+        path = self._path(names.check_name(name))
+        begun = self._path(names.check_name(part or names.name_part(name)))
         with self._connected(name) as session:
             found = session.stat(path)
             if found and found.size == size:
                 return "there"
-            with _opened(session, begun, FOR_WRITING | CREATE) as handle:
+            with _open_for_writing(session, begun, FOR_WRITING | CREATE) as handle:
                 there = session.size_of(handle)
                 if there > size:
                     session.truncate(handle, 0)
                     there = 0
-                pieces = _pieces(source, there, size, self._flow.write_bytes)
-                self._write(session, handle, _paced(pieces, pace), (there, size))
+                pieces = _read_pieces(source, there, size, self._flow.write_bytes)
+                self._write(session, handle, _pace_pieces(pieces, pace), (there, size))
             session.replace(begun, path)
             return "resumed" if there else "stored"
 
     def publish(self, name: str, data: bytes, *, replace: bool = False) -> bool:
         """Store a small file; see ``Transport``."""
-        path = self._path(names.checked(name))
+        path = self._path(names.check_name(name))
         part = self._path(f"{name}.{secrets.token_hex(8)}.part")
         with self._connected(name) as session:
             if not replace and session.stat(path):
                 return False
             try:
-                with _opened(session, part, FOR_WRITING | CREATE | EXCLUSIVELY) as handle:
+                with _open_for_writing(session, part, FOR_WRITING | CREATE | EXCLUSIVELY) as handle:
                     step = self._flow.write_bytes
                     pieces = (data[at : at + step] for at in range(0, len(data), step))
                     self._write(session, handle, pieces, (0, len(data)))
-                return _name(session, part, path, replace=replace)
+                return _rename(session, part, path, replace=replace)
             except AirgapError:
                 if session.in_step:
                     with suppress(AirgapError):
@@ -118,7 +118,7 @@ class SftpTransport:
 
     def delete(self, name: str) -> None:
         """Remove a file; see ``Transport``."""
-        path = self._path(names.checked(name))
+        path = self._path(names.check_name(name))
         with self._connected(name) as session:
             session.remove(path)
 
@@ -160,10 +160,12 @@ class SftpTransport:
     def _connect(self) -> Session:
         options = self._options
         there = ssh_config.resolve(
-            options.host, options.port, options.user, options.proxy_command, _config(options)
+            options.host, options.port, options.user, options.proxy_command, _find_config(options)
         )
-        known = _known(options, there)
-        stream = SshStream.open(there, known, _credentials(options, there), options.timeouts)
+        known = _look_up_host(options, there)
+        stream = SshStream.open(
+            there, known, _collect_credentials(options, there), options.timeouts
+        )
         try:
             session = Session(stream)
             self._flow = Flow.of(session)
@@ -207,13 +209,13 @@ class SftpTransport:
         return free is not None and free < missing
 
 
-def _config(options: SftpOptions) -> Path | None:
+def _find_config(options: SftpOptions) -> Path | None:
     """Return the file to be read; the usual one need not be there, one that was named must."""
     path = options.config and options.config.expanduser()
-    return path if path and (path.exists() or options.config != USUAL_CONFIG) else None
+    return path if path and (path.exists() or options.config != DEFAULT_CONFIG) else None
 
 
-def _known(options: SftpOptions, there: Destination) -> known_hosts.Known:
+def _look_up_host(options: SftpOptions, there: Destination) -> known_hosts.KnownHost:
     """Look the host up: in the file that was named, the one ssh_config names, or ssh's own."""
     needed = options.known_hosts is not None
     files: Sequence[Path] = there.known_hosts
@@ -224,10 +226,10 @@ def _known(options: SftpOptions, there: Destination) -> known_hosts.Known:
     return known_hosts.look_up(there.known_as, there.port, files, needed=needed)
 
 
-def _credentials(options: SftpOptions, there: Destination) -> SshCredentials:
+def _collect_credentials(options: SftpOptions, there: Destination) -> SshCredentials:
     """Offer the keys that were named, or those of ssh_config, or the usual ones."""
     named = there.keys if there.only_keys else ()
-    usual = there.keys or (_USUAL_KEYS if options.agent else ())
+    usual = there.keys or (_DEFAULT_KEYS if options.agent else ())
     return SshCredentials(
         keys=tuple(one.expanduser() for one in options.keys or named),
         usual_keys=tuple(one.expanduser() for one in usual),
@@ -238,7 +240,7 @@ def _credentials(options: SftpOptions, there: Destination) -> SshCredentials:
 
 
 @contextmanager
-def _opened(session: Session, path: bytes, flags: int) -> Iterator[bytes]:
+def _open_for_writing(session: Session, path: bytes, flags: int) -> Iterator[bytes]:
     """Open a file to be written, making the folders on the way if that is what it lacks."""
     doing = "write a file"
     try:
@@ -267,7 +269,7 @@ def _make_folders(session: Session, path: bytes) -> None:
             session.make_folder(path)
 
 
-def _pieces(source: Path, offset: int, size: int, step: int) -> Iterator[memoryview]:
+def _read_pieces(source: Path, offset: int, size: int, step: int) -> Iterator[memoryview]:
     """Read a file's rest; a piece is only valid until the next one is taken."""
     buffer = memoryview(bytearray(step))
     with translate_errors(source), source.open("rb", buffering=0) as file:
@@ -282,14 +284,14 @@ def _pieces(source: Path, offset: int, size: int, step: int) -> Iterator[memoryv
             offset += got
 
 
-def _paced(pieces: Iterable[memoryview], pace: Pace | None) -> Iterator[memoryview]:
+def _pace_pieces(pieces: Iterable[memoryview], pace: Pace | None) -> Iterator[memoryview]:
     for piece in pieces:
         if pace is not None:
             pace(len(piece))
         yield piece
 
 
-def _name(session: Session, part: bytes, path: bytes, *, replace: bool) -> bool:
+def _rename(session: Session, part: bytes, path: bytes, *, replace: bool) -> bool:
     """Give a part its final name; return False if that is taken and may not be replaced."""
     if replace:
         session.replace(part, path)

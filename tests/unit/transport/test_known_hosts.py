@@ -8,7 +8,7 @@ import pytest
 
 from airgap.errors import ConfigurationError, StorageError, TransportError
 from airgap.transport.sftp import known_hosts
-from airgap.transport.sftp.known_hosts import Known, fingerprint
+from airgap.transport.sftp.known_hosts import KnownHost, fingerprint
 
 KIND = "ssh-ed25519"
 
@@ -21,12 +21,12 @@ def line(names: str, number: int = 1) -> str:
     return f"{names} {KIND} {base64.b64encode(blob(number)).decode()}\n"
 
 
-def known(tmp_path: Path, text: str, host: str = "host.example", port: int = 22) -> Known:
+def known(tmp_path: Path, text: str, host: str = "host.example", port: int = 22) -> KnownHost:
     (tmp_path / "known").write_text(text)
     return known_hosts.look_up(host, port, [tmp_path / "known"], needed=True)
 
 
-def accepts(found: Known, number: int = 1) -> bool:
+def accepts(found: KnownHost, number: int = 1) -> bool:
     try:
         found.check(KIND, blob(number))
     except TransportError:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConfigurationError
-from airgap.transport.s3.credentials import Profile, find_profile, read_file
+from airgap.transport.s3.credentials import Profile, find_profile, read_keys
 from airgap.transport.s3.options import S3Keys
 
 SECRETS = """
@@ -130,8 +130,8 @@ def test_keys_are_read_from_a_file_of_their_own(tmp_path: Path) -> None:
     path.write_text(SECRETS)
     path.chmod(0o600)
 
-    assert read_file(path) == S3Keys("AK", "wJalr=XUtn/FEMI%K7")
-    assert read_file(path, "ward").token == "token=="  # noqa: S105  (of the test)
+    assert read_keys(path) == S3Keys("AK", "wJalr=XUtn/FEMI%K7")
+    assert read_keys(path, "ward").token == "token=="  # noqa: S105  (of the test)
 
 
 def test_a_file_without_keys_is_told(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_file_without_keys_is_told(tmp_path: Path) -> None:
     path.chmod(0o600)
 
     with pytest.raises(ConfigurationError, match=r"no keys in a section \[default\]"):
-        read_file(path)
+        read_keys(path)
 
 
 def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
@@ -149,12 +149,12 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
     path.chmod(0o640)
 
     with pytest.raises(ConfigurationError, match="Others"):
-        read_file(path)
+        read_keys(path)
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        read_file(tmp_path / "nothing")
+        read_keys(tmp_path / "nothing")
 
 
 def test_keys_show_nothing() -> None:

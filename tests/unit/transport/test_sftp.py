@@ -10,7 +10,7 @@ from airgap.errors import ConfigurationError, MissingError, StorageError, Transp
 from airgap.transport.port import TransientError
 from airgap.transport.sftp import session as wire
 from airgap.transport.sftp.options import SftpOptions
-from airgap.transport.sftp.session import u32, u64
+from airgap.transport.sftp.session import pack_u32, pack_u64
 from airgap.transport.sftp.ssh_stream import SshStream
 from airgap.transport.sftp.transport import SftpTransport
 from tests.servers.sftp_double import Asked, SftpDouble, packet, status
@@ -58,7 +58,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def with_size(size: int) -> bytes:
-    return u32(1) + u64(size)
+    return pack_u32(1) + pack_u64(size)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_part_without_a_size_is_no_reason_to_send_anything(
     desk: Desk, transport: SftpTransport, source: Path
 ) -> None:
     desk.double.instead = lambda one: (
-        packet(wire.ATTRIBUTES, one, u32(0)) if one.kind == wire.FSTAT else None
+        packet(wire.ATTRIBUTES, one, pack_u32(0)) if one.kind == wire.FSTAT else None
     )
 
     with pytest.raises(TransientError):
@@ -124,7 +124,9 @@ def test_a_part_without_a_size_is_no_reason_to_send_anything(
 
 @pytest.mark.parametrize("mode", [0o040755, 0o120777, 0o010644])
 def test_what_is_no_file_has_no_size(mode: int, desk: Desk, transport: SftpTransport) -> None:
-    desk.double.instead = lambda one: packet(wire.ATTRIBUTES, one, u32(5) + u64(7) + u32(mode))
+    desk.double.instead = lambda one: packet(
+        wire.ATTRIBUTES, one, pack_u32(5) + pack_u64(7) + pack_u32(mode)
+    )
 
     assert transport.size("packs/a") is None
 
@@ -134,7 +136,9 @@ def full(free: int) -> SftpDouble:
 
     def answer(one: Asked) -> bytes | None:
         if one.kind == wire.EXTENDED:
-            return packet(wire.EXTENDED_REPLY, one, *map(u64, (1, 1, 9, 9, free, 0, 0, 0, 0, 0, 0)))
+            return packet(
+                wire.EXTENDED_REPLY, one, *map(pack_u64, (1, 1, 9, 9, free, 0, 0, 0, 0, 0, 0))
+            )
         return status(one, wire.FAILURE) if one.kind == wire.WRITE else None
 
     return SftpDouble(instead=answer, extensions={wire.STATVFS: "2"})
@@ -247,8 +251,10 @@ def test_names_that_are_no_text_are_shown_as_they_can_be(
     def answer(one: Asked) -> bytes | None:
         if one.kind != wire.READDIR or not pages:
             return None
-        entries = (wire.string(name) + wire.string(b"") + u32(0) for name in pages.pop())
-        return packet(wire.NAME, one, u32(3), *entries)
+        entries = (
+            wire.pack_string(name) + wire.pack_string(b"") + pack_u32(0) for name in pages.pop()
+        )
+        return packet(wire.NAME, one, pack_u32(3), *entries)
 
     desk.double.instead = answer
 

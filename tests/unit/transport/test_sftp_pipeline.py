@@ -12,7 +12,7 @@ from airgap.transport.port import TransientError
 from airgap.transport.sftp import pipeline as sftp_pipeline
 from airgap.transport.sftp import session as wire
 from airgap.transport.sftp.pipeline import Flow
-from airgap.transport.sftp.session import Session, SftpRefusedError, u64
+from airgap.transport.sftp.session import Session, SftpRefusedError, pack_u64
 from tests.servers.sftp_double import Asked, SftpDouble, data, packet, status
 from tests.support import stores
 
@@ -197,7 +197,9 @@ def test_after_a_failed_write_nothing_is_sent_and_no_hole_is_left() -> None:
     double = double_of(b"")
     double.patient = True
     double.instead = lambda one: (
-        status(one, wire.FAILURE) if one.kind == wire.WRITE and u64(4 * KIB) in one.body else None
+        status(one, wire.FAILURE)
+        if one.kind == wire.WRITE and pack_u64(4 * KIB) in one.body
+        else None
     )
     session = Session(double)
 
@@ -242,7 +244,7 @@ def test_a_write_is_not_done_because_of_any_answer(kind: int) -> None:
 def test_limits_of_the_server_are_kept_within_reason(said: int, expected: int) -> None:
     double = SftpDouble(
         extensions={wire.LIMITS: "1"},
-        instead=lambda one: packet(wire.EXTENDED_REPLY, one, u64(said) * 4),
+        instead=lambda one: packet(wire.EXTENDED_REPLY, one, pack_u64(said) * 4),
     )
 
     flow = Flow.of(Session(double))

@@ -7,14 +7,14 @@ import pytest
 from airgap.errors import CorruptError, MissingError
 from airgap.transport.port import TransientError
 from airgap.transport.sftp import session as wire
-from airgap.transport.sftp.session import Session, SftpRefusedError, string, u32, u64
+from airgap.transport.sftp.session import Session, SftpRefusedError, pack_string, pack_u32, pack_u64
 from tests.servers.sftp_double import Asked, SftpDouble, name_list, packet, status
 
-HELLO = u32(5) + bytes([wire.VERSION]) + u32(3)
+HELLO = pack_u32(5) + bytes([wire.VERSION]) + pack_u32(3)
 
 
 def version(number: int) -> bytes:
-    return HELLO[:-4] + u32(number)
+    return HELLO[:-4] + pack_u32(number)
 
 
 def only(kind: int, answer: Callable[[Asked], bytes]) -> Callable[[Asked], bytes | None]:
@@ -27,17 +27,17 @@ def only(kind: int, answer: Callable[[Asked], bytes]) -> Callable[[Asked], bytes
     [
         version(2),
         version(6),
-        u32(0),
-        u32(1) + b"\x02",
+        pack_u32(0),
+        pack_u32(1) + b"\x02",
         b"This account is not available.\r\n",
-        u32(256 * 1024 + 1),
-        u32(5) + bytes([wire.STATUS]) + u32(3),
+        pack_u32(256 * 1024 + 1),
+        pack_u32(5) + bytes([wire.STATUS]) + pack_u32(3),
         b"",
     ],
 )
 def test_what_is_not_version_3_is_no_sftp(hello: bytes) -> None:
     with pytest.raises(TransientError) as told:
-        Session(SftpDouble(hello=hello or u32(5)))
+        Session(SftpDouble(hello=hello or pack_u32(5)))
     assert told.value.hint
 
 
@@ -71,14 +71,14 @@ def test_a_hello_that_comes_byte_by_byte_is_understood() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        lambda one: packet(wire.ATTRIBUTES, Asked(0, one.number + 1, b""), u32(0)),
-        lambda one: packet(wire.ATTRIBUTES, one, u32(1), b"\0\0"),
-        lambda one: packet(wire.ATTRIBUTES, one, u32(0x80000000), u32(2**32 - 1)),
-        lambda one: packet(wire.HANDLE, one, string(b"x")),
+        lambda one: packet(wire.ATTRIBUTES, Asked(0, one.number + 1, b""), pack_u32(0)),
+        lambda one: packet(wire.ATTRIBUTES, one, pack_u32(1), b"\0\0"),
+        lambda one: packet(wire.ATTRIBUTES, one, pack_u32(0x80000000), pack_u32(2**32 - 1)),
+        lambda one: packet(wire.HANDLE, one, pack_string(b"x")),
         lambda one: packet(99, one),
         lambda one: packet(wire.STATUS, one),
-        lambda _: u32(0),
-        lambda _: u32(2**32 - 1),
+        lambda _: pack_u32(0),
+        lambda _: pack_u32(2**32 - 1),
         lambda _: HELLO,
     ],
 )
@@ -93,7 +93,7 @@ def test_an_answer_that_makes_no_sense_ends_the_connection(
 
 @pytest.mark.parametrize("kind", [wire.DATA, wire.NAME, wire.HANDLE])
 def test_a_request_is_not_done_because_of_any_answer(kind: int) -> None:
-    session = Session(SftpDouble(instead=lambda one: packet(kind, one, u32(0))))
+    session = Session(SftpDouble(instead=lambda one: packet(kind, one, pack_u32(0))))
 
     with pytest.raises(TransientError):
         session.make_folder(b"a")
@@ -159,8 +159,8 @@ def test_an_endless_listing_is_given_up_at_the_limit() -> None:
 
 @pytest.mark.parametrize("count", [0, 2, 2**32 - 1])
 def test_a_listing_that_lies_about_its_length_is_given_up(count: int) -> None:
-    entry = string(b"a") + string(b"") + u32(0)
-    answer = only(wire.READDIR, lambda one: packet(wire.NAME, one, u32(count), entry))
+    entry = pack_string(b"a") + pack_string(b"") + pack_u32(0)
+    answer = only(wire.READDIR, lambda one: packet(wire.NAME, one, pack_u32(count), entry))
     session = Session(SftpDouble(instead=answer))
 
     with pytest.raises(TransientError):
@@ -194,7 +194,7 @@ def test_without_extensions_nothing_is_asked_for_in_vain() -> None:
 
 
 def test_free_space_is_told_in_bytes() -> None:
-    numbers = [u64(one) for one in (4096, 1024, 999, 888, 777, 6, 5, 4, 3, 2, 1)]
+    numbers = [pack_u64(one) for one in (4096, 1024, 999, 888, 777, 6, 5, 4, 3, 2, 1)]
     double = SftpDouble(
         extensions={wire.STATVFS: "2"},
         instead=lambda one: packet(wire.EXTENDED_REPLY, one, *numbers),

@@ -36,7 +36,7 @@ def test_a_channel_reads_from_the_inbox_that_it_is_given() -> None:
     channel = Channel(0)
     assert isinstance(channel.in_buffer, BufferedPipe)
     assert isinstance(channel.in_stderr_buffer, BufferedPipe)
-    channel.in_buffer = inbox = ssh_stream._Inbox(100)
+    channel.in_buffer = inbox = ssh_stream._ReceiveBuffer(100)
 
     channel._feed(b"bytes")
     assert channel.recv_ready()
@@ -50,7 +50,7 @@ def test_a_channel_reads_from_the_inbox_that_it_is_given() -> None:
 
 @pytest.mark.parametrize("name", ["feed", "read", "read_ready", "close", "__len__"])
 def test_the_inbox_is_called_as_paramikos_own(name: str) -> None:
-    own, theirs = getattr(ssh_stream._Inbox, name), getattr(BufferedPipe, name)
+    own, theirs = getattr(ssh_stream._ReceiveBuffer, name), getattr(BufferedPipe, name)
     assert list(inspect.signature(own).parameters) == list(inspect.signature(theirs).parameters)
 
 
@@ -98,7 +98,7 @@ def test_paramiko_writes_nothing_to_the_terminal() -> None:
 
 
 def test_pieces_come_out_of_the_inbox_as_they_went_in() -> None:
-    inbox = ssh_stream._Inbox(100)
+    inbox = ssh_stream._ReceiveBuffer(100)
     for piece in (b"abc", b"defg"):
         inbox.feed(piece)
 
@@ -112,7 +112,7 @@ def test_pieces_come_out_of_the_inbox_as_they_went_in() -> None:
 
 
 def test_who_sends_more_than_the_window_is_cut_off() -> None:
-    inbox = ssh_stream._Inbox(10)
+    inbox = ssh_stream._ReceiveBuffer(10)
     inbox.feed(bytes(10))
 
     with pytest.raises(SSHException):
@@ -132,7 +132,7 @@ def test_who_sends_more_than_the_window_is_cut_off() -> None:
 def test_a_host_is_asked_for_its_known_key_first(kinds: list[str], first: list[str]) -> None:
     every = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256")
 
-    asked = ssh_stream._known_first(kinds, every)
+    asked = ssh_stream._prefer_known(kinds, every)
 
     assert list(asked[: len(first)]) == first
     assert sorted(asked) == sorted(every)
