@@ -219,7 +219,7 @@ def connect(options: SftpOptions) -> SshStream:
     """Open an SSH connection as SftpTransport does."""
     host = ssh_config.resolve(options.host, options.port, options.user, None, None)
     files = [options.known_hosts] if options.known_hosts else []
-    known = known_hosts.look_up(host.known_as, host.port, files, needed=True)
+    known = known_hosts.look_up(host.host_key_name, host.port, files, required=True)
     credentials = SshCredentials(keys=options.keys, agent=False)
     return SshStream.open(host, known, credentials, options.timeouts)
 

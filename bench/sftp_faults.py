@@ -191,7 +191,7 @@ def endless(names: Get) -> str:
 
 
 def airgap_list(double: SftpDouble) -> int:
-    return len(Session(double).names_in(b"h", LIMIT_NAMES))
+    return len(Session(double).list_names(b"h", LIMIT_NAMES))
 
 
 def paramiko_list(double: SftpDouble) -> int:

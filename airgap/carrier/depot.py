@@ -42,7 +42,7 @@ class Depot:
 
     def __init__(self, transport: Transport, work: DepotOptions = _DEFAULTS) -> None:
         """Take a transport that retries by itself; it is closed by ``close``."""
-        self.place = transport.place
+        self.place = transport.location
         self.transport = transport
         self.work = work
 

@@ -142,7 +142,7 @@ class _Download:
     def _fetch(self, transport: Transport) -> BinaryIO | None:
         """Fetch all of it; None if the digest is wrong."""
         digest = hashlib.sha256()
-        file = self._spool.nameless()
+        file = self._spool.open_unnamed()
 
         def append(piece: memoryview) -> None:
             self._connections.check()
@@ -276,7 +276,7 @@ class _Upload:
                 self.source.unlink()
                 return
             transport.delete(self.name)
-        raise _differs_from_written(transport.place, self.name)
+        raise _differs_from_written(transport.location, self.name)
 
     def _is_stored(self, connections: "ConnectionPool[None]", transport: Transport) -> bool:
         digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Several connections to one place at work side by side, each with a thread of its own."""
+"""A pool of connections to one location, each used by a thread of its own."""
 
 import queue
 import threading
@@ -20,76 +20,76 @@ _POLL_SECONDS: Final = 0.2
 
 
 class StoppedError(Exception):
-    """The lanes were closed while this was under way; nobody waits for it any more."""
+    """The pool was closed before the task was done; its result is no longer needed."""
 
 
 class ConnectionPool(Generic[T]):
-    """Threads that each have a clone of a transport, opened when there is work for it.
+    """Threads that each have a clone of a transport; a thread starts when there is work for it.
 
-    They are daemons, and ``close`` does not wait for a server that does not answer: Ctrl-C must
-    end the process now.
+    The threads are daemons, and ``close`` does not wait for a server that does not answer: Ctrl-C
+    must end the process at once.
     """
 
     def __init__(self, transport: Transport, count: int) -> None:
-        """Start no thread yet."""
+        """Allow at most ``count`` connections; none is opened yet."""
         self._transport = transport
         self._count = count
-        self._work: queue.SimpleQueue[_Task[T] | None] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[_Task[T] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._stopped = threading.Event()
 
     def submit(self, work: Callable[[Transport], T]) -> "Future[T]":
-        """Let the next free connection do something."""
+        """Queue work for the next free connection."""
         future: Future[T] = Future()
-        self._work.put((work, future))
+        self._tasks.put((work, future))
         if len(self._threads) < self._count:
-            thread = threading.Thread(target=self._run, name="airgap-lane", daemon=True)
+            thread = threading.Thread(target=self._run, name="airgap-connection", daemon=True)
             self._threads.append(thread)
             thread.start()
         return future
 
     def result(self, future: "Future[T]") -> T:
-        """Wait for what was submitted, or raise StoppedError as soon as the lanes are closed."""
+        """Wait for submitted work, or raise StoppedError as soon as the pool is closed."""
         while not wait([future], _POLL_SECONDS).done:
             self.check()
         return future.result()
 
     def check(self) -> None:
-        """Raise StoppedError if the lanes were closed: long work asks this again and again."""
+        """Raise StoppedError if the pool was closed. Long work calls this regularly."""
         if self._stopped.is_set():
             raise StoppedError
 
     def wait(self, seconds: float) -> None:
-        """Wait, or raise StoppedError as soon as the lanes are closed."""
+        """Sleep, or raise StoppedError as soon as the pool is closed."""
         self._stopped.wait(seconds)
         self.check()
 
     def close(self) -> None:
-        """Drop what was not begun, stop what asks ``check``, and close the connections."""
+        """Drop queued work, stop work that calls ``check``, and close the connections."""
         self._stopped.set()
         for _ in self._threads:
-            self._work.put(None)
-        give_up = time.monotonic() + _CLOSE_SECONDS
+            self._tasks.put(None)
+        deadline = time.monotonic() + _CLOSE_SECONDS
         for thread in self._threads:
-            thread.join(max(0.0, give_up - time.monotonic()))
+            thread.join(max(0.0, deadline - time.monotonic()))
         self._threads.clear()
 
     def _run(self) -> None:
-        own = self._transport.clone()
+        connection = self._transport.clone()
         try:
-            while (item := self._work.get()) is not None:
-                work, future = item
+            while (task := self._tasks.get()) is not None:
+                work, future = task
                 if self._stopped.is_set():
                     future.cancel()
                 elif future.set_running_or_notify_cancel():
-                    _run_task(work, future, own)
+                    _run_task(work, future, connection)
         finally:
             with suppress(AirgapError, OSError):
-                own.close()
+                connection.close()
 
 
-def _run_task(work: Callable[[Transport], T], future: "Future[T]", own: Transport) -> None:
+def _run_task(work: Callable[[Transport], T], future: "Future[T]", connection: Transport) -> None:
     try:
-        future.set_result(work(own))
-    except BaseException as error:  # noqa: BLE001  (whoever waits for the result hears it)
+        future.set_result(work(connection))
+    except BaseException as error:  # noqa: BLE001  (the thread that waits for the result gets it)
         future.set_exception(error)

@@ -1,4 +1,4 @@
-"""A local folder as a transport: for ``file://``, and what the contract tests hold others to."""
+"""A local folder as a transport: for ``file://``, and the reference for the contract tests."""
 
 import os
 import secrets
@@ -21,15 +21,15 @@ _PIECE_BYTES: Final = 1024 * 1024
 
 
 class FolderTransport:
-    """Files below one folder; nothing on the way may be a link."""
+    """Files below one folder; no part of a path may be a link."""
 
     capabilities = Capabilities(
         resumes_uploads=True, replaces_atomically=True, creates_exclusively=True
     )
 
     def __init__(self, top: Path) -> None:
-        """Name the folder; it is made when the first file is put there."""
-        self.place = str(top)
+        """Take the folder; it is made with the first file."""
+        self.location = str(top)
         self._top = top
 
     def size(self, name: str) -> int | None:
@@ -51,8 +51,8 @@ class FolderTransport:
         """Send a file's bytes to the sink; see ``Transport``."""
         sent = 0
         buffer = memoryview(bytearray(_PIECE_BYTES))
-        with open_regular(self._top, names.check_name(name)) as opened:
-            descriptor = os.dup(opened)  # so that an error of the sink's disk is not taken for ours
+        with open_regular(self._top, names.check_name(name)) as original:
+            descriptor = os.dup(original)  # an OSError of the sink is not ours: do not translate it
         try:
             while length is None or sent < length:
                 want = len(buffer) if length is None else min(len(buffer), length - sent)
@@ -77,22 +77,22 @@ class FolderTransport:
         """Copy a file into the folder; see ``Transport``."""
         part = names.check_name(part or names.name_part(name))
         if self.size(name) == size:
-            return "there"
-        with self._make_folders(part) as (folder, last), self._translate_errors(name):
+            return "exists"
+        with self._open_parent(part) as (folder, last), self._translate_errors(name):
             descriptor = open_part(folder, last)
             try:
-                begun = self._begun(descriptor, name, size)
-                _append(descriptor, source, begun, pace or _no_pace)
+                offset = self._resume_at(descriptor, name, size)
+                _append(descriptor, source, offset, pace or _no_pace)
                 _check_size(descriptor, source, size)
                 publish_part(folder, descriptor, last, name.rpartition("/")[2])
             finally:
                 os.close(descriptor)
-        return "resumed" if begun else "stored"
+        return "resumed" if offset else "stored"
 
     def publish(self, name: str, data: bytes, *, replace: bool = False) -> bool:
         """Write a small file, whole or not at all; see ``Transport``."""
         part = f"{names.check_name(name)}.{secrets.token_hex(8)}.part"
-        with self._make_folders(part) as (folder, last), self._translate_errors(name):
+        with self._open_parent(part) as (folder, last), self._translate_errors(name):
             descriptor = open_part(folder, last, new=True)
             try:
                 _write_all(descriptor, data)
@@ -107,7 +107,7 @@ class FolderTransport:
         """Remove a file; see ``Transport``."""
         path = Path(names.check_name(name))
         try:
-            with self._folder(path.parent.parts) as folder, self._translate_errors(name):
+            with self._open_folder(path.parent.parts) as folder, self._translate_errors(name):
                 remove_file(folder, path.name)
         except MissingError:
             return
@@ -127,39 +127,39 @@ class FolderTransport:
             raise_translated(error, self._top, name)
 
     @contextmanager
-    def _make_folders(self, name: str) -> Iterator[tuple[int, str]]:
-        """Make the folders on the way to a file; give the last one, and the file's name in it."""
+    def _open_parent(self, name: str) -> Iterator[tuple[int, str]]:
+        """Make and open the parent folder of a file; yield it, and the file's name in it."""
         *folders, last = name.split("/")
         with translate_errors(self._top):
             self._top.mkdir(parents=True, exist_ok=True)
-        with self._folder(tuple(folders), make=True) as folder:
+        with self._open_folder(tuple(folders), make=True) as folder:
             yield folder, last
 
     @contextmanager
-    def _folder(self, folders: tuple[str, ...], *, make: bool = False) -> Iterator[int]:
-        """Open a folder below the top, following no link."""
+    def _open_folder(self, folders: tuple[str, ...], *, make: bool = False) -> Iterator[int]:
+        """Open a folder below the top without following links."""
         with (
             self._translate_errors("/".join(folders)),
             open_folder(self._top, folders, make=make) as descriptor,
         ):
             yield descriptor
 
-    def _begun(self, descriptor: int, name: str, size: int) -> int:
-        """Return how much of a part is there already; one that is too long is begun again."""
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
+    def _resume_at(self, descriptor: int, name: str, size: int) -> int:
+        """Return the length of an existing part, after emptying one that is too long."""
+        part = os.fstat(descriptor)
+        if not stat.S_ISREG(part.st_mode):
             raise CorruptError(f"{self._top / name}.part is not a regular file.", "Remove it.")
-        if found.st_size <= size:
-            return found.st_size
+        if part.st_size <= size:
+            return part.st_size
         os.ftruncate(descriptor, 0)
         return 0
 
 
-def _append(descriptor: int, source: Path, begun: int, pace: Pace) -> None:
-    """Copy what is missing of a file."""
-    os.lseek(descriptor, begun, os.SEEK_SET)
+def _append(descriptor: int, source: Path, offset: int, pace: Pace) -> None:
+    """Copy a file's bytes from an offset on."""
+    os.lseek(descriptor, offset, os.SEEK_SET)
     with source.open("rb", buffering=0) as file:
-        file.seek(begun)
+        file.seek(offset)
         while piece := file.read(_PIECE_BYTES):
             pace(len(piece))
             _write_all(descriptor, piece)
@@ -171,7 +171,7 @@ def _check_size(descriptor: int, source: Path, size: int) -> None:
 
 
 def _no_pace(_: int) -> None:
-    """Wait for nothing."""
+    """Send without waiting."""
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""From a place to a transport. Each protocol's module is imported when a place of it is opened."""
+"""From a URL to a transport. A protocol's module is imported when the first one is opened."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -34,38 +34,38 @@ OPTIONS: Final[Mapping[Scheme, frozenset[str]]] = {
     "az": _OBJECT_STORE_OPTIONS,
     "file": frozenset(),
 }
-"""What may be said of a place besides its URL, by scheme: in the URL's query, or for a remote."""
+"""Options by scheme: given in a URL's query, or for a named remote."""
 
 LOCAL_ONLY: Final = frozenset({"proxy_command", "ssh_config"})
-"""Options that run programs: never from a URL, which may come from anybody."""
+"""Options that run programs. Never taken from a URL, which anyone may have written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who we are there."""
+    """The account to use."""
 
     user: str | None = None
     password: str | None = field(default=None, repr=False)
 
 
-def open_transport(place: RemoteUrl, login: Login, options: Mapping[str, str]) -> Transport:
-    """Return a transport of a place; it connects when it is first used.
+def open_transport(url: RemoteUrl, login: Login, options: Mapping[str, str]) -> Transport:
+    """Return a transport for a URL; it connects at its first use.
 
     Raises:
-        UsageError: there is no such option of this scheme.
-        ConfigurationError: an option's value cannot be used, or a library is not installed.
+        UsageError: the scheme does not have such an option.
+        ConfigurationError: the value of an option is invalid, or a library is not installed.
     """
-    unknown = sorted(options.keys() - OPTIONS[place.scheme])
+    unknown = sorted(options.keys() - OPTIONS[url.scheme])
     if unknown:
-        known = ", ".join(sorted(OPTIONS[place.scheme])) or "none"
+        known = ", ".join(sorted(OPTIONS[url.scheme])) or "none"
         raise UsageError(
-            f"{place.scheme}:// has no option {unknown[0]!r:.100}.", f"Its options are: {known}."
+            f"{url.scheme}:// has no option {unknown[0]!r:.100}.", f"Its options are: {known}."
         )
-    return _OPENERS[place.scheme](place, login, _OptionValues(options))
+    return _OPENERS[url.scheme](url, login, _OptionValues(options))
 
 
 class _OptionValues:
-    """The values of options, in the types that are wanted."""
+    """The values of options, converted to types."""
 
     def __init__(self, options: Mapping[str, str]) -> None:
         self._options = options
@@ -77,25 +77,25 @@ class _OptionValues:
         value = self._options.get(name)
         return Path(value).expanduser() if value else None
 
-    def number(self, name: str, default: float) -> float:
+    def seconds(self, name: str, default: float) -> float:
         value = self._options.get(name, default)
         try:
-            found = float(value)
+            seconds = float(value)
         except ValueError:
-            found = 0.0
-        if not 0 < found < 1e6:  # noqa: PLR2004  (seconds: nobody waits eleven days)
+            seconds = 0.0
+        if not 0 < seconds < 1e6:  # noqa: PLR2004  (eleven days)
             raise ConfigurationError(
-                f"{name} is not a number of seconds: {value!r:.50}.", "Mend it."
+                f"{name} is not a number of seconds: {value!r:.50}.", "Give it as in timeout=60."
             )
-        return found
+        return seconds
 
-    def choice(self, name: str, known: Mapping[str, str]) -> str:
-        value = self._options.get(name, next(iter(known)))
-        if value not in known:
+    def choice(self, name: str, choices: Mapping[str, str]) -> str:
+        value = self._options.get(name, next(iter(choices)))
+        if value not in choices:
             raise ConfigurationError(
-                f"{name} cannot be {value!r:.50}.", f"It can be {' or '.join(known)}."
+                f"{name} cannot be {value!r:.50}.", f"Use {' or '.join(choices)}."
             )
-        return known[value]
+        return choices[value]
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         if name not in self._options:
@@ -103,17 +103,17 @@ class _OptionValues:
         return self.choice(name, {"no": "", "yes": "1"}) == "1"
 
 
-def _open_sftp(place: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
+def _open_sftp(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
     from airgap.transport.sftp.options import SftpOptions
     from airgap.transport.sftp.transport import SftpTransport
 
     identity, variable = values.path("identity"), values.text("passphrase_env")
     return SftpTransport(
         SftpOptions(
-            host=place.host,
-            port=place.port,
+            host=url.host,
+            port=url.port,
             user=login.user,
-            folder=place.path,
+            folder=url.path,
             keys=() if identity is None else (identity,),
             passphrase=os.environ.get(variable) if variable else None,
             password=login.password,
@@ -125,60 +125,60 @@ def _open_sftp(place: RemoteUrl, login: Login, values: _OptionValues) -> Transpo
     )
 
 
-def _open_s3(place: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
+def _open_s3(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
     from airgap.transport.s3.options import S3Options, Scheme
     from airgap.transport.s3.transport import S3Transport
 
     schemes: dict[str, Scheme] = {"s3": "s3", "gs": "gs", "az": "az"}
-    found = _find_profile(place, login, values)
-    ca = values.path("ca") or (Path(found.ca_file) if found.ca_file else None)
+    profile = _find_profile(url, login, values)
+    ca = values.path("ca") or (Path(profile.ca_file) if profile.ca_file else None)
     return S3Transport(
         S3Options(
-            bucket=place.host,
-            prefix=place.path,
-            keys=found.keys,
-            endpoint=values.text("endpoint") or found.endpoint,
-            region=values.text("region") or found.region or "us-east-1",
+            bucket=url.host,
+            prefix=url.path,
+            keys=profile.keys,
+            endpoint=values.text("endpoint") or profile.endpoint,
+            region=values.text("region") or profile.region or "us-east-1",
             ca_file=ca,
             virtual_hosted=values.flag("virtual_hosted"),
             insecure_http=values.flag("insecure_http"),
             checksums=values.flag("checksums") if values.text("checksums") else None,
             conditional=values.flag("conditional", default=True),
-            scheme=schemes[place.scheme],
-            timeout=values.number("timeout", 60),
+            scheme=schemes[url.scheme],
+            timeout=values.seconds("timeout", 60),
         )
     )
 
 
-def _find_profile(place: RemoteUrl, login: Login, values: _OptionValues) -> "Profile":
-    """Find keys, region and endpoint: what was said first, then where Amazon's tools look.
+def _find_profile(url: RemoteUrl, login: Login, values: _OptionValues) -> "Profile":
+    """Find keys, region and endpoint: options first, then where Amazon's tools look.
 
-    Nobody is asked without a signature by accident: that would be told as a missing permission.
+    Without keys this is an error: an unsigned request would fail as a missing permission.
     """
     from airgap.transport.s3 import credentials as s3_credentials
     from airgap.transport.s3.options import S3Keys
 
-    profile, file = values.text("profile"), values.path("credentials")
-    if place.scheme != "s3" or values.flag("anonymous"):
+    name, file = values.text("profile"), values.path("credentials")
+    if url.scheme != "s3" or values.flag("anonymous"):
         return s3_credentials.Profile()
     if login.user and login.password:
         return s3_credentials.Profile(S3Keys(login.user, login.password))
     if file is not None:
-        return s3_credentials.Profile(s3_credentials.read_keys(file, profile or "default"))
-    found = s3_credentials.find_profile(os.environ, profile)
-    if found.keys is None:
+        return s3_credentials.Profile(s3_credentials.read_keys(file, name or "default"))
+    profile = s3_credentials.find_profile(os.environ, name)
+    if profile.keys is None:
         raise ConfigurationError(
-            "There are no keys for S3: not said, not in variables, not in a profile.",
-            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or say anonymous=yes.",
+            "No keys for S3 were given, in options, variables or a profile.",
+            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use the option anonymous=yes.",
         )
-    return found
+    return profile
 
 
-def _open_folder(place: RemoteUrl, _login: Login, _values: _OptionValues) -> Transport:
-    return FolderTransport(Path(place.path))
+def _open_folder(url: RemoteUrl, _login: Login, _values: _OptionValues) -> Transport:
+    return FolderTransport(Path(url.path))
 
 
-def _open_ftp(place: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
+def _open_ftp(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
     from airgap.transport.ftp.options import FtpOptions, Security, TlsVersion
     from airgap.transport.ftp.transport import FtpTransport
 
@@ -186,17 +186,17 @@ def _open_ftp(place: RemoteUrl, login: Login, values: _OptionValues) -> Transpor
     minimum: TlsVersion = "1.3" if values.choice("tls", {"1.2": "", "1.3": "1"}) else "1.2"
     return FtpTransport(
         FtpOptions(
-            host=place.host,
-            port=place.port or 0,
+            host=url.host,
+            port=url.port or 0,
             user=login.user or "anonymous",
             password=login.password or "",
-            folder=place.path,
-            security=securities[place.scheme],
+            folder=url.path,
+            security=securities[url.scheme],
             ca_file=values.path("ca"),
             client_certificate=values.path("cert"),
             client_key=values.path("key"),
             minimum_tls=minimum,
-            timeout=values.number("timeout", 60),
+            timeout=values.seconds("timeout", 60),
         )
     )
 

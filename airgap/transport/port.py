@@ -1,10 +1,10 @@
-"""The port that every protocol fills: files by name below one place, and nothing about trust.
+"""The port that every protocol fills: files by name at one location, and nothing about trust.
 
 A transport is used by one thread at a time; ``clone`` makes another for the next thread. It does
-not retry: what may work at the next try is raised as ``BrokenOffError``, and whoever drives it
-opens a fresh connection for that (``retrying``). Only where uploads are not resumed, a library may
-send a part of one again by itself. Nothing a transport reports is a proof: the SHA-256 of what
-arrived is the only one.
+not retry: an error that a new attempt may cure is raised as ``TransientError``, and the caller
+opens a new connection for that attempt (``retry``). Only where uploads are not resumed may a
+library send a part of one again by itself. Nothing that a transport reports is proof: only the
+SHA-256 of the bytes that arrived is.
 """
 
 from collections.abc import Callable
@@ -20,70 +20,70 @@ Sink = Callable[[memoryview], object]
 """Takes the bytes of a download as they arrive; they are only valid during the call."""
 
 Pace = Callable[[int], object]
-"""Told how many bytes of an upload come next, before they are sent: it may wait, or raise."""
+"""Called with the size of each block of an upload before it is sent: it may wait, or raise."""
 
-Stored = Literal["there", "stored", "resumed"]
-"""What ``put`` did: nothing (right size, right name), all of it, or the part that was missing."""
+Stored = Literal["exists", "stored", "resumed"]
+"""What ``put`` sent: nothing (name and size were there), the whole file, or the missing part."""
 
 
 class TransientError(TransportError):
-    """The connection broke, stalled, or the server asked to come again: a new try may work."""
+    """The connection broke or stalled, or the server is busy: a new attempt may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a transport can do; the contract tests hold it to that."""
+    """What a transport can do. The contract tests check each claim."""
 
     resumes_uploads: bool
-    """``put`` goes on where a broken one ended. If not, a file is the unit of resuming."""
+    """``put`` continues an interrupted upload. If not, it sends the file from its beginning."""
     replaces_atomically: bool
     """A reader of a name that is published again sees the old or the new bytes, never a mix."""
     creates_exclusively: bool
-    """``publish(replace=False)`` is decided by the server, not by asking first."""
+    """The server itself decides ``publish(replace=False)``; the client does not ask first."""
 
 
 class Transport(Protocol):
-    """One place of one protocol.
+    """One location over one protocol.
 
-    Names are as ``names.checked`` wants them: relative, ``/`` between, printable ASCII. Every
-    method refuses others with a TransportError before anything is sent. The place itself may have
-    any name.
+    Names are as ``names.check_name`` demands: relative, ``/`` between segments, printable ASCII.
+    Every method refuses others with a TransportError before anything is sent. The location itself
+    may have any name.
     """
 
-    place: str
-    """Its URL for messages. It never holds a password."""
+    location: str
+    """Its URL or path, for messages. It never contains a password."""
     capabilities: Capabilities
 
     def size(self, name: str) -> int | None:
-        """Return the size of a file in bytes, or None if it is not there.
+        """Return the size of a file in bytes, or None if it does not exist.
 
         Raises:
-            BrokenOffError, TransportError: it cannot be told.
+            TransientError, TransportError: the server does not say.
         """
         ...
 
     def list(self, folder: str, limit: int) -> list[str]:
-        """Return the sorted names of what is directly in a folder; none if it is not there.
+        """Return the sorted names directly in a folder; none if the folder does not exist.
 
-        Files and folders alike, without a slash; the empty folder is the place itself. Names of
+        Files and folders alike, without a slash; the empty folder is the location itself. Names of
         unfinished uploads may be among them. Callers ignore every name they do not know.
 
         Raises:
             CorruptError: there are more than ``limit``.
-            BrokenOffError, TransportError: it cannot be listed.
+            TransientError, TransportError: it cannot be listed.
         """
         ...
 
     def get(self, name: str, sink: Sink, offset: int = 0, length: int | None = None) -> int:
         """Send a file's bytes from ``offset`` on, at most ``length``, to the sink; return how many.
 
-        It may return fewer than there are: a server's word that all was sent is worth nothing.
-        From the end on there are none. What the sink raises passes through as it is, an OSError
-        too (its disk may be full); the connection is then good for ``close`` alone.
+        It may return fewer than there are: a server's statement that it sent everything is not
+        relied on. At or after the end there are none. What the sink raises passes through
+        unchanged, also an OSError (its disk may be full); after that only ``close`` may be called.
 
         Raises:
-            MissingError: it is not there.
-            BrokenOffError: it ended early; what the sink was given is good to be continued.
+            MissingError: the file does not exist.
+            TransientError: it ended early; what the sink received is a correct beginning.
             TransportError: the server refused.
         """
         ...
@@ -96,43 +96,43 @@ class Transport(Protocol):
         part: str | None = None,
         pace: Pace | None = None,
     ) -> Stored:
-        """Upload a file that is named by its content: idempotent, resumed, renamed at its end.
+        """Upload a file that is named by its content: idempotent, resumed, renamed at the end.
 
-        "There" is decided by name and size alone; another size is replaced. Folders on the way are
-        made. Where the protocol renames, the bytes go to ``part`` first (``names.default_part`` if
-        it is None), so that ``name`` is never there in part. What ``part`` holds already is taken
-        for the file's beginning, unless it is longer than the file: two writers at once must name
-        two parts.
+        Name and size alone decide whether it exists already; a file of another size is replaced.
+        Parent folders are made. Where the protocol can rename, the bytes go to ``part`` first
+        (``names.name_part`` if it is None), so that ``name`` is never there in part. What ``part``
+        contains already counts as the file's beginning, unless it is longer than the file: two
+        writers at once must use two part names.
 
-        ``pace`` is told each block of at most 1 MiB before it is sent. What it raises (no OSError)
-        passes through as it is, and what was sent is good to be continued; the connection is then
-        good for ``close`` alone.
+        ``pace`` is called before each block of at most 1 MiB. What it raises (no OSError) passes
+        through unchanged, and what was sent can be resumed; after that only ``close`` may be
+        called.
 
         Raises:
-            StorageError: the other side is full.
-            BrokenOffError: it ended early; putting it again goes on.
+            StorageError: the remote disk is full.
+            TransientError: it ended early; a new ``put`` resumes it.
             TransportError: the server refused.
         """
         ...
 
     def publish(self, name: str, data: bytes, *, replace: bool = False) -> bool:
-        """Store a small file, whole or not at all; return False if it is there and not replaced.
+        """Store a small file, whole or not at all; return False if it exists and is not replaced.
 
         Raises:
-            StorageError, BrokenOffError, TransportError: as ``put``.
+            StorageError, TransientError, TransportError: as ``put``.
         """
         ...
 
     def delete(self, name: str) -> None:
-        """Remove a file; that it is not there is fine. Folders that this empties may stay.
+        """Remove a file; a missing one is not an error. Folders that this empties may stay.
 
         Raises:
-            BrokenOffError, TransportError: the server refused.
+            TransientError, TransportError: the server refused.
         """
         ...
 
     def clone(self) -> "Transport":
-        """Return another of the same place, with its own connection, opened when it is used."""
+        """Return another of the same location, whose own connection opens at its first use."""
         ...
 
     def close(self) -> None:

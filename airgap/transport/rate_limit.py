@@ -1,4 +1,4 @@
-"""A transport that sends and takes no more than so many bytes per second, with all its clones."""
+"""A transport whose content flows at a limited rate, shared by all its clones."""
 
 import threading
 import time
@@ -14,9 +14,9 @@ _BURST_SECONDS: Final = 0.25
 
 
 class TokenBucket:
-    """A bucket that fills at a steady rate; whoever takes more than is in it waits.
+    """A bucket that fills at a steady rate; a thread that takes more than is in it waits.
 
-    Shared by all connections, so that together they keep the rate.
+    All connections share one, so that together they keep the rate.
     """
 
     def __init__(
@@ -25,35 +25,36 @@ class TokenBucket:
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], object] = time.sleep,
     ) -> None:
-        """Begin with a full bucket, which holds what flows in a quarter of a second."""
-        self._rate = bytes_per_second
+        """Begin with a full bucket, which holds a quarter of a second's bytes."""
+        self._bytes_per_second = bytes_per_second
         self._clock = clock
         self._wait = wait
         self._lock = threading.Lock()
         self._paid_until = float("-inf")
 
     def take(self, count: int) -> None:
-        """Wait until ``count`` bytes more may pass."""
+        """Wait until ``count`` more bytes may pass."""
         with self._lock:
             now = self._clock()
-            self._paid_until = max(self._paid_until, now - _BURST_SECONDS) + count / self._rate
+            self._paid_until = max(self._paid_until, now - _BURST_SECONDS)
+            self._paid_until += count / self._bytes_per_second
             seconds = self._paid_until - now
         if seconds > 0:
             self._wait(seconds)
 
 
 class LimitedTransport:
-    """Fills ``Transport`` with another one whose content flows at a limited rate.
+    """Fills ``Transport`` with another one, and takes what it carries from a bucket.
 
-    What protocols and small files add on top is not counted, but for the files that are published.
+    Counted are the bytes of files, not what protocols add to them.
     """
 
-    def __init__(self, inner: Transport, rate: TokenBucket) -> None:
+    def __init__(self, inner: Transport, bucket: TokenBucket) -> None:
         """Wrap a transport."""
-        self.place = inner.place
+        self.location = inner.location
         self.capabilities = inner.capabilities
         self._inner = inner
-        self._rate = rate
+        self._bucket = bucket
 
     def size(self, name: str) -> int | None:
         """Return a file's size, or None; see ``Transport``."""
@@ -67,7 +68,7 @@ class LimitedTransport:
         """Send a file's bytes to the sink; reading late makes the server wait."""
 
         def take(piece: memoryview) -> None:
-            self._rate.take(len(piece))
+            self._bucket.take(len(piece))
             sink(piece)
 
         return self._inner.get(name, take, offset, length)
@@ -83,7 +84,7 @@ class LimitedTransport:
         """Upload a file; see ``Transport``."""
 
         def take(count: int) -> None:
-            self._rate.take(count)
+            self._bucket.take(count)
             if pace is not None:
                 pace(count)
 
@@ -91,7 +92,7 @@ class LimitedTransport:
 
     def publish(self, name: str, data: bytes, *, replace: bool = False) -> bool:
         """Store a small file; see ``Transport``."""
-        self._rate.take(len(data))
+        self._bucket.take(len(data))
         return self._inner.publish(name, data, replace=replace)
 
     def delete(self, name: str) -> None:
@@ -99,8 +100,8 @@ class LimitedTransport:
         self._inner.delete(name)
 
     def clone(self) -> "LimitedTransport":
-        """Return another of the same place, which shares the rate."""
-        return LimitedTransport(self._inner.clone(), self._rate)
+        """Return another of the same location, which shares the bucket."""
+        return LimitedTransport(self._inner.clone(), self._bucket)
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,8 +1,8 @@
-"""A transport that does not give up at the first broken connection.
+"""A transport that retries after a broken connection.
 
-After each ``BrokenOffError`` it waits, connects anew and goes on where it was. The pauses grow, and
-chance spreads them, so that many clients do not come back at the same moment. What got further
-than ever before starts the count again: only a road on which nothing moves is given up.
+After each ``TransientError`` it waits, reconnects and resumes. The pauses grow, and a random share
+spreads them, so that many clients do not come back at the same moment. Progress beyond the furthest
+point so far resets the count: only a connection over which nothing moves is given up.
 """
 
 import random
@@ -20,62 +20,60 @@ from airgap.transport.port import Pace, Sink, Stored, TransientError, Transport
 __all__ = ["RetryPolicy", "RetryingTransport"]
 
 T = TypeVar("T")
-_TRIES_BEFORE_FIRST_CONTACT: Final = (
-    3  # a host that was never reached is more often mistyped than down
-)
+_FIRST_CONTACT_TRIES: Final = 3  # a host never reached is more often mistyped than down
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often to try without getting further, and how long to wait before each try."""
+    """How many tries in a row may fail without progress, and how long to pause between them."""
 
     tries: int = 10
     first_pause: float = 0.5
     """Seconds; each pause is up to twice as long as the one before."""
     longest_pause: float = 60.0
     wait: Callable[[float], object] = time.sleep
-    chance: Callable[[], float] = random.random
+    jitter: Callable[[], float] = random.random
     note: Callable[[str], object] = lambda _: None
-    """Told, in whichever thread it happens, that a connection broke off and when it goes on."""
+    """Called, in the thread where it happens, with what broke and when the next try follows."""
 
-    def pause(self, failures: int) -> float:
-        """Return the seconds to wait after so many failures: from half of the most to the most."""
-        most = min(self.longest_pause, self.first_pause * 2.0 ** min(failures - 1, 30))
-        return most * (1 + self.chance()) / 2
+    def choose_pause(self, failures: int) -> float:
+        """Return the seconds to wait after so many failures: half of the longest up to all."""
+        longest = min(self.longest_pause, self.first_pause * 2.0 ** min(failures - 1, 30))
+        return longest * (1 + self.jitter()) / 2
 
 
 class RetryingTransport:
-    """Fills ``Transport`` with another one, and raises no ``BrokenOffError`` any more."""
+    """Fills ``Transport`` with another one; it never raises ``TransientError``."""
 
     def __init__(
-        self, inner: Transport, patience: RetryPolicy, met: "list[bool] | None" = None
+        self, inner: Transport, policy: RetryPolicy, reached: "list[bool] | None" = None
     ) -> None:
-        """Wrap a transport; clones share ``met``: whether any ever got through."""
-        self.place = inner.place
+        """Wrap a transport; clones share ``reached``: whether the server has ever answered."""
+        self.location = inner.location
         self.capabilities = inner.capabilities
         self._inner = inner
-        self._patience = patience
-        self._met = [False] if met is None else met
+        self._policy = policy
+        self._reached = [False] if reached is None else reached
 
     def size(self, name: str) -> int | None:
         """Return a file's size, or None; see ``Transport``."""
-        return self._persist(lambda: self._inner.size(name))
+        return self._retry(lambda: self._inner.size(name))
 
     def list(self, folder: str, limit: int) -> list[str]:
         """Return the names in a folder; see ``Transport``."""
-        return self._persist(lambda: self._inner.list(folder, limit))
+        return self._retry(lambda: self._inner.list(folder, limit))
 
     def get(self, name: str, sink: Sink, offset: int = 0, length: int | None = None) -> int:
-        """Send a file's bytes to the sink, none twice; see ``Transport``.
+        """Send a file's bytes to the sink, each once; see ``Transport``.
 
-        With a ``length``, an end that comes before both that and the file's end is a broken
-        connection, whatever the server says.
+        With a ``length``, an end before both that and the file's end counts as a broken connection,
+        whatever the server says.
         """
         sent = 0
 
         def count(piece: memoryview) -> None:
             nonlocal sent
-            self._met[0] = True
+            self._reached[0] = True
             sink(piece)
             sent += len(piece)
 
@@ -85,13 +83,13 @@ class RetryingTransport:
                 return
             self._inner.get(name, count, offset + sent, left)
             if length is not None and sent < length:
-                there = self._inner.size(name) or 0
-                if there > offset + sent:
+                size = self._inner.size(name) or 0
+                if size > offset + sent:
                     raise TransientError(
-                        f"{self.place} ended {name} early and said that it was complete."
+                        f"{self.location} ended {name} early and said that it was complete."
                     )
 
-        self._persist(attempt, lambda: sent)
+        self._retry(attempt, lambda: sent)
         return sent
 
     def put(
@@ -103,87 +101,89 @@ class RetryingTransport:
         pace: Pace | None = None,
     ) -> Stored:
         """Upload a file; see ``Transport``. After a break it asks how much has arrived."""
-        unfinished = part or name_part(name)
+        part_name = part or name_part(name)
 
-        def arrived() -> int:
+        def count_stored() -> int:
             if self.capabilities.resumes_uploads:
                 with suppress(AirgapError):
-                    return self._inner.size(unfinished) or 0
+                    return self._inner.size(part_name) or 0
             return 0
 
-        def meet(count: int) -> None:
-            self._met[0] = True
+        def before_block(count: int) -> None:
+            self._reached[0] = True
             if pace:
                 pace(count)
 
-        return self._persist(lambda: self._inner.put(name, source, size, part, meet), arrived)
+        return self._retry(
+            lambda: self._inner.put(name, source, size, part, before_block), count_stored
+        )
 
     def publish(self, name: str, data: bytes, *, replace: bool = False) -> bool:
         """Store a small file; see ``Transport``.
 
-        A try that broke off may have stored it all the same: then what is there is our own.
+        A try that broke may have stored it all the same: the same bytes under the name are then
+        our own.
         """
-        broke_off = False
+        broke = False
 
         def attempt() -> bool:
-            nonlocal broke_off
+            nonlocal broke
             try:
-                made = self._inner.publish(name, data, replace=replace)
+                created = self._inner.publish(name, data, replace=replace)
             except TransientError:
-                broke_off = True
+                broke = True
                 raise
-            return made or (broke_off and self._holds(name, data))
+            return created or (broke and self._holds(name, data))
 
-        return self._persist(attempt)
+        return self._retry(attempt)
 
     def delete(self, name: str) -> None:
         """Remove a file; see ``Transport``."""
-        self._persist(lambda: self._inner.delete(name))
+        self._retry(lambda: self._inner.delete(name))
 
     def clone(self) -> "RetryingTransport":
-        """Return another of the same place, with a connection of its own."""
-        return RetryingTransport(self._inner.clone(), self._patience, self._met)
+        """Return another of the same location, with its own connection."""
+        return RetryingTransport(self._inner.clone(), self._policy, self._reached)
 
     def close(self) -> None:
         """Close the connection."""
         self._inner.close()
 
     def _holds(self, name: str, data: bytes) -> bool:
-        found = bytearray()
-        self._inner.get(name, found.extend, 0, len(data) + 1)
-        return found == data
+        stored = bytearray()
+        self._inner.get(name, stored.extend, 0, len(data) + 1)
+        return stored == data
 
-    def _persist(self, attempt: Callable[[], T], reached: Callable[[], int] = lambda: 0) -> T:
-        """Try until it works, or until nothing has moved for too many tries."""
+    def _retry(self, attempt: Callable[[], T], measure: Callable[[], int] = lambda: 0) -> T:
+        """Try until it succeeds, or until too many tries in a row have brought no progress."""
         failures, furthest = 0, 0
         while True:
             try:
-                done = attempt()
+                result = attempt()
             except TransientError as error:
-                self._connect_anew()
-                now = reached() if self._met[0] else 0
-                failures = 1 if now > furthest else failures + 1
-                furthest = max(furthest, now)
+                self._reconnect()
+                progress = measure() if self._reached[0] else 0
+                failures = 1 if progress > furthest else failures + 1
+                furthest = max(furthest, progress)
                 self._pause(failures, error)
             else:
-                self._met[0] = True
-                return done
+                self._reached[0] = True
+                return result
 
     def _pause(self, failures: int, error: TransientError) -> None:
-        patience = self._patience
-        if failures >= (
-            patience.tries if self._met[0] else min(patience.tries, _TRIES_BEFORE_FIRST_CONTACT)
-        ):
+        policy = self._policy
+        tries = policy.tries if self._reached[0] else min(policy.tries, _FIRST_CONTACT_TRIES)
+        if failures >= tries:
             raise TransportError(
-                f"{error.message} That was try {failures} in a row without getting further.",
-                error.hint or "Run the same command again later: it goes on from where it was.",
+                f"{error.message} Gave up after {failures} tries in a row without progress.",
+                error.hint or "Run the same command again later: it resumes.",
             ) from error
-        seconds = patience.pause(failures)
+        seconds = policy.choose_pause(failures)
         when = f"in {seconds:.0f} s" if seconds >= 1 else "now"
-        patience.note(f"{error.message} Trying again {when}.")
-        patience.wait(seconds)
+        policy.note(f"{error.message} Trying again {when}.")
+        policy.wait(seconds)
 
-    def _connect_anew(self) -> None:
+    def _reconnect(self) -> None:
         broken, self._inner = self._inner, self._inner.clone()
         with suppress(AirgapError, OSError):
             broken.close()

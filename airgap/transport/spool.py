@@ -1,4 +1,4 @@
-"""A private folder for packs under way; the next run removes what a killed one left of it."""
+"""A private folder for packs in transfer; the next run removes what a killed one left behind."""
 
 import os
 import shutil
@@ -18,13 +18,13 @@ _PREFIX: Final = "airgap-spool-"
 
 
 class Spool:
-    """Files between memory and a connection; a pack that is taken out is removed."""
+    """Temporary files between memory and a connection."""
 
     def __init__(self, parent: Path | None = None) -> None:
-        """Make the folder in ``parent`` or the system's place; remove what others were killed over.
+        """Make the folder in ``parent`` or the system's temporary folder; remove abandoned ones.
 
         Raises:
-            StorageError: it cannot be made.
+            StorageError: the folder cannot be made.
         """
         top = parent or Path(tempfile.gettempdir())
         with translate_errors(top):
@@ -35,8 +35,8 @@ class Spool:
             with suppress(OSError):  # some file systems have no locks
                 locks.try_lock(self._lock)
 
-    def nameless(self) -> BinaryIO:
-        """Make a file without a name, which is gone when it is closed.
+    def open_unnamed(self) -> BinaryIO:
+        """Make a file without a name, which vanishes when it is closed.
 
         Raises:
             StorageError: the disk refused.
@@ -45,7 +45,7 @@ class Spool:
             return tempfile.TemporaryFile(dir=self.folder)
 
     def write(self, name: str, parts: Sequence[Buffer]) -> Path:
-        """Write a file; whoever has sent it removes it.
+        """Write a file. The caller removes it after sending.
 
         Raises:
             StorageError: the disk refused.
@@ -64,7 +64,7 @@ class Spool:
 
 
 def _remove_abandoned(top: Path) -> None:
-    """Remove folders of ours that nobody holds locked."""
+    """Remove spool folders of this user whose process has ended: they are not locked."""
     for folder in top.glob(f"{_PREFIX}*"):
         with suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

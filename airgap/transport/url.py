@@ -1,11 +1,11 @@
-"""URLs of places, taken apart. Nothing is looked up and nothing is opened.
+"""Parses URLs of locations. Nothing is looked up or opened.
 
     ftp://  ftpes://  ftps://   [user[:password]@]host[:port]/folder   (//folder: from the top)
     sftp://                     [user[:password]@]host[:port]/folder   (/~/folder: below the home)
     s3://  gs://  az://         bucket/folder
     file://                     /folder
 
-then ``?option=value&…`` and ``#BUNDLEID``. Everything is percent-decoded after it was taken apart.
+then ``?option=value&…`` and ``#BUNDLEID``. Parts are percent-decoded after the URL is split.
 """
 
 import re
@@ -33,13 +33,13 @@ _BUCKET_SCHEMES: Final = ("s3", "gs", "az")
 
 @dataclass(frozen=True, slots=True)
 class RemoteUrl:
-    """A place with a URL. Written as text, it holds no password."""
+    """A parsed URL. Its text contains no password."""
 
     scheme: Scheme
     host: str
     """Or the bucket; empty for ``file``."""
     path: str
-    """As the protocol wants it: relative to where a login leads, or absolute with a ``/``."""
+    """As the protocol expects it: relative to the login folder, or absolute with a ``/``."""
     port: int | None = None
     user: str | None = None
     password: str | None = field(default=None, repr=False)
@@ -51,9 +51,9 @@ class RemoteUrl:
         user = f"{quote(self.user, safe='')}@" if self.user else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = f":{self.port}" if self.port else ""
-        return f"{self.scheme}://{user}{host}{port}{self._written_path()}"
+        return f"{self.scheme}://{user}{host}{port}{self._format_path()}"
 
-    def _written_path(self) -> str:
+    def _format_path(self) -> str:
         path = quote(self.path, safe="/~!$&'()*+,;=:@")
         if self.scheme == "file" or (self.scheme == "sftp" and path.startswith("/")):
             return path
@@ -63,38 +63,38 @@ class RemoteUrl:
 
 
 def is_url(text: str) -> bool:
-    """Tell whether a place is written as a URL."""
+    """Return whether a location is written as a URL."""
     return _SCHEME.match(text) is not None
 
 
 def parse(text: str) -> RemoteUrl:
-    """Take a URL apart.
+    """Parse a URL.
 
     Raises:
-        TransportError: nothing carries over this scheme.
-        UsageError: it is not in the form of one; the message holds no password.
+        TransportError: the scheme is not supported.
+        UsageError: it is malformed; the message contains no password.
     """
     if not is_url(text):
         raise _invalid_url(
-            text, "is none", "Write it as in sftp://host/srv/folder or file:///folder."
+            text, "is not a URL", "Write it as sftp://host/srv/folder or file:///folder."
         )
     if any(character <= " " or character == "\x7f" for character in text):
-        raise _invalid_url(text, "has a space or control character in it", "Write it as %20.")
+        raise _invalid_url(text, "contains a space or control character", "Write it as %20.")
     try:
         parts = urlsplit(text)
         host, port, user, password = parts.hostname, parts.port, parts.username, parts.password
         path, options = unquote(parts.path, errors="strict"), _parse_options(parts.query)
     except UnicodeDecodeError as error:
-        raise _invalid_url(text, "is not UTF-8 when it is decoded") from error
+        raise _invalid_url(text, "is not UTF-8 after percent-decoding") from error
     except ValueError as error:
         raise _invalid_url(
             text,
-            "has no proper host or port",
+            "has an invalid host or port",
             "Write @, :, / and # of a password as %40, %3A, %2F and %23.",
         ) from error
     scheme = _parse_scheme(parts.scheme)
     if port is not None and not 0 < port <= _LARGEST_PORT:
-        raise _invalid_url(text, "has no proper port", "Ports are 1 to 65535.")
+        raise _invalid_url(text, "has an invalid port", "Ports are 1 to 65535.")
     return RemoteUrl(
         scheme=scheme,
         host=_parse_host(text, scheme, host or "", parts.netloc),
@@ -108,38 +108,36 @@ def parse(text: str) -> RemoteUrl:
 
 
 def hide_passwords(text: str) -> str:
-    """Replace the password of every URL in a text, whatever that is."""
+    """Replace the password of every URL in any text."""
     return _PASSWORD.sub(r"\1:***@", text)
 
 
 def _parse_scheme(scheme: str) -> Scheme:
-    for one in _SCHEMES:
-        if one == scheme:
-            known: Scheme = one
-            return known
-    raise TransportError(
-        f"Nothing carries over {scheme}://.", f"There are {', '.join(_SCHEMES)}, and plain paths."
-    )
+    for supported in _SCHEMES:
+        if supported == scheme:
+            found: Scheme = supported
+            return found
+    raise TransportError(f"{scheme}:// is not supported.", f"Use {', '.join(_SCHEMES)}, or a path.")
 
 
-def _parse_host(text: str, scheme: Scheme, host: str, written: str) -> str:
+def _parse_host(text: str, scheme: Scheme, host: str, netloc: str) -> str:
     """Return host or bucket; a bucket keeps its case."""
     if scheme == "file":
         if host not in ("", "localhost"):
             raise _invalid_url(text, "names a host", "Write file:///folder, with three slashes.")
         return ""
     if scheme in _BUCKET_SCHEMES:
-        host = written.rpartition("@")[2].partition(":")[0]
+        host = netloc.rpartition("@")[2].partition(":")[0]
     if not (_HOST.fullmatch(host) or (":" in host and _ADDRESS.fullmatch(host))):
-        raise _invalid_url(text, "has no proper host")
+        raise _invalid_url(text, "has an invalid host")
     return host
 
 
 def _parse_path(text: str, scheme: Scheme, path: str) -> str:
     if any(ord(character) < ord(" ") or character == "\x7f" for character in path):
-        raise _invalid_url(text, "has a control character in its path")
+        raise _invalid_url(text, "contains a control character in its path")
     if ".." in path.split("/"):
-        raise _invalid_url(text, "has '..' in its path", "Write where it leads.")
+        raise _invalid_url(text, "contains '..' in its path", "Write the path without it.")
     if scheme == "file":
         return path
     if scheme in _BUCKET_SCHEMES:
@@ -152,16 +150,16 @@ def _parse_path(text: str, scheme: Scheme, path: str) -> str:
 
 
 def _decode(text: str, part: str) -> str:
-    found = unquote(part)
-    if any(ord(character) < ord(" ") for character in found):
-        raise _invalid_url(text, "has a control character in user or password")
-    return found
+    decoded = unquote(part)
+    if any(ord(character) < ord(" ") for character in decoded):
+        raise _invalid_url(text, "contains a control character in its user or password")
+    return decoded
 
 
 def _parse_options(query: str) -> dict[str, str]:
     pairs = parse_qsl(query, keep_blank_values=True, errors="strict")
     if len(dict(pairs)) != len(pairs):
-        raise UsageError("A URL says an option twice.", "Leave one out.")
+        raise UsageError("A URL gives an option twice.", "Remove one.")
     return dict(pairs)
 
 
@@ -169,7 +167,7 @@ def _parse_bundle_id(fragment: str) -> str:
     if fragment and not _ID.fullmatch(fragment):
         raise UsageError(
             f"{hide_passwords(fragment)!r:.100} is not a bundle id.",
-            "Give at least its first eight hex digits; a # that is part of a URL is written %23.",
+            "Give at least its first eight hex digits; write a # that is part of the URL as %23.",
         )
     return fragment
 
@@ -177,5 +175,5 @@ def _parse_bundle_id(fragment: str) -> str:
 def _invalid_url(
     text: str, why: str, hint: str = "Write it as in docs/carry-by-network.md."
 ) -> UsageError:
-    shown = _ANY_USERINFO.sub("://***@", text)  # whatever of it was meant as a password
+    shown = _ANY_USERINFO.sub("://***@", text)  # any part of it may be a password
     return UsageError(f"The URL {shown!r:.200} {why}.", hint)

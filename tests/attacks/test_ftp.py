@@ -123,7 +123,7 @@ def test_a_foreign_address_in_a_reply_to_epsv_is_not_followed(start: bytes) -> N
 def test_a_reply_to_pasv_that_names_no_port_is_refused(reply: bytes) -> None:
     with (
         reached(ScriptedFtp(dict(FILES), says={"PASV": reply})) as transport,
-        pytest.raises(TransportError, match="an answer that FTP does not have"),
+        pytest.raises(TransportError, match="a reply that is not FTP"),
     ):
         fetch(transport)
 
@@ -135,7 +135,7 @@ def test_a_reply_to_epsv_that_names_no_port_is_refused(reply: bytes) -> None:
     says: dict[str, Reply] = {"PASV": b"502 no\r\n", "EPSV": reply + b"\r\n"}
     with (
         reached(ScriptedFtp(dict(FILES), says=says)) as transport,
-        pytest.raises(TransportError, match="an answer that FTP does not have"),
+        pytest.raises(TransportError, match="a reply that is not FTP"),
     ):
         fetch(transport)
 
@@ -275,7 +275,7 @@ def test_an_upload_that_was_cut_is_not_called_complete(tmp_path: Path) -> None:
 def test_a_size_that_is_none_is_refused(told: bytes) -> None:
     with (
         reached(ScriptedFtp(says={"SIZE": b"213 " + told + b"\r\n"})) as transport,
-        pytest.raises(TransportError, match="an answer that FTP does not have"),
+        pytest.raises(TransportError, match="a reply that is not FTP"),
     ):
         transport.size("packs/x")
 
@@ -308,7 +308,7 @@ def test_a_password_that_the_server_repeats_is_not_told(when: str, code: bytes) 
 
 def test_options_do_not_show_the_password() -> None:
     assert PASSWORD not in repr(FtpOptions("depot", password=PASSWORD))
-    assert PASSWORD not in FtpOptions("depot", password=PASSWORD).place
+    assert PASSWORD not in FtpOptions("depot", password=PASSWORD).url
 
 
 # Somebody between
@@ -330,7 +330,7 @@ CERTIFICATES: dict[str, tuple[Callable[[Path, Authority], Issued], str]] = {
     "expired": (lambda _, ca: ca.issue("expired", days=(-9, -1)), "has expired"),
     "not yet": (lambda _, ca: ca.issue("later", days=(1, 9)), "is not valid yet"),
     "host": (lambda _, ca: ca.issue("host", ["depot.example"]), "for another address"),
-    "self": (lambda top, _: self_signed(top, "self"), "signed by itself"),
+    "self": (lambda top, _: self_signed(top, "self"), "self-signed"),
     "stranger": (lambda top, _: Authority(top, "bad").issue("x"), "a CA that is not trusted"),
 }
 
@@ -443,7 +443,7 @@ def test_whoever_takes_the_data_port_gets_nothing(
     server = ScriptedFtp(tls=good, data_tls=thief)
     with (
         reached(server, authority) as transport,
-        pytest.raises(TransportError, match="signed by itself"),
+        pytest.raises(TransportError, match="self-signed"),
     ):
         transport.put("packs/x", tmp_path / "source", 10)
 

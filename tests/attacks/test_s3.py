@@ -214,7 +214,7 @@ def test_an_upload_that_turns_into_a_download_is_no_success(tmp_path: Path) -> N
         ("403 Forbidden", "QuotaExceeded", StorageError, "quota"),
         ("507 Insufficient Storage", "", StorageError, "full"),
         ("404 Not Found", "NoSuchBucket", TransportError, "bucket of s3://bucket/top is not"),
-        ("404 Not Found", "NoSuchKey", MissingError, "s3://bucket/top/file is not there"),
+        ("404 Not Found", "NoSuchKey", MissingError, "s3://bucket/top/file does not exist"),
         ("503 Slow Down", "SlowDown", TransientError, "503 SlowDown"),
         ("500 Internal Server Error", "InternalError", TransientError, "500"),
         ("429 Too Many Requests", "", TransientError, "429"),
@@ -535,7 +535,7 @@ def test_other_makers_stores_are_made(scheme: str, monkeypatch: pytest.MonkeyPat
     options = S3Options("bucket", scheme=scheme)  # type: ignore[arg-type]
 
     assert type(client.make_client(options)).__name__ in ("GCSStore", "AzureStore")
-    assert S3Transport(options).place == f"{scheme}://bucket"
+    assert S3Transport(options).location == f"{scheme}://bucket"
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def fetch(transport: Transport, name: str, offset: int = 0, length: int | None =
 
 
 def test_its_place_is_told(transport: Transport) -> None:
-    assert transport.place
+    assert transport.location
 
 
 def test_a_file_that_was_put_is_there(ground: Ground, transport: Transport, source: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_file_that_is_there_is_not_sent_again(
 ) -> None:
     ground.plant(NAME, bytes(len(CONTENT)))
 
-    assert transport.put(NAME, source, len(CONTENT)) == "there"
+    assert transport.put(NAME, source, len(CONTENT)) == "exists"
 
     assert ground.files() == {NAME: bytes(len(CONTENT))}
 

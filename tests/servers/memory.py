@@ -49,7 +49,7 @@ class MemoryTransport:
     )
 
     def __init__(self, shop: Shop, folder: str = "") -> None:
-        self.place = "memory://shop"
+        self.location = "memory://shop"
         self.shop = shop
         self.folder = folder
         self.broken = False
@@ -100,7 +100,7 @@ class MemoryTransport:
         path = self._path(names.check_name(name), "put")
         unfinished = self._path(names.check_name(part or names.name_part(name)), "part")
         if len(self.shop.files.get(path, b"-" * (size + 1))) == size:
-            return "there"
+            return "exists"
         begun = len(self.shop.files.get(unfinished, b""))
         begun = begun if begun <= size else 0
         data = source.read_bytes()

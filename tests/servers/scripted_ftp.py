@@ -36,7 +36,7 @@ class ScriptedFtp:
     clear_data: bool = False
     """Whether data goes without TLS, though that was agreed on."""
     hangs_up: bool = False
-    """Whether it ends its TLS data without saying goodbye, as somebody between us could."""
+    """Whether it ends its TLS data without a close_notify, as an attacker on the way could."""
     keeps: int | None = None
     """How many bytes of an upload it keeps, whatever it says."""
     refuses_resuming: dict[str, bytes] = field(default_factory=dict)

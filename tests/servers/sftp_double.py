@@ -50,7 +50,7 @@ class SftpDouble:
     asked: list[Asked] = field(default_factory=list)
     most_waiting: int = 0
     closed: bool = False
-    hurried: float | None = None
+    time_limit: float | None = None
     patient: bool = False
     """Whether to answer only when there is nothing else to do: the client then runs far ahead."""
     waiting: deque[bytes] = field(default_factory=deque)
@@ -77,8 +77,8 @@ class SftpDouble:
     def ready(self) -> bool:
         return bool(self.waiting) and not self.patient
 
-    def hurry(self, seconds: float) -> None:
-        self.hurried = seconds
+    def limit_time(self, seconds: float) -> None:
+        self.time_limit = seconds
 
     def close(self) -> None:
         self.closed = True

@@ -68,7 +68,7 @@ class Sweep:
         """
         if self.is_over:
             raise TransportError(
-                f"Removing files from {self._transport.place} takes too long.",
+                f"Removing files from {self._transport.location} takes too long.",
                 "Run the same command again: it goes on from where it was.",
             )
         self._transport.delete(name)

@@ -1,7 +1,7 @@
-"""The bytes of one transfer, as fast as the socket takes them.
+"""Sends and receives the bytes of one transfer.
 
-Both are generators, so that what the caller does with each piece, and may raise, happens outside of
-the code that explains what went wrong on the wire.
+Both functions are generators, so that what the caller does with each piece, and may raise, happens
+outside the code that translates network errors.
 """
 
 import socket
@@ -14,25 +14,25 @@ from airgap.errors import StorageError
 
 __all__ = ["receive", "send"]
 
-_BLOCK_BYTES: Final = 256 * 1024  # ftplib's own 8 KiB are half as fast
+_BLOCK_BYTES: Final = 256 * 1024  # ftplib's 8 KiB are half as fast
 
 
 def receive(data: socket.socket, length: int | None) -> Generator[memoryview, None, bool]:
-    """Yield what arrives, ``length`` bytes at most; what came before an error is yielded first.
+    """Yield what arrives, at most ``length`` bytes; what arrived before an error comes first.
 
     Returns:
-        Whether the server ended the data; if not, there is more than was asked for.
+        Whether the server ended the data; if not, there is more than was requested.
     """
     buffer = memoryview(bytearray(_BLOCK_BYTES))
     left = length
     while left is None or left > 0:
-        want = len(buffer) if left is None else min(len(buffer), left)
-        got, error = _fill(data, buffer[:want])
+        size = len(buffer) if left is None else min(len(buffer), left)
+        got, error = _fill(data, buffer[:size])
         if got:
             yield buffer[:got]
         if error:
             raise error
-        if got < want:
+        if got < size:
             return True
         left = None if left is None else left - got
     got, error = _fill(data, buffer[:1])
@@ -40,10 +40,10 @@ def receive(data: socket.socket, length: int | None) -> Generator[memoryview, No
 
 
 def _fill(data: socket.socket, buffer: memoryview) -> tuple[int, OSError | None]:
-    """Read until the buffer is full or the data ends; TLS gives 16 KiB at most at a time.
+    """Read until the buffer is full or the data ends; TLS returns at most 16 KiB at a time.
 
-    An end without TLS's own goodbye is taken for an end: the reply that follows, and then the size
-    and the hash, say whether it was one.
+    An end without TLS's close_notify counts as an end: the reply that follows, and then size and
+    hash, show whether the data is complete.
     """
     filled = 0
     try:
@@ -56,8 +56,8 @@ def _fill(data: socket.socket, buffer: memoryview) -> tuple[int, OSError | None]
     return filled, None
 
 
-def send(data: socket.socket, file: BinaryIO, begun: int, size: int) -> Generator[int]:
-    """Send a file from ``begun`` to ``size``; yield the length of each piece before it is sent.
+def send(data: socket.socket, file: BinaryIO, offset: int, size: int) -> Generator[int]:
+    """Send a file from ``offset`` to ``size``; yield the length of each piece before it is sent.
 
     Raises:
         StorageError: the file cannot be read, or ends before ``size``.
@@ -65,23 +65,25 @@ def send(data: socket.socket, file: BinaryIO, begun: int, size: int) -> Generato
     """
     buffer = memoryview(bytearray(_BLOCK_BYTES))
     with translate_errors(_name_of_file(file)):
-        file.seek(begun)
-    while begun < size:
-        block = buffer[: min(len(buffer), size - begun)]
+        file.seek(offset)
+    while offset < size:
+        block = buffer[: min(len(buffer), size - offset)]
         with translate_errors(_name_of_file(file)):
             got = file.readinto(block)  # type: ignore[attr-defined]  # all of ours have it
         if got != len(block):
             raise _source_too_short(file)
         yield got
-        data.sendall(block)  # sendfile saves us little, and costs a server next to us more
-        begun += got
+        data.sendall(
+            block
+        )  # sendfile saves little here, and costs a server on the same machine more
+        offset += got
 
 
 def _source_too_short(file: BinaryIO) -> StorageError:
     return StorageError(
-        f"{_name_of_file(file)} became shorter while it was sent.", "Run the same command again."
+        f"{_name_of_file(file)} was truncated while it was sent.", "Run the same command again."
     )
 
 
 def _name_of_file(file: BinaryIO) -> str:
-    return str(getattr(file, "name", "what is to be sent"))
+    return str(getattr(file, "name", "the data to send"))

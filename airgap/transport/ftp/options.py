@@ -1,4 +1,4 @@
-"""What has to be known of one FTP server, and nothing that is asked of a person."""
+"""The options of one FTP server. Nothing here asks a person."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,43 +22,43 @@ _PLAIN: Final = "/~!$&'()*+,;=:@"
 class FtpOptions:
     """One server and one account; ``folder`` is where the depot lies.
 
-    There is no switch that turns verification off: a server with a certificate of its own is
-    reached by naming that certificate as ``ca_file``.
+    No option turns verification off: for a server with a self-signed certificate, give that
+    certificate as ``ca_file``.
     """
 
     host: str
     port: int = 0
-    """0 is the port of the scheme: 21, or 990 for implicit TLS."""
+    """0 means the port of the scheme: 21, or 990 for implicit TLS."""
     user: str = "anonymous"
     password: str = field(default="", repr=False)
     folder: str = ""
-    """Below the folder one lands in at login, or absolute with a leading ``/``."""
+    """Relative to the login folder, or absolute with a leading ``/``."""
     security: Security = "explicit"
     ca_file: Path | None = None
-    """PEM of a private CA, or of the server itself; the system's CAs do not count then."""
+    """PEM of a private CA, or of the server itself; replaces the system's CAs."""
     client_certificate: Path | None = None
     client_key: Path | None = None
-    """PEM, not encrypted; not needed if ``client_certificate`` holds the key too."""
+    """PEM, not encrypted; not needed if ``client_certificate`` contains the key too."""
     minimum_tls: TlsVersion = "1.2"
     timeout: float = 60.0
     """Seconds for a connection, for a whole reply, and between two pieces of data; five times that
-    for the reply to an upload, part of which is still under way when we are done."""
+    for the reply to an upload, part of which may still be in transit when all is sent."""
 
     def __post_init__(self) -> None:
-        """Refuse what would end a line on the control connection, and begin another command.
+        """Refuse characters that would end a command on the control connection and begin another.
 
         Raises:
-            ConfigurationError: host, user, password or folder have a line break or NUL in them.
+            ConfigurationError: host, user, password or folder contain a line break or NUL.
         """
-        for what in ("host", "user", "password", "folder"):
-            if _FORBIDDEN.intersection(getattr(self, what)):
+        for name in ("host", "user", "password", "folder"):
+            if _FORBIDDEN.intersection(getattr(self, name)):
                 raise ConfigurationError(
-                    f"The {what} for an FTP server has a line break or NUL in it.",
-                    "Remove it; a file that holds a password may end in one line break at most.",
+                    f"The {name} for an FTP server contains a line break or NUL.",
+                    "Remove it; a password file may end in one line break.",
                 )
 
     @property
-    def place(self) -> str:
+    def url(self) -> str:
         """The URL for messages, without user and password."""
         port = f":{self.port}" if self.port else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -67,5 +67,5 @@ class FtpOptions:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where to connect to."""
+        """Host and port to connect to."""
         return self.host, self.port or _PORTS[self.security]

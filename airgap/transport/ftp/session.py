@@ -1,4 +1,4 @@
-"""One connection to an FTP server: replies that are bounded, TLS that is verified, passive data."""
+"""One connection to an FTP server: bounded replies, verified TLS, passive data connections."""
 
 import ftplib
 import socket
@@ -15,7 +15,7 @@ __all__ = ["FtpSession", "keep_alive"]
 
 _REPLY_BYTES: Final = 64 * 1024
 _RECEIVE_BYTES: Final = 4096
-_GOODBYE_SECONDS: Final = 5.0
+_LOG_OUT_SECONDS: Final = 5.0
 _UPLOAD_REPLY_FACTOR: Final = 5
 _ABANDON_SECONDS: Final = 2.0
 
@@ -23,28 +23,28 @@ _ABANDON_SECONDS: Final = 2.0
 class FtpSession(ftplib.FTP):
     """An ftplib connection that trusts neither the length of replies nor the address in them.
 
-    What goes wrong comes as ftplib's errors, EOFError and OSError; whoever drives it explains
-    those, and throws the session away after any of them: it may be one reply behind.
+    Failures are raised as ftplib's errors, EOFError and OSError. The caller translates them, and
+    discards the session after any of them: it may be one reply behind.
     """
 
     def __init__(self, options: FtpOptions, context: ssl.SSLContext | None) -> None:
-        """Prepare; ``open`` connects. A context must be given unless the options say no TLS."""
+        """Prepare; ``open`` connects. A context is required unless the options disable TLS."""
         super().__init__(timeout=options.timeout, encoding="utf-8")
         self._options = options
         self._context = context
         self._received = bytearray()
-        self._allowed = 0
-        self._until = 0.0
-        self._patience = 1
+        self._reply_bytes_left = 0
+        self._reply_deadline = 0.0
+        self._timeout_factor = 1
         self._home: str | None = None
-        self._away = False
+        self._in_folder = False
 
     def open(self) -> None:
         """Connect, secure the connection, log in. The password is sent to a verified server only.
 
         Raises:
-            TransportError: no TLS to be had, or the login was refused.
-            OSError, EOFError, ftplib.Error: as always.
+            TransportError: the server does not offer TLS, or refused the login.
+            OSError, EOFError, ftplib.Error: as in every method.
         """
         self.sock = socket.create_connection(self._options.address, self._options.timeout)
         self.af = self.sock.family
@@ -59,31 +59,31 @@ class FtpSession(ftplib.FTP):
             self.voidcmd("PBSZ 0")
             self.voidcmd("PROT P")
         if not self._options.folder.isascii():
-            with suppress(ftplib.error_perm):  # who does not know it passes bytes on as they are
+            with suppress(ftplib.error_perm):  # a server without it passes bytes through
                 self.voidcmd("OPTS UTF8 ON")
         self.voidcmd("TYPE I")
 
     def _upgrade(self) -> None:
-        """Ask for TLS. Whoever stands between could say no for the server: then this is the end."""
+        """Ask for TLS, and stop if it is refused: an attacker could have done that."""
         try:
             agreed = self.sendcmd("AUTH TLS").startswith("234")
         except ftplib.Error:
             agreed = False
         if not agreed:
             raise TransportError(
-                f"{self._options.place} does not offer TLS. No password was sent.",
-                "Try ftps:// (TLS from the start), or ftp:// if all of it, the password too, may"
-                " travel in the clear.",
+                f"{self._options.url} does not offer TLS. No password was sent.",
+                "Try ftps:// (implicit TLS), or ftp:// if everything, including the password, may be"
+                " sent unencrypted.",
             )
-        if self._received:  # would be taken for the answer to a command that is sent under TLS
+        if self._received:  # would count as the reply to a command sent under TLS
             raise TransportError(
-                f"{self._options.place} sent plain text after it had agreed to TLS.",
-                "Someone may be tampering with the connection: find out who, before you try again.",
+                f"{self._options.url} sent plain text after it had accepted TLS.",
+                "The connection may be under attack: find out before you try again.",
             )
         self._secure()
 
     def _secure(self) -> None:
-        assert self._context  # noqa: S101  (promised to __init__)
+        assert self._context  # noqa: S101  (__init__ requires it)
         self.sock = self._context.wrap_socket(
             cast("socket.socket", self.sock), server_hostname=self._options.host
         )
@@ -95,12 +95,12 @@ class FtpSession(ftplib.FTP):
             raise explain_login(str(error), self._options) from None
 
     def getmultiline(self) -> str:
-        """Read one reply: at most so many bytes, within the time-out as a whole."""
-        return self._reply(self._options.timeout * self._patience)
+        """Read one reply, limited in bytes and, as a whole, in time."""
+        return self._read_reply(self._options.timeout * self._timeout_factor)
 
-    def _reply(self, seconds: float) -> str:
-        self._allowed = _REPLY_BYTES
-        self._until = time.monotonic() + seconds
+    def _read_reply(self, seconds: float) -> str:
+        self._reply_bytes_left = _REPLY_BYTES
+        self._reply_deadline = time.monotonic() + seconds
         try:
             return super().getmultiline()
         finally:
@@ -111,26 +111,26 @@ class FtpSession(ftplib.FTP):
         """Read one line of a reply, without its end."""
         sock = cast("socket.socket", self.sock)
         while (end := self._received.find(b"\n")) < 0:
-            self._check(len(self._received))
-            sock.settimeout(max(self._until - time.monotonic(), 0.001))
+            self._check_reply_length(len(self._received))
+            sock.settimeout(max(self._reply_deadline - time.monotonic(), 0.001))
             if not (got := sock.recv(_RECEIVE_BYTES)):
                 raise EOFError
             self._received += got
-        self._check(end)
-        self._allowed -= end + 1
+        self._check_reply_length(end)
+        self._reply_bytes_left -= end + 1
         line = bytes(self._received[:end])
         del self._received[: end + 1]
         return line.rstrip(b"\r").decode("utf-8", "replace")
 
-    def _check(self, length: int) -> None:
-        if length > self._allowed:
+    def _check_reply_length(self, length: int) -> None:
+        if length > self._reply_bytes_left:
             raise TransportError(
-                f"{self._options.place} sent an endless reply.",
-                "Check host and port: is an FTP server there?",
+                f"{self._options.url} sent a reply of more than {_REPLY_BYTES:,} bytes.",
+                "Check the host and port of the FTP server.",
             )
 
     def makepasv(self) -> tuple[str, int]:
-        """Ask where data is to be had: always the host we talk to, whatever the server says."""
+        """Ask for a data port; always on the host we are connected to, whatever the server says."""
         port = None
         if self.af == socket.AF_INET:
             with suppress(ftplib.error_perm):
@@ -142,19 +142,19 @@ class FtpSession(ftplib.FTP):
         return cast("socket.socket", self.sock).getpeername()[0], port
 
     def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[socket.socket, None]:
-        """Begin a transfer; under TLS in the session of this connection, as servers demand."""
+        """Begin a transfer; under TLS it resumes this connection's session, as servers demand."""
         data = socket.create_connection(self.makepasv(), self._options.timeout)
         try:
             data.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if rest:
                 self.sendcmd(f"REST {rest}")
-            self._expect("1", self.sendcmd(cmd))
+            self._expect_code("1", self.sendcmd(cmd))
             return self._protect(data), None
         except BaseException:
             data.close()
             raise
 
-    def _expect(self, code: str, reply: str) -> None:
+    def _expect_code(self, code: str, reply: str) -> None:
         if not reply.startswith(code):
             raise ftplib.error_reply(reply)
 
@@ -165,11 +165,11 @@ class FtpSession(ftplib.FTP):
             data,
             server_hostname=self._options.host,
             session=cast("ssl.SSLSocket", self.sock).session,
-            suppress_ragged_eofs=False,  # a cut would look like the end
+            suppress_ragged_eofs=False,  # or a cut would look like the end
         )
 
     def finish(self, data: socket.socket, seconds: float | None = None) -> None:
-        """End the data connection in order, or the server may lose what it has not read yet."""
+        """Close the data connection properly, or the server may lose what it has not read yet."""
         if isinstance(data, ssl.SSLSocket):
             with suppress(OSError, ValueError):
                 data.settimeout(min(seconds or self._options.timeout, self._options.timeout))
@@ -177,40 +177,40 @@ class FtpSession(ftplib.FTP):
         data.close()
 
     def abandon(self, data: socket.socket) -> None:
-        """End an upload before its end; what was sent is there for the next try, if all goes well.
+        """Stop an upload early, so that the server keeps what was sent for the next attempt.
 
-        A server whose control connection closes forgets what it has not read of the data.
+        A server whose control connection closes discards data that it has not read yet.
         """
         self.finish(data, _ABANDON_SECONDS)
-        self.late_refusal(_ABANDON_SECONDS)
+        self.read_late_refusal(_ABANDON_SECONDS)
 
     def conclude(self, *, upload: bool = False) -> str:
-        """Read what the server says at the end of a transfer; anything but 2xx and 5xx is a break.
+        """Read the reply at the end of a transfer; anything but 2xx and 5xx means it was cut.
 
-        pure-ftpd says 150 once more to a download that was cut. After an upload there is more time:
-        on a slow line megabytes of it are still under way when we have sent the last.
+        pure-ftpd repeats 150 after a download that was cut. An upload gets more time: on a slow
+        line megabytes of it may be in transit after the last byte was sent.
         """
-        self._patience = _UPLOAD_REPLY_FACTOR if upload else 1
+        self._timeout_factor = _UPLOAD_REPLY_FACTOR if upload else 1
         try:
             return self.voidresp()
         except ftplib.error_reply as error:
             raise ftplib.error_temp(f"426 {error}") from None
         finally:
-            self._patience = 1
+            self._timeout_factor = 1
 
-    def late_refusal(self, seconds: float = _GOODBYE_SECONDS) -> str:
-        """Return why the server let an upload break off, or nothing if it gives no reason soon."""
+    def read_late_refusal(self, seconds: float = _LOG_OUT_SECONDS) -> str:
+        """Return why the server ended an upload; empty if it gives no reason soon."""
         try:
-            reply = self._reply(min(seconds, self._options.timeout))
+            reply = self._read_reply(min(seconds, self._options.timeout))
         except (OSError, EOFError, TransportError):
             return ""
         return reply if reply[:1] in "45" else ""
 
     def file_size(self, path: str) -> int | None:
-        """Return a file's size, or None if the server has none to tell.
+        """Return a file's size, or None if it does not exist.
 
         Raises:
-            ftplib.error_proto: it tells something else than a size.
+            ftplib.error_proto: the reply does not contain a size.
         """
         try:
             reply = self.sendcmd(f"SIZE {path}")
@@ -224,7 +224,7 @@ class FtpSession(ftplib.FTP):
         return int(digits)
 
     def enter(self, folder: str) -> bool:
-        """Change into a folder; return False if the server says there is none to enter."""
+        """Change into a folder; return False if the server refuses with 550."""
         if not folder:
             return True
         if self._home is None:
@@ -235,34 +235,34 @@ class FtpSession(ftplib.FTP):
             if str(error).startswith("550"):
                 return False
             raise
-        self._away = True
+        self._in_folder = True
         return True
 
     def leave(self) -> None:
-        """Change back to where the login led: all paths count from there."""
-        if self._away:
+        """Change back to the login folder: all paths are relative to it."""
+        if self._in_folder:
             self.voidcmd(f"CWD {self._home}")
-            self._away = False
+            self._in_folder = False
 
     def _ask_home(self) -> str:
         home = self.pwd()
-        if not home or not home.isprintable():  # a line break would be another command
+        if not home or not home.isprintable():  # a line break would begin another command
             raise ftplib.error_proto(home)
         return home
 
-    def goodbye(self) -> None:
-        """Close the connection, politely if the other side still listens."""
+    def log_out(self) -> None:
+        """Send QUIT if possible, and close the connection."""
         with suppress(OSError, EOFError, ftplib.Error, TransportError):
             if self.sock:
-                self.sock.settimeout(_GOODBYE_SECONDS)
+                self.sock.settimeout(_LOG_OUT_SECONDS)
                 self.putcmd("QUIT")
         self.close()
 
 
 def keep_alive(sock: socket.socket) -> None:
-    """Keep firewalls from forgetting a control connection that is silent during a long transfer.
+    """Keep firewalls from dropping a control connection that is silent during a long transfer.
 
-    By TCP, not by NOOP: servers differ in when they answer that, if at all.
+    By TCP, not by NOOP: servers differ in when they reply to it, if at all.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

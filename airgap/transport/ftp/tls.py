@@ -1,4 +1,4 @@
-"""TLS of FTP connections: what is verified, and what to do when that fails."""
+"""TLS of FTP connections: what is verified, and what to do when verification fails."""
 
 import ssl
 from typing import Final
@@ -12,61 +12,61 @@ __all__ = ["explain_tls", "make_context"]
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 # OpenSSL's X509_V_ERR_* codes.
-_CLOCK: Final = "If this machine's clock is right, the server needs a new certificate."
+_CLOCK: Final = "If this machine's clock is correct, the server needs a new certificate."
 _ISSUER: Final = (
-    "Name the PEM file of its CA, or the server's own certificate: option ca (?ca=FILE)."
+    "Give the PEM file of its CA, or the server's own certificate: option ca (?ca=FILE)."
 )
-_NAME: Final = "Use the host name that is in the certificate, or have one issued for this name."
+_NAME: Final = "Use the host name in the certificate, or have a certificate issued for this name."
 _CERTIFICATE_ERRORS: Final = {
     9: ("is not valid yet", _CLOCK),
     10: ("has expired", _CLOCK),
-    18: ("is signed by itself, not by a CA that is trusted here", _ISSUER),
-    19: ("comes from a CA that is not trusted here", _ISSUER),
-    20: ("comes from a CA that is not trusted here", _ISSUER),
-    21: ("comes from a CA that is not trusted here", _ISSUER),
+    18: ("is self-signed, and not trusted here", _ISSUER),
+    19: ("was issued by a CA that is not trusted here", _ISSUER),
+    20: ("was issued by a CA that is not trusted here", _ISSUER),
+    21: ("was issued by a CA that is not trusted here", _ISSUER),
     62: ("was issued for another host name", _NAME),
     64: ("was issued for another address", _NAME),
 }
 
-# What will be the same at the next try. Everything else may be a flipped bit on the way.
+# Errors that a new attempt would meet again. Any other may be a bit flipped in transit.
 _PERMANENT: Final = {
     "WRONG_VERSION_NUMBER": (
         "does not speak TLS on this port",
-        "Use ftpes:// (TLS on demand, port 21) or ftps:// (TLS from the start, port 990).",
+        "Use ftpes:// (explicit TLS, port 21) or ftps:// (implicit TLS, port 990).",
     ),
     "UNSUPPORTED_PROTOCOL": (
-        "has no version of TLS that is allowed here",
-        "Update the server: TLS 1.2 is the least.",
+        "supports no TLS version that is allowed here",
+        "Update the server: at least TLS 1.2 is required.",
     ),
     "TLSV1_ALERT_PROTOCOL_VERSION": (
-        "has no version of TLS that is allowed here",
-        "Update the server: TLS 1.2 is the least.",
+        "supports no TLS version that is allowed here",
+        "Update the server: at least TLS 1.2 is required.",
     ),
     "SSLV3_ALERT_HANDSHAKE_FAILURE": (
-        "found no TLS settings in common, or wants a client certificate",
-        "Name a client certificate (option cert), or have the server allow current ciphers.",
+        "has no TLS cipher in common with airgap, or requires a client certificate",
+        "Give a client certificate (option cert), or allow current ciphers on the server.",
     ),
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": (
-        "wants a client certificate",
-        "Name the certificate and key that were issued for this client: options cert and key.",
+        "requires a client certificate",
+        "Give the certificate and key issued for this client: options cert and key.",
     ),
     "TLSV1_ALERT_UNKNOWN_CA": (
         "does not accept the client certificate",
-        "Give a certificate from the CA that the server trusts.",
+        "Give a certificate issued by a CA that the server trusts.",
     ),
     "SSLV3_ALERT_BAD_CERTIFICATE": (
         "does not accept the client certificate",
-        "Give a certificate from the CA that the server trusts.",
+        "Give a certificate issued by a CA that the server trusts.",
     ),
     "SSLV3_ALERT_CERTIFICATE_EXPIRED": (
-        "says that the client certificate has expired",
+        "reports that the client certificate has expired",
         "Have a new one issued.",
     ),
 }
 
 
 def make_context(options: FtpOptions) -> ssl.SSLContext:
-    """Return what verifies the server's certificate and its host name.
+    """Return a context that verifies the server's certificate and host name.
 
     Raises:
         ConfigurationError: the CA file, certificate or key cannot be read.
@@ -78,7 +78,7 @@ def make_context(options: FtpOptions) -> ssl.SSLContext:
             f"{options.ca_file} cannot be read as certificates: {_reason_of(error)}.",
             "Give a PEM file with the CA's certificate.",
         ) from error
-    if options.ca_file:  # a server's own certificate, named as CA, is an end of the chain too
+    if options.ca_file:  # a self-signed server certificate, given as CA, may end the chain
         context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     context.minimum_version = _VERSIONS[options.minimum_tls]
     if options.client_certificate:
@@ -87,21 +87,21 @@ def make_context(options: FtpOptions) -> ssl.SSLContext:
 
 
 def _load_client(context: ssl.SSLContext, options: FtpOptions) -> None:
-    assert options.client_certificate  # noqa: S101  (the caller looked)
+    assert options.client_certificate  # noqa: S101  (the caller has checked)
     try:
-        # Without a password OpenSSL would ask for one on the terminal.
+        # Without a password callback OpenSSL would prompt on the terminal.
         context.load_cert_chain(options.client_certificate, options.client_key, password=str)
     except (OSError, ssl.SSLError) as error:
-        which = options.client_key or options.client_certificate
+        key_file = options.client_key or options.client_certificate
         raise ConfigurationError(
             f"The client certificate {options.client_certificate} cannot be used with the key in"
-            f" {which}: {_reason_of(error)}.",
+            f" {key_file}: {_reason_of(error)}.",
             "Give both as PEM, the key without a passphrase.",
         ) from error
 
 
 def explain_tls(error: ssl.SSLError, place: str) -> TransportError:
-    """Say which check failed; what a broken line may have caused is a BrokenOffError."""
+    """Say which check failed; what a broken connection may have caused is a TransientError."""
     if isinstance(error, ssl.SSLCertVerificationError):
         failed, hint = _CERTIFICATE_ERRORS.get(
             error.verify_code, (f"fails: {error.verify_message}", _ISSUER)
@@ -116,7 +116,7 @@ def explain_tls(error: ssl.SSLError, place: str) -> TransportError:
 
 
 def _reason_of(error: OSError) -> str:
-    """Return a few words, without OpenSSL's file names and line numbers."""
+    """Return a short reason, without OpenSSL's file names and line numbers."""
     if isinstance(error, ssl.SSLError):
         return (error.reason or "closed by the other side").replace("_", " ").lower()
     return error.strerror or type(error).__name__

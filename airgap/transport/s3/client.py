@@ -1,4 +1,4 @@
-"""Makes the library's own objects, so that nothing but the options decides what they do."""
+"""Makes the library's clients, configured by the options alone and not by the environment."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -24,10 +24,10 @@ _CONNECT_SECONDS: Final = 20.0
 
 
 def require_library() -> None:
-    """Refuse to go on without the library.
+    """Check that the library is installed.
 
     Raises:
-        ConfigurationError: it is not installed.
+        ConfigurationError: it is not.
     """
     try:
         import obstore  # noqa: F401  (an optional extra)
@@ -38,26 +38,28 @@ def require_library() -> None:
         ) from error
 
 
-def make_client(options: S3Options, longest: float | None = None, again: int = 0) -> "ObjectStore":
-    """Make a client with connections of its own.
+def make_client(
+    options: S3Options, request_seconds: float | None = None, retries: int = 0
+) -> "ObjectStore":
+    """Make a client with its own connections.
 
     Args:
-        options: what to connect to.
-        longest: seconds that a whole request may take; if None, it may take as long as bytes come
-            at least every ``options.timeout`` seconds.
-        again: how often the library sends a request again that broke off. Usually that is for
-            ``retrying`` to decide; but a part of an upload costs less than the upload.
+        options: the bucket.
+        request_seconds: limit for a whole request; None for no limit as long as bytes arrive at
+            least every ``options.timeout`` seconds.
+        retries: how often the library repeats an interrupted request. Usually ``retry`` does that,
+            but repeating one part of an upload costs less than repeating the upload.
 
     Raises:
-        ConfigurationError: the CA is none, or what the environment says makes no sense.
+        ConfigurationError: the CA file is invalid, or the environment is.
     """
     from obstore.exceptions import BaseError
     from obstore.store import AzureStore, GCSStore, S3Store
 
-    client = _make_client_config(options, longest)
+    client = _make_client_config(options, request_seconds)
     retry: RetryConfig = {
-        "max_retries": again,
-        "retry_timeout": timedelta(seconds=longest or options.timeout),
+        "max_retries": retries,
+        "retry_timeout": timedelta(seconds=request_seconds or options.timeout),
     }
     try:
         match options.scheme:
@@ -75,13 +77,13 @@ def make_client(options: S3Options, longest: float | None = None, again: int = 0
                 )
     except (BaseError, ValueError):
         raise ConfigurationError(
-            f"{options.place} cannot be used as it is described.",
+            f"{options.url} cannot be opened with these options.",
             "Check endpoint, region, the CA's PEM file and the environment.",
         ) from None
 
 
 def _make_config(options: S3Options) -> "S3Config":
-    """Say everything that the library would else take from ``AWS_*`` variables."""
+    """Set everything that the library would otherwise take from ``AWS_*`` variables."""
     config: S3Config = {
         "endpoint": options.endpoint_url,
         "aws_endpoint_url_s3": options.endpoint_url,
@@ -90,7 +92,7 @@ def _make_config(options: S3Options) -> "S3Config":
         "skip_signature": options.keys is None,
         "unsigned_payload": False,
         "conditional_put": "etag",
-        "disable_bulk_delete": True,  # not every server knows it
+        "disable_bulk_delete": True,  # not every server supports it
         "s3_express": False,
     }
     own = not options.endpoint
@@ -99,17 +101,17 @@ def _make_config(options: S3Options) -> "S3Config":
     return config
 
 
-def _make_client_config(options: S3Options, longest: float | None) -> "ClientConfig":
+def _make_client_config(options: S3Options, request_seconds: float | None) -> "ClientConfig":
     client: ClientConfig = {
-        "allow_http": options.plain,
+        "allow_http": options.unencrypted,
         "allow_invalid_certificates": False,
         "connect_timeout": timedelta(seconds=min(options.timeout, _CONNECT_SECONDS)),
-        "timeout": _FOREVER if longest is None else timedelta(seconds=longest),
+        "timeout": _FOREVER if request_seconds is None else timedelta(seconds=request_seconds),
         "user_agent": "airgap",
     }
-    if longest is None:
+    if request_seconds is None:
         client["read_timeout"] = timedelta(seconds=options.timeout)
-    if options.scheme == "s3":  # it follows redirects; but to other hosts it now finds no way
+    if options.scheme == "s3":  # the library follows redirects: block those to other hosts
         client["proxy_url"] = f"http://{DEAD_PROXY}"
         client["proxy_excludes"] = options.host
     if options.ca_file is not None:
@@ -126,14 +128,14 @@ def _read_ca_file(options: S3Options) -> bytes:
         ) from error
     if b"-----BEGIN CERTIFICATE-----" not in data:
         raise ConfigurationError(
-            f"The CA file {options.ca_file} holds no certificate in PEM form.",
+            f"The CA file {options.ca_file} contains no certificate in PEM form.",
             "Convert it: openssl x509 -in FILE -inform DER -out FILE.pem",
         )
     return data
 
 
 def _make_provider(options: S3Options) -> "S3CredentialProvider | None":
-    """Give the keys by a function: then no variable can mix with them."""
+    """Provide the keys by a function, so that no variable can be mixed with them."""
     keys = options.keys
     if keys is None:
         return None

@@ -1,8 +1,8 @@
 """Finds keys for S3 where Amazon's tools keep them: variables, profiles, a file of the same form.
 
-Read by ourselves, because the library knows no profiles and would ask the cloud's metadata address
-when it finds nothing. What needs a network or another program (roles, SSO, ``credential_process``)
-is refused by name.
+airgap reads these itself, because the library does not support profiles and asks the cloud's
+metadata address when it finds no keys. What needs a network or another program (roles, SSO,
+``credential_process``) is refused by name.
 """
 
 import configparser
@@ -26,7 +26,7 @@ _EXPORT_HINT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What variables and files say. Empty is what they do not say."""
+    """Settings from variables and files; empty if unset."""
 
     keys: S3Keys | None = None
     region: str = ""
@@ -35,15 +35,15 @@ class Profile:
 
 
 def find_profile(environment: Mapping[str, str], name: str = "") -> Profile:
-    """Look into the variables ``AWS_*``, then into the files of a profile.
+    """Read the variables ``AWS_*``, then the files of a profile.
 
     Args:
         environment: the process's variables.
-        name: a profile. It is then the only place for keys; else ``AWS_PROFILE`` or ``default``
-            is read, after the variables.
+        name: a profile, which is then the only source of keys; otherwise ``AWS_PROFILE`` or
+            ``default`` is read, after the variables.
 
     Raises:
-        ConfigurationError: there is no such profile, it cannot be used here, half of a pair of
+        ConfigurationError: the profile does not exist or is not supported, half of a pair of
             keys is missing, or a file cannot be read.
     """
     settings = _read_settings(environment, name)
@@ -59,18 +59,18 @@ def find_profile(environment: Mapping[str, str], name: str = "") -> Profile:
 
 
 def read_keys(path: Path, name: str = _DEFAULT) -> S3Keys:
-    """Read keys from a file of the form of ``~/.aws/credentials``.
+    """Read keys from a file in the form of ``~/.aws/credentials``.
 
     Raises:
-        ConfigurationError: it cannot be read, others may read it, or there are no keys.
+        ConfigurationError: it cannot be read, others may read it, or it contains no keys.
     """
     _check_private(path)
     sections = _read_sections(path)
     keys = _parse_keys(sections.get(name, {}), f"{path}, section {name},")
     if keys is None:
         raise ConfigurationError(
-            f"{path} has no keys in a section [{name}].",
-            "It needs the lines aws_access_key_id = ... and aws_secret_access_key = ...",
+            f"{path} has no keys in section [{name}].",
+            "Add the lines aws_access_key_id = ... and aws_secret_access_key = ... to it.",
         )
     return keys
 
@@ -81,23 +81,23 @@ def _read_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _read_settings(environment: Mapping[str, str], name: str) -> dict[str, str]:
-    """Merge what the two files say of a profile; that of the credentials file counts more."""
+    """Merge a profile's settings in the two files; the credentials file takes precedence."""
     folder = Path(environment.get("HOME") or "/") / ".aws"
     config = Path(environment.get("AWS_CONFIG_FILE") or folder / "config")
     secret = Path(environment.get("AWS_SHARED_CREDENTIALS_FILE") or folder / "credentials")
-    wanted = name or environment.get("AWS_PROFILE") or _DEFAULT
-    described, known = _read_sections(config), _read_sections(secret)
-    title = wanted if wanted == _DEFAULT else f"profile {wanted}"
-    found = [*filter(None, (described.get(title), known.get(wanted)))]
-    if not found and wanted != _DEFAULT:
+    profile = name or environment.get("AWS_PROFILE") or _DEFAULT
+    configured, secrets = _read_sections(config), _read_sections(secret)
+    title = profile if profile == _DEFAULT else f"profile {profile}"
+    sections = [*filter(None, (configured.get(title), secrets.get(profile)))]
+    if not sections and profile != _DEFAULT:
         raise ConfigurationError(
-            f"There is no profile {wanted!r:.100} in {secret} or {config}.", "Check its name."
+            f"The profile {profile!r:.100} is not in {secret} or {config}.", "Check its name."
         )
-    merged = {key: value for section in found for key, value in section.items()}
+    merged = {key: value for section in sections for key, value in section.items()}
     unusable = [key for key in _UNSUPPORTED_KEYS if key in merged]
     if unusable and "aws_access_key_id" not in merged:
         raise ConfigurationError(
-            f"The profile {wanted!r:.100} has {unusable[0]}, which airgap does not do.",
+            f"The profile {profile!r:.100} uses {unusable[0]}, which airgap does not support.",
             _EXPORT_HINT,
         )
     return merged
@@ -107,13 +107,13 @@ def _parse_keys(settings: Mapping[str, str], where: str) -> S3Keys | None:
     identity = settings.get("aws_access_key_id", "")
     secret = settings.get("aws_secret_access_key", "")
     if bool(identity) != bool(secret):
-        have, lack = ("key id", "secret key") if identity else ("secret key", "key id")
-        raise ConfigurationError(f"{where} has an access {have} and no {lack}.", "Give both.")
+        present, absent = ("key id", "secret key") if identity else ("secret key", "key id")
+        raise ConfigurationError(f"{where} has an access {present} but no {absent}.", "Give both.")
     return S3Keys(identity, secret, settings.get("aws_session_token", "")) if identity else None
 
 
 def _read_sections(path: Path) -> dict[str, dict[str, str]]:
-    """Read a file of profiles; one that is not there has none."""
+    """Read a file of profiles; a missing file has none."""
     parser = configparser.RawConfigParser(
         strict=False, default_section="", comment_prefixes=("#", ";"), delimiters=("=",)
     )
@@ -123,9 +123,9 @@ def _read_sections(path: Path) -> dict[str, dict[str, str]]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, configparser.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not in the right form"
-        raise ConfigurationError(  # without a cause: that would show a line of the file
-            f"The credentials in {path} cannot be read ({reason}).", "Mend the file."
+        reason = error.strerror if isinstance(error, OSError) else "its syntax is invalid"
+        raise ConfigurationError(  # without a cause, which would show a line of the file
+            f"The credentials in {path} cannot be read ({reason}).", "Correct the file."
         ) from None
     return {
         title.strip(): {key: value.strip() for key, value in parser.items(title)}
@@ -142,7 +142,7 @@ def _check_private(path: Path) -> None:
         ) from error
     if mode & 0o077:
         raise ConfigurationError(
-            f"Others on this machine may read {path}.", f"Run: chmod 600 {path}"
+            f"Other users of this machine can read {path}.", f"Run: chmod 600 {path}"
         )
 
 

@@ -1,8 +1,8 @@
-"""What the S3 library's errors mean, told without repeating what the server said.
+"""Translates the S3 library's errors without repeating the server's response.
 
-The library gives no status and no code of its own: both are taken from its message. That message
-also holds the server's whole answer, which may echo what it was sent, so nothing but the code, one
-short word, is told on.
+The library provides neither status nor code: both are parsed from its message. That message also
+contains the server's whole response, which may echo what it was sent, so only the code, one short
+word, is shown.
 """
 
 import re
@@ -15,7 +15,7 @@ from airgap.transport.s3.options import S3Options
 __all__ = ["DEAD_PROXY", "FORBIDDEN", "PAST_THE_END", "explain", "parse_code", "parse_status"]
 
 DEAD_PROXY: Final = "127.0.0.1:0"
-"""Where the library is told to go for every host but the one: nobody can listen there."""
+"""The proxy configured for every host but the one: nothing can listen there."""
 
 FORBIDDEN: Final = (401, 403)
 PAST_THE_END: Final = 416
@@ -31,11 +31,11 @@ _PERMISSIONS: Final = {
 }
 _FORBIDDEN_HINTS: Final = {
     "SignatureDoesNotMatch": "The secret key is not the one of this access key.",
-    "InvalidAccessKeyId": "The server does not know this access key: is it for another server?",
-    "ExpiredToken": "The session is over: get new credentials.",
+    "InvalidAccessKeyId": "The server does not know this access key.",
+    "ExpiredToken": "The session has expired: get new credentials.",
     "InvalidToken": "The session token is not valid: get new credentials.",
     "RequestTimeTooSkewed": "Set this machine's clock: it differs too much from the server's.",
-    "AuthorizationHeaderMalformed": "The region is not the right one.",
+    "AuthorizationHeaderMalformed": "The region is wrong.",
 }
 _FULL: Final = {"QuotaExceeded", "InsufficientCapacity", "XMinioStorageFull", "EntityTooLarge"}
 _BUSY_STATUS: Final = {408, 425, 429}
@@ -52,79 +52,82 @@ _CLIENT_ERROR: Final = 400
 
 
 def explain(error: Exception, verb: str, options: S3Options, name: str) -> AirgapError:
-    """Say what an error means that came when we were about to ``verb`` a name of a depot.
+    """Translate an error of a request.
 
     Args:
         error: what the library raised.
-        verb: one of ``look at``, ``read``, ``list``, ``write``, ``delete``.
-        options: which depot that is.
-        name: depot name, for what is missing.
+        verb: what was attempted: one of ``look at``, ``read``, ``list``, ``write``, ``delete``.
+        options: the bucket.
+        name: the name of the object, for a missing one.
     """
-    status, code, place = parse_status(error), parse_code(error), options.place
-    what = f"{place} answers {' '.join(filter(None, (str(status), code)))}"
+    status, code, url = parse_status(error), parse_code(error), options.url
+    response = f"{url} answered {' '.join(filter(None, (str(status), code)))}"
     if code in _FULL or status == _INSUFFICIENT_STORAGE:
-        return StorageError(
-            f"{place} is full ({code or status}).", "Free space or raise the quota."
-        )
+        return StorageError(f"{url} is full ({code or status}).", "Free space or raise the quota.")
     if status in FORBIDDEN:
-        return _explain_forbidden(f"{what} when asked to {verb}.", verb, code, place)
+        return _explain_forbidden(f"{response} to the request to {verb}.", verb, code, url)
     if status == _NOT_FOUND or isinstance(error, FileNotFoundError):
-        return _explain_missing(code, place, name)
+        return _explain_missing(code, url, name)
     if code in _BUSY or status >= _SERVER_ERROR or status in _BUSY_STATUS:
-        return TransientError(f"{what}.", "It is busy or broken: run the same command again later.")
+        return TransientError(
+            f"{response}.", "The server is busy or failing: run the same command again later."
+        )
     if status >= _CLIENT_ERROR:
-        return TransportError(f"{what} when asked to {verb}.", "Check endpoint, region and bucket.")
+        return TransportError(
+            f"{response} to the request to {verb}.", "Check endpoint, region and bucket."
+        )
     return _explain_no_answer(str(error), options, redirected=status >= _REDIRECT)
 
 
 def parse_status(error: Exception) -> int:
-    """Return the HTTP status of an answer that was an error; 0 if there was no answer."""
-    found = _STATUS.search(str(error))
-    return int(found[1] or found[2]) if found else 0
+    """Return the HTTP status of an error; 0 if there was no response."""
+    match = _STATUS.search(str(error))
+    return int(match[1] or match[2]) if match else 0
 
 
 def parse_code(error: Exception) -> str:
-    """Return S3's code of an error, or the empty string."""
-    found = _CODE.search(str(error))
-    return found[1] if found else ""
+    """Return the S3 code of an error, or the empty string."""
+    match = _CODE.search(str(error))
+    return match[1] if match else ""
 
 
-def _explain_forbidden(message: str, verb: str, code: str, place: str) -> TransportError:
-    missing = f"These credentials need the permission {_PERMISSIONS[verb]} for {place}."
+def _explain_forbidden(message: str, verb: str, code: str, url: str) -> TransportError:
+    missing = f"These credentials need the permission {_PERMISSIONS[verb]} for {url}."
     return TransportError(message, _FORBIDDEN_HINTS.get(code, missing))
 
 
-def _explain_missing(code: str, place: str, name: str) -> AirgapError:
+def _explain_missing(code: str, url: str, name: str) -> AirgapError:
     if code == "NoSuchBucket":
         return TransportError(
-            f"The bucket of {place} is not there.", "Check its name and the endpoint, or create it."
+            f"The bucket of {url} does not exist.", "Check its name and the endpoint, or create it."
         )
-    return MissingError(f"{place}/{name} is not there.", "Check the path, or upload it again.")
+    return MissingError(f"{url}/{name} does not exist.", "Check the path, or upload it again.")
 
 
 def _explain_no_answer(text: str, options: S3Options, *, redirected: bool) -> AirgapError:
-    """Tell apart what has no status: refusals of our own, and broken connections."""
-    place, server = options.place, options.endpoint_url
+    """Translate an error without a status: a refusal by this client, or a broken connection."""
+    url, server = options.url, options.endpoint_url
     if redirected or _REDIRECTED.search(text):
         return TransportError(
-            f"{server} sends us to another server, which is not done.",
-            "Check region and endpoint: give the address where the bucket really is.",
+            f"{server} redirects to another server, which is not followed.",
+            "Check region and endpoint: give the address of the bucket itself.",
         )
     if _UNTRUSTED.search(text):
         return TransportError(
-            f"{server} has no certificate that is trusted here for this host name.",
-            "Give the CA's certificate as a PEM file, and the host name that the server has.",
+            f"{server} has no certificate that is trusted for this host name.",
+            "Give the CA's certificate as a PEM file, and the host name of the certificate.",
         )
     if "InvalidPath" in text:
         return TransportError(
-            f"{place} holds names that no depot has.", "Use a folder of its own for the depot."
+            f"{url} contains names that are not a depot's.",
+            "Use a folder of its own for the depot.",
         )
     if '"dns error"' in text:
         return TransientError(
-            f"The host of {server} is not found.", "Check the endpoint, and how names are resolved."
+            f"The host of {server} cannot be resolved.", "Check the endpoint, and DNS."
         )
     if "HttpError" in text or "Http(" in text or "timed out" in text:
         return TransientError(f"The connection to {server} broke or stalled.", _RUN_AGAIN)
     return TransportError(
-        f"{server} answers with something that is not S3.", "Check the endpoint and its port."
+        f"{server} does not answer as an S3 server.", "Check the endpoint and its port."
     )

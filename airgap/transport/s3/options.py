@@ -1,4 +1,4 @@
-"""What has to be known of one bucket, and nothing that is asked of a person."""
+"""The options of one bucket. Nothing here asks a person."""
 
 import ipaddress
 import re
@@ -20,12 +20,12 @@ _HINT: Final = "Give it as https://host or https://host:port."
 
 @dataclass(frozen=True, slots=True)
 class S3Keys:
-    """What requests are signed with."""
+    """The keys that sign requests."""
 
     identity: str = field(repr=False)
     secret: str = field(repr=False)
     token: str = field(default="", repr=False)
-    """Of a session; empty for keys that last."""
+    """The session token; empty for permanent keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,52 +34,51 @@ class S3Options:
 
     bucket: str
     prefix: str = ""
-    """Where the depot lies in the bucket, without slashes at its ends."""
+    """The folder of the depot in the bucket, without slashes at its ends."""
     keys: S3Keys | None = None
-    """None asks without a signature, as anybody may of a public bucket."""
+    """None sends unsigned requests, as for a public bucket."""
     endpoint: str = ""
-    """``https://host[:port]``; empty is Amazon's own of ``region``."""
+    """``https://host[:port]``; empty means Amazon's endpoint of ``region``."""
     region: str = "us-east-1"
     ca_file: Path | None = None
-    """PEM of a private CA. The system's CAs count besides: the library cannot leave them out."""
+    """PEM of a private CA, in addition to the system's: the library cannot leave those out."""
     virtual_hosted: bool = False
-    """The bucket is part of the host's name rather than of the path."""
+    """Whether the bucket is part of the host name rather than of the path."""
     insecure_http: bool = False
-    """Allow ``http://`` to other machines: everything can be read and changed on the way."""
+    """Allow ``http://`` to other machines: others can read and change everything."""
     checksums: bool | None = None
-    """Also send ``x-amz-checksum-sha256`` to be stored; None does where it is Amazon's own."""
+    """Whether to send ``x-amz-checksum-sha256`` to be stored; None means only to Amazon."""
     conditional: bool = True
-    """The server is asked to write only what is not there; False looks first, as for one that does
-    not know that."""
+    """Whether the server supports conditional writes; if False, airgap looks before it writes."""
     scheme: Scheme = "s3"
-    """``gs`` and ``az`` take keys and account from the environment, as their makers' tools do."""
+    """``gs`` and ``az`` take keys and account from the environment, as their vendors' tools do."""
     timeout: float = 60.0
     """Seconds for a connection, for a reply, and between two pieces of data."""
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense before anything is sent.
+        """Check the options before anything is sent.
 
         Raises:
-            ConfigurationError: bucket, region or endpoint cannot be one, or the endpoint is
-                ``http://`` on another machine and that was not asked for.
+            ConfigurationError: bucket, region or endpoint is invalid, or the endpoint is
+                ``http://`` on another machine and that was not allowed.
         """
         if not _BUCKET.fullmatch(self.bucket):
             raise ConfigurationError(
-                f"{self.bucket!r:.100} cannot be a bucket.", "A place is s3://BUCKET/FOLDER."
+                f"{self.bucket!r:.100} is not a valid bucket name.", "Write s3://BUCKET/FOLDER."
             )
         if not _REGION.fullmatch(self.region):
             raise ConfigurationError(
-                f"{self.region!r:.100} cannot be a region.", "Give one as us-east-1."
+                f"{self.region!r:.100} is not a valid region.", "Give one such as us-east-1."
             )
         if any(part in ("", ".", "..") for part in self.prefix.split("/") if self.prefix):
             raise ConfigurationError(
-                f"{self.prefix!r:.100} cannot be a folder in a bucket.",
-                "Leave out empty parts, dots, and slashes at the ends.",
+                f"{self.prefix!r:.100} is not a valid folder in a bucket.",
+                "Remove empty parts, dots, and slashes at the ends.",
             )
         self._check_endpoint()
 
     @property
-    def place(self) -> str:
+    def url(self) -> str:
         """The URL for messages."""
         return f"{self.scheme}://{self.bucket}/{self.prefix}".rstrip("/")
 
@@ -93,7 +92,7 @@ class S3Options:
 
     @property
     def endpoint_url(self) -> str:
-        """What the library takes as endpoint: with the bucket, if that is part of the host."""
+        """The endpoint for the library: with the bucket, if that is part of the host name."""
         if not self.virtual_hosted:
             return self.server
         scheme, _, host = self.server.partition("://")
@@ -101,28 +100,28 @@ class S3Options:
 
     @property
     def host(self) -> str:
-        """The one host that is spoken to, without its port."""
+        """The only host that is connected to, without its port."""
         return urlsplit(self.endpoint_url).hostname or ""
 
     @property
-    def plain(self) -> bool:
-        """Whether it is ``http://``."""
+    def unencrypted(self) -> bool:
+        """Whether the endpoint is ``http://``."""
         return self.server.startswith("http://")
 
     def _check_endpoint(self) -> None:
-        if "@" in self.server:  # do not repeat it: there is a password in it
-            raise ConfigurationError("An endpoint cannot hold a user or a password.", _HINT)
+        if "@" in self.server:  # do not repeat it: it may contain a password
+            raise ConfigurationError("An endpoint cannot contain a user or a password.", _HINT)
         try:
             url = urlsplit(self.server)
-            proper = url.scheme in ("https", "http") and bool(url.hostname) and url.port != 0
+            valid = url.scheme in ("https", "http") and bool(url.hostname) and url.port != 0
         except ValueError:
-            url, proper = SplitResult("", "", "", "", ""), False
-        if not proper or url.path or url.query or url.fragment:
-            raise ConfigurationError(f"{self.server!r:.200} cannot be an endpoint.", _HINT)
-        if self.plain and not self.insecure_http and not _is_loopback(url.hostname or ""):
+            url, valid = SplitResult("", "", "", "", ""), False
+        if not valid or url.path or url.query or url.fragment:
+            raise ConfigurationError(f"{self.server!r:.200} is not a valid endpoint.", _HINT)
+        if self.unencrypted and not self.insecure_http and not _is_loopback(url.hostname or ""):
             raise ConfigurationError(
-                f"{self.server} is not encrypted: everything could be read and changed on the way.",
-                "Use https://, with a private CA if need be, or allow insecure HTTP explicitly.",
+                f"{self.server} is not encrypted: others could read and change everything.",
+                "Use https://, with a private CA if needed, or set insecure_http=yes.",
             )
 
 

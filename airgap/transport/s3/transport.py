@@ -1,8 +1,8 @@
-"""Object stores that speak S3, over ``obstore``; docs/adr says why, and what it cannot do.
+"""Object stores that speak S3, over ``obstore`` (docs/adr/0015).
 
-An object appears whole or not at all, so there is no temporary name, and no resuming but of parts
-within one ``put``: a part that breaks off is sent again, and after that the pack is. Every body
-is signed with its SHA-256, which the server checks.
+An object appears whole or not at all, so uploads need no temporary name, and only the parts within
+one ``put`` can be resumed: an interrupted part is sent again, and after that the whole pack. Every
+body is signed with its SHA-256, which the server checks.
 """
 
 from collections.abc import Iterator
@@ -28,31 +28,31 @@ __all__ = ["S3Transport"]
 
 _Use = Literal["read", "write", "parts"]
 _BLOCK_BYTES: Final = 1024 * 1024
-_PART_BYTES: Final = 8 * _BLOCK_BYTES  # a server's least is 5; one connection holds two of them
+_PART_BYTES: Final = 8 * _BLOCK_BYTES  # servers demand at least 5 MiB; a connection holds two parts
 _CONCURRENT_PARTS: Final = 2
-_PART_RETRIES: Final = 5  # times: what a cut costs is a part, not the pack
-_LEAST_BYTES_PER_SECOND: Final = 64 * 1024  # bytes per second, below which an upload is given up
+_PART_RETRIES: Final = 5  # then an interruption costs a part, not the whole pack
+_LEAST_BYTES_PER_SECOND: Final = 64 * 1024  # below this rate an upload is given up
 _CONDITION_UNKNOWN: Final = ("NotImplemented", "NotSupported")
 
 
 class S3Transport:
-    """A depot in a bucket."""
+    """Files below a prefix of one bucket."""
 
     def __init__(self, options: S3Options) -> None:
-        """Name the bucket; nothing is sent yet.
+        """Take the bucket's options; nothing is sent yet.
 
         Raises:
             ConfigurationError: obstore is not installed, or the CA cannot be read.
         """
         client.require_library()
-        self.place = options.place
+        self.location = options.url
         self.capabilities = Capabilities(
             resumes_uploads=False,
             replaces_atomically=True,
             creates_exclusively=options.conditional,
         )
         self._options = options
-        self._asked = False
+        self._probed = False
         self._clients: dict[_Use, ObjectStore] = {}
 
     def size(self, name: str) -> int | None:
@@ -66,36 +66,38 @@ class S3Transport:
             return None
         except BaseError as error:
             if s3_errors.parse_status(error) not in s3_errors.FORBIDDEN:
-                raise self._meaning(error, "look at", name) from None
-        with self._told("look at", name):  # the answer to HEAD has no room for the reason
+                raise self._explain(error, "look at", name) from None
+        with self._translate_errors(
+            "look at", name
+        ):  # a response to HEAD cannot contain the reason
             return int(self._client("read").get(key, options={"range": (0, 1)}).meta["size"])
 
     def list(self, folder: str, limit: int) -> list[str]:
         """Return the names in a folder; see ``Transport``.
 
-        Page by page: after each, what is left of the last name's own folder is skipped.
+        Page by page: after each, the rest of the last name's own folder is skipped.
         """
         top = "/".join(filter(None, (self._options.prefix, names.check_folder_name(folder))))
         found: set[str] = set()
         after = ""
         while True:
-            with self._told("list", folder):
+            with self._translate_errors("list", folder):
                 page = s3_listing.fetch_page(
                     self._client("read"), top, after, self._options.timeout
                 )
-            known = len(found)
+            before = len(found)
             found.update(s3_listing.extract_names(page, top))
             if len(found) > limit:
                 raise CorruptError(
-                    f"{self.place}/{folder} holds more than {limit:,} names.",
-                    "Remove what is not a bundle's.",
+                    f"{self.location}/{folder} holds more than {limit:,} names.",
+                    "Remove files that do not belong to a bundle.",
                 )
             if len(page) < s3_listing.PAGE_KEYS:
                 return sorted(found)
-            if len(found) == known:
+            if len(found) == before:
                 raise TransportError(
-                    f"{self.place}/{folder} is listed without an end.",
-                    "Check the endpoint: this is no answer of S3.",
+                    f"The listing of {self.location}/{folder} does not end.",
+                    "Check the endpoint: S3 does not respond like this.",
                 )
             after = s3_listing.skip_folder(page[-1], top)
 
@@ -104,25 +106,27 @@ class S3Transport:
         key = self._key(name)
         if length == 0:
             return 0
-        with self._told("read", name):
+        with self._translate_errors("read", name):
             try:
-                answer = self._ask(key, offset, length)
+                response = self._request(key, offset, length)
             except Exception as error:
                 if s3_errors.parse_status(error) == s3_errors.PAST_THE_END:
                     return 0
                 raise
-            begin, end = answer.range
-            stream = answer.stream(min_chunk_size=1)  # what came goes on at once
+            begin, end = response.range
+            stream = response.stream(min_chunk_size=1)  # pass on what has arrived at once
         sent = 0
-        while (piece := self._next(stream, name)) is not None:
+        while (piece := self._next_piece(stream, name)) is not None:
             if sent + len(piece) > end - begin:
                 raise TransportError(
-                    f"{self.place} sends more of {name} than it says.", "Check the endpoint."
+                    f"{self.location} sent more of {name} than it announced.", "Check the endpoint."
                 )
             sink(piece)
             sent += len(piece)
         if sent < end - begin:
-            raise TransientError(f"{self.place} ended {name} early.", "Run the same command again.")
+            raise TransientError(
+                f"{self.location} ended {name} early.", "Run the same command again."
+            )
         return sent
 
     def put(
@@ -135,13 +139,13 @@ class S3Transport:
     ) -> Stored:
         """Upload a file, in parts if it is large; see ``Transport``.
 
-        The parts of an upload that fails are removed; those of one that is killed stay, invisible.
+        The parts of a failed upload are removed; those of a killed process stay, invisible.
         """
         names.check_name(part or name)
         if self.size(name) == size:
-            return "there"
+            return "exists"
         blocks = _read_blocks(source, size, pace)
-        with self._told("write", name):
+        with self._translate_errors("write", name):
             if size <= _PART_BYTES:
                 self._client("write").put(self._key(name), b"".join(blocks), use_multipart=False)
             else:
@@ -151,28 +155,28 @@ class S3Transport:
                     chunk_size=_PART_BYTES,
                     max_concurrency=_CONCURRENT_PARTS,
                 )
-        self._demand(name, size)
+        self._check_stored(name, size)
         return "stored"
 
     def publish(self, name: str, data: bytes, *, replace: bool = False) -> bool:
         """Write a small object, whole or not at all; see ``Transport``.
 
-        A server that knows no conditions is asked first, which others can do at the same time.
+        On a server without conditional writes airgap looks first, so that two writers can collide.
         """
         if replace:
             self._write(name, data)
             return True
         if self.size(name) is not None or not self._create(name, data):
             return False
-        if self.capabilities.creates_exclusively and not self._asked:
-            self._asked = True  # the same bytes once more: who takes them knows no conditions
+        if self.capabilities.creates_exclusively and not self._probed:
+            self._probed = True  # repeat it: a server that accepts ignores conditions
             self._set_exclusive(exclusive=not self._create(name, data))
         return True
 
     def delete(self, name: str) -> None:
         """Remove an object; see ``Transport``."""
         key = self._key(name)
-        with self._told("delete", name):
+        with self._translate_errors("delete", name):
             try:
                 self._client("write").delete(key)
             except FileNotFoundError as error:
@@ -180,47 +184,47 @@ class S3Transport:
                     raise
 
     def clone(self) -> "S3Transport":
-        """Return another of the same bucket."""
+        """Return another of the same location."""
         other = S3Transport(self._options)
-        other.capabilities, other._asked = self.capabilities, self._asked
+        other.capabilities, other._probed = self.capabilities, self._probed
         return other
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._clients.clear()
 
     def _client(self, use: _Use) -> "ObjectStore":
-        """Return connections for one use; they are opened when they are needed.
+        """Return the client for one use; its connections open when they are needed.
 
-        Those to read from are given up when nothing comes for a while. Silence is usual for those
-        to write to: there it counts how long a whole part takes.
+        Reading is given up when nothing arrives for a while. While writing silence is usual: there
+        the time for a whole part is limited.
         """
         if use not in self._clients:
-            longest = self._options.timeout + _PART_BYTES / _LEAST_BYTES_PER_SECOND
+            request_seconds = self._options.timeout + _PART_BYTES / _LEAST_BYTES_PER_SECOND
             self._clients[use] = client.make_client(
                 self._options,
-                longest=None if use == "read" else longest,
-                again=_PART_RETRIES if use == "parts" else 0,
+                request_seconds=None if use == "read" else request_seconds,
+                retries=_PART_RETRIES if use == "parts" else 0,
             )
         return self._clients[use]
 
     def _key(self, name: str) -> str:
         return "/".join(filter(None, (self._options.prefix, names.check_name(name))))
 
-    def _ask(self, key: str, offset: int, length: int | None) -> "GetResult":
+    def _request(self, key: str, offset: int, length: int | None) -> "GetResult":
         if length is not None:
             return self._client("read").get(key, options={"range": (offset, offset + length)})
         if offset:
             return self._client("read").get(key, options={"range": {"offset": offset}})
         return self._client("read").get(key)
 
-    def _next(self, stream: "BytesStream", name: str) -> memoryview | None:
-        with self._told("read", name):
+    def _next_piece(self, stream: "BytesStream", name: str) -> memoryview | None:
+        with self._translate_errors("read", name):
             piece = next(stream, None)
         return None if piece is None else memoryview(piece)
 
     def _create(self, name: str, data: bytes) -> bool:
-        """Write an object unless it is there; return whether it was written."""
+        """Write an object unless it exists; return whether it was written."""
         from obstore.exceptions import AlreadyExistsError, BaseError
 
         if not self.capabilities.creates_exclusively:
@@ -231,47 +235,49 @@ class S3Transport:
         except AlreadyExistsError:
             if self.size(name) is not None:
                 return False
-            raise TransientError(  # 409: another's upload was under way, and did not end well
-                f"{self.place}/{name} was written by somebody else.", "Run the same command again."
+            raise TransientError(  # 409: another client's upload was in progress, and failed
+                f"{self.location}/{name} is being written by another client.",
+                "Run the same command again.",
             ) from None
         except (BaseError, FileNotFoundError) as error:
             if s3_errors.parse_code(error) not in _CONDITION_UNKNOWN:
-                raise self._meaning(error, "write", name) from None
+                raise self._explain(error, "write", name) from None
             self._set_exclusive(exclusive=False)
             self._write(name, data)
         return True
 
     def _write(self, name: str, data: bytes) -> None:
-        with self._told("write", name):
+        with self._translate_errors("write", name):
             self._client("write").put(self._key(name), data, use_multipart=False)
-        self._demand(name, len(data))
+        self._check_stored(name, len(data))
 
     def _set_exclusive(self, *, exclusive: bool) -> None:
         self.capabilities = replace(self.capabilities, creates_exclusively=exclusive)
 
-    def _demand(self, name: str, size: int) -> None:
-        """Look whether what was answered with "done" is there."""
+    def _check_stored(self, name: str, size: int) -> None:
+        """Check that an object has arrived after the server confirmed it."""
         if self.size(name) != size:
             raise TransientError(
-                f"{self.place} took {name}, and does not have it.", "Run the same command again."
+                f"{self.location} confirmed {name}, but does not have it.",
+                "Run the same command again.",
             )
 
     @contextmanager
-    def _told(self, verb: str, name: str) -> Iterator[None]:
-        """Turn the library's errors into ours; without a cause, which would repeat the answer."""
+    def _translate_errors(self, verb: str, name: str) -> Iterator[None]:
+        """Translate the library's errors, without a cause that repeats the server's response."""
         from obstore.exceptions import BaseError
 
         try:
             yield
         except (BaseError, FileNotFoundError) as error:
-            raise self._meaning(error, verb, name) from None
+            raise self._explain(error, verb, name) from None
 
-    def _meaning(self, error: Exception, verb: str, name: str) -> Exception:
+    def _explain(self, error: Exception, verb: str, name: str) -> Exception:
         return s3_errors.explain(error, verb, self._options, name)
 
 
 def _read_blocks(source: Path, size: int, pace: Pace | None) -> Iterator[bytes]:
-    """Read a file of exactly ``size`` bytes in blocks, each told before it is sent."""
+    """Read a file of exactly ``size`` bytes in blocks; ``pace`` is called before each."""
     with translate_errors(source):
         file = source.open("rb", buffering=0)
     with file:

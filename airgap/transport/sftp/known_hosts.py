@@ -1,8 +1,8 @@
-"""Which host keys are known: the lines of known_hosts files that speak of a host.
+"""Which host keys are known: the lines of known_hosts files that match a host.
 
-The file is the one that OpenSSH reads (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). A line that speaks of
-the host and cannot be honoured is refused; none is passed over in silence. Keys are compared as
-bytes, so a type that we cannot use can still be known, or revoked.
+The files are those that OpenSSH reads (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). A line that matches
+the host and cannot be applied is an error; none is skipped silently. Keys are compared as bytes, so
+a key of a type that airgap cannot use can still be known, or revoked.
 """
 
 import base64
@@ -31,7 +31,7 @@ _HASHED: Final = "|1|"
 
 @dataclass(frozen=True)
 class _Line:
-    """One line that speaks of the host."""
+    """One line that matches the host."""
 
     where: str
     marker: str
@@ -44,112 +44,115 @@ class _Line:
 
 @dataclass(frozen=True)
 class KnownHost:
-    """What is known of one host."""
+    """The known keys of one host."""
 
     name: str
-    """As it stands in the files: ``host``, or ``[host]:port``."""
+    """As written in the files: ``host``, or ``[host]:port``."""
     files: tuple[Path, ...]
     lines: tuple[_Line, ...]
 
     @property
     def kinds(self) -> list[str]:
-        """The types of its known keys, as a server that has one of them should be asked first."""
-        return [one.kind for one in self.lines if not one.marker]
+        """The types of its known keys, to be asked for first."""
+        return [line.kind for line in self.lines if not line.marker]
 
     def check(self, kind: str, blob: bytes) -> None:
-        """Accept the key that a host proved to have, or refuse it.
+        """Accept the key that a host has proved to hold, or refuse it.
 
         Raises:
-            TransportError: it is unknown, another one, revoked, or only a certificate would do.
+            TransportError: it is unknown, differs from the known one, is revoked, or only known
+                through a certificate authority.
         """
         sent = f"{kind} {fingerprint(blob)}"
-        if revoked := [one for one in self.lines if one.marker == _REVOKED and one.blob == blob]:
+        if revoked := [
+            line for line in self.lines if line.marker == _REVOKED and line.blob == blob
+        ]:
             raise TransportError(
                 f"The host key of {self.name}, {sent}, is revoked ({revoked[0].where}).",
-                "Whoever answers there has a key that must not be used: ask its administrator.",
+                "This key must not be used any more: ask the server's administrator.",
             )
-        keys = [one for one in self.lines if not one.marker]
-        if any(one.blob == blob for one in keys):
+        keys = [line for line in self.lines if not line.marker]
+        if any(line.blob == blob for line in keys):
             return
         if keys:
             raise TransportError(
-                f"The host key of {self.name} is another one than is known: it sent {sent}, known"
-                f" is {', '.join(map(str, keys))}.",
-                "Somebody may stand between you and it, or it was set up anew: ask its"
-                f" administrator; if {sent} is right, put this line in place of the known one.",
-                [self._line(kind, blob)],
+                f"The host key of {self.name} has changed: it sent {sent}, known is"
+                f" {', '.join(map(str, keys))}.",
+                "The connection may be intercepted, or the server was reinstalled: ask its"
+                f" administrator. If {sent} is right, replace the known line with this one.",
+                [self._format_line(kind, blob)],
             )
         self._refuse_unknown(kind, blob, sent)
 
     def _refuse_unknown(self, kind: str, blob: bytes, sent: str) -> None:
         names = " and ".join(map(str, self.files))
-        if authorities := [one for one in self.lines if one.marker == _AUTHORITY]:
+        if authorities := [line for line in self.lines if line.marker == _AUTHORITY]:
             raise TransportError(
                 f"The host key of {self.name}, {sent}, is only known through a certificate"
-                f" authority ({authorities[0].where}), and airgap checks no host certificates.",
-                f"If {sent} is its own key, add this line to {self.files[0]}.",
-                [self._line(kind, blob)],
+                f" authority ({authorities[0].where}); airgap does not check host certificates.",
+                f"If {sent} is the server's own key, add this line to {self.files[0]}.",
+                [self._format_line(kind, blob)],
             )
         raise TransportError(
             f"The host key of {self.name} is not known: it sent {sent}, and {names} has no key for"
             " it.",
-            "Compare it with what its administrator tells you (`ssh-keygen -lf"
-            " /etc/ssh/ssh_host_ed25519_key.pub` there); if it is the same, add this line to"
-            f" {self.files[0]}.",
-            [self._line(kind, blob)],
+            "Ask its administrator for the fingerprint (`ssh-keygen -lf"
+            " /etc/ssh/ssh_host_ed25519_key.pub` on the server). If it is the same, add this line"
+            f" to {self.files[0]}.",
+            [self._format_line(kind, blob)],
         )
 
-    def _line(self, kind: str, blob: bytes) -> str:
+    def _format_line(self, kind: str, blob: bytes) -> str:
         return f"{self.name} {kind} {base64.b64encode(blob).decode()}"
 
 
 def fingerprint(blob: bytes) -> str:
-    """Return a public key's fingerprint as OpenSSH prints it."""
+    """Return a public key's fingerprint in OpenSSH's form."""
     digest = base64.b64encode(hashlib.sha256(blob).digest())
     return f"SHA256:{digest.rstrip(b'=').decode()}"
 
 
-def look_up(host: str, port: int, files: Sequence[Path], *, needed: bool) -> KnownHost:
-    """Read what is known of a host; a port that is not SSH's own has keys of its own.
+def look_up(host: str, port: int, files: Sequence[Path], *, required: bool) -> KnownHost:
+    """Read the known keys of a host; a port other than 22 has keys of its own.
 
-    As with OpenSSH, keys of the host without a port are asked when there are none with the port.
+    As with OpenSSH, the keys of the host without a port count if there are none with the port.
 
     Raises:
-        ConfigurationError: a file is needed and not there, or a line about this host is damaged.
+        ConfigurationError: a required file is missing, or a matching line is invalid.
         StorageError: a file cannot be read.
     """
     name = host.lower() if port == SSH_PORT else f"[{host.lower()}]:{port}"
-    texts = [(path, text) for path in files if (text := _read(path, needed=needed)) is not None]
+    texts = [(path, text) for path in files if (text := _read(path, required=required)) is not None]
     lines: tuple[_Line, ...] = ()
-    for one in dict.fromkeys([name, host.lower()]):
-        lines += tuple(_match_lines(texts, one))
+    for alias in dict.fromkeys([name, host.lower()]):
+        lines += tuple(_match_lines(texts, alias))
         if any(not line.marker for line in lines):
             break
     return KnownHost(name, tuple(files), lines)
 
 
-def _read(path: Path, *, needed: bool) -> str | None:
+def _read(path: Path, *, required: bool) -> str | None:
     try:
         with path.open("rb") as file:
             data = file.read(_LARGEST_FILE + 1)
     except FileNotFoundError:
-        if needed:
+        if required:
             raise ConfigurationError(
-                f"There is no file of known hosts at {path}.",
-                "Write the host's key into it, as `ssh-keyscan` prints it, after comparing it.",
+                f"The known_hosts file {path} does not exist.",
+                "Check the host key's fingerprint, and add the line that `ssh-keyscan` prints.",
             ) from None
         return None
     except OSError as error:
         raise storage_error(error, path) from error
     if len(data) > _LARGEST_FILE:
         raise ConfigurationError(
-            f"{path} is longer than any file of known hosts.", "Name the right file."
+            f"{path} has more than {_LARGEST_FILE:,} bytes.", "Name a known_hosts file."
         )
     return data.decode("utf-8", "replace")
 
 
 def _match_lines(texts: Sequence[tuple[Path, str]], name: str) -> Iterator[_Line]:
-    """Parse the lines that speak of a host, and only those."""
+    """Parse the lines that match a host, and only those."""
     for path, text in texts:
         for number, line in enumerate(text.split("\n"), 1):
             fields = line.split()
@@ -170,23 +173,23 @@ def _parse(marker: str, fields: Sequence[str], where: str) -> _Line:
     size = int.from_bytes(blob[:4], "big")
     if not blob or blob[4 : 4 + size] != kind.encode() or marker not in _MARKERS:
         raise ConfigurationError(
-            f"{where} speaks of this host, but is not a line of known hosts.",
-            "Mend the line or remove it.",
+            f"{where} names this host, but is not a valid known_hosts line.",
+            "Correct or remove the line.",
         )
     return _Line(where, marker, kind, blob)
 
 
 def _names_host(patterns: str, name: str, where: str) -> bool:
-    """Tell whether the names of a line hold this one; a negated pattern outdoes all others."""
+    """Return whether patterns match a name; a negated match overrides the others."""
     if patterns.startswith(_HASHED):
         return _matches_hash(patterns, name, where)
-    found = False
-    for one in patterns.lower().split(","):
-        if _matches(one.removeprefix("!"), name):
-            if one.startswith("!"):
+    matched = False
+    for pattern in patterns.lower().split(","):
+        if _matches(pattern.removeprefix("!"), name):
+            if pattern.startswith("!"):
                 return False
-            found = True
-    return found
+            matched = True
+    return matched
 
 
 def _matches_hash(hashed: str, name: str, where: str) -> bool:
@@ -194,15 +197,17 @@ def _matches_hash(hashed: str, name: str, where: str) -> bool:
         salt, digest = (
             base64.b64decode(part, validate=True) for part in hashed[len(_HASHED) :].split("|")
         )
-    except (ValueError, binascii.Error) as error:  # it may be this host's: nobody can tell
+    except (ValueError, binascii.Error) as error:  # it may be the line of this host
         raise ConfigurationError(
-            f"{where} hides the name of a host in a way that cannot be read.",
-            "Mend the line or remove it.",
+            f"{where} has an invalid hashed host name.",
+            "Correct or remove the line.",
         ) from error
     return hmac.compare_digest(hmac.digest(salt, name.encode(), "sha1"), digest)
 
 
 def _matches(pattern: str, name: str) -> bool:
-    """Match with ``*`` and ``?`` alone: brackets stand for themselves, as in ``[host]:port``."""
-    parts = ({"*": ".*", "?": "."}.get(one, re.escape(one)) for one in re.sub(r"\*+", "*", pattern))
+    """Match ``*`` and ``?`` only: brackets are literal, as in ``[host]:port``."""
+    parts = (
+        {"*": ".*", "?": "."}.get(char, re.escape(char)) for char in re.sub(r"\*+", "*", pattern)
+    )
     return re.fullmatch("".join(parts), name, re.DOTALL) is not None

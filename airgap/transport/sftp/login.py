@@ -1,4 +1,4 @@
-"""Proving to an SSH server who we are: keys, certificates, an agent, a password.
+"""Authenticates to an SSH server: keys, certificates, an agent, a password.
 
 Nothing here runs before the server's host key has been accepted.
 """
@@ -39,67 +39,66 @@ _AUTHENTICATION_TIMEOUT: Final = "Authentication timeout."  # paramiko has no cl
 
 @dataclass(frozen=True)
 class SshCredentials:
-    """What may be offered to the server, and to no other."""
+    """What may be offered to this server only."""
 
     keys: tuple[Path, ...] = ()
-    """Private key files, each of which must be there. If there are some, no others are offered."""
-    usual_keys: tuple[Path, ...] = ()
-    """Files that are offered without being named, if they are there and can be read."""
+    """Private key files, which must exist. If any is given, no other key is offered."""
+    default_keys: tuple[Path, ...] = ()
+    """Private key files that are offered if they exist and can be read."""
     passphrase: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     agent: bool = True
-    """Whether the ssh-agent is asked: for all its keys, or, if keys are named, for those."""
+    """Whether the ssh-agent is asked: for all its keys, or for the named ones."""
 
 
 @dataclass(frozen=True)
 class _Attempt:
-    """One thing to try."""
+    """One credential to try."""
 
     name: str
-    """For messages: it never holds a secret."""
+    """For messages: it never contains a secret."""
     offer: bytes
-    """What the server sees of it: nothing is offered twice."""
+    """What the server sees of it: the same is not offered twice."""
     methods: tuple[str, ...]
     run: Callable[[Transport, str, Sequence[str]], Sequence[str]]
-    """Returns the methods that are still wanted, none when we are in."""
+    """Returns the methods that the server still requires; none after the login."""
 
 
 def log_in(transport: Transport, host: str, user: str, credentials: SshCredentials) -> None:
-    """Offer what the server takes, one thing after another, until it lets us in.
+    """Offer credentials that the server accepts, one after another, until it grants access.
 
     Raises:
-        TransportError: it took nothing of what there is; its details tell what was tried.
-        ConfigurationError: a key that was named cannot be read.
-        SSHException: it hung up, or was silent, before it refused anything.
+        TransportError: it accepted none of them; the details list what was tried.
+        ConfigurationError: a named key cannot be read.
+        SSHException: it closed the connection, or was silent, before it refused anything.
     """
     tried: list[str] = []
     with _collect_attempts(credentials) as attempts:
-        wanted = _ask_methods(transport, user)
-        for one in attempts:
-            if not wanted:
+        methods = _ask_methods(transport, user)
+        for attempt in attempts:
+            if not methods:
                 return
-            if not set(one.methods) & set(wanted):
-                tried.append(f"{one.name}: not offered, it takes {_format_methods(wanted)} only")
+            if not set(attempt.methods) & set(methods):
+                accepted = _format_methods(methods)
+                tried.append(f"{attempt.name}: not offered, the server accepts {accepted} only")
                 continue
             try:
-                wanted = one.run(transport, user, wanted)
-                tried.append(
-                    f"{one.name}: accepted, and {_format_methods(wanted)} asked for besides"
-                )
+                methods = attempt.run(transport, user, methods)
+                tried.append(f"{attempt.name}: accepted, {_format_methods(methods)} also required")
             except AuthenticationException as error:
                 _check_refusal(transport, error, host, tried)
-                tried.append(f"{one.name}: refused")
-    if wanted:
+                tried.append(f"{attempt.name}: refused")
+    if methods:
         raise TransportError(
-            f"{host} does not let {user} in: it takes {_format_methods(wanted)}, and"
-            f" {'nothing offered was right' if tried else 'there is nothing to offer'}.",
-            "Name the user, and a key, an agent or a password that the server knows.",
+            f"{host} refused the login of {user}: it accepts {_format_methods(methods)}, and"
+            f" {'refused every credential' if tried else 'no credential was given'}.",
+            "Give the user, and a key, an agent or a password that the server accepts.",
             tried,
         )
 
 
 def _ask_methods(transport: Transport, user: str) -> Sequence[str]:
-    """Ask which methods the server takes, so that it is not sent what it does not want."""
+    """Ask which methods the server accepts, so that nothing else is sent."""
     try:
         transport.auth_none(user)
     except BadAuthenticationType as refused:
@@ -113,36 +112,36 @@ def _ask_methods(transport: Transport, user: str) -> Sequence[str]:
 def _check_refusal(
     transport: Transport, error: AuthenticationException, host: str, tried: Sequence[str]
 ) -> None:
-    """Tell a refusal from a server that has gone, or that has had enough of our attempts."""
+    """Return after a refusal; raise if the server is gone, or closed the connection after one."""
     if transport.is_active() and str(error) != _AUTHENTICATION_TIMEOUT:
         return
     if not tried:
         raise error
-    raise TransportError(  # no retry: that is how accounts are locked
-        f"{host} hung up at try {len(tried) + 1} to log in.",
-        "Name the one key to be used, and turn off the agent if it holds many.",
+    raise TransportError(  # not transient: retries could lock the account
+        f"{host} closed the connection at login attempt {len(tried) + 1}.",
+        "Name the key to use, and turn off the agent if it holds many.",
         tried,
     ) from error
 
 
 def _format_methods(methods: Sequence[str]) -> str:
-    """Name methods, as far as they have names: a server may write anything there."""
-    named = [one for one in methods if one in _METHODS]
+    """List methods by their standard names: a server may send anything else."""
+    named = [method for method in methods if method in _METHODS]
     return ", ".join(named + ["others"] * (len(named) < len(methods)))
 
 
 @contextmanager
 def _collect_attempts(credentials: SshCredentials) -> Iterator[list[_Attempt]]:
-    """Collect what can be tried, in order. Agent keys sign until the block ends."""
+    """Collect the credentials to try, in order. Agent keys can sign until the block ends."""
     agent = _open_agent() if credentials.agent else None
     try:
         held = agent.get_keys() if agent else ()
-        found = [*_offer_files(credentials, held)]
+        attempts = [*_offer_files(credentials, held)]
         if not credentials.keys:
-            found += map(_offer_agent_key, held)
+            attempts += map(_offer_agent_key, held)
         if credentials.password is not None:
-            found.append(_offer_password(credentials.password))
-        yield list(_drop_repeats(found))
+            attempts.append(_offer_password(credentials.password))
+        yield list(_drop_repeats(attempts))
     finally:
         if agent:
             agent.close()
@@ -153,20 +152,20 @@ def _open_agent() -> Agent | None:
         return None
     try:
         return Agent()
-    except SSHException:  # it is no agent: then there are no keys in it
+    except SSHException:  # not an agent: it has no keys
         return None
 
 
 def _drop_repeats(attempts: Sequence[_Attempt]) -> Iterator[_Attempt]:
-    """Leave out what was offered before.
+    """Leave out repeated offers.
 
-    A file's key is often in the agent too, and servers count (MaxAuthTries).
+    A file's key is often in the agent too, and servers count attempts (MaxAuthTries).
     """
     offered: set[bytes] = set()
-    for one in attempts:
-        if one.offer not in offered:
-            offered.add(one.offer)
-            yield one
+    for attempt in attempts:
+        if attempt.offer not in offered:
+            offered.add(attempt.offer)
+            yield attempt
 
 
 def _offer_files(credentials: SshCredentials, held: Sequence[PKey]) -> Iterator[_Attempt]:
@@ -174,8 +173,8 @@ def _offer_files(credentials: SshCredentials, held: Sequence[PKey]) -> Iterator[
         yield from _offer_file(path, credentials.passphrase, held)
     if credentials.keys:
         return
-    for path in credentials.usual_keys:
-        with suppress(ConfigurationError):  # nobody named it: it may be encrypted, or not be there
+    for path in credentials.default_keys:
+        with suppress(ConfigurationError):  # a default key may be encrypted or missing
             yield from _offer_file(path, credentials.passphrase, held)
 
 
@@ -187,8 +186,8 @@ def _offer_file(path: Path, passphrase: str | None, held: Sequence[PKey]) -> Ite
         key = _find_in_agent(path, held)
         if key is None:
             raise ConfigurationError(
-                f"The key {path} is encrypted, and there is no passphrase for it.",
-                "Give its passphrase, or add it to the ssh-agent with `ssh-add`.",
+                f"The key {path} is encrypted, and no passphrase was given.",
+                "Give its passphrase, or add the key to the ssh-agent with `ssh-add`.",
             ) from None
     certificate = path.with_name(path.name + _CERTIFICATE)
     if certificate.is_file():
@@ -199,7 +198,9 @@ def _offer_file(path: Path, passphrase: str | None, held: Sequence[PKey]) -> Ite
 def _load_key(path: Path, passphrase: str | None) -> PKey:
     """Read a private key file of any type that SSH still uses."""
     if not path.is_file():
-        raise ConfigurationError(f"There is no key at {path}.", "Name the private key's file.")
+        raise ConfigurationError(
+            f"The key {path} does not exist.", "Give the path of the private key."
+        )
     for kind in (Ed25519Key, ECDSAKey, RSAKey):
         try:
             return kind.from_private_key_file(str(path), passphrase)
@@ -209,27 +210,28 @@ def _load_key(path: Path, passphrase: str | None) -> PKey:
             continue
         except OSError as error:
             raise ConfigurationError(
-                f"The key {path} cannot be read: {error.strerror}.", "Check who owns it."
+                f"The key {path} cannot be read: {error.strerror}.",
+                "Check its owner and permissions.",
             ) from error
-    right = "with this passphrase " if passphrase else ""
+    condition = "with this passphrase " if passphrase else ""
     raise ConfigurationError(
-        f"The key {path} cannot be read {right}as an Ed25519, ECDSA or RSA key.",
+        f"The key {path} cannot be read {condition}as an Ed25519, ECDSA or RSA key.",
         "Check its passphrase and format (`ssh-keygen -y -f FILE`); one without a comment may need"
-        " one (`ssh-keygen -c -f FILE`).",  # paramiko takes its padding away even if it has none
+        " one (`ssh-keygen -c -f FILE`).",  # paramiko strips padding that such a key may not have
     )
 
 
 def _find_in_agent(path: Path, held: Sequence[PKey]) -> PKey | None:
-    """Find the agent's key for an encrypted file, by the public key beside it."""
+    """Find the agent's key for an encrypted file by the public key beside it."""
     try:
         _, data, *_ = path.with_name(f"{path.name}.pub").read_text("ascii").split()
     except (OSError, ValueError):
         return None
-    return next((one for one in held if one.get_base64() == data), None)
+    return next((key for key in held if key.get_base64() == data), None)
 
 
 class _Key:
-    """What paramiko takes for a key: one from a file or an agent, alone or with its certificate."""
+    """A key for paramiko: from a file or an agent, with or without a certificate."""
 
     def __init__(self, key: PKey, certificate: Path | None = None) -> None:
         self._key = key
@@ -241,7 +243,7 @@ class _Key:
             ) from error
 
     @property
-    def shown(self) -> bytes:
+    def offer(self) -> bytes:
         """What the server sees: the certificate, or the public key."""
         return self.public_blob.key_blob if self.public_blob else self.asbytes()
 
@@ -254,39 +256,39 @@ class _Key:
         return blob
 
     def sign_ssh_data(self, data: bytes, algorithm: str) -> bytes:
-        """Sign, or return what the server refuses: the thread that reads calls this.
+        """Sign, or return an invalid signature: paramiko's reading thread calls this.
 
-        What an agent raises there (locked, not confirmed) would end the connection.
+        An error that an agent raises there (locked, not confirmed) would end the connection.
         """
         try:
-            made: bytes = self._key.sign_ssh_data(data, algorithm)
+            signature: bytes = self._key.sign_ssh_data(data, algorithm)
         except (SSHException, OSError):
             return b""
-        return bytes(made)
+        return bytes(signature)
 
 
 def _offer_agent_key(key: PKey) -> _Attempt:
-    comment = "".join(one if one.isprintable() else "?" for one in key.comment)
+    comment = "".join(char if char.isprintable() else "?" for char in key.comment)
     return _offer_key(f"agent key {fingerprint(key.blob)} ({comment})", _Key(key))
 
 
 def _offer_key(name: str, key: _Key) -> _Attempt:
-    def run(transport: Transport, user: str, _wanted: Sequence[str]) -> Sequence[str]:
+    def run(transport: Transport, user: str, _methods: Sequence[str]) -> Sequence[str]:
         return tuple(transport.auth_publickey(user, key))
 
-    return _Attempt(name, key.shown, ("publickey",), run)
+    return _Attempt(name, key.offer, ("publickey",), run)
 
 
 def _offer_password(password: str) -> _Attempt:
     def answer(_title: str, _text: str, prompts: Sequence[tuple[str, bool]]) -> list[str]:
-        """Answer one hidden question: a second one, or one whose answer shows, is another's."""
+        """Answer one hidden question only: any other does not ask for the password."""
         hidden = [not shown for _, shown in prompts]
         if hidden != [True] or not unused:
             return [""] * len(prompts)
         return [unused.pop()]
 
-    def run(transport: Transport, user: str, wanted: Sequence[str]) -> Sequence[str]:
-        if "password" in wanted:
+    def run(transport: Transport, user: str, methods: Sequence[str]) -> Sequence[str]:
+        if "password" in methods:
             return tuple(transport.auth_password(user, password, fallback=False))
         return tuple(transport.auth_interactive(user, answer))
 

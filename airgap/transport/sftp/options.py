@@ -1,4 +1,4 @@
-"""What has to be known of one SSH server, and nothing that is asked of a person."""
+"""The options of one SSH server. Nothing here asks a person."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ _FORBIDDEN: Final = frozenset("\r\n\0")
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long to wait, in seconds, before a server counts as gone."""
+    """Seconds to wait before a server counts as gone."""
 
     connect: float = 20
     handshake: float = 20
@@ -30,46 +30,46 @@ class Timeouts:
 class SftpOptions:
     """One server and one account; ``folder`` is where the depot lies.
 
-    There is no switch that accepts unknown host keys: a key is made known by its line in a file.
+    No option accepts unknown host keys: add the key to a known_hosts file.
     """
 
     host: str
     """A name, an address, or a ``Host`` of ~/.ssh/config."""
     port: int | None = None
-    """None is what ~/.ssh/config says, or 22."""
+    """None means the port of ~/.ssh/config, or 22."""
     user: str | None = None
-    """None is what ~/.ssh/config says, or the name of who runs this."""
+    """None means the user of ~/.ssh/config, or the current user."""
     folder: str = ""
-    """Below the folder one lands in at login, or absolute with a leading ``/``."""
+    """Relative to the login folder, or absolute with a leading ``/``."""
     keys: tuple[Path, ...] = ()
-    """Private key files. If there are some, no others are offered."""
+    """Private key files. If any is given, no other key is offered."""
     passphrase: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
-    """The account's; it answers keyboard-interactive too, if that asks one hidden question."""
+    """The account's; also answers keyboard-interactive, if that asks one hidden question."""
     agent: bool = True
     """Whether keys of the ssh-agent and of ~/.ssh may be offered when no key is named."""
     known_hosts: Path | None = None
-    """The only file of known hosts; else ~/.ssh/known_hosts and the system's."""
+    """The only known_hosts file to read; None means ~/.ssh/known_hosts and the system's."""
     proxy_command: str | None = None
     """A shell command whose standard input and output are the connection."""
     config: Path | None = DEFAULT_CONFIG
-    """Where the host is looked up first, as ``ssh`` does; None is nowhere."""
+    """The OpenSSH client configuration that is applied; None for no file."""
     timeouts: Timeouts = field(default_factory=Timeouts)
 
     def __post_init__(self) -> None:
-        """Refuse what would end a line in a file, or a name on the server.
+        """Refuse characters that would end a line in a file, or a name on the server.
 
         Raises:
-            ConfigurationError: host, user or folder have a line break or NUL in them.
+            ConfigurationError: host, user or folder contain a line break or NUL.
         """
-        for what in ("host", "user", "folder"):
-            if _FORBIDDEN.intersection(getattr(self, what) or ""):
+        for name in ("host", "user", "folder"):
+            if _FORBIDDEN.intersection(getattr(self, name) or ""):
                 raise ConfigurationError(
-                    f"The {what} for an SSH server has a line break or NUL in it.", "Remove it."
+                    f"The {name} for an SSH server contains a line break or NUL.", "Remove it."
                 )
 
     @property
-    def place(self) -> str:
+    def url(self) -> str:
         """The URL for messages, without user and secrets."""
         port = f":{self.port}" if self.port else ""
         host = f"[{self.host}]" if ":" in self.host else self.host

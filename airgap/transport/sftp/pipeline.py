@@ -1,7 +1,7 @@
-"""Reading and writing files with many requests on their way at once, and a bound on how many.
+"""Reads and writes files with many requests in flight at once, and a limit on how many.
 
-Without it every piece would cost a round trip. Pieces may be answered in any order; the sink gets
-them in the file's.
+Without it every piece would cost a round trip. A server may answer in any order; the sink gets the
+pieces in the file's order.
 """
 
 from collections import deque
@@ -25,7 +25,7 @@ from airgap.transport.sftp.session import (
 
 __all__ = ["Flow", "read", "write"]
 
-_DEFAULT_BYTES: Final = 32 * 1024  # what every server must take (filexfer-02 §3)
+_DEFAULT_BYTES: Final = 32 * 1024  # what every server must accept (filexfer-02 §3)
 _MAX_BYTES: Final = 255 * 1024  # OpenSSH's limit
 _MIN_BYTES: Final = 1024
 _MAX_PARTS: Final = 64
@@ -37,10 +37,10 @@ _SETTLE_SECONDS: Final = 2
 
 @dataclass
 class Flow:
-    """How much one connection asks for at once: a little at first, more with every answer.
+    """How many requests one connection may have in flight: few at first, one more per answer.
 
-    A server that is slow, or a road that breaks soon, is not sent megabytes ahead of the first
-    confirmation; a good one has its full flow after a few round trips.
+    A server that is slow, or a connection that breaks soon, is not sent megabytes before anything
+    is confirmed; a good one reaches the limit after a few round trips.
     """
 
     read_bytes: int
@@ -48,27 +48,27 @@ class Flow:
     requests: int = _FIRST_REQUESTS
 
     @classmethod
-    def of(cls, session: Session) -> "Flow":
-        """Ask the server (``limits@openssh.com``); one without limits gets what all must take."""
+    def negotiate(cls, session: Session) -> "Flow":
+        """Ask the server for its limits; one without ``limits@openssh.com`` gets the default."""
         try:
-            reading, writing = session.limits()
+            read_bytes, write_bytes = session.limits()
         except SftpRefusedError:
-            reading = writing = 0
-        return cls(_clamp(reading), _clamp(writing))
+            read_bytes = write_bytes = 0
+        return cls(_clamp(read_bytes), _clamp(write_bytes))
 
-    def answered(self) -> None:
-        """Ask for one more at once, up to a bound in requests and in bytes."""
+    def grow(self) -> None:
+        """Allow one more request, up to the limits in requests and in bytes."""
         most = _MAX_BYTES_IN_FLIGHT // max(self.read_bytes, self.write_bytes)
         self.requests = min(self.requests + 1, _MAX_REQUESTS, most)
 
 
 @dataclass(eq=False)
 class _Piece:
-    """A part of a file that was asked for."""
+    """A part of a file that was requested."""
 
     offset: int
     missing: int
-    came: list[memoryview] = field(default_factory=list)
+    received: list[memoryview] = field(default_factory=list)
     parts: int = 0
 
 
@@ -79,69 +79,70 @@ class _ReadPipeline:
         self._session = session
         self._handle = sftp_session.pack_string(handle)
         self._flow = flow
-        self._asked: dict[int, _Piece] = {}
+        self._pending: dict[int, _Piece] = {}
         self._in_order: deque[_Piece] = deque()
         self._next = self._end = 0
         self._error: SftpRefusedError | MissingError | None = None
 
     def run(self, sink: Sink, offset: int, end: int) -> int:
-        """Send a range to the sink, or what there is of it; return how much that was."""
+        """Send a range to the sink, or what exists of it; return how many bytes that was."""
         sent = 0
         self._next, self._end = offset, end
-        lost: TransientError | None = None
+        disconnected: TransientError | None = None
         while True:
             try:
-                if lost is None:
-                    self._ask_more()
-            except TransientError as error:  # what has arrived before is still good
-                lost = error
-            if not self._asked:
+                if disconnected is None:
+                    self._request_pieces()
+            except TransientError as error:  # what arrived before is still good
+                disconnected = error
+            if not self._pending:
                 break
-            self._take(self._session.receive())
-            self._flow.answered()
-            sent += self._hand_over(sink)
-        if failed := lost or self._error:
-            raise failed
+            self._accept(self._session.receive())
+            self._flow.grow()
+            sent += self._deliver(sink)
+        if failure := disconnected or self._error:
+            raise failure
         return sent
 
-    def _ask_more(self) -> None:
+    def _request_pieces(self) -> None:
+        """Send requests up to the limit. A piece that waits for an earlier one counts too."""
         while self._next < self._end and len(self._in_order) < self._flow.requests:
             piece = _Piece(self._next, min(self._flow.read_bytes, self._end - self._next))
-            self._ask(piece)
+            self._request(piece)
             self._in_order.append(piece)
             self._next += piece.missing
 
-    def _ask(self, piece: _Piece) -> None:
-        where = (pack_u64(piece.offset), pack_u32(piece.missing))
-        self._asked[self._session.send(sftp_session.READ, self._handle, *where)] = piece
+    def _request(self, piece: _Piece) -> None:
+        span = (pack_u64(piece.offset), pack_u32(piece.missing))
+        self._pending[self._session.send(sftp_session.READ, self._handle, *span)] = piece
 
-    def _take(self, answer: Reply) -> None:
-        piece = self._asked.pop(answer.number, None)
+    def _accept(self, reply: Reply) -> None:
+        piece = self._pending.pop(reply.number, None)
         if piece is None:
-            raise protocol_error("an answer to nothing that was asked")
-        if answer.kind == sftp_session.STATUS:
-            self._end_at(piece, answer)
+            raise protocol_error("a reply to no request")
+        if reply.kind == sftp_session.STATUS:
+            self._end_file(piece, reply)
             return
-        data = self._session.expect(answer, sftp_session.DATA, "read a file").string()
+        data = self._session.expect(reply, sftp_session.DATA, "read a file").string()
         if not 0 < len(data) <= piece.missing:
-            raise protocol_error(f"{len(data):,} bytes where {piece.missing:,} were asked for")
+            raise protocol_error(f"{len(data):,} bytes where {piece.missing:,} were requested")
         if piece not in self._in_order:
             return
-        piece.came.append(data)
+        piece.received.append(data)
         piece.offset += len(data)
         piece.missing -= len(data)
         piece.parts += 1
-        if piece.missing:  # it may send less than was asked for, but not drop by drop
+        if piece.missing:  # a server may send less than requested, but not byte by byte
             if piece.parts > _MAX_PARTS:
-                raise protocol_error("a file in far too small pieces")
-            self._ask(piece)
+                raise protocol_error("a file in pieces that are far too small")
+            self._request(piece)
 
-    def _end_at(self, piece: _Piece, answer: Reply) -> None:
-        """Let the file end here: what comes for later pieces is dropped."""
+    def _end_file(self, piece: _Piece, reply: Reply) -> None:
+        """End the file at this piece; what arrives for later pieces is dropped."""
         if piece not in self._in_order:
             return
         try:
-            self._session.expect(answer, sftp_session.DATA, "read a file")
+            self._session.expect(reply, sftp_session.DATA, "read a file")
         except EndOfFileError:
             self._error = None
         except (SftpRefusedError, MissingError) as error:
@@ -151,15 +152,15 @@ class _ReadPipeline:
             self._in_order.pop()
         piece.missing = 0
 
-    def _hand_over(self, sink: Sink) -> int:
-        """Give the sink what can be given in order."""
+    def _deliver(self, sink: Sink) -> int:
+        """Give the sink all data that is next in order; return how many bytes."""
         sent = 0
         while self._in_order:
             piece = self._in_order[0]
-            for data in piece.came:
+            for data in piece.received:
                 sink(data)
                 sent += len(data)
-            piece.came.clear()
+            piece.received.clear()
             if piece.missing:
                 break
             self._in_order.popleft()
@@ -182,26 +183,26 @@ def write(
     offset: int,
     flow: Flow,
 ) -> None:
-    """Write pieces, none longer than the flow's, into an open file, one behind the other.
+    """Write consecutive pieces, none longer than the flow's ``write_bytes``, into an open file.
 
-    After an error nothing more is sent, and what lies behind the first piece that failed is cut
-    off: an upload that is resumed must not find a hole.
+    After an error nothing more is sent, and the file is cut at the first piece that failed: a
+    resumed upload must not find a hole.
 
     Raises:
-        RefusedError: the first error.
-        BrokenOffError: the connection ended.
+        SftpRefusedError: the first error.
+        TransientError: the connection ended.
     """
-    writing = _WritePipeline(session, handle, flow)
+    pipeline = _WritePipeline(session, handle, flow)
     try:
-        writing.run(pieces, offset)
-    except BaseException:  # whoever paces it wants to stop: what is on its way shall arrive
+        pipeline.run(pieces, offset)
+    except BaseException:  # the source failed, or the caller stops: let what is in flight arrive
         with suppress(AirgapError):
-            session.hurry(_SETTLE_SECONDS)
-            writing.settle()
+            session.limit_time(_SETTLE_SECONDS)
+            pipeline.settle()
         raise
-    writing.settle()
-    if writing.failed:
-        first, error = min(writing.failed, key=lambda one: one[0])
+    pipeline.settle()
+    if pipeline.errors:
+        first, error = min(pipeline.errors, key=lambda failed: failed[0])
         with suppress(SftpRefusedError):
             session.truncate(handle, first)
         raise error
@@ -214,35 +215,36 @@ class _WritePipeline:
         self._session = session
         self._handle = sftp_session.pack_string(handle)
         self._flow = flow
-        self._asked: dict[int, int] = {}
-        self.failed: list[tuple[int, TransportError | MissingError]] = []
+        self._pending: dict[int, int] = {}
+        self.errors: list[tuple[int, TransportError | MissingError]] = []
+        """The offset of each piece that failed, and why."""
 
     def run(self, pieces: Iterable[bytes | memoryview], offset: int) -> None:
-        """Send pieces until one has failed, taking answers as they come."""
-        asked, session = self._asked, self._session
+        """Send pieces until one has failed, and take replies as they arrive."""
+        pending, session = self._pending, self._session
         for piece in pieces:
-            where = (self._handle, pack_u64(offset), pack_u32(len(piece)))
-            asked[session.send(sftp_session.WRITE, *where, piece)] = offset
+            head = (self._handle, pack_u64(offset), pack_u32(len(piece)))
+            pending[session.send(sftp_session.WRITE, *head, piece)] = offset
             offset += len(piece)
-            while len(asked) >= self._flow.requests or (asked and session.ready()):
-                self._take(session.receive())
-            if self.failed:
+            while len(pending) >= self._flow.requests or (pending and session.ready()):
+                self._accept(session.receive())
+            if self.errors:
                 return
 
     def settle(self) -> None:
-        """Wait for all answers."""
-        while self._asked:
-            self._take(self._session.receive())
+        """Wait for all replies."""
+        while self._pending:
+            self._accept(self._session.receive())
 
-    def _take(self, answer: Reply) -> None:
-        offset = self._asked.pop(answer.number, None)
+    def _accept(self, reply: Reply) -> None:
+        offset = self._pending.pop(reply.number, None)
         if offset is None:
-            raise protocol_error("an answer to nothing that was asked")
+            raise protocol_error("a reply to no request")
         try:
-            self._session.expect_ok(answer, "write a file")
+            self._session.expect_ok(reply, "write a file")
         except (SftpRefusedError, MissingError) as error:
-            self.failed.append((offset, error))
-        self._flow.answered()
+            self.errors.append((offset, error))
+        self._flow.grow()
 
 
 def _clamp(limit: int) -> int:

@@ -1,7 +1,7 @@
-"""SFTP, version 3, over a stream: the requests that a depot needs, and answers read strictly.
+"""SFTP version 3 over a stream: the requests that a depot needs, with strictly parsed replies.
 
-draft-ietf-secsh-filexfer-02, and OpenSSH's PROTOCOL for the extensions. Whatever a server answers,
-no more is held in memory than was asked for, and nothing of it is taken for true but its status.
+draft-ietf-secsh-filexfer-02, and OpenSSH's PROTOCOL for the extensions. Whatever a server replies,
+memory holds no more than was requested, and only a status counts as success.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,22 +37,22 @@ _HAS_SIZE, _HAS_OWNER, _HAS_MODE, _HAS_TIMES, _HAS_MORE = 1, 2, 4, 8, 0x80000000
 _TYPE_OF_MODE, _REGULAR = 0o170000, 0o100000
 
 _REASONS: Final = {
-    NO_SUCH_FILE: "there is nothing to make it in",
+    NO_SUCH_FILE: "its parent folder does not exist",
     PERMISSION_DENIED: "permission denied",
-    FAILURE: "it failed",
-    5: "it did not understand",
-    UNSUPPORTED: "it cannot do that",
+    FAILURE: "general failure",
+    5: "bad message",
+    UNSUPPORTED: "operation not supported",
 }
 LIMITS, POSIX_RENAME, FSYNC, STATVFS = (
-    f"{one}@openssh.com" for one in ("limits", "posix-rename", "fsync", "statvfs")
+    f"{name}@openssh.com" for name in ("limits", "posix-rename", "fsync", "statvfs")
 )
 
 
 class Stream(Protocol):
-    """Where the packets go to and come from."""
+    """A connection that carries packets."""
 
     def send(self, data: bytes | memoryview) -> None:
-        """Send all of it."""
+        """Send all bytes."""
         ...
 
     def receive(self) -> memoryview:
@@ -60,11 +60,11 @@ class Stream(Protocol):
         ...
 
     def ready(self) -> bool:
-        """Tell whether ``receive`` would return at once."""
+        """Return whether ``receive`` would return at once."""
         ...
 
-    def hurry(self, seconds: float) -> None:
-        """Let the connection end after this time, whatever is done until then."""
+    def limit_time(self, seconds: float) -> None:
+        """End the connection after this time, whatever happens until then."""
         ...
 
     def close(self) -> None:
@@ -73,19 +73,19 @@ class Stream(Protocol):
 
 
 class SftpRefusedError(TransportError):
-    """The server answered a request with an error; the connection is good."""
+    """The server replied to a request with an error; the connection is still usable."""
 
-    def __init__(self, code: int, doing: str) -> None:
-        """Keep the code of the answer (filexfer-02 §7)."""
+    def __init__(self, code: int, action: str) -> None:
+        """Keep the status code (filexfer-02 §7)."""
         super().__init__(
-            f"The server refused to {doing}: {_REASONS.get(code, f'error {code}')}.",
-            "Check the path and who may write there.",
+            f"The server refused to {action}: {_REASONS.get(code, f'error {code}')}.",
+            "Check the path and its permissions.",
         )
         self.code = code
 
     @property
-    def full(self) -> bool:
-        """Whether it said so itself that its disk or the quota is full."""
+    def disk_full(self) -> bool:
+        """Whether the status says that the disk or the quota is full."""
         return self.code in _FULL
 
 
@@ -95,44 +95,44 @@ class EndOfFileError(SftpRefusedError):
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What is told of a file."""
+    """The attributes of a file, as far as the server sends them."""
 
     size: int | None
     mode: int | None
 
     @property
-    def regular(self) -> bool:
-        """Whether it is a file, as far as it is told."""
+    def is_regular(self) -> bool:
+        """Whether it is a regular file, or its type is unknown."""
         return self.mode is None or self.mode & _TYPE_OF_MODE in {0, _REGULAR}
 
 
 class Reply:
-    """One packet from the server, taken apart from its front."""
+    """One packet from the server, parsed from its front."""
 
     __slots__ = ("_left", "kind", "number")
 
     def __init__(self, packet: memoryview) -> None:
-        """Read its type and, but for the first of all, the request that it answers."""
+        """Parse its type and, except in the first packet, the number of its request."""
         self._left = packet
         self.kind = self._take(1)[0]
         self.number = 0 if self.kind == VERSION else self.u32()
 
     def u32(self) -> int:
-        """Take a number of 4 bytes."""
+        """Parse an unsigned integer of 4 bytes."""
         number: int = _U32.unpack(self._take(4))[0]
         return number
 
     def u64(self) -> int:
-        """Take a number of 8 bytes."""
+        """Parse an unsigned integer of 8 bytes."""
         number: int = _U64.unpack(self._take(8))[0]
         return number
 
     def string(self) -> memoryview:
-        """Take a string: it may lie anywhere up to the packet's end."""
+        """Parse a string."""
         return self._take(self.u32())
 
     def attributes(self) -> Attributes:
-        """Take a file's attributes."""
+        """Parse the attributes of a file."""
         flags = self.u32()
         size = self.u64() if flags & _HAS_SIZE else None
         if flags & _HAS_OWNER:
@@ -146,243 +146,245 @@ class Reply:
         return Attributes(size, mode)
 
     def __bool__(self) -> bool:
-        """Whether there is more to take."""
+        """Whether anything is left to parse."""
         return bool(self._left)
 
     def _take(self, size: int) -> memoryview:
         if size > len(self._left):
             raise protocol_error("a packet that ends early")
-        taken, self._left = self._left[:size], self._left[size:]
-        return taken
+        field, self._left = self._left[:size], self._left[size:]
+        return field
 
 
 class Session:
-    """Requests and their answers. ``close`` is the only thing to do after a ``BrokenOffError``."""
+    """Requests and their replies. After a ``TransientError`` only ``close`` may be called."""
 
     def __init__(self, stream: Stream) -> None:
-        """Agree on the version.
+        """Negotiate the version.
 
         Raises:
-            BrokenOffError: the connection ended.
-            TransportError: it is not SFTP, or not version 3.
+            TransientError: the connection ended.
+            TransportError: the server does not speak SFTP version 3.
         """
         self._stream = stream
-        self._last = self._open_requests = 0
+        self._last_number = self._unreplyed = 0
         self._rest = memoryview(b"")
         stream.send(_U32.pack(5) + bytes([INIT]) + _U32.pack(_VERSION))
-        self._open_requests = 1
-        answer = self.receive()
-        if answer.kind != VERSION or answer.u32() != _VERSION:
-            raise protocol_error("another version of SFTP than 3")
-        self.extensions: Mapping[str, bytes] = dict(_parse_extensions(answer))
+        self._unreplyed = 1
+        reply = self.receive()
+        if reply.kind != VERSION or reply.u32() != _VERSION:
+            raise protocol_error("an SFTP version other than 3")
+        self.extensions: Mapping[str, bytes] = dict(_parse_extensions(reply))
 
     def send(self, kind: int, *parts: bytes | memoryview) -> int:
         """Send a request, and return its number."""
-        self._last = (self._last + 1) & 0xFFFFFFFF
+        self._last_number = (self._last_number + 1) & 0xFFFFFFFF
         size = 5 + sum(map(len, parts))
-        self._open_requests += 1
-        self._stream.send(b"".join([_HEAD.pack(size, kind, self._last), *parts]))
-        return self._last
+        self._unreplyed += 1
+        self._stream.send(b"".join([_HEAD.pack(size, kind, self._last_number), *parts]))
+        return self._last_number
 
     def receive(self) -> Reply:
-        """Return the next answer, to whichever request."""
-        size = _U32.unpack(self._exactly(4))[0]
+        """Return the next reply, to whichever request."""
+        size = _U32.unpack(self._receive_exactly(4))[0]
         if not 0 < size <= _MAX_PACKET_BYTES:
             raise protocol_error(f"a packet of {size:,} bytes")
-        answer = Reply(self._exactly(size))
-        self._open_requests -= 1
-        return answer
+        reply = Reply(self._receive_exactly(size))
+        self._unreplyed -= 1
+        return reply
 
     @property
-    def in_step(self) -> bool:
-        """Whether all that was asked was answered, so that something else can be asked."""
-        return not self._open_requests
+    def idle(self) -> bool:
+        """Whether every request has been answered: only then another can be sent and awaited."""
+        return not self._unreplyed
 
     def ready(self) -> bool:
-        """Tell whether something has arrived."""
+        """Return whether something has arrived."""
         return bool(self._rest) or self._stream.ready()
 
-    def hurry(self, seconds: float) -> None:
-        """Let the connection end after this time, whatever is done until then."""
-        self._stream.hurry(seconds)
+    def limit_time(self, seconds: float) -> None:
+        """End the connection after this time, whatever happens until then."""
+        self._stream.limit_time(seconds)
 
     def close(self) -> None:
         """Close the connection."""
         self._stream.close()
 
-    def open(self, path: bytes, flags: int, doing: str) -> bytes:
+    def open(self, path: bytes, flags: int, action: str) -> bytes:
         """Open a file, and return its handle.
 
         Raises:
-            MissingError: it, or a folder on the way, is not there.
-            RefusedError: anything else.
+            MissingError: the file or a parent folder does not exist.
+            SftpRefusedError: anything else.
         """
-        answer = self._ask(OPEN, pack_string(path), _U32.pack(flags), _U32.pack(0))
-        return bytes(self.expect(answer, HANDLE, doing).string())
+        reply = self._request(OPEN, pack_string(path), _U32.pack(flags), _U32.pack(0))
+        return bytes(self.expect(reply, HANDLE, action).string())
 
     @contextmanager
     def closing(self, handle: bytes) -> Iterator[bytes]:
-        """Close a file or folder in the end, if the connection is good for that."""
+        """Close a handle at the end of the block, if the connection still allows it."""
         try:
             yield handle
         except BaseException:
-            if self.in_step:
+            if self.idle:
                 with suppress(AirgapError):
                     self._close(handle)
             raise
         self._close(handle)
 
     def stat(self, path: bytes) -> Attributes | None:
-        """Ask about a file by name; None if it is not there."""
-        doing = "tell a file's size"
+        """Return the attributes of a file by path; None if it does not exist."""
+        action = "tell a file's size"
         try:
-            answer = self._ask(STAT, pack_string(path))
-            return self.expect(answer, ATTRIBUTES, doing).attributes()
+            reply = self._request(STAT, pack_string(path))
+            return self.expect(reply, ATTRIBUTES, action).attributes()
         except MissingError:
             return None
 
-    def size_of(self, handle: bytes) -> int:
-        """Ask how long an open file is."""
-        doing = "tell a file's size"
-        answer = self._ask(FSTAT, pack_string(handle))
-        size = self.expect(answer, ATTRIBUTES, doing).attributes().size
+    def handle_size(self, handle: bytes) -> int:
+        """Return the size of an open file in bytes."""
+        action = "tell a file's size"
+        reply = self._request(FSTAT, pack_string(handle))
+        size = self.expect(reply, ATTRIBUTES, action).attributes().size
         if size is None:
-            raise protocol_error("no size of a file")
+            raise protocol_error("attributes without a size")
         return size
 
     def truncate(self, handle: bytes, size: int) -> None:
-        """Cut an open file."""
+        """Cut an open file to a size."""
         attributes = _U32.pack(_HAS_SIZE) + _U64.pack(size)
-        doing = "cut a file"
-        self.expect_ok(self._ask(FSETSTAT, pack_string(handle), attributes), doing)
+        action = "cut a file"
+        self.expect_ok(self._request(FSETSTAT, pack_string(handle), attributes), action)
 
     def sync(self, handle: bytes) -> None:
-        """Let an open file survive a power cut there, if the server can do that."""
+        """Flush an open file to the server's disk, if the server supports that."""
         if FSYNC in self.extensions:
-            doing = "write a file to its disk"
-            asked = self._ask(EXTENDED, pack_string(FSYNC.encode()), pack_string(handle))
-            self.expect_ok(asked, doing)
+            action = "write a file to its disk"
+            reply = self._request(EXTENDED, pack_string(FSYNC.encode()), pack_string(handle))
+            self.expect_ok(reply, action)
 
     def rename(self, old: bytes, new: bytes) -> None:
-        """Give a file another name that is free (filexfer-02 section 6.5)."""
-        doing = "rename a file"
-        self.expect_ok(self._ask(RENAME, pack_string(old), pack_string(new)), doing)
+        """Rename a file to a name that is not taken (filexfer-02 §6.5)."""
+        action = "rename a file"
+        self.expect_ok(self._request(RENAME, pack_string(old), pack_string(new)), action)
 
     def replace(self, old: bytes, new: bytes) -> None:
-        """Give a file another name, free or not; between the two only if it cannot be avoided."""
-        doing = "rename a file"
+        """Rename a file over another; without posix-rename the name is missing for a moment."""
+        action = "rename a file"
         if POSIX_RENAME in self.extensions:
             name = pack_string(POSIX_RENAME.encode())
-            self.expect_ok(self._ask(EXTENDED, name, pack_string(old), pack_string(new)), doing)
+            self.expect_ok(
+                self._request(EXTENDED, name, pack_string(old), pack_string(new)), action
+            )
             return
         self.remove(new)
         self.rename(old, new)
 
     def remove(self, path: bytes) -> None:
-        """Remove a file; that it is not there is fine."""
-        doing = "remove a file"
+        """Remove a file; a missing one is not an error."""
+        action = "remove a file"
         try:
-            self.expect_ok(self._ask(REMOVE, pack_string(path)), doing)
+            self.expect_ok(self._request(REMOVE, pack_string(path)), action)
         except MissingError:
             return
 
     def make_folder(self, path: bytes) -> None:
         """Make a folder; raises as ``open``."""
-        doing = "make a folder"
-        self.expect_ok(self._ask(MKDIR, pack_string(path), _U32.pack(0)), doing)
+        action = "make a folder"
+        self.expect_ok(self._request(MKDIR, pack_string(path), _U32.pack(0)), action)
 
-    def names_in(self, path: bytes, limit: int) -> list[bytes]:
+    def list_names(self, path: bytes, limit: int) -> list[bytes]:
         """List a folder; ``.`` and ``..`` are left out.
 
         Raises:
-            MissingError: it is not there.
-            CorruptError: it has more names than the limit, or names that cannot be.
-            RefusedError: anything else.
+            MissingError: the folder does not exist.
+            CorruptError: it holds more names than the limit, or impossible ones.
+            SftpRefusedError: anything else.
         """
-        doing = "list a folder"
-        answer = self._ask(OPENDIR, pack_string(path))
-        handle = bytes(self.expect(answer, HANDLE, doing).string())
+        action = "list a folder"
+        reply = self._request(OPENDIR, pack_string(path))
+        handle = bytes(self.expect(reply, HANDLE, action).string())
         names: list[bytes] = []
         with self.closing(handle):
-            while more := self._some_names(handle):
-                names += (one for one in more if one not in {b".", b".."})
+            while more := self._read_names(handle):
+                names += (name for name in more if name not in {b".", b".."})
                 if len(names) > limit:
                     raise CorruptError(
                         f"The folder holds more than {limit:,} names.",
-                        "Remove what is not a bundle's.",
+                        "Remove files that do not belong to a bundle.",
                     )
         return names
 
     def free_bytes(self, path: bytes) -> int | None:
-        """Ask how much room there is below a folder; None if the server does not tell."""
+        """Return the free bytes of a folder's disk; None if the server does not support that."""
         if STATVFS not in self.extensions:
             return None
-        doing = "tell its free space"
-        answer = self._ask(EXTENDED, pack_string(STATVFS.encode()), pack_string(path))
-        self.expect(answer, EXTENDED_REPLY, doing)
-        _, fragment, _, _, available = (answer.u64() for _ in range(5))
+        action = "tell its free space"
+        reply = self._request(EXTENDED, pack_string(STATVFS.encode()), pack_string(path))
+        self.expect(reply, EXTENDED_REPLY, action)
+        _, fragment, _, _, available = (reply.u64() for _ in range(5))
         return fragment * available
 
     def limits(self) -> tuple[int, int]:
-        """Ask how much may be read and written at once; zeros if the server does not tell."""
+        """Return the largest read and write in bytes; zeros if the server does not say."""
         if LIMITS not in self.extensions:
             return 0, 0
-        doing = "tell its limits"
-        answer = self.expect(
-            self._ask(EXTENDED, pack_string(LIMITS.encode())), EXTENDED_REPLY, doing
+        action = "tell its limits"
+        reply = self.expect(
+            self._request(EXTENDED, pack_string(LIMITS.encode())), EXTENDED_REPLY, action
         )
-        answer.u64()
-        return answer.u64(), answer.u64()
+        reply.u64()
+        return reply.u64(), reply.u64()
 
-    def expect(self, answer: Reply, kind: int, doing: str) -> Reply:
-        """Return an answer of the kind that was asked for; raises as ``open``."""
-        if answer.kind == STATUS:
-            _raise_status(answer.u32(), doing)
-        if answer.kind != kind:
-            raise protocol_error(f"an answer of type {answer.kind}")
-        return answer
+    def expect(self, reply: Reply, kind: int, action: str) -> Reply:
+        """Return a reply if it is of the expected type; raises as ``open``."""
+        if reply.kind == STATUS:
+            _raise_status(reply.u32(), action)
+        if reply.kind != kind:
+            raise protocol_error(f"a reply of type {reply.kind}")
+        return reply
 
-    def expect_ok(self, answer: Reply, doing: str) -> None:
-        """Demand that a request was carried out; raises as ``open``."""
-        if answer.kind != STATUS:
-            raise protocol_error(f"an answer of type {answer.kind}")
-        code = answer.u32()
+    def expect_ok(self, reply: Reply, action: str) -> None:
+        """Check that a request succeeded; raises as ``open``."""
+        if reply.kind != STATUS:
+            raise protocol_error(f"a reply of type {reply.kind}")
+        code = reply.u32()
         if code != OK:
-            _raise_status(code, doing)
+            _raise_status(code, action)
 
     def _close(self, handle: bytes) -> None:
-        self.expect_ok(self._ask(CLOSE, pack_string(handle)), "close a file")
+        self.expect_ok(self._request(CLOSE, pack_string(handle)), "close a file")
 
-    def _ask(self, kind: int, *parts: bytes) -> Reply:
+    def _request(self, kind: int, *parts: bytes) -> Reply:
         number = self.send(kind, *parts)
-        answer = self.receive()
-        if answer.number != number:
-            raise protocol_error("an answer to nothing that was asked")
-        return answer
+        reply = self.receive()
+        if reply.number != number:
+            raise protocol_error("a reply to no request")
+        return reply
 
-    def _some_names(self, handle: bytes) -> list[bytes]:
+    def _read_names(self, handle: bytes) -> list[bytes]:
         """Read the next names of a folder; none at its end."""
-        answer = self._ask(READDIR, pack_string(handle))
+        reply = self._request(READDIR, pack_string(handle))
         try:
-            self.expect(answer, NAME, "list a folder")
+            self.expect(reply, NAME, "list a folder")
         except EndOfFileError:
             return []
         names = []
-        for _ in range(answer.u32()):
-            names.append(bytes(answer.string()))
-            answer.string()  # as `ls -l` shows it
-            answer.attributes()
+        for _ in range(reply.u32()):
+            names.append(bytes(reply.string()))
+            reply.string()  # as `ls -l` shows it
+            reply.attributes()
         if not names:
-            raise protocol_error("an empty piece of a folder")
-        if any(b"/" in one or b"\0" in one or not one for one in names):
+            raise protocol_error("an empty part of a folder")
+        if any(b"/" in name or b"\0" in name or not name for name in names):
             raise CorruptError(
                 "The server lists a name that no file can have.",
-                "Something on the way, or the server, does harm: do not use it.",
+                "The server, or the network, is hostile or broken: do not use it.",
             )
         return names
 
-    def _exactly(self, size: int) -> memoryview:
-        """Receive so many bytes: without copying them, if they came in one piece."""
+    def _receive_exactly(self, size: int) -> memoryview:
+        """Receive ``size`` bytes; they are not copied if they arrived in one piece."""
         pieces: list[memoryview] = []
         while True:
             piece = self._rest or self._stream.receive()
@@ -394,37 +396,37 @@ class Session:
 
 
 def pack_string(data: bytes) -> bytes:
-    """Write a string as SFTP does: its length first."""
+    """Encode a string: its length, then its bytes."""
     return _U32.pack(len(data)) + data
 
 
 def pack_u32(number: int) -> bytes:
-    """Write a number of 4 bytes."""
+    """Encode an unsigned integer of 4 bytes."""
     return _U32.pack(number)
 
 
 def pack_u64(number: int) -> bytes:
-    """Write a number of 8 bytes."""
+    """Encode an unsigned integer of 8 bytes."""
     return _U64.pack(number)
 
 
 def protocol_error(what: str) -> TransientError:
-    """Say that the server does not keep to the protocol. A damaged connection looks the same."""
+    """Report a violation of the protocol: transient, as a damaged connection looks the same."""
     return TransientError(
-        f"The server sent {what}.", "If that happens again, it is no SFTP server to be used."
+        f"The server sent {what}.", "If this happens again, the server is not a usable SFTP server."
     )
 
 
-def _parse_extensions(answer: Reply) -> Iterator[tuple[str, bytes]]:
+def _parse_extensions(reply: Reply) -> Iterator[tuple[str, bytes]]:
     for _ in range(_MAX_EXTENSIONS):
-        if not answer:
+        if not reply:
             return
-        yield bytes(answer.string()).decode("ascii", "replace"), bytes(answer.string())
+        yield bytes(reply.string()).decode("ascii", "replace"), bytes(reply.string())
 
 
-def _raise_status(code: int, doing: str) -> None:
+def _raise_status(code: int, action: str) -> None:
     if code == NO_SUCH_FILE:
-        raise MissingError("It is not on the server.", "Check its name and the path.")
+        raise MissingError("It does not exist.", "Check its name and the path.")
     if code in {NO_CONNECTION, CONNECTION_LOST}:
         raise TransientError("The server lost its own connection.", "Try again.")
-    raise (EndOfFileError if code == EOF else SftpRefusedError)(code, doing)
+    raise (EndOfFileError if code == EOF else SftpRefusedError)(code, action)

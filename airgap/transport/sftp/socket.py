@@ -1,4 +1,4 @@
-"""The connection below SSH: TCP or a command, read in large pieces, never waited for in vain."""
+"""The connection below SSH, TCP or a command: read in large pieces, with a deadline."""
 
 import math
 import socket
@@ -13,33 +13,33 @@ from airgap.transport.port import TransientError
 __all__ = ["GuardedSocket", "connect"]
 
 _BUFFER_BYTES: Final = 512 * 1024
-# Whoever answers may send this length before anything about him is known. OpenSSH's own limit.
-_LARGEST_READ: Final = 256 * 1024 + 64
+# An unauthenticated server chooses this length. The limit is OpenSSH's own.
+_MAX_READ_BYTES: Final = 256 * 1024 + 64
 _KILL_AFTER_SECONDS: Final = 2
 
 
 class GuardedSocket:
-    """What paramiko takes for a socket.
+    """A socket for paramiko, with a deadline.
 
-    Its thread polls it every tenth of a second; when a deadline has passed it is told that the
-    connection has ended, which wakes everybody who waits for anything.
+    Paramiko's thread polls it every tenth of a second. After the deadline it reports that the
+    connection has ended, which wakes every thread that waits for anything.
     """
 
     def __init__(
         self, sock: socket.socket, command: "subprocess.Popen[bytes] | None" = None
     ) -> None:
-        """Guard a connected socket, and end the command at its other side with it."""
+        """Take a connected socket, and the command at its other end, if there is one."""
         self._socket = sock
         self._command = command
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._ready = self._buffer[:0]
         self.deadline = math.inf
-        """Monotonic seconds after which the connection counts as dead."""
+        """Monotonic time in seconds after which the connection counts as dead."""
         self.expired = False
 
     @contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
-        """Let the connection end if what is done in the block takes longer."""
+    def limit_time(self, seconds: float) -> Iterator[None]:
+        """End the connection if the block takes longer."""
         self.deadline = time.monotonic() + seconds
         try:
             yield
@@ -50,10 +50,10 @@ class GuardedSocket:
         """Return 1 to ``size`` bytes.
 
         Raises:
-            TimeoutError: none came; ask again.
-            EOFError: a deadline has passed, or the size is one that only an attacker sends.
+            TimeoutError: none arrived; call again.
+            EOFError: the deadline has passed, or the size is larger than SSH allows.
         """
-        if size > _LARGEST_READ:
+        if size > _MAX_READ_BYTES:
             raise EOFError
         if not self._ready:
             self._check()
@@ -68,15 +68,15 @@ class GuardedSocket:
         return self._socket.send(data)
 
     def settimeout(self, seconds: float | None) -> None:
-        """Take the interval in which paramiko wants to look after other things."""
+        """Set the interval at which paramiko polls."""
         self._socket.settimeout(seconds)
 
     def getpeername(self) -> object:
-        """Return the address at the other end."""
+        """Return the address of the other end."""
         return self._socket.getpeername()
 
     def close(self) -> None:
-        """Close the connection; a command at its other side is ended and reaped."""
+        """Close the connection; end and reap the command."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads
         self._socket.close()
@@ -91,7 +91,7 @@ class GuardedSocket:
 
     @property
     def _closed(self) -> bool:
-        """Paramiko asks for it when it stops its thread."""
+        """Paramiko reads this when it stops its thread."""
         return self._socket.fileno() < 0
 
     def _check(self) -> None:
@@ -104,7 +104,7 @@ def connect(host: str, port: int, command: str | None, seconds: float) -> Guarde
     """Connect to a host, or start the command that does.
 
     Raises:
-        BrokenOffError: there is no connection; it may work at another time.
+        TransientError: the connection failed; a new attempt may succeed.
     """
     if command is not None:
         return _start_command(command)
@@ -122,11 +122,11 @@ def connect(host: str, port: int, command: str | None, seconds: float) -> Guarde
 
 
 def _start_command(command: str) -> GuardedSocket:
-    """Run a ProxyCommand as OpenSSH does, its standard input and output being one socket."""
+    """Run a ProxyCommand as OpenSSH does, with one socket as its standard input and output."""
     ours, theirs = socket.socketpair()
     with theirs:
         try:
-            process = subprocess.Popen(  # noqa: S603  (the user's own command, by its design)
+            process = subprocess.Popen(  # noqa: S603  (the user configured this command)
                 ["/bin/sh", "-c", f"exec {command}"],
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
@@ -135,6 +135,7 @@ def _start_command(command: str) -> GuardedSocket:
             with suppress(OSError):
                 ours.close()
             raise TransientError(
-                f"The proxy command cannot be started: {error.strerror}.", "Check it."
+                f"The proxy command cannot be started: {error.strerror}.",
+                "Check the option proxy_command, or ProxyCommand in ~/.ssh/config.",
             ) from error
     return GuardedSocket(ours, process)

@@ -1,7 +1,7 @@
-"""One SSH connection with one subsystem: bytes to it and from it, after its key was accepted.
+"""One SSH connection with the SFTP subsystem, opened after the host key was accepted.
 
-Paramiko does the cryptography and the protocol; its SFTP client is not used. What is relied on
-besides its documented interface is held by tests/unit/transport/remote/test_ssh_stream.py.
+Paramiko does the cryptography and the protocol; its SFTP client is not used (docs/adr/0016). What
+this uses beyond its documented interface is pinned by tests/unit/transport/test_ssh_stream.py.
 """
 
 import logging
@@ -27,7 +27,7 @@ from airgap.transport.sftp.ssh_config import Destination
 
 __all__ = ["SshStream"]
 
-# AES-GCM needs one pass over the bytes where the others need two.
+# AES-GCM encrypts and authenticates in one pass over the bytes; the others need two.
 _CIPHERS: Final = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr")
 _MACS: Final = (
     "hmac-sha2-256-etm@openssh.com",
@@ -42,14 +42,16 @@ _ERROR_BYTES: Final = 1024 * 1024
 _KEEPALIVE_SECONDS: Final = 30
 _SHOWN_CHARACTERS: Final = 200
 
-logging.getLogger("paramiko").addHandler(logging.NullHandler())  # else it writes to stderr
+logging.getLogger("paramiko").addHandler(
+    logging.NullHandler()
+)  # without a handler it writes to stderr
 
 
 class SshStream:
     """The subsystem's standard input and output."""
 
     def __init__(self, guard: GuardedSocket, timeouts: Timeouts) -> None:
-        """Take a connection on which nothing was said yet; ``open`` makes a stream of it."""
+        """Take a fresh connection; ``open`` makes a stream of it."""
         self._guard = guard
         self._timeouts = timeouts
         self._transport = _widen_timeouts(Transport(guard), timeouts)
@@ -67,9 +69,9 @@ class SshStream:
         """Connect, accept the host's key, log in, and start SFTP, in this order.
 
         Raises:
-            BrokenOffError: it did not come about; it may at another time.
+            TransientError: it could not be opened; a new attempt may succeed.
             TransportError: the host key, the login or SFTP was refused.
-            ConfigurationError: a key that was named cannot be read.
+            ConfigurationError: a named key cannot be read.
         """
         guard = ssh_socket.connect(
             destination.host, destination.port, destination.proxy, timeouts.connect
@@ -88,11 +90,11 @@ class SshStream:
         """Send all of it.
 
         Raises:
-            BrokenOffError: the connection ended, or stalled.
+            TransientError: the connection ended, or stalled.
         """
         left = memoryview(data)
         while left:
-            with self._alive():
+            with self._translate_errors():
                 sent = self._channel.send(left)
                 if not sent:
                     raise EOFError
@@ -100,23 +102,23 @@ class SshStream:
 
     def receive(self) -> memoryview:
         """Return the next bytes, at least one; raises as ``send``."""
-        with self._alive():
+        with self._translate_errors():
             piece = self._channel.recv(_WINDOW_BYTES)
             if not piece:
                 raise EOFError
         return memoryview(piece)
 
     def ready(self) -> bool:
-        """Tell whether ``receive`` would return at once."""
+        """Return whether ``receive`` would return at once."""
         return bool(self._channel.recv_ready())
 
-    def hurry(self, seconds: float) -> None:
-        """Let the connection end after this time, whatever is done until then."""
+    def limit_time(self, seconds: float) -> None:
+        """End the connection after this time, whatever happens until then."""
         self._end = time.monotonic() + seconds
 
     def close(self) -> None:
         """Close the connection, also one that is broken."""
-        self._transport.packetizer.complete_handshake()  # its timer would outlive us
+        self._transport.packetizer.complete_handshake()  # or its timer outlives the connection
         with suppress(SSHException, OSError, EOFError):
             self._transport.close()
         self._guard.close()
@@ -132,8 +134,8 @@ class SshStream:
                 self._transport.start_client()
             except IncompatiblePeer as error:
                 raise TransportError(
-                    f"{destination.host} and airgap share no way to encrypt: {error}.",
-                    "Its SSH server is too old, or allows too little: update or reconfigure it.",
+                    f"{destination.host} and airgap have no SSH algorithm in common: {error}.",
+                    "Update its SSH server, or allow current algorithms there.",
                 ) from error
             key = self._transport.get_remote_server_key()
         known.check(key.get_name(), key.asbytes())
@@ -155,43 +157,47 @@ class SshStream:
                 if not self._transport.is_active():
                     raise
                 raise TransportError(
-                    f"{host} lets us in, but not use SFTP.",
-                    "Ask its administrator for the subsystem sftp.",
+                    f"{host} accepted the login, but refused to start SFTP.",
+                    "Ask its administrator to enable the subsystem sftp.",
                 ) from error
 
     @contextmanager
-    def _stage(self, what: str, seconds: float, host: str) -> Iterator[None]:
-        """Bound what is done in the block, and tell where it broke."""
+    def _stage(self, name: str, seconds: float, host: str) -> Iterator[None]:
+        """Limit the time of the block, and name the stage in errors."""
         try:
-            with self._guard.within(seconds):
+            with self._guard.limit_time(seconds):
                 yield
         except (SSHException, EOFError, OSError) as error:
-            reason = f"took more than {seconds:g} seconds" if self._guard.expired else "broke off"
-            told = f" ({_make_printable(error)})" if str(error) and not self._guard.expired else ""
+            reason = (
+                f"took more than {seconds:g} seconds" if self._guard.expired else "was interrupted"
+            )
+            shown = "" if self._guard.expired else _make_printable(error)
+            detail = f" ({shown})" if shown else ""
             raise TransientError(
-                f"{host}: the {what} {reason}{told}.", "Try again; see that it is an SSH server."
+                f"{host}: the {name} {reason}{detail}.",
+                "Try again; check that it is an SSH server.",
             ) from error
 
     @contextmanager
-    def _alive(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         self._guard.deadline = min(time.monotonic() + self._timeouts.stall, self._end)
         try:
             yield
         except (SSHException, EOFError, OSError) as error:
             seconds = self._timeouts.stall
-            how = f"was silent for {seconds:g} seconds" if self._guard.expired else "ended"
+            event = f"was silent for {seconds:g} seconds" if self._guard.expired else "ended"
             raise TransientError(
-                f"The SSH connection {how}.", "Check the network and try again."
+                f"The SSH connection {event}.", "Check the network and try again."
             ) from error
         finally:
             self._guard.deadline = math.inf
 
 
 class _ReceiveBuffer(BufferedPipe):  # type: ignore[misc]  # paramiko has no types
-    """What arrived, in the pieces in which it arrived.
+    """Received data, in the pieces in which it arrived.
 
-    Paramiko's own is an array from whose front bytes are cut: that moves all that lie behind. And
-    it grows as long as the other side sends; this one ends the connection.
+    Paramiko's own buffer cuts what is read off the front of an array, which moves the rest each
+    time. It also grows as long as the server sends; this one ends the connection.
     """
 
     def __init__(self, limit: int) -> None:
@@ -232,21 +238,21 @@ class _ReceiveBuffer(BufferedPipe):  # type: ignore[misc]  # paramiko has no typ
 
 
 def _make_printable(error: Exception) -> str:
-    """Make an error fit for a terminal: it may hold what the server sent first."""
-    return "".join(one if one.isprintable() else "?" for one in str(error))[:_SHOWN_CHARACTERS]
+    """Make an error safe for a terminal: it may contain the first bytes that the server sent."""
+    return "".join(char if char.isprintable() else "?" for char in str(error))[:_SHOWN_CHARACTERS]
 
 
 def _prefer_known(kinds: list[str], all_kinds: tuple[str, ...]) -> tuple[str, ...]:
-    """Ask for a key of a known type first: a server that has one must show it.
+    """Ask for a key of a known type first: a server that has one must present it.
 
-    The others follow, so that a server without one can be told by its fingerprint.
+    The other types follow, so that the fingerprint of a server without one can be reported.
     """
-    known = [one for kind in kinds for one in (_RSA if kind == "ssh-rsa" else (kind,))]
-    return tuple(dict.fromkeys([*(one for one in known if one in all_kinds), *all_kinds]))
+    known = [name for kind in kinds for name in (_RSA if kind == "ssh-rsa" else (kind,))]
+    return tuple(dict.fromkeys([*(name for name in known if name in all_kinds), *all_kinds]))
 
 
 def _widen_timeouts(transport: Transport, timeouts: Timeouts) -> Transport:
-    """Let our deadlines be the only ones: paramiko's have no words, and some nobody reads."""
+    """Make paramiko's time-outs longer than ours: they come without a message, if at all."""
     transport.banner_timeout = transport.handshake_timeout = 2 * timeouts.handshake
     transport.auth_timeout = 2 * timeouts.login
     transport.channel_timeout = 2 * timeouts.channel

@@ -1,4 +1,4 @@
-"""SFTP: a depot on any SSH server. What is tuned, and why so: docs/adr/0016."""
+"""SFTP: a depot on any SSH server. docs/adr/0016 gives the reasons for its settings."""
 
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ from airgap.transport.sftp.ssh_stream import SshStream
 
 __all__ = ["SftpTransport"]
 
-_DEFAULT_KEYS: Final = tuple(Path(f"~/.ssh/id_{one}") for one in ("ed25519", "ecdsa", "rsa"))
+_DEFAULT_KEYS: Final = tuple(Path(f"~/.ssh/id_{kind}") for kind in ("ed25519", "ecdsa", "rsa"))
 
 
 class SftpTransport:
@@ -40,8 +40,8 @@ class SftpTransport:
     )
 
     def __init__(self, options: SftpOptions) -> None:
-        """Name the place; it is connected to when it is first used."""
-        self.place = options.place
+        """Take the server's options; the connection opens at the first use."""
+        self.location = options.url
         self._options = options
         self._session: Session | None = None
         self._flow = Flow(1, 1)
@@ -50,18 +50,18 @@ class SftpTransport:
         """Return a file's size, or None; see ``Transport``."""
         path = self._path(names.check_name(name))
         with self._connected(name) as session:
-            found = session.stat(path)
-            return found.size if found and found.regular else None
+            attributes = session.stat(path)
+            return attributes.size if attributes and attributes.is_regular else None
 
     def list(self, folder: str, limit: int) -> list[str]:
         """Return the names in a folder; see ``Transport``."""
         path = self._path(names.check_folder_name(folder))
         try:
             with self._connected(folder) as session:
-                found = session.names_in(path or b".", limit)
+                listed = session.list_names(path or b".", limit)
         except MissingError:
             return []
-        return sorted(one.decode("utf-8", "backslashreplace") for one in found)
+        return sorted(name.decode("utf-8", "backslashreplace") for name in listed)
 
     def get(self, name: str, sink: Sink, offset: int = 0, length: int | None = None) -> int:
         """Send a file's bytes to the sink; see ``Transport``."""
@@ -69,7 +69,7 @@ class SftpTransport:
         with self._connected(name) as session:
             handle = session.open(path, FOR_READING, "read a file")
             with session.closing(handle):
-                end = session.size_of(handle) if length is None else offset + length
+                end = session.handle_size(handle) if length is None else offset + length
                 return sftp_pipeline.read(session, handle, sink, (offset, end), self._flow)
 
     def put(
@@ -82,20 +82,20 @@ class SftpTransport:
     ) -> Stored:
         """Upload a file; see ``Transport``."""
         path = self._path(names.check_name(name))
-        begun = self._path(names.check_name(part or names.name_part(name)))
+        part_path = self._path(names.check_name(part or names.name_part(name)))
         with self._connected(name) as session:
-            found = session.stat(path)
-            if found and found.size == size:
-                return "there"
-            with _open_for_writing(session, begun, FOR_WRITING | CREATE) as handle:
-                there = session.size_of(handle)
-                if there > size:
+            existing = session.stat(path)
+            if existing and existing.size == size:
+                return "exists"
+            with _open_for_writing(session, part_path, FOR_WRITING | CREATE) as handle:
+                offset = session.handle_size(handle)
+                if offset > size:
                     session.truncate(handle, 0)
-                    there = 0
-                pieces = _read_pieces(source, there, size, self._flow.write_bytes)
-                self._write(session, handle, _pace_pieces(pieces, pace), (there, size))
-            session.replace(begun, path)
-            return "resumed" if there else "stored"
+                    offset = 0
+                pieces = _read_pieces(source, offset, size, self._flow.write_bytes)
+                self._write(session, handle, _pace_pieces(pieces, pace), (offset, size))
+            session.replace(part_path, path)
+            return "resumed" if offset else "stored"
 
     def publish(self, name: str, data: bytes, *, replace: bool = False) -> bool:
         """Store a small file; see ``Transport``."""
@@ -111,7 +111,7 @@ class SftpTransport:
                     self._write(session, handle, pieces, (0, len(data)))
                 return _rename(session, part, path, replace=replace)
             except AirgapError:
-                if session.in_step:
+                if session.idle:
                     with suppress(AirgapError):
                         session.remove(part)
                 raise
@@ -123,7 +123,7 @@ class SftpTransport:
             session.remove(path)
 
     def clone(self) -> "SftpTransport":
-        """Return another of the same place; see ``Transport``."""
+        """Return another of the same location; see ``Transport``."""
         return SftpTransport(self._options)
 
     def close(self) -> None:
@@ -134,15 +134,14 @@ class SftpTransport:
 
     def _path(self, name: str) -> bytes:
         folder = self._options.folder
-        between = "/" if name and folder and not folder.endswith("/") else ""
-        return f"{folder}{between}{name}".encode("utf-8", "surrogateescape")
+        separator = "/" if name and folder and not folder.endswith("/") else ""
+        return f"{folder}{separator}{name}".encode("utf-8", "surrogateescape")
 
     @contextmanager
     def _connected(self, name: str) -> Iterator[Session]:
-        """Give the connection, and tell of which file an error speaks.
+        """Yield the connection, and name the file in errors.
 
-        One that broke is dropped, and so is one that still owes answers: the next call connects
-        anew.
+        A connection that broke, or still owes replies, is closed: the next call opens a new one.
         """
         session = self._session = self._session or self._connect()
         broken = False
@@ -150,25 +149,23 @@ class SftpTransport:
             yield session
         except (SftpRefusedError, MissingError, TransientError) as error:
             broken = isinstance(error, TransientError)
-            error.message = f"{self.place} ({name or 'the folder'}): {error.message}"
+            error.message = f"{self.location} ({name or 'the folder'}): {error.message}"
             error.args = (error.message,)
             raise
         finally:
-            if broken or not session.in_step:
+            if broken or not session.idle:
                 self.close()
 
     def _connect(self) -> Session:
         options = self._options
-        there = ssh_config.resolve(
+        host = ssh_config.resolve(
             options.host, options.port, options.user, options.proxy_command, _find_config(options)
         )
-        known = _look_up_host(options, there)
-        stream = SshStream.open(
-            there, known, _collect_credentials(options, there), options.timeouts
-        )
+        known = _look_up_host(options, host)
+        stream = SshStream.open(host, known, _collect_credentials(options, host), options.timeouts)
         try:
             session = Session(stream)
-            self._flow = Flow.of(session)
+            self._flow = Flow.negotiate(session)
         except BaseException:
             stream.close()
             raise
@@ -181,27 +178,30 @@ class SftpTransport:
         pieces: Iterable[bytes | memoryview],
         span: tuple[int, int],
     ) -> None:
-        """Write an open file to its end, and let it survive a power cut.
+        """Write the rest of an open file and flush it to the server's disk.
 
         Raises:
-            StorageError: the other side is full.
-            BrokenOffError: it is not as long as it has to be.
+            StorageError: the server's disk is full.
+            TransientError: the file does not have the expected size afterwards.
         """
         offset, size = span
         try:
             sftp_pipeline.write(session, handle, pieces, offset, self._flow)
             session.sync(handle)
         except SftpRefusedError as error:
-            if error.full or self._is_full(session, size - session.size_of(handle)):
+            if error.disk_full or self._is_full(session, size - session.handle_size(handle)):
                 raise StorageError(
-                    f"{self.place} is full.", "Make room there and run the same command again."
+                    f"{self.location} is full.",
+                    "Free space there, then run the same command again.",
                 ) from error
             raise
-        if session.size_of(handle) != size:
-            raise TransientError("The file has another length than was sent.", "Try again.")
+        if session.handle_size(handle) != size:
+            raise TransientError(
+                "The stored file does not have the size that was sent.", "Try again."
+            )
 
     def _is_full(self, session: Session, missing: int) -> bool:
-        """Ask whether there is no room for more bytes; OpenSSH calls that just a failure."""
+        """Return whether the disk lacks room for more bytes: OpenSSH reports only a failure."""
         try:
             free = session.free_bytes(self._path("") or b".")
         except (SftpRefusedError, MissingError):
@@ -210,29 +210,29 @@ class SftpTransport:
 
 
 def _find_config(options: SftpOptions) -> Path | None:
-    """Return the file to be read; the usual one need not be there, one that was named must."""
+    """Return the config file to read; the default one may be missing, a named one may not."""
     path = options.config and options.config.expanduser()
     return path if path and (path.exists() or options.config != DEFAULT_CONFIG) else None
 
 
-def _look_up_host(options: SftpOptions, there: Destination) -> known_hosts.KnownHost:
-    """Look the host up: in the file that was named, the one ssh_config names, or ssh's own."""
-    needed = options.known_hosts is not None
-    files: Sequence[Path] = there.known_hosts
+def _look_up_host(options: SftpOptions, host: Destination) -> known_hosts.KnownHost:
+    """Look up the host key in the named file, in those of ssh_config, or in ssh's own."""
+    required = options.known_hosts is not None
+    files: Sequence[Path] = host.known_hosts
     if options.known_hosts is not None:
         files = [options.known_hosts.expanduser()]
     elif not files:
-        files = [Path(one).expanduser() for one in known_hosts.DEFAULT_FILES]
-    return known_hosts.look_up(there.known_as, there.port, files, needed=needed)
+        files = [Path(name).expanduser() for name in known_hosts.DEFAULT_FILES]
+    return known_hosts.look_up(host.host_key_name, host.port, files, required=required)
 
 
-def _collect_credentials(options: SftpOptions, there: Destination) -> SshCredentials:
-    """Offer the keys that were named, or those of ssh_config, or the usual ones."""
-    named = there.keys if there.only_keys else ()
-    usual = there.keys or (_DEFAULT_KEYS if options.agent else ())
+def _collect_credentials(options: SftpOptions, host: Destination) -> SshCredentials:
+    """Offer the named keys, or those of ssh_config, or the default ones."""
+    named = host.keys if host.identities_only else ()
+    default = host.keys or (_DEFAULT_KEYS if options.agent else ())
     return SshCredentials(
-        keys=tuple(one.expanduser() for one in options.keys or named),
-        usual_keys=tuple(one.expanduser() for one in usual),
+        keys=tuple(path.expanduser() for path in options.keys or named),
+        default_keys=tuple(path.expanduser() for path in default),
         passphrase=options.passphrase,
         password=options.password,
         agent=options.agent,
@@ -241,22 +241,22 @@ def _collect_credentials(options: SftpOptions, there: Destination) -> SshCredent
 
 @contextmanager
 def _open_for_writing(session: Session, path: bytes, flags: int) -> Iterator[bytes]:
-    """Open a file to be written, making the folders on the way if that is what it lacks."""
-    doing = "write a file"
+    """Open a file for writing; make its parent folders if they are missing."""
+    action = "write a file"
     try:
-        handle = session.open(path, flags, doing)
+        handle = session.open(path, flags, action)
     except MissingError:
         _make_folders(session, path.rpartition(b"/")[0])
         try:
-            handle = session.open(path, flags, doing)
-        except MissingError as error:  # for a writer it is no missing file, but a refusal
+            handle = session.open(path, flags, action)
+        except MissingError as error:  # for a writer this is a refusal, not a missing file
             raise SftpRefusedError(NO_SUCH_FILE, "make a folder") from error
     with session.closing(handle):
         yield handle
 
 
 def _make_folders(session: Session, path: bytes) -> None:
-    """Make a folder and those above it. That it is there looks like any other failure."""
+    """Make a folder and its parents. An existing one gets the same status as any failure."""
     if not path:
         return
     try:
@@ -270,7 +270,7 @@ def _make_folders(session: Session, path: bytes) -> None:
 
 
 def _read_pieces(source: Path, offset: int, size: int, step: int) -> Iterator[memoryview]:
-    """Read a file's rest; a piece is only valid until the next one is taken."""
+    """Read a file from an offset on; a piece is only valid until the next one is read."""
     buffer = memoryview(bytearray(step))
     with translate_errors(source), source.open("rb", buffering=0) as file:
         file.seek(offset)
@@ -278,7 +278,7 @@ def _read_pieces(source: Path, offset: int, size: int, step: int) -> Iterator[me
             got = file.readinto(buffer[: min(step, size - offset)])
             if not got:
                 raise StorageError(
-                    f"{source} became shorter while it was sent.", "Run the same command again."
+                    f"{source} was truncated while it was sent.", "Run the same command again."
                 )
             yield buffer[:got]
             offset += got
@@ -292,7 +292,7 @@ def _pace_pieces(pieces: Iterable[memoryview], pace: Pace | None) -> Iterator[me
 
 
 def _rename(session: Session, part: bytes, path: bytes, *, replace: bool) -> bool:
-    """Give a part its final name; return False if that is taken and may not be replaced."""
+    """Rename a part; return False if the name is taken and may not be replaced."""
     if replace:
         session.replace(part, path)
         return True

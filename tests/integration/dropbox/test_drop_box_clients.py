@@ -147,7 +147,7 @@ def test_our_own_client_pushes_a_depot_twice(depot: Path, box: RunningDropBox) -
                 name = path.relative_to(depot).as_posix()
                 if path.suffix == ".pack":
                     outcome = transport.put(name, path, path.stat().st_size)
-                    assert outcome == ("stored" if count == 1 else "there")
+                    assert outcome == ("stored" if count == 1 else "exists")
                 else:
                     assert transport.publish(name, path.read_bytes())
             box.wait_for_event("imported", count)

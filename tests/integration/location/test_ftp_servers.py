@@ -136,7 +136,7 @@ def test_an_upload_goes_on_where_it_broke_off(
 def test_many_uploads_arrive_whole(
     server: FtpServer, transport: FtpTransport, tmp_path: Path
 ) -> None:
-    # Servers lose the end of an upload if the client does not say goodbye to TLS and wait.
+    # Servers lose the end of an upload if the client does not send TLS's close_notify and wait.
     contents = {f"packs/{number}": stores.noise(150_000 + number, number) for number in range(25)}
     for name, content in contents.items():
         (tmp_path / "source").write_bytes(content)
@@ -184,7 +184,7 @@ def test_a_wrong_password_is_told_once_and_for_all(server: FtpServer) -> None:
     wrong.close()
 
     assert not isinstance(told.value, TransientError)
-    assert f"does not let {server.user} in" in told.value.message
+    assert f"refused the login of {server.user}" in told.value.message
     assert "wr0ng" not in repr(vars(told.value))
 
 
@@ -247,7 +247,7 @@ def test_a_full_disk_is_told(server: FtpServer, source: Path) -> None:
         one.close()
 
         assert NAME not in server.files(f"{place}/small")
-    assert "cannot store any more" in told.value.message
+    assert "is full" in told.value.message
 
 
 class mounted:  # noqa: N801  (reads as what it is)

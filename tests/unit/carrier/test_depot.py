@@ -170,7 +170,7 @@ def test_a_full_disk_is_no_broken_connection(
     full_disk = Path("/dev/full")
     if not full_disk.exists():
         pytest.skip("there is no /dev/full here")
-    monkeypatch.setattr(Spool, "nameless", lambda _: full_disk.open("r+b", buffering=0))
+    monkeypatch.setattr(Spool, "open_unnamed", lambda _: full_disk.open("r+b", buffering=0))
 
     with pytest.raises(AirgapError, match="No space left") as told:
         read(full)

@@ -171,7 +171,7 @@ def test_a_url_that_nothing_carries_is_refused(words: list[str], small: Side, si
 
     ran = refusals.expect_refusal(small, *given, error=TransportError)
 
-    assert "Nothing carries over" in ran.json["error"]["message"]
+    assert "is not supported" in ran.json["error"]["message"]
 
 
 def test_standard_input_is_a_bundle(archive: Path, isolated: Side) -> None:

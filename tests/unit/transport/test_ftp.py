@@ -117,7 +117,7 @@ def test_after_an_upload_the_server_has_more_time_to_answer(source: Path) -> Non
 
 def test_a_file_that_became_shorter_is_told(source: Path) -> None:
     server = ScriptedFtp()
-    with reached(server) as transport, pytest.raises(StorageError, match="became shorter"):
+    with reached(server) as transport, pytest.raises(StorageError, match="truncated"):
         transport.put(NAME, source, 11)
 
     assert NAME not in server.files
@@ -139,7 +139,7 @@ def test_a_file_of_many_blocks_is_sent_over_tls(tmp_path: Path) -> None:
     with ScriptedFtp(tls=tls) as server:
         transport = FtpTransport(FtpOptions("127.0.0.1", server.port, ca_file=authority.file))
         transport.put(NAME, source, 600_000, None, told.append)
-        with pytest.raises(StorageError, match="became shorter"):
+        with pytest.raises(StorageError, match="truncated"):
             transport.put("packs/y", source, 600_001)
         transport.close()
 
@@ -168,7 +168,7 @@ def test_what_is_missing_is_told_with_its_place() -> None:
     with reached(ScriptedFtp(), "depot") as transport, pytest.raises(MissingError) as told:
         transport.get(NAME, len)
 
-    assert f"/depot/{NAME} is not there" in told.value.message
+    assert f"/depot/{NAME} does not exist" in told.value.message
 
 
 @pytest.mark.parametrize("reply", [b"150 once more\r\n", b"350 hm\r\n", b"451 no\r\n"])
@@ -250,11 +250,11 @@ def test_names_are_below_the_folder(folder: str, asked: str) -> None:
 def test_a_place_is_told_as_a_url(security: Security, port: int, folder: str, place: str) -> None:
     options = FtpOptions("depot", port, "anna", "secret", folder=folder, security=security)
 
-    assert options.place == place
+    assert options.url == place
 
 
 def test_an_ipv6_address_is_told_in_brackets() -> None:
-    assert FtpOptions("::1", 21, security="none").place == "ftp://[::1]:21"
+    assert FtpOptions("::1", 21, security="none").url == "ftp://[::1]:21"
 
 
 @pytest.mark.parametrize(("security", "port"), [("none", 21), ("explicit", 21), ("implicit", 990)])
@@ -295,9 +295,9 @@ def test_after_an_error_there_is_a_fresh_connection() -> None:
     ("error", "expected", "words"),
     [
         (ConnectionRefusedError(111, "Connection refused"), TransientError, "connection refused"),
-        (TimeoutError(), TransientError, "nothing came in time"),
+        (TimeoutError(), TransientError, "timed out"),
         (socket.gaierror(socket.EAI_AGAIN, "Try again"), TransientError, "try again"),
-        (socket.gaierror(socket.EAI_NONAME, "Unknown"), TransportError, "no host of this name"),
+        (socket.gaierror(socket.EAI_NONAME, "Unknown"), TransportError, "cannot be resolved"),
     ],
 )
 def test_a_host_that_cannot_be_reached_is_told(

@@ -23,7 +23,7 @@ def line(names: str, number: int = 1) -> str:
 
 def known(tmp_path: Path, text: str, host: str = "host.example", port: int = 22) -> KnownHost:
     (tmp_path / "known").write_text(text)
-    return known_hosts.look_up(host, port, [tmp_path / "known"], needed=True)
+    return known_hosts.look_up(host, port, [tmp_path / "known"], required=True)
 
 
 def accepts(found: KnownHost, number: int = 1) -> bool:
@@ -88,7 +88,7 @@ def test_hashed_names_are_those_of_openssh(name: str, port: int, tmp_path: Path)
     subprocess.run(["ssh-keygen", "-q", "-H", "-f", file], check=True, capture_output=True)
     assert "example" not in file.read_text()
 
-    found = known_hosts.look_up("host.example", port, [file], needed=True)
+    found = known_hosts.look_up("host.example", port, [file], required=True)
 
     assert accepts(found, 1)
     assert not accepts(found, 2)
@@ -168,19 +168,19 @@ def test_a_damaged_line_of_another_host_does_no_harm(tmp_path: Path) -> None:
 def test_only_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     with pytest.raises(ConfigurationError, match="missing"):
-        known_hosts.look_up("host.example", 22, [missing], needed=True)
+        known_hosts.look_up("host.example", 22, [missing], required=True)
 
-    assert known_hosts.look_up("host.example", 22, [missing], needed=False).lines == ()
+    assert known_hosts.look_up("host.example", 22, [missing], required=False).lines == ()
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
-        known_hosts.look_up("host.example", 22, [tmp_path], needed=True)
+        known_hosts.look_up("host.example", 22, [tmp_path], required=True)
 
 
 def test_a_file_without_end_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(known_hosts, "_LONGEST_FILE", 10)
-    with pytest.raises(ConfigurationError, match="longer"):
+    monkeypatch.setattr(known_hosts, "_LARGEST_FILE", 10)
+    with pytest.raises(ConfigurationError, match="more than 10 bytes"):
         known(tmp_path, line("host.example"))
 
 
@@ -189,7 +189,7 @@ def test_all_files_count(tmp_path: Path) -> None:
     (tmp_path / "two").write_text(f"@revoked {line('*', 1)}{line('host.example', 2)}")
     files = [tmp_path / "one", tmp_path / "two"]
 
-    found = known_hosts.look_up("host.example", 22, files, needed=False)
+    found = known_hosts.look_up("host.example", 22, files, required=False)
 
     assert not accepts(found, 1)
     assert accepts(found, 2)

@@ -28,7 +28,7 @@ def pauses() -> list[float]:
 @pytest.fixture
 def transport(shop: Shop, pauses: list[float]) -> RetryingTransport:
     """A transport that has connected once, and tries four times."""
-    patience = RetryPolicy(tries=4, wait=pauses.append, chance=lambda: 1.0)
+    patience = RetryPolicy(tries=4, wait=pauses.append, jitter=lambda: 1.0)
     one = RetryingTransport(MemoryTransport(shop), patience)
     one.size("there")
     return one
@@ -66,12 +66,12 @@ def test_pauses_grow_up_to_the_longest(
     transport.get("there", len)
 
     assert pauses == [0.5, 1.0, 2.0]
-    assert RetryPolicy(chance=lambda: 1.0).pause(100) == 60.0
+    assert RetryPolicy(jitter=lambda: 1.0).choose_pause(100) == 60.0
 
 
 def test_chance_spreads_a_pause_over_its_second_half() -> None:
-    assert RetryPolicy(chance=lambda: 0.0).pause(3) == 1.0
-    assert RetryPolicy(chance=lambda: 1.0).pause(3) == 2.0
+    assert RetryPolicy(jitter=lambda: 0.0).choose_pause(3) == 1.0
+    assert RetryPolicy(jitter=lambda: 1.0).choose_pause(3) == 2.0
 
 
 def test_progress_begins_the_count_anew(
@@ -91,7 +91,7 @@ def test_a_road_on_which_nothing_moves_is_given_up(
 ) -> None:
     shop.breaks = [0] * 9
 
-    with pytest.raises(TransportError, match="try 4 in a row") as told:
+    with pytest.raises(TransportError, match="after 4 tries in a row") as told:
         transport.get("there", len)
 
     assert len(pauses) == 3
@@ -105,7 +105,7 @@ def test_the_same_bytes_again_are_no_progress(
     monkeypatch.setattr(MemoryTransport, "size", lambda _self, _name: None)  # keeps no parts
     shop.breaks = [1000] * 9
 
-    with pytest.raises(TransportError, match="try 4 in a row"):
+    with pytest.raises(TransportError, match="after 4 tries in a row"):
         transport.put("new", tmp_path / "source", len(CONTENT))
 
 
@@ -113,7 +113,7 @@ def test_a_host_that_never_answered_is_given_up_sooner(shop: Shop, pauses: list[
     shop.breaks = [0] * 9
     one = RetryingTransport(MemoryTransport(shop), RetryPolicy(tries=10, wait=pauses.append))
 
-    with pytest.raises(TransportError, match="try 3 in a row"):
+    with pytest.raises(TransportError, match="after 3 tries in a row"):
         one.get("there", len)
 
 
@@ -136,7 +136,7 @@ def test_what_one_connection_met_its_clones_know(shop: Shop, pauses: list[float]
     one.size("there")
     shop.breaks = [0] * 9
 
-    with pytest.raises(TransportError, match="try 5 in a row"):
+    with pytest.raises(TransportError, match="after 5 tries in a row"):
         other.get("there", len)
 
 

@@ -37,7 +37,7 @@ def test_keys_are_found_in_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_keys_nothing_is_asked() -> None:
-    with pytest.raises(ConfigurationError, match="no keys") as told:
+    with pytest.raises(ConfigurationError, match="No keys") as told:
         opened("s3://models")
 
     assert "anonymous" in told.value.hint

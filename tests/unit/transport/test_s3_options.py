@@ -25,7 +25,7 @@ def test_a_bucket_can_be_part_of_the_host() -> None:
 def test_the_place_is_without_keys() -> None:
     options = S3Options("models", "ward", keys=S3Keys("hidden", "hidden", "hidden"))
 
-    assert options.place == "s3://models/ward"
+    assert options.url == "s3://models/ward"
     assert "hidden" not in repr(options)
 
 
@@ -80,8 +80,8 @@ def test_plain_http_to_another_machine_is_refused() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost", "127.9.9.9:9000"])
 def test_plain_http_within_this_machine_is_fine(host: str) -> None:
-    assert S3Options("models", endpoint=f"http://{host}").plain
+    assert S3Options("models", endpoint=f"http://{host}").unencrypted
 
 
 def test_plain_http_can_be_allowed() -> None:
-    assert S3Options("models", endpoint="http://s3.ward", insecure_http=True).plain
+    assert S3Options("models", endpoint="http://s3.ward", insecure_http=True).unencrypted

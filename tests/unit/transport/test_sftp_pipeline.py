@@ -29,7 +29,7 @@ def fetch(double: SftpDouble, span: tuple[int, int], flow: Flow | None = None) -
     session = Session(double)
     sent = sftp_pipeline.read(session, b"h", found.extend, span, flow or Flow(1 * KIB, 1 * KIB))
     assert sent == len(found)
-    assert session.in_step
+    assert session.idle
     return bytes(found)
 
 
@@ -90,7 +90,7 @@ def test_what_waits_for_the_first_answer_is_bounded() -> None:
 def test_no_more_than_8_mib_are_on_their_way() -> None:
     flow = Flow(255 * KIB, 255 * KIB)
     for _ in range(1000):
-        flow.answered()
+        flow.grow()
 
     assert flow.requests * 255 * KIB <= 8 * KIB * KIB
     assert flow.requests >= 32
@@ -109,7 +109,7 @@ def test_an_answer_to_nothing_that_was_asked_is_refused() -> None:
     double = double_of()
     double.instead = reading(lambda one: data(Asked(0, one.number + 77, b""), b"1"))
 
-    with pytest.raises(TransientError, match="nothing that was asked"):
+    with pytest.raises(TransientError, match="a reply to no request"):
         fetch(double, (0, 10 * KIB))
 
 
@@ -117,7 +117,7 @@ def test_a_file_that_comes_drop_by_drop_is_given_up() -> None:
     double = double_of()
     double.instead = reading(lambda one: data(one, b"1"))
 
-    with pytest.raises(TransientError, match="too small pieces"):
+    with pytest.raises(TransientError, match="far too small"):
         fetch(double, (0, 10 * KIB))
     assert len(double.asked) < 700
 
@@ -152,7 +152,7 @@ def test_an_error_in_a_file_is_told_when_all_is_answered(code: int, error: type[
 
     with pytest.raises(error):
         sftp_pipeline.read(session, b"h", found.extend, (0, 9 * KIB), Flow(KIB, KIB, requests=9))
-    assert session.in_step
+    assert session.idle
     assert found == CONTENT[: 3 * KIB]
 
 
@@ -189,7 +189,7 @@ def test_pieces_are_written_one_behind_the_other(patient: bool) -> None:  # noqa
 
     write(session, Flow(KIB, KIB), 3 * KIB)
 
-    assert session.in_step
+    assert session.idle
     assert double.files[b"h"] == CONTENT[: 20 * KIB]
 
 
@@ -206,7 +206,7 @@ def test_after_a_failed_write_nothing_is_sent_and_no_hole_is_left() -> None:
     with pytest.raises(SftpRefusedError):
         write(session, Flow(KIB, KIB, requests=8))
 
-    assert session.in_step
+    assert session.idle
     assert double.files[b"h"] == CONTENT[: 4 * KIB]
     assert double.kinds().count(wire.WRITE) < 20
 
@@ -223,8 +223,8 @@ def test_what_was_sent_when_its_source_stops_is_waited_for_a_little() -> None:
     with pytest.raises(ZeroDivisionError):
         sftp_pipeline.write(session, b"h", pieces(), 0, Flow(KIB, KIB))
 
-    assert session.in_step
-    assert double.hurried is not None
+    assert session.idle
+    assert double.time_limit is not None
     assert double.files[b"h"] == CONTENT[:KIB]
 
 
@@ -247,7 +247,7 @@ def test_limits_of_the_server_are_kept_within_reason(said: int, expected: int) -
         instead=lambda one: packet(wire.EXTENDED_REPLY, one, pack_u64(said) * 4),
     )
 
-    flow = Flow.of(Session(double))
+    flow = Flow.negotiate(Session(double))
 
     assert (flow.read_bytes, flow.write_bytes) == (expected, expected)
 
@@ -257,4 +257,4 @@ def test_a_server_that_does_not_tell_its_limits_is_asked_for_what_all_can() -> N
         extensions={wire.LIMITS: "1"}, instead=lambda one: status(one, wire.UNSUPPORTED)
     )
 
-    assert Flow.of(Session(double)) == Flow(32 * KIB, 32 * KIB)
+    assert Flow.negotiate(Session(double)) == Flow(32 * KIB, 32 * KIB)

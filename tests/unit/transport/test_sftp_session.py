@@ -65,7 +65,7 @@ def test_a_hello_that_comes_byte_by_byte_is_understood() -> None:
 
     double.receive = receive_all  # type: ignore[method-assign]
 
-    assert Session(double).in_step
+    assert Session(double).idle
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_full_disk_may_have_a_code_of_its_own(code: int, full: bool) -> None: 
 
     with pytest.raises(SftpRefusedError) as told:
         session.truncate(b"h", 0)
-    assert told.value.full is full
+    assert told.value.disk_full is full
 
 
 @pytest.mark.parametrize("name", [b"a/b", b"/etc/passwd", b"../a", b"a\0b", b""])
@@ -133,7 +133,7 @@ def test_a_listing_with_a_name_that_cannot_be_is_refused(name: bytes) -> None:
     session = Session(double)
 
     with pytest.raises(CorruptError):
-        session.names_in(b"d", 10)
+        session.list_names(b"d", 10)
     assert double.kinds()[-1] == wire.CLOSE
 
 
@@ -144,7 +144,7 @@ def test_dots_are_no_names() -> None:
     )
     session = Session(SftpDouble(instead=answer))
 
-    assert session.names_in(b"d", 10) == [b"a", b"..b"]
+    assert session.list_names(b"d", 10) == [b"a", b"..b"]
 
 
 def test_an_endless_listing_is_given_up_at_the_limit() -> None:
@@ -152,7 +152,7 @@ def test_an_endless_listing_is_given_up_at_the_limit() -> None:
     session = Session(double)
 
     with pytest.raises(CorruptError, match="more than 5 names"):
-        session.names_in(b"d", 5)
+        session.list_names(b"d", 5)
     assert double.kinds().count(wire.READDIR) == 3
     assert double.kinds()[-1] == wire.CLOSE
 
@@ -164,7 +164,7 @@ def test_a_listing_that_lies_about_its_length_is_given_up(count: int) -> None:
     session = Session(SftpDouble(instead=answer))
 
     with pytest.raises(TransientError):
-        session.names_in(b"d", 10)
+        session.list_names(b"d", 10)
 
 
 def test_without_posix_rename_what_is_replaced_is_removed_first() -> None:

@@ -43,9 +43,9 @@ def test_a_host_of_the_file_is_reached_as_it_says(tmp_path: Path) -> None:
     found = at(tmp_path, "depot")
 
     assert (found.host, found.port, found.user) == ("depot.example", 2200, "courier")
-    assert found.known_as == "depot.example"
+    assert found.host_key_name == "depot.example"
     assert found.keys == (Path("~/.ssh/depot").expanduser(), Path("/keys/depot.example"))
-    assert found.only_keys
+    assert found.identities_only
     assert found.known_hosts == (
         Path("~/.ssh/known_depot").expanduser(),
         Path("~/.ssh/more").expanduser(),
@@ -93,7 +93,7 @@ def test_a_host_without_a_proxy_has_none(tmp_path: Path) -> None:
 
 
 def test_a_host_key_can_be_known_by_another_name(tmp_path: Path) -> None:
-    assert at(tmp_path, "alias").known_as == "ward-depot"
+    assert at(tmp_path, "alias").host_key_name == "ward-depot"
 
 
 def test_without_a_file_there_are_the_usual_values() -> None:

@@ -156,7 +156,7 @@ def test_no_packet_is_longer_than_any_that_is_sent(size: int) -> None:
 def test_after_its_deadline_a_connection_has_ended() -> None:
     with pair() as (guard, theirs):
         theirs.sendall(b"12")
-        with guard.within(-1):
+        with guard.limit_time(-1):
             with pytest.raises(EOFError):
                 guard.recv(1)
             with pytest.raises(EOFError):
