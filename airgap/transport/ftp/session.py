@@ -72,7 +72,7 @@ class FtpSession(ftplib.FTP):
         if not agreed:
             raise TransportError(
                 f"{self._options.url} does not offer TLS. No password was sent.",
-                "Try ftps:// (implicit TLS), or ftp:// if everything, including the password, may be"
+                "Try ftps:// (implicit TLS), or ftp:// if everything, also the password, may be"
                 " sent unencrypted.",
             )
         if self._received:  # would count as the reply to a command sent under TLS
