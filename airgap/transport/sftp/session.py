@@ -264,7 +264,7 @@ class Session:
             self.expect_ok(reply, action)
 
     def rename(self, old: bytes, new: bytes) -> None:
-        """Rename a file to a name that is not taken (filexfer-02 §6.5)."""
+        """Rename a file to a name that is not taken (filexfer-02 section 6.5)."""
         action = "rename a file"
         self.expect_ok(self._request(RENAME, pack_string(old), pack_string(new)), action)
 
