@@ -27,6 +27,7 @@ from pathlib import Path
 from unicodedata import category, normalize
 
 EXITS = {"cannot check": 3, "corrupt": 10, "not-trusted": 11, "policy": 12, "missing": 13}
+EXITS["usage"] = 2
 MIB, DECIDING = 2**20, ("scanner", "approver")
 KINDS = ("model", "hugging-face", "files", "wheelhouse", "image", "bento")  # §3.2
 HEX, TAG = "[0-9a-f]{64}", "[a-z0-9]([-._a-z0-9]*[a-z0-9])?"
@@ -459,7 +460,10 @@ def check_bundle(place, bundle, root, now):  # §7.5, §11
 
 def verify(told):
     file, (path, mark, wanted) = told.root.resolve(), told.place.rpartition("#")
-    path, wanted = (path, wanted) if mark and not Path(told.place).exists() else (told.place, "")
+    whole = Path(told.place)
+    twice = mark and (whole.exists() or whole.is_symlink())  # a stranger may have put it there
+    need(not twice, f"{whole}: the name of a file as well as of a bundle", "usage")
+    path, wanted = (path, wanted) if mark else (told.place, "")
     need(Path(path).exists(), f"{path}: not there", "missing")
     home, place = Place(file.parent), Place(Path(path))
     beside = rf"{re.escape(file.name.partition('.')[0])}\.{HEX}\.dsse"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from airgap.api import depots as api_depots
 from airgap.api.depots import Admitting, Reach, Signing
 from airgap.api.keys import StrPath
+from airgap.flow.bundle.tag import parse_tag
 from airgap.flow.depot import list_tags
-from airgap.flow.depot.pull import Pull
-from airgap.flow.depot.push import Push
+from airgap.flow.exporting.terms import Terms
 from airgap.store import bentoml_objects
 
 if TYPE_CHECKING:
@@ -61,11 +61,16 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
         ConflictError: the depot has this tag with other content.
         AirgapError: see ``airgap.errors`` for the others.
     """
-    place, access = Reach(depot, user, passwd, params).place()
-    wanted = Push(
-        "bento", str(tag), place, with_models=with_models, bare=bare, force=force, access=access
+    terms = Terms(channel, audience=audience, expires_at=expires_at)
+    return api_depots.push(
+        "bento",
+        tag,
+        Reach(depot, user, passwd, params),
+        Signing(key, passphrase, terms, jobs),
+        with_models=with_models,
+        bare=bare,
+        force=force,
     )
-    return api_depots.push(wanted, Signing(key, passphrase, channel, audience, expires_at, jobs))
 
 
 def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
@@ -101,9 +106,8 @@ def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
         AirgapError: see ``airgap.errors`` for the others; as ``airgap.import_bento``.
     """
     bentoml_objects.require_bentoml()
-    place, access = Reach(depot, user, passwd, params).place()
-    wanted = Pull(list_tags.parse_tag(str(tag), "bento"), place, with_models=with_models)
-    done = api_depots.pull(wanted, access, Admitting(force, waivers, channel, jobs))
+    reach, admitting = Reach(depot, user, passwd, params), Admitting(force, waivers, channel, jobs)
+    done = api_depots.pull("bento", tag, reach, admitting, with_models=with_models)
     return bentoml_objects.get_bento(done)
 
 
@@ -141,7 +145,7 @@ def get(
         TransportError: the depot cannot be read.
     """
     if depot is None:
-        one = list_tags.get_stored(list_tags.parse_tag(str(tag), "bento"))
+        one = list_tags.get_stored(parse_tag(str(tag), "bento"))
         return bentoml_objects.get_bento(one["tag"])
     return api_depots.find("bento", tag, Reach(depot, user, passwd, params))
 
@@ -162,7 +166,7 @@ def delete(
         UsageError: the tag has no version.
     """
     if depot is None:
-        one = list_tags.get_stored(list_tags.parse_tag(str(tag), "bento"))
+        one = list_tags.get_stored(parse_tag(str(tag), "bento"))
         bentoml_objects.delete_bento(one["tag"])
         return
     api_depots.delete("bento", tag, Reach(depot, user, passwd, params))

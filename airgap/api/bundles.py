@@ -1,41 +1,39 @@
 """The Python API: BentoML's ``export_bento`` and ``import_bento``, across an air gap.
 
-``path`` names a local file or folder, or a place elsewhere: a URL, ``@REMOTE``, or a host or bucket
-with BentoML's ``protocol``, ``user``, ``passwd``, ``params`` and ``subpath``.
+``path`` names a local file or folder, or what is on a server: a URL, ``@REMOTE``, or a host or
+bucket with BentoML's ``protocol``, ``user``, ``passwd``, ``params`` and ``subpath``.
 """
 
-import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from airgap.api.keys import StrPath, signer_of
-from airgap.api.locations import Pieces, halves, named, place_of, shown
+from airgap.api.keys import StrPath, make_signer
+from airgap.api.locations import Pieces, connect, join_pieces, name_written
 from airgap.carrier.stock.archive import Form
 from airgap.errors import UsageError
-from airgap.flow import pipeline
-from airgap.flow.admission import policy
-from airgap.flow.bundle import base_bundles, open_bundle
+from airgap.flow.bundle import open_bundle
 from airgap.flow.describe.bundle import describe_admission, describe_bundle, describe_signers
-from airgap.flow.exporting import export, want
-from airgap.flow.exporting import sequence as numbering
+from airgap.flow.exporting import export, naming
 from airgap.flow.exporting.export import ExportRequest
-from airgap.flow.exporting.stock_archive import FORMATS, format_of_name
-from airgap.flow.exporting.write_bundle import BundleOptions, Preset
-from airgap.flow.importing import install_bundle, unsigned
-from airgap.flow.importing.install_bundle import ImportOptions
-from airgap.flow.location import remote
-from airgap.flow.location.credentials import Access
-from airgap.flow.location.remote import SUFFIX
-from airgap.flow.media import volumes
+from airgap.flow.exporting.naming import FORMAT_NAMES, NewFile
+from airgap.flow.exporting.stock_archive import FORMATS
+from airgap.flow.exporting.terms import Terms
+from airgap.flow.exporting.write_bundle import Preset
+from airgap.flow.importing.use_case import (
+    ImportRequest,
+    VerifyRequest,
+    find_only_item,
+    import_bundle,
+    refuse_missing_volumes,
+    verify_bundle,
+)
+from airgap.flow.location.location import parse_location
 from airgap.flow.progress import Silent
-from airgap.format.inventory import Item
 from airgap.format.kinds import Kind
 from airgap.store import bentoml_objects
-from airgap.store.kinds import find_kind
 
 if TYPE_CHECKING:
     from airgap.store.bentoml_objects import Bento, Model
@@ -49,7 +47,8 @@ __all__ = [
     "verify",
 ]
 
-_OWN_FORMATS: Final = ("airgap", "depot")
+_CALLER = 6
+"""How far above ``warnings.warn`` the caller of ``import_bento`` is."""
 
 
 def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
@@ -104,21 +103,19 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         TransportError: the server cannot be reached, refused, or broke off for good.
         AirgapError: see ``airgap.errors`` for the others.
     """
-    place, access = place_of(path, Pieces(protocol, user, passwd, params, subpath))
-    request, place = _request(
-        ExportRequest([str(tag)], [], with_models=with_models, access=access), place, output_format
+    options = _ExportOptions(
+        path,
+        Pieces(protocol, user, passwd, params, subpath),
+        output_format,
+        key,
+        passphrase,
+        Terms(channel, sequence, audience, expires_at),
+        with_models=with_models,
+        bases=bases,
+        compression=compression,
+        jobs=jobs,
     )
-    settings = BundleOptions(
-        jobs or pipeline.default_jobs(),
-        channel=channel or numbering.UNNUMBERED,
-        sequence=numbering.chosen(channel, sequence),
-        audience=tuple(audience),
-        expires_at=expires_at,
-        preset=compression,
-        bases=want.bases_told([str(base) for base in bases], None, access),
-    )
-    done = export.export(request, place, [signer_of(key, passphrase)], settings, Silent())
-    return _written(done.path or place, access)
+    return _export([str(tag)], [], options)
 
 
 def export_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
@@ -142,19 +139,18 @@ def export_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
     jobs: int | None = None,
 ) -> str:
     """Export one BentoML model, signed; return the path. Arguments as for ``export_bento``."""
-    place, access = place_of(path, Pieces(protocol, user, passwd, params, subpath))
-    request, place = _request(ExportRequest([], [str(tag)], access=access), place, output_format)
-    settings = BundleOptions(
-        jobs or pipeline.default_jobs(),
-        channel=channel or numbering.UNNUMBERED,
-        sequence=numbering.chosen(channel, sequence),
-        audience=tuple(audience),
-        expires_at=expires_at,
-        preset=compression,
-        bases=want.bases_told([str(base) for base in bases], None, access),
+    options = _ExportOptions(
+        path,
+        Pieces(protocol, user, passwd, params, subpath),
+        output_format,
+        key,
+        passphrase,
+        Terms(channel, sequence, audience, expires_at),
+        bases=bases,
+        compression=compression,
+        jobs=jobs,
     )
-    done = export.export(request, place, [signer_of(key, passphrase)], settings, Silent())
-    return _written(done.path or place, access)
+    return _export([], [str(tag)], options)
 
 
 def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
@@ -203,11 +199,18 @@ def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         TransportError: the server cannot be reached, refused, or broke off for good.
         AirgapError: see ``airgap.errors`` for the others.
     """
-    place, access = place_of(path, Pieces(protocol, user, passwd, params, subpath))
-    wishes = _ImportWishes(
-        input_format, replace, insecure_allow_unsigned, jobs, waivers, channel, depots, access
+    options = _ImportOptions(
+        path,
+        Pieces(protocol, user, passwd, params, subpath),
+        input_format,
+        replace=replace,
+        allow_unsigned=insecure_allow_unsigned,
+        waivers=waivers,
+        channel=channel,
+        depots=depots,
+        jobs=jobs,
     )
-    return bentoml_objects.get_bento(_import("bento", place, wishes))
+    return bentoml_objects.get_bento(_import("bento", options))
 
 
 def import_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
@@ -227,11 +230,18 @@ def import_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
     jobs: int | None = None,
 ) -> "Model":
     """Verify a bundle with one model, install it, and return it. See ``import_bento``."""
-    place, access = place_of(path, Pieces(protocol, user, passwd, params, subpath))
-    wishes = _ImportWishes(
-        input_format, replace, insecure_allow_unsigned, jobs, waivers, channel, depots, access
+    options = _ImportOptions(
+        path,
+        Pieces(protocol, user, passwd, params, subpath),
+        input_format,
+        replace=replace,
+        allow_unsigned=insecure_allow_unsigned,
+        waivers=waivers,
+        channel=channel,
+        depots=depots,
+        jobs=jobs,
     )
-    return bentoml_objects.get_model(_import("model", place, wishes))
+    return bentoml_objects.get_model(_import("model", options))
 
 
 def verify(  # noqa: PLR0913  (options)
@@ -252,18 +262,23 @@ def verify(  # noqa: PLR0913  (options)
     Raises:
         AirgapError: as ``import_bento``, but for conflicts.
     """
-    place, access = place_of(src, Pieces(None, user, passwd, params))
-    judged = policy.load([Path(one) for one in waivers], channel)
-    open_one = partial(open_bundle.open_bundle, judge=judged, access=access)
-    with volumes.open_places((place,), open_one, Silent()) as opened:
-        read = install_bundle.verify_content(
-            base_bundles.with_depots(opened, [str(one) for one in depots], access),
-            jobs=jobs or pipeline.default_jobs(),
-            progress=Silent(),
-        )
-        about = describe_bundle(opened.bundle, opened.manifest.value)
-        about |= {"verified": True, "bytes_read": read, **describe_signers(opened)}
-        return about | describe_admission(opened)
+    pieces = Pieces(None, user, passwd, params)
+    text = join_pieces(src, pieces)
+    connector = connect(text, pieces)
+    request = VerifyRequest(
+        [parse_location(text)],
+        waivers=[Path(waiver) for waiver in waivers],
+        channel=channel,
+        depots=[parse_location(str(depot)) for depot in depots],
+        jobs=jobs,
+        credentials=connector.credentials,
+        transfer=connector.transfer,
+    )
+    done = verify_bundle(request, Silent())
+    refuse_missing_volumes(done)
+    about = describe_bundle(done.opened.bundle, done.opened.manifest.value)
+    about |= {"verified": True, "bytes_read": done.bytes_read, **describe_signers(done.opened)}
+    return about | describe_admission(done.opened)
 
 
 def inspect(
@@ -279,111 +294,97 @@ def inspect(
     Raises:
         AirgapError: there is no bundle, or it is damaged.
     """
-    place, access = place_of(src, Pieces(None, user, passwd, params))
-    with open_bundle.open_unverified(place, access) as opened:
+    pieces = Pieces(None, user, passwd, params)
+    text = join_pieces(src, pieces)
+    with open_bundle.open_unverified(parse_location(text), connect(text, pieces)) as opened:
         about = describe_bundle(opened.bundle, opened.manifest, files=files)
         return about | {"verified": False}
 
 
-def _request(
-    request: ExportRequest, place: str, output_format: str | None
-) -> tuple[ExportRequest, str]:
-    """Choose the destination and its form as BentoML does, where it has both."""
-    if output_format not in (None, *_OWN_FORMATS, *FORMATS):
-        raise UsageError(
-            f"There is no format {output_format!r}.",
-            f"Choose one of {', '.join((*_OWN_FORMATS, *FORMATS))}.",
-        )
-    written = halves(place)[0] if remote.is_remote(place) else place
-    wanted = output_format or format_of_name(written)
-    if wanted in FORMATS:
-        exact = output_format is not None and output_format != "bento"
-        return dataclasses.replace(request, format_name=wanted, exact_name=exact), place
-    return request, place if wanted == "depot" else _bundle_file(request, place)
+@dataclass(frozen=True, slots=True)
+class _ExportOptions:
+    """How to export, as a caller said it."""
+
+    path: StrPath
+    pieces: Pieces
+    output_format: str | None
+    key: StrPath | None
+    passphrase: str | bytes | None = field(repr=False)
+    terms: Terms
+    with_models: bool = True
+    bases: Sequence[StrPath] = ()
+    compression: Preset = "default"
+    jobs: int | None = None
 
 
-def _bundle_file(request: ExportRequest, place: str) -> str:
-    """Name the ``.airgap`` file."""
-    if remote.is_remote(place):
-        return named(place, _stem(request))
-    if Path(place).is_dir() or place.endswith("/"):
-        return str(Path(place) / f"{_stem(request)}{SUFFIX}")
-    return place if place.endswith(SUFFIX) else place + SUFFIX
-
-
-def _stem(request: ExportRequest) -> str:
-    kind = find_kind("bento" if request.bentos else "model")
-    name, version = kind.find((*request.bentos, *request.models)[0])
-    return f"{name}-{version}"
-
-
-def _written(place: str, access: Access) -> str:
-    """Return where something was written: an absolute path, or a URL without a password."""
-    if remote.is_remote(place):
-        return shown(place, access)
-    return str(Path(place).absolute())
+def _export(bentos: Sequence[str], models: Sequence[str], options: _ExportOptions) -> str:
+    """Export; return the path or URL of what was written."""
+    text = join_pieces(options.path, options.pieces)
+    connector = connect(text, options.pieces)
+    name = options.output_format
+    exact = name in FORMATS and name != "bento"
+    new = NewFile(bentos, models, name, exact_name=exact, default="airgap")
+    request = ExportRequest(
+        bentos,
+        models,
+        destination := naming.parse_target(text, new),
+        [make_signer(options.key, options.passphrase)],
+        options.terms,
+        with_models=options.with_models,
+        bases=[parse_location(str(base)) for base in options.bases],
+        compression=options.compression,
+        jobs=options.jobs,
+        credentials=connector.credentials,
+        transfer=connector.transfer,
+    )
+    return name_written(destination, export.export(request, Silent()).path)
 
 
 @dataclass(frozen=True, slots=True)
-class _ImportWishes:
-    """How to import."""
+class _ImportOptions:
+    """How to import, as a caller said it."""
 
+    path: StrPath
+    pieces: Pieces
     input_format: str | None
     replace: bool
     allow_unsigned: bool
-    jobs: int | None
     waivers: Sequence[StrPath]
     channel: str | None
     depots: Sequence[StrPath]
-    access: Access
+    jobs: int | None
 
 
-def _import(kind: Kind, place: str, wishes: _ImportWishes) -> str:
+def _import(kind: Kind, options: _ImportOptions) -> str:
     """Install what is there; return the tag of the one item that was asked for."""
     bentoml_objects.require_bentoml()
-    form = _form(wishes.input_format)
-    found = form or open_bundle.stock_form(place)
-    if wishes.allow_unsigned and found and unsigned.is_unsigned(Path(place), found):
-        warnings.warn(unsigned.WARNING.format(place), stacklevel=3)
-        choices = ImportOptions(wishes.replace, dry_run=False)
-        check = partial(_the_one, kind)
-        done = unsigned.import_unsigned(Path(place), found, choices, Silent(), check)
-        return _the_one(kind, [item for item, _ in done.outcomes]).tag
-    judged = policy.load([Path(one) for one in wishes.waivers], wishes.channel)
-    open_one = partial(
-        open_bundle.open_bundle, judge=judged, form=form, remember=True, access=wishes.access
+    text = join_pieces(options.path, options.pieces)
+    connector = connect(text, options.pieces)
+    request = ImportRequest(
+        [parse_location(text, form=_form(options.input_format))],
+        replace=options.replace,
+        expected=kind,
+        warn_unsigned=_warn if options.allow_unsigned else None,
+        waivers=[Path(waiver) for waiver in options.waivers],
+        channel=options.channel,
+        depots=[parse_location(str(depot)) for depot in options.depots],
+        jobs=options.jobs,
+        credentials=connector.credentials,
+        transfer=connector.transfer,
     )
-    with volumes.open_places((place,), open_one, Silent()) as opened:
-        tag = _the_one(kind, opened.manifest.value.items).tag
-        install_bundle.import_bundle(
-            base_bundles.with_depots(opened, [str(one) for one in wishes.depots], wishes.access),
-            replace=wishes.replace,
-            dry_run=False,
-            jobs=wishes.jobs or pipeline.default_jobs(),
-            progress=Silent(),
-        )
-        return tag
+    done = import_bundle(request, Silent())
+    return find_only_item(kind, [item for item, _ in done.outcomes]).tag
 
 
-def _the_one(kind: Kind, items: Sequence[Item]) -> Item:
-    """Return the one Bento, or the one model of a bundle without Bentos."""
-    top = [item for item in items if item.kind == "bento"] or [
-        item for item in items if item.kind == "model"
-    ]
-    if len(top) != 1 or top[0].kind != kind:
-        raise UsageError(
-            f"The bundle does not hold exactly one {kind}: {', '.join(map(str, items))}.",
-            "Use `airgap import`, and get what you need from BentoML.",
-        )
-    return top[0]
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=_CALLER)
 
 
 def _form(input_format: str | None) -> Form | None:
-    if input_format in (None, *_OWN_FORMATS):
+    if input_format in (None, "airgap", "depot"):
         return None
     if input_format not in FORMATS:
         raise UsageError(
-            f"There is no format {input_format!r}.",
-            f"Choose one of {', '.join((*_OWN_FORMATS, *FORMATS))}.",
+            f"There is no format {input_format!r}.", f"Choose one of {', '.join(FORMAT_NAMES)}."
         )
     return FORMATS[input_format]

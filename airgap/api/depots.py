@@ -6,19 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from airgap.api.keys import StrPath, signer_of
-from airgap.api.locations import Pieces, place_of
+from airgap.api.keys import StrPath, make_signer
+from airgap.api.locations import Pieces, connect, join_pieces
 from airgap.errors import ConfigurationError, UsageError
-from airgap.flow import pipeline
-from airgap.flow.admission import policy
+from airgap.flow.bundle.tag import parse_tag
 from airgap.flow.depot import delete as deleting
 from airgap.flow.depot import list_tags, open_depot
 from airgap.flow.depot import pull as pulls
 from airgap.flow.depot import push as pushes
-from airgap.flow.exporting import sequence
-from airgap.flow.exporting.write_bundle import BundleOptions
-from airgap.flow.importing import install_bundle
-from airgap.flow.location.credentials import Access
+from airgap.flow.exporting.terms import Terms
+from airgap.flow.location.connector import Connector
+from airgap.flow.location.location import DepotLocation, parse_depot
 from airgap.flow.progress import Silent
 from airgap.format.kinds import Kind
 
@@ -36,16 +34,19 @@ class Reach:
     passwd: str | None = field(default=None, repr=False)
     params: Mapping[str, str] | None = None
 
-    def place(self) -> tuple[str, Access]:
+    def find(self) -> tuple[DepotLocation, Connector]:
         """Return the depot, or ``AIRGAP_DEPOT``, and how it is reached.
 
         Raises:
-            ConfigurationError: neither says one.
+            ConfigurationError: neither names one.
+            UsageError: it is a file, or the arguments contradict each other.
         """
-        found = os.fspath(self.depot) if self.depot else os.environ.get(_DEPOT)
-        if not found:
+        text = os.fspath(self.depot) if self.depot else os.environ.get(_DEPOT)
+        if not text:
             raise ConfigurationError("There is no depot.", f"Give depot=, or set {_DEPOT}.")
-        return place_of(found, Pieces(None, self.user, self.passwd, self.params))
+        pieces = Pieces(None, self.user, self.passwd, self.params)
+        written = join_pieces(text, pieces)
+        return parse_depot(written), connect(written, pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,7 @@ class Signing:
 
     key: StrPath | None = None
     passphrase: str | bytes | None = field(default=None, repr=False)
-    channel: str | None = None
-    audience: Sequence[str] = ()
-    expires_at: int | None = None
+    terms: Terms = field(default_factory=Terms)
     jobs: int | None = None
 
 
@@ -70,44 +69,67 @@ class Admitting:
     jobs: int | None = None
 
 
-def push(wanted: pushes.Push, said: Signing) -> str:
-    """Push an item; return the id of the bundle that holds it. Raises as ``pushing.push``."""
-    settings = BundleOptions(
-        said.jobs or pipeline.default_jobs(),
-        channel=said.channel or sequence.UNNUMBERED,
-        sequence=sequence.chosen(said.channel, None),
-        audience=tuple(said.audience),
-        expires_at=said.expires_at,
+def push(  # noqa: PLR0913  (what a person may say)
+    kind: Kind,
+    tag: object,
+    reach: Reach,
+    signing: Signing,
+    *,
+    with_models: bool = True,
+    bare: bool = False,
+    force: bool = False,
+) -> str:
+    """Push an item; return the id of the bundle that holds it. Raises as ``push.push``."""
+    depot, connector = reach.find()
+    request = pushes.PushRequest(
+        kind,
+        str(tag),
+        depot,
+        make_signer(signing.key, signing.passphrase),
+        signing.terms,
+        with_models=with_models,
+        bare=bare,
+        force=force,
+        jobs=signing.jobs,
+        credentials=connector.credentials,
+        transfer=connector.transfer,
     )
-    return pushes.push(wanted, signer_of(said.key, said.passphrase), settings, Silent()).bundle
+    return pushes.push(request, Silent()).bundle
 
 
-def pull(wanted: pulls.Pull, access: Access, said: Admitting) -> str:
-    """Pull an item; return its tag. Raises as ``open_for_pull`` and ``import_bundle``."""
-    judged = policy.load([Path(one) for one in said.waivers], said.channel)
-    with pulls.open_for_pull(wanted, judged, access, remember=True) as opened:
-        done = install_bundle.import_bundle(
-            opened,
-            replace=said.force,
-            dry_run=False,
-            jobs=said.jobs or pipeline.default_jobs(),
-            progress=Silent(),
-        )
-    tags = [item.tag for item, _ in done.outcomes if item.kind == wanted.tag.kind]
-    return next(tag for tag in tags if tag.partition(":")[0] == wanted.tag.name)
+def pull(
+    kind: Kind, tag: object, reach: Reach, admitting: Admitting, *, with_models: bool = True
+) -> str:
+    """Pull an item; return its tag. Raises as ``pull.pull``."""
+    depot, connector = reach.find()
+    wanted = parse_tag(str(tag), kind)
+    request = pulls.PullRequest(
+        wanted,
+        depot,
+        with_models=with_models,
+        replace=admitting.force,
+        waivers=[Path(waiver) for waiver in admitting.waivers],
+        channel=admitting.channel,
+        jobs=admitting.jobs,
+        credentials=connector.credentials,
+        transfer=connector.transfer,
+    )
+    done = pulls.pull(request, Silent())
+    tags = [item.tag for item, _ in done.outcomes if item.kind == kind]
+    return next(tag for tag in tags if tag.partition(":")[0] == wanted.name)
 
 
 def listed(kind: Kind, tag: object, reach: Reach) -> Sequence[dict[str, Any]]:
     """List a depot's bundles, or those that have a tag, as ``airgap list --json`` does."""
-    place, access = reach.place()
-    wanted = None if tag is None else list_tags.parse_tag(str(tag), kind)
-    return list_tags.list_depot(place, access, wanted).bundles
+    depot, connector = reach.find()
+    wanted = None if tag is None else parse_tag(str(tag), kind)
+    return list_tags.list_depot(depot, connector, wanted).bundles
 
 
 def find(kind: Kind, tag: object, reach: Reach) -> dict[str, Any]:
     """Return what ``airgap get --json`` says of the newest bundle that has a tag."""
-    place, access = reach.place()
-    return list_tags.find_in(place, list_tags.parse_tag(str(tag), kind), access)[0]
+    depot, connector = reach.find()
+    return list_tags.find_in(depot, parse_tag(str(tag), kind), connector)[0]
 
 
 def delete(kind: Kind, tag: object, reach: Reach) -> None:
@@ -117,10 +139,10 @@ def delete(kind: Kind, tag: object, reach: Reach) -> None:
         UsageError: there is no version.
         MissingError, ConflictError: as ``deleting.to_delete``.
     """
-    place, access = reach.place()
-    wanted = list_tags.parse_tag(str(tag), kind)
+    location, connector = reach.find()
+    wanted = parse_tag(str(tag), kind)
     if not wanted.version:
         raise UsageError(f"{tag} has no version.", "Name the one that is to go.")
-    with open_depot.open_depot(place, access) as depot:
-        for one in deleting.find_deletion_candidate(depot, place, wanted):
-            deleting.delete_bundle(depot, one.bundle)
+    with open_depot.open_depot(location, connector) as depot:
+        for candidate in deleting.find_deletion_candidate(depot, location.bundle, wanted):
+            deleting.delete_bundle(depot, candidate.bundle)

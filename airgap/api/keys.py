@@ -8,13 +8,13 @@ from airgap.flow import config
 from airgap.flow.trust import keys
 from airgap.signing.signer import Signer
 
-__all__ = ["StrPath", "signer_of"]
+__all__ = ["StrPath", "make_signer"]
 
 StrPath = str | os.PathLike[str]
 _PASSPHRASE: Final = "AIRGAP_PASSPHRASE"  # noqa: S105  (a name)
 
 
-def signer_of(key: StrPath | None, passphrase: str | bytes | None) -> Signer:
+def make_signer(key: StrPath | None, passphrase: str | bytes | None) -> Signer:
     """Read the key to sign with: the one given, ``AIRGAP_KEY``, or the config file's.
 
     Raises:

@@ -1,18 +1,25 @@
-"""Places as BentoML's Python API names them: a path or URL, or its pieces one by one."""
+"""Locations as BentoML's Python API names them: a path or URL, or its pieces one by one."""
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from airgap.errors import UsageError
-from airgap.flow.location import remote
-from airgap.flow.location.credentials import Access
-from airgap.flow.location.remote import SUFFIX
+from airgap.flow.location.connector import Connector, TransferOptions
+from airgap.flow.location.credentials import Credentials
+from airgap.flow.location.location import (
+    ArchiveFile,
+    LocalDepot,
+    Location,
+    StandardInput,
+    StockArchive,
+    is_remote_text,
+)
 
-__all__ = ["Pieces", "halves", "named", "place_of", "shown"]
+__all__ = ["Pieces", "connect", "join_pieces", "name_written"]
 
 _LOCAL: Final = ("file", "osfs")
 _CALLED: Final = {"ssh": "sftp"}
@@ -29,45 +36,55 @@ class Pieces:
     subpath: str | None = None
 
 
-def place_of(path: str | os.PathLike[str], pieces: Pieces) -> tuple[str, Access]:
-    """Put a place together; return it with how it is reached.
+def join_pieces(path: str | os.PathLike[str], pieces: Pieces) -> str:
+    """Put a path or URL together, as a person would type it.
 
     Raises:
         UsageError: the arguments contradict each other.
     """
-    place = os.fspath(path)
-    scheme, mark, rest = place.partition("://")
-    if (mark or place.startswith("@")) and (pieces.protocol or pieces.subpath):
+    text = os.fspath(path)
+    scheme, mark, rest = text.partition("://")
+    if (mark or text.startswith("@")) and (pieces.protocol or pieces.subpath):
         raise UsageError(
             "A URL says protocol and subpath itself.", "Give the one or the other, not both."
         )
-    if mark and scheme.lower() in _LOCAL:
-        place = rest if scheme.lower() == "osfs" else remote.local_path(place)
-    elif pieces.protocol not in (None, *_LOCAL):
-        place = _url(pieces.protocol or "", place, pieces.subpath)
-    elif pieces.subpath:
-        place = os.path.join(place, pieces.subpath)  # noqa: PTH118  (keeps an ending /)
-    said = (pieces.user, pieces.passwd, pieces.params)
-    if not remote.is_remote(place) and any(one is not None for one in said):
+    if mark and scheme.lower() == "osfs":
+        return rest
+    if pieces.protocol not in (None, *_LOCAL):
+        return _make_url(pieces.protocol or "", text, pieces.subpath)
+    # os.path.join, because it keeps an ending "/"
+    return os.path.join(text, pieces.subpath) if pieces.subpath else text  # noqa: PTH118
+
+
+def connect(text: str, pieces: Pieces) -> Connector:
+    """Return how a location is reached.
+
+    Raises:
+        UsageError: it is on this machine, and there are arguments for a server.
+    """
+    given = (pieces.user, pieces.passwd, pieces.params)
+    if not is_remote_text(text) and any(value is not None for value in given):
         raise UsageError("user, passwd and params are for servers.", "Leave them out.")
     options = {key: str(value) for key, value in (pieces.params or {}).items()}
-    return place, Access(user=pieces.user, password=pieces.passwd, options=options)
+    credentials = Credentials(user=pieces.user, password=pieces.passwd)
+    return Connector(credentials, TransferOptions(options=options))
 
 
-def named(place: str, name: str) -> str:
-    """Name the ``.airgap`` file of a place elsewhere: ``name`` in a folder that ends in ``/``."""
-    path, rest = halves(place)
-    if path.endswith("/"):
-        return f"{path}{quote(name)}{SUFFIX}{rest}"
-    return place if path.endswith(SUFFIX) else f"{path}{SUFFIX}{rest}"
+def name_written(location: Location, path: str) -> str:
+    """Return where something was written: an absolute path, or a URL without password and options.
+
+    ``path`` is that of an archive for stock BentoML, if it is one.
+    """
+    match location:
+        case StandardInput():
+            return "-"
+        case LocalDepot() | ArchiveFile() | StockArchive():
+            return str(Path(path or location.path).absolute())
+        case _:
+            return str(location.url)
 
 
-def shown(place: str, access: Access) -> str:
-    """Return the URL of a place elsewhere, without password and options."""
-    return str(remote.look(place, access))
-
-
-def _url(protocol: str, path: str, subpath: str | None) -> str:
+def _make_url(protocol: str, path: str, subpath: str | None) -> str:
     """Write a URL from a host or bucket, and a path there."""
     host, slash, below = path.partition("/")
     folder = quote(
@@ -75,9 +92,3 @@ def _url(protocol: str, path: str, subpath: str | None) -> str:
     )
     mark = "/" if slash or folder else ""
     return f"{_CALLED.get(protocol, protocol)}://{host}{mark}{folder.lstrip('/')}"
-
-
-def halves(place: str) -> tuple[str, str]:
-    """Split a URL before its options and its bundle."""
-    path = re.split("[?#]", place, maxsplit=1)[0]
-    return path, place[len(path) :]

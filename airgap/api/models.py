@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from airgap.api import depots as api_depots
 from airgap.api.depots import Admitting, Reach, Signing
 from airgap.api.keys import StrPath
+from airgap.flow.bundle.tag import parse_tag
 from airgap.flow.depot import list_tags
-from airgap.flow.depot.pull import Pull
-from airgap.flow.depot.push import Push
+from airgap.flow.exporting.terms import Terms
 from airgap.store import bentoml_objects
 
 if TYPE_CHECKING:
@@ -59,9 +59,15 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
         ConflictError: the depot has this tag with other content.
         AirgapError: see ``airgap.errors`` for the others.
     """
-    place, access = Reach(depot, user, passwd, params).place()
-    wanted = Push("model", str(tag), place, bare=bare, force=force, access=access)
-    return api_depots.push(wanted, Signing(key, passphrase, channel, audience, expires_at, jobs))
+    terms = Terms(channel, audience=audience, expires_at=expires_at)
+    return api_depots.push(
+        "model",
+        tag,
+        Reach(depot, user, passwd, params),
+        Signing(key, passphrase, terms, jobs),
+        bare=bare,
+        force=force,
+    )
 
 
 def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
@@ -95,9 +101,8 @@ def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
         AirgapError: see ``airgap.errors`` for the others; as ``airgap.import_bento``.
     """
     bentoml_objects.require_bentoml()
-    place, access = Reach(depot, user, passwd, params).place()
-    wanted = Pull(list_tags.parse_tag(str(tag), "model"), place)
-    done = api_depots.pull(wanted, access, Admitting(force, waivers, channel, jobs))
+    reach, admitting = Reach(depot, user, passwd, params), Admitting(force, waivers, channel, jobs)
+    done = api_depots.pull("model", tag, reach, admitting)
     return bentoml_objects.get_model(done)
 
 
@@ -135,7 +140,7 @@ def get(
         TransportError: the depot cannot be read.
     """
     if depot is None:
-        one = list_tags.get_stored(list_tags.parse_tag(str(tag), "model"))
+        one = list_tags.get_stored(parse_tag(str(tag), "model"))
         return bentoml_objects.get_model(one["tag"])
     return api_depots.find("model", tag, Reach(depot, user, passwd, params))
 
@@ -156,7 +161,7 @@ def delete(
         UsageError: the tag has no version.
     """
     if depot is None:
-        one = list_tags.get_stored(list_tags.parse_tag(str(tag), "model"))
+        one = list_tags.get_stored(parse_tag(str(tag), "model"))
         bentoml_objects.delete_model(one["tag"])
         return
     api_depots.delete("model", tag, Reach(depot, user, passwd, params))

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.attest import say
-from airgap.cli.output import Result, key_options, place_options, read_passphrase, reports
+from airgap.cli.output import Result, key_options, location_options, read_passphrase, reports
 
 if TYPE_CHECKING:
-    from airgap.flow.location.credentials import Access
+    from airgap.flow.location.connector import Connector
 
 
 @click.command(name="approve")
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 )
 @key_options
 @reports
-@place_options
+@location_options
 def command(  # noqa: PLR0913  (one argument per option)
     *,
     source: str,
@@ -28,13 +28,15 @@ def command(  # noqa: PLR0913  (one argument per option)
     key: str,
     passphrase_env: str | None,
     passphrase_fd: int | None,
-    access: "Access",
+    connector: "Connector",
 ) -> Result:
     """Accept the bundle in SRC (a depot, DEPOT#ID, or a .airgap file) as an approver.
 
     Look at it first with `airgap inspect`, and compare the bundle id with what you were told.
     """
+    from airgap.flow.location.location import parse_location
     from airgap.flow.trust import attest
 
     statement = attest.Statement("approver", "reject" if reject else "accept", note)
-    return say(source, statement, key, read_passphrase(passphrase_env, passphrase_fd), access)
+    ask = read_passphrase(passphrase_env, passphrase_fd)
+    return say(parse_location(source), statement, key, ask, connector)

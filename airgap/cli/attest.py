@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.output import Result, key_options, place_options, read_passphrase, reports
+from airgap.cli.output import Result, key_options, location_options, read_passphrase, reports
 
 if TYPE_CHECKING:
-    from airgap.flow.location.credentials import Access
+    from airgap.flow.location.connector import Connector
+    from airgap.flow.location.location import Location
     from airgap.flow.trust.attest import Statement
 
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 )
 @key_options
 @reports
-@place_options
+@location_options
 def command(  # noqa: PLR0913  (one argument per option)
     *,
     source: str,
@@ -40,9 +41,10 @@ def command(  # noqa: PLR0913  (one argument per option)
     key: str,
     passphrase_env: str | None,
     passphrase_fd: int | None,
-    access: "Access",
+    connector: "Connector",
 ) -> Result:
     """Accept or reject the bundle in SRC (a depot, DEPOT#ID, or a .airgap file) on a report."""
+    from airgap.flow.location.location import parse_location
     from airgap.flow.trust import attest
 
     statement = attest.Statement(
@@ -51,21 +53,22 @@ def command(  # noqa: PLR0913  (one argument per option)
         note,
         findings,
     )
-    return say(source, statement, key, read_passphrase(passphrase_env, passphrase_fd), access)
+    ask = read_passphrase(passphrase_env, passphrase_fd)
+    return say(parse_location(source), statement, key, ask, connector)
 
 
 def say(
-    source: str,
+    location: "Location",
     statement: "Statement",
     key: str,
     passphrase: Callable[[], bytes],
-    access: "Access",
+    connector: "Connector",
 ) -> Result:
     """Sign a statement, put it beside the bundle, and report it."""
     from airgap.flow.trust import attest, keys
 
     signer = keys.load_signer(key, passphrase)
-    bundle, said = attest.attest(source, statement, signer, access)
+    bundle, said = attest.attest(location, statement, signer, connector)
     findings = None if said.findings is None else said.findings.hex()
     verb = "Accepted" if said.decision == "accept" else "Rejected"
     lines = [f"{verb} as {said.role}: bundle {bundle}, with key {signer.key.id[:16]}…"]

@@ -1,4 +1,4 @@
-"""``airgap copy``: copy bundles from any place to any place."""
+"""``airgap copy``: copy bundles from any location to any."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.output import Result, jobs_option, make_progress, place_options, reports, size_text
+from airgap.cli.output import Result, jobs_option, location_options, reports, size_text
 
 if TYPE_CHECKING:
-    from airgap.flow.location.credentials import Access
+    from airgap.flow.location.connector import Connector
 
 
 @click.command(name="copy")
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 @jobs_option
 @reports
-@place_options
+@location_options
 def command(  # noqa: PLR0913  (one argument per option)
     *,
     source: str,
@@ -36,7 +36,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     verify_after_write: bool,
     tmpdir: Path | None,
     jobs: int | None,
-    access: "Access",
+    connector: "Connector",
 ) -> Result:
     """Copy the bundle in SRC (a depot: all of its bundles; DEPOT#ID; a .airgap file; -) to DST.
 
@@ -44,11 +44,17 @@ def command(  # noqa: PLR0913  (one argument per option)
     are not sent again; a copy that was cut off goes on when it is run again. Every pack is compared
     with its name, but nothing is trusted: no key is needed, and whoever reads the copy verifies it.
     """
-    del jobs  # it is in ``access``
+    del jobs  # it is in ``connector``
     from airgap.flow.depot import copy_bundle
+    from airgap.flow.location.location import parse_location
 
-    chosen = replace(access, spool=tmpdir, verify_after_write=verify_after_write)
-    done = copy_bundle.copy_bundle(source, destination, make_progress(), chosen)
+    transfer = replace(connector.transfer, spool=tmpdir, verify_after_write=verify_after_write)
+    done = copy_bundle.copy_bundle(
+        parse_location(source),
+        parse_location(destination, to_write=True),
+        connector.progress,
+        replace(connector, transfer=transfer),
+    )
     lines = [
         f"bundle {one.bundle}: {one.packs_copied} packs copied ({size_text(one.bytes_copied)}),"
         f" {one.packs_there} already there"

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.output import Result, place_options, reports
+from airgap.cli.output import Result, location_options, reports
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
     from airgap.flow.depot.delete import DeletionCandidate
-    from airgap.flow.location.credentials import Access
+    from airgap.flow.location.connector import Connector
 
 
 @click.command(name="delete")
@@ -18,27 +18,29 @@ if TYPE_CHECKING:
 @click.option("--model", "is_model", is_flag=True, help="TAG is a model's, not a Bento's.")
 @click.option("--yes", "-y", is_flag=True, allow_from_autoenv=False, help="Do not ask.")
 @reports
-@place_options
-def command(*, words: tuple[str, ...], is_model: bool, yes: bool, access: "Access") -> Result:
+@location_options
+def command(*, words: tuple[str, ...], is_model: bool, yes: bool, connector: "Connector") -> Result:
     """Delete the bundles with TAG from DEPOT, or one bundle: DEPOT#ID.
 
     TAG needs its version. A bundle that holds other Bentos besides is only deleted by its id. Its
     packs stay until `airgap gc DEPOT`. What sites have imported stays there.
     """
-    from airgap.flow.depot import delete, list_tags, open_depot
+    from airgap.flow.bundle.tag import parse_tag
+    from airgap.flow.depot import delete, open_depot
+    from airgap.flow.location.location import parse_depot
 
     if len(words) > 2:  # noqa: PLR2004
         raise UsageError("That is more than a tag and a depot.", "See `airgap delete --help`.")
-    place = words[-1]
+    location = parse_depot(words[-1])
     tag = None
     if len(words) > 1:
-        tag = list_tags.parse_tag(words[0], "model" if is_model else "bento")
+        tag = parse_tag(words[0], "model" if is_model else "bento")
     if tag is not None and not tag.version:
         raise UsageError(f"{words[0]!r:.200} has no version.", "Name the one that is to go.")
-    if tag is None and not open_depot.bundle_of(place):
+    if tag is None and not location.bundle:
         raise UsageError("That would be all bundles.", "Give a tag, or name one: DEPOT#ID.")
-    with open_depot.open_depot(place, access) as depot:
-        doomed = delete.find_deletion_candidate(depot, place, tag)
+    with open_depot.open_depot(location, connector) as depot:
+        doomed = delete.find_deletion_candidate(depot, location.bundle, tag)
         if not yes:
             _ask(doomed)
         for one in doomed:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from airgap.cli.output import Result, place_options, reports, size_text
+from airgap.cli.output import Result, location_options, reports, size_text
 
 if TYPE_CHECKING:
-    from airgap.flow.location.credentials import Access
+    from airgap.flow.location.connector import Connector
 
 _PARTS: Final = 8
 """How many tensors of a file are named."""
@@ -18,8 +18,8 @@ _PARTS: Final = 8
 @click.argument("old", metavar="A")
 @click.argument("new", metavar="B")
 @reports
-@place_options
-def command(*, old: str, new: str, access: "Access") -> Result:
+@location_options
+def command(*, old: str, new: str, connector: "Connector") -> Result:
     """Show what bundle B has that bundle A has not: items, files, tensors, and what that costs.
 
     Proves nothing about either. What it costs is what B's packs hold of it; less, where
@@ -27,10 +27,11 @@ def command(*, old: str, new: str, access: "Access") -> Result:
     """
     from airgap.flow.bundle import base_bundles
     from airgap.flow.chunks import diff
+    from airgap.flow.location.location import parse_location
 
     with (
-        base_bundles.open_newest(old, access) as (before, one),
-        base_bundles.open_newest(new, access) as (after, other),
+        base_bundles.open_newest(parse_location(old), connector) as (before, one),
+        base_bundles.open_newest(parse_location(new), connector) as (after, other),
     ):
         about = diff.describe_difference(one, other)
     about |= {"old": before, "new": after, "verified": False}

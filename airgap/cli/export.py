@@ -11,8 +11,7 @@ from airgap.cli.output import (
     Result,
     jobs_option,
     key_options,
-    make_progress,
-    place_options,
+    location_options,
     read_passphrase,
     reports,
     size_text,
@@ -21,8 +20,9 @@ from airgap.cli.times import read_expiry
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
+    from airgap.flow.exporting.export import ExportRequest
     from airgap.flow.exporting.write_bundle import ExportResult, Preset
-    from airgap.flow.location.credentials import Access
+    from airgap.flow.location.connector import Connector
 
 
 @click.command(name="export", cls=ManyValues)
@@ -88,12 +88,12 @@ if TYPE_CHECKING:
     "--base",
     "bases",
     multiple=True,
-    metavar="PLACE",
+    metavar="LOCATION",
     help="Leave out what this bundle, depot or manifest has: the other side has it; repeat it.",
 )
 @click.option(
     "--for",
-    "want",
+    "want_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Carry exactly what an import lacked: the FILE that `airgap import --want` wrote.",
@@ -116,8 +116,8 @@ if TYPE_CHECKING:
 @jobs_option
 @reports
 @click.pass_context
-@place_options
-def command(  # noqa: PLR0913, PLR0915  (one argument per option)
+@location_options
+def command(  # noqa: PLR0913  (one argument per option)
     context: click.Context,
     *,
     tags: tuple[str, ...],
@@ -131,7 +131,7 @@ def command(  # noqa: PLR0913, PLR0915  (one argument per option)
     expires: str | None,
     roots: tuple[Path, ...],
     bases: tuple[str, ...],
-    want: Path | None,
+    want_file: Path | None,
     compression: "Preset",
     emit_model_signature: bool,
     model_signature_key: str | None,
@@ -140,7 +140,7 @@ def command(  # noqa: PLR0913, PLR0915  (one argument per option)
     passphrase_env: str | None,
     passphrase_fd: int | None,
     jobs: int | None,
-    access: "Access",
+    connector: "Connector",
     volume_size: str | None,
     volumes: tuple[Path, ...],
     parity: int,
@@ -151,76 +151,64 @@ def command(  # noqa: PLR0913, PLR0915  (one argument per option)
     The bundle is signed with --key. Without --no-models, a model that cannot be found stops the
     export. With --base, only what changed is packed.
     """
-    from airgap.flow import pipeline
-    from airgap.flow.describe.bundle import describe_bundle
-    from airgap.flow.exporting import export, write_bundle
-    from airgap.flow.exporting import sequence as numbering
-    from airgap.flow.exporting import want as wants
-    from airgap.flow.location import remote
-    from airgap.flow.redaction import redact
+    from airgap.flow.exporting import export, naming, want
+    from airgap.flow.exporting.terms import Terms
+    from airgap.flow.location.location import parse_location
     from airgap.flow.trust import keys
-    from airgap.flow.trust import roots as flow_roots
+    from airgap.flow.trust.roots import collect_depot_files
 
     media = read_volume_options(output, volume_size, volumes, parity, read_back=verify_after_write)
-    output = output or ""
     if output == "-" and context.params.get("as_json"):
         raise UsageError("-o - and --json both want standard output.", "Give -o FILE.airgap.")
-    if verify_after_write and not (media.makes_volumes or remote.is_remote(output)):
-        raise UsageError(
-            "--verify-after-write is for volumes and servers.",
-            "Run `airgap verify` on what is local.",
-        )
-    asked = wants.read_want(want) if want else None
-    if asked and not tags and not models:
-        tags, models = map(tuple, wants.tags_wanted(asked))
     ask = read_passphrase(passphrase_env, passphrase_fd)
     signer = keys.load_signer(key, ask)
     model_signer = keys.load_signer(model_signature_key, ask) if model_signature_key else None
-    if emit_model_signature and not model_signer:
-        model_signer = signer
-    done = export.export(
-        export.ExportRequest(
-            tags,
-            models,
-            with_models=not no_models,
-            tmpdir=tmpdir,
-            format_name=format_name,
-            access=replace(access, spool=tmpdir, verify_after_write=verify_after_write),
-            media=media,
-        ),
-        output,
+    new = naming.NewFile(tags, models, format_name)
+    request = export.ExportRequest(
+        tags,
+        models,
+        naming.parse_target(output, new) if output else None,
         [signer],
-        write_bundle.BundleOptions(
-            jobs or pipeline.default_jobs(),
-            channel=channel or numbering.UNNUMBERED,
-            sequence=numbering.chosen(channel, sequence),
-            audience=audience,
-            expires_at=read_expiry(expires),
-            roots=flow_roots.collect_depot_files(roots),
-            preset=compression,
-            bases=wants.bases_told(bases, asked, access),
-            model_signer=model_signer,
-        ),
-        make_progress(),
+        Terms(channel, sequence, audience, read_expiry(expires)),
+        with_models=not no_models,
+        bases=[parse_location(base) for base in bases],
+        want=want.read_want(want_file) if want_file else None,
+        roots=collect_depot_files(roots),
+        model_signer=model_signer or (signer if emit_model_signature else None),
+        compression=compression,
+        media=media,
+        jobs=jobs,
+        credentials=connector.credentials,
+        transfer=replace(connector.transfer, spool=tmpdir, verify_after_write=verify_after_write),
     )
+    return _make_result(export.export(request, connector.progress), request)
+
+
+def _make_result(done: "ExportResult", request: "ExportRequest") -> Result:
+    from airgap.flow.describe.bundle import describe_bundle
+    from airgap.flow.location.location import StandardInput
+
     about = describe_bundle(done.bundle, done.manifest)
     about |= {
-        "output": done.path or redact(output),
+        "output": done.path or str(request.destination or ""),
         "packs_written": done.packs_written,
         "packs_shared": done.packs_shared,
-        "signed_by": [signer.key.id],
+        "signed_by": [signer.key.id for signer in request.signers],
         "volumes": list(done.volumes),
         "survives_loss_of_a_volume": done.survives,
     }
+    if isinstance(request.destination, StandardInput):
+        return Result(about)
     lines = [f"{item} ({size_text(item.size)})" for item in done.manifest.items]
     lines += _stock_lines(done, about) if done.path else _pack_lines(done)
-    lines += volume_lines(done.volumes, parity, survives=done.survives) if done.volumes else []
-    if asked and done.manifest.carried < len(asked.chunks):
-        absent = len(asked.chunks) - done.manifest.carried
-        lines.append(f"{absent} of {len(asked.chunks)} chunks that were asked for are not in it")
+    if done.volumes:
+        lines += volume_lines(done.volumes, request.media.percent, survives=done.survives)
+    if request.want and done.manifest.carried < len(request.want.chunks):
+        wanted = len(request.want.chunks)
+        absent = wanted - done.manifest.carried
+        lines.append(f"{absent} of {wanted} chunks that were asked for are not in it")
     lines += _terms_lines(done, about)
-    lines.append(f"bundle {done.bundle}")
-    return Result(about, lines if output != "-" else [])
+    return Result(about, [*lines, f"bundle {done.bundle}"])
 
 
 def _terms_lines(done: "ExportResult", about: dict[str, Any]) -> list[str]:

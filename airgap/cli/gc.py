@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from airgap.cli.output import Result, make_progress, place_options, reports, size_text
+from airgap.cli.output import Result, location_options, reports, size_text
 from airgap.cli.times import read_span
 
 if TYPE_CHECKING:
-    from airgap.flow.location.credentials import Access
+    from airgap.flow.location.connector import Connector
 
 _TRIES: Final = 3  # a file may not be removed long after that was announced
 _SHOWN: Final = 20
@@ -28,8 +28,8 @@ _SHOWN: Final = 20
 )
 @click.option("--dry-run", is_flag=True, help="Say what would go; write nothing.")
 @reports
-@place_options
-def command(*, depot: str, older_than: str, dry_run: bool, access: "Access") -> Result:
+@location_options
+def command(*, depot: str, older_than: str, dry_run: bool, connector: "Connector") -> Result:
     """Remove packs of DEPOT that no bundle needs any more, and what broken uploads have left.
 
     What is found unneeded is marked, and removed by a later run. Others may push and pull
@@ -37,13 +37,15 @@ def command(*, depot: str, older_than: str, dry_run: bool, access: "Access") -> 
     send packs again.
     """
     from airgap.flow.depot import gc, open_depot
-    from airgap.flow.redaction import redact
+    from airgap.flow.location.location import parse_depot
 
+    location = parse_depot(depot)
     rules = gc.GcOptions(read_span(older_than), int(time.time()), dry_run)
-    with open_depot.open_depot(depot, replace(access, tries=_TRIES)) as opened:
-        done = gc.collect_garbage(opened, rules, make_progress())
+    transfer = replace(connector.transfer, tries=_TRIES)
+    with open_depot.open_depot(location, replace(connector, transfer=transfer)) as opened:
+        done = gc.collect_garbage(opened, rules, connector.progress)
     about = {
-        "depot": redact(depot),
+        "depot": str(location),
         "dry_run": dry_run,
         "removed": dict(done.removed),
         "removed_bytes": sum(done.removed.values()),

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.lines.depots import bundle_lines
-from airgap.cli.output import Result, place_options, reports, size_text
+from airgap.cli.output import Result, location_options, reports, size_text
 
 if TYPE_CHECKING:
-    from airgap.flow.depot.list_tags import Tag
-    from airgap.flow.location.credentials import Access
+    from airgap.flow.bundle.tag import Tag
+    from airgap.flow.location.connector import Connector
 
 
 @click.command(name="get")
@@ -17,25 +17,27 @@ if TYPE_CHECKING:
 @click.argument("depot", required=False, metavar="[DEPOT]")
 @click.option("--model", "is_model", is_flag=True, help="TAG is a model's, not a Bento's.")
 @reports
-@place_options
-def command(*, tag: str, depot: str | None, is_model: bool, access: "Access") -> Result:
+@location_options
+def command(*, tag: str, depot: str | None, is_model: bool, connector: "Connector") -> Result:
     """Show what TAG is: in DEPOT, or without it on this machine. Nothing is fetched.
 
     Without a version, or with `latest`, it is the newest. In a depot, a bundle that this machine
     would import comes before those that it would not.
     """
+    from airgap.flow.bundle.tag import parse_tag
     from airgap.flow.depot import list_tags
-    from airgap.flow.redaction import redact
+    from airgap.flow.location.location import parse_depot
 
-    wanted = list_tags.parse_tag(tag, "model" if is_model else "bento")
+    wanted = parse_tag(tag, "model" if is_model else "bento")
     if depot is None:
         return _here(wanted)
-    newest, listing = list_tags.find_in(depot, wanted, access)
+    location = parse_depot(depot)
+    newest, listing = list_tags.find_in(location, wanted, connector)
     others = [one["bundle"] for one in listing.bundles if one["bundle"] != newest["bundle"]]
     why = listing.why_not_verified
     about = {
         "tag": str(wanted),
-        "depot": redact(depot),
+        "depot": str(location),
         **newest,
         "other_bundles": others,
         "not_verified_because": why or None,

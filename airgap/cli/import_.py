@@ -1,7 +1,6 @@
 """``airgap import``: verify a bundle and install what it holds."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +11,14 @@ from airgap.cli.output import (
     admission_options,
     depot_option,
     jobs_option,
-    make_progress,
-    place_options,
+    location_options,
     reports,
     size_text,
 )
 
 if TYPE_CHECKING:
-    from airgap.flow.bundle.open_bundle import Opened
-    from airgap.flow.importing.install_bundle import ImportResult
-    from airgap.flow.location.credentials import Access
+    from airgap.flow.importing.use_case import ImportResult
+    from airgap.flow.location.connector import Connector
 
 
 @click.command(name="import")
@@ -50,7 +47,7 @@ if TYPE_CHECKING:
 )
 @jobs_option
 @reports
-@place_options
+@location_options
 def command(  # noqa: PLR0913  (one argument per option)
     *,
     sources: tuple[str, ...],
@@ -63,7 +60,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     depots: tuple[str, ...],
     want: Path | None,
     jobs: int | None,
-    access: "Access",
+    connector: "Connector",
 ) -> Result:
     """Verify the bundle in SRC and install its Bentos and models.
 
@@ -72,72 +69,56 @@ def command(  # noqa: PLR0913  (one argument per option)
     bundle, in any order, all at once or one after the other: each run says what is still missing.
     Nothing reaches the stores before all of it is verified. The same import again does nothing.
     """
+    from airgap.flow.importing.use_case import ImportRequest, import_bundle
+    from airgap.flow.location.location import parse_location
+
+    request = ImportRequest(
+        [parse_location(source) for source in sources],
+        replace=replace,
+        dry_run=dry_run,
+        warn_unsigned=_warn if insecure_allow_unsigned else None,
+        waivers=waivers,
+        channel=channel,
+        depots=[parse_location(depot) for depot in depots],
+        want=want,
+        model_signatures=model_signatures,
+        jobs=jobs,
+        credentials=connector.credentials,
+        transfer=connector.transfer,
+    )
+    return make_result(import_bundle(request, connector.progress), dry_run=dry_run)
+
+
+def _warn(text: str) -> None:
+    click.secho(text, fg="red", bold=True, err=True)
+
+
+def make_result(done: "ImportResult", *, dry_run: bool, notes: Sequence[str] = ()) -> Result:
+    """Say what became of each item, and whose signatures admitted the bundle."""
     from airgap.cli.lines.bundles import admission_lines
-    from airgap.flow import pipeline
-    from airgap.flow.admission import policy
-    from airgap.flow.bundle import base_bundles, open_bundle
-    from airgap.flow.describe.bundle import describe_admission, describe_signers
-    from airgap.flow.exporting import want as wants
-    from airgap.flow.importing import install_bundle, unsigned
-    from airgap.flow.media import volumes
-
-    progress = make_progress()
-    source = sources[0]
-    alone = insecure_allow_unsigned and len(sources) == 1
-    form = open_bundle.stock_form(source) if alone else None
-    if form and unsigned.is_unsigned(Path(source), form):
-        click.secho(unsigned.WARNING.format(source), fg="red", bold=True, err=True)
-        done = unsigned.import_unsigned(
-            Path(source), form, install_bundle.ImportOptions(replace, dry_run), progress
-        )
-        return result_of(done, {"bundle": None, "signed_by": [], "dry_run": dry_run})
-    judged = policy.load(waivers, channel)
-    open_one = partial(open_bundle.open_bundle, judge=judged, remember=not dry_run, access=access)
-    with (
-        volumes.open_places(sources, open_one, progress) as opened,
-        wants.written_to(want, opened),
-    ):
-        done = install_bundle.import_bundle(
-            base_bundles.with_depots(opened, depots, access),
-            replace=replace,
-            dry_run=dry_run,
-            jobs=jobs or pipeline.default_jobs(),
-            progress=progress,
-        )
-        about = {"bundle": opened.bundle, "dry_run": dry_run, **describe_signers(opened)}
-        about |= describe_admission(opened)
-        notes = admission_lines(opened)
-        if model_signatures and not dry_run:
-            notes += _hand_out(opened, done, model_signatures, about)
-    return result_of(done, about, notes)
-
-
-def _hand_out(
-    opened: "Opened", done: "ImportResult", folder: Path, about: dict[str, Any]
-) -> list[str]:
-    """Put the models' own signatures into a folder; say what they are and how they are checked."""
     from airgap.flow.bundle import model_signatures
+    from airgap.flow.describe.bundle import describe_admission, describe_item, describe_signers
 
-    was_read = any(outcome in ("installed", "replaced") for _, outcome in done.outcomes)
-    found = model_signatures.examine(opened, packs_were_read=was_read)
-    commands = model_signatures.write(folder, found)
-    about["model_signatures"] = model_signatures.describe(found)
-    about["model_signature_commands"] = commands
-    return model_signatures.lines(found) + [f"  to check it: {one}" for one in commands]
-
-
-def result_of(done: "ImportResult", about: dict[str, Any], notes: Sequence[str] = ()) -> Result:
-    """Say what became of each item."""
-    from airgap.flow.describe.bundle import describe_item
-
+    opened, lines = done.opened, list(notes)
+    about: dict[str, Any] = {"bundle": None, "signed_by": [], "dry_run": dry_run}
+    if opened is not None:
+        about |= {"bundle": opened.bundle, **describe_signers(opened), **describe_admission(opened)}
+        lines += admission_lines(opened)
+    if done.model_signatures is not None:
+        about["model_signatures"] = model_signatures.describe(done.model_signatures)
+        about["model_signature_commands"] = list(done.commands)
+        lines += model_signatures.lines(done.model_signatures)
+        lines += [f"  to check it: {command}" for command in done.commands]
     about["items"] = [
         {**describe_item(item), "outcome": outcome} for item, outcome in done.outcomes
     ]
     about["lacking"] = list(done.lacking)
-    lines = [f"{outcome}: {item} ({size_text(item.size)})" for item, outcome in done.outcomes]
-    lines += [f"still missing here: {name}; the Bento needs it" for name in done.lacking]
-    lines += notes
-    if about["dry_run"]:
+    lines = [
+        *(f"{outcome}: {item} ({size_text(item.size)})" for item, outcome in done.outcomes),
+        *(f"still missing here: {name}; the Bento needs it" for name in done.lacking),
+        *lines,
+    ]
+    if dry_run:
         lines.append("Nothing was written, and packs were not read: `airgap verify` does that.")
     elif all(outcome == "already there" for _, outcome in done.outcomes):
         lines.append("Everything was already there, byte for byte; nothing was done.")

@@ -5,25 +5,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airgap.cli.output import Result, place_options, reports, size_text
+from airgap.cli.output import Result, location_options, reports, size_text
 from airgap.cli.waive import describe_waiver, waiver_lines
 
 if TYPE_CHECKING:
-    from airgap.flow.location.credentials import Access
+    from airgap.flow.location.connector import Connector
 
 
 @click.command(name="inspect")
 @click.argument("source", metavar="SRC")
 @click.option("--files", is_flag=True, help="List every file with its SHA-256.")
 @reports
-@place_options
-def command(*, source: str, files: bool, access: "Access") -> Result:
+@location_options
+def command(*, source: str, files: bool, connector: "Connector") -> Result:
     """Show what the bundle in SRC says of itself. Needs no trust, and proves nothing.
 
     SRC may be a NAME.waiver too.
     """
     from airgap.flow.bundle import open_bundle
     from airgap.flow.describe.bundle import describe_bundle, describe_claims
+    from airgap.flow.location.location import parse_location
     from airgap.flow.trust import waivers
 
     if source.endswith(waivers.SUFFIX):
@@ -32,7 +33,7 @@ def command(*, source: str, files: bool, access: "Access") -> Result:
             {"waiver": source, **describe_waiver(one), "verified": False},
             ["NOT VERIFIED: this is what the waiver says of itself.", *waiver_lines(one)],
         )
-    with open_bundle.open_unverified(source, access) as opened:
+    with open_bundle.open_unverified(parse_location(source), connector) as opened:
         about = describe_bundle(opened.bundle, opened.manifest, files=files)
         claims = describe_claims(open_bundle.read_evidence(opened.reader))
     about |= {"verified": False, "signatures": claims}

@@ -24,9 +24,10 @@ def command(*, volumes: tuple[str, ...], output: Path) -> Result:
     Volumes may come one at a time, in any order: run it again with each. The bundle is there when
     all its packs are. Damaged packs are made again from parity, if there is enough of it.
     """
+    from airgap.flow.location.location import parse_location
     from airgap.flow.media.join import join
 
-    done = join(volumes, output, make_progress())
+    done = join([parse_location(volume) for volume in volumes], output, make_progress())
     about = {
         "bundle": done.bundle,
         "output": str(output),

@@ -21,7 +21,7 @@ from airgap.flow.progress import Progress, Silent
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from airgap.flow.location.credentials import Access
+    from airgap.flow.location.connector import Connector
 
 __all__ = [
     "CommandGroup",
@@ -31,9 +31,9 @@ __all__ = [
     "discard_output",
     "jobs_option",
     "key_options",
+    "location_options",
     "make_progress",
     "passphrase_options",
-    "place_options",
     "read_new_passphrase",
     "read_passphrase",
     "reports",
@@ -182,13 +182,13 @@ def admission_options(command: Callable[P, Any]) -> Callable[P, Any]:
     return waiver(channel(command))
 
 
-def place_options(work: Callable[..., Result]) -> Callable[..., Result]:
-    """Give a command the ways to reach a place that is elsewhere: it gets them as ``access``."""
+def location_options(work: Callable[..., Result]) -> Callable[..., Result]:
+    """Give a command the ways to reach a server: it gets them as ``connector``."""
 
     def run(*args: object, **kwargs: Any) -> Result:  # noqa: ANN401  (click's)
-        said = {name: kwargs.pop(name) for name in ("user", "password_env", "password_file")}
-        said |= {"limit_rate": kwargs.pop("limit_rate"), "jobs": kwargs.get("jobs")}
-        return work(*args, access=_access(said), **kwargs)
+        login = {name: kwargs.pop(name) for name in ("user", "password_env", "password_file")}
+        transfer = {"limit_rate": kwargs.pop("limit_rate"), "jobs": kwargs.get("jobs")}
+        return work(*args, connector=_make_connector(login, transfer), **kwargs)
 
     update_wrapper(run, work)
     for option in (
@@ -205,9 +205,7 @@ def place_options(work: Callable[..., Result]) -> Callable[..., Result]:
             help="Take the password from this file of one line.",
         ),
         click.option("--password-env", metavar="VAR", help="Take the password from this variable."),
-        click.option(
-            "--user", metavar="NAME", help="Log in as this user, where a place is a server."
-        ),
+        click.option("--user", metavar="NAME", help="Log in to the server as this user."),
     ):
         option(run)
     return run
@@ -228,27 +226,20 @@ class RateType(click.ParamType):  # type: ignore[type-arg]  # not generic in old
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgG]?)(?:[bB]?(?:/s)?)", str(value))
         rate = int(float(found[1]) * 1000 ** " kmg".index(found[2].lower() or " ")) if found else 0
         if rate < _LEAST_RATE:
-            self.fail(f"{value!r} is no rate of 10k or more.", param, ctx)
+            self.fail(f"{value!r} is not a rate of 10k or more.", param, ctx)
         return rate
 
 
-def _access(said: dict[str, Any]) -> "Access":
-    from airgap.flow.location.credentials import Access
+def _make_connector(login: dict[str, Any], transfer: dict[str, Any]) -> "Connector":
+    from airgap.flow.location.connector import Connector, TransferOptions
+    from airgap.flow.location.credentials import Credentials
 
-    quiet = click.get_current_context().obj["quiet"]
-    said["tell"] = (lambda _: None) if quiet else _tell
-    said["ask"] = _ask if sys.stdin is not None and sys.stdin.isatty() else None
-    return Access(**said)
+    login["ask"] = _ask if sys.stdin is not None and sys.stdin.isatty() else None
+    return Connector(Credentials(**login), TransferOptions(**transfer), make_progress())
 
 
 def _ask(prompt: str) -> str:
     return os.fsdecode(_typed(prompt))
-
-
-def _tell(text: str) -> None:
-    from airgap.flow.redaction import redact
-
-    click.echo(f"airgap: {redact(text)}", err=True)
 
 
 def depot_option(command: Callable[P, Any]) -> Callable[P, Any]:
@@ -257,7 +248,7 @@ def depot_option(command: Callable[P, Any]) -> Callable[P, Any]:
         "--depot",
         "depots",
         multiple=True,
-        metavar="PLACE",
+        metavar="LOCATION",
         help="Take chunks that the bundle builds on from this depot or bundle too; repeat it.",
     )(command)
 
@@ -351,7 +342,7 @@ class LineProgress:
 
     def note(self, text: str) -> None:
         """Print it."""
-        click.echo(text, err=True)
+        click.echo(_redact(text), err=True)
 
 
 class BarProgress:
@@ -392,9 +383,15 @@ class BarProgress:
     def note(self, text: str) -> None:
         """Print it above the bar."""
         if self._bar is not None:
-            self._bar.console.print(text, highlight=False, markup=False)
+            self._bar.console.print(_redact(text), highlight=False, markup=False)
         else:
-            click.echo(text, err=True)
+            click.echo(_redact(text), err=True)
+
+
+def _redact(text: str) -> str:
+    from airgap.flow.redaction import redact
+
+    return redact(text)
 
 
 def _typed(prompt: str) -> bytes:

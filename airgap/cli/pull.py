@@ -5,19 +5,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.import_ import result_of
+from airgap.cli.import_ import make_result
 from airgap.cli.output import (
     Result,
     admission_options,
     depot_option,
     jobs_option,
-    make_progress,
-    place_options,
+    location_options,
     reports,
 )
 
 if TYPE_CHECKING:
-    from airgap.flow.location.credentials import Access
+    from airgap.flow.location.connector import Connector
 
 
 @click.command(name="pull")
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 @depot_option
 @jobs_option
 @reports
-@place_options
+@location_options
 def command(  # noqa: PLR0913  (one argument per option)
     *,
     tag: str,
@@ -49,7 +48,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     channel: str | None,
     depots: tuple[str, ...],
     jobs: int | None,
-    access: "Access",
+    connector: "Connector",
 ) -> Result:
     """Install the Bento TAG with its models from DEPOT (a folder, a URL or @REMOTE), verified.
 
@@ -57,29 +56,23 @@ def command(  # noqa: PLR0913  (one argument per option)
     Without a version, or with `latest`, it is the newest. Of the bundle, only what TAG needs is
     read, and what is installed is not fetched again.
     """
-    from airgap.cli.lines.bundles import admission_lines
-    from airgap.flow import pipeline
-    from airgap.flow.admission import policy
-    from airgap.flow.depot import list_tags, pull
-    from airgap.flow.describe.bundle import describe_admission, describe_signers
-    from airgap.flow.importing import install_bundle
+    from airgap.flow.bundle.tag import parse_tag
+    from airgap.flow.depot.pull import PullRequest, pull
+    from airgap.flow.location.location import parse_depot, parse_location
 
-    wanted = pull.Pull(
-        list_tags.parse_tag(tag, "model" if is_model else "bento"),
-        depot,
+    request = PullRequest(
+        parse_tag(tag, "model" if is_model else "bento"),
+        parse_depot(depot),
         with_models=with_models,
-        depots=depots,
+        replace=force,
+        dry_run=dry_run,
+        waivers=waivers,
+        channel=channel,
+        depots=[parse_location(other) for other in depots],
+        jobs=jobs,
+        credentials=connector.credentials,
+        transfer=connector.transfer,
     )
-    judged = policy.load(waivers, channel)
-    with pull.open_for_pull(wanted, judged, access, remember=not dry_run) as opened:
-        done = install_bundle.import_bundle(
-            opened,
-            replace=force,
-            dry_run=dry_run,
-            jobs=jobs or pipeline.default_jobs(),
-            progress=make_progress(),
-        )
-        about = {"bundle": opened.bundle, "dry_run": dry_run, **describe_signers(opened)}
-        about |= describe_admission(opened)
-        notes = [f"from bundle {opened.bundle}", *admission_lines(opened)]
-    return result_of(done, about, notes)
+    done = pull(request, connector.progress)
+    notes = [f"from bundle {done.opened.bundle}"] if done.opened else []
+    return make_result(done, dry_run=dry_run, notes=notes)

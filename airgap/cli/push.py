@@ -1,5 +1,6 @@
 """``airgap push``: put a Bento or model into a depot."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,7 @@ from airgap.cli.output import (
     Result,
     jobs_option,
     key_options,
-    make_progress,
-    place_options,
+    location_options,
     read_passphrase,
     reports,
     size_text,
@@ -19,7 +19,7 @@ from airgap.cli.times import read_expiry
 
 if TYPE_CHECKING:
     from airgap.flow.depot.push import PushResult
-    from airgap.flow.location.credentials import Access
+    from airgap.flow.location.connector import Connector
 
 
 @click.command(name="push")
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 @key_options
 @jobs_option
 @reports
-@place_options
+@location_options
 def command(  # noqa: PLR0913  (one argument per option)
     *,
     tag: str,
@@ -81,7 +81,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     passphrase_env: str | None,
     passphrase_fd: int | None,
     jobs: int | None,
-    access: "Access",
+    connector: "Connector",
 ) -> Result:
     """Put the Bento TAG with its models into DEPOT: a folder, a URL or @REMOTE.
 
@@ -89,38 +89,30 @@ def command(  # noqa: PLR0913  (one argument per option)
     if a bundle signed by this key holds exactly the same, nothing is done. The same tag with other
     content is refused without --force.
     """
-    from dataclasses import replace
-
-    from airgap.flow import pipeline
-    from airgap.flow.depot import push
+    from airgap.flow.depot.push import PushRequest, push
     from airgap.flow.describe.bundle import describe_bundle
-    from airgap.flow.exporting import sequence, write_bundle
-    from airgap.flow.redaction import redact
+    from airgap.flow.exporting.terms import Terms
+    from airgap.flow.location.location import parse_depot
     from airgap.flow.trust import keys
 
-    done = push.push(
-        push.Push(
-            "model" if is_model else "bento",
-            tag,
-            depot,
-            with_models=with_models,
-            bare=bare,
-            force=force,
-            access=replace(access, spool=tmpdir),
-        ),
+    location = parse_depot(depot)
+    request = PushRequest(
+        "model" if is_model else "bento",
+        tag,
+        location,
         keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd)),
-        write_bundle.BundleOptions(
-            jobs or pipeline.default_jobs(),
-            channel=channel or sequence.UNNUMBERED,
-            sequence=sequence.chosen(channel, None),
-            audience=audience,
-            expires_at=read_expiry(expires),
-        ),
-        make_progress(),
+        Terms(channel, audience=audience, expires_at=read_expiry(expires)),
+        with_models=with_models,
+        bare=bare,
+        force=force,
+        jobs=jobs,
+        credentials=connector.credentials,
+        transfer=replace(connector.transfer, spool=tmpdir),
     )
+    done = push(request, connector.progress)
     about = describe_bundle(done.bundle, done.manifest)
     about |= {
-        "depot": redact(depot),
+        "depot": str(location),
         "was_there": done.was_there,
         "packs_written": done.packs_written,
         "packs_shared": done.packs_shared,

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.media_options import ManyValues, media_options, read_volume_options, volume_lines
-from airgap.cli.output import Result, make_progress, place_options, reports
+from airgap.cli.output import Result, location_options, reports
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
-    from airgap.flow.location.credentials import Access
+    from airgap.flow.location.connector import Connector
 
 
 @click.command(name="split", cls=ManyValues)
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", metavar="DIR", help="Make folders volume-1of7 and so on in it.")
 @media_options
 @reports
-@place_options
+@location_options
 def command(  # noqa: PLR0913  (one argument per option)
     *,
     source: str,
@@ -27,19 +27,20 @@ def command(  # noqa: PLR0913  (one argument per option)
     volumes: tuple[Path, ...],
     parity: int,
     verify_after_write: bool,
-    access: "Access",
+    connector: "Connector",
 ) -> Result:
     """Copy the bundle in SRC, a depot or a .airgap file, onto volumes. Needs no key.
 
     Each volume holds whole packs, and everything else of the bundle: it can be verified alone.
     Without --parity, parity packs that the bundle has are spread as well.
     """
+    from airgap.flow.location.location import parse_location
     from airgap.flow.media.split import split
 
     media = read_volume_options(output, volume_size, volumes, parity, read_back=verify_after_write)
     if not media.makes_volumes:
         raise UsageError("How large is a volume?", "Give --volume-size SIZE or --volumes DIR...")
-    done = split(source, media, make_progress(), access)
+    done = split(parse_location(source), media, connector.progress, connector)
     folders = [str(one) for one in done.folders]
     about = {
         "bundle": done.bundle,

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.output import CommandGroup, Result, place_options, reports
+from airgap.cli.output import CommandGroup, Result, location_options, reports
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
-    from airgap.flow.location.credentials import Access
+    from airgap.flow.location.connector import Connector
 
 
 @click.group(cls=CommandGroup)
@@ -130,20 +130,21 @@ def _confirm(site: str, report: list[str]) -> None:
 
 
 @command.command()
-@click.argument("places", metavar="ROOT...", nargs=-1, required=True)
+@click.argument("new_roots", metavar="ROOT...", nargs=-1, required=True)
 @reports
-@place_options
-def update(*, places: tuple[str, ...], access: "Access") -> Result:
+@location_options
+def update(*, new_roots: tuple[str, ...], connector: "Connector") -> Result:
     """Let newer roots take over from the one that this machine trusts: all of them, or none.
 
     ROOT is a root file with its signatures beside it, or a depot or .airgap file that holds roots.
     Each version follows the one before, signed by enough root keys of both.
     """
     from airgap.flow.describe.root import root_changes
+    from airgap.flow.location.location import parse_location
     from airgap.flow.trust import pin
     from airgap.format.root import fingerprint
 
-    done = pin.update_root(places, access)
+    done = pin.update_root([parse_location(root) for root in new_roots], connector)
     before, after = done.before.value, done.after.value
     changes = root_changes(before, after)
     data = {

@@ -1,8 +1,7 @@
 """``airgap verify``: read and check everything an import would read; write nothing."""
 
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,15 +10,15 @@ from airgap.cli.output import (
     admission_options,
     depot_option,
     jobs_option,
-    make_progress,
-    place_options,
+    location_options,
     reports,
     size_text,
 )
 from airgap.errors import MissingError
 
 if TYPE_CHECKING:
-    from airgap.flow.location.credentials import Access
+    from airgap.flow.importing.use_case import VerifyResult
+    from airgap.flow.location.connector import Connector
 
 
 @click.command(name="verify")
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
 @depot_option
 @jobs_option
 @reports
-@place_options
-def command(  # noqa: PLR0913, PLR0915  (one argument per option)
+@location_options
+def command(  # noqa: PLR0913  (one argument per option)
     *,
     sources: tuple[str, ...],
     is_partial: bool,
@@ -43,7 +42,7 @@ def command(  # noqa: PLR0913, PLR0915  (one argument per option)
     channel: str | None,
     depots: tuple[str, ...],
     jobs: int | None,
-    access: "Access",
+    connector: "Connector",
 ) -> Result:
     """Check signatures and every byte of the bundle in SRC; write nothing.
 
@@ -53,49 +52,66 @@ def command(  # noqa: PLR0913, PLR0915  (one argument per option)
     The verdict is that of `airgap import`: a bundle that is older than what this site has is
     refused.
     """
-    from airgap.cli.lines.bundles import admission_lines, parity_lines, volume_lines
-    from airgap.flow import pipeline
-    from airgap.flow.admission import policy
-    from airgap.flow.bundle import base_bundles, model_signatures, open_bundle
-    from airgap.flow.describe.bundle import (
-        describe_admission,
-        describe_bundle,
-        describe_signers,
-        describe_volumes,
-        signer_lines,
-    )
-    from airgap.flow.importing import install_bundle
-    from airgap.flow.media import volumes
+    from airgap.flow.importing.use_case import VerifyRequest, verify_bundle
+    from airgap.flow.location.location import parse_location
 
-    progress = make_progress()
-    open_one = partial(open_bundle.open_bundle, judge=policy.load(waivers, channel), access=access)
-    with volumes.open_places(sources, open_one, progress) as opened:
-        checked = install_bundle.verify_volumes(
-            base_bundles.with_depots(opened, depots, access),
-            jobs=jobs or pipeline.default_jobs(),
-            progress=progress,
-        )
-        manifest = opened.manifest.value
-        about = describe_bundle(opened.bundle, manifest)
-        about |= {"verified": checked.lacking is None, "bytes_read": checked.bytes_read}
-        about |= describe_signers(opened)
-        about |= describe_admission(opened)
-        signed = signer_lines(opened)
-        found = model_signatures.examine(opened, packs_were_read=True)
-        about["model_signatures"] = model_signatures.describe(found)
-        parity = parity_lines(checked.parity, checked.damaged_parity)
-        about["parity"] = {"intact": checked.parity, "damaged": list(checked.damaged_parity)}
-    if checked.lacking:
-        about["volumes"] = describe_volumes(checked.lacking)
-        lines = volume_lines(checked.lacking)
+    request = VerifyRequest(
+        [parse_location(source) for source in sources],
+        waivers=waivers,
+        channel=channel,
+        depots=[parse_location(depot) for depot in depots],
+        jobs=jobs,
+        credentials=connector.credentials,
+        transfer=connector.transfer,
+    )
+    return _make_result(verify_bundle(request, connector.progress), is_partial=is_partial)
+
+
+def _make_result(done: "VerifyResult", *, is_partial: bool) -> Result:
+    from airgap.cli.lines.bundles import volume_lines
+    from airgap.flow.describe.bundle import describe_volumes, signer_lines
+
+    about, opened = _describe(done), done.opened
+    signed = signer_lines(opened)
+    if done.missing:
+        about["volumes"] = describe_volumes(done.missing)
+        lines = [*volume_lines(done.missing), *_parity_lines(done), *signed]
         code = 0 if is_partial else MissingError.exit_code
-        return Result(about, [*lines, *parity, *signed, f"bundle {opened.bundle}"], code)
+        return Result(about, [*lines, f"bundle {opened.bundle}"], code)
+    return Result(about, _lines(done, signed))
+
+
+def _describe(done: "VerifyResult") -> dict[str, Any]:
+    from airgap.flow.bundle import model_signatures
+    from airgap.flow.describe.bundle import describe_admission, describe_bundle, describe_signers
+
+    opened = done.opened
+    about = describe_bundle(opened.bundle, opened.manifest.value)
+    about |= {"verified": done.missing is None, "bytes_read": done.bytes_read}
+    about |= describe_signers(opened)
+    about |= describe_admission(opened)
+    about["model_signatures"] = model_signatures.describe(done.model_signatures)
+    about["parity"] = {"intact": done.parity, "damaged": list(done.damaged_parity)}
+    return about
+
+
+def _lines(done: "VerifyResult", signed: list[str]) -> list[str]:
+    from airgap.cli.lines.bundles import admission_lines
+    from airgap.flow.bundle import model_signatures
+
+    opened = done.opened
+    manifest, site = opened.manifest.value, opened.root.value.site
     lines = [f"OK: {item} ({size_text(item.size)})" for item in manifest.items]
     lines += signed
-    lines += model_signatures.lines(found)
+    lines += model_signatures.lines(done.model_signatures)
     lines += admission_lines(opened)
+    lines += _parity_lines(done)
     what = f"Packs intact: {len(manifest.packs)}" if manifest.packs else "Bytes read"
-    lines += parity
-    lines.append(f"Site {about['site']} demands no more. {what} ({size_text(checked.bytes_read)}).")
-    lines.append(f"bundle {opened.bundle}")
-    return Result(about, lines)
+    lines.append(f"Site {site} demands no more. {what} ({size_text(done.bytes_read)}).")
+    return [*lines, f"bundle {opened.bundle}"]
+
+
+def _parity_lines(done: "VerifyResult") -> list[str]:
+    from airgap.cli.lines.bundles import parity_lines
+
+    return parity_lines(done.parity, done.damaged_parity)

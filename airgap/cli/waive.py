@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airgap.cli.output import Result, key_options, place_options, read_passphrase, reports
+from airgap.cli.output import Result, key_options, location_options, read_passphrase, reports
 from airgap.cli.times import read_moment
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
-    from airgap.flow.location.credentials import Access
+    from airgap.flow.location.connector import Connector
     from airgap.flow.trust.waivers import SignedWaiver, WaiverDraft
 
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 @key_options
 @reports
-@place_options
+@location_options
 def command(  # noqa: PLR0913  (one argument per option)
     *,
     source: str,
@@ -39,7 +39,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     key: str,
     passphrase_env: str | None,
     passphrase_fd: int | None,
-    access: "Access",
+    connector: "Connector",
 ) -> Result:
     """Permit a site to import the bundle in SRC although it is expired or old.
 
@@ -47,6 +47,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     Send the file and its .dsse files to the site, for `airgap import --waiver`. The site's root
     says who must sign. Signatures, revocations, audiences and used numbers are never waived.
     """
+    from airgap.flow.location.location import parse_location
     from airgap.flow.trust import keys, waivers
 
     signer = keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
@@ -58,7 +59,8 @@ def command(  # noqa: PLR0913  (one argument per option)
             )
         return _report(waivers.sign_waiver(Path(source), signer), signer.key.id)
     draft = _draft(site, reason, expires)
-    return _report(waivers.create_waiver(source, draft, signer, output, access), signer.key.id)
+    made = waivers.create_waiver(parse_location(source), draft, signer, output, connector)
+    return _report(made, signer.key.id)
 
 
 def _draft(site: str | None, reason: str | None, expires: str | None) -> "WaiverDraft":

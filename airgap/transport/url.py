@@ -83,7 +83,9 @@ def parse(text: str) -> RemoteUrl:
     try:
         parts = urlsplit(text)
         host, port, user, password = parts.hostname, parts.port, parts.username, parts.password
-        path, options = unquote(parts.path, errors="strict"), _parse_options(parts.query)
+        # A local name may have any bytes.
+        errors = "surrogateescape" if parts.scheme == "file" else "strict"
+        path, options = unquote(parts.path, errors=errors), _parse_options(parts.query)
     except UnicodeDecodeError as error:
         raise _invalid_url(text, "is not UTF-8 after percent-decoding") from error
     except ValueError as error:
@@ -134,12 +136,12 @@ def _parse_host(text: str, scheme: Scheme, host: str, netloc: str) -> str:
 
 
 def _parse_path(text: str, scheme: Scheme, path: str) -> str:
-    if any(ord(character) < ord(" ") or character == "\x7f" for character in path):
-        raise _invalid_url(text, "contains a control character in its path")
     if ".." in path.split("/"):
         raise _invalid_url(text, "contains '..' in its path", "Write the path without it.")
-    if scheme == "file":
+    if scheme == "file" and "\0" not in path:
         return path
+    if any(ord(character) < ord(" ") or character == "\x7f" for character in path):
+        raise _invalid_url(text, "contains a control character in its path")
     if scheme in _BUCKET_SCHEMES:
         return path.strip("/")
     if scheme == "sftp":

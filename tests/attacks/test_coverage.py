@@ -17,6 +17,7 @@ import pytest
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, StorageError
 from airgap.flow.bundle import open_bundle
 from airgap.flow.importing import install_bundle
+from airgap.flow.location.location import parse_location
 from airgap.flow.media import volumes
 from airgap.flow.progress import Silent
 from airgap.format import volume
@@ -122,7 +123,9 @@ class Bench:
         """Import a bundle; return how it was refused."""
         open_one = partial(open_bundle.open_bundle, judge=forge.judging(self.root))
         try:
-            with volumes.open_places([*map(str, places)], open_one, Silent()) as opened:
+            with volumes.open_volumes(
+                [parse_location(str(place)) for place in places], open_one, Silent()
+            ) as opened:
                 install_bundle.import_bundle(
                     opened, replace=False, dry_run=False, jobs=1, progress=Silent()
                 )

@@ -12,7 +12,7 @@ import pytest
 
 import airgap
 from airgap.errors import AirgapError
-from airgap.flow.location import remote
+from airgap.flow.location import connector
 from airgap.transport.ftp.transport import FtpTransport
 from airgap.transport.retry import RetryPolicy
 from tests.servers import ftp
@@ -47,7 +47,7 @@ def server() -> Iterator[FtpServer]:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits before a new try."""
-    monkeypatch.setattr(remote, "RetryPolicy", partial(RetryPolicy, wait=lambda _: None))
+    monkeypatch.setattr(connector, "RetryPolicy", partial(RetryPolicy, wait=lambda _: None))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from airgap.errors import AirgapError, CorruptError, NotTrustedError, PolicyError
 from airgap.flow.bundle import open_bundle
+from airgap.flow.location.location import parse_location
 from airgap.format import canonical, envelope, limits, manifest, root, tar
 from airgap.signing import public_keys, trust
 from airgap.signing.signer import Signer
@@ -52,7 +53,7 @@ def target(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Target:
 def outcome(place: Path, trusted: Verified[root.Root]) -> str:
     """Verify a bundle; return its id if it is accepted. Other errors than ours pass through."""
     try:
-        with open_bundle.open_bundle(str(place), forge.judging(trusted)) as opened:
+        with open_bundle.open_bundle(parse_location(str(place)), forge.judging(trusted)) as opened:
             bundle = opened.bundle
         forge.verify_in_process(place, trusted)
     except AirgapError as error:

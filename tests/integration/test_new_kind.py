@@ -8,7 +8,8 @@ import pytest
 
 from airgap.errors import CorruptError, PolicyError, UsageError
 from airgap.flow.exporting.export import ExportRequest, export
-from airgap.flow.exporting.write_bundle import BundleOptions, ExportResult
+from airgap.flow.exporting.write_bundle import ExportResult
+from airgap.flow.location.location import parse_location
 from airgap.flow.progress import Silent
 from airgap.format import kinds as rules
 from airgap.format import names
@@ -68,10 +69,16 @@ def notebooks(registry: None) -> None:  # noqa: ARG001  (undone by it)
 
 
 def export_notebook(side: Side, site: Site, depot: Path, *bentos: str) -> ExportResult:
-    request = ExportRequest(list(bentos), [], others={"notebook": ["study:v1"]})
+    request = ExportRequest(
+        list(bentos),
+        [],
+        parse_location(str(depot), to_write=True),
+        [forge.load_signer(site.key())],
+        others={"notebook": ["study:v1"]},
+        jobs=2,
+    )
     with side.here():
-        signers = [forge.load_signer(site.key())]
-        return export(request, str(depot), signers, BundleOptions(jobs=2), Silent())
+        return export(request, Silent())
 
 
 @pytest.fixture

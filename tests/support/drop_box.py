@@ -20,6 +20,7 @@ from airgap.errors import AirgapError
 from airgap.flow.admission import policy
 from airgap.flow.bundle import open_bundle
 from airgap.flow.importing import install_bundle
+from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.flow.progress import Silent
 from airgap.server.dropbox import passwords, server, settings
 from airgap.server.dropbox.server import DropBox
@@ -43,7 +44,7 @@ def wait_until(condition: Callable[[], Any], description: str = "") -> Any:  # n
     return result
 
 
-def run_in_process(operation: Operation, location: str) -> Verdict:
+def run_in_process(operation: Operation, location: LocalDepot | ArchiveFile) -> Verdict:
     """Do in this process what the worker's command would do."""
     remember = operation == "import"
     try:

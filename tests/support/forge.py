@@ -23,6 +23,7 @@ from airgap.flow.admission.policy import AdmissionPolicy
 from airgap.flow.bundle import open_bundle
 from airgap.flow.importing import install_bundle
 from airgap.flow.importing.install_bundle import ImportResult
+from airgap.flow.location.location import parse_location
 from airgap.flow.progress import Silent
 from airgap.format.envelope import Role
 from airgap.format.ledger import State
@@ -433,13 +434,15 @@ def judging(root: Verified[Root]) -> AdmissionPolicy:
 
 def verify_in_process(place: Path | str, root: Verified[Root]) -> int:
     """Do what ``airgap verify`` does; return how many bytes of packs it read."""
-    with open_bundle.open_bundle(str(place), judging(root)) as opened:
+    with open_bundle.open_bundle(parse_location(str(place)), judging(root)) as opened:
         return install_bundle.verify_content(opened, jobs=1, progress=Silent())
 
 
 def import_in_process(place: Path | str, root: Verified[Root]) -> ImportResult:
     """Do what ``airgap import`` does; the environment says where."""
-    with open_bundle.open_bundle(str(place), judging(root), remember=True) as opened:
+    with open_bundle.open_bundle(
+        parse_location(str(place)), judging(root), remember=True
+    ) as opened:
         return install_bundle.import_bundle(
             opened, replace=False, dry_run=False, jobs=1, progress=Silent()
         )

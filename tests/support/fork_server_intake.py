@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.server.dropbox.folders import DropFolders, Retention
 from airgap.server.dropbox.open_uploads import OpenUploads
 from airgap.server.dropbox.quotas import Quota
@@ -31,7 +32,7 @@ def main(face: str, folder: str, state: str, kind: str) -> NoReturn:
     """
     top = Path(state)
 
-    def run(operation: Operation, location: str) -> Verdict:
+    def run(operation: Operation, location: LocalDepot | ArchiveFile) -> Verdict:
         descriptor = os.open(top.parent / IMPORTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         os.write(descriptor, f"{operation} {location}\n".encode())
         os.close(descriptor)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from airgap import errors
 from airgap.errors import AirgapError
 from airgap.flow.bundle import open_bundle
+from airgap.flow.location.location import parse_location
 from airgap.format import envelope
 from airgap.format.root import Root
 from airgap.signing import trust
@@ -59,7 +60,7 @@ def test_a_golden_bundle_is_read_as_it_is_described(
 
     assert forge.verify_in_process(place, root) > 0
 
-    with open_bundle.open_bundle(str(place), forge.judging(root)) as opened:
+    with open_bundle.open_bundle(parse_location(str(place)), forge.judging(root)) as opened:
         about = describe(opened.manifest.value)
         about["signed_by"] = list(opened.manifest.signers["builder"])
     assert about == json.loads((HERE / f"{name}.json").read_text())

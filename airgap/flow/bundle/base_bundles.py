@@ -4,20 +4,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from airgap.carrier.port import BundleReader
 from airgap.errors import MissingError, NotTrustedError, UsageError
 from airgap.flow.bundle.open_bundle import (
-    STDIN,
     Opened,
-    all_bundles,
+    demand_bundle,
     open_unverified,
     read_evidence,
+    read_manifest,
 )
 from airgap.flow.chunks.chunk_sources import BaseBundle, ChunkSources
-from airgap.flow.location.credentials import Access
+from airgap.flow.location.connector import Connector
+from airgap.flow.location.location import ArchiveFile, Location, StandardInput
+from airgap.flow.location.readers import open_readers
 from airgap.format import limits
 from airgap.format import manifest as manifests
 from airgap.format.manifest import Manifest
@@ -29,19 +30,20 @@ __all__ = ["open_newest", "trusted_base_bundles", "unverified_base_bundles", "wi
 _MANIFEST_FILE: Final = ".msgpack"
 
 
-def with_depots(opened: Opened, places: Sequence[str], access: Access) -> Opened:
-    """Let a bundle that was opened take what it builds on from these places too.
+def with_depots(opened: Opened, locations: Sequence[Location], connector: Connector) -> Opened:
+    """Let a bundle that was opened take what it builds on from these locations too.
 
     Raises:
-        NotTrustedError, MissingError: as ``trusted_shelves``.
+        NotTrustedError, MissingError: as ``trusted_base_bundles``.
     """
-    if not places:
+    if not locations:
         return opened
-    return replace(opened, supplies=ChunkSources(trusted_base_bundles(places, opened.root, access)))
+    bundles = trusted_base_bundles(locations, opened.root, connector)
+    return replace(opened, supplies=ChunkSources(bundles))
 
 
 def trusted_base_bundles(
-    places: Sequence[str], root: Verified[Root], access: Access
+    locations: Sequence[Location], root: Verified[Root], connector: Connector
 ) -> list[BaseBundle]:
     """Open every bundle of some depots or ``.airgap`` files whose builders this site trusts.
 
@@ -49,28 +51,30 @@ def trusted_base_bundles(
 
     Raises:
         NotTrustedError: one of them is not signed as the root demands.
-        MissingError: a place holds no bundle.
+        MissingError: a location holds no bundle.
         UsageError: one is standard input.
     """
-    if STDIN in places:
+    if any(isinstance(location, StandardInput) for location in locations):
         raise UsageError(
             "Standard input cannot be what a bundle builds on: that is read here and there.",
             "Write it to a file first, and name that with --depot.",
         )
-    shelves: list[BaseBundle] = []
-    for place in places:
-        for reader, raw, reopen in _opened(place, access):
+    bundles: list[BaseBundle] = []
+    for location in locations:
+        for reader, raw, reopen in _open_each(location, connector):
             manifest = decode_if_signed(raw, read_evidence(reader).envelopes, root)
             if manifest is None:
                 raise NotTrustedError(
                     f"{reader.place} is not signed by the builders that this site trusts.",
                     "Give the depot or the bundle that the new one builds on, as it was received.",
                 )
-            shelves.append(BaseBundle(manifest, reopen))
-    return shelves
+            bundles.append(BaseBundle(manifest, reopen))
+    return bundles
 
 
-def unverified_base_bundles(places: Sequence[str], access: Access) -> list[BaseBundle]:
+def unverified_base_bundles(
+    locations: Sequence[Location], connector: Connector
+) -> list[BaseBundle]:
     """Open bundles, or the manifests alone, of which a sender says that the other side has them.
 
     Nothing about them is proven. If one is not what it seems, the bundle that builds on it is of
@@ -78,64 +82,68 @@ def unverified_base_bundles(places: Sequence[str], access: Access) -> list[BaseB
 
     Raises:
         CorruptError: one is damaged.
-        MissingError: a place holds no bundle.
+        MissingError: a location holds no bundle.
     """
-    shelves: list[BaseBundle] = []
-    for place in places:
-        if place.endswith(_MANIFEST_FILE):
-            shelves.append(BaseBundle(_manifest_in(Path(place))))
+    bundles: list[BaseBundle] = []
+    for location in locations:
+        if isinstance(location, ArchiveFile) and location.path.suffix == _MANIFEST_FILE:
+            bundles.append(BaseBundle(_read_manifest_file(location)))
         else:
-            shelves += [
-                BaseBundle(manifests.decode(raw), again) for _, raw, again in _opened(place, access)
+            bundles += [
+                BaseBundle(manifests.decode(raw), reopen)
+                for _, raw, reopen in _open_each(location, connector)
             ]
-    return shelves
+    return bundles
 
 
 @contextmanager
-def open_newest(place: str, access: Access) -> Iterator[tuple[str, BaseBundle]]:
+def open_newest(location: Location, connector: Connector) -> Iterator[tuple[str, BaseBundle]]:
     """Open the bundle that a person means, as ``open_unverified`` does; yield its id and itself.
 
     Raises:
         MissingError, CorruptError: there is none, or it is damaged.
     """
-    with open_unverified(place, access) as opened:
-        again = (
-            partial(_archive_at_its_packs, place, access)
+    with open_unverified(location, connector) as opened:
+        reopen = (
+            partial(_open_at_packs, location, connector)
             if opened.reader.packs.is_stream
-            else partial(_itself, opened.reader)
+            else partial(_return, opened.reader)
         )
-        carries = opened.manifest.packs and place != STDIN
-        yield opened.bundle, BaseBundle(opened.manifest, again if carries else None)
+        carries = opened.manifest.packs and not isinstance(location, StandardInput)
+        yield opened.bundle, BaseBundle(opened.manifest, reopen if carries else None)
 
 
-def _opened(
-    place: str, access: Access
+def _open_each(
+    location: Location, connector: Connector
 ) -> Iterator[tuple[BundleReader, bytes, "partial[BundleReader]"]]:
     """Yield each bundle's reader, its manifest's bytes, and how to get at its packs."""
-    for reader in all_bundles(place, access):
-        _, raw = reader.read_manifest()
+    for reader in open_readers(location, connector):
+        _, raw = read_manifest(reader, location)
         if reader.packs.is_stream:
-            yield reader, raw, partial(_archive_at_its_packs, place, access)
+            yield reader, raw, partial(_open_at_packs, location, connector)
             reader.close()
         else:
-            yield reader, raw, partial(_itself, reader)
+            yield reader, raw, partial(_return, reader)
 
 
-def _archive_at_its_packs(place: str, access: Access) -> BundleReader:
-    (reader,) = all_bundles(place, access)
+def _open_at_packs(location: Location, connector: Connector) -> BundleReader:
+    (reader,) = open_readers(location, connector)
     reader.read_manifest()
     return reader
 
 
-def _itself(reader: BundleReader) -> BundleReader:
+def _return(reader: BundleReader) -> BundleReader:
     return reader
 
 
-def _manifest_in(path: Path) -> Manifest:
+def _read_manifest_file(location: ArchiveFile) -> Manifest:
+    path = location.path
     try:
         with path.open("rb") as file:
-            return manifests.decode(file.read(limits.MANIFEST_BYTES + 1))
+            raw = file.read(limits.MANIFEST_BYTES + 1)
     except OSError as error:
         raise MissingError(
             f"{path} cannot be read: {error.strerror}.", "Give a bundle, a depot or a manifest."
         ) from error
+    demand_bundle(manifests.bundle_id(raw), location, str(path))
+    return manifests.decode(raw)

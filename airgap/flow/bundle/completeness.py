@@ -11,6 +11,7 @@ from pathlib import Path
 from airgap.carrier.archive import CutOffError, describe_missing
 from airgap.flow.admission.policy import AdmissionPolicy
 from airgap.flow.bundle import open_bundle
+from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.format import layout
 
 __all__ = ["Completeness", "CutOffError", "lacking", "look"]
@@ -25,29 +26,29 @@ class Completeness:
     packs: tuple[tuple[str, int], ...]
 
 
-def look(place: str, judge: AdmissionPolicy) -> Completeness:
-    """Admit the bundle at a place (a ``.airgap`` file or ``DEPOT#ID``), and read nothing more.
+def look(location: LocalDepot | ArchiveFile, judge: AdmissionPolicy) -> Completeness:
+    """Admit a bundle, and read nothing more than its manifest and envelopes.
 
     Raises:
         CutOffError: it ends before its first pack; more may be on its way.
         AirgapError: it is not admitted; see ``bundles.open_bundle``.
     """
-    with open_bundle.open_bundle(place, judge) as opened:
+    with open_bundle.open_bundle(location, judge) as opened:
         manifest = opened.manifest.value
         packs = tuple((layout.pack_name(one.digest), one.size) for one in manifest.packs)
         return Completeness(opened.bundle, tuple(map(str, manifest.items)), packs)
 
 
-def lacking(place: Path, arrival: Completeness) -> str | None:
+def lacking(path: Path, arrival: Completeness) -> str | None:
     """Say what is not there yet of an admitted bundle in a file or a depot; None if all is.
 
     Raises:
         CorruptError: the file is no archive of the format.
         StorageError: it cannot be read.
     """
-    if not place.is_dir():
-        return describe_missing(place, len(arrival.packs))
-    absent = sum(not _has_size(place / name, size) for name, size in arrival.packs)
+    if not path.is_dir():
+        return describe_missing(path, len(arrival.packs))
+    absent = sum(not _has_size(path / name, size) for name, size in arrival.packs)
     return f"{absent} of {len(arrival.packs)} packs are still to come" if absent else None
 
 

@@ -16,6 +16,7 @@ from airgap.errors import AirgapError, ConfigurationError, CorruptError
 from airgap.flow.bundle import open_bundle
 from airgap.flow.demo.machine import DemoDisplay, Machine, Step, format_command
 from airgap.flow.demo.server import LOOPBACK, RunningServer, find_free_port, run_server
+from airgap.flow.location.location import ArchiveFile
 
 __all__ = ["QUESTION", "DemoResult", "run_demo"]
 
@@ -113,7 +114,8 @@ def _verify(isolated: Machine, display: DemoDisplay) -> str:
     isolated.run("airgap", "inspect", f"{_STICK}/mood.airgap")
     display.show_text("Verifying reads every byte and writes none.")
     isolated.run("airgap", "verify", f"{_STICK}/mood.airgap")
-    with open_bundle.open_unverified(str(isolated.folder / _STICK / "mood.airgap")) as opened:
+    archive = ArchiveFile(isolated.folder / _STICK / "mood.airgap")
+    with open_bundle.open_unverified(archive) as opened:
         return opened.bundle
 
 

@@ -1,4 +1,4 @@
-"""Copies of bundles from any place to any place. No key is needed, and nothing is trusted.
+"""Copies of bundles from any location to any. No key is needed, and nothing is trusted.
 
 Packs are compared with their names and skipped where they are there, so that a copy that broke off
 goes on when it is run again. Whoever reads the copy decides whether to trust it.
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow.bundle import model_signatures, open_bundle
 from airgap.flow.bundle.open_bundle import Unverified
-from airgap.flow.location.credentials import ANYBODY, Access
-from airgap.flow.location.writers import Writer, is_single_file, open_writer
+from airgap.flow.location.connector import LOCAL, Connector
+from airgap.flow.location.location import Location
+from airgap.flow.location.writers import Writer, open_writer, takes_one_bundle
 from airgap.flow.media.missing_volumes import joined
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.publish import publish
@@ -38,7 +39,7 @@ class CopyResult:
 
 
 def copy_bundle(
-    source: str, destination: str, progress: Progress, access: Access = ANYBODY
+    source: Location, destination: Location, progress: Progress, connector: Connector = LOCAL
 ) -> list[CopyResult]:
     """Copy one bundle, or all bundles of a depot, with signatures, attestations and roots.
 
@@ -47,18 +48,20 @@ def copy_bundle(
             copied; the bundle is not published.
         UsageError: a single file cannot take several bundles, or it is an archive for stock
             BentoML.
-        TransportError, StorageError: a place cannot be reached, read or written.
+        TransportError, StorageError: a location cannot be reached, read or written.
     """
-    with open_bundle.open_all(source, access) as (count, opened):
-        if count > 1 and is_single_file(destination, access):
+    with open_bundle.open_all(source, connector) as (count, opened):
+        if count > 1 and takes_one_bundle(destination):
             raise UsageError(
                 f"{count} bundles are there, and a single file takes one.",
                 "Name the one you want: DEPOT#ID.",
             )
-        return [_copy(one, destination, progress, access) for one in opened]
+        return [_copy(one, destination, progress, connector) for one in opened]
 
 
-def _copy(opened: Unverified, destination: str, progress: Progress, access: Access) -> CopyResult:
+def _copy(
+    opened: Unverified, destination: Location, progress: Progress, connector: Connector
+) -> CopyResult:
     if opened.reader.stock_archive:
         raise UsageError(
             "An archive for stock BentoML is copied as the files it consists of.",
@@ -72,7 +75,7 @@ def _copy(opened: Unverified, destination: str, progress: Progress, access: Acce
     room = len(opened.raw) + sum(
         tar.round_to_block(len(data)) + tar.BLOCK for data in signed.values()
     )
-    with open_writer(destination, lambda: room, access, progress) as writer:
+    with open_writer(destination, lambda: room, connector) as writer:
         try:
             for name, data in roots.items():
                 writer.put_root(name, data)

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 from airgap.carrier.depot import Depot
 from airgap.errors import ConflictError, MissingError
+from airgap.flow.bundle.tag import Tag
 from airgap.flow.depot import open_depot
-from airgap.flow.depot.list_tags import Tag
 from airgap.flow.depot.open_depot import DamagedBundle
 from airgap.flow.publishing.publish import CLOCK
 from airgap.flow.publishing.sweep import Clock, Sweep
-from airgap.flow.redaction import redact
 from airgap.format import layout, limits
 from airgap.format import manifest as manifests
 from airgap.format.inventory import Item
@@ -26,14 +25,13 @@ class DeletionCandidate:
     items: tuple[Item, ...]
 
 
-def find_deletion_candidate(depot: Depot, place: str, tag: Tag | None) -> list[DeletionCandidate]:
-    """Choose the bundles that a person means: those with ``tag``, or the one that the place names.
+def find_deletion_candidate(depot: Depot, wanted: str, tag: Tag | None) -> list[DeletionCandidate]:
+    """Choose the bundles that a person means: those with ``tag``, or the one with an id.
 
     Raises:
         MissingError: there is none, or the id stands for several.
         ConflictError: a bundle with the tag holds other Bentos or models of their own besides.
     """
-    wanted = open_depot.bundle_of(place)
     chosen = []
     for found in open_depot.read_bundles(depot, wanted):
         if isinstance(found, DamagedBundle):
@@ -46,8 +44,8 @@ def find_deletion_candidate(depot: Depot, place: str, tag: Tag | None) -> list[D
     if not chosen or (tag is None and len(chosen) > 1):
         what = f"with the {tag}" if tag else f"whose id begins with {wanted}"
         raise MissingError(
-            f"{redact(depot.place)} has {len(chosen)} bundles {what}.",
-            f"See `airgap list {redact(depot.place)}`.",
+            f"{depot.place} has {len(chosen)} bundles {what}.",
+            f"See `airgap list {depot.place}`.",
         )
     for one in chosen:
         _refuse_company(tag, one)

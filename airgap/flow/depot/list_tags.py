@@ -7,47 +7,21 @@ from typing import Any, Literal
 from airgap.errors import AirgapError, MissingError
 from airgap.flow.admission import policy
 from airgap.flow.admission.policy import AdmissionPolicy
+from airgap.flow.bundle.tag import Tag
 from airgap.flow.depot import open_depot
 from airgap.flow.depot.open_depot import DamagedBundle, StoredBundle
 from airgap.flow.describe.bundle import describe_bundle, describe_claims
 from airgap.flow.describe.times import format_time
-from airgap.flow.location.credentials import ANYBODY, Access
-from airgap.flow.redaction import redact
+from airgap.flow.location.connector import LOCAL, Connector
+from airgap.flow.location.location import DepotLocation
 from airgap.format import manifest as manifests
-from airgap.format import names
-from airgap.format.kinds import Kind
-from airgap.format.manifest import Manifest
 from airgap.store.item_kind import ItemKind
 from airgap.store.kinds import find_kind, list_kinds
 from airgap.store.source_tree import scan
 
-__all__ = ["Listing", "Tag", "find_in", "get_stored", "list_depot", "list_stores", "parse_tag"]
+__all__ = ["Listing", "find_in", "get_stored", "list_depot", "list_stores"]
 
 Standing = Literal["trusted", "not trusted", "not acceptable", "damaged", "not verified"]
-
-
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """A kind, a name, and a version, which is empty for the newest."""
-
-    kind: Kind
-    name: str
-    version: str = ""
-
-    def may_be_in(self, raw: bytes) -> bool:
-        """Tell from a manifest's bytes, without decoding them, whether it can name this."""
-        return self.name.encode() in raw and self.version.encode() in raw
-
-    def is_in(self, manifest: Manifest) -> bool:
-        """Tell whether a manifest has it."""
-        return any(
-            (one.kind, one.name) == (self.kind, self.name) and self.version in ("", one.version)
-            for one in manifest.items
-        )
-
-    def __str__(self) -> str:
-        """Name it for people."""
-        return f"{self.kind} {self.name}:{self.version or 'latest'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +32,9 @@ class Listing:
     why_not_verified: str = ""
 
 
-def parse_tag(text: str, kind: Kind) -> Tag:
-    """Read ``name``, ``name:latest`` or ``name:version``.
-
-    Raises:
-        UsageError: it is none of these.
-    """
-    return Tag(kind, *names.parse_tag(text))
-
-
-def list_depot(place: str, access: Access = ANYBODY, tag: Tag | None = None) -> Listing:
+def list_depot(
+    location: DepotLocation, connector: Connector = LOCAL, tag: Tag | None = None
+) -> Listing:
     """List the bundles of a depot, or those that have ``tag``.
 
     Each says whether this machine would import it. Where it trusts nobody, or what it remembers is
@@ -80,21 +47,23 @@ def list_depot(place: str, access: Access = ANYBODY, tag: Tag | None = None) -> 
     judged, why = _judge()
     rows: list[tuple[tuple[int, int, str], dict[str, Any]]] = []
     count = 0
-    with open_depot.open_depot(place, access) as depot:
-        for found in open_depot.read_bundles(depot, open_depot.bundle_of(place)):
+    with open_depot.open_depot(location, connector) as depot:
+        for found in open_depot.read_bundles(depot, location.bundle):
             count += 1
             row = _row(found, judged, tag)
             if row:
                 rows.append(row)
     if not count:
         raise MissingError(
-            f"{redact(depot.place)} holds no bundle.",
+            f"{depot.place} holds no bundle.",
             "Check the path, or put one there with `airgap push`.",
         )
     return Listing([one for _, one in sorted(rows, key=lambda row: row[0])], why)
 
 
-def find_in(place: str, tag: Tag, access: Access = ANYBODY) -> tuple[dict[str, Any], Listing]:
+def find_in(
+    location: DepotLocation, tag: Tag, connector: Connector = LOCAL
+) -> tuple[dict[str, Any], Listing]:
     """Return the newest bundle of a depot that has ``tag``, and all that have it.
 
     One that this machine would import comes before those that it would not.
@@ -103,9 +72,9 @@ def find_in(place: str, tag: Tag, access: Access = ANYBODY) -> tuple[dict[str, A
         MissingError: none has it.
         TransportError: the depot cannot be read.
     """
-    listing = list_depot(place, access, tag)
+    listing = list_depot(location, connector, tag)
     if not listing.bundles:
-        raise open_depot.depot_not_found(place, str(tag))
+        raise open_depot.make_not_found(location, str(tag))
     trusted = [one for one in listing.bundles if one["standing"] == "trusted"]
     return (trusted or listing.bundles)[0], listing
 

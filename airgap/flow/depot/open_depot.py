@@ -1,4 +1,4 @@
-"""Depots as a whole: opened here or elsewhere alike, and all their bundles read side by side."""
+"""Depots as a whole: local and remote ones opened alike, their bundles read side by side."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -7,31 +7,25 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from airgap.carrier.depot import Depot, DepotBundle, DepotOptions
-from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
-from airgap.flow.bundle.open_bundle import read_evidence, split_place
-from airgap.flow.location import remote
-from airgap.flow.location.credentials import ANYBODY, Access
-from airgap.flow.location.remote import SUFFIX
-from airgap.flow.redaction import redact
+from airgap.errors import AirgapError, CorruptError, MissingError
+from airgap.flow.bundle.open_bundle import read_evidence
+from airgap.flow.location.connector import LOCAL, Connector
+from airgap.flow.location.location import DepotLocation, LocalDepot
+from airgap.flow.location.readers import require_path
 from airgap.format import layout, limits, names
 from airgap.format import manifest as manifests
 from airgap.signing.thresholds import Evidence
-from airgap.state import manifest_cache, upload_marks
+from airgap.state import manifest_cache
 from airgap.transport.connections import ConnectionPool
-from airgap.transport.folder import FolderTransport
 from airgap.transport.port import Transport
 
 __all__ = [
     "DamagedBundle",
     "StoredBundle",
-    "bundle_of",
-    "depot_not_found",
+    "make_not_found",
     "open_depot",
-    "place_of_bundle",
     "read_bundles",
 ]
-
-_JOBS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +46,14 @@ class DamagedBundle:
 
 
 @contextmanager
-def open_depot(place: str, access: Access = ANYBODY) -> Iterator[Depot]:
-    """Open a depot, whether a folder of this machine or a place elsewhere.
+def open_depot(location: DepotLocation, connector: Connector = LOCAL) -> Iterator[Depot]:
+    """Open a depot in a folder of this machine or on a server, and close it.
 
     Raises:
-        UsageError: it is a file.
         TransportError: it cannot be reached.
     """
-    with closing(_opened(place, access)) as depot:
+    with closing(connector.open_depot(location)) as depot:
         yield depot
-
-
-def bundle_of(place: str) -> str:
-    """Return the bundle id, or its beginning, in ``DEPOT#ID``; empty if there is none."""
-    if remote.is_remote(place):
-        return remote.look(place, ANYBODY).place.bundle
-    return split_place(remote.local_path(place))[1]
-
-
-def place_of_bundle(place: str, bundle: str) -> str:
-    """Write ``DEPOT#ID`` for a bundle of a depot that may be written with an id already."""
-    wanted = bundle_of(place)
-    return f"{place[: -len(wanted) - 1] if wanted else place}#{bundle}"
 
 
 def read_bundles(depot: Depot, wanted: str = "") -> Iterator[StoredBundle | DamagedBundle]:
@@ -147,34 +127,14 @@ class _Reading:
         return raw
 
 
-def _opened(place: str, access: Access) -> Depot:
-    if remote.is_remote(place):
-        found = remote.look(place, access)
-        if found.is_file:
-            raise _no_depot(place)
-        return found.open_depot()
-    path, _ = split_place(remote.local_path(place))
-    if path.is_file() or path.name.endswith(SUFFIX):
-        raise _no_depot(str(path))
-    work = DepotOptions(jobs=access.jobs or _JOBS, mark=upload_marks.hold_mark)
-    return Depot(FolderTransport(path), work)
-
-
-def depot_not_found(place: str, what: str) -> MissingError:
-    """Say that no bundle has it; or that there is no such folder, which is more often mistyped."""
-    shown = redact(place)
-    if not remote.is_remote(place):
-        path, _ = split_place(remote.local_path(place))
-        if not path.exists():
-            return MissingError(
-                f"{path} is not there.", "Check the path, and that the medium is mounted."
-            )
+def make_not_found(location: DepotLocation, what: str) -> MissingError:
+    """Make the error that no bundle has it; or that the folder, often mistyped, is not there."""
+    if isinstance(location, LocalDepot):
+        try:
+            require_path(location.path)
+        except MissingError as error:
+            return error
     return MissingError(
-        f"No bundle of {shown} has the {what}.", f"See `airgap list {shown}` for what is there."
-    )
-
-
-def _no_depot(place: str) -> UsageError:
-    return UsageError(
-        f"{place} is a single file, and no depot.", "Give a folder, a URL of one, or @REMOTE."
+        f"No bundle of {location} has the {what}.",
+        f"See `airgap list {location}` for what is there.",
     )

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from airgap.carrier.depot import Depot
@@ -13,12 +14,14 @@ from airgap.flow.depot.open_depot import StoredBundle
 from airgap.flow.exporting import select, write_bundle
 from airgap.flow.exporting.read import plain_entries
 from airgap.flow.exporting.select import Source
+from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.write_bundle import BundleOptions
-from airgap.flow.location.credentials import ANYBODY, Access
+from airgap.flow.location.connector import Connector, TransferOptions
+from airgap.flow.location.credentials import Credentials
+from airgap.flow.location.location import DepotLocation
 from airgap.flow.location.writers import open_writer
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.publish import SweptError, absent
-from airgap.flow.redaction import redact
 from airgap.format import layout
 from airgap.format import manifest as manifests
 from airgap.format.inventory import File, Item, make_item
@@ -28,24 +31,29 @@ from airgap.signing.signer import Signer
 from airgap.signing.thresholds import find_valid_signers
 from airgap.store.source_tree import read_stable
 
-__all__ = ["Push", "PushResult", "push"]
+__all__ = ["PushRequest", "PushResult", "push"]
 
 _Key = tuple[int, str, str]
 _TRIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Push:
-    """What to push, and where to."""
+class PushRequest:
+    """What to push where, signed by whom, on which terms."""
 
     kind: Kind
     tag: str
-    place: str
+    depot: DepotLocation
+    signer: Signer
+    terms: Terms = field(default_factory=Terms)
     with_models: bool = True
     bare: bool = False
     """The manifest alone: all chunks are needed (format §4.2)."""
     force: bool = False
-    access: Access = field(default=ANYBODY)
+    jobs: int | None = None
+    """Threads; None: the processors there are."""
+    credentials: Credentials = field(default_factory=Credentials)
+    transfer: TransferOptions = field(default_factory=TransferOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,37 +68,40 @@ class PushResult:
     replaced: tuple[str, ...] = ()
 
 
-def push(wanted: Push, signer: Signer, settings: BundleOptions, progress: Progress) -> PushResult:
+def push(request: PushRequest, progress: Progress) -> PushResult:
     """Put an item into a depot, unless a bundle there that this key has signed holds just this.
 
     Raises:
+        UsageError: the terms cannot be written.
         MissingError: the item, or a model it names, is not here.
         ConflictError: the depot has the tag with other content by the same key.
         TransportError: the depot cannot be reached, or broke off.
-        StorageError, CorruptError: as ``outbound.export_items``.
+        StorageError, CorruptError: as ``write_bundle.export_items``.
     """
-    chosen = ([wanted.tag], []) if wanted.kind == "bento" else ([], [wanted.tag])
-    sources = select.select(*chosen, with_models=wanted.with_models)
+    options = request.terms.make_options(request.jobs)
+    chosen = ([request.tag], []) if request.kind == "bento" else ([], [request.tag])
+    sources = select.select(*chosen, with_models=request.with_models)
+    connector = Connector(request.credentials, request.transfer, progress)
     others: list[str] = []
-    with open_depot.open_depot(wanted.place, wanted.access) as depot:
-        ours = list(_signed_by(signer, depot, _top(wanted.kind, sources)))
+    with open_depot.open_depot(request.depot, connector) as depot:
+        ours = list(_signed_by(request.signer, depot, _top(request.kind, sources)))
         if ours:
             digests = _digests(sources, progress)
             for bundle, manifest in ours:
                 if (
-                    not wanted.force
-                    and _is_all(wanted, settings, manifest, digests)
-                    and _is_whole(depot, bundle, manifest, signer, progress)
+                    not request.force
+                    and _is_all(request, options, manifest, digests)
+                    and _is_whole(depot, bundle, manifest, request.signer, progress)
                 ):
                     return PushResult(bundle, manifest, was_there=True)
-            others = [one for one, it in ours if _contradicts(it, digests, wanted)]
-    if others and not wanted.force:
-        raise _conflict(wanted, sources, others)
-    done = _persist(lambda: _write(wanted, sources, signer, settings, progress))
-    gone = tuple(one for one in others if one != done.bundle)
-    if gone:  # only now that the new one is in place
-        _delete(wanted, gone)
-    return replace(done, replaced=gone)
+            others = [bundle for bundle, it in ours if _contradicts(it, digests, request)]
+    if others and not request.force:
+        raise _conflict(request, sources, others)
+    done = _persist(lambda: _write(request, sources, options, connector))
+    replaced = tuple(bundle for bundle in others if bundle != done.bundle)
+    if replaced:  # only now that the new one is in place
+        _delete(request.depot, connector, replaced)
+    return replace(done, replaced=replaced)
 
 
 def _persist(write: Callable[[], PushResult]) -> PushResult:
@@ -102,22 +113,13 @@ def _persist(write: Callable[[], PushResult]) -> PushResult:
 
 
 def _write(
-    wanted: Push,
-    sources: Sequence[Source],
-    signer: Signer,
-    settings: BundleOptions,
-    progress: Progress,
+    request: PushRequest, sources: Sequence[Source], options: BundleOptions, connector: Connector
 ) -> PushResult:
-    access = replace(wanted.access, verify_after_write=wanted.force)
-
-    def room() -> int:
-        return write_bundle.manifest_room(sources, settings)
-
-    with open_writer(_without_bundle(wanted.place), room, access, progress) as writer:
-        if wanted.bare:
-            done = write_bundle.export_bare(sources, writer, [signer], settings, progress)
-        else:
-            done = write_bundle.export_items(sources, writer, [signer], settings, progress)
+    transfer = replace(connector.transfer, verify_after_write=request.force)
+    room = partial(write_bundle.manifest_room, sources, options)
+    export = write_bundle.export_bare if request.bare else write_bundle.export_items
+    with open_writer(request.depot, room, replace(connector, transfer=transfer)) as writer:
+        done = export(sources, writer, [request.signer], options, connector.progress)
     return PushResult(
         done.bundle,
         done.manifest,
@@ -125,10 +127,6 @@ def _write(
         packs_written=done.packs_written,
         packs_shared=done.packs_shared,
     )
-
-
-def _without_bundle(place: str) -> str:
-    return open_depot.place_of_bundle(place, "").removesuffix("#")
 
 
 def _top(kind: Kind, sources: Sequence[Source]) -> _Key:
@@ -164,17 +162,17 @@ def _own(signer: Signer, found: StoredBundle) -> Manifest | None:
 
 
 def _is_all(
-    wanted: Push,
-    settings: BundleOptions,
+    request: PushRequest,
+    options: BundleOptions,
     manifest: Manifest,
     digests: Mapping[_Key, bytes],
 ) -> bool:
     """Tell whether a bundle holds exactly these items, on these terms."""
     same = {one.key: one.digest for one in manifest.items} == digests
     terms = manifest.channel, manifest.audience, manifest.expires_at
-    asked = settings.channel, tuple(sorted(set(settings.audience))), settings.expires_at
-    numbered = settings.sequence is None or settings.sequence == manifest.sequence
-    carried = wanted.bare or manifest.carried == len(manifest.chunks)
+    asked = options.channel, tuple(sorted(set(options.audience))), options.expires_at
+    numbered = options.sequence is None or options.sequence == manifest.sequence
+    carried = request.bare or manifest.carried == len(manifest.chunks)
     return same and terms == asked and numbered and carried
 
 
@@ -189,9 +187,9 @@ def _is_whole(
     return absent(depot, bundle, files, manifest.packs, progress) == 0 and all(sizes)
 
 
-def _contradicts(manifest: Manifest, digests: Mapping[_Key, bytes], wanted: Push) -> bool:
+def _contradicts(manifest: Manifest, digests: Mapping[_Key, bytes], request: PushRequest) -> bool:
     """Tell whether a bundle that holds this one thing holds it with other content."""
-    tops = [one for one in manifest.items if one.kind in ("bento", wanted.kind)]
+    tops = [one for one in manifest.items if one.kind in ("bento", request.kind)]
     return len(tops) == 1 and digests[tops[0].key] != tops[0].digest
 
 
@@ -215,17 +213,19 @@ def _item(source: Source, progress: Progress) -> Item:
     return make_item(source.kind, source.name, source.version, [*files, *plain_entries(source)])
 
 
-def _conflict(wanted: Push, sources: Sequence[Source], others: Sequence[str]) -> ConflictError:
-    _, name, version = _top(wanted.kind, sources)
-    place = redact(_without_bundle(wanted.place))
+def _conflict(
+    request: PushRequest, sources: Sequence[Source], others: Sequence[str]
+) -> ConflictError:
+    _, name, version = _top(request.kind, sources)
+    depot = replace(request.depot, bundle="")
     return ConflictError(
-        f"{place} has the {wanted.kind} {name}:{version} with other content.",
+        f"{depot} has the {request.kind} {name}:{version} with other content.",
         "Give this one another version, or --force: the old bundle goes when the new one is there.",
         [f"bundle {one}" for one in others],
     )
 
 
-def _delete(wanted: Push, gone: Sequence[str]) -> None:
-    with open_depot.open_depot(wanted.place, wanted.access) as depot:
-        for bundle in gone:
+def _delete(location: DepotLocation, connector: Connector, bundles: Sequence[str]) -> None:
+    with open_depot.open_depot(location, connector) as depot:
+        for bundle in bundles:
             delete.delete_bundle(depot, bundle)

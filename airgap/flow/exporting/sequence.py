@@ -13,16 +13,9 @@ from airgap.format.manifest import Manifest
 from airgap.ledger import sequences
 from airgap.state import pinned_root
 
-__all__ = ["UNNUMBERED", "chosen", "folder", "given", "numbered"]
+__all__ = ["folder", "given", "numbered"]
 
-UNNUMBERED: Final = "default"
-"""The channel of bundles for which nobody names one."""
 _WAITING: Final = "Another export is being numbered; waiting for it."
-
-
-def chosen(channel: str | None, sequence: int | None) -> int | None:
-    """Return the number to give: what a person said, None for the channel's next one, or 0."""
-    return 0 if channel is None and sequence is None else sequence
 
 
 def numbered(draft: Manifest, sequence: int | None, progress: Progress) -> Manifest:

@@ -2,17 +2,17 @@
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from airgap.carrier.stock.archive import Form, form_of_name, publish, writer_for
+from airgap.carrier.stock.archive import Form, publish, writer_for
 from airgap.carrier.stock.port import Member, MemberWriter
 from airgap.disk.digests import digest_file
 from airgap.errors import StorageError, UsageError
 from airgap.flow.exporting import write_bundle
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.write_bundle import BundleOptions, ExportResult
+from airgap.flow.location.location import StockArchive
 from airgap.flow.progress import Progress
 from airgap.format import envelope as dsse
 from airgap.format import manifest as manifests
@@ -23,7 +23,7 @@ from airgap.format.manifest import Manifest
 from airgap.signing.signer import Signer
 from airgap.store.source_tree import SourceFile, read_stable
 
-__all__ = ["FORMATS", "StockTarget", "export_stock", "format_of_name", "target_of"]
+__all__ = ["FORMATS", "export_stock"]
 
 FORMATS: Final[Mapping[str, Form]] = {
     "bento": "xz",
@@ -41,55 +41,9 @@ FORMATS: Final[Mapping[str, Form]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class StockTarget:
-    """Where an archive goes, and in which form."""
-
-    path: Path
-    form: Form
-
-
-def format_of_name(destination: str) -> str | None:
-    """Return the format that a new file's name asks for, or None: a depot or a ``.airgap`` file."""
-    path = Path(destination)
-    form = None if path.is_dir() or destination.endswith("/") else form_of_name(path.name)
-    return "bento" if path.suffix in (".bento", ".bentomodel") else form
-
-
-def target_of(
-    sources: Sequence[Source], destination: str, format_name: str, *, exact_name: bool = False
-) -> StockTarget:
-    """Choose the file's name as stock BentoML does: in a folder, ``<name>-<version>.<format>``.
-
-    A name whose extension would make stock BentoML guess another form gets one more, unless
-    ``exact_name`` is asked for.
-
-    Raises:
-        UsageError: not exactly one Bento with its models, or one model; or not such a format.
-    """
-    top = _top(sources)
-    own = "bento" if top.kind == "bento" else "bentomodel"
-    if format_name not in FORMATS:
-        raise UsageError(
-            f"There is no format {format_name!r}.", f"Choose one of {', '.join(FORMATS)}."
-        )
-    if format_name in ("bento", "bentomodel"):
-        format_name = own
-    form = FORMATS[format_name]
-    path = Path(destination)
-    if form == "folder":
-        return StockTarget(path, form)
-    if path.is_dir() or destination.endswith("/"):
-        return StockTarget(path / f"{top.name}-{top.version}.{format_name}", form)
-    fits = form_of_name(path.name) == form and (path.suffix == f".{own}") == (format_name == own)
-    return StockTarget(
-        path if fits or exact_name else path.with_name(f"{path.name}.{format_name}"), form
-    )
-
-
 def export_stock(
     sources: Sequence[Source],
-    target: StockTarget,
+    target: StockArchive,
     signers: Sequence[Signer],
     settings: BundleOptions,
     progress: Progress,
@@ -97,9 +51,11 @@ def export_stock(
     """Write one archive, its envelopes and, last, its manifest.
 
     Raises:
+        UsageError: not exactly one Bento with its models, or one model.
         ConflictError: a folder that is not empty is in the way.
-        StorageError, CorruptError: as ``outbound.export_items``.
+        StorageError, CorruptError: as ``export_items``.
     """
+    _refuse_several(sources)
     stock.check_items([write_bundle.draft_item(source) for source in sources])
     writer = writer_for(target.path, target.form)
     progress.begin("exporting", sum(source.tree.size for source in sources))
@@ -183,18 +139,15 @@ def _sign(raw: bytes, signers: Sequence[Signer]) -> dict[tuple[Role, str], bytes
     }
 
 
-def _top(sources: Sequence[Source]) -> Source:
-    """Return the one Bento, or the one model."""
+def _refuse_several(sources: Sequence[Source]) -> None:
+    """Demand one Bento, with what it needs, or one model."""
     placements = [source.rules.stock for source in sources]
-    bentos = [source for source in sources if source.rules.stock == "top"]
-    if len(bentos) == 1 and "none" not in placements:
-        return bentos[0]
-    if placements == ["models"]:
-        return sources[0]
-    raise UsageError(
-        f"This format holds one Bento, or one model, and {len(sources)} items were asked for.",
-        "Export them one by one, or into a depot or a .airgap file.",
-    )
+    has_bento = placements.count("top") == 1 and "none" not in placements
+    if not has_bento and placements != ["models"]:
+        raise UsageError(
+            f"This format holds one Bento, or one model, and {len(sources)} items were asked for.",
+            "Export them one by one, or into a depot or a .airgap file.",
+        )
 
 
 def _prefix(source: Source, sources: Sequence[Source]) -> str:

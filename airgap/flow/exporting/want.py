@@ -1,45 +1,18 @@
-"""A want: what an import lacked, written for the sender and its next export (format §22)."""
+"""A want: what an import lacked, for the next export (format §22)."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from airgap.disk.part_file import write_atomically
 from airgap.errors import ConfigurationError, CorruptError, UsageError
 from airgap.flow.bundle.base_bundles import unverified_base_bundles
-from airgap.flow.bundle.open_bundle import Opened
-from airgap.flow.chunks.missing_chunks import MissingChunksError
 from airgap.flow.exporting.bases import NO_BASES, Bases, Wanted, bases_of
-from airgap.flow.location.credentials import Access
+from airgap.flow.location.connector import Connector
+from airgap.flow.location.location import Location
 from airgap.format import limits
 from airgap.format import want as wants
 from airgap.format.want import Want
 
-__all__ = ["bases_told", "read_want", "tags_wanted", "written_to"]
-
-
-@contextmanager
-def written_to(path: Path | None, opened: Opened) -> Iterator[None]:
-    """If the block ends because chunks are lacking, write to ``path`` what the bundle lacked here.
-
-    Raises:
-        LackingError: the same, with what to do next.
-        StorageError: the disk refused.
-    """
-    try:
-        yield
-    except MissingChunksError as lacking:
-        if path is None:
-            raise
-        tags = tuple(str(item) for item in opened.manifest.value.items)
-        raw = wants.encode(Want(bytes.fromhex(opened.bundle), tags, lacking.wanted))
-        write_atomically(path.parent, path.name, [raw])
-        raise MissingChunksError(
-            f"{lacking.message} {path} says which.",
-            f"Carry {path} to the sender, for `airgap export --for {path.name}`; import what comes"
-            " back with this bundle's place as --depot.",
-            lacking.wanted,
-        ) from lacking
+__all__ = ["find_bases", "read_want", "tags_wanted"]
 
 
 def read_want(path: Path) -> Want:
@@ -63,18 +36,18 @@ def read_want(path: Path) -> Want:
         ) from error
 
 
-def bases_told(places: Sequence[str], want: Want | None, access: Access) -> Bases:
+def find_bases(locations: Sequence[Location], want: Want | None, connector: Connector) -> Bases:
     """Return what the other side holds, as a sender was told: bundles, or all but what it wants.
 
     Raises:
         UsageError: both are given.
-        MissingError, CorruptError: a place holds no bundle, or a damaged one.
+        MissingError, CorruptError: a location holds no bundle, or a damaged one.
     """
-    if want is not None and places:
+    if want is not None and locations:
         raise UsageError("--base and --for both say what the other side has.", "Give one of them.")
     if want is not None:
         return Bases(Wanted(frozenset(want.chunks)))
-    return bases_of(unverified_base_bundles(places, access)) if places else NO_BASES
+    return bases_of(unverified_base_bundles(locations, connector)) if locations else NO_BASES
 
 
 def tags_wanted(want: Want) -> tuple[list[str], list[str]]:

@@ -10,10 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final
 
-from airgap.carrier.stock.archive import Form, StockReader
+from airgap.carrier.stock.archive import StockReader
 from airgap.carrier.stock.port import Member
 from airgap.errors import CorruptError, NotTrustedError
 from airgap.flow.admission import history
@@ -25,6 +24,7 @@ from airgap.flow.importing.install_bundle import (
     explained_and_locked,
     land,
 )
+from airgap.flow.location.location import StockArchive
 from airgap.flow.progress import Progress
 from airgap.format import limits
 from airgap.format import stock_archive as stock
@@ -50,14 +50,14 @@ _IGNORED = re.compile(r"models/(hugging-face/[0-9a-f]{64}|[^/]+/latest)")
 _MODEL_YAML = re.compile(r"models/[^/]+/[^/]+/model\.yaml")
 
 
-def is_unsigned(path: Path, form: Form | None) -> bool:
-    """Tell whether this is an archive for stock BentoML without a manifest beside it."""
-    return form is not None and path.exists() and not StockReader(path, form).is_signed
+def is_unsigned(archive: StockArchive) -> bool:
+    """Tell whether there is an archive without a manifest beside it."""
+    path = archive.path
+    return path.exists() and not StockReader(path, archive.form).is_signed
 
 
 def import_unsigned(
-    path: Path,
-    form: Form,
+    archive: StockArchive,
     choices: ImportOptions,
     progress: Progress,
     check: Callable[[Sequence[Item]], object] = len,
@@ -74,13 +74,13 @@ def import_unsigned(
     """
     if pinned_root.load_root() is not None:
         history.require_consistent(require_root().value.site)
-    reader = StockReader(path, form)
+    reader = StockReader(archive.path, archive.form)
     if reader.is_signed:
         raise NotTrustedError(
-            f"{path} has a manifest beside it, so it is not taken as unsigned.",
+            f"{archive} has a manifest beside it, so it is not taken as unsigned.",
             "Import it without --insecure-allow-unsigned.",
         )
-    progress.note(f"Reading {path}.")
+    progress.note(f"Reading {archive}.")
     with ExitStack() as held:
         locks = () if choices.dry_run else (private_folder(bentoml_home.home()),)
         held.enter_context(explained_and_locked(locks, progress))

@@ -1,4 +1,4 @@
-"""How places that are elsewhere are reached: who we are there, and where the password is."""
+"""Who logs in to a server, and where the password is."""
 
 import netrc
 import os
@@ -13,7 +13,7 @@ from airgap.flow.redaction import register_secret
 from airgap.transport.open_transport import Login
 from airgap.transport.url import RemoteUrl
 
-__all__ = ["ANYBODY", "Access", "log_in"]
+__all__ = ["Credentials", "log_in"]
 
 _VARIABLE: Final = "AIRGAP_PASSWORD"
 _LONGEST: Final = 4096
@@ -22,8 +22,8 @@ _BUCKETS: Final = ("s3", "gs", "az")  # no hosts: what .netrc says of any host i
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """What whoever runs this says about reaching a place, for this run."""
+class Credentials:
+    """Who logs in to a server, and where the password is, as said for this run."""
 
     user: str | None = None
     password: str | None = field(default=None, repr=False)
@@ -31,69 +31,59 @@ class Access:
     password_file: Path | None = None
     ask: Callable[[str], str] | None = None
     """Asks a person at a terminal, with a prompt; None where there is none."""
-    options: Mapping[str, str] = field(default_factory=dict)
-    """Of the protocol; they outdo those of a URL and of a named remote."""
-    jobs: int | None = None
-    """Connections side by side; None is four, or what a named remote says."""
-    limit_rate: int | None = None
-    """Bytes per second, all connections together."""
-    spool: Path | None = None
-    verify_after_write: bool = False
-    tries: int | None = None
-    """How often to try without getting further; None is what ``Patience`` says."""
-    tell: Callable[[str], object] = lambda _: None
-    """Told what people should know: warnings, and that a connection is tried again."""
 
 
-ANYBODY: Final = Access()
-
-
-def log_in(place: RemoteUrl, access: Access, settings: Mapping[str, str]) -> Login:
-    """Find out who we are at a place, and fetch the password from where it is.
+def log_in(
+    url: RemoteUrl,
+    credentials: Credentials,
+    settings: Mapping[str, str],
+    note: Callable[[str], object],
+) -> Login:
+    """Find the user and the password for a server.
 
     In this order: what was said for this run, the URL, the named remote, ``AIRGAP_PASSWORD``,
-    ``.netrc``, a person at the terminal.
+    ``.netrc``, a person at the terminal. ``note`` is called if the password stands in the URL.
 
     Raises:
-        ConfigurationError: a variable or file that was named is not there, or nobody can be asked.
+        ConfigurationError: a variable or file that was named is not there, or there is no terminal.
     """
-    user = access.user or place.user or settings.get("user")
-    for password in (_said(access), _in_url(place, access), _kept(settings)):
+    user = credentials.user or url.user or settings.get("user")
+    for password in (_read_given(credentials), _in_url(url, note), _read_kept(settings)):
         if password is not None:
             return Login(user, register_secret(password))
     if _VARIABLE in os.environ:
         return Login(user, register_secret(os.environ[_VARIABLE]))
-    found = None if place.scheme in _BUCKETS else _in_netrc(place.host, user)
-    if found is not None:
-        return Login(found.user, found.password and register_secret(found.password))
-    if user in (None, "anonymous", "ftp") or place.scheme not in _ASKED_FOR:
+    login = None if url.scheme in _BUCKETS else _in_netrc(url.host, user)
+    if login is not None:
+        return Login(login.user, login.password and register_secret(login.password))
+    if user in (None, "anonymous", "ftp") or url.scheme not in _ASKED_FOR:
         return Login(user)
-    if access.ask is None:
+    if credentials.ask is None:
         raise ConfigurationError(
-            f"There is no password for {user} at {place.host}.",
+            f"There is no password for {user} at {url.host}.",
             f"Use --password-env, --password-file, {_VARIABLE} or ~/.netrc.",
         )
-    return Login(user, register_secret(access.ask(f"Password of {user} at {place.host}: ")))
+    return Login(user, register_secret(credentials.ask(f"Password of {user} at {url.host}: ")))
 
 
-def _said(access: Access) -> str | None:
-    if access.password is not None:
-        return access.password
-    if access.password_env is not None:
-        return _variable(access.password_env)
-    return None if access.password_file is None else _file(access.password_file)
+def _read_given(credentials: Credentials) -> str | None:
+    if credentials.password is not None:
+        return credentials.password
+    if credentials.password_env is not None:
+        return _variable(credentials.password_env)
+    return None if credentials.password_file is None else _file(credentials.password_file)
 
 
-def _in_url(place: RemoteUrl, access: Access) -> str | None:
-    if place.password:
-        access.tell(
+def _in_url(url: RemoteUrl, note: Callable[[str], object]) -> str | None:
+    if url.password:
+        note(
             "There is a password in the URL: other users of this machine can see it while this"
             " runs, and the shell may keep it. Use --password-file, --password-env or ~/.netrc."
         )
-    return place.password
+    return url.password
 
 
-def _kept(settings: Mapping[str, str]) -> str | None:
+def _read_kept(settings: Mapping[str, str]) -> str | None:
     """Fetch the password of a named remote, which says only where it is."""
     if "password_env" in settings:
         return _variable(settings["password_env"])
@@ -135,16 +125,16 @@ def _in_netrc(host: str, user: str | None) -> Login | None:
     path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
     try:
         mode = path.stat().st_mode
-        found = netrc.netrc(path).authenticators(host)
+        entry = netrc.netrc(path).authenticators(host)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, netrc.NetrcParseError) as error:  # its text may hold a password
         line = f", line {error.lineno}" if isinstance(error, netrc.NetrcParseError) else ""
         raise ConfigurationError(f"{path}{line} cannot be read.", "Mend it.") from None
-    if found is None or (user is not None and found[0] not in ("", user)):
+    if entry is None or (user is not None and entry[0] not in ("", user)):
         return None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigurationError(
             f"Others on this machine may read {path}.", f"Run: chmod 600 {path}"
         )
-    return Login(user or found[0] or None, found[2] or None)
+    return Login(user or entry[0] or None, entry[2] or None)

@@ -1,80 +1,119 @@
-"""From what a person calls a destination to a writer of one bundle."""
+"""From a location to a writer of one bundle."""
 
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from airgap.carrier.archive import ArchiveWriter
 from airgap.carrier.local_depot import DepotWriter
 from airgap.carrier.remote_archive import send_file
 from airgap.carrier.remote_depot import RemoteDepotWriter
-from airgap.errors import UsageError
-from airgap.flow.location import remote as elsewhere
-from airgap.flow.location.credentials import Access
-from airgap.flow.location.remote import SUFFIX, RemoteLocation
+from airgap.disk.os_errors import storage_error
+from airgap.errors import StorageError, UsageError
+from airgap.flow.location.connector import Connector
+from airgap.flow.location.location import (
+    SUFFIX,
+    ArchiveFile,
+    LocalDepot,
+    Location,
+    RemoteArchive,
+    RemoteDepot,
+    RemoteStockArchive,
+    StandardInput,
+    StockArchive,
+)
 from airgap.flow.progress import Progress
+from airgap.transport.port import Transport
 from airgap.transport.spool import Spool
 
-__all__ = ["Writer", "is_single_file", "open_writer", "open_writer_elsewhere"]
+__all__ = ["Writer", "open_writer", "takes_one_bundle"]
 
-Writer = ArchiveWriter | DepotWriter | RemoteDepotWriter
-Room = Callable[[], int]
+Writer: TypeAlias = ArchiveWriter | DepotWriter | RemoteDepotWriter
+Room: TypeAlias = Callable[[], int]
 """Returns a number of bytes that the manifest cannot exceed."""
 
-_SPOOL: Final = f"spool{SUFFIX}"
+_COPY_BYTES: Final = 1024 * 1024
 
 
-def is_single_file(destination: str, access: Access) -> bool:
-    """Tell whether a destination is a single ``.airgap`` file, by its name."""
-    if elsewhere.is_remote(destination):
-        return elsewhere.look(destination, access).is_file
-    path = Path(elsewhere.local_path(destination))
-    return path.name.endswith(SUFFIX) and not path.is_dir()
+def takes_one_bundle(location: Location) -> bool:
+    """Tell whether a single bundle is all that can be written there."""
+    return not isinstance(location, LocalDepot | RemoteDepot)
 
 
 @contextmanager
-def open_writer(
-    destination: str, room: Room, access: Access, progress: Progress
-) -> Iterator[Writer]:
-    """Open a depot or a ``.airgap`` file for writing, here or elsewhere.
+def open_writer(location: Location, room: Room, connector: Connector) -> Iterator[Writer]:
+    """Open a depot, a ``.airgap`` file or standard output for writing.
 
-    A single file elsewhere is there when the block has ended without an error.
+    A file on a server, and standard output, get their bytes when the block has ended without an
+    error.
 
     Raises:
-        UsageError: it is a file of another name.
+        UsageError: it is a file of another name, an archive for stock BentoML, or a terminal.
         TransportError, StorageError: it cannot be written.
     """
-    if elsewhere.is_remote(destination):
-        found = elsewhere.look(destination, access)
-        with open_writer_elsewhere(found, room, progress) as writer:
-            yield writer
-        return
-    path = Path(elsewhere.local_path(destination))
-    if is_single_file(destination, access):
-        yield ArchiveWriter(path, room())
-        return
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"{path} is a file.", f"Give a folder, or a name that ends in {SUFFIX}.")
-    yield DepotWriter(path)
+    match location:
+        case LocalDepot():
+            yield DepotWriter(location.path)
+        case ArchiveFile() if location.path.name.endswith(SUFFIX):
+            yield ArchiveWriter(location.path, room())
+        case RemoteDepot():
+            with closing(connector.open_depot(location)) as depot:
+                yield RemoteDepotWriter(depot)
+        case RemoteArchive():
+            with closing(connector.open_folder(location)) as folder, _spool(connector) as file:
+                yield ArchiveWriter(file, room())
+                _send(file, folder, location.file_name, connector.progress)
+        case StandardInput():
+            _refuse_terminal()
+            with _spool(connector) as file:
+                yield ArchiveWriter(file, room())
+                _copy_to_stdout(file)
+        case ArchiveFile() | StockArchive() | RemoteStockArchive():
+            raise UsageError(
+                f"{location} is not a depot, and its name does not end in {SUFFIX}.",
+                f"Give a folder, or a name that ends in {SUFFIX}.",
+            )
 
 
 @contextmanager
-def open_writer_elsewhere(
-    found: RemoteLocation, room: Room, progress: Progress
-) -> Iterator[Writer]:
-    """Open what is elsewhere; raises as ``open_writer``."""
-    found.refuse_other_formats()
-    if not found.is_file:
-        with closing(found.open_depot()) as remote:
-            yield RemoteDepotWriter(remote)
-        return
-    with closing(Spool(found.access.spool)) as spool, closing(found.open_folder()) as transport:
-        file = spool.folder / _SPOOL
-        progress.note(f"Spooling to {spool.folder}, because the manifest comes first.")
-        yield ArchiveWriter(file, room())
-        progress.begin("sending", file.stat().st_size)
-        try:
-            send_file(transport, found.file_name, file, progress.advance)
-        finally:
-            progress.end()
+def _spool(connector: Connector) -> Iterator[Path]:
+    """Give a file that waits until the manifest is known, which comes first in it."""
+    with closing(Spool(connector.transfer.spool)) as spool:
+        connector.progress.note(f"Spooling to {spool.folder}, because the manifest comes first.")
+        yield spool.folder / f"spool{SUFFIX}"
+
+
+def _send(file: Path, folder: Transport, name: str, progress: Progress) -> None:
+    progress.begin("sending", file.stat().st_size)
+    try:
+        send_file(folder, name, file, progress.advance)
+    finally:
+        progress.end()
+
+
+def _refuse_terminal() -> None:
+    if sys.stdout.isatty():
+        raise UsageError(
+            "A bundle is not for a terminal.", "Redirect standard output, or give -o FILE."
+        )
+
+
+def _copy_to_stdout(file: Path) -> None:
+    """Write all of a file to standard output.
+
+    Through a buffer of our own: with PYTHONUNBUFFERED, Python's has none, and then what a write
+    did not take is lost without a word.
+    """
+    try:
+        descriptor = sys.stdout.fileno()
+        with file.open("rb") as spooled, open(descriptor, "wb", closefd=False) as out:
+            shutil.copyfileobj(spooled, out, _COPY_BYTES)
+    except BrokenPipeError as error:
+        raise StorageError(
+            "The reader of standard output stopped.", "Look at the other end of the pipe."
+        ) from error
+    except OSError as error:
+        raise storage_error(error, "Standard output") from error

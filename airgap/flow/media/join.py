@@ -13,6 +13,7 @@ from airgap.disk.digests import has_digest
 from airgap.disk.part_file import write_atomically
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow.bundle.open_bundle import Unverified, open_unverified
+from airgap.flow.location.location import Location
 from airgap.flow.media.missing_volumes import MissingVolumes, refusal
 from airgap.flow.media.pack_copies import PackCopies, PackCopy
 from airgap.flow.media.parity import ParityRepair, covers, longest
@@ -50,17 +51,17 @@ class RepairResult:
     parity_lost: int
 
 
-def join(places: Sequence[str], output: Path, progress: Progress) -> JoinResult:
+def join(locations: Sequence[Location], output: Path, progress: Progress) -> JoinResult:
     """Copy what volumes hold into a depot; the bundle is there when all of it is.
 
     The next run goes on: volumes may come one by one.
 
     Raises:
-        UsageError: the places hold different bundles.
+        UsageError: the locations hold different bundles.
         MissingError, CorruptError: not all packs could be had. What could is kept.
         StorageError: the disk refused.
     """
-    with _opened(places) as (volumes, contents):
+    with _open_volumes(locations) as (volumes, contents):
         work = _Joining(volumes, contents, output)
         progress.begin("joining", contents.manifest.stored_size)
         try:
@@ -76,15 +77,15 @@ def join(places: Sequence[str], output: Path, progress: Progress) -> JoinResult:
     return JoinResult(contents.bundle, len(contents.manifest.packs), work.mended)
 
 
-def repair(places: Sequence[str], progress: Progress) -> RepairResult:
-    """Make damaged and missing packs again, in the places where they belong.
+def repair(locations: Sequence[Location], progress: Progress) -> RepairResult:
+    """Make damaged and missing packs again, in the folders where they belong.
 
     Raises:
-        UsageError: the places hold different bundles.
+        UsageError: the locations hold different bundles.
         CorruptError, MissingError: not all of them could be made again; those that could are.
-        StorageError: a place cannot be written.
+        StorageError: a folder cannot be written.
     """
-    with _opened(places) as (volumes, contents):
+    with _open_volumes(locations) as (volumes, contents):
         packs, copies = contents.manifest.packs, PackCopies(volumes)
         mending = ParityRepair(packs, copies, progress)
         progress.begin("looking for damage", contents.manifest.stored_size)
@@ -110,11 +111,15 @@ def repair(places: Sequence[str], progress: Progress) -> RepairResult:
 
 
 @contextmanager
-def _opened(places: Sequence[str]) -> Iterator[tuple[list[Volume], SmallFiles]]:
+def _open_volumes(
+    locations: Sequence[Location],
+) -> Iterator[tuple[list[Volume], SmallFiles]]:
     """Open depots that hold one bundle, or parts of it. Nothing is verified."""
     with ExitStack() as stack:
-        opened: list[Unverified] = [stack.enter_context(open_unverified(place)) for place in places]
-        demand_one_bundle([(one.reader.place, one.bundle) for one in opened])
+        opened: list[Unverified] = [
+            stack.enter_context(open_unverified(location)) for location in locations
+        ]
+        demand_one_bundle(locations, [one.bundle for one in opened])
         sources = [one.reader.packs for one in opened]
         if not all(source.volumes for source in sources):
             raise UsageError("Only folders can be put together or mended.", "Give volumes.")

@@ -15,7 +15,8 @@ from airgap.disk.durable import move_file
 from airgap.disk.part_file import write_atomically
 from airgap.errors import AirgapError, ConflictError, CorruptError, StorageError, UsageError
 from airgap.flow.bundle.open_bundle import open_unverified
-from airgap.flow.location.credentials import ANYBODY, Access
+from airgap.flow.location.connector import LOCAL, Connector
+from airgap.flow.location.location import Location
 from airgap.flow.media.pack_copies import PackCopies, PackCopy
 from airgap.flow.media.parity import Draft, drafts, longest, make_groups
 from airgap.flow.media.plan import Part, cost, free_rooms, plan, survives, usable
@@ -63,7 +64,7 @@ class SplitResult:
 
 
 def split(
-    place: str, media: VolumeOptions, progress: Progress, access: Access = ANYBODY
+    location: Location, media: VolumeOptions, progress: Progress, connector: Connector = LOCAL
 ) -> SplitResult:
     """Copy a bundle onto volumes. Nothing is verified but that each pack is what its name says.
 
@@ -72,7 +73,7 @@ def split(
         CorruptError, MissingError: a pack of the source is damaged, or not there.
         ConflictError: the output holds volumes of another split.
     """
-    with open_unverified(place, access) as opened:
+    with open_unverified(location, connector) as opened:
         return write_volumes(opened.reader, small_files_of(opened), media, progress)
 
 

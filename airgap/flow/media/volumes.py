@@ -19,7 +19,8 @@ from airgap.errors import (
     StorageError,
     UsageError,
 )
-from airgap.flow.bundle.open_bundle import Opened, split_place
+from airgap.flow.bundle.open_bundle import Opened
+from airgap.flow.location.location import LocalDepot, Location
 from airgap.flow.media.pack_copies import PackCopies, PackCopy
 from airgap.flow.media.parity import ParityRepair
 from airgap.flow.progress import Progress
@@ -31,7 +32,7 @@ from airgap.format.volume import decode as decode_label
 __all__ = [
     "VolumesReader",
     "demand_one_bundle",
-    "open_places",
+    "open_volumes",
     "read_labels",
     "read_pack",
     "repair_packs",
@@ -124,47 +125,52 @@ def read_labels(source: PackSource, bundle: str, packs: int) -> list[Label]:
 
 
 @contextmanager
-def open_places(
-    places: Sequence[str],
-    open_one: Callable[[str], AbstractContextManager[Opened]],
+def open_volumes(
+    locations: Sequence[Location],
+    open_one: Callable[[Location], AbstractContextManager[Opened]],
     progress: Progress,
 ) -> Iterator[Opened]:
-    """Open a bundle that lies in one place, or spread over several, and admit it.
+    """Open a bundle that lies in one location, or spread over several, and admit it.
 
-    Each place is admitted by itself, by ``open_one``; one whose manifest or envelopes cannot be
+    Each location is admitted by itself, by ``open_one``; one whose manifest or envelopes cannot be
     read still gives its packs, once another was admitted (format §19).
 
     Raises:
-        UsageError: the places hold different bundles, or cannot be parts of one.
+        UsageError: the locations hold different bundles, or cannot be parts of one.
         MissingError, NotTrustedError, PolicyError, CorruptError: as ``open_one``.
     """
     with ExitStack() as stack:
-        opened: list[Opened] = []
-        broken: list[tuple[str, AirgapError]] = []
-        for place in places:
+        opened: list[tuple[Location, Opened]] = []
+        broken: list[tuple[Location, AirgapError]] = []
+        for location in locations:
             try:
-                opened.append(stack.enter_context(open_one(place)))
+                opened.append((location, stack.enter_context(open_one(location))))
             except (CorruptError, MissingError, StorageError) as error:
-                if len(places) == 1:
+                if len(locations) == 1:
                     raise
-                broken.append((place, error))
+                broken.append((location, error))
         if not opened:
             raise broken[0][1]
-        yield _joined(opened, broken, progress)
+        yield _join(opened, broken, progress)
 
 
-def _joined(
-    opened: Sequence[Opened], broken: Sequence[tuple[str, AirgapError]], progress: Progress
+def _join(
+    opened: Sequence[tuple[Location, Opened]],
+    broken: Sequence[tuple[Location, AirgapError]],
+    progress: Progress,
 ) -> Opened:
-    first = opened[0]
-    demand_one_bundle([(one.reader.place, one.bundle) for one in opened])
-    sources: list[PackSource] = [one.packs for one in opened]
-    for place, error in broken:
-        folder, _ = split_place(place)
-        if not (folder / layout.PACKS).is_dir():
+    first = opened[0][1]
+    demand_one_bundle([location for location, _ in opened], [one.bundle for _, one in opened])
+    sources: list[PackSource] = [one.packs for _, one in opened]
+    for location, error in broken:
+        if not (
+            isinstance(location, LocalDepot)
+            and first.bundle.startswith(location.bundle)
+            and (location.path / layout.PACKS).is_dir()
+        ):
             raise error
-        progress.note(f"{error.message} The packs of {place} are used nevertheless.")
-        sources.append(DepotReader(folder, first.bundle))
+        progress.note(f"{error.message} The packs of {location} are used nevertheless.")
+        sources.append(DepotReader(location.path, first.bundle))
     if all(source.volumes for source in sources):
         volumes = [volume for source in sources for volume in source.volumes]
         return replace(first, packs=VolumesReader(volumes))
@@ -175,15 +181,18 @@ def _joined(
     return first
 
 
-def demand_one_bundle(found: Sequence[tuple[str, str]]) -> None:
-    """Compare the bundle ids of several places.
+def demand_one_bundle(locations: Sequence[Location], bundles: Sequence[str]) -> None:
+    """Compare the bundle ids of several locations.
 
     Raises:
         UsageError: they differ.
     """
-    if len({bundle for _, bundle in found}) > 1:
+    if len(set(bundles)) > 1:
         raise UsageError(
             "These are volumes of different bundles.",
-            "Give the volumes of one bundle; with several in one place, name it: PLACE#ID.",
-            [f"{place.partition('#')[0]} holds {bundle}" for place, bundle in found],
+            "Give the volumes of one bundle; of a folder with several, name it: FOLDER#ID.",
+            [
+                f"{replace(location, bundle='')} holds {bundle}"
+                for location, bundle in zip(locations, bundles, strict=True)
+            ],
         )

@@ -7,9 +7,10 @@ from pathlib import Path
 from airgap.disk.digests import digest_file
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import UsageError
-from airgap.flow.bundle.open_bundle import STDIN, open_unverified
-from airgap.flow.exporting.export import tell_of_others
-from airgap.flow.location.credentials import ANYBODY, Access
+from airgap.flow.bundle.open_bundle import open_unverified
+from airgap.flow.exporting.export import note_other_volumes, refuse_standard_input
+from airgap.flow.location.connector import LOCAL, Connector
+from airgap.flow.location.location import Location
 from airgap.format import attestation, layout
 from airgap.format import envelope as dsse
 from airgap.format.attestation import Attestation, Decision
@@ -34,24 +35,23 @@ class Statement:
 
 
 def attest(
-    place: str, statement: Statement, signer: Signer, access: Access = ANYBODY
+    location: Location, statement: Statement, signer: Signer, connector: Connector = LOCAL
 ) -> tuple[str, Attestation]:
-    """Sign a statement about the bundle in ``place`` and put it beside; return id and attestation.
+    """Sign a statement about a bundle and put it beside the manifest; return id and attestation.
 
     The bundle is not verified: the signer has done that before.
 
     Raises:
-        UsageError: ``place`` is standard input, or the note cannot be signed.
+        UsageError: it is standard input, or the note cannot be signed.
         ConflictError: this key has signed another statement about the bundle, or no room is left.
         StorageError: the findings cannot be read, or the disk refused.
     """
-    if place == STDIN:
-        raise UsageError("Standard input cannot be signed.", "Give a depot or a .airgap file.")
+    refuse_standard_input(location)
     problem = attestation.note_problem(statement.note)
     if problem:
         raise UsageError(f"The note {problem}.", "Write one short line.")
     findings = None if statement.findings is None else _digest_findings(statement.findings)
-    with open_unverified(place, access) as opened:
+    with open_unverified(location, connector) as opened:
         at = int(time.time()) if statement.time is None else statement.time
         bundle = bytes.fromhex(opened.bundle)
         signed = Attestation(
@@ -66,7 +66,7 @@ def attest(
             ),
         )
         opened.reader.add_files(files)
-        tell_of_others(opened, access)
+        note_other_volumes(opened, connector.progress)
     return opened.bundle, signed
 
 

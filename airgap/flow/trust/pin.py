@@ -12,11 +12,17 @@ from airgap.errors import ConflictError, UsageError
 from airgap.flow.admission import history
 from airgap.flow.admission.policy import require_root
 from airgap.flow.bundle.open_bundle import open_unverified
-from airgap.flow.location import remote as elsewhere
-from airgap.flow.location.credentials import ANYBODY, Access
-from airgap.flow.location.remote import RemoteLocation
+from airgap.flow.location.connector import LOCAL, Connector
+from airgap.flow.location.location import (
+    SUFFIX,
+    ArchiveFile,
+    LocalDepot,
+    Location,
+    RemoteArchive,
+    RemoteDepot,
+)
 from airgap.format import envelope as dsse
-from airgap.format import layout, names
+from airgap.format import names
 from airgap.format import root as roots
 from airgap.format.root import Root, SignedRoot
 from airgap.signing import trust
@@ -60,11 +66,10 @@ class Update:
     after: Verified[Root]
 
 
-def update_root(places: Sequence[str], access: Access = ANYBODY) -> Update:
+def update_root(locations: Sequence[Location], connector: Connector = LOCAL) -> Update:
     """Let newer roots take over from the pinned one (format §15): all that are given, or none.
 
-    A place is a root file with its signatures beside it, a depot, or a ``.airgap`` file; the last
-    two may be elsewhere.
+    A location is a root file with its signatures beside it, a depot, or a ``.airgap`` file.
 
     Raises:
         ConfigurationError: this machine trusts nobody yet.
@@ -74,7 +79,7 @@ def update_root(places: Sequence[str], access: Access = ANYBODY) -> Update:
     """
     known = pinned_root.load_root()
     before = after = require_root()
-    steps = _steps(places, before, access)
+    steps = _steps(locations, before, connector)
     floor = history.compute_time_floor(history.check_history(before.value.site).state, before.value)
     for number, step in enumerate(steps, 1):
         now = max(int(time.time()), floor) if number == len(steps) else None
@@ -86,48 +91,43 @@ def update_root(places: Sequence[str], access: Access = ANYBODY) -> Update:
     return Update(before, after)
 
 
-def _steps(places: Sequence[str], trusted: Verified[Root], access: Access) -> list[SignedRoot]:
+def _steps(
+    locations: Sequence[Location], trusted: Verified[Root], connector: Connector
+) -> list[SignedRoot]:
     """Return what is to take over, in order of version; the order is all that is believed here."""
-    found: dict[bytes, SignedRoot] = {}
+    steps: dict[bytes, SignedRoot] = {}
     versions: dict[bytes, int] = {}
-    for place in map(elsewhere.local_path, places):
-        for one in _roots_at(place, access):
-            version = roots.decode(one.raw).version
-            is_old = _holds_many(place) and version < trusted.value.version
-            if one.raw == trusted.raw or is_old:
+    for location in locations:
+        chosen, signed_roots = _read_roots(location, connector)
+        for root in signed_roots:
+            version = roots.decode(root.raw).version
+            is_old = not chosen and version < trusted.value.version
+            if root.raw == trusted.raw or is_old:
                 continue
-            others = found[one.raw].envelopes if one.raw in found else ()
-            found[one.raw] = SignedRoot(one.raw, (*others, *one.envelopes))
-            versions[one.raw] = version
-    return sorted(found.values(), key=lambda one: versions[one.raw])
+            others = steps[root.raw].envelopes if root.raw in steps else ()
+            steps[root.raw] = SignedRoot(root.raw, (*others, *root.envelopes))
+            versions[root.raw] = version
+    return sorted(steps.values(), key=lambda root: versions[root.raw])
 
 
-def _roots_at(place: str, access: Access) -> list[SignedRoot]:
-    if elsewhere.is_remote(place):
-        return _roots_elsewhere(elsewhere.look(place, access))
-    path = Path(place)
-    if path.is_dir():
-        return local_depot.open_folder(path).read_roots()
-    if not _holds_many(place):
-        return [SignedRoot(*pinned_root.read_root_files(path))]
-    with open_unverified(place) as opened:
-        return opened.reader.read_roots()
-
-
-def _roots_elsewhere(found: RemoteLocation) -> list[SignedRoot]:
-    if not found.is_file:
-        with closing(found.open_depot()) as remote:
-            return remote.read_roots()
-    with closing(found.open_archive()) as reader:
-        reader.read_manifest()
-        return reader.read_roots()
-
-
-def _holds_many(place: str) -> bool:
-    """Tell whether a place is a depot or a ``.airgap`` file: what travels, not what was chosen."""
-    return (
-        elsewhere.is_remote(place) or Path(place).is_dir() or place.endswith(layout.ARCHIVE_SUFFIX)
-    )
+def _read_roots(location: Location, connector: Connector) -> tuple[bool, list[SignedRoot]]:
+    """Read the roots there; tell whether it is one that a person chose, not all that travel."""
+    match location:
+        case LocalDepot(path):
+            return False, local_depot.open_folder(path).read_roots()
+        case RemoteDepot():
+            with closing(connector.open_depot(location)) as depot:
+                return False, depot.read_roots()
+        case ArchiveFile(path) if not path.name.endswith(SUFFIX):
+            return True, [SignedRoot(*pinned_root.read_root_files(path))]
+        case ArchiveFile() | RemoteArchive():
+            with open_unverified(location, connector) as opened:
+                return False, opened.reader.read_roots()
+        case _:
+            raise UsageError(
+                f"{location} holds no roots.",
+                "Give a depot, a .airgap file, or the path of a root file.",
+            )
 
 
 def _save(

@@ -8,7 +8,8 @@ from typing import Final
 from airgap.disk.part_file import write_atomically
 from airgap.errors import ConflictError, UsageError
 from airgap.flow.bundle.open_bundle import open_unverified
-from airgap.flow.location.credentials import ANYBODY, Access
+from airgap.flow.location.connector import LOCAL, Connector
+from airgap.flow.location.location import Location
 from airgap.format import envelope as dsse
 from airgap.format import limits, names
 from airgap.format import waiver as format_waiver
@@ -45,9 +46,13 @@ class SignedWaiver:
 
 
 def create_waiver(
-    place: str, draft: WaiverDraft, signer: Signer, output: Path | None, access: Access = ANYBODY
+    location: Location,
+    draft: WaiverDraft,
+    signer: Signer,
+    output: Path | None,
+    connector: Connector = LOCAL,
 ) -> SignedWaiver:
-    """Write and sign a waiver for the bundle in ``place``, which is not verified.
+    """Write and sign a waiver for a bundle, which is not verified.
 
     Raises:
         UsageError: the site is not a name, the reason cannot be signed, or the time has passed.
@@ -62,7 +67,7 @@ def create_waiver(
         raise UsageError(f"{draft.site!r} is not a site id.", "See `airgap trust show` there.")
     if draft.expires_at <= now:
         raise UsageError("The waiver would be expired already.", "Give a later --expires.")
-    with open_unverified(place, access) as opened:
+    with open_unverified(location, connector) as opened:
         bundle = opened.bundle
     made = Waiver(bytes.fromhex(bundle), draft.site, draft.reason, now, draft.expires_at)
     path = output or Path(f"{bundle[:16]}{SUFFIX}")

@@ -24,6 +24,7 @@ from airgap.disk.durable import sync_file, sync_folder
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, StorageError
 from airgap.flow.bundle.completeness import Completeness
+from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.format import layout
 from airgap.server.dropbox.open_uploads import OpenUploads
 from airgap.server.dropbox.quotas import Quota
@@ -222,7 +223,7 @@ class DropFolders:
     def _compute_evidence(self, job: Job, folder: Path) -> str:
         """Return the digest of a refused archive, or of a refused bundle's manifest."""
         manifest = folder / DEPOT / layout.manifest_name(job.bundle_id)
-        path = manifest if manifest.exists() else Path(job.location)
+        path = manifest if manifest.exists() else job.location.path
         return f"sha256:{digest_file(path).hex()}"
 
     def _remove_wrong_packs(self, job: Job, depot: Path) -> None:
@@ -294,12 +295,12 @@ def _read_job(folder: Path) -> Job | None:
     record = _read_record(folder) if (folder / RECORD).exists() else None
     if bundles:
         bundle_id = bundles[0].name
-        location = f"{folder / DEPOT}#{bundle_id}"
+        location = LocalDepot(folder / DEPOT, bundle_id)
         name = f"#{bundle_id[:12]}"
         return Job(folder.name, folder.parent.name, name, location, bundle_id, record)
     if archives:
         archive = archives[0]
-        return Job(folder.name, folder.parent.name, archive.name, str(archive), "", record)
+        return Job(folder.name, folder.parent.name, archive.name, ArchiveFile(archive), "", record)
     return None
 
 

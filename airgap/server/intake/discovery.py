@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.format import layout, limits, names
 
 __all__ = ["DiscoveredBundle", "compute_stamp", "find_bundles"]
@@ -20,9 +21,9 @@ class DiscoveredBundle:
     bundle_id: str = ""
 
     @property
-    def location(self) -> str:
-        """The location as `airgap import` takes it."""
-        return f"{self.path}#{self.bundle_id}" if self.bundle_id else str(self.path)
+    def location(self) -> LocalDepot | ArchiveFile:
+        """The location for an import."""
+        return LocalDepot(self.path, self.bundle_id) if self.bundle_id else ArchiveFile(self.path)
 
     @property
     def folder(self) -> Path:

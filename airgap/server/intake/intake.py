@@ -14,6 +14,7 @@ from airgap.errors import AirgapError
 from airgap.flow.admission import policy
 from airgap.flow.bundle import completeness
 from airgap.flow.bundle.completeness import Completeness, CutOffError
+from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.server.intake import policy as intake_policy
 from airgap.server.intake.discovery import DiscoveredBundle
 from airgap.server.intake.event_log import EventLog
@@ -30,7 +31,7 @@ from airgap.server.intake.worker import Operation
 __all__ = ["Candidate", "Intake", "IntakeFolder", "IntakeOptions", "Job", "Outcome", "Runner"]
 
 Outcome = Literal["imported", "held", "quarantined"]
-Runner = Callable[[Operation, str], Verdict]
+Runner = Callable[[Operation, LocalDepot | ArchiveFile], Verdict]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Job:
     arrival: str
     user: str
     name: str
-    location: str
+    location: LocalDepot | ArchiveFile
     bundle_id: str
     record: Mapping[str, Any] | None = None
 

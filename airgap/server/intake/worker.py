@@ -13,6 +13,7 @@ from contextlib import suppress
 from threading import RLock
 from typing import Any, Final, Literal
 
+from airgap.flow.location.location import ArchiveFile, LocalDepot, to_text
 from airgap.server.intake.policy import Verdict
 
 __all__ = ["Operation", "Worker"]
@@ -33,10 +34,11 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
-    def run(self, operation: Operation, location: str) -> Verdict:
+    def run(self, operation: Operation, location: LocalDepot | ArchiveFile) -> Verdict:
         """Import or verify the bundle at a location."""
         # -P: import nothing from the server's working directory
-        command = [sys.executable, "-P", "-m", "airgap", operation, location, "--json", "--quiet"]
+        command = [sys.executable, "-P", "-m", "airgap", operation, to_text(location)]
+        command += ["--json", "--quiet"]
         command += ["--jobs", str(self._jobs)] if self._jobs else []
         with self._guard:
             if self._stopped:

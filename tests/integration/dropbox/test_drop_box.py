@@ -521,7 +521,7 @@ def test_sessions_are_answered_while_a_bundle_is_read(
 ) -> None:
     go_on = Event()
 
-    def slow(_operation: str, _location: str) -> Verdict:
+    def slow(_operation: str, _location: object) -> Verdict:
         assert go_on.wait(60)
         return Verdict("corrupt", "It took too long.", "Be quicker.")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.server.intake.event_log import EventLog
 from airgap.server.intake.intake import Intake, IntakeOptions
 from airgap.server.intake.policy import Verdict
@@ -65,7 +66,7 @@ class Watched:
         with self.side.here():
             self._intake.tick()
 
-    def _run(self, operation: Operation, location: str) -> Verdict:
+    def _run(self, operation: Operation, location: LocalDepot | ArchiveFile) -> Verdict:
         self.runs.append(f"{operation} {location}")
         self.meanwhile()
         return drop_box.run_in_process(operation, location)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.flow.location import remote
+from airgap.flow.location import connector
 from airgap.transport.retry import RetryPolicy
 from tests.servers import grounds
 from tests.servers.addresses import Address, address_of
@@ -62,7 +62,7 @@ def address(ground: Ground, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Ad
     found = address_of(ground.server, ground.folder, proxy)
     for name, value in found.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(remote, "RetryPolicy", partial(RetryPolicy, wait=lambda _: None))
+    monkeypatch.setattr(connector, "RetryPolicy", partial(RetryPolicy, wait=lambda _: None))
     return found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.flow.location.remote import CONNECTIONS
+from airgap.flow.location.connector import CONNECTIONS
 from tests.servers import ssh
 from tests.support import stores
 from tests.support.sides import Side, Site

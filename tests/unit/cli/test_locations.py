@@ -65,10 +65,14 @@ def test_an_id_that_is_not_there_is_missing(two: tuple[Path, str, str], isolated
     assert set(ran.json["error"]["details"]) == {two[1], two[2]}
 
 
-def test_a_sharp_sign_may_be_part_of_a_name(depot: Path, isolated: Side) -> None:
+def test_a_name_with_a_sharp_sign_is_written_as_a_url(depot: Path, isolated: Side) -> None:
     renamed = depot.rename(depot.with_name("disk #1"))
 
-    assert "shop:v1" in imported(isolated, renamed)
+    ran = refusals.expect_refusal(isolated, "import", renamed, error=UsageError)
+
+    assert "is ambiguous" in ran.json["error"]["message"]
+    assert renamed.as_uri() in ran.json["error"]["hint"]
+    assert "shop:v1" in imported(isolated, renamed.as_uri())
 
 
 def test_a_bundle_that_is_not_trusted_hides_no_newer_one(

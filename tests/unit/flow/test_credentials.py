@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConfigurationError
-from airgap.flow.location.credentials import Access, log_in
+from airgap.flow.location.credentials import Credentials, log_in
 from airgap.flow.redaction import redact, register_secret
 from airgap.transport import url as places
 
 PLACE = places.parse("ftpes://anna@host/x")
+
+
+def ignore(_: str) -> None:
+    """Let a warning pass."""
 
 
 @pytest.fixture(autouse=True)
@@ -27,43 +31,43 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_each_source_outdoes_those_after_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def password(url: str, access: Access, **settings: str) -> str | None:
-        return log_in(places.parse(url), access, settings).password
+    def password(url: str, credentials: Credentials, **settings: str) -> str | None:
+        return log_in(places.parse(url), credentials, settings, ignore).password
 
     monkeypatch.setenv("AIRGAP_PASSWORD", "from-airgap")
     url, kept = "ftp://anna:from-url@host/x", {"password_env": "OTHER"}
 
-    assert password(url, Access(password="said", password_env="OTHER"), **kept) == "said"
-    assert password(url, Access(password_env="OTHER"), **kept) == "from-variable"
-    assert password(url, Access(password_file=home / "file"), **kept) == "from file: ümlaut "
-    assert password(url, Access(), **kept) == "from-url"
-    assert password("ftp://anna@host/x", Access(), **kept) == "from-variable"
-    assert password("ftp://anna@host/x", Access()) == "from-airgap"
+    assert password(url, Credentials(password="said", password_env="OTHER"), **kept) == "said"
+    assert password(url, Credentials(password_env="OTHER"), **kept) == "from-variable"
+    assert password(url, Credentials(password_file=home / "file"), **kept) == "from file: ümlaut "
+    assert password(url, Credentials(), **kept) == "from-url"
+    assert password("ftp://anna@host/x", Credentials(), **kept) == "from-variable"
+    assert password("ftp://anna@host/x", Credentials()) == "from-airgap"
     monkeypatch.delenv("AIRGAP_PASSWORD")
-    assert password("ftp://anna@host/x", Access()) == "from-netrc"
+    assert password("ftp://anna@host/x", Credentials()) == "from-netrc"
 
 
 def test_netrc_tells_the_user_too() -> None:
-    assert log_in(places.parse("ftp://host/x"), Access(), {}).user == "anna"
+    assert log_in(places.parse("ftp://host/x"), Credentials(), {}, ignore).user == "anna"
 
 
 def test_netrc_of_another_user_does_not_count() -> None:
     with pytest.raises(ConfigurationError, match="no password for otto"):
-        log_in(places.parse("ftp://otto@host/x"), Access(), {})
+        log_in(places.parse("ftp://otto@host/x"), Credentials(), {}, ignore)
 
 
 def test_a_netrc_that_others_may_read_is_refused(home: Path) -> None:
     (home / "netrc").chmod(0o644)
 
     with pytest.raises(ConfigurationError, match="Others on this machine may read"):
-        log_in(PLACE, Access(), {})
+        log_in(PLACE, Credentials(), {}, ignore)
 
 
 def test_a_netrc_that_is_broken_does_not_show_its_words(home: Path) -> None:
     (home / "netrc").write_text("machine host login anna pasword hunter2\n")
 
     with pytest.raises(ConfigurationError) as told:
-        log_in(PLACE, Access(), {})
+        log_in(PLACE, Credentials(), {}, ignore)
 
     assert "hunter2" not in f"{told.value.message}{told.value.hint}{told.value.__cause__}"
     assert told.value.__suppress_context__
@@ -77,7 +81,7 @@ def test_a_person_is_asked_last(home: Path) -> None:
         prompts.append(prompt)
         return "typed"
 
-    assert log_in(PLACE, Access(ask=ask), {}).password == "typed"
+    assert log_in(PLACE, Credentials(ask=ask), {}, ignore).password == "typed"
     assert prompts == ["Password of anna at host: "]
 
 
@@ -85,20 +89,20 @@ def test_nobody_is_asked_for_what_may_not_be_needed(home: Path) -> None:
     (home / "netrc").unlink()
 
     for url in ("sftp://anna@host/x", "s3://bucket/x", "ftp://host/x", "ftp://anonymous@host/x"):
-        assert log_in(places.parse(url), Access(), {}).password is None
+        assert log_in(places.parse(url), Credentials(), {}, ignore).password is None
 
 
 @pytest.mark.parametrize(
-    ("access", "match"),
+    ("credentials", "match"),
     [
-        (Access(password_env="NOT_THERE"), "NOT_THERE is not set"),
-        (Access(password_file=Path("/nowhere/at/all")), "cannot be read"),
-        (Access(password_file=Path("/dev/zero")), "more than a password"),
+        (Credentials(password_env="NOT_THERE"), "NOT_THERE is not set"),
+        (Credentials(password_file=Path("/nowhere/at/all")), "cannot be read"),
+        (Credentials(password_file=Path("/dev/zero")), "more than a password"),
     ],
 )
-def test_what_was_named_must_be_there(access: Access, match: str) -> None:
+def test_what_was_named_must_be_there(credentials: Credentials, match: str) -> None:
     with pytest.raises(ConfigurationError, match=match):
-        log_in(PLACE, access, {})
+        log_in(PLACE, credentials, {}, ignore)
 
 
 @pytest.mark.parametrize("content", [b"one\ntwo\n", b"a\0b", b"\xff\xfe", b"x" * 5000])
@@ -106,23 +110,23 @@ def test_a_password_file_has_one_line(content: bytes, home: Path) -> None:
     (home / "file").write_bytes(content)
 
     with pytest.raises(ConfigurationError) as told:
-        log_in(PLACE, Access(password_file=home / "file"), {})
+        log_in(PLACE, Credentials(password_file=home / "file"), {}, ignore)
     assert told.value.__context__ is None or told.value.__suppress_context__
 
 
 def test_a_password_in_a_url_is_warned_of() -> None:
     told: list[str] = []
 
-    log_in(places.parse("ftp://anna:hunter2@host/x"), Access(tell=told.append), {})
+    log_in(places.parse("ftp://anna:hunter2@host/x"), Credentials(), {}, told.append)
 
     assert len(told) == 1
     assert "hunter2" not in told[0]
 
 
 def test_what_was_fetched_is_known_as_a_secret() -> None:
-    login = log_in(PLACE, Access(password_env="OTHER"), {})
+    login = log_in(PLACE, Credentials(password_env="OTHER"), {}, ignore)
 
-    assert "from-variable" not in f"{login} {Access(password='from-variable')}"
+    assert "from-variable" not in f"{login} {Credentials(password='from-variable')}"
     assert redact("530 from-variable is wrong") == "530 *** is wrong"
 
 
@@ -136,5 +140,5 @@ def test_short_words_are_no_secrets() -> None:
 def test_what_netrc_says_of_any_host_is_not_for_buckets(home: Path) -> None:
     (home / "netrc").write_text("default login anybody password from-netrc\n")
 
-    assert log_in(places.parse("ftp://models/x"), Access(), {}).user == "anybody"
-    assert log_in(places.parse("s3://models/x"), Access(), {}).user is None
+    assert log_in(places.parse("ftp://models/x"), Credentials(), {}, ignore).user == "anybody"
+    assert log_in(places.parse("s3://models/x"), Credentials(), {}, ignore).user is None

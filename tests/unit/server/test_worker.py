@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from airgap.flow.location.location import ArchiveFile
 from airgap.server.intake import worker
 from airgap.server.intake.worker import Worker
 from tests.support.sides import Side
@@ -15,7 +16,7 @@ from tests.support.sides import Side
 
 def test_an_import_is_what_the_command_line_does(archive: Path, isolated: Side) -> None:
     with isolated.here():
-        verdict = Worker(jobs=1).run("import", str(archive))
+        verdict = Worker(jobs=1).run("import", ArchiveFile(archive))
 
     assert verdict.kind == "done"
     assert {item["tag"] for item in verdict.report["items"]} == {"shop:v1", "ranker:v1"}
@@ -23,7 +24,7 @@ def test_an_import_is_what_the_command_line_does(archive: Path, isolated: Side) 
 
 def test_a_refusal_has_its_kind_and_hint(tmp_path: Path, isolated: Side) -> None:
     with isolated.here():
-        verdict = Worker().run("verify", str(tmp_path / "nothing.airgap"))
+        verdict = Worker().run("verify", ArchiveFile(tmp_path / "nothing.airgap"))
 
     assert verdict.kind == "missing"
     assert "is not there" in verdict.message
@@ -57,7 +58,7 @@ def test_a_stopped_worker_starts_nothing(isolated: Side) -> None:
     stopped = Worker()
     stopped.stop()
     with isolated.here():
-        assert stopped.run("import", "x").kind == "interrupted"
+        assert stopped.run("import", ArchiveFile(Path("x"))).kind == "interrupted"
 
 
 def test_no_code_is_imported_from_the_working_directory(
@@ -67,7 +68,7 @@ def test_no_code_is_imported_from_the_working_directory(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(worker.__file__).parents[3]))
     with isolated.here():
-        assert Worker().run("verify", str(archive)).kind == "done"
+        assert Worker().run("verify", ArchiveFile(archive)).kind == "done"
 
 
 def test_a_command_holds_the_lock_it_inherits(tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""On which terms a bundle is signed: its channel and number, for whom it is, how long."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from airgap.errors import UsageError
+from airgap.flow import pipeline
+from airgap.flow.exporting.write_bundle import BundleOptions
+from airgap.format import limits, names
+
+__all__ = ["UNNUMBERED", "Terms"]
+
+UNNUMBERED: Final = "default"
+"""The channel of bundles for which no one names one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an exporter says of a bundle. ``expires_at`` is in seconds since 1970; None: never."""
+
+    channel: str | None = None
+    """None: the bundle has no number, so that no site can tell it from an older one."""
+    sequence: int | None = None
+    """The number in the channel; None: its next one (format §17.8); 0: none."""
+    audience: Sequence[str] = ()
+    """The sites that may import it; empty: all that trust the builder."""
+    expires_at: int | None = None
+
+    @property
+    def channel_name(self) -> str:
+        """The channel as the manifest has it."""
+        return self.channel or UNNUMBERED
+
+    def make_options(self, jobs: int | None) -> BundleOptions:
+        """Return how a bundle on these terms is made; ``jobs`` of None are the processors.
+
+        Raises:
+            UsageError: the channel or a site is not a name, or there are too many sites.
+        """
+        self._refuse_names()
+        return BundleOptions(
+            jobs or pipeline.default_jobs(),
+            channel=self.channel_name,
+            sequence=0 if self.channel is None and self.sequence is None else self.sequence,
+            audience=tuple(self.audience),
+            expires_at=self.expires_at,
+        )
+
+    def _refuse_names(self) -> None:
+        named = (("channel", self.channel_name), *(("site", site) for site in self.audience))
+        for what, name in named:
+            if not names.is_tag_part(name):
+                raise UsageError(
+                    f"{name!r} cannot be a {what}.",
+                    "Use lower-case letters, digits, '-', '_', '.'; at most 63.",
+                )
+        if len(self.audience) > limits.SITES:
+            raise UsageError(f"{len(self.audience)} sites are too many.", "Name none, for all.")

@@ -1,0 +1,245 @@
+"""The use cases of importing and verifying: from a request to a result, for every face."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from airgap.errors import UsageError
+from airgap.flow import pipeline
+from airgap.flow.admission import policy
+from airgap.flow.bundle import base_bundles, model_signatures
+from airgap.flow.bundle.model_signatures import ModelSignature
+from airgap.flow.bundle.open_bundle import Opened, open_bundle
+from airgap.flow.bundle.tag import Tag
+from airgap.flow.importing import install_bundle, unsigned
+from airgap.flow.importing.choose_items import choose_items
+from airgap.flow.importing.install_bundle import ImportOptions, Outcome
+from airgap.flow.importing.want import write_want
+from airgap.flow.location.connector import Connector, TransferOptions
+from airgap.flow.location.credentials import Credentials
+from airgap.flow.location.location import Location, StockArchive
+from airgap.flow.media.missing_volumes import MissingVolumes, refusal
+from airgap.flow.media.volumes import open_volumes
+from airgap.flow.progress import Progress
+from airgap.format.inventory import Item
+from airgap.format.kinds import Kind
+
+__all__ = [
+    "ImportRequest",
+    "ImportResult",
+    "VerifyRequest",
+    "VerifyResult",
+    "find_only_item",
+    "import_bundle",
+    "refuse_missing_volumes",
+    "verify_bundle",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """What to import from where, and what is accepted."""
+
+    sources: Sequence[Location]
+    """One bundle, or volumes of one."""
+    replace: bool = False
+    """Whether to replace installed items that have other content."""
+    dry_run: bool = False
+    """Whether to check signatures alone, and write nothing."""
+    tag: Tag | None = None
+    """Install this and nothing else; None: all that the bundle holds."""
+    with_models: bool = True
+    """Whether the models that the Bento ``tag`` names are installed too."""
+    expected: Kind | None = None
+    """Refuse a bundle that does not hold exactly one Bento, or one model, before it is read."""
+    warn_unsigned: Callable[[str], object] | None = None
+    """Takes the warning if an archive has no manifest; None: such an archive is refused."""
+    waivers: Sequence[Path] = ()
+    channel: str | None = None
+    """The only channel that is accepted; None: any."""
+    depots: Sequence[Location] = ()
+    """Where else chunks may be that the bundle builds on."""
+    want: Path | None = None
+    """Gets what the sender must know if chunks are missing (format §22)."""
+    model_signatures: Path | None = None
+    """A folder that gets the models' own signatures."""
+    jobs: int | None = None
+    """Threads; None: the processors there are."""
+    credentials: Credentials = field(default_factory=Credentials)
+    transfer: TransferOptions = field(default_factory=TransferOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What became of each item, in item order, and models that Bentos still lack here."""
+
+    outcomes: tuple[tuple[Item, Outcome], ...]
+    lacking: tuple[str, ...]
+    opened: Opened | None = None
+    """The bundle, as it was admitted; its reader is closed. None: it was not signed."""
+    model_signatures: tuple[ModelSignature, ...] | None = None
+    """The models' own signatures, if they were asked for."""
+    commands: tuple[str, ...] = ()
+    """What checks those that were written."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyRequest:
+    """What to verify, and what is accepted; fields as those of ``ImportRequest``."""
+
+    sources: Sequence[Location]
+    waivers: Sequence[Path] = ()
+    channel: str | None = None
+    depots: Sequence[Location] = ()
+    jobs: int | None = None
+    credentials: Credentials = field(default_factory=Credentials)
+    transfer: TransferOptions = field(default_factory=TransferOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """A bundle that was admitted and read, and what was found. Its reader is closed."""
+
+    opened: Opened
+    bytes_read: int
+    missing: MissingVolumes | None
+    """The volumes that were not given, if some were not."""
+    parity: int
+    """How many parity packs are intact."""
+    damaged_parity: tuple[str, ...]
+    """What is wrong with the others."""
+    model_signatures: tuple[ModelSignature, ...]
+
+
+def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
+    """Verify a bundle and install its items; the same import again does nothing.
+
+    Raises:
+        MissingError: there is no bundle, or a pack or a chunk of it is not there.
+        NotTrustedError, PolicyError: it is not admitted, or has become a replay meanwhile.
+        CorruptError: it is damaged. What was verified stays in staging for the next try.
+        ConflictError: an item is installed with other content, and ``replace`` was not asked for.
+        StorageError: the disk refused, or is too small.
+        TransportError: a server cannot be reached, or broke off.
+        UsageError: it holds something else than was expected.
+    """
+    archive = _find_unsigned(request)
+    if archive is not None:
+        return _import_unsigned(archive, request, progress)
+    with (
+        _open(request, progress, remember=not request.dry_run) as admitted,
+        write_want(request.want, admitted),
+    ):
+        if request.expected:
+            find_only_item(request.expected, admitted.manifest.value.items)
+        opened = admitted
+        if request.tag:
+            chosen = choose_items(admitted, request.tag, with_models=request.with_models)
+            opened = replace(admitted, only=chosen)
+        done = install_bundle.import_bundle(
+            opened,
+            replace=request.replace,
+            dry_run=request.dry_run,
+            jobs=request.jobs or pipeline.default_jobs(),
+            progress=progress,
+        )
+        result = ImportResult(done.outcomes, done.lacking, opened)
+        if request.model_signatures is None or request.dry_run:
+            return result
+        return _write_model_signatures(result, opened, request.model_signatures)
+
+
+def verify_bundle(request: VerifyRequest, progress: Progress) -> VerifyResult:
+    """Read and check all that an import would read; write nothing.
+
+    That whole volumes are missing is not an error: see ``refuse_missing_volumes``.
+
+    Raises:
+        AirgapError: as ``import_bundle``, but for conflicts.
+    """
+    with _open(request, progress, remember=False) as opened:
+        jobs = request.jobs or pipeline.default_jobs()
+        content = install_bundle.verify_volumes(opened, jobs=jobs, progress=progress)
+        signatures = model_signatures.examine(opened, packs_were_read=True)
+    return VerifyResult(
+        opened,
+        content.bytes_read,
+        content.lacking,
+        content.parity,
+        content.damaged_parity,
+        tuple(signatures),
+    )
+
+
+def refuse_missing_volumes(result: VerifyResult) -> None:
+    """Demand that all volumes were read. Raises MissingError or CorruptError."""
+    if result.missing:
+        raise refusal(result.missing)
+
+
+def find_only_item(kind: Kind, items: Sequence[Item]) -> Item:
+    """Return the one Bento, or the one model of a bundle without Bentos.
+
+    Raises:
+        UsageError: the bundle holds something else.
+    """
+    top = [item for item in items if item.kind == "bento"] or [
+        item for item in items if item.kind == "model"
+    ]
+    if len(top) != 1 or top[0].kind != kind:
+        raise UsageError(
+            f"The bundle does not hold exactly one {kind}: {', '.join(map(str, items))}.",
+            "Use `airgap import`, and get what you need from BentoML.",
+        )
+    return top[0]
+
+
+@contextmanager
+def _open(
+    request: ImportRequest | VerifyRequest, progress: Progress, *, remember: bool
+) -> Iterator[Opened]:
+    """Open and admit the bundle, with what it builds on."""
+    connector = Connector(request.credentials, request.transfer, progress)
+    judge = policy.load(request.waivers, request.channel)
+    open_one = partial(open_bundle, judge=judge, remember=remember, connector=connector)
+    with open_volumes(request.sources, open_one, progress) as opened:
+        yield base_bundles.with_depots(opened, request.depots, connector)
+
+
+def _find_unsigned(request: ImportRequest) -> StockArchive | None:
+    """Return the archive that is taken without a manifest, if a person insists."""
+    if request.warn_unsigned is None or len(request.sources) != 1:
+        return None
+    location = request.sources[0]
+    is_unsigned = isinstance(location, StockArchive) and unsigned.is_unsigned(location)
+    return location if isinstance(location, StockArchive) and is_unsigned else None
+
+
+def _import_unsigned(
+    archive: StockArchive, request: ImportRequest, progress: Progress
+) -> ImportResult:
+    if archive.bundle:
+        raise UsageError(
+            f"{archive} has no signed manifest, so that which bundle it is cannot be told.",
+            "Leave out # and the id.",
+        )
+    if request.warn_unsigned:
+        request.warn_unsigned(unsigned.WARNING.format(archive))
+    expected = request.expected
+    options = ImportOptions(request.replace, request.dry_run)
+
+    def check(items: Sequence[Item]) -> None:
+        if expected:
+            find_only_item(expected, items)
+
+    done = unsigned.import_unsigned(archive, options, progress, check)
+    return ImportResult(done.outcomes, done.lacking)
+
+
+def _write_model_signatures(result: ImportResult, opened: Opened, folder: Path) -> ImportResult:
+    was_read = any(outcome in ("installed", "replaced") for _, outcome in result.outcomes)
+    signatures = model_signatures.examine(opened, packs_were_read=was_read)
+    commands = model_signatures.write(folder, signatures)
+    return replace(result, model_signatures=tuple(signatures), commands=tuple(commands))

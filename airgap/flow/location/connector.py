@@ -1,0 +1,123 @@
+"""What is on a server is opened here: with these credentials, on these terms."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from airgap.carrier.archive import ArchiveReader
+from airgap.carrier.depot import Depot, DepotOptions
+from airgap.carrier.remote_archive import open_stream
+from airgap.errors import ConfigurationError, UsageError
+from airgap.flow.location import named_remotes
+from airgap.flow.location.credentials import Credentials, log_in
+from airgap.flow.location.location import (
+    LocalDepot,
+    RemoteArchive,
+    RemoteDepot,
+    RemoteStockArchive,
+)
+from airgap.flow.progress import Progress, Silent
+from airgap.state import upload_marks
+from airgap.transport.folder import FolderTransport
+from airgap.transport.open_transport import LOCAL_ONLY, open_transport
+from airgap.transport.port import Transport
+from airgap.transport.rate_limit import LimitedTransport, TokenBucket
+from airgap.transport.retry import RetryingTransport, RetryPolicy
+from airgap.transport.url import RemoteUrl
+
+__all__ = ["CONNECTIONS", "LOCAL", "Connector", "TransferOptions"]
+
+CONNECTIONS: Final = 4
+_IN_CLEAR: Final = "ftp:// is not encrypted: names, sizes and the password travel in the clear."
+
+
+@dataclass(frozen=True, slots=True)
+class TransferOptions:
+    """How bytes are moved to and from a server."""
+
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Of the protocol; they take precedence over those of a URL and of a named remote."""
+    jobs: int | None = None
+    """Connections side by side; None is four, or what a named remote says."""
+    limit_rate: int | None = None
+    """Bytes per second, all connections together."""
+    spool: Path | None = None
+    """Where packs and files wait; None is the system's temporary folder."""
+    verify_after_write: bool = False
+    tries: int | None = None
+    """How often to try without getting further; None is what ``RetryPolicy`` says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """Opens remote locations. Warnings, and each new try of a connection, go to ``progress``."""
+
+    credentials: Credentials = field(default_factory=Credentials)
+    transfer: TransferOptions = field(default_factory=TransferOptions)
+    progress: Progress = field(default_factory=Silent)
+
+    def open_depot(self, location: LocalDepot | RemoteDepot) -> Depot:
+        """Open a depot as a whole, in a folder of this machine or on a server.
+
+        Raises:
+            UsageError: an option is not one of the scheme.
+            ConfigurationError: this machine lacks what it needs for that (password, library).
+        """
+        if isinstance(location, LocalDepot):
+            work = DepotOptions(jobs=self.transfer.jobs or CONNECTIONS, mark=upload_marks.hold_mark)
+            return Depot(FolderTransport(location.path), work)
+        jobs = self.transfer.jobs or _number(location.settings, "jobs") or CONNECTIONS
+        work = DepotOptions(
+            jobs=jobs,
+            spool=self.transfer.spool,
+            mark=upload_marks.hold_mark,
+            verify_after_write=self.transfer.verify_after_write,
+        )
+        return Depot(self._open_transport(location.url, location.settings), work)
+
+    def open_folder(self, location: RemoteArchive | RemoteStockArchive) -> Transport:
+        """Open the folder that a file is in. Raises as ``open_depot``."""
+        return self._open_transport(location.folder_url, location.settings)
+
+    def open_archive(self, location: RemoteArchive) -> ArchiveReader:
+        """Open a ``.airgap`` file for reading. Raises as ``open_depot``."""
+        stream = open_stream(self.open_folder(location), location.file_name)
+        return ArchiveReader(stream, str(location))
+
+    def _open_transport(self, url: RemoteUrl, settings: Mapping[str, str]) -> Transport:
+        """Open a transport that tries again and keeps to the rate."""
+        refused = sorted(LOCAL_ONLY & url.options.keys())
+        if refused:
+            raise UsageError(
+                f"{refused[0]} may not be said in a URL: it runs programs.",
+                "Say it for a named remote (airgap remote add).",
+            )
+        own = {key: settings[key] for key in settings if key not in named_remotes.OWN}
+        options = {**own, **url.options, **self.transfer.options}
+        note = self.progress.note
+        if url.scheme == "ftp":
+            note(_IN_CLEAR)
+        transport = open_transport(url, log_in(url, self.credentials, settings, note), options)
+        rate = self.transfer.limit_rate or _number(settings, "limit_rate")
+        if rate:
+            transport = LimitedTransport(transport, TokenBucket(rate))
+        policy = RetryPolicy(note=note)
+        if self.transfer.tries:
+            policy = replace(policy, tries=self.transfer.tries)
+        return RetryingTransport(transport, policy)
+
+
+LOCAL: Final = Connector()
+"""For locations of this machine, and servers that ask for no password."""
+
+
+def _number(settings: Mapping[str, str], name: str) -> int | None:
+    value = settings.get(name)
+    if value is None:
+        return None
+    if not value.isdecimal() or not int(value):
+        raise ConfigurationError(
+            f"{name} of a remote is not a number: {value!r:.50}.", "Fix it in the config file."
+        )
+    return int(value)

@@ -1,0 +1,115 @@
+"""From a location to readers of the bundles that are there."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from airgap.carrier import local_depot
+from airgap.carrier.archive import ArchiveReader
+from airgap.carrier.local_depot import DepotReader
+from airgap.carrier.port import BundleReader
+from airgap.carrier.remote_depot import RemoteDepotReader
+from airgap.carrier.stock.archive import StockReader
+from airgap.disk.os_errors import storage_error
+from airgap.errors import MissingError, UsageError
+from airgap.flow.location.connector import Connector
+from airgap.flow.location.location import (
+    ArchiveFile,
+    LocalDepot,
+    Location,
+    RemoteArchive,
+    RemoteDepot,
+    RemoteStockArchive,
+    StandardInput,
+    StockArchive,
+)
+
+__all__ = ["open_readers", "require_path"]
+
+
+def open_readers(location: Location, connector: Connector) -> list[BundleReader]:
+    """Return a reader for each bundle of a depot, or for the one that is meant.
+
+    Raises:
+        MissingError: there is none.
+        UsageError: standard input is a terminal, or a beginning of an id fits several bundles.
+        StorageError, TransportError: it cannot be opened.
+    """
+    match location:
+        case StandardInput():
+            return [ArchiveReader(_standard_input(), str(location))]
+        case LocalDepot(path):
+            require_path(path)
+            bundles = _choose(local_depot.list_bundles(path), location)
+            return [DepotReader(path, bundle) for bundle in bundles]
+        case ArchiveFile(path):
+            return [ArchiveReader(_open_file(path), str(path), path)]
+        case StockArchive(path):
+            return [StockReader(require_path(path), location.form)]
+        case RemoteDepot():
+            return _open_remote_depot(location, connector)
+        case RemoteArchive():
+            return [connector.open_archive(location)]
+        case RemoteStockArchive():
+            raise UsageError(
+                f"{location} would be an archive for stock BentoML, and only depots and .airgap"
+                " files are written and read on servers.",
+                "Use a local file and copy that with its manifest, or name a depot.",
+            )
+
+
+def require_path(path: Path) -> Path:
+    """Return the path of a file or folder that is there.
+
+    Raises:
+        MissingError: it is not.
+    """
+    if not path.exists():
+        raise MissingError(
+            f"{path} is not there.", "Check the path, and that the medium is mounted."
+        )
+    return path
+
+
+def _open_remote_depot(location: RemoteDepot, connector: Connector) -> list[BundleReader]:
+    depot = connector.open_depot(location)
+    try:
+        bundles = _choose(depot.list_bundles(), location)
+    except BaseException:
+        depot.close()
+        raise
+    return [RemoteDepotReader(depot, bundle) for bundle in bundles]
+
+
+def _choose(bundles: list[str], location: LocalDepot | RemoteDepot) -> list[str]:
+    """Return the bundles that are meant: the one with the id that a person gave, or all.
+
+    Raises:
+        MissingError: there is none, or the beginning of the id fits several.
+    """
+    wanted = location.bundle
+    chosen = [bundle for bundle in bundles if bundle.startswith(wanted)]
+    if not chosen or (wanted and len(chosen) > 1):
+        depot = replace(location, bundle="")
+        raise MissingError(
+            f"{depot} holds {len(chosen)} bundles whose id begins with {wanted}.",
+            "`airgap list` shows what each of its bundles holds.",
+            chosen or bundles,
+        )
+    return chosen
+
+
+def _open_file(path: Path) -> BinaryIO:
+    try:
+        return require_path(path).open("rb")
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:  # closed, as in `airgap import - <&-`
+        raise MissingError("There is no standard input.", "Pipe a .airgap file into airgap.")
+    if sys.stdin.buffer.isatty():
+        raise UsageError("Standard input is a terminal.", "Pipe a .airgap file into airgap.")
+    return sys.stdin.buffer

@@ -1,0 +1,249 @@
+"""What lies beside a bundle, or has a name like it, is never taken for the bundle that is named."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import AirgapError, MissingError, UsageError
+from airgap.flow.location.location import (
+    ArchiveFile,
+    LocalDepot,
+    parse_location,
+    to_text,
+)
+from airgap.server.intake.worker import Worker
+from tests.support import refusals, sides, stores
+from tests.support.sides import REPOSITORY, Side, Site
+
+COMMANDS = [
+    ["inspect", "PLACE"],
+    ["verify", "PLACE"],
+    ["import", "PLACE"],
+    ["import", "PLACE", "--insecure-allow-unsigned"],
+    ["diff", "PLACE", "PLACE"],
+    ["copy", "PLACE", "NEW"],
+    ["split", "PLACE", "-o", "NEW", "--volume-size", "CD"],
+    ["sign", "PLACE", "--key", "KEY"],
+    ["approve", "PLACE", "--key", "KEY"],
+    ["attest", "PLACE", "--key", "KEY", "--role", "scanner", "--findings", "KEY"],
+    [
+        "waive",
+        "PLACE",
+        "--key",
+        "KEY",
+        "--site",
+        "ward",
+        "--reason",
+        "x",
+        "--expires",
+        "7d",
+        "-o",
+        "NEW",
+    ],
+]
+each_command = pytest.mark.parametrize(
+    "command", COMMANDS, ids=[" ".join(words) for words in COMMANDS]
+)
+
+
+@pytest.fixture
+def reviewed(depot: Path) -> str:
+    """The id of the bundle in ``depot``, which a person has looked at."""
+    (bundle,) = (path.name for path in (depot / "bundles").iterdir())
+    return bundle
+
+
+@pytest.fixture
+def other(small: Side, site: Site, tmp_path: Path) -> Path:
+    """A depot with another bundle."""
+    stores.add_bento(small, "other:v1", {"src/x": b"evil"})
+    ran = small.run("export", "other:v1", "-o", tmp_path / "other", "--key", site.key())
+    assert ran.code == 0, ran.err
+    return tmp_path / "other"
+
+
+def refuse(
+    side: Side, site: Site, tmp_path: Path, command: list[str], place: str, error: type[AirgapError]
+) -> None:
+    words = {"PLACE": place, "KEY": str(site.key()), "NEW": str(tmp_path / "new")}
+    refusals.expect_refusal(side, *(words.get(word, word) for word in command), error=error)
+    assert not (tmp_path / "new").exists()
+
+
+def second_verifier(site: Site, place: str) -> "subprocess.CompletedProcess[bytes]":
+    words = [place, "--root", str(site.root), "--fingerprint", site.fingerprint]
+    return subprocess.run(
+        [sys.executable, str(REPOSITORY / "docs" / "verify.py"), *words],
+        capture_output=True,
+        check=False,
+    )
+
+
+@each_command
+def test_a_folder_that_has_the_whole_name_is_not_taken_for_the_bundle(
+    command: list[str],
+    isolated: Side,
+    site: Site,
+    depot: Path,
+    reviewed: str,
+    other: Path,
+    tmp_path: Path,
+) -> None:
+    beside = depot.with_name(f"{depot.name}#{reviewed}")
+    shutil.copytree(other, beside)
+    before = stores.snapshot(beside)
+
+    refuse(isolated, site, tmp_path, command, f"{depot}#{reviewed}", UsageError)
+
+    assert stores.snapshot(beside) == before
+
+
+def test_the_second_verifier_does_not_take_it_either(
+    site: Site, depot: Path, reviewed: str, other: Path
+) -> None:
+    shutil.copytree(other, depot.with_name(f"{depot.name}#{reviewed}"))
+
+    ran = second_verifier(site, f"{depot}#{reviewed}")
+
+    assert ran.returncode == UsageError.exit_code, ran.stdout
+    assert b"ACCEPTED" not in ran.stdout
+
+
+def test_a_url_names_the_bundle_whatever_lies_beside_it(
+    isolated: Side, depot: Path, reviewed: str, other: Path
+) -> None:
+    shutil.copytree(other, depot.with_name(f"{depot.name}#{reviewed}"))
+
+    ran = isolated.run("import", f"{depot.as_uri()}#{reviewed}", "--json")
+
+    assert ran.json["bundle"] == reviewed
+
+
+@each_command
+@pytest.mark.parametrize("wrong", ["0" * 8, "0" * 64, "OTHER"])
+@pytest.mark.parametrize("form", ["depot", "archive", "url", "stock"])
+def test_an_id_is_compared_with_the_bundle(
+    form: str,
+    wrong: str,
+    command: list[str],
+    isolated: Side,
+    small: Side,
+    site: Site,
+    archive: Path,
+    depot: Path,
+    other: Path,
+    tmp_path: Path,
+) -> None:
+    if (command[0], form) in (("copy", "stock"), ("split", "stock")):
+        pytest.skip("it has no packs")
+    place = {"depot": str(depot), "archive": str(archive), "url": archive.as_uri()}.get(form)
+    if place is None:
+        place = str(tmp_path / "shop.tar")
+        assert small.run("export", "shop:v1", "-o", place, "--key", site.key()).code == 0
+    (other_id,) = (path.name for path in (other / "bundles").iterdir())
+
+    bundle = other_id if wrong == "OTHER" else wrong
+    refuse(isolated, site, tmp_path, command, f"{place}#{bundle}", MissingError)
+
+
+@pytest.mark.parametrize("form", ["depot", "archive", "url", "stock"])
+def test_the_right_id_names_the_bundle(
+    form: str,
+    isolated: Side,
+    small: Side,
+    site: Site,
+    archive: Path,
+    depot: Path,
+    tmp_path: Path,
+) -> None:
+    place = {"depot": str(depot), "archive": str(archive), "url": archive.as_uri()}.get(form)
+    if place is None:
+        place = str(tmp_path / "shop.tar")
+        assert small.run("export", "shop:v1", "-o", place, "--key", site.key()).code == 0
+    bundle = isolated.run("inspect", place, "--json").json["bundle"]
+
+    for name in (bundle, bundle[:8]):
+        assert isolated.run("verify", f"{place}#{name}", "--json").json["bundle"] == bundle
+
+
+@each_command
+@pytest.mark.parametrize("form", ["depot", "archive"])
+def test_a_manifest_laid_beside_a_bundle_is_not_read(
+    form: str,
+    command: list[str],
+    isolated: Side,
+    small: Side,
+    site: Site,
+    reviewed: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    place: Path = request.getfixturevalue(form)
+    evil = tmp_path / "evil.tar"
+    stores.add_bento(small, "evil:v1", {"src/x": b"evil"})
+    assert small.run("export", "evil:v1", "-o", evil, "--key", site.key()).code == 0
+    for file in tmp_path.glob("evil.tar.airgap-manifest*"):
+        shutil.copy(file, tmp_path / file.name.replace("evil.tar", place.name, 1))
+    words = {"PLACE": str(place), "KEY": str(site.key()), "NEW": str(tmp_path / "new")}
+    beside = sorted(tmp_path.glob(f"{place.name}.airgap-manifest*"))
+    assert beside
+
+    ran = isolated.run(*(words.get(word, word) for word in command), "--json")
+
+    assert ran.code == 0, ran.err
+    assert "evil" not in ran.out
+    assert ran.json.get("bundle", reviewed) == reviewed
+    assert sorted(tmp_path.glob(f"{place.name}.airgap-manifest*")) == beside
+
+
+def test_a_watched_folder_takes_the_bundle_that_was_found(
+    isolated: Side, depot: Path, reviewed: str, other: Path
+) -> None:
+    shutil.copytree(other, depot.with_name(f"{depot.name}#{reviewed}"))
+
+    with isolated.here():
+        verdict = Worker(jobs=1).run("import", LocalDepot(depot, reviewed))
+
+    assert verdict.report["bundle"] == reviewed
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plain",
+        "a#b",
+        "#",
+        "a b%23",
+        "ümlaut#1",
+        "new\nline#1",
+        "back\\slash#",
+        "x.airgap#1",
+        "\udcff#",
+    ],
+)
+@pytest.mark.parametrize("bundle", ["", "0" * 64])
+def test_a_location_written_as_text_is_read_as_the_same(
+    name: str, bundle: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (tmp_path / f"{name}#{bundle}").mkdir(exist_ok=True)
+    (tmp_path / "one" / name).mkdir(parents=True)
+    file = tmp_path / "one" / name / "shop.airgap"
+
+    for location in (LocalDepot(folder, bundle), ArchiveFile(file, bundle)):
+        assert parse_location(to_text(location)) == location
+
+
+def test_what_ends_in_airgap_is_not_written_as_an_archive_for_stock_bentoml(
+    small: Side, site: Site, tmp_path: Path
+) -> None:
+    import airgap
+
+    with small.here(), pytest.raises(UsageError):
+        airgap.export_bento("shop:v1", tmp_path / "x.airgap", "zip", key=site.key())
+    sides.trust(small, site)
+    assert not (tmp_path / "x.airgap").exists()
