@@ -93,7 +93,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--for",
-    "want_file",
+    "want",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Carry exactly what an import lacked: the FILE that `airgap import --want` wrote.",
@@ -131,7 +131,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     expires: str | None,
     roots: tuple[Path, ...],
     bases: tuple[str, ...],
-    want_file: Path | None,
+    want: Path | None,
     compression: "Preset",
     emit_model_signature: bool,
     model_signature_key: str | None,
@@ -151,8 +151,9 @@ def command(  # noqa: PLR0913  (one argument per option)
     The bundle is signed with --key. Without --no-models, a model that cannot be found stops the
     export. With --base, only what changed is packed.
     """
-    from airgap.flow.exporting import export, naming, want
+    from airgap.flow.exporting import export, naming
     from airgap.flow.exporting.terms import Terms
+    from airgap.flow.exporting.want import read_want
     from airgap.flow.location.location import parse_location
     from airgap.flow.trust import keys
     from airgap.flow.trust.roots import collect_depot_files
@@ -172,7 +173,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         Terms(channel, sequence, audience, read_expiry(expires)),
         with_models=not no_models,
         bases=[parse_location(base) for base in bases],
-        want=want.read_want(want_file) if want_file else None,
+        want=read_want(want) if want else None,
         roots=collect_depot_files(roots),
         model_signer=model_signer or (signer if emit_model_signature else None),
         compression=compression,
