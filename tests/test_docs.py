@@ -27,6 +27,7 @@ DOCUMENTS = [
     ),
 ]
 SOURCES = [*REPOSITORY.glob("airgap/**/*.py"), *REPOSITORY.glob("tests/**/*.py")]
+MODULES = [*SOURCES, *REPOSITORY.glob("bench/**/*.py"), *REPOSITORY.glob("docs/*.py")]
 each_document = pytest.mark.parametrize(
     "document", [pytest.param(path, id=str(path.relative_to(REPOSITORY))) for path in DOCUMENTS]
 )
@@ -53,6 +54,12 @@ def test_every_link_has_a_target(document: Path) -> None:
 def test_every_file_that_is_named_exists(document: Path) -> None:
     named = re.findall(r"`((?:airgap|tests|docs|bench|keys)/[\w./-]+)`", document.read_text())
     assert [path for path in named if not (REPOSITORY / path).exists()] == []
+
+
+@each_document
+def test_every_module_that_is_named_exists(document: Path) -> None:
+    named = set(re.findall(r"`([\w/]+\.py)`", document.read_text()))
+    assert [name for name in named if not any(path.match(name) for path in MODULES)] == []
 
 
 @pytest.mark.parametrize("file", [*SOURCES, *DOCUMENTS], ids=lambda file: file.name)
