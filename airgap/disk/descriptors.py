@@ -6,8 +6,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-__all__ = ["open_folder", "open_part", "open_without_waiting", "publish_part", "remove_file"]
+__all__ = [
+    "open_folder",
+    "open_part",
+    "open_without_waiting",
+    "publish_part",
+    "remove_file",
+    "walk_to_folder",
+]
 
+_READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _PART: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -20,7 +28,7 @@ def open_without_waiting(path: Path | str, flags: int = 0, folder: int | None = 
     Raises:
         OSError: it cannot be opened.
     """
-    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags, dir_fd=folder)
+    return os.open(path, _READ | flags, dir_fd=folder)
 
 
 @contextmanager
@@ -32,6 +40,15 @@ def open_folder(top: Path, folders: Sequence[str], *, make: bool = False) -> Ite
     Raises:
         OSError: a folder is missing, is a link or not a folder, or cannot be opened or made.
     """
+    descriptor = walk_to_folder(top, folders, make=make)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def walk_to_folder(top: Path, folders: Sequence[str], *, make: bool = False) -> int:
+    """Open as ``open_folder``, and return the descriptor, which the caller closes."""
     descriptor = os.open(top, _FOLDER)
     try:
         for name in folders:
@@ -40,9 +57,10 @@ def open_folder(top: Path, folders: Sequence[str], *, make: bool = False) -> Ite
                 _make_folder(name, above)
             descriptor = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
             os.close(above)
-        yield descriptor
-    finally:
+    except BaseException:
         os.close(descriptor)
+        raise
+    return descriptor
 
 
 def open_part(folder: int, name: str, *, new: bool = False) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from airgap.codec.buffer import Buffer
 from airgap.disk.buffers import BufferPool
-from airgap.disk.descriptors import open_folder, open_without_waiting
+from airgap.disk.descriptors import open_folder, open_without_waiting, walk_to_folder
 from airgap.disk.os_errors import raise_not_regular, raise_translated
 from airgap.errors import CorruptError
 
@@ -36,8 +36,11 @@ def open_regular(top: Path, name: str) -> Iterator[int]:
     """
     *folders, last = name.split("/")
     try:
-        with open_folder(top, folders) as folder:
+        folder = walk_to_folder(top, folders)
+        try:
             descriptor = open_without_waiting(last, os.O_NOFOLLOW, folder)
+        finally:
+            os.close(folder)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise_not_regular(top, name)
