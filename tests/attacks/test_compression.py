@@ -1,4 +1,4 @@
-"""TRUST.md, compression: signed bundles whose zstd frames are bombs, lie, or have company."""
+"""Threat model, compression: signed bundles whose zstd frames are bombs, lie, or have company."""
 
 import struct
 import tracemalloc

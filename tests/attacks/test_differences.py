@@ -1,4 +1,4 @@
-"""TRUST: mixing, a difference on the wrong base. What is rebuilt is what was signed, or nothing."""
+"""Threat model, mixing: a difference on the wrong base yields what was signed, or nothing."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""TRUST.md, digests: SHA-256 and nothing else, of the right length, everywhere."""
+"""Threat model, digests: SHA-256 and nothing else, of the right length, everywhere."""
 
 import hashlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""TRUST.md, encodings: a signed manifest that is not in its one encoding is refused as corrupt."""
+"""Threat model, encodings: a signed manifest in another encoding is refused as corrupt."""
 
 import struct
 from collections.abc import Callable

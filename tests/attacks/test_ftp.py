@@ -1,4 +1,4 @@
-"""FTP servers that lie, and people between us and honest ones (TRUST: transports)."""
+"""FTP servers that lie, and people between us and honest ones (threat model: transports)."""
 
 import itertools
 import ssl

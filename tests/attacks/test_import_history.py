@@ -1,4 +1,4 @@
-"""What a site remembers, lost or rolled back: told, and nothing is imported (format §17.5)."""
+"""A lost or rolled back import history is reported, and imports are refused (format §17.5)."""
 
 import os
 import pty
@@ -37,15 +37,19 @@ def used(isolated: Side, place: Callable[[int], Path]) -> Side:
     return isolated
 
 
-def memory(side: Side) -> Path:
+def history_folder(side: Side) -> Path:
     return side.state / "sites/ward"
+
+
+def ledger(side: Side) -> Path:
+    return history_folder(side) / "ledger"
 
 
 def witness(side: Side) -> Path:
     return side.bentoml / ".airgap/witness/ward"
 
 
-def told(side: Side) -> dict[str, object]:
+def read_history(side: Side) -> dict[str, object]:
     about = side.run("trust", "show", "--json").json["memory"]
     assert isinstance(about, dict)
     return about
@@ -78,16 +82,16 @@ def begun_again(side: Side, _place: object) -> None:
 
 
 def state_of_yesterday(side: Side, place: Callable[[int], Path]) -> None:
-    old = (memory(side) / "state").read_bytes()
+    old = (history_folder(side) / "state").read_bytes()
     for sequence in (4, 5):
         assert side.run("import", place(sequence)).code == 0
-    (memory(side) / "state").write_bytes(old)
+    (history_folder(side) / "state").write_bytes(old)
 
 
 def ledger_of_yesterday(side: Side, place: Callable[[int], Path]) -> None:
-    old = (memory(side) / "ledger").read_bytes()
+    old = ledger(side).read_bytes()
     assert side.run("import", place(4)).code == 0
-    (memory(side) / "ledger").write_bytes(old)
+    ledger(side).write_bytes(old)
 
 
 def ledger_of_another_machine(side: Side, place: Callable[[int], Path]) -> None:
@@ -95,25 +99,25 @@ def ledger_of_another_machine(side: Side, place: Callable[[int], Path]) -> None:
     shutil.copytree(side.top, other.top)
     for one, sequence in ((side, 4), (other, 5)):
         assert one.run("import", place(sequence)).code == 0
-    shutil.copy(memory(other) / "ledger", memory(side) / "ledger")
+    shutil.copy(history_folder(other) / "ledger", ledger(side))
 
 
-def memory_of_another_machine(side: Side, place: Callable[[int], Path]) -> None:
+def history_of_another_machine(side: Side, place: Callable[[int], Path]) -> None:
     ledger_of_another_machine(side, place)
     other = Side(side.top.parent / "other")
-    shutil.copy(memory(other) / "state", memory(side) / "state")
+    shutil.copy(history_folder(other) / "state", history_folder(side) / "state")
 
 
 def without(name: str) -> Callable[[Side, object], None]:
-    return lambda side, _: (memory(side) / name).unlink()
+    return lambda side, _: (history_folder(side) / name).unlink()
 
 
-def without_memory(side: Side, _place: object) -> None:
-    shutil.rmtree(memory(side))
+def without_history(side: Side, _place: object) -> None:
+    shutil.rmtree(history_folder(side))
 
 
 def cut(name: str, size: int) -> Callable[[Side, object], None]:
-    return lambda side, _: os.truncate(memory(side) / name, size)
+    return lambda side, _: os.truncate(history_folder(side) / name, size)
 
 
 def flipped(path: Callable[[Side], Path], at: int) -> Callable[[Side, object], None]:
@@ -132,16 +136,16 @@ HARMS = [
     pytest.param(state_of_yesterday, "restored", id="the state of yesterday"),
     pytest.param(ledger_of_yesterday, "restored", id="the ledger of yesterday"),
     pytest.param(ledger_of_another_machine, "restored", id="the ledger of another machine"),
-    pytest.param(memory_of_another_machine, "restored", id="the memory of another machine"),
+    pytest.param(history_of_another_machine, "restored", id="the memory of another machine"),
     pytest.param(without("state"), "missing", id="no state"),
     pytest.param(without("ledger"), "missing", id="no ledger"),
-    pytest.param(without_memory, "missing", id="neither"),
+    pytest.param(without_history, "missing", id="neither"),
     pytest.param(cut("state", 0), "damaged", id="an empty state"),
     pytest.param(cut("state", 40), "damaged", id="half a state"),
     pytest.param(cut("ledger", 0), "damaged", id="an empty ledger"),
     pytest.param(cut("ledger", 100), "damaged", id="half a ledger"),
-    pytest.param(flipped(lambda side: memory(side) / "ledger", 20), "damaged", id="entry 1"),
-    pytest.param(flipped(lambda side: memory(side) / "ledger", -9), "damaged", id="last entry"),
+    pytest.param(flipped(ledger, 20), "damaged", id="entry 1"),
+    pytest.param(flipped(ledger, -9), "damaged", id="last entry"),
     pytest.param(flipped(witness, 50), "damaged", id="the witness"),
 ]
 
@@ -155,7 +159,7 @@ def test_nothing_is_imported_and_the_reason_is_told(
     for words in (("import", place(9)), ("verify", place(9)), ("import", place(3), "--dry-run")):
         refused = refusals.expect_refusal(used, *words, error=PolicyError)
         assert "reset-state" in refused.json["error"]["hint"]
-    trouble = told(used)["trouble"]
+    trouble = read_history(used)["trouble"]
     assert isinstance(trouble, dict)
     assert trouble["kind"] == kind
     assert trouble["message"]
@@ -168,13 +172,13 @@ def test_a_reset_keeps_what_is_whole_and_imports_go_on(
     harm: Harm, kind: str, used: Side, place: Callable[[int], Path]
 ) -> None:
     harm(used, place)
-    before = told(used)
+    before = read_history(used)
 
     ran = used.run("trust", "reset-state", "--yes", str(before["head"]), "--json")
 
     assert ran.code == 0, ran.err
     assert kind
-    after = told(used)
+    after = read_history(used)
     assert after["whole"] is True
     assert after["channels"] == before["channels"]
     assert after["entries"] == before["entries"] + 1  # type: ignore[operator]
@@ -186,22 +190,22 @@ def test_a_reset_keeps_what_is_whole_and_imports_go_on(
 def test_what_is_whole_of_a_damaged_ledger_still_refuses_replays_after_a_reset(
     used: Side, place: Callable[[int], Path]
 ) -> None:
-    raw = bytearray((memory(used) / "ledger").read_bytes())
+    raw = bytearray((history_folder(used) / "ledger").read_bytes())
     raw[-9] ^= 1  # in the entry about number 3
-    (memory(used) / "ledger").write_bytes(raw)
+    (history_folder(used) / "ledger").write_bytes(raw)
 
-    used.run("trust", "reset-state", "--yes", str(told(used)["head"]))
+    used.run("trust", "reset-state", "--yes", str(read_history(used)["head"]))
 
     refusals.expect_refusal(used, "import", place(1), error=PolicyError)
     assert used.run("import", place(2)).code == 0
 
 
 def test_the_old_files_are_kept_as_they_were(used: Side) -> None:
-    (memory(used) / "state").write_bytes(b"damaged")
-    ledger = (memory(used) / "ledger").read_bytes()
+    (history_folder(used) / "state").write_bytes(b"damaged")
+    ledger = (history_folder(used) / "ledger").read_bytes()
     seen = witness(used).read_bytes()
 
-    ran = used.run("trust", "reset-state", "--yes", str(told(used)["head"]), "--json")
+    ran = used.run("trust", "reset-state", "--yes", str(read_history(used)["head"]), "--json")
 
     aside = Path(ran.json["aside"])
     kept = {one.name: one.read_bytes() for one in aside.iterdir()}
@@ -209,7 +213,7 @@ def test_the_old_files_are_kept_as_they_were(used: Side) -> None:
 
 
 def test_a_reset_wants_the_head_that_it_told(used: Side) -> None:
-    (memory(used) / "state").unlink()
+    (history_folder(used) / "state").unlink()
 
     for head in ("", "00" * 32, "yes"):
         words = ("trust", "reset-state", "--yes", head)
@@ -226,17 +230,17 @@ def test_a_reset_of_what_is_whole_does_nothing(used: Side) -> None:
 
 
 def test_without_a_terminal_a_reset_says_what_it_found_and_does_nothing(used: Side) -> None:
-    (memory(used) / "state").unlink()
+    (history_folder(used) / "state").unlink()
 
     ran = refusals.expect_refusal(used, "trust", "reset-state", error=UsageError)
 
     assert "channel nightly: number 3" in ran.err
-    assert f"--yes {told(used)['head']}" in ran.err
+    assert f"--yes {read_history(used)['head']}" in ran.err
 
 
 @pytest.mark.parametrize(("typed", "code"), [(b"ward\n", 0), (b"yes\n", 2), (b"\n", 2)])
 def test_at_a_terminal_a_reset_asks_for_the_sites_id(typed: bytes, code: int, used: Side) -> None:
-    (memory(used) / "state").unlink()
+    (history_folder(used) / "state").unlink()
     ours, theirs = pty.openpty()
     os.write(ours, typed)
 
@@ -252,7 +256,7 @@ def test_at_a_terminal_a_reset_asks_for_the_sites_id(typed: bytes, code: int, us
     os.close(ours)
     os.close(theirs)
     assert ran.returncode == code, ran.stderr
-    assert told(used)["whole"] is (code == 0)
+    assert read_history(used)["whole"] is (code == 0)
 
 
 def test_a_second_home_with_a_witness_that_does_not_fit_needs_a_reset_too(
@@ -270,7 +274,7 @@ def test_a_second_home_with_a_witness_that_does_not_fit_needs_a_reset_too(
     assert used.run("import", place(5)).code == 0  # its own witness saw no more than there is
 
     refusals.expect_refusal(second, "import", place(6), error=PolicyError)
-    assert second.run("trust", "reset-state", "--yes", str(told(second)["head"])).code == 0
+    assert second.run("trust", "reset-state", "--yes", str(read_history(second)["head"])).code == 0
 
     for side in (second, used):
         assert side.run("import", place(6)).code == 0
@@ -336,11 +340,11 @@ def test_an_archive_that_nobody_signed_is_remembered_as_such(
 
     assert used.run("import", stock, "--insecure-allow-unsigned").code == 0
 
-    found = log.LedgerStore("ward", memory(used), witness(used))
+    found = log.LedgerStore("ward", history_folder(used), witness(used))
     *_, last = found.read_entries()
     assert (last.event, last.channel, last.sequence) == ("unsigned", None, 0)
     assert last.bundle is not None
-    (memory(used) / "state").unlink()
+    (history_folder(used) / "state").unlink()
     words_again = ("import", stock, "--insecure-allow-unsigned")
     refusals.expect_refusal(used, *words_again, error=PolicyError)
 
@@ -348,7 +352,7 @@ def test_an_archive_that_nobody_signed_is_remembered_as_such(
 def test_whoever_may_not_write_the_state_may_still_verify(
     used: Side, place: Callable[[int], Path]
 ) -> None:
-    folders = [memory(used), used.state]
+    folders = [history_folder(used), used.state]
     for one in folders:
         one.chmod(0o500)
     try:

@@ -1,4 +1,4 @@
-"""TRUST.md, medium: what lies where a file should be, and bytes that change between reads."""
+"""Threat model, medium: what lies where a file should be, and bytes that change between reads."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""TRUST.md, mixing: good parts of one bundle where another's belong, and bundles for others."""
+"""Threat model, mixing: good parts of one bundle where another's belong, and bundles for others."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""TRUST.md, paths: what a signed manifest may not call a file, and where a link may not point."""
+"""Threat model, paths: names that a signed manifest may not use, and targets of links."""
 
 from pathlib import Path
 

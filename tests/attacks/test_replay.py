@@ -1,4 +1,4 @@
-"""TRUST.md, replay: old bundles, second ones with one number, and clocks (format §17.1, §17.2)."""
+"""Threat model, replay: old bundles, reused numbers, and clocks (format §17.1, §17.2)."""
 
 import shutil
 import time

@@ -1,4 +1,4 @@
-"""TRUST.md, root: what a site's trust document may not say, and who may change it."""
+"""Threat model, root: what a site's trust document may not say, and who may change it."""
 
 import hashlib
 import os

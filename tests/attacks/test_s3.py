@@ -1,4 +1,4 @@
-"""An object store that lies, stalls and points elsewhere (TRUST: transports)."""
+"""An object store that lies, stalls and points elsewhere (threat model: transports)."""
 
 import hashlib
 import itertools

@@ -1,4 +1,4 @@
-"""TRUST.md, signatures: who must have signed, and what does not count as a signature."""
+"""Threat model, signatures: who must have signed, and what does not count as a signature."""
 
 import base64
 import hashlib

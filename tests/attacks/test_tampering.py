@@ -1,4 +1,4 @@
-"""TRUST.md, tampering: any byte that is changed, cut off, added or put beside."""
+"""Threat model, tampering: any byte that is changed, cut off, added or put beside."""
 
 import hashlib
 import io

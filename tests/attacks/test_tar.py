@@ -1,4 +1,4 @@
-"""TRUST.md, hostile tar: a ``.airgap`` file is one exact tar, and any other is refused."""
+"""Threat model, hostile tar: a ``.airgap`` file is one exact tar, and any other is refused."""
 
 import gzip
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""TRUST: mixing, medium. Labels and parity are not signed: whatever they say, nothing gets in."""
+"""Threat model, mixing and medium: labels and parity are not signed and admit nothing."""
 
 import json
 import os

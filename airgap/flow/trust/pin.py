@@ -45,17 +45,17 @@ def pin_root(path: Path, fingerprint: str) -> tuple[Root, Path, bool]:
     expected = _normalize_fingerprint(fingerprint)
     raw, envelopes = pinned_root.read_root_files(path)
     verified = trust.accept_root(raw, envelopes, expected)
-    known = pinned_root.load_root()
-    if known is not None and known.fingerprint != expected:
+    pinned = pinned_root.load_root()
+    if pinned is not None and pinned.fingerprint != expected:
         raise ConflictError(
-            f"This machine already trusts the root {known.fingerprint}.",
+            f"This machine already trusts the root {pinned.fingerprint}.",
             "To take a newer root of the same site, run `airgap trust update`. To trust another"
             f" site instead, remove {pinned_root.home() / 'trust'} and run this again.",
         )
-    if known is None:
+    if pinned is None:
         history.begin_history(verified.value)
-    folder = _save(verified, envelopes, known)
-    return verified.value, folder, known is None
+    folder = _save(verified, envelopes, pinned)
+    return verified.value, folder, pinned is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def update_root(locations: Sequence[Location], connector: Connector = LOCAL) -> 
         CorruptError: a file is not a root.
         MissingError: a depot or file holds no roots.
     """
-    known = pinned_root.load_root()
+    pinned = pinned_root.load_root()
     before = after = require_root()
     steps = _steps(locations, before, connector)
     floor = history.compute_time_floor(history.check_history(before.value.site).state, before.value)
@@ -87,7 +87,7 @@ def update_root(locations: Sequence[Location], connector: Connector = LOCAL) -> 
         floor = max(floor, after.value.created_at or 0)
     if steps:
         history.record_root(after.value, floor)
-        _save(after, steps[-1].envelopes, known)
+        _save(after, steps[-1].envelopes, pinned)
     return Update(before, after)
 
 
@@ -131,7 +131,7 @@ def _read_roots(location: Location, connector: Connector) -> tuple[bool, list[Si
 
 
 def _save(
-    verified: Verified[Root], envelopes: Sequence[bytes], known: pinned_root.PinnedRoot | None
+    verified: Verified[Root], envelopes: Sequence[bytes], pinned: pinned_root.PinnedRoot | None
 ) -> Path:
     """Pin a root with the signatures that count, in place of the one pinned before."""
     key_ids = [dsse.decode(raw).key_id for raw in envelopes]
@@ -140,7 +140,7 @@ def _save(
         for key_id, raw in zip(key_ids, envelopes, strict=True)
         if key_id in verified.signers["root"]
     }
-    replaced = None if known is None else known.fingerprint
+    replaced = None if pinned is None else pinned.fingerprint
     return pinned_root.save_root(verified.raw, counted, roots.fingerprint(verified.raw), replaced)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from airgap.cli import times
 from airgap.errors import AirgapError, ConfigurationError, StorageError, UsageError
-from airgap.format import ledger as bytes_of
+from airgap.format import ledger as ledger_format
 from tests.support import stores
 from tests.support.faults import Fault, Launcher
 from tests.support.sides import Ran, Side, Site
@@ -198,7 +198,9 @@ def test_damaged_memory_is_told_and_nothing_is_guessed(
 ) -> None:
     export("a", *NIGHTLY)
     raw = remembered(connected).read_bytes()
-    other = bytes_of.encode_issued_sequence(bytes_of.IssuedSequence("weekly", 9, bytes(32)))
+    other = ledger_format.encode_issued_sequence(
+        ledger_format.IssuedSequence("weekly", 9, bytes(32))
+    )
     bad = [raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :] for at in range(0, len(raw), 9)]
     for content in (b"", raw[:-1], raw + b"\0", other, *bad):
         remembered(connected).write_bytes(content)

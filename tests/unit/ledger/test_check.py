@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from airgap.errors import CorruptError
-from airgap.format import ledger as bytes_of
+from airgap.format import ledger as ledger_format
 from airgap.format.ledger import ChannelState, Entry, State, Witness
 from airgap.ledger.check import (
     Consistent,
@@ -37,16 +37,16 @@ class Memory:
 
     @property
     def file(self) -> bytes:
-        return bytes_of.encode_state(self.state)
+        return ledger_format.encode_state(self.state)
 
 
 def memory(*entries: Entry) -> Memory:
     ledger, state, states = b"", None, []
     for entry in entries:
-        raw = bytes_of.encode_entry(replace(entry, previous=state.head) if state else entry)
-        ledger += bytes_of.frame(raw)
-        after = bytes_of.next_state(state, entry, raw)
-        state = replace(after, digest=bytes_of.digest(ledger))
+        raw = ledger_format.encode_entry(replace(entry, previous=state.head) if state else entry)
+        ledger += ledger_format.frame(raw)
+        after = ledger_format.next_state(state, entry, raw)
+        state = replace(after, digest=ledger_format.digest(ledger))
         states.append(state)
     return Memory(ledger, tuple(states))
 
@@ -94,8 +94,8 @@ def test_a_ledger_that_was_changed_in_any_byte_is_seen_or_loses_only_what_is_too
 def test_a_witness_of_entries_that_are_not_there_is_seen_without_counting_to_them(
     more: int,
 ) -> None:
-    head = bytes_of.digest(b"")  # what an entry that is not there would digest to
-    raw = bytes_of.encode_witness(Witness("ward", GOOD.state.entries + more, head))
+    head = ledger_format.digest(b"")  # what an entry that is not there would digest to
+    raw = ledger_format.encode_witness(Witness("ward", GOOD.state.entries + more, head))
 
     trouble = check_witness(GOOD.ledger, GOOD.state, raw)
 
@@ -105,7 +105,7 @@ def test_a_witness_of_entries_that_are_not_there_is_seen_without_counting_to_the
 
 def test_a_witness_that_was_changed_in_any_byte_is_seen() -> None:
     for state in GOOD.states:
-        witness = bytes_of.encode_witness(Witness("ward", state.entries, state.head))
+        witness = ledger_format.encode_witness(Witness("ward", state.entries, state.head))
         assert check_witness(GOOD.ledger, GOOD.state, witness) is None
         for raw in damaged(witness):
             assert check_witness(GOOD.ledger, GOOD.state, raw) is not None
@@ -143,7 +143,7 @@ def test_two_entries_that_the_state_does_not_know_of_are_no_crash() -> None:
 
 
 def test_an_entry_that_does_not_follow_does_not_count() -> None:
-    stranger = bytes_of.frame(bytes_of.encode_entry(replace(NEWS[0], sequence=99)))
+    stranger = ledger_format.frame(ledger_format.encode_entry(replace(NEWS[0], sequence=99)))
 
     found = check_ledger("ward", GOOD.file, GOOD.ledger + stranger)
 
@@ -154,7 +154,7 @@ def test_an_entry_of_another_site_does_not_count() -> None:
     other = replace(NEWS[0], site="attic", sequence=99, previous=GOOD.state.head)
 
     found = check_ledger(
-        "ward", GOOD.file, GOOD.ledger + bytes_of.frame(bytes_of.encode_entry(other))
+        "ward", GOOD.file, GOOD.ledger + ledger_format.frame(ledger_format.encode_entry(other))
     )
 
     assert isinstance(found, Consistent)
@@ -162,7 +162,7 @@ def test_an_entry_of_another_site_does_not_count() -> None:
 
 
 def test_more_than_an_entry_can_be_is_damage() -> None:
-    found = check_ledger("ward", GOOD.file, GOOD.ledger + b"\xff" * bytes_of.FRAME_BYTES)
+    found = check_ledger("ward", GOOD.file, GOOD.ledger + b"\xff" * ledger_format.FRAME_BYTES)
 
     assert isinstance(found, Fault)
     assert found.kind == "damaged"
@@ -181,7 +181,7 @@ def test_two_ledgers_that_say_the_same_share_no_entry_by_their_first_ones() -> N
     heads = {one.head for one in (*GOOD.states, *other.states)}
 
     assert len(heads) == 10
-    seen = bytes_of.encode_witness(Witness("ward", 3, other.states[2].head))
+    seen = ledger_format.encode_witness(Witness("ward", 3, other.states[2].head))
     assert check_witness(GOOD.ledger, GOOD.state, seen) is not None
 
 
@@ -205,10 +205,10 @@ def test_reading_ends_before_the_first_entry_that_does_not_fit() -> None:
     ],
 )
 def test_an_entry_is_read_strictly(fields: dict[str, object]) -> None:
-    raw = bytes_of.encode_entry(replace(NEWS[0], **fields))  # type: ignore[arg-type]
+    raw = ledger_format.encode_entry(replace(NEWS[0], **fields))  # type: ignore[arg-type]
 
     with pytest.raises(CorruptError):
-        bytes_of.decode_entry(raw)
+        ledger_format.decode_entry(raw)
 
 
 def test_a_refusal_moves_no_channel() -> None:
