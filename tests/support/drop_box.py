@@ -24,8 +24,8 @@ from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.flow.progress import Silent
 from airgap.server.dropbox import passwords, server, settings
 from airgap.server.dropbox.server import DropBox
+from airgap.server.intake.decisions import Verdict
 from airgap.server.intake.intake import Runner
-from airgap.server.intake.policy import Verdict
 from airgap.server.intake.worker import Operation
 from tests.support.sides import Side
 

@@ -9,9 +9,9 @@ from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.server.dropbox.folders import DropFolders, Retention
 from airgap.server.dropbox.open_uploads import OpenUploads
 from airgap.server.dropbox.quotas import Quota
+from airgap.server.intake.decisions import Verdict
 from airgap.server.intake.event_log import EventLog
 from airgap.server.intake.intake import Intake, IntakeFolder, IntakeOptions
-from airgap.server.intake.policy import Verdict
 from airgap.server.intake.worker import Operation
 from airgap.server.watch import WatchedFolder
 

@@ -15,10 +15,8 @@ from airgap.flow.admission import policy
 from airgap.flow.bundle import completeness
 from airgap.flow.bundle.completeness import Completeness, CutOffError
 from airgap.flow.location.location import ArchiveFile, LocalDepot
-from airgap.server.intake import policy as intake_policy
-from airgap.server.intake.discovery import DiscoveredBundle
-from airgap.server.intake.event_log import EventLog
-from airgap.server.intake.policy import (
+from airgap.server.intake import decisions
+from airgap.server.intake.decisions import (
     CandidateState,
     Incomplete,
     Postponed,
@@ -26,6 +24,8 @@ from airgap.server.intake.policy import (
     Refused,
     Verdict,
 )
+from airgap.server.intake.discovery import DiscoveredBundle
+from airgap.server.intake.event_log import EventLog
 from airgap.server.intake.worker import Operation
 
 __all__ = ["Candidate", "Intake", "IntakeFolder", "IntakeOptions", "Job", "Outcome", "Runner"]
@@ -183,7 +183,7 @@ class Intake:
     def _consider(self, candidate: Candidate) -> None:
         """Check a candidate, and take it if it is complete or finally refused."""
         tracked = self._track(candidate)
-        step = intake_policy.choose_step(
+        step = decisions.choose_step(
             tracked.state,
             self._clock() - tracked.since,
             self._options.settle,
@@ -192,7 +192,7 @@ class Intake:
         )
         if step == "wait":
             return
-        refusal = intake_policy.explain_refusal(tracked.state) if step == "refuse" else None
+        refusal = decisions.explain_refusal(tracked.state) if step == "refuse" else None
         job = self._folder.take(candidate, tracked.expected)
         if job is None:
             return
@@ -223,7 +223,7 @@ class Intake:
                 self._try_job(pending)
             except (AirgapError, OSError) as error:
                 pending.tries += 1
-                pending.due = self._clock() + intake_policy.compute_retry_delay(pending.tries)
+                pending.due = self._clock() + decisions.compute_retry_delay(pending.tries)
                 self._events.notify("trouble", **_describe_job(pending.job), message=str(error))
 
     def _try_job(self, pending: _PendingJob) -> None:
@@ -237,9 +237,9 @@ class Intake:
             self._events.notify("abandoned", **_describe_job(job))
             return
         pending.tries += 1
-        step = intake_policy.decide_after_try(verdict, pending.tries)
+        step = decisions.decide_after_try(verdict, pending.tries)
         if step == "retry":
-            delay = intake_policy.compute_retry_delay(pending.tries)
+            delay = decisions.compute_retry_delay(pending.tries)
             pending.due, pending.last_verdict = self._clock() + delay, verdict
             self._events.record(
                 "put off", **_describe_job(job), **_describe_verdict(verdict), seconds=int(delay)
@@ -329,7 +329,7 @@ def _check(
     except CutOffError:
         return Incomplete("it ends before its first pack"), None
     except AirgapError as error:
-        return intake_policy.classify_error(error), None
+        return decisions.classify_error(error), None
     if missing is None:
         return Ready(expected), expected
     return Incomplete(missing, expected.bundle, expected.items), expected

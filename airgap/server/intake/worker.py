@@ -14,7 +14,7 @@ from threading import RLock
 from typing import Any, Final, Literal
 
 from airgap.flow.location.location import ArchiveFile, LocalDepot, to_text
-from airgap.server.intake.policy import Verdict
+from airgap.server.intake.decisions import Verdict
 
 __all__ = ["Operation", "Worker"]
 

@@ -17,7 +17,7 @@ import pytest
 
 from airgap.errors import StorageError
 from airgap.server.intake import event_log
-from airgap.server.intake.policy import Verdict
+from airgap.server.intake.decisions import Verdict
 from tests.support import drop_box, sides, store_invariants, stores
 from tests.support.drop_box import Client, RunningDropBox, run_drop_box, wait_until
 from tests.support.sides import Side
@@ -750,7 +750,7 @@ def test_temporary_disk_errors_lose_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("airgap.server.intake.policy.FIRST_DELAY", 0.1)
+    monkeypatch.setattr("airgap.server.intake.decisions.FIRST_DELAY", 0.1)
     path = drop_box.write_config(tmp_path, certificate)
     refusals = iter([StorageError("Full.", "Free some."), OSError(5, "Input/output error")])
     real = event_log.write_json

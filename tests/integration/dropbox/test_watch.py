@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from airgap.flow.location.location import ArchiveFile, LocalDepot
+from airgap.server.intake.decisions import Verdict
 from airgap.server.intake.event_log import EventLog
 from airgap.server.intake.intake import Intake, IntakeOptions
-from airgap.server.intake.policy import Verdict
 from airgap.server.intake.worker import Operation
 from airgap.server.watch import WatchedFolder
 from tests.support import drop_box, store_invariants, stores

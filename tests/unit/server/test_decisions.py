@@ -1,11 +1,11 @@
-"""What happens next to a candidate, and after an import."""
+"""What happens next to a candidate, and to a job after a try."""
 
 import pytest
 
 from airgap.errors import AirgapError, ConfigurationError, CorruptError
 from airgap.flow.bundle.completeness import Completeness
-from airgap.server.intake import policy as intake_policy
-from airgap.server.intake.policy import (
+from airgap.server.intake import decisions
+from airgap.server.intake.decisions import (
     CandidateState,
     Incomplete,
     Postponed,
@@ -37,7 +37,7 @@ POSTPONED = Postponed(ConfigurationError("Nobody is trusted.", "Trust somebody."
 def test_the_next_step(state: CandidateState, unchanged: float, fact: str, step: str) -> None:
     finished, changed_before = fact == "finished", fact == "changed"
 
-    chosen = intake_policy.choose_step(
+    chosen = decisions.choose_step(
         state, unchanged, 10, finished=finished, changed_before=changed_before
     )
 
@@ -51,23 +51,23 @@ def test_the_next_step(state: CandidateState, unchanged: float, fact: str, step:
         *((kind, 1, "quarantine") for kind in ("corrupt", "not-trusted", "policy", "conflict")),
         *((kind, 99, "retry") for kind in ("storage", "configuration", "interrupted")),
         ("bug", 1, "retry"),
-        ("bug", intake_policy.MAX_TRIES, "quarantine"),
-        ("usage", intake_policy.MAX_TRIES, "quarantine"),
+        ("bug", decisions.MAX_TRIES, "quarantine"),
+        ("usage", decisions.MAX_TRIES, "quarantine"),
     ],
 )
 def test_after_an_import(kind: str, tries: int, then: str) -> None:
-    assert intake_policy.decide_after_try(Verdict(kind), tries) == then
+    assert decisions.decide_after_try(Verdict(kind), tries) == then
 
 
 def test_every_kind_of_error_leads_to_a_retry_or_quarantine() -> None:
     kinds: list[type[AirgapError]] = [AirgapError, *AirgapError.__subclasses__()]
     for error in kinds:
-        assert intake_policy.decide_after_try(Verdict(error.kind), intake_policy.MAX_TRIES) in (
+        assert decisions.decide_after_try(Verdict(error.kind), decisions.MAX_TRIES) in (
             "retry",
             "quarantine",
         )
 
 
 def test_retry_delays_double_up_to_an_hour() -> None:
-    assert [intake_policy.compute_retry_delay(tries) for tries in (1, 2, 3)] == [10, 20, 40]
-    assert intake_policy.compute_retry_delay(10_000) == 3600
+    assert [decisions.compute_retry_delay(tries) for tries in (1, 2, 3)] == [10, 20, 40]
+    assert decisions.compute_retry_delay(10_000) == 3600
