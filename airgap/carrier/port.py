@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from airgap.carrier.stock.port import StockArchive
+from airgap.carrier.stock.port import StockMembers
 from airgap.codec.buffer import Buffer
 from airgap.disk.buffers import BufferPool
 from airgap.errors import AirgapError
@@ -153,7 +153,7 @@ class BundleReader(SignedManifest, Protocol):
         ...
 
     @property
-    def stock_archive(self) -> StockArchive | None:
+    def stock_archive(self) -> StockMembers | None:
         """The archive for stock BentoML that has the files instead of packs (format §10)."""
         ...
 

@@ -88,7 +88,7 @@ class StockReader:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder; see ``StockArchive``."""
+        """Whether it is a folder; see ``StockMembers``."""
         return self._form == "folder"
 
     @property

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from airgap.errors import CorruptError
 from airgap.format import limits, names
 
-__all__ = ["Member", "MemberReader", "MemberWriter", "StockArchive", "checked_member"]
+__all__ = ["Member", "MemberReader", "MemberWriter", "StockMembers", "checked_member"]
 
 MemberKind = Literal["file", "folder", "link"]
 
@@ -46,7 +46,7 @@ class MemberReader(Protocol):
         ...
 
 
-class StockArchive(MemberReader, Protocol):
+class StockMembers(MemberReader, Protocol):
     """An archive, or a folder, that stock BentoML imports."""
 
     @property

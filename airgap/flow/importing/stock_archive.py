@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 
-from airgap.carrier.stock.port import Member, StockArchive
+from airgap.carrier.stock.port import Member, StockMembers
 from airgap.errors import CorruptError
 from airgap.flow.importing.descriptions import Descriptions
 from airgap.flow.progress import Progress
@@ -12,14 +12,14 @@ from airgap.format.inventory import Item
 from airgap.format.stock_archive import StockContents, StockFile
 from airgap.store.staging import StagedItem
 
-__all__ = ["fill_from_members", "verify_members"]
+__all__ = ["stage_members", "verify_members"]
 
 Sink = Callable[[StockFile, int, bytes], None]
 """Takes a file of the archive, an offset in bytes, and the bytes there."""
 
 
-def fill_from_members(
-    archive: StockArchive,
+def stage_members(
+    archive: StockMembers,
     items: Sequence[Item],
     staged: Sequence[StagedItem],
     progress: Progress,
@@ -48,11 +48,11 @@ def fill_from_members(
         one.finish()
 
 
-def verify_members(archive: StockArchive, items: Sequence[Item], progress: Progress) -> int:
+def verify_members(archive: StockMembers, items: Sequence[Item], progress: Progress) -> int:
     """Read everything that an import would read; return the bytes of files read.
 
     Raises:
-        CorruptError, StorageError: as ``fill_from_members``.
+        CorruptError, StorageError: as ``stage_members``.
     """
     descriptions = Descriptions(items)
 
@@ -66,7 +66,7 @@ def verify_members(archive: StockArchive, items: Sequence[Item], progress: Progr
 
 
 def _read(
-    archive: StockArchive, items: Sequence[Item], sink: Sink, progress: Progress, what: str
+    archive: StockMembers, items: Sequence[Item], sink: Sink, progress: Progress, what: str
 ) -> int:
     contents = stock.list_contents(items, folder=archive.is_folder)
     progress.begin(what, sum(file.size for file in contents.files.values()))

@@ -27,20 +27,20 @@ PACKS_AT_WORK: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class ChunkConsumer:
-    """What is to be done with the chunks. Threads ask with a chunk's index, in any order."""
+    """What is to be done with the chunks. Any thread calls it, with chunks in any order."""
 
     name: str
     """For people: "verifying" or "importing"."""
     wanted: Callable[[int], bool]
-    """Whether anybody needs it: a block of which no chunk is wanted is not decoded."""
+    """Whether a chunk is needed: a block of which no chunk is wanted is not decoded."""
     covered: Callable[[int], bool]
-    """Whether something else than its own digest will tell if it is right (format §11)."""
-    land: Callable[[int, Buffer], None] | None
-    """Take its plain bytes, before it is yielded; None if nobody does."""
+    """Whether the digests of files say all that the chunk's own would (format §11)."""
+    write: Callable[[int, Buffer], None] | None
+    """Takes the plain bytes of a chunk before it is yielded; None: they are not kept."""
     after: Callable[[Callable[[], None]], None]
-    """Call back when all chunks that were yielded are done with: their pack leaves memory."""
+    """Calls back when all chunks that were yielded are processed: their pack leaves memory."""
     base: Callable[[int], bytes]
-    """Return the bytes of a needed chunk, for differences (format §5.4)."""
+    """Returns the bytes of a needed chunk, for differences (format §5.4)."""
     failed: dict[int, AirgapError] = field(default_factory=dict)
     """Packs that are damaged or missing; complete when all chunks have been yielded."""
 
@@ -180,15 +180,15 @@ class _Unpacking:
         for chunk, piece in made:
             if not self.work.covered(chunk):
                 _compare(self.table, pack, chunk, piece)
-            if self.work.land:
-                self.work.land(chunk, piece)
+            if self.work.write:
+                self.work.write(chunk, piece)
         return made
 
     def _is_nothing(self, block: Block) -> bool:
         """Tell whether there is nothing to decode, to compare or to write."""
         numbers = range(block.first_chunk, block.first_chunk + block.chunk_count)
         covered = map(self.work.covered, numbers)
-        return self.work.land is None and block.codec == RAW and all(covered)
+        return self.work.write is None and block.codec == RAW and all(covered)
 
 
 def _decoded(

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -19,10 +19,13 @@ from airgap.flow.admission import history
 from airgap.flow.admission.policy import require_root
 from airgap.flow.importing.install_bundle import (
     ImportOptions,
+    ImportRecord,
     ImportResult,
-    Remembering,
-    explained_and_locked,
-    land,
+    commit,
+    finish_staging,
+    lock_stores,
+    make_plan,
+    preview,
 )
 from airgap.flow.location.location import StockArchive
 from airgap.flow.progress import Progress
@@ -30,7 +33,6 @@ from airgap.format import limits
 from airgap.format import stock_archive as stock
 from airgap.format.inventory import Entry, File, Folder, Item, Link, make_item
 from airgap.format.kinds import BENTO, MODEL, Kind
-from airgap.format.manifest import ChunkTable, Manifest
 from airgap.state import pinned_root
 from airgap.store import bentoml_home
 from airgap.store.install_paths import private_folder
@@ -60,7 +62,7 @@ def import_unsigned(
     archive: StockArchive,
     choices: ImportOptions,
     progress: Progress,
-    check: Callable[[Sequence[Item]], object] = len,
+    check: Callable[[Sequence[Item]], object] | None = None,
 ) -> ImportResult:
     """Install what an archive holds although nobody signed it.
 
@@ -69,8 +71,8 @@ def import_unsigned(
     Raises:
         NotTrustedError: a manifest lies beside it: then that one counts.
         CorruptError: its members break a rule of format §2 or §10, or make up no Bento or model.
-        ConflictError, StorageError: as ``inbound.import_bundle``.
-        PolicyError: what this machine remembers of its site is not whole.
+        ConflictError, StorageError: as ``install_bundle.import_bundle``.
+        PolicyError: the import history of this machine's site has a fault.
     """
     if pinned_root.load_root() is not None:
         history.require_consistent(require_root().value.site)
@@ -83,7 +85,7 @@ def import_unsigned(
     progress.note(f"Reading {archive}.")
     with ExitStack() as held:
         locks = () if choices.dry_run else (private_folder(bentoml_home.home()),)
-        held.enter_context(explained_and_locked(locks, progress))
+        held.enter_context(lock_stores(locks, progress))
         incoming = None if choices.dry_run else UnsignedStaging()
         if incoming is not None:
             held.callback(incoming.discard)
@@ -91,30 +93,26 @@ def import_unsigned(
         for member, pieces in reader.members():
             received.take(member, pieces, incoming)
         items = received.items()
-        check(items)
+        if check:
+            check(items)
         name = hashlib.sha256(b"".join(item.digest for item in items)).hexdigest()
         if incoming is not None:
             _discard(items, name)  # what a killed import of the same archive left
             held.callback(_discard, items, name)
             _hand_over(incoming, items, name)
-        manifest = Manifest(tuple(items), ChunkTable(b"", ()), (), 0, "")
-        return land(
-            manifest,
-            name,
-            lambda _staged: None,
-            choices,
-            progress=progress,
-            remembering=_remembering(name, progress),
-        )
+        plan = make_plan(items, name, choices, progress)
+        if choices.dry_run:
+            return preview(plan)
+        finish_staging(plan.staged)
+        return commit(plan, _make_record(name), progress)
 
 
-def _remembering(name: str, progress: Progress) -> Remembering:
-    """Let the ledger of the site tell of this, if the machine belongs to one (format §17.3)."""
+def _make_record(name: str) -> ImportRecord | None:
+    """Say what the site's history records of this, if the machine belongs to one (§17.3)."""
     if pinned_root.load_root() is None:
-        return lambda _: nullcontext()
-    said = history.make_root_entry(require_root().value, "unsigned")
-    said = replace(said, bundle=bytes.fromhex(name))
-    return lambda changes: history.record_import(said, lambda _: None, progress, changes=changes)
+        return None
+    entry = history.make_root_entry(require_root().value, "unsigned")
+    return ImportRecord(replace(entry, bundle=bytes.fromhex(name)), lambda _: None)
 
 
 @dataclass(slots=True)
@@ -138,9 +136,9 @@ class _Received:
         if len(self.entries) + len(self.folders) >= limits.ENTRIES or (
             self.size > limits.UNSIGNED_BYTES
         ):
-            raise _refused("holds more than an archive may hold")
+            raise _refusal("holds more than an archive may hold")
         if member.path in self.entries or member.path in self.folders:
-            raise _refused(f"has {member.path!r} twice")
+            raise _refusal(f"has {member.path!r} twice")
         if member.kind == "folder":
             self.folders.add(member.path)
         elif member.kind == "link":
@@ -153,9 +151,9 @@ class _Received:
     ) -> File:
         digest = hashlib.sha256()
         kept: list[bytes] = []
-        described = _described_kind(member.path)
+        described = _find_described_kind(member.path)
         if described and member.size > limits.DESCRIPTION_BYTES:
-            raise _refused(f"has an overlong {member.path}")
+            raise _refusal(f"has an overlong {member.path}")
 
         def passing() -> Iterator[bytes]:
             for piece in pieces:
@@ -185,7 +183,7 @@ class _Received:
         if MODEL.description in self.descriptions:
             name, version = self.descriptions[MODEL.description]
             return [make_item(MODEL.name, name, version, list(self.entries.values()))]
-        raise _refused("has neither a bento.yaml nor a model.yaml at its top")
+        raise _refusal("has neither a bento.yaml nor a model.yaml at its top")
 
     def _bento_with_models(self) -> list[Item]:
         own: list[Entry] = []
@@ -193,15 +191,15 @@ class _Received:
         for path, entry in self.entries.items():
             found = _MODEL.fullmatch(path)
             if found:
-                models.setdefault((found[1], found[2]), []).append(_renamed(entry, found[3]))
+                models.setdefault((found[1], found[2]), []).append(_rename(entry, found[3]))
             elif not path.startswith(f"{stock.MODELS}/") and path != stock.MODELS:
                 own.append(entry)
             elif not (isinstance(entry, Folder) or _IGNORED.fullmatch(path)):
-                raise _refused(f"has {path!r}, which belongs to no model")
+                raise _refusal(f"has {path!r}, which belongs to no model")
         for name, version in models:
             path = f"{stock.MODELS}/{name}/{version}/{MODEL.description}"
             if self.descriptions.get(path) != (name, version):
-                raise _refused(f"has a model in {name}/{version} that does not call itself so")
+                raise _refusal(f"has a model in {name}/{version} that does not call itself so")
         made = [make_item(MODEL.name, *tag, models[tag]) for tag in sorted(models)]
         name, version = self.descriptions[BENTO.description]
         return [*made, make_item(BENTO.name, name, version, own)]
@@ -215,7 +213,7 @@ class _Received:
             self.entries[path] = Folder(path)
 
 
-def _described_kind(path: str) -> Kind | None:
+def _find_described_kind(path: str) -> Kind | None:
     """Return what the file describes, if it is a description whose place is known."""
     if path == BENTO.description:
         return BENTO.name
@@ -230,7 +228,7 @@ def _folders_above(path: str) -> Iterator[str]:
         yield path
 
 
-def _renamed(entry: Entry, path: str) -> Entry:
+def _rename(entry: Entry, path: str) -> Entry:
     match entry:
         case File():
             return File(path, entry.executable, entry.size, entry.digest, ())
@@ -255,5 +253,5 @@ def _discard(items: list[Item], name: str) -> None:
         StagedItem(item, install_path(item), name).discard()
 
 
-def _refused(why: str) -> CorruptError:
+def _refusal(why: str) -> CorruptError:
     return CorruptError(f"The archive {why}.", "Ask for it again, and for its signed manifest.")

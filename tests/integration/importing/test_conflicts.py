@@ -39,7 +39,7 @@ def test_every_difference_is_told_and_nothing_is_changed(depot: Path, installed:
     ran = refusals.expect_refusal(installed, "import", depot, error=ConflictError)
 
     assert ran.json["error"]["message"] == (
-        "Here with other content: model ranker:v1, bento shop:v1."
+        "Already installed with different content: model ranker:v1, bento shop:v1."
     )
     assert ran.json["error"]["details"] == [
         "model ranker:v1: notes.txt: is executable here",

@@ -1,0 +1,116 @@
+"""What an import will do with each item, before anything is written (format §11 step 4)."""
+
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from airgap.errors import ConflictError, StorageError
+from airgap.flow.progress import Progress
+from airgap.format.inventory import Item
+from airgap.store import compare
+from airgap.store.install_paths import InstallPath
+from airgap.store.kinds import install_path
+from airgap.store.staging import StagedItem, measure_disk_usage, staging_folder
+from airgap.store.volume_progress import VolumeProgress
+
+__all__ = ["ItemPlan", "Outcome", "Plan", "demand_space", "plan_items"]
+
+Outcome = Literal["installed", "replaced", "already there", "would install", "would replace"]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPlan:
+    """What an import will do with one item."""
+
+    item: Item
+    place: InstallPath
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an import of a bundle will do with its items, in item order."""
+
+    bundle: str
+    items: tuple[ItemPlan, ...]
+    staged: tuple[StagedItem, ...]
+    """The items that are to be written."""
+    interrupted: tuple[StagedItem, ...]
+    """Installed items whose ``latest`` may not be written: an earlier try was killed there."""
+
+    @property
+    def changes_stores(self) -> bool:
+        """Whether the stores will be written."""
+        return bool(self.staged or self.interrupted)
+
+
+def plan_items(items: Sequence[Item], bundle: str, *, replace: bool, progress: Progress) -> Plan:
+    """Compare each item with what is installed.
+
+    Raises:
+        ConflictError: items are installed with other content, all of which are named, and
+            ``replace`` was not asked for.
+    """
+    plans: list[ItemPlan] = []
+    conflicts: list[str] = []
+    for item in items:
+        place = install_path(item)
+        outcome: Outcome = "installed"
+        if os.path.lexists(place.final):
+            progress.note(f"Comparing {item} with what is installed.")
+            differences = list(compare.find_differences(item, place))
+            if differences:
+                outcome = "replaced"
+                conflicts += [f"{item}: {difference}" for difference in differences]
+            elif not compare.has_missing_files(item, place):
+                outcome = "already there"
+        plans.append(ItemPlan(item, place, outcome))
+    if conflicts and not replace:
+        names = ", ".join(str(plan.item) for plan in plans if plan.outcome == "replaced")
+        raise ConflictError(
+            f"Already installed with different content: {names}.",
+            "Nothing was changed. Keep what is installed, or import again with --replace.",
+            conflicts,
+        )
+    staged = [plan for plan in plans if plan.outcome != "already there"]
+    there = [plan for plan in plans if plan.outcome == "already there"]
+    return Plan(
+        bundle,
+        tuple(plans),
+        tuple(StagedItem(plan.item, plan.place, bundle) for plan in staged),
+        tuple(
+            item
+            for item in (StagedItem(plan.item, plan.place, bundle) for plan in there)
+            if item.was_cut_off()
+        ),
+    )
+
+
+def demand_space(plan: Plan) -> None:
+    """Refuse before anything is written when a disk is too small for what goes on it.
+
+    Raises:
+        StorageError: it is.
+    """
+    needed: dict[int, int] = defaultdict(int)
+    folders: dict[int, Path] = {}
+    for place in {item.target.store: item.target for item in plan.staged}.values():
+        folder = next(path for path in (place.store, *place.store.parents) if path.exists())
+        device = folder.stat().st_dev
+        folders[device] = folder
+        needed[device] -= measure_disk_usage(staging_folder(place, plan.bundle))
+        needed[device] += measure_disk_usage(VolumeProgress(place, plan.bundle).recovery)
+        needed[device] += sum(
+            staged.item.size for staged in plan.staged if staged.target.store == place.store
+        )
+    for device, size in needed.items():
+        free = shutil.disk_usage(folders[device]).free
+        if size > free:
+            raise StorageError(
+                f"{folders[device]} needs {size:,} bytes more and has {free:,} free.",
+                f"Free {size - free:,} bytes and run the same command again.",
+            )

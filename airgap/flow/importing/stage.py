@@ -1,0 +1,107 @@
+"""From packs to files in staging, verified down to every file (format §11 steps 5 and 6)."""
+
+import hashlib
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
+
+from airgap.codec.buffer import Buffer
+from airgap.flow.bundle.open_bundle import Opened
+from airgap.flow.chunks.missing_chunks import MissingChunks
+from airgap.flow.importing.targets import FileDigests, Targets
+from airgap.flow.importing.unpack import ChunkConsumer, WantedPacks, plain_chunks
+from airgap.flow.media.resume import VolumeResume
+from airgap.flow.pipeline import ahead, in_order, serial_executor, workers
+from airgap.flow.progress import Progress
+from airgap.format.manifest import Manifest
+from airgap.store.staging import StagedItem
+
+__all__ = ["stage_packs"]
+
+
+def stage_packs(
+    opened: Opened, staged: Sequence[StagedItem], *, jobs: int, progress: Progress
+) -> None:
+    """Write every file of the staged items, and compare its digest.
+
+    What an earlier try has left in staging is hashed and used again.
+
+    Raises:
+        MissingError, CorruptError, StorageError: as ``import_bundle``.
+    """
+    manifest = opened.manifest.value
+    items = [one.item for one in staged]
+    targets = Targets(manifest, items)
+    digests = FileDigests(manifest, items)
+    resume = VolumeResume(opened, staged)
+    verified = _find_verified(staged, manifest, resume.hinted)
+    missing = [at for at in range(len(manifest.chunks)) if at in targets and at not in verified]
+    base = MissingChunks(manifest, opened.supplies)
+    base.refuse(base.find(missing))
+
+    def write(chunk: int, data: Buffer) -> None:
+        for item, file, _, offset in targets[chunk]:
+            staged[item].write(file, offset, data)
+
+    with workers(jobs) as pool:
+        needed = (chunk for chunk in missing if chunk >= manifest.carried)
+        for _ in in_order(pool, lambda chunk: write(chunk, base.read(chunk)), needed, ahead(jobs)):
+            pass
+    packs = WantedPacks(resume.source, manifest, _find_packs(manifest, missing))
+    with serial_executor() as digester:
+        work = ChunkConsumer(
+            "importing",
+            wanted=targets.__contains__,
+            covered=partial(digests.covers, targets),
+            write=write,
+            after=digester.submit,
+            base=base.read,
+        )
+        for chunk, data in plain_chunks(packs, work, jobs, progress):
+            digester.submit(digests.feed, targets, chunk, data)
+    if work.failed:
+        raise resume.suspend(work.failed, len(packs.indexes), progress)
+    with resume.forget_on_error():
+        for one in staged:
+            one.finish()
+        digests.read_back(staged)
+        digests.refuse_wrong()
+
+
+def _find_packs(manifest: Manifest, chunks: Sequence[int]) -> frozenset[int]:
+    """Return the packs that carry any of these chunks."""
+    wanted = set(chunks)
+    return frozenset(
+        index
+        for index, pack in enumerate(manifest.packs)
+        if not wanted.isdisjoint(pack.chunk_range)
+    )
+
+
+def _find_verified(
+    staged: Sequence[StagedItem], manifest: Manifest, hinted: AbstractSet[int]
+) -> frozenset[int]:
+    """Hash what an earlier try has left in staging; return the chunks that are whole everywhere.
+
+    Hinted chunks are believed for now: ``FileDigests.read_back`` hashes their files in the end.
+    """
+    whole: set[int] = set()
+    broken: set[int] = set()
+    begun = [one for one in staged if one.was_begun()]
+    if not begun:
+        return frozenset()
+    for one in begun:
+        one.begin()
+    for one in staged:
+        for file in one.item.files:
+            lengths = [manifest.chunks.lengths[chunk] for chunk in file.chunks]
+            is_open = [one not in begun or chunk not in hinted for chunk in file.chunks]
+            pieces = one.read_back(file, lengths, is_open)
+            for chunk, to_hash in zip(file.chunks, is_open, strict=True):
+                same = not to_hash or _is_chunk(next(pieces, b""), manifest, chunk)
+                (whole if same else broken).add(chunk)
+    return frozenset(whole - broken)
+
+
+def _is_chunk(piece: bytes, manifest: Manifest, chunk: int) -> bool:
+    return hashlib.sha256(piece).digest() == manifest.chunks.digest(chunk)

@@ -1,0 +1,100 @@
+"""Verify: everything that an import reads, without writing (format §11)."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from airgap.flow.bundle.open_bundle import Opened
+from airgap.flow.chunks.missing_chunks import MissingChunks
+from airgap.flow.importing.descriptions import Descriptions
+from airgap.flow.importing.stock_archive import verify_members
+from airgap.flow.importing.targets import FileDigests, Targets
+from airgap.flow.importing.unpack import ChunkConsumer, WantedPacks, plain_chunks
+from airgap.flow.media.missing_volumes import MissingVolumes, refusal
+from airgap.flow.media.pack_copies import PackCopies
+from airgap.flow.media.parity import damaged_parity
+from airgap.flow.media.resume import find_missing_volumes
+from airgap.flow.pipeline import serial_executor
+from airgap.flow.progress import Progress
+
+__all__ = ["VerifyResult", "verify_content", "verify_volumes"]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """What ``verify`` has read."""
+
+    bytes_read: int
+    lacking: MissingVolumes | None = None
+    """The volumes that were not given, if some were not."""
+    parity: int = 0
+    """How many parity packs are intact."""
+    damaged_parity: tuple[str, ...] = ()
+    """What is wrong with the others."""
+
+
+def verify_content(opened: Opened, *, jobs: int, progress: Progress) -> int:
+    """Read everything that an import would read, write nothing; return the bytes read.
+
+    Raises:
+        MissingError, CorruptError, StorageError: as ``import_bundle``.
+    """
+    result = verify_volumes(opened, jobs=jobs, progress=progress)
+    if result.lacking:
+        raise refusal(result.lacking)
+    return result.bytes_read
+
+
+def verify_volumes(opened: Opened, *, jobs: int, progress: Progress) -> VerifyResult:
+    """Read everything that an import would read; missing whole volumes are not an error.
+
+    Raises:
+        MissingError, CorruptError, StorageError: as ``import_bundle``; also that a volume lacks
+            something that it should have.
+    """
+    archive = opened.reader.stock_archive
+    if archive:
+        return VerifyResult(verify_members(archive, opened.manifest.value.items, progress))
+    return _verify_packs(opened, jobs=jobs, progress=progress)
+
+
+def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> VerifyResult:
+    """Read all packs, write nothing.
+
+    Every pack's and every chunk's digest is compared, and a file's own digest wherever its chunks
+    come in its order (that is: unless it shares chunks with an earlier file).
+
+    Raises:
+        MissingError, CorruptError, StorageError: as ``verify_volumes``.
+    """
+    manifest = opened.manifest.value
+    targets = Targets(manifest, manifest.items)
+    digests = FileDigests(manifest, manifest.items)
+    descriptions = Descriptions(manifest.items)
+    packs = WantedPacks(opened.packs, manifest, range(len(manifest.packs)))
+    base = MissingChunks(manifest, opened.supplies)
+    absent = base.find(range(len(manifest.chunks)))
+    for chunk in descriptions.chunks - absent:
+        if chunk >= manifest.carried:  # it will not come by below
+            descriptions.feed(targets, chunk, base.read(chunk))
+    with serial_executor() as digester:
+        work = ChunkConsumer(
+            "verifying",
+            wanted=lambda chunk: chunk not in absent,
+            covered=partial(digests.covers, targets),
+            write=None,
+            after=digester.submit,
+            base=base.read,
+        )
+        for chunk, data in plain_chunks(packs, work, jobs, progress):
+            digester.submit(digests.feed, targets, chunk, data)
+            descriptions.feed(targets, chunk, data)
+    lost = sum(manifest.packs[index].size for index in work.failed)
+    lacking = find_missing_volumes(opened, work.failed) if work.failed else None
+    if lacking and (not lacking.labels or lacking.bad):
+        raise refusal(lacking)
+    digests.refuse_wrong()
+    base.refuse(absent, packs_are_read=not work.failed)
+    if not lacking:
+        descriptions.refuse_lacking()
+    good, damaged = damaged_parity(manifest.packs, PackCopies(opened.packs.volumes))
+    return VerifyResult(manifest.stored_size - lost, lacking, good, tuple(damaged))
