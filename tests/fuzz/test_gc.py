@@ -18,7 +18,7 @@ from airgap.flow.depot import delete as deleting
 from airgap.flow.depot import gc
 from airgap.flow.progress import Silent
 from airgap.flow.publishing import publish
-from airgap.flow.publishing.publish import SweptError
+from airgap.flow.publishing.publish import BundleFiles, SignedBundle, SweptError
 from airgap.format import layout
 from airgap.format import manifest as manifests
 from airgap.format.inventory import File, make_item
@@ -75,7 +75,8 @@ def push(number: int, actor: Actor) -> None:
                 for pack in packs:
                     plain = next(one for one in PACKS if digest(one) == pack.digest)
                     writer.put_pack(pack.digest, [plain])
-                publish.publish(writer, bundle, raw, {ENVELOPE: b"x"}, packs, Silent(), actor.clock)
+                signed = SignedBundle(bundle, raw, {ENVELOPE: b"x"}, packs)
+                publish.publish(writer, signed, Silent(), actor.clock)
                 return
         finally:
             writer.abort()
@@ -86,7 +87,8 @@ def rely(number: int, actor: Actor) -> None:
     """Say that a bundle is there, which somebody else has put there; or push it."""
     bundle, _, packs = BUNDLES[number]
     depot = depot_of(actor)
-    if publish.absent(depot, bundle, [ENVELOPE], packs, Silent(), actor.clock) != 0:
+    published = BundleFiles(bundle, [ENVELOPE], packs)
+    if publish.count_missing_packs(depot, published, Silent(), actor.clock) != 0:
         push(number, actor)
 
 
@@ -145,7 +147,7 @@ KILLS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 12)), max_size=2)
 def _one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(ConnectionPool, "submit", inline)
     monkeypatch.setattr(manifest_cache, "load", lambda _: None)
-    monkeypatch.setattr(manifest_cache, "keep", lambda *_: None)
+    monkeypatch.setattr(manifest_cache, "save_manifest", lambda *_: None)
     yield
     assert not list(Path(_SPOOL.name).iterdir())
 

@@ -196,9 +196,9 @@ def writer_for(path: Path, form: Form) -> MemberWriter:
 
 
 def publish(
-    path: Path, writer: MemberWriter, manifest: bytes, envelopes: Mapping[tuple[Role, str], bytes]
+    path: Path, writer: MemberWriter, manifest: bytes, envelopes: Mapping[str, bytes]
 ) -> None:
-    """Give a complete archive its name, its envelopes and, last, its manifest.
+    """Give a complete archive its name, its envelopes (by file name) and, last, its manifest.
 
     What lay beside an older archive of this name goes first: at no time does a manifest lie beside
     an archive that it does not describe.
@@ -208,10 +208,10 @@ def publish(
         for _, _, left in _envelopes(path):
             left.unlink(missing_ok=True)
     writer.publish()
-    for (role, key_id), envelope in envelopes.items():
-        name = stock.envelope_name(path.name, role, key_id)
-        write_atomically(path.parent, name, [envelope])
-    write_atomically(path.parent, _beside(path).name, [manifest])
+    beside = _beside(path).name
+    for name, envelope in envelopes.items():
+        write_atomically(path.parent, f"{beside}.{name}", [envelope])
+    write_atomically(path.parent, beside, [manifest])
 
 
 def _beside(path: Path) -> Path:

@@ -17,7 +17,7 @@ from airgap.flow.location.location import Location
 from airgap.flow.location.writers import Writer, open_writer, takes_one_bundle
 from airgap.flow.media.missing_volumes import joined
 from airgap.flow.progress import Progress
-from airgap.flow.publishing.publish import publish
+from airgap.flow.publishing.publish import SignedBundle, publish
 from airgap.format import envelope as dsse
 from airgap.format import layout, tar
 from airgap.format.attestation import ATTESTING_ROLES
@@ -81,7 +81,8 @@ def _copy(
                 writer.put_root(name, data)
             done = _copy_packs(opened, writer, progress)
             signed |= model_signatures.read(opened.reader.packs, opened.manifest)
-            publish(writer, opened.bundle, opened.raw, signed, opened.manifest.packs, progress)
+            packs = opened.manifest.packs
+            publish(writer, SignedBundle(opened.bundle, opened.raw, signed, packs), progress)
         finally:
             writer.abort()
     return done

@@ -21,7 +21,7 @@ from airgap.flow.location.credentials import Credentials
 from airgap.flow.location.location import DepotLocation
 from airgap.flow.location.writers import open_writer
 from airgap.flow.progress import Progress
-from airgap.flow.publishing.publish import SweptError, absent
+from airgap.flow.publishing.publish import BundleFiles, SweptError, count_missing_packs
 from airgap.format import layout
 from airgap.format import manifest as manifests
 from airgap.format.inventory import File, Item, make_item
@@ -184,7 +184,8 @@ def _is_whole(
     sizes = (
         depot.transport.size(layout.pack_name(one.digest)) == one.size for one in manifest.packs
     )
-    return absent(depot, bundle, files, manifest.packs, progress) == 0 and all(sizes)
+    published = BundleFiles(bundle, files, manifest.packs)
+    return count_missing_packs(depot, published, progress) == 0 and all(sizes)
 
 
 def _contradicts(manifest: Manifest, digests: Mapping[_Key, bytes], request: PushRequest) -> bool:

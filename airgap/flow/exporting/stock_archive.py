@@ -14,10 +14,8 @@ from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.write_bundle import BundleOptions, ExportResult
 from airgap.flow.location.location import StockArchive
 from airgap.flow.progress import Progress
-from airgap.format import envelope as dsse
 from airgap.format import manifest as manifests
 from airgap.format import stock_archive as stock
-from airgap.format.envelope import Role
 from airgap.format.inventory import Item
 from airgap.format.manifest import Manifest
 from airgap.signing.signer import Signer
@@ -62,7 +60,7 @@ def export_stock(
     try:
         manifest = _Archive(sources, writer, target.form).write(settings, progress)
         raw = manifests.encode(manifest)
-        publish(target.path, writer, raw, _sign(raw, signers))
+        publish(target.path, writer, raw, write_bundle.sign_manifest(raw, signers))
     finally:
         writer.abort()
         progress.end()
@@ -131,12 +129,6 @@ class _Archive:
                 file = files[found]
                 member = Member(prefix + path, "file", file.size, file.executable)
                 self._writer.add(member, read_stable(file))
-
-
-def _sign(raw: bytes, signers: Sequence[Signer]) -> dict[tuple[Role, str], bytes]:
-    return {
-        ("builder", signer.key.id): dsse.encode(signer.sign("builder", raw)) for signer in signers
-    }
 
 
 def _refuse_several(sources: Sequence[Source]) -> None:

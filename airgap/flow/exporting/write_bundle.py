@@ -15,7 +15,7 @@ from airgap.flow.exporting.pack import PackOptions, pack_items
 from airgap.flow.exporting.read import ChunkNames, FileRun, named, plain_entries
 from airgap.flow.exporting.select import Source
 from airgap.flow.progress import Progress
-from airgap.flow.publishing.publish import publish
+from airgap.flow.publishing.publish import SignedBundle, publish
 from airgap.format import envelope as dsse
 from airgap.format import inventory, layout, limits
 from airgap.format import manifest as manifests
@@ -108,7 +108,7 @@ def export_items(
         if settings.model_signer:
             envelopes |= model_signatures.sign(manifest.items, settings.model_signer)
         bundle = manifests.bundle_id(raw)
-        publish(writer, bundle, raw, envelopes, manifest.packs, progress)
+        publish(writer, SignedBundle(bundle, raw, envelopes, manifest.packs), progress)
     finally:
         writer.abort()
         progress.end()
@@ -133,7 +133,7 @@ def export_bare(
         manifest = inventory_only(sources, settings, _read_only, progress)
         raw = manifests.encode(manifest)
         bundle = manifests.bundle_id(raw)
-        publish(writer, bundle, raw, sign_manifest(raw, signers), (), progress)
+        publish(writer, SignedBundle(bundle, raw, sign_manifest(raw, signers), ()), progress)
     finally:
         writer.abort()
         progress.end()

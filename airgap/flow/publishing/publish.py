@@ -1,6 +1,7 @@
-"""A bundle published so that it is whole when this ends, whoever cleans the depot (format §23)."""
+"""A bundle is published so that it is whole afterwards, also while gc runs (format §23)."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from airgap.carrier.depot import Depot
@@ -11,7 +12,14 @@ from airgap.flow.publishing.sweep import Clock, await_sweeps
 from airgap.format import layout, limits
 from airgap.format.manifest import Pack
 
-__all__ = ["CLOCK", "SweptError", "absent", "publish"]
+__all__ = [
+    "CLOCK",
+    "BundleFiles",
+    "SignedBundle",
+    "SweptError",
+    "count_missing_packs",
+    "publish",
+]
 
 CLOCK: Final = Clock()
 _ROUNDS: Final = 5
@@ -21,14 +29,29 @@ class SweptError(MissingError):
     """A pack on which a bundle relies was removed while the bundle was written."""
 
 
-def publish(  # noqa: PLR0913, PLR0917  (what ``BundleWriter.publish`` takes, and two)
-    writer: BundleWriter,
-    bundle: str,
-    manifest: bytes,
-    files: Mapping[str, bytes],
-    packs: Sequence[Pack],
-    progress: Progress,
-    clock: Clock = CLOCK,
+@dataclass(frozen=True, slots=True)
+class SignedBundle:
+    """A bundle to be published: all of it but its packs' bytes."""
+
+    bundle: str
+    manifest: bytes
+    files: Mapping[str, bytes]
+    """Envelopes and models' signatures, by their names in the bundle's folder."""
+    packs: Sequence[Pack]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFiles:
+    """What a published bundle consists of, by name."""
+
+    bundle: str
+    files: Collection[str]
+    """Files in the bundle's folder, beside its manifest."""
+    packs: Sequence[Pack]
+
+
+def publish(
+    writer: BundleWriter, signed: SignedBundle, progress: Progress, clock: Clock = CLOCK
 ) -> None:
     """Publish a bundle; in a depot, make sure that all of it is still there afterwards.
 
@@ -36,50 +59,49 @@ def publish(  # noqa: PLR0913, PLR0917  (what ``BundleWriter.publish`` takes, an
         SweptError: packs are gone, or the bundle is deleted again and again.
         AirgapError: as ``BundleWriter.publish``.
     """
-    writer.publish(bundle, manifest, dict(files), packs)
+    writer.publish(signed.bundle, signed.manifest, dict(signed.files), signed.packs)
     if writer.transport is None:
         return
     depot = Depot(writer.transport)
-    own = {*files, layout.checksums_name(bundle).rpartition("/")[2]}
+    checksums = layout.checksums_name(signed.bundle).rpartition("/")[2]
+    published = BundleFiles(signed.bundle, {*signed.files, checksums}, signed.packs)
     for _ in range(_ROUNDS):
-        lost = absent(depot, bundle, own, packs, progress, clock)
+        lost = count_missing_packs(depot, published, progress, clock)
         if lost is not None:
             break
-        writer.publish(bundle, manifest, dict(files), packs)
+        writer.publish(signed.bundle, signed.manifest, dict(signed.files), signed.packs)
     else:
-        raise SweptError(f"Somebody deletes {depot.place}#{bundle[:12]} again and again.", _HINT)
+        raise SweptError(
+            f"{depot.place}#{signed.bundle[:12]} is deleted as often as it is written.", _HINT
+        )
     if lost:
         raise SweptError(
-            f"{lost} packs were removed from {depot.place} by its cleaning meanwhile.", _HINT
+            f"Garbage collection has removed {lost} packs from {depot.place} meanwhile.", _HINT
         )
 
 
-def absent(  # noqa: PLR0913, PLR0917  (a value each)
-    depot: Depot,
-    bundle: str,
-    files: Collection[str],
-    packs: Sequence[Pack],
-    progress: Progress,
-    clock: Clock = CLOCK,
+def count_missing_packs(
+    depot: Depot, published: BundleFiles, progress: Progress, clock: Clock = CLOCK
 ) -> int | None:
     """Count the packs that a published bundle lacks, now and for as long as it is published.
 
-    None if it is not published (any more): its manifest or one of ``files`` beside it is not there.
-    Whoever says that a bundle is in a depot asks this, also if somebody else has put it there.
+    None if it is not published (any more): its manifest or one of the files beside it is not there.
+    Ask this before saying that a bundle is in a depot, also if another program has put it there.
 
     Raises:
         TransportError: the depot cannot be read.
     """
-    own = {layout.MANIFEST, *files}
-    folder = f"{layout.BUNDLES}/{bundle}"
-    names = {f"{folder}/{one}" for one in own} | {layout.pack_name(one.digest) for one in packs}
+    files = {layout.MANIFEST, *published.files}
+    folder = f"{layout.BUNDLES}/{published.bundle}"
+    names = {f"{folder}/{file}" for file in files}
+    names |= {layout.pack_name(pack.digest) for pack in published.packs}
     await_sweeps(depot, names, clock, progress)
-    if not own.issubset(depot.transport.list(folder, limits.FOLDER_NAMES)):
+    if not files.issubset(depot.transport.list(folder, limits.FOLDER_NAMES)):
         return None
-    return _lost(depot, packs)
+    return _count_missing(depot, published.packs)
 
 
-def _lost(depot: Depot, packs: Sequence[Pack]) -> int:
+def _count_missing(depot: Depot, packs: Sequence[Pack]) -> int:
     """Count the packs that are not there, by listing each folder of packs once."""
     folders: dict[str, set[str]] = {}
     for pack in packs:
@@ -91,4 +113,4 @@ def _lost(depot: Depot, packs: Sequence[Pack]) -> int:
     )
 
 
-_HINT: Final = "Run the same command again: what is there is not sent again."
+_HINT: Final = "Run the same command again: packs that are there are not sent again."
