@@ -1,6 +1,6 @@
 """From items to packs: read -> cut -> hash -> drop what is known -> encode -> pack (format §12).
 
-The calling thread reads and cuts; a pool of threads hashes chunks and encodes blocks; one lane
+The calling thread reads and cuts; a pool of threads hashes chunks and encodes blocks; one thread
 digests whole files, one hashes packs, and one writes them. What is under way is bounded, so memory
 does not grow with the size of a model.
 """
@@ -55,31 +55,33 @@ class PackOptions:
 
 
 def pack_items(
-    sources: Sequence[Source], writer: BundleWriter, manner: PackOptions, progress: Progress
+    sources: Sequence[Source], writer: BundleWriter, options: PackOptions, progress: Progress
 ) -> PackedItem:
     """Read all items once and hand their packs to the writer.
 
     Raises:
         StorageError: a file changed while it was read, or the disk refused.
     """
-    names = ChunkNames(manner.bases.held)
+    names = ChunkNames(options.bases.held)
     runs: list[list[FileRun]] = []
-    most = ahead(manner.jobs)
+    most = ahead(options.jobs)
     with (
-        workers(manner.jobs) as pool,
+        workers(options.jobs) as pool,
         serial_executor() as digester,
         serial_executor(writer.abort, lag=1) as disk,
-        serial_executor(writer.abort) as packer,  # left first: it may wait for the disk's lane
+        serial_executor(writer.abort) as packer,  # left first: it may wait for the disk's thread
     ):
-        filling = _PackBuilder(writer, disk)
-        cuts = _cut(sources, runs, digester, manner, progress)
-        hashed = in_order(pool, partial(_hash, manner, names), cuts, most, quick=_is_small)
-        blocks = _blocks(hashed, names)
-        for block in in_order(pool, partial(_encode, manner), blocks, most, quick=_is_encoded):
-            packer.submit(filling.add if block.chunks else filling.end_pack, block)
-    packs = tuple(_with_bases(pack, filling.bases, names) for pack in filling.packs)
-    items = tuple(_item(source, below, names) for source, below in zip(sources, runs, strict=True))
-    return PackedItem(items, names.table(), packs, filling.written)
+        builder = _PackBuilder(writer, disk)
+        cuts = _cut(sources, runs, digester, options, progress)
+        hashed = in_order(pool, partial(_hash, options, names), cuts, most, quick=_is_small)
+        blocks = _join_chunks(hashed, names)
+        for block in in_order(pool, partial(_encode, options), blocks, most, quick=_is_encoded):
+            packer.submit(builder.add if block.chunks else builder.end_pack, block)
+    packs = tuple(_number_bases(pack, builder.bases, names) for pack in builder.packs)
+    items = tuple(
+        _make_item(source, below, names) for source, below in zip(sources, runs, strict=True)
+    )
+    return PackedItem(items, names.table(), packs, builder.written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class _Stored:
 
 @dataclass(frozen=True, slots=True)
 class _ChunkJob:
-    """A chunk of a file, or (with ``file`` None) the end of an item."""
+    """A chunk of a file; with ``file`` None, the end of an item."""
 
     file: FileRun | None
     size: int = 0
@@ -126,7 +128,7 @@ def _cut(
     sources: Sequence[Source],
     runs: list[list[FileRun]],
     digester: SerialExecutor,
-    manner: PackOptions,
+    options: PackOptions,
     progress: Progress,
 ) -> Iterator[_ChunkJob]:
     """Read and cut every file, and have it digested; an item ends with a cut without a file."""
@@ -135,7 +137,7 @@ def _cut(
         for file in source.tree.files:
             run = FileRun(file)
             runs[-1].append(run)
-            resembles = manner.bases.resembling(source, file.path)
+            resembles = options.bases.resembling(source, file.path)
             with StableFile(file) as stable:
                 for piece in cut(stable):
                     size = len(piece.plain)
@@ -147,32 +149,32 @@ def _cut(
         yield _ChunkJob(None)
 
 
-def _blocks(cuts: Iterator[_ChunkJob], names: ChunkNames) -> Iterator[_Block]:
+def _join_chunks(jobs: Iterator[_ChunkJob], names: ChunkNames) -> Iterator[_Block]:
     """Drop chunks that are known, and join small neighbours into blocks (format §4.3)."""
     parts: list[bytes] = []
     first = size = width = 0
-    for one in cuts:
-        index, new = _name(one, names)
-        alone = one.file is None or (new and one.is_block)
-        if parts and (alone or (new and (size + one.size > BLOCK_TARGET or width != one.width))):
+    for job in jobs:
+        index, new = _number_chunk(job, names)
+        ends = job.file is None or (new and job.is_block)
+        if parts and (ends or (new and (size + job.size > BLOCK_TARGET or width != job.width))):
             yield _Block(range(first, first + len(parts)), b"".join(parts), width)
             parts, size = [], 0
-        if one.file is None:
+        if job.file is None:
             yield _Block(range(0))
-        elif alone:
-            yield _Block(range(index, index + 1), one.plain, one.width, one.stored)
+        elif ends:
+            yield _Block(range(index, index + 1), job.plain, job.width, job.stored)
         elif new:
             first = first if parts else index
-            width = one.width
-            parts.append(one.plain)
-            size += one.size
+            width = job.width
+            parts.append(job.plain)
+            size += job.size
 
 
-def _name(one: _ChunkJob, names: ChunkNames) -> tuple[int, bool]:
+def _number_chunk(job: _ChunkJob, names: ChunkNames) -> tuple[int, bool]:
     """Number a chunk, note it for its file, and tell whether it is to be carried and new."""
-    if one.file is None:
+    if job.file is None:
         return 0, False
-    return names.add_to(one.file, one.digest, one.size)
+    return names.add_to(job.file, job.digest, job.size)
 
 
 class _PackBuilder:
@@ -193,14 +195,14 @@ class _PackBuilder:
 
     def add(self, block: _Block) -> None:
         """Append a block."""
-        one = block.stored or _Stored(RAW, block.plain)
+        stored = block.stored or _Stored(RAW, block.plain)
         first, count = block.chunks.start, len(block.chunks)
-        if one.base:
-            self.bases[first] = one.base
-        self._blocks.append(Block(self._size, len(one.data), one.codec, first, count))
-        self._parts.append(one.data)
-        self._digest.update(one.data)
-        self._size += len(one.data)
+        if stored.base:
+            self.bases[first] = stored.base
+        self._blocks.append(Block(self._size, len(stored.data), stored.codec, first, count))
+        self._parts.append(stored.data)
+        self._digest.update(stored.data)
+        self._size += len(stored.data)
         if self._size >= limits.PACK_TARGET_BYTES:
             self.end_pack(block)
 
@@ -226,60 +228,65 @@ class _PackBuilder:
         self._digest = hashlib.sha256()
 
 
-def _is_small(one: _ChunkJob) -> bool:
-    return one.size <= _SMALL
+def _is_small(job: _ChunkJob) -> bool:
+    return job.size <= _SMALL
 
 
 def _is_encoded(block: _Block) -> bool:
     return not block.chunks or block.stored is not None
 
 
-def _hash(manner: PackOptions, names: ChunkNames, one: _ChunkJob) -> _ChunkJob:
+def _hash(options: PackOptions, names: ChunkNames, job: _ChunkJob) -> _ChunkJob:
     """Hash a chunk; encode it at once, unless it waits for neighbours or is known already."""
-    if one.file is None:
-        return one
-    digest = hashlib.sha256(one.plain).digest()
-    plain, stored = one.plain, None
-    if one.is_block and not names.knows(digest):
-        plain, stored = b"", _stored(manner, one.plain, one.width, one.base)
-    return _ChunkJob(one.file, one.size, plain, one.width, one.base, digest, stored)
+    if job.file is None:
+        return job
+    digest = hashlib.sha256(job.plain).digest()
+    plain, stored = job.plain, None
+    if job.is_block and not names.knows(digest):
+        plain, stored = b"", _encode_block(options, job.plain, job.width, job.base)
+    return _ChunkJob(job.file, job.size, plain, job.width, job.base, digest, stored)
 
 
-def _encode(manner: PackOptions, block: _Block) -> _Block:
+def _encode(options: PackOptions, block: _Block) -> _Block:
     if _is_encoded(block):
         return block
-    return replace(block, plain=b"", stored=_stored(manner, block.plain, block.width, None))
+    return replace(block, plain=b"", stored=_encode_block(options, block.plain, block.width, None))
 
 
-def _stored(manner: PackOptions, plain: bytes, width: int, base_digest: bytes | None) -> _Stored:
+def _encode_block(
+    options: PackOptions, plain: bytes, width: int, base_digest: bytes | None
+) -> _Stored:
     """Encode a block, as a difference of a base if there is one and that is smaller."""
-    base = manner.bases.read(base_digest) if base_digest else None
-    if base is not None and _gains(plain, width, base):
+    base = options.bases.read(base_digest) if base_digest else None
+    if base is not None and _saves_space(plain, width, base):
         data = encode_difference(plain, base, width)
         if len(data) < len(plain):
             return _Stored(DIFFERENCE, data, base_digest)
-    return _Stored(*encode(plain, width, manner.preset))
+    return _Stored(*encode(plain, width, options.preset))
 
 
-def _gains(plain: bytes, width: int, base: bytes) -> bool:
+def _saves_space(plain: bytes, width: int, base: bytes) -> bool:
     """Tell from a sample whether a block is stored in less space as a difference."""
     middle = len(plain) // 2 & ~(_SAMPLE - 1)
-    new, old = (one[middle : middle + _SAMPLE] for one in (plain, base))
+    new, old = plain[middle : middle + _SAMPLE], base[middle : middle + _SAMPLE]
     return len(encode_difference(new, old, width)) < _GAIN * len(encode(new, width)[1])
 
 
-def _with_bases(pack: Pack, bases: Mapping[int, bytes], names: ChunkNames) -> Pack:
+def _number_bases(pack: Pack, bases: Mapping[int, bytes], names: ChunkNames) -> Pack:
     """Number the bases of a pack's blocks, now that all carried chunks are known."""
-    blocks = tuple(
-        replace(block, base=names.index(names.need(bases[block.first_chunk], length)))
-        if block.first_chunk in bases
-        else block
-        for block in pack.blocks
-        for length in [names.length(block.first_chunk)]
-    )
-    return replace(pack, blocks=blocks)
+    if not bases:
+        return pack
+    return replace(pack, blocks=tuple(_number_base(block, bases, names) for block in pack.blocks))
 
 
-def _item(source: Source, runs: Sequence[FileRun], names: ChunkNames) -> Item:
+def _number_base(block: Block, bases: Mapping[int, bytes], names: ChunkNames) -> Block:
+    digest = bases.get(block.first_chunk)
+    if digest is None:
+        return block
+    length = names.length(block.first_chunk)
+    return replace(block, base=names.index(names.need(digest, length)))
+
+
+def _make_item(source: Source, runs: Sequence[FileRun], names: ChunkNames) -> Item:
     entries = [*(run.entry(names) for run in runs), *plain_entries(source)]
     return make_item(source.kind, source.name, source.version, entries)

@@ -1,4 +1,4 @@
-"""Files as they are read: what they digest to, and which chunks they turn out to have."""
+"""Files as they are read: their digests, and the chunks that they turn out to have."""
 
 import hashlib
 from collections.abc import Container, Iterator
@@ -11,7 +11,7 @@ from airgap.format.inventory import Entry, File, Folder, Link
 from airgap.format.manifest import ChunkTable
 from airgap.store.source_tree import SourceFile, StableFile
 
-__all__ = ["ChunkNames", "FileRun", "named", "plain_entries"]
+__all__ = ["ChunkNames", "FileRun", "cut_and_name", "plain_entries"]
 
 
 @dataclass(slots=True)
@@ -33,10 +33,10 @@ class FileRun:
 
     def entry(self, names: "ChunkNames") -> File:
         """Describe the file; call it when all chunks of all files are known."""
-        one = self.source
+        source = self.source
         digest = (self.digest or hashlib.sha256()).digest() if len(self.chunks) != 1 else self.last
         chunks = tuple(map(names.index, self.chunks))
-        return File(one.path, one.executable, one.size, digest, chunks)
+        return File(source.path, source.executable, source.size, digest, chunks)
 
 
 class ChunkNames:
@@ -99,8 +99,8 @@ class ChunkNames:
         return ChunkTable(digests, (*self._lengths, *self._needed_lengths))
 
 
-def named(run: FileRun, names: ChunkNames, progress: Progress) -> Iterator[bytes]:
-    """Cut a file, name its chunks, and pass them on."""
+def cut_and_name(run: FileRun, names: ChunkNames, progress: Progress) -> Iterator[bytes]:
+    """Cut a file, number its chunks, and yield their bytes."""
     with StableFile(run.source) as file:
         for piece in cut(file):
             run.feed(piece.plain)

@@ -12,7 +12,7 @@ from airgap.flow.bundle import model_signatures
 from airgap.flow.exporting import sequence as numbering
 from airgap.flow.exporting.bases import NO_BASES, Bases
 from airgap.flow.exporting.pack import PackOptions, pack_items
-from airgap.flow.exporting.read import ChunkNames, FileRun, named, plain_entries
+from airgap.flow.exporting.read import ChunkNames, FileRun, cut_and_name, plain_entries
 from airgap.flow.exporting.select import Source
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.publish import SignedBundle, publish
@@ -97,8 +97,8 @@ def export_items(
         progress.begin("exporting", sum(source.tree.size for source in sources))
         for name, data in settings.roots.items():
             writer.put_root(name, data)
-        manner = PackOptions(settings.jobs, settings.preset, settings.bases)
-        packed = pack_items(sources, writer, manner, progress)
+        options = PackOptions(settings.jobs, settings.preset, settings.bases)
+        packed = pack_items(sources, writer, options, progress)
         created = max(source.created_at for source in sources)
         draft = _manifest(packed.items, packed.chunks, packed.packs, settings, created)
         refuse_changes(sources)
@@ -220,7 +220,7 @@ def inventory_only(
         entries: list[Entry] = plain_entries(source)
         for file in source.tree.files:
             run = FileRun(file)
-            carry(source, file, named(run, names, progress))
+            carry(source, file, cut_and_name(run, names, progress))
             entries.append(run.entry(names))
         items.append(make_item(source.kind, source.name, source.version, entries))
     refuse_changes(sources)
