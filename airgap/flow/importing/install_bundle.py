@@ -229,7 +229,7 @@ def _check_description(staged: StagedItem) -> None:
 
 def _remove_staging(plan: Plan) -> None:
     for item in plan.items:
-        remove_staging(item.place, plan.bundle)
+        remove_staging(item.target, plan.bundle)
 
 
 def _find_lacking(items: Iterable[Item]) -> Iterator[str]:

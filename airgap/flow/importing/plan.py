@@ -27,7 +27,7 @@ class ItemPlan:
     """What an import will do with one item."""
 
     item: Item
-    place: InstallPath
+    target: InstallPath
     outcome: Outcome
 
 
@@ -58,17 +58,17 @@ def plan_items(items: Sequence[Item], bundle: str, *, replace: bool, progress: P
     plans: list[ItemPlan] = []
     conflicts: list[str] = []
     for item in items:
-        place = install_path(item)
+        target = install_path(item)
         outcome: Outcome = "installed"
-        if os.path.lexists(place.final):
+        if os.path.lexists(target.final):
             progress.note(f"Comparing {item} with what is installed.")
-            differences = list(compare.find_differences(item, place))
+            differences = list(compare.find_differences(item, target))
             if differences:
                 outcome = "replaced"
                 conflicts += [f"{item}: {difference}" for difference in differences]
-            elif not compare.has_missing_files(item, place):
+            elif not compare.has_missing_files(item, target):
                 outcome = "already there"
-        plans.append(ItemPlan(item, place, outcome))
+        plans.append(ItemPlan(item, target, outcome))
     if conflicts and not replace:
         names = ", ".join(str(plan.item) for plan in plans if plan.outcome == "replaced")
         raise ConflictError(
@@ -81,10 +81,10 @@ def plan_items(items: Sequence[Item], bundle: str, *, replace: bool, progress: P
     return Plan(
         bundle,
         tuple(plans),
-        tuple(StagedItem(plan.item, plan.place, bundle) for plan in staged),
+        tuple(StagedItem(plan.item, plan.target, bundle) for plan in staged),
         tuple(
             item
-            for item in (StagedItem(plan.item, plan.place, bundle) for plan in there)
+            for item in (StagedItem(plan.item, plan.target, bundle) for plan in there)
             if item.was_cut_off()
         ),
     )
@@ -98,14 +98,14 @@ def demand_space(plan: Plan) -> None:
     """
     needed: dict[int, int] = defaultdict(int)
     folders: dict[int, Path] = {}
-    for place in {item.target.store: item.target for item in plan.staged}.values():
-        folder = next(path for path in (place.store, *place.store.parents) if path.exists())
+    for target in {item.target.store: item.target for item in plan.staged}.values():
+        folder = next(path for path in (target.store, *target.store.parents) if path.exists())
         device = folder.stat().st_dev
         folders[device] = folder
-        needed[device] -= measure_disk_usage(staging_folder(place, plan.bundle))
-        needed[device] += measure_disk_usage(VolumeProgress(place, plan.bundle).recovery)
+        needed[device] -= measure_disk_usage(staging_folder(target, plan.bundle))
+        needed[device] += measure_disk_usage(VolumeProgress(target, plan.bundle).recovery)
         needed[device] += sum(
-            staged.item.size for staged in plan.staged if staged.target.store == place.store
+            staged.item.size for staged in plan.staged if staged.target.store == target.store
         )
     for device, size in needed.items():
         free = shutil.disk_usage(folders[device]).free
