@@ -18,7 +18,7 @@ from airgap.carrier.local_depot import DepotReader
 from airgap.codec import erasure
 from airgap.disk.part_file import write_atomically
 from airgap.flow.media.pack_copies import PackCopies
-from airgap.flow.media.parity import ParityRepair, drafts, make_groups
+from airgap.flow.media.parity import ParityRepair, draft_groups, make_groups
 from airgap.flow.progress import Silent
 from airgap.format import layout, limits, parity
 from airgap.format.manifest import Pack
@@ -56,7 +56,7 @@ def copy(top: Path) -> None:
 def make(top: Path, percent: int) -> None:
     packs, reader = listed(top), DepotReader(top, BUNDLE)
     place = top / layout.parity_folder(BUNDLE)
-    planned = drafts(packs, percent)
+    planned = draft_groups(packs, percent)
     places = [[place] * rows for _, rows in planned]
     groups = make_groups(packs, planned, PackCopies([reader]), places, Silent())
     write_atomically(top, layout.parity_index_name(BUNDLE), [parity.encode(groups)])

@@ -7,7 +7,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final, Generic, ParamSpec, TypeVar
 
-__all__ = ["SerialExecutor", "ahead", "default_jobs", "in_order", "serial_executor", "workers"]
+__all__ = [
+    "SerialExecutor",
+    "default_jobs",
+    "limit_ahead",
+    "map_in_order",
+    "run_workers",
+    "serial_executor",
+]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -23,7 +30,7 @@ def default_jobs() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ahead(jobs: int) -> int:
+def limit_ahead(jobs: int) -> int:
     """Return how many chunks or blocks (up to 4 MiB each) may be under way in one stage.
 
     Enough to keep the threads busy; no more with many threads, since what cuts and writes is one.
@@ -32,7 +39,7 @@ def ahead(jobs: int) -> int:
 
 
 @contextmanager
-def workers(count: int) -> Iterator[ThreadPoolExecutor]:
+def run_workers(count: int) -> Iterator[ThreadPoolExecutor]:
     """Run threads, no more than could have work.
 
     When the block is left by an error, what has not begun is dropped.
@@ -44,7 +51,7 @@ def workers(count: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def in_order(
+def map_in_order(
     pool: ThreadPoolExecutor,
     work: Callable[[A], B],
     things: Iterable[A],
@@ -111,7 +118,7 @@ def serial_executor(
 
     ``stop`` is called on an error, from this thread, and is to end what is under way soon.
     """
-    with workers(1) as pool:
+    with run_workers(1) as pool:
         one = SerialExecutor(pool, lag)
         try:
             yield one

@@ -5,7 +5,7 @@ from typing import Final
 
 from airgap.flow.admission.policy import describe_gap
 from airgap.flow.bundle.open_bundle import Opened
-from airgap.flow.media.missing_volumes import MissingVolumes, listed
+from airgap.flow.media.missing_volumes import MissingVolumes, format_volumes
 
 __all__ = ["admission_lines", "parity_lines", "volume_lines"]
 
@@ -42,8 +42,8 @@ def volume_lines(volumes: MissingVolumes) -> list[str]:
     """Say for people which volumes are good, and which were not seen."""
     count, good = volumes.labels[0].count, sorted(volumes.seen)
     verb = "is" if len(good) == 1 else "are"
-    missing = f"{len(volumes.awaited)} others not seen: {listed(volumes.awaited)}"
-    line = f"{listed(good)} of {count} {verb} good; {missing}."
+    missing = f"{len(volumes.awaited)} others not seen: {format_volumes(volumes.awaited)}"
+    line = f"{format_volumes(good)} of {count} {verb} good; {missing}."
     return [line[0].upper() + line[1:]]
 
 

@@ -88,14 +88,14 @@ class ChunkSources:
         """Note where chunks are; return what those are differences of."""
         bases = set[bytes]()
         for shelf in shelves:
-            for digest, place in _places(shelf, wanted):
+            for digest, place in _find_places(shelf, wanted):
                 self._found[digest].append(place)
-                bases |= _base_of(place)
+                bases |= _find_base(place)
         return bases
 
     def search(self, items: Iterable[Item], wanted: Collection[bytes]) -> None:
         """Look for chunks in all installed versions of these items, by cutting and hashing them."""
-        for digest, place in _cut_again(items):
+        for digest, place in _cut_installed(items):
             if digest in wanted:
                 self._found.setdefault(digest, []).append(place)
 
@@ -140,14 +140,14 @@ class ChunkSources:
             return kept[1]
 
 
-def _base_of(place: _InFile | _InPack) -> set[bytes]:
+def _find_base(place: _InFile | _InPack) -> set[bytes]:
     """Return the digest of the chunk that a chunk is a difference of."""
     if isinstance(place, _InFile) or place.block.codec != DIFFERENCE:
         return set()
     return {place.shelf.manifest.chunks.digest(place.block.base)}
 
 
-def _cut_again(items: Iterable[Item]) -> Iterator[tuple[bytes, _InFile]]:
+def _cut_installed(items: Iterable[Item]) -> Iterator[tuple[bytes, _InFile]]:
     """Cut the installed versions of some items; yield where each chunk lies."""
     for versions in {install_path(item).final.parent for item in items}:
         with suppress(AirgapError, OSError):  # whatever cannot be read is not there
@@ -163,14 +163,14 @@ def _cut_again(items: Iterable[Item]) -> Iterator[tuple[bytes, _InFile]]:
                         offset += length
 
 
-def _places(
+def _find_places(
     shelf: BaseBundle, wanted: Collection[bytes]
 ) -> Iterator[tuple[bytes, _InFile | _InPack]]:
     table = shelf.manifest.chunks
     indexes = {at for at in range(len(table)) if table.digest(at) in wanted}
     if not indexes:
         return
-    for chunk, place in _in_files(shelf.manifest, indexes):
+    for chunk, place in _find_in_files(shelf.manifest, indexes):
         yield table.digest(chunk), place
     for number, pack in enumerate(shelf.manifest.packs if shelf.reopen else ()):
         if indexes.isdisjoint(pack.chunk_range):
@@ -181,7 +181,7 @@ def _places(
                     yield table.digest(chunk), _InPack(shelf, number, block, chunk)
 
 
-def _in_files(manifest: Manifest, indexes: Container[int]) -> Iterator[tuple[int, _InFile]]:
+def _find_in_files(manifest: Manifest, indexes: Container[int]) -> Iterator[tuple[int, _InFile]]:
     """Yield where chunks lie in the manifest's items, if those are installed."""
     for item in manifest.items:
         folder = install_path(item).final

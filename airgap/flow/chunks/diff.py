@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from airgap.flow.chunks.chunk_sources import BaseBundle, ChunkSources
-from airgap.flow.chunks.tensor_parts import parts_of
+from airgap.flow.chunks.tensor_parts import find_parts
 from airgap.format.inventory import File, Item
 from airgap.format.manifest import Manifest
 
@@ -18,7 +18,7 @@ def describe_difference(old: BaseBundle, new: BaseBundle) -> dict[str, Any]:
     ``bytes_stored`` what those take up in the packs of the new one.
     """
     sides = _Side(old), _Side(new)
-    pairs = list(_pairs(old.manifest, new.manifest))
+    pairs = list(_pair_items(old.manifest, new.manifest))
     known = sides[0].digests
     return {
         "bytes_to_ship": sum(
@@ -51,13 +51,13 @@ class _Side:
         self._table = shelf.manifest.chunks
         self._supplies = ChunkSources([shelf])
         self.digests = {self._table.digest(at) for at in range(len(self._table))}
-        self.stored = dict(_stored_sizes(shelf.manifest))
+        self.stored = dict(_measure_stored(shelf.manifest))
 
     def parts(self, file: File) -> dict[str, list[bytes]]:
         """Return the digests of the chunks of each part of a file, as far as it is known."""
         found: dict[str, list[bytes]] = {}
         if len(file.chunks) > 1:
-            for (name, _, _), digest in parts_of(file, self._table, self._supplies).items():
+            for (name, _, _), digest in find_parts(file, self._table, self._supplies).items():
                 found.setdefault(name, []).append(digest)
         return found
 
@@ -67,7 +67,7 @@ class _Side:
         return sum(self.stored.get(digest, 0) for digest in digests.difference(known))
 
 
-def _stored_sizes(manifest: Manifest) -> Iterator[tuple[bytes, int]]:
+def _measure_stored(manifest: Manifest) -> Iterator[tuple[bytes, int]]:
     """Yield what each carried chunk takes up; a block is shared by its chunks in proportion."""
     lengths = manifest.chunks.lengths
     for pack in manifest.packs:
@@ -79,7 +79,7 @@ def _stored_sizes(manifest: Manifest) -> Iterator[tuple[bytes, int]]:
                 yield manifest.chunks.digest(chunk), size
 
 
-def _pairs(old: Manifest, new: Manifest) -> Iterator[tuple[Item | None, Item | None]]:
+def _pair_items(old: Manifest, new: Manifest) -> Iterator[tuple[Item | None, Item | None]]:
     """Yield items with their namesakes: of the same version, else of the last other one."""
     before = {item.key: item for item in old.items}
     by_name = {(item.kind, item.name): item for item in old.items}

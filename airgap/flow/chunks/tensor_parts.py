@@ -10,13 +10,13 @@ from airgap.flow.chunks.chunk_sources import ChunkSources
 from airgap.format.inventory import File
 from airgap.format.manifest import ChunkTable
 
-__all__ = ["Parts", "parts_of"]
+__all__ = ["Parts", "find_parts"]
 
 Parts = Mapping[tuple[str, int, int], bytes]
 """Digests of chunks by part of the file, offset in that part, and length, in bytes."""
 
 
-def parts_of(file: File, table: ChunkTable, supplies: ChunkSources) -> Parts:
+def find_parts(file: File, table: ChunkTable, supplies: ChunkSources) -> Parts:
     """Cut a file of a bundle again, as far as it can be read, to learn what its chunks are."""
     supplies.locate(map(table.digest, file.chunks))
     chunks = _Chunks(file, table, supplies)

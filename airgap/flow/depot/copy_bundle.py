@@ -15,7 +15,7 @@ from airgap.flow.bundle.open_bundle import Unverified
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import Location
 from airgap.flow.location.writers import Writer, open_writer, takes_one_bundle
-from airgap.flow.media.missing_volumes import joined
+from airgap.flow.media.missing_volumes import merge_errors
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.publish import SignedBundle, publish
 from airgap.format import envelope as dsse
@@ -107,7 +107,7 @@ def _copy_packs(opened: Unverified, writer: Writer, progress: Progress) -> CopyR
     finally:
         progress.end()
     if problems:
-        raise joined(problems, len(packs))
+        raise merge_errors(problems, len(packs))
     return CopyResult(opened.bundle, len(wanted), len(packs) - len(wanted), size)
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from airgap.flow.chunks.chunk_sources import BaseBundle, ChunkSources
-from airgap.flow.chunks.tensor_parts import Parts, parts_of
+from airgap.flow.chunks.tensor_parts import Parts, find_parts
 from airgap.flow.exporting.select import Source
 from airgap.format.inventory import File
 from airgap.format.kinds import Kind
@@ -33,7 +33,7 @@ class Bases:
         The last bundle that has the file counts, and in it the first item.
         """
         found = self._files.get((source.kind, source.name, path))
-        return parts_of(*found, self.supplies) if found else _NOTHING
+        return find_parts(*found, self.supplies) if found else _NOTHING
 
     @cached_property
     def _files(self) -> Mapping[tuple[Kind, str, str], tuple[File, ChunkTable]]:

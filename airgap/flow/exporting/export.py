@@ -28,7 +28,7 @@ from airgap.flow.location.location import (
     StockArchive,
 )
 from airgap.flow.location.writers import open_writer
-from airgap.flow.media.small_files import small_files_of
+from airgap.flow.media.small_files import read_small_files
 from airgap.flow.media.split import VolumeOptions, add_parity, write_volumes
 from airgap.flow.media.volumes import read_labels
 from airgap.flow.progress import Progress
@@ -208,7 +208,7 @@ def _to_volumes(
         done = write_bundle.export_items(sources, writer, request.signers, settings, progress)
         with open_unverified(LocalDepot(spool, done.bundle)) as opened:
             move = not media.folders
-            contents = small_files_of(opened)
+            contents = read_small_files(opened)
             made = write_volumes(opened.reader, contents, media, progress, move=move)
     return replace(done, volumes=tuple(map(str, made.folders)), survives=made.survives)
 

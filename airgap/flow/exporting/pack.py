@@ -18,7 +18,13 @@ from airgap.codec.table import DIFFERENCE, RAW, Preset, encode, encode_differenc
 from airgap.flow.exporting.bases import NO_BASES, Bases
 from airgap.flow.exporting.read import ChunkNames, FileRun, plain_entries
 from airgap.flow.exporting.select import Source
-from airgap.flow.pipeline import SerialExecutor, ahead, in_order, serial_executor, workers
+from airgap.flow.pipeline import (
+    SerialExecutor,
+    limit_ahead,
+    map_in_order,
+    run_workers,
+    serial_executor,
+)
 from airgap.flow.progress import Progress
 from airgap.format import limits
 from airgap.format.inventory import Item, make_item
@@ -64,18 +70,18 @@ def pack_items(
     """
     names = ChunkNames(options.bases.held)
     runs: list[list[FileRun]] = []
-    most = ahead(options.jobs)
+    most = limit_ahead(options.jobs)
     with (
-        workers(options.jobs) as pool,
+        run_workers(options.jobs) as pool,
         serial_executor() as digester,
         serial_executor(writer.abort, lag=1) as disk,
         serial_executor(writer.abort) as packer,  # left first: it may wait for the disk's thread
     ):
         builder = _PackBuilder(writer, disk)
         cuts = _cut(sources, runs, digester, options, progress)
-        hashed = in_order(pool, partial(_hash, options, names), cuts, most, quick=_is_small)
+        hashed = map_in_order(pool, partial(_hash, options, names), cuts, most, quick=_is_small)
         blocks = _join_chunks(hashed, names)
-        for block in in_order(pool, partial(_encode, options), blocks, most, quick=_is_encoded):
+        for block in map_in_order(pool, partial(_encode, options), blocks, most, quick=_is_encoded):
             packer.submit(builder.add if block.chunks else builder.end_pack, block)
     packs = tuple(_number_bases(pack, builder.bases, names) for pack in builder.packs)
     items = tuple(

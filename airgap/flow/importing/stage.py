@@ -11,7 +11,7 @@ from airgap.flow.chunks.missing_chunks import MissingChunks
 from airgap.flow.importing.targets import FileDigests, Targets
 from airgap.flow.importing.unpack import ChunkConsumer, WantedPacks, plain_chunks
 from airgap.flow.media.resume import VolumeResume
-from airgap.flow.pipeline import ahead, in_order, serial_executor, workers
+from airgap.flow.pipeline import limit_ahead, map_in_order, run_workers, serial_executor
 from airgap.flow.progress import Progress
 from airgap.format.manifest import Manifest
 from airgap.store.staging import StagedItem
@@ -43,9 +43,11 @@ def stage_packs(
         for item, file, _, offset in targets[chunk]:
             staged[item].write(file, offset, data)
 
-    with workers(jobs) as pool:
+    with run_workers(jobs) as pool:
         needed = (chunk for chunk in missing if chunk >= manifest.carried)
-        for _ in in_order(pool, lambda chunk: write(chunk, base.read(chunk)), needed, ahead(jobs)):
+        for _ in map_in_order(
+            pool, lambda chunk: write(chunk, base.read(chunk)), needed, limit_ahead(jobs)
+        ):
             pass
     packs = WantedPacks(resume.source, manifest, _find_packs(manifest, missing))
     with serial_executor() as digester:

@@ -15,7 +15,7 @@ from airgap.codec.table import RAW, decode
 from airgap.disk.buffers import BufferPool
 from airgap.errors import AirgapError, CorruptError
 from airgap.flow.media.volumes import read_pack, repair_packs
-from airgap.flow.pipeline import ahead, in_order, workers
+from airgap.flow.pipeline import limit_ahead, map_in_order, run_workers
 from airgap.flow.progress import Progress
 from airgap.format import layout
 from airgap.format.manifest import NO_BASE, Block, ChunkTable, Manifest, Pack
@@ -65,8 +65,8 @@ def plain_chunks(
     packs = wanted.manifest.packs
     progress.begin(work.name, sum(packs[index].size for index in wanted.indexes))
     try:
-        with workers(1) as hasher, workers(jobs) as pool, _PackReader(wanted) as reader:
-            unpacking = _Unpacking(wanted.manifest.chunks, work, pool, ahead(jobs))
+        with run_workers(1) as hasher, run_workers(jobs) as pool, _PackReader(wanted) as reader:
+            unpacking = _Unpacking(wanted.manifest.chunks, work, pool, limit_ahead(jobs))
             authentic = reader.read(hasher)
             if wanted.source.volumes:
                 authentic = repair_packs(wanted.source.volumes, packs, authentic, progress)
@@ -108,8 +108,8 @@ class _PackReader:
         waited for here, where Ctrl-C ends it.
         """
         if self._source.volumes:
-            return in_order(hasher, self._read_file, sorted(self._indexes), PACKS_AT_WORK)
-        return in_order(hasher, self._check, self._read_stream(), PACKS_AT_WORK)
+            return map_in_order(hasher, self._read_file, sorted(self._indexes), PACKS_AT_WORK)
+        return map_in_order(hasher, self._check, self._read_stream(), PACKS_AT_WORK)
 
     def release(self, data: Buffer) -> None:
         """Make room for another pack; this one is not used any more."""
@@ -167,7 +167,7 @@ class _Unpacking:
         if all(map(self._is_nothing, pack.blocks)):  # to hand it to a thread would take longer
             made: Iterable[list[tuple[int, Buffer]]] = map(unpack, pack.blocks)
         else:
-            made = in_order(self.pool, unpack, pack.blocks, self.most)
+            made = map_in_order(self.pool, unpack, pack.blocks, self.most)
         return chain.from_iterable(made)
 
     def _unpack(self, pack: Pack, view: memoryview, block: Block) -> list[tuple[int, Buffer]]:

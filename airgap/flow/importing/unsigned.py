@@ -99,7 +99,7 @@ def import_unsigned(
         if incoming is not None:
             _discard(items, name)  # what a killed import of the same archive left
             held.callback(_discard, items, name)
-            _hand_over(incoming, items, name)
+            _move_to_staging(incoming, items, name)
         plan = make_plan(items, name, choices, progress)
         if choices.dry_run:
             return preview(plan)
@@ -207,7 +207,7 @@ class _Received:
     def _add_empty_folders(self) -> None:
         """Make entries of the folders that hold nothing."""
         holding = {
-            above for path in (*self.entries, *self.folders) for above in _folders_above(path)
+            above for path in (*self.entries, *self.folders) for above in _list_parents(path)
         }
         for path in self.folders - holding:
             self.entries[path] = Folder(path)
@@ -222,7 +222,7 @@ def _find_described_kind(path: str) -> Kind | None:
     return None
 
 
-def _folders_above(path: str) -> Iterator[str]:
+def _list_parents(path: str) -> Iterator[str]:
     while "/" in path:
         path = path.rpartition("/")[0]
         yield path
@@ -238,7 +238,7 @@ def _rename(entry: Entry, path: str) -> Entry:
             return Folder(path)
 
 
-def _hand_over(incoming: UnsignedStaging, items: list[Item], name: str) -> None:
+def _move_to_staging(incoming: UnsignedStaging, items: list[Item], name: str) -> None:
     """Move each item to where it is staged: models first, then what is left as the Bento."""
     alone = len(items) == 1 and items[0].kind == MODEL.name
     for item in items:

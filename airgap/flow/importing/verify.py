@@ -11,7 +11,7 @@ from airgap.flow.importing.targets import FileDigests, Targets
 from airgap.flow.importing.unpack import ChunkConsumer, WantedPacks, plain_chunks
 from airgap.flow.media.missing_volumes import MissingVolumes, refusal
 from airgap.flow.media.pack_copies import PackCopies
-from airgap.flow.media.parity import damaged_parity
+from airgap.flow.media.parity import check_parity
 from airgap.flow.media.resume import find_missing_volumes
 from airgap.flow.pipeline import serial_executor
 from airgap.flow.progress import Progress
@@ -96,5 +96,5 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> VerifyRes
     base.refuse(absent, packs_are_read=not work.failed)
     if not lacking:
         descriptions.refuse_lacking()
-    good, damaged = damaged_parity(manifest.packs, PackCopies(opened.packs.volumes))
+    good, damaged = check_parity(manifest.packs, PackCopies(opened.packs.volumes))
     return VerifyResult(manifest.stored_size - lost, lacking, good, tuple(damaged))

@@ -16,8 +16,8 @@ from airgap.flow.bundle.open_bundle import Unverified, open_unverified
 from airgap.flow.location.location import Location
 from airgap.flow.media.missing_volumes import MissingVolumes, refusal
 from airgap.flow.media.pack_copies import PackCopies, PackCopy
-from airgap.flow.media.parity import ParityRepair, covers, longest
-from airgap.flow.media.small_files import SmallFiles, small_files_of
+from airgap.flow.media.parity import ParityRepair, can_restore, measure_longest
+from airgap.flow.media.small_files import SmallFiles, read_small_files
 from airgap.flow.media.split import demand_room
 from airgap.flow.media.volumes import (
     VolumesReader,
@@ -90,8 +90,8 @@ def repair(locations: Sequence[Location], progress: Progress) -> RepairResult:
         mending = ParityRepair(packs, copies, progress)
         progress.begin("looking for damage", contents.manifest.stored_size)
         try:
-            failed = dict(_unauthentic(packs, copies, progress))
-            home = _homes(volumes, contents)
+            failed = dict(_find_damaged(packs, copies, progress))
+            home = _find_homes(volumes, contents)
             made = 0
             for index in sorted(failed):
                 data = mending.take(index)
@@ -106,7 +106,7 @@ def repair(locations: Sequence[Location], progress: Progress) -> RepairResult:
         if failed:
             labels = read_labels(VolumesReader(volumes), contents.bundle, len(packs))
             raise refusal(MissingVolumes(failed, len(packs), labels))
-        lost = _parity_lost(packs, copies)
+        lost = _count_lost_parity(packs, copies)
     return RepairResult(contents.bundle, len(packs), made, lost)
 
 
@@ -124,16 +124,16 @@ def _open_volumes(
         if not all(source.volumes for source in sources):
             raise UsageError("Only folders can be put together or mended.", "Give volumes.")
         volumes = [volume for source in sources for volume in source.volumes]
-        yield volumes, _together(opened)
+        yield volumes, _gather_small_files(opened)
 
 
-def _together(opened: Sequence[Unverified]) -> SmallFiles:
+def _gather_small_files(opened: Sequence[Unverified]) -> SmallFiles:
     """Gather what lies beside the packs: a signature may have been put on one volume only."""
-    first = small_files_of(opened[0])
+    first = read_small_files(opened[0])
     envelopes, roots = dict(first.envelopes), dict(first.roots)
     for one in opened[1:]:
         with suppress(AirgapError):  # scratched: it need not have what the first one has
-            more = small_files_of(one)
+            more = read_small_files(one)
             envelopes = more.envelopes | envelopes
             roots = more.roots | roots
     return replace(first, envelopes=envelopes, roots=roots)
@@ -186,7 +186,7 @@ class _Joining:
         index, data = one
         pack = self._packs[index]
         if isinstance(data, bytes) and hashlib.sha256(data).digest() != pack.digest:
-            data = _damaged(pack)
+            data = _damage_error(pack)
         if isinstance(data, AirgapError):
             self._bad.add(index)
         return index, data
@@ -196,7 +196,7 @@ class _Joining:
         copies = self._copies
         groups = copies.index(len(self._packs))
         for group in groups:
-            length = longest(self._packs, group.packs)
+            length = measure_longest(self._packs, group.packs)
             for digest in group.parity:
                 self._copy_parity_pack(digest, length)
         if groups:
@@ -219,7 +219,7 @@ class _Joining:
             if index in self._written:
                 continue
             if not has_digest(self._output, name, pack.size, pack.digest):
-                failed[index] = _damaged(pack)
+                failed[index] = _damage_error(pack)
                 with suppress(FileNotFoundError):
                     (self._output / name).unlink()
             progress.advance(pack.size)
@@ -241,13 +241,13 @@ class _Joining:
     def situation(self, failed: Mapping[int, AirgapError]) -> MissingVolumes:
         """Return what the labels say of packs that are lacking."""
         bad = {one for one, error in failed.items() if not isinstance(error, MissingError)}
-        will_do = bool(bad) and covers(self._copies.index(len(self._packs)), bad)
+        will_do = bool(bad) and can_restore(self._copies.index(len(self._packs)), bad)
         return MissingVolumes(
             failed, len(self._packs), self._labels, is_kept=True, parity_will_do=will_do
         )
 
 
-def _unauthentic(
+def _find_damaged(
     packs: Sequence[Pack], copies: PackCopies, progress: Progress
 ) -> Iterator[tuple[int, AirgapError]]:
     """Yield the packs of which no place has an authentic copy, with what is wrong."""
@@ -259,7 +259,7 @@ def _unauthentic(
         progress.advance(pack.size)
 
 
-def _homes(volumes: Sequence[Volume], contents: SmallFiles) -> dict[int, Volume]:
+def _find_homes(volumes: Sequence[Volume], contents: SmallFiles) -> dict[int, Volume]:
     """Return where each pack belongs: where a file has its name, else where labels say."""
     packs = contents.manifest.packs
     home = dict.fromkeys(range(len(packs)), volumes[0])
@@ -272,16 +272,16 @@ def _homes(volumes: Sequence[Volume], contents: SmallFiles) -> dict[int, Volume]
     return home
 
 
-def _parity_lost(packs: Sequence[Pack], copies: PackCopies) -> int:
+def _count_lost_parity(packs: Sequence[Pack], copies: PackCopies) -> int:
     lost = 0
     for group in copies.index(len(packs)):
         for digest in group.parity:
-            with copies.opened_parity(digest, longest(packs, group.packs)) as one:
+            with copies.opened_parity(digest, measure_longest(packs, group.packs)) as one:
                 lost += not isinstance(one, PackCopy)
     return lost
 
 
-def _damaged(pack: Pack) -> AirgapError:
+def _damage_error(pack: Pack) -> AirgapError:
     return CorruptError(
         f"{layout.pack_name(pack.digest)} is damaged.", "Copy this file from its source again."
     )

@@ -1,4 +1,4 @@
-"""What to tell people about packs that are damaged or not here: which volumes, and what to do."""
+"""Packs that are damaged or missing, for people: on which volumes they are, and what to do."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,28 +6,28 @@ from dataclasses import dataclass, field
 from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.format.volume import Label
 
-__all__ = ["MissingVolumes", "joined", "listed", "refusal"]
+__all__ = ["MissingVolumes", "format_volumes", "merge_errors", "refusal"]
 
 
 @dataclass(frozen=True, slots=True)
 class MissingVolumes:
-    """What is known when packs could not be had.
-
-    ``labels`` are those of the places that were read now. ``damaged_before`` are packs that an
-    earlier volume had and could not give. ``once_more`` are volumes that, given again, let parity
-    make the damaged packs again. ``is_kept`` tells that the next run goes on from this one.
-    ``names`` has the names of packs that were damaged before. ``parity_will_do`` tells that parity
-    gives back what is damaged, if all else comes.
-    """
+    """What is known when packs could not be read. Packs are given by index."""
 
     failed: Mapping[int, AirgapError]
     total: int
+    """How many packs were wanted."""
     labels: Sequence[Label] = ()
+    """The labels of the volumes that were read now."""
     damaged_before: frozenset[int] = frozenset()
+    """Packs that an earlier volume had, and that were damaged there."""
     once_more: tuple[int, ...] = field(default=())
+    """Volumes that, given again, let parity make the damaged packs again."""
     is_kept: bool = False
+    """Whether the next run continues from this one."""
     parity_will_do: bool = False
+    """Whether parity gives back what is damaged, if all else comes."""
     names: Mapping[int, str] = field(default_factory=dict)
+    """The depot names of the packs that were damaged before."""
 
     @property
     def seen(self) -> set[int]:
@@ -38,90 +38,91 @@ class MissingVolumes:
     def bad(self) -> list[int]:
         """Packs that a volume should have given and did not, now or before."""
         return [
-            one
-            for one, error in self.failed.items()
-            if one in self.damaged_before
+            pack
+            for pack, error in self.failed.items()
+            if pack in self.damaged_before
             or not isinstance(error, MissingError)
-            or self.labels[0].volume_of(one) in self.seen
+            or self.labels[0].volume_of(pack) in self.seen
         ]
 
     @property
     def awaited(self) -> list[int]:
         """The numbers of the volumes that have not come."""
         bad = set(self.bad)
-        return sorted({self.labels[0].volume_of(one) for one in self.failed if one not in bad})
+        return sorted({self.labels[0].volume_of(pack) for pack in self.failed if pack not in bad})
 
 
-def refusal(found: MissingVolumes) -> AirgapError:
-    """Make one error of all that is lacking: corrupt if anything was damaged now, else missing."""
-    damaged = [one for one in found.failed.values() if not isinstance(one, MissingError)]
+def refusal(missing: MissingVolumes) -> AirgapError:
+    """Make one error of all missing packs: corrupt if one was damaged now, else missing."""
+    damaged = [error for error in missing.failed.values() if not isinstance(error, MissingError)]
     kind = CorruptError if damaged else MissingError
-    if not found.labels:
-        return joined(list(found.failed.values()), found.total)
-    bad = found.bad
-    numbers = sorted({found.labels[0].volume_of(one) for one in bad})
-    said = []
+    if not missing.labels:
+        return merge_errors(list(missing.failed.values()), missing.total)
+    bad = missing.bad
+    numbers = sorted({missing.labels[0].volume_of(pack) for pack in bad})
+    parts = []
     if bad:
         verb = "is" if len(bad) == 1 else "are"
-        said.append(f"{_packs(len(bad))} of {listed(numbers)} {verb} damaged or lacking")
-    if found.awaited:
-        said.append(f"waiting for {listed(found.awaited)} of {found.labels[0].count}")
-    text = "; ".join(said)
+        parts.append(
+            f"{_count_packs(len(bad))} of {format_volumes(numbers)} {verb} damaged or missing"
+        )
+    if missing.awaited:
+        parts.append(f"waiting for {format_volumes(missing.awaited)} of {missing.labels[0].count}")
+    text = "; ".join(parts)
     return kind(
         f"{text[0].upper()}{text[1:]}.",
-        _hint(found, numbers),
-        [_detail(found, one) for one in sorted(bad)],
+        _hint(missing, numbers),
+        [_describe_pack(missing, pack) for pack in sorted(bad)],
     )
 
 
-def listed(numbers: Sequence[int]) -> str:
-    """Write ``volume 3``, or ``volumes 2 and 5``, or ``volumes 1, 2 and 5``."""
-    *most, last = map(str, numbers)
-    return f"volumes {', '.join(most)} and {last}" if most else f"volume {last}"
+def format_volumes(numbers: Sequence[int]) -> str:
+    """Write ``volume 3``, or ``volumes 2 and 5``, or ``volumes 1, 2 and 5``; nothing for none."""
+    if len(numbers) > 1:
+        return f"volumes {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+    return "".join(f"volume {number}" for number in numbers)
 
 
-def _detail(found: MissingVolumes, pack: int) -> str:
-    """Name a bad pack: as the volume that was read now gives it, or as one that came before."""
-    error, number = found.failed[pack], found.labels[0].volume_of(pack)
-    if number in found.seen or not isinstance(error, MissingError):
+def _describe_pack(missing: MissingVolumes, pack: int) -> str:
+    """Describe a bad pack: as the volume that was read now gives it, or as one that came before."""
+    error, number = missing.failed[pack], missing.labels[0].volume_of(pack)
+    if number in missing.seen or not isinstance(error, MissingError):
         return error.message
-    return f"{found.names[pack]} came damaged on volume {number}."
+    return f"{missing.names[pack]} came damaged on volume {number}."
 
 
-def _packs(count: int) -> str:
+def _count_packs(count: int) -> str:
     return "1 pack" if count == 1 else f"{count} packs"
 
 
-def _hint(found: MissingVolumes, bad_volumes: Sequence[int]) -> str:
-    if not found.is_kept and bad_volumes:
+def _hint(missing: MissingVolumes, bad_volumes: Sequence[int]) -> str:
+    bad, again = (format_volumes(numbers) for numbers in (bad_volumes, missing.once_more))
+    if not missing.is_kept and bad_volumes:
         return (
-            f"Clean {listed(bad_volumes)} and try another drive; else get it from the source again."
+            f"Clean {bad} and try another drive; else get it from the source again."
             " `airgap import` uses parity, if there is any."
         )
-    if not found.is_kept:
+    if not missing.is_kept:
         return "Give all volumes at once, or `airgap import` them one by one, as they come."
     kept = "What was verified is kept: run the same command with"
-    if not found.awaited and found.once_more:
-        return (
-            f"Parity makes that good: run the same command with {listed(found.once_more)} once"
-            " more, in any order."
-        )
-    copy = f"another copy of {listed(bad_volumes)}" if bad_volumes else ""
-    if not found.awaited:
+    if not missing.awaited and missing.once_more:
+        return f"Parity makes that good: run the same command with {again} once more, in any order."
+    copy = f"another copy of {bad}" if bad_volumes else ""
+    if not missing.awaited:
         return f"{kept} {copy}."
-    if found.parity_will_do:
+    if missing.parity_will_do:
         return f"{kept} each that comes; parity then makes good what is damaged."
     return f"{kept} each that comes, and with {copy}." if copy else f"{kept} each that comes."
 
 
-def joined(problems: Sequence[AirgapError], total: int) -> AirgapError:
+def merge_errors(problems: Sequence[AirgapError], total: int) -> AirgapError:
     """Make one error of all packs' problems: its kind is theirs, or corrupt if they differ."""
     first, *more = problems
     if not more:
         return first
-    kind = type(first) if len({type(one) for one in problems}) == 1 else CorruptError
+    kind = type(first) if len({type(error) for error in problems}) == 1 else CorruptError
     return kind(
         f"{len(problems)} of {total} packs are damaged or missing.",
         "Copy these files from their source again and run the same command again.",
-        [one.message for one in problems],
+        [error.message for error in problems],
     )

@@ -18,7 +18,15 @@ from airgap.format import layout, limits
 from airgap.format.manifest import Pack
 from airgap.format.parity import Group
 
-__all__ = ["Draft", "ParityRepair", "covers", "damaged_parity", "drafts", "longest", "make_groups"]
+__all__ = [
+    "Draft",
+    "ParityRepair",
+    "can_restore",
+    "check_parity",
+    "draft_groups",
+    "make_groups",
+    "measure_longest",
+]
 
 _WINDOWS_BYTES: Final = 32 * limits.MIB  # of all packs of a group together
 _WINDOW_UNIT: Final = 4096
@@ -29,7 +37,7 @@ Draft = tuple[tuple[int, ...], int]
 """A group before its parity is made: its packs, and how many parity packs it gets."""
 
 
-def drafts(packs: Sequence[Pack], percent: int) -> list[Draft]:
+def draft_groups(packs: Sequence[Pack], percent: int) -> list[Draft]:
     """Group the packs of a bundle; each group gets at least ``percent`` of its packs as parity.
 
     Packs of a group have about the same size, since parity is as long as the longest. Of more
@@ -69,7 +77,7 @@ def make_groups(
     ]
 
 
-def longest(packs: Sequence[Pack], members: Sequence[int]) -> int:
+def measure_longest(packs: Sequence[Pack], members: Sequence[int]) -> int:
     """Return how long a group's longest pack, and each of its parity packs, is in bytes."""
     return max(packs[one].size for one in members)
 
@@ -99,7 +107,7 @@ def _make_group(
             for part in parts:
                 stack.callback(part.discard)
             digests = [hashlib.sha256() for _ in range(rows)]
-            for at, length in _windows(longest(packs, members), len(members)):
+            for at, length in _windows(measure_longest(packs, members), len(members)):
                 pieces = [one.read(at, length) for one in stored]
                 for one, digest, piece in zip(stored, seen, pieces, strict=True):
                     digest.update(memoryview(piece)[: max(one.size - at, 0)])
@@ -130,7 +138,7 @@ def _demand_digests(packs: Sequence[Pack], seen: Sequence["hashlib._Hash"]) -> N
             )
 
 
-def covers(groups: Sequence[Group], lost: AbstractSet[int]) -> bool:
+def can_restore(groups: Sequence[Group], lost: AbstractSet[int]) -> bool:
     """Tell whether parity could give back all these packs, if nothing else were missing."""
     grouped = {one for group in groups for one in group.packs}
     return lost <= grouped and all(
@@ -138,12 +146,12 @@ def covers(groups: Sequence[Group], lost: AbstractSet[int]) -> bool:
     )
 
 
-def damaged_parity(packs: Sequence[Pack], copies: PackCopies) -> tuple[int, list[str]]:
+def check_parity(packs: Sequence[Pack], copies: PackCopies) -> tuple[int, list[str]]:
     """Digest the parity packs that are there; return how many are good, and what is damaged."""
     good, damaged = 0, []
     for group in copies.index(len(packs)):
         for digest in group.parity:
-            with copies.opened_parity(digest, longest(packs, group.packs)) as one:
+            with copies.opened_parity(digest, measure_longest(packs, group.packs)) as one:
                 if isinstance(one, PackCopy):
                     good += 1
                 elif not isinstance(one, MissingError):
@@ -194,7 +202,7 @@ class ParityRepair:
 
     def _make(self, group: Group) -> None:
         """Make all lost packs of a group again, if there is enough parity for that."""
-        length = longest(self._packs, group.packs)
+        length = measure_longest(self._packs, group.packs)
         with ExitStack() as stack:
             found = {
                 at: one
@@ -216,7 +224,7 @@ class ParityRepair:
     def _parity_rows(self, group: Group, needed: int, stack: ExitStack) -> dict[int, PackCopy]:
         """Open as many authentic parity packs as are needed, or fewer if there are no more."""
         rows: dict[int, PackCopy] = {}
-        length = longest(self._packs, group.packs)
+        length = measure_longest(self._packs, group.packs)
         for row, digest in enumerate(group.parity):
             if len(rows) == needed:
                 break
@@ -227,7 +235,7 @@ class ParityRepair:
 
     def _may_suffice(self, group: Group) -> bool:
         """Tell whether enough may be there, before gigabytes are digested in vain."""
-        length = longest(self._packs, group.packs)
+        length = measure_longest(self._packs, group.packs)
         members = [self._packs[one] for one in group.packs]
         there = sum(self._copies.may_have(one.digest, one.size) for one in members)
         there += sum(self._copies.may_have_parity(one, length) for one in group.parity)

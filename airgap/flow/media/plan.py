@@ -10,11 +10,20 @@ from typing import Final
 
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import MissingError, StorageError, UsageError
-from airgap.flow.media.parity import Draft, longest
+from airgap.flow.media.parity import Draft, measure_longest
 from airgap.format import limits
 from airgap.format.manifest import Pack
 
-__all__ = ["CLUSTER", "Part", "cost", "free_rooms", "parse_size", "plan", "survives", "usable"]
+__all__ = [
+    "CLUSTER",
+    "Part",
+    "cost",
+    "measure_free_space",
+    "parse_size",
+    "plan",
+    "survives",
+    "usable",
+]
 
 CLUSTER: Final = 32 * limits.KIB
 """What a file takes up is counted in these: FAT's largest on small media. Folders take one too."""
@@ -72,7 +81,7 @@ def cost(size: int) -> int:
     return -(-size // CLUSTER) * CLUSTER + CLUSTER
 
 
-def free_rooms(folders: Sequence[Path]) -> list[int]:
+def measure_free_space(folders: Sequence[Path]) -> list[int]:
     """Return how many bytes each folder's file system has free; those of one share it.
 
     Raises:
@@ -109,12 +118,12 @@ def plan(
         room = rooms(count)
         if room is None:
             break
-        made = _attempt(packs, groups, room)
+        made = _try_plan(packs, groups, room)
         if made is not None:
             return made
     largest = max(cost(pack.size) for pack in packs) if packs else 0
     needed = sum(cost(pack.size) for pack in packs) + sum(
-        rows * cost(longest(packs, members)) for members, rows in groups
+        rows * cost(measure_longest(packs, members)) for members, rows in groups
     )
     first = max(rooms(1) or [0])
     raise StorageError(
@@ -135,27 +144,27 @@ def survives(parts: Sequence[Part], groups: Sequence[Draft]) -> bool:
     return bool(groups) and len(parts) > 1
 
 
-def _attempt(
+def _try_plan(
     packs: Sequence[Pack], groups: Sequence[Draft], room: Sequence[int]
 ) -> list[Part] | None:
     """Lay everything out on volumes with so much room, or return None if it does not fit."""
     costs = [cost(pack.size) for pack in packs]
-    parity = sum(rows * cost(longest(packs, members)) for members, rows in groups)
+    parity = sum(rows * cost(measure_longest(packs, members)) for members, rows in groups)
     if sum(costs) + parity > sum(room):
         return None
-    ranges = _evenly(costs, room) if groups else _filled(costs, room)
+    ranges = _spread_packs(costs, room) if groups else _fill(costs, room)
     left = [
         one - sum(costs[held.start : held.stop]) for one, held in zip(room, ranges, strict=True)
     ]
     if min(left) < 0 or sum(map(len, ranges)) < len(packs):
         return None
-    spread = _spread(packs, groups, ranges, left)
+    spread = _spread_parity(packs, groups, ranges, left)
     if spread is None:
         return None
     return [Part(held, tuple(rows)) for held, rows in zip(ranges, spread, strict=True)]
 
 
-def _filled(costs: Sequence[int], room: Sequence[int]) -> list[range]:
+def _fill(costs: Sequence[int], room: Sequence[int]) -> list[range]:
     """Fill one volume after the other."""
     made, first = [], 0
     for one in room:
@@ -168,7 +177,7 @@ def _filled(costs: Sequence[int], room: Sequence[int]) -> list[range]:
     return made
 
 
-def _evenly(costs: Sequence[int], room: Sequence[int]) -> list[range]:
+def _spread_packs(costs: Sequence[int], room: Sequence[int]) -> list[range]:
     """Fill all volumes to the same share, so that losing one costs parity as little as can be."""
     total, done, made, first = sum(costs), 0, [], 0
     for limit in accumulate(room):
@@ -181,13 +190,13 @@ def _evenly(costs: Sequence[int], room: Sequence[int]) -> list[range]:
     return made
 
 
-def _spread(
+def _spread_parity(
     packs: Sequence[Pack], groups: Sequence[Draft], ranges: Sequence[range], left: list[int]
 ) -> list[list[tuple[int, int]]] | None:
     """Put each parity pack on the volume that has the least of its group, and room."""
     made: list[list[tuple[int, int]]] = [[] for _ in ranges]
     for number, (members, rows) in enumerate(groups):
-        size = cost(longest(packs, members))
+        size = cost(measure_longest(packs, members))
         here = [sum(one in held for one in members) for held in ranges]
         for row in range(rows):
             fitting = [at for at, room in enumerate(left) if room >= size]

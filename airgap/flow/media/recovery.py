@@ -15,7 +15,7 @@ from airgap.carrier.local_depot import DepotReader
 from airgap.disk.part_file import write_atomically
 from airgap.errors import AirgapError
 from airgap.flow.media.pack_copies import PackCopies, PackCopy
-from airgap.flow.media.parity import longest
+from airgap.flow.media.parity import measure_longest
 from airgap.flow.progress import Progress
 from airgap.format import layout, parity
 from airgap.format.manifest import Pack
@@ -75,7 +75,7 @@ class Recovery:
         for one in group.packs:
             pack = self._packs[one]
             yield layout.pack_name(pack.digest), partial(copies.open_pack, pack)
-        length = longest(self._packs, group.packs)
+        length = measure_longest(self._packs, group.packs)
         for digest in group.parity:
             find = partial(copies.open_parity, digest, length)
             yield layout.parity_name(self._bundle, digest), find

@@ -10,7 +10,7 @@ from airgap.errors import AirgapError, MissingError
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.media.missing_volumes import MissingVolumes, refusal
 from airgap.flow.media.pack_copies import PackCopies
-from airgap.flow.media.parity import covers
+from airgap.flow.media.parity import can_restore
 from airgap.flow.media.recovery import Recovery
 from airgap.flow.media.volumes import VolumesReader, read_labels
 from airgap.flow.progress import Progress
@@ -75,7 +75,7 @@ class VolumeResume:
         missing = replace(missing, damaged_before=frozenset(damaged), names=names, is_kept=True)
         if damaged:
             self._recovery.keep(damaged, PackCopies(self.source.volumes), progress)
-            if covers(self._recovery.groups(), damaged):
+            if can_restore(self._recovery.groups(), damaged):
                 again = self._recovery.once_more(damaged, missing.labels[0])
                 missing = replace(missing, parity_will_do=True, once_more=again)
         return refusal(missing)

@@ -16,7 +16,7 @@ from airgap.format.envelope import Role
 from airgap.format.manifest import Manifest
 from airgap.format.root import SignedRoot
 
-__all__ = ["SmallFiles", "small_files_of"]
+__all__ = ["SmallFiles", "read_small_files"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class SmallFiles:
         return [len(one) for one in files]
 
 
-def small_files_of(opened: Unverified) -> SmallFiles:
+def read_small_files(opened: Unverified) -> SmallFiles:
     """Read what lies beside the packs of a depot or a ``.airgap`` file; call it before the packs.
 
     Raises:
@@ -50,39 +50,43 @@ def small_files_of(opened: Unverified) -> SmallFiles:
         raise UsageError(
             f"{reader.place} has no packs.", "Give a depot or a .airgap file of `airgap export`."
         )
-    envelopes = dict(_envelopes(reader))
+    envelopes = dict(_read_envelopes(reader))
     # In a .airgap file these come after the packs, so that they stay behind.
     envelopes |= model_signatures.read(reader.packs, opened.manifest)
     return SmallFiles(
-        opened.bundle, opened.manifest, opened.raw, envelopes, dict(_roots(_travelling(reader)))
+        opened.bundle,
+        opened.manifest,
+        opened.raw,
+        envelopes,
+        dict(_name_roots(_read_roots(reader))),
     )
 
 
-def _envelopes(reader: SignedManifest) -> Iterator[tuple[str, bytes]]:
+def _read_envelopes(reader: SignedManifest) -> Iterator[tuple[str, bytes]]:
     """Yield the envelopes under the names of their keys; what is no envelope stays behind."""
     for raw in reader.read_envelopes("builder"):
         with suppress(AirgapError):
             yield layout.envelope_file("builder", dsse.decode(raw).key_id), raw
     for role in ATTESTING_ROLES:
         for statement, raw in reader.read_attestations(role):
-            yield from _pair(role, statement, raw)
+            yield from _name_pair(role, statement, raw)
 
 
-def _pair(role: Role, statement: bytes, raw: bytes) -> Iterator[tuple[str, bytes]]:
+def _name_pair(role: Role, statement: bytes, raw: bytes) -> Iterator[tuple[str, bytes]]:
     with suppress(AirgapError):
         key_id = dsse.decode(raw).key_id
         yield layout.attestation_file(role, key_id), statement
         yield layout.envelope_file(role, key_id), raw
 
 
-def _travelling(reader: SignedManifest) -> Sequence[SignedRoot]:
+def _read_roots(reader: SignedManifest) -> Sequence[SignedRoot]:
     try:
         return reader.read_roots()
     except MissingError:
         return ()
 
 
-def _roots(signed: Sequence[SignedRoot]) -> Iterator[tuple[str, bytes]]:
+def _name_roots(signed: Sequence[SignedRoot]) -> Iterator[tuple[str, bytes]]:
     for one in signed:
         version = roots.decode(one.raw).version
         yield layout.root_name(version), one.raw

@@ -18,9 +18,9 @@ from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import Location
 from airgap.flow.media.pack_copies import PackCopies, PackCopy
-from airgap.flow.media.parity import Draft, drafts, longest, make_groups
-from airgap.flow.media.plan import Part, cost, free_rooms, plan, survives, usable
-from airgap.flow.media.small_files import SmallFiles, small_files_of
+from airgap.flow.media.parity import Draft, draft_groups, make_groups, measure_longest
+from airgap.flow.media.plan import Part, cost, measure_free_space, plan, survives, usable
+from airgap.flow.media.small_files import SmallFiles, read_small_files
 from airgap.flow.progress import Progress
 from airgap.format import layout, parity, volume
 from airgap.format.manifest import Pack
@@ -74,7 +74,7 @@ def split(
         ConflictError: the output holds volumes of another split.
     """
     with open_unverified(location, connector) as opened:
-        return write_volumes(opened.reader, small_files_of(opened), media, progress)
+        return write_volumes(opened.reader, read_small_files(opened), media, progress)
 
 
 def write_volumes(
@@ -94,9 +94,9 @@ def write_volumes(
     packs = contents.manifest.packs
     depots = reader.packs.volumes
     known = () if media.percent else PackCopies(depots).index(len(packs))
-    groups = [(one.packs, len(one.parity)) for one in known] or drafts(packs, media.percent)
+    groups = [(one.packs, len(one.parity)) for one in known] or draft_groups(packs, media.percent)
     parts = plan(packs, groups, _Rooms(media, contents, groups))
-    volumes = _Volumes(contents, parts, _folders(media, contents.bundle, len(parts)))
+    volumes = _Volumes(contents, parts, _choose_folders(media, contents.bundle, len(parts)))
     if not media.folders:
         _demand_space(media.output, 0 if move else contents.manifest.stored_size, packs, groups)
     progress.begin("writing volumes", contents.manifest.stored_size * (2 if groups else 1))
@@ -130,11 +130,13 @@ def add_parity(
         CorruptError, MissingError: a pack is damaged, or not there.
         StorageError: the disk refused, or is too small.
     """
-    groups = drafts(packs, percent)
+    groups = draft_groups(packs, percent)
     _demand_space(folder, 0, packs, groups)
     copies = PackCopies([DepotReader(folder, bundle)])
     place = folder / layout.parity_folder(bundle)
-    progress.begin("making parity", sum(len(one) * longest(packs, one) for one, _ in groups))
+    progress.begin(
+        "making parity", sum(len(one) * measure_longest(packs, one) for one, _ in groups)
+    )
     try:
         places = [[place] * rows for _, rows in groups]
         made = make_groups(packs, groups, copies, places, progress)
@@ -152,7 +154,7 @@ class _Rooms:
     def __init__(self, media: VolumeOptions, contents: SmallFiles, groups: Sequence[Draft]) -> None:
         self._size = media.size
         self._folders = media.folders
-        self._free = free_rooms(media.folders)
+        self._free = measure_free_space(media.folders)
         packs = contents.manifest.packs
         lines = len(packs) + sum(rows for _, rows in groups)
         small = [*contents.sizes, *[_TEXT_BYTES] * _TEXTS, *[lines * _LINE_BYTES] * 2]
@@ -223,7 +225,7 @@ class _Volumes:
                 self._carry(known[group], row, folder, copies)
 
     def _carry(self, group: Group, row: int, folder: Path, copies: PackCopies) -> None:
-        digest, size = group.parity[row], longest(self.packs, group.packs)
+        digest, size = group.parity[row], measure_longest(self.packs, group.packs)
         with copies.opened_parity(digest, size) as one:
             if not isinstance(one, PackCopy):
                 raise one
@@ -291,7 +293,7 @@ class _Volumes:
                 )
 
 
-def _folders(media: VolumeOptions, bundle: str, count: int) -> list[Path]:
+def _choose_folders(media: VolumeOptions, bundle: str, count: int) -> list[Path]:
     """Return the volumes' folders.
 
     Raises:
@@ -345,5 +347,6 @@ def _demand_space(
         StorageError: it is.
     """
     demand_room(
-        folder, packs_bytes + sum(rows * longest(packs, members) for members, rows in groups)
+        folder,
+        packs_bytes + sum(rows * measure_longest(packs, members) for members, rows in groups),
     )

@@ -24,7 +24,7 @@ _PATIENCE_SECONDS: Final = 900.0
 _PAUSE_SECONDS: Final = 1.0
 
 
-def _steady() -> float:
+def _read_steady_clock() -> float:
     """Return seconds of a clock that nobody sets, and that goes on while the machine sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
@@ -33,7 +33,7 @@ def _steady() -> float:
 class Clock:
     """Measures how long something takes, never what time it is; a server's clock plays no part."""
 
-    now: Callable[[], float] = _steady
+    now: Callable[[], float] = _read_steady_clock
     wait: Callable[[float], object] = time.sleep
 
 

@@ -198,7 +198,7 @@ def test_a_scratched_volume_costs_itself_and_names_its_bad_packs(
 
     ran = isolated.run("import", *copies.folders)
     assert ran.code == CorruptError.exit_code
-    assert "1 pack of volume 3 is damaged or lacking." in ran.err
+    assert "1 pack of volume 3 is damaged or missing." in ran.err
     assert bad.name in ran.err
     for folder in copies.folders:
         if folder.name != "volume-3of7":

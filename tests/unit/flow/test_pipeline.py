@@ -11,8 +11,8 @@ from airgap.flow import pipeline
 
 @pytest.mark.parametrize("jobs", [1, 4])
 def test_results_come_in_order(jobs: int) -> None:
-    with pipeline.workers(jobs) as pool:
-        found = list(pipeline.in_order(pool, lambda number: number * 2, range(100), 7))
+    with pipeline.run_workers(jobs) as pool:
+        found = list(pipeline.map_in_order(pool, lambda number: number * 2, range(100), 7))
 
     assert found == [number * 2 for number in range(100)]
 
@@ -25,8 +25,8 @@ def test_things_are_not_taken_before_they_are_needed() -> None:
             taken.append(number)
             yield number
 
-    with pipeline.workers(2) as pool:
-        results = pipeline.in_order(pool, str, things(), 5)
+    with pipeline.run_workers(2) as pool:
+        results = pipeline.map_in_order(pool, str, things(), 5)
         next(results)
 
         assert len(taken) == 5
@@ -39,8 +39,8 @@ def test_an_error_ends_the_work() -> None:
         return number
 
     found: list[int] = []
-    with pipeline.workers(2) as pool, pytest.raises(ValueError, match="three"):
-        found.extend(pipeline.in_order(pool, work, range(10), 4))
+    with pipeline.run_workers(2) as pool, pytest.raises(ValueError, match="three"):
+        found.extend(pipeline.map_in_order(pool, work, range(10), 4))
 
     assert found == [0, 1, 2]
 
@@ -59,7 +59,7 @@ def test_what_has_not_begun_is_dropped_after_an_error() -> None:
         hold.set()
         raise ValueError("stop")
 
-    with pytest.raises(ValueError, match="stop"), pipeline.workers(1) as pool:
+    with pytest.raises(ValueError, match="stop"), pipeline.run_workers(1) as pool:
         begin(pool)
 
     assert len(done) < 50
@@ -67,7 +67,7 @@ def test_what_has_not_begun_is_dropped_after_an_error() -> None:
 
 @pytest.mark.parametrize(("jobs", "most"), [(1, 3), (2, 6), (64, 8)])
 def test_what_is_under_way_is_bounded_whatever_the_threads(jobs: int, most: int) -> None:
-    assert pipeline.ahead(jobs) == most
+    assert pipeline.limit_ahead(jobs) == most
 
 
 def test_what_is_quick_is_done_at_once_and_keeps_its_place() -> None:
@@ -77,9 +77,9 @@ def test_what_is_quick_is_done_at_once_and_keeps_its_place() -> None:
         threads[number] = threading.current_thread().name
         return number
 
-    with pipeline.workers(2) as pool:
+    with pipeline.run_workers(2) as pool:
         done = list(
-            pipeline.in_order(pool, work, range(50), 4, quick=lambda number: number % 2 == 0)
+            pipeline.map_in_order(pool, work, range(50), 4, quick=lambda number: number % 2 == 0)
         )
 
     assert done == list(range(50))

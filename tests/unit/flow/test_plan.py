@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airgap.errors import MissingError, StorageError, UsageError
 from airgap.flow.media import plan
-from airgap.flow.media.parity import Draft, drafts, longest
+from airgap.flow.media.parity import Draft, draft_groups, measure_longest
 from airgap.flow.media.plan import Part
 from airgap.format import limits
 from airgap.format.manifest import Pack
@@ -25,7 +25,9 @@ def packs_of(*sizes: int) -> list[Pack]:
 def used(part: Part, packs: Sequence[Pack], groups: Sequence[Draft]) -> int:
     """What a volume's packs and parity packs take up."""
     held = sum(plan.cost(packs[one].size) for one in part.packs)
-    return held + sum(plan.cost(longest(packs, groups[group][0])) for group, _ in part.parity)
+    return held + sum(
+        plan.cost(measure_longest(packs, groups[group][0])) for group, _ in part.parity
+    )
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,7 @@ def test_every_pack_is_on_one_volume_in_order_and_none_is_overfilled(
     sizes: list[int], room: int, percent: int
 ) -> None:
     packs = packs_of(*sizes)
-    groups = drafts(packs, percent)
+    groups = draft_groups(packs, percent)
 
     parts = plan.plan(packs, groups, lambda count: [room] * count)
 
@@ -86,7 +88,7 @@ def test_a_set_survives_the_loss_of_any_volume_only_if_each_group_does(
     sizes: list[int], room: int, percent: int
 ) -> None:
     packs = packs_of(*sizes)
-    groups = drafts(packs, percent)
+    groups = draft_groups(packs, percent)
     parts = plan.plan(packs, groups, lambda count: [room] * count)
 
     losses = []
@@ -108,19 +110,19 @@ def test_every_pack_is_in_one_group_of_its_own_size_with_its_share_of_parity(
 ) -> None:
     packs = packs_of(*sizes)
 
-    groups = drafts(packs, percent)
+    groups = draft_groups(packs, percent)
 
     members = Counter(one for group, _ in groups for one in group)
     assert members == Counter(range(len(packs)))
     for group, rows in groups:
         assert list(group) == sorted(group)
-        assert 2 * min(packs[one].size for one in group) > longest(packs, group) // 2
+        assert 2 * min(packs[one].size for one in group) > measure_longest(packs, group) // 2
         assert len(group) * percent <= 100 * rows < len(group) * percent + 100
         assert max(len(group), rows) <= limits.GROUP_PACKS
 
 
 def test_neighbours_are_in_different_groups_where_there_are_several() -> None:
-    groups = drafts(packs_of(*[64 * MB] * 250), 10)
+    groups = draft_groups(packs_of(*[64 * MB] * 250), 10)
 
     assert [group[:3] for group, _ in groups] == [(0, 3, 6), (1, 4, 7), (2, 5, 8)]
 
@@ -136,7 +138,7 @@ def test_without_parity_volumes_are_filled_one_after_the_other() -> None:
 def test_with_parity_volumes_are_filled_evenly() -> None:
     packs = packs_of(*[60 * MB] * 9)
 
-    parts = plan.plan(packs, drafts(packs, 10), lambda count: [260 * MB] * count)
+    parts = plan.plan(packs, draft_groups(packs, 10), lambda count: [260 * MB] * count)
 
     assert [len(part.packs) for part in parts] == [3, 3, 3]
 
@@ -152,8 +154,8 @@ def test_folders_of_one_file_system_share_what_is_free(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
 
     one, (first, second) = (
-        plan.free_rooms([tmp_path / "a"])[0],
-        plan.free_rooms([tmp_path / "a", tmp_path / "b"]),
+        plan.measure_free_space([tmp_path / "a"])[0],
+        plan.measure_free_space([tmp_path / "a", tmp_path / "b"]),
     )
 
     assert abs(first - second) < 64 * MB
@@ -162,4 +164,4 @@ def test_folders_of_one_file_system_share_what_is_free(tmp_path: Path) -> None:
 
 def test_a_medium_that_is_not_mounted_is_missed(tmp_path: Path) -> None:
     with pytest.raises(MissingError):
-        plan.free_rooms([tmp_path / "nothing"])
+        plan.measure_free_space([tmp_path / "nothing"])
