@@ -33,16 +33,16 @@ def default_jobs() -> int:
 def limit_ahead(jobs: int) -> int:
     """Return how many chunks or blocks (up to 4 MiB each) may be under way in one stage.
 
-    Enough to keep the threads busy; no more with many threads, since what cuts and writes is one.
+    Enough to keep the threads busy; no more with many threads, since one cuts and one writes.
     """
     return min(_AHEAD_PER_JOB * jobs, _MOST_AHEAD)
 
 
 @contextmanager
 def run_workers(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Run threads, no more than could have work.
+    """Run a pool of threads, no more than could have work.
 
-    When the block is left by an error, what has not begun is dropped.
+    When an error ends the block, work that has not begun is dropped.
     """
     pool = ThreadPoolExecutor(min(count, _MOST_AHEAD), thread_name_prefix="airgap")
     try:
@@ -61,12 +61,12 @@ def map_in_order(
 ) -> Iterator[B]:
     """Yield ``work(thing)`` for each thing, in order, with at most ``most`` under way.
 
-    What is ``quick`` is done here and now: to hand it to a thread would take longer.
+    What is ``quick`` is done by the calling thread: to hand it over would take longer.
     """
     under_way: deque[Future[B] | _Done[B]] = deque()
     for thing in things:
         under_way.append(_Done(work(thing)) if quick(thing) else pool.submit(work, thing))
-        del thing  # a pack is large; whoever takes the result decides how long it lives
+        del thing  # a pack is large: the caller that takes the result decides how long it lives
         if len(under_way) >= most:
             yield under_way.popleft().result()
     while under_way:
@@ -74,30 +74,30 @@ def map_in_order(
 
 
 class _Done(Generic[B]):
-    """What was done at once."""
+    """The result of work that the calling thread did."""
 
     def __init__(self, result: B) -> None:
         self._result = result
 
     def result(self) -> B:
-        """Return it, as a future does."""
+        """Return the result, as a future does."""
         return self._result
 
 
 class SerialExecutor:
-    """One thread that does things in the order in which they are handed over.
+    """One thread that does work in the order in which it is submitted.
 
-    It may lag by a bounded number of things; then whoever hands over waits.
+    It may lag by a bounded number of tasks; then ``submit`` waits.
     """
 
     def __init__(self, pool: ThreadPoolExecutor, lag: int) -> None:
-        """Take a pool of one thread; see ``lane``."""
+        """Take a pool of one thread; see ``serial_executor``."""
         self._pool = pool
         self._lag = lag
         self._under_way: deque[Future[None]] = deque()
 
     def submit(self, work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Hand something over. What an earlier thing raised is raised here or by ``drain``."""
+        """Queue a task. What an earlier one raised is raised here or by ``drain``."""
         self._under_way.append(self._pool.submit(work, *args, **kwargs))
         while len(self._under_way) > self._lag:
             self._under_way.popleft().result()
@@ -112,17 +112,16 @@ class SerialExecutor:
 def serial_executor(
     stop: Callable[[], object] = lambda: None, lag: int = _LAG
 ) -> Iterator[SerialExecutor]:
-    """Run one lane; all that was handed over is done when the block ends without an error.
+    """Run a serial executor; all its work is done when the block ends without an error.
 
-    It may lag by ``lag`` things.
-
-    ``stop`` is called on an error, from this thread, and is to end what is under way soon.
+    It may lag by ``lag`` tasks. On an error, ``stop`` is called from this thread, and is to end
+    what is under way soon.
     """
     with run_workers(1) as pool:
-        one = SerialExecutor(pool, lag)
+        executor = SerialExecutor(pool, lag)
         try:
-            yield one
-            one.drain()
+            yield executor
+            executor.drain()
         except BaseException:
             stop()
             raise

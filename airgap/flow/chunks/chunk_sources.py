@@ -1,7 +1,7 @@
 """Chunks that a bundle needs and does not carry: found here by their digests (format §4.2).
 
 They come from the items that are installed, whose files older manifests describe, and from the
-packs of other bundles. Nothing is believed: a chunk is its SHA-256, compared whenever it is read.
+packs of other bundles. Nothing is trusted: each chunk read is compared with its SHA-256.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from airgap.store.source_tree import StableFile, scan
 __all__ = ["BaseBundle", "ChunkSources"]
 
 _BUNDLES_AT_WORK: Final = 2
-"""Of how many bundles a pack is kept: a difference and what it is a difference of."""
+"""Of how many bundles a pack is kept in memory: a difference, and its base."""
 _DEEPEST: Final = 100
 """How many differences may lie on each other, in other bundles."""
 
@@ -45,7 +45,7 @@ class _InFile:
 class _InPack:
     """Where a chunk lies in a bundle."""
 
-    shelf: "BaseBundle"
+    bundle: "BaseBundle"
     pack: int
     block: Block
     chunk: int
@@ -63,15 +63,15 @@ class BaseBundle:
 class ChunkSources:
     """Where chunks are, by digest, for one import or export. Threads may read at once."""
 
-    def __init__(self, shelves: Sequence[BaseBundle] = ()) -> None:
+    def __init__(self, bundles: Sequence[BaseBundle] = ()) -> None:
         """Take the bundles to look into beside what earlier imports have left here."""
-        self._shelves = shelves
+        self._shelves = bundles
         self._found: dict[bytes, list[_InFile | _InPack]] = {}
         self._packs: OrderedDict[int, tuple[int, bytes]] = OrderedDict()
         self._lock = Lock()
 
     def locate(self, wanted: Iterable[bytes]) -> None:
-        """Find out where chunks may be, and the chunks that those are differences of.
+        """Find where chunks may be, and the chunks that those are differences of.
 
         Nothing is read but manifests.
         """
@@ -84,11 +84,11 @@ class ChunkSources:
                 bases |= self._look(map(BaseBundle, installed_manifests.load()), unseen)
             todo = frozenset(bases - self._found.keys())
 
-    def _look(self, shelves: Iterable[BaseBundle], wanted: Collection[bytes]) -> set[bytes]:
+    def _look(self, bundles: Iterable[BaseBundle], wanted: Collection[bytes]) -> set[bytes]:
         """Note where chunks are; return what those are differences of."""
         bases = set[bytes]()
-        for shelf in shelves:
-            for digest, place in _find_places(shelf, wanted):
+        for bundle in bundles:
+            for digest, place in _find_places(bundle, wanted):
                 self._found[digest].append(place)
                 bases |= _find_base(place)
         return bases
@@ -100,7 +100,7 @@ class ChunkSources:
                 self._found.setdefault(digest, []).append(place)
 
     def read(self, digest: bytes, depth: int = 0) -> bytes | None:
-        """Return the plain bytes of a chunk that was located; None if it is nowhere, or changed."""
+        """Return the plain bytes of a located chunk; None if it was not found, or has changed."""
         for place in self._found.get(digest, ()):
             data = _read_file(place) if isinstance(place, _InFile) else self._unpack(place, depth)
             if data is not None and hashlib.sha256(data).digest() == digest:
@@ -109,34 +109,34 @@ class ChunkSources:
 
     def _unpack(self, place: _InPack, depth: int) -> bytes | None:
         """Decode a chunk out of another bundle's pack."""
-        table, block = place.shelf.manifest.chunks, place.block
+        table, block = place.bundle.manifest.chunks, place.block
         base: bytes | None = b""
         if block.codec == DIFFERENCE:
             base = self.read(table.digest(block.base), depth + 1) if depth < _DEEPEST else None
-        pack = self._pack(place.shelf, place.pack)
+        pack = self._pack(place.bundle, place.pack)
         if base is None or pack is None:
             return None
         lengths = table.lengths[block.first_chunk : block.first_chunk + block.chunk_count]
         stored = pack[block.offset : block.offset + block.stored_length]
-        with suppress(AirgapError):  # damaged, or made wrongly: as good as not there
+        with suppress(AirgapError):  # damaged, or made wrongly: as good as missing
             plain = decode(block.codec, stored, sum(lengths), base)
             start = sum(lengths[: place.chunk - block.first_chunk])
             return bytes(plain[start : start + table.lengths[place.chunk]])
         return None
 
-    def _pack(self, shelf: BaseBundle, index: int) -> bytes | None:
+    def _pack(self, bundle: BaseBundle, index: int) -> bytes | None:
         """Read a pack, or take it from memory; None if it is not there or not what it should be."""
         with self._lock:
-            kept = self._packs.pop(id(shelf), None)
+            kept = self._packs.pop(id(bundle), None)
             if kept is None or kept[0] != index:
                 kept = None  # leaves memory before the next one comes
                 while len(self._packs) >= _BUNDLES_AT_WORK:
                     self._packs.popitem(last=False)
-                data = _read_pack(shelf, index)
+                data = _read_pack(bundle, index)
                 if data is None:
                     return None
                 kept = index, data
-            self._packs[id(shelf)] = kept
+            self._packs[id(bundle)] = kept
             return kept[1]
 
 
@@ -144,13 +144,13 @@ def _find_base(place: _InFile | _InPack) -> set[bytes]:
     """Return the digest of the chunk that a chunk is a difference of."""
     if isinstance(place, _InFile) or place.block.codec != DIFFERENCE:
         return set()
-    return {place.shelf.manifest.chunks.digest(place.block.base)}
+    return {place.bundle.manifest.chunks.digest(place.block.base)}
 
 
 def _cut_installed(items: Iterable[Item]) -> Iterator[tuple[bytes, _InFile]]:
     """Cut the installed versions of some items; yield where each chunk lies."""
     for versions in {install_path(item).final.parent for item in items}:
-        with suppress(AirgapError, OSError):  # whatever cannot be read is not there
+        with suppress(AirgapError, OSError):  # what cannot be read counts as missing
             for file in scan(versions, links_into=versions.parent).files:
                 offset = 0
                 with StableFile(file) as stable:
@@ -164,21 +164,21 @@ def _cut_installed(items: Iterable[Item]) -> Iterator[tuple[bytes, _InFile]]:
 
 
 def _find_places(
-    shelf: BaseBundle, wanted: Collection[bytes]
+    bundle: BaseBundle, wanted: Collection[bytes]
 ) -> Iterator[tuple[bytes, _InFile | _InPack]]:
-    table = shelf.manifest.chunks
+    table = bundle.manifest.chunks
     indexes = {at for at in range(len(table)) if table.digest(at) in wanted}
     if not indexes:
         return
-    for chunk, place in _find_in_files(shelf.manifest, indexes):
+    for chunk, place in _find_in_files(bundle.manifest, indexes):
         yield table.digest(chunk), place
-    for number, pack in enumerate(shelf.manifest.packs if shelf.reopen else ()):
+    for number, pack in enumerate(bundle.manifest.packs if bundle.reopen else ()):
         if indexes.isdisjoint(pack.chunk_range):
             continue
         for block in pack.blocks:
             for chunk in range(block.first_chunk, block.first_chunk + block.chunk_count):
                 if chunk in indexes:
-                    yield table.digest(chunk), _InPack(shelf, number, block, chunk)
+                    yield table.digest(chunk), _InPack(bundle, number, block, chunk)
 
 
 def _find_in_files(manifest: Manifest, indexes: Container[int]) -> Iterator[tuple[int, _InFile]]:
@@ -203,14 +203,14 @@ def _read_file(place: _InFile) -> bytes | None:
     return None
 
 
-def _read_pack(shelf: BaseBundle, index: int) -> bytes | None:
-    pack = shelf.manifest.packs[index]
-    if shelf.reopen is None:
+def _read_pack(bundle: BaseBundle, index: int) -> bytes | None:
+    pack = bundle.manifest.packs[index]
+    if bundle.reopen is None:
         return None
     with suppress(AirgapError):
-        reader = shelf.reopen()
+        reader = bundle.reopen()
         try:
-            _, data = next(reader.packs.read_packs(shelf.manifest.packs, {index}))
+            _, data = next(reader.packs.read_packs(bundle.manifest.packs, {index}))
         finally:
             reader.close()
         if isinstance(data, bytes) and hashlib.sha256(data).digest() == pack.digest:

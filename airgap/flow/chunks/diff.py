@@ -47,11 +47,11 @@ def describe_difference(old: BaseBundle, new: BaseBundle) -> dict[str, Any]:
 class _Side:
     """One of the two bundles, and what its chunks are."""
 
-    def __init__(self, shelf: BaseBundle) -> None:
-        self._table = shelf.manifest.chunks
-        self._supplies = ChunkSources([shelf])
+    def __init__(self, bundle: BaseBundle) -> None:
+        self._table = bundle.manifest.chunks
+        self._supplies = ChunkSources([bundle])
         self.digests = {self._table.digest(at) for at in range(len(self._table))}
-        self.stored = dict(_measure_stored(shelf.manifest))
+        self.stored = dict(_measure_stored(bundle.manifest))
 
     def parts(self, file: File) -> dict[str, list[bytes]]:
         """Return the digests of the chunks of each part of a file, as far as it is known."""
@@ -104,15 +104,15 @@ def _entry_changes(old: Item, new: Item, before: _Side, after: _Side) -> list[di
     has = {entry.path: entry for entry in new.entries}
     changes: list[dict[str, Any]] = []
     for path in sorted(had.keys() | has.keys()):
-        one, other = had.get(path), has.get(path)
-        if _identity(one) == _identity(other):
+        was, now = had.get(path), has.get(path)
+        if _identity(was) == _identity(now):
             continue
-        change = "changed" if one and other else "added" if other else "removed"
+        change = "changed" if was and now else "added" if now else "removed"
         described: dict[str, Any] = {"path": path, "change": change}
-        if isinstance(other, File):
-            described["bytes_stored"] = after.cost(other, before.digests)
-            if isinstance(one, File):
-                described |= _part_changes(before.parts(one), after.parts(other))
+        if isinstance(now, File):
+            described["bytes_stored"] = after.cost(now, before.digests)
+            if isinstance(was, File):
+                described |= _part_changes(before.parts(was), after.parts(now))
         changes.append(described)
     return changes
 

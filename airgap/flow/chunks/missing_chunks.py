@@ -1,4 +1,4 @@
-"""What a bundle needs of others (format §4.2), and what to ask for if it is not here."""
+"""Chunks that a bundle needs of others (format §4.2), and what to ask for if they are missing."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -11,7 +11,7 @@ __all__ = ["MissingChunks", "MissingChunksError"]
 
 
 class MissingChunksError(MissingError):
-    """Chunks are needed that are not here; ``wanted`` are the digests of those that would do."""
+    """Chunks that a bundle builds on are missing; ``wanted`` are their digests."""
 
     def __init__(self, message: str, hint: str, wanted: Sequence[bytes]) -> None:
         """Keep them beside the message."""
@@ -34,7 +34,7 @@ class MissingChunks:
         }
 
     def find(self, chunks: Iterable[int]) -> frozenset[int]:
-        """Return those of the chunks that cannot be had, or not without a base that is not here.
+        """Return those of the chunks that are missing, or that have a base which is missing.
 
         Every chunk that is needed is read and compared with its digest.
         """
@@ -49,7 +49,7 @@ class MissingChunks:
         """Refuse to go on without chunks that ``find`` did not find; say so if packs are intact.
 
         Raises:
-            LackingError: there are any.
+            MissingChunksError: there are any.
         """
         if not lacking:
             return
@@ -58,7 +58,7 @@ class MissingChunks:
         begin = "The packs are intact, but the bundle" if packs_are_read else "The bundle"
         raise MissingChunksError(
             f"{begin} builds on an earlier one: {len(lacking):,} chunks ({size:,} bytes) of what"
-            " it needs are not here, or were changed.",
+            " it needs are missing here, or have changed.",
             _HINT,
             [table.digest(chunk) for chunk in sorted(lacking)],
         )
@@ -67,7 +67,7 @@ class MissingChunks:
         """Return a needed chunk's bytes.
 
         Raises:
-            LackingError: it is not there any more.
+            MissingChunksError: it is not there any more.
         """
         data = self._supplies.read(self._manifest.chunks.digest(chunk))
         if data is None:
@@ -84,7 +84,7 @@ class MissingChunks:
         return needed
 
     def _absent(self, needed: set[int]) -> set[int]:
-        """Read and compare needed chunks; return those that are nowhere."""
+        """Read and compare needed chunks; return those that are missing."""
         table = self._manifest.chunks
         digests = {chunk: table.digest(chunk) for chunk in sorted(needed)}
         self._supplies.locate(digests.values())

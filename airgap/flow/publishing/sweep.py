@@ -1,7 +1,7 @@
-"""Files removed from a depot so that no writer loses one that it has come to rely on (format §23).
+"""Removes files from a depot so that no writer loses one that it has come to rely on (format §23).
 
-Whoever removes announces it first, and looks again at who needs what. Whoever publishes a bundle
-looks afterwards for announcements: of the two, at least one sees the other.
+A process that removes files announces them first, and then checks again which are needed. A process
+that publishes a bundle looks for announcements afterwards: of the two, at least one sees the other.
 """
 
 import secrets
@@ -18,20 +18,20 @@ from airgap.format import gc_markers, layout, limits
 __all__ = ["Clock", "Sweep", "await_sweeps"]
 
 _SWEEP_SECONDS: Final = 240.0
-"""A sweep removes nothing later than so long after it began to be announced."""
+"""A sweep removes nothing later than this after it was announced."""
 _PATIENCE_SECONDS: Final = 900.0
-"""Who has watched an announcement for so long takes it as left by one who is dead."""
+"""An announcement that has stood for this long was left by a process that died."""
 _PAUSE_SECONDS: Final = 1.0
 
 
 def _read_steady_clock() -> float:
-    """Return seconds of a clock that nobody sets, and that goes on while the machine sleeps."""
+    """Return seconds of a clock that is never set, and that runs on while the machine sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Measures how long something takes, never what time it is; a server's clock plays no part."""
+    """Measures how long something takes, on this machine; a server's clock plays no part."""
 
     now: Callable[[], float] = _read_steady_clock
     wait: Callable[[float], object] = time.sleep
@@ -40,7 +40,7 @@ class Clock:
 class Sweep:
     """An announcement that stands while files are removed.
 
-    If removing breaks off, it stays: a request that was sent may still take effect.
+    If removing is interrupted, it stays: a request that was sent may still take effect.
     """
 
     def __init__(self, depot: Depot, names: Collection[str], clock: Clock) -> None:
@@ -68,13 +68,13 @@ class Sweep:
         """
         if self.is_over:
             raise TransportError(
-                f"Removing files from {self._transport.location} takes too long.",
-                "Run the same command again: it goes on from where it was.",
+                f"Removing files from {self._transport.location} took too long.",
+                "Run the same command again: it continues where it stopped.",
             )
         self._transport.delete(name)
 
     def end(self) -> None:
-        """Take the announcement back: everything that was to be removed is, or will not be."""
+        """Withdraw the announcement: everything that was to be removed is, or will not be."""
         self._transport.delete(self._name)
 
 
@@ -87,7 +87,7 @@ def await_sweeps(depot: Depot, names: Collection[str], clock: Clock, progress: P
     for file in depot.transport.list(layout.GC, limits.FOLDER_NAMES):
         name = f"{layout.GC}/{file}"
         if layout.is_sweep(file) and _concerns(depot, name, names):
-            progress.note(f"{depot.place} is being cleaned; waiting for that to end.")
+            progress.note(f"gc is running on {depot.place}; waiting for it to end.")
             _await_end(depot, name, clock)
 
 
