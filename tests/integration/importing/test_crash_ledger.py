@@ -213,7 +213,7 @@ def test_of_two_imports_of_a_site_one_waits_for_the_ledger_and_says_so(
     first = launcher.start(used, "import", bundles[3], fault=STOP_TO_APPEND).stopped()
     second = launcher.start(other, "import", bundles[4], fault=STOP_TO_WAIT).stopped()
 
-    assert "waiting for it" in second.told()
+    assert "Waiting for another import" in second.told()
     assert first.go_on().end().code == 0
     assert second.go_on().end().code == 0
     assert events(used)[2:] == [("imported", 3), ("imported", 4)]
