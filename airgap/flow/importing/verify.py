@@ -95,6 +95,6 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> VerifyRes
     digests.refuse_wrong()
     base.refuse(absent, packs_are_read=not work.failed)
     if not lacking:
-        descriptions.refuse_lacking()
+        descriptions.refuse_incomplete()
     good, damaged = check_parity(manifest.packs, PackCopies(opened.packs.volumes))
     return VerifyResult(manifest.stored_size - lost, lacking, good, tuple(damaged))
