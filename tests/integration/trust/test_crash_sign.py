@@ -62,8 +62,7 @@ def test_of_two_who_sign_at_once_both_signatures_are_kept(
     _export(small, three, place)
     stop = Fault(signal.SIGSTOP, before="^write ")
     first = launcher.start(small, "sign", place, "--key", three.key(2), fault=stop).stopped()
-    # Two who sign in a depot write two files, each locked by its own writer.
-    wait = Fault(signal.SIGSTOP, before="^try lock" if form == "depot" else "^wait for lock")
+    wait = Fault(signal.SIGSTOP, before="^wait for lock")
     second = launcher.start(small, "sign", place, "--key", three.key(3), fault=wait).stopped()
 
     assert first.go_on().end().code == 0
