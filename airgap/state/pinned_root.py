@@ -15,6 +15,7 @@ from airgap.format import limits
 
 __all__ = [
     "PinnedRoot",
+    "envelope_stem",
     "home",
     "load_root",
     "read_root_files",
@@ -110,7 +111,7 @@ def read_signed(path: Path, limit: int, what: str) -> tuple[bytes, tuple[bytes, 
     Raises:
         ConfigurationError: it does not exist or cannot be read.
     """
-    stem = glob.escape(path.name.split(".")[0])
+    stem = glob.escape(envelope_stem(path))
     try:
         raw = read_small(path, limit)
         beside = sorted(path.parent.glob(f"{stem}.*.dsse"))[: limits.ENVELOPES]
@@ -120,6 +121,11 @@ def read_signed(path: Path, limit: int, what: str) -> tuple[bytes, tuple[bytes, 
             f"{path} cannot be read: {error.strerror}.", f"Check the path of the {what} file."
         ) from error
     return raw, envelopes
+
+
+def envelope_stem(path: Path) -> str:
+    """Return what the names of a document's envelopes begin with (format §7.1, §16)."""
+    return path.name.split(".")[0]
 
 
 def _trust() -> Path:

@@ -21,6 +21,7 @@ from airgap.signing.public_keys import check_key
 from airgap.signing.signer import Signer
 from airgap.signing.thresholds import find_valid_signers
 from airgap.state import pinned_root
+from airgap.state.pinned_root import envelope_stem
 
 __all__ = [
     "NewRoot",
@@ -144,7 +145,7 @@ def edit_root(path: Path, change: Callable[[Root], Root], output: Path | None) -
     if not proposal.is_complete:
         raise UsageError(
             f"{path} is being signed; {proposal.counts[0].missing} signatures are missing.",
-            f"Collect the others; or remove {_envelope_stem(path)}.*.dsse and let all sign again.",
+            f"Collect the others; or remove {envelope_stem(path)}.*.dsse and let all sign again.",
         )
     if output is None:
         raise UsageError(
@@ -172,7 +173,7 @@ def sign_root(path: Path, signer: Signer, before: Path | None) -> bool:
             "If it is one of the version before, give that root with --from.",
         )
     envelope = dsse.encode(signer.sign("root", proposal.raw))
-    write_atomically(path.parent, f"{_envelope_stem(path)}.{signer.key.id}.dsse", [envelope])
+    write_atomically(path.parent, f"{envelope_stem(path)}.{signer.key.id}.dsse", [envelope])
     return True
 
 
@@ -270,7 +271,7 @@ def _count_signatures(signed: SignedRoot, root: Root) -> SignatureCount:
 
 
 def _write_new(path: Path, root: Root) -> None:
-    left = sorted(path.parent.glob(f"{_envelope_stem(path)}.*.dsse"))
+    left = sorted(path.parent.glob(f"{envelope_stem(path)}.*.dsse"))
     if path.exists() or left:
         raise ConflictError(
             f"{path if path.exists() else left[0]} already exists.",
@@ -278,8 +279,3 @@ def _write_new(path: Path, root: Root) -> None:
             " signatures are never overwritten.",
         )
     write_atomically(path.parent, path.name, [roots.encode(root)])
-
-
-def _envelope_stem(path: Path) -> str:
-    """Return what the names of a root's envelopes begin with (format §7.1)."""
-    return path.name.split(".")[0]

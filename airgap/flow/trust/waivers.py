@@ -17,6 +17,7 @@ from airgap.format.envelope import Envelope
 from airgap.format.waiver import Waiver
 from airgap.signing.signer import Signer
 from airgap.state import pinned_root
+from airgap.state.pinned_root import envelope_stem
 
 __all__ = ["SUFFIX", "SignedWaiver", "WaiverDraft", "create_waiver", "read_waiver", "sign_waiver"]
 
@@ -71,7 +72,7 @@ def create_waiver(
         bundle = opened.bundle
     made = Waiver(bytes.fromhex(bundle), draft.site, draft.reason, now, draft.expires_at)
     path = output or Path(f"{bundle[:16]}{SUFFIX}")
-    left = sorted(path.parent.glob(f"{_envelope_stem(path)}.*.dsse"))
+    left = sorted(path.parent.glob(f"{envelope_stem(path)}.*.dsse"))
     if path.exists() or left:
         raise ConflictError(
             f"{path if path.exists() else left[0]} already exists.",
@@ -113,10 +114,5 @@ def sign_waiver(path: Path, signer: Signer) -> SignedWaiver:
 
 
 def _write_envelope(path: Path, envelope: Envelope) -> None:
-    name = f"{_envelope_stem(path)}.{envelope.key_id}.dsse"
+    name = f"{envelope_stem(path)}.{envelope.key_id}.dsse"
     write_atomically(path.parent, name, [dsse.encode(envelope)])
-
-
-def _envelope_stem(path: Path) -> str:
-    """Return what the names of a waiver's envelopes begin with (format §16)."""
-    return path.name.split(".")[0]
