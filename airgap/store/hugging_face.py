@@ -38,6 +38,7 @@ class HuggingFaceSnapshots(ItemKind):
 
     rules = HUGGING_FACE
     store_title = "Hugging Face cache"
+    has_tags = False
 
     def store(self) -> Path:
         """Return the cache."""

@@ -98,13 +98,15 @@ class ItemKind(ABC):
 
     ``rules`` is what the format says of it, its rank among them. ``store_title`` names the store
     for people, and ``folder`` is the kind's own folder in it, if it has one. Folders whose name is
-    in ``ignored_folders`` are no part of an item, at any depth.
+    in ``ignored_folders`` are not part of an item, at any depth. ``has_tags`` says that people name
+    items by tag; other items travel with those that need them.
     """
 
     rules: ClassVar[KindRules]
     store_title: ClassVar[str]
     folder: ClassVar[str] = ""
     ignored_folders: ClassVar[frozenset[str]] = frozenset()
+    has_tags: ClassVar[bool] = True
 
     @abstractmethod
     def store(self) -> Path:

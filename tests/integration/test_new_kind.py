@@ -8,6 +8,7 @@ import pytest
 
 from airgap.errors import CorruptError, PolicyError, UsageError
 from airgap.flow.exporting.export import ExportRequest, export
+from airgap.flow.exporting.want import list_wanted_tags
 from airgap.flow.exporting.write_bundle import ExportResult
 from airgap.flow.location.location import parse_location
 from airgap.flow.progress import Silent
@@ -15,6 +16,7 @@ from airgap.format import kinds as rules
 from airgap.format import names
 from airgap.format.inventory import Item
 from airgap.format.kinds import KindRules
+from airgap.format.want import Want
 from airgap.store import bentoml_home, kinds
 from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import ItemKind, Reference, Source
@@ -144,6 +146,15 @@ def test_an_archive_for_stock_bentoml_refuses_what_it_has_no_room_for(
 ) -> None:
     with pytest.raises(UsageError, match="holds one Bento, or one model"):
         export_notebook(sender, site, tmp_path / "shop.bento", "shop:v1")
+
+
+@pytest.mark.usefixtures("notebooks")
+def test_an_export_for_a_site_that_lacks_something_has_items_of_every_kind_with_tags() -> None:
+    tags = ("bento shop:v1", "hugging-face org--mini:c0ffee", "notebook study:v1")
+
+    wanted = list_wanted_tags(Want(bytes(32), tags, (bytes(32),)))
+
+    assert wanted == {"bento": ["shop:v1"], "notebook": ["study:v1"], "model": []}
 
 
 @pytest.mark.usefixtures("registry")

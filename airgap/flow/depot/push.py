@@ -79,8 +79,7 @@ def push(request: PushRequest, progress: Progress) -> PushResult:
         StorageError, CorruptError: as ``write_bundle.export_items``.
     """
     options = request.terms.make_options(request.jobs)
-    chosen = ([request.tag], []) if request.kind == "bento" else ([], [request.tag])
-    sources = select.select(*chosen, with_models=request.with_models)
+    sources = select.select_items({request.kind: [request.tag]}, with_models=request.with_models)
     connector = Connector(request.credentials, request.transfer, progress)
     others: list[str] = []
     with open_depot.open_depot(request.depot, connector) as depot:

@@ -15,7 +15,7 @@ from airgap.flow.bundle.open_bundle import Unverified, open_unverified
 from airgap.flow.exporting import select, stock_archive, write_bundle
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.terms import Terms
-from airgap.flow.exporting.want import find_bases, tags_wanted
+from airgap.flow.exporting.want import find_bases, list_wanted_tags
 from airgap.flow.exporting.write_bundle import BundleOptions, ExportResult, Preset
 from airgap.flow.location.connector import LOCAL, Connector, TransferOptions
 from airgap.flow.location.credentials import Credentials
@@ -89,10 +89,9 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
         raise UsageError("There is no key to sign with.", "Give --key FILE.key.")
     _refuse_unfit(request)
     settings = _make_options(request, connector)
-    bentos, models = request.bentos, request.models
-    if request.want and not bentos and not models:
-        bentos, models = tags_wanted(request.want)
-    tags = {BENTO.name: bentos, MODEL.name: models, **request.others}
+    tags = {BENTO.name: request.bentos, MODEL.name: request.models, **request.others}
+    if request.want and not any(tags.values()):
+        tags = list_wanted_tags(request.want)
     sources = select.select_items(tags, with_models=request.with_models)
     match request.destination:
         case None:

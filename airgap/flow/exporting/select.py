@@ -4,17 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from airgap.errors import MissingError, UsageError
-from airgap.format.kinds import BENTO, MODEL, Kind
+from airgap.format.kinds import Kind
 from airgap.store.item_kind import Reference, Source
 from airgap.store.kinds import find_kind
 from airgap.store.source_tree import SourceFile
 
-__all__ = ["Source", "select", "select_items"]
-
-
-def select(bentos: Sequence[str], models: Sequence[str], *, with_models: bool) -> list[Source]:
-    """Find Bentos and models by tag, as ``select_items``."""
-    return select_items({BENTO.name: bentos, MODEL.name: models}, with_models=with_models)
+__all__ = ["Source", "select_items"]
 
 
 def select_items(tags: Mapping[Kind, Sequence[str]], *, with_models: bool) -> list[Source]:

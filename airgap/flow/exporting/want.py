@@ -10,9 +10,11 @@ from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import Location
 from airgap.format import limits
 from airgap.format import want as wants
+from airgap.format.kinds import Kind
 from airgap.format.want import Want
+from airgap.store.kinds import list_kinds
 
-__all__ = ["find_bases", "read_want", "tags_wanted"]
+__all__ = ["find_bases", "list_wanted_tags", "read_want"]
 
 
 def read_want(path: Path) -> Want:
@@ -50,10 +52,11 @@ def find_bases(locations: Sequence[Location], want: Want | None, connector: Conn
     return bases_of(unverified_base_bundles(locations, connector)) if locations else NO_BASES
 
 
-def tags_wanted(want: Want) -> tuple[list[str], list[str]]:
-    """Return the Bentos and the models of the bundle that lacked something."""
-    named = [tag.partition(" ") for tag in want.tags]
-    bentos, models = (
-        [tag for kind, _, tag in named if kind == wanted] for wanted in ("bento", "model")
-    )
-    return bentos, models
+def list_wanted_tags(want: Want) -> dict[Kind, Sequence[str]]:
+    """Return the tags of the bundle that lacked chunks, by kind.
+
+    Items that have no tag of their own are left out: the Bentos that need them name them.
+    """
+    tags = [tag.partition(" ") for tag in want.tags]
+    names = [kind.rules.name for kind in list_kinds() if kind.has_tags]
+    return {name: [tag for kind, _, tag in tags if kind == name] for name in names}

@@ -13,8 +13,6 @@ from airgap.store.kinds import find_kind
 
 __all__ = ["choose_items"]
 
-_DESCRIPTION = "bento.yaml"
-
 
 def choose_items(opened: Opened, tag: Tag, *, with_models: bool) -> frozenset[tuple[int, str, str]]:
     """Return the keys of the items that a tag stands for, and of the models that it needs.
@@ -30,11 +28,12 @@ def choose_items(opened: Opened, tag: Tag, *, with_models: bool) -> frozenset[tu
     wanted = _newest_of(items, opened)
     keys = {wanted.key}
     if with_models and wanted.kind == "bento" and len(opened.manifest.value.items) > 1:
-        named = {(one.kind, one.name, one.version) for one in _description(wanted, opened).models}
+        models = _read_description(wanted, opened).models
+        named = {(model.kind, model.name, model.version) for model in models}
         keys |= {
-            one.key
-            for one in opened.manifest.value.items
-            if (one.kind, one.name, one.version) in named
+            item.key
+            for item in opened.manifest.value.items
+            if (item.kind, item.name, item.version) in named
         }
     return frozenset(keys)
 
@@ -43,27 +42,26 @@ def _newest_of(items: list[Item], opened: Opened) -> Item:
     """Return the only version of a Bento in a bundle, or that which was made last."""
     if len(items) == 1 or items[0].kind != "bento":
         return items[-1]
-    return max(items, key=lambda one: (_description(one, opened).created, one.version))
+    return max(items, key=lambda one: (_read_description(one, opened).created, one.version))
 
 
-def _description(item: Item, opened: Opened) -> Description:
+def _read_description(item: Item, opened: Opened) -> Description:
     """Read a Bento's bento.yaml out of its bundle, or from here, compared with its digest."""
-    file = next((one for one in item.files if one.path == _DESCRIPTION), None)
+    path = item.rules.description
+    file = next((file for file in item.files if file.path == path), None)
     if file is None:
-        raise CorruptError(
-            f"The {item} has no {_DESCRIPTION}.", "Ask the sender to export it again."
-        )
+        raise CorruptError(f"The {item} has no {path}.", "Ask the sender to export it again.")
     manifest = opened.manifest.value
     digests = [manifest.chunks.digest(chunk) for chunk in file.chunks]
     own = ChunkSources([BaseBundle(manifest, lambda: opened.reader)])
     text = _joined(own, digests) or _joined(opened.supplies, digests)
     if sha256(text).digest() != file.digest:
         raise MissingError(
-            f"The {_DESCRIPTION} of the {item} cannot be read from {opened.reader.place}.",
+            f"The {path} of the {item} cannot be read from {opened.reader.place}.",
             "The pack with it is not there, or damaged, or it is in the bundle that this one"
             " builds on: name that with --depot.",
         )
-    return find_kind(item.kind).read_description(text, f"{_DESCRIPTION} of {item}")
+    return find_kind(item.kind).read_description(text, f"{path} of {item}")
 
 
 def _joined(supplies: ChunkSources, digests: Sequence[bytes]) -> bytes:
