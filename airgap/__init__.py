@@ -11,7 +11,7 @@ from airgap.version import __version__
 if TYPE_CHECKING:
     import builtins
 
-    from airgap.api import models
+    from airgap import bentos, cloud, models
     from airgap.api.bentos import delete, get, list, pull, push  # noqa: A004  (BentoML's names)
     from airgap.api.bundles import (
         export_bento,
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "__version__",
+    "bentos",
+    "cloud",
     "delete",
     "export_bento",
     "export_model",
@@ -37,14 +39,15 @@ __all__ = [
     "push",
     "verify",
 ]
+_MODULES = ("bentos", "cloud", "models")
 _DEPOTS = ("delete", "get", "list", "pull", "push")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module may hold anything)
     import importlib
 
-    if name == "models":
-        return importlib.import_module("airgap.api.models")
+    if name in _MODULES:
+        return importlib.import_module(f"airgap.{name}")
     if name in __all__:
         home = "bentos" if name in _DEPOTS else "bundles"
         return getattr(importlib.import_module(f"airgap.api.{home}"), name)

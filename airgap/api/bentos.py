@@ -1,13 +1,14 @@
-"""BentoML's ``bentoml`` functions for Bentos in depots: push, pull, list, get and delete.
+"""BentoML's ``bentoml.bentos``: push, pull, list, get, delete, export and import.
 
-``depot`` is a folder, a URL or ``@REMOTE``. ``push`` and ``pull`` take ``AIRGAP_DEPOT`` without it;
-the others then mean this machine's own store, as in BentoML.
+``depot`` is a folder, a URL or ``@REMOTE``. Without it, ``push`` and ``pull`` use ``AIRGAP_DEPOT``;
+the others then work on this machine's own store, as in BentoML.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airgap.api import depots as api_depots
+from airgap.api.bundles import export_bento, import_bento
 from airgap.api.depots import Admitting, Reach, Signing
 from airgap.api.keys import StrPath
 from airgap.flow.bundle.tag import parse_tag
@@ -18,7 +19,7 @@ from airgap.store import bentoml_objects
 if TYPE_CHECKING:
     from airgap.store.bentoml_objects import Bento
 
-__all__ = ["delete", "get", "list", "pull", "push"]
+__all__ = ["delete", "export_bento", "get", "import_bento", "list", "pull", "push"]
 
 
 def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
@@ -78,7 +79,7 @@ def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
     depot: StrPath | None = None,
     *,
     force: bool = False,
-    with_models: bool = True,
+    with_models: bool = False,
     waivers: Sequence[StrPath] = (),
     channel: str | None = None,
     user: str | None = None,
@@ -86,13 +87,13 @@ def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
     params: Mapping[str, str] | None = None,
     jobs: int | None = None,
 ) -> "Bento":
-    """Get a Bento out of a depot, verified; install it and its models; return it.
+    """Return a Bento of this machine's store, or pull it from a depot, verified.
 
     Args:
         tag: its tag; without a version, or with ``latest``, the newest in the depot.
         depot: where from, or ``DEPOT#ID``; default: ``AIRGAP_DEPOT``.
-        force: whether to replace what is here with other content.
-        with_models: whether the models that the Bento names go with it.
+        force: ask the depot although the Bento is here, and replace it if its content differs.
+        with_models: also pull the models that the Bento names and that are not here.
         waivers: files with the approvers' permission for an old bundle.
         channel: the only channel to accept; None: any.
         user: of the server; the access key of S3.
@@ -107,8 +108,8 @@ def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
     """
     bentoml_objects.require_bentoml()
     reach, admitting = Reach(depot, user, passwd, params), Admitting(force, waivers, channel, jobs)
-    done = api_depots.pull("bento", tag, reach, admitting, with_models=with_models)
-    return bentoml_objects.get_bento(done)
+    pulled = api_depots.pull("bento", tag, reach, admitting, with_models=with_models)
+    return bentoml_objects.get_bento(pulled)
 
 
 def _list(
@@ -127,7 +128,7 @@ def _list(
     """
     if depot is None:
         return bentoml_objects.list_bentos(tag)
-    return api_depots.listed("bento", tag, Reach(depot, user, passwd, params))
+    return api_depots.list_bundles("bento", tag, Reach(depot, user, passwd, params))
 
 
 def get(

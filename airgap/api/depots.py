@@ -1,4 +1,4 @@
-"""What ``api_bentos`` and ``api_models`` do alike: BentoML's push, pull, list, get and delete."""
+"""What Bentos and models have in common: BentoML's push, pull, list, get and delete."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from airgap.api.keys import StrPath, make_signer
 from airgap.api.locations import Pieces, connect, join_pieces
-from airgap.errors import ConfigurationError, UsageError
-from airgap.flow.bundle.tag import parse_tag
+from airgap.errors import ConfigurationError, MissingError, UsageError
+from airgap.flow.bundle.tag import Tag, parse_tag
 from airgap.flow.depot import delete as deleting
 from airgap.flow.depot import list_tags, open_depot
 from airgap.flow.depot import pull as pulls
@@ -19,8 +19,9 @@ from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import DepotLocation, parse_depot
 from airgap.flow.progress import Silent
 from airgap.format.kinds import Kind
+from airgap.store.kinds import find_kind, is_installed
 
-__all__ = ["Admitting", "Reach", "Signing", "delete", "find", "listed", "pull", "push"]
+__all__ = ["Admitting", "Reach", "Signing", "delete", "find", "list_bundles", "pull", "push"]
 
 _DEPOT: Final = "AIRGAP_DEPOT"
 
@@ -100,9 +101,16 @@ def push(  # noqa: PLR0913  (what a person may say)
 def pull(
     kind: Kind, tag: object, reach: Reach, admitting: Admitting, *, with_models: bool = True
 ) -> str:
-    """Pull an item; return its tag. Raises as ``pull.pull``."""
-    depot, connector = reach.find()
+    """Return the tag of an installed item, or pull it. Raises as ``pull.pull``.
+
+    As in BentoML, the depot is asked only for what is not here, or with ``force``.
+    """
     wanted = parse_tag(str(tag), kind)
+    if not admitting.force:
+        installed = _find_installed(wanted, with_models=with_models)
+        if installed:
+            return installed
+    depot, connector = reach.find()
     request = pulls.PullRequest(
         wanted,
         depot,
@@ -119,11 +127,24 @@ def pull(
     return next(tag for tag in tags if tag.partition(":")[0] == wanted.name)
 
 
-def listed(kind: Kind, tag: object, reach: Reach) -> Sequence[dict[str, Any]]:
-    """List a depot's bundles, or those that have a tag, as ``airgap list --json`` does."""
+def _find_installed(wanted: Tag, *, with_models: bool) -> str | None:
+    """Return the tag of an item of this machine's store, if its models are here as well."""
+    kind = find_kind(wanted.kind)
+    try:
+        name, version = kind.find(f"{wanted.name}:{wanted.version or 'latest'}")
+    except MissingError:
+        return None
+    folder = kind.install_path(name, version).final
+    models = kind.describe(folder).models if with_models else ()
+    return f"{name}:{version}" if all(map(is_installed, models)) else None
+
+
+def list_bundles(kind: Kind, tag: object, reach: Reach) -> Sequence[dict[str, Any]]:
+    """List a depot's bundles, or those that have a tag, as ``airgap list --json``; newest first."""
     depot, connector = reach.find()
     wanted = None if tag is None else parse_tag(str(tag), kind)
-    return list_tags.list_depot(depot, connector, wanted).bundles
+    bundles = list_tags.list_depot(depot, connector, wanted).bundles
+    return sorted(bundles, key=lambda bundle: bundle.get("created_at", ""), reverse=True)
 
 
 def find(kind: Kind, tag: object, reach: Reach) -> dict[str, Any]:
@@ -137,7 +158,7 @@ def delete(kind: Kind, tag: object, reach: Reach) -> None:
 
     Raises:
         UsageError: there is no version.
-        MissingError, ConflictError: as ``deleting.to_delete``.
+        MissingError, ConflictError: as ``find_deletion_candidate``.
     """
     location, connector = reach.find()
     wanted = parse_tag(str(tag), kind)

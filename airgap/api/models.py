@@ -1,13 +1,14 @@
-"""BentoML's ``bentoml.models`` functions for models in depots: push, pull, list, get and delete.
+"""BentoML's ``bentoml.models``: push, pull, list, get, delete, export and import.
 
-``depot`` is a folder, a URL or ``@REMOTE``. ``push`` and ``pull`` take ``AIRGAP_DEPOT`` without it;
-the others then mean this machine's own store, as in BentoML.
+``depot`` is a folder, a URL or ``@REMOTE``. Without it, ``push`` and ``pull`` use ``AIRGAP_DEPOT``;
+the others then work on this machine's own store, as in BentoML.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airgap.api import depots as api_depots
+from airgap.api.bundles import export_model, import_model
 from airgap.api.depots import Admitting, Reach, Signing
 from airgap.api.keys import StrPath
 from airgap.flow.bundle.tag import parse_tag
@@ -18,7 +19,7 @@ from airgap.store import bentoml_objects
 if TYPE_CHECKING:
     from airgap.store.bentoml_objects import Model
 
-__all__ = ["delete", "get", "list", "pull", "push"]
+__all__ = ["delete", "export_model", "get", "import_model", "list", "pull", "push"]
 
 
 def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
@@ -82,12 +83,12 @@ def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
     params: Mapping[str, str] | None = None,
     jobs: int | None = None,
 ) -> "Model":
-    """Get a model out of a depot, verified; install it; return it.
+    """Return a model of this machine's store, or pull it from a depot, verified.
 
     Args:
         tag: its tag; without a version, or with ``latest``, the newest in the depot.
         depot: where from, or ``DEPOT#ID``; default: ``AIRGAP_DEPOT``.
-        force: whether to replace what is here with other content.
+        force: ask the depot although the model is here, and replace it if its content differs.
         waivers: files with the approvers' permission for an old bundle.
         channel: the only channel to accept; None: any.
         user: of the server; the access key of S3.
@@ -102,8 +103,8 @@ def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
     """
     bentoml_objects.require_bentoml()
     reach, admitting = Reach(depot, user, passwd, params), Admitting(force, waivers, channel, jobs)
-    done = api_depots.pull("model", tag, reach, admitting)
-    return bentoml_objects.get_model(done)
+    pulled = api_depots.pull("model", tag, reach, admitting)
+    return bentoml_objects.get_model(pulled)
 
 
 def _list(
@@ -122,7 +123,7 @@ def _list(
     """
     if depot is None:
         return bentoml_objects.list_models(tag)
-    return api_depots.listed("model", tag, Reach(depot, user, passwd, params))
+    return api_depots.list_bundles("model", tag, Reach(depot, user, passwd, params))
 
 
 def get(

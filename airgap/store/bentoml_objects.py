@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airgap.errors import ConfigurationError
@@ -16,6 +17,7 @@ __all__ = [
     "delete_model",
     "get_bento",
     "get_model",
+    "is_own_store",
     "list_bentos",
     "list_models",
     "require_bentoml",
@@ -55,6 +57,12 @@ def get_model(tag: str) -> "Model":
         return bentoml.models.get(tag)
     except bentoml.exceptions.NotFound as error:
         raise _make_other_store_error(tag) from error
+
+
+def is_own_store(store: object) -> bool:
+    """Tell whether a store object of BentoML is one of ``BENTOML_HOME``."""
+    path = getattr(store, "_path", None)
+    return path is not None and Path(path).parent == bentoml_home.home()
 
 
 def list_bentos(tag: object) -> "Sequence[Bento]":
