@@ -144,7 +144,6 @@ PHRASES = re.compile(
 )
 """Phrases that an English manual would not use."""
 NOT_YET_PLAIN = {
-    "docs/format.md",
     "docs/keys-and-trust.md",
     "docs/keys-hardware.md",
     "docs/verify-with-openssl.md",
