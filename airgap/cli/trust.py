@@ -24,7 +24,7 @@ def command() -> None:
     "--fingerprint",
     metavar="SHA256:HEX",
     required=True,
-    help="As it was told to you by another way than the file.",
+    help="Fingerprint of ROOT, obtained by another way than the file.",
 )
 @reports
 def init(*, root: Path, fingerprint: str) -> Result:

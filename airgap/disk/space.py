@@ -12,8 +12,8 @@ _NOT_SUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 def reserve(descriptor: int, offset: int, length: int, *, grow: bool = False) -> None:
     """Take room for ``length`` bytes of an open file at ``offset``; the file grows to hold them.
 
-    A file system that cannot do that is no error; ``grow`` makes the file longer there all the
-    same.
+    Where the file system cannot do that, nothing is reserved; with ``grow`` the file grows
+    all the same.
 
     Raises:
         OSError: the disk is full, or refused otherwise.
