@@ -30,10 +30,7 @@ class Spool:
         with translate_errors(top):
             top.mkdir(parents=True, exist_ok=True)
             _remove_abandoned(top)
-            self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=top))
-            self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            with suppress(OSError):  # some file systems have no locks
-                locks.try_lock(self._lock)
+            self.folder, self._lock = _make_locked_folder(top)
 
     def open_unnamed(self) -> BinaryIO:
         """Make a file without a name, which vanishes when it is closed.
@@ -61,6 +58,22 @@ class Spool:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+
+def _make_locked_folder(top: Path) -> tuple[Path, int]:
+    """Make a folder and lock it; another one if a run that cleans up removed it before the lock."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=top))
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        is_locked = True
+        with suppress(OSError):  # some file systems have no locks
+            is_locked = locks.try_lock(lock)
+        if is_locked and folder.is_dir():
+            return folder, lock
+        os.close(lock)
 
 
 def _remove_abandoned(top: Path) -> None:

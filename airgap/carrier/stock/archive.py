@@ -22,7 +22,9 @@ from airgap.format.manifest import Pack, bundle_id
 from airgap.format.root import SignedRoot
 
 __all__ = [
+    "ArchiveForm",
     "Form",
+    "NoPacks",
     "StockReader",
     "form_of",
     "form_of_name",
@@ -30,7 +32,8 @@ __all__ = [
     "writer_for",
 ]
 
-Form = Literal["tar", "gz", "xz", "bz2", "zip", "folder"]
+ArchiveForm = Literal["tar", "gz", "xz", "bz2", "zip"]
+Form = ArchiveForm | Literal["folder"]
 
 _SUFFIXES: Final[Mapping[str, Form]] = {
     ".bento": "xz",
@@ -77,7 +80,7 @@ class StockReader:
     def __init__(self, path: Path, form: Form) -> None:
         """Take the path of the archive; nothing is opened yet."""
         self.place = str(path)
-        self.packs = _NoPacks(self.place)
+        self.packs = NoPacks(self.place)
         self._form = form
         self._path = path
 
@@ -158,13 +161,14 @@ class StockReader:
         return ZipReader(path) if self._form == "zip" else TarReader(path, self._form)
 
 
-class _NoPacks:
+class NoPacks:
     """Fills ``PackSource`` for a bundle whose manifest names no packs (format §10)."""
 
     volumes = ()
     is_stream = False
 
     def __init__(self, place: str) -> None:
+        """Take where the bundle is, for messages."""
         self._place = place
 
     def read_packs(

@@ -100,6 +100,10 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
             return _to_volumes(sources, request, settings, progress)
         case StockArchive() as target:
             return stock_archive.export_stock(sources, target, request.signers, settings, progress)
+        case RemoteStockArchive() as target:
+            return stock_archive.export_remote_stock(
+                sources, target, request.signers, settings, connector
+            )
         case location:
             room = partial(write_bundle.manifest_room, sources, settings)
             with open_writer(location, room, connector) as writer:

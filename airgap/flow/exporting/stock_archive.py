@@ -2,17 +2,21 @@
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from airgap.carrier.stock.archive import Form, publish, writer_for
 from airgap.carrier.stock.port import Member, MemberWriter
+from airgap.carrier.stock.remote import send_stock_archive
 from airgap.disk.digests import digest_file
 from airgap.errors import StorageError, UsageError
 from airgap.flow.exporting import write_bundle
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.write_bundle import BundleOptions, ExportResult
-from airgap.flow.location.location import StockArchive
+from airgap.flow.location.connector import Connector
+from airgap.flow.location.location import RemoteStockArchive, StockArchive
 from airgap.flow.progress import Progress
 from airgap.format import manifest as manifests
 from airgap.format import stock_archive as stock
@@ -20,8 +24,9 @@ from airgap.format.inventory import Item
 from airgap.format.manifest import Manifest
 from airgap.signing.signer import Signer
 from airgap.store.source_tree import SourceFile, read_stable
+from airgap.transport.spool import Spool
 
-__all__ = ["FORMATS", "export_stock"]
+__all__ = ["FORMATS", "export_remote_stock", "export_stock"]
 
 FORMATS: Final[Mapping[str, Form]] = {
     "bento": "xz",
@@ -65,6 +70,38 @@ def export_stock(
         writer.abort()
         progress.end()
     return ExportResult(manifests.bundle_id(raw), manifest, 0, 0, str(target.path))
+
+
+def export_remote_stock(
+    sources: Sequence[Source],
+    target: RemoteStockArchive,
+    signers: Sequence[Signer],
+    settings: BundleOptions,
+    connector: Connector,
+) -> ExportResult:
+    """Write one archive into a local file, then put it on a server, its manifest last.
+
+    Raises:
+        TransportError: the server cannot be reached, or broke off.
+        UsageError, StorageError, CorruptError: as ``export_stock``.
+    """
+    progress = connector.progress
+    spool_folder = connector.transfer.spool
+    with closing(connector.open_folder(target)) as folder, closing(Spool(spool_folder)) as spool:
+        progress.note(f"Spooling to {spool.folder}, because the manifest is known last.")
+        archive = spool.folder / target.file_name
+        done = export_stock(
+            sources, StockArchive(archive, target.form), signers, settings, progress
+        )
+        beside = {
+            path.name: path.read_bytes() for path in spool.folder.iterdir() if path != archive
+        }
+        progress.begin("sending", archive.stat().st_size)
+        try:
+            send_stock_archive(folder, archive, beside, progress.advance)
+        finally:
+            progress.end()
+    return replace(done, path=str(target))
 
 
 class _Archive:

@@ -8,6 +8,7 @@ from typing import Final
 from airgap.carrier.archive import ArchiveReader
 from airgap.carrier.depot import Depot, DepotOptions
 from airgap.carrier.remote_archive import open_stream
+from airgap.carrier.stock.remote import RemoteStockReader
 from airgap.errors import ConfigurationError, UsageError
 from airgap.flow.location import named_remotes
 from airgap.flow.location.credentials import Credentials, log_in
@@ -84,6 +85,11 @@ class Connector:
         """Open a ``.airgap`` file for reading. Raises as ``open_depot``."""
         stream = open_stream(self.open_folder(location), location.file_name)
         return ArchiveReader(stream, str(location))
+
+    def open_stock_archive(self, location: RemoteStockArchive) -> RemoteStockReader:
+        """Open an archive for stock BentoML for reading. Raises as ``open_depot``."""
+        folder, spool = self.open_folder(location), self.transfer.spool
+        return RemoteStockReader(folder, location.file_name, location.form, str(location), spool)
 
     def _open_transport(self, url: RemoteUrl, settings: Mapping[str, str]) -> Transport:
         """Open a transport that tries again and keeps to the rate."""

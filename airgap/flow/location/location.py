@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import quote
 
-from airgap.carrier.stock.archive import Form, form_of, form_of_name
+from airgap.carrier.stock.archive import ArchiveForm, Form, form_of, form_of_name
 from airgap.disk.os_errors import storage_error
 from airgap.errors import UsageError
 from airgap.flow.location import named_remotes
@@ -133,7 +133,7 @@ class RemoteArchive(_Remote):
 class RemoteStockArchive(_Remote):
     """An archive on a server that stock BentoML reads."""
 
-    form: Form = "tar"
+    form: ArchiveForm = "tar"
 
 
 Location: TypeAlias = (
@@ -231,6 +231,11 @@ def _parse_remote(text: str, form: Form | None) -> RemoteDepot | RemoteArchive |
         _refuse_form(shown, form)
         return RemoteArchive(url, settings, shown, bundle)
     known = form or form_of_name(name)
+    if known == "folder":
+        raise UsageError(
+            f"A folder for stock BentoML is local, and {shown} is on a server.",
+            "Choose the format of an archive, such as tar.gz.",
+        )
     if known:
         return RemoteStockArchive(url, settings, shown, bundle, known)
     return RemoteDepot(url, settings, shown, bundle)

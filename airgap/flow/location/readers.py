@@ -36,27 +36,24 @@ def open_readers(location: Location, connector: Connector) -> list[BundleReader]
         UsageError: standard input is a terminal, or a beginning of an id fits several bundles.
         StorageError, TransportError: it cannot be opened.
     """
+    readers: list[BundleReader]
     match location:
         case StandardInput():
-            return [ArchiveReader(_standard_input(), str(location))]
+            readers = [ArchiveReader(_standard_input(), str(location))]
         case LocalDepot(path):
-            require_path(path)
-            bundles = _choose(local_depot.list_bundles(path), location)
-            return [DepotReader(path, bundle) for bundle in bundles]
+            bundles = _choose(local_depot.list_bundles(require_path(path)), location)
+            readers = [DepotReader(path, bundle) for bundle in bundles]
         case ArchiveFile(path):
-            return [ArchiveReader(_open_file(path), str(path), path)]
+            readers = [ArchiveReader(_open_file(path), str(path), path)]
         case StockArchive(path):
-            return [StockReader(require_path(path), location.form)]
+            readers = [StockReader(require_path(path), location.form)]
         case RemoteDepot():
-            return _open_remote_depot(location, connector)
+            readers = _open_remote_depot(location, connector)
         case RemoteArchive():
-            return [connector.open_archive(location)]
+            readers = [connector.open_archive(location)]
         case RemoteStockArchive():
-            raise UsageError(
-                f"{location} would be an archive for stock BentoML, and only depots and .airgap"
-                " files are written and read on servers.",
-                "Use a local file and copy that with its manifest, or name a depot.",
-            )
+            readers = [connector.open_stock_archive(location)]
+    return readers
 
 
 def require_path(path: Path) -> Path:

@@ -71,13 +71,7 @@ def open_writer(location: Location, room: Room, connector: Connector) -> Iterato
             with _spool(connector) as file:
                 yield ArchiveWriter(file, room())
                 _copy_to_stdout(file)
-        case RemoteStockArchive():
-            raise UsageError(
-                f"{location} would be an archive for stock BentoML, and only depots and .airgap"
-                " files are written and read on servers.",
-                "Use a local file and copy that with its manifest, or name a depot.",
-            )
-        case ArchiveFile() | StockArchive():
+        case ArchiveFile() | StockArchive() | RemoteStockArchive():
             raise UsageError(
                 f"{location} is not a depot, and its name does not end in {SUFFIX}.",
                 f"Give a folder, or a name that ends in {SUFFIX}.",
