@@ -126,7 +126,7 @@ class Bench:
             with volumes.open_volumes(
                 [parse_location(str(place)) for place in places], open_one, Silent()
             ) as opened:
-                install_bundle.import_bundle(
+                install_bundle.install_bundle(
                     opened, replace=False, dry_run=False, jobs=1, progress=Silent()
                 )
         except AirgapError as error:

@@ -52,7 +52,7 @@ def run_in_process(operation: Operation, location: LocalDepot | ArchiveFile) -> 
             if operation == "verify":
                 install_bundle.verify_content(opened, jobs=1, progress=Silent())
                 return Verdict("done", report={"bundle": opened.bundle})
-            imported = install_bundle.import_bundle(
+            imported = install_bundle.install_bundle(
                 opened, replace=False, dry_run=False, jobs=1, progress=Silent()
             )
     except AirgapError as error:

@@ -22,7 +22,7 @@ from airgap.errors import AirgapError
 from airgap.flow.admission.policy import AdmissionPolicy
 from airgap.flow.bundle import open_bundle
 from airgap.flow.importing import install_bundle
-from airgap.flow.importing.install_bundle import ImportResult
+from airgap.flow.importing.install_bundle import InstallResult
 from airgap.flow.location.location import parse_location
 from airgap.flow.progress import Silent
 from airgap.format.envelope import Role
@@ -438,12 +438,12 @@ def verify_in_process(place: Path | str, root: Verified[Root]) -> int:
         return install_bundle.verify_content(opened, jobs=1, progress=Silent())
 
 
-def import_in_process(place: Path | str, root: Verified[Root]) -> ImportResult:
+def import_in_process(place: Path | str, root: Verified[Root]) -> InstallResult:
     """Do what ``airgap import`` does; the environment says where."""
     with open_bundle.open_bundle(
         parse_location(str(place)), judging(root), remember=True
     ) as opened:
-        return install_bundle.import_bundle(
+        return install_bundle.install_bundle(
             opened, replace=False, dry_run=False, jobs=1, progress=Silent()
         )
 

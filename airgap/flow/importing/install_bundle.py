@@ -19,7 +19,7 @@ from airgap.flow.importing.descriptions import Descriptions
 from airgap.flow.importing.plan import Outcome, Plan, demand_space, plan_items
 from airgap.flow.importing.stage import stage_packs
 from airgap.flow.importing.stock_archive import stage_members
-from airgap.flow.importing.verify import VerifyResult, verify_content, verify_volumes
+from airgap.flow.importing.verify import ContentResult, verify_content, verify_volumes
 from airgap.flow.progress import Progress
 from airgap.format.inventory import Item, tag_problem
 from airgap.format.ledger import Entry, State
@@ -30,14 +30,14 @@ from airgap.store.kinds import find_kind, install_path, is_installed
 from airgap.store.staging import StagedItem, remove_staging
 
 __all__ = [
-    "ImportOptions",
+    "ContentResult",
     "ImportRecord",
-    "ImportResult",
+    "InstallOptions",
+    "InstallResult",
     "Outcome",
-    "VerifyResult",
     "commit",
     "finish_staging",
-    "import_bundle",
+    "install_bundle",
     "lock_stores",
     "make_plan",
     "preview",
@@ -47,7 +47,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class ImportResult:
+class InstallResult:
     """What became of each item, in item order, and models that Bentos still lack here."""
 
     outcomes: tuple[tuple[Item, Outcome], ...]
@@ -55,7 +55,7 @@ class ImportResult:
 
 
 @dataclass(frozen=True, slots=True)
-class ImportOptions:
+class InstallOptions:
     """What a person may choose: to replace what conflicts, or to write nothing."""
 
     replace: bool
@@ -71,9 +71,9 @@ class ImportRecord:
     """Refuses what the history, as it is at the last moment, shows to be a replay (§17.1)."""
 
 
-def import_bundle(
+def install_bundle(
     opened: Opened, *, replace: bool, dry_run: bool, jobs: int, progress: Progress
-) -> ImportResult:
+) -> InstallResult:
     """Install the items of an admitted bundle (format §11 steps 4 to 7).
 
     Raises:
@@ -87,7 +87,7 @@ def import_bundle(
     manifest = opened.manifest.value
     Descriptions(manifest.items)  # refuses what BentoML could not list before anything is staged
     items = [item for item in manifest.items if opened.only is None or item.key in opened.only]
-    options = ImportOptions(replace, dry_run)
+    options = InstallOptions(replace, dry_run)
     with lock_stores(() if dry_run else {install_path(item).private for item in items}, progress):
         plan = make_plan(items, opened.bundle, options, progress)
         if dry_run:
@@ -102,7 +102,7 @@ def import_bundle(
 
 
 def make_plan(
-    items: Sequence[Item], bundle: str, options: ImportOptions, progress: Progress
+    items: Sequence[Item], bundle: str, options: InstallOptions, progress: Progress
 ) -> Plan:
     """Compare the items with what is installed; the stores are locked, unless it is a dry run.
 
@@ -117,9 +117,9 @@ def make_plan(
     return plan
 
 
-def preview(plan: Plan) -> ImportResult:
+def preview(plan: Plan) -> InstallResult:
     """Return what would become of each item."""
-    return ImportResult(tuple((item.item, _WOULD[item.outcome]) for item in plan.items), ())
+    return InstallResult(tuple((item.item, _WOULD[item.outcome]) for item in plan.items), ())
 
 
 def _stage(
@@ -150,7 +150,7 @@ def finish_staging(staged: Sequence[StagedItem]) -> None:
         sync_file_system(folder)
 
 
-def commit(plan: Plan, record: ImportRecord | None, progress: Progress) -> ImportResult:
+def commit(plan: Plan, record: ImportRecord | None, progress: Progress) -> InstallResult:
     """Rename into place: models first, then Bentos, then what ``latest`` says; record the import.
 
     Without a record, this machine belongs to no site.
@@ -175,7 +175,7 @@ def commit(plan: Plan, record: ImportRecord | None, progress: Progress) -> Impor
         raise
     _remove_staging(plan)
     outcomes = tuple((item.item, item.outcome) for item in plan.items)
-    return ImportResult(outcomes, tuple(_find_lacking(item for item, _ in outcomes)))
+    return InstallResult(outcomes, tuple(_find_lacking(item for item, _ in outcomes)))
 
 
 def _make_record(opened: Opened) -> ImportRecord:

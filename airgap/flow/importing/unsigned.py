@@ -18,9 +18,9 @@ from airgap.errors import CorruptError, NotTrustedError
 from airgap.flow.admission import history
 from airgap.flow.admission.policy import require_root
 from airgap.flow.importing.install_bundle import (
-    ImportOptions,
     ImportRecord,
-    ImportResult,
+    InstallOptions,
+    InstallResult,
     commit,
     finish_staging,
     lock_stores,
@@ -60,10 +60,10 @@ def is_unsigned(archive: StockArchive) -> bool:
 
 def import_unsigned(
     archive: StockArchive,
-    choices: ImportOptions,
+    choices: InstallOptions,
     progress: Progress,
     check: Callable[[Sequence[Item]], object] | None = None,
-) -> ImportResult:
+) -> InstallResult:
     """Install what an archive holds although nobody signed it.
 
     ``check`` sees the items before anything is installed, and may raise.

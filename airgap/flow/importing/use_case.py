@@ -15,7 +15,7 @@ from airgap.flow.bundle.open_bundle import Opened, open_bundle
 from airgap.flow.bundle.tag import Tag
 from airgap.flow.importing import install_bundle, unsigned
 from airgap.flow.importing.choose_items import choose_items
-from airgap.flow.importing.install_bundle import ImportOptions, Outcome
+from airgap.flow.importing.install_bundle import InstallOptions, Outcome
 from airgap.flow.importing.want import write_want
 from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.credentials import Credentials
@@ -138,7 +138,7 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
         if request.tag:
             chosen = choose_items(admitted, request.tag, with_models=request.with_models)
             opened = replace(admitted, only=chosen)
-        done = install_bundle.import_bundle(
+        done = install_bundle.install_bundle(
             opened,
             replace=request.replace,
             dry_run=request.dry_run,
@@ -228,7 +228,7 @@ def _import_unsigned(
     if request.warn_unsigned:
         request.warn_unsigned(unsigned.WARNING.format(archive))
     expected = request.expected
-    options = ImportOptions(request.replace, request.dry_run)
+    options = InstallOptions(request.replace, request.dry_run)
 
     def check(items: Sequence[Item]) -> None:
         if expected:

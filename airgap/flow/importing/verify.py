@@ -16,11 +16,11 @@ from airgap.flow.media.resume import find_missing_volumes
 from airgap.flow.pipeline import serial_executor
 from airgap.flow.progress import Progress
 
-__all__ = ["VerifyResult", "verify_content", "verify_volumes"]
+__all__ = ["ContentResult", "verify_content", "verify_volumes"]
 
 
 @dataclass(frozen=True, slots=True)
-class VerifyResult:
+class ContentResult:
     """What ``verify`` has read."""
 
     bytes_read: int
@@ -44,7 +44,7 @@ def verify_content(opened: Opened, *, jobs: int, progress: Progress) -> int:
     return result.bytes_read
 
 
-def verify_volumes(opened: Opened, *, jobs: int, progress: Progress) -> VerifyResult:
+def verify_volumes(opened: Opened, *, jobs: int, progress: Progress) -> ContentResult:
     """Read everything that an import would read; missing whole volumes are not an error.
 
     Raises:
@@ -53,11 +53,11 @@ def verify_volumes(opened: Opened, *, jobs: int, progress: Progress) -> VerifyRe
     """
     archive = opened.reader.stock_archive
     if archive:
-        return VerifyResult(verify_members(archive, opened.manifest.value.items, progress))
+        return ContentResult(verify_members(archive, opened.manifest.value.items, progress))
     return _verify_packs(opened, jobs=jobs, progress=progress)
 
 
-def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> VerifyResult:
+def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> ContentResult:
     """Read all packs, write nothing.
 
     Every pack's and every chunk's digest is compared, and a file's own digest wherever its chunks
@@ -97,4 +97,4 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> VerifyRes
     if not lacking:
         descriptions.refuse_incomplete()
     good, damaged = check_parity(manifest.packs, PackCopies(opened.packs.volumes))
-    return VerifyResult(manifest.stored_size - lost, lacking, good, tuple(damaged))
+    return ContentResult(manifest.stored_size - lost, lacking, good, tuple(damaged))
