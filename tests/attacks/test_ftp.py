@@ -146,10 +146,10 @@ def test_a_reply_to_epsv_that_names_no_port_is_refused(reply: bytes) -> None:
 @pytest.mark.parametrize("field", ["host", "user", "password", "folder"])
 @pytest.mark.parametrize("bad", ["a\r\nDELE x", "a\nDELE x", "a\rDELE x", "a\0b"])
 def test_nothing_that_is_sent_can_hold_a_second_command(field: str, bad: str) -> None:
-    with pytest.raises(ConfigurationError) as told:
+    with pytest.raises(ConfigurationError) as caught:
         replace(FtpOptions("depot"), **{field: bad})  # type: ignore[arg-type]
 
-    assert bad not in as_told(told.value)
+    assert bad not in as_told(caught.value)
 
 
 def test_a_name_with_a_second_command_is_not_sent() -> None:
@@ -187,11 +187,11 @@ def test_a_home_with_a_second_command_is_not_sent_back(home: bytes) -> None:
 def test_an_endless_reply_is_given_up(when: str, reply: Callable[[], Iterator[bytes]]) -> None:
     with (
         reached(ScriptedFtp(dict(FILES), says={when: reply()})) as transport,
-        pytest.raises(TransportError) as told,
+        pytest.raises(TransportError) as caught,
     ):
         ask_and_fetch(transport)
 
-    assert not isinstance(told.value, TransientError), "it was waited for"
+    assert not isinstance(caught.value, TransientError), "it was waited for"
 
 
 def test_an_endless_listing_is_given_up() -> None:
@@ -272,7 +272,7 @@ def test_an_upload_that_was_cut_is_not_called_complete(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "told", [b"-1", b"1e3", b"0x10", b"", b"10 bytes", "²".encode(), b"9" * 5000, b"1_0", b"+1"]
 )
-def test_a_size_that_is_none_is_refused(told: bytes) -> None:
+def test_a_size_that_is_invalid_is_refused(told: bytes) -> None:
     with (
         reached(ScriptedFtp(says={"SIZE": b"213 " + told + b"\r\n"})) as transport,
         pytest.raises(TransportError, match="a reply that is not FTP"),
@@ -281,29 +281,29 @@ def test_a_size_that_is_none_is_refused(told: bytes) -> None:
 
 
 @pytest.mark.parametrize("reply", [b"\r\n", b"ssh\r\n", b"999 what\r\n", b"HTTP/1.1 400\r\n"])
-def test_what_is_no_ftp_server_is_told(reply: bytes) -> None:
+def test_what_is_no_ftp_server_is_reported(reply: bytes) -> None:
     server = ScriptedFtp(says={"banner": reply})
-    with reached(server) as transport, pytest.raises(TransportError) as told:
+    with reached(server) as transport, pytest.raises(TransportError) as caught:
         transport.size("packs/x")
 
-    assert not isinstance(told.value, TransientError)
+    assert not isinstance(caught.value, TransientError)
     assert server.commands == []
 
 
 @pytest.mark.parametrize("when", ["USER", "PASS", "TYPE", "SIZE"])
 @pytest.mark.parametrize("code", [b"421", b"500", b"530", b"550", b"999"])
-def test_a_password_that_the_server_repeats_is_not_told(when: str, code: bytes) -> None:
+def test_a_password_that_the_server_repeats_is_not_shown(when: str, code: bytes) -> None:
     said = code + b" your password is " + PASSWORD.encode() + b"\x1b[2J\r\n"
     with reached(ScriptedFtp(says={when: said})) as transport:
         if (when, code) == ("SIZE", b"550"):
             assert transport.size("packs/x") is None
             return
-        with pytest.raises(TransportError) as told:
+        with pytest.raises(TransportError) as caught:
             transport.size("packs/x")
 
-    assert PASSWORD not in as_told(told.value)
-    assert "\x1b" not in as_told(told.value)
-    assert told.value.hint
+    assert PASSWORD not in as_told(caught.value)
+    assert "\x1b" not in as_told(caught.value)
+    assert caught.value.hint
 
 
 def test_options_do_not_show_the_password() -> None:
@@ -343,12 +343,12 @@ def test_a_wrong_certificate_ends_it_before_the_password(
     make, meaning = CERTIFICATES[which]
     tls = context(make(tmp_path, authority))
     server = ScriptedFtp(tls=tls, implicit=security == "implicit")
-    with reached(server, authority) as transport, pytest.raises(TransportError) as told:
+    with reached(server, authority) as transport, pytest.raises(TransportError) as caught:
         transport.size("packs/x")
 
-    assert meaning in told.value.message
-    assert told.value.hint
-    assert not isinstance(told.value, TransientError), "it would be tried again"
+    assert meaning in caught.value.message
+    assert caught.value.hint
+    assert not isinstance(caught.value, TransientError), "it would be tried again"
     assert set(server.verbs()) <= {"AUTH"}
 
 
@@ -378,7 +378,7 @@ def test_a_server_may_be_trusted_by_its_own_certificate(who: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("reply", [b"500 what?\r\n", b"200 fine\r\n", b"431 not now\r\n"])
-def test_without_tls_nothing_more_is_said(
+def test_without_tls_nothing_more_is_sent(
     reply: bytes, authority: Authority, good: ssl.SSLContext
 ) -> None:
     server = ScriptedFtp(tls=good, says={"AUTH": reply})
@@ -435,7 +435,7 @@ def test_a_listing_over_tls_that_is_cut_is_not_taken_for_whole(
         transport.list("", 10)
 
 
-def test_whoever_takes_the_data_port_gets_nothing(
+def test_a_stranger_on_the_data_port_gets_nothing(
     authority: Authority, good: ssl.SSLContext, tmp_path: Path
 ) -> None:
     (tmp_path / "source").write_bytes(b"0123456789")

@@ -186,7 +186,7 @@ def test_nothing_follows_a_redirect_to_another_host(
         assert len(server.seen) == 1
 
 
-def test_a_redirect_to_nowhere_is_told() -> None:
+def test_a_redirect_to_nowhere_is_reported() -> None:
     with pytest.raises(TransportError, match="another server"):
         get(reply("301 Moved Permanently"))
 
@@ -223,17 +223,17 @@ def test_an_upload_that_turns_into_a_download_is_no_success(tmp_path: Path) -> N
         ("418 Teapot", "Tea", TransportError, "418 Tea"),
     ],
 )
-def test_errors_are_told_and_not_repeated(
+def test_errors_are_translated_and_not_repeated(
     status: str, code: str, kind: type[AirgapError], says: str
 ) -> None:
-    with pytest.raises(AirgapError) as told:
+    with pytest.raises(AirgapError) as caught:
         get(error(status, code))
 
-    shown = "".join(traceback.format_exception(told.value))
-    assert type(told.value) is kind
-    assert says in f"{told.value} {told.value.hint}"
+    shown = "".join(traceback.format_exception(caught.value))
+    assert type(caught.value) is kind
+    assert says in f"{caught.value} {caught.value.hint}"
     for secret in ("SECRETSECRET", "SESSIONTOKEN", "IDENTITY"):
-        assert secret not in shown + told.value.hint
+        assert secret not in shown + caught.value.hint
 
 
 def test_errors_are_asked_for_once() -> None:
@@ -250,10 +250,10 @@ def test_the_reason_of_a_refusal_is_asked_for() -> None:
             return reply("403 Forbidden")
         return error("403 Forbidden", "InvalidAccessKeyId")
 
-    with Scripted(refuse) as server, pytest.raises(TransportError) as told:
+    with Scripted(refuse) as server, pytest.raises(TransportError) as caught:
         connect(server.url).size("file")
 
-    assert "InvalidAccessKeyId" in str(told.value)
+    assert "InvalidAccessKeyId" in str(caught.value)
 
 
 def test_nothing_but_the_options_decides() -> None:
@@ -308,7 +308,7 @@ def test_listings_that_are_none_are_refused(answer: bytes) -> None:
         connect(server.url).list("", 10)
 
 
-def test_what_lies_elsewhere_is_not_listed() -> None:
+def test_keys_outside_the_folder_are_not_listed() -> None:
     with Scripted(lambda _: listing("other/x", "topmost", "top/good", "top")) as server:
         assert connect(server.url).list("", 10) == ["good"]
 
@@ -442,7 +442,7 @@ def test_a_file_that_grows_or_shrinks_is_not_uploaded(size: int, tmp_path: Path)
             assert not done
 
 
-def test_a_source_that_is_gone_is_told(tmp_path: Path) -> None:
+def test_a_source_that_is_gone_is_reported(tmp_path: Path) -> None:
     with (
         Scripted(lambda _: reply("404 Not Found")) as server,
         pytest.raises(StorageError, match="source"),
@@ -503,19 +503,19 @@ def test_encryption_is_not_left_by_a_redirect(authority: Authority) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no certificate", b"-----BEGIN CERTIFICATE-----\nx"])
-def test_a_ca_file_that_is_none_is_told(content: bytes, tmp_path: Path) -> None:
+def test_a_ca_file_that_is_invalid_is_reported(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes(content)
 
     with pytest.raises(ConfigurationError, match=r"CA|these options"):
         connect("https://127.0.0.1", ca_file=tmp_path / "ca.pem").get("file", len)
 
 
-def test_a_ca_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_ca_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         connect("https://127.0.0.1", ca_file=tmp_path / "ca.pem").get("file", len)
 
 
-def test_a_host_that_is_not_known_is_told() -> None:
+def test_a_host_that_is_not_known_is_reported() -> None:
     with pytest.raises(TransientError, match="cannot be resolved"):
         connect("https://nowhere.invalid").get("file", len)
 
@@ -523,10 +523,10 @@ def test_a_host_that_is_not_known_is_told() -> None:
 def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "obstore", None)
 
-    with pytest.raises(ConfigurationError) as told:
+    with pytest.raises(ConfigurationError) as caught:
         client.require_library()
 
-    assert told.value.hint == "Run: pip install 'bento-airgap[s3]'"
+    assert caught.value.hint == "Run: pip install 'bento-airgap[s3]'"
 
 
 @pytest.mark.parametrize("scheme", ["gs", "az"])

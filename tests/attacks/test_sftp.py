@@ -20,7 +20,7 @@ from airgap.transport.sftp.options import SftpOptions, Timeouts
 from airgap.transport.sftp.transport import SftpTransport
 from tests.servers import ssh
 from tests.servers.proxy import Direction, Fault
-from tests.servers.ssh_double import Desk, SshDouble, Stall, known_line
+from tests.servers.ssh_double import LoginScript, SshDouble, Stall, known_line
 
 ED25519 = paramiko.Ed25519Key.from_private_key_file
 SECRET = "correct horse battery"  # noqa: S105
@@ -80,34 +80,34 @@ def reach(tmp_path: Path, keys: Path) -> Iterator[Reach]:
 
 
 def refused(transport: Transport) -> TransportError:
-    with pytest.raises(TransportError) as told:
+    with pytest.raises(TransportError) as caught:
         transport.size("packs/a")
-    assert told.value.hint
-    assert not isinstance(told.value, TransientError), told.value.message
-    return told.value
+    assert caught.value.hint
+    assert not isinstance(caught.value, TransientError), caught.value.message
+    return caught.value
 
 
 def test_an_unknown_host_key_is_refused_before_anything_is_offered(
     reach: Reach, wrong: PKey
 ) -> None:
-    with SshDouble(Desk(), wrong) as double:
-        told = refused(reach(double.port, ""))
+    with SshDouble(LoginScript(), wrong) as double:
+        error = refused(reach(double.port, ""))
 
-    assert double.desk.offered == []
-    assert fingerprint(wrong.asbytes()) in told.message
-    assert told.details == (known_line(double.port, wrong).strip(),)
+    assert double.script.offered == []
+    assert fingerprint(wrong.asbytes()) in error.message
+    assert error.details == (known_line(double.port, wrong).strip(),)
 
 
 def test_a_changed_host_key_is_refused_before_anything_is_offered(
     reach: Reach, right: PKey, wrong: PKey
 ) -> None:
-    with SshDouble(Desk(), wrong) as double:
-        told = refused(reach(double.port, known_line(double.port, right)))
+    with SshDouble(LoginScript(), wrong) as double:
+        error = refused(reach(double.port, known_line(double.port, right)))
 
-    assert double.desk.offered == []
-    assert fingerprint(wrong.asbytes()) in told.message
-    assert fingerprint(right.asbytes()) in told.message
-    assert "line 1" in told.message
+    assert double.script.offered == []
+    assert fingerprint(wrong.asbytes()) in error.message
+    assert fingerprint(right.asbytes()) in error.message
+    assert "line 1" in error.message
 
 
 def test_the_log_of_a_real_server_shows_no_login_after_a_changed_host_key(
@@ -117,9 +117,9 @@ def test_the_log_of_a_real_server_shows_no_login_after_a_changed_host_key(
         one = server.open("x")
         known = tmp_path / f"known_{server.port}"
         known.write_text(known_line(server.port, ED25519(str(keys / "right"))))
-        told = refused(one)
+        error = refused(one)
 
-    assert fingerprint(ED25519(str(tmp_path / "host_ed25519")).asbytes()) in told.message
+    assert fingerprint(ED25519(str(tmp_path / "host_ed25519")).asbytes()) in error.message
     assert any("Connection from" in line for line in server.log)
     assert not any("userauth" in line for line in server.log)
 
@@ -127,52 +127,52 @@ def test_the_log_of_a_real_server_shows_no_login_after_a_changed_host_key(
 def test_a_host_key_of_another_algorithm_than_the_known_one_is_refused(
     reach: Reach, right: PKey, ecdsa: PKey
 ) -> None:
-    with SshDouble(Desk(), right) as double:
-        told = refused(reach(double.port, known_line(double.port, ecdsa)))
+    with SshDouble(LoginScript(), right) as double:
+        error = refused(reach(double.port, known_line(double.port, ecdsa)))
 
-    assert double.desk.offered == []
-    assert fingerprint(right.asbytes()) in told.message
-    assert fingerprint(ecdsa.asbytes()) in told.message
+    assert double.script.offered == []
+    assert fingerprint(right.asbytes()) in error.message
+    assert fingerprint(ecdsa.asbytes()) in error.message
 
 
 def test_a_server_with_several_host_keys_must_show_the_known_one(
     reach: Reach, right: PKey, ecdsa: PKey
 ) -> None:
-    with SshDouble(Desk(password=SECRET, methods="password"), right, ecdsa) as double:
+    with SshDouble(LoginScript(password=SECRET, methods="password"), right, ecdsa) as double:
         refused(reach(double.port, known_line(double.port, ecdsa)))  # it has no SFTP
 
-    assert double.desk.offered == ["none by ward", f"password {SECRET}"]
+    assert double.script.offered == ["none by ward", f"password {SECRET}"]
 
 
 def test_a_revoked_host_key_is_refused_although_it_is_known(reach: Reach, right: PKey) -> None:
-    with SshDouble(Desk(), right) as double:
+    with SshDouble(LoginScript(), right) as double:
         known = known_line(double.port, right)
-        told = refused(reach(double.port, f"{known}@revoked * {known.partition(' ')[2]}"))
+        error = refused(reach(double.port, f"{known}@revoked * {known.partition(' ')[2]}"))
 
-    assert double.desk.offered == []
-    assert "revoked" in told.message
-    assert "line 2" in told.message
+    assert double.script.offered == []
+    assert "revoked" in error.message
+    assert "line 2" in error.message
 
 
 def test_a_certificate_authority_does_not_make_a_host_key_known(
     reach: Reach, right: PKey, wrong: PKey
 ) -> None:
-    with SshDouble(Desk(), wrong) as double:
-        told = refused(reach(double.port, f"@cert-authority {known_line(double.port, right)}"))
+    with SshDouble(LoginScript(), wrong) as double:
+        error = refused(reach(double.port, f"@cert-authority {known_line(double.port, right)}"))
 
-    assert double.desk.offered == []
-    assert "certificate authority" in told.message
+    assert double.script.offered == []
+    assert "certificate authority" in error.message
 
 
 def test_without_its_file_of_known_hosts_nothing_is_connected_to(
     reach: Reach, right: PKey, tmp_path: Path
 ) -> None:
-    with SshDouble(Desk(), right) as double:
+    with SshDouble(LoginScript(), right) as double:
         one = reach(double.port, "", known_hosts=tmp_path / "missing")
         with pytest.raises(ConfigurationError, match="missing"):
             one.size("packs/a")
 
-    assert double.desk.offered == []
+    assert double.script.offered == []
 
 
 @pytest.mark.parametrize(
@@ -188,13 +188,13 @@ def test_without_its_file_of_known_hosts_nothing_is_connected_to(
 def test_a_server_that_stalls_is_given_up(
     stall: Stall, stage: str, reach: Reach, right: PKey
 ) -> None:
-    desk = Desk(password=SECRET, methods="password", stall=stall)
+    script = LoginScript(password=SECRET, methods="password", stall=stall)
     before = threading.active_count()
-    with SshDouble(desk, right) as double:
+    with SshDouble(script, right) as double:
         one = reach(double.port, known_line(double.port, right), timeouts=HURRY)
-        with pytest.raises(TransientError, match=f"{stage} took more than 0.3 seconds") as told:
+        with pytest.raises(TransientError, match=f"{stage} took more than 0.3 seconds") as caught:
             one.size("packs/a")
-    assert told.value.hint
+    assert caught.value.hint
     assert threading.active_count() <= before + 1  # the double's own may take a moment
 
 
@@ -247,54 +247,54 @@ def test_a_banner_cannot_write_to_the_terminal(reach: Reach, right: PKey) -> Non
         thread = threading.Thread(target=serve)
         thread.start()
         port = listener.getsockname()[1]
-        with pytest.raises(TransientError) as told:
+        with pytest.raises(TransientError) as caught:
             reach(port, known_line(port, right)).size("packs/a")
         thread.join()
-    assert told.value.message.isprintable()
+    assert caught.value.message.isprintable()
 
 
 def test_the_names_of_methods_cannot_write_to_the_terminal(reach: Reach, right: PKey) -> None:
-    with SshDouble(Desk(methods=f"publickey,\x1b[2J,{SECRET}"), right) as double:
-        told = refused(reach(double.port, known_line(double.port, right)))
+    with SshDouble(LoginScript(methods=f"publickey,\x1b[2J,{SECRET}"), right) as double:
+        error = refused(reach(double.port, known_line(double.port, right)))
 
-    assert "it accepts publickey, others" in told.message
-    assert all(one.isprintable() for one in (told.message, *told.details))
-    assert SECRET not in str(told.details)
+    assert "it accepts publickey, others" in error.message
+    assert all(one.isprintable() for one in (error.message, *error.details))
+    assert SECRET not in str(error.details)
 
 
-def test_wrong_credentials_are_told_without_the_secret(
+def test_wrong_credentials_are_reported_without_the_secret(
     reach: Reach, right: PKey, keys: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with SshDouble(Desk(password=SECRET[1:]), right) as double:
+    with SshDouble(LoginScript(password=SECRET[1:]), right) as double:
         one = reach(double.port, known_line(double.port, right))
-        told = refused(one)
+        error = refused(one)
 
-    assert len(double.desk.offered) == 3
-    assert [line.partition(" (")[0] for line in told.details] == [
+    assert len(double.script.offered) == 3
+    assert [line.partition(" (")[0] for line in error.details] == [
         f"key {keys / 'user'}",
         "password: refused",
     ]
-    everything = "".join(traceback.format_exception(told)) + repr(one._options) + caplog.text
+    everything = "".join(traceback.format_exception(error)) + repr(one._options) + caplog.text
     assert SECRET not in everything
-    assert SECRET not in str((told.message, told.hint, told.details, one.location))
+    assert SECRET not in str((error.message, error.hint, error.details, one.location))
 
 
 def test_a_password_is_not_sent_to_a_server_that_wants_a_key(reach: Reach, right: PKey) -> None:
-    with SshDouble(Desk(methods="publickey"), right) as double:
-        told = refused(reach(double.port, known_line(double.port, right)))
+    with SshDouble(LoginScript(methods="publickey"), right) as double:
+        error = refused(reach(double.port, known_line(double.port, right)))
 
-    assert not any(SECRET in one for one in double.desk.offered)
-    assert "password: not offered, the server accepts publickey only" in told.details
+    assert not any(SECRET in one for one in double.script.offered)
+    assert "password: not offered, the server accepts publickey only" in error.details
 
 
 def test_one_hidden_question_is_answered_with_the_password(reach: Reach, right: PKey) -> None:
-    desk = Desk(methods="keyboard-interactive", password=SECRET)
-    with SshDouble(desk, right) as double:
-        told = refused(reach(double.port, known_line(double.port, right)))
+    script = LoginScript(methods="keyboard-interactive", password=SECRET)
+    with SshDouble(script, right) as double:
+        error = refused(reach(double.port, known_line(double.port, right)))
 
-    assert "accepted the login" in told.message
-    assert desk.offered == ["none by ward", f"answers {[SECRET]}"]
+    assert "accepted the login" in error.message
+    assert script.offered == ["none by ward", f"answers {[SECRET]}"]
 
 
 @pytest.mark.parametrize(
@@ -304,11 +304,11 @@ def test_one_hidden_question_is_answered_with_the_password(reach: Reach, right: 
 def test_other_questions_are_not_answered_with_the_password(
     prompts: list[tuple[str, bool]], reach: Reach, right: PKey
 ) -> None:
-    desk = Desk(methods="keyboard-interactive", password=SECRET, prompts=prompts)
-    with SshDouble(desk, right) as double:
+    script = LoginScript(methods="keyboard-interactive", password=SECRET, prompts=prompts)
+    with SshDouble(script, right) as double:
         refused(reach(double.port, known_line(double.port, right)))
 
-    assert desk.offered == ["none by ward", f"answers {[''] * len(prompts)}"]
+    assert script.offered == ["none by ward", f"answers {[''] * len(prompts)}"]
 
 
 @pytest.mark.parametrize(
@@ -316,17 +316,17 @@ def test_other_questions_are_not_answered_with_the_password(
     [(SECRET, "accepted the login"), (SECRET[1:], "refused the login of ward")],
 )
 def test_a_key_may_not_be_enough(password: str, told: str, reach: Reach, right: PKey) -> None:
-    desk = Desk(methods="publickey", password=password, two_factors=True)
-    with SshDouble(desk, right) as double:
+    script = LoginScript(methods="publickey", password=password, two_factors=True)
+    with SshDouble(script, right) as double:
         found = refused(reach(double.port, known_line(double.port, right)))
 
     assert told in found.message
-    assert desk.offered[-1] == f"password {SECRET}"
+    assert script.offered[-1] == f"password {SECRET}"
 
 
 def test_a_password_is_given_once(reach: Reach, right: PKey) -> None:
-    desk = Desk(methods="keyboard-interactive", password=SECRET, rounds=2)
-    with SshDouble(desk, right) as double:
+    script = LoginScript(methods="keyboard-interactive", password=SECRET, rounds=2)
+    with SshDouble(script, right) as double:
         refused(reach(double.port, known_line(double.port, right)))
 
-    assert desk.offered == ["none by ward", f"answers {[SECRET]}", "answers ['']"]
+    assert script.offered == ["none by ward", f"answers {[SECRET]}", "answers ['']"]

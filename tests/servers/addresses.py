@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from tests.servers.folder_on_server import Server
 from tests.servers.ftp import FtpServer
-from tests.servers.ground import Server
 from tests.servers.proxy import Proxy
 from tests.servers.s3 import BUCKET, S3Server
 from tests.servers.ssh import SshServer

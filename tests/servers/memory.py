@@ -11,7 +11,7 @@ from airgap.transport import names
 from airgap.transport.port import Capabilities, Pace, Sink, Stored, TransientError, Transport
 from tests.servers.proxy import Proxy
 
-__all__ = ["MemoryServer", "MemoryTransport", "Shop", "serve"]
+__all__ = ["MemoryFiles", "MemoryServer", "MemoryTransport", "serve"]
 
 PIECE = 64 * 1024
 Spoil = Callable[[str, int, bytes], bytes]
@@ -19,7 +19,7 @@ Spoil = Callable[[str, int, bytes], bytes]
 
 
 @dataclass
-class Shop:
+class MemoryFiles:
     """The files of a server, what it has sent and taken, and what goes wrong.
 
     ``breaks`` lists after how many bytes (or, at 0, before any) connections break off: each number
@@ -48,16 +48,16 @@ class MemoryTransport:
         resumes_uploads=True, replaces_atomically=True, creates_exclusively=True
     )
 
-    def __init__(self, shop: Shop, folder: str = "") -> None:
-        self.location = "memory://shop"
-        self.shop = shop
+    def __init__(self, server: MemoryFiles, folder: str = "") -> None:
+        self.location = "memory://server"
+        self.server = server
         self.folder = folder
         self.broken = False
-        shop.connections += 1
+        server.connections += 1
 
     def size(self, name: str) -> int | None:
         path = self._path(names.check_name(name), "size")
-        found = self.shop.files.get(path)
+        found = self.server.files.get(path)
         return None if found is None else len(found)
 
     def list(self, folder: str, limit: int) -> list[str]:
@@ -65,7 +65,7 @@ class MemoryTransport:
         below = f"{path}/" if path else ""
         found = {
             name.removeprefix(below).partition("/")[0]
-            for name in list(self.shop.files)
+            for name in list(self.server.files)
             if name.startswith(below)
         }
         if len(found) > limit:
@@ -74,19 +74,19 @@ class MemoryTransport:
 
     def get(self, name: str, sink: Sink, offset: int = 0, length: int | None = None) -> int:
         path = self._path(names.check_name(name), "get")
-        if path not in self.shop.files:
+        if path not in self.server.files:
             raise MissingError(f"{name} is not there.", "Look.")
-        data = self.shop.files[path][offset:][:length]
-        left = self.shop.broken_after()
+        data = self.server.files[path][offset:][:length]
+        left = self.server.broken_after()
         sent = 0
         while sent < len(data):
             piece = data[sent : sent + min(PIECE, left - sent)]
             if not piece:
                 self._break()
-            sink(memoryview(self.shop.spoil(name, offset + sent, piece)))
+            sink(memoryview(self.server.spoil(name, offset + sent, piece)))
             sent += len(piece)
-            with self.shop.lock:
-                self.shop.sent += len(piece)
+            with self.server.lock:
+                self.server.sent += len(piece)
         return sent
 
     def put(
@@ -99,78 +99,78 @@ class MemoryTransport:
     ) -> Stored:
         path = self._path(names.check_name(name), "put")
         unfinished = self._path(names.check_name(part or names.name_part(name)), "part")
-        if len(self.shop.files.get(path, b"-" * (size + 1))) == size:
+        if len(self.server.files.get(path, b"-" * (size + 1))) == size:
             return "exists"
-        begun = len(self.shop.files.get(unfinished, b""))
+        begun = len(self.server.files.get(unfinished, b""))
         begun = begun if begun <= size else 0
         data = source.read_bytes()
-        self.shop.files[unfinished] = self.shop.files.get(unfinished, b"")[:begun]
-        left = self.shop.broken_after()
+        self.server.files[unfinished] = self.server.files.get(unfinished, b"")[:begun]
+        left = self.server.broken_after()
         for start in range(begun, size, PIECE):
             piece = data[start : start + min(PIECE, left - start + begun)]
             if pace:
                 pace(len(piece))
-            self.shop.files[unfinished] += self.shop.spoil(name, start, piece)
-            with self.shop.lock:
-                self.shop.taken += len(piece)
+            self.server.files[unfinished] += self.server.spoil(name, start, piece)
+            with self.server.lock:
+                self.server.taken += len(piece)
             if len(piece) < min(PIECE, size - start):
                 self._break()
-        self.shop.files[path] = self.shop.files.pop(unfinished)
+        self.server.files[path] = self.server.files.pop(unfinished)
         return "resumed" if begun else "stored"
 
     def publish(self, name: str, data: bytes, *, replace: bool = False) -> bool:
         path = self._path(names.check_name(name), "publish")
-        after = self.shop.broken_after()
+        after = self.server.broken_after()
         if after < len(data):
             self._break()
-        with self.shop.lock:
-            if path in self.shop.files and not replace:
+        with self.server.lock:
+            if path in self.server.files and not replace:
                 return False
-            self.shop.files[path] = self.shop.spoil(name, 0, data)
+            self.server.files[path] = self.server.spoil(name, 0, data)
         if after < 1 << 60:  # stored, and the answer is lost
             self._break()
         return True
 
     def delete(self, name: str) -> None:
-        self.shop.files.pop(self._path(names.check_name(name), "delete"), None)
+        self.server.files.pop(self._path(names.check_name(name), "delete"), None)
 
     def clone(self) -> Transport:
-        return MemoryTransport(self.shop, self.folder)
+        return MemoryTransport(self.server, self.folder)
 
     def close(self) -> None:
         self.broken = True
 
     def _path(self, name: str, call: str) -> str:
         if self.broken:
-            raise TransientError("memory://shop is not connected any more.", "Connect anew.")
-        with self.shop.lock:
-            self.shop.calls.append(f"{call} {name}")
+            raise TransientError("memory://server is not connected any more.", "Connect anew.")
+        with self.server.lock:
+            self.server.calls.append(f"{call} {name}")
         return "/".join(filter(None, (self.folder, name)))
 
     def _break(self) -> None:
         self.broken = True
-        raise TransientError("memory://shop broke off.", "Connect anew.")
+        raise TransientError("memory://server broke off.", "Connect anew.")
 
 
 class MemoryServer:
     """Fills ``Server``, so that the contract holds for what other tests build on."""
 
     def __init__(self) -> None:
-        self.shop = Shop()
+        self.server = MemoryFiles()
 
     def open(self, folder: str, proxy: Proxy | None = None) -> Transport:
         assert proxy is None
-        return MemoryTransport(self.shop, folder)
+        return MemoryTransport(self.server, folder)
 
     def files(self, folder: str) -> dict[str, bytes]:
         return {
             name.removeprefix(f"{folder}/"): data
-            for name, data in self.shop.files.items()
+            for name, data in self.server.files.items()
             if name.startswith(f"{folder}/")
         }
 
     def plant(self, folder: str, name: str, data: bytes) -> None:
-        self.shop.files[f"{folder}/{name}"] = data
+        self.server.files[f"{folder}/{name}"] = data
 
     def proxy(self) -> Proxy | None:
         return None

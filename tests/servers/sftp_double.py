@@ -62,10 +62,10 @@ class SftpDouble:
             self.waiting.clear()
             self.waiting.append(self.hello or self._hello())
             return
-        one = Asked(sent[4], int.from_bytes(sent[5:9], "big"), sent[9:])
-        self.asked.append(one)
-        answer = self.instead(one)
-        found = self._honest(one) if answer is None else answer
+        request = Asked(sent[4], int.from_bytes(sent[5:9], "big"), sent[9:])
+        self.asked.append(request)
+        answer = self.instead(request)
+        found = self._honest(request) if answer is None else answer
         self.waiting.extend([found] if isinstance(found, bytes) else found)
         self.most_waiting = max(self.most_waiting, len(self.waiting))
 
@@ -84,7 +84,7 @@ class SftpDouble:
         self.closed = True
 
     def kinds(self) -> list[int]:
-        return [one.kind for one in self.asked]
+        return [request.kind for request in self.asked]
 
     def _hello(self) -> bytes:
         pairs = b"".join(
@@ -93,7 +93,7 @@ class SftpDouble:
         )
         return pack_u32(5 + len(pairs)) + bytes([wire.VERSION]) + pack_u32(3) + pairs
 
-    def _honest(self, one: Asked) -> bytes:
+    def _honest(self, request: Asked) -> bytes:
         answers: dict[int, Callable[[Asked, bytes], bytes]] = {
             wire.OPEN: self._open,
             wire.READ: self._read,
@@ -103,73 +103,77 @@ class SftpDouble:
             wire.FSETSTAT: self._truncate,
             wire.RENAME: self._rename,
             wire.REMOVE: self._remove,
-            wire.OPENDIR: lambda one, path: packet(wire.HANDLE, one, pack_string(path)),
-            wire.READDIR: lambda one, _: status(one, wire.EOF),
+            wire.OPENDIR: lambda request, path: packet(wire.HANDLE, request, pack_string(path)),
+            wire.READDIR: lambda request, _: status(request, wire.EOF),
         }
-        name = (one.strings() or [b""])[0]
-        answer = answers.get(one.kind)
-        return answer(one, name) if answer else status(one, wire.OK)
+        name = (request.strings() or [b""])[0]
+        answer = answers.get(request.kind)
+        return answer(request, name) if answer else status(request, wire.OK)
 
-    def _read(self, one: Asked, name: bytes) -> bytes:
-        offset, length = one.read_span()
+    def _read(self, request: Asked, name: bytes) -> bytes:
+        offset, length = request.read_span()
         found = self.files[name][offset : offset + length]
-        return data(one, bytes(found)) if found else status(one, wire.EOF)
+        return data(request, bytes(found)) if found else status(request, wire.EOF)
 
-    def _write(self, one: Asked, name: bytes) -> bytes:
-        rest = one.body[4 + len(name) :]
+    def _write(self, request: Asked, name: bytes) -> bytes:
+        rest = request.body[4 + len(name) :]
         offset = int.from_bytes(rest[:8], "big")
         file = self.files[name]
         file.extend(bytes(max(0, offset - len(file))))
         file[offset : offset + len(rest) - 12] = rest[12:]
-        return status(one, wire.OK)
+        return status(request, wire.OK)
 
-    def _stat(self, one: Asked, name: bytes) -> bytes:
+    def _stat(self, request: Asked, name: bytes) -> bytes:
         if name not in self.files:
-            return status(one, wire.NO_SUCH_FILE)
+            return status(request, wire.NO_SUCH_FILE)
         size = pack_u64(len(self.files[name]))
-        return packet(wire.ATTRIBUTES, one, pack_u32(5), size, pack_u32(REGULAR))
+        return packet(wire.ATTRIBUTES, request, pack_u32(5), size, pack_u32(REGULAR))
 
-    def _truncate(self, one: Asked, name: bytes) -> bytes:
-        del self.files[name][int.from_bytes(one.body[-8:], "big") :]
-        return status(one, wire.OK)
+    def _truncate(self, request: Asked, name: bytes) -> bytes:
+        del self.files[name][int.from_bytes(request.body[-8:], "big") :]
+        return status(request, wire.OK)
 
-    def _rename(self, one: Asked, name: bytes) -> bytes:
-        new = one.strings()[1]
+    def _rename(self, request: Asked, name: bytes) -> bytes:
+        new = request.strings()[1]
         if new in self.files:
-            return status(one, wire.FAILURE)
+            return status(request, wire.FAILURE)
         self.files[new] = self.files.pop(name)
-        return status(one, wire.OK)
+        return status(request, wire.OK)
 
-    def _remove(self, one: Asked, name: bytes) -> bytes:
+    def _remove(self, request: Asked, name: bytes) -> bytes:
         found = self.files.pop(name, None)
-        return status(one, wire.OK if found is not None else wire.NO_SUCH_FILE)
+        return status(request, wire.OK if found is not None else wire.NO_SUCH_FILE)
 
-    def _open(self, one: Asked, path: bytes) -> bytes:
-        flags = int.from_bytes(one.body[4 + len(path) :][:4], "big")
+    def _open(self, request: Asked, path: bytes) -> bytes:
+        flags = int.from_bytes(request.body[4 + len(path) :][:4], "big")
         if flags & wire.CREATE:
             self.files.setdefault(path, bytearray())
         if path not in self.files:
-            return status(one, wire.NO_SUCH_FILE)
-        return packet(wire.HANDLE, one, pack_string(path))
+            return status(request, wire.NO_SUCH_FILE)
+        return packet(wire.HANDLE, request, pack_string(path))
 
 
-def packet(kind: int, one: Asked, *parts: bytes) -> bytes:
+def packet(kind: int, request: Asked, *parts: bytes) -> bytes:
     """Write an answer to a request."""
-    body = bytes([kind]) + pack_u32(one.number) + b"".join(parts)
+    body = bytes([kind]) + pack_u32(request.number) + b"".join(parts)
     return pack_u32(len(body)) + body
 
 
-def status(one: Asked, code: int) -> bytes:
+def status(request: Asked, code: int) -> bytes:
     return packet(
-        wire.STATUS, one, pack_u32(code), pack_string(b"words of the server"), pack_string(b"en")
+        wire.STATUS,
+        request,
+        pack_u32(code),
+        pack_string(b"words of the server"),
+        pack_string(b"en"),
     )
 
 
-def data(one: Asked, content: bytes) -> bytes:
-    return packet(wire.DATA, one, pack_string(content))
+def data(request: Asked, content: bytes) -> bytes:
+    return packet(wire.DATA, request, pack_string(content))
 
 
-def name_list(one: Asked, *names: bytes) -> bytes:
+def name_list(request: Asked, *names: bytes) -> bytes:
     """Write a piece of a listing, with all attributes that there are."""
     attributes = (
         pack_u32(0x8000000F)
@@ -183,4 +187,4 @@ def name_list(one: Asked, *names: bytes) -> bytes:
     entries = (
         pack_string(name) + pack_string(b"-rw-r--r-- " + name) + attributes for name in names
     )
-    return packet(wire.NAME, one, pack_u32(len(names)), *entries)
+    return packet(wire.NAME, request, pack_u32(len(names)), *entries)

@@ -16,13 +16,13 @@ from paramiko.common import (
     OPEN_SUCCEEDED,
 )
 
-__all__ = ["Desk", "SshDouble", "known_line"]
+__all__ = ["LoginScript", "SshDouble", "known_line"]
 
 Stall = Literal["", "banner", "key exchange", "login", "channel", "subsystem"]
 
 
 @dataclass
-class Desk:
+class LoginScript:
     """What clients offered, and what is right."""
 
     methods: str = "publickey,password,keyboard-interactive"
@@ -36,71 +36,71 @@ class Desk:
     over: threading.Event = field(default_factory=threading.Event)
 
 
-class _Reception(paramiko.ServerInterface):  # type: ignore[misc]  # paramiko has no types
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-        self.rounds = desk.rounds
+class _LoginRecorder(paramiko.ServerInterface):  # type: ignore[misc]  # paramiko has no types
+    def __init__(self, script: LoginScript) -> None:
+        self.script = script
+        self.rounds = script.rounds
 
     def get_allowed_auths(self, username: str) -> str:
         del username
-        return self.desk.methods
+        return self.script.methods
 
     def check_auth_none(self, username: str) -> int:
-        self._note(f"none by {username}")
+        self._record(f"none by {username}")
         return int(AUTH_FAILED)
 
     def check_auth_publickey(self, username: str, key: PKey) -> int:
         del username
-        self._note(f"key {key.fingerprint}")
-        if self.desk.two_factors:
-            self.desk.methods = "password"
+        self._record(f"key {key.fingerprint}")
+        if self.script.two_factors:
+            self.script.methods = "password"
             return int(AUTH_PARTIALLY_SUCCESSFUL)
         return int(AUTH_FAILED)
 
     def check_auth_password(self, username: str, password: str) -> int:
         del username
-        self._note(f"password {password}")
-        return self._judge(password)
+        self._record(f"password {password}")
+        return self._check_answers(password)
 
     def check_auth_interactive(self, username: str, submethods: str) -> InteractiveQuery:
         del username, submethods
-        return self._question()
+        return self._ask()
 
     def check_auth_interactive_response(self, responses: list[str]) -> "InteractiveQuery | int":
-        self._note(f"answers {responses}")
+        self._record(f"answers {responses}")
         self.rounds -= 1
-        return self._question() if self.rounds else self._judge(*responses)
+        return self._ask() if self.rounds else self._check_answers(*responses)
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         del kind, chanid
-        if self.desk.stall == "channel":
-            self.desk.over.wait(10)
+        if self.script.stall == "channel":
+            self.script.over.wait(10)
         return int(OPEN_SUCCEEDED)
 
     def check_channel_subsystem_request(self, channel: Channel, name: str) -> bool:
         del channel, name
-        if self.desk.stall == "subsystem":
-            self.desk.over.wait(10)
+        if self.script.stall == "subsystem":
+            self.script.over.wait(10)
         return False
 
-    def _question(self) -> InteractiveQuery:
-        return InteractiveQuery("", "", *self.desk.prompts)
+    def _ask(self) -> InteractiveQuery:
+        return InteractiveQuery("", "", *self.script.prompts)
 
-    def _judge(self, *answers: str) -> int:
-        right = answers == (self.desk.password,)
+    def _check_answers(self, *answers: str) -> int:
+        right = answers == (self.script.password,)
         return int(AUTH_SUCCESSFUL if right else AUTH_FAILED)
 
-    def _note(self, what: str) -> None:
-        self.desk.offered.append(what)
-        if self.desk.stall == "login":
-            self.desk.over.wait(10)
+    def _record(self, what: str) -> None:
+        self.script.offered.append(what)
+        if self.script.stall == "login":
+            self.script.over.wait(10)
 
 
 class SshDouble:
     """Listens on loopback; use it as a context manager."""
 
-    def __init__(self, desk: Desk, *host_keys: PKey) -> None:
-        self.desk = desk
+    def __init__(self, script: LoginScript, *host_keys: PKey) -> None:
+        self.script = script
         self._keys = host_keys
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -112,31 +112,31 @@ class SshDouble:
         return self
 
     def __exit__(self, *details: object) -> None:
-        self.desk.over.set()
+        self.script.over.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join()
-        for one in self._open:
-            one.close()
+        for connection in self._open:
+            connection.close()
 
     def _accept(self) -> None:
         while True:
             try:
-                one, _ = self._listener.accept()
+                connection, _ = self._listener.accept()
             except OSError:
                 return
-            if self.desk.stall in {"banner", "key exchange"}:
-                self._open.append(one)
-                if self.desk.stall == "key exchange":
-                    one.sendall(b"SSH-2.0-Double\r\n")
+            if self.script.stall in {"banner", "key exchange"}:
+                self._open.append(connection)
+                if self.script.stall == "key exchange":
+                    connection.sendall(b"SSH-2.0-Double\r\n")
                 continue
-            transport = paramiko.Transport(one)
+            transport = paramiko.Transport(connection)
             for key in self._keys:
                 transport.add_server_key(key)
             self._open.append(transport)
             with suppress(paramiko.SSHException, EOFError):
-                transport.start_server(threading.Event(), _Reception(self.desk))
+                transport.start_server(threading.Event(), _LoginRecorder(self.script))
 
 
 def known_line(port: int, key: PKey) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from airgap.errors import AirgapError
 from airgap.flow.publishing.sweep import Clock
 from airgap.transport.port import Pace, Sink, Stored, Transport
-from tests.servers.memory import MemoryTransport, Shop
+from tests.servers.memory import MemoryFiles, MemoryTransport
 
 __all__ = ["Actor", "Killed", "Stage", "inline"]
 
@@ -98,7 +98,7 @@ class Stage:
     """A depot in memory, and who works on it."""
 
     def __init__(self) -> None:
-        self.shop = Shop()
+        self.shop = MemoryFiles()
         self.actors: list[Actor] = []
         self.back = threading.Semaphore(0)
         self.steps = 0

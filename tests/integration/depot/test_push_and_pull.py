@@ -17,16 +17,16 @@ from airgap.errors import (
     UsageError,
 )
 from airgap.format import layout
-from tests.servers import grounds
+from tests.servers import kinds
 from tests.servers.addresses import Address, address_of
-from tests.servers.ground import Ground, Server
+from tests.servers.folder_on_server import FolderOnServer, Server
 from tests.support import refusals, sides, stores
 from tests.support.sides import Ran, Side, Site
 
 _NUMBERS = count()
 _SERVERS = [
-    *(name for name in grounds.QUICK if name not in grounds.LOCAL),
-    *(pytest.param(name, marks=pytest.mark.servers) for name in grounds.REAL),
+    *(name for name in kinds.QUICK if name not in kinds.LOCAL),
+    *(pytest.param(name, marks=pytest.mark.servers) for name in kinds.REAL),
 ]
 
 
@@ -35,7 +35,7 @@ def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """A running server of each kind."""
-    start = {**grounds.QUICK, **grounds.REAL}[request.param]
+    start = {**kinds.QUICK, **kinds.REAL}[request.param]
     with start(tmp_path_factory.mktemp(str(request.param))) as one:
         yield one
 
@@ -94,7 +94,7 @@ def test_a_bento_goes_by_a_server_with_its_models(
     assert small.run("gc", str(address), "--json").json["removed"] == {}
     cleaned = small.run("gc", str(address), "--older-than", "0", "--json")
     assert len(cleaned.json["removed"]) == 2, cleaned.err
-    left = Ground(server, address.url.rpartition("/")[2]).files()
+    left = FolderOnServer(server, address.url.rpartition("/")[2]).files()
     assert not [name for name in left if name.startswith(("packs/", "gc/", "bundles/"))]
 
 

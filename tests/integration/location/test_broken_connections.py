@@ -15,9 +15,9 @@ import pytest
 
 from airgap.flow.location import connector
 from airgap.transport.retry import RetryPolicy
-from tests.servers import grounds
+from tests.servers import kinds
 from tests.servers.addresses import Address, address_of
-from tests.servers.ground import Ground, Server
+from tests.servers.folder_on_server import FolderOnServer, Server
 from tests.servers.proxy import Direction, Fault, Proxy
 from tests.servers.s3 import wait_until
 from tests.support import stores
@@ -26,8 +26,8 @@ from tests.support.sides import Side, Site
 _NUMBERS = count()
 CUTS = 5
 SMALL, LARGE = 24_000_000, 1 << 30
-_REAL = [pytest.param(name, marks=pytest.mark.servers) for name in grounds.REAL]
-_QUICK = [name for name in grounds.QUICK if name not in grounds.LOCAL]
+_REAL = [pytest.param(name, marks=pytest.mark.servers) for name in kinds.REAL]
+_QUICK = [name for name in kinds.QUICK if name not in kinds.LOCAL]
 _TRUE = [name for name in _QUICK if not name.startswith("fake")]  # those are no match for so much
 
 
@@ -36,15 +36,15 @@ def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """A running server of each kind."""
-    start = {**grounds.QUICK, **grounds.REAL}[request.param]
+    start = {**kinds.QUICK, **kinds.REAL}[request.param]
     with start(tmp_path_factory.mktemp(str(request.param))) as one:
         yield one
 
 
 @pytest.fixture
-def ground(server: Server) -> Ground:
+def remote_folder(server: Server) -> FolderOnServer:
     """A folder of that server which no other test uses."""
-    return Ground(server, f"road{next(_NUMBERS)}")
+    return FolderOnServer(server, f"road{next(_NUMBERS)}")
 
 
 @pytest.fixture
@@ -57,9 +57,11 @@ def proxy(server: Server) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def address(ground: Ground, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Address:
+def address(
+    remote_folder: FolderOnServer, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> Address:
     """What is typed to reach it by that way; nobody waits before a new try."""
-    found = address_of(ground.server, ground.folder, proxy)
+    found = address_of(remote_folder.server, remote_folder.folder, proxy)
     for name, value in found.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(connector, "RetryPolicy", partial(RetryPolicy, wait=lambda _: None))
@@ -102,7 +104,7 @@ def stored(files: dict[str, bytes]) -> int:
 
 
 def test_an_upload_that_is_cut_five_times_arrives(
-    connected: Side, site: Site, ground: Ground, proxy: Proxy, address: Address
+    connected: Side, site: Site, remote_folder: FolderOnServer, proxy: Proxy, address: Address
 ) -> None:
     fill(connected, SMALL)
     proxy.faults.append(cuts("up", SMALL))
@@ -110,7 +112,7 @@ def test_an_upload_that_is_cut_five_times_arrives(
     export(connected, site, str(address))
 
     assert proxy.faults[0].times == 0
-    files = ground.files()
+    files = remote_folder.files()
     for name, data in files.items():
         assert not name.endswith(".part")
         assert not name.endswith(".pack") or hashlib.sha256(data).hexdigest() in name
@@ -119,7 +121,12 @@ def test_an_upload_that_is_cut_five_times_arrives(
 
 
 def test_a_download_that_is_cut_five_times_arrives(
-    connected: Side, site: Site, isolated: Side, ground: Ground, proxy: Proxy, address: Address
+    connected: Side,
+    site: Site,
+    isolated: Side,
+    remote_folder: FolderOnServer,
+    proxy: Proxy,
+    address: Address,
 ) -> None:
     fill(connected, SMALL)
     export(connected, site, str(address))
@@ -130,13 +137,18 @@ def test_a_download_that_is_cut_five_times_arrives(
 
     assert proxy.faults[0].times == 0
     # What was on its way is lost each time; of a gibibyte (below) that is next to nothing.
-    assert proxy.down < 1.2 * stored(ground.files())
+    assert proxy.down < 1.2 * stored(remote_folder.files())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("server", [*_TRUE, *_REAL], indirect=True)
 def test_a_gibibyte_that_is_cut_five_times_each_way_costs_little_more(
-    connected: Side, site: Site, isolated: Side, ground: Ground, proxy: Proxy, address: Address
+    connected: Side,
+    site: Site,
+    isolated: Side,
+    remote_folder: FolderOnServer,
+    proxy: Proxy,
+    address: Address,
 ) -> None:
     fill(connected, LARGE)
     proxy.faults.append(cuts("up", LARGE))
@@ -144,7 +156,7 @@ def test_a_gibibyte_that_is_cut_five_times_each_way_costs_little_more(
     sent, proxy.down = proxy.up, 0
     proxy.faults.append(cuts("down", LARGE))
     fetch(isolated, str(address))
-    whole = stored(ground.files())
+    whole = stored(remote_folder.files())
     print(f"\nsent {sent / whole:.4f}, fetched {proxy.down / whole:.4f}")  # noqa: T201
 
     assert [one.times for one in proxy.faults] == [0, 0]
@@ -159,7 +171,7 @@ def test_a_flipped_bit_costs_one_pack(
     connected: Side,
     site: Site,
     isolated: Side,
-    ground: Ground,
+    remote_folder: FolderOnServer,
     proxy: Proxy,
     address: Address,
 ) -> None:
@@ -178,9 +190,9 @@ def test_a_flipped_bit_costs_one_pack(
     fetch(isolated, str(address))
 
     assert flip.times == 0
-    for name, data in ground.files().items():
+    for name, data in remote_folder.files().items():
         assert not name.endswith(".pack") or hashlib.sha256(data).hexdigest() in name
-    cost = (sent if direction == "up" else proxy.down) - stored(ground.files())
+    cost = (sent if direction == "up" else proxy.down) - stored(remote_folder.files())
     assert cost < 1.3 * (3 << 20)
 
 

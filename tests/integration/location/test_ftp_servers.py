@@ -120,7 +120,7 @@ def test_the_connection_is_as_secure_as_was_asked_for(
 
 @every
 @both
-def test_an_upload_goes_on_where_it_broke_off(
+def test_an_upload_resumes_where_it_broke(
     server: FtpServer, transport: FtpTransport, source: Path
 ) -> None:
     place = transport._options.folder
@@ -176,20 +176,20 @@ def test_data_goes_in_the_session_of_the_control_connection(
 
 
 @each
-def test_a_wrong_password_is_told_once_and_for_all(server: FtpServer) -> None:
+def test_a_wrong_password_is_not_tried_again(server: FtpServer) -> None:
     wrong = FtpTransport(replace(server.options(), password="wr0ng"))  # noqa: S106
 
-    with pytest.raises(TransportError) as told:
+    with pytest.raises(TransportError) as caught:
         wrong.size(NAME)
     wrong.close()
 
-    assert not isinstance(told.value, TransientError)
-    assert f"refused the login of {server.user}" in told.value.message
-    assert "wr0ng" not in repr(vars(told.value))
+    assert not isinstance(caught.value, TransientError)
+    assert f"refused the login of {server.user}" in caught.value.message
+    assert "wr0ng" not in repr(vars(caught.value))
 
 
 @each
-def test_a_place_may_have_any_name(server: FtpServer, source: Path) -> None:
+def test_a_location_may_have_any_name(server: FtpServer, source: Path) -> None:
     one = server.open("Gerät 7/モデル [neu]")
 
     one.put(NAME, source, len(CONTENT))
@@ -201,7 +201,7 @@ def test_a_place_may_have_any_name(server: FtpServer, source: Path) -> None:
 
 
 @each
-def test_a_place_may_be_absolute(server: FtpServer, source: Path) -> None:
+def test_a_location_may_be_absolute(server: FtpServer, source: Path) -> None:
     one = server.open("/from/the top")
 
     assert one.list("", 9) == []
@@ -236,18 +236,18 @@ def test_a_folder_that_cannot_be_listed_is_not_called_empty(server: FtpServer) -
     ],
     indirect=True,
 )
-def test_a_full_disk_is_told(server: FtpServer, source: Path) -> None:
+def test_a_full_disk_is_reported(server: FtpServer, source: Path) -> None:
     place = folder()
     server.plant(place, "small/first", b"1")
     with mounted(server, place):
         one = server.open(f"{place}/small")
 
-        with pytest.raises(StorageError) as told:
+        with pytest.raises(StorageError) as caught:
             one.put(NAME, source, len(CONTENT))
         one.close()
 
         assert NAME not in server.files(f"{place}/small")
-    assert "is full" in told.value.message
+    assert "is full" in caught.value.message
 
 
 class mounted:  # noqa: N801  (reads as what it is)

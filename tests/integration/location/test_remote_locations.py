@@ -14,16 +14,16 @@ from airgap.errors import (
     UsageError,
 )
 from airgap.format import layout
-from tests.servers import grounds
+from tests.servers import kinds
 from tests.servers.addresses import Address, address_of
-from tests.servers.ground import Ground, Server
+from tests.servers.folder_on_server import FolderOnServer, Server
 from tests.support import refusals, stores
 from tests.support.sides import Side, Site
 
 _NUMBERS = count()
 _SERVERS = [
-    *(name for name in grounds.QUICK if name not in grounds.LOCAL),
-    *(pytest.param(name, marks=pytest.mark.servers) for name in grounds.REAL),
+    *(name for name in kinds.QUICK if name not in kinds.LOCAL),
+    *(pytest.param(name, marks=pytest.mark.servers) for name in kinds.REAL),
 ]
 
 
@@ -32,21 +32,21 @@ def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """A running server of each kind."""
-    start = {**grounds.QUICK, **grounds.REAL}[request.param]
+    start = {**kinds.QUICK, **kinds.REAL}[request.param]
     with start(tmp_path_factory.mktemp(str(request.param))) as one:
         yield one
 
 
 @pytest.fixture
-def ground(server: Server) -> Ground:
+def remote_folder(server: Server) -> FolderOnServer:
     """A folder of that server which no other test uses."""
-    return Ground(server, f"depot{next(_NUMBERS)}")
+    return FolderOnServer(server, f"depot{next(_NUMBERS)}")
 
 
 @pytest.fixture
-def address(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> Address:
+def address(remote_folder: FolderOnServer, monkeypatch: pytest.MonkeyPatch) -> Address:
     """What is typed to reach it."""
-    found = address_of(ground.server, ground.folder)
+    found = address_of(remote_folder.server, remote_folder.folder)
     for name, value in found.environment.items():
         monkeypatch.setenv(name, value)
     return found
@@ -66,9 +66,14 @@ def exported(side: Side, site: Site, place: str, *words: str | Path) -> str:
 
 
 def test_a_bundle_travels_by_a_server(
-    there: str, small: Side, isolated: Side, address: Address, ground: Ground, depot: Path
+    there: str,
+    small: Side,
+    isolated: Side,
+    address: Address,
+    remote_folder: FolderOnServer,
+    depot: Path,
 ) -> None:
-    assert ground.files() == {
+    assert remote_folder.files() == {
         str(path.relative_to(depot)): path.read_bytes()
         for path in depot.rglob("*")
         if path.is_file()
@@ -84,14 +89,14 @@ def test_a_bundle_travels_by_a_server(
 
 
 def test_the_same_again_sends_nothing(
-    there: str, small: Side, site: Site, address: Address, ground: Ground
+    there: str, small: Side, site: Site, address: Address, remote_folder: FolderOnServer
 ) -> None:
-    before = ground.files()
+    before = remote_folder.files()
 
     ran = small.run("export", "shop:v1", "-o", str(address), "--key", site.key(), "--json")
 
     assert (ran.json["bundle"], ran.json["packs_written"]) == (there, 0)
-    assert ground.files() == before
+    assert remote_folder.files() == before
 
 
 def test_a_bundle_there_is_named_by_its_id(
@@ -130,13 +135,18 @@ def test_two_bundles_are_compared(there: str, small: Side, address: Address, dep
 
 
 def test_a_single_file_travels_by_a_server(
-    small: Side, site: Site, isolated: Side, address: Address, ground: Ground, archive: Path
+    small: Side,
+    site: Site,
+    isolated: Side,
+    address: Address,
+    remote_folder: FolderOnServer,
+    archive: Path,
 ) -> None:
     place = address.of("shop.airgap")
     bundle = exported(small, site, place)
-    assert ground.files() == {"shop.airgap": archive.read_bytes()}
+    assert remote_folder.files() == {"shop.airgap": archive.read_bytes()}
     exported(small, site, place)
-    assert ground.files() == {"shop.airgap": archive.read_bytes()}
+    assert remote_folder.files() == {"shop.airgap": archive.read_bytes()}
 
     for command in ("inspect", "verify", "import"):
         ran = isolated.run(command, place, "--json")
@@ -144,13 +154,13 @@ def test_a_single_file_travels_by_a_server(
 
 
 def test_a_single_file_there_is_replaced_by_another_of_its_size(
-    small: Side, site: Site, address: Address, ground: Ground, archive: Path
+    small: Side, site: Site, address: Address, remote_folder: FolderOnServer, archive: Path
 ) -> None:
-    ground.plant("shop.airgap", bytes(archive.stat().st_size))
+    remote_folder.plant("shop.airgap", bytes(archive.stat().st_size))
 
     exported(small, site, address.of("shop.airgap"))
 
-    assert ground.files() == {"shop.airgap": archive.read_bytes()}
+    assert remote_folder.files() == {"shop.airgap": archive.read_bytes()}
 
 
 def test_a_single_file_there_cannot_be_signed(small: Side, site: Site, address: Address) -> None:
@@ -250,12 +260,12 @@ def test_an_id_is_compared_with_what_is_there(
 
 
 def test_damage_there_is_found(
-    there: str, isolated: Side, address: Address, ground: Ground
+    there: str, isolated: Side, address: Address, remote_folder: FolderOnServer
 ) -> None:
-    name = max(ground.files(), key=lambda name: len(ground.files()[name]))
-    data = bytearray(ground.files()[name])
+    name = max(remote_folder.files(), key=lambda name: len(remote_folder.files()[name]))
+    data = bytearray(remote_folder.files()[name])
     data[len(data) // 2] ^= 1
-    ground.plant(name, bytes(data))
+    remote_folder.plant(name, bytes(data))
 
     ran = refusals.expect_refusal(
         isolated, "import", str(address), error=CorruptError, staging=True
@@ -266,15 +276,15 @@ def test_damage_there_is_found(
 
 
 def test_what_is_stored_is_read_back(
-    small: Side, site: Site, address: Address, ground: Ground, depot: Path
+    small: Side, site: Site, address: Address, remote_folder: FolderOnServer, depot: Path
 ) -> None:
     packs = list(depot.rglob("*.pack"))
     wrong = packs[0]
-    ground.plant(str(wrong.relative_to(depot)), bytes(wrong.stat().st_size))
+    remote_folder.plant(str(wrong.relative_to(depot)), bytes(wrong.stat().st_size))
 
     exported(small, site, str(address), "--verify-after-write")
 
-    assert ground.files()[str(wrong.relative_to(depot))] == wrong.read_bytes()
+    assert remote_folder.files()[str(wrong.relative_to(depot))] == wrong.read_bytes()
 
 
 def test_an_empty_depot_is_missing(isolated: Side, address: Address) -> None:
@@ -283,7 +293,7 @@ def test_an_empty_depot_is_missing(isolated: Side, address: Address) -> None:
 
 
 def test_roots_travel_with_a_depot(
-    small: Side, site: Site, isolated: Side, address: Address, ground: Ground
+    small: Side, site: Site, isolated: Side, address: Address, remote_folder: FolderOnServer
 ) -> None:
     exported(small, site, str(address), "--include-root", site.root)
 
@@ -291,7 +301,7 @@ def test_roots_travel_with_a_depot(
 
     assert ran.code == 0, ran.err
     assert ran.json["new"] is False
-    assert layout.root_name(1) in ground.files()
+    assert layout.root_name(1) in remote_folder.files()
 
 
 def test_bundles_are_copied_there_and_back(
@@ -310,14 +320,14 @@ def test_bundles_are_copied_there_and_back(
 
 
 def test_a_single_file_is_copied_into_a_depot_there(
-    isolated: Side, address: Address, ground: Ground, archive: Path, tmp_path: Path
+    isolated: Side, address: Address, remote_folder: FolderOnServer, archive: Path, tmp_path: Path
 ) -> None:
     assert isolated.run("copy", archive, str(address)).code == 0
     assert isolated.run("verify", str(address)).code == 0
     assert isolated.run("copy", str(address), address.of("one.airgap")).code == 0
     assert isolated.run("verify", address.of("one.airgap")).code == 0
     assert isolated.run("copy", address.of("one.airgap"), tmp_path / "x.airgap").code == 0
-    assert (tmp_path / "x.airgap").read_bytes() == ground.files()["one.airgap"]
+    assert (tmp_path / "x.airgap").read_bytes() == remote_folder.files()["one.airgap"]
 
 
 def relative(top: Path) -> dict[str, bytes]:

@@ -72,7 +72,7 @@ def test_a_cut_costs_a_part_and_not_the_pack(server: S3Server, source: Path) -> 
     assert server.files("cut") == {"packs/file": source.read_bytes()}
 
 
-def test_the_parts_of_an_upload_that_broke_off_are_removed(server: S3Server, source: Path) -> None:
+def test_the_parts_of_an_upload_that_broke_are_removed(server: S3Server, source: Path) -> None:
     with server.proxy() as proxy:
         proxy.faults.append(Fault("cut", "up", 4_000_000, times=20))
 
@@ -109,17 +109,17 @@ def test_a_missing_permission_is_named(
     server.plant("closed", "file", b"1")
     stranger = S3Transport(replace(server.options("closed", server.port), keys=server.stranger))
 
-    with pytest.raises(TransportError) as told:
+    with pytest.raises(TransportError) as caught:
         act(stranger)
 
-    assert "s3://depots/closed" in str(told.value)
-    assert permission in told.value.hint
+    assert "s3://depots/closed" in str(caught.value)
+    assert permission in caught.value.hint
 
 
 @pytest.mark.parametrize(
     ("flaw", "says"), [("secret", "secret key"), ("identity", "access key"), ("bucket", "bucket")]
 )
-def test_wrong_settings_are_told_apart(flaw: str, says: str, server: S3Server) -> None:
+def test_wrong_settings_are_distinguished(flaw: str, says: str, server: S3Server) -> None:
     right = server.options("wrong", server.port)
     wrong = {
         "secret": replace(right, keys=S3Keys(server.keys.identity, "hidden")),
@@ -127,8 +127,8 @@ def test_wrong_settings_are_told_apart(flaw: str, says: str, server: S3Server) -
         "bucket": replace(right, bucket="another"),
     }[flaw]
 
-    with pytest.raises(TransportError) as told:
+    with pytest.raises(TransportError) as caught:
         S3Transport(wrong).publish("file", b"", replace=True)
 
-    assert says in f"{told.value} {told.value.hint}"
-    assert "hidden" not in f"{told.value} {told.value.hint}"
+    assert says in f"{caught.value} {caught.value.hint}"
+    assert "hidden" not in f"{caught.value} {caught.value.hint}"

@@ -105,14 +105,14 @@ def test_an_encrypted_key_wants_its_passphrase(
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing", b"-----BEGIN OPENSSH PRIVATE KEY-----\n"])
-def test_what_is_no_key_is_told(content: bytes, server: SshServer, tmp_path: Path) -> None:
+def test_what_is_no_key_is_reported(content: bytes, server: SshServer, tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(content)
 
     with pytest.raises(ConfigurationError, match="cannot be read"):
         works(replace(server.options("depot"), keys=(tmp_path / "key",)))
 
 
-def test_a_key_that_is_not_there_is_told(server: SshServer, tmp_path: Path) -> None:
+def test_a_key_that_is_not_there_is_reported(server: SshServer, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no key at"):
         works(replace(server.options("depot"), keys=(tmp_path / "key",)))
 
@@ -128,7 +128,7 @@ def test_a_certificate_lets_us_in(made: list[str], server: SshServer, tmp_path: 
     assert works(replace(server.options("depot"), keys=(key,)))
 
 
-def test_a_certificate_that_is_none_is_told(server: SshServer, tmp_path: Path) -> None:
+def test_a_certificate_that_is_invalid_is_reported(server: SshServer, tmp_path: Path) -> None:
     key = ssh.keygen(tmp_path / "key")
     Path(f"{key}-cert.pub").write_text("nothing")
 
@@ -177,9 +177,9 @@ def test_the_same_key_is_offered_once(server: SshServer, agent: Agent, tmp_path:
     (tmp_path / "config").write_text(f"IdentityFile {encrypted}\n")
     options = replace(server.options("depot"), keys=(), agent=True, config=tmp_path / "config")
 
-    with pytest.raises(TransportError) as told:
+    with pytest.raises(TransportError) as caught:
         works(options)
-    assert [line.partition(" (")[0] for line in told.value.details] == [f"key {encrypted}"]
+    assert [line.partition(" (")[0] for line in caught.value.details] == [f"key {encrypted}"]
 
 
 def test_an_agent_that_does_not_sign_is_a_refusal(server: SshServer, agent: Agent) -> None:
@@ -188,9 +188,9 @@ def test_an_agent_that_does_not_sign_is_a_refusal(server: SshServer, agent: Agen
     agent.remove("key")
     agent.add("unknown", "-t", "ecdsa")
 
-    with pytest.raises(TransportError, match="refused every credential") as told:
+    with pytest.raises(TransportError, match="refused every credential") as caught:
         works(replace(server.options("depot"), keys=(), agent=True))
-    assert "(unknown): refused" in told.value.details[0]
+    assert "(unknown): refused" in caught.value.details[0]
 
 
 def test_a_server_that_hangs_up_after_too_many_keys_is_not_tried_again(
@@ -199,10 +199,10 @@ def test_a_server_that_hangs_up_after_too_many_keys_is_not_tried_again(
     for number in range(8):  # MaxAuthTries is 6
         agent.add(f"key{number}", "-t", "ed25519")
 
-    with pytest.raises(TransportError, match="closed the connection at login attempt 6") as told:
+    with pytest.raises(TransportError, match="closed the connection at login attempt 6") as caught:
         works(replace(server.options("depot"), keys=(), agent=True))
-    assert not isinstance(told.value, TransientError)
-    assert "Name the one key" in told.value.hint
+    assert not isinstance(caught.value, TransientError)
+    assert "Name the one key" in caught.value.hint
 
 
 def test_a_command_can_be_the_connection(server: SshServer, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_the_ssh_configuration_leads_to_the_server(server: SshServer, tmp_path: 
 
 
 @pytest.mark.parametrize("settings", [(), ("RekeyLimit 1M",)])
-def test_keys_are_exchanged_anew_in_the_middle_of_a_transfer(
+def test_keys_are_exchanged_again_in_the_middle_of_a_transfer(
     settings: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not settings:
@@ -267,28 +267,28 @@ def test_keys_are_exchanged_anew_in_the_middle_of_a_transfer(
 @pytest.mark.parametrize(
     ("subsystem", "told"), [("other /bin/true", "not use SFTP"), ("sftp /bin/true", "ended")]
 )
-def test_a_server_without_sftp_is_told(subsystem: str, told: str, tmp_path: Path) -> None:
+def test_a_server_without_sftp_is_reported(subsystem: str, told: str, tmp_path: Path) -> None:
     serving = ssh.serve(tmp_path, subsystem=subsystem)
     with serving as server, pytest.raises(TransportError, match=told) as error:
         works(server.options("depot"))
     assert error.value.hint
 
 
-def test_a_folder_that_may_not_be_written_is_told(server: SshServer, tmp_path: Path) -> None:
+def test_a_folder_that_may_not_be_written_is_reported(server: SshServer, tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"1")
     options = replace(server.options("x"), folder="/proc/nothing")
 
     with (
         reached(options) as one,
-        pytest.raises(TransportError, match="refused to make a folder") as told,
+        pytest.raises(TransportError, match="refused to make a folder") as caught,
     ):
         one.put("packs/a", tmp_path / "source", 1)
-    assert told.value.hint
-    assert "sftp://127.0.0.1" in told.value.message
+    assert caught.value.hint
+    assert "sftp://127.0.0.1" in caught.value.message
 
 
 @pytest.mark.servers
-def test_a_full_disk_is_told_as_one_and_the_upload_goes_on_later(
+def test_a_full_disk_is_reported_as_one_and_the_upload_resumes_later(
     server: SshServer, tmp_path: Path
 ) -> None:
     if os.getuid() != 0:

@@ -15,7 +15,7 @@ from airgap.format import layout, limits
 from airgap.format.manifest import Block, Pack
 from airgap.transport.retry import RetryingTransport, RetryPolicy
 from airgap.transport.spool import Spool
-from tests.servers.memory import MemoryTransport, Shop
+from tests.servers.memory import MemoryFiles, MemoryTransport
 from tests.support import stores
 
 MANIFEST = b"not decoded by a carrier"
@@ -30,9 +30,9 @@ TOTAL = sum(map(len, BYTES))
 
 
 @pytest.fixture
-def shop() -> Shop:
+def shop() -> MemoryFiles:
     """A server."""
-    return Shop()
+    return MemoryFiles()
 
 
 @pytest.fixture
@@ -42,14 +42,14 @@ def work(tmp_path: Path) -> DepotOptions:
 
 
 @pytest.fixture
-def remote(shop: Shop, work: DepotOptions) -> Depot:
+def remote(shop: MemoryFiles, work: DepotOptions) -> Depot:
     """A depot there, over a transport that tries again at once."""
     patience = RetryPolicy(wait=lambda _: None)
     return Depot(RetryingTransport(MemoryTransport(shop), patience), work)
 
 
 @pytest.fixture
-def full(shop: Shop, remote: Depot) -> Depot:
+def full(shop: MemoryFiles, remote: Depot) -> Depot:
     """The same with one bundle of six packs."""
     write(remote)
     shop.sent = shop.taken = 0
@@ -73,13 +73,13 @@ def read(remote: Depot) -> list[Buffer | AirgapError]:
     return [data for _, data in RemoteDepotReader(remote, BUNDLE).read_packs(PACKS, ALL)]
 
 
-def test_each_byte_is_sent_once(full: Depot, shop: Shop) -> None:
+def test_each_byte_is_sent_once(full: Depot, shop: MemoryFiles) -> None:
     assert read(full) == BYTES
 
     assert shop.sent == TOTAL
 
 
-def test_what_broke_off_goes_on_where_it_was(full: Depot, shop: Shop) -> None:
+def test_what_broke_off_goes_on_where_it_was(full: Depot, shop: MemoryFiles) -> None:
     shop.breaks = [100_000, 50_000, 0, 200_000, 1]
 
     assert read(full) == BYTES
@@ -87,7 +87,7 @@ def test_what_broke_off_goes_on_where_it_was(full: Depot, shop: Shop) -> None:
     assert shop.sent == TOTAL
 
 
-def test_an_upload_that_broke_off_goes_on_where_it_was(remote: Depot, shop: Shop) -> None:
+def test_an_upload_that_broke_off_goes_on_where_it_was(remote: Depot, shop: MemoryFiles) -> None:
     shop.breaks = [100_000, 50_000, 0, 200_000, 1]
 
     write(remote)
@@ -98,7 +98,7 @@ def test_an_upload_that_broke_off_goes_on_where_it_was(remote: Depot, shop: Shop
     assert not [name for name in shop.files if name.endswith(".part")]
 
 
-def test_only_the_pack_with_the_flipped_byte_is_sent_again(full: Depot, shop: Shop) -> None:
+def test_only_the_pack_with_the_flipped_byte_is_sent_again(full: Depot, shop: MemoryFiles) -> None:
     spoiled: list[str] = []
 
     def flip(name: str, offset: int, data: bytes) -> bytes:
@@ -114,7 +114,7 @@ def test_only_the_pack_with_the_flipped_byte_is_sent_again(full: Depot, shop: Sh
     assert shop.sent == TOTAL + len(BYTES[3])
 
 
-def test_a_pack_that_is_wrong_there_costs_no_other(full: Depot, shop: Shop) -> None:
+def test_a_pack_that_is_wrong_there_costs_no_other(full: Depot, shop: MemoryFiles) -> None:
     shop.files[NAMES[1]] = bytes(len(BYTES[1]))
 
     found = read(full)
@@ -125,7 +125,9 @@ def test_a_pack_that_is_wrong_there_costs_no_other(full: Depot, shop: Shop) -> N
 
 
 @pytest.mark.parametrize("change", [-1, 1, 1_000_000])
-def test_a_pack_of_another_size_is_not_fetched_again(change: int, full: Depot, shop: Shop) -> None:
+def test_a_pack_of_another_size_is_not_fetched_again(
+    change: int, full: Depot, shop: MemoryFiles
+) -> None:
     shop.files[NAMES[1]] = (BYTES[1] + bytes(max(0, change)))[: len(BYTES[1]) + change]
 
     found = read(full)
@@ -134,7 +136,7 @@ def test_a_pack_of_another_size_is_not_fetched_again(change: int, full: Depot, s
     assert shop.sent <= TOTAL + 1
 
 
-def test_a_pack_that_is_not_there_is_missing(full: Depot, shop: Shop) -> None:
+def test_a_pack_that_is_not_there_is_missing(full: Depot, shop: MemoryFiles) -> None:
     del shop.files[NAMES[5]]
 
     found = read(full)
@@ -143,7 +145,7 @@ def test_a_pack_that_is_not_there_is_missing(full: Depot, shop: Shop) -> None:
     assert found[:5] == BYTES[:5]
 
 
-def test_a_road_on_which_nothing_moves_ends_the_reading(full: Depot, shop: Shop) -> None:
+def test_a_road_on_which_nothing_moves_ends_the_reading(full: Depot, shop: MemoryFiles) -> None:
     shop.breaks = [0] * 100
 
     with pytest.raises(TransportError, match="in a row"):
@@ -151,7 +153,7 @@ def test_a_road_on_which_nothing_moves_ends_the_reading(full: Depot, shop: Shop)
 
 
 def test_no_more_packs_lie_in_the_spool_than_connections(
-    full: Depot, work: DepotOptions, shop: Shop
+    full: Depot, work: DepotOptions, shop: MemoryFiles
 ) -> None:
     packs = RemoteDepotReader(full, BUNDLE).read_packs(PACKS, ALL)
 
@@ -165,7 +167,7 @@ def test_no_more_packs_lie_in_the_spool_than_connections(
 
 
 def test_a_full_disk_is_no_broken_connection(
-    full: Depot, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    full: Depot, shop: MemoryFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full_disk = Path("/dev/full")
     if not full_disk.exists():
@@ -179,13 +181,13 @@ def test_a_full_disk_is_no_broken_connection(
     assert shop.connections < 6
 
 
-def test_what_is_there_is_not_sent_again(full: Depot, shop: Shop) -> None:
+def test_what_is_there_is_not_sent_again(full: Depot, shop: MemoryFiles) -> None:
     assert write(full) == [False] * 6
 
     assert shop.taken == 0
 
 
-def test_a_run_that_was_stopped_is_gone_on_with(remote: Depot, shop: Shop) -> None:
+def test_a_run_that_was_stopped_is_gone_on_with(remote: Depot, shop: MemoryFiles) -> None:
     shop.files[NAMES[0]] = BYTES[0]
     shop.files[f"{NAMES[1]}.{'5' * 16}.part"] = BYTES[1][:250_000]
     shop.files[f"{NAMES[2]}.{'6' * 16}.part"] = b"of somebody else who writes it now"
@@ -196,7 +198,7 @@ def test_a_run_that_was_stopped_is_gone_on_with(remote: Depot, shop: Shop) -> No
     assert [shop.files[name] for name in NAMES] == BYTES
 
 
-def test_the_manifest_comes_last(remote: Depot, shop: Shop) -> None:
+def test_the_manifest_comes_last(remote: Depot, shop: MemoryFiles) -> None:
     write(remote)
 
     stored = [one for one in shop.calls if one.partition(" ")[0] in ("put", "publish")]
@@ -204,7 +206,7 @@ def test_the_manifest_comes_last(remote: Depot, shop: Shop) -> None:
     assert {one.partition(" ")[2] for one in stored} == set(shop.files)
 
 
-def test_a_failed_pack_keeps_the_manifest_away(remote: Depot, shop: Shop) -> None:
+def test_a_failed_pack_keeps_the_manifest_away(remote: Depot, shop: MemoryFiles) -> None:
     shop.breaks = [-1, -1, *[0] * 100]
 
     with pytest.raises(TransportError, match="in a row"):
@@ -213,7 +215,7 @@ def test_a_failed_pack_keeps_the_manifest_away(remote: Depot, shop: Shop) -> Non
     assert layout.manifest_name(BUNDLE) not in shop.files
 
 
-def test_what_reads_otherwise_is_written_again(shop: Shop, tmp_path: Path) -> None:
+def test_what_reads_otherwise_is_written_again(shop: MemoryFiles, tmp_path: Path) -> None:
     remote = Depot(
         MemoryTransport(shop), DepotOptions(spool=tmp_path / "spool", verify_after_write=True)
     )
@@ -224,7 +226,7 @@ def test_what_reads_otherwise_is_written_again(shop: Shop, tmp_path: Path) -> No
     assert [shop.files[name] for name in NAMES] == BYTES
 
 
-def test_a_server_that_damages_what_it_stores_is_told(shop: Shop, tmp_path: Path) -> None:
+def test_a_server_that_damages_what_it_stores_is_told(shop: MemoryFiles, tmp_path: Path) -> None:
     remote = Depot(
         MemoryTransport(shop), DepotOptions(spool=tmp_path / "spool", verify_after_write=True)
     )
@@ -236,7 +238,7 @@ def test_a_server_that_damages_what_it_stores_is_told(shop: Shop, tmp_path: Path
     assert layout.manifest_name(BUNDLE) not in shop.files
 
 
-def test_a_manifest_that_is_damaged_there_is_replaced(full: Depot, shop: Shop) -> None:
+def test_a_manifest_that_is_damaged_there_is_replaced(full: Depot, shop: MemoryFiles) -> None:
     shop.files[layout.manifest_name(BUNDLE)] = b"longer than it was, and something else"
 
     write(full)
@@ -244,7 +246,7 @@ def test_a_manifest_that_is_damaged_there_is_replaced(full: Depot, shop: Shop) -
     assert shop.files[layout.manifest_name(BUNDLE)] == MANIFEST
 
 
-def test_bundles_are_listed_when_their_manifest_is_there(full: Depot, shop: Shop) -> None:
+def test_bundles_are_listed_when_their_manifest_is_there(full: Depot, shop: MemoryFiles) -> None:
     shop.files[f"bundles/{'a' * 64}/builder.x.dsse"] = b"not published yet"
     shop.files["bundles/strangers/manifest.msgpack"] = b"not ours"
     shop.files["bundles/../x"] = b"hostile"
@@ -257,7 +259,7 @@ def test_an_empty_depot_has_no_bundle(remote: Depot) -> None:
         remote.list_bundles()
 
 
-def test_a_manifest_that_never_ends_is_refused(full: Depot, shop: Shop) -> None:
+def test_a_manifest_that_never_ends_is_refused(full: Depot, shop: MemoryFiles) -> None:
     shop.files[layout.manifest_name(BUNDLE)] = bytes(limits.KIB)
     reader = RemoteDepotReader(full, BUNDLE)
 
@@ -266,7 +268,7 @@ def test_a_manifest_that_never_ends_is_refused(full: Depot, shop: Shop) -> None:
     assert reader.read_manifest() == (BUNDLE, bytes(limits.KIB))
 
 
-def test_roots_that_travel_are_not_replaced(remote: Depot, shop: Shop) -> None:
+def test_roots_that_travel_are_not_replaced(remote: Depot, shop: MemoryFiles) -> None:
     writer = RemoteDepotWriter(remote)
     writer.put_root("roots/1.root.msgpack", b"root")
     writer.put_root("roots/1.root.msgpack", b"root")
@@ -279,7 +281,7 @@ def test_roots_that_travel_are_not_replaced(remote: Depot, shop: Shop) -> None:
     assert [one.raw for one in remote.read_roots()] == [b"root"]
 
 
-def test_signatures_are_added(full: Depot, shop: Shop) -> None:
+def test_signatures_are_added(full: Depot, shop: MemoryFiles) -> None:
     key = "a" * 64
     said = [(f"approver.{key}.attestation", b"said"), (f"approver.{key}.dsse", b"signed")]
 
@@ -293,7 +295,7 @@ def test_signatures_are_added(full: Depot, shop: Shop) -> None:
 
 
 def test_giving_up_does_not_wait_for_a_server(
-    remote: Depot, shop: Shop, work: DepotOptions
+    remote: Depot, shop: MemoryFiles, work: DepotOptions
 ) -> None:
     begun, release = threading.Event(), threading.Event()
 

@@ -8,20 +8,20 @@ import pytest
 from airgap.carrier.remote_archive import open_stream, send_file
 from airgap.errors import MissingError, TransportError
 from airgap.transport.retry import RetryingTransport, RetryPolicy
-from tests.servers.memory import MemoryTransport, Shop
+from tests.servers.memory import MemoryFiles, MemoryTransport
 from tests.support import stores
 
 CONTENT = stores.noise(5_000_000)
 
 
 @pytest.fixture
-def shop() -> Shop:
+def shop() -> MemoryFiles:
     """A server with a file."""
-    return Shop({"there": CONTENT})
+    return MemoryFiles({"there": CONTENT})
 
 
 @pytest.fixture
-def transport(shop: Shop) -> RetryingTransport:
+def transport(shop: MemoryFiles) -> RetryingTransport:
     """A connection that tries again at once."""
     return RetryingTransport(MemoryTransport(shop), RetryPolicy(tries=4, wait=lambda _: None))
 
@@ -39,7 +39,9 @@ def test_a_stream_gives_exactly_what_is_asked_for(size: int, transport: Retrying
     assert stream.read(1) == b""
 
 
-def test_a_stream_goes_on_where_it_broke_off(transport: RetryingTransport, shop: Shop) -> None:
+def test_a_stream_goes_on_where_it_broke_off(
+    transport: RetryingTransport, shop: MemoryFiles
+) -> None:
     shop.breaks = [1_000_000, 1, 0, 500_000]
 
     stream = open_stream(transport, "there")
@@ -49,7 +51,9 @@ def test_a_stream_goes_on_where_it_broke_off(transport: RetryingTransport, shop:
     stream.close()
 
 
-def test_what_ends_a_stream_is_told_by_reading(transport: RetryingTransport, shop: Shop) -> None:
+def test_what_ends_a_stream_is_told_by_reading(
+    transport: RetryingTransport, shop: MemoryFiles
+) -> None:
     with pytest.raises(MissingError):
         open_stream(transport, "gone").read(1)
     shop.breaks = [2_000_000, *[0] * 99]
@@ -59,7 +63,9 @@ def test_what_ends_a_stream_is_told_by_reading(transport: RetryingTransport, sho
     stream.close()
 
 
-def test_no_more_is_fetched_ahead_than_fits(transport: RetryingTransport, shop: Shop) -> None:
+def test_no_more_is_fetched_ahead_than_fits(
+    transport: RetryingTransport, shop: MemoryFiles
+) -> None:
     shop.files["there"] = CONTENT * 4
 
     stream = open_stream(transport, "there")
@@ -76,7 +82,9 @@ def test_a_stream_that_nobody_reads_can_be_closed(transport: RetryingTransport) 
     stream.close()
 
 
-def test_a_file_is_sent_once(transport: RetryingTransport, shop: Shop, tmp_path: Path) -> None:
+def test_a_file_is_sent_once(
+    transport: RetryingTransport, shop: MemoryFiles, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_bytes(CONTENT)
 
     assert send_file(transport, "new", tmp_path / "file") is True
@@ -88,7 +96,7 @@ def test_a_file_is_sent_once(transport: RetryingTransport, shop: Shop, tmp_path:
 
 @pytest.mark.parametrize("old", [b"short", bytes(len(CONTENT)), bytes(len(CONTENT) + 1)])
 def test_another_file_of_the_name_is_replaced(
-    old: bytes, transport: RetryingTransport, shop: Shop, tmp_path: Path
+    old: bytes, transport: RetryingTransport, shop: MemoryFiles, tmp_path: Path
 ) -> None:
     shop.files["new"] = old
     (tmp_path / "file").write_bytes(CONTENT)
@@ -99,7 +107,7 @@ def test_another_file_of_the_name_is_replaced(
 
 
 def test_a_file_that_broke_off_is_gone_on_with_only_if_it_is_the_same(
-    transport: RetryingTransport, shop: Shop, tmp_path: Path
+    transport: RetryingTransport, shop: MemoryFiles, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_bytes(CONTENT)
     shop.breaks = [1_000_000, *[0] * 99]

@@ -8,92 +8,94 @@ import pytest
 from airgap.errors import MissingError
 from airgap.transport.connections import ConnectionPool, StoppedError
 from airgap.transport.port import Transport
-from tests.servers.memory import MemoryTransport, Shop
+from tests.servers.memory import MemoryFiles, MemoryTransport
 
 
 @pytest.fixture
-def shop() -> Shop:
+def server() -> MemoryFiles:
     """A server with a file."""
-    return Shop({"there": b"12345"})
+    return MemoryFiles({"there": b"12345"})
 
 
 @pytest.fixture
-def lanes(shop: Shop) -> Iterator[ConnectionPool[int | None]]:
+def pool(server: MemoryFiles) -> Iterator[ConnectionPool[int | None]]:
     """Three connections to it."""
-    made: ConnectionPool[int | None] = ConnectionPool(MemoryTransport(shop), 3)
+    made: ConnectionPool[int | None] = ConnectionPool(MemoryTransport(server), 3)
     yield made
     made.close()
 
 
-def test_work_is_done_and_its_result_comes_back(lanes: ConnectionPool[int | None]) -> None:
-    assert lanes.submit(lambda one: one.size("there")).result() == 5
+def test_work_is_done_and_its_result_comes_back(pool: ConnectionPool[int | None]) -> None:
+    assert pool.submit(lambda connection: connection.size("there")).result() == 5
 
 
-def test_errors_come_back(lanes: ConnectionPool[int | None]) -> None:
+def test_errors_come_back(pool: ConnectionPool[int | None]) -> None:
     with pytest.raises(MissingError):
-        lanes.submit(lambda one: one.get("gone", len)).result()
-    assert lanes.submit(lambda one: one.size("there")).result() == 5
+        pool.submit(lambda connection: connection.get("gone", len)).result()
+    assert pool.submit(lambda connection: connection.size("there")).result() == 5
 
 
-def test_as_many_are_at_work_as_there_are_lanes(lanes: ConnectionPool[int | None]) -> None:
+def test_as_many_tasks_run_as_there_are_connections(pool: ConnectionPool[int | None]) -> None:
     together = threading.Barrier(3, timeout=20)
     seen: set[int] = set()
 
-    def meet(one: Transport) -> None:
+    def wait_for_others(connection: Transport) -> None:
         together.wait()
-        seen.add(id(one))
+        seen.add(id(connection))
 
-    for future in [lanes.submit(meet) for _ in range(3)]:
+    for future in [pool.submit(wait_for_others) for _ in range(3)]:
         future.result()
 
     assert len(seen) == 3
 
 
-def test_no_more_connections_than_work(lanes: ConnectionPool[int | None], shop: Shop) -> None:
-    before = shop.connections
+def test_no_more_connections_than_work(
+    pool: ConnectionPool[int | None], server: MemoryFiles
+) -> None:
+    before = server.connections
 
-    lanes.submit(lambda one: one.size("there")).result()
+    pool.submit(lambda connection: connection.size("there")).result()
 
-    assert shop.connections == before + 1
+    assert server.connections == before + 1
 
 
-def test_closing_stops_work_that_asks(lanes: ConnectionPool[int | None]) -> None:
+def test_closing_stops_work_that_checks(pool: ConnectionPool[int | None]) -> None:
     begun = threading.Event()
 
     def work(_: Transport) -> None:
         begun.set()
-        lanes.wait(1000)
+        pool.wait(1000)
 
-    future = lanes.submit(work)
+    future = pool.submit(work)
     begun.wait()
-    lanes.close()
+    pool.close()
 
     with pytest.raises(StoppedError):
         future.result()
 
 
-def test_closing_ends_waiting(lanes: ConnectionPool[int | None]) -> None:
+def test_closing_ends_waiting(pool: ConnectionPool[int | None]) -> None:
     release = threading.Event()
-    future = lanes.submit(lambda _: release.wait(20) and None)
-    threading.Timer(0.1, lanes.close).start()
+    future = pool.submit(lambda _: release.wait(20) and None)
+    threading.Timer(0.1, pool.close).start()
 
     with pytest.raises(StoppedError):
-        lanes.result(future)
+        pool.result(future)
     release.set()
 
 
-def test_closing_drops_what_was_not_begun(shop: Shop) -> None:
-    lanes: ConnectionPool[None] = ConnectionPool(MemoryTransport(shop), 1)
+def test_closing_drops_queued_work(server: MemoryFiles) -> None:
+    pool: ConnectionPool[None] = ConnectionPool(MemoryTransport(server), 1)
     begun, done = threading.Event(), []
 
     def work(_: Transport) -> None:
         begun.set()
-        lanes.wait(1000)
+        pool.wait(1000)
 
-    lanes.submit(work)
-    later = lanes.submit(lambda _: done.append(1))
+    pool.submit(work)
+    later = pool.submit(lambda _: done.append(1))
     begun.wait()
-    lanes.close()
+    pool.close()
 
     assert later.cancelled()
     assert done == []

@@ -94,12 +94,12 @@ def test_a_name_that_another_took_in_between_is_left_to_them() -> None:
     [b"452 no", b"552 no", b"451 Failure writing to local file.", b"426 Disk full", b"550 Quota"],
 )
 @pytest.mark.parametrize("verb", ["STOR", "done"])
-def test_a_full_disk_is_told_and_nothing_published_stays(verb: str, reply: bytes) -> None:
+def test_a_full_disk_is_reported_and_nothing_published_stays(verb: str, reply: bytes) -> None:
     server = ScriptedFtp(says={verb: reply + b"\r\n"})
-    with reached(server) as transport, pytest.raises(StorageError) as told:
+    with reached(server) as transport, pytest.raises(StorageError) as caught:
         transport.publish(NAME, b"ours")
 
-    assert told.value.hint
+    assert caught.value.hint
     assert server.files == {}
 
 
@@ -115,7 +115,7 @@ def test_after_an_upload_the_server_has_more_time_to_answer(source: Path) -> Non
         assert transport.put(NAME, source, 10) == "stored"
 
 
-def test_a_file_that_became_shorter_is_told(source: Path) -> None:
+def test_a_file_that_was_truncated_is_reported(source: Path) -> None:
     server = ScriptedFtp()
     with reached(server) as transport, pytest.raises(StorageError, match="truncated"):
         transport.put(NAME, source, 11)
@@ -123,7 +123,7 @@ def test_a_file_that_became_shorter_is_told(source: Path) -> None:
     assert NAME not in server.files
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     with reached(ScriptedFtp()) as transport, pytest.raises(StorageError, match="nowhere"):
         transport.put(NAME, tmp_path / "nowhere", 11)
 
@@ -164,15 +164,15 @@ def test_beyond_the_end_there_is_nothing(reply: bytes) -> None:
         assert transport.get(NAME, len, 5) == 0
 
 
-def test_what_is_missing_is_told_with_its_place() -> None:
-    with reached(ScriptedFtp(), "depot") as transport, pytest.raises(MissingError) as told:
+def test_a_missing_file_is_reported_with_its_location() -> None:
+    with reached(ScriptedFtp(), "depot") as transport, pytest.raises(MissingError) as caught:
         transport.get(NAME, len)
 
-    assert f"/depot/{NAME} does not exist" in told.value.message
+    assert f"/depot/{NAME} does not exist" in caught.value.message
 
 
 @pytest.mark.parametrize("reply", [b"150 once more\r\n", b"350 hm\r\n", b"451 no\r\n"])
-def test_a_download_that_does_not_end_well_broke_off(reply: bytes) -> None:
+def test_a_download_that_does_not_end_well_broke(reply: bytes) -> None:
     server = ScriptedFtp({NAME: b"12345"}, says={"done": reply})
     found = bytearray()
     with reached(server) as transport, pytest.raises(TransientError):
@@ -194,7 +194,7 @@ def test_a_download_that_does_not_end_well_broke_off(reply: bytes) -> None:
         b".\r\n..\r\naa\r\nbb\r\n",
     ],
 )
-def test_names_are_told_in_many_ways(told: bytes) -> None:
+def test_listings_come_in_many_forms(told: bytes) -> None:
     sends: dict[str, Reply] = {"NLST": told}
     with reached(ScriptedFtp(sends=sends)) as transport:
         assert transport.list("bundles", 2) == ["aa", "bb"]
@@ -247,13 +247,15 @@ def test_names_are_below_the_folder(folder: str, asked: str) -> None:
         ("implicit", 0, "/srv", "ftps://depot//srv"),
     ],
 )
-def test_a_place_is_told_as_a_url(security: Security, port: int, folder: str, place: str) -> None:
+def test_a_location_is_shown_as_a_url(
+    security: Security, port: int, folder: str, place: str
+) -> None:
     options = FtpOptions("depot", port, "anna", "secret", folder=folder, security=security)
 
     assert options.url == place
 
 
-def test_an_ipv6_address_is_told_in_brackets() -> None:
+def test_an_ipv6_address_is_shown_in_brackets() -> None:
     assert FtpOptions("::1", 21, security="none").url == "ftp://[::1]:21"
 
 
@@ -262,23 +264,23 @@ def test_each_scheme_has_its_port(security: Security, port: int) -> None:
     assert FtpOptions("depot", security=security).address == ("depot", port)
 
 
-def test_a_server_that_wants_tls_is_told_as_such() -> None:
+def test_a_server_that_requires_tls_is_reported_as_such() -> None:
     server = ScriptedFtp(says={"USER": b"530 Non-anonymous sessions must use encryption.\r\n"})
-    with reached(server) as transport, pytest.raises(TransportError) as told:
+    with reached(server) as transport, pytest.raises(TransportError) as caught:
         transport.size(NAME)
 
-    assert "ftpes://" in told.value.hint
+    assert "ftpes://" in caught.value.hint
 
 
 @pytest.mark.parametrize("reply", [b"421 Too many connections\r\n", b"450 later\r\n"])
 def test_a_server_that_is_busy_is_asked_again(reply: bytes) -> None:
     with (
         reached(ScriptedFtp(says={"PASS": reply})) as transport,
-        pytest.raises(TransientError) as told,
+        pytest.raises(TransientError) as caught,
     ):
         transport.size(NAME)
 
-    assert told.value.details
+    assert caught.value.details
 
 
 def test_after_an_error_there_is_a_fresh_connection() -> None:
@@ -300,7 +302,7 @@ def test_after_an_error_there_is_a_fresh_connection() -> None:
         (socket.gaierror(socket.EAI_NONAME, "Unknown"), TransportError, "cannot be resolved"),
     ],
 )
-def test_a_host_that_cannot_be_reached_is_told(
+def test_a_host_that_cannot_be_reached_is_reported(
     error: OSError,
     expected: type[TransportError],
     words: str,
@@ -310,22 +312,22 @@ def test_a_host_that_cannot_be_reached_is_told(
         raise error
 
     monkeypatch.setattr(socket, "create_connection", fail)
-    with pytest.raises(expected, match=words) as told:
+    with pytest.raises(expected, match=words) as caught:
         FtpTransport(FtpOptions("depot.invalid", security="none")).size(NAME)
 
-    assert type(told.value) is expected
-    assert told.value.hint
+    assert type(caught.value) is expected
+    assert caught.value.hint
 
 
-def test_a_port_where_nobody_listens_is_to_be_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_port_is_reported_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ConnectionRefusedError(111, "Connection refused")
 
     monkeypatch.setattr(socket, "create_connection", fail)
-    with pytest.raises(TransientError) as told:
+    with pytest.raises(TransientError) as caught:
         FtpTransport(FtpOptions("depot.invalid", security="none")).size(NAME)
 
-    assert told.value.hint.startswith("Check the host and the port")
+    assert caught.value.hint.startswith("Check the host and the port")
 
 
 # What replies mean
@@ -345,17 +347,17 @@ def test_a_port_where_nobody_listens_is_to_be_checked(monkeypatch: pytest.Monkey
     ],
 )
 def test_replies_have_a_meaning(reply: str, error: type[AirgapError]) -> None:
-    told = explain_reply(reply, FtpOptions("depot"), "asking")
+    explained = explain_reply(reply, FtpOptions("depot"), "asking")
 
-    assert isinstance(told, error)
-    assert isinstance(told, TransientError) == (error is TransientError)
-    assert told.hint
+    assert isinstance(explained, error)
+    assert isinstance(explained, TransientError) == (error is TransientError)
+    assert explained.hint
 
 
 # TLS
 
 
-def test_a_ca_file_that_is_none_is_told(tmp_path: Path) -> None:
+def test_a_ca_file_that_is_invalid_is_reported(tmp_path: Path) -> None:
     (tmp_path / "ca").write_text("nothing")
     for path in (tmp_path / "ca", tmp_path / "nowhere"):
         with pytest.raises(ConfigurationError, match="cannot be read as certificates"):
@@ -388,7 +390,7 @@ def test_a_client_certificate_is_shown(tmp_path: Path) -> None:
         without.close()
 
 
-def test_a_key_that_does_not_fit_is_told(tmp_path: Path) -> None:
+def test_a_key_that_does_not_fit_is_reported(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     one, other = authority.issue("one"), authority.issue("other")
     with pytest.raises(ConfigurationError, match="cannot be used"):
@@ -401,7 +403,7 @@ def test_tls_1_2_may_be_refused() -> None:
     assert newest.minimum_version == ssl.TLSVersion.TLSv1_3
 
 
-def test_only_what_a_new_try_may_mend_is_tried_again() -> None:
+def test_only_transient_tls_errors_are_tried_again() -> None:
     broken = ssl.SSLError(1, "[SSL: DECRYPTION_FAILED_OR_BAD_RECORD_MAC] it")
     broken.reason = "DECRYPTION_FAILED_OR_BAD_RECORD_MAC"
     lasting = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] it")
@@ -412,7 +414,7 @@ def test_only_what_a_new_try_may_mend_is_tried_again() -> None:
 
 
 @pytest.mark.parametrize(("user", "hint"), [("anonymous", "--user"), ("ann", "the user name")])
-def test_whoever_is_not_let_in_is_told_what_to_say(user: str, hint: str) -> None:
-    told = explain_login("530 Login incorrect.", FtpOptions("gateway.example", user=user))
+def test_a_refused_login_has_a_hint(user: str, hint: str) -> None:
+    error = explain_login("530 Login incorrect.", FtpOptions("gateway.example", user=user))
 
-    assert hint in told.hint
+    assert hint in error.hint

@@ -123,21 +123,21 @@ def test_a_key_that_another_host_lost_is_not_revoked_here(tmp_path: Path) -> Non
     assert accepts(known(tmp_path, line("host.example") + f"@revoked {line('other')}"))
 
 
-def test_a_changed_key_is_told_with_both_fingerprints_and_its_place(tmp_path: Path) -> None:
+def test_a_changed_key_is_reported_with_both_fingerprints_and_its_line(tmp_path: Path) -> None:
     found = known(tmp_path, "\n" + line("host.example", 1))
 
-    with pytest.raises(TransportError) as told:
+    with pytest.raises(TransportError) as caught:
         found.check(KIND, blob(2))
     for part in (fingerprint(blob(1)), fingerprint(blob(2)), f"{tmp_path}/known line 2"):
-        assert part in told.value.message
-    assert "administrator" in told.value.hint
+        assert part in caught.value.message
+    assert "administrator" in caught.value.hint
 
 
 def test_the_line_of_an_unknown_key_makes_it_known(tmp_path: Path) -> None:
-    with pytest.raises(TransportError) as told:
+    with pytest.raises(TransportError) as caught:
         known(tmp_path, "", port=2222).check(KIND, blob(1))
 
-    assert accepts(known(tmp_path, told.value.details[0], port=2222))
+    assert accepts(known(tmp_path, caught.value.details[0], port=2222))
 
 
 @pytest.mark.parametrize(
@@ -156,9 +156,9 @@ def test_the_line_of_an_unknown_key_makes_it_known(tmp_path: Path) -> None:
     ],
 )
 def test_a_line_that_cannot_be_honoured_is_not_passed_over(text: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="line 2") as told:
+    with pytest.raises(ConfigurationError, match="line 2") as caught:
         known(tmp_path, line("host.example") + text)
-    assert told.value.hint
+    assert caught.value.hint
 
 
 def test_a_damaged_line_of_another_host_does_no_harm(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_only_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
     assert known_hosts.look_up("host.example", 22, [missing], required=False).lines == ()
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         known_hosts.look_up("host.example", 22, [tmp_path], required=True)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from airgap.transport.rate_limit import LimitedTransport, TokenBucket
-from tests.servers.memory import MemoryTransport, Shop
+from tests.servers.memory import MemoryFiles, MemoryTransport
 
 
 class Clock:
@@ -31,7 +31,8 @@ def clock() -> Clock:
 def transport(clock: Clock) -> LimitedTransport:
     """A transport that passes 100,000 bytes per second."""
     return LimitedTransport(
-        MemoryTransport(Shop({"there": bytes(1_000_000)})), TokenBucket(100_000, clock, clock.wait)
+        MemoryTransport(MemoryFiles({"there": bytes(1_000_000)})),
+        TokenBucket(100_000, clock, clock.wait),
     )
 
 
@@ -41,7 +42,7 @@ def test_a_download_takes_its_time(transport: LimitedTransport, clock: Clock) ->
     assert clock.now == pytest.approx(1000 + 10, abs=0.3)
 
 
-def test_an_upload_takes_its_time_and_is_told(
+def test_an_upload_is_limited_and_paced(
     transport: LimitedTransport, clock: Clock, tmp_path: Path
 ) -> None:
     (tmp_path / "source").write_bytes(bytes(500_000))

@@ -7,16 +7,16 @@ import pytest
 
 from airgap.errors import MissingError, TransportError
 from airgap.transport.retry import RetryingTransport, RetryPolicy
-from tests.servers.memory import MemoryTransport, Shop
+from tests.servers.memory import MemoryFiles, MemoryTransport
 from tests.support import stores
 
 CONTENT = stores.noise(1_000_000)
 
 
 @pytest.fixture
-def shop() -> Shop:
+def server() -> MemoryFiles:
     """A server with one file."""
-    return Shop({"there": CONTENT})
+    return MemoryFiles({"there": CONTENT})
 
 
 @pytest.fixture
@@ -26,43 +26,43 @@ def pauses() -> list[float]:
 
 
 @pytest.fixture
-def transport(shop: Shop, pauses: list[float]) -> RetryingTransport:
+def transport(server: MemoryFiles, pauses: list[float]) -> RetryingTransport:
     """A transport that has connected once, and tries four times."""
-    patience = RetryPolicy(tries=4, wait=pauses.append, jitter=lambda: 1.0)
-    one = RetryingTransport(MemoryTransport(shop), patience)
-    one.size("there")
-    return one
+    policy = RetryPolicy(tries=4, wait=pauses.append, jitter=lambda: 1.0)
+    transport = RetryingTransport(MemoryTransport(server), policy)
+    transport.size("there")
+    return transport
 
 
-def test_a_download_goes_on_where_it_broke_off(
-    transport: RetryingTransport, shop: Shop, pauses: list[float]
+def test_a_download_resumes_where_it_broke(
+    transport: RetryingTransport, server: MemoryFiles, pauses: list[float]
 ) -> None:
-    shop.breaks = [300_000, 1, 0, 200_000]
+    server.breaks = [300_000, 1, 0, 200_000]
     found = bytearray()
 
     assert transport.get("there", found.extend) == len(CONTENT)
 
     assert found == CONTENT
-    assert shop.sent == len(CONTENT)
+    assert server.sent == len(CONTENT)
     assert len(pauses) == 4
 
 
-def test_an_upload_goes_on_where_it_broke_off(
-    transport: RetryingTransport, shop: Shop, tmp_path: Path
+def test_an_upload_resumes_where_it_broke(
+    transport: RetryingTransport, server: MemoryFiles, tmp_path: Path
 ) -> None:
     (tmp_path / "source").write_bytes(CONTENT)
-    shop.breaks = [300_000, 1, 0, 200_000]
+    server.breaks = [300_000, 1, 0, 200_000]
 
     assert transport.put("new", tmp_path / "source", len(CONTENT)) == "resumed"
 
-    assert shop.files["new"] == CONTENT
-    assert shop.taken == len(CONTENT)
+    assert server.files["new"] == CONTENT
+    assert server.taken == len(CONTENT)
 
 
 def test_pauses_grow_up_to_the_longest(
-    transport: RetryingTransport, shop: Shop, pauses: list[float]
+    transport: RetryingTransport, server: MemoryFiles, pauses: list[float]
 ) -> None:
-    shop.breaks = [0, 0, 0]
+    server.breaks = [0, 0, 0]
     transport.get("there", len)
 
     assert pauses == [0.5, 1.0, 2.0]
@@ -74,10 +74,10 @@ def test_chance_spreads_a_pause_over_its_second_half() -> None:
     assert RetryPolicy(jitter=lambda: 1.0).choose_pause(3) == 2.0
 
 
-def test_progress_begins_the_count_anew(
-    transport: RetryingTransport, shop: Shop, pauses: list[float]
+def test_progress_resets_the_count(
+    transport: RetryingTransport, server: MemoryFiles, pauses: list[float]
 ) -> None:
-    shop.breaks = [0, 0, 1000, 0, 0, 1000, 0, 0]
+    server.breaks = [0, 0, 1000, 0, 0, 1000, 0, 0]
     found = bytearray()
 
     transport.get("there", found.extend)
@@ -86,71 +86,82 @@ def test_progress_begins_the_count_anew(
     assert pauses == [0.5, 1.0, 0.5, 1.0, 2.0, 0.5, 1.0, 2.0]
 
 
-def test_a_road_on_which_nothing_moves_is_given_up(
-    transport: RetryingTransport, shop: Shop, pauses: list[float]
+def test_a_connection_without_progress_is_given_up(
+    transport: RetryingTransport, server: MemoryFiles, pauses: list[float]
 ) -> None:
-    shop.breaks = [0] * 9
+    server.breaks = [0] * 9
 
-    with pytest.raises(TransportError, match="after 4 tries in a row") as told:
+    with pytest.raises(TransportError, match="after 4 tries in a row") as caught:
         transport.get("there", len)
 
     assert len(pauses) == 3
-    assert told.value.hint
+    assert caught.value.hint
 
 
 def test_the_same_bytes_again_are_no_progress(
-    transport: RetryingTransport, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    transport: RetryingTransport,
+    server: MemoryFiles,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "source").write_bytes(CONTENT)
     monkeypatch.setattr(MemoryTransport, "size", lambda _self, _name: None)  # keeps no parts
-    shop.breaks = [1000] * 9
+    server.breaks = [1000] * 9
 
     with pytest.raises(TransportError, match="after 4 tries in a row"):
         transport.put("new", tmp_path / "source", len(CONTENT))
 
 
-def test_a_host_that_never_answered_is_given_up_sooner(shop: Shop, pauses: list[float]) -> None:
-    shop.breaks = [0] * 9
-    one = RetryingTransport(MemoryTransport(shop), RetryPolicy(tries=10, wait=pauses.append))
+def test_a_host_that_never_answered_is_given_up_sooner(
+    server: MemoryFiles, pauses: list[float]
+) -> None:
+    server.breaks = [0] * 9
+    transport = RetryingTransport(
+        MemoryTransport(server), RetryPolicy(tries=10, wait=pauses.append)
+    )
 
     with pytest.raises(TransportError, match="after 3 tries in a row"):
-        one.get("there", len)
+        transport.get("there", len)
 
 
 def test_a_host_that_answered_in_the_first_call_is_met(
-    shop: Shop, pauses: list[float], tmp_path: Path
+    server: MemoryFiles, pauses: list[float], tmp_path: Path
 ) -> None:
     (tmp_path / "source").write_bytes(CONTENT)
     for upload in (True, False):
-        shop.breaks = [1000, 1000, 1000, 1000, 0, 0, 0]
-        one = RetryingTransport(MemoryTransport(shop), RetryPolicy(tries=5, wait=pauses.append))
+        server.breaks = [1000, 1000, 1000, 1000, 0, 0, 0]
+        transport = RetryingTransport(
+            MemoryTransport(server), RetryPolicy(tries=5, wait=pauses.append)
+        )
         if upload:
-            assert one.put("new", tmp_path / "source", len(CONTENT)) == "resumed"
+            assert transport.put("new", tmp_path / "source", len(CONTENT)) == "resumed"
         else:
-            assert one.get("there", len) == len(CONTENT)
+            assert transport.get("there", len) == len(CONTENT)
 
 
-def test_what_one_connection_met_its_clones_know(shop: Shop, pauses: list[float]) -> None:
-    one = RetryingTransport(MemoryTransport(shop), RetryPolicy(tries=5, wait=pauses.append))
-    other = one.clone()
-    one.size("there")
-    shop.breaks = [0] * 9
+def test_clones_know_that_the_server_has_answered(server: MemoryFiles, pauses: list[float]) -> None:
+    transport = RetryingTransport(MemoryTransport(server), RetryPolicy(tries=5, wait=pauses.append))
+    other = transport.clone()
+    transport.size("there")
+    server.breaks = [0] * 9
 
     with pytest.raises(TransportError, match="after 5 tries in a row"):
         other.get("there", len)
 
 
-def test_other_errors_are_not_tried_again(transport: RetryingTransport, shop: Shop) -> None:
-    shop.calls.clear()
+def test_other_errors_are_not_tried_again(
+    transport: RetryingTransport, server: MemoryFiles
+) -> None:
+    server.calls.clear()
 
     with pytest.raises(MissingError):
         transport.get("gone", len)
 
-    assert shop.calls == ["get gone"]
+    assert server.calls == ["get gone"]
 
 
-def test_an_end_that_comes_too_early_is_no_end(
-    transport: RetryingTransport, shop: Shop, monkeypatch: pytest.MonkeyPatch
+def test_an_early_end_is_not_the_end(
+    transport: RetryingTransport, server: MemoryFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     get = MemoryTransport.get
 
@@ -169,7 +180,7 @@ def test_an_end_that_comes_too_early_is_no_end(
     assert transport.get("there", found.extend, 0, len(CONTENT)) == len(CONTENT)
 
     assert found == CONTENT
-    assert shop.sent == len(CONTENT)
+    assert server.sent == len(CONTENT)
 
 
 def test_a_file_that_is_shorter_than_wanted_ends(transport: RetryingTransport) -> None:
@@ -177,41 +188,43 @@ def test_a_file_that_is_shorter_than_wanted_ends(transport: RetryingTransport) -
 
 
 def test_a_manifest_whose_answer_was_lost_is_our_own(
-    transport: RetryingTransport, shop: Shop
+    transport: RetryingTransport, server: MemoryFiles
 ) -> None:
-    shop.breaks = [5]
+    server.breaks = [5]
 
     assert transport.publish("new", b"12345") is True
 
-    assert shop.files["new"] == b"12345"
+    assert server.files["new"] == b"12345"
 
 
-def test_what_somebody_else_published_is_not_our_own(
-    transport: RetryingTransport, shop: Shop
+def test_what_another_client_published_is_not_our_own(
+    transport: RetryingTransport, server: MemoryFiles
 ) -> None:
-    shop.breaks = [0]
+    server.breaks = [0]
 
     assert transport.publish("there", b"12345") is False
 
-    assert shop.files["there"] == CONTENT
+    assert server.files["there"] == CONTENT
 
 
-def test_each_try_has_a_connection_of_its_own(transport: RetryingTransport, shop: Shop) -> None:
-    before = shop.connections
-    shop.breaks = [0, 0]
+def test_each_try_has_a_connection_of_its_own(
+    transport: RetryingTransport, server: MemoryFiles
+) -> None:
+    before = server.connections
+    server.breaks = [0, 0]
 
     transport.get("there", len)
 
-    assert shop.connections == before + 2
+    assert server.connections == before + 2
 
 
-def test_people_are_told_that_it_goes_on(shop: Shop) -> None:
+def test_each_retry_is_announced(server: MemoryFiles) -> None:
     told: list[str] = []
-    one = RetryingTransport(
-        MemoryTransport(shop), RetryPolicy(wait=lambda _: None, note=told.append)
+    transport = RetryingTransport(
+        MemoryTransport(server), RetryPolicy(wait=lambda _: None, note=told.append)
     )
-    shop.breaks = [1000]
+    server.breaks = [1000]
 
-    one.get("there", len)
+    transport.get("there", len)
 
-    assert told == ["memory://shop broke off. Trying again now."]
+    assert told == ["memory://server broke off. Trying again now."]

@@ -91,7 +91,7 @@ def test_a_profile_that_is_asked_for_counts_more_than_variables(home: dict[str, 
     assert find_profile({**home, **variables}, "ward").keys == S3Keys("WARD", "secret", "token==")
 
 
-def test_a_profile_that_is_nowhere_is_told(home: dict[str, str]) -> None:
+def test_a_profile_that_does_not_exist_is_reported(home: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="profile 'other' is not in"):
         find_profile(home, "other")
 
@@ -100,29 +100,29 @@ def test_a_profile_that_is_nowhere_is_told(home: dict[str, str]) -> None:
 def test_a_profile_that_needs_more_than_a_file_is_refused(
     name: str, key: str, home: dict[str, str]
 ) -> None:
-    with pytest.raises(ConfigurationError, match=key) as told:
+    with pytest.raises(ConfigurationError, match=key) as caught:
         find_profile(home, name)
 
-    assert "export-credentials" in told.value.hint
+    assert "export-credentials" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
 def test_half_a_pair_of_keys_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="but no") as told:
+    with pytest.raises(ConfigurationError, match="but no") as caught:
         find_profile({"HOME": str(tmp_path), name: "hidden"})
 
-    assert "hidden" not in f"{told.value} {told.value.hint}"
+    assert "hidden" not in f"{caught.value} {caught.value.hint}"
 
 
-def test_a_damaged_file_is_told_and_not_shown(home: dict[str, str]) -> None:
+def test_a_damaged_file_is_reported_and_not_shown(home: dict[str, str]) -> None:
     path = Path(home["HOME"], ".aws", "credentials")
     path.write_text("[default\naws_secret_access_key hidden\n")
 
-    with pytest.raises(ConfigurationError, match="syntax is invalid") as told:
+    with pytest.raises(ConfigurationError, match="syntax is invalid") as caught:
         find_profile(home)
 
-    assert "hidden" not in f"{told.value}"
-    assert told.value.__suppress_context__
+    assert "hidden" not in f"{caught.value}"
+    assert caught.value.__suppress_context__
 
 
 def test_keys_are_read_from_a_file_of_their_own(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_keys_are_read_from_a_file_of_their_own(tmp_path: Path) -> None:
     assert read_keys(path, "ward").token == "token=="  # noqa: S105  (of the test)
 
 
-def test_a_file_without_keys_is_told(tmp_path: Path) -> None:
+def test_a_file_without_keys_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text("[default]\nregion = x\n")
     path.chmod(0o600)
@@ -152,7 +152,7 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
         read_keys(path)
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         read_keys(tmp_path / "nothing")
 

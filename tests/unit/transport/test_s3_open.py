@@ -37,10 +37,10 @@ def test_keys_are_found_in_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_keys_nothing_is_asked() -> None:
-    with pytest.raises(ConfigurationError, match="No keys") as told:
+    with pytest.raises(ConfigurationError, match="No keys") as caught:
         opened("s3://models")
 
-    assert "anonymous" in told.value.hint
+    assert "anonymous" in caught.value.hint
 
 
 def test_anybody_can_be_said() -> None:

@@ -22,7 +22,7 @@ def test_a_bucket_can_be_part_of_the_host() -> None:
     assert options.host == "models.s3.ward"
 
 
-def test_the_place_is_without_keys() -> None:
+def test_the_url_is_without_keys() -> None:
     options = S3Options("models", "ward", keys=S3Keys("hidden", "hidden", "hidden"))
 
     assert options.url == "s3://models/ward"
@@ -49,10 +49,10 @@ def test_what_is_no_endpoint_is_refused(endpoint: str) -> None:
 
 
 def test_an_endpoint_with_a_password_is_refused_and_not_shown() -> None:
-    with pytest.raises(ConfigurationError) as told:
+    with pytest.raises(ConfigurationError) as caught:
         S3Options("models", endpoint="https://me:hidden@s3.ward")
 
-    assert "hidden" not in str(told.value)
+    assert "hidden" not in str(caught.value)
 
 
 @pytest.mark.parametrize("bucket", ["", "a", "a/b", "-a", "a b", "a" * 64, "a\n"])

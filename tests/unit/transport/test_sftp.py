@@ -19,7 +19,7 @@ CONTENT = bytes(range(256)) * 1000
 
 
 @dataclass
-class Desk:
+class Connector:
     """The double that the next connection gets, and how many there were."""
 
     double: SftpDouble = field(default_factory=SftpDouble)
@@ -27,9 +27,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+def connector(monkeypatch: pytest.MonkeyPatch) -> Connector:
     """Connections lead to a double."""
-    made = Desk()
+    made = Connector()
 
     def connect(*_: object) -> SftpDouble:
         made.connections += 1
@@ -40,14 +40,14 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 
 @pytest.fixture
-def transport(desk: Desk, tmp_path: Path) -> Iterator[SftpTransport]:
-    del desk
+def transport(connector: Connector, tmp_path: Path) -> Iterator[SftpTransport]:
+    del connector
     (tmp_path / "known").touch()
-    one = SftpTransport(
+    request = SftpTransport(
         SftpOptions("host", folder="top", known_hosts=tmp_path / "known", config=None)
     )
-    yield one
-    one.close()
+    yield request
+    request.close()
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def with_size(size: int) -> bytes:
         (SftpOptions("::1", password="secret"), "sftp://[::1]/~"),  # noqa: S106
     ],
 )
-def test_its_place_is_a_url_without_secrets(options: SftpOptions, place: str) -> None:
+def test_its_location_is_a_url_without_secrets(options: SftpOptions, place: str) -> None:
     assert SftpTransport(options).location == place
 
 
@@ -88,44 +88,48 @@ def test_a_line_break_in_a_name_is_refused(what: str) -> None:
 
 
 def test_a_file_that_has_another_length_than_was_sent_is_not_named(
-    desk: Desk, transport: SftpTransport, source: Path
+    connector: Connector, transport: SftpTransport, source: Path
 ) -> None:
     sizes = [0, 5]
-    desk.double.instead = lambda one: (
-        packet(wire.ATTRIBUTES, one, with_size(sizes.pop(0))) if one.kind == wire.FSTAT else None
+    connector.double.instead = lambda request: (
+        packet(wire.ATTRIBUTES, request, with_size(sizes.pop(0)))
+        if request.kind == wire.FSTAT
+        else None
     )
 
     with pytest.raises(TransientError, match="does not have the size"):
         transport.put("packs/a", source, len(CONTENT))
-    assert desk.double.files.keys() == {b"top/packs/a.part"}
+    assert connector.double.files.keys() == {b"top/packs/a.part"}
 
 
-def test_a_part_that_is_said_to_be_longer_is_begun_again(
-    desk: Desk, transport: SftpTransport, source: Path
+def test_a_part_that_is_too_long_is_begun_again(
+    connector: Connector, transport: SftpTransport, source: Path
 ) -> None:
-    desk.double.files[b"top/packs/a.part"] = bytearray(len(CONTENT) + 1)
+    connector.double.files[b"top/packs/a.part"] = bytearray(len(CONTENT) + 1)
 
     assert transport.put("packs/a", source, len(CONTENT)) == "stored"
 
-    assert desk.double.files == {b"top/packs/a": CONTENT}
+    assert connector.double.files == {b"top/packs/a": CONTENT}
 
 
 def test_a_part_without_a_size_is_no_reason_to_send_anything(
-    desk: Desk, transport: SftpTransport, source: Path
+    connector: Connector, transport: SftpTransport, source: Path
 ) -> None:
-    desk.double.instead = lambda one: (
-        packet(wire.ATTRIBUTES, one, pack_u32(0)) if one.kind == wire.FSTAT else None
+    connector.double.instead = lambda request: (
+        packet(wire.ATTRIBUTES, request, pack_u32(0)) if request.kind == wire.FSTAT else None
     )
 
     with pytest.raises(TransientError):
         transport.put("packs/a", source, len(CONTENT))
-    assert wire.WRITE not in desk.double.kinds()
+    assert wire.WRITE not in connector.double.kinds()
 
 
 @pytest.mark.parametrize("mode", [0o040755, 0o120777, 0o010644])
-def test_what_is_no_file_has_no_size(mode: int, desk: Desk, transport: SftpTransport) -> None:
-    desk.double.instead = lambda one: packet(
-        wire.ATTRIBUTES, one, pack_u32(5) + pack_u64(7) + pack_u32(mode)
+def test_what_is_no_file_has_no_size(
+    mode: int, connector: Connector, transport: SftpTransport
+) -> None:
+    connector.double.instead = lambda request: packet(
+        wire.ATTRIBUTES, request, pack_u32(5) + pack_u64(7) + pack_u32(mode)
     )
 
     assert transport.size("packs/a") is None
@@ -134,30 +138,30 @@ def test_what_is_no_file_has_no_size(mode: int, desk: Desk, transport: SftpTrans
 def full(free: int) -> SftpDouble:
     """Say "failure" to every write, and tell how much room there is."""
 
-    def answer(one: Asked) -> bytes | None:
-        if one.kind == wire.EXTENDED:
+    def answer(request: Asked) -> bytes | None:
+        if request.kind == wire.EXTENDED:
             return packet(
-                wire.EXTENDED_REPLY, one, *map(pack_u64, (1, 1, 9, 9, free, 0, 0, 0, 0, 0, 0))
+                wire.EXTENDED_REPLY, request, *map(pack_u64, (1, 1, 9, 9, free, 0, 0, 0, 0, 0, 0))
             )
-        return status(one, wire.FAILURE) if one.kind == wire.WRITE else None
+        return status(request, wire.FAILURE) if request.kind == wire.WRITE else None
 
     return SftpDouble(instead=answer, extensions={wire.STATVFS: "2"})
 
 
-def test_a_failure_on_a_full_disk_is_told_as_that(
-    desk: Desk, transport: SftpTransport, source: Path
+def test_a_failure_on_a_full_disk_is_reported_as_that(
+    connector: Connector, transport: SftpTransport, source: Path
 ) -> None:
-    desk.double = full(len(CONTENT) - 1)
+    connector.double = full(len(CONTENT) - 1)
 
-    with pytest.raises(StorageError, match="is full") as told:
+    with pytest.raises(StorageError, match="is full") as caught:
         transport.put("packs/a", source, len(CONTENT))
-    assert "Free space" in told.value.hint
+    assert "Free space" in caught.value.hint
 
 
-def test_a_failure_with_room_enough_is_told_as_it_is(
-    desk: Desk, transport: SftpTransport, source: Path
+def test_a_failure_with_room_enough_is_reported_as_it_is(
+    connector: Connector, transport: SftpTransport, source: Path
 ) -> None:
-    desk.double = full(len(CONTENT))
+    connector.double = full(len(CONTENT))
 
     with pytest.raises(TransportError, match="refused to write a file: general failure"):
         transport.put("packs/a", source, len(CONTENT))
@@ -165,97 +169,103 @@ def test_a_failure_with_room_enough_is_told_as_it_is(
 
 @pytest.mark.parametrize("code", [14, 15])
 def test_a_server_may_say_itself_that_it_is_full(
-    code: int, desk: Desk, transport: SftpTransport
+    code: int, connector: Connector, transport: SftpTransport
 ) -> None:
-    desk.double.instead = lambda one: status(one, code) if one.kind == wire.WRITE else None
+    connector.double.instead = lambda request: (
+        status(request, code) if request.kind == wire.WRITE else None
+    )
 
     with pytest.raises(StorageError):
         transport.publish("manifest", CONTENT)
-    assert desk.double.files == {}
+    assert connector.double.files == {}
 
 
 def test_a_small_file_that_was_refused_leaves_nothing_behind(
-    desk: Desk, transport: SftpTransport
+    connector: Connector, transport: SftpTransport
 ) -> None:
-    desk.double.instead = lambda one: (
-        status(one, wire.PERMISSION_DENIED) if one.kind == wire.RENAME else None
+    connector.double.instead = lambda request: (
+        status(request, wire.PERMISSION_DENIED) if request.kind == wire.RENAME else None
     )
 
     with pytest.raises(TransportError, match="permission denied"):
         transport.publish("manifest", CONTENT)
-    assert desk.double.files == {}
+    assert connector.double.files == {}
 
 
-def test_who_comes_second_publishes_nothing(desk: Desk, transport: SftpTransport) -> None:
-    def rename(one: Asked) -> bytes | None:
-        if one.kind == wire.RENAME:  # another was faster
-            desk.double.files[b"top/manifest"] = bytearray(b"theirs")
+def test_the_second_writer_publishes_nothing(
+    connector: Connector, transport: SftpTransport
+) -> None:
+    def rename(request: Asked) -> bytes | None:
+        if request.kind == wire.RENAME:  # another was faster
+            connector.double.files[b"top/manifest"] = bytearray(b"theirs")
         return None
 
-    desk.double.instead = rename
+    connector.double.instead = rename
 
     assert transport.publish("manifest", b"ours") is False
-    assert desk.double.files == {b"top/manifest": b"theirs"}
+    assert connector.double.files == {b"top/manifest": b"theirs"}
 
 
-def test_a_source_that_became_shorter_is_told(
-    desk: Desk, transport: SftpTransport, source: Path
+def test_a_source_that_was_truncated_is_reported(
+    connector: Connector, transport: SftpTransport, source: Path
 ) -> None:
     with pytest.raises(StorageError, match="truncated"):
         transport.put("packs/a", source, len(CONTENT) + 1)
-    assert b"top/packs/a" not in desk.double.files
+    assert b"top/packs/a" not in connector.double.files
 
 
-def test_a_source_that_is_gone_is_told(transport: SftpTransport, tmp_path: Path) -> None:
+def test_a_source_that_is_gone_is_reported(transport: SftpTransport, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="missing"):
         transport.put("packs/a", tmp_path / "missing", 5)
 
 
-def test_one_connection_does_until_it_breaks(desk: Desk, transport: SftpTransport) -> None:
-    desk.double.files[b"top/packs/a"] = bytearray(b"12345")
+def test_one_connection_does_until_it_breaks(
+    connector: Connector, transport: SftpTransport
+) -> None:
+    connector.double.files[b"top/packs/a"] = bytearray(b"12345")
     for _ in range(3):
         assert transport.size("packs/a") == 5
         with pytest.raises(MissingError, match=r"sftp://host/~/top \(packs/b\)"):
             transport.get("packs/b", len)
-    assert desk.connections == 1
+    assert connector.connections == 1
 
-    desk.double.instead = lambda _: b""
+    connector.double.instead = lambda _: b""
     with pytest.raises(TransientError):
         transport.size("packs/a")
-    assert desk.double.closed
-    desk.double = SftpDouble()
+    assert connector.double.closed
+    connector.double = SftpDouble()
     assert transport.size("packs/a") is None
-    assert desk.connections == 2
+    assert connector.connections == 2
 
 
 def test_a_connection_that_owes_answers_is_not_used_again(
-    desk: Desk, transport: SftpTransport
+    connector: Connector, transport: SftpTransport
 ) -> None:
-    desk.double.files[b"top/packs/a"] = bytearray(CONTENT)
+    connector.double.files[b"top/packs/a"] = bytearray(CONTENT)
 
     def refuse(_: memoryview) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         transport.get("packs/a", refuse)
-    assert desk.double.closed
+    assert connector.double.closed
     assert transport.size("packs/a") == len(CONTENT)
-    assert desk.connections == 2
+    assert connector.connections == 2
 
 
 def test_names_that_are_no_text_are_shown_as_they_can_be(
-    desk: Desk, transport: SftpTransport
+    connector: Connector, transport: SftpTransport
 ) -> None:
     pages = [[b"\xff", "ü".encode(), b"a"]]
 
-    def answer(one: Asked) -> bytes | None:
-        if one.kind != wire.READDIR or not pages:
+    def answer(request: Asked) -> bytes | None:
+        if request.kind != wire.READDIR or not pages:
             return None
         entries = (
             wire.pack_string(name) + wire.pack_string(b"") + pack_u32(0) for name in pages.pop()
         )
-        return packet(wire.NAME, one, pack_u32(3), *entries)
+        return packet(wire.NAME, request, pack_u32(3), *entries)
 
-    desk.double.instead = answer
+    connector.double.instead = answer
 
     assert transport.list("packs", 10) == ["\\xff", "a", "ü"]

@@ -34,7 +34,7 @@ def fetch(double: SftpDouble, span: tuple[int, int], flow: Flow | None = None) -
 
 
 def reading(answer: Callable[[Asked], bytes]) -> Callable[[Asked], bytes | None]:
-    return lambda one: answer(one) if one.kind == wire.READ else None
+    return lambda request: answer(request) if request.kind == wire.READ else None
 
 
 @given(seed=st.integers(0, 2**32), span=st.tuples(st.integers(0, 5000), st.integers(0, 12000)))
@@ -46,10 +46,10 @@ def test_answers_in_any_order_and_of_any_length_give_the_file(
     double = double_of(content)
     held: list[bytes] = []
 
-    def some(one: Asked) -> Iterator[bytes]:
-        offset, length = one.read_span()
+    def some(request: Asked) -> Iterator[bytes]:
+        offset, length = request.read_span()
         found = content[offset : offset + chance.randint(max(1, length // 3), max(1, length))]
-        held.append(data(one, found) if found else status(one, wire.EOF))
+        held.append(data(request, found) if found else status(request, wire.EOF))
         chance.shuffle(held)
         while len(held) > 1:
             yield held.pop()
@@ -59,13 +59,13 @@ def test_answers_in_any_order_and_of_any_length_give_the_file(
             double.waiting.append(held.pop())
         return memoryview(double.waiting.popleft())
 
-    double.instead = lambda one: some(one) if one.kind == wire.READ else None
+    double.instead = lambda request: some(request) if request.kind == wire.READ else None
     double.receive = receive  # type: ignore[method-assign]
 
     assert fetch(double, span, Flow(900, 1, requests=5)) == content[slice(*span)]
 
 
-def test_what_is_on_its_way_grows_with_the_answers_and_is_bounded() -> None:
+def test_requests_in_flight_grow_with_the_replies_and_are_bounded() -> None:
     flow = Flow(KIB, KIB)
     double = double_of(bytes(300 * KIB))
     double.patient = True
@@ -79,7 +79,9 @@ def test_what_is_on_its_way_grows_with_the_answers_and_is_bounded() -> None:
 
 def test_what_waits_for_the_first_answer_is_bounded() -> None:
     double = double_of(bytes(300 * KIB))
-    double.instead = lambda one: [] if one.kind == wire.READ and not one.read_span()[0] else None
+    double.instead = lambda request: (
+        [] if request.kind == wire.READ and not request.read_span()[0] else None
+    )
 
     with pytest.raises(TransientError):
         fetch(double, (0, 300 * KIB), Flow(KIB, KIB, requests=9))
@@ -99,15 +101,15 @@ def test_no_more_than_8_mib_are_on_their_way() -> None:
 @pytest.mark.parametrize("wrong", [b"", bytes(KIB + 1)])
 def test_data_that_was_not_asked_for_is_refused(wrong: bytes) -> None:
     double = double_of()
-    double.instead = reading(lambda one: data(one, wrong))
+    double.instead = reading(lambda request: data(request, wrong))
 
     with pytest.raises(TransientError, match="server sent"):
         fetch(double, (0, 10 * KIB))
 
 
-def test_an_answer_to_nothing_that_was_asked_is_refused() -> None:
+def test_a_reply_to_no_request_is_refused() -> None:
     double = double_of()
-    double.instead = reading(lambda one: data(Asked(0, one.number + 77, b""), b"1"))
+    double.instead = reading(lambda request: data(Asked(0, request.number + 77, b""), b"1"))
 
     with pytest.raises(TransientError, match="a reply to no request"):
         fetch(double, (0, 10 * KIB))
@@ -115,7 +117,7 @@ def test_an_answer_to_nothing_that_was_asked_is_refused() -> None:
 
 def test_a_file_that_comes_drop_by_drop_is_given_up() -> None:
     double = double_of()
-    double.instead = reading(lambda one: data(one, b"1"))
+    double.instead = reading(lambda request: data(request, b"1"))
 
     with pytest.raises(TransientError, match="far too small"):
         fetch(double, (0, 10 * KIB))
@@ -131,8 +133,10 @@ def test_a_file_that_is_shorter_than_was_said_ends_where_it_ends() -> None:
 def test_bytes_behind_the_end_of_a_file_are_not_handed_over() -> None:
     double = double_of()
     double.instead = reading(
-        lambda one: (
-            status(one, wire.EOF) if one.read_span()[0] == 2 * KIB else data(one, bytes(KIB))
+        lambda request: (
+            status(request, wire.EOF)
+            if request.read_span()[0] == 2 * KIB
+            else data(request, bytes(KIB))
         )
     )
 
@@ -142,10 +146,14 @@ def test_bytes_behind_the_end_of_a_file_are_not_handed_over() -> None:
 @pytest.mark.parametrize(
     ("code", "error"), [(wire.FAILURE, SftpRefusedError), (wire.NO_SUCH_FILE, MissingError)]
 )
-def test_an_error_in_a_file_is_told_when_all_is_answered(code: int, error: type[Exception]) -> None:
+def test_an_error_in_a_file_is_reported_when_all_is_answered(
+    code: int, error: type[Exception]
+) -> None:
     double = double_of()
-    double.instead = lambda one: (
-        status(one, code) if one.kind == wire.READ and one.read_span()[0] == 3 * KIB else None
+    double.instead = lambda request: (
+        status(request, code)
+        if request.kind == wire.READ and request.read_span()[0] == 3 * KIB
+        else None
     )
     found = bytearray()
     session = Session(double)
@@ -156,7 +164,7 @@ def test_an_error_in_a_file_is_told_when_all_is_answered(code: int, error: type[
     assert found == CONTENT[: 3 * KIB]
 
 
-def test_what_arrived_before_the_connection_broke_is_handed_over() -> None:
+def test_what_arrived_before_the_connection_broke_is_delivered() -> None:
     double = double_of()
     double.patient = True
     send = double.send
@@ -182,7 +190,7 @@ def write(session: Session, flow: Flow, offset: int = 0) -> None:
 
 
 @pytest.mark.parametrize("patient", [True, False])
-def test_pieces_are_written_one_behind_the_other(patient: bool) -> None:  # noqa: FBT001
+def test_pieces_are_written_in_order(patient: bool) -> None:  # noqa: FBT001
     double = double_of(CONTENT[: 3 * KIB])
     double.patient = patient
     session = Session(double)
@@ -196,9 +204,9 @@ def test_pieces_are_written_one_behind_the_other(patient: bool) -> None:  # noqa
 def test_after_a_failed_write_nothing_is_sent_and_no_hole_is_left() -> None:
     double = double_of(b"")
     double.patient = True
-    double.instead = lambda one: (
-        status(one, wire.FAILURE)
-        if one.kind == wire.WRITE and pack_u64(4 * KIB) in one.body
+    double.instead = lambda request: (
+        status(request, wire.FAILURE)
+        if request.kind == wire.WRITE and pack_u64(4 * KIB) in request.body
         else None
     )
     session = Session(double)
@@ -231,7 +239,7 @@ def test_what_was_sent_when_its_source_stops_is_waited_for_a_little() -> None:
 @pytest.mark.parametrize("kind", [wire.DATA, wire.HANDLE])
 def test_a_write_is_not_done_because_of_any_answer(kind: int) -> None:
     double = double_of(b"")
-    double.instead = lambda one: packet(kind, one) if one.kind == wire.WRITE else None
+    double.instead = lambda request: packet(kind, request) if request.kind == wire.WRITE else None
 
     with pytest.raises(TransientError):
         write(Session(double), Flow(KIB, KIB))
@@ -244,7 +252,7 @@ def test_a_write_is_not_done_because_of_any_answer(kind: int) -> None:
 def test_limits_of_the_server_are_kept_within_reason(said: int, expected: int) -> None:
     double = SftpDouble(
         extensions={wire.LIMITS: "1"},
-        instead=lambda one: packet(wire.EXTENDED_REPLY, one, pack_u64(said) * 4),
+        instead=lambda request: packet(wire.EXTENDED_REPLY, request, pack_u64(said) * 4),
     )
 
     flow = Flow.negotiate(Session(double))
@@ -252,9 +260,9 @@ def test_limits_of_the_server_are_kept_within_reason(said: int, expected: int) -
     assert (flow.read_bytes, flow.write_bytes) == (expected, expected)
 
 
-def test_a_server_that_does_not_tell_its_limits_is_asked_for_what_all_can() -> None:
+def test_a_server_without_limits_gets_the_default() -> None:
     double = SftpDouble(
-        extensions={wire.LIMITS: "1"}, instead=lambda one: status(one, wire.UNSUPPORTED)
+        extensions={wire.LIMITS: "1"}, instead=lambda request: status(request, wire.UNSUPPORTED)
     )
 
     assert Flow.negotiate(Session(double)) == Flow(32 * KIB, 32 * KIB)

@@ -19,7 +19,7 @@ def version(number: int) -> bytes:
 
 def only(kind: int, answer: Callable[[Asked], bytes]) -> Callable[[Asked], bytes | None]:
     """Answer one kind of request; the double is honest about the others."""
-    return lambda one: answer(one) if one.kind == kind else None
+    return lambda request: answer(request) if request.kind == kind else None
 
 
 @pytest.mark.parametrize(
@@ -36,9 +36,9 @@ def only(kind: int, answer: Callable[[Asked], bytes]) -> Callable[[Asked], bytes
     ],
 )
 def test_what_is_not_version_3_is_no_sftp(hello: bytes) -> None:
-    with pytest.raises(TransientError) as told:
+    with pytest.raises(TransientError) as caught:
         Session(SftpDouble(hello=hello or pack_u32(5)))
-    assert told.value.hint
+    assert caught.value.hint
 
 
 def test_extensions_are_known() -> None:
@@ -71,12 +71,12 @@ def test_a_hello_that_comes_byte_by_byte_is_understood() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        lambda one: packet(wire.ATTRIBUTES, Asked(0, one.number + 1, b""), pack_u32(0)),
-        lambda one: packet(wire.ATTRIBUTES, one, pack_u32(1), b"\0\0"),
-        lambda one: packet(wire.ATTRIBUTES, one, pack_u32(0x80000000), pack_u32(2**32 - 1)),
-        lambda one: packet(wire.HANDLE, one, pack_string(b"x")),
-        lambda one: packet(99, one),
-        lambda one: packet(wire.STATUS, one),
+        lambda request: packet(wire.ATTRIBUTES, Asked(0, request.number + 1, b""), pack_u32(0)),
+        lambda request: packet(wire.ATTRIBUTES, request, pack_u32(1), b"\0\0"),
+        lambda request: packet(wire.ATTRIBUTES, request, pack_u32(0x80000000), pack_u32(2**32 - 1)),
+        lambda request: packet(wire.HANDLE, request, pack_string(b"x")),
+        lambda request: packet(99, request),
+        lambda request: packet(wire.STATUS, request),
         lambda _: pack_u32(0),
         lambda _: pack_u32(2**32 - 1),
         lambda _: HELLO,
@@ -93,7 +93,7 @@ def test_an_answer_that_makes_no_sense_ends_the_connection(
 
 @pytest.mark.parametrize("kind", [wire.DATA, wire.NAME, wire.HANDLE])
 def test_a_request_is_not_done_because_of_any_answer(kind: int) -> None:
-    session = Session(SftpDouble(instead=lambda one: packet(kind, one, pack_u32(0))))
+    session = Session(SftpDouble(instead=lambda request: packet(kind, request, pack_u32(0))))
 
     with pytest.raises(TransientError):
         session.make_folder(b"a")
@@ -109,8 +109,8 @@ def test_a_request_is_not_done_because_of_any_answer(kind: int) -> None:
         (2**32 - 1, SftpRefusedError),
     ],
 )
-def test_errors_are_told_apart(code: int, error: type[Exception]) -> None:
-    session = Session(SftpDouble(instead=lambda one: status(one, code)))
+def test_errors_are_distinguished(code: int, error: type[Exception]) -> None:
+    session = Session(SftpDouble(instead=lambda request: status(request, code)))
 
     with pytest.raises(error):
         session.open(b"a", wire.FOR_READING, "read a file")
@@ -120,16 +120,18 @@ def test_errors_are_told_apart(code: int, error: type[Exception]) -> None:
     ("code", "full"), [(wire.FAILURE, False), (14, True), (15, True), (wire.UNSUPPORTED, False)]
 )
 def test_a_full_disk_may_have_a_code_of_its_own(code: int, full: bool) -> None:  # noqa: FBT001
-    session = Session(SftpDouble(instead=lambda one: status(one, code)))
+    session = Session(SftpDouble(instead=lambda request: status(request, code)))
 
-    with pytest.raises(SftpRefusedError) as told:
+    with pytest.raises(SftpRefusedError) as caught:
         session.truncate(b"h", 0)
-    assert told.value.disk_full is full
+    assert caught.value.disk_full is full
 
 
 @pytest.mark.parametrize("name", [b"a/b", b"/etc/passwd", b"../a", b"a\0b", b""])
 def test_a_listing_with_a_name_that_cannot_be_is_refused(name: bytes) -> None:
-    double = SftpDouble(instead=only(wire.READDIR, lambda one: name_list(one, b"good", name)))
+    double = SftpDouble(
+        instead=only(wire.READDIR, lambda request: name_list(request, b"good", name))
+    )
     session = Session(double)
 
     with pytest.raises(CorruptError):
@@ -140,7 +142,8 @@ def test_a_listing_with_a_name_that_cannot_be_is_refused(name: bytes) -> None:
 def test_dots_are_no_names() -> None:
     pages = [[b".", b".."], [b"a", b"..b"]]
     answer = only(
-        wire.READDIR, lambda one: name_list(one, *pages.pop(0)) if pages else status(one, wire.EOF)
+        wire.READDIR,
+        lambda request: name_list(request, *pages.pop(0)) if pages else status(request, wire.EOF),
     )
     session = Session(SftpDouble(instead=answer))
 
@@ -148,7 +151,7 @@ def test_dots_are_no_names() -> None:
 
 
 def test_an_endless_listing_is_given_up_at_the_limit() -> None:
-    double = SftpDouble(instead=only(wire.READDIR, lambda one: name_list(one, b"a", b"b")))
+    double = SftpDouble(instead=only(wire.READDIR, lambda request: name_list(request, b"a", b"b")))
     session = Session(double)
 
     with pytest.raises(CorruptError, match="more than 5 names"):
@@ -160,7 +163,7 @@ def test_an_endless_listing_is_given_up_at_the_limit() -> None:
 @pytest.mark.parametrize("count", [0, 2, 2**32 - 1])
 def test_a_listing_that_lies_about_its_length_is_given_up(count: int) -> None:
     entry = pack_string(b"a") + pack_string(b"") + pack_u32(0)
-    answer = only(wire.READDIR, lambda one: packet(wire.NAME, one, pack_u32(count), entry))
+    answer = only(wire.READDIR, lambda request: packet(wire.NAME, request, pack_u32(count), entry))
     session = Session(SftpDouble(instead=answer))
 
     with pytest.raises(TransientError):
@@ -193,11 +196,11 @@ def test_without_extensions_nothing_is_asked_for_in_vain() -> None:
     assert double.asked == []
 
 
-def test_free_space_is_told_in_bytes() -> None:
-    numbers = [pack_u64(one) for one in (4096, 1024, 999, 888, 777, 6, 5, 4, 3, 2, 1)]
+def test_free_space_is_reported_in_bytes() -> None:
+    numbers = [pack_u64(request) for request in (4096, 1024, 999, 888, 777, 6, 5, 4, 3, 2, 1)]
     double = SftpDouble(
         extensions={wire.STATVFS: "2"},
-        instead=lambda one: packet(wire.EXTENDED_REPLY, one, *numbers),
+        instead=lambda request: packet(wire.EXTENDED_REPLY, request, *numbers),
     )
 
     assert Session(double).free_bytes(b"d") == 1024 * 777

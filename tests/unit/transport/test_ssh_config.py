@@ -67,7 +67,7 @@ def test_openssh_understands_the_file_alike(host: str, tmp_path: Path) -> None:
     assert f"user {found.user}" in told
 
 
-def test_what_is_given_outdoes_the_file(tmp_path: Path) -> None:
+def test_arguments_override_the_file(tmp_path: Path) -> None:
     found = at(tmp_path, "through", port=22, user="me")
 
     assert (found.host, found.port, found.user) == ("10.0.0.7", 22, "me")
@@ -75,7 +75,7 @@ def test_what_is_given_outdoes_the_file(tmp_path: Path) -> None:
     assert at(tmp_path, "through", proxy="mine").proxy == "mine"
 
 
-def test_a_proxy_is_told_who_logs_in(tmp_path: Path) -> None:
+def test_a_proxy_gets_the_user(tmp_path: Path) -> None:
     assert at(tmp_path, "x", "ProxyCommand go %r@%h").proxy == f"go {getpass.getuser()}@x"
     assert at(tmp_path, "x", "ProxyCommand go %r@%h", user="me").proxy == "go me@x"
 
@@ -132,12 +132,12 @@ def test_a_file_that_includes_itself_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_is_not_understood_is_refused(config: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError) as told:
+    with pytest.raises(ConfigurationError) as caught:
         at(tmp_path, "depot", config)
-    assert told.value.hint
+    assert caught.value.hint
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     for path in [tmp_path, tmp_path / "missing"]:
         with pytest.raises(StorageError):
             resolve("x", None, None, None, path)

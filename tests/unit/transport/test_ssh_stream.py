@@ -111,7 +111,7 @@ def test_pieces_come_out_of_the_inbox_as_they_went_in() -> None:
         inbox.read(1, 0.01)
 
 
-def test_who_sends_more_than_the_window_is_cut_off() -> None:
+def test_a_server_that_exceeds_the_window_is_cut_off() -> None:
     inbox = ssh_stream._ReceiveBuffer(10)
     inbox.feed(bytes(10))
 
@@ -172,15 +172,15 @@ def test_paramiko_can_tell_that_a_socket_is_closed() -> None:
         assert guard._closed
 
 
-def test_a_port_where_nobody_listens_is_told() -> None:
+def test_a_closed_port_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
-    with pytest.raises(TransientError, match=f"port {port} does not answer") as told:
+    with pytest.raises(TransientError, match=f"port {port} does not answer") as caught:
         connect("127.0.0.1", port, None, 5)
-    assert told.value.hint
+    assert caught.value.hint
 
 
-def test_a_name_that_cannot_be_looked_up_is_told() -> None:
+def test_a_name_that_cannot_be_looked_up_is_reported() -> None:
     with pytest.raises(TransientError, match="does not answer"):
         connect("a" * 70, 22, None, 5)

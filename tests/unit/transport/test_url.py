@@ -33,7 +33,7 @@ from airgap.transport.url import RemoteUrl
         ("sftp://h/x#0123abcd", RemoteUrl("sftp", "h", "/x", bundle="0123abcd")),
     ],
 )
-def test_a_url_is_taken_apart(text: str, place: RemoteUrl) -> None:
+def test_a_url_is_parsed(text: str, place: RemoteUrl) -> None:
     found = url.parse(text)
 
     assert (found, found.password) == (place, place.password)
@@ -78,10 +78,10 @@ def test_it_is_written_as_it_was_read(text: str) -> None:
         "file://server/x",
     ],
 )
-def test_what_is_no_url_is_refused(text: str) -> None:
-    with pytest.raises(UsageError) as told:
+def test_a_malformed_url_is_refused(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
         url.parse(text)
-    assert told.value.hint
+    assert caught.value.hint
 
 
 def test_unknown_schemes_are_refused() -> None:
@@ -104,13 +104,13 @@ def test_unknown_schemes_are_refused() -> None:
     ],
 )
 def test_no_error_shows_a_password(text: str) -> None:
-    with pytest.raises(AirgapError) as told:
+    with pytest.raises(AirgapError) as caught:
         url.parse(text)
 
-    assert "hunter2" not in f"{told.value.message} {told.value.hint} {told.value!r}"
+    assert "hunter2" not in f"{caught.value.message} {caught.value.hint} {caught.value!r}"
 
 
-def test_a_place_shows_no_password() -> None:
+def test_the_text_of_a_url_has_no_password() -> None:
     place = url.parse("ftp://user:hunter2@h/x?a=b")
 
     assert place.password == "hunter2"  # noqa: S105  (a test's)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from airgap.transport.ftp.options import Security
 from tests.servers import fake_s3, ftp, local_folder, memory, rgw, ssh, swift
-from tests.servers.ground import Server
+from tests.servers.folder_on_server import Server
 
 __all__ = ["LOCAL", "QUICK", "REAL"]
 

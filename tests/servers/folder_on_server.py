@@ -1,7 +1,7 @@
 """Where the contract of ``Transport`` is tested: a server that runs, and a folder on it.
 
 To let a protocol be held to the contract, fill ``Server`` and add a function to
-``tests.servers.grounds``.
+``tests.servers.kinds``.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Protocol
 from airgap.transport.port import Transport
 from tests.servers.proxy import Proxy
 
-__all__ = ["Ground", "Server"]
+__all__ = ["FolderOnServer", "Server"]
 
 
 class Server(Protocol):
@@ -34,7 +34,7 @@ class Server(Protocol):
 
 
 @dataclass(frozen=True)
-class Ground:
+class FolderOnServer:
     """One test's folder on a server."""
 
     server: Server
