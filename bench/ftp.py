@@ -1,12 +1,12 @@
-"""How fast packs go up and down by FTP and FTPS, next to curl on the same server.
+"""FTP and FTPS by airgap and by curl: packs up and down, on the same server.
 
 python bench/ftp.py [FOLDER] [GIB] [ROUNDS] [SERVER-SECURITY ...]
 
 Packs of 64 MiB, one server after the other, in rounds in which curl and airgap take turns at going
-first. Printed are medians: of the speeds, and of each round's ratio; then the ratio of the best
-rounds, which others on the machine disturbed least. Both write files, and neither hashes them.
+first. Printed are medians of the speeds and of each round's ratio, then the ratio of the best
+rounds, which other work on the machine disturbed least. Both write files, and neither hashes them.
 FOLDER needs room for three times the packs and is best in memory; the default is /dev/shm. Servers
-run as root. proftpd is not in the list: curl 7.88 breaks off half of its uploads to it.
+run as root. proftpd is not in the list: half of curl 7.88's uploads to it fail.
 """
 
 import os
@@ -41,24 +41,24 @@ BAR: Final = 0.9
 
 def main() -> None:
     """Print a line for each server and direction; end with 1 if one is below the bar."""
-    defaults = ["/dev/shm", "1", "5"]  # noqa: S108  (a folder of our own is made in it)
-    folder, gib, rounds, *wanted = [*sys.argv[1:], *defaults[len(sys.argv) - 1 :]]
-    good = True
+    defaults = ["/dev/shm", "1", "5"]  # noqa: S108  (a private folder is made in it)
+    folder, gib, rounds, *selected = [*sys.argv[1:], *defaults[len(sys.argv) - 1 :]]
+    passed = True
     with tempfile.TemporaryDirectory(dir=folder) as top:
         Path(top).chmod(0o711)
         tempfile.tempdir = top
         packs = make_packs(Path(top) / "packs", int(float(gib) * 1024 * 1024 * 1024) // PACK)
         print(f"{len(packs)} packs of 64 MiB; {os.cpu_count()} processors", end=", ")
-        print("load", *(f"{one:.1f}" for one in os.getloadavg()))
+        print("load", *(f"{load:.1f}" for load in os.getloadavg()))
         print(f"{'server':<20} {'':<8} {'curl':>9} {'airgap':>9}   ratio  best/best")
         for kind, security in SERVERS:
-            if not wanted or f"{kind}-{security}" in wanted:
-                good &= measured(kind, security, packs, int(rounds))
-    sys.exit(0 if good else 1)
+            if not selected or f"{kind}-{security}" in selected:
+                passed &= measure(kind, security, packs, int(rounds))
+    sys.exit(0 if passed else 1)
 
 
 def make_packs(folder: Path, count: int) -> list[Path]:
-    """Write noise."""
+    """Write packs of noise."""
     folder.mkdir()
     packs = [folder / f"{number:064x}.pack" for number in range(count)]
     for path in packs:
@@ -66,23 +66,23 @@ def make_packs(folder: Path, count: int) -> list[Path]:
     return packs
 
 
-def measured(kind: str, security: Security, packs: list[Path], rounds: int) -> bool:
+def measure(kind: str, security: Security, packs: list[Path], rounds: int) -> bool:
     """Measure one server in both directions."""
     try:
-        with ftp.serve(kind, security) as server, into(server) as folder:
+        with ftp.serve(kind, security) as server, make_download_folder(server) as folder:
             bench = Bench(server, packs, folder)
-            ways: list[dict[str, Callable[[], None]]] = [
+            directions: list[dict[str, Callable[[], None]]] = [
                 {"curl": bench.curl_up, "airgap": bench.airgap_up},
                 {"curl": bench.curl_down, "airgap": bench.airgap_down},
             ]
-            both = [run(way, rounds, bench) for way in ways]
+            times_of_both = [run(clients, rounds, bench) for clients in directions]
     except pytest.skip.Exception as reason:
         print(f"{kind} {security}: {reason}")
         return True
     total = sum(path.stat().st_size for path in packs)
     ratios = [
         report(f"{kind} {security}", direction, total, times)
-        for direction, times in zip(("upload", "download"), both, strict=True)
+        for direction, times in zip(("upload", "download"), times_of_both, strict=True)
     ]
     return min(ratios) >= BAR
 
@@ -91,22 +91,24 @@ def report(server: str, direction: str, total: int, times: dict[str, list[float]
     """Print a line, and return the ratio to curl."""
     curl, airgap = times["curl"], times["airgap"]
     rates = (f"{total / statistics.median(each) / 1e6:>4.0f} MB/s" for each in (curl, airgap))
-    ratio = statistics.median(theirs / ours for theirs, ours in zip(curl, airgap, strict=True))
+    ratio = statistics.median(
+        curl_time / airgap_time for curl_time, airgap_time in zip(curl, airgap, strict=True)
+    )
     best = min(curl) / min(airgap)
     print(f"{server:<20} {direction:<8}", *rates, f"  {ratio:.2f}   {best:.2f}", flush=True)
     return ratio
 
 
 @contextmanager
-def into(server: FtpServer) -> Iterator[Path]:
-    """Give a folder for downloads."""
+def make_download_folder(server: FtpServer) -> Iterator[Path]:
+    """Make a folder for downloads."""
     folder = server.scratch / "down"
     folder.mkdir()
     yield folder
 
 
 class Bench:
-    """What curl and airgap do to one server."""
+    """The transfers of curl and airgap with one server."""
 
     def __init__(self, server: FtpServer, packs: list[Path], folder: Path) -> None:
         self.server = server
@@ -124,7 +126,7 @@ class Bench:
             (server.home / "kept" / path.name).chmod(0o644)
 
     def clean(self) -> None:
-        """Remove what the last one did."""
+        """Remove the files of the last transfer."""
         shutil.rmtree(self.server.home / "packs", ignore_errors=True)
         for path in self.folder.iterdir():
             path.unlink()
@@ -155,16 +157,18 @@ class Bench:
         transport.close()
 
 
-def run(ways: dict[str, Callable[[], None]], rounds: int, bench: Bench) -> dict[str, list[float]]:
-    """Return the seconds that each took in each round, after one round to warm up."""
-    times: dict[str, list[float]] = {who: [] for who in ways}
+def run(
+    clients: dict[str, Callable[[], None]], rounds: int, bench: Bench
+) -> dict[str, list[float]]:
+    """Return the seconds of each client in each round, after one round to warm up."""
+    times: dict[str, list[float]] = {name: [] for name in clients}
     for number in range(rounds + 1):
-        for who in sorted(ways, reverse=bool(number % 2)):
+        for name in sorted(clients, reverse=bool(number % 2)):
             bench.clean()
-            began = time.perf_counter()
-            ways[who]()
+            started = time.perf_counter()
+            clients[name]()
             if number:
-                times[who].append(time.perf_counter() - began)
+                times[name].append(time.perf_counter() - started)
     return times
 
 

@@ -19,7 +19,7 @@ from tests.servers.scripted_ftp import Reply, ScriptedFtp
 
 PASSWORD = "correct horse battery"  # noqa: S105
 FILES = {"packs/x": b"0123456789"}
-SHORT = 0.3  # seconds: long enough on loopback, short for whoever waits for it
+SHORT = 0.3  # seconds: long enough on loopback, short enough to wait for
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +78,12 @@ def ask_and_fetch(transport: FtpTransport) -> None:
     fetch(transport)
 
 
-def as_told(error: BaseException) -> str:
+def format_error(error: BaseException) -> str:
     """Everything that anybody could read of an error."""
-    told = "".join(traceback.format_exception(error))
+    text = "".join(traceback.format_exception(error))
     if isinstance(error, AirgapError):
-        told += error.message + error.hint + "".join(error.details)
-    return told
+        text += error.message + error.hint + "".join(error.details)
+    return text
 
 
 # Where data comes from
@@ -149,7 +149,7 @@ def test_nothing_that_is_sent_can_hold_a_second_command(field: str, bad: str) ->
     with pytest.raises(ConfigurationError) as caught:
         replace(FtpOptions("depot"), **{field: bad})  # type: ignore[arg-type]
 
-    assert bad not in as_told(caught.value)
+    assert bad not in format_error(caught.value)
 
 
 def test_a_name_with_a_second_command_is_not_sent() -> None:
@@ -270,11 +270,11 @@ def test_an_upload_that_was_cut_is_not_called_complete(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "told", [b"-1", b"1e3", b"0x10", b"", b"10 bytes", "²".encode(), b"9" * 5000, b"1_0", b"+1"]
+    "size", [b"-1", b"1e3", b"0x10", b"", b"10 bytes", "²".encode(), b"9" * 5000, b"1_0", b"+1"]
 )
-def test_a_size_that_is_invalid_is_refused(told: bytes) -> None:
+def test_a_size_that_is_invalid_is_refused(size: bytes) -> None:
     with (
-        reached(ScriptedFtp(says={"SIZE": b"213 " + told + b"\r\n"})) as transport,
+        reached(ScriptedFtp(says={"SIZE": b"213 " + size + b"\r\n"})) as transport,
         pytest.raises(TransportError, match="a reply that is not FTP"),
     ):
         transport.size("packs/x")
@@ -301,8 +301,8 @@ def test_a_password_that_the_server_repeats_is_not_shown(when: str, code: bytes)
         with pytest.raises(TransportError) as caught:
             transport.size("packs/x")
 
-    assert PASSWORD not in as_told(caught.value)
-    assert "\x1b" not in as_told(caught.value)
+    assert PASSWORD not in format_error(caught.value)
+    assert "\x1b" not in format_error(caught.value)
     assert caught.value.hint
 
 
@@ -311,7 +311,7 @@ def test_options_do_not_show_the_password() -> None:
     assert PASSWORD not in FtpOptions("depot", password=PASSWORD).url
 
 
-# Somebody between
+# An attacker on the way
 
 
 @pytest.mark.parametrize("security", ["explicit", "implicit"])
@@ -365,10 +365,10 @@ def test_a_certificate_for_another_host_name_ends_it_before_the_password(
     assert set(server.verbs()) <= {"AUTH"}
 
 
-@pytest.mark.parametrize("who", ["itself", "a stranger"])
-def test_a_server_may_be_trusted_by_its_own_certificate(who: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("issuer", ["itself", "a stranger"])
+def test_a_server_may_be_trusted_by_its_own_certificate(issuer: str, tmp_path: Path) -> None:
     stranger = Authority(tmp_path, "stranger")
-    issued = self_signed(tmp_path, "own") if who == "itself" else stranger.issue("own")
+    issued = self_signed(tmp_path, "own") if issuer == "itself" else stranger.issue("own")
     with ScriptedFtp(dict(FILES), tls=context(issued)) as server:
         transport = FtpTransport(
             FtpOptions("127.0.0.1", server.port, ca_file=issued.certificate, timeout=10)

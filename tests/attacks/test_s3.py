@@ -1,4 +1,4 @@
-"""An object store that lies, stalls and points elsewhere (threat model: transports)."""
+"""An object store that lies, stalls and redirects (threat model: transports)."""
 
 import hashlib
 import itertools
@@ -32,7 +32,7 @@ PIECE = b"x" * 65536
 
 @pytest.fixture(autouse=True)
 def no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Variables that would lead requests, or other keys, elsewhere if they were heard."""
+    """Variables that would lead requests, or other keys, to another server if they were used."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "AWS_PROXY_URL"):
         monkeypatch.setenv(name, "http://127.0.0.2:9")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.2:9")
@@ -60,8 +60,8 @@ def get(answer: bytes, offset: int = 0, length: int | None = None) -> bytes:
     """Get from a server that answers so; return what the sink was given if it went well."""
     found = bytearray()
     with Scripted(lambda _: answer) as server:
-        told = connect(server.url).get("file", found.extend, offset, length)
-    assert told == len(found)
+        count = connect(server.url).get("file", found.extend, offset, length)
+    assert count == len(found)
     return bytes(found)
 
 
@@ -433,10 +433,10 @@ def test_a_file_that_grows_or_shrinks_is_not_uploaded(size: int, tmp_path: Path)
             return reply("404 Not Found")
         return reply("200 OK", b"<R><UploadId>U</UploadId></R>")
 
-    for told in (size - 1, size + 1):
+    for declared in (size - 1, size + 1):
         with Scripted(answer) as server:
             with pytest.raises(StorageError, match="changed"):
-                connect(server.url).put("file", tmp_path / "source", told)
+                connect(server.url).put("file", tmp_path / "source", declared)
 
             done = [one for one in server.seen if one.method == "POST" and "=U" in one.target]
             assert not done

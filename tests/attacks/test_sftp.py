@@ -29,7 +29,7 @@ HURRY = Timeouts(connect=5, handshake=0.3, login=0.3, channel=0.3, stall=0.3)
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Key pairs of a host and of somebody in the middle."""
+    """Key pairs of a host and of an attacker in the middle."""
     top = tmp_path_factory.mktemp("keys")
     for name in ["right", "wrong", "user"]:
         ssh.keygen(top / name)
@@ -312,15 +312,15 @@ def test_other_questions_are_not_answered_with_the_password(
 
 
 @pytest.mark.parametrize(
-    ("password", "told"),
+    ("password", "reason"),
     [(SECRET, "accepted the login"), (SECRET[1:], "refused the login of ward")],
 )
-def test_a_key_may_not_be_enough(password: str, told: str, reach: Reach, right: PKey) -> None:
+def test_a_key_may_not_be_enough(password: str, reason: str, reach: Reach, right: PKey) -> None:
     script = LoginScript(methods="publickey", password=password, two_factors=True)
     with SshDouble(script, right) as double:
         found = refused(reach(double.port, known_line(double.port, right)))
 
-    assert told in found.message
+    assert reason in found.message
     assert script.offered[-1] == f"password {SECRET}"
 
 

@@ -51,7 +51,7 @@ over_a_network = pytest.mark.parametrize(
 
 
 class FullError(OSError):
-    """What a sink's own disk says: no reason to connect anew."""
+    """What a sink's own disk raises: not a reason to reconnect."""
 
 
 @pytest.fixture(scope="module", params=[*kinds.QUICK, *_REAL])
@@ -67,7 +67,7 @@ def server(
 @pytest.fixture
 def remote_folder(server: Server) -> FolderOnServer:
     """A folder of that server which no other test uses, and which is not there yet."""
-    return FolderOnServer(server, f"place{next(_NUMBERS)}")
+    return FolderOnServer(server, f"depot{next(_NUMBERS)}")
 
 
 @pytest.fixture
@@ -178,49 +178,49 @@ def test_an_upload_resumes_where_it_broke(
 def test_an_upload_is_announced_before_it_is_sent(
     remote_folder: FolderOnServer, transport: Transport, source: Path
 ) -> None:
-    told: list[int] = []
+    counts: list[int] = []
 
-    transport.put(NAME, source, len(CONTENT), PART, told.append)
-    transport.put(NAME, source, len(CONTENT), PART, told.append)
+    transport.put(NAME, source, len(CONTENT), PART, counts.append)
+    transport.put(NAME, source, len(CONTENT), PART, counts.append)
 
-    assert sum(told) == len(CONTENT)
-    assert max(told) <= 1024 * 1024
+    assert sum(counts) == len(CONTENT)
+    assert max(counts) <= 1024 * 1024
     assert remote_folder.files() == {NAME: CONTENT}
 
 
 def test_an_upload_can_be_stopped_and_resumes(
     remote_folder: FolderOnServer, transport: Transport, source: Path
 ) -> None:
-    told: list[int] = []
+    counts: list[int] = []
 
     def stop(count: int) -> None:
-        if sum(told) > 1_500_000:
+        if sum(counts) > 1_500_000:
             raise ZeroDivisionError
-        told.append(count)
+        counts.append(count)
 
     with pytest.raises(ZeroDivisionError):
         transport.put(NAME, source, len(CONTENT), PART, stop)
     assert NAME not in remote_folder.files()
     transport.close()
 
-    told.clear()
+    counts.clear()
     other = transport.clone()
-    other.put(NAME, source, len(CONTENT), PART, told.append)
+    other.put(NAME, source, len(CONTENT), PART, counts.append)
     other.close()
     assert remote_folder.files() == {NAME: CONTENT}
     if other.capabilities.resumes_uploads:
-        assert sum(told) < len(CONTENT)
+        assert sum(counts) < len(CONTENT)
 
 
 def test_a_part_of_another_writer_stays(
     remote_folder: FolderOnServer, transport: Transport, source: Path
 ) -> None:
-    remote_folder.plant(PART, b"of somebody else")
+    remote_folder.plant(PART, b"of another client")
 
     transport.put(NAME, source, len(CONTENT), f"{NAME}.fedcba9876543210.part")
 
     assert remote_folder.files()[NAME] == CONTENT
-    assert remote_folder.files().get(PART) == b"of somebody else"
+    assert remote_folder.files().get(PART) == b"of another client"
 
 
 def test_sizes_are_reported(remote_folder: FolderOnServer, transport: Transport) -> None:
@@ -362,7 +362,7 @@ def test_one_of_many_publishers_wins(remote_folder: FolderOnServer, transport: T
 
     together([threading.Thread(target=publish, args=(bytes([n]) * 999,)) for n in range(4)])
 
-    assert [told for told, _ in made].count(True) == 1
+    assert [created for created, _ in made].count(True) == 1
     assert remote_folder.files() == {NAME: dict(made)[True]}
 
 
@@ -441,7 +441,7 @@ def test_clones_work_side_by_side(
             assert one.put(f"packs/{number}", source, len(CONTENT)) == "stored"
             assert fetch(one, "shared") == CONTENT
             assert one.publish(f"small/{number}", b"1")
-        except BaseException as error:  # noqa: BLE001  (told by the test's own thread)
+        except BaseException as error:  # noqa: BLE001  (raised by the test's own thread)
             errors.append(error)
         finally:
             one.close()

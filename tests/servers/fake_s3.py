@@ -1,4 +1,4 @@
-"""An object store in this process: what of S3 a depot needs, for where there is no real one.
+"""An object store in this process: the part of S3 that a depot needs.
 
 It checks neither signatures nor bodies; the real ones do.
 """

@@ -154,7 +154,7 @@ def _administer(command: Sequence[str], stdin: str = "") -> None:
 
 
 def _free_ports() -> int:
-    """Find PASSIVE ports in a row that nobody uses, below those that systems give to clients."""
+    """Find PASSIVE consecutive free ports below those that systems give to clients."""
     while True:
         first = random.randrange(20_000, 32_000 - PASSIVE)  # noqa: S311
         if all(_is_free(port) for port in range(first, first + PASSIVE)):

@@ -1,4 +1,4 @@
-"""A server in memory whose connections break, lie and flip bytes as a test tells them."""
+"""A server in memory whose connections break, lie and flip bytes as a test demands."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -142,14 +142,14 @@ class MemoryTransport:
 
     def _path(self, name: str, call: str) -> str:
         if self.broken:
-            raise TransientError("memory://server is not connected any more.", "Connect anew.")
+            raise TransientError("memory://server is not connected any more.", "Reconnect.")
         with self.server.lock:
             self.server.calls.append(f"{call} {name}")
         return "/".join(filter(None, (self.folder, name)))
 
     def _break(self) -> None:
         self.broken = True
-        raise TransientError("memory://server broke off.", "Connect anew.")
+        raise TransientError("memory://server broke.", "Reconnect.")
 
 
 class MemoryServer:

@@ -27,9 +27,9 @@ class Fault:
     """What happens to a connection after so many bytes in one direction (``up`` is to the server).
 
     ``cut`` ends both directions as if the program at the other end had closed: FIN, and RST for
-    whoever is still sending; ``reset`` does it with RST alone; ``stall`` lets nothing more pass
-    and keeps the connection open until the proxy is closed; ``flip`` inverts the lowest bit of
-    the next byte and goes on.
+    a client that is still sending; ``reset`` does it with RST alone; ``stall`` lets nothing more
+    pass and keeps the connection open until the proxy is closed; ``flip`` inverts the lowest bit of
+    the next byte and continues.
     """
 
     kind: Kind
@@ -196,7 +196,7 @@ class _Pair:
     over: bool = False
 
     def end(self, *, reset: bool) -> None:
-        """End both connections, and wake whoever reads from them.
+        """End both connections, and wake the threads that read from them.
 
         A reset is sent by the close that follows; a shutdown in both directions would send FIN
         before it.

@@ -1,4 +1,4 @@
-"""An HTTP server that answers what a test tells it to, byte for byte."""
+"""An HTTP server that responds as a test demands, byte for byte."""
 
 import socket
 import ssl
@@ -27,7 +27,7 @@ Answer = Callable[[Request], bytes | Iterable[bytes]]
 class Scripted:
     """Answers with whatever ``answer`` gives, and hangs up after that.
 
-    A persistent one goes on, and keeps nothing of what it was sent.
+    A persistent one continues, and keeps nothing that it was sent.
     """
 
     def __init__(

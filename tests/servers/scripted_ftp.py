@@ -1,4 +1,4 @@
-"""An FTP server that says what a test tells it to say, and lies where a test wants it to.
+"""An FTP server that replies as a test demands, and lies where a test wants it to.
 
 It keeps its files in a dictionary. What it was sent is in ``commands``.
 """
@@ -43,7 +43,7 @@ class ScriptedFtp:
     """What it says to REST, or to a STOR that follows one."""
     renames_over: bool = True
     hides: list[str] = field(default_factory=list)
-    """Names whose size it denies once each: somebody makes them in that moment."""
+    """Names whose size it denies once each: another client creates them at that moment."""
 
     over: threading.Event = field(default_factory=threading.Event)
     """Set when it ends: what waits in an iterable waits for this."""
@@ -158,8 +158,8 @@ class _Control:
         if name in self.server.hides:
             self.server.hides.remove(name)
             content = None
-        told = b"550 no\r\n" if content is None else b"213 %d\r\n" % len(content)
-        self._say("SIZE", told)
+        reply = b"550 no\r\n" if content is None else b"213 %d\r\n" % len(content)
+        self._say("SIZE", reply)
 
     def _dele(self, name: str) -> None:
         there = self.server.files.pop(name, None) is not None

@@ -103,7 +103,7 @@ def keygen(path: Path, kind: str = "ed25519", *more: str) -> Path:
 def serve(
     top: Path, settings: Sequence[str] = (), subsystem: str = "sftp internal-sftp"
 ) -> Iterator[SshServer]:
-    """Start sshd as whoever runs the tests."""
+    """Start sshd as the user who runs the tests."""
     (top / "files").mkdir(exist_ok=True)
     lines = [f"Subsystem {subsystem}", *settings]
     with _running(top, top / "files", str(top / "files"), lines) as server:
@@ -131,7 +131,7 @@ def serve_chrooted(top: Path) -> Iterator[SshServer]:
 @contextmanager
 def _running(top: Path, served: Path, inside: str, settings: Sequence[str]) -> Iterator[SshServer]:
     if SSHD is None:
-        pytest.skip("there is no sshd (Debian: openssh-server)")
+        pytest.skip("sshd is not installed (Debian: openssh-server)")
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
     for name in ["user", "host_ed25519"]:

@@ -1,4 +1,4 @@
-"""An SSH server in this process that takes note of whatever it is offered, and stalls when told."""
+"""An SSH server in this process that records what it is offered, and stalls on demand."""
 
 import socket
 import threading

@@ -60,7 +60,7 @@ def proxy(server: Server) -> Iterator[Proxy]:
 def address(
     remote_folder: FolderOnServer, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> Address:
-    """What is typed to reach it by that way; nobody waits before a new try."""
+    """The URL that leads through the proxy; retries do not wait."""
     found = address_of(remote_folder.server, remote_folder.folder, proxy)
     for name, value in found.environment.items():
         monkeypatch.setenv(name, value)
@@ -83,14 +83,14 @@ def fill_packs(side: Side, count: int) -> None:
     stores.add_bento(side, "shop:v1", {"src/x": b"1"}, models=models)
 
 
-def export(side: Side, site: Site, place: str) -> None:
+def export(side: Side, site: Site, location: str) -> None:
     words = ("--key", site.key(), "--jobs", "2", "--json")
-    ran = side.run("export", "shop:v1", "-o", place, *words)
+    ran = side.run("export", "shop:v1", "-o", location, *words)
     assert ran.code == 0, ran.err
 
 
-def fetch(side: Side, place: str) -> None:
-    ran = side.run("import", place, "--jobs", "2", "--json")
+def fetch(side: Side, location: str) -> None:
+    ran = side.run("import", location, "--jobs", "2", "--json")
     assert ran.code == 0, ran.err
 
 

@@ -36,7 +36,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def open_(server: FtpServer, proxy: Proxy) -> RetryingTransport:
-    return RetryingTransport(server.open("place", proxy), RetryPolicy(wait=lambda _: None))
+    return RetryingTransport(server.open("depot", proxy), RetryPolicy(wait=lambda _: None))
 
 
 def cuts(direction: Direction) -> list[Fault]:
@@ -55,15 +55,15 @@ def test_five_cuts_of_an_upload_cost_less_than_a_twentieth(server: FtpServer, so
     assert [fault.times for fault in proxy.faults] == [0] * CUTS
     assert proxy.up < 1.05 * PACK * len(PACKS)
     content = source.read_bytes()
-    assert all(found == content for found in server.files("place").values())
-    assert sorted(server.files("place")) == PACKS
+    assert all(found == content for found in server.files("depot").values())
+    assert sorted(server.files("depot")) == PACKS
 
 
 def test_five_cuts_of_a_download_cost_less_than_a_twentieth(
     server: FtpServer, source: Path, tmp_path: Path
 ) -> None:
     for name in PACKS:
-        server.plant("place", name, source.read_bytes())
+        server.plant("depot", name, source.read_bytes())
     proxy = server.proxy()
     proxy.faults += cuts("down")
     with proxy:

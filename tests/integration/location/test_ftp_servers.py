@@ -84,7 +84,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def folder() -> str:
-    return f"place{next(_NUMBERS)}"
+    return f"depot{next(_NUMBERS)}"
 
 
 def fetch(transport: FtpTransport, name: str, offset: int = 0) -> bytes:
@@ -123,12 +123,12 @@ def test_the_connection_is_as_secure_as_was_asked_for(
 def test_an_upload_resumes_where_it_broke(
     server: FtpServer, transport: FtpTransport, source: Path
 ) -> None:
-    place = transport._options.folder
-    server.plant(place, f"{NAME}.part", CONTENT[:1_234_567])
+    folder_name = transport._options.folder
+    server.plant(folder_name, f"{NAME}.part", CONTENT[:1_234_567])
 
     assert transport.put(NAME, source, len(CONTENT)) == "resumed"
 
-    assert server.files(place) == {NAME: CONTENT}
+    assert server.files(folder_name) == {NAME: CONTENT}
 
 
 @every
@@ -215,11 +215,11 @@ def test_a_location_may_be_absolute(server: FtpServer, source: Path) -> None:
 @each
 def test_a_folder_that_cannot_be_listed_is_not_called_empty(server: FtpServer) -> None:
     if os.geteuid() == 0 and server.kind == "pyftpdlib":
-        pytest.skip("pyftpdlib runs as root here, who may look into every folder")
-    place = folder()
-    server.plant(place, "bundles/aa", b"1")
-    (server.home / place / "bundles").chmod(0)
-    one = server.open(place)
+        pytest.skip("pyftpdlib runs as root here, which can read every folder")
+    folder_name = folder()
+    server.plant(folder_name, "bundles/aa", b"1")
+    (server.home / folder_name / "bundles").chmod(0)
+    one = server.open(folder_name)
 
     with pytest.raises(TransportError, match=r"list|all names"):
         one.list("bundles", 9)
@@ -237,24 +237,24 @@ def test_a_folder_that_cannot_be_listed_is_not_called_empty(server: FtpServer) -
     indirect=True,
 )
 def test_a_full_disk_is_reported(server: FtpServer, source: Path) -> None:
-    place = folder()
-    server.plant(place, "small/first", b"1")
-    with mounted(server, place):
-        one = server.open(f"{place}/small")
+    folder_name = folder()
+    server.plant(folder_name, "small/first", b"1")
+    with mounted(server, folder_name):
+        one = server.open(f"{folder_name}/small")
 
         with pytest.raises(StorageError) as caught:
             one.put(NAME, source, len(CONTENT))
         one.close()
 
-        assert NAME not in server.files(f"{place}/small")
+        assert NAME not in server.files(f"{folder_name}/small")
     assert "is full" in caught.value.message
 
 
 class mounted:  # noqa: N801  (reads as what it is)
     """Half a mebibyte of disk at ``small``, for the length of the block."""
 
-    def __init__(self, server: FtpServer, place: str) -> None:
-        self._top = server.home / place / "small"
+    def __init__(self, server: FtpServer, folder_name: str) -> None:
+        self._top = server.home / folder_name / "small"
         self._owner = server.home.stat().st_uid
 
     def __enter__(self) -> None:

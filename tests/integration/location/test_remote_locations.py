@@ -1,4 +1,4 @@
-"""Every command that takes a place, on servers of each protocol."""
+"""Every command that takes a location, on servers of each protocol."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -58,8 +58,8 @@ def there(small: Side, site: Site, address: Address) -> str:
     return exported(small, site, str(address))
 
 
-def exported(side: Side, site: Site, place: str, *words: str | Path) -> str:
-    ran = side.run("export", "shop:v1", "-o", place, "--key", site.key(), "--json", *words)
+def exported(side: Side, site: Site, location: str, *words: str | Path) -> str:
+    ran = side.run("export", "shop:v1", "-o", location, "--key", site.key(), "--json", *words)
     assert ran.code == 0, ran.err
     bundle: str = ran.json["bundle"]
     return bundle
@@ -84,8 +84,11 @@ def test_a_bundle_travels_by_a_server(
         assert (ran.code, ran.json.get("bundle")) == (0, there), ran.err
 
     for store in ("bentoml/bentos/shop/v1", "bentoml/models/ranker/v1"):
-        here, over_there = stores.snapshot(small.top / store), stores.snapshot(isolated.top / store)
-        assert list(here.values()) == list(over_there.values())
+        connected_files, isolated_files = (
+            stores.snapshot(small.top / store),
+            stores.snapshot(isolated.top / store),
+        )
+        assert list(connected_files.values()) == list(isolated_files.values())
 
 
 def test_the_same_again_sends_nothing(
@@ -142,14 +145,14 @@ def test_a_single_file_travels_by_a_server(
     remote_folder: FolderOnServer,
     archive: Path,
 ) -> None:
-    place = address.of("shop.airgap")
-    bundle = exported(small, site, place)
+    location = address.of("shop.airgap")
+    bundle = exported(small, site, location)
     assert remote_folder.files() == {"shop.airgap": archive.read_bytes()}
-    exported(small, site, place)
+    exported(small, site, location)
     assert remote_folder.files() == {"shop.airgap": archive.read_bytes()}
 
     for command in ("inspect", "verify", "import"):
-        ran = isolated.run(command, place, "--json")
+        ran = isolated.run(command, location, "--json")
         assert (ran.code, ran.json.get("bundle")) == (0, bundle), ran.err
 
 

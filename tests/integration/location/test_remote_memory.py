@@ -35,7 +35,7 @@ def peak(side: Side, *words: str | Path) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the peak of a process")
 def test_four_connections_need_less_than_300_mb(
     connected: Side, isolated: Side, site: Site, tmp_path: Path
 ) -> None:
@@ -45,12 +45,12 @@ def test_four_connections_need_less_than_300_mb(
     stores.add_bento(connected, "shop:v1", {"src/x": b"1"}, models=["ranker:v1"])
     with ssh.serve(tmp_path) as server:
         options = server.options("depot")
-        place = (
+        location = (
             f"sftp://{options.user}@127.0.0.1:{options.port}{options.folder}"
             f"?identity={server.key}&known_hosts={options.known_hosts}&agent=no"
         )
-        sent = peak(connected, "export", "shop:v1", "-o", place, "--key", site.key())
-        fetched = peak(isolated, "import", place)
+        sent = peak(connected, "export", "shop:v1", "-o", location, "--key", site.key())
+        fetched = peak(isolated, "import", location)
     print(f"\nexport {sent / 1e6:.0f} MB, import {fetched / 1e6:.0f} MB")  # noqa: T201
 
     assert sent < MOST

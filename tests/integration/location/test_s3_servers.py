@@ -123,7 +123,7 @@ def test_wrong_settings_are_distinguished(flaw: str, says: str, server: S3Server
     right = server.options("wrong", server.port)
     wrong = {
         "secret": replace(right, keys=S3Keys(server.keys.identity, "hidden")),
-        "identity": replace(right, keys=S3Keys("nobody", server.keys.secret)),
+        "identity": replace(right, keys=S3Keys("unknown", server.keys.secret)),
         "bucket": replace(right, bucket="another"),
     }[flaw]
 

@@ -91,14 +91,14 @@ def test_key_files_of_all_kinds_let_us_in(
 
 
 @pytest.mark.parametrize(
-    ("passphrase", "told"), [(None, "is encrypted"), ("wrong", "with this passphrase")]
+    ("passphrase", "reason"), [(None, "is encrypted"), ("wrong", "with this passphrase")]
 )
 def test_an_encrypted_key_wants_its_passphrase(
-    passphrase: str | None, told: str, server: SshServer, tmp_path: Path
+    passphrase: str | None, reason: str, server: SshServer, tmp_path: Path
 ) -> None:
     ssh.keygen(tmp_path / "key", "ed25519", "-N", PASSPHRASE)
 
-    with pytest.raises(ConfigurationError, match=told) as error:
+    with pytest.raises(ConfigurationError, match=reason) as error:
         works(replace(server.options("depot"), keys=(tmp_path / "key",), passphrase=passphrase))
     assert error.value.hint
     assert "wrong" not in error.value.message
@@ -120,9 +120,9 @@ def test_a_key_that_is_not_there_is_reported(server: SshServer, tmp_path: Path) 
 @pytest.mark.parametrize("made", [["ed25519"], ["ecdsa"], ["rsa", "-b", "2048"]], ids=" ".join)
 def test_a_certificate_lets_us_in(made: list[str], server: SshServer, tmp_path: Path) -> None:
     key = ssh.keygen(tmp_path / "key", *made)
-    who = server.options("depot").user
-    assert who is not None
-    sign = ["ssh-keygen", "-q", "-s", f"{server.top}/authority", "-I", "x", "-n", who]
+    user = server.options("depot").user
+    assert user is not None
+    sign = ["ssh-keygen", "-q", "-s", f"{server.top}/authority", "-I", "x", "-n", user]
     subprocess.run([*sign, f"{key}.pub"], check=True)
 
     assert works(replace(server.options("depot"), keys=(key,)))
@@ -265,11 +265,12 @@ def test_keys_are_exchanged_again_in_the_middle_of_a_transfer(
 
 
 @pytest.mark.parametrize(
-    ("subsystem", "told"), [("other /bin/true", "not use SFTP"), ("sftp /bin/true", "ended")]
+    ("subsystem", "reason"),
+    [("other /bin/true", "refused to start SFTP"), ("sftp /bin/true", "ended")],
 )
-def test_a_server_without_sftp_is_reported(subsystem: str, told: str, tmp_path: Path) -> None:
+def test_a_server_without_sftp_is_reported(subsystem: str, reason: str, tmp_path: Path) -> None:
     serving = ssh.serve(tmp_path, subsystem=subsystem)
-    with serving as server, pytest.raises(TransportError, match=told) as error:
+    with serving as server, pytest.raises(TransportError, match=reason) as error:
         works(server.options("depot"))
     assert error.value.hint
 

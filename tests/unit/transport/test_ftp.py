@@ -135,16 +135,16 @@ def test_a_file_of_many_blocks_is_sent_over_tls(tmp_path: Path) -> None:
     tls.load_cert_chain(issued.certificate, issued.key)
     source = tmp_path / "source"
     source.write_bytes(b"x" * 600_000)
-    told: list[int] = []
+    counts: list[int] = []
     with ScriptedFtp(tls=tls) as server:
         transport = FtpTransport(FtpOptions("127.0.0.1", server.port, ca_file=authority.file))
-        transport.put(NAME, source, 600_000, None, told.append)
+        transport.put(NAME, source, 600_000, None, counts.append)
         with pytest.raises(StorageError, match="truncated"):
             transport.put("packs/y", source, 600_001)
         transport.close()
 
     assert server.files[NAME] == b"x" * 600_000
-    assert len(told) == 3
+    assert len(counts) == 3
 
 
 # Downloads
@@ -185,7 +185,7 @@ def test_a_download_that_does_not_end_well_broke(reply: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "listing",
     [
         b"aa\r\nbb\r\n",
         b"aa\nbb\n",
@@ -194,28 +194,28 @@ def test_a_download_that_does_not_end_well_broke(reply: bytes) -> None:
         b".\r\n..\r\naa\r\nbb\r\n",
     ],
 )
-def test_listings_come_in_many_forms(told: bytes) -> None:
-    sends: dict[str, Reply] = {"NLST": told}
+def test_listings_come_in_many_forms(listing: bytes) -> None:
+    sends: dict[str, Reply] = {"NLST": listing}
     with reached(ScriptedFtp(sends=sends)) as transport:
         assert transport.list("bundles", 2) == ["aa", "bb"]
 
 
-@pytest.mark.parametrize("said", [b"550 No files found.\r\n", b"450 No files found\r\n"])
-def test_an_empty_folder_may_be_told_as_an_error(said: bytes) -> None:
-    with reached(ScriptedFtp(says={"NLST": said})) as transport:
+@pytest.mark.parametrize("reply", [b"550 No files found.\r\n", b"450 No files found\r\n"])
+def test_an_empty_folder_may_be_told_as_an_error(reply: bytes) -> None:
+    with reached(ScriptedFtp(says={"NLST": reply})) as transport:
         assert transport.list("bundles", 10) == []
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("listing", "reply"),
     [
         (b"aa\r\nb", b"226 complete\r\n"),
         (b"aa\r\n", b"226 Output truncated to 1 matches\r\n"),
         (b"", b"226 Transfer done (but failed to open directory).\r\n"),
     ],
 )
-def test_a_listing_that_lacks_names_is_not_taken_for_whole(told: bytes, said: bytes) -> None:
-    server = ScriptedFtp(sends={"NLST": told}, says={"done": said})
+def test_a_listing_that_lacks_names_is_not_taken_for_whole(listing: bytes, reply: bytes) -> None:
+    server = ScriptedFtp(sends={"NLST": listing}, says={"done": reply})
     with reached(server) as transport, pytest.raises(TransportError, match="all names"):
         transport.list("bundles", 10)
 
@@ -240,19 +240,17 @@ def test_names_are_below_the_folder(folder: str, asked: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("security", "port", "folder", "place"),
+    ("security", "port", "folder", "url"),
     [
         ("none", 0, "", "ftp://depot"),
         ("explicit", 2121, "a b/ü", "ftpes://depot:2121/a%20b/%C3%BC"),
         ("implicit", 0, "/srv", "ftps://depot//srv"),
     ],
 )
-def test_a_location_is_shown_as_a_url(
-    security: Security, port: int, folder: str, place: str
-) -> None:
+def test_a_location_is_shown_as_a_url(security: Security, port: int, folder: str, url: str) -> None:
     options = FtpOptions("depot", port, "anna", "secret", folder=folder, security=security)
 
-    assert options.url == place
+    assert options.url == url
 
 
 def test_an_ipv6_address_is_shown_in_brackets() -> None:

@@ -9,7 +9,7 @@ from tests.servers.memory import MemoryFiles, MemoryTransport
 
 
 class Clock:
-    """Time that passes only while somebody waits."""
+    """Time that passes only while a transport waits."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -46,12 +46,12 @@ def test_an_upload_is_limited_and_paced(
     transport: LimitedTransport, clock: Clock, tmp_path: Path
 ) -> None:
     (tmp_path / "source").write_bytes(bytes(500_000))
-    told: list[int] = []
+    counts: list[int] = []
 
-    transport.put("new", tmp_path / "source", 500_000, None, told.append)
+    transport.put("new", tmp_path / "source", 500_000, None, counts.append)
 
     assert clock.now == pytest.approx(1000 + 5, abs=0.3)
-    assert sum(told) == 500_000
+    assert sum(counts) == 500_000
 
 
 def test_clones_share_the_rate(transport: LimitedTransport, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""What broke off is tried again, goes on where it was, and is given up when nothing moves."""
+"""An interrupted transfer is tried again, resumes, and is given up without progress."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -219,12 +219,12 @@ def test_each_try_has_a_connection_of_its_own(
 
 
 def test_each_retry_is_announced(server: MemoryFiles) -> None:
-    told: list[str] = []
+    notes: list[str] = []
     transport = RetryingTransport(
-        MemoryTransport(server), RetryPolicy(wait=lambda _: None, note=told.append)
+        MemoryTransport(server), RetryPolicy(wait=lambda _: None, note=notes.append)
     )
     server.breaks = [1000]
 
     transport.get("there", len)
 
-    assert told == ["memory://server broke off. Trying again now."]
+    assert notes == ["memory://server broke. Trying again now."]

@@ -62,7 +62,7 @@ def with_size(size: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("options", "place"),
+    ("options", "location"),
     [
         (SftpOptions("host"), "sftp://host/~"),
         (SftpOptions("host", folder="a/b"), "sftp://host/~/a/b"),
@@ -70,8 +70,8 @@ def with_size(size: int) -> bytes:
         (SftpOptions("::1", password="secret"), "sftp://[::1]/~"),  # noqa: S106
     ],
 )
-def test_its_location_is_a_url_without_secrets(options: SftpOptions, place: str) -> None:
-    assert SftpTransport(options).location == place
+def test_its_location_is_a_url_without_secrets(options: SftpOptions, location: str) -> None:
+    assert SftpTransport(options).location == location
 
 
 def test_options_do_not_show_their_secrets() -> None:
@@ -136,7 +136,7 @@ def test_what_is_no_file_has_no_size(
 
 
 def full(free: int) -> SftpDouble:
-    """Say "failure" to every write, and tell how much room there is."""
+    """Say "failure" to every write, and report this much free space."""
 
     def answer(request: Asked) -> bytes | None:
         if request.kind == wire.EXTENDED:

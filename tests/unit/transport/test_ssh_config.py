@@ -58,13 +58,13 @@ def test_openssh_understands_the_file_alike(host: str, tmp_path: Path) -> None:
         pytest.skip("there is no ssh")
     found = at(tmp_path, host)
 
-    told = subprocess.run(
+    printed = subprocess.run(
         ["ssh", "-G", "-F", tmp_path / "config", host], check=True, capture_output=True, text=True
     ).stdout.splitlines()
 
-    assert f"hostname {found.host}" in told
-    assert f"port {found.port}" in told
-    assert f"user {found.user}" in told
+    assert f"hostname {found.host}" in printed
+    assert f"port {found.port}" in printed
+    assert f"user {found.user}" in printed
 
 
 def test_arguments_override_the_file(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""URLs of places are taken apart, and never show a password."""
+"""URLs are parsed, and never show a password."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from airgap.transport.url import RemoteUrl
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "expected"),
     [
         ("ftp://h/a/b/", RemoteUrl("ftp", "h", "a/b")),
         ("ftp://h//srv/x", RemoteUrl("ftp", "h", "/srv/x")),
@@ -33,10 +33,10 @@ from airgap.transport.url import RemoteUrl
         ("sftp://h/x#0123abcd", RemoteUrl("sftp", "h", "/x", bundle="0123abcd")),
     ],
 )
-def test_a_url_is_parsed(text: str, place: RemoteUrl) -> None:
+def test_a_url_is_parsed(text: str, expected: RemoteUrl) -> None:
     found = url.parse(text)
 
-    assert (found, found.password) == (place, place.password)
+    assert (found, found.password) == (expected, expected.password)
 
 
 @pytest.mark.parametrize(
@@ -111,10 +111,10 @@ def test_no_error_shows_a_password(text: str) -> None:
 
 
 def test_the_text_of_a_url_has_no_password() -> None:
-    place = url.parse("ftp://user:hunter2@h/x?a=b")
+    parsed = url.parse("ftp://user:hunter2@h/x?a=b")
 
-    assert place.password == "hunter2"  # noqa: S105  (a test's)
-    assert "hunter2" not in f"{place} {place!r}"
+    assert parsed.password == "hunter2"  # noqa: S105  (a test's)
+    assert "hunter2" not in f"{parsed} {parsed!r}"
 
 
 @pytest.mark.parametrize(
