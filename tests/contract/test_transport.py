@@ -1,6 +1,6 @@
 """What every transport does alike, each against a server that runs.
 
-``grounds.QUICK`` is part of ``make test``, ``grounds.REAL`` of ``make test-servers``.
+``kinds.QUICK`` is part of ``make test``, ``kinds.REAL`` of ``make test-servers``.
 """
 
 import threading

@@ -177,78 +177,88 @@ def test_a_single_file_there_cannot_be_signed(small: Side, site: Site, address: 
 
 @pytest.mark.parametrize("name", ["shop.tar.gz", "shop.bento", "shop.zip"])
 def test_an_archive_for_stock_bentoml_travels_by_a_server(
-    name: str, small: Side, site: Site, isolated: Side, address: Address, ground: Ground
+    name: str,
+    small: Side,
+    site: Site,
+    isolated: Side,
+    address: Address,
+    remote_folder: FolderOnServer,
 ) -> None:
-    place = address.of(name)
-    bundle = exported(small, site, place)
-    (signature,) = isolated.run("inspect", place, "--json").json["signatures"]
-    key_id, files = signature["key_id"], ground.files()
+    location = address.of(name)
+    bundle = exported(small, site, location)
+    (signature,) = isolated.run("inspect", location, "--json").json["signatures"]
+    key_id, files = signature["key_id"], remote_folder.files()
     manifest = f"{name}.airgap-manifest"
     assert set(files) == {name, manifest, f"{manifest}.builder.{key_id}.dsse"}
 
     for command in ("inspect", "verify", "import"):
-        ran = isolated.run(command, place, "--json")
+        ran = isolated.run(command, location, "--json")
         assert (ran.code, ran.json.get("bundle")) == (0, bundle), ran.err
     assert (isolated.bentoml / "bentos/shop/v1/run.sh").exists()
-    assert exported(small, site, place) == bundle
-    assert ground.files() == files
+    assert exported(small, site, location) == bundle
+    assert remote_folder.files() == files
 
 
 def test_an_archive_that_replaces_another_there_has_its_own_manifest(
-    small: Side, site: Site, isolated: Side, address: Address, ground: Ground
+    small: Side, site: Site, isolated: Side, address: Address, remote_folder: FolderOnServer
 ) -> None:
-    place = address.of("shop.tar")
-    exported(small, site, place)
-    ground.plant(f"shop.tar.airgap-manifest.builder.{'0' * 64}.dsse", b"{}")
+    location = address.of("shop.tar")
+    exported(small, site, location)
+    remote_folder.plant(f"shop.tar.airgap-manifest.builder.{'0' * 64}.dsse", b"{}")
     stores.add_bento(small, "other:v1", {"src/x": b"1"})
 
-    ran = small.run("export", "other:v1", "-o", place, "--key", site.key(), "--json")
+    ran = small.run("export", "other:v1", "-o", location, "--key", site.key(), "--json")
 
     assert ran.code == 0, ran.err
-    assert f"shop.tar.airgap-manifest.builder.{'0' * 64}.dsse" not in ground.files()
-    assert isolated.run("verify", place, "--json").json["bundle"] == ran.json["bundle"]
+    assert f"shop.tar.airgap-manifest.builder.{'0' * 64}.dsse" not in remote_folder.files()
+    assert isolated.run("verify", location, "--json").json["bundle"] == ran.json["bundle"]
 
 
 def test_an_archive_there_without_its_manifest_is_not_trusted(
-    small: Side, site: Site, isolated: Side, address: Address, ground: Ground, tmp_path: Path
+    small: Side,
+    site: Site,
+    isolated: Side,
+    address: Address,
+    remote_folder: FolderOnServer,
+    tmp_path: Path,
 ) -> None:
     local = tmp_path / "shop.zip"
     assert small.run("export", "shop:v1", "-o", local, "--key", site.key()).code == 0
-    ground.plant("shop.zip", local.read_bytes())
+    remote_folder.plant("shop.zip", local.read_bytes())
 
-    place = address.of("shop.zip")
-    refusals.expect_refusal(isolated, "import", place, error=NotTrustedError)
+    location = address.of("shop.zip")
+    refusals.expect_refusal(isolated, "import", location, error=NotTrustedError)
     flags = ("--insecure-allow-unsigned",)
-    refusals.expect_refusal(isolated, "import", place, *flags, error=NotTrustedError)
+    refusals.expect_refusal(isolated, "import", location, *flags, error=NotTrustedError)
     refusals.expect_refusal(isolated, "verify", address.of("no.zip"), error=MissingError)
 
 
 def test_damage_in_an_archive_there_is_found(
-    small: Side, site: Site, isolated: Side, address: Address, ground: Ground
+    small: Side, site: Site, isolated: Side, address: Address, remote_folder: FolderOnServer
 ) -> None:
-    place = address.of("shop.tar")
-    exported(small, site, place)
-    data = bytearray(ground.files()["shop.tar"])
+    location = address.of("shop.tar")
+    exported(small, site, location)
+    data = bytearray(remote_folder.files()["shop.tar"])
     data[data.index(b"#!/bin/sh")] ^= 1
-    ground.plant("shop.tar", bytes(data))
+    remote_folder.plant("shop.tar", bytes(data))
 
-    refusals.expect_refusal(isolated, "import", place, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", location, error=CorruptError)
 
 
 def test_an_archive_there_is_signed_by_others_too(
-    small: Side, site: Site, address: Address, ground: Ground
+    small: Side, site: Site, address: Address, remote_folder: FolderOnServer
 ) -> None:
-    place = address.of("shop.tar")
-    exported(small, site, place)
+    location = address.of("shop.tar")
+    exported(small, site, location)
 
-    ran = small.run("approve", place, "--key", site.key(), "--note", "seen", "--json")
+    ran = small.run("approve", location, "--key", site.key(), "--note", "seen", "--json")
 
     assert ran.code == 0, ran.err
-    claims = small.run("inspect", place, "--json").json["signatures"]
+    claims = small.run("inspect", location, "--json").json["signatures"]
     assert [claim["role"] for claim in claims] == ["builder", "approver"]
-    again = small.run("approve", place, "--reject", "--key", site.key(), "--json")
+    again = small.run("approve", location, "--reject", "--key", site.key(), "--json")
     assert again.code == ConflictError.exit_code
-    assert sum(name.endswith(".attestation") for name in ground.files()) == 1
+    assert sum(name.endswith(".attestation") for name in remote_folder.files()) == 1
 
 
 def test_an_id_is_compared_with_what_is_there(
