@@ -64,7 +64,7 @@ class Opened:
     judge: AdmissionPolicy
     admission: Admission
     passed_over: tuple[str, ...] = ()
-    """Other bundles of the place that this site's policy refuses, each with the reason."""
+    """Other bundles of the depot that this site's policy refuses, each with the reason."""
     supplies: ChunkSources = field(default_factory=ChunkSources)
     """Where chunks are found that the bundle needs and does not carry (format §4.2)."""
     only: frozenset[tuple[int, str, str]] | None = None
@@ -194,7 +194,7 @@ def read_evidence(reader: SignedManifest) -> Evidence:
 
 
 def _drain(stream: BinaryIO, limit: int) -> None:
-    """Read what nobody needs: closing a pipe early would make its writer fail, and the script."""
+    """Read to the end: closing a pipe early would make its writer fail, and the script."""
     with suppress(OSError):
         while limit > 0 and (piece := stream.read(limits.MIB)):
             limit -= len(piece)
@@ -242,9 +242,9 @@ def _newest(
     examine: Callable[[BundleReader], T],
     manifest_of: Callable[[T], Manifest],
 ) -> tuple[T, tuple[str, ...]]:
-    """Examine all bundles of a place; return the newest, and a line for each one passed over.
+    """Examine all bundles of a depot; return the newest, and a line for each skipped one.
 
-    A bundle that this site's policy refuses is passed over: it may be for another site. Any other
+    A bundle that this site's policy refuses is skipped: it may be for another site. Any other
     refusal is final: a bundle that is not trusted must not make an older one look like the newest.
     """
 

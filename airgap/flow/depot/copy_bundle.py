@@ -1,7 +1,7 @@
 """Copies of bundles from any location to any. No key is needed, and nothing is trusted.
 
 Packs are compared with their names and skipped where they are there, so that a copy that broke off
-goes on when it is run again. Whoever reads the copy decides whether to trust it.
+goes on when it is run again. The reader of the copy verifies it.
 """
 
 import hashlib

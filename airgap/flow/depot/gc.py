@@ -59,7 +59,7 @@ def collect_garbage(depot: Depot, rules: GcOptions, progress: Progress) -> GcRes
     use.look()
     if not packs and not use.has_bundles:
         raise MissingError(
-            f"{depot.place} is no depot, or an empty one.",
+            f"{depot.place} is not a depot, or is empty.",
             "Give the folder that has 'bundles' and 'packs' in it.",
         )
     loose = sorted(one for one in {*packs, *use.loose_files(), *_parts(depot)} if use.spares(one))

@@ -73,7 +73,7 @@ class ImportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What became of each item, in item order, and models that Bentos still lack here."""
+    """What became of each item, in item order, and models that Bentos name and that are missing."""
 
     outcomes: tuple[tuple[Item, Outcome], ...]
     lacking: tuple[str, ...]
@@ -222,7 +222,7 @@ def _import_unsigned(
 ) -> ImportResult:
     if archive.bundle:
         raise UsageError(
-            f"{archive} has no signed manifest, so that which bundle it is cannot be told.",
+            f"{archive} has no signed manifest, so it has no bundle id.",
             "Leave out # and the id.",
         )
     if request.warn_unsigned:
