@@ -174,7 +174,7 @@ def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
     Args:
         path: a depot, ``DEPOT#ID``, a ``.airgap`` file, or an archive or folder for BentoML with
             its signed manifest beside it.
-        input_format: as ``output_format`` of ``export_bento``; None lets the name decide.
+        input_format: as ``output_format`` of ``export_bento``; None lets the place tell.
         protocol: ``ftp``, ``ftpes``, ``ftps``, ``sftp`` or ``s3``, where ``path`` is a host or a
             bucket; None, ``file`` or ``osfs`` is this machine. A URL says it itself.
         user: of the server; the access key of S3.
@@ -185,7 +185,7 @@ def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         insecure_allow_unsigned: whether to take a BentoML archive that has no manifest.
         waivers: files with the approvers' permission for an old bundle.
         channel: the only channel to accept; None: any.
-        depots: other locations of earlier bundles, for chunks that this one builds on.
+        depots: further places for the chunks of earlier bundles that this one builds on.
         jobs: threads; default: the processors there are.
 
     Raises:

@@ -61,9 +61,9 @@ class ArchiveReader:
     volumes = ()
     is_stream = True
 
-    def __init__(self, stream: BinaryIO, place: str, path: Path | None = None) -> None:
+    def __init__(self, stream: BinaryIO, location: str, path: Path | None = None) -> None:
         """Take an open stream, which ``close`` closes; and its path, if it is a local file."""
-        self.place = place
+        self.location = location
         self._stream = stream
         self._path = path
         self._envelopes: list[tuple[Role, bytes]] = []
@@ -108,7 +108,7 @@ class ArchiveReader:
             else:
                 envelopes.setdefault(version, []).append(data)
         if not roots:
-            raise MissingError(f"{self.place} holds no roots.", "Give the path of a root file.")
+            raise MissingError(f"{self.location} holds no roots.", "Give the path of a root file.")
         return [
             SignedRoot(roots[version], tuple(envelopes.get(version, ())))
             for version in sorted(roots)
@@ -118,8 +118,8 @@ class ArchiveReader:
         """Put an envelope, or an attestation and its envelope, into the room left for it."""
         if self._path is None:
             raise UsageError(
-                "A single file that is elsewhere cannot be added to.",
-                "Sign in a depot, or fetch the file (airgap copy), sign it, and copy it back.",
+                "A single file on a server cannot be signed there.",
+                "Sign in a depot, or fetch the file (`airgap copy`), sign it, and copy it back.",
             )
         add_files(self._path, self._bundle, files)
 
@@ -218,7 +218,7 @@ class ArchiveReader:
     def _demand(self, name: str, size: int) -> None:
         if self._next == _END:
             raise MissingError(
-                f"{self.place} ends before {name}.", "Copy the file from its source again."
+                f"{self.location} ends before {name}.", "Copy the file from its source again."
             )
         if self._next != (name, size):
             raise self._wrong(f"has {self._next.name!r} where {name!r} of {size:,} bytes belongs")
@@ -278,13 +278,13 @@ class ArchiveReader:
         try:
             return self._stream.read(size)
         except OSError as error:
-            raise storage_error(error, self.place) from error
+            raise storage_error(error, self.location) from error
 
     def _read_into(self, view: memoryview) -> int:
         try:
             return cast("io.BufferedReader", self._stream).readinto(view)
         except OSError as error:
-            raise storage_error(error, self.place) from error
+            raise storage_error(error, self.location) from error
 
     def _read(self, size: int) -> bytes:
         data = self._read_up_to(size)
@@ -294,11 +294,11 @@ class ArchiveReader:
 
     def _cut_off(self) -> CutOffError:
         return CutOffError(
-            f"{self.place} ends too early.", "It is cut off: copy it from its source again."
+            f"{self.location} ends too early.", "It is cut off: copy it from its source again."
         )
 
     def _wrong(self, why: str) -> CorruptError:
-        return CorruptError(f"{self.place} {why}.", "Copy the file from its source again.")
+        return CorruptError(f"{self.location} {why}.", "Copy the file from its source again.")
 
 
 class ArchiveWriter:

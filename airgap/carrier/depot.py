@@ -42,7 +42,7 @@ class Depot:
 
     def __init__(self, transport: Transport, work: DepotOptions = _DEFAULTS) -> None:
         """Take a transport that retries by itself; it is closed by ``close``."""
-        self.place = transport.location
+        self.location = transport.location
         self.transport = transport
         self.work = work
 
@@ -57,14 +57,14 @@ class Depot:
         bundles = [name for name in listed if names.is_bundle_id(name)]
         if len(bundles) > limits.DEPOT_BUNDLES:
             raise CorruptError(
-                f"{self.place} holds {len(bundles):,} bundles; at most"
+                f"{self.location} holds {len(bundles):,} bundles; at most"
                 f" {limits.DEPOT_BUNDLES:,} are read.",
                 "Name the one you want: DEPOT#ID.",
             )
         bundles = [bundle for bundle in bundles if self._is_published(bundle)]
         if not bundles:
             raise MissingError(
-                f"{self.place} holds no bundle.",
+                f"{self.location} holds no bundle.",
                 "Give the folder that has 'bundles' and 'packs' in it, or a .airgap file.",
             )
         return bundles
@@ -82,11 +82,11 @@ class Depot:
         }
         versions = sorted(parsed[0] for parsed in files.values() if parsed and parsed[1])
         if not versions:
-            raise MissingError(f"{self.place} holds no roots.", "Give the path of a root file.")
+            raise MissingError(f"{self.location} holds no roots.", "Give the path of a root file.")
         if len(versions) > limits.TRAVELLING_ROOTS:
             raise CorruptError(
-                f"{self.place} holds {len(versions)} roots; at most {limits.TRAVELLING_ROOTS} are"
-                " read.",
+                f"{self.location} holds {len(versions)} roots; at most"
+                f" {limits.TRAVELLING_ROOTS} are read.",
                 "Give the paths of the root files you need.",
             )
         return [
@@ -118,7 +118,7 @@ class Depot:
             data.extend(piece)
             if len(data) > limit:
                 raise CorruptError(
-                    f"{self.place}/{name} is longer than {limit:,} bytes, the most it may have.",
+                    f"{self.location}/{name} is longer than {limit:,} bytes, the most it may have.",
                     "Copy it from its source again.",
                 )
 
@@ -162,7 +162,7 @@ class Depot:
         signed = [name for name in listed if name.startswith(f"{role}.") and name.endswith(".dsse")]
         if len(signed) >= limits.ENVELOPES and envelope not in listed:
             raise ConflictError(
-                f"{self.place}#{bundle[:12]} has {len(signed)} signatures of the role {role}.",
+                f"{self.location}#{bundle[:12]} has {len(signed)} signatures of the role {role}.",
                 "No more are read: remove those that are not needed.",
             )
         return listed
@@ -178,7 +178,7 @@ class Depot:
         for name, data in files:
             if self.read(f"{folder}/{name}", limits.ENVELOPE_BYTES) != data:
                 raise ConflictError(
-                    f"{self.place} has another signature by this key.",
+                    f"{self.location} has another signature by this key.",
                     "A key speaks once of a bundle; to take it back, revoke the bundle in the"
                     " site's root.",
                 )
@@ -189,7 +189,7 @@ class DepotBundle:
 
     def __init__(self, depot: Depot, bundle: str) -> None:
         """Take the depot and a bundle id."""
-        self.place = f"{depot.place}#{bundle[:12]}"
+        self.location = f"{depot.location}#{bundle[:12]}"
         self.depot = depot
         self.bundle = bundle
         self._folder = f"{layout.BUNDLES}/{bundle}"
@@ -263,7 +263,7 @@ class DepotBundle:
         }
         if len(envelopes) > limits.ENVELOPES:
             raise CorruptError(
-                f"{self.place} has {len(envelopes)} signature files; at most {limits.ENVELOPES}"
+                f"{self.location} has {len(envelopes)} signature files; at most {limits.ENVELOPES}"
                 " are read.",
                 "Remove those that are not needed.",
             )

@@ -25,7 +25,7 @@ __all__ = ["BundleReader", "BundleWriter", "PackSource", "SignedManifest", "Volu
 class SignedManifest(Protocol):
     """A bundle's manifest and what speaks for it, read in the order of format §11."""
 
-    place: str
+    location: str
     """Where it is, for messages."""
 
     def read_manifest(self) -> tuple[str, bytes]:
@@ -74,7 +74,7 @@ class SignedManifest(Protocol):
 class Volume(Protocol):
     """A bundle's files in a local folder: each at any time, from any thread (format §19, §20)."""
 
-    place: str
+    location: str
     """Where it is, for messages."""
     folder: Path
 

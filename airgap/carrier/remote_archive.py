@@ -1,4 +1,4 @@
-"""A single ``.airgap`` file that is elsewhere: read as a stream, written through a local file."""
+"""A single ``.airgap`` file on a server: read as a stream, written through a local file."""
 
 import hashlib
 import queue
@@ -125,10 +125,10 @@ class _Stream:
     def _put(self, piece: memoryview) -> None:
         self._give(bytes(piece))
 
-    def _give(self, found: bytes | BaseException) -> None:
+    def _give(self, piece: bytes | BaseException) -> None:
         while True:
             if self._stopped.is_set():
                 raise StoppedError
             with suppress(queue.Full):
-                self._pieces.put(found, timeout=0.2)
+                self._pieces.put(piece, timeout=0.2)
                 return

@@ -62,7 +62,7 @@ class RemoteDepotReader(DepotBundle):
             for index, pack in enumerate(packs):
                 if index not in wanted:
                     continue
-                download = _Download(pack, spool, connections, self.depot.place)
+                download = _Download(pack, spool, connections, self.depot.location)
                 under_way.append((pack, index, connections.submit(download.run)))
                 if len(under_way) >= jobs:
                     yield _load(*under_way.popleft(), memory)
@@ -112,13 +112,13 @@ class _Download:
         pack: Pack,
         spool: Spool,
         connections: "ConnectionPool[BinaryIO | AirgapError]",
-        place: str,
+        location: str,
     ) -> None:
         self._pack = pack
         self._spool = spool
         self._connections = connections
         self._name = layout.pack_name(pack.digest)
-        self._place = place
+        self._location = location
 
     def run(self, transport: Transport) -> BinaryIO | AirgapError:
         """Return the file that holds the pack, or what is wrong with it.
@@ -134,7 +134,7 @@ class _Download:
         except (MissingError, CorruptError) as error:
             return error
         return CorruptError(
-            f"{self._name} of {self._place} is damaged: its SHA-256 is not the one in its name"
+            f"{self._name} of {self._location} is damaged: its SHA-256 is not the one in its name"
             f" ({_TRIES} tries).",
             "It was changed or damaged there: put this file there again from its source.",
         )
@@ -166,7 +166,7 @@ class _Download:
         if count != self._pack.size:
             more = "more than " if count > self._pack.size else ""
             raise CorruptError(
-                f"{self._name} of {self._place} has {more}{min(count, self._pack.size):,} bytes"
+                f"{self._name} of {self._location} has {more}{min(count, self._pack.size):,} bytes"
                 f" where {self._pack.size:,} are needed.",
                 "It is cut off or damaged there: put this file there again from its source.",
             )
@@ -203,7 +203,7 @@ class RemoteDepotWriter:
             self._depot.read(name, limits.ROOT_BYTES) != data
         ):
             raise ConflictError(
-                f"{self._depot.place}/{name} is there with other content.",
+                f"{self._depot.location}/{name} is there with other content.",
                 "Roots of one version differ: find out which is right, and move the other away.",
             )
 
@@ -247,7 +247,7 @@ class RemoteDepotWriter:
         for name, data in (*small.items(), (layout.manifest_name(bundle), manifest)):
             self._depot.place_file(name, data)
             if self._depot.work.verify_after_write and self._depot.read(name, len(data)) != data:
-                raise _differs_from_written(self._depot.place, name)
+                raise _differs_from_written(self._depot.location, name)
 
     def abort(self) -> None:
         """Stop what is under way. Packs that are there stay: the next export finds them."""
@@ -289,8 +289,8 @@ class _Upload:
         return digest.digest() == self.digest
 
 
-def _differs_from_written(place: str, name: str) -> TransportError:
+def _differs_from_written(location: str, name: str) -> TransportError:
     return TransportError(
-        f"{place}/{name} is not what was written there.",
+        f"{location}/{name} is not what was written there.",
         "The server or its disk damages files: look at it before you use it again.",
     )

@@ -42,7 +42,7 @@ def command(  # noqa: PLR0913  (one argument per option)
 
     DST is a depot or a .airgap file. Both may be folders, URLs or @REMOTEs. Packs that are there
     are not sent again; a copy that was cut off goes on when it is run again. Every pack is compared
-    with its name, but nothing is trusted: no key is needed, and the importing side verifies it.
+    with its name, but nothing is trusted: no key is needed, and whoever reads the copy verifies it.
     """
     del jobs  # it is in ``connector``
     from airgap.flow.depot import copy_bundle

@@ -59,7 +59,7 @@ def _ask(doomed: "list[DeletionCandidate]") -> None:
     for line in (line for one in doomed for line in _lines(one, "to delete:")):
         click.echo(line, err=True)
     if sys.stdin is None or not sys.stdin.isatty():
-        raise UsageError("There is no terminal to ask at.", "Give --yes to delete without asking.")
+        raise UsageError("Nobody can be asked here.", "Give --yes if it is meant.")
     click.confirm("Delete?", abort=True, err=True)
 
 

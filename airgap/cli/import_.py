@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     "--want",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="If chunks are missing, write into FILE what the sender needs for `export --for FILE`.",
+    help="If chunks are lacking, write into FILE what the sender needs for `export --for FILE`.",
 )
 @jobs_option
 @reports

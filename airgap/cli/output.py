@@ -85,7 +85,7 @@ def reports(work: Callable[P, Result]) -> Callable[..., int]:
         result = work(*args, **kwargs)
         try:
             _print(result, as_json=as_json, quiet=quiet)
-        except BrokenPipeError:  # the reader (`| head`) has enough
+        except BrokenPipeError:  # whoever reads (`| head`) has enough
             discard_output()
             return StorageError.exit_code
         except OSError as error:
@@ -99,7 +99,7 @@ def reports(work: Callable[P, Result]) -> Callable[..., int]:
     already = run.__dict__.pop("__click_params__", [])
     for option in (
         click.option("--quiet", "-q", is_flag=True, help="Print no progress and no notes."),
-        # By flag alone: a program that reads the output asks for it, whatever the config file says.
+        # By flag alone: whoever reads the output asked for it, also when nothing else works.
         click.option(
             "--json",
             "as_json",
@@ -293,7 +293,7 @@ def read_new_passphrase(variable: str | None, descriptor: int | None) -> bytes:
 
 
 def make_progress() -> Progress:
-    """Return a bar on a terminal, lines in a file or pipe, nothing if quiet."""
+    """Return what suits the place: a bar on a terminal, lines elsewhere, nothing if quiet."""
     if click.get_current_context().obj["quiet"]:
         return Silent()
     return BarProgress() if sys.stderr.isatty() else LineProgress()

@@ -177,7 +177,9 @@ class WatchedFolder:
     def describe(self) -> Mapping[str, Any]:
         """Return the held and refused bundles that are still in the folder."""
         entries = [
-            entry for entry in self._seen.values() if (self._folder / entry["path"]).exists()
+            entry
+            for name, entry in self._seen.items()
+            if (self._folder / name.partition("#")[0]).exists()
         ]
         return {
             key: [_select_public_fields(entry) for entry in entries if entry.get("event") == event]

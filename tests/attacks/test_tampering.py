@@ -9,7 +9,7 @@ import pytest
 
 from airgap.errors import AirgapError, CorruptError, MissingError, NotTrustedError
 from airgap.flow.bundle import open_bundle
-from airgap.flow.importing import install_bundle
+from airgap.flow.importing.verify import verify_content
 from airgap.flow.location.location import StandardInput
 from airgap.flow.progress import Silent
 from airgap.format.root import Root
@@ -255,7 +255,7 @@ def test_a_single_file_that_has_no_end_is_refused(
         pytest.raises(CorruptError),
         open_bundle.open_bundle(StandardInput(), forge.judging(root)) as opened,
     ):
-        install_bundle.verify_content(opened, jobs=1, progress=Silent())
+        verify_content(opened, jobs=1, progress=Silent())
     assert stores.snapshot(isolated.top) == before
 
 

@@ -30,27 +30,27 @@ def form(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def place(form: str, request: pytest.FixtureRequest) -> Path:
+def bundle_path(form: str, request: pytest.FixtureRequest) -> Path:
     """The folder or file that the reader reads."""
     found: Path = request.getfixturevalue("depot" if form in ("depot", "remote") else "archive")
     return found
 
 
 @pytest.fixture
-def reader(form: str, place: Path) -> Iterator[BundleReader]:
+def reader(form: str, bundle_path: Path) -> Iterator[BundleReader]:
     """A reader of the bundle with ``shop:v1``: two packs."""
-    one = opened(form, place)
+    one = opened(form, bundle_path)
     yield one
     one.close()
 
 
-def opened(form: str, place: Path) -> BundleReader:
+def opened(form: str, path: Path) -> BundleReader:
     if form == "depot":
-        return DepotReader(place, local_depot.list_bundles(place)[0])
+        return DepotReader(path, local_depot.list_bundles(path)[0])
     if form == "remote":
-        remote = Depot(FolderTransport(place), DepotOptions())
+        remote = Depot(FolderTransport(path), DepotOptions())
         return RemoteDepotReader(remote, remote.list_bundles()[0])
-    return ArchiveReader(piped(place) if form == "pipe" else place.open("rb"), str(place))
+    return ArchiveReader(piped(path) if form == "pipe" else path.open("rb"), str(path))
 
 
 def piped(path: Path) -> BinaryIO:
@@ -79,7 +79,7 @@ def test_the_manifest_is_what_its_id_says(reader: BundleReader) -> None:
 
 
 def test_it_has_a_name_for_messages(reader: BundleReader) -> None:
-    assert reader.place
+    assert reader.location
 
 
 def test_envelopes_are_given_by_role(reader: BundleReader) -> None:

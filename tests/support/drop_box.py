@@ -20,6 +20,7 @@ from airgap.errors import AirgapError
 from airgap.flow.admission import policy
 from airgap.flow.bundle import open_bundle
 from airgap.flow.importing import install_bundle
+from airgap.flow.importing.verify import verify_content
 from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.flow.progress import Silent
 from airgap.server.dropbox import passwords, server, settings
@@ -50,7 +51,7 @@ def run_in_process(operation: Operation, location: LocalDepot | ArchiveFile) -> 
     try:
         with open_bundle.open_bundle(location, policy.load(), remember=remember) as opened:
             if operation == "verify":
-                install_bundle.verify_content(opened, jobs=1, progress=Silent())
+                verify_content(opened, jobs=1, progress=Silent())
                 return Verdict("done", report={"bundle": opened.bundle})
             imported = install_bundle.install_bundle(
                 opened, replace=False, dry_run=False, jobs=1, progress=Silent()

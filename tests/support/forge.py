@@ -23,6 +23,7 @@ from airgap.flow.admission.policy import AdmissionPolicy
 from airgap.flow.bundle import open_bundle
 from airgap.flow.importing import install_bundle
 from airgap.flow.importing.install_bundle import InstallResult
+from airgap.flow.importing.verify import verify_content
 from airgap.flow.location.location import parse_location
 from airgap.flow.progress import Silent
 from airgap.format.envelope import Role
@@ -435,7 +436,7 @@ def judging(root: Verified[Root]) -> AdmissionPolicy:
 def verify_in_process(place: Path | str, root: Verified[Root]) -> int:
     """Do what ``airgap verify`` does; return how many bytes of packs it read."""
     with open_bundle.open_bundle(parse_location(str(place)), judging(root)) as opened:
-        return install_bundle.verify_content(opened, jobs=1, progress=Silent())
+        return verify_content(opened, jobs=1, progress=Silent())
 
 
 def import_in_process(place: Path | str, root: Verified[Root]) -> InstallResult:

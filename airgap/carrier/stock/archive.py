@@ -61,9 +61,9 @@ def form_of_name(name: str) -> Form | None:
 
 
 def form_of(path: Path) -> Form | None:
-    """Return the form of what is there, or None if it is nothing for stock BentoML.
+    """Return the form of the archive or folder there; None if it is not for stock BentoML.
 
-    It is told by its name, or by the manifest that lies beside it.
+    The form follows from its name, or from the manifest that lies beside it.
     """
     signed = _beside(path).exists()
     if path.is_dir():
@@ -79,8 +79,8 @@ class StockReader:
 
     def __init__(self, path: Path, form: Form) -> None:
         """Take the path of the archive; nothing is opened yet."""
-        self.place = str(path)
-        self.packs = NoPacks(self.place)
+        self.location = str(path)
+        self.packs = NoPacks(self.location)
         self._form = form
         self._path = path
 
@@ -103,12 +103,12 @@ class StockReader:
         """Return the bundle id, which follows from the manifest, and the manifest's bytes.
 
         Raises:
-            NotTrustedError: there is no manifest.
+            NotTrustedError: the manifest is missing.
         """
         if not self.is_signed:
             raise NotTrustedError(
-                f"{self.place} has no signed manifest beside it.",
-                f"Copy {self.place}.airgap-manifest and its .dsse files too; `airgap import"
+                f"{self.location} has no signed manifest beside it.",
+                f"Copy {self.location}.airgap-manifest and its .dsse files too; `airgap import"
                 " --insecure-allow-unsigned` takes it as it is.",
             )
         beside = _beside(self._path)
@@ -134,7 +134,7 @@ class StockReader:
 
     def read_roots(self) -> list[SignedRoot]:
         """Refuse: no roots travel with such an archive."""
-        raise MissingError(f"{self.place} holds no roots.", "Give the path of a root file.")
+        raise MissingError(f"{self.location} holds no roots.", "Give the path of a root file.")
 
     def add_files(self, files: Sequence[tuple[str, bytes]]) -> None:
         """Put an envelope, or an attestation and then its envelope, beside the manifest."""
@@ -167,9 +167,9 @@ class NoPacks:
     volumes = ()
     is_stream = False
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, location: str) -> None:
         """Take where the bundle is, for messages."""
-        self._place = place
+        self._location = location
 
     def read_packs(
         self, packs: Sequence[Pack], wanted: Container[int], memory: BufferPool | None = None
@@ -179,7 +179,10 @@ class NoPacks:
         for index, pack in enumerate(packs):
             if index in wanted:
                 name = layout.pack_name(pack.digest)
-                yield index, MissingError(f"{self._place} has no {name}.", "Give the whole bundle.")
+                yield (
+                    index,
+                    MissingError(f"{self._location} has no {name}.", "Give the whole bundle."),
+                )
 
     def read_model_signatures(self, files: Collection[str]) -> dict[str, bytes]:
         """Return nothing: an archive for stock BentoML brings none."""

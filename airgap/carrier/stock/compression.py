@@ -22,10 +22,10 @@ _XZ_PRESET: Final = 1
 class Decompressed:
     """Reads what a compressed stream holds; ``tar`` means that it is not compressed."""
 
-    def __init__(self, stream: BinaryIO, compression: Compression, place: str) -> None:
+    def __init__(self, stream: BinaryIO, compression: Compression, location: str) -> None:
         """Take an open stream, which is read from where it stands."""
         self._stream = stream
-        self._place = place
+        self._location = location
         self._decoder = _decoder(compression)
 
     def read(self, size: int) -> bytes:
@@ -66,10 +66,10 @@ class Decompressed:
         try:
             return self._stream.read(limit)
         except OSError as error:
-            raise storage_error(error, self._place) from error
+            raise storage_error(error, self._location) from error
 
     def _wrong(self, why: str) -> CorruptError:
-        return CorruptError(f"{self._place} {why}.", "Copy it from its source again.")
+        return CorruptError(f"{self._location} {why}.", "Copy it from its source again.")
 
 
 class Compressed:

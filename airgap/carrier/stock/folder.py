@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from airgap.carrier.stock.port import Member, checked_member
+from airgap.carrier.stock.port import Member, check_member
 from airgap.disk.durable import sync_file_system, sync_folder
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.reading import open_regular
@@ -26,7 +26,7 @@ class FolderReader:
 
     def __init__(self, path: Path) -> None:
         """Name the folder."""
-        self.place = str(path)
+        self.location = str(path)
         self._path = path
 
     def members(self) -> Iterator[tuple[Member, Iterator[bytes]]]:
@@ -38,7 +38,7 @@ class FolderReader:
         for name in sorted(os.listdir(self._path / folder)):  # noqa: PTH208  (names, not paths)
             path = f"{folder}/{name}" if folder else name
             # The path is checked before anything is done with it, and bounds the depth.
-            found = (self._path / checked_member(Member(path), self.place).path).lstat()
+            found = (self._path / check_member(Member(path), self.location).path).lstat()
             if stat.S_ISDIR(found.st_mode):
                 yield Member(path, "folder"), iter(())
                 yield from self._walk(path)
@@ -56,7 +56,7 @@ class FolderReader:
 
     def _content(self, member: Member) -> Iterator[bytes]:
         """Yield a file's bytes; it must have as many as when it was listed."""
-        left = checked_member(member, self.place).size
+        left = check_member(member, self.location).size
         with (
             open_regular(self._path, member.path) as descriptor,
             open(descriptor, "rb", buffering=0, closefd=False) as file,

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from airgap.errors import CorruptError
 from airgap.format import limits, names
 
-__all__ = ["Member", "MemberReader", "MemberWriter", "StockMembers", "checked_member"]
+__all__ = ["Member", "MemberReader", "MemberWriter", "StockMembers", "check_member"]
 
 MemberKind = Literal["file", "folder", "link"]
 
@@ -30,7 +30,7 @@ class Member:
 class MemberReader(Protocol):
     """Reads an archive once, from front to back."""
 
-    place: str
+    location: str
     """Where it is, for messages."""
 
     def members(self) -> Iterator[tuple[Member, Iterator[bytes]]]:
@@ -71,7 +71,7 @@ class MemberWriter(Protocol):
         ...
 
 
-def checked_member(member: Member, place: str) -> Member:
+def check_member(member: Member, location: str) -> Member:
     """Return the member if its path may exist and its size is possible (format §2.3, §2.5).
 
     Raises:
@@ -82,7 +82,7 @@ def checked_member(member: Member, place: str) -> Member:
         problem = "is longer than a file may be"
     if problem:
         raise CorruptError(
-            f"{place} has a member {member.path!r:.200} that {problem}.",
+            f"{location} has a member {member.path!r:.200} that {problem}.",
             "Do not use this archive: no tool should have made it.",
         )
     return member

@@ -32,11 +32,11 @@ class RemoteStockReader:
     is_folder = False
 
     def __init__(
-        self, folder: Transport, name: str, form: ArchiveForm, place: str, spool: Path | None
+        self, folder: Transport, name: str, form: ArchiveForm, location: str, spool: Path | None
     ) -> None:
         """Take the folder that the archive is in; ``close`` closes it."""
-        self.place = place
-        self.packs = NoPacks(place)
+        self.location = location
+        self.packs = NoPacks(location)
         self._folder = folder
         self._name = name
         self._form = form
@@ -60,9 +60,9 @@ class RemoteStockReader:
             raw = self._read(stock.manifest_name(self._name), limits.MANIFEST_BYTES)
         except MissingError:
             if self._folder.size(self._name) is None:
-                raise MissingError(f"{self.place} is not there.", "Check the URL.") from None
+                raise MissingError(f"{self.location} is not there.", "Check the URL.") from None
             raise NotTrustedError(
-                f"{self.place} has no signed manifest beside it.",
+                f"{self.location} has no signed manifest beside it.",
                 f"Copy {stock.manifest_name(self._name)} and its .dsse files there too.",
             ) from None
         return bundle_id(raw), raw
@@ -84,7 +84,7 @@ class RemoteStockReader:
 
     def read_roots(self) -> list[SignedRoot]:
         """Refuse: no roots travel with such an archive."""
-        raise MissingError(f"{self.place} holds no roots.", "Give the path of a root file.")
+        raise MissingError(f"{self.location} holds no roots.", "Give the path of a root file.")
 
     def add_files(self, files: Sequence[tuple[str, bytes]]) -> None:
         """Put an envelope, or an attestation and then its envelope, beside the manifest."""
@@ -95,7 +95,7 @@ class RemoteStockReader:
                 continue
             if self._read(file, limits.ENVELOPE_BYTES) != data:
                 raise ConflictError(
-                    f"{self.place} has another signature by this key.",
+                    f"{self.location} has another signature by this key.",
                     "A key speaks once of a bundle; to take it back, revoke the bundle in the"
                     " site's root.",
                 )
@@ -104,7 +104,7 @@ class RemoteStockReader:
         """Fetch the archive, and yield each member with its bytes; see ``MemberReader``."""
         file = self._fetch()
         reader = ZipReader(file) if self._form == "zip" else TarReader(file, self._form)
-        reader.place = self.place
+        reader.location = self.location
         return reader.members()
 
     def close(self) -> None:
@@ -116,14 +116,14 @@ class RemoteStockReader:
     def _fetch(self) -> Path:
         size = self._folder.size(self._name)
         if size is None:
-            raise MissingError(f"{self.place} is not there.", "Check the URL.")
+            raise MissingError(f"{self.location} is not there.", "Check the URL.")
         self._spool = self._spool or Spool(self._parent)
         file = self._spool.folder / "archive"
         with translate_errors(file), file.open("wb") as out:
             count = self._folder.get(self._name, out.write, 0, size + 1)
         if count != size:
             raise CorruptError(
-                f"{self.place} has {count:,} bytes where the server promised {size:,}.",
+                f"{self.location} has {count:,} bytes where the server promised {size:,}.",
                 "Run the same command again; if it stays, copy the archive there again.",
             )
         return file
@@ -135,7 +135,7 @@ class RemoteStockReader:
             data.extend(piece)
             if len(data) > limit:
                 raise CorruptError(
-                    f"{name} beside {self.place} is longer than {limit:,} bytes.",
+                    f"{name} beside {self.location} is longer than {limit:,} bytes.",
                     "Copy it there again from its source.",
                 )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from airgap.carrier.stock.compression import Compressed, Compression, Decompressed
-from airgap.carrier.stock.port import Member, MemberKind, checked_member
+from airgap.carrier.stock.port import Member, MemberKind, check_member
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.part_file import PartFile
 from airgap.disk.reading import open_regular
@@ -49,7 +49,7 @@ class TarReader:
 
     def __init__(self, path: Path, compression: Compression) -> None:
         """Name the archive; it is opened by ``members``."""
-        self.place = str(path)
+        self.location = str(path)
         self._path = path
         self._compression = compression
 
@@ -59,7 +59,7 @@ class TarReader:
             open_regular(self._path.parent, self._path.name) as descriptor,
             open(descriptor, "rb", buffering=0, closefd=False) as file,
         ):
-            self._stream = Decompressed(file, self._compression, self.place)
+            self._stream = Decompressed(file, self._compression, self.location)
             while (block := self._take(BLOCK)) != bytes(BLOCK):
                 member = self._member(block)
                 if member is None:  # the archive's own top, "./"
@@ -91,7 +91,7 @@ class TarReader:
         fields: dict[str, bytes],
     ) -> Member | None:
         if kind != "file" and size:
-            raise self._wrong(f"has {name!r:.200}, which is no file but has bytes")
+            raise self._wrong(f"has {name!r:.200}, which is not a file but has bytes")
         path = name.removeprefix("./")
         if kind == "folder":
             path = path.removesuffix("/")
@@ -99,7 +99,7 @@ class TarReader:
                 return None
         target = "" if kind != "link" else linkpath or self._text(fields["link"])
         executable = kind == "file" and bool(self._number(fields["mode"]) & _EXECUTABLE)
-        return checked_member(Member(path, kind, size, executable, target), self.place)
+        return check_member(Member(path, kind, size, executable, target), self.location)
 
     def _header(self, block: bytes) -> tuple[bytes, dict[str, bytes]]:
         """Split a header and compare its checksum."""
@@ -112,7 +112,7 @@ class TarReader:
             "prefix": block[345:500],
         }
         if block[257:265] != b"ustar\x0000":
-            raise self._wrong("is no POSIX tar, or is damaged")
+            raise self._wrong("is not a POSIX tar, or is damaged")
         if self._number(fields["sum"]) != sum(block) - sum(fields["sum"]) + 8 * 0x20:
             raise self._wrong("is damaged")
         return block[156:157], fields
@@ -166,12 +166,12 @@ class TarReader:
         name, prefix = self._text(fields["name"]), self._text(fields["prefix"])
         return f"{prefix}/{name}" if prefix else name
 
-    def _size(self, told: str | None, field: bytes) -> int:
-        if told is None:
+    def _size(self, pax_size: str | None, field: bytes) -> int:
+        if pax_size is None:
             return self._number(field)
-        if not re.fullmatch(r"[0-9]{1,15}", told):
-            raise self._wrong("has a size that is no number")
-        return int(told)
+        if not re.fullmatch(r"[0-9]{1,15}", pax_size):
+            raise self._wrong("has a size that is not a number")
+        return int(pax_size)
 
     def _text(self, field: bytes) -> str:
         found = _TEXT.fullmatch(field)
@@ -192,7 +192,7 @@ class TarReader:
         return int(found[1], 8)
 
     def _wrong(self, why: str) -> CorruptError:
-        return CorruptError(f"{self.place} {why}.", "Copy the archive from its source again.")
+        return CorruptError(f"{self.location} {why}.", "Copy the archive from its source again.")
 
 
 class TarWriter:

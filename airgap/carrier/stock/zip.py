@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from airgap.carrier.stock.port import Member, checked_member
+from airgap.carrier.stock.port import Member, check_member
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.part_file import PartFile
 from airgap.disk.reading import open_regular
@@ -61,7 +61,7 @@ class ZipReader:
 
     def __init__(self, path: Path) -> None:
         """Name the archive; it is opened by ``members``."""
-        self.place = str(path)
+        self.location = str(path)
         self._path = path
 
     def members(self) -> Iterator[tuple[Member, Iterator[bytes]]]:
@@ -106,11 +106,11 @@ class ZipReader:
         """Return count, size and position of the central directory; nothing may follow its end."""
         length = self._file.seek(0, 2)
         if length < _END.size:
-            raise self._wrong("is no zip, or is cut off")
+            raise self._wrong("is not a zip, or is cut off")
         self._file.seek(length - _END.size)
         mark, disk, first, here, count, size, start, comment = _END.unpack(self._take(_END.size))
         if mark != b"PK\5\6" or disk or first or here != count or comment:
-            raise self._wrong("is no zip, is cut off, or goes on after its end")
+            raise self._wrong("is not a zip, is cut off, or goes on after its end")
         end = length - _END.size
         if self._has_locator(end):  # Python writes both from 2 GiB on, others from 4
             wide = self._end_64(end)
@@ -134,7 +134,7 @@ class ZipReader:
         """Read the 64-bit form of the end, which lies just before the other."""
         at = end - _LOCATOR.size - _END_64.size
         if at < 0:
-            raise self._wrong("is no zip, or is cut off")
+            raise self._wrong("is not a zip, or is cut off")
         self._file.seek(at)
         mark, length, _, _, disk, first, here, count, size, start = _END_64.unpack(
             self._take(_END_64.size)
@@ -215,11 +215,11 @@ class ZipReader:
                 raise self._wrong(f"has the folder {name!r:.200}, which is something else too")
             if path in ("", "."):
                 return None
-            return checked_member(Member(path, "folder"), self.place)
+            return check_member(Member(path, "folder"), self.location)
         if kind not in (0, stat.S_IFREG):
             raise self._wrong(f"has {name!r:.200}, which is neither a file nor a folder")
         executable = bool(entry.mode & stat.S_IXUSR)
-        return checked_member(Member(path, "file", entry.size, executable), self.place)
+        return check_member(Member(path, "file", entry.size, executable), self.location)
 
     def _content(self, entry: _Entry) -> Iterator[bytes]:
         """Yield an entry's bytes: never more than its size; then compare size and CRC-32."""
@@ -261,7 +261,7 @@ class ZipReader:
         return data
 
     def _wrong(self, why: str) -> CorruptError:
-        return CorruptError(f"{self.place} {why}.", "Copy the archive from its source again.")
+        return CorruptError(f"{self.location} {why}.", "Copy the archive from its source again.")
 
 
 class ZipWriter:

@@ -65,7 +65,7 @@ def trusted_base_bundles(
             manifest = decode_if_signed(raw, read_evidence(reader).envelopes, root)
             if manifest is None:
                 raise NotTrustedError(
-                    f"{reader.place} is not signed by the builders that this site trusts.",
+                    f"{reader.location} is not signed by the builders that this site trusts.",
                     "Give the depot or the bundle that the new one builds on, as it was received.",
                 )
             bundles.append(BaseBundle(manifest, reopen))

@@ -64,7 +64,7 @@ class Opened:
     judge: AdmissionPolicy
     admission: Admission
     passed_over: tuple[str, ...] = ()
-    """Other bundles of the depot that this site's policy refuses, each with the reason."""
+    """Other bundles of the place that this site's policy refuses, each with the reason."""
     supplies: ChunkSources = field(default_factory=ChunkSources)
     """Where chunks are found that the bundle needs and does not carry (format §4.2)."""
     only: frozenset[tuple[int, str, str]] | None = None
@@ -194,7 +194,7 @@ def read_evidence(reader: SignedManifest) -> Evidence:
 
 
 def _drain(stream: BinaryIO, limit: int) -> None:
-    """Read to the end: closing a pipe early would make its writer fail, and the script."""
+    """Read what nobody needs: closing a pipe early would make its writer fail, and the script."""
     with suppress(OSError):
         while limit > 0 and (piece := stream.read(limits.MIB)):
             limit -= len(piece)
@@ -217,10 +217,10 @@ def read_manifest(reader: BundleReader, location: Location) -> tuple[str, bytes]
     bundle, raw = reader.read_manifest()
     if manifests.bundle_id(raw) != bundle:
         raise CorruptError(
-            f"The manifest of {reader.place} was changed or damaged on the way.",
+            f"The manifest of {reader.location} was changed or damaged on the way.",
             "Copy the bundle from its source again.",
         )
-    demand_bundle(bundle, location, reader.place)
+    demand_bundle(bundle, location, reader.location)
     return bundle, raw
 
 
@@ -242,9 +242,9 @@ def _newest(
     examine: Callable[[BundleReader], T],
     manifest_of: Callable[[T], Manifest],
 ) -> tuple[T, tuple[str, ...]]:
-    """Examine all bundles of a depot; return the newest, and a line for each skipped one.
+    """Examine all bundles of a place; return the newest, and a line for each one passed over.
 
-    A bundle that this site's policy refuses is skipped: it may be for another site. Any other
+    A bundle that this site's policy refuses is passed over: it may be for another site. Any other
     refusal is final: a bundle that is not trusted must not make an older one look like the newest.
     """
 
@@ -267,8 +267,8 @@ def _newest(
                 f"{error.message} It is one of {len(readers)} bundles, so which is the newest"
                 " cannot be told.",
                 "Name the one you want: DEPOT#ID.",
-                [other.place for other in readers],
+                [other.location for other in readers],
             ) from error
     if newest is None:
         raise passed_over[-1][1]
-    return newest, tuple(f"{reader.place}: {error.message}" for reader, error in passed_over)
+    return newest, tuple(f"{reader.location}: {error.message}" for reader, error in passed_over)

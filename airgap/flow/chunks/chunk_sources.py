@@ -107,21 +107,21 @@ class ChunkSources:
                 return data
         return None
 
-    def _unpack(self, place: _InPack, depth: int) -> bytes | None:
+    def _unpack(self, source: _InPack, depth: int) -> bytes | None:
         """Decode a chunk out of another bundle's pack."""
-        table, block = place.bundle.manifest.chunks, place.block
+        table, block = source.bundle.manifest.chunks, source.block
         base: bytes | None = b""
         if block.codec == DIFFERENCE:
             base = self.read(table.digest(block.base), depth + 1) if depth < _DEEPEST else None
-        pack = self._pack(place.bundle, place.pack)
+        pack = self._pack(source.bundle, source.pack)
         if base is None or pack is None:
             return None
         lengths = table.lengths[block.first_chunk : block.first_chunk + block.chunk_count]
         stored = pack[block.offset : block.offset + block.stored_length]
         with suppress(AirgapError):  # damaged, or made wrongly: as good as missing
             plain = decode(block.codec, stored, sum(lengths), base)
-            start = sum(lengths[: place.chunk - block.first_chunk])
-            return bytes(plain[start : start + table.lengths[place.chunk]])
+            start = sum(lengths[: source.chunk - block.first_chunk])
+            return bytes(plain[start : start + table.lengths[source.chunk]])
         return None
 
     def _pack(self, bundle: BaseBundle, index: int) -> bytes | None:
@@ -140,11 +140,11 @@ class ChunkSources:
             return kept[1]
 
 
-def _find_base(place: _InFile | _InPack) -> set[bytes]:
+def _find_base(source: _InFile | _InPack) -> set[bytes]:
     """Return the digest of the chunk that a chunk is a difference of."""
-    if isinstance(place, _InFile) or place.block.codec != DIFFERENCE:
+    if isinstance(source, _InFile) or source.block.codec != DIFFERENCE:
         return set()
-    return {place.bundle.manifest.chunks.digest(place.block.base)}
+    return {source.bundle.manifest.chunks.digest(source.block.base)}
 
 
 def _cut_installed(items: Iterable[Item]) -> Iterator[tuple[bytes, _InFile]]:
@@ -195,11 +195,11 @@ def _find_in_files(manifest: Manifest, indexes: Container[int]) -> Iterator[tupl
                     yield chunk, _InFile(folder / file.path, start, length)
 
 
-def _read_file(place: _InFile) -> bytes | None:
+def _read_file(source: _InFile) -> bytes | None:
     """Read a chunk from an installed file; None if the file is gone or shorter."""
-    with suppress(OSError), place.path.open("rb") as file:
-        file.seek(place.offset)
-        return file.read(place.length)
+    with suppress(OSError), source.path.open("rb") as file:
+        file.seek(source.offset)
+        return file.read(source.length)
     return None
 
 

@@ -49,7 +49,7 @@ class _Side:
 
     def __init__(self, bundle: BaseBundle) -> None:
         self._table = bundle.manifest.chunks
-        self._supplies = ChunkSources([bundle])
+        self._sources = ChunkSources([bundle])
         self.digests = {self._table.digest(at) for at in range(len(self._table))}
         self.stored = dict(_measure_stored(bundle.manifest))
 
@@ -57,14 +57,14 @@ class _Side:
         """Return the digests of the chunks of each part of a file, as far as it is known."""
         found: dict[str, list[bytes]] = {}
         if len(file.chunks) > 1:
-            for (name, _, _), digest in find_parts(file, self._table, self._supplies).items():
+            for (name, _, _), digest in find_parts(file, self._table, self._sources).items():
                 found.setdefault(name, []).append(digest)
         return found
 
-    def cost(self, file: File, known: Collection[bytes]) -> int:
+    def cost(self, file: File, have: Collection[bytes]) -> int:
         """Return what a file's chunks take up in the packs, but for those that are known."""
         digests = {self._table.digest(chunk) for chunk in file.chunks}
-        return sum(self.stored.get(digest, 0) for digest in digests.difference(known))
+        return sum(self.stored.get(digest, 0) for digest in digests.difference(have))
 
 
 def _measure_stored(manifest: Manifest) -> Iterator[tuple[bytes, int]]:

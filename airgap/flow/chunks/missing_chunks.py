@@ -22,10 +22,10 @@ class MissingChunksError(MissingError):
 class MissingChunks:
     """The needed chunks of one manifest, and where to get them."""
 
-    def __init__(self, manifest: Manifest, supplies: ChunkSources) -> None:
+    def __init__(self, manifest: Manifest, sources: ChunkSources) -> None:
         """Look at nothing yet."""
         self._manifest = manifest
-        self._supplies = supplies
+        self._sources = sources
         self._base_of = {
             block.first_chunk: block.base
             for pack in manifest.packs
@@ -69,7 +69,7 @@ class MissingChunks:
         Raises:
             MissingChunksError: it is not there any more.
         """
-        data = self._supplies.read(self._manifest.chunks.digest(chunk))
+        data = self._sources.read(self._manifest.chunks.digest(chunk))
         if data is None:
             self.refuse(frozenset([chunk]))
         return data or b""
@@ -87,12 +87,12 @@ class MissingChunks:
         """Read and compare needed chunks; return those that are missing."""
         table = self._manifest.chunks
         digests = {chunk: table.digest(chunk) for chunk in sorted(needed)}
-        self._supplies.locate(digests.values())
-        absent = {chunk for chunk, one in digests.items() if self._supplies.read(one) is None}
+        self._sources.locate(digests.values())
+        absent = {chunk for chunk, one in digests.items() if self._sources.read(one) is None}
         if absent:
             wanted = {digests[chunk] for chunk in absent}
-            self._supplies.search(self._manifest.items, wanted)
-            absent = {chunk for chunk in absent if self._supplies.read(digests[chunk]) is None}
+            self._sources.search(self._manifest.items, wanted)
+            absent = {chunk for chunk in absent if self._sources.read(digests[chunk]) is None}
         return absent
 
 

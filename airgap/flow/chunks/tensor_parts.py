@@ -16,10 +16,10 @@ Parts = Mapping[tuple[str, int, int], bytes]
 """Digests of chunks by part of the file, offset in that part, and length, in bytes."""
 
 
-def find_parts(file: File, table: ChunkTable, supplies: ChunkSources) -> Parts:
+def find_parts(file: File, table: ChunkTable, sources: ChunkSources) -> Parts:
     """Cut a file of a bundle again, as far as it can be read, to learn what its chunks are."""
-    supplies.locate(map(table.digest, file.chunks))
-    chunks = _Chunks(file, table, supplies)
+    sources.locate(map(table.digest, file.chunks))
+    chunks = _Chunks(file, table, sources)
     found, offset = {}, 0
     for region, within, length in regions.spans(plan(chunks)):
         chunk = chunks.starting_at(offset)
@@ -30,13 +30,13 @@ def find_parts(file: File, table: ChunkTable, supplies: ChunkSources) -> Parts:
 
 
 class _Chunks:
-    """A file of a bundle, looked into chunk by chunk; a chunk that is not here reads as nothing."""
+    """A file of a bundle, read chunk by chunk; a chunk that is missing is read as nothing."""
 
-    def __init__(self, file: File, table: ChunkTable, supplies: ChunkSources) -> None:
+    def __init__(self, file: File, table: ChunkTable, sources: ChunkSources) -> None:
         self.size = file.size
         self._chunks = file.chunks
         self._table = table
-        self._supplies = supplies
+        self._sources = sources
         lengths = [table.lengths[chunk] for chunk in file.chunks]
         self._starts = list(accumulate(lengths, initial=0))[:-1]
         self._at_start = dict(zip(self._starts, file.chunks, strict=True))
@@ -51,7 +51,7 @@ class _Chunks:
         parts: list[bytes] = []
         while count > 0:
             number = bisect_right(self._starts, offset) - 1
-            data = self._supplies.read(self._table.digest(self._chunks[number]))
+            data = self._sources.read(self._table.digest(self._chunks[number]))
             part = (data or b"")[offset - self._starts[number] :][:count]
             if not part:
                 break

@@ -1,7 +1,7 @@
 """Copies of bundles from any location to any. No key is needed, and nothing is trusted.
 
 Packs are compared with their names and skipped where they are there, so that a copy that broke off
-goes on when it is run again. The reader of the copy verifies it.
+goes on when it is run again. Whoever reads the copy decides whether to trust it.
 """
 
 import hashlib
@@ -65,7 +65,7 @@ def _copy(
     if opened.reader.stock_archive:
         raise UsageError(
             "An archive for stock BentoML is copied as the files it consists of.",
-            f"Copy {opened.reader.place} and what begins with its name.",
+            f"Copy {opened.reader.location} and what begins with its name.",
         )
     for volume in opened.reader.packs.volumes:
         if (volume.folder / layout.parity_index_name(opened.bundle)).exists():

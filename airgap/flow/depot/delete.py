@@ -44,8 +44,8 @@ def find_deletion_candidate(depot: Depot, wanted: str, tag: Tag | None) -> list[
     if not chosen or (tag is None and len(chosen) > 1):
         what = f"with the {tag}" if tag else f"whose id begins with {wanted}"
         raise MissingError(
-            f"{depot.place} has {len(chosen)} bundles {what}.",
-            f"See `airgap list {depot.place}`.",
+            f"{depot.location} has {len(chosen)} bundles {what}.",
+            f"See `airgap list {depot.location}`.",
         )
     for one in chosen:
         _refuse_company(tag, one)

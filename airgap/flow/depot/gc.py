@@ -59,7 +59,7 @@ def collect_garbage(depot: Depot, rules: GcOptions, progress: Progress) -> GcRes
     use.look()
     if not packs and not use.has_bundles:
         raise MissingError(
-            f"{depot.place} is not a depot, or is empty.",
+            f"{depot.location} is no depot, or an empty one.",
             "Give the folder that has 'bundles' and 'packs' in it.",
         )
     loose = sorted(one for one in {*packs, *use.loose_files(), *_parts(depot)} if use.spares(one))
@@ -149,7 +149,7 @@ def _look_at(depot: Depot, bundle: str) -> _Looked:
 
 def _unknown_needs(depot: Depot, bundle: str, why: str) -> CorruptError:
     return CorruptError(
-        f"The manifest of {depot.place}#{bundle[:12]} cannot be read, so which packs it needs is"
+        f"The manifest of {depot.location}#{bundle[:12]} cannot be read, so which packs it needs is"
         f" not known: {why.rstrip('.')}.",
         "Nothing was removed. Put it there again from its source, or delete the bundle.",
     )

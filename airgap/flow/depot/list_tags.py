@@ -55,7 +55,7 @@ def list_depot(
                 rows.append(row)
     if not count:
         raise MissingError(
-            f"{depot.place} holds no bundle.",
+            f"{depot.location} holds no bundle.",
             "Check the path, or put one there with `airgap push`.",
         )
     return Listing([one for _, one in sorted(rows, key=lambda row: row[0])], why)

@@ -69,7 +69,7 @@ def read_bundles(depot: Depot, wanted: str = "") -> Iterator[StoredBundle | Dama
     listed = depot.transport.list(layout.BUNDLES, limits.FOLDER_NAMES)
     ids = [one for one in listed if names.is_bundle_id(one) and one.startswith(wanted)]
     if len(ids) > limits.DEPOT_BUNDLES:
-        raise CorruptError(f"{depot.place} holds too many bundles.", "Name one: DEPOT#ID.")
+        raise CorruptError(f"{depot.location} holds too many bundles.", "Name one: DEPOT#ID.")
     lanes: ConnectionPool[StoredBundle | DamagedBundle | None] = ConnectionPool(
         depot.transport, depot.work.jobs
     )
@@ -120,7 +120,7 @@ class _Reading:
         _, raw = reader.read_manifest()
         if manifests.bundle_id(raw) != self.bundle:
             raise CorruptError(
-                f"The manifest of {reader.place} was changed or damaged.",
+                f"The manifest of {reader.location} was changed or damaged.",
                 "Put it there again from its source, or delete the bundle.",
             )
         manifest_cache.save_manifest(self.bundle, raw)

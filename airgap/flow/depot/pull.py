@@ -94,7 +94,7 @@ def _choose(request: PullRequest, connector: Connector) -> tuple[str, tuple[str,
         raise open_depot.make_not_found(request.depot, str(request.tag))
     ranked.sort(key=lambda one: one[1])
     _, newest = max(ranked, key=lambda one: one[0])  # the first of two that are alike
-    return newest, tuple(f"{depot.place}#{one[:12]}: {error.message}" for one, error in refused)
+    return newest, tuple(f"{depot.location}#{one[:12]}: {error.message}" for one, error in refused)
 
 
 def _admitted(

@@ -57,7 +57,7 @@ def _read_description(item: Item, opened: Opened) -> Description:
     text = _joined(own, digests) or _joined(opened.supplies, digests)
     if sha256(text).digest() != file.digest:
         raise MissingError(
-            f"The {path} of the {item} cannot be read from {opened.reader.place}.",
+            f"The {path} of the {item} cannot be read from {opened.reader.location}.",
             "The pack with it is not there, or damaged, or it is in the bundle that this one"
             " builds on: name that with --depot.",
         )

@@ -17,9 +17,8 @@ from airgap.flow.admission import history
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.importing.descriptions import Descriptions
 from airgap.flow.importing.plan import Outcome, Plan, demand_space, plan_items
-from airgap.flow.importing.stage import stage_packs
+from airgap.flow.importing.stage_packs import stage_packs
 from airgap.flow.importing.stock_archive import stage_members
-from airgap.flow.importing.verify import ContentResult, verify_content, verify_volumes
 from airgap.flow.progress import Progress
 from airgap.format.inventory import Item, tag_problem
 from airgap.format.ledger import Entry, State
@@ -30,7 +29,6 @@ from airgap.store.kinds import find_kind, install_path, is_installed
 from airgap.store.staging import StagedItem, remove_staging
 
 __all__ = [
-    "ContentResult",
     "ImportRecord",
     "InstallOptions",
     "InstallResult",
@@ -41,8 +39,6 @@ __all__ = [
     "lock_stores",
     "make_plan",
     "preview",
-    "verify_content",
-    "verify_volumes",
 ]
 
 

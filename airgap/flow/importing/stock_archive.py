@@ -66,11 +66,11 @@ def verify_members(archive: StockMembers, items: Sequence[Item], progress: Progr
 
 
 def _read(
-    archive: StockMembers, items: Sequence[Item], sink: Sink, progress: Progress, what: str
+    archive: StockMembers, items: Sequence[Item], sink: Sink, progress: Progress, name: str
 ) -> int:
     contents = stock.list_contents(items, folder=archive.is_folder)
-    progress.begin(what, sum(file.size for file in contents.files.values()))
-    expected = _Expected(contents, archive.place)
+    progress.begin(name, sum(file.size for file in contents.files.values()))
+    expected = _Expected(contents, archive.location)
     count = 0
     try:
         for member, pieces in archive.members():
@@ -103,12 +103,12 @@ def _read_file(stored: StockFile, pieces: Iterator[bytes], sink: Sink, progress:
 class _Expected:
     """The members that are still to come."""
 
-    def __init__(self, contents: StockContents, place: str) -> None:
+    def __init__(self, contents: StockContents, location: str) -> None:
         self._files = dict(contents.files)
         self._rest: set[Member] = {Member(path, "folder") for path in contents.empty_folders}
         self._rest |= {Member(path, "link", target=to) for path, to in contents.links.items()}
         self._passed_over = set(contents.nonempty_folders())
-        self._place = place
+        self._location = location
 
     def take(self, member: Member) -> StockFile | None:
         """Cross a member off; return the file that it is, if it is one.
@@ -131,7 +131,7 @@ class _Expected:
         left = sorted([*self._files, *(member.path for member in self._rest)])
         if left:
             raise CorruptError(
-                f"{self._place} lacks {left[0]!r}, which the signed manifest names.",
+                f"{self._location} lacks {left[0]!r}, which the signed manifest names.",
                 "Copy the archive from its source again.",
                 left,
             )
@@ -142,7 +142,7 @@ class _Expected:
             raise self._extra(member)
         if stored.size != member.size:
             raise CorruptError(
-                f"{self._place} has {member.path} with {member.size:,} bytes where the signed"
+                f"{self._location} has {member.path} with {member.size:,} bytes where the signed"
                 f" manifest says {stored.size:,}.",
                 "Copy the archive from its source again.",
             )
@@ -150,7 +150,7 @@ class _Expected:
 
     def _extra(self, member: Member) -> CorruptError:
         return CorruptError(
-            f"{self._place} has a {member.kind} {member.path!r} that the signed manifest does not"
-            " name, or has it twice.",
-            "Somebody has put it there: copy the archive from its source again.",
+            f"{self._location} has a {member.kind} {member.path!r} that the signed manifest does"
+            " not name, or has it twice.",
+            "It was added on the way: copy the archive from its source again.",
         )

@@ -125,7 +125,7 @@ class FileDigests:
         """Digest the staged files whose chunks did not come in order."""
         for number, one in enumerate(staged):
             for file in one.item.files:
-                if self._known(number, file) is None:
+                if self._find_digest(number, file) is None:
                     self._done[number, file.path] = digest_file(one.folder / file.path)
 
     def refuse_wrong(self) -> None:
@@ -136,14 +136,14 @@ class FileDigests:
         """
         for number, item in enumerate(self._items):
             for file in item.files:
-                if self._known(number, file) not in (None, file.digest):
+                if self._find_digest(number, file) not in (None, file.digest):
                     raise CorruptError(
                         f"{file.path} of {item} does not have the digest that its own signed"
                         " manifest gives it.",
                         "The bundle was made wrongly: ask the sender to export it again.",
                     )
 
-    def _known(self, number: int, file: File) -> bytes | None:
+    def _find_digest(self, number: int, file: File) -> bytes | None:
         """Return what a file digests to, or None if it was not digested on the way."""
         if not file.chunks:
             return _NOTHING

@@ -43,8 +43,8 @@ from airgap.store.unsigned_staging import UnsignedStaging
 __all__ = ["WARNING", "import_unsigned", "is_unsigned"]
 
 WARNING: Final = (
-    "NOT SIGNED: nothing proves who made {} or that nobody changed it. Whoever could touch it can"
-    " run programs here as soon as its Bento is served."
+    "NOT SIGNED: nothing proves who made {} or that it was not changed. Anyone who could change it"
+    " can run programs here as soon as its Bento is served."
 )
 
 _MODEL = re.compile(r"models/([^/]+)/([^/]+)/(.+)")
@@ -175,7 +175,7 @@ class _Received:
         """Make the items, in item order.
 
         Raises:
-            CorruptError: what came is no Bento and no model, or has entries that may not be.
+            CorruptError: the archive holds neither a Bento nor a model, or has forbidden entries.
         """
         self._add_empty_folders()
         if BENTO.description in self.descriptions:

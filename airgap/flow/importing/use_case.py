@@ -16,6 +16,7 @@ from airgap.flow.bundle.tag import Tag
 from airgap.flow.importing import install_bundle, unsigned
 from airgap.flow.importing.choose_items import choose_items
 from airgap.flow.importing.install_bundle import InstallOptions, Outcome
+from airgap.flow.importing.verify import verify_volumes
 from airgap.flow.importing.want import write_want
 from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.credentials import Credentials
@@ -73,7 +74,7 @@ class ImportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What became of each item, in item order, and models that Bentos name and that are missing."""
+    """What became of each item, in item order, and models that Bentos still lack here."""
 
     outcomes: tuple[tuple[Item, Outcome], ...]
     lacking: tuple[str, ...]
@@ -161,7 +162,7 @@ def verify_bundle(request: VerifyRequest, progress: Progress) -> VerifyResult:
     """
     with _open(request, progress, remember=False) as opened:
         jobs = request.jobs or pipeline.default_jobs()
-        content = install_bundle.verify_volumes(opened, jobs=jobs, progress=progress)
+        content = verify_volumes(opened, jobs=jobs, progress=progress)
         signatures = model_signatures.examine(opened, packs_were_read=True)
     return VerifyResult(
         opened,
@@ -222,7 +223,7 @@ def _import_unsigned(
 ) -> ImportResult:
     if archive.bundle:
         raise UsageError(
-            f"{archive} has no signed manifest, so it has no bundle id.",
+            f"{archive} has no signed manifest, so that which bundle it is cannot be told.",
             "Leave out # and the id.",
         )
     if request.warn_unsigned:

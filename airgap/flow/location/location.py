@@ -246,7 +246,7 @@ def _parse_source(
 ) -> LocalDepot | ArchiveFile | StockArchive:
     is_folder = path.is_dir()
     if path.name.endswith(SUFFIX) or (path / layout.BUNDLES).is_dir():
-        # An attacker's manifest beside it must not be shown, and signed, in its place.
+        # Whatever lies beside it: else a stranger's manifest there would be shown, and signed.
         _refuse_form(str(path), form)
         return LocalDepot(path, bundle) if is_folder else ArchiveFile(path, bundle)
     known = form or form_of(path)
@@ -274,8 +274,8 @@ def _split(text: str) -> tuple[Path, str]:
     """Split ``PATH#ID``.
 
     Raises:
-        UsageError: what follows ``#`` is not an id, or a file or folder has the whole text as its
-            name: an attacker could have put it beside the bundle that a person named.
+        UsageError: what follows ``#`` is no id, or a file or folder has the whole text as its name:
+            whoever fills a medium could lay one beside the bundle that was named.
     """
     name, mark, bundle = text.rpartition("#")
     if not mark:

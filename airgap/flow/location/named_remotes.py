@@ -1,11 +1,11 @@
-"""Named remotes: URLs in the config file, with where their passwords are, never what they are.
+"""Named remotes: places in the config file, with where their passwords are, never what they are.
 
     [remotes.vendor]
     url = "sftp://depot.example/srv/depot"
     user = "carrier"
     password_file = "~/.vendor-password"
 
-``@vendor`` is then a location, and so are ``@vendor/sub`` and ``@vendor#BUNDLEID``.
+``@vendor`` is then a place, and so are ``@vendor/sub`` and ``@vendor#BUNDLEID``.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import Final
 from airgap.disk.part_file import write_atomically
 from airgap.errors import ConfigurationError, ConflictError, MissingError, UsageError
 from airgap.flow import config
-from airgap.transport import url as urls
+from airgap.transport import url as places
 from airgap.transport.open_transport import OPTIONS
 from airgap.transport.url import RemoteUrl
 
@@ -43,7 +43,7 @@ OWN: Final = ("user", "password_env", "password_file", "limit_rate", "jobs")
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A named URL, and how it is reached."""
+    """A named place, and what is said about reaching it."""
 
     name: str
     url: str
@@ -51,26 +51,25 @@ class Remote:
 
 
 def locate(text: str) -> tuple[RemoteUrl, Mapping[str, str]]:
-    """Turn a URL or ``@NAME[/sub][#ID]`` into a URL, and what the config file says of it.
+    """Turn a URL or ``@NAME[/sub][#ID]`` into a place, and what the config file says of it.
 
     Raises:
-        UsageError, TransportError: it is not a proper URL.
+        UsageError, TransportError: it is no proper URL.
         MissingError: there is no remote of that name.
     """
     if not text.startswith(MARK):
-        return urls.parse(text), {}
+        return places.parse(text), {}
     rest, _, bundle = text.removeprefix(MARK).partition("#")
     name, _, below = rest.partition("/")
     remote = find_remote(name)
-    url = urls.parse(remote.url)
+    place = places.parse(remote.url)
     if below or bundle:
-        written = urls.parse(f"s3://below/{below}#{bundle}")  # checks and decodes both
-        path = url.path
-        if below:
-            folder = path if path in ("", "/") else f"{path.rstrip('/')}/"
-            path = folder + written.path
-        url = replace(url, path=path, bundle=written.bundle)
-    return url, remote.settings
+        written = places.parse(f"file:///{below}#{bundle}")
+        joined = f"{place.path.rstrip('/')}{written.path}" if below else place.path
+        if place.path in ("", "/") and below:
+            joined = place.path + written.path.lstrip("/")
+        place = replace(place, path=joined.rstrip("/") or joined, bundle=written.bundle)
+    return place, remote.settings
 
 
 def list_remotes() -> list[Remote]:
@@ -110,17 +109,15 @@ def add_remote(name: str, url: str, settings: Mapping[str, str]) -> Remote:
     """
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name!r:.100} cannot name a remote.", "Use letters, digits and dashes.")
-    parsed = urls.parse(url)
-    if parsed.password is not None:
+    place = places.parse(url)
+    if place.password is not None:
         raise UsageError(
             "A remote does not keep a password.",
             "Leave it out of the URL, and say where it is: --password-file or --password-env.",
         )
-    if parsed.bundle:
-        raise UsageError(
-            "A remote does not name a single bundle.", f"Use {MARK}{name}#{parsed.bundle} instead."
-        )
-    _refuse_unknown({**parsed.options, **settings}, parsed, UsageError)
+    if place.bundle:
+        raise UsageError("A remote is no single bundle.", f"Say {MARK}{name}#{place.bundle} then.")
+    _refuse_unknown({**place.options, **settings}, place, UsageError)
     if any(remote.name == name for remote in list_remotes()):
         raise ConflictError(
             f"There is a remote {name} already.", f"Remove it first: airgap remote remove {name}"
@@ -163,13 +160,13 @@ def _remote(name: str, found: object) -> Remote:
         raise _unusable(f"{TABLE}.{name}")
     url = str(found["url"])
     settings = {key: _plain(value) for key, value in found.items() if key != "url"}
-    parsed = urls.parse(url)
-    if parsed.password is not None or "password" in settings:
+    place = places.parse(url)
+    if place.password is not None or "password" in settings:
         raise ConfigurationError(
             f"The config file holds a password of the remote {name}.",
             "Write it to a file of its own, and name that as password_file.",
         )
-    _refuse_unknown(settings, parsed, ConfigurationError)
+    _refuse_unknown(settings, place, ConfigurationError)
     return Remote(name, url, settings)
 
 
@@ -179,21 +176,21 @@ def _plain(value: object) -> str:
 
 def _refuse_unknown(
     settings: Mapping[str, str],
-    url: RemoteUrl,
+    place: RemoteUrl,
     kind: type[UsageError] | type[ConfigurationError],
 ) -> None:
-    known = {*OWN, *OPTIONS[url.scheme]}
+    known = {*OWN, *OPTIONS[place.scheme]}
     for key in settings:
         if key not in known:
             raise kind(
-                f"A remote of {url.scheme}:// has no option {key!r:.100}.",
+                f"A remote of {place.scheme}:// has no option {key!r:.100}.",
                 f"Its options are: {', '.join(sorted(known))}.",
             )
 
 
 def _unusable(what: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{what} in the config file is not a remote.",
+        f"The config file has a {what} that is no remote.",
         f'Write [{TABLE}.NAME] and below it url = "…".',
     )
 
@@ -205,7 +202,7 @@ def _text() -> str:
     except FileNotFoundError:
         return ""
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} cannot be read.", "Fix it, or move it away.") from error
+        raise ConfigurationError(f"{path} cannot be read.", "Mend it, or move it away.") from error
 
 
 def _write(text: str) -> None:

@@ -171,7 +171,7 @@ class _Joining:
                 if self._copies.may_have(self._packs[one].digest, self._packs[one].size)
             ),
         )
-        read = map(self._authentic, self._source.read_packs(self._packs, wanted))
+        read = map(self._check, self._source.read_packs(self._packs, wanted))
         for index, data in repair_packs(self._source.volumes, self._packs, read, progress):
             if isinstance(data, AirgapError):
                 failed[index] = data
@@ -182,8 +182,8 @@ class _Joining:
         self.mended = len(self._bad - failed.keys())
         return failed
 
-    def _authentic(self, one: tuple[int, Buffer | AirgapError]) -> tuple[int, Buffer | AirgapError]:
-        index, data = one
+    def _check(self, read: tuple[int, Buffer | AirgapError]) -> tuple[int, Buffer | AirgapError]:
+        index, data = read
         pack = self._packs[index]
         if isinstance(data, bytes) and hashlib.sha256(data).digest() != pack.digest:
             data = _damage_error(pack)

@@ -25,7 +25,7 @@ class PackCopy:
 
     descriptor: int
     size: int
-    place: str
+    location: str
 
     def read(self, at: int, length: int) -> bytes:
         """Return bytes from ``at`` on, filled with zeros to ``length`` (format §20).
@@ -36,7 +36,7 @@ class PackCopy:
         try:
             return os.pread(self.descriptor, length, at).ljust(length, b"\0")
         except OSError as error:
-            raise storage_error(error, self.place) from error
+            raise storage_error(error, self.location) from error
 
 
 class PackCopies:
@@ -60,7 +60,7 @@ class PackCopies:
         return self._open(pack.digest, pack.size, stack, is_parity=False)
 
     def open_unread(self, pack: Pack, stack: ExitStack) -> PackCopy | AirgapError:
-        """Open the first copy that has the right size; whoever reads it must digest it."""
+        """Open the first copy that has the right size; the reader must digest it."""
         for volume in self._volumes:
             if volume.size_of(pack.digest) == pack.size:
                 try:
@@ -69,7 +69,7 @@ class PackCopies:
                 except AirgapError as error:
                     return error
                 stack.callback(os.close, kept)
-                return PackCopy(kept, pack.size, volume.place)
+                return PackCopy(kept, pack.size, volume.location)
         return self.open_pack(pack, stack)  # which says what is wrong
 
     def open_parity(self, digest: bytes, size: int, stack: ExitStack) -> PackCopy | AirgapError:
@@ -100,11 +100,11 @@ class PackCopies:
             opened = volume.open_parity(digest) if is_parity else volume.open_pack(digest)
             try:
                 with opened as descriptor:
-                    stored = PackCopy(descriptor, size, volume.place)
+                    stored = PackCopy(descriptor, size, volume.location)
                     _demand(stored, digest, name)
                     kept = os.dup(descriptor)  # the folders above it need not stay open
                 stack.callback(os.close, kept)
-                return PackCopy(kept, size, volume.place)
+                return PackCopy(kept, size, volume.location)
             except MissingError:
                 continue
             except AirgapError as error:
@@ -127,9 +127,9 @@ def _demand(stored: PackCopy, digest: bytes, name: str) -> None:
             state.update(piece)
             at += len(piece)
     except OSError as error:
-        raise storage_error(error, stored.place) from error
+        raise storage_error(error, stored.location) from error
     if at != stored.size or state.digest() != digest:
         raise CorruptError(
-            f"{name} in {stored.place} is damaged.",
+            f"{name} in {stored.location} is damaged.",
             "Copy this file from its source again.",
         )

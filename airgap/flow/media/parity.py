@@ -58,10 +58,10 @@ def make_groups(
     packs: Sequence[Pack],
     groups: Sequence[Draft],
     copies: PackCopies,
-    places: Sequence[Sequence[Path]],
+    folders: Sequence[Sequence[Path]],
     progress: Progress,
 ) -> list[Group]:
-    """Write the parity packs of all groups; ``places`` has a folder for each of each group.
+    """Write the parity packs of all groups; ``folders`` has one for each parity pack of each group.
 
     Raises:
         CorruptError, MissingError: a pack is not there, or not authentic.
@@ -72,8 +72,8 @@ def make_groups(
     if sum(pack.size for pack in packs) > _MANY_BYTES and not erasure.is_fast():
         progress.note("Parity takes several times longer without the extra bento-airgap[parity].")
     return [
-        _make_group(packs, group, copies, folders, progress)
-        for group, folders in zip(groups, places, strict=True)
+        _make_group(packs, group, copies, targets, progress)
+        for group, targets in zip(groups, folders, strict=True)
     ]
 
 
@@ -99,7 +99,7 @@ def _make_group(
 
     members, rows = draft
     with ExitStack() as stack:
-        stored = [_demanded(copies.open_unread(packs[one], stack)) for one in members]
+        stored = [_require_copy(copies.open_unread(packs[one], stack)) for one in members]
         seen = [hashlib.sha256() for _ in members]
         try:
             name = f"{members[0]}-{{}}"
@@ -267,7 +267,7 @@ def _windows(length: int, packs: int) -> Iterator[tuple[int, int]]:
         yield at, min(most, length - at)
 
 
-def _demanded(one: PackCopy | AirgapError) -> PackCopy:
-    if isinstance(one, AirgapError):
-        raise one
-    return one
+def _require_copy(copy: PackCopy | AirgapError) -> PackCopy:
+    if isinstance(copy, AirgapError):
+        raise copy
+    return copy

@@ -55,7 +55,7 @@ def parse_size(text: str) -> int:
     """Return the bytes of ``4G`` (decimal, as media are sold), ``4GiB``, ``DVD``, ``fat32``, ….
 
     Raises:
-        UsageError: it is no size.
+        UsageError: it is not a size.
     """
     plain = text.strip().lower()
     if plain in _NAMED:

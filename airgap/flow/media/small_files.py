@@ -48,7 +48,7 @@ def read_small_files(opened: Unverified) -> SmallFiles:
     reader = opened.reader
     if reader.stock_archive:
         raise UsageError(
-            f"{reader.place} has no packs.", "Give a depot or a .airgap file of `airgap export`."
+            f"{reader.location} has no packs.", "Give a depot or a .airgap file of `airgap export`."
         )
     envelopes = dict(_read_envelopes(reader))
     # In a .airgap file these come after the packs, so that they stay behind.
@@ -63,7 +63,7 @@ def read_small_files(opened: Unverified) -> SmallFiles:
 
 
 def _read_envelopes(reader: SignedManifest) -> Iterator[tuple[str, bytes]]:
-    """Yield the envelopes under the names of their keys; what is no envelope stays behind."""
+    """Yield the envelopes under the names of their keys; what is not an envelope stays behind."""
     for raw in reader.read_envelopes("builder"):
         with suppress(AirgapError):
             yield layout.envelope_file("builder", dsse.decode(raw).key_id), raw

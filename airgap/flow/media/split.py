@@ -206,7 +206,7 @@ class _Volumes:
             pack = self.packs[index]
             if hashlib.sha256(data).digest() != pack.digest:
                 raise CorruptError(
-                    f"{layout.pack_name(pack.digest)} of {reader.place} is damaged.",
+                    f"{layout.pack_name(pack.digest)} of {reader.location} is damaged.",
                     "Copy the bundle from its source again, or `airgap repair` it.",
                 )
             writers[owner[index]].put_pack(pack.digest, [data])
@@ -217,12 +217,12 @@ class _Volumes:
         places = self._parity_places(groups)
         self.index = tuple(make_groups(self.packs, groups, copies, places, progress))
 
-    def carry_parity(self, known: Sequence[Group], copies: PackCopies) -> None:
+    def carry_parity(self, groups: Sequence[Group], copies: PackCopies) -> None:
         """Copy the parity packs that the source has."""
-        self.index = tuple(known)
+        self.index = tuple(groups)
         for part, folder in zip(self.parts, self.folders, strict=True):
             for group, row in part.parity:
-                self._carry(known[group], row, folder, copies)
+                self._carry(groups[group], row, folder, copies)
 
     def _carry(self, group: Group, row: int, folder: Path, copies: PackCopies) -> None:
         digest, size = group.parity[row], measure_longest(self.packs, group.packs)

@@ -72,11 +72,11 @@ def publish(
         writer.publish(signed.bundle, signed.manifest, dict(signed.files), signed.packs)
     else:
         raise SweptError(
-            f"{depot.place}#{signed.bundle[:12]} is deleted as often as it is written.", _HINT
+            f"{depot.location}#{signed.bundle[:12]} is deleted as often as it is written.", _HINT
         )
     if lost:
         raise SweptError(
-            f"Garbage collection has removed {lost} packs from {depot.place} meanwhile.", _HINT
+            f"Garbage collection has removed {lost} packs from {depot.location} meanwhile.", _HINT
         )
 
 

@@ -87,7 +87,7 @@ def await_sweeps(depot: Depot, names: Collection[str], clock: Clock, progress: P
     for file in depot.transport.list(layout.GC, limits.FOLDER_NAMES):
         name = f"{layout.GC}/{file}"
         if layout.is_sweep(file) and _concerns(depot, name, names):
-            progress.note(f"gc is running on {depot.place}; waiting for it to end.")
+            progress.note(f"gc is running on {depot.location}; waiting for it to end.")
             _await_end(depot, name, clock)
 
 

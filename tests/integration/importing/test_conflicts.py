@@ -207,12 +207,12 @@ def test_a_snapshot_that_huggingface_hub_fetched_is_there_already(
     assert ran.json["items"][0]["outcome"] == "already there"
 
 
-@pytest.mark.parametrize("there", [b"other", b"B"])
+@pytest.mark.parametrize("installed", [b"other", b"B"])
 def test_another_file_in_a_snapshot_is_a_conflict(
-    there: bytes, connected: Side, isolated: Side, site: Site, tmp_path: Path
+    installed: bytes, connected: Side, isolated: Side, site: Site, tmp_path: Path
 ) -> None:
     depot = carry(connected, site, tmp_path / "one", {"a.json": b"a", "b.bin": b"b"})
-    stores.add_snapshot(isolated, "org/mini", COMMIT, {"b.bin": there, "mine": b"m"})
+    stores.add_snapshot(isolated, "org/mini", COMMIT, {"b.bin": installed, "mine": b"m"})
 
     ran = refusals.expect_refusal(isolated, "import", depot, error=ConflictError)
 

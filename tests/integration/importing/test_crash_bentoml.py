@@ -48,10 +48,10 @@ def test_bentoml_lists_nothing_or_the_whole_when_an_import_is_killed(
     side = scenario.begin(tmp_path / "side")
     assert launcher.run(side, *scenario.arguments, fault=Fault(before=before)).killed
 
-    assert (_listed(side, "list"), _listed(side, "models", "list")) == listed
+    assert (_list(side, "list"), _list(side, "models", "list")) == listed
 
 
-def _listed(side: Side, *words: str) -> list[str]:
+def _list(side: Side, *words: str) -> list[str]:
     """Return the tags that ``bentoml list`` prints."""
     ran = subprocess.run(
         [sys.executable, "-m", "bentoml", *words, "-o", "json"],

@@ -34,12 +34,14 @@ def test_the_first_version_is_the_latest_without_a_newline(carried: Path, isolat
     assert (latest(isolated, "bentos"), latest(isolated, "models")) == ("v1", "v1")
 
 
-@pytest.mark.parametrize(("there", "expected"), [("older", "v1"), ("same", "v1"), ("newer", "v0")])
+@pytest.mark.parametrize(
+    ("installed", "expected"), [("older", "v1"), ("same", "v1"), ("newer", "v0")]
+)
 def test_latest_moves_only_forward(
-    there: str, expected: str, carried: Path, isolated: Side
+    installed: str, expected: str, carried: Path, isolated: Side
 ) -> None:
-    stores.add_bento(isolated, "shop:v0", {}, created=TIMES[there])
-    stores.add_model(isolated, "shop:v0", {}, created=TIMES[there])
+    stores.add_bento(isolated, "shop:v0", {}, created=TIMES[installed])
+    stores.add_model(isolated, "shop:v0", {}, created=TIMES[installed])
 
     assert isolated.run("import", carried).code == 0
 
@@ -57,12 +59,12 @@ def test_a_broken_latest_is_replaced(pointer: str, carried: Path, isolated: Side
     assert latest(isolated, "bentos") == "v1"
 
 
-@pytest.mark.parametrize(("there", "sent"), [("v10", "v1"), ("v1", "v10")])
+@pytest.mark.parametrize(("installed", "sent"), [("v10", "v1"), ("v1", "v10")])
 def test_a_longer_version_is_another_version(
-    there: str, sent: str, connected: Side, isolated: Side, site: Site, tmp_path: Path
+    installed: str, sent: str, connected: Side, isolated: Side, site: Site, tmp_path: Path
 ) -> None:
     stores.add_bento(connected, f"shop:{sent}", {"src/a": b"sent"})
-    stores.add_bento(isolated, f"shop:{there}", {"src/a": b"there"})
+    stores.add_bento(isolated, f"shop:{installed}", {"src/a": b"there"})
     target = tmp_path / "depot"
     assert connected.run("export", f"shop:{sent}", "-o", target, "--key", site.key()).code == 0
 
@@ -71,7 +73,7 @@ def test_a_longer_version_is_another_version(
     assert ran.json["items"][0]["outcome"] == "installed"
     folder = isolated.bentoml / "bentos" / "shop"
     assert (folder / sent / "src" / "a").read_bytes() == b"sent"
-    assert (folder / there / "src" / "a").read_bytes() == b"there"
+    assert (folder / installed / "src" / "a").read_bytes() == b"there"
 
 
 def test_nothing_but_versions_and_latest_lies_in_the_store(carried: Path, isolated: Side) -> None:

@@ -56,7 +56,7 @@ def copies(ten: Discs, tmp_path: Path) -> Discs:
 
 
 @pytest.fixture
-def mended(sender: Side, site: Site, tmp_path: Path) -> Path:
+def protected(sender: Side, site: Site, tmp_path: Path) -> Path:
     """A depot with 10 % of parity, to be damaged."""
     words = ("export", "shop:v1", "-o", tmp_path / "depot", "--parity", "10%", "--key", site.key())
     assert sender.run(*words).code == 0
@@ -165,26 +165,26 @@ def test_damaged_parity_is_found_out_and_not_used(copies: Discs, isolated: Side)
     assert refused.code == CorruptError.exit_code
 
 
-def test_repair_makes_a_depot_whole_byte_for_byte(mended: Path, connected: Side) -> None:
-    before = stores.snapshot(mended)
-    bad = [path for path in sorted(mended.rglob("*.pack")) if path.stat().st_size > 10_000]
+def test_repair_makes_a_depot_whole_byte_for_byte(protected: Path, connected: Side) -> None:
+    before = stores.snapshot(protected)
+    bad = [path for path in sorted(protected.rglob("*.pack")) if path.stat().st_size > 10_000]
     volumes.scratch(bad[0])
     bad[7].unlink()
 
-    ran = connected.run("repair", mended, "--json")
+    ran = connected.run("repair", protected, "--json")
 
     assert ran.code == 0, ran.err
     assert (ran.json["made_again"], ran.json["parity_lost"]) == (2, 0)
-    assert stores.snapshot(mended) == before
+    assert stores.snapshot(protected) == before
 
 
-def test_repair_of_what_is_whole_changes_nothing(mended: Path, connected: Side) -> None:
-    before = stores.snapshot(mended)
+def test_repair_of_what_is_whole_changes_nothing(protected: Path, connected: Side) -> None:
+    before = stores.snapshot(protected)
 
-    ran = connected.run("repair", mended, "--json")
+    ran = connected.run("repair", protected, "--json")
 
     assert ran.json["made_again"] == 0
-    assert stores.snapshot(mended) == before
+    assert stores.snapshot(protected) == before
 
 
 def test_repair_puts_packs_back_on_the_volume_that_lost_them(
@@ -223,9 +223,16 @@ def test_repair_that_comes_to_nothing_names_what_is_bad(depot: Path, connected: 
 
 
 def test_split_carries_the_parity_that_a_bundle_has(
-    mended: Path, connected: Side, isolated: Side, tmp_path: Path
+    protected: Path, connected: Side, isolated: Side, tmp_path: Path
 ) -> None:
-    words = ("split", mended, "-o", tmp_path / "made", "--volume-size", volumes.SEVEN_WITH_PARITY)
+    words = (
+        "split",
+        protected,
+        "-o",
+        tmp_path / "made",
+        "--volume-size",
+        volumes.SEVEN_WITH_PARITY,
+    )
     assert connected.run(*words).code == 0
     made = volumes.found(tmp_path / "made")
     volumes.scratch(made.packs(3)[1])
@@ -245,19 +252,19 @@ def test_joined_volumes_keep_their_parity(copies: Discs, connected: Side, tmp_pa
 
 
 def test_an_index_that_lies_about_the_groups_gives_nothing_that_is_not_signed(
-    mended: Path, isolated: Side
+    protected: Path, isolated: Side
 ) -> None:
-    (index,) = mended.rglob("parity.msgpack")
+    (index,) = protected.rglob("parity.msgpack")
     value = canonical.decode(index.read_bytes(), limit=10_000, what="index")
     group = max(value["groups"], key=lambda one: len(one["packs"]))
     group["packs"] = encode_u32(range(1, len(group["packs"]) // 4))
     value["groups"] = [group]
     index.write_bytes(canonical.encode(value))
-    bad = [path for path in sorted(mended.rglob("*.pack")) if path.stat().st_size > 10_000]
+    bad = [path for path in sorted(protected.rglob("*.pack")) if path.stat().st_size > 10_000]
     for path in bad:
         volumes.scratch(path)
 
-    refusals.expect_refusal(isolated, "import", mended, error=CorruptError, staging=True)
+    refusals.expect_refusal(isolated, "import", protected, error=CorruptError, staging=True)
 
 
 def test_verify_tells_of_damaged_parity(copies: Discs, isolated: Side) -> None:
@@ -271,8 +278,10 @@ def test_verify_tells_of_damaged_parity(copies: Discs, isolated: Side) -> None:
     assert "Parity packs intact: 3 of 4." in ran.out
 
 
-def test_a_copy_says_that_it_is_without_parity(mended: Path, sender: Side, tmp_path: Path) -> None:
-    ran = sender.run("copy", mended, tmp_path / "copy")
+def test_a_copy_says_that_it_is_without_parity(
+    protected: Path, sender: Side, tmp_path: Path
+) -> None:
+    ran = sender.run("copy", protected, tmp_path / "copy")
 
     assert ran.code == 0, ran.err
     assert "Parity packs stay behind" in ran.err

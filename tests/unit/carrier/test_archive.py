@@ -65,13 +65,13 @@ def test_a_manifest_that_claims_too_much_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "count", "told"),
+    ("size", "count", "message"),
     [
         (limits.ENVELOPE_BYTES + 1, 1, "overlong signature"),
         (1, limits.ENVELOPES + 1, "too many of them"),
     ],
 )
-def test_signatures_have_bounds(size: int, count: int, told: str, tmp_path: Path) -> None:
+def test_signatures_have_bounds(size: int, count: int, message: str, tmp_path: Path) -> None:
     names = [layout.envelope_name(BUNDLE, "builder", f"{number:064x}") for number in range(count)]
     path = written(
         tmp_path / "x",
@@ -79,18 +79,18 @@ def test_signatures_have_bounds(size: int, count: int, told: str, tmp_path: Path
         *(member(name, bytes(size)) for name in names),
     )
 
-    with path.open("rb") as stream, pytest.raises(CorruptError, match=told):
+    with path.open("rb") as stream, pytest.raises(CorruptError, match=message):
         ArchiveReader(stream, "x").read_manifest()
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("padding", "has 'padding' after its last member"),
         ("extra", "has 'extra' after its last member"),
     ],
 )
-def test_a_member_that_does_not_belong_is_refused(name: str, told: str, tmp_path: Path) -> None:
+def test_a_member_that_does_not_belong_is_refused(name: str, message: str, tmp_path: Path) -> None:
     path = written(
         tmp_path / "x",
         member(layout.manifest_name(BUNDLE), b"m"),
@@ -101,7 +101,7 @@ def test_a_member_that_does_not_belong_is_refused(name: str, told: str, tmp_path
     with path.open("rb") as stream:
         reader = ArchiveReader(stream, "x")
         reader.read_manifest()
-        with pytest.raises(CorruptError, match=told):
+        with pytest.raises(CorruptError, match=message):
             list(reader.read_packs([], frozenset()))
 
 

@@ -176,7 +176,7 @@ def test_a_folder_with_bytes_is_refused(tmp_path: Path) -> None:
     made = tmp_path / "odd.tar"
     made.write_bytes(odd.tobuf(tarfile.USTAR_FORMAT))
 
-    with pytest.raises(CorruptError, match="no file but has bytes"):
+    with pytest.raises(CorruptError, match="not a file but has bytes"):
         next(TarReader(made, "tar").members())
 
 
