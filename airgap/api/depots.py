@@ -158,12 +158,12 @@ def delete(kind: Kind, tag: object, reach: Reach) -> None:
 
     Raises:
         UsageError: there is no version.
-        MissingError, ConflictError: as ``find_deletion_candidate``.
+        MissingError, ConflictError: as ``find_deletion_candidates``.
     """
     location, connector = reach.find()
     wanted = parse_tag(str(tag), kind)
     if not wanted.version:
         raise UsageError(f"{tag} has no version.", "Name the one that is to go.")
     with open_depot.open_depot(location, connector) as depot:
-        for candidate in deleting.find_deletion_candidate(depot, location.bundle, wanted):
+        for candidate in deleting.find_deletion_candidates(depot, location.bundle, wanted):
             deleting.delete_bundle(depot, candidate.bundle)

@@ -40,7 +40,7 @@ def command(*, words: tuple[str, ...], is_model: bool, yes: bool, connector: "Co
     if tag is None and not location.bundle:
         raise UsageError("That would be all bundles.", "Give a tag, or name one: DEPOT#ID.")
     with open_depot.open_depot(location, connector) as depot:
-        doomed = delete.find_deletion_candidate(depot, location.bundle, tag)
+        doomed = delete.find_deletion_candidates(depot, location.bundle, tag)
         if not yes:
             _ask(doomed)
         for one in doomed:

@@ -1,7 +1,7 @@
 """Copies of bundles from any location to any. No key is needed, and nothing is trusted.
 
-Packs are compared with their names and skipped where they are there, so that a copy that broke off
-goes on when it is run again. Whoever reads the copy decides whether to trust it.
+Packs are compared with their names, and those that are there are skipped, so that a copy that was
+interrupted continues when it is run again. The reader of the copy decides whether to trust it.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ __all__ = ["CopyResult", "copy_bundle"]
 
 @dataclass(frozen=True, slots=True)
 class CopyResult:
-    """What became of one bundle: how many of its packs were copied, and how many were there."""
+    """One bundle that was copied: how many packs were sent, and how many were there already."""
 
     bundle: str
     packs_copied: int
@@ -44,19 +44,19 @@ def copy_bundle(
     """Copy one bundle, or all bundles of a depot, with signatures, attestations and roots.
 
     Raises:
-        MissingError, CorruptError: a pack is not there, or not what its name says. All others are
-            copied; the bundle is not published.
-        UsageError: a single file cannot take several bundles, or it is an archive for stock
+        MissingError, CorruptError: a pack is missing or damaged. All others are copied; the bundle
+            is not published.
+        UsageError: a single file cannot hold several bundles, or it is an archive for stock
             BentoML.
         TransportError, StorageError: a location cannot be reached, read or written.
     """
     with open_bundle.open_all(source, connector) as (count, opened):
         if count > 1 and takes_one_bundle(destination):
             raise UsageError(
-                f"{count} bundles are there, and a single file takes one.",
+                f"{source} holds {count} bundles, and a single file takes one.",
                 "Name the one you want: DEPOT#ID.",
             )
-        return [_copy(one, destination, progress, connector) for one in opened]
+        return [_copy(bundle, destination, progress, connector) for bundle in opened]
 
 
 def _copy(
@@ -64,28 +64,28 @@ def _copy(
 ) -> CopyResult:
     if opened.reader.stock_archive:
         raise UsageError(
-            "An archive for stock BentoML is copied as the files it consists of.",
-            f"Copy {opened.reader.location} and what begins with its name.",
+            "airgap does not copy archives for stock BentoML.",
+            f"Copy {opened.reader.location} and the files that begin with its name.",
         )
     for volume in opened.reader.packs.volumes:
         if (volume.folder / layout.parity_index_name(opened.bundle)).exists():
-            progress.note(f"Parity packs stay behind: bundle {opened.bundle} is copied without.")
-    signed = _signatures(opened)
-    roots = dict(_roots(opened))
+            progress.note(f"Parity is not copied: bundle {opened.bundle} arrives without it.")
+    files = _read_signatures(opened)
+    roots = dict(_read_root_files(opened))
     room = len(opened.raw) + sum(
-        tar.round_to_block(len(data)) + tar.BLOCK for data in signed.values()
+        tar.round_to_block(len(data)) + tar.BLOCK for data in files.values()
     )
     with open_writer(destination, lambda: room, connector) as writer:
         try:
             for name, data in roots.items():
                 writer.put_root(name, data)
-            done = _copy_packs(opened, writer, progress)
-            signed |= model_signatures.read(opened.reader.packs, opened.manifest)
+            result = _copy_packs(opened, writer, progress)
+            files |= model_signatures.read(opened.reader.packs, opened.manifest)
             packs = opened.manifest.packs
-            publish(writer, SignedBundle(opened.bundle, opened.raw, signed, packs), progress)
+            publish(writer, SignedBundle(opened.bundle, opened.raw, files, packs), progress)
         finally:
             writer.abort()
-    return done
+    return result
 
 
 def _copy_packs(opened: Unverified, writer: Writer, progress: Progress) -> CopyResult:
@@ -100,7 +100,7 @@ def _copy_packs(opened: Unverified, writer: Writer, progress: Progress) -> CopyR
             if isinstance(data, AirgapError):
                 problems.append(data)
             elif hashlib.sha256(data).digest() != pack.digest:
-                problems.append(_wrong(layout.pack_name(pack.digest)))
+                problems.append(_damaged_pack(layout.pack_name(pack.digest)))
             else:
                 writer.put_pack(pack.digest, [data])
             progress.advance(pack.size)
@@ -111,40 +111,40 @@ def _copy_packs(opened: Unverified, writer: Writer, progress: Progress) -> CopyR
     return CopyResult(opened.bundle, len(wanted), len(packs) - len(wanted), size)
 
 
-def _signatures(opened: Unverified) -> dict[str, bytes]:
-    """Read what lies beside the manifest, by file name; what cannot be named is left behind."""
-    found: dict[str, bytes] = {}
+def _read_signatures(opened: Unverified) -> dict[str, bytes]:
+    """Read the signatures beside the manifest, by file name; malformed ones are left behind."""
+    files: dict[str, bytes] = {}
     for role in ROLES:
         if role in ATTESTING_ROLES:
             pairs = opened.reader.read_attestations(role)
         else:
-            pairs = [(b"", one) for one in opened.reader.read_envelopes(role)]
+            pairs = [(b"", envelope) for envelope in opened.reader.read_envelopes(role)]
         for statement, envelope in pairs:
             with suppress(CorruptError):
                 key_id = dsse.decode(envelope).key_id
                 if statement:
-                    found[layout.attestation_file(role, key_id)] = statement
-                found[layout.envelope_file(role, key_id)] = envelope
-    return found
+                    files[layout.attestation_file(role, key_id)] = statement
+                files[layout.envelope_file(role, key_id)] = envelope
+    return files
 
 
-def _roots(opened: Unverified) -> Iterator[tuple[str, bytes]]:
+def _read_root_files(opened: Unverified) -> Iterator[tuple[str, bytes]]:
     """Yield the files of the roots that travel with a bundle."""
-    for one in _signed_roots(opened):
-        version = decode_root(one.raw).version
-        for envelope in one.envelopes:
+    for root in _read_roots(opened):
+        version = decode_root(root.raw).version
+        for envelope in root.envelopes:
             yield layout.root_envelope_name(version, dsse.decode(envelope).key_id), envelope
-        yield layout.root_name(version), one.raw
+        yield layout.root_name(version), root.raw
 
 
-def _signed_roots(opened: Unverified) -> Sequence[SignedRoot]:
+def _read_roots(opened: Unverified) -> Sequence[SignedRoot]:
     with suppress(MissingError):
         return opened.reader.read_roots()
     return ()
 
 
-def _wrong(name: str) -> CorruptError:
+def _damaged_pack(name: str) -> CorruptError:
     return CorruptError(
-        f"{name} has not the bytes that its name says.",
-        "It was changed or damaged on the way: copy this file from its source again.",
+        f"{name} is damaged: its bytes do not have the SHA-256 of its name.",
+        "Copy this file from its source again.",
     )

@@ -1,7 +1,7 @@
-"""``airgap gc``: what no manifest of a depot names is marked, and removed when it is old enough.
+"""``airgap gc``: marks files that no manifest of a depot names, and removes them when they are old.
 
-Two rules keep everything that is needed (format §23, decision on cleaning depots). Age is only for
-thrift: it spares what a writer has sent and not yet published.
+Two rules keep everything that is needed (format §23, ADR 0024). Age only saves work: it keeps what
+a writer has sent and not yet published.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from airgap.carrier.depot import Depot
 from airgap.errors import AirgapError, CorruptError, MissingError
-from airgap.flow.depot.delete import files_of
+from airgap.flow.depot.delete import list_bundle_files
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.sweep import Clock, Sweep
 from airgap.format import gc_markers, layout, limits, names
@@ -31,7 +31,7 @@ _PREFIX: Final = re.compile(r"[0-9a-f]{2}")
 
 @dataclass(frozen=True, slots=True)
 class GcOptions:
-    """How to clean. ``older_than`` is in seconds, ``now`` in seconds since 1970."""
+    """How to collect garbage. ``older_than`` is in seconds, ``now`` in seconds since 1970."""
 
     older_than: int
     now: int
@@ -41,44 +41,45 @@ class GcOptions:
 
 @dataclass(frozen=True, slots=True)
 class GcResult:
-    """Names and sizes in bytes of what was removed (or would be), and of what is too young."""
+    """Names and sizes in bytes: of files that were removed (or would be), and of younger ones."""
 
     removed: Mapping[str, int]
     kept: Mapping[str, int]
 
 
-def collect_garbage(depot: Depot, rules: GcOptions, progress: Progress) -> GcResult:
-    """Mark what no manifest of the depot names, and remove what was marked long enough ago.
+def collect_garbage(depot: Depot, options: GcOptions, progress: Progress) -> GcResult:
+    """Mark files that no manifest of the depot names, and remove those marked long enough ago.
 
     Raises:
-        CorruptError: a manifest is damaged, so that what it needs is not known.
-        TransportError: the depot cannot be read, or refused.
+        CorruptError: a manifest is damaged, so the packs that it needs are unknown.
+        TransportError: the depot cannot be read, or refuses.
     """
-    use = _Use(depot)
-    packs = _packs(depot)  # before the manifests: what is published meanwhile is in use
-    use.look()
-    if not packs and not use.has_bundles:
+    in_use = _References(depot)
+    packs = _list_packs(depot)  # before the manifests: what is published meanwhile is in use
+    in_use.update()
+    if not packs and not in_use.has_bundles:
         raise MissingError(
-            f"{depot.location} is no depot, or an empty one.",
-            "Give the folder that has 'bundles' and 'packs' in it.",
+            f"{depot.location} is not a depot, or is empty.",
+            "Give the folder that contains 'bundles' and 'packs'.",
         )
-    loose = sorted(one for one in {*packs, *use.loose_files(), *_parts(depot)} if use.spares(one))
+    names_there = {*packs, *in_use.bundle_files(), *_list_parts(depot)}
+    unreferenced = sorted(name for name in names_there if in_use.is_unreferenced(name))
     marks = _Marks(depot)
-    since = {one: min(marks.since.get(one, rules.now), rules.now) for one in loose}
-    sizes = dict(zip(loose, _sizes(depot, loose), strict=True))
-    ripe = [one for one in loose if since[one] <= rules.now - rules.older_than]
-    if not rules.dry_run:
+    since = {name: min(marks.since.get(name, options.now), options.now) for name in unreferenced}
+    sizes = dict(zip(unreferenced, _read_sizes(depot, unreferenced), strict=True))
+    expired = [name for name in unreferenced if since[name] <= options.now - options.older_than]
+    if not options.dry_run:
         marks.replace(since)
-        ripe = list(_swept(depot, use, ripe, rules.clock, progress))
-    removed = {one: sizes[one] for one in ripe}
-    kept = {one: sizes[one] for one in loose if one not in removed}
-    if removed and not rules.dry_run:  # or what is sent again would look as old as it was
-        marks.replace({one: since[one] for one in kept})
+        expired = list(_sweep(depot, in_use, expired, options.clock, progress))
+    removed = {name: sizes[name] for name in expired}
+    kept = {name: sizes[name] for name in unreferenced if name not in removed}
+    if removed and not options.dry_run:  # else a file that is sent again would keep its old age
+        marks.replace({name: since[name] for name in kept})
     return GcResult(removed, kept)
 
 
-class _Use:
-    """Which packs are named by a manifest, and which bundles have one. It only ever grows."""
+class _References:
+    """The packs that manifests name, and the bundles that have a manifest. It only ever grows."""
 
     def __init__(self, depot: Depot) -> None:
         self._depot = depot
@@ -86,12 +87,12 @@ class _Use:
         self._alive: set[str] = set()
         self._files: dict[str, list[str]] = {}
 
-    def look(self) -> None:
-        """Read every manifest that is there and was not read before."""
-        listed = self._depot.transport.list(layout.BUNDLES, limits.FOLDER_NAMES)
-        todo = [one for one in listed if names.is_bundle_id(one) and one not in self._alive]
-        for bundle, needed, files in _side_by_side(
-            self._depot, map(partial(_look, self._depot), todo)
+    def update(self) -> None:
+        """Read the manifests that are new."""
+        ids = self._depot.transport.list(layout.BUNDLES, limits.FOLDER_NAMES)
+        new = [name for name in ids if names.is_bundle_id(name) and name not in self._alive]
+        for bundle, needed, files in _run_in_parallel(
+            self._depot, map(partial(_read_references, self._depot), new)
         ):
             self._files[bundle] = files
             if needed is not None:
@@ -100,16 +101,16 @@ class _Use:
 
     @property
     def has_bundles(self) -> bool:
-        """Whether there is the folder of any bundle."""
+        """Whether the depot has the folder of any bundle."""
         return bool(self._files)
 
-    def loose_files(self) -> Iterator[str]:
-        """Yield what lies in the folders of bundles; ``spares`` says what may go."""
+    def bundle_files(self) -> Iterator[str]:
+        """Yield the files in the folders of bundles."""
         for files in self._files.values():
             yield from files
 
-    def spares(self, name: str) -> bool:
-        """Tell whether nothing that is published needs a file."""
+    def is_unreferenced(self, name: str) -> bool:
+        """Tell whether no published bundle needs a file."""
         if layout.is_part(name):
             return True
         top, _, below = name.partition("/")
@@ -118,16 +119,16 @@ class _Use:
         return top == layout.BUNDLES and below.partition("/")[0] not in self._alive
 
 
-def _look(depot: Depot, bundle: str) -> Callable[[Transport], "_Looked"]:
-    return lambda transport: _look_at(Depot(transport, depot.work), bundle)
+def _read_references(depot: Depot, bundle: str) -> Callable[[Transport], "_BundleReferences"]:
+    return lambda transport: _read_bundle(Depot(transport, depot.work), bundle)
 
 
-_Looked = tuple[str, list[str] | None, list[str]]
+_BundleReferences = tuple[str, list[str] | None, list[str]]
 """A bundle's id, the packs it needs (None if it has no manifest), and its own files."""
 
 
-def _look_at(depot: Depot, bundle: str) -> _Looked:
-    files = files_of(depot, bundle)
+def _read_bundle(depot: Depot, bundle: str) -> _BundleReferences:
+    files = list_bundle_files(depot, bundle)
     name = layout.manifest_name(bundle)
     if name not in files:
         return bundle, None, files
@@ -138,66 +139,67 @@ def _look_at(depot: Depot, bundle: str) -> _Looked:
         except MissingError:  # deleted just now
             return bundle, None, files
         if manifests.bundle_id(raw) != bundle:
-            raise _unknown_needs(depot, bundle, "it is not the one of this name")
+            raise _unreadable_manifest(depot, bundle, "its SHA-256 is not the bundle's ID")
         manifest_cache.save_manifest(bundle, raw)
     try:
         packs = manifests.decode(raw).packs
     except AirgapError as error:
-        raise _unknown_needs(depot, bundle, error.message) from error
-    return bundle, [layout.pack_name(one.digest) for one in packs], files
+        raise _unreadable_manifest(depot, bundle, error.message) from error
+    return bundle, [layout.pack_name(pack.digest) for pack in packs], files
 
 
-def _unknown_needs(depot: Depot, bundle: str, why: str) -> CorruptError:
+def _unreadable_manifest(depot: Depot, bundle: str, why: str) -> CorruptError:
     return CorruptError(
-        f"The manifest of {depot.location}#{bundle[:12]} cannot be read, so which packs it needs is"
-        f" not known: {why.rstrip('.')}.",
-        "Nothing was removed. Put it there again from its source, or delete the bundle.",
+        f"The manifest of {depot.location}#{bundle[:12]} cannot be read, so the packs that it needs"
+        f" are unknown: {why.rstrip('.')}.",
+        "Nothing was removed. Copy the bundle from its source again, or delete it.",
     )
 
 
-def _packs(depot: Depot) -> list[str]:
-    """List packs, and unfinished ones."""
-    listed = depot.transport.list(layout.PACKS, limits.FOLDER_NAMES)
-    folders = [f"{layout.PACKS}/{one}" for one in listed if _PREFIX.fullmatch(one)]
+def _list_packs(depot: Depot) -> list[str]:
+    """List packs, and unfinished uploads of packs."""
+    prefixes = depot.transport.list(layout.PACKS, limits.FOLDER_NAMES)
+    folders = [f"{layout.PACKS}/{prefix}" for prefix in prefixes if _PREFIX.fullmatch(prefix)]
 
-    def list_one(folder: str) -> Callable[[Transport], list[str]]:
+    def list_folder(folder: str) -> Callable[[Transport], list[str]]:
         def work(transport: Transport) -> list[str]:
-            found = transport.list(folder, limits.FOLDER_NAMES)
-            return [f"{folder}/{one}" for one in found if layout.is_pack(one)]
+            files = transport.list(folder, limits.FOLDER_NAMES)
+            return [f"{folder}/{file}" for file in files if layout.is_pack(file)]
 
         return work
 
-    return [one for found in _side_by_side(depot, map(list_one, folders)) for one in found]
+    listings = _run_in_parallel(depot, map(list_folder, folders))
+    return [name for listing in listings for name in listing]
 
 
-def _parts(depot: Depot) -> list[str]:
+def _list_parts(depot: Depot) -> list[str]:
     """List unfinished uploads of small files outside the folders of bundles."""
     return [
-        f"{folder}/{one}" if folder else one
+        f"{folder}/{file}" if folder else file
         for folder in ("", layout.ROOTS, layout.GC)
-        for one in depot.transport.list(folder, limits.FOLDER_NAMES)
-        if layout.is_part(one)
+        for file in depot.transport.list(folder, limits.FOLDER_NAMES)
+        if layout.is_part(file)
     ]
 
 
-def _sizes(depot: Depot, wanted: Sequence[str]) -> list[int]:
-    def size_of(name: str) -> Callable[[Transport], int]:
+def _read_sizes(depot: Depot, files: Sequence[str]) -> list[int]:
+    def read_size(name: str) -> Callable[[Transport], int]:
         return lambda transport: transport.size(name) or 0
 
-    return _side_by_side(depot, map(size_of, wanted))
+    return _run_in_parallel(depot, map(read_size, files))
 
 
-def _side_by_side(depot: Depot, work: Iterable[Callable[[Transport], T]]) -> list[T]:
-    """Do something over several connections; return what came of it, in order."""
-    lanes: ConnectionPool[T] = ConnectionPool(depot.transport, depot.work.jobs)
+def _run_in_parallel(depot: Depot, work: Iterable[Callable[[Transport], T]]) -> list[T]:
+    """Run functions over several connections; return their results in order."""
+    pool: ConnectionPool[T] = ConnectionPool(depot.transport, depot.work.jobs)
     try:
-        return [one.result() for one in [lanes.submit(one) for one in work]]
+        return [future.result() for future in [pool.submit(function) for function in work]]
     finally:
-        lanes.close()
+        pool.close()
 
 
 class _Marks:
-    """What earlier runs have marked, and since when by their clocks."""
+    """The marks of earlier runs, with the times of their clocks."""
 
     def __init__(self, depot: Depot) -> None:
         self._depot = depot
@@ -209,38 +211,37 @@ class _Marks:
                 self._read(self._files[-1])
 
     def replace(self, since: Mapping[str, int]) -> None:
-        """Write new marks, if there are any; only then remove those that were read."""
+        """Write new marks, if there are any; only then remove the old ones."""
         new = [layout.marks_name(secrets.token_hex(16))] if since else []
-        for one in new:
-            self._depot.transport.publish(one, gc_markers.encode_marks(since))
-        for one in self._files:
-            self._depot.transport.delete(one)
+        for name in new:
+            self._depot.transport.publish(name, gc_markers.encode_marks(since))
+        for name in self._files:
+            self._depot.transport.delete(name)
         self._files = new
 
     def _read(self, name: str) -> None:
-        with suppress(CorruptError, MissingError):  # then its files are marked anew
-            for one, time in gc_markers.decode_marks(
-                self._depot.read(name, limits.MARKS_BYTES)
-            ).items():
-                self.since[one] = min(time, self.since.get(one, time))
+        with suppress(CorruptError, MissingError):  # its files are marked again then
+            marks = gc_markers.decode_marks(self._depot.read(name, limits.MARKS_BYTES))
+            for file, time in marks.items():
+                self.since[file] = min(time, self.since.get(file, time))
 
 
-def _swept(
-    depot: Depot, use: _Use, ripe: Sequence[str], clock: Clock, progress: Progress
+def _sweep(
+    depot: Depot, in_use: _References, expired: Sequence[str], clock: Clock, progress: Progress
 ) -> Iterator[str]:
-    """Remove files, and yield those that are gone. One that is needed by now is left."""
-    progress.begin("removing", len(ripe))
+    """Remove files, and yield those that are gone. A file that a new bundle needs is left."""
+    progress.begin("removing", len(expired))
     try:
-        for start in range(0, len(ripe), limits.SWEPT_NAMES):
-            batch = ripe[start : start + limits.SWEPT_NAMES]
+        for start in range(0, len(expired), limits.SWEPT_NAMES):
+            batch = expired[start : start + limits.SWEPT_NAMES]
             sweep = Sweep(depot, batch, clock)
             try:
-                use.look()
+                in_use.update()
             except AirgapError:
-                sweep.end()  # nothing was removed under it
+                sweep.end()  # nothing was removed yet
                 raise
             for name in batch:
-                if use.spares(name) and not sweep.is_over:
+                if in_use.is_unreferenced(name) and not sweep.is_over:
                     sweep.remove(name)
                     yield name
                 progress.advance(1)

@@ -1,4 +1,4 @@
-"""What a depot or this machine's stores hold, newest first: for ``list`` and ``get``."""
+"""Lists what a depot or this machine's stores hold, newest first, for ``list`` and ``get``."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,28 +37,28 @@ def list_depot(
 ) -> Listing:
     """List the bundles of a depot, or those that have ``tag``.
 
-    Each says whether this machine would import it. Where it trusts nobody, or what it remembers is
-    not whole, none is verified.
+    Each says whether this machine would import it. None is verified if no root is pinned, or if the
+    import history is damaged.
 
     Raises:
-        MissingError: there is no bundle at all.
+        MissingError: the depot holds no bundles.
         TransportError: the depot cannot be read.
     """
-    judged, why = _judge()
+    admission, why = _load_policy()
     rows: list[tuple[tuple[int, int, str], dict[str, Any]]] = []
     count = 0
     with open_depot.open_depot(location, connector) as depot:
-        for found in open_depot.read_bundles(depot, location.bundle):
+        for bundle in open_depot.read_bundles(depot, location.bundle):
             count += 1
-            row = _row(found, judged, tag)
+            row = _describe(bundle, admission, tag)
             if row:
                 rows.append(row)
     if not count:
         raise MissingError(
-            f"{depot.location} holds no bundle.",
-            "Check the path, or put one there with `airgap push`.",
+            f"{depot.location} holds no bundles.",
+            "Check the path, or push one with `airgap push`.",
         )
-    return Listing([one for _, one in sorted(rows, key=lambda row: row[0])], why)
+    return Listing([bundle for _, bundle in sorted(rows, key=lambda row: row[0])], why)
 
 
 def find_in(
@@ -66,26 +66,26 @@ def find_in(
 ) -> tuple[dict[str, Any], Listing]:
     """Return the newest bundle of a depot that has ``tag``, and all that have it.
 
-    One that this machine would import comes before those that it would not.
+    A bundle that this machine would import comes first.
 
     Raises:
-        MissingError: none has it.
+        MissingError: no bundle has it.
         TransportError: the depot cannot be read.
     """
     listing = list_depot(location, connector, tag)
     if not listing.bundles:
         raise open_depot.make_not_found(location, str(tag))
-    trusted = [one for one in listing.bundles if one["standing"] == "trusted"]
+    trusted = [bundle for bundle in listing.bundles if bundle["standing"] == "trusted"]
     return (trusted or listing.bundles)[0], listing
 
 
 def list_stores(tag: Tag | None = None) -> list[dict[str, Any]]:
     """List the Bentos and models of this machine's stores, newest first.
 
-    What cannot be read is listed with the reason as its ``problem``.
+    An unreadable item is listed with the reason as its ``problem``.
     """
     rows = [row for kind in list_kinds() for row in _list_stored(kind, tag)]
-    return sorted(rows, key=lambda one: (one["created_at"] or "", one["tag"]), reverse=True)
+    return sorted(rows, key=lambda row: (row["created_at"] or "", row["tag"]), reverse=True)
 
 
 def get_stored(tag: Tag) -> dict[str, Any]:
@@ -98,50 +98,55 @@ def get_stored(tag: Tag) -> dict[str, Any]:
     return _describe_stored(kind, *kind.find(f"{tag.name}:{tag.version or 'latest'}"))
 
 
-def _judge() -> tuple[AdmissionPolicy | None, str]:
+def _load_policy() -> tuple[AdmissionPolicy | None, str]:
     try:
         return policy.load(), ""
     except AirgapError as error:
         return None, error.message
 
 
-def _row(
-    found: StoredBundle | DamagedBundle, judged: AdmissionPolicy | None, tag: Tag | None
+def _describe(
+    bundle: StoredBundle | DamagedBundle, admission: AdmissionPolicy | None, tag: Tag | None
 ) -> tuple[tuple[int, int, str], dict[str, Any]] | None:
-    """Describe a bundle, with what it is sorted by (format §8); None if it has not the tag."""
-    if isinstance(found, DamagedBundle):
-        about = {"bundle": found.bundle, **_said("damaged", found.error)}
-        return ((1, 0, found.bundle), about) if tag is None else None
-    if tag is not None and not tag.may_be_in(found.raw):
+    """Describe a bundle, with its sort key (format §8); None if it does not have the tag."""
+    if isinstance(bundle, DamagedBundle):
+        return None if tag else _describe_damaged(bundle.bundle, bundle.error)
+    if tag is not None and not tag.may_be_in(bundle.raw):
         return None
-    signers, standing = _standing(found, judged)
+    signers, standing = _read_standing(bundle, admission)
     try:
-        manifest = manifests.decode(found.raw)
+        manifest = manifests.decode(bundle.raw)
     except AirgapError as error:
-        about = {"bundle": found.bundle, **_said("damaged", error)}
-        return ((1, 0, found.bundle), about) if tag is None else None
+        return None if tag else _describe_damaged(bundle.bundle, error)
     if tag is not None and not tag.is_in(manifest):
         return None
-    about = describe_bundle(found.bundle, manifest) | standing | {"signed_by": signers}
-    return (-manifest.sequence, -manifest.created_at, found.bundle), about
+    data = describe_bundle(bundle.bundle, manifest) | standing | {"signed_by": signers}
+    return (-manifest.sequence, -manifest.created_at, bundle.bundle), data
 
 
-def _standing(
-    found: StoredBundle, judged: AdmissionPolicy | None
+def _describe_damaged(
+    bundle: str, error: AirgapError
+) -> tuple[tuple[int, int, str], dict[str, Any]]:
+    return (1, 0, bundle), {"bundle": bundle, **_describe_standing("damaged", error)}
+
+
+def _read_standing(
+    bundle: StoredBundle, admission: AdmissionPolicy | None
 ) -> tuple[list[str], dict[str, Any]]:
-    """Say who signed a bundle and whether this machine would import it."""
-    claimed = sorted({one["key_id"] for one in describe_claims(found.evidence) if one["key_id"]})
-    if judged is None:
-        return claimed, _said("not verified")
+    """Return who signed a bundle, and whether this machine would import it."""
+    claims = describe_claims(bundle.evidence)
+    claimed = sorted({claim["key_id"] for claim in claims if claim["key_id"]})
+    if admission is None:
+        return claimed, _describe_standing("not verified")
     try:
-        admission = judged.admit(found.raw, found.evidence)
+        admitted = admission.admit(bundle.raw, bundle.evidence)
     except AirgapError as error:
         is_policy = error.kind in ("policy", "conflict")
-        return claimed, _said("not acceptable" if is_policy else "not trusted", error)
-    return list(admission.manifest.signers["builder"]), _said("trusted")
+        return claimed, _describe_standing("not acceptable" if is_policy else "not trusted", error)
+    return list(admitted.manifest.signers["builder"]), _describe_standing("trusted")
 
 
-def _said(standing: Standing, error: AirgapError | None = None) -> dict[str, Any]:
+def _describe_standing(standing: Standing, error: AirgapError | None = None) -> dict[str, Any]:
     trusted = {"trusted": True, "not verified": None}.get(standing, False)
     return {"trusted": trusted, "standing": standing, "reason": error.message if error else ""}
 
@@ -156,7 +161,7 @@ def _list_stored(kind: ItemKind, tag: Tag | None) -> Iterator[dict[str, Any]]:
 
 def _describe_stored(kind: ItemKind, name: str, version: str) -> dict[str, Any]:
     folder = kind.install_path(name, version).final
-    about: dict[str, Any] = {
+    data: dict[str, Any] = {
         "kind": kind.rules.name,
         "tag": f"{name}:{version}",
         "path": str(folder),
@@ -166,9 +171,9 @@ def _describe_stored(kind: ItemKind, name: str, version: str) -> dict[str, Any]:
     }
     try:
         description = kind.describe(folder)
-        about["created_at"] = format_time(description.created_at)
-        about["models"] = [f"{one.name}:{one.version}" for one in description.models]
-        about["size"] = scan(folder, ignored_folders=kind.ignored_folders).size
+        data["created_at"] = format_time(description.created_at)
+        data["models"] = [f"{model.name}:{model.version}" for model in description.models]
+        data["size"] = scan(folder, ignored_folders=kind.ignored_folders).size
     except AirgapError as error:
-        about["problem"] = error.message
-    return about
+        data["problem"] = error.message
+    return data

@@ -30,7 +30,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class StoredBundle:
-    """A bundle of a depot: its manifest's bytes have its id, and nothing else is proven."""
+    """A bundle of a depot. The manifest's bytes have its id; nothing else is verified."""
 
     bundle: str
     raw: bytes
@@ -39,7 +39,7 @@ class StoredBundle:
 
 @dataclass(frozen=True, slots=True)
 class DamagedBundle:
-    """A bundle of a depot whose manifest or envelopes are not what they should be."""
+    """A bundle of a depot whose manifest or envelopes are damaged."""
 
     bundle: str
     error: AirgapError
@@ -56,85 +56,88 @@ def open_depot(location: DepotLocation, connector: Connector = LOCAL) -> Iterato
         yield depot
 
 
-def read_bundles(depot: Depot, wanted: str = "") -> Iterator[StoredBundle | DamagedBundle]:
-    """Read the manifests of a depot and what lies beside them, sorted by bundle id.
+def read_bundles(depot: Depot, prefix: str = "") -> Iterator[StoredBundle | DamagedBundle]:
+    """Read the manifests of a depot and the signatures beside them, sorted by bundle id.
 
-    ``wanted`` is the beginning of the ids that matter. A bundle that goes while this is under way
-    is passed over.
+    ``prefix`` is the beginning of the ids that matter. A bundle that is deleted meanwhile is
+    skipped.
 
     Raises:
         CorruptError: there are too many.
         TransportError: the depot cannot be read.
     """
-    listed = depot.transport.list(layout.BUNDLES, limits.FOLDER_NAMES)
-    ids = [one for one in listed if names.is_bundle_id(one) and one.startswith(wanted)]
+    folders = depot.transport.list(layout.BUNDLES, limits.FOLDER_NAMES)
+    ids = [name for name in folders if names.is_bundle_id(name) and name.startswith(prefix)]
     if len(ids) > limits.DEPOT_BUNDLES:
-        raise CorruptError(f"{depot.location} holds too many bundles.", "Name one: DEPOT#ID.")
-    lanes: ConnectionPool[StoredBundle | DamagedBundle | None] = ConnectionPool(
+        raise CorruptError(
+            f"{depot.location} holds more than {limits.DEPOT_BUNDLES:,} bundles.",
+            "Name the one you want: DEPOT#ID.",
+        )
+    pool: ConnectionPool[StoredBundle | DamagedBundle | None] = ConnectionPool(
         depot.transport, depot.work.jobs
     )
-    under_way: deque[Future[StoredBundle | DamagedBundle | None]] = deque()
+    pending: deque[Future[StoredBundle | DamagedBundle | None]] = deque()
     try:
         for bundle in ids:
-            under_way.append(lanes.submit(_Reading(depot.work, bundle).run))
-            if len(under_way) > 2 * depot.work.jobs:
-                yield from _there(under_way.popleft())
-        while under_way:
-            yield from _there(under_way.popleft())
+            pending.append(pool.submit(_BundleRead(depot.work, bundle).run))
+            if len(pending) > 2 * depot.work.jobs:
+                yield from _yield_result(pending.popleft())
+        while pending:
+            yield from _yield_result(pending.popleft())
     finally:
-        lanes.close()
+        pool.close()
         manifest_cache.trim()
 
 
-def _there(
+def _yield_result(
     future: "Future[StoredBundle | DamagedBundle | None]",
 ) -> Iterator[StoredBundle | DamagedBundle]:
-    found = future.result()
-    if found is not None:
-        yield found
+    bundle = future.result()
+    if bundle is not None:
+        yield bundle
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _BundleRead:
     """One bundle, read over one connection."""
 
     work: DepotOptions
     bundle: str
 
     def run(self, transport: Transport) -> StoredBundle | DamagedBundle | None:
-        """Return the bundle, or None if it is not there (any more)."""
+        """Return the bundle, or None if it was deleted."""
         reader = DepotBundle(Depot(transport, self.work), self.bundle)
         try:
             if layout.MANIFEST not in reader.list_files():
                 return None
             raw = manifest_cache.load(self.bundle)
             if raw is None:
-                raw = self._fetched(reader)
+                raw = self._fetch_manifest(reader)
             return StoredBundle(self.bundle, raw, read_evidence(reader))
         except MissingError:
             return None
         except CorruptError as error:
             return DamagedBundle(self.bundle, error)
 
-    def _fetched(self, reader: DepotBundle) -> bytes:
+    def _fetch_manifest(self, reader: DepotBundle) -> bytes:
         _, raw = reader.read_manifest()
         if manifests.bundle_id(raw) != self.bundle:
             raise CorruptError(
-                f"The manifest of {reader.location} was changed or damaged.",
-                "Put it there again from its source, or delete the bundle.",
+                f"The manifest of {reader.location} is damaged: its SHA-256 is not its ID.",
+                "Copy the bundle from its source again, or delete it.",
             )
         manifest_cache.save_manifest(self.bundle, raw)
         return raw
 
 
 def make_not_found(location: DepotLocation, what: str) -> MissingError:
-    """Make the error that no bundle has it; or that the folder, often mistyped, is not there."""
+    """Make the error that no bundle has it; or that the folder, often mistyped, is missing."""
     if isinstance(location, LocalDepot):
         try:
             require_path(location.path)
         except MissingError as error:
             return error
     return MissingError(
-        f"No bundle of {location} has the {what}.",
-        f"See `airgap list {location}` for what is there.",
+        f"No bundle of {location} holds the {what}.",
+        f"`airgap list {location}` shows what it holds.",
     )

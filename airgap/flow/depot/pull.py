@@ -1,4 +1,4 @@
-"""Pull: one Bento or model out of a depot, with the models it needs, and nothing else."""
+"""Pull: installs one Bento or model of a depot, with the models that it needs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -38,17 +38,17 @@ class PullRequest:
 
 
 def pull(request: PullRequest, progress: Progress) -> ImportResult:
-    """Install what a tag needs from the newest bundle that has it.
+    """Install what a tag needs from the newest bundle that holds it.
 
     Raises:
-        MissingError: no bundle of the depot has it.
+        MissingError: no bundle of the depot holds it.
         NotTrustedError, PolicyError, CorruptError: it is not admitted; or another bundle that may
-            have the tag is not trusted or damaged, so that the newest cannot be told.
+            hold the tag is not trusted or is damaged, so the newest cannot be determined.
         TransportError: the depot cannot be read.
         AirgapError: as ``import_bundle``.
     """
     connector = Connector(request.credentials, request.transfer, progress)
-    bundle, passed_over = _choose(request, connector)
+    bundle, skipped = _choose_bundle(request, connector)
     result = import_bundle(
         ImportRequest(
             [replace(request.depot, bundle=bundle)],
@@ -65,65 +65,67 @@ def pull(request: PullRequest, progress: Progress) -> ImportResult:
         ),
         progress,
     )
-    opened = result.opened and replace(result.opened, passed_over=passed_over)
+    opened = result.opened and replace(result.opened, passed_over=skipped)
     return replace(result, opened=opened)
 
 
-def _choose(request: PullRequest, connector: Connector) -> tuple[str, tuple[str, ...]]:
-    """Find the newest bundle that has the tag (format §8); return a line for each passed over.
+def _choose_bundle(request: PullRequest, connector: Connector) -> tuple[str, tuple[str, ...]]:
+    """Find the newest bundle that holds the tag (format §8); return a line for each one skipped.
 
-    One that carries all its chunks comes before those that do not, whose content must be here.
+    A bundle that carries all its chunks comes before those that need content of this machine.
     """
-    judged = policy.load(request.waivers, request.channel)
+    admission = policy.load(request.waivers, request.channel)
     ranked: list[tuple[tuple[bool, int, int], str]] = []
     refused: list[tuple[str, PolicyError]] = []
     with open_depot.open_depot(request.depot, connector) as depot:
-        for found in open_depot.read_bundles(depot, request.depot.bundle):
+        for bundle in open_depot.read_bundles(depot, request.depot.bundle):
             try:
-                manifest = _admitted(found, request.tag, judged)
+                manifest = _admit(bundle, request.tag, admission)
             except PolicyError as error:
-                refused.append((found.bundle, error))
+                refused.append((bundle.bundle, error))
             except AirgapError as error:
-                raise _undecided(request, found.bundle, error) from error
+                raise _undecided(request, bundle.bundle, error) from error
             else:
                 if manifest:
-                    ranked.append((_rank(manifest), found.bundle))
+                    ranked.append((_rank(manifest), bundle.bundle))
     if not ranked and refused:
         raise refused[-1][1]
     if not ranked:
         raise open_depot.make_not_found(request.depot, str(request.tag))
-    ranked.sort(key=lambda one: one[1])
-    _, newest = max(ranked, key=lambda one: one[0])  # the first of two that are alike
-    return newest, tuple(f"{depot.location}#{one[:12]}: {error.message}" for one, error in refused)
+    ranked.sort(key=lambda ranking: ranking[1])
+    _, newest = max(ranked, key=lambda ranking: ranking[0])  # the first of two that rank alike
+    return newest, tuple(
+        f"{depot.location}#{bundle[:12]}: {error.message}" for bundle, error in refused
+    )
 
 
-def _admitted(
-    found: StoredBundle | DamagedBundle, tag: Tag, judged: AdmissionPolicy
+def _admit(
+    bundle: StoredBundle | DamagedBundle, tag: Tag, admission: AdmissionPolicy
 ) -> Manifest | None:
-    """Admit a bundle; None if it has not the tag.
+    """Admit a bundle; None if it does not hold the tag.
 
-    Only bytes are compared before that: a bundle in which the name is nowhere cannot have it.
+    Before that, only bytes are compared: a manifest without the name's bytes cannot hold the tag.
     """
-    if isinstance(found, DamagedBundle):
-        raise found.error
-    if not tag.may_be_in(found.raw):
+    if isinstance(bundle, DamagedBundle):
+        raise bundle.error
+    if not tag.may_be_in(bundle.raw):
         return None
-    manifest = judged.admit(found.raw, found.evidence).manifest.value
+    manifest = admission.admit(bundle.raw, bundle.evidence).manifest.value
     return manifest if tag.is_in(manifest) else None
 
 
 def _rank(manifest: Manifest) -> tuple[bool, int, int]:
-    whole = manifest.carried == len(manifest.chunks)
-    return whole, manifest.sequence, manifest.created_at
+    is_complete = manifest.carried == len(manifest.chunks)
+    return is_complete, manifest.sequence, manifest.created_at
 
 
 def _undecided(request: PullRequest, bundle: str, error: AirgapError) -> AirgapError:
     if request.depot.bundle:
         return error
     return type(error)(
-        f"{error.message} That is bundle {bundle[:12]}, which may have the {request.tag}, so which"
-        " is the newest cannot be told.",
-        f"See `airgap list {request.depot}`, then name the one you want: DEPOT#ID; or have it"
-        " deleted.",
+        f"{error.message} Bundle {bundle[:12]} may hold the {request.tag}, so the newest cannot be"
+        " determined.",
+        f"See `airgap list {request.depot}` and name the bundle that you want: DEPOT#ID; or delete"
+        " this one.",
         error.details,
     )

@@ -1,4 +1,4 @@
-"""Push: one Bento or model into a depot, as a bundle of its own, signed."""
+"""Push: writes one Bento or model to a depot, as a signed bundle of its own."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,7 +58,7 @@ class PushRequest:
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
-    """What became of a push. ``replaced`` are bundles that were deleted for the new one."""
+    """The result of a push. ``replaced`` are bundles that were deleted for the new one."""
 
     bundle: str
     manifest: Manifest
@@ -69,13 +69,13 @@ class PushResult:
 
 
 def push(request: PushRequest, progress: Progress) -> PushResult:
-    """Put an item into a depot, unless a bundle there that this key has signed holds just this.
+    """Push an item to a depot, unless a bundle there, signed by this key, holds the same.
 
     Raises:
         UsageError: the terms cannot be written.
-        MissingError: the item, or a model it names, is not here.
+        MissingError: the item, or a model that it names, is not on this machine.
         ConflictError: the depot has the tag with other content by the same key.
-        TransportError: the depot cannot be reached, or broke off.
+        TransportError: the depot cannot be reached, or the connection broke.
         StorageError, CorruptError: as ``write_bundle.export_items``.
     """
     options = request.terms.make_options(request.jobs)
@@ -83,28 +83,30 @@ def push(request: PushRequest, progress: Progress) -> PushResult:
     connector = Connector(request.credentials, request.transfer, progress)
     others: list[str] = []
     with open_depot.open_depot(request.depot, connector) as depot:
-        ours = list(_signed_by(request.signer, depot, _top(request.kind, sources)))
+        ours = list(_find_own_bundles(request.signer, depot, _find_top(request.kind, sources)))
         if ours:
-            digests = _digests(sources, progress)
+            digests = _read_digests(sources, progress)
             for bundle, manifest in ours:
                 if (
                     not request.force
-                    and _is_all(request, options, manifest, digests)
-                    and _is_whole(depot, bundle, manifest, request.signer, progress)
+                    and _holds_the_same(request, options, manifest, digests)
+                    and _is_complete(depot, bundle, manifest, request.signer, progress)
                 ):
                     return PushResult(bundle, manifest, was_there=True)
-            others = [bundle for bundle, it in ours if _contradicts(it, digests, request)]
+            others = [
+                bundle for bundle, manifest in ours if _contradicts(manifest, digests, request)
+            ]
     if others and not request.force:
-        raise _conflict(request, sources, others)
-    done = _persist(lambda: _write(request, sources, options, connector))
-    replaced = tuple(bundle for bundle in others if bundle != done.bundle)
-    if replaced:  # only now that the new one is in place
+        raise _make_conflict(request, sources, others)
+    result = _persist(lambda: _write(request, sources, options, connector))
+    replaced = tuple(bundle for bundle in others if bundle != result.bundle)
+    if replaced:  # only now, when the new one is in place
         _delete(request.depot, connector, replaced)
-    return replace(done, replaced=replaced)
+    return replace(result, replaced=replaced)
 
 
 def _persist(write: Callable[[], PushResult]) -> PushResult:
-    """Write again what a cleaning of the depot has removed meanwhile: now it sees our manifest."""
+    """Write again what garbage collection removed meanwhile; now it sees our manifest."""
     for _ in range(_TRIES):
         with suppress(SweptError):
             return write()
@@ -118,91 +120,90 @@ def _write(
     room = partial(write_bundle.manifest_room, sources, options)
     export = write_bundle.export_bare if request.bare else write_bundle.export_items
     with open_writer(request.depot, room, replace(connector, transfer=transfer)) as writer:
-        done = export(sources, writer, [request.signer], options, connector.progress)
+        exported = export(sources, writer, [request.signer], options, connector.progress)
     return PushResult(
-        done.bundle,
-        done.manifest,
+        exported.bundle,
+        exported.manifest,
         was_there=False,
-        packs_written=done.packs_written,
-        packs_shared=done.packs_shared,
+        packs_written=exported.packs_written,
+        packs_shared=exported.packs_shared,
     )
 
 
-def _top(kind: Kind, sources: Sequence[Source]) -> _Key:
-    """Return the key of the item that was asked for: models of a Bento come before it."""
-    return next(one.key for one in reversed(sources) if one.kind == kind)
+def _find_top(kind: Kind, sources: Sequence[Source]) -> _Key:
+    """Return the key of the pushed item: the models of a Bento come before it."""
+    return next(source.key for source in reversed(sources) if source.kind == kind)
 
 
-def _signed_by(signer: Signer, depot: Depot, top: _Key) -> Iterator[tuple[str, Manifest]]:
-    """Yield the bundles of a depot that hold an item and that this key has signed."""
+def _find_own_bundles(signer: Signer, depot: Depot, top: _Key) -> Iterator[tuple[str, Manifest]]:
+    """Yield the bundles of a depot that hold an item and are signed by this key."""
     _, name, version = top
-    for found in open_depot.read_bundles(depot):
-        if not isinstance(found, StoredBundle) or not _names(found.raw, name, version):
+    for bundle in open_depot.read_bundles(depot):
+        if not isinstance(bundle, StoredBundle) or not _may_name(bundle.raw, name, version):
             continue
-        manifest = _own(signer, found)
-        if manifest and any(one.key == top for one in manifest.items):
-            yield found.bundle, manifest
+        manifest = _decode_own(signer, bundle)
+        if manifest and any(item.key == top for item in manifest.items):
+            yield bundle.bundle, manifest
 
 
-def _names(raw: bytes, name: str, version: str) -> bool:
+def _may_name(raw: bytes, name: str, version: str) -> bool:
     return name.encode() in raw and version.encode() in raw
 
 
-def _own(signer: Signer, found: StoredBundle) -> Manifest | None:
+def _decode_own(signer: Signer, bundle: StoredBundle) -> Manifest | None:
     """Decode a manifest if this key has signed it; None if not."""
+    keys = {signer.key.id: signer.key}
     try:
-        if find_valid_signers(
-            "builder", found.raw, found.evidence.envelopes, {signer.key.id: signer.key}
-        ):
-            return manifests.decode(found.raw)
-    except AirgapError:  # a stranger's envelope is malformed: it is not ours to rely on
+        if find_valid_signers("builder", bundle.raw, bundle.evidence.envelopes, keys):
+            return manifests.decode(bundle.raw)
+    except AirgapError:  # a malformed envelope of someone else: not a bundle to rely on
         pass
     return None
 
 
-def _is_all(
+def _holds_the_same(
     request: PushRequest,
     options: BundleOptions,
     manifest: Manifest,
     digests: Mapping[_Key, bytes],
 ) -> bool:
     """Tell whether a bundle holds exactly these items, on these terms."""
-    same = {one.key: one.digest for one in manifest.items} == digests
+    same = {item.key: item.digest for item in manifest.items} == digests
     terms = manifest.channel, manifest.audience, manifest.expires_at
-    asked = options.channel, tuple(sorted(set(options.audience))), options.expires_at
+    wanted = options.channel, tuple(sorted(set(options.audience))), options.expires_at
     numbered = options.sequence is None or options.sequence == manifest.sequence
     carried = request.bare or manifest.carried == len(manifest.chunks)
-    return same and terms == asked and numbered and carried
+    return same and terms == wanted and numbered and carried
 
 
-def _is_whole(
+def _is_complete(
     depot: Depot, bundle: str, manifest: Manifest, signer: Signer, progress: Progress
 ) -> bool:
-    """Tell whether a bundle has all its packs, and nobody is about to remove them."""
+    """Tell whether a bundle has all its packs, and none is about to be removed."""
     files = [layout.envelope_file("builder", signer.key.id)]
     sizes = (
-        depot.transport.size(layout.pack_name(one.digest)) == one.size for one in manifest.packs
+        depot.transport.size(layout.pack_name(pack.digest)) == pack.size for pack in manifest.packs
     )
     published = BundleFiles(bundle, files, manifest.packs)
     return count_missing_packs(depot, published, progress) == 0 and all(sizes)
 
 
 def _contradicts(manifest: Manifest, digests: Mapping[_Key, bytes], request: PushRequest) -> bool:
-    """Tell whether a bundle that holds this one thing holds it with other content."""
-    tops = [one for one in manifest.items if one.kind in ("bento", request.kind)]
+    """Tell whether a bundle that holds only this item holds it with other content."""
+    tops = [item for item in manifest.items if item.kind in ("bento", request.kind)]
     return len(tops) == 1 and digests[tops[0].key] != tops[0].digest
 
 
-def _digests(sources: Sequence[Source], progress: Progress) -> dict[_Key, bytes]:
-    """Read all items to know their digests (format §3.2)."""
+def _read_digests(sources: Sequence[Source], progress: Progress) -> dict[_Key, bytes]:
+    """Read all items for their digests (format §3.2)."""
     progress.begin("comparing", sum(source.tree.size for source in sources))
     try:
-        return {source.key: _item(source, progress).digest for source in sources}
+        return {source.key: _read_item(source, progress).digest for source in sources}
     finally:
         progress.end()
 
 
-def _item(source: Source, progress: Progress) -> Item:
+def _read_item(source: Source, progress: Progress) -> Item:
     files = []
     for file in source.tree.files:
         digest = hashlib.sha256()
@@ -213,15 +214,15 @@ def _item(source: Source, progress: Progress) -> Item:
     return make_item(source.kind, source.name, source.version, [*files, *plain_entries(source)])
 
 
-def _conflict(
+def _make_conflict(
     request: PushRequest, sources: Sequence[Source], others: Sequence[str]
 ) -> ConflictError:
-    _, name, version = _top(request.kind, sources)
+    _, name, version = _find_top(request.kind, sources)
     depot = replace(request.depot, bundle="")
     return ConflictError(
-        f"{depot} has the {request.kind} {name}:{version} with other content.",
-        "Give this one another version, or --force: the old bundle goes when the new one is there.",
-        [f"bundle {one}" for one in others],
+        f"{depot} holds the {request.kind} {name}:{version} with different content.",
+        "Give this one another version, or use --force to replace the old bundle.",
+        [f"bundle {bundle}" for bundle in others],
     )
 
 
