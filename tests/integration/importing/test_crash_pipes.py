@@ -47,7 +47,7 @@ def test_a_reader_that_goes_away_ends_the_export_in_words(
         told = process.stderr.read().decode()
 
     assert process.returncode == 15, told
-    assert "Whoever reads standard output stopped" in told
+    assert "The reader of standard output stopped" in told
     assert "Traceback" not in told
     assert "Exception ignored" not in told
     assert not [*spool.iterdir()]
