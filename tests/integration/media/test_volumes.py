@@ -395,7 +395,7 @@ def test_media_that_are_mounted_are_filled_in_turn(
     for one in media:
         one.mkdir()
     monkeypatch.setattr(
-        "airgap.flow.media.split.free_rooms", lambda folders: [1_600_000] * len(folders)
+        "airgap.flow.media.split.measure_free_space", lambda folders: [1_600_000] * len(folders)
     )
 
     ran = connected.run("split", depot_of_all, "--volumes", *media, "--json")
@@ -411,7 +411,7 @@ def test_media_that_are_too_small_are_refused_before_anything_is_written(
     depot_of_all: Path, connected: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mnt").mkdir()
-    monkeypatch.setattr("airgap.flow.media.split.free_rooms", lambda _: [1_000_000])
+    monkeypatch.setattr("airgap.flow.media.split.measure_free_space", lambda _: [1_000_000])
 
     ran = connected.run("split", depot_of_all, "--volumes", tmp_path / "mnt")
 
