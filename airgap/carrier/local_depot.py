@@ -11,6 +11,7 @@ from airgap.codec.buffer import Buffer
 from airgap.disk.buffers import BufferPool
 from airgap.disk.digests import has_digest
 from airgap.disk.durable import sync_file
+from airgap.disk.os_errors import storage_error
 from airgap.disk.part_file import drain, remove_abandoned, write_atomically, write_together
 from airgap.disk.reading import list_names, open_regular, read_bounded, read_exactly
 from airgap.errors import AirgapError, ConflictError, MissingError
@@ -23,7 +24,25 @@ __all__ = ["DepotReader", "DepotWriter", "list_bundles", "open_folder"]
 
 def open_folder(folder: Path) -> Depot:
     """Return the depot in a local folder; nothing of it needs to be closed."""
-    return Depot(FolderTransport(folder))
+    return _LocalDepot(folder)
+
+
+class _LocalDepot(Depot):
+    """Lists its bundles without opening a file: each is opened exactly once, to be read.
+
+    A medium that changes between two openings would otherwise pass the one check and fail another.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(FolderTransport(folder))
+        self._folder = folder
+
+    def _is_published(self, bundle: str) -> bool:
+        path = self._folder / layout.manifest_name(bundle)
+        try:
+            return path.exists()
+        except OSError as error:
+            raise storage_error(error, path) from error
 
 
 def list_bundles(folder: Path) -> list[str]:
