@@ -28,11 +28,11 @@ from tests.support.signers import make_root, person, team
 WHEN = 1_800_000_000
 
 
-class Desk:
+class Office:
     """A bundle on its way, and everybody who may say something of it."""
 
-    def __init__(self, place: Path, keys: Path, side: Side) -> None:
-        self.place = place
+    def __init__(self, location: Path, keys: Path, side: Side) -> None:
+        self.place = location
         self.side = side
         self._keys = keys
 
@@ -67,13 +67,13 @@ class Desk:
 
 
 @pytest.fixture(params=["depot", "shop.airgap"])
-def desk(small: Side, tmp_path: Path, request: pytest.FixtureRequest) -> Desk:
+def office(small: Side, tmp_path: Path, request: pytest.FixtureRequest) -> Office:
     """A bundle that ``bob`` built, as a depot and as a file."""
-    place = tmp_path / str(request.param)
+    location = tmp_path / str(request.param)
     key = people.write_key(tmp_path / "keys", "bob")
-    ran = small.run("export", "shop:v1", "-o", place, "--key", key)
+    ran = small.run("export", "shop:v1", "-o", location, "--key", key)
     assert ran.code == 0, ran.err
-    return Desk(place, tmp_path / "keys", small)
+    return Office(location, tmp_path / "keys", small)
 
 
 @pytest.fixture
@@ -86,10 +86,14 @@ def ward(tmp_path: Path) -> Side:
     return side
 
 
-def test_with_all_that_is_demanded_the_bundle_is_imported(desk: Desk, ward: Side) -> None:
-    assert [desk.scan("sam").code, desk.approve("dan").code, desk.approve("eve").code] == [0, 0, 0]
+def test_with_all_that_is_demanded_the_bundle_is_imported(office: Office, ward: Side) -> None:
+    assert [office.scan("sam").code, office.approve("dan").code, office.approve("eve").code] == [
+        0,
+        0,
+        0,
+    ]
 
-    ran = ward.run("import", desk.place, "--json")
+    ran = ward.run("import", office.place, "--json")
 
     assert ran.code == 0, ran.err
     signers = {role: about["signed_by"] for role, about in ran.json["roles"].items()}
@@ -114,19 +118,21 @@ def test_with_all_that_is_demanded_the_bundle_is_imported(desk: Desk, ward: Side
         pytest.param("kim", "dan", id="a scanner who could have approved"),
     ],
 )
-def test_what_is_missing_is_missing(desk: Desk, ward: Side, scanners: str, approvers: str) -> None:
+def test_what_is_missing_is_missing(
+    office: Office, ward: Side, scanners: str, approvers: str
+) -> None:
     for name in scanners.split():
-        assert desk.scan(name).code == 0
+        assert office.scan(name).code == 0
     for name in approvers.split():
-        assert desk.approve(name).code == 0
+        assert office.approve(name).code == 0
 
-    refusals.expect_refusal(ward, "import", desk.place, error=PolicyError)
+    refusals.expect_refusal(ward, "import", office.place, error=PolicyError)
 
 
-def test_verify_tells_who_signed_who_did_not_and_what_to_do(desk: Desk, ward: Side) -> None:
-    desk.approve("dan")
+def test_verify_tells_who_signed_who_did_not_and_what_to_do(office: Office, ward: Side) -> None:
+    office.approve("dan")
 
-    told = refusals.expect_refusal(ward, "verify", desk.place, error=PolicyError).json["error"]
+    told = refusals.expect_refusal(ward, "verify", office.place, error=PolicyError).json["error"]
 
     builder, scanner, approver = told["details"]
     assert builder.startswith(f"builder: 1 of 1, signed by {person('bob').key.id[:16]}")
@@ -138,46 +144,46 @@ def test_verify_tells_who_signed_who_did_not_and_what_to_do(desk: Desk, ward: Si
     assert "airgap approve" in told["hint"]
 
 
-def test_one_rejection_refuses_what_enough_others_accept(desk: Desk, ward: Side) -> None:
-    desk.scan("sam")
+def test_one_rejection_refuses_what_enough_others_accept(office: Office, ward: Side) -> None:
+    office.scan("sam")
     for name in ("dan", "eve"):
-        desk.approve(name)
-    desk.approve("kim", "--reject", "--note", "weights of unknown origin")
+        office.approve(name)
+    office.approve("kim", "--reject", "--note", "weights of unknown origin")
 
-    ran = refusals.expect_refusal(ward, "import", desk.place, error=PolicyError)
+    ran = refusals.expect_refusal(ward, "import", office.place, error=PolicyError)
 
     assert "weights of unknown origin" in ran.json["error"]["details"][0]
 
 
-def test_a_rejection_by_a_revoked_key_counts_for_nothing(desk: Desk, ward: Side) -> None:
-    desk.scan("sam")
+def test_a_rejection_by_a_revoked_key_counts_for_nothing(office: Office, ward: Side) -> None:
+    office.scan("sam")
     for name in ("dan", "eve"):
-        desk.approve(name)
-    desk.approve("mia", "--reject")
+        office.approve(name)
+    office.approve("mia", "--reject")
 
-    assert ward.run("verify", desk.place).code == 0
+    assert ward.run("verify", office.place).code == 0
 
 
-def test_a_builders_signature_is_no_approval(desk: Desk, ward: Side) -> None:
+def test_a_builders_signature_is_no_approval(office: Office, ward: Side) -> None:
     """Signed by a key that is an approver, but as builders sign: over the manifest."""
-    desk.scan("sam")
-    desk.approve("dan")
-    with_manifest = desk.side.run("sign", desk.place, "--key", desk.key("eve"))
+    office.scan("sam")
+    office.approve("dan")
+    with_manifest = office.side.run("sign", office.place, "--key", office.key("eve"))
     assert with_manifest.code == 0
-    manifest = _manifest(desk)
-    desk.put("approver", "eve", manifest[:4000], people.signatures("builder", manifest, "eve")[0])
+    manifest = _manifest(office)
+    office.put("approver", "eve", manifest[:4000], people.signatures("builder", manifest, "eve")[0])
 
-    refusals.expect_refusal(ward, "import", desk.place, error=NotTrustedError)
+    refusals.expect_refusal(ward, "import", office.place, error=NotTrustedError)
 
 
-def test_an_approval_is_no_builders_signature(desk: Desk, tmp_path: Path) -> None:
+def test_an_approval_is_no_builders_signature(office: Office, tmp_path: Path) -> None:
     side = Side(tmp_path / "strict")
     side.top.mkdir()
     people.pin(side, make_root(builder=team("bob bea", 2), approver=team("dan")))
-    desk.approve("dan")
-    desk.approve("bea")
+    office.approve("dan")
+    office.approve("bea")
 
-    refusals.expect_refusal(side, "import", desk.place, error=NotTrustedError)
+    refusals.expect_refusal(side, "import", office.place, error=NotTrustedError)
 
 
 @pytest.mark.parametrize(
@@ -190,103 +196,109 @@ def test_an_approval_is_no_builders_signature(desk: Desk, tmp_path: Path) -> Non
     ],
 )
 def test_what_was_said_elsewhere_does_not_count_here(
-    desk: Desk, ward: Side, name: str, role: Role, into: Role, bundle: str, error: type[AirgapError]
+    office: Office,
+    ward: Side,
+    name: str,
+    role: Role,
+    into: Role,
+    bundle: str,
+    error: type[AirgapError],
 ) -> None:
-    desk.approve("dan")
+    office.approve("dan")
     if into != "scanner":
-        desk.scan("sam")
-    said = Attestation(bytes.fromhex(bundle or desk.bundle), role, "accept", WHEN)
-    desk.say(name, said, into)
+        office.scan("sam")
+    said = Attestation(bytes.fromhex(bundle or office.bundle), role, "accept", WHEN)
+    office.say(name, said, into)
 
-    refusals.expect_refusal(ward, "import", desk.place, error=error)
+    refusals.expect_refusal(ward, "import", office.place, error=error)
 
 
-def test_one_signature_under_two_names_counts_once(desk: Desk, ward: Side) -> None:
-    desk.scan("sam")
-    said = Attestation(bytes.fromhex(desk.bundle), "approver", "accept", WHEN)
+def test_one_signature_under_two_names_counts_once(office: Office, ward: Side) -> None:
+    office.scan("sam")
+    said = Attestation(bytes.fromhex(office.bundle), "approver", "accept", WHEN)
     raw = attestation.encode(said)
     (signed,) = people.signatures("approver", raw, "dan")
-    desk.put("approver", "dan", raw, signed)
-    desk.put("approver", "eve", raw, signed)
+    office.put("approver", "dan", raw, signed)
+    office.put("approver", "eve", raw, signed)
 
-    refusals.expect_refusal(ward, "import", desk.place, error=PolicyError)
+    refusals.expect_refusal(ward, "import", office.place, error=PolicyError)
 
 
-def test_a_rejection_turned_into_an_acceptance_is_refused(desk: Desk, ward: Side) -> None:
-    desk.scan("sam")
-    desk.approve("dan")
-    said = Attestation(bytes.fromhex(desk.bundle), "approver", "reject", WHEN)
+def test_a_rejection_turned_into_an_acceptance_is_refused(office: Office, ward: Side) -> None:
+    office.scan("sam")
+    office.approve("dan")
+    said = Attestation(bytes.fromhex(office.bundle), "approver", "reject", WHEN)
     (signed,) = people.signatures("approver", attestation.encode(said), "eve")
     turned = Attestation(said.bundle, "approver", "accept", WHEN)
-    desk.put("approver", "eve", attestation.encode(turned), signed)
+    office.put("approver", "eve", attestation.encode(turned), signed)
 
-    refusals.expect_refusal(ward, "import", desk.place, error=NotTrustedError)
+    refusals.expect_refusal(ward, "import", office.place, error=NotTrustedError)
 
 
-def test_a_signature_with_somebody_elses_key_id_is_refused(desk: Desk, ward: Side) -> None:
-    desk.scan("sam")
-    desk.approve("dan")
-    raw = attestation.encode(Attestation(bytes.fromhex(desk.bundle), "approver", "accept", WHEN))
+def test_a_signature_with_somebody_elses_key_id_is_refused(office: Office, ward: Side) -> None:
+    office.scan("sam")
+    office.approve("dan")
+    raw = attestation.encode(Attestation(bytes.fromhex(office.bundle), "approver", "accept", WHEN))
     signed = person("zoe").sign("approver", raw)
     forged = dsse.Envelope(signed.payload_type, person("eve").key.id, signed.signature)
-    desk.put("approver", "eve", raw, dsse.encode(forged))
+    office.put("approver", "eve", raw, dsse.encode(forged))
 
-    refusals.expect_refusal(ward, "import", desk.place, error=NotTrustedError)
+    refusals.expect_refusal(ward, "import", office.place, error=NotTrustedError)
 
 
-def test_a_key_speaks_once_of_a_bundle(desk: Desk) -> None:
-    assert desk.approve("dan").code == 0
-    before = stores.snapshot(desk.place)
+def test_a_key_speaks_once_of_a_bundle(office: Office) -> None:
+    assert office.approve("dan").code == 0
+    before = stores.snapshot(office.place)
 
-    again = desk.approve("dan", "--reject")
+    again = office.approve("dan", "--reject")
 
     assert again.code == ConflictError.exit_code
-    assert stores.snapshot(desk.place) == before
+    assert stores.snapshot(office.place) == before
 
 
-def test_inspect_lists_what_was_said_as_a_claim(desk: Desk) -> None:
-    desk.approve("zoe", "--reject", "--note", "no")
+def test_inspect_lists_what_was_said_as_a_claim(office: Office) -> None:
+    office.approve("zoe", "--reject", "--note", "no")
 
-    ran = desk.side.run("inspect", desk.place, "--json")
+    ran = office.side.run("inspect", office.place, "--json")
 
     assert ran.json["verified"] is False
     assert [one["role"] for one in ran.json["signatures"]] == ["builder", "approver"]
     claim = ran.json["signatures"][1]
     assert (claim["key_id"], claim["decision"]) == (person("zoe").key.id, "reject")
-    assert "claims to be signed" in desk.side.run("inspect", desk.place).out
+    assert "claims to be signed" in office.side.run("inspect", office.place).out
 
 
-def test_inspect_shows_a_bundle_with_unreadable_statements(desk: Desk) -> None:
-    desk.put("approver", "dan", b"\xc1", b"nonsense")
+def test_inspect_shows_a_bundle_with_unreadable_statements(office: Office) -> None:
+    office.put("approver", "dan", b"\xc1", b"nonsense")
 
-    ran = desk.side.run("inspect", desk.place, "--json")
+    ran = office.side.run("inspect", office.place, "--json")
 
     assert ran.code == 0, ran.err
     assert "unreadable" in ran.json["signatures"][1]
 
 
 @pytest.mark.parametrize("note", ["two\nlines", "\x1b[2J", "x" * 1001])
-def test_a_note_that_would_steer_a_terminal_is_not_signed(desk: Desk, note: str) -> None:
-    words = ("approve", desk.place, "--key", desk.key("dan"), "--note", note)
+def test_a_note_that_would_steer_a_terminal_is_not_signed(office: Office, note: str) -> None:
+    words = ("approve", office.place, "--key", office.key("dan"), "--note", note)
 
-    refusals.expect_refusal(desk.side, *words, error=UsageError)
+    refusals.expect_refusal(office.side, *words, error=UsageError)
 
 
 def test_of_a_pair_in_a_depot_one_alone_is_passed_over(small: Side, tmp_path: Path) -> None:
     """That is what a crash leaves: the next try completes it."""
-    desk = _depot(small, tmp_path)
+    office = _depot(small, tmp_path)
     side = Side(tmp_path / "ward")
     side.top.mkdir()
     people.pin(side, make_root(approver=team("dan")))
-    assert desk.approve("dan").code == 0
+    assert office.approve("dan").code == 0
     for suffix in ("dsse", "attestation"):
         alone = tmp_path / f"alone-{suffix}"
-        shutil.copytree(desk.place, alone)
+        shutil.copytree(office.place, alone)
         (path,) = alone.rglob(f"approver.*.{suffix}")
         path.unlink()
 
         refusals.expect_refusal(side, "verify", alone, error=PolicyError)
-        assert side.run("approve", alone, "--key", desk.key("dan")).code == 0
+        assert side.run("approve", alone, "--key", office.key("dan")).code == 0
         assert side.run("verify", alone).code == 0
 
 
@@ -294,11 +306,11 @@ def test_of_a_pair_in_a_depot_one_alone_is_passed_over(small: Side, tmp_path: Pa
 def test_of_a_pair_in_a_file_one_alone_is_corrupt(
     small: Side, tmp_path: Path, ward: Side, suffix: str
 ) -> None:
-    desk = _depot(small, tmp_path, "shop.airgap")
+    office = _depot(small, tmp_path, "shop.airgap")
     name = f"approver.{person('dan').key.id}.{suffix}"
-    archive.add_files(desk.place, desk.bundle, [(name, b"alone")])
+    archive.add_files(office.place, office.bundle, [(name, b"alone")])
 
-    refusals.expect_refusal(ward, "verify", desk.place, error=CorruptError)
+    refusals.expect_refusal(ward, "verify", office.place, error=CorruptError)
 
 
 @pytest.mark.parametrize("survived", [0, 1, 2])
@@ -306,7 +318,7 @@ def test_a_file_whose_approval_was_cut_short_is_as_before_or_approved(
     small: Side, tmp_path: Path, survived: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What comes after sync number ``survived`` is lost; what came before is on the disk."""
-    desk = _depot(small, tmp_path, "shop.airgap")
+    office = _depot(small, tmp_path, "shop.airgap")
     side = Side(tmp_path / "ward")
     side.top.mkdir()
     people.pin(side, make_root(approver=team("dan")))
@@ -321,44 +333,44 @@ def test_a_file_whose_approval_was_cut_short_is_as_before_or_approved(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", sync)
-        cut = desk.approve("dan").code
+        cut = office.approve("dan").code
     assert (cut == 0) is (survived == 2)
 
-    approved = side.run("verify", desk.place).code
+    approved = side.run("verify", office.place).code
     assert approved in (0, PolicyError.exit_code)
     if approved:
-        assert desk.approve("dan").code == 0
-        assert side.run("verify", desk.place).code == 0
+        assert office.approve("dan").code == 0
+        assert side.run("verify", office.place).code == 0
 
 
 def test_an_archive_for_stock_bentoml_carries_approvals(small: Side, tmp_path: Path) -> None:
     side = Side(tmp_path / "ward")
     side.top.mkdir()
     people.pin(side, make_root(approver=team("dan")))
-    place = tmp_path / "shop.tar"
+    location = tmp_path / "shop.tar"
     key = people.write_key(tmp_path / "keys", "bob")
-    assert small.run("export", "shop:v1", "-o", place, "--format", "tar", "--key", key).code == 0
-    refusals.expect_refusal(side, "import", place, error=PolicyError)
+    assert small.run("export", "shop:v1", "-o", location, "--format", "tar", "--key", key).code == 0
+    refusals.expect_refusal(side, "import", location, error=PolicyError)
 
-    ran = small.run("approve", place, "--key", people.write_key(tmp_path / "keys", "dan"))
+    ran = small.run("approve", location, "--key", people.write_key(tmp_path / "keys", "dan"))
 
     assert ran.code == 0, ran.err
-    assert side.run("import", place).code == 0
+    assert side.run("import", location).code == 0
 
 
-def _depot(small: Side, tmp_path: Path, name: str = "depot") -> Desk:
-    place = tmp_path / name
+def _depot(small: Side, tmp_path: Path, name: str = "depot") -> Office:
+    location = tmp_path / name
     key = people.write_key(tmp_path / "keys", "bob")
-    assert small.run("export", "shop:v1", "-o", place, "--key", key).code == 0
-    return Desk(place, tmp_path / "keys", small)
+    assert small.run("export", "shop:v1", "-o", location, "--key", key).code == 0
+    return Office(location, tmp_path / "keys", small)
 
 
-def _manifest(desk: Desk) -> bytes:
+def _manifest(office: Office) -> bytes:
     """Return the manifest's bytes as they lie there."""
-    if desk.place.is_dir():
-        (path,) = desk.place.glob("bundles/*/manifest.msgpack")
+    if office.place.is_dir():
+        (path,) = office.place.glob("bundles/*/manifest.msgpack")
         return path.read_bytes()
-    with desk.place.open("rb") as stream:
+    with office.place.open("rb") as stream:
         bundle, raw = archive.ArchiveReader(stream, "here").read_manifest()
     assert bundle_id(raw) == bundle
     return raw

@@ -124,7 +124,7 @@ class Bench:
         open_one = partial(open_bundle.open_bundle, judge=forge.judging(self.root))
         try:
             with volumes.open_volumes(
-                [parse_location(str(place)) for place in places], open_one, Silent()
+                [parse_location(str(location)) for location in places], open_one, Silent()
             ) as opened:
                 install_bundle.install_bundle(
                     opened, replace=False, dry_run=False, jobs=1, progress=Silent()
@@ -190,7 +190,7 @@ def at_once(bench: Bench, case: Case) -> None:
 def one_by_one(bench: Bench, case: Case) -> None:
     order = 1 if len(case.agreeing) % 2 else -1
     *most, last = bench.volumes(case.draft())[::order]
-    first = [bench.bring(place) for place in most]
+    first = [bench.bring(location) for location in most]
     assert all(isinstance(one, MissingError | CorruptError) for one in first)
 
     error = bench.bring(last)
@@ -229,11 +229,11 @@ def beside_what_is_there(bench: Bench, case: Case) -> None:
 
 
 def verified(bench: Bench, case: Case) -> None:
-    place = bench.forged.depot(case.draft())
+    location = bench.forged.depot(case.draft())
     if case.holds:
         return
     with pytest.raises(CorruptError):
-        forge.verify_in_process(place, bench.root)
+        forge.verify_in_process(location, bench.root)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -75,10 +75,10 @@ def test_a_difference_is_refused_with(name: str, forged: Forge, isolated: Side) 
     made = difference()
     TABLES[name](made)
 
-    place = forged.depot(made)
+    location = forged.depot(made)
 
-    refusals.expect_refusal(isolated, "verify", place, error=CorruptError)
-    refusals.expect_refusal(isolated, "import", place, error=CorruptError)
+    refusals.expect_refusal(isolated, "verify", location, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", location, error=CorruptError)
 
 
 @pytest.mark.parametrize(
@@ -93,10 +93,10 @@ def test_a_difference_is_refused_on_a_base(
     made: Draft, error: type[AirgapError], forged: Forge, isolated: Side
 ) -> None:
     bring(isolated, forged, holding(OLD), holding(OTHER, "v1"))
-    place = forged.depot(made)
+    location = forged.depot(made)
 
-    refusals.expect_refusal(isolated, "verify", place, error=error)
-    refusals.expect_refusal(isolated, "import", place, error=error, staging=True)
+    refusals.expect_refusal(isolated, "verify", location, error=error)
+    refusals.expect_refusal(isolated, "import", location, error=error, staging=True)
 
 
 def test_a_bundle_that_lies_about_a_base_gives_none(forged: Forge, isolated: Side) -> None:
@@ -105,11 +105,11 @@ def test_a_bundle_that_lies_about_a_base_gives_none(forged: Forge, isolated: Sid
     digests = chunks.replace(forge.sha256(OTHER), forge.sha256(OLD))
     lying.manifest["chunks"]["digests"] = digests
     depot = forged.depot(lying)
-    place = forged.depot(difference())
+    location = forged.depot(difference())
 
-    refusals.expect_refusal(isolated, "import", place, "--depot", depot, error=MissingError)
+    refusals.expect_refusal(isolated, "import", location, "--depot", depot, error=MissingError)
 
-    assert isolated.run("import", place, "--depot", forged.depot(holding(OLD))).code == 0
+    assert isolated.run("import", location, "--depot", forged.depot(holding(OLD))).code == 0
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_difference_is_refused_that_is_stored_as(
     stored: bytes, forged: Forge, isolated: Side
 ) -> None:
     bring(isolated, forged, holding(OLD))
-    place = forged.depot(difference(stored))
+    location = forged.depot(difference(stored))
 
-    refusals.expect_refusal(isolated, "verify", place, error=CorruptError)
-    refusals.expect_refusal(isolated, "import", place, error=CorruptError, staging=True)
+    refusals.expect_refusal(isolated, "verify", location, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", location, error=CorruptError, staging=True)

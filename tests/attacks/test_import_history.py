@@ -24,16 +24,16 @@ def bundle(letter: str, sequence: int) -> Draft:
 
 
 @pytest.fixture
-def place(forged: Forge) -> Callable[[int], Path]:
+def location(forged: Forge) -> Callable[[int], Path]:
     """Bundles of one channel, by number."""
     return lambda sequence: forged.depot(bundle(chr(96 + sequence), sequence))
 
 
 @pytest.fixture
-def used(isolated: Side, place: Callable[[int], Path]) -> Side:
+def used(isolated: Side, location: Callable[[int], Path]) -> Side:
     """A side that has imported numbers 1, 2 and 3."""
     for sequence in (1, 2, 3):
-        assert isolated.run("import", place(sequence)).code == 0
+        assert isolated.run("import", location(sequence)).code == 0
     return isolated
 
 
@@ -66,9 +66,9 @@ def restore(side: Side, copy: Path) -> None:
     shutil.copytree(copy, side.state)
 
 
-def rolled_back(side: Side, place: Callable[[int], Path]) -> None:
+def rolled_back(side: Side, location: Callable[[int], Path]) -> None:
     copy = backup(side)
-    assert side.run("import", place(4)).code == 0
+    assert side.run("import", location(4)).code == 0
     restore(side, copy)
 
 
@@ -81,29 +81,29 @@ def begun_again(side: Side, _place: object) -> None:
     assert side.run("trust", "init", path, "--fingerprint", fingerprint).code == 0
 
 
-def state_of_yesterday(side: Side, place: Callable[[int], Path]) -> None:
+def state_of_yesterday(side: Side, location: Callable[[int], Path]) -> None:
     old = (history_folder(side) / "state").read_bytes()
     for sequence in (4, 5):
-        assert side.run("import", place(sequence)).code == 0
+        assert side.run("import", location(sequence)).code == 0
     (history_folder(side) / "state").write_bytes(old)
 
 
-def ledger_of_yesterday(side: Side, place: Callable[[int], Path]) -> None:
+def ledger_of_yesterday(side: Side, location: Callable[[int], Path]) -> None:
     old = ledger(side).read_bytes()
-    assert side.run("import", place(4)).code == 0
+    assert side.run("import", location(4)).code == 0
     ledger(side).write_bytes(old)
 
 
-def ledger_of_another_machine(side: Side, place: Callable[[int], Path]) -> None:
+def ledger_of_another_machine(side: Side, location: Callable[[int], Path]) -> None:
     other = Side(side.top.parent / "other")
     shutil.copytree(side.top, other.top)
     for one, sequence in ((side, 4), (other, 5)):
-        assert one.run("import", place(sequence)).code == 0
+        assert one.run("import", location(sequence)).code == 0
     shutil.copy(history_folder(other) / "ledger", ledger(side))
 
 
-def history_of_another_machine(side: Side, place: Callable[[int], Path]) -> None:
-    ledger_of_another_machine(side, place)
+def history_of_another_machine(side: Side, location: Callable[[int], Path]) -> None:
+    ledger_of_another_machine(side, location)
     other = Side(side.top.parent / "other")
     shutil.copy(history_folder(other) / "state", history_folder(side) / "state")
 
@@ -152,11 +152,15 @@ HARMS = [
 
 @pytest.mark.parametrize(("harm", "kind"), HARMS)
 def test_nothing_is_imported_and_the_reason_is_told(
-    harm: Harm, kind: str, used: Side, place: Callable[[int], Path]
+    harm: Harm, kind: str, used: Side, location: Callable[[int], Path]
 ) -> None:
-    harm(used, place)
+    harm(used, location)
 
-    for words in (("import", place(9)), ("verify", place(9)), ("import", place(3), "--dry-run")):
+    for words in (
+        ("import", location(9)),
+        ("verify", location(9)),
+        ("import", location(3), "--dry-run"),
+    ):
         refused = refusals.expect_refusal(used, *words, error=PolicyError)
         assert "reset-state" in refused.json["error"]["hint"]
     trouble = read_history(used)["trouble"]
@@ -169,9 +173,9 @@ def test_nothing_is_imported_and_the_reason_is_told(
 
 @pytest.mark.parametrize(("harm", "kind"), HARMS)
 def test_a_reset_keeps_what_is_whole_and_imports_go_on(
-    harm: Harm, kind: str, used: Side, place: Callable[[int], Path]
+    harm: Harm, kind: str, used: Side, location: Callable[[int], Path]
 ) -> None:
-    harm(used, place)
+    harm(used, location)
     before = read_history(used)
 
     ran = used.run("trust", "reset-state", "--yes", str(before["head"]), "--json")
@@ -183,12 +187,12 @@ def test_a_reset_keeps_what_is_whole_and_imports_go_on(
     assert after["channels"] == before["channels"]
     assert after["entries"] == before["entries"] + 1  # type: ignore[operator]
     assert Path(ran.json["aside"]).is_dir()
-    assert used.run("import", place(9)).code == 0
-    refusals.expect_refusal(used, "import", place(8), error=PolicyError)
+    assert used.run("import", location(9)).code == 0
+    refusals.expect_refusal(used, "import", location(8), error=PolicyError)
 
 
 def test_what_is_whole_of_a_damaged_ledger_still_refuses_replays_after_a_reset(
-    used: Side, place: Callable[[int], Path]
+    used: Side, location: Callable[[int], Path]
 ) -> None:
     raw = bytearray((history_folder(used) / "ledger").read_bytes())
     raw[-9] ^= 1  # in the entry about number 3
@@ -196,8 +200,8 @@ def test_what_is_whole_of_a_damaged_ledger_still_refuses_replays_after_a_reset(
 
     used.run("trust", "reset-state", "--yes", str(read_history(used)["head"]))
 
-    refusals.expect_refusal(used, "import", place(1), error=PolicyError)
-    assert used.run("import", place(2)).code == 0
+    refusals.expect_refusal(used, "import", location(1), error=PolicyError)
+    assert used.run("import", location(2)).code == 0
 
 
 def test_the_old_files_are_kept_as_they_were(used: Side) -> None:
@@ -260,7 +264,7 @@ def test_at_a_terminal_a_reset_asks_for_the_sites_id(typed: bytes, code: int, us
 
 
 def test_a_second_home_with_a_witness_that_does_not_fit_needs_a_reset_too(
-    used: Side, place: Callable[[int], Path]
+    used: Side, location: Callable[[int], Path]
 ) -> None:
     class SecondHome(Side):
         @property
@@ -269,27 +273,27 @@ def test_a_second_home_with_a_witness_that_does_not_fit_needs_a_reset_too(
 
     second = SecondHome(used.top)
     copy = backup(used)
-    assert second.run("import", place(4)).code == 0
+    assert second.run("import", location(4)).code == 0
     restore(used, copy)
-    assert used.run("import", place(5)).code == 0  # its own witness saw no more than there is
+    assert used.run("import", location(5)).code == 0  # its own witness saw no more than there is
 
-    refusals.expect_refusal(second, "import", place(6), error=PolicyError)
+    refusals.expect_refusal(second, "import", location(6), error=PolicyError)
     assert second.run("trust", "reset-state", "--yes", str(read_history(second)["head"])).code == 0
 
     for side in (second, used):
-        assert side.run("import", place(6)).code == 0
+        assert side.run("import", location(6)).code == 0
 
 
 def test_a_witness_that_is_older_or_gone_is_no_matter(
-    used: Side, place: Callable[[int], Path]
+    used: Side, location: Callable[[int], Path]
 ) -> None:
     old = witness(used).read_bytes()
-    assert used.run("import", place(4)).code == 0
+    assert used.run("import", location(4)).code == 0
 
     witness(used).write_bytes(old)
-    assert used.run("import", place(5)).code == 0
+    assert used.run("import", location(5)).code == 0
     witness(used).unlink()
-    assert used.run("import", place(6)).code == 0
+    assert used.run("import", location(6)).code == 0
 
 
 def test_roots_take_over_where_the_memory_is_not_whole(tmp_path: Path) -> None:
@@ -318,7 +322,7 @@ def test_an_update_of_the_root_is_told_by_the_ledger(tmp_path: Path) -> None:
 
 
 def test_a_trust_that_ended_and_began_again_goes_on_with_its_ledger(
-    used: Side, place: Callable[[int], Path], tmp_path: Path
+    used: Side, location: Callable[[int], Path], tmp_path: Path
 ) -> None:
     fingerprint = used.run("trust", "show", "--json").json["fingerprint"]
     shutil.move(used.state / "trust", tmp_path / "old")
@@ -326,7 +330,7 @@ def test_a_trust_that_ended_and_began_again_goes_on_with_its_ledger(
 
     assert used.run("trust", "init", root, "--fingerprint", fingerprint).code == 0
 
-    refusals.expect_refusal(used, "import", place(2), error=PolicyError)
+    refusals.expect_refusal(used, "import", location(2), error=PolicyError)
 
 
 def test_an_archive_that_nobody_signed_is_remembered_as_such(
@@ -350,13 +354,13 @@ def test_an_archive_that_nobody_signed_is_remembered_as_such(
 
 
 def test_whoever_may_not_write_the_state_may_still_verify(
-    used: Side, place: Callable[[int], Path]
+    used: Side, location: Callable[[int], Path]
 ) -> None:
     folders = [history_folder(used), used.state]
     for one in folders:
         one.chmod(0o500)
     try:
-        assert used.run("verify", place(4)).code == 0
+        assert used.run("verify", location(4)).code == 0
     finally:
         for one in folders:
             one.chmod(0o700)

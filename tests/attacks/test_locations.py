@@ -66,15 +66,20 @@ def other(small: Side, site: Site, tmp_path: Path) -> Path:
 
 
 def refuse(
-    side: Side, site: Site, tmp_path: Path, command: list[str], place: str, error: type[AirgapError]
+    side: Side,
+    site: Site,
+    tmp_path: Path,
+    command: list[str],
+    location: str,
+    error: type[AirgapError],
 ) -> None:
-    words = {"PLACE": place, "KEY": str(site.key()), "NEW": str(tmp_path / "new")}
+    words = {"PLACE": location, "KEY": str(site.key()), "NEW": str(tmp_path / "new")}
     refusals.expect_refusal(side, *(words.get(word, word) for word in command), error=error)
     assert not (tmp_path / "new").exists()
 
 
-def second_verifier(site: Site, place: str) -> "subprocess.CompletedProcess[bytes]":
-    words = [place, "--root", str(site.root), "--fingerprint", site.fingerprint]
+def second_verifier(site: Site, location: str) -> "subprocess.CompletedProcess[bytes]":
+    words = [location, "--root", str(site.root), "--fingerprint", site.fingerprint]
     return subprocess.run(
         [sys.executable, str(REPOSITORY / "docs" / "verify.py"), *words],
         capture_output=True,
@@ -139,14 +144,14 @@ def test_an_id_is_compared_with_the_bundle(
 ) -> None:
     if (command[0], form) in (("copy", "stock"), ("split", "stock")):
         pytest.skip("it has no packs")
-    place = {"depot": str(depot), "archive": str(archive), "url": archive.as_uri()}.get(form)
-    if place is None:
-        place = str(tmp_path / "shop.tar")
-        assert small.run("export", "shop:v1", "-o", place, "--key", site.key()).code == 0
+    location = {"depot": str(depot), "archive": str(archive), "url": archive.as_uri()}.get(form)
+    if location is None:
+        location = str(tmp_path / "shop.tar")
+        assert small.run("export", "shop:v1", "-o", location, "--key", site.key()).code == 0
     (other_id,) = (path.name for path in (other / "bundles").iterdir())
 
     bundle = other_id if wrong == "OTHER" else wrong
-    refuse(isolated, site, tmp_path, command, f"{place}#{bundle}", MissingError)
+    refuse(isolated, site, tmp_path, command, f"{location}#{bundle}", MissingError)
 
 
 @pytest.mark.parametrize("form", ["depot", "archive", "url", "stock"])
@@ -159,14 +164,14 @@ def test_the_right_id_names_the_bundle(
     depot: Path,
     tmp_path: Path,
 ) -> None:
-    place = {"depot": str(depot), "archive": str(archive), "url": archive.as_uri()}.get(form)
-    if place is None:
-        place = str(tmp_path / "shop.tar")
-        assert small.run("export", "shop:v1", "-o", place, "--key", site.key()).code == 0
-    bundle = isolated.run("inspect", place, "--json").json["bundle"]
+    location = {"depot": str(depot), "archive": str(archive), "url": archive.as_uri()}.get(form)
+    if location is None:
+        location = str(tmp_path / "shop.tar")
+        assert small.run("export", "shop:v1", "-o", location, "--key", site.key()).code == 0
+    bundle = isolated.run("inspect", location, "--json").json["bundle"]
 
     for name in (bundle, bundle[:8]):
-        assert isolated.run("verify", f"{place}#{name}", "--json").json["bundle"] == bundle
+        assert isolated.run("verify", f"{location}#{name}", "--json").json["bundle"] == bundle
 
 
 @each_command
@@ -181,14 +186,14 @@ def test_a_manifest_laid_beside_a_bundle_is_not_read(
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> None:
-    place: Path = request.getfixturevalue(form)
+    location: Path = request.getfixturevalue(form)
     evil = tmp_path / "evil.tar"
     stores.add_bento(small, "evil:v1", {"src/x": b"evil"})
     assert small.run("export", "evil:v1", "-o", evil, "--key", site.key()).code == 0
     for file in tmp_path.glob("evil.tar.airgap-manifest*"):
-        shutil.copy(file, tmp_path / file.name.replace("evil.tar", place.name, 1))
-    words = {"PLACE": str(place), "KEY": str(site.key()), "NEW": str(tmp_path / "new")}
-    beside = sorted(tmp_path.glob(f"{place.name}.airgap-manifest*"))
+        shutil.copy(file, tmp_path / file.name.replace("evil.tar", location.name, 1))
+    words = {"PLACE": str(location), "KEY": str(site.key()), "NEW": str(tmp_path / "new")}
+    beside = sorted(tmp_path.glob(f"{location.name}.airgap-manifest*"))
     assert beside
 
     ran = isolated.run(*(words.get(word, word) for word in command), "--json")
@@ -196,7 +201,7 @@ def test_a_manifest_laid_beside_a_bundle_is_not_read(
     assert ran.code == 0, ran.err
     assert "evil" not in ran.out
     assert ran.json.get("bundle", reviewed) == reviewed
-    assert sorted(tmp_path.glob(f"{place.name}.airgap-manifest*")) == beside
+    assert sorted(tmp_path.glob(f"{location.name}.airgap-manifest*")) == beside
 
 
 def test_a_watched_folder_takes_the_bundle_that_was_found(

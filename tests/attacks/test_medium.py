@@ -91,11 +91,11 @@ def tiny(forged: Forge) -> Path:
 
 
 @pytest.mark.parametrize("replace", REPLACED, ids=lambda one: str(one.__name__))
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("location", PLACES)
 def test_nothing_but_a_regular_file_is_read(
-    place: str, replace: Callable[[Path], None], tiny: Path, isolated: Side
+    location: str, replace: Callable[[Path], None], tiny: Path, isolated: Side
 ) -> None:
-    (path,) = tiny.glob(PLACES[place])
+    (path,) = tiny.glob(PLACES[location])
     replace(path)
 
     refusals.expect_refusal(isolated, "verify", tiny, error=CorruptError)
@@ -103,13 +103,13 @@ def test_nothing_but_a_regular_file_is_read(
 
 
 @pytest.mark.parametrize(
-    ("place", "error"),
+    ("location", "error"),
     [("manifest", MissingError), ("envelope", CorruptError), ("pack", CorruptError)],
 )
 def test_a_link_in_a_circle_is_refused(
-    place: str, error: type[AirgapError], tiny: Path, isolated: Side
+    location: str, error: type[AirgapError], tiny: Path, isolated: Side
 ) -> None:
-    (path,) = tiny.glob(PLACES[place])
+    (path,) = tiny.glob(PLACES[location])
     link_to_itself(path)
 
     refusals.expect_refusal(isolated, "import", tiny, error=error)
@@ -140,11 +140,11 @@ def test_a_file_where_a_folder_should_be_is_no_bundle(
     refusals.expect_refusal(isolated, "import", tiny, error=error)
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("location", PLACES)
 def test_a_file_of_a_tebibyte_is_not_read_to_its_end(
-    place: str, tiny: Path, isolated: Side
+    location: str, tiny: Path, isolated: Side
 ) -> None:
-    (path,) = tiny.glob(PLACES[place])
+    (path,) = tiny.glob(PLACES[location])
     try:
         os.truncate(path, 2**40)
     except OSError:
@@ -219,11 +219,11 @@ def test_each_file_of_a_bundle_is_opened_exactly_once(
     assert opens.count["checksums.txt"] == opens.count["README.txt"] == 0
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("location", PLACES)
 def test_a_medium_that_changes_between_reads_gains_nothing(
-    place: str, tiny: Path, isolated: Side, monkeypatch: pytest.MonkeyPatch
+    location: str, tiny: Path, isolated: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (path,) = tiny.glob(PLACES[place])
+    (path,) = tiny.glob(PLACES[location])
     opens = Opens(monkeypatch)
 
     def swap(name: str) -> None:
@@ -292,11 +292,11 @@ def test_a_folder_that_becomes_a_link_after_it_was_entered_gains_nothing(
         assert installed.read_bytes() == stores.noise(300)
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("location", PLACES)
 def test_a_medium_that_changes_while_it_is_read_is_refused(
-    place: str, tiny: Path, isolated: Side, monkeypatch: pytest.MonkeyPatch
+    location: str, tiny: Path, isolated: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (path,) = tiny.glob(PLACES[place])
+    (path,) = tiny.glob(PLACES[location])
     opens = Opens(monkeypatch)
 
     def overwrite(name: str) -> None:
@@ -309,21 +309,21 @@ def test_a_medium_that_changes_while_it_is_read_is_refused(
 
     ran = isolated.run("import", tiny, "--json")
 
-    assert ran.json["error"]["kind"] == ("not-trusted" if place == "envelope" else "corrupt")
+    assert ran.json["error"]["kind"] == ("not-trusted" if location == "envelope" else "corrupt")
     assert not isolated.bentoml.exists()
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("location", PLACES)
 def test_what_was_verified_is_verified_again_when_it_is_imported(
-    place: str, tiny: Path, isolated: Side
+    location: str, tiny: Path, isolated: Side
 ) -> None:
     assert isolated.run("verify", tiny).code == 0
-    (path,) = tiny.glob(PLACES[place])
+    (path,) = tiny.glob(PLACES[location])
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2] ^= 1
     path.write_bytes(raw)
 
     ran = isolated.run("import", tiny, "--json")
 
-    assert ran.json["error"]["kind"] == ("not-trusted" if place == "envelope" else "corrupt")
+    assert ran.json["error"]["kind"] == ("not-trusted" if location == "envelope" else "corrupt")
     assert not isolated.bentoml.exists()

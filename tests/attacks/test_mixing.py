@@ -37,10 +37,10 @@ def test_a_signed_bundle_is_refused_by_policy(
 ) -> None:
     made = one(b"a", **fields)
     made.packs = []  # which are not looked at
-    place = forged.depot(made) if form == "depot" else forged.archive(made)
+    location = forged.depot(made) if form == "depot" else forged.archive(made)
 
-    refusals.expect_refusal(isolated, "verify", place, error=PolicyError)
-    refusals.expect_refusal(isolated, "import", place, error=PolicyError)
+    refusals.expect_refusal(isolated, "verify", location, error=PolicyError)
+    refusals.expect_refusal(isolated, "import", location, error=PolicyError)
 
 
 @pytest.mark.parametrize("fields", [{"audience": ["attic", "ward"]}, {"expires_at": FUTURE}])
@@ -57,12 +57,12 @@ def test_a_bundle_under_another_bundles_id_is_corrupt(
     made, other = one(b"a"), one(b"b")
     raw = made.raw()
     files = forge.members(raw, forge.sign(raw, forged.signer), made.packs, bundle=id_of(other))
-    place = forge.write_depot(forged.folder / "mixed", files)
+    location = forge.write_depot(forged.folder / "mixed", files)
     if form == "archive":
-        place = forged.folder / "mixed.airgap"
-        place.write_bytes(forge.tar(files))
+        location = forged.folder / "mixed.airgap"
+        location.write_bytes(forge.tar(files))
 
-    refusals.expect_refusal(isolated, "import", place, error=CorruptError)
+    refusals.expect_refusal(isolated, "import", location, error=CorruptError)
 
 
 def test_the_signatures_of_another_bundle_do_not_count(forged: Forge, isolated: Side) -> None:
@@ -82,9 +82,9 @@ def test_the_packs_of_another_bundle_do_not_fit(forged: Forge, isolated: Side) -
     raw = made.raw()
     archive.write_bytes(forge.tar(forge.members(raw, forge.sign(raw, forged.signer), other.packs)))
 
-    for place in (depot, archive):
-        refusals.expect_refusal(isolated, "verify", place, error=CorruptError)
-        refusals.expect_refusal(isolated, "import", place, error=CorruptError)
+    for location in (depot, archive):
+        refusals.expect_refusal(isolated, "verify", location, error=CorruptError)
+        refusals.expect_refusal(isolated, "import", location, error=CorruptError)
 
 
 def test_a_bundle_that_needs_what_it_does_not_carry_is_refused(
@@ -103,9 +103,9 @@ def test_a_bundle_that_needs_what_it_does_not_carry_is_refused(
     }
     assert weights == b"a" * 50
 
-    for place in (forged.depot(made), forged.archive(made)):
-        refusals.expect_refusal(isolated, "verify", place, error=MissingError)
-        refusals.expect_refusal(isolated, "import", place, error=MissingError)
+    for location in (forged.depot(made), forged.archive(made)):
+        refusals.expect_refusal(isolated, "verify", location, error=MissingError)
+        refusals.expect_refusal(isolated, "import", location, error=MissingError)
 
 
 # More than one bundle in a depot
@@ -118,8 +118,8 @@ def joined(forged: Forge, *drafts: Draft) -> Path:
     return top
 
 
-def imported(isolated: Side, place: Path | str) -> str:
-    ran = isolated.run("import", place, "--json")
+def imported(isolated: Side, location: Path | str) -> str:
+    ran = isolated.run("import", location, "--json")
     assert ran.code == 0, ran.err
     bundle: str = ran.json["bundle"]
     return bundle

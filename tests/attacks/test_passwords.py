@@ -57,8 +57,8 @@ def words(small: Side, site: Site, depot: Path, tmp_path: Path) -> dict[str, str
     return {"KEY": str(site.key()), "DEPOT": str(depot), "NEW": str(tmp_path / "new")}
 
 
-def run(side: Side, command: list[str], words: dict[str, str], place: str, *more: str) -> Ran:
-    return side.run(*({**words, "PLACE": place}.get(word, word) for word in command), *more)
+def run(side: Side, command: list[str], words: dict[str, str], location: str, *more: str) -> Ran:
+    return side.run(*({**words, "PLACE": location}.get(word, word) for word in command), *more)
 
 
 def demand_hidden(ran: Ran, side: Side, *secrets: str) -> None:
@@ -75,9 +75,9 @@ def demand_hidden(ran: Ran, side: Side, *secrets: str) -> None:
 def test_a_wrong_password_in_a_url_is_not_shown(
     command: list[str], more: list[str], small: Side, words: dict[str, str], server: FtpServer
 ) -> None:
-    place = f"ftp://{server.user}:{WRITTEN}@127.0.0.1:{server.port}/depot"
+    location = f"ftp://{server.user}:{WRITTEN}@127.0.0.1:{server.port}/depot"
 
-    ran = run(small, command, words, place, *more)
+    ran = run(small, command, words, location, *more)
 
     assert ran.code != 0
     assert "password in the URL" in ran.err
@@ -121,12 +121,12 @@ def test_a_bug_shows_no_password(
     demand_hidden(ran, small, WRONG)
 
 
-@pytest.mark.parametrize("place", [f"ftp://anna:{WRITTEN}@host:bad/x", f"dav://a:{WRITTEN}@h/x"])
+@pytest.mark.parametrize("location", [f"ftp://anna:{WRITTEN}@host:bad/x", f"dav://a:{WRITTEN}@h/x"])
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:1]))
 def test_a_url_that_makes_no_sense_shows_no_password(
-    place: str, command: list[str], small: Side, words: dict[str, str]
+    location: str, command: list[str], small: Side, words: dict[str, str]
 ) -> None:
-    ran = run(small, command, words, place)
+    ran = run(small, command, words, location)
 
     assert ran.code in (2, 16)
     demand_hidden(ran, small, WRONG, WRITTEN, "hunter2")
@@ -142,7 +142,7 @@ def test_words_that_are_too_many_show_no_password(small: Side) -> None:
 def test_nothing_that_is_written_holds_the_password(
     small: Side, isolated: Side, words: dict[str, str], server: FtpServer
 ) -> None:
-    place = f"ftp://{server.user}:{server.password}@127.0.0.1:{server.port}/good"
+    location = f"ftp://{server.user}:{server.password}@127.0.0.1:{server.port}/good"
 
     for side, command in (
         (small, COMMANDS[-1]),
@@ -152,7 +152,7 @@ def test_nothing_that_is_written_holds_the_password(
         (isolated, COMMANDS[0]),
         (isolated, COMMANDS[8]),
     ):
-        ran = run(side, command, words, place, "--json")
+        ran = run(side, command, words, location, "--json")
         assert ran.code == 0, ran.err
         demand_hidden(ran, side, server.password)
     for path in (*server.home.rglob("*"), *small.top.rglob("*"), *isolated.top.rglob("*")):
@@ -165,7 +165,7 @@ def test_the_list_of_processes_shows_no_password(
 ) -> None:
     """Neither ours nor those that we start; where the password is not in the URL."""
     (tmp_path / "password").write_text(server.password)
-    place = f"ftp://{server.user}@127.0.0.1:{server.port}/listed"
+    location = f"ftp://{server.user}@127.0.0.1:{server.port}/listed"
     script = (
         "import pathlib, sys\n"
         "from airgap.transport.ftp.transport import FtpTransport\n"
@@ -181,7 +181,7 @@ def test_the_list_of_processes_shows_no_password(
         "FtpTransport.size = look\n"
         "main(sys.argv[1:])\n"
     )
-    command = ["export", "shop:v1", "-o", place, "--key", words["KEY"]]
+    command = ["export", "shop:v1", "-o", location, "--key", words["KEY"]]
     command += ["--password-file", f"{tmp_path}/password"]
 
     done = subprocess.run(

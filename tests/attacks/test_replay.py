@@ -68,11 +68,11 @@ def test_what_is_not_newer_is_refused_before_any_pack_is_read(
     isolated: Side,
 ) -> None:
     have(bundle("a", 5))
-    place = forged.depot(old)
-    shutil.rmtree(place / "packs")
+    location = forged.depot(old)
+    shutil.rmtree(location / "packs")
 
-    refusals.expect_refusal(isolated, "verify", place, error=error)
-    refusals.expect_refusal(isolated, "import", place, error=error)
+    refusals.expect_refusal(isolated, "verify", location, error=error)
+    refusals.expect_refusal(isolated, "import", location, error=error)
 
 
 def test_the_highest_number_is_accepted_and_nothing_comes_after_it(
@@ -185,10 +185,12 @@ def test_a_second_bundle_with_one_number_ends_the_search_in_a_depot(
 def test_a_channel_that_was_not_demanded_is_refused_before_any_pack_is_read(
     forged: Forge, isolated: Side
 ) -> None:
-    place = forged.depot(bundle("a", 1, "old-tests"))
-    shutil.rmtree(place / "packs")
+    location = forged.depot(bundle("a", 1, "old-tests"))
+    shutil.rmtree(location / "packs")
 
-    refusals.expect_refusal(isolated, "import", place, "--channel", "releases", error=PolicyError)
+    refusals.expect_refusal(
+        isolated, "import", location, "--channel", "releases", error=PolicyError
+    )
 
 
 def test_the_channel_may_be_demanded_by_the_config_file(forged: Forge, isolated: Side) -> None:
@@ -201,10 +203,10 @@ def test_the_channel_may_be_demanded_by_the_config_file(forged: Forge, isolated:
 
 
 def test_another_audience_is_refused_before_any_pack_is_read(forged: Forge, isolated: Side) -> None:
-    place = forged.depot(bundle("a", 1, audience=["attic"]))
-    shutil.rmtree(place / "packs")
+    location = forged.depot(bundle("a", 1, audience=["attic"]))
+    shutil.rmtree(location / "packs")
 
-    refusals.expect_refusal(isolated, "import", place, error=PolicyError)
+    refusals.expect_refusal(isolated, "import", location, error=PolicyError)
 
 
 # ---- what the ledger tells
@@ -238,9 +240,9 @@ def test_the_ledger_tells_what_was_imported_and_what_was_refused(
 
 
 def test_a_refusal_that_is_repeated_is_told_once(forged: Forge, isolated: Side) -> None:
-    place = forged.depot(bundle("e", 9, audience=["attic"]))
+    location = forged.depot(bundle("e", 9, audience=["attic"]))
     for _ in range(3):
-        assert isolated.run("import", place).code == PolicyError.exit_code
+        assert isolated.run("import", location).code == PolicyError.exit_code
 
     assert [one.event for one in entries(isolated)] == ["begun", "refused"]
 
@@ -257,11 +259,11 @@ def test_what_no_builder_signed_does_not_fill_the_ledger(isolated: Side, tmp_pat
 
 
 def test_damage_is_no_refusal_for_the_ledger(forged: Forge, isolated: Side) -> None:
-    place = forged.depot(bundle("a", 1))
-    (pack,) = place.glob("packs/*/*")
+    location = forged.depot(bundle("a", 1))
+    (pack,) = location.glob("packs/*/*")
     pack.write_bytes(bytes(pack.stat().st_size))
 
-    assert isolated.run("import", place).code == CorruptError.exit_code
+    assert isolated.run("import", location).code == CorruptError.exit_code
 
     assert [one.event for one in entries(isolated)] == ["begun"]
 
@@ -293,21 +295,21 @@ def test_a_clock_that_is_set_back_does_not_make_an_expired_bundle_fresh(
     clock: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     side = site_with(tmp_path, dated_root(1, NOON))
-    place = built(tmp_path, bundle("a", 1, expires_at=NOON - 1))
+    location = built(tmp_path, bundle("a", 1, expires_at=NOON - 1))
     monkeypatch.setattr(time, "time", lambda: float(clock))
 
-    refusals.expect_refusal(side, "verify", place, error=PolicyError)
-    refusals.expect_refusal(side, "import", place, error=PolicyError)
+    refusals.expect_refusal(side, "verify", location, error=PolicyError)
+    refusals.expect_refusal(side, "import", location, error=PolicyError)
 
 
 def test_a_clock_that_is_ahead_refuses_what_expires_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     side = site_with(tmp_path, dated_root(1, NOON))
-    place = built(tmp_path, bundle("a", 1, expires_at=NOON + DAY))
+    location = built(tmp_path, bundle("a", 1, expires_at=NOON + DAY))
     with monkeypatch.context() as patch:
         patch.setattr(time, "time", lambda: float(NOON + 2 * DAY))
-        refusals.expect_refusal(side, "import", place, error=PolicyError)
+        refusals.expect_refusal(side, "import", location, error=PolicyError)
 
         # Nor does it raise the floor: only what root keys signed does.
         assert side.run("import", built(tmp_path, bundle("b", 1))).code == 0
@@ -326,9 +328,9 @@ def test_the_floor_stays_where_the_newest_date_put_it(
         ran = side.run("trust", "update", tmp_path / "next.msgpack")
         assert ran.code == 0, ran.err
     monkeypatch.setattr(time, "time", lambda: 0.0)
-    place = built(tmp_path, bundle("a", 1, expires_at=NOON + 8 * DAY))
+    location = built(tmp_path, bundle("a", 1, expires_at=NOON + 8 * DAY))
 
-    refusals.expect_refusal(side, "import", place, error=PolicyError)
+    refusals.expect_refusal(side, "import", location, error=PolicyError)
     assert side.run("trust", "show", "--json").json["memory"]["time_floor"][:10] == "2027-01-24"
 
 
@@ -377,13 +379,13 @@ def test_what_was_overtaken_while_its_packs_were_read_is_refused(
 def test_what_another_import_brought_meanwhile_is_the_same_still(
     forged: Forge, isolated: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = forged.depot(bundle("a", 5))
+    location = forged.depot(bundle("a", 5))
     other = SecondHome(isolated.top)
     monkeypatch.setattr(
-        install_bundle, "sync_file_system", lambda _: other.process("import", place)
+        install_bundle, "sync_file_system", lambda _: other.process("import", location)
     )
 
-    assert isolated.run("import", place).code == 0
+    assert isolated.run("import", location).code == 0
 
     assert store_invariants.items(isolated).keys() == {"bentoml/models/a/v1"}
     assert (other.bentoml / "models/a/v1").is_dir()

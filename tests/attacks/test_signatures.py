@@ -178,9 +178,9 @@ def write(forged: Forge, raw: bytes, envelopes: dict[str, bytes]) -> tuple[Path,
 def test_a_bundle_is_not_trusted_with_a_signature(
     name: str, case: Case, forged: Forge, isolated: Side
 ) -> None:
-    for place in write(forged, case.raw, SIGNATURES[name](case)):
-        refusals.expect_refusal(isolated, "verify", place, error=NotTrustedError)
-        refusals.expect_refusal(isolated, "import", place, error=NotTrustedError)
+    for location in write(forged, case.raw, SIGNATURES[name](case)):
+        refusals.expect_refusal(isolated, "verify", location, error=NotTrustedError)
+        refusals.expect_refusal(isolated, "import", location, error=NotTrustedError)
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -208,8 +208,8 @@ def test_a_strangers_signature_beside_enough_others_harms_nothing(
 ) -> None:
     envelopes = {**case.named(case.good), **forge.sign(case.raw, case.stranger)}
 
-    for place in write(forged, case.raw, envelopes):
-        assert isolated.run("verify", place).code == 0
+    for location in write(forged, case.raw, envelopes):
+        assert isolated.run("verify", location).code == 0
 
 
 def test_a_key_that_travels_with_the_bundle_is_not_asked(
@@ -247,8 +247,8 @@ def guarded(tmp_path: Path, strict: Site) -> Side:
 def test_two_of_three_are_enough(case: Case, forged: Forge, guarded: Side, strict: Site) -> None:
     signers = [forge.load_signer(strict.key(number)) for number in (1, 3)]
 
-    for place in write(forged, case.raw, forge.sign(case.raw, *signers)):
-        assert guarded.run("verify", place).code == 0
+    for location in write(forged, case.raw, forge.sign(case.raw, *signers)):
+        assert guarded.run("verify", location).code == 0
 
 
 def test_one_of_three_is_below_the_threshold(
@@ -256,9 +256,9 @@ def test_one_of_three_is_below_the_threshold(
 ) -> None:
     envelopes = forge.sign(case.raw, forge.load_signer(strict.key(1)), case.stranger)
 
-    for place in write(forged, case.raw, envelopes):
-        refusals.expect_refusal(guarded, "verify", place, error=NotTrustedError)
-        refusals.expect_refusal(guarded, "import", place, error=NotTrustedError)
+    for location in write(forged, case.raw, envelopes):
+        refusals.expect_refusal(guarded, "verify", location, error=NotTrustedError)
+        refusals.expect_refusal(guarded, "import", location, error=NotTrustedError)
 
 
 def test_the_same_key_twice_is_one_signer(
@@ -268,8 +268,8 @@ def test_the_same_key_twice_is_one_signer(
     (name, envelope), *_ = forge.sign(case.raw, one).items()
     envelopes = {name: envelope, "builder." + "f" * 64 + ".dsse": envelope}
 
-    for place in write(forged, case.raw, envelopes):
-        refusals.expect_refusal(guarded, "import", place, error=NotTrustedError)
+    for location in write(forged, case.raw, envelopes):
+        refusals.expect_refusal(guarded, "import", location, error=NotTrustedError)
 
 
 def test_the_same_key_under_two_ids_is_one_signer(
@@ -282,8 +282,8 @@ def test_the_same_key_under_two_ids_is_one_signer(
         for key_id in (one.key.id, other.key.id)
     }
 
-    for place in write(forged, case.raw, envelopes):
-        refusals.expect_refusal(guarded, "import", place, error=NotTrustedError)
+    for location in write(forged, case.raw, envelopes):
+        refusals.expect_refusal(guarded, "import", location, error=NotTrustedError)
 
 
 def test_a_second_builder_signs_later(

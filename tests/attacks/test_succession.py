@@ -179,11 +179,11 @@ def carried(small: Side, tmp_path: Path, request: pytest.FixtureRequest) -> Path
         path = tmp_path / "out" / f"{version}.msgpack"
         signers.write_root(path, make_root(version, builder=builder), "ann")
         ways += ["--include-root", path]
-    place = tmp_path / str(request.param)
+    location = tmp_path / str(request.param)
     key = signers.write_key(tmp_path / "keys", "eve")
-    ran = small.run("export", "shop:v1", "-o", place, "--key", key, *ways)
+    ran = small.run("export", "shop:v1", "-o", location, "--key", key, *ways)
     assert ran.code == 0, ran.err
-    return place
+    return location
 
 
 @pytest.mark.parametrize("carried", ["depot", "shop.airgap"], indirect=True)

@@ -62,18 +62,18 @@ def ward(tmp_path: Path, built: Forge) -> Side:
     return side
 
 
-def with_approvals(place: Path) -> Path:
+def with_approvals(location: Path) -> Path:
     """Let both approvers accept a bundle: a waiver is none of that."""
     from airgap.format import attestation, layout
 
-    (folder,) = place.glob("bundles/*")
+    (folder,) = location.glob("bundles/*")
     for name in ("dan", "eve"):
         said = attestation.Attestation(bytes.fromhex(folder.name), "approver", "accept", 0)
         raw = attestation.encode(said)
         (signed,) = signers.signatures("approver", raw, name)
         (folder / layout.attestation_file("approver", person(name).key.id)).write_bytes(raw)
         (folder / layout.envelope_file("approver", person(name).key.id)).write_bytes(signed)
-    return place
+    return location
 
 
 def write(folder: Path, made: Waiver | bytes, names: str = "dan eve") -> Path:
@@ -170,8 +170,8 @@ def test_a_signed_waiver_is_read_strictly(
     value = {**canonical.decode(waivers.encode(GOOD), limit=9999, what="waiver"), **fields}
     waiver = write(tmp_path, canonical.encode(value))
 
-    place = with_approvals(built.depot(OLD))
-    refusals.expect_refusal(ward, "import", place, "--waiver", waiver, error=CorruptError)
+    location = with_approvals(built.depot(OLD))
+    refusals.expect_refusal(ward, "import", location, "--waiver", waiver, error=CorruptError)
 
 
 def test_one_signature_under_two_names_counts_once(
@@ -181,8 +181,8 @@ def test_one_signature_under_two_names_counts_once(
     (signed,) = tmp_path.glob("x.*.dsse")
     (tmp_path / f"x.{person('eve').key.id}.dsse").write_bytes(signed.read_bytes())
 
-    place = with_approvals(built.depot(OLD))
-    refusals.expect_refusal(ward, "import", place, "--waiver", waiver, error=NotTrustedError)
+    location = with_approvals(built.depot(OLD))
+    refusals.expect_refusal(ward, "import", location, "--waiver", waiver, error=NotTrustedError)
 
 
 @pytest.mark.parametrize("purpose", ["approver", "root"])
@@ -194,8 +194,8 @@ def test_what_an_approver_signed_for_something_else_is_no_waiver(
     envelope = dsse.encode(person("eve").sign(purpose, raw))
     (tmp_path / f"x.{person('eve').key.id}.dsse").write_bytes(envelope)
 
-    place = with_approvals(built.depot(OLD))
-    refusals.expect_refusal(ward, "import", place, "--waiver", waiver, error=NotTrustedError)
+    location = with_approvals(built.depot(OLD))
+    refusals.expect_refusal(ward, "import", location, "--waiver", waiver, error=NotTrustedError)
 
 
 def waived(built: Forge, made: Draft, tmp_path: Path) -> tuple[Path, str, Path]:
@@ -214,10 +214,10 @@ def waived(built: Forge, made: Draft, tmp_path: Path) -> tuple[Path, str, Path]:
     ],
 )
 def test_a_waiver_lifts_age(made: Draft, ward: Side, built: Forge, tmp_path: Path) -> None:
-    place, option, waiver = waived(built, made, tmp_path)
-    refusals.expect_refusal(ward, "import", place, error=PolicyError)
+    location, option, waiver = waived(built, made, tmp_path)
+    refusals.expect_refusal(ward, "import", location, error=PolicyError)
 
-    assert ward.run("import", place, option, waiver).code == 0
+    assert ward.run("import", location, option, waiver).code == 0
 
 
 def test_a_waived_bundle_that_is_newer_moves_the_channel(
@@ -226,8 +226,8 @@ def test_a_waived_bundle_that_is_newer_moves_the_channel(
     made = bundle("a", 7, expires_at=0)
     assert ward.run("import", *waived(built, made, tmp_path)).code == 0
 
-    place = with_approvals(built.depot(bundle("b", 6)))
-    refusals.expect_refusal(ward, "import", place, error=PolicyError)
+    location = with_approvals(built.depot(bundle("b", 6)))
+    refusals.expect_refusal(ward, "import", location, error=PolicyError)
 
 
 @pytest.mark.parametrize(
@@ -326,13 +326,13 @@ def damaged(raw: bytes) -> Iterator[bytes]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, built: Forge) -> Callable[..., sides.Ran]:
+def office(tmp_path: Path, built: Forge) -> Callable[..., sides.Ran]:
     """Runs ``airgap waive`` about the old bundle, with these people's keys in ``keys``."""
     side = Side(tmp_path / "office")
     side.top.mkdir()
-    place = built.depot(OLD)
+    location = built.depot(OLD)
 
-    def waive(name: str, *words: str | Path, source: Path = place) -> sides.Ran:
+    def waive(name: str, *words: str | Path, source: Path = location) -> sides.Ran:
         key = signers.write_key(tmp_path / "keys", name)
         return side.run("waive", source, "--key", key, *words, "--json")
 
@@ -343,15 +343,15 @@ TERMS = ("--site", "ward", "--reason", "release 3 fails", "--expires", "7d")
 
 
 def test_a_waiver_collects_signatures_until_it_holds(
-    desk: Callable[..., sides.Ran], ward: Side, built: Forge, tmp_path: Path
+    office: Callable[..., sides.Ran], ward: Side, built: Forge, tmp_path: Path
 ) -> None:
     path = tmp_path / "back.waiver"
     old = with_approvals(built.depot(OLD))
-    made = desk("dan", *TERMS, "-o", path)
+    made = office("dan", *TERMS, "-o", path)
     assert made.code == 0, made.err
     refusals.expect_refusal(ward, "import", old, "--waiver", path, error=NotTrustedError)
 
-    added = desk("eve", source=path)
+    added = office("eve", source=path)
 
     assert (added.json["new"], len(added.json["signed_by"])) == (True, 2)
     assert added.json["bundle"] == id_of(OLD)
@@ -359,11 +359,11 @@ def test_a_waiver_collects_signatures_until_it_holds(
 
 
 def test_a_second_signature_of_one_key_is_none(
-    desk: Callable[..., sides.Ran], tmp_path: Path
+    office: Callable[..., sides.Ran], tmp_path: Path
 ) -> None:
-    desk("dan", *TERMS, "-o", tmp_path / "x.waiver")
+    office("dan", *TERMS, "-o", tmp_path / "x.waiver")
 
-    again = desk("dan", source=tmp_path / "x.waiver")
+    again = office("dan", source=tmp_path / "x.waiver")
 
     assert (again.code, again.json["new"], len(again.json["signed_by"])) == (0, False, 1)
 
@@ -382,39 +382,39 @@ def test_a_second_signature_of_one_key_is_none(
 def test_a_waiver_that_no_site_would_take_is_not_written(
     words: tuple[str, ...],
     error: type[AirgapError],
-    desk: Callable[..., sides.Ran],
+    office: Callable[..., sides.Ran],
     tmp_path: Path,
 ) -> None:
-    ran = desk("dan", *words, "-o", tmp_path / "x.waiver")
+    ran = office("dan", *words, "-o", tmp_path / "x.waiver")
 
     assert ran.code == error.exit_code
     assert not [*tmp_path.glob("x.*")]
 
 
-def test_a_waiver_is_never_overwritten(desk: Callable[..., sides.Ran], tmp_path: Path) -> None:
-    desk("dan", *TERMS, "-o", tmp_path / "x.waiver")
+def test_a_waiver_is_never_overwritten(office: Callable[..., sides.Ran], tmp_path: Path) -> None:
+    office("dan", *TERMS, "-o", tmp_path / "x.waiver")
     before = stores.snapshot(tmp_path)
 
-    assert desk("eve", *TERMS, "-o", tmp_path / "x.waiver").code == ConflictError.exit_code
-    assert desk("eve", *TERMS, "-o", tmp_path / "x.y.waiver").code == ConflictError.exit_code
+    assert office("eve", *TERMS, "-o", tmp_path / "x.waiver").code == ConflictError.exit_code
+    assert office("eve", *TERMS, "-o", tmp_path / "x.y.waiver").code == ConflictError.exit_code
 
     after = stores.snapshot(tmp_path, without="keys")
     assert after.items() <= before.items()
 
 
 def test_a_waiver_that_is_there_takes_no_other_terms(
-    desk: Callable[..., sides.Ran], tmp_path: Path
+    office: Callable[..., sides.Ran], tmp_path: Path
 ) -> None:
-    desk("dan", *TERMS, "-o", tmp_path / "x.waiver")
+    office("dan", *TERMS, "-o", tmp_path / "x.waiver")
 
-    assert desk("eve", *TERMS, source=tmp_path / "x.waiver").code == UsageError.exit_code
+    assert office("eve", *TERMS, source=tmp_path / "x.waiver").code == UsageError.exit_code
 
 
 def test_a_waiver_that_is_not_there_is_told(
-    desk: Callable[..., sides.Ran], ward: Side, built: Forge, tmp_path: Path
+    office: Callable[..., sides.Ran], ward: Side, built: Forge, tmp_path: Path
 ) -> None:
     missing = tmp_path / "none.waiver"
 
-    assert desk("dan", source=missing).code == ConfigurationError.exit_code
+    assert office("dan", source=missing).code == ConfigurationError.exit_code
     words = ("import", built.depot(OLD), "--waiver", missing)
     refusals.expect_refusal(ward, *words, error=ConfigurationError)

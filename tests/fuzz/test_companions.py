@@ -118,12 +118,12 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> tuple[Side, Side, Site]:
     return office, ward, site
 
 
-def exported(sites: tuple[Side, Side, Site], place: Path, *options: str) -> Path:
+def exported(sites: tuple[Side, Side, Site], location: Path, *options: str) -> Path:
     office, _, site = sites
-    words = ("export", "--model", "ranker:v1", "-o", place, "--key", site.key())
+    words = ("export", "--model", "ranker:v1", "-o", location, "--key", site.key())
     ran = office.run(*words, *options)
     assert ran.code == 0, ran.err
-    return place
+    return location
 
 
 def test_a_mutated_signature_of_a_model_changes_no_verdict(
@@ -197,10 +197,10 @@ def test_a_mutated_difference_that_is_signed_is_refused_or_what_its_digest_says(
         made = differences.difference(stored, *((differences.OTHER,) if base else ()))
         if not stored:
             return
-        place = forged.depot(made) if form == "depot" else forged.archive(made)
-        code = verdict(isolated, "verify", place)
+        location = forged.depot(made) if form == "depot" else forged.archive(made)
+        code = verdict(isolated, "verify", location)
         assert code == 0 or base or stored != differences.STORED
-        shutil.rmtree(place) if place.is_dir() else place.unlink()
+        shutil.rmtree(location) if location.is_dir() else location.unlink()
 
     check()
 

@@ -50,12 +50,14 @@ def target(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Target:
     return Target(ours.depot(made), ours.archive(made), forge.trusted(site), signer, folder)
 
 
-def outcome(place: Path, trusted: Verified[root.Root]) -> str:
+def outcome(location: Path, trusted: Verified[root.Root]) -> str:
     """Verify a bundle; return its id if it is accepted. Other errors than ours pass through."""
     try:
-        with open_bundle.open_bundle(parse_location(str(place)), forge.judging(trusted)) as opened:
+        with open_bundle.open_bundle(
+            parse_location(str(location)), forge.judging(trusted)
+        ) as opened:
             bundle = opened.bundle
-        forge.verify_in_process(place, trusted)
+        forge.verify_in_process(location, trusted)
     except AirgapError as error:
         refusal = error
     else:

@@ -37,11 +37,11 @@ class Bench:
     depot: Path
     archive: Path
 
-    def agree(self, place: Path, root: Path | None = None, fingerprint: str = "") -> str:
+    def agree(self, location: Path, root: Path | None = None, fingerprint: str = "") -> str:
         """Let both judge; return what they agree on."""
         root, fingerprint = root or self.site.root, fingerprint or self.site.fingerprint
-        ours = _verdict(place, root, fingerprint)
-        theirs, printed = second_verifier.verify(place, root, fingerprint)
+        ours = _verdict(location, root, fingerprint)
+        theirs, printed = second_verifier.verify(location, root, fingerprint)
         assert theirs == ours, printed
         return ours
 
@@ -64,13 +64,13 @@ def _bench(folder: Path, algorithm: str) -> Bench:
     return Bench(folder, site, signer, ours.depot(made), ours.archive(made))
 
 
-def _verdict(place: Path, root: Path, fingerprint: str) -> str:
+def _verdict(location: Path, root: Path, fingerprint: str) -> str:
     """Do what a machine does that has pinned this root and verifies this place."""
     stem = root.name.partition(".")[0]
     envelopes = [one.read_bytes() for one in sorted(root.parent.glob(f"{stem}.*.dsse"))]
     try:
         trusted = trust.accept_root(root.read_bytes(), envelopes, fingerprint)
-        forge.verify_in_process(place, trusted)
+        forge.verify_in_process(location, trusted)
     except AirgapError as error:
         return error.kind
     return "accepted"

@@ -16,9 +16,9 @@ from tests.support.key_backends import Agent, run
 def agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
     """A real ssh-agent, empty, that the environment names."""
     with tempfile.TemporaryDirectory(prefix="agent-") as folder:  # a socket's path must be short
-        place = f"{folder}/socket"
-        (pid,) = re.findall(r"SSH_AGENT_PID=(\d+)", run("ssh-agent", "-s", "-a", place))
-        monkeypatch.setenv("SSH_AUTH_SOCK", place)
+        location = f"{folder}/socket"
+        (pid,) = re.findall(r"SSH_AGENT_PID=(\d+)", run("ssh-agent", "-s", "-a", location))
+        monkeypatch.setenv("SSH_AUTH_SOCK", location)
         try:
             yield Agent(Path(folder))
         finally:

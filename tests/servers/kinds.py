@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from airgap.transport.ftp.options import Security
-from tests.servers import fake_s3, ftp, local_folder, memory, rgw, ssh, swift
+from tests.servers import fake_s3, ftp, in_memory, local_folder, rgw, ssh, swift
 from tests.servers.folder_on_server import Server
 
 __all__ = ["LOCAL", "QUICK", "REAL"]
@@ -21,7 +21,7 @@ def _ftp(kind: str, security: Security) -> Start:
     return lambda _: ftp.serve(kind, security)  # has a folder of its own, which its user can enter
 
 
-LOCAL: dict[str, Start] = {"folder": local_folder.serve, "memory": memory.serve}
+LOCAL: dict[str, Start] = {"folder": local_folder.serve, "memory": in_memory.serve}
 """Those that nothing connects to."""
 
 QUICK: dict[str, Start] = {

@@ -433,16 +433,16 @@ def judging(root: Verified[Root]) -> AdmissionPolicy:
     return AdmissionPolicy(root, nothing, int(time.time()))
 
 
-def verify_in_process(place: Path | str, root: Verified[Root]) -> int:
+def verify_in_process(location: Path | str, root: Verified[Root]) -> int:
     """Do what ``airgap verify`` does; return how many bytes of packs it read."""
-    with open_bundle.open_bundle(parse_location(str(place)), judging(root)) as opened:
+    with open_bundle.open_bundle(parse_location(str(location)), judging(root)) as opened:
         return verify_content(opened, jobs=1, progress=Silent())
 
 
-def import_in_process(place: Path | str, root: Verified[Root]) -> InstallResult:
+def import_in_process(location: Path | str, root: Verified[Root]) -> InstallResult:
     """Do what ``airgap import`` does; the environment says where."""
     with open_bundle.open_bundle(
-        parse_location(str(place)), judging(root), remember=True
+        parse_location(str(location)), judging(root), remember=True
     ) as opened:
         return install_bundle.install_bundle(
             opened, replace=False, dry_run=False, jobs=1, progress=Silent()
@@ -464,10 +464,10 @@ def refused(
         side.bentoml.mkdir(exist_ok=True)
     before = snapshot(side.top, without=without)
 
-    def check(place: Path) -> None:
+    def check(location: Path) -> None:
         work = verify_in_process if next(counter) % 8 else import_in_process
         with ledger_tells_refusals(side), pytest.raises(AirgapError) as caught:
-            work(place, root)
+            work(location, root)
         assert caught.value.kind in {error.kind for error in errors}, caught.value
         assert snapshot(side.top, without=without) == before
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from airgap.errors import AirgapError
 from airgap.flow.publishing.sweep import Clock
 from airgap.transport.port import Pace, Sink, Stored, Transport
-from tests.servers.memory import MemoryFiles, MemoryTransport
+from tests.servers.in_memory import MemoryFiles, MemoryTransport
 
 __all__ = ["Actor", "Killed", "Stage", "inline"]
 
@@ -169,11 +169,11 @@ class GatedTransport(MemoryTransport):
         """The actor has but one."""
 
 
-def inline(lanes: object, work: Callable[[Transport], object]) -> "Future[object]":
+def inline(pool: object, work: Callable[[Transport], object]) -> "Future[object]":
     """Do at once what ``Lanes.submit`` would let a thread do."""
     future: Future[object] = Future()
     try:
-        future.set_result(work(lanes._transport))  # type: ignore[attr-defined]
+        future.set_result(work(pool._transport))  # type: ignore[attr-defined]
     except AirgapError as error:
         future.set_exception(error)
     return future

@@ -59,7 +59,7 @@ def leaves(value: object) -> list[Callable[[object], None]]:
         places = [(partial(value.__setitem__, key), below) for key, below in value.items()]
     elif isinstance(value, list):
         places = [(partial(value.__setitem__, at), below) for at, below in enumerate(value)]
-    return [setter for place, below in places for setter in (place, *leaves(below))]
+    return [setter for location, below in places for setter in (location, *leaves(below))]
 
 
 values = st.recursive(

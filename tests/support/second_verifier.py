@@ -25,10 +25,10 @@ def program() -> Any:  # noqa: ANN401  (a module without types)
     return module
 
 
-def verify(place: Path | str, root: Path, fingerprint: str) -> tuple[str, str]:
+def verify(location: Path | str, root: Path, fingerprint: str) -> tuple[str, str]:
     """Return "accepted" or the kind of the refusal, and all that it printed."""
     main: Callable[[list[str]], int] = program().main
     printed = io.StringIO()
     with redirect_stdout(printed):
-        code = main([str(place), "--root", str(root), "--fingerprint", fingerprint])
+        code = main([str(location), "--root", str(root), "--fingerprint", fingerprint])
     return KINDS.get(code, "accepted" if code == 0 else f"exit {code}"), printed.getvalue()

@@ -80,10 +80,10 @@ def _exported(scratch: Path, top: Path, keys: list[Path]) -> None:
     (bento / "run.sh").chmod(0o755)
     (bento / "src" / "link").symlink_to("../run.sh")
     (bento / "data" / "nothing").mkdir(parents=True)
-    for place in (top / "exported", top / "exported.airgap"):
-        assert side.run("export", "shop:v1", "-o", place, "--key", keys[0]).code == 0
+    for location in (top / "exported", top / "exported.airgap"):
+        assert side.run("export", "shop:v1", "-o", location, "--key", keys[0]).code == 0
         for key in keys[1:]:
-            assert side.run("sign", place, "--key", key).code == 0
+            assert side.run("sign", location, "--key", key).code == 0
 
 
 def handmade() -> Draft:

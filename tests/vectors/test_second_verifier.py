@@ -14,9 +14,9 @@ NOT_DECODED = {  # accepted by it, which means: packs authentic, content not dec
 }
 
 
-def verify(place: Path) -> tuple[str, str]:
+def verify(location: Path) -> tuple[str, str]:
     fingerprint = (HERE / "root" / "fingerprint.txt").read_text().strip()
-    return second_verifier.verify(place, HERE / "root" / "root.msgpack", fingerprint)
+    return second_verifier.verify(location, HERE / "root" / "root.msgpack", fingerprint)
 
 
 @pytest.mark.parametrize("form", ["", ".airgap"], ids=["depot", "file"])

@@ -56,11 +56,11 @@ def ward(tmp_path: Path) -> Side:
 def test_a_golden_bundle_is_read_as_it_is_described(
     name: str, form: str, root: Verified[Root]
 ) -> None:
-    place = HERE / f"{name}{form}"
+    location = HERE / f"{name}{form}"
 
-    assert forge.verify_in_process(place, root) > 0
+    assert forge.verify_in_process(location, root) > 0
 
-    with open_bundle.open_bundle(parse_location(str(place)), forge.judging(root)) as opened:
+    with open_bundle.open_bundle(parse_location(str(location)), forge.judging(root)) as opened:
         about = describe(opened.manifest.value)
         about["signed_by"] = list(opened.manifest.signers["builder"])
     assert about == json.loads((HERE / f"{name}.json").read_text())

@@ -265,11 +265,12 @@ def test_a_bento_travels_by_a_server(
         assert plain == f"ftpes://{address}/x.airgap"
         assert sorted(path.name for path in server.home.iterdir()) == ["below", "depot", "x.airgap"]
         monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "elsewhere"))
-        for place in (where, depot, plain):
+        for location in (where, depot, plain):
             assert (
-                airgap.inspect(place, **login)["bundle"] == airgap.verify(place, **login)["bundle"]
+                airgap.inspect(location, **login)["bundle"]
+                == airgap.verify(location, **login)["bundle"]
             )
-            assert str(airgap.import_bento(place, **login).tag) == "shop:v1"
+            assert str(airgap.import_bento(location, **login).tag) == "shop:v1"
 
 
 @pytest.mark.parametrize(

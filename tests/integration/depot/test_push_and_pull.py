@@ -55,8 +55,8 @@ def depot(tmp_path: Path) -> Path:
     return tmp_path / "depot"
 
 
-def push(side: Side, site: Site, tag: str, place: object, *words: str | Path) -> Ran:
-    ran = side.run("push", tag, str(place), "--key", site.key(), "--json", *words)
+def push(side: Side, site: Site, tag: str, location: object, *words: str | Path) -> Ran:
+    ran = side.run("push", tag, str(location), "--key", site.key(), "--json", *words)
     assert ran.code == 0, ran.err
     return ran
 

@@ -187,9 +187,9 @@ def test_a_chain_of_differences_is_followed_through_depots(
 
     read, packs = chunk_sources._read_pack, []
 
-    def counted(shelf: BaseBundle, index: int) -> bytes | None:
+    def counted(base: BaseBundle, index: int) -> bytes | None:
         packs.append(index)
-        return read(shelf, index)
+        return read(base, index)
 
     monkeypatch.setattr(chunk_sources, "_read_pack", counted)
     ran = receiver.run("import", last, "--depot", middle, "--depot", old)

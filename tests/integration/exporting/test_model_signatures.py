@@ -80,9 +80,9 @@ def ward(tmp_path: Path, curve: Site) -> Side:
     return side
 
 
-def export(side: Side, place: Path, site: Site, *words: str | Path) -> Ran:
+def export(side: Side, location: Path, site: Site, *words: str | Path) -> Ran:
     signed = ("--key", site.key(), "--emit-model-signature", *words)
-    ran = side.run("export", "shop:v1", "-o", place, *signed)
+    ran = side.run("export", "shop:v1", "-o", location, *signed)
     assert ran.code == 0, ran.err
     return ran
 
@@ -296,15 +296,15 @@ def test_all_but_the_signature_is_the_same_at_every_export(
     assert statements[0] == statements[1]
 
 
-@pytest.mark.parametrize("place", ["depot", "x.airgap"])
+@pytest.mark.parametrize("location", ["depot", "x.airgap"])
 def test_another_key_than_ecdsa_is_refused_before_anything_is_written(
-    place: str, models: Side, site: Site, tmp_path: Path
+    location: str, models: Side, site: Site, tmp_path: Path
 ) -> None:
-    words = ("-o", tmp_path / place, "--key", site.key(), "--emit-model-signature")
+    words = ("-o", tmp_path / location, "--key", site.key(), "--emit-model-signature")
     ran = refusals.expect_refusal(models, "export", "shop:v1", *words, error=UsageError)
 
     assert "--model-signature-key" in ran.json["error"]["hint"]
-    assert not (tmp_path / place).exists()
+    assert not (tmp_path / location).exists()
 
 
 def test_a_link_that_leads_nowhere_is_refused_before_anything_is_written(
@@ -406,7 +406,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Site, Path]:
 
 
 @pytest.fixture
-def judge(tmp_path: Path, signed: tuple[Site, Path]) -> Side:
+def checker(tmp_path: Path, signed: tuple[Site, Path]) -> Side:
     side = Side(tmp_path / "judge")
     side.top.mkdir()
     sides.trust(side, signed[0])
@@ -414,12 +414,12 @@ def judge(tmp_path: Path, signed: tuple[Site, Path]) -> Side:
 
 
 @pytest.mark.parametrize("what", ODD)
-def test_an_odd_signature_is_harmless(what: str, signed: tuple[Site, Path], judge: Side) -> None:
+def test_an_odd_signature_is_harmless(what: str, signed: tuple[Site, Path], checker: Side) -> None:
     (path,) = signatures(signed[1])
     good = path.read_bytes()
     path.write_bytes(ODD[what](good))
     try:
-        ran = judge.run("verify", signed[1], "--json")
+        ran = checker.run("verify", signed[1], "--json")
     finally:
         path.write_bytes(good)
 
@@ -430,13 +430,13 @@ def test_an_odd_signature_is_harmless(what: str, signed: tuple[Site, Path], judg
 
 
 def test_a_signature_that_does_not_fit_is_not_handed_out(
-    signed: tuple[Site, Path], judge: Side, tmp_path: Path
+    signed: tuple[Site, Path], checker: Side, tmp_path: Path
 ) -> None:
     (path,) = signatures(signed[1])
     good = path.read_bytes()
     path.write_bytes(b"{}")
     try:
-        ran = judge.run("import", signed[1], "--model-signatures", tmp_path / "h")
+        ran = checker.run("import", signed[1], "--model-signatures", tmp_path / "h")
     finally:
         path.write_bytes(good)
 
@@ -446,7 +446,7 @@ def test_a_signature_that_does_not_fit_is_not_handed_out(
 
 @pytest.mark.parametrize("what", ["link", "folder", "other name"])
 def test_what_is_no_file_or_no_models_is_passed_over(
-    what: str, signed: tuple[Site, Path], judge: Side
+    what: str, signed: tuple[Site, Path], checker: Side
 ) -> None:
     (path,) = signatures(signed[1])
     aside = path.with_name("aside")
@@ -459,7 +459,7 @@ def test_what_is_no_file_or_no_models_is_passed_over(
     else:
         stranger.write_bytes(b"{}")
     try:
-        ran = judge.run("verify", signed[1], "--json")
+        ran = checker.run("verify", signed[1], "--json")
     finally:
         stranger.rmdir() if what == "folder" else stranger.unlink()
         aside.rename(path)

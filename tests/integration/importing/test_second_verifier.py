@@ -131,25 +131,25 @@ SAID = {
 def test_approvals_count_as_for_airgap(case: str, connected: Side, tmp_path: Path) -> None:
     said, expected = SAID[case]
     stores.add_model(connected, "ranker:v1", {"w": b"w"})
-    root, place = tmp_path / "keys" / "root.msgpack", tmp_path / "x.airgap"
+    root, location = tmp_path / "keys" / "root.msgpack", tmp_path / "x.airgap"
     fingerprint = signers.write_root(root, make_root(approver=team("eve fay gus", 2)), "ann")
     keys = {
         name: signers.write_key(tmp_path / "keys", name)
         for name in ("bob", "eve", "fay", "gus", "zoe")
     }
-    ran = connected.run("export", "--model", "ranker:v1", "-o", place, "--key", keys["bob"])
+    ran = connected.run("export", "--model", "ranker:v1", "-o", location, "--key", keys["bob"])
     assert ran.code == 0, ran.err
     for name, word in said:
         words = ("--reject",) if word == "reject" else ()
-        assert connected.run("approve", place, "--key", keys[name], *words).code == 0
+        assert connected.run("approve", location, "--key", keys[name], *words).code == 0
 
-    verdict, printed = second_verifier.verify(place, root, fingerprint)
+    verdict, printed = second_verifier.verify(location, root, fingerprint)
 
     assert verdict == expected, printed
     side = Side(tmp_path / "ward")
     side.top.mkdir()
     signers.pin(side, make_root(approver=team("eve fay gus", 2)))
-    assert side.run("verify", place).code == (0 if expected == "accepted" else 12)
+    assert side.run("verify", location).code == (0 if expected == "accepted" else 12)
 
 
 def test_a_revoked_bundle_is_refused(depot: Path, tmp_path: Path) -> None:

@@ -104,8 +104,8 @@ def test_volumes_given_together_are_imported(pressed: Discs, isolated: Side) -> 
 def test_volumes_may_come_one_by_one_in_any_order(pressed: Discs, isolated: Side) -> None:
     order = list(range(1, 8))
     random.Random(20260102).shuffle(order)  # noqa: S311
-    for place, number in enumerate(order[:-1]):
-        late = sorted(order[place + 1 :])
+    for location, number in enumerate(order[:-1]):
+        late = sorted(order[location + 1 :])
         folder = pressed.folders[number - 1]
         ran = refusals.expect_refusal(isolated, "import", folder, error=MissingError, staging=True)
         assert _numbers(ran.json["error"]["message"]) == [*late, 7]

@@ -58,19 +58,19 @@ def test_a_kill_before_any_write_step_of_signing_leaves_a_bundle_that_verifies(
 def test_of_two_who_sign_at_once_both_signatures_are_kept(
     form: str, small: Side, three: Site, receiver: Side, launcher: Launcher, tmp_path: Path
 ) -> None:
-    place = tmp_path / form
-    _export(small, three, place)
+    location = tmp_path / form
+    _export(small, three, location)
     stop = Fault(signal.SIGSTOP, before="^write ")
-    first = launcher.start(small, "sign", place, "--key", three.key(2), fault=stop).stopped()
+    first = launcher.start(small, "sign", location, "--key", three.key(2), fault=stop).stopped()
     wait = Fault(signal.SIGSTOP, before="^wait for lock")
-    second = launcher.start(small, "sign", place, "--key", three.key(3), fault=wait).stopped()
+    second = launcher.start(small, "sign", location, "--key", three.key(3), fault=wait).stopped()
 
     assert first.go_on().end().code == 0
     assert second.go_on().end().code == 0
 
-    ran = receiver.run("verify", place, "--json")
+    ran = receiver.run("verify", location, "--json")
     assert len(ran.json["signed_by"]) == 3, ran.json
 
 
-def _export(side: Side, site: Site, place: Path) -> None:
-    assert side.run("export", "shop:v1", "-o", place, "--key", site.key()).code == 0
+def _export(side: Side, site: Site, location: Path) -> None:
+    assert side.run("export", "shop:v1", "-o", location, "--key", site.key()).code == 0

@@ -15,7 +15,7 @@ from airgap.format import layout, limits
 from airgap.format.manifest import Block, Pack
 from airgap.transport.retry import RetryingTransport, RetryPolicy
 from airgap.transport.spool import Spool
-from tests.servers.memory import MemoryFiles, MemoryTransport
+from tests.servers.in_memory import MemoryFiles, MemoryTransport
 from tests.support import stores
 
 MANIFEST = b"not decoded by a carrier"

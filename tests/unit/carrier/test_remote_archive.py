@@ -8,7 +8,7 @@ import pytest
 from airgap.carrier.remote_archive import open_stream, send_file
 from airgap.errors import MissingError, TransportError
 from airgap.transport.retry import RetryingTransport, RetryPolicy
-from tests.servers.memory import MemoryFiles, MemoryTransport
+from tests.servers.in_memory import MemoryFiles, MemoryTransport
 from tests.support import stores
 
 CONTENT = stores.noise(5_000_000)

@@ -31,8 +31,8 @@ def two(connected: Side, site: Site, tmp_path: Path) -> tuple[Path, str, str]:
     return tmp_path / "two", ids[1], ids[0]
 
 
-def imported(side: Side, place: Path | str) -> list[str]:
-    ran = side.run("import", place, "--json")
+def imported(side: Side, location: Path | str) -> list[str]:
+    ran = side.run("import", location, "--json")
     assert ran.code == 0, ran.err
     return [item["tag"] for item in ran.json["items"]]
 
@@ -88,17 +88,17 @@ def test_a_bundle_that_is_not_trusted_hides_no_newer_one(
 
 
 @pytest.mark.parametrize("command", ["verify", "import", "inspect", "diff", "sign"])
-@pytest.mark.parametrize("place", ["nothing", "nothing.airgap", "nothing#0123456789"])
+@pytest.mark.parametrize("location", ["nothing", "nothing.airgap", "nothing#0123456789"])
 def test_a_place_that_is_not_there_is_missing(
-    command: str, place: str, isolated: Side, site: Site, tmp_path: Path
+    command: str, location: str, isolated: Side, site: Site, tmp_path: Path
 ) -> None:
     more: dict[str, list[str | Path]] = {
-        "diff": [tmp_path / place],
+        "diff": [tmp_path / location],
         "sign": ["--key", site.key()],
     }
     words = more.get(command, [])
 
-    refusals.expect_refusal(isolated, command, tmp_path / place, *words, error=MissingError)
+    refusals.expect_refusal(isolated, command, tmp_path / location, *words, error=MissingError)
 
 
 @pytest.mark.parametrize("command", ["verify", "import", "inspect"])
@@ -293,54 +293,54 @@ def test_a_second_builder_signs_later(form: str, small: Side, tmp_path: Path) ->
     other = Side(tmp_path / "other")
     other.top.mkdir()
     sides.trust(other, pair)
-    place = tmp_path / ("d" if form == "depot" else "d.airgap")
-    assert small.run("export", "shop", "-o", place, "--key", pair.key(1)).code == 0
-    refusals.expect_refusal(other, "import", place, error=NotTrustedError)
+    location = tmp_path / ("d" if form == "depot" else "d.airgap")
+    assert small.run("export", "shop", "-o", location, "--key", pair.key(1)).code == 0
+    refusals.expect_refusal(other, "import", location, error=NotTrustedError)
 
-    assert small.run("sign", place, "--key", pair.key(2)).code == 0
+    assert small.run("sign", location, "--key", pair.key(2)).code == 0
 
-    assert other.run("import", place, "--json").json["signed_by"].__len__() == 2
+    assert other.run("import", location, "--json").json["signed_by"].__len__() == 2
 
 
 @pytest.mark.parametrize("form", ["depot", "archive"])
 def test_signing_twice_with_one_key_changes_nothing(
     form: str, small: Side, site: Site, request: pytest.FixtureRequest
 ) -> None:
-    place: Path = request.getfixturevalue(form)
-    before = stores.snapshot(place)
+    location: Path = request.getfixturevalue(form)
+    before = stores.snapshot(location)
 
-    assert small.run("sign", place, "--key", site.key()).code == 0
+    assert small.run("sign", location, "--key", site.key()).code == 0
 
-    assert stores.snapshot(place) == before
+    assert stores.snapshot(location) == before
 
 
 def test_another_signature_by_the_same_key_is_not_put_into_a_file(
     small: Side, tmp_path: Path
 ) -> None:
     pair = sides.make_site(tmp_path / "pair", algorithm="ecdsa-p256-sha256")
-    place = tmp_path / "d.airgap"
-    assert small.run("export", "shop", "-o", place, "--key", pair.key()).code == 0
-    before = stores.snapshot(place)
+    location = tmp_path / "d.airgap"
+    assert small.run("export", "shop", "-o", location, "--key", pair.key()).code == 0
+    before = stores.snapshot(location)
 
-    refusals.expect_refusal(small, "sign", place, "--key", pair.key(), error=ConflictError)
+    refusals.expect_refusal(small, "sign", location, "--key", pair.key(), error=ConflictError)
 
-    assert stores.snapshot(place) == before
+    assert stores.snapshot(location) == before
 
 
 @pytest.mark.parametrize("form", ["archive", "depot"])
 def test_a_bundle_takes_as_many_signatures_as_are_read(
     form: str, small: Side, isolated: Side, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    place: Path = request.getfixturevalue(form)
+    location: Path = request.getfixturevalue(form)
     codes = []
     for number in range(64):
         made = ("--dir", tmp_path, "--no-passphrase", "--quiet")
         assert small.run("key", "generate", f"k{number}", *made).code == 0
-        codes.append(small.run("sign", place, "--key", tmp_path / f"k{number}.key").code)
+        codes.append(small.run("sign", location, "--key", tmp_path / f"k{number}.key").code)
 
     assert codes[:63] == [0] * 63
     assert codes[63] == ConflictError.exit_code
-    assert isolated.run("verify", place).code == 0
+    assert isolated.run("verify", location).code == 0
 
 
 @pytest.mark.parametrize(

@@ -120,12 +120,12 @@ def test_a_remote_stands_for_its_place(
     add(isolated, "disk", f"file://{depot.parent}")
     bundle = isolated.run("inspect", depot, "--json").json["bundle"]
 
-    for place in (
+    for location in (
         f"@disk/{depot.name}",
         f"@disk/{archive.name}",
         f"@disk/{depot.name}#{bundle[:8]}",
     ):
-        ran = isolated.run("inspect", place, "--json")
+        ran = isolated.run("inspect", location, "--json")
         assert (ran.code, ran.json.get("bundle")) == (0, bundle), ran.err
     assert connected.run("inspect", f"file://{archive}").code == 0
 

@@ -12,16 +12,16 @@ from airgap.errors import CorruptError, MissingError, StorageError
 
 def put_in_place(top: Path, kind: str) -> None:
     """Put something that is no regular file where ``sub/file`` was."""
-    place = top / "sub" / "file"
-    place.rename(top.parent / "elsewhere")
+    location = top / "sub" / "file"
+    location.rename(top.parent / "elsewhere")
     if kind == "link":
-        place.symlink_to(top.parent / "elsewhere")
+        location.symlink_to(top.parent / "elsewhere")
     elif kind == "fifo":
-        os.mkfifo(place)
+        os.mkfifo(location)
     elif kind == "folder":
-        place.mkdir()
+        location.mkdir()
     elif kind == "device":
-        place.symlink_to("/dev/zero")
+        location.symlink_to("/dev/zero")
     else:
         (top / "sub").rename(top.parent / "sub")
         (top / "sub").symlink_to(top.parent / "sub")

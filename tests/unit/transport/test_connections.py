@@ -8,7 +8,7 @@ import pytest
 from airgap.errors import MissingError
 from airgap.transport.connections import ConnectionPool, StoppedError
 from airgap.transport.port import Transport
-from tests.servers.memory import MemoryFiles, MemoryTransport
+from tests.servers.in_memory import MemoryFiles, MemoryTransport
 
 
 @pytest.fixture

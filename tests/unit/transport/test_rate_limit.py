@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from airgap.transport.rate_limit import LimitedTransport, TokenBucket
-from tests.servers.memory import MemoryFiles, MemoryTransport
+from tests.servers.in_memory import MemoryFiles, MemoryTransport
 
 
 class Clock:

@@ -7,7 +7,7 @@ import pytest
 
 from airgap.errors import MissingError, TransportError
 from airgap.transport.retry import RetryingTransport, RetryPolicy
-from tests.servers.memory import MemoryFiles, MemoryTransport
+from tests.servers.in_memory import MemoryFiles, MemoryTransport
 from tests.support import stores
 
 CONTENT = stores.noise(1_000_000)
