@@ -143,7 +143,7 @@ def test_a_medium_that_fills_up_while_it_is_written_costs_nothing_but_time(
 ) -> None:
     with mounts.tmpfs(tmp_path / "mnt", 400_000) as medium:
         with monkeypatch.context() as patch:
-            patch.setattr("airgap.flow.media.split.free_rooms", lambda _: [10**9])
+            patch.setattr("airgap.flow.media.split.measure_free_space", lambda _: [10**9])
             ran = connected.run("split", bundle, "--volumes", medium)
         assert ran.code == StorageError.exit_code
         assert not list(medium.rglob("manifest.msgpack"))
