@@ -27,7 +27,6 @@ from pathlib import Path
 from unicodedata import category, normalize
 
 EXITS = {"cannot check": 3, "corrupt": 10, "not-trusted": 11, "policy": 12, "missing": 13}
-EXITS["usage"] = 2
 MIB, DECIDING = 2**20, ("scanner", "approver")
 KINDS = ("model", "hugging-face", "files", "wheelhouse", "image", "bento")  # §3.2
 HEX, TAG = "[0-9a-f]{64}", "[a-z0-9]([-._a-z0-9]*[a-z0-9])?"
@@ -460,9 +459,6 @@ def check_bundle(place, bundle, root, now):  # §7.5, §11
 
 def verify(told):
     file, (path, mark, wanted) = told.root.resolve(), told.place.rpartition("#")
-    whole = Path(told.place)
-    twice = mark and (whole.exists() or whole.is_symlink())  # a stranger may have put it there
-    need(not twice, f"{whole}: the name of a file as well as of a bundle", "usage")
     path, wanted = (path, wanted) if mark else (told.place, "")
     need(Path(path).exists(), f"{path}: not there", "missing")
     home, place = Place(file.parent), Place(Path(path))
@@ -476,13 +472,14 @@ def verify(told):
         check_bundle(place, bundle, root, max(told.at, root.get("created_at", 0)))
 
 def main(arguments=None):
-    raw_text = argparse.RawTextHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw_text)
-    parser.add_argument("place", metavar="PLACE")
-    parser.add_argument("--root", type=Path, required=True, metavar="ROOT")
-    parser.add_argument("--fingerprint", required=True, metavar="SHA256:...")
-    parser.add_argument("--at", type=int, default=int(time.time()), help="seconds since 1970")
-    told = parser.parse_args(arguments)
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    ap.add_argument("place", metavar="PLACE")
+    ap.add_argument("--root", type=Path, required=True, metavar="ROOT")
+    ap.add_argument("--fingerprint", required=True, metavar="SHA256:...")
+    ap.add_argument("--at", type=int, default=int(time.time()), help="seconds since 1970")
+    told = ap.parse_args(arguments)
+    if "#" in told.place and (Path(told.place).exists() or Path(told.place).is_symlink()):
+        ap.error("PLACE names a file as well as a bundle")  # an attacker may have put it there
     getattr(sys.stdout, "reconfigure", dict)(errors="backslashreplace")
     try:
         verify(told)

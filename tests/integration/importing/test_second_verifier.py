@@ -43,7 +43,7 @@ def test_the_readme_says_that_it_must_be_trusted_from_elsewhere(depot: Path) -> 
     text = (depot / "README.txt").read_text()
 
     assert "python3 verify.py" in text
-    assert "from a place that you trust" in text
+    assert "from a source that you trust" in text
     assert "PROVES NOTHING" in (depot / "verify.py").read_text()
 
 
