@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.attest import say
+from airgap.cli.attest import sign_statement
 from airgap.cli.output import Result, key_options, location_options, read_passphrase, reports
 
 if TYPE_CHECKING:
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 @click.command(name="approve")
 @click.argument("source", metavar="SRC")
-@click.option("--reject", is_flag=True, help="Say no: sites of this approver will not import it.")
+@click.option(
+    "--reject", is_flag=True, help="Reject it: sites of this approver will not import it."
+)
 @click.option(
     "--note", metavar="TEXT", default="", help="One line for people, signed with the decision."
 )
@@ -32,11 +34,11 @@ def command(  # noqa: PLR0913  (one argument per option)
 ) -> Result:
     """Accept the bundle in SRC (a depot, DEPOT#ID, or a .airgap file) as an approver.
 
-    Look at it first with `airgap inspect`, and compare the bundle id with what you were told.
+    Look at it first with `airgap inspect`, and compare its bundle ID with the one you expect.
     """
     from airgap.flow.location.location import parse_location
     from airgap.flow.trust import attest
 
     statement = attest.Statement("approver", "reject" if reject else "accept", note)
     ask = read_passphrase(passphrase_env, passphrase_fd)
-    return say(parse_location(source), statement, key, ask, connector)
+    return sign_statement(parse_location(source), statement, key, ask, connector)

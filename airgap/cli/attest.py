@@ -1,4 +1,4 @@
-"""``airgap attest``: sign what a scan or a review of a bundle found."""
+"""``airgap attest``: sign the result of a scan or review of a bundle."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     required=True,
     help="The scanner's report. It stays where it is; its SHA-256 is signed.",
 )
-@click.option("--reject", is_flag=True, help="Say no: sites of this key will not import it.")
+@click.option("--reject", is_flag=True, help="Reject it: sites of this key will not import it.")
 @click.option(
     "--note", metavar="TEXT", default="", help="One line for people, signed with the decision."
 )
@@ -54,32 +54,32 @@ def command(  # noqa: PLR0913  (one argument per option)
         findings,
     )
     ask = read_passphrase(passphrase_env, passphrase_fd)
-    return say(parse_location(source), statement, key, ask, connector)
+    return sign_statement(parse_location(source), statement, key, ask, connector)
 
 
-def say(
+def sign_statement(
     location: "Location",
     statement: "Statement",
     key: str,
     passphrase: Callable[[], bytes],
     connector: "Connector",
 ) -> Result:
-    """Sign a statement, put it beside the bundle, and report it."""
+    """Sign a statement, write it beside the bundle, and report it."""
     from airgap.flow.trust import attest, keys
 
     signer = keys.load_signer(key, passphrase)
-    bundle, said = attest.attest(location, statement, signer, connector)
-    findings = None if said.findings is None else said.findings.hex()
-    verb = "Accepted" if said.decision == "accept" else "Rejected"
-    lines = [f"{verb} as {said.role}: bundle {bundle}, with key {signer.key.id[:16]}…"]
+    bundle, attestation = attest.attest(location, statement, signer, connector)
+    findings = None if attestation.findings is None else attestation.findings.hex()
+    verb = "Accepted" if attestation.decision == "accept" else "Rejected"
+    lines = [f"{verb} as {attestation.role}: bundle {bundle}, with key {signer.key.id[:16]}…"]
     if findings:
-        lines.append(f"findings sha256 {findings}: keep the file")
+        lines.append(f"findings sha256 {findings}: keep that file")
     return Result(
         {
             "bundle": bundle,
-            "role": said.role,
-            "decision": said.decision,
-            "note": said.note,
+            "role": attestation.role,
+            "decision": attestation.decision,
+            "note": attestation.note,
             "findings": findings,
             "signed_by": signer.key.id,
         },

@@ -1,4 +1,4 @@
-"""``airgap copy``: copy bundles from any location to any."""
+"""``airgap copy``: copy bundles from one location to another."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 @click.option(
     "--verify-after-write",
     is_flag=True,
-    help="Read back what a server stored, also what was there before.",
+    help="Read back what the server stored, and also what it had before.",
 )
 @click.option(
     "--tmpdir",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Where packs and single files wait; default: the system's.",
+    help="The folder for temporary files; default: the system's.",
 )
 @jobs_option
 @reports
@@ -41,32 +41,32 @@ def command(  # noqa: PLR0913  (one argument per option)
     """Copy the bundle in SRC (a depot: all of its bundles; DEPOT#ID; a .airgap file; -) to DST.
 
     DST is a depot or a .airgap file. Both may be folders, URLs or @REMOTEs. Packs that are there
-    are not sent again; a copy that was cut off goes on when it is run again. Every pack is compared
-    with its name, but nothing is trusted: no key is needed, and whoever reads the copy verifies it.
+    are not sent again; an interrupted copy continues when it is run again. Every pack is compared
+    with its name, but nothing is trusted: no key is needed, and the reader of the copy verifies it.
     """
     del jobs  # it is in ``connector``
     from airgap.flow.depot import copy_bundle
     from airgap.flow.location.location import parse_location
 
     transfer = replace(connector.transfer, spool=tmpdir, verify_after_write=verify_after_write)
-    done = copy_bundle.copy_bundle(
+    results = copy_bundle.copy_bundle(
         parse_location(source),
         parse_location(destination, to_write=True),
         connector.progress,
         replace(connector, transfer=transfer),
     )
     lines = [
-        f"bundle {one.bundle}: {one.packs_copied} packs copied ({size_text(one.bytes_copied)}),"
-        f" {one.packs_there} already there"
-        for one in done
+        f"bundle {result.bundle}: {result.packs_copied} packs copied"
+        f" ({size_text(result.bytes_copied)}), {result.packs_there} already there"
+        for result in results
     ]
-    about = [
+    bundles = [
         {
-            "bundle": one.bundle,
-            "packs_copied": one.packs_copied,
-            "packs_there": one.packs_there,
-            "bytes_copied": one.bytes_copied,
+            "bundle": result.bundle,
+            "packs_copied": result.packs_copied,
+            "packs_there": result.packs_there,
+            "bytes_copied": result.bytes_copied,
         }
-        for one in done
+        for result in results
     ]
-    return Result({"bundles": about, "verified": False}, lines)
+    return Result({"bundles": bundles, "verified": False}, lines)

@@ -1,4 +1,4 @@
-"""``airgap delete``: take bundles out of a depot."""
+"""``airgap delete``: delete bundles from a depot."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -15,53 +15,60 @@ if TYPE_CHECKING:
 
 @click.command(name="delete")
 @click.argument("words", nargs=-1, required=True, metavar="[TAG] DEPOT")
-@click.option("--model", "is_model", is_flag=True, help="TAG is a model's, not a Bento's.")
+@click.option("--model", "is_model", is_flag=True, help="TAG names a model, not a Bento.")
 @click.option("--yes", "-y", is_flag=True, allow_from_autoenv=False, help="Do not ask.")
 @reports
 @location_options
 def command(*, words: tuple[str, ...], is_model: bool, yes: bool, connector: "Connector") -> Result:
     """Delete the bundles with TAG from DEPOT, or one bundle: DEPOT#ID.
 
-    TAG needs its version. A bundle that holds other Bentos besides is only deleted by its id. Its
-    packs stay until `airgap gc DEPOT`. What sites have imported stays there.
+    TAG needs its version. A bundle that also holds other Bentos is only deleted by its ID. Packs
+    stay until `airgap gc DEPOT`. What sites have imported stays there.
     """
     from airgap.flow.bundle.tag import parse_tag
     from airgap.flow.depot import delete, open_depot
     from airgap.flow.location.location import parse_depot
 
     if len(words) > 2:  # noqa: PLR2004
-        raise UsageError("That is more than a tag and a depot.", "See `airgap delete --help`.")
+        raise UsageError(
+            f"{len(words)} arguments are more than a tag and a depot.",
+            "See `airgap delete --help`.",
+        )
     location = parse_depot(words[-1])
     tag = None
     if len(words) > 1:
         tag = parse_tag(words[0], "model" if is_model else "bento")
     if tag is not None and not tag.version:
-        raise UsageError(f"{words[0]!r:.200} has no version.", "Name the one that is to go.")
+        raise UsageError(f"{words[0]!r:.200} has no version.", "Name the version to delete.")
     if tag is None and not location.bundle:
-        raise UsageError("That would be all bundles.", "Give a tag, or name one: DEPOT#ID.")
+        raise UsageError("That would delete all bundles.", "Give a tag, or name one: DEPOT#ID.")
     with open_depot.open_depot(location, connector) as depot:
-        doomed = delete.find_deletion_candidates(depot, location.bundle, tag)
+        candidates = delete.find_deletion_candidates(depot, location.bundle, tag)
         if not yes:
-            _ask(doomed)
-        for one in doomed:
-            delete.delete_bundle(depot, one.bundle)
-    about = [{"bundle": one.bundle, "items": [str(item) for item in one.items]} for one in doomed]
-    lines = [line for one in doomed for line in _lines(one, "deleted")]
-    return Result({"deleted": about}, [*lines, "Packs that nothing needs any more: `airgap gc`."])
+            _ask(candidates)
+        for candidate in candidates:
+            delete.delete_bundle(depot, candidate.bundle)
+    deleted = [
+        {"bundle": candidate.bundle, "items": [str(item) for item in candidate.items]}
+        for candidate in candidates
+    ]
+    lines = [line for candidate in candidates for line in _lines(candidate, "deleted")]
+    lines.append("`airgap gc` removes the packs that no bundle needs any more.")
+    return Result({"deleted": deleted}, lines)
 
 
-def _ask(doomed: "list[DeletionCandidate]") -> None:
+def _ask(candidates: "list[DeletionCandidate]") -> None:
     """Ask the person at the terminal.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no terminal.
     """
-    for line in (line for one in doomed for line in _lines(one, "to delete:")):
+    for line in (line for candidate in candidates for line in _lines(candidate, "to delete:")):
         click.echo(line, err=True)
     if sys.stdin is None or not sys.stdin.isatty():
-        raise UsageError("Nobody can be asked here.", "Give --yes if it is meant.")
+        raise UsageError("There is no terminal to ask at.", "Give --yes to delete without asking.")
     click.confirm("Delete?", abort=True, err=True)
 
 
-def _lines(one: "DeletionCandidate", verb: str) -> list[str]:
-    return [f"{verb} bundle {one.bundle}", *(f"  {item}" for item in one.items)]
+def _lines(candidate: "DeletionCandidate", verb: str) -> list[str]:
+    return [f"{verb} bundle {candidate.bundle}", *(f"  {item}" for item in candidate.items)]

@@ -20,35 +20,35 @@ _PARTS: Final = 8
 @reports
 @location_options
 def command(*, old: str, new: str, connector: "Connector") -> Result:
-    """Show what bundle B has that bundle A has not: items, files, tensors, and what that costs.
+    """Show what changed from bundle A to bundle B: items, files, tensors, and their size.
 
-    Proves nothing about either. What it costs is what B's packs hold of it; less, where
-    `airgap export --base A` stores differences.
+    Verifies neither. Sizes are those in B's packs; `airgap export --base A` may need less, where
+    it stores differences.
     """
     from airgap.flow.bundle import base_bundles
     from airgap.flow.chunks import diff
     from airgap.flow.location.location import parse_location
 
     with (
-        base_bundles.open_newest(parse_location(old), connector) as (before, one),
-        base_bundles.open_newest(parse_location(new), connector) as (after, other),
+        base_bundles.open_newest(parse_location(old), connector) as (before, old_bundle),
+        base_bundles.open_newest(parse_location(new), connector) as (after, new_bundle),
     ):
-        about = diff.describe_difference(one, other)
-    about |= {"old": before, "new": after, "verified": False}
-    lines = ["NOT VERIFIED: this is what the two bundles say of themselves."]
-    lines += [f"+ {name}" for name in about["added"]]
-    lines += [f"- {name}" for name in about["removed"]]
-    for change in about["changed"]:
-        told = "" if change["before"] == change["item"] else f" (was {change['before']})"
-        lines.append(f"~ {change['item']}{told}")
+        data = diff.describe_difference(old_bundle, new_bundle)
+    data |= {"old": before, "new": after, "verified": False}
+    lines = ["NOT VERIFIED: the two bundles claim this."]
+    lines += [f"+ {name}" for name in data["added"]]
+    lines += [f"- {name}" for name in data["removed"]]
+    for change in data["changed"]:
+        note = "" if change["before"] == change["item"] else f" (was {change['before']})"
+        lines.append(f"~ {change['item']}{note}")
         lines += [line for entry in change["entries"] for line in _entry_lines(entry)]
-    lines += [f"= {name}" for name in about["same"]]
-    to_ship, stored = size_text(about["bytes_to_ship"]), size_text(about["bytes_stored"])
-    if about["added"] or about["removed"] or about["changed"]:
-        lines.append(f"{to_ship} of B are not in A; its packs hold them in {stored}.")
+    lines += [f"= {name}" for name in data["same"]]
+    to_ship, stored = size_text(data["bytes_to_ship"]), size_text(data["bytes_stored"])
+    if data["added"] or data["removed"] or data["changed"]:
+        lines.append(f"{to_ship} of B are not in A; they take {stored} in its packs.")
     else:
-        lines.append("A and B hold the same.")
-    return Result(about, lines)
+        lines.append("A and B have the same content.")
+    return Result(data, lines)
 
 
 def _entry_lines(entry: dict[str, Any]) -> Iterator[str]:

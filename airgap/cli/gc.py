@@ -1,4 +1,4 @@
-"""``airgap gc``: remove what no bundle of a depot needs."""
+"""``airgap gc``: remove files that no bundle of a depot needs."""
 
 import time
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from airgap.cli.times import read_span
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
 
-_TRIES: Final = 3  # a file may not be removed long after that was announced
+_TRIES: Final = 3  # a file must not be removed long after its announcement
 _SHOWN: Final = 20
 
 
@@ -24,37 +24,37 @@ _SHOWN: Final = 20
     default="24h",
     show_default=True,
     metavar="SPAN",
-    help="Remove what an earlier run has found unneeded so long ago: 12h, 7d; 0: at once.",
+    help="Remove files that an earlier run marked this long ago: 12h, 7d; 0: at once.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would go; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed; write nothing.")
 @reports
 @location_options
 def command(*, depot: str, older_than: str, dry_run: bool, connector: "Connector") -> Result:
-    """Remove packs of DEPOT that no bundle needs any more, and what broken uploads have left.
+    """Remove packs of DEPOT that no bundle needs any more, and the remains of broken uploads.
 
-    What is found unneeded is marked, and removed by a later run. Others may push and pull
-    meanwhile: nothing that they need goes. Uploads that take longer than --older-than may have to
-    send packs again.
+    Unneeded files are marked first, and removed by a later run. Others may push and pull
+    meanwhile: no file that they need is removed. An upload that takes longer than --older-than may
+    have to send packs again.
     """
     from airgap.flow.depot import gc, open_depot
     from airgap.flow.location.location import parse_depot
 
     location = parse_depot(depot)
-    rules = gc.GcOptions(read_span(older_than), int(time.time()), dry_run)
+    options = gc.GcOptions(read_span(older_than), int(time.time()), dry_run)
     transfer = replace(connector.transfer, tries=_TRIES)
     with open_depot.open_depot(location, replace(connector, transfer=transfer)) as opened:
-        done = gc.collect_garbage(opened, rules, connector.progress)
-    about = {
+        result = gc.collect_garbage(opened, options, connector.progress)
+    data = {
         "depot": str(location),
         "dry_run": dry_run,
-        "removed": dict(done.removed),
-        "removed_bytes": sum(done.removed.values()),
-        "marked": dict(done.kept),
-        "marked_bytes": sum(done.kept.values()),
+        "removed": dict(result.removed),
+        "removed_bytes": sum(result.removed.values()),
+        "marked": dict(result.kept),
+        "marked_bytes": sum(result.kept.values()),
     }
     verb = "would remove" if dry_run else "removed"
-    lines = [*_lines(verb, done.removed), *_lines("not needed, and too young to go:", done.kept)]
-    return Result(about, lines or ["Everything in it is needed."])
+    lines = [*_lines(verb, result.removed), *_lines("marked, to be removed later:", result.kept)]
+    return Result(data, lines or ["Every file is needed; nothing was removed."])
 
 
 def _lines(verb: str, files: Mapping[str, int]) -> list[str]:
@@ -63,5 +63,5 @@ def _lines(verb: str, files: Mapping[str, int]) -> list[str]:
     lines = [f"{verb} {len(files)} files, {size_text(sum(files.values()))}"]
     lines += [f"  {name.rpartition('/')[2]}" for name in list(files)[:_SHOWN]]
     if len(files) > _SHOWN:
-        lines.append(f"  and {len(files) - _SHOWN} more: --json names them all")
+        lines.append(f"  and {len(files) - _SHOWN} more (--json names them)")
     return lines

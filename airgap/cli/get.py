@@ -1,4 +1,4 @@
-"""``airgap get``: show the newest of a tag, here or in a depot."""
+"""``airgap get``: show the newest version of a tag, here or in a depot."""
 
 from typing import TYPE_CHECKING
 
@@ -15,14 +15,13 @@ if TYPE_CHECKING:
 @click.command(name="get")
 @click.argument("tag", metavar="TAG")
 @click.argument("depot", required=False, metavar="[DEPOT]")
-@click.option("--model", "is_model", is_flag=True, help="TAG is a model's, not a Bento's.")
+@click.option("--model", "is_model", is_flag=True, help="TAG names a model, not a Bento.")
 @reports
 @location_options
 def command(*, tag: str, depot: str | None, is_model: bool, connector: "Connector") -> Result:
-    """Show what TAG is: in DEPOT, or without it on this machine. Nothing is fetched.
+    """Show the newest version of TAG in DEPOT, or on this machine. Nothing is fetched.
 
-    Without a version, or with `latest`, it is the newest. In a depot, a bundle that this machine
-    would import comes before those that it would not.
+    With a version, show that one. In a depot, bundles that this machine would import come first.
     """
     from airgap.flow.bundle.tag import parse_tag
     from airgap.flow.depot import list_tags
@@ -30,10 +29,12 @@ def command(*, tag: str, depot: str | None, is_model: bool, connector: "Connecto
 
     wanted = parse_tag(tag, "model" if is_model else "bento")
     if depot is None:
-        return _here(wanted)
+        return _show_stored(wanted)
     location = parse_depot(depot)
     newest, listing = list_tags.find_in(location, wanted, connector)
-    others = [one["bundle"] for one in listing.bundles if one["bundle"] != newest["bundle"]]
+    others = [
+        bundle["bundle"] for bundle in listing.bundles if bundle["bundle"] != newest["bundle"]
+    ]
     why = listing.why_not_verified
     about = {
         "tag": str(wanted),
@@ -44,17 +45,17 @@ def command(*, tag: str, depot: str | None, is_model: bool, connector: "Connecto
     }
     lines = [f"NOT VERIFIED: {why}"] if why else []
     lines += bundle_lines(newest)
-    lines += [f"another that fits: bundle {one}" for one in others]
+    lines += [f"also in bundle {bundle}" for bundle in others]
     return Result(about, lines)
 
 
-def _here(wanted: "Tag") -> Result:
+def _show_stored(wanted: "Tag") -> Result:
     from airgap.flow.depot import list_tags
 
-    one = list_tags.get_stored(wanted)
-    lines = [f"{one['kind']} {one['tag']}", f"created {one['created_at']}", one["path"]]
-    if one["size"] is not None:
-        lines.insert(2, size_text(one["size"]))
-    lines += [f"needs model {model}" for model in one.get("models", ())]
-    lines += [f"DAMAGED: {one['problem']}"] if one["problem"] else []
-    return Result(one, lines)
+    item = list_tags.get_stored(wanted)
+    lines = [f"{item['kind']} {item['tag']}", f"created {item['created_at']}", item["path"]]
+    if item["size"] is not None:
+        lines.insert(2, size_text(item["size"]))
+    lines += [f"needs model {model}" for model in item.get("models", ())]
+    lines += [f"DAMAGED: {item['problem']}"] if item["problem"] else []
+    return Result(item, lines)

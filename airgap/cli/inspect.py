@@ -1,4 +1,4 @@
-"""``airgap inspect``: show what a bundle says it holds; prove nothing."""
+"""``airgap inspect``: show what a bundle claims to hold; verify nothing."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 @reports
 @location_options
 def command(*, source: str, files: bool, connector: "Connector") -> Result:
-    """Show what the bundle in SRC says of itself. Needs no trust, and proves nothing.
+    """Show what the bundle in SRC claims. Needs no trust, and verifies nothing.
 
-    SRC may be a NAME.waiver too.
+    SRC may also be a NAME.waiver.
     """
     from airgap.flow.bundle import open_bundle
     from airgap.flow.describe.bundle import describe_bundle, describe_claims
@@ -28,35 +28,32 @@ def command(*, source: str, files: bool, connector: "Connector") -> Result:
     from airgap.flow.trust import waivers
 
     if source.endswith(waivers.SUFFIX):
-        one = waivers.read_waiver(Path(source))
+        waiver = waivers.read_waiver(Path(source))
         return Result(
-            {"waiver": source, **describe_waiver(one), "verified": False},
-            ["NOT VERIFIED: this is what the waiver says of itself.", *waiver_lines(one)],
+            {"waiver": source, **describe_waiver(waiver), "verified": False},
+            ["NOT VERIFIED: the waiver claims this.", *waiver_lines(waiver)],
         )
     with open_bundle.open_unverified(parse_location(source), connector) as opened:
-        about = describe_bundle(opened.bundle, opened.manifest, files=files)
+        data = describe_bundle(opened.bundle, opened.manifest, files=files)
         claims = describe_claims(open_bundle.read_evidence(opened.reader))
-    about |= {"verified": False, "signatures": claims}
+    data |= {"verified": False, "signatures": claims}
     lines = [
-        "NOT VERIFIED: this is what the bundle says of itself. `airgap verify` checks it.",
+        "NOT VERIFIED: the bundle claims this. `airgap verify` checks it.",
         f"bundle {opened.bundle}",
-        f"created {about['created_at']} by {about['tool']}",
+        f"created {data['created_at']} by {data['tool']}",
         (
-            f"channel {about['channel']}, sequence {about['sequence']},"
-            f" for {', '.join(about['audience']) or 'any site'}"
+            f"channel {data['channel']}, sequence {data['sequence']},"
+            f" for {', '.join(data['audience']) or 'any site'}"
         ),
-        (
-            f"{size_text(about['size'])} in {about['packs']} packs of"
-            f" {size_text(about['stored_size'])}"
-        ),
+        (f"{size_text(data['size'])} in {data['packs']} packs of {size_text(data['stored_size'])}"),
     ]
-    lines += [f"claims to be signed: {_claim_line(one)}" for one in claims]
-    for item in about["items"]:
+    lines += [f"claims to be signed: {_claim_line(claim)}" for claim in claims]
+    for item in data["items"]:
         lines.append(
             f"{item['kind']} {item['tag']}  {item['files']} files, {size_text(item['size'])}"
         )
         lines += [f"  {_entry_line(entry)}" for entry in item.get("entries", ())]
-    return Result(about, lines)
+    return Result(data, lines)
 
 
 def _claim_line(claim: dict[str, Any]) -> str:

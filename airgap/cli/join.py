@@ -1,4 +1,4 @@
-"""``airgap join``: put volumes together in one folder."""
+"""``airgap join``: combine volumes in one depot."""
 
 from pathlib import Path
 
@@ -15,24 +15,26 @@ from airgap.cli.output import Result, make_progress, reports
     required=True,
     type=click.Path(path_type=Path),
     metavar="DEST",
-    help="The depot to put them together in.",
+    help="The depot to combine them in.",
 )
 @reports
 def command(*, volumes: tuple[str, ...], output: Path) -> Result:
-    """Copy what the volumes hold into the depot DEST. Needs no key, and proves nothing.
+    """Copy the contents of volumes into the depot DEST. Needs no key, and verifies no signature.
 
-    Volumes may come one at a time, in any order: run it again with each. The bundle is there when
-    all its packs are. Damaged packs are made again from parity, if there is enough of it.
+    Volumes may come one at a time, in any order: run it again with each. The bundle appears when
+    all its packs are there. Damaged packs are restored from parity, if there is enough of it.
     """
     from airgap.flow.location.location import parse_location
     from airgap.flow.media.join import join
 
-    done = join([parse_location(volume) for volume in volumes], output, make_progress())
-    about = {
-        "bundle": done.bundle,
+    result = join([parse_location(volume) for volume in volumes], output, make_progress())
+    data = {
+        "bundle": result.bundle,
         "output": str(output),
-        "packs": done.packs,
-        "made_again": done.remade,
+        "packs": result.packs,
+        "made_again": result.remade,
     }
-    lines = [f"{output} is complete: {done.packs} packs, {done.remade} of them made from parity."]
-    return Result(about, [*lines, f"bundle {done.bundle}"])
+    lines = [
+        f"{output} is complete: {result.packs} packs, {result.remade} of them restored from parity."
+    ]
+    return Result(data, [*lines, f"bundle {result.bundle}"])

@@ -1,4 +1,4 @@
-"""``airgap list``: what a depot, or this machine's stores, hold."""
+"""``airgap list``: list the bundles of a depot, or the items of this machine's stores."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,14 +20,14 @@ def command(*, depot: str | None, connector: "Connector") -> Result:
     """List the bundles of DEPOT, or without it the Bentos and models of this machine.
 
     The newest comes first: by number in its channel, then by creation time. STANDING says whether
-    this machine would import the bundle: its signatures, age and channel, not its packs.
+    this machine would import the bundle, by its signatures, age and channel. Packs are not read.
     """
     from airgap.flow.depot import list_tags
     from airgap.flow.location.location import parse_depot
 
     if depot is None:
         rows = list_tags.list_stores()
-        lines = list(stored_lines(rows)) or ["There are no Bentos and no models here."]
+        lines = list(stored_lines(rows)) or ["This machine has no Bentos and no models."]
         return Result({"depot": None, "items": rows}, lines)
     location = parse_depot(depot)
     listing = list_tags.list_depot(location, connector)
@@ -38,4 +38,4 @@ def command(*, depot: str | None, connector: "Connector") -> Result:
     }
     lines = list(depot_lines(listing.bundles, listing.why_not_verified))
     depot_alone = replace(location, bundle="")
-    return Result(about, [*lines, f"More of one: airgap inspect {depot_alone}#BUNDLE"])
+    return Result(about, [*lines, f"To see a bundle: airgap inspect {depot_alone}#BUNDLE"])

@@ -1,4 +1,4 @@
-"""``airgap repair``: make damaged packs again from parity."""
+"""``airgap repair``: restore damaged packs from parity."""
 
 from pathlib import Path
 
@@ -14,29 +14,29 @@ from airgap.cli.output import Result, make_progress, reports
     "--output",
     type=click.Path(path_type=Path),
     metavar="DEST",
-    help="Write a whole depot there instead, for folders that cannot be written.",
+    help="Write a complete depot there instead, for folders that are read-only.",
 )
 @reports
 def command(*, folders: tuple[str, ...], output: Path | None) -> Result:
-    """Make damaged and missing packs of a depot or of volumes again. Needs no key.
+    """Restore damaged and missing packs of a depot or of volumes. Needs no key.
 
-    A pack is written only if its SHA-256 is the one that the manifest names.
+    A pack is written only if its SHA-256 is the one in the manifest.
     """
     from airgap.flow.location.location import parse_location
     from airgap.flow.media.join import join, repair
 
     locations = [parse_location(folder) for folder in folders]
-    about: dict[str, object]
+    data: dict[str, object]
     if output is not None:
         joined = join(locations, output, make_progress())
-        about = {"bundle": joined.bundle, "packs": joined.packs, "made_again": joined.remade}
-        about["output"] = str(output)
-        lines = [f"{output} is whole: {joined.remade} of {joined.packs} packs were made again."]
+        data = {"bundle": joined.bundle, "packs": joined.packs, "made_again": joined.remade}
+        data["output"] = str(output)
+        lines = [f"{output} is complete: {joined.remade} of {joined.packs} packs were restored."]
     else:
-        done = repair(locations, make_progress())
-        about = {"bundle": done.bundle, "packs": done.packs, "made_again": done.remade}
-        about["parity_lost"] = done.parity_lost
-        lines = [f"{done.remade} of {done.packs} packs were made again; all are intact now."]
-        if done.parity_lost:
-            lines.append(f"{done.parity_lost} parity packs are damaged or missing.")
-    return Result(about, [*lines, f"bundle {about['bundle']}"])
+        result = repair(locations, make_progress())
+        data = {"bundle": result.bundle, "packs": result.packs, "made_again": result.remade}
+        data["parity_lost"] = result.parity_lost
+        lines = [f"{result.remade} of {result.packs} packs were restored; all are intact now."]
+        if result.parity_lost:
+            lines.append(f"{result.parity_lost} parity packs are damaged or missing.")
+    return Result(data, [*lines, f"bundle {data['bundle']}"])

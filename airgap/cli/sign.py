@@ -25,7 +25,7 @@ def command(
 ) -> Result:
     """Add a builder's signature to the bundle in SRC (a depot, DEPOT#ID, or a .airgap file).
 
-    Look at it first with `airgap inspect`: signing is saying that this is what should travel.
+    Look at it first with `airgap inspect`: your signature says that this bundle may travel.
     """
     from airgap.flow.exporting import export
     from airgap.flow.location.location import parse_location

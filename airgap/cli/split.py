@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command(name="split", cls=ManyValues)
 @click.argument("source", metavar="SRC")
-@click.option("-o", "--output", metavar="DIR", help="Make folders volume-1of7 and so on in it.")
+@click.option("-o", "--output", metavar="DIR", help="Write folders volume-1of7 and so on into it.")
 @media_options
 @reports
 @location_options
@@ -31,26 +31,28 @@ def command(  # noqa: PLR0913  (one argument per option)
 ) -> Result:
     """Copy the bundle in SRC, a depot or a .airgap file, onto volumes. Needs no key.
 
-    Each volume holds whole packs, and everything else of the bundle: it can be verified alone.
-    Without --parity, parity packs that the bundle has are spread as well.
+    Each volume holds whole packs, and the manifest with its signatures: it can be verified alone.
+    Without --parity, the parity packs that the bundle has are spread as well.
     """
     from airgap.flow.location.location import parse_location
     from airgap.flow.media.split import split
 
     media = read_volume_options(output, volume_size, volumes, parity, read_back=verify_after_write)
     if not media.makes_volumes:
-        raise UsageError("How large is a volume?", "Give --volume-size SIZE or --volumes DIR...")
-    done = split(parse_location(source), media, connector.progress, connector)
-    folders = [str(one) for one in done.folders]
-    about = {
-        "bundle": done.bundle,
+        raise UsageError(
+            "The size of a volume is missing.", "Give --volume-size SIZE or --volumes DIR..."
+        )
+    result = split(parse_location(source), media, connector.progress, connector)
+    folders = [str(folder) for folder in result.folders]
+    data = {
+        "bundle": result.bundle,
         "volumes": folders,
-        "packs": [len(one.packs) for one in done.parts],
-        "parity": [len(one.parity) for one in done.parts],
-        "survives_loss_of_a_volume": done.survives,
+        "packs": [len(part.packs) for part in result.parts],
+        "parity": [len(part.parity) for part in result.parts],
+        "survives_loss_of_a_volume": result.survives,
         "read_back": media.read_back,
     }
-    has_parity = sum(len(one.parity) for one in done.parts)
-    lines = volume_lines(folders, has_parity, survives=done.survives)
-    lines += ["All of it was read back from the media."] if media.read_back else []
-    return Result(about, [*lines, f"bundle {done.bundle}"])
+    has_parity = sum(len(part.parity) for part in result.parts)
+    lines = volume_lines(folders, has_parity, survives=result.survives)
+    lines += ["All volumes were read back from the media."] if media.read_back else []
+    return Result(data, [*lines, f"bundle {result.bundle}"])

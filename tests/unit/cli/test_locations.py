@@ -128,7 +128,7 @@ def test_the_folder_above_the_right_one_is_answered_with_the_right_one(
 
 
 def test_a_bundle_and_itself_differ_in_nothing(depot: Path, isolated: Side) -> None:
-    assert isolated.run("diff", depot, depot).out.endswith("A and B hold the same.\n")
+    assert isolated.run("diff", depot, depot).out.endswith("A and B have the same content.\n")
 
 
 def test_a_file_that_is_no_want_is_named(small: Side, site: Site, tmp_path: Path) -> None:
