@@ -6,15 +6,14 @@ is known last, and fills the rest of the room with a member of zeros.
 
 import io
 import os
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Container, Iterator, Sequence
 from itertools import filterfalse
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Self, cast
 
+from airgap.carrier.archive_signatures import FRONT_MEMBERS, add_files, make_member
 from airgap.carrier.texts import texts
 from airgap.codec.buffer import Buffer
-from airgap.disk import durable, locks
 from airgap.disk.buffers import BufferPool
 from airgap.disk.os_errors import storage_error, translate_errors
 from airgap.disk.part_file import PartFile
@@ -30,12 +29,10 @@ __all__ = [
     "ArchiveReader",
     "ArchiveWriter",
     "CutOffError",
-    "add_files",
     "describe_missing",
 ]
 
 ENVELOPE_ROOM: Final = 64 * limits.KIB  # some 60 signatures, 20 approvals, or 8 of ML-DSA
-_FRONT_MEMBERS: Final = 2 + 6 * limits.ENVELOPES  # what may come before the packs
 _COPY_BYTES: Final = limits.MIB
 
 
@@ -80,7 +77,7 @@ class ArchiveReader:
         if bundle is None or self._next.size > limits.MANIFEST_BYTES:
             raise self._wrong("does not begin with a manifest")
         self._bundle = bundle
-        raw = self._take_member()
+        raw = self._takemake_member()
         while self._read_signature(f"{layout.BUNDLES}/{bundle}/"):
             pass
         return bundle, raw
@@ -102,7 +99,7 @@ class ArchiveReader:
         roots: dict[int, bytes] = {}
         envelopes: dict[int, list[bytes]] = {}
         for version, is_root in self._root_members():
-            data = self._take_member()
+            data = self._takemake_member()
             if is_root:
                 roots[version] = data
             else:
@@ -175,7 +172,7 @@ class ArchiveReader:
         return True
 
     def _take_model_signatures(self, prefix: str) -> None:
-        """Take them whole, and go on to the next member."""
+        """Take them whole, and read the header of the next one."""
         left, last = limits.MODEL_SIGNATURES_BYTES, ""
         while model_signature.is_file_name(file := self._file_below(prefix)):
             size = self._next.size
@@ -183,21 +180,21 @@ class ArchiveReader:
             if left < 0 or size > limits.MODEL_SIGNATURE_BYTES or file <= last:
                 raise self._wrong("has overlong signatures of models, or not in order")
             last = file
-            self._model_signatures[file] = self._take_member()
+            self._model_signatures[file] = self._takemake_member()
 
     def _file_below(self, prefix: str) -> str:
         name = self._next.name
         return name.removeprefix(prefix) if name.startswith(prefix) else ""
 
     def _take_small(self, role: Role, limit: int) -> bytes:
-        """Take an envelope or attestation whole, and go on to the next member."""
+        """Take an envelope or attestation whole, and read the header of the next one."""
         if self._next.name in self._names:
             raise self._wrong("has a signature twice")
         self._names.add(self._next.name)
         count = sum(other == role for other, _ in (*self._envelopes, *self._attestations))
         if self._next.size > limit or count >= limits.ENVELOPES:
             raise self._wrong("has an overlong signature, or too many of them")
-        return self._take_member()
+        return self._takemake_member()
 
     def _root_members(self) -> Iterator[tuple[int, bool]]:
         """Skip the padding, then yield version and kind of each member that is a root's.
@@ -238,8 +235,8 @@ class ArchiveReader:
         if header is None and self._read(tar.BLOCK) != bytes(tar.BLOCK):
             raise self._wrong("does not end as it should")
 
-    def _take_member(self) -> bytes:
-        """Take the member that was announced whole, and go on to the next."""
+    def _takemake_member(self) -> bytes:
+        """Take the member that was announced whole, and read the header of the next one."""
         data = self._take(self._next.size)
         self._advance()
         return data
@@ -263,7 +260,7 @@ class ArchiveReader:
         return data
 
     def _skip(self, limit: int) -> None:
-        """Skip a member whose bytes are not needed, and go on to the next."""
+        """Skip a member whose bytes are not needed, and read the header of the next one."""
         if self._next.size > limit:
             raise self._wrong(f"has an overlong {self._next.name!r}")
         left = tar.round_to_block(self._next.size)
@@ -348,9 +345,9 @@ class ArchiveWriter:
         self._append(layout.checksums_name(bundle), [layout.list_checksums(bundle, packs)])
         for name, data in texts().items():
             self._append(name, [data])
-        front = _member(layout.manifest_name(bundle), manifest)
+        front = make_member(layout.manifest_name(bundle), manifest)
         for file in sorted(filterfalse(model_signature.is_file_name, envelopes)):
-            front += _member(f"{layout.BUNDLES}/{bundle}/{file}", envelopes[file])
+            front += make_member(f"{layout.BUNDLES}/{bundle}/{file}", envelopes[file])
         left = self._room - len(front) - tar.BLOCK
         if left < 0:
             raise AirgapError("The room left for the manifest was too small.", "Report this.")
@@ -397,7 +394,7 @@ def describe_missing(path: Path, packs: int) -> str | None:
     position, left = 0, packs
     with translate_errors(path), path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
-        for _ in range(packs + _FRONT_MEMBERS + 66 * limits.TRAVELLING_ROOTS + 3):
+        for _ in range(packs + FRONT_MEMBERS + 66 * limits.TRAVELLING_ROOTS + 3):
             stream.seek(position)
             block = stream.read(tar.BLOCK)
             parsed = tar.parse_header(block) if len(block) == tar.BLOCK else None
@@ -410,79 +407,3 @@ def describe_missing(path: Path, packs: int) -> str | None:
     if size < position + len(tar.END):
         return f"{position + len(tar.END) - size:,} bytes are still to come"
     return None
-
-
-def add_files(path: Path, bundle: str, files: Sequence[tuple[str, bytes]]) -> None:
-    """Put an envelope, or an attestation and its envelope, into the room left for it (format §9).
-
-    The one write that makes it visible is the last: a 512-byte header in place of the old one.
-
-    Raises:
-        ConflictError: no room is left, or another signature by the same key is there.
-        CorruptError: the file is not in the format.
-        StorageError: the disk refused.
-    """
-    members = [(f"{layout.BUNDLES}/{bundle}/{name}", data) for name, data in files]
-    try:
-        with path.open("r+b") as stream:
-            with suppress(OSError):  # some file systems have no locks
-                locks.lock(stream.fileno())  # else of two signers one would be lost
-            added = b"".join(_member(name, data) for name, data in members)
-            front = {name: (at, size) for name, at, size in _front_members(stream)}
-            if members[0][0] in front:
-                stream.seek(front[members[0][0]][0])
-                _demand_same(stream, added, path)
-                return
-            position, size = front.get(tar.PADDING_NAME, (0, 0))
-            left = size - len(added)
-            if left < 0 or _is_full(front, members[-1][0]):
-                raise ConflictError(
-                    f"{path} has no room for another signature.",
-                    "Export into a depot (a folder) and sign there: it has room for"
-                    f" {limits.ENVELOPES} of each role.",
-                )
-            stream.seek(position + tar.BLOCK)
-            stream.write(added[tar.BLOCK :] + tar.make_header(tar.PADDING_NAME, left))
-            durable.flush(stream)
-            stream.seek(position)
-            stream.write(added[: tar.BLOCK])
-            durable.flush(stream)
-    except OSError as error:
-        raise storage_error(error, path) from error
-
-
-def _front_members(stream: BinaryIO) -> Iterator[tuple[str, int, int]]:
-    """Yield name, position and size of the members before the packs, the padding as the last."""
-    for _ in range(_FRONT_MEMBERS):
-        position = stream.tell()
-        parsed = tar.parse_header(stream.read(tar.BLOCK))
-        if parsed is None or parsed[0].startswith(f"{layout.PACKS}/"):
-            return
-        yield parsed[0], position, parsed[1]
-        if parsed[0] == tar.PADDING_NAME:
-            return
-        stream.seek(tar.round_to_block(parsed[1]), os.SEEK_CUR)
-
-
-def _is_full(names: Iterable[str], envelope: str) -> bool:
-    """Tell whether there are as many envelopes of the new one's role as a reader takes."""
-    top, _, file = envelope.rpartition("/")
-    start = f"{top}/{file.partition('.')[0]}."
-    there = sum(name.startswith(start) and name.endswith(".dsse") for name in names)
-    return there >= limits.ENVELOPES
-
-
-def _demand_same(stream: BinaryIO, member: bytes, path: Path) -> None:
-    """Leave a signature that is there as it is (ECDSA makes another one each time)."""
-    if stream.read(len(member)) != member:
-        raise ConflictError(
-            f"{path} has another signature by this key.",
-            "A key speaks once of a bundle; to take it back, revoke the bundle in the site's root."
-            " If `airgap verify` does not accept it, copy the file from its source again.",
-        )
-
-
-def _member(name: str, data: bytes) -> bytes:
-    return (
-        tar.make_header(name, len(data)) + data + bytes(tar.round_to_block(len(data)) - len(data))
-    )

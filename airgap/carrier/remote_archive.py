@@ -24,7 +24,7 @@ def open_stream(transport: Transport, name: str) -> BinaryIO:
     """Return a file's bytes as a stream that only reads; closing it closes the transport.
 
     Raises:
-        MissingError, TransportError: by ``read``, when it is not there or does not go on.
+        MissingError, TransportError: by ``read``, when it is missing or the download breaks off.
     """
     return cast("BinaryIO", _Stream(transport, name))
 
@@ -86,7 +86,7 @@ class _Stream:
         return len(data)
 
     def seekable(self) -> bool:
-        """Say that what is passed over has to be fetched all the same."""
+        """Tell that it cannot seek: skipped bytes have to be fetched all the same."""
         return False
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ class _Stream:
             self._put(memoryview(b""))
         except StoppedError:
             return
-        except BaseException as error:  # noqa: BLE001  (whoever reads hears it)
+        except BaseException as error:  # noqa: BLE001  (``read`` raises it)
             with suppress(StoppedError):
                 self._give(error)
 

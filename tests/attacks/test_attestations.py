@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.carrier import archive
+from airgap.carrier import archive, archive_signatures
 from airgap.errors import (
     AirgapError,
     ConflictError,
@@ -59,7 +59,7 @@ class Office:
         if self.place.is_dir():
             stores.write_files(self.place / "bundles" / self.bundle, dict(files))
         else:
-            archive.add_files(self.place, self.bundle, files)
+            archive_signatures.add_files(self.place, self.bundle, files)
 
     def say(self, name: str, said: Attestation, into: Role = "approver") -> None:
         raw = attestation.encode(said)
@@ -308,7 +308,7 @@ def test_of_a_pair_in_a_file_one_alone_is_corrupt(
 ) -> None:
     office = _depot(small, tmp_path, "shop.airgap")
     name = f"approver.{person('dan').key.id}.{suffix}"
-    archive.add_files(office.place, office.bundle, [(name, b"alone")])
+    archive_signatures.add_files(office.place, office.bundle, [(name, b"alone")])
 
     refusals.expect_refusal(ward, "verify", office.place, error=CorruptError)
 

@@ -46,7 +46,7 @@ class MissingChunks:
         return frozenset(chunk for chunk, source in direct.items() if source in absent)
 
     def refuse(self, lacking: frozenset[int], *, packs_are_read: bool = False) -> None:
-        """Refuse to go on without chunks that ``find`` did not find; say so if packs are intact.
+        """Refuse to continue without the chunks that ``find`` returned; say so if packs are intact.
 
         Raises:
             MissingChunksError: there are any.

@@ -91,7 +91,7 @@ def plan_items(items: Sequence[Item], bundle: str, *, replace: bool, progress: P
 
 
 def demand_space(plan: Plan) -> None:
-    """Refuse before anything is written when a disk is too small for what goes on it.
+    """Refuse before anything is written when a disk is too small for the staged items.
 
     Raises:
         StorageError: it is.

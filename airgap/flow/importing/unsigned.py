@@ -1,4 +1,4 @@
-"""Import of an archive that nobody signed: only where a person insists (format §10).
+"""Import of an archive without a signature: only where a person insists (format §10).
 
 What is in it is proven by nothing. Its form is checked as strictly as that of a signed one, and
 its inventory is made here, so that staging, conflicts and renames are those of every import.
@@ -64,7 +64,7 @@ def import_unsigned(
     progress: Progress,
     check: Callable[[Sequence[Item]], object] | None = None,
 ) -> InstallResult:
-    """Install what an archive holds although nobody signed it.
+    """Install what an archive holds although it is not signed.
 
     ``check`` sees the items before anything is installed, and may raise.
 
@@ -167,8 +167,8 @@ class _Received:
         else:
             incoming.write(member.path, member.size, passing())
         if described:
-            told = find_kind(described).read_description(b"".join(kept), member.path)
-            self.descriptions[member.path] = told.name, told.version
+            description = find_kind(described).read_description(b"".join(kept), member.path)
+            self.descriptions[member.path] = description.name, description.version
         return File(member.path, member.executable, member.size, digest.digest(), ())
 
     def items(self) -> list[Item]:

@@ -54,7 +54,7 @@ class RepairResult:
 def join(locations: Sequence[Location], output: Path, progress: Progress) -> JoinResult:
     """Copy what volumes hold into a depot; the bundle is there when all of it is.
 
-    The next run goes on: volumes may come one by one.
+    The next run continues: volumes may come one by one.
 
     Raises:
         UsageError: the locations hold different bundles.

@@ -196,7 +196,7 @@ class ParityRepair:
         return data if hashlib.sha256(data).digest() == self._packs[index].digest else None
 
     def close(self) -> None:
-        """Remove what nobody took."""
+        """Remove the packs that were not asked for."""
         for spool in self._spools.values():
             spool.close()
 

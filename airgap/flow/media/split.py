@@ -85,7 +85,7 @@ def write_volumes(
     *,
     move: bool = False,
 ) -> SplitResult:
-    """Write the volumes of a bundle; ``move`` takes its packs away from the depot it lies in.
+    """Write the volumes of a bundle; ``move`` moves its packs from the depot.
 
     Raises:
         StorageError, CorruptError, MissingError, ConflictError: as ``split``.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.carrier import archive as archives
+from airgap.carrier import archive_signatures
 from airgap.carrier.archive import ArchiveReader, ArchiveWriter
 from airgap.errors import AirgapError, ConflictError, CorruptError, StorageError
 from airgap.format import layout, limits, tar
@@ -174,7 +174,7 @@ def test_a_signature_takes_the_place_of_padding(archive: Path, isolated: Side) -
     size = archive.stat().st_size
     bundle = isolated.run("inspect", archive, "--json").json["bundle"]
 
-    archives.add_files(archive, bundle, [(FILE, b"signature")])
+    archive_signatures.add_files(archive, bundle, [(FILE, b"signature")])
 
     assert archive.stat().st_size == size
     with archive.open("rb") as stream:
@@ -196,11 +196,11 @@ def test_without_room_nothing_is_signed(members: tuple[bytes, ...], tmp_path: Pa
     before = stores.snapshot(path)
 
     with pytest.raises(ConflictError, match="no room for another signature"):
-        archives.add_files(path, BUNDLE, [(FILE, bytes(600))])
+        archive_signatures.add_files(path, BUNDLE, [(FILE, bytes(600))])
 
     assert stores.snapshot(path) == before
 
 
 def test_a_file_that_cannot_be_changed_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
-        archives.add_files(tmp_path / "gone", BUNDLE, [(FILE, b"x")])
+        archive_signatures.add_files(tmp_path / "gone", BUNDLE, [(FILE, b"x")])
