@@ -46,10 +46,8 @@ class Depot:
         self.transport = transport
         self.work = work
 
-    def list_bundles(self, is_published: Callable[[str], bool] | None = None) -> list[str]:
+    def list_bundles(self) -> list[str]:
         """Return the sorted ids of the bundles whose manifest is there.
-
-        ``is_published`` says so of an id; the default asks the transport for the manifest's size.
 
         Raises:
             MissingError: there is none.
@@ -63,7 +61,7 @@ class Depot:
                 f" {limits.DEPOT_BUNDLES:,} are read.",
                 "Name the one you want: DEPOT#ID.",
             )
-        bundles = list(filter(is_published or self._is_published, bundles))
+        bundles = [bundle for bundle in bundles if self._is_published(bundle)]
         if not bundles:
             raise MissingError(
                 f"{self.location} holds no bundle.",

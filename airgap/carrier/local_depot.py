@@ -54,10 +54,7 @@ def list_bundles(folder: Path) -> list[str]:
         StorageError: it cannot be read.
     """
     try:
-        # Not opened: a medium must not be able to answer differently the second time.
-        return open_folder(folder).list_bundles(
-            lambda bundle: (folder / layout.manifest_name(bundle)).exists()
-        )
+        return open_folder(folder).list_bundles()
     except MissingError as error:
         raise MissingError(error.message, _suggest_folder(folder, error.hint)) from error
 
