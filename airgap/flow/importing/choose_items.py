@@ -64,7 +64,7 @@ def _read_description(item: Item, opened: Opened) -> Description:
     return find_kind(item.kind).read_description(text, f"{path} of {item}")
 
 
-def _joined(supplies: ChunkSources, digests: Sequence[bytes]) -> bytes:
+def _joined(sources: ChunkSources, digests: Sequence[bytes]) -> bytes:
     """Return a file's bytes, as far as its chunks can be had."""
-    supplies.locate(digests)
-    return b"".join(supplies.read(one) or b"" for one in digests)
+    sources.locate(digests)
+    return b"".join(sources.read(one) or b"" for one in digests)

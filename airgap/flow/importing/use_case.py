@@ -118,7 +118,7 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
     """Verify a bundle and install its items; the same import again does nothing.
 
     Raises:
-        MissingError: there is no bundle, or a pack or a chunk of it is not there.
+        MissingError: a bundle, or a pack or a chunk of it, is missing.
         NotTrustedError, PolicyError: it is not admitted, or has become a replay meanwhile.
         CorruptError: it is damaged. What was verified stays in staging for the next try.
         ConflictError: an item is installed with other content, and ``replace`` was not asked for.

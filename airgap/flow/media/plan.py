@@ -108,7 +108,7 @@ def plan(
 
     Args:
         packs: the bundle's.
-        groups: of the parity packs; none if there is no parity.
+        groups: of the parity packs; empty without parity.
         rooms: gives the bytes for packs on each of so many volumes, None if there are not so many.
 
     Raises:
