@@ -146,8 +146,8 @@ def get(
         TransportError: the depot cannot be read.
     """
     if depot is None:
-        one = list_tags.get_stored(parse_tag(str(tag), "bento"))
-        return bentoml_objects.get_bento(one["tag"])
+        item = list_tags.get_stored(parse_tag(str(tag), "bento"))
+        return bentoml_objects.get_bento(item["tag"])
     return api_depots.find("bento", tag, Reach(depot, user, passwd, params))
 
 
@@ -167,8 +167,8 @@ def delete(
         UsageError: the tag has no version.
     """
     if depot is None:
-        one = list_tags.get_stored(parse_tag(str(tag), "bento"))
-        bentoml_objects.delete_bento(one["tag"])
+        item = list_tags.get_stored(parse_tag(str(tag), "bento"))
+        bentoml_objects.delete_bento(item["tag"])
         return
     api_depots.delete("bento", tag, Reach(depot, user, passwd, params))
 

@@ -276,9 +276,13 @@ def verify(  # noqa: PLR0913  (options)
     )
     done = verify_bundle(request, Silent())
     refuse_missing_volumes(done)
-    about = describe_bundle(done.opened.bundle, done.opened.manifest.value)
-    about |= {"verified": True, "bytes_read": done.bytes_read, **describe_signers(done.opened)}
-    return about | describe_admission(done.opened)
+    description = describe_bundle(done.opened.bundle, done.opened.manifest.value)
+    description |= {
+        "verified": True,
+        "bytes_read": done.bytes_read,
+        **describe_signers(done.opened),
+    }
+    return description | describe_admission(done.opened)
 
 
 def inspect(
@@ -297,8 +301,8 @@ def inspect(
     pieces = Pieces(None, user, passwd, params)
     text = join_pieces(src, pieces)
     with open_bundle.open_unverified(parse_location(text), connect(text, pieces)) as opened:
-        about = describe_bundle(opened.bundle, opened.manifest, files=files)
-        return about | {"verified": False}
+        description = describe_bundle(opened.bundle, opened.manifest, files=files)
+        return description | {"verified": False}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,20 +21,20 @@ def make_signer(key: StrPath | None, passphrase: str | bytes | None) -> Signer:
         ConfigurationError: there is none, or its passphrase is not told.
     """
     document = config.load()
-    found = key or os.environ.get("AIRGAP_KEY")
-    found = found or document.get("export", {}).get("key") or document.get("key")
-    if not found:
+    path = key or os.environ.get("AIRGAP_KEY")
+    path = path or document.get("export", {}).get("key") or document.get("key")
+    if not path:
         raise ConfigurationError(
             "There is no key to sign with.",
             "Give key=, or set AIRGAP_KEY or the config file's key.",
         )
 
     def tell() -> bytes:
-        told = passphrase if passphrase is not None else os.environ.get(_PASSPHRASE)
-        if told is None:
+        secret = passphrase if passphrase is not None else os.environ.get(_PASSPHRASE)
+        if secret is None:
             raise ConfigurationError(
                 "The key is encrypted.", f"Give passphrase=, or set {_PASSPHRASE}."
             )
-        return told.encode() if isinstance(told, str) else told
+        return secret.encode() if isinstance(secret, str) else secret
 
-    return keys.load_signer(str(found), tell)
+    return keys.load_signer(str(path), tell)

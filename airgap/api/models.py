@@ -141,8 +141,8 @@ def get(
         TransportError: the depot cannot be read.
     """
     if depot is None:
-        one = list_tags.get_stored(parse_tag(str(tag), "model"))
-        return bentoml_objects.get_model(one["tag"])
+        item = list_tags.get_stored(parse_tag(str(tag), "model"))
+        return bentoml_objects.get_model(item["tag"])
     return api_depots.find("model", tag, Reach(depot, user, passwd, params))
 
 
@@ -162,8 +162,8 @@ def delete(
         UsageError: the tag has no version.
     """
     if depot is None:
-        one = list_tags.get_stored(parse_tag(str(tag), "model"))
-        bentoml_objects.delete_model(one["tag"])
+        item = list_tags.get_stored(parse_tag(str(tag), "model"))
+        bentoml_objects.delete_model(item["tag"])
         return
     api_depots.delete("model", tag, Reach(depot, user, passwd, params))
 

@@ -189,8 +189,8 @@ def _make_result(done: "ExportResult", request: "ExportRequest") -> Result:
     from airgap.flow.describe.bundle import describe_bundle
     from airgap.flow.location.location import StandardInput
 
-    about = describe_bundle(done.bundle, done.manifest)
-    about |= {
+    data = describe_bundle(done.bundle, done.manifest)
+    data |= {
         "output": done.path or str(request.destination or ""),
         "packs_written": done.packs_written,
         "packs_shared": done.packs_shared,
@@ -199,20 +199,20 @@ def _make_result(done: "ExportResult", request: "ExportRequest") -> Result:
         "survives_loss_of_a_volume": done.survives,
     }
     if isinstance(request.destination, StandardInput):
-        return Result(about)
+        return Result(data)
     lines = [f"{item} ({size_text(item.size)})" for item in done.manifest.items]
-    lines += _stock_lines(done, about) if done.path else _pack_lines(done)
+    lines += _stock_lines(done, data) if done.path else _pack_lines(done)
     if done.volumes:
         lines += volume_lines(done.volumes, request.media.percent, survives=done.survives)
     if request.want and done.manifest.carried < len(request.want.chunks):
         wanted = len(request.want.chunks)
         absent = wanted - done.manifest.carried
         lines.append(f"{absent} of {wanted} chunks that were asked for are not in it")
-    lines += _terms_lines(done, about)
-    return Result(about, [*lines, f"bundle {done.bundle}"])
+    lines += _terms_lines(done, data)
+    return Result(data, [*lines, f"bundle {done.bundle}"])
 
 
-def _terms_lines(done: "ExportResult", about: dict[str, Any]) -> list[str]:
+def _terms_lines(done: "ExportResult", data: dict[str, Any]) -> list[str]:
     """Say where the bundle is in its channel, for whom it is and how long."""
     manifest = done.manifest
     lines = [f"channel {manifest.channel}, number {manifest.sequence}"]
@@ -221,7 +221,7 @@ def _terms_lines(done: "ExportResult", about: dict[str, Any]) -> list[str]:
     if manifest.audience:
         lines.append(f"only for {', '.join(manifest.audience)}")
     if manifest.expires_at is not None:
-        lines.append(f"expires {about['expires_at']}")
+        lines.append(f"expires {data['expires_at']}")
     return lines
 
 
@@ -235,11 +235,11 @@ def _pack_lines(done: "ExportResult") -> list[str]:
     return lines
 
 
-def _stock_lines(done: "ExportResult", about: dict[str, Any]) -> list[str]:
+def _stock_lines(done: "ExportResult", data: dict[str, Any]) -> list[str]:
     """Say what is there, and what stock BentoML will not load of it."""
     left_out = [str(item) for item in done.manifest.items if item.rules.stock == "by digest"]
-    about["not_loadable_by_stock_import"] = left_out
+    data["not_loadable_by_stock_import"] = left_out
     lines = [
-        f"plain `bentoml import` does not install {one}; `airgap import` does" for one in left_out
+        f"plain `bentoml import` does not install {item}; `airgap import` does" for item in left_out
     ]
     return [*lines, f"{done.path}, and beside it {Path(done.path).name}.airgap-manifest"]

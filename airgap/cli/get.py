@@ -36,7 +36,7 @@ def command(*, tag: str, depot: str | None, is_model: bool, connector: "Connecto
         bundle["bundle"] for bundle in listing.bundles if bundle["bundle"] != newest["bundle"]
     ]
     why = listing.why_not_verified
-    about = {
+    data = {
         "tag": str(wanted),
         "depot": str(location),
         **newest,
@@ -46,7 +46,7 @@ def command(*, tag: str, depot: str | None, is_model: bool, connector: "Connecto
     lines = [f"NOT VERIFIED: {why}"] if why else []
     lines += bundle_lines(newest)
     lines += [f"also in bundle {bundle}" for bundle in others]
-    return Result(about, lines)
+    return Result(data, lines)
 
 
 def _show_stored(wanted: "Tag") -> Result:

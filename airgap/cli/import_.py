@@ -100,19 +100,17 @@ def make_result(done: "ImportResult", *, dry_run: bool, notes: Sequence[str] = (
     from airgap.flow.describe.bundle import describe_admission, describe_item, describe_signers
 
     opened, lines = done.opened, list(notes)
-    about: dict[str, Any] = {"bundle": None, "signed_by": [], "dry_run": dry_run}
+    data: dict[str, Any] = {"bundle": None, "signed_by": [], "dry_run": dry_run}
     if opened is not None:
-        about |= {"bundle": opened.bundle, **describe_signers(opened), **describe_admission(opened)}
+        data |= {"bundle": opened.bundle, **describe_signers(opened), **describe_admission(opened)}
         lines += admission_lines(opened)
     if done.model_signatures is not None:
-        about["model_signatures"] = model_signatures.describe(done.model_signatures)
-        about["model_signature_commands"] = list(done.commands)
+        data["model_signatures"] = model_signatures.describe(done.model_signatures)
+        data["model_signature_commands"] = list(done.commands)
         lines += model_signatures.lines(done.model_signatures)
         lines += [f"  to check it: {command}" for command in done.commands]
-    about["items"] = [
-        {**describe_item(item), "outcome": outcome} for item, outcome in done.outcomes
-    ]
-    about["lacking"] = list(done.lacking)
+    data["items"] = [{**describe_item(item), "outcome": outcome} for item, outcome in done.outcomes]
+    data["lacking"] = list(done.lacking)
     lines = [
         *(f"{outcome}: {item} ({size_text(item.size)})" for item, outcome in done.outcomes),
         *(f"still missing here: {name}; the Bento needs it" for name in done.lacking),
@@ -122,4 +120,4 @@ def make_result(done: "ImportResult", *, dry_run: bool, notes: Sequence[str] = (
         lines.append("Nothing was written, and packs were not read: `airgap verify` does that.")
     elif all(outcome == "already there" for _, outcome in done.outcomes):
         lines.append("Everything was already there, byte for byte; nothing was done.")
-    return Result(about, lines)
+    return Result(data, lines)

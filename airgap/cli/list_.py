@@ -31,11 +31,11 @@ def command(*, depot: str | None, connector: "Connector") -> Result:
         return Result({"depot": None, "items": rows}, lines)
     location = parse_depot(depot)
     listing = list_tags.list_depot(location, connector)
-    about = {
+    data = {
         "depot": str(location),
         "bundles": listing.bundles,
         "not_verified_because": listing.why_not_verified or None,
     }
     lines = list(depot_lines(listing.bundles, listing.why_not_verified))
     depot_alone = replace(location, bundle="")
-    return Result(about, [*lines, f"To see a bundle: airgap inspect {depot_alone}#BUNDLE"])
+    return Result(data, [*lines, f"To see a bundle: airgap inspect {depot_alone}#BUNDLE"])

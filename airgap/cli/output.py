@@ -69,7 +69,10 @@ class CommandGroup(click.Group):
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl(
-                [(name, one.get_short_help_str(_ANY_LENGTH)) for name, one in self.commands.items()]
+                [
+                    (name, command.get_short_help_str(_ANY_LENGTH))
+                    for name, command in self.commands.items()
+                ]
             )
 
 
@@ -223,8 +226,8 @@ class RateType(click.ParamType):  # type: ignore[type-arg]  # not generic in old
         ctx: click.Context | None,
     ) -> int:
         """Return the bytes per second."""
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgG]?)(?:[bB]?(?:/s)?)", str(value))
-        rate = int(float(found[1]) * 1000 ** " kmg".index(found[2].lower() or " ")) if found else 0
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgG]?)(?:[bB]?(?:/s)?)", str(value))
+        rate = int(float(match[1]) * 1000 ** " kmg".index(match[2].lower() or " ")) if match else 0
         if rate < _LEAST_RATE:
             self.fail(f"{value!r} is not a rate of 10k or more.", param, ctx)
         return rate
@@ -257,9 +260,9 @@ def read_passphrase(variable: str | None, descriptor: int | None) -> Callable[[]
     """Return a function that asks for the passphrase of an existing key, when it is needed."""
 
     def ask() -> bytes:
-        told = _told_passphrase(variable, descriptor)
-        if told is not None:
-            return told
+        passphrase = _told_passphrase(variable, descriptor)
+        if passphrase is not None:
+            return passphrase
         if not sys.stdin.isatty():
             raise ConfigurationError(
                 "The key is encrypted and there is no terminal to ask for its passphrase.",
@@ -277,19 +280,19 @@ def read_new_passphrase(variable: str | None, descriptor: int | None) -> bytes:
         ConfigurationError: there is no way to ask, or it is empty.
         UsageError: the two differ.
     """
-    told = _told_passphrase(variable, descriptor)
-    if told is None:
+    passphrase = _told_passphrase(variable, descriptor)
+    if passphrase is None:
         if not sys.stdin.isatty():
             raise ConfigurationError(
                 "There is no terminal to ask for a passphrase.",
                 "Use --passphrase-env, --passphrase-fd or --no-passphrase.",
             )
-        told = _typed("Passphrase for the new key: ")
-        if _typed("Again: ") != told:
+        passphrase = _typed("Passphrase for the new key: ")
+        if _typed("Again: ") != passphrase:
             raise UsageError("The two passphrases differ.", "Try again.")
-    if not told:
+    if not passphrase:
         raise ConfigurationError("The passphrase is empty.", "Use --no-passphrase if you mean it.")
-    return told
+    return passphrase
 
 
 def make_progress() -> Progress:

@@ -110,15 +110,15 @@ def command(  # noqa: PLR0913  (one argument per option)
         transfer=replace(connector.transfer, spool=tmpdir),
     )
     done = push(request, connector.progress)
-    about = describe_bundle(done.bundle, done.manifest)
-    about |= {
+    data = describe_bundle(done.bundle, done.manifest)
+    data |= {
         "depot": str(location),
         "was_there": done.was_there,
         "packs_written": done.packs_written,
         "packs_shared": done.packs_shared,
         "replaced": list(done.replaced),
     }
-    return Result(about, _lines(done))
+    return Result(data, _lines(done))
 
 
 def _lines(done: "PushResult") -> list[str]:
@@ -126,5 +126,5 @@ def _lines(done: "PushResult") -> list[str]:
     if done.was_there:
         return [*lines, f"It is there already, in bundle {done.bundle}; nothing was done."]
     lines.append(f"{done.packs_written} packs written, {done.packs_shared} already there")
-    lines += [f"replaced bundle {one}" for one in done.replaced]
+    lines += [f"replaced bundle {bundle}" for bundle in done.replaced]
     return [*lines, f"bundle {done.bundle}"]

@@ -32,10 +32,10 @@ def init(*, root: Path, fingerprint: str) -> Result:
     from airgap.flow.trust import pin
 
     accepted, folder, is_new = pin.pin_root(root, fingerprint)
-    said = "now trusts" if is_new else "trusts already, and still,"
+    verb = "now trusts" if is_new else "trusts already, and still,"
     return Result(
         {"site": accepted.site, "version": accepted.version, "new": is_new, "state": str(folder)},
-        [f"This machine {said} the builders of site {accepted.site} (root {accepted.version})."],
+        [f"This machine {verb} the builders of site {accepted.site} (root {accepted.version})."],
     )
 
 
@@ -63,8 +63,8 @@ def show() -> Result:
         *root_lines(root),
         *history_lines(status, root),
     ]
-    about = describe_root(root) | {"fingerprint": fingerprint(pinned.raw)}
-    return Result(about | {"memory": describe_history(status, root)}, lines)
+    data = describe_root(root) | {"fingerprint": fingerprint(pinned.raw)}
+    return Result(data | {"memory": describe_history(status, root)}, lines)
 
 
 @command.command("reset-state")
@@ -89,21 +89,21 @@ def reset_state(*, head: str | None) -> Result:
     root = policy.require_root().value
     status = reset.check_pinned_history()
     if status.fault is None:
-        about = describe_history(status, root)
+        data = describe_history(status, root)
         return Result(
-            {"reset": False, "memory": about}, ["The import history is intact; nothing was done."]
+            {"reset": False, "memory": data}, ["The import history is intact; nothing was done."]
         )
     report = history_lines(status, root) + loss_lines(status)
     if head is None:
         _confirm(root.site, report)
     done = reset.reset_history(status.head if head is None else head)
-    about = describe_history(reset.check_pinned_history(), root)
+    data = describe_history(reset.check_pinned_history(), root)
     lines = [
         f"Reset with {done.state.entries - 1} intact entries.",
         f"The old files are in {done.aside}.",
         f"The ledger has {done.state.entries} entries now, head {done.state.head.hex()}.",
     ]
-    return Result({"reset": True, "aside": str(done.aside), "memory": about}, lines)
+    return Result({"reset": True, "aside": str(done.aside), "memory": data}, lines)
 
 
 def _confirm(site: str, report: list[str]) -> None:

@@ -71,14 +71,14 @@ def _make_result(done: "VerifyResult", *, is_partial: bool) -> Result:
     from airgap.cli.lines.bundles import volume_lines
     from airgap.flow.describe.bundle import describe_volumes, signer_lines
 
-    about, opened = _describe(done), done.opened
+    data, opened = _describe(done), done.opened
     signed = signer_lines(opened)
     if done.missing:
-        about["volumes"] = describe_volumes(done.missing)
+        data["volumes"] = describe_volumes(done.missing)
         lines = [*volume_lines(done.missing), *_parity_lines(done), *signed]
         code = 0 if is_partial else MissingError.exit_code
-        return Result(about, [*lines, f"bundle {opened.bundle}"], code)
-    return Result(about, _lines(done, signed))
+        return Result(data, [*lines, f"bundle {opened.bundle}"], code)
+    return Result(data, _lines(done, signed))
 
 
 def _describe(done: "VerifyResult") -> dict[str, Any]:
@@ -86,13 +86,13 @@ def _describe(done: "VerifyResult") -> dict[str, Any]:
     from airgap.flow.describe.bundle import describe_admission, describe_bundle, describe_signers
 
     opened = done.opened
-    about = describe_bundle(opened.bundle, opened.manifest.value)
-    about |= {"verified": done.missing is None, "bytes_read": done.bytes_read}
-    about |= describe_signers(opened)
-    about |= describe_admission(opened)
-    about["model_signatures"] = model_signatures.describe(done.model_signatures)
-    about["parity"] = {"intact": done.parity, "damaged": list(done.damaged_parity)}
-    return about
+    data = describe_bundle(opened.bundle, opened.manifest.value)
+    data |= {"verified": done.missing is None, "bytes_read": done.bytes_read}
+    data |= describe_signers(opened)
+    data |= describe_admission(opened)
+    data["model_signatures"] = model_signatures.describe(done.model_signatures)
+    data["parity"] = {"intact": done.parity, "damaged": list(done.damaged_parity)}
+    return data
 
 
 def _lines(done: "VerifyResult", signed: list[str]) -> list[str]:

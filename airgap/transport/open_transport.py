@@ -57,9 +57,9 @@ def open_transport(url: RemoteUrl, login: Login, options: Mapping[str, str]) -> 
     """
     unknown = sorted(options.keys() - OPTIONS[url.scheme])
     if unknown:
-        known = ", ".join(sorted(OPTIONS[url.scheme])) or "none"
+        allowed = ", ".join(sorted(OPTIONS[url.scheme])) or "none"
         raise UsageError(
-            f"{url.scheme}:// has no option {unknown[0]!r:.100}.", f"Its options are: {known}."
+            f"{url.scheme}:// has no option {unknown[0]!r:.100}.", f"Its options are: {allowed}."
         )
     return _OPENERS[url.scheme](url, login, _OptionValues(options))
 

@@ -117,8 +117,8 @@ def hide_passwords(text: str) -> str:
 def _parse_scheme(scheme: str) -> Scheme:
     for supported in _SCHEMES:
         if supported == scheme:
-            found: Scheme = supported
-            return found
+            known_scheme: Scheme = supported
+            return known_scheme
     raise TransportError(f"{scheme}:// is not supported.", f"Use {', '.join(_SCHEMES)}, or a path.")
 
 

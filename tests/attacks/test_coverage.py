@@ -121,7 +121,7 @@ class Bench:
 
     def bring(self, *places: Path) -> AirgapError | None:
         """Import a bundle; return how it was refused."""
-        open_one = partial(open_bundle.open_bundle, judge=forge.judging(self.root))
+        open_one = partial(open_bundle.open_bundle, admission=forge.judging(self.root))
         try:
             with volumes.open_volumes(
                 [parse_location(str(location)) for location in places], open_one, Silent()

@@ -39,7 +39,7 @@ def with_depots(opened: Opened, locations: Sequence[Location], connector: Connec
     if not locations:
         return opened
     bundles = trusted_base_bundles(locations, opened.root, connector)
-    return replace(opened, supplies=ChunkSources(bundles))
+    return replace(opened, chunk_sources=ChunkSources(bundles))
 
 
 def trusted_base_bundles(

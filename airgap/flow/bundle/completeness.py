@@ -26,16 +26,16 @@ class Completeness:
     packs: tuple[tuple[str, int], ...]
 
 
-def look(location: LocalDepot | ArchiveFile, judge: AdmissionPolicy) -> Completeness:
+def look(location: LocalDepot | ArchiveFile, admission: AdmissionPolicy) -> Completeness:
     """Admit a bundle, and read nothing more than its manifest and envelopes.
 
     Raises:
         CutOffError: it ends before its first pack; more may be on its way.
         AirgapError: it is not admitted; see ``bundles.open_bundle``.
     """
-    with open_bundle.open_bundle(location, judge) as opened:
+    with open_bundle.open_bundle(location, admission) as opened:
         manifest = opened.manifest.value
-        packs = tuple((layout.pack_name(one.digest), one.size) for one in manifest.packs)
+        packs = tuple((layout.pack_name(pack.digest), pack.size) for pack in manifest.packs)
         return Completeness(opened.bundle, tuple(map(str, manifest.items)), packs)
 
 
@@ -55,7 +55,7 @@ def lacking(path: Path, arrival: Completeness) -> str | None:
 def _has_size(path: Path, size: int) -> bool:
     """Tell whether a regular file of this size is there; a link is not followed."""
     try:
-        found = os.lstat(path)
+        status = os.lstat(path)
     except OSError:
         return False
-    return stat.S_ISREG(found.st_mode) and found.st_size == size
+    return stat.S_ISREG(status.st_mode) and status.st_size == size

@@ -104,56 +104,55 @@ def examine(opened: Opened, *, packs_were_read: bool) -> list[ModelSignature]:
     manifest = opened.manifest.value
     if not packs_were_read:
         deque(opened.packs.read_packs(manifest.packs, ()), maxlen=0)
-    there = read(opened.packs, manifest)
+    files = read(opened.packs, manifest)
     keys = opened.root.value.signers("builder")
-    found = []
+    signatures = []
     for item in _models(manifest.items):
-        raw = there.get(model_signature.file_name(item))
+        raw = files.get(model_signature.file_name(item))
         if raw is not None:
-            found.append(_judged(item, raw, keys))
-        found += [ModelSignature(item, "not checked", path=path) for path in _own(item)]
-    return found
+            signatures.append(_judged(item, raw, keys))
+        signatures += [ModelSignature(item, "not checked", path=path) for path in _own(item)]
+    return signatures
 
 
-def write(folder: Path, found: Sequence[ModelSignature]) -> list[str]:
+def write(folder: Path, signatures: Sequence[ModelSignature]) -> list[str]:
     """Put those that fit where stock ``model_signing`` can take them; return its command lines.
 
     Raises:
         StorageError: the folder cannot be written.
     """
     commands = []
-    for one in found:
-        if one.verdict in ("holds", "unknown signer"):
-            item = one.item
+    for signature in signatures:
+        if signature.verdict in ("holds", "unknown signer"):
+            item = signature.item
             name = f"{item.kind}/{item.name}/{item.version}/{model_signature.FILE}"
-            write_atomically(folder, name, [one.raw])
+            write_atomically(folder, name, [signature.raw])
             commands.append(_command(item, folder / name))
     return commands
 
 
-def lines(found: Sequence[ModelSignature]) -> list[str]:
+def lines(signatures: Sequence[ModelSignature]) -> list[str]:
     """Say for people what came along."""
-    told = []
-    for one in found:
-        what = _TOLD[one.verdict].format(key=one.key_id[:16] + "…", path=one.path)
-        told.append(f"model signature of {one.item}: {what}")
-        if one.verdict == "not checked":
-            told.append(
-                f"  to check it: {_command(one.item, install_path(one.item).final / one.path)}"
-            )
-    return told
+    result = []
+    for signature in signatures:
+        what = _TOLD[signature.verdict].format(key=signature.key_id[:16] + "…", path=signature.path)
+        result.append(f"model signature of {signature.item}: {what}")
+        if signature.verdict == "not checked":
+            path = install_path(signature.item).final / signature.path
+            result.append(f"  to check it: {_command(signature.item, path)}")
+    return result
 
 
-def describe(found: Sequence[ModelSignature]) -> list[dict[str, Any]]:
+def describe(signatures: Sequence[ModelSignature]) -> list[dict[str, Any]]:
     """Say the same as plain data."""
     return [
         {
-            "item": str(one.item),
-            "verdict": one.verdict,
-            "key_id": one.key_id or None,
-            "path": one.path or None,
+            "item": str(signature.item),
+            "verdict": signature.verdict,
+            "key_id": signature.key_id or None,
+            "path": signature.path or None,
         }
-        for one in found
+        for signature in signatures
     ]
 
 

@@ -65,7 +65,7 @@ class Opened:
     admission: Admission
     passed_over: tuple[str, ...] = ()
     """Other bundles of the place that this site's policy refuses, each with the reason."""
-    supplies: ChunkSources = field(default_factory=ChunkSources)
+    chunk_sources: ChunkSources = field(default_factory=ChunkSources)
     """Where chunks are found that the bundle needs and does not carry (format §4.2)."""
     only: frozenset[tuple[int, str, str]] | None = None
     """The keys of the items that are wanted; None: all."""
@@ -84,7 +84,7 @@ class Opened:
 @contextmanager
 def open_bundle(
     location: Location,
-    judge: AdmissionPolicy,
+    admission: AdmissionPolicy,
     *,
     remember: bool = False,
     connector: Connector = LOCAL,
@@ -99,11 +99,13 @@ def open_bundle(
         NotTrustedError, PolicyError, CorruptError: it is not admitted.
         TransportError: it cannot be reached.
     """
-    examine = _Examination(judge, location)
+    examine = _Examination(admission, location)
     readers = open_readers(location, connector)
     try:
         try:
-            opened, passed_over = _newest(readers, examine, lambda one: one.manifest.value)
+            opened, passed_over = _newest(
+                readers, examine, lambda opened_bundle: opened_bundle.manifest.value
+            )
         except AirgapError as error:
             raise (examine.remembered(error) if remember else error) from error.__cause__
         yield replace(opened, passed_over=passed_over)
@@ -153,7 +155,7 @@ def open_unverified(location: Location, connector: Connector = LOCAL) -> Iterato
     readers = open_readers(location, connector)
     try:
         look = partial(_look_into, location=location)
-        opened, _ = _newest(readers, look, lambda one: one.manifest)
+        opened, _ = _newest(readers, look, lambda bundle: bundle.manifest)
         yield opened
     finally:
         for reader in readers:
@@ -248,8 +250,8 @@ def _newest(
     refusal is final: a bundle that is not trusted must not make an older one look like the newest.
     """
 
-    def rank(one: T) -> tuple[int, int]:
-        return manifest_of(one).sequence, manifest_of(one).created_at
+    def rank(candidate: T) -> tuple[int, int]:
+        return manifest_of(candidate).sequence, manifest_of(candidate).created_at
 
     if len(readers) == 1:
         return examine(readers[0]), ()
@@ -257,9 +259,9 @@ def _newest(
     passed_over: list[tuple[BundleReader, PolicyError]] = []
     for reader in readers:
         try:
-            one = examine(reader)
-            if newest is None or rank(one) > rank(newest):  # the first of two that are alike
-                newest = one
+            candidate = examine(reader)
+            if newest is None or rank(candidate) > rank(newest):  # the first of two that are alike
+                newest = candidate
         except PolicyError as error:
             passed_over.append((reader, error))
         except AirgapError as error:

@@ -24,8 +24,8 @@ class Tag:
     def is_in(self, manifest: Manifest) -> bool:
         """Tell whether a manifest has it."""
         return any(
-            (one.kind, one.name) == (self.kind, self.name) and self.version in ("", one.version)
-            for one in manifest.items
+            (item.kind, item.name) == (self.kind, self.name) and self.version in ("", item.version)
+            for item in manifest.items
         )
 
     def __str__(self) -> str:

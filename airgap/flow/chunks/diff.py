@@ -19,15 +19,15 @@ def describe_difference(old: BaseBundle, new: BaseBundle) -> dict[str, Any]:
     """
     sides = _Side(old), _Side(new)
     pairs = list(_pair_items(old.manifest, new.manifest))
-    known = sides[0].digests
+    old_digests = sides[0].digests
     return {
         "bytes_to_ship": sum(
             length
             for at, length in enumerate(new.manifest.chunks.lengths)
-            if new.manifest.chunks.digest(at) not in known
+            if new.manifest.chunks.digest(at) not in old_digests
         ),
         "bytes_stored": sum(
-            size for digest, size in sides[1].stored.items() if digest not in known
+            size for digest, size in sides[1].stored.items() if digest not in old_digests
         ),
         "added": [str(item) for before, item in pairs if before is None and item],
         "removed": [str(before) for before, item in pairs if before and item is None],
@@ -55,11 +55,11 @@ class _Side:
 
     def parts(self, file: File) -> dict[str, list[bytes]]:
         """Return the digests of the chunks of each part of a file, as far as it is known."""
-        found: dict[str, list[bytes]] = {}
+        parts: dict[str, list[bytes]] = {}
         if len(file.chunks) > 1:
             for (name, _, _), digest in find_parts(file, self._table, self._sources).items():
-                found.setdefault(name, []).append(digest)
-        return found
+                parts.setdefault(name, []).append(digest)
+        return parts
 
     def cost(self, file: File, have: Collection[bytes]) -> int:
         """Return what a file's chunks take up in the packs, but for those that are known."""

@@ -88,7 +88,7 @@ class MissingChunks:
         table = self._manifest.chunks
         digests = {chunk: table.digest(chunk) for chunk in sorted(needed)}
         self._sources.locate(digests.values())
-        absent = {chunk for chunk, one in digests.items() if self._sources.read(one) is None}
+        absent = {chunk for chunk, digest in digests.items() if self._sources.read(digest) is None}
         if absent:
             wanted = {digests[chunk] for chunk in absent}
             self._sources.search(self._manifest.items, wanted)

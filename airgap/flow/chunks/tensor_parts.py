@@ -20,13 +20,13 @@ def find_parts(file: File, table: ChunkTable, sources: ChunkSources) -> Parts:
     """Cut a file of a bundle again, as far as it can be read, to learn what its chunks are."""
     sources.locate(map(table.digest, file.chunks))
     chunks = _Chunks(file, table, sources)
-    found, offset = {}, 0
+    parts, offset = {}, 0
     for region, within, length in regions.spans(plan(chunks)):
         chunk = chunks.starting_at(offset)
         if chunk is not None and table.lengths[chunk] == length and region.name:
-            found[region.name, within, length] = table.digest(chunk)
+            parts[region.name, within, length] = table.digest(chunk)
         offset += length
-    return found
+    return parts
 
 
 class _Chunks:

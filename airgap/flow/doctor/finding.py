@@ -21,16 +21,16 @@ class Finding:
     hint: str = ""
 
 
-def ok(about: str, message: str) -> Finding:
+def ok(subject: str, message: str) -> Finding:
     """Make a finding that something is in order."""
-    return Finding("ok", about, message)
+    return Finding("ok", subject, message)
 
 
-def note(about: str, message: str, hint: str) -> Finding:
+def note(subject: str, message: str, hint: str) -> Finding:
     """Make a finding that needs no action."""
-    return Finding("note", about, message, hint)
+    return Finding("note", subject, message, hint)
 
 
-def problem(about: str, message: str, hint: str) -> Finding:
+def problem(subject: str, message: str, hint: str) -> Finding:
     """Make a finding that must be fixed."""
-    return Finding("problem", about, message, hint)
+    return Finding("problem", subject, message, hint)

@@ -47,7 +47,7 @@ def check_imports() -> Iterator[Finding]:
 def check_exports() -> Iterator[Finding]:
     """Read the last sequence number of each channel that this machine exports to."""
     try:
-        numbers = sequence.given()
+        numbers = sequence.list_issued_sequences()
     except AirgapError as error:
         yield problem("numbers", error.message, error.hint)
         return

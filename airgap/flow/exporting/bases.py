@@ -13,7 +13,7 @@ from airgap.format.inventory import File
 from airgap.format.kinds import Kind
 from airgap.format.manifest import ChunkTable
 
-__all__ = ["NO_BASES", "Bases", "Wanted", "bases_of"]
+__all__ = ["NO_BASES", "Bases", "Wanted", "make_bases"]
 
 _NOTHING: Final[Parts] = MappingProxyType({})
 
@@ -22,33 +22,33 @@ _NOTHING: Final[Parts] = MappingProxyType({})
 class Bases:
     """The chunks that the other side holds."""
 
-    held: Container[bytes] = frozenset()
+    have: Container[bytes] = frozenset()
     """Their digests."""
-    shelves: Sequence[BaseBundle] = ()
-    supplies: ChunkSources = field(default_factory=ChunkSources)
+    bundles: Sequence[BaseBundle] = ()
+    chunk_sources: ChunkSources = field(default_factory=ChunkSources)
 
-    def resembling(self, source: Source, path: str) -> Parts:
+    def find_similar(self, source: Source, path: str) -> Parts:
         """Return what the other side holds of the same file of another version of an item.
 
         The last bundle that has the file counts, and in it the first item.
         """
-        found = self._files.get((source.kind, source.name, path))
-        return find_parts(*found, self.supplies) if found else _NOTHING
+        candidates = self._files.get((source.kind, source.name, path))
+        return find_parts(*candidates, self.chunk_sources) if candidates else _NOTHING
 
     @cached_property
     def _files(self) -> Mapping[tuple[Kind, str, str], tuple[File, ChunkTable]]:
         """The files of several chunks, by kind and name of their item, and path."""
         return {
-            (item.kind, item.name, file.path): (file, shelf.manifest.chunks)
-            for shelf in self.shelves
-            for item in reversed(shelf.manifest.items)
+            (item.kind, item.name, file.path): (file, bundle.manifest.chunks)
+            for bundle in self.bundles
+            for item in reversed(bundle.manifest.items)
             for file in item.files
             if len(file.chunks) > 1
         }
 
     def read(self, digest: bytes) -> bytes | None:
         """Return a base chunk's bytes, compared with its digest; None if they are not here."""
-        return self.supplies.read(digest)
+        return self.chunk_sources.read(digest)
 
 
 NO_BASES: Final = Bases()
@@ -66,13 +66,13 @@ class Wanted:
         return digest not in self._wanted
 
 
-def bases_of(shelves: Sequence[BaseBundle]) -> Bases:
-    """Return what somebody holds who has imported these bundles."""
-    held = {
-        shelf.manifest.chunks.digest(chunk)
-        for shelf in shelves
-        for item in shelf.manifest.items
+def make_bases(bundles: Sequence[BaseBundle]) -> Bases:
+    """Return the chunks of a site that has imported these bundles."""
+    have = {
+        bundle.manifest.chunks.digest(chunk)
+        for bundle in bundles
+        for item in bundle.manifest.items
         for file in item.files
         for chunk in file.chunks
     }
-    return Bases(frozenset(held), tuple(shelves), ChunkSources(shelves))
+    return Bases(frozenset(have), tuple(bundles), ChunkSources(bundles))

@@ -68,7 +68,7 @@ def pack_items(
     Raises:
         StorageError: a file changed while it was read, or the disk refused.
     """
-    names = ChunkNames(options.bases.held)
+    names = ChunkNames(options.bases.have)
     runs: list[list[FileRun]] = []
     most = limit_ahead(options.jobs)
     with (
@@ -143,7 +143,7 @@ def _cut(
         for file in source.tree.files:
             run = FileRun(file)
             runs[-1].append(run)
-            resembles = options.bases.resembling(source, file.path)
+            resembles = options.bases.find_similar(source, file.path)
             with StableFile(file) as stable:
                 for piece in cut(stable):
                     size = len(piece.plain)

@@ -13,12 +13,12 @@ from airgap.format.manifest import Manifest
 from airgap.ledger import sequences
 from airgap.state import pinned_root
 
-__all__ = ["folder", "given", "numbered"]
+__all__ = ["assign_sequence", "channels_folder", "list_issued_sequences"]
 
 _WAITING: Final = "Another export is being numbered; waiting for it."
 
 
-def numbered(draft: Manifest, sequence: int | None, progress: Progress) -> Manifest:
+def assign_sequence(draft: Manifest, sequence: int | None, progress: Progress) -> Manifest:
     """Give a manifest its number, which is remembered from now on; 0 leaves it without one.
 
     Raises:
@@ -35,28 +35,32 @@ def numbered(draft: Manifest, sequence: int | None, progress: Progress) -> Manif
 
     if sequence == 0:
         return draft
-    with translate_errors(folder()):
+    with translate_errors(channels_folder()):
         if sequence is None:
-            number = sequences.issue_sequence(folder(), draft.channel, bundle_with, waiting)
+            number = sequences.issue_sequence(
+                channels_folder(), draft.channel, bundle_with, waiting
+            )
             return replace(draft, sequence=number)
-        sequences.record_sequence(folder(), draft.channel, sequence, bundle_with(sequence), waiting)
+        sequences.record_sequence(
+            channels_folder(), draft.channel, sequence, bundle_with(sequence), waiting
+        )
     return replace(draft, sequence=sequence)
 
 
-def given() -> list[IssuedSequence]:
+def list_issued_sequences() -> list[IssuedSequence]:
     """Return the last number of each channel that was numbered here.
 
     Raises:
         ConfigurationError: what is remembered is damaged.
         StorageError: it cannot be read.
     """
-    with translate_errors(folder()):
-        there = folder().iterdir() if folder().is_dir() else ()
-        channels = sorted(one.name for one in there if names.is_tag_part(one.name))
-        found = [sequences.read_last(folder(), one) for one in channels]
-    return [one for one in found if one is not None]
+    with translate_errors(channels_folder()):
+        files = channels_folder().iterdir() if channels_folder().is_dir() else ()
+        channels = sorted(name.name for name in files if names.is_tag_part(name.name))
+        issued = [sequences.read_last(channels_folder(), name) for name in channels]
+    return [name for name in issued if name is not None]
 
 
-def folder() -> Path:
+def channels_folder() -> Path:
     """Return where the last numbers of all channels are kept."""
     return pinned_root.home() / "channels"

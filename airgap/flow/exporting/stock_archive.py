@@ -161,9 +161,9 @@ class _Archive:
         """Store what links lead to under the links' own paths: stock import follows no others."""
         files = {file.path: file for file in source.tree.files}
         for path in source.tree.links:
-            found = stock.resolve_link(path, source.tree.links, files)
-            if found is not None:
-                file = files[found]
+            linked = stock.resolve_link(path, source.tree.links, files)
+            if linked is not None:
+                file = files[linked]
                 member = Member(prefix + path, "file", file.size, file.executable)
                 self._writer.add(member, read_stable(file))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from airgap.errors import ConfigurationError, CorruptError, UsageError
 from airgap.flow.bundle.base_bundles import unverified_base_bundles
-from airgap.flow.exporting.bases import NO_BASES, Bases, Wanted, bases_of
+from airgap.flow.exporting.bases import NO_BASES, Bases, Wanted, make_bases
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import Location
 from airgap.format import limits
@@ -49,7 +49,7 @@ def find_bases(locations: Sequence[Location], want: Want | None, connector: Conn
         raise UsageError("--base and --for both say what the other side has.", "Give one of them.")
     if want is not None:
         return Bases(Wanted(frozenset(want.chunks)))
-    return bases_of(unverified_base_bundles(locations, connector)) if locations else NO_BASES
+    return make_bases(unverified_base_bundles(locations, connector)) if locations else NO_BASES
 
 
 def list_wanted_tags(want: Want) -> dict[Kind, Sequence[str]]:

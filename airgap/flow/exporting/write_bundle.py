@@ -102,7 +102,7 @@ def export_items(
         created = max(source.created_at for source in sources)
         draft = _manifest(packed.items, packed.chunks, packed.packs, settings, created)
         refuse_changes(sources)
-        manifest = numbering.numbered(draft, settings.sequence, progress)
+        manifest = numbering.assign_sequence(draft, settings.sequence, progress)
         raw = manifests.encode(manifest)
         envelopes = sign_manifest(raw, signers)
         if settings.model_signer:
@@ -162,7 +162,7 @@ def _warn_of_small_signers(
     progress: Progress,
 ) -> None:
     """Say before the work begins that its manifest may be too long for an ssh-agent."""
-    limits_of_signers = [one.max_bytes for one in signers if one.max_bytes is not None]
+    limits_of_signers = [signer.max_bytes for signer in signers if signer.max_bytes is not None]
     if limits_of_signers and manifest_room(sources, settings) > min(limits_of_signers):
         progress.note(
             f"The manifest may grow past the {min(limits_of_signers):,} bytes that this key's"
@@ -186,7 +186,9 @@ def refuse_changes(sources: Sequence[Source]) -> None:
 
 def draft_item(source: Source) -> Item:
     """Make the item without digests and chunks: checks its paths, and bounds its manifest."""
-    files = [File(one.path, one.executable, one.size, bytes(32), ()) for one in source.tree.files]
+    files = [
+        File(file.path, file.executable, file.size, bytes(32), ()) for file in source.tree.files
+    ]
     entries = [*files, *plain_entries(source)]
     return inventory.draft_item(source.kind, source.name, source.version, entries)
 
@@ -226,7 +228,7 @@ def inventory_only(
     refuse_changes(sources)
     created = max(source.created_at for source in sources)
     draft = _manifest(tuple(items), names.table(), (), settings, created)
-    return numbering.numbered(draft, settings.sequence, progress)
+    return numbering.assign_sequence(draft, settings.sequence, progress)
 
 
 def _read_only(_: Source, __: SourceFile, pieces: Iterator[bytes]) -> None:

@@ -54,7 +54,7 @@ def _read_description(item: Item, opened: Opened) -> Description:
     manifest = opened.manifest.value
     digests = [manifest.chunks.digest(chunk) for chunk in file.chunks]
     own = ChunkSources([BaseBundle(manifest, lambda: opened.reader)])
-    text = _joined(own, digests) or _joined(opened.supplies, digests)
+    text = _joined(own, digests) or _joined(opened.chunk_sources, digests)
     if sha256(text).digest() != file.digest:
         raise MissingError(
             f"The {path} of the {item} cannot be read from {opened.reader.location}.",

@@ -36,7 +36,7 @@ def stage_packs(
     resume = VolumeResume(opened, staged)
     verified = _find_verified(staged, manifest, resume.hinted)
     missing = [at for at in range(len(manifest.chunks)) if at in targets and at not in verified]
-    base = MissingChunks(manifest, opened.supplies)
+    base = MissingChunks(manifest, opened.chunk_sources)
     base.refuse(base.find(missing))
 
     def write(chunk: int, data: Buffer) -> None:

@@ -71,7 +71,7 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> ContentRe
     digests = FileDigests(manifest, manifest.items)
     descriptions = Descriptions(manifest.items)
     packs = WantedPacks(opened.packs, manifest, range(len(manifest.packs)))
-    base = MissingChunks(manifest, opened.supplies)
+    base = MissingChunks(manifest, opened.chunk_sources)
     absent = base.find(range(len(manifest.chunks)))
     for chunk in descriptions.chunks - absent:
         if chunk >= manifest.carried:  # it will not come by below

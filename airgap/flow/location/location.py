@@ -230,14 +230,14 @@ def _parse_remote(text: str, form: Form | None) -> RemoteDepot | RemoteArchive |
     if name.endswith(SUFFIX):
         _refuse_form(shown, form)
         return RemoteArchive(url, settings, shown, bundle)
-    known = form or form_of_name(name)
-    if known == "folder":
+    known_form = form or form_of_name(name)
+    if known_form == "folder":
         raise UsageError(
             f"A folder for stock BentoML is local, and {shown} is on a server.",
             "Choose the format of an archive, such as tar.gz.",
         )
-    if known:
-        return RemoteStockArchive(url, settings, shown, bundle, known)
+    if known_form:
+        return RemoteStockArchive(url, settings, shown, bundle, known_form)
     return RemoteDepot(url, settings, shown, bundle)
 
 
@@ -249,9 +249,9 @@ def _parse_source(
         # Whatever lies beside it: else a stranger's manifest there would be shown, and signed.
         _refuse_form(str(path), form)
         return LocalDepot(path, bundle) if is_folder else ArchiveFile(path, bundle)
-    known = form or form_of(path)
-    if known:
-        return StockArchive(path, known, bundle)
+    known_form = form or form_of(path)
+    if known_form:
+        return StockArchive(path, known_form, bundle)
     return LocalDepot(path, bundle) if is_folder else ArchiveFile(path, bundle)
 
 
@@ -262,9 +262,9 @@ def _parse_target(
     if path.name.endswith(SUFFIX) or (path / layout.BUNDLES).is_dir():
         _refuse_form(str(path), form)
         return LocalDepot(path, bundle) if is_folder else ArchiveFile(path, bundle)
-    known = form or (None if is_folder else form_of_name(path.name))
-    if known:
-        return StockArchive(path, known, bundle)
+    known_form = form or (None if is_folder else form_of_name(path.name))
+    if known_form:
+        return StockArchive(path, known_form, bundle)
     return (
         ArchiveFile(path, bundle) if path.exists() and not is_folder else LocalDepot(path, bundle)
     )

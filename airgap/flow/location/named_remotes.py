@@ -139,14 +139,14 @@ def remove_remote(name: str) -> None:
     """
     find_remote(name)
     kept: list[str] = []
-    inside = found = False
+    inside = was_found = False
     for line in _text().splitlines(keepends=True):
         if line.lstrip().startswith("["):
             inside = re.match(rf"\s*\[\s*{TABLE}\s*\.\s*[\"']?{name}[\"']?\s*\]", line) is not None
-            found |= inside
+            was_found |= inside
         if not inside:
             kept.append(line)
-    if not found:
+    if not was_found:
         raise ConfigurationError(
             f"The remote {name} is not written as [{TABLE}.{name}] in {config.config_path()}.",
             "Remove it there by hand.",
@@ -154,12 +154,12 @@ def remove_remote(name: str) -> None:
     _write("".join(kept))
 
 
-def _remote(name: str, found: object) -> Remote:
+def _remote(name: str, value: object) -> Remote:
     """Check what the config file says of one remote."""
-    if not isinstance(found, dict) or not isinstance(found.get("url"), str):
+    if not isinstance(value, dict) or not isinstance(value.get("url"), str):
         raise _unusable(f"{TABLE}.{name}")
-    url = str(found["url"])
-    settings = {key: _plain(value) for key, value in found.items() if key != "url"}
+    url = str(value["url"])
+    settings = {key: _plain(value) for key, value in value.items() if key != "url"}
     place = places.parse(url)
     if place.password is not None or "password" in settings:
         raise ConfigurationError(
@@ -176,15 +176,15 @@ def _plain(value: object) -> str:
 
 def _refuse_unknown(
     settings: Mapping[str, str],
-    place: RemoteUrl,
+    url: RemoteUrl,
     kind: type[UsageError] | type[ConfigurationError],
 ) -> None:
-    known = {*OWN, *OPTIONS[place.scheme]}
+    allowed = {*OWN, *OPTIONS[url.scheme]}
     for key in settings:
-        if key not in known:
+        if key not in allowed:
             raise kind(
-                f"A remote of {place.scheme}:// has no option {key!r:.100}.",
-                f"Its options are: {', '.join(sorted(known))}.",
+                f"A remote of {url.scheme}:// has no option {key!r:.100}.",
+                f"Its options are: {', '.join(sorted(allowed))}.",
             )
 
 

@@ -131,10 +131,10 @@ class FtpTransport:
                 "Allow the account to list it, and raise the server's limit on listings.",
             )
         listed = (line.rstrip("\r/") for line in text.decode("utf-8", "replace").split("\n"))
-        found = {line.rpartition("/")[2] for line in listed} - {"", ".", ".."}
-        if len(found) > limit:
+        names = {line.rpartition("/")[2] for line in listed} - {"", ".", ".."}
+        if len(names) > limit:
             self._refuse_listing(limit)
-        return found
+        return names
 
     def _refuse_listing(self, limit: int) -> None:
         raise CorruptError(

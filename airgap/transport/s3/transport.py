@@ -73,28 +73,28 @@ class S3Transport:
             return int(self._client("read").get(key, options={"range": (0, 1)}).meta["size"])
 
     def list(self, folder: str, limit: int) -> list[str]:
-        """Return the names in a folder; see ``Transport``.
+        """Return the listed in a folder; see ``Transport``.
 
         Page by page: after each, the rest of the last name's own folder is skipped.
         """
         top = "/".join(filter(None, (self._options.prefix, names.check_folder_name(folder))))
-        found: set[str] = set()
+        listed: set[str] = set()
         after = ""
         while True:
             with self._translate_errors("list", folder):
                 page = s3_listing.fetch_page(
                     self._client("read"), top, after, self._options.timeout
                 )
-            before = len(found)
-            found.update(s3_listing.extract_names(page, top))
-            if len(found) > limit:
+            before = len(listed)
+            listed.update(s3_listing.extract_names(page, top))
+            if len(listed) > limit:
                 raise CorruptError(
-                    f"{self.location}/{folder} holds more than {limit:,} names.",
+                    f"{self.location}/{folder} holds more than {limit:,} listed.",
                     "Remove files that do not belong to a bundle.",
                 )
             if len(page) < s3_listing.PAGE_KEYS:
-                return sorted(found)
-            if len(found) == before:
+                return sorted(listed)
+            if len(listed) == before:
                 raise TransportError(
                     f"The listing of {self.location}/{folder} does not end.",
                     "Check the endpoint: S3 does not respond like this.",

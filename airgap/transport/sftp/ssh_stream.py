@@ -62,7 +62,7 @@ class SshStream:
     def open(
         cls,
         destination: Destination,
-        known: KnownHost,
+        known_host: KnownHost,
         credentials: login.SshCredentials,
         timeouts: Timeouts,
     ) -> Self:
@@ -78,7 +78,7 @@ class SshStream:
         )
         stream = cls(guard, timeouts)
         try:
-            stream._shake_hands(destination, known)
+            stream._shake_hands(destination, known_host)
             stream._log_in(destination, credentials)
             stream._start_sftp(destination.host)
         except BaseException:
@@ -125,10 +125,10 @@ class SshStream:
         if self._transport.is_alive():
             self._transport.join(1)
 
-    def _shake_hands(self, destination: Destination, known: KnownHost) -> None:
+    def _shake_hands(self, destination: Destination, known_host: KnownHost) -> None:
         options = self._transport.get_security_options()
         options.ciphers, options.digests = _CIPHERS, _MACS
-        options.key_types = _prefer_known(known.kinds, options.key_types)
+        options.key_types = _prefer_known(known_host.kinds, options.key_types)
         with self._stage("key exchange", self._timeouts.handshake, destination.host):
             try:
                 self._transport.start_client()
@@ -138,7 +138,7 @@ class SshStream:
                     "Update its SSH server, or allow current algorithms there.",
                 ) from error
             key = self._transport.get_remote_server_key()
-        known.check(key.get_name(), key.asbytes())
+        known_host.check(key.get_name(), key.asbytes())
 
     def _log_in(self, destination: Destination, credentials: login.SshCredentials) -> None:
         host, user = destination.host, destination.user
@@ -247,8 +247,8 @@ def _prefer_known(kinds: list[str], all_kinds: tuple[str, ...]) -> tuple[str, ..
 
     The other types follow, so that the fingerprint of a server without one can be reported.
     """
-    known = [name for kind in kinds for name in (_RSA if kind == "ssh-rsa" else (kind,))]
-    return tuple(dict.fromkeys([*(name for name in known if name in all_kinds), *all_kinds]))
+    known_host = [name for kind in kinds for name in (_RSA if kind == "ssh-rsa" else (kind,))]
+    return tuple(dict.fromkeys([*(name for name in known_host if name in all_kinds), *all_kinds]))
 
 
 def _widen_timeouts(transport: Transport, timeouts: Timeouts) -> Transport:

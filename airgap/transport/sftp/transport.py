@@ -161,8 +161,10 @@ class SftpTransport:
         host = ssh_config.resolve(
             options.host, options.port, options.user, options.proxy_command, _find_config(options)
         )
-        known = _look_up_host(options, host)
-        stream = SshStream.open(host, known, _collect_credentials(options, host), options.timeouts)
+        known_host = _look_up_host(options, host)
+        stream = SshStream.open(
+            host, known_host, _collect_credentials(options, host), options.timeouts
+        )
         try:
             session = Session(stream)
             self._flow = Flow.negotiate(session)
