@@ -14,7 +14,6 @@ Left to airgap: replay and waivers (§16, §17), which need what a site remember
 """
 
 # fmt: off
-import argparse
 import base64
 import re
 import struct
@@ -22,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from argparse import ArgumentParser, RawTextHelpFormatter
 from hashlib import sha256
 from pathlib import Path
 from unicodedata import category, normalize
@@ -92,8 +92,8 @@ def decode(raw, limit, what):  # what is not in its one encoding does not give t
             return {value(): value() for _ in range(number)}
         need(number < 2**53, f"{what}: an integer is too large")
         return number if kind is int else take(number) if kind is bytes else take(number).decode()
-    need(len(raw) <= limit and encode(found := value()) == raw, f"{what}: not canonical msgpack")
-    return found
+    need(len(raw) <= limit and encode(decoded := value()) == raw, f"{what}: not canonical msgpack")
+    return decoded
 
 def demand(value, what, fields):  # exactly these fields, of these types, and what their names say
     rules, known = dict(one.split(":") for one in fields.split()), {"format": 1, "hash": "sha256"}
@@ -248,7 +248,7 @@ def verifies(key, signature, message):  # §6.3
     return ran.returncode == 0 and (algorithm != "ed25519" or len(signature) == 64)
 
 def count_signers(root, role, document, envelopes):  # §7.3
-    kind, found = {"root": "root", "builder": "manifest"}.get(role, "attestation"), set()
+    kind, signers = {"root": "root", "builder": "manifest"}.get(role, "attestation"), set()
     kind = f"application/vnd.airgap.{kind}.v1+msgpack"
     text = f"DSSEv1 {len(kind)} {kind} {len(document)} ".encode() + document
     for raw in envelopes:
@@ -258,12 +258,12 @@ def count_signers(root, role, document, envelopes):  # §7.3
         need(good, "a malformed envelope", "not-trusted")
         key = root["roles"][role]["usable"].get(match[1])
         need(not key or verifies(key, signature, text), f"signature of {match[1]}", "not-trusted")
-        found |= {match[1]} if key else set()
-    return found
+        signers |= {match[1]} if key else set()
+    return signers
 
 def check_root(raw, envelopes, fingerprint):  # §7.1, §7.4; adds the usable keys of each role
-    found = "SHA256:" + sha256(raw).hexdigest()
-    need(found == fingerprint, f"root: its fingerprint is {found}", "not-trusted")
+    actual = "SHA256:" + sha256(raw).hexdigest()
+    need(actual == fingerprint, f"root: its fingerprint is {actual}", "not-trusted")
     root = decode(raw, MIB, "root")
     demand({"created_at": 0, **root}, "root", "channels:dict created_at:int format:int hash:str "
            "keys:list not_after:int|NoneType revoked_bundles:list revoked_keys:list roles:dict "
@@ -277,12 +277,12 @@ def check_root(raw, envelopes, fingerprint):  # §7.1, §7.4; adds the usable ke
     good = good and all(re.fullmatch(HEX, one) for one in root["revoked_keys"])
     good = good and all(type(one) is bytes and len(one) == 32 for one in root["revoked_bundles"])
     need(good and {"root", "builder"} <= {*roles} <= {"root", "builder", *DECIDING}, "root: a list")
-    for told in root["channels"].values():
-        demand(told, "root: channel", "minimum_sequence:int")
-    for role, told in roles.items():
-        demand(told, f"root: {role}", "keys:list threshold:int")
-        told["usable"] = {one: keys[one] for one in told["keys"] if one not in root["revoked_keys"]}
-        good = is_set(told["keys"]) and 1 <= told["threshold"] <= len(told["usable"])
+    for channel in root["channels"].values():
+        demand(channel, "root: channel", "minimum_sequence:int")
+    for role, rule in roles.items():
+        demand(rule, f"root: {role}", "keys:list threshold:int")
+        rule["usable"] = {one: keys[one] for one in rule["keys"] if one not in root["revoked_keys"]}
+        good = is_set(rule["keys"]) and 1 <= rule["threshold"] <= len(rule["usable"])
         need(good, f"root: the role {role}")
     both = {*roles["builder"]["keys"]} & {*roles.get("approver", {"keys": ()})["keys"]}
     need(not both and all(key["algorithm"] in KEYS for key in keys.values()), "root: its keys")
@@ -347,8 +347,8 @@ def frame(raw, size):  # §5.2, RFC 8878: the content of one frame, None where i
     single, parts, last = raw[4] >> 5 & 1, [], 0
     window = size if single else (8 + (raw[5] & 7)) << 7 + (raw[5] >> 3)
     width, at = (single, 2, 4, 8)[raw[4] >> 6], 6 - single + (0, 1, 2, 4)[raw[4] & 3]
-    told = int.from_bytes(raw[at : at + width], "little") + 256 * (width == 2)
-    good = width and told == size and window <= 8 * MIB and not any(raw[6 - single : at])
+    declared = int.from_bytes(raw[at : at + width], "little") + 256 * (width == 2)
+    good = width and declared == size and window <= 8 * MIB and not any(raw[6 - single : at])
     need(good, "zstd: size, window or dictionary")
     at += width
     while not last:
@@ -405,16 +405,16 @@ def check_content(place, m, plan):  # §11; returns how many files were compared
     need(not wrong, "a chunk: another digest")
     return f"{len(whole)} of {len(files)} files compared in the plain"
 
-def opinion(root, role, bundle, document, envelope):  # §14: who says what of the bundle, if anybody
+def opinion(root, role, bundle, document, envelope):  # §14: the decision, and the key that made it
     for key in count_signers(root, role, document, [envelope]):
-        said = decode(document, 4096, "attestation")
-        demand(said, "attestation", "bundle:bytes decision:str findings:bytes|NoneType format:int "
+        claim = decode(document, 4096, "attestation")
+        demand(claim, "attestation", "bundle:bytes decision:str findings:bytes|NoneType format:int "
                "hash:str note:str role:str time:int")
-        good = len(said["note"]) <= 1000 and is_clean(said["note"]) and said["role"] in DECIDING
-        need(good and said["decision"] in ("accept", "reject"), "attestation: a field")
-        good = said["role"] == role and said["bundle"].hex() == bundle
-        need(good, "attestation: taken from elsewhere", "not-trusted")
-        return said["decision"], key
+        good = len(claim["note"]) <= 1000 and is_clean(claim["note"]) and claim["role"] in DECIDING
+        need(good and claim["decision"] in ("accept", "reject"), "attestation: a field")
+        good = claim["role"] == role and claim["bundle"].hex() == bundle
+        need(good, "attestation: moved from another bundle", "not-trusted")
+        return claim["decision"], key
     return "", ""
 
 def check_bundle(place, bundle, root, now):  # §7.5, §11
@@ -422,9 +422,9 @@ def check_bundle(place, bundle, root, now):  # §7.5, §11
     raw, names, signed = place.read(folder + "manifest.msgpack", 128 * MIB), place.names(folder), {}
     need(sha256(raw).hexdigest() == bundle, "manifest: changed")
     for role in ("builder", *DECIDING):
-        found = [one for one in names if re.fullmatch(rf"{role}\.{HEX}\.dsse", one)]
-        need(len(found) <= 64, f"too many signatures of the role {role}")
-        signed[role] = {one[:-4] + "attestation": place.read(folder + one, 2**14) for one in found}
+        files = [one for one in names if re.fullmatch(rf"{role}\.{HEX}\.dsse", one)]
+        need(len(files) <= 64, f"too many signatures of the role {role}")
+        signed[role] = {one[:-4] + "attestation": place.read(folder + one, 2**14) for one in files}
     need(root["not_after"] is None or now <= root["not_after"], "root: expired", "policy")
     signers = {"builder": count_signers(root, "builder", raw, signed["builder"].values())}
     good = len(signers["builder"]) >= roles["builder"]["threshold"]
@@ -439,9 +439,9 @@ def check_bundle(place, bundle, root, now):  # §7.5, §11
     for role in (one for one in DECIDING if one in roles):
         pairs = [(place.read(folder + one, 4096), envelope) for one, envelope in
                  signed[role].items() if one in names]
-        said = [opinion(root, role, bundle, *pair) for pair in pairs]
-        need("reject" not in [one for one, _ in said], f"bundle: rejected by a {role}", "policy")
-        signers[role] = {key for one, key in said if one}
+        votes = [opinion(root, role, bundle, *pair) for pair in pairs]
+        need("reject" not in [one for one, _ in votes], f"bundle: rejected by a {role}", "policy")
+        signers[role] = {key for one, key in votes if one}
         good = len(signers[role]) >= roles[role]["threshold"]
         need(good, f"bundle: too few of the role {role} accept it", "policy")
     needed = len(m["chunks"]["lengths"]) - sum(len(b[3]) for _, _, blocks in plan for b in blocks)
@@ -457,32 +457,32 @@ def check_bundle(place, bundle, root, now):  # §7.5, §11
     print(f"{len(plan)} packs as signed; {compared}, the others as they are stored")
     print(f"ACCEPTED {bundle} for site {root['site']}, root version {root['version']}")
 
-def verify(told):
-    file, (path, mark, wanted) = told.root.resolve(), told.place.rpartition("#")
-    path, wanted = (path, wanted) if mark else (told.place, "")
+def verify(options):
+    file, (path, mark, wanted) = options.root.resolve(), options.place.rpartition("#")
+    path, wanted = (path, wanted) if mark else (options.place, "")
     need(Path(path).exists(), f"{path}: not there", "missing")
     home, place = Place(file.parent), Place(Path(path))
     beside = rf"{re.escape(file.name.partition('.')[0])}\.{HEX}\.dsse"
     envelopes = [home.read(one, 2**14) for one in home.names("") if re.fullmatch(beside, one)]
-    root = check_root(home.read(file.name, MIB), envelopes, told.fingerprint)
+    root = check_root(home.read(file.name, MIB), envelopes, options.fingerprint)
     names = {one.partition("/")[0] for one in place.names("bundles/")}
-    found = sorted(one for one in names if re.fullmatch(HEX, one) and one.startswith(wanted))
-    need(found, f"{path}: no such bundle", "missing")
-    for bundle in found:  # no earlier than the root, §17.2
-        check_bundle(place, bundle, root, max(told.at, root.get("created_at", 0)))
+    ids = sorted(one for one in names if re.fullmatch(HEX, one) and one.startswith(wanted))
+    need(ids, f"{path}: no such bundle", "missing")
+    for bundle in ids:  # no earlier than the root, §17.2
+        check_bundle(place, bundle, root, max(options.at, root.get("created_at", 0)))
 
 def main(arguments=None):
-    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    ap.add_argument("place", metavar="PLACE")
-    ap.add_argument("--root", type=Path, required=True, metavar="ROOT")
-    ap.add_argument("--fingerprint", required=True, metavar="SHA256:...")
-    ap.add_argument("--at", type=int, default=int(time.time()), help="seconds since 1970")
-    told = ap.parse_args(arguments)
-    if "#" in told.place and (Path(told.place).exists() or Path(told.place).is_symlink()):
-        ap.error("PLACE names a file as well as a bundle")  # an attacker may have put it there
+    parser = ArgumentParser(description=__doc__, formatter_class=RawTextHelpFormatter)
+    parser.add_argument("place", metavar="PLACE")
+    parser.add_argument("--root", type=Path, required=True, metavar="ROOT")
+    parser.add_argument("--fingerprint", required=True, metavar="SHA256:...")
+    parser.add_argument("--at", type=int, default=int(time.time()), help="seconds since 1970")
+    options = parser.parse_args(arguments)
+    if "#" in options.place and ((whole := Path(options.place)).exists() or whole.is_symlink()):
+        parser.error("PLACE names a file as well as a bundle")  # an attacker may have put it there
     getattr(sys.stdout, "reconfigure", dict)(errors="backslashreplace")
     try:
-        verify(told)
+        verify(options)
     except Refused as error:
         kind, why = error.args
     except OSError as error:
