@@ -318,7 +318,7 @@ def test_a_link_that_leads_nowhere_is_refused_before_anything_is_written(
         connected, "export", *words, "--emit-model-signature", error=UsageError
     )
 
-    assert "leads nowhere" in ran.json["error"]["message"]
+    assert "is broken" in ran.json["error"]["message"]
     assert not (tmp_path / "d").exists()
 
 
