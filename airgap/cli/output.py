@@ -296,7 +296,7 @@ def read_new_passphrase(variable: str | None, descriptor: int | None) -> bytes:
 
 
 def make_progress() -> Progress:
-    """Return what suits the place: a bar on a terminal, lines elsewhere, nothing if quiet."""
+    """Return a progress display: a bar on a terminal, lines in a file, nothing with ``--quiet``."""
     if click.get_current_context().obj["quiet"]:
         return Silent()
     return BarProgress() if sys.stderr.isatty() else LineProgress()

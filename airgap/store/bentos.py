@@ -16,7 +16,7 @@ class Bentos(BentoMLKind):
     """Bentos, in ``bentos/``.
 
     Python writes its cache beside a Bento's sources when the Bento is served, and bentoml never
-    builds one in: it is no part of the item.
+    builds one in: it is not part of the item.
     """
 
     rules = BENTO

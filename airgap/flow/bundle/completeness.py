@@ -43,7 +43,7 @@ def lacking(path: Path, arrival: Completeness) -> str | None:
     """Say what is not there yet of an admitted bundle in a file or a depot; None if all is.
 
     Raises:
-        CorruptError: the file is no archive of the format.
+        CorruptError: the file is not a ``.airgap`` file.
         StorageError: it cannot be read.
     """
     if not path.is_dir():

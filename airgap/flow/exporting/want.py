@@ -22,7 +22,7 @@ def read_want(path: Path) -> Want:
 
     Raises:
         ConfigurationError: the file cannot be read.
-        CorruptError: it is no want.
+        CorruptError: it is not a want file.
     """
     try:
         with path.open("rb") as file:

@@ -130,7 +130,9 @@ def _in_netrc(host: str, user: str | None) -> Login | None:
         return None
     except (OSError, ValueError, netrc.NetrcParseError) as error:  # its text may hold a password
         line = f", line {error.lineno}" if isinstance(error, netrc.NetrcParseError) else ""
-        raise ConfigurationError(f"{path}{line} cannot be read.", "Mend it.") from None
+        raise ConfigurationError(
+            f"{path}{line} cannot be read.", "Fix that line, or remove the file."
+        ) from None
     if entry is None or (user is not None and entry[0] not in ("", user)):
         return None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):

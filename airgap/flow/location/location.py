@@ -274,8 +274,8 @@ def _split(text: str) -> tuple[Path, str]:
     """Split ``PATH#ID``.
 
     Raises:
-        UsageError: what follows ``#`` is no id, or a file or folder has the whole text as its name:
-            whoever fills a medium could lay one beside the bundle that was named.
+        UsageError: what follows ``#`` is not an id, or a file or folder has the whole text as its
+            name: someone who fills a medium could put one beside the bundle that was named.
     """
     name, mark, bundle = text.rpartition("#")
     if not mark:

@@ -54,7 +54,7 @@ def locate(text: str) -> tuple[RemoteUrl, Mapping[str, str]]:
     """Turn a URL or ``@NAME[/sub][#ID]`` into a place, and what the config file says of it.
 
     Raises:
-        UsageError, TransportError: it is no proper URL.
+        UsageError, TransportError: it is not a valid URL.
         MissingError: there is no remote of that name.
     """
     if not text.startswith(MARK):
@@ -116,7 +116,9 @@ def add_remote(name: str, url: str, settings: Mapping[str, str]) -> Remote:
             "Leave it out of the URL, and say where it is: --password-file or --password-env.",
         )
     if place.bundle:
-        raise UsageError("A remote is no single bundle.", f"Say {MARK}{name}#{place.bundle} then.")
+        raise UsageError(
+            "A remote names a location, not a bundle.", f"Say {MARK}{name}#{place.bundle} then."
+        )
     _refuse_unknown({**place.options, **settings}, place, UsageError)
     if any(remote.name == name for remote in list_remotes()):
         raise ConflictError(
@@ -190,7 +192,7 @@ def _refuse_unknown(
 
 def _unusable(what: str) -> ConfigurationError:
     return ConfigurationError(
-        f"The config file has a {what} that is no remote.",
+        f"The config file has a {what} that is not a remote.",
         f'Write [{TABLE}.NAME] and below it url = "…".',
     )
 
@@ -202,7 +204,7 @@ def _text() -> str:
     except FileNotFoundError:
         return ""
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} cannot be read.", "Mend it, or move it away.") from error
+        raise ConfigurationError(f"{path} cannot be read.", "Fix it, or move it away.") from error
 
 
 def _write(text: str) -> None:

@@ -100,18 +100,18 @@ def _load_client(context: ssl.SSLContext, options: FtpOptions) -> None:
         ) from error
 
 
-def explain_tls(error: ssl.SSLError, place: str) -> TransportError:
+def explain_tls(error: ssl.SSLError, server: str) -> TransportError:
     """Say which check failed; what a broken connection may have caused is a TransientError."""
     if isinstance(error, ssl.SSLCertVerificationError):
         failed, hint = _CERTIFICATE_ERRORS.get(
             error.verify_code, (f"fails: {error.verify_message}", _ISSUER)
         )
-        return TransportError(f"{place}: the server's certificate {failed}.", hint)
+        return TransportError(f"{server}: the server's certificate {failed}.", hint)
     if error.reason in _PERMANENT:
         failed, hint = _PERMANENT[error.reason]
-        return TransportError(f"{place} {failed}.", hint)
+        return TransportError(f"{server} {failed}.", hint)
     return TransientError(
-        f"{place}: the TLS connection broke ({_reason_of(error)}).", "Run the same command again."
+        f"{server}: the TLS connection broke ({_reason_of(error)}).", "Run the same command again."
     )
 
 
