@@ -129,3 +129,13 @@ def test_use_cases_do_not_ask_what_carries_a_bundle() -> None:
         if re.search(r"isinstance\([^)]*(Reader|Writer)\b", line)
     ]
     assert asked == []
+
+
+def test_an_import_is_assembled_in_one_place() -> None:
+    callers = {
+        str(path.relative_to(PACKAGE))
+        for path in TEXTS
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("install_bundle")
+    }
+    assert callers == {"flow/importing/use_case.py"}

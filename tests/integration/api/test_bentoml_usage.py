@@ -9,7 +9,7 @@ import pytest
 
 from tests.servers import fake_s3
 from tests.servers.s3 import BUCKET
-from tests.support import sides, stores
+from tests.support import stores
 from tests.support.sides import Side, Site
 from tests.support.stock_shop import make_shop
 
@@ -58,21 +58,10 @@ def run(side: Side, program: str, **variables: str) -> str:
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Side:
+def office(connected: Side) -> Side:
     """The connected side: ``shop:v1`` with the model ``ranker:v1``."""
-    side = Side(tmp_path / "office")
-    side.top.mkdir()
-    make_shop(side)
-    return side
-
-
-@pytest.fixture
-def ward(tmp_path: Path, site: Site) -> Side:
-    """The isolated side, which trusts the site."""
-    side = Side(tmp_path / "ward")
-    side.top.mkdir()
-    sides.trust(side, site)
-    return side
+    make_shop(connected)
+    return connected
 
 
 @pytest.mark.parametrize(("call", "made"), EXPORTS)
@@ -95,20 +84,20 @@ def test_exports_of_bentomls_documentation(
 
 @pytest.mark.parametrize(("export", "made", "form"), IMPORTS)
 def test_imports_of_bentomls_documentation(
-    export: str, made: str, form: str, office: Side, ward: Side, site: Site, tmp_path: Path
+    export: str, made: str, form: str, office: Side, isolated: Side, site: Site, tmp_path: Path
 ) -> None:
     start = f"import airgap as bentoml\nfolder = {str(tmp_path)!r}\n"
     run(office, start + f"bentoml.{export}", AIRGAP_KEY=str(site.key()))
 
-    printed = run(ward, start + f"print(bentoml.import_bento(folder + '/{made}'{form}).tag)")
+    printed = run(isolated, start + f"print(bentoml.import_bento(folder + '/{made}'{form}).tag)")
 
     assert printed == "shop:v1\n"
-    assert (ward.bentoml / "models" / "ranker" / "v1").is_dir()
+    assert (isolated.bentoml / "models" / "ranker" / "v1").is_dir()
 
 
 @pytest.mark.parametrize(("call", "made"), BUCKET_EXPORTS)
 def test_a_bucket_is_a_location_like_any_other(
-    call: str, made: str, office: Side, ward: Side, site: Site, tmp_path: Path
+    call: str, made: str, office: Side, isolated: Side, site: Site, tmp_path: Path
 ) -> None:
     with fake_s3.serve(tmp_path) as server:
         variables = {
@@ -124,7 +113,7 @@ def test_a_bucket_is_a_location_like_any_other(
 
         assert where == f"s3://{BUCKET}/{made}\n"
         printed = run(
-            ward,
+            isolated,
             f"import airgap as bentoml\nbento = bentoml.import_bento({where.strip()!r}{params}\n"
             "print(bento.tag)",
             **variables,
@@ -134,32 +123,35 @@ def test_a_bucket_is_a_location_like_any_other(
 
 @pytest.mark.parametrize("module", ["airgap", "airgap.bentos"])
 def test_push_and_pull_of_bentomls_documentation(
-    module: str, office: Side, ward: Side, site: Site, tmp_path: Path
+    module: str, office: Side, isolated: Side, site: Site, tmp_path: Path
 ) -> None:
     depot = {"AIRGAP_DEPOT": str(tmp_path / "depot"), "AIRGAP_KEY": str(site.key())}
     start = f"from airgap import bentos, models\nimport {module} as bentoml\n"
 
     run(office, start + "bentoml.push('shop:v1')\nbentoml.push('shop:v1', force=True)", **depot)
-    printed = run(ward, start + "print(bentoml.pull('shop:v1').tag)", **depot)
+    printed = run(isolated, start + "print(bentoml.pull('shop:v1').tag)", **depot)
 
     assert printed == "shop:v1\n"
-    assert not (ward.bentoml / "models" / "ranker").exists()
-    run(ward, start + "bentoml.pull('shop:v1', with_models=True)", **depot)
-    assert (ward.bentoml / "models" / "ranker" / "v1").is_dir()
-    printed = run(ward, start + "print(bentoml.get('shop:latest').tag, len(bentoml.list()))")
+    assert not (isolated.bentoml / "models" / "ranker").exists()
+    run(isolated, start + "bentoml.pull('shop:v1', with_models=True)", **depot)
+    assert (isolated.bentoml / "models" / "ranker" / "v1").is_dir()
+    printed = run(isolated, start + "print(bentoml.get('shop:latest').tag, len(bentoml.list()))")
     assert printed == "shop:v1 1\n"
 
 
 def test_a_local_bento_is_pulled_without_asking_the_depot(
-    office: Side, ward: Side, site: Site, tmp_path: Path
+    office: Side, isolated: Side, site: Site, tmp_path: Path
 ) -> None:
     depot = tmp_path / "depot"
     variables = {"AIRGAP_DEPOT": str(depot), "AIRGAP_KEY": str(site.key())}
     run(office, "import airgap\nairgap.push('shop:v1')", **variables)
-    run(ward, "import airgap\nairgap.pull('shop:v1')", **variables)
+    run(isolated, "import airgap\nairgap.pull('shop:v1')", **variables)
     depot.rename(tmp_path / "gone")
 
-    assert run(ward, "import airgap\nprint(airgap.pull('shop:v1').tag)", **variables) == "shop:v1\n"
+    assert (
+        run(isolated, "import airgap\nprint(airgap.pull('shop:v1').tag)", **variables)
+        == "shop:v1\n"
+    )
     program = """
         import airgap
         from airgap.errors import MissingError
@@ -169,11 +161,11 @@ def test_a_local_bento_is_pulled_without_asking_the_depot(
             except MissingError:
                 print("asked")
         """
-    assert run(ward, program, **variables) == "asked\nasked\n"
+    assert run(isolated, program, **variables) == "asked\nasked\n"
 
 
 def test_the_cloud_client_of_bentoml_works_with_a_depot(
-    office: Side, ward: Side, site: Site, tmp_path: Path
+    office: Side, isolated: Side, site: Site, tmp_path: Path
 ) -> None:
     variables = {"AIRGAP_DEPOT": str(tmp_path / "depot"), "AIRGAP_KEY": str(site.key())}
     push = """
@@ -196,7 +188,7 @@ def test_the_cloud_client_of_bentoml_works_with_a_depot(
 
     run(office, push, **variables)
 
-    assert run(ward, pull, **variables) == "shop:v1 ranker:v1\n['shop:v1']\nv1 v1\n"
+    assert run(isolated, pull, **variables) == "shop:v1 ranker:v1\n['shop:v1']\nv1 v1\n"
 
 
 def test_a_depot_lists_the_newest_first(office: Side, site: Site, tmp_path: Path) -> None:
@@ -217,7 +209,7 @@ def test_a_depot_lists_the_newest_first(office: Side, site: Site, tmp_path: Path
     assert printed == "['newest', 'middle', 'oldest']\n['2026', '2024', '2022']\n"
 
 
-def test_another_store_is_refused(ward: Side, tmp_path: Path) -> None:
+def test_another_store_is_refused(isolated: Side, tmp_path: Path) -> None:
     program = f"""
         from bentoml._internal.bento.bento import BentoStore
         from airgap.cloud import BentoCloudClient
@@ -228,4 +220,4 @@ def test_another_store_is_refused(ward: Side, tmp_path: Path) -> None:
             print(error.hint)
         """
 
-    assert "BENTOML_HOME" in run(ward, program, AIRGAP_DEPOT=str(tmp_path / "depot"))
+    assert "BENTOML_HOME" in run(isolated, program, AIRGAP_DEPOT=str(tmp_path / "depot"))
