@@ -73,8 +73,8 @@ def _is_full(names: Iterable[str], envelope: str) -> bool:
     """Tell whether there are as many envelopes of the new one's role as a reader takes."""
     top, _, file = envelope.rpartition("/")
     start = f"{top}/{file.partition('.')[0]}."
-    there = sum(name.startswith(start) and name.endswith(".dsse") for name in names)
-    return there >= limits.ENVELOPES
+    envelopes = sum(name.startswith(start) and name.endswith(".dsse") for name in names)
+    return envelopes >= limits.ENVELOPES
 
 
 def _demand_same(stream: BinaryIO, member: bytes, path: Path) -> None:

@@ -66,8 +66,8 @@ def decode(raw: bytes) -> Attestation:
         raise fields.error(f"has a note that {note_problem(note)}")
     return Attestation(
         bundle=fields.digest("bundle"),
-        role=next(known for known in ATTESTING_ROLES if known == role),
-        decision=next(known for known in DECISIONS if known == decision),
+        role=next(allowed for allowed in ATTESTING_ROLES if allowed == role),
+        decision=next(allowed for allowed in DECISIONS if allowed == decision),
         time=fields.time("time"),
         note=note,
         findings=None if value["findings"] is None else fields.digest("findings"),

@@ -200,7 +200,7 @@ def item_from_map(value: Any, read_chunks: ReadChunks) -> Item:  # noqa: ANN401
     fields = Fields(value, _ITEM_KEYS, "item")
     kind = find_rules(fields.text("kind")).name
     entries = tuple(
-        _entry_from_map(one, read_chunks) for one in fields.array("entries", limits.ENTRIES)
+        _entry_from_map(entry, read_chunks) for entry in fields.array("entries", limits.ENTRIES)
     )
     name, version = fields.text("name"), fields.text("version")
     item = Item(kind, name, version, entries, fields.digest("digest"))

@@ -159,7 +159,7 @@ def decode_entry(raw: bytes) -> Entry:
         raise fields.error("has an invalid channel name")
     return Entry(
         site=_site(fields),
-        event=next(known for known in EVENTS if known == event),
+        event=next(allowed for allowed in EVENTS if allowed == event),
         at=fields.time("at"),
         floor=fields.time("floor"),
         root=fields.integer("root"),

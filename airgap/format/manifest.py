@@ -255,16 +255,16 @@ def _refuse_newer(value: Any) -> None:  # noqa: ANN401
     """Refuse what only a newer reader understands, before its fields are checked (§4.1)."""
     if type(value) is not dict:
         return
-    known = {"format": FORMAT, "reader": highest_reader()}
+    supported = {"format": FORMAT, "reader": highest_reader()}
     newer = [
         value[key]
-        for key, highest in known.items()
+        for key, highest in supported.items()
         if type(value.get(key)) is int and value[key] > highest
     ]
     if newer:
         raise PolicyError(
             f"The bundle needs format version {max(newer)}; this airgap reads version"
-            f" {known['reader']}.",
+            f" {supported['reader']}.",
             "Install a newer airgap on this side.",
         )
 

@@ -39,7 +39,7 @@ def add_key(root: Root, role: Role, key: Key) -> Root:
     present = root.roles.get(role, RoleKeys((), 1))
     if key.id in present.key_ids:
         raise UsageError(f"The key {key.id[:16]}… already has the role {role}.", "Nothing to do.")
-    keys = {known.id: known for known in (*root.keys, key)}
+    keys = {existing.id: existing for existing in (*root.keys, key)}
     extended = RoleKeys(tuple(sorted((*present.key_ids, key.id))), present.threshold)
     return validate(
         replace(

@@ -67,11 +67,11 @@ def form_of(path: Path) -> Form | None:
     """
     signed = _beside(path).exists()
     if path.is_dir():
-        named = any((path / one).is_file() for one in ("bento.yaml", "model.yaml"))
+        named = any((path / description).is_file() for description in ("bento.yaml", "model.yaml"))
         depot = (path / layout.BUNDLES).is_dir()
         return "folder" if signed or (named and not depot) else None
-    known = form_of_name(path.name)
-    return known or (_sniff(path) if signed else None)
+    form = form_of_name(path.name)
+    return form or (_sniff(path) if signed else None)
 
 
 class StockReader:
@@ -151,8 +151,12 @@ class StockReader:
 
     def _envelope_names(self, role: Role) -> dict[str, str]:
         """Return the names of one role's envelopes by the key id in them."""
-        found = {key_id: path.name for one, key_id, path in _envelopes(self._path) if one == role}
-        return dict(list(found.items())[: limits.ENVELOPES])
+        names = {
+            key_id: path.name
+            for signing_role, key_id, path in _envelopes(self._path)
+            if signing_role == role
+        }
+        return dict(list(names.items())[: limits.ENVELOPES])
 
     def _reader(self) -> MemberReader:
         path = self._path.resolve()  # a person may name a link; what is in the archive may not
@@ -231,8 +235,8 @@ def _envelopes(path: Path) -> list[tuple[Role, str, Path]]:
         listed = sorted(path.parent.iterdir())
     except OSError:
         return []
-    parsed = ((stock.parse_envelope_name(path.name, one.name), one) for one in listed)
-    return [(*found, one) for found, one in parsed if found]
+    parsed = ((stock.parse_envelope_name(path.name, file.name), file) for file in listed)
+    return [(*name, file) for name, file in parsed if name]
 
 
 def _sniff(path: Path) -> Form:

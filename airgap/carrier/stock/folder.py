@@ -38,15 +38,15 @@ class FolderReader:
         for name in sorted(os.listdir(self._path / folder)):  # noqa: PTH208  (names, not paths)
             path = f"{folder}/{name}" if folder else name
             # The path is checked before anything is done with it, and bounds the depth.
-            found = (self._path / check_member(Member(path), self.location).path).lstat()
-            if stat.S_ISDIR(found.st_mode):
+            status = (self._path / check_member(Member(path), self.location).path).lstat()
+            if stat.S_ISDIR(status.st_mode):
                 yield Member(path, "folder"), iter(())
                 yield from self._walk(path)
-            elif stat.S_ISLNK(found.st_mode):
+            elif stat.S_ISLNK(status.st_mode):
                 target = os.readlink(self._path / path)  # noqa: PTH115  (exact text)
                 yield Member(path, "link", target=target), iter(())
-            elif stat.S_ISREG(found.st_mode):
-                member = Member(path, "file", found.st_size, bool(found.st_mode & stat.S_IXUSR))
+            elif stat.S_ISREG(status.st_mode):
+                member = Member(path, "file", status.st_size, bool(status.st_mode & stat.S_IXUSR))
                 yield member, self._content(member)
             else:
                 raise CorruptError(

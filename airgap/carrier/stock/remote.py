@@ -147,7 +147,7 @@ class RemoteStockReader:
         if self._listed is None:
             self._listed = self._folder.list("", limits.FOLDER_NAMES)
         parsed = ((stock.parse_envelope_name(self._name, name), name) for name in self._listed)
-        names = {found[1]: name for found, name in parsed if found and found[0] == role}
+        names = {parts[1]: name for parts, name in parsed if parts and parts[0] == role}
         return dict(list(names.items())[: limits.ENVELOPES])
 
 

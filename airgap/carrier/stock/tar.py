@@ -122,14 +122,14 @@ class TarReader:
         if not 0 < size <= limits.PAX_BYTES:
             raise self._wrong("has an empty or overlong pax header")
         data = b"".join(self._content(size))
-        found: dict[str, str] = {}
+        records: dict[str, str] = {}
         while data:
             key, value, length = self._pax_record(data)
-            if key not in _PAX_KEYS or key in found:
+            if key not in _PAX_KEYS or key in records:
                 raise self._wrong(f"has a pax header with {key!r:.40} in it, or has it twice")
-            found[key] = value
+            records[key] = value
             data = data[length:]
-        return found
+        return records
 
     def _pax_record(self, data: bytes) -> tuple[str, str, int]:
         """Decode the first record: key, value, and its length in bytes."""
@@ -174,10 +174,10 @@ class TarReader:
         return int(pax_size)
 
     def _text(self, field: bytes) -> str:
-        found = _TEXT.fullmatch(field)
-        if found is None:
+        match = _TEXT.fullmatch(field)
+        if match is None:
             raise self._wrong("has a name with bytes after its end")
-        return self._decoded(found[1])
+        return self._decoded(match[1])
 
     def _decoded(self, raw: bytes) -> str:
         try:
@@ -186,10 +186,10 @@ class TarReader:
             raise self._wrong("has a name that is not UTF-8") from error
 
     def _number(self, field: bytes) -> int:
-        found = _NUMBER.fullmatch(field)
-        if found is None:
+        match = _NUMBER.fullmatch(field)
+        if match is None:
             raise self._wrong("has a number that is not octal")
-        return int(found[1], 8)
+        return int(match[1], 8)
 
     def _wrong(self, why: str) -> CorruptError:
         return CorruptError(f"{self.location} {why}.", "Copy the archive from its source again.")

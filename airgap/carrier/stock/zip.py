@@ -116,8 +116,8 @@ class ZipReader:
             wide = self._end_64(end)
             full = _FULL_16, _FULL_32, _FULL_32
             if any(
-                one not in (limit, other)
-                for one, limit, other in zip((count, size, start), full, wide, strict=True)
+                value not in (limit, other)
+                for value, limit, other in zip((count, size, start), full, wide, strict=True)
             ):
                 raise self._wrong("has two ends that do not agree")
             (count, size, start), end = wide, end - _LOCATOR.size - _END_64.size
@@ -188,12 +188,12 @@ class ZipReader:
             if len(body) != length or (kind == _ZIP_64 and (wide or length % 8 or length > 24)):  # noqa: PLR2004
                 raise self._wrong("has a damaged extra field")
             if kind == _ZIP_64:
-                wide = [one[0] for one in struct.iter_unpack("<Q", body)]
+                wide = [number[0] for number in struct.iter_unpack("<Q", body)]
         left = iter(wide)
-        found = [next(left, -1) if value == _FULL_32 else value for value in values]
-        if -1 in found:
+        replaced = [next(left, -1) if value == _FULL_32 else value for value in values]
+        if -1 in replaced:
             raise self._wrong("lacks a 64-bit size")
-        return found
+        return replaced
 
     def _member(self, entry: _Entry) -> Member | None:
         """Make the member, unless it is the archive's own top."""

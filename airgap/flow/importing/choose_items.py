@@ -21,9 +21,9 @@ def choose_items(opened: Opened, tag: Tag, *, with_models: bool) -> frozenset[tu
         CorruptError, MissingError: the Bento's description cannot be read.
     """
     items = [
-        one
-        for one in opened.manifest.value.items
-        if (one.kind, one.name) == (tag.kind, tag.name) and tag.version in ("", one.version)
+        item
+        for item in opened.manifest.value.items
+        if (item.kind, item.name) == (tag.kind, tag.name) and tag.version in ("", item.version)
     ]
     wanted = _newest_of(items, opened)
     keys = {wanted.key}
@@ -42,7 +42,7 @@ def _newest_of(items: list[Item], opened: Opened) -> Item:
     """Return the only version of a Bento in a bundle, or that which was made last."""
     if len(items) == 1 or items[0].kind != "bento":
         return items[-1]
-    return max(items, key=lambda one: (_read_description(one, opened).created, one.version))
+    return max(items, key=lambda item: (_read_description(item, opened).created, item.version))
 
 
 def _read_description(item: Item, opened: Opened) -> Description:
@@ -67,4 +67,4 @@ def _read_description(item: Item, opened: Opened) -> Description:
 def _joined(sources: ChunkSources, digests: Sequence[bytes]) -> bytes:
     """Return a file's bytes, as far as its chunks can be had."""
     sources.locate(digests)
-    return b"".join(sources.read(one) or b"" for one in digests)
+    return b"".join(sources.read(digest) or b"" for digest in digests)

@@ -77,14 +77,14 @@ def plan_items(items: Sequence[Item], bundle: str, *, replace: bool, progress: P
             conflicts,
         )
     staged = [plan for plan in plans if plan.outcome != "already there"]
-    there = [plan for plan in plans if plan.outcome == "already there"]
+    installed = [plan for plan in plans if plan.outcome == "already there"]
     return Plan(
         bundle,
         tuple(plans),
         tuple(StagedItem(plan.item, plan.target, bundle) for plan in staged),
         tuple(
             item
-            for item in (StagedItem(plan.item, plan.target, bundle) for plan in there)
+            for item in (StagedItem(plan.item, plan.target, bundle) for plan in installed)
             if item.was_cut_off()
         ),
     )

@@ -30,7 +30,7 @@ def stage_packs(
         MissingError, CorruptError, StorageError: as ``import_bundle``.
     """
     manifest = opened.manifest.value
-    items = [one.item for one in staged]
+    items = [staged_item.item for staged_item in staged]
     targets = Targets(manifest, items)
     digests = FileDigests(manifest, items)
     resume = VolumeResume(opened, staged)
@@ -64,8 +64,8 @@ def stage_packs(
     if work.failed:
         raise resume.suspend(work.failed, len(packs.indexes), progress)
     with resume.forget_on_error():
-        for one in staged:
-            one.finish()
+        for staged_item in staged:
+            staged_item.finish()
         digests.read_back(staged)
         digests.refuse_wrong()
 
@@ -89,16 +89,16 @@ def _find_verified(
     """
     whole: set[int] = set()
     broken: set[int] = set()
-    begun = [one for one in staged if one.was_begun()]
+    begun = [staged_item for staged_item in staged if staged_item.was_begun()]
     if not begun:
         return frozenset()
-    for one in begun:
-        one.begin()
-    for one in staged:
-        for file in one.item.files:
+    for staged_item in begun:
+        staged_item.begin()
+    for staged_item in staged:
+        for file in staged_item.item.files:
             lengths = [manifest.chunks.lengths[chunk] for chunk in file.chunks]
-            is_open = [one not in begun or chunk not in hinted for chunk in file.chunks]
-            pieces = one.read_back(file, lengths, is_open)
+            is_open = [staged_item not in begun or chunk not in hinted for chunk in file.chunks]
+            pieces = staged_item.read_back(file, lengths, is_open)
             for chunk, to_hash in zip(file.chunks, is_open, strict=True):
                 same = not to_hash or _is_chunk(next(pieces, b""), manifest, chunk)
                 (whole if same else broken).add(chunk)

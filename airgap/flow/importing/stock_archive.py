@@ -30,7 +30,7 @@ def stage_members(
         CorruptError: the archive is not what the manifest says.
         StorageError: it cannot be read.
     """
-    wanted = {one.item.key: one for one in staged}
+    wanted = {staged_item.item.key: staged_item for staged_item in staged}
     targets = {number: wanted[item.key] for number, item in enumerate(items) if item.key in wanted}
 
     def write(stored: StockFile, offset: int, data: bytes) -> None:
@@ -41,11 +41,11 @@ def stage_members(
     try:
         _read(archive, items, write, progress, "importing")
     except BaseException:
-        for one in staged:  # what came before is of no use to the next try
-            one.discard()
+        for staged_item in staged:  # what came before is of no use to the next try
+            staged_item.discard()
         raise
-    for one in staged:
-        one.finish()
+    for staged_item in staged:
+        staged_item.finish()
 
 
 def verify_members(archive: StockMembers, items: Sequence[Item], progress: Progress) -> int:

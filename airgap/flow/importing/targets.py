@@ -123,10 +123,10 @@ class FileDigests:
 
     def read_back(self, staged: Sequence[StagedItem]) -> None:
         """Digest the staged files whose chunks did not come in order."""
-        for number, one in enumerate(staged):
-            for file in one.item.files:
+        for number, staged_item in enumerate(staged):
+            for file in staged_item.item.files:
                 if self._find_digest(number, file) is None:
-                    self._done[number, file.path] = digest_file(one.folder / file.path)
+                    self._done[number, file.path] = digest_file(staged_item.folder / file.path)
 
     def refuse_wrong(self) -> None:
         """Compare every digest that is known with the manifest's.

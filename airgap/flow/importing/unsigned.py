@@ -189,9 +189,9 @@ class _Received:
         own: list[Entry] = []
         models: dict[tuple[str, str], list[Entry]] = {}
         for path, entry in self.entries.items():
-            found = _MODEL.fullmatch(path)
-            if found:
-                models.setdefault((found[1], found[2]), []).append(_rename(entry, found[3]))
+            match = _MODEL.fullmatch(path)
+            if match:
+                models.setdefault((match[1], match[2]), []).append(_rename(entry, match[3]))
             elif not path.startswith(f"{stock.MODELS}/") and path != stock.MODELS:
                 own.append(entry)
             elif not (isinstance(entry, Folder) or _IGNORED.fullmatch(path)):

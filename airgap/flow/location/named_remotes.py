@@ -156,12 +156,12 @@ def remove_remote(name: str) -> None:
     _write("".join(kept))
 
 
-def _remote(name: str, value: object) -> Remote:
+def _remote(name: str, table: object) -> Remote:
     """Check what the config file says of one remote."""
-    if not isinstance(value, dict) or not isinstance(value.get("url"), str):
+    if not isinstance(table, dict) or not isinstance(table.get("url"), str):
         raise _unusable(f"{TABLE}.{name}")
-    url = str(value["url"])
-    settings = {key: _plain(value) for key, value in value.items() if key != "url"}
+    url = str(table["url"])
+    settings = {key: _plain(value) for key, value in table.items() if key != "url"}
     place = places.parse(url)
     if place.password is not None or "password" in settings:
         raise ConfigurationError(

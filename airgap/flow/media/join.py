@@ -119,8 +119,8 @@ def _open_volumes(
         opened: list[Unverified] = [
             stack.enter_context(open_unverified(location)) for location in locations
         ]
-        demand_one_bundle(locations, [one.bundle for one in opened])
-        sources = [one.reader.packs for one in opened]
+        demand_one_bundle(locations, [bundle.bundle for bundle in opened])
+        sources = [bundle.reader.packs for bundle in opened]
         if not all(source.volumes for source in sources):
             raise UsageError("Only folders can be put together or mended.", "Give volumes.")
         volumes = [volume for source in sources for volume in source.volumes]
@@ -131,9 +131,9 @@ def _gather_small_files(opened: Sequence[Unverified]) -> SmallFiles:
     """Gather what lies beside the packs: a signature may have been put on one volume only."""
     first = read_small_files(opened[0])
     envelopes, roots = dict(first.envelopes), dict(first.roots)
-    for one in opened[1:]:
+    for bundle in opened[1:]:
         with suppress(AirgapError):  # scratched: it need not have what the first one has
-            more = read_small_files(one)
+            more = read_small_files(bundle)
             envelopes = more.envelopes | envelopes
             roots = more.roots | roots
     return replace(first, envelopes=envelopes, roots=roots)
@@ -166,9 +166,9 @@ class _Joining:
         demand_room(
             self._output,
             sum(
-                self._packs[one].size
-                for one in wanted
-                if self._copies.may_have(self._packs[one].digest, self._packs[one].size)
+                self._packs[pack].size
+                for pack in wanted
+                if self._copies.may_have(self._packs[pack].digest, self._packs[pack].size)
             ),
         )
         read = map(self._check, self._source.read_packs(self._packs, wanted))
@@ -206,10 +206,10 @@ class _Joining:
     def _copy_parity_pack(self, digest: bytes, length: int) -> None:
         if self._here.size_of(digest, is_parity=True) == length:
             return
-        with self._copies.opened_parity(digest, length) as one:
-            if isinstance(one, PackCopy):
+        with self._copies.opened_parity(digest, length) as copy:
+            if isinstance(copy, PackCopy):
                 name = layout.parity_name(self._contents.bundle, digest)
-                write_atomically(self._output, name, [one.read(0, length)])
+                write_atomically(self._output, name, [copy.read(0, length)])
 
     def check_old(self, progress: Progress) -> dict[int, AirgapError]:
         """Digest what earlier runs have written; remove, and return, what is damaged."""
@@ -227,8 +227,8 @@ class _Joining:
 
     def publish(self) -> None:
         """Give the depot its small files; the manifest comes last."""
-        one = self._contents
-        for name, data in one.roots.items():
+        contents = self._contents
+        for name, data in contents.roots.items():
             self._writer.put_root(name, data)
         digests = [
             digest
@@ -236,11 +236,13 @@ class _Joining:
             for digest in group.parity
             if self._here.size_of(digest, is_parity=True) is not None
         ]
-        self._writer.publish(one.bundle, one.raw, one.envelopes, self._packs, digests)
+        self._writer.publish(
+            contents.bundle, contents.raw, contents.envelopes, self._packs, digests
+        )
 
     def situation(self, failed: Mapping[int, AirgapError]) -> MissingVolumes:
         """Return what the labels say of packs that are lacking."""
-        bad = {one for one, error in failed.items() if not isinstance(error, MissingError)}
+        bad = {pack for pack, error in failed.items() if not isinstance(error, MissingError)}
         will_do = bool(bad) and can_restore(self._copies.index(len(self._packs)), bad)
         return MissingVolumes(
             failed, len(self._packs), self._labels, is_kept=True, parity_will_do=will_do
@@ -253,9 +255,9 @@ def _find_damaged(
     """Yield the packs of which no place has an authentic copy, with what is wrong."""
     for index, pack in enumerate(packs):
         with ExitStack() as stack:
-            one = copies.open_pack(pack, stack)
-            if isinstance(one, AirgapError):
-                yield index, one
+            copy = copies.open_pack(pack, stack)
+            if isinstance(copy, AirgapError):
+                yield index, copy
         progress.advance(pack.size)
 
 
@@ -276,8 +278,8 @@ def _count_lost_parity(packs: Sequence[Pack], copies: PackCopies) -> int:
     lost = 0
     for group in copies.index(len(packs)):
         for digest in group.parity:
-            with copies.opened_parity(digest, measure_longest(packs, group.packs)) as one:
-                lost += not isinstance(one, PackCopy)
+            with copies.opened_parity(digest, measure_longest(packs, group.packs)) as copy:
+                lost += not isinstance(copy, PackCopy)
     return lost
 
 

@@ -95,7 +95,9 @@ class PackCopies:
     ) -> PackCopy | AirgapError:
         """Try all places; of several errors, damage says more than absence."""
         name = layout.parity_file(digest) if is_parity else layout.pack_name(digest)
-        found: AirgapError = MissingError(f"{name} is not there.", "Give the volume that holds it.")
+        problem: AirgapError = MissingError(
+            f"{name} is not there.", "Give the volume that holds it."
+        )
         for volume in self._volumes:
             opened = volume.open_parity(digest) if is_parity else volume.open_pack(digest)
             try:
@@ -108,8 +110,8 @@ class PackCopies:
             except MissingError:
                 continue
             except AirgapError as error:
-                found = error
-        return found
+                problem = error
+        return problem
 
 
 def _demand(stored: PackCopy, digest: bytes, name: str) -> None:

@@ -79,7 +79,7 @@ def make_groups(
 
 def measure_longest(packs: Sequence[Pack], members: Sequence[int]) -> int:
     """Return how long a group's longest pack, and each of its parity packs, is in bytes."""
-    return max(packs[one].size for one in members)
+    return max(packs[index].size for index in members)
 
 
 def _make_group(
@@ -99,7 +99,7 @@ def _make_group(
 
     members, rows = draft
     with ExitStack() as stack:
-        stored = [_require_copy(copies.open_unread(packs[one], stack)) for one in members]
+        stored = [_require_copy(copies.open_unread(packs[member], stack)) for member in members]
         seen = [hashlib.sha256() for _ in members]
         try:
             name = f"{members[0]}-{{}}"
@@ -108,20 +108,20 @@ def _make_group(
                 stack.callback(part.discard)
             digests = [hashlib.sha256() for _ in range(rows)]
             for at, length in _windows(measure_longest(packs, members), len(members)):
-                pieces = [one.read(at, length) for one in stored]
-                for one, digest, piece in zip(stored, seen, pieces, strict=True):
-                    digest.update(memoryview(piece)[: max(one.size - at, 0)])
+                pieces = [member.read(at, length) for member in stored]
+                for member, digest, piece in zip(stored, seen, pieces, strict=True):
+                    digest.update(memoryview(piece)[: max(member.size - at, 0)])
                 made = erasure.compute_parity(pieces, rows)
                 for part, digest, piece in zip(parts, digests, made, strict=True):
                     part.file.write(piece)
                     digest.update(piece)
                 progress.advance(length * len(members))
-            _demand_digests([packs[one] for one in members], seen)
+            _demand_digests([packs[member] for member in members], seen)
             for part, digest in zip(parts, digests, strict=True):
                 part.publish(layout.parity_file(digest.digest()))
         except OSError as error:
             raise storage_error(error, folders[0]) from error
-    return Group(members, tuple(one.digest() for one in digests))
+    return Group(members, tuple(member.digest() for member in digests))
 
 
 def _demand_digests(packs: Sequence[Pack], seen: Sequence["hashlib._Hash"]) -> None:
@@ -140,7 +140,7 @@ def _demand_digests(packs: Sequence[Pack], seen: Sequence["hashlib._Hash"]) -> N
 
 def can_restore(groups: Sequence[Group], lost: AbstractSet[int]) -> bool:
     """Tell whether parity could give back all these packs, if nothing else were missing."""
-    grouped = {one for group in groups for one in group.packs}
+    grouped = {index for group in groups for index in group.packs}
     return lost <= grouped and all(
         len(lost & set(group.packs)) <= len(group.parity) for group in groups
     )
@@ -151,11 +151,11 @@ def check_parity(packs: Sequence[Pack], copies: PackCopies) -> tuple[int, list[s
     good, damaged = 0, []
     for group in copies.index(len(packs)):
         for digest in group.parity:
-            with copies.opened_parity(digest, measure_longest(packs, group.packs)) as one:
-                if isinstance(one, PackCopy):
+            with copies.opened_parity(digest, measure_longest(packs, group.packs)) as copy:
+                if isinstance(copy, PackCopy):
                     good += 1
-                elif not isinstance(one, MissingError):
-                    damaged.append(one.message)
+                elif not isinstance(copy, MissingError):
+                    damaged.append(copy.message)
     return good, damaged
 
 
@@ -180,11 +180,11 @@ class ParityRepair:
         """
         if self._group_of is None:
             groups = self._copies.index(len(self._packs))
-            self._group_of = {one: group for group in groups for one in group.packs}
+            self._group_of = {member: group for group in groups for member in group.packs}
         group = self._group_of.get(index)
         if index not in self._spools and group:
-            for one in group.packs:  # once is enough, whatever comes of it
-                del self._group_of[one]
+            for member in group.packs:  # once is enough, whatever comes of it
+                del self._group_of[member]
             if self._may_suffice(group):
                 self._make(group)
         spool = self._spools.pop(index, None)
@@ -204,12 +204,12 @@ class ParityRepair:
         """Make all lost packs of a group again, if there is enough parity for that."""
         length = measure_longest(self._packs, group.packs)
         with ExitStack() as stack:
-            found = {
-                at: one
+            copies = {
+                at: copy
                 for at, index in enumerate(group.packs)
-                if isinstance(one := self._copies.open_pack(self._packs[index], stack), PackCopy)
+                if isinstance(copy := self._copies.open_pack(self._packs[index], stack), PackCopy)
             }
-            missing = [at for at in range(len(group.packs)) if at not in found]
+            missing = [at for at in range(len(group.packs)) if at not in copies]
             rows = self._parity_rows(group, len(missing), stack)
             if len(rows) < len(missing):
                 return
@@ -219,7 +219,7 @@ class ParityRepair:
             spools = {at: cast("BinaryIO", TemporaryFile()) for at in missing}  # noqa: SIM115
             self._spools |= {group.packs[at]: spool for at, spool in spools.items()}
             with translate_errors(gettempdir()):
-                _solve((len(group.packs), length), found, rows, spools)
+                _solve((len(group.packs), length), copies, rows, spools)
 
     def _parity_rows(self, group: Group, needed: int, stack: ExitStack) -> dict[int, PackCopy]:
         """Open as many authentic parity packs as are needed, or fewer if there are no more."""
@@ -228,18 +228,18 @@ class ParityRepair:
         for row, digest in enumerate(group.parity):
             if len(rows) == needed:
                 break
-            one = self._copies.open_parity(digest, length, stack)
-            if isinstance(one, PackCopy):
-                rows[row] = one
+            copy = self._copies.open_parity(digest, length, stack)
+            if isinstance(copy, PackCopy):
+                rows[row] = copy
         return rows
 
     def _may_suffice(self, group: Group) -> bool:
         """Tell whether enough may be there, before gigabytes are digested in vain."""
         length = measure_longest(self._packs, group.packs)
-        members = [self._packs[one] for one in group.packs]
-        there = sum(self._copies.may_have(one.digest, one.size) for one in members)
-        there += sum(self._copies.may_have_parity(one, length) for one in group.parity)
-        return there >= len(members)
+        members = [self._packs[member] for member in group.packs]
+        count = sum(self._copies.may_have(member.digest, member.size) for member in members)
+        count += sum(self._copies.may_have_parity(member, length) for member in group.parity)
+        return count >= len(members)
 
 
 def _solve(
@@ -253,8 +253,8 @@ def _solve(
 
     count, length = shape
     for at, size in _windows(length, count):
-        pieces = {position: one.read(at, size) for position, one in packs.items()}
-        rows = {row: one.read(at, size) for row, one in parity.items()}
+        pieces = {position: copy.read(at, size) for position, copy in packs.items()}
+        rows = {row: copy.read(at, size) for row, copy in parity.items()}
         made = erasure.restore(count, pieces, rows, tuple(spools))
         for spool, piece in zip(spools.values(), made, strict=True):
             spool.write(piece)

@@ -60,15 +60,15 @@ def parse_size(text: str) -> int:
     plain = text.strip().lower()
     if plain in _NAMED:
         return _NAMED[plain]
-    found = _SIZE.fullmatch(plain)
-    if not found:
+    match = _SIZE.fullmatch(plain)
+    if not match:
         raise UsageError(
             f"{text!r} is not a size.",
             f"Give a number with k, M, G or T, or one of {', '.join(_NAMED)}.",
         )
-    base = 1024 if (found[3] or "").startswith("i") else 1000
-    power = _POWERS.get(found[2] or "", 0)
-    return int(int(found[1]) * base**power)
+    base = 1024 if (match[3] or "").startswith("i") else 1000
+    power = _POWERS.get(match[2] or "", 0)
+    return int(int(match[1]) * base**power)
 
 
 def usable(size: int) -> int:
@@ -95,8 +95,8 @@ def measure_free_space(folders: Sequence[Path]) -> list[int]:
     rooms = []
     for folder, device in zip(folders, devices, strict=True):
         with translate_errors(folder):
-            about = os.statvfs(folder)
-        free = about.f_bavail * about.f_frsize if about.f_blocks else _UNKNOWN
+            status = os.statvfs(folder)
+        free = status.f_bavail * status.f_frsize if status.f_blocks else _UNKNOWN
         rooms.append(max(free // devices.count(device) - _RESERVE, 0))
     return rooms
 
@@ -137,7 +137,7 @@ def survives(parts: Sequence[Part], groups: Sequence[Draft]) -> bool:
     """Tell whether any one volume may be lost, and parity still gives everything back."""
     for part in parts:
         for number, (members, rows) in enumerate(groups):
-            here = sum(one in part.packs for one in members)
+            here = sum(member in part.packs for member in members)
             here += sum(group == number for group, _ in part.parity)
             if here > rows:
                 return False
@@ -154,7 +154,7 @@ def _try_plan(
         return None
     ranges = _spread_packs(costs, room) if groups else _fill(costs, room)
     left = [
-        one - sum(costs[held.start : held.stop]) for one, held in zip(room, ranges, strict=True)
+        free - sum(costs[held.start : held.stop]) for free, held in zip(room, ranges, strict=True)
     ]
     if min(left) < 0 or sum(map(len, ranges)) < len(packs):
         return None
@@ -167,8 +167,8 @@ def _try_plan(
 def _fill(costs: Sequence[int], room: Sequence[int]) -> list[range]:
     """Fill one volume after the other."""
     made, first = [], 0
-    for one in room:
-        last, left = first, one
+    for free in room:
+        last, left = first, free
         while last < len(costs) and costs[last] <= left:
             left -= costs[last]
             last += 1
@@ -197,12 +197,12 @@ def _spread_parity(
     made: list[list[tuple[int, int]]] = [[] for _ in ranges]
     for number, (members, rows) in enumerate(groups):
         size = cost(measure_longest(packs, members))
-        here = [sum(one in held for one in members) for held in ranges]
+        here = [sum(index in held for index in members) for held in ranges]
         for row in range(rows):
             fitting = [at for at, room in enumerate(left) if room >= size]
             if not fitting:
                 return None
-            at = min(fitting, key=lambda one: (here[one], -left[one]))
+            at = min(fitting, key=lambda index: (here[index], -left[index]))
             made[at].append((number, row))
             here[at] += 1
             left[at] -= size

@@ -42,7 +42,7 @@ class Recovery:
             StorageError: the disk refused.
         """
         index = copies.index(len(self._packs))
-        groups = [one for one in index if not set(lost).isdisjoint(one.packs)]
+        groups = [group for group in index if not set(lost).isdisjoint(group.packs)]
         if not groups:
             return
         name = layout.parity_index_name(self._bundle)
@@ -60,20 +60,20 @@ class Recovery:
             if (self._folder / name).exists():
                 continue
             with ExitStack() as stack:
-                one = find(stack)
-                if not isinstance(one, PackCopy):
+                copy = find(stack)
+                if not isinstance(copy, PackCopy):
                     continue
-                if shutil.disk_usage(self._folder).free < 2 * one.size:
+                if shutil.disk_usage(self._folder).free < 2 * copy.size:
                     return False
-                write_atomically(self._folder, name, [one.read(0, one.size)])
+                write_atomically(self._folder, name, [copy.read(0, copy.size)])
         return True
 
     def _members(
         self, group: Group, copies: PackCopies
     ) -> Iterator[tuple[str, Callable[[ExitStack], PackCopy | AirgapError]]]:
         """Yield name and opener of every pack and parity pack of a group."""
-        for one in group.packs:
-            pack = self._packs[one]
+        for index in group.packs:
+            pack = self._packs[index]
             yield layout.pack_name(pack.digest), partial(copies.open_pack, pack)
         length = measure_longest(self._packs, group.packs)
         for digest in group.parity:
@@ -93,7 +93,9 @@ class Recovery:
             kept, parity_kept = self._kept(group)
             need = len(group.packs) - len(kept) - parity_kept
             absent = Counter(
-                label.volume_of(one) for one in group.packs if one not in kept and one not in lost
+                label.volume_of(index)
+                for index in group.packs
+                if index not in kept and index not in lost
             )
             for number, count in absent.most_common():
                 if need > 0 or number in wanted:
@@ -104,9 +106,13 @@ class Recovery:
     def _kept(self, group: Group) -> tuple[set[int], int]:
         """Return the packs of a group that were kept, and how many of its parity packs."""
         packs = {
-            one for one in group.packs if self.reader.size_of(self._packs[one].digest) is not None
+            member
+            for member in group.packs
+            if self.reader.size_of(self._packs[member].digest) is not None
         }
         parity = [
-            one for one in group.parity if self.reader.size_of(one, is_parity=True) is not None
+            member
+            for member in group.parity
+            if self.reader.size_of(member, is_parity=True) is not None
         ]
         return packs, len(parity)

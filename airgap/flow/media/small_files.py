@@ -35,7 +35,7 @@ class SmallFiles:
     def sizes(self) -> list[int]:
         """The sizes of all these files, in bytes."""
         files = (self.raw, *self.envelopes.values(), *self.roots.values())
-        return [len(one) for one in files]
+        return [len(data) for data in files]
 
 
 def read_small_files(opened: Unverified) -> SmallFiles:
@@ -87,9 +87,9 @@ def _read_roots(reader: SignedManifest) -> Sequence[SignedRoot]:
 
 
 def _name_roots(signed: Sequence[SignedRoot]) -> Iterator[tuple[str, bytes]]:
-    for one in signed:
-        version = roots.decode(one.raw).version
-        yield layout.root_name(version), one.raw
-        for raw in one.envelopes:
+    for root in signed:
+        version = roots.decode(root.raw).version
+        yield layout.root_name(version), root.raw
+        for raw in root.envelopes:
             with suppress(AirgapError):
                 yield layout.root_envelope_name(version, dsse.decode(raw).key_id), raw

@@ -93,8 +93,10 @@ def write_volumes(
     _refuse_twice(media.folders)
     packs = contents.manifest.packs
     depots = reader.packs.volumes
-    known = () if media.percent else PackCopies(depots).index(len(packs))
-    groups = [(one.packs, len(one.parity)) for one in known] or draft_groups(packs, media.percent)
+    groups_there = () if media.percent else PackCopies(depots).index(len(packs))
+    groups = [(group.packs, len(group.parity)) for group in groups_there] or draft_groups(
+        packs, media.percent
+    )
     parts = plan(packs, groups, _Rooms(media, contents, groups))
     volumes = _Volumes(contents, parts, _choose_folders(media, contents.bundle, len(parts)))
     if not media.folders:
@@ -106,8 +108,8 @@ def write_volumes(
         if not (depots and move):
             volumes.copy_packs(reader, progress)
         copies = PackCopies([*depots, *volumes.readers])
-        if known:
-            volumes.carry_parity(known, copies)
+        if groups_there:
+            volumes.carry_parity(groups_there, copies)
         else:
             volumes.make_parity(groups, copies, progress)
         for number in range(len(parts)):
@@ -135,7 +137,8 @@ def add_parity(
     copies = PackCopies([DepotReader(folder, bundle)])
     place = folder / layout.parity_folder(bundle)
     progress.begin(
-        "making parity", sum(len(one) * measure_longest(packs, one) for one, _ in groups)
+        "making parity",
+        sum(len(members) * measure_longest(packs, members) for members, _ in groups),
     )
     try:
         places = [[place] * rows for _, rows in groups]
@@ -161,15 +164,15 @@ class _Rooms:
         self._small = sum(map(cost, small))
         for at, folder in enumerate(media.folders):  # what an earlier try has left there
             names = (layout.pack_name(pack.digest) for pack in packs)
-            there = zip(packs, map(folder.joinpath, names), strict=True)
-            self._free[at] += sum(cost(pack.size) for pack, path in there if path.exists())
+            sources = zip(packs, map(folder.joinpath, names), strict=True)
+            self._free[at] += sum(cost(pack.size) for pack, path in sources if path.exists())
 
     def __call__(self, count: int) -> list[int] | None:
         if not self._folders:
             return [max(usable(self._size) - self._small, 0)] * count
         if count > len(self._folders):
             return None
-        return [max(one - self._small, 0) for one in self._free[:count]]
+        return [max(free - self._small, 0) for free in self._free[:count]]
 
 
 @dataclass(slots=True)
@@ -192,8 +195,8 @@ class _Volumes:
     def move_packs(self, depot: Path) -> None:
         """Rename the packs of a depot on the same file system into the volumes."""
         for part, folder in zip(self.parts, self.folders, strict=True):
-            for one in part.packs:
-                name = layout.pack_name(self.packs[one].digest)
+            for index in part.packs:
+                name = layout.pack_name(self.packs[index].digest)
                 move_file(depot / name, folder / name)
 
     def copy_packs(self, reader: BundleReader, progress: Progress) -> None:
@@ -226,11 +229,11 @@ class _Volumes:
 
     def _carry(self, group: Group, row: int, folder: Path, copies: PackCopies) -> None:
         digest, size = group.parity[row], measure_longest(self.packs, group.packs)
-        with copies.opened_parity(digest, size) as one:
-            if not isinstance(one, PackCopy):
-                raise one
+        with copies.opened_parity(digest, size) as copy:
+            if not isinstance(copy, PackCopy):
+                raise copy
             name = layout.parity_name(self.contents.bundle, digest)
-            write_atomically(folder, name, [one.read(0, size)])
+            write_atomically(folder, name, [copy.read(0, size)])
 
     def _parity_places(self, groups: Sequence[Draft]) -> list[list[Path]]:
         """Return for each group the folder of each of its parity packs."""
@@ -245,12 +248,12 @@ class _Volumes:
         """Return the packs of a volume, and the digests of its parity packs."""
         part = self.parts[number]
         digests = [self.index[group].parity[row] for group, row in part.parity]
-        return [self.packs[one] for one in part.packs], digests
+        return [self.packs[index] for index in part.packs], digests
 
     def _small_files(self, number: int) -> Iterator[tuple[str, bytes]]:
         """Yield what a volume has besides packs, texts of §8, envelopes and manifest."""
         bundle = self.contents.bundle
-        counts = [tuple(map(len, (one.packs, one.parity))) for one in self.parts]
+        counts = [tuple(map(len, (part.packs, part.parity))) for part in self.parts]
         packs, rows = (tuple(column) for column in zip(*counts, strict=True))
         label = Label(bundle, number + 1, packs, rows)
         yield layout.VOLUME_TEXT_NAME, volume.render_text(label)
@@ -304,8 +307,8 @@ def _choose_folders(media: VolumeOptions, bundle: str, count: int) -> list[Path]
     chosen = [media.output / f"volume-{number}of{count}" for number in range(1, count + 1)]
     strangers = [path for path in media.output.glob("volume-*of*") if path not in chosen]
     for folder in chosen:
-        found = (folder / layout.BUNDLES).glob("*")
-        strangers += [path for path in found if path.name != bundle]
+        bundles = (folder / layout.BUNDLES).glob("*")
+        strangers += [path for path in bundles if path.name != bundle]
     if strangers:
         raise ConflictError(
             f"{media.output} holds other volumes: {strangers[0]}.", "Choose an empty folder."
@@ -329,11 +332,11 @@ def demand_room(folder: Path, needed: int) -> None:
     Raises:
         StorageError: it is.
     """
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(there).free
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
     if needed > free:
         raise StorageError(
-            f"{there} needs {needed:,} bytes and has {free:,} free.",
+            f"{existing} needs {needed:,} bytes and has {free:,} free.",
             f"Free {needed - free:,} bytes and run the same command again.",
         )
 

@@ -160,8 +160,8 @@ def _join(
     progress: Progress,
 ) -> Opened:
     first = opened[0][1]
-    demand_one_bundle([location for location, _ in opened], [one.bundle for _, one in opened])
-    sources: list[PackSource] = [one.packs for _, one in opened]
+    demand_one_bundle([location for location, _ in opened], [bundle.bundle for _, bundle in opened])
+    sources: list[PackSource] = [bundle.packs for _, bundle in opened]
     for location, error in broken:
         if not (
             isinstance(location, LocalDepot)
