@@ -29,17 +29,18 @@ from typing import Any, Final, NoReturn
 from airgap.chunking import content
 from airgap.cli import export as export_command
 from airgap.cli import import_, main
+from airgap.cli.lines import bundles as bundle_lines
 from airgap.disk import durable
 from airgap.flow.bundle import open_bundle
 from airgap.flow.describe import bundle as describe_bundle
-from airgap.flow.exporting import export, write_bundle
-from airgap.flow.importing import install_bundle
+from airgap.flow.exporting import export, naming, write_bundle
+from airgap.flow.importing import install_bundle, use_case
 from airgap.flow.trust import keys
 from airgap.store import install
 from tests.support import fork_server_intake
 
 PRELOADED: Final = (
-    *(content, export_command, import_),
+    *(content, export_command, import_, bundle_lines, naming, use_case),
     *(open_bundle, export, install_bundle, write_bundle, describe_bundle, keys),
 )
 WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
