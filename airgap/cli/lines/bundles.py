@@ -15,7 +15,7 @@ _SKIPPED_LINES: Final = 5
 def admission_lines(opened: Opened) -> list[str]:
     """Say where in its channel an admitted bundle is, and what only a waiver let pass."""
     manifest, admission = opened.manifest.value, opened.admission
-    last = opened.judge.state.last_sequence(manifest.channel)
+    last = opened.policy.state.last_sequence(manifest.channel)
     lines = []
     if manifest.sequence:
         news = f"this site had {last} before" if last else "the first of its channel here"

@@ -61,7 +61,7 @@ class Opened:
     reader: BundleReader
     packs: PackSource
     bundle: str
-    judge: AdmissionPolicy
+    policy: AdmissionPolicy
     admission: Admission
     passed_over: tuple[str, ...] = ()
     """Other bundles of the place that this site's policy refuses, each with the reason."""
@@ -78,7 +78,7 @@ class Opened:
     @property
     def root(self) -> Verified[Root]:
         """The root by which it was admitted."""
-        return self.judge.root
+        return self.policy.root
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def open_bundle(
 class _Examination:
     """Examines bundles, and knows the last one that was refused for what its builders signed."""
 
-    judge: AdmissionPolicy
+    policy: AdmissionPolicy
     location: Location
     refused: tuple[AirgapError, bytes, Evidence] | None = None
 
@@ -129,18 +129,18 @@ class _Examination:
         bundle, raw = read_manifest(reader, self.location)
         evidence = read_evidence(reader)
         try:
-            admission = self.judge.admit(raw, evidence)
+            admission = self.policy.admit(raw, evidence)
         except (PolicyError, NotTrustedError) as error:
             self.refused = error, raw, evidence
             raise
         _check_shape(reader, admission.manifest.value)
-        return Opened(reader, reader.packs, bundle, self.judge, admission)
+        return Opened(reader, reader.packs, bundle, self.policy, admission)
 
     def remembered(self, error: AirgapError) -> AirgapError:
         """Note in the ledger that this ended an import, if it was about the last one refused."""
         if self.refused is None or self.refused[0] not in (error, error.__cause__):
             return error
-        return self.judge.record_refusal(self.refused[1], self.refused[2].envelopes, error)
+        return self.policy.record_refusal(self.refused[1], self.refused[2].envelopes, error)
 
 
 @contextmanager

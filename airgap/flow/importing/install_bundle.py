@@ -180,9 +180,9 @@ def _make_record(opened: Opened) -> ImportRecord:
     manifest = opened.manifest.value
 
     def check(state: State) -> None:
-        opened.judge.recheck(manifest, bundle, state, admission.waiver)
+        opened.policy.recheck(manifest, bundle, state, admission.waiver)
 
-    return ImportRecord(opened.judge.make_entry(manifest, bundle, admission), check)
+    return ImportRecord(opened.policy.make_entry(manifest, bundle, admission), check)
 
 
 def _save_manifest(opened: Opened, progress: Progress) -> None:

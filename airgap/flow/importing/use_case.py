@@ -203,8 +203,8 @@ def _open(
 ) -> Iterator[Opened]:
     """Open and admit the bundle, with what it builds on."""
     connector = Connector(request.credentials, request.transfer, progress)
-    judge = policy.load(request.waivers, request.channel)
-    open_one = partial(open_bundle, admission=judge, remember=remember, connector=connector)
+    admission = policy.load(request.waivers, request.channel)
+    open_one = partial(open_bundle, admission=admission, remember=remember, connector=connector)
     with open_volumes(request.sources, open_one, progress) as opened:
         yield base_bundles.with_depots(opened, request.depots, connector)
 
