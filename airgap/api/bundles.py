@@ -181,7 +181,7 @@ def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         passwd: of the server; the secret key of S3. It is never printed.
         params: options of the protocol, as in a URL's query.
         subpath: joined to ``path``.
-        replace: whether to replace what is there with other content.
+        replace: whether to replace installed items whose content differs.
         insecure_allow_unsigned: whether to take a BentoML archive that has no manifest.
         waivers: files with the approvers' permission for an old bundle.
         channel: the only channel to accept; None: any.
@@ -192,7 +192,7 @@ def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         ConfigurationError: no root is pinned, or BentoML is not installed.
         NotTrustedError: the signatures do not satisfy the root.
         CorruptError: something is not what the signed manifest says.
-        ConflictError: the tag is there with other content.
+        ConflictError: the tag is installed with different content.
         PolicyError: expired, for another site, older than what this site has, or refused by what
             this machine remembers.
         UsageError: the bundle does not hold exactly one Bento.

@@ -166,7 +166,7 @@ class DepotWriter:
             if read_bounded(self._depot, name, limits.ROOT_BYTES) == data:
                 return
             raise ConflictError(
-                f"{self._depot / name} is there with other content.",
+                f"{self._depot / name} exists with different content.",
                 "Roots of one version differ: find out which is right, and move the other away.",
             )
         write_atomically(self._depot, name, [data])

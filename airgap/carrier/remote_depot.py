@@ -203,7 +203,7 @@ class RemoteDepotWriter:
             self._depot.read(name, limits.ROOT_BYTES) != data
         ):
             raise ConflictError(
-                f"{self._depot.location}/{name} is there with other content.",
+                f"{self._depot.location}/{name} exists with different content.",
                 "Roots of one version differ: find out which is right, and move the other away.",
             )
 

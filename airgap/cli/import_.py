@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.command(name="import")
 @click.argument("sources", nargs=-1, required=True, metavar="SRC...")
-@click.option("--replace", is_flag=True, help="Replace what is there with other content.")
+@click.option("--replace", is_flag=True, help="Replace installed items whose content differs.")
 @click.option("--dry-run", is_flag=True, help="Check signatures and say what would be done.")
 @click.option(
     "--insecure-allow-unsigned",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Whether the models that the Bento names are installed too.",
 )
-@click.option("--force", is_flag=True, help="Replace what is here with other content.")
+@click.option("--force", is_flag=True, help="Replace installed items whose content differs.")
 @click.option("--dry-run", is_flag=True, help="Check signatures and say what would be done.")
 @admission_options
 @depot_option
