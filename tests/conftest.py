@@ -2,14 +2,14 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from airgap.disk import durable
-from tests.support import sides, stores
+from tests.support import coverage_files, sides, stores
 from tests.support.faults import Launcher
 from tests.support.sides import Side, Site
 
@@ -32,6 +32,18 @@ def _set_trace_patiently(function: "TraceFunction | None") -> None:
 
 _SET_TRACE = sys.settrace
 sys.settrace = _set_trace_patiently
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)  # within pytest-cov's, which combines the files
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Remove files of coverage that a killed process left torn, before they are combined."""
+    result = yield
+    if not hasattr(session.config, "workerinput"):
+        for name in coverage_files.remove_torn_files(session.config.rootpath):
+            session.config.get_terminal_writer().line(
+                f"\n{name} is torn: its process was killed while it wrote. It is not counted."
+            )
+    return result
 
 
 @pytest.fixture(scope="session")

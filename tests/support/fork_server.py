@@ -200,7 +200,7 @@ def run(request: dict[str, Any]) -> NoReturn:
     ):
         os.dup2(os.open(request[name], flags, 0o600), descriptor)
     if request["largest_file"]:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest_file"],) * 2)
+        limit_file_size(request["largest_file"])
     if request["powerless"]:
         _drop_capabilities()
     if not request["swap"]:
@@ -212,8 +212,14 @@ def run(request: dict[str, Any]) -> NoReturn:
             fork_server_intake.main(*request["arguments"][1:])
         main.main(request["arguments"])
     finally:
+        limit_file_size(resource.RLIM_INFINITY)  # what coverage writes at the end is not limited
         with contextlib.suppress(OSError):
             steps.note_calls()
+
+
+def limit_file_size(size: int) -> None:
+    """Let writing a file beyond ``size`` bytes fail in this process."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 def _not_at_all(_descriptor: int) -> int:
