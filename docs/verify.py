@@ -27,18 +27,28 @@ from pathlib import Path
 from unicodedata import category, normalize
 
 EXITS = {"cannot check": 3, "corrupt": 10, "not-trusted": 11, "policy": 12, "missing": 13}
-MIB, DECIDING = 2**20, ("scanner", "approver")
+MIB, DECIDING = 2**20, {"scanner": "malware", "approver": "review"}  # §14: the default names
+RECORDING, TIMES = {"recorder", "witness"}, ("not_after", "time", "since", "from", "until")
 KINDS = ("model", "hugging-face", "files", "wheelhouse", "image", "bento")  # §3.2
 HEX, TAG = "[0-9a-f]{64}", "[a-z0-9]([-._a-z0-9]*[a-z0-9])?"
 BAD_PATH = r'(?is)[\\:*?"<>|]|(^|/)([^/]*[. ]|(con|prn|aux|nul|(com|lpt)[1-9¹²³])(\.[^/]*)?)?(/|\Z)'
 ENVELOPE = (r'\{"payloadType":"%s","signatures":\[\{"keyid":"([0-9a-f]{64})","sig":"'
             r'((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)"\}\]\}\n')
+NAME = "[a-z](?:[-a-z0-9]{0,9}[a-z0-9])?"  # §14
+SIGNER = rf"(?!scanner.malware|approver.review)(?:scanner|approver)(?:\.{NAME})?"
 MEMBERS = (rf"(bundles/{HEX}/)manifest\.msgpack (\1builder\.{HEX}\.dsse |"  # §9
-           rf"(\1(?:scanner|approver)\.{HEX}\.)attestation \3dsse )*(padding )?"
+           rf"(\1{SIGNER}\.{HEX}\.)attestation \3dsse )*(padding )?"
            rf"(roots/[1-9]\d{{0,15}}\.(root\.msgpack|{HEX}\.dsse) )*(packs/../{HEX}\.pack )*"
            rf"(\1{HEX}\.model\.sig )*(\1checksums\.txt )?(README\.txt )?(verify\.py )?")
 ENTRIES = {"file": "chunks:bytes digest:bytes executable:bool path:str size:int type:str",
            "link": "path:str target:str type:str", "folder": "path:str type:str"}
+RULES = ("demands:dict forbidden_options:list labels:dict|NoneType people:dict policies:dict "
+         "receipts:dict recipients:list revoked_keys:dict timestamp_authorities:list "
+         "trust_anchors:list|NoneType")  # §7.6
+RULE_FIELDS = {"demands": "max_age:int|NoneType role:str threshold:int",
+               "labels": "required:bool values:list|NoneType", "revoked_keys": "since:int|NoneType",
+               "recipients": "label:str purpose:str recipient:str", "timestamp_authorities":
+               "certificate:bytes from:int|NoneType until:int|NoneType"}
 # msgpack (§2.1): first byte and number of the short form; first byte and widths of the longer ones
 FORMS = {int: (0, 128, 0xCC, (1, 2, 4, 8)), dict: (0x80, 16, 0xDE, (2, 4)),
          list: (0x90, 16, 0xDC, (2, 4)), str: (0xA0, 32, 0xD9, (1, 2, 4)),
@@ -50,6 +60,7 @@ KEYS = {"ed25519": ("302a300506032b6570032100", 44, 2**252 + 0x14DEF9DEA2F79CD65
                               2**256 - 2**224 + 2**192 - 0x4319055258E8617B0C46353D039CDAAF),
         "ecdsa-p384-sha384": ("3076301006072a8648ce3d020106052b8104002203620004", 120,
                               2**384 - 0x389CB27E0BC8D220A7E5F24DB74F58851313E695333AD68D),
+        "ml-dsa-44": ("30820532300b06096086480165030403110382052100", 1334, 0),
         "ml-dsa-65": ("308207b2300b0609608648016503040312038207a100", 1974, 0),
         "ml-dsa-87": ("30820a32300b060960864801650304031303820a2100", 2614, 0)}
 
@@ -101,7 +112,7 @@ def demand(value, what, fields):  # exactly these fields, of these types, and wh
     for key, one in value.items():
         good = type(one).__name__ in rules[key].split("|") and known.get(key, one) == one
         good = good and (key not in ("digest", "bundle", "findings") or len(one or bytes(32)) == 32)
-        last = 253402300799 if key.endswith("_at") or key in ("not_after", "time") else 2**53
+        last = 253402300799 if key.endswith("_at") or key in TIMES else 2**53
         need(good and (type(one) is not int or one <= last), f"{what}: the field {key!r}")
 
 def is_name(text):  # §2.4
@@ -261,31 +272,80 @@ def count_signers(root, role, document, envelopes):  # §7.3
         signers |= {match[1]} if key else set()
     return signers
 
+def check_rules(root, keys):  # §7.6: the fields that only format 2 has
+    for key, fields in RULE_FIELDS.items():
+        for one in root[key].values() if type(root[key]) is dict else root[key] or ():
+            demand(one, f"root: {key}", fields)
+    demand(root["receipts"], "root: receipts", "approvals:int notes:bool")
+    usable = {role: rule["usable"] for role, rule in root["roles"].items()}
+    options = [*root["forbidden_options"], *(root["trust_anchors"] or ())]
+    stamps, people = root["timestamp_authorities"], [*root["people"].values()]
+    people += [one["label"] for one in root["recipients"]]
+    lists = [root["forbidden_options"], root["trust_anchors"] or [],
+             [one["certificate"] for one in stamps],
+             [one["recipient"] for one in root["recipients"]]]
+    good = all(re.fullmatch("[a-z][-_a-z0-9]{0,62}", one) for one in options)
+    good = good and all(re.fullmatch(NAME, one) for one in [*root["demands"], *root["policies"]])
+    good = good and all(type(one) is bytes and len(one) == 32 for one in root["policies"].values())
+    good = good and all(0 < len(one) <= 64 and is_clean(one) for one in people)
+    good = good and {*root["people"]} <= {*keys, *root["revoked_keys"]}
+    good = good and root["receipts"]["approvals"] <= len(usable.get("approver", ()))
+    for one in stamps:
+        good = good and (one["from"] or 0) <= (2**53 if one["until"] is None else one["until"])
+    for one in root["recipients"]:
+        good = good and re.fullmatch("age1[0-9a-z]{1,4092}", one["recipient"])
+        good = good and one["purpose"] in ("site", "escrow", "gate")
+    for label, rule in (root["labels"] or {}).items():
+        values = ["any"] if rule["values"] is None else rule["values"]
+        good = good and is_name(label) and 0 < len(values) <= 1000 and is_set(values)
+        good = good and all(0 < len(one) <= 128 and is_clean(one) for one in values)
+    for name, one in root["demands"].items():
+        good = good and one["role"] in DECIDING and one["max_age"] != 0
+        good = good and 0 < one["threshold"] <= len(usable.get(one["role"], ()))
+        root["needs"].append((name, one["role"], one["threshold"], one["max_age"]))
+    sizes = [len(root[key] or ()) for key in ("policies", *RULE_FIELDS) if key != "revoked_keys"]
+    good = good and max(*sizes, *map(len, lists)) <= 100 and all(map(is_set, lists))
+    need(good, "root: a field of format 2")
+
 def check_root(raw, envelopes, fingerprint):  # §7.1, §7.4; adds the usable keys of each role
     actual = "SHA256:" + sha256(raw).hexdigest()
     need(actual == fingerprint, f"root: its fingerprint is {actual}", "not-trusted")
     root = decode(raw, MIB, "root")
-    demand({"created_at": 0, **root}, "root", "channels:dict created_at:int format:int hash:str "
-           "keys:list not_after:int|NoneType revoked_bundles:list revoked_keys:list roles:dict "
-           "site:str version:int")
+    two = root["format"] == 2
+    need(type(root["format"]) is not int or root["format"] < 3, "root: a later format", "policy")
+    demand({**({} if two else {"created_at": 0}), **root, "format": root["format"] - two}, "root",
+           "channels:dict created_at:int format:int hash:str keys:list not_after:int|NoneType "
+           "revoked_bundles:list roles:dict site:str version:int "
+           + (RULES if two else "revoked_keys:list"))
     for key in root["keys"]:
         demand(key, "root: key", "algorithm:str spki:bytes")
     keys, roles = {sha256(key["spki"]).hexdigest(): key for key in root["keys"]}, root["roles"]
     good = list(keys) == sorted(keys) and len(keys) == len(root["keys"]) <= 1000
     good = good and all(map(is_name, [root["site"], *root["channels"]])) and root["version"]
-    good = good and is_set(root["revoked_keys"]) and is_set(root["revoked_bundles"])
+    good = good and is_set([*root["revoked_keys"]]) and is_set(root["revoked_bundles"])
     good = good and all(re.fullmatch(HEX, one) for one in root["revoked_keys"])
     good = good and all(type(one) is bytes and len(one) == 32 for one in root["revoked_bundles"])
-    need(good and {"root", "builder"} <= {*roles} <= {"root", "builder", *DECIDING}, "root: a list")
+    allowed = {"root", "builder", *DECIDING, *(RECORDING if two else ())}
+    need(good and {"root", "builder"} <= {*roles} <= allowed, "root: a list")
     for channel in root["channels"].values():
         demand(channel, "root: channel", "minimum_sequence:int")
     for role, rule in roles.items():
         demand(rule, f"root: {role}", "keys:list threshold:int")
         rule["usable"] = {one: keys[one] for one in rule["keys"] if one not in root["revoked_keys"]}
-        good = is_set(rule["keys"]) and 1 <= rule["threshold"] <= len(rule["usable"])
+        least = 0 if two and role in DECIDING else 1
+        good = is_set(rule["keys"]) and least <= rule["threshold"] <= len(rule["usable"])
         need(good, f"root: the role {role}")
     both = {*roles["builder"]["keys"]} & {*roles.get("approver", {"keys": ()})["keys"]}
-    need(not both and all(key["algorithm"] in KEYS for key in keys.values()), "root: its keys")
+    of = {one: {role for role in roles if one in roles[role]["keys"]} for one in keys}
+    good = all(len(one) == 1 or "recorder" not in one for one in of.values())
+    for one, key in keys.items():
+        good = good and key["algorithm"] in KEYS
+        good = good and (key["algorithm"] != "ml-dsa-44" or set() < of[one] <= RECORDING)
+    need(not both and good, "root: its keys")
+    root["needs"] = [(DECIDING[role], role, roles[role]["threshold"], None) for role in DECIDING
+                     if role in roles]
+    if two:
+        check_rules(root, keys)
     need(all(map(is_sound, keys.values())), "root: a key not in its one form", "not-trusted")
     signed = len(count_signers(root, "root", raw, envelopes)) >= roles["root"]["threshold"]
     need(signed, "root: too few of its own keys signed it", "not-trusted")
@@ -405,24 +465,29 @@ def check_content(place, m, plan):  # §11; returns how many files were compared
     need(not wrong, "a chunk: another digest")
     return f"{len(whole)} of {len(files)} files compared in the plain"
 
-def opinion(root, role, bundle, document, envelope):  # §14: the decision, and the key that made it
+def opinion(root, role, bundle, document, envelope):  # §14: decision, key, name and time
     for key in count_signers(root, role, document, [envelope]):
         claim = decode(document, 4096, "attestation")
-        demand(claim, "attestation", "bundle:bytes decision:str findings:bytes|NoneType format:int "
-               "hash:str note:str role:str time:int")
+        number, name = claim["format"], claim.get("name", DECIDING[role])
+        need(type(number) is not int or number < 3, "attestation: a later format", "policy")
+        demand({**claim, "format": number - (number == 2)}, "attestation", "bundle:bytes "
+               "decision:str findings:bytes|NoneType format:int hash:str note:str role:str time:int"
+               + " name:str" * (number == 2))
         good = len(claim["note"]) <= 1000 and is_clean(claim["note"]) and claim["role"] in DECIDING
-        need(good and claim["decision"] in ("accept", "reject"), "attestation: a field")
+        good = good and claim["decision"] in ("accept", "reject") and re.fullmatch(NAME, name)
+        need(good and claim.get("name") != DECIDING[claim["role"]], "attestation: a field")
         good = claim["role"] == role and claim["bundle"].hex() == bundle
         need(good, "attestation: moved from another bundle", "not-trusted")
-        return claim["decision"], key
-    return "", ""
+        return claim["decision"], key, name, claim["time"]
+    return "", "", "", 0
 
 def check_bundle(place, bundle, root, now):  # §7.5, §11
     folder, roles = f"bundles/{bundle}/", root["roles"]
     raw, names, signed = place.read(folder + "manifest.msgpack", 128 * MIB), place.names(folder), {}
     need(sha256(raw).hexdigest() == bundle, "manifest: changed")
     for role in ("builder", *DECIDING):
-        files = [one for one in names if re.fullmatch(rf"{role}\.{HEX}\.dsse", one)]
+        files = [one for one in names if re.fullmatch(rf"(builder|{SIGNER})\.{HEX}\.dsse", one)
+                 and one.startswith(f"{role}.")]
         need(len(files) <= 64, f"too many signatures of the role {role}")
         signed[role] = {one[:-4] + "attestation": place.read(folder + one, 2**14) for one in files}
     need(root["not_after"] is None or now <= root["not_after"], "root: expired", "policy")
@@ -440,10 +505,15 @@ def check_bundle(place, bundle, root, now):  # §7.5, §11
         pairs = [(place.read(folder + one, 4096), envelope) for one, envelope in
                  signed[role].items() if one in names]
         votes = [opinion(root, role, bundle, *pair) for pair in pairs]
-        need("reject" not in [one for one, _ in votes], f"bundle: rejected by a {role}", "policy")
-        signers[role] = {key for one, key in votes if one}
-        good = len(signers[role]) >= roles[role]["threshold"]
-        need(good, f"bundle: too few of the role {role} accept it", "policy")
+        need("reject" not in [vote[0] for vote in votes], f"bundle: rejected by a {role}", "policy")
+        for _, key, name, at in (vote for vote in votes if vote[0]):
+            label = role if name == DECIDING[role] else f"{role} ({name})"
+            signers[label] = keys = signers.get(label, {})
+            keys[key] = max(at, keys.get(key, 0))
+    for name, role, threshold, age in root["needs"]:  # §14, rule 4
+        votes = signers.get(role if name == DECIDING[role] else f"{role} ({name})", {})
+        good = [at for at in votes.values() if age is None or now - age <= at <= now + 86400]
+        need(len(good) >= threshold, f"bundle: too few {role}s accept it for {name}", "policy")
     needed = len(m["chunks"]["lengths"]) - sum(len(b[3]) for _, _, blocks in plan for b in blocks)
     need(not needed, f"bundle: does not carry {needed} of its chunks", "missing")
     compared = check_content(place, m, plan)

@@ -158,7 +158,7 @@ class ArchiveReader:
         parsed = layout.parse_attestation_file(file)
         if parsed:
             statement = self._take_small(parsed[0], limits.ATTESTATION_BYTES)
-            if self._file_below(prefix) != layout.envelope_file(*parsed):
+            if self._file_below(prefix) != f"{file.removesuffix('attestation')}dsse":
                 raise self._wrong("has an attestation without its signature")
             envelope = self._take_small(parsed[0], limits.ENVELOPE_BYTES)
             self._attestations.append((parsed[0], (statement, envelope)))

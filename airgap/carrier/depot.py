@@ -208,18 +208,16 @@ class DepotBundle:
 
     def read_envelopes(self, role: Role) -> list[bytes]:
         """Return the envelopes of one role."""
-        return [
-            self.depot.read(name, limits.ENVELOPE_BYTES)
-            for name in self._envelope_names(role).values()
-        ]
+        return [self.depot.read(name, limits.ENVELOPE_BYTES) for name in self._envelope_names(role)]
 
     def read_attestations(self, role: Role) -> list[tuple[bytes, bytes]]:
         """Return each attestation of one role with its envelope; one alone is ignored."""
         pairs = []
-        for key_id, envelope in self._envelope_names(role).items():
-            name = f"{self._folder}/{layout.attestation_file(role, key_id)}"
+        for envelope in self._envelope_names(role):
             with suppress(MissingError):
-                statement = self.depot.read(name, limits.ATTESTATION_BYTES)
+                statement = self.depot.read(
+                    layout.attestation_beside(envelope), limits.ATTESTATION_BYTES
+                )
                 pairs.append((statement, self.depot.read(envelope, limits.ENVELOPE_BYTES)))
         return pairs
 
@@ -249,18 +247,16 @@ class DepotBundle:
         """Close the depot's connection."""
         self.depot.close()
 
-    def _envelope_names(self, role: Role) -> dict[str, str]:
-        """Return the depot names of one role's envelopes by the key id in them.
+    def _envelope_names(self, role: Role) -> list[str]:
+        """Return the depot names of one role's envelopes.
 
         Raises:
             CorruptError: there are too many.
         """
         files = ((name, layout.parse_envelope_file(name)) for name in self.list_files())
-        envelopes = {
-            parsed[1]: f"{self._folder}/{name}"
-            for name, parsed in files
-            if parsed and parsed[0] == role
-        }
+        envelopes = [
+            f"{self._folder}/{name}" for name, parsed in files if parsed and parsed[0] == role
+        ]
         if len(envelopes) > limits.ENVELOPES:
             raise CorruptError(
                 f"{self.location} has {len(envelopes)} signature files; at most {limits.ENVELOPES}"

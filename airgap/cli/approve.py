@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     "--reject", is_flag=True, help="Reject it: sites of this approver will not import it."
 )
 @click.option(
+    "--name",
+    metavar="NAME",
+    default="",
+    help="What is approved, such as licence; default: review.",
+)
+@click.option(
     "--note", metavar="TEXT", default="", help="One line for people, signed with the decision."
 )
 @key_options
@@ -26,6 +32,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     *,
     source: str,
     reject: bool,
+    name: str,
     note: str,
     key: str,
     passphrase_env: str | None,
@@ -39,6 +46,6 @@ def command(  # noqa: PLR0913  (one argument per option)
     from airgap.flow.location.location import parse_location
     from airgap.flow.trust import attest
 
-    statement = attest.Statement("approver", "reject" if reject else "accept", note)
+    statement = attest.Statement("approver", "reject" if reject else "accept", note, name=name)
     ask = read_passphrase(passphrase_env, passphrase_fd)
     return sign_statement(parse_location(source), statement, key, ask, connector)

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     required=True,
     help="The scanner's report. It stays where it is; its SHA-256 is signed.",
 )
+@click.option(
+    "--name",
+    metavar="NAME",
+    default="",
+    help="What is attested, such as malware, rehearsal, licence or review; default: malware for a"
+    " scanner, review for an approver.",
+)
 @click.option("--reject", is_flag=True, help="Reject it: sites of this key will not import it.")
 @click.option(
     "--note", metavar="TEXT", default="", help="One line for people, signed with the decision."
@@ -35,6 +42,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     *,
     source: str,
     role: str,
+    name: str,
     findings: Path,
     reject: bool,
     note: str,
@@ -52,6 +60,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         "reject" if reject else "accept",
         note,
         findings,
+        name=name,
     )
     ask = read_passphrase(passphrase_env, passphrase_fd)
     return sign_statement(parse_location(source), statement, key, ask, connector)
@@ -71,13 +80,17 @@ def sign_statement(
     bundle, attestation = attest.attest(location, statement, signer, connector)
     findings = None if attestation.findings is None else attestation.findings.hex()
     verb = "Accepted" if attestation.decision == "accept" else "Rejected"
-    lines = [f"{verb} as {attestation.role}: bundle {bundle}, with key {signer.key.id[:16]}…"]
+    what = (
+        attestation.role if attestation.is_default else f"{attestation.role} ({attestation.name})"
+    )
+    lines = [f"{verb} as {what}: bundle {bundle}, with key {signer.key.id[:16]}…"]
     if findings:
         lines.append(f"findings sha256 {findings}: keep that file")
     return Result(
         {
             "bundle": bundle,
             "role": attestation.role,
+            "name": attestation.name,
             "decision": attestation.decision,
             "note": attestation.note,
             "findings": findings,

@@ -57,7 +57,8 @@ def command(*, source: str, files: bool, connector: "Connector") -> Result:
 
 
 def _claim_line(claim: dict[str, Any]) -> str:
-    line = f"{claim['role']} {claim['key_id'] or 'unreadable'}"
+    role = f"{claim['role']} ({claim['name']})" if "name" in claim else claim["role"]
+    line = f"{role} {claim['key_id'] or 'unreadable'}"
     if "decision" in claim:
         line += f", {claim['decision']} of {claim['bundle'][:12]}… at {claim['time']}"
         line += f": {claim['note']}" if claim["note"] else ""

@@ -7,10 +7,11 @@ from typing import Final
 
 from airgap.errors import UsageError
 
-__all__ = ["read_expiry", "read_moment", "read_span"]
+__all__ = ["read_expiry", "read_moment", "read_span", "read_start"]
 
 _DAY: Final = 24 * 3600
 _UNITS: Final = {"h": 3600, "d": _DAY, "w": 7 * _DAY, "y": 365 * _DAY}
+_DATE: Final = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
 _SPAN: Final = re.compile(r"([1-9][0-9]{0,5})([hdwy])")
 
 
@@ -56,8 +57,22 @@ def read_moment(text: str) -> int | None:
         ) from error
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
-    last = _DAY - 1 if re.fullmatch(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}", text) else 0
+    last = _DAY - 1 if _DATE.fullmatch(text) else 0
     return int(when.timestamp()) + last
+
+
+def read_start(text: str) -> int:
+    """Read a date (its first second, UTC) or an RFC 3339 time; return seconds since 1970.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    moment = None if _SPAN.fullmatch(text) else read_moment(text)
+    if moment is None:
+        raise UsageError(
+            f"{text!r:.50} is not a point in time.", "Write 2026-01-31 or 2026-01-31T12:00:00Z."
+        )
+    return moment - (_DAY - 1) if _DATE.fullmatch(text) else moment
 
 
 def read_span(text: str) -> int:

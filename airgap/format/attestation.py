@@ -1,20 +1,36 @@
 """Attestations: the statement of a scanner or an approver about a bundle (format §14)."""
 
-import unicodedata
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Literal
 
-from airgap.format import canonical, limits
+from airgap.format import canonical, limits, names
 from airgap.format.envelope import Role
-from airgap.format.fields import HASH, Fields
+from airgap.format.fields import HASH, Fields, refuse_newer
 
-__all__ = ["ATTESTING_ROLES", "Attestation", "Decision", "decode", "encode", "note_problem"]
+__all__ = [
+    "ATTESTING_ROLES",
+    "DEFAULT_NAMES",
+    "Attestation",
+    "Decision",
+    "decode",
+    "encode",
+    "is_name",
+    "note_problem",
+]
 
 Decision = Literal["accept", "reject"]
 DECISIONS: Final[tuple[Decision, ...]] = ("accept", "reject")
 ATTESTING_ROLES: Final[tuple[Role, ...]] = ("scanner", "approver")
-FORMAT: Final = 1
-_INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+DEFAULT_NAMES: Final[Mapping[Role, str]] = MappingProxyType(
+    {"scanner": "malware", "approver": "review"}
+)
+"""What an attestation of format 1, which has no name, attests."""
+UNNAMED_FORMAT: Final = 1
+NAMED_FORMAT: Final = 2
+_NAME: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +38,7 @@ class Attestation:
     """One decision of one role about one bundle. ``time`` is in seconds since 1970.
 
     ``bundle`` and ``findings`` are SHA-256 digests; the findings file itself does not travel.
+    ``name`` says what is attested; empty: the default name of the role.
     """
 
     bundle: bytes
@@ -30,6 +47,16 @@ class Attestation:
     time: int
     note: str = ""
     findings: bytes | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Fill in the default name."""
+        object.__setattr__(self, "name", self.name or DEFAULT_NAMES[self.role])
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the name is the default name of the role, which format 1 has no field for."""
+        return self.name == DEFAULT_NAMES[self.role]
 
 
 def encode(attestation: Attestation) -> bytes:
@@ -39,8 +66,9 @@ def encode(attestation: Attestation) -> bytes:
             "bundle": attestation.bundle,
             "decision": attestation.decision,
             "findings": attestation.findings,
-            "format": FORMAT,
+            "format": UNNAMED_FORMAT if attestation.is_default else NAMED_FORMAT,
             "hash": HASH,
+            **({} if attestation.is_default else {"name": attestation.name}),
             "note": attestation.note,
             "role": attestation.role,
             "time": attestation.time,
@@ -53,10 +81,13 @@ def decode(raw: bytes) -> Attestation:
 
     Raises:
         CorruptError: it breaks a rule of format §14.
+        PolicyError: it is of a newer format.
     """
     value = canonical.decode(raw, limit=limits.ATTESTATION_BYTES, what="attestation")
-    fields = Fields(value, _KEYS, "attestation")
-    fields.expect("format", FORMAT)
+    refuse_newer(value, NAMED_FORMAT, "attestation")
+    is_named = type(value) is dict and "name" in value
+    fields = Fields(value, _KEYS | {"name"} if is_named else _KEYS, "attestation")
+    fields.expect("format", NAMED_FORMAT if is_named else UNNAMED_FORMAT)
     fields.expect("hash", HASH)
     decision, role = fields.text("decision"), fields.text("role")
     if decision not in DECISIONS or role not in ATTESTING_ROLES:
@@ -64,14 +95,23 @@ def decode(raw: bytes) -> Attestation:
     note = fields.text("note", limits.NOTE_CHARACTERS)
     if note_problem(note):
         raise fields.error(f"has a note that {note_problem(note)}")
-    return Attestation(
+    attestation = Attestation(
         bundle=fields.digest("bundle"),
         role=next(allowed for allowed in ATTESTING_ROLES if allowed == role),
         decision=next(allowed for allowed in DECISIONS if allowed == decision),
         time=fields.time("time"),
         note=note,
-        findings=None if value["findings"] is None else fields.digest("findings"),
+        findings=None if fields.is_nil("findings") else fields.digest("findings"),
+        name=fields.text("name") if is_named else "",
     )
+    if not is_name(attestation.name) or (is_named and attestation.is_default):
+        raise fields.error("has an invalid name, or the default name of its role in format 2")
+    return attestation
+
+
+def is_name(text: str) -> bool:
+    """Tell whether this can name what an attestation attests (format §14)."""
+    return len(text) <= limits.ATTESTATION_NAME_CHARACTERS and _NAME.fullmatch(text) is not None
 
 
 def note_problem(note: str) -> str | None:
@@ -81,7 +121,7 @@ def note_problem(note: str) -> str | None:
     """
     if len(note) > limits.NOTE_CHARACTERS:
         return f"has more than {limits.NOTE_CHARACTERS:,} characters"
-    if any(unicodedata.category(character) in _INVISIBLE for character in note):
+    if names.has_invisible(note):
         return "has invisible characters or more than one line"
     return None
 

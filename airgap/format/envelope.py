@@ -12,6 +12,7 @@ from airgap.errors import NotTrustedError
 from airgap.format import limits, names
 
 __all__ = [
+    "BUNDLE_ROLES",
     "PAYLOAD_TYPES",
     "ROLES",
     "Envelope",
@@ -22,8 +23,17 @@ __all__ = [
     "signed_bytes",
 ]
 
-Role = Literal["root", "builder", "scanner", "approver"]
-ROLES: Final[tuple[Role, ...]] = ("root", "builder", "scanner", "approver")
+Role = Literal["root", "builder", "scanner", "approver", "recorder", "witness"]
+ROLES: Final[tuple[Role, ...]] = (
+    "root",
+    "builder",
+    "scanner",
+    "approver",
+    "recorder",
+    "witness",
+)
+BUNDLE_ROLES: Final[tuple[Role, ...]] = ("builder", "scanner", "approver")
+"""The roles whose signatures lie beside a manifest (format §8)."""
 Purpose = Role | Literal["waiver", "model"]
 """What a signature is for: the document that a role signs, a waiver, or a single model for other
 tools (format §18)."""

@@ -6,10 +6,18 @@ from array import array
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
-from airgap.errors import CorruptError
+from airgap.errors import CorruptError, PolicyError
 from airgap.format import limits
 
-__all__ = ["DIGEST_BYTES", "HASH", "Fields", "U32Column", "decode_u32", "encode_u32"]
+__all__ = [
+    "DIGEST_BYTES",
+    "HASH",
+    "Fields",
+    "U32Column",
+    "decode_u32",
+    "encode_u32",
+    "refuse_newer",
+]
 
 U32Column: TypeAlias = "array[int]"
 """Four bytes per element in memory, too; a list needs forty."""
@@ -33,6 +41,10 @@ class Fields:
     def error(self, problem: str) -> CorruptError:
         """Make an error; ``problem`` completes the sentence "The manifest …"."""
         return CorruptError(f"The {self._what} {problem}.", "Ask the sender to export it again.")
+
+    def is_nil(self, key: str) -> bool:
+        """Tell whether a field is nil."""
+        return self._map[key] is None
 
     def text(self, key: str, limit: int = limits.PATH_BYTES) -> str:
         """Return a string of at most ``limit`` characters."""
@@ -114,6 +126,19 @@ class Fields:
         present = self._map[key]
         if type(present) is not type(value) or present != value:
             raise self.error(f"has {present!r:.40} in '{key}' (expected {value!r})")
+
+
+def refuse_newer(value: Any, highest: int, what: str) -> None:  # noqa: ANN401
+    """Refuse a decoded document of a format that is not known here, before its fields are checked.
+
+    Raises:
+        PolicyError: its format is higher than ``highest``.
+    """
+    if type(value) is dict and type(value.get("format")) is int and value["format"] > highest:
+        raise PolicyError(
+            f"The {what} has format {value['format']}; this airgap reads format {highest}.",
+            "A newer version of airgap is needed on this machine.",
+        )
 
 
 def decode_u32(column: bytes) -> U32Column:

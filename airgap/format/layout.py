@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from airgap.format.attestation import ATTESTING_ROLES
-from airgap.format.envelope import ROLES, Role
+from airgap.format.attestation import ATTESTING_ROLES, DEFAULT_NAMES, is_name
+from airgap.format.envelope import BUNDLE_ROLES, Role
 from airgap.format.manifest import Pack
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "ROOTS",
     "VERIFIER_NAME",
     "VOLUME_TEXT_NAME",
+    "attestation_beside",
     "attestation_file",
     "checksums_name",
     "envelope_file",
@@ -81,8 +82,9 @@ root and its fingerprint from a source that you trust. The copy here is good for
 SHA-256 is that of your own.
 """
 
-_ENVELOPE = re.compile(rf"({'|'.join(ROLES)})\.([0-9a-f]{{64}})\.dsse")
-_ATTESTATION = re.compile(rf"({'|'.join(ATTESTING_ROLES)})\.([0-9a-f]{{64}})\.attestation")
+_SIGNED = re.compile(
+    rf"({'|'.join(BUNDLE_ROLES)})(?:\.([-a-z0-9]+))?\.([0-9a-f]{{64}})\.(dsse|attestation)"
+)
 _ROOT = re.compile(r"([1-9][0-9]{0,15})\.root\.msgpack")
 _ROOT_ENVELOPE = re.compile(r"([1-9][0-9]{0,15})\.[0-9a-f]{64}\.dsse")
 _MODEL_SIGNATURE = re.compile(r"[0-9a-f]{64}\.model\.sig")
@@ -105,9 +107,9 @@ def parse_manifest_name(name: str) -> str | None:
     return match[1] if match else None
 
 
-def envelope_file(role: Role, key_id: str) -> str:
-    """Name an envelope within its bundle's folder."""
-    return f"{role}.{key_id}.dsse"
+def envelope_file(role: Role, key_id: str, attested: str = "") -> str:
+    """Name an envelope within its bundle's folder; ``attested`` is an attestation's name."""
+    return f"{_signer(role, attested)}.{key_id}.dsse"
 
 
 def envelope_name(bundle: str, role: Role, key_id: str) -> str:
@@ -117,23 +119,40 @@ def envelope_name(bundle: str, role: Role, key_id: str) -> str:
 
 def parse_envelope_file(name: str) -> tuple[Role, str] | None:
     """Return role and key id in the file name of an envelope; None for another name."""
-    match = _ENVELOPE.fullmatch(name)
-    if match is None:
-        return None
-    return next(role for role in ROLES if role == match[1]), match[2]
+    return _parse_signed_file(name, "dsse")
 
 
-def attestation_file(role: Role, key_id: str) -> str:
-    """Name an attestation within its bundle's folder."""
-    return f"{role}.{key_id}.attestation"
+def attestation_file(role: Role, key_id: str, attested: str = "") -> str:
+    """Name an attestation, whose own name is ``attested``, within its bundle's folder."""
+    return f"{_signer(role, attested)}.{key_id}.attestation"
 
 
 def parse_attestation_file(name: str) -> tuple[Role, str] | None:
     """Return role and key id in the file name of an attestation; None for another name."""
-    match = _ATTESTATION.fullmatch(name)
-    if match is None:
+    parsed = _parse_signed_file(name, "attestation")
+    return parsed if parsed and parsed[0] in ATTESTING_ROLES else None
+
+
+def attestation_beside(envelope: str) -> str:
+    """Name the attestation that belongs to an envelope of a scanner or an approver (format §14)."""
+    return f"{envelope.removesuffix('.dsse')}.attestation"
+
+
+def _signer(role: Role, attested: str) -> str:
+    """Return what a signature's file name begins with: the default name is left out (§14)."""
+    return role if attested in ("", DEFAULT_NAMES.get(role)) else f"{role}.{attested}"
+
+
+def _parse_signed_file(name: str, suffix: str) -> tuple[Role, str] | None:
+    match = _SIGNED.fullmatch(name)
+    if match is None or match[4] != suffix:
         return None
-    return next(role for role in ATTESTING_ROLES if role == match[1]), match[2]
+    role, attested = next(role for role in BUNDLE_ROLES if role == match[1]), match[2]
+    if attested and (
+        role not in ATTESTING_ROLES or not is_name(attested) or attested == DEFAULT_NAMES[role]
+    ):
+        return None
+    return role, match[3]
 
 
 def root_name(version: int) -> str:
@@ -229,10 +248,10 @@ def is_bundle_file(name: str) -> bool:
     The file may be an incomplete upload.
     """
     name = _strip_part(name)
-    patterns = (_ENVELOPE, _ATTESTATION, _MODEL_SIGNATURE)
-    return name in (MANIFEST, "checksums.txt", "volume.json", "parity.msgpack") or any(
-        pattern.fullmatch(name) for pattern in patterns
-    )
+    if name in (MANIFEST, "checksums.txt", "volume.json", "parity.msgpack"):
+        return True
+    is_signature = parse_envelope_file(name) or parse_attestation_file(name)
+    return bool(is_signature or _MODEL_SIGNATURE.fullmatch(name))
 
 
 def _strip_part(name: str) -> str:

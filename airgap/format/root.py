@@ -2,16 +2,29 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from airgap.format import canonical, limits, names
+from airgap.format.attestation import ATTESTING_ROLES, DEFAULT_NAMES
 from airgap.format.envelope import ROLES, Role
-from airgap.format.fields import DIGEST_BYTES, HASH, Fields
+from airgap.format.fields import DIGEST_BYTES, HASH, Fields, refuse_newer
+from airgap.format.site_rules import RULE_KEYS, Demand, SiteRules, decode_rules, encode_rules
 
-__all__ = ["ALGORITHMS", "Key", "RoleKeys", "Root", "SignedRoot", "decode", "encode", "fingerprint"]
+__all__ = [
+    "ALGORITHMS",
+    "RECORDING_ROLES",
+    "Key",
+    "RoleKeys",
+    "Root",
+    "SignedRoot",
+    "decode",
+    "encode",
+    "fingerprint",
+]
 
-FORMAT: Final = 1
+PLAIN_FORMAT: Final = 1
+RULES_FORMAT: Final = 2
 ALGORITHMS: Final = (
     "ed25519",
     "ecdsa-p256-sha256",
@@ -19,6 +32,9 @@ ALGORITHMS: Final = (
     "ml-dsa-65",
     "ml-dsa-87",
 )
+RECORDING_ROLES: Final[tuple[Role, ...]] = ("recorder", "witness")
+"""Roles of format 2; only they may have a key of ``RECORDING_ALGORITHM`` (format §6.3)."""
+RECORDING_ALGORITHM: Final = "ml-dsa-44"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +71,18 @@ class Root:
     revoked_bundles: tuple[bytes, ...] = ()
     not_after: int | None = None
     created_at: int | None = None
+    rules: SiteRules = field(default_factory=SiteRules)
+
+    @property
+    def format(self) -> int:
+        """The lowest format that can say this (format §7.6)."""
+        thresholds = [keys.threshold for keys in self.roles.values()]
+        is_plain = (
+            self.rules == SiteRules()
+            and self.roles.keys().isdisjoint(RECORDING_ROLES)
+            and all(thresholds)
+        )
+        return PLAIN_FORMAT if is_plain else RULES_FORMAT
 
     def signers(self, role: Role) -> dict[str, Key]:
         """Return the unrevoked keys of a role by key id."""
@@ -66,6 +94,15 @@ class Root:
     def threshold(self, role: Role) -> int:
         """Return how many distinct signers a role needs; 0 if the root does not have the role."""
         return self.roles[role].threshold if role in self.roles else 0
+
+    def demands(self) -> tuple[Demand, ...]:
+        """Return every attestation that a bundle needs: by role, then by name (format §7.6)."""
+        by_role = [
+            Demand(DEFAULT_NAMES[role], role, self.threshold(role))
+            for role in ATTESTING_ROLES
+            if self.threshold(role)
+        ]
+        return (*by_role, *self.rules.demands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +119,23 @@ def fingerprint(raw: bytes) -> str:
 
 
 def encode(root: Root) -> bytes:
-    """Encode a root (format §7.1)."""
+    """Encode a root in the lowest format that can say it (format §7.1, §7.6).
+
+    Raises:
+        ValueError: it needs format 2, and has no ``created_at``.
+    """
+    rules = {}
+    if root.format == RULES_FORMAT:
+        if root.created_at is None:
+            raise ValueError("a root of format 2 has created_at")
+        rules = encode_rules(root.rules, root.revoked_keys)
     return canonical.encode(
         {
             "channels": {
                 name: {"minimum_sequence": minimum} for name, minimum in root.channels.items()
             },
             **({} if root.created_at is None else {"created_at": root.created_at}),
-            "format": FORMAT,
+            "format": root.format,
             "hash": HASH,
             "keys": [{"algorithm": key.algorithm, "spki": key.spki} for key in root.keys],
             "not_after": root.not_after,
@@ -101,6 +147,7 @@ def encode(root: Root) -> bytes:
             },
             "site": root.site,
             "version": root.version,
+            **rules,
         }
     )
 
@@ -109,13 +156,22 @@ def decode(raw: bytes) -> Root:
     """Decode and check a root; ``signing`` checks the encoding of its keys (format §7.2).
 
     Raises:
-        CorruptError: it breaks a rule of format §7.1.
+        CorruptError: it breaks a rule of format §7.1 or §7.6.
+        PolicyError: it is of a newer format.
     """
     value = canonical.decode(raw, limit=limits.ROOT_BYTES, what="root")
-    dated = type(value) is dict and "created_at" in value
-    fields = Fields(value, _KEYS | {"created_at"} if dated else _KEYS, "root")
-    fields.expect("format", FORMAT)
+    refuse_newer(value, RULES_FORMAT, "root")
+    has_rules = type(value) is dict and value.get("format") == RULES_FORMAT
+    dated = has_rules or (type(value) is dict and "created_at" in value)
+    keys_of_format = _KEYS | RULE_KEYS if has_rules else _KEYS
+    fields = Fields(value, keys_of_format | {"created_at"} if dated else keys_of_format, "root")
+    fields.expect("format", RULES_FORMAT if has_rules else PLAIN_FORMAT)
     fields.expect("hash", HASH)
+    rules, revoked_keys = (
+        decode_rules(fields)
+        if has_rules
+        else (SiteRules(), fields.sorted_texts("revoked_keys", limits.ROOT_KEYS))
+    )
     keys = tuple(map(_decode_key, fields.array("keys", limits.ROOT_KEYS)))
     ids = [key.id for key in keys]
     if ids != sorted(set(ids)):
@@ -124,18 +180,21 @@ def decode(raw: bytes) -> Root:
         site=fields.text("site"),
         version=fields.integer("version", low=1),
         keys=keys,
-        roles=_decode_roles(fields, frozenset(ids)),
+        roles=_decode_roles(fields, frozenset(ids), has_rules=has_rules),
         channels=_decode_channels(fields),
-        revoked_keys=fields.sorted_texts("revoked_keys", limits.ROOT_KEYS),
+        revoked_keys=revoked_keys,
         revoked_bundles=_decode_revoked_bundles(fields),
         not_after=fields.time_or_none("not_after"),
         created_at=fields.time("created_at") if dated else None,
+        rules=rules,
     )
     if not all(map(names.is_bundle_id, root.revoked_keys)):
         raise fields.error("revokes something that is not a key id")
     if not all(map(names.is_tag_part, (root.site, *root.channels))):
         raise fields.error("has an invalid site id or channel name")
     _check_thresholds(root, fields)
+    _check_recorders(root, fields)
+    _check_rules(root, fields)
     return root
 
 
@@ -158,28 +217,43 @@ _KEYS = frozenset(
 def _decode_key(value: Any) -> Key:  # noqa: ANN401
     fields = Fields(value, frozenset({"algorithm", "spki"}), "root's key")
     algorithm = fields.text("algorithm")
-    if algorithm not in ALGORITHMS:
+    if algorithm not in (*ALGORITHMS, RECORDING_ALGORITHM):
         raise fields.error(f"is for the unknown algorithm {algorithm!r}")
     return Key(fields.raw("spki"), algorithm)
 
 
-def _decode_roles(fields: Fields, key_ids: frozenset[str]) -> dict[Role, RoleKeys]:
+def _decode_roles(
+    fields: Fields, key_ids: frozenset[str], *, has_rules: bool
+) -> dict[Role, RoleKeys]:
     table = fields.table("roles", len(ROLES))
-    if not {"root", "builder"} <= table.keys() <= set(ROLES):
+    allowed = [role for role in ROLES if has_rules or role not in RECORDING_ROLES]
+    if not {"root", "builder"} <= table.keys() <= set(allowed):
         raise fields.error("has no root or builder role, or an unknown role")
-    roles = {role: _decode_role(table[role], role, key_ids) for role in ROLES if role in table}
+    roles = {
+        role: _decode_role(
+            table[role], role, key_ids, least=0 if has_rules and role in ATTESTING_ROLES else 1
+        )
+        for role in allowed
+        if role in table
+    }
     approvers = roles["approver"].key_ids if "approver" in roles else ()
     if set(approvers) & set(roles["builder"].key_ids):
         raise fields.error("has a key that is both builder and approver")
     return roles
 
 
-def _decode_role(value: Any, role: str, key_ids: frozenset[str]) -> RoleKeys:  # noqa: ANN401
+def _decode_role(
+    value: Any,  # noqa: ANN401
+    role: str,
+    key_ids: frozenset[str],
+    *,
+    least: int,
+) -> RoleKeys:
     fields = Fields(value, frozenset({"keys", "threshold"}), f"root's role {role}")
     role_key_ids = fields.sorted_texts("keys", limits.ROOT_KEYS)
     if not key_ids.issuperset(role_key_ids):
         raise fields.error("names a key that is not in the root")
-    return RoleKeys(role_key_ids, fields.integer("threshold", low=1))
+    return RoleKeys(role_key_ids, fields.integer("threshold", low=least))
 
 
 def _decode_channels(fields: Fields) -> dict[str, int]:
@@ -206,3 +280,34 @@ def _check_thresholds(root: Root, fields: Fields) -> None:
             raise fields.error(
                 f"requires {root.threshold(role)} signers for the role {role} and has {usable}"
             )
+
+
+def _check_recorders(root: Root, fields: Fields) -> None:
+    """Refuse a recorder's key with another role, and ML-DSA-44 elsewhere (format §6.3, §7.6)."""
+    roles_of: dict[str, set[Role]] = {}
+    for role, keys in root.roles.items():
+        for key_id in keys.key_ids:
+            roles_of.setdefault(key_id, set()).add(role)
+    if any("recorder" in roles and len(roles) > 1 for roles in roles_of.values()):
+        raise fields.error("has a key that is recorder and has another role")
+    for key in root.keys:
+        roles = roles_of.get(key.id, set())
+        is_recording = bool(roles) and roles <= set(RECORDING_ROLES)
+        if key.algorithm == RECORDING_ALGORITHM and not is_recording:
+            raise fields.error(f"has a key for {key.algorithm} that is not a recorder or witness")
+
+
+def _check_rules(root: Root, fields: Fields) -> None:
+    """Refuse rules of format §7.6 that do not fit the keys and roles of the root."""
+    rules, key_ids = root.rules, {key.id for key in root.keys}
+    for demand in rules.demands:
+        usable = len(root.signers(demand.role))
+        if demand.threshold > usable:
+            raise fields.error(
+                f"demands {demand.name} of {demand.threshold} keys of the role {demand.role} and"
+                f" has {usable}"
+            )
+    if not key_ids.union(root.revoked_keys).issuperset(rules.people):
+        raise fields.error("names the owner of a key that is not in it")
+    if rules.receipts.approvals > len(root.signers("approver")):
+        raise fields.error("requires more approvals of receipts than it has approvers")

@@ -1,22 +1,32 @@
 """Changes to a root, one at a time. Each returns a root valid by format §7.1, or is refused."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from airgap.errors import AirgapError, UsageError
-from airgap.format import names
+from airgap.format import attestation, names
 from airgap.format import root as roots
+from airgap.format.attestation import DEFAULT_NAMES
 from airgap.format.envelope import Role
 from airgap.format.root import Key, RoleKeys, Root
+from airgap.format.site_rules import Demand, LabelRule, SiteRules, is_option_name
 
 __all__ = [
     "add_key",
+    "forbid_options",
+    "name_key",
     "next_version",
+    "permit_options",
+    "remove_demand",
     "remove_key",
     "revoke_bundle",
     "revoke_key",
+    "set_demand",
     "set_expiry",
+    "set_label_rule",
     "set_minimum_sequence",
     "set_threshold",
+    "set_trust_anchors",
     "validate",
 ]
 
@@ -67,7 +77,7 @@ def remove_key(root: Root, role: Role, key_id: str) -> Root:
 
 
 def set_threshold(root: Root, role: Role, threshold: int) -> Root:
-    """Set how many distinct keys of a role must sign; 0 removes the role scanner or approver.
+    """Set how many distinct keys of a role must sign; 0 removes a role but root and builder.
 
     Raises:
         UsageError: the role is not in the root or cannot be removed, or see ``validate``.
@@ -85,11 +95,120 @@ def set_threshold(root: Root, role: Role, threshold: int) -> Root:
     return validate(_drop_unused_keys(replace(root, roles=changed)))
 
 
-def revoke_key(root: Root, key_id: str) -> Root:
-    """Take all roles away from a key permanently, for example after a theft."""
-    roles = {role: _without_key(keys, key_id) for role, keys in root.roles.items()}
+def revoke_key(root: Root, key_id: str, since: int | None = None) -> Root:
+    """Let no signature by a key count any more, for example after a theft.
+
+    Without ``since`` (seconds since 1970) it loses all roles. With it, the root keeps the key and
+    its roles, so that time stamps can prove which signatures are older (format §7.6).
+    """
     revoked = tuple(sorted({*root.revoked_keys, key_id}))
+    if since is not None:
+        times = {**root.rules.revoked_since, key_id: since}
+        rules = replace(root.rules, revoked_since=times)
+        return validate(replace(root, revoked_keys=revoked, rules=rules))
+    roles = {role: _without_key(keys, key_id) for role, keys in root.roles.items()}
     return validate(_drop_unused_keys(replace(root, roles=roles, revoked_keys=revoked)))
+
+
+def forbid_options(root: Root, options: Sequence[str]) -> Root:
+    """Let no machine of the site accept these options (``allow-unsigned``, ``http``, ``all``).
+
+    Raises:
+        UsageError: not the name of an option, or see ``validate``.
+    """
+    for option in options:
+        if not is_option_name(option) or option.startswith(("insecure-", "insecure_")):
+            raise UsageError(
+                f"{option!r:.100} is not the name of a forbidden option.",
+                "Write what follows 'insecure-' in its name, such as allow-unsigned; or all.",
+            )
+    forbidden = tuple(sorted({*root.rules.forbidden_options, *options}))
+    return _with_rules(root, replace(root.rules, forbidden_options=forbidden))
+
+
+def permit_options(root: Root, options: Sequence[str]) -> Root:
+    """Forbid these options no longer.
+
+    Raises:
+        UsageError: one is not forbidden.
+    """
+    idle = sorted(set(options) - set(root.rules.forbidden_options))
+    if idle:
+        raise UsageError(f"The root does not forbid {idle[0]!r:.100}.", "See `airgap root show`.")
+    kept = tuple(other for other in root.rules.forbidden_options if other not in options)
+    return _with_rules(root, replace(root.rules, forbidden_options=kept))
+
+
+def set_demand(root: Root, demand: Demand) -> Root:
+    """Demand an attestation; by the default name of its role, this sets the role's threshold.
+
+    Raises:
+        UsageError: not a name for an attestation, or see ``validate``.
+    """
+    if not attestation.is_name(demand.name):
+        raise UsageError(
+            f"{demand.name!r:.100} cannot name an attestation.",
+            "Use at most 11 lower-case letters, digits and '-', with a letter first.",
+        )
+    is_default = demand.name == DEFAULT_NAMES[demand.role]
+    if is_default and demand.role in root.roles:
+        keys = replace(root.roles[demand.role], threshold=demand.threshold)
+        root = replace(root, roles={**root.roles, demand.role: keys})
+    others = [other for other in root.rules.demands if other.name != demand.name]
+    if not is_default or demand.max_age is not None:
+        others.append(demand)
+    demands = tuple(sorted(others, key=lambda other: other.name))
+    return _with_rules(root, replace(root.rules, demands=demands))
+
+
+def remove_demand(root: Root, name: str) -> Root:
+    """Demand an attestation no longer; by the default name of a role, its threshold becomes 0.
+
+    Raises:
+        UsageError: it is not demanded.
+    """
+    if all(demand.name != name for demand in root.demands()):
+        raise UsageError(f"The root does not demand {name!r:.100}.", "See `airgap root show`.")
+    roles = {
+        role: replace(keys, threshold=0) if DEFAULT_NAMES.get(role) == name else keys
+        for role, keys in root.roles.items()
+    }
+    others = tuple(other for other in root.rules.demands if other.name != name)
+    rules = replace(root.rules, demands=others)
+    return _with_rules(replace(root, roles=roles), rules)
+
+
+def name_key(root: Root, key_id: str, person: str) -> Root:
+    """Say whose key it is; an empty name says nothing any more.
+
+    Raises:
+        UsageError: see ``validate``.
+    """
+    people = {**root.rules.people, key_id: person}
+    people = {key: name for key, name in people.items() if name}
+    return _with_rules(root, replace(root.rules, people=people))
+
+
+def set_label_rule(root: Root, label: str, rule: LabelRule | None) -> Root:
+    """Accept this label of manifests, and no label without a rule; None removes the rule.
+
+    Without any rule, every label is accepted again.
+
+    Raises:
+        UsageError: see ``validate``.
+    """
+    labels = dict(root.rules.labels or {})
+    if rule is None:
+        labels.pop(label, None)
+    else:
+        labels[label] = rule
+    return _with_rules(root, replace(root.rules, labels=labels or None))
+
+
+def set_trust_anchors(root: Root, options: Sequence[str] | None) -> Root:
+    """Let config files of the site use only these options to recognize servers; None: any."""
+    anchors = None if options is None else tuple(sorted(set(options)))
+    return _with_rules(root, replace(root.rules, trust_anchors=anchors))
 
 
 def revoke_bundle(root: Root, bundle: bytes) -> Root:
@@ -124,7 +243,7 @@ def validate(root: Root) -> Root:
     """
     try:
         return roots.decode(roots.encode(root))
-    except (AirgapError, TypeError) as error:
+    except (AirgapError, TypeError, ValueError) as error:
         raise UsageError(
             f"The root would be invalid: {error}",
             "Add keys before you raise a threshold, lower it before you remove keys, and give no"
@@ -136,7 +255,17 @@ def _without_key(keys: RoleKeys, key_id: str) -> RoleKeys:
     return replace(keys, key_ids=tuple(other for other in keys.key_ids if other != key_id))
 
 
+def _with_rules(root: Root, rules: SiteRules) -> Root:
+    return validate(replace(root, rules=rules))
+
+
 def _drop_unused_keys(root: Root) -> Root:
-    """Remove keys without a role."""
+    """Remove keys without a role, and their owners' names unless they are revoked."""
     used = {key_id for role in root.roles.values() for key_id in role.key_ids}
-    return replace(root, keys=tuple(key for key in root.keys if key.id in used))
+    named = {*used, *root.revoked_keys}
+    people = {key_id: name for key_id, name in root.rules.people.items() if key_id in named}
+    return replace(
+        root,
+        keys=tuple(key for key in root.keys if key.id in used),
+        rules=replace(root.rules, people=people),
+    )

@@ -1,13 +1,12 @@
 """The content of an archive for stock BentoML, and the files beside it (format §10)."""
 
-import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from airgap.errors import CorruptError
-from airgap.format import names
-from airgap.format.envelope import ROLES, Role
+from airgap.format import layout, names
+from airgap.format.envelope import Role
 from airgap.format.inventory import File, Folder, Item, Link
 from airgap.format.kinds import HUGGING_FACE
 from airgap.format.manifest import Manifest
@@ -16,7 +15,6 @@ __all__ = [
     "MODELS",
     "StockContents",
     "StockFile",
-    "attestation_name",
     "check_items",
     "check_manifest",
     "envelope_name",
@@ -31,7 +29,6 @@ __all__ = [
 MODELS: Final = "models"
 _BY_DIGEST: Final = f"{MODELS}/{HUGGING_FACE.name}"
 _SUFFIX: Final = ".airgap-manifest"
-_ENVELOPE = re.compile(rf"\.({'|'.join(ROLES)})\.([0-9a-f]{{64}})\.dsse")
 _LINKS_FOLLOWED: Final = 40
 
 
@@ -77,18 +74,12 @@ def envelope_name(name: str, role: Role, key_id: str) -> str:
     return f"{name}{_SUFFIX}.{role}.{key_id}.dsse"
 
 
-def attestation_name(name: str, role: Role, key_id: str) -> str:
-    """Name an attestation beside the archive ``name``."""
-    return f"{name}{_SUFFIX}.{role}.{key_id}.attestation"
-
-
 def parse_envelope_name(name: str, file: str) -> tuple[Role, str] | None:
     """Return role and key id if ``file`` is an envelope of the archive ``name``, else None."""
-    prefix = manifest_name(name)
-    match = _ENVELOPE.fullmatch(file.removeprefix(prefix)) if file.startswith(prefix) else None
-    if match is None:
-        return None
-    return next(role for role in ROLES if role == match[1]), match[2]
+    prefix = f"{manifest_name(name)}."
+    return (
+        layout.parse_envelope_file(file.removeprefix(prefix)) if file.startswith(prefix) else None
+    )
 
 
 def name_by_digest(digest: bytes) -> str:

@@ -15,15 +15,17 @@ from airgap.format import envelope as dsse
 from airgap.format import manifest as manifests
 from airgap.format import root as roots
 from airgap.format import waiver as waivers
-from airgap.format.attestation import ATTESTING_ROLES, Attestation
+from airgap.format.attestation import ATTESTING_ROLES, DEFAULT_NAMES, Attestation
 from airgap.format.envelope import Role
 from airgap.format.manifest import Manifest
 from airgap.format.root import Root
+from airgap.format.site_rules import Demand, format_age
 from airgap.format.waiver import Waiver
 from airgap.signing.public_keys import check_key
 from airgap.signing.thresholds import Evidence, find_valid_attestations, find_valid_signers
 
 __all__ = [
+    "DemandCount",
     "Verified",
     "accept_root",
     "accept_waiver",
@@ -38,23 +40,44 @@ T = TypeVar("T")
 _SEAL: Final = object()
 _COMMANDS: Final[Mapping[Role, str]] = MappingProxyType(
     {
-        "scanner": "`airgap attest SRC --role scanner --findings FILE --key K`",
-        "approver": "`airgap approve SRC --key K`",
+        "scanner": "airgap attest SRC --role scanner{name} --findings FILE --key K",
+        "approver": "airgap approve SRC{name} --key K",
     }
 )
+_CLOCKS_DIFFER: Final = 86_400
+"""How many seconds an attestation may be from the future, if its age matters (format §14)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemandCount:
+    """An attestation that a site demands, or that a bundle merely has, and the keys that accept.
+
+    ``key_ids`` are counted against the threshold; ``outdated`` accept too, but not recently enough.
+    """
+
+    demand: Demand
+    key_ids: tuple[str, ...]
+    outdated: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> int:
+        """The number of missing keys."""
+        return max(self.demand.threshold - len(self.key_ids), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Verified(Generic[T]):
     """A value whose bytes were signed as the site requires. Only this module can make one.
 
-    ``signers`` has the ids of the keys that were counted, by role.
+    ``signers`` has the ids of the keys that were counted, by role; those of scanners and approvers
+    accept under the default name of the role. ``counts`` has all attestations, by name.
     """
 
     value: T
     raw: bytes
     signers: Mapping[Role, tuple[str, ...]]
     seal: object = None
+    counts: tuple[DemandCount, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse construction by any other module."""
@@ -99,9 +122,14 @@ def admit(
     _refuse_other_audience(manifest, trusted)
     if waiver is None or waiver.value.bundle != bundle:
         _refuse_low_sequence(manifest, trusted)
-    signers = {"builder": builders, **_find_accepting(bundle, evidence, trusted)}
-    _require_attestations(trusted, signers)
-    return Verified(manifest, raw, MappingProxyType(signers), _SEAL)
+    accepting = _find_accepting(bundle, evidence, trusted)
+    counts = _count_demands(accepting, trusted, now)
+    _require_attestations(trusted, builders, counts)
+    signers: dict[Role, tuple[str, ...]] = {"builder": builders}
+    for role in ATTESTING_ROLES:
+        if role in trusted.roles:
+            signers[role] = tuple(sorted(accepting.get((role, DEFAULT_NAMES[role]), ())))
+    return Verified(manifest, raw, MappingProxyType(signers), _SEAL, counts)
 
 
 def decode_if_signed(
@@ -165,13 +193,12 @@ def accept_waiver(
     return Verified(waiver, raw, MappingProxyType({"approver": signers}), _SEAL)
 
 
-def describe_signers(root: Root, signers: Mapping[Role, tuple[str, ...]]) -> list[str]:
-    """Return a line for each required role: which keys signed, and which ones still can."""
-    return [
-        _describe_role(role, root, signers[role])
-        for role in ("builder", *ATTESTING_ROLES)
-        if role in root.roles and role in signers
-    ]
+def describe_signers(
+    root: Root, builders: tuple[str, ...], counts: Sequence[DemandCount] = ()
+) -> list[str]:
+    """Return a line for the builders, and one for each attestation: who signed, who still can."""
+    lines = [_describe_role("builder", root, builders)]
+    return lines + [_describe_count(count, root) for count in counts]
 
 
 def accept_root(raw: bytes, envelopes: Sequence[bytes], fingerprint: str) -> Verified[Root]:
@@ -266,54 +293,121 @@ def _require_builders(raw: bytes, envelopes: Sequence[bytes], root: Root) -> tup
             "Have it signed by a builder of the site's root (`airgap sign`), or check"
             " `airgap trust show`.",
             (
-                *(f"signature by key {dsse.decode(raw).key_id[:16]}…" for raw in envelopes),
-                *describe_signers(root, {"builder": signers}),
+                *(_describe_signature(dsse.decode(raw).key_id, root) for raw in envelopes),
+                *describe_signers(root, signers),
             ),
         )
     return signers
 
 
-def _find_accepting(bundle: bytes, evidence: Evidence, root: Root) -> dict[Role, tuple[str, ...]]:
-    """Return the keys that accept the bundle, by role; one rejection refuses it (format §14)."""
-    accepting: dict[Role, tuple[str, ...]] = {}
+def _describe_signature(key_id: str, root: Root) -> str:
+    """Say whose signature it is, and whether it can count at all (format §7.6)."""
+    line = f"signature by key {key_id[:16]}…"
+    if key_id not in root.revoked_keys:
+        return line
+    return f"{line}, which is revoked: it does not count, whatever time it claims"
+
+
+_Accepting = Mapping[tuple[Role, str], Mapping[str, int]]
+"""By role and name, the keys that accept a bundle, with the time that each one claims."""
+
+
+def _find_accepting(bundle: bytes, evidence: Evidence, root: Root) -> _Accepting:
+    """Return who accepts the bundle as what; one rejection refuses it (format §14)."""
+    accepting: dict[tuple[Role, str], dict[str, int]] = {}
     for role in ATTESTING_ROLES:
-        if role in root.roles:
-            pairs = evidence.attestations.get(role, ())
-            attestations = find_valid_attestations(role, bundle, pairs, root.signers(role))
-            rejections = [
-                _describe_rejection(key_id, attestation)
-                for key_id, attestation in attestations
-                if attestation.decision == "reject"
-            ]
-            if rejections:
-                raise PolicyError(
-                    f"The bundle is rejected by {len(rejections)} {role} of site {root.site}.",
-                    "Do not import it: ask who rejected it, and ask the sender for another bundle.",
-                    rejections,
-                )
-            accepting[role] = tuple(sorted({key_id for key_id, _ in attestations}))
+        if role not in root.roles:
+            continue
+        pairs = evidence.attestations.get(role, ())
+        attestations = find_valid_attestations(role, bundle, pairs, root.signers(role))
+        rejections = [
+            _describe_rejection(key_id, attestation)
+            for key_id, attestation in attestations
+            if attestation.decision == "reject"
+        ]
+        if rejections:
+            raise PolicyError(
+                f"The bundle is rejected by {len(rejections)} {role} of site {root.site}.",
+                "Do not import it: ask who rejected it, and ask the sender for another bundle.",
+                rejections,
+            )
+        for key_id, attestation in attestations:
+            times = accepting.setdefault((role, attestation.name), {})
+            times[key_id] = max(times.get(key_id, 0), attestation.time)
     return accepting
 
 
-def _require_attestations(root: Root, signers: Mapping[Role, tuple[str, ...]]) -> None:
-    lacking = [
-        role for role in ATTESTING_ROLES if len(signers.get(role, ())) < root.threshold(role)
-    ]
+def _count_demands(accepting: _Accepting, root: Root, now: int) -> tuple[DemandCount, ...]:
+    """Count the keys that accept, for each demand and each other name (format §14, rule 4)."""
+    demands = list(root.demands())
+    demanded = {(demand.role, demand.name) for demand in demands}
+    demands += [Demand(name, role, 0) for role, name in accepting if (role, name) not in demanded]
+    return tuple(
+        _count_demand(demand, accepting.get((demand.role, demand.name), {}), now)
+        for demand in demands
+    )
+
+
+def _count_demand(demand: Demand, times: Mapping[str, int], now: int) -> DemandCount:
+    recent = {
+        key_id
+        for key_id, time in times.items()
+        if demand.max_age is None or now - demand.max_age <= time <= now + _CLOCKS_DIFFER
+    }
+    return DemandCount(demand, tuple(sorted(recent)), tuple(sorted(times.keys() - recent)))
+
+
+def _require_attestations(
+    root: Root, builders: tuple[str, ...], counts: Sequence[DemandCount]
+) -> None:
+    lacking = [count for count in counts if count.missing]
     if not lacking:
         return
-    counts = " and ".join(
-        f"{len(signers[role])} of the {root.threshold(role)} {role} signatures" for role in lacking
+    missing = " and ".join(
+        f"{len(count.key_ids)} of the {count.demand.threshold} {_describe_demand(count.demand)}"
+        for count in lacking
     )
+    commands = dict.fromkeys(_find_command(count.demand) for count in lacking)
     raise PolicyError(
-        f"The bundle has {counts} that site {root.site} requires.",
-        f"Have the missing signers run: {', '.join(_COMMANDS[role] for role in lacking)}.",
-        describe_signers(root, signers),
+        f"The bundle has {missing} that site {root.site} requires.",
+        f"Have the missing signers run: {', '.join(commands)}.",
+        describe_signers(root, builders, counts),
     )
+
+
+def _describe_demand(demand: Demand) -> str:
+    """Return what is demanded, after a number: ``scanner signatures for rehearsal``."""
+    text = f"{demand.role} signatures"
+    if demand.name != DEFAULT_NAMES[demand.role] or demand.max_age is not None:
+        text += f" for {demand.name}"
+    return text if demand.max_age is None else f"{text} of the last {format_age(demand.max_age)}"
+
+
+def _find_command(demand: Demand) -> str:
+    name = "" if demand.name == DEFAULT_NAMES[demand.role] else f" --name {demand.name}"
+    return f"`{_COMMANDS[demand.role].format(name=name)}`"
+
+
+def _describe_count(count: DemandCount, root: Root) -> str:
+    demand = count.demand
+    label: str = demand.role
+    if demand.name != DEFAULT_NAMES[demand.role] or demand.max_age is not None:
+        label += f" ({demand.name})"
+    line = _describe_keys(label, demand.threshold, count.key_ids, root.signers(demand.role))
+    if count.outdated:
+        ids = ", ".join(key_id[:16] + "…" for key_id in count.outdated)
+        line += f"; not of the last {format_age(demand.max_age or 0)}: {ids}"
+    return line
 
 
 def _describe_role(role: Role, root: Root, signed: tuple[str, ...]) -> str:
-    threshold, keys = root.threshold(role), root.signers(role)
-    line = f"{role}: {len(signed)} of {threshold}"
+    return _describe_keys(role, root.threshold(role), signed, root.signers(role))
+
+
+def _describe_keys(
+    label: str, threshold: int, signed: tuple[str, ...], keys: Mapping[str, object]
+) -> str:
+    line = f"{label}: {len(signed)} of {threshold}" if threshold else f"{label}: not required"
     if signed:
         line += f", signed by {', '.join(key_id[:16] + '…' for key_id in signed)}"
     if len(signed) < threshold:
@@ -324,7 +418,8 @@ def _describe_role(role: Role, root: Root, signed: tuple[str, ...]) -> str:
 
 def _describe_rejection(key_id: str, attestation: Attestation) -> str:
     reason = attestation.note or "no reason given"
-    return f"{attestation.role} {key_id[:16]}… rejects it: {reason}"
+    name = "" if attestation.is_default else f" ({attestation.name})"
+    return f"{attestation.role}{name} {key_id[:16]}… rejects it: {reason}"
 
 
 def _refuse_other_audience(manifest: Manifest, root: Root) -> None:

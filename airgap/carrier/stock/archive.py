@@ -119,16 +119,17 @@ class StockReader:
         """Return the envelopes of one role."""
         return [
             read_bounded(self._path.parent, name, limits.ENVELOPE_BYTES)
-            for name in self._envelope_names(role).values()
+            for name in self._envelope_names(role)
         ]
 
     def read_attestations(self, role: Role) -> list[tuple[bytes, bytes]]:
         """Return each attestation of one role with its envelope; one alone is ignored."""
         top, pairs = self._path.parent, []
-        for key_id, name in self._envelope_names(role).items():
-            beside = stock.attestation_name(self._path.name, role, key_id)
+        for name in self._envelope_names(role):
             with suppress(MissingError):
-                statement = read_bounded(top, beside, limits.ATTESTATION_BYTES)
+                statement = read_bounded(
+                    top, layout.attestation_beside(name), limits.ATTESTATION_BYTES
+                )
                 pairs.append((statement, read_bounded(top, name, limits.ENVELOPE_BYTES)))
         return pairs
 
@@ -149,14 +150,10 @@ class StockReader:
     def close(self) -> None:
         """Nothing is kept open."""
 
-    def _envelope_names(self, role: Role) -> dict[str, str]:
-        """Return the names of one role's envelopes by the key id in them."""
-        names = {
-            key_id: path.name
-            for signing_role, key_id, path in _envelopes(self._path)
-            if signing_role == role
-        }
-        return dict(list(names.items())[: limits.ENVELOPES])
+    def _envelope_names(self, role: Role) -> list[str]:
+        """Return the names of one role's envelopes."""
+        names = [path.name for other, path in _envelopes(self._path) if other == role]
+        return names[: limits.ENVELOPES]
 
     def _reader(self) -> MemberReader:
         path = self._path.resolve()  # a person may name a link; what is in the archive may not
@@ -216,7 +213,7 @@ def publish(
     """
     with translate_errors(path):
         _beside(path).unlink(missing_ok=True)
-        for _, _, left in _envelopes(path):
+        for _, left in _envelopes(path):
             left.unlink(missing_ok=True)
     writer.publish()
     beside = _beside(path).name
@@ -229,14 +226,14 @@ def _beside(path: Path) -> Path:
     return path.with_name(stock.manifest_name(path.name))
 
 
-def _envelopes(path: Path) -> list[tuple[Role, str, Path]]:
-    """Return role, key id and path of the envelopes beside an archive, sorted."""
+def _envelopes(path: Path) -> list[tuple[Role, Path]]:
+    """Return role and path of the envelopes beside an archive, sorted."""
     try:
         listed = sorted(path.parent.iterdir())
     except OSError:
         return []
     parsed = ((stock.parse_envelope_name(path.name, file.name), file) for file in listed)
-    return [(*name, file) for name, file in parsed if name]
+    return [(name[0], file) for name, file in parsed if name]
 
 
 def _sniff(path: Path) -> Form:

@@ -15,7 +15,7 @@ from airgap.carrier.stock.tar import TarReader
 from airgap.carrier.stock.zip import ZipReader
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import ConflictError, CorruptError, MissingError, NotTrustedError
-from airgap.format import limits
+from airgap.format import layout, limits
 from airgap.format import stock_archive as stock
 from airgap.format.envelope import Role
 from airgap.format.manifest import bundle_id
@@ -69,16 +69,16 @@ class RemoteStockReader:
 
     def read_envelopes(self, role: Role) -> list[bytes]:
         """Return the envelopes of one role."""
-        names = self._envelope_names(role).values()
-        return [self._read(name, limits.ENVELOPE_BYTES) for name in names]
+        return [self._read(name, limits.ENVELOPE_BYTES) for name in self._envelope_names(role)]
 
     def read_attestations(self, role: Role) -> list[tuple[bytes, bytes]]:
         """Return each attestation of one role with its envelope; one alone is ignored."""
         pairs = []
-        for key_id, envelope in self._envelope_names(role).items():
-            name = stock.attestation_name(self._name, role, key_id)
+        for envelope in self._envelope_names(role):
             with suppress(MissingError):
-                statement = self._read(name, limits.ATTESTATION_BYTES)
+                statement = self._read(
+                    layout.attestation_beside(envelope), limits.ATTESTATION_BYTES
+                )
                 pairs.append((statement, self._read(envelope, limits.ENVELOPE_BYTES)))
         return pairs
 
@@ -142,13 +142,13 @@ class RemoteStockReader:
         self._folder.get(name, take, 0, limit + 1)
         return bytes(data)
 
-    def _envelope_names(self, role: Role) -> dict[str, str]:
-        """Return the names of one role's envelopes by the key id in them."""
+    def _envelope_names(self, role: Role) -> list[str]:
+        """Return the names of one role's envelopes."""
         if self._listed is None:
             self._listed = self._folder.list("", limits.FOLDER_NAMES)
         parsed = ((stock.parse_envelope_name(self._name, name), name) for name in self._listed)
-        names = {parts[1]: name for parts, name in parsed if parts and parts[0] == role}
-        return dict(list(names.items())[: limits.ENVELOPES])
+        names = [name for parts, name in parsed if parts and parts[0] == role]
+        return names[: limits.ENVELOPES]
 
 
 def send_stock_archive(

@@ -38,6 +38,7 @@ def bundle_lines(bundle: dict[str, Any]) -> Iterator[str]:
     yield f"{size_text(bundle['size'])} in {bundle['packs']} packs of {stored_size}"
     verb = "signed by" if bundle["trusted"] else "claims to be signed by"
     yield from (f"{verb} {key_id}" for key_id in bundle["signed_by"])
+    yield from _attestation_lines(bundle)
     for item in bundle["items"]:
         yield f"{item['kind']} {item['tag']}  {item['files']} files, {size_text(item['size'])}"
 
@@ -56,6 +57,18 @@ def stored_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 def short_time(text: str | None) -> str:
     """Write an RFC 3339 time to the minute."""
     return "" if text is None else text[:16].replace("T", " ")
+
+
+def _attestation_lines(bundle: dict[str, Any]) -> Iterator[str]:
+    """Yield a line for each key that accepts or rejects a bundle, by role and name."""
+    verbs = {"accept": "accepted", "reject": "rejected"}
+    claims = "" if bundle["trusted"] else "claims to be "
+    for attested in bundle["attestations"]:
+        for key_id in attested["signed_by"]:
+            yield (
+                f"{claims}{verbs[attested['decision']]} by {attested['role']}"
+                f" ({attested['name']}) {key_id}"
+            )
 
 
 def _bundle_line(bundle: dict[str, Any]) -> str:

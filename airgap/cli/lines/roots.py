@@ -1,6 +1,6 @@
 """Lines for people about roots."""
 
-from airgap.flow.describe.root import format_expiry
+from airgap.flow.describe.root import format_expiry, revoked_line, rule_lines
 from airgap.flow.describe.times import format_time
 from airgap.format.root import Root
 
@@ -13,9 +13,13 @@ def root_lines(root: Root) -> list[str]:
     algorithms = {key.id: key.algorithm for key in root.keys}
     for role, keys in root.roles.items():
         lines.append(f"{role}: {keys.threshold} of {len(keys.key_ids)}")
-        lines += [f"  {key_id}  {algorithms[key_id]}" for key_id in keys.key_ids]
+        lines += [
+            f"  {key_id}  {algorithms[key_id]}  {root.rules.people.get(key_id, '')}".rstrip()
+            for key_id in keys.key_ids
+        ]
     lines += [f"channel {name}: from sequence {least}" for name, least in root.channels.items()]
-    lines += [f"revoked key {key_id}" for key_id in root.revoked_keys]
+    lines += rule_lines(root)
+    lines += [f"revoked key {revoked_line(root, key_id)}" for key_id in root.revoked_keys]
     lines += [f"revoked bundle {bundle.hex()}" for bundle in root.revoked_bundles]
     return lines
 

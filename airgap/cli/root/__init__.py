@@ -7,6 +7,11 @@ from airgap.cli.root import (
     add_key,
     ceremony_sheet,
     create,
+    demand,
+    forbid,
+    limit_anchors,
+    limit_label,
+    name_key,
     remove_key,
     revoke_bundle,
     revoke_key,
@@ -42,5 +47,10 @@ for module in (
     revoke_bundle,
     set_min_sequence,
     set_expiry,
+    demand,
+    forbid,
+    limit_label,
+    limit_anchors,
+    name_key,
 ):
     command.add_command(module.command)

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
 from airgap.cli.output import Result, passphrase_options, read_passphrase, reports
-from airgap.cli.root.proposal import read_threshold, report
+from airgap.cli.root.proposal import read_demand, read_label_rule, read_threshold, report
 from airgap.cli.times import read_moment
+
+if TYPE_CHECKING:
+    from airgap.format.root import Root
 
 P = ParamSpec("P")
 
@@ -17,7 +20,7 @@ def _keys_option(role: str, *, required: bool = False) -> Callable[[Callable[P, 
     article = "an" if role == "approver" else "a"
     return click.option(
         f"--{role}",
-        f"{role}s",
+        "witnesses" if role == "witness" else f"{role}s",
         metavar="FILE",
         type=click.Path(path_type=Path),
         multiple=True,
@@ -42,13 +45,51 @@ def _keys_option(role: str, *, required: bool = False) -> Callable[[Callable[P, 
 @_keys_option("builder", required=True)
 @_keys_option("scanner")
 @_keys_option("approver")
+@_keys_option("recorder")
+@_keys_option("witness")
 @click.option(
     "--threshold",
     "thresholds",
     multiple=True,
     metavar="ROLE=K",
     help="How many keys of a role must sign; 1 if not given. Roles: root, builder, scanner,"
-    " approver.",
+    " approver, recorder, witness.",
+)
+@click.option(
+    "--demand",
+    "demands",
+    multiple=True,
+    metavar="NAME=ROLE[:K[:AGE]]",
+    help="Demand an attestation of every bundle; see `airgap root demand`.",
+)
+@click.option(
+    "--forbid",
+    "forbidden",
+    multiple=True,
+    metavar="OPTION",
+    help="Forbid an insecure- option; see `airgap root forbid`.",
+)
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="LABEL[=VALUE,...]",
+    help="Accept only such labels of bundles; see `airgap root limit-label`.",
+)
+@click.option(
+    "--trust-anchor",
+    "anchors",
+    multiple=True,
+    metavar="OPTION",
+    help="Let config files use only such options to recognize servers; see `airgap root"
+    " limit-anchors`.",
+)
+@click.option(
+    "--person",
+    "people",
+    multiple=True,
+    metavar="FILE.pub=NAME",
+    help="Say whose key it is; see `airgap root name-key`.",
 )
 @click.option("--expires", metavar="WHEN", help="90d, 2y, 2030-12-31 or never (the default).")
 @click.option(
@@ -73,7 +114,14 @@ def command(  # noqa: PLR0913  (one argument per option)
     builders: tuple[Path, ...],
     scanners: tuple[Path, ...],
     approvers: tuple[Path, ...],
+    recorders: tuple[Path, ...],
+    witnesses: tuple[Path, ...],
     thresholds: tuple[str, ...],
+    demands: tuple[str, ...],
+    forbidden: tuple[str, ...],
+    labels: tuple[str, ...],
+    anchors: tuple[str, ...],
+    people: tuple[str, ...],
     expires: str | None,
     created_at: str | None,
     output: Path,
@@ -93,10 +141,13 @@ def command(  # noqa: PLR0913  (one argument per option)
             "builder": [keys.read_public_key(path) for path in builders],
             "scanner": [keys.read_public_key(path) for path in scanners],
             "approver": [keys.read_public_key(path) for path in approvers],
+            "recorder": [keys.read_public_key(path) for path in recorders],
+            "witness": [keys.read_public_key(path) for path in witnesses],
         },
         dict(map(read_threshold, thresholds)),
         None if expires is None else read_moment(expires),
         None if created_at is None else read_moment(created_at),
+        _list_changes(demands, forbidden, labels, anchors, people),
     )
     made = report(roots.create_root(new, signers, output))
     builder = made.data["roles"]["builder"]
@@ -108,3 +159,31 @@ def command(  # noqa: PLR0913  (one argument per option)
         made.data["fingerprint"],
     ]
     return Result(made.data, lines)
+
+
+def _list_changes(
+    demands: tuple[str, ...],
+    forbidden: tuple[str, ...],
+    labels: tuple[str, ...],
+    anchors: tuple[str, ...],
+    people: tuple[str, ...],
+) -> "list[Callable[[Root], Root]]":
+    """Return what makes a root of format 2 of the new one (format §7.6)."""
+    from functools import partial
+
+    from airgap.flow.trust import roots
+    from airgap.format import root_edits
+
+    changes: list[Callable[[Root], Root]] = [
+        partial(root_edits.set_demand, demand=read_demand(text)) for text in demands
+    ]
+    for label, rule in map(read_label_rule, labels):
+        changes.append(partial(root_edits.set_label_rule, label=label, rule=rule))
+    if forbidden:
+        changes.append(partial(root_edits.forbid_options, options=forbidden))
+    if anchors:
+        changes.append(partial(root_edits.set_trust_anchors, options=anchors))
+    for text in people:
+        key, _, person = text.partition("=")
+        changes.append(partial(roots.name_key, key=key, person=person))
+    return changes

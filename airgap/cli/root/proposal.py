@@ -2,25 +2,36 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, cast
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, cast
 
 import click
 
 from airgap.cli.output import Result
+from airgap.cli.times import read_span
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
     from airgap.flow.trust.roots import Proposal, SignatureCount
     from airgap.format.envelope import Role
     from airgap.format.root import Root
+    from airgap.format.site_rules import Demand, LabelRule
 
-__all__ = ["before_option", "edit", "edits", "read_threshold", "report", "role_argument"]
+__all__ = [
+    "before_option",
+    "edit",
+    "edits",
+    "read_demand",
+    "read_label_rule",
+    "read_threshold",
+    "report",
+    "role_argument",
+]
 
 P = ParamSpec("P")
 
-role_argument = click.argument(
-    "role", type=click.Choice(["root", "builder", "scanner", "approver"])
-)
+_ROLES: Final = ("root", "builder", "scanner", "approver", "recorder", "witness")
+
+role_argument = click.argument("role", type=click.Choice(_ROLES))
 
 
 def edits(command: Callable[P, Any]) -> Callable[P, Any]:
@@ -61,12 +72,37 @@ def read_threshold(text: str) -> tuple["Role", int]:
         UsageError: it is not of that form.
     """
     role, mark, number = text.partition("=")
-    if not mark or not number.isdecimal() or role not in ("root", "builder", "scanner", "approver"):
+    if not mark or not number.isdecimal() or role not in _ROLES:
         raise UsageError(
-            f"{text!r} is not a threshold.",
-            "Write builder=2; roles: root, builder, scanner, approver.",
+            f"{text!r} is not a threshold.", f"Write builder=2; roles: {', '.join(_ROLES)}."
         )
     return cast("Role", role), int(number)
+
+
+def read_demand(text: str) -> "Demand":
+    """Read ``NAME=ROLE[:K[:AGE]]``.
+
+    Raises:
+        UsageError: it is not of that form.
+    """
+    from airgap.format.site_rules import Demand
+
+    name, _, rest = text.partition("=")
+    role, threshold, age, *more = [*rest.split(":"), "", ""]
+    if role not in ("scanner", "approver") or not (threshold or "1").isdecimal() or any(more):
+        raise UsageError(
+            f"{text!r} is not a demand.", "Write rehearsal=scanner, or malware=scanner:2:30d."
+        )
+    max_age = read_span(age) if age else None
+    return Demand(name, cast("Role", role), int(threshold or 1), max_age)
+
+
+def read_label_rule(text: str) -> tuple[str, "LabelRule"]:
+    """Read ``LABEL`` or ``LABEL=VALUE,VALUE…``."""
+    from airgap.format.site_rules import LabelRule
+
+    label, mark, values = text.partition("=")
+    return label, LabelRule(tuple(sorted(set(values.split(",")))) if mark else None)
 
 
 def report(proposal: "Proposal") -> Result:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("thresholds", metavar="ROLE=K...", nargs=-1, required=True)
 @reports
 def command(*, root: Path, output: Path | None, thresholds: tuple[str, ...]) -> Result:
-    """Set how many keys of a role must sign. 0 removes the role of scanner or approver."""
+    """Set how many keys of a role must sign. 0 removes the role, if it is not root or builder."""
     from airgap.format import root_edits
 
     def change(old: "Root") -> "Root":

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow.bundle import model_signatures, open_bundle
 from airgap.flow.bundle.open_bundle import Unverified
+from airgap.flow.bundle.signature_files import read_signature_files
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import Location
 from airgap.flow.location.writers import Writer, open_writer, takes_one_bundle
@@ -20,8 +21,6 @@ from airgap.flow.progress import Progress
 from airgap.flow.publishing.publish import SignedBundle, publish
 from airgap.format import envelope as dsse
 from airgap.format import layout, tar
-from airgap.format.attestation import ATTESTING_ROLES
-from airgap.format.envelope import ROLES
 from airgap.format.root import SignedRoot
 from airgap.format.root import decode as decode_root
 
@@ -70,7 +69,7 @@ def _copy(
     for volume in opened.reader.packs.volumes:
         if (volume.folder / layout.parity_index_name(opened.bundle)).exists():
             progress.note(f"Parity is not copied: bundle {opened.bundle} arrives without it.")
-    files = _read_signatures(opened)
+    files = read_signature_files(opened.reader)
     roots = dict(_read_root_files(opened))
     room = len(opened.raw) + sum(
         tar.round_to_block(len(data)) + tar.BLOCK for data in files.values()
@@ -109,23 +108,6 @@ def _copy_packs(opened: Unverified, writer: Writer, progress: Progress) -> CopyR
     if problems:
         raise merge_errors(problems, len(packs))
     return CopyResult(opened.bundle, len(wanted), len(packs) - len(wanted), size)
-
-
-def _read_signatures(opened: Unverified) -> dict[str, bytes]:
-    """Read the signatures beside the manifest, by file name; malformed ones are left behind."""
-    files: dict[str, bytes] = {}
-    for role in ROLES:
-        if role in ATTESTING_ROLES:
-            pairs = opened.reader.read_attestations(role)
-        else:
-            pairs = [(b"", envelope) for envelope in opened.reader.read_envelopes(role)]
-        for statement, envelope in pairs:
-            with suppress(CorruptError):
-                key_id = dsse.decode(envelope).key_id
-                if statement:
-                    files[layout.attestation_file(role, key_id)] = statement
-                files[layout.envelope_file(role, key_id)] = envelope
-    return files
 
 
 def _read_root_files(opened: Unverified) -> Iterator[tuple[str, bytes]]:

@@ -10,7 +10,7 @@ from airgap.flow.admission.policy import AdmissionPolicy
 from airgap.flow.bundle.tag import Tag
 from airgap.flow.depot import open_depot
 from airgap.flow.depot.open_depot import DamagedBundle, StoredBundle
-from airgap.flow.describe.bundle import describe_bundle, describe_claims
+from airgap.flow.describe.bundle import describe_bundle, describe_claimed, describe_counted
 from airgap.flow.describe.times import format_time
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import DepotLocation
@@ -113,14 +113,14 @@ def _describe(
         return None if tag else _describe_damaged(bundle.bundle, bundle.error)
     if tag is not None and not tag.may_be_in(bundle.raw):
         return None
-    signers, standing = _read_standing(bundle, admission)
+    standing = _read_standing(bundle, admission)
     try:
         manifest = manifests.decode(bundle.raw)
     except AirgapError as error:
         return None if tag else _describe_damaged(bundle.bundle, error)
     if tag is not None and not tag.is_in(manifest):
         return None
-    data = describe_bundle(bundle.bundle, manifest) | standing | {"signed_by": signers}
+    data = describe_bundle(bundle.bundle, manifest) | standing
     return (-manifest.sequence, -manifest.created_at, bundle.bundle), data
 
 
@@ -130,20 +130,17 @@ def _describe_damaged(
     return (1, 0, bundle), {"bundle": bundle, **_describe_standing("damaged", error)}
 
 
-def _read_standing(
-    bundle: StoredBundle, admission: AdmissionPolicy | None
-) -> tuple[list[str], dict[str, Any]]:
+def _read_standing(bundle: StoredBundle, admission: AdmissionPolicy | None) -> dict[str, Any]:
     """Return who signed a bundle, and whether this machine would import it."""
-    claims = describe_claims(bundle.evidence)
-    claimed = sorted({claim["key_id"] for claim in claims if claim["key_id"]})
+    claimed = describe_claimed(bundle.evidence)
     if admission is None:
-        return claimed, _describe_standing("not verified")
+        return claimed | _describe_standing("not verified")
     try:
         admitted = admission.admit(bundle.raw, bundle.evidence)
     except AirgapError as error:
         is_policy = error.kind in ("policy", "conflict")
-        return claimed, _describe_standing("not acceptable" if is_policy else "not trusted", error)
-    return list(admitted.manifest.signers["builder"]), _describe_standing("trusted")
+        return claimed | _describe_standing("not acceptable" if is_policy else "not trusted", error)
+    return describe_counted(admitted.manifest) | _describe_standing("trusted")
 
 
 def _describe_standing(standing: Standing, error: AirgapError | None = None) -> dict[str, Any]:

@@ -12,11 +12,14 @@ from airgap.format.inventory import File, Item, Link
 from airgap.format.manifest import Manifest
 from airgap.signing import trust
 from airgap.signing.thresholds import Evidence
+from airgap.signing.trust import DemandCount, Verified
 
 __all__ = [
     "describe_admission",
     "describe_bundle",
+    "describe_claimed",
     "describe_claims",
+    "describe_counted",
     "describe_item",
     "describe_signers",
     "describe_volumes",
@@ -68,12 +71,54 @@ def describe_signers(opened: Opened) -> dict[str, Any]:
             role: {"threshold": root.threshold(role), "signed_by": list(key_ids)}
             for role, key_ids in signers.items()
         },
+        "attestations": describe_counted(opened.manifest)["attestations"],
+    }
+
+
+def describe_counted(manifest: Verified[Manifest]) -> dict[str, Any]:
+    """Say whose signatures admitted a manifest: builders, and attestations by name."""
+    return {
+        "signed_by": list(manifest.signers["builder"]),
+        "attestations": [_describe_count(count) for count in manifest.counts],
+    }
+
+
+def describe_claimed(evidence: Evidence) -> dict[str, Any]:
+    """Say the same of a bundle that is not admitted, as it claims: nothing of it is verified."""
+    builders: set[str] = set()
+    keys: dict[tuple[str, str, str], set[str]] = {}
+    for claim in describe_claims(evidence):
+        if claim["key_id"] and claim["role"] == "builder":
+            builders.add(claim["key_id"])
+        elif claim["key_id"] and "decision" in claim:
+            label = (claim["role"], claim["name"], claim["decision"])
+            keys.setdefault(label, set()).add(claim["key_id"])
+    return {
+        "signed_by": sorted(builders),
+        "attestations": [
+            {"role": role, "name": name, "decision": decision, "signed_by": sorted(key_ids)}
+            for (role, name, decision), key_ids in keys.items()
+        ],
+    }
+
+
+def _describe_count(count: DemandCount) -> dict[str, Any]:
+    """Describe an attestation: what it attests, who demands it, and who accepts."""
+    return {
+        "role": count.demand.role,
+        "name": count.demand.name,
+        "decision": "accept",
+        "signed_by": list(count.key_ids),
+        "threshold": count.demand.threshold,
+        "max_age": count.demand.max_age,
+        "outdated": list(count.outdated),
     }
 
 
 def signer_lines(opened: Opened) -> list[str]:
     """Say for people who signed, role by role."""
-    return trust.describe_signers(opened.root.value, opened.manifest.signers)
+    manifest = opened.manifest
+    return trust.describe_signers(opened.root.value, manifest.signers["builder"], manifest.counts)
 
 
 def describe_admission(opened: Opened) -> dict[str, Any]:
@@ -131,6 +176,7 @@ def _describe_attestation(statement: bytes) -> dict[str, Any]:
         return {"unreadable": error.message}
     return {
         "bundle": claim.bundle.hex(),
+        "name": claim.name,
         "decision": claim.decision,
         "time": format_time(claim.time),
         "note": claim.note,

@@ -8,11 +8,10 @@ from airgap.carrier.port import SignedManifest
 from airgap.errors import AirgapError, MissingError, UsageError
 from airgap.flow.bundle import model_signatures
 from airgap.flow.bundle.open_bundle import Unverified
+from airgap.flow.bundle.signature_files import read_signature_files
 from airgap.format import envelope as dsse
 from airgap.format import layout
 from airgap.format import root as roots
-from airgap.format.attestation import ATTESTING_ROLES
-from airgap.format.envelope import Role
 from airgap.format.manifest import Manifest
 from airgap.format.root import SignedRoot
 
@@ -50,7 +49,7 @@ def read_small_files(opened: Unverified) -> SmallFiles:
         raise UsageError(
             f"{reader.location} has no packs.", "Give a depot or a .airgap file of `airgap export`."
         )
-    envelopes = dict(_read_envelopes(reader))
+    envelopes = read_signature_files(reader)
     # In a .airgap file these come after the packs, so that they stay behind.
     envelopes |= model_signatures.read(reader.packs, opened.manifest)
     return SmallFiles(
@@ -60,23 +59,6 @@ def read_small_files(opened: Unverified) -> SmallFiles:
         envelopes,
         dict(_name_roots(_read_roots(reader))),
     )
-
-
-def _read_envelopes(reader: SignedManifest) -> Iterator[tuple[str, bytes]]:
-    """Yield the envelopes under the names of their keys; what is not an envelope stays behind."""
-    for raw in reader.read_envelopes("builder"):
-        with suppress(AirgapError):
-            yield layout.envelope_file("builder", dsse.decode(raw).key_id), raw
-    for role in ATTESTING_ROLES:
-        for statement, raw in reader.read_attestations(role):
-            yield from _name_pair(role, statement, raw)
-
-
-def _name_pair(role: Role, statement: bytes, raw: bytes) -> Iterator[tuple[str, bytes]]:
-    with suppress(AirgapError):
-        key_id = dsse.decode(raw).key_id
-        yield layout.attestation_file(role, key_id), statement
-        yield layout.envelope_file(role, key_id), raw
 
 
 def _read_roots(reader: SignedManifest) -> Sequence[SignedRoot]:

@@ -24,7 +24,8 @@ __all__ = ["Statement", "attest"]
 class Statement:
     """A statement about a bundle; ``findings`` is a file, of which the digest is signed.
 
-    ``time`` is in seconds since 1970; None means now.
+    ``time`` is in seconds since 1970; None means now. ``name`` says what is attested; empty: the
+    default name of the role.
     """
 
     role: Role
@@ -32,6 +33,7 @@ class Statement:
     note: str = ""
     findings: Path | None = None
     time: int | None = None
+    name: str = ""
 
 
 def attest(
@@ -42,7 +44,7 @@ def attest(
     The bundle is not verified: the signer has done that before.
 
     Raises:
-        UsageError: it is standard input, or the note cannot be signed.
+        UsageError: it is standard input, or the note or the name cannot be signed.
         ConflictError: this key has signed another statement about the bundle, or no room is left.
         StorageError: the findings cannot be read, or the disk refused.
     """
@@ -50,18 +52,29 @@ def attest(
     problem = attestation.note_problem(statement.note)
     if problem:
         raise UsageError(f"The note {problem}.", "Write one short line.")
+    if statement.name and not attestation.is_name(statement.name):
+        raise UsageError(
+            f"{statement.name!r:.100} cannot name an attestation.",
+            "Use at most 11 lower-case letters, digits and '-', with a letter first.",
+        )
     findings = None if statement.findings is None else _digest_findings(statement.findings)
     with open_unverified(location, connector) as opened:
         at = int(time.time()) if statement.time is None else statement.time
         bundle = bytes.fromhex(opened.bundle)
         signed = Attestation(
-            bundle, statement.role, statement.decision, at, statement.note, findings
+            bundle,
+            statement.role,
+            statement.decision,
+            at,
+            statement.note,
+            findings,
+            statement.name,
         )
         raw = attestation.encode(signed)
         files = (
-            (layout.attestation_file(signed.role, signer.key.id), raw),
+            (layout.attestation_file(signed.role, signer.key.id, signed.name), raw),
             (
-                layout.envelope_file(signed.role, signer.key.id),
+                layout.envelope_file(signed.role, signer.key.id, signed.name),
                 dsse.encode(signer.sign(signed.role, raw)),
             ),
         )

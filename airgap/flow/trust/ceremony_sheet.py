@@ -14,6 +14,7 @@ PAGE_LINES: Final = 60
 _WHOLE_KEYS: Final = 11  # with two lines for each, the page is full
 _SHORT_KEYS: Final = 22
 _PEOPLE: Final = 4
+_USUAL_ROLES: Final = 4
 
 
 def render_sheet(proposal: Proposal) -> list[str]:
@@ -30,12 +31,13 @@ def render_sheet(proposal: Proposal) -> list[str]:
         f"drawn up    {'not stated' if root.created_at is None else format_time(root.created_at)}",
         f"expires     {'never' if root.not_after is None else format_time(root.not_after)}",
         *_limit_lines(root),
+        *_rule_lines(root),
         "",
         "ROLES (how many of whom must sign)",
         *_role_lines(root),
         "",
         "KEYS (read aloud, compare with the key's owner)",
-        *_key_lines(root.keys),
+        *_key_lines(root.keys, len(_rule_lines(root)) + max(len(root.roles) - _USUAL_ROLES, 0)),
         "",
         "FINGERPRINT OF THE ROOT (read aloud; `airgap trust init` asks for it)",
         *(f"    {line}" for line in _group_digits(proposal.fingerprint.removeprefix("SHA256:"))),
@@ -54,6 +56,18 @@ def _limit_lines(root: Root) -> list[str]:
     return [f"revoked     {revoked}", f"channels    {listed}"]
 
 
+def _rule_lines(root: Root) -> list[str]:
+    """Return the most important rules of a root of format 2; the fingerprint covers all."""
+    demands = ", ".join(demand.name for demand in root.rules.demands)
+    lines = [f"demands     {textwrap.shorten(demands, PAGE_WIDTH - 12, placeholder=' ...')}"]
+    options = ", ".join(root.rules.forbidden_options)
+    lines.append(f"forbids     {textwrap.shorten(options, PAGE_WIDTH - 12, placeholder=' ...')}")
+    lines = [line for line, text in zip(lines, (demands, options), strict=True) if text]
+    if root.format > 1:
+        lines.append("            all rules: `airgap root show`")
+    return lines
+
+
 def _role_lines(root: Root) -> list[str]:
     numbers = {key.id: f"K{number}" for number, key in enumerate(root.keys, 1)}
     lines = []
@@ -64,15 +78,17 @@ def _role_lines(root: Root) -> list[str]:
     return lines
 
 
-def _key_lines(keys: tuple[Key, ...]) -> list[str]:
+def _key_lines(keys: tuple[Key, ...], taken: int) -> list[str]:
+    """List keys; ``taken`` is how many lines of the page other things need."""
+    whole, short = _WHOLE_KEYS - (taken + 1) // 2, _SHORT_KEYS - taken
     lines = []
-    for number, key in enumerate(keys[:_SHORT_KEYS], 1):
+    for number, key in enumerate(keys[:short], 1):
         first, second = _group_digits(key.id)
         lines.append(f"    {f'K{number}':<5}{key.algorithm:<19} {first}")
-        if len(keys) <= _WHOLE_KEYS:
+        if len(keys) <= whole:
             lines.append(f"{'':29}{second}")
-    if len(keys) > _SHORT_KEYS:
-        lines.append(f"    and {len(keys) - _SHORT_KEYS} more: see `airgap root show`")
+    if len(keys) > short:
+        lines.append(f"    and {len(keys) - short} more: see `airgap root show`")
     return lines
 
 

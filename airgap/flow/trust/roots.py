@@ -31,6 +31,7 @@ __all__ = [
     "create_root",
     "edit_root",
     "find_key",
+    "name_key",
     "read_proposal",
     "read_signed_root",
     "sign_root",
@@ -47,6 +48,8 @@ class NewRoot:
     not_after: int | None = None
     created_at: int | None = None
     """In seconds since 1970; None means now."""
+    changes: Sequence[Callable[[Root], Root]] = ()
+    """What is changed before it is written, in this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,10 @@ def create_root(new: NewRoot, signers: Sequence[Signer], output: Path) -> Propos
         not_after=new.not_after,
         created_at=int(time.time()) if new.created_at is None else new.created_at,
     )
-    _write_new(output, root_edits.validate(root))
+    root = root_edits.validate(root)
+    for change in new.changes:
+        root = change(root)
+    _write_new(output, root)
     for signer in signers:
         sign_root(output, signer, None)
     return read_proposal(output, None)
@@ -229,6 +235,15 @@ def find_key(root: Root, text: str) -> str:
             f"Give a NAME.pub file, a key id, or at least its first {_SHORTEST} digits.",
         )
     return matches[0]
+
+
+def name_key(root: Root, key: str, person: str) -> Root:
+    """Say whose key it is; ``key`` is as in ``find_key``.
+
+    Raises:
+        UsageError: no key of the root, or several, match; or the name is not valid.
+    """
+    return root_edits.name_key(root, find_key(root, key), person)
 
 
 def collect_depot_files(paths: Sequence[Path]) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from airgap.errors import NotTrustedError
 from airgap.format import envelope, limits
-from airgap.format.envelope import PAYLOAD_TYPES, ROLES, Envelope
+from airgap.format.envelope import BUNDLE_ROLES, PAYLOAD_TYPES, Envelope
 from tests.support import forge
 
 KEY = "0a" * 32
@@ -67,6 +67,6 @@ def test_what_is_signed_counts_bytes_and_not_characters() -> None:
 
 
 def test_each_signing_role_but_the_two_who_attest_has_a_payload_of_its_own() -> None:
-    assert set(PAYLOAD_TYPES) == {*ROLES, "waiver", "model"}
+    assert set(PAYLOAD_TYPES) == {"root", *BUNDLE_ROLES, "waiver", "model"}
     assert PAYLOAD_TYPES["scanner"] == PAYLOAD_TYPES["approver"]
     assert len(set(PAYLOAD_TYPES.values())) == 5
