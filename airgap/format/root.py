@@ -283,7 +283,7 @@ def _check_thresholds(root: Root, fields: Fields) -> None:
 
 
 def _check_recorders(root: Root, fields: Fields) -> None:
-    """Refuse a recorder's key with another role, and ML-DSA-44 elsewhere (format §6.3, §7.6)."""
+    """Refuse a recorder with another role, and ML-DSA-44 for another role (format §6.3, §7.6)."""
     roles_of: dict[str, set[Role]] = {}
     for role, keys in root.roles.items():
         for key_id in keys.key_ids:
