@@ -46,7 +46,7 @@ def _newest_of(items: list[Item], opened: Opened) -> Item:
 
 
 def _read_description(item: Item, opened: Opened) -> Description:
-    """Read a Bento's bento.yaml out of its bundle, or from here, compared with its digest."""
+    """Read an item's description from its bundle, or from this machine; compare its digest."""
     path = item.rules.description
     file = next((file for file in item.files if file.path == path), None)
     if file is None:
@@ -58,13 +58,13 @@ def _read_description(item: Item, opened: Opened) -> Description:
     if sha256(text).digest() != file.digest:
         raise MissingError(
             f"The {path} of the {item} cannot be read from {opened.reader.location}.",
-            "The pack with it is not there, or damaged, or it is in the bundle that this one"
-            " builds on: name that with --depot.",
+            "The pack with that file is missing or damaged, or the file is in the bundle that"
+            " this one builds on: give that bundle with --depot.",
         )
     return find_kind(item.kind).read_description(text, f"{path} of {item}")
 
 
 def _joined(sources: ChunkSources, digests: Sequence[bytes]) -> bytes:
-    """Return a file's bytes, as far as its chunks can be had."""
+    """Return a file's bytes, without the chunks that cannot be read."""
     sources.locate(digests)
     return b"".join(sources.read(digest) or b"" for digest in digests)

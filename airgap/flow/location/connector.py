@@ -38,16 +38,16 @@ class TransferOptions:
     """How bytes are moved to and from a server."""
 
     options: Mapping[str, str] = field(default_factory=dict)
-    """Of the protocol; they take precedence over those of a URL and of a named remote."""
+    """Options of the protocol; they override those of the URL and of the named remote."""
     jobs: int | None = None
-    """Connections side by side; None is four, or what a named remote says."""
+    """Parallel connections; None is four, or the value of the named remote."""
     limit_rate: int | None = None
-    """Bytes per second, all connections together."""
+    """Bytes per second for all connections together."""
     spool: Path | None = None
-    """Where packs and files wait; None is the system's temporary folder."""
+    """The folder for temporary packs and files; None is the system's temporary folder."""
     verify_after_write: bool = False
     tries: int | None = None
-    """How often to try without getting further; None is what ``RetryPolicy`` says."""
+    """Attempts without progress before giving up; None is the default of ``RetryPolicy``."""
 
 
 @dataclass(frozen=True, slots=True)

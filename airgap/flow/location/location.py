@@ -60,7 +60,7 @@ class LocalDepot:
 
     path: Path
     bundle: str = ""
-    """The id of the bundle that is meant, or its beginning as a person typed it; empty: any."""
+    """The bundle's id, or the first digits of it as typed; empty for any bundle."""
 
     def __str__(self) -> str:
         """Write it for messages."""

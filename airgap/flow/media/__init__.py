@@ -1,1 +1,1 @@
-"""Bundles on media: volumes, what is missing of them, and parity (format §19, §20)."""
+"""Bundles on media: volumes, missing volumes, and parity (format §19, §20)."""

@@ -1,4 +1,4 @@
-"""Putting volumes together in one depot, and mending packs; needs no key (format §19, §20)."""
+"""Join volumes into one depot, and repair packs. No key is needed (format §19, §20)."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ __all__ = ["JoinResult", "RepairResult", "join", "repair"]
 
 @dataclass(frozen=True, slots=True)
 class JoinResult:
-    """What a depot was put together from. ``remade`` packs came from parity."""
+    """What a depot was joined from. ``remade`` packs were rebuilt from parity."""
 
     bundle: str
     packs: int
@@ -43,7 +43,7 @@ class JoinResult:
 
 @dataclass(frozen=True, slots=True)
 class RepairResult:
-    """How many packs were made again, and how many parity packs are damaged or missing."""
+    """How many packs were rebuilt, and how many parity packs are damaged or missing."""
 
     bundle: str
     packs: int
@@ -52,7 +52,7 @@ class RepairResult:
 
 
 def join(locations: Sequence[Location], output: Path, progress: Progress) -> JoinResult:
-    """Copy what volumes hold into a depot; the bundle is there when all of it is.
+    """Copy what volumes hold into a depot. The manifest is written when all packs are there.
 
     The next run continues: volumes may come one by one.
 
@@ -78,7 +78,7 @@ def join(locations: Sequence[Location], output: Path, progress: Progress) -> Joi
 
 
 def repair(locations: Sequence[Location], progress: Progress) -> RepairResult:
-    """Make damaged and missing packs again, in the folders where they belong.
+    """Rebuild damaged and missing packs in the folders where they belong.
 
     Raises:
         UsageError: the locations hold different bundles.
@@ -128,7 +128,7 @@ def _open_volumes(
 
 
 def _gather_small_files(opened: Sequence[Unverified]) -> SmallFiles:
-    """Gather what lies beside the packs: a signature may have been put on one volume only."""
+    """Collect the files beside the packs: a signature may be on one volume only."""
     first = read_small_files(opened[0])
     envelopes, roots = dict(first.envelopes), dict(first.roots)
     for bundle in opened[1:]:
@@ -140,7 +140,7 @@ def _gather_small_files(opened: Sequence[Unverified]) -> SmallFiles:
 
 
 class _Joining:
-    """A depot being put together."""
+    """A depot that is being joined."""
 
     def __init__(self, volumes: Sequence[Volume], contents: SmallFiles, output: Path) -> None:
         self._contents = contents
@@ -156,7 +156,7 @@ class _Joining:
         self.mended = 0
 
     def copy_packs(self, progress: Progress) -> dict[int, AirgapError]:
-        """Copy the packs that are not here yet; return those that could not be had."""
+        """Copy the packs that the depot lacks; return those that no volume has intact."""
         failed: dict[int, AirgapError] = {}
         wanted = {
             index
@@ -192,7 +192,7 @@ class _Joining:
         return index, data
 
     def copy_parity(self) -> None:
-        """Copy the parity packs that can be had, and the index of all."""
+        """Copy the intact parity packs, and the index of all."""
         copies = self._copies
         groups = copies.index(len(self._packs))
         for group in groups:
@@ -212,7 +212,7 @@ class _Joining:
                 write_atomically(self._output, name, [copy.read(0, length)])
 
     def check_old(self, progress: Progress) -> dict[int, AirgapError]:
-        """Digest what earlier runs have written; remove, and return, what is damaged."""
+        """Hash what earlier runs wrote; remove damaged files and return their names."""
         failed: dict[int, AirgapError] = {}
         for index, pack in enumerate(self._packs):
             name = layout.pack_name(pack.digest)
@@ -226,7 +226,7 @@ class _Joining:
         return failed
 
     def publish(self) -> None:
-        """Give the depot its small files; the manifest comes last."""
+        """Write the small files of the depot; the manifest comes last."""
         contents = self._contents
         for name, data in contents.roots.items():
             self._writer.put_root(name, data)
@@ -241,7 +241,7 @@ class _Joining:
         )
 
     def situation(self, failed: Mapping[int, AirgapError]) -> MissingVolumes:
-        """Return what the labels say of packs that are lacking."""
+        """Return what the labels say about missing packs."""
         bad = {pack for pack, error in failed.items() if not isinstance(error, MissingError)}
         will_do = bool(bad) and can_restore(self._copies.index(len(self._packs)), bad)
         return MissingVolumes(
@@ -252,7 +252,7 @@ class _Joining:
 def _find_damaged(
     packs: Sequence[Pack], copies: PackCopies, progress: Progress
 ) -> Iterator[tuple[int, AirgapError]]:
-    """Yield the packs of which no place has an authentic copy, with what is wrong."""
+    """Yield the packs that no volume has intact, each with its error."""
     for index, pack in enumerate(packs):
         with ExitStack() as stack:
             copy = copies.open_pack(pack, stack)
@@ -262,7 +262,7 @@ def _find_damaged(
 
 
 def _find_homes(volumes: Sequence[Volume], contents: SmallFiles) -> dict[int, Volume]:
-    """Return where each pack belongs: where a file has its name, else where labels say."""
+    """Return the folder of each pack: where a file has its name, else where its label says."""
     packs = contents.manifest.packs
     home = dict.fromkeys(range(len(packs)), volumes[0])
     for volume in volumes:

@@ -1,4 +1,4 @@
-"""Packs that are damaged or missing, for people: on which volumes they are, and what to do."""
+"""Errors for damaged and missing packs: on which volumes they are, and what to do."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,21 +11,21 @@ __all__ = ["MissingVolumes", "format_volumes", "merge_errors", "refusal"]
 
 @dataclass(frozen=True, slots=True)
 class MissingVolumes:
-    """What is known when packs could not be read. Packs are given by index."""
+    """What is known when packs cannot be read. Packs are given by index."""
 
     failed: Mapping[int, AirgapError]
     total: int
-    """How many packs were wanted."""
+    """The number of packs that the import needs."""
     labels: Sequence[Label] = ()
     """The labels of the volumes that were read now."""
     damaged_before: frozenset[int] = frozenset()
-    """Packs that an earlier volume had, and that were damaged there."""
+    """Packs that were damaged on an earlier volume."""
     once_more: tuple[int, ...] = field(default=())
-    """Volumes that, given again, let parity make the damaged packs again."""
+    """Volumes that, read once more, let parity rebuild the damaged packs."""
     is_kept: bool = False
     """Whether the next run continues from this one."""
     parity_will_do: bool = False
-    """Whether parity gives back what is damaged, if all else comes."""
+    """Whether parity can rebuild what is damaged once all other volumes are read."""
     names: Mapping[int, str] = field(default_factory=dict)
     """The depot names of the packs that were damaged before."""
 
@@ -36,7 +36,7 @@ class MissingVolumes:
 
     @property
     def bad(self) -> list[int]:
-        """Packs that a volume should have given and did not, now or before."""
+        """Packs that a volume should have had intact, in this run or an earlier one."""
         return [
             pack
             for pack, error in self.failed.items()
@@ -47,13 +47,13 @@ class MissingVolumes:
 
     @property
     def awaited(self) -> list[int]:
-        """The numbers of the volumes that have not come."""
+        """The numbers of the volumes that were not read yet."""
         bad = set(self.bad)
         return sorted({self.labels[0].volume_of(pack) for pack in self.failed if pack not in bad})
 
 
 def refusal(missing: MissingVolumes) -> AirgapError:
-    """Make one error of all missing packs: corrupt if one was damaged now, else missing."""
+    """Make one error for all missing packs: corrupt if one is damaged here, else missing."""
     damaged = [error for error in missing.failed.values() if not isinstance(error, MissingError)]
     kind = CorruptError if damaged else MissingError
     if not missing.labels:
@@ -84,7 +84,7 @@ def format_volumes(numbers: Sequence[int]) -> str:
 
 
 def _describe_pack(missing: MissingVolumes, pack: int) -> str:
-    """Describe a bad pack: as the volume that was read now gives it, or as one that came before."""
+    """Describe a bad pack, as it is on this volume or was on an earlier one."""
     error, number = missing.failed[pack], missing.labels[0].volume_of(pack)
     if number in missing.seen or not isinstance(error, MissingError):
         return error.message
@@ -116,7 +116,7 @@ def _hint(missing: MissingVolumes, bad_volumes: Sequence[int]) -> str:
 
 
 def merge_errors(problems: Sequence[AirgapError], total: int) -> AirgapError:
-    """Make one error of all packs' problems: its kind is theirs, or corrupt if they differ."""
+    """Make one error for all packs: its kind is theirs, or corrupt if they differ."""
     first, *more = problems
     if not more:
         return first

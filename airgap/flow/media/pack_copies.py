@@ -1,4 +1,4 @@
-"""Where the packs and parity packs of a bundle can be read from, in pieces, any number of times."""
+"""Read the packs and parity packs of a bundle in ranges, any number of times."""
 
 import hashlib
 import os
@@ -21,14 +21,14 @@ _PIECE_BYTES: Final = limits.MIB
 
 @dataclass(frozen=True, slots=True)
 class PackCopy:
-    """An open pack or parity pack whose digest was right when it was opened."""
+    """An open pack or parity pack whose digest was correct when it was opened."""
 
     descriptor: int
     size: int
     location: str
 
     def read(self, at: int, length: int) -> bytes:
-        """Return bytes from ``at`` on, filled with zeros to ``length`` (format §20).
+        """Return the bytes from ``at`` on, padded with zeros to ``length`` (format §20).
 
         Raises:
             StorageError: it cannot be read.
@@ -40,14 +40,14 @@ class PackCopy:
 
 
 class PackCopies:
-    """Several volumes of one bundle. None is trusted: what is opened is digested first."""
+    """Several volumes of one bundle. None is trusted: a pack is hashed before it is used."""
 
     def __init__(self, volumes: Sequence[Volume]) -> None:
         """Take volumes of the same bundle."""
         self._volumes = volumes
 
     def index(self, packs: int) -> tuple[Group, ...]:
-        """Return the first parity index that fits a bundle of so many packs; often none."""
+        """Return the first parity index that fits a bundle of ``packs`` packs, or nothing."""
         for volume in self._volumes:
             try:
                 return parity.decode(volume.read_parity_index(), packs)
@@ -56,11 +56,11 @@ class PackCopies:
         return ()
 
     def open_pack(self, pack: Pack, stack: ExitStack) -> PackCopy | AirgapError:
-        """Open an authentic copy of a pack; the stack closes it. Else say what is wrong."""
+        """Open an intact copy of a pack, which the stack closes, or return the error."""
         return self._open(pack.digest, pack.size, stack, is_parity=False)
 
     def open_unread(self, pack: Pack, stack: ExitStack) -> PackCopy | AirgapError:
-        """Open the first copy that has the right size; the reader must digest it."""
+        """Open the first copy of the right size. The reader must hash it."""
         for volume in self._volumes:
             if volume.size_of(pack.digest) == pack.size:
                 try:
@@ -73,27 +73,27 @@ class PackCopies:
         return self.open_pack(pack, stack)  # which says what is wrong
 
     def open_parity(self, digest: bytes, size: int, stack: ExitStack) -> PackCopy | AirgapError:
-        """Open an authentic copy of a parity pack; the stack closes it. Else say what is wrong."""
+        """Open an intact copy of a parity pack, which the stack closes, or return the error."""
         return self._open(digest, size, stack, is_parity=True)
 
     def may_have(self, digest: bytes, size: int) -> bool:
-        """Tell whether any place has a pack of that name and size; its content is not looked at."""
+        """Tell whether any volume has a pack of that name and size. Its content is not read."""
         return any(volume.size_of(digest) == size for volume in self._volumes)
 
     def may_have_parity(self, digest: bytes, size: int) -> bool:
-        """Tell whether any place has a parity pack of that name and size."""
+        """Tell whether any volume has a parity pack of that name and size."""
         return any(volume.size_of(digest, is_parity=True) == size for volume in self._volumes)
 
     @contextmanager
     def opened_parity(self, digest: bytes, size: int) -> Iterator[PackCopy | AirgapError]:
-        """Open an authentic copy of a parity pack for the length of a block."""
+        """Open an intact copy of a parity pack for the duration of a ``with`` block."""
         with ExitStack() as stack:
             yield self.open_parity(digest, size, stack)
 
     def _open(
         self, digest: bytes, size: int, stack: ExitStack, *, is_parity: bool
     ) -> PackCopy | AirgapError:
-        """Try all places; of several errors, damage says more than absence."""
+        """Try all volumes. If there are several errors, return damage rather than absence."""
         name = layout.parity_file(digest) if is_parity else layout.pack_name(digest)
         problem: AirgapError = MissingError(
             f"{name} is not there.", "Give the volume that holds it."

@@ -1,4 +1,4 @@
-"""Parity packs: made when a bundle is written, used when packs of it are damaged (format §20)."""
+"""Parity packs: written with a bundle, used when its packs are damaged (format §20)."""
 
 import hashlib
 from collections import defaultdict
@@ -34,11 +34,11 @@ _MANY_BYTES: Final = 1024 * limits.MIB
 _LARGEST_GROUP: Final = 100
 
 Draft = tuple[tuple[int, ...], int]
-"""A group before its parity is made: its packs, and how many parity packs it gets."""
+"""A group before its parity is computed: its packs, and the number of its parity packs."""
 
 
 def draft_groups(packs: Sequence[Pack], percent: int) -> list[Draft]:
-    """Group the packs of a bundle; each group gets at least ``percent`` of its packs as parity.
+    """Group the packs of a bundle, with parity of at least ``percent`` of the packs in each group.
 
     Packs of a group have about the same size, since parity is as long as the longest. Of more
     than a hundred, neighbours go into different groups: a scratch damages neighbours.
@@ -61,7 +61,7 @@ def make_groups(
     folders: Sequence[Sequence[Path]],
     progress: Progress,
 ) -> list[Group]:
-    """Write the parity packs of all groups; ``folders`` has one for each parity pack of each group.
+    """Write the parity packs of all groups. ``folders`` has one for each parity pack of each group.
 
     Raises:
         CorruptError, MissingError: a pack is not there, or not authentic.
@@ -78,7 +78,7 @@ def make_groups(
 
 
 def measure_longest(packs: Sequence[Pack], members: Sequence[int]) -> int:
-    """Return how long a group's longest pack, and each of its parity packs, is in bytes."""
+    """Return the length in bytes of a group's longest pack, which is that of its parity packs."""
     return max(packs[index].size for index in members)
 
 
@@ -89,7 +89,7 @@ def _make_group(
     folders: Sequence[Path],
     progress: Progress,
 ) -> Group:
-    """Write the parity packs of a group, each into its folder; return the group for the index.
+    """Write the parity packs of a group into their folders; return the group for the index.
 
     Raises:
         CorruptError, MissingError: a pack is not there, or not authentic.
@@ -125,7 +125,7 @@ def _make_group(
 
 
 def _demand_digests(packs: Sequence[Pack], seen: Sequence["hashlib._Hash"]) -> None:
-    """Compare what was read with the digests of packs.
+    """Compare the hashed bytes with the digests of the packs.
 
     Raises:
         CorruptError: they differ.
@@ -139,7 +139,7 @@ def _demand_digests(packs: Sequence[Pack], seen: Sequence["hashlib._Hash"]) -> N
 
 
 def can_restore(groups: Sequence[Group], lost: AbstractSet[int]) -> bool:
-    """Tell whether parity could give back all these packs, if nothing else were missing."""
+    """Tell whether parity could rebuild all these packs if no other pack were missing."""
     grouped = {index for group in groups for index in group.packs}
     return lost <= grouped and all(
         len(lost & set(group.packs)) <= len(group.parity) for group in groups
@@ -147,7 +147,7 @@ def can_restore(groups: Sequence[Group], lost: AbstractSet[int]) -> bool:
 
 
 def check_parity(packs: Sequence[Pack], copies: PackCopies) -> tuple[int, list[str]]:
-    """Digest the parity packs that are there; return how many are good, and what is damaged."""
+    """Hash the parity packs; return how many are intact, and the errors of the others."""
     good, damaged = 0, []
     for group in copies.index(len(packs)):
         for digest in group.parity:
@@ -160,10 +160,10 @@ def check_parity(packs: Sequence[Pack], copies: PackCopies) -> tuple[int, list[s
 
 
 class ParityRepair:
-    """Packs made again from parity, group by group, when one of a group is asked for."""
+    """Packs rebuilt from parity, a whole group when the first of its packs is needed."""
 
     def __init__(self, packs: Sequence[Pack], copies: PackCopies, progress: Progress) -> None:
-        """Nothing is read before a pack is asked for."""
+        """Nothing is read before the first pack is needed."""
         self._packs = packs
         self._copies = copies
         self._progress = progress
@@ -171,7 +171,7 @@ class ParityRepair:
         self._spools: dict[int, BinaryIO] = {}
 
     def take(self, index: int) -> bytes | None:
-        """Return a pack that was lost, its digest compared; None if parity does not give it back.
+        """Return a lost pack after comparing its digest, or None if parity cannot rebuild it.
 
         The other lost packs of its group are kept in the system's temporary folder.
 
@@ -196,12 +196,12 @@ class ParityRepair:
         return data if hashlib.sha256(data).digest() == self._packs[index].digest else None
 
     def close(self) -> None:
-        """Remove the packs that were not asked for."""
+        """Remove the rebuilt packs that were not used."""
         for spool in self._spools.values():
             spool.close()
 
     def _make(self, group: Group) -> None:
-        """Make all lost packs of a group again, if there is enough parity for that."""
+        """Rebuild all lost packs of a group, if there is enough parity."""
         length = measure_longest(self._packs, group.packs)
         with ExitStack() as stack:
             copies = {
@@ -222,7 +222,7 @@ class ParityRepair:
                 _solve((len(group.packs), length), copies, rows, spools)
 
     def _parity_rows(self, group: Group, needed: int, stack: ExitStack) -> dict[int, PackCopy]:
-        """Open as many authentic parity packs as are needed, or fewer if there are no more."""
+        """Open as many intact parity packs as are needed, or fewer if there are not enough."""
         rows: dict[int, PackCopy] = {}
         length = measure_longest(self._packs, group.packs)
         for row, digest in enumerate(group.parity):
@@ -234,7 +234,7 @@ class ParityRepair:
         return rows
 
     def _may_suffice(self, group: Group) -> bool:
-        """Tell whether enough may be there, before gigabytes are digested in vain."""
+        """Tell by sizes alone whether parity may suffice, before gigabytes are hashed in vain."""
         length = measure_longest(self._packs, group.packs)
         members = [self._packs[member] for member in group.packs]
         count = sum(self._copies.may_have(member.digest, member.size) for member in members)
@@ -248,7 +248,7 @@ def _solve(
     parity: Mapping[int, PackCopy],
     spools: Mapping[int, BinaryIO],
 ) -> None:
-    """Write what is missing of a group; ``shape`` is how many packs it has, and their length."""
+    """Write the missing packs of a group. ``shape`` is its number of packs and their length."""
     from airgap.codec import erasure
 
     count, length = shape
@@ -261,7 +261,7 @@ def _solve(
 
 
 def _windows(length: int, packs: int) -> Iterator[tuple[int, int]]:
-    """Cut the length of a group's packs so that a window of all of them fits into memory."""
+    """Split the length of a group's packs so that a window over all of them fits into memory."""
     most = max(_WINDOWS_BYTES // packs // _WINDOW_UNIT * _WINDOW_UNIT, _WINDOW_UNIT)
     for at in range(0, length, most):
         yield at, min(most, length - at)

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 CLUSTER: Final = 32 * limits.KIB
-"""What a file takes up is counted in these: FAT's largest on small media. Folders take one too."""
+"""The unit in which space is counted: FAT's largest cluster on small media. A folder takes one."""
 _RESERVE: Final = 256 * limits.KIB
 _UNKNOWN: Final = limits.INTEGER  # some file systems do not tell how large they are
 _RESERVE_SHARE: Final = 200  # a half percent: allocation tables, and their like
@@ -72,17 +72,17 @@ def parse_size(text: str) -> int:
 
 
 def usable(size: int) -> int:
-    """Return what of a medium's size files can have, after what its file system keeps."""
+    """Return how many bytes of a medium its file system leaves for files."""
     return size - size // _RESERVE_SHARE - _RESERVE
 
 
 def cost(size: int) -> int:
-    """Return what a file takes up at most, with its share of its folder."""
+    """Return the space that a file takes at most, with its share of the folder."""
     return -(-size // CLUSTER) * CLUSTER + CLUSTER
 
 
 def measure_free_space(folders: Sequence[Path]) -> list[int]:
-    """Return how many bytes each folder's file system has free; those of one share it.
+    """Return the free bytes for each folder; folders of one file system share its space.
 
     Raises:
         MissingError: one is not there.
@@ -104,7 +104,7 @@ def measure_free_space(folders: Sequence[Path]) -> list[int]:
 def plan(
     packs: Sequence[Pack], groups: Sequence[Draft], rooms: Callable[[int], Sequence[int] | None]
 ) -> list[Part]:
-    """Return what each volume holds, for the least number of volumes that will do.
+    """Return what each volume holds, with the least number of volumes.
 
     Args:
         packs: the bundle's.
@@ -134,7 +134,7 @@ def plan(
 
 
 def survives(parts: Sequence[Part], groups: Sequence[Draft]) -> bool:
-    """Tell whether any one volume may be lost, and parity still gives everything back."""
+    """Tell whether parity can restore everything if any one volume is lost."""
     for part in parts:
         for number, (members, rows) in enumerate(groups):
             here = sum(member in part.packs for member in members)
@@ -147,7 +147,7 @@ def survives(parts: Sequence[Part], groups: Sequence[Draft]) -> bool:
 def _try_plan(
     packs: Sequence[Pack], groups: Sequence[Draft], room: Sequence[int]
 ) -> list[Part] | None:
-    """Lay everything out on volumes with so much room, or return None if it does not fit."""
+    """Lay everything out on volumes of the given sizes, or return None if it does not fit."""
     costs = [cost(pack.size) for pack in packs]
     parity = sum(rows * cost(measure_longest(packs, members)) for members, rows in groups)
     if sum(costs) + parity > sum(room):
@@ -178,7 +178,7 @@ def _fill(costs: Sequence[int], room: Sequence[int]) -> list[range]:
 
 
 def _spread_packs(costs: Sequence[int], room: Sequence[int]) -> list[range]:
-    """Fill all volumes to the same share, so that losing one costs parity as little as can be."""
+    """Fill all volumes to the same share, so that the loss of one needs the least parity."""
     total, done, made, first = sum(costs), 0, [], 0
     for limit in accumulate(room):
         target, last = total * limit // sum(room), first
@@ -193,7 +193,7 @@ def _spread_packs(costs: Sequence[int], room: Sequence[int]) -> list[range]:
 def _spread_parity(
     packs: Sequence[Pack], groups: Sequence[Draft], ranges: Sequence[range], left: list[int]
 ) -> list[list[tuple[int, int]]] | None:
-    """Put each parity pack on the volume that has the least of its group, and room."""
+    """Put each parity pack on the volume that has room and the fewest packs of its group."""
     made: list[list[tuple[int, int]]] = [[] for _ in ranges]
     for number, (members, rows) in enumerate(groups):
         size = cost(measure_longest(packs, members))

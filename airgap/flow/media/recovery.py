@@ -1,4 +1,4 @@
-"""Keeping the packs that parity needs, while the volumes they are on come one by one.
+"""Keep the packs that parity needs while volumes are read one by one.
 
 Only groups (format §20) with a damaged pack are kept. What is kept lies in staging as a depot of
 its own, is digested when it is used, and goes with staging.
@@ -29,14 +29,14 @@ class Recovery:
     """The depot in staging."""
 
     def __init__(self, folder: Path, bundle: str, packs: Sequence[Pack]) -> None:
-        """Name it; nothing is written yet."""
+        """Nothing is written yet."""
         self.reader = DepotReader(folder, bundle)
         self._folder = folder
         self._bundle = bundle
         self._packs = packs
 
     def keep(self, lost: Collection[int], copies: PackCopies, progress: Progress) -> None:
-        """Keep what can be had of the groups of lost packs, unless the disk is too small for it.
+        """Keep the intact packs of groups with a lost pack, if the disk has room for all of them.
 
         Raises:
             StorageError: the disk refused.
@@ -55,7 +55,7 @@ class Recovery:
             )
 
     def _keep_group(self, group: Group, copies: PackCopies) -> bool:
-        """Copy what is not kept yet; return False if the disk has no room for all of it."""
+        """Copy the packs that are not kept yet; return False if the disk is too small for them."""
         for name, find in self._members(group, copies):
             if (self._folder / name).exists():
                 continue
@@ -81,11 +81,11 @@ class Recovery:
             yield layout.parity_name(self._bundle, digest), find
 
     def groups(self) -> tuple[Group, ...]:
-        """Return the parity index, once something was kept."""
+        """Return the parity index, or None if nothing is kept yet."""
         return PackCopies([self.reader]).index(len(self._packs))
 
     def once_more(self, lost: Collection[int], label: Label) -> tuple[int, ...]:
-        """Return volumes whose packs, if they were kept too, would give back the lost ones."""
+        """Return volumes whose packs, once kept, would let parity rebuild the lost ones."""
         wanted: set[int] = set()
         for group in self.groups():
             if set(lost).isdisjoint(group.packs):
@@ -104,7 +104,7 @@ class Recovery:
         return tuple(sorted(wanted))
 
     def _kept(self, group: Group) -> tuple[set[int], int]:
-        """Return the packs of a group that were kept, and how many of its parity packs."""
+        """Return the kept packs of a group, and the number of its kept parity packs."""
         packs = {
             member
             for member in group.packs

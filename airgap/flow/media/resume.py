@@ -1,4 +1,4 @@
-"""An import whose volumes come one by one: what it believes, keeps and tells between its runs."""
+"""An import whose volumes are read one by one: what it records and keeps between runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,10 +28,10 @@ def find_missing_volumes(opened: Opened, failed: Mapping[int, AirgapError]) -> M
 
 
 class VolumeResume:
-    """One run of such an import."""
+    """One run of an import from volumes."""
 
     def __init__(self, opened: Opened, staged: Sequence[StagedItem]) -> None:
-        """Read what earlier runs have left for this one."""
+        """Read what earlier runs left for this one."""
         self._opened = opened
         self._staged = staged
         self._packs = opened.manifest.value.packs
@@ -41,7 +41,7 @@ class VolumeResume:
 
     @property
     def source(self) -> PackSource:
-        """Where packs come from in this run: also from what earlier runs have kept."""
+        """The source of packs in this run, including those that earlier runs kept."""
         volumes = self._opened.packs.volumes
         if volumes and self._volume_progress.recovery.is_dir():
             return VolumesReader([*volumes, self._recovery.reader])
@@ -49,14 +49,14 @@ class VolumeResume:
 
     @property
     def hinted(self) -> frozenset[int]:
-        """The chunks that earlier runs have staged, if the record is right."""
+        """The chunks that earlier runs staged, if the record is correct."""
         packs = [self._packs[index] for index in self._record.staged if index < len(self._packs)]
         return frozenset(chunk for pack in packs for chunk in pack.chunk_range)
 
     def suspend(
         self, failed: Mapping[int, AirgapError], wanted: int, progress: Progress
     ) -> AirgapError:
-        """Keep what the next run can use; return the error that says what is still missing.
+        """Keep what the next run can use; return the error that lists what is missing.
 
         Raises:
             StorageError: the disk refused.

@@ -1,4 +1,4 @@
-"""What a bundle consists of besides its packs: the small files that every volume carries."""
+"""The files of a bundle besides its packs: small files that every volume carries."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -20,7 +20,7 @@ __all__ = ["SmallFiles", "read_small_files"]
 
 @dataclass(frozen=True, slots=True)
 class SmallFiles:
-    """A bundle's manifest, and what lies beside it. Nothing of it is proven."""
+    """A bundle's manifest and the files beside it. None of them is verified."""
 
     bundle: str
     manifest: Manifest
@@ -28,7 +28,7 @@ class SmallFiles:
     envelopes: dict[str, bytes]
     """Envelopes, attestations and models' signatures, by their names in the bundle's folder."""
     roots: dict[str, bytes]
-    """Roots that travel and their envelopes, by depot name."""
+    """Roots that travel with the bundle, and their envelopes, by depot name."""
 
     @property
     def sizes(self) -> list[int]:
@@ -38,7 +38,7 @@ class SmallFiles:
 
 
 def read_small_files(opened: Unverified) -> SmallFiles:
-    """Read what lies beside the packs of a depot or a ``.airgap`` file; call it before the packs.
+    """Read the files beside the packs of a depot or ``.airgap`` file; call it before reading packs.
 
     Raises:
         UsageError: it is an archive for stock BentoML, which has no packs.

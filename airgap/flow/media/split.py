@@ -1,4 +1,4 @@
-"""Writing volumes: whole packs spread over folders, parity with them, everything read back."""
+"""Write volumes: whole packs and parity, spread over folders; everything is read back."""
 
 import hashlib
 import shutil
@@ -36,7 +36,7 @@ _LINE_BYTES: Final = 256  # in checksums.txt and the parity index, for each pack
 
 @dataclass(frozen=True, slots=True)
 class VolumeOptions:
-    """Where volumes go: numbered folders below ``output``, or ``folders`` that are there.
+    """Where volumes are written: numbered folders below ``output``, or existing ``folders``.
 
     ``size`` is that of one medium in bytes. ``percent`` of parity packs are added.
     """
@@ -49,13 +49,13 @@ class VolumeOptions:
 
     @property
     def makes_volumes(self) -> bool:
-        """Tell whether volumes are asked for, and not only parity."""
+        """Tell whether volumes are wanted, and not only parity."""
         return bool(self.size or self.folders)
 
 
 @dataclass(frozen=True, slots=True)
 class SplitResult:
-    """The volumes that were made. ``survives``: any one of them may be lost."""
+    """The volumes that were written. ``survives``: any one of them may be lost."""
 
     bundle: str
     folders: tuple[Path, ...]
@@ -66,7 +66,7 @@ class SplitResult:
 def split(
     location: Location, media: VolumeOptions, progress: Progress, connector: Connector = LOCAL
 ) -> SplitResult:
-    """Copy a bundle onto volumes. Nothing is verified but that each pack is what its name says.
+    """Copy a bundle onto volumes. The only check is that each pack has the digest in its name.
 
     Raises:
         StorageError: the media are too small or too few, or refused.
@@ -152,7 +152,7 @@ def add_parity(
 
 
 class _Rooms:
-    """How many bytes for packs there are on each volume."""
+    """The bytes for packs on each volume."""
 
     def __init__(self, media: VolumeOptions, contents: SmallFiles, groups: Sequence[Draft]) -> None:
         self._size = media.size
@@ -177,7 +177,7 @@ class _Rooms:
 
 @dataclass(slots=True)
 class _Volumes:
-    """The volumes being written."""
+    """The volumes that are being written."""
 
     contents: SmallFiles
     parts: Sequence[Part]
@@ -216,7 +216,7 @@ class _Volumes:
             progress.advance(pack.size)
 
     def make_parity(self, groups: Sequence[Draft], copies: PackCopies, progress: Progress) -> None:
-        """Make the parity packs of all groups on the volumes they belong to."""
+        """Write the parity packs of all groups to their volumes."""
         places = self._parity_places(groups)
         self.index = tuple(make_groups(self.packs, groups, copies, places, progress))
 
@@ -251,7 +251,7 @@ class _Volumes:
         return [self.packs[index] for index in part.packs], digests
 
     def _small_files(self, number: int) -> Iterator[tuple[str, bytes]]:
-        """Yield what a volume has besides packs, texts of §8, envelopes and manifest."""
+        """Yield the files of a volume besides packs, texts of §8, envelopes and manifest."""
         bundle = self.contents.bundle
         counts = [tuple(map(len, (part.packs, part.parity))) for part in self.parts]
         packs, rows = (tuple(column) for column in zip(*counts, strict=True))
@@ -317,7 +317,7 @@ def _choose_folders(media: VolumeOptions, bundle: str, count: int) -> list[Path]
 
 
 def _refuse_twice(folders: Sequence[Path]) -> None:
-    """Refuse folders that are one and the same.
+    """Refuse two paths of the same folder.
 
     Raises:
         UsageError: two of them are.
@@ -327,7 +327,7 @@ def _refuse_twice(folders: Sequence[Path]) -> None:
 
 
 def demand_room(folder: Path, needed: int) -> None:
-    """Refuse before anything is written when a disk is too small.
+    """Refuse a disk that is too small, before anything is written.
 
     Raises:
         StorageError: it is.
@@ -344,7 +344,7 @@ def demand_room(folder: Path, needed: int) -> None:
 def _demand_space(
     folder: Path, packs_bytes: int, packs: Sequence[Pack], groups: Sequence[Draft]
 ) -> None:
-    """Refuse before anything is written when a disk is too small for packs and parity.
+    """Refuse a disk that is too small for packs and parity, before anything is written.
 
     Raises:
         StorageError: it is.

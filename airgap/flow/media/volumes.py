@@ -1,4 +1,4 @@
-"""Reading a bundle from several places at once, with parity for what is damaged (format §19, §20).
+"""Read a bundle from several volumes at once, with parity for damaged packs (format §19, §20).
 
 Labels and parity are looked at only when a pack is damaged or missing: a bundle that is whole is
 read as if they were not there.

@@ -72,11 +72,13 @@ def publish(
         writer.publish(signed.bundle, signed.manifest, dict(signed.files), signed.packs)
     else:
         raise SweptError(
-            f"{depot.location}#{signed.bundle[:12]} is deleted as often as it is written.", _HINT
+            f"{depot.location}#{signed.bundle[:12]} was deleted again each time it was written.",
+            _HINT,
         )
     if lost:
         raise SweptError(
-            f"Garbage collection has removed {lost} packs from {depot.location} meanwhile.", _HINT
+            f"Garbage collection removed {lost} packs from {depot.location} during this command.",
+            _HINT,
         )
 
 

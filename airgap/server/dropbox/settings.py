@@ -191,7 +191,7 @@ def _read_user(table: "_Table", name: str) -> User:
 
 
 class _Table:
-    """A table of the file. Keys are taken from it; any that are left are unknown."""
+    """A table of the file. Each key that is read is removed; a key that remains is unknown."""
 
     def __init__(self, path: Path, text: str, values: Mapping[str, Any], section: str = "") -> None:
         self._path = path
