@@ -3,12 +3,14 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from itertools import pairwise
 
 from airgap.errors import CorruptError, UsageError
 from airgap.format import limits
 
 __all__ = [
     "fold",
+    "fold_parts",
     "has_invisible",
     "is_bundle_id",
     "is_commit",
@@ -99,19 +101,35 @@ def target_problem(path: str, target: str, links: frozenset[str]) -> str | None:
 
 
 def _walk_problem(path: str, target: str, links: frozenset[str]) -> str | None:
-    """Follow the target part by part from the link's folder."""
-    folder = path.split("/")[:-1]
-    for part in target.split("/"):
+    """Follow the target part by part from the link's folder.
+
+    Every part is folded once: a target may have 500 parts, and a manifest 100,000 links.
+    """
+    steps = [""]
+    for part in fold_parts(path.split("/")[:-1]):
+        steps.append(_join(steps[-1], part))
+    parts = target.split("/")
+    for part, folded in zip(parts, fold_parts(parts), strict=True):
         # Also before `..`: the system would go up from the target of that link.
-        if fold("/".join(folder)) in links:
+        if steps[-1] in links:
             return "points through another link"
         if part == "..":
-            if not folder:
+            if len(steps) == 1:
                 return "points out of its item"
-            folder.pop()
+            steps.pop()
         elif part not in ("", "."):
-            folder.append(part)
+            steps.append(_join(steps[-1], folded))
     return None
+
+
+def _join(folder: str, part: str) -> str:
+    return f"{folder}/{part}" if folder else part
+
+
+def fold_parts(parts: list[str]) -> list[str]:
+    """Fold each part of a path. Folding can make a slash of a character (U+FF0F), or dots."""
+    folded = fold("/".join(parts)).split("/")
+    return folded if len(folded) == len(parts) else [fold(part) for part in parts]
 
 
 def fold(path: str) -> str:
@@ -135,31 +153,20 @@ def refuse_collisions(paths: Iterable[str], what: str) -> None:
     Raises:
         CorruptError: two paths are equal when folded, or one lies below another.
     """
-    seen: dict[str, str] = {}
-    folders: dict[str, str] = {}
-    for path in paths:
-        folded = fold(path)
-        if folded in seen:
+    # With NUL, which no path has, for the slash, what lies below a path is sorted right behind it.
+    folded = sorted((fold(path).replace("/", "\0"), path) for path in paths)
+    for (before, first), (after, second) in pairwise(folded):
+        if before == after:
             raise CorruptError(
-                f"{what} has the paths {seen[folded]!r} and {path!r}, which are the same on some"
+                f"{what} has the paths {first!r} and {second!r}, which are the same on some"
                 " file systems.",
                 "Rename one of them and build again.",
             )
-        seen[folded] = path
-        _remember_parents(folded, path, folders)
-    for folded, below in folders.items():
-        if folded in seen:
+        if after.startswith(before + "\0"):
             raise CorruptError(
-                f"{what} has {seen[folded]!r} as an entry, and {below!r} below it.",
+                f"{what} has {first!r} as an entry, and {second!r} below it.",
                 "Rename one of them and build again.",
             )
-
-
-def _remember_parents(folded: str, path: str, folders: dict[str, str]) -> None:
-    cut = folded.rfind("/")
-    while cut > 0 and folded[:cut] not in folders:
-        folders[folded[:cut]] = path
-        cut = folded.rfind("/", 0, cut)
 
 
 def _part_problem(part: str) -> str | None:

@@ -183,3 +183,26 @@ def test_a_tag_is_a_name_with_a_version_or_the_latest(text: str, parsed: tuple[s
 def test_anything_else_is_not_a_tag(text: str) -> None:
     with pytest.raises(UsageError, match="is not a tag"):
         names.parse_tag(text)
+
+
+@QUICK
+@given(
+    parts=st.lists(
+        st.text(st.sampled_from("aK\u212a\uff0f\u2025\u2100\u0338\u00df\u00e4"), min_size=1)
+    )
+)
+def test_a_path_is_folded_part_by_part(parts: list[str]) -> None:
+    assert "/".join(names.fold_parts(parts)) == names.fold("/".join(parts))
+    assert len(names.fold_parts(parts)) == len(parts)
+
+
+def test_a_target_is_folded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    folded: list[str] = []
+
+    def fold(path: str) -> str:
+        folded.append(path)
+        return path.casefold()
+
+    monkeypatch.setattr(names, "fold", fold)
+    assert names.target_problem("d/here", "\u00e4/" * 340 + "x", frozenset({"d/link"})) is None
+    assert sum(map(len, folded)) < 2 * 700
