@@ -1,11 +1,12 @@
 """BentoML's own objects of installed Bentos and models. Only this module imports bentoml."""
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from airgap.errors import ConfigurationError
+from airgap.errors import AirgapError, ConfigurationError, MissingError, StorageError
 from airgap.store import bentoml_home
 
 if TYPE_CHECKING:
@@ -38,25 +39,60 @@ def get_bento(tag: str) -> "Bento":
 
     Raises:
         ConfigurationError: bentoml is not installed, or uses another store.
+        StorageError: BentoML cannot read it.
+    """
+    with _open_bentoml(f"the Bento {tag}") as bentoml:
+        try:
+            bento: Bento = bentoml.bentos.get(tag)
+        except bentoml.exceptions.NotFound as error:
+            raise _make_other_store_error(tag) from error
+        return bento
+
+
+def get_model(tag: str) -> "Model":
+    """Return a model that is in the store; raises as ``get_bento``."""
+    with _open_bentoml(f"the model {tag}") as bentoml:
+        try:
+            model: Model = bentoml.models.get(tag)
+        except bentoml.exceptions.NotFound as error:
+            raise _make_other_store_error(tag) from error
+        return model
+
+
+@contextmanager
+def _open_bentoml(what: str) -> Iterator[Any]:
+    """Import bentoml for the block, and turn what it raises there into an error of airgap.
+
+    ``what`` is what BentoML is to read, for the message.
+
+    Raises:
+        ConfigurationError: bentoml is not installed.
+        MissingError: BentoML says that it is not there.
+        StorageError: BentoML cannot read it.
     """
     require_bentoml()
     import bentoml
 
     try:
-        return bentoml.bentos.get(tag)
+        yield bentoml
+    except AirgapError:
+        raise
     except bentoml.exceptions.NotFound as error:
-        raise _make_other_store_error(tag) from error
+        raise MissingError(
+            f"BentoML does not find {what}: {_summarize(error)}.",
+            "`airgap list` shows what is in the store.",
+        ) from error
+    except Exception as error:  # (BentoML raises what its libraries raise)
+        raise StorageError(
+            f"BentoML cannot read {what}: {_summarize(error)}.",
+            "Run `airgap doctor`: it names the items that BentoML cannot read.",
+        ) from error
 
 
-def get_model(tag: str) -> "Model":
-    """Return a model that is in the store; raises as ``get_bento``."""
-    require_bentoml()
-    import bentoml
-
-    try:
-        return bentoml.models.get(tag)
-    except bentoml.exceptions.NotFound as error:
-        raise _make_other_store_error(tag) from error
+def _summarize(error: Exception) -> str:
+    """Return the type and the first line of what was raised, without its last period."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__} {lines[0]:.200}".strip().removesuffix(".")
 
 
 def is_own_store(store: object) -> bool:
@@ -66,37 +102,37 @@ def is_own_store(store: object) -> bool:
 
 
 def list_bentos(tag: object) -> "Sequence[Bento]":
-    """Return the Bentos in the store, or those of a name; raises as ``get_bento``."""
-    require_bentoml()
-    import bentoml
+    """Return the Bentos in the store, or those of a name.
 
-    bentos: Sequence[Bento] = bentoml.bentos.list(None if tag is None else str(tag))
+    Raises:
+        ConfigurationError: bentoml is not installed.
+        MissingError: no Bento has the name.
+        StorageError: BentoML cannot read one of them.
+    """
+    with _open_bentoml("its store of Bentos") as bentoml:
+        bentos: Sequence[Bento] = bentoml.bentos.list(None if tag is None else str(tag))
     return bentos
 
 
 def list_models(tag: object) -> "Sequence[Model]":
-    """Return the models in the store, or those of a name; raises as ``get_bento``."""
-    require_bentoml()
-    import bentoml
-
-    models: Sequence[Model] = bentoml.models.list(None if tag is None else str(tag))
+    """Return the models in the store, or those of a name; raises as ``list_bentos``."""
+    with _open_bentoml("its store of models") as bentoml:
+        models: Sequence[Model] = bentoml.models.list(None if tag is None else str(tag))
     return models
 
 
 def delete_bento(tag: str) -> None:
     """Delete a Bento from the store; raises as ``get_bento``."""
     get_bento(tag)
-    import bentoml
-
-    bentoml.bentos.delete(tag)
+    with _open_bentoml(f"the Bento {tag}") as bentoml:
+        bentoml.bentos.delete(tag)
 
 
 def delete_model(tag: str) -> None:
     """Delete a model from the store; raises as ``get_bento``."""
     get_model(tag)
-    import bentoml
-
-    bentoml.models.delete(tag)
+    with _open_bentoml(f"the model {tag}") as bentoml:
+        bentoml.models.delete(tag)
 
 
 def _make_other_store_error(tag: str) -> ConfigurationError:
