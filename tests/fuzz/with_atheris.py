@@ -21,10 +21,15 @@ def feed(name: str, corpus: Path) -> None:
     """Fuzz one reader in this process, which libFuzzer ends."""
     atheris = importlib.import_module("atheris")
     logging.disable(logging.INFO)
-    with atheris.instrument_imports(include=["airgap", "msgpack"]):
+    with atheris.instrument_imports(include=["airgap", "msgpack", "yaml"]):
         readers = importlib.import_module("tests.support.untrusted_readers")
     for number, seed in enumerate(readers.READERS[name].seeds()):
         (corpus / f"seed-{number}").write_bytes(seed)
+
+    words = readers.READERS[name].words
+    if words:
+        lines = ("".join(f"\\x{byte:02x}" for byte in word) for word in words)
+        corpus.with_name("words").write_text("".join(f'"{line}"\n' for line in lines))
 
     def once(raw: bytes) -> None:
         try:
@@ -36,6 +41,7 @@ def feed(name: str, corpus: Path) -> None:
 
     options = [f"-max_total_time={SECONDS}", "-print_final_stats=1", "-rss_limit_mb=4096"]
     options += ["-max_len=20000", "-timeout=30", f"-artifact_prefix={corpus}/"]
+    options += [f"-dict={corpus.with_name('words')}"] if words else []
     atheris.Setup([sys.argv[0], *options, str(corpus)], once)
     atheris.Fuzz()
 

@@ -18,6 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from airgap.carrier.archive import ArchiveReader
 from airgap.carrier.stock.port import Member, MemberReader
 from airgap.carrier.stock.tar import TarReader
@@ -42,8 +44,10 @@ from airgap.format import (
 from airgap.format.inventory import Item
 from airgap.format.manifest import NO_BASE
 from airgap.ledger.check import read_entries
+from airgap.store.kinds import find_kind
 from tests.support import forge, stores
 from tests.support.sides import REPOSITORY
+from tests.support.stock_shop import BENTO_YAML, MODEL_YAML
 
 VECTORS = REPOSITORY / "tests" / "vectors"
 
@@ -56,6 +60,8 @@ class Reader:
     refuses: tuple[type[AirgapError], ...]
     seeds: Callable[[], Sequence[bytes]]
     """Bytes that are read without a refusal."""
+    words: Sequence[bytes] = ()
+    """What its language is made of, for a fuzzer to put together."""
 
 
 def accepts(name: str, raw: bytes) -> bool:
@@ -240,6 +246,22 @@ def _model_signature_seeds() -> list[bytes]:
     return [model_signature.encode(model_signature.statement(_item()), b"signature", b"pem")]
 
 
+# ---- descriptions
+
+
+def _read_description(kind: str, raw: bytes) -> None:
+    """Read a description; what is taken, PyYAML constructs as BentoML lets it."""
+    find_kind(kind).read_description(raw, "it", thorough=True)
+    yaml.safe_load(raw.decode())
+
+
+YAML_WORDS = (
+    *(b"!!int ", b"!!float ", b"!!binary ", b"!!timestamp ", b"!!set ", b"!!merge ", b"''"),
+    *(b"&a ", b"*a", b"<<: ", b"1:1:1.0", b"0x_", b"0b_", b"2026-02-30", b"labels: ", b"models: "),
+    *(b"- ", b": ", b"? ", b"[", b"]", b"{", b"}", b"|\n ", b"\t", b"---\n", b"%YAML 1.1\n"),
+)
+
+
 CORRUPT = (CorruptError,)
 READERS: dict[str, Reader] = {
     "manifest": Reader(
@@ -287,6 +309,18 @@ READERS: dict[str, Reader] = {
         lambda: [
             parity.encode([parity.Group((0, 2, 5), (DIGEST,)), parity.Group((1,), (b"p" * 32,))])
         ],
+    ),
+    "bento.yaml": Reader(
+        lambda raw: _read_description("bento", raw),
+        CORRUPT,
+        lambda: [forge.describe("bento", "shop:v1").encode(), BENTO_YAML.encode()],
+        YAML_WORDS,
+    ),
+    "model.yaml": Reader(
+        lambda raw: _read_description("model", raw),
+        CORRUPT,
+        lambda: [forge.describe("model", "ranker:v1").encode(), MODEL_YAML.encode()],
+        YAML_WORDS,
     ),
     "model signature": Reader(_read_model_signature, CORRUPT, _model_signature_seeds),
     "ledger": Reader(_read_ledger, (), lambda: [_ledger_seed()]),
