@@ -78,3 +78,5 @@ XZ_MEMORY_BYTES = 80 * MIB  # a dictionary of 64 MiB, and the decoder's own memo
 ZIP_DIRECTORY_BYTES = 128 * MIB
 UNSIGNED_BYTES = 2**44
 DESCRIPTION_BYTES = 4 * MIB  # bento.yaml and model.yaml
+DESCRIPTION_NODES = 100_000  # scalars, lists and maps in it, those behind an alias each time
+DESCRIPTION_DEPTH = 100

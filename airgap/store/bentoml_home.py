@@ -5,11 +5,13 @@ Without importing it: that costs a second, and the isolated side may have only a
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
-from airgap.errors import AirgapError, MissingError, StorageError
-from airgap.format import names
+from airgap.errors import AirgapError, CorruptError, MissingError, StorageError
+from airgap.format import limits, names
+from airgap.format.inventory import Item, Link
 from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import ItemFault, ItemKind, Reference, Source
 from airgap.store.source_tree import scan
@@ -61,7 +63,7 @@ class BentoMLKind(ItemKind):
         """List an item's files; see ``ItemKind.scan``."""
         name, version = self.find(f"{reference.name}:{reference.version}")
         folder = self.install_path(name, version).final
-        description = self.describe(folder)
+        description = self.describe(folder, thorough=True)
         if (description.name, description.version) != (name, version):
             raise StorageError(
                 f"The {self.rules.name} in {folder} calls itself"
@@ -81,6 +83,22 @@ class BentoMLKind(ItemKind):
 
     def refuse_leftovers(self, folder: Path) -> None:
         """Refuse an item with files that another program left in it. Raises StorageError."""
+
+    def check(self, item: Item, description: bytes, *, thorough: bool) -> None:
+        """Also refuse a link at which `bentoml list` ends: it looks behind each; see ``ItemKind``.
+
+        The system refuses a longer name, instead of saying that nothing has it.
+        """
+        super().check(item, description, thorough=thorough)
+        for entry in item.entries:
+            if isinstance(entry, Link) and any(
+                len(part.encode()) > limits.PATH_PART_BYTES for part in entry.target.split("/")
+            ):
+                raise CorruptError(
+                    f"The link {entry.path!r} of the {item} points to a name of more than"
+                    f" {limits.PATH_PART_BYTES} bytes, at which `bentoml list` would end.",
+                    "Ask the sender to remove the link and to export again.",
+                )
 
     def list_tags(self, name: str | None = None) -> Iterator[tuple[str, str]]:
         """Yield name and version of every item in the store, sorted."""
@@ -108,7 +126,7 @@ class BentoMLKind(ItemKind):
         """Look at one item: its description, its tag, leftovers, and the models it needs."""
         tag = f"{folder.parent.name}:{folder.name}"
         try:
-            description = self.describe(folder)
+            description = self.describe(folder, thorough=True)
         except AirgapError as error:
             hint = error.hint
             if not self._is_item(folder):
@@ -148,10 +166,14 @@ class BentoMLKind(ItemKind):
         versions = [version for _, version in self.list_tags(name)]
         if not versions:
             raise self._missing(name, name)
-        return max(
-            versions,
-            key=lambda version: self.describe(self.install_path(name, version).final).created,
-        )
+        return max(versions, key=lambda version: self._created(name, version))
+
+    def _created(self, name: str, version: str) -> datetime:
+        """Return when a version was made; one that cannot be read is older than all others."""
+        try:
+            return self.describe(self.install_path(name, version).final).created
+        except AirgapError:
+            return datetime.min.replace(tzinfo=UTC)
 
     def _missing(self, tag: str, name: str) -> MissingError:
         others = [f"{name}:{version}" for _, version in self.list_tags(name)]

@@ -24,9 +24,9 @@ class Bentos(BentoMLKind):
     command = "bentoml"
     ignored_folders = frozenset({"__pycache__"})
 
-    def read_description(self, text: bytes, source: str) -> Description:
+    def read_description(self, text: bytes, source: str, *, thorough: bool = False) -> Description:
         """Parse a bento.yaml; see ``parse_description``."""
-        return parse_description(text, source, with_models=True)
+        return parse_description(text, source, with_models=True, thorough=thorough)
 
     def refuse_leftovers(self, folder: Path) -> None:
         """Refuse a Bento with ``models/``. Raises StorageError."""

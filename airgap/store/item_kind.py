@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from airgap.errors import CorruptError, StorageError
+from airgap.format import limits
 from airgap.format.inventory import Item
 from airgap.format.kinds import Kind, KindRules, find_rules
 from airgap.store.install_paths import InstallPath
@@ -25,8 +26,6 @@ __all__ = [
     "Source",
     "make_description_error",
 ]
-
-_DESCRIPTION_BYTES: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +44,22 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What an item says of itself, as in bento.yaml; ``models`` are those that it needs."""
+    """What an item says of itself, as in bento.yaml.
+
+    ``models`` are those that it needs. ``has_zone`` tells that it gives the time with its zone;
+    ``created`` is in UTC if it does not.
+    """
 
     name: str
     version: str
     created: datetime
     models: tuple[Reference, ...]
+    has_zone: bool = True
 
     @property
     def created_at(self) -> int:
-        """Creation time in whole seconds since 1970."""
-        return max(0, int(self.created.timestamp()))
+        """Creation time in whole seconds since 1970, within the limits of format §2.3."""
+        return min(max(0, int(self.created.timestamp())), limits.TIME)
 
 
 NO_DESCRIPTION: Final = Description("", "", datetime.fromtimestamp(0, UTC), ())
@@ -144,8 +148,8 @@ class ItemKind(ABC):
         """Yield name and version of every installed item (of this name), sorted."""
         yield from ()
 
-    def describe(self, folder: Path) -> Description:
-        """Read the description in an item's folder.
+    def describe(self, folder: Path, *, thorough: bool = False) -> Description:
+        """Read the description in an item's folder; ``thorough`` is that of ``read_description``.
 
         Raises:
             StorageError: it is missing or cannot be read.
@@ -156,26 +160,36 @@ class ItemKind(ABC):
         path = folder / self.rules.description
         try:
             with path.open("rb") as file:
-                text = file.read(_DESCRIPTION_BYTES)
+                text = file.read(limits.DESCRIPTION_BYTES + 1)
         except OSError as error:
             raise StorageError(
                 f"{path} cannot be read: {error.strerror}.",
                 f"The {self.rules.name} is incomplete: delete it with BentoML and build it again.",
             ) from error
-        return self.read_description(text, str(path))
+        return self.read_description(text, str(path), thorough=thorough)
 
-    def read_description(self, text: bytes, source: str) -> Description:  # noqa: ARG002
+    def read_description(
+        self,
+        text: bytes,  # noqa: ARG002
+        source: str,  # noqa: ARG002
+        *,
+        thorough: bool = False,  # noqa: ARG002
+    ) -> Description:
         """Parse a description; ``source`` says in a message where it is from.
+
+        ``thorough`` takes 20 times longer, and also refuses text that airgap and the owner of the
+        store parse differently: for what is about to travel or to be installed.
 
         Raises:
             CorruptError: it is malformed.
         """
         return NO_DESCRIPTION
 
-    def check(self, item: Item, description: bytes) -> None:
+    def check(self, item: Item, description: bytes, *, thorough: bool) -> None:
         """Refuse an item that would break its store (format §3.2).
 
-        ``description`` is the content of the file that describes it, empty if the kind has none.
+        ``description`` is the content of the file that describes it, empty if the kind has none;
+        ``thorough`` is that of ``read_description``.
 
         Raises:
             CorruptError: the description is malformed, or is that of another item.
@@ -183,20 +197,25 @@ class ItemKind(ABC):
         if not self.rules.description:
             return
         try:
-            described = self.read_description(description, str(item))
+            described = self.read_description(
+                description, f"The {self.rules.description}", thorough=thorough
+            )
         except CorruptError as error:
-            raise make_description_error(item) from error
+            raise make_description_error(item, error.message) from error
         if (described.name, described.version) != (item.name, item.version):
-            raise make_description_error(item)
+            raise make_description_error(
+                item, f"It is that of {described.name}:{described.version}."
+            )
 
     def find_faults(self, is_installed: Callable[[Reference], bool]) -> Iterator[ItemFault]:  # noqa: ARG002
         """Yield what is wrong with the installed items."""
         yield from ()
 
 
-def make_description_error(item: Item) -> CorruptError:
+def make_description_error(item: Item, reason: str = "") -> CorruptError:
     """Make the error of an item whose description is missing, too long, or wrong (format §3.2)."""
     return CorruptError(
         f"The {item.rules.description} of the {item} is missing, malformed or of another item.",
         "The bundle was made wrongly: ask the sender to export it again.",
+        [reason] if reason else [],
     )

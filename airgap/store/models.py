@@ -15,6 +15,6 @@ class Models(BentoMLKind):
     folder = "models"
     command = "bentoml models"
 
-    def read_description(self, text: bytes, source: str) -> Description:
+    def read_description(self, text: bytes, source: str, *, thorough: bool = False) -> Description:
         """Parse a model.yaml; see ``parse_description``."""
-        return parse_description(text, source, with_models=False)
+        return parse_description(text, source, with_models=False, thorough=thorough)

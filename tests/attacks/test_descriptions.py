@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import CorruptError
+from airgap.errors import ConflictError, CorruptError
 from airgap.format import limits
 from tests.support import forge, refusals
 from tests.support.forge import Content, File, Forge, Item, Link
 from tests.support.sides import Side
 
-HEAD = "name: shop\nversion: v1\ncreation_time: '2026-01-02T03:04:05+00:00'\n"
+HEAD = forge.describe("bento", "shop:v1")
 MERGES = "".join(f"a{at}: &a{at} {{<<: [*a{at - 1}, *a{at - 1}]}}\n" for at in range(1, 40))
+DOUBLES = "".join(f"a{at}: &a{at} [*a{at - 1}, *a{at - 1}]\n" for at in range(1, 20))
 
 TEXTS = {
     "nothing": "",
@@ -25,12 +26,32 @@ TEXTS = {
     "maps that double forty times": HEAD + "a0: &a0 {k: v}\n" + MERGES,
     "services that are a number": HEAD + "services: 7\n",
     "a Python object": HEAD + "x: !!python/object/apply:os.system [true]\n",
+    # What made the YAML reader itself raise, and so ended airgap with a traceback.
+    "an empty integer": HEAD + "x: !!int ''\n",
+    "an infinite number": HEAD + f"x: {':'.join('1' * 200)}:1.0\n",
+    # What BentoML would construct for hours.
+    "a long integer in base 60": HEAD + f"labels: {{a: {':'.join('1' * 400_000)}}}\n",
+    "a merge by its tag": HEAD + "a: &a {k: v}\nb: {!!merge x: *a}\n",
+    "lists that double twenty times": HEAD + "a0: &a0 [k]\n" + DOUBLES,
+    # What BentoML cannot structure, so that it lists nothing at all.
+    "no service": HEAD.replace("service: service:Main\n", ""),
+    "labels that are a list": HEAD + "labels: [a]\n",
+    "services without names": HEAD + "services: [{x: 1}]\n",
+    "a model with an impossible tag": HEAD + "models: ['A B:c']\n",
+    "a model in upper case": HEAD + "models: ['A:v1']\n",
+    "models that are null": HEAD + "models: null\n",
+    "a version that is a number": HEAD.replace("v1", "0x1f"),
+    "a time before the year 1 in UTC": HEAD.replace("2026-01-02", "0001-01-01"),
+    "a time after the year 9999 in the west": HEAD.replace("2026-01-02T03", "9999-12-31T23"),
+    # What only BentoML's own parser refuses: this one and libyaml differ.
+    "a tab": HEAD + "labels:\t{}\n",
 }
 
 ENTRIES: dict[str, dict[str, Content]] = {
     "no description": {"README.md": HEAD.encode()},
     "an empty one": {"bento.yaml": b""},
     "a link for one": {"bento.yaml": Link("real.yaml"), "real.yaml": HEAD.encode()},
+    "a link at which the list ends": {"bento.yaml": HEAD.encode(), "l": Link("a/" + "b" * 256)},
     "one in a folder": {"src/bento.yaml": HEAD.encode()},
     "one of a model": {"model.yaml": HEAD.encode()},
     "a very long one": {"bento.yaml": File((b"#" * limits.CHUNK_BYTES, HEAD.encode()))},
@@ -58,19 +79,17 @@ def test_a_description_in_several_chunks_is_read(forged: Forge, isolated: Side) 
     assert isolated.run("import", bento(forged, {"bento.yaml": content})).code == 0
 
 
-@pytest.mark.parametrize(
-    "tag", ["a" * 300 + ":v1", "../../../etc:v1", '"\\e]0;owned\\a:v1"', '"a\\0b:v1"', "A:v1"]
-)
+@pytest.mark.parametrize("name", ["a" * 300, "../../../etc", '"\\e]0;owned\\a"', '"a\\0b"'])
 def test_a_model_that_cannot_be_is_lacking_and_told_harmlessly(
-    tag: str, forged: Forge, isolated: Side
+    name: str, forged: Forge, isolated: Side
 ) -> None:
-    (isolated.bentoml / "models").mkdir(parents=True)
-    text = HEAD + f"models:\n- tag: {tag}\n"
+    metadata = f"{{model_id: {name}, revision: main}}"
+    text = HEAD + f"models:\n- {{tag: 'a:b', registry: huggingface, metadata: {metadata}}}\n"
 
     ran = isolated.run("import", bento(forged, {"bento.yaml": text.encode()}))
 
     assert ran.code == 0, ran.err
-    assert "still missing here: model '" in ran.out
+    assert "still missing here: hugging-face '" in ran.out
     assert all(one.isprintable() for one in ran.out.replace("\n", ""))
 
 
@@ -84,3 +103,52 @@ def test_a_chunk_is_in_no_more_places_than_there_may_be(
 
     monkeypatch.setattr(limits, "CHUNK_USES", 18)
     refusals.expect_refusal(isolated, "inspect", depot, error=CorruptError)
+
+
+def shop(version: str, *, created: str = "2026-01-02T03:04:05+00:00", model: str = "") -> Item:
+    text = forge.describe("bento", f"shop:{version}")
+    text = text.replace("2026-01-02T03:04:05+00:00", created)
+    text += f"models:\n- tag: {model}\n" if model else ""
+    return Item("bento", "shop", version, {"bento.yaml": text.encode()})
+
+
+NO_ZONE = "2026-01-02T03:04:05"
+TOGETHER = {
+    "a time without a zone, after one with": ([shop("v1")], [shop("v2", created=NO_ZONE)]),
+    "a time with a zone, after one without": ([shop("v1", created=NO_ZONE)], [shop("v2")]),
+    "a Bento that needs one of two models": (
+        [forge.model({}, "ranker:v11"), forge.model({}, "ranker:v12")],
+        [shop("v1", model="ranker:v1")],
+    ),
+    "a second model that may be the one": (
+        [forge.model({}, "ranker:v11"), shop("v1", model="ranker:v1")],
+        [forge.model({}, "ranker:v12")],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_items_that_break_the_list_together_are_refused(
+    name: str, forged: Forge, isolated: Side
+) -> None:
+    before, after = TOGETHER[name]
+    assert isolated.run("import", forged.depot(forge.draft(*before))).code == 0
+
+    depot = forged.depot(forge.draft(*after))
+    assert isolated.run("verify", depot).code == 0
+    refusals.expect_refusal(isolated, "import", depot, error=ConflictError, staging=True)
+
+    assert isolated.run("doctor").code == 0
+
+
+def test_a_store_whose_list_is_broken_already_takes_more(forged: Forge, isolated: Side) -> None:
+    assert isolated.run("import", forged.depot(forge.draft(shop("v1")))).code == 0
+    folder = isolated.bentoml / "bentos" / "shop" / "v2"
+    folder.mkdir()
+    content = shop("v2", created=NO_ZONE).entries["bento.yaml"]
+    assert isinstance(content, bytes)
+    (folder / "bento.yaml").write_bytes(content)
+
+    assert isolated.run("import", forged.depot(forge.draft(shop("v3")))).code == 0
+    ran = isolated.run("doctor")
+    assert "BentoML cannot list both" in ran.out

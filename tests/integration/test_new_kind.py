@@ -52,7 +52,7 @@ class Notebooks(ItemKind):
         folder = self.install_path(reference.name, reference.version).final
         return Source("notebook", reference.name, reference.version, 7, scan(folder))
 
-    def check(self, item: Item, description: bytes) -> None:
+    def check(self, item: Item, description: bytes, *, thorough: bool) -> None:  # noqa: ARG002
         assert description == b""
         if not any(file.path == "intro.ipynb" for file in item.files):
             raise CorruptError(f"The {item} has no intro.ipynb.", "Ask for another.")

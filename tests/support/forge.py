@@ -150,8 +150,20 @@ def bento(entries: Mapping[str, Content], tag: str = "shop:v1") -> Item:
 
 def _described(kind: str, tag: str, entries: Mapping[str, Content]) -> Item:
     name, _, version = tag.partition(":")
+    return Item(kind, name, version, {f"{kind}.yaml": describe(kind, tag).encode(), **entries})
+
+
+def describe(kind: str, tag: str) -> str:
+    """Write the shortest bento.yaml or model.yaml that BentoML can read."""
+    name, _, version = tag.partition(":")
     text = f"name: {name}\nversion: {version}\ncreation_time: '2026-01-02T03:04:05+00:00'\n"
-    return Item(kind, name, version, {f"{kind}.yaml": text.encode(), **entries})
+    if kind == "bento":
+        return text + "service: service:Main\n"
+    context = "{framework_name: '', framework_versions: {}}"
+    return text + (
+        "module: ''\nlabels: {}\noptions: {}\nmetadata: {}\napi_version: v1\n"
+        f"context: {context}\n"
+    )
 
 
 @dataclass

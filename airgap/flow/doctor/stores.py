@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from airgap.flow.doctor.finding import Finding, note, ok, problem
-from airgap.store import health, kinds
+from airgap.store import bentoml_listing, health, kinds
 from airgap.store.health import Disk
 
 __all__ = ["check_items", "check_stores"]
@@ -33,6 +33,9 @@ def check_items() -> Iterator[Finding]:
             sound = sound and fault.harmless
             report = note if fault.harmless else problem
             yield report("items", fault.message, fault.hint)
+    for conflict in bentoml_listing.find_store_conflicts():
+        sound = False
+        yield problem("items", conflict.message, "Delete one of them with BentoML.")
     if sound:
         counts = [
             f"{kind.folder}: {sum(1 for _ in kind.list_tags())}"

@@ -15,20 +15,23 @@ __all__ = ["Descriptions"]
 class Descriptions:
     """Assembles each item's description from its pieces, which may come in any order."""
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(self, items: Sequence[Item], *, thorough: bool = False) -> None:
         """Find the files that describe the items; check items of kinds without one.
+
+        ``thorough``: nothing else looks at them before they are accepted (``ItemKind.check``).
 
         Raises:
             CorruptError: an item has no description, an overlong one, or fails its kind's check.
         """
         self._items = items
+        self._thorough = thorough
         self._files: dict[int, File] = {}
         self._parts: dict[int, dict[int, bytes]] = {}
         """Of each description that is not complete: its pieces, by offset in bytes."""
         for number, item in enumerate(items):
             description = item.rules.description
             if not description:
-                find_kind(item.kind).check(item, b"")
+                find_kind(item.kind).check(item, b"", thorough=thorough)
                 continue
             file = next((file for file in item.files if file.path == description), None)
             if file is None or file.size > limits.DESCRIPTION_BYTES:
@@ -54,7 +57,7 @@ class Descriptions:
         if sum(map(len, parts.values())) == file.size:
             text = b"".join(parts[at] for at in sorted(self._parts.pop(number)))
             item = self._items[number]
-            find_kind(item.kind).check(item, text)
+            find_kind(item.kind).check(item, text, thorough=self._thorough)
 
     def feed(self, targets: Targets, chunk: int, data: Buffer) -> None:
         """Take a chunk for every description that it is part of. Raises as ``add``."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from airgap.disk.durable import sync_file_system
 from airgap.disk.os_errors import storage_error
-from airgap.errors import NotTrustedError, PolicyError
+from airgap.errors import AirgapError, NotTrustedError, PolicyError
 from airgap.flow.admission import history
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.importing.descriptions import Descriptions
@@ -23,8 +23,10 @@ from airgap.flow.progress import Progress
 from airgap.format.inventory import Item, tag_problem
 from airgap.format.ledger import Entry, State
 from airgap.state.installed_manifests import save_manifest
+from airgap.store.bentoml_listing import refuse_conflicts
+from airgap.store.bentoml_process import refuse_unreadable
 from airgap.store.install import install, lock_store, point_latest, put_back
-from airgap.store.item_kind import make_description_error
+from airgap.store.item_kind import Reference, make_description_error
 from airgap.store.kinds import find_kind, install_path, is_installed
 from airgap.store.staging import StagedItem, remove_staging
 
@@ -90,7 +92,7 @@ def install_bundle(
             return preview(plan)
         if plan.staged:
             _stage(opened, items, plan.staged, jobs=jobs, progress=progress)
-            finish_staging(plan.staged)
+            finish_staging(plan.staged, progress, signed=True)
         result = commit(plan, _make_record(opened), progress)
     if items:
         _save_manifest(opened, progress)
@@ -134,14 +136,18 @@ def _stage(
         stage_packs(opened, staged, jobs=jobs, progress=progress)
 
 
-def finish_staging(staged: Sequence[StagedItem]) -> None:
+def finish_staging(staged: Sequence[StagedItem], progress: Progress, *, signed: bool) -> None:
     """Refuse items that BentoML could not list, and make the others survive a power cut.
 
     Raises:
-        CorruptError: an item has no bento.yaml or model.yaml, or another item's.
+        CorruptError: an item has no bento.yaml or model.yaml, another item's, or one that BentoML
+            cannot read.
+        ConflictError: BentoML could not list it with what is installed.
     """
     for item in staged:
         _check_description(item)
+    refuse_conflicts(staged)
+    refuse_unreadable(staged, progress.note, signed=signed)
     for folder in {item.target.store: item.folder for item in staged}.values():
         sync_file_system(folder)
 
@@ -220,7 +226,7 @@ def _check_description(staged: StagedItem) -> None:
         text = (staged.folder / path).read_bytes() if path else b""
     except OSError as error:
         raise make_description_error(item) from error
-    find_kind(item.kind).check(item, text)
+    find_kind(item.kind).check(item, text, thorough=True)
 
 
 def _remove_staging(plan: Plan) -> None:
@@ -231,11 +237,19 @@ def _remove_staging(plan: Plan) -> None:
 def _find_lacking(items: Iterable[Item]) -> Iterator[str]:
     """Yield the models that the Bentos name and that are not on this machine."""
     for item in items:
-        for model in find_kind(item.kind).describe(install_path(item).final).models:
+        for model in _list_models(item):
             is_tag = tag_problem(model.kind, model.name, model.version) is None
             if not (is_tag and is_installed(model)):
                 tag = f"{model.name}:{model.version}"
                 yield f"{model.kind} {tag}" if is_tag else f"{model.kind} {tag!r:.200}"
+
+
+def _list_models(item: Item) -> tuple[Reference, ...]:
+    """List the models that an installed item names; none if it was damaged before this import."""
+    try:
+        return find_kind(item.kind).describe(install_path(item).final).models
+    except AirgapError:
+        return ()
 
 
 _WAITING: Final = "Another import is running on this machine; waiting for it to end."

@@ -103,7 +103,7 @@ def import_unsigned(
         plan = make_plan(items, name, choices, progress)
         if choices.dry_run:
             return preview(plan)
-        finish_staging(plan.staged)
+        finish_staging(plan.staged, progress, signed=False)
         return commit(plan, _make_record(name), progress)
 
 

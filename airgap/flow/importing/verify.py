@@ -69,7 +69,7 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> ContentRe
     manifest = opened.manifest.value
     targets = Targets(manifest, manifest.items)
     digests = FileDigests(manifest, manifest.items)
-    descriptions = Descriptions(manifest.items)
+    descriptions = Descriptions(manifest.items, thorough=True)
     packs = WantedPacks(opened.packs, manifest, range(len(manifest.packs)))
     base = MissingChunks(manifest, opened.chunk_sources)
     absent = base.find(range(len(manifest.chunks)))

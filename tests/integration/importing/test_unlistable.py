@@ -26,7 +26,7 @@ def test_an_item_that_would_break_bentomls_list_is_refused(
     honest = find_kind("model").describe(folder)
     (folder / "model.yaml").write_bytes(text)
     with monkeypatch.context() as lying:  # a sender whose airgap does not look
-        lying.setattr(Models, "describe", lambda *_: honest)
+        lying.setattr(Models, "describe", lambda *_, **__: honest)
         export = ("export", "--model", "ranker:v1", "-o", tmp_path / "depot", "--key", site.key())
         assert connected.run(*export).code == 0
 

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import StorageError
+from airgap.errors import CorruptError, StorageError
 from airgap.store import bentoml_home
 from airgap.store.item_kind import Description, Reference
 from airgap.store.kinds import find_kind
 from tests.support import stores
 from tests.support.sides import Side
 
-HEAD = "name: shop\nversion: v1\ncreation_time: '2026-01-02T03:04:05+00:00'\n"
+NAMED = "name: shop\nversion: v1\nservice: service:Main\n"
+HEAD = NAMED + "creation_time: '2026-01-02T03:04:05+00:00'\n"
 HF = "- tag: org--mini:abc\n  registry: huggingface\n"
 
 
@@ -41,35 +42,40 @@ def test_home_is_where_the_variable_says(monkeypatch: pytest.MonkeyPatch) -> Non
     ],
 )
 def test_a_time_is_utc_unless_it_says_otherwise(written: str, tmp_path: Path) -> None:
-    found = described(tmp_path, f"name: shop\nversion: v1\ncreation_time: {written}\n")
+    found = described(tmp_path, f"{NAMED}creation_time: {written}\n")
 
     assert found.created == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert found.has_zone == (written[-2:] in ("0'", "5Z"))
     assert found.created_at == 1767323045
 
 
 def test_a_time_before_1970_counts_as_1970(tmp_path: Path) -> None:
-    found = described(tmp_path, "name: a\nversion: v1\ncreation_time: '1930-01-01T00:00:00Z'\n")
+    found = described(tmp_path, f"{NAMED}creation_time: '1930-01-01T00:00:00+00:00'\n")
 
     assert found.created_at == 0
 
 
-def test_a_version_that_looks_like_a_number_is_a_text(tmp_path: Path) -> None:
-    found = described(
-        tmp_path, "name: 1\nversion: 20260102\ncreation_time: '2026-01-02T00:00:00'\n"
-    )
+def test_a_version_that_looks_like_a_number_is_a_text_only_in_quotes(tmp_path: Path) -> None:
+    found = described(tmp_path, HEAD.replace("v1", "'20260102'"))
+    assert found.version == "20260102"
 
-    assert (found.name, found.version) == ("1", "20260102")
+    with pytest.raises(CorruptError, match=r"malformed: version is not a string\."):
+        described(tmp_path, HEAD.replace("v1", "20260102"))
 
 
 def test_a_model_that_is_named_twice_is_one(tmp_path: Path) -> None:
     models = "models:\n- tag: m:v1\n  alias: a\n"
-    services = "services:\n- name: A\n  models:\n  - tag: m:v1\n- name: B\n  models: null\n"
+    services = "services:\n- {name: A, service: '', models: [{tag: 'm:v1'}]}\n"
+    services += "- {name: B, service: '', models: []}\n"
 
     assert described(tmp_path, HEAD + models + services).models == (Reference("model", "m", "v1"),)
 
 
 def test_a_bento_may_name_no_models_at_all(tmp_path: Path) -> None:
-    assert described(tmp_path, f"{HEAD}models: null\nservices: null\n").models == ()
+    assert described(tmp_path, f"{HEAD}models: []\nservices: []\n").models == ()
+
+    with pytest.raises(CorruptError, match=r"malformed: models is not a list\."):
+        described(tmp_path, f"{HEAD}models: null\n")
 
 
 @pytest.mark.parametrize(
