@@ -29,6 +29,7 @@ from unicodedata import category, normalize
 EXITS = {"cannot check": 3, "corrupt": 10, "not-trusted": 11, "policy": 12, "missing": 13}
 MIB, DECIDING = 2**20, {"scanner": "malware", "approver": "review"}  # §14: the default names
 RECORDING, TIMES = {"recorder", "witness"}, ("not_after", "time", "since", "from", "until")
+DIGESTS = ("bundle", "completes", "digest", "findings")
 KINDS = ("model", "hugging-face", "files", "wheelhouse", "image", "bento")  # §3.2
 HEX, TAG = "[0-9a-f]{64}", "[a-z0-9]([-._a-z0-9]*[a-z0-9])?"
 BAD_PATH = r'(?is)[\\:*?"<>|]|(^|/)([^/]*[. ]|(con|prn|aux|nul|(com|lpt)[1-9¹²³])(\.[^/]*)?)?(/|\Z)'
@@ -111,7 +112,7 @@ def demand(value, what, fields):  # exactly these fields, of these types, and wh
     need(type(value) is dict and value.keys() == rules.keys(), f"{what}: not the fields {[*rules]}")
     for key, one in value.items():
         good = type(one).__name__ in rules[key].split("|") and known.get(key, one) == one
-        good = good and (key not in ("digest", "bundle", "findings") or len(one or bytes(32)) == 32)
+        good = good and (key not in DIGESTS or one is None or len(one) == 32)
         last = 253402300799 if key.endswith("_at") or key in TIMES else 2**53
         need(good and (type(one) is not int or one <= last), f"{what}: the field {key!r}")
 
@@ -169,11 +170,11 @@ def check_item(item, lengths):  # §2.4 to §3.2
     need(kind == "hugging-face" or (sizes and sizes[0] <= 4 * MIB), f"{name}: no {kind}.yaml")
 
 def check_manifest(m):  # §4; returns digest, size and blocks of each pack
-    later = max(m[key] for key in ("format", "reader") if type(m[key]) is int)
-    need(later <= 1, f"manifest: needs a reader of version {later}", "policy")
-    demand(m, "manifest", "audience:list blocks:dict channel:str chunks:dict created_at:int "
-           "expires_at:int|NoneType format:int hash:str items:list packs:dict reader:int "
-           "sequence:int tool:str")
+    for key, most in ("format", 1), ("reader", 2):
+        need(type(m[key]) is not int or m[key] <= most, f"manifest: {key} {m[key]}", "policy")
+    demand({"completes": bytes(32), "labels": {}, **m}, "manifest", "audience:list blocks:dict "
+           "channel:str chunks:dict completes:bytes created_at:int expires_at:int|NoneType "
+           "format:int hash:str items:list labels:dict packs:dict reader:int sequence:int tool:str")
     chunks, packs, blocks, plan, first, number = m["chunks"], m["packs"], m["blocks"], [], 0, 0
     for table, keys in ((chunks, "digests lengths"), (packs, "block_counts digests sizes"),
                         (blocks, "bases chunk_counts codecs offsets stored_lengths")):
@@ -202,6 +203,12 @@ def check_manifest(m):  # §4; returns digest, size and blocks of each pack
         number += 1
     for item in m["items"]:
         check_item(item, lengths)
+    labels, reader = m.get("labels", {"a": "a"}), 2 if {"completes", "labels"} & m.keys() else 1
+    need(m["reader"] <= reader, f"manifest: why it has reader {m['reader']}", "policy")
+    good = all(type(one) is str and 0 < len(one) <= 128 and is_clean(one) and
+               one == normalize("NFC", one.strip(" ")) for one in labels.values())  # §4.4
+    good = good and 0 < len(labels) <= 32 and all(map(is_name, labels)) and m["reader"] == reader
+    need(good and not ("completes" in m and m["sequence"]), "manifest: labels, reader or sequence")
     tags = [(KINDS.index(item["kind"]), item["name"], item["version"]) for item in m["items"]]
     good = is_set(tags) and is_set(m["audience"]) and len(m["tool"]) <= 64 and is_clean(m["tool"])
     need(good and all(map(is_name, [m["channel"], *m["audience"]])), "items, or names")
@@ -499,6 +506,7 @@ def check_bundle(place, bundle, root, now):  # §7.5, §11
     plan = check_manifest(m)
     need(m["expires_at"] is None or now <= m["expires_at"], "bundle: expired", "policy")
     need(root["site"] in m["audience"] or not m["audience"], "bundle: for another site", "policy")
+    need("completes" not in m, "bundle: only completes another one (§22)", "missing")
     least = root["channels"].get(m["channel"], {"minimum_sequence": 0})["minimum_sequence"]
     need(m["sequence"] >= least, f"bundle: below sequence {least} of its channel", "policy")
     for role in (one for one in DECIDING if one in roles):
@@ -519,6 +527,8 @@ def check_bundle(place, bundle, root, now):  # §7.5, §11
     compared = check_content(place, m, plan)
     for role, key in ((role, key) for role, keys in signers.items() for key in sorted(keys)):
         print(f"signed by {role} {key}")
+    for name, text in m.get("labels", {}).items():
+        print(f"label {name}: {text}")
     for item in m["items"]:
         print(f"{item['kind']} {item['name']}:{item['version']} sha256:{item['digest'].hex()}")
         for one in item["entries"]:

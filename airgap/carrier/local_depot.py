@@ -120,7 +120,7 @@ class DepotReader(DepotBundle):
 
     def read_label(self) -> bytes:
         """Return the label, if the depot is a volume; see ``Volume``."""
-        return self.depot.read(layout.label_name(self.bundle), limits.LABEL_BYTES)
+        return self.depot.read(layout.label_name(self.bundle), limits.VOLUME_LABEL_BYTES)
 
     def read_parity_index(self) -> bytes:
         """Return the parity index, if there is one; see ``Volume``."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from airgap.format.attachment import FINDINGS, parse_attachment_file
 from airgap.format.attestation import ATTESTING_ROLES, DEFAULT_NAMES, is_name
 from airgap.format.envelope import BUNDLE_ROLES, Role
 from airgap.format.manifest import Pack
@@ -24,6 +25,7 @@ __all__ = [
     "checksums_name",
     "envelope_file",
     "envelope_name",
+    "findings_file",
     "is_bundle_file",
     "is_marks",
     "is_pack",
@@ -125,6 +127,11 @@ def parse_envelope_file(name: str) -> tuple[Role, str] | None:
 def attestation_file(role: Role, key_id: str, attested: str = "") -> str:
     """Name an attestation, whose own name is ``attested``, within its bundle's folder."""
     return f"{_signer(role, attested)}.{key_id}.attestation"
+
+
+def findings_file(attestation: str) -> str:
+    """Name the findings of an attestation, by its own file name (format §24)."""
+    return f"{attestation.removesuffix('attestation')}{FINDINGS}"
 
 
 def parse_attestation_file(name: str) -> tuple[Role, str] | None:
@@ -243,7 +250,7 @@ def is_sweep(name: str) -> bool:
 
 
 def is_bundle_file(name: str) -> bool:
-    """Tell whether a file name in a bundle's folder is one of format §8, §18 to §20.
+    """Tell whether a file name in a bundle's folder is one of format §8, §18 to §20, §24.
 
     The file may be an incomplete upload.
     """
@@ -251,7 +258,7 @@ def is_bundle_file(name: str) -> bool:
     if name in (MANIFEST, "checksums.txt", "volume.json", "parity.msgpack"):
         return True
     is_signature = parse_envelope_file(name) or parse_attestation_file(name)
-    return bool(is_signature or _MODEL_SIGNATURE.fullmatch(name))
+    return bool(is_signature or _MODEL_SIGNATURE.fullmatch(name) or parse_attachment_file(name))
 
 
 def _strip_part(name: str) -> str:

@@ -2,14 +2,14 @@
 
 import hashlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from operator import add, ge, le, sub
 from typing import Any, Final, overload
 
 from airgap.errors import CorruptError, PolicyError
-from airgap.format import canonical, limits, names
+from airgap.format import canonical, labels, limits, names
 from airgap.format.fields import DIGEST_BYTES, HASH, Fields, encode_u32
 from airgap.format.inventory import Item, ReadChunks, item_from_map, item_to_map
 from airgap.format.kinds import highest_reader, required_reader
@@ -17,6 +17,7 @@ from airgap.format.kinds import highest_reader, required_reader
 __all__ = ["NO_BASE", "Block", "ChunkTable", "Manifest", "Pack", "bundle_id", "decode", "encode"]
 
 FORMAT: Final = 1
+_READER: Final = 2  # the highest that is known here, format §4.1
 NO_BASE: Final = 0xFFFF_FFFF
 _DIFFERENCE: Final = 3  # the codec that has a base, format §5.2
 
@@ -128,12 +129,24 @@ class Manifest:
     sequence: int = 0
     audience: tuple[str, ...] = ()
     expires_at: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    completes: bytes | None = None
+    """The id of the bundle to which this one brings missing chunks (format §22)."""
     carried: int = field(init=False)
 
     def __post_init__(self) -> None:
         """Count the carried chunks: those in packs (format §4.2)."""
         carried = self.packs[-1].chunk_range.stop if self.packs else 0
         object.__setattr__(self, "carried", carried)
+
+    @property
+    def reader(self) -> int:
+        """The lowest format version that a reader must know (format §4.1).
+
+        Raises PolicyError for an item of a kind that this version does not know.
+        """
+        has_news = bool(self.labels) or self.completes is not None
+        return max(2 if has_news else 1, required_reader({item.kind for item in self.items}))
 
     @property
     def size(self) -> int:
@@ -173,17 +186,19 @@ def encode(manifest: Manifest) -> bytes:
                 "digests": manifest.chunks.digests,
                 "lengths": encode_u32(manifest.chunks.lengths),
             },
+            **({} if manifest.completes is None else {"completes": manifest.completes}),
             "created_at": manifest.created_at,
             "expires_at": manifest.expires_at,
             "format": FORMAT,
             "hash": HASH,
             "items": [item_to_map(item) for item in manifest.items],
+            **({"labels": manifest.labels} if manifest.labels else {}),
             "packs": {
                 "block_counts": encode_u32([len(pack.blocks) for pack in manifest.packs]),
                 "digests": b"".join(pack.digest for pack in manifest.packs),
                 "sizes": encode_u32([pack.size for pack in manifest.packs]),
             },
-            "reader": required_reader({item.kind for item in manifest.items}),
+            "reader": manifest.reader,
             "sequence": manifest.sequence,
             "tool": manifest.tool,
         }
@@ -206,7 +221,8 @@ def decode(raw: bytes) -> Manifest:
     """
     value = canonical.decode(raw, limit=limits.MANIFEST_BYTES, what="manifest")
     _refuse_newer(value)
-    fields = Fields(value, _KEYS, "manifest")
+    optional = _OPTIONAL_KEYS.intersection(value if type(value) is dict else ())
+    fields = Fields(value, _KEYS | optional, "manifest")
     fields.expect("format", FORMAT)
     fields.expect("hash", HASH)
     chunks = _decode_chunks(fields)
@@ -215,7 +231,6 @@ def decode(raw: bytes) -> Manifest:
     items = tuple(
         item_from_map(value, read_chunks) for value in fields.array("items", limits.ITEMS)
     )
-    fields.expect("reader", required_reader({item.kind for item in items}))
     manifest = Manifest(
         items=items,
         chunks=chunks,
@@ -226,7 +241,10 @@ def decode(raw: bytes) -> Manifest:
         sequence=fields.integer("sequence"),
         audience=fields.sorted_texts("audience", limits.SITES),
         expires_at=fields.time_or_none("expires_at"),
+        labels=labels.decode(fields, "labels") if "labels" in optional else {},
+        completes=fields.digest("completes") if "completes" in optional else None,
     )
+    _check_reader(manifest, fields)
     _check_names(manifest, fields)
     return manifest
 
@@ -248,6 +266,7 @@ _KEYS = frozenset(
         "tool",
     }
 )
+_OPTIONAL_KEYS = frozenset({"completes", "labels"})
 _BLOCK_KEYS = frozenset({"bases", "chunk_counts", "codecs", "offsets", "stored_lengths"})
 
 
@@ -255,7 +274,7 @@ def _refuse_newer(value: Any) -> None:  # noqa: ANN401
     """Refuse what only a newer reader understands, before its fields are checked (§4.1)."""
     if type(value) is not dict:
         return
-    supported = {"format": FORMAT, "reader": highest_reader()}
+    supported = {"format": FORMAT, "reader": max(_READER, highest_reader())}
     newer = [
         value[key]
         for key, highest in supported.items()
@@ -267,6 +286,21 @@ def _refuse_newer(value: Any) -> None:  # noqa: ANN401
             f" {supported['reader']}.",
             "Install a newer airgap on this side.",
         )
+
+
+def _check_reader(manifest: Manifest, fields: Fields) -> None:
+    """Refuse a ``reader`` that does not follow from the content (format §4.1)."""
+    reader, needed = fields.integer("reader"), manifest.reader
+    if reader > needed:
+        raise PolicyError(
+            f"The bundle needs format version {reader} for something that this airgap does not"
+            " know.",
+            "Install a newer airgap on this side.",
+        )
+    if reader < needed:
+        raise fields.error(f"has {reader} in 'reader' (expected {needed})")
+    if manifest.completes is not None and manifest.sequence:
+        raise fields.error("completes another bundle and has a number of its own")
 
 
 def _decode_chunks(fields: Fields) -> ChunkTable:

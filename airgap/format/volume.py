@@ -1,11 +1,12 @@
 """The label of a volume: its number in the set (format §19). It is not signed and not trusted."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from airgap.errors import CorruptError
-from airgap.format import limits, names
+from airgap.format import labels, limits, names
 from airgap.format.fields import Fields
 
 __all__ = ["Label", "decode", "encode", "render_text"]
@@ -16,12 +17,16 @@ _HINT: Final = "Use the number that is written on the medium."
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a volume claims. ``packs`` and ``parity`` have the counts of each volume of the set."""
+    """What a volume claims. ``packs`` and ``parity`` have the counts of each volume of the set.
+
+    ``labels`` are those of the bundle's manifest (format §4.4).
+    """
 
     bundle: str
     number: int
     packs: tuple[int, ...]
     parity: tuple[int, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -47,6 +52,7 @@ def encode(label: Label) -> bytes:
         "bundle": label.bundle,
         "count": label.count,
         "format": 1,
+        **({"labels": label.labels} if label.labels else {}),
         "number": label.number,
         "packs": label.packs,
         "parity": label.parity,
@@ -64,7 +70,8 @@ def decode(raw: bytes) -> Label:
         value = json.loads(raw.decode("ascii"))
     except (ValueError, RecursionError) as error:
         raise CorruptError("The label of the volume is not ASCII JSON.", _HINT) from error
-    fields = Fields(value, _KEYS, "label of the volume")
+    has_labels = type(value) is dict and "labels" in value
+    fields = Fields(value, _KEYS | {"labels"} if has_labels else _KEYS, "label of the volume")
     fields.expect("format", 1)
     count = fields.integer("count", 1, limits.VOLUMES)
     label = Label(
@@ -72,6 +79,7 @@ def decode(raw: bytes) -> Label:
         fields.integer("number", 1, count),
         _counts(fields.array("packs", count), limits.PACKS),
         _counts(fields.array("parity", count), limits.PARITY_PACKS),
+        labels.decode(fields, "labels") if has_labels else {},
     )
     valid = names.is_bundle_id(label.bundle) and len(label.packs) == len(label.parity) == count
     if not valid or encode(label) != raw:
@@ -87,6 +95,7 @@ def render_text(label: Label) -> bytes:
         "=" * len(title),
         "",
         f"bundle {label.bundle}",
+        *(f"label {name}: {value}" for name, value in sorted(label.labels.items())),
         (
             f"This volume holds {label.packs[label.number - 1]} of {sum(label.packs)} packs"
             f" and {label.parity[label.number - 1]} of {sum(label.parity)} parity packs."

@@ -76,7 +76,7 @@ LABELS: dict[str, Hurt] = {
     "empty": lambda one: one.label(3).write_bytes(b""),
     "no label": lambda one: one.label(3).write_bytes(b"\xff" * 100),
     "nested": lambda one: one.label(3).write_bytes(b"[" * 60_000),
-    "too long": lambda one: one.label(3).write_bytes(b"1" * (limits.LABEL_BYTES + 1)),
+    "too long": lambda one: one.label(3).write_bytes(b"1" * (limits.VOLUME_LABEL_BYTES + 1)),
     "huge": lambda one: make_huge(one.label(3)),
     "link": lambda one: replace_by_link(one.label(3), "/etc/passwd"),
     "link in a circle": lambda one: replace_by_link(one.label(3), "volume.json"),

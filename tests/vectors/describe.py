@@ -8,7 +8,7 @@ from airgap.format.manifest import Manifest
 
 def describe(manifest: Manifest) -> dict[str, Any]:
     """Describe a manifest in full, but for how its content is stored."""
-    return {
+    described = {
         "audience": list(manifest.audience),
         "channel": manifest.channel,
         "chunks": len(manifest.chunks),
@@ -19,6 +19,11 @@ def describe(manifest: Manifest) -> dict[str, Any]:
         "sequence": manifest.sequence,
         "tool": manifest.tool,
     }
+    if manifest.labels:
+        described["labels"] = dict(manifest.labels)
+    if manifest.completes is not None:
+        described["completes"] = manifest.completes.hex()
+    return described
 
 
 def _item(item: Item) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def test_the_longest_label_is_within_its_limit() -> None:
     counts = (limits.PACKS,) * limits.VOLUMES
     label = Label(BUNDLE, limits.VOLUMES, counts, counts)
 
-    assert len(volume.encode(label)) <= limits.LABEL_BYTES
+    assert len(volume.encode(label)) <= limits.VOLUME_LABEL_BYTES
     assert volume.decode(volume.encode(label)) == label
 
 
