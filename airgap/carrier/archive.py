@@ -7,11 +7,11 @@ is known last, and fills the rest of the room with a member of zeros.
 import io
 import os
 from collections.abc import Collection, Container, Iterator, Sequence
-from itertools import filterfalse
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Self, cast
 
-from airgap.carrier.archive_signatures import FRONT_MEMBERS, add_files, make_member
+from airgap.carrier.archive_padding import make_member, read_padding
+from airgap.carrier.archive_signatures import FRONT_MEMBERS, add_attachment, add_files
 from airgap.carrier.texts import texts
 from airgap.codec.buffer import Buffer
 from airgap.disk.buffers import BufferPool
@@ -19,6 +19,7 @@ from airgap.disk.os_errors import storage_error, translate_errors
 from airgap.disk.part_file import PartFile
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, UsageError
 from airgap.format import layout, limits, model_signature, tar
+from airgap.format.attachment import parse_attachment_file
 from airgap.format.attestation import ATTESTING_ROLES
 from airgap.format.envelope import Role
 from airgap.format.manifest import Pack
@@ -111,14 +112,31 @@ class ArchiveReader:
             for version in sorted(roots)
         ]
 
+    def read_attachments(self) -> dict[str, bytes]:
+        """Return the attachments at the end of the padding; see ``SignedManifest``."""
+        if self._next.name != tar.PADDING_NAME:
+            return {}
+        if self._next.size > limits.PADDING_BYTES:
+            raise self._wrong("has an overlong padding")
+        padding = read_padding(self._read, self._next.size, f"{layout.BUNDLES}/{self._bundle}/")
+        self._advance()
+        return dict(padding.attachments)
+
     def add_files(self, files: Sequence[tuple[str, bytes]]) -> None:
         """Put an envelope, or an attestation and its envelope, into the room left for it."""
+        add_files(self._require_path(), self._bundle, files)
+
+    def add_attachment(self, file: str, data: bytes) -> None:
+        """Put an attachment into the room left for signatures; see ``SignedManifest``."""
+        add_attachment(self._require_path(), self._bundle, file, data)
+
+    def _require_path(self) -> Path:
         if self._path is None:
             raise UsageError(
                 "A single file on a server cannot be signed there.",
                 "Sign in a depot, or fetch the file (`airgap copy`), sign it, and copy it back.",
             )
-        add_files(self._path, self._bundle, files)
+        return self._path
 
     @property
     def packs(self) -> Self:
@@ -345,14 +363,14 @@ class ArchiveWriter:
         self._append(layout.checksums_name(bundle), [layout.list_checksums(bundle, packs)])
         for name, data in texts().items():
             self._append(name, [data])
-        front = make_member(layout.manifest_name(bundle), manifest)
-        for file in sorted(filterfalse(model_signature.is_file_name, envelopes)):
-            front += make_member(f"{layout.BUNDLES}/{bundle}/{file}", envelopes[file])
+        front, attachments = _make_front(bundle, manifest, envelopes)
         left = self._room - len(front) - tar.BLOCK
-        if left < 0:
+        if left < len(attachments):
             raise AirgapError("The room left for the manifest was too small.", "Report this.")
         try:
             self._file.write(tar.END)
+            self._file.seek(self._room - len(attachments))
+            self._file.write(attachments)
             self._file.seek(0)
             self._file.write(front + tar.make_header(tar.PADDING_NAME, left))
             self._part.publish()
@@ -375,6 +393,18 @@ class ArchiveWriter:
             self._file.write(bytes(tar.round_to_block(size) - size))
         except OSError as error:
             raise storage_error(error, self._path) from error
+
+
+def _make_front(bundle: str, manifest: bytes, files: dict[str, bytes]) -> tuple[bytes, bytes]:
+    """Return the members before the padding, and those that the padding ends with (format §24)."""
+    front, attachments = make_member(layout.manifest_name(bundle), manifest), b""
+    for file in sorted(files):
+        member = make_member(f"{layout.BUNDLES}/{bundle}/{file}", files[file])
+        if parse_attachment_file(file):
+            attachments += member
+        elif not model_signature.is_file_name(file):
+            front += member
+    return front, attachments
 
 
 def describe_missing(path: Path, packs: int) -> str | None:

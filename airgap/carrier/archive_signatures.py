@@ -1,17 +1,23 @@
-"""Signatures added to a ``.airgap`` file, in the room left for them (format §9)."""
+"""Signatures and attachments added to a ``.airgap`` file, in the room left for them (§9, §24)."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from airgap.carrier.archive_padding import (
+    Padding,
+    make_attachment,
+    make_member,
+    read_padding,
+)
 from airgap.disk import durable, locks
 from airgap.disk.os_errors import storage_error
-from airgap.errors import ConflictError
+from airgap.errors import ConflictError, CorruptError
 from airgap.format import layout, limits, tar
 
-__all__ = ["FRONT_MEMBERS", "add_files", "make_member"]
+__all__ = ["FRONT_MEMBERS", "add_attachment", "add_files"]
 
 FRONT_MEMBERS: Final = 2 + 6 * limits.ENVELOPES
 """The most members that may come before the packs: manifest, signatures, padding."""
@@ -27,33 +33,81 @@ def add_files(path: Path, bundle: str, files: Sequence[tuple[str, bytes]]) -> No
         CorruptError: the file is not in the format.
         StorageError: the disk refused.
     """
-    members = [(f"{layout.BUNDLES}/{bundle}/{name}", data) for name, data in files]
+    folder = f"{layout.BUNDLES}/{bundle}/"
+    members = [(folder + name, data) for name, data in files]
+    with _open_locked(path) as stream:
+        added = b"".join(make_member(name, data) for name, data in members)
+        front = {name: (at, size) for name, at, size in _front_members(stream)}
+        if members[0][0] in front:
+            stream.seek(front[members[0][0]][0])
+            _demand_same(stream, added, path)
+            return
+        position, size = front.get(tar.PADDING_NAME, (0, 0))
+        padding = _read_padding(stream, position, size, folder)
+        room = padding.zeros if padding.attachments else size
+        if len(added) > room or _is_full(front, members[-1][0]):
+            raise ConflictError(
+                f"{path} has no room for another signature.",
+                "Export into a depot (a folder) and sign there: it has room for"
+                f" {limits.ENVELOPES} of each role.",
+            )
+        stream.seek(position + tar.BLOCK)
+        stream.write(added[tar.BLOCK :] + tar.make_header(tar.PADDING_NAME, size - len(added)))
+        durable.flush(stream)
+        stream.seek(position)
+        stream.write(added[: tar.BLOCK])
+        durable.flush(stream)
+
+
+def add_attachment(path: Path, bundle: str, file: str, data: bytes) -> None:
+    """Put an attachment into the zeros that precede the others (format §24).
+
+    Raises:
+        ConflictError: no room is left, or another one of this name is there.
+        CorruptError: the file is not in the format.
+        StorageError: the disk refused.
+    """
+    folder = f"{layout.BUNDLES}/{bundle}/"
+    with _open_locked(path) as stream:
+        front = {name: (at, size) for name, at, size in _front_members(stream)}
+        position, size = front.get(tar.PADDING_NAME, (0, 0))
+        padding = _read_padding(stream, position, size, folder)
+        member = make_attachment(padding, folder + file, data, path)
+        if member is None:
+            return
+        start = position + tar.BLOCK + padding.zeros - len(member)
+        stream.seek(start + tar.BLOCK)
+        stream.write(member[tar.BLOCK :])
+        durable.flush(stream)
+        stream.seek(start)
+        stream.write(member[: tar.BLOCK])
+        durable.flush(stream)
+
+
+@contextmanager
+def _open_locked(path: Path) -> Iterator[BinaryIO]:
     try:
         with path.open("r+b") as stream:
             with suppress(OSError):  # some file systems have no locks
                 locks.lock(stream.fileno())  # else of two signers one would be lost
-            added = b"".join(make_member(name, data) for name, data in members)
-            front = {name: (at, size) for name, at, size in _front_members(stream)}
-            if members[0][0] in front:
-                stream.seek(front[members[0][0]][0])
-                _demand_same(stream, added, path)
-                return
-            position, size = front.get(tar.PADDING_NAME, (0, 0))
-            left = size - len(added)
-            if left < 0 or _is_full(front, members[-1][0]):
-                raise ConflictError(
-                    f"{path} has no room for another signature.",
-                    "Export into a depot (a folder) and sign there: it has room for"
-                    f" {limits.ENVELOPES} of each role.",
-                )
-            stream.seek(position + tar.BLOCK)
-            stream.write(added[tar.BLOCK :] + tar.make_header(tar.PADDING_NAME, left))
-            durable.flush(stream)
-            stream.seek(position)
-            stream.write(added[: tar.BLOCK])
-            durable.flush(stream)
+            yield stream
     except OSError as error:
         raise storage_error(error, path) from error
+
+
+def _read_padding(stream: BinaryIO, position: int, size: int, folder: str) -> Padding:
+    """Read the padding whose header is at ``position``."""
+
+    def read(count: int) -> bytes:
+        data = stream.read(count)
+        if len(data) != count:
+            raise CorruptError(
+                "The .airgap file ends in its padding.", "Copy it from its source again."
+            )
+        return data
+
+    stream.seek(position + tar.BLOCK)
+    return read_padding(read, size, folder)
 
 
 def _front_members(stream: BinaryIO) -> Iterator[tuple[str, int, int]]:
@@ -85,10 +139,3 @@ def _demand_same(stream: BinaryIO, member: bytes, path: Path) -> None:
             "A key speaks once of a bundle; to take it back, revoke the bundle in the site's root."
             " If `airgap verify` does not accept it, copy the file from its source again.",
         )
-
-
-def make_member(name: str, data: bytes) -> bytes:
-    """Return a member of the tar: header, bytes, and zeros to the next block."""
-    return (
-        tar.make_header(name, len(data)) + data + bytes(tar.round_to_block(len(data)) - len(data))
-    )

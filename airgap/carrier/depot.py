@@ -12,6 +12,7 @@ from typing import Final
 
 from airgap.errors import ConflictError, CorruptError, MissingError
 from airgap.format import layout, limits, names
+from airgap.format.attachment import Allowance, parse_attachment_file
 from airgap.format.envelope import Role
 from airgap.format.root import SignedRoot
 from airgap.transport.port import Transport
@@ -167,6 +168,28 @@ class Depot:
             )
         return listed
 
+    def add_attachment(self, bundle: str, file: str, data: bytes) -> None:
+        """Put an attachment beside a bundle's manifest; see ``SignedManifest``."""
+        folder = f"{layout.BUNDLES}/{bundle}"
+        listed = self.transport.list(folder, limits.FOLDER_NAMES)
+        if file in listed:
+            with suppress(CorruptError, MissingError):
+                if self.read(f"{folder}/{file}", len(data)) == data:
+                    return
+            raise ConflictError(
+                f"{self.location}/{folder}/{file} exists with different content.",
+                "Remove it if no attestation needs it, or move it away.",
+            )
+        allowance = Allowance()
+        for other in filter(parse_attachment_file, listed):
+            allowance.take(other, self.transport.size(f"{folder}/{other}") or 0)
+        if len(data) > allowance.limit(file):
+            raise ConflictError(
+                f"{self.location}#{bundle} has no room for an attachment of {len(data):,} bytes.",
+                "No more are read: remove those that are not needed.",
+            )
+        self.transport.publish(f"{folder}/{file}", data, replace=True)
+
     def close(self) -> None:
         """Close the connection; may be called twice."""
         self.transport.close()
@@ -238,6 +261,24 @@ class DepotBundle:
                 signatures[name] = self.depot.read(f"{self._folder}/{name}", limit)
             left -= len(signatures[name])
         return signatures
+
+    def read_attachments(self) -> dict[str, bytes]:
+        """Return the attachments beside the manifest; see ``SignedManifest``."""
+        attachments: dict[str, bytes] = {}
+        allowance = Allowance()
+        for file in self.list_files():
+            limit = allowance.limit(file)
+            data = b""
+            with suppress(CorruptError, MissingError):  # nothing depends on it
+                data = self.depot.read(f"{self._folder}/{file}", limit) if limit else b""
+            if data:
+                attachments[file] = data
+                allowance.take(file, len(data))
+        return attachments
+
+    def add_attachment(self, file: str, data: bytes) -> None:
+        """Put an attachment beside the manifest; see ``SignedManifest``."""
+        self.depot.add_attachment(self.bundle, file, data)
 
     def add_files(self, files: Sequence[tuple[str, bytes]]) -> None:
         """Put an envelope, or an attestation and its envelope, beside the manifest."""

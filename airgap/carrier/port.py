@@ -47,6 +47,24 @@ class SignedManifest(Protocol):
         """
         ...
 
+    def read_attachments(self) -> dict[str, bytes]:
+        """Return the attachments, by file name (format §24).
+
+        Call it after ``read_manifest`` and before roots or packs are read. Nothing depends on
+        them: one that cannot be read, or is too long, is left out.
+        """
+        ...
+
+    def add_attachment(self, file: str, data: bytes) -> None:
+        """Put an attachment beside the manifest, unless exactly this one is there.
+
+        Raises:
+            UsageError: nothing can be added here.
+            ConflictError: another one of this name is there, or no room is left.
+            StorageError, TransportError: it cannot be written.
+        """
+        ...
+
     def read_roots(self) -> list[SignedRoot]:
         """Return the roots that travel with the bundle, by version.
 
@@ -192,7 +210,7 @@ class BundleWriter(Protocol):
     def publish(
         self, bundle: str, manifest: bytes, envelopes: dict[str, bytes], packs: Sequence[Pack]
     ) -> None:
-        """Store envelopes and models' signatures (by file name) and, last, the manifest."""
+        """Store envelopes, attachments, models' signatures (by file name); last, the manifest."""
         ...
 
     def abort(self) -> None:

@@ -50,7 +50,9 @@ def opened(form: str, path: Path) -> BundleReader:
     if form == "remote":
         remote = Depot(FolderTransport(path), DepotOptions())
         return RemoteDepotReader(remote, remote.list_bundles()[0])
-    return ArchiveReader(piped(path) if form == "pipe" else path.open("rb"), str(path))
+    if form == "pipe":
+        return ArchiveReader(piped(path), str(path))
+    return ArchiveReader(path.open("rb"), str(path), path)
 
 
 def piped(path: Path) -> BinaryIO:
@@ -87,6 +89,46 @@ def test_envelopes_are_given_by_role(reader: BundleReader) -> None:
 
     assert len(reader.read_envelopes("builder")) == 1
     assert reader.read_envelopes("approver") == []
+
+
+@pytest.fixture
+def attached(bundle_path: Path) -> dict[str, bytes]:
+    """What lies beside the bundle now: two attachments."""
+    files = {f"scanner.{'0' * 64}.findings": b"{}" * 300, f"builder.2.{'1' * 64}.tsr": b"\0" * 9}
+    adding = opened("depot" if bundle_path.is_dir() else "archive", bundle_path)
+    adding.read_manifest()
+    for file, data in files.items():
+        adding.add_attachment(file, data)
+    adding.close()
+    return files
+
+
+def test_attachments_are_given_by_their_names(
+    attached: dict[str, bytes], form: str, bundle_path: Path
+) -> None:
+    reader = opened(form, bundle_path)
+    reader.read_manifest()
+
+    assert reader.read_attachments() == attached
+    reader.close()
+
+
+def test_attachments_are_in_nobodys_way(
+    attached: dict[str, bytes], form: str, bundle_path: Path
+) -> None:
+    assert attached
+    reader = opened(form, bundle_path)
+    packs = packs_of(reader)
+
+    assert len(reader.read_envelopes("builder")) == 1
+    assert [type(data) for _, data in reader.packs.read_packs(packs, range(2))] == [bytes] * 2
+    reader.close()
+
+
+def test_without_attachments_there_are_none(reader: BundleReader) -> None:
+    reader.read_manifest()
+
+    assert reader.read_attachments() == {}
 
 
 def test_packs_come_in_order_each_with_its_bytes(reader: BundleReader) -> None:

@@ -43,7 +43,7 @@ def form(request: pytest.FixtureRequest) -> tuple[Write, Read]:
             lambda path: DepotReader(path, BUNDLE),
         )
     return (
-        lambda path: ArchiveWriter(path, len(MANIFEST)),
+        lambda path: ArchiveWriter(path, len(MANIFEST) + 4096),
         lambda path: ArchiveReader(path.open("rb"), str(path)),
     )
 
@@ -71,6 +71,21 @@ def test_what_was_written_can_be_read(form: tuple[Write, Read], target: Path) ->
     reader = form[1](target)
     assert reader.read_manifest() == (BUNDLE, MANIFEST)
     assert sorted(reader.read_envelopes("builder")) == sorted(ENVELOPES.values())
+    assert [data for _, data in reader.packs.read_packs(PACKS, range(3))] == BYTES
+    reader.close()
+
+
+def test_attachments_that_were_written_can_be_read(form: tuple[Write, Read], target: Path) -> None:
+    attachments = {f"scanner.{digit * 64}.findings": digit.encode() * 700 for digit in "ab"}
+    writer = form[0](target)
+    put(writer)
+    writer.publish(BUNDLE, MANIFEST, ENVELOPES | attachments, PACKS)
+    writer.abort()
+
+    reader = form[1](target)
+    reader.read_manifest()
+    assert sorted(reader.read_envelopes("builder")) == sorted(ENVELOPES.values())
+    assert reader.read_attachments() == attachments
     assert [data for _, data in reader.packs.read_packs(PACKS, range(3))] == BYTES
     reader.close()
 

@@ -14,7 +14,7 @@ from airgap.disk.buffers import BufferPool
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.part_file import write_atomically, write_together
 from airgap.disk.reading import read_bounded
-from airgap.errors import AirgapError, MissingError, NotTrustedError
+from airgap.errors import AirgapError, MissingError, NotTrustedError, UsageError
 from airgap.format import layout, limits
 from airgap.format import stock_archive as stock
 from airgap.format.envelope import Role
@@ -132,6 +132,17 @@ class StockReader:
                 )
                 pairs.append((statement, read_bounded(top, name, limits.ENVELOPE_BYTES)))
         return pairs
+
+    def read_attachments(self) -> dict[str, bytes]:
+        """Return nothing: no attachments travel with such an archive (format §10)."""
+        return {}
+
+    def add_attachment(self, file: str, data: bytes) -> None:
+        """Refuse: no attachments travel with such an archive (format §10)."""
+        del file, data
+        raise UsageError(
+            f"{self.location} cannot have attachments.", "Export into a depot or a .airgap file."
+        )
 
     def read_roots(self) -> list[SignedRoot]:
         """Refuse: no roots travel with such an archive."""

@@ -14,7 +14,7 @@ from airgap.carrier.stock.port import Member
 from airgap.carrier.stock.tar import TarReader
 from airgap.carrier.stock.zip import ZipReader
 from airgap.disk.os_errors import translate_errors
-from airgap.errors import ConflictError, CorruptError, MissingError, NotTrustedError
+from airgap.errors import ConflictError, CorruptError, MissingError, NotTrustedError, UsageError
 from airgap.format import layout, limits
 from airgap.format import stock_archive as stock
 from airgap.format.envelope import Role
@@ -81,6 +81,17 @@ class RemoteStockReader:
                 )
                 pairs.append((statement, self._read(envelope, limits.ENVELOPE_BYTES)))
         return pairs
+
+    def read_attachments(self) -> dict[str, bytes]:
+        """Return nothing: no attachments travel with such an archive (format §10)."""
+        return {}
+
+    def add_attachment(self, file: str, data: bytes) -> None:
+        """Refuse: no attachments travel with such an archive (format §10)."""
+        del file, data
+        raise UsageError(
+            f"{self.location} cannot have attachments.", "Export into a depot or a .airgap file."
+        )
 
     def read_roots(self) -> list[SignedRoot]:
         """Refuse: no roots travel with such an archive."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from airgap.format import layout, names
+from airgap.format.attachment import parse_attachment_file
 
 __all__ = ["PART", "RESERVED", "UNFINISHED", "UploadName", "folder_problem", "parse_upload_name"]
 
@@ -79,7 +80,11 @@ def _classify(path: str) -> Kind | None:
     if last.endswith(layout.ARCHIVE_SUFFIX) and last != layout.ARCHIVE_SUFFIX:
         return "archive"
     in_bundle = len(parts) > 2 and parts[-3] == layout.BUNDLES and names.is_bundle_id(parts[-2])  # noqa: PLR2004
-    is_signature = layout.parse_envelope_file(last) or layout.parse_attestation_file(last)
+    is_signature = (
+        layout.parse_envelope_file(last)
+        or layout.parse_attestation_file(last)
+        or parse_attachment_file(last)
+    )
     in_roots = len(parts) > 1 and parts[-2] == layout.ROOTS and layout.parse_root_file(last)
     if (in_bundle and is_signature) or in_roots:
         return "signature"

@@ -1,0 +1,121 @@
+"""Attachments at the end of a ``.airgap`` file's padding, which older readers skip (format §24)."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from airgap.errors import ConflictError, CorruptError
+from airgap.format import tar
+from airgap.format.attachment import Allowance, parse_attachment_file, size_limit
+
+__all__ = ["Padding", "make_attachment", "make_member", "read_padding"]
+
+_ZEROS: Final = bytes(tar.BLOCK)
+_PIECE_BYTES: Final = 1024 * 1024
+
+
+class Padding(NamedTuple):
+    """What a padding holds. ``zeros`` bytes precede the first attachment, in whole blocks.
+
+    ``is_blank`` tells that no byte before them has another value.
+    """
+
+    zeros: int
+    is_blank: bool
+    attachments: Mapping[str, bytes]
+
+
+def read_padding(read: Callable[[int], bytes], size: int, folder: str) -> Padding:
+    """Read a padding of ``size`` bytes, and the zeros after it, to its end.
+
+    Args:
+        read: returns exactly so many of the next bytes, or raises.
+        size: of the member, in bytes.
+        folder: the bundle's folder within the depot, with a slash at its end.
+    """
+    left = size - size % tar.BLOCK
+    attachments: dict[str, bytes] = {}
+    allowance = Allowance()
+    zeros, block = 0, _ZEROS
+    while left and block == _ZEROS:
+        block = read(tar.BLOCK)
+        left -= tar.BLOCK
+        zeros += tar.BLOCK if block == _ZEROS else 0
+    first = member = _parse(block, folder, left)
+    while member:
+        data = read(tar.round_to_block(member.size))
+        left -= len(data)
+        if data[member.size :].strip(b"\0"):
+            break
+        if member.file not in attachments and 0 < member.size <= allowance.limit(member.file):
+            attachments[member.file] = data[: member.size]
+            allowance.take(member.file, member.size)
+        member = None
+        if left:
+            member = _parse(read(tar.BLOCK), folder, left - tar.BLOCK)
+            left -= tar.BLOCK
+    left += tar.round_to_block(size % tar.BLOCK)
+    while left:
+        left -= len(read(min(left, _PIECE_BYTES)))
+    return Padding(zeros, first is not None or block == _ZEROS, attachments)
+
+
+class _Member(NamedTuple):
+    """The header of an attachment: its file name, and its size in bytes."""
+
+    file: str
+    size: int
+
+
+def _parse(block: bytes, folder: str, left: int) -> _Member | None:
+    """Parse the header of an attachment of which all the data follows in ``left`` bytes."""
+    try:
+        parsed = tar.parse_header(block)
+    except CorruptError:
+        return None
+    if parsed is None or not parsed[0].startswith(folder):
+        return None
+    file, size = parsed[0].removeprefix(folder), parsed[1]
+    kind = parse_attachment_file(file)
+    if kind is None or size > size_limit(kind) or tar.round_to_block(size) > left:
+        return None
+    return _Member(file, size)
+
+
+def make_attachment(padding: Padding, name: str, data: bytes, path: Path) -> bytes | None:
+    """Return the member to put before the first attachment; None if exactly this one is there.
+
+    Args:
+        padding: what the padding holds now.
+        name: of the attachment, within the depot.
+        data: its bytes.
+        path: of the file, for messages.
+
+    Raises:
+        ConflictError: no room is left, or another attachment of this name is there.
+    """
+    file = name.rpartition("/")[2]
+    if file in padding.attachments:
+        if padding.attachments[file] == data:
+            return None
+        raise ConflictError(
+            f"{path} has another attachment {file}.", "Copy the file from its source again."
+        )
+    allowance = Allowance()
+    for other, content in padding.attachments.items():
+        allowance.take(other, len(content))
+    member = make_member(name, data)
+    fits = padding.is_blank and len(member) <= padding.zeros
+    if not fits or not 0 < len(data) <= allowance.limit(file):
+        raise ConflictError(
+            f"{path} has no room for an attachment of {len(data):,} bytes.",
+            "Copy the bundle into a depot with `airgap copy`, and attach there.",
+        )
+    return member
+
+
+def make_member(name: str, data: bytes) -> bytes:
+    """Return a member of the tar: header, bytes, and zeros to the next block."""
+    return (
+        tar.make_header(name, len(data)) + data + bytes(tar.round_to_block(len(data)) - len(data))
+    )
