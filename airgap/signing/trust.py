@@ -92,7 +92,7 @@ def admit(
     now: int,
     waiver: Verified[Waiver] | None = None,
 ) -> Verified[Manifest]:
-    """Admit a manifest: signatures first, then its content (format §7.5, rules 1 to 8).
+    """Admit a manifest: signatures first, then its content (format §7.5, rules 1 to 9).
 
     Args:
         raw: the manifest's bytes, as they were read; they are not read again.
@@ -120,6 +120,8 @@ def admit(
     if waiver is None or waiver.value.bundle != bundle:
         _refuse_expired("bundle", manifest.expires_at, now)
     _refuse_other_audience(manifest, trusted)
+    if manifest.completes is not None:  # not installed itself: all rules apply to the other bundle
+        return Verified(manifest, raw, MappingProxyType({"builder": builders}), _SEAL)
     if waiver is None or waiver.value.bundle != bundle:
         _refuse_low_sequence(manifest, trusted)
     accepting = _find_accepting(bundle, evidence, trusted)

@@ -75,6 +75,8 @@ class AdmissionPolicy:
         waiver = next((waiver for waiver in self.waivers if waiver.value.bundle == bundle), None)
         try:
             admitted = trust.admit(raw, evidence, self.root, self.now, waiver)
+            if admitted.value.completes is not None:  # it has no place in a channel (format §22)
+                return Admission(admitted)
             self._refuse_channel(admitted.value)
             rollback = self.recheck(admitted.value, bundle, self.state, waiver)
         except PolicyError as error:

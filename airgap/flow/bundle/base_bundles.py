@@ -1,7 +1,7 @@
 """Bundles that others build on: opened for their chunks, not to be imported."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -25,7 +25,13 @@ from airgap.format.manifest import Manifest
 from airgap.format.root import Root
 from airgap.signing.trust import Verified, decode_if_signed
 
-__all__ = ["open_newest", "trusted_base_bundles", "unverified_base_bundles", "with_depots"]
+__all__ = [
+    "find_bundle",
+    "open_newest",
+    "trusted_base_bundles",
+    "unverified_base_bundles",
+    "with_depots",
+]
 
 _MANIFEST_FILE: Final = ".msgpack"
 
@@ -70,6 +76,25 @@ def trusted_base_bundles(
                 )
             bundles.append(BaseBundle(manifest, reopen))
     return bundles
+
+
+def find_bundle(bundle: str, locations: Sequence[Location], connector: Connector) -> list[Location]:
+    """Return those of the locations that hold a bundle of this id, with the id in them.
+
+    Raises:
+        TransportError, StorageError: one cannot be reached, or read.
+    """
+    holders: list[Location] = []
+    for location in locations:
+        if isinstance(location, StandardInput) or not bundle.startswith(location.bundle):
+            continue
+        named = replace(location, bundle=bundle)
+        with suppress(MissingError, NotTrustedError), ExitStack() as stack:
+            for reader in open_readers(named, connector):
+                stack.callback(reader.close)
+                if reader.read_manifest()[0] == bundle:
+                    holders.append(named)
+    return holders
 
 
 def unverified_base_bundles(

@@ -25,11 +25,13 @@ from airgap.format import manifest as manifests
 from airgap.format import stock_archive as stock
 from airgap.format.attestation import ATTESTING_ROLES
 from airgap.format.manifest import Manifest
+from airgap.format.newest import Age, choose_newest, read_age
 from airgap.format.root import Root
 from airgap.signing.thresholds import Evidence
 from airgap.signing.trust import Verified
 
 __all__ = [
+    "CompletesError",
     "Opened",
     "Unverified",
     "demand_bundle",
@@ -81,6 +83,15 @@ class Opened:
         return self.policy.root
 
 
+class CompletesError(MissingError):
+    """A bundle only completes another one, the bundle ``completed`` (format §22)."""
+
+    def __init__(self, message: str, hint: str, completed: str) -> None:
+        """Keep the other bundle's id beside the message."""
+        super().__init__(message, hint)
+        self.completed = completed
+
+
 @contextmanager
 def open_bundle(
     location: Location,
@@ -96,6 +107,7 @@ def open_bundle(
 
     Raises:
         MissingError: there is no bundle, or it is not the one that the location names.
+        CompletesError: it is not to be installed by itself.
         NotTrustedError, PolicyError, CorruptError: it is not admitted.
         TransportError: it cannot be reached.
     """
@@ -104,7 +116,7 @@ def open_bundle(
     try:
         try:
             opened, passed_over = _newest(
-                readers, examine, lambda opened_bundle: opened_bundle.manifest.value
+                readers, examine, lambda opened: read_age(opened.bundle, opened.manifest.value)
             )
         except AirgapError as error:
             raise (examine.remembered(error) if remember else error) from error.__cause__
@@ -134,6 +146,7 @@ class _Examination:
             self.refused = error, raw, evidence
             raise
         _check_shape(reader, admission.manifest.value)
+        _refuse_part(reader, admission.manifest.value)
         return Opened(reader, reader.packs, bundle, self.policy, admission)
 
     def remembered(self, error: AirgapError) -> AirgapError:
@@ -155,7 +168,7 @@ def open_unverified(location: Location, connector: Connector = LOCAL) -> Iterato
     readers = open_readers(location, connector)
     try:
         look = partial(_look_into, location=location)
-        opened, _ = _newest(readers, look, lambda bundle: bundle.manifest)
+        opened, _ = _newest(readers, look, lambda seen: read_age(seen.bundle, seen.manifest))
         yield opened
     finally:
         for reader in readers:
@@ -202,6 +215,17 @@ def _drain(stream: BinaryIO, limit: int) -> None:
             limit -= len(piece)
 
 
+def _refuse_part(reader: BundleReader, manifest: Manifest) -> None:
+    """Refuse a bundle that completes another: its import would not have the other's number."""
+    if manifest.completes is not None:
+        completed = manifest.completes.hex()
+        raise CompletesError(
+            f"{reader.location} completes bundle {completed}, and is installed only with that one.",
+            "Import that bundle, and name this one with --depot.",
+            completed,
+        )
+
+
 def _check_shape(reader: BundleReader, manifest: Manifest) -> None:
     """Demand that a manifest beside an archive is one for an archive (format §10)."""
     if reader.stock_archive:
@@ -242,35 +266,32 @@ def demand_bundle(bundle: str, location: Location, name: str) -> None:
 def _newest(
     readers: list[BundleReader],
     examine: Callable[[BundleReader], T],
-    manifest_of: Callable[[T], Manifest],
+    age_of: Callable[[T], Age],
 ) -> tuple[T, tuple[str, ...]]:
     """Examine all bundles of a place; return the newest, and a line for each one passed over.
 
     A bundle that this site's policy refuses is passed over: it may be for another site. Any other
     refusal is final: a bundle that is not trusted must not make an older one look like the newest.
     """
-
-    def rank(candidate: T) -> tuple[int, int]:
-        return manifest_of(candidate).sequence, manifest_of(candidate).created_at
-
     if len(readers) == 1:
         return examine(readers[0]), ()
-    newest: T | None = None
-    passed_over: list[tuple[BundleReader, PolicyError]] = []
-    for reader in readers:
-        try:
-            candidate = examine(reader)
-            if newest is None or rank(candidate) > rank(newest):  # the first of two that are alike
-                newest = candidate
-        except PolicyError as error:
-            passed_over.append((reader, error))
-        except AirgapError as error:
-            raise type(error)(
-                f"{error.message} It is one of {len(readers)} bundles, so which is the newest"
-                " cannot be told.",
-                "Name the one you want: DEPOT#ID.",
-                [other.location for other in readers],
-            ) from error
+    passed_over: list[tuple[BundleReader, AirgapError]] = []
+
+    def candidates() -> Iterator[T]:
+        for reader in readers:
+            try:
+                yield examine(reader)
+            except (PolicyError, CompletesError) as error:
+                passed_over.append((reader, error))
+            except AirgapError as error:
+                raise type(error)(
+                    f"{error.message} It is one of {len(readers)} bundles, so which is the newest"
+                    " cannot be told.",
+                    "Name the one you want: DEPOT#ID.",
+                    [other.location for other in readers],
+                ) from error
+
+    newest = choose_newest(candidates(), age_of)
     if newest is None:
         raise passed_over[-1][1]
     return newest, tuple(f"{reader.location}: {error.message}" for reader, error in passed_over)

@@ -40,7 +40,7 @@ class CopyResult:
 def copy_bundle(
     source: Location, destination: Location, progress: Progress, connector: Connector = LOCAL
 ) -> list[CopyResult]:
-    """Copy one bundle, or all bundles of a depot, with signatures, attestations and roots.
+    """Copy one bundle, or all bundles of a depot, with all that lies beside their packs.
 
     Raises:
         MissingError, CorruptError: a pack is missing or damaged. All others are copied; the bundle
@@ -69,7 +69,7 @@ def _copy(
     for volume in opened.reader.packs.volumes:
         if (volume.folder / layout.parity_index_name(opened.bundle)).exists():
             progress.note(f"Parity is not copied: bundle {opened.bundle} arrives without it.")
-    files = read_signature_files(opened.reader)
+    files = read_signature_files(opened.reader) | opened.reader.read_attachments()
     roots = dict(_read_root_files(opened))
     room = len(opened.raw) + sum(
         tar.round_to_block(len(data)) + tar.BLOCK for data in files.values()

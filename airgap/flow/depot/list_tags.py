@@ -1,7 +1,7 @@
 """Lists what a depot or this machine's stores hold, newest first, for ``list`` and ``get``."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from airgap.errors import AirgapError, MissingError
@@ -15,6 +15,7 @@ from airgap.flow.describe.times import format_time
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import DepotLocation
 from airgap.format import manifest as manifests
+from airgap.format.newest import Age, choose_newest, newest_first, read_age
 from airgap.store.item_kind import ItemKind
 from airgap.store.kinds import find_kind, list_kinds
 from airgap.store.source_tree import scan
@@ -30,6 +31,8 @@ class Listing:
 
     bundles: list[dict[str, Any]]
     why_not_verified: str = ""
+    ages: Mapping[str, Age] = field(default_factory=dict)
+    """How old each bundle is that is not damaged, by its id."""
 
 
 def list_depot(
@@ -45,20 +48,24 @@ def list_depot(
         TransportError: the depot cannot be read.
     """
     admission, why = _load_policy()
-    rows: list[tuple[tuple[int, int, str], dict[str, Any]]] = []
+    rows: dict[str, dict[str, Any]] = {}
+    ages: dict[str, Age] = {}
     count = 0
     with open_depot.open_depot(location, connector) as depot:
         for bundle in open_depot.read_bundles(depot, location.bundle):
             count += 1
             row = _describe(bundle, admission, tag)
             if row:
-                rows.append(row)
+                rows[bundle.bundle] = row[1]
+                ages |= {bundle.bundle: row[0]} if row[0] else {}
     if not count:
         raise MissingError(
             f"{depot.location} holds no bundles.",
             "Check the path, or push one with `airgap push`.",
         )
-    return Listing([bundle for _, bundle in sorted(rows, key=lambda row: row[0])], why)
+    order = [age.bundle for age in newest_first(ages.values(), lambda age: age)]
+    order += sorted(rows.keys() - ages.keys())  # the damaged ones
+    return Listing([rows[bundle] for bundle in order], why, ages)
 
 
 def find_in(
@@ -76,7 +83,8 @@ def find_in(
     if not listing.bundles:
         raise open_depot.make_not_found(location, str(tag))
     trusted = [bundle for bundle in listing.bundles if bundle["standing"] == "trusted"]
-    return (trusted or listing.bundles)[0], listing
+    newest = choose_newest(trusted, lambda bundle: listing.ages[bundle["bundle"]])
+    return newest or listing.bundles[0], listing
 
 
 def list_stores(tag: Tag | None = None) -> list[dict[str, Any]]:
@@ -107,8 +115,8 @@ def _load_policy() -> tuple[AdmissionPolicy | None, str]:
 
 def _describe(
     bundle: StoredBundle | DamagedBundle, admission: AdmissionPolicy | None, tag: Tag | None
-) -> tuple[tuple[int, int, str], dict[str, Any]] | None:
-    """Describe a bundle, with its sort key (format §8); None if it does not have the tag."""
+) -> tuple[Age | None, dict[str, Any]] | None:
+    """Describe a bundle, and how old it is; None if it does not have the tag."""
     if isinstance(bundle, DamagedBundle):
         return None if tag else _describe_damaged(bundle.bundle, bundle.error)
     if tag is not None and not tag.may_be_in(bundle.raw):
@@ -121,13 +129,11 @@ def _describe(
     if tag is not None and not tag.is_in(manifest):
         return None
     data = describe_bundle(bundle.bundle, manifest) | standing
-    return (-manifest.sequence, -manifest.created_at, bundle.bundle), data
+    return read_age(bundle.bundle, manifest), data
 
 
-def _describe_damaged(
-    bundle: str, error: AirgapError
-) -> tuple[tuple[int, int, str], dict[str, Any]]:
-    return (1, 0, bundle), {"bundle": bundle, **_describe_standing("damaged", error)}
+def _describe_damaged(bundle: str, error: AirgapError) -> tuple[None, dict[str, Any]]:
+    return None, {"bundle": bundle, **_describe_standing("damaged", error)}
 
 
 def _read_standing(bundle: StoredBundle, admission: AdmissionPolicy | None) -> dict[str, Any]:

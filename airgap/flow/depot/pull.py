@@ -16,6 +16,7 @@ from airgap.flow.location.credentials import Credentials
 from airgap.flow.location.location import DepotLocation, Location
 from airgap.flow.progress import Progress
 from airgap.format.manifest import Manifest
+from airgap.format.newest import Age, choose_newest, read_age
 
 __all__ = ["PullRequest", "pull"]
 
@@ -75,7 +76,8 @@ def _choose_bundle(request: PullRequest, connector: Connector) -> tuple[str, tup
     A bundle that carries all its chunks comes before those that need content of this machine.
     """
     admission = policy.load(request.waivers, request.channel)
-    ranked: list[tuple[tuple[bool, int, int], str]] = []
+    complete: list[Age] = []
+    incomplete: list[Age] = []
     refused: list[tuple[str, PolicyError]] = []
     with open_depot.open_depot(request.depot, connector) as depot:
         for bundle in open_depot.read_bundles(depot, request.depot.bundle):
@@ -87,14 +89,15 @@ def _choose_bundle(request: PullRequest, connector: Connector) -> tuple[str, tup
                 raise _undecided(request, bundle.bundle, error) from error
             else:
                 if manifest:
-                    ranked.append((_rank(manifest), bundle.bundle))
-    if not ranked and refused:
+                    is_complete = manifest.carried == len(manifest.chunks)
+                    ages = complete if is_complete else incomplete
+                    ages.append(read_age(bundle.bundle, manifest))
+    newest = choose_newest(complete or incomplete, lambda age: age)
+    if newest is None and refused:
         raise refused[-1][1]
-    if not ranked:
+    if newest is None:
         raise open_depot.make_not_found(request.depot, str(request.tag))
-    ranked.sort(key=lambda ranking: ranking[1])
-    _, newest = max(ranked, key=lambda ranking: ranking[0])  # the first of two that rank alike
-    return newest, tuple(
+    return newest.bundle, tuple(
         f"{depot.location}#{bundle[:12]}: {error.message}" for bundle, error in refused
     )
 
@@ -102,7 +105,7 @@ def _choose_bundle(request: PullRequest, connector: Connector) -> tuple[str, tup
 def _admit(
     bundle: StoredBundle | DamagedBundle, tag: Tag, admission: AdmissionPolicy
 ) -> Manifest | None:
-    """Admit a bundle; None if it does not hold the tag.
+    """Admit a bundle; None if it does not hold the tag, or only completes one that does.
 
     Before that, only bytes are compared: a manifest without the name's bytes cannot hold the tag.
     """
@@ -111,12 +114,7 @@ def _admit(
     if not tag.may_be_in(bundle.raw):
         return None
     manifest = admission.admit(bundle.raw, bundle.evidence).manifest.value
-    return manifest if tag.is_in(manifest) else None
-
-
-def _rank(manifest: Manifest) -> tuple[bool, int, int]:
-    is_complete = manifest.carried == len(manifest.chunks)
-    return is_complete, manifest.sequence, manifest.created_at
+    return manifest if tag.is_in(manifest) and manifest.completes is None else None
 
 
 def _undecided(request: PullRequest, bundle: str, error: AirgapError) -> AirgapError:

@@ -169,8 +169,9 @@ def _holds_the_same(
 ) -> bool:
     """Tell whether a bundle holds exactly these items, on these terms."""
     same = {item.key: item.digest for item in manifest.items} == digests
-    terms = manifest.channel, manifest.audience, manifest.expires_at
-    wanted = options.channel, tuple(sorted(set(options.audience))), options.expires_at
+    terms = manifest.channel, manifest.audience, manifest.expires_at, manifest.labels
+    audience = tuple(sorted(set(options.audience)))
+    wanted = options.channel, audience, options.expires_at, options.labels
     numbered = options.sequence is None or options.sequence == manifest.sequence
     carried = request.bare or manifest.carried == len(manifest.chunks)
     return same and terms == wanted and numbered and carried

@@ -1,5 +1,7 @@
 """Bundles as plain data: for ``inspect``, ``verify``, ``--json`` and the Python API."""
 
+import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from airgap.errors import AirgapError
@@ -16,6 +18,7 @@ from airgap.signing.trust import DemandCount, Verified
 
 __all__ = [
     "describe_admission",
+    "describe_attachments",
     "describe_bundle",
     "describe_claimed",
     "describe_claims",
@@ -36,6 +39,8 @@ def describe_bundle(bundle: str, manifest: Manifest, *, files: bool = False) -> 
         "channel": manifest.channel,
         "sequence": manifest.sequence,
         "audience": list(manifest.audience),
+        "labels": dict(manifest.labels),
+        "completes": None if manifest.completes is None else manifest.completes.hex(),
         "tool": manifest.tool,
         "size": manifest.size,
         "stored_size": manifest.stored_size,
@@ -151,6 +156,14 @@ def describe_claims(evidence: Evidence) -> list[dict[str, Any]]:
             for statement, envelope in pairs
         ]
     return claims
+
+
+def describe_attachments(attachments: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """List the attachments of a bundle (format §24). Sizes in bytes; nothing is verified."""
+    return [
+        {"file": file, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        for file, data in sorted(attachments.items())
+    ]
 
 
 def describe_volumes(volumes: MissingVolumes) -> dict[str, Any]:

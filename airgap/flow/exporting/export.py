@@ -117,13 +117,16 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
 
 
 def _make_options(request: ExportRequest, connector: Connector) -> BundleOptions:
-    return replace(
+    settings = replace(
         request.terms.make_options(request.jobs),
         roots=request.roots,
         preset=request.compression,
         bases=find_bases(request.bases, request.want, connector),
         model_signer=request.model_signer,
     )
+    if request.want is None:
+        return settings
+    return replace(settings, sequence=0, completes=request.want.bundle)
 
 
 def _refuse_unfit(request: ExportRequest) -> None:
@@ -134,6 +137,11 @@ def _refuse_unfit(request: ExportRequest) -> None:
             a difference, where an archive for stock BentoML is written.
     """
     media = request.media
+    if request.want and request.terms.sequence:
+        raise UsageError(
+            "A bundle that completes another has no number: the import of both has the other's.",
+            "Leave out --sequence.",
+        )
     if (
         request.transfer.verify_after_write
         and not media.makes_volumes

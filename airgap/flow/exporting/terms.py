@@ -1,15 +1,16 @@
 """On which terms a bundle is signed: its channel and number, for whom it is, how long."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from airgap.errors import UsageError
 from airgap.flow import pipeline
 from airgap.flow.exporting.write_bundle import BundleOptions
 from airgap.format import limits, names
+from airgap.format.labels import label_problem
 
-__all__ = ["UNNUMBERED", "Terms"]
+__all__ = ["UNNUMBERED", "Terms", "parse_labels"]
 
 UNNUMBERED: Final = "default"
 """The channel of bundles for which no one names one."""
@@ -26,6 +27,8 @@ class Terms:
     audience: Sequence[str] = ()
     """The sites that may import it; empty: all that trust the builder."""
     expires_at: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What people and policies are to know of the bundle (format §4.4)."""
 
     @property
     def channel_name(self) -> str:
@@ -36,7 +39,8 @@ class Terms:
         """Return how a bundle on these terms is made; ``jobs`` of None are the processors.
 
         Raises:
-            UsageError: the channel or a site is not a name, or there are too many sites.
+            UsageError: the channel or a site is not a name, a label is invalid, or there are too
+                many sites or labels.
         """
         self._refuse_names()
         return BundleOptions(
@@ -45,6 +49,7 @@ class Terms:
             sequence=0 if self.channel is None and self.sequence is None else self.sequence,
             audience=tuple(self.audience),
             expires_at=self.expires_at,
+            labels=dict(self.labels),
         )
 
     def _refuse_names(self) -> None:
@@ -57,3 +62,30 @@ class Terms:
                 )
         if len(self.audience) > limits.SITES:
             raise UsageError(f"{len(self.audience)} sites are too many.", "Name none, for all.")
+        for name, value in self.labels.items():
+            problem = label_problem(name, value)
+            if problem:
+                raise UsageError(f"The label {problem}.", "Write NAME=VALUE, in one short line.")
+        if len(self.labels) > limits.LABELS:
+            raise UsageError(
+                f"{len(self.labels)} labels are too many.", f"Give at most {limits.LABELS}."
+            )
+
+
+def parse_labels(texts: Sequence[str]) -> dict[str, str]:
+    """Parse labels that a person wrote as ``NAME=VALUE``.
+
+    Raises:
+        UsageError: one has no ``=``, or a name is given twice with different values.
+    """
+    labels: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"{text!r:.200} is not a label.", "Write NAME=VALUE.")
+        if labels.setdefault(name, value) != value:
+            raise UsageError(
+                f"The label {name!r:.100} has two values: {labels[name]!r:.200}, {value!r:.200}.",
+                "Give each label once.",
+            )
+    return labels

@@ -53,6 +53,9 @@ class BundleOptions:
     sequence: int | None = 0
     audience: tuple[str, ...] = ()
     expires_at: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    completes: bytes | None = None
+    """The id of the bundle to which this one brings missing chunks (format §22)."""
     roots: Mapping[str, bytes] = field(default_factory=dict)
     """Roots that travel with the bundle, and their envelopes, by depot name (format §8)."""
     preset: Preset = "default"
@@ -253,4 +256,6 @@ def _manifest(
         sequence=settings.sequence or 0,
         audience=tuple(sorted(set(settings.audience))),
         expires_at=settings.expires_at,
+        labels=settings.labels,
+        completes=settings.completes,
     )

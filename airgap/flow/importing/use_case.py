@@ -1,7 +1,7 @@
 """The use cases of importing and verifying: from a request to a result, for every face."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from airgap.flow import pipeline
 from airgap.flow.admission import policy
 from airgap.flow.bundle import base_bundles, model_signatures
 from airgap.flow.bundle.model_signatures import ModelSignature
-from airgap.flow.bundle.open_bundle import Opened, open_bundle
+from airgap.flow.bundle.open_bundle import CompletesError, Opened, open_bundle
 from airgap.flow.bundle.tag import Tag
 from airgap.flow.importing import install_bundle, unsigned
 from airgap.flow.importing.choose_items import choose_items
@@ -205,8 +205,17 @@ def _open(
     connector = Connector(request.credentials, request.transfer, progress)
     admission = policy.load(request.waivers, request.channel)
     open_one = partial(open_bundle, admission=admission, remember=remember, connector=connector)
-    with open_volumes(request.sources, open_one, progress) as opened:
-        yield base_bundles.with_depots(opened, request.depots, connector)
+    depots = request.depots
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(open_volumes(request.sources, open_one, progress))
+        except CompletesError as error:  # the bundle that it completes is the one to be imported
+            depots = [*request.depots, *request.sources]
+            completed = base_bundles.find_bundle(error.completed, depots, connector)
+            if not completed:
+                raise
+            opened = stack.enter_context(open_volumes(completed, open_one, progress))
+        yield base_bundles.with_depots(opened, depots, connector)
 
 
 def _find_unsigned(request: ImportRequest) -> StockArchive | None:

@@ -31,7 +31,7 @@ def write_want(path: Path | None, opened: Opened) -> Iterator[None]:
         write_atomically(path.parent, path.name, [raw])
         raise MissingChunksError(
             f"{error.message} {path} says which.",
-            f"Carry {path} to the sender, for `airgap export --for {path.name}`; import what comes"
-            " back with this bundle's location as --depot.",
+            f"Carry {path} to the sender, for `airgap export --for {path.name}`; import this bundle"
+            " again with --depot and the location of what comes back.",
             error.wanted,
         ) from error

@@ -26,7 +26,7 @@ class SmallFiles:
     manifest: Manifest
     raw: bytes
     envelopes: dict[str, bytes]
-    """Envelopes, attestations and models' signatures, by their names in the bundle's folder."""
+    """All files of the bundle's folder but its manifest, volumes' labels and parity, by name."""
     roots: dict[str, bytes]
     """Roots that travel with the bundle, and their envelopes, by depot name."""
 
@@ -49,7 +49,7 @@ def read_small_files(opened: Unverified) -> SmallFiles:
         raise UsageError(
             f"{reader.location} has no packs.", "Give a depot or a .airgap file of `airgap export`."
         )
-    envelopes = read_signature_files(reader)
+    envelopes = read_signature_files(reader) | reader.read_attachments()
     # In a .airgap file these come after the packs, so that they stay behind.
     envelopes |= model_signatures.read(reader.packs, opened.manifest)
     return SmallFiles(

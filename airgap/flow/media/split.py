@@ -160,7 +160,8 @@ class _Rooms:
         self._free = measure_free_space(media.folders)
         packs = contents.manifest.packs
         lines = len(packs) + sum(rows for _, rows in groups)
-        small = [*contents.sizes, *[_TEXT_BYTES] * _TEXTS, *[lines * _LINE_BYTES] * 2]
+        text = _TEXT_BYTES + sum(map(_label_bytes, contents.manifest.labels.items()))
+        small = [*contents.sizes, *[text] * _TEXTS, *[lines * _LINE_BYTES] * 2]
         self._small = sum(map(cost, small))
         for at, folder in enumerate(media.folders):  # what an earlier try has left there
             names = (layout.pack_name(pack.digest) for pack in packs)
@@ -255,7 +256,7 @@ class _Volumes:
         bundle = self.contents.bundle
         counts = [tuple(map(len, (part.packs, part.parity))) for part in self.parts]
         packs, rows = (tuple(column) for column in zip(*counts, strict=True))
-        label = Label(bundle, number + 1, packs, rows)
+        label = Label(bundle, number + 1, packs, rows, self.contents.manifest.labels)
         yield layout.VOLUME_TEXT_NAME, volume.render_text(label)
         yield layout.label_name(bundle), volume.encode(label)
         if self.index:
@@ -294,6 +295,11 @@ class _Volumes:
                     f"{folder / name} reads back otherwise than it was written.",
                     "Do not trust this medium: use another one, and run the same command again.",
                 )
+
+
+def _label_bytes(label: tuple[str, str]) -> int:
+    """Return the most bytes that a label takes in a text: JSON writes 12 for some characters."""
+    return 12 * sum(map(len, label)) + 16
 
 
 def _choose_folders(media: VolumeOptions, bundle: str, count: int) -> list[Path]:

@@ -19,7 +19,7 @@ from airgap.errors import (
     StorageError,
     UsageError,
 )
-from airgap.flow.bundle.open_bundle import Opened
+from airgap.flow.bundle.open_bundle import CompletesError, Opened
 from airgap.flow.location.location import LocalDepot, Location
 from airgap.flow.media.pack_copies import PackCopies, PackCopy
 from airgap.flow.media.parity import ParityRepair
@@ -145,6 +145,8 @@ def open_volumes(
         for location in locations:
             try:
                 opened.append((location, stack.enter_context(open_one(location))))
+            except CompletesError:
+                raise
             except (CorruptError, MissingError, StorageError) as error:
                 if len(locations) == 1:
                     raise

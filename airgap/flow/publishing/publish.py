@@ -36,7 +36,7 @@ class SignedBundle:
     bundle: str
     manifest: bytes
     files: Mapping[str, bytes]
-    """Envelopes and models' signatures, by their names in the bundle's folder."""
+    """Envelopes, attachments and models' signatures, by their names in the bundle's folder."""
     packs: Sequence[Pack]
 
 

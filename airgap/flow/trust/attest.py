@@ -6,15 +6,17 @@ from pathlib import Path
 
 from airgap.disk.digests import digest_file
 from airgap.disk.os_errors import translate_errors
+from airgap.disk.reading import read_small
 from airgap.errors import UsageError
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.exporting.export import note_other_volumes, refuse_standard_input
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import Location
-from airgap.format import attestation, layout
+from airgap.format import attestation, layout, limits
 from airgap.format import envelope as dsse
 from airgap.format.attestation import Attestation, Decision
 from airgap.format.envelope import Role
+from airgap.format.ledger import digest
 from airgap.signing.signer import Signer
 
 __all__ = ["Statement", "attest"]
@@ -24,14 +26,15 @@ __all__ = ["Statement", "attest"]
 class Statement:
     """A statement about a bundle; ``findings`` is a file, of which the digest is signed.
 
-    ``time`` is in seconds since 1970; None means now. ``name`` says what is attested; empty: the
-    default name of the role.
+    ``is_attached`` puts that file beside the bundle too (format §24). ``time`` is in seconds since
+    1970; None means now. ``name`` says what is attested; empty: the default name of the role.
     """
 
     role: Role
     decision: Decision
     note: str = ""
     findings: Path | None = None
+    is_attached: bool = True
     time: int | None = None
     name: str = ""
 
@@ -57,7 +60,8 @@ def attest(
             f"{statement.name!r:.100} cannot name an attestation.",
             "Use at most 11 lower-case letters, digits and '-', with a letter first.",
         )
-    findings = None if statement.findings is None else _digest_findings(statement.findings)
+    report = _read_findings(statement)
+    findings = digest(report) if report else _digest_findings(statement.findings)
     with open_unverified(location, connector) as opened:
         at = int(time.time()) if statement.time is None else statement.time
         bundle = bytes.fromhex(opened.bundle)
@@ -78,11 +82,35 @@ def attest(
                 dsse.encode(signer.sign(signed.role, raw)),
             ),
         )
+        if report and opened.reader.stock_archive:
+            connector.progress.note(
+                f"{opened.reader.location} cannot have attachments: keep {statement.findings}."
+            )
+        elif report:  # first: an attestation without its report cannot be mended
+            opened.reader.add_attachment(layout.findings_file(files[0][0]), report)
         opened.reader.add_files(files)
         note_other_volumes(opened, connector.progress)
     return opened.bundle, signed
 
 
-def _digest_findings(path: Path) -> bytes:
+def _read_findings(statement: Statement) -> bytes:
+    """Read the report that is to be attached; nothing if there is none."""
+    path = statement.findings
+    if path is None or not statement.is_attached:
+        return b""
+    with translate_errors(path):
+        report = read_small(path, limits.FINDINGS_BYTES)
+    if not 0 < len(report) <= limits.FINDINGS_BYTES:
+        raise UsageError(
+            f"{path} is empty, or has more than the {limits.FINDINGS_BYTES:,} bytes that an"
+            " attachment may have.",
+            "Give --no-attach to sign its SHA-256 alone, and keep the file.",
+        )
+    return report
+
+
+def _digest_findings(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
     with translate_errors(path):
         return digest_file(path)

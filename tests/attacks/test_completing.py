@@ -1,0 +1,232 @@
+"""Threat model, replay: a bundle that completes another does not evade its number (format §22)."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import CorruptError, MissingError, NotTrustedError, PolicyError
+from airgap.format import want as wants
+from airgap.format.want import Want
+from tests.support import forge, refusals, sides, signers, stores
+from tests.support.forge import Draft, Forge
+from tests.support.sides import Side, Site
+from tests.support.signers import make_root, team
+
+CONTENT = {"weights.bin": b"w" * 60, "new.bin": b"n" * 50}
+
+
+def numbered(sequence: int, content: dict[str, bytes], tag: str = "tuned:v2") -> Draft:
+    return forge.draft(forge.model(content, tag), sequence=sequence, channel="production")
+
+
+def bundle_id(made: Draft) -> bytes:
+    return bytes.fromhex(forge.names_of(made.raw())[0])
+
+
+def without_packs(made: Draft) -> Draft:
+    """Let a draft need all its chunks."""
+    made.packs = []
+    empty = dict.fromkeys(("bases", "chunk_counts", "codecs", "offsets", "stored_lengths"), b"")
+    made.manifest["blocks"] = empty
+    made.manifest["packs"] = dict.fromkeys(("block_counts", "digests", "sizes"), b"")
+    return made
+
+
+def completing(other: bytes, content: dict[str, bytes], **fields: object) -> Draft:
+    """A bundle that carries all its chunks, and completes another."""
+    fields = {"channel": "default", "completes": other, "reader": 2, **fields}
+    return forge.draft(forge.model(content, "tuned:v2"), **fields)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A numbered bundle that lacks its chunks, and one that completes it."""
+
+    first: Path
+    rest: Path
+    bundle: str
+
+    def order(self, name: str) -> tuple[Path, str, Path]:
+        """Return what is imported, and what with."""
+        pair = (self.first, self.rest) if name == "first" else (self.rest, self.first)
+        return pair[0], "--depot", pair[1]
+
+
+@pytest.fixture
+def make_pair(forged: Forge) -> Callable[..., Pair]:
+    def make(number: int, content: dict[str, bytes] = CONTENT, **fields: object) -> Pair:
+        first = without_packs(numbered(number, content))
+        rest = completing(bundle_id(first), content, **fields)
+        return Pair(forged.depot(first), forged.depot(rest), bundle_id(first).hex())
+
+    return make
+
+
+both_orders = pytest.mark.parametrize("order", ["first", "rest"])
+
+
+@both_orders
+def test_the_two_together_have_the_number_of_the_first(
+    order: str, make_pair: Callable[..., Pair], forged: Forge, isolated: Side
+) -> None:
+    pair = make_pair(7)
+
+    verified = isolated.run("verify", *pair.order(order), "--json")
+    ran = isolated.run("import", *pair.order(order), "--json")
+
+    assert verified.code == 0, verified.err
+    assert ran.code == 0, ran.err
+    assert (ran.json["bundle"], ran.json["channel"], ran.json["sequence"]) == (
+        pair.bundle,
+        "production",
+        7,
+    )
+    assert (isolated.bentoml / "models/tuned/v2/new.bin").read_bytes() == CONTENT["new.bin"]
+    older = forged.depot(numbered(1, {"old.bin": b"o"}, "tuned:v1"))
+    refusals.expect_refusal(isolated, "import", older, error=PolicyError)
+
+
+@both_orders
+def test_an_older_bundle_is_not_let_in_by_a_new_one_that_completes_it(
+    order: str, make_pair: Callable[..., Pair], forged: Forge, isolated: Side
+) -> None:
+    newer = forged.depot(numbered(8, {"a.bin": b"a"}, "tuned:v3"))
+    assert isolated.run("import", newer).code == 0
+    pair = make_pair(7)
+
+    refusals.expect_refusal(isolated, "import", *pair.order(order), error=PolicyError)
+    refusals.expect_refusal(isolated, "verify", *pair.order(order), error=PolicyError)
+
+
+@pytest.mark.parametrize("command", ["import", "verify"])
+def test_it_installs_nothing_by_itself_though_it_has_every_chunk(
+    command: str, make_pair: Callable[..., Pair], isolated: Side
+) -> None:
+    pair = make_pair(7)
+
+    ran = isolated.run(command, pair.rest)
+
+    assert ran.code == 13
+    assert f"completes bundle {pair.bundle}" in " ".join(ran.err.split())
+    refusals.expect_refusal(isolated, command, pair.rest, error=MissingError)
+
+
+def test_it_completes_no_other_bundle_than_the_one_it_names(
+    make_pair: Callable[..., Pair], forged: Forge, isolated: Side
+) -> None:
+    other = forged.depot(without_packs(numbered(9, CONTENT)))
+
+    refusals.expect_refusal(
+        isolated, "import", make_pair(7).rest, "--depot", other, error=MissingError
+    )
+
+
+def test_it_brings_chunks_and_no_items(forged: Forge, isolated: Side) -> None:
+    first = without_packs(numbered(7, CONTENT))
+    rest = completing(bundle_id(first), {**CONTENT, "more.bin": b"not in the first"})
+
+    ran = isolated.run("import", forged.depot(rest), "--depot", forged.depot(first))
+
+    assert ran.code == 0, ran.err
+    assert not (isolated.bentoml / "models/tuned/v2/more.bin").exists()
+
+
+def test_it_has_no_number_of_its_own(make_pair: Callable[..., Pair], isolated: Side) -> None:
+    pair = make_pair(7, sequence=7, channel="production")
+
+    refusals.expect_refusal(isolated, *("import", *pair.order("rest")), error=CorruptError)
+
+
+def test_its_channel_needs_no_number_from_it(
+    make_pair: Callable[..., Pair], forged: Forge, isolated: Side
+) -> None:
+    assert isolated.run("import", forged.depot(numbered(6, {"a": b"a"}, "tuned:v1"))).code == 0
+    pair = make_pair(7, channel="production")
+
+    assert isolated.run("import", *pair.order("rest"), "--channel", "production").code == 0
+
+
+def test_a_stranger_completes_nothing(
+    make_pair: Callable[..., Pair], isolated: Side, tmp_path: Path
+) -> None:
+    pair = make_pair(7)
+    stranger = sides.make_site(tmp_path / "strangers")
+    made = completing(bytes.fromhex(pair.bundle), CONTENT)
+    folder = tmp_path / "strange"
+    folder.mkdir()
+    rest = Forge(folder, forge.load_signer(stranger.key())).depot(made)
+
+    for words in ((rest, "--depot", pair.first), (pair.first, "--depot", rest)):
+        refusals.expect_refusal(isolated, "import", *words, error=NotTrustedError)
+
+
+@both_orders
+def test_an_approval_of_it_is_none_of_the_first(order: str, tmp_path: Path) -> None:
+    side = Side(tmp_path / "careful")
+    side.top.mkdir()
+    signers.pin(side, make_root(approver=team("cas")))
+    builder = Forge(tmp_path, signers.person("bob"))
+    first = without_packs(numbered(7, CONTENT))
+    rest = builder.depot(completing(bundle_id(first), CONTENT))
+    pair = Pair(builder.depot(first), rest, bundle_id(first).hex())
+    key = signers.write_key(tmp_path / "keys", "cas")
+    assert side.run("approve", pair.rest, "--key", key).code == 0
+
+    refusals.expect_refusal(side, "import", *pair.order(order), error=PolicyError)
+
+    assert side.run("approve", pair.first, "--key", key).code == 0
+    ran = side.run("import", *pair.order(order))
+    assert ran.code == 0, ran.err
+
+
+def test_it_is_not_the_newest_of_a_depot(forged: Forge, isolated: Side, tmp_path: Path) -> None:
+    whole = numbered(7, CONTENT)
+    rest = completing(bundle_id(whole), CONTENT, created_at=1_800_000_000)
+    depot = tmp_path / "depot"
+    for made in (whole, rest):
+        raw = made.raw()
+        forge.write_depot(depot, forge.members(raw, forge.sign(raw, forged.signer), made.packs))
+
+    listed = isolated.run("list", depot, "--json").json["bundles"]
+    ran = isolated.run("import", depot, "--json")
+
+    assert [row["completes"] for row in listed] == [None, bundle_id(whole).hex()]
+    assert ran.json["bundle"] == bundle_id(whole).hex()
+
+
+def test_a_want_says_which_bundle_is_completed(
+    small: Side, site: Site, isolated: Side, tmp_path: Path
+) -> None:
+    old, new, rest, want = (tmp_path / name for name in ("old", "new", "rest.airgap", "want"))
+    key = ("--key", site.key(), "--json")
+    assert small.run("export", "shop:v1", "-o", old, *key, "--channel", "production").code == 0
+    stores.add_model(small, "ranker:v2", {"weights.bin": stores.noise(400_000), "note": b"new"})
+    words = ("--model", "ranker:v2", *key)
+    made = small.run(
+        "export", *words, "-o", new, "--base", old, "--channel", "production", "--sequence", "7"
+    )
+    refusals.expect_refusal(isolated, "import", new, "--want", want, error=MissingError)
+
+    sent = small.run("export", "--for", want, "-o", rest, *key)
+    ran = isolated.run("import", new, "--depot", rest, "--json")
+
+    assert wants.decode(want.read_bytes()).bundle.hex() == made.json["bundle"]
+    assert (sent.json["completes"], sent.json["sequence"]) == (made.json["bundle"], 0)
+    assert ran.code == 0, ran.err
+    assert ran.json["sequence"] == 7
+    refusals.expect_refusal(isolated, "import", old, error=PolicyError)
+
+
+def test_a_want_and_a_number_contradict_each_other(small: Side, site: Site, tmp_path: Path) -> None:
+    want = tmp_path / "want"
+    want.write_bytes(wants.encode(Want(bytes(32), ("model ranker:v1",), ())))
+
+    ran = small.run(
+        "export", "--for", want, "-o", tmp_path / "rest", "--key", site.key(), "--sequence", "8"
+    )
+
+    assert ran.code == 2
+    assert json.dumps("no number")[1:-1] in ran.err
