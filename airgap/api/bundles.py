@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airgap.api.keys import StrPath, make_signer
@@ -68,6 +69,7 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
     sequence: int | None = None,
     audience: Sequence[str] = (),
     expires_at: int | None = None,
+    labels: Mapping[str, str] = MappingProxyType({}),
     bases: Sequence[StrPath] = (),
     compression: Preset = "default",
     jobs: int | None = None,
@@ -93,6 +95,7 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         sequence: this number instead; 0: none.
         audience: the sites that may import it; empty: all that trust the builder.
         expires_at: no site imports it after this, in seconds since 1970; None: never.
+        labels: what people and policies are to know of it, such as its classification; signed.
         bases: bundles, depots or manifests whose chunks the other side has: they are left out.
         compression: how much time to give to size: ``none``, ``fast``, ``default``, ``small``.
         jobs: threads; default: the processors there are.
@@ -109,7 +112,7 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         output_format,
         key,
         passphrase,
-        Terms(channel, sequence, audience, expires_at),
+        Terms(channel, sequence, audience, expires_at, labels),
         with_models=with_models,
         bases=bases,
         compression=compression,
@@ -134,6 +137,7 @@ def export_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
     sequence: int | None = None,
     audience: Sequence[str] = (),
     expires_at: int | None = None,
+    labels: Mapping[str, str] = MappingProxyType({}),
     bases: Sequence[StrPath] = (),
     compression: Preset = "default",
     jobs: int | None = None,
@@ -145,7 +149,7 @@ def export_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
         output_format,
         key,
         passphrase,
-        Terms(channel, sequence, audience, expires_at),
+        Terms(channel, sequence, audience, expires_at, labels),
         bases=bases,
         compression=compression,
         jobs=jobs,

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     metavar="FILE",
     type=click.Path(path_type=Path),
     required=True,
-    help="The scanner's report. It stays where it is; its SHA-256 is signed.",
+    help="The scanner's report. Its SHA-256 is signed, and a copy travels with the bundle.",
+)
+@click.option(
+    "--no-attach", is_flag=True, help="Sign the SHA-256 of the report alone: it stays here."
 )
 @click.option(
     "--name",
@@ -44,6 +47,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     role: str,
     name: str,
     findings: Path,
+    no_attach: bool,
     reject: bool,
     note: str,
     key: str,
@@ -60,6 +64,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         "reject" if reject else "accept",
         note,
         findings,
+        is_attached=not no_attach,
         name=name,
     )
     ask = read_passphrase(passphrase_env, passphrase_fd)
@@ -85,7 +90,8 @@ def sign_statement(
     )
     lines = [f"{verb} as {what}: bundle {bundle}, with key {signer.key.id[:16]}…"]
     if findings:
-        lines.append(f"findings sha256 {findings}: keep that file")
+        where = "attached" if statement.is_attached else "keep that file"
+        lines.append(f"findings sha256 {findings}: {where}")
     return Result(
         {
             "bundle": bundle,

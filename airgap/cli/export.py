@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from airgap.cli.lines.labels import label_lines
 from airgap.cli.media_options import ManyValues, media_options, read_volume_options, volume_lines
 from airgap.cli.output import (
     Result,
@@ -65,6 +66,13 @@ if TYPE_CHECKING:
     "--expires",
     metavar="WHEN",
     help="No site imports it after this: 90d or 12w (to the end of that day, UTC), 36h, a date.",
+)
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Sign this label with the bundle, such as classification=restricted; repeat it.",
 )
 @click.option(
     "--include-root",
@@ -129,6 +137,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     sequence: int | None,
     audience: tuple[str, ...],
     expires: str | None,
+    labels: tuple[str, ...],
     roots: tuple[Path, ...],
     bases: tuple[str, ...],
     want: Path | None,
@@ -152,7 +161,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     export. With --base, only what changed is packed.
     """
     from airgap.flow.exporting import export, naming
-    from airgap.flow.exporting.terms import Terms
+    from airgap.flow.exporting.terms import Terms, parse_labels
     from airgap.flow.exporting.want import read_want
     from airgap.flow.location.location import parse_location
     from airgap.flow.trust import keys
@@ -170,7 +179,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         models,
         naming.parse_target(output, new) if output else None,
         [signer],
-        Terms(channel, sequence, audience, read_expiry(expires)),
+        Terms(channel, sequence, audience, read_expiry(expires), parse_labels(labels)),
         with_models=not no_models,
         bases=[parse_location(base) for base in bases],
         want=read_want(want) if want else None,
@@ -216,8 +225,11 @@ def _terms_lines(done: "ExportResult", data: dict[str, Any]) -> list[str]:
     """Say where the bundle is in its channel, for whom it is and how long."""
     manifest = done.manifest
     lines = [f"channel {manifest.channel}, number {manifest.sequence}"]
-    if not manifest.sequence:
+    if manifest.completes is not None:
+        lines = [f"completes bundle {manifest.completes.hex()}: import both together"]
+    elif not manifest.sequence:
         lines = ["not numbered: no site can tell it from an older bundle; give --channel"]
+    lines += label_lines(manifest.labels)
     if manifest.audience:
         lines.append(f"only for {', '.join(manifest.audience)}")
     if manifest.expires_at is not None:

@@ -22,8 +22,13 @@ def command(*, source: str, files: bool, connector: "Connector") -> Result:
 
     SRC may also be a NAME.waiver.
     """
+    from airgap.cli.lines.labels import claim_lines
     from airgap.flow.bundle import open_bundle
-    from airgap.flow.describe.bundle import describe_bundle, describe_claims
+    from airgap.flow.describe.bundle import (
+        describe_attachments,
+        describe_bundle,
+        describe_claims,
+    )
     from airgap.flow.location.location import parse_location
     from airgap.flow.trust import waivers
 
@@ -36,7 +41,8 @@ def command(*, source: str, files: bool, connector: "Connector") -> Result:
     with open_bundle.open_unverified(parse_location(source), connector) as opened:
         data = describe_bundle(opened.bundle, opened.manifest, files=files)
         claims = describe_claims(open_bundle.read_evidence(opened.reader))
-    data |= {"verified": False, "signatures": claims}
+        attachments = describe_attachments(opened.reader.read_attachments())
+    data |= {"verified": False, "signatures": claims, "attachments": attachments}
     lines = [
         "NOT VERIFIED: the bundle claims this. `airgap verify` checks it.",
         f"bundle {opened.bundle}",
@@ -45,9 +51,11 @@ def command(*, source: str, files: bool, connector: "Connector") -> Result:
             f"channel {data['channel']}, sequence {data['sequence']},"
             f" for {', '.join(data['audience']) or 'any site'}"
         ),
+        *claim_lines(data),
         (f"{size_text(data['size'])} in {data['packs']} packs of {size_text(data['stored_size'])}"),
     ]
     lines += [f"claims to be signed: {_claim_line(claim)}" for claim in claims]
+    lines += [f"attachment {one['file']} ({size_text(one['size'])})" for one in attachments]
     for item in data["items"]:
         lines.append(
             f"{item['kind']} {item['tag']}  {item['files']} files, {size_text(item['size'])}"

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 def command(*, depot: str | None, connector: "Connector") -> Result:
     """List the bundles of DEPOT, or without it the Bentos and models of this machine.
 
-    The newest comes first: by number in its channel, then by creation time. STANDING says whether
-    this machine would import the bundle, by its signatures, age and channel. Packs are not read.
+    The newest comes first: by number within a channel, by creation time across channels. STANDING
+    says whether this machine would import the bundle, by its signatures, age and channel. Packs are
+    not read.
     """
     from airgap.flow.depot import list_tags
     from airgap.flow.location.location import parse_depot

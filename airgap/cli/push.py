@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.lines.labels import label_lines
 from airgap.cli.output import (
     Result,
     jobs_option,
@@ -54,6 +55,13 @@ if TYPE_CHECKING:
     metavar="SITE",
     help="Only this site may import it; repeat it. Default: every site that trusts the builder.",
 )
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Sign this label with the bundle, such as classification=restricted; repeat it.",
+)
 @click.option("--expires", metavar="WHEN", help="No site imports it after this: 90d, 36h, a date.")
 @click.option(
     "--tmpdir",
@@ -76,6 +84,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     channel: str | None,
     audience: tuple[str, ...],
     expires: str | None,
+    labels: tuple[str, ...],
     tmpdir: Path | None,
     key: str,
     passphrase_env: str | None,
@@ -91,7 +100,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     """
     from airgap.flow.depot.push import PushRequest, push
     from airgap.flow.describe.bundle import describe_bundle
-    from airgap.flow.exporting.terms import Terms
+    from airgap.flow.exporting.terms import Terms, parse_labels
     from airgap.flow.location.location import parse_depot
     from airgap.flow.trust import keys
 
@@ -101,7 +110,12 @@ def command(  # noqa: PLR0913  (one argument per option)
         tag,
         location,
         keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd)),
-        Terms(channel, audience=audience, expires_at=read_expiry(expires)),
+        Terms(
+            channel,
+            audience=audience,
+            expires_at=read_expiry(expires),
+            labels=parse_labels(labels),
+        ),
         with_models=with_models,
         bare=bare,
         force=force,
@@ -123,6 +137,7 @@ def command(  # noqa: PLR0913  (one argument per option)
 
 def _lines(done: "PushResult") -> list[str]:
     lines = [f"{item} ({size_text(item.size)})" for item in done.manifest.items]
+    lines += label_lines(done.manifest.labels)
     if done.was_there:
         return [*lines, f"It is there already, in bundle {done.bundle}; nothing was done."]
     lines.append(f"{done.packs_written} packs written, {done.packs_shared} already there")

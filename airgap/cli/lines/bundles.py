@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from airgap.cli.lines.labels import label_lines
 from airgap.flow.admission.policy import describe_gap
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.media.missing_volumes import MissingVolumes, format_volumes
@@ -23,6 +24,7 @@ def admission_lines(opened: Opened) -> list[str]:
         lines.append(f"channel {manifest.channel}, number {manifest.sequence}: {standing}")
     else:
         lines.append(f"channel {manifest.channel}, without a number: an older one looks the same")
+    lines += label_lines(manifest.labels)
     if admission.gap:
         lines.append(f"NOTE: {describe_gap(admission.gap)}; ask the sender if that is meant")
     if admission.waiver:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from airgap.cli.lines.labels import claim_lines
 from airgap.cli.output import size_text
 
 __all__ = ["bundle_lines", "depot_lines", "short_time", "stored_lines"]
@@ -19,7 +20,7 @@ def depot_lines(bundles: Sequence[dict[str, Any]], why_not: str) -> Iterator[str
         yield f"{'BUNDLE':<14}{'CREATED':<18}{'SIZE':>9}  {'STANDING':<16}CHANNEL"
     for bundle in bundles:
         yield _bundle_line(bundle)
-        yield from (f"  {line}" for line in _items(bundle))
+        yield from (f"  {line}" for line in (*_items(bundle), *claim_lines(bundle)))
         if bundle["reason"]:
             yield f"  {bundle['standing'].upper()}: {bundle['reason']}"
 
@@ -34,6 +35,7 @@ def bundle_lines(bundle: dict[str, Any]) -> Iterator[str]:
     yield f"created {bundle['created_at']} by {bundle['tool']}"
     number = f", number {bundle['sequence']}" if bundle["sequence"] else ", not numbered"
     yield f"channel {bundle['channel']}{number}, for {', '.join(bundle['audience']) or 'any site'}"
+    yield from claim_lines(bundle)
     stored_size = size_text(bundle["stored_size"])
     yield f"{size_text(bundle['size'])} in {bundle['packs']} packs of {stored_size}"
     verb = "signed by" if bundle["trusted"] else "claims to be signed by"
