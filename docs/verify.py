@@ -509,6 +509,12 @@ def check_bundle(place, bundle, root, now):  # §7.5, §11
     need("completes" not in m, "bundle: only completes another one (§22)", "missing")
     least = root["channels"].get(m["channel"], {"minimum_sequence": 0})["minimum_sequence"]
     need(m["sequence"] >= least, f"bundle: below sequence {least} of its channel", "policy")
+    labels, rules = m.get("labels", {}), root.get("labels")
+    if rules is not None:
+        good = {name for name in rules if rules[name]["required"]} <= {*labels} <= {*rules}
+        good = good and all(rules[name]["values"] is None or text in rules[name]["values"]
+                            for name, text in labels.items())
+        need(good, "bundle: labels that the site does not accept, or lacks", "policy")
     for role in (one for one in DECIDING if one in roles):
         pairs = [(place.read(folder + one, 4096), envelope) for one, envelope in
                  signed[role].items() if one in names]
@@ -527,7 +533,7 @@ def check_bundle(place, bundle, root, now):  # §7.5, §11
     compared = check_content(place, m, plan)
     for role, key in ((role, key) for role, keys in signers.items() for key in sorted(keys)):
         print(f"signed by {role} {key}")
-    for name, text in m.get("labels", {}).items():
+    for name, text in labels.items():
         print(f"label {name}: {text}")
     for item in m["items"]:
         print(f"{item['kind']} {item['name']}:{item['version']} sha256:{item['digest'].hex()}")

@@ -105,7 +105,7 @@ def admit(
         NotTrustedError: too few builders signed these bytes, the bundle is revoked, or a
             signature is not that of the key that it claims.
         PolicyError: expired, not for this site, below the channel's minimum sequence, rejected,
-            or accepted by too few scanners or approvers.
+            accepted by too few scanners or approvers, or with labels that the site does not accept.
         CorruptError: signed, but not a manifest of this format.
     """
     trusted = root.value
@@ -124,6 +124,7 @@ def admit(
         return Verified(manifest, raw, MappingProxyType({"builder": builders}), _SEAL)
     if waiver is None or waiver.value.bundle != bundle:
         _refuse_low_sequence(manifest, trusted)
+    _refuse_labels(manifest, trusted)
     accepting = _find_accepting(bundle, evidence, trusted)
     counts = _count_demands(accepting, trusted, now)
     _require_attestations(trusted, builders, counts)
@@ -440,6 +441,26 @@ def _refuse_low_sequence(manifest: Manifest, root: Root) -> None:
             f" accepts {minimum} and later.",
             "Ask the sender for a newer bundle.",
         )
+
+
+def _refuse_labels(manifest: Manifest, root: Root) -> None:
+    """Refuse a label that the site does not accept, or the lack of one (format §7.5, §7.6)."""
+    rules = root.rules.labels
+    if rules is None:
+        return
+    for name, value in manifest.labels.items():
+        rule = rules.get(name)
+        if rule is None or (rule.values is not None and value not in rule.values):
+            raise PolicyError(
+                f"Site {root.site} does not accept the bundle's label {name}: {value}.",
+                "Ask the sender for a bundle for this site; `airgap trust show` lists the labels.",
+            )
+    for name, rule in rules.items():
+        if rule.required and name not in manifest.labels:
+            raise PolicyError(
+                f"The bundle has no label {name}, which site {root.site} requires.",
+                f"Ask the sender to export it with --label {name}=VALUE.",
+            )
 
 
 def _refuse_expired(document: str, until: int | None, now: int) -> None:
