@@ -31,7 +31,7 @@ def ward(tmp_path: Path) -> Side:
     """A machine whose site accepts some labels."""
     side = Side(tmp_path / "ward")
     side.top.mkdir()
-    signers.pin(side, replace(make_root(), rules=SiteRules(labels=RULES)))
+    signers.pin(side, replace(make_root(), created_at=9, rules=SiteRules(labels=RULES)))
     return side
 
 
