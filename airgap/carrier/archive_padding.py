@@ -60,14 +60,14 @@ def read_padding(read: Callable[[int], bytes], size: int, folder: str) -> Paddin
     return Padding(zeros, first is not None or block == _ZEROS, attachments)
 
 
-class _Member(NamedTuple):
+class _AttachedHeader(NamedTuple):
     """The header of an attachment: its file name, and its size in bytes."""
 
     file: str
     size: int
 
 
-def _parse(block: bytes, folder: str, left: int) -> _Member | None:
+def _parse(block: bytes, folder: str, left: int) -> _AttachedHeader | None:
     """Parse the header of an attachment of which all the data follows in ``left`` bytes."""
     try:
         parsed = tar.parse_header(block)
@@ -79,7 +79,7 @@ def _parse(block: bytes, folder: str, left: int) -> _Member | None:
     kind = parse_attachment_file(file)
     if kind is None or size > size_limit(kind) or tar.round_to_block(size) > left:
         return None
-    return _Member(file, size)
+    return _AttachedHeader(file, size)
 
 
 def make_attachment(padding: Padding, name: str, data: bytes, path: Path) -> bytes | None:
