@@ -163,7 +163,7 @@ class Depot:
         signed = [name for name in listed if name.startswith(f"{role}.") and name.endswith(".dsse")]
         if len(signed) >= limits.ENVELOPES and envelope not in listed:
             raise ConflictError(
-                f"{self.location}#{bundle[:12]} has {len(signed)} signatures of the role {role}.",
+                f"{self.location}#{bundle} has {len(signed)} signatures of the role {role}.",
                 "No more are read: remove those that are not needed.",
             )
         return listed
@@ -212,7 +212,7 @@ class DepotBundle:
 
     def __init__(self, depot: Depot, bundle: str) -> None:
         """Take the depot and a bundle id."""
-        self.location = f"{depot.location}#{bundle[:12]}"
+        self.location = f"{depot.location}#{bundle}"
         self.depot = depot
         self.bundle = bundle
         self._folder = f"{layout.BUNDLES}/{bundle}"

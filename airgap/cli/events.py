@@ -3,15 +3,13 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from airgap.server.intake.daemon import check_not_root
 
 __all__ = ["make_event_printer", "warn_root"]
-
-_DIGITS: Final = 12
 
 
 def make_event_printer() -> Callable[[Mapping[str, Any]], None]:
@@ -45,11 +43,9 @@ def _plain(line: Mapping[str, Any]) -> str:
 
 
 def _text(key: str, value: Any) -> str:  # noqa: ANN401  (what JSON has)
-    """Write one value: digests shortened, items by their tags."""
-    if key == "bundle":
-        value = value[:_DIGITS]
-    elif key == "signed_by":
-        value = ",".join(key_id[:_DIGITS] for key_id in value)
+    """Write one value: key ids separated by commas, items by their tags."""
+    if key == "signed_by":
+        value = ",".join(value)
     elif key == "items":
         value = ", ".join(f"{item['tag']} {item.get('outcome', '')}".strip() for item in value)
     text = str(value)

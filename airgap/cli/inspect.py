@@ -1,10 +1,11 @@
 """``airgap inspect``: show what a bundle claims to hold; verify nothing."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.lines.contents import content_lines, item_lines, signature_lines
 from airgap.cli.output import Result, location_options, reports, size_text
 from airgap.cli.waive import describe_waiver, waiver_lines
 
@@ -22,7 +23,6 @@ def command(*, source: str, files: bool, connector: "Connector") -> Result:
 
     SRC may also be a NAME.waiver.
     """
-    from airgap.cli.lines.labels import claim_lines
     from airgap.flow.bundle import open_bundle
     from airgap.flow.describe.bundle import (
         describe_attachments,
@@ -45,37 +45,9 @@ def command(*, source: str, files: bool, connector: "Connector") -> Result:
     data |= {"verified": False, "signatures": claims, "attachments": attachments}
     lines = [
         "NOT VERIFIED: the bundle claims this. `airgap verify` checks it.",
-        f"bundle {opened.bundle}",
-        f"created {data['created_at']} by {data['tool']}",
-        (
-            f"channel {data['channel']}, sequence {data['sequence']},"
-            f" for {', '.join(data['audience']) or 'any site'}"
-        ),
-        *claim_lines(data),
-        (f"{size_text(data['size'])} in {data['packs']} packs of {size_text(data['stored_size'])}"),
+        *content_lines(data),
+        *signature_lines(claims, opened.bundle),
+        *(f"attachment {file['file']} ({size_text(file['size'])})" for file in attachments),
+        *item_lines(data["items"]),
     ]
-    lines += [f"claims to be signed: {_claim_line(claim)}" for claim in claims]
-    lines += [f"attachment {one['file']} ({size_text(one['size'])})" for one in attachments]
-    for item in data["items"]:
-        lines.append(
-            f"{item['kind']} {item['tag']}  {item['files']} files, {size_text(item['size'])}"
-        )
-        lines += [f"  {_entry_line(entry)}" for entry in item.get("entries", ())]
     return Result(data, lines)
-
-
-def _claim_line(claim: dict[str, Any]) -> str:
-    role = f"{claim['role']} ({claim['name']})" if "name" in claim else claim["role"]
-    line = f"{role} {claim['key_id'] or 'unreadable'}"
-    if "decision" in claim:
-        line += f", {claim['decision']} of {claim['bundle'][:12]}… at {claim['time']}"
-        line += f": {claim['note']}" if claim["note"] else ""
-    return line
-
-
-def _entry_line(entry: dict[str, object]) -> str:
-    if "link_to" in entry:
-        return f"{entry['path']} -> {entry['link_to']}"
-    if "empty_folder" in entry:
-        return f"{entry['path']}/"
-    return f"{entry['sha256']}  {entry['path']}"

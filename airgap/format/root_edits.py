@@ -44,11 +44,11 @@ def add_key(root: Root, role: Role, key: Key) -> Root:
     """
     if key.id in root.revoked_keys:
         raise UsageError(
-            f"The key {key.id[:16]}… is revoked permanently.", "Make a new key for its owner."
+            f"The key {key.id} is revoked permanently.", "Make a new key for its owner."
         )
     present = root.roles.get(role, RoleKeys((), 1))
     if key.id in present.key_ids:
-        raise UsageError(f"The key {key.id[:16]}… already has the role {role}.", "Nothing to do.")
+        raise UsageError(f"The key {key.id} already has the role {role}.", "Nothing to do.")
     keys = {existing.id: existing for existing in (*root.keys, key)}
     extended = RoleKeys(tuple(sorted((*present.key_ids, key.id))), present.threshold)
     return validate(
@@ -69,7 +69,7 @@ def remove_key(root: Root, role: Role, key_id: str) -> Root:
     present = root.roles.get(role, RoleKeys((), 1))
     if key_id not in present.key_ids:
         raise UsageError(
-            f"The key {key_id[:16]}… does not have the role {role} in this root.",
+            f"The key {key_id} does not have the role {role} in this root.",
             "See `airgap root show`.",
         )
     changed = {**root.roles, role: _without_key(present, key_id)}

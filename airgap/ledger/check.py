@@ -150,8 +150,8 @@ def _explain_mismatch(site: str, state: State, ledger: bytes) -> Fault:
         return Fault("damaged", f"The ledger is damaged at entry {number}.")
     return Fault(
         "restored",
-        f"The ledger has {rebuilt.entries} entries and the head {rebuilt.head.hex()[:16]}…; the"
-        f" state belongs to one with {state.entries} and {state.head.hex()[:16]}….",
+        f"The ledger has {rebuilt.entries} entries and the head {rebuilt.head.hex()}; the"
+        f" state belongs to one with {state.entries} and {state.head.hex()}.",
     )
 
 

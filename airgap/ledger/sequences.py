@@ -56,7 +56,7 @@ def record_sequence(
         last = read_last(folder, channel)
         if last is not None and last.sequence == sequence and last.bundle != bundle:
             raise UsageError(
-                f"IssuedSequence {sequence} of channel {channel} is bundle {last.bundle.hex()}.",
+                f"Number {sequence} of channel {channel} is bundle {last.bundle.hex()}.",
                 "Sites refuse a second bundle with the same number: leave --sequence out, or give"
                 " a higher one.",
             )

@@ -37,7 +37,7 @@ class Signer(ABC):
         # computing fault, which could reveal an Ed25519 key.
         if not verifies(self.key, signature, message):
             raise ConfigurationError(
-                f"The signature made with key {self.key.id[:16]}… does not verify.",
+                f"The signature made with key {self.key.id} does not verify.",
                 "Check that its public and private halves belong together, and try again.",
             )
         return Envelope(PAYLOAD_TYPES[purpose], self.key.id, signature)

@@ -51,7 +51,7 @@ def find_valid_signers(
             continue
         if not verifies(key, envelope.signature, message):
             raise NotTrustedError(
-                f"The signature of key {envelope.key_id[:16]}… does not match the document.",
+                f"The signature of key {envelope.key_id} does not match the document.",
                 "The bundle was changed or damaged in transit: copy it from its source again.",
             )
         key_ids.add(envelope.key_id)
@@ -74,8 +74,8 @@ def find_valid_attestations(
             signed = attestation.decode(statement)  # not before its signature (format §14, rule 2)
             if (signed.role, signed.bundle) != (role, bundle):
                 raise NotTrustedError(
-                    f"An attestation by key {key_id[:16]}… is for bundle"
-                    f" {signed.bundle.hex()[:16]}… and role {signed.role}, but lies in this bundle"
+                    f"An attestation by key {key_id} is for bundle"
+                    f" {signed.bundle.hex()} and role {signed.role}, but lies in this bundle"
                     f" under role {role}.",
                     "It was moved here: ask the sender for the bundle with its own attestations.",
                 )

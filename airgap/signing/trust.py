@@ -31,6 +31,7 @@ __all__ = [
     "accept_waiver",
     "admit",
     "decode_if_signed",
+    "demand_builders",
     "describe_signers",
     "find_waivable_problems",
     "succeed",
@@ -110,12 +111,8 @@ def admit(
     """
     trusted = root.value
     _refuse_expired("root", trusted.not_after, now)
-    builders = _require_builders(raw, evidence.envelopes, trusted)
+    builders = demand_builders(raw, evidence.envelopes, root)
     bundle = bytes.fromhex(manifests.bundle_id(raw))
-    if bundle in trusted.revoked_bundles:
-        raise NotTrustedError(
-            "This bundle is revoked by the site's root.", "Ask the sender for a newer bundle."
-        )
     manifest = manifests.decode(raw)
     if waiver is None or waiver.value.bundle != bundle:
         _refuse_expired("bundle", manifest.expires_at, now)
@@ -133,6 +130,23 @@ def admit(
         if role in trusted.roles:
             signers[role] = tuple(sorted(accepting.get((role, DEFAULT_NAMES[role]), ())))
     return Verified(manifest, raw, MappingProxyType(signers), _SEAL, counts)
+
+
+def demand_builders(
+    raw: bytes, envelopes: Sequence[bytes], root: Verified[Root]
+) -> tuple[str, ...]:
+    """Demand that enough builders signed a manifest; return their ids (format §7.5, rules 2 and 3).
+
+    Raises:
+        NotTrustedError: too few signed these bytes, a signature is not that of the key that it
+            claims, or the bundle is revoked.
+    """
+    builders = _require_builders(raw, envelopes, root.value)
+    if bytes.fromhex(manifests.bundle_id(raw)) in root.value.revoked_bundles:
+        raise NotTrustedError(
+            "This bundle is revoked by the site's root.", "Ask the sender for a newer bundle."
+        )
+    return builders
 
 
 def decode_if_signed(
@@ -184,7 +198,7 @@ def accept_waiver(
             f" {trusted.site} requires.",
             "Have it signed by more approvers (`airgap waive FILE --key K`), and copy the .dsse"
             " files beside it as well.",
-            [_describe_role("approver", trusted, signers)],
+            _describe_role("approver", trusted, signers),
         )
     waiver = waivers.decode(raw)
     if waiver.site != trusted.site:
@@ -199,9 +213,9 @@ def accept_waiver(
 def describe_signers(
     root: Root, builders: tuple[str, ...], counts: Sequence[DemandCount] = ()
 ) -> list[str]:
-    """Return a line for the builders, and one for each attestation: who signed, who still can."""
-    lines = [_describe_role("builder", root, builders)]
-    return lines + [_describe_count(count, root) for count in counts]
+    """Return lines for the builders, and for each attestation: who signed, who still can."""
+    lines = _describe_role("builder", root, builders)
+    return lines + [line for count in counts for line in _describe_count(count, root)]
 
 
 def accept_root(raw: bytes, envelopes: Sequence[bytes], fingerprint: str) -> Verified[Root]:
@@ -305,7 +319,7 @@ def _require_builders(raw: bytes, envelopes: Sequence[bytes], root: Root) -> tup
 
 def _describe_signature(key_id: str, root: Root) -> str:
     """Say whose signature it is, and whether it can count at all (format §7.6)."""
-    line = f"signature by key {key_id[:16]}…"
+    line = f"signature by key {key_id}"
     if key_id not in root.revoked_keys:
         return line
     return f"{line}, which is revoked: it does not count, whatever time it claims"
@@ -391,38 +405,38 @@ def _find_command(demand: Demand) -> str:
     return f"`{_COMMANDS[demand.role].format(name=name)}`"
 
 
-def _describe_count(count: DemandCount, root: Root) -> str:
+def _describe_count(count: DemandCount, root: Root) -> list[str]:
     demand = count.demand
     label: str = demand.role
     if demand.name != DEFAULT_NAMES[demand.role] or demand.max_age is not None:
         label += f" ({demand.name})"
-    line = _describe_keys(label, demand.threshold, count.key_ids, root.signers(demand.role))
+    lines = _describe_keys(label, demand.threshold, count.key_ids, root.signers(demand.role))
     if count.outdated:
-        ids = ", ".join(key_id[:16] + "…" for key_id in count.outdated)
-        line += f"; not of the last {format_age(demand.max_age or 0)}: {ids}"
-    return line
+        lines.append(f"  signed, but not in the last {format_age(demand.max_age or 0)}:")
+        lines += [f"    {key_id}" for key_id in count.outdated]
+    return lines
 
 
-def _describe_role(role: Role, root: Root, signed: tuple[str, ...]) -> str:
+def _describe_role(role: Role, root: Root, signed: tuple[str, ...]) -> list[str]:
     return _describe_keys(role, root.threshold(role), signed, root.signers(role))
 
 
 def _describe_keys(
     label: str, threshold: int, signed: tuple[str, ...], keys: Mapping[str, object]
-) -> str:
-    line = f"{label}: {len(signed)} of {threshold}" if threshold else f"{label}: not required"
-    if signed:
-        line += f", signed by {', '.join(key_id[:16] + '…' for key_id in signed)}"
+) -> list[str]:
+    """Return a count, then a line of at most 80 columns for each key id."""
+    lines = [f"{label}: {len(signed)} of {threshold}" if threshold else f"{label}: not required"]
+    lines += [f"  signed by {key_id}" for key_id in signed]
     if len(signed) < threshold:
-        others = (key_id[:16] + "…" for key_id in sorted(keys.keys() - set(signed)))
-        line += f"; {threshold - len(signed)} more needed of {', '.join(others)}"
-    return line
+        lines[0] += f", {threshold - len(signed)} more needed"
+        lines += [f"  can sign: {key_id}" for key_id in sorted(keys.keys() - set(signed))]
+    return lines
 
 
 def _describe_rejection(key_id: str, attestation: Attestation) -> str:
     reason = attestation.note or "no reason given"
     name = "" if attestation.is_default else f" ({attestation.name})"
-    return f"{attestation.role}{name} {key_id[:16]}… rejects it: {reason}"
+    return f"{attestation.role}{name} {key_id} rejects it: {reason}"
 
 
 def _refuse_other_audience(manifest: Manifest, root: Root) -> None:

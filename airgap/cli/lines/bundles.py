@@ -28,9 +28,9 @@ def admission_lines(opened: Opened) -> list[str]:
     if admission.gap:
         lines.append(f"NOTE: {describe_gap(admission.gap)}; ask the sender if that is meant")
     if admission.waiver:
-        signers = ", ".join(key_id[:16] + "…" for key_id in admission.waiver.signers["approver"])
         lines += [f"WAIVED: {problem}" for problem in admission.lifted]
-        lines.append(f"waiver by {signers}: {admission.waiver.value.reason}")
+        lines.append(f"waiver: {admission.waiver.value.reason}")
+        lines += [f"  signed by {key_id}" for key_id in admission.waiver.signers["approver"]]
     return lines + _skipped_lines(opened)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from airgap.cli.lines.contents import content_lines, item_lines, signer_lines
 from airgap.cli.lines.labels import claim_lines
 from airgap.cli.output import size_text
 
@@ -17,10 +18,13 @@ def depot_lines(bundles: Sequence[dict[str, Any]], why_not: str) -> Iterator[str
     if why_not:
         yield f"NOT VERIFIED: {why_not}"
     if bundles:
-        yield f"{'BUNDLE':<14}{'CREATED':<18}{'SIZE':>9}  {'STANDING':<16}CHANNEL"
+        yield "BUNDLE"
+        yield f"  {'CREATED':<18}{'SIZE':>9}  {'STANDING':<16}CHANNEL"
     for bundle in bundles:
-        yield _bundle_line(bundle)
+        yield bundle["bundle"]
+        yield f"  {_bundle_line(bundle)}"
         yield from (f"  {line}" for line in (*_items(bundle), *claim_lines(bundle)))
+        yield from (f"  {line}" for line in signer_lines(bundle))
         if bundle["reason"]:
             yield f"  {bundle['standing'].upper()}: {bundle['reason']}"
 
@@ -28,21 +32,10 @@ def depot_lines(bundles: Sequence[dict[str, Any]], why_not: str) -> Iterator[str
 def bundle_lines(bundle: dict[str, Any]) -> Iterator[str]:
     """Yield what ``get`` shows of a bundle."""
     verdict = bundle["standing"] if bundle["trusted"] else bundle["standing"].upper()
-    yield f"bundle {bundle['bundle']}"
     yield f"{verdict}: {bundle['reason']}" if bundle["reason"] else verdict
-    if "created_at" not in bundle:
-        return
-    yield f"created {bundle['created_at']} by {bundle['tool']}"
-    number = f", number {bundle['sequence']}" if bundle["sequence"] else ", not numbered"
-    yield f"channel {bundle['channel']}{number}, for {', '.join(bundle['audience']) or 'any site'}"
-    yield from claim_lines(bundle)
-    stored_size = size_text(bundle["stored_size"])
-    yield f"{size_text(bundle['size'])} in {bundle['packs']} packs of {stored_size}"
-    verb = "signed by" if bundle["trusted"] else "claims to be signed by"
-    yield from (f"{verb} {key_id}" for key_id in bundle["signed_by"])
-    yield from _attestation_lines(bundle)
-    for item in bundle["items"]:
-        yield f"{item['kind']} {item['tag']}  {item['files']} files, {size_text(item['size'])}"
+    yield from content_lines(bundle)
+    yield from signer_lines(bundle)
+    yield from item_lines(bundle["items"])
 
 
 def stored_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -61,26 +54,13 @@ def short_time(text: str | None) -> str:
     return "" if text is None else text[:16].replace("T", " ")
 
 
-def _attestation_lines(bundle: dict[str, Any]) -> Iterator[str]:
-    """Yield a line for each key that accepts or rejects a bundle, by role and name."""
-    verbs = {"accept": "accepted", "reject": "rejected"}
-    claims = "" if bundle["trusted"] else "claims to be "
-    for attested in bundle["attestations"]:
-        for key_id in attested["signed_by"]:
-            yield (
-                f"{claims}{verbs[attested['decision']]} by {attested['role']}"
-                f" ({attested['name']}) {key_id}"
-            )
-
-
 def _bundle_line(bundle: dict[str, Any]) -> str:
     size = size_text(bundle["size"]) if "size" in bundle else ""
     channel = bundle.get("channel", "")
     if bundle.get("sequence"):
         channel += f" {bundle['sequence']}"
     created = short_time(bundle.get("created_at"))
-    start = f"{bundle['bundle'][:12]:<14}{created:<18}{size:>9}"
-    return f"{start}  {bundle['standing']:<16}{channel}".rstrip()
+    return f"{created:<18}{size:>9}  {bundle['standing']:<16}{channel}".rstrip()
 
 
 def _items(bundle: dict[str, Any]) -> Iterator[str]:
@@ -91,4 +71,4 @@ def _items(bundle: dict[str, Any]) -> Iterator[str]:
     shown = bentos + (others if not bentos or len(others) <= _MODELS else [])
     yield from (f"{_SHORT_KINDS.get(item['kind'], item['kind'])} {item['tag']}" for item in shown)
     if len(shown) < len(items):
-        yield f"and {len(items) - len(shown)} models: airgap inspect DEPOT#{bundle['bundle'][:12]}"
+        yield f"and {len(items) - len(shown)} models"

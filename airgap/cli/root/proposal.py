@@ -117,12 +117,14 @@ def report(proposal: "Proposal") -> Result:
         f"fingerprint {proposal.fingerprint}",
         *root_lines(root),
         *(f"since version {root.version - 1}: {line}" for line in proposal.changes),
-        *map(_signature_line, proposal.counts),
+        *(line for count in proposal.counts for line in _signature_lines(count)),
     ]
     if not knows_old:
         lines.append(f"The root keys of version {root.version - 1} must sign too: see --from OLD.")
     if not complete:
-        lines.append(f"Not complete: airgap root sign {proposal.path} --key K.key")
+        lines.append(
+            f"Not complete: airgap root sign {proposal.path} --fingerprint SHA256:HEX --key K.key"
+        )
     data = {
         "root": str(proposal.path),
         **describe_root(root),
@@ -142,12 +144,14 @@ def report(proposal: "Proposal") -> Result:
     return Result(data, lines)
 
 
-def _signature_line(count: "SignatureCount") -> str:
-    signed, others = (
-        ", ".join(f"{key_id[:16]}…" for key_id in key_ids)
-        for key_ids in (count.signed, count.others)
-    )
-    counts = f"{len(count.signed)} of {count.threshold}"
-    line = f"signed by {counts} root keys of version {count.version}"
-    line += f": {signed}" if signed else ""
-    return f"{line}; {count.missing} more needed of {others}" if count.missing else line
+def _signature_lines(count: "SignatureCount") -> list[str]:
+    line = f"signed by {len(count.signed)} of {count.threshold} root keys of version"
+    line += f" {count.version}"
+    if count.missing:
+        line += f", {count.missing} more needed"
+    can_sign = count.others if count.missing else ()
+    return [
+        line,
+        *(f"  signed by {key_id}" for key_id in count.signed),
+        *(f"  can sign: {key_id}" for key_id in can_sign),
+    ]

@@ -40,7 +40,7 @@ __all__ = [
 
 Verdict = Literal["holds", "unknown signer", "does not fit", "not checked"]
 _TOLD: Final = {
-    "holds": "holds, signed by builder {key}",
+    "holds": "holds, signed by builder",
     "unknown signer": "fits, but is signed by no builder of this site",
     "does not fit": "does NOT fit this model: pass it by",
     "not checked": "travels among its own files as {path!r}, and was not checked",
@@ -135,8 +135,9 @@ def lines(signatures: Sequence[ModelSignature]) -> list[str]:
     """Say for people what came along."""
     result = []
     for signature in signatures:
-        what = _TOLD[signature.verdict].format(key=signature.key_id[:16] + "…", path=signature.path)
+        what = _TOLD[signature.verdict].format(path=signature.path)
         result.append(f"model signature of {signature.item}: {what}")
+        result += [f"  {signature.key_id}"] if signature.key_id else []
         if signature.verdict == "not checked":
             path = install_path(signature.item).final / signature.path
             result.append(f"  to check it: {_command(signature.item, path)}")

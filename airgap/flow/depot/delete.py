@@ -98,6 +98,6 @@ def _refuse_other_items(tag: Tag | None, candidate: DeletionCandidate) -> None:
     ]
     if others:
         raise ConflictError(
-            f"Bundle {candidate.bundle[:12]} holds more than the {tag}: {', '.join(others[:3])}.",
-            f"To delete all of it, name the bundle: DEPOT#{candidate.bundle[:12]}.",
+            f"Bundle {candidate.bundle} holds more than the {tag}: {', '.join(others[:3])}.",
+            f"To delete all of it, name the bundle: DEPOT#{candidate.bundle}.",
         )

@@ -150,7 +150,7 @@ def _read_bundle(depot: Depot, bundle: str) -> _BundleReferences:
 
 def _unreadable_manifest(depot: Depot, bundle: str, why: str) -> CorruptError:
     return CorruptError(
-        f"The manifest of {depot.location}#{bundle[:12]} cannot be read, so the packs that it needs"
+        f"The manifest of {depot.location}#{bundle} cannot be read, so the packs that it needs"
         f" are unknown: {why.rstrip('.')}.",
         "Nothing was removed. Copy the bundle from its source again, or delete it.",
     )

@@ -137,8 +137,12 @@ def _describe_damaged(bundle: str, error: AirgapError) -> tuple[None, dict[str, 
 
 
 def _read_standing(bundle: StoredBundle, admission: AdmissionPolicy | None) -> dict[str, Any]:
-    """Return who signed a bundle, and whether this machine would import it."""
-    claimed = describe_claimed(bundle.evidence)
+    """Say who signed a bundle, role by role, and whether this machine would import it.
+
+    Of an admitted bundle these are the keys that the root counts, else those that the signatures
+    claim.
+    """
+    claimed = describe_claimed(bundle.bundle, bundle.evidence)
     if admission is None:
         return claimed | _describe_standing("not verified")
     try:

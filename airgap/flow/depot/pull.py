@@ -98,7 +98,7 @@ def _choose_bundle(request: PullRequest, connector: Connector) -> tuple[str, tup
     if newest is None:
         raise open_depot.make_not_found(request.depot, str(request.tag))
     return newest.bundle, tuple(
-        f"{depot.location}#{bundle[:12]}: {error.message}" for bundle, error in refused
+        f"{depot.location}#{bundle}: {error.message}" for bundle, error in refused
     )
 
 
@@ -121,7 +121,7 @@ def _undecided(request: PullRequest, bundle: str, error: AirgapError) -> AirgapE
     if request.depot.bundle:
         return error
     return type(error)(
-        f"{error.message} Bundle {bundle[:12]} may hold the {request.tag}, so the newest cannot be"
+        f"{error.message} Bundle {bundle} may hold the {request.tag}, so the newest cannot be"
         " determined.",
         f"See `airgap list {request.depot}` and name the bundle that you want: DEPOT#ID; or delete"
         " this one.",

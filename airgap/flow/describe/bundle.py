@@ -88,14 +88,17 @@ def describe_counted(manifest: Verified[Manifest]) -> dict[str, Any]:
     }
 
 
-def describe_claimed(evidence: Evidence) -> dict[str, Any]:
-    """Say the same of a bundle that is not admitted, as it claims: nothing of it is verified."""
+def describe_claimed(bundle: str, evidence: Evidence) -> dict[str, Any]:
+    """Say the same of a bundle that is not admitted, as it claims: nothing of it is verified.
+
+    An attestation of another bundle says nothing about this one, and is left out.
+    """
     builders: set[str] = set()
     keys: dict[tuple[str, str, str], set[str]] = {}
     for claim in describe_claims(evidence):
         if claim["key_id"] and claim["role"] == "builder":
             builders.add(claim["key_id"])
-        elif claim["key_id"] and "decision" in claim:
+        elif claim["key_id"] and claim.get("bundle") == bundle:
             label = (claim["role"], claim["name"], claim["decision"])
             keys.setdefault(label, set()).add(claim["key_id"])
     return {

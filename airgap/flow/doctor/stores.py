@@ -78,7 +78,7 @@ def _report_leftovers(store: Path) -> Iterator[Finding]:
         waits = "waits for more volumes and keeps"
         yield note(
             "staging",
-            f"An import of bundle {leftover.bundle[:12]}…"
+            f"An import of bundle {leftover.bundle}"
             f" {waits if leftover.waits else 'was interrupted and has left'}"
             f" {leftover.size / 1e6:,.1f} MB in {leftover.folder}.",
             f"Run the same import again to finish it, or remove it: rm -r {leftover.folder}",

@@ -72,7 +72,7 @@ def publish(
         writer.publish(signed.bundle, signed.manifest, dict(signed.files), signed.packs)
     else:
         raise SweptError(
-            f"{depot.location}#{signed.bundle[:12]} was deleted again each time it was written.",
+            f"{depot.location}#{signed.bundle} was deleted again each time it was written.",
             _HINT,
         )
     if lost:

@@ -296,7 +296,7 @@ def _read_job(folder: Path) -> Job | None:
     if bundles:
         bundle_id = bundles[0].name
         location = LocalDepot(folder / DEPOT, bundle_id)
-        name = f"#{bundle_id[:12]}"
+        name = f"#{bundle_id}"
         return Job(folder.name, folder.parent.name, name, location, bundle_id, record)
     if archives:
         archive = archives[0]

@@ -204,9 +204,9 @@ def test_verify_says_who_signed_a_model(
 
     ran = ward.run("verify", tmp_path / "depot")
 
-    told = [line for line in ran.out.splitlines() if line.startswith("model signature")]
-    assert len(told) == 2
-    assert all(re.search(r": holds, signed by builder [0-9a-f]{16}…$", line) for line in told)
+    line = r"^model signature of \S+ \S+: holds, signed by builder\n  ([0-9a-f]{64})$"
+    told = re.findall(line, ran.out, re.MULTILINE)
+    assert told == ward.run("verify", tmp_path / "depot", "--json").json["signed_by"] * 2
 
 
 def test_a_key_that_is_no_builders_is_told_as_unknown(

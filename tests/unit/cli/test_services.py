@@ -71,5 +71,5 @@ def test_what_was_imported_is_said_in_short() -> None:
     text = events._plain({**line, "signed_by": ["1" * 64]})
 
     assert text == (
-        "t imported bundle=000000000000 items='shop:v1 installed, ranker:v1' signed_by=111111111111"
+        f"t imported bundle={'0' * 64} items='shop:v1 installed, ranker:v1' signed_by={'1' * 64}"
     )
