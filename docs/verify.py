@@ -26,7 +26,7 @@ from hashlib import sha256
 from pathlib import Path
 from unicodedata import category, normalize
 
-EXITS = {"cannot check": 3, "corrupt": 10, "not-trusted": 11, "policy": 12, "missing": 13}
+EXITS = {"usage": 2, "unchecked": 3, "corrupt": 10, "not-trusted": 11, "policy": 12, "missing": 13}
 MIB, DECIDING = 2**20, {"scanner": "malware", "approver": "review"}  # §14: the default names
 RECORDING, TIMES = {"recorder", "witness"}, ("not_after", "time", "since", "from", "until")
 DIGESTS = ("bundle", "completes", "digest", "findings")
@@ -222,7 +222,7 @@ def openssl(*arguments, **files):
         try:
             return subprocess.run(command, cwd=folder, capture_output=True, check=False)
         except OSError as error:
-            raise Refused("cannot check", "openssl cannot be run") from error
+            raise Refused("unchecked", "openssl cannot be run") from error
 
 def is_sound(key):  # §7.2; for Ed25519, a point in its one form and of the large prime order
     algorithm, spki, (prefix, size, order) = key["algorithm"], key["spki"], KEYS[key["algorithm"]]
@@ -262,7 +262,7 @@ def verifies(key, signature, message):  # §6.3
             return False
     ran = openssl(*words.split(), key=key["pem"], sig=signature, text=message)
     sure = ran.returncode == 0 or b"verification fail" in (ran.stdout + ran.stderr).lower()
-    need(sure, f"this openssl cannot check {algorithm}", "cannot check")
+    need(sure, f"this openssl cannot check {algorithm}", "unchecked")
     return ran.returncode == 0 and (algorithm != "ed25519" or len(signature) == 64)
 
 def count_signers(root, role, document, envelopes):  # §7.3
@@ -544,16 +544,18 @@ def check_bundle(place, bundle, root, now):  # §7.5, §11
     print(f"ACCEPTED {bundle} for site {root['site']}, root version {root['version']}")
 
 def verify(options):
-    file, (path, mark, wanted) = options.root.resolve(), options.place.rpartition("#")
-    path, wanted = (path, wanted) if mark else (options.place, "")
+    file, whole = options.root.resolve(), Path(options.place)
+    path, mark = re.fullmatch("(?s)(.*?)(#[^#]*)?", options.place).groups("")
+    beside = mark and (whole.exists() or whole.is_symlink())  # an attacker may have put it there
+    need(re.fullmatch("|#[0-9a-f]{8,64}", mark) and not beside, "PLACE: ambiguous", "usage")
     need(Path(path).exists(), f"{path}: not there", "missing")
     home, place = Place(file.parent), Place(Path(path))
     beside = rf"{re.escape(file.name.partition('.')[0])}\.{HEX}\.dsse"
     envelopes = [home.read(one, 2**14) for one in home.names("") if re.fullmatch(beside, one)]
     root = check_root(home.read(file.name, MIB), envelopes, options.fingerprint)
     names = {one.partition("/")[0] for one in place.names("bundles/")}
-    ids = sorted(one for one in names if re.fullmatch(HEX, one) and one.startswith(wanted))
-    need(ids, f"{path}: no such bundle", "missing")
+    ids = sorted(one for one in names if re.fullmatch(HEX, one) and one.startswith(mark[1:]))
+    need(ids and (len(ids) == 1 or not mark), f"{path}: {len(ids)} such bundles", "missing")
     for bundle in ids:  # no earlier than the root, §17.2
         check_bundle(place, bundle, root, max(options.at, root.get("created_at", 0)))
 
@@ -564,21 +566,19 @@ def main(arguments=None):
     parser.add_argument("--fingerprint", required=True, metavar="SHA256:...")
     parser.add_argument("--at", type=int, default=int(time.time()), help="seconds since 1970")
     options = parser.parse_args(arguments)
-    if "#" in options.place and ((whole := Path(options.place)).exists() or whole.is_symlink()):
-        parser.error("PLACE names a file as well as a bundle")  # an attacker may have put it there
     getattr(sys.stdout, "reconfigure", dict)(errors="backslashreplace")
     try:
         verify(options)
     except Refused as error:
         kind, why = error.args
     except OSError as error:
-        kind, why = "cannot check", str(error)
+        kind, why = "unchecked", str(error)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
             StopIteration, struct.error) as error:  # where the rules cannot even be applied
         kind, why = "corrupt", f"not of the form of the specification: {error!r}"
     else:
         return 0
-    verdict = "CANNOT CHECK" if kind == "cannot check" else f"REFUSED {kind}"
+    verdict = "CANNOT CHECK" if kind == "unchecked" else f"REFUSED {kind}"
     print(f"{verdict}: {ascii(why)[1:-1]}")
     return EXITS[kind]
 

@@ -117,6 +117,28 @@ def test_the_second_verifier_does_not_take_it_either(
     assert b"ACCEPTED" not in ran.stdout
 
 
+@pytest.mark.parametrize("beginning", ["", "0", "{id:.7}", "{id}0", "ABCDEF01", "latest"])
+def test_what_is_not_an_id_names_nothing(
+    beginning: str, isolated: Side, site: Site, depot: Path, reviewed: str
+) -> None:
+    location = f"{depot}#{beginning.format(id=reviewed)}"
+
+    refusals.expect_refusal(isolated, "verify", location, error=UsageError)
+    assert second_verifier(site, location).returncode == UsageError.exit_code
+
+
+def test_the_beginning_of_two_ids_names_neither(
+    isolated: Side, site: Site, depot: Path, reviewed: str
+) -> None:
+    twin = reviewed[:-1] + ("0" if reviewed[-1] != "0" else "1")
+    shutil.copytree(depot / "bundles" / reviewed, depot / "bundles" / twin)
+
+    for location in (f"{depot}#{reviewed[:16]}", f"{depot}#{reviewed[:63]}"):
+        refusals.expect_refusal(isolated, "verify", location, error=MissingError)
+        assert second_verifier(site, location).returncode == MissingError.exit_code
+    assert second_verifier(site, f"{depot}#{reviewed}").returncode == 0
+
+
 def test_a_url_names_the_bundle_whatever_lies_beside_it(
     isolated: Side, depot: Path, reviewed: str, other: Path
 ) -> None:

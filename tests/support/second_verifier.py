@@ -11,7 +11,14 @@ from typing import Any
 from tests.support import sides
 
 PROGRAM = sides.REPOSITORY / "docs" / "verify.py"
-KINDS = {3: "cannot check", 10: "corrupt", 11: "not-trusted", 12: "policy", 13: "missing"}
+KINDS = {
+    2: "usage",
+    3: "cannot check",
+    10: "corrupt",
+    11: "not-trusted",
+    12: "policy",
+    13: "missing",
+}
 
 
 @cache
