@@ -6,6 +6,7 @@ import click
 
 from airgap.cli.attest import sign_statement
 from airgap.cli.output import Result, key_options, location_options, read_passphrase, reports
+from airgap.cli.signing import bundle_option
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 @click.command(name="approve")
 @click.argument("source", metavar="SRC")
+@bundle_option
 @click.option(
     "--reject", is_flag=True, help="Reject it: sites of this approver will not import it."
 )
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 def command(  # noqa: PLR0913  (one argument per option)
     *,
     source: str,
+    bundle: str | None,
     reject: bool,
     name: str,
     note: str,
@@ -41,11 +44,11 @@ def command(  # noqa: PLR0913  (one argument per option)
 ) -> Result:
     """Accept the bundle in SRC (a depot, DEPOT#ID, or a .airgap file) as an approver.
 
-    Look at it first with `airgap inspect`, and compare its bundle ID with the one you expect.
+    Shows what is signed, and signs these bytes: compare the ID with the one that you expect. If
+    this machine trusts a site, a bundle is accepted only if enough of its builders have signed it.
     """
-    from airgap.flow.location.location import parse_location
     from airgap.flow.trust import attest
 
     statement = attest.Statement("approver", "reject" if reject else "accept", note, name=name)
     ask = read_passphrase(passphrase_env, passphrase_fd)
-    return sign_statement(parse_location(source), statement, key, ask, connector)
+    return sign_statement(source, bundle, statement, key, ask, connector)

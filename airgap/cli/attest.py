@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.output import Result, key_options, location_options, read_passphrase, reports
+from airgap.cli.signing import bundle_option, open_shown
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
-    from airgap.flow.location.location import Location
     from airgap.flow.trust.attest import Statement
 
 
 @click.command(name="attest")
 @click.argument("source", metavar="SRC")
+@bundle_option
 @click.option("--role", type=click.Choice(["scanner", "approver"]), required=True)
 @click.option(
     "--findings",
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 def command(  # noqa: PLR0913  (one argument per option)
     *,
     source: str,
+    bundle: str | None,
     role: str,
     name: str,
     findings: Path,
@@ -55,8 +57,11 @@ def command(  # noqa: PLR0913  (one argument per option)
     passphrase_fd: int | None,
     connector: "Connector",
 ) -> Result:
-    """Accept or reject the bundle in SRC (a depot, DEPOT#ID, or a .airgap file) on a report."""
-    from airgap.flow.location.location import parse_location
+    """Accept or reject the bundle in SRC (a depot, DEPOT#ID, or a .airgap file) on a report.
+
+    Shows what is signed, and signs these bytes: compare the ID with that of the report. If this
+    machine trusts a site, a bundle is accepted only if enough of its builders have signed it.
+    """
     from airgap.flow.trust import attest
 
     statement = attest.Statement(
@@ -68,33 +73,40 @@ def command(  # noqa: PLR0913  (one argument per option)
         name=name,
     )
     ask = read_passphrase(passphrase_env, passphrase_fd)
-    return sign_statement(parse_location(source), statement, key, ask, connector)
+    return sign_statement(source, bundle, statement, key, ask, connector)
 
 
-def sign_statement(
-    location: "Location",
+def sign_statement(  # noqa: PLR0913, PLR0917  (what two commands share)
+    source: str,
+    bundle: str | None,
     statement: "Statement",
     key: str,
     passphrase: Callable[[], bytes],
     connector: "Connector",
 ) -> Result:
-    """Sign a statement, write it beside the bundle, and report it."""
+    """Show a bundle, sign a statement about it, write it beside the bundle, and report it."""
     from airgap.flow.trust import attest, keys
 
     signer = keys.load_signer(key, passphrase)
-    bundle, attestation = attest.attest(location, statement, signer, connector)
+    done = "accepted" if statement.decision == "accept" else "rejected"
+    purpose = f"To be {done} as {statement.role}"
+    with open_shown(source, bundle, purpose, connector) as candidate:
+        attestation = attest.attest(candidate, statement, signer, connector.progress)
     findings = None if attestation.findings is None else attestation.findings.hex()
-    verb = "Accepted" if attestation.decision == "accept" else "Rejected"
     what = (
         attestation.role if attestation.is_default else f"{attestation.role} ({attestation.name})"
     )
-    lines = [f"{verb} as {what}: bundle {bundle}, with key {signer.key.id[:16]}…"]
+    lines = [
+        f"{done.capitalize()} as {what}",
+        f"  bundle {candidate.bundle}",
+        f"  with key {signer.key.id}",
+    ]
     if findings:
         where = "attached" if statement.is_attached else "keep that file"
         lines.append(f"findings sha256 {findings}: {where}")
     return Result(
         {
-            "bundle": bundle,
+            "bundle": candidate.bundle,
             "role": attestation.role,
             "name": attestation.name,
             "decision": attestation.decision,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.output import Result, key_options, location_options, read_passphrase, reports
+from airgap.cli.signing import bundle_option, open_shown
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
@@ -12,12 +13,14 @@ if TYPE_CHECKING:
 
 @click.command(name="sign")
 @click.argument("source", metavar="SRC")
+@bundle_option
 @key_options
 @reports
 @location_options
-def command(
+def command(  # noqa: PLR0913  (one argument per option)
     *,
     source: str,
+    bundle: str | None,
     key: str,
     passphrase_env: str | None,
     passphrase_fd: int | None,
@@ -25,15 +28,16 @@ def command(
 ) -> Result:
     """Add a builder's signature to the bundle in SRC (a depot, DEPOT#ID, or a .airgap file).
 
-    Look at it first with `airgap inspect`: your signature says that this bundle may travel.
+    Shows what is signed, and signs these bytes. Your signature says that this bundle may travel:
+    compare its ID with the one that you expect.
     """
     from airgap.flow.exporting import export
-    from airgap.flow.location.location import parse_location
     from airgap.flow.trust import keys
 
     signer = keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
-    bundle, file = export.sign_bundle(parse_location(source), signer, connector)
+    with open_shown(source, bundle, "To be signed as builder", connector) as candidate:
+        file = export.sign_bundle(candidate, signer, connector.progress)
     return Result(
-        {"bundle": bundle, "envelope": file, "signed_by": signer.key.id},
-        [f"Signed bundle {bundle} with key {signer.key.id[:16]}…"],
+        {"bundle": candidate.bundle, "envelope": file, "signed_by": signer.key.id},
+        [f"Signed bundle {candidate.bundle}", f"  with key {signer.key.id}"],
     )

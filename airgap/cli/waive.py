@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from airgap.cli.output import Result, key_options, location_options, read_passphrase, reports
+from airgap.cli.signing import bundle_option, open_shown, show
 from airgap.cli.times import read_moment
-from airgap.errors import UsageError
+from airgap.errors import MissingError, UsageError
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 @click.command(name="waive")
 @click.argument("source", metavar="SRC")
+@bundle_option
 @click.option("--site", metavar="SITE", help="The site that may import it.")
 @click.option("--reason", metavar="TEXT", help="One line for people, signed with the rest.")
 @click.option("--expires", metavar="WHEN", help="How long it may: 7d, 12h, 2030-12-31.")
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 def command(  # noqa: PLR0913  (one argument per option)
     *,
     source: str,
+    bundle: str | None,
     site: str | None,
     reason: str | None,
     expires: str | None,
@@ -43,11 +46,11 @@ def command(  # noqa: PLR0913  (one argument per option)
 ) -> Result:
     """Permit a site to import the bundle in SRC although it is expired or old.
 
-    With a NAME.waiver as SRC, add another approver's signature; `airgap inspect` shows the file.
-    Send the file and its .dsse files to the site, for `airgap import --waiver`. The site's root
-    says who must sign. Signatures, revocations, audiences and used numbers are never waived.
+    With a NAME.waiver as SRC, add another approver's signature to what the file says. Shows what is
+    signed, and signs these bytes. Send the file and its .dsse files to the site, for
+    `airgap import --waiver`. The site's root says who must sign. Signatures, revocations, audiences
+    and used numbers are never waived.
     """
-    from airgap.flow.location.location import parse_location
     from airgap.flow.trust import keys, waivers
 
     signer = keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
@@ -57,10 +60,25 @@ def command(  # noqa: PLR0913  (one argument per option)
                 f"{source} already says who may import what, until when and why.",
                 "To add a signature, give only the file and --key.",
             )
-        return _report(waivers.sign_waiver(Path(source), signer), signer.key.id)
+        signed = _show_waiver(waivers.read_waiver(Path(source)), bundle)
+        return _report(waivers.sign_waiver(signed, signer), signer.key.id)
     draft = _draft(site, reason, expires)
-    made = waivers.create_waiver(parse_location(source), draft, signer, output, connector)
+    with open_shown(source, bundle, f"To be waived for site {draft.site}", connector) as candidate:
+        made = waivers.create_waiver(candidate, draft, signer, output)
     return _report(made, signer.key.id)
+
+
+def _show_waiver(signed: "SignedWaiver", bundle: str | None) -> "SignedWaiver":
+    """Show a waiver that is to be signed.
+
+    Raises:
+        MissingError: it is for another bundle than the one that is named.
+    """
+    named = signed.waiver.bundle.hex()
+    if bundle not in (None, named):
+        raise MissingError(f"{signed.path} is for bundle {named}, not {bundle}.", "Check both.")
+    show("To be signed as approver", waiver_lines(signed), is_named=False)
+    return signed
 
 
 def _draft(site: str | None, reason: str | None, expires: str | None) -> "WaiverDraft":
@@ -93,16 +111,19 @@ def waiver_lines(signed: "SignedWaiver") -> list[str]:
     """Describe a waiver for people."""
     waiver = describe_waiver(signed)
     return [
-        f"site {waiver['site']} may import bundle {waiver['bundle']} until {waiver['expires_at']}",
+        f"site {waiver['site']} may import until {waiver['expires_at']}",
+        f"bundle {waiver['bundle']}",
         f"reason: {waiver['reason']} (written {waiver['time']})",
-        *(f"claims to be signed: {key_id}" for key_id in signed.key_ids),
+        "claims to be signed by",
+        *(f"  {key_id}" for key_id in signed.key_ids),
     ]
 
 
 def _report(signed: "SignedWaiver", key_id: str) -> Result:
     verdict = "Signed" if signed.new else "Already signed"
     lines = [
-        f"{verdict} with key {key_id[:16]}…: {signed.path}",
+        f"{verdict}: {signed.path}",
+        f"  with key {key_id}",
         *waiver_lines(signed),
         "Send the .dsse files beside it along.",
     ]

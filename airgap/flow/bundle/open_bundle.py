@@ -35,6 +35,7 @@ __all__ = [
     "Opened",
     "Unverified",
     "demand_bundle",
+    "look_into",
     "open_all",
     "open_bundle",
     "open_unverified",
@@ -167,7 +168,7 @@ def open_unverified(location: Location, connector: Connector = LOCAL) -> Iterato
     """
     readers = open_readers(location, connector)
     try:
-        look = partial(_look_into, location=location)
+        look = partial(look_into, location=location)
         opened, _ = _newest(readers, look, lambda seen: read_age(seen.bundle, seen.manifest))
         yield opened
     finally:
@@ -188,14 +189,14 @@ def open_all(
     """
     readers = open_readers(location, connector)
     try:
-        yield len(readers), map(partial(_look_into, location=location), readers)
+        yield len(readers), map(partial(look_into, location=location), readers)
     finally:
         for reader in readers:
             reader.close()
 
 
-def _look_into(reader: BundleReader, location: Location) -> Unverified:
-    """Read and decode a manifest, and nothing more."""
+def look_into(reader: BundleReader, location: Location) -> Unverified:
+    """Read and decode a manifest, and nothing more; raises as ``open_unverified``."""
     bundle, raw = read_manifest(reader, location)
     manifest = manifests.decode(raw)
     _check_shape(reader, manifest)

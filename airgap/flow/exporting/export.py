@@ -11,13 +11,14 @@ from pathlib import Path
 from airgap.carrier.local_depot import DepotWriter
 from airgap.disk.os_errors import storage_error
 from airgap.errors import UsageError
-from airgap.flow.bundle.open_bundle import Unverified, open_unverified
+from airgap.flow.bundle.open_bundle import open_unverified
+from airgap.flow.bundle.open_to_sign import BundleToSign
 from airgap.flow.exporting import select, stock_archive, write_bundle
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.want import find_bases, list_wanted_tags
 from airgap.flow.exporting.write_bundle import BundleOptions, ExportResult, Preset
-from airgap.flow.location.connector import LOCAL, Connector, TransferOptions
+from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.credentials import Credentials
 from airgap.flow.location.location import (
     ArchiveFile,
@@ -40,7 +41,6 @@ __all__ = [
     "ExportRequest",
     "export",
     "note_other_volumes",
-    "refuse_standard_input",
     "sign_bundle",
 ]
 
@@ -171,34 +171,23 @@ def _refuse_unfit(request: ExportRequest) -> None:
         )
 
 
-def sign_bundle(
-    location: Location, signer: Signer, connector: Connector = LOCAL
-) -> tuple[str, str]:
-    """Add a builder's envelope to a bundle; return its id and the envelope's file name.
+def sign_bundle(candidate: BundleToSign, signer: Signer, progress: Progress) -> str:
+    """Add a builder's envelope to a bundle; return the envelope's file name.
 
-    Nothing is verified: a second builder signs what lies there. Look at it first.
+    Nothing is verified: a second builder signs what was shown.
 
     Raises:
-        UsageError: standard input cannot be signed.
         ConflictError: no room is left in the ``.airgap`` file, or it is signed by this key.
     """
-    refuse_standard_input(location)
-    with open_unverified(location, connector) as opened:
-        ((file, envelope),) = write_bundle.sign_manifest(opened.raw, [signer]).items()
-        opened.reader.add_files([(file, envelope)])
-        note_other_volumes(opened, connector.progress)
-    return opened.bundle, file
+    ((file, envelope),) = write_bundle.sign_manifest(candidate.raw, [signer]).items()
+    candidate.reader.add_files([(file, envelope)])
+    note_other_volumes(candidate, progress)
+    return file
 
 
-def refuse_standard_input(location: Location) -> None:
-    """Refuse to sign what is gone when it was read."""
-    if isinstance(location, StandardInput):
-        raise UsageError("Standard input cannot be signed.", "Give a depot or a .airgap file.")
-
-
-def note_other_volumes(opened: Unverified, progress: Progress) -> None:
+def note_other_volumes(signed: BundleToSign, progress: Progress) -> None:
     """Say so if what was signed is one volume of several: each is admitted by itself (§19)."""
-    for label in read_labels(opened.reader.packs, opened.bundle, len(opened.manifest.packs)):
+    for label in read_labels(signed.reader.packs, signed.bundle, len(signed.manifest.packs)):
         if label.count > 1:
             progress.note(
                 f"This is volume {label.number} of {label.count}, and only it is signed: each is"

@@ -8,10 +8,9 @@ from airgap.disk.digests import digest_file
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.reading import read_small
 from airgap.errors import UsageError
-from airgap.flow.bundle.open_bundle import open_unverified
-from airgap.flow.exporting.export import note_other_volumes, refuse_standard_input
-from airgap.flow.location.connector import LOCAL, Connector
-from airgap.flow.location.location import Location
+from airgap.flow.bundle.open_to_sign import BundleToSign, demand_builders
+from airgap.flow.exporting.export import note_other_volumes
+from airgap.flow.progress import Progress
 from airgap.format import attestation, layout, limits
 from airgap.format import envelope as dsse
 from airgap.format.attestation import Attestation, Decision
@@ -40,18 +39,20 @@ class Statement:
 
 
 def attest(
-    location: Location, statement: Statement, signer: Signer, connector: Connector = LOCAL
-) -> tuple[str, Attestation]:
-    """Sign a statement about a bundle and put it beside the manifest; return id and attestation.
+    candidate: BundleToSign, statement: Statement, signer: Signer, progress: Progress
+) -> Attestation:
+    """Sign a statement about a bundle, put it beside the manifest, and return it.
 
-    The bundle is not verified: the signer has done that before.
+    To accept a bundle, a machine that has a root demands that enough builders signed it. Its packs
+    are not read. A rejection needs no builders: it keeps out what nobody may import anyway.
 
     Raises:
-        UsageError: it is standard input, or the note or the name cannot be signed.
+        UsageError: the note or the name cannot be signed.
+        NotTrustedError: the bundle is accepted, and too few builders of this machine's root signed
+            it.
         ConflictError: this key has signed another statement about the bundle, or no room is left.
         StorageError: the findings cannot be read, or the disk refused.
     """
-    refuse_standard_input(location)
     problem = attestation.note_problem(statement.note)
     if problem:
         raise UsageError(f"The note {problem}.", "Write one short line.")
@@ -60,37 +61,33 @@ def attest(
             f"{statement.name!r:.100} cannot name an attestation.",
             "Use at most 11 lower-case letters, digits and '-', with a letter first.",
         )
+    if statement.decision == "accept":
+        demand_builders(candidate)
     report = _read_findings(statement)
     findings = digest(report) if report else _digest_findings(statement.findings)
-    with open_unverified(location, connector) as opened:
-        at = int(time.time()) if statement.time is None else statement.time
-        bundle = bytes.fromhex(opened.bundle)
-        signed = Attestation(
-            bundle,
-            statement.role,
-            statement.decision,
-            at,
-            statement.note,
-            findings,
-            statement.name,
-        )
-        raw = attestation.encode(signed)
-        files = (
-            (layout.attestation_file(signed.role, signer.key.id, signed.name), raw),
-            (
-                layout.envelope_file(signed.role, signer.key.id, signed.name),
-                dsse.encode(signer.sign(signed.role, raw)),
-            ),
-        )
-        if report and opened.reader.stock_archive:
-            connector.progress.note(
-                f"{opened.reader.location} cannot have attachments: keep {statement.findings}."
-            )
-        elif report:  # first: an attestation without its report cannot be mended
-            opened.reader.add_attachment(layout.findings_file(files[0][0]), report)
-        opened.reader.add_files(files)
-        note_other_volumes(opened, connector.progress)
-    return opened.bundle, signed
+    signed = Attestation(
+        bytes.fromhex(candidate.bundle),
+        statement.role,
+        statement.decision,
+        int(time.time()) if statement.time is None else statement.time,
+        statement.note,
+        findings,
+        statement.name,
+    )
+    raw = attestation.encode(signed)
+    envelope = dsse.encode(signer.sign(signed.role, raw))
+    files = (
+        (layout.attestation_file(signed.role, signer.key.id, signed.name), raw),
+        (layout.envelope_file(signed.role, signer.key.id, signed.name), envelope),
+    )
+    reader = candidate.reader
+    if report and reader.stock_archive:
+        progress.note(f"{reader.location} cannot have attachments: keep {statement.findings}.")
+    elif report:  # first: an attestation without its report cannot be mended
+        reader.add_attachment(layout.findings_file(files[0][0]), report)
+    reader.add_files(files)
+    note_other_volumes(candidate, progress)
+    return signed
 
 
 def _read_findings(statement: Statement) -> bytes:

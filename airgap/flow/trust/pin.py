@@ -29,7 +29,7 @@ from airgap.signing import trust
 from airgap.signing.trust import Verified
 from airgap.state import pinned_root
 
-__all__ = ["Update", "pin_root", "update_root"]
+__all__ = ["Update", "normalize_fingerprint", "pin_root", "update_root"]
 
 FINGERPRINT_PREFIX: Final = "SHA256:"
 
@@ -42,7 +42,7 @@ def pin_root(path: Path, fingerprint: str) -> tuple[Root, Path, bool]:
         NotTrustedError: the root has another fingerprint, or lacks its signatures.
         ConflictError: this machine has pinned another root.
     """
-    expected = _normalize_fingerprint(fingerprint)
+    expected = normalize_fingerprint(fingerprint)
     raw, envelopes = pinned_root.read_root_files(path)
     verified = trust.accept_root(raw, envelopes, expected)
     pinned = pinned_root.load_root()
@@ -144,8 +144,12 @@ def _save(
     return pinned_root.save_root(verified.raw, counted, roots.fingerprint(verified.raw), replaced)
 
 
-def _normalize_fingerprint(text: str) -> str:
-    """Return a fingerprint that a person typed, without spaces and in lower case."""
+def normalize_fingerprint(text: str) -> str:
+    """Return a fingerprint that a person typed, without spaces and in lower case.
+
+    Raises:
+        UsageError: it is not of the form ``SHA256:HEX``.
+    """
     compact = "".join(text.split())
     prefix, digits = compact[: len(FINGERPRINT_PREFIX)], compact[len(FINGERPRINT_PREFIX) :].lower()
     if prefix.upper() != FINGERPRINT_PREFIX or not names.is_bundle_id(digits):

@@ -5,11 +5,11 @@ Nothing here decides what this machine trusts; ``flow.trust.pin`` does.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from airgap.disk.part_file import write_atomically
-from airgap.errors import ConflictError, UsageError
+from airgap.errors import ConflictError, NotTrustedError, UsageError
 from airgap.flow.describe.root import root_changes
 from airgap.flow.trust.keys import read_public_key
 from airgap.format import envelope as dsse
@@ -77,6 +77,7 @@ class Proposal:
     path: Path
     root: Root
     raw: bytes
+    envelopes: tuple[bytes, ...]
     counts: tuple[SignatureCount, ...]
     changes: tuple[str, ...] = ()
 
@@ -124,10 +125,11 @@ def create_root(new: NewRoot, signers: Sequence[Signer], output: Path) -> Propos
     root = root_edits.validate(root)
     for change in new.changes:
         root = change(root)
-    _write_new(output, root)
+    raw = _write_new(output, root)
+    proposal = _make_proposal(output, SignedRoot(raw, ()), None)
     for signer in signers:
-        sign_root(output, signer, None)
-    return read_proposal(output, None)
+        proposal, _ = sign_root(proposal, signer, proposal.fingerprint)
+    return proposal
 
 
 def edit_root(path: Path, change: Callable[[Root], Root], output: Path | None) -> Proposal:
@@ -139,7 +141,7 @@ def edit_root(path: Path, change: Callable[[Root], Root], output: Path | None) -
         ConflictError: the output file, or signatures of its name, exist.
     """
     proposal = read_proposal(path, None)
-    if not read_signed_root(path).envelopes:
+    if not proposal.envelopes:
         if output is not None:
             raise UsageError(
                 f"No signatures lie beside {path}, so it is a proposal and edited in place.",
@@ -162,25 +164,39 @@ def edit_root(path: Path, change: Callable[[Root], Root], output: Path | None) -
     return read_proposal(output, None)
 
 
-def sign_root(path: Path, signer: Signer, before: Path | None) -> bool:
-    """Put a signature beside a root; return False if this key had signed it already.
+def sign_root(proposal: Proposal, signer: Signer, fingerprint: str) -> tuple[Proposal, bool]:
+    """Put a signature beside a root that was read, which is not read again.
+
+    Args:
+        proposal: the root.
+        signer: one of its root keys, or of those of the version before.
+        fingerprint: of the root that is to be signed, as ``normalize_fingerprint`` returns it.
+
+    Returns:
+        The root with this signature, and False if this key had signed it already.
 
     Raises:
+        NotTrustedError: the root has another fingerprint.
         UsageError: the key is not a root key of this version, nor of the one before.
         StorageError: it cannot be written.
     """
-    proposal = read_proposal(path, before)
-    for count in proposal.counts:
-        if signer.key.id in count.signed:
-            return False
+    if proposal.fingerprint != fingerprint:
+        raise NotTrustedError(
+            f"{proposal.path} has the fingerprint {proposal.fingerprint}, not {fingerprint}.",
+            "Compare it with the ceremony sheet. If they differ, this is not the root that you were"
+            " asked to sign.",
+        )
+    if any(signer.key.id in count.signed for count in proposal.counts):
+        return proposal, False
     if not any(signer.key.id in count.others for count in proposal.counts):
         raise UsageError(
-            f"The key {signer.key.id[:16]}… is not a root key of version {proposal.root.version}.",
+            f"The key {signer.key.id} is not a root key of version {proposal.root.version}.",
             "If it is one of the version before, give that root with --from.",
         )
-    envelope = dsse.encode(signer.sign("root", proposal.raw))
+    envelope, path = dsse.encode(signer.sign("root", proposal.raw)), proposal.path
     write_atomically(path.parent, f"{envelope_stem(path)}.{signer.key.id}.dsse", [envelope])
-    return True
+    counts = tuple(_add_signature(count, signer.key.id) for count in proposal.counts)
+    return replace(proposal, counts=counts, envelopes=(*proposal.envelopes, envelope)), True
 
 
 def read_proposal(path: Path, before: Path | None) -> Proposal:
@@ -193,7 +209,10 @@ def read_proposal(path: Path, before: Path | None) -> Proposal:
         NotTrustedError: a key cannot be used, or a signature of a known key does not match.
         UsageError: ``before`` is not the version before.
     """
-    signed = read_signed_root(path)
+    return _make_proposal(path, read_signed_root(path), before)
+
+
+def _make_proposal(path: Path, signed: SignedRoot, before: Path | None) -> Proposal:
     root = _decode(signed.raw)
     counts, changes = [_count_signatures(signed, root)], []
     if before is not None:
@@ -206,7 +225,7 @@ def read_proposal(path: Path, before: Path | None) -> Proposal:
             )
         counts.insert(0, _count_signatures(signed, old))
         changes = root_changes(old, root)
-    return Proposal(path, root, signed.raw, tuple(counts), tuple(changes))
+    return Proposal(path, root, signed.raw, tuple(signed.envelopes), tuple(counts), tuple(changes))
 
 
 def read_signed_root(path: Path) -> SignedRoot:
@@ -254,14 +273,14 @@ def collect_depot_files(paths: Sequence[Path]) -> dict[str, bytes]:
     """
     files: dict[str, bytes] = {}
     for path in paths:
-        proposal, signed = read_proposal(path, None), read_signed_root(path)
+        proposal = read_proposal(path, None)
         name = layout.root_name(proposal.root.version)
         if not proposal.is_complete or files.get(name, proposal.raw) != proposal.raw:
             raise UsageError(
                 f"{path} lacks signatures, or two roots have version {proposal.root.version}.",
                 "Send only what is signed; see `airgap root show`.",
             )
-        for envelope in signed.envelopes:
+        for envelope in proposal.envelopes:
             key_id = dsse.decode(envelope).key_id
             files[layout.root_envelope_name(proposal.root.version, key_id)] = envelope
         files[name] = proposal.raw
@@ -285,7 +304,16 @@ def _count_signatures(signed: SignedRoot, root: Root) -> SignatureCount:
     return SignatureCount(root.version, root.threshold("root"), signed_by, others)
 
 
-def _write_new(path: Path, root: Root) -> None:
+def _add_signature(count: SignatureCount, key_id: str) -> SignatureCount:
+    """Count one more signature, if it is by one of these keys."""
+    if key_id not in count.others:
+        return count
+    others = tuple(other for other in count.others if other != key_id)
+    return replace(count, signed=tuple(sorted((*count.signed, key_id))), others=others)
+
+
+def _write_new(path: Path, root: Root) -> bytes:
+    """Write a root under a name that is free; return its bytes."""
     left = sorted(path.parent.glob(f"{envelope_stem(path)}.*.dsse"))
     if path.exists() or left:
         raise ConflictError(
@@ -293,4 +321,6 @@ def _write_new(path: Path, root: Root) -> None:
             "Choose another name (what comes before its first dot counts): roots and their"
             " signatures are never overwritten.",
         )
-    write_atomically(path.parent, path.name, [roots.encode(root)])
+    raw = roots.encode(root)
+    write_atomically(path.parent, path.name, [raw])
+    return raw

@@ -7,9 +7,7 @@ from typing import Final
 
 from airgap.disk.part_file import write_atomically
 from airgap.errors import ConflictError, UsageError
-from airgap.flow.bundle.open_bundle import open_unverified
-from airgap.flow.location.connector import LOCAL, Connector
-from airgap.flow.location.location import Location
+from airgap.flow.bundle.open_to_sign import BundleToSign, demand_builders
 from airgap.format import envelope as dsse
 from airgap.format import limits, names
 from airgap.format import waiver as format_waiver
@@ -47,16 +45,13 @@ class SignedWaiver:
 
 
 def create_waiver(
-    location: Location,
-    draft: WaiverDraft,
-    signer: Signer,
-    output: Path | None,
-    connector: Connector = LOCAL,
+    candidate: BundleToSign, draft: WaiverDraft, signer: Signer, output: Path | None
 ) -> SignedWaiver:
-    """Write and sign a waiver for a bundle, which is not verified.
+    """Write and sign a waiver for a bundle, of which no pack is read.
 
     Raises:
         UsageError: the site is not a name, the reason cannot be signed, or the time has passed.
+        NotTrustedError: this machine has the site's root, and too few builders signed the bundle.
         ConflictError: the output file, or signatures of its name, exist.
         StorageError: it cannot be written.
     """
@@ -68,8 +63,8 @@ def create_waiver(
         raise UsageError(f"{draft.site!r} is not a site id.", "See `airgap trust show` there.")
     if draft.expires_at <= now:
         raise UsageError("The waiver would be expired already.", "Give a later --expires.")
-    with open_unverified(location, connector) as opened:
-        bundle = opened.bundle
+    demand_builders(candidate, draft.site)
+    bundle = candidate.bundle
     made = Waiver(bytes.fromhex(bundle), draft.site, draft.reason, now, draft.expires_at)
     path = output or Path(f"{bundle[:16]}{SUFFIX}")
     left = sorted(path.parent.glob(f"{envelope_stem(path)}.*.dsse"))
@@ -99,18 +94,17 @@ def read_waiver(path: Path) -> SignedWaiver:
     return SignedWaiver(path, format_waiver.decode(raw), tuple(sorted(key_ids)), new=False)
 
 
-def sign_waiver(path: Path, signer: Signer) -> SignedWaiver:
-    """Put an approver's signature beside a waiver.
+def sign_waiver(signed: SignedWaiver, signer: Signer) -> SignedWaiver:
+    """Put an approver's signature beside a waiver that was read, which is not read again.
 
     Raises:
-        ConfigurationError, CorruptError, NotTrustedError: as ``show``.
         StorageError: the signature cannot be written.
     """
-    waiver = read_waiver(path)
-    if signer.key.id in waiver.key_ids:
-        return waiver
-    _write_envelope(path, signer.sign("waiver", format_waiver.encode(waiver.waiver)))
-    return SignedWaiver(path, waiver.waiver, tuple(sorted({*waiver.key_ids, signer.key.id})))
+    if signer.key.id in signed.key_ids:
+        return signed
+    _write_envelope(signed.path, signer.sign("waiver", format_waiver.encode(signed.waiver)))
+    key_ids = tuple(sorted({*signed.key_ids, signer.key.id}))
+    return SignedWaiver(signed.path, signed.waiver, key_ids)
 
 
 def _write_envelope(path: Path, envelope: Envelope) -> None:

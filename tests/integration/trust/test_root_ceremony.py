@@ -38,6 +38,11 @@ def run(office: Side, *words: str | Path) -> sides.Ran:
     return ran
 
 
+def pin(path: Path) -> tuple[str, str]:
+    """The option that names the root that is to be signed."""
+    return "--fingerprint", roots.fingerprint(path.read_bytes())
+
+
 def create(office: Side, *words: str | Path) -> Path:
     """Make a root of which ``ann`` and ``amy`` have the keys; only ``ann`` is here."""
     path = office.top / "root.msgpack"
@@ -51,7 +56,7 @@ def create(office: Side, *words: str | Path) -> Path:
 def signed(office: Side) -> Path:
     """A root of two root keys, both of which must sign, and have."""
     path = create(office, "--threshold", "root=2")
-    run(office, "root", "sign", path, "--key", private(office, "amy"))
+    run(office, "root", "sign", path, *pin(path), "--key", private(office, "amy"))
     return path
 
 
@@ -98,7 +103,7 @@ def test_a_root_is_complete_when_its_last_key_has_signed(office: Side) -> None:
     words = ("trust", "init", path, "--fingerprint", roots.fingerprint(path.read_bytes()))
     refusals.expect_refusal(side, *words, error=NotTrustedError)
 
-    run(office, "root", "sign", path, "--key", private(office, "amy"))
+    run(office, "root", "sign", path, *pin(path), "--key", private(office, "amy"))
 
     assert shown(office, path)["complete"] is True
     assert side.run(*words).code == 0
@@ -117,7 +122,7 @@ def test_a_proposal_collects_signatures_until_the_other_side_takes_it(
         for one in (proposal, signed):
             shutil.copy(one, home)
         words = ("--from", home / signed.name, "--key", private(office, name))
-        run(office, "root", "sign", home / proposal.name, *words)
+        run(office, "root", "sign", home / proposal.name, *pin(proposal), *words)
         for envelope in home.glob("next.*.dsse"):
             shutil.copy(envelope, proposal.parent)
         done = shown(office, proposal, "--from", signed)["complete"]
@@ -221,7 +226,7 @@ def test_a_proposal_that_is_being_signed_does_not_change(
     office: Side, signed: Path, proposal: Path
 ) -> None:
     words = ("--key", private(office, "amy"), "--from", signed)
-    run(office, "root", "sign", proposal, *words)
+    run(office, "root", "sign", proposal, *pin(proposal), *words)
 
     refusals.expect_refusal(office, "root", "set-expiry", proposal, "2y", error=UsageError)
 
@@ -246,7 +251,7 @@ def test_a_proposal_takes_no_name_under_which_signatures_lie(
 
 @pytest.mark.parametrize("name", ["bob", "amy"])
 def test_only_root_keys_of_either_version_sign(office: Side, proposal: Path, name: str) -> None:
-    words = ("root", "sign", proposal, "--key", private(office, name))
+    words = ("root", "sign", proposal, *pin(proposal), "--key", private(office, name))
 
     refusals.expect_refusal(office, *words, error=UsageError)
 
@@ -260,7 +265,8 @@ def test_what_a_proposal_follows_is_the_version_before(office: Side, proposal: P
 def test_a_second_signature_of_one_key_is_none(office: Side, signed: Path) -> None:
     before = stores.snapshot(office.top)
 
-    ran = office.run("root", "sign", signed, "--key", private(office, "amy"), "--json")
+    words = (*pin(signed), "--key", private(office, "amy"), "--json")
+    ran = office.run("root", "sign", signed, *words)
 
     assert ran.json["new"] is False
     assert stores.snapshot(office.top) == before

@@ -81,7 +81,9 @@ def lines(
         "root create": [*root_key, *builder, "-o", more / "root.msgpack"],
         "trust init": [site.root, "--fingerprint", site.fingerprint],
         "root show": [site.root],
-        "root sign": [site.root, "--key", site.folder / "site.key"],
+        "root sign": [
+            *(site.root, "--key", site.folder / "site.key", "--fingerprint", site.fingerprint)
+        ],
         "root ceremony-sheet": [site.root],
         "root add-key": [site.root, "scanner", site.folder / "site.pub", *edited],
         "root remove-key": [proposal, "builder", site.folder / "site.pub"],

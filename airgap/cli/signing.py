@@ -1,0 +1,110 @@
+"""What the commands share that sign something about a bundle: its id, what is shown, a question."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import click
+
+if TYPE_CHECKING:
+    from airgap.flow.bundle.open_to_sign import BundleToSign, UnnamedBundleError
+    from airgap.flow.location.connector import Connector
+    from airgap.flow.location.location import Location
+
+__all__ = ["bundle_option", "has_terminal", "open_shown", "show"]
+
+P = ParamSpec("P")
+
+
+def bundle_option(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command ``--bundle``."""
+    return click.option(
+        "--bundle",
+        metavar="ID",
+        allow_from_autoenv=False,  # chosen each time, by a person: not by a variable or a file
+        help="The full ID of the bundle that you mean; required if SRC holds several.",
+    )(command)
+
+
+@contextmanager
+def open_shown(
+    source: str, bundle: str | None, purpose: str, connector: "Connector"
+) -> "Iterator[BundleToSign]":
+    """Open the bundle that is to be signed, and show it.
+
+    On a terminal, ask which bundle is meant if there are several, and whether to sign one that was
+    not named by its full id.
+
+    Raises:
+        UsageError: another bundle is named than by the location.
+        UnnamedBundleError: there is no terminal, and no full id where it is needed.
+        AirgapError: as ``open_to_sign``.
+    """
+    from airgap.flow.bundle.open_to_sign import UnnamedBundleError, name_bundle, open_to_sign
+    from airgap.flow.location.location import parse_location
+
+    location = name_bundle(parse_location(source), bundle)
+    with ExitStack() as stack:
+        try:
+            candidate = stack.enter_context(open_to_sign(location, connector))
+        except UnnamedBundleError as error:
+            location = _ask_which(location, connector, error)
+            candidate = stack.enter_context(open_to_sign(location, connector))
+        show(purpose, _lines(candidate), is_named=location.bundle == candidate.bundle)
+        yield candidate
+
+
+def show(purpose: str, lines: Iterable[str], *, is_named: bool) -> None:
+    """Show on standard error what is to be signed; on a terminal, ask if it was not named.
+
+    Raises:
+        click.Abort: the answer is no.
+    """
+    asks = has_terminal() and not is_named
+    if asks or not click.get_current_context().obj["quiet"]:
+        click.echo(f"{purpose}:", err=True)
+        for line in lines:
+            click.echo(f"  {line}", err=True)
+    if asks:
+        click.confirm("Sign?", abort=True, err=True)
+
+
+def has_terminal() -> bool:
+    """Tell whether a person can be asked."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _lines(candidate: "BundleToSign") -> Iterator[str]:
+    from airgap.cli.lines.contents import claim_lines, content_lines, item_lines
+    from airgap.flow.describe.bundle import describe_bundle, describe_claims
+
+    description = describe_bundle(candidate.bundle, candidate.manifest)
+    yield from content_lines(description)
+    yield from item_lines(description["items"])
+    yield from claim_lines(describe_claims(candidate.evidence), candidate.bundle)
+
+
+def _ask_which(
+    location: "Location", connector: "Connector", error: "UnnamedBundleError"
+) -> "Location":
+    """Show the bundles of a depot, and let a person type the full id of one.
+
+    Raises:
+        UnnamedBundleError: there is no terminal; or something else was typed.
+    """
+    from airgap.cli.lines.depots import depot_lines
+    from airgap.flow.bundle.open_to_sign import name_bundle
+    from airgap.flow.depot import list_tags
+    from airgap.flow.location.location import LocalDepot, RemoteDepot
+
+    if not has_terminal():
+        raise error
+    if isinstance(location, LocalDepot | RemoteDepot):
+        listing = list_tags.list_depot(location, connector)
+        for line in depot_lines(listing.bundles, listing.why_not_verified):
+            click.echo(line, err=True)
+    click.echo(error.message, err=True)
+    typed = click.prompt("Full ID of the bundle", default="", show_default=False, err=True)
+    return name_bundle(replace(location, bundle=""), "".join(typed.split()).lower())

@@ -1,0 +1,438 @@
+"""Holders of keys sign the bundle, or the root, that they named, and nothing else."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from airgap.carrier.local_depot import DepotReader
+from airgap.cli import signing
+from airgap.errors import AirgapError, MissingError, NotTrustedError, UsageError
+from airgap.flow.trust import roots as proposals
+from airgap.format import envelope as dsse
+from airgap.format import root as roots
+from airgap.format.envelope import PAYLOAD_TYPES
+from airgap.format.manifest import bundle_id
+from airgap.signing.public_keys import verifies
+from airgap.signing.signer import Signer
+from tests.support import refusals, signers, stores
+from tests.support.sides import Ran, Side
+from tests.support.signers import make_root, person, team
+from tests.support.terminal import run_at_terminal
+
+WAIVED = ("--site", "ward", "--reason", "x", "--expires", "7d")
+SIGNING: dict[str, tuple[str, ...]] = {
+    "sign": (),
+    "approve": (),
+    "attest": ("--role", "scanner", "--findings", "KEY"),
+    "waive": (*WAIVED, "-o", "NEW.waiver"),
+}
+each_command = pytest.mark.parametrize("command", SIGNING)
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    return tmp_path / "keys"
+
+
+@pytest.fixture
+def good(small: Side, keys: Path, tmp_path: Path) -> str:
+    """The bundle that was looked at; ``bob`` built it."""
+    key = signers.write_key(keys, "bob")
+    words = ("--key", key, "--channel", "prod", "--sequence", "7", "--json")
+    return str(small.run("export", "shop:v1", "-o", tmp_path / "depot", *words).json["bundle"])
+
+
+@pytest.fixture
+def evil(small: Side, keys: Path, good: str, tmp_path: Path) -> str:
+    """A bundle that somebody added since, and that calls itself newer; ``eve`` built it."""
+    stores.add_bento(small, "evil:v1", {"src/x": b"evil"})
+    words = ("--key", signers.write_key(keys, "eve"), "--channel", "prod", "--sequence", "8")
+    ran = small.run("export", "evil:v1", "-o", tmp_path / "depot", *words, "--json")
+    bundle = str(ran.json["bundle"])
+    assert bundle != good
+    return bundle
+
+
+def typed(command: str, source: str | Path, keys: Path, name: str = "dan") -> list[str]:
+    """The command line with which somebody signs."""
+    key = str(signers.write_key(keys, name))
+    options = [word.replace("KEY", key) for word in SIGNING[command]]
+    options = [word.replace("NEW", str(keys / "new")) for word in options]
+    return [command, str(source), "--key", key, *options]
+
+
+def envelopes(depot: Path, bundle: str) -> list[str]:
+    return sorted(file.name for file in (depot / "bundles" / bundle).glob("*.dsse"))
+
+
+@each_command
+@pytest.mark.parametrize("beginning", [0, 8, 12, 63])
+def test_of_several_bundles_none_is_chosen(
+    command: str, beginning: int, small: Side, keys: Path, good: str, evil: str, tmp_path: Path
+) -> None:
+    depot = tmp_path / "depot"
+    before = stores.snapshot(depot)
+    source = f"{depot}#{good[:beginning]}" if beginning else depot
+
+    ran = refusals.expect_refusal(small, *typed(command, source, keys), error=UsageError)
+
+    assert stores.snapshot(depot) == before
+    assert not list(keys.glob("new*"))
+    assert f"{depot}#{good}" in ran.json["error"]["details"]
+    assert (f"{depot}#{evil}" in ran.json["error"]["details"]) == (not beginning)
+    assert "64 digits" in ran.json["error"]["hint"]
+
+
+@each_command
+@pytest.mark.parametrize("form", ["#", "--bundle", "both"])
+def test_a_full_id_names_the_bundle(
+    command: str, form: str, small: Side, keys: Path, good: str, evil: str, tmp_path: Path
+) -> None:
+    depot = tmp_path / "depot"
+    source = depot if form == "--bundle" else f"{depot}#{good if form == '#' else good[:8]}"
+    words = () if form == "#" else ("--bundle", good)
+    before = envelopes(depot, evil)
+
+    ran = small.run(*typed(command, source, keys), *words, "--json")
+
+    assert ran.code == 0, ran.err
+    assert ran.json["bundle"] == good
+    assert envelopes(depot, evil) == before
+
+
+@each_command
+@pytest.mark.parametrize(
+    ("bundle", "error"),
+    [
+        pytest.param("{evil}", MissingError, id="another"),
+        pytest.param("{good:.63}", UsageError, id="not all of it"),
+        pytest.param("{good}0", UsageError, id="more than it"),
+        pytest.param("", UsageError, id="empty"),
+    ],
+)
+@pytest.mark.parametrize("form", ["depot", "shop.airgap", "shop.tar"])
+@pytest.mark.usefixtures("good")
+def test_the_id_is_compared_with_the_only_bundle(
+    form: str,
+    bundle: str,
+    error: type[AirgapError],
+    command: str,
+    small: Side,
+    keys: Path,
+    tmp_path: Path,
+) -> None:
+    location = tmp_path / form
+    if form != "depot":
+        key = signers.write_key(keys, "bob")
+        assert small.run("export", "shop:v1", "-o", location, "--key", key).code == 0
+    named = small.run("inspect", location, "--json").json["bundle"]
+    other = named[:-1] + ("0" if named[-1] != "0" else "1")
+    option = ("--bundle", bundle.format(good=named, evil=other))
+
+    refusals.expect_refusal(small, *typed(command, location, keys), *option, error=error)
+
+
+def test_two_ids_that_differ_are_refused(
+    small: Side, keys: Path, good: str, evil: str, tmp_path: Path
+) -> None:
+    words = typed("sign", f"{tmp_path / 'depot'}#{good[:16]}", keys)
+
+    refusals.expect_refusal(small, *words, "--bundle", evil, error=UsageError)
+
+
+@each_command
+def test_what_is_signed_is_shown_first(
+    command: str, small: Side, keys: Path, good: str, tmp_path: Path
+) -> None:
+    small.run(*typed("approve", tmp_path / "depot", keys, "sam"))
+
+    ran = small.run(*typed(command, tmp_path / "depot", keys))
+
+    shown = [line.strip() for line in ran.err.splitlines()]
+    for line in (f"bundle {good}", "channel prod, number 7, for any site", "expires never"):
+        assert line in shown
+    assert any(line.startswith("bento shop:v1") for line in shown)
+    assert any(line.startswith("model ranker:v1") for line in shown)
+    assert f"builder {person('bob').key.id}" in shown
+    assert f"approver {person('sam').key.id}" in shown
+    assert max(map(len, ran.err.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("command", ["sign", "approve", "attest"])
+def test_what_is_signed_is_what_was_shown(
+    command: str,
+    small: Side,
+    keys: Path,
+    good: str,
+    evil: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    depot = tmp_path / "depot"
+    shutil.rmtree(depot / "bundles" / evil)
+    manifest = depot / "bundles" / good / "manifest.msgpack"
+    raw = manifest.read_bytes()
+    show = signing.show
+
+    def show_and_change(*words: object, **named: object) -> None:
+        show(*words, **named)  # type: ignore[arg-type]
+        manifest.write_bytes(raw.replace(b"shop", b"evil"))
+
+    monkeypatch.setattr(signing, "show", show_and_change)
+
+    assert small.run(*typed(command, depot, keys)).code == 0
+
+    (file,) = (depot / "bundles" / good).glob(f"*.{person('dan').key.id}.dsse")
+    signed = raw if command == "sign" else file.with_suffix(".attestation").read_bytes()
+    envelope = dsse.decode(file.read_bytes())
+    purpose = PAYLOAD_TYPES["builder" if command == "sign" else "approver"]
+    message = dsse.signed_bytes(purpose, signed)
+    assert verifies(person("dan").key, envelope.signature, message)
+    assert command == "sign" or bytes.fromhex(bundle_id(raw)) in signed
+
+
+@each_command
+@pytest.mark.usefixtures("good")
+def test_nothing_is_read_twice(
+    command: str,
+    small: Side,
+    keys: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[str] = []
+    manifest, envelopes_of = DepotReader.read_manifest, DepotReader.read_envelopes
+
+    def read_manifest(reader: DepotReader) -> tuple[str, bytes]:
+        read.append("manifest")
+        return manifest(reader)
+
+    def read_envelopes(reader: DepotReader, role: str) -> list[bytes]:
+        read.append(role)
+        return envelopes_of(reader, role)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(DepotReader, "read_manifest", read_manifest)
+    monkeypatch.setattr(DepotReader, "read_envelopes", read_envelopes)
+
+    assert small.run(*typed(command, tmp_path / "depot", keys)).code == 0
+
+    assert read == ["manifest", "builder"]
+
+
+# The builder threshold, where this machine has a root
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Side:
+    """A machine that demands two builders: ``bob`` and ``bea``."""
+    side = Side(tmp_path / "ward")
+    side.top.mkdir()
+    signers.pin(side, make_root(builder=team("bob bea", 2), approver=team("dan")))
+    return side
+
+
+@pytest.mark.parametrize("command", ["approve", "attest", "waive"])
+@pytest.mark.usefixtures("good")
+def test_nobody_accepts_what_too_few_builders_signed(
+    command: str, ward: Side, small: Side, keys: Path, tmp_path: Path
+) -> None:
+    depot = tmp_path / "depot"
+    before = stores.snapshot(depot)
+
+    refusals.expect_refusal(ward, *typed(command, depot, keys), error=NotTrustedError)
+
+    assert stores.snapshot(depot) == before
+    assert not list(keys.glob("new*"))
+    assert small.run(*typed("sign", depot, keys, "bea")).code == 0
+    assert ward.run(*typed(command, depot, keys)).code == 0
+
+
+@pytest.mark.parametrize("command", ["approve", "attest"])
+@pytest.mark.usefixtures("good")
+def test_a_rejection_needs_no_builders(
+    command: str, ward: Side, keys: Path, tmp_path: Path
+) -> None:
+    ran = ward.run(*typed(command, tmp_path / "depot", keys), "--reject", "--json")
+
+    assert (ran.code, ran.json["decision"]) == (0, "reject")
+
+
+@pytest.mark.parametrize("command", ["approve", "attest", "waive"])
+def test_nobody_accepts_a_revoked_bundle(
+    command: str, keys: Path, good: str, tmp_path: Path
+) -> None:
+    side = Side(tmp_path / "site")
+    side.top.mkdir()
+    signers.pin(side, make_root(revoked_bundles=(bytes.fromhex(good),)))
+
+    words = typed(command, tmp_path / "depot", keys)
+
+    refusals.expect_refusal(side, *words, error=NotTrustedError)
+
+
+@pytest.mark.usefixtures("good")
+def test_a_waiver_for_another_site_does_not_ask_this_machines_root(
+    ward: Side, keys: Path, tmp_path: Path
+) -> None:
+    words = ["north" if word == "ward" else word for word in SIGNING["waive"]]
+    words = [word.replace("NEW", str(keys / "new")) for word in words]
+    key = signers.write_key(keys, "dan")
+
+    assert ward.run("waive", tmp_path / "depot", "--key", key, *words).code == 0
+
+
+# A person at a terminal
+
+
+def at_terminal(side: Side, *words: str, answers: list[tuple[str, str]]) -> Ran:
+    return run_at_terminal(side, *words, answers=answers)
+
+
+def test_a_person_is_asked_which_of_several_it_is(
+    small: Side, keys: Path, good: str, evil: str, tmp_path: Path
+) -> None:
+    depot = tmp_path / "depot"
+    before = envelopes(depot, evil)
+    words = typed("approve", depot, keys)
+
+    ran = at_terminal(small, *words, answers=[("Full ID", f"{good}\n")])
+
+    assert ran.code == 0, ran.err
+    assert good in ran.err
+    assert evil in ran.err
+    assert "Sign?" not in ran.err  # the full id says it
+    assert f"approver.{person('dan').key.id}.dsse" in envelopes(depot, good)
+    assert envelopes(depot, evil) == before
+
+
+@pytest.mark.parametrize("answer", ["{good:.8}\n", "\n", "y\n"])
+@pytest.mark.usefixtures("evil")
+def test_the_answer_is_a_full_id(
+    answer: str, small: Side, keys: Path, good: str, tmp_path: Path
+) -> None:
+    depot = tmp_path / "depot"
+    before = stores.snapshot(depot)
+    words = typed("sign", f"{depot}#{good[:8]}", keys)
+
+    ran = at_terminal(small, *words, answers=[("Full ID", answer.format(good=good))])
+
+    assert ran.code == UsageError.exit_code
+    assert stores.snapshot(depot) == before
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 130), ("\n", 130)])
+def test_a_person_confirms_what_was_not_named(
+    answer: str, code: int, small: Side, keys: Path, good: str, tmp_path: Path
+) -> None:
+    depot = tmp_path / "depot"
+    before = envelopes(depot, good)
+
+    ran = at_terminal(small, *typed("sign", depot, keys), answers=[("Sign?", answer)])
+
+    assert ran.code == code
+    assert good in ran.err
+    assert (envelopes(depot, good) == before) == bool(code)
+
+
+# Roots and waivers
+
+
+@pytest.fixture
+def proposal(keys: Path) -> Path:
+    """A root that ``ann`` and ``amy`` sign; nobody has."""
+    signers.write_root(keys / "root.msgpack", make_root(root=team("ann amy", 2)), "")
+    return keys / "root.msgpack"
+
+
+def test_a_root_is_signed_by_its_fingerprint_and_no_other(
+    proposal: Path, keys: Path, connected: Side
+) -> None:
+    fingerprint = roots.fingerprint(proposal.read_bytes())
+    words = ("root", "sign", str(proposal), "--key", str(signers.write_key(keys, "ann")))
+    other = fingerprint[:-1] + ("0" if fingerprint[-1] != "0" else "1")
+
+    refusals.expect_refusal(connected, *words, error=UsageError)
+    for wrong, error in (
+        (other, NotTrustedError),
+        (fingerprint[:-1], UsageError),
+        (fingerprint[:23], UsageError),
+        ("SHA256:", UsageError),
+    ):
+        refusals.expect_refusal(connected, *words, "--fingerprint", wrong, error=error)
+    assert list(keys.glob("*.dsse")) == []
+
+    assert connected.run(*words, "--fingerprint", fingerprint).code == 0
+    assert [file.name for file in keys.glob("*.dsse")] == [f"root.{person('ann').key.id}.dsse"]
+
+
+def test_a_person_types_the_fingerprint_from_the_sheet(
+    proposal: Path, keys: Path, connected: Side
+) -> None:
+    fingerprint = roots.fingerprint(proposal.read_bytes())
+    words = ("root", "sign", str(proposal), "--key", str(signers.write_key(keys, "ann")))
+    digits = fingerprint.removeprefix("SHA256:")
+    groups = " ".join(digits[at : at + 4] for at in range(0, 64, 4))
+
+    ran = at_terminal(connected, *words, answers=[("ceremony sheet", f"{groups}\n")])
+
+    assert ran.code == 0, ran.err
+    assert "root: 2 of 2" in ran.err
+    asked, _, _ = ran.err.partition("ceremony sheet")
+    assert digits not in asked  # it comes from the sheet, not from the screen
+
+
+def test_the_root_that_is_signed_is_the_one_that_was_compared(
+    proposal: Path, keys: Path, monkeypatch: pytest.MonkeyPatch, connected: Side
+) -> None:
+    raw = proposal.read_bytes()
+    other = roots.encode(make_root(root=team("ann amy", 2), builder=team("eve")))
+    read = proposals.read_proposal
+
+    def read_and_change(path: Path, before: Path | None) -> proposals.Proposal:
+        result = read(path, before)
+        proposal.write_bytes(other)
+        return result
+
+    monkeypatch.setattr(proposals, "read_proposal", read_and_change)
+    words = ("--key", signers.write_key(keys, "ann"), "--fingerprint", roots.fingerprint(raw))
+
+    ran = connected.run("root", "sign", proposal, *words, "--json")
+
+    assert ran.json["fingerprint"] == roots.fingerprint(raw)
+    (file,) = keys.glob("*.dsse")
+    envelope = dsse.decode(file.read_bytes())
+    message = dsse.signed_bytes(PAYLOAD_TYPES["root"], raw)
+    assert verifies(person("ann").key, envelope.signature, message)
+
+
+def test_a_new_root_is_signed_as_it_was_made(keys: Path) -> None:
+    path, other = keys / "new.msgpack", roots.encode(make_root(builder=team("eve")))
+    ann, signed = person("ann"), []
+
+    class Swapper(Signer):
+        def _sign_bytes(self, message: bytes) -> bytes:
+            path.write_bytes(other)
+            signed.append(message)
+            return ann._sign_bytes(message)
+
+    keys.mkdir()
+    new = proposals.NewRoot("ward", {"root": [ann.key], "builder": [person("bob").key]}, {})
+    made = proposals.create_root(new, [Swapper(ann.key), Swapper(ann.key)], path)
+
+    assert signed == [dsse.signed_bytes(PAYLOAD_TYPES["root"], made.raw)]
+    assert made.raw != other
+
+
+def test_a_waiver_is_signed_for_the_bundle_that_is_named(
+    small: Side, keys: Path, good: str, tmp_path: Path
+) -> None:
+    assert small.run(*typed("waive", tmp_path / "depot", keys)).code == 0
+    words = ("waive", keys / "new.waiver", "--key", signers.write_key(keys, "eve"))
+
+    refusals.expect_refusal(small, *words, "--bundle", "0" * 64, error=MissingError)
+
+    ran = small.run(*words, "--bundle", good)
+    assert ran.code == 0
+    assert f"bundle {good}" in ran.err
+    assert "reason: x" in ran.err
