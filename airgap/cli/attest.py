@@ -89,7 +89,9 @@ def sign_statement(  # noqa: PLR0913, PLR0917  (what two commands share)
 
     signer = keys.load_signer(key, passphrase)
     done = "accepted" if statement.decision == "accept" else "rejected"
-    purpose = f"To be {done} as {statement.role}"
+    purpose = f"To be {done} as {statement.role}" + (
+        f" ({statement.name})" if statement.name else ""
+    )
     with open_shown(source, bundle, purpose, connector) as candidate:
         attestation = attest.attest(candidate, statement, signer, connector.progress)
     findings = None if attestation.findings is None else attestation.findings.hex()

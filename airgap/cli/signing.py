@@ -77,13 +77,13 @@ def has_terminal() -> bool:
 
 
 def _lines(candidate: "BundleToSign") -> Iterator[str]:
-    from airgap.cli.lines.contents import claim_lines, content_lines, item_lines
+    from airgap.cli.lines.contents import content_lines, item_lines, signature_lines
     from airgap.flow.describe.bundle import describe_bundle, describe_claims
 
     description = describe_bundle(candidate.bundle, candidate.manifest)
     yield from content_lines(description)
     yield from item_lines(description["items"])
-    yield from claim_lines(describe_claims(candidate.evidence), candidate.bundle)
+    yield from signature_lines(describe_claims(candidate.evidence), candidate.bundle)
 
 
 def _ask_which(
