@@ -6,7 +6,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from airgap.errors import CorruptError
 from airgap.format import canonical, limits, names
@@ -15,6 +15,7 @@ from airgap.format.fields import DIGEST_BYTES, HASH, Fields
 
 __all__ = [
     "FRAME_BYTES",
+    "IMPORTS",
     "LENGTH_BYTES",
     "ChannelState",
     "Entry",
@@ -35,16 +36,12 @@ __all__ = [
     "next_state",
 ]
 
-Event = Literal["begun", "trusted", "imported", "waived", "unsigned", "refused", "reset"]
-EVENTS: Final[tuple[Event, ...]] = (
-    "begun",
-    "trusted",
-    "imported",
-    "waived",
-    "unsigned",
-    "refused",
-    "reset",
-)
+Event = Literal[
+    "begun", "trusted", "imported", "waived", "unsigned", "incomplete", "refused", "reset"
+]
+EVENTS: Final[tuple[Event, ...]] = get_args(Event)
+IMPORTS: Final[frozenset[Event]] = frozenset({"imported", "waived", "unsigned"})
+"""Written before the first item is renamed into place (format §17.3)."""
 FORMAT: Final = 1
 LENGTH_BYTES: Final = 4
 FRAME_BYTES: Final = LENGTH_BYTES + limits.LEDGER_ENTRY_BYTES

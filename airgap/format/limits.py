@@ -25,6 +25,8 @@ STATEMENT_BYTES = 4 * MIB
 TIME_STAMP_BYTES = 64 * KIB
 
 LEDGER_BYTES = 256 * MIB
+LEDGER_IMPORT_BYTES = 255 * MIB  # after an import; the rest is for roots and resets
+LEDGER_REFUSAL_BYTES = 128 * MIB  # after a refusal
 LEDGER_ENTRY_BYTES = 8 * KIB
 STATE_BYTES = 1 * MIB
 SMALL_STATE_BYTES = 4 * KIB  # a witness, an exporter's last sequence

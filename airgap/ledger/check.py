@@ -15,6 +15,7 @@ __all__ = [
     "Fault",
     "check_ledger",
     "check_witness",
+    "find_entries",
     "read_entries",
     "read_entry",
     "rebuild_state",
@@ -116,6 +117,15 @@ def read_entry(ledger: bytes, number: int) -> bytes:
     for _ in range(number - 1):
         at += LENGTH_BYTES + int.from_bytes(ledger[at : at + LENGTH_BYTES], "big")
     return _read_frame(ledger, at) or b""
+
+
+def find_entries(ledger: bytes, digest: bytes) -> Iterator[Entry]:
+    """Yield the entries of a ledger that is known to be intact in which a digest occurs."""
+    at = 0
+    while raw := _read_frame(ledger, at):
+        if digest in raw:  # decoding every entry would take seconds
+            yield ledger_format.decode_entry(raw)
+        at += LENGTH_BYTES + len(raw)
 
 
 def _check_tail(state: State, ledger: bytes) -> Consistent | Fault:

@@ -1,26 +1,27 @@
 """The files of a site's ledger: ledger, state and witness (format §17.3 to §17.7)."""
 
-import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
-from airgap.disk import durable, locks, space
+from airgap.disk import durable, locks
 from airgap.disk.reading import read_if_exists
-from airgap.errors import StorageError
+from airgap.errors import PolicyError, StorageError
 from airgap.format import ledger as ledger_format
 from airgap.format import limits
 from airgap.format.fields import DIGEST_BYTES
-from airgap.format.ledger import Entry, State, Witness
+from airgap.format.ledger import Entry, Event, State, Witness
 from airgap.ledger.check import (
     Consistent,
     Fault,
     check_ledger,
     check_witness,
+    find_entries,
     read_entries,
     read_entry,
     rebuild_state,
@@ -31,6 +32,13 @@ __all__ = ["LedgerStore", "LedgerWriter"]
 LEDGER: Final = "ledger"
 STATE: Final = "state"
 _READ_TRIES: Final = 1000
+_ROOM: Final[Mapping[Event, int]] = MappingProxyType(
+    {
+        **dict.fromkeys(ledger_format.IMPORTS, limits.LEDGER_IMPORT_BYTES),
+        "refused": limits.LEDGER_REFUSAL_BYTES,
+    }
+)
+"""How long the ledger may be after an entry, in bytes; 256 MiB after others (format §17.3)."""
 
 
 class LedgerStore:
@@ -70,6 +78,14 @@ class LedgerStore:
         """Return the last entry that the state of a consistent ledger counts."""
         ledger = self._read_both()[1] or b""
         return ledger_format.decode_entry(read_entry(ledger, state.entries))
+
+    def has_refused(self, state: State, bundle: bytes) -> bool:
+        """Tell whether an entry that the state counts says that this bundle was refused."""
+        ledger = self._read_both()[1] or b""
+        return any(
+            entry.event == "refused" and entry.bundle == bundle
+            for entry in find_entries(ledger[: state.size], bundle)
+        )
 
     def rebuild_state(self) -> State | None:
         """Return the state that follows from the ledger's intact entries; None: there is none."""
@@ -125,41 +141,21 @@ class LedgerWriter:
         self.store = store
         self._folder = store.folder
 
-    def reserve(self, consistent: Consistent, entry: Entry) -> None:
-        """Reserve space for an entry, where the file system can, so that it can be appended later.
-
-        What is reserved looks like an entry that was cut off (format §17.5): a kill does no harm.
-
-        Raises:
-            OSError: the ledger cannot be written, or the disk is full.
-        """
-        raw = ledger_format.encode_entry(replace(entry, previous=consistent.state.head))
-        self._write_adopted(consistent)
-        with self._open_ledger() as descriptor:
-            space.reserve(descriptor, consistent.state.size, len(ledger_format.frame(raw)))
-
-    def release(self, consistent: Consistent) -> None:
-        """Free the reserved space: nothing is appended after all."""
-        with self._open_ledger() as descriptor:
-            os.ftruncate(descriptor, consistent.state.size)
-
     def append(self, consistent: Consistent, entry: Entry) -> State:
         """Append an entry, with ``previous`` filled in. Returns the state that follows.
 
         Raises:
+            PolicyError, StorageError: the ledger has no room for the entry's channel, or for the
+                entry (format §17.3); nothing was written.
             OSError: the disk refused. Then the entry was not appended, or is as good as appended.
         """
         before = consistent.state
-        self._write_adopted(consistent)
         raw = ledger_format.encode_entry(replace(entry, previous=before.head))
+        after = ledger_format.next_state(before, entry, raw)
+        self._refuse_overflow(after, entry)
+        self._write_adopted(consistent)
         ledger = read_if_exists(self._folder / LEDGER, limits.LEDGER_BYTES) or b""
         longer = ledger[: before.size] + ledger_format.frame(raw)
-        after = ledger_format.next_state(before, entry, raw)
-        if len(longer) > limits.LEDGER_BYTES or len(after.channels) > limits.CHANNELS:
-            raise StorageError(
-                f"The ledger in {self._folder} is full.",
-                "Please report this: no ledger is known to have been filled before.",
-            )
         after = replace(after, digest=ledger_format.digest(longer))
         durable.append(self._folder / LEDGER, before.size, ledger_format.frame(raw))
         durable.replace_file(self._folder / STATE, ledger_format.encode_state(after))
@@ -196,14 +192,22 @@ class LedgerWriter:
         if consistent.adopted:
             durable.replace_file(self._folder / STATE, ledger_format.encode_state(consistent.state))
 
-    @contextmanager
-    def _open_ledger(self) -> Iterator[int]:
-        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self._folder / LEDGER, flags)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
+    def _refuse_overflow(self, after: State, entry: Entry) -> None:
+        """Refuse an entry that the ledger has no room for (format §17.3); raises as ``append``."""
+        if len(after.channels) > limits.CHANNELS:
+            raise PolicyError(
+                f"This site has bundles of {limits.CHANNELS:,} channels, and its ledger has no room"
+                f" for another one, {entry.channel}.",
+                "Ask the sender to export to a channel that this site has: `airgap trust show`"
+                " lists them.",
+            )
+        limit = _ROOM.get(entry.event, limits.LEDGER_BYTES)
+        if after.size > limit:
+            raise StorageError(
+                f"The ledger in {self._folder} would have {after.size:,} bytes with the entry"
+                f" `{entry.event}`, and may have {limit:,} then.",
+                "Please report this: no ledger is known to have been filled before.",
+            )
 
     def _copy_aside(self) -> Path:
         number = 1  # no site's id has a tilde

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import AirgapError, CorruptError, NotTrustedError, PolicyError
+from airgap.errors import AirgapError, CorruptError, NotTrustedError, PolicyError, StorageError
 from airgap.flow.importing import install_bundle
+from airgap.format import limits
 from airgap.format.ledger import Entry
 from airgap.format.root import Root
+from airgap.ledger import log
 from airgap.ledger.check import read_entries
 from tests.support import forge, refusals, sides, signers, store_invariants, stores
 from tests.support.forge import Draft, Forge
@@ -245,6 +247,63 @@ def test_a_refusal_that_is_repeated_is_told_once(forged: Forge, isolated: Side) 
         assert isolated.run("import", location).code == PolicyError.exit_code
 
     assert [one.event for one in entries(isolated)] == ["begun", "refused"]
+
+
+def test_old_bundles_that_are_sent_in_turn_are_told_once_each(
+    have: Callable[..., None], forged: Forge, isolated: Side
+) -> None:
+    have(bundle("a", 5))
+    old = [forged.depot(bundle("b", 4)), forged.depot(bundle("c", 3))]
+
+    for location in 3 * old:
+        assert isolated.run("import", location).code == PolicyError.exit_code
+        have(bundle("a", 5))
+
+    assert [one.event for one in entries(isolated)] == ["begun", "imported", "refused", "refused"]
+
+
+def test_refusals_leave_half_of_the_ledger_to_imports(
+    have: Callable[..., None], forged: Forge, isolated: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have(bundle("a", 5))
+    size = (isolated.state / "sites/ward/ledger").stat().st_size
+    monkeypatch.setattr(log, "_ROOM", {**log._ROOM, "refused": size + 100})
+
+    ran = isolated.run("import", forged.depot(bundle("b", 4)))
+
+    assert ran.code == PolicyError.exit_code
+    assert "could not be recorded in the ledger" in ran.err
+    have(bundle("c", 6))
+    assert [one.event for one in entries(isolated)] == ["begun", "imported", "imported"]
+
+
+def test_what_a_full_ledger_could_not_remember_is_not_installed(
+    have: Callable[..., None], forged: Forge, isolated: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have(bundle("a", 5))
+    size = (isolated.state / "sites/ward/ledger").stat().st_size
+    full = dict.fromkeys(log._ROOM, size + 100)
+    monkeypatch.setattr(log, "_ROOM", full)
+
+    refusals.expect_refusal(
+        isolated, "import", forged.depot(bundle("b", 9)), error=StorageError, staging=True
+    )
+
+    assert [one.event for one in entries(isolated)] == ["begun", "imported"]
+
+
+def test_a_channel_that_the_state_has_no_room_for_is_refused_before_anything_is_installed(
+    have: Callable[..., None], forged: Forge, isolated: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have(bundle("a", 5))
+    monkeypatch.setattr(limits, "CHANNELS", 1)
+
+    for number in (9, 1):
+        other = forged.depot(bundle("b", number, "another"))
+        ran = refusals.expect_refusal(isolated, "import", other, error=PolicyError)
+        assert "no room for another one, another" in ran.json["error"]["message"]
+
+    have(bundle("c", 6))
 
 
 def test_what_no_builder_signed_does_not_fill_the_ledger(isolated: Side, tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ class Fault:
     """What happens before write step number ``at``, or before the first that matches ``before``.
 
     ``again``: before every one that matches. ``call`` counts calls of Python functions instead.
-    ``full``: whatever needs space on the disk fails from there on. Otherwise the process sends
-    itself ``signal``.
+    ``full``: whatever needs space on the disk fails from there on. ``error``: the step fails with
+    this errno, and with ``again`` every later one too. Otherwise the process sends itself
+    ``signal``.
     """
 
     signal: int = signal.SIGKILL
@@ -32,6 +33,7 @@ class Fault:
     call: int | None = None
     count_calls: bool = False
     full: bool = False
+    error: int = 0
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,9 @@ def record_refusal(entry: Entry, error: AirgapError) -> AirgapError:
 def record_import(
     entry: Entry, check: Callable[[State], None], progress: Progress, *, changes: bool
 ) -> Iterator[None]:
-    """Lock the site's import history while items are renamed into place; then record the import.
+    """Lock the site's import history, record an import, and let its items be renamed into place.
+
+    The entry is written ahead (format §17.3): what cannot be remembered is not installed.
 
     Args:
         entry: what to record.
@@ -148,8 +150,9 @@ def record_import(
         changes: whether the block changes anything in the stores.
 
     Raises:
-        PolicyError, NotTrustedError: by ``check``, or the history has a fault; before the block.
-        StorageError: the disk refused. What the block did stays.
+        PolicyError, NotTrustedError: by ``check``, the history has a fault, or the ledger has no
+            room for the channel; before the block.
+        StorageError: the import could not be recorded; before the block.
     """
     with lock_history(entry.site, progress) as (writer, status):
         consistent = _require_consistent(status)
@@ -157,23 +160,18 @@ def record_import(
             check(consistent.state)
         except AirgapError as error:
             raise _record_refusal(writer, status, entry, error) from error
-        is_newer = entry.channel is not None and entry.sequence > consistent.state.last_sequence(
-            entry.channel
-        )
-        if not (changes or is_newer):
+        if not (changes or _is_news(writer, consistent.state, entry)):
             yield
             return
-        with translate_errors(writer.store.folder):  # before the items are in place, not after
-            writer.reserve(consistent, stamp_entry(entry, consistent.state))
-        try:
-            yield
-        except BaseException:
-            with suppress(OSError):
-                writer.release(consistent)
-            raise
         with translate_errors(writer.store.folder):
             state = writer.append(consistent, stamp_entry(entry, consistent.state))
-            writer.write_witness(state)
+        try:
+            with translate_errors(writer.store.witness):
+                writer.write_witness(state)
+            yield
+        except BaseException as error:
+            _record_incomplete(writer, state, entry, error)
+            raise
 
 
 def make_root_entry(root: Root, event: Event) -> Entry:
@@ -241,6 +239,24 @@ def _require_consistent(status: HistoryStatus) -> Consistent:
     return status.consistent
 
 
+def _is_news(writer: LedgerWriter, state: State, entry: Entry) -> bool:
+    """Tell whether the ledger lacks an import that changes nothing in the stores."""
+    if entry.channel is not None and entry.sequence > state.last_sequence(entry.channel):
+        return True
+    last = writer.store.read_last(state)
+    return last.event == "incomplete" and last.bundle == entry.bundle
+
+
+def _record_incomplete(
+    writer: LedgerWriter, state: State, entry: Entry, error: BaseException
+) -> None:
+    """Append that the import of the last entry failed, if the disk still can: its error counts."""
+    note = clip_note(str(error) or type(error).__name__)
+    with suppress(OSError, StorageError):
+        incomplete = replace(entry, event="incomplete", waiver=None, note=note)
+        writer.append(Consistent(state), stamp_entry(incomplete, state))
+
+
 def _append_new(writer: LedgerWriter, status: HistoryStatus, entry: Entry) -> None:
     """Append an entry, unless the history has a fault, or the last entry says the same."""
     if status.consistent is None:
@@ -255,10 +271,16 @@ def _append_new(writer: LedgerWriter, status: HistoryStatus, entry: Entry) -> No
 def _record_refusal(
     writer: LedgerWriter, status: HistoryStatus, entry: Entry, error: AirgapError
 ) -> AirgapError:
-    """Append a refusal; return the error, with one more line if that was not possible."""
+    """Append the first refusal of a bundle; return the error, with a line if that failed.
+
+    Only the first: two old bundles, sent in turn for days, would fill the ledger (format §17.3).
+    """
     refusal = replace(entry, event="refused", waiver=None, note=clip_note(error.message))
     try:
-        _append_new(writer, status, refusal)
+        with translate_errors(writer.store.folder):
+            consistent = status.consistent
+            if consistent and not writer.store.has_refused(consistent.state, entry.bundle or b""):
+                writer.append(consistent, stamp_entry(refusal, consistent.state))
     except StorageError as failure:
         return _add_unrecorded(error, failure)
     return error

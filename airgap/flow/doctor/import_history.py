@@ -4,9 +4,13 @@ from collections.abc import Iterator
 
 from airgap.errors import AirgapError
 from airgap.flow.admission import history, policy
-from airgap.flow.doctor.finding import Finding, ok, problem
+from airgap.flow.admission.history import HistoryStatus
+from airgap.flow.doctor.finding import Finding, note, ok, problem
 from airgap.flow.exporting import sequence
+from airgap.format.ledger import IMPORTS
 from airgap.state import pinned_root
+from airgap.store import health
+from airgap.store.kinds import list_kinds
 
 __all__ = ["check_exports", "check_imports"]
 
@@ -42,6 +46,30 @@ def check_imports() -> Iterator[Finding]:
     )
     for channel, last in sorted(status.state.channels.items()):
         yield ok("memory", f"Imports of channel {channel} are at number {last.sequence}.")
+    yield from _find_interrupted(status)
+
+
+def _find_interrupted(status: HistoryStatus) -> Iterator[Finding]:
+    """Report the last import if it is in the ledger and did not end (format §17.3)."""
+    if status.state is None:
+        return
+    last = status.store.read_last(status.state)
+    if last.bundle is None:
+        return
+    left = [
+        leftover
+        for store in {kind.store() for kind in list_kinds()}
+        for leftover in health.list_leftovers(store)
+        if leftover.bundle == last.bundle.hex() and not leftover.waits
+    ]
+    if last.event == "incomplete" or (last.event in IMPORTS and left):
+        reason = f": {last.note}" if last.event == "incomplete" else "."
+        yield note(
+            "memory",
+            f"The import of bundle {last.bundle.hex()} is in the ledger, but ended before all items"
+            f" were in place{reason}",
+            "Run the same import again: it finishes it. Older bundles of its channel stay refused.",
+        )
 
 
 def check_exports() -> Iterator[Finding]:

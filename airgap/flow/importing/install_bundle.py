@@ -153,13 +153,13 @@ def finish_staging(staged: Sequence[StagedItem], progress: Progress, *, signed: 
 
 
 def commit(plan: Plan, record: ImportRecord | None, progress: Progress) -> InstallResult:
-    """Rename into place: models first, then Bentos, then what ``latest`` says; record the import.
+    """Record the import; rename into place: models, then Bentos, then what ``latest`` says.
 
     Without a record, this machine belongs to no site.
 
     Raises:
         PolicyError, NotTrustedError: the record's check refused it; staging is removed.
-        StorageError: the disk refused.
+        StorageError: the disk refused. If it refused the record, nothing was renamed.
     """
     try:
         with ExitStack() as recording:

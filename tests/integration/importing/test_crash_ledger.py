@@ -1,23 +1,28 @@
 """SIGKILL, a full disk and company while a site remembers: never half, never two, never older."""
 
+import errno
 import re
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from airgap.errors import PolicyError
+from airgap.format.ledger import State
+from airgap.ledger.check import Fault as HistoryFault
 from airgap.ledger.check import read_entries
+from airgap.ledger.log import LedgerStore
 from tests.support import forge, refusals, store_invariants
-from tests.support.faults import Ended, Fault, Launcher
+from tests.support.faults import Fault, Launcher
 from tests.support.forge import Forge
 from tests.support.sides import Side, Site
 
 pytestmark = pytest.mark.usefixtures("unsynced")
 
 REMEMBERING = re.compile(r"airgap/sites|\.airgap/witness")
+LASTING = re.compile(r"write|pwrite|fsync|rename|exchange|mkdir")
 STOP_TO_WAIT = Fault(signal.SIGSTOP, before="^wait for lock", again=True)
 STOP_TO_APPEND = Fault(signal.SIGSTOP, before=r"^pwrite .*/ledger")
 
@@ -52,21 +57,30 @@ def whole(side: Side) -> bool:
     return bool(side.run("trust", "show", "--json").json["memory"]["whole"])
 
 
+def check(side: Side) -> tuple[State | None, HistoryFault | None]:
+    """Return the state that the next import would find; or what is wrong."""
+    store = LedgerStore("ward", side.state / "sites/ward", side.bentoml / ".airgap/witness/ward")
+    result, fault = store.check()
+    if isinstance(result, HistoryFault):
+        return None, result
+    return (None, fault) if fault else (result.state, None)
+
+
 def events(side: Side) -> list[tuple[str, int]]:
     raw = (side.state / "sites/ward/ledger").read_bytes()
     return [(one.event, one.sequence) for one, _ in read_entries("ward", raw)]
 
 
-def remembering_steps(ended: Ended) -> list[int]:
+def remembering_steps(steps: Sequence[str]) -> list[int]:
     """The numbers of the write steps of a run that touch what the site remembers."""
-    return [number for number, step in enumerate(ended.steps) if REMEMBERING.search(step)]
+    return [number for number, step in enumerate(steps) if REMEMBERING.search(step)]
 
 
 def test_a_kill_at_any_step_of_remembering_an_import_is_mended_by_the_next(
     used: Side, bundles: dict[int, Path], launcher: Launcher
 ) -> None:
     sides = copies(used)
-    steps = remembering_steps(launcher.run(next(sides), "import", bundles[4]))
+    steps = remembering_steps(launcher.run(next(sides), "import", bundles[4]).steps)
     assert len(steps) >= 8
 
     for step in steps:
@@ -89,7 +103,7 @@ def test_kills_one_after_the_other_never_make_the_memory_unreadable(
 ) -> None:
     ended = launcher.run(next(copies(used)), "import", bundles[4])
     shutil.rmtree(used.top.with_name("copy"))
-    for number, step in enumerate(remembering_steps(ended)):
+    for number, step in enumerate(remembering_steps(ended.steps)):
         launcher.run(used, "import", bundles[3 + number % 4], fault=Fault(at=step))
         assert whole(used)
 
@@ -102,7 +116,7 @@ def test_a_kill_at_any_step_of_a_refusal_leaves_the_memory_whole(
     used: Side, bundles: dict[int, Path], launcher: Launcher
 ) -> None:
     sides = copies(used)
-    steps = remembering_steps(launcher.run(next(sides), "import", bundles[1]))
+    steps = remembering_steps(launcher.run(next(sides), "import", bundles[1]).steps)
     assert steps
 
     for step in steps:
@@ -159,7 +173,7 @@ def test_a_disk_that_is_full_when_an_import_is_to_be_remembered_is_told(
     used: Side, bundles: dict[int, Path], launcher: Launcher
 ) -> None:
     sides = copies(used)
-    steps = remembering_steps(launcher.run(next(sides), "import", bundles[4]))
+    steps = remembering_steps(launcher.run(next(sides), "import", bundles[4]).steps)
 
     for step in steps:
         side = next(sides)
@@ -177,13 +191,41 @@ def test_without_room_for_the_entry_nothing_is_renamed_into_place(
     before, ledger = store_invariants.items(used), events(used)
 
     ended = launcher.run(
-        used, "import", bundles[4], fault=Fault(before="^reserve .*/ledger", full=True)
+        used, "import", bundles[4], fault=Fault(before="^pwrite .*/ledger", full=True)
     )
 
     assert ended.code == 15
     assert store_invariants.items(used) == before
     assert events(used) == ledger
     assert whole(used)
+
+
+@pytest.mark.parametrize("again", ["once", "for ever"])
+def test_what_fails_while_an_import_is_recorded_or_renamed_never_lets_an_older_bundle_in(
+    again: str, used: Side, bundles: dict[int, Path], launcher: Launcher
+) -> None:
+    sides = copies(used)
+    steps = launcher.run(next(sides), "import", bundles[5]).steps
+    first = remembering_steps(steps)[0]
+    codes: set[int] = set()
+
+    for step in (number for number in range(first, len(steps)) if LASTING.match(steps[number])):
+        side = next(sides)
+        fault = Fault(at=step, error=errno.EIO, again=again == "for ever")
+        ended = launcher.run(side, "import", bundles[5], fault=fault)
+        codes.add(ended.code)
+        assert ended.code in (0, 15), f"{ended.code} after {steps[step]}: {ended.err}"
+        assert "Traceback" not in ended.err, steps[step]
+        state, fault = check(side)
+        assert state is not None, f"{fault} after {steps[step]}"
+        installed = (side.bentoml / "models/m5").is_dir()
+        assert installed or ended.code, f"nothing is installed, and nothing is told: {steps[step]}"
+        if installed:
+            assert state.last_sequence("nightly") == 5, steps[step]
+        assert side.run("import", bundles[5]).code == 0, steps[step]
+        assert {event for event, _ in events(side)[2:]} <= {"imported", "incomplete"}
+        assert events(side)[-1] == ("imported", 5), steps[step]
+    assert codes == {0, 15}
 
 
 def test_a_refusal_is_told_even_if_the_ledger_cannot_note_it(

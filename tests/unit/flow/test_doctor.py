@@ -1,5 +1,6 @@
 """The doctor: one thing wrong at a time, told with what to do, and nothing touched."""
 
+import errno
 import fcntl
 import importlib.metadata
 import re
@@ -16,6 +17,7 @@ from airgap.flow.doctor.finding import Finding
 from airgap.format.root import Root
 from airgap.store import health
 from tests.support import sides, stores
+from tests.support.faults import Fault, Launcher
 from tests.support.sides import Ran, Side, Site
 
 
@@ -382,3 +384,27 @@ def test_another_bentoml_on_the_path_is_noted(
 
 def levels(found: Iterable[Finding]) -> list[str]:
     return [one.level for one in found]
+
+
+def test_an_import_that_was_killed_after_its_entry_is_noted(
+    isolated: Side, depot: Path, launcher: Launcher
+) -> None:
+    fault = Fault(before=r"^rename .*models/ranker/v1")
+    assert launcher.run(isolated, "import", depot, fault=fault).killed
+
+    assert "ended before all items were in place" in the_note(isolated, "memory")
+
+    assert isolated.run("import", depot).code == 0
+    assert not findings(isolated.run("doctor", "--json"), "note", "memory")
+
+
+def test_an_import_that_failed_after_its_entry_is_noted_with_the_reason(
+    isolated: Side, depot: Path, launcher: Launcher
+) -> None:
+    fault = Fault(before=r"^rename .*models/ranker/v1", error=errno.EIO)
+    assert launcher.run(isolated, "import", depot, fault=fault).code == 15
+
+    assert "Input/output error" in the_note(isolated, "memory")
+
+    assert isolated.run("import", depot).code == 0
+    assert not findings(isolated.run("doctor", "--json"), "note", "memory")
