@@ -1,7 +1,9 @@
 """Space on the disk, taken before it is needed."""
 
+import ctypes
 import errno
 import os
+from collections.abc import Callable
 from typing import Final
 
 __all__ = ["reserve"]
@@ -9,21 +11,43 @@ __all__ = ["reserve"]
 _NOT_SUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 
-def reserve(descriptor: int, offset: int, length: int, *, grow: bool = False) -> None:
-    """Take room for ``length`` bytes of an open file at ``offset``; the file grows to hold them.
+def reserve(descriptor: int, size: int) -> None:
+    """Make an open file ``size`` bytes long, and take the room for them on the disk.
 
-    Where the file system cannot do that, nothing is reserved; with ``grow`` the file grows
-    all the same.
+    Where the file system cannot take room in advance (exFAT, FUSE, NFS before 4.2), the file only
+    grows.
 
     Raises:
         OSError: the disk is full, or refused otherwise.
     """
-    try:
-        os.posix_fallocate(descriptor, offset, length)
-    except AttributeError:  # not on macOS
-        return
-    except OSError as error:
-        if error.errno not in _NOT_SUPPORTED:
-            raise
-        if grow:
-            os.ftruncate(descriptor, offset + length)
+    if not _allocate(descriptor, size):
+        os.ftruncate(descriptor, size)
+
+
+def _allocate(descriptor: int, size: int) -> bool:
+    """Ask for room; return False if the system or file system cannot give it in advance.
+
+    Not with ``posix_fallocate``: where the file system cannot, the C library writes a byte into
+    each block instead, which takes long, and reads, which a file that is open for writing refuses.
+    """
+    while _FALLOCATE is not None and _FALLOCATE(descriptor, size):
+        number = ctypes.get_errno()
+        if number in _NOT_SUPPORTED:
+            return False
+        if number != errno.EINTR:
+            raise OSError(number, os.strerror(number))
+    return _FALLOCATE is not None
+
+
+def _find_fallocate() -> Callable[[int, int], int] | None:
+    """Return fallocate(2), from offset 0; None if the C library does not have it (macOS)."""
+    library = ctypes.CDLL(None, use_errno=True)
+    function = getattr(library, "fallocate64", None) or getattr(library, "fallocate", None)
+    if function is None:
+        return None
+    function.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+    return lambda descriptor, size: int(function(descriptor, 0, 0, size))
+
+
+_FALLOCATE: Final = _find_fallocate()
+"""Linux has it."""

@@ -187,4 +187,4 @@ def _set_size_and_mode(descriptor: int, file: File) -> None:
 def _reserve(descriptor: int, size: int) -> None:
     """Allocate the whole file, so that a full disk is noticed before the data is written."""
     if os.fstat(descriptor).st_size != size:
-        space.reserve(descriptor, 0, size, grow=True)
+        space.reserve(descriptor, size)

@@ -30,7 +30,7 @@ from airgap.chunking import content
 from airgap.cli import export as export_command
 from airgap.cli import import_, main
 from airgap.cli.lines import bundles as bundle_lines
-from airgap.disk import durable
+from airgap.disk import durable, space
 from airgap.flow.bundle import open_bundle
 from airgap.flow.describe import bundle as describe_bundle
 from airgap.flow.exporting import export, naming, write_bundle
@@ -68,6 +68,7 @@ class Steps:
         self._lock = threading.Lock()
         self._count = 0
         self._full = False
+        self._error = 0
         self.calls = 0
 
     def watch(self) -> None:
@@ -75,7 +76,8 @@ class Steps:
         io.open = self._open
         os.pwrite = self._before("pwrite", os.pwrite)
         os.fsync = self._before("fsync", _not_at_all)
-        os.posix_fallocate = self._before("reserve", os.posix_fallocate)
+        if space._FALLOCATE is not None:
+            space._FALLOCATE = self._before("reserve", space._FALLOCATE)  # type: ignore[misc]
         install._exchange = self._before("exchange", install._exchange)
         if durable._SYNCFS is not None:
             durable._SYNCFS = self._before("syncfs", _not_at_all)  # type: ignore[misc]
@@ -96,6 +98,8 @@ class Steps:
             self._break()
         if self._full and GROWING.match(step):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if self._error:
+            raise OSError(self._error, os.strerror(self._error))
 
     def note_calls(self) -> None:
         sys.setprofile(None)
@@ -104,6 +108,9 @@ class Steps:
     def _break(self) -> None:
         if self._fault.get("full"):
             self._full = True
+        elif error := self._fault.get("error"):
+            self._error = error if self._fault["again"] else 0
+            raise OSError(error, os.strerror(error))
         elif self._fault["signal"] == signal.SIGSTOP:
             # To this thread: else another one takes it, and this one goes on for a moment.
             signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
@@ -136,8 +143,16 @@ class Steps:
 
     def _path_step(self, name: str, paths: tuple[Any, ...], folder: int) -> None:
         """Count a step on paths, unless they are none of the test's (a cache of bytecode)."""
-        texts = [os.fsdecode(path) for path in paths if isinstance(path, str | bytes | os.PathLike)]
-        if folder < 0 and texts and not texts[-1].startswith(self._within):
+        texts = [
+            str(Path(f"/proc/self/fd/{path}").readlink())
+            if isinstance(path, int)
+            else os.fsdecode(path)
+            for path in paths
+        ]
+        if folder >= 0:
+            above = Path(f"/proc/self/fd/{folder}").readlink()
+            texts = [str(above / text) for text in texts]
+        if texts and not texts[-1].startswith(self._within):
             return
         self.take(f"{name} {' -> '.join(map(self._short, texts))}")
 

@@ -4,14 +4,15 @@ import ctypes
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from airgap.disk import durable, locks
+from airgap.disk import durable, locks, space
 from airgap.store import install, staging
 from tests.support import store_invariants, stores
-from tests.support.sides import Side
+from tests.support.sides import Side, Site
 
 
 def no_exchange(_one: Path, _other: Path) -> bool:
@@ -122,16 +123,21 @@ def test_a_sync_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         durable.sync_file_system(tmp_path)
 
 
+def fail_to_allocate(number: int) -> Callable[[int, int], int]:
+    def failing(_descriptor: int, _size: int) -> int:
+        ctypes.set_errno(number)
+        return -1
+
+    return failing
+
+
 @pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS])
 def test_where_nothing_can_be_reserved_a_file_still_has_its_size(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(*_: int) -> None:
-        raise OSError(number, "no")
-
-    monkeypatch.setattr(os, "posix_fallocate", refused)
+    monkeypatch.setattr(space, "_FALLOCATE", fail_to_allocate(number))
     with (tmp_path / "f").open("wb") as file:
-        staging._reserve(file.fileno(), 1000)
+        space.reserve(file.fileno(), 1000)
 
     assert (tmp_path / "f").stat().st_size == 1000
 
@@ -139,24 +145,50 @@ def test_where_nothing_can_be_reserved_a_file_still_has_its_size(
 def test_a_full_disk_shows_when_space_is_reserved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(space, "_FALLOCATE", fail_to_allocate(errno.ENOSPC))
 
     with (tmp_path / "f").open("wb") as file, pytest.raises(OSError, match="No space left"):
-        staging._reserve(file.fileno(), 1000)
+        space.reserve(file.fileno(), 1000)
 
 
 def test_a_system_that_reserves_nothing_is_no_obstacle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(os, "posix_fallocate")
+    monkeypatch.setattr(space, "_FALLOCATE", None)
 
     with (tmp_path / "f").open("wb") as file:
-        staging._reserve(file.fileno(), 1000)
+        space.reserve(file.fileno(), 1000)
 
-    assert (tmp_path / "f").stat().st_size == 0
+    assert (tmp_path / "f").stat().st_size == 1000
+
+
+def test_space_is_reserved_here(tmp_path: Path) -> None:
+    with (tmp_path / "f").open("wb") as file:
+        space.reserve(file.fileno(), 1_000_000)
+
+        status = os.fstat(file.fileno())
+    assert status.st_size == 1_000_000
+    assert space._FALLOCATE is None or status.st_blocks * 512 >= 1_000_000
+
+
+def test_a_store_without_fallocate_takes_files_of_several_chunks(
+    small: Side, isolated: Side, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # posix_fallocate of the C library reads the file there, which is open for writing alone.
+    def emulate(descriptor: int, _offset: int, _size: int) -> None:
+        os.pread(descriptor, 1, 0)
+
+    stores.add_model(small, "big:v1", {"w": stores.noise(9_000_000)})
+    words = ("--model", "big:v1", "-o", tmp_path / "big", "--key", site.key())
+    assert small.run("export", *words).code == 0
+    monkeypatch.setattr(space, "_FALLOCATE", fail_to_allocate(errno.EOPNOTSUPP))
+    monkeypatch.setattr(os, "posix_fallocate", emulate)
+
+    for _ in ("the first time", "again"):
+        ran = isolated.run("import", tmp_path / "big")
+        assert ran.code == 0, ran.err
+
+    assert (isolated.bentoml / "models/big/v1/w").read_bytes() == stores.noise(9_000_000)
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
