@@ -20,6 +20,7 @@ from airgap.errors import (
     AirgapError,
     ConfigurationError,
     InterruptedByUser,
+    StorageError,
     UsageError,
 )
 from airgap.format import limits
@@ -157,6 +158,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _fail(
             InterruptedByUser(
                 "Stopped.", "Run the same command again: it continues where it stopped."
+            ),
+            words,
+        )
+    except MemoryError:
+        _fail(
+            StorageError(
+                "There is not enough memory.",
+                "Raise the memory limit (ulimit -v) or stop other programs, and run the same"
+                " command again: it continues where it stopped.",
             ),
             words,
         )

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import IO, Final
 
 from airgap.codec.buffer import Buffer
 from airgap.disk.buffers import BufferPool
@@ -21,8 +22,12 @@ __all__ = [
     "read_bounded",
     "read_exactly",
     "read_if_exists",
+    "read_open",
     "read_small",
 ]
+
+_LEAST_READ_BYTES: Final = 64 * 1024
+"""What is asked for at once of a file whose size says little, such as a pipe."""
 
 
 @contextmanager
@@ -111,10 +116,19 @@ def read_small(path: Path, limit: int, flags: int = 0) -> bytes:
     Raises:
         OSError: it cannot be read, or is not a regular file.
     """
-    with os.fdopen(open_without_waiting(path, flags), "rb") as file:
+    with os.fdopen(open_without_waiting(path, flags), "rb", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
-        return file.read(limit + 1)
+        return read_open(file, limit + 1)
+
+
+def read_open(file: IO[bytes], limit: int) -> bytes:
+    """Read an open file from its beginning until its end, at most ``limit`` bytes.
+
+    Memory is taken by the size that the file has: ``read`` would take as much as the limit, which
+    a small memory does not have. Raises OSError.
+    """
+    return _read(file.fileno(), limit)
 
 
 def read_if_exists(path: Path, limit: int) -> bytes | None:
@@ -132,7 +146,7 @@ def read_if_exists(path: Path, limit: int) -> bytes | None:
 def _read(descriptor: int, limit: int) -> bytes:
     """Read until the end, at most ``limit`` bytes: in one piece, if the file's size is true."""
     pieces: list[bytes] = []
-    want = min(os.fstat(descriptor).st_size + 1, limit)
+    want = max(os.fstat(descriptor).st_size + 1, _LEAST_READ_BYTES)
     while limit and (piece := os.read(descriptor, min(want, limit))):
         pieces.append(piece)
         limit -= len(piece)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.reading import read_open
 from airgap.format import limits
 from airgap.state import pinned_root
 
@@ -23,7 +24,7 @@ _LARGEST: Final = 8 * limits.MIB
 def load(bundle: str) -> bytes | None:
     """Return the manifest of a bundle, or None if it is not cached."""
     with suppress(OSError), (_folder() / bundle).open("rb") as file:
-        raw = file.read(_LARGEST + 1)
+        raw = read_open(file, _LARGEST + 1)
         if hashlib.sha256(raw).hexdigest() == bundle:
             os.utime(file.fileno())
             return raw

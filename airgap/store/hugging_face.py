@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.reading import read_open
 from airgap.errors import MissingError, UsageError
 from airgap.format import names
 from airgap.format.kinds import HUGGING_FACE
@@ -109,7 +110,7 @@ def _read_record(path: Path) -> set[str]:
     """
     try:
         with path.open("rb") as file:
-            return set(json.loads(file.read(_RECORD_BYTES))["files"])
+            return set(json.loads(read_open(file, _RECORD_BYTES))["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return set()
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Final
 
+from airgap.disk.reading import read_open
 from airgap.errors import CorruptError, StorageError
 from airgap.format import limits
 from airgap.format.inventory import Item
@@ -160,7 +161,7 @@ class ItemKind(ABC):
         path = folder / self.rules.description
         try:
             with path.open("rb") as file:
-                text = file.read(limits.DESCRIPTION_BYTES + 1)
+                text = read_open(file, limits.DESCRIPTION_BYTES + 1)
         except OSError as error:
             raise StorageError(
                 f"{path} cannot be read: {error.strerror}.",

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from airgap.carrier.port import BundleReader
+from airgap.disk.reading import read_open
 from airgap.errors import MissingError, NotTrustedError, UsageError
 from airgap.flow.bundle.open_bundle import (
     Opened,
@@ -165,7 +166,7 @@ def _read_manifest_file(location: ArchiveFile) -> Manifest:
     path = location.path
     try:
         with path.open("rb") as file:
-            raw = file.read(limits.MANIFEST_BYTES + 1)
+            raw = read_open(file, limits.MANIFEST_BYTES + 1)
     except OSError as error:
         raise MissingError(
             f"{path} cannot be read: {error.strerror}.", "Give a bundle, a depot or a manifest."

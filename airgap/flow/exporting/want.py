@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from airgap.disk.reading import read_open
 from airgap.errors import ConfigurationError, CorruptError, UsageError
 from airgap.flow.bundle.base_bundles import unverified_base_bundles
 from airgap.flow.exporting.bases import NO_BASES, Bases, Wanted, make_bases
@@ -26,7 +27,7 @@ def read_want(path: Path) -> Want:
     """
     try:
         with path.open("rb") as file:
-            return wants.decode(file.read(limits.WANT_BYTES + 1))
+            return wants.decode(read_open(file, limits.WANT_BYTES + 1))
     except CorruptError as error:
         raise CorruptError(
             f"{path} is not what an import lacked: {error.message}",

@@ -233,6 +233,19 @@ def test_a_bug_is_one_object(connected: Side, monkeypatch: pytest.MonkeyPatch) -
     assert "Traceback" in ran.err
 
 
+def test_too_little_memory_is_no_bug(connected: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("airgap.flow.bundle.open_bundle.open_unverified", broken)
+
+    ran = connected.run("inspect", "x", "--json")
+
+    assert ran.code == 15
+    assert only_object(ran)["error"]["message"] == "There is not enough memory."  # type: ignore[index]
+    assert "Traceback" not in ran.err
+
+
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, click.Abort])
 def test_an_interruption_is_one_object(
     stop: type[BaseException], connected: Side, monkeypatch: pytest.MonkeyPatch

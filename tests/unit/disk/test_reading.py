@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from airgap.disk.reading import list_names, read_bounded, read_exactly, read_if_exists
+from airgap.disk.reading import (
+    list_names,
+    read_bounded,
+    read_exactly,
+    read_if_exists,
+    read_open,
+)
 from airgap.errors import CorruptError, MissingError, StorageError
 
 
@@ -118,3 +124,18 @@ def test_small_state_shows_that_it_is_too_long(top: Path) -> None:
 
 def test_small_state_that_does_not_exist_is_none(top: Path) -> None:
     assert read_if_exists(top / "sub" / "gone", 3) is None
+
+
+def test_memory_is_taken_by_the_size_of_a_file_and_not_by_its_bound(top: Path) -> None:
+    with (top / "sub" / "file").open("rb") as file:
+        assert read_open(file, 2**62) == b"12345"
+    assert read_if_exists(top / "sub" / "file", 2**62) == b"12345"
+
+
+def test_a_pipe_is_read_to_its_end() -> None:
+    ours, theirs = os.pipe()
+    os.write(theirs, b"x" * 5000)
+    os.close(theirs)
+
+    with os.fdopen(ours, "rb") as pipe:
+        assert read_open(pipe, 10_000) == b"x" * 5000
