@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn, Self
 
+from airgap.chunking.sizes import PIECE
+from airgap.chunking.zeros import zeros
 from airgap.disk.descriptors import open_without_waiting
 from airgap.errors import StorageError
 from airgap.format import limits
@@ -135,8 +137,10 @@ class StableFile:
         """Remember the file; it is opened when the block begins."""
         self.size = source.size
         self._source = source
-        self._left = source.size
+        self._offset = 0
         self._descriptor = -1
+        self._hole = (source.size, source.size)
+        """Where the next hole begins and ends; both the end of the file if there is none."""
 
     def __enter__(self) -> Self:
         """Open the file, and demand that it is the one that was scanned."""
@@ -145,6 +149,8 @@ class StableFile:
             self._descriptor = open_without_waiting(self._source.location)
             try:
                 _expect_unchanged(self._source, os.fstat(self._descriptor))
+                if _is_sparse(self._descriptor):
+                    self._hole = _find_hole(self._descriptor, 0, self.size)
             except BaseException:
                 os.close(self._descriptor)
                 raise
@@ -166,18 +172,28 @@ class StableFile:
         Raises:
             StorageError: the file is shorter than it was, or cannot be read.
         """
-        count = min(count, self._left)
+        count = min(count, self.size - self._offset)
         try:
-            data = os.read(self._descriptor, count)
+            if self._is_hole(count):
+                data = zeros(count)
+            else:
+                data = os.pread(self._descriptor, count, self._offset)
             while len(data) < count:
-                more = os.read(self._descriptor, count - len(data))
+                at = self._offset + len(data)
+                more = os.pread(self._descriptor, count - len(data), at)
                 if not more:
                     _raise_changed(self._source)
                 data += more
         except OSError as error:
             raise _make_read_error(error) from error
-        self._left -= count
+        self._offset += count
         return data
+
+    def _is_hole(self, count: int) -> bool:
+        """Tell whether the next bytes lie in a hole. Raises OSError."""
+        if self._hole[1] <= self._offset < self.size:
+            self._hole = _find_hole(self._descriptor, self._offset, self.size)
+        return self._hole[0] <= self._offset and self._offset + count <= self._hole[1]
 
     def peek(self, offset: int, count: int) -> bytes:
         """Return bytes at an offset, without moving on; fewer only at the end."""
@@ -185,6 +201,30 @@ class StableFile:
             return os.pread(self._descriptor, count, offset)
         except OSError as error:
             raise _make_read_error(error) from error
+
+
+def _is_sparse(descriptor: int) -> bool:
+    """Tell whether a file has holes that are worth looking for."""
+    status = os.fstat(descriptor)
+    if status.st_size - 512 * status.st_blocks < PIECE or not hasattr(os, "SEEK_HOLE"):
+        return False
+    try:
+        os.fsync(descriptor)  # ZFS calls a hole what was written and not synced (OpenZFS #15526)
+    except OSError:
+        return False
+    return True
+
+
+def _find_hole(descriptor: int, offset: int, size: int) -> tuple[int, int]:
+    """Return where the next hole of a file begins and ends; its end twice if there is none."""
+    try:
+        begin = os.lseek(descriptor, offset, os.SEEK_HOLE)
+    except OSError:  # a file system that does not tell
+        return size, size
+    try:
+        return begin, os.lseek(descriptor, begin, os.SEEK_DATA)
+    except OSError:  # no data follows
+        return begin, size
 
 
 def read_stable(source: SourceFile) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from typing import Final
 
 from airgap.carrier.port import BundleWriter
 from airgap.chunking.cutters import cut
+from airgap.chunking.zeros import digest_chunk
 from airgap.codec.buffer import Buffer
 from airgap.codec.table import DIFFERENCE, RAW, Preset, encode, encode_difference
 from airgap.flow.exporting.bases import NO_BASES, Bases
@@ -246,7 +247,7 @@ def _hash(options: PackOptions, names: ChunkNames, job: _ChunkJob) -> _ChunkJob:
     """Hash a chunk; encode it at once, unless it waits for neighbours or is known already."""
     if job.file is None:
         return job
-    digest = hashlib.sha256(job.plain).digest()
+    digest = digest_chunk(job.plain)
     plain, stored = job.plain, None
     if job.is_block and not names.knows(digest):
         plain, stored = b"", _encode_block(options, job.plain, job.width, job.base)

@@ -5,6 +5,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from airgap.chunking.cutters import cut
+from airgap.chunking.zeros import digest_chunk
 from airgap.flow.exporting.select import Source
 from airgap.flow.progress import Progress
 from airgap.format.inventory import Entry, File, Folder, Link
@@ -104,7 +105,7 @@ def cut_and_name(run: FileRun, names: ChunkNames, progress: Progress) -> Iterato
     with StableFile(run.source) as file:
         for piece in cut(file):
             run.feed(piece.plain)
-            names.add_to(run, hashlib.sha256(piece.plain).digest(), len(piece.plain))
+            names.add_to(run, digest_chunk(piece.plain), len(piece.plain))
             progress.advance(len(piece.plain))
             yield piece.plain
 

@@ -1,5 +1,6 @@
 """A folder is listed as it lies, and a file that changes while it is read is no file to send."""
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -215,3 +216,57 @@ def test_a_file_is_unchanged_until_something_touches_it(tmp_path: Path) -> None:
 
     (tmp_path / "file").unlink()
     assert not source_tree.is_unchanged(source)
+
+
+MIB = 1024 * 1024
+LAYOUTS = {
+    "one hole": [(0, b"begin"), (9 * MIB, b"end")],
+    "a hole at the end": [(0, b"begin"), (6 * MIB, b"")],
+    "nothing but a hole": [(7 * MIB + 5, b"")],
+    "holes and data": [(at * 3 * MIB + 4096, b"x" * 9000) for at in range(4)],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_holes_are_zeros_and_are_not_read(
+    layout: list[tuple[int, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        for at, data in layout:
+            file.seek(at)
+            file.write(data)
+        file.truncate(layout[-1][0] + len(layout[-1][1]))
+    expected = (tmp_path / "file").read_bytes()
+    (source,) = source_tree.scan(tmp_path).files
+    if (tmp_path / "file").stat().st_blocks * 512 > MIB:
+        pytest.skip("this file system has no holes")
+    count = 0
+    pread = os.pread
+
+    def counting(descriptor: int, size: int, offset: int) -> bytes:
+        nonlocal count
+        data = pread(descriptor, size, offset)
+        count += len(data)
+        return data
+
+    monkeypatch.setattr(os, "pread", counting)
+    content = b"".join(source_tree.read_stable(source))
+
+    assert content == expected
+    assert count <= len(expected) - 2 * MIB
+
+
+@pytest.mark.parametrize("broken", ["lseek", "fsync"])
+def test_where_holes_are_not_told_everything_is_read(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        file.truncate(3 * MIB)
+    (source,) = source_tree.scan(tmp_path).files
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, broken, refuse)
+
+    assert b"".join(source_tree.read_stable(source)) == bytes(3 * MIB)
