@@ -89,14 +89,16 @@ def move_file(source: Path, target: Path) -> None:
 def replace_file(path: Path, data: bytes, part: Path | None = None) -> None:
     """Give a small file other content: all of it or none, even if the power fails.
 
-    It is written under the name ``part`` first, of which there must be one writer at a time.
+    It is written under the name ``part`` first, of which there must be one writer at a time. What
+    has that name, and be it a link, is removed.
 
     Raises:
         OSError: the disk refused; the part is removed.
     """
     part = part or path.with_name(f"{path.name}.part")
     try:
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)
+        with part.open("xb") as file:
             file.write(data)
             flush(file)
         part.replace(path)

@@ -9,7 +9,7 @@ from typing import Final
 
 __all__ = ["is_locked", "lock", "lock_folder", "lock_removable", "try_lock"]
 
-_LOCK_FILE: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+_LOCK_FILE: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_TRIES: Final = 100
 
 
@@ -52,16 +52,19 @@ def lock_folder(folder: Path, on_wait: Callable[[], None] | None = None) -> Iter
         os.close(descriptor)
 
 
-def lock_removable(path: Path, on_wait: Callable[[], None]) -> int:
+def lock_removable(
+    path: Path, on_wait: Callable[[], None], make_folder: Callable[[], object]
+) -> int:
     """Make and lock a file that its holders remove; return its descriptor.
 
-    What was locked must still be what is there: the holder before may have removed it.
+    What was locked must still be what is there: the holder before may have removed it, and the
+    folder, which ``make_folder`` makes.
 
     Raises:
         OSError: it cannot be made, or the file system has no locks.
     """
     while True:
-        descriptor = _open_lock(path)
+        descriptor = _open_lock(path, make_folder)
         try:
             lock(descriptor, on_wait)
             with suppress(FileNotFoundError):
@@ -88,11 +91,11 @@ def _try(descriptor: int, kind: int) -> bool:
     return True
 
 
-def _open_lock(path: Path) -> int:
+def _open_lock(path: Path, make_folder: Callable[[], object]) -> int:
     """Open the lock file; its folder may vanish meanwhile, when another process is done."""
     for _ in range(_OPEN_TRIES):
         with suppress(FileNotFoundError, FileExistsError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(path, _LOCK_FILE, 0o600)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(path, _LOCK_FILE, 0o600)
+            make_folder()
+            return os.open(path, _LOCK_FILE, 0o660)
+    make_folder()
+    return os.open(path, _LOCK_FILE, 0o660)

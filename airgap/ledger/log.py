@@ -44,11 +44,18 @@ _ROOM: Final[Mapping[Event, int]] = MappingProxyType(
 class LedgerStore:
     """Ledger and state in ``folder``, and the ``witness`` file of one BentoML home."""
 
-    def __init__(self, site: str, folder: Path, witness: Path) -> None:
-        """Name the files; nothing is read yet."""
+    def __init__(
+        self,
+        site: str,
+        folder: Path,
+        witness: Path,
+        make_witness_folder: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Name the files; nothing is read yet. ``make_witness_folder`` makes the witness's."""
         self.site = site
         self.folder = folder
         self.witness = witness
+        self.make_witness_folder = make_witness_folder
 
     def exists(self) -> bool:
         """Tell whether the folder exists, intact or not."""
@@ -164,8 +171,10 @@ class LedgerWriter:
     def write_witness(self, state: State) -> None:
         """Record in BentoML's home how many entries the ledger has (format §17.6)."""
         path = self.store.witness
-        path.parent.mkdir(parents=True, exist_ok=True)  # with the rights that the home has
-        durable.sync_folder(path.parent.parent)
+        self.store.make_witness_folder()
+        if not path.exists():
+            for folder in path.parents[1:3]:
+                durable.sync_folder(folder)
         witness = Witness(state.site, state.entries, state.head)
         durable.replace_file(path, ledger_format.encode_witness(witness))
 

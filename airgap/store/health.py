@@ -3,15 +3,24 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.disk import locks
 from airgap.store.install_paths import private_folder
-from airgap.store.staging import measure_disk_usage
+from airgap.store.private_folder import inspect_private_folder
+from airgap.store.staging import STAGING, measure_disk_usage
 from airgap.store.volume_progress import JOURNAL
 
-__all__ = ["Disk", "Leftover", "inspect_disk", "is_importing", "list_leftovers"]
+__all__ = [
+    "Disk",
+    "Leftover",
+    "inspect_disk",
+    "inspect_staging",
+    "is_importing",
+    "list_leftovers",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +66,20 @@ def inspect_disk(store: Path, parts: tuple[str, ...] = ()) -> Disk:
 
 def list_leftovers(store: Path) -> Iterator[Leftover]:
     """Yield what imports have left in a store's staging."""
-    staging = private_folder(store) / "staging"
+    staging = private_folder(store) / STAGING
     for name in _list_names(staging):
         waits = (staging / name / JOURNAL).exists()
         yield Leftover(name, staging / name, measure_disk_usage(staging / name), waits)
+
+
+def inspect_staging(store: Path) -> None:
+    """Refuse links and what others own in the store's folder for airgap's own work.
+
+    Raises:
+        StorageError: there is something, which ends every import.
+    """
+    with suppress(OSError):  # it does not exist, or only others may read it
+        inspect_private_folder(store)
 
 
 def is_importing(store: Path) -> bool:

@@ -5,11 +5,14 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from airgap.disk import durable, locks
+from airgap.store.install_paths import private_folder
 from airgap.store.kinds import find_kind
+from airgap.store.private_folder import inspect_private_folder, make_private_folder
 from airgap.store.staging import StagedItem
 
 __all__ = ["install", "lock_store", "point_latest", "put_back"]
@@ -19,16 +22,23 @@ _EXCHANGE: Final = 2
 
 
 @contextmanager
-def lock_store(private: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+def lock_store(store: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold a store's lock; call ``on_wait`` if another process holds it.
 
-    ``private`` is the store's folder for airgap's own work. Folders that had to be created for the
-    lock, even the store itself, are removed again if they are empty.
+    Folders that had to be created for the lock, even the store itself, are removed again if they
+    are empty.
+
+    Raises:
+        StorageError: something in the store's folder for airgap's own work is a link or another
+            user's.
+        OSError: the disk refused.
     """
+    private = private_folder(store)
     created = [folder for folder in private.parents if not folder.exists()]
     lock = private / "lock"
-    descriptor = locks.lock_removable(lock, on_wait)
+    descriptor = locks.lock_removable(lock, on_wait, partial(make_private_folder, store))
     try:
+        inspect_private_folder(store)
         yield
     finally:
         lock.unlink(missing_ok=True)

@@ -10,6 +10,9 @@ __all__ = ["InstallPath", "private_folder"]
 class InstallPath:
     """Where an item goes.
 
+    What a service reads lies outside the folder for airgap's own work, which only those who import
+    may enter: ``bentos/``, ``models/`` and the folders of other kinds lie side by side in a store.
+
     ``store`` is the folder that a lock and staging belong to. ``latest`` is the file that names
     the newest version, for kinds that have one. ``may_hold_more`` tells that other files may lie
     beside the item's own (a snapshot of which another Bento took other files).
@@ -19,6 +22,11 @@ class InstallPath:
     store: Path
     latest: Path | None
     may_hold_more: bool
+
+    def __post_init__(self) -> None:
+        """Refuse a kind of item that no service could read."""
+        if self.final.is_relative_to(self.private):
+            raise ValueError(f"{self.final} is in the folder for airgap's own work")
 
     @property
     def private(self) -> Path:

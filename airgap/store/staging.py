@@ -17,16 +17,18 @@ from typing import Final
 from airgap.disk import space
 from airgap.format.inventory import File, Folder, Item, Link
 from airgap.store.install_paths import InstallPath
+from airgap.store.private_folder import make_private_folder
 
-__all__ = ["StagedItem", "measure_disk_usage", "remove_staging", "staging_folder"]
+__all__ = ["STAGING", "StagedItem", "measure_disk_usage", "remove_staging", "staging_folder"]
 
+STAGING: Final = "staging"
 _FILE_MODE: Final = 0o644
 _EXECUTABLE_MODE: Final = 0o755
 
 
 def staging_folder(target: InstallPath, bundle: str) -> Path:
     """Return where the items of a bundle are staged for a store."""
-    return target.private / "staging" / bundle
+    return target.private / STAGING / bundle
 
 
 def remove_staging(target: InstallPath, bundle: str) -> None:
@@ -38,7 +40,7 @@ def remove_staging(target: InstallPath, bundle: str) -> None:
         except PermissionError:  # a replaced item had read-only folders
             _make_folders_writable(top)
             shutil.rmtree(top)
-    for folder in (target.private / "staging", target.private):
+    for folder in (target.private / STAGING, target.private):
         with suppress(OSError):
             folder.rmdir()
 
@@ -68,7 +70,7 @@ class StagedItem:
 
     def was_begun(self) -> bool:
         """Tell whether an earlier import has left anything."""
-        return self.folder.is_dir()
+        return self.folder.is_dir() and not self.folder.is_symlink()
 
     def was_cut_off(self) -> bool:
         """Tell whether an earlier import staged the item, perhaps installed it, and did not end."""
@@ -88,22 +90,35 @@ class StagedItem:
     def _make_folders(self) -> None:
         folders = {path for entry in self.item.entries for path in _list_parents(entry.path)}
         folders |= {entry.path for entry in self.item.entries if isinstance(entry, Folder)}
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.make_parent()
+        if self.folder.is_symlink():  # an item that was a link, and was just swapped with this one
+            self.folder.unlink()
+        self.folder.mkdir(exist_ok=True)
         self._remove_others(folders)
         for folder in sorted(folders):
             (self.folder / folder).mkdir(exist_ok=True)
 
+    def make_parent(self) -> None:
+        """Make the folder that the item's own folder lies in, through no link."""
+        item = self.item
+        make_private_folder(self.target.store, STAGING, self._bundle, item.kind, item.name)
+
     def _remove_others(self, folders: AbstractSet[str]) -> None:
-        """Remove everything but the item's folders, and regular files at the paths of its files."""
+        """Remove everything but the item's folders, and regular files at the paths of its files.
+
+        Not files with another name elsewhere: what is written here would be changed there too.
+        """
         files = {file.path for file in self.item.files}
         for top, subfolders, others in os.walk(self.folder, topdown=False):
             for name in (*subfolders, *others):
                 path = Path(top, name)
                 relative = path.relative_to(self.folder).as_posix()
-                mode = path.lstat().st_mode
-                if stat.S_ISDIR(mode) and relative not in folders:
-                    path.rmdir()
-                elif not stat.S_ISDIR(mode) and not (stat.S_ISREG(mode) and relative in files):
+                status = path.lstat()
+                is_file = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+                if stat.S_ISDIR(status.st_mode):
+                    if relative not in folders:
+                        path.rmdir()
+                elif not (is_file and relative in files):
                     path.unlink()
 
     def write(self, file: File, offset: int, data: bytes | memoryview) -> None:

@@ -8,7 +8,8 @@ from typing import Final
 from airgap.errors import CorruptError, StorageError
 from airgap.store import bentoml_home
 from airgap.store.install_paths import private_folder
-from airgap.store.staging import StagedItem
+from airgap.store.private_folder import make_private_folder
+from airgap.store.staging import STAGING, StagedItem
 
 __all__ = ["UnsignedStaging"]
 
@@ -20,9 +21,10 @@ class UnsignedStaging:
 
     def __init__(self) -> None:
         """Create an empty folder: what a killed process left there is removed."""
-        self._top = private_folder(bentoml_home.home()) / "staging" / _NAME
+        self._top = private_folder(bentoml_home.home()) / STAGING / _NAME
         self.discard()
-        self._top.mkdir(parents=True)
+        make_private_folder(bentoml_home.home(), STAGING)
+        self._top.mkdir()
 
     def write(self, path: str, size: int, pieces: Iterable[bytes]) -> None:
         """Write a file of ``size`` bytes at ``path``, which was checked (format §2.5).
@@ -49,7 +51,7 @@ class UnsignedStaging:
 
     def hand_over(self, path: str, staged: StagedItem) -> None:
         """Move everything below ``path`` (empty for all) to where the item is staged."""
-        staged.folder.parent.mkdir(parents=True, exist_ok=True)
+        staged.make_parent()
         (self._top / path).rename(staged.folder)
         staged.finish()
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from airgap.store.install_paths import InstallPath
-from airgap.store.staging import staging_folder
+from airgap.store.private_folder import make_private_folder
+from airgap.store.staging import STAGING, staging_folder
 
 __all__ = ["JOURNAL", "VolumeProgress", "VolumeRecord"]
 
@@ -31,6 +32,7 @@ class VolumeProgress:
 
     def __init__(self, target: InstallPath, bundle: str) -> None:
         """Name the file; nothing is read or written yet."""
+        self._store = target.store
         self.folder = staging_folder(target, bundle)
         self._path = self.folder / JOURNAL
 
@@ -44,7 +46,7 @@ class VolumeProgress:
 
     def save(self, record: VolumeRecord) -> None:
         """Write the record; the staged files must be synced before. Raises OSError."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._store, STAGING, self.folder.name)
         part = self._path.with_suffix(".part")
         part.write_text(
             json.dumps(

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from airgap.disk.os_errors import translate_errors
@@ -17,6 +18,7 @@ from airgap.ledger.log import LedgerStore, LedgerWriter
 from airgap.state import pinned_root
 from airgap.store import bentoml_home
 from airgap.store.install_paths import private_folder
+from airgap.store.private_folder import make_private_folder
 
 __all__ = [
     "HistoryStatus",
@@ -35,6 +37,7 @@ __all__ = [
     "stamp_entry",
 ]
 
+_WITNESS: Final = "witness"
 _WAITING: Final = "Waiting for another import of this site to finish."
 
 
@@ -220,8 +223,14 @@ def stamp_entry(entry: Entry, state: State | None) -> Entry:
 
 def _locate_ledger(name: str) -> LedgerStore:
     """Return the ledger of a site, with the witness in this BentoML home; nothing is read."""
-    witness = private_folder(bentoml_home.home()) / "witness" / name
-    return LedgerStore(name, pinned_root.home() / "sites" / name, witness)
+    home = bentoml_home.home()
+    witness = private_folder(home) / _WITNESS / name
+    return LedgerStore(
+        name,
+        pinned_root.home() / "sites" / name,
+        witness,
+        partial(make_private_folder, home, _WITNESS),
+    )
 
 
 def _check(store: LedgerStore) -> HistoryStatus:

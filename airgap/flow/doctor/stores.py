@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from airgap.errors import StorageError
 from airgap.flow.doctor.finding import Finding, note, ok, problem
 from airgap.store import bentoml_listing, health, kinds
 from airgap.store.health import Disk
@@ -71,6 +72,11 @@ def _check_disk(title: str, disk: Disk) -> Iterator[Finding]:
 
 
 def _report_leftovers(store: Path) -> Iterator[Finding]:
+    try:
+        health.inspect_staging(store)
+    except StorageError as error:
+        yield problem("staging", error.message, error.hint)
+        return
     if health.is_importing(store):
         yield note("staging", f"An import into {store} is running.", "Wait until it has finished.")
         return

@@ -86,7 +86,7 @@ def install_bundle(
     Descriptions(manifest.items)  # refuses what BentoML could not list before anything is staged
     items = [item for item in manifest.items if opened.only is None or item.key in opened.only]
     options = InstallOptions(replace, dry_run)
-    with lock_stores(() if dry_run else {install_path(item).private for item in items}, progress):
+    with lock_stores(() if dry_run else {install_path(item).store for item in items}, progress):
         plan = make_plan(items, opened.bundle, options, progress)
         if dry_run:
             return preview(plan)
@@ -203,16 +203,16 @@ def _save_manifest(opened: Opened, progress: Progress) -> None:
 
 
 @contextmanager
-def lock_stores(privates: Iterable[Path], progress: Progress) -> Iterator[None]:
-    """Hold the locks of stores, named by their folders for airgap's work.
+def lock_stores(stores: Iterable[Path], progress: Progress) -> Iterator[None]:
+    """Hold the locks of stores.
 
     Raises:
-        StorageError: the disk refused a file, within the block too.
+        StorageError: the disk refused a file, within the block too; or as ``lock_store``.
     """
     try:
         with ExitStack() as locks:
-            for private in sorted(privates):
-                locks.enter_context(lock_store(private, lambda: progress.note(_WAITING)))
+            for store in sorted(stores):
+                locks.enter_context(lock_store(store, lambda: progress.note(_WAITING)))
             yield
     except OSError as error:
         raise storage_error(error, error.filename or "The store") from error

@@ -35,7 +35,6 @@ from airgap.format.inventory import Entry, File, Folder, Item, Link, make_item
 from airgap.format.kinds import BENTO, MODEL, Kind
 from airgap.state import pinned_root
 from airgap.store import bentoml_home
-from airgap.store.install_paths import private_folder
 from airgap.store.kinds import find_kind, install_path
 from airgap.store.staging import StagedItem
 from airgap.store.unsigned_staging import UnsignedStaging
@@ -84,8 +83,8 @@ def import_unsigned(
         )
     progress.note(f"Reading {archive}.")
     with ExitStack() as held:
-        locks = () if choices.dry_run else (private_folder(bentoml_home.home()),)
-        held.enter_context(lock_stores(locks, progress))
+        stores = () if choices.dry_run else (bentoml_home.home(),)
+        held.enter_context(lock_stores(stores, progress))
         incoming = None if choices.dry_run else UnsignedStaging()
         if incoming is not None:
             held.callback(incoming.discard)

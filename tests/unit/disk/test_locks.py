@@ -41,16 +41,20 @@ def test_a_lock_that_cannot_be_asked_for_is_not_held(tmp_path: Path) -> None:
 
 
 def test_a_lock_file_that_its_holder_removed_is_made_again(file: Path) -> None:
-    descriptor = locks.lock_removable(file, _interrupt)
+    descriptor = locks.lock_removable(file, _interrupt, _do_nothing)
 
     def release() -> None:
         file.unlink()
         os.close(descriptor)
 
-    again = locks.lock_removable(file, release)
+    again = locks.lock_removable(file, release, _do_nothing)
 
     assert os.path.samestat(os.fstat(again), file.stat())
     os.close(again)
+
+
+def _do_nothing() -> None:
+    """The folder exists."""
 
 
 def _interrupt() -> None:

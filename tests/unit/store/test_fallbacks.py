@@ -272,4 +272,4 @@ def test_a_lock_whose_folder_keeps_vanishing_is_told(
     monkeypatch.setattr(os, "open", gone)
 
     with pytest.raises(FileNotFoundError):
-        locks._open_lock(tmp_path / "private" / "lock")
+        locks._open_lock(tmp_path / "private" / "lock", lambda: None)

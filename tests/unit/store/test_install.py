@@ -47,10 +47,9 @@ def test_an_interruption_while_waiting_for_the_lock_lets_go_of_it(tmp_path: Path
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    private = tmp_path / ".airgap"
-    with install.lock_store(private, lambda: None):
+    with install.lock_store(tmp_path, lambda: None):
         before = _open_files()
-        with pytest.raises(KeyboardInterrupt), install.lock_store(private, interrupt):
+        with pytest.raises(KeyboardInterrupt), install.lock_store(tmp_path, interrupt):
             pass
         assert _open_files() == before
 

@@ -1,0 +1,175 @@
+"""The folder for airgap's own work in a store, ``.airgap``: lock, staging and witness.
+
+It belongs to those who import into the store. What is staged becomes what a service runs, so nobody
+else may put anything there: a link would be written through, and installed.
+"""
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn, Self
+
+from airgap.errors import StorageError
+from airgap.store.install_paths import private_folder
+
+__all__ = ["inspect_private_folder", "make_private_folder"]
+
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_STAGED_DEPTH: Final = 4
+"""Folders above a staged item: staging, the bundle, the kind, the name."""
+
+
+def make_private_folder(store: Path, *names: str) -> Path:
+    """Make the folder for airgap's own work in a store, and folders in it; return the last one.
+
+    Whatever the umask is, they get the mode 0700; if the store's group may write into the store,
+    2770 and that group. No link is followed.
+
+    Raises:
+        StorageError: one of them is a link or another user's.
+        OSError: the disk refused, or another process has removed one of them meanwhile.
+    """
+    if not store.is_dir():
+        store.mkdir(parents=True, exist_ok=True)
+    descriptor, path = os.open(store, _FOLDER), private_folder(store)
+    try:
+        access = _Access.read(descriptor)
+        descriptor = _descend(descriptor, path, access, make=True)
+        access.close_to_others(descriptor, path)
+        for name in names:
+            path = path / name
+            descriptor = _descend(descriptor, path, access, make=True)
+    finally:
+        os.close(descriptor)
+    return path
+
+
+def inspect_private_folder(store: Path) -> None:
+    """Refuse what does not belong in the folder for airgap's own work, down to staged items.
+
+    Called with the store's lock held, and before anything in that folder is used.
+
+    Raises:
+        StorageError: a folder above a staged item is a link, or something is another user's.
+        OSError: it cannot be read.
+    """
+    descriptor, path = os.open(store, _FOLDER), private_folder(store)
+    try:
+        access = _Access.read(descriptor)
+        descriptor = _descend(descriptor, path, access)
+        _inspect(descriptor, path, access, _STAGED_DEPTH)
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """Who imports into a store: its owner; if its group may write into it, the whole group."""
+
+    owners: frozenset[int]
+    group: int | None
+    is_open: bool
+    """Whether everybody may write into the store, as on a file system without permissions."""
+
+    @classmethod
+    def read(cls, store: int) -> Self:
+        """Read it from the store's folder."""
+        status = os.fstat(store)
+        return cls(
+            frozenset({os.geteuid(), status.st_uid, 0}),
+            status.st_gid if status.st_mode & stat.S_IWGRP else None,
+            bool(status.st_mode & stat.S_IWOTH),
+        )
+
+    def refuse_other_owner(self, path: Path, status: os.stat_result) -> None:
+        """Refuse what another user made in a store that is no group's. Raises StorageError."""
+        if self.group is None and status.st_uid not in self.owners:
+            raise StorageError(
+                f"{path} belongs to another user (uid {status.st_uid}).",
+                "Only those who import into a store may have files there: remove it.",
+            )
+
+    def restrict(self, descriptor: int) -> None:
+        """Give a folder its group and mode, where the file system has them."""
+        with suppress(OSError):
+            if self.group is not None and os.fstat(descriptor).st_gid != self.group:
+                os.fchown(descriptor, -1, self.group)
+        with suppress(OSError):
+            os.fchmod(descriptor, 0o700 if self.group is None else 0o2770)
+
+    def close_to_others(self, descriptor: int, path: Path) -> None:
+        """Take away rights that an older version, or somebody else, gave. Raises StorageError."""
+        allowed = stat.S_IRWXU if self.group is None else stat.S_IRWXU | stat.S_IRWXG
+        if os.fstat(descriptor).st_mode & 0o777 & ~allowed:
+            self.restrict(descriptor)
+        if os.fstat(descriptor).st_mode & stat.S_IWOTH and not self.is_open:
+            raise StorageError(
+                f"Every user may write into {path}.",
+                f"Let its owner run `chmod o-rwx {path}`, and check what is in it.",
+            )
+
+
+def _inspect(folder: int, path: Path, access: _Access, depth: int) -> None:
+    """Look at the entries of an open folder, and of the folders in it down to ``depth``."""
+    with os.scandir(folder) as listing:
+        entries = [(entry.name, entry.stat(follow_symlinks=False)) for entry in listing]
+    for name, status in entries:
+        access.refuse_other_owner(path / name, status)
+        if depth and stat.S_ISLNK(status.st_mode):
+            _refuse_link(path / name)
+        if depth and stat.S_ISDIR(status.st_mode):
+            descriptor = _enter(folder, path / name, access)
+            try:
+                _inspect(descriptor, path / name, access, depth - 1)
+            finally:
+                os.close(descriptor)
+
+
+def _descend(above: int, path: Path, access: _Access, *, make: bool = False) -> int:
+    """Open as ``_enter``, and close the folder above."""
+    descriptor = _enter(above, path, access, make=make)
+    os.close(above)
+    return descriptor
+
+
+def _enter(above: int, path: Path, access: _Access, *, make: bool = False) -> int:
+    """Open a folder that lies in an open one; ``make`` makes it, if need be."""
+    flags = _FOLDER | os.O_NOFOLLOW
+    try:
+        try:
+            descriptor, is_new = os.open(path.name, flags, dir_fd=above), False
+        except FileNotFoundError:
+            if not make:
+                raise
+            is_new = _make(path.name, above)
+            descriptor = os.open(path.name, flags, dir_fd=above)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
+            _refuse_link(path)
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    try:
+        access.refuse_other_owner(path, os.fstat(descriptor))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    if is_new:
+        access.restrict(descriptor)
+    return descriptor
+
+
+def _make(name: str, above: int) -> bool:
+    try:
+        os.mkdir(name, 0o700, dir_fd=above)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _refuse_link(path: Path) -> NoReturn:
+    raise StorageError(
+        f"{path} is a link, or is not a folder.",
+        "airgap follows no link there: remove it, and look at where it leads.",
+    )
