@@ -5,12 +5,14 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from airgap.disk import durable, locks
 from airgap.store.install_paths import private_folder
+from airgap.store.item_kind import ItemKind
 from airgap.store.kinds import find_kind
 from airgap.store.private_folder import inspect_private_folder, make_private_folder
 from airgap.store.staging import StagedItem
@@ -19,6 +21,7 @@ __all__ = ["install", "lock_store", "point_latest", "put_back"]
 
 _AT_FDCWD: Final = -100
 _EXCHANGE: Final = 2
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @contextmanager
@@ -94,21 +97,41 @@ def _previous_path(staged: StagedItem) -> Path:
     return staged.folder.with_name(f"{staged.folder.name}~old")  # no tag or commit has a tilde
 
 
-def point_latest(staged: StagedItem) -> None:
-    """Make ``latest`` name the item unless it names a newer one, as BentoML's own import does."""
+def point_latest(staged: StagedItem, now: datetime, *, is_newest: bool) -> str:
+    """Make ``latest`` name the item unless it names a newer one, as BentoML's own import does.
+
+    What says that it was created after now is no newer than the item of a bundle ``is_newest``,
+    whose number is its channel's highest: one wrong date would keep ``latest`` for ever.
+
+    Returns what people should know about such dates; else an empty text.
+    """
     target, item = staged.target, staged.item
     durable.sync_folder(target.final.parent)  # a killed import may have renamed and not synced
     if target.latest is None:
-        return
+        return ""
     kind = find_kind(item.kind)
-    description = kind.describe(target.final)
-    with suppress(Exception):  # a dangling or broken `latest` is replaced
-        version = target.latest.read_text().strip()
-        current = kind.describe(target.latest.parent / version)
-        if version == item.version or description.created < current.created:
-            return
+    created = kind.describe(target.final).created
+    current, current_created = _read_latest(kind, target.latest)
+    if current == item.version:
+        return ""
+    text = f"{item} says that it was created on {created}, after now." if created > now else ""
+    if created < current_created:
+        text = f"{current} says that it was created on {current_created}, after now."
+        if current_created <= now or not is_newest:
+            kept = f"`latest` in {target.latest.parent} still names {current}. {text}"
+            return kept if current_created > now else ""
+        text = f"`latest` in {target.latest.parent} now names {item.version}. {text}"
     # Synced before it is renamed: BentoML cannot list a store with an empty `latest`.
     durable.replace_file(target.latest, item.version.encode(), staged.folder.with_name("latest"))
+    return text
+
+
+def _read_latest(kind: ItemKind, latest: Path) -> tuple[str, datetime]:
+    """Return the version that ``latest`` names, and its creation time; nothing if it is broken."""
+    with suppress(Exception):  # a dangling or broken `latest` is replaced
+        version = latest.read_text().strip()
+        return version, kind.describe(latest.parent / version).created
+    return "", _NEVER
 
 
 def _keep_others(old: Path, new: Path) -> None:

@@ -4,9 +4,11 @@ An admitted bundle's items are planned, staged, and committed: nothing has its f
 everything of the bundle is verified and synced.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -161,6 +163,9 @@ def commit(plan: Plan, record: ImportRecord | None, progress: Progress) -> Insta
         PolicyError, NotTrustedError: the record's check refused it; staging is removed.
         StorageError: the disk refused. If it refused the record, nothing was renamed.
     """
+    entry = record.entry if record else None
+    now = datetime.fromtimestamp(max(time.time(), entry.floor if entry else 0), UTC)
+    is_newest = entry is not None and entry.event == "imported" and entry.sequence > 0
     try:
         with ExitStack() as recording:
             if record:
@@ -171,7 +176,9 @@ def commit(plan: Plan, record: ImportRecord | None, progress: Progress) -> Insta
             for item in plan.staged:
                 install(item)
             for item in (*plan.interrupted, *plan.staged):
-                point_latest(item)
+                text = point_latest(item, now, is_newest=is_newest)
+                if text:
+                    progress.note(text)
     except (PolicyError, NotTrustedError):  # what is staged will never be wanted
         _remove_staging(plan)
         raise

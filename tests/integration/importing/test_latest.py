@@ -84,3 +84,45 @@ def test_nothing_but_versions_and_latest_lies_in_the_store(carried: Path, isolat
     for store in ("bentos", "models"):
         found = sorted(path.name for path in (isolated.bentoml / store / "shop").iterdir())
         assert found == ["latest", "v1"]
+
+
+FUTURE = "9999-12-31T00:00:00+00:00"
+
+
+@pytest.fixture
+def pinned(connected: Side, isolated: Side, site: Site, tmp_path: Path) -> Path:
+    """The depot whose number 1, of a day in the future, was imported; number 2 is in it too."""
+    depot = tmp_path / "numbered"
+    for version, created in (("v1", FUTURE), ("v2", TIMES["same"])):
+        stores.add_bento(connected, f"shop:{version}", {}, created=created)
+        words = ("--channel", "shops", "-o", depot, "--key", site.key())
+        assert connected.run("export", f"shop:{version}", *words).code == 0
+        if version == "v1":
+            ran = isolated.run("import", depot)
+            assert ran.code == 0
+            assert "bento shop:v1 says that it was created on 9999-12-31" in ran.err
+    assert latest(isolated, "bentos") == "v1"
+    return depot
+
+
+def test_a_higher_number_wins_over_a_day_that_lies_ahead(pinned: Path, isolated: Side) -> None:
+    ran = isolated.run("import", pinned)
+
+    assert ran.code == 0
+    assert latest(isolated, "bentos") == "v2"
+    assert "now names v2. v1 says that it was created on 9999-12-31" in ran.err
+
+
+def test_without_a_number_a_day_that_lies_ahead_keeps_latest_and_that_is_told(
+    pinned: Path, connected: Side, isolated: Side, site: Site, tmp_path: Path
+) -> None:
+    assert pinned.exists()
+    stores.add_bento(connected, "shop:v3", {}, created=TIMES["newer"])
+    words = ("-o", tmp_path / "plain", "--key", site.key())
+    assert connected.run("export", "shop:v3", *words).code == 0
+
+    ran = isolated.run("import", tmp_path / "plain")
+
+    assert ran.code == 0
+    assert latest(isolated, "bentos") == "v1"
+    assert "still names v1. v1 says that it was created on 9999-12-31" in ran.err
