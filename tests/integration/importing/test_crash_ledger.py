@@ -216,8 +216,8 @@ def test_what_fails_while_an_import_is_recorded_or_renamed_never_lets_an_older_b
         codes.add(ended.code)
         assert ended.code in (0, 15), f"{ended.code} after {steps[step]}: {ended.err}"
         assert "Traceback" not in ended.err, steps[step]
-        state, fault = check(side)
-        assert state is not None, f"{fault} after {steps[step]}"
+        state, harm = check(side)
+        assert state is not None, f"{harm} after {steps[step]}"
         installed = (side.bentoml / "models/m5").is_dir()
         assert installed or ended.code, f"nothing is installed, and nothing is told: {steps[step]}"
         if installed:
