@@ -26,7 +26,7 @@ def make_private_folder(store: Path, *names: str) -> Path:
     """Make the folder for airgap's own work in a store, and folders in it; return the last one.
 
     Whatever the umask is, they get the mode 0700; if the store's group may write into the store,
-    2770 and that group. No link is followed.
+    and others may not, 2770 and that group. No link is followed.
 
     Raises:
         StorageError: one of them is a link or another user's.
@@ -78,11 +78,10 @@ class _Access:
     def read(cls, store: int) -> Self:
         """Read it from the store's folder."""
         status = os.fstat(store)
-        return cls(
-            frozenset({os.geteuid(), status.st_uid, 0}),
-            status.st_gid if status.st_mode & stat.S_IWGRP else None,
-            bool(status.st_mode & stat.S_IWOTH),
-        )
+        is_open = bool(status.st_mode & stat.S_IWOTH)
+        is_shared = status.st_mode & stat.S_IWGRP and not is_open
+        owners = frozenset({os.geteuid(), status.st_uid, 0})
+        return cls(owners, status.st_gid if is_shared else None, is_open)
 
     def refuse_other_owner(self, path: Path, status: os.stat_result) -> None:
         """Refuse what another user made in a store that is no group's. Raises StorageError."""

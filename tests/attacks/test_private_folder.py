@@ -187,3 +187,12 @@ def test_the_doctor_names_a_link(victim: Path, isolated: Side) -> None:
 
     (problem,) = (one for one in ran.json["findings"] if one["level"] == "problem")
     assert str(isolated.bentoml / ".airgap") in problem["message"]
+
+
+def test_a_store_that_everybody_may_write_into_is_nobodys_group(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store").chmod(0o1777)
+
+    make_private_folder(tmp_path / "store")
+
+    assert mode(tmp_path / "store/.airgap") == 0o700
