@@ -1,12 +1,14 @@
 """FTP control connections: accounts that can deliver files, and nothing else.
 
 A client can log in, create folders, upload under a name that bundles use, resume an interrupted
-upload, rename ``<name>.part`` to ``<name>``, and ask for the size of a file it knows the name of.
+upload, rename it from a passing name (``<name>.part`` and the like) to ``<name>``, and ask for the
+size of a file it knows the name of.
 It can list and read nothing, and cannot replace or remove a finished upload.
 """
 
 import os
 import shutil
+import sys
 import time
 from concurrent.futures import Future
 from contextlib import suppress
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import pyftpdlib.ioloop  # noqa: F401  (first: it suppresses the deprecation warning of asyncore)
+from OpenSSL import SSL
 from pyftpdlib.exceptions import FilesystemError
 from pyftpdlib.handlers import FTPHandler, TLS_FTPHandler
 
@@ -50,6 +53,8 @@ _REFUSED_COMMANDS: Final = frozenset(
 )
 _FOLDER_COMMANDS: Final = frozenset({"CWD", "XCWD", "MKD", "XMKD"}) | _LISTINGS
 _FILE_COMMANDS: Final = frozenset({"APPE", "DELE", "MLST", "RNFR", "RNTO", "SIZE", "STOR"})
+_NAMING_COMMANDS: Final = frozenset({"APPE", "MKD", "RNTO", "STOR", "XMKD"})
+_BLOCKED: Final = "421 Too many failed logins from this address; try again later."
 _POLL_SECONDS: Final = 0.02
 _MAX_QUEUED_LINES: Final = 50
 
@@ -67,7 +72,7 @@ class ControlConnection(FTPHandler):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Pass all arguments to the library, which makes the connections."""
-        self._checking_password = False
+        self._login_pending = False
         self._queued_lines: list[bytes] = []
         self._counted_user = ""
         super().__init__(*args, **kwargs)
@@ -94,7 +99,7 @@ class ControlConnection(FTPHandler):
 
     def refuse_address(self) -> None:
         """Send a throttled address away."""
-        self.respond("421 Too many failed logins from this address; try again later.")
+        self.respond(_BLOCKED)
         self.close_when_done()
 
     def _close_unless_logged_in(self) -> None:
@@ -118,32 +123,67 @@ class ControlConnection(FTPHandler):
     def ftp_PASS(self, line: str) -> None:
         """Check the password in another thread: scrypt would block all sessions.
 
-        No further command is read until the check has ended.
+        No further command is read until the check has ended, and the pause after a wrong one.
         """
         if self.authenticated or not self.username:
             self.respond("503 Send USER first, and log in only once.")
             return
-        self._checking_password = True
+        self._login_pending = True
         self.del_channel()
-        check = self.context.password_pool.submit(self.context.passwords.check, self.username, line)
-        self._poll_password_check(check)
+        self._begin_password_check(line)
+
+    def _begin_password_check(self, password: str) -> None:
+        """Ask the throttle at each guess, not only at each connection."""
+        state = self.context.throttle.begin_check(self.remote_ip, time.monotonic())
+        if state == "wait":  # for the end of other checks
+            self.call_later(_POLL_SECONDS, self._begin_password_check, password)
+        elif state == "blocked":
+            self._end_pause(_BLOCKED, final=True)
+        else:
+            check = self.context.password_pool.submit(
+                self.context.passwords.check, self.username, password
+            )
+            self._poll_password_check(check)
 
     def _poll_password_check(self, check: "Future[bool]") -> None:
+        """Wait for the end of a check; count it also for a client that has left meanwhile."""
+        if not check.done():
+            # Not self.call_later: closing the connection would cancel it.
+            self.ioloop.call_later(
+                _POLL_SECONDS, self._poll_password_check, check, _errback=self.handle_error
+            )
+            return
+        failed = not check.result()
+        self.context.throttle.end_check(self.remote_ip, time.monotonic(), failed=failed)
+        if failed:
+            self.context.events.notify("login failed", user=self.username, address=self.remote_ip)
         if self._closed:
             return
-        if not check.done():
-            self.call_later(_POLL_SECONDS, self._poll_password_check, check)
-            return
-        self._checking_password = False
-        if check.result():
-            self.add_channel()
-            self._log_in()
+        if failed:
+            self.username = ""
+            self.call_later(self.auth_failed_timeout, self._refuse_login)
         else:
-            self.context.throttle.record_failure(self.remote_ip, time.monotonic())
-            self.context.events.notify("login failed", user=self.username, address=self.remote_ip)
-            self.handle_auth_failed("", "")
+            self._end_pause()
+
+    def _refuse_login(self) -> None:
+        """Tell that a login failed, after the pause that slows down guessing."""
+        self.attempted_logins += 1
+        final = self.attempted_logins >= self.max_login_attempts
+        end = " Disconnecting." if final else ""
+        self._end_pause(f"530 Authentication failed.{end}", final=final)
+
+    def _end_pause(self, refusal: str = "", *, final: bool = False) -> None:
+        """Log in, or send a refusal; then execute the commands that arrived meanwhile."""
+        self._login_pending = False
+        self.add_channel()
+        if refusal:
+            self.respond(refusal)
+        else:
+            self._log_in()
+        if final:
+            self.close_when_done()
         queued, self._queued_lines = self._queued_lines, []
-        for line in queued:
+        for line in queued if not final else ():
             self._in_buffer = [line]
             self.found_terminator()
 
@@ -157,9 +197,9 @@ class ControlConnection(FTPHandler):
         self.handle_auth_success(str(self.context.folders.home(self.username)), "", "Welcome.")
 
     def found_terminator(self) -> None:
-        """Queue lines that arrive while a password is being checked; execute any others."""
+        """Queue lines that arrive while a login is pending; execute any others."""
         line = b"".join(self._in_buffer)
-        if self._checking_password:
+        if self._login_pending:
             self._queued_lines.append(line)
             self._in_buffer, self._in_buffer_len = [], 0
             if len(self._queued_lines) > _MAX_QUEUED_LINES:
@@ -173,6 +213,13 @@ class ControlConnection(FTPHandler):
             return
         super().found_terminator()
 
+    def handle_error(self) -> None:
+        """Close after an error of the connection, which a client can cause at will; log others."""
+        if not isinstance(sys.exc_info()[1], SSL.Error | OSError):
+            self.log_exception(self)
+        self._error = True  # no TLS shutdown: the connection is broken
+        self.close()
+
     # ---- which commands and names are allowed
 
     def pre_process_command(self, line: str, cmd: str, arg: str) -> None:
@@ -182,8 +229,9 @@ class ControlConnection(FTPHandler):
             return
         if self.authenticated and arg and cmd in _FOLDER_COMMANDS | _FILE_COMMANDS:
             problem = self._find_name_problem(cmd, arg)
-            if problem:
-                self.respond(f"553 This name {problem}.")
+            if problem:  # 553 is for names that a client wants to give (RFC 959 §5.4)
+                code = 553 if cmd in _NAMING_COMMANDS else 550
+                self.respond(f"{code} This name {problem}.")
                 return
         super().pre_process_command(line, cmd, arg)
 
@@ -242,7 +290,7 @@ class ControlConnection(FTPHandler):
     def ftp_RNFR(self, path: str) -> None:
         """Begin to rename an upload to its final name."""
         if not self._parse_name(path).is_part:
-            self.respond("553 A finished upload cannot be renamed.")
+            self.respond("550 A finished upload cannot be renamed.")
             return
         super().ftp_RNFR(path)
 
@@ -250,7 +298,7 @@ class ControlConnection(FTPHandler):
         """Rename an upload to its final name."""
         if self._rnfr and self._parse_name(self._rnfr).final != self._parse_name(path).path:
             self._rnfr = None
-            self.respond("553 <name>.part can only be renamed to <name>.")
+            self.respond("553 An upload can only be renamed to its final name.")
             return None
         renamed: tuple[str, str] | None = super().ftp_RNTO(path)
         if renamed:
@@ -267,8 +315,14 @@ class ControlConnection(FTPHandler):
         return removed
 
     def ftp_SIZE(self, path: str) -> None:
-        """Send the size of a finished, unfinished or already taken upload."""
-        size = self._find_size(path)
+        """Send the size of an upload, unless its sender should send it again.
+
+        airgap's own client skips what has a size: so texts, and the files of a depot's bundle that
+        was taken, have none.
+        """
+        name = self._parse_name(path)
+        again = name.kind == "text" and not name.is_part
+        size = None if again else self._find_size(path, taken=name.kind == "archive")
         if self._current_type == "a":
             self.respond("550 SIZE needs binary mode (TYPE I).")
         elif size is None:
@@ -276,18 +330,19 @@ class ControlConnection(FTPHandler):
         else:
             self.respond(f"213 {size}")
 
-    def _find_size(self, path: str) -> int | None:
-        """Return the size of an upload in bytes, or None if it is unknown."""
+    def _find_size(self, path: str, *, taken: bool) -> int | None:
+        """Return the size of an upload in bytes, or None if it is unknown.
+
+        ``taken``: also that of a file that the intake has taken.
+        """
         name = self._parse_name(path)
-        if name.kind == "text" and not name.is_part:
-            return None  # so that clients that compare sizes send texts again
         for file in (self._resolve(name.path), self._resolve(name.stored)):
             with suppress(OSError):
                 size = file.lstat().st_size
                 if name.kind == "content-addressed":
                     os.utime(file)  # the client will not send it again: keep it for longer
                 return size
-        return self.context.uploads.delivered.get(path)
+        return self.context.uploads.delivered.get(path) if taken else None
 
     def ftp_LIST(self, path: str) -> None:
         """Send an empty listing: some clients list before and after an upload."""
@@ -299,8 +354,8 @@ class ControlConnection(FTPHandler):
     ftp_NLST = ftp_MLSD = ftp_LIST
 
     def ftp_MLST(self, path: str) -> None:
-        """Send the size of an upload as RFC 3659 facts, for clients that do not use SIZE."""
-        size = self._find_size(path)
+        """Send the size of any upload as RFC 3659 facts: rclone asks for it after a rename."""
+        size = self._find_size(path, taken=True)
         if size is None:
             self.respond("550 There is no such file.")
             return

@@ -30,7 +30,7 @@ class _DataConnection(ThrottledDTPHandler):
         error = sys.exc_info()[1]
         cause = error.__cause__ if isinstance(error, OSError) else None
         number = cause.errno if isinstance(cause, OSError) else None
-        if number is None:
+        if number is None and not isinstance(error, SSL.Error | OSError):
             self.log_exception(self)
         reply = _REPLIES.get(number, f"426 {os.strerror(number) if number else 'Internal error'}")
         self._resp = (f"{reply}; transfer aborted.", _log.warning)

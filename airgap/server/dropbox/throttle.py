@@ -1,8 +1,8 @@
 """Throttles addresses after repeated failed logins."""
 
 import ipaddress
-from collections import OrderedDict, deque
-from typing import Final
+from collections import Counter, OrderedDict, deque
+from typing import Final, Literal
 
 __all__ = ["Throttle"]
 
@@ -11,17 +11,41 @@ _CUSTOMER_PREFIX_V6: Final = 64  # an attacker usually has all addresses of a /6
 
 
 class Throttle:
-    """Counts failed logins per address (IPv6: per /64) within a window. Times in seconds."""
+    """Counts failed logins per address (IPv6: per /64) within a window. Times in seconds.
+
+    A guess that is being checked counts as a failure until its end is known: otherwise an address
+    could have as many guesses checked at once as it has connections.
+    """
 
     def __init__(self, max_failures: int, window: float) -> None:
         """Block an address while its last ``max_failures`` failures are within ``window``."""
         self._max_failures = max_failures
         self._window = window
         self._failures: OrderedDict[str, deque[float]] = OrderedDict()
+        self._checking: Counter[str] = Counter()
 
-    def record_failure(self, address: str, now: float) -> None:
-        """Count a failure. Beyond ``MAX_ADDRESSES``, forget the one that failed longest ago."""
+    def begin_check(self, address: str, now: float) -> Literal["begun", "wait", "blocked"]:
+        """Ask whether a password from an address may be checked now; if so, call ``end_check``."""
+        if self.is_blocked(address, now):
+            return "blocked"
         network = _find_network(address)
+        recent = sum(now - time < self._window for time in self._failures.get(network, ()))
+        if recent + self._checking[network] >= self._max_failures:
+            return "wait"
+        self._checking[network] += 1
+        return "begun"
+
+    def end_check(self, address: str, now: float, *, failed: bool) -> None:
+        """Count how a check has ended that ``begin_check`` permitted."""
+        network = _find_network(address)
+        self._checking[network] -= 1
+        if not self._checking[network]:
+            del self._checking[network]
+        if failed:
+            self._record_failure(network, now)
+
+    def _record_failure(self, network: str, now: float) -> None:
+        """Count a failure. Beyond ``MAX_ADDRESSES``, forget the one that failed longest ago."""
         times = self._failures.setdefault(network, deque(maxlen=self._max_failures))
         times.append(now)
         self._failures.move_to_end(network)

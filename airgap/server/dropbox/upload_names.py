@@ -7,20 +7,35 @@ from typing import Final, Literal
 from airgap.format import layout, names
 from airgap.format.attachment import parse_attachment_file
 
-__all__ = ["PART", "RESERVED", "UNFINISHED", "UploadName", "folder_problem", "parse_upload_name"]
+__all__ = [
+    "RESERVED",
+    "UNFINISHED",
+    "UploadName",
+    "folder_problem",
+    "is_passing",
+    "parse_upload_name",
+]
 
-PART: Final = ".part"
-"""Ends the name of an upload that its sender renames when it is complete."""
+PASSING: Final = (".part", ".partial", ".filepart")
+"""Ends the name of an upload that its sender renames when it is complete.
+
+``.part``: airgap and KDE; ``.HEX.partial``: rclone; ``.filepart``: WinSCP. lftp has ``.in.NAME``
+(``xfer:use-temp-file``).
+"""
 UNFINISHED: Final = ".unfinished"
 """Ends the stored name of an upload sent under its final name, until it is known to be complete."""
-RESERVED: Final = (layout.ARCHIVE_SUFFIX, UNFINISHED, PART)
+RESERVED: Final = (layout.ARCHIVE_SUFFIX, UNFINISHED, *PASSING)
 """Suffixes that folders may not have."""
 MAX_DEPTH: Final = 8
 _TEXTS: Final = frozenset({layout.README_NAME, "verify.py", "checksums.txt"})
 
 Kind = Literal["archive", "content-addressed", "signature", "text"]
 _PACK: Final = re.compile(r"packs/([0-9a-f]{2})/\1[0-9a-f]{62}\.pack")
-_PART: Final = re.compile(r"(.+?)(\.[0-9a-f]{1,64})?\.part", re.DOTALL)
+_PASSING: Final = re.compile(
+    r"(?P<folders>(?:.*/)?)"
+    r"(?:\.in\.(?P<lftp>[^/]+)|(?P<name>[^/]+?)(?:(?:\.[0-9a-f]{1,64})?\.part(?:ial)?|\.filepart))",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +67,24 @@ class UploadName:
 def parse_upload_name(path: str) -> UploadName | None:
     """Parse a path below a home; return None if it may not be uploaded.
 
-    Allows the files of bundles (format §8, §9), and each of them with ``.part`` appended.
+    Allows the files of bundles (format §8, §9), and the passing names that clients give them.
     """
-    match = _PART.fullmatch(path)
-    final = match[1] if match else path
+    final = _strip_passing(path)
     kind = _classify(final)
-    if kind is None or folder_problem(path):
+    if kind is None or folder_problem(final) or names.path_problem(path):
         return None
     return UploadName(path, final, kind)
+
+
+def is_passing(path: str) -> bool:
+    """Tell whether a name is one that its sender gives an upload until it is complete."""
+    return _PASSING.fullmatch(path) is not None
+
+
+def _strip_passing(path: str) -> str:
+    """Return the path that an upload has once it is complete."""
+    match = _PASSING.fullmatch(path)
+    return match["folders"] + (match["lftp"] or match["name"]) if match else path
 
 
 def folder_problem(path: str) -> str | None:

@@ -4,7 +4,6 @@ import pytest
 
 from airgap.server.dropbox import passwords
 from airgap.server.dropbox.passwords import PasswordChecker, PasswordHash
-from airgap.server.dropbox.throttle import MAX_ADDRESSES, Throttle
 from tests.support import drop_box
 
 
@@ -51,32 +50,3 @@ def test_the_password_checker_knows_its_users() -> None:
     assert not checker.check("ann", "wrong")
     assert not checker.check("bob", drop_box.PASSWORD)
     assert not checker.check("ann", "x" * 2000)
-
-
-def test_an_address_is_blocked_until_its_first_failure_leaves_the_window() -> None:
-    throttle = Throttle(3, 60)
-    for now in (0, 10, 20):
-        assert not throttle.is_blocked("10.0.0.1", now)
-        throttle.record_failure("10.0.0.1", now)
-
-    assert throttle.is_blocked("10.0.0.1", 59)
-    assert throttle.is_blocked("::ffff:10.0.0.1", 59)
-    assert not throttle.is_blocked("10.0.0.2", 59)
-    assert not throttle.is_blocked("10.0.0.1", 60)
-
-
-def test_all_addresses_of_an_ipv6_network_count_together() -> None:
-    throttle = Throttle(2, 60)
-    throttle.record_failure("2001:db8::1", 0)
-    throttle.record_failure("2001:db8::ffff", 0)
-
-    assert throttle.is_blocked("2001:db8::2", 1)
-    assert not throttle.is_blocked("2001:db8:0:1::2", 1)
-
-
-def test_the_throttle_has_a_size_limit() -> None:
-    throttle = Throttle(1, 1e9)
-    for number in range(MAX_ADDRESSES + 5):
-        throttle.record_failure(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0)
-
-    assert len(throttle._failures) == MAX_ADDRESSES

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airgap.server.dropbox.upload_names import folder_problem, parse_upload_name
+from airgap.server.dropbox.upload_names import folder_problem, is_passing, parse_upload_name
 
 PACK = "packs/ab/ab" + "0" * 62 + ".pack"
 BUNDLE = "bundles/" + "1" * 64
@@ -26,6 +26,8 @@ BAD = [
     *("con.airgap", "a/nul/x.airgap", "x\0.airgap", "x\n.airgap", "x\x1b[2J.airgap"),
     *("x\u202e.airgap", "x .airgap/", "x:y.airgap", "a\\b.airgap", "x" * 260 + ".airgap"),
     *("d/" * 9 + "x.airgap", "é/x.airgap".replace("é", "e\u0301"), ".part", "x.part"),
+    *(".x.airgap.filepart", "a/.in.b/x.airgap", ".in..ssh", ".in.x.airgap.part", ".in./x.airgap"),
+    *("x.filepart", "x.1a.partial", ".partial", ".filepart", "x.airgap.partial.part"),
     *("packs/ab/" + "0" * 64 + ".pack", PACK.upper(), f"packs/{PACK[9:]}"),
     *(f"{BUNDLE}/run.sh", "builder.x.dsse", f"bundles/{'1' * 63}/manifest.msgpack"),
 ]
@@ -42,12 +44,25 @@ def test_files_of_bundles_may_be_uploaded(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", GOOD)
-@pytest.mark.parametrize("ending", [".part", ".0123456789abcdef.part"])
+@pytest.mark.parametrize(
+    "ending", [".part", ".0123456789abcdef.part", ".1a2b3c4d.partial", ".filepart"]
+)
 def test_parts_of_them_may_be_uploaded(path: str, ending: str) -> None:
     name = parse_upload_name(path + ending)
 
     assert name is not None
     assert (name.final, name.is_part, name.stored) == (path, True, path + ending)
+    assert is_passing(path + ending)
+    assert not is_passing(path)
+
+
+@pytest.mark.parametrize("path", GOOD)
+def test_temporary_names_of_lftp_may_be_uploaded(path: str) -> None:
+    folder, slash, last = path.rpartition("/")
+    name = parse_upload_name(f"{folder}{slash}.in.{last}")
+
+    assert name is not None
+    assert (name.final, name.is_part) == (path, True)
 
 
 @pytest.mark.parametrize("path", BAD)
