@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from airgap.cli.events import make_event_printer, warn_root
+from airgap.cli.lines.checks import find_exit_code, list_counts, list_refusals
 from airgap.cli.output import Result, jobs_option, reports
 
 
@@ -39,7 +40,17 @@ from airgap.cli.output import Result, jobs_option, reports
     metavar="SECONDS",
     help="How often to check the folder.",
 )
-@click.option("--once", is_flag=True, help="Check once, and exit.")
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(1, 2_678_400),
+    default=21_600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest time for one import; a bundle that takes longer is refused.",
+)
+@click.option(
+    "--once", is_flag=True, help="Check once, and exit with the code of the worst verdict."
+)
 @jobs_option
 @reports
 def command(  # noqa: PLR0913  (options)
@@ -50,6 +61,7 @@ def command(  # noqa: PLR0913  (options)
     state: Path | None,
     settle: float,
     interval: float,
+    time_limit: float,
     once: bool,
     jobs: int | None,
 ) -> Result:
@@ -57,16 +69,28 @@ def command(  # noqa: PLR0913  (options)
 
     FOLDER may be filled by another server, a person or a mount. Finds .airgap files and bundles in
     depots. Waits for incomplete bundles; records why a bundle is refused.
+
+    With --once, the exit code is 0 if every bundle was imported, held or is still arriving. A
+    bundle that was refused counts again each time, until it is changed or removed.
     """
     from airgap.server.intake.daemon import stop_on_signals
     from airgap.server.watch import Watch, WatchOptions, default_state
 
+    quiet = click.get_current_context().obj["quiet"]
     folder = folder.absolute()
     state = (state or default_state(folder)).absolute()
     move_done = move_done.absolute() if move_done else None
     warn_root()
-    options = WatchOptions(folder, state, move_done, hold, settle, interval, jobs)
+    options = WatchOptions(folder, state, move_done, hold, settle, interval, jobs, time_limit, once)
     watch = Watch(options, make_event_printer())
+    data = {"state": str(state), "stopped": True}
     with stop_on_signals(watch):
-        watch.serve(once=once)
-    return Result({"state": str(state), "stopped": True}, [f"Stopped. The log is in {state}."])
+        if not once:
+            watch.serve()
+            return Result(data, [] if quiet else [f"Stopped. The log is in {state}."])
+        summary = watch.check_once()
+    data |= {"verdict": summary.kind, "counts": summary.counts, "items": list(summary.items)}
+    lines = list_refusals(summary)
+    if not quiet:
+        lines += [*list_counts(summary), f"The log is in {state}."]
+    return Result(data, lines, find_exit_code(summary.kind))

@@ -2,13 +2,16 @@
 
 import hashlib
 import os
+from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
 from airgap.disk.reading import open_regular
 
-__all__ = ["digest_file", "has_digest"]
+__all__ = ["SLICE_BYTES", "digest_file", "digest_in_slices", "has_digest"]
 
+SLICE_BYTES: Final = 8 * 1024 * 1024
+"""What a server reads of one file before it serves others."""
 _PIECE_BYTES: Final = 256 * 1024
 
 
@@ -22,6 +25,21 @@ def digest_file(path: Path) -> bytes:
     with path.open("rb", buffering=0) as file:
         while piece := file.read(_PIECE_BYTES):
             digest.update(piece)
+    return digest.digest()
+
+
+def digest_in_slices(path: Path) -> Generator[None, None, bytes]:
+    """Return the SHA-256 of a file's content; yield after each ``SLICE_BYTES``.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(_PIECE_BYTES):
+            digest.update(piece)
+            if file.tell() % SLICE_BYTES < _PIECE_BYTES:
+                yield
     return digest.digest()
 
 

@@ -11,8 +11,9 @@ import os
 import select
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,10 +25,17 @@ from airgap.flow.admission import policy
 from airgap.flow.bundle.completeness import Completeness
 from airgap.format import layout
 from airgap.server.intake.daemon import lock_state
-from airgap.server.intake.discovery import DiscoveredBundle, compute_stamp, find_bundles
+from airgap.server.intake.discovery import (
+    DiscoveredBundle,
+    compute_stamp,
+    find_bundles,
+    find_last_change,
+)
 from airgap.server.intake.event_log import EventLog, EventSink, write_json
-from airgap.server.intake.intake import Candidate, Intake, IntakeOptions, Job, Runner
-from airgap.server.intake.worker import Worker
+from airgap.server.intake.intake import Intake, IntakeOptions, Runner
+from airgap.server.intake.intake_folder import Candidate, Job
+from airgap.server.intake.summary import REPORTED_EVENTS, Summary, summarize
+from airgap.server.intake.worker import TIME_LIMIT, Worker
 
 __all__ = ["Watch", "WatchOptions", "default_state"]
 
@@ -48,6 +56,8 @@ class WatchOptions:
     settle: float
     interval: float
     jobs: int | None
+    time_limit: float = TIME_LIMIT
+    once: bool = False
 
 
 def default_state(folder: Path) -> Path:
@@ -85,6 +95,7 @@ class WatchedFolder:
         self._move_done = move_done
         self._clock = clock
         self._taken: dict[str, _Taken] = {}
+        self._taken_names: set[str] = set()
         with translate_errors(state):
             (state / _QUARANTINE).mkdir(parents=True, exist_ok=True)
             self._seen = _load_seen(state / _SEEN)
@@ -96,15 +107,18 @@ class WatchedFolder:
             if entry.get("open"):
                 bundle = DiscoveredBundle(self._folder / entry["path"], entry["in_depot"])
                 candidate = Candidate(bundle, name, "", "")
-                self._taken[entry["arrival"]] = _Taken(candidate, [], entry["stamp"])
+                self._begin(entry["arrival"], _Taken(candidate, [], entry["stamp"]))
                 location, bundle_id = bundle.location, entry["bundle"]
                 record = _select_public_fields(entry)
                 jobs.append(Job(entry["arrival"], "", name, location, bundle_id, record))
         return jobs
 
-    def find_candidates(self) -> Iterator[Candidate]:
+    def users(self) -> Sequence[str]:
+        """Return one name for all who deliver: nothing tells them apart."""
+        return ("",)
+
+    def find_candidates(self, _user: str) -> Iterator[Candidate]:
         """Yield the bundles that are new, or have changed since their job ended."""
-        taken = {taken.candidate.name for taken in self._taken.values()}
         for bundle in find_bundles(self._folder):
             if self._move_done is not None and bundle.path.is_relative_to(self._move_done):
                 continue
@@ -112,8 +126,10 @@ class WatchedFolder:
             name = f"{name}#{bundle.bundle_id}" if bundle.bundle_id else name
             entry = self._seen.get(name, {})
             stamp = compute_stamp(bundle, entry.get("packs", ()))
-            if name not in taken and entry.get("stamp") != stamp:
-                yield Candidate(bundle, name, "", compute_stamp(bundle))
+            if name not in self._taken_names and entry.get("stamp") != stamp:
+                unchanged = max(self._clock() - find_last_change(bundle), 0.0)
+                stamp = compute_stamp(bundle)
+                yield Candidate(bundle, name, "", stamp, unchanged=unchanged)
 
     def take(self, candidate: Candidate, expected: Completeness | None) -> Job | None:
         """Remember the bundle's stamp: it stays where it is, and is read once, front to back."""
@@ -121,7 +137,7 @@ class WatchedFolder:
         packs = [name for name, _ in expected.packs] if expected and bundle.bundle_id else []
         stamp = compute_stamp(bundle, packs)
         arrival = hashlib.sha256(os.fsencode(f"{candidate.name}\0{stamp}")).hexdigest()[:16]
-        self._taken[arrival] = _Taken(candidate, packs, stamp)
+        self._begin(arrival, _Taken(candidate, packs, stamp))
         bundle_id = expected.bundle if expected else bundle.bundle_id
         return Job(arrival, "", candidate.name, bundle.location, bundle_id)
 
@@ -130,10 +146,18 @@ class WatchedFolder:
         taken = self._taken[job.arrival]
         if compute_stamp(taken.candidate.bundle, taken.packs) == taken.stamp:
             return False
-        del self._taken[job.arrival]
+        self._end(job)
         return True
 
-    def save_record(self, job: Job, record: Mapping[str, Any]) -> None:
+    def _begin(self, arrival: str, taken: _Taken) -> None:
+        self._taken[arrival] = taken
+        self._taken_names.add(taken.candidate.name)
+
+    def _end(self, job: Job) -> None:
+        del self._taken[job.arrival]
+        self._taken_names.discard(job.name)
+
+    def save_record(self, job: Job, record: Mapping[str, Any]) -> Iterator[None]:
         """Remember how the job ended; write the reason to a file of its own if refused."""
         if record["event"] == "quarantined":
             write_json(self._state / _QUARANTINE / f"{job.arrival}.json", record)
@@ -148,8 +172,9 @@ class WatchedFolder:
             "open": True,
         }
         self._remember(job.name, entry)
+        return iter(())
 
-    def finish(self, job: Job, record: Mapping[str, Any]) -> None:
+    def finish(self, job: Job, record: Mapping[str, Any]) -> Iterator[None]:
         """Move the bundle, if that was requested."""
         bundle = self._taken[job.arrival].candidate.bundle
         if self._move_done is not None:
@@ -163,32 +188,42 @@ class WatchedFolder:
             if record["event"] != "imported":
                 write_json(target / f"{job.arrival}.reason.json", record)
         self._remember(job.name, {**self._seen[job.name], "open": False})
-        del self._taken[job.arrival]
+        self._end(job)
+        return iter(())
 
     def _remember(self, name: str, entry: dict[str, Any]) -> None:
+        """Save an entry. Of too many, those of bundles that are gone are forgotten first."""
         self._seen = {**self._seen, name: entry}
+        if len(self._seen) > MAX_REMEMBERED:
+            self._seen = {name: seen for name, seen in self._seen.items() if self._exists(seen)}
         while len(self._seen) > MAX_REMEMBERED:
             del self._seen[next(iter(self._seen))]
         write_json(self._state / _SEEN, {"format": 1, "things": self._seen})
 
-    def clean_up(self, needed: frozenset[Path]) -> None:
-        """Remove nothing: all files belong to others."""
+    def _exists(self, entry: Mapping[str, Any]) -> bool:
+        """Tell whether the bundle of an entry is still in the folder."""
+        bundle = DiscoveredBundle(self._folder / entry["path"], entry["in_depot"])
+        return (bundle.folder if bundle.bundle_id else bundle.path).exists()
 
-    def describe(self) -> Mapping[str, Any]:
-        """Return the held and refused bundles that are still in the folder."""
-        entries = [
-            entry
-            for name, entry in self._seen.items()
-            if (self._folder / name.partition("#")[0]).exists()
-        ]
+    def clean_up(self, _user: str, _needed: frozenset[Path]) -> Iterator[None]:
+        """Remove nothing: all files belong to others."""
+        return iter(())
+
+    def describe(self, limit: int) -> Mapping[str, Any]:
+        """Return the held and refused bundles that are still in the folder, the newest ones."""
         return {
-            key: [_select_public_fields(entry) for entry in entries if entry.get("event") == event]
+            key: [_select_public_fields(entry) for entry in self._find_newest(event, limit)]
             for key, event in (("held", "held"), ("quarantine", "quarantined"))
         }
 
+    def _find_newest(self, event: str, limit: int) -> list[dict[str, Any]]:
+        """Return up to ``limit`` entries that ended so and still exist, oldest first."""
+        ended = (entry for entry in reversed(self._seen.values()) if entry.get("event") == event)
+        return [*islice(filter(self._exists, ended), limit)][::-1]
+
 
 class Watch:
-    """A ``Daemon``: watches a folder until it is stopped."""
+    """A ``Daemon``: watches a folder until it is stopped, or checks it once."""
 
     def __init__(self, options: WatchOptions, sink: EventSink, run: Runner | None = None) -> None:
         """Create and lock the state folder. ``run`` replaces the worker.
@@ -207,8 +242,10 @@ class Watch:
             )
         self._options = options
         self._lock = lock_state(options.state)
-        self._events = EventLog(options.state, sink)
-        self._worker = Worker(options.jobs, (self._lock,))
+        self._reported: list[Mapping[str, Any]] = []
+        self._sink = sink
+        self._events = EventLog(options.state, self._report)
+        self._worker = Worker(options.jobs, (self._lock,), options.time_limit)
         self._intake = Intake(
             WatchedFolder(options.folder, options.state, options.move_done),
             run or self._worker.run,
@@ -228,23 +265,48 @@ class Watch:
         self._intake.stop()
         self._worker.stop()
 
-    def serve(self, *, once: bool = False) -> None:
-        """Run the intake every ``interval`` seconds until ``stop``, or once."""
+    def serve(self) -> None:
+        """Run the intake every ``interval`` seconds until ``stop``."""
+        with self._running():
+            while not self._stop_requested:
+                if not self._try_tick():
+                    select.select([self._wake_reader], [], [], self._options.interval)
+
+    def check_once(self) -> Summary:
+        """Do all that can be done now, and return what became of each bundle."""
+        with self._running():
+            while self._try_tick():
+                pass
+            status = self._intake.describe(limit=MAX_REMEMBERED)
+        if self._stop_requested:
+            self._reported.append({"event": "abandoned", "message": "The check was stopped."})
+        return summarize(self._reported, status)
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[None]:
+        """Say that the watch begins and ends; release the lock after that."""
         options = self._options
         self._events.notify("watching", folder=str(options.folder), state=str(options.state))
         try:
-            while not self._stop_requested:
-                try:
-                    self._intake.tick()
-                except (AirgapError, OSError) as error:
-                    self._events.notify("trouble", message=str(error))
-                if once:
-                    break
-                select.select([self._wake_reader], [], [], options.interval)
+            yield
         finally:
             for descriptor in (self._lock, self._wake_reader, self._wake_writer):
                 os.close(descriptor)
         self._events.notify("stopped")
+
+    def _try_tick(self) -> bool:
+        """Run one tick of the intake; tell whether the next one must not wait."""
+        try:
+            return self._intake.tick()
+        except (AirgapError, OSError) as error:
+            self._events.notify("trouble", message=str(error))
+            return False
+
+    def _report(self, line: Mapping[str, Any]) -> None:
+        """Pass an event on, and keep it if a summary needs it: only of a check that ends."""
+        if self._options.once and line["event"] in REPORTED_EVENTS:
+            self._reported.append(line)
+        self._sink(line)
 
 
 def _select_public_fields(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from airgap.server.dropbox.open_uploads import OpenUploads
 from airgap.server.dropbox.quotas import Quota
 from airgap.server.intake.decisions import Verdict
 from airgap.server.intake.event_log import EventLog
-from airgap.server.intake.intake import Intake, IntakeFolder, IntakeOptions
+from airgap.server.intake.intake import Intake, IntakeOptions
+from airgap.server.intake.intake_folder import IntakeFolder
 from airgap.server.intake.worker import Operation
 from airgap.server.watch import WatchedFolder
 
@@ -22,7 +23,7 @@ IMPORTS = "imports"
 
 
 def main(face: str, folder: str, state: str, kind: str) -> NoReturn:
-    """Run two ticks of an intake, then exit.
+    """Run an intake until it has nothing more to do, twice, then exit.
 
     Args:
         face: ``dropbox`` or ``watch``.
@@ -45,6 +46,7 @@ def main(face: str, folder: str, state: str, kind: str) -> NoReturn:
         intake_folder = WatchedFolder(Path(folder), top, top.parent / "done")
     events = EventLog(top, lambda _: None)
     intake = Intake(intake_folder, run, events, IntakeOptions(hold=False, settle=0))
-    intake.tick()
-    intake.tick()
+    for _ in range(2):
+        while intake.tick():
+            pass
     sys.exit(0)

@@ -44,4 +44,5 @@ def dropbox(*, config_file: Path, only_check: bool) -> Result:
     box = DropBox(settings, make_event_printer())
     with stop_on_signals(box):
         box.serve()
-    return Result({"stopped": True}, ["Stopped."])
+    quiet = click.get_current_context().obj["quiet"]
+    return Result({"stopped": True}, [] if quiet else ["Stopped."])

@@ -32,11 +32,13 @@ class HomeFilesystem(AbstractedFS):
                 if size is None:
                     quota.grow(0, 1)
                 file = os.fdopen(os.open(filename, flags, 0o600), "r+b", buffering=0)
-                if size and "w" in mode:
-                    quota.grow(-size)
+                if "w" in mode:
+                    context.uploads.digests.overwrite(filename)
+                    quota.grow(-(size or 0))
                 if "a" in mode:
                     file.seek(0, os.SEEK_END)
-                return UploadFile(filename, file, quota, context.uploads)
+                keep_free = context.settings.keep_free
+                return UploadFile(filename, file, quota, context.uploads, keep_free)
             except BaseException:
                 context.uploads.end(filename)
                 raise
@@ -64,6 +66,7 @@ class HomeFilesystem(AbstractedFS):
                 raise FilesystemError("An upload of this name is in progress")
             name = parse_upload_name(os.path.relpath(dst, self.root))
             exists = os.path.lexists(dst)
+            context.uploads.digests.overwrite(src)
             if not exists or (name is not None and name.kind == "text"):
                 Path(src).replace(dst)
                 return
@@ -82,4 +85,5 @@ class HomeFilesystem(AbstractedFS):
                 raise FilesystemError("An upload of this name is in progress")
             size = Path(path).stat().st_size
             Path(path).unlink()
+            context.uploads.digests.overwrite(path)
         self.cmd_channel.quota.grow(-size, -1)

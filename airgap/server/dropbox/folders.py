@@ -13,13 +13,13 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from airgap.disk.digests import digest_file
+from airgap.disk.digests import digest_in_slices
 from airgap.disk.durable import sync_file, sync_folder
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, StorageError
@@ -28,10 +28,10 @@ from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.format import layout
 from airgap.server.dropbox.open_uploads import OpenUploads
 from airgap.server.dropbox.quotas import Quota
-from airgap.server.dropbox.upload_names import PART, UNFINISHED, parse_upload_name
+from airgap.server.dropbox.upload_names import UNFINISHED, is_passing, parse_upload_name
 from airgap.server.intake.discovery import DiscoveredBundle, compute_stamp, find_bundles
 from airgap.server.intake.event_log import write_json
-from airgap.server.intake.intake import Candidate, Job
+from airgap.server.intake.intake_folder import Candidate, Job
 
 __all__ = ["RECORD", "DropFolders", "Retention"]
 
@@ -39,6 +39,8 @@ RECORD: Final = "reason.json"
 DEPOT: Final = "depot"
 _FOLDERS: Final = ("incoming", "working", "held", "quarantine")
 _CLEAN_UP_INTERVAL: Final = 60.0
+_RENAME_SECONDS: Final = 10.0
+"""How long to wait for the sender to rename a complete upload beside a manifest."""
 _FINISHED: Final = ".gone"
 
 
@@ -51,7 +53,10 @@ class Retention:
 
 
 class DropFolders:
-    """The ``IntakeFolder`` of a drop box. It owns all files in it, and renames them."""
+    """The ``IntakeFolder`` of a drop box. It owns all files in it, and renames them.
+
+    Generators here do the work of one user, and yield after each slice of it.
+    """
 
     def __init__(
         self,
@@ -70,8 +75,8 @@ class DropFolders:
         self._uploads = uploads
         self._retention = retention
         self._clock = clock
-        self._last_clean_up = -_CLEAN_UP_INTERVAL
-        self._wrong_stamps: set[str] = set()
+        self._last_clean_up: dict[str, float] = {}
+        self._records: dict[Path, Mapping[str, Any]] = {}
         with translate_errors(state):
             state.mkdir(mode=0o750, parents=True, exist_ok=True)
             for user in quotas:
@@ -80,21 +85,29 @@ class DropFolders:
             # The FTP library resolves links, and open uploads are known by its paths.
             self.state = state = state.resolve(strict=True)
             devices = {(state / name).stat().st_dev for name in _FOLDERS}
+            homes = sorted(path.name for path in (state / "incoming").iterdir() if path.is_dir())
+        self._users = [*quotas, *(name for name in homes if name not in quotas)]
         if len(devices) > 1:
             raise StorageError(
                 f"The folders below {state} are on several file systems.",
                 "Put them on one file system: bundles move between them by renames.",
             )
-        self.measure()
+        for user in quotas:
+            for _ in self._measure(user):
+                pass
+
+    def users(self) -> list[str]:
+        """Return the users of the config file, then those who were there before."""
+        return self._users
 
     def home(self, user: str) -> Path:
         """Return the folder of a user's uploads."""
         return self.state / "incoming" / user
 
-    def measure(self) -> None:
-        """Measure what every user has stored."""
-        for user, quota in self._quotas.items():
-            quota.measure(self.state / name / user for name in _FOLDERS)
+    def _measure(self, user: str) -> Iterator[None]:
+        """Measure what a user has stored; the config file may not have the user any more."""
+        if user in self._quotas:
+            yield from self._quotas[user].measure(self.state / name / user for name in _FOLDERS)
 
     # ---- finding bundles
 
@@ -109,41 +122,53 @@ class DropFolders:
                 jobs.append(job)
         return jobs
 
-    def find_candidates(self) -> Iterator[Candidate]:
-        """Yield the bundles in users' homes that are not being written."""
-        for user in self._quotas:
-            home = self.home(user)
-            self._publish_complete(home)
-            for bundle in find_bundles(
-                home, (layout.ARCHIVE_SUFFIX, layout.ARCHIVE_SUFFIX + UNFINISHED)
-            ):
-                if not self._uploads.is_open(bundle.path):
-                    name = os.path.relpath(bundle.path, home).removesuffix(UNFINISHED)
-                    finished = (
-                        bundle.path.name.endswith(layout.ARCHIVE_SUFFIX) and not bundle.bundle_id
-                    )
-                    name = f"{name}#{bundle.bundle_id}" if bundle.bundle_id else name
-                    yield Candidate(bundle, name, user, compute_stamp(bundle), finished)
+    def find_candidates(self, user: str) -> Iterator[Candidate | None]:
+        """Yield the bundles in a user's home that are not being written; None after a slice."""
+        if user not in self._quotas:
+            return
+        home = self.home(user)
+        for path in _walk(home):
+            if path.name.endswith(UNFINISHED):
+                yield None
+                with suppress(OSError):  # its sender has removed it, or it cannot be read
+                    self._publish_if_complete(home, path)
+        for bundle in find_bundles(
+            home, (layout.ARCHIVE_SUFFIX, layout.ARCHIVE_SUFFIX + UNFINISHED)
+        ):
+            if not self._is_being_uploaded(bundle):
+                name = os.path.relpath(bundle.path, home).removesuffix(UNFINISHED)
+                finished = bundle.path.name.endswith(layout.ARCHIVE_SUFFIX) and not bundle.bundle_id
+                name = f"{name}#{bundle.bundle_id}" if bundle.bundle_id else name
+                yield Candidate(bundle, name, user, compute_stamp(bundle), finished)
 
-    def _publish_complete(self, home: Path) -> None:
-        """Rename unfinished packs and manifests to their final names if their digests match.
+    def _is_being_uploaded(self, bundle: DiscoveredBundle) -> bool:
+        """Tell whether a client is writing to a bundle, or will soon rename a file of it."""
+        if not bundle.bundle_id:
+            return self._uploads.is_open(bundle.path)
+        with suppress(OSError):
+            for path in bundle.folder.iterdir():
+                if path.name.endswith(UNFINISHED) or is_passing(path.name):
+                    age = self._clock() - path.lstat().st_mtime
+                    if self._uploads.is_open(path) or age < _RENAME_SECONDS:
+                        return True
+        return False
 
-        Only for content-addressed files: others cannot be checked without their sender.
+    def _publish_if_complete(self, home: Path, path: Path) -> None:
+        """Hash a slice of an unfinished pack or manifest; rename it if all of it has its digest.
+
+        Only content-addressed files: others cannot be checked without their sender.
         """
-        for path in home.rglob(f"*{UNFINISHED}"):
-            name = parse_upload_name(path.relative_to(home).as_posix().removesuffix(UNFINISHED))
-            if name is None or name.kind != "content-addressed" or self._uploads.is_open(path):
-                continue
-            stamp = compute_stamp(DiscoveredBundle(path))
-            if stamp in self._wrong_stamps:
-                continue
-            if digest_file(path) != _parse_digest(home / name.final):
-                self._wrong_stamps.add(stamp)
-                continue
-            with self._uploads.lock:
-                unchanged = compute_stamp(DiscoveredBundle(path)) == stamp
-                if unchanged and not self._uploads.is_open(path):
-                    path.rename(home / name.final)
+        name = parse_upload_name(path.relative_to(home).as_posix().removesuffix(UNFINISHED))
+        if name is None or name.kind != "content-addressed" or self._uploads.is_open(path):
+            return
+        stamp = compute_stamp(DiscoveredBundle(path))
+        if self._uploads.digests.read_slice(path) != _parse_digest(home / name.final):
+            return
+        with self._uploads.lock:
+            unchanged = compute_stamp(DiscoveredBundle(path)) == stamp
+            if unchanged and not self._uploads.is_open(path):
+                path.rename(home / name.final)
+                self._uploads.digests.overwrite(str(path))
 
     # ---- the way of one bundle
 
@@ -188,6 +213,8 @@ class DropFolders:
             os.link(bundle.path / name, depot / name, follow_symlinks=False)
         (depot / layout.BUNDLES).mkdir(parents=True)
         with self._uploads.lock:
+            for path in bundle.folder.iterdir():
+                self._uploads.delivered.add(str(path), path.lstat().st_size)
             bundle.folder.rename(depot / layout.BUNDLES / bundle.bundle_id)
         sync_folder(depot / layout.BUNDLES)
 
@@ -196,14 +223,14 @@ class DropFolders:
         del job
         return False
 
-    def save_record(self, job: Job, record: Mapping[str, Any]) -> None:
+    def save_record(self, job: Job, record: Mapping[str, Any]) -> Iterator[None]:
         """Write the record beside the bundle."""
         folder = self._working_folder(job)
         if record["event"] == "quarantined":
-            record = {**record, "digest": self._compute_evidence(job, folder)}
+            record = {**record, "digest": (yield from self._compute_evidence(job, folder))}
         write_json(folder / RECORD, record)
 
-    def finish(self, job: Job, record: Mapping[str, Any]) -> None:
+    def finish(self, job: Job, record: Mapping[str, Any]) -> Iterator[None]:
         """Remove an imported bundle; move any other to ``held`` or ``quarantine``."""
         folder = self._working_folder(job)
         if record["event"] == "imported":
@@ -213,47 +240,49 @@ class DropFolders:
         else:
             name = "held" if record["event"] == "held" else "quarantine"
             target = self.state / name / job.user / job.arrival
-            self._uploads.delivered.forget(str(self.home(job.user) / job.name))
+            self._uploads.delivered.forget(self.home(job.user), job.name, job.bundle_id)
             if record.get("kind") == "corrupt":
-                self._remove_wrong_packs(job, folder / DEPOT)
+                yield from self._remove_wrong_packs(job, folder / DEPOT)
             folder.rename(target)
             sync_folder(target.parent)
-        self.measure()
+        yield from self._measure(job.user)
 
-    def _compute_evidence(self, job: Job, folder: Path) -> str:
+    def _compute_evidence(self, job: Job, folder: Path) -> Generator[None, None, str]:
         """Return the digest of a refused archive, or of a refused bundle's manifest."""
         manifest = folder / DEPOT / layout.manifest_name(job.bundle_id)
         path = manifest if manifest.exists() else job.location.path
-        return f"sha256:{digest_file(path).hex()}"
+        digest = yield from digest_in_slices(path)
+        return f"sha256:{digest.hex()}"
 
-    def _remove_wrong_packs(self, job: Job, depot: Path) -> None:
+    def _remove_wrong_packs(self, job: Job, depot: Path) -> Iterator[None]:
         """Remove packs from the home whose digest is not their name, so that they are sent again.
 
         The home and the working folder hold the same file under two names.
         """
         for pack in depot.glob(f"{layout.PACKS}/*/*.pack"):
-            if digest_file(pack) != _parse_digest(pack):
-                for link in self.home(job.user).rglob(pack.name):
-                    if link.samefile(pack):
-                        link.unlink()
+            if (yield from digest_in_slices(pack)) != _parse_digest(pack):
+                for path in _walk(self.home(job.user)):
+                    with suppress(OSError):
+                        if path.name == pack.name and path.samefile(pack):
+                            path.unlink()
 
     def _working_folder(self, job: Job) -> Path:
         return self.state / "working" / job.user / job.arrival
 
     # ---- cleaning up
 
-    def clean_up(self, needed: frozenset[Path]) -> None:
+    def clean_up(self, user: str, needed: frozenset[Path]) -> Iterator[None]:
         """Remove old packs that no bundle needs, old unfinished uploads and empty folders."""
         now = self._clock()
-        if now - self._last_clean_up < _CLEAN_UP_INTERVAL:
+        if now - self._last_clean_up.get(user, -_CLEAN_UP_INTERVAL) < _CLEAN_UP_INTERVAL:
             return
-        self._last_clean_up = now
+        self._last_clean_up[user] = now
         names = {path.name for path in needed}
-        for path in self.state.glob("incoming/*/**/*"):
+        for path in _walk(self.home(user)):
+            yield
             with suppress(OSError):
                 self._remove_if_old(path, now, names)
-        self._wrong_stamps.clear()
-        self.measure()
+        yield from self._measure(user)
 
     def _remove_if_old(self, path: Path, now: float, needed: Iterable[str]) -> None:
         age = now - path.lstat().st_mtime
@@ -266,24 +295,45 @@ class DropFolders:
             if path.name in needed:
                 return
             limit = self._retention.packs
-        elif not path.name.endswith((UNFINISHED, PART)):
+        elif not path.name.endswith(UNFINISHED) and not is_passing(path.name):
             return
         with self._uploads.lock:
             if age > limit and not self._uploads.is_open(path):
                 path.unlink()
 
-    def describe(self) -> Mapping[str, Any]:
-        """Return the held and quarantined bundles, and what every user has stored."""
+    def describe(self, limit: int) -> Mapping[str, Any]:
+        """Return the held and quarantined bundles, and what every user has stored.
+
+        Of each user the newest ``limit`` are listed; each record is read once.
+        """
         used = {user: quota.used for user, quota in self._quotas.items()}
+        folders = {name: self._list_newest(name, limit) for name in ("held", "quarantine")}
+        self._records = {
+            path: self._records.get(path) or _read_record(path)
+            for paths in folders.values()
+            for path in paths
+        }
+        listed = {name: [self._records[path] for path in paths] for name, paths in folders.items()}
         return {
-            "held": [_read_record(path) for path in sorted(self.state.glob("held/*/*"))],
-            "quarantine": [
-                _read_record(path) for path in sorted(self.state.glob("quarantine/*/*"))
-            ],
+            **listed,
             "users": {
                 user: {"bytes": size, "files": count} for user, (size, count) in used.items()
             },
         }
+
+    def _list_newest(self, name: str, limit: int) -> list[Path]:
+        """Return the newest folders of each user in ``held`` or ``quarantine``, oldest first."""
+        return [
+            path
+            for home in sorted((self.state / name).iterdir())
+            for path in sorted(home.glob("*"))[-limit:]
+        ]
+
+
+def _walk(top: Path) -> Iterator[Path]:
+    """Yield the folders and files below a folder, those that vanish meanwhile left out."""
+    for folder, folders, files in os.walk(top):
+        yield from (Path(folder, name) for name in (*folders, *files))
 
 
 def _read_job(folder: Path) -> Job | None:

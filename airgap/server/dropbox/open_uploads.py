@@ -5,6 +5,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
+from airgap.server.dropbox.upload_digests import UploadDigests
+
 __all__ = ["DeliveredSizes", "OpenUploads"]
 
 MAX_REMEMBERED: Final = 10_000
@@ -24,9 +26,12 @@ class DeliveredSizes:
         while len(self._sizes) > MAX_REMEMBERED:
             self._sizes.popitem(last=False)
 
-    def forget(self, path: str) -> None:
-        """Forget a file that was refused, so that it can be sent again."""
-        self._sizes.pop(path, None)
+    def forget(self, home: Path, name: str, bundle_id: str) -> None:
+        """Forget the files of a refused bundle, so that they can be sent again."""
+        self._sizes.pop(str(home / name), None)
+        for path in [*self._sizes] if bundle_id else ():
+            if Path(path).is_relative_to(home) and Path(path).parent.name == bundle_id:
+                del self._sizes[path]
 
     def get(self, path: str) -> int | None:
         """Return a file's size in bytes, or None if it is not remembered."""
@@ -43,6 +48,7 @@ class OpenUploads:
         """Start with no open file."""
         self.lock = Lock()
         self.delivered = DeliveredSizes()
+        self.digests = UploadDigests()
         self._open: set[str] = set()
 
     def begin(self, path: str) -> bool:

@@ -3,21 +3,29 @@
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from threading import Lock
+from typing import Final
 
 __all__ = ["Quota", "measure_usage"]
 
+_NAMES_PER_STEP: Final = 500
 
-def measure_usage(folders: Iterable[Path]) -> tuple[int, int]:
-    """Return bytes and names below folders. The bytes of a file with several names count once."""
+
+def measure_usage(folders: Iterable[Path]) -> Generator[None, None, tuple[int, int]]:
+    """Return bytes and names below folders. The bytes of a file with several names count once.
+
+    Yields after every ``_NAMES_PER_STEP`` files, so that others can be served meanwhile.
+    """
     size = count = 0
     inodes: set[tuple[int, int]] = set()
     for top in folders:
         for folder, subfolders, files in os.walk(top):
             count += len(subfolders) + len(files)
-            for name in files:
+            for number, name in enumerate(files, 1):
+                if number % _NAMES_PER_STEP == 0:
+                    yield
                 try:
                     status = os.lstat(Path(folder, name))
                 except OSError:  # taken by the intake since it was listed
@@ -67,15 +75,15 @@ class Quota:
             self._grown[1] += count
             self._shrink_count += size < 0 or count < 0
 
-    def measure(self, folders: Iterable[Path]) -> None:
-        """Measure the disk, from which the intake removes files; safe beside running uploads.
+    def measure(self, folders: Iterable[Path]) -> Iterator[None]:
+        """Measure the disk in steps; safe beside running uploads and removals.
 
         Growth during the measurement counts twice until the next one. If anything shrinks during
         it the result is discarded: the file may have been seen before or after it was removed.
         """
         with self._lock:
             grown, shrink_count = tuple(self._grown), self._shrink_count
-        size, count = measure_usage(folders)
+        size, count = yield from measure_usage(folders)
         with self._lock:
             if self._shrink_count == shrink_count:
                 self._base = (size - grown[0], count - grown[1])

@@ -61,7 +61,7 @@ class DropBox:
         folders = DropFolders(settings.state, quotas, uploads, retention)
         self._events = EventLog(settings.state, sink)
         self._work_lock = os.open(settings.state / "working.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        self._worker = Worker(settings.jobs, (self._work_lock,))
+        self._worker = Worker(settings.jobs, (self._work_lock,), settings.import_seconds)
         self._intake = Intake(
             folders,
             run or self._worker.run,
@@ -82,6 +82,7 @@ class DropBox:
             Throttle(settings.login_failures, settings.login_window),
             self._password_pool,
         )
+        self._context = context
         self._listeners = make_listeners(context)
         _redirect_library_log(self._events)
 
@@ -131,15 +132,20 @@ class DropBox:
                 return
             while not self._stopping.is_set():
                 self._wake.clear()
-                try:
-                    self._intake.tick()
-                except (AirgapError, OSError) as error:  # a disk error, which may pass
-                    self._events.notify("trouble", message=str(error))
-                self._wake.wait(INTAKE_INTERVAL)
+                if not self._try_tick():
+                    self._wake.wait(INTAKE_INTERVAL)
         except Exception as error:  # noqa: BLE001  (better to stop than to seem to work)
             self._events.notify("bug", message=traceback.format_exc())
             self._failure = error
             self._stopping.set()
+
+    def _try_tick(self) -> bool:
+        """Run one tick of the intake; tell whether the next one must not wait."""
+        try:
+            return self._intake.tick()
+        except (AirgapError, OSError) as error:  # a disk error, which may pass
+            self._events.notify("trouble", message=str(error))
+            return False
 
     def _acquire_work_lock(self) -> bool:
         """Wait for an import that a killed drop box has left running; False if stopped first."""

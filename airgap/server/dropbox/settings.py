@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from airgap.errors import ConfigurationError
 from airgap.server.dropbox.passwords import PasswordHash
+from airgap.server.intake.worker import TIME_LIMIT
 
 __all__ = ["DropBoxSettings", "User", "describe", "load"]
 
@@ -45,6 +46,7 @@ class DropBoxSettings:
     state: Path
     hold: bool
     settle: float
+    import_seconds: float
     keep_packs: float
     keep_unfinished: float
     jobs: int | None
@@ -96,6 +98,7 @@ def describe(settings: DropBoxSettings) -> list[str]:
     lines = [
         f"listens on {settings.address} port {settings.port} (FTP, {tls})",
         f"verified bundles are {'held for approval' if settings.hold else 'imported'}",
+        f"an import may take at most {settings.import_seconds:,.0f} seconds",
         f"keeps its folders in {settings.state}",
     ]
     if settings.implicit_port is not None:
@@ -124,6 +127,7 @@ def _read_settings(top: "_Table") -> DropBoxSettings:
         "state": top.take("state", _parse_path),
         "hold": top.take("on_arrival", _choice("import", "hold"), "import") == "hold",
         "settle": top.take("settle_seconds", _number(0, 86_400), 10.0),
+        "import_seconds": top.take("import_seconds", _number(1, 2_678_400), TIME_LIMIT),
         "keep_packs": 3600 * top.take("keep_packs_hours", _number(1, 100_000), 24.0),
         "keep_unfinished": 3600 * top.take("keep_unfinished_hours", _number(1, 100_000), 168.0),
         "jobs": top.take("jobs", _integer(1, 64), None),

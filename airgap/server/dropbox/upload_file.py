@@ -2,23 +2,34 @@
 
 import errno
 import os
-from typing import BinaryIO
+import shutil
+from typing import BinaryIO, Final
 
 from airgap.server.dropbox.open_uploads import OpenUploads
 from airgap.server.dropbox.quotas import Quota
 
 __all__ = ["UploadFile"]
 
+_CHECK_BYTES: Final = 4 * 1024 * 1024
+
 
 class UploadFile:
     """A file being uploaded. Growth is counted against the quota before it is written."""
 
-    def __init__(self, path: str, file: BinaryIO, quota: Quota, uploads: OpenUploads) -> None:
-        """Wrap an open file that has been claimed in ``uploads``."""
+    def __init__(
+        self, path: str, file: BinaryIO, quota: Quota, uploads: OpenUploads, keep_free: int = 0
+    ) -> None:
+        """Wrap an open file that has been claimed in ``uploads``.
+
+        ``keep_free``: bytes that must stay free on the disk. Uploads that began while there was
+        room could together fill it, and then no import could work.
+        """
         self.name = path
         self._file = file
         self._quota = quota
         self._uploads = uploads
+        self._keep_free = keep_free
+        self._unchecked = 0
         self._size = os.fstat(file.fileno()).st_size
         self._offset = file.tell()
 
@@ -35,6 +46,7 @@ class UploadFile:
         """
         growth = self._offset + len(data) - self._size
         if growth > 0:
+            self._require_space(growth)
             self._quota.grow(growth)
             self._size += growth
         written = self._file.write(data)
@@ -43,8 +55,18 @@ class UploadFile:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return written
 
+    def _require_space(self, growth: int) -> None:
+        """Raise ENOSPC if the disk is too full; looks after every ``_CHECK_BYTES``."""
+        self._unchecked += growth
+        if self._unchecked >= _CHECK_BYTES:
+            self._unchecked = 0
+            if shutil.disk_usage(self._file.fileno()).free < self._keep_free:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     def seek(self, offset: int) -> int:
         """Continue writing at ``offset``, in bytes."""
+        if offset < self._size:
+            self._uploads.digests.overwrite(self.name, offset)
         self._offset = self._file.seek(offset)
         return self._offset
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.format import layout, limits, names
 
-__all__ = ["DiscoveredBundle", "compute_stamp", "find_bundles"]
+__all__ = ["DiscoveredBundle", "compute_stamp", "find_bundles", "find_last_change"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,25 @@ def compute_stamp(bundle: DiscoveredBundle, packs: Iterable[str] = ()) -> str:
 
     It covers names, inodes, sizes and times. Times are only compared: the clock may be wrong.
     """
+    digest = hashlib.sha256()
+    for name, status in _list_status(bundle, packs):
+        entry = (name, status.st_ino, status.st_size, status.st_mtime_ns)
+        digest.update(repr(entry).encode(errors="surrogateescape"))
+    return digest.hexdigest()[:32]
+
+
+def find_last_change(bundle: DiscoveredBundle) -> float:
+    """Return when the file system says that a bundle last changed: seconds since 1970, or 0.
+
+    It is the change time, which a copy that keeps the modification time does not set.
+    """
+    return max((status.st_ctime for _, status in _list_status(bundle)), default=0.0)
+
+
+def _list_status(
+    bundle: DiscoveredBundle, packs: Iterable[str] = ()
+) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield name and status of an archive, or of each file of a depot's bundle and these packs."""
     paths = [bundle.path]
     if bundle.bundle_id:
         try:
@@ -68,15 +87,11 @@ def compute_stamp(bundle: DiscoveredBundle, packs: Iterable[str] = ()) -> str:
         except OSError:
             files = []
         paths = [*(bundle.folder / name for name in files), *(bundle.path / name for name in packs)]
-    digest = hashlib.sha256()
     for path in paths:
         try:
-            status = path.lstat()
+            yield path.name, path.lstat()
         except OSError:
             continue
-        entry = (path.name, status.st_ino, status.st_size, status.st_mtime_ns)
-        digest.update(repr(entry).encode(errors="surrogateescape"))
-    return digest.hexdigest()[:32]
 
 
 def _find_in_depot(depot: Path) -> Iterator[DiscoveredBundle]:

@@ -16,6 +16,7 @@ __all__ = ["LOG_NAME", "STATUS_NAME", "EventLog", "EventSink", "write_json"]
 
 LOG_NAME: Final = "log.jsonl"
 STATUS_NAME: Final = "status.json"
+LOG_BYTES: Final = 64 * 1024 * 1024
 
 EventSink = Callable[[Mapping[str, Any]], None]
 
@@ -33,7 +34,8 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 class EventLog:
     """Appends to the log file, replaces the status file, and passes events to a sink.
 
-    A full disk must not stop the service: events that cannot be written still reach the sink.
+    A full disk must not stop the service: events that cannot be written still reach the sink. And
+    the log must not fill the disk: beyond ``LOG_BYTES`` it is renamed, in place of the one before.
     """
 
     def __init__(self, folder: Path, sink: EventSink, clock: Callable[[], float] = time) -> None:
@@ -55,10 +57,13 @@ class EventLog:
         """Log what happened to a bundle. A line is one write, so that lines never mix."""
         line = {"at": self.now(), "event": event, **fields}
         with suppress(OSError):
+            path = self._folder / LOG_NAME
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            descriptor = os.open(self._folder / LOG_NAME, flags, 0o640)
+            descriptor = os.open(path, flags, 0o640)
             try:
                 os.write(descriptor, json.dumps(line, sort_keys=True).encode() + b"\n")
+                if os.fstat(descriptor).st_size > LOG_BYTES:
+                    path.replace(path.with_name(f"{LOG_NAME}.1"))
             finally:
                 os.close(descriptor)
         self._sink(line)

@@ -2,13 +2,19 @@
 
 Shared by the drop box and `airgap watch`. What differs between them (folders whose files may be
 renamed, or a medium that must not be modified) is behind ``IntakeFolder``.
+
+Users get turns: a slice of time and at most one import each. So no account, whatever it delivers,
+delays the bundle of another by more than one turn. Work that may take long is a generator that
+yields after each of its steps.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal
 
 from airgap.errors import AirgapError
 from airgap.flow.admission import policy
@@ -26,11 +32,14 @@ from airgap.server.intake.decisions import (
 )
 from airgap.server.intake.discovery import DiscoveredBundle
 from airgap.server.intake.event_log import EventLog
+from airgap.server.intake.intake_folder import Candidate, IntakeFolder, Job
 from airgap.server.intake.worker import Operation
 
-__all__ = ["Candidate", "Intake", "IntakeFolder", "IntakeOptions", "Job", "Outcome", "Runner"]
+__all__ = ["Intake", "IntakeOptions", "Outcome", "Runner"]
 
 Outcome = Literal["imported", "held", "quarantined"]
+TURN_SECONDS: Final = 0.5
+MAX_LISTED: Final = 100
 Runner = Callable[[Operation, LocalDepot | ArchiveFile], Verdict]
 
 
@@ -40,77 +49,6 @@ class IntakeOptions:
 
     hold: bool
     settle: float
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A delivered bundle as found. ``name`` and ``user`` are for people and records.
-
-    ``finished``: whether the sender has declared it complete.
-    """
-
-    bundle: DiscoveredBundle
-    name: str
-    user: str
-    stamp: str
-    finished: bool = False
-
-    @property
-    def key(self) -> str:
-        """Identifies it among all current candidates."""
-        return f"{self.user}/{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A bundle that was taken: nothing else changes it now, or the change would be detected.
-
-    ``arrival`` identifies this arrival of the bundle. ``record`` is how the job ended, if a crash
-    came after that was saved.
-    """
-
-    arrival: str
-    user: str
-    name: str
-    location: LocalDepot | ArchiveFile
-    bundle_id: str
-    record: Mapping[str, Any] | None = None
-
-
-class IntakeFolder(Protocol):
-    """Holds the delivered bundles, and the records of what became of them."""
-
-    def recover_jobs(self) -> list[Job]:
-        """Return the jobs that were left when the daemon was last stopped or killed."""
-        ...
-
-    def find_candidates(self) -> Iterable[Candidate]:
-        """Return the bundles that are waiting."""
-        ...
-
-    def take(self, candidate: Candidate, expected: Completeness | None) -> Job | None:
-        """Put a bundle beyond its sender's reach; return None if it has changed meanwhile."""
-        ...
-
-    def has_changed(self, job: Job) -> bool:
-        """Tell whether a bundle was changed after it was taken."""
-        ...
-
-    def save_record(self, job: Job, record: Mapping[str, Any]) -> None:
-        """Save how a job ended, so that a crash does not change it."""
-        ...
-
-    def finish(self, job: Job, record: Mapping[str, Any]) -> None:
-        """Move the bundle to where it belongs after that. May run again after a crash."""
-        ...
-
-    def clean_up(self, needed: frozenset[Path]) -> None:
-        """Remove old leftovers; ``needed`` are packs of incomplete bundles, which stay."""
-        ...
-
-    def describe(self) -> Mapping[str, Any]:
-        """Return the entries of the status file about held and quarantined bundles."""
-        ...
 
 
 @dataclass(slots=True)
@@ -157,8 +95,10 @@ class Intake:
         self._events = events
         self._options = options
         self._clock = clock
-        self._tracked: dict[str, _Tracked] = {}
+        self._tracked: defaultdict[str, dict[str, _Tracked]] = defaultdict(dict)
         self._pending = {job.arrival: _resume(job) for job in folder.recover_jobs()}
+        self._passes: dict[str, Iterator[bool]] = {}
+        self._troubles: dict[str, str] = {}
         self._changed_before: set[str] = set()
         self._stopping = False
 
@@ -166,22 +106,68 @@ class Intake:
         """Start nothing more; may be called from another thread."""
         self._stopping = True
 
-    def tick(self) -> None:
-        """Do everything that can be done now."""
-        self._try_due_jobs()
-        candidates = list(self._folder.find_candidates())
-        for key in self._tracked.keys() - {candidate.key for candidate in candidates}:
-            del self._tracked[key]
-        for candidate in candidates:
-            if not self._stopping:
-                self._consider(candidate)
-        self._try_due_jobs()
-        if not self._stopping:
-            self._folder.clean_up(self._find_needed_packs())
-        self._events.write_status(self._describe())
+    def tick(self) -> bool:
+        """Give every user one turn; tell whether there is more to do without waiting."""
+        turns = [self._take_turn(user) for user in self._folder.users()]
+        self._events.write_status(self.describe())
+        return any(turns) and not self._stopping
 
-    def _consider(self, candidate: Candidate) -> None:
-        """Check a candidate, and take it if it is complete or finally refused."""
+    def _take_turn(self, user: str) -> bool:
+        """Go on with a user's work, up to the end of a job or for ``TURN_SECONDS``.
+
+        Returns whether some of it is left.
+        """
+        end = self._clock() + TURN_SECONDS
+        steps = self._passes.setdefault(user, self._pass(user))
+        try:
+            while not self._stopping:
+                job_ended = next(steps)
+                if job_ended or self._clock() >= end:
+                    return True
+        except StopIteration:
+            self._troubles.pop(user, None)
+        except (AirgapError, OSError) as error:
+            self._report_trouble(user, error, user=user)
+        del self._passes[user]
+        return False
+
+    def _pass(self, user: str) -> Iterator[bool]:
+        """Do everything that can be done for a user now; yield after each step.
+
+        Yields True when a job has ended or was postponed.
+        """
+        yield from self._try_due_jobs(user)
+        keys = set()
+        for candidate in self._folder.find_candidates(user):
+            if candidate is not None:
+                keys.add(candidate.key)
+                if self._consider(candidate):
+                    yield from self._try_due_jobs(user)
+            yield False
+        tracked = self._tracked[user]
+        for key in tracked.keys() - keys:
+            del tracked[key]
+        for _ in self._folder.clean_up(user, self._find_needed_packs(user)):
+            yield False
+
+    def _report_trouble(self, key: str, error: Exception, **fields: object) -> None:
+        """Report an error of this machine, unless it was the last one there."""
+        if self._troubles.get(key) != str(error):
+            self._troubles[key] = str(error)
+            self._events.notify("trouble", **fields, message=str(error))
+
+    def _consider(self, candidate: Candidate) -> bool:
+        """Check a candidate; take it if it is complete or finally refused. Tell if it was taken."""
+        try:
+            taken = self._take_if_due(candidate)
+        except (AirgapError, OSError) as error:
+            key = candidate.key
+            self._report_trouble(key, error, user=candidate.user, name=candidate.name)
+            return False
+        self._troubles.pop(candidate.key, None)
+        return taken
+
+    def _take_if_due(self, candidate: Candidate) -> bool:
         tracked = self._track(candidate)
         step = decisions.choose_step(
             tracked.state,
@@ -191,51 +177,59 @@ class Intake:
             changed_before=candidate.key in self._changed_before,
         )
         if step == "wait":
-            return
+            return False
         refusal = decisions.explain_refusal(tracked.state) if step == "refuse" else None
         job = self._folder.take(candidate, tracked.expected)
         if job is None:
-            return
-        del self._tracked[candidate.key]
+            return False
+        del self._tracked[candidate.user][candidate.key]
         self._changed_before.discard(candidate.key)
         self._events.record("taken", **_describe_job(job))
         self._pending[job.arrival] = _PendingJob(job, refusal)
-        self._try_due_jobs()
+        return True
 
     def _track(self, candidate: Candidate) -> _Tracked:
         """Check a candidate, unless it was refused before and has not changed since."""
-        tracked = self._tracked.get(candidate.key)
+        tracked_candidates = self._tracked[candidate.user]
+        tracked = tracked_candidates.get(candidate.key)
         if tracked is None or tracked.stamp != candidate.stamp:
-            tracked = _Tracked(candidate.stamp, self._clock(), *_check(candidate.bundle))
-            if candidate.key not in self._tracked:
+            since = self._clock() - candidate.unchanged if tracked is None else self._clock()
+            tracked = _Tracked(candidate.stamp, since, *_check(candidate.bundle))
+            if candidate.key not in tracked_candidates:
                 self._events.record("seen", user=candidate.user, name=candidate.name)
-            self._tracked[candidate.key] = tracked
+            tracked_candidates[candidate.key] = tracked
         elif tracked.expected is not None or isinstance(tracked.state, Postponed):
             tracked.state, tracked.expected = _check(candidate.bundle, tracked.expected)
         return tracked
 
-    def _try_due_jobs(self) -> None:
-        """Try every job that is due. A disk error postpones the job."""
-        for pending in [*self._pending.values()]:
+    def _try_due_jobs(self, user: str) -> Iterator[bool]:
+        """Try every job of a user that is due. A disk error postpones the job."""
+        for pending in [job for job in self._pending.values() if job.job.user == user]:
             if pending.due > self._clock() or self._stopping:
                 continue
             try:
-                self._try_job(pending)
+                yield from self._try_job(pending)
             except (AirgapError, OSError) as error:
                 pending.tries += 1
                 pending.due = self._clock() + decisions.compute_retry_delay(pending.tries)
                 self._events.notify("trouble", **_describe_job(pending.job), message=str(error))
+            yield True
 
-    def _try_job(self, pending: _PendingJob) -> None:
+    def _try_job(self, pending: _PendingJob) -> Iterator[bool]:
         """Import or verify a bundle, then end the job or postpone it."""
+        if pending.record is None:  # or it ended before a crash or a disk error
+            pending.record = self._decide(pending)
+        if pending.record is not None:
+            for _ in self._end_job(pending, pending.record):
+                yield False
+
+    def _decide(self, pending: _PendingJob) -> Mapping[str, Any] | None:
+        """Import or verify a bundle; return the record of how the job ended, or None if not yet."""
         job = pending.job
-        if pending.record is not None:  # ended before a crash or a disk error
-            self._end_job(pending, pending.record)
-            return
         verdict = pending.refusal or self._run_job(job)
         if verdict.kind == "interrupted" and self._stopping:
             self._events.notify("abandoned", **_describe_job(job))
-            return
+            return None
         pending.tries += 1
         step = decisions.decide_after_try(verdict, pending.tries)
         if step == "retry":
@@ -244,20 +238,21 @@ class Intake:
             self._events.record(
                 "put off", **_describe_job(job), **_describe_verdict(verdict), seconds=int(delay)
             )
-        elif step == "quarantine" and self._folder.has_changed(job):
+            return None
+        if step == "quarantine" and self._folder.has_changed(job):
             del self._pending[job.arrival]
             self._changed_before.add(f"{job.user}/{job.name}")
             self._events.record("changed", **_describe_job(job), **_describe_verdict(verdict))
-        else:
-            success: Outcome = "held" if self._options.hold else "imported"
-            outcome = success if step == "done" else "quarantined"
-            self._end_job(pending, self._make_record(job, outcome, verdict))
+            return None
+        success: Outcome = "held" if self._options.hold else "imported"
+        outcome = success if step == "done" else "quarantined"
+        return self._make_record(job, outcome, verdict)
 
     def _run_job(self, job: Job) -> Verdict:
         operation: Operation = "verify" if self._options.hold else "import"
         event = "verifying" if self._options.hold else "importing"
         self._events.record(event, **_describe_job(job))
-        self._events.write_status(self._describe(at_work=job))
+        self._events.write_status(self.describe(at_work=job))
         return self._run(operation, job.location)
 
     def _make_record(self, job: Job, outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
@@ -274,35 +269,35 @@ class Intake:
             record["bundle"] = verdict.report.get("bundle") or job.bundle_id
         return record
 
-    def _end_job(self, pending: _PendingJob, record: Mapping[str, Any]) -> None:
+    def _end_job(self, pending: _PendingJob, record: Mapping[str, Any]) -> Iterator[None]:
         """Save, log, finish: a crash between the steps repeats a log line and nothing else."""
         job = pending.job
-        pending.record = record
         if not pending.saved:
-            self._folder.save_record(job, record)
+            yield from self._folder.save_record(job, record)
             pending.saved = True
         if not pending.logged:
             self._events.record(**{key: value for key, value in record.items() if key != "at"})
             pending.logged = True
-        self._folder.finish(job, record)
+        yield from self._folder.finish(job, record)
         del self._pending[job.arrival]
 
-    def _find_needed_packs(self) -> frozenset[Path]:
-        """Return the packs of bundles that are not complete yet."""
+    def _find_needed_packs(self, user: str) -> frozenset[Path]:
+        """Return the packs of a user's bundles that are not complete yet."""
         return frozenset(
             Path(name)
-            for tracked in self._tracked.values()
+            for tracked in self._tracked[user].values()
             if tracked.expected is not None
             for name, _ in tracked.expected.packs
         )
 
-    def _describe(self, at_work: Job | None = None) -> dict[str, Any]:
-        """Return the contents of the status file (format §21)."""
+    def describe(self, at_work: Job | None = None, limit: int = MAX_LISTED) -> dict[str, Any]:
+        """Return the contents of the status file (format §21): up to ``limit`` in each list."""
         return {
             "at_work": _describe_job(at_work) if at_work else None,
             "waiting": [
                 {"name": key, **_describe_state(tracked.state)}
-                for key, tracked in self._tracked.items()
+                for candidates in self._tracked.values()
+                for key, tracked in islice(candidates.items(), limit)
             ],
             "put_off": [
                 {
@@ -310,10 +305,10 @@ class Intake:
                     **(_describe_verdict(pending.last_verdict) if pending.last_verdict else {}),
                     "tries": pending.tries,
                 }
-                for pending in self._pending.values()
+                for pending in islice(self._pending.values(), limit)
                 if pending.job is not at_work
             ],
-            **self._folder.describe(),
+            **self._folder.describe(limit),
         }
 
 

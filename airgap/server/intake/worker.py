@@ -6,9 +6,10 @@ server trusts, remembers and refuses exactly what `airgap import` does.
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from threading import RLock
 from typing import Any, Final, Literal
@@ -16,26 +17,42 @@ from typing import Any, Final, Literal
 from airgap.flow.location.location import ArchiveFile, LocalDepot, to_text
 from airgap.server.intake.decisions import Verdict
 
-__all__ = ["Operation", "Worker"]
+__all__ = ["TIME_LIMIT", "Operation", "Worker"]
 
 Operation = Literal["import", "verify"]
 _NICENESS: Final = 10  # sessions come first
+TIME_LIMIT: Final = 6 * 3600.0
+"""How many seconds a command may take by default; other bundles wait as long."""
+_KILL_SECONDS: Final = 10.0
+_NOUNS: Final[Mapping[Operation, str]] = {"import": "import", "verify": "verification"}
 _MAX_OUTPUT: Final = 2000
 
 
 class Worker:
     """Runs one command at a time."""
 
-    def __init__(self, jobs: int | None = None, inherited: Sequence[int] = ()) -> None:
-        """Take the number of threads, and descriptors (locks) that commands hold while they run."""
+    def __init__(
+        self,
+        jobs: int | None = None,
+        inherited: Sequence[int] = (),
+        time_limit: float = TIME_LIMIT,
+    ) -> None:
+        """Configure the commands.
+
+        Args:
+            jobs: the number of their threads.
+            inherited: descriptors (locks) that they hold while they run.
+            time_limit: after how many seconds a command is killed.
+        """
         self._jobs = jobs
+        self._time_limit = time_limit
         self._inherited = tuple(inherited)
         self._guard = RLock()  # reentrant: a signal handler may interrupt a holder
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
     def run(self, operation: Operation, location: LocalDepot | ArchiveFile) -> Verdict:
-        """Import or verify the bundle at a location."""
+        """Import or verify the bundle at a location, within the time limit."""
         # -P: import nothing from the server's working directory
         command = [sys.executable, "-P", "-m", "airgap", operation, to_text(location)]
         command += ["--json", "--quiet"]
@@ -54,7 +71,17 @@ class Worker:
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICENESS)
         self._terminate_if_stopped()
-        stdout, stderr = self._process.communicate()
+        try:
+            stdout, stderr = self._process.communicate(timeout=self._time_limit)
+        except subprocess.TimeoutExpired:
+            _kill_all(self._process)
+            return Verdict(
+                "policy",
+                f"The {_NOUNS[operation]} took longer than {self._time_limit:,.0f} seconds, the"
+                " time limit of this machine, and was stopped.",
+                "If the bundle is good, raise the time limit (import_seconds of the drop box,"
+                " --time-limit of `airgap watch`), or import it by hand.",
+            )
         return _parse_verdict(self._process.returncode, stdout, stderr)
 
     def stop(self) -> None:
@@ -73,6 +100,14 @@ class Worker:
         with self._guard:
             if self._process is not None:
                 self._process.kill()
+
+
+def _kill_all(process: subprocess.Popen[bytes]) -> None:
+    """Kill a command and what it has started. Its session is its own (``start_new_session``)."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):  # it hangs in the kernel: a dead network disk
+        process.communicate(timeout=_KILL_SECONDS)
 
 
 def _parse_verdict(code: int, stdout: bytes, stderr: bytes) -> Verdict:

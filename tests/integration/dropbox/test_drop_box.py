@@ -54,11 +54,14 @@ def test_a_file_under_its_own_name_is_imported(
     assert not [*box.state.glob("working/*/*")]
 
 
-def test_a_renamed_part_is_imported(archive: Path, box: RunningDropBox) -> None:
+@pytest.mark.parametrize(
+    "passing", ["shop.airgap.part", "shop.airgap.1a2b3c4d.partial", "shop.airgap.filepart"]
+)
+def test_a_renamed_part_is_imported(passing: str, archive: Path, box: RunningDropBox) -> None:
     with box.log_in() as client:
-        client.deliver("shop.airgap.part", archive.read_bytes())
+        client.deliver(passing, archive.read_bytes())
         assert not box.log("taken")
-        client.rename("shop.airgap.part", "shop.airgap")
+        client.rename(passing, "shop.airgap")
 
     assert box.wait_for_event("imported")[0]["user"] == "ann"
 
@@ -88,6 +91,34 @@ def test_a_depot_uploaded_under_final_names_in_the_wrong_order_is_imported(
             client.deliver(path.relative_to(depot).as_posix(), path.read_bytes())
 
     box.wait_for_event("imported")
+
+
+def test_the_commands_of_rclone_deliver_a_depot(depot: Path, box: RunningDropBox) -> None:
+    """It renames each upload, and asks for the size before and after; files may go in any order."""
+    files = sorted(path for path in depot.rglob("*") if path.is_file())
+    with box.log_in() as client:
+        for path in files:
+            name = path.relative_to(depot).as_posix()
+            for parent in [*Path(name).parents][-2::-1]:
+                _ignore_errors(client.mkd, parent.as_posix())
+            assert client.expect_refusal(client.sendcmd, f"MLST {name}").startswith("550")
+            client.deliver(f"{name}.1a2b3c4d.partial", path.read_bytes())
+            size = f"size={path.stat().st_size};"
+            assert size in client.sendcmd(f"MLST {name}.1a2b3c4d.partial")
+            client.rename(f"{name}.1a2b3c4d.partial", name)
+            assert size in client.sendcmd(f"MLST {name}")
+        box.wait_for_event("imported")
+        for path in files:
+            name = path.relative_to(depot).as_posix()
+            assert f"size={path.stat().st_size};" in client.sendcmd(f"MLST {name}"), name
+
+
+def test_a_folder_of_bundles_can_be_asked_for(box: RunningDropBox) -> None:
+    """rclone asks whether its destination is a file."""
+    with box.log_in() as client:
+        for name in ("depot", "con", "a/.b", "depot/x.bin"):
+            assert client.expect_refusal(client.sendcmd, f"MLST {name}").startswith("550")
+            assert client.expect_refusal(client.size, name).startswith("550")
 
 
 def test_a_manifest_uploaded_before_its_packs_waits(depot: Path, box: RunningDropBox) -> None:
@@ -308,7 +339,8 @@ def test_a_hostile_name_is_refused_and_leaves_nothing(name: str, box: RunningDro
         client.sendcmd("TYPE I")
         for command in ("STOR", "APPE", "RNFR", "SIZE", "MLST", "DELE"):
             client.putline(f"{command} {name}")
-            assert client.expect_refusal(client.getresp).startswith("553"), command
+            code = "553" if command in ("STOR", "APPE") else "550"
+            assert client.expect_refusal(client.getresp).startswith(code), command
         assert client.pwd() == "/"
 
     assert not [*box.home.iterdir()]
@@ -640,7 +672,7 @@ def test_an_open_upload_is_not_taken(archive: Path, box: RunningDropBox) -> None
         connection.sendall(archive.read_bytes())
         upload = box.home / "shop.airgap.unfinished"
         wait_until(lambda: upload.exists() and upload.stat().st_size == archive.stat().st_size)
-        assert not [*box.drop_box._intake._folder.find_candidates()]
+        assert not any(box.drop_box._intake._folder.find_candidates("ann"))
         connection.unwrap()
         connection.close()
         client.voidresp()

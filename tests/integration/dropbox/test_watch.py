@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +18,10 @@ from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.server.intake.decisions import Verdict
 from airgap.server.intake.event_log import EventLog
 from airgap.server.intake.intake import Intake, IntakeOptions
-from airgap.server.intake.worker import Operation
-from airgap.server.watch import WatchedFolder
+from airgap.server.intake.worker import Operation, Worker
+from airgap.server.watch import Watch, WatchedFolder, WatchOptions
 from tests.support import drop_box, store_invariants, stores
-from tests.support.sides import Side
+from tests.support.sides import Ran, Side
 
 pytestmark = pytest.mark.usefixtures("unsynced")
 SETTLE = 30.0
@@ -37,6 +38,7 @@ class Watched:
     now: float = 1000.0
     runs: list[str] = field(default_factory=list)
     meanwhile: Callable[[], object] = lambda: None
+    wall_clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True)
@@ -56,7 +58,8 @@ class Watched:
 
     def begin(self) -> None:
         """Start, or restart after a stop."""
-        folder = WatchedFolder(self.folder, self.state, self.done if self.move_done else None)
+        done = self.done if self.move_done else None
+        folder = WatchedFolder(self.folder, self.state, done, self.wall_clock)
         events = EventLog(self.state, lambda _: None, clock=lambda: self.now)
         options = IntakeOptions(self.hold, SETTLE)
         self._intake = Intake(folder, self._run, events, options, clock=lambda: self.now)
@@ -64,7 +67,8 @@ class Watched:
     def look(self, later: float = 1.0) -> None:
         self.now += later
         with self.side.here():
-            self._intake.tick()
+            while self._intake.tick():
+                pass
 
     def _run(self, operation: Operation, location: LocalDepot | ArchiveFile) -> Verdict:
         self.runs.append(f"{operation} {location}")
@@ -411,3 +415,127 @@ def test_finished_bundles_are_copied_across_file_systems(
     assert [*watched.done.glob("imported/bundles/*/manifest.msgpack")]
     assert not [*watched.folder.glob("*.airgap")]
     assert not [*watched.folder.glob("depot/bundles/*")]
+
+
+# ---- one check, from cron
+
+
+@dataclass
+class Checks:
+    """Runs `airgap watch --once` on a folder, each time as a new process would."""
+
+    side: Side
+    folder: Path
+
+    def run(self, *options: str | Path) -> Ran:
+        state = self.folder.with_name("state")
+        return self.side.run("watch", self.folder, "--once", "--state", state, *options)
+
+
+@pytest.fixture
+def checks(isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checks:
+    monkeypatch.setattr(Worker, "run", lambda _, *job: drop_box.run_in_process(*job))
+    monkeypatch.setattr("airgap.cli.events.check_not_root", lambda: "Running as root.")
+    (tmp_path / "folder").mkdir()
+    return Checks(isolated, tmp_path / "folder")
+
+
+def test_a_check_ends_with_the_worst_verdict_and_lists_all(archive: Path, checks: Checks) -> None:
+    shutil.copy(archive, checks.folder)
+    (checks.folder / "bad.airgap").write_bytes(b"x" * 2000)
+    (checks.folder / "half.airgap").write_bytes(archive.read_bytes()[:-100_000])
+    ran = checks.run("--json", "--settle", "0")
+
+    assert ran.code == 10
+    assert ran.json["verdict"] == "corrupt"
+    assert ran.json["counts"] == {"arriving": 1, "imported": 1, "quarantined": 1}
+    items = {item["name"]: item for item in ran.json["items"]}
+    assert items.keys() == {archive.name, "bad.airgap", "half.airgap"}
+    assert {item["tag"] for item in items[archive.name]["items"]} == {"shop:v1", "ranker:v1"}
+    assert items["bad.airgap"]["kind"] == "corrupt"
+    assert items["bad.airgap"]["message"]
+
+
+def test_a_bundle_that_was_refused_is_named_until_it_is_gone(checks: Checks) -> None:
+    bad = checks.folder / "bad.airgap"
+    bad.write_bytes(b"x" * 2000)
+    assert checks.run("--settle", "0").code == 10
+    again = checks.run()
+
+    assert again.code == 10
+    assert "bad.airgap: refused before on 20" in again.out
+    assert "1 refused before." in again.out
+    bad.unlink()
+    assert checks.run().code == 0
+
+
+def test_a_bundle_that_is_refused_so_far_is_not_well(checks: Checks) -> None:
+    (checks.folder / "bad.airgap").write_bytes(b"x" * 2000)
+    ran = checks.run("--json")
+
+    assert ran.code == 10
+    assert ran.json["counts"] == {"refused so far": 1}
+
+
+def test_a_quiet_check_prints_nothing_unless_something_is_wrong(
+    archive: Path, checks: Checks
+) -> None:
+    shutil.copy(archive, checks.folder)
+    well = checks.run("-q")
+    (checks.folder / "bad.airgap").write_bytes(b"x" * 2000)
+    ill = checks.run("-q", "--settle", "0")
+
+    assert (well.code, well.out, well.err) == (0, "", "")
+    assert ill.code == 10
+    assert ill.out.startswith("bad.airgap: quarantined: ")
+    assert ill.err == ""
+
+
+def test_a_bundle_that_has_not_changed_for_long_is_refused_at_once(
+    isolated: Side, tmp_path: Path
+) -> None:
+    """A check from cron begins anew each time, and could otherwise never refuse anything."""
+    watched = Watched(isolated, tmp_path, wall_clock=lambda: time.time() + SETTLE)
+    (watched.folder / "photo.airgap").write_bytes(b"GIF89a" + bytes(2000))
+    watched.look()
+
+    assert watched.events("quarantined")
+
+
+def test_a_check_that_is_stopped_says_so(isolated: Side, tmp_path: Path, archive: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    shutil.copy(archive, tmp_path / "folder")
+    options = WatchOptions(
+        tmp_path / "folder",
+        tmp_path / "state",
+        None,
+        hold=False,
+        settle=0,
+        interval=1,
+        jobs=None,
+        once=True,
+    )
+
+    def stopped(_operation: Operation, _location: object) -> Verdict:
+        watch.stop()
+        return Verdict("interrupted", "Stopped.")
+
+    with isolated.here():
+        watch = Watch(options, lambda _: None, stopped)
+        assert watch.check_once().kind == "interrupted"
+
+
+def test_the_bundles_that_are_gone_are_forgotten_first(
+    isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airgap.server.watch.MAX_REMEMBERED", 2)
+    watched = Watched(isolated, tmp_path)
+    for name in ("1", "2", "3"):
+        (watched.folder / f"{name}.airgap").write_bytes(b"x" * 2000)
+        watched.look()
+        watched.look(later=SETTLE)
+        if name == "2":
+            (watched.folder / "2.airgap").unlink()
+
+    seen = json.loads((watched.state / "seen.json").read_bytes())["things"]
+    assert [*seen] == ["1.airgap", "3.airgap"]

@@ -1,5 +1,6 @@
 """The drop box's folders: what is kept, what is removed, and which errors are raised."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -47,6 +48,11 @@ def _upload(folders: DropFolders, name: str, age: float, clock: Clock) -> Path:
     return path
 
 
+def _clean_up(folders: DropFolders, *needed: Path) -> None:
+    for _ in folders.clean_up("ann", frozenset(needed)):
+        pass
+
+
 @pytest.mark.parametrize(
     ("name", "age", "then"),
     [
@@ -54,6 +60,9 @@ def _upload(folders: DropFolders, name: str, age: float, clock: Clock) -> Path:
         (PACK, HOUR + 1, "goes"),
         ("x.airgap.part", 10 * HOUR - 1, "stays"),
         ("x.airgap.part", 10 * HOUR + 1, "goes"),
+        ("x.airgap.filepart", 10 * HOUR + 1, "goes"),
+        ("x.airgap.1a2b3c4d.partial", 10 * HOUR + 1, "goes"),
+        (".in.x.airgap", 10 * HOUR + 1, "goes"),
         ("x.airgap.unfinished", 10 * HOUR + 1, "goes"),
         (f"{PACK}.part", 2 * HOUR, "stays"),
         ("bundles/" + "1" * 64 + "/manifest.msgpack", 1e6, "stays"),
@@ -64,18 +73,18 @@ def test_old_packs_and_unfinished_uploads_are_removed(
 ) -> None:
     path = _upload(folders, name, age, clock)
 
-    folders.clean_up(frozenset())
+    _clean_up(folders)
 
     assert path.exists() is (then == "stays")
 
 
 def test_a_pack_of_an_incomplete_bundle_is_not_removed(folders: DropFolders, clock: Clock) -> None:
     path = _upload(folders, PACK, 100 * HOUR, clock)
-    folders.clean_up(frozenset({Path(PACK)}))
+    _clean_up(folders, Path(PACK))
     assert path.exists()
 
     clock.now += 100
-    folders.clean_up(frozenset())
+    _clean_up(folders)
 
     assert not path.exists()
 
@@ -86,7 +95,7 @@ def test_an_open_upload_is_not_removed(
     path = _upload(folders, "x.airgap.part", 1e6, clock)
     assert uploads.begin(str(path))
 
-    folders.clean_up(frozenset())
+    _clean_up(folders)
 
     assert path.exists()
 
@@ -94,7 +103,7 @@ def test_an_open_upload_is_not_removed(
 def test_old_empty_folders_are_removed(folders: DropFolders, clock: Clock) -> None:
     _upload(folders, PACK, 100 * HOUR, clock)
     for _ in range(4):
-        folders.clean_up(frozenset())
+        _clean_up(folders)
         for folder in folders.home("ann").rglob("*"):
             os.utime(folder, (0, 0))
         clock.now += 100
@@ -104,12 +113,88 @@ def test_old_empty_folders_are_removed(folders: DropFolders, clock: Clock) -> No
 
 
 def test_clean_up_has_an_interval(folders: DropFolders, clock: Clock) -> None:
-    folders.clean_up(frozenset())
+    _clean_up(folders)
     path = _upload(folders, PACK, 100 * HOUR, clock)
     clock.now += 1
-    folders.clean_up(frozenset())
+    _clean_up(folders)
 
     assert path.exists()
+
+
+def _upload_pack(folders: DropFolders, content: bytes, digest: str = "") -> Path:
+    """Upload a pack that is still unfinished, under its digest or another one."""
+    digest = digest or hashlib.sha256(content).hexdigest()
+    path = folders.home("ann") / "packs" / digest[:2] / f"{digest}.pack.unfinished"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_complete_pack_gets_its_name_and_a_wrong_one_does_not(folders: DropFolders) -> None:
+    right, wrong = _upload_pack(folders, b"right"), _upload_pack(folders, b"wrong", "ab" * 32)
+    for _ in range(2):
+        assert set(folders.find_candidates("ann")) == {None}
+
+    assert right.with_suffix("").read_bytes() == b"right"
+    assert wrong.exists()
+    assert not right.exists()
+
+
+def test_an_upload_that_its_sender_removes_meanwhile_stops_no_other(folders: DropFolders) -> None:
+    gone, complete = _upload_pack(folders, b"x", "aa" * 32), _upload_pack(folders, b"complete")
+    for number, _ in enumerate(folders.find_candidates("ann")):
+        if number == 0:
+            gone.unlink()
+
+    assert complete.with_suffix("").exists()
+
+
+def test_a_bundle_is_not_taken_before_its_sender_has_renamed_its_files(
+    folders: DropFolders, clock: Clock
+) -> None:
+    bundle = f"bundles/{'1' * 64}"
+    _upload(folders, f"{bundle}/manifest.msgpack", 0, clock)
+    upload = _upload(folders, f"{bundle}/checksums.txt.1a2b3c4d.partial", 5, clock)
+
+    assert not any(folders.find_candidates("ann"))
+    os.utime(upload, (clock.now - 11, clock.now - 11))
+    assert any(folders.find_candidates("ann")), "its sender has left it"
+
+
+def test_a_long_pack_is_hashed_in_slices(
+    folders: DropFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airgap.server.dropbox.upload_digests.SLICE_BYTES", 4)
+    path = _upload_pack(folders, b"ten bytes.")
+    passes = 0
+    while path.exists():
+        passes += 1
+        assert [*folders.find_candidates("ann")] == [None]
+
+    assert passes == 3
+
+
+def test_the_status_lists_the_newest_and_reads_each_record_once(
+    folders: DropFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("1", "2", "3"):
+        record = folders.state / "quarantine" / "ann" / name / "reason.json"
+        record.parent.mkdir()
+        record.write_text(f'{{"name": "{name}"}}')
+
+    status = folders.describe(2)
+    monkeypatch.setattr(Path, "read_bytes", None)
+
+    assert [entry["name"] for entry in status["quarantine"]] == ["2", "3"]
+    assert folders.describe(2) == status
+
+
+def test_what_a_former_user_has_left_is_still_cleaned_up(folders: DropFolders) -> None:
+    (folders.state / "incoming" / "former").mkdir()
+    again = DropFolders(folders.state, {"ann": Quota(1, 1)}, OpenUploads(), Retention(1, 1))
+
+    assert again.users() == ["ann", "former"]
+    assert [*again.find_candidates("former")] == []
 
 
 def test_homes_are_paths_without_links(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Quotas, the files of uploads, and what is remembered of them."""
 
 import errno
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,11 @@ def _expect_full(call: object, *arguments: int) -> None:
     with pytest.raises(OSError, match="Quota") as raised:
         call(*arguments)  # type: ignore[operator]
     assert raised.value.errno == errno.EDQUOT
+
+
+def _measure(quota: Quota, folder: Path) -> int:
+    """Measure a folder; return in how many steps."""
+    return len([*quota.measure([folder])])
 
 
 def test_a_quota_is_exact_to_the_byte() -> None:
@@ -33,7 +39,7 @@ def test_a_measurement_replaces_the_count(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(7))
     (tmp_path / "again").hardlink_to(tmp_path / "file")
 
-    quota.measure([tmp_path])
+    _measure(quota, tmp_path)
 
     assert quota.used == (7, 2)
 
@@ -43,12 +49,13 @@ def test_growth_during_a_measurement_is_counted(
 ) -> None:
     quota = Quota(100, 10)
 
-    def measure_while_growing(_: object) -> tuple[int, int]:
+    def measure_while_growing(_: object) -> Generator[None, None, tuple[int, int]]:
         quota.grow(5, 1)
+        yield
         return 10, 1
 
     monkeypatch.setattr("airgap.server.dropbox.quotas.measure_usage", measure_while_growing)
-    quota.measure([tmp_path])
+    _measure(quota, tmp_path)
 
     assert quota.used == (15, 2)
 
@@ -59,12 +66,13 @@ def test_a_measurement_is_discarded_if_anything_shrinks_meanwhile(
     quota = Quota(100, 10)
     quota.grow(50, 5)
 
-    def measure_while_shrinking(_: object) -> tuple[int, int]:
+    def measure_while_shrinking(_: object) -> Generator[None, None, tuple[int, int]]:
         quota.grow(-10, -1)
+        yield
         return 0, 0
 
     monkeypatch.setattr("airgap.server.dropbox.quotas.measure_usage", measure_while_shrinking)
-    quota.measure([tmp_path])
+    _measure(quota, tmp_path)
 
     assert quota.used == (40, 4)
 
@@ -86,6 +94,31 @@ def test_overwriting_does_not_count(tmp_path: Path) -> None:
     assert quota.used == (10, 0)
     assert path.stat().st_size == 18
     assert not uploads.is_open(path)
+
+
+def test_many_files_are_measured_in_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airgap.server.dropbox.quotas._NAMES_PER_STEP", 3)
+    for number in range(10):
+        (tmp_path / f"{number}").touch()
+    quota = Quota(100, 100)
+
+    assert _measure(quota, tmp_path) == 3
+    assert quota.used == (0, 10)
+
+
+def test_an_upload_leaves_the_disk_the_space_it_must_keep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airgap.server.dropbox.upload_file._CHECK_BYTES", 10)
+    quota, uploads, path = Quota(10**6, 1), OpenUploads(), tmp_path / "file"
+    with path.open("w+b", buffering=0) as stream:
+        file = UploadFile(str(path), stream, quota, uploads, keep_free=2**62)
+        file.write(bytes(9))
+        with pytest.raises(OSError, match="No space left") as raised:
+            file.write(bytes(1))
+
+    assert raised.value.errno == errno.ENOSPC
+    assert quota.used == (9, 0)
 
 
 def test_the_oldest_delivery_is_forgotten() -> None:
