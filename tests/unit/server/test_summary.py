@@ -82,4 +82,6 @@ def test_the_worst_verdict_decides() -> None:
 
 
 def test_every_kind_has_a_rank() -> None:
-    assert {error.kind for error in [AirgapError, *AirgapError.__subclasses__()]} == {*SEVERITY}
+    errors: list[type[AirgapError]] = [AirgapError, *AirgapError.__subclasses__()]
+
+    assert {error.kind for error in errors} == {*SEVERITY}
