@@ -1,10 +1,10 @@
 """``airgap delete``: delete bundles from a depot."""
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli import terminal
 from airgap.cli.output import Result, location_options, reports
 from airgap.errors import UsageError
 
@@ -63,11 +63,8 @@ def _ask(candidates: "list[DeletionCandidate]") -> None:
     Raises:
         UsageError: there is no terminal.
     """
-    for line in (line for candidate in candidates for line in _lines(candidate, "to delete:")):
-        click.echo(line, err=True)
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise UsageError("There is no terminal to ask at.", "Give --yes to delete without asking.")
-    click.confirm("Delete?", abort=True, err=True)
+    report = [line for candidate in candidates for line in _lines(candidate, "to delete:")]
+    terminal.confirm(report, "Delete?", "Give --yes to delete without asking.")
 
 
 def _lines(candidate: "DeletionCandidate", verb: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from airgap.cli.output import Result, reports
+from airgap.cli.terminal import Line, Styled, print_line
 
 _WIDTH: Final = 80
 
@@ -59,25 +60,30 @@ class TerminalDisplay:
 
     def show_heading(self, title: str) -> None:
         """Print a heading across the width."""
-        self._print("\n" + click.style(f"── {title} ".ljust(_WIDTH, "─"), bold=True))
+        self._print("", (Styled(f"── {title} ".ljust(_WIDTH, "─")),))
 
     def show_text(self, text: str) -> None:
         """Print a short paragraph."""
-        filled = textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
-        self._print("\n" + click.style(filled, fg="yellow"))
+        filled = textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+        self._print("", *((Styled(line, "yellow", bold=False),) for line in filled))
 
     def show_command(self, line: str) -> None:
         """Print a command behind a prompt."""
-        self._print(click.style("$ ", fg="green") + click.style(line, bold=True))
+        first, *others = line.split("\n")
+        self._print(
+            (Styled("$ ", "green", bold=False), Styled(first)),
+            *((Styled(other),) for other in others),
+        )
 
     def show_output(self, text: str) -> None:
         """Print what a command printed, as it is."""
         if text:
-            self._print(text)
+            self._print(*text.split("\n"))
 
-    def _print(self, text: str) -> None:
+    def _print(self, *lines: Line) -> None:
         if not self._silent:
-            click.echo(text, err=self._on_stderr)
+            for line in lines:
+                print_line(line, err=self._on_stderr)
 
 
 @contextmanager

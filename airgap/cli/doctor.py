@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from airgap.cli.output import Result, reports
+from airgap.cli.terminal import Line, Styled
 from airgap.errors import ConfigurationError
+from airgap.printable import make_printable
 
 if TYPE_CHECKING:
     from airgap.flow.doctor.finding import Finding
@@ -47,13 +49,14 @@ def command() -> Result:
     return Result(data, [*lines, summary], ConfigurationError.exit_code)
 
 
-def _lines(finding: "Finding") -> list[str]:
+def _lines(finding: "Finding") -> list[Line]:
     """Write a finding for a terminal of 80 columns; paths and commands stay in one piece."""
-    label = click.style(f"{finding.level:<9}", fg=_COLOURS[finding.level], bold=True)
-    lines = label + _fill(finding.message)
+    label = Styled(f"{finding.level:<9}", _COLOURS[finding.level])
+    first, *others = _fill(make_printable(finding.message)).split("\n")
     if finding.hint:
-        lines += f"\n{_INDENT}→ {_fill(finding.hint, _INDENT + '  ')}"
-    return lines.split("\n")
+        hint = _fill(make_printable(finding.hint), _INDENT + "  ")
+        others += f"{_INDENT}→ {hint}".split("\n")
+    return [(label, first), *others]
 
 
 def _fill(text: str, indent: str = _INDENT) -> str:

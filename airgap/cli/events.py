@@ -1,12 +1,11 @@
 """Prints the events of services: one line each, on standard error."""
 
-import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 import click
 
+from airgap.cli.terminal import Styled, print_json, print_line
 from airgap.server.intake.daemon import check_not_root
 
 __all__ = ["make_event_printer", "warn_root"]
@@ -19,8 +18,10 @@ def make_event_printer() -> Callable[[Mapping[str, Any]], None]:
     def print_event(line: Mapping[str, Any]) -> None:
         if settings["quiet"]:
             return
-        with suppress(OSError):  # standard error is closed; the log file has the event
-            click.echo(json.dumps(line) if settings["json"] else _plain(line), err=True)
+        if settings["json"]:
+            print_json(line, err=True)
+        else:
+            print_line(_plain(line), err=True)
 
     return print_event
 
@@ -29,7 +30,7 @@ def warn_root() -> None:
     """Warn if the service runs as root without need."""
     warning = check_not_root()
     if warning and not click.get_current_context().obj["quiet"]:
-        click.secho(f"airgap: {warning}", fg="yellow", err=True)
+        print_line((Styled(f"airgap: {warning}", "yellow", bold=False),), err=True)
 
 
 def _plain(line: Mapping[str, Any]) -> str:

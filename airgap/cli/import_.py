@@ -15,6 +15,7 @@ from airgap.cli.output import (
     reports,
     size_text,
 )
+from airgap.cli.terminal import Styled, print_line
 
 if TYPE_CHECKING:
     from airgap.flow.importing.use_case import ImportResult
@@ -90,7 +91,7 @@ def command(  # noqa: PLR0913  (one argument per option)
 
 
 def _warn(text: str) -> None:
-    click.secho(text, fg="red", bold=True, err=True)
+    print_line((Styled(text, "red"),), err=True)
 
 
 def make_result(done: "ImportResult", *, dry_run: bool, notes: Sequence[str] = ()) -> Result:

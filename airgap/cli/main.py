@@ -4,7 +4,6 @@ import ctypes
 import gc
 import importlib
 import io
-import json
 import os
 import signal
 import sys
@@ -15,7 +14,8 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from airgap.cli.output import discard_output
+from airgap.cli import terminal
+from airgap.cli.terminal import Styled
 from airgap.errors import (
     AirgapError,
     ConfigurationError,
@@ -71,6 +71,7 @@ _WIDEST: Final = max(map(len, COMMANDS))
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _OBJECTS_PER_COLLECTION: Final = 50_000
+_SHOWN_DETAILS: Final = 20
 _HELP: Final = frozenset({"-h", "--help", "--version"})
 
 
@@ -137,6 +138,7 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of the error, or 0 (docs/exit-codes.md)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    terminal.open_standard_descriptors()
     signal.signal(signal.SIGTERM, _interrupt)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's idle threads take time from ours
     _keep_freed_memory()
@@ -146,11 +148,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     ):  # a name that it cannot encode must not end a command
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(_run(words))
+        code = _run(words)
+        terminal.discard_output()
+        sys.exit(code)
     except AirgapError as error:
         _fail(error, words)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        terminal.print_text(error.format_message(), err=True)
         sys.exit(UsageError.exit_code)
     except click.ClickException as error:
         _fail(UsageError(error.format_message(), _usage_hint(error)), words)
@@ -190,26 +194,25 @@ def _run(words: list[str]) -> int:
     else:
         with redirect_stdout(text):
             code = cli.main(words, prog_name="airgap", standalone_mode=False)
-        click.echo(json.dumps({"help": text.getvalue()}))
+        terminal.print_json({"help": text.getvalue()})
     return code if isinstance(code, int) else 0
 
 
 def _fail(raw: AirgapError, words: Sequence[str]) -> NoReturn:
     """Print for people on standard error, for programs on standard output; then exit."""
     error = _redact_error(raw)
+    _print_error(error)
     with suppress(OSError):  # the exit code still says it
-        _print_error(error)
-    with suppress(OSError):
         if "--json" in words:
             _print_json_error(error)
-    discard_output()
+    terminal.discard_output()
     sys.exit(error.exit_code)
 
 
 def _print_traceback() -> None:
     from airgap.flow.redaction import redact
 
-    click.echo(redact(traceback.format_exc()), err=True, nl=False)
+    terminal.print_text(redact(traceback.format_exc()).rstrip("\n"), err=True)
 
 
 def _redact_error(error: AirgapError) -> AirgapError:
@@ -221,14 +224,13 @@ def _redact_error(error: AirgapError) -> AirgapError:
 
 
 def _print_error(error: AirgapError) -> None:
-    plain = False if os.environ.get("NO_COLOR") else None
-    click.secho(f"airgap: {error.message}", fg="red", bold=True, err=True, color=plain)
-    for line in error.details[:20]:
-        click.echo(f"  {line}", err=True)
-    if len(error.details) > 20:  # noqa: PLR2004
-        click.echo(f"  … and {len(error.details) - 20} more", err=True)
+    terminal.print_line((Styled(f"airgap: {error.message}", "red"),), err=True)
+    for line in error.details[:_SHOWN_DETAILS]:
+        terminal.print_line(f"  {line}", err=True)
+    if len(error.details) > _SHOWN_DETAILS:
+        terminal.print_line(f"  … and {len(error.details) - _SHOWN_DETAILS} more", err=True)
     if error.hint:
-        click.echo(f"  → {error.hint}", err=True)
+        terminal.print_line(f"  → {error.hint}", err=True)
 
 
 def _print_json_error(error: AirgapError) -> None:
@@ -240,7 +242,7 @@ def _print_json_error(error: AirgapError) -> None:
     }
     if error.details:
         data["details"] = list(error.details)
-    click.echo(json.dumps({"error": data}))
+    terminal.print_json({"error": data})
 
 
 def _usage_hint(error: click.ClickException) -> str:

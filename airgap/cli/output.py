@@ -1,13 +1,9 @@
 """What all commands share: output for people and programs, progress, and reading a key."""
 
-import getpass
-import json
 import os
 import re
-import sys
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import update_wrapper
 from pathlib import Path
@@ -15,8 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 import click
 
+from airgap.cli import terminal
+from airgap.cli.terminal import Line
 from airgap.errors import ConfigurationError, StorageError, UsageError
 from airgap.flow.progress import Progress, Silent
+from airgap.printable import make_printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -28,7 +27,6 @@ __all__ = [
     "Result",
     "admission_options",
     "depot_option",
-    "discard_output",
     "jobs_option",
     "key_options",
     "location_options",
@@ -52,7 +50,7 @@ class Result:
     """What a command found: lines for people, a map for programs, and its exit code."""
 
     data: dict[str, Any]
-    lines: Iterable[str] = field(default=())
+    lines: Iterable[Line] = field(default=())
     exit_code: int = 0
 
 
@@ -89,7 +87,7 @@ def reports(work: Callable[P, Result]) -> Callable[..., int]:
         try:
             _print(result, as_json=as_json, quiet=quiet)
         except BrokenPipeError:  # whoever reads (`| head`) has enough
-            discard_output()
+            terminal.discard_output()
             return StorageError.exit_code
         except OSError as error:
             raise StorageError(
@@ -119,18 +117,9 @@ def reports(work: Callable[P, Result]) -> Callable[..., int]:
 def _print(result: Result, *, as_json: bool, quiet: bool) -> None:
     if not quiet or not as_json:
         for line in result.lines:
-            click.echo(line, err=as_json)
-    if as_json:  # in ASCII: a path may hold what UTF-8 cannot
-        click.echo(json.dumps(result.data))
-
-
-def discard_output() -> None:
-    """Send what a full disk or a closed pipe did not take nowhere, so that exiting is quiet."""
-    with suppress(OSError, ValueError, AttributeError):  # not a real file: a test, or closed
-        try:
-            sys.stdout.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            terminal.print_line(line, err=as_json)
+    if as_json:
+        terminal.print_json(result.data)
 
 
 def key_options(command: Callable[P, Any]) -> Callable[P, Any]:
@@ -237,12 +226,8 @@ def _make_connector(login: dict[str, Any], transfer: dict[str, Any]) -> "Connect
     from airgap.flow.location.connector import Connector, TransferOptions
     from airgap.flow.location.credentials import Credentials
 
-    login["ask"] = _ask if sys.stdin is not None and sys.stdin.isatty() else None
+    login["ask"] = terminal.ask_hidden if terminal.can_ask() else None
     return Connector(Credentials(**login), TransferOptions(**transfer), make_progress())
-
-
-def _ask(prompt: str) -> str:
-    return os.fsdecode(_typed(prompt))
 
 
 def depot_option(command: Callable[P, Any]) -> Callable[P, Any]:
@@ -263,7 +248,7 @@ def read_passphrase(variable: str | None, descriptor: int | None) -> Callable[[]
         passphrase = _told_passphrase(variable, descriptor)
         if passphrase is not None:
             return passphrase
-        if not sys.stdin.isatty():
+        if not terminal.can_ask():
             raise ConfigurationError(
                 "The key is encrypted and there is no terminal to ask for its passphrase.",
                 f"Set {DEFAULT_PASSPHRASE_VARIABLE}, or use --passphrase-env or --passphrase-fd.",
@@ -282,7 +267,7 @@ def read_new_passphrase(variable: str | None, descriptor: int | None) -> bytes:
     """
     passphrase = _told_passphrase(variable, descriptor)
     if passphrase is None:
-        if not sys.stdin.isatty():
+        if not terminal.can_ask():
             raise ConfigurationError(
                 "There is no terminal to ask for a passphrase.",
                 "Use --passphrase-env, --passphrase-fd or --no-passphrase.",
@@ -299,7 +284,7 @@ def make_progress() -> Progress:
     """Return a progress display: a bar on a terminal, lines in a file, nothing with ``--quiet``."""
     if click.get_current_context().obj["quiet"]:
         return Silent()
-    return BarProgress() if sys.stderr.isatty() else LineProgress()
+    return BarProgress() if terminal.is_progress_shown() else LineProgress()
 
 
 def size_text(count: float) -> str:
@@ -334,7 +319,7 @@ class LineProgress:
         self._told = now
         rate = self._done / max(now - self._began, 0.001)
         left = (self._total - self._done) / max(rate, 1)
-        click.echo(
+        terminal.print_line(
             f"{self._what}: {size_text(self._done)} of {size_text(self._total)},"
             f" {size_text(rate)}/s, {left:.0f} s left",
             err=True,
@@ -345,7 +330,7 @@ class LineProgress:
 
     def note(self, text: str) -> None:
         """Print it."""
-        click.echo(_redact(text), err=True)
+        terminal.print_line(_redact(text), err=True)
 
 
 class BarProgress:
@@ -361,7 +346,7 @@ class BarProgress:
         from rich.console import Console
 
         self._bar = progress.Progress(
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(),
             progress.DownloadColumn(),
             progress.TransferSpeedColumn(),
@@ -369,7 +354,7 @@ class BarProgress:
             console=Console(stderr=True),
             transient=True,
         )
-        self._bar.add_task(what, total=total)
+        self._bar.add_task(make_printable(what), total=total)
         self._bar.start()
 
     def advance(self, count: int) -> None:
@@ -386,9 +371,10 @@ class BarProgress:
     def note(self, text: str) -> None:
         """Print it above the bar."""
         if self._bar is not None:
-            self._bar.console.print(_redact(text), highlight=False, markup=False)
+            line = make_printable(_redact(text))
+            self._bar.console.print(line, highlight=False, markup=False, emoji=False)
         else:
-            click.echo(_redact(text), err=True)
+            terminal.print_line(_redact(text), err=True)
 
 
 def _redact(text: str) -> str:
@@ -398,11 +384,7 @@ def _redact(text: str) -> str:
 
 
 def _typed(prompt: str) -> bytes:
-    """Ask at the terminal, without echo."""
-    try:
-        return os.fsencode(getpass.getpass(prompt))
-    except EOFError as error:
-        raise ConfigurationError("Nothing was typed.", "Run it again, and type it.") from error
+    return os.fsencode(terminal.ask_hidden(prompt))
 
 
 def _told_passphrase(variable: str | None, descriptor: int | None) -> bytes | None:

@@ -1,11 +1,11 @@
 """``airgap trust``: choose whom this machine trusts."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli import terminal
 from airgap.cli.output import CommandGroup, Result, location_options, reports
 from airgap.errors import UsageError
 
@@ -113,19 +113,14 @@ def _confirm(site: str, report: list[str]) -> None:
         UsageError: there is no terminal, or something else was typed.
     """
     for line in report:
-        click.echo(line, err=True)
-    if not sys.stdin.isatty():
+        terminal.print_line(line, err=True)
+    if not terminal.can_ask():
         raise UsageError(
             "There is no terminal to ask at; nothing was done.",
             "Read the above, and give --yes with the ledger's head.",
         )
-    typed = click.prompt(
-        f"Type the site's id ({site}) to reset the import history",
-        default="",
-        show_default=False,
-        err=True,
-    )
-    if typed.strip() != site:
+    typed = terminal.ask(f"Type the site's id ({site}) to reset the import history")
+    if typed != site:
         raise UsageError("Something else was typed; nothing was done.", f"Type {site}.")
 
 

@@ -1,10 +1,10 @@
 """``airgap serve hash-password``: a password for the drop box's config file."""
 
-import getpass
 import sys
 
 import click
 
+from airgap.cli import terminal
 from airgap.cli.output import Result, reports
 from airgap.errors import UsageError
 
@@ -26,9 +26,11 @@ def hash_password() -> Result:
 
 
 def _read_password() -> str:
-    if not sys.stdin.isatty():
+    if sys.stdin is None:
+        raise UsageError("There is no standard input.", "Pipe the password into airgap.")
+    if not terminal.can_ask():
         return sys.stdin.readline().rstrip("\r\n")
-    password = getpass.getpass("Password: ")
-    if getpass.getpass("Again: ") != password:
+    password = terminal.ask_hidden("Password: ")
+    if terminal.ask_hidden("Again: ") != password:
         raise UsageError("The passwords do not match.", "Try again.")
     return password

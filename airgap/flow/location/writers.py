@@ -95,6 +95,10 @@ def _send(file: Path, folder: Transport, name: str, progress: Progress) -> None:
 
 
 def _refuse_terminal() -> None:
+    if sys.stdout is None:  # closed, as in `airgap export … -o - >&-`
+        raise UsageError(
+            "There is no standard output.", "Redirect standard output, or give -o FILE."
+        )
     if sys.stdout.isatty():
         raise UsageError(
             "A bundle is not for a terminal.", "Redirect standard output, or give -o FILE."

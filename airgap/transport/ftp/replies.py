@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from airgap.errors import AirgapError, StorageError, TransportError
+from airgap.printable import make_printable
 from airgap.transport.ftp.options import FtpOptions
 from airgap.transport.port import TransientError
 
@@ -93,5 +94,4 @@ def _sanitize(text: str, options: FtpOptions) -> str:
     """Make a server's text safe for a terminal, without the password if it repeats that."""
     if options.password:
         text = text.replace(options.password, "(password)")
-    text = "".join(char if char.isprintable() else " " for char in text)
-    return text[:_MAX_SHOWN_CHARACTERS].strip()
+    return make_printable(text.strip())[:_MAX_SHOWN_CHARACTERS].strip()

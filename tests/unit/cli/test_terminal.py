@@ -1,20 +1,26 @@
 """At a terminal there are bars and colours; elsewhere there are plain lines."""
 
+import ast
 import itertools
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from airgap.cli import output
+from airgap.cli import main, output, terminal
+from airgap.cli.terminal import Styled
+from airgap.errors import AirgapError
 from tests.support import stores
-from tests.support.sides import Side, Site
+from tests.support.sides import REPOSITORY, Side, Site
 from tests.support.terminal import run_at_terminal
 
 ESCAPE = "\x1b["
 RED = "31m"
+EVIL = "\x1b]0;owned\x07\x1b[2J\u202e\r\n"
+SHOWN = r"\x1b]0;owned\x07\x1b[2J\u202e\x0d\x0a"
 
 
 def test_a_terminal_shows_a_bar(depot: Path, isolated: Side) -> None:
@@ -212,3 +218,106 @@ def test_a_long_list_of_what_is_wrong_is_cut(small: Side, site: Site, tmp_path: 
 
     assert ran.code == 13
     assert "… and 5 more" in ran.err
+
+
+def _say_error() -> None:
+    main._print_error(AirgapError(EVIL, EVIL, [EVIL]))
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        lambda: terminal.print_line(EVIL),
+        lambda: terminal.print_line((Styled(EVIL, "red"), EVIL), err=True),
+        lambda: terminal.print_text(EVIL, err=True),
+        lambda: terminal.print_json({"name": EVIL}),
+        lambda: output.LineProgress().note(EVIL),
+        lambda: output.BarProgress().note(EVIL),
+        _say_error,
+    ],
+)
+def test_what_others_have_named_does_not_reach_the_terminal_raw(
+    say: Callable[[], object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    say()
+
+    printed = "".join(capfd.readouterr()).replace(" → ", "")
+    assert printed.replace("\n", "").isprintable()
+    assert "[2J" in printed
+
+
+def test_a_bar_shows_nothing_raw(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = output.BarProgress()
+    bar.begin(EVIL + "[red]", 10)
+    bar.note(EVIL + ":smile: [red]")
+    bar.end()
+
+    printed = capsys.readouterr().err
+    assert "\x1b]0;owned" not in printed
+    assert f"{SHOWN}:smile: [red]" in printed
+
+
+def test_a_question_shows_nothing_raw(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("getpass.getpass", sys.stdout.write)
+    terminal.ask_hidden(EVIL)
+
+    assert capsys.readouterr().out == SHOWN
+
+
+def test_commands_print_and_ask_nowhere_else() -> None:
+    """Only ``terminal`` makes text printable, so nothing may go past it."""
+    calls = ("click.echo", "click.secho", "click.prompt", "click.confirm", "click.style", "print")
+    raw = ("getpass.getpass", "sys.stdout.write", "sys.stderr.write")
+    found = [
+        f"{path.relative_to(REPOSITORY)}:{node.lineno}"
+        for path in sorted((REPOSITORY / "airgap").rglob("*.py"))
+        if path.name != "terminal.py" and "demo/project" not in str(path)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in (*calls, *raw)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ("verify DEPOT 2>&-", 0),
+        ("verify DEPOT --json 2>&-", 0),
+        ("verify DEPOT >&- 2>&- <&-", 0),
+        ("verify DEPOT >&-", 0),
+        ("verify DEPOT 2>/dev/full", 0),
+        ("verify nothing 2>&-", 13),
+        ("verify nothing 2>/dev/full", 13),
+        ("verify nothing --json 2>&- >&-", 13),
+        ("serve hash-password <&-", 2),
+        ("delete DEPOT#ID <&- 2>&-", 2),
+    ],
+)
+def test_a_stream_that_is_closed_or_full_changes_no_exit_code(
+    arguments: str, code: int, depot: Path, isolated: Side
+) -> None:
+    bundle = next((depot / "bundles").iterdir()).name
+    line = arguments.replace("DEPOT", str(depot)).replace("ID", bundle)
+    ran = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m airgap {line}', sys.executable],
+        env={**os.environ, **isolated.environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (ran.returncode, b"Traceback" in ran.stderr) == (code, False), ran.stderr
+
+
+def test_no_file_gets_the_number_of_a_closed_stream() -> None:
+    script = (
+        "import os; from airgap.cli import terminal; terminal.open_standard_descriptors();"
+        " os._exit(os.open('/dev/null', os.O_RDONLY))"
+    )
+    line = f'exec "$0" -c "{script}" <&- >&- 2>&-'
+    ran = subprocess.run(["sh", "-c", line, sys.executable], check=False, timeout=60)
+
+    assert ran.returncode > 2

@@ -1,0 +1,151 @@
+"""The terminal: the only place where commands print, and where they ask a person.
+
+What is printed names things that a medium, a server or a token has named, so every line is made
+printable here. A standard stream may be closed (``2>&-``) or full: what standard error does not
+take is dropped, because the exit code says the same; errors of standard output are raised.
+"""
+
+import getpass
+import json
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+from airgap.errors import ConfigurationError, UsageError
+from airgap.printable import make_printable
+
+__all__ = [
+    "Line",
+    "Styled",
+    "ask",
+    "ask_hidden",
+    "can_ask",
+    "confirm",
+    "discard_output",
+    "is_progress_shown",
+    "open_standard_descriptors",
+    "print_json",
+    "print_line",
+    "print_text",
+]
+
+_LAST_STANDARD_DESCRIPTOR: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Styled:
+    """A part of a line that stands out where the terminal has colours."""
+
+    text: str
+    colour: str | None = None
+    bold: bool = True
+
+
+Line = str | tuple[str | Styled, ...]
+
+
+def print_line(line: Line, *, err: bool = False) -> None:
+    """Print one line, on standard output or error.
+
+    Raises:
+        OSError: standard output is full, or its reader has gone.
+    """
+    parts = (line,) if isinstance(line, str) else line
+    text = "".join(map(_render, parts))
+    colour = False if os.environ.get("NO_COLOR") else None
+    if not err:
+        click.echo(text, color=colour)
+        return
+    with suppress(OSError):
+        click.echo(text, err=True, color=colour)
+
+
+def print_text(text: str, *, err: bool = False) -> None:
+    """Print a text of several lines; raises as ``print_line``."""
+    for line in text.split("\n"):
+        print_line(line, err=err)
+
+
+def print_json(value: Any, *, err: bool = False) -> None:  # noqa: ANN401  (what JSON has)
+    """Print one object in ASCII: a path may hold what UTF-8 cannot; raises as ``print_line``."""
+    print_line(json.dumps(value), err=err)
+
+
+def can_ask() -> bool:
+    """Return whether standard input is a terminal."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def is_progress_shown() -> bool:
+    """Return whether standard error is a terminal, on which a line can be replaced."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def ask(question: str) -> str:
+    """Ask for a line; it may be empty."""
+    answer: str = click.prompt(make_printable(question), default="", show_default=False, err=True)
+    return answer.strip()
+
+
+def ask_hidden(question: str) -> str:
+    """Ask for a secret, without echo.
+
+    Raises:
+        ConfigurationError: nothing was typed.
+    """
+    try:
+        return getpass.getpass(make_printable(question))
+    except EOFError as error:
+        raise ConfigurationError("Nothing was typed.", "Run it again, and type it.") from error
+
+
+def confirm(report: Iterable[str], question: str, hint: str) -> None:
+    """Print a report, and ask whether to go on.
+
+    Raises:
+        UsageError: there is no terminal; ``hint`` says how to do without.
+        click.Abort: the answer is no.
+    """
+    for line in report:
+        print_line(line, err=True)
+    if not can_ask():
+        raise UsageError("There is no terminal to ask at.", hint)
+    click.confirm(make_printable(question), abort=True, err=True)
+
+
+def open_standard_descriptors() -> None:
+    """Open the null device under each of the descriptors 0 to 2 that is closed.
+
+    Otherwise the next file that is opened, such as the ledger, gets that number, and a library or
+    a program that prints writes into it.
+    """
+    while True:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor > _LAST_STANDARD_DESCRIPTOR:
+            os.close(descriptor)
+            return
+        os.set_inheritable(descriptor, True)  # noqa: FBT003  (the library's signature)
+
+
+def discard_output() -> None:
+    """Drop what a full disk or a closed pipe did not take, so that exiting is quiet.
+
+    Python flushes both streams when it exits, and would exit with 120 if that failed.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # not a real file: a test, or closed
+            try:
+                stream.flush()
+            except OSError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _render(part: str | Styled) -> str:
+    if isinstance(part, str):
+        return make_printable(part)
+    return click.style(make_printable(part.text), fg=part.colour, bold=part.bold)
