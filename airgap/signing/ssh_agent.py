@@ -6,18 +6,14 @@ around the hash of a login, and format §6.3 has no RSA.
 
 import base64
 import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import ClassVar, Final
 
-from paramiko.agent import Agent, AgentKey
-from paramiko.message import Message
-from paramiko.ssh_exception import SSHException
-
 from airgap.errors import ConfigurationError, NotTrustedError
+from airgap.printable import make_printable
 from airgap.signing.public_keys import CURVES, SSH_KEY_TYPES, encode_ecdsa, load_ssh_blob
 from airgap.signing.signer import Signer
+from airgap.ssh_agent import AgentKey, SshAgent, SshAgentError, StringReader
 
 __all__ = ["AgentSigner", "find"]
 
@@ -38,15 +34,15 @@ class AgentSigner(Signer):
             ConfigurationError: a key of its type cannot sign documents.
         """
         self._name = _describe(agent_key)
-        self._blob: bytes = agent_key.blob
-        if agent_key.name not in SSH_KEY_TYPES:
+        self._agent_key = agent_key
+        if agent_key.kind not in SSH_KEY_TYPES:
             raise ConfigurationError(
                 f"The key {self._name} in the ssh-agent cannot sign documents.",
                 "Use an Ed25519 or ECDSA (P-256, P-384) key; sk-, RSA and DSA keys and"
                 " certificates are for logins.",
             )
         try:
-            super().__init__(load_ssh_blob(agent_key.name, base64.b64encode(self._blob)))
+            super().__init__(load_ssh_blob(agent_key.kind, base64.b64encode(agent_key.blob)))
         except NotTrustedError as error:
             raise ConfigurationError(error.message, error.hint) from error
 
@@ -58,25 +54,30 @@ class AgentSigner(Signer):
                 "Sign it with a key file, or with an ECDSA key on a PKCS#11 token.",
             )
         try:
-            with _list_keys() as keys:
-                answers = [key.sign_ssh_data(message) for key in keys if key.blob == self._blob]
-            return self._decode_signature(answers[0])
-        except (SSHException, OSError, IndexError, ValueError, OverflowError) as error:
+            with closing(SshAgent.connect()) as agent:
+                return self._decode_signature(agent.sign(self._agent_key, message))
+        except (SshAgentError, ValueError) as error:
+            reason = error.message if isinstance(error, SshAgentError) else "It is malformed."
             raise ConfigurationError(
                 f"The ssh-agent did not sign with {self._name}.",
                 "Unlock the agent (`ssh-add -X`), confirm when it asks, and check that"
                 " `ssh-add -l` lists the key.",
+                [reason],
             ) from error
 
     def _decode_signature(self, answer: bytes) -> bytes:
-        """Turn SSH's form of a signature, with r and s as ``mpint``, into that of format §6.3."""
-        outer = Message(answer)
-        outer.get_text()  # the type: a signature of another type does not verify
-        blob: bytes = outer.get_binary()
+        """Turn SSH's form of a signature, with r and s as ``mpint``, into that of format §6.3.
+
+        Raises:
+            ValueError: it is malformed.
+        """
+        outer = StringReader(answer)
+        outer.string()  # the type: a signature of another type does not verify
+        blob = outer.string()
         if self.key.algorithm not in CURVES:
             return blob
-        numbers = Message(blob)
-        return encode_ecdsa(self.key.algorithm, numbers.get_mpint(), numbers.get_mpint())
+        numbers = StringReader(blob)
+        return encode_ecdsa(self.key.algorithm, numbers.mpint(), numbers.mpint())
 
 
 def find(name: str) -> AgentSigner:
@@ -87,38 +88,32 @@ def find(name: str) -> AgentSigner:
     Raises:
         ConfigurationError: there is no agent, or not exactly one such key.
     """
-    with _list_keys() as keys:
-        for key in keys:
-            if name == _fingerprint(key):
-                return AgentSigner(key)
-        signers = [AgentSigner(key) for key in keys if key.name in SSH_KEY_TYPES]
-        if name:
-            key_id = name.removeprefix(_FINGERPRINT).lower()
-            signers = [signer for signer in signers if signer.key.id == key_id]
-        if len(signers) == 1:
-            return signers[0]
-        problem = f"no key {name}" if name else f"{len(signers)} keys that can sign (expected 1)"
+    keys = _list_keys()
+    for key in keys:
+        if name == _fingerprint(key):
+            return AgentSigner(key)
+    signers = [AgentSigner(key) for key in keys if key.kind in SSH_KEY_TYPES]
+    if name:
+        key_id = name.removeprefix(_FINGERPRINT).lower()
+        signers = [signer for signer in signers if signer.key.id == key_id]
+    if len(signers) == 1:
+        return signers[0]
+    problem = f"no key {name}" if name else f"{len(signers)} keys that can sign (expected 1)"
+    raise ConfigurationError(
+        f"The ssh-agent has {problem}.",
+        "Name one of its keys: ssh-agent:SHA256:… as `ssh-add -l` shows it.",
+        [_describe(key) for key in keys],
+    )
+
+
+def _list_keys() -> tuple[AgentKey, ...]:
+    with closing(SshAgent.connect()) as agent:
+        keys = agent.list_keys()
+    if not keys:
         raise ConfigurationError(
-            f"The ssh-agent has {problem}.",
-            "Name one of its keys: ssh-agent:SHA256:… as `ssh-add -l` shows it.",
-            [_describe(key) for key in keys],
+            "The ssh-agent has no keys.", "Add one with `ssh-add`, or unlock it: `ssh-add -X`."
         )
-
-
-@contextmanager
-def _list_keys() -> Iterator[tuple[AgentKey, ...]]:
-    """Ask the agent for its keys; they can sign until the block ends."""
-    hint = 'Start an agent with `eval "$(ssh-agent)"`, and add a key with `ssh-add`.'
-    if not os.environ.get("SSH_AUTH_SOCK"):
-        raise ConfigurationError("There is no ssh-agent: SSH_AUTH_SOCK is not set.", hint)
-    try:
-        agent = Agent()
-    except (SSHException, OSError) as error:
-        raise ConfigurationError("The ssh-agent does not answer.", hint) from error
-    with closing(agent):
-        if not agent.get_keys():
-            raise ConfigurationError("The ssh-agent has no keys, or has exited.", hint)
-        yield agent.get_keys()
+    return keys
 
 
 def _fingerprint(agent_key: AgentKey) -> str:
@@ -127,5 +122,5 @@ def _fingerprint(agent_key: AgentKey) -> str:
 
 
 def _describe(agent_key: AgentKey) -> str:
-    comment = "".join(letter if letter.isprintable() else "?" for letter in agent_key.comment)
-    return f"{_fingerprint(agent_key)} ({agent_key.name}, {comment})"
+    comment = make_printable(agent_key.comment)
+    return f"{_fingerprint(agent_key)} ({agent_key.kind}, {comment})"

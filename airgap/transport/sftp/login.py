@@ -3,15 +3,15 @@
 Nothing here runs before the server's host key has been accepted.
 """
 
+import base64
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from paramiko import ECDSAKey, Ed25519Key, PKey, RSAKey, Transport
-from paramiko.agent import Agent
 from paramiko.pkey import PublicBlob
 from paramiko.ssh_exception import (
     AuthenticationException,
@@ -21,11 +21,16 @@ from paramiko.ssh_exception import (
 )
 
 from airgap.errors import ConfigurationError, TransportError
+from airgap.printable import make_printable
+from airgap.ssh_agent import AgentKey, SshAgent, SshAgentError
 from airgap.transport.sftp.known_hosts import fingerprint
 
 __all__ = ["SshCredentials", "log_in"]
 
 _CERTIFICATE: Final = "-cert.pub"
+_CERTIFICATE_KIND: Final = "-cert-v01@openssh.com"
+_AGENT_FLAGS: Final = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
+_AGENT_SECONDS: Final = 60.0  # to sign: a person may have to confirm, or to touch a token
 _METHODS: Final = (
     "publickey",
     "password",
@@ -51,6 +56,28 @@ class SshCredentials:
     """Whether the ssh-agent is asked: for all its keys, or for the named ones."""
 
 
+class _AgentKey:
+    """A key of the agent, with the methods of paramiko's keys that a login needs."""
+
+    def __init__(self, agent: SshAgent, key: AgentKey) -> None:
+        self._agent = agent
+        self._key = key
+        self.comment = key.comment
+
+    def get_name(self) -> str:
+        return self._key.kind
+
+    def get_base64(self) -> str:
+        return base64.b64encode(self._key.blob).decode()
+
+    def asbytes(self) -> bytes:
+        return self._key.blob
+
+    def sign_ssh_data(self, data: bytes, algorithm: str) -> bytes:
+        flags = _AGENT_FLAGS.get(algorithm.removesuffix(_CERTIFICATE_KIND), 0)
+        return self._agent.sign(self._key, data, flags, _AGENT_SECONDS)
+
+
 @dataclass(frozen=True)
 class _Attempt:
     """One credential to try."""
@@ -73,7 +100,8 @@ def log_in(transport: Transport, host: str, user: str, credentials: SshCredentia
         SSHException: it closed the connection, or was silent, before it refused anything.
     """
     tried: list[str] = []
-    with _collect_attempts(credentials) as attempts:
+    problems: list[str] = []
+    with _collect_attempts(credentials, problems) as attempts:
         methods = _ask_methods(transport, user)
         for attempt in attempts:
             if not methods:
@@ -93,7 +121,7 @@ def log_in(transport: Transport, host: str, user: str, credentials: SshCredentia
             f"{host} refused the login of {user}: it accepts {_format_methods(methods)}, and"
             f" {'refused every credential' if tried else 'no credential was given'}.",
             "Give the user, and a key, an agent or a password that the server accepts.",
-            tried,
+            [*problems, *tried],
         )
 
 
@@ -131,29 +159,36 @@ def _format_methods(methods: Sequence[str]) -> str:
 
 
 @contextmanager
-def _collect_attempts(credentials: SshCredentials) -> Iterator[list[_Attempt]]:
+def _collect_attempts(credentials: SshCredentials, problems: list[str]) -> Iterator[list[_Attempt]]:
     """Collect the credentials to try, in order. Agent keys can sign until the block ends."""
-    agent = _open_agent() if credentials.agent else None
-    try:
-        held = agent.get_keys() if agent else ()
+    agent = _open_agent(problems) if credentials.agent else None
+    with closing(agent) if agent else nullcontext():
+        held = _list_agent_keys(agent, problems) if agent else ()
         attempts = [*_offer_files(credentials, held)]
         if not credentials.keys:
             attempts += map(_offer_agent_key, held)
         if credentials.password is not None:
             attempts.append(_offer_password(credentials.password))
         yield list(_drop_repeats(attempts))
-    finally:
-        if agent:
-            agent.close()
 
 
-def _open_agent() -> Agent | None:
+def _open_agent(problems: list[str]) -> SshAgent | None:
     if not os.environ.get("SSH_AUTH_SOCK"):
         return None
     try:
-        return Agent()
-    except SSHException:  # not an agent: it has no keys
+        return SshAgent.connect()
+    except SshAgentError as error:
+        problems.append(error.message)
         return None
+
+
+def _list_agent_keys(agent: SshAgent, problems: list[str]) -> tuple[_AgentKey, ...]:
+    """List the agent's keys; one that misbehaves has none, and other credentials are tried."""
+    try:
+        return tuple(_AgentKey(agent, key) for key in agent.list_keys())
+    except SshAgentError as error:
+        problems.append(error.message)
+        return ()
 
 
 def _drop_repeats(attempts: Sequence[_Attempt]) -> Iterator[_Attempt]:
@@ -168,7 +203,7 @@ def _drop_repeats(attempts: Sequence[_Attempt]) -> Iterator[_Attempt]:
             yield attempt
 
 
-def _offer_files(credentials: SshCredentials, held: Sequence[PKey]) -> Iterator[_Attempt]:
+def _offer_files(credentials: SshCredentials, held: Sequence[_AgentKey]) -> Iterator[_Attempt]:
     for path in credentials.keys:
         yield from _offer_file(path, credentials.passphrase, held)
     if credentials.keys:
@@ -178,7 +213,9 @@ def _offer_files(credentials: SshCredentials, held: Sequence[PKey]) -> Iterator[
             yield from _offer_file(path, credentials.passphrase, held)
 
 
-def _offer_file(path: Path, passphrase: str | None, held: Sequence[PKey]) -> Iterator[_Attempt]:
+def _offer_file(
+    path: Path, passphrase: str | None, held: Sequence[_AgentKey]
+) -> Iterator[_Attempt]:
     """Offer a file's certificate, then its bare key."""
     try:
         key = _load_key(path, passphrase)
@@ -221,7 +258,7 @@ def _load_key(path: Path, passphrase: str | None) -> PKey:
     )
 
 
-def _find_in_agent(path: Path, held: Sequence[PKey]) -> PKey | None:
+def _find_in_agent(path: Path, held: Sequence[_AgentKey]) -> _AgentKey | None:
     """Find the agent's key for an encrypted file by the public key beside it."""
     try:
         _, data, *_ = path.with_name(f"{path.name}.pub").read_text("ascii").split()
@@ -233,7 +270,7 @@ def _find_in_agent(path: Path, held: Sequence[PKey]) -> PKey | None:
 class _Key:
     """A key for paramiko: from a file or an agent, with or without a certificate."""
 
-    def __init__(self, key: PKey, certificate: Path | None = None) -> None:
+    def __init__(self, key: PKey | _AgentKey, certificate: Path | None = None) -> None:
         self._key = key
         try:
             self.public_blob = certificate and PublicBlob.from_file(str(certificate))
@@ -262,14 +299,14 @@ class _Key:
         """
         try:
             signature: bytes = self._key.sign_ssh_data(data, algorithm)
-        except (SSHException, OSError):
+        except (SSHException, OSError, SshAgentError):
             return b""
         return bytes(signature)
 
 
-def _offer_agent_key(key: PKey) -> _Attempt:
-    comment = "".join(char if char.isprintable() else "?" for char in key.comment)
-    return _offer_key(f"agent key {fingerprint(key.blob)} ({comment})", _Key(key))
+def _offer_agent_key(key: _AgentKey) -> _Attempt:
+    name = f"agent key {fingerprint(key.asbytes())} ({make_printable(key.comment)})"
+    return _offer_key(name, _Key(key))
 
 
 def _offer_key(name: str, key: _Key) -> _Attempt:
