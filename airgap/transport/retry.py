@@ -2,7 +2,8 @@
 
 After each ``TransientError`` it waits, reconnects and resumes. The pauses grow, and a random share
 spreads them, so that many clients do not come back at the same moment. Progress beyond the furthest
-point so far resets the count: only a connection over which nothing moves is given up.
+point so far resets the count, unless it was slower than the least speed: a connection over which
+nothing moves is given up, and so is a server that sends a byte and hangs up.
 """
 
 import random
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from airgap.errors import AirgapError, TransportError
+from airgap.transport.least_speed import LEAST_BYTES_PER_SECOND
 from airgap.transport.names import name_part
 from airgap.transport.port import Pace, Sink, Stored, TransientError, Transport
 
@@ -32,6 +34,7 @@ class RetryPolicy:
     """Seconds; each pause is up to twice as long as the one before."""
     longest_pause: float = 60.0
     wait: Callable[[float], object] = time.sleep
+    clock: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.random
     note: Callable[[str], object] = lambda _: None
     """Called, in the thread where it happens, with what broke and when the next try follows."""
@@ -156,15 +159,16 @@ class RetryingTransport:
 
     def _retry(self, attempt: Callable[[], T], measure: Callable[[], int] = lambda: 0) -> T:
         """Try until it succeeds, or until too many tries in a row have brought no progress."""
-        failures, furthest = 0, 0
+        failures, furthest, since = 0, 0, self._policy.clock()
         while True:
             try:
                 result = attempt()
             except TransientError as error:
                 self._reconnect()
-                progress = measure() if self._reached[0] else 0
-                failures = 1 if progress > furthest else failures + 1
-                furthest = max(furthest, progress)
+                progress, now = measure() if self._reached[0] else 0, self._policy.clock()
+                failures += 1
+                if progress > furthest + LEAST_BYTES_PER_SECOND * (now - since):
+                    failures, furthest, since = 1, progress, now
                 self._pause(failures, error)
             else:
                 self._reached[0] = True

@@ -11,23 +11,30 @@ from typing import BinaryIO, Final
 
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import StorageError
+from airgap.transport.least_speed import LeastSpeed
 
 __all__ = ["receive", "send"]
 
 _BLOCK_BYTES: Final = 256 * 1024  # ftplib's 8 KiB are half as fast
 
 
-def receive(data: socket.socket, length: int | None) -> Generator[memoryview, None, bool]:
+def receive(
+    data: socket.socket, length: int | None, speed: LeastSpeed
+) -> Generator[memoryview, None, bool]:
     """Yield what arrives, at most ``length`` bytes; what arrived before an error comes first.
 
     Returns:
         Whether the server ended the data; if not, there is more than was requested.
+
+    Raises:
+        TransportError: the server is too slow.
+        OSError: the connection broke.
     """
     buffer = memoryview(bytearray(_BLOCK_BYTES))
     left = length
     while left is None or left > 0:
         size = len(buffer) if left is None else min(len(buffer), left)
-        got, error = _fill(data, buffer[:size])
+        got, error = _fill(data, buffer[:size], speed)
         if got:
             yield buffer[:got]
         if error:
@@ -35,11 +42,11 @@ def receive(data: socket.socket, length: int | None) -> Generator[memoryview, No
         if got < size:
             return True
         left = None if left is None else left - got
-    got, error = _fill(data, buffer[:1])
+    got, error = _fill(data, buffer[:1], speed)
     return not got and error is None
 
 
-def _fill(data: socket.socket, buffer: memoryview) -> tuple[int, OSError | None]:
+def _fill(data: socket.socket, buffer: memoryview, speed: LeastSpeed) -> tuple[int, OSError | None]:
     """Read until the buffer is full or the data ends; TLS returns at most 16 KiB at a time.
 
     An end without TLS's close_notify counts as an end: the reply that follows, and then size and
@@ -47,8 +54,13 @@ def _fill(data: socket.socket, buffer: memoryview) -> tuple[int, OSError | None]
     """
     filled = 0
     try:
-        while filled < len(buffer) and (got := data.recv_into(buffer[filled:])):
+        while filled < len(buffer):
+            with speed.waiting():
+                got = data.recv_into(buffer[filled:])
+            if not got:
+                break
             filled += got
+            speed.count(got)
     except ssl.SSLEOFError:
         pass
     except OSError as error:

@@ -24,6 +24,7 @@ from airgap.transport.ftp.options import FtpOptions
 from airgap.transport.ftp.replies import FtpRefusedError, explain_reply
 from airgap.transport.ftp.session import FtpSession
 from airgap.transport.ftp.tls import explain_tls, make_context
+from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import Capabilities, Pace, Sink, Stored, TransientError
 
 __all__ = ["FtpOptions", "FtpTransport"]
@@ -110,10 +111,10 @@ class FtpTransport:
     def _read_listing(self, session: FtpSession, limit: int) -> tuple[bytearray, bool]:
         """Return a listing as far as it arrived, and whether it is complete."""
         data, _ = session.ntransfercmd("NLST")
-        text = bytearray()
+        text, speed = bytearray(), LeastSpeed(self.location)
         with data:
             try:
-                while piece := data.recv(_RECEIVE_BYTES):
+                while piece := _receive(data, speed):
                     text += piece
                     if len(text) > _LISTING_BYTES:
                         self._refuse_listing(limit)
@@ -171,7 +172,7 @@ class FtpTransport:
         with self._connected(f"downloading {path}") as session:
             data, _ = session.ntransfercmd(f"RETR {path}", offset)
             with data:
-                if (yield from receive(data, length)):
+                if (yield from receive(data, length, LeastSpeed(self.location))):
                     session.finish(data)
                     session.conclude()
                     return
@@ -367,6 +368,13 @@ class FtpTransport:
                 f"{self.location}: {doing} was interrupted ({_reason_of(error)}).", hint
             )
         return None
+
+
+def _receive(data: socket.socket, speed: LeastSpeed) -> bytes:
+    with speed.waiting():
+        piece = data.recv(_RECEIVE_BYTES)
+    speed.count(len(piece))
+    return piece
 
 
 class _CannotResumeError(Exception):

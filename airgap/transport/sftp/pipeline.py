@@ -87,6 +87,7 @@ class _ReadPipeline:
     def run(self, sink: Sink, offset: int, end: int) -> int:
         """Send a range to the sink, or what exists of it; return how many bytes that was."""
         sent = 0
+        self._session.speed.restart()
         self._next, self._end = offset, end
         disconnected: TransientError | None = None
         while True:
@@ -215,16 +216,17 @@ class _WritePipeline:
         self._session = session
         self._handle = sftp_session.pack_string(handle)
         self._flow = flow
-        self._pending: dict[int, int] = {}
+        self._pending: dict[int, tuple[int, int]] = {}  # offset and size, by request
         self.errors: list[tuple[int, TransportError | MissingError]] = []
         """The offset of each piece that failed, and why."""
 
     def run(self, pieces: Iterable[bytes | memoryview], offset: int) -> None:
         """Send pieces until one has failed, and take replies as they arrive."""
         pending, session = self._pending, self._session
+        session.speed.restart()
         for piece in pieces:
             head = (self._handle, pack_u64(offset), pack_u32(len(piece)))
-            pending[session.send(sftp_session.WRITE, *head, piece)] = offset
+            pending[session.send(sftp_session.WRITE, *head, piece)] = offset, len(piece)
             offset += len(piece)
             while len(pending) >= self._flow.requests or (pending and session.ready()):
                 self._accept(session.receive())
@@ -237,9 +239,10 @@ class _WritePipeline:
             self._accept(self._session.receive())
 
     def _accept(self, reply: Reply) -> None:
-        offset = self._pending.pop(reply.number, None)
-        if offset is None:
+        if reply.number not in self._pending:
             raise protocol_error("a reply to no request")
+        offset, size = self._pending.pop(reply.number)
+        self._session.speed.count(size)
         try:
             self._session.expect_ok(reply, "write a file")
         except (SftpRefusedError, MissingError) as error:

@@ -11,6 +11,7 @@ from struct import Struct
 from typing import Final, Protocol
 
 from airgap.errors import AirgapError, CorruptError, MissingError, TransportError
+from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import TransientError
 
 __all__ = ["Attributes", "EndOfFileError", "Reply", "Session", "SftpRefusedError", "Stream"]
@@ -21,6 +22,7 @@ _HEAD: Final = Struct(">IBI")
 _MAX_PACKET_BYTES: Final = 256 * 1024
 _VERSION: Final = 3
 _MAX_EXTENSIONS: Final = 100
+_SELF_AND_PARENT: Final = frozenset([b".", b".."])
 
 INIT, OPEN, CLOSE, READ, WRITE, FSTAT, FSETSTAT, OPENDIR, READDIR = 1, 3, 4, 5, 6, 8, 10, 11, 12
 REMOVE, MKDIR, STAT, RENAME, EXTENDED = 13, 14, 17, 18, 200
@@ -159,14 +161,16 @@ class Reply:
 class Session:
     """Requests and their replies. After a ``TransientError`` only ``close`` may be called."""
 
-    def __init__(self, stream: Stream) -> None:
-        """Negotiate the version.
+    def __init__(self, stream: Stream, speed: LeastSpeed | None = None) -> None:
+        """Negotiate the version; ``speed`` measures the server.
 
         Raises:
             TransientError: the connection ended.
             TransportError: the server does not speak SFTP version 3.
         """
         self._stream = stream
+        self.speed = speed or LeastSpeed("The SSH connection")
+        """Measures the server: from its beginning for each request, or each whole transfer."""
         self._last_number = self._unreplyed = 0
         self._rest = memoryview(b"")
         stream.send(_U32.pack(5) + bytes([INIT]) + _U32.pack(_VERSION))
@@ -305,10 +309,12 @@ class Session:
         reply = self._request(OPENDIR, pack_string(path))
         handle = bytes(self.expect(reply, HANDLE, action).string())
         names: list[bytes] = []
+        received = 0  # counted before "." and "..", which a server could send without end
         with self.closing(handle):
             while more := self._read_names(handle):
-                names += (name for name in more if name not in {b".", b".."})
-                if len(names) > limit:
+                received += len(more)
+                names += (name for name in more if name not in _SELF_AND_PARENT)
+                if len(names) > limit or received > limit + len(_SELF_AND_PARENT):
                     raise CorruptError(
                         f"The folder holds more than {limit:,} names.",
                         "Remove files that do not belong to a bundle.",
@@ -356,6 +362,10 @@ class Session:
         self.expect_ok(self._request(CLOSE, pack_string(handle)), "close a file")
 
     def _request(self, kind: int, *parts: bytes) -> Reply:
+        self.speed.restart()
+        return self._ask(kind, *parts)
+
+    def _ask(self, kind: int, *parts: bytes) -> Reply:
         number = self.send(kind, *parts)
         reply = self.receive()
         if reply.number != number:
@@ -364,7 +374,7 @@ class Session:
 
     def _read_names(self, handle: bytes) -> list[bytes]:
         """Read the next names of a folder; none at its end."""
-        reply = self._request(READDIR, pack_string(handle))
+        reply = self._ask(READDIR, pack_string(handle))  # one speed for the whole listing
         try:
             self.expect(reply, NAME, "list a folder")
         except EndOfFileError:
@@ -387,12 +397,18 @@ class Session:
         """Receive ``size`` bytes; they are not copied if they arrived in one piece."""
         pieces: list[memoryview] = []
         while True:
-            piece = self._rest or self._stream.receive()
+            piece = self._rest or self._receive_piece()
             pieces.append(piece[:size])
             self._rest = piece[size:]
             size -= len(pieces[-1])
             if not size:
                 return pieces[0] if len(pieces) == 1 else memoryview(b"".join(pieces))
+
+    def _receive_piece(self) -> memoryview:
+        with self.speed.waiting():
+            piece = self._stream.receive()
+        self.speed.count(len(piece))
+        return piece
 
 
 def pack_string(data: bytes) -> bytes:

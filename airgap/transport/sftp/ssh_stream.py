@@ -17,6 +17,8 @@ from paramiko.buffered_pipe import BufferedPipe, PipeTimeout
 from paramiko.ssh_exception import IncompatiblePeer, SSHException
 
 from airgap.errors import TransportError
+from airgap.printable import make_printable
+from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import TransientError
 from airgap.transport.sftp import login
 from airgap.transport.sftp import socket as ssh_socket
@@ -57,6 +59,7 @@ class SshStream:
         self._transport = _widen_timeouts(Transport(guard), timeouts)
         self._channel: Any = None
         self._end = math.inf
+        self._speed = LeastSpeed("The SSH connection")  # of sending: see Session for receiving
 
     @classmethod
     def open(
@@ -91,13 +94,15 @@ class SshStream:
 
         Raises:
             TransientError: the connection ended, or stalled.
+            TransportError: the server takes bytes too slowly.
         """
         left = memoryview(data)
         while left:
-            with self._translate_errors():
+            with self._translate_errors(), self._speed.waiting():
                 sent = self._channel.send(left)
                 if not sent:
                     raise EOFError
+            self._speed.count(sent)
             left = left[sent:]
 
     def receive(self) -> memoryview:
@@ -171,7 +176,7 @@ class SshStream:
             reason = (
                 f"took more than {seconds:g} seconds" if self._guard.expired else "was interrupted"
             )
-            shown = "" if self._guard.expired else _make_printable(error)
+            shown = "" if self._guard.expired else make_printable(str(error))[:_SHOWN_CHARACTERS]
             detail = f" ({shown})" if shown else ""
             raise TransientError(
                 f"{host}: the {name} {reason}{detail}.",
@@ -235,11 +240,6 @@ class _ReceiveBuffer(BufferedPipe):  # type: ignore[misc]  # paramiko has no typ
     def __len__(self) -> int:
         with self._lock:
             return self._held
-
-
-def _make_printable(error: Exception) -> str:
-    """Make an error safe for a terminal: it may contain the first bytes that the server sent."""
-    return "".join(char if char.isprintable() else "?" for char in str(error))[:_SHOWN_CHARACTERS]
 
 
 def _prefer_known(kinds: list[str], all_kinds: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Final
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, MissingError, StorageError
 from airgap.transport import names
+from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import Capabilities, Pace, Sink, Stored, TransientError
 from airgap.transport.sftp import known_hosts, ssh_config
 from airgap.transport.sftp import pipeline as sftp_pipeline
@@ -166,7 +167,7 @@ class SftpTransport:
             host, known_host, _collect_credentials(options, host), options.timeouts
         )
         try:
-            session = Session(stream)
+            session = Session(stream, LeastSpeed(self.location))
             self._flow = Flow.negotiate(session)
         except BaseException:
             stream.close()

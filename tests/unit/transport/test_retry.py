@@ -1,5 +1,6 @@
 """An interrupted transfer is tried again, resumes, and is given up without progress."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +85,25 @@ def test_progress_resets_the_count(
 
     assert found == CONTENT
     assert pauses == [0.5, 1.0, 0.5, 1.0, 2.0, 0.5, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(("step", "tries"), [(1, 4), (1_000, 4), (20_000, 99)])
+def test_progress_slower_than_the_least_speed_is_none(
+    step: int, tries: int, server: MemoryFiles
+) -> None:
+    """A server that sends some bytes and hangs up would otherwise keep a command for ever."""
+    clock = itertools.count(0.0, 10.0)
+    policy = RetryPolicy(tries=4, wait=lambda _: None, clock=lambda: next(clock))
+    transport = RetryingTransport(MemoryTransport(server), policy)
+    transport.size("there")
+    server.breaks = [step] * 30
+
+    if tries > 30:
+        assert transport.get("there", len) == len(CONTENT)
+        return
+    with pytest.raises(TransportError, match=f"after {tries} tries in a row without progress"):
+        transport.get("there", len)
+    assert len(server.breaks) == 30 - tries
 
 
 def test_a_connection_without_progress_is_given_up(

@@ -204,3 +204,28 @@ def test_free_space_is_reported_in_bytes() -> None:
     )
 
     assert Session(double).free_bytes(b"d") == 1024 * 777
+
+
+@pytest.mark.parametrize("names", [(b".", b".."), (b"same",), (b".",)])
+def test_a_folder_that_repeats_itself_ends(names: tuple[bytes, ...]) -> None:
+    """What is counted is what came, not what is kept: `.` and `..` are left out."""
+    double = SftpDouble(instead=only(wire.READDIR, lambda request: name_list(request, *names)))
+    session = Session(double)
+
+    with pytest.raises(CorruptError, match="more than 1,000 names"):
+        session.list_names(b"d", 1000)
+
+    assert double.kinds().count(wire.READDIR) <= 1003
+
+
+def test_a_full_folder_may_list_itself_and_its_parent_too() -> None:
+    parts = iter([(b".", b".."), tuple(b"%d" % number for number in range(1000))])
+    double = SftpDouble(
+        instead=lambda request: (
+            name_list(request, *part)
+            if request.kind == wire.READDIR and (part := next(parts, None))
+            else None
+        )
+    )
+
+    assert len(Session(double).list_names(b"d", 1000)) == 1000
