@@ -2,11 +2,15 @@
 
 import hashlib
 import itertools
+import json
 import ssl
+import threading
 import traceback
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -18,6 +22,7 @@ from airgap.errors import (
     StorageError,
     TransportError,
 )
+from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import TransientError
 from airgap.transport.s3 import client
 from airgap.transport.s3.options import S3Keys, S3Options
@@ -172,34 +177,37 @@ def test_an_object_that_changes_between_ranges_is_not_noticed_here() -> None:
     ],
     ids=["size", "get", "list", "publish", "delete"],
 )
-def test_nothing_follows_a_redirect_to_another_host(
-    status: str, act: Callable[[S3Transport], object]
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"], ids=["port", "host"])
+def test_nothing_follows_a_redirect_to_another_address(
+    address: str, status: str, act: Callable[[S3Transport], object]
 ) -> None:
     with (
-        Scripted(lambda _: reply("200 OK", DATA), "127.0.0.2") as other,
+        Scripted(lambda _: reply("200 OK", DATA), address) as other,
         Scripted(lambda one: reply(status, Location=other.url + one.target)) as server,
     ):
-        with pytest.raises(TransportError, match="another server"):
+        with pytest.raises(TransportError, match="another address"):
             act(connect(server.url))
 
         assert other.seen == []
         assert len(server.seen) == 1
 
 
-def test_a_redirect_to_nowhere_is_reported() -> None:
-    with pytest.raises(TransportError, match="another server"):
-        get(reply("301 Moved Permanently"))
+@pytest.mark.parametrize("location", [None, "/bucket/top/file", "//x.localhost/"])
+def test_no_redirect_is_followed_at_all(location: str | None) -> None:
+    with Scripted(lambda _: reply("307 Temporary Redirect", Location=location)) as server:
+        with pytest.raises(TransportError, match="another address"):
+            connect(server.url).get("file", len)
+
+        assert len(server.seen) == 1
 
 
-def test_an_upload_that_turns_into_a_download_is_no_success(tmp_path: Path) -> None:
+def test_an_upload_that_the_server_does_not_have_is_no_success(tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(DATA)
 
-    def see_other(request: Request) -> bytes:
-        if request.method == "PUT":
-            return reply("303 See Other", Location=request.target)
+    def forget(request: Request) -> bytes:
         return error("404 Not Found", "NoSuchKey") if request.method == "HEAD" else reply("200 OK")
 
-    with Scripted(see_other) as server, pytest.raises(TransientError, match="does not have it"):
+    with Scripted(forget) as server, pytest.raises(TransientError, match="does not have it"):
         connect(server.url).put("file", tmp_path / "source", len(DATA))
 
 
@@ -338,15 +346,18 @@ def test_a_listing_of_ever_more_names_is_refused() -> None:
 
 def test_a_listing_of_ever_more_empty_pages_is_given_up() -> None:
     more = "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
-    with Scripted(lambda _: listing(more=more)) as server, pytest.raises(TransientError):
-        connect(server.url, timeout=0.3).list("", 10)
+    with Scripted(lambda _: listing(more=more)) as server:
+        with pytest.raises(TransportError, match="does not end"):
+            connect(server.url).list("", 10)
+
+        assert len(server.seen) == 101
 
 
 def test_what_follows_in_a_folder_is_skipped() -> None:
     """Otherwise the list of a depot's bundles would be that of all their files."""
 
     def page(request: Request) -> bytes:
-        if "start-after=top%2Fa%2F%7E" in request.target:
+        if "start-after=top%2Fa%2F~" in request.target:
             return listing("top/b/x", "top/c")
         return listing(*(f"top/a/{number}" for number in range(1000)))
 
@@ -450,6 +461,100 @@ def test_a_source_that_is_gone_is_reported(tmp_path: Path) -> None:
         connect(server.url).put("file", tmp_path / "source", 3)
 
 
+ACTS: dict[str, Callable[[S3Transport], object]] = {
+    "size": lambda one: one.size("file"),
+    "get": lambda one: one.get("file", len),
+    "list": lambda one: one.list("", 10),
+    "write": lambda one: one.publish("file", DATA, replace=True),
+    "create": lambda one: one.publish("file", DATA),
+    "delete": lambda one: one.delete("file"),
+}
+CHUNKED = "HTTP/1.1 {} X\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNK = b"10000\r\n" + PIECE + b"\r\n"
+ENDLESS: dict[str, tuple[bytes, bytes]] = {
+    "an error": (CHUNKED.format(403).encode(), CHUNK),
+    "an error without chunks": (b"HTTP/1.1 500 X\r\n\r\n", PIECE),
+    "a missing object": (CHUNKED.format(404).encode(), CHUNK),
+    "a success": (CHUNKED.format(200).encode(), CHUNK),
+    "headers": (b"HTTP/1.1 200 X\r\n", b"X-A: b\r\n" * 8192),
+    "one header": (b"HTTP/1.1 200 X\r\nX-A: ", PIECE),
+    "the status": (b"HTTP/1.1 200 ", PIECE),
+    "promises to go on": (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 2600),
+    "trailers": (CHUNKED.format(403).encode() + b"0\r\n", b"X-A: b\r\n" * 8192),
+    "the length of a chunk": (CHUNKED.format(403).encode(), b"0" * 65536),
+    "chunks of one byte": (CHUNKED.format(403).encode(), b"1\r\nx\r\n" * 10_000),
+    "names": (
+        CHUNKED.format(200).encode() + b"12\r\n<ListBucketResult>\r\n",
+        b"%x\r\n%s\r\n" % (len(entry("top/x") * 100), entry("top/x").encode() * 100),
+    ),
+}
+MOST_BYTES = 64 * 1024 * 1024  # the buffers of two sockets come on top of the largest limit
+
+
+@pytest.mark.parametrize(
+    ("endless", "act"),
+    [
+        *((endless, act) for endless in ENDLESS for act in ("get", "list")),
+        *((endless, act) for endless in ("an error", "a success") for act in ACTS),
+    ],
+)
+def test_an_endless_response_is_given_up_after_a_number_of_bytes(endless: str, act: str) -> None:
+    head, more = ENDLESS[endless]
+    sent = 0
+
+    def answer(request: Request) -> Iterator[bytes]:
+        nonlocal sent
+        yield head
+        if request.method == "HEAD" and not endless.startswith(
+            ("headers", "one", "the", "promises")
+        ):
+            return
+        while sent < 2 * MOST_BYTES:
+            sent += len(more)
+            yield more
+
+    with Scripted(answer) as server, suppress(TransportError, MissingError):
+        ACTS[act](connect(server.url))
+    assert sent < MOST_BYTES
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_a_response_that_drips_is_given_up_after_a_time(act: str) -> None:
+    ended = threading.Event()
+
+    def answer(_: Request) -> Iterator[bytes]:
+        yield b"HTTP/1.1 403 X\r\n"
+        while not ended.wait(0.02):
+            yield b"X"
+
+    with Scripted(answer) as server:
+        with pytest.raises(TransientError, match="stalled"):
+            ACTS[act](connect(server.url, timeout=0.2))
+        ended.set()
+
+
+def test_a_body_that_drips_is_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(0.0, 10.0)
+    monkeypatch.setattr(client, "LeastSpeed", lambda name: LeastSpeed(name, lambda: next(clock)))
+
+    def answer(_: Request) -> Iterator[bytes]:
+        yield reply("200 OK", Content_Length="100000")
+        while True:
+            yield b"x"
+
+    with Scripted(answer) as server, pytest.raises(TransportError, match="is too slow") as caught:
+        connect(server.url).get("file", len)
+    assert not isinstance(caught.value, TransientError)
+
+
+def test_a_listing_holds_no_more_keys_than_were_requested() -> None:
+    with (
+        Scripted(lambda _: listing(*(f"top/{number}" for number in range(1001)))) as server,
+        pytest.raises(TransportError, match="does not answer as an S3 server"),
+    ):
+        connect(server.url).list("", 10_000)
+
+
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     """A private CA."""
@@ -496,7 +601,7 @@ def test_encryption_is_not_left_by_a_redirect(authority: Authority) -> None:
         Scripted(lambda _: reply("200 OK", DATA)) as plain,
         Scripted(lambda one: reply("302 F", Location=plain.url + one.target), tls=tls) as server,
     ):
-        with pytest.raises(TransportError, match="another server"):
+        with pytest.raises(TransportError, match="another address"):
             connect(server.url, ca_file=authority.file).get("file", len)
 
         assert plain.seen == []
@@ -524,18 +629,49 @@ def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "obstore", None)
 
     with pytest.raises(ConfigurationError) as caught:
-        client.require_library()
+        S3Transport(S3Options("bucket", scheme="gs"))
 
-    assert caught.value.hint == "Run: pip install 'bento-airgap[s3]'"
+    assert caught.value.hint == "Run: pip install 'bento-airgap[cloud]'"
+
+
+def vendor(
+    scheme: Literal["gs", "az"], url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> S3Transport:
+    """Open a vendor's store; variables of its own tools lead to another server."""
+    account = {"gcs_base_url": url, "disable_oauth": True, "client_email": "x", "private_key": "x"}
+    (tmp_path / "account.json").write_text(json.dumps(account | {"private_key_id": "x"}))
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", str(tmp_path / "account.json"))
+    monkeypatch.setenv("GOOGLE_BASE_URL", url)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", b64encode(b"key").decode())
+    monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", url)
+    monkeypatch.setenv("AZURE_ENDPOINT", url)
+    return S3Transport(S3Options("bucket", scheme=scheme, timeout=5))
 
 
 @pytest.mark.parametrize("scheme", ["gs", "az"])
-def test_other_makers_stores_are_made(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
-    options = S3Options("bucket", scheme=scheme)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "act", [lambda one: one.get("file", len), lambda one: one.list("", 10)], ids=["get", "list"]
+)
+def test_a_vendors_client_connects_to_nothing_but_the_vendor(
+    act: Callable[[S3Transport], object],
+    scheme: Literal["gs", "az"],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    with Scripted(lambda _: reply("200 OK", DATA)) as server:
+        transport = vendor(scheme, server.url, monkeypatch, tmp_path)
+        with pytest.raises(TransportError, match="another address"):
+            act(transport)
 
-    assert type(client.make_client(options)).__name__ in ("GCSStore", "AzureStore")
-    assert S3Transport(options).location == f"{scheme}://bucket"
+        assert server.seen == []
+
+
+def test_a_vendors_account_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "evil.example/")
+
+    with pytest.raises(ConfigurationError, match="AZURE_STORAGE_ACCOUNT_NAME"):
+        S3Transport(S3Options("bucket", scheme="az"))
 
 
 @pytest.mark.parametrize(
@@ -554,7 +690,7 @@ def test_a_checksum_to_be_stored_is_sent_where_it_is_known(
 ) -> None:
     options = S3Options("bucket", keys=KEYS, endpoint=endpoint, checksums=given)
 
-    assert ("checksum_algorithm" in client._make_config(options)) is sent
+    assert options.stores_checksums is sent
 
 
 def test_every_body_is_signed_with_its_digest() -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import yaml
 
+from airgap import ssh_agent
 from airgap.carrier.archive import ArchiveReader
 from airgap.carrier.stock.port import Member, MemberReader
 from airgap.carrier.stock.tar import TarReader
@@ -27,7 +28,15 @@ from airgap.carrier.stock.zip import ZipReader
 from airgap.chunking import cutters
 from airgap.chunking.sizes import SMALLEST
 from airgap.codec import table
-from airgap.errors import AirgapError, CorruptError, MissingError, NotTrustedError, PolicyError
+from airgap.errors import (
+    AirgapError,
+    ConfigurationError,
+    CorruptError,
+    MissingError,
+    NotTrustedError,
+    PolicyError,
+    TransportError,
+)
 from airgap.format import (
     attestation,
     envelope,
@@ -45,6 +54,8 @@ from airgap.format.inventory import Item
 from airgap.format.manifest import NO_BASE
 from airgap.ledger.check import read_entries
 from airgap.store.kinds import find_kind
+from airgap.transport.s3 import answers
+from airgap.transport.s3.listing import extract_names
 from tests.support import forge, stores
 from tests.support.sides import REPOSITORY
 from tests.support.stock_shop import BENTO_YAML, MODEL_YAML
@@ -263,7 +274,49 @@ YAML_WORDS = (
 
 
 CORRUPT = (CorruptError,)
+
+
+def _read_agent_keys(raw: bytes) -> None:
+    with ssh_agent._valid_answer():
+        ssh_agent.parse_keys(raw)
+
+
+def _read_agent_signature(raw: bytes) -> None:
+    with ssh_agent._valid_answer():
+        ssh_agent.parse_signature(raw)
+
+
+def _ssh(*parts: bytes) -> bytes:
+    return b"".join(struct.pack(">I", len(part)) + part for part in parts)
+
+
+def _read_listing(raw: bytes) -> None:
+    """Read a page as the transport does."""
+    try:
+        extract_names(answers.parse_listing(raw).keys, "top")
+    except ValueError as error:
+        raise TransportError("It is not a listing.", "Check the endpoint.") from error
+
+
+_LISTING = (
+    b"<?xml version='1.0'?><ListBucketResult><IsTruncated>true</IsTruncated>"
+    b"<NextContinuationToken>t</NextContinuationToken>"
+    b"<Contents><Key>top/a&amp;b</Key><Size>1</Size></Contents></ListBucketResult>"
+)
+
+
 READERS: dict[str, Reader] = {
+    "keys of an ssh-agent": Reader(
+        _read_agent_keys,
+        (ConfigurationError,),
+        lambda: [b"\x0c" + struct.pack(">I", 1) + _ssh(_ssh(b"ssh-ed25519", bytes(32)), b"me")],
+    ),
+    "signature of an ssh-agent": Reader(
+        _read_agent_signature,
+        (ConfigurationError,),
+        lambda: [b"\x0e" + _ssh(_ssh(b"ssh-ed25519", bytes(64)))],
+    ),
+    "listing of S3": Reader(_read_listing, (TransportError,), lambda: [_LISTING]),
     "manifest": Reader(
         lambda raw: manifest.encode(manifest.decode(raw)),
         (CorruptError, PolicyError),

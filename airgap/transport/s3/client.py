@@ -1,151 +1,349 @@
-"""Makes the library's clients, configured by the options alone and not by the environment."""
+"""The requests of S3 that a depot needs (docs/adr/0029).
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+Nothing but the one server is connected to, no redirect is followed, and every response except the
+body of an object has a limit in bytes and in time.
+"""
 
-from airgap.errors import ConfigurationError
-from airgap.transport.s3.errors import DEAD_PROXY
+import base64
+import hashlib
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import urlsplit
+from xml.sax.saxutils import escape
+
+from airgap.errors import AirgapError, ConfigurationError, TransportError
+from airgap.transport.least_speed import LeastSpeed
+from airgap.transport.port import TransientError
+from airgap.transport.s3 import answers
+from airgap.transport.s3.bucket import PAGE_KEYS, PART_BYTES, Body, Page, ResponseError
+from airgap.transport.s3.errors import is_busy
+from airgap.transport.s3.http import HttpConnection, Response
 from airgap.transport.s3.options import S3Options
+from airgap.transport.s3.parts import PartSender
+from airgap.transport.s3.signature import encode_path, encode_query, hash_body, sign
 
-if TYPE_CHECKING:
-    from obstore.store import (
-        ClientConfig,
-        ObjectStore,
-        RetryConfig,
-        S3Config,
-        S3Credential,
-        S3CredentialProvider,
-    )
+__all__ = ["S3Client", "make_tls"]
 
-__all__ = ["make_client", "require_library"]
-
-_FOREVER: Final = timedelta(days=365)
-_CONNECT_SECONDS: Final = 20.0
+_ERROR_BYTES: Final = 64 * 1024
+_LISTING_BYTES: Final = 8 * 1024 * 1024  # 1,000 keys of 1,024 bytes, escaped, with all attributes
+_CONCURRENT_PARTS: Final = 2
+_PART_TRIES: Final = 6  # then an interruption costs a part, not the whole pack
+_LEAST_BYTES_PER_SECOND: Final = 64 * 1024  # below this rate an upload is given up
+_EMPTY: Final = hashlib.sha256().hexdigest()
+_PORTS: Final = {"https": 443, "http": 80}
+_OK, _PARTIAL, _MULTIPLE_CHOICES, _SERVER_ERROR = 200, 206, 300, 500
 
 
-def require_library() -> None:
-    """Check that the library is installed.
+class S3Client:
+    """Fills ``Bucket`` for one thread, over one connection, and two more for large uploads."""
+
+    def __init__(
+        self,
+        options: S3Options,
+        tls: ssl.SSLContext | None,
+        wait: Callable[[float], object] = time.sleep,
+    ) -> None:
+        """Take the options; nothing is sent yet. ``wait`` pauses before a part is sent again."""
+        url = urlsplit(options.endpoint_url)
+        usual = _PORTS[url.scheme]
+        self._options = options
+        self._tls = tls
+        self._wait = wait
+        self._address = url.hostname or "", url.port or usual
+        self._host = url.netloc.removesuffix(f":{usual}")
+        self._connection = self._make_connection()
+        self._part_connections: list[HttpConnection] = []
+
+    def size(self, key: str) -> int:
+        """Return the size of an object; see ``Bucket``."""
+        response = self._send(_Request("HEAD", key))
+        self._read(response, 0)
+        if response.size is None:
+            raise self._not_s3()
+        return response.size
+
+    def list_page(self, prefix: str, after: str, token: str) -> Page:
+        """Return keys; see ``Bucket``."""
+        query = {
+            "list-type": "2",
+            "max-keys": str(PAGE_KEYS),
+            "prefix": prefix,
+            "start-after": "" if token else after,
+            "continuation-token": token,
+        }
+        query = {name: text for name, text in query.items() if text}
+        response = self._send(_Request("GET", query=query))
+        try:
+            return answers.parse_listing(self._read(response, _LISTING_BYTES))
+        except ValueError:
+            raise self._not_s3() from None
+
+    def get(self, key: str, offset: int, length: int | None) -> Body:
+        """Return an object's bytes; see ``Bucket``."""
+        ranged = bool(offset) or length is not None
+        last = "" if length is None else offset + length - 1
+        headers = {"range": f"bytes={offset}-{last}"} if ranged else {}
+        response = self._send(_Request("GET", key, headers=headers))
+        try:
+            size, total = (
+                _check_range(response, offset, length) if ranged else _check_whole(response)
+            )
+        except ValueError:
+            self._connection.close()
+            raise self._not_s3() from None
+        return Body(size, total, response.read_pieces(size, LeastSpeed(self._options.url)))
+
+    def put(self, key: str, data: bytes, *, create: bool = False) -> None:
+        """Store an object; see ``Bucket``."""
+        headers = {"if-none-match": "*"} if create else {}
+        if self._options.stores_checksums:
+            headers["x-amz-checksum-sha256"] = _checksum(data)
+        self._read(self._send(_Request("PUT", key, headers=headers, body=data)))
+
+    def put_parts(self, key: str, blocks: Iterable[bytes]) -> None:
+        """Store a large object; see ``Bucket``."""
+        checksums = {"x-amz-checksum-algorithm": "SHA256"} if self._options.stores_checksums else {}
+        response = self._send(_Request("POST", key, {"uploads": ""}, checksums))
+        try:
+            upload = answers.parse_upload_id(self._read(response))
+        except ValueError:
+            raise self._not_s3() from None
+        try:
+            self._complete(key, upload, self._send_parts(key, upload, blocks))
+        except BaseException:
+            with suppress(AirgapError, ResponseError, OSError):
+                removal = _Request("DELETE", key, {"uploadId": upload})
+                self._read(self._send(removal))
+            raise
+
+    def delete(self, key: str) -> None:
+        """Remove an object; see ``Bucket``."""
+        self._read(self._send(_Request("DELETE", key)))
+
+    def close(self) -> None:
+        """Close the connections; see ``Bucket``."""
+        for connection in (self._connection, *self._part_connections):
+            connection.close()
+
+    def _make_connection(self) -> HttpConnection:
+        options = self._options
+        return HttpConnection(self._address, self._tls, options.endpoint_url, options.timeout)
+
+    def _send_parts(self, key: str, upload: str, blocks: Iterable[bytes]) -> list[str]:
+        """Send all parts, and return what completes the upload: an XML element for each."""
+
+        def send(connection: HttpConnection, number: int, part: bytes) -> str:
+            query = {"partNumber": str(number), "uploadId": upload}
+            return self._send_part(connection, _Request("PUT", key, query, body=part))
+
+        while len(self._part_connections) < _CONCURRENT_PARTS:
+            self._part_connections.append(self._make_connection())
+        sender = PartSender(send, self._part_connections)
+        try:
+            for number, part in enumerate(_join_blocks(blocks), 1):
+                sender.submit(number, part)
+            return sender.finish()
+        except BaseException:
+            sender.stop()
+            raise
+
+    def _send_part(self, connection: HttpConnection, request: "_Request") -> str:
+        """Send a part, again if the connection breaks; return its element in the list of parts."""
+        checksum = _checksum(request.body) if self._options.stores_checksums else ""
+        if checksum:
+            request = replace(request, headers={"x-amz-checksum-sha256": checksum})
+        tag = self._send_again(request, connection)
+        more = f"<ChecksumSHA256>{checksum}</ChecksumSHA256>" if checksum else ""
+        number = request.query["partNumber"]
+        return f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(tag)}</ETag>{more}</Part>"
+
+    def _send_again(self, request: "_Request", connection: HttpConnection) -> str:
+        """Send a part until it arrives, a few times; return its tag."""
+        for attempt in range(1, _PART_TRIES):
+            try:
+                return self._send_once(request, connection)
+            except (TransientError, ResponseError) as error:
+                if isinstance(error, ResponseError) and not is_busy(error.status):
+                    raise
+            self._wait(0.1 * 2**attempt)
+        return self._send_once(request, connection)
+
+    def _send_once(self, request: "_Request", connection: HttpConnection) -> str:
+        response = self._send(request, connection)
+        self._read(response)
+        return response.header("etag")
+
+    def _complete(self, key: str, upload: str, parts: Iterable[str]) -> None:
+        """Make an object of the parts. An error may come with status 200, after a long wait."""
+        text = f"<CompleteMultipartUpload>{''.join(parts)}</CompleteMultipartUpload>"
+        request = _Request("POST", key, {"uploadId": upload}, body=text.encode())
+        answer = self._read(self._send(request))
+        if code := answers.parse_code(answer):
+            raise ResponseError(_SERVER_ERROR, code)
+
+    def _send(self, request: "_Request", connection: HttpConnection | None = None) -> Response:
+        """Send a request, and return the response if it is a success.
+
+        Raises:
+            ResponseError: it is not.
+        """
+        connection = connection or self._connection
+        size = len(request.body)
+        path, search = self._path(request.key), encode_query(request.query)
+        seconds = self._options.timeout + size / _LEAST_BYTES_PER_SECOND
+        with self._explaining():
+            response = connection.request(
+                request.method,
+                f"{path}?{search}" if search else path,
+                self._make_headers(request, path, search),
+                request.body,
+                seconds,
+            )
+        if not _OK <= response.status < _MULTIPLE_CHOICES:
+            raise _read_error(response)
+        return response
+
+    def _read(self, response: Response, limit: int = _ERROR_BYTES) -> bytes:
+        try:
+            return response.read_small(limit)
+        except ValueError:
+            raise self._not_s3() from None
+
+    def _path(self, key: str) -> str:
+        bucket = "" if self._options.virtual_hosted else f"/{self._options.bucket}"
+        return encode_path(f"{bucket}/{key}" if key else bucket or "/")
+
+    def _make_headers(self, request: "_Request", path: str, search: str) -> dict[str, str]:
+        keys, region = self._options.keys, self._options.region
+        headers = {
+            "host": self._host,
+            "user-agent": "airgap",
+            "x-amz-content-sha256": hash_body(request.body) if request.body else _EMPTY,
+            **request.headers,
+        }
+        if keys is not None:
+            headers = sign(keys, region, (request.method, path, search), headers, datetime.now(UTC))
+        if request.method in ("PUT", "POST"):
+            headers["content-length"] = str(len(request.body))
+        return headers
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Translate what can go wrong before the server has received anything."""
+        server = self._options.endpoint_url
+        try:
+            yield
+        except socket.gaierror:
+            raise TransientError(
+                f"The host of {server} cannot be resolved.", "Check the endpoint, and DNS."
+            ) from None
+        except ssl.SSLCertVerificationError as error:
+            raise TransportError(
+                f"{server} has no certificate that is trusted for this host name"
+                f" ({error.verify_message.rstrip('.')}).",
+                "Give the CA's certificate as a PEM file, and the host name of the certificate.",
+            ) from None
+        except ssl.SSLError as error:
+            reason = (error.reason or "closed by the server").replace("_", " ").lower()
+            raise TransportError(
+                f"{server} does not speak TLS as is required ({reason}).",
+                "Check the endpoint and its port; the server needs TLS 1.2 or newer.",
+            ) from None
+        except OSError as error:
+            reason = "timed out" if isinstance(error, TimeoutError) else error.strerror or "broke"
+            raise TransientError(
+                f"The connection to {server} cannot be opened ({reason}).",
+                "Check the endpoint and the network, then run the same command again.",
+            ) from None
+
+    def _not_s3(self) -> TransportError:
+        return TransportError(
+            f"{self._options.endpoint_url} does not answer as an S3 server.",
+            "Check the endpoint and its port.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A request about an object, or about the bucket if the key is empty."""
+
+    method: str
+    key: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """With names in lower case."""
+    body: bytes = b""
+
+
+def make_tls(options: S3Options) -> ssl.SSLContext | None:
+    """Return how to encrypt connections to the server; None for ``http://``.
 
     Raises:
-        ConfigurationError: it is not.
+        ConfigurationError: the CA file is missing or invalid.
     """
+    if options.unencrypted:
+        return None
+    if options.ca_file is None:
+        return ssl.create_default_context()
     try:
-        import obstore  # noqa: F401  (an optional extra)
-    except ImportError as error:
+        context = ssl.create_default_context(cafile=options.ca_file)
+    except ssl.SSLError as error:
         raise ConfigurationError(
-            "Depots in object stores need the package obstore, which is not installed.",
-            "Run: pip install 'bento-airgap[s3]'",
+            f"The CA file {options.ca_file} contains no certificate in PEM form.",
+            "Convert it: openssl x509 -in FILE -inform DER -out FILE.pem",
         ) from error
-
-
-def make_client(
-    options: S3Options, request_seconds: float | None = None, retries: int = 0
-) -> "ObjectStore":
-    """Make a client with its own connections.
-
-    Args:
-        options: the bucket.
-        request_seconds: limit for a whole request; None for no limit as long as bytes arrive at
-            least every ``options.timeout`` seconds.
-        retries: how often the library repeats an interrupted request. Usually ``retry`` does that,
-            but repeating one part of an upload costs less than repeating the upload.
-
-    Raises:
-        ConfigurationError: the CA file is invalid, or the environment is.
-    """
-    from obstore.exceptions import BaseError
-    from obstore.store import AzureStore, GCSStore, S3Store
-
-    client = _make_client_config(options, request_seconds)
-    retry: RetryConfig = {
-        "max_retries": retries,
-        "retry_timeout": timedelta(seconds=request_seconds or options.timeout),
-    }
-    try:
-        match options.scheme:
-            case "gs":
-                return GCSStore(options.bucket, client_options=client, retry_config=retry)
-            case "az":
-                return AzureStore(options.bucket, client_options=client, retry_config=retry)
-            case "s3":
-                return S3Store(
-                    options.bucket,
-                    config=_make_config(options),
-                    client_options=client,
-                    retry_config=retry,
-                    credential_provider=_make_provider(options),
-                )
-    except (BaseError, ValueError):
-        raise ConfigurationError(
-            f"{options.url} cannot be opened with these options.",
-            "Check endpoint, region, the CA's PEM file and the environment.",
-        ) from None
-
-
-def _make_config(options: S3Options) -> "S3Config":
-    """Set everything that the library would otherwise take from ``AWS_*`` variables."""
-    config: S3Config = {
-        "endpoint": options.endpoint_url,
-        "aws_endpoint_url_s3": options.endpoint_url,
-        "region": options.region,
-        "virtual_hosted_style_request": options.virtual_hosted,
-        "skip_signature": options.keys is None,
-        "unsigned_payload": False,
-        "conditional_put": "etag",
-        "disable_bulk_delete": True,  # not every server supports it
-        "s3_express": False,
-    }
-    own = not options.endpoint
-    if own if options.checksums is None else options.checksums:
-        config["checksum_algorithm"] = "SHA256"
-    return config
-
-
-def _make_client_config(options: S3Options, request_seconds: float | None) -> "ClientConfig":
-    client: ClientConfig = {
-        "allow_http": options.unencrypted,
-        "allow_invalid_certificates": False,
-        "connect_timeout": timedelta(seconds=min(options.timeout, _CONNECT_SECONDS)),
-        "timeout": _FOREVER if request_seconds is None else timedelta(seconds=request_seconds),
-        "user_agent": "airgap",
-    }
-    if request_seconds is None:
-        client["read_timeout"] = timedelta(seconds=options.timeout)
-    if options.scheme == "s3":  # the library follows redirects: block those to other hosts
-        client["proxy_url"] = f"http://{DEAD_PROXY}"
-        client["proxy_excludes"] = options.host
-    if options.ca_file is not None:
-        client["root_certificate"] = _read_ca_file(options)
-    return client
-
-
-def _read_ca_file(options: S3Options) -> bytes:
-    try:
-        data = options.ca_file.read_bytes() if options.ca_file else b""
     except OSError as error:
         raise ConfigurationError(
             f"The CA file {options.ca_file} cannot be read ({error.strerror}).", "Check its path."
         ) from error
-    if b"-----BEGIN CERTIFICATE-----" not in data:
-        raise ConfigurationError(
-            f"The CA file {options.ca_file} contains no certificate in PEM form.",
-            "Convert it: openssl x509 -in FILE -inform DER -out FILE.pem",
-        )
-    return data
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN  # the server's own, perhaps
+    return context
 
 
-def _make_provider(options: S3Options) -> "S3CredentialProvider | None":
-    """Provide the keys by a function, so that no variable can be mixed with them."""
-    keys = options.keys
-    if keys is None:
-        return None
+def _read_error(response: Response) -> ResponseError:
+    """Read the code of an error. The rest, which may be endless, is not read."""
+    try:
+        body = response.read_small(_ERROR_BYTES)
+    except (ValueError, TransientError):
+        body = b""
+    return ResponseError(response.status, answers.parse_code(body))
 
-    def provide() -> "S3Credential":
-        return {
-            "access_key_id": keys.identity,
-            "secret_access_key": keys.secret,
-            "token": keys.token or None,
-            "expires_at": None,
-        }
 
-    return provide
+def _check_whole(response: Response) -> tuple[int, int]:
+    """Return the size of a body that is a whole object, twice. Raises ValueError if it is not."""
+    if response.size is None or response.status != _OK:
+        raise ValueError("not a whole object")
+    return response.size, response.size
+
+
+def _check_range(response: Response, offset: int, length: int | None) -> tuple[int, int]:
+    """Return the size of the range that was requested, and of the object; raises ValueError."""
+    begin, end, total = answers.parse_content_range(response.header("content-range"))
+    size = end - begin
+    if response.status != _PARTIAL or begin != offset or response.size != size:
+        raise ValueError("another range")
+    if length is not None and size > length:
+        raise ValueError("a longer range")
+    return size, total
+
+
+def _checksum(data: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def _join_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Join blocks to parts of ``PART_BYTES``; the last one is shorter, perhaps."""
+    part: list[bytes] = []
+    for block in blocks:
+        part.append(block)
+        if sum(map(len, part)) >= PART_BYTES:
+            yield b"".join(part)
+            part.clear()
+    if part:
+        yield b"".join(part)

@@ -41,7 +41,7 @@ class S3Options:
     """``https://host[:port]``; empty means Amazon's endpoint of ``region``."""
     region: str = "us-east-1"
     ca_file: Path | None = None
-    """PEM of a private CA, in addition to the system's: the library cannot leave those out."""
+    """PEM of a private CA, or of the server itself; replaces the system's CAs."""
     virtual_hosted: bool = False
     """Whether the bucket is part of the host name rather than of the path."""
     insecure_http: bool = False
@@ -92,16 +92,16 @@ class S3Options:
 
     @property
     def endpoint_url(self) -> str:
-        """The endpoint for the library: with the bucket, if that is part of the host name."""
+        """The endpoint that is connected to: with the bucket, if that is part of the host name."""
         if not self.virtual_hosted:
             return self.server
         scheme, _, host = self.server.partition("://")
         return f"{scheme}://{self.bucket}.{host}"
 
     @property
-    def host(self) -> str:
-        """The only host that is connected to, without its port."""
-        return urlsplit(self.endpoint_url).hostname or ""
+    def stores_checksums(self) -> bool:
+        """Whether to send ``x-amz-checksum-sha256`` to be stored."""
+        return not self.endpoint if self.checksums is None else self.checksums
 
     @property
     def unencrypted(self) -> bool:

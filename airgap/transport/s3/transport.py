@@ -1,50 +1,47 @@
-"""Object stores that speak S3, over ``obstore`` (docs/adr/0015).
+"""Object stores that speak S3 (docs/adr/0029), and those of Google and Azure.
 
 An object appears whole or not at all, so uploads need no temporary name, and only the parts within
 one ``put`` can be resumed: an interrupted part is sent again, and after that the whole pack. Every
 body is signed with its SHA-256, which the server checks.
 """
 
+import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final
 
 from airgap.disk.os_errors import translate_errors
-from airgap.errors import CorruptError, StorageError, TransportError
+from airgap.errors import AirgapError, CorruptError, StorageError, TransportError
 from airgap.transport import names
 from airgap.transport.port import Capabilities, Pace, Sink, Stored, TransientError
 from airgap.transport.s3 import client
 from airgap.transport.s3 import errors as s3_errors
 from airgap.transport.s3 import listing as s3_listing
+from airgap.transport.s3.bucket import PAGE_KEYS, PART_BYTES, Body, Bucket, ResponseError
 from airgap.transport.s3.options import S3Options
-
-if TYPE_CHECKING:
-    from obstore import BytesStream, GetResult
-    from obstore.store import ObjectStore
 
 __all__ = ["S3Transport"]
 
-_Use = Literal["read", "write", "parts"]
 _BLOCK_BYTES: Final = 1024 * 1024
-_PART_BYTES: Final = 8 * _BLOCK_BYTES  # servers demand at least 5 MiB; a connection holds two parts
-_CONCURRENT_PARTS: Final = 2
-_PART_RETRIES: Final = 5  # then an interruption costs a part, not the whole pack
-_LEAST_BYTES_PER_SECOND: Final = 64 * 1024  # below this rate an upload is given up
+_EMPTY_PAGES: Final = 100
 _CONDITION_UNKNOWN: Final = ("NotImplemented", "NotSupported")
 
 
 class S3Transport:
     """Files below a prefix of one bucket."""
 
-    def __init__(self, options: S3Options) -> None:
+    def __init__(self, options: S3Options, tls: ssl.SSLContext | None = None) -> None:
         """Take the bucket's options; nothing is sent yet.
 
+        Args:
+            options: the server, the bucket, the account.
+            tls: the context of a transport with the same options.
+
         Raises:
-            ConfigurationError: obstore is not installed, or the CA cannot be read.
+            ConfigurationError: the CA file is invalid, or a library is not installed.
         """
-        client.require_library()
         self.location = options.url
         self.capabilities = Capabilities(
             resumes_uploads=False,
@@ -53,81 +50,66 @@ class S3Transport:
         )
         self._options = options
         self._probed = False
-        self._clients: dict[_Use, ObjectStore] = {}
+        self._tls = tls or (client.make_tls(options) if options.scheme == "s3" else None)
+        self._bucket = _open_bucket(options, self._tls)
 
     def size(self, name: str) -> int | None:
         """Return an object's size, or None; see ``Transport``."""
-        from obstore.exceptions import BaseError
-
         key = self._key(name)
         try:
-            return int(self._client("read").head(key)["size"])
-        except FileNotFoundError:
-            return None
-        except BaseError as error:
-            if s3_errors.parse_status(error) not in s3_errors.FORBIDDEN:
+            return self._bucket.size(key)
+        except ResponseError as error:
+            if error.status == s3_errors.NOT_FOUND:
+                return None
+            if error.status not in s3_errors.FORBIDDEN:
                 raise self._explain(error, "look at", name) from None
-        with self._translate_errors(
-            "look at", name
-        ):  # a response to HEAD cannot contain the reason
-            return int(self._client("read").get(key, options={"range": (0, 1)}).meta["size"])
+        with self._explaining("look at", name):  # a response to HEAD cannot contain the reason
+            body = self._bucket.get(key, 0, 1)
+            with closing(body.pieces):
+                return body.total
 
     def list(self, folder: str, limit: int) -> list[str]:
-        """Return the listed in a folder; see ``Transport``.
+        """Return the names in a folder; see ``Transport``.
 
         Page by page: after each, the rest of the last name's own folder is skipped.
         """
         top = "/".join(filter(None, (self._options.prefix, names.check_folder_name(folder))))
         listed: set[str] = set()
-        after = ""
+        after, token, empty_pages = "", "", 0
         while True:
-            with self._translate_errors("list", folder):
-                page = s3_listing.fetch_page(
-                    self._client("read"), top, after, self._options.timeout
-                )
-            before = len(listed)
-            listed.update(s3_listing.extract_names(page, top))
+            with self._explaining("list", folder):
+                page = self._bucket.list_page(f"{top}/" if top else "", after, token)
+            before, token = len(listed), page.token
+            listed.update(self._extract_names(page.keys, top))
             if len(listed) > limit:
                 raise CorruptError(
-                    f"{self.location}/{folder} holds more than {limit:,} listed.",
+                    f"{self.location}/{folder} holds more than {limit:,} names.",
                     "Remove files that do not belong to a bundle.",
                 )
-            if len(page) < s3_listing.PAGE_KEYS:
+            if not page.token and len(page.keys) < PAGE_KEYS:
                 return sorted(listed)
-            if len(listed) == before:
+            empty_pages = 0 if page.keys else empty_pages + 1
+            if page.keys:
+                after, token = s3_listing.skip_folder(page.keys[-1], top), ""
+            if empty_pages > _EMPTY_PAGES or (page.keys and len(listed) == before):
                 raise TransportError(
                     f"The listing of {self.location}/{folder} does not end.",
                     "Check the endpoint: S3 does not respond like this.",
                 )
-            after = s3_listing.skip_folder(page[-1], top)
 
     def get(self, name: str, sink: Sink, offset: int = 0, length: int | None = None) -> int:
         """Send an object's bytes to the sink; see ``Transport``."""
         key = self._key(name)
         if length == 0:
             return 0
-        with self._translate_errors("read", name):
+        with self._explaining("read", name):
             try:
-                response = self._request(key, offset, length)
-            except Exception as error:
-                if s3_errors.parse_status(error) == s3_errors.PAST_THE_END:
+                body = self._bucket.get(key, offset, length)
+            except ResponseError as error:
+                if error.status == s3_errors.PAST_THE_END:
                     return 0
                 raise
-            begin, end = response.range
-            stream = response.stream(min_chunk_size=1)  # pass on what has arrived at once
-        sent = 0
-        while (piece := self._next_piece(stream, name)) is not None:
-            if sent + len(piece) > end - begin:
-                raise TransportError(
-                    f"{self.location} sent more of {name} than it announced.", "Check the endpoint."
-                )
-            sink(piece)
-            sent += len(piece)
-        if sent < end - begin:
-            raise TransientError(
-                f"{self.location} ended {name} early.", "Run the same command again."
-            )
-        return sent
+        return _pass_on(body, sink)
 
     def put(
         self,
@@ -145,16 +127,11 @@ class S3Transport:
         if self.size(name) == size:
             return "exists"
         blocks = _read_blocks(source, size, pace)
-        with self._translate_errors("write", name):
-            if size <= _PART_BYTES:
-                self._client("write").put(self._key(name), b"".join(blocks), use_multipart=False)
+        with self._explaining("write", name):
+            if size <= PART_BYTES:
+                self._bucket.put(self._key(name), b"".join(blocks))
             else:
-                self._client("parts").put(
-                    self._key(name),
-                    blocks,
-                    chunk_size=_PART_BYTES,
-                    max_concurrency=_CONCURRENT_PARTS,
-                )
+                self._bucket.put_parts(self._key(name), blocks)
         self._check_stored(name, size)
         return "stored"
 
@@ -176,79 +153,62 @@ class S3Transport:
     def delete(self, name: str) -> None:
         """Remove an object; see ``Transport``."""
         key = self._key(name)
-        with self._translate_errors("delete", name):
-            try:
-                self._client("write").delete(key)
-            except FileNotFoundError as error:
-                if s3_errors.parse_code(error) == "NoSuchBucket":
-                    raise
+        try:
+            self._bucket.delete(key)
+        except ResponseError as error:
+            if error.status != s3_errors.NOT_FOUND or error.code == "NoSuchBucket":
+                raise self._explain(error, "delete", name) from None
 
     def clone(self) -> "S3Transport":
         """Return another of the same location."""
-        other = S3Transport(self._options)
+        other = S3Transport(self._options, self._tls)
         other.capabilities, other._probed = self.capabilities, self._probed
         return other
 
     def close(self) -> None:
         """Close the connections."""
-        self._clients.clear()
-
-    def _client(self, use: _Use) -> "ObjectStore":
-        """Return the client for one use; its connections open when they are needed.
-
-        Reading is given up when nothing arrives for a while. While writing silence is usual: there
-        the time for a whole part is limited.
-        """
-        if use not in self._clients:
-            request_seconds = self._options.timeout + _PART_BYTES / _LEAST_BYTES_PER_SECOND
-            self._clients[use] = client.make_client(
-                self._options,
-                request_seconds=None if use == "read" else request_seconds,
-                retries=_PART_RETRIES if use == "parts" else 0,
-            )
-        return self._clients[use]
+        self._bucket.close()
 
     def _key(self, name: str) -> str:
         return "/".join(filter(None, (self._options.prefix, names.check_name(name))))
 
-    def _request(self, key: str, offset: int, length: int | None) -> "GetResult":
-        if length is not None:
-            return self._client("read").get(key, options={"range": (offset, offset + length)})
-        if offset:
-            return self._client("read").get(key, options={"range": {"offset": offset}})
-        return self._client("read").get(key)
-
-    def _next_piece(self, stream: "BytesStream", name: str) -> memoryview | None:
-        with self._translate_errors("read", name):
-            piece = next(stream, None)
-        return None if piece is None else memoryview(piece)
+    def _extract_names(self, keys: tuple[str, ...], top: str) -> set[str]:
+        try:
+            return s3_listing.extract_names(keys, top)
+        except ValueError:
+            raise TransportError(
+                f"{self.location} contains names that are not a depot's.",
+                "Use a folder of its own for the depot.",
+            ) from None
 
     def _create(self, name: str, data: bytes) -> bool:
         """Write an object unless it exists; return whether it was written."""
-        from obstore.exceptions import AlreadyExistsError, BaseError
-
         if not self.capabilities.creates_exclusively:
             self._write(name, data)
             return True
         try:
-            self._client("write").put(self._key(name), data, mode="create")
-        except AlreadyExistsError:
-            if self.size(name) is not None:
-                return False
-            raise TransientError(  # 409: another client's upload was in progress, and failed
-                f"{self.location}/{name} is being written by another client.",
-                "Run the same command again.",
-            ) from None
-        except (BaseError, FileNotFoundError) as error:
-            if s3_errors.parse_code(error) not in _CONDITION_UNKNOWN:
+            self._bucket.put(self._key(name), data, create=True)
+        except ResponseError as error:
+            if error.status in s3_errors.CONFLICTS:
+                return self._find_winner(name)
+            if error.code not in _CONDITION_UNKNOWN:
                 raise self._explain(error, "write", name) from None
             self._set_exclusive(exclusive=False)
             self._write(name, data)
         return True
 
+    def _find_winner(self, name: str) -> bool:
+        """Return False if another client has written the object."""
+        if self.size(name) is not None:
+            return False
+        raise TransientError(  # 409: another client's upload was in progress, and failed
+            f"{self.location}/{name} is being written by another client.",
+            "Run the same command again.",
+        )
+
     def _write(self, name: str, data: bytes) -> None:
-        with self._translate_errors("write", name):
-            self._client("write").put(self._key(name), data, use_multipart=False)
+        with self._explaining("write", name):
+            self._bucket.put(self._key(name), data)
         self._check_stored(name, len(data))
 
     def _set_exclusive(self, *, exclusive: bool) -> None:
@@ -263,17 +223,31 @@ class S3Transport:
             )
 
     @contextmanager
-    def _translate_errors(self, verb: str, name: str) -> Iterator[None]:
-        """Translate the library's errors, without a cause that repeats the server's response."""
-        from obstore.exceptions import BaseError
-
+    def _explaining(self, verb: str, name: str) -> Iterator[None]:
         try:
             yield
-        except (BaseError, FileNotFoundError) as error:
+        except ResponseError as error:
             raise self._explain(error, verb, name) from None
 
-    def _explain(self, error: Exception, verb: str, name: str) -> Exception:
+    def _explain(self, error: ResponseError, verb: str, name: str) -> AirgapError:
         return s3_errors.explain(error, verb, self._options, name)
+
+
+def _open_bucket(options: S3Options, tls: ssl.SSLContext | None) -> Bucket:
+    if options.scheme == "s3":
+        return client.S3Client(options, tls)
+    from airgap.transport.s3.vendor import VendorClient
+
+    return VendorClient(options)
+
+
+def _pass_on(body: Body, sink: Sink) -> int:
+    sent = 0
+    with closing(body.pieces):
+        for piece in body.pieces:
+            sink(piece)
+            sent += len(piece)
+    return sent
 
 
 def _read_blocks(source: Path, size: int, pace: Pace | None) -> Iterator[bytes]:

@@ -50,7 +50,7 @@ def test_anybody_can_be_said() -> None:
 def test_the_bucket_can_be_in_the_host() -> None:
     found = opened("s3://models", anonymous="yes", endpoint="https://s3.ward", virtual_hosted="yes")
 
-    assert found.host == "models.s3.ward"
+    assert found.endpoint_url == "https://models.s3.ward"
 
 
 def test_an_unencrypted_endpoint_is_refused() -> None:

@@ -1,0 +1,85 @@
+"""The port between the transport and a client: requests about the objects of one bucket.
+
+``client`` fills it for S3, and ``vendor`` for Google's and Azure's stores.
+"""
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+__all__ = ["PAGE_KEYS", "PART_BYTES", "Body", "Bucket", "Page", "ResponseError"]
+
+PAGE_KEYS: Final = 1000
+"""The most keys that a server returns at once."""
+
+PART_BYTES: Final = 8 * 1024 * 1024
+"""Servers demand at least 5 MiB; a connection holds two parts in memory."""
+
+
+class ResponseError(Exception):
+    """The server refused a request. Nothing else of its response is kept: it may echo secrets."""
+
+    def __init__(self, status: int, code: str = "") -> None:
+        """Take the HTTP status, and the code of S3 if there is one."""
+        super().__init__(f"{status} {code}".rstrip())
+        self.status = status
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Keys in the order of the server."""
+
+    keys: tuple[str, ...]
+    token: str = ""
+    """Where the next page begins, for the server; empty at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The bytes of an object, or of a range of it."""
+
+    size: int
+    total: int
+    """The size of the whole object."""
+    pieces: Generator[memoryview]
+    """A piece is only valid until the next one."""
+
+
+class Bucket(Protocol):
+    """The objects of one bucket.
+
+    Every method raises ``ResponseError`` if the server refuses, ``TransientError`` if the
+    connection breaks or stalls, and ``TransportError`` for a response that is not one of S3.
+    """
+
+    def size(self, key: str) -> int:
+        """Return the size of an object in bytes."""
+        ...
+
+    def list_page(self, prefix: str, after: str, token: str) -> Page:
+        """Return at most ``PAGE_KEYS`` keys that begin with ``prefix`` and follow ``after``.
+
+        With the ``token`` of a page, the keys that follow that page.
+        """
+        ...
+
+    def get(self, key: str, offset: int, length: int | None) -> Body:
+        """Return the bytes from ``offset`` on, at most ``length``, which is not 0."""
+        ...
+
+    def put(self, key: str, data: bytes, *, create: bool = False) -> None:
+        """Store an object; with ``create``, only if there is none."""
+        ...
+
+    def put_parts(self, key: str, blocks: Iterable[bytes]) -> None:
+        """Store a large object in parts of ``PART_BYTES``; those of a failed one are removed."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
+        ...

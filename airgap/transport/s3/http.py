@@ -1,0 +1,294 @@
+"""One HTTP connection to one server, in which every response has a limit in bytes and in time.
+
+``http.client`` parses; what it reads comes through a stream that counts bytes and watches the
+clock. No redirect is followed, and no proxy is used.
+"""
+
+import http.client
+import io
+import select
+import socket
+import ssl
+import time
+import weakref
+from collections.abc import Generator, Mapping
+from contextlib import suppress
+from typing import Final
+
+from airgap.transport.least_speed import LeastSpeed
+from airgap.transport.port import TransientError
+
+__all__ = ["HttpConnection", "Response"]
+
+_CONNECT_SECONDS: Final = 20.0
+_HEAD_BYTES: Final = 256 * 1024  # status, headers, and every "100 Continue" before them
+_READ_AHEAD_BYTES: Final = 64 * 1024
+_BLOCK_BYTES: Final = 1024 * 1024
+_SEND_BYTES: Final = 1024 * 1024
+
+
+class Response:
+    """A response whose head was read. Its body is read once, or the connection is closed."""
+
+    def __init__(self, connection: "HttpConnection", parsed: http.client.HTTPResponse) -> None:
+        """Take what ``http.client`` parsed."""
+        self.status = parsed.status
+        self._connection = connection
+        self._parsed = parsed
+
+    @property
+    def size(self) -> int | None:
+        """The length of the body that the response announces; None if it does not."""
+        text = self.header("content-length")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None  # noqa: PLR2004  (2^64)
+
+    def header(self, name: str) -> str:
+        """Return a header, or the empty string."""
+        return self._parsed.headers.get(name, "").strip()
+
+    def read_small(self, limit: int) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            TransientError: the connection broke, or took too long.
+            ValueError: the body is longer than ``limit`` bytes.
+        """
+        with self._connection.translating_errors():
+            self._connection.allow_bytes(2 * limit + _HEAD_BYTES)  # chunks have heads of their own
+            announced = self._parsed.length or 0
+            body = self._parsed.read(limit + 1) if announced <= limit else b""
+            if max(len(body), announced) > limit:
+                raise ValueError("the body is too long")
+            if len(body) < announced:
+                raise EOFError
+            self._connection.finish(self._parsed)
+        return body
+
+    def read_pieces(self, size: int, speed: LeastSpeed) -> Generator[memoryview]:
+        """Yield the first ``size`` bytes as they arrive; what came before an error comes first.
+
+        Raises:
+            TransientError: the connection broke or stalled, or the body ended early.
+            TransportError: the server is too slow.
+        """
+        buffer = memoryview(bytearray(min(_BLOCK_BYTES, size)))
+        self._connection.begin_body(size, speed)
+        left = size
+        try:
+            while left:
+                with self._connection.translating_errors():
+                    got = self._connection.read_into(self._parsed, buffer[:left])
+                left -= got
+                yield buffer[:got]
+        finally:
+            if left:  # the rest is still to come
+                self._connection.close()
+            else:
+                self._connection.finish(self._parsed)
+
+
+class HttpConnection:
+    """A connection that opens at its first request, and again after an error."""
+
+    def __init__(
+        self, address: tuple[str, int], tls: ssl.SSLContext | None, name: str, stall: float
+    ) -> None:
+        """Take the server's host and port.
+
+        Args:
+            address: where to connect to; nothing else is ever connected to.
+            tls: how to encrypt; None does not.
+            name: the server, for messages.
+            stall: seconds for a connection, and between two pieces of a body.
+        """
+        self._address = address
+        self._tls = tls
+        self._name = name
+        self._stall = stall
+        self._http: http.client.HTTPConnection | None = None
+        self._stream: _LimitedSocket | None = None
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        seconds: float | None = None,
+    ) -> Response:
+        """Send a request, and return the head of the response.
+
+        Args:
+            method: such as GET.
+            target: path and query, encoded.
+            headers: with ``host``.
+            body: what is sent.
+            seconds: for sending, and again for the whole response except a body that
+                ``read_pieces`` reads; by default as long as the connection may stall.
+
+        Raises:
+            TransientError: the connection failed, or took too long.
+            ssl.SSLError, OSError: the connection could not be opened.
+        """
+        connection, stream = self._open()
+        stream.limit(seconds or self._stall, _HEAD_BYTES)
+        with self.translating_errors():
+            with suppress(BrokenPipeError, ConnectionResetError):  # it may have responded already
+                connection.request(method, target, body or None, dict(headers))
+            stream.limit(seconds or self._stall, _HEAD_BYTES)
+            return Response(self, connection.getresponse())
+
+    def close(self) -> None:
+        """Close the connection; a request that another thread waits for fails."""
+        stream, self._stream, self._http = self._stream, None, None
+        if stream is not None:
+            stream.shut()
+
+    def finish(self, parsed: http.client.HTTPResponse) -> None:
+        """End a response that was read completely; the connection is kept if the server allows."""
+        keep = not parsed.will_close
+        parsed.close()
+        if not keep:
+            self.close()
+
+    def allow_bytes(self, count: int) -> None:
+        """Set how many more bytes may arrive."""
+        if self._stream is not None:
+            self._stream.bytes_left = count
+
+    def begin_body(self, size: int, speed: LeastSpeed) -> None:
+        """Replace the limit on time by one on silence, and one on speed."""
+        if self._stream is not None:
+            self._stream.measure(size, speed, self._stall)
+
+    def read_into(self, parsed: http.client.HTTPResponse, buffer: memoryview) -> int:
+        """Read what has arrived of a body, at least one byte."""
+        got = parsed.fp.readinto1(buffer)
+        if not got:
+            raise EOFError
+        return int(got)
+
+    def translating_errors(self) -> "_Translation":
+        """Translate errors of a connection, and close it: it may be in the middle of a response."""
+        return _Translation(self, self._name)
+
+    def _open(self) -> "tuple[http.client.HTTPConnection, _LimitedSocket]":
+        """Return the connection; a new one if the server has closed it in the meantime."""
+        if self._stream is not None and self._stream.is_stale():
+            self.close()
+        if self._http is None or self._stream is None:
+            host, port = self._address
+            plain = socket.create_connection((host, port), min(self._stall, _CONNECT_SECONDS))
+            try:
+                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                tls = self._tls
+                wrapped = tls.wrap_socket(plain, server_hostname=host) if tls else plain
+            except BaseException:
+                plain.close()
+                raise
+            self._stream = _LimitedSocket(wrapped)
+            self._http = http.client.HTTPConnection(host, port)
+            self._http.sock = self._stream
+            self._http.auto_open = 0
+        return self._http, self._stream
+
+
+class _Translation:
+    """A context that turns errors of a connection into ``TransientError``."""
+
+    def __init__(self, connection: HttpConnection, name: str) -> None:
+        self._connection = connection
+        self._name = name
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None:
+            return
+        self._connection.close()
+        if isinstance(error, TimeoutError):
+            event = "stalled"
+        elif isinstance(error, (OSError, EOFError, http.client.HTTPException)):
+            event = "broke"
+        else:
+            return
+        raise TransientError(
+            f"The connection to {self._name} {event}.",
+            "Check the network, then run the same command again.",
+        ) from None
+
+
+class _LimitedSocket:
+    """The socket of a connection, as ``http.client`` uses it: with limits for the response."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        weakref.finalize(self, sock.close).atexit = False  # of a transport that nobody closed
+        self._deadline = 0.0
+        self._speed: LeastSpeed | None = None
+        self.bytes_left = 0
+
+    def limit(self, seconds: float, count: int) -> None:
+        """Allow a time and a number of bytes for what follows."""
+        self._deadline = time.monotonic() + seconds
+        self._speed = None
+        self.bytes_left = count
+
+    def measure(self, size: int, speed: LeastSpeed, stall: float) -> None:
+        """Allow the bytes of a body, as long as they keep arriving."""
+        self._speed = speed
+        self.bytes_left = size + _READ_AHEAD_BYTES
+        self._socket.settimeout(stall)
+
+    def is_stale(self) -> bool:
+        """Return whether the server has sent or closed something while nothing was requested."""
+        readable, _, _ = select.select([self._socket], [], [], 0)
+        return bool(readable)
+
+    def makefile(self, _mode: str = "rb") -> io.BufferedReader:
+        """Return the stream for a response."""
+        return io.BufferedReader(_SocketReader(self), _READ_AHEAD_BYTES)
+
+    def close(self) -> None:
+        """Do nothing: ``http.client`` closes at the end of a response, before it was read."""
+
+    def sendall(self, data: bytes) -> None:
+        """Send all of it before the deadline."""
+        left = memoryview(data)
+        while left:
+            self._socket.settimeout(max(self._deadline - time.monotonic(), 0.001))
+            left = left[self._socket.send(left[:_SEND_BYTES]) :]
+
+    def receive_into(self, buffer: memoryview) -> int:
+        """Receive some bytes; 0 at the end."""
+        if self._speed is None:
+            self._socket.settimeout(max(self._deadline - time.monotonic(), 0.001))
+            got = self._socket.recv_into(buffer)
+        else:
+            with self._speed.waiting():
+                got = self._socket.recv_into(buffer)
+            self._speed.count(got)
+        self.bytes_left -= got
+        if self.bytes_left < 0:
+            raise http.client.HTTPException
+        return got
+
+    def shut(self) -> None:
+        """Close the socket, also while another thread waits in it."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+class _SocketReader(io.RawIOBase):
+    """Reads from a stream; closing it leaves the connection open for the next request."""
+
+    def __init__(self, stream: _LimitedSocket) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        return self._stream.receive_into(memoryview(buffer))  # type: ignore[arg-type]
