@@ -58,7 +58,6 @@ from airgap.transport.s3 import answers
 from airgap.transport.s3.listing import extract_names
 from tests.support import forge, stores
 from tests.support.sides import REPOSITORY
-from tests.support.stock_shop import BENTO_YAML, MODEL_YAML
 
 VECTORS = REPOSITORY / "tests" / "vectors"
 
@@ -266,6 +265,7 @@ def _read_description(kind: str, raw: bytes) -> None:
     yaml.safe_load(raw.decode())
 
 
+VALUES = "x: [1, -0x1f, 1:30, 2.5, .inf, 2026-01-02 03:04:05, true, ~, &a [b], *a, !!binary eA==]\n"
 YAML_WORDS = (
     *(b"!!int ", b"!!float ", b"!!binary ", b"!!timestamp ", b"!!set ", b"!!merge ", b"''"),
     *(b"&a ", b"*a", b"<<: ", b"1:1:1.0", b"0x_", b"0b_", b"2026-02-30", b"labels: ", b"models: "),
@@ -366,13 +366,13 @@ READERS: dict[str, Reader] = {
     "bento.yaml": Reader(
         lambda raw: _read_description("bento", raw),
         CORRUPT,
-        lambda: [forge.describe("bento", "shop:v1").encode(), BENTO_YAML.encode()],
+        lambda: [(forge.describe("bento", "shop:v1") + VALUES).encode()],
         YAML_WORDS,
     ),
     "model.yaml": Reader(
         lambda raw: _read_description("model", raw),
         CORRUPT,
-        lambda: [forge.describe("model", "ranker:v1").encode(), MODEL_YAML.encode()],
+        lambda: [forge.describe("model", "ranker:v1").encode()],
         YAML_WORDS,
     ),
     "model signature": Reader(_read_model_signature, CORRUPT, _model_signature_seeds),
