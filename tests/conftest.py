@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airgap.disk import durable
+from airgap.store import bentoml_process
 from tests.support import coverage_files, sides, stores
 from tests.support.faults import Launcher
 from tests.support.sides import Side, Site
@@ -50,6 +51,12 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A site with one builder. Its keys are used by many tests and changed by none."""
     return sides.make_site(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(autouse=True)
+def _no_bentoml_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let imports of unsigned archives not start BentoML, which takes seconds each."""
+    monkeypatch.setattr(bentoml_process, "find_version", lambda: None)
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def _text(node: Node) -> str:
 
 
 def _string(node: Node) -> str:
-    """Take what YAML reads as a string, where BentoML makes none of anything else."""
+    """Take a string of YAML only: BentoML converts nothing else here."""
     return "" if isinstance(node, Scalar) and node.type == "str" else " is not a string"
 
 

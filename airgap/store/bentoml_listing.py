@@ -42,7 +42,7 @@ def find_store_conflicts() -> Iterator[ListConflict]:
 def refuse_conflicts(staged: Sequence[StagedItem]) -> None:
     """Refuse items that BentoML could not list with those in its stores, which are locked.
 
-    A conflict that is there already is no reason.
+    A conflict that the stores have already does not count.
 
     Raises:
         ConflictError: `bentoml list` would end with an error after the import.

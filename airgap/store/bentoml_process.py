@@ -18,7 +18,7 @@ from airgap.errors import CorruptError
 from airgap.format.kinds import BENTO, MODEL
 from airgap.store.staging import StagedItem
 
-__all__ = ["refuse_unreadable"]
+__all__ = ["find_version", "refuse_unreadable"]
 
 _KNOWN: Final = "1.4."
 """Versions that begin so take the fields of ``bentoml_fields``."""
@@ -38,7 +38,7 @@ def refuse_unreadable(
         CorruptError: BentoML refuses one of them, or does not finish.
     """
     items = [item for item in staged if item.item.kind in (BENTO.name, MODEL.name)]
-    version = _find_version()
+    version = find_version()
     if not items or version is None or (signed and version.startswith(_KNOWN)):
         return
     code, output = _run_reader(items)
@@ -53,7 +53,7 @@ def refuse_unreadable(
         )
 
 
-def _find_version() -> str | None:
+def find_version() -> str | None:
     """Return the version of the bentoml that is installed beside airgap; None if none is."""
     if importlib.util.find_spec("bentoml") is None:
         return None

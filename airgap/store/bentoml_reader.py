@@ -26,9 +26,16 @@ def main(arguments: list[str]) -> int:
             item = (bentoml.Bento if kind == "bento" else bentoml.Model).from_path(folder)
             item.info.creation_time.astimezone()
         except Exception as error:  # noqa: BLE001  (what its libraries raise about strangers' text)
-            sys.stdout.write(f"{number} {type(error).__name__} {error}")
+            sys.stdout.write(f"{number} {summarize(error)}")
             return 1
     return 0
+
+
+def summarize(error: BaseException) -> str:
+    """Return type and text of an error; of the first one, if it holds others (of cattrs)."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__} {error}"
 
 
 if __name__ == "__main__":

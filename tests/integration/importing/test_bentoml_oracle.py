@@ -21,7 +21,7 @@ COMPARED = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-Place: TypeAlias = tuple[str | int, ...]
+Path: TypeAlias = tuple[str | int, ...]
 SNIPPETS = [
     *"\t:!#'\"|[]{}@`=~\r\n\x85\ufeff\u2028\x07é\\ ",
     *("&a ", "*a", "!!int ''", "<<: ", "- ", "? ", "%YAML 1.1\n", "---\n", "...\n"),
@@ -32,14 +32,17 @@ TAGS = {"bento": "shop:v1", "model": "ranker:v1"}
 RUNNERS = "runners: [{name: r, runnable_type: T, embedded: false, models: ['ranker:v1']}]"
 FULL = {
     "bento": BENTO_YAML.replace("runners: []", RUNNERS)
-    .replace("services: []", "services: [{name: S, service: '', models: [], config: {a: 1}}]")
+    .replace(
+        "services: []",
+        "services: [{name: S, service: '', models: [], config: {a: &a {b: 1}, c: *a}}]",
+    )  # BentoML writes aliases for what two services share
     .replace("envs: []", "envs: [{name: A, value: b, stage: all}]")
     .replace("apis: []", "apis: [{name: a, input_type: b, output_type: c}]")
     .replace("python: {}", "python: {packages: [a], lock_packages: true, wheels: null}")
     .replace("conda: {}", "conda: {channels: null, dependencies: null, pip: null}"),
     "model": MODEL_YAML.replace(
         "signatures: {}", "signatures: {predict: {batchable: true, batch_dim: [0, 0]}}"
-    ).replace("metadata: {}", "metadata: {a: [1, 2.5, x, {b: true}]}"),
+    ).replace("metadata: {}", "metadata: {a: [1, 2.5, x, {b: true}], c: !!binary eA==}"),
 }
 
 
@@ -97,40 +100,40 @@ HOSTILE: dict[str, Any] = {
 }
 
 
-def list_places(value: object, place: Place = ()) -> Iterator[Place]:
-    yield place
+def list_paths(value: object, path: Path = ()) -> Iterator[Path]:
+    yield path
     if isinstance(value, dict | list):
         for key, child in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from list_places(child, (*place, key))
+            yield from list_paths(child, (*path, key))
 
 
-def replaced(value: Any, place: Place, new: object) -> Any:  # noqa: ANN401  (any document)
-    """Return a copy with another value at a place, or without it (``...``)."""
-    if not place:
+def replaced(value: Any, path: Path, new: object) -> Any:  # noqa: ANN401  (any document)
+    """Return a copy with another value at a path, or without it (``...``)."""
+    if not path:
         return new
     copy = value.copy()
-    if new is ... and len(place) == 1:
-        del copy[place[0]]
+    if new is ... and len(path) == 1:
+        del copy[path[0]]
     else:
-        copy[place[0]] = replaced(copy[place[0]], place[1:], new)
+        copy[path[0]] = replaced(copy[path[0]], path[1:], new)
     return copy
 
 
-PLACES = {
-    (kind, place): yaml.safe_load(text)
+PATHS = {
+    (kind, path): yaml.safe_load(text)
     for kind, text in FULL.items()
-    for place in list_places(yaml.safe_load(text))
-    if place
+    for path in list_paths(yaml.safe_load(text))
+    if path
 }
 
 
 @pytest.mark.parametrize("kind", TEXTS)
 def test_any_value_in_any_place_is_refused_or_listed(kind: str, lister: BentoMLLister) -> None:
     texts = [
-        yaml.dump(replaced(document, place, new), Dumper=yaml.CSafeDumper, sort_keys=False)
-        for (kind_of_place, place), document in PLACES.items()
+        yaml.dump(replaced(document, path, new), Dumper=yaml.CSafeDumper, sort_keys=False)
+        for (kind_of_path, path), document in PATHS.items()
         for new in (..., *HOSTILE.values())
-        if kind_of_place == kind
+        if kind_of_path == kind
     ]
     taken = [text for text in texts if is_taken(kind, text, thorough=False)]
     assert len(texts) / 10 < len(taken) < len(texts) * 0.9
