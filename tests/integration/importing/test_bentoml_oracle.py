@@ -21,7 +21,7 @@ COMPARED = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-Path: TypeAlias = tuple[str | int, ...]
+KeyPath: TypeAlias = tuple[str | int, ...]
 SNIPPETS = [
     *"\t:!#'\"|[]{}@`=~\r\n\x85\ufeff\u2028\x07é\\ ",
     *("&a ", "*a", "!!int ''", "<<: ", "- ", "? ", "%YAML 1.1\n", "---\n", "...\n"),
@@ -100,14 +100,14 @@ HOSTILE: dict[str, Any] = {
 }
 
 
-def list_paths(value: object, path: Path = ()) -> Iterator[Path]:
+def list_paths(value: object, path: KeyPath = ()) -> Iterator[KeyPath]:
     yield path
     if isinstance(value, dict | list):
         for key, child in value.items() if isinstance(value, dict) else enumerate(value):
             yield from list_paths(child, (*path, key))
 
 
-def replaced(value: Any, path: Path, new: object) -> Any:  # noqa: ANN401  (any document)
+def replaced(value: Any, path: KeyPath, new: object) -> Any:  # noqa: ANN401  (any document)
     """Return a copy with another value at a path, or without it (``...``)."""
     if not path:
         return new
