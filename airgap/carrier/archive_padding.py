@@ -11,17 +11,12 @@ from airgap.format.attachment import Allowance, parse_attachment_file, size_limi
 __all__ = ["Padding", "make_attachment", "make_member", "read_padding"]
 
 _ZEROS: Final = bytes(tar.BLOCK)
-_PIECE_BYTES: Final = 1024 * 1024
 
 
 class Padding(NamedTuple):
-    """What a padding holds. ``zeros`` bytes precede the first attachment, in whole blocks.
+    """What a padding holds: ``room`` bytes without meaning, in whole blocks, then attachments."""
 
-    ``is_blank`` tells that no byte before them has another value.
-    """
-
-    zeros: int
-    is_blank: bool
+    room: int
     attachments: Mapping[str, bytes]
 
 
@@ -33,31 +28,25 @@ def read_padding(read: Callable[[int], bytes], size: int, folder: str) -> Paddin
         size: of the member, in bytes.
         folder: the bundle's folder within the depot, with a slash at its end.
     """
-    left = size - size % tar.BLOCK
+    left = whole = size - size % tar.BLOCK
+    room: int | None = None
     attachments: dict[str, bytes] = {}
     allowance = Allowance()
-    zeros, block = 0, _ZEROS
-    while left and block == _ZEROS:
+    while left:
         block = read(tar.BLOCK)
         left -= tar.BLOCK
-        zeros += tar.BLOCK if block == _ZEROS else 0
-    first = member = _parse(block, folder, left)
-    while member:
+        member = _parse(block, folder, left) if block != _ZEROS else None
+        if member is None:
+            continue
+        room = whole - left - tar.BLOCK if room is None else room
         data = read(tar.round_to_block(member.size))
         left -= len(data)
-        if data[member.size :].strip(b"\0"):
-            break
-        if member.file not in attachments and 0 < member.size <= allowance.limit(member.file):
+        is_clean = member.file not in attachments and not data[member.size :].strip(b"\0")
+        if is_clean and 0 < member.size <= allowance.limit(member.file):
             attachments[member.file] = data[: member.size]
             allowance.take(member.file, member.size)
-        member = None
-        if left:
-            member = _parse(read(tar.BLOCK), folder, left - tar.BLOCK)
-            left -= tar.BLOCK
-    left += tar.round_to_block(size % tar.BLOCK)
-    while left:
-        left -= len(read(min(left, _PIECE_BYTES)))
-    return Padding(zeros, first is not None or block == _ZEROS, attachments)
+    read(tar.round_to_block(size % tar.BLOCK))
+    return Padding(whole if room is None else room, attachments)
 
 
 class _AttachedHeader(NamedTuple):
@@ -105,8 +94,7 @@ def make_attachment(padding: Padding, name: str, data: bytes, path: Path) -> byt
     for other, content in padding.attachments.items():
         allowance.take(other, len(content))
     member = make_member(name, data)
-    fits = padding.is_blank and len(member) <= padding.zeros
-    if not fits or not 0 < len(data) <= allowance.limit(file):
+    if len(member) > padding.room or not 0 < len(data) <= allowance.limit(file):
         raise ConflictError(
             f"{path} has no room for an attachment of {len(data):,} bytes.",
             "Copy the bundle into a depot with `airgap copy`, and attach there.",

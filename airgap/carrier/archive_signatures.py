@@ -44,7 +44,7 @@ def add_files(path: Path, bundle: str, files: Sequence[tuple[str, bytes]]) -> No
             return
         position, size = front.get(tar.PADDING_NAME, (0, 0))
         padding = _read_padding(stream, position, size, folder)
-        room = padding.zeros if padding.attachments else size
+        room = padding.room if padding.attachments else size
         if len(added) > room or _is_full(front, members[-1][0]):
             raise ConflictError(
                 f"{path} has no room for another signature.",
@@ -60,7 +60,7 @@ def add_files(path: Path, bundle: str, files: Sequence[tuple[str, bytes]]) -> No
 
 
 def add_attachment(path: Path, bundle: str, file: str, data: bytes) -> None:
-    """Put an attachment into the zeros that precede the others (format §24).
+    """Put an attachment into the room before the others; its header is written last (format §24).
 
     Raises:
         ConflictError: no room is left, or another one of this name is there.
@@ -75,7 +75,7 @@ def add_attachment(path: Path, bundle: str, file: str, data: bytes) -> None:
         member = make_attachment(padding, folder + file, data, path)
         if member is None:
             return
-        start = position + tar.BLOCK + padding.zeros - len(member)
+        start = position + tar.BLOCK + padding.room - len(member)
         stream.seek(start + tar.BLOCK)
         stream.write(member[tar.BLOCK :])
         durable.flush(stream)

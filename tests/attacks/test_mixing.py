@@ -131,6 +131,19 @@ def test_the_newest_bundle_is_taken(forged: Forge, isolated: Side) -> None:
     assert imported(isolated, joined(forged, old, new)) == id_of(new)
 
 
+def test_a_number_is_not_compared_with_another_channels(forged: Forge, isolated: Side) -> None:
+    high = one(b"a", sequence=90, created_at=100, channel="weekly")
+    new = one(b"b", sequence=3, created_at=300, channel="nightly")
+    depot = joined(forged, high, new)
+
+    listed = isolated.run("list", depot, "--json").json["bundles"]
+    assert [row["bundle"] for row in listed] == [id_of(new), id_of(high)]
+    assert isolated.run("inspect", depot, "--json").json["bundle"] == id_of(new)
+    assert isolated.run("get", "ranker", depot, "--model", "--json").json["bundle"] == id_of(new)
+    assert isolated.run("pull", "ranker", depot, "--model", "--json").json["bundle"] == id_of(new)
+    assert imported(isolated, depot) == id_of(new)
+
+
 def test_a_bundle_for_another_site_is_passed_over(forged: Forge, isolated: Side) -> None:
     mine, other = one(b"a", sequence=1), one(b"b", sequence=2, audience=["attic"])
 

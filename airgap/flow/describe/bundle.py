@@ -136,6 +136,7 @@ def describe_admission(opened: Opened) -> dict[str, Any]:
     description: dict[str, Any] = {
         "channel": manifest.channel,
         "sequence": manifest.sequence,
+        "labels": dict(manifest.labels),
         "last_sequence": opened.policy.state.last_sequence(manifest.channel),
         "not_come": [admission.gap.start, admission.gap.stop - 1] if admission.gap else None,
         "waived": list(admission.lifted),

@@ -116,6 +116,7 @@ def test_what_broken_uploads_and_deletions_have_left_goes(
         f"README.txt{part}",
         f"{layout.BUNDLES}/{'0' * 64}/checksums.txt",
         f"{layout.BUNDLES}/{'0' * 64}/{layout.attestation_file('approver', 'a' * 64)}",
+        f"{layout.BUNDLES}/{'0' * 64}/scanner.{'c' * 64}.findings",
         f"{layout.BUNDLES}/{'0' * 64}/parity/{'b' * 64}.parity",
     }
     strange = {f"{layout.BUNDLES}/{'0' * 64}/notes.txt", "packs/00/readme", "mine.part.txt"}

@@ -2,6 +2,7 @@
 
 import tarfile
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -204,3 +205,56 @@ def test_without_room_nothing_is_signed(members: tuple[bytes, ...], tmp_path: Pa
 def test_a_file_that_cannot_be_changed_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         archive_signatures.add_files(tmp_path / "gone", BUNDLE, [(FILE, b"x")])
+
+
+ATTACHMENT = f"scanner.{'2' * 64}.findings"
+
+
+def attachments(path: Path) -> dict[str, bytes]:
+    with path.open("rb") as stream:
+        reader = ArchiveReader(stream, str(path))
+        reader.read_manifest()
+        return reader.read_attachments()
+
+
+@pytest.mark.parametrize("flushes", [0, 1])
+def test_an_attachment_that_is_cut_off_harms_none_that_is_there(
+    flushes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = member(layout.manifest_name(BUNDLE), b"m")
+    path = written(
+        tmp_path / "x.airgap", manifest, member(tar.PADDING_NAME, bytes(9000 // 512 * 512))
+    )
+    first, data = f"builder.1.{'2' * 64}.tsr", b"data without zeros" * 60
+    archive_signatures.add_attachment(path, BUNDLE, first, b"a stamp")
+    left = flushes
+
+    def break_off(stream: BinaryIO) -> None:
+        nonlocal left
+        stream.flush()
+        left -= 1
+        if left < 0:
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archive_signatures.durable, "flush", break_off)
+        with pytest.raises(StorageError):
+            archive_signatures.add_attachment(path, BUNDLE, ATTACHMENT, data)
+    after = attachments(path)
+    archive_signatures.add_attachment(path, BUNDLE, ATTACHMENT, data)
+
+    assert after == {first: b"a stamp"} | ({ATTACHMENT: data} if flushes else {})
+    assert attachments(path) == {ATTACHMENT: data, first: b"a stamp"}
+    with pytest.raises(ConflictError, match="another attachment"):
+        archive_signatures.add_attachment(path, BUNDLE, first, b"another stamp")
+
+
+def test_a_signature_does_not_overwrite_an_attachment(tmp_path: Path) -> None:
+    manifest = member(layout.manifest_name(BUNDLE), b"m")
+    path = written(tmp_path / "x.airgap", manifest, member(tar.PADDING_NAME, bytes(3 * 512)))
+    archive_signatures.add_attachment(path, BUNDLE, ATTACHMENT, b"findings")
+
+    with pytest.raises(ConflictError, match="no room for another signature"):
+        archive_signatures.add_files(path, BUNDLE, [(FILE, bytes(600))])
+
+    assert attachments(path) == {ATTACHMENT: b"findings"}
