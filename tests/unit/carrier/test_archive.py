@@ -8,6 +8,7 @@ import pytest
 
 from airgap.carrier import archive_signatures
 from airgap.carrier.archive import ArchiveReader, ArchiveWriter
+from airgap.disk import durable
 from airgap.errors import AirgapError, ConflictError, CorruptError, StorageError
 from airgap.format import layout, limits, tar
 from tests.support import stores
@@ -237,7 +238,7 @@ def test_an_attachment_that_is_cut_off_harms_none_that_is_there(
             raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(archive_signatures.durable, "flush", break_off)
+        patch.setattr(durable, "flush", break_off)
         with pytest.raises(StorageError):
             archive_signatures.add_attachment(path, BUNDLE, ATTACHMENT, data)
     after = attachments(path)
