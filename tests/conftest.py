@@ -120,8 +120,13 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
         yield launched
 
 
-@pytest.fixture
-def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sync nothing: that takes long, and only a power cut would tell the difference."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(durable, "_SYNCFS", lambda _: 0)
+@pytest.fixture(scope="session", autouse=True)
+def _sync_nothing() -> Iterator[None]:
+    """Sync nothing: that takes long, and only a power cut would tell the difference.
+
+    Tests of the order of syncs stand in for ``os.fsync`` themselves, or see it in a child.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        patch.setattr(durable, "_SYNCFS", lambda _: 0)
+        yield

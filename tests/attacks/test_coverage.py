@@ -28,8 +28,6 @@ from tests.support import forge
 from tests.support.forge import Draft, File, Forge
 from tests.support.sides import Side
 
-pytestmark = pytest.mark.usefixtures("unsynced")
-
 LAYOUTS = {
     "one file in order": {"m": {"a": "AB"}},
     "a file that is one of its chunks": {"m": {"a": "AB", "b": "B"}},

@@ -15,8 +15,6 @@ from tests.support import refusals, sides, volumes
 from tests.support.sides import Side, Site
 from tests.support.volumes import Discs
 
-pytestmark = pytest.mark.usefixtures("unsynced")
-
 Hurt = Callable[[Discs], object]
 
 

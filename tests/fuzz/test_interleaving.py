@@ -162,7 +162,6 @@ def killing(at: int) -> Iterator[None]:
         ("import", 4, WRITES),
     ]
 )
-@pytest.mark.usefixtures("unsynced")
 def test_nothing_older_gets_in_whatever_happens(steps: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as top, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRGAP_HOME", os.path.join(top, "airgap"))  # noqa: PTH118

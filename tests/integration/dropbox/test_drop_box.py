@@ -22,8 +22,6 @@ from tests.support import drop_box, sides, store_invariants, stores
 from tests.support.drop_box import Client, RunningDropBox, run_drop_box, wait_until
 from tests.support.sides import Side
 
-pytestmark = pytest.mark.usefixtures("unsynced")
-
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -16,7 +16,7 @@ from tests.support import drop_box, sides, store_invariants, stores
 from tests.support.drop_box import PASSWORD, Client, RunningDropBox, run_drop_box
 from tests.support.sides import Side
 
-pytestmark = [pytest.mark.usefixtures("unsynced"), pytest.mark.servers]
+pytestmark = pytest.mark.servers
 CLIENTS = 50
 
 

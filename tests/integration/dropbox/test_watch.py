@@ -23,7 +23,6 @@ from airgap.server.watch import Watch, WatchedFolder, WatchOptions
 from tests.support import drop_box, store_invariants, stores
 from tests.support.sides import Ran, Side
 
-pytestmark = pytest.mark.usefixtures("unsynced")
 SETTLE = 30.0
 
 

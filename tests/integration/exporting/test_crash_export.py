@@ -11,8 +11,6 @@ from tests.support.faults import Ended, Fault, Launcher
 from tests.support.sides import Side, Site
 from tests.support.store_invariants import Content
 
-pytestmark = pytest.mark.usefixtures("unsynced")
-
 
 @dataclass(frozen=True)
 class Outgoing:

@@ -234,7 +234,6 @@ def published(top: Path, side: Side) -> dict[int, set[str]]:
     return found
 
 
-@pytest.mark.usefixtures("unsynced")
 def test_a_kill_at_any_step_never_gives_one_number_to_two_bundles(
     export: Export, connected: Side, site: Site, launcher: Launcher, tmp_path: Path
 ) -> None:
@@ -255,7 +254,6 @@ def test_a_kill_at_any_step_never_gives_one_number_to_two_bundles(
     assert all(len(bundles) == 1 for bundles in published(top, connected).values())
 
 
-@pytest.mark.usefixtures("unsynced")
 def test_of_two_exports_that_are_numbered_at_once_one_waits(
     export: Export, connected: Side, site: Site, launcher: Launcher, tmp_path: Path
 ) -> None:
@@ -277,7 +275,6 @@ def test_of_two_exports_that_are_numbered_at_once_one_waits(
     assert sorted(published(tmp_path, connected)) == [2, 3]
 
 
-@pytest.mark.usefixtures("unsynced")
 def test_a_full_disk_where_numbers_are_kept_is_told_and_nothing_is_published(
     export: Export, connected: Side, site: Site, launcher: Launcher, tmp_path: Path
 ) -> None:

@@ -15,7 +15,6 @@ from tests.support.sides import Side, Site
 pytestmark = [
     pytest.mark.bentoml,
     pytest.mark.xdist_group("bentoml"),
-    pytest.mark.usefixtures("unsynced"),
 ]
 
 MOMENTS = {

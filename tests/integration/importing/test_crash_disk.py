@@ -13,8 +13,6 @@ from tests.support import interruptions, store_invariants, stores
 from tests.support.faults import Ended, Fault, Launcher
 from tests.support.sides import Side, Site
 
-pytestmark = pytest.mark.usefixtures("unsynced")
-
 FORMS = pytest.mark.parametrize("form", ["depot", "shop.airgap"])
 
 

@@ -14,8 +14,6 @@ from tests.support.sides import Side, Site
 
 SEED = 20260102
 
-pytestmark = pytest.mark.usefixtures("unsynced")
-
 
 @pytest.fixture(scope="module", params=interruptions.SCENARIOS)
 def scenario(

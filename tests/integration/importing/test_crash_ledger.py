@@ -19,8 +19,6 @@ from tests.support.faults import Fault, Launcher
 from tests.support.forge import Forge
 from tests.support.sides import Side, Site
 
-pytestmark = pytest.mark.usefixtures("unsynced")
-
 REMEMBERING = re.compile(r"airgap/sites|\.airgap/witness")
 LASTING = re.compile(r"write|pwrite|fsync|rename|exchange|mkdir")
 STOP_TO_WAIT = Fault(signal.SIGSTOP, before="^wait for lock", again=True)

@@ -13,8 +13,6 @@ from tests.support import interruptions
 from tests.support.faults import Launcher
 from tests.support.sides import Side, Site
 
-pytestmark = pytest.mark.usefixtures("unsynced")
-
 
 @dataclass
 class Disk:

@@ -11,8 +11,6 @@ from tests.support import interruptions, store_invariants
 from tests.support.faults import Ended, Fault, Launcher
 from tests.support.sides import Side, Site
 
-pytestmark = pytest.mark.usefixtures("unsynced")
-
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 STRIDE = 3  # every third step: a signal is an exception, and kills are tried at every one
 

@@ -10,8 +10,6 @@ from tests.support.faults import Fault, Launcher
 from tests.support.interruptions import Scenario
 from tests.support.sides import Side, Site
 
-pytestmark = pytest.mark.usefixtures("unsynced")
-
 STOP_TO_INSTALL = Fault(signal.SIGSTOP, before=r"^rename .*/models/ranker/v1$")
 STOP_TO_WAIT = Fault(signal.SIGSTOP, before="^wait for lock", again=True)
 STOP_IN_PACK = Fault(signal.SIGSTOP, before=r"^rename .*\.pack$")

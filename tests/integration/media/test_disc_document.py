@@ -4,8 +4,6 @@ import re
 import shlex
 from pathlib import Path
 
-import pytest
-
 from tests.support import sides, volumes
 from tests.support.sides import Side, Site
 
@@ -34,7 +32,6 @@ def pattern(lines: list[str]) -> str:
     return "".join(made)
 
 
-@pytest.mark.usefixtures("unsynced")
 def test_the_page_shows_what_is_printed(
     connected: Side, isolated: Side, site: Site, tmp_path: Path
 ) -> None:

@@ -13,8 +13,6 @@ from tests.support import refusals, stores, volumes
 from tests.support.sides import Side, Site
 from tests.support.volumes import Discs
 
-pytestmark = pytest.mark.usefixtures("unsynced")
-
 SEED = 20260102
 MODELS = volumes.MODELS + 1
 

@@ -22,8 +22,6 @@ from tests.support.faults import Fault, Launcher
 from tests.support.sides import Side, Site
 from tests.support.volumes import Discs
 
-pytestmark = pytest.mark.usefixtures("unsynced")
-
 
 @pytest.fixture(scope="module")
 def sender(tmp_path_factory: pytest.TempPathFactory) -> Side:

@@ -10,8 +10,6 @@ from tests.support import sides, store_invariants
 from tests.support.faults import Fault, Launcher
 from tests.support.sides import Side, Site
 
-pytestmark = pytest.mark.usefixtures("unsynced")
-
 FORMS = pytest.mark.parametrize("form", ["depot", "shop.airgap"])
 
 

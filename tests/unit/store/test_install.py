@@ -11,8 +11,6 @@ from tests.support import interruptions, store_invariants, stores
 from tests.support.interruptions import Scenario
 from tests.support.sides import Side, Site
 
-pytestmark = pytest.mark.usefixtures("unsynced")
-
 
 @pytest.fixture
 def replacing(site: Site, tmp_path: Path) -> Scenario:
