@@ -24,7 +24,6 @@ from tests.support import drop_box
 from tests.support.drop_box import RunningDropBox, run_drop_box, wait_until
 from tests.support.sides import Side
 
-pytestmark = pytest.mark.usefixtures("unsynced")
 GUESSES = 3
 
 
