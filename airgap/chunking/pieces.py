@@ -11,7 +11,10 @@ class Peekable(Protocol):
     size: int
 
     def peek(self, offset: int, count: int) -> bytes:
-        """Return ``count`` bytes from ``offset``, without moving on; fewer only at the end."""
+        """Return ``count`` bytes from ``offset``, without moving on; fewer only at the end.
+
+        A header may name any offset: past the end of the file, nothing is returned.
+        """
         ...
 
 

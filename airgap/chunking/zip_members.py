@@ -18,7 +18,7 @@ _LOCAL: Final = struct.Struct("<4s22xHH")  # magic, lengths of name and extra
 _ENTRY: Final = struct.Struct("<4s6xH8xIIHHH8xI")
 """Magic, method, stored and plain size, lengths of name, extra and comment, offset."""
 _END: Final = struct.Struct("<4s8xII")  # magic, size and offset of the directory
-_END64_LOCATOR: Final = struct.Struct("<4s4xQ")  # magic, offset of the zip64 end record
+_END64_LOCATOR: Final = struct.Struct("<4s4xQ4x")  # magic, offset of the zip64 end record
 _END64: Final = struct.Struct("<4s36xQQ")  # magic, size and offset of the directory
 _TAIL_BYTES: Final = 22 + 0xFFFF  # the end record, and the longest comment after it
 _STORED: Final = 0
@@ -53,8 +53,8 @@ def _find_directory(file: Peekable) -> tuple[int, int]:
     tail = file.peek(begin, _TAIL_BYTES)
     at = tail.rindex(b"PK\5\6")
     _, size, offset = _END.unpack_from(tail, at)
-    if _ZIP64 in {offset, size}:
-        magic, end64_offset = _END64_LOCATOR.unpack_from(tail, at - 20)
+    if _ZIP64 in {offset, size} and at >= _END64_LOCATOR.size:
+        magic, end64_offset = _END64_LOCATOR.unpack_from(tail, at - _END64_LOCATOR.size)
         if magic == b"PK\6\7":
             _, size, offset = _END64.unpack(file.peek(end64_offset, _END64.size))
     return size, offset
@@ -81,12 +81,19 @@ def _read_members(file: Peekable, directory: bytes) -> Iterator[tuple[int, int, 
 
 
 def _read_zip64(extra: bytes, plain: int, size: int, local: int) -> tuple[int, int]:
-    """Return size and offset of a member; those above 32 bits come from its zip64 extra field."""
+    """Return size and offset of a member; those above 32 bits come from its zip64 extra field.
+
+    Raises:
+        ValueError, struct.error: there is none, or it has fewer values than are needed.
+    """
     at = 0
     while at < len(extra):
         field_id, length = struct.unpack_from("<HH", extra, at)
         if field_id == _ZIP64_EXTRA:
-            wide = iter(struct.unpack_from(f"<{length // 8}Q", extra, at + 4))
+            values = struct.unpack_from(f"<{length // 8}Q", extra, at + 4)
+            if len(values) < (plain, size, local).count(_ZIP64):
+                raise ValueError("a zip64 field without all values")
+            wide = iter(values)
             _, size, local = (next(wide) if v == _ZIP64 else v for v in (plain, size, local))
             return size, local
         at += 4 + length

@@ -3,10 +3,13 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from airgap.store.source_tree import StableFile, scan
 from tests.support.sides import Side
 
 CREATED = "2026-01-02T03:04:05+00:00"
@@ -93,20 +96,14 @@ def noise(size: int, seed: int = 0) -> bytes:
     return hashlib.shake_128(b"airgap test noise %d" % seed).digest(size)
 
 
-class InMemory:
-    """A file to be cut, that lies in memory; ``size`` is what it claims to have."""
-
-    def __init__(self, data: bytes, size: int | None = None) -> None:
-        self.size = len(data) if size is None else size
-        self._data = data
-        self._at = 0
-
-    def read(self, count: int) -> bytes:
-        self._at += count
-        return self._data[self._at - count : self._at]
-
-    def peek(self, offset: int, count: int) -> bytes:
-        return self._data[offset : offset + count]
+@contextmanager
+def open_file(data: bytes) -> Iterator[StableFile]:
+    """Open a file with this content to be cut, as an export opens it."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "file").write_bytes(data)
+        (source,) = scan(Path(folder)).files
+        with StableFile(source) as file:
+            yield file
 
 
 def snapshot(*tops: Path, without: str = "") -> dict[str, str]:

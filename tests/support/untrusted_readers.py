@@ -56,7 +56,7 @@ from airgap.ledger.check import read_entries
 from airgap.store.kinds import find_kind
 from airgap.transport.s3 import answers
 from airgap.transport.s3.listing import extract_names
-from tests.support import forge, stores
+from tests.support import forge, stores, zip_files
 from tests.support.sides import REPOSITORY
 
 VECTORS = REPOSITORY / "tests" / "vectors"
@@ -152,7 +152,8 @@ def _block_seeds() -> list[bytes]:
 
 def _read_file(raw: bytes) -> bytes:
     """Cut a file, which never fails, and join it."""
-    return b"".join(piece.plain for piece in cutters.cut(stores.InMemory(raw)))
+    with stores.open_file(raw) as file:
+        return b"".join(piece.plain for piece in cutters.cut(file))
 
 
 def _file_seeds() -> list[bytes]:
@@ -168,6 +169,21 @@ def _file_seeds() -> list[bytes]:
         gguf + long,
         b"PK\3\4" + long,
     ]
+
+
+def _read_zip_directory(raw: bytes) -> None:
+    """Plan the cuts of a zip archive with one member that ends in these bytes."""
+    with stores.open_file(_ZIP_MEMBER + raw) as file:
+        regions = cutters.plan(file)
+    assert all(region.length >= 0 for region in regions)
+    assert sum(region.length for region in regions) <= len(_ZIP_MEMBER) + len(raw)
+
+
+_ZIP_MEMBER = zip_files.zip_member(b"a" * 64)
+
+
+def _zip_directory_seeds() -> list[bytes]:
+    return [zip_files.zip_directory(64), zip_files.zip_directory(64, wide=True)]
 
 
 # ---- whole bundles
@@ -393,6 +409,7 @@ READERS: dict[str, Reader] = {
         lambda: [ledger.encode_issued_sequence(ledger.IssuedSequence("nightly", 3, DIGEST))[32:]],
     ),
     "file to cut": Reader(_read_file, (), _file_seeds),
+    "zip directory to cut": Reader(_read_zip_directory, (), _zip_directory_seeds),
     "stock tar": Reader(_read_tar, CORRUPT, _tar_seeds),
     "stock zip": Reader(_read_zip, CORRUPT, _zip_seeds),
 }

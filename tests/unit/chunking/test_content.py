@@ -25,7 +25,8 @@ def pieces(data: bytes, sizes: Iterator[int]) -> Iterator[bytes]:
 
 
 def cut(data: bytes) -> list[bytes]:
-    return [piece.plain for piece in cutters.cut(stores.InMemory(data))]
+    with stores.open_file(data) as file:
+        return [piece.plain for piece in cutters.cut(file)]
 
 
 @pytest.mark.parametrize(
