@@ -1,5 +1,6 @@
 """Locks between processes (flock), which the system frees when their holder ends."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ __all__ = ["is_locked", "lock", "lock_folder", "lock_removable", "try_lock"]
 
 _LOCK_FILE: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_TRIES: Final = 100
+_LOCK_TRIES: Final = 10_000
 
 
 def try_lock(descriptor: int) -> bool:
@@ -34,7 +36,7 @@ def lock(descriptor: int, on_wait: Callable[[], None] | None = None) -> None:
         if try_lock(descriptor):
             return
         on_wait()
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    _flock(descriptor, fcntl.LOCK_EX)
 
 
 @contextmanager
@@ -46,7 +48,8 @@ def lock_folder(folder: Path, on_wait: Callable[[], None] | None = None) -> Iter
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        lock(descriptor, on_wait)
+        with _name_in_errors(folder):
+            lock(descriptor, on_wait)
         yield
     finally:
         os.close(descriptor)
@@ -61,19 +64,23 @@ def lock_removable(
     folder, which ``make_folder`` makes.
 
     Raises:
-        OSError: it cannot be made, or the file system has no locks.
+        OSError: it cannot be made, or the file system has no locks, or no stable inode numbers.
     """
-    while True:
+    for _ in range(_LOCK_TRIES):
         descriptor = _open_lock(path, make_folder)
         try:
-            lock(descriptor, on_wait)
+            with _name_in_errors(path):
+                lock(descriptor, on_wait)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), path.stat()):
                     return descriptor
-        except BaseException:
+        except BaseException as error:
             os.close(descriptor)
+            if isinstance(error, OSError) and error.errno == errno.ENOLCK:  # nobody can hold it
+                path.unlink(missing_ok=True)
             raise
         os.close(descriptor)
+    raise OSError(errno.ENOLCK, "cannot be locked (its inode number is not stable)", str(path))
 
 
 def is_locked(path: Path) -> bool:
@@ -85,10 +92,31 @@ def is_locked(path: Path) -> bool:
 
 def _try(descriptor: int, kind: int) -> bool:
     try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        _flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+def _flock(descriptor: int, kind: int) -> None:
+    """Call flock. An error of a file system without locks gets the number ENOLCK."""
+    try:
+        fcntl.flock(descriptor, kind)
+    except (BlockingIOError, InterruptedError):
+        raise
+    except OSError as error:
+        raise OSError(errno.ENOLCK, f"cannot be locked ({error.strerror})") from error
+
+
+@contextmanager
+def _name_in_errors(path: Path) -> Iterator[None]:
+    """Give the path to an OSError about a descriptor."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _open_lock(path: Path, make_folder: Callable[[], object]) -> int:

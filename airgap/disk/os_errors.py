@@ -30,6 +30,8 @@ def storage_error(error: OSError, path: Path | str) -> StorageError:
         errno.EFBIG: "Raise the limit on the size of files (ulimit -f), or choose another disk.",
         errno.EROFS: "Choose a location that can be written.",
         errno.EIO: "The medium may be damaged: clean it, or try another copy.",
+        errno.ENOLCK: "Choose a file system with locks (flock): a local disk, or NFS with locking.",
+        errno.EXDEV: "Put the whole folder on one file system, on one mount.",
     }
     reason = error.strerror or type(error).__name__
     return StorageError(

@@ -1,5 +1,7 @@
 """Locks keep other holders out, and are free when their holder ends."""
 
+import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -55,6 +57,36 @@ def test_a_lock_file_that_its_holder_removed_is_made_again(file: Path) -> None:
 
 def _do_nothing() -> None:
     """The folder exists."""
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_named(
+    number: int, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+    with pytest.raises(OSError, match="cannot be locked") as removable:
+        locks.lock_removable(file, _interrupt, _do_nothing)
+    with pytest.raises(OSError, match="cannot be locked") as folder, locks.lock_folder(file.parent):
+        pass
+
+    assert (removable.value.errno, removable.value.filename) == (errno.ENOLCK, str(file))
+    assert (folder.value.errno, folder.value.filename) == (errno.ENOLCK, str(file.parent))
+
+
+def test_a_file_system_with_unstable_inodes_is_not_tried_for_ever(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "_LOCK_TRIES", 3)
+    monkeypatch.setattr(os.path, "samestat", lambda *_: False)
+
+    with pytest.raises(OSError, match="inode number is not stable") as error:
+        locks.lock_removable(file, _interrupt, _do_nothing)
+
+    assert error.value.filename == str(file)
 
 
 def _interrupt() -> None:

@@ -16,7 +16,9 @@ from airgap.disk.os_errors import storage_error
         (errno.EROFS, "Choose a location that can be written"),
         (errno.EIO, "The medium may be damaged"),
         (errno.EFBIG, "Raise the limit"),
-        (errno.EXDEV, "Check the path and the disk"),
+        (errno.ENOLCK, "Choose a file system with locks"),
+        (errno.EXDEV, "Put the whole folder on one file system"),
+        (errno.ENOTEMPTY, "Check the path and the disk"),
     ],
 )
 def test_what_the_disk_refused_is_told_with_what_to_do(number: int, hint: str) -> None:
