@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from airgap.disk.expansion import expand
 from airgap.errors import ConfigurationError
 from airgap.state import pinned_root
 
@@ -18,7 +19,8 @@ def home() -> Path:
 
 def config_path() -> Path:
     """Return the config file: ``AIRGAP_CONFIG``, else ``config.toml`` in ``AIRGAP_HOME``."""
-    return Path(os.environ.get("AIRGAP_CONFIG") or pinned_root.home() / "config.toml")
+    text = os.environ.get("AIRGAP_CONFIG")
+    return Path(expand(text, "AIRGAP_CONFIG")) if text else pinned_root.home() / "config.toml"
 
 
 def load() -> dict[str, Any]:
@@ -29,7 +31,7 @@ def load() -> dict[str, Any]:
     """
     path = config_path()
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text("utf-8-sig"))  # editors of Windows put a mark first
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from airgap.disk import durable, locks
+from airgap.disk.expansion import expand
+from airgap.disk.permissions import set_mode
 from airgap.disk.reading import read_small
 from airgap.errors import ConfigurationError, ConflictError, StorageError
 from airgap.format import limits
@@ -38,8 +40,13 @@ class PinnedRoot:
 
 
 def home() -> Path:
-    """Return the folder of airgap's own state."""
-    return Path(os.environ.get("AIRGAP_HOME") or Path.home() / ".airgap").absolute()
+    """Return the folder of airgap's own state; ``~`` and variables are expanded.
+
+    Raises:
+        ConfigurationError: ``AIRGAP_HOME`` refers to itself.
+    """
+    text = os.environ.get("AIRGAP_HOME") or "~/.airgap"
+    return Path(expand(text, "AIRGAP_HOME")).absolute()
 
 
 def load_root() -> PinnedRoot | None:
@@ -75,7 +82,7 @@ def save_root(
     folder, target = _trust(), _root_file(fingerprint)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
+        set_mode(folder, 0o700)
         with locks.lock_folder(folder):
             if _pinned_fingerprint() != replaced:
                 raise ConflictError(

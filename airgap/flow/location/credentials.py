@@ -106,7 +106,7 @@ def _file(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(_LONGEST + 1)
-        text = data.removesuffix(b"\n").removesuffix(b"\r").decode()
+        text = data.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8-sig")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigurationError(
@@ -131,7 +131,8 @@ def _in_netrc(host: str, user: str | None) -> Login | None:
     except (OSError, ValueError, netrc.NetrcParseError) as error:  # its text may hold a password
         line = f", line {error.lineno}" if isinstance(error, netrc.NetrcParseError) else ""
         raise ConfigurationError(
-            f"{path}{line} cannot be read.", "Fix that line, or remove the file."
+            f"{path}{line} cannot be read.",
+            "Fix that line, or remove the file. It must not begin with a byte order mark.",
         ) from None
     if entry is None or (user is not None and entry[0] not in ("", user)):
         return None

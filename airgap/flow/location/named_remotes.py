@@ -200,7 +200,7 @@ def _unusable(what: str) -> ConfigurationError:
 def _text() -> str:
     path = config.config_path()
     try:
-        return path.read_text()
+        return path.read_text("utf-8-sig")
     except FileNotFoundError:
         return ""
     except (OSError, ValueError) as error:

@@ -79,7 +79,7 @@ def load(path: Path) -> DropBoxSettings:
             value; the message names the line and the key.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         document = tomllib.loads(text)
     except OSError as error:
         raise ConfigurationError(

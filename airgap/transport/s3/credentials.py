@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.expansion import expand
 from airgap.errors import ConfigurationError
 from airgap.transport.s3.options import S3Keys
 
@@ -83,8 +84,8 @@ def _read_variables(environment: Mapping[str, str]) -> dict[str, str]:
 def _read_settings(environment: Mapping[str, str], name: str) -> dict[str, str]:
     """Merge a profile's settings in the two files; the credentials file takes precedence."""
     folder = Path(environment.get("HOME") or "/") / ".aws"
-    config = Path(environment.get("AWS_CONFIG_FILE") or folder / "config")
-    secret = Path(environment.get("AWS_SHARED_CREDENTIALS_FILE") or folder / "credentials")
+    config = _expand(environment.get("AWS_CONFIG_FILE")) or folder / "config"
+    secret = _expand(environment.get("AWS_SHARED_CREDENTIALS_FILE")) or folder / "credentials"
     profile = name or environment.get("AWS_PROFILE") or _DEFAULT
     configured, secrets = _read_sections(config), _read_sections(secret)
     title = profile if profile == _DEFAULT else f"profile {profile}"
@@ -103,6 +104,11 @@ def _read_settings(environment: Mapping[str, str], name: str) -> dict[str, str]:
     return merged
 
 
+def _expand(text: str | None) -> Path | None:
+    """Expand ``~`` and variables, as the tools of AWS do."""
+    return Path(expand(text, "AWS_CONFIG_FILE")) if text else None
+
+
 def _parse_keys(settings: Mapping[str, str], where: str) -> S3Keys | None:
     identity = settings.get("aws_access_key_id", "")
     secret = settings.get("aws_secret_access_key", "")
@@ -118,7 +124,7 @@ def _read_sections(path: Path) -> dict[str, dict[str, str]]:
         strict=False, default_section="", comment_prefixes=("#", ";"), delimiters=("=",)
     )
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             parser.read_string(file.read(_LARGEST_FILE))
     except FileNotFoundError:
         return {}

@@ -148,7 +148,7 @@ def _read(path: Path, *, required: bool) -> str | None:
         raise ConfigurationError(
             f"{path} has more than {_LARGEST_FILE:,} bytes.", "Name a known_hosts file."
         )
-    return data.decode("utf-8", "replace")
+    return data.decode("utf-8-sig", "replace")
 
 
 def _match_lines(texts: Sequence[tuple[Path, str]], name: str) -> Iterator[_Line]:

@@ -90,7 +90,7 @@ def _look_up(
 def _read_lines(config: Path, depth: int = 0) -> Iterator[str]:
     """Return a file's lines, with those of included files in place."""
     with translate_errors(config):
-        text = config.read_text("utf-8", "replace")
+        text = config.read_text("utf-8-sig", "replace")
     section = "Host *"
     for line in text.splitlines():
         keyword, _, value = line.strip().replace("=", " ", 1).partition(" ")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConfigurationError
+from airgap.flow import config
 from tests.support.sides import Side, Site
 
 
@@ -43,6 +44,26 @@ def test_flags_then_variables_then_the_config_file(
 
     assert ran.code == 0, ran.err
     assert _channel(small, tmp_path / "d") == expected
+
+
+def test_a_config_file_may_come_from_windows(small: Side, site: Site, tmp_path: Path) -> None:
+    text = f'[export]\r\nchannel = "from-file"\r\nkey = "{site.key()}"\r\n'
+    small.state.mkdir(exist_ok=True)
+    (small.state / "config.toml").write_bytes(b"\xef\xbb\xbf" + text.encode())
+
+    assert small.run("export", "shop", "-o", tmp_path / "depot").code == 0
+    assert _channel(small, tmp_path / "depot") == "from-file"
+    assert small.run("remote", "add", "store", "ftp://gateway.example/in").code == 0
+    assert (small.state / "config.toml").read_bytes().startswith(b"[export]\n")
+
+
+def test_a_config_file_may_be_named_with_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISK", str(tmp_path))
+    monkeypatch.setenv("AIRGAP_CONFIG", "$DISK/config.toml")
+
+    assert config.config_path() == tmp_path / "config.toml"
 
 
 def test_an_option_is_written_as_its_flag_is(small: Side, site: Site, tmp_path: Path) -> None:

@@ -66,6 +66,13 @@ def test_an_error_names_line_and_key(
     assert (f"line {line}:" in raised.value.message) == bool(line)
 
 
+def test_a_config_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "box.toml").write_bytes(b"\xef\xbb\xbf# made on Windows\r\n")
+
+    with pytest.raises(ConfigurationError, match="state is missing"):
+        settings.load(tmp_path / "box.toml")
+
+
 def test_a_toml_error_names_its_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="line 2"):
         _load(tmp_path, 'state = "x"\nport 21\n')

@@ -1,11 +1,13 @@
 """What BentoML's own files say."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from airgap.errors import CorruptError, StorageError
+from airgap.errors import ConfigurationError, CorruptError, StorageError
+from airgap.state import pinned_root
 from airgap.store import bentoml_home
 from airgap.store.item_kind import Description, Reference
 from airgap.store.kinds import find_kind
@@ -23,13 +25,47 @@ def described(folder: Path, text: str) -> Description:
     return find_kind("bento").describe(folder)
 
 
-def test_home_is_where_the_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BENTOML_HOME", "/b")
-    assert bentoml_home.home() == Path("/b")
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        ("/b", "/b"),
+        (None, "/home/somebody/bentoml"),
+        ("~/b", "/home/somebody/b"),
+        ("$DISK/b", "/disk/b"),
+        ("${HERE}/b", "/disk/x/b"),
+        ("$DISK/~", "/disk/~"),
+        ("$TILDE/b", "/home/somebody/b"),
+        ("$NOT_SET/b", f"{Path.cwd()}/$NOT_SET/b"),
+        ("~no-such-user/b", f"{Path.cwd()}/~no-such-user/b"),
+        ("", str(Path.cwd())),
+    ],
+)
+@pytest.mark.bentoml
+def test_home_is_where_bentoml_has_it(
+    variable: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bentoml._internal.configuration import expand_env_var
 
-    monkeypatch.setenv("BENTOML_HOME", "")
-    monkeypatch.setenv("HOME", "/home/somebody")
-    assert bentoml_home.home() == Path("/home/somebody/bentoml")
+    settings = {"HOME": "/home/somebody", "DISK": "/disk", "HERE": "$DISK/x", "TILDE": "~"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("BENTOML_HOME", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("BENTOML_HOME", variable)
+
+    assert bentoml_home.home() == Path(expected)
+    oracle = expand_env_var(os.environ.get("BENTOML_HOME", "/home/somebody/bentoml"))
+    assert Path(oracle).absolute() == Path(expected)
+
+
+@pytest.mark.parametrize("variable", ["BENTOML_HOME", "AIRGAP_HOME"])
+def test_a_home_that_refers_to_itself_is_refused(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, f"${variable}/x")
+
+    with pytest.raises(ConfigurationError, match=f"{variable} refers to itself"):
+        (bentoml_home if variable == "BENTOML_HOME" else pinned_root).home()
 
 
 @pytest.mark.parametrize(

@@ -159,3 +159,16 @@ def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
 
 def test_keys_show_nothing() -> None:
     assert repr(S3Keys("id", "secret", "token")) == "S3Keys()"
+
+
+def test_the_files_of_aws_may_be_named_with_variables(
+    home: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(home["HOME"], ".aws")
+    monkeypatch.setenv("HOME", home["HOME"])
+    monkeypatch.setenv("DISK", str(folder))
+    plain = find_profile(home, "ward")
+
+    moved = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "$DISK/credentials"}
+
+    assert find_profile({**moved, "HOME": "/nowhere"}, "ward") == plain
