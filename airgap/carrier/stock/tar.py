@@ -111,6 +111,11 @@ class TarReader:
             "link": block[157:257],
             "prefix": block[345:500],
         }
+        if block[257:265] == b"ustar  \0":
+            raise CorruptError(
+                f"{self.location} is a GNU tar, and only POSIX tars are read.",
+                "Unpack it, and pack it again with: tar --format=posix",
+            )
         if block[257:265] != b"ustar\x0000":
             raise self._wrong("is not a POSIX tar, or is damaged")
         if self._number(fields["sum"]) != sum(block) - sum(fields["sum"]) + 8 * 0x20:

@@ -159,6 +159,16 @@ def test_a_file_that_no_disk_holds_is_refused(tmp_path: Path) -> None:
         next(TarReader(made, "tar").members())
 
 
+def test_a_gnu_tar_is_named_as_such(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "gnu.tar", "w", format=tarfile.GNU_FORMAT) as archive:
+        archive.addfile(tarfile.TarInfo("bento.yaml"))
+
+    with pytest.raises(CorruptError, match="is a GNU tar") as refusal:
+        read(TarReader(tmp_path / "gnu.tar", "tar"))
+
+    assert "tar --format=posix" in refusal.value.hint
+
+
 @pytest.mark.parametrize("size", ["", "-1", "1e3", "9" * 16])
 def test_a_pax_size_that_is_no_number_is_refused(size: str, tmp_path: Path) -> None:
     record = tarfile.TarInfo("x")
