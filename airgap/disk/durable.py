@@ -9,6 +9,7 @@ from typing import IO, Final
 
 from airgap.disk.descriptors import open_without_waiting
 from airgap.disk.os_errors import translate_errors
+from airgap.disk.permissions import set_mode
 
 __all__ = [
     "append",
@@ -86,11 +87,14 @@ def move_file(source: Path, target: Path) -> None:
         sync_folder(target.parent)
 
 
-def replace_file(path: Path, data: bytes, part: Path | None = None) -> None:
+def replace_file(
+    path: Path, data: bytes, part: Path | None = None, mode: int | None = None
+) -> None:
     """Give a small file other content: all of it or none, even if the power fails.
 
     It is written under the name ``part`` first, of which there must be one writer at a time. What
-    has that name, and be it a link, is removed.
+    has that name, and be it a link, is removed. The file gets the permission bits ``mode``; None:
+    by the umask.
 
     Raises:
         OSError: the disk refused; the part is removed.
@@ -100,6 +104,8 @@ def replace_file(path: Path, data: bytes, part: Path | None = None) -> None:
         part.unlink(missing_ok=True)
         with part.open("xb") as file:
             file.write(data)
+            if mode is not None:
+                set_mode(file.fileno(), mode)
             flush(file)
         part.replace(path)
     except OSError:

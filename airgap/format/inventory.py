@@ -142,13 +142,13 @@ def check_item(item: Item) -> None:
             raise CorruptError(f"The entries of {item} are not sorted at {entry.path!r}.", _AGAIN)
         previous = path
         problem = names.path_problem(entry.path)
+        hint = item.rules.path_hint(entry.path) if problem else _PUT_FILE
         if problem is None and isinstance(entry, Link):
             problem = names.target_problem(entry.path, entry.target, links)
         if problem:
-            raise CorruptError(
-                f"The path {entry.path!r} of {item} {problem}.", "Rename it and build again."
-            )
-    names.refuse_collisions((entry.path for entry in item.entries), str(item))
+            raise CorruptError(f"The path {entry.path!r} of {item} {problem}.", hint)
+    paths = (entry.path for entry in item.entries)
+    names.refuse_collisions(paths, str(item), item.rules.path_hint)
 
 
 def tag_problem(kind: str, name: str, version: str) -> str | None:
@@ -210,6 +210,7 @@ def item_from_map(value: Any, read_chunks: ReadChunks) -> Item:  # noqa: ANN401
     return item
 
 
+_PUT_FILE = "Put the file there in place of the link, and build again."
 _AGAIN = "Ask the sender to export it again."
 _ITEM_KEYS = frozenset({"digest", "entries", "kind", "name", "version"})
 _FILE_KEYS = frozenset({"chunks", "digest", "executable", "path", "size", "type"})

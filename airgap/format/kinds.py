@@ -1,5 +1,6 @@
 """The kinds of items that may travel, and what the format says of each (format §3.2)."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
@@ -28,13 +29,28 @@ StockPlacement = Literal["top", "models", "by digest", "none"]
 """Where an archive for stock BentoML holds the files of an item (format §10)."""
 
 
+def _hint_renaming_in_bento(path: str) -> str:
+    return f"Rename {path!r}, or exclude it in bentofile.yaml, and build the Bento again."
+
+
+def _hint_renaming_in_model(path: str) -> str:
+    return f"Rename {path!r}, and save the model again."
+
+
+def _hint_excluding(path: str) -> str:
+    """Say how a Bento leaves out a file of a repository that others own."""
+    pattern = re.sub(r"([*?[])", r"[\1]", path)
+    return f"Exclude it and build the Bento again: HuggingFaceModel(…, exclude=[{pattern!r}])."
+
+
 @dataclass(frozen=True, slots=True)
 class KindRules:
     """What the format says of one kind.
 
     ``rank`` orders the kinds within a bundle. ``is_tag`` tells whether a name and a version may
     travel (format §2.4). ``description`` is the path of the file that gives the item its name and
-    version, if the kind has one. ``is_model`` tells that an item may be signed by itself (format
+    version, if the kind has one. ``path_hint`` says what to do about a path that may not travel
+    (§2.5). ``is_model`` tells that an item may be signed by itself (format
     §18). ``reader`` is the format version that a reader must know (format §4.1).
     """
 
@@ -42,6 +58,7 @@ class KindRules:
     rank: int
     is_tag: Callable[[str, str], bool]
     description: str = ""
+    path_hint: Callable[[str], str] = names.hint_renaming
     is_model: bool = False
     stock: StockPlacement = "none"
     reader: int = 1
@@ -55,10 +72,32 @@ def _is_snapshot(name: str, version: str) -> bool:
     return names.is_repository(name) and names.is_commit(version)
 
 
-MODEL: Final = KindRules("model", 0, _is_bentoml_tag, "model.yaml", is_model=True, stock="models")
-HUGGING_FACE: Final = KindRules("hugging-face", 1, _is_snapshot, is_model=True, stock="by digest")
+MODEL: Final = KindRules(
+    "model",
+    0,
+    _is_bentoml_tag,
+    "model.yaml",
+    path_hint=_hint_renaming_in_model,
+    is_model=True,
+    stock="models",
+)
+HUGGING_FACE: Final = KindRules(
+    "hugging-face",
+    1,
+    _is_snapshot,
+    path_hint=_hint_excluding,
+    is_model=True,
+    stock="by digest",
+)
 RESERVED: Final = ("files", "wheelhouse", "image")  # ranks 2 to 4, readers of version 2
-BENTO: Final = KindRules("bento", 5, _is_bentoml_tag, "bento.yaml", stock="top")
+BENTO: Final = KindRules(
+    "bento",
+    5,
+    _is_bentoml_tag,
+    "bento.yaml",
+    path_hint=_hint_renaming_in_bento,
+    stock="top",
+)
 
 _RULES: Final = {rules.name: rules for rules in (MODEL, HUGGING_FACE, BENTO)}
 

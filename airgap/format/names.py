@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 from airgap.errors import CorruptError, UsageError
@@ -12,6 +12,7 @@ __all__ = [
     "fold",
     "fold_parts",
     "has_invisible",
+    "hint_renaming",
     "is_bundle_id",
     "is_commit",
     "is_repository",
@@ -143,12 +144,20 @@ def fold(path: str) -> str:
         path = folded
 
 
-def refuse_collisions(paths: Iterable[str], what: str) -> None:
+def hint_renaming(path: str) -> str:
+    """Say what to do about a path that may not travel (§2.5)."""
+    return f"Rename {path!r}, and build again."
+
+
+def refuse_collisions(
+    paths: Iterable[str], what: str, hint: Callable[[str], str] = hint_renaming
+) -> None:
     """Refuse paths that are the same on some file systems (format §2.5).
 
     Args:
         paths: the paths of all entries of an item.
         what: the item, for the message.
+        hint: says what to do about one of the two paths.
 
     Raises:
         CorruptError: two paths are equal when folded, or one lies below another.
@@ -160,12 +169,12 @@ def refuse_collisions(paths: Iterable[str], what: str) -> None:
             raise CorruptError(
                 f"{what} has the paths {first!r} and {second!r}, which are the same on some"
                 " file systems.",
-                "Rename one of them and build again.",
+                hint(second),
             )
         if after.startswith(before + "\0"):
             raise CorruptError(
                 f"{what} has {first!r} as an entry, and {second!r} below it.",
-                "Rename one of them and build again.",
+                hint(second),
             )
 
 

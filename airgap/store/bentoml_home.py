@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
+from airgap.disk.expansion import expand
 from airgap.errors import AirgapError, CorruptError, MissingError, StorageError
 from airgap.format import limits, names
 from airgap.format.inventory import Item, Link
@@ -22,8 +23,15 @@ _LATEST = "latest"
 
 
 def home() -> Path:
-    """Return BentoML's home: ``BENTOML_HOME``, else ``~/bentoml``."""
-    return Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml").absolute()
+    """Return BentoML's home: ``BENTOML_HOME``, else ``~/bentoml``; both expanded as BentoML does.
+
+    As there, a variable that is set and empty stands for the current folder.
+
+    Raises:
+        ConfigurationError: ``BENTOML_HOME`` refers to itself.
+    """
+    text = os.environ.get("BENTOML_HOME", "~/bentoml")
+    return Path(expand(text, "BENTOML_HOME")).absolute()
 
 
 class BentoMLKind(ItemKind):
@@ -70,19 +78,10 @@ class BentoMLKind(ItemKind):
                 f" {description.name}:{description.version}.",
                 "Delete it with BentoML and build it again.",
             )
-        self.refuse_leftovers(folder)
-        tree = scan(folder, ignored_folders=self.ignored_folders)
+        tree = scan(folder, ignored_folders=self.ignored_folders, ignored_top=self.ignored_top)
         return Source(
             self.rules.name, name, version, description.created_at, tree, description.models
         )
-
-    def has_changed(self, source: Source) -> bool:
-        """Tell whether files were added, removed or changed; see ``ItemKind.has_changed``."""
-        self.refuse_leftovers(self.install_path(source.name, source.version).final)
-        return super().has_changed(source)
-
-    def refuse_leftovers(self, folder: Path) -> None:
-        """Refuse an item with files that another program left in it. Raises StorageError."""
 
     def check(self, item: Item, description: bytes, *, thorough: bool) -> None:
         """Also refuse a link at which `bentoml list` ends: it looks behind each; see ``ItemKind``.
@@ -116,8 +115,12 @@ class BentoMLKind(ItemKind):
             for version in _list_subfolders(top / name):
                 yield from self._find_item_faults(top / name / version, is_installed)
 
-    def find_leftovers(self, folder: Path) -> Iterator[ItemFault]:  # noqa: ARG002
-        """Yield what other programs left in an item's folder."""
+    def find_inner_faults(
+        self,
+        folder: Path,  # noqa: ARG002
+        is_installed: Callable[[Reference], bool],  # noqa: ARG002
+    ) -> Iterator[ItemFault]:
+        """Yield what is wrong with items that lie in an item's folder."""
         yield from ()
 
     def _find_item_faults(
@@ -140,9 +143,9 @@ class BentoMLKind(ItemKind):
                 f"{folder} calls itself {description.name}:{description.version}.",
                 "The folder was renamed: restore its old name.",
             )
-        yield from self.find_leftovers(folder)
+        yield from self.find_inner_faults(folder, is_installed)
         for model in description.models:
-            if not is_installed(model):
+            if not (is_installed(model) or self.holds(folder, model)):
                 yield ItemFault(
                     folder,
                     f"The {self.rules.name} {tag} needs the {model.kind} model"
@@ -150,6 +153,10 @@ class BentoMLKind(ItemKind):
                     "Import a bundle that holds it; without it the Bento cannot be served offline.",
                     harmless=True,
                 )
+
+    def holds(self, folder: Path, model: Reference) -> bool:  # noqa: ARG002
+        """Tell whether an item's folder holds a model itself, complete or not."""
+        return False
 
     def _is_item(self, folder: Path) -> bool:
         """Tell an item from a folder that a program left behind."""

@@ -16,6 +16,7 @@ from airgap.store.volume_progress import JOURNAL
 __all__ = [
     "Disk",
     "Leftover",
+    "find_existing",
     "inspect_disk",
     "inspect_staging",
     "is_importing",
@@ -49,7 +50,7 @@ class Leftover:
 
 def inspect_disk(store: Path, parts: tuple[str, ...] = ()) -> Disk:
     """Inspect a store's file system; if the store does not exist yet, the one it will be on."""
-    existing = next(path for path in (store, *store.parents) if path.exists())
+    existing = find_existing(store)
     device = existing.stat().st_dev
     return Disk(
         store,
@@ -62,6 +63,11 @@ def inspect_disk(store: Path, parts: tuple[str, ...] = ()) -> Disk:
             if (store / part).exists() and (store / part).stat().st_dev != device
         ),
     )
+
+
+def find_existing(path: Path) -> Path:
+    """Return a path if it exists, else the nearest folder above it that does."""
+    return next(above for above in (path, *path.parents) if above.exists())
 
 
 def list_leftovers(store: Path) -> Iterator[Leftover]:

@@ -3,35 +3,54 @@
 import json
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
-from airgap.disk.reading import read_open
-from airgap.errors import MissingError, UsageError
-from airgap.format import names
+from airgap.disk.reading import read_small
+from airgap.errors import ConfigurationError, MissingError, UsageError
+from airgap.format import limits, names
+from airgap.format.inventory import Item
 from airgap.format.kinds import HUGGING_FACE
+from airgap.store.hugging_face_record import complete_record, read_record, record_path
 from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import ItemKind, Reference, Source
 from airgap.store.source_tree import SourceFile, Tree, is_unchanged, scan
 
 __all__ = ["HuggingFaceSnapshots", "cache"]
 
-_RECORD_BYTES: Final = 64 * 1024 * 1024
+_BENTOML_VARIABLE: Final = "BENTOML_HF_CACHE_DIR"
+_INDEX: Final = ".index.json"
+_INDEX_BYTES: Final = 64 * limits.MIB
 
 
 def cache() -> Path:
-    """Return the cache: ``BENTOML_HF_CACHE_DIR``, else where huggingface_hub looks."""
-    named = ("BENTOML_HF_CACHE_DIR", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
-    for variable in named:
-        if os.environ.get(variable):
-            return Path(os.environ[variable]).expanduser().absolute()
-    top = os.environ.get("HF_HOME")
-    if not top:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        top = str(Path(base) / "huggingface")
-    return (Path(top).expanduser() / "hub").absolute()
+    """Return the cache: ``BENTOML_HF_CACHE_DIR``, else where huggingface_hub looks.
+
+    As there, a variable that is set and empty stands for the current folder.
+
+    Raises:
+        ConfigurationError: the path begins with ``~`` and a user without a home.
+    """
+    path = os.environ.get(_BENTOML_VARIABLE)
+    try:
+        return Path(_hub_cache() if path is None else path).expanduser().absolute()
+    except RuntimeError as error:
+        raise ConfigurationError(
+            "The path of the Hugging Face cache begins with the home of an unknown user.",
+            f"Write out the path in {_BENTOML_VARIABLE} or HF_HUB_CACHE.",
+        ) from error
+
+
+def _hub_cache() -> str:
+    """Return ``HF_HUB_CACHE`` as huggingface_hub 2 does (its ``constants.py``), step by step."""
+    path, environ = os.path, os.environ
+    cache_home = environ.get("XDG_CACHE_HOME", path.join(path.expanduser("~"), ".cache"))
+    home = environ.get("HF_HOME", path.join(cache_home, "huggingface"))
+    home = path.expandvars(path.expanduser(home))
+    named = environ.get("HUGGINGFACE_HUB_CACHE", path.join(home, "hub"))
+    return path.expandvars(path.expanduser(environ.get("HF_HUB_CACHE", named)))
 
 
 class HuggingFaceSnapshots(ItemKind):
@@ -63,11 +82,19 @@ class HuggingFaceSnapshots(ItemKind):
         The cache may spell the repository in mixed case, or in several; the Bento does not.
 
         Raises:
-            MissingError: the snapshot, or a file that huggingface_hub has recorded as part of it,
-                is not in the cache; or the Bento does not name a commit.
+            MissingError: the snapshot is not in the cache, or not a file that huggingface_hub has
+                recorded as part of it, or that an index in it names beside others that are there;
+                or the Bento does not name a commit.
             StorageError: the cache cannot be read, or a link in it leads out of it.
         """
-        return Source(reference.kind, reference.name, reference.version, 0, _scan(reference))
+        tree, notes = _scan(reference)
+        return Source(reference.kind, reference.name, reference.version, 0, tree, notes=notes)
+
+    def record_installed(
+        self, item: Item, target: InstallPath, make_part: Callable[[], Path]
+    ) -> None:
+        """Record the snapshot for huggingface_hub; see ``complete_record``."""
+        complete_record(item, target, make_part)
 
     def has_changed(self, source: Source) -> bool:
         """Tell whether a file has changed.
@@ -77,7 +104,8 @@ class HuggingFaceSnapshots(ItemKind):
         return not all(map(is_unchanged, source.tree.files))
 
 
-def _scan(reference: Reference) -> Tree:
+def _scan(reference: Reference) -> tuple[Tree, tuple[str, ...]]:
+    """Return the files, and notes about them."""
     repository, commit = reference.name.replace("--", "/", 1), reference.version
     if not names.is_commit(commit):
         raise MissingError(
@@ -86,33 +114,71 @@ def _scan(reference: Reference) -> Tree:
         )
     files: dict[str, SourceFile] = {}
     recorded: set[str] = set()
-    for folder in _list_spellings(reference.name):
+    spellings = _list_spellings(reference.name)
+    for folder in spellings:
         snapshot = folder / "snapshots" / commit
-        recorded |= _read_record(folder / "trees" / f"{commit}.json")
+        recorded |= read_record(record_path(folder, commit))
         if snapshot.is_dir():
-            cached = scan(snapshot, links_into=folder).files
+            cached = scan(snapshot, links_into=_blob_folders(folder)).files
             files = {file.path: file for file in cached} | files
     paths = {path for path in files.keys() | recorded if _is_selected(reference, path)}
+    if not recorded:  # the record says more than an index does
+        paths |= _list_shards(reference, [files[path] for path in sorted(paths)])
     missing = sorted(paths - files.keys())
+    fetch = f"Fetch it on this side: {_format_fetch_command(repository, reference)}"
     if missing or not paths:
         raise MissingError(
             f"The Hugging Face model {repository} at {commit} is not in {cache()}, or not all"
             f" that the Bento takes of it{': ' if missing else ''}{', '.join(missing[:3])}.",
-            f"Fetch it on this side: {_format_fetch_command(repository, reference)}",
+            fetch,
         )
-    return Tree(tuple(files[path] for path in sorted(paths, key=os.fsencode)), {}, ())
+    tree = Tree(tuple(files[path] for path in sorted(paths, key=os.fsencode)), {}, ())
+    return tree, () if recorded else tuple(_note_unfinished(spellings, fetch))
 
 
-def _read_record(path: Path) -> set[str]:
-    """Return the files that huggingface_hub 2 has recorded for a commit; empty if it has not.
+def _blob_folders(repository: Path) -> list[Path]:
+    """Return the folders that the links of a snapshot may lead into.
 
-    Only the record tells a complete snapshot from one that was fetched in part.
+    A repository's ``blobs`` may be a link to another disk, and huggingface_hub 2 shares blobs of
+    all repositories in the ``blobs`` of the cache.
     """
+    return [repository, repository / "blobs", cache() / "blobs"]
+
+
+def _list_shards(reference: Reference, files: Sequence[SourceFile]) -> set[str]:
+    """Return the files that an index among these names, if any of them is there.
+
+    If none is, the index is a leftover in its repository. What the Bento does not take is not
+    returned.
+    """
+    paths = {file.path for file in files}
+    shards: set[str] = set()
+    for file in files:
+        if file.path.endswith(_INDEX):
+            folder = file.path.rpartition("/")[0]
+            named = {f"{folder}/{name}".lstrip("/") for name in _read_index(file)}
+            taken = {path for path in named if _is_selected(reference, path)}
+            shards |= taken if taken & paths else set()
+    return shards
+
+
+def _read_index(file: SourceFile) -> set[str]:
+    """Return the names of files in an index of weights; none if it is not one."""
     try:
-        with path.open("rb") as file:
-            return set(json.loads(read_open(file, _RECORD_BYTES))["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+        document = json.loads(read_small(Path(file.location), _INDEX_BYTES))
+        return {name for name in document["weight_map"].values() if isinstance(name, str)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return set()
+
+
+def _note_unfinished(repositories: Sequence[Path], fetch: str) -> Iterator[str]:
+    for folder in repositories:
+        unfinished = sum(1 for _ in folder.glob("blobs/*.incomplete"))
+        if unfinished:
+            yield (
+                f"{folder / 'blobs'} has {unfinished:,} unfinished downloads (*.incomplete). If one"
+                f" is a file of this snapshot, the snapshot is not complete. {fetch}"
+            )
 
 
 def _format_fetch_command(repository: str, reference: Reference) -> str:
@@ -122,7 +188,7 @@ def _format_fetch_command(repository: str, reference: Reference) -> str:
         words += ["--include", pattern]
     for pattern in reference.exclude or ():
         words += ["--exclude", pattern]
-    if os.environ.get("BENTOML_HF_CACHE_DIR"):  # huggingface_hub does not read it
+    if _BENTOML_VARIABLE in os.environ:  # huggingface_hub does not read it
         words += ["--cache-dir", str(cache())]
     return shlex.join(words)
 

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -11,13 +12,16 @@ from pathlib import Path
 from typing import Final
 
 from airgap.disk import durable, locks
-from airgap.store.install_paths import private_folder
+from airgap.disk.permissions import set_mode
+from airgap.format.inventory import Item
+from airgap.store.install_paths import InstallPath, private_folder
 from airgap.store.item_kind import ItemKind
 from airgap.store.kinds import find_kind
+from airgap.store.modes import make_folder, modes_of
 from airgap.store.private_folder import inspect_private_folder, make_private_folder
-from airgap.store.staging import StagedItem
+from airgap.store.staging import STAGING, StagedItem
 
-__all__ = ["install", "lock_store", "point_latest", "put_back"]
+__all__ = ["install", "lock_store", "point_latest", "put_back", "record_installed"]
 
 _AT_FDCWD: Final = -100
 _EXCHANGE: Final = 2
@@ -39,13 +43,15 @@ def lock_store(store: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     private = private_folder(store)
     created = [folder for folder in private.parents if not folder.exists()]
     lock = private / "lock"
-    descriptor = locks.lock_removable(lock, on_wait, partial(make_private_folder, store))
     try:
-        inspect_private_folder(store)
-        yield
+        descriptor = locks.lock_removable(lock, on_wait, partial(make_private_folder, store))
+        try:
+            inspect_private_folder(store)
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+            os.close(descriptor)
     finally:
-        lock.unlink(missing_ok=True)
-        os.close(descriptor)
         for folder in (private, *created):
             with suppress(OSError):  # staging may be left for the next try
                 folder.rmdir()
@@ -54,7 +60,7 @@ def lock_store(store: Path, on_wait: Callable[[], None]) -> Iterator[None]:
 def install(staged: StagedItem) -> None:
     """Rename a staged item into place; the old one stays until the new one is there."""
     final = staged.target.final
-    durable.make_folder(final.parent)
+    make_folder(staged.target.store, final.parent)
     if os.path.lexists(final):
         _replace(staged)
     else:
@@ -122,7 +128,8 @@ def point_latest(staged: StagedItem, now: datetime, *, is_newest: bool) -> str:
             return kept if current_created > now else ""
         text = f"`latest` in {target.latest.parent} now names {item.version}. {text}"
     # Synced before it is renamed: BentoML cannot list a store with an empty `latest`.
-    durable.replace_file(target.latest, item.version.encode(), staged.folder.with_name("latest"))
+    part = staged.folder.with_name("latest")
+    durable.replace_file(target.latest, item.version.encode(), part, modes_of(target.store).file)
     return text
 
 
@@ -134,6 +141,15 @@ def _read_latest(kind: ItemKind, latest: Path) -> tuple[str, datetime]:
     return "", _NEVER
 
 
+def record_installed(item: Item, target: InstallPath, bundle: str) -> None:
+    """Tell other programs of an item that is in place. Raises as ``ItemKind.record_installed``."""
+
+    def make_part() -> Path:
+        return make_private_folder(target.store, STAGING, bundle) / "record"
+
+    find_kind(item.kind).record_installed(item, target, make_part)
+
+
 def _keep_others(old: Path, new: Path) -> None:
     """Link the files that only the old folder has into the new one; nothing is copied."""
     for path in old.iterdir():
@@ -141,6 +157,7 @@ def _keep_others(old: Path, new: Path) -> None:
         if path.is_dir() and not path.is_symlink():
             if not os.path.lexists(target):
                 target.mkdir()
+                set_mode(target, stat.S_IMODE(path.stat().st_mode))
             if target.is_dir() and not target.is_symlink():
                 _keep_others(path, target)
         elif not os.path.lexists(target):
@@ -154,7 +171,9 @@ def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:  # another owner's file, or a file system without hard links
-        shutil.copy2(source, target)
+        shutil.copyfile(source, target)
+        with suppress(OSError):  # nor may it have permissions
+            shutil.copystat(source, target)
 
 
 def _remove(path: Path) -> None:

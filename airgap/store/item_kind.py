@@ -33,7 +33,8 @@ __all__ = [
 class Reference:
     """An item that another one names.
 
-    ``include`` and ``exclude`` are patterns of huggingface_hub; None takes everything.
+    ``include`` and ``exclude`` are patterns of huggingface_hub; None takes everything. ``copy`` is
+    the folder of a copy that lies in the item that names it, if there is one.
     """
 
     kind: Kind
@@ -41,6 +42,7 @@ class Reference:
     version: str
     include: tuple[str, ...] | None = None
     exclude: tuple[str, ...] | None = None
+    copy: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,10 @@ NO_DESCRIPTION: Final = Description("", "", datetime.fromtimestamp(0, UTC), ())
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An item in its store, before it is read. ``created_at`` is in seconds since 1970."""
+    """An item in its store, before it is read. ``created_at`` is in seconds since 1970.
+
+    ``folder`` is where it lies, if not where such an item is installed. ``notes`` are for people.
+    """
 
     kind: Kind
     name: str
@@ -76,6 +81,8 @@ class Source:
     created_at: int
     tree: Tree
     references: tuple[Reference, ...] = ()
+    folder: Path | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def rules(self) -> KindRules:
@@ -103,14 +110,16 @@ class ItemKind(ABC):
 
     ``rules`` is what the format says of it, its rank among them. ``store_title`` names the store
     for people, and ``folder`` is the kind's own folder in it, if it has one. Folders whose name is
-    in ``ignored_folders`` are not part of an item, at any depth. ``has_tags`` says that people name
-    items by tag; other items travel with those that need them.
+    in ``ignored_folders`` are not part of an item, at any depth, nor is what ``ignored_top`` names
+    at its top. ``has_tags`` says that people name items by tag; other items travel with those that
+    need them.
     """
 
     rules: ClassVar[KindRules]
     store_title: ClassVar[str]
     folder: ClassVar[str] = ""
     ignored_folders: ClassVar[frozenset[str]] = frozenset()
+    ignored_top: ClassVar[frozenset[str]] = frozenset()
     has_tags: ClassVar[bool] = True
 
     @abstractmethod
@@ -142,8 +151,13 @@ class ItemKind(ABC):
 
     def has_changed(self, source: Source) -> bool:
         """Tell whether an item is no longer what was scanned. Raises as ``scan``."""
-        folder = self.install_path(source.name, source.version).final
-        return not is_tree_unchanged(source.tree, folder, ignored_folders=self.ignored_folders)
+        folder = source.folder or self.install_path(source.name, source.version).final
+        return not is_tree_unchanged(
+            source.tree,
+            folder,
+            ignored_folders=self.ignored_folders,
+            ignored_top=self.ignored_top,
+        )
 
     def list_tags(self, name: str | None = None) -> Iterator[tuple[str, str]]:  # noqa: ARG002
         """Yield name and version of every installed item (of this name), sorted."""
@@ -207,6 +221,19 @@ class ItemKind(ABC):
             raise make_description_error(
                 item, f"It is that of {described.name}:{described.version}."
             )
+
+    def record_installed(  # noqa: B027
+        self, item: Item, target: InstallPath, make_part: Callable[[], Path]
+    ) -> None:
+        """Tell other programs of an item that is in place; the same again changes nothing.
+
+        ``make_part`` makes the folder for a file that is being written, on the store's file system,
+        and returns the file's path.
+
+        Raises:
+            OSError: the disk refused.
+            StorageError: the folder for airgap's own work is not as it should be.
+        """
 
     def find_faults(self, is_installed: Callable[[Reference], bool]) -> Iterator[ItemFault]:  # noqa: ARG002
         """Yield what is wrong with the installed items."""

@@ -2,7 +2,8 @@
 
 import os
 import stat
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn, Self
@@ -17,6 +18,7 @@ __all__ = [
     "SourceFile",
     "StableFile",
     "Tree",
+    "find_files",
     "is_tree_unchanged",
     "is_unchanged",
     "read_stable",
@@ -34,8 +36,11 @@ class SourceFile:
     location: str
     size: int
     executable: bool
-    identity: tuple[int, int, int, int]
-    """Device, inode, and the times of last change of content and of anything, in ns."""
+    times: tuple[int, int]
+    """Of the last change of its content, and of anything about it; in ns since 1970.
+
+    Not its inode: some network and FUSE file systems give a file another one at each look.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +58,20 @@ class Tree:
 
 
 def scan(
-    top: Path, *, links_into: Path | None = None, ignored_folders: Container[str] = frozenset()
+    top: Path,
+    *,
+    links_into: Sequence[Path] = (),
+    ignored_folders: Container[str] = frozenset(),
+    ignored_top: Container[str] = frozenset(),
 ) -> Tree:
     """List everything below a folder.
 
     Args:
         top: the folder.
         ignored_folders: names of folders that are skipped, at any depth.
+        ignored_top: names at the top of the folder that are skipped.
         links_into: if given, links are followed instead of kept, and must lead to regular files
-            below this folder (as in a Hugging Face cache).
+            below one of these folders (as in a Hugging Face cache).
 
     Raises:
         StorageError: a device, socket or FIFO, a link that leads out of the folder, or an
@@ -70,7 +80,8 @@ def scan(
     files: list[SourceFile] = []
     links: dict[str, str] = {}
     empty: list[str] = []
-    for entry in _list_entries(top, links_into, ignored_folders):
+    allowed = tuple(Path(os.path.realpath(folder)) for folder in links_into)
+    for entry in _list_entries(top, allowed, ignored_folders, ignored_top):
         if isinstance(entry, SourceFile):
             files.append(entry)
         elif isinstance(entry, str):
@@ -81,8 +92,29 @@ def scan(
     return Tree(tuple(files), dict(sorted(links.items())), tuple(sorted(empty)))
 
 
+def find_files(top: Path, links_into: Path) -> Iterator[SourceFile]:
+    """Yield the regular files below a folder, and those below ``links_into`` that links lead to.
+
+    Everything else, and what cannot be read, is passed over.
+    """
+    allowed = links_into.resolve()
+    for folder, _, names in os.walk(top):
+        for path in sorted(Path(folder, name) for name in names):
+            with suppress(OSError):
+                location = Path(os.path.realpath(path)) if path.is_symlink() else path
+                status = location.lstat()
+                inside = location is path or location.is_relative_to(allowed)
+                if inside and stat.S_ISREG(status.st_mode):
+                    relative = path.relative_to(top).as_posix()
+                    yield _make_source_file(relative, str(location), status)
+
+
 def is_tree_unchanged(
-    tree: Tree, top: Path, *, ignored_folders: Container[str] = frozenset()
+    tree: Tree,
+    top: Path,
+    *,
+    ignored_folders: Container[str] = frozenset(),
+    ignored_top: Container[str] = frozenset(),
 ) -> bool:
     """Tell whether a folder is still as it was scanned, without listing it in memory again.
 
@@ -92,7 +124,7 @@ def is_tree_unchanged(
     files = {file.path: file for file in tree.files}
     empty = frozenset(tree.empty_folders)
     left = len(files) + len(tree.links) + len(empty)
-    for entry in _list_entries(top, None, ignored_folders):
+    for entry in _list_entries(top, (), ignored_folders, ignored_top):
         if isinstance(entry, SourceFile):
             same = files.get(entry.path) == entry
         elif isinstance(entry, str):
@@ -106,15 +138,18 @@ def is_tree_unchanged(
 
 
 def _list_entries(
-    top: Path, links_into: Path | None, ignored_folders: Container[str]
+    top: Path,
+    links_into: Sequence[Path],
+    ignored_folders: Container[str],
+    ignored_top: Container[str],
 ) -> Iterator[SourceFile | tuple[str, str] | str]:
     """Yield files, links (path and target) and empty folders (path)."""
     try:
-        for path, entry in _walk(top, "", ignored_folders):
+        for path, entry in _walk(top, "", ignored_folders, ignored_top):
             status = entry.stat(follow_symlinks=False)
             if stat.S_ISREG(status.st_mode):
                 yield _make_source_file(path, entry.path, status)
-            elif stat.S_ISLNK(status.st_mode) and links_into is None:
+            elif stat.S_ISLNK(status.st_mode) and not links_into:
                 yield path, os.readlink(entry.path)  # noqa: PTH115  (exact text)
             elif stat.S_ISLNK(status.st_mode):
                 yield _follow_link(path, Path(entry.path), links_into)
@@ -196,7 +231,16 @@ class StableFile:
         return self._hole[0] <= self._offset and self._offset + count <= self._hole[1]
 
     def peek(self, offset: int, count: int) -> bytes:
-        """Return bytes at an offset, without moving on; fewer only at the end."""
+        """Return bytes at an offset, without moving on; fewer only at the end.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        count = min(count, self.size - offset)
+        if (
+            count <= 0
+        ):  # an offset of 2^63 or more, which a file may name, is an error to the system
+            return b""
         try:
             return os.pread(self._descriptor, count, offset)
         except OSError as error:
@@ -239,7 +283,7 @@ def read_stable(source: SourceFile) -> Iterator[bytes]:
 
 
 def is_unchanged(source: SourceFile) -> bool:
-    """Tell whether a file is still the one that was scanned, by its identity and times."""
+    """Tell whether a file is still the one that was scanned, by its size and times."""
     try:
         status = os.stat(source.location)  # noqa: PTH116  (quick, for many files)
     except OSError:
@@ -248,12 +292,17 @@ def is_unchanged(source: SourceFile) -> bool:
 
 
 def _walk(
-    folder: Path | str, prefix: str, ignored_folders: Container[str]
+    folder: Path | str,
+    prefix: str,
+    ignored_folders: Container[str],
+    ignored_here: Container[str] = frozenset(),
 ) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
     """Yield path and entry of everything except folders that are not empty."""
     with os.scandir(folder) as listing:
         for entry in listing:
             path = prefix + entry.name
+            if entry.name in ignored_here:
+                continue
             if entry.is_dir(follow_symlinks=False):
                 if entry.name in ignored_folders:
                     continue
@@ -270,24 +319,26 @@ def _walk(
                 yield path, entry
 
 
-def _follow_link(path: str, location: Path, allowed: Path | None) -> SourceFile:
+def _follow_link(path: str, location: Path, allowed: Sequence[Path]) -> SourceFile:
     target = Path(os.path.realpath(location))  # unlike resolve(), raises nothing for a loop
-    if allowed is None or not target.is_relative_to(allowed.resolve()) or not target.is_file():
-        _refuse(location, "is a link that is broken or leads out of the cache")
+    if not (any(map(target.is_relative_to, allowed)) and target.is_file()):
+        raise StorageError(
+            f"{location} is a link that is broken or leads out of the cache (to {target}).",
+            "Fetch the repository again. To keep it on another disk, move its whole folder"
+            f" {allowed[0]} there, and make that a link.",
+        )
     return _make_source_file(path, str(target), target.stat())
 
 
 def _make_source_file(path: str, location: str, status: os.stat_result) -> SourceFile:
     executable = bool(status.st_mode & stat.S_IXUSR)
-    return SourceFile(path, location, status.st_size, executable, _identify(status))
-
-
-def _identify(status: os.stat_result) -> tuple[int, int, int, int]:
-    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
+    times = status.st_mtime_ns, status.st_ctime_ns
+    return SourceFile(path, location, status.st_size, executable, times)
 
 
 def _is_same_file(source: SourceFile, status: os.stat_result) -> bool:
-    return _identify(status) == source.identity and status.st_size == source.size
+    times = status.st_mtime_ns, status.st_ctime_ns
+    return times == source.times and status.st_size == source.size and stat.S_ISREG(status.st_mode)
 
 
 def _expect_unchanged(source: SourceFile, status: os.stat_result) -> None:

@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Final
 
 from airgap.disk import space
+from airgap.disk.permissions import set_mode
 from airgap.format.inventory import File, Folder, Item, Link
 from airgap.store.install_paths import InstallPath
+from airgap.store.modes import StoreModes, modes_of
 from airgap.store.private_folder import make_private_folder
 
 __all__ = ["STAGING", "StagedItem", "measure_disk_usage", "remove_staging", "staging_folder"]
 
 STAGING: Final = "staging"
-_FILE_MODE: Final = 0o644
-_EXECUTABLE_MODE: Final = 0o755
+_OWNER_ONLY: Final = 0o700
 
 
 def staging_folder(target: InstallPath, bundle: str) -> Path:
@@ -63,10 +64,13 @@ class StagedItem:
         self.target = target
         self.folder = staging_folder(target, bundle) / item.kind / item.name / item.version
         self._bundle = bundle
+        self._modes = StoreModes()
         self._begun = False
         self._begin_lock = threading.Lock()
         self._finished: set[str] = set()
         """Paths of files that already have their exact size and mode."""
+        self.not_executable: set[str] = set()
+        """Paths of programs whose file system does not let them be executable."""
 
     def was_begun(self) -> bool:
         """Tell whether an earlier import has left anything."""
@@ -90,13 +94,15 @@ class StagedItem:
     def _make_folders(self) -> None:
         folders = {path for entry in self.item.entries for path in _list_parents(entry.path)}
         folders |= {entry.path for entry in self.item.entries if isinstance(entry, Folder)}
+        self._modes = modes_of(self.target.store)
         self.make_parent()
         if self.folder.is_symlink():  # an item that was a link, and was just swapped with this one
             self.folder.unlink()
         self.folder.mkdir(exist_ok=True)
         self._remove_others(folders)
-        for folder in sorted(folders):
+        for folder in ("", *sorted(folders)):
             (self.folder / folder).mkdir(exist_ok=True)
+            set_mode(self.folder / folder, self._modes.folder)
 
     def make_parent(self) -> None:
         """Make the folder that the item's own folder lies in, through no link."""
@@ -125,7 +131,7 @@ class StagedItem:
         """Write bytes of a file at their offset, from any thread."""
         self.begin()  # not earlier: a refused import leaves nothing behind
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(f"{self.folder}/{file.path}", flags, _FILE_MODE)
+        descriptor = os.open(f"{self.folder}/{file.path}", flags, self._mode_of(file))
         try:
             if len(data) < file.size:
                 _reserve(descriptor, file.size)
@@ -134,7 +140,7 @@ class StagedItem:
                 written = os.pwrite(descriptor, view, offset)
                 view, offset = view[written:], offset + written
             if len(data) == file.size:
-                _set_size_and_mode(descriptor, file)
+                self._set_size_and_mode(descriptor, file)
                 self._finished.add(file.path)
         finally:
             os.close(descriptor)
@@ -166,11 +172,23 @@ class StagedItem:
 
     def _finish_file(self, file: File) -> None:
         flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if file.size else os.O_CREAT)
-        descriptor = os.open(self.folder / file.path, flags, _FILE_MODE)
+        descriptor = os.open(self.folder / file.path, flags, self._mode_of(file))
         try:
-            _set_size_and_mode(descriptor, file)
+            self._set_size_and_mode(descriptor, file)
         finally:
             os.close(descriptor)
+
+    def _mode_of(self, file: File) -> int:
+        return self._modes.executable if file.executable else self._modes.file
+
+    def _set_size_and_mode(self, descriptor: int, file: File) -> None:
+        """Give a file its exact size and mode: an earlier import may have left it longer."""
+        if os.fstat(descriptor).st_size != file.size:
+            os.ftruncate(descriptor, file.size)
+        if not set_mode(descriptor, self._mode_of(file)):
+            is_executable = os.fstat(descriptor).st_mode & stat.S_IXUSR
+            if file.executable and not is_executable:
+                self.not_executable.add(file.path)
 
     def discard(self) -> None:
         """Remove everything that is staged of this bundle for the item's store."""
@@ -182,7 +200,7 @@ def _make_folders_writable(top: Path) -> None:
     for parent, subfolders, _ in os.walk(top):
         for folder in (Path(parent, name) for name in subfolders):
             if not folder.is_symlink():
-                folder.chmod(0o700)
+                set_mode(folder, _OWNER_ONLY)
 
 
 def _list_parents(path: str) -> Iterator[str]:
@@ -190,13 +208,6 @@ def _list_parents(path: str) -> Iterator[str]:
     while "/" in path:
         path = path.rpartition("/")[0]
         yield path
-
-
-def _set_size_and_mode(descriptor: int, file: File) -> None:
-    """Give a file its exact size and mode: an earlier import may have left it longer."""
-    if os.fstat(descriptor).st_size != file.size:
-        os.ftruncate(descriptor, file.size)
-    os.fchmod(descriptor, _EXECUTABLE_MODE if file.executable else _FILE_MODE)
 
 
 def _reserve(descriptor: int, size: int) -> None:

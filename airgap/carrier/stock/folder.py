@@ -12,6 +12,7 @@ from typing import Final
 from airgap.carrier.stock.port import Member, check_member
 from airgap.disk.durable import sync_file_system, sync_folder
 from airgap.disk.os_errors import translate_errors
+from airgap.disk.permissions import set_mode
 from airgap.disk.reading import open_regular
 from airgap.errors import ConflictError, CorruptError
 from airgap.format import limits
@@ -104,7 +105,7 @@ class FolderWriter:
             else:
                 with path.open("xb") as file:
                     file.writelines(pieces)
-                path.chmod(0o755 if member.executable else 0o644)
+                set_mode(path, 0o755 if member.executable else 0o644)
 
     def publish(self) -> None:
         """Sync, rename."""

@@ -22,7 +22,7 @@ from airgap.format.inventory import Item
 from airgap.format.manifest import Block, Manifest
 from airgap.state import installed_manifests
 from airgap.store.kinds import install_path
-from airgap.store.source_tree import StableFile, scan
+from airgap.store.source_tree import SourceFile, StableFile, find_files
 
 __all__ = ["BaseBundle", "ChunkSources"]
 
@@ -150,17 +150,19 @@ def _find_base(source: _InFile | _InPack) -> set[bytes]:
 def _cut_installed(items: Iterable[Item]) -> Iterator[tuple[bytes, _InFile]]:
     """Cut the installed versions of some items; yield where each chunk lies."""
     for versions in {install_path(item).final.parent for item in items}:
-        with suppress(AirgapError, OSError):  # what cannot be read counts as missing
-            for file in scan(versions, links_into=versions.parent).files:
-                offset = 0
-                with StableFile(file) as stable:
-                    for piece in cut(stable):
-                        length = len(piece.plain)
-                        yield (
-                            hashlib.sha256(piece.plain).digest(),
-                            _InFile(Path(file.location), offset, length),
-                        )
-                        offset += length
+        for file in find_files(versions, versions.parent):
+            with suppress(AirgapError):  # what cannot be read, or changes, counts as missing
+                yield from _cut_file(file)
+
+
+def _cut_file(file: SourceFile) -> Iterator[tuple[bytes, _InFile]]:
+    """Cut an installed file. Raises StorageError if it cannot be read or changes."""
+    offset = 0
+    with StableFile(file) as stable:
+        for piece in cut(stable):
+            place = _InFile(Path(file.location), offset, len(piece.plain))
+            yield hashlib.sha256(piece.plain).digest(), place
+            offset += len(piece.plain)
 
 
 def _find_places(

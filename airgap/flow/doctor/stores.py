@@ -66,8 +66,9 @@ def _check_disk(title: str, disk: Disk) -> Iterator[Finding]:
     for part in disk.detached:
         yield problem(
             "stores",
-            f"{part} is not on the same disk as {disk.store}: imports cannot be renamed into it.",
-            "Put the whole store on one file system: move it, and set BENTOML_HOME.",
+            f"{part} is on another file system than {disk.store}, from which items are renamed"
+            " into it.",
+            f"Put the whole store on one file system: move {disk.store} there, and make it a link.",
         )
 
 

@@ -93,6 +93,7 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
     if request.want and not any(tags.values()):
         tags = list_wanted_tags(request.want)
     sources = select.select_items(tags, with_models=request.with_models)
+    _pass_on_notes(sources, progress)
     match request.destination:
         case None:
             return _to_volumes(sources, request, settings, progress)
@@ -114,6 +115,11 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
         percent = request.media.percent
         add_parity(location.path, done.bundle, done.manifest.packs, percent, progress)
     return done
+
+
+def _pass_on_notes(sources: Sequence[Source], progress: Progress) -> None:
+    for note in dict.fromkeys(note for source in sources for note in source.notes):
+        progress.note(note)
 
 
 def _make_options(request: ExportRequest, connector: Connector) -> BundleOptions:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from airgap.errors import MissingError, UsageError
+from airgap.errors import MissingError, StorageError, UsageError
 from airgap.format.kinds import Kind
+from airgap.store.bento_models import has_same_content
 from airgap.store.item_kind import Reference, Source
 from airgap.store.kinds import find_kind
 from airgap.store.source_tree import SourceFile
@@ -60,9 +61,21 @@ def _resolve(references: Iterable[Reference]) -> list[Source]:
 
 
 def _merge(source: Source, other: Source) -> Source:
-    """Join two selections of files from the same snapshot."""
+    """Join two selections of files from the same snapshot, or the copies that two Bentos hold.
+
+    Raises:
+        StorageError: the copies differ.
+    """
+    if source.folder and other.folder and not has_same_content(source.folder, other.folder):
+        raise StorageError(
+            f"The {source.kind} {source.name}:{source.version} in {source.folder} differs from"
+            f" that in {other.folder}.",
+            "Export the Bentos into two bundles.",
+        )
+    if source.folder:
+        return source
     files: dict[str, SourceFile] = {
         file.path: file for part in (source, other) for file in part.tree.files
     }
     tree = replace(source.tree, files=tuple(files[path] for path in sorted(files)))
-    return replace(source, tree=tree)
+    return replace(source, tree=tree, notes=(*source.notes, *other.notes))

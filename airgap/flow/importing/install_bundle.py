@@ -18,7 +18,13 @@ from airgap.errors import AirgapError, NotTrustedError, PolicyError
 from airgap.flow.admission import history
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.importing.descriptions import Descriptions
-from airgap.flow.importing.plan import Outcome, Plan, demand_space, plan_items
+from airgap.flow.importing.plan import (
+    Outcome,
+    Plan,
+    demand_one_disk,
+    demand_space,
+    plan_items,
+)
 from airgap.flow.importing.stage_packs import stage_packs
 from airgap.flow.importing.stock_archive import stage_members
 from airgap.flow.progress import Progress
@@ -27,7 +33,13 @@ from airgap.format.ledger import Entry, State
 from airgap.state.installed_manifests import save_manifest
 from airgap.store.bentoml_listing import refuse_conflicts
 from airgap.store.bentoml_process import refuse_unreadable
-from airgap.store.install import install, lock_store, point_latest, put_back
+from airgap.store.install import (
+    install,
+    lock_store,
+    point_latest,
+    put_back,
+    record_installed,
+)
 from airgap.store.item_kind import Reference, make_description_error
 from airgap.store.kinds import find_kind, install_path, is_installed
 from airgap.store.staging import StagedItem, remove_staging
@@ -113,6 +125,7 @@ def make_plan(
         for item in items:
             put_back(StagedItem(item, install_path(item), bundle))
     plan = plan_items(items, bundle, replace=options.replace, progress=progress)
+    demand_one_disk(plan)
     demand_space(plan)
     return plan
 
@@ -152,6 +165,12 @@ def finish_staging(staged: Sequence[StagedItem], progress: Progress, *, signed: 
     refuse_unreadable(staged, progress.note, signed=signed)
     for folder in {item.target.store: item.folder for item in staged}.values():
         sync_file_system(folder)
+    for item in staged:
+        if item.not_executable:
+            progress.note(
+                f"The file system of {item.target.store} keeps no permissions:"
+                f" {len(item.not_executable):,} programs of the {item.item} cannot be run there."
+            )
 
 
 def commit(plan: Plan, record: ImportRecord | None, progress: Progress) -> InstallResult:
@@ -182,9 +201,23 @@ def commit(plan: Plan, record: ImportRecord | None, progress: Progress) -> Insta
     except (PolicyError, NotTrustedError):  # what is staged will never be wanted
         _remove_staging(plan)
         raise
+    _record_installed(plan, progress)
     _remove_staging(plan)
     outcomes = tuple((item.item, item.outcome) for item in plan.items)
     return InstallResult(outcomes, tuple(_find_lacking(item for item, _ in outcomes)))
+
+
+def _record_installed(plan: Plan, progress: Progress) -> None:
+    """Tell other programs of the items: an import that is done does not fail for it."""
+    for item in plan.items:
+        try:
+            record_installed(item.item, item.target, plan.bundle)
+        except OSError as error:
+            progress.note(
+                f"The {item.item} is in place, but huggingface_hub may look for a server when it is"
+                f" loaded, because {error.filename or item.target.store} cannot be written:"
+                f" {error.strerror}. Set HF_HUB_OFFLINE=1, or run the same import again."
+            )
 
 
 def _make_record(opened: Opened) -> ImportRecord:
@@ -222,7 +255,8 @@ def lock_stores(stores: Iterable[Path], progress: Progress) -> Iterator[None]:
                 locks.enter_context(lock_store(store, lambda: progress.note(_WAITING)))
             yield
     except OSError as error:
-        raise storage_error(error, error.filename or "The store") from error
+        names = " or ".join(map(str, sorted(stores)))
+        raise storage_error(error, error.filename or names or "The store") from error
 
 
 def _check_description(staged: StagedItem) -> None:

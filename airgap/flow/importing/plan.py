@@ -12,12 +12,13 @@ from airgap.errors import ConflictError, StorageError
 from airgap.flow.progress import Progress
 from airgap.format.inventory import Item
 from airgap.store import compare
+from airgap.store.health import find_existing
 from airgap.store.install_paths import InstallPath
 from airgap.store.kinds import install_path
 from airgap.store.staging import StagedItem, measure_disk_usage, staging_folder
 from airgap.store.volume_progress import VolumeProgress
 
-__all__ = ["ItemPlan", "Outcome", "Plan", "demand_space", "plan_items"]
+__all__ = ["ItemPlan", "Outcome", "Plan", "demand_one_disk", "demand_space", "plan_items"]
 
 Outcome = Literal["installed", "replaced", "already there", "would install", "would replace"]
 
@@ -90,6 +91,23 @@ def plan_items(items: Sequence[Item], bundle: str, *, replace: bool, progress: P
     )
 
 
+def demand_one_disk(plan: Plan) -> None:
+    """Refuse before anything is written when an item cannot be renamed from staging into place.
+
+    Raises:
+        StorageError: it would go to another file system than that of its store.
+    """
+    for staged in plan.staged:
+        store, final = staged.target.store, staged.target.final
+        folder = find_existing(final.parent)
+        if folder.stat().st_dev != find_existing(store).stat().st_dev:
+            raise StorageError(
+                f"{folder} is on another file system than {store}, from which items are renamed"
+                " into it.",
+                f"Put the whole store on one file system: move {store} there, and make it a link.",
+            )
+
+
 def demand_space(plan: Plan) -> None:
     """Refuse before anything is written when a disk is too small for the staged items.
 
@@ -99,7 +117,7 @@ def demand_space(plan: Plan) -> None:
     needed: dict[int, int] = defaultdict(int)
     folders: dict[int, Path] = {}
     for target in {item.target.store: item.target for item in plan.staged}.values():
-        folder = next(path for path in (target.store, *target.store.parents) if path.exists())
+        folder = find_existing(target.store)
         device = folder.stat().st_dev
         folders[device] = folder
         needed[device] -= measure_disk_usage(staging_folder(target, plan.bundle))

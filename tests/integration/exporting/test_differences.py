@@ -1,6 +1,7 @@
 """A new version that ships what changed, and an importer that has the old one, or has it not."""
 
 import json
+import os
 import shutil
 import struct
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from airgap.errors import MissingError, NotTrustedError, UsageError
 from airgap.flow.chunks import chunk_sources
 from airgap.flow.chunks.chunk_sources import BaseBundle
 from airgap.format import want as wants
-from tests.support import refusals, sides, stores
+from tests.support import refusals, sides, stores, zip_files
 from tests.support.sides import Side, Site
 
 
@@ -254,6 +255,27 @@ def test_a_base_that_stock_bentoml_installed_is_found_by_cutting_it(
     )
 
     assert receiver.run("import", new).code == 0
+    assert installed(receiver, "nudged") == VERSIONS["nudged"]
+
+
+def test_what_lies_beside_a_base_and_cannot_be_cut_is_passed_over(
+    sender: Side, receiver: Side, site: Site, tmp_path: Path
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new.airgap"
+    export(sender, site, "v1", old)
+    export(sender, site, "nudged", new, "--base", old)
+    versions = receiver.bentoml / "models" / "tuned"
+    shutil.copytree(sender.bentoml / "models" / "tuned" / "v1", versions / "v1")
+    lie = zip_files.zip_directory(600_000, wide=True, values=1)
+    odd = zip_files.zip_member(stores.noise(600_000)) + lie
+    stores.write_files(versions / "a", {"odd.pt": odd, "model.yaml": b"{"})
+    (versions / "a" / "nowhere").symlink_to("gone")
+    (versions / "a" / "out").symlink_to("/etc/hostname")
+    os.mkfifo(versions / "a" / "fifo")
+
+    ran = receiver.run("import", new)
+
+    assert ran.code == 0, ran.err
     assert installed(receiver, "nudged") == VERSIONS["nudged"]
 
 

@@ -7,15 +7,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import pytest
 
 from airgap.errors import CorruptError
+from tests.servers import silent
 from tests.support import build_bentos, refusals, sides
 from tests.support.sides import Side, Site
 
@@ -106,10 +108,10 @@ def test_a_real_snapshot_arrives_under_its_lower_case_name(
 
     assert isolated.run("import", bundle).code == 0
 
-    source = built.hugging_face / MIXED / SNAPSHOT
+    source, record = built.hugging_face / MIXED / SNAPSHOT, f"trees/{build_bentos.COMMIT}.json"
     assert described(isolated.hugging_face) == {
         f"{LOWER}/{SNAPSHOT}/{path}": f"- {digest(source / path)}" for path in TAKEN
-    }
+    } | {f"{LOWER}/{record}": f"- {digest(isolated.hugging_face / LOWER / record)}"}
 
 
 def test_a_real_bento_has_what_the_tests_say(built: Side) -> None:
@@ -171,10 +173,13 @@ def test_bentoml_loads_what_arrived(arrived: Side) -> None:
     assert told[-1] == str(arrived.bentoml / "models" / "shared" / "v1")
 
 
-def test_a_snapshot_that_arrived_is_served_offline(arrived: Side) -> None:
-    with served(arrived, "hugging:v1") as port:
-        facts = json.loads(ask(port, "POST", "/facts"))
+def test_a_snapshot_that_arrived_is_served_where_the_hub_never_answers(arrived: Side) -> None:
+    with silent.endpoint() as hub:
+        variables = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"}
+        with served(arrived, "hugging:v1", variables) as port:
+            facts = json.loads(ask(port, "POST", "/facts"))
 
+    assert hub.requests == 0
     weights = arrived.hugging_face / LOWER / SNAPSHOT / "model.safetensors"
     assert facts == {"hidden_size": 384, "weights": weights.stat().st_size}
 
@@ -234,7 +239,9 @@ def offline(side: Side) -> dict[str, str]:
 
 
 @contextmanager
-def served(side: Side, tag: str) -> Iterator[int]:
+def served(
+    side: Side, tag: str, variables: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[int]:
     """Serve a Bento with the real bentoml; yield its port once it is ready."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -243,7 +250,7 @@ def served(side: Side, tag: str) -> Iterator[int]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, *command],
-            env=offline(side),
+            env={**offline(side), **variables},
             cwd=side.top,
             stdout=output,
             stderr=output,

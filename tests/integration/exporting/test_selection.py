@@ -1,5 +1,6 @@
 """What travels: tags, several of them, models that are shared, left out, or missing."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -289,6 +290,163 @@ def test_a_note_that_says_nothing_is_passed_over(
     assert export(connected, target, site, "shop").code == 0
 
 
+SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+INDEX = json.dumps({"metadata": {}, "weight_map": dict(zip("ab", SHARDS, strict=True))}).encode()
+
+
+def _shop_with_shards(side: Side, files: dict[str, bytes], **patterns: list[str]) -> Path:
+    """Put a Bento and an index of two shards into the stores; return the repository's folder."""
+    files = {"model.safetensors.index.json": INDEX, **files}
+    snapshot = stores.add_snapshot(side, "Org/Mini", COMMIT, files)
+    entry = stores.hugging_face_entry("Org/Mini", COMMIT, **patterns)
+    stores.add_bento(side, "shop:v1", {}, models=[entry])
+    return snapshot.parent.parent
+
+
+def test_a_shard_that_was_not_fetched_is_missing(connected: Side, site: Site, target: Path) -> None:
+    _shop_with_shards(connected, {SHARDS[1]: b"2"})
+
+    ran = refusals.expect_refusal(
+        connected, "export", "shop", "-o", target, "--key", site.key(), error=MissingError
+    )
+
+    assert f"not all that the Bento takes of it: {SHARDS[0]}." in ran.json["error"]["message"]
+    assert f"hf download org/mini --revision {COMMIT}" in ran.json["error"]["hint"]
+
+
+def test_a_shard_in_a_folder_is_named_from_there(connected: Side, site: Site, target: Path) -> None:
+    _shop_with_shards(connected, {"unet/w.index.json": INDEX, f"unet/{SHARDS[1]}": b"2"})
+
+    ran = export(connected, target, site, "shop")
+
+    assert f"takes of it: unet/{SHARDS[0]}." in ran.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("files", "patterns"),
+    [
+        ({"model.safetensors": b"one"}, {}),  # the index is stale
+        ({SHARDS[1]: b"2"}, {"exclude": ["*-00001-*"]}),
+        ({SHARDS[1]: b"2"}, {"exclude": ["*.index.json"]}),
+        (dict.fromkeys(SHARDS, b"w"), {}),
+        ({"a.index.json": b"[" * 9999, "b.index.json": b'{"weight_map": [1]}'}, {}),
+    ],
+)
+def test_shards_that_the_bento_does_not_need_are_not_missing(
+    files: dict[str, bytes],
+    patterns: dict[str, list[str]],
+    connected: Side,
+    site: Site,
+    target: Path,
+) -> None:
+    _shop_with_shards(connected, files, **patterns)
+
+    assert export(connected, target, site, "shop").code == 0
+
+
+def test_what_huggingface_hub_recorded_says_more_than_an_index(
+    connected: Side, site: Site, target: Path
+) -> None:
+    top = _shop_with_shards(connected, {SHARDS[1]: b"2"})
+    recorded: dict[str, object] = {"files": {"model.safetensors.index.json": {}, SHARDS[1]: {}}}
+    stores.write_files(top / "trees", {f"{COMMIT}.json": json.dumps(recorded).encode()})
+
+    assert export(connected, target, site, "shop").code == 0
+
+
+def test_unfinished_downloads_are_noted(connected: Side, site: Site, target: Path) -> None:
+    top = _shop_with_shards(connected, {"model.safetensors": b"one"})
+    (top / "blobs" / "abcd.incomplete").write_bytes(b"half")
+
+    ran = connected.run("export", "shop", "-o", target, "--key", site.key())
+
+    assert ran.code == 0
+    assert f"{top / 'blobs'} has 1 unfinished downloads" in ran.err
+    assert "hf download org/mini" in ran.err
+
+
+def test_blobs_may_lie_on_another_disk(
+    connected: Side, isolated: Side, site: Site, target: Path
+) -> None:
+    top = _shop_with_shards(connected, dict.fromkeys(SHARDS, b"w"))
+    (top / "blobs").rename(connected.top / "large")
+    (top / "blobs").symlink_to(connected.top / "large")
+
+    assert export(connected, target, site, "shop").code == 0
+    assert isolated.run("import", target).code == 0
+
+
+def test_blobs_may_be_shared_by_all_repositories_of_a_cache(
+    connected: Side, site: Site, target: Path
+) -> None:
+    top = _shop_with_shards(connected, dict.fromkeys(SHARDS, b"w"))
+    shared = connected.hugging_face / "blobs" / "ab"
+    shared.mkdir(parents=True)
+    for blob in (top / "blobs").iterdir():
+        blob.rename(shared / blob.name)
+        blob.symlink_to(f"../../blobs/ab/{blob.name}")
+
+    assert export(connected, target, site, "shop").code == 0
+
+
+def test_a_link_out_of_the_cache_is_refused(connected: Side, site: Site, target: Path) -> None:
+    top = _shop_with_shards(connected, dict.fromkeys(SHARDS, b"w"))
+    (top / "snapshots" / COMMIT / "passwd").symlink_to("/etc/passwd")
+
+    ran = refusals.expect_refusal(
+        connected, "export", "shop", "-o", target, "--key", site.key(), error=StorageError
+    )
+
+    assert "leads out of the cache (to /etc/passwd)" in ran.json["error"]["message"]
+    assert f"move its whole folder {top} there" in ran.json["error"]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern"),
+    [
+        (["aux.py"], "aux.py"),
+        (["model:int4.onnx"], "model:int4.onnx"),
+        (["README.md", "readme.md"], "readme.md"),
+        (["what?[1].bin"], "what[?][[]1].bin"),
+        (["a/con/x", "b"], "a/con/x"),
+    ],
+)
+def test_a_file_of_another_s_repository_is_excluded_not_renamed(
+    names: list[str], pattern: str, connected: Side, site: Site, target: Path
+) -> None:
+    files = {**dict.fromkeys(names, b"x"), "config.json": b"{}"}
+    stores.add_snapshot(connected, "Org/Mini", COMMIT, files)
+    entry = stores.hugging_face_entry("Org/Mini", COMMIT)
+    stores.add_bento(connected, "shop:v1", {}, models=[entry])
+
+    ran = refusals.expect_refusal(
+        connected, "export", "shop", "-o", target, "--key", site.key(), error=CorruptError
+    )
+
+    assert ran.json["error"]["hint"].endswith(f"HuggingFaceModel(…, exclude=[{pattern!r}]).")
+    entry = stores.hugging_face_entry("Org/Mini", COMMIT, exclude=[pattern])
+    stores.add_bento(connected, "shop:v1", {}, models=[entry])
+    assert export(connected, target, site, "shop").code == 0
+
+
+def test_a_hint_fits_the_kind_of_item(connected: Side, site: Site, target: Path) -> None:
+    stores.add_bento(connected, "shop:v1", {"src/aux.py": b""})
+    stores.add_model(connected, "ranker:v1", {"aux.py": b""})
+    linked = stores.add_model(connected, "sorter:v1", {})
+    (linked / "w.bin").symlink_to("/mnt/w.bin")
+
+    hints = [
+        export(connected, target, site, *words).json["error"]["hint"]
+        for words in (["shop"], ["--model", "ranker"], ["--model", "sorter"])
+    ]
+
+    assert hints == [
+        "Rename 'src/aux.py', or exclude it in bentofile.yaml, and build the Bento again.",
+        "Rename 'aux.py', and save the model again.",
+        "Put the file there in place of the link, and build again.",
+    ]
+
+
 def test_a_snapshot_in_two_spellings_is_one(
     connected: Side, isolated: Side, site: Site, target: Path
 ) -> None:
@@ -359,17 +517,21 @@ def test_a_model_of_an_unknown_registry_is_refused(
     )
 
 
-def test_a_bento_that_an_interrupted_bentoml_export_left_is_refused(
-    small: Side, site: Site, target: Path
+@pytest.mark.parametrize("complete", [True, False])
+def test_what_an_interrupted_bentoml_export_left_in_a_bento_is_not_exported(
+    complete: bool,  # noqa: FBT001
+    small: Side,
+    site: Site,
+    target: Path,
 ) -> None:
+    bundle = export(small, target, site, "shop").json["bundle"]
     left = small.bentoml / "bentos" / "shop" / "v1" / "models"
     shutil.copytree(small.bentoml / "models", left)
+    if not complete:
+        (left / "ranker" / "latest").unlink()
+        (left / "ranker" / "v1" / "weights.bin").write_bytes(b"half")
 
-    ran = refusals.expect_refusal(
-        small, "export", "shop", "-o", target, "--key", site.key(), error=StorageError
-    )
-
-    assert f"rm -r {left}" in ran.json["error"]["hint"]
+    assert export(small, target, site, "shop").json["bundle"] == bundle
 
 
 def test_a_bento_that_calls_itself_otherwise_is_refused(

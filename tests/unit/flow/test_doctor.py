@@ -216,7 +216,7 @@ def test_a_store_in_two_file_systems_is_a_problem(
     monkeypatch.setattr(health, "inspect_disk", inspect_disk)
     ran = isolated.run("doctor", "--json")
 
-    assert "not on the same disk" in findings(ran, "problem", "stores")[0]["message"]
+    assert "is on another file system than" in findings(ran, "problem", "stores")[0]["message"]
 
 
 @pytest.mark.skipif(not Path("/proc").is_mount(), reason="needs /proc, a second file system")
@@ -281,10 +281,38 @@ def test_a_renamed_item_is_a_problem(isolated: Side) -> None:
     assert "ranker:v1" in the_problem(isolated, "items")
 
 
-def test_models_left_in_a_bento_by_an_export_are_a_problem(isolated: Side) -> None:
+@pytest.mark.parametrize("installed", [True, False])
+def test_half_a_model_in_a_bento_is_a_problem_and_is_kept(
+    installed: bool,  # noqa: FBT001
+    isolated: Side,
+) -> None:
     bento = stores.add_bento(isolated, "shop:v1", {"models/ranker/v1/half": b"x"})
+    if installed:
+        stores.add_model(isolated, "ranker:v1", {})
 
-    assert f"rm -r {bento / 'models'}" in the_problem(isolated, "items")
+    told = the_problem(isolated, "items")
+
+    assert f"{bento / 'models/ranker'} has no file latest" in told
+    assert ("mv " in told) is installed
+    assert "rm " not in told
+
+
+def test_a_bento_that_holds_its_models_is_only_noted(isolated: Side) -> None:
+    bento = stores.add_bento(isolated, "shop:v1", {}, models=["ranker:v1"])
+    stores.add_model(isolated, "ranker:v1", {}).parent.rename(bento / "ranker")
+    (bento / "models").mkdir()
+    (bento / "ranker").rename(bento / "models" / "ranker")
+
+    told = the_note(isolated, "items")
+
+    assert "holds the model ranker:v1 itself" in told
+    assert "not on this machine" not in told
+
+
+def test_what_is_no_model_in_the_models_of_a_bento_is_a_problem(isolated: Side) -> None:
+    bento = stores.add_bento(isolated, "shop:v1", {"models/notes.txt": b"x"})
+
+    assert f"{bento / 'models/notes.txt'} is not part of a model" in the_problem(isolated, "items")
 
 
 def test_a_dangling_latest_is_noted(isolated: Side) -> None:

@@ -2,16 +2,19 @@
 
 import ctypes
 import errno
+import fcntl
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from airgap.disk import durable, locks, space
+from airgap.errors import StorageError
 from airgap.store import install, staging
-from tests.support import store_invariants, stores
+from tests.support import refusals, store_invariants, stores
 from tests.support.sides import Side, Site
 
 
@@ -202,6 +205,58 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
     assert ran.code == 15
     assert "has 1,000 free" in ran.json["error"]["message"]
     assert not isolated.bentoml.exists()
+
+
+@pytest.fixture
+def other_disk() -> Iterator[Path]:
+    """A folder on another file system."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_mount(), reason="needs another file system")  # noqa: S108
+@pytest.mark.parametrize("part", ["models", "bentos", "models/ranker"])
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_a_part_of_a_store_on_another_disk_is_told_before_anything_is_staged(
+    part: str, options: list[str], other_disk: Path, depot: Path, isolated: Side
+) -> None:
+    (isolated.bentoml / part).parent.mkdir(parents=True)
+    (isolated.bentoml / part).symlink_to(other_disk)
+
+    ran = refusals.expect_refusal(isolated, "import", depot, *options, error=StorageError)
+
+    message = ran.json["error"]["message"]
+    assert message.startswith(f"{isolated.bentoml / part} is on another file system than")
+    assert f"move {isolated.bentoml} there" in ran.json["error"]["hint"]
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_mount(), reason="needs another file system")  # noqa: S108
+def test_a_whole_store_may_be_on_another_disk(
+    other_disk: Path, depot: Path, isolated: Side
+) -> None:
+    isolated.bentoml.symlink_to(other_disk)
+
+    assert isolated.run("import", depot).code == 0
+
+
+def test_a_store_without_locks_is_told_by_its_path(
+    depot: Path, isolated: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+
+    def refuse(descriptor: int, kind: int) -> None:
+        if ".airgap" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(errno.ENOLCK, "No locks available")
+        flock(descriptor, kind)
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+    ran = refusals.expect_refusal(isolated, "import", depot, error=StorageError)
+
+    assert ran.json["error"]["message"] == (
+        f"{isolated.bentoml / '.airgap/lock'}: cannot be locked (No locks available)."
+    )
+    assert "local disk" in ran.json["error"]["hint"]
 
 
 def test_a_disk_that_becomes_full_while_writing_is_told(

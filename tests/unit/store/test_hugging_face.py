@@ -1,9 +1,12 @@
 """Where the cache is, and which files of a snapshot a Bento takes."""
 
+import importlib.util
+import runpy
 from pathlib import Path
 
 import pytest
 
+from airgap.errors import ConfigurationError
 from airgap.store import hugging_face
 from airgap.store.item_kind import Reference
 
@@ -34,6 +37,7 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
 
 
+@pytest.mark.bentoml
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
@@ -44,16 +48,41 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"HUGGINGFACE_HUB_CACHE": "/old", "HF_HOME": "/h"}, "/old"),
         ({"HF_HUB_CACHE": "/new", "HUGGINGFACE_HUB_CACHE": "/old"}, "/new"),
         ({"BENTOML_HF_CACHE_DIR": "/b", "HF_HUB_CACHE": "/new"}, "/b"),
-        ({"BENTOML_HF_CACHE_DIR": "", "HF_HUB_CACHE": "~/c"}, "/home/somebody/c"),
+        ({"BENTOML_HF_CACHE_DIR": "~/b", "HF_HUB_CACHE": "/new"}, "/home/somebody/b"),
+        ({"HF_HUB_CACHE": "$DISK/c"}, "/disk/c"),
+        ({"HF_HUB_CACHE": "${DISK}/~"}, "/disk/~"),
+        ({"HUGGINGFACE_HUB_CACHE": "~/$DISK"}, "/home/somebody//disk"),
+        ({"HF_HOME": "$DISK"}, "/disk/hub"),
+        ({"XDG_CACHE_HOME": "~/$DISK"}, "/home/somebody/disk/huggingface/hub"),
+        ({"HF_HOME": "$NOT_SET/h"}, f"{Path.cwd()}/$NOT_SET/h/hub"),
+        ({"HF_HUB_CACHE": ""}, str(Path.cwd())),
     ],
 )
 def test_the_cache_is_where_bentoml_and_huggingface_hub_look(
     variables: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("DISK", "/disk")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
     assert hugging_face.cache() == Path(expected)
+    if "BENTOML_HF_CACHE_DIR" not in variables:
+        assert _ask_huggingface_hub() == Path(expected)
+
+
+def _ask_huggingface_hub() -> Path:
+    """Run huggingface_hub's own code once more, in these variables."""
+    found = importlib.util.find_spec("huggingface_hub.constants")
+    assert found
+    assert found.origin
+    return Path(runpy.run_path(found.origin)["HF_HUB_CACHE"]).expanduser().absolute()
+
+
+def test_a_cache_in_the_home_of_nobody_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", "~no-such-user/c")
+
+    with pytest.raises(ConfigurationError, match="unknown user"):
+        hugging_face.cache()
 
 
 @pytest.mark.parametrize(

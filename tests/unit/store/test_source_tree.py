@@ -144,7 +144,7 @@ def test_links_are_followed_where_they_may_lead(tmp_path: Path) -> None:
     (tmp_path / "snapshot").mkdir()
     (tmp_path / "snapshot" / "a").symlink_to("../blobs/1")
 
-    (found,) = source_tree.scan(tmp_path / "snapshot", links_into=tmp_path).files
+    (found,) = source_tree.scan(tmp_path / "snapshot", links_into=[tmp_path]).files
 
     assert (found.path, found.size, b"".join(source_tree.read_stable(found))) == ("a", 4, b"blob")
 
@@ -157,7 +157,55 @@ def test_links_are_followed_nowhere_else(target: str, tmp_path: Path) -> None:
     (tmp_path / "cache" / "snapshot" / "a").symlink_to(target)
 
     with pytest.raises(StorageError):
-        source_tree.scan(tmp_path / "cache" / "snapshot", links_into=tmp_path / "cache")
+        source_tree.scan(tmp_path / "cache" / "snapshot", links_into=[tmp_path / "cache"])
+
+
+def test_files_are_found_beside_what_cannot_be_read(top: Path) -> None:
+    (top / "a" / "nowhere").symlink_to("gone")
+    (top / "a" / "out").symlink_to("/etc/hostname")
+    os.mkfifo(top / "a" / "fifo")
+
+    found = source_tree.find_files(top, top)
+
+    assert {file.path for file in found} == {"a/run", "b", "link"}
+
+
+def test_what_is_left_out_at_the_top_is_there_below(top: Path) -> None:
+    (top / "c" / "a").mkdir(parents=True)
+    (top / "c" / "a" / "x").touch()
+
+    found = source_tree.scan(top, ignored_top=frozenset({"a", "b"}))
+
+    assert [file.path for file in found.files] == ["c/a/x"]
+    assert source_tree.is_tree_unchanged(found, top, ignored_top=frozenset({"a", "b"}))
+    assert not source_tree.is_tree_unchanged(found, top)
+
+
+def test_a_file_may_have_another_inode_at_each_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fstat
+
+    class OtherInode:
+        st_ino = 4711
+
+        def __init__(self, descriptor: int) -> None:
+            self._status = real(descriptor)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._status, name)
+
+    source = only_file(tmp_path, b"abc")
+    monkeypatch.setattr(os, "fstat", OtherInode)
+
+    assert b"".join(source_tree.read_stable(source)) == b"abc"
+
+
+@pytest.mark.parametrize("offset", [3, 2**63 - 1, 2**63, 2**64])
+def test_past_its_end_a_file_has_nothing(offset: int, tmp_path: Path) -> None:
+    with source_tree.StableFile(only_file(tmp_path, b"abc")) as file:
+        assert file.peek(offset, 10) == b""
+        assert file.peek(2, 2**64) == b"c"
 
 
 @pytest.mark.parametrize("size", [0, 1, source_tree.READ_BYTES, 2 * source_tree.READ_BYTES + 1])

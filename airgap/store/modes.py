@@ -1,0 +1,54 @@
+"""Who may read and write what lies in a store: one rule, whatever the umask is.
+
+A store's own folder is made by the umask, if it does not exist, and guards all that is in it. In
+it, everybody may read; its owner may write, and its group too if it may write to the store's own
+folder, and others may not.
+"""
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from airgap.disk import durable
+from airgap.disk.permissions import set_mode
+
+__all__ = ["StoreModes", "make_folder", "modes_of"]
+
+_GROUP_WRITES: Final = 0o020
+
+
+@dataclass(frozen=True, slots=True)
+class StoreModes:
+    """The permission bits of what is put into a store."""
+
+    file: int = 0o644
+    executable: int = 0o755
+    folder: int = 0o755
+
+
+def modes_of(store: Path) -> StoreModes:
+    """Return the modes of a store, by its own folder; that does not have to exist."""
+    try:
+        mode = store.stat().st_mode
+    except OSError:
+        mode = 0
+    if not mode & stat.S_IWGRP or mode & stat.S_IWOTH:
+        return StoreModes()
+    return StoreModes(0o644 | _GROUP_WRITES, 0o755 | _GROUP_WRITES, 0o755 | _GROUP_WRITES)
+
+
+def make_folder(store: Path, folder: Path) -> None:
+    """Make a folder of a store and those above it, each synced into the one above.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    if folder.is_dir():
+        return
+    if folder == store:
+        durable.make_folder(folder)
+        return
+    make_folder(store, folder.parent)
+    durable.make_folder(folder)
+    set_mode(folder, modes_of(store).folder)
