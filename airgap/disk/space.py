@@ -1,14 +1,28 @@
-"""Space on the disk, taken before it is needed."""
+"""Space on the disk: how much there is, and taking it before it is needed."""
 
 import ctypes
 import errno
 import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
-__all__ = ["reserve"]
+__all__ = ["measure_free", "reserve"]
 
 _NOT_SUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+
+
+def measure_free(folder: Path) -> int | None:
+    """Return the bytes that are free for files in a folder; None where that is not known.
+
+    Some FUSE file systems do not say, and give zeros for everything.
+
+    Raises:
+        OSError: the folder does not exist.
+    """
+    usage = shutil.disk_usage(folder)
+    return usage.free if usage.total else None
 
 
 def reserve(descriptor: int, size: int) -> None:

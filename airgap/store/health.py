@@ -1,13 +1,13 @@
 """Looks at the stores of this machine: disks, staging, running imports. Writes nothing."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.disk import locks
+from airgap.disk.space import measure_free
 from airgap.store.install_paths import private_folder
 from airgap.store.private_folder import inspect_private_folder
 from airgap.store.staging import STAGING, measure_disk_usage
@@ -26,12 +26,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The file system of a store. ``free`` is in bytes; ``detached`` are parts on other disks."""
+    """The file system of a store. ``detached`` are parts on other disks.
+
+    ``free`` is in bytes; None if the file system does not say.
+    """
 
     store: Path
     exists: bool
     writable: bool
-    free: int
+    free: int | None
     detached: tuple[Path, ...]
 
 
@@ -56,7 +59,7 @@ def inspect_disk(store: Path, parts: tuple[str, ...] = ()) -> Disk:
         store,
         store.exists(),
         existing.is_dir() and os.access(existing, os.W_OK | os.X_OK),
-        shutil.disk_usage(existing).free,
+        measure_free(existing),
         tuple(
             store / part
             for part in parts

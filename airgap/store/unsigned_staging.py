@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
+from airgap.disk.space import measure_free
 from airgap.errors import CorruptError, StorageError
 from airgap.store import bentoml_home
 from airgap.store.install_paths import private_folder
@@ -33,8 +34,8 @@ class UnsignedStaging:
             StorageError: the disk is too small for it.
             CorruptError: there is already a file or folder of this name.
         """
-        free = shutil.disk_usage(self._top).free
-        if size > free:
+        free = measure_free(self._top)
+        if free is not None and size > free:
             raise StorageError(
                 f"{self._top} needs {size:,} bytes more and has {free:,} free.",
                 f"Free {size - free:,} bytes and run the same command again.",

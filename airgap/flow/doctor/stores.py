@@ -47,14 +47,14 @@ def check_items() -> Iterator[Finding]:
 
 
 def _check_disk(title: str, disk: Disk) -> Iterator[Finding]:
-    free = f"{disk.free / 1e9:,.1f} GB free"
+    free = "free space unknown" if disk.free is None else f"{disk.free / 1e9:,.1f} GB free"
     if not disk.writable:
         yield problem(
             "stores",
             f"This user cannot write to the {title} {disk.store}.",
             "Check who owns it, or set BENTOML_HOME and BENTOML_HF_CACHE_DIR.",
         )
-    elif disk.free < _LOW_SPACE_BYTES:
+    elif disk.free is not None and disk.free < _LOW_SPACE_BYTES:
         yield note(
             "stores",
             f"The {title} {disk.store} has only {free}.",

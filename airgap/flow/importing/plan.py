@@ -1,13 +1,13 @@
 """What an import will do with each item, before anything is written (format §11 step 4)."""
 
 import os
-import shutil
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from airgap.disk.space import measure_free
 from airgap.errors import ConflictError, StorageError
 from airgap.flow.progress import Progress
 from airgap.format.inventory import Item
@@ -126,8 +126,8 @@ def demand_space(plan: Plan) -> None:
             staged.item.size for staged in plan.staged if staged.target.store == target.store
         )
     for device, size in needed.items():
-        free = shutil.disk_usage(folders[device]).free
-        if size > free:
+        free = measure_free(folders[device])
+        if free is not None and size > free:
             raise StorageError(
                 f"{folders[device]} needs {size:,} bytes more and has {free:,} free.",
                 f"Free {size - free:,} bytes and run the same command again.",

@@ -4,7 +4,6 @@ Only groups (format §20) with a damaged pack are kept. What is kept lies in sta
 its own, is digested when it is used, and goes with staging.
 """
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from airgap.carrier.local_depot import DepotReader
 from airgap.disk.part_file import write_atomically
+from airgap.disk.space import measure_free
 from airgap.errors import AirgapError
 from airgap.flow.media.pack_copies import PackCopies, PackCopy
 from airgap.flow.media.parity import measure_longest
@@ -63,7 +63,8 @@ class Recovery:
                 copy = find(stack)
                 if not isinstance(copy, PackCopy):
                     continue
-                if shutil.disk_usage(self._folder).free < 2 * copy.size:
+                free = measure_free(self._folder)
+                if free is not None and free < 2 * copy.size:
                     return False
                 write_atomically(self._folder, name, [copy.read(0, copy.size)])
         return True

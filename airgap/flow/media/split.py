@@ -1,7 +1,6 @@
 """Write volumes: whole packs and parity, spread over folders; everything is read back."""
 
 import hashlib
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -13,6 +12,7 @@ from airgap.carrier.port import BundleReader
 from airgap.disk import readback
 from airgap.disk.durable import move_file
 from airgap.disk.part_file import write_atomically
+from airgap.disk.space import measure_free
 from airgap.errors import AirgapError, ConflictError, CorruptError, StorageError, UsageError
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.location.connector import LOCAL, Connector
@@ -339,8 +339,8 @@ def demand_room(folder: Path, needed: int) -> None:
         StorageError: it is.
     """
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    if needed > free:
+    free = measure_free(existing)
+    if free is not None and needed > free:
         raise StorageError(
             f"{existing} needs {needed:,} bytes and has {free:,} free.",
             f"Free {needed - free:,} bytes and run the same command again.",
