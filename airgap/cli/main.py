@@ -1,6 +1,7 @@
 """The entry point: finds the command, runs it, and turns errors into exit codes."""
 
 import ctypes
+import errno
 import gc
 import importlib
 import io
@@ -165,16 +166,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             ),
             words,
         )
-    except MemoryError:
-        _fail(
-            StorageError(
-                "There is not enough memory.",
-                "Raise the memory limit (ulimit -v) or stop other programs, and run the same"
-                " command again: it continues where it stopped.",
-            ),
-            words,
-        )
     except Exception as error:  # noqa: BLE001  (the one place where nothing may pass)
+        if _lacks_memory(error):
+            _fail(
+                StorageError(
+                    "There is not enough memory.",
+                    "Raise the limit (ulimit -v) or stop other programs, and run the same command"
+                    " again: it continues where it stopped.",
+                ),
+                words,
+            )
         _print_traceback()
         _fail(
             AirgapError(
@@ -207,6 +208,16 @@ def _fail(raw: AirgapError, words: Sequence[str]) -> NoReturn:
             _print_json_error(error)
     terminal.discard_output()
     sys.exit(error.exit_code)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Tell whether memory, or a thread, whose stack needs memory too, could not be had."""
+    return (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or (isinstance(error, ImportError) and "failed to map segment" in str(error))
+        or (isinstance(error, RuntimeError) and str(error) == "can't start new thread")
+    )
 
 
 def _print_traceback() -> None:

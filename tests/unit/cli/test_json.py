@@ -233,9 +233,20 @@ def test_a_bug_is_one_object(connected: Side, monkeypatch: pytest.MonkeyPatch) -
     assert "Traceback" in ran.err
 
 
-def test_too_little_memory_is_no_bug(connected: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("can't start new thread"),
+        ImportError("libx.so: failed to map segment from shared object: Cannot allocate memory"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_too_little_memory_is_no_bug(
+    error: Exception, connected: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr("airgap.flow.bundle.open_bundle.open_unverified", broken)
 
