@@ -4,7 +4,7 @@ import hashlib
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from operator import lt
+from operator import le
 from typing import Final
 
 from airgap.codec.buffer import Buffer
@@ -74,7 +74,7 @@ class FileDigests:
     """The digest of each file, from its chunks as they come by in the file's order.
 
     Chunks come in the order of the chunk table, so that a file of several chunks is digested on the
-    way if its own are in that order too, and all of them are carried.
+    way if its own are in that order too, and all of them are carried (format §11, step 5).
     """
 
     def __init__(self, manifest: Manifest, items: Sequence[Item]) -> None:
@@ -91,7 +91,7 @@ class FileDigests:
             for file in item.files
             if len(file.chunks) > 1
             and file.chunks[-1] < manifest.carried
-            and all(map(lt, file.chunks, file.chunks[1:]))
+            and all(map(le, file.chunks, file.chunks[1:]))
         }
 
     def covers(self, targets: Targets, chunk: int) -> bool:

@@ -60,8 +60,8 @@ def verify_volumes(opened: Opened, *, jobs: int, progress: Progress) -> ContentR
 def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> ContentResult:
     """Read all packs, write nothing.
 
-    Every pack's and every chunk's digest is compared, and a file's own digest wherever its chunks
-    come in its order (that is: unless it shares chunks with an earlier file).
+    Every pack's digest is compared, that of every chunk that a file uses, and a file's own digest
+    wherever its chunks come in its order (format §11).
 
     Raises:
         MissingError, CorruptError, StorageError: as ``verify_volumes``.
@@ -79,7 +79,7 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> ContentRe
     with serial_executor() as digester:
         work = ChunkConsumer(
             "verifying",
-            wanted=lambda chunk: chunk not in absent,
+            wanted=lambda chunk: chunk in targets and chunk not in absent,
             covered=partial(digests.covers, targets),
             write=None,
             after=digester.submit,

@@ -1,0 +1,218 @@
+"""The second verifier, ``airgap verify`` and ``airgap import`` agree on bundles of every shape.
+
+``AIRGAP_EXAMPLES=5000`` makes more of them.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airgap.errors import AirgapError, CorruptError
+from airgap.format import manifest
+from airgap.format.root import Key, Root
+from airgap.signing.public_keys import verifies
+from airgap.signing.signer import Signer
+from airgap.signing.trust import Verified
+from tests.support import forge, manifests, second_verifier, sides
+from tests.support.forge import Draft
+from tests.support.manifests import Fault
+from tests.support.mutations import FEW
+from tests.support.sides import Side, Site
+
+EXAMPLES = settings(FEW, max_examples=int(os.environ.get("AIRGAP_EXAMPLES", "25")))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What each of the three says: "accepted", or the kind of the refusal."""
+
+    second: str
+    verified: str
+    imported: str
+    is_partial: bool
+    """Whether the second verifier could not compare every file: some are compressed."""
+
+
+@dataclass(frozen=True)
+class Verifiers:
+    """Three that judge the same file, each from nothing."""
+
+    folder: Path
+    side: Side
+    site: Site
+    signer: Signer
+    root: Verified[Root]
+
+    def judge(self, made: Draft) -> Verdict:
+        """Let all three judge a bundle."""
+        raw, path = made.raw(), self.folder / "made.airgap"
+        forge.put(path, forge.tar(forge.members(raw, forge.sign(raw, self.signer), made.packs)))
+        second, printed = second_verifier.verify(path, self.site.root, self.site.fingerprint)
+        counts = re.search(r"; (\d+) of (\d+) files compared", printed)
+        return Verdict(
+            second,
+            self._run(forge.verify_in_process, path),
+            self._import(path),
+            is_partial=counts is not None and counts[1] != counts[2],
+        )
+
+    def _import(self, path: Path) -> str:
+        for home in (self.side.bentoml, self.side.hugging_face, self.side.state):
+            shutil.rmtree(home, ignore_errors=True)
+        shutil.copytree(self.folder / "state", self.side.state)
+        return self._run(forge.import_in_process, path)
+
+    def _run(self, work: object, path: Path) -> str:
+        try:
+            work(path, self.root)  # type: ignore[operator]
+        except AirgapError as error:
+            return error.kind
+        return "accepted"
+
+
+@pytest.fixture(scope="module")
+def verifiers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verifiers]:
+    folder = tmp_path_factory.mktemp("three")
+    site = sides.make_site(folder / "site")
+    side = Side(folder / "side")
+    side.top.mkdir()
+    sides.trust(side, site)
+    shutil.copytree(side.state, folder / "state")
+    program = second_verifier.program()
+
+    def check(key: dict[str, object], signature: bytes, text: bytes) -> bool:
+        return verifies(Key(algorithm=key["algorithm"], spki=key["spki"]), signature, text)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch, side.here():
+        patch.setattr(program, "verifies", check)  # openssl takes longer than all the rest
+        patch.setattr(os, "fsync", lambda _: None)
+        signer = forge.load_signer(site.key())
+        yield Verifiers(folder, side, site, signer, forge.trusted(site))
+
+
+@EXAMPLES
+@given(made=manifests.bundles())
+def test_they_agree_on_every_good_bundle(made: Draft, verifiers: Verifiers) -> None:
+    verdict = verifiers.judge(made)
+
+    assert verdict.second == verdict.verified == verdict.imported
+    assert verdict.second in ("accepted", "missing")
+
+
+@EXAMPLES
+@given(made=manifests.bundles(complete=True), fault=manifests.faults(), data=st.data())
+def test_they_agree_on_every_fault(
+    made: Draft, fault: Fault, data: st.DataObject, verifiers: Verifiers
+) -> None:
+    fault(made, data.draw)
+    try:
+        made.raw()
+    except (KeyError, ValueError, OverflowError, AttributeError, TypeError):
+        return  # not even canonical msgpack: tests/fuzz/test_second_verifier.py has those
+
+    verdict = verifiers.judge(made)
+
+    if verdict.imported == "corrupt" and _is_left_out(made, verdict):
+        assert verdict.second in ("accepted", "corrupt")
+        assert verdict.verified in ("accepted", "corrupt")
+    else:
+        assert verdict.second == verdict.verified == verdict.imported
+
+
+def _is_left_out(made: Draft, verdict: Verdict) -> bool:
+    """Tell whether format §11 lets a verifier accept what an import refuses."""
+    return verdict.is_partial or _has_files_out_of_order(made) or _has_another_description(made)
+
+
+def _has_files_out_of_order(made: Draft) -> bool:
+    for entry in (entry for item in made.manifest["items"] for entry in item["entries"]):
+        column = entry.get("chunks", b"")
+        chunks = [column[at : at + 4] for at in range(0, len(column), 4)]
+        if chunks != sorted(chunks):
+            return True
+    return False
+
+
+def _has_another_description(made: Draft) -> bool:
+    """Tell whether YAML gives an item another name: the second verifier does not read it."""
+    for item in made.manifest["items"]:
+        make = {"model": forge.model, "bento": forge.bento}.get(item["kind"])
+        if make is not None:
+            text = make({}, f"{item['name']}:{item['version']}").entries[f"{item['kind']}.yaml"]
+            assert isinstance(text, bytes)
+            digests = [entry.get("digest") for entry in item["entries"]]
+            if forge.sha256(text) not in digests:
+                return True
+    return False
+
+
+# Single faults that a generator seldom meets
+
+
+def _wrong_chunk(chunks: tuple[bytes, ...], number: int) -> Draft:
+    """A model with a file of these chunks; the digest of one is wrong, that of the file right."""
+    made = forge.draft(forge.model({"w.bin": forge.File(chunks)}))
+    digests = bytearray(made.manifest["chunks"]["digests"])
+    at = 32 * (1 + sorted(set(chunks), key=chunks.index).index(chunks[number]))
+    digests[at] ^= 1
+    made.manifest["chunks"]["digests"] = bytes(digests)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("chunks", "verdict"),
+    [
+        pytest.param((b"one",), "corrupt", id="all of a file"),
+        pytest.param((b"one", b"one"), "accepted", id="twice in a file"),
+        pytest.param((b"one", b"two"), "accepted", id="one of two"),
+        pytest.param((b"one", b"two", b"one"), "corrupt", id="out of order"),
+    ],
+)
+def test_they_agree_on_a_chunk_with_a_wrong_digest(
+    chunks: tuple[bytes, ...], verdict: str, verifiers: Verifiers
+) -> None:
+    judged = verifiers.judge(_wrong_chunk(chunks, 0))
+
+    assert (judged.second, judged.verified, judged.imported) == (verdict,) * 3
+
+
+@pytest.mark.parametrize("codec", [0, 1, 9])
+def test_they_agree_on_a_block_that_no_file_uses(codec: int, verifiers: Verifiers) -> None:
+    made = forge.stored_block(b"junk" * 9, bytes(36), codec=codec)
+    del made.entries[1]
+    made.digest_items()
+
+    judged = verifiers.judge(made)
+
+    assert (judged.second, judged.verified, judged.imported) == ("accepted",) * 3
+
+
+@pytest.mark.parametrize(("field", "most"), [("audience", 1000), ("items", 10_000)])
+@pytest.mark.parametrize("more", [0, 1])
+def test_they_agree_on_limits(field: str, most: int, more: int) -> None:
+    made = forge.draft()
+    made.manifest["audience"] = ["ward"]
+    if field == "audience":
+        made.manifest["audience"] = [f"s{number:05}" for number in range(most + more)]
+    else:
+        for number in range(most + more):
+            item = {"kind": "hugging-face", "name": f"h{number:05}", "version": "0" * 40}
+            made.manifest["items"].append({**item, "entries": [], "digest": b""})
+        made.digest_items()
+    program = second_verifier.program()
+
+    if more:
+        with pytest.raises(CorruptError):
+            manifest.decode(made.raw())
+        with pytest.raises(program.Refused):
+            program.check_manifest(made.manifest)
+    else:
+        manifest.decode(made.raw())
+        program.check_manifest(made.manifest)
