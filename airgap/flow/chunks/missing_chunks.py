@@ -26,6 +26,7 @@ class MissingChunks:
         """Look at nothing yet."""
         self._manifest = manifest
         self._sources = sources
+        self._whole = set[int]()
         self._base_of = {
             block.first_chunk: block.base
             for pack in manifest.packs
@@ -36,14 +37,22 @@ class MissingChunks:
     def find(self, chunks: Iterable[int]) -> frozenset[int]:
         """Return those of the chunks that are missing, or that have a base which is missing.
 
-        Every chunk that is needed is read and compared with its digest.
+        Every chunk that is needed is read and compared with its digest. A difference whose base is
+        missing is not missing itself if another bundle has the chunk: see ``read_whole``.
         """
         carried, base_of = self._manifest.carried, self._base_of
         direct = {chunk: base_of.get(chunk, chunk) for chunk in chunks}
         direct |= {chunk: chunk for chunk in self._idle()}
         needed = {source for source in direct.values() if source >= carried}
         absent = self._absent(needed)
-        return frozenset(chunk for chunk, source in direct.items() if source in absent)
+        lost = {chunk for chunk, source in direct.items() if source in absent}
+        differences = {chunk for chunk in lost if direct[chunk] != chunk}
+        self._whole = differences - self._absent(differences)
+        lost -= self._whole
+        if self._whole:  # a base that is needed for nothing else is not missing either
+            bases = absent.intersection(self._base_of.values())
+            lost -= bases.difference(map(direct.__getitem__, lost & differences), self._used())
+        return frozenset(lost)
 
     def refuse(self, lacking: frozenset[int], *, packs_are_read: bool = False) -> None:
         """Refuse to continue without the chunks that ``find`` returned; say so if packs are intact.
@@ -73,6 +82,21 @@ class MissingChunks:
         if data is None:
             self.refuse(frozenset([chunk]))
         return data or b""
+
+    def read_whole(self, chunk: int) -> bytes | None:
+        """Return the bytes of a chunk that the bundle has only as a difference from a missing base.
+
+        None for every other chunk.
+
+        Raises:
+            MissingChunksError: it is not there any more.
+        """
+        return self.read(chunk) if chunk in self._whole else None
+
+    def _used(self) -> set[int]:
+        """Return the chunks that are parts of files."""
+        items = self._manifest.items
+        return {chunk for item in items for file in item.files for chunk in file.chunks}
 
     def _idle(self) -> Iterable[int]:
         """Return the needed chunks that nothing in the bundle uses; none, if it is made well."""

@@ -58,6 +58,7 @@ def stage_packs(
             write=write,
             after=digester.submit,
             base=base.read,
+            whole=base.read_whole,
         )
         for chunk, data in plain_chunks(packs, work, jobs, progress):
             digester.submit(digests.feed, targets, chunk, data)

@@ -41,6 +41,8 @@ class ChunkConsumer:
     """Calls back when all chunks that were yielded are processed: their pack leaves memory."""
     base: Callable[[int], bytes]
     """Returns the bytes of a needed chunk, for differences (format §5.4)."""
+    whole: Callable[[int], bytes | None]
+    """Returns the bytes of a chunk that is a difference from a missing base; None for others."""
     failed: dict[int, AirgapError] = field(default_factory=dict)
     """Packs that are damaged or missing; complete when all chunks have been yielded."""
 
@@ -175,8 +177,13 @@ class _Unpacking:
         if not any(map(self.work.wanted, numbers)):
             return []
         stored = view[block.offset : block.offset + block.stored_length]
-        base = b"" if block.base == NO_BASE else self.work.base(block.base)
-        made = list(_decoded(self.table, block, stored, base))
+        whole = None if block.base == NO_BASE else self.work.whole(block.first_chunk)
+        made: list[tuple[int, Buffer]]
+        if whole is not None:  # such a block has one chunk (format §4.3)
+            made = [(block.first_chunk, whole)]
+        else:
+            base = b"" if block.base == NO_BASE else self.work.base(block.base)
+            made = list(_decoded(self.table, block, stored, base))
         for chunk, piece in made:
             if not self.work.covered(chunk):
                 _compare(self.table, pack, chunk, piece)

@@ -84,6 +84,7 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> ContentRe
             write=None,
             after=digester.submit,
             base=base.read,
+            whole=base.read_whole,
         )
         for chunk, data in plain_chunks(packs, work, jobs, progress):
             digester.submit(digests.feed, targets, chunk, data)

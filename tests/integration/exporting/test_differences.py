@@ -204,8 +204,9 @@ def test_a_chain_of_differences_is_followed_through_depots(
     )
 
 
+@pytest.mark.parametrize("order", ["new first", "rest first"])
 def test_without_its_base_nothing_is_written_and_what_lacks_can_be_asked_for(
-    sender: Side, receiver: Side, site: Site, tmp_path: Path
+    order: str, sender: Side, receiver: Side, site: Site, tmp_path: Path
 ) -> None:
     old, new, rest = (tmp_path / name for name in ("old", "new.airgap", "rest.airgap"))
     export(sender, site, "v1", old)
@@ -219,7 +220,10 @@ def test_without_its_base_nothing_is_written_and_what_lacks_can_be_asked_for(
     made = sender.run("export", "--for", want, "-o", rest, "--key", site.key(), "--json")
     assert made.code == 0, made.err
     assert receiver.run("import", rest).code == 13
-    ran = receiver.run("import", rest, "--depot", new)
+    both = (new, "--depot", rest) if order == "new first" else (rest, "--depot", new)
+    verified = receiver.run("verify", *both)
+    assert verified.code == 0, verified.err
+    ran = receiver.run("import", *both)
     assert ran.code == 0, ran.err
     assert installed(receiver, "nudged") == VERSIONS["nudged"]
 
