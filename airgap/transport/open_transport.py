@@ -14,7 +14,7 @@ from airgap.transport.url import RemoteUrl, Scheme
 if TYPE_CHECKING:
     from airgap.transport.s3.credentials import Profile
 
-__all__ = ["LOCAL_ONLY", "OPTIONS", "Login", "open_transport"]
+__all__ = ["CONFIG_ONLY", "OPTIONS", "Login", "open_transport"]
 
 _FTP_OPTIONS: Final = frozenset({"timeout"})
 _FTPS_OPTIONS: Final = _FTP_OPTIONS | {"ca", "cert", "key", "tls"}
@@ -36,8 +36,11 @@ OPTIONS: Final[Mapping[Scheme, frozenset[str]]] = {
 }
 """Options by scheme: given in a URL's query, or for a named remote."""
 
-LOCAL_ONLY: Final = frozenset({"proxy_command", "ssh_config"})
-"""Options that run programs. Never taken from a URL, which anyone may have written."""
+CONFIG_ONLY: Final = frozenset(
+    {"ca", "endpoint", "insecure_http", "known_hosts", "proxy_command", "ssh_config"}
+)
+"""Options that decide which server is trusted, or run programs. Never taken from a URL that a
+person types or receives: whoever wrote it would choose the trust anchors."""
 
 
 @dataclass(frozen=True, slots=True)

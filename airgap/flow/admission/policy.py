@@ -6,6 +6,7 @@ from pathlib import Path
 
 from airgap.errors import AirgapError, ConfigurationError, PolicyError
 from airgap.flow.admission import history
+from airgap.flow.site import load_pinned
 from airgap.format import limits
 from airgap.format.ledger import Entry, State, digest
 from airgap.format.manifest import Manifest
@@ -28,13 +29,13 @@ def require_root() -> Verified[Root]:
         ConfigurationError: this machine trusts nobody yet.
         NotTrustedError: the pinned root was changed on disk.
     """
-    pinned = pinned_root.load_root()
+    pinned = load_pinned()
     if pinned is None:
         raise ConfigurationError(
             "This machine trusts nobody yet.",
             "Run `airgap trust init ROOT --fingerprint SHA256:…` with the root of your site.",
         )
-    return trust.accept_root(pinned.raw, pinned.envelopes, pinned.fingerprint)
+    return pinned
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from airgap.flow.location.location import Location, StockArchive
 from airgap.flow.media.missing_volumes import MissingVolumes, refusal
 from airgap.flow.media.volumes import open_volumes
 from airgap.flow.progress import Progress
+from airgap.flow.site import refuse_forbidden
 from airgap.format.inventory import Item
 from airgap.format.kinds import Kind
 
@@ -219,8 +220,15 @@ def _open(
 
 
 def _find_unsigned(request: ImportRequest) -> StockArchive | None:
-    """Return the archive that is taken without a manifest, if a person insists."""
-    if request.warn_unsigned is None or len(request.sources) != 1:
+    """Return the archive that is taken without a manifest, if a person insists.
+
+    Raises:
+        PolicyError: the site's root forbids that (format §7.6).
+    """
+    if request.warn_unsigned is None:
+        return None
+    refuse_forbidden("allow-unsigned", "--insecure-allow-unsigned")
+    if len(request.sources) != 1:
         return None
     location = request.sources[0]
     is_unsigned = isinstance(location, StockArchive) and unsigned.is_unsigned(location)

@@ -9,7 +9,7 @@ from airgap.carrier.archive import ArchiveReader
 from airgap.carrier.depot import Depot, DepotOptions
 from airgap.carrier.remote_archive import open_stream
 from airgap.carrier.stock.remote import RemoteStockReader
-from airgap.errors import ConfigurationError, UsageError
+from airgap.errors import ConfigurationError
 from airgap.flow.location import named_remotes
 from airgap.flow.location.credentials import Credentials, log_in
 from airgap.flow.location.location import (
@@ -19,9 +19,10 @@ from airgap.flow.location.location import (
     RemoteStockArchive,
 )
 from airgap.flow.progress import Progress, Silent
+from airgap.flow.site import refuse_forbidden_options
 from airgap.state import upload_marks
 from airgap.transport.folder import FolderTransport
-from airgap.transport.open_transport import LOCAL_ONLY, open_transport
+from airgap.transport.open_transport import open_transport
 from airgap.transport.port import Transport
 from airgap.transport.rate_limit import LimitedTransport, TokenBucket
 from airgap.transport.retry import RetryingTransport, RetryPolicy
@@ -93,14 +94,9 @@ class Connector:
 
     def _open_transport(self, url: RemoteUrl, settings: Mapping[str, str]) -> Transport:
         """Open a transport that tries again and keeps to the rate."""
-        refused = sorted(LOCAL_ONLY & url.options.keys())
-        if refused:
-            raise UsageError(
-                f"{refused[0]} may not be said in a URL: it runs programs.",
-                "Say it for a named remote (airgap remote add).",
-            )
         own = {key: settings[key] for key in settings if key not in named_remotes.OWN}
         options = {**own, **url.options, **self.transfer.options}
+        refuse_forbidden_options(options)
         note = self.progress.note
         if url.scheme == "ftp":
             note(_IN_CLEAR)

@@ -20,7 +20,7 @@ from airgap.disk.part_file import write_atomically
 from airgap.errors import ConfigurationError, ConflictError, MissingError, UsageError
 from airgap.flow import config
 from airgap.transport import url as places
-from airgap.transport.open_transport import OPTIONS
+from airgap.transport.open_transport import CONFIG_ONLY, OPTIONS
 from airgap.transport.url import RemoteUrl
 
 __all__ = [
@@ -53,12 +53,15 @@ class Remote:
 def locate(text: str) -> tuple[RemoteUrl, Mapping[str, str]]:
     """Turn a URL or ``@NAME[/sub][#ID]`` into a place, and what the config file says of it.
 
+    Options in the URL of a named remote belong to what the config file says.
+
     Raises:
-        UsageError, TransportError: it is not a valid URL.
+        UsageError, TransportError: it is not a valid URL, or has an option that only the config
+            file may have.
         MissingError: there is no remote of that name.
     """
     if not text.startswith(MARK):
-        return places.parse(text), {}
+        return _refuse_anchors(places.parse(text)), {}
     rest, _, bundle = text.removeprefix(MARK).partition("#")
     name, _, below = rest.partition("/")
     remote = find_remote(name)
@@ -69,7 +72,18 @@ def locate(text: str) -> tuple[RemoteUrl, Mapping[str, str]]:
         if place.path in ("", "/") and below:
             joined = place.path + written.path.lstrip("/")
         place = replace(place, path=joined.rstrip("/") or joined, bundle=written.bundle)
-    return place, remote.settings
+    return replace(place, options={}), {**remote.settings, **place.options}
+
+
+def _refuse_anchors(url: RemoteUrl) -> RemoteUrl:
+    """Refuse a typed URL that says itself how its server is recognized; else return it."""
+    anchors = sorted(CONFIG_ONLY & url.options.keys())
+    if anchors:
+        raise UsageError(
+            f"{anchors[0]} cannot be given in a URL: it decides which server is trusted.",
+            f"Give it to a named remote: airgap remote add NAME {url} --option {anchors[0]}=…",
+        )
+    return url
 
 
 def list_remotes() -> list[Remote]:

@@ -14,7 +14,8 @@ _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3
 # OpenSSL's X509_V_ERR_* codes.
 _CLOCK: Final = "If this machine's clock is correct, the server needs a new certificate."
 _ISSUER: Final = (
-    "Give the PEM file of its CA, or the server's own certificate: option ca (?ca=FILE)."
+    "Give the PEM file of its CA, or the server's own certificate, as the option ca of a named"
+    " remote (`airgap remote add`)."
 )
 _NAME: Final = "Use the host name in the certificate, or have a certificate issued for this name."
 _CERTIFICATE_ERRORS: Final = {

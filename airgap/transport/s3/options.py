@@ -121,7 +121,8 @@ class S3Options:
         if self.unencrypted and not self.insecure_http and not _is_loopback(url.hostname or ""):
             raise ConfigurationError(
                 f"{self.server} is not encrypted: others could read and change everything.",
-                "Use https://, with a private CA if needed, or set insecure_http=yes.",
+                "Use https://, with a private CA if needed, or set insecure_http=yes for a named"
+                " remote.",
             )
 
 

@@ -41,9 +41,9 @@ def server(
 
 
 @pytest.fixture
-def address(server: Server, monkeypatch: pytest.MonkeyPatch) -> Address:
+def address(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Address:
     """A folder of that server which no other test uses."""
-    found = address_of(server, f"team{next(_NUMBERS)}")
+    found = address_of(server, f"team{next(_NUMBERS)}", tmp_path / "server.toml")
     for name, value in found.environment.items():
         monkeypatch.setenv(name, value)
     return found

@@ -58,10 +58,11 @@ def proxy(server: Server) -> Iterator[Proxy]:
 
 @pytest.fixture
 def address(
-    remote_folder: FolderOnServer, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    remote_folder: FolderOnServer, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Address:
-    """The URL that leads through the proxy; retries do not wait."""
-    found = address_of(remote_folder.server, remote_folder.folder, proxy)
+    """What leads through the proxy; retries do not wait."""
+    config = tmp_path / "server.toml"
+    found = address_of(remote_folder.server, remote_folder.folder, config, proxy)
     for name, value in found.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(connector, "RetryPolicy", partial(RetryPolicy, wait=lambda _: None))

@@ -44,9 +44,12 @@ def remote_folder(server: Server) -> FolderOnServer:
 
 
 @pytest.fixture
-def address(remote_folder: FolderOnServer, monkeypatch: pytest.MonkeyPatch) -> Address:
+def address(
+    remote_folder: FolderOnServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Address:
     """What is typed to reach it."""
-    found = address_of(remote_folder.server, remote_folder.folder)
+    config = tmp_path / "server.toml"
+    found = address_of(remote_folder.server, remote_folder.folder, config)
     for name, value in found.environment.items():
         monkeypatch.setenv(name, value)
     return found

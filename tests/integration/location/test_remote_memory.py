@@ -45,10 +45,13 @@ def test_four_connections_need_less_than_300_mb(
     stores.add_bento(connected, "shop:v1", {"src/x": b"1"}, models=["ranker:v1"])
     with ssh.serve(tmp_path) as server:
         options = server.options("depot")
-        location = (
+        location = "@server"
+        url = (
             f"sftp://{options.user}@127.0.0.1:{options.port}{options.folder}"
             f"?identity={server.key}&known_hosts={options.known_hosts}&agent=no"
         )
+        for side in (connected, isolated):
+            assert side.run("remote", "add", "server", url).code == 0
         sent = peak(connected, "export", "shop:v1", "-o", location, "--key", site.key())
         fetched = peak(isolated, "import", location)
     print(f"\nexport {sent / 1e6:.0f} MB, import {fetched / 1e6:.0f} MB")  # noqa: T201
