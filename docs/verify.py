@@ -29,14 +29,14 @@ from unicodedata import category, normalize
 EXITS = {"usage": 2, "unchecked": 3, "corrupt": 10, "not-trusted": 11, "policy": 12, "missing": 13}
 MIB, DECIDING = 2**20, {"scanner": "malware", "approver": "review"}  # §14: the default names
 RECORDING, TIMES = {"recorder", "witness"}, ("not_after", "time", "since", "from", "until")
-DIGESTS = ("bundle", "completes", "digest", "findings")
+DIGESTS = ("bundle", "certificate", "completes", "digest", "findings")
 KINDS = ("model", "hugging-face", "files", "wheelhouse", "image", "bento")  # §3.2
 HEX, TAG = "[0-9a-f]{64}", "[a-z0-9]([-._a-z0-9]*[a-z0-9])?"
 BAD_PATH = r'(?is)[\\:*?"<>|]|(^|/)([^/]*[. ]|(con|prn|aux|nul|(com|lpt)[1-9¹²³])(\.[^/]*)?)?(/|\Z)'
 ENVELOPE = (r'\{"payloadType":"%s","signatures":\[\{"keyid":"([0-9a-f]{64})","sig":"'
             r'((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)"\}\]\}\n')
 NAME = "[a-z](?:[-a-z0-9]{0,9}[a-z0-9])?"  # §14
-SIGNER = rf"(?!scanner.malware|approver.review)(?:scanner|approver)(?:\.{NAME})?"
+SIGNER = rf"(?!scanner\.malware\.|approver\.review\.)(?:scanner|approver)(?:\.{NAME})?"
 MEMBERS = (rf"(bundles/{HEX}/)manifest\.msgpack (\1builder\.{HEX}\.dsse |"  # §9
            rf"(\1{SIGNER}\.{HEX}\.)attestation \3dsse )*(padding )?"
            rf"(roots/[1-9]\d{{0,15}}\.(root\.msgpack|{HEX}\.dsse) )*(packs/../{HEX}\.pack )*"

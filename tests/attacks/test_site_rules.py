@@ -1,0 +1,173 @@
+"""A URL, an option, an attestation of another kind: they do not get past a site (format §7.6)."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import PolicyError, UsageError
+from airgap.flow.location.connector import Connector, TransferOptions
+from airgap.flow.location.location import RemoteDepot, parse_location
+from airgap.format.root import Root
+from airgap.format.site_rules import Demand, SiteRules
+from airgap.transport.open_transport import CONFIG_ONLY
+from tests.support import refusals, second_verifier, stores
+from tests.support import signers as people
+from tests.support.sides import Side
+from tests.support.signers import make_root, person, team
+
+ANCHORS = {
+    "ca": "ftpes://host/depot?ca=/tmp/evil.pem",
+    "endpoint": "s3://bucket/depot?endpoint=https://evil.example",
+    "insecure_http": "s3://bucket/depot?insecure_http=yes",
+    "known_hosts": "sftp://host/depot?known_hosts=/tmp/evil",
+    "proxy_command": "sftp://host/depot?proxy_command=id",
+    "ssh_config": "sftp://host/depot?ssh_config=/tmp/evil",
+}
+COMMANDS: dict[str, Callable[[str], list[str]]] = {
+    "import": lambda url: ["import", url],
+    "verify": lambda url: ["verify", url],
+    "inspect": lambda url: ["inspect", url],
+    "list": lambda url: ["list", url],
+    "pull": lambda url: ["pull", "shop:v1", url],
+    "copy": lambda url: ["copy", url, "copy"],
+    "gc": lambda url: ["gc", url],
+    "trust update": lambda url: ["trust", "update", url],
+}
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Side:
+    side = Side(tmp_path / "ward")
+    side.top.mkdir()
+    return side
+
+
+def with_rules(rules: SiteRules) -> Root:
+    return replace(make_root(scanner=team("sam kim")), created_at=0, rules=rules)
+
+
+def test_every_option_that_decides_whom_to_trust_is_tried() -> None:
+    assert set(ANCHORS) == CONFIG_ONLY
+
+
+@pytest.mark.parametrize("option", ANCHORS)
+def test_a_url_does_not_bring_its_own_trust_anchor(option: str, ward: Side) -> None:
+    told = refusals.expect_refusal(ward, "import", ANCHORS[option], error=UsageError)
+
+    assert told.json["error"]["message"].startswith(f"{option} cannot be given in a URL")
+    assert f"--option {option}=" in told.json["error"]["hint"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_takes_a_trust_anchor_from_a_url(command: str, ward: Side) -> None:
+    refusals.expect_refusal(ward, *COMMANDS[command](ANCHORS["ca"]), error=UsageError)
+
+
+@pytest.mark.parametrize("option", ANCHORS)
+def test_the_config_file_may_have_it(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f"[remotes.there]\nurl = {json.dumps(ANCHORS[option])}\n")
+    monkeypatch.setenv("AIRGAP_CONFIG", str(config))
+
+    location = parse_location("@there/sub")
+
+    assert isinstance(location, RemoteDepot)
+    assert (set(location.settings), location.url.options) == ({option}, {})
+
+
+@pytest.mark.parametrize(
+    ("rules", "settings"),
+    [
+        (SiteRules(trust_anchors=()), {"ca": "/x"}),
+        (SiteRules(trust_anchors=("ca",)), {"ca": "/x", "endpoint": "https://x"}),
+        (SiteRules(forbidden_options=("http",)), {"insecure_http": "yes"}),
+        (SiteRules(forbidden_options=("all",)), {"insecure_http": "yes"}),
+    ],
+)
+def test_a_root_limits_what_the_config_file_may_have(
+    rules: SiteRules, settings: dict[str, str], ward: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people.pin(ward, with_rules(rules))
+    monkeypatch.setenv("AIRGAP_HOME", str(ward.state))
+    location = parse_location("s3://bucket/depot")
+    assert isinstance(location, RemoteDepot)
+
+    for where in (
+        lambda: Connector().open_depot(replace(location, settings=settings)),
+        lambda: Connector(transfer=TransferOptions(options=settings)).open_depot(location),
+    ):
+        with pytest.raises(PolicyError, match="root of site ward"):
+            where()
+
+
+@pytest.mark.parametrize("option", ["allow-unsigned", "all"])
+def test_a_root_forbids_unsigned_archives(
+    option: str, small: Side, ward: Side, tmp_path: Path
+) -> None:
+    location = tmp_path / "shop.tar"
+    key = people.write_key(tmp_path / "keys", "bob")
+    assert small.run("export", "shop:v1", "-o", location, "--format", "tar", "--key", key).code == 0
+    for beside in tmp_path.glob("shop.tar.airgap-manifest*"):
+        beside.unlink()
+    words = ("import", location, "--insecure-allow-unsigned")
+    people.pin(ward, with_rules(SiteRules(forbidden_options=(option,))))
+
+    told = refusals.expect_refusal(ward, *words, error=PolicyError)
+
+    assert "forbids --insecure-allow-unsigned" in told.json["error"]["message"]
+
+
+def test_a_forbidden_option_is_refused_where_it_would_change_nothing_too(
+    ward: Side, depot: Path
+) -> None:
+    people.pin(ward, with_rules(SiteRules(forbidden_options=("all",))))
+
+    refusals.expect_refusal(ward, "import", depot, "--insecure-allow-unsigned", error=PolicyError)
+
+
+@pytest.mark.parametrize("name", ["depot", "shop.airgap"])
+def test_one_attestation_is_not_taken_for_another(
+    name: str, small: Side, ward: Side, tmp_path: Path
+) -> None:
+    """A licence report is not a malware scan; airgap and the second verifier agree on it."""
+    location, keys = tmp_path / name, tmp_path / "keys"
+    bob, findings = people.write_key(keys, "bob"), tmp_path / "report.json"
+    findings.write_bytes(b"{}")
+    assert small.run("export", "shop:v1", "-o", location, "--key", bob).code == 0
+    root = with_rules(SiteRules(demands=(Demand("licence", "scanner", 1, 86_400),)))
+    people.pin(ward, root)
+    path = tmp_path / "pinned-ward" / "root.msgpack"
+    fingerprint = people.write_root(path, root, "ann")
+
+    def attest(who: str, *words: str) -> int:
+        key = people.write_key(keys, who)
+        given = ("--role", "scanner", "--findings", findings, "--key", key, *words)
+        return small.run("attest", location, *given).code
+
+    assert attest("sam", "--name", "licence") == 0
+    refusals.expect_refusal(ward, "import", location, error=PolicyError)
+    assert second_verifier.verify(location, path, fingerprint)[0] == "policy"
+
+    assert attest("sam") == 0
+    before = stores.snapshot(location)
+    assert attest("sam", "--name", "licence", "--reject") != 0
+    assert stores.snapshot(location) == before
+    ran = ward.run("import", location, "--json")
+    assert ran.code == 0, ran.err
+    signed = {(one["role"], one["name"]): one["signed_by"] for one in ran.json["attestations"]}
+    sam = person("sam").key.id
+    assert signed == {("scanner", "malware"): [sam], ("scanner", "licence"): [sam]}
+    verdict, printed = second_verifier.verify(location, path, fingerprint)
+    assert verdict == "accepted"
+    assert {f"signed by scanner {sam}", f"signed by scanner (licence) {sam}"} < {
+        *printed.splitlines()
+    }
+
+    assert attest("kim", "--name", "rehearsal", "--reject") == 0
+    refusals.expect_refusal(ward, "verify", location, error=PolicyError)
+    assert second_verifier.verify(location, path, fingerprint)[0] == "policy"
