@@ -2,19 +2,35 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from airgap.errors import NotTrustedError
 from airgap.format import attestation
 from airgap.format import envelope as dsse
 from airgap.format.attestation import Attestation
 from airgap.format.envelope import PAYLOAD_TYPES, Purpose, Role
-from airgap.format.root import Key
+from airgap.format.root import Key, Root
+from airgap.format.site_rules import Demand
 from airgap.signing.public_keys import verifies
 
-__all__ = ["Evidence", "Pair", "find_valid_attestations", "find_valid_signers"]
+__all__ = [
+    "Accepting",
+    "DemandCount",
+    "Evidence",
+    "Pair",
+    "count_demands",
+    "find_valid_attestations",
+    "find_valid_signers",
+]
 
 Pair = tuple[bytes, bytes]
 """The bytes of an attestation and of its envelope."""
+
+
+Accepting = Mapping[tuple[Role, str], Mapping[str, int]]
+"""By role and name, the keys that accept a bundle, with the time that each one claims."""
+_CLOCKS_DIFFER: Final = 86_400
+"""How many seconds an attestation may be from the future, if its age matters (format §14)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +39,23 @@ class Evidence:
 
     envelopes: Sequence[bytes]
     attestations: Mapping[Role, Sequence[Pair]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DemandCount:
+    """An attestation that a site demands, or that a bundle merely has, and the keys that accept.
+
+    ``key_ids`` are counted against the threshold; ``outdated`` accept too, but not recently enough.
+    """
+
+    demand: Demand
+    key_ids: tuple[str, ...]
+    outdated: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> int:
+        """The number of missing keys."""
+        return max(self.demand.threshold - len(self.key_ids), 0)
 
 
 def find_valid_signers(
@@ -81,3 +114,23 @@ def find_valid_attestations(
                 )
             attestations.append((key_id, signed))
     return attestations
+
+
+def count_demands(accepting: Accepting, root: Root, now: int) -> tuple[DemandCount, ...]:
+    """Count the keys that accept, for each demand and each other name (format §14, rule 4)."""
+    demands = list(root.demands())
+    demanded = {(demand.role, demand.name) for demand in demands}
+    demands += [Demand(name, role, 0) for role, name in accepting if (role, name) not in demanded]
+    return tuple(
+        _count_demand(demand, accepting.get((demand.role, demand.name), {}), now)
+        for demand in demands
+    )
+
+
+def _count_demand(demand: Demand, times: Mapping[str, int], now: int) -> DemandCount:
+    recent = {
+        key_id
+        for key_id, time in times.items()
+        if demand.max_age is None or now - demand.max_age <= time <= now + _CLOCKS_DIFFER
+    }
+    return DemandCount(demand, tuple(sorted(recent)), tuple(sorted(times.keys() - recent)))

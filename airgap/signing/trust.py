@@ -19,51 +19,36 @@ from airgap.format.attestation import ATTESTING_ROLES, DEFAULT_NAMES, Attestatio
 from airgap.format.envelope import Role
 from airgap.format.manifest import Manifest
 from airgap.format.root import Root
-from airgap.format.site_rules import Demand, format_age
 from airgap.format.waiver import Waiver
 from airgap.signing.public_keys import check_key
-from airgap.signing.thresholds import Evidence, find_valid_attestations, find_valid_signers
+from airgap.signing.signer_lines import (
+    describe_demand,
+    describe_role,
+    find_command,
+    list_signers,
+)
+from airgap.signing.thresholds import (
+    Accepting,
+    DemandCount,
+    Evidence,
+    count_demands,
+    find_valid_attestations,
+    find_valid_signers,
+)
 
 __all__ = [
-    "DemandCount",
     "Verified",
     "accept_root",
     "accept_waiver",
     "admit",
     "decode_if_signed",
     "demand_builders",
-    "describe_signers",
     "find_waivable_problems",
     "succeed",
 ]
 
 T = TypeVar("T")
 _SEAL: Final = object()
-_COMMANDS: Final[Mapping[Role, str]] = MappingProxyType(
-    {
-        "scanner": "airgap attest SRC --role scanner{name} --findings FILE --key K",
-        "approver": "airgap approve SRC{name} --key K",
-    }
-)
-_CLOCKS_DIFFER: Final = 86_400
-"""How many seconds an attestation may be from the future, if its age matters (format §14)."""
-
-
-@dataclass(frozen=True, slots=True)
-class DemandCount:
-    """An attestation that a site demands, or that a bundle merely has, and the keys that accept.
-
-    ``key_ids`` are counted against the threshold; ``outdated`` accept too, but not recently enough.
-    """
-
-    demand: Demand
-    key_ids: tuple[str, ...]
-    outdated: tuple[str, ...] = ()
-
-    @property
-    def missing(self) -> int:
-        """The number of missing keys."""
-        return max(self.demand.threshold - len(self.key_ids), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +108,7 @@ def admit(
         _refuse_low_sequence(manifest, trusted)
     _refuse_labels(manifest, trusted)
     accepting = _find_accepting(bundle, evidence, trusted)
-    counts = _count_demands(accepting, trusted, now)
+    counts = count_demands(accepting, trusted, now)
     _require_attestations(trusted, builders, counts)
     signers: dict[Role, tuple[str, ...]] = {"builder": builders}
     for role in ATTESTING_ROLES:
@@ -198,7 +183,7 @@ def accept_waiver(
             f" {trusted.site} requires.",
             "Have it signed by more approvers (`airgap waive FILE --key K`), and copy the .dsse"
             " files beside it as well.",
-            _describe_role("approver", trusted, signers),
+            describe_role("approver", trusted, signers),
         )
     waiver = waivers.decode(raw)
     if waiver.site != trusted.site:
@@ -208,14 +193,6 @@ def accept_waiver(
         )
     _refuse_expired("waiver", waiver.expires_at, now)
     return Verified(waiver, raw, MappingProxyType({"approver": signers}), _SEAL)
-
-
-def describe_signers(
-    root: Root, builders: tuple[str, ...], counts: Sequence[DemandCount] = ()
-) -> list[str]:
-    """Return lines for the builders, and for each attestation: who signed, who still can."""
-    lines = _describe_role("builder", root, builders)
-    return lines + [line for count in counts for line in _describe_count(count, root)]
 
 
 def accept_root(raw: bytes, envelopes: Sequence[bytes], fingerprint: str) -> Verified[Root]:
@@ -311,7 +288,7 @@ def _require_builders(raw: bytes, envelopes: Sequence[bytes], root: Root) -> tup
             " `airgap trust show`.",
             (
                 *(_describe_signature(dsse.decode(raw).key_id, root) for raw in envelopes),
-                *describe_signers(root, signers),
+                *list_signers(root, signers),
             ),
         )
     return signers
@@ -325,11 +302,7 @@ def _describe_signature(key_id: str, root: Root) -> str:
     return f"{line}, which is revoked: it does not count, whatever time it claims"
 
 
-_Accepting = Mapping[tuple[Role, str], Mapping[str, int]]
-"""By role and name, the keys that accept a bundle, with the time that each one claims."""
-
-
-def _find_accepting(bundle: bytes, evidence: Evidence, root: Root) -> _Accepting:
+def _find_accepting(bundle: bytes, evidence: Evidence, root: Root) -> Accepting:
     """Return who accepts the bundle as what; one rejection refuses it (format §14)."""
     accepting: dict[tuple[Role, str], dict[str, int]] = {}
     for role in ATTESTING_ROLES:
@@ -354,26 +327,6 @@ def _find_accepting(bundle: bytes, evidence: Evidence, root: Root) -> _Accepting
     return accepting
 
 
-def _count_demands(accepting: _Accepting, root: Root, now: int) -> tuple[DemandCount, ...]:
-    """Count the keys that accept, for each demand and each other name (format §14, rule 4)."""
-    demands = list(root.demands())
-    demanded = {(demand.role, demand.name) for demand in demands}
-    demands += [Demand(name, role, 0) for role, name in accepting if (role, name) not in demanded]
-    return tuple(
-        _count_demand(demand, accepting.get((demand.role, demand.name), {}), now)
-        for demand in demands
-    )
-
-
-def _count_demand(demand: Demand, times: Mapping[str, int], now: int) -> DemandCount:
-    recent = {
-        key_id
-        for key_id, time in times.items()
-        if demand.max_age is None or now - demand.max_age <= time <= now + _CLOCKS_DIFFER
-    }
-    return DemandCount(demand, tuple(sorted(recent)), tuple(sorted(times.keys() - recent)))
-
-
 def _require_attestations(
     root: Root, builders: tuple[str, ...], counts: Sequence[DemandCount]
 ) -> None:
@@ -381,56 +334,15 @@ def _require_attestations(
     if not lacking:
         return
     missing = " and ".join(
-        f"{len(count.key_ids)} of the {count.demand.threshold} {_describe_demand(count.demand)}"
+        f"{len(count.key_ids)} of the {count.demand.threshold} {describe_demand(count.demand)}"
         for count in lacking
     )
-    commands = dict.fromkeys(_find_command(count.demand) for count in lacking)
+    commands = dict.fromkeys(find_command(count.demand) for count in lacking)
     raise PolicyError(
         f"The bundle has {missing} that site {root.site} requires.",
         f"Have the missing signers run: {', '.join(commands)}.",
-        describe_signers(root, builders, counts),
+        list_signers(root, builders, counts),
     )
-
-
-def _describe_demand(demand: Demand) -> str:
-    """Return what is demanded, after a number: ``scanner signatures for rehearsal``."""
-    text = f"{demand.role} signatures"
-    if demand.name != DEFAULT_NAMES[demand.role] or demand.max_age is not None:
-        text += f" for {demand.name}"
-    return text if demand.max_age is None else f"{text} of the last {format_age(demand.max_age)}"
-
-
-def _find_command(demand: Demand) -> str:
-    name = "" if demand.name == DEFAULT_NAMES[demand.role] else f" --name {demand.name}"
-    return f"`{_COMMANDS[demand.role].format(name=name)}`"
-
-
-def _describe_count(count: DemandCount, root: Root) -> list[str]:
-    demand = count.demand
-    label: str = demand.role
-    if demand.name != DEFAULT_NAMES[demand.role] or demand.max_age is not None:
-        label += f" ({demand.name})"
-    lines = _describe_keys(label, demand.threshold, count.key_ids, root.signers(demand.role))
-    if count.outdated:
-        lines.append(f"  signed, but not in the last {format_age(demand.max_age or 0)}:")
-        lines += [f"    {key_id}" for key_id in count.outdated]
-    return lines
-
-
-def _describe_role(role: Role, root: Root, signed: tuple[str, ...]) -> list[str]:
-    return _describe_keys(role, root.threshold(role), signed, root.signers(role))
-
-
-def _describe_keys(
-    label: str, threshold: int, signed: tuple[str, ...], keys: Mapping[str, object]
-) -> list[str]:
-    """Return a count, then a line of at most 80 columns for each key id."""
-    lines = [f"{label}: {len(signed)} of {threshold}" if threshold else f"{label}: not required"]
-    lines += [f"  signed by {key_id}" for key_id in signed]
-    if len(signed) < threshold:
-        lines[0] += f", {threshold - len(signed)} more needed"
-        lines += [f"  can sign: {key_id}" for key_id in sorted(keys.keys() - set(signed))]
-    return lines
 
 
 def _describe_rejection(key_id: str, attestation: Attestation) -> str:

@@ -40,7 +40,7 @@ CONFIG_ONLY: Final = frozenset(
     {"ca", "endpoint", "insecure_http", "known_hosts", "proxy_command", "ssh_config"}
 )
 """Options that decide which server is trusted, or run programs. Never taken from a URL that a
-person types or receives: whoever wrote it would choose the trust anchors."""
+person types or receives: its author would choose the trust anchors."""
 
 
 @dataclass(frozen=True, slots=True)

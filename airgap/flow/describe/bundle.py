@@ -12,9 +12,9 @@ from airgap.format import attestation
 from airgap.format import envelope as dsse
 from airgap.format.inventory import File, Item, Link
 from airgap.format.manifest import Manifest
-from airgap.signing import trust
-from airgap.signing.thresholds import Evidence
-from airgap.signing.trust import DemandCount, Verified
+from airgap.signing.signer_lines import list_signers
+from airgap.signing.thresholds import DemandCount, Evidence
+from airgap.signing.trust import Verified
 
 __all__ = [
     "describe_admission",
@@ -126,7 +126,7 @@ def _describe_count(count: DemandCount) -> dict[str, Any]:
 def signer_lines(opened: Opened) -> list[str]:
     """Say for people who signed, role by role."""
     manifest = opened.manifest
-    return trust.describe_signers(opened.root.value, manifest.signers["builder"], manifest.counts)
+    return list_signers(opened.root.value, manifest.signers["builder"], manifest.counts)
 
 
 def describe_admission(opened: Opened) -> dict[str, Any]:
