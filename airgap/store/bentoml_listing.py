@@ -6,10 +6,12 @@ ends the list at a Bento whose model is not there while several versions begin l
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
 from airgap.errors import AirgapError, ConflictError
 from airgap.format.kinds import BENTO, MODEL, Kind
+from airgap.format.stock_archive import MODELS
 from airgap.store.item_kind import Description
 from airgap.store.kinds import find_kind
 from airgap.store.staging import StagedItem
@@ -73,11 +75,18 @@ def _describe_stores() -> dict[Key, Description]:
     descriptions: dict[Key, Description] = {}
     for kind in (find_kind(BENTO.name), find_kind(MODEL.name)):
         for name, version in kind.list_tags():
+            folder = kind.install_path(name, version).final
             try:
-                description = kind.describe(kind.install_path(name, version).final)
+                description = kind.describe(folder)
             except AirgapError:  # `airgap doctor` names it
                 continue
-            descriptions[kind.rules.name, name, version] = description
+            own = folder / MODELS  # BentoML takes models from there first
+            models = tuple(
+                model
+                for model in description.models
+                if not (own / model.name / model.version).is_dir()
+            )
+            descriptions[kind.rules.name, name, version] = replace(description, models=models)
     return descriptions
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from airgap.errors import StorageError
+from airgap.errors import CorruptError, StorageError
+from airgap.format.inventory import Item
 from airgap.format.kinds import BENTO, MODEL
 from airgap.store.bento_models import MODELS, ModelCopy, explain_incomplete, list_copies
 from airgap.store.bentoml_home import BentoMLKind
@@ -31,6 +32,18 @@ class Bentos(BentoMLKind):
     def read_description(self, text: bytes, source: str, *, thorough: bool = False) -> Description:
         """Parse a bento.yaml; see ``parse_description``."""
         return parse_description(text, source, with_models=True, thorough=thorough)
+
+    def check(self, item: Item, description: bytes, *, thorough: bool) -> None:
+        """Also refuse a Bento with ``models/``; see ``ItemKind``.
+
+        BentoML takes models from there, and its list ends at one of them that it cannot read.
+        """
+        super().check(item, description, thorough=thorough)
+        if any(entry.path.partition("/")[0] == MODELS for entry in item.entries):
+            raise CorruptError(
+                f"The {item} has a folder {MODELS}/, whose models are items of their own.",
+                "The bundle was made wrongly: ask the sender to export it again.",
+            )
 
     def scan(self, reference: Reference) -> Source:
         """List a Bento's files. The models in its own folder travel as models do.

@@ -52,6 +52,8 @@ ENTRIES: dict[str, dict[str, Content]] = {
     "an empty one": {"bento.yaml": b""},
     "a link for one": {"bento.yaml": Link("real.yaml"), "real.yaml": HEAD.encode()},
     "a link at which the list ends": {"bento.yaml": HEAD.encode(), "l": Link("a/" + "b" * 256)},
+    "a model in its own folder": {"bento.yaml": HEAD.encode(), "models/a/b/model.yaml": b"x"},
+    "a link for its models": {"bento.yaml": HEAD.encode(), "models": Link("src")},
     "one in a folder": {"src/bento.yaml": HEAD.encode()},
     "one of a model": {"model.yaml": HEAD.encode()},
     "a very long one": {"bento.yaml": File((b"#" * limits.CHUNK_BYTES, HEAD.encode()))},
@@ -139,6 +141,15 @@ def test_items_that_break_the_list_together_are_refused(
     refusals.expect_refusal(isolated, "import", depot, error=ConflictError, staging=True)
 
     assert isolated.run("doctor").code == 0
+
+
+def test_a_model_in_the_bento_itself_is_the_one(forged: Forge, isolated: Side) -> None:
+    assert isolated.run("import", forged.depot(forge.draft(shop("v1", model="r:v1")))).code == 0
+    copy = isolated.bentoml / "bentos/shop/v1/models/r/v1"  # as BentoML 1.0 built it
+    copy.mkdir(parents=True)
+
+    models = forge.model({}, "r:v11"), forge.model({}, "r:v12")
+    assert isolated.run("import", forged.depot(forge.draft(*models))).code == 0
 
 
 def test_a_store_whose_list_is_broken_already_takes_more(forged: Forge, isolated: Side) -> None:
