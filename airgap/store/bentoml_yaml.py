@@ -46,7 +46,9 @@ def parse_description(
 
 def _make_error(source: str, reason: str) -> CorruptError:
     return CorruptError(
-        f"{source} is malformed: {reason}.", "Delete the item with BentoML and build it again."
+        f"{source} is malformed: {reason}.",
+        "BentoML cannot delete such an item: correct the file, or move its folder out of the store"
+        " and build it again.",
     )
 
 

@@ -163,3 +163,23 @@ def test_a_store_whose_list_is_broken_already_takes_more(forged: Forge, isolated
     assert isolated.run("import", forged.depot(forge.draft(shop("v3")))).code == 0
     ran = isolated.run("doctor")
     assert "BentoML cannot list both" in ran.out
+
+
+def test_a_broken_item_in_a_store_is_named_beside_the_others(forged: Forge, isolated: Side) -> None:
+    assert isolated.run("import", forged.depot(forge.draft(shop("v1")))).code == 0
+    broken = isolated.bentoml / "bentos" / "shop" / "v2"
+    broken.mkdir()
+    (broken / "bento.yaml").write_text(HEAD.replace("v1", "v2") + "x: !!int ''\n")
+    (broken.parent / "latest").unlink()
+
+    rows = {row["tag"]: row["problem"] for row in isolated.run("list", "--json").json["items"]}
+    assert rows["shop:v1"] == ""
+    assert "bento.yaml is malformed: it has the tag" in rows["shop:v2"]
+    assert isolated.run("get", "shop", "--json").json["tag"] == "shop:v1"
+    assert "line 5" in isolated.run("get", "shop:v2").out
+
+    ran = isolated.run("doctor")
+    assert ran.code != 0
+    out = "".join(ran.out.split())  # it is wrapped
+    assert f"{broken}/bento.yamlismalformed" in out
+    assert "BentoMLcannotdeletesuchanitem" in out
