@@ -179,8 +179,8 @@ class ItemKind(ABC):
         except OSError as error:
             raise StorageError(
                 f"{path} cannot be read: {error.strerror}.",
-                f"The {self.rules.name} is incomplete: move its folder out of the store and build it"
-                " again.",
+                f"The {self.rules.name} is incomplete: move its folder out of the store and build"
+                " it again.",
             ) from error
         return self.read_description(text, str(path), thorough=thorough)
 
