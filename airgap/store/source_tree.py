@@ -237,9 +237,7 @@ class StableFile:
             StorageError: the file cannot be read.
         """
         count = min(count, self.size - offset)
-        if (
-            count <= 0
-        ):  # an offset of 2^63 or more, which a file may name, is an error to the system
+        if count <= 0:  # a file may name any offset, and the system takes none of 2^63 or more
             return b""
         try:
             return os.pread(self._descriptor, count, offset)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from airgap.store.source_tree import StableFile, scan
+from airgap.store.source_tree import SourceFile, StableFile
 from tests.support.sides import Side
 
 CREATED = "2026-01-02T03:04:05+00:00"
@@ -99,9 +99,12 @@ def noise(size: int, seed: int = 0) -> bytes:
 @contextmanager
 def open_file(data: bytes) -> Iterator[StableFile]:
     """Open a file with this content to be cut, as an export opens it."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "file").write_bytes(data)
-        (source,) = scan(Path(folder)).files
+    with tempfile.NamedTemporaryFile() as written:
+        written.write(data)
+        written.flush()
+        status = os.fstat(written.fileno())
+        times = status.st_mtime_ns, status.st_ctime_ns
+        source = SourceFile("file", written.name, len(data), executable=False, times=times)
         with StableFile(source) as file:
             yield file
 
