@@ -22,7 +22,7 @@ _HEAD: Final = Struct(">IBI")
 _MAX_PACKET_BYTES: Final = 256 * 1024
 _VERSION: Final = 3
 _MAX_EXTENSIONS: Final = 100
-_SELF_AND_PARENT: Final = frozenset([b".", b".."])
+_MOST_REPEATED: Final = 1000
 
 INIT, OPEN, CLOSE, READ, WRITE, FSTAT, FSETSTAT, OPENDIR, READDIR = 1, 3, 4, 5, 6, 8, 10, 11, 12
 REMOVE, MKDIR, STAT, RENAME, EXTENDED = 13, 14, 17, 18, 200
@@ -309,15 +309,19 @@ class Session:
         reply = self._request(OPENDIR, pack_string(path))
         handle = bytes(self.expect(reply, HANDLE, action).string())
         names: list[bytes] = []
-        received = 0  # counted before "." and "..", which a server could send without end
+        distinct: set[bytes] = set()
+        received = 0
         with self.closing(handle):
             while more := self._read_names(handle):
                 received += len(more)
-                names += (name for name in more if name not in _SELF_AND_PARENT)
-                if len(names) > limit or received > limit + len(_SELF_AND_PARENT):
+                distinct.update(more)
+                names += (name for name in more if name not in {b".", b".."})
+                # a folder that changes may list a name twice, but "." and ".." come once
+                if len(names) > limit or received - len(distinct) > _MOST_REPEATED:
                     raise CorruptError(
-                        f"The folder holds more than {limit:,} names.",
-                        "Remove files that do not belong to a bundle.",
+                        f"The folder holds more than {limit:,} names, or lists them again and"
+                        " again.",
+                        "Remove files that do not belong to a bundle, or check the server.",
                     )
         return names
 

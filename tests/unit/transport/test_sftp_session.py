@@ -212,10 +212,10 @@ def test_a_folder_that_repeats_itself_ends(names: tuple[bytes, ...]) -> None:
     double = SftpDouble(instead=only(wire.READDIR, lambda request: name_list(request, *names)))
     session = Session(double)
 
-    with pytest.raises(CorruptError, match="more than 1,000 names"):
-        session.list_names(b"d", 1000)
+    with pytest.raises(CorruptError, match="again and again"):
+        session.list_names(b"d", 1_000_000)
 
-    assert double.kinds().count(wire.READDIR) <= 1003
+    assert double.kinds().count(wire.READDIR) <= 1002
 
 
 def test_a_full_folder_may_list_itself_and_its_parent_too() -> None:
