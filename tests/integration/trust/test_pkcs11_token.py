@@ -334,7 +334,7 @@ def test_a_keypad_on_the_token_asks_instead_of_airgap() -> None:
 
 
 def test_a_process_of_its_own_signs_with_a_token(pin: Box, depot: Path, small: Side) -> None:
-    ran = small.process("sign", depot, "--key", pin.key("edwards"))
+    ran = small.process("sign", depot, "--key", pin.key("edwards"), "--quiet")
 
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr == b""
