@@ -407,6 +407,24 @@ def test_the_root_that_is_signed_is_the_one_that_was_compared(
     assert verifies(person("ann").key, envelope.signature, message)
 
 
+def test_what_changed_is_told_against_the_root_that_is_trusted(
+    keys: Path, ward: Side, connected: Side
+) -> None:
+    other = keys / "old.msgpack"  # in which mallory was a builder all along
+    changed = make_root(builder=team("bob bea mallory", 2), approver=team("dan"))
+    signers.write_root(other, changed, "ann")
+    following = make_root(2, builder=team("bob bea mallory", 2), approver=team("dan"))
+    signers.write_root(keys / "next.msgpack", following, "")
+    pin = ("--fingerprint", roots.fingerprint((keys / "next.msgpack").read_bytes()))
+    signing_it = ("root", "sign", keys / "next.msgpack", "--key", signers.write_key(keys, "ann"))
+
+    for command in (("root", "show", keys / "next.msgpack"), (*signing_it, *pin)):
+        refusals.expect_refusal(ward, *command, "--from", other, error=NotTrustedError)
+    assert not list(keys.glob("next.*.dsse"))
+
+    assert connected.run("root", "show", keys / "next.msgpack", "--from", other).code == 0
+
+
 def test_a_new_root_is_signed_as_it_was_made(keys: Path) -> None:
     path, other = keys / "new.msgpack", roots.encode(make_root(builder=team("eve")))
     ann, signed = person("ann"), []

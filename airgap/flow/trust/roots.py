@@ -206,7 +206,8 @@ def read_proposal(path: Path, before: Path | None) -> Proposal:
 
     Raises:
         CorruptError: it is not a root.
-        NotTrustedError: a key cannot be used, or a signature of a known key does not match.
+        NotTrustedError: a key cannot be used, a signature of a known key does not match, or
+            ``before`` is another root than the one that this machine trusts.
         UsageError: ``before`` is not the version before.
     """
     return _make_proposal(path, read_signed_root(path), before)
@@ -216,7 +217,9 @@ def _make_proposal(path: Path, signed: SignedRoot, before: Path | None) -> Propo
     root = _decode(signed.raw)
     counts, changes = [_count_signatures(signed, root)], []
     if before is not None:
-        old = _decode(read_signed_root(before).raw)
+        old_raw = read_signed_root(before).raw
+        old = _decode(old_raw)
+        _demand_pinned(before, old_raw, old)
         if (old.site, old.version + 1) != (root.site, root.version):
             raise UsageError(
                 f"{before} is version {old.version} of site {old.site}; {path} is version"
@@ -295,6 +298,23 @@ def _decode(raw: bytes) -> Root:
     for key in root.keys:
         check_key(key)
     return root
+
+
+def _demand_pinned(path: Path, raw: bytes, root: Root) -> None:
+    """Demand that the version before is the pinned root, where this machine has pinned it.
+
+    Another root in its place would hide from the signer what changed.
+    """
+    pinned = pinned_root.load_root()
+    if pinned is None or pinned.raw == raw:
+        return
+    trusted = roots.decode(pinned.raw)
+    if (trusted.site, trusted.version) == (root.site, root.version):
+        raise NotTrustedError(
+            f"{path} has the fingerprint {roots.fingerprint(raw)}; this machine trusts version"
+            f" {root.version} of site {root.site} with {pinned.fingerprint}.",
+            "Give the root that this machine trusts: see `airgap trust show`.",
+        )
 
 
 def _count_signatures(signed: SignedRoot, root: Root) -> SignatureCount:
