@@ -152,6 +152,25 @@ def test_they_agree_that_a_reserved_kind_needs_a_newer_reader(
     assert bench.agree(path) == "policy"
 
 
+@pytest.mark.parametrize("completes", [None, b"1" * 31, b"1" * 32])
+def test_they_agree_on_any_labels(completes: bytes | None, bench: Bench) -> None:
+    names = st.sampled_from(["classification", "a.b", "latest", "Project", "n" * 64]) | st.text()
+    texts = st.sampled_from(["open", "x" * 128, "x" * 129, " x", "u\u0308"]) | st.text() | values
+    fields: dict[str, object] = {} if completes is None else {"completes": completes}
+
+    @FEWER
+    @given(st.dictionaries(names, texts, max_size=4) | values, st.integers(0, 3), st.booleans())
+    def check(labels: object, reader: int, are_there: bool) -> None:  # noqa: FBT001
+        made = forge.draft(forge.model({"w.bin": b"w"}), reader=reader, **fields)
+        if are_there:
+            made.manifest["labels"] = labels
+        raw, path = canonical.encode(made.manifest), bench.folder / "labels.airgap"
+        forge.put(path, forge.tar(forge.members(raw, forge.sign(raw, bench.signer), made.packs)))
+        bench.agree(path)
+
+    check()
+
+
 def test_they_agree_on_any_bytes_in_a_signed_manifest(bench: Bench) -> None:
     (file,) = bench.depot.rglob("manifest.msgpack")
     packs = [one.read_bytes() for one in bench.depot.rglob("*.pack")]

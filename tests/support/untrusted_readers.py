@@ -22,6 +22,7 @@ import yaml
 
 from airgap import ssh_agent
 from airgap.carrier.archive import ArchiveReader
+from airgap.carrier.archive_padding import read_padding
 from airgap.carrier.stock.port import Member, MemberReader
 from airgap.carrier.stock.tar import TarReader
 from airgap.carrier.stock.zip import ZipReader
@@ -189,6 +190,21 @@ def _zip_directory_seeds() -> list[bytes]:
 # ---- whole bundles
 
 
+def _read_padding(raw: bytes) -> None:
+    """Read a padding to its end; what is in it may be anything."""
+    stream = io.BytesIO(raw + bytes(-len(raw) % 512))
+    padding = read_padding(stream.read, len(raw), f"bundles/{DIGEST.hex()}/")
+    assert stream.read() == b""
+    assert 0 <= padding.room <= len(raw)
+    assert sum(map(len, padding.attachments.values())) <= len(raw) - padding.room
+
+
+def _padding_seeds() -> list[bytes]:
+    folder, key = f"bundles/{DIGEST.hex()}", DIGEST.hex()
+    files = [f"{folder}/scanner.{key}.findings", f"{folder}/builder.1.{key}.tsr"]
+    return [bytes(1024) + b"".join(forge.member(file, file.encode()) for file in files)]
+
+
 def _read_archive(raw: bytes) -> None:
     """Read a single file to its end as if its builder were trusted, and decode every block."""
     reader = ArchiveReader(io.BytesIO(raw), "bundle.airgap")
@@ -336,8 +352,12 @@ READERS: dict[str, Reader] = {
     "manifest": Reader(
         lambda raw: manifest.encode(manifest.decode(raw)),
         (CorruptError, PolicyError),
-        _vector("*/bundles/*/manifest.msgpack"),
+        lambda: [
+            *_vector("*/bundles/*/manifest.msgpack")(),
+            *_vector("reader-2/*/bundles/*/manifest.msgpack")(),
+        ],
     ),
+    "padding": Reader(_read_padding, (), _padding_seeds),
     "envelope": Reader(
         lambda raw: envelope.encode(envelope.decode(raw)),
         (NotTrustedError,),
