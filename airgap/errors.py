@@ -97,11 +97,11 @@ class MissingError(AirgapError):
 
 
 class ConflictError(AirgapError):
-    """The same tag is already exists with different content."""
+    """The same tag already exists with different content."""
 
     kind = "conflict"
     exit_code = 14
-    meaning = "the same tag is already exists with different content"
+    meaning = "the same tag already exists with different content"
 
 
 class StorageError(AirgapError):

@@ -70,6 +70,7 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
     audience: Sequence[str] = (),
     expires_at: int | None = None,
     labels: Mapping[str, str] = MappingProxyType({}),
+    allow_credentials: bool = False,
     bases: Sequence[StrPath] = (),
     compression: Preset = "default",
     jobs: int | None = None,
@@ -96,12 +97,14 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         audience: the sites that may import it; empty: all that trust the builder.
         expires_at: no site imports it after this, in seconds since 1970; None: never.
         labels: what people and policies are to know of it, such as its classification; signed.
+        allow_credentials: whether to go on although something looks like a password or a token.
         bases: bundles, depots or manifests whose chunks the other side has: they are left out.
         compression: how much time to give to size: ``none``, ``fast``, ``default``, ``small``.
         jobs: threads; default: the processors there are.
 
     Raises:
         MissingError: the Bento, or a model it names, is not here.
+        PolicyError: an item holds what looks like a password, a token or a private key.
         ConfigurationError: there is no key to sign with, or it cannot be used.
         TransportError: the server cannot be reached, refused, or broke off for good.
         AirgapError: see ``airgap.errors`` for the others.
@@ -112,7 +115,7 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         output_format,
         key,
         passphrase,
-        Terms(channel, sequence, audience, expires_at, labels),
+        Terms(channel, sequence, audience, expires_at, labels, allow_credentials),
         with_models=with_models,
         bases=bases,
         compression=compression,
@@ -138,6 +141,7 @@ def export_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
     audience: Sequence[str] = (),
     expires_at: int | None = None,
     labels: Mapping[str, str] = MappingProxyType({}),
+    allow_credentials: bool = False,
     bases: Sequence[StrPath] = (),
     compression: Preset = "default",
     jobs: int | None = None,
@@ -149,7 +153,7 @@ def export_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
         output_format,
         key,
         passphrase,
-        Terms(channel, sequence, audience, expires_at, labels),
+        Terms(channel, sequence, audience, expires_at, labels, allow_credentials),
         bases=bases,
         compression=compression,
         jobs=jobs,

@@ -33,6 +33,7 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
     channel: str | None = None,
     audience: Sequence[str] = (),
     expires_at: int | None = None,
+    allow_credentials: bool = False,
     user: str | None = None,
     passwd: str | None = None,
     params: Mapping[str, str] | None = None,
@@ -50,6 +51,7 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
         channel: gives the bundle this channel's next number.
         audience: the sites that may import it; empty: all that trust the builder.
         expires_at: no site imports it after this, in seconds since 1970; None: never.
+        allow_credentials: whether to go on although something looks like a password or a token.
         user: of the server; the access key of S3.
         passwd: of the server; the secret key of S3. It is never printed.
         params: options of the protocol, as in a URL's query.
@@ -57,10 +59,16 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
 
     Raises:
         MissingError: it is not here.
+        PolicyError: an item holds what looks like a password, a token or a private key.
         ConflictError: the depot has this tag with other content.
         AirgapError: see ``airgap.errors`` for the others.
     """
-    terms = Terms(channel, audience=audience, expires_at=expires_at)
+    terms = Terms(
+        channel,
+        audience=audience,
+        expires_at=expires_at,
+        allow_credentials=allow_credentials,
+    )
     return api_depots.push(
         "model",
         tag,

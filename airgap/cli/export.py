@@ -119,6 +119,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Where `-o -` and `--volumes` spool; default: the system's.",
 )
+@click.option(
+    "--allow-credentials",
+    is_flag=True,
+    help="Go on although an item holds what looks like a password, a token or a private key.",
+)
 @media_options
 @key_options
 @jobs_option
@@ -145,6 +150,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     emit_model_signature: bool,
     model_signature_key: str | None,
     tmpdir: Path | None,
+    allow_credentials: bool,
     key: str,
     passphrase_env: str | None,
     passphrase_fd: int | None,
@@ -179,7 +185,14 @@ def command(  # noqa: PLR0913  (one argument per option)
         models,
         naming.parse_target(output, new) if output else None,
         [signer],
-        Terms(channel, sequence, audience, read_expiry(expires), parse_labels(labels)),
+        Terms(
+            channel,
+            sequence,
+            audience,
+            read_expiry(expires),
+            parse_labels(labels),
+            allow_credentials,
+        ),
         with_models=not no_models,
         bases=[parse_location(base) for base in bases],
         want=read_want(want) if want else None,

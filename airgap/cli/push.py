@@ -69,6 +69,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Where packs wait; default: the system's.",
 )
+@click.option(
+    "--allow-credentials",
+    is_flag=True,
+    help="Go on although an item holds what looks like a password, a token or a private key.",
+)
 @key_options
 @jobs_option
 @reports
@@ -86,6 +91,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     expires: str | None,
     labels: tuple[str, ...],
     tmpdir: Path | None,
+    allow_credentials: bool,
     key: str,
     passphrase_env: str | None,
     passphrase_fd: int | None,
@@ -115,6 +121,7 @@ def command(  # noqa: PLR0913  (one argument per option)
             audience=audience,
             expires_at=read_expiry(expires),
             labels=parse_labels(labels),
+            allow_credentials=allow_credentials,
         ),
         with_models=with_models,
         bare=bare,

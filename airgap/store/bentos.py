@@ -28,6 +28,7 @@ class Bentos(BentoMLKind):
     command = "bentoml"
     ignored_folders = frozenset({"__pycache__"})
     ignored_top = frozenset({MODELS})
+    searched_suffixes = None
 
     def read_description(self, text: bytes, source: str, *, thorough: bool = False) -> Description:
         """Parse a bento.yaml; see ``parse_description``."""

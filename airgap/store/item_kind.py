@@ -116,6 +116,11 @@ class ItemKind(ABC):
     """
 
     rules: ClassVar[KindRules]
+    searched_suffixes: ClassVar[tuple[str, ...] | None] = (
+        *(".py", ".sh", ".ipynb", ".toml", ".yaml", ".yml", ".ini", ".cfg"),
+        *(".env", ".netrc", ".pem", ".key"),
+    )
+    """Ends of the paths that an export searches for secrets; None: it searches all files."""
     store_title: ClassVar[str]
     folder: ClassVar[str] = ""
     ignored_folders: ClassVar[frozenset[str]] = frozenset()

@@ -13,6 +13,7 @@ from airgap.flow.depot import delete, open_depot
 from airgap.flow.depot.open_depot import StoredBundle
 from airgap.flow.exporting import select, write_bundle
 from airgap.flow.exporting.read import plain_entries
+from airgap.flow.exporting.secret_scan import check_secrets
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.write_bundle import BundleOptions
@@ -74,12 +75,14 @@ def push(request: PushRequest, progress: Progress) -> PushResult:
     Raises:
         UsageError: the terms cannot be written.
         MissingError: the item, or a model that it names, is not on this machine.
+        PolicyError: an item holds what looks like a password or a token.
         ConflictError: the depot has the tag with other content by the same key.
         TransportError: the depot cannot be reached, or the connection broke.
         StorageError, CorruptError: as ``write_bundle.export_items``.
     """
     options = request.terms.make_options(request.jobs)
     sources = select.select_items({request.kind: [request.tag]}, with_models=request.with_models)
+    check_secrets(sources, progress, allowed=request.terms.allow_credentials)
     connector = Connector(request.credentials, request.transfer, progress)
     others: list[str] = []
     with open_depot.open_depot(request.depot, connector) as depot:

@@ -14,6 +14,7 @@ from airgap.errors import UsageError
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.bundle.open_to_sign import BundleToSign
 from airgap.flow.exporting import select, stock_archive, write_bundle
+from airgap.flow.exporting.secret_scan import check_secrets
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.want import find_bases, list_wanted_tags
@@ -80,6 +81,7 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
 
     Raises:
         MissingError: something that was asked for, or a model it needs, is not here.
+        PolicyError: an item holds what looks like a password or a token.
         UsageError: the request contradicts itself, or the destination cannot have it.
         StorageError, CorruptError: see ``write_bundle.export_items``.
         TransportError: a server cannot be reached, or broke off.
@@ -94,6 +96,7 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
         tags = list_wanted_tags(request.want)
     sources = select.select_items(tags, with_models=request.with_models)
     _pass_on_notes(sources, progress)
+    check_secrets(sources, progress, allowed=request.terms.allow_credentials)
     match request.destination:
         case None:
             return _to_volumes(sources, request, settings, progress)

@@ -29,6 +29,8 @@ class Terms:
     expires_at: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     """What people and policies are to know of the bundle (format §4.4)."""
+    allow_credentials: bool = False
+    """Whether the bundle may hold what looks like a password or a token."""
 
     @property
     def channel_name(self) -> str:

@@ -1,0 +1,58 @@
+"""What looks like a password or a token is found, with its line; what stands for one is not."""
+
+import pytest
+
+from airgap.flow.exporting.secret_scan import find_secrets
+
+LETTERS = b"aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF3hJ5k"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (b"--index-url https://joe:s3cret@pypi.example/simple", "a password in a URL"),
+        (b"https://__token__:abc@host", "a password in a URL"),
+        (b"redis://:hunter2@host:6379", "a password in a URL"),
+        (b"postgresql+psycopg://u:p%40ss@db/x", "a password in a URL"),
+        (b"HF_TOKEN=hf_" + LETTERS[:34], "a Hugging Face token"),
+        (b"'AKIA" + b"ABCDEFGHIJKLMNOP'", "an AWS access key"),
+        (b"token: ghp_" + LETTERS[:36], "a GitHub token"),
+        (b"github_pat_" + LETTERS[:30], "a GitHub token"),
+        (b"glpat-" + LETTERS[:20], "a GitLab token"),
+        (b"pypi-AgEIcHlwaS5vcmc" + LETTERS * 2, "a PyPI token"),
+        (b"sk-proj-" + LETTERS, "an API key"),
+        (b"xoxb-" + b"123456789012-abc", "a Slack token"),
+        (b"-----BEGIN " + b"PRIVATE KEY-----", "a private key"),
+        (b"-----BEGIN OPENSSH " + b"PRIVATE KEY-----", "a private key"),
+    ],
+)
+def test_a_secret_is_found_with_its_line(text: bytes, what: str) -> None:
+    assert [*find_secrets(b"first\r\n" + text + b"\nlast")] == [(what, 2)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"https://pypi.example/simple",
+        b"https://pypi.example:8443/simple?a=b@c",
+        b"git+ssh://git@github.example/team/project",
+        b'f"redis://{user}:{password}@{host}"',
+        b"https://${USER}:${TOKEN}@pypi.example",
+        b"https://$USER:$TOKEN@pypi.example",
+        b"https://user:<password>@host",
+        b"https://user:password@host",
+        b"https://user:xxxxx@host",
+        b"https://user:***@host",
+        b"http://localhost:3000 mail me@host",
+        b"hf_hub_download hf_transfer",
+        b"-----BEGIN PUBLIC KEY-----",
+        b"AKIA is the prefix of an access key",
+    ],
+)
+def test_what_stands_for_a_secret_or_has_none_is_passed_over(text: bytes) -> None:
+    assert [*find_secrets(text)] == []
+
+
+def test_every_secret_is_found_once() -> None:
+    text = b"a://u:one@h\n\nb://u:two@h c://u:three@h\n"
+    assert [secret.line for secret in find_secrets(text)] == [1, 3, 3]
