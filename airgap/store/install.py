@@ -106,8 +106,9 @@ def _previous_path(staged: StagedItem) -> Path:
 def point_latest(staged: StagedItem, now: datetime, *, is_newest: bool) -> str:
     """Make ``latest`` name the item unless it names a newer one, as BentoML's own import does.
 
-    What says that it was created after now is no newer than the item of a bundle ``is_newest``,
-    whose number is its channel's highest: one wrong date would keep ``latest`` for ever.
+    An item that says it was created after now does not count as newer than that of a bundle
+    ``is_newest``, whose number is its channel's highest: one wrong date would keep ``latest`` for
+    ever.
 
     Returns what people should know about such dates; else an empty text.
     """

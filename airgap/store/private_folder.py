@@ -36,12 +36,12 @@ def make_private_folder(store: Path, *names: str) -> Path:
         store.mkdir(parents=True, exist_ok=True)
     descriptor, path = os.open(store, _FOLDER), private_folder(store)
     try:
-        access = _Access.read(descriptor)
-        descriptor = _descend(descriptor, path, access, make=True)
-        access.close_to_others(descriptor, path)
+        importers = _Importers.read(descriptor)
+        descriptor = _descend(descriptor, path, importers, make=True)
+        importers.close_to_others(descriptor, path)
         for name in names:
             path = path / name
-            descriptor = _descend(descriptor, path, access, make=True)
+            descriptor = _descend(descriptor, path, importers, make=True)
     finally:
         os.close(descriptor)
     return path
@@ -58,15 +58,15 @@ def inspect_private_folder(store: Path) -> None:
     """
     descriptor, path = os.open(store, _FOLDER), private_folder(store)
     try:
-        access = _Access.read(descriptor)
-        descriptor = _descend(descriptor, path, access)
-        _inspect(descriptor, path, access, _STAGED_DEPTH)
+        importers = _Importers.read(descriptor)
+        descriptor = _descend(descriptor, path, importers)
+        _inspect(descriptor, path, importers, _STAGED_DEPTH)
     finally:
         os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)
-class _Access:
+class _Importers:
     """Who imports into a store: its owner; if its group may write into it, the whole group."""
 
     owners: frozenset[int]
@@ -84,7 +84,7 @@ class _Access:
         return cls(owners, status.st_gid if is_shared else None, is_open)
 
     def refuse_other_owner(self, path: Path, status: os.stat_result) -> None:
-        """Refuse what another user made in a store that is no group's. Raises StorageError."""
+        """Refuse what another user made in a store that is not shared. Raises StorageError."""
         if self.group is None and status.st_uid not in self.owners:
             raise StorageError(
                 f"{path} belongs to another user (uid {status.st_uid}).",
@@ -111,30 +111,30 @@ class _Access:
             )
 
 
-def _inspect(folder: int, path: Path, access: _Access, depth: int) -> None:
+def _inspect(folder: int, path: Path, importers: _Importers, depth: int) -> None:
     """Look at the entries of an open folder, and of the folders in it down to ``depth``."""
     with os.scandir(folder) as listing:
         entries = [(entry.name, entry.stat(follow_symlinks=False)) for entry in listing]
     for name, status in entries:
-        access.refuse_other_owner(path / name, status)
+        importers.refuse_other_owner(path / name, status)
         if depth and stat.S_ISLNK(status.st_mode):
             _refuse_link(path / name)
         if depth and stat.S_ISDIR(status.st_mode):
-            descriptor = _enter(folder, path / name, access)
+            descriptor = _enter(folder, path / name, importers)
             try:
-                _inspect(descriptor, path / name, access, depth - 1)
+                _inspect(descriptor, path / name, importers, depth - 1)
             finally:
                 os.close(descriptor)
 
 
-def _descend(above: int, path: Path, access: _Access, *, make: bool = False) -> int:
+def _descend(above: int, path: Path, importers: _Importers, *, make: bool = False) -> int:
     """Open as ``_enter``, and close the folder above."""
-    descriptor = _enter(above, path, access, make=make)
+    descriptor = _enter(above, path, importers, make=make)
     os.close(above)
     return descriptor
 
 
-def _enter(above: int, path: Path, access: _Access, *, make: bool = False) -> int:
+def _enter(above: int, path: Path, importers: _Importers, *, make: bool = False) -> int:
     """Open a folder that lies in an open one; ``make`` makes it, if need be."""
     flags = _FOLDER | os.O_NOFOLLOW
     try:
@@ -150,12 +150,12 @@ def _enter(above: int, path: Path, access: _Access, *, make: bool = False) -> in
             _refuse_link(path)
         raise OSError(error.errno, error.strerror, str(path)) from error
     try:
-        access.refuse_other_owner(path, os.fstat(descriptor))
+        importers.refuse_other_owner(path, os.fstat(descriptor))
     except BaseException:
         os.close(descriptor)
         raise
     if is_new:
-        access.restrict(descriptor)
+        importers.restrict(descriptor)
     return descriptor
 
 

@@ -112,7 +112,7 @@ class StagedItem:
     def _remove_others(self, folders: AbstractSet[str]) -> None:
         """Remove everything but the item's folders, and regular files at the paths of its files.
 
-        Not files with another name elsewhere: what is written here would be changed there too.
+        Files with several names are removed too: what is written to one is written to all.
         """
         files = {file.path for file in self.item.files}
         for top, subfolders, others in os.walk(self.folder, topdown=False):

@@ -36,7 +36,7 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.parametrize(
-    "place",
+    "path",
     [
         ".airgap",
         ".airgap/lock",
@@ -49,9 +49,9 @@ def mode(path: Path) -> int:
     ],
 )
 def test_a_link_on_the_way_to_a_staged_item_is_refused(
-    place: str, victim: Path, bundle: str, depot: Path, isolated: Side
+    path: str, victim: Path, bundle: str, depot: Path, isolated: Side
 ) -> None:
-    link = isolated.bentoml / place.format(bundle=bundle)
+    link = isolated.bentoml / path.format(bundle=bundle)
     link.parent.mkdir(parents=True)
     link.symlink_to(victim / "precious" if link.name == "lock" else victim)
     before = stores.snapshot(victim)
@@ -95,9 +95,9 @@ def test_a_staged_file_that_has_another_name_elsewhere_is_not_written(
 
 
 @ROOT_ONLY
-@pytest.mark.parametrize("place", [".airgap", ".airgap/staging/x", ".airgap/staging/x/bento/a/v1"])
-def test_what_another_user_made_is_refused(place: str, depot: Path, isolated: Side) -> None:
-    strange = isolated.bentoml / place
+@pytest.mark.parametrize("path", [".airgap", ".airgap/staging/x", ".airgap/staging/x/bento/a/v1"])
+def test_what_another_user_made_is_refused(path: str, depot: Path, isolated: Side) -> None:
+    strange = isolated.bentoml / path
     strange.mkdir(parents=True)
     os.chown(strange, STRANGER, -1)
 
