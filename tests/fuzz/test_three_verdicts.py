@@ -59,17 +59,15 @@ class Verifiers:
         return Verdict(
             second,
             self._run(forge.verify_in_process, path),
-            self._import(path),
+            self._run(forge.import_in_process, path),
             is_partial=counts is not None and counts[1] != counts[2],
         )
 
-    def _import(self, path: Path) -> str:
+    def _run(self, work: object, path: Path) -> str:
+        """Run with empty stores: else a chunk that is missing may be in an earlier item."""
         for home in (self.side.bentoml, self.side.hugging_face, self.side.state):
             shutil.rmtree(home, ignore_errors=True)
         shutil.copytree(self.folder / "state", self.side.state)
-        return self._run(forge.import_in_process, path)
-
-    def _run(self, work: object, path: Path) -> str:
         try:
             work(path, self.root)  # type: ignore[operator]
         except AirgapError as error:
