@@ -64,7 +64,11 @@ def _ask(candidates: "list[DeletionCandidate]") -> None:
         UsageError: there is no terminal.
     """
     report = [line for candidate in candidates for line in _lines(candidate, "to delete:")]
-    terminal.confirm(report, "Delete?", "Give --yes to delete without asking.")
+    for line in report:
+        terminal.print_line(line, err=True)
+    if not terminal.can_ask():
+        raise UsageError("There is no terminal to ask at.", "Give --yes to delete without asking.")
+    terminal.confirm("Delete?")
 
 
 def _lines(candidate: "DeletionCandidate", verb: str) -> list[str]:

@@ -1,6 +1,5 @@
 """What the commands share that sign something about a bundle: its id, what is shown, a question."""
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -8,12 +7,14 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
+from airgap.cli import terminal
+
 if TYPE_CHECKING:
     from airgap.flow.bundle.open_to_sign import BundleToSign, UnnamedBundleError
     from airgap.flow.location.connector import Connector
     from airgap.flow.location.location import Location
 
-__all__ = ["bundle_option", "has_terminal", "open_shown", "show"]
+__all__ = ["bundle_option", "open_shown", "show"]
 
 P = ParamSpec("P")
 
@@ -62,18 +63,13 @@ def show(purpose: str, lines: Iterable[str], *, is_named: bool) -> None:
     Raises:
         click.Abort: the answer is no.
     """
-    asks = has_terminal() and not is_named
+    asks = terminal.can_ask() and not is_named
     if asks or not click.get_current_context().obj["quiet"]:
-        click.echo(f"{purpose}:", err=True)
+        terminal.print_line(f"{purpose}:", err=True)
         for line in lines:
-            click.echo(f"  {line}", err=True)
+            terminal.print_line(f"  {line}", err=True)
     if asks:
-        click.confirm("Sign?", abort=True, err=True)
-
-
-def has_terminal() -> bool:
-    """Tell whether a person can be asked."""
-    return sys.stdin is not None and sys.stdin.isatty()
+        terminal.confirm("Sign?")
 
 
 def _lines(candidate: "BundleToSign") -> Iterator[str]:
@@ -99,12 +95,12 @@ def _ask_which(
     from airgap.flow.depot import list_tags
     from airgap.flow.location.location import LocalDepot, RemoteDepot
 
-    if not has_terminal():
+    if not terminal.can_ask():
         raise error
     if isinstance(location, LocalDepot | RemoteDepot):
         listing = list_tags.list_depot(location, connector)
         for line in depot_lines(listing.bundles, listing.why_not_verified):
-            click.echo(line, err=True)
-    click.echo(error.message, err=True)
-    typed = click.prompt("Full ID of the bundle", default="", show_default=False, err=True)
+            terminal.print_line(line, err=True)
+    terminal.print_line(error.message, err=True)
+    typed = terminal.ask("Full ID of the bundle")
     return name_bundle(replace(location, bundle=""), "".join(typed.split()).lower())

@@ -9,14 +9,13 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 import click
 
-from airgap.errors import ConfigurationError, UsageError
+from airgap.errors import ConfigurationError
 from airgap.printable import make_printable
 
 __all__ = [
@@ -104,17 +103,12 @@ def ask_hidden(question: str) -> str:
         raise ConfigurationError("Nothing was typed.", "Run it again, and type it.") from error
 
 
-def confirm(report: Iterable[str], question: str, hint: str) -> None:
-    """Print a report, and ask whether to go on.
+def confirm(question: str) -> None:
+    """Ask whether to go on.
 
     Raises:
-        UsageError: there is no terminal; ``hint`` says how to do without.
         click.Abort: the answer is no.
     """
-    for line in report:
-        print_line(line, err=True)
-    if not can_ask():
-        raise UsageError("There is no terminal to ask at.", hint)
     click.confirm(make_printable(question), abort=True, err=True)
 
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli import terminal
 from airgap.cli.output import Result, key_options, read_passphrase, reports
 from airgap.cli.root.proposal import before_option, report
-from airgap.cli.signing import has_terminal
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,15 +58,14 @@ def _ask_fingerprint(proposal: "Proposal") -> str:
     Raises:
         UsageError: there is no terminal.
     """
-    if not has_terminal():
+    if not terminal.can_ask():
         raise UsageError(
             f"A signature of {proposal.path} needs its fingerprint.",
             "Give --fingerprint SHA256:HEX, as it is on the ceremony sheet.",
         )
-    click.echo("To be signed as root key:", err=True)
+    terminal.print_line("To be signed as root key:", err=True)
     for line in report(proposal).lines:
         if proposal.fingerprint not in line:  # it is to be read from the sheet
-            click.echo(f"  {line}", err=True)
-    prompt = "Fingerprint, from the ceremony sheet"
-    typed: str = click.prompt(prompt, default="", show_default=False, err=True)
+            terminal.print_line(f"  {line}", err=True)
+    typed = terminal.ask("Fingerprint, from the ceremony sheet")
     return typed if ":" in typed else f"SHA256:{typed}"

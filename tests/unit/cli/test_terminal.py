@@ -273,7 +273,8 @@ def test_commands_print_and_ask_nowhere_else() -> None:
     found = [
         f"{path.relative_to(REPOSITORY)}:{node.lineno}"
         for path in sorted((REPOSITORY / "airgap").rglob("*.py"))
-        if path.name != "terminal.py" and "demo/project" not in str(path)
+        if path.name not in ("terminal.py", "bentoml_reader.py")  # it writes into a pipe
+        and "demo/project" not in str(path)
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and ast.unparse(node.func) in (*calls, *raw)
     ]
