@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
+from airgap.disk.named_files import read_named_text
 from airgap.errors import ConfigurationError
 from airgap.server.dropbox.passwords import PasswordHash
 from airgap.server.intake.worker import TIME_LIMIT
@@ -79,7 +80,7 @@ def load(path: Path) -> DropBoxSettings:
             value; the message names the line and the key.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_named_text(path)
         document = tomllib.loads(text)
     except OSError as error:
         raise ConfigurationError(
@@ -113,6 +114,8 @@ def describe(settings: DropBoxSettings) -> list[str]:
         f"at most {settings.connections} connections: {settings.connections_per_address} per"
         f" address, {settings.connections_per_user} per user"
     )
+    total = sum(user.max_bytes for user in settings.users)
+    lines.append(f"keeps {settings.keep_free:,} bytes free; all users together: {total:,} bytes")
     lines += [
         f"user {user.name}: at most {user.max_bytes:,} bytes in {user.max_files:,} files"
         for user in settings.users

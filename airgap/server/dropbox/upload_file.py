@@ -29,7 +29,7 @@ class UploadFile:
         self._quota = quota
         self._uploads = uploads
         self._keep_free = keep_free
-        self._unchecked = 0
+        self._room = 0
         self._size = os.fstat(file.fileno()).st_size
         self._offset = file.tell()
 
@@ -56,12 +56,13 @@ class UploadFile:
         return written
 
     def _require_space(self, growth: int) -> None:
-        """Raise ENOSPC if the disk is too full; looks after every ``_CHECK_BYTES``."""
-        self._unchecked += growth
-        if self._unchecked >= _CHECK_BYTES:
-            self._unchecked = 0
-            if shutil.disk_usage(self._file.fileno()).free < self._keep_free:
+        """Raise ENOSPC if the disk is too full. It is asked the more often the fuller it is."""
+        self._room -= growth
+        if self._room < 0:
+            free = shutil.disk_usage(self._file.fileno()).free - self._keep_free
+            if free < growth:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._room = min(_CHECK_BYTES, free // 2)
 
     def seek(self, offset: int) -> int:
         """Continue writing at ``offset``, in bytes."""

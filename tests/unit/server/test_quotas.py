@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Generator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -109,16 +110,22 @@ def test_many_files_are_measured_in_steps(tmp_path: Path, monkeypatch: pytest.Mo
 def test_an_upload_leaves_the_disk_the_space_it_must_keep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airgap.server.dropbox.upload_file._CHECK_BYTES", 10)
     quota, uploads, path = Quota(10**6, 1), OpenUploads(), tmp_path / "file"
+    free = [1100, 1050, 1010, 1005]
+
+    def disk_usage(_: int) -> SimpleNamespace:
+        return SimpleNamespace(free=free.pop(0))
+
+    monkeypatch.setattr("shutil.disk_usage", disk_usage)
     with path.open("w+b", buffering=0) as stream:
-        file = UploadFile(str(path), stream, quota, uploads, keep_free=2**62)
-        file.write(bytes(9))
+        file = UploadFile(str(path), stream, quota, uploads, keep_free=1000)
+        for size in (1, 50, 40, 25, 6):
+            file.write(bytes(size))
         with pytest.raises(OSError, match="No space left") as raised:
-            file.write(bytes(1))
+            file.write(bytes(6))
 
     assert raised.value.errno == errno.ENOSPC
-    assert quota.used == (9, 0)
+    assert quota.used == (122, 0)
 
 
 def test_the_oldest_delivery_is_forgotten() -> None:
