@@ -15,6 +15,7 @@ from airgap.carrier.archive_signatures import FRONT_MEMBERS, add_attachment, add
 from airgap.carrier.texts import texts
 from airgap.codec.buffer import Buffer
 from airgap.disk.buffers import BufferPool
+from airgap.disk.named_files import open_named
 from airgap.disk.os_errors import storage_error, translate_errors
 from airgap.disk.part_file import PartFile
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, UsageError
@@ -422,7 +423,7 @@ def describe_missing(path: Path, packs: int) -> str | None:
         StorageError: it cannot be read.
     """
     position, left = 0, packs
-    with translate_errors(path), path.open("rb") as stream:
+    with translate_errors(path), open_named(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         for _ in range(packs + FRONT_MEMBERS + 66 * limits.TRAVELLING_ROOTS + 3):
             stream.seek(position)

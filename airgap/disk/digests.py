@@ -6,6 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.named_files import open_named
 from airgap.disk.reading import open_regular
 
 __all__ = ["SLICE_BYTES", "digest_file", "digest_in_slices", "has_digest"]
@@ -19,10 +20,10 @@ def digest_file(path: Path) -> bytes:
     """Return the SHA-256 of a file's content.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is not a file.
     """
     digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
+    with open_named(path) as file:
         while piece := file.read(_PIECE_BYTES):
             digest.update(piece)
     return digest.digest()
@@ -35,7 +36,7 @@ def digest_in_slices(path: Path) -> Generator[None, None, bytes]:
         OSError: it cannot be read.
     """
     digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
+    with open_named(path) as file:
         while piece := file.read(_PIECE_BYTES):
             digest.update(piece)
             if file.tell() % SLICE_BYTES < _PIECE_BYTES:

@@ -1,6 +1,5 @@
 """Files opened so that a hostile medium cannot choose what is read: no links, FIFOs or devices."""
 
-import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import IO, Final
 from airgap.codec.buffer import Buffer
 from airgap.disk.buffers import BufferPool
 from airgap.disk.descriptors import open_folder, open_without_waiting, walk_to_folder
+from airgap.disk.named_files import open_named
 from airgap.disk.os_errors import raise_not_regular, raise_translated
 from airgap.errors import CorruptError
 
@@ -116,9 +116,7 @@ def read_small(path: Path, limit: int, flags: int = 0) -> bytes:
     Raises:
         OSError: it cannot be read, or is not a regular file.
     """
-    with os.fdopen(open_without_waiting(path, flags), "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
+    with open_named(path, flags) as file:
         return read_open(file, limit + 1)
 
 

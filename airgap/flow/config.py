@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from airgap.disk.expansion import expand
+from airgap.disk.named_files import read_named_text
 from airgap.errors import ConfigurationError
 from airgap.state import pinned_root
 
@@ -31,10 +32,14 @@ def load() -> dict[str, Any]:
     """
     path = config_path()
     try:
-        return tomllib.loads(path.read_text("utf-8-sig"))  # editors of Windows put a mark first
+        return tomllib.loads(read_named_text(path))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"The config file {path} cannot be used: {error}.", "Fix it, or move it away."
+            f"The config file {path} cannot be used: {_explain(error)}.", "Fix it, or move it away."
         ) from error
+
+
+def _explain(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -7,6 +7,7 @@ import importlib.util
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.named_files import read_named
 from airgap.errors import ConfigurationError, NotTrustedError
 from airgap.format.root import Key
 from airgap.signing import private_keys, public_keys
@@ -67,8 +68,7 @@ def is_path(spec: str) -> bool:
 
 def _read_public(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(_PUBLIC_BYTES)
+        return read_named(path, _PUBLIC_BYTES)
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be read: {error.strerror}.", "Give the path of a NAME.pub file."

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from airgap.carrier.port import BundleReader
-from airgap.disk.reading import read_open
+from airgap.disk.named_files import read_named
 from airgap.errors import MissingError, NotTrustedError, UsageError
 from airgap.flow.bundle.open_bundle import (
     Opened,
@@ -144,7 +144,11 @@ def _open_each(
 ) -> Iterator[tuple[BundleReader, bytes, "partial[BundleReader]"]]:
     """Yield each bundle's reader, its manifest's bytes, and how to get at its packs."""
     for reader in open_readers(location, connector):
-        _, raw = read_manifest(reader, location)
+        try:
+            _, raw = read_manifest(reader, location)
+        except BaseException:
+            reader.close()
+            raise
         if reader.packs.is_stream:
             yield reader, raw, partial(_open_at_packs, location, connector)
             reader.close()
@@ -165,8 +169,7 @@ def _return(reader: BundleReader) -> BundleReader:
 def _read_manifest_file(location: ArchiveFile) -> Manifest:
     path = location.path
     try:
-        with path.open("rb") as file:
-            raw = read_open(file, limits.MANIFEST_BYTES + 1)
+        raw = read_named(path, limits.MANIFEST_BYTES)
     except OSError as error:
         raise MissingError(
             f"{path} cannot be read: {error.strerror}.", "Give a bundle, a depot or a manifest."

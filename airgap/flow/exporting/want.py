@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from airgap.disk.reading import read_open
+from airgap.disk.named_files import read_named
 from airgap.errors import ConfigurationError, CorruptError, UsageError
 from airgap.flow.bundle.base_bundles import unverified_base_bundles
 from airgap.flow.exporting.bases import NO_BASES, Bases, Wanted, make_bases
@@ -26,8 +26,7 @@ def read_want(path: Path) -> Want:
         CorruptError: it is not a want file.
     """
     try:
-        with path.open("rb") as file:
-            return wants.decode(read_open(file, limits.WANT_BYTES + 1))
+        return wants.decode(read_named(path, limits.WANT_BYTES))
     except CorruptError as error:
         raise CorruptError(
             f"{path} is not what an import lacked: {error.message}",

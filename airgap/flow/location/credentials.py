@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.named_files import open_named
 from airgap.errors import ConfigurationError
 from airgap.flow.redaction import register_secret
 from airgap.transport.open_transport import Login
@@ -104,7 +105,7 @@ def _variable(name: str) -> str:
 def _file(path: Path) -> str:
     """Read a password: the file's content without one line break at its end."""
     try:
-        with path.open("rb") as file:
+        with open_named(path) as file:
             data = file.read(_LONGEST + 1)
         text = data.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8-sig")
     except (OSError, ValueError) as error:
@@ -124,7 +125,8 @@ def _in_netrc(host: str, user: str | None) -> Login | None:
     """Look into ``NETRC`` or ``~/.netrc`` for a host, and for this user of it."""
     path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
     try:
-        mode = path.stat().st_mode
+        with open_named(path) as file:  # before `netrc` opens it, which would wait for a FIFO
+            mode = os.fstat(file.fileno()).st_mode
         entry = netrc.netrc(path).authenticators(host)
     except FileNotFoundError:
         return None

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.named_files import read_named_text
 from airgap.disk.part_file import write_atomically
 from airgap.errors import ConfigurationError, ConflictError, MissingError, UsageError
 from airgap.flow import config
@@ -214,7 +215,7 @@ def _unusable(what: str) -> ConfigurationError:
 def _text() -> str:
     path = config.config_path()
     try:
-        return path.read_text("utf-8-sig")
+        return read_named_text(path)
     except FileNotFoundError:
         return ""
     except (OSError, ValueError) as error:

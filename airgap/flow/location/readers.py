@@ -1,5 +1,7 @@
 """From a location to readers of the bundles that are there."""
 
+import errno
+import io
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +13,9 @@ from airgap.carrier.local_depot import DepotReader
 from airgap.carrier.port import BundleReader
 from airgap.carrier.remote_depot import RemoteDepotReader
 from airgap.carrier.stock.archive import StockReader
+from airgap.disk.named_files import open_named
 from airgap.disk.os_errors import storage_error
-from airgap.errors import MissingError, UsageError
+from airgap.errors import CorruptError, MissingError, UsageError
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import (
     ArchiveFile,
@@ -99,8 +102,13 @@ def _choose(bundles: list[str], location: LocalDepot | RemoteDepot) -> list[str]
 
 def _open_file(path: Path) -> BinaryIO:
     try:
-        return require_path(path).open("rb")
+        return io.BufferedReader(open_named(require_path(path)))
     except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise CorruptError(
+                f"{path} is not a regular file.",
+                "Give a .airgap file, or pipe one into airgap with `-` in place of the path.",
+            ) from error
         raise storage_error(error, path) from error
 
 

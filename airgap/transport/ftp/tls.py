@@ -3,6 +3,7 @@
 import ssl
 from typing import Final
 
+from airgap.disk.named_files import require_named
 from airgap.errors import ConfigurationError, TransportError
 from airgap.transport.ftp.options import FtpOptions
 from airgap.transport.port import TransientError
@@ -73,6 +74,8 @@ def make_context(options: FtpOptions) -> ssl.SSLContext:
         ConfigurationError: the CA file, certificate or key cannot be read.
     """
     try:
+        if options.ca_file:
+            require_named(options.ca_file)
         context = ssl.create_default_context(cafile=options.ca_file)
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(

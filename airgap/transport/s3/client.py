@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
+from airgap.disk.named_files import require_named
 from airgap.errors import AirgapError, ConfigurationError, TransportError
 from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import TransientError
@@ -292,6 +293,7 @@ def make_tls(options: S3Options) -> ssl.SSLContext | None:
     if options.ca_file is None:
         return ssl.create_default_context()
     try:
+        require_named(options.ca_file)
         context = ssl.create_default_context(cafile=options.ca_file)
     except ssl.SSLError as error:
         raise ConfigurationError(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from airgap.disk.expansion import expand
+from airgap.disk.named_files import read_named_text
 from airgap.errors import ConfigurationError
 from airgap.transport.s3.options import S3Keys
 
@@ -19,7 +20,6 @@ __all__ = ["Profile", "find_profile", "read_keys"]
 
 _DEFAULT: Final = "default"
 _UNSUPPORTED_KEYS: Final = ("credential_process", "role_arn", "sso_session", "sso_start_url")
-_LARGEST_FILE: Final = 1024 * 1024
 _EXPORT_HINT: Final = (
     "Run `aws configure export-credentials --format env` and use the variables it prints."
 )
@@ -124,8 +124,7 @@ def _read_sections(path: Path) -> dict[str, dict[str, str]]:
         strict=False, default_section="", comment_prefixes=("#", ";"), delimiters=("=",)
     )
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            parser.read_string(file.read(_LARGEST_FILE))
+        parser.read_string(read_named_text(path))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, configparser.Error) as error:

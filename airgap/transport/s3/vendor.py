@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
+from airgap.disk.named_files import TEXT_BYTES, read_named
 from airgap.errors import AirgapError, ConfigurationError, TransportError
 from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import TransientError
@@ -224,7 +225,7 @@ def _make_client_config(
         config["read_timeout"] = timedelta(seconds=options.timeout)
     if options.ca_file is not None:
         try:
-            config["root_certificate"] = options.ca_file.read_bytes()
+            config["root_certificate"] = read_named(options.ca_file, TEXT_BYTES)
         except OSError as error:
             raise ConfigurationError(
                 f"The CA file {options.ca_file} cannot be read ({error.strerror}).",

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.named_files import open_named
 from airgap.disk.os_errors import storage_error
 from airgap.errors import ConfigurationError, TransportError
 
@@ -133,7 +134,7 @@ def look_up(host: str, port: int, files: Sequence[Path], *, required: bool) -> K
 
 def _read(path: Path, *, required: bool) -> str | None:
     try:
-        with path.open("rb") as file:
+        with open_named(path) as file:
             data = file.read(_LARGEST_FILE + 1)
     except FileNotFoundError:
         if required:

@@ -20,6 +20,7 @@ from paramiko.ssh_exception import (
     SSHException,
 )
 
+from airgap.disk.named_files import read_named_text
 from airgap.errors import ConfigurationError, TransportError
 from airgap.printable import make_printable
 from airgap.ssh_agent import AgentKey, SshAgent, SshAgentError
@@ -261,7 +262,7 @@ def _load_key(path: Path, passphrase: str | None) -> PKey:
 def _find_in_agent(path: Path, held: Sequence[_AgentKey]) -> _AgentKey | None:
     """Find the agent's key for an encrypted file by the public key beside it."""
     try:
-        _, data, *_ = path.with_name(f"{path.name}.pub").read_text("ascii").split()
+        _, data, *_ = read_named_text(path.with_name(f"{path.name}.pub")).split()
     except (OSError, ValueError):
         return None
     return next((key for key in held if key.get_base64() == data), None)

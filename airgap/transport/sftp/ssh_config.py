@@ -17,6 +17,7 @@ from typing import Any, Final
 from paramiko.config import SSHConfig
 from paramiko.ssh_exception import SSHException
 
+from airgap.disk.named_files import TEXT_BYTES, read_named
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import ConfigurationError
 
@@ -90,7 +91,7 @@ def _look_up(
 def _read_lines(config: Path, depth: int = 0) -> Iterator[str]:
     """Return a file's lines, with those of included files in place."""
     with translate_errors(config):
-        text = config.read_text("utf-8-sig", "replace")
+        text = read_named(config, TEXT_BYTES).decode("utf-8-sig", "replace")
     section = "Host *"
     for line in text.splitlines():
         keyword, _, value = line.strip().replace("=", " ", 1).partition(" ")

@@ -97,7 +97,8 @@ def test_nobody_is_asked_for_what_may_not_be_needed(home: Path) -> None:
     [
         (Credentials(password_env="NOT_THERE"), "NOT_THERE is not set"),
         (Credentials(password_file=Path("/nowhere/at/all")), "cannot be read"),
-        (Credentials(password_file=Path("/dev/zero")), "more than a password"),
+        (Credentials(password_file=Path("/dev/zero")), "not a regular file"),
+        (Credentials(password_file=Path("/proc/cpuinfo")), "more than a password"),
     ],
 )
 def test_what_was_named_must_be_there(credentials: Credentials, match: str) -> None:
