@@ -64,9 +64,14 @@ def test_null_is_an_empty_file() -> None:
 
 def test_a_pipe_that_the_shell_has_opened_is_read_to_its_end() -> None:
     reader, writer = os.pipe()
+
+    def go_on() -> None:
+        os.write(writer, b" more")
+        os.close(writer)
+
     try:
         os.write(writer, b"some")
-        thread = threading.Thread(target=lambda: (os.write(writer, b" more"), os.close(writer)))
+        thread = threading.Thread(target=go_on)
         with open_named(Path(f"/dev/fd/{reader}")) as file:
             thread.start()
             assert file.read(4) + file.read(100) + file.read(100) == b"some more"
