@@ -37,14 +37,18 @@ def find_bundles(
     """Yield the bundles in a folder and below it, sorted by name within each folder.
 
     Folders deeper than a path may be (format §2.3) and names beyond ``limits.FOLDER_NAMES`` are
-    skipped, so that those who fill the folder cannot make the search take arbitrarily long.
+    skipped, so that those who fill the folder cannot make the search take arbitrarily long. Each
+    folder in ``top`` has that many names: who fills one hides no bundle in another.
     """
     names_left = limits.FOLDER_NAMES
     for walked, folders, files in os.walk(top):
         folder = Path(walked)
+        if folder.parent == top:
+            names_left = limits.FOLDER_NAMES
         names_left -= len(folders) + len(files)
         if names_left < 0:
-            return
+            folders.clear()
+            continue
         for name in sorted(files):
             if name.endswith(suffixes) and not name.startswith(".") and _is_regular(folder / name):
                 yield DiscoveredBundle(folder / name)
