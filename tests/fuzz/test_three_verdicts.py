@@ -20,9 +20,9 @@ from airgap.format.root import Key, Root
 from airgap.signing.public_keys import verifies
 from airgap.signing.signer import Signer
 from airgap.signing.trust import Verified
-from tests.support import forge, manifests, second_verifier, sides
+from tests.support import bundle_strategies, forge, second_verifier, sides
+from tests.support.bundle_strategies import Fault
 from tests.support.forge import Draft
-from tests.support.manifests import Fault
 from tests.support.mutations import FEW
 from tests.support.sides import Side, Site
 
@@ -96,7 +96,7 @@ def verifiers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verifiers]:
 
 
 @EXAMPLES
-@given(made=manifests.bundles())
+@given(made=bundle_strategies.bundles())
 def test_they_agree_on_every_good_bundle(made: Draft, verifiers: Verifiers) -> None:
     verdict = verifiers.judge(made)
 
@@ -105,7 +105,9 @@ def test_they_agree_on_every_good_bundle(made: Draft, verifiers: Verifiers) -> N
 
 
 @EXAMPLES
-@given(made=manifests.bundles(complete=True), fault=manifests.faults(), data=st.data())
+@given(
+    made=bundle_strategies.bundles(complete=True), fault=bundle_strategies.faults(), data=st.data()
+)
 def test_they_agree_on_every_fault(
     made: Draft, fault: Fault, data: st.DataObject, verifiers: Verifiers
 ) -> None:
