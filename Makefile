@@ -7,7 +7,7 @@ VENV := .venv
 DEMO_VENV := .demo-venv
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
-JOBS ?= 2
+JOBS ?= 3  # more than the two processors of CI: tests wait for processes, too
 
 export BENTOML_DO_NOT_TRACK := True
 

@@ -1,6 +1,7 @@
 """Fixtures over ``tests.support``."""
 
 import os
+import re
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -35,10 +36,14 @@ _SET_TRACE = sys.settrace
 sys.settrace = _set_trace_patiently
 
 
+REPEATING = re.compile(r"/fuzz/|/test_crash_|/test_tampering|/test_mutations|/test_wycheproof")
+"""Tests that run the same lines hundreds of times, which takes twice as long if measured."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Measure no coverage while fuzzing: the same lines run thousands of times, twice as slowly."""
+    """Measure no coverage in tests that repeat themselves."""
     for item in items:
-        if item.path.parent.name == "fuzz":
+        if REPEATING.search(str(item.path)):
             item.add_marker("no_cover")
 
 

@@ -3,7 +3,6 @@
 import functools
 import importlib.util
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import click
 import pytest
 
 from airgap.cli.main import cli
-from tests.support import stores
+from tests.support import sides, stores
 from tests.support.sides import REPOSITORY, Side, Site
 
 DOCUMENTS = [
@@ -250,7 +249,7 @@ class Session:
             ["bash", "-euo", "pipefail", "-c", shim + script],
             cwd=self.folder,
             env={
-                **os.environ,
+                **sides.unmeasured_environment(),
                 **side.environment,
                 "PYTHONPATH": str(REPOSITORY),
                 "AIRGAP_KEY_GENERATE_NO_PASSPHRASE": "1",  # no person types one, and bcrypt is slow

@@ -5,7 +5,7 @@ sequence, attestations, waivers. Left to the caller: that the bundle is not a re
 and files are those that the manifest names.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Generic, TypeVar
@@ -310,16 +310,12 @@ def _find_accepting(bundle: bytes, evidence: Evidence, root: Root) -> Accepting:
             continue
         pairs = evidence.attestations.get(role, ())
         attestations = find_valid_attestations(role, bundle, pairs, root.signers(role))
-        rejections = [
-            _describe_rejection(key_id, attestation)
-            for key_id, attestation in attestations
-            if attestation.decision == "reject"
-        ]
+        rejections = [pair for pair in attestations if pair[1].decision == "reject"]
         if rejections:
             raise PolicyError(
                 f"The bundle is rejected by {len(rejections)} {role} of site {root.site}.",
                 "Do not import it: ask who rejected it, and ask the sender for another bundle.",
-                rejections,
+                [line for pair in rejections for line in _describe_rejection(*pair)],
             )
         for key_id, attestation in attestations:
             times = accepting.setdefault((role, attestation.name), {})
@@ -345,10 +341,10 @@ def _require_attestations(
     )
 
 
-def _describe_rejection(key_id: str, attestation: Attestation) -> str:
-    reason = attestation.note or "no reason given"
+def _describe_rejection(key_id: str, attestation: Attestation) -> Iterator[str]:
     name = "" if attestation.is_default else f" ({attestation.name})"
-    return f"{attestation.role}{name} {key_id} rejects it: {reason}"
+    yield f"{attestation.role}{name} {key_id}"
+    yield f"rejects it: {attestation.note or 'no reason given'}"
 
 
 def _refuse_other_audience(manifest: Manifest, root: Root) -> None:

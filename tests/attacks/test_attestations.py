@@ -155,7 +155,7 @@ def test_one_rejection_refuses_what_enough_others_accept(office: Office, ward: S
 
     ran = refusals.expect_refusal(ward, "import", office.place, error=PolicyError)
 
-    assert "weights of unknown origin" in ran.json["error"]["details"][0]
+    assert "weights of unknown origin" in ran.json["error"]["details"][1]
 
 
 def test_a_rejection_by_a_revoked_key_counts_for_nothing(office: Office, ward: Side) -> None:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tests.support.sides import REPOSITORY, Side
+from tests.support.sides import REPOSITORY, Side, unmeasured_environment
 
 
 @dataclass(frozen=True)
@@ -95,17 +95,6 @@ class Child:
         return Ended(os.waitstatus_to_exitcode(status), out, self.told(), tuple(trace), calls)
 
 
-def _environment() -> dict[str, str]:
-    """Return the server's environment: hundreds of runs of the same lines are not measured."""
-    measured = {name: "" for name in os.environ if name.startswith("COVERAGE_PROCESS_")}
-    return {
-        **os.environ,
-        **measured,
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
-
-
 class Launcher:
     """Starts commands; with ``prefix``, in what a program such as unshare makes around them."""
 
@@ -115,7 +104,11 @@ class Launcher:
         self._process = subprocess.Popen(
             [*prefix, sys.executable, "-m", "tests.support.fork_server"],
             cwd=REPOSITORY,
-            env=_environment(),
+            env={
+                **unmeasured_environment(),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "OPENBLAS_NUM_THREADS": "1",
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -19,6 +19,15 @@ from airgap.cli.main import main
 REPOSITORY = Path(__file__).parents[2]
 
 
+def unmeasured_environment() -> dict[str, str]:
+    """Return an environment in which processes measure no coverage: they start twice as fast."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("COVERAGE_PROCESS_")
+    }
+
+
 @dataclass(frozen=True)
 class Side:
     """One side of the gap: its stores, its state, and the environment that points there."""

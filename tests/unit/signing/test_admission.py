@@ -103,7 +103,7 @@ def test_a_rejection_is_told_with_its_reason() -> None:
     with pytest.raises(PolicyError) as refused:
         admit({"scanner": [say("sam", "scanner", "reject")]}, scanner=team("sam"))
 
-    assert "because" in refused.value.details[0]
+    assert "because" in refused.value.details[1]
 
 
 def test_an_approval_is_no_builders_signature() -> None:
