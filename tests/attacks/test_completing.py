@@ -230,3 +230,18 @@ def test_a_want_and_a_number_contradict_each_other(small: Side, site: Site, tmp_
 
     assert ran.code == 2
     assert json.dumps("no number")[1:-1] in ran.err
+
+
+def test_a_push_does_not_take_a_completing_bundle_for_the_item(
+    connected: Side, site: Site, tmp_path: Path
+) -> None:
+    stores.add_model(connected, "tuned:v2", {"weights.bin": b"new" * 500})
+    want, depot = tmp_path / "want.msgpack", tmp_path / "depot"
+    want.write_bytes(wants.encode(Want(b"\2" * 32, ("model tuned:v2",), (b"\1" * 32,))))
+    made = connected.run("export", "--for", want, "-o", depot, "--key", site.key())
+    assert made.code == 0, made.err
+
+    push = ("push", "tuned:v2", depot, "--model", "--bare", "--key", site.key(), "--json")
+    first, again = connected.run(*push), connected.run(*push)
+
+    assert [ran.json["was_there"] for ran in (first, again)] == [False, True]

@@ -145,7 +145,9 @@ def _find_own_bundles(signer: Signer, depot: Depot, top: _Key) -> Iterator[tuple
         if not isinstance(bundle, StoredBundle) or not _may_name(bundle.raw, name, version):
             continue
         manifest = _decode_own(signer, bundle)
-        if manifest and any(item.key == top for item in manifest.items):
+        if manifest is None or manifest.completes is not None:
+            continue  # a completing bundle is a source of chunks, and no item (format §22)
+        if any(item.key == top for item in manifest.items):
             yield bundle.bundle, manifest
 
 
