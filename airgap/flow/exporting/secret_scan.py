@@ -6,6 +6,7 @@ into several files of a Bento.
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 from airgap.errors import PolicyError
@@ -18,10 +19,13 @@ __all__ = ["check_secrets", "find_secrets"]
 
 LARGEST: Final = 8 * 1024 * 1024
 """Larger files, in bytes, are data and are not searched."""
-_PLACEHOLDER: Final = rb"[$%{<*]|x+@|\.\.\.|\[?redacted|password@|passwd@|secret@"
+_MOST: Final = 100
+"""Secrets that are reported of one file."""
+_PLACEHOLDER: Final = rb"[${<*]|%[s({]|x+@|\.\.\.|\[?redacted|password@|passwd@|secret@"
 _FORMS: Final = {
-    "a password in a URL": rb"://[^\s/@:'\"<>]{0,256}:(?!(?i:" + _PLACEHOLDER + rb"))"
-    rb"[^\s/@'\"<>]{1,256}@",
+    # What follows a colon and is digits up to a comma is a port; `@sha256:` follows an image's tag.
+    "a password in a URL": rb"://[^\s/@:'\"<>]{0,256}:(?!(?i:" + _PLACEHOLDER + rb")|\d{1,5},)"
+    rb"[^\s/@'\"<>]{1,8192}@(?!sha256:)",
     "a private key": rb"-----BEGIN (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY-----",
     "a Hugging Face token": rb"\bhf_[A-Za-z0-9]{30,128}\b",
     "an AWS access key": rb"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
@@ -33,6 +37,11 @@ _FORMS: Final = {
 }
 _ANY: Final = re.compile(rb"|".join(rb"(%b)" % form for form in _FORMS.values()))
 _NAMES: Final = tuple(_FORMS)
+_MARKS: Final = (
+    *(b"://", b"PRIVATE KEY-----", b"hf_", b"AKIA", b"ASIA", b"gho_", b"ghp_", b"ghs_", b"ghu_"),
+    *(b"ghr_", b"github_pat_", b"glpat-", b"pypi-AgEI", b"sk-", b"xox"),
+)
+"""Each form has one of these: a text without them, as most are, is searched for no form."""
 _DOCKERFILE: Final = "env/docker/Dockerfile"
 _NAMED_FILE: Final = re.compile(
     rb"(?<![\w-])env/(?:docker|python)/[\w./-]*[\w-]"
@@ -75,9 +84,14 @@ def check_secrets(sources: Sequence[Source], progress: Progress, *, allowed: boo
 
 
 def find_secrets(text: bytes) -> Iterator[Secret]:
-    """Yield what looks like a secret in a text."""
-    for match in _ANY.finditer(text):
-        yield Secret(_NAMES[(match.lastindex or 1) - 1], text.count(b"\n", 0, match.start()) + 1)
+    """Yield what looks like a secret in a text: the first 100, in linear time."""
+    if not any(mark in text for mark in _MARKS):
+        return
+    line, counted = 1, 0
+    for match in islice(_ANY.finditer(text), _MOST):
+        line += text.count(b"\n", counted, match.start())
+        counted = match.start()
+        yield Secret(_NAMES[(match.lastindex or 1) - 1], line)
 
 
 def _describe(source: Source, file: SourceFile, text: bytes) -> Iterator[str]:

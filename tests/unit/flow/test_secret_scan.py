@@ -14,6 +14,8 @@ LETTERS = b"aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF3hJ5k"
         (b"https://__token__:abc@host", "a password in a URL"),
         (b"redis://:hunter2@host:6379", "a password in a URL"),
         (b"postgresql+psycopg://u:p%40ss@db/x", "a password in a URL"),
+        (b"https://aws:" + LETTERS * 40 + b"@codeartifact.example/", "a password in a URL"),
+        (b"https://user:%24ecretpass@host", "a password in a URL"),
         (b"HF_TOKEN=hf_" + LETTERS[:34], "a Hugging Face token"),
         (b"'AKIA" + b"ABCDEFGHIJKLMNOP'", "an AWS access key"),
         (b"token: ghp_" + LETTERS[:36], "a GitHub token"),
@@ -44,6 +46,10 @@ def test_a_secret_is_found_with_its_line(text: bytes, what: str) -> None:
         b"https://user:xxxxx@host",
         b"https://user:***@host",
         b"http://localhost:3000 mail me@host",
+        b"http://localhost:3000,joe@host",
+        b"docker://python:3.11@sha256:0123",
+        b"https://%s:%s@host",
+        b"https://%(user)s:%(password)s@host",
         b"hf_hub_download hf_transfer",
         b"-----BEGIN PUBLIC KEY-----",
         b"AKIA is the prefix of an access key",
@@ -56,3 +62,8 @@ def test_what_stands_for_a_secret_or_has_none_is_passed_over(text: bytes) -> Non
 def test_every_secret_is_found_once() -> None:
     text = b"a://u:one@h\n\nb://u:two@h c://u:three@h\n"
     assert [secret.line for secret in find_secrets(text)] == [1, 3, 3]
+
+
+def test_a_list_of_secrets_is_cut_off() -> None:
+    lines = [secret.line for secret in find_secrets(b"https://bob:s3cr@h/\n" * 100_000)]
+    assert lines == [*range(1, 101)]
