@@ -73,11 +73,11 @@ def pull(request: PullRequest, progress: Progress) -> ImportResult:
 def _choose_bundle(request: PullRequest, connector: Connector) -> tuple[str, tuple[str, ...]]:
     """Find the newest bundle that holds the tag (format §8); return a line for each one skipped.
 
-    A bundle that carries all its chunks comes before those that need content of this machine.
+    Of bundles with the same items, one that carries all its chunks comes first: a bare one, or a
+    difference, needs content of this machine.
     """
     admission = policy.load(request.waivers, request.channel)
-    complete: list[Age] = []
-    incomplete: list[Age] = []
+    candidates: list[_Candidate] = []
     refused: list[tuple[str, PolicyError]] = []
     with open_depot.open_depot(request.depot, connector) as depot:
         for bundle in open_depot.read_bundles(depot, request.depot.bundle):
@@ -89,17 +89,40 @@ def _choose_bundle(request: PullRequest, connector: Connector) -> tuple[str, tup
                 raise _undecided(request, bundle.bundle, error) from error
             else:
                 if manifest:
-                    is_complete = manifest.carried == len(manifest.chunks)
-                    ages = complete if is_complete else incomplete
-                    ages.append(read_age(bundle.bundle, manifest))
-    newest = choose_newest(complete or incomplete, lambda age: age)
+                    candidates.append(_make_candidate(bundle.bundle, manifest))
+    newest = _choose_newest(candidates)
     if newest is None and refused:
         raise refused[-1][1]
     if newest is None:
         raise open_depot.make_not_found(request.depot, str(request.tag))
-    return newest.bundle, tuple(
+    complete = [other for other in candidates if other.is_complete and other.items == newest.items]
+    chosen = newest if newest.is_complete else _choose_newest(complete) or newest
+    return chosen.age.bundle, tuple(
         f"{depot.location}#{bundle}: {error.message}" for bundle, error in refused
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """An admitted bundle that holds the tag."""
+
+    age: Age
+    items: tuple[bytes, ...]
+    """The digests of its items."""
+    is_complete: bool
+    """Whether it carries all its chunks."""
+
+
+def _make_candidate(bundle: str, manifest: Manifest) -> _Candidate:
+    return _Candidate(
+        read_age(bundle, manifest),
+        tuple(item.digest for item in manifest.items),
+        is_complete=manifest.carried == len(manifest.chunks),
+    )
+
+
+def _choose_newest(candidates: Sequence[_Candidate]) -> _Candidate | None:
+    return choose_newest(candidates, lambda candidate: candidate.age)
 
 
 def _admit(

@@ -218,6 +218,25 @@ def test_without_a_version_the_newest_is_meant(
     assert isolated.run("get", "shop", depot, "--json").json["bundle"] == listed[0]["bundle"]
 
 
+def test_a_newer_difference_comes_before_an_older_whole_bundle(
+    connected: Side, isolated: Side, site: Site, tmp_path: Path
+) -> None:
+    depot = tmp_path / "depot"
+    export = ("export", "--key", site.key(), "-o", depot, "--channel", "weekly")
+    weights = stores.noise(300_000)
+    stores.add_model(connected, "tuned:v1", {"w.bin": weights, "old": b"old"})
+    assert connected.run(*export, "--model", "tuned:v1").code == 0
+    assert isolated.run("pull", "tuned", depot, "--model").code == 0
+    stores.add_model(connected, "tuned:v2", {"w.bin": weights, "new": b"new"})
+    assert connected.run(*export, "--model", "tuned:v2", "--base", depot).code == 0
+
+    ran = isolated.run("pull", "tuned", depot, "--model", "--json")
+
+    assert ran.code == 0, ran.err
+    assert ran.json["sequence"] == 2
+    assert (isolated.bentoml / "models/tuned/v2/w.bin").read_bytes() == weights
+
+
 def test_other_content_here_needs_force(
     small: Side, isolated: Side, site: Site, depot: Path
 ) -> None:
