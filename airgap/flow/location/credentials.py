@@ -1,5 +1,6 @@
 """Who logs in to a server, and where the password is."""
 
+import errno
 import netrc
 import os
 import stat
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from airgap.disk.named_files import open_named
+from airgap.disk.named_files import open_named, read_named
 from airgap.errors import ConfigurationError
 from airgap.flow.redaction import register_secret
 from airgap.transport.open_transport import Login
@@ -105,20 +106,25 @@ def _variable(name: str) -> str:
 def _file(path: Path) -> str:
     """Read a password: the file's content without one line break at its end."""
     try:
-        with open_named(path) as file:
-            data = file.read(_LONGEST + 1)
+        data = read_named(path, _LONGEST)
         text = data.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8-sig")
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            raise _make_length_error(path) from None
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigurationError(
             f"The password file {path} cannot be read: {reason}.", "Check its path."
         ) from None
-    if len(data) > _LONGEST or not text.isprintable():
-        raise ConfigurationError(
-            f"The password file {path} holds more than a password.",
-            "It should have one line, and nothing else.",
-        )
+    if not text.isprintable():
+        raise _make_length_error(path)
     return text
+
+
+def _make_length_error(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"The password file {path} holds more than a password.",
+        "It should have one line, and nothing else.",
+    )
 
 
 def _in_netrc(host: str, user: str | None) -> Login | None:

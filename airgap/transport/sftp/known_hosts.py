@@ -7,6 +7,7 @@ a key of a type that airgap cannot use can still be known, or revoked.
 
 import base64
 import binascii
+import errno
 import hashlib
 import hmac
 import re
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from airgap.disk.named_files import open_named
+from airgap.disk.named_files import read_named
 from airgap.disk.os_errors import storage_error
 from airgap.errors import ConfigurationError, TransportError
 
@@ -134,8 +135,7 @@ def look_up(host: str, port: int, files: Sequence[Path], *, required: bool) -> K
 
 def _read(path: Path, *, required: bool) -> str | None:
     try:
-        with open_named(path) as file:
-            data = file.read(_LARGEST_FILE + 1)
+        return read_named(path, _LARGEST_FILE).decode("utf-8-sig", "replace")
     except FileNotFoundError:
         if required:
             raise ConfigurationError(
@@ -144,12 +144,11 @@ def _read(path: Path, *, required: bool) -> str | None:
             ) from None
         return None
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise ConfigurationError(
+                f"{path} has more than {_LARGEST_FILE:,} bytes.", "Name a known_hosts file."
+            ) from None
         raise storage_error(error, path) from error
-    if len(data) > _LARGEST_FILE:
-        raise ConfigurationError(
-            f"{path} has more than {_LARGEST_FILE:,} bytes.", "Name a known_hosts file."
-        )
-    return data.decode("utf-8-sig", "replace")
 
 
 def _match_lines(texts: Sequence[tuple[Path, str]], name: str) -> Iterator[_Line]:

@@ -2,6 +2,7 @@
 
 # ruff: noqa: S105, S106  (passwords of tests)
 
+import os
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,18 @@ def test_a_password_file_has_one_line(content: bytes, home: Path) -> None:
     with pytest.raises(ConfigurationError) as told:
         log_in(PLACE, Credentials(password_file=home / "file"), {}, ignore)
     assert told.value.__context__ is None or told.value.__suppress_context__
+
+
+def test_a_password_comes_whole_from_a_pipe() -> None:
+    reader, writer = os.pipe2(os.O_DIRECT)  # each read returns what one write wrote
+    for piece in (b"correct ", b"horse", b"\n"):
+        os.write(writer, piece)
+    os.close(writer)
+
+    login = log_in(PLACE, Credentials(password_file=Path(f"/dev/fd/{reader}")), {}, ignore)
+
+    os.close(reader)
+    assert login.password == "correct horse"
 
 
 def test_a_password_in_a_url_is_warned_of() -> None:

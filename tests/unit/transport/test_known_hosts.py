@@ -1,6 +1,7 @@
 """The file of known hosts, read as OpenSSH writes it; ssh-keygen is the oracle for hashed names."""
 
 import base64
+import os
 import subprocess
 from pathlib import Path
 
@@ -182,6 +183,18 @@ def test_a_file_without_end_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(known_hosts, "_LARGEST_FILE", 10)
     with pytest.raises(ConfigurationError, match="more than 10 bytes"):
         known(tmp_path, line("host.example"))
+
+
+def test_all_lines_of_a_pipe_count() -> None:
+    reader, writer = os.pipe2(os.O_DIRECT)  # each read returns what one write wrote
+    for number in (1, 2):
+        os.write(writer, line("host.example", number).encode())
+    os.close(writer)
+
+    found = known_hosts.look_up("host.example", 22, [Path(f"/dev/fd/{reader}")], required=True)
+
+    os.close(reader)
+    assert accepts(found, 2)
 
 
 def test_all_files_count(tmp_path: Path) -> None:
