@@ -11,6 +11,7 @@ import pytest
 
 from airgap.disk import durable
 from airgap.store import bentoml_process
+from airgap.transport import secrets
 from tests.support import coverage_files, sides, stores
 from tests.support.faults import Launcher
 from tests.support.sides import Side, Site
@@ -69,6 +70,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def _no_bentoml_beside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let imports of unsigned archives not start BentoML, which takes seconds each."""
     monkeypatch.setattr(bentoml_process, "find_version", lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no password of another test be redacted, which may be an ordinary word."""
+    monkeypatch.setattr(secrets, "_SECRETS", set())
 
 
 @pytest.fixture

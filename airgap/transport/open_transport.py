@@ -159,13 +159,14 @@ def _find_profile(url: RemoteUrl, login: Login, values: _OptionValues) -> "Profi
     Without keys this is an error: an unsigned request would fail as a missing permission.
     """
     from airgap.transport.s3 import credentials as s3_credentials
-    from airgap.transport.s3.options import S3Keys
 
     name, file = values.text("profile"), values.path("credentials")
     if url.scheme != "s3" or values.flag("anonymous"):
         return s3_credentials.Profile()
     if login.user and login.password:
-        return s3_credentials.Profile(S3Keys(login.user, login.password))
+        return s3_credentials.Profile(
+            s3_credentials.make_keys(login.user, login.password, "", "The login")
+        )
     if file is not None:
         return s3_credentials.Profile(s3_credentials.read_keys(file, name or "default"))
     profile = s3_credentials.find_profile(os.environ, name)

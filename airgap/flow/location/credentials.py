@@ -11,8 +11,8 @@ from typing import Final
 
 from airgap.disk.named_files import open_named, read_named
 from airgap.errors import ConfigurationError
-from airgap.flow.redaction import register_secret
 from airgap.transport.open_transport import Login
+from airgap.transport.secrets import register_secret
 from airgap.transport.url import RemoteUrl
 
 __all__ = ["Credentials", "log_in"]

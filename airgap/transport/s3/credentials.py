@@ -15,8 +15,9 @@ from airgap.disk.expansion import expand
 from airgap.disk.named_files import read_named_text
 from airgap.errors import ConfigurationError
 from airgap.transport.s3.options import S3Keys
+from airgap.transport.secrets import register_secret
 
-__all__ = ["Profile", "find_profile", "read_keys"]
+__all__ = ["Profile", "find_profile", "make_keys", "read_keys"]
 
 _DEFAULT: Final = "default"
 _UNSUPPORTED_KEYS: Final = ("credential_process", "role_arn", "sso_session", "sso_start_url")
@@ -45,7 +46,7 @@ def find_profile(environment: Mapping[str, str], name: str = "") -> Profile:
 
     Raises:
         ConfigurationError: the profile does not exist or is not supported, half of a pair of
-            keys is missing, or a file cannot be read.
+            keys is missing, a key has invalid characters, or a file cannot be read.
     """
     settings = _read_settings(environment, name)
     keys = None if name else _parse_keys(_read_variables(environment), "The environment")
@@ -74,6 +75,27 @@ def read_keys(path: Path, name: str = _DEFAULT) -> S3Keys:
             "Add the lines aws_access_key_id = ... and aws_secret_access_key = ... to it.",
         )
     return keys
+
+
+def make_keys(identity: str, secret: str, token: str, where: str) -> S3Keys:
+    """Return keys without the white space around them, such as a CI secret's line break.
+
+    Secret and token are registered to be redacted.
+
+    Raises:
+        ConfigurationError: one of them has a character that is not printable ASCII.
+    """
+    parts = {"access key id": identity, "secret key": secret, "session token": token}
+    parts = {name: part.strip() for name, part in parts.items()}
+    for name, part in parts.items():
+        if name != "access key id":
+            register_secret(part)
+        if not (part.isascii() and part.isprintable()):  # a header's error would show the value
+            raise ConfigurationError(
+                f"{where} has a character in the {name} that is not printable ASCII.",
+                f"Set the {name} again, as one line.",
+            )
+    return S3Keys(*parts.values())
 
 
 def _read_variables(environment: Mapping[str, str]) -> dict[str, str]:
@@ -110,12 +132,13 @@ def _expand(text: str | None) -> Path | None:
 
 
 def _parse_keys(settings: Mapping[str, str], where: str) -> S3Keys | None:
-    identity = settings.get("aws_access_key_id", "")
-    secret = settings.get("aws_secret_access_key", "")
+    identity = settings.get("aws_access_key_id", "").strip()
+    secret = settings.get("aws_secret_access_key", "").strip()
     if bool(identity) != bool(secret):
         present, absent = ("key id", "secret key") if identity else ("secret key", "key id")
         raise ConfigurationError(f"{where} has an access {present} but no {absent}.", "Give both.")
-    return S3Keys(identity, secret, settings.get("aws_session_token", "")) if identity else None
+    token = settings.get("aws_session_token", "")
+    return make_keys(identity, secret, token, where) if identity else None
 
 
 def _read_sections(path: Path) -> dict[str, dict[str, str]]:

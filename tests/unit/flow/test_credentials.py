@@ -9,8 +9,9 @@ import pytest
 
 from airgap.errors import ConfigurationError
 from airgap.flow.location.credentials import Credentials, log_in
-from airgap.flow.redaction import redact, register_secret
+from airgap.flow.redaction import redact
 from airgap.transport import url as places
+from airgap.transport.secrets import register_secret
 
 PLACE = places.parse("ftpes://anna@host/x")
 

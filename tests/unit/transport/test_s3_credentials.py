@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConfigurationError
+from airgap.flow.redaction import redact
 from airgap.transport.s3.credentials import Profile, find_profile, read_keys
 from airgap.transport.s3.options import S3Keys
 
@@ -112,6 +113,34 @@ def test_half_a_pair_of_keys_is_refused(name: str, tmp_path: Path) -> None:
         find_profile({"HOME": str(tmp_path), name: "hidden"})
 
     assert "hidden" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_keys_lose_the_line_break_of_a_ci_secret(tmp_path: Path) -> None:
+    variables = {
+        "AWS_ACCESS_KEY_ID": "ID\n",
+        "AWS_SECRET_ACCESS_KEY": " a secret key\r\n",
+        "AWS_SESSION_TOKEN": "a session token\n",
+    }
+
+    keys = find_profile({"HOME": str(tmp_path), **variables}).keys
+
+    assert keys == S3Keys("ID", "a secret key", "a session token")
+    assert redact("a secret key, a session token") == "***, ***"
+
+
+@pytest.mark.parametrize("part", ["hid\nden", "hid\x7fden", "hid\u2026den", "hid\tden"])
+@pytest.mark.parametrize(
+    "name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+)
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(
+    name: str, part: str, tmp_path: Path
+) -> None:
+    variables = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", name: part}
+
+    with pytest.raises(ConfigurationError, match="not printable ASCII") as caught:
+        find_profile({"HOME": str(tmp_path), **variables})
+
+    assert "hid" not in f"{caught.value} {caught.value.hint}"
 
 
 def test_a_damaged_file_is_reported_and_not_shown(home: dict[str, str]) -> None:

@@ -29,6 +29,10 @@ def test_keys_that_were_said_are_used() -> None:
     assert found == S3Options("models", "ward/a", keys=S3Keys("id", "secret"), region="eu-west-1")
 
 
+def test_keys_that_were_said_lose_their_line_break() -> None:
+    assert opened("s3://models", Login("id\n", "secret\n")).keys == S3Keys("id", "secret")
+
+
 def test_keys_are_found_in_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
