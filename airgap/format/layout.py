@@ -26,6 +26,7 @@ __all__ = [
     "envelope_file",
     "envelope_name",
     "findings_file",
+    "is_archive_name",
     "is_bundle_file",
     "is_marks",
     "is_pack",
@@ -96,6 +97,11 @@ _SWEEP = re.compile(r"[0-9a-f]{32}\.sweep")
 _PARITY = re.compile(r"[0-9a-f]{64}\.parity")
 _PART = re.compile(r"(\.[0-9a-f]{16})?\.part$")
 _MANIFEST = re.compile(r"bundles/([0-9a-f]{64})/manifest\.msgpack")
+
+
+def is_archive_name(name: str) -> bool:
+    """Tell whether a name ends in ``.airgap``, in upper or lower case (format §10)."""
+    return name.lower().endswith(ARCHIVE_SUFFIX)
 
 
 def manifest_name(bundle: str) -> str:

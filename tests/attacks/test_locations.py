@@ -11,9 +11,12 @@ from airgap.errors import AirgapError, MissingError, UsageError
 from airgap.flow.location.location import (
     ArchiveFile,
     LocalDepot,
+    RemoteArchive,
+    StockArchive,
     parse_location,
     to_text,
 )
+from airgap.format import tar
 from airgap.server.intake.worker import Worker
 from tests.support import refusals, sides, stores
 from tests.support.sides import REPOSITORY, Side, Site
@@ -224,6 +227,84 @@ def test_a_manifest_laid_beside_a_bundle_is_not_read(
     assert "evil" not in ran.out
     assert ran.json.get("bundle", reviewed) == reviewed
     assert sorted(tmp_path.glob(f"{location.name}.airgap-manifest*")) == beside
+
+
+@pytest.mark.parametrize("name", ["shop", "shop.airgap.part", "shop.airgap ", "shop.tar", "x.zip"])
+@pytest.mark.parametrize("command", ["inspect", "sign", "import"])
+def test_a_manifest_laid_beside_a_file_of_another_name_is_refused(
+    command: str, name: str, isolated: Side, site: Site, archive: Path, reviewed: str
+) -> None:
+    location = archive.rename(archive.with_name(name))
+    beside = location.with_name(f"{name}.airgap-manifest")
+    beside.write_bytes(b"")
+    words = ["--key", str(site.key())] if command == "sign" else []
+
+    ran = refusals.expect_refusal(isolated, command, location, *words, error=UsageError)
+
+    assert "is ambiguous" in ran.json["error"]["message"]
+    beside.unlink()
+    assert isolated.run(command, location, *words, "--json").json["bundle"] == reviewed
+
+
+@pytest.mark.parametrize("name", ["SHOP.AIRGAP", "shop.Airgap"])
+@pytest.mark.parametrize("command", ["inspect", "sign", "import"])
+def test_the_case_of_the_suffix_does_not_matter(
+    command: str, name: str, isolated: Side, site: Site, archive: Path, reviewed: str
+) -> None:
+    location = archive.rename(archive.with_name(name))
+    location.with_name(f"{name}.airgap-manifest").write_bytes(b"")
+    words = ["--key", str(site.key())] if command == "sign" else []
+
+    ran = isolated.run(command, location, *words, "--json")
+
+    assert ran.json["bundle"] == reviewed
+    assert parse_location(str(location), to_write=True) == ArchiveFile(location)
+    assert isinstance(parse_location(f"sftp://h/{name}"), RemoteArchive)
+    refusals.expect_refusal(isolated, "trust", "update", location, error=MissingError)
+
+
+def test_a_file_that_only_resembles_a_bundle_is_an_archive_for_stock_bentoml(
+    archive: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "shop"
+    file.with_name("shop.airgap-manifest").write_bytes(b"")
+    header = archive.read_bytes()[:512]
+
+    for start in (b"", bytes(512), header[:-1], header[:-1] + b"x", tar.make_header("packs/a", 1)):
+        file.write_bytes(start)
+        assert parse_location(str(file)) == StockArchive(file, "tar")
+
+
+@pytest.mark.parametrize("location", [".", "./", "", "..", "sub/..", "/", "file://", "file:///"])
+@pytest.mark.parametrize("command", ["inspect", "verify", "import", "sign"])
+def test_a_location_without_a_name_is_a_folder_like_others(
+    command: str,
+    location: str,
+    isolated: Side,
+    site: Site,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "medium" / "folder" / "sub").mkdir(parents=True)
+    (tmp_path / "medium" / "folder" / "...airgap-manifest").write_bytes(b"")
+    monkeypatch.chdir(tmp_path / "medium" / "folder")
+    words = ["--key", str(site.key())] if command == "sign" else []
+
+    ran = refusals.expect_refusal(isolated, command, location, *words, error=MissingError)
+
+    assert "holds no bundle" in ran.json["error"]["message"]
+
+
+def test_a_folder_for_stock_bentoml_is_named_by_a_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert parse_location(".", form="folder") == StockArchive(tmp_path, "folder")
+    (tmp_path / "bento.yaml").write_bytes(b"")
+    assert parse_location(".") == StockArchive(tmp_path, "folder")
+    for to_write in (False, True):
+        with pytest.raises(UsageError):
+            parse_location("/", form="folder", to_write=to_write)
 
 
 def test_a_watched_folder_takes_the_bundle_that_was_found(

@@ -11,6 +11,7 @@ from airgap.carrier.stock.tar import TarReader, TarWriter
 from airgap.carrier.stock.zip import ZipReader, ZipWriter
 from airgap.codec.buffer import Buffer
 from airgap.disk.buffers import BufferPool
+from airgap.disk.named_files import open_named
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.part_file import write_atomically, write_together
 from airgap.disk.reading import read_bounded
@@ -28,6 +29,7 @@ __all__ = [
     "StockReader",
     "form_of",
     "form_of_name",
+    "has_manifest_beside",
     "publish",
     "writer_for",
 ]
@@ -63,15 +65,23 @@ def form_of_name(name: str) -> Form | None:
 def form_of(path: Path) -> Form | None:
     """Return the form of the archive or folder there; None if it is not for stock BentoML.
 
-    The form follows from its name, or from the manifest that lies beside it.
+    The form follows from its name, or from the manifest that lies beside it. A path whose last part
+    is not a name, such as ``.`` or ``/``, has nothing beside it.
     """
-    signed = _beside(path).exists()
+    if path.name in ("", ".."):
+        return None
+    signed = has_manifest_beside(path)
     if path.is_dir():
         named = any((path / description).is_file() for description in ("bento.yaml", "model.yaml"))
         depot = (path / layout.BUNDLES).is_dir()
         return "folder" if signed or (named and not depot) else None
     form = form_of_name(path.name)
     return form or (_sniff(path) if signed else None)
+
+
+def has_manifest_beside(path: Path) -> bool:
+    """Tell whether a manifest lies beside a file or folder; its content is not looked at."""
+    return _beside(path).exists()
 
 
 class StockReader:
@@ -87,7 +97,7 @@ class StockReader:
     @property
     def is_signed(self) -> bool:
         """Whether a manifest lies beside it; its content is not looked at."""
-        return _beside(self._path).exists()
+        return has_manifest_beside(self._path)
 
     @property
     def is_folder(self) -> bool:
@@ -249,7 +259,7 @@ def _envelopes(path: Path) -> list[tuple[Role, Path]]:
 
 def _sniff(path: Path) -> Form:
     """Tell the form by the first bytes."""
-    with suppress(OSError), path.open("rb") as file:
+    with suppress(OSError), open_named(path) as file:
         start = file.read(6)
         return next((form for magic, form in _MAGIC.items() if start.startswith(magic)), "tar")
     return "tar"

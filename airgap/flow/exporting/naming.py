@@ -10,12 +10,12 @@ from airgap.carrier.stock.archive import Form, form_of_name
 from airgap.errors import UsageError
 from airgap.flow.exporting.stock_archive import FORMATS
 from airgap.flow.location.location import (
-    SUFFIX,
     Location,
     is_remote_text,
     parse_depot,
     parse_location,
 )
+from airgap.format import layout
 from airgap.store.kinds import find_kind
 from airgap.transport import url as urls
 
@@ -108,7 +108,7 @@ def _complete(written: str, new: NewFile, name: str, form: Form | None) -> str:
         return f"{written.rstrip('/')}/{quote(file) if urls.is_url(written) else file}"
     path = Path(written)
     if form is None:
-        fits = path.name.endswith(SUFFIX)
+        fits = layout.is_archive_name(path.name)
     else:
         is_own = path.suffix == f".{new.own_suffix}"
         fits = form_of_name(path.name) == form and is_own == (name == new.own_suffix)

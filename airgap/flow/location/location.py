@@ -12,12 +12,19 @@ from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import quote
 
-from airgap.carrier.stock.archive import ArchiveForm, Form, form_of, form_of_name
+from airgap.carrier.archive_start import is_archive
+from airgap.carrier.stock.archive import (
+    ArchiveForm,
+    Form,
+    form_of,
+    form_of_name,
+    has_manifest_beside,
+)
 from airgap.disk.os_errors import storage_error
 from airgap.errors import UsageError
 from airgap.flow.location import named_remotes
 from airgap.flow.redaction import redact
-from airgap.format import layout
+from airgap.format import layout, stock_archive
 from airgap.transport import url as urls
 from airgap.transport.url import RemoteUrl
 
@@ -149,7 +156,9 @@ DepotLocation: TypeAlias = LocalDepot | RemoteDepot
 
 
 def parse_location(text: str, *, form: Form | None = None, to_write: bool = False) -> Location:
-    """Turn what a person typed into a location. Nothing is opened; the disk is looked at.
+    """Turn what a person typed into a location.
+
+    The disk is looked at, and the first bytes of a file are read.
 
     What follows ``#`` is a bundle id, or its first eight digits or more. A local name that has
     ``#`` in it is written as a ``file://`` URL, with ``%23``.
@@ -227,7 +236,7 @@ def _parse_remote(text: str, form: Form | None) -> RemoteDepot | RemoteArchive |
     shown, bundle = redact(text.partition("#")[0]), url.bundle
     url = replace(url, bundle="")
     name = url.path.rpartition("/")[2]
-    if name.endswith(SUFFIX):
+    if layout.is_archive_name(name):
         _refuse_form(shown, form)
         return RemoteArchive(url, settings, shown, bundle)
     known_form = form or form_of_name(name)
@@ -245,13 +254,17 @@ def _parse_source(
     path: Path, form: Form | None, bundle: str
 ) -> LocalDepot | ArchiveFile | StockArchive:
     is_folder = path.is_dir()
-    if path.name.endswith(SUFFIX) or (path / layout.BUNDLES).is_dir():
+    if layout.is_archive_name(path.name) or (path / layout.BUNDLES).is_dir():
         # Whatever lies beside it: else a stranger's manifest there would be shown, and signed.
         _refuse_form(str(path), form)
         return LocalDepot(path, bundle) if is_folder else ArchiveFile(path, bundle)
-    known_form = form or form_of(path)
+    if is_archive(path):
+        _refuse_form(str(path), form)
+        _refuse_manifest_beside(path)
+        return ArchiveFile(path, bundle)
+    known_form = form or form_of(_find_name(path))
     if known_form:
-        return StockArchive(path, known_form, bundle)
+        return _stock_archive(path, known_form, bundle)
     return LocalDepot(path, bundle) if is_folder else ArchiveFile(path, bundle)
 
 
@@ -259,15 +272,31 @@ def _parse_target(
     path: Path, form: Form | None, *, is_folder: bool, bundle: str
 ) -> LocalDepot | ArchiveFile | StockArchive:
     is_folder = is_folder or path.is_dir()
-    if path.name.endswith(SUFFIX) or (path / layout.BUNDLES).is_dir():
+    if layout.is_archive_name(path.name) or (path / layout.BUNDLES).is_dir():
         _refuse_form(str(path), form)
         return LocalDepot(path, bundle) if is_folder else ArchiveFile(path, bundle)
     known_form = form or (None if is_folder else form_of_name(path.name))
     if known_form:
-        return StockArchive(path, known_form, bundle)
+        return _stock_archive(path, known_form, bundle)
     return (
         ArchiveFile(path, bundle) if path.exists() and not is_folder else LocalDepot(path, bundle)
     )
+
+
+def _stock_archive(path: Path, form: Form, bundle: str) -> StockArchive:
+    """Take a path with a name: the names of what lies beside the archive begin with it."""
+    named = _find_name(path)
+    if not named.name:
+        raise UsageError(
+            f"{named} cannot be an archive for stock BentoML: it has no name.",
+            "Give a file, or a folder below it.",
+        )
+    return StockArchive(named, form, bundle)
+
+
+def _find_name(path: Path) -> Path:
+    """Return the path; where its last part is not a name (``.``, ``..``), what it stands for."""
+    return path if path.name not in ("", "..") else Path(os.path.realpath(path))
 
 
 def _split(text: str) -> tuple[Path, str]:
@@ -301,6 +330,19 @@ def _refuse_form(text: str, form: Form | None) -> None:
         raise UsageError(
             f"{redact(text)} is a depot or a {SUFFIX} file, not an archive for stock BentoML.",
             "Leave out the format, or name the archive.",
+        )
+
+
+def _refuse_manifest_beside(path: Path) -> None:
+    """Refuse a ``.airgap`` file of another name that would also be read as a stock archive.
+
+    An attacker who can write beside it could have that manifest shown and signed in its place.
+    """
+    if has_manifest_beside(path):
+        manifest = stock_archive.manifest_name(path.name)
+        raise UsageError(
+            f"{path} is ambiguous: it is a {SUFFIX} file, and {manifest} lies beside it.",
+            f"Remove {manifest}, or give the file a name that ends in {SUFFIX}.",
         )
 
 

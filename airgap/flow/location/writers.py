@@ -26,6 +26,7 @@ from airgap.flow.location.location import (
     StockArchive,
 )
 from airgap.flow.progress import Progress
+from airgap.format import layout
 from airgap.transport.port import Transport
 from airgap.transport.spool import Spool
 
@@ -57,7 +58,7 @@ def open_writer(location: Location, room: Room, connector: Connector) -> Iterato
     match location:
         case LocalDepot():
             yield DepotWriter(location.path)
-        case ArchiveFile() if location.path.name.endswith(SUFFIX):
+        case ArchiveFile() if layout.is_archive_name(location.path.name):
             yield ArchiveWriter(location.path, room())
         case RemoteDepot():
             with closing(connector.open_depot(location)) as depot:

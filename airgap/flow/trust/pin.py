@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from airgap.carrier import local_depot
+from airgap.carrier.archive_start import is_archive
 from airgap.errors import ConflictError, UsageError
 from airgap.flow.admission import history
 from airgap.flow.admission.policy import require_root
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import (
-    SUFFIX,
     ArchiveFile,
     LocalDepot,
     Location,
@@ -22,7 +22,7 @@ from airgap.flow.location.location import (
     RemoteDepot,
 )
 from airgap.format import envelope as dsse
-from airgap.format import names
+from airgap.format import layout, names
 from airgap.format import root as roots
 from airgap.format.root import Root, SignedRoot
 from airgap.signing import trust
@@ -118,7 +118,7 @@ def _read_roots(location: Location, connector: Connector) -> tuple[bool, list[Si
         case RemoteDepot():
             with closing(connector.open_depot(location)) as depot:
                 return False, depot.read_roots()
-        case ArchiveFile(path) if not path.name.endswith(SUFFIX):
+        case ArchiveFile(path) if not (layout.is_archive_name(path.name) or is_archive(path)):
             return True, [SignedRoot(*pinned_root.read_root_files(path))]
         case ArchiveFile() | RemoteArchive():
             with open_unverified(location, connector) as opened:
