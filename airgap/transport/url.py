@@ -5,7 +5,8 @@
     s3://  gs://  az://         bucket/folder
     file://                     /folder
 
-then ``?option=value&…`` and ``#BUNDLEID``. Parts are percent-decoded after the URL is split.
+then ``?option=value&…`` (``file`` has no options) and ``#BUNDLEID``. Parts are percent-decoded
+after the URL is split.
 """
 
 import re
@@ -95,6 +96,8 @@ def parse(text: str) -> RemoteUrl:
             "Write @, :, / and # of a password as %40, %3A, %2F and %23.",
         ) from error
     scheme = _parse_scheme(parts.scheme)
+    if scheme == "file" and "?" in text.partition("#")[0]:
+        raise _invalid_url(text, "has options, and file:// has none", "Write a ? of a name as %3F.")
     if port is not None and not 0 < port <= _LARGEST_PORT:
         raise _invalid_url(text, "has an invalid port", "Ports are 1 to 65535.")
     return RemoteUrl(
@@ -105,7 +108,7 @@ def parse(text: str) -> RemoteUrl:
         user=None if user is None else _decode(text, user),
         password=None if password is None else _decode(text, password),
         options=options,
-        bundle=_parse_bundle_id(parts.fragment),
+        bundle=_parse_bundle_id(parts.fragment) if "#" in text else "",
     )
 
 
@@ -166,7 +169,7 @@ def _parse_options(query: str) -> dict[str, str]:
 
 
 def _parse_bundle_id(fragment: str) -> str:
-    if fragment and not _ID.fullmatch(fragment):
+    if not _ID.fullmatch(fragment):
         raise UsageError(
             f"{hide_passwords(fragment)!r:.100} is not a bundle id.",
             "Give at least its first eight hex digits; write a # that is part of the URL as %23.",

@@ -307,6 +307,23 @@ def test_a_folder_for_stock_bentoml_is_named_by_a_point(
             parse_location("/", form="folder", to_write=to_write)
 
 
+@pytest.mark.parametrize("location", ["{}#", "file://{}#", "file://{}?x=1", "file://{}?#", "@m#"])
+@pytest.mark.parametrize("command", ["sign", "import"])
+def test_an_empty_id_names_nothing(
+    command: str, location: str, isolated: Side, site: Site, depot: Path
+) -> None:
+    assert isolated.run("remote", "add", "m", "sftp://h/x").code == 0
+    words = ["--key", str(site.key())] if command == "sign" else []
+
+    refusals.expect_refusal(isolated, command, location.format(depot), *words, error=UsageError)
+
+
+@pytest.mark.parametrize("text", ["sftp://h/x#", "s3://b/x?region=eu#", "file:///x#"])
+def test_an_empty_id_of_a_url_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="'' is not a bundle id"):
+        parse_location(text)
+
+
 def test_a_watched_folder_takes_the_bundle_that_was_found(
     isolated: Side, depot: Path, reviewed: str, other: Path
 ) -> None:

@@ -63,12 +63,12 @@ def locate(text: str) -> tuple[RemoteUrl, Mapping[str, str]]:
     """
     if not text.startswith(MARK):
         return _refuse_anchors(places.parse(text)), {}
-    rest, _, bundle = text.removeprefix(MARK).partition("#")
+    rest, mark, bundle = text.removeprefix(MARK).partition("#")
     name, _, below = rest.partition("/")
     remote = find_remote(name)
     place = places.parse(remote.url)
-    if below or bundle:
-        written = places.parse(f"file:///{below}#{bundle}")
+    if below or mark:
+        written = places.parse(f"file:///{below}{mark}{bundle}")
         joined = f"{place.path.rstrip('/')}{written.path}" if below else place.path
         if place.path in ("", "/") and below:
             joined = place.path + written.path.lstrip("/")
