@@ -7,13 +7,29 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-__all__ = ["PAGE_KEYS", "PART_BYTES", "Body", "Bucket", "Page", "ResponseError"]
+__all__ = [
+    "PAGE_KEYS",
+    "PART_BYTES",
+    "Body",
+    "Bucket",
+    "Page",
+    "ResponseError",
+    "choose_part_bytes",
+]
 
 PAGE_KEYS: Final = 1000
 """The most keys that a server returns at once."""
 
 PART_BYTES: Final = 8 * 1024 * 1024
 """Servers demand at least 5 MiB; a connection holds two parts in memory."""
+
+_MOST_PARTS: Final = 10_000  # of one object, for Amazon and Google; Azure allows 50,000
+_MIB: Final = 1024 * 1024
+
+
+def choose_part_bytes(size: int) -> int:
+    """Return the bytes of each part but the last of an object of ``size`` bytes, in whole MiB."""
+    return max(PART_BYTES, -(-size // (_MOST_PARTS * _MIB)) * _MIB)
 
 
 class ResponseError(Exception):
@@ -72,8 +88,8 @@ class Bucket(Protocol):
         """Store an object; with ``create``, only if there is none."""
         ...
 
-    def put_parts(self, key: str, blocks: Iterable[bytes]) -> None:
-        """Store a large object in parts of ``PART_BYTES``; those of a failed one are removed."""
+    def put_parts(self, key: str, blocks: Iterable[bytes], size: int) -> None:
+        """Store an object of ``size`` bytes in parts; those of a failed upload are removed."""
         ...
 
     def delete(self, key: str) -> None:

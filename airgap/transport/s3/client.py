@@ -8,12 +8,13 @@ import base64
 import hashlib
 import socket
 import ssl
-import time
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
+from itertools import count
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
@@ -22,7 +23,7 @@ from airgap.errors import AirgapError, ConfigurationError, TransportError
 from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import TransientError
 from airgap.transport.s3 import answers
-from airgap.transport.s3.bucket import PAGE_KEYS, PART_BYTES, Body, Page, ResponseError
+from airgap.transport.s3.bucket import PAGE_KEYS, Body, Page, ResponseError, choose_part_bytes
 from airgap.transport.s3.errors import is_busy
 from airgap.transport.s3.http import HttpConnection, Response
 from airgap.transport.s3.options import S3Options
@@ -34,11 +35,12 @@ __all__ = ["S3Client", "make_tls"]
 _ERROR_BYTES: Final = 64 * 1024
 _LISTING_BYTES: Final = 8 * 1024 * 1024  # 1,000 keys of 1,024 bytes, escaped, with all attributes
 _CONCURRENT_PARTS: Final = 2
-_PART_TRIES: Final = 6  # then an interruption costs a part, not the whole pack
+_TRIES: Final = 6  # then an interruption costs a part, not the whole object
 _LEAST_BYTES_PER_SECOND: Final = 64 * 1024  # below this rate an upload is given up
 _EMPTY: Final = hashlib.sha256().hexdigest()
 _PORTS: Final = {"https": 443, "http": 80}
 _OK, _PARTIAL, _MULTIPLE_CHOICES, _SERVER_ERROR = 200, 206, 300, 500
+T = TypeVar("T")
 
 
 class S3Client:
@@ -48,9 +50,12 @@ class S3Client:
         self,
         options: S3Options,
         tls: ssl.SSLContext | None,
-        wait: Callable[[float], object] = time.sleep,
+        wait: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
-        """Take the options; nothing is sent yet. ``wait`` pauses before a part is sent again."""
+        """Take the options; nothing is sent yet.
+
+        ``wait`` pauses before a part is sent again, until the event is set.
+        """
         url = urlsplit(options.endpoint_url)
         usual = _PORTS[url.scheme]
         self._options = options
@@ -107,7 +112,7 @@ class S3Client:
             headers["x-amz-checksum-sha256"] = _checksum(data)
         self._read(self._send(_Request("PUT", key, headers=headers, body=data)))
 
-    def put_parts(self, key: str, blocks: Iterable[bytes]) -> None:
+    def put_parts(self, key: str, blocks: Iterable[bytes], size: int) -> None:
         """Store a large object; see ``Bucket``."""
         checksums = {"x-amz-checksum-algorithm": "SHA256"} if self._options.stores_checksums else {}
         response = self._send(_Request("POST", key, {"uploads": ""}, checksums))
@@ -116,8 +121,10 @@ class S3Client:
         except ValueError:
             raise self._not_s3() from None
         try:
-            self._complete(key, upload, self._send_parts(key, upload, blocks))
+            parts = self._send_parts(key, upload, _join_blocks(blocks, choose_part_bytes(size)))
+            self._complete(_MultipartUpload(key, upload, size), parts)
         except BaseException:
+            self._connection.close()  # it may have been idle for so long that it is dead
             with suppress(AirgapError, ResponseError, OSError):
                 removal = _Request("DELETE", key, {"uploadId": upload})
                 self._read(self._send(removal))
@@ -136,57 +143,97 @@ class S3Client:
         options = self._options
         return HttpConnection(self._address, self._tls, options.endpoint_url, options.timeout)
 
-    def _send_parts(self, key: str, upload: str, blocks: Iterable[bytes]) -> list[str]:
+    def _send_parts(self, key: str, upload: str, parts: Iterable[bytes]) -> list[str]:
         """Send all parts, and return what completes the upload: an XML element for each."""
 
-        def send(connection: HttpConnection, number: int, part: bytes) -> str:
+        def send(
+            connection: HttpConnection, number: int, part: bytes, stopped: threading.Event
+        ) -> str:
             query = {"partNumber": str(number), "uploadId": upload}
-            return self._send_part(connection, _Request("PUT", key, query, body=part))
+            return self._send_part(connection, _Request("PUT", key, query, body=part), stopped)
 
         while len(self._part_connections) < _CONCURRENT_PARTS:
             self._part_connections.append(self._make_connection())
         sender = PartSender(send, self._part_connections)
         try:
-            for number, part in enumerate(_join_blocks(blocks), 1):
+            for number, part in enumerate(parts, 1):
                 sender.submit(number, part)
-            return sender.finish()
+            elements = sender.finish()
         except BaseException:
             sender.stop()
+            self._part_connections.clear()  # a thread may still use one
             raise
+        # A firewall may have forgotten the connection that was idle while parts were sent.
+        idle, self._connection = self._connection, self._part_connections.pop()
+        idle.close()
+        return elements
 
-    def _send_part(self, connection: HttpConnection, request: "_Request") -> str:
+    def _send_part(
+        self, connection: HttpConnection, request: "_Request", stopped: threading.Event
+    ) -> str:
         """Send a part, again if the connection breaks; return its element in the list of parts."""
         checksum = _checksum(request.body) if self._options.stores_checksums else ""
         if checksum:
             request = replace(request, headers={"x-amz-checksum-sha256": checksum})
-        tag = self._send_again(request, connection)
+        tag = self._try(lambda: self._send_once(request, connection), stopped)
         more = f"<ChecksumSHA256>{checksum}</ChecksumSHA256>" if checksum else ""
         number = request.query["partNumber"]
         return f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(tag)}</ETag>{more}</Part>"
 
-    def _send_again(self, request: "_Request", connection: HttpConnection) -> str:
-        """Send a part until it arrives, a few times; return its tag."""
-        for attempt in range(1, _PART_TRIES):
+    def _try(self, attempt: Callable[[], T], stopped: threading.Event) -> T:
+        """Attempt a request until it succeeds, a few times.
+
+        Raises:
+            InterruptedError: ``stopped`` was set.
+        """
+        for number in count(1):
+            if stopped.is_set():
+                break
             try:
-                return self._send_once(request, connection)
+                return attempt()
             except (TransientError, ResponseError) as error:
-                if isinstance(error, ResponseError) and not is_busy(error.status):
+                if number == _TRIES or not _may_succeed(error):
                     raise
-            self._wait(0.1 * 2**attempt)
-        return self._send_once(request, connection)
+            self._wait(stopped, 0.1 * 2**number)
+        raise InterruptedError
 
     def _send_once(self, request: "_Request", connection: HttpConnection) -> str:
         response = self._send(request, connection)
         self._read(response)
         return response.header("etag")
 
-    def _complete(self, key: str, upload: str, parts: Iterable[str]) -> None:
-        """Make an object of the parts. An error may come with status 200, after a long wait."""
+    def _complete(self, upload: "_MultipartUpload", parts: Iterable[str]) -> None:
+        """Make an object of the parts.
+
+        A try that broke may have made it all the same: then the upload no longer exists.
+        """
         text = f"<CompleteMultipartUpload>{''.join(parts)}</CompleteMultipartUpload>"
-        request = _Request("POST", key, {"uploadId": upload}, body=text.encode())
-        answer = self._read(self._send(request))
-        if code := answers.parse_code(answer):
+        request = _Request("POST", upload.key, {"uploadId": upload.id}, body=text.encode())
+        broke = False
+
+        def attempt() -> None:
+            nonlocal broke
+            try:
+                self._complete_once(request)
+            except (TransientError, ResponseError) as error:
+                missing = isinstance(error, ResponseError) and error.code == "NoSuchUpload"
+                if missing and broke and self._holds(upload.key, upload.size):
+                    return
+                broke = broke or _may_succeed(error)
+                raise
+
+        self._try(attempt, threading.Event())
+
+    def _complete_once(self, request: "_Request") -> None:
+        """Send the request. An error may come with status 200, after a long wait."""
+        if code := answers.parse_code(self._read(self._send(request))):
             raise ResponseError(_SERVER_ERROR, code)
+
+    def _holds(self, key: str, size: int) -> bool:
+        try:
+            return self.size(key) == size
+        except ResponseError:
+            return False
 
     def _send(self, request: "_Request", connection: HttpConnection | None = None) -> Response:
         """Send a request, and return the response if it is a success.
@@ -282,6 +329,16 @@ class _Request:
     body: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class _MultipartUpload:
+    """An upload in parts that has begun."""
+
+    key: str
+    id: str
+    size: int
+    """The bytes of all parts together."""
+
+
 def make_tls(options: S3Options) -> ssl.SSLContext | None:
     """Return how to encrypt connections to the server; None for ``http://``.
 
@@ -306,6 +363,11 @@ def make_tls(options: S3Options) -> ssl.SSLContext | None:
         ) from error
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN  # the server's own, perhaps
     return context
+
+
+def _may_succeed(error: TransientError | ResponseError) -> bool:
+    """Return whether the same request may succeed if it is sent again."""
+    return isinstance(error, TransientError) or is_busy(error.status)
 
 
 def _read_error(response: Response) -> ResponseError:
@@ -339,12 +401,12 @@ def _checksum(data: bytes) -> str:
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
-def _join_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Join blocks to parts of ``PART_BYTES``; the last one is shorter, perhaps."""
+def _join_blocks(blocks: Iterable[bytes], part_bytes: int) -> Iterator[bytes]:
+    """Join blocks to parts of ``part_bytes``; the last one is shorter, perhaps."""
     part: list[bytes] = []
     for block in blocks:
         part.append(block)
-        if sum(map(len, part)) >= PART_BYTES:
+        if sum(map(len, part)) >= part_bytes:
             yield b"".join(part)
             part.clear()
     if part:

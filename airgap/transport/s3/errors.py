@@ -60,7 +60,7 @@ def explain(error: ResponseError, verb: str, options: S3Options, name: str) -> A
         return StorageError(f"{url} is full ({code or status}).", "Free space or raise the quota.")
     if status in FORBIDDEN:
         return _explain_forbidden(f"{response} to the request to {verb}.", verb, code, url)
-    if status == NOT_FOUND:
+    if status == NOT_FOUND and code not in _BUSY:
         return _explain_missing(code, url, name)
     if code in _BUSY or is_busy(status):
         return TransientError(

@@ -180,6 +180,7 @@ class HttpConnection:
             host, port = self._address
             plain = socket.create_connection((host, port), min(self._stall, _CONNECT_SECONDS))
             try:
+                plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 tls = self._tls
                 wrapped = tls.wrap_socket(plain, server_hostname=host) if tls else plain

@@ -20,16 +20,20 @@ class PartSender:
 
     def __init__(
         self,
-        send: Callable[[HttpConnection, int, bytes], str],
+        send: Callable[[HttpConnection, int, bytes, threading.Event], str],
         connections: Sequence[HttpConnection],
     ) -> None:
-        """Start the threads. ``send`` sends a part by its number, and returns its tag."""
+        """Start the threads.
+
+        ``send`` sends a part by its number, and returns its tag; it gives up when the event is set.
+        """
         self._send = send
         self._connections = connections
         self._tasks: queue.SimpleQueue[tuple[int, bytes] | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(len(connections))
         self._tags: dict[int, str] = {}
         self._error: BaseException | None = None
+        self._stopped = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(connection,), daemon=True)
             for connection in connections
@@ -54,6 +58,7 @@ class PartSender:
     def stop(self) -> None:
         """Give up what is being sent."""
         self._error = self._error or InterruptedError()
+        self._stopped.set()
         self._end_threads()
         for connection in self._connections:
             connection.close()
@@ -72,8 +77,9 @@ class PartSender:
         while (task := self._tasks.get()) is not None:
             try:
                 if self._error is None:
-                    self._tags[task[0]] = self._send(connection, *task)
+                    self._tags[task[0]] = self._send(connection, *task, self._stopped)
             except BaseException as error:  # noqa: BLE001  (the thread that submits gets it)
                 self._error = self._error or error
+                self._stopped.set()
             finally:
                 self._room.release()

@@ -131,7 +131,7 @@ class S3Transport:
             if size <= PART_BYTES:
                 self._bucket.put(self._key(name), b"".join(blocks))
             else:
-                self._bucket.put_parts(self._key(name), blocks)
+                self._bucket.put_parts(self._key(name), blocks, size)
         self._check_stored(name, size)
         return "stored"
 

@@ -17,7 +17,14 @@ from airgap.disk.named_files import TEXT_BYTES, read_named
 from airgap.errors import AirgapError, ConfigurationError, TransportError
 from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import TransientError
-from airgap.transport.s3.bucket import PAGE_KEYS, PART_BYTES, Body, Page, ResponseError
+from airgap.transport.s3.bucket import (
+    PAGE_KEYS,
+    PART_BYTES,
+    Body,
+    Page,
+    ResponseError,
+    choose_part_bytes,
+)
 from airgap.transport.s3.options import S3Options
 
 if TYPE_CHECKING:
@@ -66,7 +73,7 @@ class VendorClient:
             ) from error
         self._options = options
         self._hosts = _find_hosts(options)
-        self._stores: dict[_Use, ObjectStore] = {}
+        self._stores: dict[tuple[_Use, int], ObjectStore] = {}
 
     def size(self, key: str) -> int:
         """Return the size of an object; see ``Bucket``."""
@@ -105,11 +112,12 @@ class VendorClient:
             else:
                 self._store("write").put(key, data, use_multipart=False)
 
-    def put_parts(self, key: str, blocks: Iterable[bytes]) -> None:
+    def put_parts(self, key: str, blocks: Iterable[bytes], size: int) -> None:
         """Store a large object; see ``Bucket``."""
+        part_bytes = choose_part_bytes(size)
         with self._translating():
-            self._store("parts").put(
-                key, iter(blocks), chunk_size=PART_BYTES, max_concurrency=_CONCURRENT_PARTS
+            self._store("parts", part_bytes).put(
+                key, iter(blocks), chunk_size=part_bytes, max_concurrency=_CONCURRENT_PARTS
             )
 
     def delete(self, key: str) -> None:
@@ -141,20 +149,21 @@ class VendorClient:
                 f"{self._options.url} ended an object early.", "Run the same command again."
             )
 
-    def _store(self, use: _Use) -> "ObjectStore":
+    def _store(self, use: _Use, part_bytes: int = PART_BYTES) -> "ObjectStore":
         """Return the library's object for one use; its connections open when they are needed.
 
         Reading is given up when nothing arrives for a while. While writing silence is usual: there
         the time for a whole part is limited.
         """
-        if use not in self._stores:
+        if (use, part_bytes) not in self._stores:
             seconds: float | None = self._options.timeout
             if use == "read":
                 seconds = None
             elif use != "ask":
-                seconds = self._options.timeout + PART_BYTES / _LEAST_BYTES_PER_SECOND
-            self._stores[use] = self._open(seconds, _PART_RETRIES if use == "parts" else 0)
-        return self._stores[use]
+                seconds = self._options.timeout + part_bytes / _LEAST_BYTES_PER_SECOND
+            retries = _PART_RETRIES if use == "parts" else 0
+            self._stores[use, part_bytes] = self._open(seconds, retries)
+        return self._stores[use, part_bytes]
 
     def _open(self, seconds: float | None, retries: int) -> "ObjectStore":
         from obstore.exceptions import BaseError
