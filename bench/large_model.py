@@ -86,6 +86,8 @@ def make_model(side: Path, mib: int) -> Path:
     folder.mkdir(parents=True)
     (folder / "model.yaml").write_text(
         f"name: large\nversion: v1\nmodule: ''\ncreation_time: '{CREATED}'\n"
+        "labels: {}\noptions: {}\nmetadata: {}\napi_version: v1\n"
+        "context: {framework_name: '', framework_versions: {}}\n"
     )
     random = np.random.default_rng(1)
     with (folder / "weights.bin").open("wb") as file:

@@ -27,7 +27,11 @@ COUNTS = (1_000, 10_000, 100_000)
 PIECE = 64 * 1024 * 1024
 RESULTS = Path(__file__).parent / "results" / "scaling.json"
 ROUNDS = 3
-YAML = "name: large\nversion: v1\nmodule: ''\ncreation_time: '2026-01-02T03:04:05+00:00'\n"
+YAML = (
+    "name: large\nversion: v1\nmodule: ''\ncreation_time: '2026-01-02T03:04:05+00:00'\n"
+    "labels: {}\noptions: {}\nmetadata: {}\napi_version: v1\n"
+    "context: {framework_name: '', framework_versions: {}}\n"
+)
 
 
 def main() -> None:

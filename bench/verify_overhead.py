@@ -64,7 +64,11 @@ def make_bundle(depot: Path, gigabytes: float, key: Path) -> tuple[Manifest, int
     noise = bytearray(os.urandom(PACK))
     count = max(FILES, round(gigabytes * 1e9 / PACK))
     digests, packs, files, whole = [], [], [], _sha256()
-    yaml = b"name: weights\nversion: v1\ncreation_time: '2026-01-02T03:04:05+00:00'\n"
+    yaml = (
+        b"name: weights\nversion: v1\nmodule: ''\ncreation_time: '2026-01-02T03:04:05+00:00'\n"
+        b"labels: {}\noptions: {}\nmetadata: {}\napi_version: v1\n"
+        b"context: {framework_name: '', framework_versions: {}}\n"
+    )
     lengths = [MIB] * (count * PACK // MIB) + [len(yaml)]
     first = 0
     for number in range(count):
