@@ -21,11 +21,11 @@ LARGEST: Final = 8 * 1024 * 1024
 """Larger files, in bytes, are data and are not searched."""
 _MOST: Final = 100
 """Secrets that are reported of one file."""
-_PLACEHOLDER: Final = rb"[${<*]|%[s({]|x+@|\.\.\.|\[?redacted|password@|passwd@|secret@"
+_PLACEHOLDER: Final = rb"[${<*]|%[s({]|x+@|\.\.\.|\[?redacted|pass(?:word|wd)?@|pw@|secret@"
 _FORMS: Final = {
-    # What follows a colon and is digits up to a comma is a port; `@sha256:` follows an image's tag.
+    # Digits up to a comma are a port; `@sha256:` follows an image's tag; some hosts are examples.
     "a password in a URL": rb"://[^\s/@:'\"<>]{0,256}:(?!(?i:" + _PLACEHOLDER + rb")|\d{1,5},)"
-    rb"[^\s/@'\"<>]{1,8192}@(?!sha256:)",
+    rb"[^\s/@'\"<>]{1,8192}@(?!sha256:|example\.(?:com|net|org)\b)",
     "a private key": rb"-----BEGIN (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY-----",
     "a Hugging Face token": rb"\bhf_[A-Za-z0-9]{30,128}\b",
     "an AWS access key": rb"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",

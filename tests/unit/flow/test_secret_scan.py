@@ -44,6 +44,8 @@ def test_a_secret_is_found_with_its_line(text: bytes, what: str) -> None:
         b"https://user:<password>@host",
         b"https://user:password@host",
         b"https://user:xxxxx@host",
+        b"http://User:Pass@www.python.org:080/doc",
+        b"http://evil:thing@example.com/",
         b"https://user:***@host",
         b"http://localhost:3000 mail me@host",
         b"http://localhost:3000,joe@host",
