@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.output import Result, key_options, location_options, read_passphrase, reports
-from airgap.cli.signing import bundle_option, open_shown
+from airgap.cli.signing import SigningPurpose, bundle_option, open_shown
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
@@ -89,9 +89,9 @@ def sign_statement(  # noqa: PLR0913, PLR0917  (what two commands share)
 
     signer = keys.load_signer(key, passphrase)
     done = "accepted" if statement.decision == "accept" else "rejected"
-    purpose = f"To be {done} as {statement.role}" + (
-        f" ({statement.name})" if statement.name else ""
-    )
+    role = f"as {statement.role}" + (f" ({statement.name})" if statement.name else "")
+    verb = statement.decision.capitalize()
+    purpose = SigningPurpose(f"To be {done} {role}", verb, role)
     with open_shown(source, bundle, purpose, connector) as candidate:
         attestation = attest.attest(candidate, statement, signer, connector.progress)
     findings = None if attestation.findings is None else attestation.findings.hex()

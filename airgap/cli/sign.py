@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.output import Result, key_options, location_options, read_passphrase, reports
-from airgap.cli.signing import bundle_option, open_shown
+from airgap.cli.signing import SigningPurpose, bundle_option, open_shown
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
@@ -35,7 +35,8 @@ def command(  # noqa: PLR0913  (one argument per option)
     from airgap.flow.trust import keys
 
     signer = keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
-    with open_shown(source, bundle, "To be signed as builder", connector) as candidate:
+    purpose = SigningPurpose("To be signed as builder", "Sign", "as builder")
+    with open_shown(source, bundle, purpose, connector) as candidate:
         file = export.sign_bundle(candidate, signer, connector.progress)
     return Result(
         {"bundle": candidate.bundle, "envelope": file, "signed_by": signer.key.id},

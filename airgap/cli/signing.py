@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
@@ -14,9 +14,21 @@ if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
     from airgap.flow.location.location import Location
 
-__all__ = ["bundle_option", "open_shown", "show"]
+__all__ = ["SigningPurpose", "bundle_option", "open_shown", "show"]
 
 P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class SigningPurpose:
+    """What a signature is for, as it is shown."""
+
+    title: str
+    """Stands above what is shown: ``To be signed as builder``."""
+    verb: str
+    """Begins the question: ``Sign``."""
+    rest: str
+    """Ends the question, after the bundle's id: ``as builder``."""
 
 
 def bundle_option(command: Callable[P, Any]) -> Callable[P, Any]:
@@ -31,7 +43,7 @@ def bundle_option(command: Callable[P, Any]) -> Callable[P, Any]:
 
 @contextmanager
 def open_shown(
-    source: str, bundle: str | None, purpose: str, connector: "Connector"
+    source: str, bundle: str | None, purpose: SigningPurpose, connector: "Connector"
 ) -> "Iterator[BundleToSign]":
     """Open the bundle that is to be signed, and show it.
 
@@ -53,33 +65,39 @@ def open_shown(
         except UnnamedBundleError as error:
             location = _ask_which(location, connector, error)
             candidate = stack.enter_context(open_to_sign(location, connector))
-        show(purpose, _lines(candidate), is_named=location.bundle == candidate.bundle)
+        is_named = location.bundle == candidate.bundle
+        show(purpose, _lines(candidate), candidate.bundle, is_named=is_named)
         yield candidate
 
 
-def show(purpose: str, lines: Iterable[str], *, is_named: bool) -> None:
+def show(purpose: SigningPurpose, lines: Iterable[str], bundle: str, *, is_named: bool) -> None:
     """Show on standard error what is to be signed; on a terminal, ask if it was not named.
+
+    The question has the full id: it is printed last, below all texts that somebody else chose.
 
     Raises:
         click.Abort: the answer is no.
     """
     asks = terminal.can_ask() and not is_named
     if asks or not click.get_current_context().obj["quiet"]:
-        terminal.print_line(f"{purpose}:", err=True)
+        terminal.print_line(f"{purpose.title}:", err=True)
         for line in lines:
             terminal.print_line(f"  {line}", err=True)
     if asks:
-        terminal.confirm("Sign?")
+        terminal.print_line(f"{purpose.verb} bundle {bundle}", err=True)
+        terminal.confirm(f"{purpose.rest}?")
 
 
 def _lines(candidate: "BundleToSign") -> Iterator[str]:
     from airgap.cli.lines.contents import content_lines, item_lines, signature_lines
-    from airgap.flow.describe.bundle import describe_bundle, describe_claims
+    from airgap.flow.bundle.open_to_sign import load_known_root
+    from airgap.flow.describe.bundle import describe_bundle, describe_claims_to_sign
 
     description = describe_bundle(candidate.bundle, candidate.manifest)
     yield from content_lines(description)
     yield from item_lines(description["items"])
-    yield from signature_lines(describe_claims(candidate.evidence), candidate.bundle)
+    claims = describe_claims_to_sign(candidate.evidence, load_known_root())
+    yield from signature_lines(claims, candidate.bundle)
 
 
 def _ask_which(

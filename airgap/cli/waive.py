@@ -5,14 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from airgap.cli.lines.labels import COLUMNS
 from airgap.cli.output import Result, key_options, location_options, read_passphrase, reports
-from airgap.cli.signing import bundle_option, open_shown, show
+from airgap.cli.signing import SigningPurpose, bundle_option, open_shown, show
 from airgap.cli.times import read_moment
 from airgap.errors import MissingError, UsageError
+from airgap.printable import fit_line
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
     from airgap.flow.trust.waivers import SignedWaiver, WaiverDraft
+    from airgap.format.waiver import Waiver
 
 
 @click.command(name="waive")
@@ -63,7 +66,8 @@ def command(  # noqa: PLR0913  (one argument per option)
         signed = _show_waiver(waivers.read_waiver(Path(source)), bundle)
         return _report(waivers.sign_waiver(signed, signer), signer.key.id)
     draft = _draft(site, reason, expires)
-    with open_shown(source, bundle, f"To be waived for site {draft.site}", connector) as candidate:
+    purpose = _make_purpose(f"To be waived for site {draft.site}", draft)
+    with open_shown(source, bundle, purpose, connector) as candidate:
         made = waivers.create_waiver(candidate, draft, signer, output)
     return _report(made, signer.key.id)
 
@@ -77,8 +81,16 @@ def _show_waiver(signed: "SignedWaiver", bundle: str | None) -> "SignedWaiver":
     named = signed.waiver.bundle.hex()
     if bundle not in (None, named):
         raise MissingError(f"{signed.path} is for bundle {named}, not {bundle}.", "Check both.")
-    show("To be signed as approver", waiver_lines(signed), is_named=False)
+    purpose = _make_purpose("To be signed as approver", signed.waiver)
+    show(purpose, waiver_lines(signed), named, is_named=False)
     return signed
+
+
+def _make_purpose(title: str, waiver: "Waiver | WaiverDraft") -> SigningPurpose:
+    from airgap.flow.describe.times import format_time
+
+    end = format_time(waiver.expires_at)
+    return SigningPurpose(title, "Waive", f"for site {waiver.site} until {end}")
 
 
 def _draft(site: str | None, reason: str | None, expires: str | None) -> "WaiverDraft":
@@ -113,7 +125,8 @@ def waiver_lines(signed: "SignedWaiver") -> list[str]:
     return [
         f"site {waiver['site']} may import until {waiver['expires_at']}",
         f"bundle {waiver['bundle']}",
-        f"reason: {waiver['reason']} (written {waiver['time']})",
+        fit_line(f"reason: {waiver['reason']}", COLUMNS),
+        f"written {waiver['time']}",
         "claims to be signed by",
         *(f"  {key_id}" for key_id in signed.key_ids),
     ]

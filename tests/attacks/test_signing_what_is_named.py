@@ -1,6 +1,7 @@
 """Holders of keys sign the bundle, or the root, that they named, and nothing else."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,17 @@ from airgap.carrier.local_depot import DepotReader
 from airgap.cli import signing
 from airgap.errors import AirgapError, MissingError, NotTrustedError, UsageError
 from airgap.flow.trust import roots as proposals
+from airgap.format import attestation
 from airgap.format import envelope as dsse
 from airgap.format import root as roots
+from airgap.format import waiver as waivers
+from airgap.format.attestation import Attestation
 from airgap.format.envelope import PAYLOAD_TYPES
 from airgap.format.manifest import bundle_id
+from airgap.format.waiver import Waiver
 from airgap.signing.public_keys import verifies
 from airgap.signing.signer import Signer
-from tests.support import refusals, signers, stores
+from tests.support import forge, refusals, signers, stores
 from tests.support.sides import Ran, Side
 from tests.support.signers import make_root, person, team
 from tests.support.terminal import run_at_terminal
@@ -302,7 +307,7 @@ def test_a_person_is_asked_which_of_several_it_is(
     assert ran.code == 0, ran.err
     assert good in ran.err
     assert evil in ran.err
-    assert "Sign?" not in ran.err  # the full id says it
+    assert "[y/N]" not in ran.err  # the full id says it
     assert f"approver.{person('dan').key.id}.dsse" in envelopes(depot, good)
     assert envelopes(depot, evil) == before
 
@@ -329,11 +334,114 @@ def test_a_person_confirms_what_was_not_named(
     depot = tmp_path / "depot"
     before = envelopes(depot, good)
 
-    ran = at_terminal(small, *typed("sign", depot, keys), answers=[("Sign?", answer)])
+    ran = at_terminal(small, *typed("sign", depot, keys), answers=[("as builder?", answer)])
 
     assert ran.code == code
-    assert good in ran.err
+    asked, _, _ = ran.err.replace("\r", "").partition(" [y/N]")
+    assert asked.splitlines()[-2:] == [f"Sign bundle {good}", "as builder?"]
     assert (envelopes(depot, good) == before) == bool(code)
+
+
+# Texts that a stranger chose
+
+
+FALSE_LINES = ("To be signed as builder:", f"  bundle {'f' * 64}", "  claims no signatures")
+FALSE = f"x{' ':60}{''.join(line.ljust(80) for line in FALSE_LINES)}".rstrip()
+"""What airgap shows of another bundle, padded for a terminal to one text."""
+
+
+def expect_own_lines(text: str) -> None:
+    """Check that nothing is wrapped by a terminal, and that no line shows the false id."""
+    assert max(map(len, text.splitlines())) <= 80, text
+    assert "f" * 64 not in text
+
+
+def add_note(depot: Path, bundle: str, name: str, key_id: str = "") -> None:
+    """Write an approval with a false note by somebody, or by somebody who claims another key."""
+    signer = person(name)
+    statement = Attestation(bytes.fromhex(bundle), "approver", "accept", 1767323045, FALSE, None)
+    raw = attestation.encode(statement)
+    envelope = replace(signer.sign("approver", raw), key_id=key_id or signer.key.id)
+    file = depot / "bundles" / bundle / f"approver.{envelope.key_id}.attestation"
+    file.write_bytes(raw)
+    file.with_suffix(".dsse").write_bytes(dsse.encode(envelope))
+
+
+@pytest.mark.parametrize(
+    ("name", "claimed", "shown"),
+    [
+        pytest.param("dan", "dan", True, id="of a key of the root"),
+        pytest.param("eve", "eve", False, id="of another key"),
+        pytest.param("eve", "dan", False, id="of another key that claims to be one of the root"),
+        pytest.param("bob", "bob", False, id="of a key of another role"),
+    ],
+)
+def test_a_note_cannot_look_like_what_is_signed(
+    name: str,
+    claimed: str,
+    ward: Side,
+    keys: Path,
+    good: str,
+    tmp_path: Path,
+    *,
+    shown: bool,
+) -> None:
+    depot = tmp_path / "depot"
+    add_note(depot, good, name, person(claimed).key.id)
+
+    ran = ward.run(*typed("sign", depot, keys, "bea"))
+
+    assert ran.code == 0
+    expect_own_lines(ran.err)
+    assert ("2026-01-02T03:04:05Z: x To be signed" in ran.err) == shown
+    assert ("  1 note is not shown: not signed by a key of" in ran.err) == (not shown)
+
+
+def test_without_a_root_no_note_is_shown(
+    small: Side, keys: Path, good: str, tmp_path: Path
+) -> None:
+    for name in ("dan", "eve"):
+        add_note(tmp_path / "depot", good, name)
+
+    ran = small.run(*typed("sign", tmp_path / "depot", keys, "bea"))
+
+    assert ran.code == 0
+    expect_own_lines(ran.err)
+    assert "  2 notes are not shown" in ran.err
+    assert "x To be" not in ran.err
+
+
+def test_inspect_clips_a_note_and_its_json_does_not(small: Side, good: str, tmp_path: Path) -> None:
+    add_note(tmp_path / "depot", good, "eve")
+
+    expect_own_lines(small.run("inspect", tmp_path / "depot").out)
+    (*_, claim) = small.run("inspect", tmp_path / "depot", "--json").json["signatures"]
+    assert claim["note"] == FALSE
+
+
+@pytest.mark.parametrize("command", ["sign", "inspect", "get", "list"])
+@pytest.mark.parametrize("fault", ["label", "label name", "tool", "audience"])
+def test_a_manifest_cannot_look_like_another(
+    fault: str, command: str, connected: Side, keys: Path, tmp_path: Path
+) -> None:
+    fields: dict[str, object] = {
+        "label": {"labels": {"a": f"x{' ':68}  claims to be accepted"}, "reader": 2},
+        "label name": {"labels": {"a" * 58: f"x{' ':9}  bundle {'f' * 64}"}, "reader": 2},
+        "tool": {"tool": f"x{' ':40}bundle 0"},
+        "audience": {"audience": sorted(f"site-{number}" for number in range(40))},
+    }[fault]  # type: ignore[assignment]
+    made = forge.draft(forge.bento({"src/a": b"evil"}), **fields)
+    depot = forge.write_depot(tmp_path / "made", forge.members(made.raw(), {}, made.packs))
+    words = {
+        "sign": typed("sign", depot, keys),
+        "get": ["get", "shop:v1", str(depot)],
+    }.get(command, [command, str(depot)])
+
+    ran = connected.run(*words)
+
+    assert ran.code == 0, ran.err
+    shown, _, _ = (ran.out + ran.err).partition("To see a bundle:")  # a path follows
+    expect_own_lines(shown)
 
 
 # Roots and waivers
@@ -455,3 +563,24 @@ def test_a_waiver_is_signed_for_the_bundle_that_is_named(
     assert ran.code == 0
     assert f"bundle {good}" in ran.err
     assert "reason: x" in ran.err
+
+
+def test_a_reason_cannot_look_like_another_waiver(
+    connected: Side, keys: Path, tmp_path: Path
+) -> None:
+    path, bundle = tmp_path / "evil.waiver", "0" * 64
+    waiver = Waiver(bytes(32), "ward", FALSE, 1767323045, 4102444800)
+    path.write_bytes(waivers.encode(waiver))
+    words = ("waive", str(path), "--key", str(signers.write_key(keys, "dan")))
+
+    ran = at_terminal(connected, *words, answers=[(" [y/N]", "n\n")])
+
+    assert ran.code == 130
+    asked, _, _ = ran.err.replace("\r", "").partition(" [y/N]")
+    expect_own_lines(asked)
+    assert asked.splitlines()[-2:] == [
+        f"Waive bundle {bundle}",
+        "for site ward until 2100-01-01T00:00:00Z?",
+    ]
+    expect_own_lines(connected.run("inspect", path).out)
+    assert connected.run("inspect", path, "--json").json["reason"] == FALSE

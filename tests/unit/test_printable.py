@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from airgap.printable import make_printable
+from airgap.printable import fit_line, make_printable
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,20 @@ def test_what_is_not_printable_is_written_as_its_number(text: str, printed: str)
 def test_every_character_is_printable_afterwards() -> None:
     for code in range(sys.maxunicode + 1):
         assert make_printable(chr(code)).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", ""),
+        (" a \t\n\xa0\u3000 b ", "a b"),
+        ("a" * 10, "a" * 10),
+        ("a" * 11, "a" * 9 + "…"),
+        ("a" * 8 + " bc", "a" * 8 + "…"),
+        ("日" * 5, "日" * 5),
+        ("日" * 6, "日" * 4 + "…"),
+        ("a\x1b[2Jbcdefg", r"a\x1b[2Jb…"),
+    ],
+)
+def test_a_text_that_others_chose_takes_one_line(text: str, line: str) -> None:
+    assert fit_line(text, 10) == line

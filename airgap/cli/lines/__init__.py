@@ -1,1 +1,1 @@
-"""Lines for people, for 80 columns; nothing is cut off."""
+"""Lines for people, for 80 columns; only texts that others chose are clipped."""

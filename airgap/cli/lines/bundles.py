@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
-from airgap.cli.lines.labels import label_lines
+from airgap.cli.lines.labels import COLUMNS, label_lines
 from airgap.flow.admission.policy import describe_gap
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.media.missing_volumes import MissingVolumes, format_volumes
+from airgap.printable import fit_line
 
 __all__ = ["admission_lines", "parity_lines", "volume_lines"]
 
@@ -29,7 +30,7 @@ def admission_lines(opened: Opened) -> list[str]:
         lines.append(f"NOTE: {describe_gap(admission.gap)}; ask the sender if that is meant")
     if admission.waiver:
         lines += [f"WAIVED: {problem}" for problem in admission.lifted]
-        lines.append(f"waiver: {admission.waiver.value.reason}")
+        lines.append(fit_line(f"waiver: {admission.waiver.value.reason}", COLUMNS))
         lines += [f"  signed by {key_id}" for key_id in admission.waiver.signers["approver"]]
     return lines + _skipped_lines(opened)
 

@@ -1,11 +1,13 @@
 """Lines for people about what a bundle holds and who signed it, for 80 columns."""
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from airgap.cli.lines.labels import claim_lines
+from airgap.cli.lines.labels import COLUMNS, claim_lines
 from airgap.cli.output import size_text
+from airgap.printable import fit_line
 
 __all__ = ["content_lines", "item_lines", "signature_lines", "signer_lines"]
 
@@ -13,11 +15,11 @@ __all__ = ["content_lines", "item_lines", "signature_lines", "signer_lines"]
 def content_lines(bundle: Mapping[str, Any]) -> Iterator[str]:
     """Yield id, times, channel, number, audience, labels and size of a bundle, as described."""
     yield f"bundle {bundle['bundle']}"
-    yield f"created {bundle['created_at']} by {bundle['tool']}"
+    yield fit_line(f"created {bundle['created_at']} by {bundle['tool']}", COLUMNS)
     yield f"expires {bundle['expires_at'] or 'never'}"
     number = f"number {bundle['sequence']}" if bundle["sequence"] else "without a number"
     sites = ", ".join(bundle["audience"]) or "any site"
-    yield f"channel {bundle['channel']}, {number}, for {sites}"
+    yield from _wrap(f"channel {bundle['channel']}, {number}, for {sites}")
     yield from claim_lines(bundle)
     packs = "1 pack" if bundle["packs"] == 1 else f"{bundle['packs']} packs"
     yield f"{size_text(bundle['size'])} in {packs} of {size_text(bundle['stored_size'])}"
@@ -32,7 +34,10 @@ def item_lines(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def signature_lines(claims: Sequence[Mapping[str, Any]], bundle: str) -> Iterator[str]:
-    """Yield who claims to have signed a bundle, and as what; nothing is verified."""
+    """Yield who claims to have signed a bundle, and as what; nothing is verified.
+
+    A note that is None was left out: the last line says how many were.
+    """
     if not claims:
         yield "claims no signatures"
     for title, group in groupby(claims, _title_claim):
@@ -41,9 +46,13 @@ def signature_lines(claims: Sequence[Mapping[str, Any]], bundle: str) -> Iterato
             yield f"  {claim['key_id'] or 'unreadable'}"
             if "time" in claim:
                 note = f": {claim['note']}" if claim["note"] else ""
-                yield f"    at {claim['time']}{note}"
+                yield "    " + fit_line(f"at {claim['time']}{note}", COLUMNS - 4)
             if claim.get("bundle", bundle) != bundle:
                 yield f"    for bundle {claim['bundle']}"
+    hidden = sum(claim.get("note", "") is None for claim in claims)
+    if hidden:
+        notes = "1 note is" if hidden == 1 else f"{hidden} notes are"
+        yield f"{notes} not shown: not signed by a key of this machine's root"
 
 
 def signer_lines(bundle: Mapping[str, Any]) -> Iterator[str]:
@@ -62,6 +71,13 @@ def signer_lines(bundle: Mapping[str, Any]) -> Iterator[str]:
 
 
 _VERBS: Final = {"accept": "accepted", "reject": "rejected"}
+
+
+def _wrap(line: str) -> list[str]:
+    """Wrap a line of names."""
+    return textwrap.wrap(
+        line, COLUMNS, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _title_claim(claim: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Lines about the bundles of a depot, for 80 columns; nothing is cut off."""
+"""Lines about the bundles of a depot, for 80 columns."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final

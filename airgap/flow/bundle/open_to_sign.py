@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from airgap.carrier.port import BundleReader
-from airgap.errors import UsageError
+from airgap.errors import AirgapError, UsageError
 from airgap.flow.admission.policy import require_root
 from airgap.flow.bundle.open_bundle import look_into, read_evidence
 from airgap.flow.location.connector import LOCAL, Connector
@@ -14,11 +14,19 @@ from airgap.flow.location.location import Location, StandardInput
 from airgap.flow.location.readers import open_readers
 from airgap.format import names
 from airgap.format.manifest import Manifest
+from airgap.format.root import Root
 from airgap.signing import trust
 from airgap.signing.thresholds import Evidence
 from airgap.state import pinned_root
 
-__all__ = ["BundleToSign", "UnnamedBundleError", "demand_builders", "name_bundle", "open_to_sign"]
+__all__ = [
+    "BundleToSign",
+    "UnnamedBundleError",
+    "demand_builders",
+    "load_known_root",
+    "name_bundle",
+    "open_to_sign",
+]
 
 _HINT: Final = (
     "Give the full id, all 64 digits, with --bundle or after #. Compare it with the id that you"
@@ -96,6 +104,14 @@ def open_to_sign(location: Location, connector: Connector = LOCAL) -> Iterator[B
     finally:
         for reader in readers:
             reader.close()
+
+
+def load_known_root() -> Root | None:
+    """Return this machine's root; None if it has none, or none that is valid."""
+    try:
+        return None if pinned_root.load_root() is None else require_root().value
+    except AirgapError:
+        return None
 
 
 def demand_builders(candidate: BundleToSign, site: str | None = None) -> None:

@@ -10,10 +10,12 @@ from airgap.flow.describe.times import format_time
 from airgap.flow.media.missing_volumes import MissingVolumes
 from airgap.format import attestation
 from airgap.format import envelope as dsse
+from airgap.format.envelope import Role
 from airgap.format.inventory import File, Item, Link
 from airgap.format.manifest import Manifest
+from airgap.format.root import Root
 from airgap.signing.signer_lines import list_signers
-from airgap.signing.thresholds import DemandCount, Evidence
+from airgap.signing.thresholds import DemandCount, Evidence, Pair, find_valid_signers
 from airgap.signing.trust import Verified
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "describe_bundle",
     "describe_claimed",
     "describe_claims",
+    "describe_claims_to_sign",
     "describe_counted",
     "describe_item",
     "describe_signers",
@@ -162,6 +165,20 @@ def describe_claims(evidence: Evidence) -> list[dict[str, Any]]:
     return claims
 
 
+def describe_claims_to_sign(evidence: Evidence, root: Root | None) -> list[dict[str, Any]]:
+    """List the same for somebody who signs, with those notes that a key of the role signed.
+
+    Anyone can add an attestation with a note, and name the key of somebody else in it. A note that
+    is left out is None.
+    """
+    claims = describe_claims(evidence)
+    pairs = [(role, pair) for role, pairs in evidence.attestations.items() for pair in pairs]
+    for claim, (role, pair) in zip(claims[len(evidence.envelopes) :], pairs, strict=True):
+        if claim.get("note") and not _is_signed(role, pair, root):
+            claim["note"] = None
+    return claims
+
+
 def describe_attachments(attachments: Mapping[str, bytes]) -> list[dict[str, Any]]:
     """List the attachments of a bundle (format §24). Sizes in bytes; nothing is verified."""
     return [
@@ -177,6 +194,17 @@ def describe_volumes(volumes: MissingVolumes) -> dict[str, Any]:
         "good": sorted(volumes.seen),
         "not_seen": volumes.awaited,
     }
+
+
+def _is_signed(role: Role, pair: Pair, root: Root | None) -> bool:
+    """Return whether a key that a root names for a role signed an attestation."""
+    statement, envelope = pair
+    try:
+        return root is not None and bool(
+            find_valid_signers(role, statement, [envelope], root.signers(role))
+        )
+    except AirgapError:
+        return False
 
 
 def _describe_claim(envelope: bytes) -> dict[str, Any]:

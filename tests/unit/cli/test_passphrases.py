@@ -109,7 +109,7 @@ def test_a_key_that_is_not_encrypted_asks_for_none(
     assert connected.run("key", "generate", "k", "--dir", tmp_path, "--no-passphrase").code == 0
 
     words = ("sign", depot, "--key", tmp_path / "k.key")
-    assert run_at_terminal(connected, *words, answers=[("Sign?", "y\n")]).code == 0
+    assert run_at_terminal(connected, *words, answers=[("as builder?", "y\n")]).code == 0
 
 
 def test_without_a_terminal_there_is_no_question(
@@ -129,7 +129,7 @@ def test_without_a_terminal_no_new_key_is_made(connected: Side, tmp_path: Path) 
 
 
 def test_a_terminal_is_asked_without_echo(locked_key: Path, depot: Path, connected: Side) -> None:
-    answers = [(OLD, f"{SECRET}\n"), ("Sign?", "y\n")]
+    answers = [(OLD, f"{SECRET}\n"), ("as builder?", "y\n")]
 
     ran = run_at_terminal(connected, "sign", depot, "--key", locked_key, answers=answers)
 
