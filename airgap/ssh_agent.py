@@ -119,7 +119,7 @@ class SshAgent:
         """Return the keys that can sign.
 
         Raises:
-            SshAgentError: it does not answer in time, or not as an agent does.
+            SshAgentError: it refuses, does not answer in time, or not as an agent does.
         """
         with _valid_answer():
             return parse_keys(self._ask(bytes([_LIST]), seconds))
@@ -176,8 +176,11 @@ def parse_keys(answer: bytes) -> tuple[AgentKey, ...]:
     """Parse the answer to a request for keys.
 
     Raises:
+        SshAgentError: the agent refuses.
         ValueError: it is malformed, or holds more than 500 keys.
     """
+    if answer[:1] == bytes([_FAILURE]):
+        raise SshAgentError("The ssh-agent refused to list its keys.", _UNLOCK)
     reader = _open_answer(answer, _KEYS)
     count = reader.number()
     if count > _MAX_KEYS:

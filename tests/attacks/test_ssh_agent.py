@@ -132,6 +132,14 @@ def test_an_agent_that_lists_this_is_refused_with_a_sentence(
     assert caught.value.hint
 
 
+def test_an_agent_that_refuses_to_list_may_be_locked(serve: Callable[[Answer], None]) -> None:
+    serve(lambda _: pack(b"\x05"))
+
+    with pytest.raises(SshAgentError, match="refused to list its keys") as caught:
+        agent_signer.find("")
+    assert "ssh-add -X" in caught.value.hint
+
+
 @pytest.mark.parametrize("said", LISTS)
 def test_a_login_goes_on_without_an_agent_that_lists_this(
     said: str, serve: Callable[[Answer], None]
