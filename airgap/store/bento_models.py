@@ -4,14 +4,16 @@ BentoML 1.4 takes a Bento's models from there, if there are any, and its import 
 model store. An interrupted `bentoml export` leaves such a folder too, perhaps with half a model.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from airgap.disk.digests import digest_file
+from airgap.disk.reading import read_bounded
 from airgap.errors import AirgapError, StorageError
-from airgap.format import names
+from airgap.format import limits, names
 from airgap.format.kinds import MODEL
 from airgap.store.bentoml_yaml import parse_description
 from airgap.store.item_kind import Reference
@@ -49,7 +51,7 @@ def list_copies(bento: Path) -> list[ModelCopy]:
         StorageError: something else lies there, or the folder cannot be read.
     """
     top = bento / MODELS
-    if not top.exists():
+    if not os.path.lexists(top):
         return []
     try:
         return sorted(_list_copies(top))
@@ -69,9 +71,9 @@ def explain_incomplete(copy: Path) -> str:
         return f"{copy.parent} has no file {_LATEST}"
     path = copy / MODEL.description
     try:
-        described = parse_description(path.read_bytes(), str(path), with_models=False)
-    except OSError:
-        return f"{path} cannot be read"
+        name = f"{MODELS}/{copy.parent.name}/{copy.name}/{path.name}"
+        text = read_bounded(copy.parents[2], name, limits.DESCRIPTION_BYTES)
+        described = parse_description(text, str(path), with_models=False)
     except AirgapError as error:
         return error.message.removesuffix(".")
     if (described.name, described.version) != (copy.parent.name, copy.name):
@@ -106,7 +108,7 @@ def has_same_content(first: Path, second: Path) -> bool:
 
 
 def _list_copies(top: Path) -> Iterator[ModelCopy]:
-    if not top.is_dir():
+    if top.is_symlink() or not top.is_dir():
         _refuse(top)
     for folder in top.iterdir():
         if folder.is_symlink() or not folder.is_dir():

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from airgap.disk import durable
 from airgap.disk.digests import digest_file
-from airgap.disk.reading import read_if_exists
+from airgap.disk.reading import read_bounded
+from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.format import limits
 from airgap.format.inventory import Item
 from airgap.store.install_paths import InstallPath
@@ -43,19 +44,23 @@ def read_record(path: Path) -> frozenset[str]:
     Only it tells a complete snapshot from one that was fetched in part.
     """
     try:
-        return frozenset(json.loads(read_if_exists(path, _RECORD_BYTES) or b"")["files"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return frozenset(json.loads(_read(path) or b"")["files"])
+    except (AirgapError, ValueError, KeyError, TypeError, RecursionError):
         return frozenset()
 
 
 def complete_record(item: Item, target: InstallPath, make_part: Callable[[], Path]) -> None:
     """Add the files that lie in an installed snapshot to its record, which is made if need be.
 
-    What is recorded already stays, and a record in another form is left alone. ``make_part`` is
+    What is recorded already stays. A record in another form is left alone, and so is what is no
+    regular file, or lies behind a link, which would be written through. ``make_part`` is
     that of ``ItemKind.record_installed``, as are the errors.
     """
     path = record_path(target.final.parent.parent, item.version)
-    data = read_if_exists(path, _RECORD_BYTES)
+    try:
+        data = _read(path)
+    except CorruptError:
+        return
     recorded = _parse(data)
     if recorded is None and _is_of_another_form(data):
         return
@@ -66,6 +71,14 @@ def complete_record(item: Item, target: InstallPath, make_part: Callable[[], Pat
     make_folder(target.store, path.parent)
     text = json.dumps(document, indent=1).encode()
     durable.replace_file(path, text, make_part(), modes_of(target.store).file)
+
+
+def _read(path: Path) -> bytes | None:
+    """Read a record; None if it does not exist. Raises CorruptError, StorageError."""
+    try:
+        return read_bounded(path.parents[1], f"{path.parent.name}/{path.name}", _RECORD_BYTES)
+    except MissingError:
+        return None
 
 
 def _describe_files(item: Item, target: InstallPath, recorded: Mapping[str, object]) -> _Entries:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Final
 
-from airgap.disk.reading import read_open
+from airgap.disk.reading import read_small
 from airgap.errors import CorruptError, StorageError
 from airgap.format import limits
 from airgap.format.inventory import Item
@@ -179,8 +179,7 @@ class ItemKind(ABC):
             return NO_DESCRIPTION
         path = folder / self.rules.description
         try:
-            with path.open("rb") as file:
-                text = read_open(file, limits.DESCRIPTION_BYTES + 1)
+            text = read_small(path, limits.DESCRIPTION_BYTES)
         except OSError as error:
             raise StorageError(
                 f"{path} cannot be read: {error.strerror}.",

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from airgap.format.inventory import File, Item, make_item
 from airgap.format.limits import MIB
-from airgap.store.hugging_face_record import complete_record, record_path
+from airgap.store.hugging_face_record import complete_record, read_record, record_path
 from airgap.store.install_paths import InstallPath
 from tests.support import stores
 
@@ -145,6 +146,35 @@ def test_a_record_in_a_newer_form_is_left_alone(cache: Path) -> None:
     complete(cache, FILES)
 
     assert path_of(cache).read_bytes() == newer
+
+
+@pytest.mark.parametrize("linked", ["trees", "record"])
+def test_a_link_is_left_alone_and_not_followed(linked: str, cache: Path, tmp_path: Path) -> None:
+    record, outside = path_of(cache), tmp_path / "outside"
+    text = json.dumps({"format_version": 1, "files": {"other": BY_HUB}}).encode()
+    stores.write_files(outside, {record.name: text})
+    if linked == "trees":
+        record.parent.parent.mkdir(parents=True)
+        record.parent.symlink_to(outside)
+    else:
+        record.parent.mkdir(parents=True)
+        record.symlink_to(outside / record.name)
+
+    complete(cache, FILES)
+
+    assert (outside / record.name).read_bytes() == text
+    assert [path.name for path in outside.iterdir()] == [record.name]
+    assert read_record(record) == frozenset()
+
+
+def test_a_fifo_in_place_of_a_record_is_left_alone(cache: Path) -> None:
+    path_of(cache).parent.mkdir(parents=True)
+    os.mkfifo(path_of(cache))
+
+    complete(cache, FILES)
+
+    assert path_of(cache).is_fifo()
+    assert read_record(path_of(cache)) == frozenset()
 
 
 @pytest.mark.bentoml
