@@ -126,6 +126,18 @@ def test_another_range_than_was_asked_for_is_refused(answer: bytes) -> None:
         get(answer, 2, 3)
 
 
+@pytest.mark.parametrize("encoding", ["chunked", "Chunked", "gzip, chunked", "identity", ""])
+@pytest.mark.parametrize("length", [None, 3])
+def test_heads_of_chunks_are_not_taken_for_an_object(length: int | None, encoding: str) -> None:
+    headers = {"Transfer_Encoding": encoding, "Content_Length": "3"}
+    if length:
+        headers["Content_Range"] = "bytes 0-2/3"
+    status = "206 Partial Content" if length else "200 OK"
+
+    with pytest.raises(TransportError, match="does not answer as an S3 server"):
+        get(reply(status, b"3\r\nabc\r\n0\r\n\r\n", **headers), 0, length)
+
+
 def test_an_endless_body_ends_where_it_was_asked_to() -> None:
     def endless(_: Request) -> Iterator[bytes]:
         yield reply("206 Partial Content", Content_Length="1000", Content_Range="bytes 0-999/1000")
@@ -262,6 +274,22 @@ def test_the_reason_of_a_refusal_is_asked_for() -> None:
         connect(server.url).size("file")
 
     assert "InvalidAccessKeyId" in str(caught.value)
+
+
+def test_a_size_that_only_a_range_gives_can_be_read_again() -> None:
+    connections: set[threading.Thread] = set()
+
+    def answer(request: Request) -> bytes:
+        connections.add(threading.current_thread())
+        if request.method == "HEAD":
+            return reply("403 Forbidden", Connection=None)
+        return reply("206 Partial Content", b"x", Connection=None, Content_Range="bytes 0-0/10")
+
+    with Scripted(answer, persistent=True) as server:
+        transport = connect(server.url)
+        assert [transport.size("file") for _ in range(3)] == [10, 10, 10]
+        transport.close()
+    assert len(connections) == 1
 
 
 def test_nothing_but_the_options_decides() -> None:

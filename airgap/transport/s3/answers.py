@@ -108,13 +108,13 @@ class _Texts:
 
 def _read_texts(body: bytes, limits: Mapping[str, int]) -> _Texts:
     texts = _Texts(limits)
-    parser = expat.ParserCreate()
+    parser = expat.ParserCreate("utf-8")  # whatever the response declares
     parser.StartElementHandler, parser.EndElementHandler = texts.start, texts.end
     parser.CharacterDataHandler = texts.data
     parser.StartDoctypeDeclHandler = _refuse_doctype
     try:
         parser.Parse(body, True)  # noqa: FBT003  (the library's signature)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError) as error:
         raise ValueError("not XML") from error
     return texts
 

@@ -381,7 +381,7 @@ def _read_error(response: Response) -> ResponseError:
 
 def _check_whole(response: Response) -> tuple[int, int]:
     """Return the size of a body that is a whole object, twice. Raises ValueError if it is not."""
-    if response.size is None or response.status != _OK:
+    if response.size is None or response.encoded or response.status != _OK:
         raise ValueError("not a whole object")
     return response.size, response.size
 
@@ -390,7 +390,7 @@ def _check_range(response: Response, offset: int, length: int | None) -> tuple[i
     """Return the size of the range that was requested, and of the object; raises ValueError."""
     begin, end, total = answers.parse_content_range(response.header("content-range"))
     size = end - begin
-    if response.status != _PARTIAL or begin != offset or response.size != size:
+    if response.status != _PARTIAL or response.encoded or (begin, response.size) != (offset, size):
         raise ValueError("another range")
     if length is not None and size > length:
         raise ValueError("a longer range")

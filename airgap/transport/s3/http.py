@@ -42,6 +42,14 @@ class Response:
         text = self.header("content-length")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None  # noqa: PLR2004  (2^64)
 
+    @property
+    def encoded(self) -> bool:
+        """Whether the body comes in chunks or compressed, so that its bytes are not the object's.
+
+        A length that such a response announces has no meaning (RFC 9112, 6.3).
+        """
+        return "transfer-encoding" in self._parsed.headers
+
     def header(self, name: str) -> str:
         """Return a header, or the empty string."""
         return self._parsed.headers.get(name, "").strip()
@@ -107,6 +115,7 @@ class HttpConnection:
         self._stall = stall
         self._http: http.client.HTTPConnection | None = None
         self._stream: _LimitedSocket | None = None
+        self._parsed: http.client.HTTPResponse | None = None
 
     def request(
         self,
@@ -136,11 +145,12 @@ class HttpConnection:
             with suppress(BrokenPipeError, ConnectionResetError):  # it may have responded already
                 connection.request(method, target, body or None, dict(headers))
             stream.limit(seconds or self._stall, _HEAD_BYTES)
-            return Response(self, connection.getresponse())
+            self._parsed = connection.getresponse()
+            return Response(self, self._parsed)
 
     def close(self) -> None:
         """Close the connection; a request that another thread waits for fails."""
-        stream, self._stream, self._http = self._stream, None, None
+        stream, self._stream, self._http, self._parsed = self._stream, None, None, None
         if stream is not None:
             stream.shut()
 
@@ -173,8 +183,9 @@ class HttpConnection:
         return _Translation(self, self._name)
 
     def _open(self) -> "tuple[http.client.HTTPConnection, _LimitedSocket]":
-        """Return the connection; a new one if the server has closed it in the meantime."""
-        if self._stream is not None and self._stream.is_stale():
+        """Return the connection; a new one if it was closed, or the last response was not read."""
+        unread = self._parsed is not None and not self._parsed.isclosed()
+        if unread or (self._stream is not None and self._stream.is_stale()):
             self.close()
         if self._http is None or self._stream is None:
             host, port = self._address
@@ -244,8 +255,9 @@ class _LimitedSocket:
 
     def is_stale(self) -> bool:
         """Return whether the server has sent or closed something while nothing was requested."""
-        readable, _, _ = select.select([self._socket], [], [], 0)
-        return bool(readable)
+        poll = select.poll()  # select.select takes no descriptor from 1,024 on
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     def makefile(self, _mode: str = "rb") -> io.BufferedReader:
         """Return the stream for a response."""

@@ -14,7 +14,9 @@ __all__ = ["S3Keys", "S3Options", "Scheme"]
 Scheme = Literal["s3", "gs", "az"]
 
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
-_REGION: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+_REGION: Final = re.compile(r"[A-Za-z0-9-]{1,63}")
+_LABEL: Final = "[A-Za-z0-9_-]{1,63}"
+_HOST: Final = re.compile(rf"(?!.{{254}}){_LABEL}(?:\.{_LABEL})*\.?")
 _HINT: Final = "Give it as https://host or https://host:port."
 
 
@@ -113,17 +115,28 @@ class S3Options:
             raise ConfigurationError("An endpoint cannot contain a user or a password.", _HINT)
         try:
             url = urlsplit(self.server)
-            valid = url.scheme in ("https", "http") and bool(url.hostname) and url.port != 0
+            valid = url.scheme in ("https", "http") and _is_host(url) and url.port != 0
         except ValueError:
             url, valid = SplitResult("", "", "", "", ""), False
         if not valid or url.path or url.query or url.fragment:
             raise ConfigurationError(f"{self.server!r:.200} is not a valid endpoint.", _HINT)
+        if self.virtual_hosted and not _HOST.fullmatch(f"{self.bucket}.{url.hostname}"):
+            raise ConfigurationError(
+                f"The bucket name {self.bucket} cannot be part of the host name {url.hostname}.",
+                "Set virtual_hosted=no.",
+            )
         if self.unencrypted and not self.insecure_http and not _is_loopback(url.hostname or ""):
             raise ConfigurationError(
                 f"{self.server} is not encrypted: others could read and change everything.",
                 "Use https://, with a private CA if needed, or set insecure_http=yes for a named"
                 " remote.",
             )
+
+
+def _is_host(url: SplitResult) -> bool:
+    """Return whether the host can be looked up. Raises ValueError if it is not."""
+    host = url.hostname or ""
+    return bool(ipaddress.ip_address(host) if ":" in host else _HOST.fullmatch(host))
 
 
 def _is_loopback(host: str) -> bool:

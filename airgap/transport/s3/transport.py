@@ -65,8 +65,8 @@ class S3Transport:
                 raise self._explain(error, "look at", name) from None
         with self._explaining("look at", name):  # a response to HEAD cannot contain the reason
             body = self._bucket.get(key, 0, 1)
-            with closing(body.pieces):
-                return body.total
+        _pass_on(body, lambda _: None)  # or the connection could not be used again
+        return body.total
 
     def list(self, folder: str, limit: int) -> list[str]:
         """Return the names in a folder; see ``Transport``.

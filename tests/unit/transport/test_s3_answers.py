@@ -51,6 +51,7 @@ def test_prefixes_of_names_do_not_matter() -> None:
         listing(b"<a>" * 9 + b"</a>" * 9),
         listing(b"<Contents><Key>a</Key></Contents>" * 1001),
         b"<!DOCTYPE x>" + listing(b""),
+        listing(b"<Contents><Key>\xff</Key></Contents>"),
         b'<!DOCTYPE x [<!ENTITY e "x">]>' + listing(b"<Contents><Key>&e;</Key></Contents>"),
         listing(b"<Contents><Key>&e;</Key></Contents>"),
     ],
@@ -58,6 +59,15 @@ def test_prefixes_of_names_do_not_matter() -> None:
 def test_what_is_not_a_listing_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         answers.parse_listing(body)
+
+
+@pytest.mark.parametrize("encoding", ["foo", "hex", "rot13", "idna", "utf-7", "cp037", "utf-16"])
+def test_a_listing_is_utf_8_whatever_it_declares(encoding: str) -> None:
+    declared = listing("<Contents><Key>ä</Key></Contents>".encode()).replace(
+        b"'1.0'", f"'1.0' encoding='{encoding}'".encode()
+    )
+
+    assert answers.parse_listing(declared) == Page(("ä",))
 
 
 def test_the_id_of_an_upload_is_read() -> None:

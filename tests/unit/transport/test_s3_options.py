@@ -41,6 +41,13 @@ def test_the_url_is_without_keys() -> None:
         "https://s3.ward:port",
         "https://s3.ward:0",
         "https://[::1",
+        "https://s3..ward",
+        "https://.ward",
+        f"https://{'a' * 64}.ward",
+        f"https://{'a.' * 130}ward",
+        "https://s3 ward",
+        "https://s3\x7fward",
+        "https://bücher.ward",
     ],
 )
 def test_what_is_no_endpoint_is_refused(endpoint: str) -> None:
@@ -61,7 +68,28 @@ def test_what_is_no_bucket_is_refused(bucket: str) -> None:
         S3Options(bucket)
 
 
-@pytest.mark.parametrize("region", ["", "a b", "a.b", "x" * 65])
+@pytest.mark.parametrize(
+    ("bucket", "endpoint"),
+    [
+        ("my..bucket", "https://s3.ward"),
+        ("bucket.", "https://s3.ward"),
+        ("bucket", "https://[::1]:9"),
+        ("b" * 63, f"https://{'s3.' * 64}ward"),
+    ],
+)
+def test_a_bucket_that_cannot_be_in_a_host_name_is_refused_there(
+    bucket: str, endpoint: str
+) -> None:
+    assert S3Options(bucket, endpoint=endpoint).endpoint_url == endpoint
+    with pytest.raises(ConfigurationError, match="cannot be part of the host name"):
+        S3Options(bucket, endpoint=endpoint, virtual_hosted=True)
+
+
+def test_a_host_may_end_with_a_dot() -> None:
+    assert S3Options("models", endpoint="https://s3.ward.:8443").endpoint_url
+
+
+@pytest.mark.parametrize("region", ["", "a b", "a.b", "x" * 64])
 def test_what_is_no_region_is_refused(region: str) -> None:
     with pytest.raises(ConfigurationError, match="region"):
         S3Options("models", region=region)
