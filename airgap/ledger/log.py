@@ -32,6 +32,7 @@ __all__ = ["LedgerStore", "LedgerWriter"]
 LEDGER: Final = "ledger"
 STATE: Final = "state"
 _READ_TRIES: Final = 1000
+_WITNESS_MODE: Final = 0o644  # its folder is private; root's is read by the store's owner
 _ROOM: Final[Mapping[Event, int]] = MappingProxyType(
     {
         **dict.fromkeys(ledger_format.IMPORTS, limits.LEDGER_IMPORT_BYTES),
@@ -176,7 +177,7 @@ class LedgerWriter:
             for folder in path.parents[1:3]:
                 durable.sync_folder(folder)
         witness = Witness(state.site, state.entries, state.head)
-        durable.replace_file(path, ledger_format.encode_witness(witness))
+        durable.replace_file(path, ledger_format.encode_witness(witness), mode=_WITNESS_MODE)
 
     def reset(self, entry: Entry) -> tuple[Path, State]:
         """Keep the ledger's intact entries, append ``entry``, and rewrite state and witness.

@@ -18,7 +18,7 @@ from airgap.store.install_paths import InstallPath, private_folder
 from airgap.store.item_kind import ItemKind
 from airgap.store.kinds import find_kind
 from airgap.store.modes import make_folder, modes_of
-from airgap.store.private_folder import inspect_private_folder, make_private_folder
+from airgap.store.private_folder import give_to_owner, inspect_private_folder, make_private_folder
 from airgap.store.staging import STAGING, StagedItem
 
 __all__ = ["install", "lock_store", "point_latest", "put_back", "record_installed"]
@@ -49,6 +49,7 @@ def lock_store(store: Path, on_wait: Callable[[], None]) -> Iterator[None]:
             inspect_private_folder(store)
             yield
         finally:
+            give_to_owner(store)
             lock.unlink(missing_ok=True)
             os.close(descriptor)
     finally:

@@ -15,7 +15,7 @@ from typing import Final, NoReturn, Self
 from airgap.errors import StorageError
 from airgap.store.install_paths import private_folder
 
-__all__ = ["inspect_private_folder", "make_private_folder"]
+__all__ = ["give_to_owner", "inspect_private_folder", "make_private_folder"]
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _STAGED_DEPTH: Final = 4
@@ -26,7 +26,8 @@ def make_private_folder(store: Path, *names: str) -> Path:
     """Make the folder for airgap's own work in a store, and folders in it; return the last one.
 
     Whatever the umask is, they get the mode 0700; if the store's group may write into the store,
-    and others may not, 2770 and that group. No link is followed.
+    and others may not, 2770 and that group. Those that root has made are given to the store's
+    owner, who could not enter them otherwise. No link is followed.
 
     Raises:
         StorageError: one of them is a link or another user's.
@@ -65,6 +66,23 @@ def inspect_private_folder(store: Path) -> None:
         os.close(descriptor)
 
 
+def give_to_owner(store: Path) -> None:
+    """Give the folders that root has made in the private folder to the store's owner.
+
+    Folders of staged items too: an interrupted import leaves them. Files stay root's: the owner of
+    a folder can remove them, and a hard link would give away any file of root's.
+    """
+    with suppress(OSError):
+        descriptor = os.open(store, _FOLDER)
+        try:
+            importers = _Importers.read(descriptor)
+        finally:
+            os.close(descriptor)
+        if importers.new_owner is not None:
+            for *_, folder in os.fwalk(private_folder(store)):
+                importers.give(folder)
+
+
 @dataclass(frozen=True, slots=True)
 class _Importers:
     """Who imports into a store: its owner; if its group may write into it, the whole group."""
@@ -73,6 +91,8 @@ class _Importers:
     group: int | None
     is_open: bool
     """Whether everybody may write into the store, as on a file system without permissions."""
+    new_owner: int | None
+    """Whom root gives its folders to: the store's owner."""
 
     @classmethod
     def read(cls, store: int) -> Self:
@@ -81,7 +101,8 @@ class _Importers:
         is_open = bool(status.st_mode & stat.S_IWOTH)
         is_shared = status.st_mode & stat.S_IWGRP and not is_open
         owners = frozenset({os.geteuid(), status.st_uid, 0})
-        return cls(owners, status.st_gid if is_shared else None, is_open)
+        new_owner = status.st_uid if os.geteuid() == 0 and status.st_uid else None
+        return cls(owners, status.st_gid if is_shared else None, is_open, new_owner)
 
     def refuse_other_owner(self, path: Path, status: os.stat_result) -> None:
         """Refuse what another user made in a store that is not shared. Raises StorageError."""
@@ -90,6 +111,12 @@ class _Importers:
                 f"{path} belongs to another user (uid {status.st_uid}).",
                 "Only those who import into a store may have files there: remove it.",
             )
+
+    def give(self, descriptor: int) -> None:
+        """Give a folder of root's to the store's owner, where the file system has owners."""
+        if self.new_owner is not None and os.fstat(descriptor).st_uid == 0:
+            with suppress(OSError):
+                os.fchown(descriptor, self.new_owner, -1)
 
     def restrict(self, descriptor: int) -> None:
         """Give a folder its group and mode, where the file system has them."""
@@ -154,6 +181,7 @@ def _enter(above: int, path: Path, importers: _Importers, *, make: bool = False)
     except BaseException:
         os.close(descriptor)
         raise
+    importers.give(descriptor)
     if is_new:
         importers.restrict(descriptor)
     return descriptor

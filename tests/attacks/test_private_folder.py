@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import StorageError
+from airgap.store.install import lock_store
 from airgap.store.install_paths import InstallPath
 from airgap.store.private_folder import inspect_private_folder, make_private_folder
 from tests.support import refusals, stores
@@ -117,6 +118,24 @@ def test_the_stores_owner_may_have_made_it(tmp_path: Path) -> None:
     inspect_private_folder(store)
 
 
+@ROOT_ONLY
+def test_what_root_makes_belongs_to_the_stores_owner(tmp_path: Path) -> None:
+    store, earlier = tmp_path / "store", tmp_path / "store/.airgap/staging/earlier"
+    earlier.mkdir(parents=True)  # as versions before left it
+    os.chown(store, STRANGER, -1)
+
+    with lock_store(store, lambda: None):
+        staged = make_private_folder(store, "staging", "b", "bento", "shop") / "v1"
+        stores.write_files(staged, {"src/a": b""})
+        (staged / "outside").symlink_to(tmp_path)
+
+    folders = [Path(top) for top, *_ in os.walk(store / ".airgap")]
+    assert len(folders) == 8
+    assert {folder.stat().st_uid for folder in folders} == {STRANGER}
+    assert (staged / "src/a").stat().st_uid == 0  # might be a hard link
+    assert tmp_path.stat().st_uid == 0
+
+
 @pytest.fixture(params=[0o000, 0o022, 0o077])
 def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     before = os.umask(request.param)
@@ -132,6 +151,8 @@ def test_whatever_the_umask_is_nobody_else_may_enter(depot: Path, isolated: Side
 
     assert mode(isolated.bentoml / ".airgap") == 0o700
     assert mode(isolated.bentoml / ".airgap/witness") == 0o700
+    (witness,) = (isolated.bentoml / ".airgap/witness").iterdir()
+    assert mode(witness) == 0o644  # root's must be readable for the store's owner
 
 
 def test_rights_that_an_older_version_gave_are_taken_away(tmp_path: Path) -> None:
