@@ -22,26 +22,56 @@ LARGEST: Final = 8 * 1024 * 1024
 _MOST: Final = 100
 """Secrets that are reported of one file."""
 _PLACEHOLDER: Final = rb"[${<*]|%[s({]|x+@|\.\.\.|\[?redacted|pass(?:word|wd)?@|pw@|secret@"
-_FORMS: Final = {
-    # Digits up to a comma are a port; `@sha256:` follows an image's tag; some hosts are examples.
-    "a password in a URL": rb"://[^\s/@:'\"<>]{0,256}:(?!(?i:" + _PLACEHOLDER + rb")|\d{1,5},)"
-    rb"[^\s/@'\"<>]{1,8192}@(?!sha256:|example\.(?:com|net|org)\b)",
-    "a private key": rb"-----BEGIN (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY-----",
-    "a Hugging Face token": rb"\bhf_[A-Za-z0-9]{30,128}\b",
-    "an AWS access key": rb"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
-    "a GitHub token": rb"\b(?:gh[opsur]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255})\b",
-    "a GitLab token": rb"\bglpat-[A-Za-z0-9_-]{20,128}",
-    "a PyPI token": rb"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,512}",
-    "an API key": rb"\bsk-(?:proj|ant|svcacct)-[A-Za-z0-9_-]{20,256}",
-    "a Slack token": rb"\bxox[abprs]-[A-Za-z0-9-]{10,256}",
-}
-_ANY: Final = re.compile(rb"|".join(rb"(%b)" % form for form in _FORMS.values()))
-_NAMES: Final = tuple(_FORMS)
-_MARKS: Final = (
-    *(b"://", b"PRIVATE KEY-----", b"hf_", b"AKIA", b"ASIA", b"gho_", b"ghp_", b"ghs_", b"ghu_"),
-    *(b"ghr_", b"github_pat_", b"glpat-", b"pypi-AgEI", b"sk-", b"xox"),
+
+
+class _Form(NamedTuple):
+    """A form of secrets: one of its marks stands in each, and a text without them is not matched.
+
+    No pattern begins with a word's edge: those that begin with a literal are ten times as fast.
+    """
+
+    what: str
+    marks: tuple[bytes, ...]
+    pattern: "re.Pattern[bytes]"
+    begins_word: bool = True
+
+
+_FORMS: Final = (
+    _Form(
+        "a password in a URL",
+        (b"://",),
+        # Digits up to a comma are a port; `@sha256:` follows an image's tag; there are examples.
+        re.compile(
+            rb"://[^\s/@:'\"<>]{0,256}:(?!(?i:" + _PLACEHOLDER + rb")|\d{1,5},)"
+            rb"[^\s/@'\"<>]{1,8192}@(?!sha256:|example\.(?:com|net|org)\b)"
+        ),
+        begins_word=False,
+    ),
+    _Form(
+        "a private key",
+        (b"PRIVATE KEY-----",),
+        re.compile(rb"-----BEGIN (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY-----"),
+    ),
+    _Form("a Hugging Face token", (b"hf_",), re.compile(rb"hf_[A-Za-z0-9]{30,128}\b")),
+    _Form("an AWS access key", (b"AKIA", b"ASIA"), re.compile(rb"A[KS]IA[A-Z0-9]{16}\b")),
+    _Form(
+        "a GitHub token",
+        (b"ghp_", b"gho_", b"ghs_", b"ghu_", b"ghr_", b"github_pat_"),
+        re.compile(rb"g(?:h[opsur]_[A-Za-z0-9]{36,255}|ithub_pat_[A-Za-z0-9_]{22,255})\b"),
+    ),
+    _Form("a GitLab token", (b"glpat-",), re.compile(rb"glpat-[A-Za-z0-9_-]{20,128}")),
+    _Form(
+        "a PyPI token",
+        (b"pypi-AgEI",),
+        re.compile(rb"pypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,512}"),
+    ),
+    _Form(
+        "an API key",
+        (b"sk-proj-", b"sk-ant-", b"sk-svcacct-"),
+        re.compile(rb"sk-(?:proj|ant|svcacct)-[A-Za-z0-9_-]{20,256}"),
+    ),
+    _Form("a Slack token", (b"xox",), re.compile(rb"xox[abprs]-[A-Za-z0-9-]{10,256}")),
 )
-"""Each form has one of these: a text without them, as most are, is searched for no form."""
 _DOCKERFILE: Final = "env/docker/Dockerfile"
 _NAMED_FILE: Final = re.compile(
     rb"(?<![\w-])env/(?:docker|python)/[\w./-]*[\w-]"
@@ -85,13 +115,18 @@ def check_secrets(sources: Sequence[Source], progress: Progress, *, allowed: boo
 
 def find_secrets(text: bytes) -> Iterator[Secret]:
     """Yield what looks like a secret in a text: the first 100, in linear time."""
-    if not any(mark in text for mark in _MARKS):
-        return
+    matches = sorted(
+        (match.start(), form.what)
+        for form in _FORMS
+        if any(mark in text for mark in form.marks)
+        for match in islice(form.pattern.finditer(text), _MOST)
+        if not (form.begins_word and text[match.start() - 1 : match.start()].isalnum())
+    )
     line, counted = 1, 0
-    for match in islice(_ANY.finditer(text), _MOST):
-        line += text.count(b"\n", counted, match.start())
-        counted = match.start()
-        yield Secret(_NAMES[(match.lastindex or 1) - 1], line)
+    for start, what in matches[:_MOST]:
+        line += text.count(b"\n", counted, start)
+        counted = start
+        yield Secret(what, line)
 
 
 def _describe(source: Source, file: SourceFile, text: bytes) -> Iterator[str]:
