@@ -5,8 +5,10 @@ it, so that a Bento loads at once on a network that drops packets. It is not par
 follows from the files, and huggingface_hub may write it anew. Older versions do not read it.
 """
 
+import errno
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -60,6 +62,10 @@ def complete_record(item: Item, target: InstallPath, make_part: Callable[[], Pat
     try:
         data = _read(path)
     except CorruptError:
+        if path.parent.is_file() and not path.parent.is_symlink():
+            raise NotADirectoryError(
+                errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path.parent)
+            ) from None
         return
     recorded = _parse(data)
     if recorded is None and _is_of_another_form(data):

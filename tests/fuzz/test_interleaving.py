@@ -130,12 +130,12 @@ def killing(at: int) -> Iterator[None]:
     count = 0
 
     def before(real: object) -> object:
-        def stand_in(*args: object) -> object:
+        def stand_in(*args: object, **named: object) -> object:
             nonlocal count
             count += 1
             if count > at < WRITES:
                 raise Killed
-            return real(*args)  # type: ignore[operator]
+            return real(*args, **named)  # type: ignore[operator]
 
         return stand_in
 
