@@ -38,7 +38,7 @@ class SshAgentError(ConfigurationError):
 
 @dataclass(frozen=True, slots=True)
 class AgentKey:
-    """A public key of which the agent has the private half."""
+    """A public key whose private key the agent holds."""
 
     blob: bytes
     """The key as SSH writes it (RFC 4253, 6.6), or a certificate."""

@@ -22,7 +22,7 @@ def zeros(size: int) -> bytes:
 
 
 def is_zeros(data: bytes) -> bool:
-    """Tell whether these are shared zeros."""
+    """Tell whether a buffer is one of those that ``zeros`` shares."""
     return _SHARED.get(len(data)) is data
 
 

@@ -110,7 +110,7 @@ def decode(raw: bytes) -> Attestation:
 
 
 def is_name(text: str) -> bool:
-    """Tell whether this can name what an attestation attests (format §14)."""
+    """Tell whether a text can be the name of an attestation (format §14)."""
     return len(text) <= limits.ATTESTATION_NAME_CHARACTERS and _NAME.fullmatch(text) is not None
 
 

@@ -37,7 +37,7 @@ def describe_demand(demand: Demand) -> str:
 
 
 def find_command(demand: Demand) -> str:
-    """Return the command that makes the attestation, for a hint."""
+    """Return the command that signs such an attestation, for a hint."""
     name = "" if demand.name == DEFAULT_NAMES[demand.role] else f" --name {demand.name}"
     return f"`{_COMMANDS[demand.role].format(name=name)}`"
 

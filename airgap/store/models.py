@@ -1,4 +1,4 @@
-"""Models of BentoML's model store, and those that lie in the folder of a Bento."""
+"""Models in BentoML's model store and in the folders of Bentos."""
 
 from pathlib import Path
 

@@ -25,15 +25,22 @@ _PLACEHOLDER: Final = rb"[${<*]|%[s({]|x+@|\.\.\.|\[?redacted|pass(?:word|wd)?@|
 
 
 class _Form(NamedTuple):
-    """A form of secrets: one of its marks stands in each, and a text without them is not matched.
+    """A form of secrets. A text that has none of its marks is not searched for it.
 
-    No pattern begins with a word's edge: those that begin with a literal are ten times as fast.
+    No pattern begins with a word boundary: a pattern that begins with a literal is faster.
     """
 
     what: str
     marks: tuple[bytes, ...]
     pattern: "re.Pattern[bytes]"
     begins_word: bool = True
+
+    def find_all(self, text: bytes) -> "Iterator[re.Match[bytes]]":
+        """Yield the matches in a text, without those in the middle of a word."""
+        for match in self.pattern.finditer(text):
+            before = text[match.start() - 1 : match.start()]
+            if not (self.begins_word and before.isalnum()):
+                yield match
 
 
 _FORMS: Final = (
@@ -119,8 +126,7 @@ def find_secrets(text: bytes) -> Iterator[Secret]:
         (match.start(), form.what)
         for form in _FORMS
         if any(mark in text for mark in form.marks)
-        for match in islice(form.pattern.finditer(text), _MOST)
-        if not (form.begins_word and text[match.start() - 1 : match.start()].isalnum())
+        for match in islice(form.find_all(text), _MOST)
     )
     line, counted = 1, 0
     for start, what in matches[:_MOST]:

@@ -192,7 +192,7 @@ class _Joining:
         return index, data
 
     def copy_parity(self) -> None:
-        """Copy the intact parity packs, and the index of all."""
+        """Copy the intact parity packs, and the parity index."""
         copies = self._copies
         groups = copies.index(len(self._packs))
         for group in groups:

@@ -11,7 +11,7 @@ __all__ = ["MissingVolumes", "format_volumes", "merge_errors", "refusal"]
 
 @dataclass(frozen=True, slots=True)
 class MissingVolumes:
-    """What is known when packs cannot be read. Packs are given by index."""
+    """Packs that cannot be read, by index, and what labels and parity say about them."""
 
     failed: Mapping[int, AirgapError]
     total: int

@@ -69,3 +69,10 @@ def test_every_secret_is_found_once() -> None:
 def test_a_list_of_secrets_is_cut_off() -> None:
     lines = [secret.line for secret in find_secrets(b"https://bob:s3cr@h/\n" * 100_000)]
     assert lines == [*range(1, 101)]
+
+
+def test_many_words_that_only_contain_a_token_hide_none() -> None:
+    token = b"hf_" + LETTERS[:34]
+    assert [
+        secret.line for secret in find_secrets(b"x" + (token + b"\nx") * 200 + b"\n" + token)
+    ] == [202]
