@@ -10,6 +10,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 JOBS ?= 3  # more than the two processors of CI: tests wait for processes, too
 
 export BENTOML_DO_NOT_TRACK := True
+export PYTHONDONTWRITEBYTECODE :=  # empty is unset: three workers would compile all tests each time
 
 .DEFAULT_GOAL := help
 .PHONY: help demo check lint types layers docs-check docs format test test-servers test-slow fuzz bench clean
