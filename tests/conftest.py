@@ -12,7 +12,7 @@ import pytest
 from airgap.disk import durable
 from airgap.store import bentoml_process
 from airgap.transport import secrets
-from tests.support import coverage_files, sides, stores
+from tests.support import coverage_files, interruptions, sides, stores
 from tests.support.faults import Launcher
 from tests.support.sides import Side, Site
 
@@ -133,9 +133,14 @@ def archive(small: Side, site: Site, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
+def launcher(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
     """A starter of commands that break at a chosen moment."""
-    with Launcher(tmp_path_factory.mktemp("launcher")) as launched:
+    folder = tmp_path_factory.mktemp("launcher")
+    scenario = interruptions.make("fresh", folder / "rehearsal", site)
+    sender, options = Side(folder / "rehearsal/sender"), ("--key", site.key(), "--jobs", "1")
+    with Launcher(folder) as launched:
+        launched.rehearse(sender, "export", "shop:v1", "-o", folder / "depot", *options)
+        launched.rehearse(scenario.before, *scenario.arguments)
         yield launched
 
 

@@ -136,6 +136,11 @@ class Launcher:
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 
+    def rehearse(self, side: Side, *arguments: str | Path) -> None:
+        """Run a command in the launcher itself: later ones find its imports and caches done."""
+        words = list(map(str, arguments))
+        assert self.ask({"rehearse": words, "environment": side.environment}) == 0
+
     def start(
         self,
         side: Side,

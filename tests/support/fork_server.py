@@ -191,6 +191,8 @@ def serve() -> None:
         request = json.loads(line)
         if "wait" in request:
             answer = os.waitpid(request["wait"], os.WUNTRACED)[1]
+        elif "rehearse" in request:
+            answer = rehearse(request["rehearse"], request["environment"])
         elif "run" in request:
             answer = subprocess.run(request["run"], check=False).returncode
         else:
@@ -201,6 +203,22 @@ def serve() -> None:
                 run(request)
         answers.write(b"%d\n" % answer)
         answers.flush()
+
+
+def rehearse(arguments: list[str], environment: dict[str, str]) -> int:
+    """Run a command in this process, so that children find imported and cached what it needs."""
+    before = dict(os.environ)
+    os.environ.update(environment)
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            main.main(arguments)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        gc.freeze()
 
 
 def run(request: dict[str, Any]) -> NoReturn:
