@@ -131,18 +131,22 @@ def _multiples(factor: int) -> bytes:
 def _invert(matrix: Sequence[Sequence[int]]) -> list[list[int]]:
     """Invert a square submatrix of a Cauchy matrix; every one has an inverse."""
     size = len(matrix)
-    rows = [[*row, *(int(at == column) for column in range(size))] for at, row in enumerate(matrix)]
+    rows = [
+        bytes([*row, *(at == column for column in range(size))]) for at, row in enumerate(matrix)
+    ]
     for at in range(size):
         pivot = next(row for row in range(at, size) if rows[row][at])
         rows[at], rows[pivot] = rows[pivot], rows[at]
-        scale = _reciprocal(rows[at][at])
-        rows[at] = [_multiply(scale, value) for value in rows[at]]
+        rows[at] = rows[at].translate(_multiples(_reciprocal(rows[at][at])))
         for other in range(size):
             factor = rows[other][at]
             if other != at and factor:
-                pairs = zip(rows[other], rows[at], strict=True)
-                rows[other] = [value ^ _multiply(factor, above) for value, above in pairs]
-    return [row[size:] for row in rows]
+                rows[other] = _xor(rows[other], rows[at].translate(_multiples(factor)))
+    return [list(row[size:]) for row in rows]
+
+
+def _xor(left: bytes, right: bytes) -> bytes:
+    return (int.from_bytes(left) ^ int.from_bytes(right)).to_bytes(len(left))
 
 
 @cache
