@@ -26,8 +26,8 @@ def test_what_is_not_printable_is_written_as_its_number(text: str, printed: str)
 
 
 def test_every_character_is_printable_afterwards() -> None:
-    for code in range(sys.maxunicode + 1):
-        assert make_printable(chr(code)).isprintable()
+    for first in range(0, sys.maxunicode + 1, 64):
+        assert make_printable("".join(map(chr, range(first, first + 64)))).isprintable(), first
 
 
 @pytest.mark.parametrize(

@@ -120,9 +120,9 @@ def replaced(value: Any, path: KeyPath, new: object) -> Any:  # noqa: ANN401  (a
 
 
 PATHS = {
-    (kind, path): yaml.safe_load(text)
-    for kind, text in FULL.items()
-    for path in list_paths(yaml.safe_load(text))
+    (kind, path): document
+    for kind, document in ((kind, yaml.safe_load(text)) for kind, text in FULL.items())
+    for path in list_paths(document)
     if path
 }
 

@@ -292,16 +292,18 @@ def test_a_gguf_header_that_lies_is_no_gguf_header(start: bytes) -> None:
     assert planned(gguf.plan, start + bytes(400)) is None
 
 
+NOISE = stores.noise(4 * PIECE) * 12
+
+
 @settings(max_examples=200, derandomize=True, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3 * PIECE), st.sampled_from([0, 2, 4])), max_size=12))
 def test_regions_of_any_kind_tile_the_file(drawn: list[tuple[int, int]]) -> None:
     wanted = [Region(length, width) for length, width in drawn]
     size = sum(region.length for region in wanted) + 1000
-    data = stores.noise(4 * PIECE) * 12
 
-    pieces = list(regions.cut(io.BytesIO(data[:size]).read, wanted))
+    pieces = list(regions.cut(io.BytesIO(NOISE[:size]).read, wanted))
 
-    assert b"".join(piece.plain for piece in pieces) == data[: size - 1000]
+    assert b"".join(piece.plain for piece in pieces) == NOISE[: size - 1000]
     assert all(1 <= len(piece.plain) <= LARGEST for piece in pieces)
     assert len(pieces) <= max_pieces(size)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from airgap.signing import private_keys
 from tests.support.sides import Ran, Side
 from tests.support.terminal import run_at_terminal
 
@@ -14,7 +15,8 @@ NEW, AGAIN, OLD = "Passphrase for the new key: ", "Again: ", "Passphrase: "
 
 @pytest.fixture
 def locked_key(connected: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A key that is encrypted with SECRET; no variable tells it afterwards."""
+    """A key that is encrypted with SECRET, cheaply; no variable tells it afterwards."""
+    monkeypatch.setattr(private_keys, "_ROUNDS", 1)
     monkeypatch.setenv("SECRET_OF_TEST", SECRET)
     told = ("--passphrase-env", "SECRET_OF_TEST")
     assert connected.run("key", "generate", "locked", "--dir", tmp_path, *told).code == 0
