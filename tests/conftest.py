@@ -12,8 +12,9 @@ import pytest
 from airgap.disk import durable
 from airgap.store import bentoml_process
 from airgap.transport import secrets
-from tests.support import coverage_files, interruptions, sides, stores
+from tests.support import coverage_files, interruptions, python_scripts, sides, stores
 from tests.support.faults import Launcher
+from tests.support.python_scripts import Scripts
 from tests.support.sides import Side, Site
 
 if TYPE_CHECKING:
@@ -142,6 +143,13 @@ def launcher(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
         launched.rehearse(sender, "export", "shop:v1", "-o", folder / "depot", *options)
         launched.rehearse(scenario.before, *scenario.arguments)
         yield launched
+
+
+@pytest.fixture(scope="session")
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripts]:
+    """A starter of scripts that use the real BentoML."""
+    with Scripts(tmp_path_factory.mktemp("scripts"), python_scripts.BENTOML) as started:
+        yield started
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,15 +1,11 @@
 """A store that the real bentoml accepts, made by hand: ``shop:v1`` with all a Bento may have."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
 from tests.support import stores
 from tests.support.sides import Side
 
-BENTOML: Final = Path(sys.executable).with_name("bentoml")
 COMMIT: Final = "c0ffee" + "0" * 34
 BENTO_YAML: Final = f"""\
 service: service:Shop
@@ -82,17 +78,3 @@ def contents(folder: Path) -> dict[str, bytes | None]:
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in folder.rglob("*")
     }
-
-
-def bentoml(side: Side, *arguments: str | Path) -> str:
-    """Run the real bentoml."""
-    ran = subprocess.run(
-        [BENTOML, *arguments],
-        env={**os.environ, **side.environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout

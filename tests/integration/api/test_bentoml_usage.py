@@ -1,7 +1,6 @@
 """Scripts as BentoML documents them, with only the import changed (docs/python-api.md)."""
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
@@ -10,8 +9,11 @@ import pytest
 from tests.servers import fake_s3
 from tests.servers.s3 import BUCKET
 from tests.support import stores
+from tests.support.python_scripts import Scripts
 from tests.support.sides import Side, Site
 from tests.support.stock_shop import make_shop
+
+Run = Callable[..., str]
 
 pytestmark = pytest.mark.bentoml
 
@@ -44,17 +46,14 @@ BUCKET_EXPORTS = [
 ]
 
 
-def run(side: Side, program: str, **variables: str) -> str:
-    """Run a script as a data scientist would; return what it prints."""
-    ran: subprocess.CompletedProcess[str] = subprocess.run(
-        [sys.executable, "-c", dedent(program)],
-        env={**side.environment, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+@pytest.fixture
+def run(scripts: Scripts) -> Run:
+    """Runs a script as a data scientist would; returns what it prints."""
+
+    def run_on(side: Side, program: str, **variables: str) -> str:
+        return scripts.print(dedent(program), {**side.environment, **variables})
+
+    return run_on
 
 
 @pytest.fixture
@@ -67,7 +66,7 @@ def office(connected: Side) -> Side:
 @pytest.mark.parametrize(("call", "made"), EXPORTS)
 @pytest.mark.parametrize("module", ["bentoml", "bentoml.bentos"])
 def test_exports_of_bentomls_documentation(
-    module: str, call: str, made: str, office: Side, site: Site, tmp_path: Path
+    run: Run, module: str, call: str, made: str, office: Side, site: Site, tmp_path: Path
 ) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
@@ -84,7 +83,14 @@ def test_exports_of_bentomls_documentation(
 
 @pytest.mark.parametrize(("export", "made", "form"), IMPORTS)
 def test_imports_of_bentomls_documentation(
-    export: str, made: str, form: str, office: Side, isolated: Side, site: Site, tmp_path: Path
+    run: Run,
+    export: str,
+    made: str,
+    form: str,
+    office: Side,
+    isolated: Side,
+    site: Site,
+    tmp_path: Path,
 ) -> None:
     start = f"import airgap as bentoml\nfolder = {str(tmp_path)!r}\n"
     run(office, start + f"bentoml.{export}", AIRGAP_KEY=str(site.key()))
@@ -97,7 +103,7 @@ def test_imports_of_bentomls_documentation(
 
 @pytest.mark.parametrize(("call", "made"), BUCKET_EXPORTS)
 def test_a_bucket_is_a_location_like_any_other(
-    call: str, made: str, office: Side, isolated: Side, site: Site, tmp_path: Path
+    run: Run, call: str, made: str, office: Side, isolated: Side, site: Site, tmp_path: Path
 ) -> None:
     with fake_s3.serve(tmp_path) as server:
         variables = {
@@ -123,7 +129,7 @@ def test_a_bucket_is_a_location_like_any_other(
 
 @pytest.mark.parametrize("module", ["airgap", "airgap.bentos"])
 def test_push_and_pull_of_bentomls_documentation(
-    module: str, office: Side, isolated: Side, site: Site, tmp_path: Path
+    run: Run, module: str, office: Side, isolated: Side, site: Site, tmp_path: Path
 ) -> None:
     depot = {"AIRGAP_DEPOT": str(tmp_path / "depot"), "AIRGAP_KEY": str(site.key())}
     start = f"from airgap import bentos, models\nimport {module} as bentoml\n"
@@ -140,7 +146,7 @@ def test_push_and_pull_of_bentomls_documentation(
 
 
 def test_a_local_bento_is_pulled_without_asking_the_depot(
-    office: Side, isolated: Side, site: Site, tmp_path: Path
+    run: Run, office: Side, isolated: Side, site: Site, tmp_path: Path
 ) -> None:
     depot = tmp_path / "depot"
     variables = {"AIRGAP_DEPOT": str(depot), "AIRGAP_KEY": str(site.key())}
@@ -165,7 +171,7 @@ def test_a_local_bento_is_pulled_without_asking_the_depot(
 
 
 def test_the_cloud_client_of_bentoml_works_with_a_depot(
-    office: Side, isolated: Side, site: Site, tmp_path: Path
+    run: Run, office: Side, isolated: Side, site: Site, tmp_path: Path
 ) -> None:
     variables = {"AIRGAP_DEPOT": str(tmp_path / "depot"), "AIRGAP_KEY": str(site.key())}
     push = """
@@ -191,7 +197,7 @@ def test_the_cloud_client_of_bentoml_works_with_a_depot(
     assert run(isolated, pull, **variables) == "shop:v1 ranker:v1\n['shop:v1']\nv1 v1\n"
 
 
-def test_a_depot_lists_the_newest_first(office: Side, site: Site, tmp_path: Path) -> None:
+def test_a_depot_lists_the_newest_first(run: Run, office: Side, site: Site, tmp_path: Path) -> None:
     variables = {"AIRGAP_DEPOT": str(tmp_path / "depot"), "AIRGAP_KEY": str(site.key())}
     for name, year in {"middle": 2024, "newest": 2026, "oldest": 2022}.items():
         created = f"{year}-01-02T03:04:05+00:00"
@@ -209,7 +215,7 @@ def test_a_depot_lists_the_newest_first(office: Side, site: Site, tmp_path: Path
     assert printed == "['newest', 'middle', 'oldest']\n['2026', '2024', '2022']\n"
 
 
-def test_another_store_is_refused(isolated: Side, tmp_path: Path) -> None:
+def test_another_store_is_refused(run: Run, isolated: Side, tmp_path: Path) -> None:
     program = f"""
         from bentoml._internal.bento.bento import BentoStore
         from airgap.cloud import BentoCloudClient

@@ -3,12 +3,12 @@
 import base64
 import importlib.util
 import json
+import os
 import re
 import shlex
 import subprocess
-import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from airgap.errors import UsageError
 from tests.support import refusals, sides, stores
+from tests.support.python_scripts import Scripts
 from tests.support.sides import Ran, Side, Site
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -24,14 +25,15 @@ stock = pytest.mark.skipif(
 )
 
 
-def model_signing(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "model_signing", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+ModelSigning = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def model_signing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelSigning]:
+    """The command line of stock model_signing."""
+    program = "from model_signing import _cli; _cli.main()"
+    with Scripts(tmp_path_factory.mktemp("scripts"), ["model_signing._cli"]) as scripts:
+        yield lambda *arguments: scripts.run(program, os.environ, *arguments)
 
 
 @pytest.fixture(scope="module", params=["ecdsa-p256-sha256", "ecdsa-p384-sha384"])
@@ -94,7 +96,7 @@ def signatures(depot: Path) -> list[Path]:
 @stock
 @pytest.mark.parametrize("form", ["depot", "shop.airgap"])
 def test_stock_model_signing_accepts_each_model_as_it_is_installed(
-    form: str, models: Side, ward: Side, curve: Site, tmp_path: Path
+    model_signing: ModelSigning, form: str, models: Side, ward: Side, curve: Site, tmp_path: Path
 ) -> None:
     export(models, tmp_path / form, curve)
 
@@ -114,7 +116,7 @@ def test_stock_model_signing_accepts_each_model_as_it_is_installed(
 
 @stock
 def test_stock_model_signing_notices_a_changed_weight(
-    models: Side, ward: Side, curve: Site, tmp_path: Path
+    model_signing: ModelSigning, models: Side, ward: Side, curve: Site, tmp_path: Path
 ) -> None:
     export(models, tmp_path / "depot", curve)
     assert ward.run("import", tmp_path / "depot", "--model-signatures", tmp_path / "h").code == 0
@@ -131,7 +133,7 @@ def test_stock_model_signing_notices_a_changed_weight(
 
 @stock
 def test_a_model_with_links_is_checked_with_allow_symlinks(
-    connected: Side, ward: Side, curve: Site, tmp_path: Path
+    model_signing: ModelSigning, connected: Side, ward: Side, curve: Site, tmp_path: Path
 ) -> None:
     model = stores.add_model(connected, "ranker:v1", {"real/w.bin": b"w", "x": b"x"})
     (model / "link.bin").symlink_to("real/w.bin")
@@ -151,7 +153,7 @@ def test_a_model_with_links_is_checked_with_allow_symlinks(
 
 @stock
 def test_a_signature_that_stock_model_signing_made_holds_for_airgap(
-    models: Side, ward: Side, curve: Site, tmp_path: Path
+    model_signing: ModelSigning, models: Side, ward: Side, curve: Site, tmp_path: Path
 ) -> None:
     export(models, tmp_path / "depot", curve)
     for path in signatures(tmp_path / "depot"):

@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 from typing import Final
@@ -18,8 +15,9 @@ from airgap.errors import (
     UsageError,
 )
 from tests.support import refusals, sides, store_invariants, stores
+from tests.support.python_scripts import Scripts
 from tests.support.sides import Side, Site
-from tests.support.stock_shop import COMMIT, bentoml, contents, make_shop, tree
+from tests.support.stock_shop import COMMIT, contents, make_shop, tree
 
 FORMATS: Final = ("bento", "tar", "tar.gz", "tar.xz", "tar.bz2", "zip", "folder")
 ARCHIVES: Final = FORMATS[:-1]
@@ -102,15 +100,25 @@ def test_the_same_archive_again_does_nothing(stock: Path, isolated: Side) -> Non
 @pytest.mark.bentoml
 @pytest.mark.parametrize("form", ARCHIVES)
 def test_stock_bentoml_imports_an_archive(
-    form: str, shop: Side, site: Site, connected: Side, tmp_path: Path
+    scripts: Scripts, form: str, shop: Side, site: Site, connected: Side, tmp_path: Path
 ) -> None:
     made = export(shop, site, form, tmp_path / "shop")
 
-    bentoml(connected, "import", made)
+    scripts.bentoml(connected.environment, "import", made)
 
-    assert json.loads(bentoml(connected, "list", "-o", "json"))[0]["tag"] == "shop:v1"
-    assert bentoml(connected, "get", "shop:v1", "-o", "path").strip().endswith("shop/v1")
-    assert json.loads(bentoml(connected, "models", "list", "-o", "json"))[0]["tag"] == "ranker:v1"
+    assert (
+        json.loads(scripts.bentoml(connected.environment, "list", "-o", "json"))[0]["tag"]
+        == "shop:v1"
+    )
+    assert (
+        scripts.bentoml(connected.environment, "get", "shop:v1", "-o", "path")
+        .strip()
+        .endswith("shop/v1")
+    )
+    assert (
+        json.loads(scripts.bentoml(connected.environment, "models", "list", "-o", "json"))[0]["tag"]
+        == "ranker:v1"
+    )
     assert not (connected.bentoml / "models" / "hugging-face").exists()
     there = contents(connected.bentoml / "bentos" / "shop" / "v1")
     sent = contents(shop.bentoml / "bentos" / "shop" / "v1")
@@ -123,18 +131,12 @@ def test_stock_bentoml_imports_an_archive(
 
 @pytest.mark.bentoml
 def test_stock_bentoml_imports_a_folder(
-    shop: Side, site: Site, connected: Side, tmp_path: Path
+    scripts: Scripts, shop: Side, site: Site, connected: Side, tmp_path: Path
 ) -> None:
     made = export(shop, site, "folder", tmp_path / "shop")
     program = f"import bentoml; bentoml.import_bento({str(made)!r}, 'folder')"
 
-    subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, **connected.environment},
-        check=True,
-        timeout=120,
-        capture_output=True,
-    )
+    scripts.print(program, connected.environment)
 
     sent = tree(shop.bentoml / "bentos" / "shop" / "v1")
     assert tree(connected.bentoml / "bentos" / "shop" / "v1") == sent
@@ -143,12 +145,19 @@ def test_stock_bentoml_imports_a_folder(
 @pytest.mark.bentoml
 @pytest.mark.parametrize(("form", "suffix"), [("bento", ".bentomodel"), ("tar.gz", ".tar.gz")])
 def test_stock_bentoml_imports_a_model(
-    form: str, suffix: str, shop: Side, site: Site, connected: Side, isolated: Side, tmp_path: Path
+    scripts: Scripts,
+    form: str,
+    suffix: str,
+    shop: Side,
+    site: Site,
+    connected: Side,
+    isolated: Side,
+    tmp_path: Path,
 ) -> None:
     made = export(shop, site, form, tmp_path / "ranker", "--model", "ranker:v1")
     assert made.name == "ranker" + suffix
 
-    bentoml(connected, "models", "import", made)
+    scripts.bentoml(connected.environment, "models", "import", made)
     came = isolated.run("import", made, "--json")
 
     sent = shop.bentoml / "models" / "ranker" / "v1"

@@ -1,15 +1,13 @@
 """What BentoML itself shows at the moments of an import at which it could stumble."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support import interruptions
 from tests.support.faults import Fault, Launcher
+from tests.support.python_scripts import Scripts
 from tests.support.sides import Side, Site
 
 pytestmark = [
@@ -40,23 +38,17 @@ MOMENTS = {
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_bentoml_lists_nothing_or_the_whole_when_an_import_is_killed(
-    moment: str, site: Site, launcher: Launcher, tmp_path: Path
+    moment: str, site: Site, launcher: Launcher, scripts: Scripts, tmp_path: Path
 ) -> None:
     (name, before), listed = MOMENTS[moment]
     scenario = interruptions.make(name, tmp_path / "made", site)
     side = scenario.begin(tmp_path / "side")
     assert launcher.run(side, *scenario.arguments, fault=Fault(before=before)).killed
 
-    assert (_list(side, "list"), _list(side, "models", "list")) == listed
+    assert (_list(scripts, side, "list"), _list(scripts, side, "models", "list")) == listed
 
 
-def _list(side: Side, *words: str) -> list[str]:
+def _list(scripts: Scripts, side: Side, *words: str) -> list[str]:
     """Return the tags that ``bentoml list`` prints."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "bentoml", *words, "-o", "json"],
-        env={**os.environ, **side.environment},
-        capture_output=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr.decode()
-    return sorted(one["tag"] for one in json.loads(ran.stdout))
+    printed = scripts.bentoml(side.environment, *words, "-o", "json")
+    return sorted(one["tag"] for one in json.loads(printed))

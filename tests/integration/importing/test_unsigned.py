@@ -7,8 +7,9 @@ import pytest
 
 from airgap.errors import ConflictError, CorruptError, NotTrustedError, StorageError
 from tests.support import refusals, sides, stores
+from tests.support.python_scripts import Scripts
 from tests.support.sides import Side
-from tests.support.stock_shop import COMMIT, bentoml, contents, make_shop, tree
+from tests.support.stock_shop import COMMIT, contents, make_shop, tree
 
 FLAG = "--insecure-allow-unsigned"
 
@@ -34,10 +35,10 @@ def folder(shop: Side, tmp_path: Path) -> Path:
 @pytest.mark.bentoml
 @pytest.mark.parametrize("suffix", ["bento", "tar", "tar.gz", "tar.bz2", "zip"])
 def test_what_stock_bentoml_exports_arrives(
-    suffix: str, shop: Side, connected: Side, tmp_path: Path
+    scripts: Scripts, suffix: str, shop: Side, connected: Side, tmp_path: Path
 ) -> None:
     made = tmp_path / f"shop.{suffix}"
-    bentoml(shop, "export", "shop:v1", made)
+    scripts.bentoml(shop.environment, "export", "shop:v1", made)
 
     ran = connected.run("import", made, FLAG, "--json")
 
@@ -56,10 +57,10 @@ def test_what_stock_bentoml_exports_arrives(
 
 @pytest.mark.bentoml
 def test_a_model_that_stock_bentoml_exports_arrives(
-    shop: Side, connected: Side, tmp_path: Path
+    scripts: Scripts, shop: Side, connected: Side, tmp_path: Path
 ) -> None:
     made = tmp_path / "ranker.bentomodel"
-    bentoml(shop, "models", "export", "ranker:v1", made)
+    scripts.bentoml(shop.environment, "models", "export", "ranker:v1", made)
 
     ran = connected.run("import", made, FLAG)
 
