@@ -7,15 +7,18 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airgap.errors import AirgapError, CorruptError
-from airgap.format import manifest
+from airgap.format import canonical, limits, manifest
+from airgap.format import root as roots
 from airgap.format.root import Key, Root
 from airgap.signing.public_keys import verifies
 from airgap.signing.signer import Signer
@@ -52,8 +55,21 @@ class Verifiers:
 
     def judge(self, made: Draft) -> Verdict:
         """Let all three judge a bundle."""
-        raw, path = made.raw(), self.folder / "made.airgap"
-        forge.put(path, forge.tar(forge.members(raw, forge.sign(raw, self.signer), made.packs)))
+        return self.judge_members(self.sign(made))
+
+    def sign(self, made: Draft) -> list[tuple[str, bytes]]:
+        """Return the files of a bundle."""
+        raw = made.raw()
+        return forge.members(raw, forge.sign(raw, self.signer), made.packs)
+
+    def judge_members(self, members: list[tuple[str, bytes]]) -> Verdict:
+        """Let all three judge a .airgap file with these members."""
+        path = self.folder / "made.airgap"
+        forge.put(path, forge.tar(members))
+        return self.judge_location(path)
+
+    def judge_location(self, path: Path) -> Verdict:
+        """Let all three judge a location."""
         second, printed = second_verifier.verify(path, self.site.root, self.site.fingerprint)
         counts = re.search(r"; (\d+) of (\d+) files compared", printed)
         return Verdict(
@@ -216,3 +232,132 @@ def test_they_agree_on_limits(field: str, most: int, more: int) -> None:
     else:
         manifest.decode(made.raw())
         program.check_manifest(made.manifest)
+
+
+# Beside the manifest (format §8, §9)
+
+SMALL = limits.KIB
+
+
+@pytest.fixture
+def low_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let large members have 1 KiB only, so that tests need not write 256 MiB."""
+    program = second_verifier.program()
+    changed = {"PADDING_BYTES": "padding", "TEXT_MEMBER_BYTES": "txt"}
+    changed |= {"ROOT_BYTES": "root.msgpack", "MODEL_SIGNATURE_BYTES": "sig"}
+    for name, end in changed.items():
+        expected = program.LIMITS[end]
+        assert getattr(limits, name) == expected
+        monkeypatch.setattr(limits, name, SMALL)
+        monkeypatch.setitem(program.LIMITS, end, SMALL)
+
+
+@pytest.mark.usefixtures("low_limits")
+@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize("name", ["padding", "roots/1.root.msgpack", "model.sig", "README.txt"])
+def test_they_agree_on_the_size_of_a_member(name: str, more: int, verifiers: Verifiers) -> None:
+    members = verifiers.sign(forge.draft(forge.model({"w.bin": b"w"})))
+    folder = members[0][0].rpartition("/")[0]
+    at = 2 if name in ("padding", "roots/1.root.msgpack") else len(members)
+    path = f"{folder}/{'a' * 64}.{name}" if name == "model.sig" else name
+    members.insert(at, (path, bytes(SMALL + more)))
+
+    judged = verifiers.judge_members(members)
+
+    expected = "corrupt" if more else "accepted"
+    assert (judged.second, judged.verified, judged.imported) == (expected,) * 3
+
+
+@pytest.mark.parametrize("digits", ["ab", "ba", "aa"])
+def test_they_agree_on_the_order_of_model_signatures(digits: str, verifiers: Verifiers) -> None:
+    members = verifiers.sign(forge.draft(forge.model({"w.bin": b"w"})))
+    folder = members[0][0].rpartition("/")[0]
+    members += [(f"{folder}/{digit * 64}.model.sig", b"{}") for digit in digits]
+
+    judged = verifiers.judge_members(members)
+
+    expected = "accepted" if digits == "ab" else "corrupt"
+    assert (judged.second, judged.verified, judged.imported) == (expected,) * 3
+
+
+@pytest.mark.parametrize("texts", [[], ["README.txt"]])
+def test_they_agree_on_a_file_that_lacks_a_pack(texts: list[str], verifiers: Verifiers) -> None:
+    members = verifiers.sign(forge.draft(forge.model({"w.bin": b"w"})))[:-1]
+
+    judged = verifiers.judge_members([*members, *((name, b"text") for name in texts)])
+
+    expected = "corrupt" if texts else "missing"
+    assert (judged.second, judged.verified, judged.imported) == (expected,) * 3
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+@pytest.mark.parametrize("role", ["approver", "scanner", "builder"])
+def test_they_agree_on_an_envelope_that_is_no_file(
+    kind: str, role: str, verifiers: Verifiers, tmp_path: Path
+) -> None:
+    files = verifiers.sign(forge.draft(forge.model({"w.bin": b"w"})))
+    depot = forge.write_depot(tmp_path / "depot", files)
+    (folder,) = (depot / "bundles").iterdir()
+    envelope = folder / f"{role}.{'0' * 64}.dsse"
+    envelope.mkdir() if kind == "folder" else envelope.symlink_to("nowhere")
+
+    judged = verifiers.judge_location(depot)
+
+    expected = "corrupt" if role == "builder" else "accepted"
+    assert (judged.second, judged.verified, judged.imported) == (expected,) * 3
+
+
+def test_they_pass_over_a_bundle_that_has_no_manifest_yet(
+    verifiers: Verifiers, tmp_path: Path
+) -> None:
+    files = verifiers.sign(forge.draft(forge.model({"w.bin": b"w"})))
+    depot = forge.write_depot(tmp_path / "depot", files)
+    (depot / "bundles" / ("0" * 64)).mkdir()
+    (depot / "bundles" / ("1" * 64)).mkdir()
+    (depot / "bundles" / ("1" * 64) / "manifest.msgpack").symlink_to("nowhere")
+
+    judged = verifiers.judge_location(depot)
+
+    assert (judged.second, judged.verified, judged.imported) == ("accepted",) * 3
+
+
+def _over(root: dict[str, Any], field: str, most: int, more: int) -> None:
+    match field:
+        case "channels":
+            names = [f"c{number:05}" for number in range(most + more)]
+            root[field] = {name: {"minimum_sequence": 0} for name in names}
+        case "revoked_keys":
+            root[field] = [f"{number:064x}" for number in range(most + more)]
+        case _:
+            root[field] = [number.to_bytes(32) for number in range(most + more)]
+
+
+@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize(
+    ("field", "most"), [("channels", 1000), ("revoked_keys", 1000), ("revoked_bundles", 10_000)]
+)
+def test_they_agree_on_limits_of_roots(
+    field: str, most: int, more: int, verifiers: Verifiers
+) -> None:
+    tree = canonical.decode(verifiers.root.raw, limit=limits.ROOT_BYTES, what="root")
+    _over(tree, field, most, more)
+    _expect_root(canonical.encode(tree), is_good=not more)
+
+
+def test_they_agree_on_a_role_with_a_revoked_key_that_the_root_lacks(verifiers: Verifiers) -> None:
+    tree = canonical.decode(verifiers.root.raw, limit=limits.ROOT_BYTES, what="root")
+    tree["revoked_keys"] = ["f" * 64]
+    _expect_root(canonical.encode(tree), is_good=True)
+    tree["roles"]["builder"]["keys"].append("f" * 64)
+    tree["roles"]["builder"]["keys"].sort()
+    _expect_root(canonical.encode(tree), is_good=False)
+
+
+def _expect_root(raw: bytes, *, is_good: bool) -> None:
+    """Let both read a root without signatures: the second verifier then misses them only."""
+    program = second_verifier.program()
+    with nullcontext() if is_good else pytest.raises(CorruptError):
+        roots.decode(raw)
+    with pytest.raises(program.Refused) as caught:
+        program.check_root(raw, [], roots.fingerprint(raw))
+    assert caught.value.args[0] == ("not-trusted" if is_good else "corrupt")
