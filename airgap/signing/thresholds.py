@@ -27,8 +27,8 @@ Pair = tuple[bytes, bytes]
 """The bytes of an attestation and of its envelope."""
 
 
-Accepting = Mapping[tuple[Role, str], Mapping[str, int]]
-"""By role and name, the keys that accept a bundle, with the time that each one claims."""
+Accepting = Mapping[tuple[Role, str], Mapping[str, Sequence[int]]]
+"""By role and name, the keys that accept a bundle, with the times of their attestations."""
 _CLOCKS_DIFFER: Final = 86_400
 """How many seconds an attestation may be from the future, if its age matters (format §14)."""
 
@@ -127,10 +127,15 @@ def count_demands(accepting: Accepting, root: Root, now: int) -> tuple[DemandCou
     )
 
 
-def _count_demand(demand: Demand, times: Mapping[str, int], now: int) -> DemandCount:
+def _count_demand(demand: Demand, times: Mapping[str, Sequence[int]], now: int) -> DemandCount:
+    """Count each key once, if any of its attestations counts.
+
+    The latest alone would not do: one from the future would cancel those that count.
+    """
     recent = {
         key_id
-        for key_id, time in times.items()
-        if demand.max_age is None or now - demand.max_age <= time <= now + _CLOCKS_DIFFER
+        for key_id, claimed in times.items()
+        if demand.max_age is None
+        or any(now - demand.max_age <= time <= now + _CLOCKS_DIFFER for time in claimed)
     }
     return DemandCount(demand, tuple(sorted(recent)), tuple(sorted(times.keys() - recent)))

@@ -304,7 +304,7 @@ def _describe_signature(key_id: str, root: Root) -> str:
 
 def _find_accepting(bundle: bytes, evidence: Evidence, root: Root) -> Accepting:
     """Return who accepts the bundle as what; one rejection refuses it (format §14)."""
-    accepting: dict[tuple[Role, str], dict[str, int]] = {}
+    accepting: dict[tuple[Role, str], dict[str, list[int]]] = {}
     for role in ATTESTING_ROLES:
         if role not in root.roles:
             continue
@@ -319,7 +319,7 @@ def _find_accepting(bundle: bytes, evidence: Evidence, root: Root) -> Accepting:
             )
         for key_id, attestation in attestations:
             times = accepting.setdefault((role, attestation.name), {})
-            times[key_id] = max(times.get(key_id, 0), attestation.time)
+            times.setdefault(key_id, []).append(attestation.time)
     return accepting
 
 

@@ -108,6 +108,22 @@ def test_an_attestation_is_neither_too_old_nor_from_the_future(age: int, is_rece
     assert person("sam").key.id[:16] in caught.value.details[-1]
 
 
+@pytest.mark.parametrize("ages", [(0, -2 * DAY), (-2 * DAY, 0), (31 * DAY, 0), (0, 31 * DAY)])
+def test_of_two_attestations_of_a_key_one_that_counts_suffices(ages: tuple[int, int]) -> None:
+    root = demanding(Demand("malware", "scanner", 1, 30 * DAY))
+
+    good = admit(root, *(say("sam", time=NOW - age) for age in ages))
+
+    assert [count.key_ids for count in good.counts] == [(person("sam").key.id,)] * 2
+
+
+def test_two_attestations_of_a_key_that_do_not_count_are_none() -> None:
+    root = demanding(Demand("malware", "scanner", 1, 30 * DAY))
+
+    with pytest.raises(PolicyError, match="of the last 30 days"):
+        admit(root, say("sam", time=NOW - 31 * DAY), say("sam", time=NOW + 2 * DAY))
+
+
 def test_what_nobody_demands_is_listed_too() -> None:
     good = admit(demanding(scanners=0), say("sam", "licence"))
 
