@@ -222,7 +222,7 @@ class ArchiveReader:
         """
         if self._next.name == tar.PADDING_NAME:
             self._skip(limits.PADDING_BYTES)
-        left = {True: limits.TRAVELLING_ROOTS, False: limits.TRAVELLING_ROOTS * limits.ENVELOPES}
+        left = {True: limits.TRAVELLING_ROOTS, False: limits.TRAVELLING_ENVELOPES}
         while parsed := layout.parse_root_file(self._file_below(f"{layout.ROOTS}/")):
             version, is_root = parsed
             left[is_root] -= 1

@@ -13,7 +13,7 @@ from typing import Final
 from airgap.errors import ConflictError, CorruptError, MissingError
 from airgap.format import layout, limits, names
 from airgap.format.attachment import Allowance, parse_attachment_file
-from airgap.format.envelope import Role
+from airgap.format.envelope import Role, refuse_too_many
 from airgap.format.root import SignedRoot
 from airgap.transport.port import Transport
 
@@ -90,6 +90,13 @@ class Depot:
                 f" {limits.TRAVELLING_ROOTS} are read.",
                 "Give the paths of the root files you need.",
             )
+        envelopes = len(files) - list(files.values()).count(None) - len(versions)
+        if envelopes > limits.TRAVELLING_ENVELOPES:
+            raise CorruptError(
+                f"{self.location}/{layout.ROOTS} holds {envelopes:,} signature files; at most"
+                f" {limits.TRAVELLING_ENVELOPES:,} are read.",
+                "Remove those by keys that no root has (VERSION.<key id>.dsse).",
+            )
         return [
             self._read_root(
                 version, [name for name, parsed in files.items() if parsed == (version, False)]
@@ -100,10 +107,7 @@ class Depot:
     def _read_root(self, version: int, envelopes: Sequence[str]) -> SignedRoot:
         return SignedRoot(
             self.read(layout.root_name(version), limits.ROOT_BYTES),
-            tuple(
-                self.read(f"{layout.ROOTS}/{name}", limits.ENVELOPE_BYTES)
-                for name in envelopes[: limits.ENVELOPES]
-            ),
+            tuple(self.read(f"{layout.ROOTS}/{name}", limits.ENVELOPE_BYTES) for name in envelopes),
         )
 
     def read(self, name: str, limit: int) -> bytes:
@@ -298,10 +302,5 @@ class DepotBundle:
         envelopes = [
             f"{self._folder}/{name}" for name, parsed in files if parsed and parsed[0] == role
         ]
-        if len(envelopes) > limits.ENVELOPES:
-            raise CorruptError(
-                f"{self.location} has {len(envelopes)} signature files; at most {limits.ENVELOPES}"
-                " are read.",
-                "Remove those that are not needed.",
-            )
+        refuse_too_many(envelopes, self.location)
         return envelopes

@@ -3,12 +3,12 @@
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from airgap.errors import NotTrustedError
+from airgap.errors import CorruptError, NotTrustedError
 from airgap.format import limits, names
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Role",
     "decode",
     "encode",
+    "refuse_too_many",
     "signed_bytes",
 ]
 
@@ -97,6 +98,22 @@ def decode(raw: bytes) -> Envelope:
     if encode(envelope) != raw:
         raise _malformed_error()
     return envelope
+
+
+def refuse_too_many(names: Sequence[str], location: str) -> None:
+    """Refuse more envelopes of one role than a bundle may have (format §2.3), and read none.
+
+    A reader that took the first ones would let invented ones displace a signature.
+
+    Raises:
+        CorruptError: there are too many.
+    """
+    if len(names) > limits.ENVELOPES:
+        raise CorruptError(
+            f"{location} has {len(names)} signature files of one role; at most {limits.ENVELOPES}"
+            " are read.",
+            "Remove those by keys that the site's root does not name (ROLE.<key id>.dsse).",
+        )
 
 
 def _malformed_error() -> NotTrustedError:

@@ -1,10 +1,10 @@
 """The pinned root of this machine, in ``AIRGAP_HOME`` (default ``~/.airgap``)."""
 
-import glob
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,7 @@ from airgap.disk import durable, locks
 from airgap.disk.expansion import expand
 from airgap.disk.permissions import set_mode
 from airgap.disk.reading import read_small
-from airgap.errors import ConfigurationError, ConflictError, StorageError
+from airgap.errors import ConfigurationError, ConflictError, CorruptError, StorageError
 from airgap.format import limits
 
 __all__ = [
@@ -117,17 +117,31 @@ def read_signed(path: Path, limit: int, what: str) -> tuple[bytes, tuple[bytes, 
 
     Raises:
         ConfigurationError: it does not exist or cannot be read.
+        CorruptError: more envelopes lie beside it than are read.
     """
-    stem = glob.escape(envelope_stem(path))
     try:
         raw = read_small(path, limit)
-        beside = sorted(path.parent.glob(f"{stem}.*.dsse"))[: limits.ENVELOPES]
+        beside = _list_envelopes(path)
+        if len(beside) > limits.ENVELOPES_BESIDE:
+            raise CorruptError(
+                f"More than {limits.ENVELOPES_BESIDE:,} signature files lie beside {path}.",
+                f"Remove those by keys that are not the signers'"
+                f" ({envelope_stem(path)}.<key id>.dsse).",
+            )
         envelopes = tuple(read_small(envelope, limits.ENVELOPE_BYTES) for envelope in beside)
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be read: {error.strerror}.", f"Check the path of the {what} file."
         ) from error
     return raw, envelopes
+
+
+def _list_envelopes(path: Path) -> list[Path]:
+    """Return the envelopes beside a document, sorted: at most one more than are read."""
+    pattern = re.compile(rf"{re.escape(envelope_stem(path))}\.[0-9a-f]{{64}}\.dsse")
+    with os.scandir(path.parent) as listing:
+        named = (entry.name for entry in listing if pattern.fullmatch(entry.name))
+        return sorted(path.parent / name for name in islice(named, limits.ENVELOPES_BESIDE + 1))
 
 
 def envelope_stem(path: Path) -> str:

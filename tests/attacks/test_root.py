@@ -18,9 +18,10 @@ from airgap.errors import (
     NotTrustedError,
     PolicyError,
 )
+from airgap.format import limits
 from airgap.signing.private_keys import FileSigner
 from airgap.signing.signer import Signer
-from tests.support import forge, refusals
+from tests.support import forge, refusals, second_verifier
 from tests.support.forge import Forge, Verbatim
 from tests.support.sides import Side
 
@@ -281,6 +282,33 @@ def test_a_root_is_signed_by_its_own_root_keys(
         (tmp_path / "root" / f"root.{keys.site.key.id}.dsse").write_bytes(envelope)
 
     refusals.expect_refusal(bare, *command, error=NotTrustedError)
+
+
+def invent_envelopes(folder: Path, start: str, count: int) -> None:
+    """Write envelopes by keys that nobody has; their names come before those of others."""
+    for number in range(count):
+        key_id = f"{number:064x}"
+        (folder / f"{start}.{key_id}.dsse").write_bytes(
+            forge.envelope(key_id, bytes(64), forge.ROOT_TYPE)
+        )
+
+
+def test_invented_envelopes_do_not_displace_a_signature(
+    keys: Keys, bare: Side, tmp_path: Path
+) -> None:
+    folder = tmp_path / "root"
+    command = write_root(folder, forge.pack(keys.map()), keys.site)
+    invent_envelopes(folder, "root", limits.ENVELOPES_BESIDE)
+
+    root, fingerprint = folder / "root.msgpack", command[-1].partition("=")[2]
+    refusals.expect_refusal(bare, *command, error=CorruptError)
+    assert second_verifier.verify(folder, root, fingerprint)[0] == "corrupt"
+
+    (folder / f"root.{0:064x}.dsse").unlink()
+    (folder / "root.no-key-id.dsse").write_bytes(b"not an envelope")
+
+    assert bare.run(*command).code == 0
+    assert second_verifier.verify(folder, root, fingerprint)[0] == "missing"  # it holds no bundle
 
 
 def test_a_root_with_another_fingerprint_is_not_trusted(

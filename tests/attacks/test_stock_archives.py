@@ -16,7 +16,7 @@ import pytest
 
 from airgap.errors import CorruptError
 from airgap.format import limits
-from tests.support import refusals, stores
+from tests.support import forge, refusals, stores
 from tests.support.sides import Side, Site
 
 FLAG: Final = "--insecure-allow-unsigned"
@@ -139,6 +139,18 @@ def test_a_strange_member_is_refused_in_an_unsigned_archive(
     bad.write_bytes(packed(members_of(tar) + STRANGE[what]))
 
     refusals.expect_refusal(stranger, "import", bad, FLAG, error=CorruptError)
+
+
+def test_invented_envelopes_do_not_displace_a_signature(tar: Path, ready: Side) -> None:
+    for number in range(limits.ENVELOPES):
+        key_id = f"{number:064x}"
+        envelope = forge.envelope(key_id, bytes(64))
+        tar.with_name(f"{tar.name}.airgap-manifest.builder.{key_id}.dsse").write_bytes(envelope)
+
+    refusals.expect_refusal(ready, "import", tar, error=CorruptError)
+
+    tar.with_name(f"{tar.name}.airgap-manifest.builder.{0:064x}.dsse").unlink()
+    assert ready.run("verify", tar).code == 0
 
 
 def drop_one(members: TarMembers) -> TarMembers:

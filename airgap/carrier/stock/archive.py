@@ -18,7 +18,7 @@ from airgap.disk.reading import read_bounded
 from airgap.errors import AirgapError, MissingError, NotTrustedError, UsageError
 from airgap.format import layout, limits
 from airgap.format import stock_archive as stock
-from airgap.format.envelope import Role
+from airgap.format.envelope import Role, refuse_too_many
 from airgap.format.manifest import Pack, bundle_id
 from airgap.format.root import SignedRoot
 
@@ -172,9 +172,10 @@ class StockReader:
         """Nothing is kept open."""
 
     def _envelope_names(self, role: Role) -> list[str]:
-        """Return the names of one role's envelopes."""
+        """Return the names of one role's envelopes; CorruptError if there are too many."""
         names = [path.name for other, path in _envelopes(self._path) if other == role]
-        return names[: limits.ENVELOPES]
+        refuse_too_many(names, self.location)
+        return names
 
     def _reader(self) -> MemberReader:
         path = self._path.resolve()  # a person may name a link; what is in the archive may not

@@ -17,7 +17,7 @@ from airgap.disk.os_errors import translate_errors
 from airgap.errors import ConflictError, CorruptError, MissingError, NotTrustedError, UsageError
 from airgap.format import layout, limits
 from airgap.format import stock_archive as stock
-from airgap.format.envelope import Role
+from airgap.format.envelope import Role, refuse_too_many
 from airgap.format.manifest import bundle_id
 from airgap.format.root import SignedRoot
 from airgap.transport.port import Pace, Transport
@@ -154,12 +154,13 @@ class RemoteStockReader:
         return bytes(data)
 
     def _envelope_names(self, role: Role) -> list[str]:
-        """Return the names of one role's envelopes."""
+        """Return the names of one role's envelopes; CorruptError if there are too many."""
         if self._listed is None:
             self._listed = self._folder.list("", limits.FOLDER_NAMES)
         parsed = ((stock.parse_envelope_name(self._name, name), name) for name in self._listed)
         names = [name for parts, name in parsed if parts and parts[0] == role]
-        return names[: limits.ENVELOPES]
+        refuse_too_many(names, self.location)
+        return names
 
 
 def send_stock_archive(

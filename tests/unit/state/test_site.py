@@ -25,7 +25,7 @@ def test_a_pin_comes_back_as_it_went(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AIRGAP_HOME", str(tmp_path / "state"))
     assert pinned_root.load_root() is None
 
-    folder = pinned_root.save_root(b"root", {"1": b"one", "2": b"two"}, PIN, None)
+    folder = pinned_root.save_root(b"root", {"1" * 64: b"one", "2" * 64: b"two"}, PIN, None)
 
     assert pinned_root.load_root() == PinnedRoot(b"root", (b"one", b"two"), PIN)
     assert folder.stat().st_mode & 0o777 == 0o700
