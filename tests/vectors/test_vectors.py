@@ -20,7 +20,6 @@ from airgap.format.root import Root
 from airgap.signing import trust
 from airgap.signing.trust import Verified
 from airgap.state import pinned_root
-from airgap.store import bentoml_yaml
 from tests.support import forge, refusals
 from tests.support.sides import Side
 from tests.vectors.describe import describe
@@ -50,17 +49,6 @@ def ward(tmp_path: Path) -> Side:
     ran = side.run("trust", "init", HERE / "root/root.msgpack", "--fingerprint", fingerprint)
     assert ran.code == 0, ran.err
     return side
-
-
-@pytest.fixture(autouse=True)
-def _short_descriptions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a bento.yaml and model.yaml have three fields only.
-
-    Those of the vectors have no more, and can never get any. BentoML cannot list such items, so
-    airgap refuses them now; the format of the bundles that hold them has not changed.
-    """
-    monkeypatch.setattr(bentoml_yaml, "BENTO_FIELDS", lambda _: "")
-    monkeypatch.setattr(bentoml_yaml, "MODEL_FIELDS", lambda _: "")
 
 
 @pytest.mark.parametrize("form", ["", ".airgap"], ids=["depot", "file"])
