@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["is_locked", "lock", "lock_folder", "lock_removable", "try_lock"]
+__all__ = ["is_held", "is_locked", "lock", "lock_folder", "lock_removable", "try_lock"]
 
 _LOCK_FILE: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_TRIES: Final = 100
@@ -86,8 +86,19 @@ def lock_removable(
 def is_locked(path: Path) -> bool:
     """Tell whether a process holds the lock of a file right now; False if that cannot be asked."""
     with suppress(OSError), path.open("rb") as file:
-        return not _try(file.fileno(), fcntl.LOCK_SH)
+        return is_held(file.fileno())
     return False
+
+
+def is_held(descriptor: int) -> bool:
+    """Tell whether another process holds the lock of a file that is open for reading.
+
+    Asked with a shared lock: NFS gives an exclusive one only to who may write.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
+    return not _try(descriptor, fcntl.LOCK_SH)
 
 
 def _try(descriptor: int, kind: int) -> bool:

@@ -31,6 +31,8 @@ def storage_error(error: OSError, path: Path | str) -> StorageError:
         errno.EROFS: "Choose a location that can be written.",
         errno.EIO: "The medium may be damaged: clean it, or try another copy.",
         errno.ENOLCK: "Choose a file system with locks (flock): a local disk, or NFS with locking.",
+        errno.EOPNOTSUPP: "Choose another file system, or mount this one with the kernel's driver.",
+        errno.ESTALE: "The server has removed it, or was restarted: run the same command again.",
         errno.EXDEV: "Put the whole folder on one file system, on one mount.",
     }
     reason = error.strerror or type(error).__name__

@@ -66,7 +66,7 @@ def remove_abandoned(parts: Iterable[Path]) -> None:
         with suppress(OSError):
             descriptor = open_without_waiting(part, os.O_NOFOLLOW)
             try:
-                if locks.try_lock(descriptor):
+                if not locks.is_held(descriptor):
                     part.unlink()
             finally:
                 os.close(descriptor)

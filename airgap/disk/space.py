@@ -11,6 +11,8 @@ from typing import Final
 __all__ = ["measure_free", "reserve"]
 
 _NOT_SUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+_CANNOT_GROW: Final = _NOT_SUPPORTED | {errno.EPERM}
+"""What ftruncate answers where a file cannot grow (POSIX allows EINVAL; fusefat says EPERM)."""
 
 
 def measure_free(folder: Path) -> int | None:
@@ -32,10 +34,20 @@ def reserve(descriptor: int, size: int) -> None:
     grows.
 
     Raises:
-        OSError: the disk is full, or refused otherwise.
+        OSError: the disk is full, or refused otherwise. The number is EOPNOTSUPP where a file
+            cannot be made longer than what was written to it: such a file system (fusefat) also
+            loses data that is written out of order.
     """
-    if not _allocate(descriptor, size):
+    if _allocate(descriptor, size):
+        return
+    try:
         os.ftruncate(descriptor, size)
+    except OSError as error:
+        if error.errno not in _CANNOT_GROW:
+            raise
+        raise OSError(
+            errno.EOPNOTSUPP, f"files cannot be enlarged there ({error.strerror})"
+        ) from error
 
 
 def _allocate(descriptor: int, size: int) -> bool:

@@ -17,6 +17,8 @@ from airgap.disk.os_errors import storage_error
         (errno.EIO, "The medium may be damaged"),
         (errno.EFBIG, "Raise the limit"),
         (errno.ENOLCK, "Choose a file system with locks"),
+        (errno.EOPNOTSUPP, "Choose another file system"),
+        (errno.ESTALE, "The server has removed it"),
         (errno.EXDEV, "Put the whole folder on one file system"),
         (errno.ENOTEMPTY, "Check the path and the disk"),
     ],

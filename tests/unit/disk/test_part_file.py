@@ -50,6 +50,26 @@ def test_what_only_looks_like_a_part_stays(name: str, top: Path) -> None:
     assert (top / "sub" / name).exists()
 
 
+def test_on_nfs_too_what_a_killed_writer_left_is_removed(
+    top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = top / "sub" / f"file.{'0' * 16}.part"
+    left.touch()
+    flock = fcntl.flock
+
+    def lock_as_nfs(descriptor: int, kind: int) -> None:
+        access = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
+        if kind & fcntl.LOCK_EX and access == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        flock(descriptor, kind)
+
+    monkeypatch.setattr(fcntl, "flock", lock_as_nfs)
+
+    remove_abandoned([left])
+
+    assert not left.exists()
+
+
 def test_what_another_writer_is_writing_stays(top: Path) -> None:
     part = top / "sub" / f"file.{'0' * 16}.part"
     with part.open("wb") as writer:
