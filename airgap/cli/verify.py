@@ -83,6 +83,7 @@ def _make_result(done: "VerifyResult", *, is_partial: bool) -> Result:
 
 def _describe(done: "VerifyResult") -> dict[str, Any]:
     from airgap.flow.bundle import model_signatures
+    from airgap.flow.bundle.reports import describe_reports
     from airgap.flow.describe.bundle import describe_admission, describe_bundle, describe_signers
 
     opened = done.opened
@@ -91,6 +92,7 @@ def _describe(done: "VerifyResult") -> dict[str, Any]:
     data |= describe_signers(opened)
     data |= describe_admission(opened)
     data["model_signatures"] = model_signatures.describe(done.model_signatures)
+    data["reports"] = describe_reports(done.reports)
     data["parity"] = {"intact": done.parity, "damaged": list(done.damaged_parity)}
     return data
 
@@ -98,11 +100,13 @@ def _describe(done: "VerifyResult") -> dict[str, Any]:
 def _lines(done: "VerifyResult", signed: list[str]) -> list[str]:
     from airgap.cli.lines.bundles import admission_lines
     from airgap.flow.bundle import model_signatures
+    from airgap.flow.bundle.reports import report_lines
 
     opened = done.opened
     manifest, site = opened.manifest.value, opened.root.value.site
     lines = [f"OK: {item} ({size_text(item.size)})" for item in manifest.items]
     lines += signed
+    lines += report_lines(done.reports)
     lines += model_signatures.lines(done.model_signatures)
     lines += admission_lines(opened)
     lines += _parity_lines(done)

@@ -64,6 +64,8 @@ class Verified(Generic[T]):
     signers: Mapping[Role, tuple[str, ...]]
     seal: object = None
     counts: tuple[DemandCount, ...] = ()
+    attestations: tuple[tuple[str, Attestation], ...] = ()
+    """Those by which it was accepted, each with the id of its key."""
 
     def __post_init__(self) -> None:
         """Refuse construction by any other module."""
@@ -107,14 +109,15 @@ def admit(
     if waiver is None or waiver.value.bundle != bundle:
         _refuse_low_sequence(manifest, trusted)
     _refuse_labels(manifest, trusted)
-    accepting = _find_accepting(bundle, evidence, trusted)
+    attestations = _find_attestations(bundle, evidence, trusted)
+    accepting = _group(attestations)
     counts = count_demands(accepting, trusted, now)
     _require_attestations(trusted, builders, counts)
     signers: dict[Role, tuple[str, ...]] = {"builder": builders}
     for role in ATTESTING_ROLES:
         if role in trusted.roles:
             signers[role] = tuple(sorted(accepting.get((role, DEFAULT_NAMES[role]), ())))
-    return Verified(manifest, raw, MappingProxyType(signers), _SEAL, counts)
+    return Verified(manifest, raw, MappingProxyType(signers), _SEAL, counts, attestations)
 
 
 def demand_builders(
@@ -302,9 +305,11 @@ def _describe_signature(key_id: str, root: Root) -> str:
     return f"{line}, which is revoked: it does not count, whatever time it claims"
 
 
-def _find_accepting(bundle: bytes, evidence: Evidence, root: Root) -> Accepting:
-    """Return who accepts the bundle as what; one rejection refuses it (format §14)."""
-    accepting: dict[tuple[Role, str], dict[str, list[int]]] = {}
+def _find_attestations(
+    bundle: bytes, evidence: Evidence, root: Root
+) -> tuple[tuple[str, Attestation], ...]:
+    """Return the attestations that accept the bundle; one rejection refuses it (format §14)."""
+    accepting: list[tuple[str, Attestation]] = []
     for role in ATTESTING_ROLES:
         if role not in root.roles:
             continue
@@ -317,9 +322,16 @@ def _find_accepting(bundle: bytes, evidence: Evidence, root: Root) -> Accepting:
                 "Do not import it: ask who rejected it, and ask the sender for another bundle.",
                 [line for pair in rejections for line in _describe_rejection(*pair)],
             )
-        for key_id, attestation in attestations:
-            times = accepting.setdefault((role, attestation.name), {})
-            times.setdefault(key_id, []).append(attestation.time)
+        accepting += attestations
+    return tuple(accepting)
+
+
+def _group(attestations: Sequence[tuple[str, Attestation]]) -> Accepting:
+    """Group the times of attestations by role and name, then by key."""
+    accepting: dict[tuple[Role, str], dict[str, list[int]]] = {}
+    for key_id, attestation in attestations:
+        times = accepting.setdefault((attestation.role, attestation.name), {})
+        times.setdefault(key_id, []).append(attestation.time)
     return accepting
 
 

@@ -147,6 +147,28 @@ def test_verify_tells_who_signed_who_did_not_and_what_to_do(office: Office, ward
     assert "airgap approve" in told["hint"]
 
 
+def test_verify_compares_an_attached_report_with_its_attestation(
+    office: Office, ward: Side
+) -> None:
+    for name in ("sam", "dan", "eve"):
+        ran = office.scan(name) if name == "sam" else office.approve(name)
+        assert ran.code == 0, ran.err
+    file = f"scanner.{person('sam').key.id}.findings"
+
+    assert ward.run("verify", office.place, "--json").json["reports"] == [
+        {"file": file, "verdict": "as signed"}
+    ]
+
+    path = next(office.place.rglob(file)) if office.place.is_dir() else office.place
+    raw = path.read_bytes()
+    at = 0 if office.place.is_dir() else raw.index(file.encode()) // 512 * 512 + 512
+    path.write_bytes(raw[:at] + raw[at : at + 2].replace(b"{}", b"[]") + raw[at + 2 :])
+
+    ran = ward.run("verify", office.place)
+    assert (ran.code, f"report {file}: NOT the file" in ran.out) == (0, True), ran.out
+    assert ward.run("verify", office.place, "--json").json["reports"][0]["verdict"] == "differs"
+
+
 def test_one_rejection_refuses_what_enough_others_accept(office: Office, ward: Side) -> None:
     office.scan("sam")
     for name in ("dan", "eve"):

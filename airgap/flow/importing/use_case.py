@@ -12,6 +12,7 @@ from airgap.flow.admission import policy
 from airgap.flow.bundle import base_bundles, model_signatures
 from airgap.flow.bundle.model_signatures import ModelSignature
 from airgap.flow.bundle.open_bundle import CompletesError, Opened, open_bundle
+from airgap.flow.bundle.reports import AttachedReport, examine_reports
 from airgap.flow.bundle.tag import Tag
 from airgap.flow.importing import install_bundle, unsigned
 from airgap.flow.importing.choose_items import choose_items
@@ -113,6 +114,7 @@ class VerifyResult:
     damaged_parity: tuple[str, ...]
     """What is wrong with the others."""
     model_signatures: tuple[ModelSignature, ...]
+    reports: tuple[AttachedReport, ...] = ()
 
 
 def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
@@ -163,6 +165,7 @@ def verify_bundle(request: VerifyRequest, progress: Progress) -> VerifyResult:
     """
     with _open(request, progress, remember=False) as opened:
         jobs = request.jobs or pipeline.default_jobs()
+        reports = examine_reports(opened)
         content = verify_volumes(opened, jobs=jobs, progress=progress)
         signatures = model_signatures.examine(opened, packs_were_read=True)
     return VerifyResult(
@@ -172,6 +175,7 @@ def verify_bundle(request: VerifyRequest, progress: Progress) -> VerifyResult:
         content.parity,
         content.damaged_parity,
         tuple(signatures),
+        reports,
     )
 
 
