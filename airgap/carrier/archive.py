@@ -227,8 +227,9 @@ class ArchiveReader:
             version, is_root = parsed
             left[is_root] -= 1
             most = limits.ROOT_BYTES if is_root else limits.ENVELOPE_BYTES
-            if self._next.size > most or left[is_root] < 0:
-                raise self._wrong("has an overlong root, or too many of them")
+            if self._next.size > most or left[is_root] < 0 or self._next.name in self._names:
+                raise self._wrong("has an overlong root, too many of them, or one twice")
+            self._names.add(self._next.name)
             yield version, is_root
 
     def _demand(self, name: str, size: int) -> None:

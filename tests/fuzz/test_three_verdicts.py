@@ -280,6 +280,17 @@ def test_they_agree_on_the_order_of_model_signatures(digits: str, verifiers: Ver
     assert (judged.second, judged.verified, judged.imported) == (expected,) * 3
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_they_agree_on_a_root_that_is_there_twice(count: int, verifiers: Verifiers) -> None:
+    members = verifiers.sign(forge.draft(forge.model({"w.bin": b"w"})))
+    members[2:2] = [("roots/1.root.msgpack", b"root")] * count
+
+    judged = verifiers.judge_members(members)
+
+    expected = "accepted" if count == 1 else "corrupt"
+    assert (judged.second, judged.verified, judged.imported) == (expected,) * 3
+
+
 @pytest.mark.parametrize("texts", [[], ["README.txt"]])
 def test_they_agree_on_a_file_that_lacks_a_pack(texts: list[str], verifiers: Verifiers) -> None:
     members = verifiers.sign(forge.draft(forge.model({"w.bin": b"w"})))[:-1]
