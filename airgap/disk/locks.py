@@ -93,7 +93,7 @@ def is_locked(path: Path) -> bool:
 def is_held(descriptor: int) -> bool:
     """Tell whether another process holds the lock of a file that is open for reading.
 
-    Asked with a shared lock: NFS gives an exclusive one only to who may write.
+    Asked with a shared lock: NFS 4 gives an exclusive one only to who may write.
 
     Raises:
         OSError: the file system has no locks.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-__all__ = ["measure_free", "reserve"]
+__all__ = ["enlarge", "measure_free", "reserve"]
 
 _NOT_SUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 _CANNOT_GROW: Final = _NOT_SUPPORTED | {errno.EPERM}
@@ -35,11 +35,18 @@ def reserve(descriptor: int, size: int) -> None:
 
     Raises:
         OSError: the disk is full, or refused otherwise. The number is EOPNOTSUPP where a file
-            cannot be made longer than what was written to it: such a file system (fusefat) also
-            loses data that is written out of order.
+            cannot be made longer than what was written to it.
     """
-    if _allocate(descriptor, size):
-        return
+    if not _allocate(descriptor, size):
+        enlarge(descriptor, size)
+
+
+def enlarge(descriptor: int, size: int) -> None:
+    """Make an open file ``size`` bytes long, without taking room for them.
+
+    Raises:
+        OSError: as ``reserve``.
+    """
     try:
         os.ftruncate(descriptor, size)
     except OSError as error:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from airgap.disk import durable, locks
+from airgap.disk import durable, locks, space
 from airgap.disk.permissions import set_mode
 from airgap.format.inventory import Item
 from airgap.store.install_paths import InstallPath, private_folder
@@ -38,7 +38,7 @@ def lock_store(store: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     Raises:
         StorageError: something in the store's folder for airgap's own work is a link or another
             user's.
-        OSError: the disk refused.
+        OSError: the disk refused, or cannot enlarge a file.
     """
     private = private_folder(store)
     created = [folder for folder in private.parents if not folder.exists()]
@@ -47,6 +47,9 @@ def lock_store(store: Path, on_wait: Callable[[], None]) -> Iterator[None]:
         descriptor = locks.lock_removable(lock, on_wait, partial(make_private_folder, store))
         try:
             inspect_private_folder(store)
+            space.enlarge(
+                descriptor, 1
+            )  # fusefat cannot: it loses files, too, in folders it renames
             yield
         finally:
             give_to_owner(store)

@@ -112,6 +112,19 @@ class _Importers:
                 "Only those who import into a store may have files there: remove it.",
             )
 
+    def refuse_mapped_owner(self, path: Path, status: os.stat_result, above: int) -> None:
+        """Refuse a server that gives this user's files to another one. Raises StorageError.
+
+        The new folder is removed again from the open one ``above``.
+        """
+        if self.group is None and status.st_uid not in self.owners:
+            with suppress(OSError):
+                os.rmdir(path.name, dir_fd=above)
+            raise StorageError(
+                f"The server of {path.parent} gives what this user makes to uid {status.st_uid}.",
+                "It maps users (root_squash, all_squash of NFS): import as the store's owner.",
+            )
+
     def give(self, descriptor: int) -> None:
         """Give a folder of root's to the store's owner, where the file system has owners."""
         if self.new_owner is not None and os.fstat(descriptor).st_uid == 0:
@@ -177,6 +190,8 @@ def _enter(above: int, path: Path, importers: _Importers, *, make: bool = False)
             _refuse_link(path)
         raise OSError(error.errno, error.strerror, str(path)) from error
     try:
+        if is_new:
+            importers.refuse_mapped_owner(path, os.fstat(descriptor), above)
         importers.refuse_other_owner(path, os.fstat(descriptor))
     except BaseException:
         os.close(descriptor)

@@ -217,3 +217,21 @@ def test_a_store_that_everybody_may_write_into_is_nobodys_group(tmp_path: Path) 
     make_private_folder(tmp_path / "store")
 
     assert mode(tmp_path / "store/.airgap") == 0o700
+
+
+@ROOT_ONLY
+def test_a_server_that_gives_files_to_another_user_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = os.mkdir
+
+    def squash_root(name: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        make(name, mode, dir_fd=dir_fd)
+        os.chown(name, STRANGER, STRANGER, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", squash_root)
+
+    with pytest.raises(StorageError, match=f"gives what this user makes to uid {STRANGER}"):
+        make_private_folder(tmp_path, "staging")
+
+    assert not list(tmp_path.iterdir())

@@ -50,20 +50,20 @@ def test_what_only_looks_like_a_part_stays(name: str, top: Path) -> None:
     assert (top / "sub" / name).exists()
 
 
-def test_on_nfs_too_what_a_killed_writer_left_is_removed(
+def test_on_nfs_4_too_what_a_killed_writer_left_is_removed(
     top: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = top / "sub" / f"file.{'0' * 16}.part"
     left.touch()
     flock = fcntl.flock
 
-    def lock_as_nfs(descriptor: int, kind: int) -> None:
+    def lock_as_nfs_4(descriptor: int, kind: int) -> None:
         access = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
         if kind & fcntl.LOCK_EX and access == os.O_RDONLY:
             raise OSError(errno.EBADF, "Bad file descriptor")
         flock(descriptor, kind)
 
-    monkeypatch.setattr(fcntl, "flock", lock_as_nfs)
+    monkeypatch.setattr(fcntl, "flock", lock_as_nfs_4)
 
     remove_abandoned([left])
 

@@ -328,3 +328,19 @@ def test_a_lock_whose_folder_keeps_vanishing_is_told(
 
     with pytest.raises(FileNotFoundError):
         locks._open_lock(tmp_path / "private" / "lock", lambda: None)
+
+
+def test_a_store_whose_files_cannot_grow_is_refused_before_anything_is_written(
+    depot: Path, isolated: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # fusefat, which also loses the files in a folder that it renames
+    def refuse(*_: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", refuse)
+        ran = refusals.expect_refusal(isolated, "import", depot, error=StorageError)
+
+    assert "files cannot be enlarged there" in ran.json["error"]["message"]
+    assert "kernel's driver" in ran.json["error"]["hint"]
+    assert isolated.run("import", depot).code == 0
