@@ -1,6 +1,7 @@
-"""Files and folders opened by descriptor: no link is followed, no FIFO is waited for."""
+"""Files and folders by descriptor: no link is followed, no FIFO is waited for."""
 
 import os
+import select
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ __all__ = [
     "open_without_waiting",
     "publish_part",
     "remove_file",
+    "wait_readable",
     "walk_to_folder",
 ]
 
@@ -105,6 +107,17 @@ def remove_file(folder: int, name: str) -> None:
     except FileNotFoundError:
         return
     os.fsync(folder)
+
+
+def wait_readable(descriptor: int, seconds: float) -> bool:
+    """Wait until a descriptor can be read from, or has been closed by the other side.
+
+    Returns False if nothing happens for ``seconds``. Not ``select``, which takes no descriptor
+    from 1,024 on.
+    """
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def _make_folder(name: str, above: int) -> None:

@@ -6,7 +6,6 @@ clock. No redirect is followed, and no proxy is used.
 
 import http.client
 import io
-import select
 import socket
 import ssl
 import time
@@ -15,6 +14,7 @@ from collections.abc import Generator, Mapping
 from contextlib import suppress
 from typing import Final
 
+from airgap.disk.descriptors import wait_readable
 from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import TransientError
 
@@ -255,9 +255,7 @@ class _LimitedSocket:
 
     def is_stale(self) -> bool:
         """Return whether the server has sent or closed something while nothing was requested."""
-        poll = select.poll()  # select.select takes no descriptor from 1,024 on
-        poll.register(self._socket, select.POLLIN)
-        return bool(poll.poll(0))
+        return wait_readable(self._socket.fileno(), 0)
 
     def makefile(self, _mode: str = "rb") -> io.BufferedReader:
         """Return the stream for a response."""

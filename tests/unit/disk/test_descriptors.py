@@ -1,6 +1,7 @@
-"""Parts get their final name in an open folder, complete and synced."""
+"""Parts get their final name in an open folder, complete and synced; descriptors are waited for."""
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -62,3 +63,16 @@ def publish(top: Path, name: str, *, replace: bool) -> bool:
 
 def _refuse(*_: object, **__: object) -> None:
     raise OSError(errno.EPERM, "Operation not permitted")
+
+
+def test_a_descriptor_of_any_number_is_waited_for() -> None:
+    reader, writer = os.pipe()
+    high = fcntl.fcntl(reader, fcntl.F_DUPFD_CLOEXEC, 1024)  # the first that select cannot take
+    try:
+        assert high >= 1024
+        assert not descriptors.wait_readable(high, 0)
+        os.write(writer, b"x")
+        assert descriptors.wait_readable(high, 60)
+    finally:
+        for descriptor in (reader, writer, high):
+            os.close(descriptor)
