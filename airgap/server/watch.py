@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import json
 import os
-import select
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,9 +16,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from airgap.disk.descriptors import wait_readable
 from airgap.disk.durable import sync_file
 from airgap.disk.os_errors import translate_errors
-from airgap.errors import AirgapError, MissingError, StorageError
+from airgap.errors import AirgapError, MissingError, StorageError, UsageError
 from airgap.flow import config
 from airgap.flow.admission import policy
 from airgap.flow.bundle.completeness import Completeness
@@ -27,6 +27,7 @@ from airgap.format import layout
 from airgap.server.intake.daemon import lock_state
 from airgap.server.intake.discovery import (
     DiscoveredBundle,
+    UnsearchedFolderError,
     compute_stamp,
     find_bundles,
     find_last_change,
@@ -117,10 +118,11 @@ class WatchedFolder:
         """Return one name for all who deliver: nothing tells them apart."""
         return ("",)
 
-    def find_candidates(self, _user: str) -> Iterator[Candidate]:
+    def find_candidates(self, _user: str) -> Iterator[Candidate | UnsearchedFolderError]:
         """Yield the bundles that are new, or have changed since their job ended."""
-        for bundle in find_bundles(self._folder):
-            if self._move_done is not None and bundle.path.is_relative_to(self._move_done):
+        for bundle in find_bundles(self._folder, skipped=self._move_done):
+            if isinstance(bundle, UnsearchedFolderError):
+                yield bundle
                 continue
             name = os.path.relpath(bundle.path, self._folder)
             name = f"{name}#{bundle.bundle_id}" if bundle.bundle_id else name
@@ -230,6 +232,7 @@ class Watch:
 
         Raises:
             MissingError: the folder does not exist.
+            UsageError: finished bundles would be moved to where no bundle is looked for.
             ConfigurationError: this machine trusts nobody yet.
             ConflictError: it is being watched already.
             StorageError: the state cannot be created.
@@ -239,6 +242,11 @@ class Watch:
             raise MissingError(
                 f"{options.folder} is not a folder.",
                 "Check the path, and that it is mounted.",
+            )
+        if options.move_done and options.folder.is_relative_to(options.move_done):
+            raise UsageError(
+                f"{options.move_done} is the watched folder, or a folder above it.",
+                "Give --move-done another folder; it may be below the watched one.",
             )
         self._options = options
         self._lock = lock_state(options.state)
@@ -270,7 +278,7 @@ class Watch:
         with self._running():
             while not self._stop_requested:
                 if not self._try_tick():
-                    select.select([self._wake_reader], [], [], self._options.interval)
+                    wait_readable(self._wake_reader, self._options.interval)
 
     def check_once(self) -> Summary:
         """Do all that can be done now, and return what became of each bundle."""

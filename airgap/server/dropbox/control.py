@@ -26,10 +26,10 @@ from airgap.server.dropbox.filesystem import HomeFilesystem
 from airgap.server.dropbox.quotas import Quota
 from airgap.server.dropbox.session_context import SessionContext
 from airgap.server.dropbox.upload_names import (
-    RESERVED,
     UNFINISHED,
     UploadName,
     folder_problem,
+    is_reserved,
     parse_upload_name,
 )
 
@@ -246,7 +246,7 @@ class ControlConnection(FTPHandler):
         path = self.fs.ftpnorm(arg)[1:]
         if cmd in _FOLDER_COMMANDS:
             problem = folder_problem(path) if path else None
-            return problem or ("is reserved for files" if path.endswith(RESERVED) else None)
+            return problem or ("is reserved for files" if is_reserved(path) else None)
         return None if parse_upload_name(path) else "is not one that a bundle's file can have"
 
     def _parse_name(self, path: str) -> UploadName:

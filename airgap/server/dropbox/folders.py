@@ -29,7 +29,12 @@ from airgap.format import layout
 from airgap.server.dropbox.open_uploads import OpenUploads
 from airgap.server.dropbox.quotas import Quota
 from airgap.server.dropbox.upload_names import UNFINISHED, is_passing, parse_upload_name
-from airgap.server.intake.discovery import DiscoveredBundle, compute_stamp, find_bundles
+from airgap.server.intake.discovery import (
+    DiscoveredBundle,
+    UnsearchedFolderError,
+    compute_stamp,
+    find_bundles,
+)
 from airgap.server.intake.event_log import write_json
 from airgap.server.intake.intake_folder import Candidate, Job
 
@@ -122,7 +127,7 @@ class DropFolders:
                 jobs.append(job)
         return jobs
 
-    def find_candidates(self, user: str) -> Iterator[Candidate | None]:
+    def find_candidates(self, user: str) -> Iterator[Candidate | UnsearchedFolderError | None]:
         """Yield the bundles in a user's home that are not being written; None after a slice."""
         if user not in self._quotas:
             return
@@ -132,12 +137,12 @@ class DropFolders:
                 yield None
                 with suppress(OSError):  # its sender has removed it, or it cannot be read
                     self._publish_if_complete(home, path)
-        for bundle in find_bundles(
-            home, (layout.ARCHIVE_SUFFIX, layout.ARCHIVE_SUFFIX + UNFINISHED)
-        ):
-            if not self._is_being_uploaded(bundle):
+        for bundle in find_bundles(home, unfinished=UNFINISHED):
+            if isinstance(bundle, UnsearchedFolderError):
+                yield bundle
+            elif not self._is_being_uploaded(bundle):
                 name = os.path.relpath(bundle.path, home).removesuffix(UNFINISHED)
-                finished = bundle.path.name.endswith(layout.ARCHIVE_SUFFIX) and not bundle.bundle_id
+                finished = layout.is_archive_name(bundle.path.name) and not bundle.bundle_id
                 name = f"{name}#{bundle.bundle_id}" if bundle.bundle_id else name
                 yield Candidate(bundle, name, user, compute_stamp(bundle), finished)
 
@@ -341,7 +346,7 @@ def _read_job(folder: Path) -> Job | None:
     if folder.name.endswith(_FINISHED):
         return None
     bundles = sorted((folder / DEPOT / layout.BUNDLES).glob("*"))
-    archives = sorted(folder.glob(f"*{layout.ARCHIVE_SUFFIX}"))
+    archives = sorted(path for path in folder.iterdir() if layout.is_archive_name(path.name))
     record = _read_record(folder) if (folder / RECORD).exists() else None
     if bundles:
         bundle_id = bundles[0].name

@@ -8,11 +8,11 @@ from airgap.format import layout, names
 from airgap.format.attachment import parse_attachment_file
 
 __all__ = [
-    "RESERVED",
     "UNFINISHED",
     "UploadName",
     "folder_problem",
     "is_passing",
+    "is_reserved",
     "parse_upload_name",
 ]
 
@@ -24,8 +24,7 @@ PASSING: Final = (".part", ".partial", ".filepart")
 """
 UNFINISHED: Final = ".unfinished"
 """Ends the stored name of an upload sent under its final name, until it is known to be complete."""
-RESERVED: Final = (layout.ARCHIVE_SUFFIX, UNFINISHED, *PASSING)
-"""Suffixes that folders may not have."""
+_RESERVED: Final = (layout.ARCHIVE_SUFFIX, UNFINISHED, *PASSING)
 MAX_DEPTH: Final = 8
 _TEXTS: Final = frozenset({layout.README_NAME, "verify.py", "checksums.txt"})
 
@@ -76,6 +75,11 @@ def parse_upload_name(path: str) -> UploadName | None:
     return UploadName(path, final, kind)
 
 
+def is_reserved(path: str) -> bool:
+    """Tell whether a name ends as those of files do, in upper or lower case."""
+    return path.lower().endswith(_RESERVED)
+
+
 def is_passing(path: str) -> bool:
     """Tell whether a name is one that its sender gives an upload until it is complete."""
     return _PASSING.fullmatch(path) is not None
@@ -102,7 +106,7 @@ def _classify(path: str) -> Kind | None:
     last, tail = parts[-1], "/".join(parts[-3:])
     if _PACK.fullmatch(tail) or layout.parse_manifest_name(tail):
         return "content-addressed"
-    if last.endswith(layout.ARCHIVE_SUFFIX) and last != layout.ARCHIVE_SUFFIX:
+    if layout.is_archive_name(last) and last.lower() != layout.ARCHIVE_SUFFIX:
         return "archive"
     in_bundle = len(parts) > 2 and parts[-3] == layout.BUNDLES and names.is_bundle_id(parts[-2])  # noqa: PLR2004
     is_signature = (

@@ -7,10 +7,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from airgap.errors import StorageError
 from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.format import layout, limits, names
 
-__all__ = ["DiscoveredBundle", "compute_stamp", "find_bundles", "find_last_change"]
+__all__ = [
+    "DiscoveredBundle",
+    "UnsearchedFolderError",
+    "compute_stamp",
+    "find_bundles",
+    "find_last_change",
+]
+
+
+class UnsearchedFolderError(StorageError):
+    """A folder, or what is below it, was not searched for bundles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,32 +43,35 @@ class DiscoveredBundle:
 
 
 def find_bundles(
-    top: Path, suffixes: tuple[str, ...] = (layout.ARCHIVE_SUFFIX,)
-) -> Iterator[DiscoveredBundle]:
+    top: Path, *, unfinished: str = "", skipped: Path | None = None
+) -> Iterator[DiscoveredBundle | UnsearchedFolderError]:
     """Yield the bundles in a folder and below it, sorted by name within each folder.
 
     Folders deeper than a path may be (format §2.3) and names beyond ``limits.FOLDER_NAMES`` are
-    skipped, so that those who fill the folder cannot make the search take arbitrarily long. Each
-    folder in ``top`` has that many names: who fills one hides no bundle in another.
+    not searched, so that those who fill the folder cannot make the search take arbitrarily long; an
+    error says so. Each folder in ``top`` has that many names: who fills one hides no bundle in
+    another.
+
+    Args:
+        top: the folder to search.
+        unfinished: what the names of uploads may end with after ``.airgap``.
+        skipped: a folder below that is not searched.
     """
-    names_left = limits.FOLDER_NAMES
+    searched, count = top, 0
     for walked, folders, files in os.walk(top):
         folder = Path(walked)
+        folders[:] = sorted(name for name in folders if folder / name != skipped)
         if folder.parent == top:
-            names_left = limits.FOLDER_NAMES
-        names_left -= len(folders) + len(files)
-        if names_left < 0:
-            folders.clear()
+            searched, count = folder, 0
+        was_full = count > limits.FOLDER_NAMES
+        count += len(folders) + len(files)
+        if count <= limits.FOLDER_NAMES:
+            yield from _find_archives(folder, files, unfinished)
+            yield from _enter_folders(top, folder, folders)
             continue
-        for name in sorted(files):
-            if name.endswith(suffixes) and not name.startswith(".") and _is_regular(folder / name):
-                yield DiscoveredBundle(folder / name)
-        if layout.BUNDLES in folders:
-            yield from _find_in_depot(folder)
-            folders[:] = [name for name in folders if name not in (layout.BUNDLES, layout.PACKS)]
-        if len(folder.relative_to(top).parts) >= limits.PATH_PARTS:
-            folders.clear()
-        folders.sort()
+        if not was_full:
+            yield _make_full_error(searched, count)
+        folders.clear()
 
 
 def compute_stamp(bundle: DiscoveredBundle, packs: Iterable[str] = ()) -> str:
@@ -98,11 +112,48 @@ def _list_status(
             continue
 
 
-def _find_in_depot(depot: Path) -> Iterator[DiscoveredBundle]:
+def _find_archives(
+    folder: Path, files: Iterable[str], unfinished: str
+) -> Iterator[DiscoveredBundle]:
+    """Yield the ``.airgap`` files among the files of a folder."""
+    for name in sorted(files):
+        is_archive = layout.is_archive_name(name.removesuffix(unfinished))
+        if is_archive and not name.startswith(".") and _is_regular(folder / name):
+            yield DiscoveredBundle(folder / name)
+
+
+def _enter_folders(
+    top: Path, folder: Path, folders: list[str]
+) -> Iterator[DiscoveredBundle | UnsearchedFolderError]:
+    """Yield the bundles of a depot; leave in ``folders`` those that are to be searched."""
+    if layout.BUNDLES in folders:
+        yield from _find_in_depot(folder)
+        folders[:] = [name for name in folders if name not in (layout.BUNDLES, layout.PACKS)]
+    if folders and len(folder.relative_to(top).parts) >= limits.PATH_PARTS:
+        yield UnsearchedFolderError(
+            f"{folder} is {limits.PATH_PARTS} folders below {top}: the folders in it are not"
+            " searched.",
+            "Move the bundles that are in them up.",
+        )
+        folders.clear()
+
+
+def _make_full_error(folder: Path, count: int) -> UnsearchedFolderError:
+    return UnsearchedFolderError(
+        f"{folder} holds {count:,} names or more, and at most {limits.FOLDER_NAMES:,} are searched:"
+        " some of its bundles may not be found.",
+        "Remove what does not belong to a bundle, or divide it into several folders.",
+    )
+
+
+def _find_in_depot(depot: Path) -> Iterator[DiscoveredBundle | UnsearchedFolderError]:
     """Yield the bundles of a depot that have a manifest: it is written last (format §8)."""
     try:
         entries = sorted(path.name for path in (depot / layout.BUNDLES).iterdir())
     except OSError:
+        return
+    if len(entries) > limits.FOLDER_NAMES:
+        yield _make_full_error(depot / layout.BUNDLES, len(entries))
         return
     for name in entries:
         manifest = depot / layout.BUNDLES / name / layout.MANIFEST

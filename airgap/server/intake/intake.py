@@ -30,7 +30,7 @@ from airgap.server.intake.decisions import (
     Refused,
     Verdict,
 )
-from airgap.server.intake.discovery import DiscoveredBundle
+from airgap.server.intake.discovery import DiscoveredBundle, UnsearchedFolderError
 from airgap.server.intake.event_log import EventLog
 from airgap.server.intake.intake_folder import Candidate, IntakeFolder, Job
 from airgap.server.intake.worker import Operation
@@ -99,6 +99,7 @@ class Intake:
         self._pending = {job.arrival: _resume(job) for job in folder.recover_jobs()}
         self._passes: dict[str, Iterator[bool]] = {}
         self._troubles: dict[str, str] = {}
+        self._unsearched: defaultdict[str, set[str]] = defaultdict(set)
         self._changed_before: set[str] = set()
         self._stopping = False
 
@@ -137,18 +138,27 @@ class Intake:
         Yields True when a job has ended or was postponed.
         """
         yield from self._try_due_jobs(user)
-        keys = set()
+        keys, unsearched = set(), set()
         for candidate in self._folder.find_candidates(user):
-            if candidate is not None:
+            if isinstance(candidate, UnsearchedFolderError):
+                unsearched.add(candidate.message)
+                self._report_unsearched(user, candidate)
+            elif candidate is not None:
                 keys.add(candidate.key)
                 if self._consider(candidate):
                     yield from self._try_due_jobs(user)
             yield False
+        self._unsearched[user] = unsearched
         tracked = self._tracked[user]
         for key in tracked.keys() - keys:
             del tracked[key]
         for _ in self._folder.clean_up(user, self._find_needed_packs(user)):
             yield False
+
+    def _report_unsearched(self, user: str, error: UnsearchedFolderError) -> None:
+        """Report that a folder is not searched, unless the last search reported the same."""
+        if error.message not in self._unsearched[user]:
+            self._events.notify("trouble", user=user, message=error.message, hint=error.hint)
 
     def _report_trouble(self, key: str, error: Exception, **fields: object) -> None:
         """Report an error of this machine, unless it was the last one there."""

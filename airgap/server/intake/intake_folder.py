@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from airgap.flow.bundle.completeness import Completeness
 from airgap.flow.location.location import ArchiveFile, LocalDepot
-from airgap.server.intake.discovery import DiscoveredBundle
+from airgap.server.intake.discovery import DiscoveredBundle, UnsearchedFolderError
 
 __all__ = ["Candidate", "IntakeFolder", "Job"]
 
@@ -60,8 +60,11 @@ class IntakeFolder(Protocol):
         """Return the jobs that were left when the daemon was last stopped or killed."""
         ...
 
-    def find_candidates(self, user: str) -> Iterator[Candidate | None]:
-        """Yield the bundles of a user that are waiting; None after a step of other work."""
+    def find_candidates(self, user: str) -> Iterator[Candidate | UnsearchedFolderError | None]:
+        """Yield the bundles of a user that are waiting; None after a step of other work.
+
+        Yields an error for each folder that is not searched.
+        """
         ...
 
     def take(self, candidate: Candidate, expected: Completeness | None) -> Job | None:

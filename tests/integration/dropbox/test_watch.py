@@ -468,6 +468,36 @@ def test_a_bundle_that_was_refused_is_named_until_it_is_gone(checks: Checks) -> 
     assert checks.run().code == 0
 
 
+def test_a_bundle_with_a_name_in_capitals_is_imported(archive: Path, checks: Checks) -> None:
+    shutil.copy(archive, checks.folder / "SHOP.AIRGAP")
+
+    assert checks.run("--json").json["counts"] == {"imported": 1}
+
+
+def test_a_folder_that_is_not_searched_ends_a_check_with_its_numbers(
+    checks: Checks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airgap.format.limits.FOLDER_NAMES", 2)
+    for name in ("1.airgap", "2", "3"):
+        (checks.folder / name).touch()
+    ran = checks.run("--json")
+
+    assert ran.code == 15
+    (item,) = ran.json["items"]
+    assert (item["verdict"], item["kind"]) == ("trouble", "storage")
+    assert "holds 3 names or more, and at most 2 are searched" in item["message"]
+    assert item["hint"]
+
+
+@pytest.mark.parametrize("done", [".", ".."])
+def test_finished_bundles_are_not_moved_to_where_nothing_is_looked_for(
+    done: str, checks: Checks
+) -> None:
+    target = checks.folder.parent if done == ".." else checks.folder
+
+    assert checks.run("--move-done", target).code == 2
+
+
 def test_a_bundle_that_is_refused_so_far_is_not_well(checks: Checks) -> None:
     (checks.folder / "bad.airgap").write_bytes(b"x" * 2000)
     ran = checks.run("--json")

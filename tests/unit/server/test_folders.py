@@ -11,6 +11,7 @@ from airgap.server.dropbox.folders import DropFolders, Retention
 from airgap.server.dropbox.open_uploads import OpenUploads
 from airgap.server.dropbox.quotas import Quota
 from airgap.server.intake.daemon import check_not_root, lock_state
+from airgap.server.intake.intake_folder import Candidate
 
 PACK = "packs/ab/ab" + "0" * 62 + ".pack"
 HOUR = 3600.0
@@ -247,3 +248,17 @@ def test_root_is_warned(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "root" in str(check_not_root())
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert check_not_root() is None
+
+
+def test_an_archive_with_a_name_in_capitals_is_taken_and_recovered(
+    folders: DropFolders, clock: Clock
+) -> None:
+    _upload(folders, "SHOP.AIRGAP", 0, clock)
+    (candidate,) = (found for found in folders.find_candidates("ann") if found)
+    assert isinstance(candidate, Candidate)
+    job = folders.take(candidate, None)
+
+    assert candidate.finished
+    assert job is not None
+    assert job.location.path.name == "SHOP.AIRGAP"
+    assert [recovered.location for recovered in folders.recover_jobs()] == [job.location]

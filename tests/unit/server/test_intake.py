@@ -12,7 +12,7 @@ from airgap.flow.bundle.completeness import Completeness
 from airgap.flow.location.location import ArchiveFile
 from airgap.server.intake import intake
 from airgap.server.intake.decisions import Ready, Verdict
-from airgap.server.intake.discovery import DiscoveredBundle
+from airgap.server.intake.discovery import DiscoveredBundle, UnsearchedFolderError
 from airgap.server.intake.event_log import EventLog
 from airgap.server.intake.intake import TURN_SECONDS, Intake, IntakeOptions
 from airgap.server.intake.intake_folder import Candidate, Job
@@ -28,6 +28,7 @@ class Box:
     work: Callable[[str], Iterator[None]] = lambda _: iter(())
     taken: Callable[[str], object] = lambda _: None
     finished: list[str] = field(default_factory=list)
+    unsearched: Sequence[UnsearchedFolderError] = ()
 
     def users(self) -> Sequence[str]:
         return list(self.bundles)
@@ -35,7 +36,8 @@ class Box:
     def recover_jobs(self) -> list[Job]:
         return []
 
-    def find_candidates(self, user: str) -> Iterator[Candidate | None]:
+    def find_candidates(self, user: str) -> Iterator[Candidate | UnsearchedFolderError | None]:
+        yield from self.unsearched
         yield from self.work(user)
         for name in [*self.bundles[user]]:
             yield Candidate(DiscoveredBundle(Path(name)), name, user, "stamp")
@@ -136,6 +138,25 @@ def test_an_error_in_the_files_of_one_user_is_reported_once_and_stops_no_other(
 
     assert scene.runs == ["b1"]
     assert [line["user"] for line in scene.events("trouble")] == ["mallory"]
+
+
+def test_a_folder_that_is_not_searched_is_reported_once_and_again_when_it_has_changed(
+    tmp_path: Path,
+) -> None:
+    errors = [UnsearchedFolderError("a is full.", "Divide it.")]
+    scene = Scene(Box({"ann": ["a1"]}, unsearched=errors), tmp_path)
+    for _ in range(3):
+        scene.intake.tick()
+    errors.clear()
+    scene.intake.tick()
+    errors.append(UnsearchedFolderError("a is full.", "Divide it."))
+    scene.intake.tick()
+
+    assert scene.runs == ["a1"], "it stops no bundle"
+    assert [(line["user"], line["message"]) for line in scene.events("trouble")] == [
+        ("ann", "a is full."),
+        ("ann", "a is full."),
+    ]
 
 
 def test_a_bundle_that_cannot_be_taken_stops_no_other_of_its_user(tmp_path: Path) -> None:

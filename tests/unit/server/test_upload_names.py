@@ -4,13 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airgap.server.dropbox.upload_names import folder_problem, is_passing, parse_upload_name
+from airgap.server.dropbox.upload_names import (
+    folder_problem,
+    is_passing,
+    is_reserved,
+    parse_upload_name,
+)
 
 PACK = "packs/ab/ab" + "0" * 62 + ".pack"
 BUNDLE = "bundles/" + "1" * 64
 GOOD = {
     "x.airgap": "archive",
     "some/where/shop-v1.airgap": "archive",
+    "SHOP.AIRGAP": "archive",
     PACK: "content-addressed",
     f"team/{PACK}": "content-addressed",
     f"{BUNDLE}/manifest.msgpack": "content-addressed",
@@ -24,7 +30,18 @@ GOOD = {
     "roots/3.root.msgpack": "signature",
 }
 BAD = [
-    *("", ".", "..", "x", "x.zip", "x.airgap.exe", ".airgap", ".x.airgap", "a/.b/x.airgap"),
+    *(
+        "",
+        ".",
+        "..",
+        "x",
+        "x.zip",
+        "x.airgap.exe",
+        ".airgap",
+        ".AIRGAP",
+        ".x.airgap",
+        "a/.b/x.airgap",
+    ),
     *("../x.airgap", "a/../x.airgap", "/x.airgap", "a//x.airgap", "x.airgap.unfinished"),
     *("con.airgap", "a/nul/x.airgap", "x\0.airgap", "x\n.airgap", "x\x1b[2J.airgap"),
     *("x\u202e.airgap", "x .airgap/", "x:y.airgap", "a\\b.airgap", "x" * 260 + ".airgap"),
@@ -87,3 +104,5 @@ def test_folders_have_plain_names() -> None:
     assert folder_problem("team/.ssh") == "has a hidden part"
     assert folder_problem("/".join("abcdefghij")) == "is too deep"
     assert folder_problem("aux")
+    assert is_reserved("team/x.AIRGAP")
+    assert not is_reserved("team/airgap")
