@@ -28,6 +28,7 @@ from unicodedata import category, normalize
 
 EXITS = {"usage": 2, "unchecked": 3, "corrupt": 10, "not-trusted": 11, "policy": 12, "missing": 13}
 MIB, DECIDING = 2**20, {"scanner": "malware", "approver": "review"}  # §14: the default names
+DESCRIPTIONS = {"files": "files.json", "wheelhouse": "pylock.toml", "image": "index.json"}
 KINDS = ("model", "hugging-face", "files", "wheelhouse", "image", "bento")  # §3.2
 HEX, TAG = "[0-9a-f]{64}", "[a-z0-9]([-._a-z0-9]*[a-z0-9])?"
 BAD_PATH = r'(?is)[\\:*?"<>|]|(^|/)([^/]*[. ]|(con|prn|aux|nul|(com|lpt)[1-9¹²³])(\.[^/]*)?)?(/|\Z)'
@@ -127,6 +128,7 @@ ENTRIES = {"folder": PATH, "link": {**PATH, "target": is_target}, "file":
 ITEM = {"digest": ID, "entries": list, "kind": "model|bento", "name": is_name, "version": is_name}
 SNAPSHOT = {**ITEM, "kind": "hugging-face", "name": "(?!.{201})" + TAG.replace("a-z", "_a-z"),
             "version": "[0-9a-f]{40}"}
+BY_CONTENT = {**ITEM, "kind": "|".join(DESCRIPTIONS), "version": "[0-9a-f]{32}"}
 BLOCKS = dict.fromkeys(("bases", "chunk_counts", "codecs", "offsets", "stored_lengths"), bytes)
 MANIFEST = {**FIRST, "audience": [1000, is_name], "blocks": BLOCKS, "channel": is_name, "chunks":
             {"digests": bytes, "lengths": bytes}, "completes": ID, "created_at": TIME, "expires_at":
@@ -179,9 +181,10 @@ def column(raw, width):  # §2.2
             for (one,) in struct.iter_unpack(f"{width}s", raw)]
 
 def check_item(item, lengths):  # §2.4 to §3.2
-    need(item["kind"] not in KINDS[2:5], f"the kind {item['kind']} needs a later reader", "policy")
-    check(item, SNAPSHOT if item["kind"] == "hugging-face" else ITEM, "item")
-    kind, name, version, entries = (item[key] for key in ("kind", "name", "version", "entries"))
+    kind = item["kind"]
+    check(item, SNAPSHOT if kind == "hugging-face" else BY_CONTENT if kind in KINDS[2:5] else ITEM,
+          "item")
+    name, version, entries = item["name"], item["version"], item["entries"]
     for entry in entries:
         check(entry, ENTRIES[entry["type"]], f"entry of {name}")
     paths = [entry["path"] for entry in entries]
@@ -192,7 +195,8 @@ def check_item(item, lengths):  # §2.4 to §3.2
         above, here = fold(path).split("/")[:-1], path.split("/")[:-1]
         good = not any("/".join(above[: n + 1]) in folded for n in range(len(above)))
         good = good and (kind != "bento" or path.split("/")[0] != "models")  # §3.2, and so is:
-        good = good and (kind == "hugging-face" or max(len(one.encode()) for one in steps) <= 255)
+        longest = max(len(one.encode()) for one in steps)
+        good = good and (kind not in ("model", "bento") or longest <= 255)
         for step in steps:
             good = good and fold("/".join(here)) not in links and (here or step != "..")
             here = here[:-1] if step == ".." else here + [step] * (step not in ("", "."))
@@ -203,8 +207,9 @@ def check_item(item, lengths):  # §2.4 to §3.2
     bare = [{key: one for key, one in entry.items() if key != "chunks"} for entry in entries]
     whole = {"entries": bare, "hash": "sha256", "kind": kind, "name": name, "version": version}
     need(sha256(encode(whole)).digest() == item["digest"], f"{name}: the item's digest")
-    sizes = [entry["size"] for entry in entries if entry["path"] == f"{kind}.yaml"]
-    need(kind == "hugging-face" or (sizes and 0 < sizes[0] <= 4 * MIB), f"{name}: no {kind}.yaml")
+    path = DESCRIPTIONS.get(kind, f"{kind}.yaml")
+    sizes = [entry["size"] for entry in entries if entry["path"] == path]
+    need(kind == "hugging-face" or (sizes and 0 < sizes[0] <= 4 * MIB), f"{name}: no {path}")
 
 def check_manifest(m):  # §4; returns digest, size and blocks of each pack
     for key, most in ("format", 1), ("reader", 2):
@@ -240,7 +245,8 @@ def check_manifest(m):  # §4; returns digest, size and blocks of each pack
     uses = sum(len(entry.get("chunks", ())) for entry in entries)
     good = len(m["items"]) <= 10**4 and len(entries) <= 2 * 10**6 and uses <= 5 * 10**6
     need(good and len(counts) <= 10**6 and len(lengths) <= 25 * 10**5, "manifest: a limit of §2.3")
-    reader = 2 if {"completes", "labels"} & m.keys() else 1
+    kinds = {item["kind"] for item in m["items"]}
+    reader = 2 if {"completes", "labels"} & m.keys() or kinds.intersection(KINDS[2:5]) else 1
     need(m["reader"] <= reader, f"manifest: why it has reader {m['reader']}", "policy")
     tags = [(KINDS.index(item["kind"]), item["name"], item["version"]) for item in m["items"]]
     good = m["reader"] == reader and m.get("labels") != {} and is_set(tags)

@@ -19,6 +19,7 @@ __all__ = [
     "ReadChunks",
     "check_item",
     "draft_item",
+    "entry_identity",
     "item_digest",
     "item_from_map",
     "item_to_map",
@@ -116,7 +117,7 @@ def draft_item(kind: Kind, name: str, version: str, entries: Sequence[Entry]) ->
 def item_digest(kind: str, name: str, version: str, entries: Sequence[Entry]) -> bytes:
     """Compute the digest of an item (format §3.2)."""
     document = {
-        "entries": [_identity(entry) for entry in entries],
+        "entries": [entry_identity(entry) for entry in entries],
         "hash": HASH,
         "kind": kind,
         "name": name,
@@ -222,7 +223,7 @@ def _path_bytes(entry: Entry) -> bytes:
     return entry.path.encode(errors="surrogatepass")
 
 
-def _identity(entry: Entry) -> dict[str, Any]:
+def entry_identity(entry: Entry) -> dict[str, Any]:
     """Make the entry's map without its chunks, in key order."""
     if isinstance(entry, File):
         return {
@@ -238,7 +239,7 @@ def _identity(entry: Entry) -> dict[str, Any]:
 
 
 def _entry_to_map(entry: Entry) -> dict[str, Any]:
-    value = _identity(entry)
+    value = entry_identity(entry)
     if isinstance(entry, File):
         value = {"chunks": encode_u32(entry.chunks), **value}
     return value

@@ -5,14 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from airgap.errors import CorruptError, PolicyError
+from airgap.errors import CorruptError
 from airgap.format import names
 
 __all__ = [
     "BENTO",
+    "FILES",
     "HUGGING_FACE",
+    "IMAGE",
     "MODEL",
-    "RESERVED",
+    "WHEELHOUSE",
     "Kind",
     "KindRules",
     "StockPlacement",
@@ -68,6 +70,10 @@ def _is_bentoml_tag(name: str, version: str) -> bool:
     return names.is_tag_part(name) and names.is_tag_part(version)
 
 
+def _is_named_by_content(name: str, version: str) -> bool:
+    return names.is_tag_part(name) and names.is_content_version(version)
+
+
 def _is_snapshot(name: str, version: str) -> bool:
     return names.is_repository(name) and names.is_commit(version)
 
@@ -89,7 +95,9 @@ HUGGING_FACE: Final = KindRules(
     is_model=True,
     stock="by digest",
 )
-RESERVED: Final = ("files", "wheelhouse", "image")  # ranks 2 to 4, readers of version 2
+FILES: Final = KindRules("files", 2, _is_named_by_content, "files.json", reader=2)
+WHEELHOUSE: Final = KindRules("wheelhouse", 3, _is_named_by_content, "pylock.toml", reader=2)
+IMAGE: Final = KindRules("image", 4, _is_named_by_content, "index.json", reader=2)
 BENTO: Final = KindRules(
     "bento",
     5,
@@ -99,7 +107,9 @@ BENTO: Final = KindRules(
     stock="top",
 )
 
-_RULES: Final = {rules.name: rules for rules in (MODEL, HUGGING_FACE, BENTO)}
+_RULES: Final = {
+    rules.name: rules for rules in (MODEL, HUGGING_FACE, FILES, WHEELHOUSE, IMAGE, BENTO)
+}
 
 
 def add_rules(rules: KindRules) -> None:
@@ -111,20 +121,14 @@ def find_rules(kind: Kind) -> KindRules:
     """Return the rules of a kind.
 
     Raises:
-        PolicyError: the kind is reserved for a later version of the format.
         CorruptError: there is no such kind.
     """
     rules = _RULES.get(kind)
-    if rules is not None:
-        return rules
-    if kind in RESERVED:
-        raise PolicyError(
-            f"The bundle has an item of the kind {kind!r}, which this airgap cannot read.",
-            "Install a newer airgap on this side.",
+    if rules is None:
+        raise CorruptError(
+            f"The item is of the unknown kind {kind!r}.", "Ask the sender to export it again."
         )
-    raise CorruptError(
-        f"The item is of the unknown kind {kind!r}.", "Ask the sender to export it again."
-    )
+    return rules
 
 
 def highest_reader() -> int:

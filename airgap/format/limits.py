@@ -93,3 +93,9 @@ UNSIGNED_BYTES = 2**44
 DESCRIPTION_BYTES = 4 * MIB  # bento.yaml and model.yaml
 DESCRIPTION_NODES = 100_000  # scalars, lists and maps in it, those behind an alias each time
 DESCRIPTION_DEPTH = 100
+
+# What travels beside Bentos and models (format §25 to §27).
+FILES_DESCRIPTION_BYTES = 4 * KIB
+PACKAGES = 5000  # of a wheelhouse
+IMAGE_DOCUMENT_BYTES = 4 * MIB  # an index, manifest or configuration
+REFERENCE_CHARACTERS = 255

@@ -15,6 +15,7 @@ __all__ = [
     "hint_renaming",
     "is_bundle_id",
     "is_commit",
+    "is_content_version",
     "is_repository",
     "is_tag_part",
     "parse_tag",
@@ -26,6 +27,7 @@ __all__ = [
 _TAG = re.compile(r"[a-z0-9]([-._a-z0-9]*[a-z0-9])?")
 _REPOSITORY = re.compile(r"[a-z0-9_]([-._a-z0-9]*[a-z0-9_])?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_CONTENT_VERSION = re.compile(r"[0-9a-f]{32}")
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 _PLAIN_PART = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9_.\-]*(?<!\.)")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[1-9¹²³]|lpt[1-9¹²³])(\..*)?", re.IGNORECASE)
@@ -48,6 +50,11 @@ def is_repository(text: str) -> bool:
 def is_commit(text: str) -> bool:
     """Tell whether this is a full commit hash (§2.4)."""
     return _COMMIT.fullmatch(text) is not None
+
+
+def is_content_version(text: str) -> bool:
+    """Tell whether this is the version of an item that its content names (§2.4)."""
+    return _CONTENT_VERSION.fullmatch(text) is not None
 
 
 def is_bundle_id(text: str) -> bool:

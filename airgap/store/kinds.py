@@ -6,10 +6,13 @@ from typing import Final
 from airgap.format.inventory import Item
 from airgap.format.kinds import Kind, add_rules, find_rules
 from airgap.store.bentos import Bentos
+from airgap.store.files import Files
 from airgap.store.hugging_face import HuggingFaceSnapshots
+from airgap.store.images import Images
 from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import ItemKind, Reference
 from airgap.store.models import Models
+from airgap.store.wheelhouses import Wheelhouses
 
 __all__ = ["find_kind", "install_path", "is_installed", "list_kinds", "register"]
 
@@ -25,6 +28,9 @@ def register(kind: ItemKind) -> None:
 for _kind in (
     Models(),
     HuggingFaceSnapshots(),
+    Files(),
+    Wheelhouses(),
+    Images(),
     Bentos(),
 ):
     register(_kind)
@@ -36,7 +42,7 @@ def list_kinds() -> Collection[ItemKind]:
 
 
 def find_kind(name: Kind) -> ItemKind:
-    """Return the kind of this name. Raises PolicyError, CorruptError as ``find_rules``."""
+    """Return the kind of this name. Raises CorruptError as ``find_rules``."""
     return _KINDS[find_rules(name).name]
 
 

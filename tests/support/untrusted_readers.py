@@ -41,6 +41,8 @@ from airgap.errors import (
 from airgap.format import (
     attestation,
     envelope,
+    files,
+    image,
     ledger,
     limits,
     manifest,
@@ -50,6 +52,7 @@ from airgap.format import (
     volume,
     waiver,
     want,
+    wheelhouse,
 )
 from airgap.format.inventory import Item
 from airgap.format.manifest import NO_BASE
@@ -57,7 +60,7 @@ from airgap.ledger.check import read_entries
 from airgap.store.kinds import find_kind
 from airgap.transport.s3 import answers
 from airgap.transport.s3.listing import extract_names
-from tests.support import forge, stores, zip_files
+from tests.support import closure_items, forge, stores, zip_files
 from tests.support.sides import REPOSITORY
 
 VECTORS = REPOSITORY / "tests" / "vectors"
@@ -330,6 +333,12 @@ def _read_listing(raw: bytes) -> None:
         raise TransportError("It is not a listing.", "Check the endpoint.") from error
 
 
+def _description(item: forge.Item, path: str) -> bytes:
+    text = item.entries[path]
+    assert isinstance(text, bytes)
+    return text
+
+
 _LISTING = (
     b"<?xml version='1.0'?><ListBucketResult><IsTruncated>true</IsTruncated>"
     b"<NextContinuationToken>t</NextContinuationToken>"
@@ -349,6 +358,21 @@ READERS: dict[str, Reader] = {
         lambda: [b"\x0e" + _ssh(_ssh(b"ssh-ed25519", bytes(64)))],
     ),
     "listing of S3": Reader(_read_listing, (TransportError,), lambda: [_LISTING]),
+    "files.json": Reader(
+        lambda raw: files.encode(files.decode(raw)),
+        CORRUPT,
+        lambda: [_description(closure_items.files({"content/a": b"1"}), "files.json")],
+    ),
+    "pylock.toml": Reader(
+        lambda raw: wheelhouse.encode(wheelhouse.decode(raw)),
+        CORRUPT,
+        lambda: [_description(closure_items.wheelhouse(), "pylock.toml")],
+    ),
+    "index.json": Reader(
+        lambda raw: image.encode(image.decode(raw)),
+        CORRUPT,
+        lambda: [_description(closure_items.image(), "index.json")],
+    ),
     "manifest": Reader(
         lambda raw: manifest.encode(manifest.decode(raw)),
         (CorruptError, PolicyError),
@@ -364,7 +388,9 @@ READERS: dict[str, Reader] = {
         _vector("exported/bundles/*/*.dsse"),
     ),
     "root": Reader(
-        lambda raw: root.encode(root.decode(raw)), CORRUPT, _vector("root/root.msgpack")
+        lambda raw: root.encode(root.decode(raw)),
+        (CorruptError, PolicyError),
+        _vector("root/root.msgpack"),
     ),
     "block": Reader(_read_block, (CorruptError, PolicyError), _block_seeds),
     "archive": Reader(

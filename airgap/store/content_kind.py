@@ -1,0 +1,84 @@
+"""Kinds of items whose version is named by their content: several versions may lie side by side."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+
+from airgap.errors import CorruptError, MissingError, UsageError
+from airgap.format import names
+from airgap.format.inventory import Item
+from airgap.store.bentoml_home import home
+from airgap.store.install_paths import InstallPath
+from airgap.store.item_kind import ItemKind, Reference, Source, make_description_error
+from airgap.store.source_tree import scan
+
+__all__ = ["ContentKind"]
+
+
+class ContentKind(ItemKind):
+    """A kind whose items lie in BentoML's home, as ``<folder>/<name>/<version>``.
+
+    What such an item holds was made by others: wheels, layers, data.
+    """
+
+    store_title = "BentoML home"
+
+    @staticmethod
+    @abstractmethod
+    def check_content(item: Item, description: bytes) -> None:
+        """Compare an item with the file that describes it. Raises CorruptError."""
+
+    def store(self) -> Path:
+        """Return BentoML's home."""
+        return home()
+
+    def install_path(self, name: str, version: str) -> InstallPath:
+        """Return ``<folder>/<name>/<version>``."""
+        final = home() / self.folder / name / version
+        return InstallPath(final, home(), None, may_hold_more=False)
+
+    def find(self, tag: str) -> tuple[str, str]:
+        """Resolve ``name:version``, or ``name`` if it has one version here.
+
+        Raises:
+            UsageError: not a tag, or ``name`` has several versions.
+            MissingError: not installed.
+        """
+        name, version = names.parse_tag(tag)
+        versions = [installed for _, installed in self.list_tags(name)]
+        if version in versions:
+            return name, version
+        if version or not versions:
+            raise MissingError(
+                f"The {self.rules.name} {tag} is not in {home() / self.folder}.",
+                "See `airgap list` for what is there.",
+                [f"there is {name}:{other}" for other in versions[:10]],
+            )
+        if len(versions) > 1:
+            raise UsageError(
+                f"{len(versions)} versions of the {self.rules.name} {name} are installed.",
+                f"Name one: {name}:{versions[0]}.",
+                [f"there is {name}:{other}" for other in versions[:10]],
+            )
+        return name, versions[0]
+
+    def scan(self, reference: Reference) -> Source:
+        """List an installed item's files; see ``ItemKind.scan``."""
+        name, version = self.find(f"{reference.name}:{reference.version}")
+        tree = scan(self.install_path(name, version).final)
+        return Source(self.rules.name, name, version, 0, tree)
+
+    def list_tags(self, name: str | None = None) -> Iterator[tuple[str, str]]:
+        """Yield name and version of every installed item (of this name), sorted."""
+        for path in sorted(
+            (home() / self.folder).glob(f"{name or '*'}/*/{self.rules.description}")
+        ):
+            if self.rules.is_tag(path.parent.parent.name, path.parent.name):
+                yield path.parent.parent.name, path.parent.name
+
+    def check(self, item: Item, description: bytes, *, thorough: bool) -> None:  # noqa: ARG002
+        """Refuse an item that is not what its description says (format §25 to §27)."""
+        try:
+            self.check_content(item, description)
+        except CorruptError as error:
+            raise make_description_error(item, error.message) from error
