@@ -129,6 +129,7 @@ ITEM = {"digest": ID, "entries": list, "kind": "model|bento", "name": is_name, "
 SNAPSHOT = {**ITEM, "kind": "hugging-face", "name": "(?!.{201})" + TAG.replace("a-z", "_a-z"),
             "version": "[0-9a-f]{40}"}
 BY_CONTENT = {**ITEM, "kind": "|".join(DESCRIPTIONS), "version": "[0-9a-f]{32}"}
+SHAPES = {"hugging-face": SNAPSHOT, **dict.fromkeys(DESCRIPTIONS, BY_CONTENT)}
 BLOCKS = dict.fromkeys(("bases", "chunk_counts", "codecs", "offsets", "stored_lengths"), bytes)
 MANIFEST = {**FIRST, "audience": [1000, is_name], "blocks": BLOCKS, "channel": is_name, "chunks":
             {"digests": bytes, "lengths": bytes}, "completes": ID, "created_at": TIME, "expires_at":
@@ -182,8 +183,7 @@ def column(raw, width):  # §2.2
 
 def check_item(item, lengths):  # §2.4 to §3.2
     kind = item["kind"]
-    check(item, SNAPSHOT if kind == "hugging-face" else BY_CONTENT if kind in KINDS[2:5] else ITEM,
-          "item")
+    check(item, SHAPES.get(str(kind), ITEM), "item")
     name, version, entries = item["name"], item["version"], item["entries"]
     for entry in entries:
         check(entry, ENTRIES[entry["type"]], f"entry of {name}")
