@@ -1,43 +1,71 @@
 """Makes text printable: a name that a medium, server or token chose must not control a terminal."""
 
+import re
 import unicodedata
 from itertools import accumulate
+from typing import Final
 
-__all__ = ["fit_line", "make_printable"]
+__all__ = ["is_printable", "make_printable", "wrap_text"]
 
 _WIDE = frozenset("WF")
 """Classes of characters that take two columns of a terminal."""
+_BLANK: Final = re.compile(
+    "["
+    # Of the property Default_Ignorable_Code_Point (Unicode 16), what Python calls printable: the
+    # grapheme joiner, Hangul fillers, Khmer inherent vowels, variation selectors.
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef"
+    # Characters whose glyph is empty: the Braille, hieroglyphic and Khitan blanks, a note's head.
+    "\u2800\U00013441\U00013442\U00016fe4\U0001d159"
+    "]"
+)
+"""Characters that show nothing, although ``str.isprintable`` is true of them.
+
+Two names may differ in them alone, and one that stands for a space can put words at the beginning
+of a terminal's next row.
+"""
+
+
+def is_printable(text: str) -> bool:
+    """Tell whether each character of a text can be seen, or is the ordinary space."""
+    return text.isprintable() and (text.isascii() or not _BLANK.search(text))
 
 
 def make_printable(text: str) -> str:
     r"""Write each character that is not printable as ``\xNN``, ``\uNNNN`` or ``\UNNNNNNNN``.
 
     These are control characters, with escape and line feed among them, bidirectional controls and
-    other invisible characters, lone surrogates, and all spaces but the ordinary one.
+    all other characters that cannot be seen, lone surrogates, and all spaces but the ordinary one.
 
-    >>> make_printable("a\x1b[2Jb\u202ec")
-    'a\\x1b[2Jb\\u202ec'
+    >>> make_printable("a\x1b[2Jb\u202ec\u3164")
+    'a\\x1b[2Jb\\u202ec\\u3164'
     """
-    if text.isprintable():
+    if is_printable(text):
         return text
-    return "".join(char if char.isprintable() else _escape(ord(char)) for char in text)
+    return "".join(char if is_printable(char) else _escape(ord(char)) for char in text)
 
 
-def fit_line(text: str, columns: int) -> str:
-    r"""Return a text as one printable line, clipped with "…" if it needs more columns.
+def wrap_text(text: str, columns: int, *, indent: str, breaks_words: bool = False) -> list[str]:
+    """Break a printable line at its spaces into rows; all but the first begin with ``indent``.
 
-    Each run of white space becomes one space. A longer text, padded with spaces, would continue at
-    the beginning of the next line of a terminal, and look like lines of airgap's own.
+    A word that is longer than a row is broken only if that is asked for.
 
-    >>> fit_line("all  good\n bundle 0ab6", 16)
-    'all good bundle…'
+    >>> wrap_text("  label a: one two", 12, indent="    … ", breaks_words=True)
+    ['  label a:', '    … one', '    … two']
     """
-    line = make_printable(" ".join(text.split()))
-    ends = list(accumulate(map(_count_columns, line)))
-    if not ends or ends[-1] <= columns:
-        return line
-    kept = sum(end < columns for end in ends)
-    return f"{line[:kept].rstrip()}…"
+    rows, row, start = [], text, len(text) - len(text.lstrip(" "))
+    while True:
+        fitting = sum(end <= columns for end in accumulate(map(_count_columns, row)))
+        cut = fitting if fitting == len(row) else row.rfind(" ", start, fitting + 1)
+        if cut <= start and not breaks_words:
+            cut = row.find(" ", start)
+        elif cut <= start:
+            cut = max(fitting, start + 1)
+        rest = row[cut:].lstrip(" ") if cut > start else ""
+        rows.append(row[:cut].rstrip(" ") if rest else row)
+        if not rest:
+            return rows
+        row, start = indent + rest, len(indent)
 
 
 def _count_columns(char: str) -> int:

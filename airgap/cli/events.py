@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from airgap.cli.terminal import Styled, print_json, print_line
+from airgap.printable import is_printable
 from airgap.server.intake.daemon import check_not_root
 
 __all__ = ["make_event_printer", "warn_root"]
@@ -50,4 +51,4 @@ def _text(key: str, value: Any) -> str:  # noqa: ANN401  (what JSON has)
     elif key == "items":
         value = ", ".join(f"{item['tag']} {item.get('outcome', '')}".strip() for item in value)
     text = str(value)
-    return text if text.isprintable() and not set(text) & set(" \"'=") else repr(text)
+    return text if is_printable(text) and not set(text) & set(" \"'=") else repr(text)

@@ -1,15 +1,18 @@
 """``airgap inspect``: show what a bundle claims to hold; verify nothing."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from airgap.cli.lines.contents import content_lines, item_lines, signature_lines
 from airgap.cli.output import Result, location_options, reports, size_text
+from airgap.cli.terminal import ClaimLine
 from airgap.cli.waive import describe_waiver, waiver_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airgap.flow.location.connector import Connector
 
 
@@ -47,7 +50,14 @@ def command(*, source: str, files: bool, connector: "Connector") -> Result:
         "NOT VERIFIED: the bundle claims this. `airgap verify` checks it.",
         *content_lines(data),
         *signature_lines(claims, opened.bundle),
-        *(f"attachment {file['file']} ({size_text(file['size'])})" for file in attachments),
+        *(
+            ClaimLine(f"attachment {file['file']} ({size_text(file['size'])})")
+            for file in attachments
+        ),
         *item_lines(data["items"]),
     ]
     return Result(data, lines)
+
+
+def _attachment_line(file: "Mapping[str, Any]") -> ClaimLine:
+    return ClaimLine(f"attachment {file['file']} ({size_text(file['size'])})")

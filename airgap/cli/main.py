@@ -16,7 +16,6 @@ from typing import Any, Final, NoReturn
 import click
 
 from airgap.cli import terminal
-from airgap.cli.terminal import Styled
 from airgap.errors import (
     AirgapError,
     ConfigurationError,
@@ -235,13 +234,13 @@ def _redact_error(error: AirgapError) -> AirgapError:
 
 
 def _print_error(error: AirgapError) -> None:
-    terminal.print_line((Styled(f"airgap: {error.message}", "red"),), err=True)
+    terminal.print_error_line(f"airgap: {error.message}", colour="red")
     for line in error.details[:_SHOWN_DETAILS]:
-        terminal.print_line(f"  {line}", err=True)
+        terminal.print_error_line(f"  {line}", indent="    ")
     if len(error.details) > _SHOWN_DETAILS:
-        terminal.print_line(f"  … and {len(error.details) - _SHOWN_DETAILS} more", err=True)
+        terminal.print_error_line(f"  … and {len(error.details) - _SHOWN_DETAILS} more")
     if error.hint:
-        terminal.print_line(f"  → {error.hint}", err=True)
+        terminal.print_error_line(f"  → {error.hint}", indent="    ")
 
 
 def _print_json_error(error: AirgapError) -> None:

@@ -82,7 +82,7 @@ def show(purpose: SigningPurpose, lines: Iterable[str], bundle: str, *, is_named
     if asks or not click.get_current_context().obj["quiet"]:
         terminal.print_line(f"{purpose.title}:", err=True)
         for line in lines:
-            terminal.print_line(f"  {line}", err=True)
+            terminal.print_line(terminal.indent_line(line), err=True)
     if asks:
         terminal.print_line(f"{purpose.verb} bundle {bundle}", err=True)
         terminal.confirm(f"{purpose.rest}?")

@@ -16,9 +16,10 @@ from typing import Any, Final
 import click
 
 from airgap.errors import ConfigurationError
-from airgap.printable import make_printable
+from airgap.printable import make_printable, wrap_text
 
 __all__ = [
+    "ClaimLine",
     "Line",
     "Styled",
     "ask",
@@ -26,14 +27,19 @@ __all__ = [
     "can_ask",
     "confirm",
     "discard_output",
+    "indent_line",
     "is_progress_shown",
+    "measure_columns",
     "open_standard_descriptors",
+    "print_error_line",
     "print_json",
     "print_line",
     "print_text",
 ]
 
 _LAST_STANDARD_DESCRIPTOR: Final = 2
+_COLUMNS: Final = 80
+_LEAST_COLUMNS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,22 @@ class Styled:
     bold: bool = True
 
 
+class ClaimLine(str):
+    """A line with text that somebody else chose; nothing of it is cut.
+
+    On a terminal, each row after the first begins with "…". A text that fills a row exactly would
+    otherwise continue at the beginning of the next one, and look like lines of airgap's own.
+    """
+
+    __slots__ = ()
+
+
 Line = str | tuple[str | Styled, ...]
+
+
+def indent_line(line: str) -> str:
+    """Indent a line by two columns."""
+    return ClaimLine(f"  {line}") if isinstance(line, ClaimLine) else f"  {line}"
 
 
 def print_line(line: Line, *, err: bool = False) -> None:
@@ -54,14 +75,32 @@ def print_line(line: Line, *, err: bool = False) -> None:
     Raises:
         OSError: standard output is full, or its reader has gone.
     """
-    parts = (line,) if isinstance(line, str) else line
-    text = "".join(map(_render, parts))
-    colour = False if os.environ.get("NO_COLOR") else None
-    if not err:
-        click.echo(text, color=colour)
-        return
-    with suppress(OSError):
-        click.echo(text, err=True, color=colour)
+    if isinstance(line, ClaimLine):
+        _echo(_lay_out_claim(make_printable(line), measure_columns(err=err)), err=err)
+    else:
+        _echo("".join(map(_render, (line,) if isinstance(line, str) else line)), err=err)
+
+
+def print_error_line(text: str, *, indent: str = "  ", colour: str | None = None) -> None:
+    """Print a line of an error on standard error; on a terminal, in rows that end at spaces.
+
+    No word is broken: a path can be copied from the terminal.
+    """
+    line, columns = make_printable(text), measure_columns(err=True)
+    rows = wrap_text(line, columns, indent=indent) if columns else [line]
+    _echo("\n".join(click.style(row, fg=colour, bold=bool(colour)) for row in rows), err=True)
+
+
+def measure_columns(*, err: bool) -> int:
+    """Return how wide the terminal is that a stream writes to; 0 if it is none."""
+    stream = sys.stderr if err else sys.stdout
+    if stream is None or not stream.isatty():
+        return 0
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        columns = 0
+    return max(columns or _COLUMNS, _LEAST_COLUMNS)
 
 
 def print_text(text: str, *, err: bool = False) -> None:
@@ -137,6 +176,22 @@ def discard_output() -> None:
                 stream.flush()
             except OSError:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _echo(text: str, *, err: bool) -> None:
+    colour = False if os.environ.get("NO_COLOR") else None
+    if not err:
+        click.echo(text, color=colour)
+        return
+    with suppress(OSError):
+        click.echo(text, err=True, color=colour)
+
+
+def _lay_out_claim(line: str, columns: int) -> str:
+    if not columns:
+        return line
+    margin = " " * (len(line) - len(line.lstrip(" ")))
+    return "\n".join(wrap_text(line, columns, indent=f"{margin}  … ", breaks_words=True))
 
 
 def _render(part: str | Styled) -> str:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airgap.cli.lines.labels import COLUMNS
+from airgap.cli.lines.labels import join_words
 from airgap.cli.output import Result, key_options, location_options, read_passphrase, reports
 from airgap.cli.signing import SigningPurpose, bundle_option, open_shown, show
+from airgap.cli.terminal import ClaimLine
 from airgap.cli.times import read_moment
 from airgap.errors import MissingError, UsageError
-from airgap.printable import fit_line
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
@@ -125,7 +125,7 @@ def waiver_lines(signed: "SignedWaiver") -> list[str]:
     return [
         f"site {waiver['site']} may import until {waiver['expires_at']}",
         f"bundle {waiver['bundle']}",
-        fit_line(f"reason: {waiver['reason']}", COLUMNS),
+        ClaimLine(f"reason: {join_words(waiver['reason'])}"),
         f"written {waiver['time']}",
         "claims to be signed by",
         *(f"  {key_id}" for key_id in signed.key_ids),

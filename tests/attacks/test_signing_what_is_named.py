@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airgap.carrier.local_depot import DepotReader
-from airgap.cli import signing
+from airgap.cli import signing, terminal
 from airgap.errors import AirgapError, MissingError, NotTrustedError, UsageError
 from airgap.flow.trust import roots as proposals
 from airgap.format import attestation
@@ -350,10 +350,16 @@ FALSE = f"x{' ':60}{''.join(line.ljust(80) for line in FALSE_LINES)}".rstrip()
 """What airgap shows of another bundle, padded for a terminal to one text."""
 
 
+@pytest.fixture
+def _at_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is printed here be laid out as on a terminal of 80 columns."""
+    monkeypatch.setattr(terminal, "measure_columns", lambda *, err: 80)  # noqa: ARG005
+
+
 def expect_own_lines(text: str) -> None:
-    """Check that nothing is wrapped by a terminal, and that no line shows the false id."""
+    """Check that a terminal wraps nothing, and that only marked rows show the false id."""
     assert max(map(len, text.splitlines())) <= 80, text
-    assert "f" * 64 not in text
+    assert all("f" * 64 not in line or line.lstrip().startswith("… ") for line in text.splitlines())
 
 
 def add_note(depot: Path, bundle: str, name: str, key_id: str = "") -> None:
@@ -367,6 +373,7 @@ def add_note(depot: Path, bundle: str, name: str, key_id: str = "") -> None:
     file.with_suffix(".dsse").write_bytes(dsse.encode(envelope))
 
 
+@pytest.mark.usefixtures("_at_80_columns")
 @pytest.mark.parametrize(
     ("name", "claimed", "shown"),
     [
@@ -397,6 +404,7 @@ def test_a_note_cannot_look_like_what_is_signed(
     assert ("  1 note is not shown: not signed by a key of" in ran.err) == (not shown)
 
 
+@pytest.mark.usefixtures("_at_80_columns")
 def test_without_a_root_no_note_is_shown(
     small: Side, keys: Path, good: str, tmp_path: Path
 ) -> None:
@@ -411,14 +419,24 @@ def test_without_a_root_no_note_is_shown(
     assert "x To be" not in ran.err
 
 
-def test_inspect_clips_a_note_and_its_json_does_not(small: Side, good: str, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_at_80_columns")
+def test_inspect_shows_a_note_in_marked_rows(small: Side, good: str, tmp_path: Path) -> None:
     add_note(tmp_path / "depot", good, "eve")
 
-    expect_own_lines(small.run("inspect", tmp_path / "depot").out)
+    shown = small.run("inspect", tmp_path / "depot").out
+    expect_own_lines(shown)
+    assert shown.count("\n      … ") == 2
+
+
+def test_a_note_in_a_pipe_is_one_whole_line(small: Side, good: str, tmp_path: Path) -> None:
+    add_note(tmp_path / "depot", good, "eve")
+
+    assert f"Z: {' '.join(FALSE.split())}\n" in small.run("inspect", tmp_path / "depot").out
     (*_, claim) = small.run("inspect", tmp_path / "depot", "--json").json["signatures"]
     assert claim["note"] == FALSE
 
 
+@pytest.mark.usefixtures("_at_80_columns")
 @pytest.mark.parametrize("command", ["sign", "inspect", "get", "list"])
 @pytest.mark.parametrize("fault", ["label", "label name", "tool", "audience"])
 def test_a_manifest_cannot_look_like_another(
@@ -442,6 +460,14 @@ def test_a_manifest_cannot_look_like_another(
     assert ran.code == 0, ran.err
     shown, _, _ = (ran.out + ran.err).partition("To see a bundle:")  # a path follows
     expect_own_lines(shown)
+
+
+@pytest.mark.usefixtures("_at_80_columns")
+def test_a_path_that_fills_a_row_does_not_begin_the_next(connected: Side, tmp_path: Path) -> None:
+    made = forge.draft(forge.bento({f"a{' ' * 75}bundle {'f' * 64}": b"evil"}))
+    depot = forge.write_depot(tmp_path / "made", forge.members(made.raw(), {}, made.packs))
+
+    expect_own_lines(connected.run("inspect", depot, "--files").out)
 
 
 # Roots and waivers
@@ -565,6 +591,7 @@ def test_a_waiver_is_signed_for_the_bundle_that_is_named(
     assert "reason: x" in ran.err
 
 
+@pytest.mark.usefixtures("_at_80_columns")
 def test_a_reason_cannot_look_like_another_waiver(
     connected: Side, keys: Path, tmp_path: Path
 ) -> None:

@@ -1,10 +1,13 @@
 """Text that others chose cannot control a terminal, whatever characters it has."""
 
 import sys
+import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from airgap.printable import fit_line, make_printable
+from airgap.printable import is_printable, make_printable, wrap_text
 
 
 @pytest.mark.parametrize(
@@ -31,17 +34,53 @@ def test_every_character_is_printable_afterwards() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line"),
+    "code",
+    [0x34F, 0x115F, 0x1160, 0x17B4, 0x180B, 0x2800, 0x3164, 0xFE0F, 0xFFA0, 0x16FE4, 0xE0100],
+)
+def test_a_character_that_shows_nothing_is_written_as_its_number(code: int) -> None:
+    number = f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+    assert make_printable(f"a{chr(code)}b") == f"a{number}b"
+
+
+def test_no_filler_blank_or_selector_of_unicode_is_printable() -> None:
+    visible = {0x2422, 0xA8F9, 0x10AF6, 0x1144E, 0x11945, 0x11C44, 0x11C45, 0x1BC9D}
+    for code in range(sys.maxunicode + 1):
+        words = unicodedata.name(chr(code), "").replace("-", " ").split()
+        if not {"FILLER", "BLANK", "SELECTOR", "INHERENT"}.isdisjoint(words):
+            assert is_printable(chr(code)) == (code in visible), hex(code)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
     [
-        ("", ""),
-        (" a \t\n\xa0\u3000 b ", "a b"),
-        ("a" * 10, "a" * 10),
-        ("a" * 11, "a" * 9 + "…"),
-        ("a" * 8 + " bc", "a" * 8 + "…"),
-        ("日" * 5, "日" * 5),
-        ("日" * 6, "日" * 4 + "…"),
-        ("a\x1b[2Jbcdefg", r"a\x1b[2Jb…"),
+        ("", [""]),
+        ("  a b", ["  a b"]),
+        ("  label a: one two", ["  label a:", "    … one", "    … two"]),
+        ("a" * 12, ["a" * 12]),
+        ("a" * 13, ["a" * 12, "    … a"]),
+        ("  " + "a" * 22, ["  " + "a" * 10, "    … aaaaaa", "    … aaaaaa"]),
+        ("日" * 7, ["日" * 6, "    … 日"]),
+        (f"x{' ' * 11}OK: a", ["x", "    … OK: a"]),
+        ("  " + " " * 20 + "x", ["  " + " " * 20 + "x"]),
     ],
 )
-def test_a_text_that_others_chose_takes_one_line(text: str, line: str) -> None:
-    assert fit_line(text, 10) == line
+def test_a_long_line_is_broken_into_marked_rows(text: str, rows: list[str]) -> None:
+    assert wrap_text(text, 12, indent="    … ", breaks_words=True) == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("see /a/long/path/with/more now", ["see", "  /a/long/path/with/more", "  now"]),
+        ("/a/long/path/with/more", ["/a/long/path/with/more"]),
+    ],
+)
+def test_a_word_is_left_whole(text: str, rows: list[str]) -> None:
+    assert wrap_text(text, 12, indent="  ") == rows
+
+
+@given(st.text("ab 日", max_size=60), st.booleans())
+def test_rows_have_all_words_and_end(text: str, breaks: bool) -> None:  # noqa: FBT001
+    rows = wrap_text(text, 12, indent="… ", breaks_words=breaks)
+    joined = "".join(row.removeprefix("… ") if number else row for number, row in enumerate(rows))
+    assert joined.replace(" ", "") == text.replace(" ", "")

@@ -1,1 +1,1 @@
-"""Lines for people, for 80 columns; only texts that others chose are clipped."""
+"""Lines for people; texts that others chose are claims, which a terminal shows in marked rows."""

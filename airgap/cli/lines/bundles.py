@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
-from airgap.cli.lines.labels import COLUMNS, label_lines
+from airgap.cli.lines.labels import join_words, label_lines
+from airgap.cli.terminal import ClaimLine
 from airgap.flow.admission.policy import describe_gap
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.media.missing_volumes import MissingVolumes, format_volumes
-from airgap.printable import fit_line
 
 __all__ = ["admission_lines", "parity_lines", "volume_lines"]
 
@@ -30,7 +30,7 @@ def admission_lines(opened: Opened) -> list[str]:
         lines.append(f"NOTE: {describe_gap(admission.gap)}; ask the sender if that is meant")
     if admission.waiver:
         lines += [f"WAIVED: {problem}" for problem in admission.lifted]
-        lines.append(fit_line(f"waiver: {admission.waiver.value.reason}", COLUMNS))
+        lines.append(ClaimLine(f"waiver: {join_words(admission.waiver.value.reason)}"))
         lines += [f"  signed by {key_id}" for key_id in admission.waiver.signers["approver"]]
     return lines + _skipped_lines(opened)
 

@@ -1,13 +1,12 @@
-"""Lines for people about what a bundle holds and who signed it, for 80 columns."""
+"""Lines for people about what a bundle holds and who signed it."""
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from airgap.cli.lines.labels import COLUMNS, claim_lines
+from airgap.cli.lines.labels import claim_lines, join_words
 from airgap.cli.output import size_text
-from airgap.printable import fit_line
+from airgap.cli.terminal import ClaimLine
 
 __all__ = ["content_lines", "item_lines", "signature_lines", "signer_lines"]
 
@@ -15,11 +14,11 @@ __all__ = ["content_lines", "item_lines", "signature_lines", "signer_lines"]
 def content_lines(bundle: Mapping[str, Any]) -> Iterator[str]:
     """Yield id, times, channel, number, audience, labels and size of a bundle, as described."""
     yield f"bundle {bundle['bundle']}"
-    yield fit_line(f"created {bundle['created_at']} by {bundle['tool']}", COLUMNS)
+    yield ClaimLine(f"created {bundle['created_at']} by {bundle['tool']}")
     yield f"expires {bundle['expires_at'] or 'never'}"
     number = f"number {bundle['sequence']}" if bundle["sequence"] else "without a number"
     sites = ", ".join(bundle["audience"]) or "any site"
-    yield from _wrap(f"channel {bundle['channel']}, {number}, for {sites}")
+    yield ClaimLine(f"channel {bundle['channel']}, {number}, for {sites}")
     yield from claim_lines(bundle)
     packs = "1 pack" if bundle["packs"] == 1 else f"{bundle['packs']} packs"
     yield f"{size_text(bundle['size'])} in {packs} of {size_text(bundle['stored_size'])}"
@@ -30,7 +29,7 @@ def item_lines(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for item in items:
         files = "1 file" if item["files"] == 1 else f"{item['files']} files"
         yield f"{item['kind']} {item['tag']}  {files}, {size_text(item['size'])}"
-        yield from (f"  {_entry_line(entry)}" for entry in item.get("entries", ()))
+        yield from (ClaimLine(f"  {_entry_line(entry)}") for entry in item.get("entries", ()))
 
 
 def signature_lines(claims: Sequence[Mapping[str, Any]], bundle: str) -> Iterator[str]:
@@ -45,8 +44,8 @@ def signature_lines(claims: Sequence[Mapping[str, Any]], bundle: str) -> Iterato
         for claim in group:
             yield f"  {claim['key_id'] or 'unreadable'}"
             if "time" in claim:
-                note = f": {claim['note']}" if claim["note"] else ""
-                yield "    " + fit_line(f"at {claim['time']}{note}", COLUMNS - 4)
+                note = f": {join_words(claim['note'])}" if claim["note"] else ""
+                yield ClaimLine(f"    at {claim['time']}{note}")
             if claim.get("bundle", bundle) != bundle:
                 yield f"    for bundle {claim['bundle']}"
     hidden = sum(claim.get("note", "") is None for claim in claims)
@@ -71,13 +70,6 @@ def signer_lines(bundle: Mapping[str, Any]) -> Iterator[str]:
 
 
 _VERBS: Final = {"accept": "accepted", "reject": "rejected"}
-
-
-def _wrap(line: str) -> list[str]:
-    """Wrap a line of names."""
-    return textwrap.wrap(
-        line, COLUMNS, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )
 
 
 def _title_claim(claim: Mapping[str, Any]) -> str:

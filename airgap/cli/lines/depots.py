@@ -1,4 +1,4 @@
-"""Lines about the bundles of a depot, for 80 columns."""
+"""Lines about the bundles of a depot."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -6,6 +6,7 @@ from typing import Any, Final
 from airgap.cli.lines.contents import content_lines, item_lines, signer_lines
 from airgap.cli.lines.labels import claim_lines
 from airgap.cli.output import size_text
+from airgap.cli.terminal import indent_line
 
 __all__ = ["bundle_lines", "depot_lines", "short_time", "stored_lines"]
 
@@ -23,8 +24,7 @@ def depot_lines(bundles: Sequence[dict[str, Any]], why_not: str) -> Iterator[str
     for bundle in bundles:
         yield bundle["bundle"]
         yield f"  {_bundle_line(bundle)}"
-        yield from (f"  {line}" for line in (*_items(bundle), *claim_lines(bundle)))
-        yield from (f"  {line}" for line in signer_lines(bundle))
+        yield from map(indent_line, (*_items(bundle), *claim_lines(bundle), *signer_lines(bundle)))
         if bundle["reason"]:
             yield f"  {bundle['standing'].upper()}: {bundle['reason']}"
 

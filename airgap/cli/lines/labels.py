@@ -1,19 +1,21 @@
 """Lines for people about what a bundle's manifest says of it beside its items."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-from airgap.printable import fit_line
+from airgap.cli.terminal import ClaimLine
 
-__all__ = ["COLUMNS", "claim_lines", "label_lines"]
+__all__ = ["claim_lines", "join_words", "label_lines"]
 
-COLUMNS: Final = 78
-"""How wide a line is that may be indented by two columns, on a terminal of 80."""
+
+def join_words(text: str) -> str:
+    """Put a text on one line: each run of white space becomes one space."""
+    return " ".join(text.split())
 
 
 def label_lines(labels: Mapping[str, str]) -> list[str]:
     """Say which labels a bundle has (format §4.4), each in one line."""
-    return [fit_line(f"label {name}: {value}", COLUMNS) for name, value in sorted(labels.items())]
+    return [ClaimLine(f"label {name}: {value}") for name, value in sorted(labels.items())]
 
 
 def claim_lines(bundle: Mapping[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from airgap.cli import terminal
 from airgap.format.attestation import DEFAULT_NAMES
 from airgap.format.envelope import Role
 from tests.support import signers, stores
@@ -208,7 +209,10 @@ def test_every_count_and_size_is_that_of_the_bundle(many: Side, ward: Side, depo
     } == {item: (*numbers, "installed") for item, numbers in items.items()}
 
 
-def test_lines_about_bundles_fit_in_80_columns(ward: Side, other: Side, depot: Path) -> None:
+def test_lines_about_bundles_fit_in_80_columns(
+    ward: Side, other: Side, depot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "measure_columns", lambda *, err: 80)  # noqa: ARG005
     for side in (ward, other):
         for ran in (*printed(side, depot), side.run("inspect", depot), side.run("verify", depot)):
             for line in (ran.out + ran.err).splitlines():
