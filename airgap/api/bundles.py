@@ -253,7 +253,7 @@ def import_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
 
 
 def verify(  # noqa: PLR0913  (options)
-    src: StrPath,
+    path: StrPath,
     *,
     user: str | None = None,
     passwd: str | None = None,
@@ -271,7 +271,7 @@ def verify(  # noqa: PLR0913  (options)
         AirgapError: as ``import_bento``, but for conflicts.
     """
     pieces = Pieces(None, user, passwd, params)
-    text = join_pieces(src, pieces)
+    text = join_pieces(path, pieces)
     connector = connect(text, pieces)
     request = VerifyRequest(
         [parse_location(text)],
@@ -294,7 +294,7 @@ def verify(  # noqa: PLR0913  (options)
 
 
 def inspect(
-    src: StrPath,
+    path: StrPath,
     *,
     files: bool = False,
     user: str | None = None,
@@ -307,7 +307,7 @@ def inspect(
         AirgapError: there is no bundle, or it is damaged.
     """
     pieces = Pieces(None, user, passwd, params)
-    text = join_pieces(src, pieces)
+    text = join_pieces(path, pieces)
     with open_bundle.open_unverified(parse_location(text), connect(text, pieces)) as opened:
         description = describe_bundle(opened.bundle, opened.manifest, files=files)
         return description | {"verified": False}

@@ -5,6 +5,7 @@ the others then work on this machine's own store, as in BentoML.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airgap.api import depots as api_depots
@@ -33,6 +34,7 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
     channel: str | None = None,
     audience: Sequence[str] = (),
     expires_at: int | None = None,
+    labels: Mapping[str, str] = MappingProxyType({}),
     allow_credentials: bool = False,
     user: str | None = None,
     passwd: str | None = None,
@@ -51,6 +53,7 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
         channel: gives the bundle this channel's next number.
         audience: the sites that may import it; empty: all that trust the builder.
         expires_at: no site imports it after this, in seconds since 1970; None: never.
+        labels: what people and policies are to know of it, such as its classification; signed.
         allow_credentials: whether to go on although something looks like a password or a token.
         user: of the server; the access key of S3.
         passwd: of the server; the secret key of S3. It is never printed.
@@ -67,6 +70,7 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
         channel,
         audience=audience,
         expires_at=expires_at,
+        labels=labels,
         allow_credentials=allow_credentials,
     )
     return api_depots.push(

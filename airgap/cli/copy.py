@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.output import Result, jobs_option, location_options, reports, size_text
+from airgap.cli.output import (
+    Result,
+    count_text,
+    jobs_option,
+    location_options,
+    reports,
+    size_text,
+    tmpdir_option,
+)
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
@@ -20,12 +28,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Read back what the server stored, and also what it had before.",
 )
-@click.option(
-    "--tmpdir",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="The folder for temporary files; default: the system's.",
-)
+@tmpdir_option
 @jobs_option
 @reports
 @location_options
@@ -56,8 +59,8 @@ def command(  # noqa: PLR0913  (one argument per option)
         replace(connector, transfer=transfer),
     )
     lines = [
-        f"bundle {result.bundle}: {result.packs_copied} packs copied"
-        f" ({size_text(result.bytes_copied)}), {result.packs_there} already there"
+        f"bundle {result.bundle}: {count_text(result.packs_copied, 'pack')} copied"
+        f" ({size_text(result.bytes_copied)}), {result.packs_there:,} already there"
         for result in results
     ]
     bundles = [

@@ -10,18 +10,21 @@ from airgap.cli.lines.labels import label_lines
 from airgap.cli.media_options import ManyValues, media_options, read_volume_options, volume_lines
 from airgap.cli.output import (
     Result,
+    count_text,
     jobs_option,
     key_options,
     location_options,
     read_passphrase,
     reports,
     size_text,
+    tmpdir_option,
 )
-from airgap.cli.times import read_expiry
+from airgap.cli.terms_options import terms_options
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
     from airgap.flow.exporting.export import ExportRequest
+    from airgap.flow.exporting.terms import Terms
     from airgap.flow.exporting.write_bundle import ExportResult, Preset
     from airgap.flow.location.connector import Connector
 
@@ -45,34 +48,12 @@ if TYPE_CHECKING:
     help="Write what plain `bentoml import` reads, with a signed manifest beside it.",
 )
 @click.option("--no-models", is_flag=True, help="Leave out the models that the Bentos name.")
-@click.option(
-    "--channel",
-    metavar="NAME",
-    help="Give the bundle this channel's next number: older ones are then refused.",
-)
+@terms_options
 @click.option(
     "--sequence",
     type=click.IntRange(0, 2**53 - 1),
     metavar="N",
-    help="This number instead of the next one; 0: none.",
-)
-@click.option(
-    "--audience",
-    multiple=True,
-    metavar="SITE",
-    help="Only this site may import it; repeat it. Default: every site that trusts the builder.",
-)
-@click.option(
-    "--expires",
-    metavar="WHEN",
-    help="No site imports it after this: 90d or 12w (to the end of that day, UTC), 36h, a date.",
-)
-@click.option(
-    "--label",
-    "labels",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Sign this label with the bundle, such as classification=restricted; repeat it.",
+    help="The number in the channel, instead of its next one; 0: none.",
 )
 @click.option(
     "--include-root",
@@ -113,17 +94,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How much time to give to size.",
 )
-@click.option(
-    "--tmpdir",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Where `-o -` and `--volumes` spool; default: the system's.",
-)
-@click.option(
-    "--allow-credentials",
-    is_flag=True,
-    help="Go on although an item holds what looks like a password, a token or a private key.",
-)
+@tmpdir_option
 @media_options
 @key_options
 @jobs_option
@@ -138,11 +109,8 @@ def command(  # noqa: PLR0913  (one argument per option)
     output: str | None,
     format_name: str | None,
     no_models: bool,
-    channel: str | None,
+    terms: "Terms",
     sequence: int | None,
-    audience: tuple[str, ...],
-    expires: str | None,
-    labels: tuple[str, ...],
     roots: tuple[Path, ...],
     bases: tuple[str, ...],
     want: Path | None,
@@ -150,7 +118,6 @@ def command(  # noqa: PLR0913  (one argument per option)
     emit_model_signature: bool,
     model_signature_key: str | None,
     tmpdir: Path | None,
-    allow_credentials: bool,
     key: str,
     passphrase_env: str | None,
     passphrase_fd: int | None,
@@ -167,7 +134,6 @@ def command(  # noqa: PLR0913  (one argument per option)
     export. With --base, only what changed is packed.
     """
     from airgap.flow.exporting import export, naming
-    from airgap.flow.exporting.terms import Terms, parse_labels
     from airgap.flow.exporting.want import read_want
     from airgap.flow.location.location import parse_location
     from airgap.flow.trust import keys
@@ -185,14 +151,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         models,
         naming.parse_target(output, new) if output else None,
         [signer],
-        Terms(
-            channel,
-            sequence,
-            audience,
-            read_expiry(expires),
-            parse_labels(labels),
-            allow_credentials,
-        ),
+        replace(terms, sequence=sequence),
         with_models=not no_models,
         bases=[parse_location(base) for base in bases],
         want=read_want(want) if want else None,
@@ -215,7 +174,7 @@ def _make_result(done: "ExportResult", request: "ExportRequest") -> Result:
     data |= {
         "output": done.path or str(request.destination or ""),
         "packs_written": done.packs_written,
-        "packs_shared": done.packs_shared,
+        "packs_there": done.packs_there,
         "signed_by": [signer.key.id for signer in request.signers],
         "volumes": list(done.volumes),
         "survives_loss_of_a_volume": done.survives,
@@ -229,7 +188,7 @@ def _make_result(done: "ExportResult", request: "ExportRequest") -> Result:
     if request.want and done.manifest.carried < len(request.want.chunks):
         wanted = len(request.want.chunks)
         absent = wanted - done.manifest.carried
-        lines.append(f"{absent} of {wanted} chunks that were asked for are not in it")
+        lines.append(f"not in it: {absent:,} of the {count_text(wanted, 'chunk')} asked for")
     lines += _terms_lines(done, data)
     return Result(data, [*lines, f"bundle {done.bundle}"])
 
@@ -252,11 +211,11 @@ def _terms_lines(done: "ExportResult", data: dict[str, Any]) -> list[str]:
 
 def _pack_lines(done: "ExportResult") -> list[str]:
     stored, plain = done.manifest.stored_size, done.manifest.size
-    shared = f"{done.packs_written} packs written, {done.packs_shared} already there"
-    lines = [f"{size_text(plain)} in {size_text(stored)}: {shared}"]
+    packs = f"{count_text(done.packs_written, 'pack')} written, {done.packs_there:,} already there"
+    lines = [f"{size_text(plain)} in {size_text(stored)}: {packs}"]
     needed = len(done.manifest.chunks) - done.manifest.carried
     if needed:
-        lines.append(f"builds on {needed:,} chunks that the other side must have")
+        lines.append(f"builds on {count_text(needed, 'chunk')} that the other side must have")
     return lines
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from airgap.cli.output import Result, location_options, reports, size_text
+from airgap.cli.output import Result, count_text, location_options, reports, size_text
 from airgap.cli.times import read_span
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def command(*, depot: str, older_than: str, dry_run: bool, connector: "Connector
 def _lines(verb: str, files: Mapping[str, int]) -> list[str]:
     if not files:
         return []
-    lines = [f"{verb} {len(files)} files, {size_text(sum(files.values()))}"]
+    lines = [f"{verb} {count_text(len(files), 'file')}, {size_text(sum(files.values()))}"]
     lines += [f"  {name.rpartition('/')[2]}" for name in list(files)[:_SHOWN]]
     if len(files) > _SHOWN:
         lines.append(f"  and {len(files) - _SHOWN} more (--json names them)")

@@ -111,10 +111,10 @@ def make_result(done: "ImportResult", *, dry_run: bool, notes: Sequence[str] = (
         lines += model_signatures.lines(done.model_signatures)
         lines += [f"  to check it: {command}" for command in done.commands]
     data["items"] = [{**describe_item(item), "outcome": outcome} for item, outcome in done.outcomes]
-    data["lacking"] = list(done.lacking)
+    data["missing"] = list(done.missing)
     lines = [
         *(f"{outcome}: {item} ({size_text(item.size)})" for item, outcome in done.outcomes),
-        *(f"still missing here: {name}; the Bento needs it" for name in done.lacking),
+        *(f"still missing here: {name}; the Bento needs it" for name in done.missing),
         *lines,
     ]
     if dry_run:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.output import Result, make_progress, reports
+from airgap.cli.output import Result, count_text, make_progress, reports
 
 
 @click.command(name="join")
@@ -32,9 +32,7 @@ def command(*, volumes: tuple[str, ...], output: Path) -> Result:
         "bundle": result.bundle,
         "output": str(output),
         "packs": result.packs,
-        "made_again": result.remade,
+        "packs_restored": result.remade,
     }
-    lines = [
-        f"{output} is complete: {result.packs} packs, {result.remade} of them restored from parity."
-    ]
-    return Result(data, [*lines, f"bundle {result.bundle}"])
+    packs = f"{count_text(result.packs, 'pack')}, {result.remade:,} of them restored from parity"
+    return Result(data, [f"{output} is complete: {packs}.", f"bundle {result.bundle}"])

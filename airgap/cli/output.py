@@ -26,6 +26,7 @@ __all__ = [
     "CommandGroup",
     "Result",
     "admission_options",
+    "count_text",
     "depot_option",
     "jobs_option",
     "key_options",
@@ -36,6 +37,7 @@ __all__ = [
     "read_passphrase",
     "reports",
     "size_text",
+    "tmpdir_option",
 ]
 
 P = ParamSpec("P")
@@ -157,6 +159,16 @@ def jobs_option(command: Callable[P, Any]) -> Callable[P, Any]:
         metavar="N",
         type=click.IntRange(1, 64),
         help="Threads; default: the processors there are.",
+    )(command)
+
+
+def tmpdir_option(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command ``--tmpdir``."""
+    return click.option(
+        "--tmpdir",
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        help="The folder for temporary files; default: the system's.",
     )(command)
 
 
@@ -285,6 +297,11 @@ def make_progress() -> Progress:
     if click.get_current_context().obj["quiet"]:
         return Silent()
     return BarProgress() if terminal.is_progress_shown() else LineProgress()
+
+
+def count_text(count: int, what: str) -> str:
+    """Write a number of things for people: ``1 pack``, ``2,000 packs``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def size_text(count: float) -> str:

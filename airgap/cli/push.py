@@ -9,17 +9,20 @@ import click
 from airgap.cli.lines.labels import label_lines
 from airgap.cli.output import (
     Result,
+    count_text,
     jobs_option,
     key_options,
     location_options,
     read_passphrase,
     reports,
     size_text,
+    tmpdir_option,
 )
-from airgap.cli.times import read_expiry
+from airgap.cli.terms_options import terms_options
 
 if TYPE_CHECKING:
     from airgap.flow.depot.push import PushResult
+    from airgap.flow.exporting.terms import Terms
     from airgap.flow.location.connector import Connector
 
 
@@ -44,36 +47,8 @@ if TYPE_CHECKING:
     help="Also if it is there: send again what reads wrong, and let it replace other content of"
     " this tag by this key, once it is in place.",
 )
-@click.option(
-    "--channel",
-    metavar="NAME",
-    help="Give the bundle this channel's next number: older ones are then refused.",
-)
-@click.option(
-    "--audience",
-    multiple=True,
-    metavar="SITE",
-    help="Only this site may import it; repeat it. Default: every site that trusts the builder.",
-)
-@click.option(
-    "--label",
-    "labels",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Sign this label with the bundle, such as classification=restricted; repeat it.",
-)
-@click.option("--expires", metavar="WHEN", help="No site imports it after this: 90d, 36h, a date.")
-@click.option(
-    "--tmpdir",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Where packs wait; default: the system's.",
-)
-@click.option(
-    "--allow-credentials",
-    is_flag=True,
-    help="Go on although an item holds what looks like a password, a token or a private key.",
-)
+@terms_options
+@tmpdir_option
 @key_options
 @jobs_option
 @reports
@@ -86,12 +61,8 @@ def command(  # noqa: PLR0913  (one argument per option)
     with_models: bool,
     bare: bool,
     force: bool,
-    channel: str | None,
-    audience: tuple[str, ...],
-    expires: str | None,
-    labels: tuple[str, ...],
+    terms: "Terms",
     tmpdir: Path | None,
-    allow_credentials: bool,
     key: str,
     passphrase_env: str | None,
     passphrase_fd: int | None,
@@ -106,7 +77,6 @@ def command(  # noqa: PLR0913  (one argument per option)
     """
     from airgap.flow.depot.push import PushRequest, push
     from airgap.flow.describe.bundle import describe_bundle
-    from airgap.flow.exporting.terms import Terms, parse_labels
     from airgap.flow.location.location import parse_depot
     from airgap.flow.trust import keys
 
@@ -116,13 +86,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         tag,
         location,
         keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd)),
-        Terms(
-            channel,
-            audience=audience,
-            expires_at=read_expiry(expires),
-            labels=parse_labels(labels),
-            allow_credentials=allow_credentials,
-        ),
+        terms,
         with_models=with_models,
         bare=bare,
         force=force,
@@ -136,7 +100,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         "depot": str(location),
         "was_there": done.was_there,
         "packs_written": done.packs_written,
-        "packs_shared": done.packs_shared,
+        "packs_there": done.packs_there,
         "replaced": list(done.replaced),
     }
     return Result(data, _lines(done))
@@ -147,6 +111,7 @@ def _lines(done: "PushResult") -> list[str]:
     lines += label_lines(done.manifest.labels)
     if done.was_there:
         return [*lines, f"It is there already, in bundle {done.bundle}; nothing was done."]
-    lines.append(f"{done.packs_written} packs written, {done.packs_shared} already there")
+    written = count_text(done.packs_written, "pack")
+    lines.append(f"{written} written, {done.packs_there:,} already there")
     lines += [f"replaced bundle {bundle}" for bundle in done.replaced]
     return [*lines, f"bundle {done.bundle}"]

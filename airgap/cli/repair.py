@@ -29,14 +29,14 @@ def command(*, folders: tuple[str, ...], output: Path | None) -> Result:
     data: dict[str, object]
     if output is not None:
         joined = join(locations, output, make_progress())
-        data = {"bundle": joined.bundle, "packs": joined.packs, "made_again": joined.remade}
+        data = {"bundle": joined.bundle, "packs": joined.packs, "packs_restored": joined.remade}
         data["output"] = str(output)
-        lines = [f"{output} is complete: {joined.remade} of {joined.packs} packs were restored."]
+        lines = [f"{output} is complete: packs restored: {joined.remade:,} of {joined.packs:,}."]
     else:
         result = repair(locations, make_progress())
-        data = {"bundle": result.bundle, "packs": result.packs, "made_again": result.remade}
+        data = {"bundle": result.bundle, "packs": result.packs, "packs_restored": result.remade}
         data["parity_lost"] = result.parity_lost
-        lines = [f"{result.remade} of {result.packs} packs were restored; all are intact now."]
+        lines = [f"packs restored: {result.remade:,} of {result.packs:,}; all are intact now."]
         if result.parity_lost:
-            lines.append(f"{result.parity_lost} parity packs are damaged or missing.")
+            lines.append(f"parity packs damaged or missing: {result.parity_lost:,}.")
     return Result(data, [*lines, f"bundle {data['bundle']}"])

@@ -64,7 +64,7 @@ def show() -> Result:
         *history_lines(status, root),
     ]
     data = describe_root(root) | {"fingerprint": fingerprint(pinned.raw)}
-    return Result(data | {"memory": describe_history(status, root)}, lines)
+    return Result(data | {"history": describe_history(status, root)}, lines)
 
 
 @command.command("reset-state")
@@ -91,7 +91,7 @@ def reset_state(*, head: str | None) -> Result:
     if status.fault is None:
         data = describe_history(status, root)
         return Result(
-            {"reset": False, "memory": data}, ["The import history is intact; nothing was done."]
+            {"reset": False, "history": data}, ["The import history is intact; nothing was done."]
         )
     report = history_lines(status, root) + loss_lines(status)
     if head is None:
@@ -103,7 +103,7 @@ def reset_state(*, head: str | None) -> Result:
         f"The old files are in {done.aside}.",
         f"The ledger has {done.state.entries} entries now, head {done.state.head.hex()}.",
     ]
-    return Result({"reset": True, "aside": str(done.aside), "memory": data}, lines)
+    return Result({"reset": True, "aside": str(done.aside), "history": data}, lines)
 
 
 def _confirm(site: str, report: list[str]) -> None:

@@ -28,7 +28,8 @@ class Bentos(BentoMLKind):
     command = "bentoml"
     ignored_folders = frozenset({"__pycache__"})
     ignored_top = frozenset({MODELS})
-    searched_suffixes = None
+    searched_suffixes = ("",)
+    dockerfile = "env/docker/Dockerfile"
 
     def read_description(self, text: bytes, source: str, *, thorough: bool = False) -> Description:
         """Parse a bento.yaml; see ``parse_description``."""

@@ -116,11 +116,13 @@ class ItemKind(ABC):
     """
 
     rules: ClassVar[KindRules]
-    searched_suffixes: ClassVar[tuple[str, ...] | None] = (
+    searched_suffixes: ClassVar[tuple[str, ...]] = (
         *(".py", ".sh", ".ipynb", ".toml", ".yaml", ".yml", ".ini", ".cfg"),
         *(".env", ".netrc", ".pem", ".key"),
     )
-    """Ends of the paths that an export searches for secrets; None: it searches all files."""
+    """Ends of the paths that an export searches for secrets; an empty end is that of each path."""
+    dockerfile: ClassVar[str] = ""
+    """The path of the file that an image is built from, if such items have one."""
     store_title: ClassVar[str]
     folder: ClassVar[str] = ""
     ignored_folders: ClassVar[frozenset[str]] = frozenset()

@@ -50,7 +50,7 @@ def witness(side: Side) -> Path:
 
 
 def read_history(side: Side) -> dict[str, object]:
-    about = side.run("trust", "show", "--json").json["memory"]
+    about = side.run("trust", "show", "--json").json["history"]
     assert isinstance(about, dict)
     return about
 
@@ -163,12 +163,12 @@ def test_nothing_is_imported_and_the_reason_is_told(
     ):
         refused = refusals.expect_refusal(used, *words, error=PolicyError)
         assert "reset-state" in refused.json["error"]["hint"]
-    trouble = read_history(used)["trouble"]
-    assert isinstance(trouble, dict)
-    assert trouble["kind"] == kind
-    assert trouble["message"]
+    fault = read_history(used)["fault"]
+    assert isinstance(fault, dict)
+    assert fault["kind"] == kind
+    assert fault["message"]
     doctor = used.run("doctor", "--json").json
-    assert "memory" in {one["about"] for one in doctor["findings"] if one["level"] == "problem"}
+    assert "history" in {one["about"] for one in doctor["findings"] if one["level"] == "problem"}
 
 
 @pytest.mark.parametrize(("harm", "kind"), HARMS)
@@ -183,7 +183,7 @@ def test_a_reset_keeps_what_is_whole_and_imports_go_on(
     assert ran.code == 0, ran.err
     assert kind
     after = read_history(used)
-    assert after["whole"] is True
+    assert after["intact"] is True
     assert after["channels"] == before["channels"]
     assert after["entries"] == before["entries"] + 1  # type: ignore[operator]
     assert Path(ran.json["aside"]).is_dir()
@@ -260,7 +260,7 @@ def test_at_a_terminal_a_reset_asks_for_the_sites_id(typed: bytes, code: int, us
     os.close(ours)
     os.close(theirs)
     assert ran.returncode == code, ran.stderr
-    assert read_history(used)["whole"] is (code == 0)
+    assert read_history(used)["intact"] is (code == 0)
 
 
 def test_a_second_home_with_a_witness_that_does_not_fit_needs_a_reset_too(

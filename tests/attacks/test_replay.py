@@ -113,7 +113,7 @@ def test_a_gap_is_told_and_recorded(forged: Forge, isolated: Side) -> None:
 
     ran = isolated.run("import", forged.depot(bundle("b", 6)), "--json")
 
-    assert ran.json["not_come"] == [3, 5]
+    assert ran.json["missing_numbers"] == [3, 5]
     assert "numbers 3 to 5 did not come" in ran.err
     assert entries(isolated)[-1].note == "numbers 3 to 5 did not come"
 
@@ -121,7 +121,7 @@ def test_a_gap_is_told_and_recorded(forged: Forge, isolated: Side) -> None:
 def test_the_first_of_a_channel_is_no_gap(forged: Forge, isolated: Side) -> None:
     ran = isolated.run("import", forged.depot(bundle("a", 7)), "--json")
 
-    assert (ran.json["not_come"], ran.json["last_sequence"]) == (None, 0)
+    assert (ran.json["missing_numbers"], ran.json["last_sequence"]) == (None, 0)
 
 
 def test_channels_count_for_themselves(have: Callable[..., None]) -> None:
@@ -390,7 +390,7 @@ def test_the_floor_stays_where_the_newest_date_put_it(
     location = built(tmp_path, bundle("a", 1, expires_at=NOON + 8 * DAY))
 
     refusals.expect_refusal(side, "import", location, error=PolicyError)
-    assert side.run("trust", "show", "--json").json["memory"]["time_floor"][:10] == "2027-01-24"
+    assert side.run("trust", "show", "--json").json["history"]["time_floor"][:10] == "2027-01-24"
 
 
 def test_a_root_that_was_left_out_of_time_does_not_come_back_with_the_clock(

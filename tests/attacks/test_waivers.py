@@ -98,7 +98,7 @@ def test_a_waiver_lets_in_just_what_it_names(ward: Side, built: Forge, tmp_path:
     assert (verified.code, ran.code) == (0, 0), ran.err
     assert ran.json["waived"] == verified.json["waived"] != []
     assert ran.json["waiver"]["reason"] == GOOD.reason
-    memory = ward.run("trust", "show", "--json").json["memory"]
+    memory = ward.run("trust", "show", "--json").json["history"]
     assert memory["channels"]["nightly"]["sequence"] == 3
 
 

@@ -81,7 +81,7 @@ def test_an_import_after_a_reset_of_whatever_was_left_goes_on(
     path = side.top / file
     path.write_bytes(mutate(path.read_bytes()))
 
-    memory = side.run("trust", "show", "--json").json["memory"]
+    memory = side.run("trust", "show", "--json").json["history"]
     assert side.run("trust", "reset-state", "--yes", memory["head"]).code == 0
 
     assert side.run("import", used[2]).code == 0

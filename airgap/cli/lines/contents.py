@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from airgap.cli.lines.labels import claim_lines, join_words
-from airgap.cli.output import size_text
+from airgap.cli.output import count_text, size_text
 from airgap.cli.terminal import ClaimLine
 
 __all__ = ["content_lines", "item_lines", "signature_lines", "signer_lines"]
@@ -20,14 +20,14 @@ def content_lines(bundle: Mapping[str, Any]) -> Iterator[str]:
     sites = ", ".join(bundle["audience"]) or "any site"
     yield ClaimLine(f"channel {bundle['channel']}, {number}, for {sites}")
     yield from claim_lines(bundle)
-    packs = "1 pack" if bundle["packs"] == 1 else f"{bundle['packs']} packs"
+    packs = count_text(bundle["packs"], "pack")
     yield f"{size_text(bundle['size'])} in {packs} of {size_text(bundle['stored_size'])}"
 
 
 def item_lines(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield a line for each item, and one for each of its entries if they are described."""
     for item in items:
-        files = "1 file" if item["files"] == 1 else f"{item['files']} files"
+        files = count_text(item["files"], "file")
         yield f"{item['kind']} {item['tag']}  {files}, {size_text(item['size'])}"
         yield from (ClaimLine(f"  {_entry_line(entry)}") for entry in item.get("entries", ()))
 

@@ -10,8 +10,9 @@ __all__ = ["history_lines", "loss_lines"]
 
 def history_lines(status: HistoryStatus, root: Root) -> list[str]:
     """Write the import history of a site for people."""
+    entries = "1 entry" if status.entries == 1 else f"{status.entries:,} entries"
     lines = [
-        f"import history: {status.entries} entries, head {status.head}",
+        f"import history: {entries}, head {status.head}",
         f"  in {status.store.folder}",
         f"time floor {format_time(history.compute_time_floor(status.state, root))}",
     ]

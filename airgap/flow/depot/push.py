@@ -65,7 +65,7 @@ class PushResult:
     manifest: Manifest
     was_there: bool
     packs_written: int = 0
-    packs_shared: int = 0
+    packs_there: int = 0
     replaced: tuple[str, ...] = ()
 
 
@@ -129,7 +129,7 @@ def _write(
         exported.manifest,
         was_there=False,
         packs_written=exported.packs_written,
-        packs_shared=exported.packs_shared,
+        packs_there=exported.packs_there,
     )
 
 

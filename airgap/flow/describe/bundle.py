@@ -141,7 +141,7 @@ def describe_admission(opened: Opened) -> dict[str, Any]:
         "sequence": manifest.sequence,
         "labels": dict(manifest.labels),
         "last_sequence": opened.policy.state.last_sequence(manifest.channel),
-        "not_come": [admission.gap.start, admission.gap.stop - 1] if admission.gap else None,
+        "missing_numbers": [admission.gap.start, admission.gap.stop - 1] if admission.gap else None,
         "waived": list(admission.lifted),
         "passed_over": list(opened.passed_over),
     }
@@ -192,7 +192,7 @@ def describe_volumes(volumes: MissingVolumes) -> dict[str, Any]:
     return {
         "count": volumes.labels[0].count,
         "good": sorted(volumes.seen),
-        "not_seen": volumes.awaited,
+        "missing": volumes.awaited,
     }
 
 

@@ -15,8 +15,8 @@ def describe_history(status: HistoryStatus, root: Root) -> dict[str, Any]:
     state, fault = status.state, status.fault
     channels = state.channels if state else {}
     return {
-        "whole": fault is None,
-        "trouble": {"kind": fault.kind, "message": fault.message} if fault else None,
+        "intact": fault is None,
+        "fault": {"kind": fault.kind, "message": fault.message} if fault else None,
         "folder": str(status.store.folder),
         "entries": status.entries,
         "head": status.head,

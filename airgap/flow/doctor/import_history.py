@@ -26,26 +26,26 @@ def check_imports() -> Iterator[Finding]:
     try:
         status = history.check_history(name)
     except AirgapError as error:
-        yield problem("memory", error.message, error.hint)
+        yield problem("history", error.message, error.hint)
         return
     if status.fault or status.state is None:
         refusal = status.make_error()
-        yield problem("memory", f"{refusal.message} {refusal.details[0]}", refusal.hint)
+        yield problem("history", f"{refusal.message} {refusal.details[0]}", refusal.hint)
         return
     if not status.matches_entries():
         yield problem(
-            "memory",
+            "history",
             f"The state in {status.store.folder} does not follow from the ledger beside it.",
             "Both were changed: restore the newest copy of the folder.",
         )
         return
     yield ok(
-        "memory",
+        "history",
         f"The import history of site {name} is intact: {status.entries} entries, head"
         f" {status.head}.",
     )
     for channel, last in sorted(status.state.channels.items()):
-        yield ok("memory", f"Imports of channel {channel} are at number {last.sequence}.")
+        yield ok("history", f"Imports of channel {channel} are at number {last.sequence}.")
     yield from _find_interrupted(status)
 
 
@@ -65,7 +65,7 @@ def _find_interrupted(status: HistoryStatus) -> Iterator[Finding]:
     if last.event == "incomplete" or (last.event in IMPORTS and left):
         reason = f": {last.note}" if last.event == "incomplete" else "."
         yield note(
-            "memory",
+            "history",
             f"The import of bundle {last.bundle.hex()} is in the ledger, but ended before all items"
             f" were in place{reason}",
             "Run the same import again: it finishes it. Older bundles of its channel stay refused.",

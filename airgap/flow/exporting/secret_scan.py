@@ -79,7 +79,6 @@ _FORMS: Final = (
     ),
     _Form("a Slack token", (b"xox",), re.compile(rb"xox[abprs]-[A-Za-z0-9-]{10,256}")),
 )
-_DOCKERFILE: Final = "env/docker/Dockerfile"
 _NAMED_FILE: Final = re.compile(
     rb"(?<![\w-])env/(?:docker|python)/[\w./-]*[\w-]"
     rb"|(?m:(?<=^COPY )|(?<=^ADD ))(?:--\S+ )*(?:\./)?(src/[\w./-]*[\w-])"
@@ -102,13 +101,13 @@ def check_secrets(sources: Sequence[Source], progress: Progress, *, allowed: boo
     """
     found: list[str] = []
     for source in sources:
-        suffixes = find_kind(source.kind).searched_suffixes
+        kind = find_kind(source.kind)
         for file in source.tree.files:
-            if file.size > LARGEST or not (suffixes is None or file.path.endswith(suffixes)):
+            if file.size > LARGEST or not file.path.endswith(kind.searched_suffixes):
                 continue
             text = b"".join(read_stable(file))
-            if file.path == _DOCKERFILE and suffixes is None:
-                _note_absent_files(source, text, progress)
+            if file.path == kind.dockerfile:
+                _note_absent_files(source, file.path, text, progress)
             found += _describe(source, file, text)
     if found and not allowed:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
@@ -141,14 +140,14 @@ def _describe(source: Source, file: SourceFile, text: bytes) -> Iterator[str]:
         yield f"{file.path!r} in {item} has {secret.what} in line {secret.line}"
 
 
-def _note_absent_files(source: Source, dockerfile: bytes, progress: Progress) -> None:
+def _note_absent_files(source: Source, path: str, dockerfile: bytes, progress: Progress) -> None:
     """Note the files that a build of the image would look for in vain."""
     tree = source.tree
     paths = {file.path for file in tree.files} | set(tree.links) | set(tree.empty_folders)
     folders = {path[: slash.start()] for path in paths for slash in re.finditer("/", path)}
     named = {(match[1] or match[0]).decode() for match in _NAMED_FILE.finditer(dockerfile)}
-    for path in sorted(named - paths - folders):
+    for absent in sorted(named - paths - folders):
         progress.note(
-            f"{source.kind} {source.name}:{source.version} lacks {path}, which its {_DOCKERFILE}"
+            f"{source.kind} {source.name}:{source.version} lacks {absent}, which its {path}"
             " uses: `bentoml containerize` will fail. Build the Bento again."
         )

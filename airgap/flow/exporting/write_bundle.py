@@ -75,7 +75,7 @@ class ExportResult:
     bundle: str
     manifest: Manifest
     packs_written: int
-    packs_shared: int
+    packs_there: int
     path: str = ""
     volumes: tuple[str, ...] = ()
     survives: bool = False

@@ -63,7 +63,7 @@ class InstallResult:
     """What became of each item, in item order, and models that Bentos still lack here."""
 
     outcomes: tuple[tuple[Item, Outcome], ...]
-    lacking: tuple[str, ...]
+    missing: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ def commit(plan: Plan, record: ImportRecord | None, progress: Progress) -> Insta
     _record_installed(plan, progress)
     _remove_staging(plan)
     outcomes = tuple((item.item, item.outcome) for item in plan.items)
-    return InstallResult(outcomes, tuple(_find_lacking(item for item, _ in outcomes)))
+    return InstallResult(outcomes, tuple(_find_missing(item for item, _ in outcomes)))
 
 
 def _record_installed(plan: Plan, progress: Progress) -> None:
@@ -275,7 +275,7 @@ def _remove_staging(plan: Plan) -> None:
         remove_staging(item.target, plan.bundle)
 
 
-def _find_lacking(items: Iterable[Item]) -> Iterator[str]:
+def _find_missing(items: Iterable[Item]) -> Iterator[str]:
     """Yield the models that the Bentos name and that are not on this machine."""
     for item in items:
         for model in _list_models(item):

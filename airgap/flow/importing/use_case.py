@@ -76,10 +76,10 @@ class ImportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What became of each item, in item order, and models that Bentos still lack here."""
+    """What became of each item, in item order, and models that Bentos need and lack here."""
 
     outcomes: tuple[tuple[Item, Outcome], ...]
-    lacking: tuple[str, ...]
+    missing: tuple[str, ...]
     opened: Opened | None = None
     """The bundle, as it was admitted; its reader is closed. None: it was not signed."""
     model_signatures: tuple[ModelSignature, ...] | None = None
@@ -149,7 +149,7 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
             jobs=request.jobs or pipeline.default_jobs(),
             progress=progress,
         )
-        result = ImportResult(done.outcomes, done.lacking, opened)
+        result = ImportResult(done.outcomes, done.missing, opened)
         if request.model_signatures is None or request.dry_run:
             return result
         return _write_model_signatures(result, opened, request.model_signatures)
@@ -171,7 +171,7 @@ def verify_bundle(request: VerifyRequest, progress: Progress) -> VerifyResult:
     return VerifyResult(
         opened,
         content.bytes_read,
-        content.lacking,
+        content.missing,
         content.parity,
         content.damaged_parity,
         tuple(signatures),
@@ -257,7 +257,7 @@ def _import_unsigned(
             find_only_item(expected, items)
 
     done = unsigned.import_unsigned(archive, options, progress, check)
-    return ImportResult(done.outcomes, done.lacking)
+    return ImportResult(done.outcomes, done.missing)
 
 
 def _write_model_signatures(result: ImportResult, opened: Opened, folder: Path) -> ImportResult:

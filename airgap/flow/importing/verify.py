@@ -24,7 +24,7 @@ class ContentResult:
     """What ``verify`` has read."""
 
     bytes_read: int
-    lacking: MissingVolumes | None = None
+    missing: MissingVolumes | None = None
     """The volumes that were not given, if some were not."""
     parity: int = 0
     """How many parity packs are intact."""
@@ -39,8 +39,8 @@ def verify_content(opened: Opened, *, jobs: int, progress: Progress) -> int:
         MissingError, CorruptError, StorageError: as ``import_bundle``.
     """
     result = verify_volumes(opened, jobs=jobs, progress=progress)
-    if result.lacking:
-        raise refusal(result.lacking)
+    if result.missing:
+        raise refusal(result.missing)
     return result.bytes_read
 
 
@@ -90,12 +90,12 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> ContentRe
             digester.submit(digests.feed, targets, chunk, data)
             descriptions.feed(targets, chunk, data)
     lost = sum(manifest.packs[index].size for index in work.failed)
-    lacking = find_missing_volumes(opened, work.failed) if work.failed else None
-    if lacking and (not lacking.labels or lacking.bad):
-        raise refusal(lacking)
+    missing = find_missing_volumes(opened, work.failed) if work.failed else None
+    if missing and (not missing.labels or missing.bad):
+        raise refusal(missing)
     digests.refuse_wrong()
     base.refuse(absent, packs_are_read=not work.failed)
-    if not lacking:
+    if not missing:
         descriptions.refuse_incomplete()
     good, damaged = check_parity(manifest.packs, PackCopies(opened.packs.volumes))
-    return ContentResult(manifest.stored_size - lost, lacking, good, tuple(damaged))
+    return ContentResult(manifest.stored_size - lost, missing, good, tuple(damaged))

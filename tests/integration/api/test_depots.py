@@ -75,6 +75,19 @@ def test_a_script_of_bentoml_works_with_a_depot(shop: Side, isolated: Side, tmp_
     assert shop.bentoml.is_dir()
 
 
+@pytest.mark.usefixtures("shop")
+def test_what_is_pushed_has_the_labels(tmp_path: Path) -> None:
+    labels = {"classification": "restricted", "project": "north"}
+
+    bundles = [
+        airgap.push("shop:v1", labels=labels),
+        airgap.models.push("ranker:v1", labels=labels),
+    ]
+
+    for bundle in bundles:
+        assert airgap.inspect(f"{tmp_path / 'depot'}#{bundle}")["labels"] == labels
+
+
 def test_a_bento_is_deleted_from_a_depot(shop: Side, tmp_path: Path) -> None:
     depot = tmp_path / "depot"
     airgap.push("shop:v1")

@@ -10,7 +10,7 @@ from airgap.cli import terminal
 from airgap.format.attestation import DEFAULT_NAMES
 from airgap.format.envelope import Role
 from tests.support import signers, stores
-from tests.support.sides import Ran, Side
+from tests.support.sides import Ran, Side, Site
 from tests.support.signers import make_root, person, team
 
 ROLES: dict[Role, dict[str, list[str]]] = {
@@ -220,3 +220,47 @@ def test_lines_about_bundles_fit_in_80_columns(
                     ("→", "NOT ACCEPTABLE", "airgap:", "attachment ")
                 )
                 assert len(line) <= 80 or is_sentence or str(depot) in line
+
+
+def test_every_command_counts_packs_and_sizes(many: Side, depot: Path, tmp_path: Path) -> None:
+    packs = {path.name: path.stat().st_size for path in depot.rglob("*.pack")}
+    count, size = len(packs), sum(packs.values())
+    key = signers.write_key(tmp_path / "keys", "bob")
+    more, volumes = tmp_path / "more", tmp_path / "volumes"
+    assert count > 2
+
+    (copied,) = many.run("copy", depot, more, "--json").json["bundles"]
+    assert (copied["packs_copied"], copied["packs_there"]) == (count, 0)
+    assert copied["bytes_copied"] == size
+    assert f": 0 packs copied (0 B), {count} already there" in many.run("copy", depot, more).out
+
+    export = ("export", "shop1:v1", "shop2:v1", "-o", more, "--key", key)
+    exported = many.run(*export, "--json").json
+    assert (exported["packs_written"], exported["packs_there"]) == (0, count)
+    assert (exported["packs"], exported["stored_size"]) == (count, size)
+
+    split = many.run("split", depot, "-o", volumes, "--volume-size", "10M", "--json").json
+    assert len(split["volumes"]) == len(split["packs"]) > 1
+    for folder, held in zip(split["volumes"], split["packs"], strict=True):
+        assert len([*Path(folder).rglob("*.pack")]) == held
+    joined = many.run("join", *split["volumes"], "-o", tmp_path / "joined")
+    assert f"is complete: {count} packs, 0 of them restored from parity." in joined.out
+
+    deleted = many.run("delete", f"{more}#{exported['bundle']}", "--yes", "--json").json
+    assert [len(one["items"]) for one in deleted["deleted"]] == [4]
+    (copied_id,) = (path.parent.name for path in more.glob("bundles/*/manifest.msgpack"))
+    assert many.run("delete", f"{more}#{copied_id}", "--yes").code == 0
+    swept = many.run("gc", more, "--older-than", "0", "--dry-run", "--json").json
+    gone = swept["removed"] | swept["marked"]
+    assert {name.rpartition("/")[2]: value for name, value in gone.items()} == packs
+    assert swept["removed_bytes"] + swept["marked_bytes"] == size
+
+
+def test_one_of_a_thing_is_singular(small: Side, site: Site, tmp_path: Path) -> None:
+    one = tmp_path / "one"
+
+    exported = small.run("export", "shop:v1", "--no-models", "-o", one, "--key", site.key())
+    copied = small.run("copy", one, tmp_path / "copy")
+
+    assert ": 1 pack written, 0 already there" in exported.out
+    assert ": 1 pack copied (" in copied.out

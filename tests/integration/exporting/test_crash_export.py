@@ -39,7 +39,7 @@ class Outgoing:
         packs = len([*self.folder.rglob("*.pack")])
         ran = self.sender.run(*self.arguments(), "--json")
         assert ran.code == 0, f"after {moment}: {ran.err}"
-        assert ran.json["packs_shared"] == packs, f"after {moment}"
+        assert ran.json["packs_there"] == packs, f"after {moment}"
         assert store_invariants.content(self.folder) == self.after, f"after {moment}"
 
     def clear(self) -> None:
@@ -80,7 +80,7 @@ def test_a_pack_that_is_there_and_damaged_is_written_anew(to_depot: Outgoing) ->
 
     ran = to_depot.sender.run(*to_depot.arguments(), "--json")
 
-    assert (ran.json["packs_written"], ran.json["packs_shared"]) == (1, 1)
+    assert (ran.json["packs_written"], ran.json["packs_there"]) == (1, 1)
     assert store_invariants.content(to_depot.folder) == to_depot.after
 
 

@@ -155,8 +155,8 @@ def test_a_second_export_writes_only_what_is_new(connected: Side, site: Site, ta
 
     second = export(connected, target, site, "shop").json
 
-    assert (first["packs_written"], first["packs_shared"]) == (2, 0)
-    assert (second["packs_written"], second["packs_shared"]) == (1, 1)
+    assert (first["packs_written"], first["packs_there"]) == (2, 0)
+    assert (second["packs_written"], second["packs_there"]) == (1, 1)
     assert len(packs(target)) == 3
     assert before.items() <= stores.snapshot(target / "packs").items()
     assert len(list(target.glob("bundles/*"))) == 2
@@ -169,7 +169,7 @@ def test_the_same_export_again_writes_no_pack(small: Side, site: Site, target: P
     second = export(small, target, site, "shop").json
 
     assert second["bundle"] == first["bundle"]
-    assert (second["packs_written"], second["packs_shared"]) == (0, first["packs"])
+    assert (second["packs_written"], second["packs_there"]) == (0, first["packs"])
     assert stores.snapshot(target) == before
 
 
@@ -195,7 +195,7 @@ def test_models_are_left_out_on_request_and_told_at_import(
     assert sent == ["bento shop:v1"]
     assert ran.code == 0
     assert "still missing here: model ranker:v1; the Bento needs it" in ran.out
-    assert isolated.run("import", target, "--json").json["lacking"] == ["model ranker:v1"]
+    assert isolated.run("import", target, "--json").json["missing"] == ["model ranker:v1"]
 
 
 def test_a_model_that_is_there_already_is_not_told_as_lacking(
@@ -204,7 +204,7 @@ def test_a_model_that_is_there_already_is_not_told_as_lacking(
     stores.add_model(isolated, "ranker:v1", {"w": b"whatever"})
     export(small, target, site, "shop", "--no-models")
 
-    assert isolated.run("import", target, "--json").json["lacking"] == []
+    assert isolated.run("import", target, "--json").json["missing"] == []
 
 
 def test_a_snapshot_that_was_left_out_is_told_at_import(
@@ -216,7 +216,7 @@ def test_a_snapshot_that_was_left_out_is_told_at_import(
 
     ran = isolated.run("import", target, "--json")
 
-    assert ran.json["lacking"] == [f"hugging-face org--mini:{COMMIT}"]
+    assert ran.json["missing"] == [f"hugging-face org--mini:{COMMIT}"]
 
 
 def test_every_missing_model_is_named_with_how_to_fetch_it(

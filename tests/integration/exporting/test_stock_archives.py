@@ -71,7 +71,7 @@ def test_an_archive_brings_what_was_sent(stock: Path, shop: Side, isolated: Side
     ran = isolated.run("import", stock, "--json")
 
     assert [item["outcome"] for item in ran.json["items"]] == ["installed"] * 3
-    assert ran.json["lacking"] == []
+    assert ran.json["missing"] == []
     for store in ("bentos", "models"):
         assert tree(isolated.bentoml / store) == {**tree(shop.bentoml / store), **latest(store)}
     cache = {

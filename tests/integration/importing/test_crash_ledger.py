@@ -52,7 +52,7 @@ def copies(side: Side) -> Iterator[Side]:
 
 
 def whole(side: Side) -> bool:
-    return bool(side.run("trust", "show", "--json").json["memory"]["whole"])
+    return bool(side.run("trust", "show", "--json").json["history"]["intact"])
 
 
 def check(side: Side) -> tuple[State | None, HistoryFault | None]:
@@ -150,7 +150,7 @@ def test_a_kill_at_any_step_of_a_reset_leaves_it_done_or_to_be_done(
     used: Side, bundles: dict[int, Path], launcher: Launcher
 ) -> None:
     (used.state / "sites/ward/state").unlink()
-    head = used.run("trust", "show", "--json").json["memory"]["head"]
+    head = used.run("trust", "show", "--json").json["history"]["head"]
     reset = ("trust", "reset-state", "--yes", head)
     sides = copies(used)
     steps = len(launcher.run(next(sides), *reset).steps)
@@ -161,7 +161,7 @@ def test_a_kill_at_any_step_of_a_reset_leaves_it_done_or_to_be_done(
         ended = launcher.run(side, *reset, fault=Fault(at=step))
         assert ended.killed
         if not whole(side):
-            now = side.run("trust", "show", "--json").json["memory"]["head"]
+            now = side.run("trust", "show", "--json").json["history"]["head"]
             assert side.run("trust", "reset-state", "--yes", now).code == 0, ended.last
         refusals.expect_refusal(side, "import", bundles[1], error=PolicyError)
         assert side.run("import", bundles[3]).code == 0, ended.last

@@ -44,7 +44,7 @@ def test_what_stock_bentoml_exports_arrives(
 
     assert ran.code == 0, ran.err
     assert (ran.json["bundle"], ran.json["signed_by"]) == (None, [])
-    assert ran.json["lacking"] == [f"hugging-face acme--tiny:{COMMIT}"]
+    assert ran.json["missing"] == [f"hugging-face acme--tiny:{COMMIT}"]
     sent = contents(shop.bentoml / "bentos" / "shop" / "v1")
     there = contents(connected.bentoml / "bentos" / "shop" / "v1")
     del sent["folder-link"], there["folder-link"]  # an empty folder in a zip

@@ -172,7 +172,7 @@ def test_repair_makes_a_depot_whole_byte_for_byte(protected: Path, connected: Si
     ran = connected.run("repair", protected, "--json")
 
     assert ran.code == 0, ran.err
-    assert (ran.json["made_again"], ran.json["parity_lost"]) == (2, 0)
+    assert (ran.json["packs_restored"], ran.json["parity_lost"]) == (2, 0)
     assert stores.snapshot(protected) == before
 
 
@@ -181,7 +181,7 @@ def test_repair_of_what_is_whole_changes_nothing(protected: Path, connected: Sid
 
     ran = connected.run("repair", protected, "--json")
 
-    assert ran.json["made_again"] == 0
+    assert ran.json["packs_restored"] == 0
     assert stores.snapshot(protected) == before
 
 
@@ -246,7 +246,7 @@ def test_joined_volumes_keep_their_parity(copies: Discs, connected: Side, tmp_pa
 
     ran = connected.run("repair", tmp_path / "joined", "--json")
 
-    assert ran.json["made_again"] == 1
+    assert ran.json["packs_restored"] == 1
 
 
 def test_an_index_that_lies_about_the_groups_gives_nothing_that_is_not_signed(

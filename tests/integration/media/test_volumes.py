@@ -233,7 +233,7 @@ def test_one_volume_alone_is_verified(pressed: Discs, isolated: Side) -> None:
     ran = isolated.run("verify", pressed.folders[2])
 
     assert ran.code == MissingError.exit_code
-    assert "Volume 3 of 7 is good; 6 others not seen: volumes 1, 2, 4, 5, 6 and 7." in ran.out
+    assert "Volume 3 of 7 is good; missing: volumes 1, 2, 4, 5, 6 and 7." in ran.out
     assert "OK:" not in ran.out
 
 
@@ -244,7 +244,7 @@ def test_asked_for_a_part_verify_is_content_with_a_good_volume(
 
     assert ran.code == 0
     assert ran.json["verified"] is False
-    assert ran.json["volumes"] == {"count": 7, "good": [3], "not_seen": [1, 2, 4, 5, 6, 7]}
+    assert ran.json["volumes"] == {"count": 7, "good": [3], "missing": [1, 2, 4, 5, 6, 7]}
 
 
 def test_all_volumes_are_verified(pressed: Discs, isolated: Side) -> None:

@@ -420,10 +420,10 @@ def test_an_import_that_was_killed_after_its_entry_is_noted(
     fault = Fault(before=r"^rename .*models/ranker/v1")
     assert launcher.run(isolated, "import", depot, fault=fault).killed
 
-    assert "ended before all items were in place" in the_note(isolated, "memory")
+    assert "ended before all items were in place" in the_note(isolated, "history")
 
     assert isolated.run("import", depot).code == 0
-    assert not findings(isolated.run("doctor", "--json"), "note", "memory")
+    assert not findings(isolated.run("doctor", "--json"), "note", "history")
 
 
 def test_an_import_that_failed_after_its_entry_is_noted_with_the_reason(
@@ -432,7 +432,7 @@ def test_an_import_that_failed_after_its_entry_is_noted_with_the_reason(
     fault = Fault(before=r"^rename .*models/ranker/v1", error=errno.EIO)
     assert launcher.run(isolated, "import", depot, fault=fault).code == 15
 
-    assert "Input/output error" in the_note(isolated, "memory")
+    assert "Input/output error" in the_note(isolated, "history")
 
     assert isolated.run("import", depot).code == 0
-    assert not findings(isolated.run("doctor", "--json"), "note", "memory")
+    assert not findings(isolated.run("doctor", "--json"), "note", "history")
