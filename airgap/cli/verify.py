@@ -14,6 +14,7 @@ from airgap.cli.output import (
     reports,
     size_text,
 )
+from airgap.cli.terminal import ClaimLine
 from airgap.errors import MissingError
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _lines(done: "VerifyResult", signed: list[str]) -> list[str]:
     manifest, site = opened.manifest.value, opened.root.value.site
     lines = [f"OK: {item} ({size_text(item.size)})" for item in manifest.items]
     lines += signed
-    lines += report_lines(done.reports)
+    lines += map(ClaimLine, report_lines(done.reports))
     lines += model_signatures.lines(done.model_signatures)
     lines += admission_lines(opened)
     lines += _parity_lines(done)
