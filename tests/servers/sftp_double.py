@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from airgap.transport.port import TransientError
-from airgap.transport.sftp import session as wire
-from airgap.transport.sftp.session import pack_string, pack_u32, pack_u64
+from airgap.transport.sftp import packets as wire
+from airgap.transport.sftp.packets import pack_string, pack_u32, pack_u64
 
 __all__ = ["Asked", "SftpDouble", "data", "name_list", "packet", "status"]
 

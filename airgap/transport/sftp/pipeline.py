@@ -12,16 +12,9 @@ from typing import Final
 
 from airgap.errors import AirgapError, MissingError, TransportError
 from airgap.transport.port import Sink, TransientError
-from airgap.transport.sftp import session as sftp_session
-from airgap.transport.sftp.session import (
-    EndOfFileError,
-    Reply,
-    Session,
-    SftpRefusedError,
-    pack_u32,
-    pack_u64,
-    protocol_error,
-)
+from airgap.transport.sftp import packets
+from airgap.transport.sftp.packets import Reply, pack_string, pack_u32, pack_u64, protocol_error
+from airgap.transport.sftp.session import EndOfFileError, Session, SftpRefusedError
 
 __all__ = ["Flow", "read", "write"]
 
@@ -77,7 +70,7 @@ class _ReadPipeline:
 
     def __init__(self, session: Session, handle: bytes, flow: Flow) -> None:
         self._session = session
-        self._handle = sftp_session.pack_string(handle)
+        self._handle = pack_string(handle)
         self._flow = flow
         self._pending: dict[int, _Piece] = {}
         self._in_order: deque[_Piece] = deque()
@@ -115,16 +108,16 @@ class _ReadPipeline:
 
     def _request(self, piece: _Piece) -> None:
         span = (pack_u64(piece.offset), pack_u32(piece.missing))
-        self._pending[self._session.send(sftp_session.READ, self._handle, *span)] = piece
+        self._pending[self._session.send(packets.READ, self._handle, *span)] = piece
 
     def _accept(self, reply: Reply) -> None:
         piece = self._pending.pop(reply.number, None)
         if piece is None:
             raise protocol_error("a reply to no request")
-        if reply.kind == sftp_session.STATUS:
+        if reply.kind == packets.STATUS:
             self._end_file(piece, reply)
             return
-        data = self._session.expect(reply, sftp_session.DATA, "read a file").string()
+        data = self._session.expect(reply, packets.DATA, "read a file").string()
         if not 0 < len(data) <= piece.missing:
             raise protocol_error(f"{len(data):,} bytes where {piece.missing:,} were requested")
         if piece not in self._in_order:
@@ -143,7 +136,7 @@ class _ReadPipeline:
         if piece not in self._in_order:
             return
         try:
-            self._session.expect(reply, sftp_session.DATA, "read a file")
+            self._session.expect(reply, packets.DATA, "read a file")
         except EndOfFileError:
             self._error = None
         except (SftpRefusedError, MissingError) as error:
@@ -214,7 +207,7 @@ class _WritePipeline:
 
     def __init__(self, session: Session, handle: bytes, flow: Flow) -> None:
         self._session = session
-        self._handle = sftp_session.pack_string(handle)
+        self._handle = pack_string(handle)
         self._flow = flow
         self._pending: dict[int, tuple[int, int]] = {}  # offset and size, by request
         self.errors: list[tuple[int, TransportError | MissingError]] = []
@@ -226,7 +219,7 @@ class _WritePipeline:
         session.speed.restart()
         for piece in pieces:
             head = (self._handle, pack_u64(offset), pack_u32(len(piece)))
-            pending[session.send(sftp_session.WRITE, *head, piece)] = offset, len(piece)
+            pending[session.send(packets.WRITE, *head, piece)] = offset, len(piece)
             offset += len(piece)
             while len(pending) >= self._flow.requests or (pending and session.ready()):
                 self._accept(session.receive())

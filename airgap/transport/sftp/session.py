@@ -1,53 +1,42 @@
 """SFTP version 3 over a stream: the requests that a depot needs, with strictly parsed replies.
 
-draft-ietf-secsh-filexfer-02, and OpenSSH's PROTOCOL for the extensions. Whatever a server replies,
-memory holds no more than was requested, and only a status counts as success.
+Whatever a server replies, memory holds no more than was requested, and only a status counts as
+success.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from struct import Struct
 from typing import Final, Protocol
 
 from airgap.errors import AirgapError, CorruptError, MissingError, TransportError
 from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import TransientError
+from airgap.transport.sftp import packets
+from airgap.transport.sftp.packets import (
+    Attributes,
+    Reply,
+    pack_string,
+    pack_u32,
+    pack_u64,
+    protocol_error,
+)
 
-__all__ = ["Attributes", "EndOfFileError", "Reply", "Session", "SftpRefusedError", "Stream"]
+__all__ = ["EndOfFileError", "Session", "SftpRefusedError", "Stream"]
 
-_U32: Final = Struct(">I")
-_U64: Final = Struct(">Q")
 _HEAD: Final = Struct(">IBI")
 _MAX_PACKET_BYTES: Final = 256 * 1024
 _VERSION: Final = 3
 _MAX_EXTENSIONS: Final = 100
 _MOST_REPEATED: Final = 1000
-
-INIT, OPEN, CLOSE, READ, WRITE, FSTAT, FSETSTAT, OPENDIR, READDIR = 1, 3, 4, 5, 6, 8, 10, 11, 12
-REMOVE, MKDIR, STAT, RENAME, EXTENDED = 13, 14, 17, 18, 200
-VERSION, STATUS, HANDLE, DATA, NAME, ATTRIBUTES, EXTENDED_REPLY = 2, 101, 102, 103, 104, 105, 201
-OK, EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE, NO_CONNECTION, CONNECTION_LOST = (
-    *range(5),
-    6,
-    7,
-)
-UNSUPPORTED: Final = 8
 _FULL: Final = {14, 15}  # of version 5 and later, sent by some in version 3 too
-FOR_READING, FOR_WRITING, CREATE, EXCLUSIVELY = 1, 2, 8, 32
-_HAS_SIZE, _HAS_OWNER, _HAS_MODE, _HAS_TIMES, _HAS_MORE = 1, 2, 4, 8, 0x80000000
-_TYPE_OF_MODE, _REGULAR = 0o170000, 0o100000
-
 _REASONS: Final = {
-    NO_SUCH_FILE: "its parent folder does not exist",
-    PERMISSION_DENIED: "permission denied",
-    FAILURE: "general failure",
+    packets.NO_SUCH_FILE: "its parent folder does not exist",
+    packets.PERMISSION_DENIED: "permission denied",
+    packets.FAILURE: "general failure",
     5: "bad message",
-    UNSUPPORTED: "operation not supported",
+    packets.UNSUPPORTED: "operation not supported",
 }
-LIMITS, POSIX_RENAME, FSYNC, STATVFS = (
-    f"{name}@openssh.com" for name in ("limits", "posix-rename", "fsync", "statvfs")
-)
 
 
 class Stream(Protocol):
@@ -95,69 +84,6 @@ class EndOfFileError(SftpRefusedError):
     """There are no more bytes, or no more names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
-    """The attributes of a file, as far as the server sends them."""
-
-    size: int | None
-    mode: int | None
-
-    @property
-    def is_regular(self) -> bool:
-        """Whether it is a regular file, or its type is unknown."""
-        return self.mode is None or self.mode & _TYPE_OF_MODE in {0, _REGULAR}
-
-
-class Reply:
-    """One packet from the server, parsed from its front."""
-
-    __slots__ = ("_left", "kind", "number")
-
-    def __init__(self, packet: memoryview) -> None:
-        """Parse its type and, except in the first packet, the number of its request."""
-        self._left = packet
-        self.kind = self._take(1)[0]
-        self.number = 0 if self.kind == VERSION else self.u32()
-
-    def u32(self) -> int:
-        """Parse an unsigned integer of 4 bytes."""
-        number: int = _U32.unpack(self._take(4))[0]
-        return number
-
-    def u64(self) -> int:
-        """Parse an unsigned integer of 8 bytes."""
-        number: int = _U64.unpack(self._take(8))[0]
-        return number
-
-    def string(self) -> memoryview:
-        """Parse a string."""
-        return self._take(self.u32())
-
-    def attributes(self) -> Attributes:
-        """Parse the attributes of a file."""
-        flags = self.u32()
-        size = self.u64() if flags & _HAS_SIZE else None
-        if flags & _HAS_OWNER:
-            self.u64()
-        mode = self.u32() if flags & _HAS_MODE else None
-        if flags & _HAS_TIMES:
-            self.u64()
-        for _ in range(self.u32() if flags & _HAS_MORE else 0):
-            self.string()
-            self.string()
-        return Attributes(size, mode)
-
-    def __bool__(self) -> bool:
-        """Whether anything is left to parse."""
-        return bool(self._left)
-
-    def _take(self, size: int) -> memoryview:
-        if size > len(self._left):
-            raise protocol_error("a packet that ends early")
-        field, self._left = self._left[:size], self._left[size:]
-        return field
-
-
 class Session:
     """Requests and their replies. After a ``TransientError`` only ``close`` may be called."""
 
@@ -173,10 +99,10 @@ class Session:
         """Measures the server: from its beginning for each request, or each whole transfer."""
         self._last_number = self._unreplyed = 0
         self._rest = memoryview(b"")
-        stream.send(_U32.pack(5) + bytes([INIT]) + _U32.pack(_VERSION))
+        stream.send(pack_u32(5) + bytes([packets.INIT]) + pack_u32(_VERSION))
         self._unreplyed = 1
         reply = self.receive()
-        if reply.kind != VERSION or reply.u32() != _VERSION:
+        if reply.kind != packets.VERSION or reply.u32() != _VERSION:
             raise protocol_error("an SFTP version other than 3")
         self.extensions: Mapping[str, bytes] = dict(_parse_extensions(reply))
 
@@ -190,7 +116,7 @@ class Session:
 
     def receive(self) -> Reply:
         """Return the next reply, to whichever request."""
-        size = _U32.unpack(self._receive_exactly(4))[0]
+        size = int.from_bytes(self._receive_exactly(4))
         if not 0 < size <= _MAX_PACKET_BYTES:
             raise protocol_error(f"a packet of {size:,} bytes")
         reply = Reply(self._receive_exactly(size))
@@ -221,8 +147,8 @@ class Session:
             MissingError: the file or a parent folder does not exist.
             SftpRefusedError: anything else.
         """
-        reply = self._request(OPEN, pack_string(path), _U32.pack(flags), _U32.pack(0))
-        return bytes(self.expect(reply, HANDLE, action).string())
+        reply = self._request(packets.OPEN, pack_string(path), pack_u32(flags), pack_u32(0))
+        return bytes(self.expect(reply, packets.HANDLE, action).string())
 
     @contextmanager
     def closing(self, handle: bytes) -> Iterator[bytes]:
@@ -240,46 +166,46 @@ class Session:
         """Return the attributes of a file by path; None if it does not exist."""
         action = "tell a file's size"
         try:
-            reply = self._request(STAT, pack_string(path))
-            return self.expect(reply, ATTRIBUTES, action).attributes()
+            reply = self._request(packets.STAT, pack_string(path))
+            return self.expect(reply, packets.ATTRIBUTES, action).attributes()
         except MissingError:
             return None
 
     def handle_size(self, handle: bytes) -> int:
         """Return the size of an open file in bytes."""
         action = "tell a file's size"
-        reply = self._request(FSTAT, pack_string(handle))
-        size = self.expect(reply, ATTRIBUTES, action).attributes().size
+        reply = self._request(packets.FSTAT, pack_string(handle))
+        size = self.expect(reply, packets.ATTRIBUTES, action).attributes().size
         if size is None:
             raise protocol_error("attributes without a size")
         return size
 
     def truncate(self, handle: bytes, size: int) -> None:
         """Cut an open file to a size."""
-        attributes = _U32.pack(_HAS_SIZE) + _U64.pack(size)
+        attributes = pack_u32(packets.HAS_SIZE) + pack_u64(size)
         action = "cut a file"
-        self.expect_ok(self._request(FSETSTAT, pack_string(handle), attributes), action)
+        self.expect_ok(self._request(packets.FSETSTAT, pack_string(handle), attributes), action)
 
     def sync(self, handle: bytes) -> None:
         """Flush an open file to the server's disk, if the server supports that."""
-        if FSYNC in self.extensions:
+        if packets.FSYNC in self.extensions:
             action = "write a file to its disk"
-            reply = self._request(EXTENDED, pack_string(FSYNC.encode()), pack_string(handle))
+            reply = self._request(
+                packets.EXTENDED, pack_string(packets.FSYNC.encode()), pack_string(handle)
+            )
             self.expect_ok(reply, action)
 
     def rename(self, old: bytes, new: bytes) -> None:
         """Rename a file to a name that is not taken (filexfer-02 section 6.5)."""
         action = "rename a file"
-        self.expect_ok(self._request(RENAME, pack_string(old), pack_string(new)), action)
+        self.expect_ok(self._request(packets.RENAME, pack_string(old), pack_string(new)), action)
 
     def replace(self, old: bytes, new: bytes) -> None:
         """Rename a file over another; without posix-rename the name is missing for a moment."""
         action = "rename a file"
-        if POSIX_RENAME in self.extensions:
-            name = pack_string(POSIX_RENAME.encode())
-            self.expect_ok(
-                self._request(EXTENDED, name, pack_string(old), pack_string(new)), action
-            )
+        if packets.POSIX_RENAME in self.extensions:
+            names = pack_string(old), pack_string(new)
+            self.expect_ok(self._extended(packets.POSIX_RENAME, *names), action)
             return
         self.remove(new)
         self.rename(old, new)
@@ -288,14 +214,14 @@ class Session:
         """Remove a file; a missing one is not an error."""
         action = "remove a file"
         try:
-            self.expect_ok(self._request(REMOVE, pack_string(path)), action)
+            self.expect_ok(self._request(packets.REMOVE, pack_string(path)), action)
         except MissingError:
             return
 
     def make_folder(self, path: bytes) -> None:
         """Make a folder; raises as ``open``."""
         action = "make a folder"
-        self.expect_ok(self._request(MKDIR, pack_string(path), _U32.pack(0)), action)
+        self.expect_ok(self._request(packets.MKDIR, pack_string(path), pack_u32(0)), action)
 
     def list_names(self, path: bytes, limit: int) -> list[bytes]:
         """List a folder; ``.`` and ``..`` are left out.
@@ -306,8 +232,8 @@ class Session:
             SftpRefusedError: anything else.
         """
         action = "list a folder"
-        reply = self._request(OPENDIR, pack_string(path))
-        handle = bytes(self.expect(reply, HANDLE, action).string())
+        reply = self._request(packets.OPENDIR, pack_string(path))
+        handle = bytes(self.expect(reply, packets.HANDLE, action).string())
         names: list[bytes] = []
         distinct: set[bytes] = set()
         received = 0
@@ -327,28 +253,32 @@ class Session:
 
     def free_bytes(self, path: bytes) -> int | None:
         """Return the free bytes of a folder's disk; None if the server does not support that."""
-        if STATVFS not in self.extensions:
+        if packets.STATVFS not in self.extensions:
             return None
         action = "tell its free space"
-        reply = self._request(EXTENDED, pack_string(STATVFS.encode()), pack_string(path))
-        self.expect(reply, EXTENDED_REPLY, action)
+        reply = self._request(
+            packets.EXTENDED, pack_string(packets.STATVFS.encode()), pack_string(path)
+        )
+        self.expect(reply, packets.EXTENDED_REPLY, action)
         _, fragment, _, _, available = (reply.u64() for _ in range(5))
         return fragment * available
 
     def limits(self) -> tuple[int, int]:
         """Return the largest read and write in bytes; zeros if the server does not say."""
-        if LIMITS not in self.extensions:
+        if packets.LIMITS not in self.extensions:
             return 0, 0
         action = "tell its limits"
         reply = self.expect(
-            self._request(EXTENDED, pack_string(LIMITS.encode())), EXTENDED_REPLY, action
+            self._request(packets.EXTENDED, pack_string(packets.LIMITS.encode())),
+            packets.EXTENDED_REPLY,
+            action,
         )
         reply.u64()
         return reply.u64(), reply.u64()
 
     def expect(self, reply: Reply, kind: int, action: str) -> Reply:
         """Return a reply if it is of the expected type; raises as ``open``."""
-        if reply.kind == STATUS:
+        if reply.kind == packets.STATUS:
             _raise_status(reply.u32(), action)
         if reply.kind != kind:
             raise protocol_error(f"a reply of type {reply.kind}")
@@ -356,14 +286,17 @@ class Session:
 
     def expect_ok(self, reply: Reply, action: str) -> None:
         """Check that a request succeeded; raises as ``open``."""
-        if reply.kind != STATUS:
+        if reply.kind != packets.STATUS:
             raise protocol_error(f"a reply of type {reply.kind}")
         code = reply.u32()
-        if code != OK:
+        if code != packets.OK:
             _raise_status(code, action)
 
     def _close(self, handle: bytes) -> None:
-        self.expect_ok(self._request(CLOSE, pack_string(handle)), "close a file")
+        self.expect_ok(self._request(packets.CLOSE, pack_string(handle)), "close a file")
+
+    def _extended(self, name: str, *parts: bytes) -> Reply:
+        return self._request(packets.EXTENDED, pack_string(name.encode()), *parts)
 
     def _request(self, kind: int, *parts: bytes) -> Reply:
         self.speed.restart()
@@ -378,9 +311,9 @@ class Session:
 
     def _read_names(self, handle: bytes) -> list[bytes]:
         """Read the next names of a folder; none at its end."""
-        reply = self._ask(READDIR, pack_string(handle))  # one speed for the whole listing
+        reply = self._ask(packets.READDIR, pack_string(handle))  # one speed for the whole listing
         try:
-            self.expect(reply, NAME, "list a folder")
+            self.expect(reply, packets.NAME, "list a folder")
         except EndOfFileError:
             return []
         names = []
@@ -415,28 +348,6 @@ class Session:
         return piece
 
 
-def pack_string(data: bytes) -> bytes:
-    """Encode a string: its length, then its bytes."""
-    return _U32.pack(len(data)) + data
-
-
-def pack_u32(number: int) -> bytes:
-    """Encode an unsigned integer of 4 bytes."""
-    return _U32.pack(number)
-
-
-def pack_u64(number: int) -> bytes:
-    """Encode an unsigned integer of 8 bytes."""
-    return _U64.pack(number)
-
-
-def protocol_error(what: str) -> TransientError:
-    """Report a violation of the protocol: transient, as a damaged connection looks the same."""
-    return TransientError(
-        f"The server sent {what}.", "If this happens again, the server is not a usable SFTP server."
-    )
-
-
 def _parse_extensions(reply: Reply) -> Iterator[tuple[str, bytes]]:
     for _ in range(_MAX_EXTENSIONS):
         if not reply:
@@ -445,8 +356,8 @@ def _parse_extensions(reply: Reply) -> Iterator[tuple[str, bytes]]:
 
 
 def _raise_status(code: int, action: str) -> None:
-    if code == NO_SUCH_FILE:
+    if code == packets.NO_SUCH_FILE:
         raise MissingError("It does not exist.", "Check its name and the path.")
-    if code in {NO_CONNECTION, CONNECTION_LOST}:
+    if code in {packets.NO_CONNECTION, packets.CONNECTION_LOST}:
         raise TransientError("The server lost its own connection.", "Try again.")
-    raise (EndOfFileError if code == EOF else SftpRefusedError)(code, action)
+    raise (EndOfFileError if code == packets.EOF else SftpRefusedError)(code, action)

@@ -15,16 +15,15 @@ from airgap.transport.sftp import known_hosts, ssh_config
 from airgap.transport.sftp import pipeline as sftp_pipeline
 from airgap.transport.sftp.login import SshCredentials
 from airgap.transport.sftp.options import DEFAULT_CONFIG, SftpOptions
-from airgap.transport.sftp.pipeline import Flow
-from airgap.transport.sftp.session import (
+from airgap.transport.sftp.packets import (
     CREATE,
     EXCLUSIVELY,
     FOR_READING,
     FOR_WRITING,
     NO_SUCH_FILE,
-    Session,
-    SftpRefusedError,
 )
+from airgap.transport.sftp.pipeline import Flow
+from airgap.transport.sftp.session import Session, SftpRefusedError
 from airgap.transport.sftp.ssh_config import Destination
 from airgap.transport.sftp.ssh_stream import SshStream
 

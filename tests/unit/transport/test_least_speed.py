@@ -11,7 +11,7 @@ from airgap.errors import TransportError
 from airgap.transport.ftp.data import receive
 from airgap.transport.least_speed import LEAST_BYTES_PER_SECOND, WINDOW_SECONDS, LeastSpeed
 from airgap.transport.port import TransientError
-from airgap.transport.sftp import pipeline, session
+from airgap.transport.sftp import packets, pipeline
 from airgap.transport.sftp.session import Session
 from tests.servers.sftp_double import Asked, SftpDouble, data, name_list
 
@@ -117,7 +117,7 @@ def test_a_download_over_sftp_that_drips_ends() -> None:
         {b"h": bytearray(10_000)},
         instead=lambda request: (
             dripping(lambda asked: data(asked, bytes(1000)))(request)
-            if request.kind == session.READ
+            if request.kind == packets.READ
             else None
         ),
     )
@@ -141,7 +141,7 @@ def test_a_listing_over_sftp_that_drips_ends() -> None:
     numbers = itertools.count()
     double = SftpDouble(
         instead=lambda request: (
-            name_list(request, b"%d" % next(numbers)) if request.kind == session.READDIR else None
+            name_list(request, b"%d" % next(numbers)) if request.kind == packets.READDIR else None
         )
     )
     dripped = Session(double, LeastSpeed("sftp://host", Clock(60)))

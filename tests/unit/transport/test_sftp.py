@@ -8,9 +8,9 @@ import pytest
 
 from airgap.errors import ConfigurationError, MissingError, StorageError, TransportError
 from airgap.transport.port import TransientError
-from airgap.transport.sftp import session as wire
+from airgap.transport.sftp import packets as wire
 from airgap.transport.sftp.options import SftpOptions
-from airgap.transport.sftp.session import pack_u32, pack_u64
+from airgap.transport.sftp.packets import pack_u32, pack_u64
 from airgap.transport.sftp.ssh_stream import SshStream
 from airgap.transport.sftp.transport import SftpTransport
 from tests.servers.sftp_double import Asked, SftpDouble, packet, status

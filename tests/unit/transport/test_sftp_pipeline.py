@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from airgap.errors import MissingError
 from airgap.transport.port import TransientError
+from airgap.transport.sftp import packets as wire
 from airgap.transport.sftp import pipeline as sftp_pipeline
-from airgap.transport.sftp import session as wire
+from airgap.transport.sftp.packets import pack_u64
 from airgap.transport.sftp.pipeline import Flow
-from airgap.transport.sftp.session import Session, SftpRefusedError, pack_u64
+from airgap.transport.sftp.session import Session, SftpRefusedError
 from tests.servers.sftp_double import Asked, SftpDouble, data, packet, status
 from tests.support import stores
 

@@ -6,8 +6,9 @@ import pytest
 
 from airgap.errors import CorruptError, MissingError
 from airgap.transport.port import TransientError
-from airgap.transport.sftp import session as wire
-from airgap.transport.sftp.session import Session, SftpRefusedError, pack_string, pack_u32, pack_u64
+from airgap.transport.sftp import packets as wire
+from airgap.transport.sftp.packets import pack_string, pack_u32, pack_u64
+from airgap.transport.sftp.session import Session, SftpRefusedError
 from tests.servers.sftp_double import Asked, SftpDouble, name_list, packet, status
 
 HELLO = pack_u32(5) + bytes([wire.VERSION]) + pack_u32(3)
