@@ -10,12 +10,23 @@ import io
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from airgap.disk.descriptors import open_without_waiting
 
-__all__ = ["TEXT_BYTES", "open_named", "read_named", "read_named_text", "require_named"]
+__all__ = [
+    "TEXT_BYTES",
+    "copy_named",
+    "decode_text",
+    "open_named",
+    "read_file",
+    "read_named",
+    "read_named_text",
+    "require_named",
+]
 
 TEXT_BYTES: Final = 1024 * 1024
 """More than any config file, list of host keys or certificates has."""
@@ -53,11 +64,20 @@ def read_named(path: Path, limit: int) -> bytes:
     Raises:
         OSError: it cannot be read, is something else than a file (EINVAL), or longer (EFBIG).
     """
-    pieces, left = [], limit + 1
     with open_named(path) as file:
-        while left and (piece := file.read(min(left, _PIECE_BYTES))):
-            pieces.append(piece)
-            left -= len(piece)
+        return read_file(file, path, limit)
+
+
+def read_file(file: io.FileIO, path: Path, limit: int) -> bytes:
+    """Read an open file of at most ``limit`` bytes; the path is for the error.
+
+    Raises:
+        OSError: as ``read_named``.
+    """
+    pieces, left = [], limit + 1
+    while left and (piece := file.read(min(left, _PIECE_BYTES))):
+        pieces.append(piece)
+        left -= len(piece)
     if not left:
         raise OSError(errno.EFBIG, f"longer than {limit:,} bytes", str(path))
     return b"".join(pieces)
@@ -70,7 +90,31 @@ def read_named_text(path: Path, limit: int = TEXT_BYTES) -> str:
         OSError: as ``read_named``.
         ValueError: it is not UTF-8.
     """
-    return read_named(path, limit).decode("utf-8-sig").replace("\r\n", "\n")
+    return decode_text(read_named(path, limit))
+
+
+def decode_text(data: bytes) -> str:
+    """Decode UTF-8, with or without a byte order mark or Windows line ends; raises ValueError."""
+    return data.decode("utf-8-sig").replace("\r\n", "\n")
+
+
+@contextmanager
+def copy_named(path: Path, limit: int) -> Iterator[str]:
+    """Read a file, and give the path of a copy in memory, which nobody else can open or change.
+
+    It is for libraries that take a path, would wait for a FIFO, and read without a limit.
+
+    Raises:
+        OSError: as ``read_named``.
+    """
+    data = read_named(path, limit)
+    if not hasattr(os, "memfd_create"):  # not Linux
+        yield str(path)
+        return
+    with os.fdopen(os.memfd_create("airgap"), "wb") as copy:
+        copy.write(data)
+        copy.flush()
+        yield f"/proc/self/fd/{copy.fileno()}"
 
 
 def _require_file(path: Path, descriptor: int) -> None:

@@ -6,9 +6,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from paramiko import RSAKey
 
 from airgap.disk import named_files
-from airgap.disk.named_files import open_named, read_named, read_named_text, require_named
+from airgap.disk.named_files import (
+    copy_named,
+    open_named,
+    read_named,
+    read_named_text,
+    require_named,
+)
+from airgap.errors import ConfigurationError
+from airgap.flow.location import credentials
+from airgap.transport.ftp import tls as ftp_tls
+from airgap.transport.ftp.options import FtpOptions
+from airgap.transport.s3 import client as s3_client
+from airgap.transport.s3.credentials import read_keys
+from airgap.transport.s3.options import S3Options
+from airgap.transport.sftp import login
+from airgap.transport.url import parse
 from tests.support.sides import Side, Site
 
 LIMIT = 1000
@@ -155,3 +171,75 @@ def test_findings_that_are_none_are_refused(
     )
 
     assert ran.code not in (0, 1), ran.err
+
+
+def _load_client(path: Path) -> None:
+    options = FtpOptions("host", client_certificate=path, client_key=path)
+    ftp_tls.make_context(options)
+
+
+def _find_netrc(path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NETRC", str(path))
+        credentials.log_in(parse("ftp://host"), credentials.Credentials(), {}, print)
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "the CA of FTP": lambda path: ftp_tls.make_context(FtpOptions("host", ca_file=path)),
+    "the client certificate of FTP": _load_client,
+    "the CA of S3": lambda path: s3_client.make_tls(S3Options("bucket", ca_file=path)),
+    "keys for S3": read_keys,
+    "an SSH key": lambda path: [*login._offer_file(path, None, ())],
+    ".netrc": _find_netrc,
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@each_kind
+def test_a_file_for_a_server_that_is_none_is_refused(
+    make: Callable[[Path], Path], reader: str, tmp_path: Path
+) -> None:
+    path = make(tmp_path)
+    if not path.is_symlink():
+        path.chmod(0o600)
+
+    with pytest.raises(ConfigurationError, match=r"cannot be (read|used)|Other users"):
+        READERS[reader](path)
+
+
+@each_kind
+def test_a_certificate_beside_a_key_that_is_none_is_refused(
+    make: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    RSAKey.generate(1024).write_private_key_file(str(tmp_path / "key"))
+    make(tmp_path).rename(tmp_path / "key-cert.pub")
+
+    with pytest.raises(ConfigurationError, match=r"key-cert\.pub is not a certificate"):
+        READERS["an SSH key"](tmp_path / "key")
+
+
+def test_a_copy_is_private_and_gone_afterwards(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"some")
+
+    with copy_named(tmp_path / "file", 4) as path:
+        assert Path(path).read_bytes() == Path(path).read_bytes() == b"some"
+    assert not Path(path).exists()
+    with pytest.raises(OSError, match="longer than 3 bytes"), copy_named(tmp_path / "file", 3):
+        pass
+
+
+def test_an_ssh_key_may_come_from_a_pipe_and_has_a_limit(tmp_path: Path) -> None:
+    key = RSAKey.generate(1024)
+    key.write_private_key_file(str(tmp_path / "key"))
+    reader, writer = os.pipe()
+    os.write(writer, (tmp_path / "key").read_bytes())
+    os.close(writer)
+
+    try:
+        assert login._load_key(Path(f"/dev/fd/{reader}"), None) == key
+    finally:
+        os.close(reader)
+    with (tmp_path / "key").open("ab") as file:
+        file.truncate(login._KEY_BYTES + 1)
+    with pytest.raises(ConfigurationError, match="longer than 65,536 bytes"):
+        login._load_key(tmp_path / "key", None)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from airgap.disk.named_files import open_named, read_named
+from airgap.disk.named_files import TEXT_BYTES, copy_named, read_named
 from airgap.errors import ConfigurationError
 from airgap.transport.open_transport import Login
 from airgap.transport.secrets import register_secret
@@ -131,9 +131,9 @@ def _in_netrc(host: str, user: str | None) -> Login | None:
     """Look into ``NETRC`` or ``~/.netrc`` for a host, and for this user of it."""
     path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
     try:
-        with open_named(path) as file:  # before `netrc` opens it, which would wait for a FIFO
-            mode = os.fstat(file.fileno()).st_mode
-        entry = netrc.netrc(path).authenticators(host)
+        with copy_named(path, TEXT_BYTES) as copy:
+            entry = netrc.netrc(copy).authenticators(host)
+        mode = path.stat().st_mode
     except FileNotFoundError:
         return None
     except (OSError, ValueError, netrc.NetrcParseError) as error:  # its text may hold a password

@@ -1,12 +1,14 @@
 """TLS of FTP connections: what is verified, and what to do when verification fails."""
 
 import ssl
+from contextlib import nullcontext
 from typing import Final
 
-from airgap.disk.named_files import require_named
+from airgap.disk.named_files import TEXT_BYTES, copy_named
 from airgap.errors import ConfigurationError, TransportError
 from airgap.transport.ftp.options import FtpOptions
 from airgap.transport.port import TransientError
+from airgap.transport.tls import make_client_context
 
 __all__ = ["explain_tls", "make_context"]
 
@@ -74,16 +76,13 @@ def make_context(options: FtpOptions) -> ssl.SSLContext:
         ConfigurationError: the CA file, certificate or key cannot be read.
     """
     try:
-        if options.ca_file:
-            require_named(options.ca_file)
-        context = ssl.create_default_context(cafile=options.ca_file)
-    except (OSError, ssl.SSLError) as error:
+        context = make_client_context(options.ca_file)
+    except (OSError, ValueError) as error:
+        reason = _reason_of(error) if isinstance(error, OSError) else error
         raise ConfigurationError(
-            f"{options.ca_file} cannot be read as certificates: {_reason_of(error)}.",
+            f"{options.ca_file} cannot be read as certificates: {reason}.",
             "Give a PEM file with the CA's certificate.",
         ) from error
-    if options.ca_file:  # a self-signed server certificate, given as CA, may end the chain
-        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     context.minimum_version = _VERSIONS[options.minimum_tls]
     if options.client_certificate:
         _load_client(context, options)
@@ -92,11 +91,15 @@ def make_context(options: FtpOptions) -> ssl.SSLContext:
 
 def _load_client(context: ssl.SSLContext, options: FtpOptions) -> None:
     assert options.client_certificate  # noqa: S101  (the caller has checked)
+    key_file = options.client_key or options.client_certificate
     try:
-        # Without a password callback OpenSSL would prompt on the terminal.
-        context.load_cert_chain(options.client_certificate, options.client_key, password=str)
+        with (
+            copy_named(options.client_certificate, TEXT_BYTES) as certificate,
+            copy_named(key_file, TEXT_BYTES) if options.client_key else nullcontext() as key,
+        ):
+            # Without a password callback OpenSSL would prompt on the terminal.
+            context.load_cert_chain(certificate, key, password=str)
     except (OSError, ssl.SSLError) as error:
-        key_file = options.client_key or options.client_certificate
         raise ConfigurationError(
             f"The client certificate {options.client_certificate} cannot be used with the key in"
             f" {key_file}: {_reason_of(error)}.",

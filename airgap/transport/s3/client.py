@@ -18,7 +18,6 @@ from typing import Final, TypeVar
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
-from airgap.disk.named_files import require_named
 from airgap.errors import AirgapError, ConfigurationError, TransportError
 from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import TransientError
@@ -29,6 +28,7 @@ from airgap.transport.s3.http import HttpConnection, Response
 from airgap.transport.s3.options import S3Options
 from airgap.transport.s3.parts import PartSender
 from airgap.transport.s3.signature import encode_path, encode_query, hash_body, sign
+from airgap.transport.tls import make_client_context
 
 __all__ = ["S3Client", "make_tls"]
 
@@ -347,12 +347,9 @@ def make_tls(options: S3Options) -> ssl.SSLContext | None:
     """
     if options.unencrypted:
         return None
-    if options.ca_file is None:
-        return ssl.create_default_context()
     try:
-        require_named(options.ca_file)
-        context = ssl.create_default_context(cafile=options.ca_file)
-    except ssl.SSLError as error:
+        return make_client_context(options.ca_file)
+    except ValueError as error:
         raise ConfigurationError(
             f"The CA file {options.ca_file} contains no certificate in PEM form.",
             "Convert it: openssl x509 -in FILE -inform DER -out FILE.pem",
@@ -361,8 +358,6 @@ def make_tls(options: S3Options) -> ssl.SSLContext | None:
         raise ConfigurationError(
             f"The CA file {options.ca_file} cannot be read ({error.strerror}).", "Check its path."
         ) from error
-    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN  # the server's own, perhaps
-    return context
 
 
 def _may_succeed(error: TransientError | ResponseError) -> bool:

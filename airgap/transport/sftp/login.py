@@ -4,6 +4,7 @@ Nothing here runs before the server's host key has been accepted.
 """
 
 import base64
+import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
@@ -20,7 +21,7 @@ from paramiko.ssh_exception import (
     SSHException,
 )
 
-from airgap.disk.named_files import read_named_text
+from airgap.disk.named_files import read_named, read_named_text
 from airgap.errors import ConfigurationError, TransportError
 from airgap.printable import make_printable
 from airgap.ssh_agent import AgentKey, SshAgent, SshAgentError
@@ -31,6 +32,7 @@ __all__ = ["SshCredentials", "log_in"]
 _CERTIFICATE: Final = "-cert.pub"
 _CERTIFICATE_KIND: Final = "-cert-v01@openssh.com"
 _AGENT_FLAGS: Final = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
+_KEY_BYTES: Final = 64 * 1024  # an RSA key of 16,384 bits has 13 KB
 _AGENT_SECONDS: Final = 60.0  # to sign: a person may have to confirm, or to touch a token
 _METHODS: Final = (
     "publickey",
@@ -228,35 +230,53 @@ def _offer_file(
                 "Give its passphrase, or add the key to the ssh-agent with `ssh-add`.",
             ) from None
     certificate = path.with_name(path.name + _CERTIFICATE)
-    if certificate.is_file():
-        yield _offer_key(f"certificate {certificate}", _Key(key, certificate))
+    with suppress(FileNotFoundError):
+        blob = _read_certificate(certificate)
+        yield _offer_key(f"certificate {certificate}", _Key(key, blob))
     yield _offer_key(f"key {path} ({fingerprint(key.asbytes())})", _Key(key))
 
 
 def _load_key(path: Path, passphrase: str | None) -> PKey:
     """Read a private key file of any type that SSH still uses."""
-    if not path.is_file():
-        raise ConfigurationError(
-            f"The key {path} does not exist.", "Give the path of the private key."
-        )
+    text = _read_key(path)
     for kind in (Ed25519Key, ECDSAKey, RSAKey):
         try:
-            return kind.from_private_key_file(str(path), passphrase)
+            return kind.from_private_key(io.StringIO(text), passphrase)
         except PasswordRequiredException:
             raise
         except (SSHException, ValueError, IndexError, UnicodeDecodeError):
             continue
-        except OSError as error:
-            raise ConfigurationError(
-                f"The key {path} cannot be read: {error.strerror}.",
-                "Check its owner and permissions.",
-            ) from error
     condition = "with this passphrase " if passphrase else ""
     raise ConfigurationError(
         f"The key {path} cannot be read {condition}as an Ed25519, ECDSA or RSA key.",
         "Check its passphrase and format (`ssh-keygen -y -f FILE`); one without a comment may need"
         " one (`ssh-keygen -c -f FILE`).",  # paramiko strips padding that such a key may not have
     )
+
+
+def _read_key(path: Path) -> str:
+    try:
+        return read_named(path, _KEY_BYTES).decode("utf-8-sig", "replace")
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"The key {path} does not exist.", "Give the path of the private key."
+        ) from error
+    except OSError as error:
+        raise ConfigurationError(
+            f"The key {path} cannot be read: {error.strerror}.",
+            "Check its path, owner and permissions.",
+        ) from error
+
+
+def _read_certificate(path: Path) -> PublicBlob:
+    try:
+        return PublicBlob.from_string(read_named_text(path, _KEY_BYTES))
+    except FileNotFoundError:
+        raise
+    except (ValueError, OSError) as error:
+        raise ConfigurationError(
+            f"{path} is not a certificate.", "Remove it or replace it."
+        ) from error
 
 
 def _find_in_agent(path: Path, held: Sequence[_AgentKey]) -> _AgentKey | None:
@@ -271,14 +291,9 @@ def _find_in_agent(path: Path, held: Sequence[_AgentKey]) -> _AgentKey | None:
 class _Key:
     """A key for paramiko: from a file or an agent, with or without a certificate."""
 
-    def __init__(self, key: PKey | _AgentKey, certificate: Path | None = None) -> None:
+    def __init__(self, key: PKey | _AgentKey, certificate: PublicBlob | None = None) -> None:
         self._key = key
-        try:
-            self.public_blob = certificate and PublicBlob.from_file(str(certificate))
-        except (ValueError, OSError) as error:
-            raise ConfigurationError(
-                f"{certificate} is not a certificate.", "Remove it or replace it."
-            ) from error
+        self.public_blob = certificate
 
     @property
     def offer(self) -> bytes:
