@@ -29,6 +29,28 @@ class S3Keys:
     token: str = field(default="", repr=False)
     """The session token; empty for permanent keys."""
 
+    def __post_init__(self) -> None:
+        """Check that a request's headers can hold the keys; an error of theirs would show them.
+
+        Raises:
+            ConfigurationError: the id or the secret is empty, or a part has a character that is
+                not printable ASCII, or white space around it.
+        """
+        parts = {
+            "access key id": self.identity,
+            "secret key": self.secret,
+            "session token": self.token,
+        }
+        for name, part in parts.items():
+            if not (part.isascii() and part.isprintable() and part == part.strip()):
+                raise ConfigurationError(
+                    f"The {name} for S3 has a character that is not printable ASCII, or white"
+                    " space around it.",
+                    f"Set the {name} again, as one line.",
+                )
+            if not part and name != "session token":
+                raise ConfigurationError(f"The {name} for S3 is empty.", "Give id and secret.")
+
 
 @dataclass(frozen=True, slots=True)
 class S3Options:

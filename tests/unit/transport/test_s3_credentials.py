@@ -145,13 +145,171 @@ def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(
 
 def test_a_damaged_file_is_reported_and_not_shown(home: dict[str, str]) -> None:
     path = Path(home["HOME"], ".aws", "credentials")
-    path.write_text("[default\naws_secret_access_key hidden\n")
+    for content, number in (
+        (b"[default\naws_secret_access_key hidden\n", 1),
+        (b"[default]\n\naws_secret_access_key hidden\n", 3),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(
+            ConfigurationError, match=f"line {number} is not NAME = VALUE"
+        ) as caught:
+            find_profile(home)
+        assert "hidden" not in f"{caught.value}"
+        assert caught.value.__suppress_context__
 
-    with pytest.raises(ConfigurationError, match="syntax is invalid") as caught:
+
+def test_a_file_in_utf_16_is_reported(home: dict[str, str]) -> None:
+    Path(home["HOME"], ".aws", "config").write_text(CONFIG, encoding="utf-16")
+
+    with pytest.raises(ConfigurationError, match="it is not UTF-8"):
         find_profile(home)
 
-    assert "hidden" not in f"{caught.value}"
-    assert caught.value.__suppress_context__
+
+def write(home: dict[str, str], config: str = "", secrets: str = "") -> None:
+    folder = Path(home["HOME"], ".aws")
+    (folder / "config").write_text(config)
+    (folder / "credentials").write_text(secrets)
+
+
+KEYS_OF_A = "aws_access_key_id = A\naws_secret_access_key = B\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[ward]\n{KEYS_OF_A}",
+        f"\ufeff[ward]\n{KEYS_OF_A}".replace("\n", "\r\n"),
+        f"# a comment\n; another\n[ward] # mine\n\n{KEYS_OF_A}# the end",
+        "[ ward ]\naws_access_key_id=A # of anna\nAWS_SECRET_ACCESS_KEY =  B\t; secret\n",
+        f"[other]\nx = 1\n[ward]\n{KEYS_OF_A}aws_session_token =\n",
+        "[ward]\n  aws_access_key_id = A\n  aws_secret_access_key = B\n",
+        f"[ward]\naws_access_key_id = C\n[ward]\n{KEYS_OF_A}",
+    ],
+)
+def test_a_profile_may_be_written_in_many_ways(text: str, home: dict[str, str]) -> None:
+    write(home, secrets=text)
+
+    assert find_profile(home, "ward").keys == S3Keys("A", "B")
+
+
+@pytest.mark.parametrize("title", ["[profile ward]", '[profile "ward"]', "[profile\tward]"])
+def test_a_profile_of_the_config_file_has_the_word(title: str, home: dict[str, str]) -> None:
+    write(home, config=f"{title}\n{KEYS_OF_A}s3 =\n  aws_access_key_id = no\nregion = r-1\n")
+
+    assert find_profile(home, "ward") == Profile(S3Keys("A", "B"), "r-1")
+
+
+def test_the_default_profile_may_have_the_word(home: dict[str, str]) -> None:
+    write(home, config="[profile default]\nregion = r-1\n[default]\nregion = r-2\n")
+
+    assert find_profile(home).region == "r-1"
+
+
+@pytest.mark.parametrize(
+    ("config", "secrets", "hint"),
+    [
+        ("[ward]\nregion = r-1\n", "", "Write [profile ward] instead of [ward] in "),
+        ("", "[profile ward]\nregion = r-1\n", "Write [ward] instead of [profile ward] in "),
+        ("[profile other]\n", "", "Check its name."),
+    ],
+)
+def test_a_profile_with_a_wrong_title_is_named(
+    config: str, secrets: str, hint: str, home: dict[str, str]
+) -> None:
+    write(home, config, secrets)
+
+    with pytest.raises(ConfigurationError, match="profile 'ward' is not in") as caught:
+        find_profile(home, "ward")
+
+    assert caught.value.hint.startswith(hint)
+
+
+def test_an_empty_value_hides_nothing(home: dict[str, str]) -> None:
+    write(
+        home, f"[profile ward]\n{KEYS_OF_A}region = r-1\n", "[ward]\naws_access_key_id =\nregion="
+    )
+
+    assert find_profile(home, "ward") == Profile(S3Keys("A", "B"), "r-1")
+
+
+def test_keys_of_two_files_are_not_mixed(home: dict[str, str]) -> None:
+    write(home, "[profile ward]\naws_session_token = old\n", f"[ward]\n{KEYS_OF_A}")
+
+    assert find_profile(home, "ward").keys == S3Keys("A", "B")
+
+
+def test_an_indented_key_is_named_and_not_shown(home: dict[str, str]) -> None:
+    write(home, secrets="[ward]\naws_access_key_id = A\n  aws_secret_access_key = hidden\n")
+
+    with pytest.raises(ConfigurationError, match="below aws_access_key_id is indented") as caught:
+        find_profile(home, "ward")
+
+    assert "hidden" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_the_endpoint_of_a_service_counts_more(home: dict[str, str]) -> None:
+    write(
+        home,
+        "[profile ward]\nservices = own\nendpoint_url = https://all\n"
+        "[services own]\nec2 =\n  endpoint_url = https://ec2\n"
+        "s3 =\n  endpoint_url = https://s3.ward # near\n",
+    )
+
+    assert find_profile(home, "ward").endpoint == "https://s3.ward"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "role_arn = arn:x\nsource_profile = base",
+        "web_identity_token_file = /token",
+        "sso_session = s",
+        "sso_start_url = https://s",
+    ],
+)
+def test_keys_beside_what_counts_more_are_not_used(setting: str, home: dict[str, str]) -> None:
+    """Amazon's tools would be another user than airgap."""
+    write(home, f"[profile ward]\n{setting}\n", f"[ward]\n{KEYS_OF_A}")
+
+    with pytest.raises(ConfigurationError, match="does not support") as caught:
+        find_profile(home, "ward")
+
+    assert "export-credentials --format env --profile ward" in caught.value.hint
+
+
+@pytest.mark.parametrize("setting", ["credential_process", "source_profile", "credential_source"])
+def test_keys_count_more_than_what_brings_keys(setting: str, home: dict[str, str]) -> None:
+    write(home, f"[profile ward]\n{setting} = x\n", f"[ward]\n{KEYS_OF_A}")
+    assert find_profile(home, "ward").keys == S3Keys("A", "B")
+
+    write(home, f"[profile ward]\n{setting} = x\n")
+    with pytest.raises(ConfigurationError, match=f"uses {setting}, which airgap does not"):
+        find_profile(home, "ward")
+
+
+def test_variables_help_where_a_profile_does_not(home: dict[str, str]) -> None:
+    """They are what the hint says to set, while ``AWS_PROFILE`` is still there."""
+    variables = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "B", "AWS_PROFILE": "sso"}
+
+    assert find_profile({**home, **variables}).keys == S3Keys("A", "B")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("id\n", "hidden"),
+        ("id", " hidden"),
+        ("id", "hidden", "to\nken"),
+        ("", "hidden"),
+        ("id", ""),
+        ("id", "hidden\u00e9"),
+    ],
+)
+def test_keys_that_no_request_can_hold_cannot_be_made(parts: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigurationError, match="for S3") as caught:
+        S3Keys(*parts)
+
+    assert "hidden" not in f"{caught.value} {caught.value.hint}"
 
 
 def test_keys_are_read_from_a_file_of_their_own(tmp_path: Path) -> None:
@@ -187,7 +345,7 @@ def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
 
 
 def test_keys_show_nothing() -> None:
-    assert repr(S3Keys("id", "secret", "token")) == "S3Keys()"
+    assert repr(S3Keys("id", "hidden", "token")) == "S3Keys()"
 
 
 def test_the_files_of_aws_may_be_named_with_variables(
