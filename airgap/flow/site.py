@@ -7,9 +7,14 @@ from airgap.format.root import Root
 from airgap.signing import trust
 from airgap.signing.trust import Verified
 from airgap.state import pinned_root
-from airgap.transport.open_transport import CONFIG_ONLY
+from airgap.transport.open_transport import CONFIG_ONLY, Permit
 
-__all__ = ["load_pinned", "refuse_forbidden", "refuse_forbidden_options"]
+__all__ = [
+    "load_pinned",
+    "make_permit",
+    "refuse_forbidden",
+    "refuse_forbidden_options",
+]
 
 
 def load_pinned() -> Verified[Root] | None:
@@ -65,3 +70,29 @@ def refuse_forbidden_options(options: Mapping[str, str]) -> None:
             "Remove the option from the named remote, or ask for a root that permits it:"
             " `airgap root limit-anchors`.",
         )
+
+
+def make_permit() -> Permit | None:
+    """Return what refuses variables and files that recognize servers; None if the site has no rule.
+
+    They are set on this machine, as its config file is, so without a rule they are permitted. With
+    one they need the same permission as the option that they stand for.
+
+    Raises:
+        ConfigurationError, NotTrustedError: see ``load_pinned``.
+    """
+    pinned = load_pinned()
+    if pinned is None or pinned.value.rules.trust_anchors is None:
+        return None
+    root, permitted = pinned.value, pinned.value.rules.trust_anchors
+
+    def permit(option: str, source: str) -> None:
+        if option not in permitted:
+            raise PolicyError(
+                f"The root of site {root.site} (version {root.version}) does not let {source}"
+                " decide which server is trusted.",
+                f"Remove that setting, or ask for a root that permits {option}:"
+                " `airgap root limit-anchors`.",
+            )
+
+    return permit

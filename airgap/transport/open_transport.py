@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +14,7 @@ from airgap.transport.url import RemoteUrl, Scheme
 if TYPE_CHECKING:
     from airgap.transport.s3.credentials import Profile
 
-__all__ = ["CONFIG_ONLY", "OPTIONS", "Login", "open_transport"]
+__all__ = ["CONFIG_ONLY", "OPTIONS", "Login", "Permit", "open_transport"]
 
 _FTP_OPTIONS: Final = frozenset({"timeout"})
 _FTPS_OPTIONS: Final = _FTP_OPTIONS | {"ca", "cert", "key", "tls"}
@@ -43,6 +43,14 @@ CONFIG_ONLY: Final = frozenset(
 person types or receives: its author would choose the trust anchors."""
 
 
+_CA_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # with which OpenSSL replaces the system's
+
+Permit = Callable[[str, str], None]
+"""Called for what stands for such an option outside airgap's config file: with the option, and with
+what sets it (a variable, a line of another program's file). Raises if the site does not permit it.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """The account to use."""
@@ -51,10 +59,13 @@ class Login:
     password: str | None = field(default=None, repr=False)
 
 
-def open_transport(url: RemoteUrl, login: Login, options: Mapping[str, str]) -> Transport:
+def open_transport(
+    url: RemoteUrl, login: Login, options: Mapping[str, str], permit: Permit | None = None
+) -> Transport:
     """Return a transport for a URL; it connects at its first use.
 
     Raises:
+        PolicyError: ``permit`` does not permit what this machine is set to.
         UsageError: the scheme does not have such an option.
         ConfigurationError: the value of an option is invalid, or a library is not installed.
     """
@@ -64,14 +75,15 @@ def open_transport(url: RemoteUrl, login: Login, options: Mapping[str, str]) -> 
         raise UsageError(
             f"{url.scheme}:// has no option {unknown[0]!r:.100}.", f"Its options are: {allowed}."
         )
-    return _OPENERS[url.scheme](url, login, _OptionValues(options))
+    return _OPENERS[url.scheme](url, login, _OptionValues(options, permit))
 
 
 class _OptionValues:
     """The values of options, converted to types."""
 
-    def __init__(self, options: Mapping[str, str]) -> None:
+    def __init__(self, options: Mapping[str, str], permit: Permit | None) -> None:
         self._options = options
+        self.permit = permit
 
     def text(self, name: str, default: str = "") -> str:
         return self._options.get(name, default)
@@ -100,6 +112,17 @@ class _OptionValues:
             )
         return choices[value]
 
+    def permit_anchors(self, anchors: Mapping[str, str]) -> None:
+        """Ask whether what sets options outside the config file may do so; given options count."""
+        for option, source in anchors.items():
+            if self.permit is not None and source and not self._options.get(option):
+                self.permit(option, source)
+
+    def permit_cas(self) -> None:
+        """Ask whether variables may replace the system's CAs."""
+        for name in _CA_VARIABLES:
+            self.permit_anchors({"ca": name if os.environ.get(name) else ""})
+
     def flag(self, name: str, *, default: bool = False) -> bool:
         if name not in self._options:
             return default
@@ -108,24 +131,25 @@ class _OptionValues:
 
 def _open_sftp(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
     from airgap.transport.sftp.options import SftpOptions
-    from airgap.transport.sftp.transport import SftpTransport
+    from airgap.transport.sftp.transport import SftpTransport, find_anchors
 
     identity, variable = values.path("identity"), values.text("passphrase_env")
-    return SftpTransport(
-        SftpOptions(
-            host=url.host,
-            port=url.port,
-            user=login.user,
-            folder=url.path,
-            keys=() if identity is None else (identity,),
-            passphrase=os.environ.get(variable) if variable else None,
-            password=login.password,
-            agent=values.flag("agent", default=True),
-            known_hosts=values.path("known_hosts"),
-            proxy_command=values.text("proxy_command") or None,
-            config=values.path("ssh_config") or Path("~/.ssh/config"),
-        )
+    options = SftpOptions(
+        host=url.host,
+        port=url.port,
+        user=login.user,
+        folder=url.path,
+        keys=() if identity is None else (identity,),
+        passphrase=os.environ.get(variable) if variable else None,
+        password=login.password,
+        agent=values.flag("agent", default=True),
+        known_hosts=values.path("known_hosts"),
+        proxy_command=values.text("proxy_command") or None,
+        config=values.path("ssh_config") or Path("~/.ssh/config"),
     )
+    if values.permit is not None:
+        values.permit_anchors(find_anchors(options))
+    return SftpTransport(options)
 
 
 def _open_s3(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
@@ -134,7 +158,10 @@ def _open_s3(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
 
     schemes: dict[str, Scheme] = {"s3": "s3", "gs": "gs", "az": "az"}
     profile = _find_profile(url, login, values)
-    ca = values.path("ca") or (Path(profile.ca_file) if profile.ca_file else None)
+    values.permit_anchors(profile.sources)
+    ca = values.path("ca") or (Path(profile.ca_file).expanduser() if profile.ca_file else None)
+    if ca is None:
+        values.permit_cas()
     return S3Transport(
         S3Options(
             bucket=url.host,
@@ -154,28 +181,31 @@ def _open_s3(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
 
 
 def _find_profile(url: RemoteUrl, login: Login, values: _OptionValues) -> "Profile":
-    """Find keys, region and endpoint: options first, then where Amazon's tools look.
+    """Find keys: options first, then where Amazon's tools look, as for region, endpoint and CA.
 
     Without keys this is an error: an unsigned request would fail as a missing permission.
     """
     from airgap.transport.s3 import credentials as s3_credentials
 
     name, file = values.text("profile"), values.path("credentials")
-    if url.scheme != "s3" or values.flag("anonymous"):
+    if url.scheme != "s3":
         return s3_credentials.Profile()
-    if login.user and login.password:
-        return s3_credentials.Profile(
-            s3_credentials.make_keys(login.user, login.password, "", "The login")
-        )
-    if file is not None:
-        return s3_credentials.Profile(s3_credentials.read_keys(file, name or "default"))
-    profile = s3_credentials.find_profile(os.environ, name)
-    if profile.keys is None:
-        raise ConfigurationError(
-            "No keys for S3 were given, in options, variables or a profile.",
-            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use the option anonymous=yes.",
-        )
-    return profile
+    keys = None
+    if values.flag("anonymous"):
+        pass
+    elif login.user and login.password:
+        keys = s3_credentials.make_keys(login.user, login.password, "", "The login")
+    elif file is not None:
+        keys, name = s3_credentials.read_keys(file, name or "default"), ""
+    else:
+        profile = s3_credentials.find_profile(os.environ, name)
+        if profile.keys is None:
+            raise ConfigurationError(
+                "No keys for S3 were given, in options, variables or a profile.",
+                "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use the option anonymous=yes.",
+            )
+        return profile
+    return replace(s3_credentials.find_profile(os.environ, name, with_keys=False), keys=keys)
 
 
 def _open_folder(url: RemoteUrl, _login: Login, _values: _OptionValues) -> Transport:
@@ -186,6 +216,8 @@ def _open_ftp(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
     from airgap.transport.ftp.options import FtpOptions, Security, TlsVersion
     from airgap.transport.ftp.transport import FtpTransport
 
+    if url.scheme != "ftp" and values.path("ca") is None:
+        values.permit_cas()
     securities: dict[str, Security] = {"ftp": "none", "ftpes": "explicit", "ftps": "implicit"}
     minimum: TlsVersion = "1.3" if values.choice("tls", {"1.2": "", "1.3": "1"}) else "1.2"
     return FtpTransport(

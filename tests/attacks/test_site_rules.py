@@ -13,6 +13,7 @@ from airgap.flow.location.location import RemoteDepot, parse_location
 from airgap.format.root import Root
 from airgap.format.site_rules import Demand, SiteRules
 from airgap.transport.open_transport import CONFIG_ONLY
+from tests.servers.certificates import Authority
 from tests.support import refusals, second_verifier, stores
 from tests.support import signers as people
 from tests.support.sides import Side
@@ -103,6 +104,109 @@ def test_a_root_limits_what_the_config_file_may_have(
         Connector().open_depot(replace(location, settings=settings))
     with pytest.raises(PolicyError, match="root of site ward"):
         connector.open_depot(location)
+
+
+VARIABLES = (
+    *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE", "AWS_PROFILE"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR"),
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home without settings of other programs, and no variables of this machine."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+KEYS = "aws_access_key_id = A\naws_secret_access_key = B\n"
+SETTINGS: dict[str, tuple[str, str, dict[str, str], str, str]] = {
+    # what says who the server is: option, URL, variables, file below HOME, its text
+    "AWS_ENDPOINT_URL": ("endpoint", "s3://bucket", {"AWS_ENDPOINT_URL": "https://evil"}, "", ""),
+    "AWS_ENDPOINT_URL_S3": (
+        "endpoint",
+        "s3://bucket",
+        {"AWS_ENDPOINT_URL_S3": "https://evil"},
+        "",
+        "",
+    ),
+    "AWS_CA_BUNDLE": ("ca", "s3://bucket", {"AWS_CA_BUNDLE": "{ca}"}, "", ""),
+    "SSL_CERT_FILE": ("ca", "s3://bucket", {"SSL_CERT_FILE": "{ca}"}, "", ""),
+    "SSL_CERT_DIR": ("ca", "ftpes://anonymous@host", {"SSL_CERT_DIR": "/x"}, "", ""),
+    "endpoint_url of the profile default": (
+        *("endpoint", "s3://bucket", {}, ".aws/config"),
+        f"[default]\n{KEYS}endpoint_url = https://evil\n",
+    ),
+    "services of the profile default": (
+        *("endpoint", "s3://bucket", {}, ".aws/config"),
+        f"[default]\n{KEYS}services = x\n[services x]\ns3 =\n  endpoint_url = https://evil\n",
+    ),
+    "ca_bundle of the profile default": (
+        *("ca", "s3://bucket", {}, ".aws/credentials"),
+        f"[default]\n{KEYS}ca_bundle = {{ca}}\n",
+    ),
+    "UserKnownHostsFile in ~/.ssh/config": (
+        *("known_hosts", "sftp://u@host", {}, ".ssh/config"),
+        "Host *\n  UserKnownHostsFile /tmp/evil\n",
+    ),
+    "HostKeyAlias in ~/.ssh/config": (
+        *("known_hosts", "sftp://u@host", {}, ".ssh/config"),
+        "Host host\n  HostKeyAlias evil\n",
+    ),
+    "ProxyCommand or ProxyJump in ~/.ssh/config": (
+        *("proxy_command", "sftp://u@host", {}, ".ssh/config"),
+        "Host *\n  ProxyJump evil\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("limit", ["none", "the option", "no limit"])
+@pytest.mark.parametrize("source", SETTINGS)
+def test_variables_and_files_of_other_programs_are_limited_too(
+    source: str, limit: str, ward: Side, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    option, url, variables, name, text = SETTINGS[source]
+    ca = Authority(home).file
+    for variable, value in {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "B"}.items():
+        monkeypatch.setenv(variable, value)
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value.format(ca=ca))
+    if name:
+        (home / name).parent.mkdir()
+        (home / name).write_text(text.format(ca=ca))
+    anchors = {"none": (), "the option": (option,), "no limit": None}[limit]
+    people.pin(ward, with_rules(SiteRules(trust_anchors=anchors)))
+    monkeypatch.setenv("AIRGAP_HOME", str(ward.state))
+    location = parse_location(url)
+    assert isinstance(location, RemoteDepot)
+
+    if limit == "none":
+        with pytest.raises(PolicyError, match="root of site ward") as caught:
+            Connector().open_depot(location)
+        assert source in caught.value.message
+        assert f"permits {option}" in caught.value.hint
+    else:
+        Connector().open_depot(location).close()
+
+
+@pytest.mark.usefixtures("home")
+def test_an_option_that_is_permitted_counts_more_than_a_variable(
+    ward: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people.pin(ward, with_rules(SiteRules(trust_anchors=("endpoint",))))
+    monkeypatch.setenv("AIRGAP_HOME", str(ward.state))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://other")
+    location = parse_location("s3://bucket/depot")
+    assert isinstance(location, RemoteDepot)
+
+    settings = {"endpoint": "https://s3.ward", "anonymous": "yes"}
+    Connector().open_depot(replace(location, settings=settings)).close()
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/evil.pem")
+    with pytest.raises(PolicyError, match="AWS_CA_BUNDLE"):
+        Connector().open_depot(replace(location, settings=settings))
 
 
 @pytest.mark.parametrize("option", ["allow-unsigned", "all"])

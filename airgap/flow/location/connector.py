@@ -19,7 +19,7 @@ from airgap.flow.location.location import (
     RemoteStockArchive,
 )
 from airgap.flow.progress import Progress, Silent
-from airgap.flow.site import refuse_forbidden_options
+from airgap.flow.site import make_permit, refuse_forbidden_options
 from airgap.state import upload_marks
 from airgap.transport.folder import FolderTransport
 from airgap.transport.open_transport import open_transport
@@ -100,7 +100,8 @@ class Connector:
         note = self.progress.note
         if url.scheme == "ftp":
             note(_IN_CLEAR)
-        transport = open_transport(url, log_in(url, self.credentials, settings, note), options)
+        login = log_in(url, self.credentials, settings, note)
+        transport = open_transport(url, login, options, make_permit())
         rate = self.transfer.limit_rate or _number(settings, "limit_rate")
         if rate:
             transport = LimitedTransport(transport, TokenBucket(rate))

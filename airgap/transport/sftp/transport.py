@@ -27,7 +27,7 @@ from airgap.transport.sftp.session import Session, SftpRefusedError
 from airgap.transport.sftp.ssh_config import Destination
 from airgap.transport.sftp.ssh_stream import SshStream
 
-__all__ = ["SftpTransport"]
+__all__ = ["SftpTransport", "find_anchors"]
 
 _DEFAULT_KEYS: Final = tuple(Path(f"~/.ssh/id_{kind}") for kind in ("ed25519", "ecdsa", "rsa"))
 
@@ -158,9 +158,7 @@ class SftpTransport:
 
     def _connect(self) -> Session:
         options = self._options
-        host = ssh_config.resolve(
-            options.host, options.port, options.user, options.proxy_command, _find_config(options)
-        )
+        host = _resolve(options)
         known_host = _look_up_host(options, host)
         stream = SshStream.open(
             host, known_host, _collect_credentials(options, host), options.timeouts
@@ -209,6 +207,33 @@ class SftpTransport:
         except (SftpRefusedError, MissingError):
             return False
         return free is not None and free < missing
+
+
+def find_anchors(options: SftpOptions) -> dict[str, str]:
+    """Return which options ``~/.ssh/config`` stands for that decide whom to trust, and its lines.
+
+    A file that the option ``ssh_config`` names is not looked at: that option is one of them itself.
+
+    Raises:
+        ConfigurationError, StorageError: the file cannot be used.
+    """
+    if options.config != DEFAULT_CONFIG:
+        return {}
+    host = _resolve(options)
+    anchors = {}
+    if options.proxy_command is None and host.proxy:
+        anchors["proxy_command"] = f"ProxyCommand or ProxyJump in {DEFAULT_CONFIG}"
+    if host.known_hosts:
+        anchors["known_hosts"] = f"UserKnownHostsFile in {DEFAULT_CONFIG}"
+    elif host.host_key_name != host.host:
+        anchors["known_hosts"] = f"HostKeyAlias in {DEFAULT_CONFIG}"
+    return anchors
+
+
+def _resolve(options: SftpOptions) -> Destination:
+    return ssh_config.resolve(
+        options.host, options.port, options.user, options.proxy_command, _find_config(options)
+    )
 
 
 def _find_config(options: SftpOptions) -> Path | None:

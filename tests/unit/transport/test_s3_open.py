@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from airgap.transport.url import parse
 def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A home without anything of Amazon's."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "PROFILE", "REGION"):
-        monkeypatch.delenv(f"AWS_{name}", raising=False)
+    for name in [*os.environ]:
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
 
 
 def opened(url: str, login: Login | None = None, **options: str) -> S3Options:
@@ -60,3 +62,22 @@ def test_the_bucket_can_be_in_the_host() -> None:
 def test_an_unencrypted_endpoint_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="not encrypted"):
         opened("s3://models", anonymous="yes", endpoint="http://s3.ward")
+
+
+@pytest.mark.parametrize("how", ["the login", "anonymous", "a file"])
+def test_an_endpoint_of_this_machine_serves_keys_from_everywhere(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://s3.ward")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    (tmp_path / "keys").write_text("[default]\naws_access_key_id = i\naws_secret_access_key = s\n")
+    (tmp_path / "keys").chmod(0o600)
+    options = {
+        "the login": {},
+        "anonymous": {"anonymous": "yes"},
+        "a file": {"credentials": str(tmp_path / "keys")},
+    }[how]
+
+    found = opened("s3://models", Login("id", "secret") if how == "the login" else None, **options)
+
+    assert (found.endpoint, found.region) == ("https://s3.ward", "eu-west-1")
