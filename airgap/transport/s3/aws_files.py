@@ -92,8 +92,8 @@ def parse_sections(data: bytes, path: Path) -> dict[tuple[str, ...], Section]:
     """Parse a file of profiles: settings by the words of a section's title.
 
     Raises:
-        ConfigurationError: it is not UTF-8, or has an invalid line. The message does not contain the
-            line: it may be a secret.
+        ConfigurationError: it is not UTF-8, or has an invalid line. The message does not
+            contain the line: it may be a secret.
     """
     parser = configparser.RawConfigParser(
         strict=False, default_section="", comment_prefixes=("#", ";"), delimiters=("=",)
