@@ -8,6 +8,8 @@ from airgap.errors import ConfigurationError
 __all__ = ["expand"]
 
 _ROUNDS: Final = 100
+_MOST_CHARACTERS: Final = 64 * 1024
+"""More than a path has. A variable that names itself twice doubles with each round."""
 
 
 def expand(text: str, variable: str) -> str:
@@ -22,6 +24,8 @@ def expand(text: str, variable: str) -> str:
         expanded = os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111  (as BentoML does)
         if expanded == text:
             return text
+        if len(expanded) > _MOST_CHARACTERS:
+            break
         text = expanded
     raise ConfigurationError(
         f"The variable {variable} refers to itself.", "Set it to the path of a folder."

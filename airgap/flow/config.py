@@ -28,18 +28,20 @@ def load() -> dict[str, Any]:
     """Read the config file; empty if it does not exist.
 
     Raises:
-        ConfigurationError: it cannot be read or is not TOML.
+        ConfigurationError: it cannot be read, is not TOML, or is nested too deeply.
     """
     path = config_path()
     try:
         return tomllib.loads(read_named_text(path))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(
             f"The config file {path} cannot be used: {_explain(error)}.", "Fix it, or move it away."
         ) from error
 
 
 def _explain(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
     return (isinstance(error, OSError) and error.strerror) or str(error)

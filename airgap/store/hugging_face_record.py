@@ -46,8 +46,8 @@ def read_record(path: Path) -> frozenset[str]:
     Only it tells a complete snapshot from one that was fetched in part.
     """
     try:
-        return frozenset(json.loads(_read(path) or b"")["files"])
-    except (AirgapError, ValueError, KeyError, TypeError, RecursionError):
+        return frozenset(json.loads(_read(path) or b"")["files"].keys())
+    except (AirgapError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return frozenset()
 
 

@@ -55,7 +55,7 @@ class RemoteUrl:
         return f"{self.scheme}://{user}{host}{port}{self._format_path()}"
 
     def _format_path(self) -> str:
-        path = quote(self.path, safe="/~!$&'()*+,;=:@")
+        path = quote(self.path, safe="/~!$&'()*+,;=:@", errors="surrogateescape")
         if self.scheme == "file" or (self.scheme == "sftp" and path.startswith("/")):
             return path
         if self.scheme == "sftp" and path:
@@ -81,6 +81,8 @@ def parse(text: str) -> RemoteUrl:
         )
     if any(character <= " " or character == "\x7f" for character in text):
         raise _invalid_url(text, "contains a space or control character", "Write it as %20.")
+    if not text.lower().startswith("file:") and not _is_utf8(text):
+        raise _invalid_url(text, "is not UTF-8", "Percent-encode the bytes of other encodings.")
     try:
         parts = urlsplit(text)
         host, port, user, password = parts.hostname, parts.port, parts.username, parts.password
@@ -110,6 +112,15 @@ def parse(text: str) -> RemoteUrl:
         options=options,
         bundle=_parse_bundle_id(parts.fragment) if "#" in text else "",
     )
+
+
+def _is_utf8(text: str) -> bool:
+    """Return whether a text has no bytes of an argument that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def hide_passwords(text: str) -> str:

@@ -18,7 +18,7 @@ __all__ = ["DropBoxSettings", "User", "describe", "load"]
 
 T = TypeVar("T")
 _USER: Final = re.compile(r"[a-z0-9]([-_.a-z0-9]{0,30}[a-z0-9])?")
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?) ?(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)")
+_SIZE: Final = re.compile(r"(\d{1,18}(?:\.\d{1,18})?) ?(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)")
 _UNITS: Final = {"B": 1} | {
     f"{letter}{ending}": base**power
     for base, ending in ((1000, "B"), (1024, "iB"))
@@ -88,6 +88,10 @@ def load(path: Path) -> DropBoxSettings:
         ) from error
     except ValueError as error:
         raise ConfigurationError(f"{path} is not TOML: {error}.", "Fix this line.") from error
+    except RecursionError as error:
+        raise ConfigurationError(
+            f"{path} is nested too deeply.", "Remove brackets that do not belong there."
+        ) from error
     return _read_settings(_Table(path, text, document))
 
 

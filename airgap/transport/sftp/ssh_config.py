@@ -9,7 +9,7 @@ import getpass
 import glob
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,8 @@ from airgap.errors import ConfigurationError
 __all__ = ["Destination", "resolve"]
 
 _MAX_INCLUDE_DEPTH: Final = 16  # as OpenSSH
+_PORT_DIGITS: Final = 100
+_LARGEST_PORT: Final = 65535
 _HOST: Final = re.compile(r"[0-9A-Za-z_.:%][0-9A-Za-z_.:%-]*")
 _USER: Final = re.compile(r"[^\s\x00-\x1f\x7f\"'`$;&<>|(){}-][^\x00-\x1f\x7f\"'`$;&<>|(){}]*")
 
@@ -66,7 +68,7 @@ def resolve(
         proxy=proxy or _choose_proxy(settings, address, port_number),
         keys=tuple(map(Path, settings.get("identityfile", ()))),
         identities_only=settings.get("identitiesonly", "no").lower() == "yes",
-        known_hosts=tuple(_parse_known_hosts_files(settings.get("userknownhostsfile", ""))),
+        known_hosts=tuple(_parse_known_hosts_files(settings.get("userknownhostsfile", ""), config)),
     )
 
 
@@ -94,23 +96,34 @@ def _read_lines(config: Path, depth: int = 0) -> Iterator[str]:
         text = read_named(config, TEXT_BYTES).decode("utf-8-sig", "replace")
     section = "Host *"
     for line in text.splitlines():
-        keyword, _, value = line.strip().replace("=", " ", 1).partition(" ")
+        setting = re.match(SSHConfig.SETTINGS_REGEX, line.strip())
+        keyword, value = setting.groups() if setting else ("", "")
         if keyword.lower() in {"host", "match"}:
             section = line
+        if keyword.lower() == "match" and _has_exec(_split_words(value, config)):
+            raise ConfigurationError(  # the library would run the command
+                f"{config} has a Match with exec, which airgap does not support.",
+                "Move it to another file, and name one without it with the option ssh_config.",
+            )
         if keyword.lower() != "include":
             yield line
             continue
         if depth == _MAX_INCLUDE_DEPTH:
             raise ConfigurationError(f"{config} includes itself.", "Correct its Include lines.")
-        for path in _expand_include(value):
+        for path in _expand_include(value, config):
             yield from _read_lines(path, depth + 1)
             yield section
     yield section if depth else ""
 
 
-def _expand_include(value: str) -> Iterator[Path]:
-    for pattern in shlex.split(value):
-        path = Path(pattern).expanduser()
+def _has_exec(criteria: Sequence[str]) -> bool:
+    """Tell whether a command decides which section of the file counts."""
+    return any(word.lstrip("!").lower() == "exec" for word in criteria)
+
+
+def _expand_include(value: str, config: Path) -> Iterator[Path]:
+    for pattern in _split_words(value, config):
+        path = _expand_home(pattern, config)
         absolute = path if path.is_absolute() else Path("~/.ssh").expanduser() / path
         yield from map(Path, sorted(glob.glob(str(absolute))))  # noqa: PTH207  (an absolute pattern)
 
@@ -134,8 +147,8 @@ def _format_jump(last: str) -> str:
     return shlex.quote(url)
 
 
-def _parse_known_hosts_files(value: str) -> Iterator[Path]:
-    for name in shlex.split(value):
+def _parse_known_hosts_files(value: str, config: Path | None) -> Iterator[Path]:
+    for name in _split_words(value, config):
         if name.lower() == "none":
             continue
         if "%" in name.replace("%d", ""):
@@ -143,12 +156,32 @@ def _parse_known_hosts_files(value: str) -> Iterator[Path]:
                 f"UserKnownHostsFile {name} contains an unsupported token.",
                 "Write the full path, or use the option known_hosts.",
             )
-        yield Path(name.replace("%d", "~", 1)).expanduser()
+        yield _expand_home(name.replace("%d", "~", 1), config)
+
+
+def _split_words(value: str, config: Path | None) -> list[str]:
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{config} has a value that cannot be split: {error}.", "Correct the quotes in it."
+        ) from error
+
+
+def _expand_home(name: str, config: Path | None) -> Path:
+    try:
+        return Path(name).expanduser()
+    except (RuntimeError, ValueError) as error:  # an unknown user, or NUL
+        raise ConfigurationError(
+            f"{config} names {name!r:.200}, which is not a path.", "Write the full path."
+        ) from error
 
 
 def _parse_port(port: str, host: str) -> int:
-    if not port.isdecimal() or not 0 < int(port) <= 65535:  # noqa: PLR2004  (TCP's)
-        raise ConfigurationError(f"{port!r} is not a port (host {host}).", "Ports are 1 to 65535.")
+    if not port.isdecimal() or len(port) > _PORT_DIGITS or not 0 < int(port) <= _LARGEST_PORT:
+        raise ConfigurationError(
+            f"{port!r:.100} is not a port (host {host}).", "Ports are 1 to 65535."
+        )
     return int(port)
 
 

@@ -111,3 +111,12 @@ def test_nobody_is_let_in_by_a_variable_or_a_file(isolated: Side, tmp_path: Path
 
     assert ran.code == ConfigurationError.exit_code
     assert "insecure_allow_unsigned" in ran.json["error"]["message"]
+
+
+def test_a_config_file_that_is_nested_without_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.toml").write_text("a = " + "[" * 20_000)
+    monkeypatch.setenv("AIRGAP_CONFIG", str(tmp_path / "config.toml"))
+    with pytest.raises(ConfigurationError, match="nested too deeply"):
+        config.load()

@@ -45,6 +45,12 @@ def test_a_minimal_config_file_loads(tmp_path: Path) -> None:
         (("[users.ann]", "[users.Ann]"), 4, "users.Ann is not a valid user name"),
         (("[users.ann]", "[users.ann]\nshell = 1"), 5, "users.ann.shell is unknown"),
         (("[users.ann]", '[users.ann]\nmax_bytes = "9"'), 5, "users.ann.max_bytes must be a size"),
+        (
+            ("[users.ann]", f"[users.ann]\nmax_bytes = '{'9' * 400} TB'"),
+            5,
+            "users.ann.max_bytes must be a size",
+        ),
+        (("[tls]", "x = " + "[" * 20_000 + "\n[tls]"), 0, "is nested too deeply"),
         (("$HASH", "secret"), 5, "users.ann.password is not what `airgap serve hash-password`"),
         (("[tls]", "[limits]\nrate = '1 kB'\n[tls]"), 3, "limits.rate must be at least 64 KiB"),
         (("[tls]", "[listen]\nport = 65536\n[tls]"), 3, "listen.port must be from 0 to 65535"),

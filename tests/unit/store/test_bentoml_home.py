@@ -58,11 +58,12 @@ def test_home_is_where_bentoml_has_it(
     assert Path(oracle).absolute() == Path(expected)
 
 
+@pytest.mark.parametrize("value", ["$V/x", "$V$V"])
 @pytest.mark.parametrize("variable", ["BENTOML_HOME", "AIRGAP_HOME"])
 def test_a_home_that_refers_to_itself_is_refused(
-    variable: str, monkeypatch: pytest.MonkeyPatch
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(variable, f"${variable}/x")
+    monkeypatch.setenv(variable, value.replace("V", variable))
 
     with pytest.raises(ConfigurationError, match=f"{variable} refers to itself"):
         (bentoml_home if variable == "BENTOML_HOME" else pinned_root).home()

@@ -190,3 +190,10 @@ def test_huggingface_hub_reads_the_record(cache: Path) -> None:
         "onnx/model.onnx": 7,
         "w": 10 * MIB + 1,
     }
+
+
+@pytest.mark.parametrize("data", [b'{"files": [1, 2]}', b'{"files": "abc"}', b'{"files": 7}'])
+def test_a_record_of_another_form_names_no_files(data: bytes, tmp_path: Path) -> None:
+    path = record_path(tmp_path, COMMIT)
+    stores.write_files(path.parent, {path.name: data})
+    assert read_record(path) == frozenset()

@@ -129,12 +129,27 @@ def test_a_file_that_includes_itself_is_refused(tmp_path: Path) -> None:
         "nonsense",
         "UserKnownHostsFile /known/%h",
         "HostName -oProxyCommand=x",
+        'UserKnownHostsFile "/known',
+        "UserKnownHostsFile ~nobody-has-this-name/known",
+        "Include '/more",
+        "Include ~nobody-has-this-name/more",
+        f"Port {'9' * 5000}",
     ],
 )
 def test_a_file_that_is_not_understood_is_refused(config: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         at(tmp_path, "depot", config)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "line", ["Match exec {}", "match\texec {}", "Match=host depot !exec {}", 'Match "EXEC" {}']
+)
+def test_no_command_of_the_file_is_run(line: str, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(line.format(f"'touch {tmp_path}/run'"))
+    with pytest.raises(ConfigurationError, match="exec"):
+        resolve("depot", None, None, None, tmp_path / "config")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def test_a_url_is_parsed(text: str, expected: RemoteUrl) -> None:
         "sftp://h",
         "s3://b/x",
         "file:///srv/x",
+        "file:///srv/%FF",
     ],
 )
 def test_it_is_written_as_it_was_read(text: str) -> None:
@@ -76,6 +77,8 @@ def test_it_is_written_as_it_was_read(text: str) -> None:
         "ftp://h/x#not-an-id",
         "ftp://h/x?a=1&a=2",
         "file://server/x",
+        "sftp://\udced@h/x",
+        "sftp://h/\udced",
     ],
 )
 def test_a_malformed_url_is_refused(text: str) -> None:
