@@ -4,23 +4,17 @@ A reader takes any bytes. It refuses them with one of its own errors, or reads t
 has read, written again, is the same bytes. Anything else is a bug.
 """
 
-import atexit
 import hashlib
 import io
 import json
-import shutil
 import struct
-import tempfile
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from airgap import ssh_agent
 from airgap.carrier.archive import ArchiveReader
 from airgap.carrier.archive_padding import read_padding
 from airgap.carrier.stock.port import Member, MemberReader
@@ -31,7 +25,6 @@ from airgap.chunking.sizes import SMALLEST
 from airgap.codec import table
 from airgap.errors import (
     AirgapError,
-    ConfigurationError,
     CorruptError,
     MissingError,
     NotTrustedError,
@@ -60,22 +53,19 @@ from airgap.ledger.check import read_entries
 from airgap.store.kinds import find_kind
 from airgap.transport.s3 import answers
 from airgap.transport.s3.listing import extract_names
-from tests.support import closure_items, forge, stores, zip_files
+from tests.support import (
+    answer_readers,
+    closure_items,
+    config_readers,
+    forge,
+    stores,
+    text_readers,
+    zip_files,
+)
+from tests.support.reader import Reader, write_scratch
 from tests.support.sides import REPOSITORY
 
 VECTORS = REPOSITORY / "tests" / "vectors"
-
-
-@dataclass(frozen=True)
-class Reader:
-    """``read`` returns what was read, written again; None where there is nothing to write."""
-
-    read: Callable[[bytes], bytes | None]
-    refuses: tuple[type[AirgapError], ...]
-    seeds: Callable[[], Sequence[bytes]]
-    """Bytes that are read without a refusal."""
-    words: Sequence[bytes] = ()
-    """What its language is made of, for a fuzzer to put together."""
 
 
 def accepts(name: str, raw: bytes) -> bool:
@@ -234,25 +224,12 @@ def _drained(reader: MemberReader) -> list[Member]:
     return found
 
 
-@cache
-def _scratch() -> Path:
-    """Name a file for readers that want one; it goes when the process ends."""
-    folder = Path(tempfile.mkdtemp())
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder / "archive.bento"
-
-
-def _written(raw: bytes) -> Path:
-    _scratch().write_bytes(raw)
-    return _scratch()
-
-
 def _read_tar(raw: bytes) -> None:
-    _drained(TarReader(_written(raw), "tar"))
+    _drained(TarReader(write_scratch(raw), "tar"))
 
 
 def _read_zip(raw: bytes) -> None:
-    _drained(ZipReader(_written(raw)))
+    _drained(ZipReader(write_scratch(raw)))
 
 
 def _tar_seeds() -> list[bytes]:
@@ -311,20 +288,6 @@ YAML_WORDS = (
 CORRUPT = (CorruptError,)
 
 
-def _read_agent_keys(raw: bytes) -> None:
-    with ssh_agent._valid_answer():
-        ssh_agent.parse_keys(raw)
-
-
-def _read_agent_signature(raw: bytes) -> None:
-    with ssh_agent._valid_answer():
-        ssh_agent.parse_signature(raw)
-
-
-def _ssh(*parts: bytes) -> bytes:
-    return b"".join(struct.pack(">I", len(part)) + part for part in parts)
-
-
 def _read_listing(raw: bytes) -> None:
     """Read a page as the transport does."""
     try:
@@ -347,16 +310,9 @@ _LISTING = (
 
 
 READERS: dict[str, Reader] = {
-    "keys of an ssh-agent": Reader(
-        _read_agent_keys,
-        (ConfigurationError,),
-        lambda: [b"\x0c" + struct.pack(">I", 1) + _ssh(_ssh(b"ssh-ed25519", bytes(32)), b"me")],
-    ),
-    "signature of an ssh-agent": Reader(
-        _read_agent_signature,
-        (ConfigurationError,),
-        lambda: [b"\x0e" + _ssh(_ssh(b"ssh-ed25519", bytes(64)))],
-    ),
+    **answer_readers.READERS,
+    **config_readers.READERS,
+    **text_readers.READERS,
     "listing of S3": Reader(_read_listing, (TransportError,), lambda: [_LISTING]),
     "files.json": Reader(
         lambda raw: files.encode(files.decode(raw)),
@@ -390,7 +346,7 @@ READERS: dict[str, Reader] = {
     "root": Reader(
         lambda raw: root.encode(root.decode(raw)),
         (CorruptError, PolicyError),
-        _vector("root/root.msgpack"),
+        lambda: [*_vector("root/root.msgpack")(), *_vector("root-2/root*.msgpack")()],
     ),
     "block": Reader(_read_block, (CorruptError, PolicyError), _block_seeds),
     "archive": Reader(
@@ -400,8 +356,13 @@ READERS: dict[str, Reader] = {
     ),
     "attestation": Reader(
         lambda raw: attestation.encode(attestation.decode(raw)),
-        CORRUPT,
-        lambda: [attestation.encode(attestation.Attestation(DIGEST, "approver", "accept", 9, "x"))],
+        (CorruptError, PolicyError),
+        lambda: [
+            attestation.encode(attestation.Attestation(DIGEST, "approver", "accept", 9, "x")),
+            attestation.encode(
+                attestation.Attestation(DIGEST, "scanner", "reject", 9, name="licence")
+            ),
+        ],
     ),
     "waiver": Reader(
         lambda raw: waiver.encode(waiver.decode(raw)),
