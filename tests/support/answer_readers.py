@@ -32,8 +32,9 @@ from airgap.transport.least_speed import LEAST_BYTES_PER_SECOND, WINDOW_SECONDS,
 from airgap.transport.port import TransientError
 from airgap.transport.s3.options import S3Options
 from airgap.transport.s3.transport import S3Transport
-from airgap.transport.sftp import session as sftp
-from airgap.transport.sftp.session import Session, pack_string, pack_u32, pack_u64
+from airgap.transport.sftp import packets as sftp
+from airgap.transport.sftp.packets import pack_string, pack_u32, pack_u64
+from airgap.transport.sftp.session import Session
 from tests.support.reader import Reader
 
 __all__ = ["READERS"]
