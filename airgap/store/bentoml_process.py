@@ -4,12 +4,9 @@
 enough: see docs/adr/0027-what-bentoml-can-list.md. It takes two seconds to start.
 """
 
-import importlib.metadata
 import importlib.util
 import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -57,14 +54,19 @@ def find_version() -> str | None:
     """Return the version of the bentoml that is installed beside airgap; None if none is."""
     if importlib.util.find_spec("bentoml") is None:
         return None
+    from importlib import metadata  # it takes 10 ms, and imports seldom need it
+
     try:
-        return importlib.metadata.version("bentoml")
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version("bentoml")
+    except metadata.PackageNotFoundError:
         return "of an unknown version"
 
 
 def _run_reader(items: Sequence[StagedItem]) -> tuple[int, str]:
     """Return the exit code of the reader, and the first line that it wrote."""
+    import subprocess
+    import tempfile
+
     arguments = [text for item in items for text in (item.item.kind, str(item.folder))]
     with tempfile.TemporaryDirectory() as scratch:
         environment = {**os.environ, "BENTOML_HOME": scratch, "BENTOML_DO_NOT_TRACK": "True"}

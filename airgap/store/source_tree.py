@@ -183,8 +183,9 @@ class StableFile:
             # Non-blocking: a FIFO that has taken the file's place is refused, not waited for.
             self._descriptor = open_without_waiting(self._source.location)
             try:
-                _expect_unchanged(self._source, os.fstat(self._descriptor))
-                if _is_sparse(self._descriptor):
+                status = os.fstat(self._descriptor)
+                _expect_unchanged(self._source, status)
+                if _is_sparse(self._descriptor, status):
                     self._hole = _find_hole(self._descriptor, 0, self.size)
             except BaseException:
                 os.close(self._descriptor)
@@ -245,9 +246,8 @@ class StableFile:
             raise _make_read_error(error) from error
 
 
-def _is_sparse(descriptor: int) -> bool:
+def _is_sparse(descriptor: int, status: os.stat_result) -> bool:
     """Tell whether a file has holes that are worth looking for."""
-    status = os.fstat(descriptor)
     if status.st_size - 512 * status.st_blocks < PIECE or not hasattr(os, "SEEK_HOLE"):
         return False
     try:
@@ -276,8 +276,8 @@ def read_stable(source: SourceFile) -> Iterator[bytes]:
         StorageError: it changed since it was scanned, or cannot be read.
     """
     with StableFile(source) as file:
-        while piece := file.read(READ_BYTES):
-            yield piece
+        for _ in range(0, source.size, READ_BYTES):
+            yield file.read(READ_BYTES)
 
 
 def is_unchanged(source: SourceFile) -> bool:

@@ -5,7 +5,7 @@ into several files of a Bento.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -25,13 +25,12 @@ _PLACEHOLDER: Final = rb"[${<*]|%[s({]|x+@|\.\.\.|\[?redacted|pass(?:word|wd)?@|
 
 
 class _Form(NamedTuple):
-    """A form of secrets. A text that has none of its marks is not searched for it.
+    """A form of secrets.
 
     No pattern begins with a word boundary: a pattern that begins with a literal is faster.
     """
 
     what: str
-    marks: tuple[bytes, ...]
     pattern: "re.Pattern[bytes]"
     begins_word: bool = True
 
@@ -43,41 +42,63 @@ class _Form(NamedTuple):
                 yield match
 
 
-_FORMS: Final = (
-    _Form(
-        "a password in a URL",
-        (b"://",),
-        # Digits up to a comma are a port; `@sha256:` follows an image's tag; there are examples.
-        re.compile(
-            rb"://[^\s/@:'\"<>]{0,256}:(?!(?i:" + _PLACEHOLDER + rb")|\d{1,5},)"
-            rb"[^\s/@'\"<>]{1,8192}@(?!sha256:|example\.(?:com|net|org)\b)"
+class _Group(NamedTuple):
+    """Forms that are searched for only in a text that has a mark, which one pass tells."""
+
+    has_mark: Callable[[bytes], object]
+    forms: tuple[_Form, ...]
+
+
+def _may_have_password(text: bytes) -> bool:
+    return b"@" in text and b"://" in text
+
+
+# Each pattern of marks begins with one literal byte: Python looks for that in a fast loop, and
+# looks back from there. An alternation of the marks themselves takes longer.
+_GROUPS: Final = (
+    _Group(
+        _may_have_password,
+        (
+            _Form(
+                "a password in a URL",
+                # Digits up to a comma are a port; `@sha256:` follows an image's tag.
+                re.compile(
+                    rb"://[^\s/@:'\"<>]{0,256}:(?!(?i:" + _PLACEHOLDER + rb")|\d{1,5},)"
+                    rb"[^\s/@'\"<>]{1,8192}@(?!sha256:|example\.(?:com|net|org)\b)"
+                ),
+                begins_word=False,
+            ),
         ),
-        begins_word=False,
     ),
-    _Form(
-        "a private key",
-        (b"PRIVATE KEY-----",),
-        re.compile(rb"-----BEGIN (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY-----"),
+    _Group(
+        re.compile(rb"A(?:[KS]IA|(?<=PRIVA)TE KEY-----)").search,
+        (
+            _Form(
+                "a private key",
+                re.compile(rb"-----BEGIN (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY-----"),
+            ),
+            _Form("an AWS access key", re.compile(rb"A[KS]IA[A-Z0-9]{16}\b")),
+        ),
     ),
-    _Form("a Hugging Face token", (b"hf_",), re.compile(rb"hf_[A-Za-z0-9]{30,128}\b")),
-    _Form("an AWS access key", (b"AKIA", b"ASIA"), re.compile(rb"A[KS]IA[A-Z0-9]{16}\b")),
-    _Form(
-        "a GitHub token",
-        (b"ghp_", b"gho_", b"ghs_", b"ghu_", b"ghr_", b"github_pat_"),
-        re.compile(rb"g(?:h[opsur]_[A-Za-z0-9]{36,255}|ithub_pat_[A-Za-z0-9_]{22,255})\b"),
+    _Group(
+        re.compile(rb"_(?:(?<=hf_)|(?<=gh[opsur]_)|(?<=github_pat_))").search,
+        (
+            _Form("a Hugging Face token", re.compile(rb"hf_[A-Za-z0-9]{30,128}\b")),
+            _Form(
+                "a GitHub token",
+                re.compile(rb"g(?:h[opsur]_[A-Za-z0-9]{36,255}|ithub_pat_[A-Za-z0-9_]{22,255})\b"),
+            ),
+        ),
     ),
-    _Form("a GitLab token", (b"glpat-",), re.compile(rb"glpat-[A-Za-z0-9_-]{20,128}")),
-    _Form(
-        "a PyPI token",
-        (b"pypi-AgEI",),
-        re.compile(rb"pypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,512}"),
+    _Group(
+        re.compile(rb"-(?:(?<=glpat-)|(?<=pypi-)|(?<=sk-)|(?<=xox[abprs]-))").search,
+        (
+            _Form("a GitLab token", re.compile(rb"glpat-[A-Za-z0-9_-]{20,128}")),
+            _Form("a PyPI token", re.compile(rb"pypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,512}")),
+            _Form("an API key", re.compile(rb"sk-(?:proj|ant|svcacct)-[A-Za-z0-9_-]{20,256}")),
+            _Form("a Slack token", re.compile(rb"xox[abprs]-[A-Za-z0-9-]{10,256}")),
+        ),
     ),
-    _Form(
-        "an API key",
-        (b"sk-proj-", b"sk-ant-", b"sk-svcacct-"),
-        re.compile(rb"sk-(?:proj|ant|svcacct)-[A-Za-z0-9_-]{20,256}"),
-    ),
-    _Form("a Slack token", (b"xox",), re.compile(rb"xox[abprs]-[A-Za-z0-9-]{10,256}")),
 )
 _NAMED_FILE: Final = re.compile(
     rb"(?<![\w-])env/(?:docker|python)/[\w./-]*[\w-]"
@@ -123,8 +144,9 @@ def find_secrets(text: bytes) -> Iterator[Secret]:
     """Yield what looks like a secret in a text: the first 100, in linear time."""
     matches = sorted(
         (match.start(), form.what)
-        for form in _FORMS
-        if any(mark in text for mark in form.marks)
+        for group in _GROUPS
+        if group.has_mark(text)
+        for form in group.forms
         for match in islice(form.find_all(text), _MOST)
     )
     line, counted = 1, 0

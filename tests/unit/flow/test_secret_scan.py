@@ -1,8 +1,18 @@
 """What looks like a password or a token is found, with its line; what stands for one is not."""
 
-import pytest
+from functools import partial
+from pathlib import Path
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airgap.errors import PolicyError
+from airgap.flow.exporting import secret_scan
 from airgap.flow.exporting.secret_scan import find_secrets
+from airgap.flow.progress import Silent
+from airgap.store.item_kind import Source
+from airgap.store.source_tree import scan
 
 LETTERS = b"aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF3hJ5k"
 
@@ -76,3 +86,36 @@ def test_many_words_that_only_contain_a_token_hide_none() -> None:
     assert [
         secret.line for secret in find_secrets(b"x" + (token + b"\nx") * 200 + b"\n" + token)
     ] == [202]
+
+
+WORDS = (
+    *(b"hf_", b"gho_", b"github_pat_", b"glpat-", b"pypi-AgEIcHlwaS5vcmc", b"sk-proj-", b"sk-ant-"),
+    *(b"xoxb-", b"AKIA", b"ASIA", b"-----BEGIN ", b"RSA ", b"PRIVATE KEY-----", b"://", b"@", b":"),
+    *(LETTERS, b"ABCDEFGHIJKLMNOP", b"_", b"-", b"/", b" ", b"\n", b"A", b"PRIVA", b"sk-"),
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(WORDS), max_size=12).map(b"".join))
+def test_the_marks_of_a_form_hide_no_secret(text: bytes) -> None:
+    for group in secret_scan._GROUPS:
+        if any(any(form.find_all(text)) for form in group.forms):
+            assert group.has_mark(text)
+
+
+@pytest.mark.parametrize(("size", "lines"), [(0, [2]), (1, [])])
+def test_what_is_too_long_for_text_is_not_searched(
+    size: int, lines: list[int], tmp_path: Path
+) -> None:
+    text = b"\nhf_" + LETTERS
+    path = tmp_path / "code.py"
+    path.write_bytes(text + b"\n" * (secret_scan.LARGEST + size - len(text)))
+    source = Source("bento", "shop", "v1", 0, scan(tmp_path))
+
+    check = partial(secret_scan.check_secrets, [source], Silent())
+
+    if lines:
+        with pytest.raises(PolicyError, match="in line 2"):
+            check(allowed=False)
+    else:
+        check(allowed=False)
