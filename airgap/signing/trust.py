@@ -104,7 +104,8 @@ def admit(
     if waiver is None or waiver.value.bundle != bundle:
         _refuse_expired("bundle", manifest.expires_at, now)
     _refuse_other_audience(manifest, trusted)
-    if manifest.completes is not None:  # not installed itself: all rules apply to the other bundle
+    if manifest.completes is not None:  # not installed itself: other rules are for the other bundle
+        _find_attestations(bundle, evidence, trusted)  # a rejection refuses any bundle
         return Verified(manifest, raw, MappingProxyType({"builder": builders}), _SEAL)
     if waiver is None or waiver.value.bundle != bundle:
         _refuse_low_sequence(manifest, trusted)

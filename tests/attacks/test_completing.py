@@ -182,6 +182,27 @@ def test_an_approval_of_it_is_none_of_the_first(order: str, tmp_path: Path) -> N
     assert ran.code == 0, ran.err
 
 
+def test_a_rejection_refuses_it_by_its_own_name(tmp_path: Path) -> None:
+    side = Side(tmp_path / "careful")
+    side.top.mkdir()
+    signers.pin(side, make_root(approver=team("cas")))
+    builder = Forge(tmp_path, signers.person("bob"))
+    first = without_packs(numbered(7, CONTENT))
+    rest = builder.depot(completing(bundle_id(first), CONTENT))
+    pair = Pair(builder.depot(first), rest, bundle_id(first).hex())
+    key = signers.write_key(tmp_path / "keys", "cas")
+    assert side.run("approve", pair.first, "--key", key).code == 0
+    assert side.run("approve", pair.rest, "--key", key, "--reject").code == 0
+
+    refusals.expect_refusal(side, "import", *pair.order("rest"), error=PolicyError)
+    (listed,) = side.run("list", pair.rest, "--json").json["bundles"]
+
+    assert (listed["trusted"], listed["standing"]) == (False, "not acceptable")
+    assert "rejected by 1 approver" in listed["reason"]
+    # As a source of chunks it needs no approval: the other bundle's digests decide.
+    assert side.run("import", *pair.order("first")).code == 0
+
+
 def test_it_is_not_the_newest_of_a_depot(forged: Forge, isolated: Side, tmp_path: Path) -> None:
     whole = numbered(7, CONTENT)
     rest = completing(bundle_id(whole), CONTENT, created_at=1_800_000_000)

@@ -17,7 +17,12 @@ SEVERITY: Final = (
 """The kinds of verdicts, from the worst on."""
 DONE: Final = "done"
 _KINDS: Final = {"changed": "storage", "trouble": "storage", "abandoned": "interrupted"}
-_STATES: Final = {"arriving": "arriving", "refused": "refused so far", "put off": "put off"}
+_STATES: Final = {
+    "arriving": "arriving",
+    "ready": "complete",
+    "refused": "refused so far",
+    "put off": "put off",
+}
 _FIELDS: Final = ("at", "bundle", "kind", "message", "hint", "items", "signed_by")
 
 
@@ -58,7 +63,8 @@ def _list_items(
         if record["arrival"] not in refused:
             yield _make_item(record, "refused before")
     for waiting in status["waiting"]:
-        entry = {**waiting, "name": waiting["name"].removeprefix("/"), "message": waiting["what"]}
+        name, message = waiting["name"].removeprefix("/"), waiting.get("what", "")
+        entry = {**waiting, "name": name, "message": message}
         yield _make_item(entry, _STATES[waiting["state"]])
 
 

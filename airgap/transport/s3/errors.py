@@ -58,7 +58,7 @@ def explain(error: ResponseError, verb: str, options: S3Options, name: str) -> A
     response = f"{url} answered {error}"
     if code in _FULL or status == _INSUFFICIENT_STORAGE:
         return StorageError(f"{url} is full ({code or status}).", "Free space or raise the quota.")
-    if status in FORBIDDEN:
+    if status in FORBIDDEN or code in _FORBIDDEN_HINTS:  # Amazon answers 400 to an expired token
         return _explain_forbidden(f"{response} to the request to {verb}.", verb, code, url)
     if status == NOT_FOUND and code not in _BUSY:
         return _explain_missing(code, url, name)

@@ -65,6 +65,14 @@ def test_an_arriving_bundle_is_well_and_a_refused_one_is_not() -> None:
     assert worse.items[1]["name"] == "d"
 
 
+def test_a_complete_bundle_that_was_not_taken_yet_is_well() -> None:
+    ready = {"name": "/c.airgap", "state": "ready", "bundle": "0" * 64, "items": ["model a:v1"]}
+
+    summary = summarize([], {**EMPTY, "waiting": [ready]})
+
+    assert (summary.counts, summary.kind) == ({"complete": 1}, "done")
+
+
 @pytest.mark.parametrize(("event", "code"), [("trouble", 15), ("changed", 15), ("abandoned", 130)])
 def test_what_was_not_decided_is_not_well(event: str, code: int) -> None:
     line = {"event": event, "name": "x", "kind": "corrupt", "message": "Input/output error"}

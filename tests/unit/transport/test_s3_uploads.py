@@ -101,6 +101,14 @@ def test_an_upload_that_is_gone_is_not_a_success(first: bytes | None, stored: in
     assert isinstance(error, TransientError)
 
 
+def test_an_expired_session_is_named_whatever_the_status() -> None:
+    refused = ResponseError(400, "ExpiredToken")
+
+    error = errors.explain(refused, "read", S3Options("bucket"), "key")
+
+    assert "get new credentials" in error.hint
+
+
 def test_completing_an_upload_is_given_up_after_some_tries() -> None:
     server = Uploads(lambda _: refuse("503 Slow Down", "SlowDown"))
 
