@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from airgap.cli import terminal
 from airgap.cli.lines.labels import label_lines
 from airgap.cli.media_options import ManyValues, media_options, read_volume_options, volume_lines
 from airgap.cli.output import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from airgap.flow.exporting.terms import Terms
     from airgap.flow.exporting.write_bundle import ExportResult, Preset
     from airgap.flow.location.connector import Connector
+    from airgap.format.want import Want
 
 
 @click.command(name="export", cls=ManyValues)
@@ -139,6 +141,9 @@ def command(  # noqa: PLR0913  (one argument per option)
     from airgap.flow.trust import keys
     from airgap.flow.trust.roots import collect_depot_files
 
+    wanted = read_want(want) if want else None
+    if wanted and not (tags or models):
+        _ask_for_items(str(want), wanted)
     media = read_volume_options(output, volume_size, volumes, parity, read_back=verify_after_write)
     if output == "-" and context.params.get("as_json"):
         raise UsageError("-o - and --json both want standard output.", "Give -o FILE.airgap.")
@@ -154,7 +159,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         replace(terms, sequence=sequence),
         with_models=not no_models,
         bases=[parse_location(base) for base in bases],
-        want=read_want(want) if want else None,
+        want=wanted,
         roots=collect_depot_files(roots),
         model_signer=model_signer or (signer if emit_model_signature else None),
         compression=compression,
@@ -164,6 +169,25 @@ def command(  # noqa: PLR0913  (one argument per option)
         transfer=replace(connector.transfer, spool=tmpdir, verify_after_write=verify_after_write),
     )
     return _make_result(export.export(request, connector.progress), request)
+
+
+def _ask_for_items(path: str, want: "Want") -> None:
+    """Ask whether the items of a want may leave: it comes from another network, and is not signed.
+
+    Raises:
+        UsageError: there is no terminal to ask on.
+        click.Abort: the answer is no.
+    """
+    shown = ", ".join(want.tags)
+    if not terminal.can_ask():
+        raise UsageError(
+            f"{path} asks for {shown}, and the command names none of it.",
+            "A want is not signed: name what may leave, by TAG or --model TAG.",
+        )
+    terminal.print_line(f"{path} asks for:", err=True)
+    for tag in want.tags:
+        terminal.print_line(terminal.indent_line(tag), err=True)
+    terminal.confirm("Export what it asks for?")
 
 
 def _make_result(done: "ExportResult", request: "ExportRequest") -> Result:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import CorruptError, MissingError, NotTrustedError, PolicyError
+from airgap.errors import CorruptError, MissingError, NotTrustedError, PolicyError, UsageError
 from airgap.format import want as wants
 from airgap.format.want import Want
 from tests.support import forge, refusals, sides, signers, stores
@@ -231,7 +231,7 @@ def test_a_want_says_which_bundle_is_completed(
     )
     refusals.expect_refusal(isolated, "import", new, "--want", want, error=MissingError)
 
-    sent = small.run("export", "--for", want, "-o", rest, *key)
+    sent = small.run("export", "--model", "ranker:v2", "--for", want, "-o", rest, *key)
     ran = isolated.run("import", new, "--depot", rest, "--json")
 
     assert wants.decode(want.read_bytes()).bundle.hex() == made.json["bundle"]
@@ -241,13 +241,26 @@ def test_a_want_says_which_bundle_is_completed(
     refusals.expect_refusal(isolated, "import", old, error=PolicyError)
 
 
+@pytest.mark.parametrize("tags", [("model ranker:v1",), ("model ranker:v1", "bento \x1b[2Jx:v1")])
+def test_a_want_does_not_say_what_leaves(
+    tags: tuple[str, ...], small: Side, site: Site, tmp_path: Path
+) -> None:
+    want = tmp_path / "want"
+    want.write_bytes(wants.encode(Want(bytes(32), tags, (bytes(32),))))
+    words = ("--for", want, "-o", tmp_path / "rest", "--key", site.key())
+
+    ran = refusals.expect_refusal(small, "export", *words, error=UsageError)
+
+    assert "asks for model ranker:v1" in ran.json["error"]["message"]
+    assert "\x1b" not in small.run("export", *words).err
+
+
 def test_a_want_and_a_number_contradict_each_other(small: Side, site: Site, tmp_path: Path) -> None:
     want = tmp_path / "want"
     want.write_bytes(wants.encode(Want(bytes(32), ("model ranker:v1",), ())))
 
-    ran = small.run(
-        "export", "--for", want, "-o", tmp_path / "rest", "--key", site.key(), "--sequence", "8"
-    )
+    words = ("--model", "ranker:v1", "--for", want, "-o", tmp_path / "rest", "--key", site.key())
+    ran = small.run("export", *words, "--sequence", "8")
 
     assert ran.code == 2
     assert json.dumps("no number")[1:-1] in ran.err
@@ -259,7 +272,8 @@ def test_a_push_does_not_take_a_completing_bundle_for_the_item(
     stores.add_model(connected, "tuned:v2", {"weights.bin": b"new" * 500})
     want, depot = tmp_path / "want.msgpack", tmp_path / "depot"
     want.write_bytes(wants.encode(Want(b"\2" * 32, ("model tuned:v2",), (b"\1" * 32,))))
-    made = connected.run("export", "--for", want, "-o", depot, "--key", site.key())
+    words = ("--model", "tuned:v2", "--for", want, "-o", depot, "--key", site.key())
+    made = connected.run("export", *words)
     assert made.code == 0, made.err
 
     push = ("push", "tuned:v2", depot, "--model", "--bare", "--key", site.key(), "--json")

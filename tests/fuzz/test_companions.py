@@ -179,7 +179,8 @@ def test_a_mutated_want_is_refused_or_answered(
     def check(mutate: Mutation) -> None:
         forge.put(file, mutate(raw))
         key = sites[2].key()
-        verdict(sites[0], "export", "--for", file, "-o", tmp_path / "answer", "--key", key)
+        words = ("--model", "ranker:v1", "--for", file, "-o", tmp_path / "answer", "--key", key)
+        verdict(sites[0], "export", *words)
 
     check()
 

@@ -217,7 +217,8 @@ def test_without_its_base_nothing_is_written_and_what_lacks_can_be_asked_for(
 
     lacking = wants.decode(want.read_bytes())
     assert lacking.tags == ("model tuned:nudged",)
-    made = sender.run("export", "--for", want, "-o", rest, "--key", site.key(), "--json")
+    words = ("--model", "tuned:nudged", "--for", want, "-o", rest, "--key", site.key(), "--json")
+    made = sender.run("export", *words)
     assert made.code == 0, made.err
     assert receiver.run("import", rest).code == 13
     both = (new, "--depot", rest) if order == "new first" else (rest, "--depot", new)
@@ -314,9 +315,8 @@ def test_both_ways_to_say_what_the_other_side_has_are_one_too_many(
     want = tmp_path / "want"
     want.write_bytes(wants.encode(wants.Want(bytes(32), ("model tuned:v1",), ())))
 
-    ran = sender.run(
-        "export", "--for", want, "--base", tmp_path / "old", "-o", "x", "--key", site.key()
-    )
+    words = ("--model", "tuned:v1", "--for", want, "--base", tmp_path / "old", "-o", "x")
+    ran = sender.run("export", *words, "--key", site.key())
 
     assert ran.code == 2
 
