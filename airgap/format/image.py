@@ -3,8 +3,9 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from airgap.errors import CorruptError
 from airgap.format import limits, names
@@ -16,8 +17,10 @@ __all__ = [
     "INDEX",
     "LAYOUT",
     "LAYOUT_TEXT",
+    "Descriptor",
     "ImageIndex",
     "blob_path",
+    "check_blobs",
     "check_image",
     "decode",
     "encode",
@@ -31,7 +34,21 @@ BLOBS: Final = "blobs/sha256/"
 _INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
 _REFERENCE: Final = "org.opencontainers.image.ref.name"
 _MEDIA_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9.+/_-]{0,126}")
+_INDEX_TYPES: Final = (_INDEX_TYPE, "application/vnd.docker.distribution.manifest.list.v2+json")
+_MANIFEST_TYPES: Final = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
 _DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a document says of a blob: its digest in hex, its size in bytes and its type."""
+
+    digest: str
+    size: int
+    media_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +62,11 @@ class ImageIndex:
     size: int
     media_type: str
     reference: str
+
+    @property
+    def image(self) -> Descriptor:
+        """What it says of the image."""
+        return Descriptor(self.digest, self.size, self.media_type)
 
     @property
     def version(self) -> str:
@@ -87,15 +109,11 @@ def decode(raw: bytes) -> ImageIndex:
 def _parse(raw: bytes) -> ImageIndex:
     if len(raw) > limits.IMAGE_DOCUMENT_BYTES:
         raise ValueError("too long")
-    (descriptor,) = json.loads(raw)["manifests"]
-    digest = _DIGEST.fullmatch(descriptor["digest"])
-    reference = descriptor["annotations"][_REFERENCE]
-    media_type, size = descriptor["mediaType"], descriptor["size"]
-    valid = _is_reference(reference) and _MEDIA_TYPE.fullmatch(media_type) is not None
-    valid = valid and type(size) is int and 0 < size <= limits.IMAGE_DOCUMENT_BYTES
-    if digest is None or not valid:
-        raise ValueError("an invalid digest, reference, type or size")
-    return ImageIndex(digest[1], size, media_type, reference)
+    (value,) = json.loads(raw)["manifests"]
+    image, reference = _read_descriptor(value), value["annotations"][_REFERENCE]
+    if not _is_reference(reference) or not 0 < image.size <= limits.IMAGE_DOCUMENT_BYTES:
+        raise ValueError("an invalid reference or size")
+    return ImageIndex(image.digest, image.size, image.media_type, reference)
 
 
 def _is_reference(text: str) -> bool:
@@ -128,6 +146,71 @@ def check_image(item: Item, raw: bytes) -> None:
         raise _make_error(f"names the image {index.digest}, which is not in the item")
     if layout is None or layout.digest != hashlib.sha256(LAYOUT_TEXT).digest():
         raise _make_error(f"is in an item without a valid {LAYOUT}")
+
+
+def check_blobs(item: Item, index: ImageIndex, read: Callable[[str], bytes]) -> None:
+    """Refuse an image that names a configuration, layer or manifest which is not in the item.
+
+    A manifest of an index may be absent: the exporter left it out with its platform. One must be
+    there.
+
+    Args:
+        item: passed ``check_image``.
+        index: what its ``index.json`` says.
+        read: returns a blob by its path in the item; of one above 4 MiB, more than 4 MiB.
+
+    Raises:
+        CorruptError: see above; or a document is malformed.
+    """
+    sizes = {file.path: file.size for file in item.files}
+    manifests = [index.image]
+    if index.media_type in _INDEX_TYPES:
+        document = _read_document(index.image, read)
+        named = _list_descriptors(document, "manifests")
+        manifests = [manifest for manifest in named if blob_path(manifest.digest) in sizes]
+        if not manifests:
+            raise _make_error(f"names the index {index.digest}, none of whose images is there")
+    for manifest in manifests:
+        if manifest.media_type not in _MANIFEST_TYPES:
+            raise _make_error(f"leads to the type {manifest.media_type!r}, which is not an image's")
+        _require(manifest, sizes)
+        document = _read_document(manifest, read)
+        blobs = _list_descriptors(document, "layers")
+        for blob in (*_list_descriptors({"config": [document.get("config")]}, "config"), *blobs):
+            _require(blob, sizes)
+
+
+def _require(blob: Descriptor, sizes: Mapping[str, int]) -> None:
+    if sizes.get(blob_path(blob.digest)) != blob.size:
+        raise _make_error(
+            f"leads to the blob {blob.digest} of {blob.size} bytes, which is not in the item"
+        )
+
+
+def _read_document(blob: Descriptor, read: Callable[[str], bytes]) -> Mapping[str, Any]:
+    raw = read(blob_path(blob.digest))
+    try:
+        document = json.loads(raw) if len(raw) <= limits.IMAGE_DOCUMENT_BYTES else None
+    except (ValueError, RecursionError) as error:
+        raise _make_error(f"leads to {blob.digest}, which is not JSON") from error
+    if type(document) is not dict:
+        raise _make_error(f"leads to {blob.digest}, which is too long or not an object")
+    return document
+
+
+def _list_descriptors(document: Mapping[str, Any], key: str) -> list[Descriptor]:
+    try:
+        return [_read_descriptor(value) for value in document[key]]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _make_error(f"leads to a document without valid {key!r}") from error
+
+
+def _read_descriptor(value: Mapping[str, Any]) -> Descriptor:
+    digest = _DIGEST.fullmatch(value["digest"])
+    media_type, size = value["mediaType"], value["size"]
+    if digest is None or type(size) is not int or not _MEDIA_TYPE.fullmatch(media_type):
+        raise ValueError("an invalid digest, type or size")
+    return Descriptor(digest[1], size, media_type)
 
 
 def _make_error(problem: str) -> CorruptError:

@@ -1,8 +1,12 @@
 """OCI images, in ``images/`` of BentoML's home (format §27)."""
 
-from airgap.format.image import check_image
+from pathlib import Path
+
+from airgap.disk.reading import read_small
+from airgap.format.image import INDEX, check_blobs, check_image, decode
 from airgap.format.inventory import Item
 from airgap.format.kinds import IMAGE
+from airgap.format.limits import IMAGE_DOCUMENT_BYTES
 from airgap.store.content_kind import ContentKind
 
 __all__ = ["Images"]
@@ -19,3 +23,11 @@ class Images(ContentKind):
     def check_content(item: Item, description: bytes) -> None:
         """Compare the blobs' names with their digests; see ``check_image``."""
         check_image(item, description)
+
+    def check_staged(self, item: Item, folder: Path) -> None:
+        """Refuse an image that lacks what its manifests name; see ``check_blobs``."""
+
+        def read(path: str) -> bytes:
+            return read_small(folder / path, IMAGE_DOCUMENT_BYTES)
+
+        check_blobs(item, decode(read(INDEX)), read)

@@ -229,6 +229,14 @@ class ItemKind(ABC):
                 item, f"It is that of {described.name}:{described.version}."
             )
 
+    def check_staged(self, item: Item, folder: Path) -> None:  # noqa: B027
+        """Refuse an item whose files are all written, and do not belong together.
+
+        Raises:
+            CorruptError: they do not.
+            OSError: the disk refused.
+        """
+
     def record_installed(  # noqa: B027
         self, item: Item, target: InstallPath, make_part: Callable[[], Path]
     ) -> None:

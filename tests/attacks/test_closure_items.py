@@ -180,6 +180,64 @@ def test_what_differs_from_its_description_is_refused(
     assert not installed
 
 
+CONFIG, LAYER = b'{"os":"linux"}', b"layer"
+AMD, ARM = closure_items.manifest(CONFIG, LAYER), closure_items.manifest(CONFIG, b"other", LAYER)
+BOTH = closure_items.index(AMD, ARM)
+
+
+def image_of(top: bytes, *blobs: bytes, media_type: str = closure_items.INDEX_TYPE) -> Item:
+    return closure_items.image_of(top, [top, *blobs], media_type=media_type)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        image_of(BOTH, AMD, ARM, CONFIG, LAYER, b"other"),
+        image_of(BOTH, AMD, CONFIG, LAYER),
+        image_of(AMD, CONFIG, LAYER, b"spare", media_type=closure_items.MANIFEST_TYPE),
+    ],
+    ids=["all platforms", "one platform", "a blob that nothing names"],
+)
+def test_an_image_has_all_of_a_platform_or_nothing(
+    item: Item, isolated: Side, forged: Forge
+) -> None:
+    imported = isolated.run("import", forged.depot(forge.draft(item, reader=2)))
+
+    assert imported.code == 0, imported.err
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        (image_of(BOTH, AMD, LAYER), "which is not in the item"),
+        (image_of(BOTH, AMD, ARM, CONFIG, LAYER), "which is not in the item"),
+        (image_of(BOTH), "none of whose images is there"),
+        (image_of(closure_items.index(BOTH, media_type=closure_items.INDEX_TYPE), BOTH), "not an"),
+        (image_of(b"[]"), "not an object"),
+        (image_of(b"{"), "not JSON"),
+        (image_of(b"{}"), "without valid 'manifests'"),
+        (image_of(b"{}", media_type="application/x-other"), "not an image's"),
+        (image_of(b'{"layers":[]}', media_type=closure_items.MANIFEST_TYPE), "valid 'config'"),
+        (
+            image_of(
+                AMD.replace(b'"size":5', b'"size":6'),
+                *(CONFIG, LAYER),
+                media_type=closure_items.MANIFEST_TYPE,
+            ),
+            "of 6 bytes, which is not in the item",
+        ),
+    ],
+)
+def test_an_image_that_lacks_what_it_names_is_not_installed(
+    item: Item, said: str, isolated: Side, forged: Forge
+) -> None:
+    location = forged.depot(forge.draft(item, reader=2))
+
+    ran = refusals.expect_refusal(isolated, "import", location, error=CorruptError, staging=True)
+
+    assert said in ran.json["error"]["message"] + str(ran.json["error"])
+
+
 def test_they_need_a_reader_of_version_2(isolated: Side, forged: Forge) -> None:
     location = forged.depot(forge.draft(FILES, reader=1))
 

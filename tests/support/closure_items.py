@@ -11,6 +11,7 @@ from tests.support.forge import Content, Item
 
 TARGET = "cp311-manylinux_2_28_x86_64"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 
@@ -102,14 +103,9 @@ def descriptor(data: bytes, media_type: str) -> dict[str, object]:
     return {"digest": f"sha256:{hex_of(data)}", "mediaType": media_type, "size": len(data)}
 
 
-def image(
-    layers: tuple[bytes, ...] = (b"layer",),
-    reference: str = "registry.example/team/shop:1.4",
-    name: str = "shop",
-) -> Item:
-    """An image of these layers, for one platform."""
-    config = compact({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers"}})
-    manifest = compact(
+def manifest(config: bytes, *layers: bytes) -> bytes:
+    """The manifest of an image."""
+    return compact(
         {
             "config": descriptor(config, CONFIG_TYPE),
             "layers": [descriptor(layer, LAYER_TYPE) for layer in layers],
@@ -117,24 +113,40 @@ def image(
             "schemaVersion": 2,
         }
     )
-    return image_of(manifest, [config, manifest, *layers], reference, name)
 
 
-def image_of(top: bytes, blobs: list[bytes], reference: str, name: str = "shop") -> Item:
+def index(*manifests: bytes, media_type: str = MANIFEST_TYPE) -> bytes:
+    """An index of the images of several platforms."""
+    named = [descriptor(manifest, media_type) for manifest in manifests]
+    return compact({"manifests": named, "mediaType": INDEX_TYPE, "schemaVersion": 2})
+
+
+def image(
+    layers: tuple[bytes, ...] = (b"layer",),
+    reference: str = "registry.example/team/shop:1.4",
+    name: str = "shop",
+) -> Item:
+    """An image of these layers, for one platform."""
+    config = compact({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers"}})
+    top = manifest(config, *layers)
+    return image_of(top, [config, top, *layers], reference, name)
+
+
+def image_of(
+    top: bytes,
+    blobs: list[bytes],
+    reference: str = "shop:1.4",
+    name: str = "shop",
+    media_type: str = MANIFEST_TYPE,
+) -> Item:
     """A layout whose image is the blob ``top``."""
     named = {
         "annotations": {"org.opencontainers.image.ref.name": reference},
-        **descriptor(top, MANIFEST_TYPE),
+        **descriptor(top, media_type),
     }
-    index = compact(
-        {
-            "manifests": [named],
-            "mediaType": "application/vnd.oci.image.index.v1+json",
-            "schemaVersion": 2,
-        }
-    )
+    only = compact({"manifests": [named], "mediaType": INDEX_TYPE, "schemaVersion": 2})
     entries: dict[str, Content] = {
-        "index.json": index,
+        "index.json": only,
         "oci-layout": b'{"imageLayoutVersion":"1.0.0"}',
         **{f"blobs/sha256/{hex_of(blob)}": blob for blob in blobs},
     }

@@ -156,11 +156,12 @@ def finish_staging(staged: Sequence[StagedItem], progress: Progress, *, signed: 
 
     Raises:
         CorruptError: an item has no bento.yaml or model.yaml, another item's, or one that BentoML
-            cannot read.
+            cannot read; or it fails the last check of its kind.
         ConflictError: BentoML could not list it with what is installed.
     """
     for item in staged:
         _check_description(item)
+        find_kind(item.item.kind).check_staged(item.item, item.folder)
     refuse_conflicts(staged)
     refuse_unreadable(staged, progress.note, signed=signed)
     for folder in {item.target.store: item.folder for item in staged}.values():
