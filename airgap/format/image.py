@@ -167,7 +167,9 @@ def check_blobs(item: Item, index: ImageIndex, read: Callable[[str], bytes]) -> 
     if index.media_type in _INDEX_TYPES:
         document = _read_document(index.image, read)
         named = _list_descriptors(document, "manifests")
-        manifests = [manifest for manifest in named if blob_path(manifest.digest) in sizes]
+        # An index may name one manifest of 4 MiB very often: each is read once.
+        carried = (manifest for manifest in named if blob_path(manifest.digest) in sizes)
+        manifests = list(dict.fromkeys(carried))
         if not manifests:
             raise _make_error(f"names the index {index.digest}, none of whose images is there")
     for manifest in manifests:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import CorruptError, MissingError, UsageError
+from airgap.format import image
+from airgap.format import manifest as manifests
 from airgap.format.root import Root
 from airgap.signing.trust import Verified
 from airgap.store.item_kind import Reference
@@ -204,6 +206,22 @@ def test_an_image_has_all_of_a_platform_or_nothing(
     imported = isolated.run("import", forged.depot(forge.draft(item, reader=2)))
 
     assert imported.code == 0, imported.err
+
+
+def test_a_manifest_that_is_named_often_is_read_once() -> None:
+    often = image_of(closure_items.index(*[AMD] * 1000), AMD, CONFIG, LAYER)
+    drafted = manifests.decode(forge.draft(often, reader=2).raw()).items[0]
+    reads: list[str] = []
+
+    def read(path: str) -> bytes:
+        reads.append(path)
+        blob = often.entries[path]
+        assert isinstance(blob, bytes)
+        return blob
+
+    image.check_blobs(drafted, image.decode(read("index.json")), read)
+
+    assert len(reads) == 3
 
 
 @pytest.mark.parametrize(
