@@ -44,7 +44,7 @@ _DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What a document says of a blob: its digest in hex, its size in bytes and its type."""
+    """How a document refers to a blob: by digest (hex), size in bytes and media type."""
 
     digest: str
     size: int
@@ -137,15 +137,15 @@ def check_image(item: Item, raw: bytes) -> None:
         raise _make_error(f"is that of version {index.version}")
     files = {file.path: file for file in item.files if not file.executable}
     if len(files) != len(item.entries):
-        raise _make_error("is in an item with other entries than files")
+        raise _make_error("does not allow links, folders or executable files beside it")
     for path, file in files.items():
         if path not in {INDEX, LAYOUT, blob_path(file.digest.hex())}:
-            raise _make_error(f"is in an item with {path!r}, whose SHA-256 is {file.digest.hex()}")
+            raise _make_error(f"does not allow {path!r} (SHA-256 {file.digest.hex()}) beside it")
     image, layout = files.get(blob_path(index.digest)), files.get(LAYOUT)
     if image is None or image.size != index.size:
         raise _make_error(f"names the image {index.digest}, which is not in the item")
     if layout is None or layout.digest != hashlib.sha256(LAYOUT_TEXT).digest():
-        raise _make_error(f"is in an item without a valid {LAYOUT}")
+        raise _make_error(f"lies beside a missing or invalid {LAYOUT}")
 
 
 def check_blobs(item: Item, index: ImageIndex, read: Callable[[str], bytes]) -> None:

@@ -82,7 +82,9 @@ def parse(text: str) -> RemoteUrl:
     if any(character <= " " or character == "\x7f" for character in text):
         raise _invalid_url(text, "contains a space or control character", "Write it as %20.")
     if not text.lower().startswith("file:") and not _is_utf8(text):
-        raise _invalid_url(text, "is not UTF-8", "Percent-encode the bytes of other encodings.")
+        raise _invalid_url(
+            text, "is not UTF-8", "Percent-encode every byte that is not part of UTF-8 text."
+        )
     try:
         parts = urlsplit(text)
         host, port, user, password = parts.hostname, parts.port, parts.username, parts.password

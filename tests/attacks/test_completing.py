@@ -163,16 +163,22 @@ def test_a_stranger_completes_nothing(
         refusals.expect_refusal(isolated, "import", *words, error=NotTrustedError)
 
 
-@both_orders
-def test_an_approval_of_it_is_none_of_the_first(order: str, tmp_path: Path) -> None:
-    side = Side(tmp_path / "careful")
+def make_careful_site(folder: Path) -> tuple[Side, Pair, Path]:
+    """A machine whose site demands an approver, two bundles for it, and the approver's key."""
+    side = Side(folder / "careful")
     side.top.mkdir()
     signers.pin(side, make_root(approver=team("cas")))
-    builder = Forge(tmp_path, signers.person("bob"))
+    builder = Forge(folder, signers.person("bob"))
     first = without_packs(numbered(7, CONTENT))
     rest = builder.depot(completing(bundle_id(first), CONTENT))
     pair = Pair(builder.depot(first), rest, bundle_id(first).hex())
-    key = signers.write_key(tmp_path / "keys", "cas")
+    key = signers.write_key(folder / "keys", "cas")
+    return side, pair, key
+
+
+@both_orders
+def test_an_approval_of_it_is_none_of_the_first(order: str, tmp_path: Path) -> None:
+    side, pair, key = make_careful_site(tmp_path)
     assert side.run("approve", pair.rest, "--key", key).code == 0
 
     refusals.expect_refusal(side, "import", *pair.order(order), error=PolicyError)
@@ -183,14 +189,7 @@ def test_an_approval_of_it_is_none_of_the_first(order: str, tmp_path: Path) -> N
 
 
 def test_a_rejection_refuses_it_by_its_own_name(tmp_path: Path) -> None:
-    side = Side(tmp_path / "careful")
-    side.top.mkdir()
-    signers.pin(side, make_root(approver=team("cas")))
-    builder = Forge(tmp_path, signers.person("bob"))
-    first = without_packs(numbered(7, CONTENT))
-    rest = builder.depot(completing(bundle_id(first), CONTENT))
-    pair = Pair(builder.depot(first), rest, bundle_id(first).hex())
-    key = signers.write_key(tmp_path / "keys", "cas")
+    side, pair, key = make_careful_site(tmp_path)
     assert side.run("approve", pair.first, "--key", key).code == 0
     assert side.run("approve", pair.rest, "--key", key, "--reject").code == 0
 

@@ -35,7 +35,7 @@ Section = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class AwsProfile:
-    """What the two files say of one profile."""
+    """One profile, as the two files together describe it."""
 
     name: str
     config_file: Path
@@ -115,7 +115,7 @@ def parse_sections(data: bytes, path: Path) -> dict[tuple[str, ...], Section]:
 
 
 def _read_sections(path: Path) -> dict[tuple[str, ...], Section]:
-    """Read a file of profiles; a missing file has none."""
+    """Read a file of profiles. A missing file has no profiles."""
     try:
         data = read_named(path, FILE_BYTES)
     except FileNotFoundError:

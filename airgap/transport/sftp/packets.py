@@ -111,7 +111,7 @@ def pack_u64(number: int) -> bytes:
 
 
 def protocol_error(what: str) -> TransientError:
-    """Report a violation of the protocol: transient, as a damaged connection looks the same."""
+    """Make the error of a reply that breaks the protocol, as a damaged connection also would."""
     return TransientError(
         f"The server sent {what}.", "If this happens again, the server is not a usable SFTP server."
     )
