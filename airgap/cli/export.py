@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from airgap.cli import terminal
+from airgap.cli.closure_options import closure_options
 from airgap.cli.lines.labels import label_lines
 from airgap.cli.media_options import ManyValues, media_options, read_volume_options, volume_lines
 from airgap.cli.output import (
@@ -24,6 +25,7 @@ from airgap.cli.terms_options import terms_options
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
+    from airgap.flow.exporting.closure import Closure
     from airgap.flow.exporting.export import ExportRequest
     from airgap.flow.exporting.terms import Terms
     from airgap.flow.exporting.write_bundle import ExportResult, Preset
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     help="Write what plain `bentoml import` reads, with a signed manifest beside it.",
 )
 @click.option("--no-models", is_flag=True, help="Leave out the models that the Bentos name.")
+@closure_options
 @terms_options
 @click.option(
     "--sequence",
@@ -111,6 +114,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     output: str | None,
     format_name: str | None,
     no_models: bool,
+    closure: "Closure",
     terms: "Terms",
     sequence: int | None,
     roots: tuple[Path, ...],
@@ -142,7 +146,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     from airgap.flow.trust.roots import collect_depot_files
 
     wanted = read_want(want) if want else None
-    if wanted and not (tags or models):
+    if wanted and not (tags or models or closure):
         _ask_for_items(str(want), wanted)
     media = read_volume_options(output, volume_size, volumes, parity, read_back=verify_after_write)
     if output == "-" and context.params.get("as_json"):
@@ -157,6 +161,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         naming.parse_target(output, new) if output else None,
         [signer],
         replace(terms, sequence=sequence),
+        closure=closure,
         with_models=not no_models,
         bases=[parse_location(base) for base in bases],
         want=wanted,

@@ -10,7 +10,7 @@ from airgap.format.inventory import Item
 from airgap.store.bentoml_home import home
 from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import ItemKind, Reference, Source, make_description_error
-from airgap.store.source_tree import scan
+from airgap.store.source_tree import is_unchanged, scan
 
 __all__ = ["ContentKind"]
 
@@ -67,6 +67,10 @@ class ContentKind(ItemKind):
         name, version = self.find(f"{reference.name}:{reference.version}")
         tree = scan(self.install_path(name, version).final)
         return Source(self.rules.name, name, version, 0, tree)
+
+    def has_changed(self, source: Source) -> bool:
+        """Tell whether a file has changed; the files that belong to it are named by its version."""
+        return not all(map(is_unchanged, source.tree.files))
 
     def list_tags(self, name: str | None = None) -> Iterator[tuple[str, str]]:
         """Yield name and version of every installed item (of this name), sorted."""

@@ -23,6 +23,7 @@ __all__ = [
     "is_unchanged",
     "read_stable",
     "scan",
+    "scan_file",
 ]
 
 READ_BYTES: Final = 1024 * 1024
@@ -90,6 +91,11 @@ def scan(
             links |= [entry]
     files.sort(key=lambda file: os.fsencode(file.path))
     return Tree(tuple(files), dict(sorted(links.items())), tuple(sorted(empty)))
+
+
+def scan_file(location: Path, path: str) -> SourceFile:
+    """Look at one file, which is ``path`` in its item. Raises OSError."""
+    return _make_source_file(path, str(location), location.lstat())
 
 
 def find_files(top: Path, links_into: Path) -> Iterator[SourceFile]:

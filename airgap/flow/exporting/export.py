@@ -14,6 +14,7 @@ from airgap.errors import UsageError
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.bundle.open_to_sign import BundleToSign
 from airgap.flow.exporting import select, stock_archive, write_bundle
+from airgap.flow.exporting.closure import Closure, make_sources
 from airgap.flow.exporting.secret_scan import check_secrets
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.terms import Terms
@@ -58,6 +59,7 @@ class ExportRequest:
     terms: Terms = field(default_factory=Terms)
     others: Mapping[Kind, Sequence[str]] = field(default_factory=dict)
     """Items of further kinds, by tag."""
+    closure: Closure = field(default_factory=Closure)
     with_models: bool = True
     bases: Sequence[Location] = ()
     """What the other side has, as a person says: bundles, depots or manifests."""
@@ -92,11 +94,23 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
     _refuse_unfit(request)
     settings = _make_options(request, connector)
     tags = {BENTO.name: request.bentos, MODEL.name: request.models, **request.others}
-    if request.want and not any(tags.values()):
+    if request.want and not (any(tags.values()) or request.closure):
         tags = list_wanted_tags(request.want)
-    sources = select.select_items(tags, with_models=request.with_models)
-    _pass_on_notes(sources, progress)
-    check_secrets(sources, progress, allowed=request.terms.allow_credentials)
+    with make_sources(request.closure, request.transfer.spool) as made:
+        sources = select.select_items(tags, made, with_models=request.with_models)
+        _pass_on_notes(sources, progress)
+        check_secrets(sources, progress, allowed=request.terms.allow_credentials)
+        return _write(sources, request, settings, connector)
+
+
+def _write(
+    sources: Sequence[Source],
+    request: ExportRequest,
+    settings: BundleOptions,
+    connector: Connector,
+) -> ExportResult:
+    """Write the bundle where the request says. Raises as ``export``."""
+    progress = connector.progress
     match request.destination:
         case None:
             return _to_volumes(sources, request, settings, progress)

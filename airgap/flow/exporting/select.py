@@ -13,15 +13,19 @@ from airgap.store.source_tree import SourceFile
 __all__ = ["Source", "select_items"]
 
 
-def select_items(tags: Mapping[Kind, Sequence[str]], *, with_models: bool) -> list[Source]:
+def select_items(
+    tags: Mapping[Kind, Sequence[str]], made: Sequence[Source] = (), *, with_models: bool
+) -> list[Source]:
     """Find items of each kind by tag, with every model the Bentos name, in item order.
+
+    ``made`` are further items, made for this export.
 
     Raises:
         UsageError: nothing was asked for, or something that is not a tag.
         MissingError: an item is not installed; all missing models are named.
         StorageError, CorruptError: as ``ItemKind.scan``.
     """
-    if not any(tags.values()):
+    if not (any(tags.values()) or made):
         raise UsageError("There is nothing to export.", "Give a Bento's tag, or --model TAG.")
     sources = [
         find_kind(kind).scan(_parse_reference(kind, tag))
@@ -31,7 +35,7 @@ def select_items(tags: Mapping[Kind, Sequence[str]], *, with_models: bool) -> li
     if with_models:
         sources += _resolve([model for source in sources for model in source.references])
     merged: dict[tuple[int, str, str], Source] = {}
-    for source in sources:
+    for source in [*sources, *made]:
         other = merged.get(source.key)
         merged[source.key] = source if other is None else _merge(other, source)
     return [merged[key] for key in sorted(merged)]

@@ -102,7 +102,7 @@ def export_items(
             writer.put_root(name, data)
         options = PackOptions(settings.jobs, settings.preset, settings.bases)
         packed = pack_items(sources, writer, options, progress)
-        created = max(source.created_at for source in sources)
+        created = _find_creation_time(sources)
         draft = _manifest(packed.items, packed.chunks, packed.packs, settings, created)
         refuse_changes(sources)
         manifest = numbering.assign_sequence(draft, settings.sequence, progress)
@@ -229,9 +229,19 @@ def inventory_only(
             entries.append(run.entry(names))
         items.append(make_item(source.kind, source.name, source.version, entries))
     refuse_changes(sources)
-    created = max(source.created_at for source in sources)
+    created = _find_creation_time(sources)
     draft = _manifest(tuple(items), names.table(), (), settings, created)
     return numbering.assign_sequence(draft, settings.sequence, progress)
+
+
+def _find_creation_time(sources: Sequence[Source]) -> int:
+    """Return when the newest item was made, in seconds since 1970; so the same items say the same.
+
+    If none of them says, it is the last change of a file.
+    """
+    dated = max(source.created_at for source in sources)
+    changes = (file.times[0] // 10**9 for source in sources for file in source.tree.files)
+    return dated or min(max(0, *changes), limits.TIME)
 
 
 def _read_only(_: Source, __: SourceFile, pieces: Iterator[bytes]) -> None:

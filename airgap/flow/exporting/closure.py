@@ -1,0 +1,101 @@
+"""What travels with Bentos beside models, so that they run: folders that they read.
+
+Such an item need not be in a store: it is made for the export, and its own small files lie in a
+private folder until the export ends.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap.disk.os_errors import storage_error
+from airgap.errors import UsageError
+from airgap.format import names
+from airgap.format.files import is_variable
+from airgap.store.files import FilesFolder, make_source
+from airgap.store.item_kind import Source
+
+__all__ = ["Closure", "FilesFolder", "make_sources", "parse_files"]
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """What a person wants to travel beside Bentos and models."""
+
+    files: Sequence[FilesFolder] = ()
+
+    def __bool__(self) -> bool:
+        """Tell whether it names anything."""
+        return bool(self.files)
+
+
+@contextmanager
+def make_sources(closure: Closure, tmpdir: Path | None) -> Iterator[list[Source]]:
+    """Give the items of a closure; they can be read until the block ends.
+
+    ``tmpdir`` is where the private folder is made; None: where the system has such folders.
+
+    Raises:
+        UsageError: two folders want the same variable.
+        StorageError: a folder cannot be read, or is empty; or the disk refused.
+    """
+    if not closure:
+        yield []
+        return
+    _refuse_shared_variables(closure.files)
+    with _make_private_folder(tmpdir) as private:
+        sources = []
+        for number, folder in enumerate(closure.files):
+            own = private / f"files-{number}"
+            own.mkdir()
+            sources.append(make_source(folder, own))
+        yield sources
+
+
+def _refuse_shared_variables(folders: Sequence[FilesFolder]) -> None:
+    names_by_variable: dict[str, str] = {}
+    for folder in folders:
+        if folder.variable and folder.variable in names_by_variable:
+            raise UsageError(
+                f"{names_by_variable[folder.variable]} and {folder.name} both want the variable"
+                f" {folder.variable}.",
+                "Put both into one folder, or give one of them another variable.",
+            )
+        names_by_variable[folder.variable] = folder.name
+
+
+@contextmanager
+def _make_private_folder(tmpdir: Path | None) -> Iterator[Path]:
+    try:
+        private = tempfile.TemporaryDirectory(prefix="airgap-", dir=tmpdir)
+    except OSError as error:
+        raise storage_error(error, tmpdir or tempfile.gettempdir()) from error
+    with private as path:
+        yield Path(path)
+
+
+def parse_files(text: str) -> FilesFolder:
+    """Parse ``NAME=FOLDER[:VARIABLE]``. What follows the last colon is a variable if it looks so.
+
+    Raises:
+        UsageError: a part is missing, or is not allowed (format §25).
+    """
+    name, _, rest = text.partition("=")
+    path, colon, variable = rest.rpartition(":")
+    if not (colon and variable.isascii() and variable.replace("_", "").isalnum()):
+        path, variable = rest, ""
+    if not path or not names.is_tag_part(name):
+        raise UsageError(
+            f"{text!r} does not say which files travel under which name.",
+            "Write NAME=FOLDER or NAME=FOLDER:VARIABLE; a name has lower-case letters, digits,"
+            " '-', '_' and '.', at most 63.",
+        )
+    if variable and not is_variable(variable):
+        raise UsageError(
+            f"A bundle may not set the variable {variable}.",
+            "Use the variable that the library reads for this folder, such as"
+            " TIKTOKEN_CACHE_DIR; capitals, digits and '_'.",
+        )
+    return FilesFolder(name, Path(path), variable)
