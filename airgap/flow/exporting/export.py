@@ -15,6 +15,7 @@ from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.bundle.open_to_sign import BundleToSign
 from airgap.flow.exporting import select, stock_archive, write_bundle
 from airgap.flow.exporting.closure import Closure, make_sources
+from airgap.flow.exporting.remote_code import note_absent_code
 from airgap.flow.exporting.secret_scan import check_secrets
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.terms import Terms
@@ -135,7 +136,8 @@ def _write(
 
 
 def _pass_on_notes(sources: Sequence[Source], progress: Progress) -> None:
-    for note in dict.fromkeys(note for source in sources for note in source.notes):
+    notes = [note for source in sources for note in source.notes]
+    for note in dict.fromkeys([*notes, *note_absent_code(sources)]):
         progress.note(note)
 
 

@@ -565,3 +565,22 @@ def test_what_python_wrote_when_the_bento_was_served_does_not_travel(
     stores.write_files(bento, {"src/__pycache__/service.cpython-311.pyc": b"\0" * 16})
 
     assert export(small, tmp_path / "other", site, "shop").json["bundle"] == first
+
+
+def test_code_of_another_repository_that_does_not_travel_is_named(
+    connected: Side, site: Site, target: Path
+) -> None:
+    config = json.dumps({"auto_map": {"AutoModel": "Org/Code--modeling.Model"}}).encode()
+    stores.add_snapshot(connected, "Org/Mini", COMMIT, {"config.json": config})
+    stores.add_snapshot(connected, "Org/Code", COMMIT, {"modeling.py": b"class Model: ...\n"})
+    entries = [stores.hugging_face_entry(f"Org/{name}", COMMIT) for name in ("Mini", "Code")]
+    stores.add_bento(connected, "alone:v1", {}, models=entries[:1])
+    stores.add_bento(connected, "both:v1", {}, models=entries)
+
+    alone = export(connected, target, site, "alone:v1")
+    both = export(connected, target, site, "both:v1")
+
+    assert (alone.code, both.code) == (0, 0)
+    assert "org--mini" in alone.err
+    assert "runs code of Org/Code (auto_map in config.json)" in " ".join(alone.err.split())
+    assert "Org/Code" not in both.err
