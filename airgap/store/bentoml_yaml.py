@@ -41,6 +41,7 @@ def parse_description(
         created=created if created.tzinfo else created.replace(tzinfo=UTC),
         models=tuple(dict.fromkeys(_list_models(tree))) if with_models else (),
         has_zone=created.tzinfo is not None,
+        python=_read_python(tree) if with_models else "",
     )
 
 
@@ -50,6 +51,15 @@ def _make_error(source: str, reason: str) -> CorruptError:
         "BentoML cannot delete such an item: correct the file, or move its folder out of the store"
         " and build it again.",
     )
+
+
+def _read_python(tree: dict[Scalar, Node]) -> str:
+    """Return the Python that a Bento's image has (``image``), or had before BentoML 1.4."""
+    for section in (tree.get(string("image")), tree.get(string("docker"))):
+        version = section.get(string("python_version")) if isinstance(section, dict) else None
+        if isinstance(version, Scalar) and version.type in {"str", "float"}:
+            return version.text
+    return ""
 
 
 def _list_models(tree: dict[Scalar, Node]) -> Iterator[Reference]:

@@ -50,7 +50,8 @@ class Description:
     """What an item says of itself, as in bento.yaml.
 
     ``models`` are those that it needs. ``has_zone`` tells that it gives the time with its zone;
-    ``created`` is in UTC if it does not.
+    ``created`` is in UTC if it does not. ``python`` is the version of Python that it is for, such
+    as ``3.11``; empty if it does not say.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Description:
     created: datetime
     models: tuple[Reference, ...]
     has_zone: bool = True
+    python: str = ""
 
     @property
     def created_at(self) -> int:

@@ -49,10 +49,12 @@ from airgap.format import (
 )
 from airgap.format.inventory import Item
 from airgap.format.manifest import NO_BASE
+from airgap.format.wheelhouse import normalize_name
 from airgap.ledger.check import read_entries
 from airgap.store.kinds import find_kind
 from airgap.transport.s3 import answers
 from airgap.transport.s3.listing import extract_names
+from airgap.wheels import requirements
 from tests.support import (
     answer_readers,
     closure_items,
@@ -236,6 +238,26 @@ def _tar_seeds() -> list[bytes]:
     return [forge.tar([("bento.yaml", b"name: a"), ("src/service.py", b"x" * 600)])]
 
 
+def _read_requirements(raw: bytes) -> None:
+    """Read a file of requirements: no line is lost, and all texts are short."""
+    found = requirements.parse_requirements("requirements.txt", raw)
+    for line in found.unsupported:
+        assert len(line.text) <= 201
+    for requirement in found.requirements:
+        assert requirement.name == normalize_name(requirement.name)
+        assert 1 <= requirement.position.line <= raw.count(b"\n") + raw.count(b"\r") + len(raw)
+
+
+_REQUIREMENTS = b"""\
+--index-url https://joe:s3cret@pypi.example/simple
+numpy==2.4.6 --hash=sha256:0000000000000000000000000000000000000000000000000000000000000000
+x[a,b] >=1,<2 ; os_name == "posix"
+./wheels/y-1-py3-none-any.whl
+z @ git+https://joe:s3cret@host/z#egg=z
+-r other.txt
+"""
+
+
 def _zip_seeds() -> list[bytes]:
     import zipfile
 
@@ -324,6 +346,7 @@ READERS: dict[str, Reader] = {
         CORRUPT,
         lambda: [_description(closure_items.wheelhouse(), "pylock.toml")],
     ),
+    "requirements": Reader(_read_requirements, (), lambda: [_REQUIREMENTS]),
     "index.json": Reader(
         lambda raw: image.encode(image.decode(raw)),
         CORRUPT,

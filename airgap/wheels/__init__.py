@@ -1,0 +1,1 @@
+"""Python packages of a Bento: what it asks for, and the wheels that it needs for a target."""
