@@ -4,8 +4,8 @@
 PLACE is a depot (all its bundles), DEPOT#ID or a .airgap file; ROOT is the site's trust document,
 its signatures beside it. Lists what there is and who signed it, then says ACCEPTED (exit 0), or
 REFUSED with airgap's kind and exit code, or CANNOT CHECK (3). Left to airgap: decompression (packs
-are compared), YAML, replay and waivers, attachments in a .airgap file (docs/format.md §3, §16, §17,
-§24). Written from that document alone, so that it shares no mistake with airgap.
+are compared), files that describe items, replay, waivers, attachments in a .airgap file (§3, §16,
+§17, §24 to §27 of docs/format.md). Written from that document alone; shares no code with airgap.
 
 THE COPY OF THIS FILE IN A DEPOT PROVES NOTHING: whoever can change the depot can change it too.
 Take it, the fingerprint, Python and openssl from where you trust them.
@@ -117,9 +117,8 @@ def fold(text):  # §2.5
 def is_set(values):  # sorted and unique
     return values == sorted(set(values))
 
-# The shapes of values: a type; a pattern or a test for a string; a range for an integer; a number
-# of bytes; {…} a map with these keys; (most, key, shape) a map with such keys; [most, shape] an
-# array, sorted unless its elements are maps; (shape,) nil or that
+# Shapes: a type; a pattern or test of a string; a range of integers; a number of bytes; {…} a map
+# with these keys; (most, key, shape) a map; [most, shape] maps, or a sorted set; (shape,) or nil
 TIME, MORE, ID, PERSON = range(253402300800), range(1, 2**53), 32, is_text(1, 64)
 FIRST, SECOND = ({"format": range(one, one + 1), "hash": "sha256"} for one in (1, 2))
 PATH, OPTIONS = {"path": is_path, "type": str}, [100, "[a-z][-_a-z0-9]{0,62}"]
@@ -191,13 +190,12 @@ def check_item(item, lengths):  # §2.4 to §3.2
     folded, links = set(map(fold, paths)), {fold(e["path"]) for e in entries if "target" in e}
     need(is_set(paths) and len(folded) == len(paths), f"{name}: paths twice, or not sorted")
     for entry in entries:
-        path, steps = entry["path"], entry.get("target", ".").split("/")
+        path, target = entry["path"], entry.get("target", ".").encode()
         above, here = fold(path).split("/")[:-1], path.split("/")[:-1]
         good = not any("/".join(above[: n + 1]) in folded for n in range(len(above)))
-        good = good and (kind != "bento" or path.split("/")[0] != "models")  # §3.2, and so is:
-        longest = max(len(one.encode()) for one in steps)
-        good = good and (kind not in ("model", "bento") or longest <= 255)
-        for step in steps:
+        good = good and (kind != "bento" or not f"{path}/".startswith("models/"))  # §3.2, as is:
+        good = good and (kind not in ("bento", "model") or max(map(len, target.split(b"/"))) <= 255)
+        for step in target.decode().split("/"):
             good = good and fold("/".join(here)) not in links and (here or step != "..")
             here = here[:-1] if step == ".." else here + [step] * (step not in ("", "."))
         if "chunks" in entry:
@@ -246,7 +244,7 @@ def check_manifest(m):  # §4; returns digest, size and blocks of each pack
     good = len(m["items"]) <= 10**4 and len(entries) <= 2 * 10**6 and uses <= 5 * 10**6
     need(good and len(counts) <= 10**6 and len(lengths) <= 25 * 10**5, "manifest: a limit of §2.3")
     kinds = {item["kind"] for item in m["items"]}
-    reader = 2 if {"completes", "labels"} & m.keys() or kinds.intersection(KINDS[2:5]) else 1
+    reader = 2 if {"completes", "labels", *DESCRIPTIONS} & {*m, *kinds} else 1
     need(m["reader"] <= reader, f"manifest: why it has reader {m['reader']}", "policy")
     tags = [(KINDS.index(item["kind"]), item["name"], item["version"]) for item in m["items"]]
     good = m["reader"] == reader and m.get("labels") != {} and is_set(tags)
@@ -257,8 +255,7 @@ def openssl(*arguments, **files):
     with tempfile.TemporaryDirectory() as folder:
         for name, data in files.items():
             Path(folder, name).write_bytes(data)
-        command = ["openssl", *arguments]
-        return subprocess.run(command, cwd=folder, capture_output=True, check=False)
+        return subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, check=False)
 
 def is_sound(key):  # §7.2; for Ed25519, a point in its one form and of the large prime order
     algorithm, spki, (prefix, size, order) = key["algorithm"], key["spki"], KEYS[key["algorithm"]]
@@ -318,10 +315,10 @@ def check_root(raw, envelopes, fingerprint):  # §7.1, §7.4; adds the usable ke
     root = decode(raw, MIB, "root")
     need(type(root["format"]) is not int or root["format"] < 3, "root: a later format", "policy")
     two = root["format"] == 2
-    check({**({} if two else {"created_at": 0}), **root}, ROOT_2 if two else ROOT, "root")
+    check(root if two else {"created_at": 0, **root}, ROOT_2 if two else ROOT, "root")
     keys, roles = {sha256(key["spki"]).hexdigest(): key for key in root["keys"]}, root["roles"]
-    good = is_set([sha256(key["spki"]).hexdigest() for key in root["keys"]])
-    need(good and {"root", "builder"} <= {*roles}, "root: its keys, or a role that it lacks")
+    good = [*keys.values()] == root["keys"] and is_set([*keys]) and {"root", "builder"} <= {*roles}
+    need(good, "root: its keys, or a role that it lacks")
     for role, rule in roles.items():
         rule["usable"] = {one: keys[one] for one in {*rule["keys"]} - {*root["revoked_keys"]}}
         good = {*rule["keys"]} <= {*keys} and rule["threshold"] <= len(rule["usable"])
@@ -353,11 +350,10 @@ def check_root(raw, envelopes, fingerprint):  # §7.1, §7.4; adds the usable ke
 
 class Place:  # §8, §9: a depot or a .airgap file; gives what lies there by name
     def __init__(self, path):
-        self.path, self.members = path, None
-        if path.is_dir():
+        self.path, self.members, self.is_depot = path, {}, path.is_dir()
+        if self.is_depot:
             return
         need(path.is_file(), f"{path.name}: no regular file")
-        self.members = {}
         with path.open("rb") as file:
             while (block := file.read(512)) != bytes(512):
                 halves = (half.rstrip(b"\0") for half in (block[345:500], block[:100]))
@@ -377,21 +373,23 @@ class Place:  # §8, §9: a depot or a .airgap file; gives what lies there by na
         need(good, f"{path.name}: its members, or its end")
 
     def names(self, folder):
-        if self.members is not None:
+        if not self.is_depot:
             return [name[len(folder) :] for name in self.members if name.startswith(folder)]
         top = self.path / folder
         listed = sorted(one.name for one in top.iterdir()) if top.is_dir() else []
         need(len(listed) <= 10**5 or not folder, f"{folder}: too many names")
         return listed
 
+    def holds(self, name):
+        return (self.path / name).exists() if self.is_depot else name in self.members
+
     def read(self, name, limit):
-        path, (at, size), pad = self.path, (self.members or {}).get(name, (0, None)), 512
-        if self.members is None and ((path / name).exists() or (path / name).is_symlink()):
-            path, pad = path / name, 1
-            way = [path, *path.parents][: name.count("/") + 1]
-            need(path.is_file() and not any(map(Path.is_symlink, way)), f"{name}: no regular file")
-            size = path.stat().st_size
-        need(size is not None, f"{name}: not there", "missing")
+        path, pad = (self.path / name, 1) if self.is_depot else (self.path, 512)
+        way = [path, *path.parents][: name.count("/") + 1] if self.is_depot else []
+        links = any(map(Path.is_symlink, way))
+        need(links or self.holds(name), f"{name}: not there", "missing")
+        need(path.is_file() and not links, f"{name}: no regular file")
+        at, size = self.members.get(name) or (0, path.stat().st_size)
         need(size <= limit, f"{name}: too long")
         with path.open("rb") as file:
             file.seek(at)
@@ -450,7 +448,7 @@ def check_content(place, m, plan):  # §11; returns how many files were compared
         for number in file["chunks"]:
             users.setdefault(number, []).append(file)
     packs = [f"packs/{one.hex()[:2]}/{one.hex()}.pack" for one, _, _ in plan]
-    if place.members is not None:
+    if not place.is_depot:
         held = ["packs/" + name for name in place.names("packs/")]
         good = len(held) == len(packs) or not [*place.members][-1].endswith(("sig", "txt", "py"))
         need(good and held == packs[: len(held)], f"{place.path.name}: not its manifest's packs")
@@ -471,8 +469,8 @@ def check_content(place, m, plan):  # §11; returns how many files were compared
     whole = [file for file in files if file["at"] == len(file["chunks"])]
     for file in whole:
         need(file["sha"].digest() == file["digest"], f"{file['path']!r}: another digest")
-    good = all(n in users and all(file["ordered"] for file in users[n]) for n in wrong)
-    need(good, "a chunk: another digest")
+    proven = {n for n in wrong.intersection(users) if all(file["ordered"] for file in users[n])}
+    need(wrong == proven, "a chunk: another digest")
     return f"{len(whole)} of {len(files)} files compared in the plain"
 
 def opinion(root, role, bundle, document, envelope):  # §14: key, name, and all that it says
@@ -523,7 +521,8 @@ def check_bundle(place, bundle, root, now):  # §7.5, §11
         for key, name, claim in votes:
             signers.setdefault((role, name), {}).setdefault(key, []).append(claim["time"])
             report = f"{role}{f'.{name}' * (name != DECIDING[role])}.{key}.findings"
-            reports.setdefault(report, []).append(claim["findings"])
+            if claim["findings"]:
+                reports.setdefault(report, []).append(claim["findings"])
     for name, role, threshold, age in root["needs"]:  # §14, rule 4
         good = [key for key, times in signers.get((role, name), {}).items()
                 if age is None or any(now - age <= at <= now + 86400 for at in times)]
@@ -534,12 +533,13 @@ def check_bundle(place, bundle, root, now):  # §7.5, §11
     for (role, name), keys in signers.items():
         label = role + f" ({name})" * (name != DECIDING.get(role, ""))
         print(*(f"signed by {label} {key}" for key in sorted(keys)), sep="\n")
-    for report in sorted({*reports}.intersection(names)):  # §24: nothing depends on it
+    for report, digests in sorted(reports.items()):  # §24: nothing depends on it
         try:
-            same = sha256(place.read(folder + report, 16 * MIB)).digest() in reports[report]
-        except Refused:
-            same = False
-        print(f"{report}: {'as signed' if same else 'NOT THE FILE THAT WAS SIGNED'}")
+            same = sha256(place.read(folder + report, 16 * MIB)).digest() in digests
+            what = "as signed" if same else "NOT THE FILE THAT WAS SIGNED"
+        except Refused as error:
+            what = f"not compared, {error.args[1] if place.is_depot else 'padding is not read'}"
+        print(f"{report}: {what}")
     for name, text in labels.items():
         print(f"label {name}: {text}")
     for item in m["items"]:
@@ -562,10 +562,10 @@ def verify(options):
     need(len(files) <= 1000, f"{file.name}: too many files with signatures beside it")
     envelopes = [home.read(one, 2**14) for one in files]
     root = check_root(home.read(file.name, MIB), envelopes, options.fingerprint)
-    ids = sorted({one[:64] for one in place.names("bundles/") if re.fullmatch(f"{HEX}(/.*)?", one)})
-    need(len(ids) <= 10**4 or mark, f"{path}: too many bundles")
-    ids = [one for one in ids if one.startswith(mark[1:])
-           and (place.members or Path(path, "bundles", one, "manifest.msgpack").exists())]
+    listed = [mark[1:]] if len(mark) == 65 else place.names("bundles/")
+    ids = {one[:64] for one in listed if re.fullmatch(f"(?={mark[1:]}){HEX}(/.*)?", one)}
+    need(len(ids) <= 10**4, f"{path}: too many bundles")
+    ids = sorted(one for one in ids if place.holds(f"bundles/{one}/manifest.msgpack"))
     need(ids and (len(ids) == 1 or not mark), f"{path}: {len(ids)} such bundles", "missing")
     for bundle in ids:  # no earlier than the root, §17.2
         check_bundle(place, bundle, root, max(options.at, root.get("created_at", 0)))

@@ -47,15 +47,17 @@ class Depot:
         self.transport = transport
         self.work = work
 
-    def list_bundles(self) -> list[str]:
+    def list_bundles(self, prefix: str = "") -> list[str]:
         """Return the sorted ids of the bundles whose manifest is there.
 
+        ``prefix`` is the beginning of the ids that matter. A whole id is looked up without a
+        listing, however many other bundles there are.
+
         Raises:
-            MissingError: there is none.
+            MissingError: there is none, and no ``prefix`` was given.
             CorruptError: there are too many to choose from.
         """
-        listed = self.transport.list(layout.BUNDLES, limits.FOLDER_NAMES)
-        bundles = [name for name in listed if names.is_bundle_id(name)]
+        bundles = self.list_folders(prefix)
         if len(bundles) > limits.DEPOT_BUNDLES:
             raise CorruptError(
                 f"{self.location} holds {len(bundles):,} bundles; at most"
@@ -63,12 +65,19 @@ class Depot:
                 "Name the one you want: DEPOT#ID.",
             )
         bundles = [bundle for bundle in bundles if self._is_published(bundle)]
-        if not bundles:
+        if not bundles and not prefix:
             raise MissingError(
                 f"{self.location} holds no bundle.",
                 "Give the folder that has 'bundles' and 'packs' in it, or a .airgap file.",
             )
         return bundles
+
+    def list_folders(self, prefix: str = "") -> list[str]:
+        """Return the bundle ids that begin with ``prefix``, sorted; a manifest may be missing."""
+        if names.is_bundle_id(prefix):
+            return [prefix]
+        listed = self.transport.list(layout.BUNDLES, limits.FOLDER_NAMES)
+        return [name for name in listed if names.is_bundle_id(name) and name.startswith(prefix)]
 
     def read_roots(self) -> list[SignedRoot]:
         """Return the roots that travel in the depot, in the order of the versions in their names.

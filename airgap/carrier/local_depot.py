@@ -45,16 +45,18 @@ class _LocalDepot(Depot):
             raise storage_error(error, path) from error
 
 
-def list_bundles(folder: Path) -> list[str]:
+def list_bundles(folder: Path, prefix: str = "") -> list[str]:
     """Return the sorted ids of the bundles in a local depot; their content is not looked at.
 
+    ``prefix`` as in ``Depot.list_bundles``.
+
     Raises:
-        MissingError: it is not a depot, or an empty one.
+        MissingError: it is not a depot, or an empty one, and no ``prefix`` was given.
         CorruptError: there are too many to choose from.
         StorageError: it cannot be read.
     """
     try:
-        return open_folder(folder).list_bundles()
+        return open_folder(folder).list_bundles(prefix)
     except MissingError as error:
         raise MissingError(error.message, _suggest_folder(folder, error.hint)) from error
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import AirgapError, MissingError, UsageError
+from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow.location.location import (
     ArchiveFile,
     LocalDepot,
@@ -372,3 +372,14 @@ def test_what_ends_in_airgap_is_not_written_as_an_archive_for_stock_bentoml(
         airgap.export_bento("shop:v1", tmp_path / "x.airgap", "zip", key=site.key())
     sides.trust(small, site)
     assert not (tmp_path / "x.airgap").exists()
+
+
+def test_the_second_verifier_too_finds_a_whole_id_among_any_number(
+    site: Site, depot: Path, reviewed: str
+) -> None:
+    for number in range(10_001):
+        (depot / "bundles" / f"{number:064x}").mkdir()
+
+    assert second_verifier(site, f"{depot}#{reviewed}").returncode == 0
+    assert second_verifier(site, f"{depot}#{'0' * 64}").returncode == MissingError.exit_code
+    assert second_verifier(site, str(depot)).returncode == CorruptError.exit_code

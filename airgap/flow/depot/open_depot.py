@@ -12,7 +12,7 @@ from airgap.flow.bundle.open_bundle import read_evidence
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import DepotLocation, LocalDepot
 from airgap.flow.location.readers import require_path
-from airgap.format import layout, limits, names
+from airgap.format import layout, limits
 from airgap.format import manifest as manifests
 from airgap.signing.thresholds import Evidence
 from airgap.state import manifest_cache
@@ -66,8 +66,7 @@ def read_bundles(depot: Depot, prefix: str = "") -> Iterator[StoredBundle | Dama
         CorruptError: there are too many.
         TransportError: the depot cannot be read.
     """
-    folders = depot.transport.list(layout.BUNDLES, limits.FOLDER_NAMES)
-    ids = [name for name in folders if names.is_bundle_id(name) and name.startswith(prefix)]
+    ids = depot.list_folders(prefix)
     if len(ids) > limits.DEPOT_BUNDLES:
         raise CorruptError(
             f"{depot.location} holds more than {limits.DEPOT_BUNDLES:,} bundles.",

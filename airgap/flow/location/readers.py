@@ -3,7 +3,10 @@
 import errno
 import io
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,7 +47,7 @@ def open_readers(location: Location, connector: Connector) -> list[BundleReader]
         case StandardInput():
             readers = [ArchiveReader(_standard_input(), str(location))]
         case LocalDepot(path):
-            bundles = _choose(local_depot.list_bundles(require_path(path)), location)
+            bundles = _choose(partial(local_depot.list_bundles, require_path(path)), location)
             readers = [DepotReader(path, bundle) for bundle in bundles]
         case ArchiveFile(path):
             readers = [ArchiveReader(_open_file(path), str(path), path)]
@@ -75,27 +78,33 @@ def require_path(path: Path) -> Path:
 def _open_remote_depot(location: RemoteDepot, connector: Connector) -> list[BundleReader]:
     depot = connector.open_depot(location)
     try:
-        bundles = _choose(depot.list_bundles(), location)
+        bundles = _choose(depot.list_bundles, location)
     except BaseException:
         depot.close()
         raise
     return [RemoteDepotReader(depot, bundle) for bundle in bundles]
 
 
-def _choose(bundles: list[str], location: LocalDepot | RemoteDepot) -> list[str]:
+def _choose(
+    list_bundles: Callable[[str], list[str]], location: LocalDepot | RemoteDepot
+) -> list[str]:
     """Return the bundles that are meant: the one with the id that a person gave, or all.
 
     Raises:
         MissingError: there is none, or the beginning of the id fits several.
+        CorruptError: there are too many to choose from, and no id was given.
     """
     wanted = location.bundle
-    chosen = [bundle for bundle in bundles if bundle.startswith(wanted)]
-    if not chosen or (wanted and len(chosen) > 1):
+    chosen = list_bundles(wanted)
+    if wanted and len(chosen) != 1:
+        others: list[str] = []
+        with suppress(CorruptError):  # too many to list them here
+            others = list_bundles("")
         depot = replace(location, bundle="")
         raise MissingError(
             f"{depot} holds {len(chosen)} bundles whose id begins with {wanted}.",
             "`airgap list` shows what each of its bundles holds.",
-            chosen or bundles,
+            chosen or others,
         )
     return chosen
 

@@ -153,6 +153,36 @@ def test_approvals_count_as_for_airgap(case: str, connected: Side, tmp_path: Pat
     assert side.run("verify", location).code == (0 if expected == "accepted" else 12)
 
 
+def test_it_compares_the_reports_that_lie_in_a_depot(connected: Side, tmp_path: Path) -> None:
+    stores.add_model(connected, "ranker:v1", {"w": b"w"})
+    root, depot = tmp_path / "keys" / "root.msgpack", tmp_path / "depot"
+    fingerprint = signers.write_root(root, make_root(scanner=team("eve")), "ann")
+    bob, eve = (signers.write_key(tmp_path / "keys", name) for name in ("bob", "eve"))
+    stores.write_files(tmp_path, {"report.json": b"{}"})
+    words = ("--key", eve, "--role", "scanner", "--findings", tmp_path / "report.json")
+    for command in (
+        ("export", "--model", "ranker:v1", "-o", depot, "--key", bob),
+        ("attest", depot, *words),
+        ("copy", depot, tmp_path / "x.airgap"),
+    ):
+        assert connected.run(*command).code == 0
+    (report,) = depot.rglob("*.findings")
+
+    def told(location: Path) -> str:
+        verdict, printed = second_verifier.verify(location, root, fingerprint)
+        assert verdict == "accepted"
+        return next(line for line in printed.splitlines() if line.startswith(f"{report.name}: "))
+
+    assert told(depot).endswith(": as signed")
+    assert told(tmp_path / "x.airgap").endswith(": not compared, padding is not read")
+    report.write_bytes(b"[]")
+    assert told(depot).endswith(": NOT THE FILE THAT WAS SIGNED")
+    report.unlink()
+    assert told(depot).endswith(".findings: not there")
+    report.symlink_to(tmp_path / "report.json")
+    assert told(depot).endswith(".findings: no regular file")
+
+
 def test_a_revoked_bundle_is_refused(depot: Path, tmp_path: Path) -> None:
     (folder,) = (depot / "bundles").iterdir()
     root = make_root(builder=team("bob"), revoked_bundles=(bytes.fromhex(folder.name),))

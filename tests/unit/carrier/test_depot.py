@@ -254,6 +254,12 @@ def test_bundles_are_listed_when_their_manifest_is_there(full: Depot, shop: Memo
     assert full.list_bundles() == [BUNDLE]
 
 
+def test_a_whole_id_is_looked_up_without_a_listing(full: Depot, shop: MemoryFiles) -> None:
+    assert full.list_bundles(BUNDLE) == [BUNDLE]
+    assert full.list_bundles("0" * 64) == []
+    assert not [call for call in shop.calls if call.startswith("list")]
+
+
 def test_an_empty_depot_has_no_bundle(remote: Depot) -> None:
     with pytest.raises(MissingError, match="holds no bundle"):
         remote.list_bundles()

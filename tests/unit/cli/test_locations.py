@@ -14,6 +14,7 @@ from airgap.errors import (
     TransportError,
     UsageError,
 )
+from airgap.format import limits
 from tests.support import refusals, sides, stores
 from tests.support.sides import Side, Site
 
@@ -63,6 +64,33 @@ def test_an_id_that_is_not_there_is_missing(two: tuple[Path, str, str], isolated
 
     assert f"holds 0 bundles whose id begins with {unknown}" in ran.json["error"]["message"]
     assert set(ran.json["error"]["details"]) == {two[1], two[2]}
+
+
+@pytest.mark.parametrize("limit", ["DEPOT_BUNDLES", "FOLDER_NAMES"])
+@pytest.mark.parametrize("command", ["verify", "inspect", "list", "import"])
+def test_a_whole_id_is_found_however_many_bundles_there_are(
+    command: str,
+    limit: str,
+    two: tuple[Path, str, str],
+    isolated: Side,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in range(3):
+        (two[0] / "bundles" / f"{number:064x}").mkdir()
+    monkeypatch.setattr(limits, limit, 4 if limit == "FOLDER_NAMES" else 1)
+    refusals.expect_refusal(isolated, "verify", two[0], error=CorruptError)
+
+    ran = isolated.run(command, f"{two[0]}#{two[1]}")
+
+    assert ran.code == 0, ran.err
+
+
+def test_the_beginning_of_an_id_is_looked_for_among_any_number(
+    two: tuple[Path, str, str], isolated: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "DEPOT_BUNDLES", 1)
+
+    assert imported(isolated, f"{two[0]}#{two[1][:8]}") == ["shop:v1"]
 
 
 def test_a_name_with_a_sharp_sign_is_written_as_a_url(depot: Path, isolated: Side) -> None:
