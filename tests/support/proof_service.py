@@ -1,0 +1,44 @@
+"""A service that behaves as its arguments say: ``PORT [at-start] [at-request] [fails] [dies]``.
+
+It answers ``/readyz`` and ``/docs.json`` as BentoML does.
+"""
+
+import http.server
+import json
+import sys
+import urllib.request
+
+PORT, WORDS = int(sys.argv[1]), sys.argv[2:]
+SCHEMA = {"properties": {"x": {"examples": [[3, 4]]}}, "required": ["x"]}
+BODY = {"content": {"application/json": {"schema": SCHEMA}}}
+DOCUMENT = {"paths": {"/norm": {"post": {"requestBody": BODY}}}}
+
+
+def fetch(url: str) -> None:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()  # noqa: S310
+    except OSError as error:
+        sys.stderr.write(f"{url}: {error}\n")
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        if self.path == "/docs.json":
+            self.wfile.write(json.dumps(DOCUMENT).encode())
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if "at-request" in WORDS:
+            fetch("https://lazy.example/weights.bin")
+        self.send_response(500 if "fails" in WORDS else 200)
+        self.end_headers()
+        sys.stderr.write(f"asked for {body}\n")
+
+
+if "at-start" in WORDS:
+    fetch("http://start.example/encodings/x.tiktoken")
+if "dies" in WORDS:
+    sys.exit("no encodings")
+http.server.HTTPServer(("127.0.0.1", PORT), Handler).serve_forever()
