@@ -49,8 +49,9 @@ class BentoMLKind(ItemKind):
 
     def install_path(self, name: str, version: str) -> InstallPath:
         """Return ``<folder>/<name>/<version>``; ``latest`` lies beside the versions."""
-        final = home() / self.folder / name / version
-        return InstallPath(final, home(), final.parent / _LATEST, may_hold_more=False)
+        top = home()
+        final = top / self.folder / name / version
+        return InstallPath(final, top, final.parent / _LATEST, may_hold_more=False)
 
     def find(self, tag: str) -> tuple[str, str]:
         """Resolve ``name``, ``name:latest`` or ``name:version``.

@@ -5,13 +5,17 @@ with its time zone and one without. It takes the version of a model as the begin
 ends the list at a Bento whose model is not there while several versions begin like its own.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
+from airgap.disk.reading import read_small
 from airgap.errors import AirgapError, ConflictError
+from airgap.format import limits
 from airgap.format.kinds import BENTO, MODEL, Kind
 from airgap.format.stock_archive import MODELS
+from airgap.store.description_peek import may_begin_version, peek_zone
 from airgap.store.item_kind import Description
 from airgap.store.kinds import find_kind
 from airgap.store.staging import StagedItem
@@ -58,7 +62,7 @@ def refuse_conflicts(staged: Sequence[StagedItem]) -> None:
     }
     if not new:
         return
-    present = _describe_stores()
+    present = _describe_relevant(new)
     old = {conflict.key for conflict in find_conflicts(present)}
     after = find_conflicts({**present, **new})
     messages = [conflict.message for conflict in after if conflict.key not in old]
@@ -72,22 +76,88 @@ def refuse_conflicts(staged: Sequence[StagedItem]) -> None:
 
 
 def _describe_stores() -> dict[Key, Description]:
-    descriptions: dict[Key, Description] = {}
-    for kind in (find_kind(BENTO.name), find_kind(MODEL.name)):
-        for name, version in kind.list_tags():
-            folder = kind.install_path(name, version).final
-            try:
-                description = kind.describe(folder)
-            except AirgapError:  # `airgap doctor` names it
-                continue
-            own = folder / MODELS  # BentoML takes models from there first
-            models = tuple(
-                model
-                for model in description.models
-                if not (own / model.name / model.version).is_dir()
-            )
-            descriptions[kind.rules.name, name, version] = replace(description, models=models)
-    return descriptions
+    return dict(_describe(key for kind in (BENTO.name, MODEL.name) for key in _list_keys(kind)))
+
+
+def _describe_relevant(new: Mapping[Key, Description]) -> dict[Key, Description]:
+    """Describe the installed items that could be in a conflict with new ones.
+
+    Parsing every description of a store with 1,000 items takes more than a second. If one of those
+    described here has a creation time of the other sort, all are: it may have been in a conflict
+    before.
+    """
+    zones = {kind: {new[key].has_zone for key in new if key[0] == kind} for kind, *_ in new}
+    versions: dict[str, list[str]] = {}
+    for kind, name, version in new:
+        if kind == MODEL.name:
+            versions.setdefault(name, []).append(version)
+    relevant = dict(
+        _describe(
+            key
+            for kind in (BENTO.name, MODEL.name)
+            for key in _list_keys(kind)
+            if key in new or _may_conflict(key, zones.get(kind, set()), versions)
+        )
+    )
+    if any(
+        len({*zones[kind], *(relevant[key].has_zone for key in relevant if key[0] == kind)}) > 1
+        for kind in zones
+    ):
+        return _describe_stores()
+    return relevant | dict(_describe(_list_candidates([*relevant.values(), *new.values()])))
+
+
+def _may_conflict(
+    key: Key, zones: AbstractSet[bool], versions: Mapping[str, Sequence[str]]
+) -> bool:
+    """Tell whether an installed item could be in a conflict with new ones.
+
+    ``zones`` tell whether the creation times of new items of its kind have a time zone;
+    ``versions`` are those of the new models, by name.
+    """
+    if not zones and (key[0] == MODEL.name or not versions):
+        return False
+    kind = find_kind(key[0])
+    path = kind.install_path(*key[1:]).final / kind.rules.description
+    try:
+        raw = read_small(path, limits.DESCRIPTION_BYTES)
+    except OSError:
+        return False  # nor can it be described
+    if zones and peek_zone(raw) not in zones:
+        return True
+    return key[0] == BENTO.name and may_begin_version(raw, versions)
+
+
+def _list_candidates(descriptions: Sequence[Description]) -> Iterator[Key]:
+    """Yield the installed models that BentoML could take for one that a description names."""
+    named: dict[str, set[str]] = {}
+    for model in {model for description in descriptions for model in description.models}:
+        if model.kind == MODEL.name:
+            named.setdefault(model.name, set()).add(model.version)
+    for name, versions in named.items():
+        for key in _list_keys(MODEL.name, name):
+            if key[2].startswith(tuple(versions)):
+                yield key
+
+
+def _list_keys(kind: Kind, name: str | None = None) -> Iterator[Key]:
+    return ((kind, *tag) for tag in find_kind(kind).list_tags(name))
+
+
+def _describe(keys: Iterable[Key]) -> Iterator[tuple[Key, Description]]:
+    """Yield the descriptions of installed items; those that cannot be read are left out."""
+    for key in keys:
+        kind = find_kind(key[0])
+        folder = kind.install_path(*key[1:]).final
+        try:
+            description = kind.describe(folder)
+        except AirgapError:  # `airgap doctor` names it
+            continue
+        own = folder / MODELS  # BentoML takes models from there first
+        models = tuple(
+            model for model in description.models if not (own / model.name / model.version).is_dir()
+        )
+        yield key, replace(description, models=models)
 
 
 def _find_mixed_times(
