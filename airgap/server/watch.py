@@ -136,6 +136,8 @@ class WatchedFolder:
     def take(self, candidate: Candidate, expected: Completeness | None) -> Job | None:
         """Remember the bundle's stamp: it stays where it is, and is read once, front to back."""
         bundle = candidate.bundle
+        if compute_stamp(bundle) != candidate.stamp:
+            return None
         packs = [name for name, _ in expected.packs] if expected and bundle.bundle_id else []
         stamp = compute_stamp(bundle, packs)
         arrival = hashlib.sha256(os.fsencode(f"{candidate.name}\0{stamp}")).hexdigest()[:16]

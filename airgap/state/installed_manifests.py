@@ -13,7 +13,7 @@ from airgap.format import manifest as manifests
 from airgap.format.manifest import Manifest
 from airgap.state import pinned_root
 
-__all__ = ["load", "save_manifest"]
+__all__ = ["list_bundles", "load", "save_manifest"]
 
 _MOST: Final = 200
 
@@ -45,6 +45,14 @@ def load() -> Iterator[Manifest]:
             with suppress(OSError, AirgapError):
                 if path.stat().st_size <= limits.MANIFEST_BYTES:
                     yield manifests.decode(path.read_bytes())
+
+
+def list_bundles() -> frozenset[str]:
+    """Return the ids of the bundles whose manifests are saved. No file is opened."""
+    try:
+        return frozenset(path.stem for path in _folder().iterdir() if path.suffix == ".msgpack")
+    except OSError:
+        return frozenset()
 
 
 def _folder() -> Path:

@@ -7,7 +7,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,9 +18,10 @@ import pytest
 
 from airgap.errors import AirgapError
 from airgap.flow.admission import policy
-from airgap.flow.bundle import open_bundle
+from airgap.flow.bundle import base_bundles, open_bundle
 from airgap.flow.importing import install_bundle
 from airgap.flow.importing.verify import verify_content
+from airgap.flow.location.connector import LOCAL
 from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.flow.progress import Silent
 from airgap.server.dropbox import passwords, server, settings
@@ -45,11 +46,16 @@ def wait_until(condition: Callable[[], Any], description: str = "") -> Any:  # n
     return result
 
 
-def run_in_process(operation: Operation, location: LocalDepot | ArchiveFile) -> Verdict:
+def run_in_process(
+    operation: Operation,
+    location: LocalDepot | ArchiveFile,
+    depots: Sequence[LocalDepot | ArchiveFile] = (),
+) -> Verdict:
     """Do in this process what the worker's command would do."""
     remember = operation == "import"
     try:
-        with open_bundle.open_bundle(location, policy.load(), remember=remember) as opened:
+        with open_bundle.open_bundle(location, policy.load(), remember=remember) as bare:
+            opened = base_bundles.with_depots(bare, depots, LOCAL)
             if operation == "verify":
                 verify_content(opened, jobs=1, progress=Silent())
                 return Verdict("done", report={"bundle": opened.bundle})

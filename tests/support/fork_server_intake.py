@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -33,10 +34,16 @@ def main(face: str, folder: str, state: str, kind: str) -> NoReturn:
     """
     top = Path(state)
 
-    def run(operation: Operation, location: LocalDepot | ArchiveFile) -> Verdict:
+    def run(
+        operation: Operation,
+        location: LocalDepot | ArchiveFile,
+        depots: Sequence[LocalDepot | ArchiveFile],
+    ) -> Verdict:
         descriptor = os.open(top.parent / IMPORTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         os.write(descriptor, f"{operation} {location}\n".encode())
         os.close(descriptor)
+        if kind == "pair":  # each of two bundles is imported only with another beside it
+            return Verdict("done" if depots else "missing", "It lacks chunks.", "Send the rest.")
         return Verdict(kind, "It is so.", "Do something.")
 
     if face == "dropbox":

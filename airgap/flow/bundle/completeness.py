@@ -1,6 +1,6 @@
 """What has arrived in a folder, as far as its signed manifest tells: is all of it there yet?
 
-Nothing that is not authentic is looked into: names and sizes come from an admitted manifest.
+Nothing that is not authentic is looked into: names, sizes and ages come from an admitted manifest.
 """
 
 import os
@@ -13,8 +13,18 @@ from airgap.flow.admission.policy import AdmissionPolicy
 from airgap.flow.bundle import open_bundle
 from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.format import layout
+from airgap.format.newest import Age, newest_first, read_age
+from airgap.state import installed_manifests
 
-__all__ = ["Completeness", "CutOffError", "lacking", "look"]
+__all__ = [
+    "Age",
+    "Completeness",
+    "CutOffError",
+    "lacking",
+    "list_installed",
+    "look",
+    "newest_first",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +34,32 @@ class Completeness:
     bundle: str
     items: tuple[str, ...]
     packs: tuple[tuple[str, int], ...]
+    age: Age
+    completes: str = ""
+    """The id of the bundle to which this one only brings missing chunks (format §22)."""
+    builds_on_others: bool = False
+    """Whether it needs chunks that it does not carry (format §4.2)."""
 
 
 def look(location: LocalDepot | ArchiveFile, admission: AdmissionPolicy) -> Completeness:
     """Admit a bundle, and read nothing more than its manifest and envelopes.
 
+    Also one that only completes another: it may arrive first.
+
     Raises:
         CutOffError: it ends before its first pack; more may be on its way.
         AirgapError: it is not admitted; see ``bundles.open_bundle``.
     """
-    with open_bundle.open_bundle(location, admission) as opened:
+    with open_bundle.open_bundle(location, admission, parts=True) as opened:
         manifest = opened.manifest.value
-        packs = tuple((layout.pack_name(pack.digest), pack.size) for pack in manifest.packs)
-        return Completeness(opened.bundle, tuple(map(str, manifest.items)), packs)
+        return Completeness(
+            opened.bundle,
+            tuple(map(str, manifest.items)),
+            tuple((layout.pack_name(pack.digest), pack.size) for pack in manifest.packs),
+            read_age(opened.bundle, manifest),
+            manifest.completes.hex() if manifest.completes else "",
+            manifest.carried < len(manifest.chunks),
+        )
 
 
 def lacking(path: Path, arrival: Completeness) -> str | None:
@@ -50,6 +73,11 @@ def lacking(path: Path, arrival: Completeness) -> str | None:
         return describe_missing(path, len(arrival.packs))
     absent = sum(not _has_size(path / name, size) for name, size in arrival.packs)
     return f"{absent} of {len(arrival.packs)} packs are still to come" if absent else None
+
+
+def list_installed() -> frozenset[str]:
+    """Return the ids of the bundles that this machine remembers to have imported."""
+    return installed_manifests.list_bundles()
 
 
 def _has_size(path: Path, size: int) -> bool:

@@ -99,20 +99,22 @@ def open_bundle(
     admission: AdmissionPolicy,
     *,
     remember: bool = False,
+    parts: bool = False,
     connector: Connector = LOCAL,
 ) -> Iterator[Opened]:
     """Open a bundle and admit it (format §7.5, §11 steps 1 to 3).
 
     Of a depot it is the newest bundle that is for this site, unless the location names one.
-    ``remember`` puts a refusal into the ledger.
+    ``remember`` puts a refusal into the ledger. ``parts`` opens also a bundle that only completes
+    another (format §22): to look at it, never to install it.
 
     Raises:
         MissingError: there is no bundle, or it is not the one that the location names.
-        CompletesError: it is not to be installed by itself.
+        CompletesError: it is not to be installed by itself, and ``parts`` is not set.
         NotTrustedError, PolicyError, CorruptError: it is not admitted.
         TransportError: it cannot be reached.
     """
-    examine = _Examination(admission, location)
+    examine = _Examination(admission, location, parts)
     readers = open_readers(location, connector)
     try:
         try:
@@ -135,6 +137,7 @@ class _Examination:
 
     policy: AdmissionPolicy
     location: Location
+    parts: bool = False
     refused: tuple[AirgapError, bytes, Evidence] | None = None
 
     def __call__(self, reader: BundleReader) -> Opened:
@@ -147,7 +150,8 @@ class _Examination:
             self.refused = error, raw, evidence
             raise
         _check_shape(reader, admission.manifest.value)
-        _refuse_part(reader, admission.manifest.value)
+        if not self.parts:
+            _refuse_part(reader, admission.manifest.value)
         return Opened(reader, reader.packs, bundle, self.policy, admission)
 
     def remembered(self, error: AirgapError) -> AirgapError:

@@ -8,6 +8,7 @@
 A killed process leaves each bundle where it was before or after a rename.
 """
 
+import calendar
 import json
 import os
 import secrets
@@ -47,6 +48,7 @@ _CLEAN_UP_INTERVAL: Final = 60.0
 _RENAME_SECONDS: Final = 10.0
 """How long to wait for the sender to rename a complete upload beside a manifest."""
 _FINISHED: Final = ".gone"
+_TIME: Final = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,15 @@ class DropFolders:
             if job is None:
                 shutil.rmtree(folder, ignore_errors=True)
             else:
-                jobs.append(job)
+                jobs.append(replace(job, waited=self._measure_wait(job)))
         return jobs
+
+    def _measure_wait(self, job: Job) -> float:
+        """Return how many seconds ago a job was taken, by the name of its folder; 0 if unknown."""
+        with suppress(ValueError):
+            taken = calendar.timegm(time.strptime(job.arrival.partition("-")[0], _TIME))
+            return max(self._clock() - taken, 0.0)
+        return 0.0
 
     def find_candidates(self, user: str) -> Iterator[Candidate | UnsearchedFolderError | None]:
         """Yield the bundles in a user's home that are not being written; None after a slice."""
@@ -180,7 +189,9 @@ class DropFolders:
     def take(self, candidate: Candidate, expected: Completeness | None) -> Job | None:
         """Move a bundle from its user's home to ``working``; return None if that fails."""
         bundle = candidate.bundle
-        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._clock()))
+        if compute_stamp(bundle) != candidate.stamp:
+            return None
+        now = time.strftime(_TIME, time.gmtime(self._clock()))
         folder = self.state / "working" / candidate.user / f"{now}-{secrets.token_hex(4)}"
         folder.mkdir()
         try:

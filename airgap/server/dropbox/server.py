@@ -66,7 +66,7 @@ class DropBox:
             folders,
             run or self._worker.run,
             self._events,
-            IntakeOptions(settings.hold, settings.settle),
+            IntakeOptions(settings.hold, settings.settle, settings.keep_unfinished),
         )
         self._stopping, self._wake, self._stop_requested = Event(), Event(), False
         self._password_pool = ThreadPoolExecutor(2, thread_name_prefix="passwords")

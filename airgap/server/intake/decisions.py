@@ -19,6 +19,8 @@ __all__ = [
     "compute_retry_delay",
     "decide_after_try",
     "explain_refusal",
+    "explain_state",
+    "is_in_the_way",
 ]
 
 MAX_TRIES: Final = 3
@@ -118,14 +120,43 @@ def explain_refusal(state: CandidateState) -> Verdict | None:
             return None
 
 
-def decide_after_try(verdict: Verdict, tries: int) -> Literal["done", "retry", "quarantine"]:
+def explain_state(state: CandidateState) -> Verdict | None:
+    """Return what stops a bundle that was taken; None if nothing does."""
+    if isinstance(state, Postponed):
+        return Verdict(state.error.kind, state.error.message, state.error.hint)
+    return explain_refusal(state)
+
+
+def is_in_the_way(
+    state: CandidateState,
+    expected: Completeness | None,
+    newer: Completeness,
+    unchanged: float,
+    settle: float,
+) -> bool:
+    """Tell whether a complete bundle waits for an older one of its channel that is arriving.
+
+    Once the newer one is imported, the older one is refused (format §17.1). It waits only as long
+    as more of the older one arrives: what has not changed for ``settle`` seconds may never come.
+    """
+    if not isinstance(state, Incomplete) or expected is None or unchanged >= settle:
+        return False
+    older, age = expected.age, newer.age
+    return older.channel == age.channel and older.sequence < age.sequence
+
+
+def decide_after_try(
+    verdict: Verdict, tries: int, *, may_wait: bool = False
+) -> Literal["done", "retry", "wait", "quarantine"]:
     """Decide what to do after ``tries`` tries, the last of which ended with ``verdict``.
 
     Errors of this machine (no space, no root) are retried without limit; a bundle that crashes the
-    import is not.
+    import is not. A bundle that needs chunks of others ``may_wait``: those may still arrive.
     """
     if verdict.kind == "done":
         return "done"
+    if verdict.kind == "missing" and may_wait:
+        return "wait"
     if verdict.kind in _MACHINE_ERRORS:
         return "retry"
     if verdict.kind in _BUNDLE_ERRORS or tries >= MAX_TRIES:

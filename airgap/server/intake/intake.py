@@ -6,10 +6,14 @@ renamed, or a medium that must not be modified) is behind ``IntakeFolder``.
 Users get turns: a slice of time and at most one import each. So no account, whatever it delivers,
 delays the bundle of another by more than one turn. Work that may take long is a generator that
 yields after each of its steps.
+
+Of the bundles of one user, the oldest is imported first: an older one would be refused after a
+newer one (format §17.1). A bundle that lacks what others carry waits for them, and one that only
+completes another (format §22) waits for that, to be imported together with it.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,11 +21,9 @@ from time import monotonic
 from typing import Any, Final, Literal
 
 from airgap.errors import AirgapError
-from airgap.flow.admission import policy
-from airgap.flow.bundle import completeness
-from airgap.flow.bundle.completeness import Completeness, CutOffError
-from airgap.flow.location.location import ArchiveFile, LocalDepot
+from airgap.flow.bundle.completeness import Age, Completeness
 from airgap.server.intake import decisions
+from airgap.server.intake.check import check_bundle
 from airgap.server.intake.decisions import (
     CandidateState,
     Incomplete,
@@ -30,25 +32,16 @@ from airgap.server.intake.decisions import (
     Refused,
     Verdict,
 )
-from airgap.server.intake.discovery import DiscoveredBundle, UnsearchedFolderError
+from airgap.server.intake.discovery import UnsearchedFolderError
 from airgap.server.intake.event_log import EventLog
 from airgap.server.intake.intake_folder import Candidate, IntakeFolder, Job
-from airgap.server.intake.worker import Operation
+from airgap.server.intake.jobs import IntakeOptions, Jobs, Outcome, Runner, describe_job
+from airgap.server.intake.pending import PendingJob, sort_oldest_first
 
 __all__ = ["Intake", "IntakeOptions", "Outcome", "Runner"]
 
-Outcome = Literal["imported", "held", "quarantined"]
 TURN_SECONDS: Final = 0.5
 MAX_LISTED: Final = 100
-Runner = Callable[[Operation, LocalDepot | ArchiveFile], Verdict]
-
-
-@dataclass(frozen=True, slots=True)
-class IntakeOptions:
-    """Whether to hold verified bundles, and seconds before a refusal is final."""
-
-    hold: bool
-    settle: float
 
 
 @dataclass(slots=True)
@@ -59,23 +52,6 @@ class _Tracked:
     since: float
     state: CandidateState
     expected: Completeness | None
-
-
-@dataclass(slots=True)
-class _PendingJob:
-    """A job that is not finished. ``refusal`` is set if it was refused before it was taken.
-
-    ``record`` is how it ended, as soon as that is known; ``due`` is when to try (again).
-    """
-
-    job: Job
-    refusal: Verdict | None = None
-    record: Mapping[str, Any] | None = None
-    saved: bool = False
-    logged: bool = False
-    tries: int = 0
-    due: float = 0.0
-    last_verdict: Verdict | None = None
 
 
 class Intake:
@@ -91,27 +67,25 @@ class Intake:
     ) -> None:
         """Resume the jobs that an earlier intake left. ``clock`` returns seconds."""
         self._folder = folder
-        self._run = run
         self._events = events
         self._options = options
         self._clock = clock
         self._tracked: defaultdict[str, dict[str, _Tracked]] = defaultdict(dict)
-        self._pending = {job.arrival: _resume(job) for job in folder.recover_jobs()}
+        self._jobs = Jobs(folder, run, events, options, clock=clock, describe=self.describe)
         self._passes: dict[str, Iterator[bool]] = {}
+        self._taken_now: defaultdict[str, set[str]] = defaultdict(set)
         self._troubles: dict[str, str] = {}
         self._unsearched: defaultdict[str, set[str]] = defaultdict(set)
-        self._changed_before: set[str] = set()
-        self._stopping = False
 
     def stop(self) -> None:
         """Start nothing more; may be called from another thread."""
-        self._stopping = True
+        self._jobs.stopping = True
 
     def tick(self) -> bool:
         """Give every user one turn; tell whether there is more to do without waiting."""
         turns = [self._take_turn(user) for user in self._folder.users()]
         self._events.write_status(self.describe())
-        return any(turns) and not self._stopping
+        return any(turns) and not self._jobs.stopping
 
     def _take_turn(self, user: str) -> bool:
         """Go on with a user's work, up to the end of a job or for ``TURN_SECONDS``.
@@ -121,7 +95,7 @@ class Intake:
         end = self._clock() + TURN_SECONDS
         steps = self._passes.setdefault(user, self._pass(user))
         try:
-            while not self._stopping:
+            while not self._jobs.stopping:
                 job_ended = next(steps)
                 if job_ended or self._clock() >= end:
                     return True
@@ -135,25 +109,46 @@ class Intake:
     def _pass(self, user: str) -> Iterator[bool]:
         """Do everything that can be done for a user now; yield after each step.
 
-        Yields True when a job has ended or was postponed.
+        Yields True when a job has ended or was postponed. After an import it searches again: an
+        older bundle may have arrived meanwhile, and others may have waited for this one. It takes
+        each bundle once, so that one which something changes again and again does not keep it busy.
         """
-        yield from self._try_due_jobs(user)
-        keys, unsearched = set(), set()
+        self._taken_now[user].clear()
+        while True:
+            ready = yield from self._search(user)
+            ids = frozenset(expected.bundle for _, expected in ready)
+            self._jobs.examine(user, ids)
+            yield from self._jobs.end_decided(user, ids)
+            pending = self._choose_next(user, ready)
+            if pending is None:
+                break
+            yield from self._jobs.try_if_due(pending)
+        for _ in self._folder.clean_up(user, self._find_needed_packs(user)):
+            yield False
+
+    def _search(self, user: str) -> Generator[bool, None, list[tuple[Candidate, Completeness]]]:
+        """Look at all that has arrived; return the bundles that could be imported now.
+
+        Takes those that are finally refused, or only complete others.
+        """
+        keys, unsearched = set[str](), set[str]()
+        ready: list[tuple[Candidate, Completeness]] = []
         for candidate in self._folder.find_candidates(user):
             if isinstance(candidate, UnsearchedFolderError):
                 unsearched.add(candidate.message)
                 self._report_unsearched(user, candidate)
             elif candidate is not None:
                 keys.add(candidate.key)
-                if self._consider(candidate):
-                    yield from self._try_due_jobs(user)
+                is_new = candidate.key not in self._taken_now[user]
+                expected = self._consider(candidate) if is_new else None
+                if expected is not None:
+                    ready.append((candidate, expected))
             yield False
         self._unsearched[user] = unsearched
         tracked = self._tracked[user]
         for key in tracked.keys() - keys:
             del tracked[key]
-        for _ in self._folder.clean_up(user, self._find_needed_packs(user)):
-            yield False
+        return ready
 
     def _report_unsearched(self, user: str, error: UnsearchedFolderError) -> None:
         """Report that a folder is not searched, unless the last search reported the same."""
@@ -166,37 +161,52 @@ class Intake:
             self._troubles[key] = str(error)
             self._events.notify("trouble", **fields, message=str(error))
 
-    def _consider(self, candidate: Candidate) -> bool:
-        """Check a candidate; take it if it is complete or finally refused. Tell if it was taken."""
-        try:
-            taken = self._take_if_due(candidate)
-        except (AirgapError, OSError) as error:
-            key = candidate.key
-            self._report_trouble(key, error, user=candidate.user, name=candidate.name)
-            return False
-        self._troubles.pop(candidate.key, None)
-        return taken
+    def _consider(self, candidate: Candidate) -> Completeness | None:
+        """Check a candidate; take it if it is finally refused, or only completes another.
 
-    def _take_if_due(self, candidate: Candidate) -> bool:
-        tracked = self._track(candidate)
-        step = decisions.choose_step(
+        Returns what it is if it could be imported now.
+        """
+        try:
+            tracked = self._track(candidate)
+            step = self._choose_step(candidate, tracked)
+            if step == "refuse":
+                self._take(candidate, tracked, decisions.explain_refusal(tracked.state))
+            elif step == "take" and tracked.expected and tracked.expected.completes:
+                if self._jobs.has_room(candidate.user):
+                    self._take(candidate, tracked)
+            elif step == "take":
+                return tracked.expected
+        except (AirgapError, OSError) as error:
+            self._report_candidate(candidate, error)
+            return None
+        self._troubles.pop(candidate.key, None)
+        return None
+
+    def _choose_step(
+        self, candidate: Candidate, tracked: _Tracked
+    ) -> Literal["take", "wait", "refuse"]:
+        return decisions.choose_step(
             tracked.state,
             self._clock() - tracked.since,
             self._options.settle,
             finished=candidate.finished,
-            changed_before=candidate.key in self._changed_before,
+            changed_before=candidate.key in self._jobs.changed_before,
         )
-        if step == "wait":
-            return False
-        refusal = decisions.explain_refusal(tracked.state) if step == "refuse" else None
+
+    def _report_candidate(self, candidate: Candidate, error: Exception) -> None:
+        self._report_trouble(candidate.key, error, user=candidate.user, name=candidate.name)
+
+    def _take(
+        self, candidate: Candidate, tracked: _Tracked, refusal: Verdict | None = None
+    ) -> PendingJob | None:
+        """Take a bundle out of its sender's reach; return None if it has changed meanwhile."""
         job = self._folder.take(candidate, tracked.expected)
         if job is None:
-            return False
+            return None
         del self._tracked[candidate.user][candidate.key]
-        self._changed_before.discard(candidate.key)
-        self._events.record("taken", **_describe_job(job))
-        self._pending[job.arrival] = _PendingJob(job, refusal)
-        return True
+        self._taken_now[candidate.user].add(candidate.key)
+        self._jobs.changed_before.discard(candidate.key)
+        return self._jobs.add(job, tracked.expected, refusal)
 
     def _track(self, candidate: Candidate) -> _Tracked:
         """Check a candidate, unless it was refused before and has not changed since."""
@@ -204,92 +214,56 @@ class Intake:
         tracked = tracked_candidates.get(candidate.key)
         if tracked is None or tracked.stamp != candidate.stamp:
             since = self._clock() - candidate.unchanged if tracked is None else self._clock()
-            tracked = _Tracked(candidate.stamp, since, *_check(candidate.bundle))
+            tracked = _Tracked(candidate.stamp, since, *check_bundle(candidate.bundle.location))
             if candidate.key not in tracked_candidates:
                 self._events.record("seen", user=candidate.user, name=candidate.name)
             tracked_candidates[candidate.key] = tracked
         elif tracked.expected is not None or isinstance(tracked.state, Postponed):
-            tracked.state, tracked.expected = _check(candidate.bundle, tracked.expected)
+            before = tracked.state
+            state, expected = check_bundle(candidate.bundle.location, tracked.expected)
+            if isinstance(before, Incomplete) and state != before:
+                tracked.since = self._clock()
+            tracked.state, tracked.expected = state, expected
         return tracked
 
-    def _try_due_jobs(self, user: str) -> Iterator[bool]:
-        """Try every job of a user that is due. A disk error postpones the job."""
-        for pending in [job for job in self._pending.values() if job.job.user == user]:
-            if pending.due > self._clock() or self._stopping:
-                continue
-            try:
-                yield from self._try_job(pending)
-            except (AirgapError, OSError) as error:
-                pending.tries += 1
-                pending.due = self._clock() + decisions.compute_retry_delay(pending.tries)
-                self._events.notify("trouble", **_describe_job(pending.job), message=str(error))
-            yield True
+    def _choose_next(
+        self, user: str, ready: Sequence[tuple[Candidate, Completeness]]
+    ) -> PendingJob | None:
+        """Return the oldest bundle that can be tried now; take it if it is not taken yet."""
+        entries: list[tuple[Age | None, PendingJob | Candidate]] = [*self._jobs.list_due(user)]
+        entries += [
+            (expected.age, candidate)
+            for candidate, expected in ready
+            if not self._is_older_arriving(user, expected)
+        ]
+        for entry in sort_oldest_first(entries):
+            pending = entry if isinstance(entry, PendingJob) else self._take_again(entry)
+            if pending is not None:
+                return pending
+        return None
 
-    def _try_job(self, pending: _PendingJob) -> Iterator[bool]:
-        """Import or verify a bundle, then end the job or postpone it."""
-        if pending.record is None:  # or it ended before a crash or a disk error
-            pending.record = self._decide(pending)
-        if pending.record is not None:
-            for _ in self._end_job(pending, pending.record):
-                yield False
-
-    def _decide(self, pending: _PendingJob) -> Mapping[str, Any] | None:
-        """Import or verify a bundle; return the record of how the job ended, or None if not yet."""
-        job = pending.job
-        verdict = pending.refusal or self._run_job(job)
-        if verdict.kind == "interrupted" and self._stopping:
-            self._events.notify("abandoned", **_describe_job(job))
-            return None
-        pending.tries += 1
-        step = decisions.decide_after_try(verdict, pending.tries)
-        if step == "retry":
-            delay = decisions.compute_retry_delay(pending.tries)
-            pending.due, pending.last_verdict = self._clock() + delay, verdict
-            self._events.record(
-                "put off", **_describe_job(job), **_describe_verdict(verdict), seconds=int(delay)
+    def _is_older_arriving(self, user: str, expected: Completeness) -> bool:
+        now, settle = self._clock(), self._options.settle
+        return any(
+            decisions.is_in_the_way(
+                other.state, other.expected, expected, now - other.since, settle
             )
+            for other in self._tracked[user].values()
+        )
+
+    def _take_again(self, candidate: Candidate) -> PendingJob | None:
+        """Take a bundle that was ready; None if it has changed since: then it is checked again."""
+        tracked = self._tracked[candidate.user].get(candidate.key)
+        try:
+            if tracked is None:
+                return None
+            state, _ = check_bundle(candidate.bundle.location, tracked.expected)
+            pending = self._take(candidate, tracked) if isinstance(state, Ready) else None
+        except (AirgapError, OSError) as error:
+            self._report_candidate(candidate, error)
             return None
-        if step == "quarantine" and self._folder.has_changed(job):
-            del self._pending[job.arrival]
-            self._changed_before.add(f"{job.user}/{job.name}")
-            self._events.record("changed", **_describe_job(job), **_describe_verdict(verdict))
-            return None
-        success: Outcome = "held" if self._options.hold else "imported"
-        outcome = success if step == "done" else "quarantined"
-        return self._make_record(job, outcome, verdict)
-
-    def _run_job(self, job: Job) -> Verdict:
-        operation: Operation = "verify" if self._options.hold else "import"
-        event = "verifying" if self._options.hold else "importing"
-        self._events.record(event, **_describe_job(job))
-        self._events.write_status(self.describe(at_work=job))
-        return self._run(operation, job.location)
-
-    def _make_record(self, job: Job, outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
-        """Describe how a job ended, for the log and for ``reason.json`` (format §21)."""
-        record = {"at": self._events.now(), "event": outcome, **_describe_job(job)}
-        if outcome == "quarantined":
-            record |= _describe_verdict(verdict)
-        else:
-            record["items"] = [
-                {key: item[key] for key in ("tag", "kind", "outcome") if key in item}
-                for item in verdict.report.get("items", ())
-            ]
-            record["signed_by"] = verdict.report.get("signed_by", [])
-            record["bundle"] = verdict.report.get("bundle") or job.bundle_id
-        return record
-
-    def _end_job(self, pending: _PendingJob, record: Mapping[str, Any]) -> Iterator[None]:
-        """Save, log, finish: a crash between the steps repeats a log line and nothing else."""
-        job = pending.job
-        if not pending.saved:
-            yield from self._folder.save_record(job, record)
-            pending.saved = True
-        if not pending.logged:
-            self._events.record(**{key: value for key, value in record.items() if key != "at"})
-            pending.logged = True
-        yield from self._folder.finish(job, record)
-        del self._pending[job.arrival]
+        self._troubles.pop(candidate.key, None)
+        return pending
 
     def _find_needed_packs(self, user: str) -> frozenset[Path]:
         """Return the packs of a user's bundles that are not complete yet."""
@@ -303,68 +277,15 @@ class Intake:
     def describe(self, at_work: Job | None = None, limit: int = MAX_LISTED) -> dict[str, Any]:
         """Return the contents of the status file (format §21): up to ``limit`` in each list."""
         return {
-            "at_work": _describe_job(at_work) if at_work else None,
+            "at_work": describe_job(at_work) if at_work else None,
             "waiting": [
                 {"name": key, **_describe_state(tracked.state)}
                 for candidates in self._tracked.values()
                 for key, tracked in islice(candidates.items(), limit)
             ],
-            "put_off": [
-                {
-                    **_describe_job(pending.job),
-                    **(_describe_verdict(pending.last_verdict) if pending.last_verdict else {}),
-                    "tries": pending.tries,
-                }
-                for pending in islice(self._pending.values(), limit)
-                if pending.job is not at_work
-            ],
+            "put_off": self._jobs.describe_pending(at_work, limit),
             **self._folder.describe(limit),
         }
-
-
-def _check(
-    bundle: DiscoveredBundle, expected: Completeness | None = None
-) -> tuple[CandidateState, Completeness | None]:
-    """Admit a bundle, unless ``expected`` shows that it was, and check which packs are missing."""
-    try:
-        expected = expected or completeness.look(bundle.location, _load_policy())
-        missing = completeness.lacking(bundle.path, expected)
-    except _PolicyError as error:
-        return Postponed(error.cause), None
-    except CutOffError:
-        return Incomplete("it ends before its first pack"), None
-    except AirgapError as error:
-        return decisions.classify_error(error), None
-    if missing is None:
-        return Ready(expected), expected
-    return Incomplete(missing, expected.bundle, expected.items), expected
-
-
-class _PolicyError(Exception):
-    """This machine cannot decide now (no root, damaged history): not the bundle's fault."""
-
-    def __init__(self, cause: AirgapError) -> None:
-        super().__init__(cause.message)
-        self.cause = cause
-
-
-def _load_policy() -> policy.AdmissionPolicy:
-    try:
-        return policy.load()
-    except AirgapError as error:
-        raise _PolicyError(error) from error
-
-
-def _resume(job: Job) -> _PendingJob:
-    return _PendingJob(job, record=job.record, saved=job.record is not None)
-
-
-def _describe_job(job: Job) -> dict[str, Any]:
-    return {"arrival": job.arrival, "user": job.user, "name": job.name, "bundle": job.bundle_id}
-
-
-def _describe_verdict(verdict: Verdict) -> dict[str, Any]:
-    return {"kind": verdict.kind, "message": verdict.message, "hint": verdict.hint}
 
 
 def _describe_state(state: CandidateState) -> dict[str, Any]:

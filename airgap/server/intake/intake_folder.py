@@ -38,7 +38,8 @@ class Job:
     """A bundle that was taken: nothing else changes it now, or the change would be detected.
 
     ``arrival`` identifies this arrival of the bundle. ``record`` is how the job ended, if a crash
-    came after that was saved.
+    came after that was saved. ``waited``: for how many seconds it has been there, if an earlier
+    daemon took it.
     """
 
     arrival: str
@@ -47,6 +48,7 @@ class Job:
     location: LocalDepot | ArchiveFile
     bundle_id: str
     record: Mapping[str, Any] | None = None
+    waited: float = 0.0
 
 
 class IntakeFolder(Protocol):

@@ -53,19 +53,30 @@ def summarize(events: Iterable[Mapping[str, Any]], status: Mapping[str, Any]) ->
 def _list_items(
     events: Iterable[Mapping[str, Any]], status: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    refused = set()
-    for event in events:
-        if event["event"] == "quarantined":
-            refused.add(event["arrival"])
+    reported = set[str]()
+    for event in _leave_out_settled(events):
+        reported.add(event.get("arrival", ""))
         kind = _KINDS.get(event["event"])
         yield {**_make_item(event, event["event"]), **({"kind": kind} if kind else {})}
     for record in status["quarantine"]:
-        if record["arrival"] not in refused:
+        if record["arrival"] not in reported:
             yield _make_item(record, "refused before")
+    for pending in status["put_off"]:
+        if pending["arrival"] not in reported:
+            yield _make_item(pending, "put off")
     for waiting in status["waiting"]:
         name, message = waiting["name"].removeprefix("/"), waiting.get("what", "")
         entry = {**waiting, "name": name, "message": message}
         yield _make_item(entry, _STATES[waiting["state"]])
+
+
+def _leave_out_settled(events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the events, but none of a bundle that was put off before it came to its end."""
+    listed = [*events]
+    last = {event["arrival"]: event for event in listed if "arrival" in event}
+    return [
+        event for event in listed if event["event"] != "put off" or last[event["arrival"]] is event
+    ]
 
 
 def _make_item(source: Mapping[str, Any], verdict: str) -> dict[str, Any]:

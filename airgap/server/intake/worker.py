@@ -51,11 +51,20 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
-    def run(self, operation: Operation, location: LocalDepot | ArchiveFile) -> Verdict:
-        """Import or verify the bundle at a location, within the time limit."""
+    def run(
+        self,
+        operation: Operation,
+        location: LocalDepot | ArchiveFile,
+        depots: Sequence[LocalDepot | ArchiveFile] = (),
+    ) -> Verdict:
+        """Import or verify the bundle at a location, within the time limit.
+
+        ``depots`` are where chunks may be that it builds on.
+        """
         # -P: import nothing from the server's working directory
         command = [sys.executable, "-P", "-m", "airgap", operation, to_text(location)]
         command += ["--json", "--quiet"]
+        command += [word for depot in depots for word in ("--depot", to_text(depot))]
         command += ["--jobs", str(self._jobs)] if self._jobs else []
         with self._guard:
             if self._stopped:

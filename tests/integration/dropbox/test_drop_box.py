@@ -551,7 +551,7 @@ def test_sessions_are_answered_while_a_bundle_is_read(
 ) -> None:
     go_on = Event()
 
-    def slow(_operation: str, _location: object) -> Verdict:
+    def slow(_operation: str, _location: object, _depots: object) -> Verdict:
         assert go_on.wait(60)
         return Verdict("corrupt", "It took too long.", "Be quicker.")
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,10 +69,15 @@ class Watched:
             while self._intake.tick():
                 pass
 
-    def _run(self, operation: Operation, location: LocalDepot | ArchiveFile) -> Verdict:
+    def _run(
+        self,
+        operation: Operation,
+        location: LocalDepot | ArchiveFile,
+        depots: Sequence[LocalDepot | ArchiveFile],
+    ) -> Verdict:
         self.runs.append(f"{operation} {location}")
         self.meanwhile()
-        return drop_box.run_in_process(operation, location)
+        return drop_box.run_in_process(operation, location, depots)
 
     def events(self, *names: str) -> list[Mapping[str, Any]]:
         path = self.state / "log.jsonl"
@@ -545,7 +550,7 @@ def test_a_check_that_is_stopped_says_so(isolated: Side, tmp_path: Path, archive
         once=True,
     )
 
-    def stopped(_operation: Operation, _location: object) -> Verdict:
+    def stopped(_operation: Operation, _location: object, _depots: object) -> Verdict:
         watch.stop()
         return Verdict("interrupted", "Stopped.")
 

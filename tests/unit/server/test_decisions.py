@@ -3,7 +3,7 @@
 import pytest
 
 from airgap.errors import AirgapError, ConfigurationError, CorruptError
-from airgap.flow.bundle.completeness import Completeness
+from airgap.flow.bundle.completeness import Age, Completeness
 from airgap.server.intake import decisions
 from airgap.server.intake.decisions import (
     CandidateState,
@@ -14,7 +14,7 @@ from airgap.server.intake.decisions import (
     Verdict,
 )
 
-READY = Ready(Completeness("0" * 64, (), ()))
+READY = Ready(Completeness("0" * 64, (), (), Age("0" * 64, "default", 0, 0)))
 REFUSED = Refused(CorruptError("It is damaged.", "Copy it again."))
 INCOMPLETE = Incomplete("1 of 2 packs are still to come")
 POSTPONED = Postponed(ConfigurationError("Nobody is trusted.", "Trust somebody."))

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from airgap.errors import StorageError
-from airgap.flow.bundle.completeness import Completeness
+from airgap.flow.bundle.completeness import Age, Completeness
 from airgap.flow.location.location import ArchiveFile
-from airgap.server.intake import intake
+from airgap.server.intake import intake, jobs
 from airgap.server.intake.decisions import Ready, Verdict
 from airgap.server.intake.discovery import DiscoveredBundle, UnsearchedFolderError
 from airgap.server.intake.event_log import EventLog
 from airgap.server.intake.intake import TURN_SECONDS, Intake, IntakeOptions
 from airgap.server.intake.intake_folder import Candidate, Job
 
-COMPLETE = Completeness("0" * 64, (), ())
+COMPLETE = Completeness("0" * 64, (), (), Age("0" * 64, "default", 0, 0))
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Scene:
         options = IntakeOptions(hold=False, settle=0)
         self.intake = Intake(self.box, self._run, events, options, lambda: self.now)
 
-    def _run(self, _operation: object, location: object) -> Verdict:
+    def _run(self, _operation: object, location: object, _depots: object) -> Verdict:
         assert isinstance(location, ArchiveFile)
         self.runs.append(str(location.path))
         return Verdict("done")
@@ -91,7 +91,8 @@ class Scene:
 
 @pytest.fixture(autouse=True)
 def complete(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "_check", lambda *_: (Ready(COMPLETE), COMPLETE))
+    for module in (intake, jobs):
+        monkeypatch.setattr(module, "check_bundle", lambda *_: (Ready(COMPLETE), COMPLETE))
 
 
 def test_each_user_has_one_bundle_imported_in_a_turn(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from airgap.cli.lines.checks import find_exit_code, list_counts, list_refusals
 from airgap.errors import AirgapError
 from airgap.server.intake.summary import SEVERITY, summarize
 
-EMPTY: Mapping[str, Any] = {"quarantine": [], "waiting": []}
+EMPTY: Mapping[str, Any] = {"quarantine": [], "waiting": [], "put_off": []}
 IMPORTED = {"event": "imported", "name": "a.airgap", "arrival": "1", "bundle": "0" * 64}
 REFUSED: Mapping[str, Any] = {
     "event": "quarantined",
