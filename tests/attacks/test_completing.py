@@ -11,34 +11,10 @@ from airgap.errors import CorruptError, MissingError, NotTrustedError, PolicyErr
 from airgap.format import want as wants
 from airgap.format.want import Want
 from tests.support import forge, refusals, sides, signers, stores
-from tests.support.forge import Draft, Forge
+from tests.support.completing import CONTENT, bundle_id, completing, numbered, without_packs
+from tests.support.forge import Forge
 from tests.support.sides import Side, Site
 from tests.support.signers import make_root, team
-
-CONTENT = {"weights.bin": b"w" * 60, "new.bin": b"n" * 50}
-
-
-def numbered(sequence: int, content: dict[str, bytes], tag: str = "tuned:v2") -> Draft:
-    return forge.draft(forge.model(content, tag), sequence=sequence, channel="production")
-
-
-def bundle_id(made: Draft) -> bytes:
-    return bytes.fromhex(forge.names_of(made.raw())[0])
-
-
-def without_packs(made: Draft) -> Draft:
-    """Let a draft need all its chunks."""
-    made.packs = []
-    empty = dict.fromkeys(("bases", "chunk_counts", "codecs", "offsets", "stored_lengths"), b"")
-    made.manifest["blocks"] = empty
-    made.manifest["packs"] = dict.fromkeys(("block_counts", "digests", "sizes"), b"")
-    return made
-
-
-def completing(other: bytes, content: dict[str, bytes], **fields: object) -> Draft:
-    """A bundle that carries all its chunks, and completes another."""
-    fields = {"channel": "default", "completes": other, "reader": 2, **fields}
-    return forge.draft(forge.model(content, "tuned:v2"), **fields)
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,8 @@ class Jobs:
             self._events.notify("abandoned", **describe_job(job))
             return None
         pending.tries += 1
-        may_wait = pending.builds_on_others and (pending.is_waiting or self.has_room(job.user))
+        may_wait = pending.builds_on_others and not pending.refusal
+        may_wait = may_wait and (pending.is_waiting or self.has_room(job.user))
         step = decisions.decide_after_try(verdict, pending.tries, may_wait=may_wait)
         if step == "retry":
             delay = decisions.compute_retry_delay(pending.tries)

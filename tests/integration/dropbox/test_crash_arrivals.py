@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fork_server_intake, stores
+from tests.support import forge, fork_server_intake, stores
+from tests.support.completing import CONTENT, bundle_id, completing, numbered, without_packs
 from tests.support.faults import Fault, Launcher
-from tests.support.sides import Side
+from tests.support.forge import Forge
+from tests.support.sides import Side, Site
 
 MOST_STEPS = 200
 
@@ -102,6 +104,39 @@ def test_a_kill_at_any_step_loses_nothing_and_starts_nothing_twice(
         assert scene.imports <= 2
         if any(name.endswith(("/reason.json", "/seen.json")) for name in ended.steps[:-1]):
             assert scene.imports == imports_before, f"imported again after {ended.last}"
+        if not ended.killed:
+            assert step > 5
+            return
+        shutil.rmtree(scene.top)
+    raise AssertionError("it never came to its end")
+
+
+@pytest.mark.parametrize("face", ["dropbox", "watch"])
+@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_kill_leaves_neither_of_two_that_belong_together_alone(
+    face: str, stride: int, isolated: Side, launcher: Launcher, site: Site, tmp_path: Path
+) -> None:
+    """The import of one needs the other: if that has gone, the one waits for ever."""
+    first = without_packs(numbered(7, CONTENT))
+    drafts = {draft.raw(): draft for draft in (first, completing(bundle_id(first), CONTENT))}
+    (tmp_path / "made").mkdir()
+    forged = Forge(tmp_path / "made", forge.load_signer(site.key()))
+    sources = [forged.archive(draft) for draft in drafts.values()]
+    for step in range(0, MOST_STEPS, stride):
+        scene = Scene(isolated, tmp_path / f"{step}", sources[0], face, "pair")
+        shutil.copy(sources[1], scene.folder)
+
+        ended = launcher.run(isolated, *scene.arguments, fault=Fault(at=step))
+        again = launcher.run(isolated, *scene.arguments)
+
+        assert again.code == 0, again.err
+        log = [json.loads(line) for line in (scene.state / "log.jsonl").read_text().splitlines()]
+        imported = {line["bundle"] for line in log if line["event"] == "imported"}
+        assert imported == {forge.names_of(raw)[0] for raw in drafts}, ended.last
+        assert not [line for line in log if line["event"] == "quarantined"]
+        status = json.loads((scene.state / "status.json").read_bytes())
+        assert (status["put_off"], status["waiting"]) == ([], []), ended.last
+        assert not [*scene.state.glob("working/*/*")], f"left in working after {ended.last}"
         if not ended.killed:
             assert step > 5
             return

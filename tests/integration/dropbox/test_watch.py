@@ -7,87 +7,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.server.intake.decisions import Verdict
-from airgap.server.intake.event_log import EventLog
-from airgap.server.intake.intake import Intake, IntakeOptions
 from airgap.server.intake.worker import Operation, Worker
-from airgap.server.watch import Watch, WatchedFolder, WatchOptions
+from airgap.server.watch import Watch, WatchOptions
 from tests.support import drop_box, store_invariants, stores
 from tests.support.sides import Ran, Side
-
-SETTLE = 30.0
-
-
-@dataclass
-class Watched:
-    """A watched folder; a test runs its ticks one by one and sets the clock."""
-
-    side: Side
-    top: Path
-    move_done: bool = False
-    hold: bool = False
-    now: float = 1000.0
-    runs: list[str] = field(default_factory=list)
-    meanwhile: Callable[[], object] = lambda: None
-    wall_clock: Callable[[], float] = time.time
-
-    def __post_init__(self) -> None:
-        self.folder.mkdir(exist_ok=True)
-        self.begin()
-
-    @property
-    def folder(self) -> Path:
-        return self.top / "folder"
-
-    @property
-    def done(self) -> Path:
-        return self.top / "done"
-
-    @property
-    def state(self) -> Path:
-        return self.top / "state"
-
-    def begin(self) -> None:
-        """Start, or restart after a stop."""
-        done = self.done if self.move_done else None
-        folder = WatchedFolder(self.folder, self.state, done, self.wall_clock)
-        events = EventLog(self.state, lambda _: None, clock=lambda: self.now)
-        options = IntakeOptions(self.hold, SETTLE)
-        self._intake = Intake(folder, self._run, events, options, clock=lambda: self.now)
-
-    def look(self, later: float = 1.0) -> None:
-        self.now += later
-        with self.side.here():
-            while self._intake.tick():
-                pass
-
-    def _run(
-        self,
-        operation: Operation,
-        location: LocalDepot | ArchiveFile,
-        depots: Sequence[LocalDepot | ArchiveFile],
-    ) -> Verdict:
-        self.runs.append(f"{operation} {location}")
-        self.meanwhile()
-        return drop_box.run_in_process(operation, location, depots)
-
-    def events(self, *names: str) -> list[Mapping[str, Any]]:
-        path = self.state / "log.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [line for line in map(json.loads, lines) if line["event"] in names]
-
-    def status(self) -> dict[str, Any]:
-        value = json.loads((self.state / "status.json").read_bytes())
-        assert isinstance(value, dict)
-        return value
+from tests.support.watched_folder import SETTLE, Watched
 
 
 @pytest.fixture
