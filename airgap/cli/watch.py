@@ -68,10 +68,12 @@ def command(  # noqa: PLR0913  (options)
     """Import every bundle that arrives in FOLDER, once it is complete.
 
     FOLDER may be filled by another server, a person or a mount. Finds .airgap files and bundles in
-    depots. Waits for incomplete bundles; records why a bundle is refused.
+    depots, and takes the oldest first. Waits for incomplete bundles, and for what a bundle builds
+    on; records why a bundle is refused.
 
-    With --once, the exit code is 0 if every bundle was imported, held or is still arriving. A
-    bundle that was refused counts again each time, until it is changed or removed.
+    With --once, the exit code is 0 if every bundle was imported, held or is still arriving, and 13
+    if one waits for another. A bundle that was refused counts again each time, until it is changed
+    or removed.
     """
     from airgap.server.intake.daemon import stop_on_signals
     from airgap.server.watch import Watch, WatchOptions, default_state
