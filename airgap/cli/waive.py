@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from airgap.cli import terminal
 from airgap.cli.lines.labels import join_words
 from airgap.cli.output import Result, key_options, location_options, read_passphrase, reports
 from airgap.cli.signing import SigningPurpose, bundle_option, open_shown, show
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
     metavar="NAME.waiver",
     help="The file to write; default: the beginning of the bundle's ID, in this folder.",
 )
+@click.option(
+    "--digest",
+    metavar="SHA256:HEX",
+    allow_from_autoenv=False,  # of what was read, each time: not from a variable or a file
+    help="Digest of the NAME.waiver that you sign, as `waive` and `inspect` print it; required in"
+    " scripts.",
+)
 @key_options
 @reports
 @location_options
@@ -38,6 +46,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     *,
     source: str,
     bundle: str | None,
+    digest: str | None,
     site: str | None,
     reason: str | None,
     expires: str | None,
@@ -49,12 +58,13 @@ def command(  # noqa: PLR0913  (one argument per option)
 ) -> Result:
     """Permit a site to import the bundle in SRC although it is expired or old.
 
-    With a NAME.waiver as SRC, add another approver's signature to what the file says. Shows what is
-    signed, and signs these bytes. Send the file and its .dsse files to the site, for
-    `airgap import --waiver`. The site's root says who must sign. Signatures, revocations, audiences
-    and used numbers are never waived.
+    With a NAME.waiver as SRC, add another approver's signature to what the file says: the file with
+    this --digest and no other; without it, you are asked on a terminal. Shows what is signed, and
+    signs these bytes. Send the file and its .dsse files to the site, for `airgap import --waiver`.
+    The site's root says who must sign. Signatures, revocations, audiences and used numbers are
+    never waived.
     """
-    from airgap.flow.trust import keys, waivers
+    from airgap.flow.trust import keys, pin, waivers
 
     signer = keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     if source.endswith(waivers.SUFFIX):
@@ -63,8 +73,16 @@ def command(  # noqa: PLR0913  (one argument per option)
                 f"{source} already says who may import what, until when and why.",
                 "To add a signature, give only the file and --key.",
             )
-        signed = _show_waiver(waivers.read_waiver(Path(source)), bundle)
-        return _report(waivers.sign_waiver(signed, signer), signer.key.id)
+        if digest is not None:
+            digest = pin.normalize_digest(digest, "digest of a waiver", "`airgap waive`")
+        signed = waivers.read_waiver(Path(source))
+        digest = _show_waiver(signed, bundle, digest)
+        return _report(waivers.sign_waiver(signed, signer, digest), signer.key.id)
+    if digest is not None:
+        raise UsageError(
+            f"--digest is for a NAME.waiver file, and {source} is not one.",
+            "Give --bundle ID to say which bundle you mean.",
+        )
     draft = _draft(site, reason, expires)
     purpose = _make_purpose(f"To be waived for site {draft.site}", draft)
     with open_shown(source, bundle, purpose, connector) as candidate:
@@ -72,18 +90,27 @@ def command(  # noqa: PLR0913  (one argument per option)
     return _report(made, signer.key.id)
 
 
-def _show_waiver(signed: "SignedWaiver", bundle: str | None) -> "SignedWaiver":
-    """Show a waiver that is to be signed.
+def _show_waiver(signed: "SignedWaiver", bundle: str | None, digest: str | None) -> str:
+    """Show a waiver that is to be signed; return the digest of the one that is meant.
+
+    On a terminal, ask whether to sign what is shown if no digest says so.
 
     Raises:
         MissingError: it is for another bundle than the one that is named.
+        UsageError: there is no terminal, and no digest.
+        click.Abort: the answer is no.
     """
+    if digest is None and not terminal.can_ask():
+        raise UsageError(
+            f"A signature of {signed.path} needs its digest.",
+            "Read it with `airgap inspect`, and give --digest SHA256:HEX.",
+        )
     named = signed.waiver.bundle.hex()
     if bundle not in (None, named):
         raise MissingError(f"{signed.path} is for bundle {named}, not {bundle}.", "Check both.")
     purpose = _make_purpose("To be signed as approver", signed.waiver)
-    show(purpose, waiver_lines(signed), named, is_named=False)
-    return signed
+    show(purpose, waiver_lines(signed), named, is_named=digest is not None)
+    return digest or signed.digest
 
 
 def _make_purpose(title: str, waiver: "Waiver | WaiverDraft") -> SigningPurpose:
@@ -111,6 +138,7 @@ def describe_waiver(signed: "SignedWaiver") -> dict[str, Any]:
     waiver = signed.waiver
     return {
         "bundle": waiver.bundle.hex(),
+        "digest": signed.digest,
         "site": waiver.site,
         "reason": waiver.reason,
         "time": format_time(waiver.time),
@@ -127,6 +155,7 @@ def waiver_lines(signed: "SignedWaiver") -> list[str]:
         f"bundle {waiver['bundle']}",
         ClaimLine(f"reason: {join_words(waiver['reason'])}"),
         f"written {waiver['time']}",
+        f"digest {waiver['digest']}",
         "claims to be signed by",
         *(f"  {key_id}" for key_id in signed.key_ids),
     ]

@@ -581,7 +581,9 @@ def test_a_waiver_is_signed_for_the_bundle_that_is_named(
     small: Side, keys: Path, good: str, tmp_path: Path
 ) -> None:
     assert small.run(*typed("waive", tmp_path / "depot", keys)).code == 0
-    words = ("waive", keys / "new.waiver", "--key", signers.write_key(keys, "eve"))
+    digest = small.run("inspect", keys / "new.waiver", "--json").json["digest"]
+    key = signers.write_key(keys, "eve")
+    words = ("waive", keys / "new.waiver", "--digest", digest, "--key", key)
 
     refusals.expect_refusal(small, *words, "--bundle", "0" * 64, error=MissingError)
 
@@ -589,6 +591,48 @@ def test_a_waiver_is_signed_for_the_bundle_that_is_named(
     assert ran.code == 0
     assert f"bundle {good}" in ran.err
     assert "reason: x" in ran.err
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 130)])
+@pytest.mark.usefixtures("good")
+def test_a_person_confirms_the_waiver_that_is_shown(
+    answer: str, code: int, small: Side, keys: Path, tmp_path: Path
+) -> None:
+    assert small.run(*typed("waive", tmp_path / "depot", keys)).code == 0
+    path = keys / "new.waiver"
+    raw, before = path.read_bytes(), sorted(keys.glob("new.*.dsse"))
+    words = ("waive", str(path), "--key", str(signers.write_key(keys, "eve")))
+
+    ran = at_terminal(small, *words, answers=[(" [y/N]", answer)])
+
+    assert ran.code == code, ran.err
+    asked, _, _ = ran.err.partition(" [y/N]")
+    assert f"digest SHA256:{forge.sha256(raw).hex()}" in asked
+    assert len([*keys.glob("new.*.dsse")]) == len(before) + (code == 0)
+
+
+@pytest.mark.usefixtures("good")
+def test_the_waiver_that_is_signed_is_the_one_that_was_shown(
+    small: Side, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert small.run(*typed("waive", tmp_path / "depot", keys)).code == 0
+    path = keys / "new.waiver"
+    raw = path.read_bytes()
+    other = replace(waivers.decode(raw), expires_at=4_000_000_000)
+    real = signing.show
+
+    def show_and_change(*words: object, **options: object) -> None:
+        real(*words, **options)  # type: ignore[arg-type]
+        path.write_bytes(waivers.encode(other))
+
+    monkeypatch.setattr("airgap.cli.waive.show", show_and_change)
+    digest = f"SHA256:{forge.sha256(raw).hex()}"
+    key = signers.write_key(keys, "eve")
+    assert small.run("waive", path, "--digest", digest, "--key", key).code == 0
+
+    envelope = dsse.decode((keys / f"new.{person('eve').key.id}.dsse").read_bytes())
+    message = dsse.signed_bytes(PAYLOAD_TYPES["waiver"], raw)
+    assert verifies(person("eve").key, envelope.signature, message)
 
 
 @pytest.mark.usefixtures("_at_80_columns")

@@ -351,7 +351,7 @@ def test_a_waiver_collects_signatures_until_it_holds(
     assert made.code == 0, made.err
     refusals.expect_refusal(ward, "import", old, "--waiver", path, error=NotTrustedError)
 
-    added = office("eve", source=path)
+    added = office("eve", "--digest", made.json["digest"], source=path)
 
     assert (added.json["new"], len(added.json["signed_by"])) == (True, 2)
     assert added.json["bundle"] == id_of(OLD)
@@ -361,9 +361,9 @@ def test_a_waiver_collects_signatures_until_it_holds(
 def test_a_second_signature_of_one_key_is_none(
     office: Callable[..., sides.Ran], tmp_path: Path
 ) -> None:
-    office("dan", *TERMS, "-o", tmp_path / "x.waiver")
+    made = office("dan", *TERMS, "-o", tmp_path / "x.waiver")
 
-    again = office("dan", source=tmp_path / "x.waiver")
+    again = office("dan", "--digest", made.json["digest"], source=tmp_path / "x.waiver")
 
     assert (again.code, again.json["new"], len(again.json["signed_by"])) == (0, False, 1)
 
@@ -418,3 +418,39 @@ def test_a_waiver_that_is_not_there_is_told(
     assert office("dan", source=missing).code == ConfigurationError.exit_code
     words = ("import", built.depot(OLD), "--waiver", missing)
     refusals.expect_refusal(ward, *words, error=ConfigurationError)
+
+
+def test_a_script_names_the_waiver_that_it_signs(
+    office: Callable[..., sides.Ran], tmp_path: Path
+) -> None:
+    path = tmp_path / "x.waiver"
+    made = office("dan", *TERMS, "-o", path)
+    digest = made.json["digest"]
+    raw = path.read_bytes()
+    longer = replace(waivers.decode(raw), expires_at=LONG)
+
+    for words, error in (
+        ((), UsageError),
+        (("--digest", digest[:-1]), UsageError),
+        (("--digest", digest.removeprefix("SHA256:")), UsageError),
+        (("--digest", "SHA256:" + "0" * 64), NotTrustedError),
+    ):
+        assert office("eve", *words, source=path).code == error.exit_code, words
+    path.write_bytes(waivers.encode(longer))
+    changed = office("eve", "--digest", digest, source=path)
+    assert changed.code == NotTrustedError.exit_code
+    assert len([*tmp_path.glob("x.*.dsse")]) == 1, "only the signature of the first approver"
+
+    path.write_bytes(raw)
+    groups = " ".join([digest[:7].lower(), digest[7:39].upper(), digest[39:]])
+    assert office("eve", "--digest", groups, source=path).json["digest"] == digest
+    assert digest == f"SHA256:{forge.sha256(raw).hex()}"
+
+
+def test_a_digest_is_of_a_waiver_and_not_of_a_bundle(
+    office: Callable[..., sides.Ran], tmp_path: Path
+) -> None:
+    words = ("--digest", "SHA256:" + "0" * 64, "-o", tmp_path / "x.waiver")
+
+    assert office("dan", *TERMS, *words).code == UsageError.exit_code
+    assert not [*tmp_path.glob("x.*")]

@@ -29,7 +29,7 @@ from airgap.signing import trust
 from airgap.signing.trust import Verified
 from airgap.state import pinned_root
 
-__all__ = ["Update", "normalize_fingerprint", "pin_root", "update_root"]
+__all__ = ["Update", "normalize_digest", "normalize_fingerprint", "pin_root", "update_root"]
 
 FINGERPRINT_PREFIX: Final = "SHA256:"
 
@@ -150,11 +150,25 @@ def normalize_fingerprint(text: str) -> str:
     Raises:
         UsageError: it is not of the form ``SHA256:HEX``.
     """
+    return normalize_digest(text, "fingerprint", "`airgap root create`")
+
+
+def normalize_digest(text: str, noun: str, command: str) -> str:
+    """Return a digest that a person typed, without spaces and in lower case.
+
+    Args:
+        text: what was typed.
+        noun: what it is, for the message.
+        command: what printed it, for the hint.
+
+    Raises:
+        UsageError: it is not of the form ``SHA256:HEX``.
+    """
     compact = "".join(text.split())
     prefix, digits = compact[: len(FINGERPRINT_PREFIX)], compact[len(FINGERPRINT_PREFIX) :].lower()
     if prefix.upper() != FINGERPRINT_PREFIX or not names.is_bundle_id(digits):
         raise UsageError(
-            f"{text!r} is not a fingerprint.",
-            "Type SHA256: and the 64 hex digits that `airgap root create` printed.",
+            f"{text!r} is not a {noun}.",
+            f"Type SHA256: and the 64 hex digits that {command} printed.",
         )
     return FINGERPRINT_PREFIX + digits

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from airgap.disk.part_file import write_atomically
-from airgap.errors import ConflictError, UsageError
+from airgap.errors import ConflictError, NotTrustedError, UsageError
 from airgap.flow.bundle.open_to_sign import BundleToSign, demand_builders
 from airgap.format import envelope as dsse
 from airgap.format import limits, names
 from airgap.format import waiver as format_waiver
 from airgap.format.envelope import Envelope
+from airgap.format.root import fingerprint
 from airgap.format.waiver import Waiver
 from airgap.signing.signer import Signer
 from airgap.state import pinned_root
@@ -42,6 +43,11 @@ class SignedWaiver:
     waiver: Waiver
     key_ids: tuple[str, ...]
     new: bool = True
+
+    @property
+    def digest(self) -> str:
+        """What names the file's bytes to those who sign it: ``SHA256:`` and 64 hex digits."""
+        return fingerprint(format_waiver.encode(self.waiver))
 
 
 def create_waiver(
@@ -94,12 +100,23 @@ def read_waiver(path: Path) -> SignedWaiver:
     return SignedWaiver(path, format_waiver.decode(raw), tuple(sorted(key_ids)), new=False)
 
 
-def sign_waiver(signed: SignedWaiver, signer: Signer) -> SignedWaiver:
+def sign_waiver(signed: SignedWaiver, signer: Signer, digest: str) -> SignedWaiver:
     """Put an approver's signature beside a waiver that was read, which is not read again.
 
+    Args:
+        signed: the waiver.
+        signer: the approver.
+        digest: of the waiver that is to be signed, as ``normalize_digest`` returns it.
+
     Raises:
+        NotTrustedError: the waiver has another digest.
         StorageError: the signature cannot be written.
     """
+    if signed.digest != digest:
+        raise NotTrustedError(
+            f"{signed.path} has the digest {signed.digest}, not {digest}.",
+            "Do not sign it: it is not the waiver that you have read. `airgap inspect` shows it.",
+        )
     if signer.key.id in signed.key_ids:
         return signed
     _write_envelope(signed.path, signer.sign("waiver", format_waiver.encode(signed.waiver)))
