@@ -1,11 +1,11 @@
-"""Makes text printable: a name that a medium, server or token chose must not control a terminal."""
+"""Text for people: names that others chose must not control a terminal, nor look whole if cut."""
 
 import re
 import unicodedata
 from itertools import accumulate
 from typing import Final
 
-__all__ = ["is_printable", "make_printable", "wrap_text"]
+__all__ = ["count_text", "cut_text", "is_printable", "make_printable", "quote", "wrap_text"]
 
 _WIDE = frozenset("WF")
 """Classes of characters that take two columns of a terminal."""
@@ -43,6 +43,37 @@ def make_printable(text: str) -> str:
     if is_printable(text):
         return text
     return "".join(char if is_printable(char) else _escape(ord(char)) for char in text)
+
+
+def cut_text(text: str, limit: int) -> str:
+    """Return a text of at most ``limit`` characters; a longer one ends with a mark that it was cut.
+
+    >>> cut_text("a long text", 6)
+    'a long… (cut; 11 characters)'
+    """
+    return text if len(text) <= limit else f"{text[:limit]}… (cut; {len(text):,} characters)"
+
+
+def quote(value: object, limit: int = 200) -> str:
+    """Write a value as Python does, for a message; one that is cut says so after its quotes.
+
+    >>> quote("abc"), quote("abcdef", 4)
+    ("'abc'", "'abc…' (cut; 6 characters)")
+    """
+    text = repr(value)
+    if len(text) <= limit:
+        return text
+    size = len(value) if isinstance(value, str | bytes) else len(text)
+    return f"{text[:limit]}…{text[-1]} (cut; {size:,} characters)"
+
+
+def count_text(count: int, what: str, plural: str = "") -> str:
+    """Write a number of things for people; ``plural`` is needed if it is not ``what`` and an s.
+
+    >>> count_text(1, "pack"), count_text(2000, "pack"), count_text(3, "entry", "entries")
+    ('1 pack', '2,000 packs', '3 entries')
+    """
+    return f"{count:,} {what if count == 1 else plural or what + 's'}"
 
 
 def wrap_text(text: str, columns: int, *, indent: str, breaks_words: bool = False) -> list[str]:

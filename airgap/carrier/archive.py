@@ -25,6 +25,7 @@ from airgap.format.attestation import ATTESTING_ROLES
 from airgap.format.envelope import Role
 from airgap.format.manifest import Pack
 from airgap.format.root import SignedRoot
+from airgap.printable import count_text
 
 __all__ = [
     "ENVELOPE_ROOM",
@@ -409,6 +410,12 @@ def _make_front(bundle: str, manifest: bytes, files: dict[str, bytes]) -> tuple[
     return front, attachments
 
 
+def describe_absent(absent: int, packs: int) -> str:
+    """Say how many of a bundle's packs have not arrived."""
+    verb = "is" if absent == 1 else "are"
+    return f"{absent:,} of {count_text(packs, 'pack')} {verb} still to come"
+
+
 def describe_missing(path: Path, packs: int) -> str | None:
     """Say what a file lacks before its end, by its members' headers alone; None if it is complete.
 
@@ -435,7 +442,7 @@ def describe_missing(path: Path, packs: int) -> str | None:
             left -= parsed[0].startswith(f"{layout.PACKS}/")
             position += tar.BLOCK + tar.round_to_block(parsed[1])
     if left > 0:
-        return f"{left} of {packs} packs are still to come"
+        return describe_absent(left, packs)
     if size < position + len(tar.END):
         return f"{position + len(tar.END) - size:,} bytes are still to come"
     return None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from airgap.cli.output import Result, location_options, reports, size_text
+from airgap.printable import quote
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
@@ -56,6 +57,6 @@ def _entry_lines(entry: dict[str, Any]) -> Iterator[str]:
     yield f"    {entry['change']}: {entry['path']}{cost}"
     for change in ("changed", "added", "removed"):
         names = entry.get(f"parts_{change}", [])
-        yield from (f"        {change}: {name!r:.100}" for name in names[:_PARTS])
+        yield from (f"        {change}: {quote(name, 100)}" for name in names[:_PARTS])
         if len(names) > _PARTS:
             yield f"        {change}: {len(names) - _PARTS} more (--json names them)"

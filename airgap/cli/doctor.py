@@ -9,7 +9,7 @@ import click
 from airgap.cli.output import Result, reports
 from airgap.cli.terminal import Line, Styled
 from airgap.errors import ConfigurationError
-from airgap.printable import make_printable
+from airgap.printable import count_text, make_printable
 
 if TYPE_CHECKING:
     from airgap.flow.doctor.finding import Finding
@@ -72,4 +72,4 @@ def _fill(text: str, indent: str = _INDENT) -> str:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+    return count_text(number, what) if number else f"no {what}s"

@@ -15,7 +15,7 @@ from airgap.cli import terminal
 from airgap.cli.terminal import Line
 from airgap.errors import ConfigurationError, StorageError, UsageError
 from airgap.flow.progress import Progress, Silent
-from airgap.printable import make_printable
+from airgap.printable import count_text, make_printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -297,11 +297,6 @@ def make_progress() -> Progress:
     if click.get_current_context().obj["quiet"]:
         return Silent()
     return BarProgress() if terminal.is_progress_shown() else LineProgress()
-
-
-def count_text(count: int, what: str) -> str:
-    """Write a number of things for people: ``1 pack``, ``2,000 packs``."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def size_text(count: float) -> str:

@@ -8,6 +8,7 @@ import click
 from airgap.cli import terminal
 from airgap.cli.output import CommandGroup, Result, location_options, reports
 from airgap.errors import UsageError
+from airgap.printable import count_text
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
@@ -98,10 +99,11 @@ def reset_state(*, head: str | None) -> Result:
         _confirm(root.site, report)
     done = reset.reset_history(status.head if head is None else head)
     data = describe_history(reset.check_pinned_history(), root)
+    entries = count_text(done.state.entries, "entry", "entries")
     lines = [
-        f"Reset with {done.state.entries - 1} intact entries.",
+        f"Reset with {count_text(done.state.entries - 1, 'intact entry', 'intact entries')}.",
         f"The old files are in {done.aside}.",
-        f"The ledger has {done.state.entries} entries now, head {done.state.head.hex()}.",
+        f"The ledger has {entries} now, head {done.state.head.hex()}.",
     ]
     return Result({"reset": True, "aside": str(done.aside), "history": data}, lines)
 

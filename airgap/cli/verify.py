@@ -94,7 +94,11 @@ def _describe(done: "VerifyResult") -> dict[str, Any]:
     data |= describe_admission(opened)
     data["model_signatures"] = model_signatures.describe(done.model_signatures)
     data["reports"] = describe_reports(done.reports)
-    data["parity"] = {"intact": done.parity, "damaged": list(done.damaged_parity)}
+    data["parity"] = {
+        "intact": done.parity.intact,
+        "missing": done.parity.missing,
+        "damaged": list(done.parity.damaged),
+    }
     return data
 
 
@@ -111,7 +115,7 @@ def _lines(done: "VerifyResult", signed: list[str]) -> list[str]:
     lines += model_signatures.lines(done.model_signatures)
     lines += admission_lines(opened)
     lines += _parity_lines(done)
-    what = f"Packs intact: {len(manifest.packs)}" if manifest.packs else "Bytes read"
+    what = f"Packs intact: {len(manifest.packs):,}" if manifest.packs else "Bytes read"
     lines.append(f"Site {site} demands no more. {what} ({size_text(done.bytes_read)}).")
     return [*lines, f"bundle {opened.bundle}"]
 
@@ -119,4 +123,4 @@ def _lines(done: "VerifyResult", signed: list[str]) -> list[str]:
 def _parity_lines(done: "VerifyResult") -> list[str]:
     from airgap.cli.lines.bundles import parity_lines
 
-    return parity_lines(done.parity, done.damaged_parity)
+    return parity_lines(done.parity)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from airgap.errors import CorruptError
 from airgap.format import labels, limits, names
 from airgap.format.fields import Fields
+from airgap.printable import count_text
 
 __all__ = ["Label", "decode", "encode", "render_text"]
 
@@ -97,8 +98,9 @@ def render_text(label: Label) -> bytes:
         f"bundle {label.bundle}",
         *(f"label {name}: {value}" for name, value in sorted(label.labels.items())),
         (
-            f"This volume holds {label.packs[label.number - 1]} of {sum(label.packs)} packs"
-            f" and {label.parity[label.number - 1]} of {sum(label.parity)} parity packs."
+            f"This volume holds {label.packs[label.number - 1]:,} of"
+            f" {count_text(sum(label.packs), 'pack')} and {label.parity[label.number - 1]:,} of"
+            f" {count_text(sum(label.parity), 'parity pack')}."
         ),
         "",
         "To install the bundle, give airgap all volumes, in any order, one or several at a time:",

@@ -8,6 +8,7 @@ from airgap.errors import CorruptError
 from airgap.format import ledger as ledger_format
 from airgap.format import limits
 from airgap.format.ledger import FRAME_BYTES, LENGTH_BYTES, Entry, State
+from airgap.printable import count_text
 
 __all__ = [
     "NO_HEAD",
@@ -73,10 +74,10 @@ def check_witness(ledger: bytes, state: State, raw: bytes | None) -> Fault | Non
     if witness.site != state.site:
         return Fault("damaged", f"The witness belongs to site {witness.site}.")
     if witness.entries > state.entries:
+        entries = count_text(witness.entries, "entry", "entries")
         return Fault(
             "restored",
-            f"The witness in BentoML's home counts {witness.entries} entries; the ledger has"
-            f" {state.entries}.",
+            f"The witness in BentoML's home counts {entries}; the ledger has {state.entries:,}.",
         )
     if ledger_format.digest(read_entry(ledger, witness.entries)) != witness.head:
         return Fault(
@@ -145,7 +146,8 @@ def _check_tail(state: State, ledger: bytes) -> Consistent | Fault:
     if rebuilt is not None and rebuilt.size == len(ledger):
         return Fault(
             "restored",
-            f"The ledger has {rebuilt.entries} entries; the state counts {state.entries}.",
+            f"The ledger has {count_text(rebuilt.entries, 'entry', 'entries')}; the state counts"
+            f" {state.entries:,}.",
         )
     return Fault("damaged", f"The ledger is damaged after entry {state.entries}.")
 
@@ -160,8 +162,9 @@ def _explain_mismatch(site: str, state: State, ledger: bytes) -> Fault:
         return Fault("damaged", f"The ledger is damaged at entry {number}.")
     return Fault(
         "restored",
-        f"The ledger has {rebuilt.entries} entries and the head {rebuilt.head.hex()}; the"
-        f" state belongs to one with {state.entries} and {state.head.hex()}.",
+        f"The ledger has {count_text(rebuilt.entries, 'entry', 'entries')} and the head"
+        f" {rebuilt.head.hex()}; the state belongs to one with {state.entries:,} and"
+        f" {state.head.hex()}.",
     )
 
 

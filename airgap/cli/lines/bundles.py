@@ -1,6 +1,5 @@
 """Lines for people about a bundle that was opened: admission, volumes, parity."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from airgap.cli.lines.labels import join_words, label_lines
@@ -8,6 +7,7 @@ from airgap.cli.terminal import ClaimLine
 from airgap.flow.admission.policy import describe_gap
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.media.missing_volumes import MissingVolumes, format_volumes
+from airgap.flow.media.parity import ParityStatus
 
 __all__ = ["admission_lines", "parity_lines", "volume_lines"]
 
@@ -50,8 +50,9 @@ def volume_lines(volumes: MissingVolumes) -> list[str]:
     return [line[0].upper() + line[1:]]
 
 
-def parity_lines(good: int, damaged: Sequence[str]) -> list[str]:
+def parity_lines(parity: ParityStatus) -> list[str]:
     """Say for people how parity fares; nothing if there is none."""
-    if not good and not damaged:
+    if not parity.total:
         return []
-    return [f"Parity packs intact: {good} of {good + len(damaged)}.", *damaged]
+    lines = [f"Parity packs intact: {parity.intact:,} of {parity.total:,}.", *parity.damaged]
+    return [*lines, f"Parity packs missing here: {parity.missing:,}."] if parity.missing else lines

@@ -7,6 +7,7 @@ from airgap.cli.lines.contents import content_lines, item_lines, signer_lines
 from airgap.cli.lines.labels import claim_lines
 from airgap.cli.output import size_text
 from airgap.cli.terminal import indent_line
+from airgap.printable import count_text
 
 __all__ = ["bundle_lines", "depot_lines", "short_time", "stored_lines"]
 
@@ -71,4 +72,6 @@ def _items(bundle: dict[str, Any]) -> Iterator[str]:
     shown = bentos + (others if not bentos or len(others) <= _MODELS else [])
     yield from (f"{_SHORT_KINDS.get(item['kind'], item['kind'])} {item['tag']}" for item in shown)
     if len(shown) < len(items):
-        yield f"and {len(items) - len(shown)} models"
+        left = len(items) - len(shown)
+        only_models = all(item["kind"] == "model" for item in others)
+        yield f"and {count_text(left, 'model' if only_models else 'other item')}"

@@ -4,13 +4,14 @@ from airgap.flow.admission import history
 from airgap.flow.admission.history import HistoryStatus
 from airgap.flow.describe.times import format_time
 from airgap.format.root import Root
+from airgap.printable import count_text
 
 __all__ = ["history_lines", "loss_lines"]
 
 
 def history_lines(status: HistoryStatus, root: Root) -> list[str]:
     """Write the import history of a site for people."""
-    entries = "1 entry" if status.entries == 1 else f"{status.entries:,} entries"
+    entries = count_text(status.entries, "entry", "entries")
     lines = [
         f"import history: {entries}, head {status.head}",
         f"  in {status.store.folder}",
@@ -25,7 +26,9 @@ def history_lines(status: HistoryStatus, root: Root) -> list[str]:
 
 def loss_lines(status: HistoryStatus) -> list[str]:
     """Write for people what a reset loses."""
-    kept = f"The {status.entries} entries above are kept" if status.entries else "Nothing is kept"
+    entries = count_text(status.entries, "entry", "entries")
+    verb = "is" if status.entries == 1 else "are"
+    kept = f"The {entries} above {verb} kept" if status.entries else "Nothing is kept"
     return [
         f"{kept}. Later imports are forgotten: their bundles would be accepted as new.",
         "If there is a newer copy of the folder, restore it instead: then nothing is lost.",

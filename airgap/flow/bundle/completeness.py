@@ -8,7 +8,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from airgap.carrier.archive import CutOffError, describe_missing
+from airgap.carrier.archive import CutOffError, describe_absent, describe_missing
 from airgap.flow.admission.policy import AdmissionPolicy
 from airgap.flow.bundle import open_bundle
 from airgap.flow.location.location import ArchiveFile, LocalDepot
@@ -72,7 +72,7 @@ def lacking(path: Path, arrival: Completeness) -> str | None:
     if not path.is_dir():
         return describe_missing(path, len(arrival.packs))
     absent = sum(not _has_size(path / name, size) for name, size in arrival.packs)
-    return f"{absent} of {len(arrival.packs)} packs are still to come" if absent else None
+    return describe_absent(absent, len(arrival.packs)) if absent else None
 
 
 def list_installed() -> frozenset[str]:

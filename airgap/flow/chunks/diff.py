@@ -1,6 +1,7 @@
 """What one bundle has that another has not: items, files, tensors, and what that costs."""
 
 from collections.abc import Collection, Iterator, Mapping
+from itertools import accumulate
 from typing import Any
 
 from airgap.flow.chunks.chunk_sources import BaseBundle, ChunkSources
@@ -73,10 +74,10 @@ def _measure_stored(manifest: Manifest) -> Iterator[tuple[bytes, int]]:
     for pack in manifest.packs:
         for block in pack.blocks:
             chunks = range(block.first_chunk, block.first_chunk + block.chunk_count)
-            plain = sum(lengths[chunk] for chunk in chunks)
-            for chunk in chunks:
-                size = block.stored_length * lengths[chunk] // plain
-                yield manifest.chunks.digest(chunk), size
+            ends = [*accumulate(lengths[chunk] for chunk in chunks)]
+            shares = [block.stored_length * end // ends[-1] for end in ends]  # add up to the block
+            for chunk, start, end in zip(chunks, [0, *shares], shares, strict=False):
+                yield manifest.chunks.digest(chunk), end - start
 
 
 def _pair_items(old: Manifest, new: Manifest) -> Iterator[tuple[Item | None, Item | None]]:

@@ -6,6 +6,7 @@ from typing import Final
 from airgap.errors import MissingError
 from airgap.flow.chunks.chunk_sources import ChunkSources
 from airgap.format.manifest import NO_BASE, Manifest
+from airgap.printable import count_text
 
 __all__ = ["MissingChunks", "MissingChunksError"]
 
@@ -65,9 +66,10 @@ class MissingChunks:
         table = self._manifest.chunks
         size = sum(table.lengths[chunk] for chunk in lacking)
         begin = "The packs are intact, but the bundle" if packs_are_read else "The bundle"
+        verbs = ("is", "has") if len(lacking) == 1 else ("are", "have")
         raise MissingChunksError(
-            f"{begin} builds on an earlier one: {len(lacking):,} chunks ({size:,} bytes) of what"
-            " it needs are missing here, or have changed.",
+            f"{begin} builds on an earlier one: {count_text(len(lacking), 'chunk')} ({size:,}"
+            f" bytes) of what it needs {verbs[0]} missing here, or {verbs[1]} changed.",
             _HINT,
             [table.digest(chunk) for chunk in sorted(lacking)],
         )

@@ -8,6 +8,7 @@ from airgap.flow.admission.history import HistoryStatus
 from airgap.flow.doctor.finding import Finding, note, ok, problem
 from airgap.flow.exporting import sequence
 from airgap.format.ledger import IMPORTS
+from airgap.printable import count_text
 from airgap.state import pinned_root
 from airgap.store import health
 from airgap.store.kinds import list_kinds
@@ -39,10 +40,10 @@ def check_imports() -> Iterator[Finding]:
             "Both were changed: restore the newest copy of the folder.",
         )
         return
+    entries = count_text(status.entries, "entry", "entries")
     yield ok(
         "history",
-        f"The import history of site {name} is intact: {status.entries} entries, head"
-        f" {status.head}.",
+        f"The import history of site {name} is intact: {entries}, head {status.head}.",
     )
     for channel, last in sorted(status.state.channels.items()):
         yield ok("history", f"Imports of channel {channel} are at number {last.sequence}.")

@@ -23,6 +23,7 @@ from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.credentials import Credentials
 from airgap.flow.location.location import Location, StockArchive
 from airgap.flow.media.missing_volumes import MissingVolumes, refusal
+from airgap.flow.media.parity import ParityStatus
 from airgap.flow.media.volumes import open_volumes
 from airgap.flow.progress import Progress
 from airgap.flow.site import refuse_forbidden
@@ -109,10 +110,7 @@ class VerifyResult:
     bytes_read: int
     missing: MissingVolumes | None
     """The volumes that were not given, if some were not."""
-    parity: int
-    """How many parity packs are intact."""
-    damaged_parity: tuple[str, ...]
-    """What is wrong with the others."""
+    parity: ParityStatus
     model_signatures: tuple[ModelSignature, ...]
     reports: tuple[AttachedReport, ...] = ()
 
@@ -173,7 +171,6 @@ def verify_bundle(request: VerifyRequest, progress: Progress) -> VerifyResult:
         content.bytes_read,
         content.missing,
         content.parity,
-        content.damaged_parity,
         tuple(signatures),
         reports,
     )

@@ -1,6 +1,6 @@
 """Verify: everything that an import reads, without writing (format §11)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from airgap.flow.bundle.open_bundle import Opened
@@ -11,7 +11,7 @@ from airgap.flow.importing.targets import FileDigests, Targets
 from airgap.flow.importing.unpack import ChunkConsumer, WantedPacks, plain_chunks
 from airgap.flow.media.missing_volumes import MissingVolumes, refusal
 from airgap.flow.media.pack_copies import PackCopies
-from airgap.flow.media.parity import check_parity
+from airgap.flow.media.parity import ParityStatus, check_parity
 from airgap.flow.media.resume import find_missing_volumes
 from airgap.flow.pipeline import serial_executor
 from airgap.flow.progress import Progress
@@ -26,10 +26,7 @@ class ContentResult:
     bytes_read: int
     missing: MissingVolumes | None = None
     """The volumes that were not given, if some were not."""
-    parity: int = 0
-    """How many parity packs are intact."""
-    damaged_parity: tuple[str, ...] = ()
-    """What is wrong with the others."""
+    parity: ParityStatus = field(default_factory=ParityStatus)
 
 
 def verify_content(opened: Opened, *, jobs: int, progress: Progress) -> int:
@@ -97,5 +94,5 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> ContentRe
     base.refuse(absent, packs_are_read=not work.failed)
     if not missing:
         descriptions.refuse_incomplete()
-    good, damaged = check_parity(manifest.packs, PackCopies(opened.packs.volumes))
-    return ContentResult(manifest.stored_size - lost, missing, good, tuple(damaged))
+    parity = check_parity(manifest.packs, PackCopies(opened.packs.volumes))
+    return ContentResult(manifest.stored_size - lost, missing, parity)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.format.volume import Label
+from airgap.printable import count_text
 
 __all__ = ["MissingVolumes", "format_volumes", "merge_errors", "refusal"]
 
@@ -64,7 +65,7 @@ def refusal(missing: MissingVolumes) -> AirgapError:
     if bad:
         verb = "is" if len(bad) == 1 else "are"
         parts.append(
-            f"{_count_packs(len(bad))} of {format_volumes(numbers)} {verb} damaged or missing"
+            f"{count_text(len(bad), 'pack')} of {format_volumes(numbers)} {verb} damaged or missing"
         )
     if missing.awaited:
         parts.append(f"waiting for {format_volumes(missing.awaited)} of {missing.labels[0].count}")
@@ -89,10 +90,6 @@ def _describe_pack(missing: MissingVolumes, pack: int) -> str:
     if number in missing.seen or not isinstance(error, MissingError):
         return error.message
     return f"{missing.names[pack]} came damaged on volume {number}."
-
-
-def _count_packs(count: int) -> str:
-    return "1 pack" if count == 1 else f"{count} packs"
 
 
 def _hint(missing: MissingVolumes, bad_volumes: Sequence[int]) -> str:
@@ -122,7 +119,7 @@ def merge_errors(problems: Sequence[AirgapError], total: int) -> AirgapError:
         return first
     kind = type(first) if len({type(error) for error in problems}) == 1 else CorruptError
     return kind(
-        f"{len(problems)} of {total} packs are damaged or missing.",
+        f"{len(problems):,} of {count_text(total, 'pack')} are damaged or missing.",
         "Copy these files from their source again and run the same command again.",
         [error.message for error in problems],
     )

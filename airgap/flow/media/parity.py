@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile, gettempdir
 from typing import BinaryIO, Final, cast
@@ -17,10 +18,12 @@ from airgap.flow.progress import Progress
 from airgap.format import layout, limits
 from airgap.format.manifest import Pack
 from airgap.format.parity import Group
+from airgap.printable import count_text
 
 __all__ = [
     "Draft",
     "ParityRepair",
+    "ParityStatus",
     "can_restore",
     "check_parity",
     "draft_groups",
@@ -146,17 +149,33 @@ def can_restore(groups: Sequence[Group], lost: AbstractSet[int]) -> bool:
     )
 
 
-def check_parity(packs: Sequence[Pack], copies: PackCopies) -> tuple[int, list[str]]:
-    """Hash the parity packs; return how many are intact, and the errors of the others."""
-    good, damaged = 0, []
+@dataclass(frozen=True, slots=True)
+class ParityStatus:
+    """How many parity packs are intact, and how many are not here; what is wrong with the rest."""
+
+    intact: int = 0
+    missing: int = 0
+    damaged: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """How many parity packs the bundle has, wherever they are."""
+        return self.intact + self.missing + len(self.damaged)
+
+
+def check_parity(packs: Sequence[Pack], copies: PackCopies) -> ParityStatus:
+    """Hash the parity packs that the bundle's index names (format §20)."""
+    intact, missing, damaged = 0, 0, list[str]()
     for group in copies.index(len(packs)):
         for digest in group.parity:
             with copies.opened_parity(digest, measure_longest(packs, group.packs)) as copy:
                 if isinstance(copy, PackCopy):
-                    good += 1
-                elif not isinstance(copy, MissingError):
+                    intact += 1
+                elif isinstance(copy, MissingError):
+                    missing += 1
+                else:
                     damaged.append(copy.message)
-    return good, damaged
+    return ParityStatus(intact, missing, tuple(damaged))
 
 
 class ParityRepair:
@@ -214,7 +233,8 @@ class ParityRepair:
             if len(rows) < len(missing):
                 return
             self._progress.note(
-                f"Making again from parity: {len(missing)} of {len(group.packs)} packs of a group."
+                f"Making again from parity: {len(missing)} of"
+                f" {count_text(len(group.packs), 'pack')} of a group."
             )
             spools = {at: cast("BinaryIO", TemporaryFile()) for at in missing}  # noqa: SIM115
             self._spools |= {group.packs[at]: spool for at, spool in spools.items()}

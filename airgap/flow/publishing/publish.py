@@ -11,6 +11,7 @@ from airgap.flow.progress import Progress
 from airgap.flow.publishing.sweep import Clock, await_sweeps
 from airgap.format import layout, limits
 from airgap.format.manifest import Pack
+from airgap.printable import count_text
 
 __all__ = [
     "CLOCK",
@@ -77,7 +78,8 @@ def publish(
         )
     if lost:
         raise SweptError(
-            f"Garbage collection removed {lost} packs from {depot.location} during this command.",
+            f"Garbage collection removed {count_text(lost, 'pack')} from {depot.location} during"
+            " this command.",
             _HINT,
         )
 

@@ -6,6 +6,7 @@ from typing import Final
 from airgap.flow.describe.times import format_time
 from airgap.flow.trust.roots import Proposal
 from airgap.format.root import Key, Root
+from airgap.printable import count_text
 
 __all__ = ["PAGE_LINES", "PAGE_WIDTH", "render_sheet"]
 
@@ -52,7 +53,8 @@ def _limit_lines(root: Root) -> list[str]:
     """Return what the root refuses; a long list of channels is shortened."""
     channels = ", ".join(f"{name} from {least}" for name, least in sorted(root.channels.items()))
     listed = textwrap.shorten(channels or "none", PAGE_WIDTH - 12, placeholder=" ... and more")
-    revoked = f"{len(root.revoked_keys)} keys, {len(root.revoked_bundles)} bundles"
+    keys, bundles = len(root.revoked_keys), len(root.revoked_bundles)
+    revoked = f"{count_text(keys, 'key')}, {count_text(bundles, 'bundle')}"
     return [f"revoked     {revoked}", f"channels    {listed}"]
 
 

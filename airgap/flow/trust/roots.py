@@ -152,7 +152,7 @@ def edit_root(path: Path, change: Callable[[Root], Root], output: Path | None) -
         return read_proposal(path, None)
     if not proposal.is_complete:
         raise UsageError(
-            f"{path} is being signed; {proposal.counts[0].missing} signatures are missing.",
+            f"{path} is being signed; signatures missing: {proposal.counts[0].missing}.",
             f"Collect the others; or remove {envelope_stem(path)}.*.dsse and let all sign again.",
         )
     if output is None:
