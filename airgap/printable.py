@@ -2,10 +2,19 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Final
 
-__all__ = ["count_text", "cut_text", "is_printable", "make_printable", "quote", "wrap_text"]
+__all__ = [
+    "count_text",
+    "cut_text",
+    "is_printable",
+    "list_some",
+    "make_printable",
+    "quote",
+    "wrap_text",
+]
 
 _WIDE = frozenset("WF")
 """Classes of characters that take two columns of a terminal."""
@@ -65,6 +74,16 @@ def quote(value: object, limit: int = 200) -> str:
         return text
     size = len(value) if isinstance(value, str | bytes) else len(text)
     return f"{text[:limit]}…{text[-1]} (cut; {size:,} characters)"
+
+
+def list_some(lines: Sequence[str], limit: int = 10) -> list[str]:
+    """Return the first lines, and one that says how many were left out.
+
+    >>> list_some(["a", "b", "c"], 1)
+    ['a', 'and 2 more']
+    """
+    left = len(lines) - limit
+    return [*lines[:limit], f"and {left:,} more"] if left > 0 else [*lines]
 
 
 def count_text(count: int, what: str, plural: str = "") -> str:

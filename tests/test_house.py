@@ -108,6 +108,13 @@ def test_no_text_speaks_the_old_dialect() -> None:
     assert texts == []
 
 
+def test_what_is_cut_in_a_message_says_so() -> None:
+    """A name that is cut by a format alone looks like another, shorter name."""
+    cut = re.compile(r"!r:\.\d")
+
+    assert [path.name for path in TEXTS if cut.search(path.read_text())] == []
+
+
 def test_no_two_classes_have_one_name() -> None:
     homes: dict[str, list[str]] = {}
     for path in TEXTS:

@@ -7,6 +7,7 @@ import click
 from airgap.cli import terminal
 from airgap.cli.output import Result, location_options, reports
 from airgap.errors import UsageError
+from airgap.printable import quote
 
 if TYPE_CHECKING:
     from airgap.flow.depot.delete import DeletionCandidate
@@ -39,7 +40,7 @@ def command(*, words: tuple[str, ...], is_model: bool, yes: bool, connector: "Co
     if len(words) > 1:
         tag = parse_tag(words[0], "model" if is_model else "bento")
     if tag is not None and not tag.version:
-        raise UsageError(f"{words[0]!r:.200} has no version.", "Name the version to delete.")
+        raise UsageError(f"{quote(words[0])} has no version.", "Name the version to delete.")
     if tag is None and not location.bundle:
         raise UsageError("That would delete all bundles.", "Give a tag, or name one: DEPOT#ID.")
     with open_depot.open_depot(location, connector) as depot:

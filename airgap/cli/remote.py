@@ -7,6 +7,7 @@ import click
 
 from airgap.cli.output import CommandGroup, Result, reports
 from airgap.errors import UsageError
+from airgap.printable import quote
 
 if TYPE_CHECKING:
     from airgap.flow.location.named_remotes import Remote
@@ -99,7 +100,7 @@ def remove(*, name: str) -> Result:
 def _split(option: str) -> tuple[str, str]:
     key, mark, value = option.partition("=")
     if not mark or not key:
-        raise UsageError(f"{option!r:.100} is not KEY=VALUE.", "Write --option ca=/etc/ca.pem.")
+        raise UsageError(f"{quote(option)} is not KEY=VALUE.", "Write --option ca=/etc/ca.pem.")
     return key, value
 
 

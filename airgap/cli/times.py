@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from airgap.errors import UsageError
+from airgap.printable import quote
 
 __all__ = ["read_expiry", "read_moment", "read_span", "read_start"]
 
@@ -70,7 +71,8 @@ def read_start(text: str) -> int:
     moment = None if _SPAN.fullmatch(text) else read_moment(text)
     if moment is None:
         raise UsageError(
-            f"{text!r:.50} is not a point in time.", "Write 2026-01-31 or 2026-01-31T12:00:00Z."
+            f"{quote(text)} is not a point in time.",
+            "Write 2026-01-31 or 2026-01-31T12:00:00Z.",
         )
     return moment - (_DAY - 1) if _DATE.fullmatch(text) else moment
 
@@ -83,5 +85,5 @@ def read_span(text: str) -> int:
     """
     span = _SPAN.fullmatch(text)
     if span is None and text != "0":
-        raise UsageError(f"{text!r:.50} is not a span of time.", "Write 12h, 7d, 2w or 0.")
+        raise UsageError(f"{quote(text)} is not a span of time.", "Write 12h, 7d, 2w or 0.")
     return int(span[1]) * _UNITS[span[2]] if span else 0

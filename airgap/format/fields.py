@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from airgap.errors import CorruptError, PolicyError
 from airgap.format import limits
+from airgap.printable import quote
 
 __all__ = [
     "DIGEST_BYTES",
@@ -125,7 +126,7 @@ class Fields:
         """Raise CorruptError unless the field is exactly ``value``."""
         present = self._map[key]
         if type(present) is not type(value) or present != value:
-            raise self.error(f"has {present!r:.40} in '{key}' (expected {value!r})")
+            raise self.error(f"has {quote(present)} in '{key}' (expected {value!r})")
 
 
 def refuse_newer(value: Any, highest: int, what: str) -> None:  # noqa: ANN401

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from airgap.format import limits, names
 from airgap.format.fields import Fields
+from airgap.printable import quote
 
 __all__ = ["decode", "label_problem"]
 
@@ -13,7 +14,7 @@ def label_problem(name: str, value: object) -> str | None:
     """Return why a label is not allowed, as the end of "The label …"; None if it is."""
     if not names.is_tag_part(name):
         return (
-            f"{name!r:.100} has an invalid name: use lower-case letters, digits, '-', '_', '.';"
+            f"{quote(name)} has an invalid name: use lower-case letters, digits, '-', '_', '.';"
             f" at most {limits.TAG_CHARACTERS}"
         )
     if type(value) is not str or not 1 <= len(value) <= limits.LABEL_CHARACTERS:

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from airgap.errors import CorruptError, UsageError
 from airgap.format import limits
+from airgap.printable import quote
 
 __all__ = [
     "fold",
@@ -77,7 +78,7 @@ def parse_tag(text: str) -> tuple[str, str]:
     is_latest = not colon or version == "latest"
     if not is_tag_part(name) or not (is_latest or is_tag_part(version)):
         raise UsageError(
-            f"{text!r:.200} is not a tag.",
+            f"{quote(text)} is not a tag.",
             "Write name:version, name:latest or name, in lower case.",
         )
     return name, "" if is_latest else version

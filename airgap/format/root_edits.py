@@ -10,6 +10,7 @@ from airgap.format.attestation import DEFAULT_NAMES
 from airgap.format.envelope import Role
 from airgap.format.root import Key, RoleKeys, Root
 from airgap.format.site_rules import Demand, LabelRule, SiteRules, is_option_name
+from airgap.printable import quote
 
 __all__ = [
     "add_key",
@@ -119,7 +120,7 @@ def forbid_options(root: Root, options: Sequence[str]) -> Root:
     for option in options:
         if not is_option_name(option) or option.startswith(("insecure-", "insecure_")):
             raise UsageError(
-                f"{option!r:.100} is not the name of a forbidden option.",
+                f"{quote(option)} is not the name of a forbidden option.",
                 "Write what follows 'insecure-' in its name, such as allow-unsigned; or all.",
             )
     forbidden = tuple(sorted({*root.rules.forbidden_options, *options}))
@@ -134,7 +135,7 @@ def permit_options(root: Root, options: Sequence[str]) -> Root:
     """
     idle = sorted(set(options) - set(root.rules.forbidden_options))
     if idle:
-        raise UsageError(f"The root does not forbid {idle[0]!r:.100}.", "See `airgap root show`.")
+        raise UsageError(f"The root does not forbid {quote(idle[0])}.", "See `airgap root show`.")
     kept = tuple(other for other in root.rules.forbidden_options if other not in options)
     return _with_rules(root, replace(root.rules, forbidden_options=kept))
 
@@ -147,7 +148,7 @@ def set_demand(root: Root, demand: Demand) -> Root:
     """
     if not attestation.is_name(demand.name):
         raise UsageError(
-            f"{demand.name!r:.100} cannot name an attestation.",
+            f"{quote(demand.name)} cannot name an attestation.",
             "Use at most 11 lower-case letters, digits and '-', with a letter first.",
         )
     is_default = demand.name == DEFAULT_NAMES[demand.role]
@@ -168,7 +169,7 @@ def remove_demand(root: Root, name: str) -> Root:
         UsageError: it is not demanded.
     """
     if all(demand.name != name for demand in root.demands()):
-        raise UsageError(f"The root does not demand {name!r:.100}.", "See `airgap root show`.")
+        raise UsageError(f"The root does not demand {quote(name)}.", "See `airgap root show`.")
     roles = {
         role: replace(keys, threshold=0) if DEFAULT_NAMES.get(role) == name else keys
         for role, keys in root.roles.items()

@@ -11,6 +11,7 @@ from airgap.format.attestation import Attestation
 from airgap.format.envelope import PAYLOAD_TYPES, Purpose, Role
 from airgap.format.root import Key, Root
 from airgap.format.site_rules import Demand
+from airgap.printable import quote
 from airgap.signing.public_keys import verifies
 
 __all__ = [
@@ -76,7 +77,7 @@ def find_valid_signers(
         if envelope.payload_type != PAYLOAD_TYPES[purpose]:
             expected = "a waiver" if purpose == "waiver" else f"the role {purpose}"
             raise NotTrustedError(
-                f"A signature file is for {envelope.payload_type!r:.80}, not for {expected}.",
+                f"A signature file is for {quote(envelope.payload_type)}, not for {expected}.",
                 "Copy the bundle from its source again.",
             )
         key = keys.get(envelope.key_id)

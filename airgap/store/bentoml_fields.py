@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 import yaml
 
 from airgap.format import names
+from airgap.printable import cut_text, quote
 from airgap.store.yaml_tree import Node, Scalar, string
 
 __all__ = ["BENTO_FIELDS", "MODEL_FIELDS", "Rule", "parse_time"]
@@ -166,7 +167,9 @@ def _map_of(inner: Rule) -> Rule:
         if not isinstance(node, dict):
             return " is not a map"
         problems = ((key, inner(value)) for key, value in node.items())
-        return next((f".{key.text:.60}{problem}" for key, problem in problems if problem), "")
+        return next(
+            (f".{cut_text(key.text, 60)}{problem}" for key, problem in problems if problem), ""
+        )
 
     return rule
 
@@ -190,7 +193,7 @@ def _record(
             if problem:
                 return f".{key.text}{problem}"
         unknown = next((key for key in node if key not in rules), None) if closed else None
-        return "" if unknown is None else f" has a field {unknown.text!r:.60} that BentoML refuses"
+        return "" if unknown is None else f" has a field {quote(unknown.text)} that BentoML refuses"
 
     return rule
 
@@ -262,7 +265,7 @@ def _metadata_value(node: Node) -> str:
     if isinstance(node, Scalar):
         return " is null" if node.type == "null" else ""
     key = next((key for key in node if key.type not in _METADATA_KEYS), None)
-    return f" has the key {key.text!r:.60}" if key else _map_of(_metadata_value)(node)
+    return f" has the key {quote(key.text)}" if key else _map_of(_metadata_value)(node)
 
 
 def _batch_dimensions(node: Node) -> str:

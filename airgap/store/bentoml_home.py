@@ -13,6 +13,7 @@ from airgap.disk.expansion import expand
 from airgap.errors import AirgapError, CorruptError, MissingError, StorageError
 from airgap.format import limits, names
 from airgap.format.inventory import Item, Link
+from airgap.printable import list_some
 from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import ItemFault, ItemKind, Reference, Source
 from airgap.store.source_tree import scan
@@ -189,7 +190,7 @@ class BentoMLKind(ItemKind):
             f"The {self.rules.name} {tag} is not in {home() / self.folder}.",
             f"See `{self.command} list` for what is there, or fetch it with"
             f" `{self.command} pull {tag}`.",
-            [f"there is {other}" for other in others[:10]],
+            list_some([f"there is {other}" for other in others]),
         )
 
     def _find_latest_fault(self, folder: Path) -> Iterator[ItemFault]:

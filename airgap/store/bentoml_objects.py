@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airgap.errors import AirgapError, ConfigurationError, MissingError, StorageError
+from airgap.printable import cut_text
 from airgap.store import bentoml_home
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _open_bentoml(what: str) -> Iterator[Any]:
 def _summarize(error: Exception) -> str:
     """Return the type and the first line of what was raised, without its last period."""
     lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__} {lines[0]:.200}".strip().removesuffix(".")
+    return f"{type(error).__name__} {cut_text(lines[0], 200)}".strip().removesuffix(".")
 
 
 def is_own_store(store: object) -> bool:

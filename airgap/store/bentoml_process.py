@@ -13,6 +13,7 @@ from typing import Final
 
 from airgap.errors import CorruptError
 from airgap.format.kinds import BENTO, MODEL
+from airgap.printable import cut_text
 from airgap.store.staging import StagedItem
 
 __all__ = ["find_version", "refuse_unreadable"]
@@ -83,4 +84,4 @@ def _run_reader(items: Sequence[StagedItem]) -> tuple[int, str]:
         except subprocess.TimeoutExpired:
             return 1, f"- it took more than {_SECONDS} seconds"
     lines = done.stdout.decode(errors="replace").split("\n")
-    return done.returncode, lines[0][:500].removesuffix(".") or "- it ended without a word"
+    return done.returncode, cut_text(lines[0], 500).removesuffix(".") or "- it ended without a word"

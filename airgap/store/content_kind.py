@@ -7,6 +7,7 @@ from pathlib import Path
 from airgap.errors import CorruptError, MissingError, UsageError
 from airgap.format import names
 from airgap.format.inventory import Item
+from airgap.printable import list_some
 from airgap.store.bentoml_home import home
 from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import ItemKind, Reference, Source, make_description_error
@@ -52,13 +53,13 @@ class ContentKind(ItemKind):
             raise MissingError(
                 f"The {self.rules.name} {tag} is not in {home() / self.folder}.",
                 "See `airgap list` for what is there.",
-                [f"there is {name}:{other}" for other in versions[:10]],
+                list_some([f"there is {name}:{other}" for other in versions]),
             )
         if len(versions) > 1:
             raise UsageError(
                 f"{len(versions)} versions of the {self.rules.name} {name} are installed.",
                 f"Name one: {name}:{versions[0]}.",
-                [f"there is {name}:{other}" for other in versions[:10]],
+                list_some([f"there is {name}:{other}" for other in versions]),
             )
         return name, versions[0]
 

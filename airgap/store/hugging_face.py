@@ -13,6 +13,7 @@ from airgap.errors import ConfigurationError, MissingError, UsageError
 from airgap.format import limits, names
 from airgap.format.inventory import Item
 from airgap.format.kinds import HUGGING_FACE
+from airgap.printable import quote
 from airgap.store.hugging_face_record import complete_record, read_record, record_path
 from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import ItemKind, Reference, Source
@@ -72,7 +73,7 @@ class HuggingFaceSnapshots(ItemKind):
     def find(self, tag: str) -> tuple[str, str]:
         """Refuse: no one names a snapshot. Raises UsageError."""
         raise UsageError(
-            f"The Hugging Face model {tag!r:.200} cannot be named on its own.",
+            f"The Hugging Face model {quote(tag)} cannot be named on its own.",
             "Name a Bento that uses it: its models travel with it.",
         )
 

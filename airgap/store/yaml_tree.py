@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 import yaml
 
 from airgap.format import limits
+from airgap.printable import cut_text, quote
 
 __all__ = ["Node", "Scalar", "parse_tree", "string"]
 
@@ -135,7 +136,7 @@ class _Builder:
                 self._add(scalar)
             case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
                 if event.tag is not None:
-                    raise ValueError(f"the tag {event.tag!r:.60}")
+                    raise ValueError(f"the tag {quote(event.tag)}")
                 self._count(1, 0, 1)
                 node: list[Node] | dict[Scalar, Node] = (
                     [] if isinstance(event, yaml.SequenceStartEvent) else {}
@@ -155,7 +156,7 @@ class _Builder:
 
     def _add_alias(self, anchor: str) -> None:
         if anchor not in self.anchors:
-            raise ValueError(f"an alias *{anchor:.40}, which names nothing before it,")
+            raise ValueError(f"an alias *{cut_text(anchor, 40)}, which names nothing before it,")
         anchored = self.anchors[anchor]
         self._count(anchored.nodes, anchored.characters, anchored.height)
         self._raise_height(anchored.height + 1)
@@ -165,7 +166,7 @@ class _Builder:
         if name is None:
             return
         if name in self.anchors:
-            raise ValueError(f"the anchor &{name:.40} twice")
+            raise ValueError(f"the anchor &{cut_text(name, 40)} twice")
         self.anchors[name] = anchored
 
     def _count(self, nodes: int, characters: int, height: int) -> None:
@@ -195,7 +196,7 @@ class _Builder:
         elif not isinstance(node, Scalar):
             raise ValueError("a list or map as a key")
         elif node in parent.node:
-            raise ValueError(f"the key {node.text!r:.60} twice")
+            raise ValueError(f"the key {quote(node.text)} twice")
         else:
             parent.key = node
 
@@ -208,7 +209,7 @@ def _read_scalar(event: yaml.ScalarEvent) -> Scalar:
     elif tag is None:
         tag = _STRING
     elif tag != _BINARY:
-        raise ValueError(f"the tag {tag!r:.60}")
+        raise ValueError(f"the tag {quote(tag)}")
     if tag in _REFUSED:
         raise ValueError(_REFUSED[tag])
     if tag not in (_STRING, _BINARY) and len(text) > _NUMBER_CHARACTERS:
@@ -227,7 +228,7 @@ def _refuse_unconstructible(tag: str, text: str) -> None:
             yaml.constructor.SafeConstructor().construct_object(yaml.ScalarNode(tag, text))
     except (yaml.YAMLError, ArithmeticError, LookupError, ValueError, binascii.Error) as error:
         name = tag.removeprefix(_TAGS)
-        raise ValueError(f"{text!r:.60}, which cannot be read as {name},") from error
+        raise ValueError(f"{quote(text)}, which cannot be read as {name},") from error
 
 
 _RESOLVER: Final = yaml.resolver.Resolver()

@@ -8,6 +8,7 @@ import re
 from typing import Final
 
 from airgap.errors import TransportError
+from airgap.printable import quote
 
 __all__ = ["check_folder_name", "check_name", "name_part"]
 
@@ -26,7 +27,7 @@ def check_name(name: str) -> str:
     """
     if len(name) > _MAX_LENGTH or not _NAME.fullmatch(name):
         raise TransportError(
-            f"{name!r:.200} is not a name that every server accepts.",
+            f"{quote(name)} is not a name that every server accepts.",
             "Use letters, digits, dots and dashes.",
         )
     return name

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from airgap.errors import ConfigurationError, UsageError
+from airgap.printable import quote
 from airgap.transport.folder import FolderTransport
 from airgap.transport.port import Transport
 from airgap.transport.url import RemoteUrl, Scheme
@@ -73,7 +74,8 @@ def open_transport(
     if unknown:
         allowed = ", ".join(sorted(OPTIONS[url.scheme])) or "none"
         raise UsageError(
-            f"{url.scheme}:// has no option {unknown[0]!r:.100}.", f"Its options are: {allowed}."
+            f"{url.scheme}:// has no option {quote(unknown[0])}.",
+            f"Its options are: {allowed}.",
         )
     return _OPENERS[url.scheme](url, login, _OptionValues(options, permit))
 
@@ -100,7 +102,8 @@ class _OptionValues:
             seconds = 0.0
         if not 0 < seconds < 1e6:  # noqa: PLR2004  (eleven days)
             raise ConfigurationError(
-                f"{name} is not a number of seconds: {value!r:.50}.", "Give it as in timeout=60."
+                f"{name} is not a number of seconds: {quote(value)}.",
+                "Give it as in timeout=60.",
             )
         return seconds
 
@@ -108,7 +111,7 @@ class _OptionValues:
         value = self._options.get(name, next(iter(choices)))
         if value not in choices:
             raise ConfigurationError(
-                f"{name} cannot be {value!r:.50}.", f"Use {' or '.join(choices)}."
+                f"{name} cannot be {quote(value)}.", f"Use {' or '.join(choices)}."
             )
         return choices[value]
 

@@ -13,9 +13,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import quote as percent_encode
 
 from airgap.errors import TransportError, UsageError
+from airgap.printable import quote
 
 __all__ = ["RemoteUrl", "Scheme", "hide_passwords", "is_url", "parse"]
 
@@ -49,13 +51,13 @@ class RemoteUrl:
 
     def __str__(self) -> str:
         """Write the URL without password, options and bundle."""
-        user = f"{quote(self.user, safe='')}@" if self.user else ""
+        user = f"{percent_encode(self.user, safe='')}@" if self.user else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = f":{self.port}" if self.port else ""
         return f"{self.scheme}://{user}{host}{port}{self._format_path()}"
 
     def _format_path(self) -> str:
-        path = quote(self.path, safe="/~!$&'()*+,;=:@", errors="surrogateescape")
+        path = percent_encode(self.path, safe="/~!$&'()*+,;=:@", errors="surrogateescape")
         if self.scheme == "file" or (self.scheme == "sftp" and path.startswith("/")):
             return path
         if self.scheme == "sftp" and path:
@@ -184,7 +186,7 @@ def _parse_options(query: str) -> dict[str, str]:
 def _parse_bundle_id(fragment: str) -> str:
     if not _ID.fullmatch(fragment):
         raise UsageError(
-            f"{hide_passwords(fragment)!r:.100} is not a bundle id.",
+            f"{quote(hide_passwords(fragment))} is not a bundle id.",
             "Give at least its first eight hex digits; write a # that is part of the URL as %23.",
         )
     return fragment
@@ -194,4 +196,4 @@ def _invalid_url(
     text: str, why: str, hint: str = "Write it as in docs/carry-by-network.md."
 ) -> UsageError:
     shown = _ANY_USERINFO.sub("://***@", text)  # any part of it may be a password
-    return UsageError(f"The URL {shown!r:.200} {why}.", hint)
+    return UsageError(f"The URL {quote(shown)} {why}.", hint)

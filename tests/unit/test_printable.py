@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airgap.printable import is_printable, make_printable, wrap_text
+from airgap.printable import (
+    count_text,
+    cut_text,
+    is_printable,
+    list_some,
+    make_printable,
+    quote,
+    wrap_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -84,3 +92,37 @@ def test_rows_have_all_words_and_end(text: str, breaks: bool) -> None:  # noqa: 
     rows = wrap_text(text, 12, indent="… ", breaks_words=breaks)
     joined = "".join(row.removeprefix("… ") if number else row for number, row in enumerate(rows))
     assert joined.replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("abcd", "'abcd'"),
+        ("abcdefg", "'abcde…' (cut; 7 characters)"),
+        ("a" * 1234, "'aaaaa…' (cut; 1,234 characters)"),
+        (b"abcdefg", "b'abcd…' (cut; 7 characters)"),
+        ([1, 2, 3, 4], "[1, 2,…] (cut; 12 characters)"),
+        (None, "None"),
+    ],
+)
+def test_a_value_that_is_cut_says_so(value: object, text: str) -> None:
+    assert quote(value, 6) == text
+
+
+def test_a_text_that_is_cut_says_so() -> None:
+    assert [cut_text("abc", limit) for limit in (3, 2)] == ["abc", "ab… (cut; 3 characters)"]
+
+
+def test_a_list_that_is_cut_says_how_many_are_left_out() -> None:
+    lines = ["a", "b", "c"]
+
+    assert list_some(lines, 3) == lines
+    assert list_some(lines, 2) == ["a", "b", "and 1 more"]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 entries"), (1, "1 entry"), (3, "3 entries"), (2000, "2,000 entries")]
+)
+def test_a_count_has_the_right_word(count: int, text: str) -> None:
+    assert count_text(count, "entry", "entries") == text
+    assert count_text(count, "pack") == text.replace("entries", "packs").replace("entry", "pack")

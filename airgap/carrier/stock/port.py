@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from airgap.errors import CorruptError
 from airgap.format import limits, names
+from airgap.printable import quote
 
 __all__ = ["Member", "MemberReader", "MemberWriter", "StockMembers", "check_member"]
 
@@ -82,7 +83,7 @@ def check_member(member: Member, location: str) -> Member:
         problem = "is longer than a file may be"
     if problem:
         raise CorruptError(
-            f"{location} has a member {member.path!r:.200} that {problem}.",
+            f"{location} has a member {quote(member.path)} that {problem}.",
             "Do not use this archive: no tool should have made it.",
         )
     return member

@@ -19,6 +19,7 @@ from airgap.disk.reading import open_regular
 from airgap.errors import CorruptError
 from airgap.format import limits
 from airgap.format.tar import BLOCK, END, round_to_block
+from airgap.printable import quote
 
 __all__ = ["TarReader", "TarWriter"]
 
@@ -91,7 +92,7 @@ class TarReader:
         fields: dict[str, bytes],
     ) -> Member | None:
         if kind != "file" and size:
-            raise self._wrong(f"has {name!r:.200}, which is not a file but has bytes")
+            raise self._wrong(f"has {quote(name)}, which is not a file but has bytes")
         path = name.removeprefix("./")
         if kind == "folder":
             path = path.removesuffix("/")
@@ -131,7 +132,7 @@ class TarReader:
         while data:
             key, value, length = self._pax_record(data)
             if key not in _PAX_KEYS or key in records:
-                raise self._wrong(f"has a pax header with {key!r:.40} in it, or has it twice")
+                raise self._wrong(f"has a pax header with {quote(key)} in it, or has it twice")
             records[key] = value
             data = data[length:]
         return records

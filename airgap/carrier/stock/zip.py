@@ -22,6 +22,7 @@ from airgap.disk.part_file import PartFile
 from airgap.disk.reading import open_regular
 from airgap.errors import CorruptError
 from airgap.format import limits
+from airgap.printable import quote
 
 __all__ = ["ZipReader", "ZipWriter"]
 
@@ -212,12 +213,12 @@ class ZipReader:
         path = name.removeprefix("./").removesuffix("/")
         if name.endswith("/"):
             if entry.size or kind not in (0, stat.S_IFDIR):
-                raise self._wrong(f"has the folder {name!r:.200}, which is something else too")
+                raise self._wrong(f"has the folder {quote(name)}, which is something else too")
             if path in ("", "."):
                 return None
             return check_member(Member(path, "folder"), self.location)
         if kind not in (0, stat.S_IFREG):
-            raise self._wrong(f"has {name!r:.200}, which is neither a file nor a folder")
+            raise self._wrong(f"has {quote(name)}, which is neither a file nor a folder")
         executable = bool(entry.mode & stat.S_IXUSR)
         return check_member(Member(path, "file", entry.size, executable), self.location)
 
@@ -231,7 +232,7 @@ class ZipReader:
                 break
             yield piece
         if size != entry.size or crc != entry.crc:
-            raise self._wrong(f"has {entry.name!r:.200} with another size or CRC than it says")
+            raise self._wrong(f"has {quote(entry.name)} with another size or CRC than it says")
 
     def _plain(self, entry: _Entry) -> Iterator[bytes]:
         decoder = zlib.decompressobj(-zlib.MAX_WBITS) if entry.method == _DEFLATED else None

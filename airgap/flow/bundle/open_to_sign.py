@@ -15,6 +15,7 @@ from airgap.flow.location.readers import open_readers
 from airgap.format import names
 from airgap.format.manifest import Manifest
 from airgap.format.root import Root
+from airgap.printable import quote
 from airgap.signing import trust
 from airgap.signing.thresholds import Evidence
 from airgap.state import pinned_root
@@ -60,7 +61,7 @@ def name_bundle(location: Location, bundle: str | None) -> Location:
     if bundle is None:
         return location
     if not names.is_bundle_id(bundle):
-        raise UsageError(f"{bundle!r:.100} is not a full bundle id.", "Give all 64 hex digits.")
+        raise UsageError(f"{quote(bundle)} is not a full bundle id.", "Give all 64 hex digits.")
     if not bundle.startswith(location.bundle):
         raise UsageError(
             f"{location} does not name bundle {bundle}.", "Leave out # and what follows it."

@@ -9,6 +9,7 @@ from airgap.flow import pipeline
 from airgap.flow.exporting.write_bundle import BundleOptions
 from airgap.format import limits, names
 from airgap.format.labels import label_problem
+from airgap.printable import quote
 
 __all__ = ["UNNUMBERED", "Terms", "parse_labels"]
 
@@ -84,10 +85,10 @@ def parse_labels(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f"{text!r:.200} is not a label.", "Write NAME=VALUE.")
+            raise UsageError(f"{quote(text)} is not a label.", "Write NAME=VALUE.")
         if labels.setdefault(name, value) != value:
             raise UsageError(
-                f"The label {name!r:.100} has two values: {labels[name]!r:.200}, {value!r:.200}.",
+                f"The label {quote(name)} has two values: {quote(labels[name])}, {quote(value)}.",
                 "Give each label once.",
             )
     return labels

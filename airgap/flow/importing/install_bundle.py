@@ -30,6 +30,7 @@ from airgap.flow.importing.stock_archive import stage_members
 from airgap.flow.progress import Progress
 from airgap.format.inventory import Item, tag_problem
 from airgap.format.ledger import Entry, State
+from airgap.printable import quote
 from airgap.state.installed_manifests import save_manifest
 from airgap.store.bentoml_listing import refuse_conflicts
 from airgap.store.bentoml_process import refuse_unreadable
@@ -283,7 +284,7 @@ def _find_missing(items: Iterable[Item]) -> Iterator[str]:
             is_tag = tag_problem(model.kind, model.name, model.version) is None
             if not (is_tag and is_installed(model)):
                 tag = f"{model.name}:{model.version}"
-                yield f"{model.kind} {tag}" if is_tag else f"{model.kind} {tag!r:.200}"
+                yield f"{model.kind} {tag}" if is_tag else f"{model.kind} {quote(tag)}"
 
 
 def _list_models(item: Item) -> tuple[Reference, ...]:

@@ -20,6 +20,7 @@ from airgap.flow.location.location import (
 )
 from airgap.flow.progress import Progress, Silent
 from airgap.flow.site import make_permit, refuse_forbidden_options
+from airgap.printable import quote
 from airgap.state import upload_marks
 from airgap.transport.folder import FolderTransport
 from airgap.transport.open_transport import open_transport
@@ -121,6 +122,6 @@ def _number(settings: Mapping[str, str], name: str) -> int | None:
         return None
     if not value.isdecimal() or not int(value):
         raise ConfigurationError(
-            f"{name} of a remote is not a number: {value!r:.50}.", "Fix it in the config file."
+            f"{name} of a remote is not a number: {quote(value)}.", "Fix it in the config file."
         )
     return int(value)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote as percent_encode
 
 from airgap.carrier.archive_start import is_archive
 from airgap.carrier.stock.archive import (
@@ -25,6 +25,7 @@ from airgap.errors import UsageError
 from airgap.flow.location import named_remotes
 from airgap.flow.redaction import redact
 from airgap.format import layout, stock_archive
+from airgap.printable import quote
 from airgap.transport import url as urls
 from airgap.transport.url import RemoteUrl
 
@@ -310,14 +311,14 @@ def _split(text: str) -> tuple[Path, str]:
     if not mark:
         return Path(text), ""
     if os.path.lexists(text):
-        url = f"file://{quote(os.path.abspath(text))}"  # noqa: PTH100  (as typed, no link followed)
+        url = f"file://{percent_encode(os.path.abspath(text))}"  # noqa: PTH100  (no link followed)
         raise UsageError(
             f"{text} is ambiguous: what follows # is a bundle id, and a file has this whole name.",
             f"Rename the file, or write {url} to name it.",
         )
     if not _ID.fullmatch(bundle):
         raise UsageError(
-            f"{bundle!r:.100} is not a bundle id.",
+            f"{quote(bundle)} is not a bundle id.",
             "Give at least its first eight hex digits; a # of a name is written %23 in a file://"
             " URL.",
         )

@@ -20,6 +20,7 @@ from airgap.disk.named_files import read_named_text
 from airgap.disk.part_file import write_atomically
 from airgap.errors import ConfigurationError, ConflictError, MissingError, UsageError
 from airgap.flow import config
+from airgap.printable import quote
 from airgap.transport import url as places
 from airgap.transport.open_transport import CONFIG_ONLY, OPTIONS
 from airgap.transport.url import RemoteUrl
@@ -109,7 +110,7 @@ def find_remote(name: str) -> Remote:
         if remote.name == name:
             return remote
     raise MissingError(
-        f"There is no remote {name!r:.100}.",
+        f"There is no remote {quote(name)}.",
         "`airgap remote list` shows those there are; write ./@… for a file of that name.",
     )
 
@@ -123,7 +124,7 @@ def add_remote(name: str, url: str, settings: Mapping[str, str]) -> Remote:
         ConflictError: there is one of that name.
     """
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{name!r:.100} cannot name a remote.", "Use letters, digits and dashes.")
+        raise UsageError(f"{quote(name)} cannot name a remote.", "Use letters, digits and dashes.")
     place = places.parse(url)
     if place.password is not None:
         raise UsageError(
@@ -200,7 +201,7 @@ def _refuse_unknown(
     for key in settings:
         if key not in allowed:
             raise kind(
-                f"A remote of {url.scheme}:// has no option {key!r:.100}.",
+                f"A remote of {url.scheme}:// has no option {quote(key)}.",
                 f"Its options are: {', '.join(sorted(allowed))}.",
             )
 

@@ -16,6 +16,7 @@ from airgap.format import envelope as dsse
 from airgap.format.attestation import Attestation, Decision
 from airgap.format.envelope import Role
 from airgap.format.ledger import digest
+from airgap.printable import quote
 from airgap.signing.signer import Signer
 
 __all__ = ["Statement", "attest"]
@@ -58,7 +59,7 @@ def attest(
         raise UsageError(f"The note {problem}.", "Write one short line.")
     if statement.name and not attestation.is_name(statement.name):
         raise UsageError(
-            f"{statement.name!r:.100} cannot name an attestation.",
+            f"{quote(statement.name)} cannot name an attestation.",
             "Use at most 11 lower-case letters, digits and '-', with a letter first.",
         )
     if statement.decision == "accept":

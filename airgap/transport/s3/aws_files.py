@@ -14,6 +14,7 @@ from typing import Final
 from airgap.disk.expansion import expand
 from airgap.disk.named_files import decode_text, read_named
 from airgap.errors import ConfigurationError
+from airgap.printable import quote
 
 __all__ = [
     "DEFAULT",
@@ -155,7 +156,7 @@ def _miss_profile(
     elif ("profile", name) in secrets[1]:
         hint = f"Write [{name}] instead of [profile {name}] in {secrets[0]}."
     return ConfigurationError(
-        f"The profile {name!r:.100} is not in {secrets[0]} or {config[0]}.", hint
+        f"The profile {quote(name)} is not in {secrets[0]} or {config[0]}.", hint
     )
 
 

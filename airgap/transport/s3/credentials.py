@@ -13,6 +13,7 @@ from typing import Final
 
 from airgap.disk.named_files import open_named, read_file
 from airgap.errors import ConfigurationError
+from airgap.printable import quote
 from airgap.transport.s3 import aws_files
 from airgap.transport.s3.aws_files import DEFAULT, AwsProfile, Section
 from airgap.transport.s3.options import S3Keys
@@ -143,7 +144,7 @@ def _find_keys(profile: AwsProfile) -> S3Keys | None:
 def _refuse_setting(profile: AwsProfile, setting: str) -> None:
     if profile.find(setting)[0]:
         raise ConfigurationError(
-            f"The profile {profile.name!r:.100} uses {setting}, which airgap does not support.",
+            f"The profile {quote(profile.name)} uses {setting}, which airgap does not support.",
             f"Run `{_EXPORT} --profile {profile.name}` and set the variables that it prints.",
         )
 

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from airgap.errors import ConfigurationError
+from airgap.printable import quote
 
 __all__ = ["S3Keys", "S3Options", "Scheme"]
 
@@ -88,15 +89,16 @@ class S3Options:
         """
         if not _BUCKET.fullmatch(self.bucket):
             raise ConfigurationError(
-                f"{self.bucket!r:.100} is not a valid bucket name.", "Write s3://BUCKET/FOLDER."
+                f"{quote(self.bucket)} is not a valid bucket name.",
+                "Write s3://BUCKET/FOLDER.",
             )
         if not _REGION.fullmatch(self.region):
             raise ConfigurationError(
-                f"{self.region!r:.100} is not a valid region.", "Give one such as us-east-1."
+                f"{quote(self.region)} is not a valid region.", "Give one such as us-east-1."
             )
         if any(part in ("", ".", "..") for part in self.prefix.split("/") if self.prefix):
             raise ConfigurationError(
-                f"{self.prefix!r:.100} is not a valid folder in a bucket.",
+                f"{quote(self.prefix)} is not a valid folder in a bucket.",
                 "Remove empty parts, dots, and slashes at the ends.",
             )
         self._check_endpoint()
@@ -141,7 +143,7 @@ class S3Options:
         except ValueError:
             url, valid = SplitResult("", "", "", "", ""), False
         if not valid or url.path or url.query or url.fragment:
-            raise ConfigurationError(f"{self.server!r:.200} is not a valid endpoint.", _HINT)
+            raise ConfigurationError(f"{quote(self.server)} is not a valid endpoint.", _HINT)
         if self.virtual_hosted and not _HOST.fullmatch(f"{self.bucket}.{url.hostname}"):
             raise ConfigurationError(
                 f"The bucket name {self.bucket} cannot be part of the host name {url.hostname}.",

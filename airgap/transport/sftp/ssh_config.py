@@ -20,6 +20,7 @@ from paramiko.ssh_exception import SSHException
 from airgap.disk.named_files import TEXT_BYTES, read_named
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import ConfigurationError
+from airgap.printable import quote
 
 __all__ = ["Destination", "resolve"]
 
@@ -173,14 +174,14 @@ def _expand_home(name: str, config: Path | None) -> Path:
         return Path(name).expanduser()
     except (RuntimeError, ValueError) as error:  # an unknown user, or NUL
         raise ConfigurationError(
-            f"{config} names {name!r:.200}, which is not a path.", "Write the full path."
+            f"{config} names {quote(name)}, which is not a path.", "Write the full path."
         ) from error
 
 
 def _parse_port(port: str, host: str) -> int:
     if not port.isdecimal() or len(port) > _PORT_DIGITS or not 0 < int(port) <= _LARGEST_PORT:
         raise ConfigurationError(
-            f"{port!r:.100} is not a port (host {host}).", "Ports are 1 to 65535."
+            f"{quote(port)} is not a port (host {host}).", "Ports are 1 to 65535."
         )
     return int(port)
 

@@ -314,3 +314,39 @@ def test_split_and_join_count_packs_and_parity_of_each_volume(
         volumes.scratch(path)
     joined = connected.run("join", *folders, "-o", tmp_path / "joined")
     assert f"is complete: {count} packs, 3 of them restored from parity." in joined.out
+
+
+# Names that are too long for a message
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("get", "x" * 300, "depot"),
+        ("delete", f"depot#{'x' * 300}"),
+        ("export", "shop:v1", "-o", "out", "--label", "x" * 300, "--key", "KEY"),
+        ("remote", "add", "x" * 300, "ftp://host/a"),
+        ("list", f"ftp://host/a#{'x' * 300}"),
+    ],
+)
+def test_a_name_that_is_cut_in_an_error_says_so(
+    words: tuple[str, ...], connected: Side, site: Site
+) -> None:
+    named = [str(site.key()) if word == "KEY" else word for word in words]
+
+    error = connected.run(*named, "--json").json["error"]
+
+    assert "x" * 300 not in error["message"]
+    assert "(cut; 300 characters)" in error["message"]
+
+
+def test_versions_that_are_left_out_of_an_error_are_counted(connected: Side, site: Site) -> None:
+    for number in range(13):
+        stores.add_model(connected, f"ranker:v{number:02}", {"w": b"w"})
+
+    words = ("--model", "ranker:v99", "-o", "out", "--key", site.key(), "--json")
+
+    error = connected.run("export", *words).json["error"]
+
+    assert len(error["details"]) == 11
+    assert error["details"][-1] == "and 3 more"
