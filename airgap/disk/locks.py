@@ -8,7 +8,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["is_held", "is_locked", "lock", "lock_folder", "lock_removable", "try_lock"]
+__all__ = [
+    "is_held",
+    "is_locked",
+    "lock",
+    "lock_folder",
+    "lock_removable",
+    "share",
+    "try_lock",
+]
 
 _LOCK_FILE: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_TRIES: Final = 100
@@ -22,6 +30,17 @@ def try_lock(descriptor: int) -> bool:
         OSError: the file system has no locks.
     """
     return _try(descriptor, fcntl.LOCK_EX)
+
+
+def share(descriptor: int) -> None:
+    """Hold an open file, beside others who do the same, until all who inherit it have closed it.
+
+    Waits for a process that has locked it.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
+    _flock(descriptor, fcntl.LOCK_SH)
 
 
 def lock(descriptor: int, on_wait: Callable[[], None] | None = None) -> None:

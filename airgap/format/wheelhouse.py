@@ -27,6 +27,7 @@ __all__ = [
     "decode",
     "encode",
     "format_requirements",
+    "is_requirement_file",
     "normalize_name",
     "parse_target",
     "requirements_digest",
@@ -145,9 +146,14 @@ def parse_target(text: str) -> Target | None:
     return target if str(target) == text else None
 
 
+def is_requirement_file(path: str) -> bool:
+    """Tell whether a file of a Bento says what packages it needs: see ``requirements_digest``."""
+    return _REQUIREMENT_FILES.fullmatch(path) is not None
+
+
 def requirements_digest(files: Iterable[File]) -> bytes:
     """Digest what a Bento says of its packages; ``files`` are those of its inventory (§26)."""
-    document = {file.path: file.digest for file in files if _REQUIREMENT_FILES.fullmatch(file.path)}
+    document = {file.path: file.digest for file in files if is_requirement_file(file.path)}
     return hashlib.sha256(canonical.encode(document)).digest()
 
 

@@ -13,7 +13,7 @@ from airgap.format import manifest as manifests
 from airgap.format.manifest import Manifest
 from airgap.state import pinned_root
 
-__all__ = ["list_bundles", "load", "save_manifest"]
+__all__ = ["find", "list_bundles", "load", "save_manifest"]
 
 _MOST: Final = 200
 
@@ -39,12 +39,25 @@ def save_manifest(bundle: str, raw: bytes) -> None:
 
 def load() -> Iterator[Manifest]:
     """Yield the saved manifests, the newest first. A damaged file is skipped."""
+    for _, manifest in find("", ""):
+        yield manifest
+
+
+def find(name: str, version: str) -> Iterator[tuple[str, Manifest]]:
+    """Yield id and manifest of installed bundles that may name such an item, the newest first.
+
+    Those that cannot are not decoded, and a damaged file is skipped.
+    """
+    wanted = (name.encode(), version.encode())
     with suppress(OSError):
         files = sorted(_folder().glob("*.msgpack"), key=lambda path: path.stat().st_mtime_ns)
         for path in reversed(files[-_MOST:]):
             with suppress(OSError, AirgapError):
-                if path.stat().st_size <= limits.MANIFEST_BYTES:
-                    yield manifests.decode(path.read_bytes())
+                if path.stat().st_size > limits.MANIFEST_BYTES:
+                    continue
+                raw = path.read_bytes()
+                if all(text in raw for text in wanted):
+                    yield path.stem, manifests.decode(raw)
 
 
 def list_bundles() -> frozenset[str]:
