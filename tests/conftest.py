@@ -12,7 +12,14 @@ import pytest
 from airgap.disk import durable
 from airgap.store import bentoml_process
 from airgap.transport import secrets
-from tests.support import coverage_files, interruptions, python_scripts, sides, stores
+from tests.support import (
+    coverage_files,
+    environments,
+    interruptions,
+    python_scripts,
+    sides,
+    stores,
+)
 from tests.support.faults import Launcher
 from tests.support.python_scripts import Scripts
 from tests.support.sides import Side, Site
@@ -150,6 +157,14 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripts]:
     """A starter of scripts that use the real BentoML."""
     with Scripts(tmp_path_factory.mktemp("scripts"), python_scripts.BENTOML) as started:
         yield started
+
+
+@pytest.fixture
+def shop(isolated: Side) -> Side:
+    """The isolated side with Bento ``shop:v1`` and its wheelhouse for this host."""
+    environments.install(isolated, environments.wheelhouse())
+    environments.install(isolated, environments.bento())
+    return isolated
 
 
 @pytest.fixture(scope="session", autouse=True)

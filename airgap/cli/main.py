@@ -26,7 +26,7 @@ from airgap.errors import (
 from airgap.format import limits
 from airgap.version import __version__
 
-__all__ = ["COMMANDS", "cli", "main"]
+__all__ = ["COMMANDS", "cli", "main", "restore_environment"]
 
 # name: (module below airgap.cli, one line of help). Modules are imported when they are used.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
@@ -55,6 +55,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "attest": ("attest", "Sign the result of a scan or review of a bundle."),
     "approve": ("approve", "Accept or reject a bundle as an approver."),
     "waive": ("waive", "Permit a site to import one bundle despite its age."),
+    "env": ("env", "Install the Python packages of a Bento, and serve it with them."),
     "doctor": ("doctor", "Check this machine's setup and say what to fix."),
     "demo": ("demo", "Carry a small Bento across an imaginary gap, in a temporary folder."),
 }
@@ -65,6 +66,7 @@ _HEADINGS: Final = {
     "push": "Over servers, and shared depots",
     "serve": "The gateway",
     "key": "Keys and trust",
+    "env": "Run a Bento",
     "doctor": "This machine",
 }
 _WIDEST: Final = max(map(len, COMMANDS))
@@ -72,6 +74,8 @@ _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _OBJECTS_PER_COLLECTION: Final = 50_000
 _SHOWN_DETAILS: Final = 20
+_THREADS: Final = "OPENBLAS_NUM_THREADS"
+_SET_HERE: Final[list[str]] = []
 _HELP: Final = frozenset({"-h", "--help", "--version"})
 
 
@@ -140,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     words = list(sys.argv[1:] if arguments is None else arguments)
     terminal.open_standard_descriptors()
     signal.signal(signal.SIGTERM, _interrupt)
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's idle threads take time from ours
+    _limit_threads()
     _keep_freed_memory()
     gc.set_threshold(_OBJECTS_PER_COLLECTION)  # hardly any object here refers to itself
     if isinstance(
@@ -184,6 +188,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             ),
             words,
         )
+
+
+def _limit_threads() -> None:
+    """Let numpy have no idle threads, which would take time from ours."""
+    if _THREADS not in os.environ:
+        os.environ[_THREADS] = "1"
+        _SET_HERE.append(_THREADS)
+
+
+def restore_environment() -> dict[str, str]:
+    """Return the environment as it was before ``main``: for a program that is not ours."""
+    return {name: value for name, value in os.environ.items() if name not in _SET_HERE}
 
 
 def _run(words: list[str]) -> int:

@@ -69,11 +69,11 @@ class Side:
         return run_cli(arguments, self.environment)
 
     def process(
-        self, *arguments: str | Path, stdin: bytes = b""
+        self, *arguments: str | Path, stdin: bytes = b"", prefix: Sequence[str] = ()
     ) -> "subprocess.CompletedProcess[bytes]":
-        """Run the command line in a process of its own."""
+        """Run the command line in a process of its own; ``prefix`` is a command that starts it."""
         return subprocess.run(
-            [sys.executable, "-m", "airgap", *map(str, arguments)],
+            [*prefix, sys.executable, "-m", "airgap", *map(str, arguments)],
             env={**os.environ, **self.environment},
             capture_output=True,
             check=False,

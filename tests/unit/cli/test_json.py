@@ -8,7 +8,7 @@ import click
 import pytest
 
 from airgap.cli.main import COMMANDS
-from tests.support import drop_box, sides
+from tests.support import drop_box, environments, sides
 from tests.support.sides import Side, Site
 
 BELOW: Final = {
@@ -20,6 +20,7 @@ BELOW: Final = {
     ),
     "trust": ("init", "show", "update", "reset-state"),
     "serve": ("dropbox",),
+    "env": ("create", "list", "run", "remove"),
 }
 EVERY: Final = tuple(
     (name, below) if below else (name,)
@@ -45,6 +46,9 @@ def lines(
 ) -> dict[str, list[str | Path]]:
     """A command line of each command that succeeds on a side with ``shop`` that trusts ``site``."""
     assert small.run("remote", "add", "vendor", "sftp://host/x").code == 0
+    environments.install(small, environments.wheelhouse(requirements=None))
+    environment = tmp_path / "environment"
+    environments.pretend(environment, "shop:v1")
     more, key = tmp_path / "more", ("--key", site.key())
     root_key = ("--site", "s", "--root-key", site.folder / "site.key")
     builder = ("--builder", site.folder / "builder1.pub")
@@ -97,6 +101,10 @@ def lines(
         "trust reset-state": [],
         "serve dropbox": ["--check", "--config", drop_box.write_config(tmp_path, None)],
         "watch": [depot, "--once"],
+        "env create": ["shop"],
+        "env list": [environment],
+        "env run": [environment, "--dry-run"],
+        "env remove": [environment],
         "doctor": [],
     }
 

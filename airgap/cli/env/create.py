@@ -1,0 +1,81 @@
+"""``airgap env create``: make the environment of a Bento."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from airgap.cli.output import Result, count_text, make_progress, reports
+
+if TYPE_CHECKING:
+    from airgap.flow.environment.create import Created
+
+
+@click.command()
+@click.argument("tag", metavar="TAG")
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--python",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Use this interpreter; default: python3.N on PATH, by what the wheelhouse is for.",
+)
+@click.option(
+    "--wheelhouse",
+    metavar="TAG",
+    default="",
+    help="Use this wheelhouse; default: the Bento's that fits this host.",
+)
+@click.option(
+    "--files",
+    multiple=True,
+    metavar="TAG",
+    help="Let the Bento find this folder of files too; repeat it. Those of its bundle it finds"
+    " without.",
+)
+@reports
+def create(
+    *,
+    tag: str,
+    folder: Path | None,
+    python: Path | None,
+    wheelhouse: str,
+    files: tuple[str, ...],
+) -> Result:
+    """Install the packages of the Bento TAG into DIR, without a network.
+
+    Every wheel is compared with the lock first. DIR must not exist, or be empty; it defaults to
+    environments/NAME/VERSION in BentoML's home, and cannot be moved afterwards.
+    """
+    from airgap.flow.environment.create import CreateOptions
+    from airgap.flow.environment.create import create as create_environment
+
+    options = CreateOptions(folder, python, wheelhouse, files)
+    created = create_environment(tag, options, make_progress())
+    return Result(_describe(created), _lines(created))
+
+
+def _describe(created: "Created") -> dict[str, Any]:
+    from airgap.flow.environment.list_environments import describe_environment
+
+    return {"outcome": created.outcome, **describe_environment(created.environment)}
+
+
+def _lines(created: "Created") -> list[str]:
+    environment = created.environment
+    description = environment.description
+    if description is None:
+        return []
+    packages = count_text(description.packages, "package")
+    state = "is there already" if created.outcome == "unchanged" else "is ready"
+    source = f"{packages} for Python {description.python_version}, from the wheelhouse"
+    lines = [
+        f"The environment of {description.bento} {state}: {environment.folder}",
+        f"  {source} {description.wheelhouse}",
+    ]
+    if description.bundle:
+        lines.append(f"  which came in bundle {description.bundle}")
+    else:
+        lines.append("  of which this machine does not remember the bundle")
+    lines += [f"  with the files {tag}" for tag in description.files]
+    return [*lines, f"Serve it: airgap env run {description.bento}"]

@@ -1,0 +1,1 @@
+"""Environments on the isolated side: the Python packages of a Bento, installed without an index."""

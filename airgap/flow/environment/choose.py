@@ -1,0 +1,211 @@
+"""Which wheelhouse a Bento's environment is made from, and with which Python of this host."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap.disk.os_errors import translate_errors
+from airgap.disk.reading import read_if_exists
+from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
+from airgap.flow.environment.pythons import (
+    Python,
+    describe_python,
+    explain_misfit,
+    find_python,
+    list_versions,
+)
+from airgap.format import limits
+from airgap.format.files import version_of
+from airgap.format.kinds import WHEELHOUSE
+from airgap.format.wheelhouse import LOCK, NO_BENTO, Wheelhouse, decode
+from airgap.store.kinds import find_kind
+
+__all__ = ["Choice", "InstalledWheelhouse", "choose", "find_wheelhouses", "read_wheelhouse"]
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledWheelhouse:
+    """A wheelhouse on this machine, whose lock has the digest that its version is (format §26)."""
+
+    folder: Path
+    lock: Wheelhouse
+    raw: bytes
+
+    @property
+    def tag(self) -> str:
+        """``name:version``, which pins everything in it."""
+        return f"{self.lock.target}:{version_of(self.raw)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A wheelhouse, and an interpreter that it is for."""
+
+    wheelhouse: InstalledWheelhouse
+    python: Python
+
+
+def read_wheelhouse(name: str, version: str) -> InstalledWheelhouse:
+    """Read the lock of an installed wheelhouse, and compare it with the tag.
+
+    Raises:
+        CorruptError: it differs, or breaks a rule of its format.
+        StorageError: it cannot be read.
+    """
+    folder = find_kind(WHEELHOUSE.name).install_path(name, version).final
+    with translate_errors(folder / LOCK):
+        raw = read_if_exists(folder / LOCK, limits.DESCRIPTION_BYTES) or b""
+    if version_of(raw) != version:
+        raise CorruptError(
+            f"{folder / LOCK} is damaged (SHA-256 begins with {version_of(raw)}, expected"
+            f" {version}).",
+            "Import the bundle that brought it again, with --replace.",
+        )
+    lock = decode(raw)
+    if str(lock.target) != name:
+        raise CorruptError(
+            f"{folder / LOCK} is for {lock.target}, not for {name}.",
+            "The folder was renamed: restore its name.",
+        )
+    return InstalledWheelhouse(folder, lock, raw)
+
+
+def find_wheelhouses(requirements: bytes) -> list[InstalledWheelhouse]:
+    """Return the wheelhouses of a Bento by the digest of its requirement files.
+
+    Raises:
+        CorruptError, StorageError: there is none, but one that is damaged and may be the one.
+    """
+    found: list[InstalledWheelhouse] = []
+    damaged: list[AirgapError] = []
+    for name, version in find_kind(WHEELHOUSE.name).list_tags():
+        try:
+            wheelhouse = read_wheelhouse(name, version)
+        except AirgapError as error:
+            damaged.append(error)
+            continue
+        if wheelhouse.lock.requirements == requirements != NO_BENTO:
+            found.append(wheelhouse)
+    if damaged and not found:
+        raise damaged[0]
+    return found
+
+
+def choose(
+    bento: str,
+    wheelhouses: Sequence[InstalledWheelhouse],
+    preferred: str,
+    python: Path | None,
+) -> Choice:
+    """Choose the wheelhouse that fits this host: for the preferred Python, else for the newest.
+
+    Args:
+        bento: the Bento's tag.
+        wheelhouses: those of the Bento.
+        preferred: the version of Python that the Bento was built for, such as ``3.11``, or empty.
+        python: the interpreter that a person names.
+
+    Raises:
+        MissingError: there is none, or none fits.
+        UsageError: several fit equally; or ``python`` cannot be run.
+    """
+    if not wheelhouses:
+        raise _make_absent_error(bento)
+    named = None if python is None else _describe_named(python)
+    interpreters: dict[str, Python | None] = {}
+    fitting: list[Choice] = []
+    misfits: list[str] = []
+    for wheelhouse in wheelhouses:
+        target = wheelhouse.lock.target
+        if target.python not in interpreters:
+            usable = named is None or (named.minor == target.python and named.is_usual)
+            interpreters[target.python] = named if usable and named else None
+            if named is None:
+                interpreters[target.python] = find_python(target.python)
+        interpreter = interpreters[target.python]
+        if interpreter is None:
+            misfits.append(f"is for Python {target.python}; {_describe_host(named)}")
+            continue
+        misfit = explain_misfit(target, interpreter)
+        if misfit:
+            misfits.append(misfit)
+        else:
+            fitting.append(Choice(wheelhouse, interpreter))
+    if not fitting:
+        raise _make_misfit_error(bento, wheelhouses, misfits, named)
+    return _choose_best(bento, fitting, preferred)
+
+
+def _choose_best(bento: str, fitting: Sequence[Choice], preferred: str) -> Choice:
+    def rank(choice: Choice) -> tuple[bool, int, tuple[int, int]]:
+        target = choice.wheelhouse.lock.target
+        return target.python == preferred, target.minor, target.libc_version
+
+    highest = max(map(rank, fitting))
+    best = [choice for choice in fitting if rank(choice) == highest]
+    if len(best) > 1:
+        tags = sorted(choice.wheelhouse.tag for choice in best)
+        raise UsageError(
+            f"{len(best)} wheelhouses of {bento} fit this host.",
+            f"Name one: --wheelhouse {tags[0]}",
+            [f"there is {tag}" for tag in tags],
+        )
+    return best[0]
+
+
+def _describe_named(path: Path) -> Python:
+    python = describe_python(path)
+    if python is None:
+        raise UsageError(
+            f"{path} cannot be run, or is not a Python 3.", "Name an interpreter with --python."
+        )
+    return python
+
+
+def _describe_host(named: Python | None) -> str:
+    if named is not None:
+        unusual = "" if named.is_usual else ", and not the usual CPython"
+        return f"{named.path} is Python {named.text}{unusual}"
+    versions = list_versions()
+    text = " and ".join(filter(None, [", ".join(versions[:-1]), versions[-1]]))
+    return f"this host has {text}"
+
+
+def _make_absent_error(bento: str) -> MissingError:
+    kind = find_kind(WHEELHOUSE.name)
+    there = [f"there is {name}:{version}" for name, version in kind.list_tags()]
+    others = " It has those of other Bentos." if there else ""
+    return MissingError(
+        f"This machine has no wheelhouse for the Bento {bento}.{others}",
+        f"On the connected side, run `airgap export {bento} --with-env`; import that bundle here.",
+        there,
+    )
+
+
+def _make_misfit_error(
+    bento: str,
+    wheelhouses: Sequence[InstalledWheelhouse],
+    misfits: Sequence[str],
+    named: Python | None,
+) -> MissingError:
+    if len(wheelhouses) == 1:
+        message = f"The wheelhouse of {bento} {misfits[0]}."
+    else:
+        message = f"None of the {len(wheelhouses)} wheelhouses of {bento} fits this host."
+    details = [
+        f"{wheelhouse.tag} {misfit}"
+        for wheelhouse, misfit in zip(wheelhouses, misfits, strict=True)
+    ]
+    minors = sorted({wheelhouse.lock.target.python for wheelhouse in wheelhouses})
+    return MissingError(
+        message,
+        f"Install Python {' or '.join(minors)} or name it with --python, or export {bento} with"
+        f" --target {_suggest_target(named)}.",
+        details,
+    )
+
+
+def _suggest_target(named: Python | None) -> str:
+    """Return the target of this host."""
+    python = named or next(filter(None, map(find_python, reversed(list_versions()))), None)
+    return str(python.target) if python is not None and python.libc else "CP3X-PLATFORM"

@@ -1,0 +1,121 @@
+"""An environment whose creation or removal is killed is never half there."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import MissingError
+from tests.support import environments, refusals
+from tests.support.sides import Side
+
+
+def start(side: Side, *words: str | Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "airgap", "env", *map(str, words)],
+        env={**os.environ, **side.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+@pytest.fixture
+def folder(isolated: Side) -> Path:
+    return isolated.bentoml / "environments/shop/v1"
+
+
+def prepare(side: Side, *lines: str) -> None:
+    """A Bento with a wheelhouse whose pip runs these lines first, as long as a file is there."""
+    go = side.top / "armed"
+    go.touch()
+    pip = environments.quick_pip(
+        "import os, signal",
+        f"if os.path.exists({str(go)!r}):",
+        f"    os.unlink({str(go)!r})",
+        "    open('half', 'w').close()",
+        *(f"    {line}" for line in lines),
+    )
+    environments.install(side, environments.bento())
+    environments.install(side, environments.wheelhouse(pip=pip))
+
+
+def test_one_that_is_killed_while_pip_goes_on_is_made_anew_after_that(
+    isolated: Side, folder: Path
+) -> None:
+    fifo = isolated.top / "fifo"
+    os.mkfifo(fifo)
+    prepare(isolated, "os.kill(os.getppid(), signal.SIGKILL)", f"open({str(fifo)!r}).read()")
+    killed = start(isolated, "create", "shop")
+    assert killed.wait(timeout=60) == -signal.SIGKILL
+    killed.communicate()
+
+    (listed,) = isolated.run("env", "list", "--json").json["environments"]
+    refused = refusals.expect_refusal(isolated, "env", "run", "shop", error=MissingError)
+    again = start(isolated, "create", "shop")
+    assert again.stderr is not None
+    waits = again.stderr.readline()
+    fifo.write_text("go on")
+    _, errors = again.communicate(timeout=60)
+
+    assert listed["state"] == "changing"
+    assert "right now" in refused.json["error"]["message"]
+    assert b"waiting for it" in waits
+    assert again.returncode == 0, errors
+    assert not (folder / "half").exists()
+    (listed,) = isolated.run("env", "list", "--json").json["environments"]
+    assert listed["state"] == "complete"
+
+
+def test_one_that_is_killed_is_told_of_and_can_be_removed(isolated: Side, folder: Path) -> None:
+    fifo = isolated.top / "fifo"
+    os.mkfifo(fifo)
+    held = f"held = open({str(fifo)!r}, 'w')"
+    prepare(isolated, held, "os.kill(os.getppid(), signal.SIGKILL)", "raise SystemExit(1)")
+    killed = start(isolated, "create", "shop")
+    assert fifo.read_text() == ""  # until pip has ended, too
+    assert killed.wait(timeout=60) == -signal.SIGKILL
+    killed.communicate()
+
+    (listed,) = isolated.run("env", "list", "--json").json["environments"]
+    doctor = isolated.run("doctor", "--json").json["findings"]
+    refused = refusals.expect_refusal(isolated, "env", "run", "shop", error=MissingError)
+    removed = isolated.run("env", "remove", "shop")
+
+    assert listed["state"] == "incomplete"
+    assert any("incomplete" in found["message"] for found in doctor if found["level"] == "note")
+    assert "incomplete" in refused.json["error"]["message"]
+    assert removed.code == 0, removed.err
+    assert not folder.exists()
+
+
+def test_one_that_is_stopped_leaves_nothing(isolated: Side, folder: Path) -> None:
+    fifo = isolated.top / "fifo"
+    os.mkfifo(fifo)
+    prepare(isolated, "os.kill(os.getppid(), signal.SIGTERM)", f"open({str(fifo)!r}).read()")
+
+    stopped = start(isolated, "create", "shop")
+    _, errors = stopped.communicate(timeout=60)
+
+    assert stopped.returncode == 130, errors
+    assert not folder.parent.parent.exists()
+
+
+def test_one_whose_interpreter_cannot_make_it_leaves_nothing(isolated: Side) -> None:
+    environments.install(isolated, environments.bento())
+    environments.install(isolated, environments.wheelhouse())
+    program = isolated.top / "python"
+    program.write_text(
+        f'#!/bin/sh\nif [ "$3" = venv ]; then echo no venv; exit 1; fi\n'
+        f"exec {sys.executable} -c \"import sys; sys.executable = '$0'; "
+        'sys.argv.pop(0); exec(open(sys.argv[0]).read())" "$2"\n'
+    )
+    program.chmod(0o755)
+
+    ran = isolated.run("env", "create", "shop", "--python", program, "--json")
+
+    assert ran.code == 3, ran.err
+    assert ran.json["error"]["details"] == ["no venv"]
+    assert not (isolated.bentoml / "environments").exists()
