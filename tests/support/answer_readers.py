@@ -1,17 +1,17 @@
 """Readers of what servers and agents answer: the bytes are all that comes over a connection.
 
 The readers are fed at their sockets, so that limits in bytes, items and time are part of what is
-read. A server that never ends is one that repeats its last bytes; the socket counts what is taken.
+read.
 """
 
 import itertools
-import os
-import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Self
+from functools import partial
+from types import SimpleNamespace
+from typing import Final
 from unittest import mock
 
 from airgap.errors import (
@@ -36,81 +36,13 @@ from airgap.transport.sftp import packets as sftp
 from airgap.transport.sftp.packets import pack_string, pack_u32, pack_u64
 from airgap.transport.sftp.session import Session
 from tests.support.reader import Reader
+from tests.support.wires import Clock, Wire, connecting, make_wire
 
 __all__ = ["READERS"]
 
-MOST_TAKEN: Final = 48 * 1024 * 1024
-"""In bytes: more than any answer may have, of whatever server."""
 MOST_REQUESTS: Final = 3000
 NAMES: Final = 50
 """The limit of names that a folder is listed with here."""
-
-
-@dataclass
-class Wire:
-    """A socket whose other end has sent ``sent``, and then ends, or repeats ``again`` for ever."""
-
-    sent: bytes
-    again: bytes = b""
-    taken: int = 0
-    family: int = socket.AF_INET
-    descriptor: int = -1
-
-    def recv(self, size: int) -> bytes:
-        piece, self.sent = self.sent[:size], self.sent[size:]
-        if not piece and self.again:
-            piece = (self.again * (size // len(self.again) + 1))[:size]
-        self.taken += len(piece)
-        assert self.taken <= MOST_TAKEN, "an answer without end is read without end"
-        return piece
-
-    def recv_into(self, buffer: memoryview) -> int:
-        piece = self.recv(len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-    def send(self, data: memoryview) -> int:
-        return len(data)
-
-    def sendall(self, data: bytes) -> None:
-        """Take everything."""
-
-    def fileno(self) -> int:
-        """Return a descriptor on which something has always arrived."""
-        if self.descriptor < 0:
-            self.descriptor = os.open(os.devnull, os.O_RDONLY)
-        return self.descriptor
-
-    def getpeername(self) -> tuple[str, int]:
-        return "127.0.0.1", 9
-
-    def ignore(self, *_: object) -> None:
-        """Do nothing."""
-
-    settimeout = setsockopt = shutdown = ignore
-
-    def close(self) -> None:
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _split_endless(raw: bytes) -> tuple[bytes, bytes]:
-    """Return what is sent, and what is then sent again and again: the last bytes, or nothing."""
-    count = raw[-1] % 128 if raw else 0
-    return raw[:-1], raw[-1 - count : -1]
-
-
-@contextmanager
-def _connecting(wires: Iterator[Wire]) -> Iterator[None]:
-    with mock.patch.object(socket, "create_connection", side_effect=wires):
-        yield
 
 
 # ---- ssh-agents
@@ -122,15 +54,31 @@ def _ssh(*parts: bytes) -> bytes:
 
 @contextmanager
 def _agent(raw: bytes) -> Iterator[None]:
-    wire = Wire(*_split_endless(raw))
-    agent = SshAgent(wire)  # type: ignore[arg-type]
-    with mock.patch.object(SshAgent, "connect", return_value=agent):
+    clock = Clock()
+
+    def connect() -> SshAgent:
+        wire = make_wire(raw[:-1], raw[-1:], clock, most=_AGENT_BYTES)
+        wire.patience = _AGENT_SECONDS
+        return SshAgent(wire)  # type: ignore[arg-type]
+
+    with (
+        mock.patch.object(SshAgent, "connect", connect),
+        mock.patch("airgap.ssh_agent.time", SimpleNamespace(monotonic=clock)),
+    ):
         yield
 
 
+_AGENT_BYTES: Final = 256 * 1024 + 4
+_AGENT_SECONDS: Final = 150.0
+_AGENT_KEYS: Final = 500
+
+
 def _read_agent_keys(raw: bytes) -> None:
-    """Look for the agent's only key."""
+    """List the agent's keys, and look for its only one."""
     with _agent(raw):
+        keys = SshAgent.connect().list_keys()
+        assert len(keys) <= _AGENT_KEYS, "keys without end are listed"
+        assert all(len(key.comment) <= 100 and key.kind.isprintable() for key in keys)
         agent_signing.find("")
 
 
@@ -153,6 +101,15 @@ def _agent_answer(body: bytes) -> bytes:
     return _ssh(body) + b"\0"
 
 
+def _agent_key_seeds() -> list[bytes]:
+    """Answer with one key, and with more keys than are allowed, of which 401 count."""
+    key, other = _ssh(_ssh(b"ssh-ed25519", _ED25519), b"me"), _ssh(_ssh(b"a"), b"")
+    return [
+        _agent_answer(b"\x0c" + struct.pack(">I", count) + key + others * other)
+        for count, others in ((1, 0), (401, 600))
+    ]
+
+
 def _agent_signature(*numbers: bytes) -> bytes:
     return _agent_answer(b"\x0e" + _ssh(_ssh(b"ecdsa-sha2-nistp256", _ssh(*numbers))))
 
@@ -161,21 +118,26 @@ def _agent_signature(*numbers: bytes) -> bytes:
 
 
 _S3_OPTIONS: Final = S3Options("bucket", "top", endpoint="http://127.0.0.1:9")
+_S3_ADDRESS: Final = ("127.0.0.1", 9)
+_S3_REQUESTS: Final = 500
 _ROOM: Final = 1024 * 1024
 """What a caller takes of an object, in bytes."""
 
 
 def _read_s3(raw: bytes) -> None:
     """Make a request, by the first byte, and read the response; each connection gets it again."""
-    sent, again = _split_endless(raw[1:])
-    connections = itertools.count(1)
+    sent, flags, clock = raw[1:-1], raw[-1:], Clock()
 
     def connect() -> Iterator[Wire]:
-        while True:
-            assert next(connections) <= MOST_REQUESTS, "a request without end"
-            yield Wire(sent, again)
+        for _ in range(_S3_REQUESTS):
+            yield make_wire(sent, flags, clock)
+        raise AssertionError("a request without end")
 
-    with _connecting(connect()):
+    with (
+        connecting(connect(), _S3_ADDRESS),
+        mock.patch("airgap.transport.s3.http.time", SimpleNamespace(monotonic=clock)),
+        mock.patch("airgap.transport.s3.client.LeastSpeed", partial(LeastSpeed, clock=clock)),
+    ):
         transport = S3Transport(_S3_OPTIONS)
         try:
             _request_s3(transport, raw[0] if raw else 0, sent)
@@ -209,6 +171,7 @@ def _list_s3(transport: S3Transport) -> None:
     listed = transport.list("", NAMES)
     assert len(listed) <= NAMES
     assert all("/" not in name and name.isprintable() for name in listed)
+    assert not {"", ".", ".."}.intersection(listed)
 
 
 def _http(status: str, body: bytes, *headers: str) -> bytes:
@@ -226,6 +189,7 @@ _S3_WORDS: Final = (
     *(b"<IsTruncated>true</IsTruncated>", b"<NextContinuationToken>t</NextContinuationToken>"),
     *(b"<Contents><Key>top/a</Key></Contents>", b"<Error><Code>NoSuchKey</Code></Error>"),
     *(b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b" encoding='utf-16'", b"&amp;", b"Connection: close\r\n"),
+    *(b"HTTP/1.1 307 x\r\nLocation: http://b/\r\n", b"Content-Length: 9999999\r\n\r\n"),
 )
 
 
@@ -241,21 +205,21 @@ def _s3_seeds() -> list[bytes]:
 
 @dataclass
 class Packets:
-    """Fills ``Stream`` with the bytes of a connection; they are what it is, answers or not."""
+    """Fills ``Stream`` with what a connection sends; that is what it is, answers or not."""
 
-    raw: bytes
+    wire: Wire
 
     def send(self, data: bytes | memoryview) -> None:
-        """Take everything."""
+        self.wire.send(memoryview(data))
 
     def receive(self) -> memoryview:
-        if not self.raw:
+        piece = self.wire.recv(_PACKET_BYTES)
+        if not piece:
             raise TransientError("It ended.", "Again.")
-        piece, self.raw = self.raw, b""
         return memoryview(piece)
 
     def ready(self) -> bool:
-        return bool(self.raw)
+        return bool(self.wire.sent)
 
     def limit_time(self, seconds: float) -> None:
         """Do nothing."""
@@ -266,8 +230,12 @@ class Packets:
 
 @dataclass
 class Answers(Packets):
-    """Answers each request with the next of some packets, over and over, by the right number."""
+    """Answers each request with the next of some packets, and the last one for ever.
 
+    Each answer has the number of its request.
+    """
+
+    wire: Wire = field(default_factory=lambda: Wire(b""))
     number: int = 0
     requests: int = 0
     packets: list[tuple[int, bytes]] = field(default_factory=list)
@@ -277,7 +245,7 @@ class Answers(Packets):
         if sent[4] == sftp.INIT:
             self.waiting = pack_u32(5) + bytes([sftp.VERSION]) + pack_u32(3)
             return
-        kind, payload = self.packets[self.requests % len(self.packets)]
+        kind, payload = self.packets[min(self.requests, len(self.packets) - 1)]
         self.requests += 1
         assert self.requests <= MOST_REQUESTS, "a folder without end is listed without end"
         body = bytes([kind]) + sent[5:9] + payload
@@ -291,11 +259,19 @@ def _list_sftp(session: Session) -> None:
     listed = session.list_names(b"f", NAMES)
     assert len(listed) <= NAMES
     assert all(name not in (b"", b".", b"..") and b"/" not in name for name in listed)
+    assert not any(b"\0" in name for name in listed)
+
+
+_PACKET_BYTES: Final = 32 * 1024
+_SESSION_BYTES: Final = 4 * 1024 * 1024
+"""More than the answers to a few requests may have together."""
 
 
 def _read_sftp_packets(raw: bytes) -> None:
     """Open a session, ask about a file, list a folder."""
-    session = Session(Packets(raw))
+    clock = Clock()
+    wire = make_wire(raw[:-1], raw[-1:], clock, most=_SESSION_BYTES)
+    session = Session(Packets(wire), LeastSpeed("The SSH connection", clock))
     session.stat(b"a")
     session.limits()
     session.free_bytes(b"a")
@@ -304,10 +280,10 @@ def _read_sftp_packets(raw: bytes) -> None:
 
 
 def _read_sftp_folder(raw: bytes) -> None:
-    """List a folder whose server gives the same answers for ever."""
+    """List a folder whose server repeats its last answer for ever."""
     packets = [(part[0], part[1:]) for part in raw.split(b"\n\n") if part]
     if packets:
-        _list_sftp(Session(Answers(b"", packets=packets)))
+        _list_sftp(Session(Answers(packets=packets)))
 
 
 def _names(*names: bytes) -> bytes:
@@ -332,7 +308,7 @@ def _sftp_seeds() -> list[bytes]:
     ]
     packets = [hello]
     packets += [bytes([kind]) + pack_u32(n) + body for n, (kind, body) in enumerate(answers, 1)]
-    return [b"".join(map(pack_string, packets))]
+    return [b"".join(map(pack_string, packets)) + b"\0"]
 
 
 def _sftp_folder_seeds() -> list[bytes]:
@@ -352,15 +328,24 @@ _FTP_OPTIONS: Final = FtpOptions("127.0.0.1", 9, "ann", "secret", security="none
 
 
 def _read_ftp(raw: bytes) -> None:
-    """Log in and make a request, by the first byte; data is what follows the replies."""
-    control, _, data = raw[1:].partition(b"\0\0")
+    """Log in and make a request, by the first byte; data is what follows the replies.
+
+    The second and the third byte tell how replies and data end.
+    """
+    control, _, data = raw[3:].partition(b"\0\0")
+    clock = Clock()
     wires = itertools.chain(
-        [Wire(*_split_endless(control + b"\0"))],
-        (Wire(*_split_endless(data + b"\0")) for _ in range(NAMES)),
+        [make_wire(control, raw[1:2], clock)],
+        (make_wire(data, raw[2:3], clock) for _ in range(NAMES)),
     )
+    speed = partial(LeastSpeed, clock=clock)
     transport = FtpTransport(_FTP_OPTIONS)
     try:
-        with _connecting(wires):
+        with (
+            connecting(wires, ("127.0.0.1", None)),
+            mock.patch("airgap.transport.ftp.session.time", SimpleNamespace(monotonic=clock)),
+            mock.patch("airgap.transport.ftp.transport.LeastSpeed", speed),
+        ):
             _request_ftp(transport, raw[0] if raw else 0)
     except AirgapError as error:
         texts = (error.message, error.hint, *error.details)
@@ -401,10 +386,10 @@ def _ftp_seeds() -> list[bytes]:
     folder = b'257 "/home" is here\r\n250 Entered\r\n' + _PASSIVE + b"250 Left\r\n"
     ranged = _PASSIVE.replace(b"150", b"350 From 2\r\n150")
     return [
-        b"\0" + _LOGIN + b"213 9\r\n",
-        b"\1" + _LOGIN + _PASSIVE + b"\0\0a\r\nb\r\n",
-        b"\2" + _LOGIN + folder + b"\0\0b/a\r\n",
-        b"\3" + _LOGIN + ranged + b"\0\0data",
+        b"\0\0\0" + _LOGIN + b"213 9\r\n",
+        b"\1\0\0" + _LOGIN + _PASSIVE + b"\0\0a\r\nb\r\n",
+        b"\2\0\0" + _LOGIN + folder + b"\0\0b/a\r\n",
+        b"\3\0\0" + _LOGIN + ranged + b"\0\0data",
     ]
 
 
@@ -443,15 +428,7 @@ def _read_slowly(raw: bytes) -> None:
 _REFUSES: Final = (TransportError, MissingError, CorruptError, StorageError)
 
 READERS: Final[dict[str, Reader]] = {
-    "keys of an ssh-agent": Reader(
-        _read_agent_keys,
-        (ConfigurationError,),
-        lambda: [
-            _agent_answer(
-                b"\x0c" + struct.pack(">I", 1) + _ssh(_ssh(b"ssh-ed25519", _ED25519), b"me")
-            )
-        ],
-    ),
+    "keys of an ssh-agent": Reader(_read_agent_keys, (ConfigurationError,), _agent_key_seeds),
     "signature of an ssh-agent": Reader(
         _read_agent_signature,
         (ConfigurationError,),

@@ -1,6 +1,7 @@
 """Readers of names and texts that strangers chose, and of files whose content decides."""
 
 import hashlib
+import itertools
 import os
 import time
 import unicodedata
@@ -9,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 from unittest import mock
+from urllib.parse import unquote
 
 from airgap.carrier.archive import ArchiveReader
 from airgap.carrier.stock.compression import Compression, Decompressed
@@ -139,6 +141,9 @@ def _read_url(raw: bytes) -> None:
     assert len(url.password or "") < 8 or str(url.password) not in repr(url)
     if "#" in text:
         assert url.bundle, "an empty id names a bundle"
+    if url.scheme == "file":
+        written = unquote(text.partition("#")[0], errors="surrogateescape")
+        assert written.endswith(url.path), "a part of a name is taken for something else"
 
 
 _URL_WORDS: Final = (
@@ -149,10 +154,47 @@ _URL_WORDS: Final = (
 
 def _read_terminal_text(raw: bytes) -> None:
     text = _decode(raw)
-    assert make_printable(text).isprintable()
-    for row in wrap_text(make_printable(text), 40, indent="  … ", breaks_words=True):
+    printable = make_printable(text)
+    assert printable.isprintable()
+    assert _INVISIBLE.isdisjoint(map(ord, printable)), "a character that shows nothing is printed"
+    for row in wrap_text(printable, 40, indent="  … ", breaks_words=True):
         assert row.isprintable()
         assert sum(1 + (unicodedata.east_asian_width(char) in "WF") for char in row) <= 40
+
+
+_INVISIBLE: Final = frozenset(
+    itertools.chain(
+        # Default_Ignorable_Code_Point in Unicode's DerivedCoreProperties.txt
+        *(
+            range(first, last + 1)
+            for first, last in (
+                (0xAD, 0xAD),
+                (0x34F, 0x34F),
+                (0x61C, 0x61C),
+                (0x115F, 0x1160),
+                (0x17B4, 0x17B5),
+                (0x180B, 0x180F),
+                (0x200B, 0x200F),
+                (0x202A, 0x202E),
+                (0x2060, 0x206F),
+                (0x3164, 0x3164),
+                (0xFE00, 0xFE0F),
+                (0xFEFF, 0xFEFF),
+                (0xFFA0, 0xFFA0),
+                (0xFFF0, 0xFFF8),
+                (0x1BCA0, 0x1BCA3),
+                (0x1D173, 0x1D17A),
+                (0xE0000, 0xE0FFF),
+            )
+        ),
+        # what has an empty glyph
+        (0x2800, 0x13441, 0x13442, 0x16FE4, 0x1D159),
+    )
+)
+_TERMINAL_WORDS: Final = (
+    *(b"\x1b[2J", b"\x9b", b"\r", b"\n", b" ", b"  ", b"\xff", b"\xed\xb2\x80", b"a" * 41),
+    *(char.encode() for char in "\u202e\u3164\u2800\ufe0f\U000e0100\u00a0\u3000漢é\u0301\u2028"),
+)
 
 
 # ---- what a file is, by its content
@@ -220,6 +262,7 @@ def _compressed_seeds() -> list[bytes]:
 
 _SECRETS: Final = (
     b"https://joe:s3cret@pypi.example/simple",
+    b"https://aws:" + b"eyJ" * 500 + b"@pypi.example/simple",  # as CodeArtifact has them
     b"hf_" + b"aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF3h",
     b"AKIA" + b"IOSFODNN7EXAMPLE",
     b"-----BEGIN PRIVATE KEY-----",
@@ -243,7 +286,7 @@ def _read_secrets(raw: bytes) -> None:
 
 
 _SECRET_WORDS: Final = (
-    *_SECRETS,
+    *(secret for secret in _SECRETS if len(secret) < 100),
     *(b"x", b"://", b":", b"@", b"user", b"x" * 64, b"sk-ant-", b"xoxb-", b"pypi-AgEIcHlwaS5vcmc"),
     *(b"glpat-", b"ghp_", b"github_pat_", b"-----BEGIN ", b"RSA ", b"PRIVATE KEY-----", b"\n"),
 )
@@ -316,7 +359,10 @@ READERS: Final[dict[str, Reader]] = {
         _URL_WORDS,
     ),
     "text for a terminal": Reader(
-        _read_terminal_text, (), lambda: ["all good \x1b[2J\u202e漢字\n".encode()]
+        _read_terminal_text,
+        (),
+        lambda: ["all good \x1b[2J\u202e漢字\n".encode()],
+        _TERMINAL_WORDS,
     ),
     "start of a file": Reader(_read_start, (UsageError,), _start_seeds),
     "compressed archive": Reader(_read_compressed, (CorruptError,), _compressed_seeds),

@@ -10,8 +10,10 @@ import json
 import struct
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any
+from xml.parsers import expat
 
 import yaml
 
@@ -227,7 +229,12 @@ def _drained(reader: MemberReader) -> list[Member]:
 
 
 def _read_tar(raw: bytes) -> None:
-    _drained(TarReader(write_scratch(raw), "tar"))
+    try:
+        _drained(TarReader(write_scratch(raw), "tar"))
+    except CorruptError as error:
+        if raw[257:265] == b"ustar  \0" and "GNU" not in error.message:
+            raise AssertionError("a GNU tar is not called one") from error
+        raise
 
 
 def _read_zip(raw: bytes) -> None:
@@ -311,11 +318,30 @@ CORRUPT = (CorruptError,)
 
 
 def _read_listing(raw: bytes) -> None:
-    """Read a page as the transport does."""
+    """Read a page as the transport does; none with a document type is read."""
     try:
-        extract_names(answers.parse_listing(raw).keys, "top")
+        listed = extract_names(answers.parse_listing(raw).keys, "top")
     except ValueError as error:
         raise TransportError("It is not a listing.", "Check the endpoint.") from error
+    assert not {"", ".", ".."}.intersection(listed)
+    assert not any("/" in name for name in listed)
+    assert not _has_document_type(raw), "a document type is read, and may have entities"
+
+
+def _has_document_type(raw: bytes) -> bool:
+    found: list[object] = []
+    parser = expat.ParserCreate("utf-8")
+    parser.StartDoctypeDeclHandler = lambda *_: found.append(_)
+    with suppress(expat.ExpatError, LookupError):
+        parser.Parse(raw, True)  # noqa: FBT003  (the library's signature)
+    return bool(found)
+
+
+_LISTING_WORDS = (
+    *(b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"<!DOCTYPE ListBucketResult>", b" encoding='utf-16'"),
+    *(b" encoding='x'", b"<Contents><Key>top/a</Key></Contents>", b"top/", b"../", b"./", b"//"),
+    *(b"<IsTruncated>false</IsTruncated>", b"<![CDATA[", b"]]>", b"<!--", b"-->", b"&#10;"),
+)
 
 
 def _description(item: forge.Item, path: str) -> bytes:
@@ -335,7 +361,7 @@ READERS: dict[str, Reader] = {
     **answer_readers.READERS,
     **config_readers.READERS,
     **text_readers.READERS,
-    "listing of S3": Reader(_read_listing, (TransportError,), lambda: [_LISTING]),
+    "listing of S3": Reader(_read_listing, (TransportError,), lambda: [_LISTING], _LISTING_WORDS),
     "files.json": Reader(
         lambda raw: files.encode(files.decode(raw)),
         CORRUPT,
