@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import struct
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -17,8 +16,6 @@ from xml.parsers import expat
 
 import yaml
 
-from airgap.carrier.archive import ArchiveReader
-from airgap.carrier.archive_padding import read_padding
 from airgap.carrier.stock.port import Member, MemberReader
 from airgap.carrier.stock.tar import TarReader
 from airgap.carrier.stock.zip import ZipReader
@@ -28,7 +25,6 @@ from airgap.codec import table
 from airgap.errors import (
     AirgapError,
     CorruptError,
-    MissingError,
     NotTrustedError,
     PolicyError,
     TransportError,
@@ -50,7 +46,6 @@ from airgap.format import (
     wheelhouse,
 )
 from airgap.format.inventory import Item
-from airgap.format.manifest import NO_BASE
 from airgap.format.wheelhouse import normalize_name
 from airgap.ledger.check import read_entries
 from airgap.store.kinds import find_kind
@@ -59,6 +54,7 @@ from airgap.transport.s3.listing import extract_names
 from airgap.wheels import requirements
 from tests.support import (
     answer_readers,
+    bundle_readers,
     closure_items,
     config_readers,
     forge,
@@ -184,40 +180,7 @@ def _zip_directory_seeds() -> list[bytes]:
     return [zip_files.zip_directory(64), zip_files.zip_directory(64, wide=True)]
 
 
-# ---- whole bundles
-
-
-def _read_padding(raw: bytes) -> None:
-    """Read a padding to its end; what is in it may be anything."""
-    stream = io.BytesIO(raw + bytes(-len(raw) % 512))
-    padding = read_padding(stream.read, len(raw), f"bundles/{DIGEST.hex()}/")
-    assert stream.read() == b""
-    assert 0 <= padding.room <= len(raw)
-    assert sum(map(len, padding.attachments.values())) <= len(raw) - padding.room
-
-
-def _padding_seeds() -> list[bytes]:
-    folder, key = f"bundles/{DIGEST.hex()}", DIGEST.hex()
-    files = [f"{folder}/scanner.{key}.findings", f"{folder}/builder.1.{key}.tsr"]
-    return [bytes(1024) + b"".join(forge.member(file, file.encode()) for file in files)]
-
-
-def _read_archive(raw: bytes) -> None:
-    """Read a single file to its end as if its builder were trusted, and decode every block."""
-    reader = ArchiveReader(io.BytesIO(raw), "bundle.airgap")
-    _, signed = reader.read_manifest()
-    made = manifest.decode(signed)
-    envelopes = reader.read_envelopes("builder")
-    deque(map(envelope.decode, envelopes), maxlen=0)
-    for index, data in reader.read_packs(made.packs, range(len(made.packs))):
-        if isinstance(data, AirgapError):
-            raise data
-        for block in made.packs[index].blocks:
-            chunks = range(block.first_chunk, block.first_chunk + block.chunk_count)
-            length = sum(made.chunks.lengths[chunk] for chunk in chunks)
-            stored = data[block.offset : block.offset + block.stored_length]
-            base = b"" if block.base == NO_BASE else bytes(length)
-            assert len(table.decode(block.codec, stored, length, base)) == length
+# ---- archives for stock BentoML
 
 
 def _drained(reader: MemberReader) -> list[Member]:
@@ -359,6 +322,7 @@ _LISTING = (
 
 READERS: dict[str, Reader] = {
     **answer_readers.READERS,
+    **bundle_readers.READERS,
     **config_readers.READERS,
     **text_readers.READERS,
     "listing of S3": Reader(_read_listing, (TransportError,), lambda: [_LISTING], _LISTING_WORDS),
@@ -386,7 +350,6 @@ READERS: dict[str, Reader] = {
             *_vector("reader-2/*/bundles/*/manifest.msgpack")(),
         ],
     ),
-    "padding": Reader(_read_padding, (), _padding_seeds),
     "envelope": Reader(
         lambda raw: envelope.encode(envelope.decode(raw)),
         (NotTrustedError,),
@@ -398,11 +361,6 @@ READERS: dict[str, Reader] = {
         lambda: [*_vector("root/root.msgpack")(), *_vector("root-2/root*.msgpack")()],
     ),
     "block": Reader(_read_block, (CorruptError, PolicyError), _block_seeds),
-    "archive": Reader(
-        _read_archive,
-        (CorruptError, MissingError, NotTrustedError, PolicyError),
-        _vector("*.airgap"),
-    ),
     "attestation": Reader(
         lambda raw: attestation.encode(attestation.decode(raw)),
         (CorruptError, PolicyError),
