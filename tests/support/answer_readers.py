@@ -102,11 +102,12 @@ def _agent_answer(body: bytes) -> bytes:
 
 
 def _agent_key_seeds() -> list[bytes]:
-    """Answer with one key, and with more keys than are allowed, of which 401 count."""
+    """Answer with one key, and with 401: after the first, an agent repeats one without end."""
     key, other = _ssh(_ssh(b"ssh-ed25519", _ED25519), b"me"), _ssh(_ssh(b"a"), b"")
+    many = struct.pack(">IBI", 16 * 1024, 0x0C, 401) + key + other
     return [
-        _agent_answer(b"\x0c" + struct.pack(">I", count) + key + others * other)
-        for count, others in ((1, 0), (401, 600))
+        _agent_answer(b"\x0c" + struct.pack(">I", 1) + key),
+        many + bytes([len(other)]),
     ]
 
 
