@@ -148,8 +148,10 @@ def _image_seeds() -> list[bytes]:
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "size": size,
     }
-    top = closure_items.compact({"manifests": [named], "schemaVersion": 2})
-    return [b"\0".join((top, second, blob))]
+    return [
+        b"\0".join((closure_items.compact({"manifests": manifests}), second, blob))
+        for manifests in ([named], [named, named])
+    ]
 
 
 READERS: Final[dict[str, Reader]] = {

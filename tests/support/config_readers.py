@@ -157,7 +157,18 @@ Match originalhost depot.example user courier
 Include other
 """
 _SSH_WORDS: Final = (
-    *(b"Host ", b"Match ", b"exec ", b"canonical", b"final", b"all", b"localuser ", b"!", b"%h"),
+    *(
+        b"Host ",
+        b"Match ",
+        b"Match exec ",
+        b"exec ",
+        b"canonical",
+        b"final",
+        b"all",
+        b"localuser ",
+        b"!",
+        b"%h",
+    ),
     *(b"%d", b"%n", b"%C", b"~", b"~nobody/", b'"', b"'", b"ProxyCommand ", b"none", b"Port "),
     *(b"CanonicalizeHostname yes\n", b"CanonicalDomains a\n", b"CanonicalizeMaxDots 9\n", b"="),
     *(b"AddressFamily inet\n", b"Include ", b"UserKnownHostsFile ", b"HostName ", b"User "),
