@@ -111,7 +111,7 @@ def parse(text: str) -> RemoteUrl:
         host=_parse_host(text, scheme, host or "", parts.netloc),
         path=_parse_path(text, scheme, path),
         port=port,
-        user=None if user is None else _decode(text, user),
+        user=_decode(text, user) if user else None,
         password=None if password is None else _decode(text, password),
         options=options,
         bundle=_parse_bundle_id(parts.fragment) if "#" in text else "",

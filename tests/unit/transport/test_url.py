@@ -26,6 +26,7 @@ from airgap.transport.url import RemoteUrl
         ("ftp://h/a%20b%23c/%C3%BC", RemoteUrl("ftp", "h", "a b#c/ü")),
         ("ftp://us%40er:p%40s%3As%2Fw@h/x", RemoteUrl("ftp", "h", "x", None, "us@er", "p@s:s/w")),
         ("ftp://user:@h/x", RemoteUrl("ftp", "h", "x", None, "user", "")),
+        ("ftp://@h/x", RemoteUrl("ftp", "h", "x")),
         (
             "s3://b/x?region=eu&ca=/a%26b",
             RemoteUrl("s3", "b", "x", options={"region": "eu", "ca": "/a&b"}),
