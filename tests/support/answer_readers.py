@@ -196,7 +196,9 @@ _S3_WORDS: Final = (
 
 def _s3_seeds() -> list[bytes]:
     ranged = _http("206 Partial Content", b"234", "Content-Range: bytes 2-4/9")
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(_LISTING), _LISTING)
     seeds = [b"\0" + _http("200 OK", b""), b"\1" + _http("200 OK", _LISTING)]
+    seeds += [b"\1" + _http("200 OK", chunks, "Transfer-Encoding: chunked")]
     seeds += [b"\2" + _http("200 OK", b"object"), b"\3" + ranged, b"\4" + _http("204 x", b"")]
     return [seed + b"\0" for seed in seeds]
 
