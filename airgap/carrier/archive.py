@@ -116,7 +116,7 @@ class ArchiveReader:
 
     def read_attachments(self) -> dict[str, bytes]:
         """Return the attachments at the end of the padding; see ``SignedManifest``."""
-        if self._next.name != tar.PADDING_NAME:
+        if not self._is_padding():
             return {}
         if self._next.size > limits.PADDING_BYTES:
             raise self._wrong("has an overlong padding")
@@ -216,12 +216,21 @@ class ArchiveReader:
             raise self._wrong("has an overlong signature, or too many of them")
         return self._takemake_member()
 
+    def _is_padding(self) -> bool:
+        """Tell whether the next member is the padding, which is there once at most."""
+        if self._next.name != tar.PADDING_NAME:
+            return False
+        if self._next.name in self._names:
+            raise self._wrong("has a padding twice")
+        self._names.add(self._next.name)
+        return True
+
     def _root_members(self) -> Iterator[tuple[int, bool]]:
         """Skip the padding, then yield version and kind of each member that is a root's.
 
         The caller takes or skips each member. After the last one, there are no more.
         """
-        if self._next.name == tar.PADDING_NAME:
+        if self._is_padding():
             self._skip(limits.PADDING_BYTES)
         left = {True: limits.TRAVELLING_ROOTS, False: limits.TRAVELLING_ENVELOPES}
         while parsed := layout.parse_root_file(self._file_below(f"{layout.ROOTS}/")):
