@@ -98,12 +98,13 @@ def count_text(count: int, what: str, plural: str = "") -> str:
 def wrap_text(text: str, columns: int, *, indent: str, breaks_words: bool = False) -> list[str]:
     """Break a printable line at its spaces into rows; all but the first begin with ``indent``.
 
-    A word that is longer than a row is broken only if that is asked for.
+    A word that is longer than a row is broken only if that is asked for. Spaces at the beginning
+    stay, up to half a row: a text may begin with very many of them.
 
     >>> wrap_text("  label a: one two", 12, indent="    … ", breaks_words=True)
     ['  label a:', '    … one', '    … two']
     """
-    rows, row, start = [], text, len(text) - len(text.lstrip(" "))
+    rows, row, start = [], text, min(len(text) - len(text.lstrip(" ")), columns // 2)
     while True:
         fitting = sum(end <= columns for end in accumulate(map(_count_columns, row)))
         cut = fitting if fitting == len(row) else row.rfind(" ", start, fitting + 1)
@@ -111,8 +112,9 @@ def wrap_text(text: str, columns: int, *, indent: str, breaks_words: bool = Fals
             cut = row.find(" ", start)
         elif cut <= start:
             cut = max(fitting, start + 1)
-        rest = row[cut:].lstrip(" ") if cut > start else ""
-        rows.append(row[:cut].rstrip(" ") if rest else row)
+        is_cut = start < cut < len(row)
+        rest = row[cut:].lstrip(" ") if is_cut else ""
+        rows.append(row[:cut].rstrip(" ") if is_cut else row)
         if not rest:
             return rows
         row, start = indent + rest, len(indent)

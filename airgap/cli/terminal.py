@@ -190,7 +190,7 @@ def _echo(text: str, *, err: bool) -> None:
 def _lay_out_claim(line: str, columns: int) -> str:
     if not columns:
         return line
-    margin = " " * (len(line) - len(line.lstrip(" ")))
+    margin = " " * min(len(line) - len(line.lstrip(" ")), columns // 2)
     return "\n".join(wrap_text(line, columns, indent=f"{margin}  … ", breaks_words=True))
 
 

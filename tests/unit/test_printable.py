@@ -69,7 +69,9 @@ def test_no_filler_blank_or_selector_of_unicode_is_printable() -> None:
         ("  " + "a" * 22, ["  " + "a" * 10, "    … aaaaaa", "    … aaaaaa"]),
         ("日" * 7, ["日" * 6, "    … 日"]),
         (f"x{' ' * 11}OK: a", ["x", "    … OK: a"]),
-        ("  " + " " * 20 + "x", ["  " + " " * 20 + "x"]),
+        ("  " + " " * 20 + "x", ["", "    … x"]),
+        ("a" * 11 + "  ", ["a" * 11]),
+        ("  " + "a" * 10 + " ", ["  " + "a" * 10]),
     ],
 )
 def test_a_long_line_is_broken_into_marked_rows(text: str, rows: list[str]) -> None:
@@ -92,6 +94,8 @@ def test_rows_have_all_words_and_end(text: str, breaks: bool) -> None:  # noqa: 
     rows = wrap_text(text, 12, indent="… ", breaks_words=breaks)
     joined = "".join(row.removeprefix("… ") if number else row for number, row in enumerate(rows))
     assert joined.replace(" ", "") == text.replace(" ", "")
+    columns = [sum(2 if char == "日" else 1 for char in row) for row in rows]
+    assert max(columns) <= 12 or not breaks
 
 
 @pytest.mark.parametrize(
