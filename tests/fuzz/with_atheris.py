@@ -19,6 +19,8 @@ INSTRUMENTED = [
     *("configparser", "ftplib", "http.client", "json", "netrc", "shlex", "tomllib"),
 ]
 """What is written in Python and parses: a fuzzer sees which lines of it an input reaches."""
+UNINSTRUMENTED = ["airgap.chunking.content"]
+"""It compares arrays, and the result of a comparison that is seen is never freed."""
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "60"))
 
 
@@ -26,7 +28,7 @@ def feed(name: str, corpus: Path) -> None:
     """Fuzz one reader in this process, which libFuzzer ends."""
     atheris = importlib.import_module("atheris")
     logging.disable(logging.INFO)
-    with atheris.instrument_imports(include=INSTRUMENTED):
+    with atheris.instrument_imports(include=INSTRUMENTED, exclude=UNINSTRUMENTED):
         readers = importlib.import_module("tests.support.untrusted_readers")
         for number, seed in enumerate(readers.READERS[name].seeds()):
             (corpus / f"seed-{number}").write_bytes(seed)

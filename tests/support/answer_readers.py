@@ -5,6 +5,7 @@ read.
 """
 
 import itertools
+import re
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -164,7 +165,7 @@ def _request_s3(transport: S3Transport, choice: int, sent: bytes) -> None:
     requests[choice % 5]()
     assert choice % 5 != 3 or sum(map(len, stored)) <= 9
     if stored:
-        head = sent.partition(b"\r\n\r\n")[0] + sent.partition(b"\n\n")[0]
+        head = re.split(rb"\n\r?\n", sent, maxsplit=1)[0]
         assert b"\ntransfer-encoding:" not in head.lower(), "heads of chunks are not the object's"
 
 
@@ -199,6 +200,8 @@ def _s3_seeds() -> list[bytes]:
     chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(_LISTING), _LISTING)
     seeds = [b"\0" + _http("200 OK", b""), b"\1" + _http("200 OK", _LISTING)]
     seeds += [b"\1" + _http("200 OK", chunks, "Transfer-Encoding: chunked")]
+    token = b"<NextContinuationToken>t</NextContinuationToken></ListBucketResult>"
+    seeds += [b"\1HTTP/1.1 200 OK\r\n\r\n<ListBucketResult>" + token]  # until it is closed
     seeds += [b"\2" + _http("200 OK", b"object"), b"\3" + ranged, b"\4" + _http("204 x", b"")]
     return [seed + b"\0" for seed in seeds]
 
