@@ -143,7 +143,7 @@ def _judge_as_second(raw: bytes) -> str:
 
 
 def _manifest_seeds() -> list[bytes]:
-    folders = ("*/bundles/*", "reader-2/*/bundles/*")
+    folders = ("handmade/bundles/*", "reader-2/labelled/bundles/*")
     paths = [path for folder in folders for path in _VECTORS.glob(f"{folder}/manifest.msgpack")]
     return [path.read_bytes() for path in sorted(paths)]
 
