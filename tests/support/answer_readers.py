@@ -396,6 +396,8 @@ def _ftp_seeds() -> list[bytes]:
         b"\1\0\0" + _LOGIN + _PASSIVE + b"\0\0a\r\nb\r\n",
         b"\2\0\0" + _LOGIN + folder + b"\0\0b/a\r\n",
         b"\3\0\0" + _LOGIN + ranged + b"\0\0data",
+        b"\1\0\x80" + _LOGIN + _PASSIVE + b"\0\0a\r\nb\r\n",
+        b"\3\0\x80" + _LOGIN + ranged + b"\0\0data",
     ]
 
 
