@@ -122,17 +122,21 @@ def _agent_signature(*numbers: bytes) -> bytes:
 _S3_OPTIONS: Final = S3Options("bucket", "top", endpoint="http://127.0.0.1:9")
 _S3_ADDRESS: Final = ("127.0.0.1", 9)
 _S3_REQUESTS: Final = 500
+_S3_NEXT: Final = b"\n\n\n"
 _ROOM: Final = 1024 * 1024
 """What a caller takes of an object, in bytes."""
 
 
 def _read_s3(raw: bytes) -> None:
-    """Make a request, by the first byte, and read the response; each connection gets it again."""
-    sent, flags, clock = raw[1:-1], raw[-1:], Clock()
+    """Make a request, by the first byte, and read responses: each connection gets the next one.
+
+    The last one is repeated.
+    """
+    responses, flags, clock = raw[1:-1].split(_S3_NEXT), raw[-1:], Clock()
 
     def connect() -> Iterator[Wire]:
-        for _ in range(_S3_REQUESTS):
-            yield make_wire(sent, flags, clock)
+        for number in range(_S3_REQUESTS):
+            yield make_wire(responses[min(number, len(responses) - 1)], flags, clock)
         raise AssertionError("a request without end")
 
     with (
@@ -142,7 +146,7 @@ def _read_s3(raw: bytes) -> None:
     ):
         transport = S3Transport(_S3_OPTIONS)
         try:
-            _request_s3(transport, raw[0] if raw else 0, sent)
+            _request_s3(transport, raw[0] if raw else 0, responses[0])
         finally:
             transport.close()
 
@@ -200,8 +204,10 @@ def _s3_seeds() -> list[bytes]:
     chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(_LISTING), _LISTING)
     seeds = [b"\0" + _http("200 OK", b""), b"\1" + _http("200 OK", _LISTING)]
     seeds += [b"\1" + _http("200 OK", chunks, "Transfer-Encoding: chunked")]
-    token = b"<NextContinuationToken>t</NextContinuationToken></ListBucketResult>"
-    seeds += [b"\1HTTP/1.1 200 OK\r\n\r\n<ListBucketResult>" + token]  # until it is closed
+    first = b"<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
+    pages = (b"<ListBucketResult>" + first + b"</ListBucketResult>", _LISTING)
+    seeds += [b"\1" + _S3_NEXT.join(_http("200 OK", page) for page in pages)]
+    seeds += [b"\1HTTP/1.1 200 OK\r\n\r\n" + _LISTING]  # until the connection is closed
     seeds += [b"\2" + _http("200 OK", b"object"), b"\3" + ranged, b"\4" + _http("204 x", b"")]
     return [seed + b"\0" for seed in seeds]
 
