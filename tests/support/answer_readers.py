@@ -44,6 +44,8 @@ __all__ = ["READERS"]
 MOST_REQUESTS: Final = 3000
 NAMES: Final = 50
 """The limit of names that a folder is listed with here."""
+_LISTING_BYTES: Final = 256 * 1024
+"""The limit of a listing here: it is reached sooner than the real one."""
 
 
 # ---- ssh-agents
@@ -143,6 +145,7 @@ def _read_s3(raw: bytes) -> None:
         connecting(connect(), _S3_ADDRESS),
         mock.patch("airgap.transport.s3.http.time", SimpleNamespace(monotonic=clock)),
         mock.patch("airgap.transport.s3.client.LeastSpeed", partial(LeastSpeed, clock=clock)),
+        mock.patch("airgap.transport.s3.client._LISTING_BYTES", _LISTING_BYTES),
     ):
         transport = S3Transport(_S3_OPTIONS)
         try:
@@ -357,6 +360,7 @@ def _read_ftp(raw: bytes) -> None:
             connecting(wires, ("127.0.0.1", None)),
             mock.patch("airgap.transport.ftp.session.time", SimpleNamespace(monotonic=clock)),
             mock.patch("airgap.transport.ftp.transport.LeastSpeed", speed),
+            mock.patch("airgap.transport.ftp.transport._LISTING_BYTES", _LISTING_BYTES),
         ):
             _request_ftp(transport, raw[0] if raw else 0)
     except AirgapError as error:

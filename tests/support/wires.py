@@ -15,8 +15,8 @@ from airgap.transport.least_speed import LEAST_BYTES_PER_SECOND, WINDOW_SECONDS
 
 __all__ = ["Clock", "Wire", "connecting", "make_wire"]
 
-MOST_TAKEN: Final = 48 * 1024 * 1024
-"""In bytes: more than any answer may have, of whatever server."""
+MOST_TAKEN: Final = 4 * 1024 * 1024
+"""In bytes: more than any answer may have, of whatever server, with the limits of the readers."""
 _PIECE_BYTES: Final = 64 * 1024
 _SLOW_BYTES: Final = 40
 _SLOW: Final = 0x80
