@@ -21,7 +21,9 @@ from airgap.transport.port import TransientError
 __all__ = ["HttpConnection", "Response"]
 
 _CONNECT_SECONDS: Final = 20.0
-_HEAD_BYTES: Final = 256 * 1024  # status, headers, and every "100 Continue" before them
+_HEAD_BYTES: Final = 256 * 1024  # status, headers, and all interim responses before them
+_INTERIM_RESPONSES: Final = 100
+_FIRST_FINAL_STATUS: Final = 200
 _READ_AHEAD_BYTES: Final = 64 * 1024
 _BLOCK_BYTES: Final = 1024 * 1024
 _SEND_BYTES: Final = 1024 * 1024
@@ -202,7 +204,25 @@ class HttpConnection:
             self._http = http.client.HTTPConnection(host, port)
             self._http.sock = self._stream
             self._http.auto_open = 0
+            self._http.response_class = _FinalResponse
         return self._http, self._stream
+
+
+class _FinalResponse(http.client.HTTPResponse):
+    """The response that follows any interim ones, such as 103 (RFC 9110, 15.2).
+
+    ``http.client`` itself passes over 100 only, and takes every other one for the answer; the real
+    answer would then be read as that of the next request.
+    """
+
+    def begin(self) -> None:
+        """Read the head of the response."""
+        for _ in range(_INTERIM_RESPONSES):
+            super().begin()
+            if self.status >= _FIRST_FINAL_STATUS:
+                return
+            self.headers = None  # type: ignore[assignment]  # so that the next call reads anew
+        raise http.client.HTTPException
 
 
 class _Translation:

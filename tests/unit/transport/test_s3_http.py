@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from airgap.transport.port import TransientError
 from airgap.transport.s3.http import HttpConnection
 from tests.servers.scripted import Scripted, reply
 
@@ -44,3 +45,34 @@ def test_a_response_that_was_not_read_does_not_break_the_next_request() -> None:
         connection.request("GET", "/", {"host": "host"})
         assert connection.request("GET", "/", {"host": "host"}).read_small(1) == b"x"
         connection.close()
+
+
+INTERIM = {
+    "continue": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "switching protocols": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n",
+    "processing": b"HTTP/1.1 102 Processing\r\n\r\n",
+    "early hints": b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n",
+    "one of HTTP/1.0": b"HTTP/1.0 103 Early Hints\r\nConnection: close\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    "interim", [*INTERIM.values(), b"".join(INTERIM.values())], ids=[*INTERIM, "all of them"]
+)
+def test_interim_responses_are_passed_over(interim: bytes, method: str) -> None:
+    body = b"x" if method == "GET" else b""
+    answer = interim + reply("200 OK", body, Connection=None, Content_Length="1")
+    with Scripted(lambda _: answer, persistent=True) as server:
+        connection = connect(server)
+        for _ in range(2):
+            response = connection.request(method, "/", {"host": "host"})
+            assert (response.status, response.size) == (200, 1)
+            assert response.read_small(1) == body
+        connection.close()
+
+
+def test_interim_responses_are_passed_over_a_number_of_times() -> None:
+    answer = INTERIM["processing"] * 100 + reply("200 OK", b"x")
+    with Scripted(lambda _: answer) as server, pytest.raises(TransientError, match="broke"):
+        connect(server).request("GET", "/", {"host": "host"})
