@@ -1,13 +1,20 @@
-"""Files and folders by descriptor: no link is followed, no FIFO is waited for."""
+"""Files and folders by descriptor: no link is followed, no FIFO is waited for.
 
+And what the system says of a socket.
+"""
+
+import fcntl
 import os
 import select
+import termios
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from struct import Struct
 from typing import Final
 
 __all__ = [
+    "count_unacknowledged",
     "open_folder",
     "open_part",
     "open_without_waiting",
@@ -20,6 +27,18 @@ __all__ = [
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _PART: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_INT: Final = Struct("=i")
+
+
+def count_unacknowledged(descriptor: int) -> int:
+    """Return how many bytes of a socket the other end has not acknowledged.
+
+    Raises:
+        OSError: the system does not say.
+        ValueError: the descriptor is negative: the socket is closed.
+    """
+    answer = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(_INT.size))
+    return int(_INT.unpack(answer)[0])
 
 
 def open_without_waiting(path: Path | str, flags: int = 0, folder: int | None = None) -> int:

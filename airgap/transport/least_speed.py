@@ -34,14 +34,15 @@ class LeastSpeed:
         """Begin again, for another request."""
         self._bytes, self._seconds = 0, 0.0
 
-    def count(self, size: int) -> None:
-        """Count bytes that the server sent or took.
+    def count(self, size: int, seconds: float = 0.0) -> None:
+        """Count bytes that the server sent or took, and seconds of waiting outside of ``waiting``.
 
         Raises:
             TransportError: it has been too slow in the last five minutes. It is not transient: each
                 new attempt would take five minutes as well.
         """
         self._bytes += size
+        self._seconds += seconds
         if self._seconds < WINDOW_SECONDS:
             return
         if self._bytes < LEAST_BYTES_PER_SECOND * self._seconds:

@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import StorageError
 from airgap.transport.least_speed import LeastSpeed
+from airgap.transport.sending import Upload
 
 __all__ = ["receive", "send"]
 
@@ -68,12 +69,16 @@ def _fill(data: socket.socket, buffer: memoryview, speed: LeastSpeed) -> tuple[i
     return filled, None
 
 
-def send(data: socket.socket, file: BinaryIO, offset: int, size: int) -> Generator[int]:
+def send(upload: Upload, file: BinaryIO, offset: int, size: int) -> Generator[int]:
     """Send a file from ``offset`` to ``size``; yield the length of each piece before it is sent.
+
+    At the end the server has acknowledged everything: its reply, or the end of TLS, can only come
+    after that.
 
     Raises:
         StorageError: the file cannot be read, or ends before ``size``.
-        OSError: the connection broke.
+        TransportError: the server is too slow.
+        OSError: the connection broke or stalled.
     """
     buffer = memoryview(bytearray(_BLOCK_BYTES))
     with translate_errors(_name_of_file(file)):
@@ -85,10 +90,9 @@ def send(data: socket.socket, file: BinaryIO, offset: int, size: int) -> Generat
         if got != len(block):
             raise _source_too_short(file)
         yield got
-        data.sendall(
-            block
-        )  # sendfile saves little here, and costs a server on the same machine more
+        upload.send(block)  # sendfile saves little, and costs a server on the same machine more
         offset += got
+    upload.wait_until_acknowledged()
 
 
 def _source_too_short(file: BinaryIO) -> StorageError:

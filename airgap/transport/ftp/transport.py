@@ -26,6 +26,7 @@ from airgap.transport.ftp.session import FtpSession
 from airgap.transport.ftp.tls import explain_tls, make_context
 from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import Capabilities, Pace, Sink, Stored, TransientError
+from airgap.transport.sending import Line, Upload
 
 __all__ = ["FtpOptions", "FtpTransport"]
 
@@ -245,8 +246,9 @@ class FtpTransport:
         doing = f"uploading {path}"
         with self._connected(doing) as session:
             data = self._open_upload(session, path, span[0])
+            upload = Upload(Line(data), LeastSpeed(self.location), self._options.timeout)
             with data:
-                yield from self._finish_upload(session, data, send(data, file, *span))
+                yield from self._finish_upload(session, data, send(upload, file, *span))
             session.conclude(upload=True)
             if session.file_size(path) != span[1]:
                 raise TransientError(

@@ -36,7 +36,7 @@ _ERROR_BYTES: Final = 64 * 1024
 _LISTING_BYTES: Final = 8 * 1024 * 1024  # 1,000 keys of 1,024 bytes, escaped, with all attributes
 _CONCURRENT_PARTS: Final = 2
 _TRIES: Final = 6  # then an interruption costs a part, not the whole object
-_LEAST_BYTES_PER_SECOND: Final = 64 * 1024  # below this rate an upload is given up
+_STORING_BYTES_PER_SECOND: Final = 64 * 1024  # of a server that was sent everything
 _EMPTY: Final = hashlib.sha256().hexdigest()
 _PORTS: Final = {"https": 443, "http": 80}
 _OK, _PARTIAL, _MULTIPLE_CHOICES, _SERVER_ERROR = 200, 206, 300, 500
@@ -244,7 +244,7 @@ class S3Client:
         connection = connection or self._connection
         size = len(request.body)
         path, search = self._path(request.key), encode_query(request.query)
-        seconds = self._options.timeout + size / _LEAST_BYTES_PER_SECOND
+        seconds = self._options.timeout + size / _STORING_BYTES_PER_SECOND
         with self._explaining():
             response = connection.request(
                 request.method,

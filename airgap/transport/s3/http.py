@@ -8,7 +8,6 @@ import http.client
 import io
 import socket
 import ssl
-import time
 import weakref
 from collections.abc import Generator, Mapping
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import Final
 from airgap.disk.descriptors import wait_readable
 from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import TransientError
+from airgap.transport.sending import LOOK_SECONDS, Line, Upload
 
 __all__ = ["HttpConnection", "Response"]
 
@@ -26,7 +26,6 @@ _INTERIM_RESPONSES: Final = 100
 _FIRST_FINAL_STATUS: Final = 200
 _READ_AHEAD_BYTES: Final = 64 * 1024
 _BLOCK_BYTES: Final = 1024 * 1024
-_SEND_BYTES: Final = 1024 * 1024
 
 
 class Response:
@@ -134,15 +133,17 @@ class HttpConnection:
             target: path and query, encoded.
             headers: with ``host``.
             body: what is sent.
-            seconds: for sending, and again for the whole response except a body that
-                ``read_pieces`` reads; by default as long as the connection may stall.
+            seconds: for the whole response, from when the server has acknowledged the request,
+                except a body that ``read_pieces`` reads; by default as long as the connection
+                may stall.
 
         Raises:
             TransientError: the connection failed, or took too long.
+            TransportError: the server takes the request too slowly.
             ssl.SSLError, OSError: the connection could not be opened.
         """
         connection, stream = self._open()
-        stream.limit(seconds or self._stall, _HEAD_BYTES)
+        stream.begin_request()
         with self.translating_errors():
             with suppress(BrokenPipeError, ConnectionResetError):  # it may have responded already
                 connection.request(method, target, body or None, dict(headers))
@@ -200,7 +201,9 @@ class HttpConnection:
             except BaseException:
                 plain.close()
                 raise
-            self._stream = _LimitedSocket(wrapped)
+            line = Line(wrapped)
+            upload = Upload(line, LeastSpeed(self._name), self._stall)
+            self._stream = _LimitedSocket(wrapped, line, upload)
             self._http = http.client.HTTPConnection(host, port)
             self._http.sock = self._stream
             self._http.auto_open = 0
@@ -254,16 +257,26 @@ class _Translation:
 class _LimitedSocket:
     """The socket of a connection, as ``http.client`` uses it: with limits for the response."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, line: Line, upload: Upload) -> None:
         self._socket = sock
+        self._line = line
+        self._upload = upload
         weakref.finalize(self, sock.close).atexit = False  # of a transport that nobody closed
-        self._deadline = 0.0
+        self._seconds = self._deadline = 0.0
         self._speed: LeastSpeed | None = None
         self.bytes_left = 0
 
+    def begin_request(self) -> None:
+        """Prepare for sending; what arrives meanwhile is not read."""
+        self._upload.restart()
+
     def limit(self, seconds: float, count: int) -> None:
-        """Allow a time and a number of bytes for what follows."""
-        self._deadline = time.monotonic() + seconds
+        """Allow a time and a number of bytes for what follows.
+
+        The time begins when the other end has acknowledged what was sent.
+        """
+        self._seconds = seconds
+        self._deadline = self._line.now() + seconds
         self._speed = None
         self.bytes_left = count
 
@@ -285,17 +298,13 @@ class _LimitedSocket:
         """Do nothing: ``http.client`` closes at the end of a response, before it was read."""
 
     def sendall(self, data: bytes) -> None:
-        """Send all of it before the deadline."""
-        left = memoryview(data)
-        while left:
-            self._socket.settimeout(max(self._deadline - time.monotonic(), 0.001))
-            left = left[self._socket.send(left[:_SEND_BYTES]) :]
+        """Send all of it."""
+        self._upload.send(data)
 
     def receive_into(self, buffer: memoryview) -> int:
         """Receive some bytes; 0 at the end."""
         if self._speed is None:
-            self._socket.settimeout(max(self._deadline - time.monotonic(), 0.001))
-            got = self._socket.recv_into(buffer)
+            got = self._receive_before_deadline(buffer)
         else:
             with self._speed.waiting():
                 got = self._socket.recv_into(buffer)
@@ -304,6 +313,20 @@ class _LimitedSocket:
         if self.bytes_left < 0:
             raise http.client.HTTPException
         return got
+
+    def _receive_before_deadline(self, buffer: memoryview) -> int:
+        while True:
+            begun = self._line.now()
+            left = max(self._deadline - begun, 0.001)
+            self._socket.settimeout(min(left, LOOK_SECONDS))
+            try:
+                return self._socket.recv_into(buffer)
+            except TimeoutError:
+                now = self._line.now()
+                if not self._upload.look(now - begun):
+                    self._deadline = now + self._seconds
+                elif now >= self._deadline:
+                    raise
 
     def shut(self) -> None:
         """Close the socket, also while another thread waits in it."""

@@ -5,8 +5,6 @@ this uses beyond its documented interface is pinned by tests/unit/transport/test
 """
 
 import logging
-import math
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +16,6 @@ from paramiko.ssh_exception import IncompatiblePeer, SSHException
 
 from airgap.errors import TransportError
 from airgap.printable import make_printable
-from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import TransientError
 from airgap.transport.sftp import login
 from airgap.transport.sftp import socket as ssh_socket
@@ -58,8 +55,6 @@ class SshStream:
         self._timeouts = timeouts
         self._transport = _widen_timeouts(Transport(guard), timeouts)
         self._channel: Any = None
-        self._end = math.inf
-        self._speed = LeastSpeed("The SSH connection")  # of sending: see Session for receiving
 
     @classmethod
     def open(
@@ -98,11 +93,10 @@ class SshStream:
         """
         left = memoryview(data)
         while left:
-            with self._translate_errors(), self._speed.waiting():
+            with self._translate_errors(sending=True):
                 sent = self._channel.send(left)
                 if not sent:
                     raise EOFError
-            self._speed.count(sent)
             left = left[sent:]
 
     def receive(self) -> memoryview:
@@ -119,7 +113,7 @@ class SshStream:
 
     def limit_time(self, seconds: float) -> None:
         """End the connection after this time, whatever happens until then."""
-        self._end = time.monotonic() + seconds
+        self._guard.end_after(seconds)
 
     def close(self) -> None:
         """Close the connection, also one that is broken."""
@@ -170,7 +164,7 @@ class SshStream:
     def _stage(self, name: str, seconds: float, host: str) -> Iterator[None]:
         """Limit the time of the block, and name the stage in errors."""
         try:
-            with self._guard.limit_time(seconds):
+            with self._guard.limit(seconds):
                 yield
         except (SSHException, EOFError, OSError) as error:
             reason = (
@@ -184,18 +178,18 @@ class SshStream:
             ) from error
 
     @contextmanager
-    def _translate_errors(self) -> Iterator[None]:
-        self._guard.deadline = min(time.monotonic() + self._timeouts.stall, self._end)
+    def _translate_errors(self, *, sending: bool = False) -> Iterator[None]:
         try:
-            yield
+            with self._guard.limit_silence(self._timeouts.stall, sending=sending):
+                yield
         except (SSHException, EOFError, OSError) as error:
+            if self._guard.failure:
+                raise self._guard.failure from None
             seconds = self._timeouts.stall
             event = f"was silent for {seconds:g} seconds" if self._guard.expired else "ended"
             raise TransientError(
                 f"The SSH connection {event}.", "Check the network and try again."
             ) from error
-        finally:
-            self._guard.deadline = math.inf
 
 
 class _ReceiveBuffer(BufferedPipe):  # type: ignore[misc]  # paramiko has no types

@@ -18,6 +18,7 @@ from paramiko.transport import SecurityOptions
 
 from airgap.transport.port import TransientError
 from airgap.transport.sftp import login, ssh_stream
+from airgap.transport.sftp import socket as ssh_socket
 from airgap.transport.sftp.options import Timeouts
 from airgap.transport.sftp.socket import GuardedSocket, connect
 from airgap.transport.sftp.ssh_stream import SshStream
@@ -156,13 +157,29 @@ def test_no_packet_is_longer_than_any_that_is_sent(size: int) -> None:
 def test_after_its_deadline_a_connection_has_ended() -> None:
     with pair() as (guard, theirs):
         theirs.sendall(b"12")
-        with guard.limit_time(-1):
+        with guard.limit(-1):
             with pytest.raises(EOFError):
                 guard.recv(1)
             with pytest.raises(EOFError):
                 guard.send(b"1")
         assert guard.expired
         assert guard.recv(1) == b"1"
+
+
+def test_before_the_login_a_server_may_send_a_few_megabytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ssh_socket, "_STAGE_BYTES", 4)
+    with pair() as (guard, theirs):
+        for data in (b"1234", b"5"):
+            theirs.sendall(data)
+            with guard.limit(60):
+                assert guard.recv(9) == data
+        theirs.sendall(b"12345")
+        with guard.limit(60):
+            assert guard.recv(1) == b"1"
+            with pytest.raises(EOFError):
+                guard.recv(1)
 
 
 def test_paramiko_can_tell_that_a_socket_is_closed() -> None:
