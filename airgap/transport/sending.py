@@ -10,6 +10,7 @@ import errno
 import os
 import select
 import socket
+import ssl
 import time
 from contextlib import suppress
 from typing import Final
@@ -23,6 +24,7 @@ LOOK_SECONDS: Final = 1.0
 """How often to look at the queue while waiting."""
 
 _SEND_BYTES: Final = 1024 * 1024
+_RECORD_BYTES: Final = 16 * 1024  # of TLS, which does not say how much of several ones it has sent
 _FIRST_PAUSE_SECONDS: Final = 0.001
 
 
@@ -32,6 +34,7 @@ class Line:
     def __init__(self, sock: socket.socket) -> None:
         """Take a socket, plain or under TLS; it stays the caller's."""
         self._sock = sock
+        self._most = _RECORD_BYTES if isinstance(sock, ssl.SSLSocket) else _SEND_BYTES
 
     def now(self) -> float:
         """Return the monotonic time in seconds."""
@@ -45,7 +48,7 @@ class Line:
             OSError: the connection broke.
         """
         self._sock.settimeout(seconds)
-        return self._sock.send(data)
+        return self._sock.send(data[: self._most])
 
     def unacknowledged(self) -> int:
         """Return how many bytes the other end has not acknowledged; 0 if the system says none."""
@@ -144,7 +147,7 @@ class Upload:
         """Send until the time has come, and return what is left."""
         with suppress(TimeoutError):
             while data and (seconds := end - self._line.now()) > 0:
-                sent = self._line.send(data[:_SEND_BYTES], seconds)
+                sent = self._line.send(data, seconds)
                 self._sent.total += sent
                 data = data[sent:]
         return data

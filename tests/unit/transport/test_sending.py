@@ -2,8 +2,11 @@
 
 import io
 import socket
+import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -15,6 +18,7 @@ from airgap.transport.port import TransientError
 from airgap.transport.s3.http import _LimitedSocket
 from airgap.transport.sending import Line, Upload
 from airgap.transport.sftp.socket import GuardedSocket
+from tests.servers.certificates import self_signed
 from tests.support.slow_line import SlowLine
 
 STALL = 60.0
@@ -151,6 +155,22 @@ def test_what_the_other_end_has_not_acknowledged_is_counted(
         left -= len(theirs.recv(MIB))
     while line.unacknowledged():
         line.wait(0.001)
+
+
+def test_under_tls_one_record_is_sent_at_a_time(
+    connection: tuple[socket.socket, socket.socket], tmp_path: Path
+) -> None:
+    issued = self_signed(tmp_path, "server")
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(issued.certificate, issued.key)
+    client = ssl.create_default_context(cafile=str(issued.certificate))
+    client.check_hostname = False
+    ours, theirs = connection
+    with ThreadPoolExecutor(1) as pool:
+        accepted = pool.submit(server.wrap_socket, theirs, server_side=True)
+        secured = client.wrap_socket(ours)
+        with accepted.result(), secured:
+            assert Line(secured).send(memoryview(bytes(MIB)), 10) == 16 * 1024
 
 
 def test_a_closed_line_has_no_queue(connection: tuple[socket.socket, socket.socket]) -> None:
