@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from obstore.store import MemoryStore
 
 from airgap.errors import (
     AirgapError,
@@ -22,9 +23,11 @@ from airgap.errors import (
     StorageError,
     TransportError,
 )
+from airgap.format import limits
 from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import TransientError
 from airgap.transport.s3 import client
+from airgap.transport.s3.bucket import PAGE_KEYS
 from airgap.transport.s3.options import S3Keys, S3Options
 from airgap.transport.s3.transport import S3Transport
 from tests.servers.certificates import Authority, Issued, self_signed
@@ -693,6 +696,71 @@ def test_a_vendors_client_connects_to_nothing_but_the_vendor(
             act(transport)
 
         assert server.seen == []
+
+
+class Listings:
+    """Stands for the library's store: each listing takes its keys from ``keys``."""
+
+    def __init__(self, keys: Callable[[], Iterator[str]]) -> None:
+        self.received = 0
+        self.prefixes: list[str | None] = []
+        self._keys = keys
+
+    def list(self, prefix: str | None, chunk_size: int) -> Iterator[list[dict[str, str]]]:
+        self.prefixes.append(prefix)
+        keys = self._keys()
+        while page := [{"path": key} for key in itertools.islice(keys, chunk_size)]:
+            self.received += len(page)
+            yield page
+
+
+def list_at_vendor(keys: Callable[[], Iterator[str]], limit: int) -> tuple[list[str], Listings]:
+    listings = Listings(keys)
+    transport = S3Transport(S3Options("bucket", "top", scheme="gs"))
+    transport._bucket._store = lambda _use: listings  # type: ignore[attr-defined]
+    return transport.list("", limit), listings
+
+
+def test_a_vendors_listing_is_received_once() -> None:
+    names, listings = list_at_vendor(
+        lambda: (f"top/{folder}/{number:04}" for folder in "abcd" for number in range(1500)), 4
+    )
+
+    assert names == ["a", "b", "c", "d"]
+    assert listings.received == 6000
+    assert listings.prefixes == ["top"]
+
+
+def test_a_vendors_listing_is_read_as_the_library_gives_it() -> None:
+    store = MemoryStore()
+    for number in range(2100):
+        store.put(f"top/a/{number}", b"")
+    store.put("top/b", b"")
+    transport = S3Transport(S3Options("bucket", "top", scheme="gs"))
+    transport._bucket._store = lambda _use: store  # type: ignore[attr-defined]
+
+    assert [transport.list("", 2) for _ in range(2)] == [["a", "b"]] * 2
+
+
+@pytest.mark.parametrize(
+    "key", ["top/same", "top/a/{}", "other/{}"], ids=["one name", "one folder", "other folders"]
+)
+def test_a_vendors_listing_without_end_is_given_up(key: str) -> None:
+    received = itertools.count()
+
+    with pytest.raises(TransportError, match="does not end"):
+        list_at_vendor(lambda: (key.format(f"{number:09}") for number in received), 10)
+
+    assert next(received) <= limits.FOLDER_NAMES + 3 * PAGE_KEYS
+
+
+def test_a_vendors_listing_of_ever_more_names_is_refused() -> None:
+    received = itertools.count()
+
+    with pytest.raises(CorruptError, match="more than 10 names"):
+        list_at_vendor(lambda: (f"top/{number:09}" for number in received), 10)
+
+    assert next(received) <= 2 * PAGE_KEYS
 
 
 def test_a_vendors_account_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,8 @@
 
 The library provides neither status nor code of an error: both are parsed from its message. It
 follows redirects, so every host but the vendor's own is sent through a proxy where nobody listens.
-It reads a listing, and the body of an error, whole into memory: these two vendors are trusted not
-to send too much.
+It reads a page of a listing, and the body of an error, whole into memory: these two vendors are
+trusted not to send too much at once.
 """
 
 import os
@@ -11,10 +11,12 @@ import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal
 
 from airgap.disk.named_files import TEXT_BYTES, read_named
 from airgap.errors import AirgapError, ConfigurationError, TransportError
+from airgap.format import limits
 from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import TransientError
 from airgap.transport.s3.bucket import (
@@ -37,7 +39,7 @@ _FOREVER: Final = timedelta(days=365)
 _CONNECT_SECONDS: Final = 20.0
 _PART_RETRIES: Final = 5
 _CONCURRENT_PARTS: Final = 2
-_LEAST_BYTES_PER_SECOND: Final = 64 * 1024
+_LEAST_BYTES_PER_SECOND: Final = 8 * 1024  # the library does not say how an upload advances
 _DEAD_PROXY: Final = "127.0.0.1:0"
 _METADATA: Final = "169.254.169.254"
 _GOOGLE: Final = (
@@ -74,6 +76,7 @@ class VendorClient:
         self._options = options
         self._hosts = _find_hosts(options)
         self._stores: dict[tuple[_Use, int], ObjectStore] = {}
+        self._keys: Iterator[str] = iter(())
 
     def size(self, key: str) -> int:
         """Return the size of an object; see ``Bucket``."""
@@ -83,11 +86,9 @@ class VendorClient:
     def list_page(self, prefix: str, after: str, token: str) -> Page:
         """Return keys; see ``Bucket``."""
         del token  # the library keeps it to itself
-        with self._translating():
-            stream = self._store("ask").list(
-                prefix.rstrip("/") or None, offset=after or None, chunk_size=PAGE_KEYS
-            )
-            return Page(tuple(str(entry["path"]) for entry in next(iter(stream), [])))
+        if not after:
+            self._keys = self._receive_keys(prefix)
+        return Page(tuple(islice(self._skip_keys(after), PAGE_KEYS)))
 
     def get(self, key: str, offset: int, length: int | None) -> Body:
         """Return an object's bytes; see ``Bucket``."""
@@ -128,6 +129,36 @@ class VendorClient:
     def close(self) -> None:
         """Close the connections; see ``Bucket``."""
         self._stores.clear()
+
+    def _receive_keys(self, prefix: str) -> Iterator[str]:
+        """Yield all keys of a prefix, from one listing.
+
+        The library would pass over the keys before an offset by itself, however many arrive.
+        """
+        with self._translating():
+            stream = self._store("ask").list(prefix.rstrip("/") or None, chunk_size=PAGE_KEYS)
+            pages = iter(stream)
+        while True:
+            with self._translating():
+                page = next(pages, None)
+            if page is None:
+                return
+            yield from (str(entry["path"]) for entry in page)
+
+    def _skip_keys(self, after: str) -> Iterator[str]:
+        """Yield the keys that follow ``after``; those before it are received and counted too."""
+        skipped = 0
+        for key in self._keys:
+            if key > after:
+                yield key
+                continue
+            skipped += 1
+            if skipped > limits.FOLDER_NAMES:
+                raise TransportError(
+                    f"The listing of {self._options.url} does not end: more than"
+                    f" {limits.FOLDER_NAMES:,} names below {after.rpartition('/')[0]}.",
+                    "Remove files that do not belong to a bundle.",
+                )
 
     def _read(self, stream: "Iterator[object]", size: int) -> Generator[memoryview]:
         speed, left = LeastSpeed(self._options.url), size
