@@ -68,14 +68,12 @@ def _lines(created: "Created") -> list[str]:
         return []
     packages = count_text(description.packages, "package")
     state = "is there already" if created.outcome == "unchanged" else "is ready"
-    source = f"{packages} for Python {description.python_version}, from the wheelhouse"
+    bundle = f"bundle {description.bundle}"
     lines = [
         f"The environment of {description.bento} {state}: {environment.folder}",
-        f"  {source} {description.wheelhouse}",
+        f"  {packages} for Python {description.python_version}",
+        f"  from the wheelhouse {description.wheelhouse}",
+        f"  imported with {bundle if description.bundle else 'a bundle that is not known here'}",
+        *(f"  with the files {tag}" for tag in description.files),
     ]
-    if description.bundle:
-        lines.append(f"  which came in bundle {description.bundle}")
-    else:
-        lines.append("  of which this machine does not remember the bundle")
-    lines += [f"  with the files {tag}" for tag in description.files]
     return [*lines, f"Serve it: airgap env run {description.bento}"]
