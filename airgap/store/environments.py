@@ -181,7 +181,7 @@ def find_environment(text: str) -> Environment:
         StorageError: a folder cannot be read.
     """
     if "/" in text or text in (".", ".."):
-        folder = Path(text).absolute()
+        folder = Path(text).resolve()
         environment = read_environment(folder)
         if environment is None:
             raise MissingError(

@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+_PIECE_BYTES = 1024 * 1024
+
 
 def main(pip: str) -> int:
     """Return 0 if everything is as the lock says."""
@@ -58,22 +60,25 @@ def compare_records(distributions: Any) -> list[str]:  # noqa: ANN401  (of impor
     problems = []
     for path, recorded in digests.items():
         try:
-            data = Path(path).read_bytes()
+            if any(has_digest(path, mode, value) for mode, value in recorded.values()):
+                continue
         except OSError as error:
             problems.append(f"{path} cannot be read: {error.strerror}")
             continue
-        if not any(has_digest(data, mode, value) for mode, value in recorded.values()):
-            problems.append(f"{path} is not what the RECORD of {', '.join(sorted(recorded))} says")
+        problems.append(f"{path} is not what the RECORD of {', '.join(sorted(recorded))} says")
     return problems
 
 
-def has_digest(data: bytes, mode: str, value: str) -> bool:
-    """Tell whether data has a digest, in base64 without padding as RECORD has it."""
+def has_digest(path: str, mode: str, value: str) -> bool:
+    """Tell whether a file has a digest, in base64 without padding as RECORD has it."""
     try:
-        actual = hashlib.new(mode, data).digest()
+        digest = hashlib.new(mode)
     except ValueError:
         return False
-    return base64.urlsafe_b64encode(actual).rstrip(b"=").decode() == value.rstrip("=")
+    with Path(path).open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            digest.update(piece)
+    return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode() == value.rstrip("=")
 
 
 if __name__ == "__main__":

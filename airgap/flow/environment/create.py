@@ -188,7 +188,9 @@ def hold(folder: Path, on_wait: Callable[[], None]) -> Iterator[int]:
         yield descriptor
     finally:
         with suppress(FileNotFoundError):
-            marker.unlink()
+            # Who has removed the folder has removed the mark: another one may be there by now.
+            if os.path.samestat(os.fstat(descriptor), marker.lstat()):
+                marker.unlink()
         os.close(descriptor)
 
 
