@@ -85,9 +85,10 @@ def sign_statement(  # noqa: PLR0913, PLR0917  (what two commands share)
     connector: "Connector",
 ) -> Result:
     """Show a bundle, sign a statement about it, write it beside the bundle, and report it."""
-    from airgap.flow.trust import attest, keys
+    from airgap.cli.signers import load_signer
+    from airgap.flow.trust import attest
 
-    signer = keys.load_signer(key, passphrase)
+    signer = load_signer(key, passphrase)
     done = "accepted" if statement.decision == "accept" else "rejected"
     role = f"as {statement.role}" + (f" ({statement.name})" if statement.name else "")
     verb = statement.decision.capitalize()

@@ -139,10 +139,10 @@ def command(  # noqa: PLR0913  (one argument per option)
     The bundle is signed with --key. Without --no-models, a model that cannot be found stops the
     export. With --base, only what changed is packed.
     """
+    from airgap.cli.signers import load_signer
     from airgap.flow.exporting import export, naming
     from airgap.flow.exporting.want import read_want
     from airgap.flow.location.location import parse_location
-    from airgap.flow.trust import keys
     from airgap.flow.trust.roots import collect_depot_files
 
     wanted = read_want(want) if want else None
@@ -152,8 +152,8 @@ def command(  # noqa: PLR0913  (one argument per option)
     if output == "-" and context.params.get("as_json"):
         raise UsageError("-o - and --json both want standard output.", "Give -o FILE.airgap.")
     ask = read_passphrase(passphrase_env, passphrase_fd)
-    signer = keys.load_signer(key, ask)
-    model_signer = keys.load_signer(model_signature_key, ask) if model_signature_key else None
+    signer = load_signer(key, ask)
+    model_signer = load_signer(model_signature_key, ask) if model_signature_key else None
     new = naming.NewFile(tags, models, format_name)
     request = export.ExportRequest(
         tags,

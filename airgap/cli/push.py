@@ -75,17 +75,17 @@ def command(  # noqa: PLR0913  (one argument per option)
     if a bundle signed by this key holds exactly the same, nothing is done. The same tag with other
     content is refused without --force.
     """
+    from airgap.cli.signers import load_signer
     from airgap.flow.depot.push import PushRequest, push
     from airgap.flow.describe.bundle import describe_bundle
     from airgap.flow.location.location import parse_depot
-    from airgap.flow.trust import keys
 
     location = parse_depot(depot)
     request = PushRequest(
         "model" if is_model else "bento",
         tag,
         location,
-        keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd)),
+        load_signer(key, read_passphrase(passphrase_env, passphrase_fd)),
         terms,
         with_models=with_models,
         bare=bare,

@@ -31,10 +31,10 @@ def command(  # noqa: PLR0913  (one argument per option)
     Shows what is signed, and signs these bytes. Your signature says that this bundle may travel:
     compare its ID with the one that you expect.
     """
+    from airgap.cli.signers import load_signer
     from airgap.flow.exporting import export
-    from airgap.flow.trust import keys
 
-    signer = keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
+    signer = load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     purpose = SigningPurpose("To be signed as builder", "Sign", "as builder")
     with open_shown(source, bundle, purpose, connector) as candidate:
         file = export.sign_bundle(candidate, signer, connector.progress)

@@ -64,9 +64,10 @@ def command(  # noqa: PLR0913  (one argument per option)
     The site's root says who must sign. Signatures, revocations, audiences and used numbers are
     never waived.
     """
-    from airgap.flow.trust import keys, pin, waivers
+    from airgap.cli.signers import load_signer
+    from airgap.flow.trust import pin, waivers
 
-    signer = keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
+    signer = load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     if source.endswith(waivers.SUFFIX):
         if any(option is not None for option in (site, reason, expires, output)):
             raise UsageError(

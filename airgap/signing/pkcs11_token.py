@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import unquote_to_bytes
 
 import pkcs11
@@ -56,6 +56,8 @@ class TokenAddress:
 
 class TokenSigner(Signer):
     """Signs with a key on a token."""
+
+    wait_text: ClassVar[str] = "Waiting for the token to sign. Touch it if it needs that."
 
     def __init__(self, address: TokenAddress, passphrase: Passphrase) -> None:
         """Find the key and try the PIN, so that a wrong PIN fails before the work begins.

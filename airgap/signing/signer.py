@@ -1,8 +1,10 @@
 """The signer: signs documents with a key in a file, an agent or a token (format §6)."""
 
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ClassVar, Final
 
 from airgap.errors import ConfigurationError
 from airgap.format.envelope import PAYLOAD_TYPES, Envelope, Purpose, signed_bytes
@@ -14,6 +16,8 @@ __all__ = ["Passphrase", "Signer"]
 Passphrase = Callable[[], bytes]
 """Returns the passphrase of a key file or the PIN of a token; called only if one is needed."""
 
+_WAIT_SECONDS: Final = 3.0
+
 
 class Signer(ABC):
     """Signs documents with one private key."""
@@ -21,9 +25,14 @@ class Signer(ABC):
     max_bytes: ClassVar[int | None] = None
     """The longest message (format §6.1) that can be signed, in bytes; None: no limit."""
 
+    wait_text: ClassVar[str] = ""
+    """What a person may have to do before there is a signature; empty: nothing."""
+
     def __init__(self, key: Key) -> None:
         """Take the public half."""
         self.key = key
+        self.on_wait: Callable[[str], object] = lambda _: None
+        """Called with ``wait_text``, by another thread, once a signature takes seconds."""
 
     def sign(self, purpose: Purpose, payload: bytes) -> Envelope:
         """Sign the exact bytes of a document for one purpose (format §6.1).
@@ -32,7 +41,8 @@ class Signer(ABC):
             ConfigurationError: the agent or token refuses, or its signature does not verify.
         """
         message = signed_bytes(PAYLOAD_TYPES[purpose], payload)
-        signature = self._sign_bytes(message)
+        with self._watch_time():
+            signature = self._sign_bytes(message)
         # Catches here, and not on the isolated side, another key under the same name, and a
         # computing fault, which could reveal an Ed25519 key.
         if not verifies(self.key, signature, message):
@@ -45,3 +55,14 @@ class Signer(ABC):
     @abstractmethod
     def _sign_bytes(self, message: bytes) -> bytes:
         """Return the signature in the form of format §6.3."""
+
+    @contextmanager
+    def _watch_time(self) -> Iterator[None]:
+        timer = threading.Timer(_WAIT_SECONDS, lambda: self.on_wait(self.wait_text))
+        timer.daemon = True
+        if self.wait_text:
+            timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()

@@ -26,6 +26,9 @@ class AgentSigner(Signer):
     """Signs with a key in an ssh-agent."""
 
     max_bytes: ClassVar[int | None] = _REQUEST_BYTES
+    wait_text: ClassVar[str] = (
+        "Waiting for the ssh-agent to sign. Confirm when it asks, or touch the key."
+    )
 
     def __init__(self, agent_key: AgentKey) -> None:
         """Take one of the agent's keys.

@@ -129,10 +129,11 @@ def command(  # noqa: PLR0913  (one argument per option)
     passphrase_fd: int | None,
 ) -> Result:
     """Make version 1 of a root and print the fingerprint for `airgap trust init`."""
+    from airgap.cli.signers import load_signer
     from airgap.flow.trust import keys, roots
 
     ask = read_passphrase(passphrase_env, passphrase_fd)
-    signers = [keys.load_signer(name, ask) for name in root_keys if not name.endswith(".pub")]
+    signers = [load_signer(name, ask) for name in root_keys if not name.endswith(".pub")]
     absent = [keys.read_public_key(Path(name)) for name in root_keys if name.endswith(".pub")]
     new = roots.NewRoot(
         site,

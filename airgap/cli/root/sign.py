@@ -40,9 +40,10 @@ def command(  # noqa: PLR0913  (one argument per option)
     `airgap root show ROOT --from OLD`; the fingerprint is on the ceremony sheet. The owner of a
     root key that this version removes signs with --from OLD.
     """
-    from airgap.flow.trust import keys, pin, roots
+    from airgap.cli.signers import load_signer
+    from airgap.flow.trust import pin, roots
 
-    signer = keys.load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
+    signer = load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     proposal = roots.read_proposal(root, before)
     if fingerprint is None:
         fingerprint = _ask_fingerprint(proposal)

@@ -11,6 +11,8 @@ from airgap.signing.signer import Passphrase, Signer
 __all__ = [
     "ALGORITHMS",
     "NewKey",
+    "Passphrase",
+    "Signer",
     "export_public",
     "generate_key",
     "load_public_key",
