@@ -26,6 +26,7 @@ __all__ = [
     "ArchiveForm",
     "Form",
     "NoPacks",
+    "SignaturesOnly",
     "StockReader",
     "form_of",
     "form_of_name",
@@ -84,7 +85,33 @@ def has_manifest_beside(path: Path) -> bool:
     return _beside(path).exists()
 
 
-class StockReader:
+class SignaturesOnly:
+    """What archives for stock BentoML have in common: only signatures travel beside them."""
+
+    location: str
+
+    @property
+    def stock_archive(self) -> Self:
+        """Itself: it has members."""
+        return self
+
+    def read_attachments(self) -> dict[str, bytes]:
+        """Return nothing: no attachments travel with such an archive (format §10)."""
+        return {}
+
+    def add_attachment(self, file: str, data: bytes) -> None:
+        """Refuse: no attachments travel with such an archive (format §10)."""
+        del file, data
+        raise UsageError(
+            f"{self.location} cannot have attachments.", "Export into a depot or a .airgap file."
+        )
+
+    def read_roots(self) -> list[SignedRoot]:
+        """Refuse: no roots travel with such an archive."""
+        raise MissingError(f"{self.location} holds no roots.", "Give the path of a root file.")
+
+
+class StockReader(SignaturesOnly):
     """Fills ``BundleReader`` with an archive, or a folder, and what lies beside it."""
 
     def __init__(self, path: Path, form: Form) -> None:
@@ -103,11 +130,6 @@ class StockReader:
     def is_folder(self) -> bool:
         """Whether it is a folder; see ``StockMembers``."""
         return self._form == "folder"
-
-    @property
-    def stock_archive(self) -> Self:
-        """Itself: it has members."""
-        return self
 
     def read_manifest(self) -> tuple[str, bytes]:
         """Return the bundle id, which follows from the manifest, and the manifest's bytes.
@@ -142,21 +164,6 @@ class StockReader:
                 )
                 pairs.append((statement, read_bounded(top, name, limits.ENVELOPE_BYTES)))
         return pairs
-
-    def read_attachments(self) -> dict[str, bytes]:
-        """Return nothing: no attachments travel with such an archive (format §10)."""
-        return {}
-
-    def add_attachment(self, file: str, data: bytes) -> None:
-        """Refuse: no attachments travel with such an archive (format §10)."""
-        del file, data
-        raise UsageError(
-            f"{self.location} cannot have attachments.", "Export into a depot or a .airgap file."
-        )
-
-    def read_roots(self) -> list[SignedRoot]:
-        """Refuse: no roots travel with such an archive."""
-        raise MissingError(f"{self.location} holds no roots.", "Give the path of a root file.")
 
     def add_files(self, files: Sequence[tuple[str, bytes]]) -> None:
         """Put an envelope, or an attestation and then its envelope, beside the manifest."""

@@ -6,27 +6,25 @@ The archive itself goes through a local file: its readers and writers are those 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 from airgap.carrier.remote_archive import send_file
-from airgap.carrier.stock.archive import ArchiveForm, NoPacks
+from airgap.carrier.stock.archive import ArchiveForm, NoPacks, SignaturesOnly
 from airgap.carrier.stock.port import Member
 from airgap.carrier.stock.tar import TarReader
 from airgap.carrier.stock.zip import ZipReader
 from airgap.disk.os_errors import translate_errors
-from airgap.errors import ConflictError, CorruptError, MissingError, NotTrustedError, UsageError
+from airgap.errors import ConflictError, CorruptError, MissingError, NotTrustedError
 from airgap.format import layout, limits
 from airgap.format import stock_archive as stock
 from airgap.format.envelope import Role, refuse_too_many
 from airgap.format.manifest import bundle_id
-from airgap.format.root import SignedRoot
 from airgap.transport.port import Pace, Transport
 from airgap.transport.spool import Spool
 
 __all__ = ["RemoteStockReader", "send_stock_archive"]
 
 
-class RemoteStockReader:
+class RemoteStockReader(SignaturesOnly):
     """Fills ``BundleReader`` with an archive on a server; it is fetched when members are read."""
 
     is_folder = False
@@ -43,11 +41,6 @@ class RemoteStockReader:
         self._parent = spool
         self._spool: Spool | None = None
         self._listed: list[str] | None = None
-
-    @property
-    def stock_archive(self) -> Self:
-        """Itself: it has members."""
-        return self
 
     def read_manifest(self) -> tuple[str, bytes]:
         """Return the bundle id, which follows from the manifest, and the manifest's bytes.
@@ -81,21 +74,6 @@ class RemoteStockReader:
                 )
                 pairs.append((statement, self._read(envelope, limits.ENVELOPE_BYTES)))
         return pairs
-
-    def read_attachments(self) -> dict[str, bytes]:
-        """Return nothing: no attachments travel with such an archive (format §10)."""
-        return {}
-
-    def add_attachment(self, file: str, data: bytes) -> None:
-        """Refuse: no attachments travel with such an archive (format §10)."""
-        del file, data
-        raise UsageError(
-            f"{self.location} cannot have attachments.", "Export into a depot or a .airgap file."
-        )
-
-    def read_roots(self) -> list[SignedRoot]:
-        """Refuse: no roots travel with such an archive."""
-        raise MissingError(f"{self.location} holds no roots.", "Give the path of a root file.")
 
     def add_files(self, files: Sequence[tuple[str, bytes]]) -> None:
         """Put an envelope, or an attestation and then its envelope, beside the manifest."""
