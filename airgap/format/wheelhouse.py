@@ -28,6 +28,7 @@ __all__ = [
     "encode",
     "format_requirements",
     "is_requirement_file",
+    "is_wheel_of",
     "normalize_name",
     "parse_target",
     "requirements_digest",
@@ -287,9 +288,16 @@ def _is_package(package: LockedPackage) -> bool:
     return (
         _NAME.fullmatch(package.name) is not None
         and _TEXT.fullmatch(package.version) is not None
-        and _WHEEL.fullmatch(package.file) is not None
-        and len(package.file) <= limits.PATH_PART_BYTES
-        and normalize_name(package.file.partition("-")[0]) == package.name
+        and is_wheel_of(package.file, package.name)
+    )
+
+
+def is_wheel_of(file: str, name: str) -> bool:
+    """Tell whether this can be the file name of a package's wheel; ``name`` is normalized."""
+    return (
+        _WHEEL.fullmatch(file) is not None
+        and len(file) <= limits.PATH_PART_BYTES
+        and normalize_name(file.partition("-")[0]) == name
     )
 
 

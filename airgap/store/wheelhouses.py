@@ -1,11 +1,35 @@
 """Python packages for one target, in ``wheelhouses/`` of BentoML's home (format §26)."""
 
-from airgap.format.inventory import Item
-from airgap.format.kinds import WHEELHOUSE
-from airgap.format.wheelhouse import check_wheelhouse
-from airgap.store.content_kind import ContentKind
+import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["Wheelhouses"]
+from airgap.disk.reading import read_small
+from airgap.errors import CorruptError
+from airgap.format import limits
+from airgap.format.inventory import File, Item
+from airgap.format.kinds import WHEELHOUSE
+from airgap.format.wheelhouse import (
+    LOCK,
+    WHEELS,
+    Wheelhouse,
+    check_wheelhouse,
+    decode,
+    is_requirement_file,
+    requirements_digest,
+)
+from airgap.store.content_kind import ContentKind
+from airgap.store.source_tree import Tree, read_stable
+
+__all__ = [
+    "InstalledWheelhouse",
+    "Wheelhouses",
+    "digest_requirements",
+    "find_wheels",
+    "list_wheelhouses",
+]
 
 
 class Wheelhouses(ContentKind):
@@ -19,3 +43,56 @@ class Wheelhouses(ContentKind):
     def check_content(item: Item, description: bytes) -> None:
         """Compare every wheel with ``pylock.toml``; see ``check_wheelhouse``."""
         check_wheelhouse(item, description)
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledWheelhouse:
+    """A wheelhouse on this machine: its folder, and what its ``pylock.toml`` says."""
+
+    folder: Path
+    wheelhouse: Wheelhouse
+
+    @property
+    def tag(self) -> str:
+        """``name:version``."""
+        return f"{self.folder.parent.name}:{self.folder.name}"
+
+
+def list_wheelhouses(requirements: bytes | None = None) -> Iterator[InstalledWheelhouse]:
+    """Yield the wheelhouses of this machine, the newest first; those that are damaged are not.
+
+    ``requirements`` chooses those of one Bento, by ``digest_requirements``; None: all.
+    """
+    kind = Wheelhouses()
+    folders = [kind.install_path(name, version).final for name, version in kind.list_tags()]
+    folders.sort(key=lambda folder: (folder.stat().st_mtime_ns, str(folder)), reverse=True)
+    for folder in folders:
+        with suppress(OSError, CorruptError):
+            wheelhouse = decode(read_small(folder / LOCK, limits.DESCRIPTION_BYTES))
+            if requirements in {None, wheelhouse.requirements}:
+                yield InstalledWheelhouse(folder, wheelhouse)
+
+
+def find_wheels() -> dict[bytes, Path]:
+    """Return the wheels of all wheelhouses of this machine, by SHA-256; they are not compared."""
+    return {
+        package.sha256: installed.folder / WHEELS / package.file
+        for installed in list_wheelhouses()
+        for package in installed.wheelhouse.packages
+    }
+
+
+def digest_requirements(tree: Tree) -> bytes:
+    """Digest what a Bento says of its packages, which leads to its wheelhouses (format §26).
+
+    Raises:
+        StorageError: a file changed since it was scanned, or cannot be read.
+    """
+    files: list[File] = []
+    for source in tree.files:
+        if is_requirement_file(source.path):
+            digest = hashlib.sha256()
+            for data in read_stable(source):
+                digest.update(data)
+            files.append(File(source.path, source.executable, source.size, digest.digest(), ()))
+    return requirements_digest(files)

@@ -119,9 +119,12 @@ def _read_image(
     written = plain if PLAIN in files else asked
     locked = ASKED in files and _is_lock(plain, asked)
     wheels, absent = _find_wheels(written.requirements, local)
+    roots = asked.requirements if ASKED in files else written.requirements
+    if asked.unsupported:  # a build makes a local package of each that lies in a repository
+        roots += tuple(found for found in written.requirements if found.source == "wheel")
     return BentoRequirements(
         python,
-        asked.requirements if ASKED in files else written.requirements,
+        roots,
         written.requirements,
         wheels,
         locked,

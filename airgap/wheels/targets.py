@@ -14,10 +14,12 @@ __all__ = [
     "choose_best",
     "default_target",
     "format_for_uv",
+    "is_as_new",
     "is_for_any_platform",
     "list_platforms",
     "rank_wheel",
     "read_target",
+    "runs_on",
     "this_machine",
 ]
 
@@ -127,6 +129,31 @@ def choose_best(files: Iterable[str], target: Target) -> str | None:
             build = utils.parse_wheel_filename(file)[2] or (-1, "")
             fitting.append((-rank, build, file))
     return max(fitting)[2] if fitting else None
+
+
+def runs_on(file: str, target: Target) -> bool:
+    """Tell whether a wheel runs on a target, by its file name.
+
+    A wheel that was built and not repaired says ``linux``, and not which libc it needs: that of the
+    machine that built it, which is taken to be this one.
+    """
+    if rank_wheel(file, target) is not None:
+        return True
+    here = this_machine()
+    return here is not None and is_as_new(target, here) and _runs_here(file)
+
+
+def is_as_new(target: Target, here: Target) -> bool:
+    """Tell whether what is built on a machine runs on a target: its libc is not older."""
+    return (target.minor, target.libc, target.architecture) == (
+        *(here.minor, here.libc),
+        here.architecture,
+    ) and target.libc_version >= here.libc_version
+
+
+def _runs_here(file: str) -> bool:
+    tags = load_packaging("packaging.tags")
+    return not set(_parse_tags(file)).isdisjoint(tags.sys_tags())
 
 
 def _parse_tags(file: str) -> Collection[Any]:

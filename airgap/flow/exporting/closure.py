@@ -1,4 +1,4 @@
-"""What travels with Bentos beside models, so that they run: folders that they read.
+"""What travels with Bentos beside models, so that they run: folders that they read, packages.
 
 Such an item need not be in a store: it is made for the export, and its own small files lie in a
 private folder until the export ends.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from airgap.disk.os_errors import storage_error
 from airgap.errors import UsageError
+from airgap.flow.exporting.packages import PackageOptions
 from airgap.format import names
 from airgap.format.files import is_variable
 from airgap.store.files import FilesFolder, make_source
@@ -25,6 +26,8 @@ class Closure:
     """What a person wants to travel beside Bentos and models."""
 
     files: Sequence[FilesFolder] = ()
+    packages: PackageOptions | None = None
+    """How the Python packages of the Bentos are found; None: they do not travel."""
 
     def __bool__(self) -> bool:
         """Tell whether it names anything."""
@@ -41,7 +44,7 @@ def make_sources(closure: Closure, tmpdir: Path | None) -> Iterator[list[Source]
         UsageError: two folders want the same variable.
         StorageError: a folder cannot be read, or is empty; or the disk refused.
     """
-    if not closure:
+    if not closure.files:
         yield []
         return
     _refuse_shared_variables(closure.files)

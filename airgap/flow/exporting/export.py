@@ -15,6 +15,7 @@ from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.bundle.open_to_sign import BundleToSign
 from airgap.flow.exporting import select, stock_archive, write_bundle
 from airgap.flow.exporting.closure import Closure, make_sources
+from airgap.flow.exporting.packages import find_or_make_wheelhouses
 from airgap.flow.exporting.remote_code import note_absent_code
 from airgap.flow.exporting.secret_scan import check_secrets
 from airgap.flow.exporting.select import Source
@@ -36,7 +37,7 @@ from airgap.flow.media.small_files import read_small_files
 from airgap.flow.media.split import VolumeOptions, add_parity, write_volumes
 from airgap.flow.media.volumes import read_labels
 from airgap.flow.progress import Progress
-from airgap.format.kinds import BENTO, MODEL, Kind
+from airgap.format.kinds import BENTO, MODEL, WHEELHOUSE, Kind
 from airgap.format.want import Want
 from airgap.signing.signer import Signer
 
@@ -97,6 +98,11 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
     tags = {BENTO.name: request.bentos, MODEL.name: request.models, **request.others}
     if request.want and not (any(tags.values()) or request.closure):
         tags = list_wanted_tags(request.want)
+    if request.closure.packages:
+        wheelhouses = find_or_make_wheelhouses(
+            tags.get(BENTO.name, ()), request.closure.packages, progress
+        )
+        tags = {**tags, WHEELHOUSE.name: [*tags.get(WHEELHOUSE.name, ()), *wheelhouses]}
     with make_sources(request.closure, request.transfer.spool) as made:
         sources = select.select_items(tags, made, with_models=request.with_models)
         _pass_on_notes(sources, progress)
