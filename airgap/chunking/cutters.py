@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from airgap.chunking.pieces import Peekable, Piece, Readable, Region
 from airgap.chunking.sizes import SMALLEST
 
-__all__ = ["cut", "max_pieces", "plan"]
+__all__ = ["cut", "max_pieces", "max_pieces_of_wheel", "plan"]
 
 
 def cut(file: Readable) -> Iterator[Piece]:
@@ -36,6 +36,7 @@ def plan(file: Peekable) -> list[Region]:
         safetensors.plan,
         gguf.plan,
         npy.plan,
+        zip_members.plan_wheel,
         zip_members.plan,
     )
     return next(filter(None, (plan_format(file) for plan_format in plans)), [])
@@ -45,3 +46,13 @@ def max_pieces(size: int) -> int:
     """Return an upper bound on the number of pieces of a file of ``size`` bytes."""
     # A piece below SMALLEST ends a region of at least SMALLEST, or is followed by such a region.
     return min(size, 3 * (size // SMALLEST) + 3)
+
+
+def max_pieces_of_wheel(file: Peekable) -> int:
+    """Return an upper bound on the number of pieces of a wheel, which are smaller than others'."""
+    from airgap.chunking import regions
+
+    if file.size <= SMALLEST:
+        return max_pieces(file.size)
+    lengths = [length for _, _, length in regions.spans(plan(file))]
+    return len(lengths) + max_pieces(max(0, file.size - sum(lengths)))

@@ -6,9 +6,13 @@ __all__ = ["Peekable", "Piece", "Readable", "Region"]
 
 
 class Peekable(Protocol):
-    """A file that can be read at any offset, to find its structure. ``size`` is in bytes."""
+    """A file that can be read at any offset, to find its structure.
+
+    ``size`` is in bytes, and ``path`` the file's path in its item, whose end tells a wheel.
+    """
 
     size: int
+    path: str
 
     def peek(self, offset: int, count: int) -> bytes:
         """Return ``count`` bytes from ``offset``, without moving on; fewer only at the end.
@@ -45,3 +49,5 @@ class Region(NamedTuple):
     width: int = 0
     """The width of its numbers, in bytes: 2, 4, 8 for floating point, 1 for any; 0 if unknown."""
     name: str = ""
+    is_apart: bool = False
+    """Whether it is a piece of its own although it is small."""

@@ -34,10 +34,11 @@ def join_small(regions: Iterable[Region]) -> Iterator[Region]:
     small: list[Region] = []
     size = 0
     for region in regions:
-        if small and (size >= SMALLEST or region.length >= SMALLEST):
+        is_apart = region.is_apart or region.length >= SMALLEST
+        if small and (size >= SMALLEST or is_apart):
             yield _join(small)
             small, size = [], 0
-        if region.length >= SMALLEST:
+        if is_apart and region.length:
             yield region
         elif region.length:
             small.append(region)

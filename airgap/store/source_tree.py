@@ -177,6 +177,7 @@ class StableFile:
     def __init__(self, source: SourceFile) -> None:
         """Remember the file; it is opened when the block begins."""
         self.size = source.size
+        self.path = source.path
         self._source = source
         self._offset = 0
         self._descriptor = -1

@@ -34,6 +34,7 @@ class _Chunks:
 
     def __init__(self, file: File, table: ChunkTable, sources: ChunkSources) -> None:
         self.size = file.size
+        self.path = file.path
         self._chunks = file.chunks
         self._table = table
         self._sources = sources

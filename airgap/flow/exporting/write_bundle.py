@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from airgap.carrier.port import BundleWriter
-from airgap.chunking.cutters import max_pieces
+from airgap.chunking.cutters import max_pieces, max_pieces_of_wheel
+from airgap.chunking.zip_members import is_wheel
 from airgap.codec.table import Preset
 from airgap.errors import StorageError
 from airgap.flow.bundle import model_signatures
@@ -23,7 +24,7 @@ from airgap.format.inventory import Entry, File, Item, make_item
 from airgap.format.manifest import ChunkTable, Manifest, Pack
 from airgap.signing.signer import Signer
 from airgap.store.kinds import find_kind
-from airgap.store.source_tree import SourceFile
+from airgap.store.source_tree import SourceFile, StableFile
 from airgap.version import __version__
 
 __all__ = [
@@ -199,17 +200,28 @@ def draft_item(source: Source) -> Item:
 def manifest_room(sources: Sequence[Source], settings: BundleOptions) -> int:
     """Return a number of bytes that the manifest of these items cannot exceed.
 
-    It follows from names and sizes alone, so that the same items leave the same room.
+    It follows from names and sizes, and from where wheels are cut, so that the same items leave the
+    same room.
+
+    Raises:
+        StorageError: a wheel changed since it was scanned, or cannot be read.
     """
     items = tuple(draft_item(source) for source in sources)
     draft = _manifest(items, ChunkTable(b"", ()), (), settings, 0)
     files = [file for source in sources for file in source.tree.files]
-    chunks = sum(max_pieces(file.size) for file in files)
+    chunks = sum(map(_max_pieces, files))
     packs = len(sources) + sum(file.size for file in files) // limits.PACK_TARGET_BYTES
     # 93 bytes per chunk: digest 32, length 4, place in its file 4, block of its own 17, and digest
     # and length of a base; 40 per pack; headers that grow from 1 to 5 bytes, per file and in all.
     per_chunk = 57 if settings.bases is NO_BASES else 93
     return len(manifests.encode(draft)) + per_chunk * chunks + 40 * packs + 8 * len(files) + 1024
+
+
+def _max_pieces(file: SourceFile) -> int:
+    if not is_wheel(file.path):
+        return max_pieces(file.size)
+    with StableFile(file) as stable:
+        return max_pieces_of_wheel(stable)
 
 
 def inventory_only(
