@@ -18,8 +18,10 @@ from airgap.errors import UsageError
 from airgap.flow.bundle import open_bundle
 from airgap.flow.describe.bundle import describe_admission, describe_bundle, describe_signers
 from airgap.flow.exporting import export, naming
+from airgap.flow.exporting.closure import Closure
 from airgap.flow.exporting.export import ExportRequest
 from airgap.flow.exporting.naming import FORMAT_NAMES, NewFile
+from airgap.flow.exporting.packages import parse_packages
 from airgap.flow.exporting.stock_archive import FORMATS
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.write_bundle import Preset
@@ -73,6 +75,11 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
     allow_credentials: bool = False,
     bases: Sequence[StrPath] = (),
     compression: Preset = "default",
+    with_env: bool = False,
+    targets: Sequence[str] = (),
+    indexes: Sequence[str] = (),
+    wheels: Sequence[StrPath] = (),
+    build_sdists: bool = False,
     jobs: int | None = None,
 ) -> str:
     """Export a Bento with every model it names, signed; return the path of what was written.
@@ -100,15 +107,26 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         allow_credentials: whether to go on although something looks like a password or a token.
         bases: bundles, depots or manifests whose chunks the other side has: they are left out.
         compression: how much time to give to size: ``none``, ``fast``, ``default``, ``small``.
+        with_env: whether the Python packages that the Bento needs go with it, as wheels.
+        targets: what the packages are for, such as ``cp311-manylinux_2_28_x86_64``; default: the
+            Bento's Python on machines like this one.
+        indexes: where packages are looked up, ``URL`` or ``NAME=URL``; default: where the Bento
+            says.
+        wheels: files for packages that have no wheel.
+        build_sdists: whether packages that have no wheel are built, which runs their code.
         jobs: threads; default: the processors there are.
 
     Raises:
-        MissingError: the Bento, or a model it names, is not here.
+        MissingError: the Bento, a model it names, or a package it needs is not here.
         PolicyError: an item holds what looks like a password, a token or a private key.
         ConfigurationError: there is no key to sign with, or it cannot be used.
         TransportError: the server cannot be reached, refused, or broke off for good.
         AirgapError: see ``airgap.errors`` for the others.
     """
+    given = [Path(wheel) for wheel in wheels]
+    packages = (
+        parse_packages(targets, indexes, given, build_sdists=build_sdists) if with_env else None
+    )
     options = _ExportOptions(
         path,
         Pieces(protocol, user, passwd, params, subpath),
@@ -119,6 +137,7 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         with_models=with_models,
         bases=bases,
         compression=compression,
+        closure=Closure(packages=packages),
         jobs=jobs,
     )
     return _export([str(tag)], [], options)
@@ -326,6 +345,7 @@ class _ExportOptions:
     with_models: bool = True
     bases: Sequence[StrPath] = ()
     compression: Preset = "default"
+    closure: Closure = field(default_factory=Closure)
     jobs: int | None = None
 
 
@@ -342,6 +362,7 @@ def _export(bentos: Sequence[str], models: Sequence[str], options: _ExportOption
         destination := naming.parse_target(text, new),
         [make_signer(options.key, options.passphrase)],
         options.terms,
+        closure=options.closure,
         with_models=options.with_models,
         bases=[parse_location(str(base)) for base in options.bases],
         compression=options.compression,

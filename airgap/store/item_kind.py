@@ -239,6 +239,13 @@ class ItemKind(ABC):
             OSError: the disk refused.
         """
 
+    def share_installed(self, item: Item, folder: Path) -> None:  # noqa: B027
+        """Replace staged files, which are all written, by further names of equal installed ones.
+
+        Raises:
+            OSError: the disk refused.
+        """
+
     def record_installed(  # noqa: B027
         self, item: Item, target: InstallPath, make_part: Callable[[], Path]
     ) -> None:

@@ -1,11 +1,13 @@
 """Python packages for one target, in ``wheelhouses/`` of BentoML's home (format §26)."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from airgap.disk.digests import digest_file
 from airgap.disk.reading import read_small
 from airgap.errors import CorruptError
 from airgap.format import limits
@@ -43,6 +45,27 @@ class Wheelhouses(ContentKind):
     def check_content(item: Item, description: bytes) -> None:
         """Compare every wheel with ``pylock.toml``; see ``check_wheelhouse``."""
         check_wheelhouse(item, description)
+
+    def share_installed(self, item: Item, folder: Path) -> None:
+        """Let a wheel that two wheelhouses have be one file, where the file system has links."""
+        known = find_wheels()
+        for file in item.files:
+            source = known.get(file.digest)
+            if source is None or not _is_equal(source, file):
+                continue
+            link = folder / f"{WHEELS}link.part"  # no wheel's name
+            with suppress(OSError):
+                link.unlink(missing_ok=True)
+                os.link(source, link, follow_symlinks=False)
+                link.replace(folder / file.path)
+            link.unlink(missing_ok=True)
+
+
+def _is_equal(path: Path, file: File) -> bool:
+    try:
+        return path.lstat().st_size == file.size and digest_file(path) == file.digest
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,7 @@ def finish_staging(staged: Sequence[StagedItem], progress: Progress, *, signed: 
     for item in staged:
         _check_description(item)
         find_kind(item.item.kind).check_staged(item.item, item.folder)
+        find_kind(item.item.kind).share_installed(item.item, item.folder)
     refuse_conflicts(staged)
     refuse_unreadable(staged, progress.note, signed=signed)
     for folder in {item.target.store: item.folder for item in staged}.values():

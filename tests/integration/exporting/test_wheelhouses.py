@@ -1,5 +1,6 @@
 """Export with Python packages: real uv and pip, and an index on the loopback."""
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,12 +8,21 @@ from pathlib import Path
 
 import pytest
 
+import airgap
+from airgap.errors import MissingError, TransportError, UsageError
 from airgap.format.wheelhouse import Wheelhouse
 from airgap.store.item_kind import Reference
 from airgap.store.kinds import find_kind
 from airgap.store.wheelhouses import digest_requirements, list_wheelhouses
+from airgap.wheels.choose import Choice
+from airgap.wheels.fetch import Fetcher
+from airgap.wheels.indexes import Indexes, make_environment
+from airgap.wheels.programs import find_programs
+from airgap.wheels.resolve import Distribution
+from airgap.wheels.targets import read_target
 from tests.support import stores
 from tests.support.package_index import PackageIndex, make_sdist, make_wheel, serve
+from tests.support.refusals import expect_refusal
 from tests.support.sides import Ran, Side, Site
 
 GLIBC = "cp311-manylinux_2_28_x86_64"
@@ -195,5 +205,189 @@ def test_an_importer_gets_every_wheel(story: Story, isolated: Side) -> None:
     assert imported.code == 0, imported.err
     for target in (GLIBC, MUSL):
         assert installed(isolated, target) == installed(story.side, target)
-    for wheel in isolated.bentoml.glob("wheelhouses/*/*/wheels/*.whl"):
+    wheels = list(isolated.bentoml.glob("wheelhouses/*/*/wheels/*.whl"))
+    for wheel in wheels:
         assert wheel.read_bytes() == {**WHEELS, INHOUSE: INHOUSE_WHEEL}[wheel.name]
+    assert len(wheels) == 13
+
+
+def test_an_import_of_a_wheel_that_is_there_gives_it_another_name(
+    story: Story, classic: tuple[Side, Ran], isolated: Side
+) -> None:
+    top = classic[0].top.parent
+    for depot in (story.depot, top / "depot"):
+        imported = isolated.run("import", depot)
+        assert imported.code == 0, imported.err
+    equal = [*isolated.bentoml.glob("wheelhouses/*/*/wheels/app-2.0-py3-none-any.whl")]
+    assert len({wheel.stat().st_ino for wheel in equal}) == 2  # those of one import are not linked
+
+
+@pytest.fixture(scope="module")
+def classic(
+    index: PackageIndex, site: Site, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Side, Ran]:
+    """Export a Bento of the older layout, without a lock, of which two packages have no wheel."""
+    top = tmp_path_factory.mktemp("classic")
+    side = Side(top / "side")
+    file, data = make_wheel("onlyarm", "1.0", X86_TAG)
+    stores.write_files(top, {file: data})
+    stores.add_bento(
+        side,
+        "old:v1",
+        {
+            "env/python/requirements.txt": b"sourceonly\nonlyarm\napp>=2,<3\n",
+            "env/python/version.txt": b"3.11.7",
+            "env/python/install.sh": f"PIP_ARGS=(--index-url {index.url})\n".encode(),
+            f"env/python/wheels/{INHOUSE}": INHOUSE_WHEEL,
+        },
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UV_CACHE_DIR", str(top / "uv"))
+        patch.setenv("PIP_CONFIG_FILE", os.devnull)
+        options = ("old:v1", "--target", GLIBC, "--wheel", top / file, "--build-sdists")
+        return side, export(side, site, top / "depot", *options)
+
+
+def test_the_older_layout_installs_its_own_wheels_and_what_they_need(
+    classic: tuple[Side, Ran],
+) -> None:
+    side, ran = classic
+    assert ran.code == 0, ran.err
+    assert names(installed(side, GLIBC)) == [
+        *("app-2.0-py3-none-any.whl", "helper-4.0-py3-none-any.whl", INHOUSE),
+        *(f"native-1.0-{X86_TAG}.whl", f"onlyarm-1.0-{X86_TAG}.whl", "quick-1.0-py3-none-any.whl"),
+        *("sourceonly-1.0-py3-none-any.whl", "speed-1.0-py3-none-any.whl"),
+    ]
+
+
+def test_a_bento_without_a_lock_is_told_what_was_chosen(classic: tuple[Side, Ran]) -> None:
+    side, ran = classic
+    assert not installed(side, GLIBC).locked
+    assert "old:v1 does not say which version of 7 of its packages it needs" in ran.err
+
+
+def test_a_wheel_that_was_built_says_from_what(
+    classic: tuple[Side, Ran], index: PackageIndex
+) -> None:
+    side, ran = classic
+    (built,) = installed(side, GLIBC).built
+    sdist = index.files["sourceonly-1.0.tar.gz"]
+    assert (built.name, built.sdist) == ("sourceonly", hashlib.sha256(sdist).digest())
+    assert "sourceonly 1.0 has no wheel and was built here." in ran.err
+
+
+def test_two_builds_give_the_same_wheel(tmp_path: Path) -> None:
+    file, data = make_sdist("sourceonly")
+    stores.write_files(tmp_path, {file: data})
+    sdist = Distribution(file, str(tmp_path / file), len(data), hashlib.sha256(data).digest())
+    built = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        (folder / "tmp").mkdir(parents=True)
+        environment = make_environment(Indexes(()), str(folder / "tmp"))
+        pip = find_programs().pip
+        fetcher = Fetcher(pip, environment, folder, read_target(MUSL), {}, lambda _: None)
+        built += fetcher.fetch([Choice("sourceonly", "1.0", sdist)])
+    assert built[0].sha256 == built[1].sha256
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (b"sourceonly\n", "sourceonly 1.0 has no wheel for cp311-manylinux_2_28_x86_64."),
+        (b"onlyarm==1.0\n", "onlyarm 1.0 has no wheel for cp311-manylinux_2_28_x86_64."),
+        (
+            b"app==9\n",
+            "The packages of shop:v2 cannot be resolved for cp311-manylinux_2_28_x86_64.",
+        ),
+    ],
+)
+def test_what_cannot_be_had_is_refused(
+    connected: Side, site: Site, index: PackageIndex, asked: bytes, message: str, tmp_path: Path
+) -> None:
+    add_bento(connected, "shop:v2", asked, asked, index=index.url)
+    ran = expect_refusal(
+        connected,
+        *("export", "shop:v2", "--with-env", "--target", GLIBC, "--key", site.key()),
+        *("-o", tmp_path / "depot"),
+        error=MissingError,
+    )
+    assert ran.json["error"]["message"] == message
+
+
+def test_an_index_that_is_not_there_is_named(
+    connected: Side, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_HTTP_TIMEOUT", "5")
+    nowhere = "http://127.0.0.1:9/simple"
+    add_bento(connected, "shop:v2", b"app\n", b"app==2.0\n", index=nowhere)
+    ran = expect_refusal(
+        connected,
+        *("export", "shop:v2", "--with-env", "--target", GLIBC, "--key", site.key()),
+        *("-o", tmp_path / "depot"),
+        error=TransportError,
+    )
+    assert nowhere in ran.json["error"]["message"]
+
+
+def test_lines_that_cannot_be_locked_are_refused_before_an_index_is_asked(
+    connected: Side, site: Site, tmp_path: Path
+) -> None:
+    lock = b"bentoml==1.4.40\ntools @ git+https://github.com/a/tools\n"
+    add_bento(connected, "shop:v2", b"tools\n", lock, index="http://127.0.0.1:9/simple")
+    ran = expect_refusal(
+        connected,
+        *("export", "shop:v2", "--with-env", "--key", site.key(), "-o", tmp_path / "depot"),
+        error=MissingError,
+    )
+    assert "line 4 of env/python/requirements.txt in shop:v2" in ran.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--target", GLIBC], "say how packages are collected"),
+        (["--build-sdists"], "say how packages are collected"),
+        (["--with-env", "--target", "cp311"], "'cp311' is not a target"),
+        (["--with-env", "--index", "nowhere"], "'nowhere' is not the URL of an index"),
+        (["--with-env", "--wheel", "none-1-py3-none-any.whl"], "is not a wheel"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    small: Side, site: Site, options: list[str], problem: str, tmp_path: Path
+) -> None:
+    ran = expect_refusal(
+        small,
+        *("export", "shop:v1", *options, "--key", site.key(), "-o", tmp_path / "depot"),
+        error=UsageError,
+    )
+    assert problem in ran.json["error"]["message"]
+
+
+def test_a_bento_without_requirements_travels_alone(
+    small: Side, site: Site, tmp_path: Path
+) -> None:
+    ran = export(small, site, tmp_path / "depot", "shop:v1")
+    assert ran.code == 0, ran.err
+    assert "shop:v1 names no Python packages." in ran.err
+    assert [item["kind"] for item in ran.json["items"]] == ["model", "bento"]
+
+
+def test_a_wheel_that_nothing_needs_is_refused(story: Story, site: Site, tmp_path: Path) -> None:
+    file, data = make_wheel("misspelled")
+    stores.write_files(tmp_path, {file: data})
+    ran = export(story.side, site, tmp_path / "depot", "shop:v1", "--wheel", tmp_path / file)
+    assert ran.code == UsageError.exit_code
+    assert ran.json["error"]["message"] == f"No package that is needed can be {file}."
+
+
+def test_python_exports_packages_too(story: Story, site: Site, tmp_path: Path) -> None:
+    with story.side.here():
+        airgap.export_bento(
+            *("shop:v1", tmp_path / "depot", "depot"),
+            with_env=True,
+            targets=[GLIBC, MUSL],
+            key=site.key(),
+        )
+        described = airgap.inspect(tmp_path / "depot")
+    assert [item["kind"] for item in described["items"]] == ["wheelhouse", "wheelhouse", "bento"]
