@@ -358,7 +358,8 @@ def test_options_that_make_no_sense_are_refused(
 ) -> None:
     ran = expect_refusal(
         small,
-        *("export", "shop:v1", *options, "--key", site.key(), "-o", tmp_path / "depot"),
+        *("export", "shop:v1", "--key", site.key(), "-o", tmp_path / "depot"),
+        *options,
         error=UsageError,
     )
     assert problem in ran.json["error"]["message"]
