@@ -1,6 +1,5 @@
 """Python packages for one target, in ``wheelhouses/`` of BentoML's home (format §26)."""
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,6 +10,7 @@ from airgap.disk.digests import digest_file
 from airgap.disk.reading import read_small
 from airgap.errors import CorruptError
 from airgap.format import limits
+from airgap.format.files import version_of
 from airgap.format.inventory import File, Item
 from airgap.format.kinds import WHEELHOUSE
 from airgap.format.wheelhouse import (
@@ -19,16 +19,12 @@ from airgap.format.wheelhouse import (
     Wheelhouse,
     check_wheelhouse,
     decode,
-    is_requirement_file,
-    requirements_digest,
 )
 from airgap.store.content_kind import ContentKind
-from airgap.store.source_tree import Tree, read_stable
 
 __all__ = [
-    "InstalledWheelhouse",
+    "StoredWheelhouse",
     "Wheelhouses",
-    "digest_requirements",
     "find_wheels",
     "list_wheelhouses",
 ]
@@ -69,7 +65,7 @@ def _is_equal(path: Path, file: File) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class InstalledWheelhouse:
+class StoredWheelhouse:
     """A wheelhouse on this machine: its folder, and what its ``pylock.toml`` says."""
 
     folder: Path
@@ -81,19 +77,22 @@ class InstalledWheelhouse:
         return f"{self.folder.parent.name}:{self.folder.name}"
 
 
-def list_wheelhouses(requirements: bytes | None = None) -> Iterator[InstalledWheelhouse]:
+def list_wheelhouses(requirements: bytes | None = None) -> Iterator[StoredWheelhouse]:
     """Yield the wheelhouses of this machine, the newest first; those that are damaged are not.
 
-    ``requirements`` chooses those of one Bento, by ``digest_requirements``; None: all.
+    ``requirements`` chooses those of one Bento, by the digest of format §26; None: all.
     """
     kind = Wheelhouses()
     folders = [kind.install_path(name, version).final for name, version in kind.list_tags()]
     folders.sort(key=lambda folder: (folder.stat().st_mtime_ns, str(folder)), reverse=True)
     for folder in folders:
         with suppress(OSError, CorruptError):
-            wheelhouse = decode(read_small(folder / LOCK, limits.DESCRIPTION_BYTES))
-            if requirements in {None, wheelhouse.requirements}:
-                yield InstalledWheelhouse(folder, wheelhouse)
+            raw = read_small(folder / LOCK, limits.DESCRIPTION_BYTES)
+            stored = StoredWheelhouse(folder, decode(raw))
+            if stored.tag != f"{stored.wheelhouse.target}:{version_of(raw)}":
+                continue
+            if requirements in {None, stored.wheelhouse.requirements}:
+                yield stored
 
 
 def find_wheels() -> dict[bytes, Path]:
@@ -103,19 +102,3 @@ def find_wheels() -> dict[bytes, Path]:
         for installed in list_wheelhouses()
         for package in installed.wheelhouse.packages
     }
-
-
-def digest_requirements(tree: Tree) -> bytes:
-    """Digest what a Bento says of its packages, which leads to its wheelhouses (format §26).
-
-    Raises:
-        StorageError: a file changed since it was scanned, or cannot be read.
-    """
-    files: list[File] = []
-    for source in tree.files:
-        if is_requirement_file(source.path):
-            digest = hashlib.sha256()
-            for data in read_stable(source):
-                digest.update(data)
-            files.append(File(source.path, source.executable, source.size, digest.digest(), ()))
-    return requirements_digest(files)

@@ -18,12 +18,13 @@ from airgap.format.inventory import File, make_item
 from airgap.format.kinds import BENTO, WHEELHOUSE
 from airgap.format.wheelhouse import LOCK, Target, Wheelhouse
 from airgap.store.add_item import add_item
+from airgap.store.bento_runtime import digest_requirements
 from airgap.store.install_paths import private_folder
 from airgap.store.item_kind import Reference, Source
 from airgap.store.kinds import find_kind
 from airgap.store.private_folder import make_private_folder
 from airgap.store.staging import STAGING
-from airgap.store.wheelhouses import digest_requirements, find_wheels, list_wheelhouses
+from airgap.store.wheelhouses import find_wheels, list_wheelhouses
 from airgap.wheels.bento_requirements import BentoRequirements, read_folder, refuse_unsupported
 from airgap.wheels.collect import Collected, Collection, Reporter, clear, collect
 from airgap.wheels.indexes import Indexes, parse_indexes, read_options
@@ -126,19 +127,19 @@ def _read_bento(source: Source, options: PackageOptions) -> _Bento:
     folder = source.folder or kind.install_path(source.name, source.version).final
     requirements = read_folder(folder, kind.describe(folder).python)
     refuse_unsupported(requirements, tag, (options.given or {}).keys())
-    return _Bento(tag, folder, requirements, digest_requirements(source.tree))
+    return _Bento(tag, folder, requirements, digest_requirements(folder))
 
 
 def _find(bento: _Bento, target: Target, options: PackageOptions) -> tuple[str, Wheelhouse] | None:
     """Find a wheelhouse of the Bento that has the given wheels; return its tag and lock."""
     given = options.given or {}
     wanted = {digest_file(path) for path in find_given(given, bento.requirements, target).values()}
-    for installed in list_wheelhouses(bento.digest):
-        wheelhouse = installed.wheelhouse
+    for stored in list_wheelhouses(bento.digest):
+        wheelhouse = stored.wheelhouse
         held = {package.sha256 for package in wheelhouse.packages}
         held |= {tool.sha256 for tool in wheelhouse.tools}
         if wheelhouse.target == target and wanted <= held:
-            return installed.tag, wheelhouse
+            return stored.tag, wheelhouse
     return None
 
 

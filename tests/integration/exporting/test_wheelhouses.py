@@ -11,9 +11,8 @@ import pytest
 import airgap
 from airgap.errors import MissingError, TransportError, UsageError
 from airgap.format.wheelhouse import Wheelhouse
-from airgap.store.item_kind import Reference
-from airgap.store.kinds import find_kind
-from airgap.store.wheelhouses import digest_requirements, list_wheelhouses
+from airgap.store.bento_runtime import digest_requirements
+from airgap.store.wheelhouses import list_wheelhouses
 from airgap.wheels.choose import Choice
 from airgap.wheels.fetch import Fetcher
 from airgap.wheels.indexes import Indexes, make_environment
@@ -176,8 +175,8 @@ def test_what_airgap_chose_is_told(story: Story) -> None:
 
 def test_the_bento_leads_to_its_wheelhouses(story: Story) -> None:
     with story.side.here():
-        tree = find_kind("bento").scan(Reference("bento", "shop", "v1")).tree
-        found = list(list_wheelhouses(digest_requirements(tree)))
+        folder = story.side.bentoml / "bentos" / "shop" / "v1"
+        found = list(list_wheelhouses(digest_requirements(folder)))
     assert len(found) == 2
 
 
