@@ -9,11 +9,11 @@ from airgap.wheels.requirements import Requirement
 from airgap.wheels.resolve import Distribution, ResolvedPackage, make_no_wheel_error
 from airgap.wheels.targets import choose_best, runs_on
 
-__all__ = ["Choice", "choose_files", "list_hashes"]
+__all__ = ["ChosenFile", "choose_files", "list_hashes"]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChosenFile:
     """The file that was chosen of a package: a wheel, or a source distribution to build."""
 
     name: str
@@ -37,7 +37,7 @@ def choose_files(
     allowed: Mapping[str, Collection[str]],
     *,
     build_sdists: bool,
-) -> list[Choice]:
+) -> list[ChosenFile]:
     """Choose one file of each package.
 
     Raises:
@@ -52,15 +52,15 @@ def choose_files(
 
 def _choose(
     package: ResolvedPackage, target: Target, allowed: Collection[str], *, build_sdists: bool
-) -> Choice:
+) -> ChosenFile:
     wheels = _list_allowed(package, package.wheels, allowed)
     wheel = _choose_wheel(package, wheels, target)
     if wheel is not None:
-        return Choice(package.name, package.version or wheel.file.split("-")[1], wheel)
+        return ChosenFile(package.name, package.version or wheel.file.split("-")[1], wheel)
     if package.sdist is None or not build_sdists:
         raise _explain(package, target)
     (sdist,) = _list_allowed(package, (package.sdist,), allowed)
-    return Choice(package.name, package.version, sdist)
+    return ChosenFile(package.name, package.version, sdist)
 
 
 def _choose_wheel(

@@ -23,8 +23,9 @@ from airgap.format.wheelhouse import (
     format_requirements,
     normalize_name,
 )
+from airgap.printable import count_text
 from airgap.wheels.bento_requirements import BentoRequirements
-from airgap.wheels.choose import Choice, choose_files, list_hashes
+from airgap.wheels.choose import ChosenFile, choose_files, list_hashes
 from airgap.wheels.fetch import FETCHED, Fetcher, Wheel
 from airgap.wheels.indexes import Indexes, make_environment
 from airgap.wheels.programs import Programs
@@ -150,13 +151,13 @@ def _make_tool_question(collection: Collection, given: Mapping[str, Path]) -> Qu
     return Question([pip], [], collection.target, title="pip")
 
 
-def _choose(collection: Collection, packages: Sequence[ResolvedPackage]) -> list[Choice]:
+def _choose(collection: Collection, packages: Sequence[ResolvedPackage]) -> list[ChosenFile]:
     allowed = list_hashes(collection.requirements.packages)
     return choose_files(packages, collection.target, allowed, build_sdists=collection.build_sdists)
 
 
 def _refuse_local(
-    choices: Iterable[Choice], collection: Collection, given: Mapping[str, Path]
+    choices: Iterable[ChosenFile], collection: Collection, given: Mapping[str, Path]
 ) -> None:
     """Refuse files of this machine that an index on a server names.
 
@@ -177,7 +178,7 @@ def _refuse_local(
 
 
 def _announce(
-    choices: Sequence[Choice], collection: Collection, folder: Path, reporter: Reporter
+    choices: Sequence[ChosenFile], collection: Collection, folder: Path, reporter: Reporter
 ) -> None:
     """Say how much is fetched, if that is much; refuse what the disk has no room for.
 
@@ -191,7 +192,7 @@ def _announce(
         largest = max(sizes, key=lambda file: sizes[file])
         reporter.note(
             f"The packages of {collection.bento} for {collection.target} have {total:,} bytes:"
-            f" {len(sizes)} files, of which {largest} has {sizes[largest]:,}."
+            f" {count_text(len(sizes), 'file')}, of which {largest} has {sizes[largest]:,}."
         )
     free = measure_free(folder)
     if free is not None and total > free:

@@ -11,7 +11,8 @@ from typing import Final
 from airgap.disk.digests import digest_file
 from airgap.errors import AirgapError, CorruptError, MissingError, TransportError
 from airgap.format.wheelhouse import Target
-from airgap.wheels.choose import Choice
+from airgap.printable import quote
+from airgap.wheels.choose import ChosenFile
 from airgap.wheels.programs import RunOutcome, run
 from airgap.wheels.targets import is_for_any_platform, list_platforms, runs_on
 
@@ -59,7 +60,7 @@ class Fetcher:
     known: Mapping[bytes, Path]
     advance: Callable[[int], None]
 
-    def fetch(self, choices: Iterable[Choice]) -> list[Wheel]:
+    def fetch(self, choices: Iterable[ChosenFile]) -> list[Wheel]:
         """Get the wheels, compare each with its digest, and build what has to be built.
 
         Raises:
@@ -76,10 +77,10 @@ class Fetcher:
             self._download(group)
         return [self._finish(choice) for choice in ordered]
 
-    def _path_of(self, choice: Choice) -> Path:
+    def _path_of(self, choice: ChosenFile) -> Path:
         return self.folder / FETCHED / choice.distribution.file
 
-    def _take(self, choice: Choice) -> bool:
+    def _take(self, choice: ChosenFile) -> bool:
         """Take a wheel that is on this machine; tell whether there is one."""
         distribution, path = choice.distribution, self._path_of(choice)
         if not distribution.is_wheel:
@@ -95,7 +96,7 @@ class Fetcher:
         self.advance(path.stat().st_size)
         return True
 
-    def _download(self, group: Sequence[Choice]) -> None:
+    def _download(self, group: Sequence[ChosenFile]) -> None:
         """Fetch wheels with one call of pip."""
         fetched = self._make_empty("download")
         listing = self.folder / "fetch.txt"
@@ -119,7 +120,7 @@ class Fetcher:
             path.replace(self._path_of(choice))
             self.advance(self._path_of(choice).stat().st_size)
 
-    def _finish(self, choice: Choice) -> Wheel:
+    def _finish(self, choice: ChosenFile) -> Wheel:
         distribution = choice.distribution
         if not distribution.is_wheel:
             return self._build(choice)
@@ -129,7 +130,7 @@ class Fetcher:
             *(distribution.sha256 or digest_file(path), distribution.host),
         )
 
-    def _build(self, choice: Choice) -> Wheel:
+    def _build(self, choice: ChosenFile) -> Wheel:
         """Build a wheel, so that a second build gives the same bytes."""
         distribution, built = choice.distribution, self._make_empty("built")
         source = distribution.path
@@ -167,8 +168,8 @@ class Fetcher:
         return folder
 
 
-def _group(choices: Iterable[Choice]) -> Iterator[list[Choice]]:
-    group: list[Choice] = []
+def _group(choices: Iterable[ChosenFile]) -> Iterator[list[ChosenFile]]:
+    group: list[ChosenFile] = []
     for choice in choices:
         group.append(choice)
         size = sum(choice.distribution.size for choice in group)
@@ -179,7 +180,7 @@ def _group(choices: Iterable[Choice]) -> Iterator[list[Choice]]:
         yield group
 
 
-def _format_line(choice: Choice) -> str:
+def _format_line(choice: ChosenFile) -> str:
     """Write a line for pip: where the file is, and its digest.
 
     Raises:
@@ -188,7 +189,7 @@ def _format_line(choice: Choice) -> str:
     distribution = choice.distribution
     if not _URL.fullmatch(distribution.location) or not distribution.sha256:
         raise CorruptError(
-            f"The index gives {distribution.file[:200]!r} no valid address or digest.",
+            f"The index gives {quote(distribution.file)} no valid address or digest.",
             "Use another index (--index), or pass --wheel FILE.",
         )
     return f"{choice.name} @ {distribution.location} --hash=sha256:{distribution.sha256.hex()}\n"
@@ -241,7 +242,7 @@ def _make_mismatch_error(
     )
 
 
-def _explain_build(choice: Choice, done: RunOutcome) -> MissingError:
+def _explain_build(choice: ChosenFile, done: RunOutcome) -> MissingError:
     return MissingError(
         f"A wheel of {choice.name} {choice.version} cannot be built from"
         f" {choice.distribution.file}.",

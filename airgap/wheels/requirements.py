@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from airgap.format import limits
 from airgap.format.wheelhouse import normalize_name
+from airgap.printable import cut_text
 
 __all__ = [
     "IndexOptions",
@@ -315,5 +316,4 @@ def _split_extras(text: str) -> tuple[str, ...]:
 
 def _shorten(text: str) -> str:
     """Return what a message shows of a line: no user or password, and not too much."""
-    text = _USER.sub("://***@", text)
-    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
+    return cut_text(_USER.sub("://***@", text), _LONGEST_TEXT)

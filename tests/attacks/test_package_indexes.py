@@ -9,7 +9,7 @@ import pytest
 
 from airgap.errors import CorruptError, MissingError
 from airgap.wheels.bento_requirements import read_requirements
-from airgap.wheels.choose import Choice, choose_files
+from airgap.wheels.choose import ChosenFile, choose_files
 from airgap.wheels.collect import Collection, Reporter, collect
 from airgap.wheels.fetch import Fetcher
 from airgap.wheels.indexes import Indexes, make_environment, parse_indexes
@@ -44,7 +44,7 @@ def lock_of(**entry: str) -> bytes:
     ).encode()
 
 
-def choose(lock: bytes) -> list[Choice]:
+def choose(lock: bytes) -> list[ChosenFile]:
     return choose_files(parse_lock(lock), TARGET, {}, build_sdists=False)
 
 
@@ -120,7 +120,7 @@ def test_a_wheel_with_another_digest_is_refused(index: PackageIndex, tmp_path: P
     wheel = Distribution(TINY, f"{index.url.removesuffix('simple')}files/{TINY}", 9, digest)
     fetcher = make_fetcher(tmp_path, parse_indexes([index.url], {}))
     with pytest.raises(CorruptError, match=f"expected {digest.hex()}"):
-        fetcher.fetch([Choice("tiny", "1.0", wheel)])
+        fetcher.fetch([ChosenFile("tiny", "1.0", wheel)])
     assert list((tmp_path / "wheels").iterdir()) == []
 
 

@@ -13,7 +13,7 @@ from airgap.errors import MissingError, TransportError, UsageError
 from airgap.format.wheelhouse import Wheelhouse
 from airgap.store.bento_runtime import digest_requirements
 from airgap.store.wheelhouses import list_wheelhouses
-from airgap.wheels.choose import Choice
+from airgap.wheels.choose import ChosenFile
 from airgap.wheels.fetch import Fetcher
 from airgap.wheels.indexes import Indexes, make_environment
 from airgap.wheels.programs import find_programs
@@ -286,7 +286,7 @@ def test_two_builds_give_the_same_wheel(tmp_path: Path) -> None:
         environment = make_environment(Indexes(()), str(folder / "tmp"))
         pip = find_programs().pip
         fetcher = Fetcher(pip, environment, folder, read_target(MUSL), {}, lambda _: None)
-        built += fetcher.fetch([Choice("sourceonly", "1.0", sdist)])
+        built += fetcher.fetch([ChosenFile("sourceonly", "1.0", sdist)])
     assert built[0].sha256 == built[1].sha256
 
 

@@ -9,7 +9,7 @@ from airgap.errors import CorruptError, StorageError, TransportError
 from airgap.format.wheelhouse import NO_BENTO
 from airgap.wheels import collect
 from airgap.wheels.bento_requirements import read_requirements
-from airgap.wheels.choose import Choice
+from airgap.wheels.choose import ChosenFile
 from airgap.wheels.collect import Collection, Reporter, clear
 from airgap.wheels.fetch import Fetcher
 from airgap.wheels.indexes import Indexes
@@ -22,8 +22,8 @@ SHA256 = hashlib.sha256(DATA).digest()
 URL = f"https://files.example/{FILE}"
 
 
-def choose(location: str = URL, size: int = len(DATA)) -> Choice:
-    return Choice("tiny", "1.0", Distribution(FILE, location, size, SHA256))
+def choose(location: str = URL, size: int = len(DATA)) -> ChosenFile:
+    return ChosenFile("tiny", "1.0", Distribution(FILE, location, size, SHA256))
 
 
 def make_pip(folder: Path, commands: str) -> tuple[str, ...]:
