@@ -114,6 +114,10 @@ keep_free = "2.5 GB"
 password = "{HASH}"
 max_bytes = "500 MB"
 """.encode()
+_SHORT_DROPBOX: Final = f"""state = "s"
+tls.required = false
+users.a = {{password = "{HASH}", max_bytes = "1 B"}}
+""".encode()
 _DROPBOX_WORDS: Final = (
     *(b"jobs = ", b"import_seconds = ", b"keep_packs_hours = ", b"masquerade = ", b'"10.0.0.1"'),
     *(b"implicit_port = ", b"certificate = ", b"key = ", b"connections = ", b"login_seconds = "),
@@ -317,7 +321,7 @@ _REFUSES_URLS: Final[tuple[type[AirgapError], ...]] = (
 READERS: Final[dict[str, Reader]] = {
     "config file": Reader(_read_config, _REFUSES_URLS, lambda: [_CONFIG], _TOML_WORDS),
     "config file of a drop box": Reader(
-        _read_dropbox_settings, _REFUSES, lambda: [_DROPBOX], _DROPBOX_WORDS
+        _read_dropbox_settings, _REFUSES, lambda: [_DROPBOX, _SHORT_DROPBOX], _DROPBOX_WORDS
     ),
     "ssh_config": Reader(_read_ssh_config, _REFUSES, lambda: [_SSH_CONFIG], _SSH_WORDS),
     "known_hosts": Reader(_read_known_hosts, _REFUSES, lambda: [_KNOWN_HOSTS]),
@@ -325,7 +329,12 @@ READERS: Final[dict[str, Reader]] = {
     "netrc": Reader(
         _read_netrc, _REFUSES, lambda: [b"machine depot.example login a password b\ndefault\n"]
     ),
-    "record of huggingface_hub": Reader(_read_record, _REFUSES, lambda: [_RECORD], _JSON_WORDS),
+    "record of huggingface_hub": Reader(
+        _read_record,
+        _REFUSES,
+        lambda: [_RECORD, b'{"files": [], "weight_map": []}'],
+        _JSON_WORDS,
+    ),
     "path in a variable": Reader(
         _read_variable, _REFUSES, lambda: [b"~/$HOME/a"], (b"$AIRGAP_TEST", b"${HOME}", b"~")
     ),
