@@ -244,6 +244,7 @@ def test_an_upload_that_the_server_does_not_have_is_no_success(tmp_path: Path) -
         ("400 Bad Request", "XAmzContentSHA256Mismatch", TransientError, "400"),
         ("400 Bad Request", "AuthorizationHeaderMalformed", TransportError, "400"),
         ("418 Teapot", "Tea", TransportError, "418 Tea"),
+        ("999 None", "", TransientError, "999"),
     ],
 )
 def test_errors_are_translated_and_not_repeated(
@@ -338,8 +339,12 @@ ENTITIES = "".join(
         listing("top//x"),
         listing("top/&#10;x"),
         reply("200 OK", b"<html>"),
+        listing("top/\x9b2J"),
+        listing(*(f"top/{number}{'k' * 300_000}" for number in range(30))),
         reply("200 OK", b"<a>" * 10_000),
         reply("200 OK", b""),
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"\x00\x1b[2J" * 1000,
     ],
 )
 def test_listings_that_are_none_are_refused(answer: bytes) -> None:
