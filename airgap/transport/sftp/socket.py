@@ -19,7 +19,9 @@ __all__ = ["GuardedSocket", "connect"]
 _BUFFER_BYTES: Final = 512 * 1024
 # An unauthenticated server chooses this length. The limit is OpenSSH's own.
 _MAX_READ_BYTES: Final = 256 * 1024 + 64
-_STAGE_BYTES: Final = 4 * 1024 * 1024  # an exchange of keys, or a login, takes a few KiB
+# An exchange of keys, or a login, takes a few KiB. Paramiko searches a first line without an end
+# from its beginning after every 128 bytes.
+_STAGE_BYTES: Final = 1024 * 1024
 _KILL_AFTER_SECONDS: Final = 2
 
 
@@ -94,8 +96,8 @@ class GuardedSocket:
         self._check()
         if not self._ready:
             self._ready = self._buffer[: self._socket.recv_into(self._buffer)]
-            self._bytes_left -= len(self._ready)
         piece = bytes(self._ready[:size])
+        self._bytes_left -= len(piece)
         self._ready = self._ready[size:]
         return piece
 
