@@ -139,6 +139,22 @@ def test_of_two_wheelhouses_that_fit_one_is_named(shop: Side) -> None:
     assert listed["path"] == str(folder)
 
 
+def test_the_user_of_a_service_can_read_it_whatever_the_umask_is(shop: Side) -> None:
+    other = shop.top / "other"
+    before = os.umask(0o077)
+    try:
+        assert shop.run("env", "create", "shop").code == 0
+        assert shop.run("env", "create", "shop", other).code == 0
+    finally:
+        os.umask(before)
+
+    for top in (shop.bentoml / "environments", other):
+        paths = [top, *(path for path in top.rglob("*") if not path.is_symlink())]
+        closed = [path for path in paths if path.stat().st_mode & 0o055 < 0o044]
+        assert closed == []
+        assert not any(path.stat().st_mode & 0o022 for path in paths)
+
+
 def test_two_at_once_make_one(shop: Side) -> None:
     words = [sys.executable, "-m", "airgap", "env", "create", "shop", "--json"]
     environment = {**os.environ, **shop.environment}
@@ -225,3 +241,18 @@ def test_two_folders_for_one_variable_are_refused(shop: Side) -> None:
     assert refused.code == 14
     assert "TIKTOKEN_CACHE_DIR" in refused.json["error"]["message"]
     assert absent.code == 13
+
+
+def test_the_doctor_says_what_an_environment_lacks(shop: Side) -> None:
+    folder = shop.bentoml / "environments/shop/v1"
+    environments.pretend(folder, "shop:v1", ["encodings:v1"])
+
+    found = shop.run("doctor", "--json").json["findings"]
+    (folder / "bin/python").symlink_to(sys.executable)
+    later = shop.run("doctor", "--json").json["findings"]
+
+    told = [(one["level"], one["message"]) for one in found if one["about"] == "environments"]
+    assert [level for level, _ in told] == ["problem", "note"]
+    assert "Python of the environment" in told[0][1]
+    assert "files encodings:v1" in told[1][1]
+    assert [one["level"] for one in later if one["about"] == "environments"] == ["note"]
