@@ -115,16 +115,19 @@ def _scan(reference: Reference) -> tuple[Tree, tuple[str, ...]]:
         )
     files: dict[str, SourceFile] = {}
     recorded: set[str] = set()
+    is_complete = False
     spellings = _list_spellings(reference.name)
     for folder in spellings:
         snapshot = folder / "snapshots" / commit
-        recorded |= read_record(record_path(folder, commit))
+        record = read_record(record_path(folder, commit))
+        recorded |= record.files
+        is_complete |= record.is_complete
         if snapshot.is_dir():
             cached = scan(snapshot, links_into=_blob_folders(folder)).files
             files = {file.path: file for file in cached} | files
     paths = {path for path in files.keys() | recorded if _is_selected(reference, path)}
-    if not recorded:  # the record says more than an index does
-        paths |= _list_shards(reference, [files[path] for path in sorted(paths)])
+    if not is_complete:  # a complete record says more than an index does
+        paths |= _list_shards(reference, [files[path] for path in sorted(paths & files.keys())])
     missing = sorted(paths - files.keys())
     fetch = f"Fetch it on this side: {_format_fetch_command(repository, reference)}"
     if missing or not paths:
@@ -134,7 +137,7 @@ def _scan(reference: Reference) -> tuple[Tree, tuple[str, ...]]:
             fetch,
         )
     tree = Tree(tuple(files[path] for path in sorted(paths, key=os.fsencode)), {}, ())
-    return tree, () if recorded else tuple(_note_unfinished(spellings, fetch))
+    return tree, () if is_complete else tuple(_note_unfinished(spellings, fetch))
 
 
 def _blob_folders(repository: Path) -> list[Path]:

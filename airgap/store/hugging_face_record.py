@@ -3,6 +3,10 @@
 With it, huggingface_hub asks no server for a snapshot whose files are all there. An import writes
 it, so that a Bento loads at once on a network that drops packets. It is not part of an item: it
 follows from the files, and huggingface_hub may write it anew. Older versions do not read it.
+
+huggingface_hub records all files of a commit, whatever it fetches. An import knows only those that
+came, and marks a record of its own: it proves that no file is missing of what was imported, and not
+that the snapshot is complete.
 """
 
 import errno
@@ -12,7 +16,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from airgap.disk import durable
 from airgap.disk.digests import digest_file
@@ -24,9 +28,11 @@ from airgap.store.install_paths import InstallPath
 from airgap.store.modes import make_folder, modes_of
 from airgap.store.source_tree import find_files
 
-__all__ = ["complete_record", "read_record", "record_path"]
+__all__ = ["Record", "complete_record", "read_record", "record_path"]
 
 _FORMAT: Final = 1
+_MARK: Final = {"written_by": "airgap"}
+"""huggingface_hub ignores keys that it does not know."""
 _RECORD_BYTES: Final = 64 * limits.MIB
 _LARGEST_IN_GIT: Final = 10 * limits.MIB
 """The Hub takes larger files by git-lfs only; git then holds a pointer to them."""
@@ -35,20 +41,28 @@ _XET_HASH: Final = re.compile(r"[0-9a-f]{64}")
 _Entries = dict[str, dict[str, Any]]
 
 
+class Record(NamedTuple):
+    """The files that are recorded for a commit, and whether these are all that the commit has."""
+
+    files: frozenset[str]
+    is_complete: bool
+
+
 def record_path(repository: Path, commit: str) -> Path:
     """Return where the record of a commit lies in a repository's folder of the cache."""
     return repository / "trees" / f"{commit}.json"
 
 
-def read_record(path: Path) -> frozenset[str]:
-    """Return the files that are recorded for a commit; empty if there is no record of any form.
+def read_record(path: Path) -> Record:
+    """Read what is recorded for a commit; no files if there is no record of any form.
 
-    Only it tells a complete snapshot from one that was fetched in part.
+    Only a complete one tells a complete snapshot from one that was fetched in part.
     """
     try:
-        return frozenset(json.loads(_read(path) or b"")["files"].keys())
+        document = json.loads(_read(path) or b"")
+        return Record(frozenset(document["files"].keys()), not _is_marked(document))
     except (AirgapError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return frozenset()
+        return Record(frozenset(), is_complete=False)
 
 
 def complete_record(item: Item, target: InstallPath, make_part: Callable[[], Path]) -> None:
@@ -73,10 +87,15 @@ def complete_record(item: Item, target: InstallPath, make_part: Callable[[], Pat
     entries = (recorded or {}) | _describe_files(item, target, recorded or {})
     if recorded is not None and len(entries) == len(recorded):
         return
-    document = {"format_version": _FORMAT, "files": dict(sorted(entries.items()))}
+    mark = _MARK if recorded is None or _is_marked(json.loads(data or b"")) else {}
+    document = {"format_version": _FORMAT, **mark, "files": dict(sorted(entries.items()))}
     make_folder(target.store, path.parent)
     text = json.dumps(document, indent=1).encode()
     durable.replace_file(path, text, make_part(), modes_of(target.store).file)
+
+
+def _is_marked(document: Mapping[str, Any]) -> bool:
+    return all(document.get(key) == value for key, value in _MARK.items())
 
 
 def _read(path: Path) -> bytes | None:

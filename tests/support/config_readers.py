@@ -271,7 +271,7 @@ def _read_record(raw: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(raw)
     with _environment(BENTOML_HF_CACHE_DIR=str(cache)):
-        assert all(type(name) is str for name in read_record(record))
+        assert all(type(name) is str for name in read_record(record).files)
         for include in (None, ("*.json", "a/")):
             reference = Reference(HUGGING_FACE.name, "a--b", COMMIT, include)
             with suppress(MissingError):

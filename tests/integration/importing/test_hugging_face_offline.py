@@ -106,6 +106,40 @@ def test_a_record_is_no_part_of_the_item(connected: Side, isolated: Side, site: 
     ]
 
 
+SHARDS = {f"w-0000{number}-of-00002.bin": b"w" for number in (1, 2)}
+INDEX = {"w.index.json": json.dumps({"weight_map": dict(zip("ab", SHARDS, strict=True))}).encode()}
+
+
+def test_a_part_that_was_imported_is_not_exported_as_the_whole(
+    connected: Side, isolated: Side, site: Site
+) -> None:
+    stores.add_snapshot(connected, "Org/Mini", COMMIT, SHARDS | INDEX)
+    include = ["*.json", "*-00001-*"]
+    assert isolated.run("import", bundle(connected, site, "shop:v1", include)).code == 0
+    entry = stores.hugging_face_entry("Org/Mini", COMMIT, include=["*.json", "*.bin"])
+    stores.add_bento(isolated, "desk:v1", {}, models=[entry])
+    words = ("-o", isolated.top / "again", "--key", site.key())
+
+    same = isolated.run("export", "shop:v1", *words)
+    more = isolated.run("export", "desk:v1", *words, "--json")
+
+    assert same.code == 0, same.err
+    assert "takes of it: w-00002-of-00002.bin." in more.json["error"]["message"]
+
+
+def test_a_file_of_an_imported_snapshot_that_is_gone_is_missing(
+    connected: Side, isolated: Side, site: Site
+) -> None:
+    assert isolated.run("import", bundle(connected, site, "shop:v1")).code == 0
+    (record(isolated).parents[1] / "snapshots" / COMMIT / "onnx" / "model.onnx").unlink()
+
+    ran = isolated.run(
+        "export", "shop:v1", "-o", isolated.top / "again", "--key", site.key(), "--json"
+    )
+
+    assert "takes of it: onnx/model.onnx." in ran.json["error"]["message"]
+
+
 def test_the_same_import_again_brings_a_lost_record_back_and_changes_nothing_else(
     connected: Side, isolated: Side, site: Site
 ) -> None:

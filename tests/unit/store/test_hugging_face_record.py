@@ -9,7 +9,7 @@ import pytest
 
 from airgap.format.inventory import File, Item, make_item
 from airgap.format.limits import MIB
-from airgap.store.hugging_face_record import complete_record, read_record, record_path
+from airgap.store.hugging_face_record import Record, complete_record, read_record, record_path
 from airgap.store.install_paths import InstallPath
 from tests.support import stores
 
@@ -99,6 +99,25 @@ def test_what_is_recorded_stays_and_what_is_not_comes_in(cache: Path) -> None:
     assert recorded(cache)["config.json"] == BY_HUB
 
 
+def test_a_record_of_the_hub_stays_a_complete_one(cache: Path) -> None:
+    document = {"format_version": 1, "files": {"config.json": BY_HUB}}
+    stores.write_files(path_of(cache).parent, {path_of(cache).name: json.dumps(document).encode()})
+    assert read_record(path_of(cache)) == Record(frozenset({"config.json"}), is_complete=True)
+
+    complete(cache, FILES)
+
+    assert read_record(path_of(cache)) == Record(frozenset(FILES), is_complete=True)
+
+
+def test_a_record_of_an_import_never_becomes_a_complete_one(cache: Path) -> None:
+    for files in (FILES, {"tokenizer.json": b"[]"}):
+        complete(cache, files)
+
+        assert not read_record(path_of(cache)).is_complete
+
+    assert read_record(path_of(cache)).files == {*FILES, "tokenizer.json"}
+
+
 def test_a_record_that_has_all_files_is_not_written_again(cache: Path) -> None:
     complete(cache, FILES)
     before = path_of(cache).stat()
@@ -164,7 +183,7 @@ def test_a_link_is_left_alone_and_not_followed(linked: str, cache: Path, tmp_pat
 
     assert (outside / record.name).read_bytes() == text
     assert [path.name for path in outside.iterdir()] == [record.name]
-    assert read_record(record) == frozenset()
+    assert read_record(record).files == frozenset()
 
 
 def test_a_fifo_in_place_of_a_record_is_left_alone(cache: Path) -> None:
@@ -174,7 +193,7 @@ def test_a_fifo_in_place_of_a_record_is_left_alone(cache: Path) -> None:
     complete(cache, FILES)
 
     assert path_of(cache).is_fifo()
-    assert read_record(path_of(cache)) == frozenset()
+    assert read_record(path_of(cache)).files == frozenset()
 
 
 @pytest.mark.bentoml
@@ -196,4 +215,4 @@ def test_huggingface_hub_reads_the_record(cache: Path) -> None:
 def test_a_record_of_another_form_names_no_files(data: bytes, tmp_path: Path) -> None:
     path = record_path(tmp_path, COMMIT)
     stores.write_files(path.parent, {path.name: data})
-    assert read_record(path) == frozenset()
+    assert read_record(path) == Record(frozenset(), is_complete=False)
