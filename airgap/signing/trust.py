@@ -318,8 +318,9 @@ def _find_attestations(
         attestations = find_valid_attestations(role, bundle, pairs, root.signers(role))
         rejections = [pair for pair in attestations if pair[1].decision == "reject"]
         if rejections:
+            count = len({key_id for key_id, _ in rejections})
             raise PolicyError(
-                f"The bundle is rejected by {len(rejections)} {role} of site {root.site}.",
+                f"The bundle is rejected by {count} {role}{'s' * (count > 1)} of site {root.site}.",
                 "Do not import it: ask who rejected it, and ask the sender for another bundle.",
                 [line for pair in rejections for line in _describe_rejection(*pair)],
             )

@@ -180,6 +180,18 @@ def test_one_rejection_refuses_what_enough_others_accept(office: Office, ward: S
     assert "weights of unknown origin" in ran.json["error"]["details"][1]
 
 
+def test_a_key_that_rejects_under_two_names_is_one_approver(office: Office, ward: Side) -> None:
+    office.approve("kim", "--reject")
+    office.approve("kim", "--reject", "--name", "licence")
+    one = ward.run("verify", office.place, "--json").json["error"]["message"]
+    office.approve("eve", "--reject")
+
+    two = ward.run("verify", office.place, "--json").json["error"]["message"]
+
+    assert "rejected by 1 approver of site" in one
+    assert "rejected by 2 approvers of site" in two
+
+
 def test_a_rejection_by_a_revoked_key_counts_for_nothing(office: Office, ward: Side) -> None:
     office.scan("sam")
     for name in ("dan", "eve"):

@@ -541,6 +541,32 @@ def test_the_root_that_is_signed_is_the_one_that_was_compared(
     assert verifies(person("ann").key, envelope.signature, message)
 
 
+@pytest.mark.parametrize("is_signed", [False, True])
+def test_the_fingerprint_that_is_told_is_of_the_root_that_was_made(
+    is_signed: bool,  # noqa: FBT001
+    proposal: Path,
+    keys: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody swaps the file as soon as it is written."""
+    if is_signed:
+        signers.write_signatures(proposal, "ann amy")
+    output = keys / "next.msgpack" if is_signed else None
+    other = roots.encode(make_root(2, builder=team("eve")))
+    write = proposals.write_atomically
+
+    def write_and_change(folder: Path, name: str, pieces: list[bytes]) -> None:
+        write(folder, name, pieces)
+        (folder / name).write_bytes(other)
+
+    monkeypatch.setattr(proposals, "write_atomically", write_and_change)
+
+    made = proposals.edit_root(proposal, lambda root: replace(root, not_after=2**32), output)
+
+    assert made.root.not_after == 2**32
+    assert made.fingerprint == roots.fingerprint(roots.encode(made.root))
+
+
 def test_what_changed_is_told_against_the_root_that_is_trusted(
     keys: Path, ward: Side, connected: Side
 ) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import zstandard
 from hypothesis import strategies as st
 
-from tests.support import forge
+from tests.support import closure_items, forge
 from tests.support.forge import NO_BASE, Draft, Item, item_digest, sha256, u32
 
-__all__ = ["Fault", "bundles", "faults"]
+__all__ = ["CLOSURE_KINDS", "LABELS", "Fault", "bundles", "faults"]
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 """Hypothesis draws a value."""
@@ -22,6 +22,13 @@ PATHS = ("a", "b/c", "b/d/e", "data.bin", "ü/ß", "b.c", "z" * 255, "p/" * 63 +
 TARGETS = ("a", "c", "../a", "./b//c", "nowhere", "b/../a", "ü")
 SITES = ("ward", "north", "south-2", "0")
 TOOLS = ("", "forge", "x" * 64, "ü 日本")
+CLOSURE_KINDS = ("files", "wheelhouse", "image")
+LABELS = {
+    "classification": ("open", "secret"),
+    "project": ("shop", "日本", "x" * 128),
+    "a.b": ("1",),
+}
+"""Names of labels, and values that they may have."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,12 @@ def bundles(draw: st.DrawFn, *, complete: bool = False) -> Draft:
     """
     pool = draw(st.lists(_plain(), min_size=1, max_size=6, unique=True))
     items = [_make_item(draw, kind, tag, pool) for kind, tag in _tags(draw)]
+    items[_count_first(items) : _count_first(items)] = _make_closure(draw, pool)
+    labels = {
+        name: draw(st.sampled_from(values))
+        for name, values in LABELS.items()
+        if draw(st.integers(0, 3)) == 0
+    }
     used = sorted(
         {piece for item in items for pieces in _chunks_of(item).values() for piece in pieces}
     )
@@ -63,7 +76,8 @@ def bundles(draw: st.DrawFn, *, complete: bool = False) -> Draft:
         "expires_at": draw(st.sampled_from([None, 4_000_000_000, 253_402_300_799])),
         "format": 1,
         "hash": "sha256",
-        "reader": 1,
+        **({"labels": labels} if labels else {}),
+        "reader": 2 if labels or any(item.kind in CLOSURE_KINDS for item in items) else 1,
         "sequence": draw(st.sampled_from([0, 1, 2**53 - 1])),
         "tool": draw(st.sampled_from(TOOLS)),
         "items": [_item_map(item, table) for item in items],
@@ -97,8 +111,47 @@ def _tags(draw: Draw) -> list[tuple[str, tuple[str, str]]]:
     return [(kind, tag) for kind, found in tags.items() for tag in sorted(found)]
 
 
+def _count_first(items: Sequence[Item]) -> int:
+    """Count the items that come before those of the closure (format §3.2)."""
+    return sum(item.kind in ("model", "hugging-face") for item in items)
+
+
+def _make_closure(draw: Draw, pool: Sequence[bytes]) -> list[Item]:
+    """Make at most one item of each kind beside Bentos and models."""
+    files = {
+        f"content/{path}": content
+        for path, content in _make_entries(draw, [path for path in PATHS if len(path) < 99], pool)
+    }
+    wheels = {
+        f"{name}-1.0-py3-none-any.whl": draw(st.sampled_from(pool))
+        for name in draw(st.sets(st.sampled_from(["tiny", "other", "a9"]), min_size=1))
+    }
+    target = draw(st.sampled_from([closure_items.TARGET, "cp312-musllinux_1_2_aarch64"]))
+    layers = tuple(draw(st.lists(st.sampled_from(pool), min_size=1, max_size=3)))
+    items = [
+        closure_items.files(
+            files or {"content/a": pool[0]},
+            draw(st.sampled_from(NAMES)),
+            draw(st.sampled_from(["", "NLTK_DATA"])),
+        ),
+        closure_items.wheelhouse(wheels, target=target),
+        closure_items.image(layers, name=draw(st.sampled_from(NAMES))),
+    ]
+    return [item for item in items if draw(st.integers(0, 3)) == 0]
+
+
 def _make_item(draw: Draw, kind: str, tag: tuple[str, str], pool: Sequence[bytes]) -> Item:
-    paths = draw(st.sets(st.sampled_from(PATHS), max_size=4))
+    entries = dict(_make_entries(draw, PATHS, pool))
+    make = {"model": forge.model, "bento": forge.bento}.get(kind)
+    if make is None:
+        return Item(kind, *tag, entries)
+    return make(entries, ":".join(tag))
+
+
+def _make_entries(
+    draw: Draw, allowed: Sequence[str], pool: Sequence[bytes]
+) -> list[tuple[str, Any]]:
+    paths = draw(st.sets(st.sampled_from(allowed), max_size=4))
     entries: dict[str, Any] = {}
     for path in sorted(paths):
         match draw(st.integers(0, 5)):
@@ -110,10 +163,7 @@ def _make_item(draw: Draw, kind: str, tag: tuple[str, str], pool: Sequence[bytes
                 pieces = draw(st.lists(st.sampled_from(pool), max_size=5))
                 entries[path] = forge.File(tuple(pieces), executable=draw(st.booleans()))
     _drop_unfit_links(entries)
-    make = {"model": forge.model, "bento": forge.bento}.get(kind)
-    if make is None:
-        return Item(kind, *tag, entries)
-    return make(entries, ":".join(tag))
+    return list(entries.items())
 
 
 def _drop_unfit_links(entries: dict[str, Any]) -> None:
@@ -254,6 +304,18 @@ BAD_TARGETS = (
     *("a/..", "../b/c", "./../x", "a\u202e", "b/d/../..", "b//..//..", "~", "C:"),
 )
 BAD_NAMES = ("latest", "", "A", "-a", "a-", "x" * 64, "a b", "ä", "a\n", "a/b", "..", ".a", "_a")
+BAD_LABELS = (
+    "",
+    " x",
+    "x ",
+    "x" * 129,
+    "e\u0301",
+    "a\nb",
+    "a\u200bb",
+    "a\u2028",
+    "\ud800",
+    "\xa0x",
+)
 INTEGERS = (0, 1, 2, 3, 2**32 - 1, 2**32, 2**53 - 1, 2**53, 253_402_300_799, 253_402_300_800)
 OTHERS: tuple[Any, ...] = (None, True, False, "", "x", b"", b"\0" * 32, [], {})
 
@@ -272,6 +334,7 @@ def faults() -> st.SearchStrategy[Fault]:
             _change_lists,
             _change_fields,
             _change_pack,
+            _change_labels,
         ]
     )
 
@@ -279,6 +342,14 @@ def faults() -> st.SearchStrategy[Fault]:
 def _change_top(made: Draft, draw: Draw) -> None:
     key = draw(st.sampled_from(sorted(set(made.manifest) - {"items", "blocks", "chunks", "packs"})))
     made.manifest[key] = draw(st.sampled_from([*INTEGERS, *OTHERS, *BAD_NAMES, "sha256", ["ward"]]))
+
+
+def _change_labels(made: Draft, draw: Draw) -> None:
+    """Add a label that may be a bad one, or say another reader."""
+    labels = made.manifest.setdefault("labels", {})
+    names = st.sampled_from([*LABELS, *NAMES, *BAD_NAMES])
+    labels[draw(names)] = draw(st.sampled_from([*BAD_LABELS, *OTHERS, "open"]))
+    made.manifest["reader"] = draw(st.sampled_from([2, 2, 2, 1, 3]))
 
 
 def _change_column(made: Draft, draw: Draw) -> None:

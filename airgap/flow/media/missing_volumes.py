@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Final
 
 from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.format.volume import Label
 from airgap.printable import count_text
 
 __all__ = ["MissingVolumes", "format_volumes", "merge_errors", "refusal"]
+
+_LONG_RUN: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +82,18 @@ def refusal(missing: MissingVolumes) -> AirgapError:
 
 
 def format_volumes(numbers: Sequence[int]) -> str:
-    """Write ``volume 3``, or ``volumes 2 and 5``, or ``volumes 1, 2 and 5``; nothing for none."""
-    if len(numbers) > 1:
-        return f"volumes {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
-    return "".join(f"volume {number}" for number in numbers)
+    """Write ``volume 3``, or ``volumes 2 and 5``, or ``volumes 1, 2 and 5``; nothing for none.
+
+    Of ascending numbers, a run of eight or more is written ``4 to 500``.
+    """
+    parts: list[str] = []
+    for _, group in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
+        run = [str(number) for _, number in group]
+        parts += [f"{run[0]} to {run[-1]}"] if len(run) >= _LONG_RUN else run
+    if len(numbers) <= 1:
+        return "".join(f"volume {part}" for part in parts)
+    *first, last = parts
+    return f"volumes {', '.join(first)} and {last}" if first else f"volumes {last}"
 
 
 def _describe_pack(missing: MissingVolumes, pack: int) -> str:

@@ -147,9 +147,9 @@ def edit_root(path: Path, change: Callable[[Root], Root], output: Path | None) -
                 f"No signatures lie beside {path}, so it is a proposal and edited in place.",
                 "Leave out -o; or, if it is a signed root, copy its .dsse files beside it.",
             )
-        changed = change(proposal.root)
-        write_atomically(path.parent, path.name, [roots.encode(changed)])
-        return read_proposal(path, None)
+        raw = roots.encode(change(proposal.root))
+        write_atomically(path.parent, path.name, [raw])
+        return _make_proposal(path, SignedRoot(raw, ()), None)
     if not proposal.is_complete:
         raise UsageError(
             f"{path} is being signed; signatures missing: {proposal.counts[0].missing}.",
@@ -160,8 +160,8 @@ def edit_root(path: Path, change: Callable[[Root], Root], output: Path | None) -
             f"{path} is signed, so it does not change.",
             f"Give -o NEXT.msgpack for the proposal of version {proposal.root.version + 1}.",
         )
-    _write_new(output, change(root_edits.next_version(proposal.root, int(time.time()))))
-    return read_proposal(output, None)
+    raw = _write_new(output, change(root_edits.next_version(proposal.root, int(time.time()))))
+    return _make_proposal(output, SignedRoot(raw, ()), None)  # not what lies there by now
 
 
 def sign_root(proposal: Proposal, signer: Signer, fingerprint: str) -> tuple[Proposal, bool]:
