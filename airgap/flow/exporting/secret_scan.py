@@ -131,13 +131,22 @@ def check_secrets(sources: Sequence[Source], progress: Progress, *, allowed: boo
                 _note_absent_files(source, file.path, text, progress)
             found += _describe(source, file, text)
     if found and not allowed:
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise PolicyError(
-            f"{found[0]}{more}. Everyone who gets the bundle could read it.",
-            "Take it out and build again (a .netrc, a keyring or an environment variable keeps it"
-            " out of the Bento), or go on with --allow-credentials.",
-            found,
-        )
+        raise _make_error(found)
+
+
+def _make_error(found: Sequence[str]) -> PolicyError:
+    """Make the error for what was found; each line names a file and what is in it."""
+    is_one = len(found) == 1
+    count, them = (
+        (found[0], "it") if is_one else (f"{len(found)} passwords, tokens or keys", "them")
+    )
+    return PolicyError(
+        f"The export would contain {count}. Everyone who gets the bundle could read {them}.",
+        f"Remove {them} from the project and build again: pip reads passwords from ~/.netrc or a"
+        " keyring, and a service reads tokens from its environment when it starts. To export"
+        f" {them} all the same, add --allow-credentials.",
+        () if is_one else found,
+    )
 
 
 def find_secrets(text: bytes) -> Iterator[Secret]:
@@ -159,7 +168,7 @@ def find_secrets(text: bytes) -> Iterator[Secret]:
 def _describe(source: Source, file: SourceFile, text: bytes) -> Iterator[str]:
     for secret in find_secrets(text):
         item = f"{source.kind} {source.name}:{source.version}"
-        yield f"{file.path!r} in {item} has {secret.what} in line {secret.line}"
+        yield f"{secret.what} in {item}, {file.path}, line {secret.line}"
 
 
 def _note_absent_files(source: Source, path: str, dockerfile: bytes, progress: Progress) -> None:

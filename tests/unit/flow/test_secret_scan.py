@@ -115,7 +115,9 @@ def test_what_is_too_long_for_text_is_not_searched(
     check = partial(secret_scan.check_secrets, [source], Silent())
 
     if lines:
-        with pytest.raises(PolicyError, match="in line 2"):
+        with pytest.raises(
+            PolicyError, match=r"a Hugging Face token in bento shop:v1, code\.py, line 2"
+        ):
             check(allowed=False)
     else:
         check(allowed=False)
