@@ -28,7 +28,7 @@ def storage_error(error: OSError, path: Path | str) -> StorageError:
         errno.EACCES: "Check who owns it, or run this as the right user.",
         errno.EPERM: "Check who owns it, or run this as the right user.",
         errno.EFBIG: "Raise the limit on the size of files (ulimit -f), or choose another disk.",
-        errno.EROFS: "Choose a location that can be written.",
+        errno.EROFS: "Mount it for writing, or choose another location.",
         errno.EIO: "The medium may be damaged: clean it, or try another copy.",
         errno.ENOLCK: "Choose a file system with locks (flock): a local disk, or NFS with locking.",
         errno.EOPNOTSUPP: "Choose another file system, or mount this one with the kernel's driver.",

@@ -8,6 +8,7 @@ import pytest
 
 from airgap.carrier.local_depot import DepotReader
 from airgap.cli import signing, terminal
+from airgap.disk.part_file import write_atomically
 from airgap.errors import AirgapError, MissingError, NotTrustedError, UsageError
 from airgap.flow.trust import roots as proposals
 from airgap.format import attestation
@@ -553,13 +554,12 @@ def test_the_fingerprint_that_is_told_is_of_the_root_that_was_made(
         signers.write_signatures(proposal, "ann amy")
     output = keys / "next.msgpack" if is_signed else None
     other = roots.encode(make_root(2, builder=team("eve")))
-    write = proposals.write_atomically
 
     def write_and_change(folder: Path, name: str, pieces: list[bytes]) -> None:
-        write(folder, name, pieces)
+        write_atomically(folder, name, pieces)
         (folder / name).write_bytes(other)
 
-    monkeypatch.setattr(proposals, "write_atomically", write_and_change)
+    monkeypatch.setattr("airgap.flow.trust.roots.write_atomically", write_and_change)
 
     made = proposals.edit_root(proposal, lambda root: replace(root, not_after=2**32), output)
 

@@ -23,28 +23,33 @@ TEAMS: dict[Role, tuple[str, ...]] = {
 DEFAULT_NAMES = {"scanner": "malware", "approver": "review"}
 NAMES = ("malware", "review", "licence", "rehearsal", "a", "a-2")
 HOUR = 3600
+NOW = int(time.time())
 
 
 @st.composite
 def roots(draw: st.DrawFn) -> bytes:
     """Make a root of format 2 that ``ann`` signs; it may demand more than its keys can give."""
+    revoked = draw(st.sampled_from([*[""] * 9, "sam", "eve", "bob"]))
+    thresholds = st.sampled_from([0, 0, 0, 1, 1, 2])
     roles: dict[str, Any] = {}
     for role, names in TEAMS.items():
         if role in DEFAULT_NAMES and draw(st.booleans()):
             continue
-        most = draw(st.integers(0, 2)) if role in DEFAULT_NAMES else 1
         ids = sorted(person(name).key.id for name in names)
-        roles[role] = {"keys": ids, "threshold": most}
+        threshold = draw(thresholds) if role in DEFAULT_NAMES else 1
+        roles[role] = {"keys": ids, "threshold": threshold}
     demands = {
         name: {
             "max_age": draw(st.sampled_from([None, None, HOUR])),
-            "role": draw(st.sampled_from(sorted(DEFAULT_NAMES))),
-            "threshold": draw(st.sampled_from([1, 1, 1, 2, 3])),
+            "role": draw(
+                st.sampled_from(sorted(roles.keys() & DEFAULT_NAMES.keys()) or ["scanner"])
+            ),
+            "threshold": draw(st.sampled_from([*[1] * 9, 2, 3])),
         }
         for name in draw(st.sets(st.sampled_from(NAMES), max_size=1))
+        if roles.keys() & DEFAULT_NAMES.keys() or draw(st.integers(0, 9)) == 0
     }
     keys = {person(name).key.id: person(name).key for names in TEAMS.values() for name in names}
-    revoked = draw(st.sampled_from(["", "", "", "sam", "eve", "bob"]))
     tree = {
         "channels": {},
         "created_at": draw(st.sampled_from([0, 1_767_323_045])),
@@ -54,10 +59,12 @@ def roots(draw: st.DrawFn) -> bytes:
         "hash": "sha256",
         "keys": [{"algorithm": key.algorithm, "spki": key.spki} for _, key in sorted(keys.items())],
         "labels": _draw_label_rules(draw),
-        "not_after": draw(st.sampled_from([None, None, None, 4_000_000_000, 1_767_323_045])),
-        "people": draw(st.sampled_from([{}, {person("bob").key.id: "Bob"}, {"0" * 64: "Zoe"}])),
+        "not_after": draw(st.sampled_from([*[None] * 9, 4_000_000_000, 1_767_323_045])),
+        "people": draw(
+            st.sampled_from([*[{}] * 4, {person("bob").key.id: "Bob"}, {"0" * 64: "Zoe"}])
+        ),
         "policies": {},
-        "receipts": {"approvals": draw(st.sampled_from([0, 0, 0, 2])), "notes": False},
+        "receipts": {"approvals": draw(st.sampled_from([*[0] * 9, 2])), "notes": False},
         "recipients": [],
         "revoked_bundles": [],
         "revoked_keys": {person(revoked).key.id: {"since": None}} if revoked else {},
@@ -75,11 +82,11 @@ def _draw_label_rules(draw: st.DrawFn) -> dict[str, Any] | None:
         return None
     return {
         name: {
-            "required": draw(st.integers(0, 3)) == 0,
+            "required": draw(st.integers(0, 7)) == 0,
             "values": draw(st.sampled_from([None, sorted(values), sorted(values)[:1]])),
         }
         for name, values in LABELS.items()
-        if draw(st.integers(0, 3))
+        if draw(st.integers(0, 7))
     }
 
 
@@ -113,13 +120,13 @@ def attestations(draw: st.DrawFn) -> Statement:
     is_default = name == DEFAULT_NAMES[role]
     age = draw(st.sampled_from([0, 0, 0, HOUR // 2, 2 * HOUR, -HOUR, -48 * HOUR]))
     claim: dict[str, Any] = {
-        "decision": draw(st.sampled_from([*["accept"] * 9, "reject"])),
+        "decision": draw(st.sampled_from([*["accept"] * 19, "reject"])),
         "findings": draw(st.sampled_from([None, bytes(32)])),
         "format": 1 if is_default else 2,
         "hash": "sha256",
         "note": "",
         "role": role,
-        "time": int(time.time()) - age,
+        "time": NOW - age,
         **({} if is_default else {"name": name}),
     }
     faults: list[dict[str, Any]] = [
@@ -131,7 +138,7 @@ def attestations(draw: st.DrawFn) -> Statement:
         {"name": "No name"},
         {"zzz": 0},
     ]
-    fault = draw(st.sampled_from([*[{}] * 40, *faults]))
+    fault = draw(st.sampled_from([*[{}] * 90, *faults]))
     others = st.sampled_from(["licence", "a-2", ""])
     file_name = "" if is_default else draw(st.sampled_from([name, name, name]) | others)
     signer = draw(st.sampled_from([*TEAMS[role] * 3, "zoe", "bob"]))

@@ -121,7 +121,7 @@ def test_a_medium_that_nobody_can_write_to_is_imported_and_repaired_elsewhere(
 
         refused = connected.run("repair", medium)
         assert refused.code == StorageError.exit_code
-        assert "Choose a location that can be written" in refused.err
+        assert "Mount it for writing" in refused.err
 
         ran = connected.run("repair", medium, "-o", tmp_path / "whole")
         assert ran.code == 0, ran.err

@@ -13,7 +13,7 @@ from airgap.disk.os_errors import storage_error
     [
         (errno.ENOSPC, "Free some space"),
         (errno.EDQUOT, "Free some of your quota"),
-        (errno.EROFS, "Choose a location that can be written"),
+        (errno.EROFS, "Mount it for writing, or choose another location."),
         (errno.EIO, "The medium may be damaged"),
         (errno.EFBIG, "Raise the limit"),
         (errno.ENOLCK, "Choose a file system with locks"),
