@@ -19,7 +19,8 @@ from typing import Any, Final
 from airgap.disk.descriptors import wait_readable
 from airgap.disk.durable import sync_file
 from airgap.disk.os_errors import translate_errors
-from airgap.errors import AirgapError, MissingError, StorageError, UsageError
+from airgap.disk.reading import open_regular
+from airgap.errors import AirgapError, CorruptError, MissingError, StorageError, UsageError
 from airgap.flow import config
 from airgap.flow.admission import policy
 from airgap.flow.bundle.completeness import Completeness
@@ -347,7 +348,11 @@ def _find_free_name(folder: Path, name: str) -> str:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Rename, or copy and remove across file systems. Does nothing if that was done before."""
+    """Rename, or copy and remove across file systems. Does nothing if that was done before.
+
+    Whoever delivers can put links there: to files of this machine, which are not to be copied to
+    where others read, and to devices without an end.
+    """
     if not os.path.lexists(source):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -357,9 +362,24 @@ def _move(source: Path, target: Path) -> None:
         source.rename(target)
         return
     if source.is_dir():
-        shutil.copytree(source, target)
+        shutil.copytree(source, target, symlinks=True, copy_function=_copy_if_regular)
         shutil.rmtree(source)
         return
-    shutil.copyfile(source, target)
+    _copy(source, target)
     sync_file(target.parent, target.name)
     source.unlink()
+
+
+def _copy_if_regular(source: str, target: str) -> None:
+    with contextlib.suppress(CorruptError):  # a FIFO, say: no bundle has such a file
+        _copy(Path(source), Path(target))
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a regular file. Raises CorruptError if it is not one, or a link to one."""
+    with (
+        open_regular(source.parent, source.name) as descriptor,
+        open(descriptor, "rb", closefd=False) as original,
+        target.open("wb") as copy,
+    ):
+        shutil.copyfileobj(original, copy)
