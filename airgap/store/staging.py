@@ -4,6 +4,7 @@ What an interrupted import has left in staging is used by the next import of the
 by chunk, after hashing it.
 """
 
+import errno
 import os
 import shutil
 import stat
@@ -16,6 +17,7 @@ from typing import Final
 
 from airgap.disk import space
 from airgap.disk.permissions import set_mode
+from airgap.errors import StorageError
 from airgap.format.inventory import File, Folder, Item, Link
 from airgap.store.install_paths import InstallPath
 from airgap.store.modes import StoreModes, modes_of
@@ -25,6 +27,8 @@ __all__ = ["STAGING", "StagedItem", "measure_disk_usage", "remove_staging", "sta
 
 STAGING: Final = "staging"
 _OWNER_ONLY: Final = 0o700
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What a file system without symbolic links answers; vfat and exFAT of the kernel: EPERM."""
 
 
 def staging_folder(target: InstallPath, bundle: str) -> Path:
@@ -166,9 +170,21 @@ class StagedItem:
             path = self.folder / entry.path
             if isinstance(entry, Link):
                 path.unlink(missing_ok=True)
-                path.symlink_to(entry.target)
+                self._make_link(path, entry)
             elif isinstance(entry, File) and entry.path not in self._finished:
                 self._finish_file(entry)
+
+    def _make_link(self, path: Path, link: Link) -> None:
+        try:
+            path.symlink_to(link.target)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            raise StorageError(
+                f"{self.target.store} is on a file system without symbolic links, and {self.item}"
+                f" has one: {link.path}.",
+                "Put the store on another file system: FAT and exFAT have no links.",
+            ) from error
 
     def _finish_file(self, file: File) -> None:
         flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if file.size else os.O_CREAT)

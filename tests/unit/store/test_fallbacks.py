@@ -57,6 +57,27 @@ def test_without_an_exchange_a_failing_rename_brings_the_old_one_back(
     assert stores.snapshot(final) == before
 
 
+def test_a_store_without_links_is_named_and_the_link_too(
+    small: Side, isolated: Side, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (stores.add_model(small, "linked:v1", {"w": b"w"}) / "sub").symlink_to("w")
+    words = ("export", "--model", "linked:v1", "-o", tmp_path / "linked", "--key", site.key())
+    assert small.run(*words).code == 0
+
+    def refuse(_self: Path, _target: str) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+
+    ran = refusals.expect_refusal(
+        isolated, "import", tmp_path / "linked", error=StorageError, staging=True
+    )
+
+    message = ran.json["error"]["message"]
+    assert f"{isolated.bentoml} is on a file system without symbolic links" in message
+    assert "model linked:v1 has one: sub" in message
+
+
 def test_folders_are_exchanged_in_one_step_here(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
