@@ -21,13 +21,21 @@ def closure_options(command: Callable[..., int]) -> Callable[..., int]:
 
     def run(*args: object, **kwargs: Any) -> int:  # noqa: ANN401  (click's)
         from airgap.flow.exporting.closure import Closure, parse_files
+        from airgap.flow.exporting.images import parse_image, parse_platforms
 
         files = [parse_files(text) for text in kwargs.pop("files")]
-        closure = Closure(files=files, packages=_pop_packages(kwargs))
+        closure = Closure(
+            files=files,
+            packages=_pop_packages(kwargs),
+            images=[parse_image(text) for text in kwargs.pop("images")],
+            platforms=parse_platforms(kwargs.pop("platforms")),
+        )
+        if closure.platforms and not closure.images:
+            raise UsageError("--platform is for images.", "Give --image too.")
         return command(*args, closure=closure, **kwargs)
 
     update_wrapper(run, command)
-    for option in reversed((*_PACKAGE_OPTIONS, _FILES_OPTION)):
+    for option in reversed((*_PACKAGE_OPTIONS, _FILES_OPTION, *_IMAGE_OPTIONS)):
         option(run)
     return run
 
@@ -77,6 +85,24 @@ _FILES_OPTION = click.option(
     help="Also carry this folder, which a Bento reads at run time, such as"
     " encodings=cache/tiktoken:TIKTOKEN_CACHE_DIR; on the other side, the variable names it."
     " Repeat it.",
+)
+_IMAGE_OPTIONS = (
+    click.option(
+        "--image",
+        "images",
+        multiple=True,
+        metavar="REF|PATH[:REF]",
+        help="Also carry this container image: an OCI layout or archive, a file of `docker save`,"
+        " or by skopeo from a registry; repeat it.",
+    ),
+    click.option(
+        "--platform",
+        "platforms",
+        multiple=True,
+        metavar="OS/ARCH",
+        help="Of an image for several platforms, carry only this one, such as linux/amd64; repeat"
+        " it.",
+    ),
 )
 
 

@@ -56,6 +56,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "approve": ("approve", "Accept or reject a bundle as an approver."),
     "waive": ("waive", "Permit a site to import one bundle despite its age."),
     "env": ("env", "Install the Python packages of a Bento, and serve it with them."),
+    "image": ("image", "Build, list, push and save container images."),
     "doctor": ("doctor", "Check this machine's setup and say what to fix."),
     "demo": ("demo", "Carry a small Bento across an imaginary gap, in a temporary folder."),
 }

@@ -15,8 +15,11 @@ from airgap.format.inventory import Item
 __all__ = [
     "BLOBS",
     "INDEX",
+    "INDEX_TYPE",
+    "INDEX_TYPES",
     "LAYOUT",
     "LAYOUT_TEXT",
+    "MANIFEST_TYPES",
     "Descriptor",
     "ImageIndex",
     "blob_path",
@@ -24,6 +27,8 @@ __all__ = [
     "check_image",
     "decode",
     "encode",
+    "is_reference",
+    "read_descriptor",
 ]
 
 INDEX: Final = "index.json"
@@ -31,11 +36,11 @@ LAYOUT: Final = "oci-layout"
 LAYOUT_TEXT: Final = b'{"imageLayoutVersion":"1.0.0"}'
 BLOBS: Final = "blobs/sha256/"
 
-_INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
+INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
 _REFERENCE: Final = "org.opencontainers.image.ref.name"
 _MEDIA_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9.+/_-]{0,126}")
-_INDEX_TYPES: Final = (_INDEX_TYPE, "application/vnd.docker.distribution.manifest.list.v2+json")
-_MANIFEST_TYPES: Final = (
+INDEX_TYPES: Final = (INDEX_TYPE, "application/vnd.docker.distribution.manifest.list.v2+json")
+MANIFEST_TYPES: Final = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
@@ -87,7 +92,7 @@ def encode(index: ImageIndex) -> bytes:
         "mediaType": index.media_type,
         "size": index.size,
     }
-    document = {"manifests": [descriptor], "mediaType": _INDEX_TYPE, "schemaVersion": 2}
+    document = {"manifests": [descriptor], "mediaType": INDEX_TYPE, "schemaVersion": 2}
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -110,13 +115,14 @@ def _parse(raw: bytes) -> ImageIndex:
     if len(raw) > limits.IMAGE_DOCUMENT_BYTES:
         raise ValueError("too long")
     (value,) = json.loads(raw)["manifests"]
-    image, reference = _read_descriptor(value), value["annotations"][_REFERENCE]
-    if not _is_reference(reference) or not 0 < image.size <= limits.IMAGE_DOCUMENT_BYTES:
+    image, reference = read_descriptor(value), value["annotations"][_REFERENCE]
+    if not is_reference(reference) or not 0 < image.size <= limits.IMAGE_DOCUMENT_BYTES:
         raise ValueError("an invalid reference or size")
     return ImageIndex(image.digest, image.size, image.media_type, reference)
 
 
-def _is_reference(text: str) -> bool:
+def is_reference(text: str) -> bool:
+    """Tell whether this can be the reference of an image in ``index.json`` (format §27)."""
     return (
         0 < len(text) <= limits.REFERENCE_CHARACTERS
         and text.isascii()
@@ -164,7 +170,7 @@ def check_blobs(item: Item, index: ImageIndex, read: Callable[[str], bytes]) -> 
     """
     sizes = {file.path: file.size for file in item.files}
     manifests = [index.image]
-    if index.media_type in _INDEX_TYPES:
+    if index.media_type in INDEX_TYPES:
         document = _read_document(index.image, read)
         named = _list_descriptors(document, "manifests")
         # An index may name one manifest of 4 MiB very often: each is read once.
@@ -173,7 +179,7 @@ def check_blobs(item: Item, index: ImageIndex, read: Callable[[str], bytes]) -> 
         if not manifests:
             raise _make_error(f"names the index {index.digest}, none of whose images is there")
     for manifest in manifests:
-        if manifest.media_type not in _MANIFEST_TYPES:
+        if manifest.media_type not in MANIFEST_TYPES:
             raise _make_error(f"leads to the type {manifest.media_type!r}, which is not an image's")
         _require(manifest, sizes)
         document = _read_document(manifest, read)
@@ -202,12 +208,17 @@ def _read_document(blob: Descriptor, read: Callable[[str], bytes]) -> Mapping[st
 
 def _list_descriptors(document: Mapping[str, Any], key: str) -> list[Descriptor]:
     try:
-        return [_read_descriptor(value) for value in document[key]]
+        return [read_descriptor(value) for value in document[key]]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _make_error(f"leads to a document without valid {key!r}") from error
 
 
-def _read_descriptor(value: Mapping[str, Any]) -> Descriptor:
+def read_descriptor(value: Mapping[str, Any]) -> Descriptor:
+    """Parse a descriptor, of which only three keys matter here.
+
+    Raises:
+        ValueError, TypeError, KeyError: it has no valid digest, media type or size.
+    """
     digest = _DIGEST.fullmatch(value["digest"])
     media_type, size = value["mediaType"], value["size"]
     if digest is None or type(size) is not int or not _MEDIA_TYPE.fullmatch(media_type):

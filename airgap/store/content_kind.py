@@ -11,7 +11,7 @@ from airgap.printable import list_some
 from airgap.store.bentoml_home import home
 from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import ItemKind, Reference, Source, make_description_error
-from airgap.store.source_tree import is_unchanged, scan
+from airgap.store.source_tree import is_unchanged, read_stable, scan
 
 __all__ = ["ContentKind"]
 
@@ -80,6 +80,24 @@ class ContentKind(ItemKind):
         ):
             if self.rules.is_tag(path.parent.parent.name, path.parent.name):
                 yield path.parent.parent.name, path.parent.name
+
+    def check_read(self, item: Item, source: Source) -> None:
+        """Refuse files that were damaged on the disk; see ``ItemKind.check_read``."""
+        description = self.rules.description
+        text = b"".join(
+            piece
+            for file in source.tree.files
+            if file.path == description
+            for piece in read_stable(file)
+        )
+        try:
+            self.check_content(item, text)
+        except CorruptError as error:
+            raise CorruptError(
+                f"The {item} is not what its {description} says: a file was changed or damaged.",
+                "Remove it, and fetch or import it again.",
+                [error.message],
+            ) from error
 
     def check(self, item: Item, description: bytes, *, thorough: bool) -> None:  # noqa: ARG002
         """Refuse an item that is not what its description says (format §25 to §27)."""

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from airgap.disk.reading import read_small
-from airgap.format.image import INDEX, check_blobs, check_image, decode
+from airgap.errors import CorruptError
+from airgap.format.image import BLOBS, INDEX, blob_path, check_blobs, check_image, decode
 from airgap.format.inventory import Item
 from airgap.format.kinds import IMAGE
 from airgap.format.limits import IMAGE_DOCUMENT_BYTES
 from airgap.store.content_kind import ContentKind
+from airgap.store.item_kind import Source
 
 __all__ = ["Images"]
 
@@ -23,6 +25,19 @@ class Images(ContentKind):
     def check_content(item: Item, description: bytes) -> None:
         """Compare the blobs' names with their digests; see ``check_image``."""
         check_image(item, description)
+
+    def check_read(self, item: Item, source: Source) -> None:
+        """Compare each blob that was read with its name; see ``ItemKind.check_read``."""
+        locations = {file.path: file.location for file in source.tree.files}
+        for file in item.files:
+            digest = file.digest.hex()
+            if file.path.startswith(BLOBS) and file.path != blob_path(digest):
+                raise CorruptError(
+                    f"The blob {file.path.removeprefix(BLOBS)} in {locations[file.path]} is"
+                    f" damaged (its SHA-256 is {digest}).",
+                    "Copy the image from its source again.",
+                )
+        super().check_read(item, source)
 
     def check_staged(self, item: Item, folder: Path) -> None:
         """Refuse an image that lacks what its manifests name; see ``check_blobs``."""

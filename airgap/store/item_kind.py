@@ -231,6 +231,13 @@ class ItemKind(ABC):
                 item, f"It is that of {described.name}:{described.version}."
             )
 
+    def check_read(self, item: Item, source: Source) -> None:  # noqa: B027
+        """Refuse an item that was read for an export and would be refused by every importer.
+
+        Raises:
+            CorruptError: its files are not what its description says.
+        """
+
     def check_staged(self, item: Item, folder: Path) -> None:  # noqa: B027
         """Refuse an item whose files are all written, and do not belong together.
 

@@ -42,6 +42,8 @@ class SourceFile:
 
     Not its inode: some network and FUSE file systems give a file another one at each look.
     """
+    within: tuple[int, int] | None = None
+    """Offset in the file at ``location``, and that file's size; None: it is the whole file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,7 @@ class StableFile:
         self.size = source.size
         self.path = source.path
         self._source = source
+        self._start = source.within[0] if source.within else 0
         self._offset = 0
         self._descriptor = -1
         self._hole = (source.size, source.size)
@@ -192,7 +195,7 @@ class StableFile:
             try:
                 status = os.fstat(self._descriptor)
                 _expect_unchanged(self._source, status)
-                if _is_sparse(self._descriptor, status):
+                if not self._source.within and _is_sparse(self._descriptor, status):
                     self._hole = _find_hole(self._descriptor, 0, self.size)
             except BaseException:
                 os.close(self._descriptor)
@@ -220,9 +223,9 @@ class StableFile:
             if self._is_hole(count):
                 data = zeros(count)
             else:
-                data = os.pread(self._descriptor, count, self._offset)
+                data = os.pread(self._descriptor, count, self._start + self._offset)
             while len(data) < count:
-                at = self._offset + len(data)
+                at = self._start + self._offset + len(data)
                 more = os.pread(self._descriptor, count - len(data), at)
                 if not more:
                     _raise_changed(self._source)
@@ -248,7 +251,7 @@ class StableFile:
         if count <= 0:  # a file may name any offset, and the system takes none of 2^63 or more
             return b""
         try:
-            return os.pread(self._descriptor, count, offset)
+            return os.pread(self._descriptor, count, self._start + offset)
         except OSError as error:
             raise _make_read_error(error) from error
 
@@ -343,7 +346,8 @@ def _make_source_file(path: str, location: str, status: os.stat_result) -> Sourc
 
 def _is_same_file(source: SourceFile, status: os.stat_result) -> bool:
     times = status.st_mtime_ns, status.st_ctime_ns
-    return times == source.times and status.st_size == source.size and stat.S_ISREG(status.st_mode)
+    size = source.within[1] if source.within else source.size
+    return times == source.times and status.st_size == size and stat.S_ISREG(status.st_mode)
 
 
 def _expect_unchanged(source: SourceFile, status: os.stat_result) -> None:

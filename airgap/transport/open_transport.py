@@ -15,7 +15,7 @@ from airgap.transport.url import RemoteUrl, Scheme
 if TYPE_CHECKING:
     from airgap.transport.s3.credentials import Profile
 
-__all__ = ["CONFIG_ONLY", "OPTIONS", "Login", "Permit", "open_transport"]
+__all__ = ["CA_VARIABLES", "CONFIG_ONLY", "OPTIONS", "Login", "Permit", "open_transport"]
 
 _FTP_OPTIONS: Final = frozenset({"timeout"})
 _FTPS_OPTIONS: Final = _FTP_OPTIONS | {"ca", "cert", "key", "tls"}
@@ -44,7 +44,7 @@ CONFIG_ONLY: Final = frozenset(
 person types or receives: its author would choose the trust anchors."""
 
 
-_CA_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # with which OpenSSL replaces the system's
+CA_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # with which OpenSSL replaces the system's
 
 Permit = Callable[[str, str], None]
 """Called for what stands for such an option outside airgap's config file: with the option, and with
@@ -123,7 +123,7 @@ class _OptionValues:
 
     def permit_cas(self) -> None:
         """Ask whether variables may replace the system's CAs."""
-        for name in _CA_VARIABLES:
+        for name in CA_VARIABLES:
             self.permit_anchors({"ca": name if os.environ.get(name) else ""})
 
     def flag(self, name: str, *, default: bool = False) -> bool:

@@ -350,6 +350,17 @@ def test_they_agree_on_a_root_that_is_there_twice(count: int, verifiers: Verifie
     assert (judged.second, judged.verified, judged.imported) == (expected,) * 3
 
 
+@pytest.mark.parametrize("second", [2, 4, 5])
+def test_they_agree_on_a_padding_that_is_there_twice(second: int, verifiers: Verifiers) -> None:
+    members = verifiers.sign(forge.draft(forge.model({"w.bin": b"w"})))
+    members[2:2] = [("padding", bytes(512)), ("roots/1.root.msgpack", b"root")]
+    members.insert(second, ("padding", bytes(512)))
+
+    judged = verifiers.judge_members(members)
+
+    assert (judged.second, judged.verified, judged.imported) == ("corrupt",) * 3
+
+
 @pytest.mark.parametrize("texts", [[], ["README.txt"]])
 def test_they_agree_on_a_file_that_lacks_a_pack(texts: list[str], verifiers: Verifiers) -> None:
     members = verifiers.sign(forge.draft(forge.model({"w.bin": b"w"})))[:-1]

@@ -1,4 +1,4 @@
-"""What travels with Bentos beside models, so that they run: folders that they read, packages.
+"""What travels with Bentos beside models, so that they run: folders, packages, images.
 
 Such an item need not be in a store: it is made for the export, and its own small files lie in a
 private folder until the export ends.
@@ -12,9 +12,12 @@ from pathlib import Path
 
 from airgap.disk.os_errors import storage_error
 from airgap.errors import UsageError
+from airgap.flow.exporting import images
+from airgap.flow.exporting.images import ImageOrigin
 from airgap.flow.exporting.packages import PackageOptions
 from airgap.format import names
 from airgap.format.files import is_variable
+from airgap.oci.documents import Platform
 from airgap.store.files import FilesFolder, make_source
 from airgap.store.item_kind import Source
 
@@ -28,10 +31,13 @@ class Closure:
     files: Sequence[FilesFolder] = ()
     packages: PackageOptions | None = None
     """How the Python packages of the Bentos are found; None: they do not travel."""
+    images: Sequence[ImageOrigin] = ()
+    platforms: Sequence[Platform] = ()
+    """Those that travel of an image that has several; none: all."""
 
     def __bool__(self) -> bool:
         """Tell whether it names anything."""
-        return bool(self.files)
+        return bool(self.files or self.images)
 
 
 @contextmanager
@@ -43,8 +49,9 @@ def make_sources(closure: Closure, tmpdir: Path | None) -> Iterator[list[Source]
     Raises:
         UsageError: two folders want the same variable.
         StorageError: a folder cannot be read, or is empty; or the disk refused.
+        MissingError, CorruptError, ConfigurationError, TransportError: as ``images.make_source``.
     """
-    if not closure.files:
+    if not (closure.files or closure.images):
         yield []
         return
     _refuse_shared_variables(closure.files)
@@ -54,6 +61,10 @@ def make_sources(closure: Closure, tmpdir: Path | None) -> Iterator[list[Source]
             own = private / f"files-{number}"
             own.mkdir()
             sources.append(make_source(folder, own))
+        for number, image in enumerate(closure.images):
+            own = private / f"image-{number}"
+            own.mkdir()
+            sources.append(images.make_source(image, closure.platforms, own))
         yield sources
 
 

@@ -103,6 +103,7 @@ def export_items(
             writer.put_root(name, data)
         options = PackOptions(settings.jobs, settings.preset, settings.bases)
         packed = pack_items(sources, writer, options, progress)
+        _refuse_damaged(sources, packed.items)
         created = _find_creation_time(sources)
         draft = _manifest(packed.items, packed.chunks, packed.packs, settings, created)
         refuse_changes(sources)
@@ -135,6 +136,7 @@ def export_bare(
     progress.begin("reading", sum(source.tree.size for source in sources))
     try:
         manifest = inventory_only(sources, settings, _read_only, progress)
+        _refuse_damaged(sources, manifest.items)
         raw = manifests.encode(manifest)
         bundle = manifests.bundle_id(raw)
         publish(writer, SignedBundle(bundle, raw, sign_manifest(raw, signers), ()), progress)
@@ -157,6 +159,16 @@ def _refuse_unfit(sources: Sequence[Source], settings: BundleOptions) -> None:
     drafts = [draft_item(source) for source in sources]
     if settings.model_signer:
         model_signatures.refuse_unsignable(drafts, settings.model_signer)
+
+
+def _refuse_damaged(sources: Sequence[Source], items: Sequence[Item]) -> None:
+    """Compare what was read with what the items say of themselves.
+
+    Raises:
+        CorruptError: see ``ItemKind.check_read``.
+    """
+    for source, item in zip(sources, items, strict=True):
+        find_kind(item.kind).check_read(item, source)
 
 
 def _warn_of_small_signers(

@@ -15,7 +15,7 @@ from airgap.transport.open_transport import Login
 from airgap.transport.secrets import register_secret
 from airgap.transport.url import RemoteUrl
 
-__all__ = ["Credentials", "log_in"]
+__all__ = ["Credentials", "log_in", "log_in_to_host"]
 
 _VARIABLE: Final = "AIRGAP_PASSWORD"
 _LONGEST: Final = 4096
@@ -66,6 +66,27 @@ def log_in(
             f"Use --password-env, --password-file, {_VARIABLE} or ~/.netrc.",
         )
     return Login(user, register_secret(credentials.ask(f"Password of {user} at {url.host}: ")))
+
+
+def log_in_to_host(host: str, credentials: Credentials) -> Login:
+    """Find the user and the password for a server that may want none.
+
+    In this order: what was said for this run, ``AIRGAP_PASSWORD``, ``.netrc``, and, if a user was
+    named, a person at the terminal.
+
+    Raises:
+        ConfigurationError: a variable or file that was named is not there.
+    """
+    user = credentials.user
+    password = _read_given(credentials)
+    if password is None:
+        password = os.environ.get(_VARIABLE)
+    if password is None:
+        login = _in_netrc(host, user) or Login(user)
+        user, password = login.user, login.password
+    if user and password is None and credentials.ask:
+        password = credentials.ask(f"Password of {user} at {host}: ")
+    return Login(user, password and register_secret(password))
 
 
 def _read_given(credentials: Credentials) -> str | None:

@@ -1,6 +1,7 @@
 """With ``--json``, standard output is exactly one JSON object, whatever happens."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -8,7 +9,9 @@ import click
 import pytest
 
 from airgap.cli.main import COMMANDS
-from tests.support import drop_box, environments, sides
+from tests.servers import fake_registry
+from tests.servers.fake_registry import FakeRegistry
+from tests.support import drop_box, environments, image_builds, oci_images, sides
 from tests.support.sides import Side, Site
 
 BELOW: Final = {
@@ -21,6 +24,7 @@ BELOW: Final = {
     "trust": ("init", "show", "update", "reset-state"),
     "serve": ("dropbox",),
     "env": ("create", "list", "run", "remove"),
+    "image": ("build", "list", "push", "save"),
 }
 EVERY: Final = tuple(
     (name, below) if below else (name,)
@@ -41,8 +45,34 @@ def only_object(ran: sides.Ran) -> dict[str, object]:
 
 
 @pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    with fake_registry.serve() as served:
+        yield served
+
+
+@pytest.fixture
+def image_lines(small: Side, registry: FakeRegistry, tmp_path: Path) -> dict[str, list[str | Path]]:
+    """The same of the commands about images, of which there are one and what makes one."""
+    image_builds.add_bento(small, tag="boxed:v1")
+    image_builds.install_wheelhouse(small)
+    manifest, blobs = oci_images.image_for("amd64", b"layer")
+    oci_images.install(small, manifest, blobs)
+    return {
+        "image build": ["boxed", "--base", image_builds.base_layout(tmp_path / "base")],
+        "image list": [],
+        "image push": ["shop", f"{registry.host}/team/shop:1"],
+        "image save": ["shop", tmp_path / "saved"],
+    }
+
+
+@pytest.fixture
 def lines(
-    small: Side, site: Site, depot: Path, archive: Path, tmp_path: Path
+    small: Side,
+    site: Site,
+    depot: Path,
+    archive: Path,
+    image_lines: dict[str, list[str | Path]],
+    tmp_path: Path,
 ) -> dict[str, list[str | Path]]:
     """A command line of each command that succeeds on a side with ``shop`` that trusts ``site``."""
     assert small.run("remote", "add", "vendor", "sftp://host/x").code == 0
@@ -105,6 +135,7 @@ def lines(
         "env list": [environment],
         "env run": [environment, "--dry-run"],
         "env remove": [environment],
+        **image_lines,
         "doctor": [],
     }
 

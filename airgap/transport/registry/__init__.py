@@ -1,0 +1,1 @@
+"""Registries for images, over HTTP: the part of the OCI distribution specification for pushing."""
