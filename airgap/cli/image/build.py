@@ -25,7 +25,7 @@ from airgap.cli.output import Result, make_progress, reports, tmpdir_option
 @click.option(
     "--python",
     default="",
-    metavar="PATH",
+    metavar="FILE",
     help="The path of Python in the base; default: looked for.",
 )
 @tmpdir_option

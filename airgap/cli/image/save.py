@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     metavar="OS/ARCH",
     help="Of an index, write the one image for this platform, such as linux/amd64.",
 )
-@click.option("--reference", default="", help="Call the image so, instead of as its sender did.")
+@click.option(
+    "--reference",
+    default="",
+    metavar="NAME:TAG",
+    help="Call the image so, instead of as its sender did.",
+)
 @reports
 def save(
     *,
