@@ -1,14 +1,15 @@
 """Python packages for one target, in ``wheelhouses/`` of BentoML's home (format §26)."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.disk.digests import digest_file
+from airgap.disk.os_errors import translate_errors
 from airgap.disk.reading import read_small
-from airgap.errors import CorruptError
+from airgap.errors import AirgapError, CorruptError
 from airgap.format import limits
 from airgap.format.files import version_of
 from airgap.format.inventory import File, Item
@@ -27,6 +28,7 @@ __all__ = [
     "Wheelhouses",
     "find_wheels",
     "list_wheelhouses",
+    "read_wheelhouse",
 ]
 
 
@@ -66,33 +68,72 @@ def _is_equal(path: Path, file: File) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class StoredWheelhouse:
-    """A wheelhouse on this machine: its folder, and what its ``pylock.toml`` says."""
+    """A wheelhouse on this machine, whose lock has the digest that its version is (format §26).
+
+    ``raw`` are the bytes of the ``lock``. The files beside it are not compared.
+    """
 
     folder: Path
-    wheelhouse: Wheelhouse
+    lock: Wheelhouse
+    raw: bytes
 
     @property
     def tag(self) -> str:
-        """``name:version``."""
+        """``name:version``, which pins everything in it."""
         return f"{self.folder.parent.name}:{self.folder.name}"
 
 
-def list_wheelhouses(requirements: bytes | None = None) -> Iterator[StoredWheelhouse]:
+def read_wheelhouse(name: str, version: str) -> StoredWheelhouse:
+    """Read the lock of an installed wheelhouse, and compare it with the tag.
+
+    Raises:
+        CorruptError: it differs, or breaks a rule of its format.
+        StorageError: it cannot be read.
+    """
+    folder = Wheelhouses().install_path(name, version).final
+    with translate_errors(folder / LOCK):
+        raw = read_small(folder / LOCK, limits.DESCRIPTION_BYTES)
+    if version_of(raw) != version:
+        raise CorruptError(
+            f"{folder / LOCK} is damaged (SHA-256 begins with {version_of(raw)}, expected"
+            f" {version}).",
+            "Import the bundle that brought it again, with --replace.",
+        )
+    lock = decode(raw)
+    if str(lock.target) != name:
+        raise CorruptError(
+            f"{folder / LOCK} is for {lock.target}, not for {name}.",
+            "The folder was renamed: restore its name.",
+        )
+    return StoredWheelhouse(folder, lock, raw)
+
+
+def list_wheelhouses(
+    requirements: bytes | None = None, on_damage: Callable[[AirgapError], None] | None = None
+) -> Iterator[StoredWheelhouse]:
     """Yield the wheelhouses of this machine, the newest first; those that are damaged are not.
 
-    ``requirements`` chooses those of one Bento, by the digest of format §26; None: all.
+    Args:
+        requirements: chooses those of one Bento, by the digest of format §26; None: all.
+        on_damage: gets the error of each that is damaged, which may be the one looked for.
     """
     kind = Wheelhouses()
-    folders = [kind.install_path(name, version).final for name, version in kind.list_tags()]
-    folders.sort(key=lambda folder: (folder.stat().st_mtime_ns, str(folder)), reverse=True)
-    for folder in folders:
-        with suppress(OSError, CorruptError):
-            raw = read_small(folder / LOCK, limits.DESCRIPTION_BYTES)
-            stored = StoredWheelhouse(folder, decode(raw))
-            if stored.tag != f"{stored.wheelhouse.target}:{version_of(raw)}":
-                continue
-            if requirements in {None, stored.wheelhouse.requirements}:
-                yield stored
+    for name, version in sorted(kind.list_tags(), key=_measure_age, reverse=True):
+        try:
+            stored = read_wheelhouse(name, version)
+        except AirgapError as error:
+            if on_damage is not None:
+                on_damage(error)
+            continue
+        if requirements in {None, stored.lock.requirements}:
+            yield stored
+
+
+def _measure_age(tag: tuple[str, str]) -> tuple[int, str, str]:
+    """Return when a wheelhouse was put here, and its tag; 0 if it has just been removed."""
+    with suppress(OSError):
+        return Wheelhouses().install_path(*tag).final.stat().st_mtime_ns, *tag
+    return 0, *tag
 
 
 def find_wheels() -> dict[bytes, Path]:
@@ -100,5 +141,5 @@ def find_wheels() -> dict[bytes, Path]:
     return {
         package.sha256: installed.folder / WHEELS / package.file
         for installed in list_wheelhouses()
-        for package in installed.wheelhouse.packages
+        for package in installed.lock.packages
     }

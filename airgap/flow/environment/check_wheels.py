@@ -11,10 +11,10 @@ from typing import Final
 from airgap.disk.os_errors import storage_error
 from airgap.disk.reading import open_regular
 from airgap.errors import CorruptError
-from airgap.flow.environment.choose import InstalledWheelhouse
 from airgap.flow.progress import Progress
 from airgap.format.wheelhouse import LOCK, REQUIREMENTS, TOOLS, WHEELS, format_requirements
 from airgap.store.source_tree import scan
+from airgap.store.wheelhouses import StoredWheelhouse
 
 __all__ = ["check_wheels", "copy_tool", "measure_installed"]
 
@@ -23,7 +23,7 @@ _THREADS: Final = 4
 _AGAIN: Final = "Import the bundle that brought the wheelhouse again, with --replace."
 
 
-def check_wheels(wheelhouse: InstalledWheelhouse, progress: Progress) -> None:
+def check_wheels(wheelhouse: StoredWheelhouse, progress: Progress) -> None:
     """Compare every file of a wheelhouse with its lock.
 
     Raises:
@@ -54,7 +54,7 @@ def check_wheels(wheelhouse: InstalledWheelhouse, progress: Progress) -> None:
     progress.end()
 
 
-def _list_expected(wheelhouse: InstalledWheelhouse) -> Mapping[str, tuple[int, bytes]]:
+def _list_expected(wheelhouse: StoredWheelhouse) -> Mapping[str, tuple[int, bytes]]:
     """Return size and digest of every file, by path."""
     lock = wheelhouse.lock
     texts = {LOCK: wheelhouse.raw, REQUIREMENTS: format_requirements(lock)}
@@ -81,7 +81,7 @@ def _make_damaged_error(path: Path, actual: bytes, expected: bytes) -> CorruptEr
     )
 
 
-def copy_tool(wheelhouse: InstalledWheelhouse, folder: Path) -> Path:
+def copy_tool(wheelhouse: StoredWheelhouse, folder: Path) -> Path:
     """Copy pip's wheel into a folder of ours, and return the copy's path.
 
     What runs is what was compared: nobody can change the file in between.
@@ -123,7 +123,7 @@ def _read(descriptor: int, size: int) -> bytes:
     return b"".join(pieces)
 
 
-def measure_installed(wheelhouse: InstalledWheelhouse) -> int:
+def measure_installed(wheelhouse: StoredWheelhouse) -> int:
     """Return the bytes that the wheels' files will have, which may be many times their own.
 
     Raises:

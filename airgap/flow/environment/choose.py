@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from airgap.disk.os_errors import translate_errors
-from airgap.disk.reading import read_if_exists
-from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
+from airgap.errors import AirgapError, MissingError, UsageError
 from airgap.flow.environment.pythons import (
     Python,
     describe_python,
@@ -14,78 +12,29 @@ from airgap.flow.environment.pythons import (
     find_python,
     list_versions,
 )
-from airgap.format import limits
-from airgap.format.files import version_of
 from airgap.format.kinds import WHEELHOUSE
-from airgap.format.wheelhouse import LOCK, NO_BENTO, Wheelhouse, decode
 from airgap.store.kinds import find_kind
+from airgap.store.wheelhouses import StoredWheelhouse, list_wheelhouses, read_wheelhouse
 
-__all__ = ["Choice", "InstalledWheelhouse", "choose", "find_wheelhouses", "read_wheelhouse"]
-
-
-@dataclass(frozen=True, slots=True)
-class InstalledWheelhouse:
-    """A wheelhouse on this machine, whose lock has the digest that its version is (format §26)."""
-
-    folder: Path
-    lock: Wheelhouse
-    raw: bytes
-
-    @property
-    def tag(self) -> str:
-        """``name:version``, which pins everything in it."""
-        return f"{self.lock.target}:{version_of(self.raw)}"
+__all__ = ["Choice", "choose", "find_wheelhouses", "read_wheelhouse"]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A wheelhouse, and an interpreter that it is for."""
 
-    wheelhouse: InstalledWheelhouse
+    wheelhouse: StoredWheelhouse
     python: Python
 
 
-def read_wheelhouse(name: str, version: str) -> InstalledWheelhouse:
-    """Read the lock of an installed wheelhouse, and compare it with the tag.
-
-    Raises:
-        CorruptError: it differs, or breaks a rule of its format.
-        StorageError: it cannot be read.
-    """
-    folder = find_kind(WHEELHOUSE.name).install_path(name, version).final
-    with translate_errors(folder / LOCK):
-        raw = read_if_exists(folder / LOCK, limits.DESCRIPTION_BYTES) or b""
-    if version_of(raw) != version:
-        raise CorruptError(
-            f"{folder / LOCK} is damaged (SHA-256 begins with {version_of(raw)}, expected"
-            f" {version}).",
-            "Import the bundle that brought it again, with --replace.",
-        )
-    lock = decode(raw)
-    if str(lock.target) != name:
-        raise CorruptError(
-            f"{folder / LOCK} is for {lock.target}, not for {name}.",
-            "The folder was renamed: restore its name.",
-        )
-    return InstalledWheelhouse(folder, lock, raw)
-
-
-def find_wheelhouses(requirements: bytes) -> list[InstalledWheelhouse]:
-    """Return the wheelhouses of a Bento by the digest of its requirement files.
+def find_wheelhouses(requirements: bytes) -> list[StoredWheelhouse]:
+    """Return the wheelhouses of a Bento by the digest of its requirement files, the newest first.
 
     Raises:
         CorruptError, StorageError: there is none, but one that is damaged and may be the one.
     """
-    found: list[InstalledWheelhouse] = []
     damaged: list[AirgapError] = []
-    for name, version in find_kind(WHEELHOUSE.name).list_tags():
-        try:
-            wheelhouse = read_wheelhouse(name, version)
-        except AirgapError as error:
-            damaged.append(error)
-            continue
-        if wheelhouse.lock.requirements == requirements != NO_BENTO:
-            found.append(wheelhouse)
+    found = list(list_wheelhouses(requirements, damaged.append))
     if damaged and not found:
         raise damaged[0]
     return found
@@ -93,7 +42,7 @@ def find_wheelhouses(requirements: bytes) -> list[InstalledWheelhouse]:
 
 def choose(
     bento: str,
-    wheelhouses: Sequence[InstalledWheelhouse],
+    wheelhouses: Sequence[StoredWheelhouse],
     preferred: str,
     python: Path | None,
 ) -> Choice:
@@ -144,10 +93,10 @@ def _choose_best(bento: str, fitting: Sequence[Choice], preferred: str) -> Choic
     highest = max(map(rank, fitting))
     best = [choice for choice in fitting if rank(choice) == highest]
     if len(best) > 1:
-        tags = sorted(choice.wheelhouse.tag for choice in best)
+        tags = [choice.wheelhouse.tag for choice in best]
         raise UsageError(
             f"{len(best)} wheelhouses of {bento} fit this host.",
-            f"Name one: --wheelhouse {tags[0]}",
+            f"Name one, such as the newest: --wheelhouse {tags[0]}",
             [f"there is {tag}" for tag in tags],
         )
     return best[0]
@@ -184,7 +133,7 @@ def _make_absent_error(bento: str) -> MissingError:
 
 def _make_misfit_error(
     bento: str,
-    wheelhouses: Sequence[InstalledWheelhouse],
+    wheelhouses: Sequence[StoredWheelhouse],
     misfits: Sequence[str],
     named: Python | None,
 ) -> MissingError:

@@ -135,7 +135,7 @@ def _find(bento: _Bento, target: Target, options: PackageOptions) -> tuple[str, 
     given = options.given or {}
     wanted = {digest_file(path) for path in find_given(given, bento.requirements, target).values()}
     for stored in list_wheelhouses(bento.digest):
-        wheelhouse = stored.wheelhouse
+        wheelhouse = stored.lock
         held = {package.sha256 for package in wheelhouse.packages}
         held |= {tool.sha256 for tool in wheelhouse.tools}
         if wheelhouse.target == target and wanted <= held:

@@ -130,7 +130,7 @@ def test_of_two_wheelhouses_that_fit_one_is_named(shop: Side) -> None:
         *("--python", sys.executable, "--json"),
     )
 
-    assert "--wheelhouse" in ran.json["error"]["hint"]
+    assert f"--wheelhouse {other.name}:{other.version}" in ran.json["error"]["hint"]
     assert made.code == 0, made.err
     assert made.json["wheelhouse"] == f"{other.name}:{other.version}"
     assert made.json["bundle"] is None

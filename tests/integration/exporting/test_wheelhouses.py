@@ -143,9 +143,7 @@ def story(index: PackageIndex, site: Site, tmp_path_factory: pytest.TempPathFact
 
 def installed(side: Side, target: str) -> Wheelhouse:
     with side.here():
-        (found,) = [
-            one.wheelhouse for one in list_wheelhouses() if str(one.wheelhouse.target) == target
-        ]
+        (found,) = [one.lock for one in list_wheelhouses() if str(one.lock.target) == target]
     return found
 
 
