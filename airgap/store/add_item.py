@@ -16,7 +16,7 @@ __all__ = ["add_item"]
 
 
 def add_item(item: Item, files: Mapping[str, Path], work: str, on_wait: Callable[[], None]) -> None:
-    """Move files into an item's place, all or none of them; an item that is there stays.
+    """Move files into an item's place, all or none of them; what is there, perhaps damaged, goes.
 
     Args:
         item: of a kind whose version is named by its content; it has no links and no folders.
@@ -31,8 +31,6 @@ def add_item(item: Item, files: Mapping[str, Path], work: str, on_wait: Callable
     """
     target = install_path(item)
     with lock_store(target.store, on_wait):
-        if target.final.is_dir():
-            return
         staged = StagedItem(item, target, work)
         staged.begin()
         for path, source in files.items():

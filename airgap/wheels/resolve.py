@@ -29,7 +29,7 @@ _NO_WHEEL: Final = re.compile(
 )
 _UNREACHABLE: Final = re.compile(
     r"[Ff]ailed to fetch|error sending request|[Cc]onnection refused|dns error|timed out"
-    r"|HTTP status|[Cc]ould not connect|40[13] (?:Unauthorized|Forbidden)|tls|certificate"
+    r"|HTTP status|[Cc]ould not connect|40[13] (?:Unauthorized|Forbidden)|peer certificate"
 )
 _FAILED_URL: Final = re.compile(r"https?://[^\s`'\")]+")
 _LAST_LINES: Final = 20
