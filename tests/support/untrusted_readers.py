@@ -58,6 +58,7 @@ from tests.support import (
     closure_items,
     config_readers,
     forge,
+    image_readers,
     stores,
     text_readers,
     zip_files,
@@ -324,6 +325,7 @@ READERS: dict[str, Reader] = {
     **answer_readers.READERS,
     **bundle_readers.READERS,
     **config_readers.READERS,
+    **image_readers.READERS,
     **text_readers.READERS,
     "listing of S3": Reader(_read_listing, (TransportError,), lambda: [_LISTING], _LISTING_WORDS),
     "files.json": Reader(
