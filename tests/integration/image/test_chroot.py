@@ -13,8 +13,17 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from airgap.format.files import version_of
 from airgap.format.inventory import File
-from airgap.format.wheelhouse import requirements_digest
+from airgap.format.wheelhouse import (
+    LOCK,
+    LockedPackage,
+    Wheelhouse,
+    encode,
+    normalize_name,
+    parse_target,
+    requirements_digest,
+)
 from tests.support import closure_items, oci_images, stores
 from tests.support.closure_items import compact, descriptor
 from tests.support.sides import Side
@@ -84,12 +93,21 @@ def make_bento(side: Side, project: Path) -> None:
         File(f"env/python/{path.name}", False, 0, hashlib.sha256(path.read_bytes()).digest(), ())  # noqa: FBT003
         for path in (bento / "env/python").iterdir()
     ]
-    item = closure_items.wheelhouse(
-        {path.name: path.read_bytes() for path in wheels.iterdir()},
-        requirements_digest=requirements_digest(files),
-    )
-    contents = {path: data for path, data in item.entries.items() if isinstance(data, bytes)}
-    stores.write_files(side.bentoml / "wheelhouses" / item.name / item.version, contents)
+    target = parse_target(closure_items.TARGET)
+    assert target is not None
+    packages = sorted(map(lock, wheels.iterdir()), key=lambda package: package.name)
+    raw = encode(Wheelhouse(target, requirements_digest(files), tuple(packages)))
+    folder = side.bentoml / "wheelhouses" / str(target) / version_of(raw)
+    stores.write_files(folder, {LOCK: raw})
+    shutil.copytree(wheels, folder / "wheels")
+
+
+def lock(wheel: Path) -> LockedPackage:
+    """Describe a wheel."""
+    name, version = wheel.name.split("-")[:2]
+    data = wheel.read_bytes()
+    digest = hashlib.sha256(data).digest()
+    return LockedPackage(normalize_name(name), version, wheel.name, len(data), digest)
 
 
 def test_it_serves_in_a_namespace(debian: Path, isolated: Side, tmp_path: Path) -> None:
@@ -109,7 +127,7 @@ def test_it_serves_in_a_namespace(debian: Path, isolated: Side, tmp_path: Path) 
     inside = ["unshare", "-nmp", "--fork", "--mount-proc", sys.executable, __file__, str(bundle)]
     served = subprocess.run(inside, check=False, capture_output=True, text=True, timeout=600)
 
-    assert served.stdout.splitlines()[-1:] == ["5.0"], served.stdout + served.stderr
+    assert "5.0" in served.stdout.splitlines(), served.stdout + served.stderr
 
 
 def serve(bundle: Path) -> None:
