@@ -99,6 +99,11 @@ keep_free = "2.5 GB"
 password = "{HASH}"
 max_bytes = "500 MB"
 """.encode()
+_SHORT_DROPBOX: Final = f"""\
+state = "s"
+tls.required = false
+users.a = {{password = "{HASH}", max_bytes = "1\x01\0009 B"}}
+""".encode()
 _DROPBOX_WORDS: Final = (
     *(b"jobs = ", b"import_seconds = ", b"keep_packs_hours = ", b"masquerade = ", b'"10.0.0.1"'),
     *(b"implicit_port = ", b"certificate = ", b"key = ", b"connections = ", b"login_seconds = "),
@@ -144,7 +149,7 @@ def _read_ssh_config(raw: bytes) -> None:
 
 
 _SSH_CONFIG: Final = b"""\
-Port 2200
+Port 2200\x01\0000
 Host depot.* !other
   HostName depot.example
   User courier
@@ -293,7 +298,12 @@ READERS: Final[dict[str, Reader]] = {
     "netrc": Reader(
         _read_netrc, _REFUSES, lambda: [b"machine depot.example login a password b\ndefault\n"]
     ),
-    "record of huggingface_hub": Reader(_read_record, _REFUSES, lambda: [_RECORD], _JSON_WORDS),
+    "record of huggingface_hub": Reader(
+        _read_record,
+        _REFUSES,
+        lambda: [_RECORD, b'{"files": [null], "weight_map": [null]}'],
+        _JSON_WORDS,
+    ),
     "path in a variable": Reader(
         _read_variable, _REFUSES, lambda: [b"~/$HOME/a"], (b"$AIRGAP_TEST", b"${HOME}", b"~")
     ),
