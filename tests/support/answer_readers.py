@@ -143,7 +143,7 @@ def _read_s3(raw: bytes) -> None:
 
     with (
         connecting(connect(), _S3_ADDRESS),
-        mock.patch("airgap.transport.s3.http.time", SimpleNamespace(monotonic=clock)),
+        mock.patch("airgap.transport.sending.time", SimpleNamespace(monotonic=clock)),
         mock.patch("airgap.transport.s3.client.LeastSpeed", partial(LeastSpeed, clock=clock)),
         mock.patch("airgap.transport.s3.client._LISTING_BYTES", _LISTING_BYTES),
     ):
