@@ -143,7 +143,7 @@ def _parse_scheme(scheme: str) -> Scheme:
 def _parse_host(text: str, scheme: Scheme, host: str, netloc: str) -> str:
     """Return host or bucket; a bucket keeps its case."""
     if scheme == "file":
-        if host not in ("", "localhost"):
+        if netloc.lower() not in ("", "localhost"):
             raise _invalid_url(text, "names a host", "Write file:///folder, with three slashes.")
         return ""
     if scheme in _BUCKET_SCHEMES:

@@ -32,7 +32,8 @@ def feed(name: str, corpus: Path) -> None:
         readers = importlib.import_module("tests.support.untrusted_readers")
         for number, seed in enumerate(readers.READERS[name].seeds()):
             (corpus / f"seed-{number}").write_bytes(seed)
-            readers.accepts(name, seed)  # imports what is imported late
+            if not readers.accepts(name, seed):  # imports what is imported late
+                raise SystemExit(f"the seed {seed!r} is refused")
 
     words = readers.READERS[name].words
     if words:

@@ -30,7 +30,7 @@ from airgap.transport.s3 import credentials as s3_credentials
 from airgap.transport.s3.options import S3Options
 from airgap.transport.sftp import known_hosts, ssh_config
 from tests.support.drop_box import HASH
-from tests.support.reader import Reader, scratch, write_scratch
+from tests.support.reader import Reader, expand_repeated, scratch, write_scratch
 
 __all__ = ["READERS"]
 
@@ -54,9 +54,14 @@ def _load_config(raw: bytes) -> Mapping[str, object]:
 
 def _read_config(raw: bytes) -> None:
     """Load the config file, also as an editor of Windows would save it; look up its remotes."""
+    raw = expand_repeated(raw)
     document = _load_config(raw)
     if b"\r" not in raw and not raw.startswith(MARK):
-        assert repr(_load_config(MARK + raw.replace(b"\n", b"\r\n"))) == repr(document)
+        try:
+            again = _load_config(MARK + raw.replace(b"\n", b"\r\n"))
+        except ConfigurationError as error:
+            raise AssertionError("a file that an editor of Windows saved is refused") from error
+        assert repr(again) == repr(document)
     with _environment(AIRGAP_CONFIG=str(scratch() / "config.toml")):
         for remote in named_remotes.list_remotes():
             named_remotes.locate(f"@{remote.name}/below")
@@ -73,12 +78,22 @@ password_file = "~/.vendor-password"
 """
 _TOML_WORDS: Final = (
     *(b"[remotes.a]\n", b"url = ", b'"ftp://h/"', b"= [", b"[[", b"]]", b"{a = ", b"1e999"),
-    *(b"0x", b"nan", b"2026-01-02", b"'''", b'"""', b"\\u0000", b"true", b"[" * 64, b"{a=" * 32),
+    *(
+        b"0x",
+        b"nan",
+        b"2026-01-02",
+        b"'''",
+        b'"""',
+        b"\\u0000",
+        b"true",
+        b"{a=" * 21,
+        b"= \x01\xff[",
+    ),
 )
 
 
 def _read_dropbox_settings(raw: bytes) -> None:
-    settings = dropbox_settings.load(write_scratch(raw, "dropbox.toml"))
+    settings = dropbox_settings.load(write_scratch(expand_repeated(raw), "dropbox.toml"))
     assert dropbox_settings.describe(settings)
 
 
@@ -99,15 +114,14 @@ keep_free = "2.5 GB"
 password = "{HASH}"
 max_bytes = "500 MB"
 """.encode()
-_SHORT_DROPBOX: Final = f"""\
-state = "s"
+_SHORT_DROPBOX: Final = f"""state = "s"
 tls.required = false
 users.a = {{password = "{HASH}", max_bytes = "1\x01\0009 B"}}
 """.encode()
 _DROPBOX_WORDS: Final = (
     *(b"jobs = ", b"import_seconds = ", b"keep_packs_hours = ", b"masquerade = ", b'"10.0.0.1"'),
     *(b"implicit_port = ", b"certificate = ", b"key = ", b"connections = ", b"login_seconds = "),
-    *(b"max_files = ", b"[users.bob]\n", b"$scrypt$ln=15,r=8,p=1$", b"9" * 200, b" TB", b" TiB"),
+    *(b"max_files = ", b"[users.bob]\n", b"$scrypt$ln=15,r=8,p=1$", b"\x01\x209", b" TB", b" TiB"),
     *_TOML_WORDS,
 )
 
@@ -136,7 +150,7 @@ def _refuse_command(*_: object, **__: object) -> NoReturn:
 
 def _read_ssh_config(raw: bytes) -> None:
     """Find out how to reach a host. No network is asked, and no command is run."""
-    path = write_scratch(raw, "ssh_config")
+    path = write_scratch(expand_repeated(raw), "ssh_config")
     with (
         mock.patch.object(paramiko_config, "socket", _NETWORK),
         mock.patch.object(paramiko_config, "invoke", SimpleNamespace(run=_refuse_command)),
@@ -176,7 +190,14 @@ _SSH_WORDS: Final = (
     ),
     *(b"%d", b"%n", b"%C", b"~", b"~nobody/", b'"', b"'", b"ProxyCommand ", b"none", b"Port "),
     *(b"CanonicalizeHostname yes\n", b"CanonicalDomains a\n", b"CanonicalizeMaxDots 9\n", b"="),
-    *(b"AddressFamily inet\n", b"Include ", b"UserKnownHostsFile ", b"HostName ", b"User "),
+    *(
+        b"AddressFamily inet\n",
+        b"Port \x01\xff9\n",
+        b"Include ",
+        b"UserKnownHostsFile ",
+        b"HostName ",
+        b"User ",
+    ),
 )
 
 
@@ -242,6 +263,7 @@ def _read_netrc(raw: bytes) -> None:
 
 def _read_record(raw: bytes) -> None:
     """Scan a snapshot whose record and index of weights are these bytes."""
+    raw = expand_repeated(raw)
     cache = scratch() / "hub"
     snapshot = cache / "models--a--b" / "snapshots" / COMMIT
     record = cache / "models--a--b" / "trees" / f"{COMMIT}.json"
@@ -263,7 +285,16 @@ _RECORD: Final = (
 )
 _JSON_WORDS: Final = (
     *(b'{"files": ', b'"weight_map": ', b"[1]", b"null", b"[" * 64, b"]" * 64, b'"\\ud800"'),
-    *(b"1e999", b"NaN", b'"format_version": 1', b'"a":', b"{}", b'"w.index.json"', b"9" * 200),
+    *(
+        b"1e999",
+        b"NaN",
+        b'"format_version": 1',
+        b'"a":',
+        b"{}",
+        b'"w.index.json"',
+        b"\x01\xff9",
+        b"\x01\xff[",
+    ),
 )
 
 
@@ -290,7 +321,7 @@ _REFUSES_URLS: Final[tuple[type[AirgapError], ...]] = (
 READERS: Final[dict[str, Reader]] = {
     "config file": Reader(_read_config, _REFUSES_URLS, lambda: [_CONFIG], _TOML_WORDS),
     "config file of a drop box": Reader(
-        _read_dropbox_settings, _REFUSES, lambda: [_DROPBOX], _DROPBOX_WORDS
+        _read_dropbox_settings, _REFUSES, lambda: [_DROPBOX, _SHORT_DROPBOX], _DROPBOX_WORDS
     ),
     "ssh_config": Reader(_read_ssh_config, _REFUSES, lambda: [_SSH_CONFIG], _SSH_WORDS),
     "known_hosts": Reader(_read_known_hosts, _REFUSES, lambda: [_KNOWN_HOSTS]),

@@ -1,6 +1,7 @@
 """What a reader of bytes of strangers is, and what several of them need."""
 
 import atexit
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from airgap.errors import AirgapError
 
-__all__ = ["Reader", "scratch", "write_scratch"]
+__all__ = ["Reader", "expand_repeated", "scratch", "write_scratch"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,18 @@ def scratch() -> Path:
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+def expand_repeated(raw: bytes) -> bytes:
+    r"""Write out ``\x01``, a count and a byte: 32 times that count of this byte.
+
+    Else a fuzzer would need very long to put together what is nested very deeply, or very long.
+    """
+    return re.sub(rb"\x01(.)(.)", _repeat, raw, count=4, flags=re.DOTALL)
+
+
+def _repeat(mark: re.Match[bytes]) -> bytes:
+    return mark[2] * (32 * mark[1][0])
 
 
 def write_scratch(raw: bytes, name: str = "archive.bento") -> Path:

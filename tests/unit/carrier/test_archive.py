@@ -1,6 +1,7 @@
 """The single file: what it is made of, and how a signature gets into it."""
 
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -115,6 +116,24 @@ def test_an_overlong_padding_is_refused(tmp_path: Path) -> None:
         reader = ArchiveReader(stream, "x")
         reader.read_manifest()
         with pytest.raises(CorruptError, match="overlong 'padding'"):
+            list(reader.read_packs([], frozenset()))
+
+
+@pytest.mark.parametrize(
+    ("read", "between"),
+    [(ArchiveReader.read_attachments, []), (ArchiveReader.read_roots, ["roots/1.root.msgpack"])],
+)
+def test_a_second_padding_is_refused(
+    read: Callable[[ArchiveReader], object], between: list[str], tmp_path: Path
+) -> None:
+    members = [layout.manifest_name(BUNDLE), "padding", *between, "padding"]
+    path = written(tmp_path / "x", *(member(name, b"m") for name in members))
+
+    with path.open("rb") as stream:
+        reader = ArchiveReader(stream, "x")
+        reader.read_manifest()
+        read(reader)
+        with pytest.raises(CorruptError, match="padding twice"):
             list(reader.read_packs([], frozenset()))
 
 

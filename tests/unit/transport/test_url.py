@@ -78,6 +78,8 @@ def test_it_is_written_as_it_was_read(text: str) -> None:
         "ftp://h/x#not-an-id",
         "ftp://h/x?a=1&a=2",
         "file://server/x",
+        "file://\udced:pw@/x",
+        "file://user@localhost/x",
         "sftp://\udced@h/x",
         "sftp://h/\udced",
     ],
