@@ -57,6 +57,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "waive": ("waive", "Permit a site to import one bundle despite its age."),
     "env": ("env", "Install the Python packages of a Bento, and serve it with them."),
     "image": ("image", "Build, list, push and save container images."),
+    "prove": ("prove", "Serve an installed Bento without a network, and say what it asks for."),
+    "rehearse": ("rehearse", "Import a bundle as the other side will, and serve its Bentos."),
     "doctor": ("doctor", "Check this machine's setup and say what to fix."),
     "demo": ("demo", "Carry a small Bento across an imaginary gap, in a temporary folder."),
 }

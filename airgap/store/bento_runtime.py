@@ -27,11 +27,13 @@ class BentoRuntime:
     """What bento.yaml says of running the Bento.
 
     ``python`` is the version that it was built for, such as ``3.11``; empty if it does not say.
-    ``variables`` are the environment variables that must be set before it can start.
+    ``variables`` are the environment variables that must be set before it can start. ``has_gpu``
+    tells that one of its services asks for a GPU.
     """
 
     python: str
     variables: tuple[str, ...]
+    has_gpu: bool = False
 
 
 def digest_requirements(folder: Path) -> bytes:
@@ -66,7 +68,18 @@ def read_runtime(folder: Path) -> BentoRuntime:
             f"{path} is malformed: {error}.", "Import the Bento again, with --replace."
         ) from error
     python = version.decode(errors="replace") or _read_text(_get(tree, "image"), "python_version")
-    return BentoRuntime(".".join(python.strip().split(".")[:2]), tuple(_list_variables(tree)))
+    short = ".".join(python.strip().split(".")[:2])
+    return BentoRuntime(short, tuple(_list_variables(tree)), has_gpu=_has_gpu(tree))
+
+
+def _has_gpu(tree: Node) -> bool:
+    """Tell whether a service asks for a GPU: by number or by kind (as BentoML's ``resources``)."""
+    services = _get(tree, "services")
+    for service in services if isinstance(services, list) else ():
+        resources = _get(_get(service, "config"), "resources")
+        if _read_text(resources, "gpu") not in ("", "0") or _read_text(resources, "gpu_type"):
+            return True
+    return False
 
 
 def _list_variables(tree: Node) -> Iterator[str]:

@@ -1,12 +1,15 @@
-"""A service that behaves as its arguments say: ``PORT [at-start] [at-request] [fails] [dies]``.
+"""A service that behaves as its words say: ``at-start``, ``at-request``, ``fails``, ``dies``.
 
-It answers ``/readyz`` and ``/docs.json`` as BentoML does.
+It is run with a port and words, or, as the ``service.py`` of a Bento, with the words in
+``words.txt`` beside it. It answers ``/readyz`` and ``/docs.json`` as BentoML does.
 """
 
 import http.server
 import json
+import os
 import sys
 import urllib.request
+from pathlib import Path
 
 PORT, WORDS = int(sys.argv[1]), sys.argv[2:]
 SCHEMA = {"properties": {"x": {"examples": [[3, 4]]}}, "required": ["x"]}
@@ -37,8 +40,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         sys.stderr.write(f"asked for {body}\n")
 
 
-if "at-start" in WORDS:
-    fetch("http://start.example/encodings/x.tiktoken")
-if "dies" in WORDS:
-    sys.exit("no encodings")
-http.server.HTTPServer(("127.0.0.1", PORT), Handler).serve_forever()
+def main() -> None:
+    if not WORDS:
+        WORDS.extend(Path(__file__).with_name("words.txt").read_text().split())
+    if "at-start" in WORDS:
+        fetch("http://start.example/encodings/x.tiktoken")
+    if "writes" in WORDS:
+        model = Path(os.environ["BENTOML_HOME"], "models/ranker/v1/weights.bin")
+        model.write_bytes(b"poison")
+    if "dies" in WORDS:
+        sys.exit("no encodings")
+    http.server.HTTPServer(("127.0.0.1", PORT), Handler).serve_forever()
+
+
+main()

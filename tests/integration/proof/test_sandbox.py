@@ -43,7 +43,7 @@ def prove(
     port = find_port()
     trial = Trial(
         folder,
-        [sys.executable, str(SERVICE), str(port), *words],
+        [sys.executable, str(SERVICE), str(port), "quiet", *words],
         {"PATH": "/usr/bin:/bin"},
         port,
         request,
@@ -76,7 +76,7 @@ def test_hosts_are_named_with_port_path_and_line(
     start, lazy = report.requests
     assert (start.host, start.ports) == ("start.example", (80,))
     assert (lazy.host, lazy.ports) == ("lazy.example", (443,))
-    assert start.lines == lazy.lines == ("proof_service.py:19 in fetch",)
+    assert start.lines == lazy.lines == ("proof_service.py:22 in fetch",)
     if namespaces:  # what is refused does not get as far
         assert start.requests == ("GET /encodings/x.tiktoken",)
 

@@ -29,7 +29,7 @@ BELOW: Final = {
 EVERY: Final = tuple(
     (name, below) if below else (name,)
     for name in COMMANDS
-    if name != "demo"
+    if name not in ("demo", "prove", "rehearse")  # these two: tests/integration/proof
     for below in BELOW.get(name, ("",))
 )
 NAMES: Final = [" ".join(words) for words in EVERY]

@@ -1,0 +1,249 @@
+"""``airgap prove`` and ``airgap rehearse``: does the Bento run where there is no network?"""
+
+import json
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from airgap.disk.part_file import write_atomically
+from airgap.disk.reading import read_small
+from airgap.errors import ConfigurationError, ConflictError, MissingError
+from airgap.flow.environment.choose import find_wheelhouses
+from airgap.flow.environment.create import CreateOptions, create
+from airgap.flow.environment.items import list_remembered_files
+from airgap.flow.environment.run import make_start
+from airgap.flow.importing.use_case import ImportRequest, ImportResult, import_bundle
+from airgap.flow.progress import Progress
+from airgap.flow.proof import sandbox
+from airgap.flow.proof.example import ExampleRequest, parse_request
+from airgap.flow.proof.private_home import PrivateHome, has_same_sizes, make_private_home
+from airgap.flow.proof.report import Report, Watched, make_report
+from airgap.flow.proof.trial import Trial
+from airgap.format.inventory import Item
+from airgap.format.kinds import BENTO, FILES, HUGGING_FACE, MODEL, WHEELHOUSE
+from airgap.store.bento_runtime import BentoRuntime, digest_requirements, read_runtime
+from airgap.store.item_kind import Reference
+from airgap.store.kinds import find_kind, install_path
+
+__all__ = [
+    "Proof",
+    "ProofOptions",
+    "describe_proof",
+    "prove",
+    "read_request",
+    "rehearse",
+    "write_report",
+]
+
+_LINKED: Final = (MODEL.name, HUGGING_FACE.name)
+_REQUEST_BYTES: Final = 64 * 1024 * 1024
+_GPU_DEVICES: Final = ("nvidia0", "nvidiactl", "kfd", "dxg")
+
+
+@dataclass(frozen=True, slots=True)
+class ProofOptions:
+    """How a Bento is proved. Times are in seconds."""
+
+    python: Path | None = None
+    request: ExampleRequest | None = None
+    """None: the examples that the service itself gives."""
+    allowed_hosts: Sequence[str] = ()
+    seconds_to_start: float = 300
+    tmpdir: Path | None = None
+    """Where the proof has its folder; None: where the system has such folders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What came of it for one Bento; ``bundle`` is the rehearsed bundle's id, or empty."""
+
+    bento: str
+    report: Report
+    bundle: str = ""
+    wheelhouse: str = ""
+
+
+def prove(tag: str, options: ProofOptions, progress: Progress) -> Proof:
+    """Serve an installed Bento where there is no network, in a fresh home and environment.
+
+    Raises:
+        UsageError: not a tag, or several wheelhouses fit.
+        MissingError: the Bento, a model, or a wheelhouse that fits is not here; or it needs a GPU
+            that this host lacks.
+        ConfigurationError: a variable is not set that the Bento cannot start without.
+        CorruptError, StorageError: as ``create``; or the sandbox could not be run.
+    """
+    kind = find_kind(BENTO.name)
+    name, version = kind.find(tag)
+    with make_private_home(options.tmpdir, own_state=False) as home:
+        _link_closure(name, version, home)
+        stores = sorted({find_kind(each).store() for each in (BENTO.name, HUGGING_FACE.name)})
+        with home.use():
+            return _serve(f"{name}:{version}", home, stores, options, progress)
+
+
+def rehearse(
+    request: ImportRequest, tags: Sequence[str], options: ProofOptions, progress: Progress
+) -> list[Proof]:
+    """Import a bundle into a home of its own, and prove its Bentos, or those with these tags.
+
+    A model that is in a store of this machine with the same content is not copied. Nothing is
+    recorded in the ledger of this machine.
+
+    Raises:
+        MissingError: the bundle has no Bento, or not that one; or as ``prove``.
+        AirgapError: as ``import_bundle`` and ``prove``.
+    """
+    stores = sorted({find_kind(each).store() for each in _LINKED})
+    with make_private_home(options.tmpdir, own_state=True) as home:
+        with home.use():
+            listed = import_bundle(replace(request, dry_run=True), progress)
+        for item, _ in listed.outcomes:
+            here = install_path(item)
+            if item.kind in _LINKED and has_same_sizes(item, here):
+                home.link(item, here.final)
+        with home.use():
+            done = _import(request, home, progress)
+            bentos = _choose_bentos([item for item, _ in done.outcomes], tags)
+            proofs = [_serve(tag, home, stores, options, progress) for tag in bentos]
+    bundle = done.opened.bundle if done.opened else ""
+    return [replace(proof, bundle=bundle) for proof in proofs]
+
+
+def _import(request: ImportRequest, home: PrivateHome, progress: Progress) -> ImportResult:
+    """Import what is not linked; without links if what is here has other content."""
+    try:
+        return import_bundle(request, progress)
+    except ConflictError:
+        if not home.links:
+            raise
+        home.unlink_all()
+        return import_bundle(request, progress)
+
+
+def _choose_bentos(items: Sequence[Item], tags: Sequence[str]) -> list[str]:
+    bentos = [item.tag for item in items if item.kind == BENTO.name]
+    if not bentos:
+        raise MissingError(
+            "The bundle has no Bento, so there is nothing to rehearse.", "Name another bundle."
+        )
+    absent = [tag for tag in tags if tag not in bentos]
+    if absent:
+        raise MissingError(f"The bundle has no Bento {absent[0]}.", f"It has {', '.join(bentos)}.")
+    return [tag for tag in bentos if tag in tags] if tags else bentos
+
+
+def _link_closure(name: str, version: str, home: PrivateHome) -> None:
+    """Link a Bento with all that airgap would carry with it, and nothing else."""
+    bento = find_kind(BENTO.name).scan(Reference(BENTO.name, name, version))
+    sources = [bento, *(find_kind(model.kind).scan(model) for model in bento.references)]
+    for source in sources:
+        home.link_files(source)
+    folder = find_kind(BENTO.name).install_path(name, version).final
+    for wheelhouse in find_wheelhouses(digest_requirements(folder)):
+        target, _, number = wheelhouse.tag.partition(":")
+        reference = Reference(WHEELHOUSE.name, target, number)
+        home.link(reference, install_path(reference).final)
+    for tag in list_remembered_files(name, version):
+        name, _, number = tag.partition(":")
+        reference = Reference(FILES.name, name, number)
+        home.link(reference, install_path(reference).final)
+
+
+def _serve(
+    tag: str,
+    home: PrivateHome,
+    stores: Sequence[Path],
+    options: ProofOptions,
+    progress: Progress,
+) -> Proof:
+    """Make the Bento's environment, serve it in the sandbox, and judge what it did."""
+    kind = find_kind(BENTO.name)
+    bento = kind.install_path(*kind.find(tag)).final
+    runtime = read_runtime(bento)
+    _refuse_unprovable(tag, runtime)
+    namespaces = sandbox.find_namespaces()
+    if not namespaces:
+        progress.note(
+            "This host gives no namespaces, so the proof is weaker: only what Python asks for is"
+            " seen and refused, not what other programs do."
+        )
+    created = create(tag, CreateOptions(python=options.python), progress)
+    progress.note(f"Serving {tag} without a network …")
+    port = 3000 if namespaces else _find_port()
+    words = ["serve", "--host", "127.0.0.1", "--port", str(port)]
+    own = home.make_environment(os.environ)
+    own |= {name: os.environ[name] for name in runtime.variables if name in os.environ}
+    start = make_start(tag, words, own)
+    trial = Trial(
+        home.logs,
+        start.command,
+        start.make_environment(own),
+        port,
+        options.request,
+        mounts=[(str(store), str(store)) for store in stores if namespaces and store.is_dir()],
+        seconds_to_start=options.seconds_to_start,
+    )
+    outcome = sandbox.run(trial, namespaces)
+    sources = [str(bento / "src"), str((bento / "src").resolve())]
+    watched = Watched(sources, socket.gethostname(), options.allowed_hosts, not namespaces)
+    report = make_report(home.logs, outcome, watched)
+    description = created.environment.description
+    return Proof(tag, report, wheelhouse=description.wheelhouse if description else "")
+
+
+def _find_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _refuse_unprovable(tag: str, runtime: BentoRuntime) -> None:
+    """Refuse a Bento that cannot run on this host, whatever travels with it."""
+    if runtime.has_gpu and not any(Path("/dev", name).exists() for name in _GPU_DEVICES):
+        raise MissingError(
+            f"{tag} is not provable here: it asks for a GPU, and this host has none.",
+            "Prove it on a host that has one.",
+        )
+
+
+def read_request(path: Path) -> ExampleRequest:
+    """Read an example request from a file that a person names.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+        UsageError: it is not a request.
+    """
+    try:
+        raw = read_small(path, _REQUEST_BYTES)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read: {error.strerror}.", "Check the path of the request."
+        ) from error
+    return parse_request(raw, str(path))
+
+
+def describe_proof(proof: Proof) -> dict[str, Any]:
+    """Return a proof for JSON: also the report that an attestation may name."""
+    report, outcome = proof.report, proof.report.outcome
+    return {
+        "bento": proof.bento,
+        "bundle": proof.bundle or None,
+        "wheelhouse": proof.wheelhouse,
+        "verdict": report.verdict,
+        "weak": report.is_weak,
+        "ready_after": round(outcome.seconds, 1) if outcome.is_ready else None,
+        "exit_code": outcome.exit_code,
+        "answers": [asdict(answer) for answer in outcome.answers],
+        "requests": [asdict(request) for request in report.requests],
+        "allowed": [asdict(request) for request in report.allowed],
+        "log": list(report.log),
+    }
+
+
+def write_report(path: Path, data: Mapping[str, Any]) -> None:
+    """Write a report as JSON. Raises StorageError."""
+    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path.parent, path.name, [text.encode()])

@@ -1,0 +1,148 @@
+"""A Bento is proved where it is installed, and rehearsed from its bundle, before it leaves."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from airgap.flow.proof import sandbox
+from tests.support import closure_items, environments, forge, sides, stores
+from tests.support.forge import Draft, Forge, Item
+from tests.support.sides import Side, Site
+
+SERVICE = (Path(__file__).parents[2] / "support" / "proof_service.py").read_bytes()
+MODEL = {"weights.bin": stores.noise(50_000)}
+# What `bentoml serve TAG --host HOST --port PORT` is here: the Bento's service is run.
+SCRIPT = """\
+import os, pathlib, runpy, sys
+
+def main():
+    name, version = sys.argv[2].split(":")
+    bento = pathlib.Path(os.environ["BENTOML_HOME"], "bentos", name, version)
+    sys.argv = ["serve", sys.argv[sys.argv.index("--port") + 1]]
+    runpy.run_path(str(bento / "src/service.py"), run_name="__main__")
+"""
+
+
+def bentoml_wheel() -> tuple[str, bytes]:
+    file, data = closure_items.wheel("bentoml", "1.4", bentoml_script=SCRIPT)
+    made = io.BytesIO(data)
+    with zipfile.ZipFile(made, "a") as archive:
+        text = "[console_scripts]\nbentoml = bentoml_script:main\n"
+        archive.writestr(zipfile.ZipInfo("bentoml-1.4.dist-info/entry_points.txt"), text)
+    return file, made.getvalue()
+
+
+def bento(*words: str, more: str = "") -> Item:
+    plain = environments.bento(more="models:\n- tag: ranker:v1\n" + more)
+    return forge.bento(
+        {
+            **plain.entries,
+            "src/service.py": SERVICE,
+            "src/words.txt": " ".join(words or ("quiet",)).encode(),
+        }
+    )
+
+
+def bundle(*words: str, more: str = "") -> Draft:
+    wheels = dict([closure_items.wheel(), bentoml_wheel()])
+    house = environments.wheelhouse(wheels)
+    model = forge.model(MODEL, "ranker:v1")
+    return forge.draft(model, house, bento(*words, more=more), reader=2)
+
+
+@pytest.fixture
+def forged(tmp_path: Path, site: Site) -> Forge:
+    return Forge(tmp_path, forge.load_signer(site.key()))
+
+
+def test_a_bundle_is_rehearsed_without_a_trace(
+    isolated: Side, forged: Forge, tmp_path: Path
+) -> None:
+    depot = forged.depot(bundle())
+    report = tmp_path / "report.json"
+
+    ran = isolated.run("rehearse", depot, "--report", report)
+
+    assert ran.code == 0, ran.out + ran.err
+    lines = ran.out.splitlines()
+    assert lines[0].startswith("bento shop:v1: served, and asked for nothing (ready after ")
+    assert lines[1] == "  POST /norm: 200"
+    assert "--name rehearsal --findings" in lines[-1]
+    (proof,) = json.loads(report.read_text())["proofs"]
+    assert (proof["bento"], proof["verdict"], proof["requests"]) == ("shop:v1", "served", [])
+    assert not list(isolated.bentoml.glob("*/*/*"))
+    assert not isolated.run("list", "--json").json["items"]
+    assert isolated.run("import", depot).code == 0  # its number was not taken
+
+
+def test_what_it_asks_for_is_named_with_the_line(isolated: Side, forged: Forge) -> None:
+    depot = forged.depot(bundle("at-start", "at-request"))
+
+    ran = isolated.run("rehearse", depot, "--json")
+
+    assert ran.code == 13
+    (proof,) = ran.json["proofs"]
+    assert proof["verdict"] == "served, but asked for"
+    hosts = {request["host"]: request for request in proof["requests"]}
+    assert set(hosts) == {"start.example", "lazy.example"}
+    assert list(hosts["start.example"]["lines"]) == ["service.py:22 in fetch"]
+    allowed = ("--allow-host", "start.example", "--allow-host", "lazy.example")
+    assert isolated.run("rehearse", depot, *allowed).code == 0
+
+
+def test_an_installed_bento_is_proved_with_what_airgap_would_carry(
+    isolated: Side, forged: Forge
+) -> None:
+    assert isolated.run("import", forged.depot(bundle("at-start"))).code == 0
+    before = stores.snapshot(isolated.bentoml)
+
+    ran = isolated.run("prove", "shop")
+
+    assert ran.code == 13
+    text = " ".join(ran.out.split())
+    assert "served, but asked for 1 host" in text
+    assert "asked for start.example, port 80 (1 look-up)" in text or not sandbox.find_namespaces()
+    assert "from service.py:22 in fetch" in text
+    assert stores.snapshot(isolated.bentoml) == before
+
+
+def test_a_model_that_is_here_is_neither_copied_nor_changed(isolated: Side, forged: Forge) -> None:
+    if not sandbox.find_namespaces():
+        pytest.skip("this host gives no namespaces")
+    assert isolated.run("import", forged.depot(bundle())).code == 0
+    installed = isolated.bentoml / "models/ranker/v1/weights.bin"
+
+    ran = isolated.run("rehearse", forged.depot(bundle("writes")), "--json")
+
+    assert ran.json["proofs"][0]["verdict"] == "did not start"
+    assert "Read-only file system" in "\n".join(ran.json["proofs"][0]["log"])
+    assert installed.read_bytes() == MODEL["weights.bin"]
+
+
+def test_a_model_of_the_same_size_and_other_content_is_not_used(
+    isolated: Side, forged: Forge
+) -> None:
+    assert isolated.run("import", forged.depot(bundle())).code == 0
+    installed = isolated.bentoml / "models/ranker/v1/weights.bin"
+    installed.write_bytes(bytes(len(MODEL["weights.bin"])))
+
+    assert isolated.run("rehearse", forged.depot(bundle())).code == 0
+    assert installed.read_bytes() == bytes(len(MODEL["weights.bin"]))
+
+
+def test_a_bento_for_a_gpu_is_not_provable_without_one(isolated: Side, forged: Forge) -> None:
+    more = "services:\n- name: a\n  service: a\n  config:\n    resources:\n      gpu: 1\n"
+
+    ran = isolated.run("rehearse", forged.depot(bundle(more=more)))
+
+    assert ran.code == (0 if Path("/dev/nvidiactl").exists() else 13)
+    assert "not provable here" in ran.err or ran.code == 0
+
+
+def test_code_that_nobody_signed_is_not_run(isolated: Side, tmp_path: Path) -> None:
+    stranger = Forge(tmp_path, forge.load_signer(sides.make_site(tmp_path / "other").key()))
+
+    assert isolated.run("rehearse", stranger.depot(bundle())).code == 11
