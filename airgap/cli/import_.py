@@ -18,6 +18,7 @@ from airgap.cli.output import (
 from airgap.cli.terminal import Styled, print_line
 
 if TYPE_CHECKING:
+    from airgap.flow.environment.packages import NamedPackages
     from airgap.flow.importing.use_case import ImportResult
     from airgap.flow.location.connector import Connector
 
@@ -97,8 +98,10 @@ def _warn(text: str) -> None:
 def make_result(done: "ImportResult", *, dry_run: bool, notes: Sequence[str] = ()) -> Result:
     """Say what became of each item, and whose signatures admitted the bundle."""
     from airgap.cli.lines.bundles import admission_lines
+    from airgap.cli.lines.packages import package_line
     from airgap.flow.bundle import model_signatures
     from airgap.flow.describe.bundle import describe_admission, describe_item, describe_signers
+    from airgap.flow.environment.packages import describe_packages
 
     opened, lines = done.opened, list(notes)
     data: dict[str, Any] = {"bundle": None, "signed_by": [], "dry_run": dry_run}
@@ -112,13 +115,24 @@ def make_result(done: "ImportResult", *, dry_run: bool, notes: Sequence[str] = (
         lines += [f"  to check it: {command}" for command in done.commands]
     data["items"] = [{**describe_item(item), "outcome": outcome} for item, outcome in done.outcomes]
     data["missing"] = list(done.missing)
+    packages = [] if dry_run else _find_packages(done)
+    data["packages"] = [describe_packages(named) for named in packages]
     lines = [
         *(f"{outcome}: {item} ({size_text(item.size)})" for item, outcome in done.outcomes),
         *(f"still missing here: {name}; the Bento needs it" for name in done.missing),
         *lines,
     ]
+    lines += [package_line(named) for named in packages]
     if dry_run:
         lines.append("Nothing was written, and packs were not read: `airgap verify` does that.")
     elif all(outcome == "already there" for _, outcome in done.outcomes):
         lines.append("Everything was already there, byte for byte; nothing was done.")
     return Result(data, lines)
+
+
+def _find_packages(done: "ImportResult") -> "list[NamedPackages]":
+    """Look up what the Bentos name that are installed now."""
+    from airgap.flow.environment.packages import find_packages
+
+    found = [find_packages(item.tag) for item, _ in done.outcomes if item.kind == "bento"]
+    return [named for named in found if named.count]

@@ -32,6 +32,7 @@ def command(*, source: str, files: bool, connector: "Connector") -> Result:
         describe_bundle,
         describe_claims,
     )
+    from airgap.flow.environment.packages import list_absent
     from airgap.flow.location.location import parse_location
     from airgap.flow.trust import waivers
 
@@ -45,7 +46,13 @@ def command(*, source: str, files: bool, connector: "Connector") -> Result:
         data = describe_bundle(opened.bundle, opened.manifest, files=files)
         claims = describe_claims(open_bundle.read_evidence(opened.reader))
         attachments = describe_attachments(opened.reader.read_attachments())
-    data |= {"verified": False, "signatures": claims, "attachments": attachments}
+        absent = list_absent(opened.manifest.items)
+    data |= {
+        "verified": False,
+        "signatures": claims,
+        "attachments": attachments,
+        "absent_packages": absent,
+    }
     lines = [
         "NOT VERIFIED: the bundle claims this. `airgap verify` checks it.",
         *content_lines(data),
@@ -55,6 +62,7 @@ def command(*, source: str, files: bool, connector: "Connector") -> Result:
             for file in attachments
         ),
         *item_lines(data["items"]),
+        *(f"the Python packages of bento {tag} are neither in it nor here" for tag in absent),
     ]
     return Result(data, lines)
 

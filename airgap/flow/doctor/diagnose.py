@@ -26,3 +26,4 @@ def diagnose() -> Iterator[Finding]:
     yield from stores.check_stores()
     yield from stores.check_items()
     yield from environments.check_environments()
+    yield from environments.check_packages()

@@ -1,15 +1,19 @@
 """Checks the environments that services run in."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from airgap.errors import AirgapError
 from airgap.flow.doctor.finding import Finding, note, ok, problem
+from airgap.flow.environment.packages import list_unsupplied
 from airgap.format.kinds import BENTO, FILES
 from airgap.store import environments
 from airgap.store.environments import Environment, EnvironmentDescription
 from airgap.store.kinds import find_kind
 
-__all__ = ["check_environments"]
+__all__ = ["check_environments", "check_packages"]
+
+_SHOWN: Final = 5
 
 
 def check_environments() -> Iterator[Finding]:
@@ -23,6 +27,21 @@ def check_environments() -> Iterator[Finding]:
     yield from findings
     if found and not findings:
         yield ok("environments", f"The environments are complete ({len(found)}).")
+
+
+def check_packages() -> Iterator[Finding]:
+    """Report Bentos whose Python packages are in no wheelhouse on this machine."""
+    unsupplied = list_unsupplied()
+    if not unsupplied:
+        return
+    more = f" and {len(unsupplied) - _SHOWN:,} more" if len(unsupplied) > _SHOWN else ""
+    yield note(
+        "wheelhouses",
+        "No wheelhouse here has the Python packages of these Bentos:"
+        f" {', '.join(unsupplied[:_SHOWN])}{more}.",
+        "To run them, install the packages yourself, or import a bundle that was exported with"
+        " --with-env.",
+    )
 
 
 def _check(environment: Environment) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from airgap.errors import UsageError
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.bundle.open_to_sign import BundleToSign
 from airgap.flow.exporting import select, stock_archive, write_bundle
+from airgap.flow.exporting.absent_packages import note_absent_packages
 from airgap.flow.exporting.closure import Closure, make_sources
 from airgap.flow.exporting.packages import find_or_make_wheelhouses
 from airgap.flow.exporting.remote_code import note_absent_code
@@ -143,7 +144,8 @@ def _write(
 
 def _pass_on_notes(sources: Sequence[Source], progress: Progress) -> None:
     notes = [note for source in sources for note in source.notes]
-    for note in dict.fromkeys([*notes, *note_absent_code(sources)]):
+    notes += [*note_absent_code(sources), *note_absent_packages(sources)]
+    for note in dict.fromkeys(notes):
         progress.note(note)
 
 
