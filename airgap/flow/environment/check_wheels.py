@@ -13,6 +13,7 @@ from airgap.disk.reading import open_regular
 from airgap.errors import CorruptError
 from airgap.flow.progress import Progress
 from airgap.format.wheelhouse import LOCK, REQUIREMENTS, TOOLS, WHEELS, format_requirements
+from airgap.printable import quote
 from airgap.store.source_tree import scan
 from airgap.store.wheelhouses import StoredWheelhouse
 
@@ -137,7 +138,7 @@ def measure_installed(wheelhouse: StoredWheelhouse) -> int:
         leaving = [name for name in members if not _is_inside(name)]
         if leaving:
             raise CorruptError(
-                f"The wheel {wheel.file} has a member outside of its package: {leaving[0]!r:.200}.",
+                f"The wheel {wheel.file} has a member outside of its package: {quote(leaving[0])}.",
                 "Nothing was installed. Tell the sender, and find out where the wheel is from.",
             )
         total += sum(members.values())
