@@ -12,6 +12,7 @@ from airgap.format import limits
 from airgap.oci.blobs import BlobFile
 from airgap.oci.documents import CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE, encode, parse_object
 from airgap.oci.tar_members import TarMembers
+from airgap.printable import quote
 
 __all__ = ["DOCKER_MANIFEST", "DockerImage", "convert", "list_images"]
 
@@ -51,7 +52,7 @@ def convert(image: DockerImage, members: TarMembers) -> tuple[bytes, dict[str, B
     config = _require(image.config, members)
     if config.size > limits.IMAGE_DOCUMENT_BYTES:
         raise UsageError(
-            f"The configuration {image.config!r:.200} has {config.size:,} bytes.",
+            f"The configuration {quote(image.config)} has {config.size:,} bytes.",
             "Save the image again with `docker save`.",
         )
     config_raw = b"".join(config.read_pieces())
@@ -68,7 +69,7 @@ def convert(image: DockerImage, members: TarMembers) -> tuple[bytes, dict[str, B
         digest, compression = layer.digest(), _find_compression(layer)
         if not compression and digest != expected:
             raise CorruptError(
-                f"The layer {path!r:.200} is damaged (SHA-256 is {digest}, expected {expected}).",
+                f"The layer {quote(path)} is damaged (SHA-256 is {digest}, expected {expected}).",
                 "Save the image again with `docker save`.",
             )
         blobs[digest] = layer
@@ -104,7 +105,7 @@ def _require(path: str, members: TarMembers) -> BlobFile:
     file = members.find(path)
     if file is None:
         raise CorruptError(
-            f"The archive lacks {path!r:.200}, which its {DOCKER_MANIFEST} names.",
+            f"The archive lacks {quote(path)}, which its {DOCKER_MANIFEST} names.",
             "Save the image again with `docker save`.",
         )
     return file

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from airgap.errors import CorruptError, UsageError
 from airgap.format.image import Descriptor, read_descriptor
+from airgap.printable import quote
 
 __all__ = [
     "CONFIG_TYPE",
@@ -79,7 +80,7 @@ def parse_platform(text: str) -> Platform:
     """Parse ``os/architecture[/variant]``; raises UsageError."""
     match = _PLATFORM.fullmatch(text)
     if match is None:
-        raise UsageError(f"{text!r:.100} is not a platform.", "Write it as linux/amd64.")
+        raise UsageError(f"{quote(text, 100)} is not a platform.", "Write it as linux/amd64.")
     return Platform(match[1], match[2], match[3] or "")
 
 

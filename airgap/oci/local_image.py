@@ -15,6 +15,7 @@ from airgap.oci import docker_archive
 from airgap.oci.blobs import BlobFile, BlobFolder, Blobs, BlobSet
 from airgap.oci.documents import MANIFEST_TYPE, IndexEntry, parse_index, parse_object
 from airgap.oci.tar_members import TarMembers, list_members
+from airgap.printable import quote
 
 __all__ = ["LocalImage", "open_local_image"]
 
@@ -120,7 +121,7 @@ def _choose(named: Sequence[tuple[str, T]], wanted: str, path: Path) -> tuple[st
     shown = [f"there is {reference}" for reference, _ in named[:20]]
     if not fitting:
         raise MissingError(
-            f"{path} has no image {wanted!r:.200}." if wanted else f"{path} has no image.",
+            f"{path} has no image {quote(wanted)}." if wanted else f"{path} has no image.",
             "Name one that is there.",
             shown,
         )

@@ -7,6 +7,7 @@ from typing import Final
 
 from airgap.errors import UsageError
 from airgap.format import limits
+from airgap.printable import quote
 
 __all__ = ["ImageReference", "is_loopback", "make_item_name", "parse_reference"]
 
@@ -52,7 +53,7 @@ def parse_reference(text: str) -> ImageReference:
     has_host = slash and ("." in host or ":" in host or host == "localhost")
     if not has_host:
         raise UsageError(
-            f"{text!r:.300} does not name a registry.",
+            f"{quote(text, 300)} does not name a registry.",
             "Write registry.example/team/shop:1.4; an image of Docker Hub is"
             " docker.io/library/python:3.11-slim.",
         )
@@ -65,7 +66,7 @@ def parse_reference(text: str) -> ImageReference:
     )
     if not valid:
         raise UsageError(
-            f"{text!r:.300} is not a reference of an image.",
+            f"{quote(text, 300)} is not a reference of an image.",
             "Write registry.example/team/shop:1.4, the repository in lower case.",
         )
     if at:

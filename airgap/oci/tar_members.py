@@ -17,6 +17,7 @@ from airgap.errors import CorruptError, StorageError
 from airgap.format import limits
 from airgap.format.tar import BLOCK, round_to_block
 from airgap.oci.blobs import BlobFile
+from airgap.printable import quote
 
 __all__ = ["TarMembers", "list_members"]
 
@@ -99,7 +100,7 @@ class _MemberIndexer:
         kind = block[156:157]
         name = _normalize(extra.get("path") or self._read_name(block))
         if name in self._members.files or name in self._members.links:
-            raise self._wrong(f"has two members called {name!r:.200}")
+            raise self._wrong(f"has two members called {quote(name)}")
         if kind in (b"0", b"\0", b"7"):
             self._members.files[name] = BlobFile(self._path, size, begin)
         elif kind in (b"1", b"2"):

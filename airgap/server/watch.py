@@ -350,8 +350,8 @@ def _find_free_name(folder: Path, name: str) -> str:
 def _move(source: Path, target: Path) -> None:
     """Rename, or copy and remove across file systems. Does nothing if that was done before.
 
-    Whoever delivers can put links there: to files of this machine, which are not to be copied to
-    where others read, and to devices without an end.
+    A sender can put links there, to files of this machine that others must not read, and to devices
+    without an end: neither is followed.
     """
     if not os.path.lexists(source):
         return

@@ -22,6 +22,7 @@ from airgap.disk.os_errors import translate_errors
 from airgap.errors import CorruptError
 from airgap.format import limits
 from airgap.format.wheelhouse import normalize_name
+from airgap.printable import quote
 
 __all__ = ["InstalledFile", "Venv", "WheelArchives", "list_installed"]
 
@@ -187,7 +188,7 @@ class _Plan:
             "data": "",
         }
         if scheme not in folders:
-            raise _make_error(self._wheel, f"has files of the unknown scheme {scheme!r:.100}")
+            raise _make_error(self._wheel, f"has files of the unknown scheme {quote(scheme, 100)}")
         return folders[scheme]
 
     def _place_script(self, member: zipfile.ZipInfo, path: str) -> InstalledFile:
@@ -209,7 +210,7 @@ class _Plan:
             for name, reference in parser.items(section) if parser.has_section(section) else ():
                 match = _REFERENCE.fullmatch(reference)
                 if match is None or not _SCRIPT_NAME.fullmatch(name) or name in (".", ".."):
-                    raise _make_error(self._wheel, f"has the malformed script {name!r:.100}")
+                    raise _make_error(self._wheel, f"has the malformed script {quote(name, 100)}")
                 script = _SCRIPT.format(
                     interpreter=self._venv.interpreter,
                     module=match[1],
@@ -235,7 +236,7 @@ class _Plan:
         record = {row[0]: row[1] for row in rows if len(row) == _FIELDS}
         for path, digest in record.items():
             if digest and digest.partition("=")[0] not in _HASHES:
-                raise _make_error(self._wheel, f"has a RECORD with another digest of {path!r:.200}")
+                raise _make_error(self._wheel, f"has a RECORD with another digest of {quote(path)}")
         return record
 
     def _refuse_other_format(self) -> None:
@@ -250,11 +251,11 @@ class _Plan:
         except KeyError:
             return ""
         if member.file_size > _SMALL_BYTES:
-            raise _make_error(self._wheel, f"has {name!r:.200}, which is too long")
+            raise _make_error(self._wheel, f"has {quote(name)}, which is too long")
         try:
             return self._archive.read(member).decode()
         except (EOFError, NotImplementedError, RuntimeError) as error:
-            raise _make_error(self._wheel, f"has {name!r:.200}, which is damaged") from error
+            raise _make_error(self._wheel, f"has {quote(name)}, which is damaged") from error
 
     def _member(self, member: zipfile.ZipInfo, path: str, executable: bool) -> InstalledFile:  # noqa: FBT001
         record = self._record.get(member.filename, "")
@@ -268,7 +269,7 @@ class _Plan:
         """Refuse a path that leads out of the environment, or that means another."""
         parts = path.split("/")
         if not path or {"", ".", ".."} & set(parts) or "\\" in path or "\0" in path:
-            raise _make_error(self._wheel, f"has the path {path!r:.200}")
+            raise _make_error(self._wheel, f"has the path {quote(path)}")
         return path
 
 

@@ -134,18 +134,18 @@ def check_secrets(sources: Sequence[Source], progress: Progress, *, allowed: boo
         raise _make_error(found)
 
 
-def _make_error(found: Sequence[str]) -> PolicyError:
+def _make_error(secrets: Sequence[str]) -> PolicyError:
     """Make the error for what was found; each line names a file and what is in it."""
-    is_one = len(found) == 1
+    is_one = len(secrets) == 1
     count, them = (
-        (found[0], "it") if is_one else (f"{len(found)} passwords, tokens or keys", "them")
+        (secrets[0], "it") if is_one else (f"{len(secrets)} passwords, tokens or keys", "them")
     )
     return PolicyError(
         f"The export would contain {count}. Everyone who gets the bundle could read {them}.",
         f"Remove {them} from the project and build again: pip reads passwords from ~/.netrc or a"
         " keyring, and a service reads tokens from its environment when it starts. To export"
         f" {them} all the same, add --allow-credentials.",
-        () if is_one else found,
+        () if is_one else secrets,
     )
 
 

@@ -15,6 +15,7 @@ from airgap.flow.site import make_permit, refuse_forbidden
 from airgap.format.image import INDEX_TYPES, Descriptor
 from airgap.oci.documents import Platform, parse_manifest, parse_platform
 from airgap.oci.reference import ImageReference, is_loopback, parse_reference
+from airgap.printable import quote
 from airgap.store.installed_image import InstalledImage, open_image
 from airgap.transport.open_transport import CA_VARIABLES
 from airgap.transport.registry.options import RegistryOptions
@@ -63,7 +64,7 @@ def parse_target(text: str) -> PushTarget:
     reference = parse_reference(text.removeprefix(scheme))
     if reference.digest or ":" not in text.rpartition("/")[2]:
         raise UsageError(
-            f"{text!r:.300} has no tag.", "Write REGISTRY/REPOSITORY:TAG, such as …/shop:1.4."
+            f"{quote(text, 300)} has no tag.", "Write REGISTRY/REPOSITORY:TAG, such as …/shop:1.4."
         )
     encrypted = _SCHEMES[scheme] if scheme else not is_loopback(reference.host)
     return PushTarget(reference, encrypted)

@@ -22,6 +22,7 @@ from airgap.oci.blobs import BlobFile
 from airgap.oci.docker_archive import DOCKER_MANIFEST
 from airgap.oci.documents import encode, parse_manifest, parse_platform
 from airgap.oci.write_archive import write_tar
+from airgap.printable import quote
 from airgap.store.installed_image import InstalledImage, open_image
 
 __all__ = ["SaveForm", "SaveOptions", "save_image"]
@@ -99,7 +100,7 @@ def _collect(image: InstalledImage, options: SaveOptions) -> _Content:
         selected = {blob.digest: blob.size for blob in blobs}
     reference = options.reference or image.index.reference
     if not layout.is_reference(reference):
-        raise UsageError(f"{reference!r:.200} is not a reference.", "Write shop:1.4.")
+        raise UsageError(f"{quote(reference)} is not a reference.", "Write shop:1.4.")
     index = ImageIndex(top.digest, top.size, top.media_type, reference)
     documents = {layout.LAYOUT: layout.LAYOUT_TEXT, layout.INDEX: layout.encode(index)}
     if options.form == "docker-archive":
