@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airgap.api.keys import StrPath, make_signer
 from airgap.api.locations import Pieces, connect, join_pieces, name_written
-from airgap.carrier.stock.archive import Form
+from airgap.carrier.stock.form import Form
 from airgap.errors import UsageError
 from airgap.flow.bundle import open_bundle
 from airgap.flow.describe.bundle import describe_admission, describe_bundle, describe_signers

@@ -43,5 +43,6 @@ def test_help_imports_nothing_that_is_slow(words: list[str], connected: Side) ->
 def test_the_isolated_side_imports_no_bentoml(command: str, archive: Path, isolated: Side) -> None:
     modules = modules_of(isolated, command, archive, "--json")
 
-    assert "airgap.flow.importing.install_bundle" in modules
-    assert not modules & SLOW
+    assert "airgap.flow.importing.use_case" in modules
+    assert ("airgap.flow.importing.install_bundle" in modules) is (command == "import")
+    assert not modules & (SLOW | {"tarfile", "airgap.carrier.remote_archive"})

@@ -3,15 +3,15 @@
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Self
 
 from airgap.carrier.stock.folder import FolderReader, FolderWriter
+from airgap.carrier.stock.form import Form, has_manifest_beside, manifest_beside
 from airgap.carrier.stock.port import Member, MemberReader, MemberWriter
 from airgap.carrier.stock.tar import TarReader, TarWriter
 from airgap.carrier.stock.zip import ZipReader, ZipWriter
 from airgap.codec.buffer import Buffer
 from airgap.disk.buffers import BufferPool
-from airgap.disk.named_files import open_named
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.part_file import write_atomically, write_together
 from airgap.disk.reading import read_bounded
@@ -23,66 +23,12 @@ from airgap.format.manifest import Pack, bundle_id
 from airgap.format.root import SignedRoot
 
 __all__ = [
-    "ArchiveForm",
-    "Form",
     "NoPacks",
     "SignaturesOnly",
     "StockReader",
-    "form_of",
-    "form_of_name",
-    "has_manifest_beside",
     "publish",
     "writer_for",
 ]
-
-ArchiveForm = Literal["tar", "gz", "xz", "bz2", "zip"]
-Form = ArchiveForm | Literal["folder"]
-
-_SUFFIXES: Final[Mapping[str, Form]] = {
-    ".bento": "xz",
-    ".bentomodel": "xz",
-    ".tar": "tar",
-    ".gz": "gz",
-    ".tgz": "gz",
-    ".xz": "xz",
-    ".txz": "xz",
-    ".bz2": "bz2",
-    ".tbz2": "bz2",
-    ".zip": "zip",
-}
-_MAGIC: Final[Mapping[bytes, Form]] = {
-    b"\x1f\x8b": "gz",
-    b"\xfd7zXZ\0": "xz",
-    b"BZh": "bz2",
-    b"PK": "zip",
-}
-
-
-def form_of_name(name: str) -> Form | None:
-    """Return the form that a file's name promises, as stock BentoML guesses it."""
-    return _SUFFIXES.get(Path(name).suffix)
-
-
-def form_of(path: Path) -> Form | None:
-    """Return the form of the archive or folder there; None if it is not for stock BentoML.
-
-    The form follows from its name, or from the manifest that lies beside it. A path whose last part
-    is not a name, such as ``.`` or ``/``, has nothing beside it.
-    """
-    if path.name in ("", ".."):
-        return None
-    signed = has_manifest_beside(path)
-    if path.is_dir():
-        named = any((path / description).is_file() for description in ("bento.yaml", "model.yaml"))
-        depot = (path / layout.BUNDLES).is_dir()
-        return "folder" if signed or (named and not depot) else None
-    form = form_of_name(path.name)
-    return form or (_sniff(path) if signed else None)
-
-
-def has_manifest_beside(path: Path) -> bool:
-    """Tell whether a manifest lies beside a file or folder; its content is not looked at."""
-    return _beside(path).exists()
 
 
 class SignaturesOnly:
@@ -143,7 +89,7 @@ class StockReader(SignaturesOnly):
                 f"Copy {self.location}.airgap-manifest and its .dsse files too; `airgap import"
                 " --insecure-allow-unsigned` takes it as it is.",
             )
-        beside = _beside(self._path)
+        beside = manifest_beside(self._path)
         raw = read_bounded(beside.parent, beside.name, limits.MANIFEST_BYTES)
         return bundle_id(raw), raw
 
@@ -167,7 +113,7 @@ class StockReader(SignaturesOnly):
 
     def add_files(self, files: Sequence[tuple[str, bytes]]) -> None:
         """Put an envelope, or an attestation and then its envelope, beside the manifest."""
-        beside = _beside(self._path).name
+        beside = manifest_beside(self._path).name
         signed = [(f"{beside}.{name}", data) for name, data in files]
         write_together(self._path.parent, signed)
 
@@ -241,18 +187,14 @@ def publish(
     an archive that it does not describe.
     """
     with translate_errors(path):
-        _beside(path).unlink(missing_ok=True)
+        manifest_beside(path).unlink(missing_ok=True)
         for _, left in _envelopes(path):
             left.unlink(missing_ok=True)
     writer.publish()
-    beside = _beside(path).name
+    beside = manifest_beside(path).name
     for name, envelope in envelopes.items():
         write_atomically(path.parent, f"{beside}.{name}", [envelope])
     write_atomically(path.parent, beside, [manifest])
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(stock.manifest_name(path.name))
 
 
 def _envelopes(path: Path) -> list[tuple[Role, Path]]:
@@ -263,11 +205,3 @@ def _envelopes(path: Path) -> list[tuple[Role, Path]]:
         return []
     parsed = ((stock.parse_envelope_name(path.name, file.name), file) for file in listed)
     return [(name[0], file) for name, file in parsed if name]
-
-
-def _sniff(path: Path) -> Form:
-    """Tell the form by the first bytes."""
-    with suppress(OSError), open_named(path) as file:
-        start = file.read(6)
-        return next((form for magic, form in _MAGIC.items() if start.startswith(magic)), "tar")
-    return "tar"

@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from airgap.carrier.remote_archive import send_file
-from airgap.carrier.stock.archive import ArchiveForm, NoPacks, SignaturesOnly
+from airgap.carrier.stock.archive import NoPacks, SignaturesOnly
+from airgap.carrier.stock.form import ArchiveForm
 from airgap.carrier.stock.port import Member
 from airgap.carrier.stock.tar import TarReader
 from airgap.carrier.stock.zip import ZipReader

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from airgap.carrier.stock.archive import Form, form_of_name
+from airgap.carrier.stock.form import Form, form_of_name
 from airgap.errors import UsageError
 from airgap.flow.exporting.stock_archive import FORMATS
 from airgap.flow.location.location import (

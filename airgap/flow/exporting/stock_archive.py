@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from airgap.carrier.stock.archive import Form, publish, writer_for
+from airgap.carrier.stock.archive import publish, writer_for
+from airgap.carrier.stock.form import Form
 from airgap.carrier.stock.port import Member, MemberWriter
 from airgap.carrier.stock.remote import send_stock_archive
 from airgap.disk.digests import digest_file

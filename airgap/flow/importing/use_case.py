@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airgap.errors import UsageError
 from airgap.flow import pipeline
@@ -14,9 +15,7 @@ from airgap.flow.bundle.model_signatures import ModelSignature
 from airgap.flow.bundle.open_bundle import CompletesError, Opened, open_bundle
 from airgap.flow.bundle.reports import AttachedReport, examine_reports
 from airgap.flow.bundle.tag import Tag
-from airgap.flow.importing import install_bundle, unsigned
 from airgap.flow.importing.choose_items import choose_items
-from airgap.flow.importing.install_bundle import InstallOptions, Outcome
 from airgap.flow.importing.verify import verify_volumes
 from airgap.flow.importing.want import write_want
 from airgap.flow.location.connector import Connector, TransferOptions
@@ -29,6 +28,9 @@ from airgap.flow.progress import Progress
 from airgap.flow.site import refuse_forbidden
 from airgap.format.inventory import Item
 from airgap.format.kinds import Kind
+
+if TYPE_CHECKING:
+    from airgap.flow.importing.install_bundle import Outcome
 
 __all__ = [
     "ImportRequest",
@@ -79,7 +81,7 @@ class ImportRequest:
 class ImportResult:
     """What became of each item, in item order, and models that Bentos need and lack here."""
 
-    outcomes: tuple[tuple[Item, Outcome], ...]
+    outcomes: "tuple[tuple[Item, Outcome], ...]"
     missing: tuple[str, ...]
     opened: Opened | None = None
     """The bundle, as it was admitted; its reader is closed. None: it was not signed."""
@@ -127,6 +129,8 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
         TransportError: a server cannot be reached, or broke off.
         UsageError: it holds something else than was expected.
     """
+    from airgap.flow.importing.install_bundle import install_bundle  # no verify needs it
+
     archive = _find_unsigned(request)
     if archive is not None:
         return _import_unsigned(archive, request, progress)
@@ -140,7 +144,7 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
         if request.tag:
             chosen = choose_items(admitted, request.tag, with_models=request.with_models)
             opened = replace(admitted, only=chosen)
-        done = install_bundle.install_bundle(
+        done = install_bundle(
             opened,
             replace=request.replace,
             dry_run=request.dry_run,
@@ -232,13 +236,19 @@ def _find_unsigned(request: ImportRequest) -> StockArchive | None:
     if len(request.sources) != 1:
         return None
     location = request.sources[0]
-    is_unsigned = isinstance(location, StockArchive) and unsigned.is_unsigned(location)
-    return location if isinstance(location, StockArchive) and is_unsigned else None
+    if not isinstance(location, StockArchive):
+        return None
+    from airgap.flow.importing.unsigned import is_unsigned
+
+    return location if is_unsigned(location) else None
 
 
 def _import_unsigned(
     archive: StockArchive, request: ImportRequest, progress: Progress
 ) -> ImportResult:
+    from airgap.flow.importing import unsigned
+    from airgap.flow.importing.install_bundle import InstallOptions
+
     if archive.bundle:
         raise UsageError(
             f"{archive} has no signed manifest, so that which bundle it is cannot be told.",

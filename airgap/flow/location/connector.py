@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from airgap.carrier.archive import ArchiveReader
 from airgap.carrier.depot import Depot, DepotOptions
-from airgap.carrier.remote_archive import open_stream
-from airgap.carrier.stock.remote import RemoteStockReader
 from airgap.errors import ConfigurationError
 from airgap.flow.location import named_remotes
 from airgap.flow.location.credentials import Credentials, log_in
@@ -28,6 +26,9 @@ from airgap.transport.port import Transport
 from airgap.transport.rate_limit import LimitedTransport, TokenBucket
 from airgap.transport.retry import RetryingTransport, RetryPolicy
 from airgap.transport.url import RemoteUrl
+
+if TYPE_CHECKING:
+    from airgap.carrier.stock.remote import RemoteStockReader
 
 __all__ = ["CONNECTIONS", "LOCAL", "Connector", "TransferOptions"]
 
@@ -85,11 +86,15 @@ class Connector:
 
     def open_archive(self, location: RemoteArchive) -> ArchiveReader:
         """Open a ``.airgap`` file for reading. Raises as ``open_depot``."""
+        from airgap.carrier.remote_archive import open_stream
+
         stream = open_stream(self.open_folder(location), location.file_name)
         return ArchiveReader(stream, str(location))
 
-    def open_stock_archive(self, location: RemoteStockArchive) -> RemoteStockReader:
+    def open_stock_archive(self, location: RemoteStockArchive) -> "RemoteStockReader":
         """Open an archive for stock BentoML for reading. Raises as ``open_depot``."""
+        from airgap.carrier.stock.remote import RemoteStockReader
+
         folder, spool = self.open_folder(location), self.transfer.spool
         return RemoteStockReader(folder, location.file_name, location.form, str(location), spool)
 

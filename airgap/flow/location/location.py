@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from urllib.parse import quote as percent_encode
 
 from airgap.carrier.archive_start import is_archive
-from airgap.carrier.stock.archive import (
+from airgap.carrier.stock.form import (
     ArchiveForm,
     Form,
     form_of,

@@ -14,8 +14,6 @@ from airgap.carrier import local_depot
 from airgap.carrier.archive import ArchiveReader
 from airgap.carrier.local_depot import DepotReader
 from airgap.carrier.port import BundleReader
-from airgap.carrier.remote_depot import RemoteDepotReader
-from airgap.carrier.stock.archive import StockReader
 from airgap.disk.named_files import open_named
 from airgap.disk.os_errors import storage_error
 from airgap.errors import CorruptError, MissingError, UsageError
@@ -52,6 +50,8 @@ def open_readers(location: Location, connector: Connector) -> list[BundleReader]
         case ArchiveFile(path):
             readers = [ArchiveReader(_open_file(path), str(path), path)]
         case StockArchive(path):
+            from airgap.carrier.stock.archive import StockReader
+
             readers = [StockReader(require_path(path), location.form)]
         case RemoteDepot():
             readers = _open_remote_depot(location, connector)
@@ -76,6 +76,8 @@ def require_path(path: Path) -> Path:
 
 
 def _open_remote_depot(location: RemoteDepot, connector: Connector) -> list[BundleReader]:
+    from airgap.carrier.remote_depot import RemoteDepotReader
+
     depot = connector.open_depot(location)
     try:
         bundles = _choose(depot.list_bundles, location)

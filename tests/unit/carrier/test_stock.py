@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.carrier.stock import archive as stock
+from airgap.carrier.stock.form import form_of
 from airgap.carrier.stock.port import Member, MemberReader
 from airgap.carrier.stock.tar import TarReader, TarWriter
 from airgap.carrier.stock.zip import ZipReader, ZipWriter
@@ -229,15 +229,15 @@ def test_an_archive_of_any_name_is_known_by_its_manifest(
 ) -> None:
     made = tmp_path / "shop-v1.2"
     made.write_bytes(start)
-    assert stock.form_of(made) is None
+    assert form_of(made) is None
 
     made.with_name("shop-v1.2.airgap-manifest").write_bytes(b"")
 
-    assert stock.form_of(made) == form
+    assert form_of(made) == form
 
 
 def test_a_depot_is_no_folder_for_stock_bentoml(tmp_path: Path) -> None:
     (tmp_path / "depot" / "bundles").mkdir(parents=True)
     (tmp_path / "depot" / "bento.yaml").write_bytes(b"")
 
-    assert stock.form_of(tmp_path / "depot") is None
+    assert form_of(tmp_path / "depot") is None
