@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -110,20 +111,24 @@ def open_file(data: bytes) -> Iterator[StableFile]:
 
 
 def snapshot(*tops: Path, without: str = "") -> dict[str, str]:
-    """Everything below some folders: type, mode, content or target of each path."""
+    """Everything below some folders, in order: type, mode, content or target of each path."""
     found: dict[str, str] = {}
     for top in tops:
-        for path in [top, *sorted(top.rglob("*"))] if top.exists() else []:
-            if without and without in path.parts:
-                continue
-            found[str(path)] = _describe(path)
+        if top.exists() and without not in top.parts:
+            _look(str(top), without, found)
     return found
 
 
-def _describe(path: Path) -> str:
-    mode = path.lstat().st_mode
-    if path.is_symlink():
-        return f"link to {path.readlink()}"
-    if path.is_file():
-        return f"{mode:o} {hashlib.sha256(path.read_bytes()).hexdigest()}"
-    return f"{mode:o}"
+def _look(path: str, without: str, found: dict[str, str]) -> None:
+    """Describe what is at a path and below it. ``Path.rglob`` takes twice as long."""
+    mode = os.lstat(path).st_mode
+    if stat.S_ISLNK(mode):
+        found[path] = f"link to {Path(path).readlink()}"
+    elif stat.S_ISREG(mode):
+        found[path] = f"{mode:o} {hashlib.sha256(Path(path).read_bytes()).hexdigest()}"
+    else:
+        found[path] = f"{mode:o}"
+        if stat.S_ISDIR(mode):
+            for name in sorted(entry.name for entry in os.scandir(path)):
+                if name != without:
+                    _look(f"{path}/{name}", without, found)
