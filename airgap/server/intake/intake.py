@@ -119,12 +119,12 @@ class Intake:
             ids = frozenset(expected.bundle for _, expected in ready)
             self._jobs.examine(user, ids)
             yield from self._jobs.end_decided(user, ids)
+            for _ in self._folder.clean_up(user, self._find_needed_packs(user)):
+                yield False
             pending = self._choose_next(user, ready)
             if pending is None:
-                break
+                return
             yield from self._jobs.try_if_due(pending)
-        for _ in self._folder.clean_up(user, self._find_needed_packs(user)):
-            yield False
 
     def _search(self, user: str) -> Generator[bool, None, list[tuple[Candidate, Completeness]]]:
         """Look at all that has arrived; return the bundles that could be imported now.

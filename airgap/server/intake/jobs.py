@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from math import inf
 from typing import Any, Final, Literal
 
@@ -316,14 +316,17 @@ class Jobs:
         del self._pending[job.arrival]
 
     def describe_pending(self, at_work: Job | None, limit: int) -> list[dict[str, Any]]:
-        """Return up to ``limit`` jobs that have not finished, for the status file (format §21)."""
+        """Return up to ``limit`` unfinished jobs of each user, for the status file (format §21)."""
+        jobs = chain.from_iterable(
+            islice(self._pending.of_user(user), limit) for user in self._folder.users()
+        )
         return [
             {
                 **describe_job(pending.job),
                 **(describe_verdict(pending.last_verdict) if pending.last_verdict else {}),
                 "tries": pending.tries,
             }
-            for pending in islice(self._pending.values(), limit)
+            for pending in jobs
             if pending.job is not at_work
         ]
 

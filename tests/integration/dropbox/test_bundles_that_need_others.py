@@ -1,5 +1,6 @@
 """Bundles that arrive together: the oldest first, and those that need others wait for them."""
 
+import os
 import shutil
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -330,6 +331,37 @@ def test_only_so_many_bundles_of_a_user_wait(
 
     assert box.ends() == ["ann quarantined"]
     assert box.count("working") == 3
+
+
+def test_what_waits_of_one_user_does_not_fill_the_status(forged: Forge, box: Box) -> None:
+    for number in (1, 2, 3):
+        box.deliver(forged.archive(make_difference(number, f"tuned:v{number}")))
+    box.deliver(forged.archive(make_difference(9, "tuned:v9")), "bob")
+    box.look()
+
+    waiting = box.intake.describe(limit=2)["put_off"]
+    assert [entry["user"] for entry in waiting] == ["ann", "ann", "bob"]
+
+
+def test_leftovers_are_removed_although_bundles_keep_arriving(forged: Forge, box: Box) -> None:
+    left = box.folders.home("ann") / "packs" / "ab" / f"ab{'0' * 62}.pack"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"x")
+    os.utime(left, (0, 0))
+    made = iter([forged.archive(draft) for draft in make_numbers(range(1, 5)).values()])
+    there: list[bool] = []
+
+    def deliver_another(*job: Any) -> Verdict:  # noqa: ANN401  (a Runner's arguments)
+        there.append(left.exists())
+        if (path := next(made, None)) is not None:
+            box.deliver(path)
+        return drop_box.run_in_process(*job)
+
+    box.run = deliver_another
+    box.deliver(next(made))
+    box.look()
+
+    assert there == [False] * 4
 
 
 # Two that belong together

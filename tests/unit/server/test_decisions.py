@@ -59,6 +59,39 @@ def test_after_an_import(kind: str, tries: int, then: str) -> None:
     assert decisions.decide_after_try(Verdict(kind), tries) == then
 
 
+def test_a_bundle_that_lacks_chunks_waits_only_if_it_may() -> None:
+    missing = Verdict("missing")
+
+    assert decisions.decide_after_try(missing, 99, may_wait=True) == "wait"
+    assert decisions.decide_after_try(missing, 1) == "quarantine"
+    assert decisions.decide_after_try(Verdict("policy"), 1, may_wait=True) == "quarantine"
+    assert decisions.decide_after_try(Verdict("storage"), 1, may_wait=True) == "retry"
+
+
+def make_numbered(number: int, channel: str = "a") -> Completeness:
+    return Completeness("0" * 64, (), (), Age("0" * 64, channel, number, 0))
+
+
+@pytest.mark.parametrize(
+    ("state", "older", "unchanged", "result"),
+    [
+        (INCOMPLETE, make_numbered(1), 9, True),
+        (INCOMPLETE, make_numbered(1), 10, False),
+        (INCOMPLETE, make_numbered(3), 9, False),
+        (INCOMPLETE, make_numbered(2), 9, False),
+        (INCOMPLETE, make_numbered(1, "b"), 9, False),
+        (INCOMPLETE, None, 9, False),
+        (REFUSED, make_numbered(1), 9, False),
+    ],
+)
+def test_an_older_bundle_of_the_channel_is_in_the_way_while_it_arrives(
+    state: CandidateState, older: Completeness | None, unchanged: float, *, result: bool
+) -> None:
+    newer = make_numbered(2)
+
+    assert decisions.is_in_the_way(state, older, newer, unchanged, 10) is result
+
+
 def test_every_kind_of_error_leads_to_a_retry_or_quarantine() -> None:
     kinds: list[type[AirgapError]] = [AirgapError, *AirgapError.__subclasses__()]
     for error in kinds:
