@@ -222,6 +222,9 @@ class _FinalResponse(http.client.HTTPResponse):
         """Read the head of the response."""
         for _ in range(_INTERIM_RESPONSES):
             super().begin()
+            # A line that is no header, or a carriage return alone, hides the headers behind it.
+            if self.headers.defects or self.headers.get_payload():
+                raise http.client.HTTPException
             if self.status >= _FIRST_FINAL_STATUS:
                 return
             self.headers = None  # type: ignore[assignment]  # so that the next call reads anew

@@ -76,3 +76,12 @@ def test_interim_responses_are_passed_over_a_number_of_times() -> None:
     answer = INTERIM["processing"] * 100 + reply("200 OK", b"x")
     with Scripted(lambda _: answer) as server, pytest.raises(TransientError, match="broke"):
         connect(server).request("GET", "/", {"host": "host"})
+
+
+@pytest.mark.parametrize("line", [b"\rHTTP/1.1 200 OK", b"no header", b": no name"])
+def test_a_head_with_a_line_that_is_no_header_is_refused(line: bytes) -> None:
+    """What follows such a line is not read as headers: a body would be taken for another."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n" + line + b"\r\n"
+    answer = head + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
+    with Scripted(lambda _: answer) as server, pytest.raises(TransientError, match="broke"):
+        connect(server).request("GET", "/", {"host": "host"})
