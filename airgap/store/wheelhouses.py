@@ -26,6 +26,7 @@ from airgap.store.content_kind import ContentKind
 __all__ = [
     "StoredWheelhouse",
     "Wheelhouses",
+    "find_wheelhouses",
     "find_wheels",
     "list_wheelhouses",
     "read_wheelhouse",
@@ -127,6 +128,19 @@ def list_wheelhouses(
             continue
         if requirements in {None, stored.lock.requirements}:
             yield stored
+
+
+def find_wheelhouses(requirements: bytes) -> list[StoredWheelhouse]:
+    """Return the wheelhouses of a Bento by the digest of its requirement files, the newest first.
+
+    Raises:
+        CorruptError, StorageError: there is none, but one that is damaged and may be the one.
+    """
+    damaged: list[AirgapError] = []
+    found = list(list_wheelhouses(requirements, damaged.append))
+    if damaged and not found:
+        raise damaged[0]
+    return found
 
 
 def _measure_age(tag: tuple[str, str]) -> tuple[int, str, str]:

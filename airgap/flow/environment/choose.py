@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from airgap.errors import AirgapError, MissingError, UsageError
+from airgap.errors import MissingError, UsageError
 from airgap.flow.environment.pythons import (
     Python,
     describe_python,
@@ -14,9 +14,9 @@ from airgap.flow.environment.pythons import (
 )
 from airgap.format.kinds import WHEELHOUSE
 from airgap.store.kinds import find_kind
-from airgap.store.wheelhouses import StoredWheelhouse, list_wheelhouses, read_wheelhouse
+from airgap.store.wheelhouses import StoredWheelhouse
 
-__all__ = ["Choice", "choose", "find_wheelhouses", "read_wheelhouse"]
+__all__ = ["Choice", "choose"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +25,6 @@ class Choice:
 
     wheelhouse: StoredWheelhouse
     python: Python
-
-
-def find_wheelhouses(requirements: bytes) -> list[StoredWheelhouse]:
-    """Return the wheelhouses of a Bento by the digest of its requirement files, the newest first.
-
-    Raises:
-        CorruptError, StorageError: there is none, but one that is damaged and may be the one.
-    """
-    damaged: list[AirgapError] = []
-    found = list(list_wheelhouses(requirements, damaged.append))
-    if damaged and not found:
-        raise damaged[0]
-    return found
 
 
 def choose(

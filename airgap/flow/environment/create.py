@@ -15,7 +15,7 @@ from airgap.disk.permissions import set_mode
 from airgap.errors import ConflictError
 from airgap.flow.environment.build import build
 from airgap.flow.environment.check_wheels import check_wheels
-from airgap.flow.environment.choose import Choice, choose, find_wheelhouses, read_wheelhouse
+from airgap.flow.environment.choose import Choice, choose
 from airgap.flow.environment.items import find_bundle, list_files
 from airgap.flow.progress import Progress
 from airgap.format.kinds import BENTO, WHEELHOUSE
@@ -35,6 +35,7 @@ from airgap.store.environments import (
     refuse_foreign,
 )
 from airgap.store.kinds import find_kind
+from airgap.store.wheelhouses import find_wheelhouses, read_wheelhouse
 
 __all__ = ["CreateOptions", "Created", "create", "empty", "hold"]
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from airgap.errors import AirgapError
-from airgap.flow.environment.choose import choose, find_wheelhouses, read_wheelhouse
+from airgap.flow.environment.choose import choose
 from airgap.format.inventory import Item
 from airgap.format.kinds import BENTO, WHEELHOUSE
 from airgap.format.wheelhouse import is_requirement_file, requirements_digest
 from airgap.store.bento_runtime import digest_requirements, read_runtime
 from airgap.store.kinds import find_kind
+from airgap.store.wheelhouses import find_wheelhouses, list_wheelhouses
 from airgap.wheels.bento_requirements import read_folder
 
 __all__ = [
@@ -102,8 +103,4 @@ def list_absent(items: Sequence[Item]) -> list[str]:
 
 def _list_supplied() -> set[bytes]:
     """Return what leads from Bentos to the wheelhouses here; a damaged one is passed over."""
-    supplied = set()
-    for name, version in find_kind(WHEELHOUSE.name).list_tags():
-        with suppress(AirgapError):
-            supplied.add(read_wheelhouse(name, version).lock.requirements)
-    return supplied
+    return {wheelhouse.lock.requirements for wheelhouse in list_wheelhouses()}

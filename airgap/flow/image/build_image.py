@@ -20,7 +20,7 @@ from airgap.errors import CorruptError, MissingError, PolicyError
 from airgap.flow.describe.times import format_time
 from airgap.flow.exporting.images import open_origin, parse_image
 from airgap.flow.image.bento_layer import list_bento_entries
-from airgap.flow.image.choose_wheelhouse import InstalledLock, choose_wheelhouse
+from airgap.flow.image.choose_wheelhouse import choose_wheelhouse
 from airgap.flow.image.venv_layer import find_interpreter, list_user_entries, list_venv_entries
 from airgap.flow.progress import Progress
 from airgap.format import image as layout
@@ -33,6 +33,7 @@ from airgap.oci.layer import LayerEntry, write_layer
 from airgap.store.bento_image import BentoImage, read_bento_image
 from airgap.store.item_kind import Reference, Source
 from airgap.store.kinds import find_kind
+from airgap.store.wheelhouses import StoredWheelhouse
 from airgap.wheels.install_wheel import Venv, WheelArchives
 
 __all__ = ["BuildRequest", "build_image"]
@@ -136,7 +137,7 @@ class _Build:
 
     bento: Source
     wanted: BentoImage
-    wheelhouse: InstalledLock
+    wheelhouse: StoredWheelhouse
     base: BaseImage
     part: Path
     progress: Progress

@@ -6,10 +6,11 @@ from functools import partial
 from typing import Final
 
 from airgap.errors import MissingError
-from airgap.flow.image.choose_wheelhouse import InstalledLock
+from airgap.flow.image.choose_wheelhouse import check_wheels
 from airgap.format.wheelhouse import Target
 from airgap.oci.base_image import BaseImage
 from airgap.oci.layer import LayerEntry, make_folders
+from airgap.store.wheelhouses import StoredWheelhouse
 from airgap.wheels.install_wheel import InstalledFile, Venv, WheelArchives, list_installed
 
 __all__ = ["find_interpreter", "list_user_entries", "list_venv_entries"]
@@ -61,7 +62,7 @@ def find_interpreter(base: BaseImage, target: Target, named: str) -> str:
 
 
 def list_venv_entries(
-    wheelhouse: InstalledLock,
+    wheelhouse: StoredWheelhouse,
     venv: Venv,
     interpreter: str,
     archives: WheelArchives,
@@ -74,7 +75,7 @@ def list_venv_entries(
         StorageError: it cannot be read.
     """
     files: dict[str, InstalledFile] = {}
-    for wheel in wheelhouse.find_wheels():
+    for wheel in check_wheels(wheelhouse):
         for file in list_installed(wheel, venv):
             other = files.get(file.path)
             if other is not None:

@@ -11,7 +11,6 @@ from typing import Any, Final
 from airgap.disk.part_file import write_atomically
 from airgap.disk.reading import read_small
 from airgap.errors import ConfigurationError, ConflictError, MissingError
-from airgap.flow.environment.choose import find_wheelhouses
 from airgap.flow.environment.create import CreateOptions, create
 from airgap.flow.environment.items import list_remembered_files
 from airgap.flow.environment.run import make_start
@@ -27,6 +26,7 @@ from airgap.format.kinds import BENTO, FILES, HUGGING_FACE, MODEL, WHEELHOUSE
 from airgap.store.bento_runtime import BentoRuntime, digest_requirements, read_runtime
 from airgap.store.item_kind import Reference
 from airgap.store.kinds import find_kind, install_path
+from airgap.store.wheelhouses import find_wheelhouses
 
 __all__ = [
     "Proof",
