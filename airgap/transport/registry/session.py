@@ -16,6 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 from airgap.errors import ConfigurationError, CorruptError, TransportError
 from airgap.printable import make_printable
+from airgap.transport.http import HttpConnection, Response
 from airgap.transport.port import TransientError
 from airgap.transport.registry.challenge import (
     TokenServer,
@@ -26,7 +27,6 @@ from airgap.transport.registry.challenge import (
 )
 from airgap.transport.registry.options import RegistryOptions
 from airgap.transport.retry import RetryPolicy
-from airgap.transport.s3.http import HttpConnection, Response
 from airgap.transport.secrets import register_secret
 from airgap.transport.tls import make_client_context
 

@@ -19,12 +19,12 @@ from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
 from airgap.errors import AirgapError, ConfigurationError, TransportError
+from airgap.transport.http import HttpConnection, Response
 from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import TransientError
 from airgap.transport.s3 import answers
 from airgap.transport.s3.bucket import PAGE_KEYS, Body, Page, ResponseError, choose_part_bytes
 from airgap.transport.s3.errors import is_busy
-from airgap.transport.s3.http import HttpConnection, Response
 from airgap.transport.s3.options import S3Options
 from airgap.transport.s3.parts import PartSender
 from airgap.transport.s3.signature import encode_path, encode_query, hash_body, sign

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from airgap.transport.s3.http import HttpConnection
+from airgap.transport.http import HttpConnection
 
 __all__ = ["PartSender"]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from airgap.transport.http import HttpConnection
 from airgap.transport.port import TransientError
 from airgap.transport.s3 import errors
 from airgap.transport.s3.bucket import PART_BYTES, ResponseError, choose_part_bytes
 from airgap.transport.s3.client import S3Client
-from airgap.transport.s3.http import HttpConnection
 from airgap.transport.s3.options import S3Options
 from airgap.transport.s3.parts import PartSender
 from tests.servers.scripted import Request, Scripted, reply

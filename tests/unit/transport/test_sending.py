@@ -13,9 +13,9 @@ import pytest
 
 from airgap.errors import TransportError
 from airgap.transport.ftp.data import send
+from airgap.transport.http import _LimitedSocket
 from airgap.transport.least_speed import LEAST_BYTES_PER_SECOND, WINDOW_SECONDS, LeastSpeed
 from airgap.transport.port import TransientError
-from airgap.transport.s3.http import _LimitedSocket
 from airgap.transport.sending import Line, Upload
 from airgap.transport.sftp.socket import GuardedSocket
 from tests.servers.certificates import self_signed

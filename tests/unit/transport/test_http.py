@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from airgap.transport.http import HttpConnection
 from airgap.transport.port import TransientError
-from airgap.transport.s3.http import HttpConnection
 from tests.servers.scripted import Scripted, reply
 
 
