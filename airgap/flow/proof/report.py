@@ -18,6 +18,7 @@ _LINE: Final = 64 * 1024
 _TAIL: Final = 20
 _MOST_LINES: Final = 5
 """Lines of source that are named for one host."""
+_MOST_FRAMES: Final = 2
 _SINKHOLE: Final = "127.66."
 _CLIENTS: Final = frozenset({"urllib3", "requests", "httpx", "httpcore", "anyio", "aiohttp"})
 _PACKAGES: Final = "/site-packages/"
@@ -34,7 +35,7 @@ class Request:
     requests: tuple[str, ...] = ()
     """Methods and paths, where they were not encrypted."""
     lines: tuple[str, ...] = ()
-    """The Bento's lines that led there, as ``service.py:14 in __init__``."""
+    """The Bento's lines that led there, as ``service.py:7 in fetch, service.py:14 in __init__``."""
     packages: tuple[str, ...] = ()
     """The packages that asked."""
 
@@ -196,11 +197,20 @@ def _is_frame(frame: object) -> bool:
 
 
 def _find_line(frames: Sequence[tuple[str, int, str]], sources: Sequence[str]) -> str | None:
-    """Return the Bento's innermost line on the way to a request; the innermost frame is first."""
-    for file, number, function in frames:
-        for source in sources:
-            if file.startswith(source.rstrip("/") + "/"):
-                return f"{file[len(source.rstrip('/')) + 1 :]}:{number} in {function}"
+    """Return the Bento's two innermost lines on the way to a request; the innermost is first.
+
+    The first one is often in a small function of the Bento that fetches anything.
+    """
+    lines = (line for frame in frames if (line := _describe_frame(frame, sources)))
+    return ", ".join(islice(lines, _MOST_FRAMES)) or None
+
+
+def _describe_frame(frame: tuple[str, int, str], sources: Sequence[str]) -> str | None:
+    """Return where a frame is in the Bento's source; None if it is not there."""
+    file, number, function = frame
+    for source in sources:
+        if file.startswith(source.rstrip("/") + "/"):
+            return f"{file[len(source.rstrip('/')) + 1 :]}:{number} in {function}"
     return None
 
 

@@ -88,7 +88,9 @@ def test_what_it_asks_for_is_named_with_the_line(isolated: Side, forged: Forge) 
     assert proof["verdict"] == "served, but asked for"
     hosts = {request["host"]: request for request in proof["requests"]}
     assert set(hosts) == {"start.example", "lazy.example"}
-    assert list(hosts["start.example"]["lines"]) == ["service.py:22 in fetch"]
+    assert list(hosts["start.example"]["lines"]) == [
+        "service.py:22 in fetch, service.py:47 in main"
+    ]
     allowed = ("--allow-host", "start.example", "--allow-host", "lazy.example")
     assert isolated.run("rehearse", depot, *allowed).code == 0
 

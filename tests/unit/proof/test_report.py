@@ -43,7 +43,7 @@ def test_network_and_python_are_joined_by_host(tmp_path: Path) -> None:
     (request,) = done.requests
     assert (request.host, request.count, request.ports) == ("hub.example", 2, (80, 443))
     assert request.requests == ("GET /a",)
-    assert request.lines == ("count.py:9 in load",)
+    assert request.lines == ("count.py:9 in load, service.py:14 in __init__",)
     assert request.packages == ("tiktoken",)
     assert done.verdict == "served, but asked for"
 
