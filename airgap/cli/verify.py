@@ -76,7 +76,7 @@ def _make_result(done: "VerifyResult", *, is_partial: bool) -> Result:
     signed = signer_lines(opened)
     if done.missing:
         data["volumes"] = describe_volumes(done.missing)
-        lines = [*volume_lines(done.missing), *_parity_lines(done), *signed]
+        lines = [*volume_lines(done.missing), *_parity_lines(done, is_partial=True), *signed]
         code = 0 if is_partial else MissingError.exit_code
         return Result(data, [*lines, f"bundle {opened.bundle}"], code)
     return Result(data, _lines(done, signed))
@@ -120,7 +120,7 @@ def _lines(done: "VerifyResult", signed: list[str]) -> list[str]:
     return [*lines, f"bundle {opened.bundle}"]
 
 
-def _parity_lines(done: "VerifyResult") -> list[str]:
+def _parity_lines(done: "VerifyResult", *, is_partial: bool = False) -> list[str]:
     from airgap.cli.lines.bundles import parity_lines
 
-    return parity_lines(done.parity)
+    return parity_lines(done.parity, is_partial=is_partial)

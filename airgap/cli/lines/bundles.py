@@ -50,9 +50,15 @@ def volume_lines(volumes: MissingVolumes) -> list[str]:
     return [line[0].upper() + line[1:]]
 
 
-def parity_lines(parity: ParityStatus) -> list[str]:
-    """Say for people how parity fares; nothing if there is none."""
-    if not parity.total:
+def parity_lines(parity: ParityStatus, *, is_partial: bool = False) -> list[str]:
+    """Say for people how parity fares; nothing if there is none.
+
+    Of a bundle whose volumes are not all here (``is_partial``), parity packs may be absent, too.
+    """
+    total = parity.total - parity.missing if is_partial else parity.total
+    if not total:
         return []
-    lines = [f"Parity packs intact: {parity.intact:,} of {parity.total:,}.", *parity.damaged]
-    return [*lines, f"Parity packs missing here: {parity.missing:,}."] if parity.missing else lines
+    lines = [f"Parity packs intact: {parity.intact:,} of {total:,}.", *parity.damaged]
+    if parity.missing and not is_partial:
+        lines.append(f"Parity packs missing here: {parity.missing:,}.")
+    return lines
