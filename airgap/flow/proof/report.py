@@ -52,7 +52,7 @@ class Report:
     is_weak: bool = False
     """Whether only Python was watched, because this host gives no namespaces."""
     log: tuple[str, ...] = field(default=())
-    """The last lines of the service's log, unless it was served."""
+    """The last lines of the service's log, if it did not start or did not answer."""
 
     @property
     def is_proof(self) -> bool:
@@ -114,7 +114,7 @@ def make_report(folder: Path, outcome: Outcome, watch: Watched) -> Report:
         refused,
         tuple(request for request in requests if request.host in allowed),
         is_weak=watch.is_weak,
-        log=() if verdict == "served" else read_tail(folder / SERVICE_LOG),
+        log=read_tail(folder / SERVICE_LOG) if verdict.startswith("did not") else (),
     )
 
 
@@ -181,7 +181,7 @@ def _add_python(host: _Host, event: dict[str, Any], sources: Sequence[str]) -> N
         host.ports[port] = None
     frames = [frame for frame in event.get("frames", ()) if _is_frame(frame)]
     line = _find_line(frames, sources)
-    package = _find_package(frames)
+    package = _find_package(frames, sources)
     if line:
         host.lines[line] = None
     if package:
@@ -214,10 +214,15 @@ def _describe_frame(frame: tuple[str, int, str], sources: Sequence[str]) -> str 
     return None
 
 
-def _find_package(frames: Sequence[tuple[str, int, str]]) -> str | None:
-    """Return the innermost package that is not one that only speaks HTTP."""
-    for file, _, _ in frames:
-        _, found, rest = file.rpartition(_PACKAGES)
+def _find_package(frames: Sequence[tuple[str, int, str]], sources: Sequence[str]) -> str | None:
+    """Return the innermost package that is not one that only speaks HTTP.
+
+    Packages that call the Bento, such as BentoML, are not looked at.
+    """
+    for frame in frames:
+        if _describe_frame(frame, sources):
+            return None
+        _, found, rest = frame[0].rpartition(_PACKAGES)
         package = rest.partition("/")[0].removesuffix(".py")
         if found and package not in _CLIENTS:
             return package

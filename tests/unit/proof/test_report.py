@@ -36,6 +36,7 @@ def test_network_and_python_are_joined_by_host(tmp_path: Path) -> None:
         ("/env/lib/python3.12/site-packages/tiktoken/load.py", 12, "read_file"),
         ("/home/bento/src/count.py", 9, "load"),
         ("/home/bento/src/service.py", 14, "__init__"),
+        ("/env/lib/python3.12/site-packages/_bentoml_sdk/service.py", 5, "call"),
     )
 
     done = report(tmp_path, network, [lookup("HUB.example.", *frames)])
@@ -46,6 +47,18 @@ def test_network_and_python_are_joined_by_host(tmp_path: Path) -> None:
     assert request.lines == ("count.py:9 in load, service.py:14 in __init__",)
     assert request.packages == ("tiktoken",)
     assert done.verdict == "served, but asked for"
+
+
+def test_a_package_that_calls_the_bento_does_not_ask(tmp_path: Path) -> None:
+    frames = (
+        ("/usr/lib/python3.12/socket.py", 3, "getaddrinfo"),
+        ("/home/bento/src/service.py", 14, "__init__"),
+        ("/env/lib/python3.12/site-packages/_bentoml_sdk/service.py", 5, "call"),
+    )
+
+    (request,) = report(tmp_path, [], [lookup("hub.example", *frames)]).requests
+
+    assert (request.packages, request.lines) == ((), ("service.py:14 in __init__",))
 
 
 def test_addresses_of_the_sinkhole_and_this_host_are_no_requests(tmp_path: Path) -> None:
