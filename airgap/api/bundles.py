@@ -18,8 +18,9 @@ from airgap.errors import UsageError
 from airgap.flow.bundle import open_bundle
 from airgap.flow.describe.bundle import describe_admission, describe_bundle, describe_signers
 from airgap.flow.exporting import export, naming
-from airgap.flow.exporting.closure import Closure
+from airgap.flow.exporting.closure import Closure, parse_files
 from airgap.flow.exporting.export import ExportRequest
+from airgap.flow.exporting.images import parse_image, parse_platforms
 from airgap.flow.exporting.naming import FORMAT_NAMES, NewFile
 from airgap.flow.exporting.packages import parse_packages
 from airgap.flow.exporting.stock_archive import FORMATS
@@ -80,6 +81,9 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
     indexes: Sequence[str] = (),
     wheels: Sequence[StrPath] = (),
     build_sdists: bool = False,
+    files: Sequence[str] = (),
+    images: Sequence[str] = (),
+    platforms: Sequence[str] = (),
     jobs: int | None = None,
 ) -> str:
     """Export a Bento with every model it names, signed; return the path of what was written.
@@ -114,6 +118,11 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
             says.
         wheels: files for packages that have no wheel.
         build_sdists: whether packages that have no wheel are built, which runs their code.
+        files: folders that the Bento reads at run time, ``NAME=FOLDER`` or
+            ``NAME=FOLDER:VARIABLE``.
+        images: container images: an OCI layout or archive, a file of ``docker save``, or a
+            reference.
+        platforms: those that travel of an image that has several; empty: all.
         jobs: threads; default: the processors there are.
 
     Raises:
@@ -137,7 +146,12 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         with_models=with_models,
         bases=bases,
         compression=compression,
-        closure=Closure(packages=packages),
+        closure=Closure(
+            files=[parse_files(text) for text in files],
+            packages=packages,
+            images=[parse_image(text) for text in images],
+            platforms=parse_platforms(platforms),
+        ),
         jobs=jobs,
     )
     return _export([str(tag)], [], options)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import airgap
 from airgap.errors import UsageError
 from airgap.flow.exporting.closure import FilesFolder, parse_files
 from tests.support import stores
@@ -46,6 +47,16 @@ def test_a_folder_is_installed_once_as_it_is(
     assert (content / "same").readlink() == Path("9b5ad716")
     assert (content / "none").is_dir()
     assert b'"variable":"TIKTOKEN_CACHE_DIR"' in (installed / "files.json").read_bytes()
+
+
+def test_python_exports_a_folder_too(small: Side, site: Site, folder: Path, tmp_path: Path) -> None:
+    with small.here():
+        path = airgap.export_bento(
+            "shop:v1", tmp_path / "x.airgap", key=site.key(), files=[f"encodings={folder}"]
+        )
+
+    items = small.run("inspect", path, "--json").json["items"]
+    assert "files" in [item["kind"] for item in items]
 
 
 def test_a_folder_travels_alone_and_is_dated_by_its_files(
