@@ -93,6 +93,8 @@ def parse(text: str) -> RemoteUrl:
         # A local name may have any bytes.
         errors = "surrogateescape" if parts.scheme == "file" else "strict"
         path, options = unquote(parts.path, errors=errors), _parse_options(parts.query)
+        # A character of which only some bytes are percent-encoded is one again.
+        path = path.encode(errors=errors).decode(errors=errors)
     except UnicodeDecodeError as error:
         raise _invalid_url(text, "is not UTF-8 after percent-decoding") from error
     except ValueError as error:

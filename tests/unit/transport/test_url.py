@@ -135,3 +135,9 @@ def test_the_text_of_a_url_has_no_password() -> None:
 )
 def test_passwords_in_texts_are_hidden(text: str, shown: str) -> None:
     assert url.hide_passwords(text) == shown
+
+
+def test_a_character_that_is_percent_encoded_in_part_is_one() -> None:
+    assert (
+        url.parse("file:///\udce0%AF%AF").path == url.parse("file:///%E0%AF%AF").path == "/\u0bef"
+    )
