@@ -182,7 +182,7 @@ class RegistrySession:
             )
 
     def not_a_registry(self, problem: str) -> TransportError:
-        """Make the error of a server that does not keep to the protocol."""
+        """Make the error for a server that breaks the protocol."""
         return TransportError(
             f"{self.options.url} {problem}.", "Check the name of the registry and its port."
         )

@@ -163,7 +163,7 @@ class GuardedSocket:
 
 @dataclass(slots=True)
 class _Wait:
-    """One wait for the other end."""
+    """One period of waiting for the other end."""
 
     seconds: float
     """How long it may last without progress."""

@@ -104,6 +104,7 @@ def test_a_folder_is_refused_before_anything_is_written(
     sentence: str,
 ) -> None:
     make(tmp_path / "data")
+    before = stores.snapshot(small.bentoml)
 
     done = small.run(
         *("export", "--files", f"nltk={tmp_path / 'data'}"),
@@ -113,6 +114,7 @@ def test_a_folder_is_refused_before_anything_is_written(
     assert done.code != 0
     assert sentence in " ".join(done.err.split())
     assert not (tmp_path / "depot").exists()
+    assert stores.snapshot(small.bentoml) == before
 
 
 def test_a_secret_in_a_folder_is_found(

@@ -146,5 +146,10 @@ def test_a_bento_for_a_gpu_is_not_provable_without_one(isolated: Side, forged: F
 
 def test_code_that_nobody_signed_is_not_run(isolated: Side, tmp_path: Path) -> None:
     stranger = Forge(tmp_path, forge.load_signer(sides.make_site(tmp_path / "other").key()))
+    depot, before = stranger.depot(bundle()), stores.snapshot(isolated.top)
 
-    assert isolated.run("rehearse", stranger.depot(bundle())).code == 11
+    ran = isolated.run("rehearse", depot)
+
+    assert ran.code == 11
+    assert "Serving" not in ran.err
+    assert stores.snapshot(isolated.top) == before
