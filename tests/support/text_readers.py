@@ -5,7 +5,8 @@ import itertools
 import os
 import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from urllib.parse import unquote
 
 from airgap.carrier.archive import ArchiveReader
 from airgap.carrier.stock.compression import Compression, Decompressed
-from airgap.chunking import content, cutters, zeros
+from airgap.chunking import content, cutters, regions, sizes, zeros
 from airgap.chunking.sizes import PIECE
 from airgap.errors import AirgapError, CorruptError, TransportError, UsageError
 from airgap.flow.exporting.secret_scan import find_secrets
@@ -23,6 +24,7 @@ from airgap.flow.location.location import ArchiveFile, parse_location
 from airgap.format import layout, names
 from airgap.printable import make_printable, wrap_text
 from airgap.server.dropbox import upload_names
+from airgap.store import source_tree
 from airgap.store.source_tree import SourceFile, StableFile
 from airgap.transport import url as urls
 from tests.support.reader import Reader, scratch, write_scratch
@@ -296,10 +298,28 @@ _SECRET_WORDS: Final = (
 # ---- sparse files
 
 
+_SCALE: Final = 16
+"""All sizes of chunks are divided by this: an execution takes milliseconds."""
+_PIECE: Final = sizes.PIECE // _SCALE
+
+
+@contextmanager
+def _small_chunks() -> Iterator[None]:
+    with ExitStack() as stack:
+        for module in (content, cutters, regions, zeros, source_tree):
+            for name in ("SMALLEST", "PIECE", "LARGEST", "READ_BYTES"):
+                if hasattr(module, name):
+                    small = getattr(module, name) // _SCALE
+                    stack.enter_context(mock.patch.object(module, name, small))
+        shared = {size: bytes(size) for size in (_PIECE, sizes.LARGEST // _SCALE)}
+        stack.enter_context(mock.patch.object(zeros, "_SHARED", shared))
+        yield
+
+
 def _read_sparse(raw: bytes) -> None:
     """Cut a file of holes and data: it is cut as if they were zeros, and holes are not read."""
     pieces = [
-        bytes((byte % 4) * PIECE // 2) if byte < 128 else bytes([byte]) * byte for byte in raw[:8]
+        bytes((byte % 4) * _PIECE // 2) if byte < 128 else bytes([byte]) * byte for byte in raw[:8]
     ]
     plain = b"".join(pieces)
     path = _write_sparse(pieces)
@@ -314,17 +334,18 @@ def _read_sparse(raw: bytes) -> None:
     status = path.stat()
     times = status.st_mtime_ns, status.st_ctime_ns
     source = SourceFile("file", str(path), len(plain), executable=False, times=times)
-    with mock.patch("airgap.store.source_tree.os.pread", count), StableFile(source) as file:
-        chunks = [piece.plain for piece in cutters.cut(file)]
-    assert b"".join(chunks) == plain
-    for chunk in chunks:
-        assert zeros.digest_chunk(chunk) == hashlib.sha256(chunk).digest()
-    blocks = (plain[at : at + PIECE] for at in range(0, len(plain), PIECE))
-    if len(plain) > PIECE:
-        assert chunks == list(content.cut(iter(blocks))), "holes move the cuts"
-    if len(plain) - status.st_blocks * 512 >= PIECE:
+    with _small_chunks():
+        with mock.patch("airgap.store.source_tree.os.pread", count), StableFile(source) as file:
+            chunks = [piece.plain for piece in cutters.cut(file)]
+        assert b"".join(chunks) == plain
+        for chunk in chunks:
+            assert zeros.digest_chunk(chunk) == hashlib.sha256(chunk).digest()
+        blocks = (plain[at : at + _PIECE] for at in range(0, len(plain), _PIECE))
+        if len(plain) > _PIECE:
+            assert chunks == list(content.cut(iter(blocks))), "holes move the cuts"
+    if len(plain) - status.st_blocks * 512 >= _PIECE:
         data = sum(bool(piece.strip(b"\0")) for piece in pieces)
-        most = status.st_blocks * 512 + (1 + 2 * data) * PIECE  # what is beside data, and the head
+        most = status.st_blocks * 512 + 2 * (1 + data) * _PIECE  # beside data, and at both ends
         assert read <= most, "holes are read"
 
 
@@ -372,5 +393,5 @@ READERS: Final[dict[str, Reader]] = {
     "text with secrets": Reader(
         _read_secrets, (), lambda: [b"pip install\n", b"xhf_aB3dE5gH7"], _SECRET_WORDS
     ),
-    "file with holes": Reader(_read_sparse, (), lambda: [b"\xff\2\x80", b"\3\3\xff"]),
+    "file with holes": Reader(_read_sparse, (), lambda: [b"\xff\2\x80", b"\3\3\3\3\xff"]),
 }
