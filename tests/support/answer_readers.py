@@ -7,7 +7,7 @@ read.
 import itertools
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -39,7 +39,7 @@ from airgap.transport.sftp.session import Session
 from tests.support.reader import Reader
 from tests.support.wires import Clock, Wire, connecting, make_wire
 
-__all__ = ["READERS"]
+__all__ = ["FTP_LOGIN", "READERS", "REFUSES", "S3_LISTING", "request_ftp", "request_s3"]
 
 MOST_REQUESTS: Final = 3000
 NAMES: Final = 50
@@ -134,7 +134,12 @@ def _read_s3(raw: bytes) -> None:
 
     The last one is repeated.
     """
-    responses, flags, clock = raw[1:-1].split(_S3_NEXT), raw[-1:], Clock()
+    request_s3(raw[0] if raw else 0, raw[1:-1].split(_S3_NEXT), raw[-1:])
+
+
+def request_s3(choice: int, responses: Sequence[bytes], flags: bytes) -> None:
+    """Make one of five requests; the flags tell how responses end (``make_wire``)."""
+    clock = Clock()
 
     def connect() -> Iterator[Wire]:
         for number in range(_S3_REQUESTS):
@@ -149,7 +154,7 @@ def _read_s3(raw: bytes) -> None:
     ):
         transport = S3Transport(_S3_OPTIONS)
         try:
-            _request_s3(transport, raw[0] if raw else 0, responses[0])
+            _request_s3(transport, choice, responses[0])
         finally:
             transport.close()
 
@@ -188,7 +193,7 @@ def _http(status: str, body: bytes, *headers: str) -> bytes:
     return "\r\n".join(lines).encode() + body
 
 
-_LISTING: Final = (
+S3_LISTING: Final = (
     b"<?xml version='1.0'?><ListBucketResult><IsTruncated>false</IsTruncated>"
     b"<Contents><Key>top/a&amp;b</Key><Size>1</Size></Contents></ListBucketResult>"
 )
@@ -204,13 +209,13 @@ _S3_WORDS: Final = (
 
 def _s3_seeds() -> list[bytes]:
     ranged = _http("206 Partial Content", b"234", "Content-Range: bytes 2-4/9")
-    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(_LISTING), _LISTING)
-    seeds = [b"\0" + _http("200 OK", b""), b"\1" + _http("200 OK", _LISTING)]
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(S3_LISTING), S3_LISTING)
+    seeds = [b"\0" + _http("200 OK", b""), b"\1" + _http("200 OK", S3_LISTING)]
     seeds += [b"\1" + _http("200 OK", chunks, "Transfer-Encoding: chunked")]
     first = b"<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
-    pages = (b"<ListBucketResult>" + first + b"</ListBucketResult>", _LISTING)
+    pages = (b"<ListBucketResult>" + first + b"</ListBucketResult>", S3_LISTING)
     seeds += [b"\1" + _S3_NEXT.join(_http("200 OK", page) for page in pages)]
-    seeds += [b"\1HTTP/1.1 200 OK\r\n\r\n" + _LISTING]  # until the connection is closed
+    seeds += [b"\1HTTP/1.1 200 OK\r\n\r\n" + S3_LISTING]  # until the connection is closed
     seeds += [b"\2" + _http("200 OK", b"object"), b"\3" + ranged, b"\4" + _http("204 x", b"")]
     return [seed + b"\0" for seed in seeds]
 
@@ -348,10 +353,14 @@ def _read_ftp(raw: bytes) -> None:
     The second and the third byte tell how replies and data end.
     """
     control, _, data = raw[3:].partition(b"\0\0")
+    request_ftp(raw[0] if raw else 0, (control, raw[1:2]), (data, raw[2:3]))
+
+
+def request_ftp(choice: int, control: tuple[bytes, bytes], data: tuple[bytes, bytes]) -> None:
+    """Log in and make one of five requests, with replies and data, and the flags of each."""
     clock = Clock()
     wires = itertools.chain(
-        [make_wire(control, raw[1:2], clock)],
-        (make_wire(data, raw[2:3], clock) for _ in range(NAMES)),
+        [make_wire(*control, clock)], (make_wire(*data, clock) for _ in range(NAMES))
     )
     speed = partial(LeastSpeed, clock=clock)
     transport = FtpTransport(_FTP_OPTIONS)
@@ -362,7 +371,7 @@ def _read_ftp(raw: bytes) -> None:
             mock.patch("airgap.transport.ftp.transport.LeastSpeed", speed),
             mock.patch("airgap.transport.ftp.transport._LISTING_BYTES", _LISTING_BYTES),
         ):
-            _request_ftp(transport, raw[0] if raw else 0)
+            _request_ftp(transport, choice)
     except AirgapError as error:
         texts = (error.message, error.hint, *error.details)
         assert all(text.isprintable() and "secret" not in text for text in texts)
@@ -380,16 +389,18 @@ def _request_ftp(transport: FtpTransport, choice: int) -> None:
         if taken > _ROOM:
             raise CorruptError("The file is too long.", "Copy it again.")
 
-    match choice % 4:
+    match choice % 5:
         case 0:
             transport.size("a")
         case 3:
             assert transport.get("a", take, 2, 9) <= 9
+        case 4:
+            transport.get("a", take)
         case other:
             assert len(transport.list("b" if other == 2 else "", NAMES)) <= NAMES
 
 
-_LOGIN: Final = b"220-Hello\r\n of 2 lines\r\n220 Go\r\n331 Password\r\n230 In\r\n200 Binary\r\n"
+FTP_LOGIN: Final = b"220-Hello\r\n of 2 lines\r\n220 Go\r\n331 Password\r\n230 In\r\n200 Binary\r\n"
 _PASSIVE: Final = b"227 Passive (127,0,0,1,4,1)\r\n150 Here\r\n226 Done\r\n"
 _FTP_WORDS: Final = (
     *(b"227 Passive (127,0,0,1,4,1)\r\n", b"229 x (|||9|)\r\n", b"150 x\r\n", b"226 x\r\n"),
@@ -402,12 +413,13 @@ def _ftp_seeds() -> list[bytes]:
     folder = b'257 "/home" is here\r\n250 Entered\r\n' + _PASSIVE + b"250 Left\r\n"
     ranged = _PASSIVE.replace(b"150", b"350 From 2\r\n150")
     return [
-        b"\0\0\0" + _LOGIN + b"213 9\r\n",
-        b"\1\0\0" + _LOGIN + _PASSIVE + b"\0\0a\r\nb\r\n",
-        b"\2\0\0" + _LOGIN + folder + b"\0\0b/a\r\n",
-        b"\3\0\0" + _LOGIN + ranged + b"\0\0data",
-        b"\1\0\x80" + _LOGIN + _PASSIVE + b"\0\0a\r\nb\r\n",
-        b"\3\0\x80" + _LOGIN + ranged + b"\0\0data",
+        b"\0\0\0" + FTP_LOGIN + b"213 9\r\n",
+        b"\1\0\0" + FTP_LOGIN + _PASSIVE + b"\0\0a\r\nb\r\n",
+        b"\2\0\0" + FTP_LOGIN + folder + b"\0\0b/a\r\n",
+        b"\3\0\0" + FTP_LOGIN + ranged + b"\0\0data",
+        b"\1\0\x80" + FTP_LOGIN + _PASSIVE + b"\0\0a\r\nb\r\n",
+        b"\3\0\x80" + FTP_LOGIN + ranged + b"\0\0data",
+        b"\4\0\0" + FTP_LOGIN + _PASSIVE + b"\0\0data",
     ]
 
 
@@ -443,7 +455,7 @@ def _read_slowly(raw: bytes) -> None:
         pass
 
 
-_REFUSES: Final = (TransportError, MissingError, CorruptError, StorageError)
+REFUSES: Final = (TransportError, MissingError, CorruptError, StorageError)
 
 READERS: Final[dict[str, Reader]] = {
     "keys of an ssh-agent": Reader(_read_agent_keys, (ConfigurationError,), _agent_key_seeds),
@@ -452,9 +464,9 @@ READERS: Final[dict[str, Reader]] = {
         (ConfigurationError,),
         lambda: [_agent_signature(b"\1" * 32, b"\2" * 32)],
     ),
-    "response of S3": Reader(_read_s3, _REFUSES, _s3_seeds, _S3_WORDS),
-    "packets of SFTP": Reader(_read_sftp_packets, _REFUSES, _sftp_seeds),
-    "folder of SFTP": Reader(_read_sftp_folder, _REFUSES, _sftp_folder_seeds),
-    "replies of FTP": Reader(_read_ftp, _REFUSES, _ftp_seeds, _FTP_WORDS),
+    "response of S3": Reader(_read_s3, REFUSES, _s3_seeds, _S3_WORDS),
+    "packets of SFTP": Reader(_read_sftp_packets, REFUSES, _sftp_seeds),
+    "folder of SFTP": Reader(_read_sftp_folder, REFUSES, _sftp_folder_seeds),
+    "replies of FTP": Reader(_read_ftp, REFUSES, _ftp_seeds, _FTP_WORDS),
     "speed of a server": Reader(_read_slowly, (TransportError,), lambda: [b"\0\xff"]),
 }

@@ -5,7 +5,6 @@ has read, written again, is the same bytes. Anything else is a bug.
 """
 
 import hashlib
-import io
 import json
 import struct
 from collections.abc import Callable
@@ -16,9 +15,6 @@ from xml.parsers import expat
 
 import yaml
 
-from airgap.carrier.stock.port import Member, MemberReader
-from airgap.carrier.stock.tar import TarReader
-from airgap.carrier.stock.zip import ZipReader
 from airgap.chunking import cutters
 from airgap.chunking.sizes import SMALLEST
 from airgap.codec import table
@@ -54,8 +50,10 @@ from airgap.transport.s3.listing import extract_names
 from airgap.wheels import requirements
 from tests.support import (
     answer_readers,
+    archive_readers,
     bundle_readers,
     closure_items,
+    composed_readers,
     config_readers,
     forge,
     image_readers,
@@ -63,7 +61,7 @@ from tests.support import (
     text_readers,
     zip_files,
 )
-from tests.support.reader import Reader, write_scratch
+from tests.support.reader import Reader
 from tests.support.sides import REPOSITORY
 
 VECTORS = REPOSITORY / "tests" / "vectors"
@@ -181,33 +179,7 @@ def _zip_directory_seeds() -> list[bytes]:
     return [zip_files.zip_directory(64), zip_files.zip_directory(64, wide=True)]
 
 
-# ---- archives for stock BentoML
-
-
-def _drained(reader: MemberReader) -> list[Member]:
-    found = []
-    for member, pieces in reader.members():
-        assert sum(map(len, pieces)) == member.size
-        found.append(member)
-    return found
-
-
-def _read_tar(raw: bytes) -> None:
-    try:
-        _drained(TarReader(write_scratch(raw), "tar"))
-    except CorruptError as error:
-        is_gnu = len(raw) >= 512 and raw[257:265] == b"ustar  \0"
-        if is_gnu and "GNU" not in error.message:
-            raise AssertionError("a GNU tar is not called one") from error
-        raise
-
-
-def _read_zip(raw: bytes) -> None:
-    _drained(ZipReader(write_scratch(raw)))
-
-
-def _tar_seeds() -> list[bytes]:
-    return [forge.tar([("bento.yaml", b"name: a"), ("src/service.py", b"x" * 600)])]
+# ---- requirements
 
 
 def _read_requirements(raw: bytes) -> None:
@@ -228,19 +200,6 @@ x[a,b] >=1,<2 ; os_name == "posix"
 z @ git+https://joe:s3cret@host/z#egg=z
 -r other.txt
 """
-
-
-def _zip_seeds() -> list[bytes]:
-    import zipfile
-
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, method in (("bento.yaml", zipfile.ZIP_STORED), ("a", zipfile.ZIP_DEFLATED)):
-            info = zipfile.ZipInfo(name)
-            info.create_system, info.external_attr = 3, 0o100644 << 16
-            info.compress_type = method
-            archive.writestr(info, b"name: a" * 40)
-    return [file.getvalue()]
 
 
 # ---- signatures of models
@@ -324,7 +283,9 @@ _LISTING = (
 
 READERS: dict[str, Reader] = {
     **answer_readers.READERS,
+    **archive_readers.READERS,
     **bundle_readers.READERS,
+    **composed_readers.READERS,
     **config_readers.READERS,
     **image_readers.READERS,
     **text_readers.READERS,
@@ -427,6 +388,4 @@ READERS: dict[str, Reader] = {
     ),
     "file to cut": Reader(_read_file, (), _file_seeds),
     "zip directory to cut": Reader(_read_zip_directory, (), _zip_directory_seeds),
-    "stock tar": Reader(_read_tar, CORRUPT, _tar_seeds),
-    "stock zip": Reader(_read_zip, CORRUPT, _zip_seeds),
 }
