@@ -13,6 +13,7 @@ __all__ = [
     "list_some",
     "make_printable",
     "quote",
+    "size_text",
     "wrap_text",
 ]
 
@@ -93,6 +94,19 @@ def count_text(count: int, what: str, plural: str = "") -> str:
     ('1 pack', '2,000 packs', '3 entries')
     """
     return f"{count:,} {what if count == 1 else plural or what + 's'}"
+
+
+def size_text(count: float) -> str:
+    """Write a number of bytes for people, in decimal units.
+
+    >>> size_text(999), size_text(1_500_000)
+    ('999 B', '1.5 MB')
+    """
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if count < 1000 or unit == "TB":  # noqa: PLR2004
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
 
 
 def wrap_text(text: str, columns: int, *, indent: str, breaks_words: bool = False) -> list[str]:

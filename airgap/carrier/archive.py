@@ -60,6 +60,7 @@ class ArchiveReader:
     stock_archive: None = None
     volumes = ()
     is_stream = True
+    spooled = None
 
     def __init__(self, stream: BinaryIO, location: str, path: Path | None = None) -> None:
         """Take an open stream, which ``close`` closes; and its path, if it is a local file."""

@@ -79,6 +79,7 @@ class DepotReader(DepotBundle):
 
     stock_archive: None = None
     is_stream = False
+    spooled = None
 
     def __init__(self, folder: Path, bundle: str) -> None:
         """Take the depot's folder and a bundle id."""

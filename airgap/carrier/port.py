@@ -134,6 +134,11 @@ class PackSource(Protocol):
         ...
 
     @property
+    def spooled(self) -> tuple[Path, int] | None:
+        """The folder that packs lie in on their way, and how many at a time; None for none."""
+        ...
+
+    @property
     def is_stream(self) -> bool:
         """Whether packs can be read only once, from front to back, after the manifest."""
         ...

@@ -40,6 +40,11 @@ class RemoteDepotReader(DepotBundle):
     is_stream = False
 
     @property
+    def spooled(self) -> tuple[Path, int]:
+        """The folder that packs lie in on their way, and how many at a time."""
+        return Spool.find_parent(self.depot.work.spool), self.depot.work.jobs
+
+    @property
     def packs(self) -> Self:
         """Itself: the depot has the packs too."""
         return self

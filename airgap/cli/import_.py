@@ -98,9 +98,11 @@ def _warn(text: str) -> None:
 def make_result(done: "ImportResult", *, dry_run: bool, notes: Sequence[str] = ()) -> Result:
     """Say what became of each item, and whose signatures admitted the bundle."""
     from airgap.cli.lines.bundles import admission_lines
+    from airgap.cli.lines.disk_use import peak_lines
     from airgap.cli.lines.packages import package_line
     from airgap.flow.bundle import model_signatures
     from airgap.flow.describe.bundle import describe_admission, describe_item, describe_signers
+    from airgap.flow.disk_use import describe_peak
     from airgap.flow.environment.packages import describe_packages
 
     opened, lines = done.opened, list(notes)
@@ -123,7 +125,9 @@ def make_result(done: "ImportResult", *, dry_run: bool, notes: Sequence[str] = (
         *lines,
     ]
     lines += [package_line(named) for named in packages]
+    data["disk_use"] = [describe_peak(peak) for peak in done.peaks]
     if dry_run:
+        lines += peak_lines(done.peaks)
         lines.append("Nothing was written, and packs were not read: `airgap verify` does that.")
     elif all(outcome == "already there" for _, outcome in done.outcomes):
         lines.append("Everything was already there, byte for byte; nothing was done.")

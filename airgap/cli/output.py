@@ -15,7 +15,7 @@ from airgap.cli import terminal
 from airgap.cli.terminal import Line
 from airgap.errors import ConfigurationError, StorageError, UsageError
 from airgap.flow.progress import Progress, Silent
-from airgap.printable import count_text, make_printable
+from airgap.printable import count_text, make_printable, size_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -297,15 +297,6 @@ def make_progress() -> Progress:
     if click.get_current_context().obj["quiet"]:
         return Silent()
     return BarProgress() if terminal.is_progress_shown() else LineProgress()
-
-
-def size_text(count: float) -> str:
-    """Write a number of bytes for people, in decimal units."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":  # noqa: PLR2004
-            break
-        count /= 1000
-    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
 
 
 class LineProgress:

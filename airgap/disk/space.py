@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-__all__ = ["enlarge", "measure_free", "reserve"]
+__all__ = ["enlarge", "measure_block", "measure_free", "reserve", "round_up"]
 
 _NOT_SUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 _CANNOT_GROW: Final = _NOT_SUPPORTED | {errno.EPERM}
@@ -25,6 +25,20 @@ def measure_free(folder: Path) -> int | None:
     """
     usage = shutil.disk_usage(folder)
     return usage.free if usage.total else None
+
+
+def measure_block(folder: Path) -> int:
+    """Return the bytes of the unit in which a folder's file system gives room to a file.
+
+    Raises:
+        OSError: the folder does not exist.
+    """
+    return os.statvfs(folder).f_frsize or 1
+
+
+def round_up(size: int, block: int) -> int:
+    """Return the bytes that a file of ``size`` bytes takes in whole blocks."""
+    return -(-size // block) * block
 
 
 def reserve(descriptor: int, size: int) -> None:

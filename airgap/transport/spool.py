@@ -26,11 +26,16 @@ class Spool:
         Raises:
             StorageError: the folder cannot be made.
         """
-        top = parent or Path(tempfile.gettempdir())
+        top = self.find_parent(parent)
         with translate_errors(top):
             top.mkdir(parents=True, exist_ok=True)
             _remove_abandoned(top)
             self.folder, self._lock = _make_locked_folder(top)
+
+    @staticmethod
+    def find_parent(folder: Path | None) -> Path:
+        """Return the folder that spool folders are made in."""
+        return folder or Path(tempfile.gettempdir())
 
     def open_unnamed(self) -> BinaryIO:
         """Make a file without a name, which vanishes when it is closed.

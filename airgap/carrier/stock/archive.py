@@ -142,6 +142,7 @@ class NoPacks:
 
     volumes = ()
     is_stream = False
+    spooled = None
 
     def __init__(self, location: str) -> None:
         """Take where the bundle is, for messages."""

@@ -4,6 +4,7 @@ An admitted bundle's items are planned, staged, and committed: nothing has its f
 everything of the bundle is verified and synced.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,12 +18,13 @@ from airgap.disk.os_errors import storage_error
 from airgap.errors import AirgapError, NotTrustedError, PolicyError
 from airgap.flow.admission import history
 from airgap.flow.bundle.open_bundle import Opened
+from airgap.flow.disk_use import DiskUse, Peak, demand_peaks, find_peaks, note_peaks
 from airgap.flow.importing.descriptions import Descriptions
 from airgap.flow.importing.plan import (
     Outcome,
     Plan,
     demand_one_disk,
-    demand_space,
+    find_uses,
     plan_items,
 )
 from airgap.flow.importing.stage_packs import stage_packs
@@ -31,6 +33,7 @@ from airgap.flow.progress import Progress
 from airgap.format.inventory import Item, tag_problem
 from airgap.format.ledger import Entry, State
 from airgap.printable import quote
+from airgap.state import pinned_root
 from airgap.state.installed_manifests import save_manifest
 from airgap.store.bentoml_listing import refuse_conflicts
 from airgap.store.bentoml_process import refuse_unreadable
@@ -52,6 +55,7 @@ __all__ = [
     "Outcome",
     "commit",
     "finish_staging",
+    "foresee",
     "install_bundle",
     "lock_stores",
     "make_plan",
@@ -65,6 +69,8 @@ class InstallResult:
 
     outcomes: tuple[tuple[Item, Outcome], ...]
     missing: tuple[str, ...]
+    peaks: tuple[Peak, ...] = ()
+    """What was foreseen to be needed on each file system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +109,17 @@ def install_bundle(
     options = InstallOptions(replace, dry_run)
     with lock_stores(() if dry_run else {install_path(item).store for item in items}, progress):
         plan = make_plan(items, opened.bundle, options, progress)
+        peaks = foresee(plan, opened)
         if dry_run:
-            return preview(plan)
+            return dataclasses.replace(preview(plan), peaks=peaks)
+        note_peaks(peaks, progress)
         if plan.staged:
             _stage(opened, items, plan.staged, jobs=jobs, progress=progress)
             finish_staging(plan.staged, progress, signed=True)
         result = commit(plan, _make_record(opened), progress)
     if items:
         _save_manifest(opened, progress)
-    return result
+    return dataclasses.replace(result, peaks=peaks)
 
 
 def make_plan(
@@ -127,8 +135,26 @@ def make_plan(
             put_back(StagedItem(item, install_path(item), bundle))
     plan = plan_items(items, bundle, replace=options.replace, progress=progress)
     demand_one_disk(plan)
-    demand_space(plan)
     return plan
+
+
+def foresee(plan: Plan, opened: Opened | None) -> tuple[Peak, ...]:
+    """Return what an import needs on each file system, if there is room for it.
+
+    ``opened`` is the bundle; None: an archive that is not signed, of which all is in staging.
+
+    Raises:
+        StorageError: a file system is too small.
+    """
+    recorded = len(opened.manifest.raw) if opened else 0
+    uses = list(find_uses(plan, pinned_root.home(), recorded))
+    if opened and plan.staged and opened.packs.spooled:
+        folder, count = opened.packs.spooled
+        sizes = sorted(pack.size for pack in opened.manifest.value.packs)
+        uses.append(DiskUse("staging", folder, sum(sizes[-count:])))
+    peaks = find_peaks(uses)
+    demand_peaks(peaks)
+    return peaks
 
 
 def preview(plan: Plan) -> InstallResult:

@@ -1,14 +1,14 @@
 """What an import will do with each item, before anything is written (format §11 step 4)."""
 
 import os
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from airgap.disk.space import measure_free
+from airgap.disk.space import measure_block, round_up
 from airgap.errors import ConflictError, StorageError
+from airgap.flow.disk_use import DiskUse
 from airgap.flow.progress import Progress
 from airgap.format.inventory import Item
 from airgap.store import compare
@@ -18,9 +18,14 @@ from airgap.store.kinds import install_path
 from airgap.store.staging import StagedItem, measure_disk_usage, staging_folder
 from airgap.store.volume_progress import VolumeProgress
 
-__all__ = ["ItemPlan", "Outcome", "Plan", "demand_one_disk", "demand_space", "plan_items"]
+__all__ = ["ItemPlan", "Outcome", "Plan", "demand_one_disk", "find_uses", "plan_items"]
 
 Outcome = Literal["installed", "replaced", "already there", "would install", "would replace"]
+
+_ITEM_BLOCKS: Final = 8
+"""The folders above an item in staging and in its store, and what `latest` says."""
+_STATE_BLOCKS: Final = 8
+"""The entry of the ledger, and folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,27 +113,33 @@ def demand_one_disk(plan: Plan) -> None:
             )
 
 
-def demand_space(plan: Plan) -> None:
-    """Refuse before anything is written when a disk is too small for the staged items.
+def find_uses(plan: Plan, record: Path, recorded: int) -> Iterator[DiskUse]:
+    """Yield what an import will have on the disk beside what an earlier try has left in staging.
 
-    Raises:
-        StorageError: it is.
+    Items are renamed into place: they take no more room there. An item that is replaced stays until
+    the end.
+
+    Args:
+        plan: of the import.
+        record: the folder of airgap's own state.
+        recorded: the bytes that will be kept there.
     """
-    needed: dict[int, int] = defaultdict(int)
-    folders: dict[int, Path] = {}
-    for target in {item.target.store: item.target for item in plan.staged}.values():
-        folder = find_existing(target.store)
-        device = folder.stat().st_dev
-        folders[device] = folder
-        needed[device] -= measure_disk_usage(staging_folder(target, plan.bundle))
-        needed[device] += measure_disk_usage(VolumeProgress(target, plan.bundle).recovery)
-        needed[device] += sum(
-            staged.item.size for staged in plan.staged if staged.target.store == target.store
-        )
-    for device, size in needed.items():
-        free = measure_free(folders[device])
-        if free is not None and size > free:
-            raise StorageError(
-                f"{folders[device]} needs {size:,} bytes more and has {free:,} free.",
-                f"Free {size - free:,} bytes and run the same command again.",
-            )
+    targets = {item.target.store: item.target for item in plan.staged}
+    for store, target in targets.items():
+        block = measure_block(find_existing(store))
+        items = [staged.item for staged in plan.staged if staged.target.store == store]
+        size = sum(_measure_item(item, block) for item in items)
+        size += measure_disk_usage(VolumeProgress(target, plan.bundle).recovery)
+        size -= measure_disk_usage(staging_folder(target, plan.bundle))
+        yield DiskUse("staging", store, size)
+        yield DiskUse("installing", store, size)
+    if targets:
+        block = measure_block(find_existing(record))
+        yield DiskUse("installing", record, round_up(recorded, block) + _STATE_BLOCKS * block)
+
+
+def _measure_item(item: Item, block: int) -> int:
+    """Return the bytes that an item takes in whole blocks, with its folders and those above it."""
+    folders = {path.rpartition("/")[0] for path in (entry.path for entry in item.entries)}
+    files = sum(round_up(file.size, block) for file in item.files)
+    return files + (len(folders) + _ITEM_BLOCKS) * block

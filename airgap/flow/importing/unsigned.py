@@ -23,6 +23,7 @@ from airgap.flow.importing.install_bundle import (
     InstallResult,
     commit,
     finish_staging,
+    foresee,
     lock_stores,
     make_plan,
     preview,
@@ -100,10 +101,11 @@ def import_unsigned(
             held.callback(_discard, items, name)
             _move_to_staging(incoming, items, name)
         plan = make_plan(items, name, choices, progress)
+        peaks = foresee(plan, None)
         if choices.dry_run:
-            return preview(plan)
+            return replace(preview(plan), peaks=peaks)
         finish_staging(plan.staged, progress, signed=False)
-        return commit(plan, _make_record(name), progress)
+        return replace(commit(plan, _make_record(name), progress), peaks=peaks)
 
 
 def _make_record(name: str) -> ImportRecord | None:

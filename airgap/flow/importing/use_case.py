@@ -15,6 +15,7 @@ from airgap.flow.bundle.model_signatures import ModelSignature
 from airgap.flow.bundle.open_bundle import CompletesError, Opened, open_bundle
 from airgap.flow.bundle.reports import AttachedReport, examine_reports
 from airgap.flow.bundle.tag import Tag
+from airgap.flow.disk_use import Peak
 from airgap.flow.importing.choose_items import choose_items
 from airgap.flow.importing.verify import verify_volumes
 from airgap.flow.importing.want import write_want
@@ -89,6 +90,8 @@ class ImportResult:
     """The models' own signatures, if they were asked for."""
     commands: tuple[str, ...] = ()
     """What checks those that were written."""
+    peaks: tuple[Peak, ...] = ()
+    """What was foreseen to be needed on each file system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,7 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
             jobs=request.jobs or pipeline.default_jobs(),
             progress=progress,
         )
-        result = ImportResult(done.outcomes, done.missing, opened)
+        result = ImportResult(done.outcomes, done.missing, opened, peaks=done.peaks)
         if request.model_signatures is None or request.dry_run:
             return result
         return _write_model_signatures(result, opened, request.model_signatures)
@@ -264,7 +267,7 @@ def _import_unsigned(
             find_only_item(expected, items)
 
     done = unsigned.import_unsigned(archive, options, progress, check)
-    return ImportResult(done.outcomes, done.missing)
+    return ImportResult(done.outcomes, done.missing, peaks=done.peaks)
 
 
 def _write_model_signatures(result: ImportResult, opened: Opened, folder: Path) -> ImportResult:

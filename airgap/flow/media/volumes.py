@@ -43,6 +43,7 @@ class VolumesReader:
     """Fills ``PackSource`` with several volumes. Each pack may be on any of them, or on several."""
 
     is_stream = False
+    spooled = None
 
     def __init__(self, volumes: Sequence[Volume]) -> None:
         """Take the volumes of one bundle."""
