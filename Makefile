@@ -51,7 +51,7 @@ test-servers: $(VENV)/made  ## the tests against real FTP, SSH and S3 servers (m
 	$(BIN)/pytest -m 'servers and not slow' --durations 10 $(AGAIN)
 
 test-slow: $(VENV)/made  ## the tests that take minutes or gigabytes
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow --timeout 0
 
 fuzz: $(VENV)/made  ## feed every reader changed bytes, FUZZ_SECONDS (60) each; FUZZ=NAME for one
 	$(BIN)/python -m pip install $(PIP_FLAGS) --group fuzz

@@ -6,7 +6,6 @@ import gc
 import importlib
 import io
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Container, Iterable, Sequence
@@ -15,7 +14,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from airgap.cli import terminal
+from airgap.cli import interrupts, terminal
 from airgap.errors import (
     AirgapError,
     ConfigurationError,
@@ -146,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of the error, or 0 (docs/exit-codes.md)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     terminal.open_standard_descriptors()
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupts.raise_on_signals()
     _limit_threads()
     _keep_freed_memory()
     gc.set_threshold(_OBJECTS_PER_COLLECTION)  # hardly any object here refers to itself
@@ -288,10 +287,6 @@ def _keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_TRIM_THRESHOLD, 256 * limits.MIB)
         mallopt(_M_MMAP_THRESHOLD, 32 * limits.MIB)
-
-
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _defaults(name: str, command: click.Command) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final, Generic, ParamSpec, TypeVar
+
+from airgap.flow.workers import Task, Workers
 
 __all__ = [
     "SerialExecutor",
@@ -39,20 +40,20 @@ def limit_ahead(jobs: int) -> int:
 
 
 @contextmanager
-def run_workers(count: int) -> Iterator[ThreadPoolExecutor]:
+def run_workers(count: int) -> Iterator[Workers]:
     """Run a pool of threads, no more than could have work.
 
     When an error ends the block, work that has not begun is dropped.
     """
-    pool = ThreadPoolExecutor(min(count, _MOST_AHEAD), thread_name_prefix="airgap")
+    pool = Workers(min(count, _MOST_AHEAD))
     try:
         yield pool
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.end()
 
 
 def map_in_order(
-    pool: ThreadPoolExecutor,
+    pool: Workers,
     work: Callable[[A], B],
     things: Iterable[A],
     most: int,
@@ -63,7 +64,7 @@ def map_in_order(
 
     What is ``quick`` is done by the calling thread: to hand it over would take longer.
     """
-    under_way: deque[Future[B] | _Done[B]] = deque()
+    under_way: deque[Task[B] | _Done[B]] = deque()
     for thing in things:
         under_way.append(_Done(work(thing)) if quick(thing) else pool.submit(work, thing))
         del thing  # a pack is large: the caller that takes the result decides how long it lives
@@ -80,7 +81,7 @@ class _Done(Generic[B]):
         self._result = result
 
     def result(self) -> B:
-        """Return the result, as a future does."""
+        """Return the result, as a task does."""
         return self._result
 
 
@@ -90,11 +91,11 @@ class SerialExecutor:
     It may lag by a bounded number of tasks; then ``submit`` waits.
     """
 
-    def __init__(self, pool: ThreadPoolExecutor, lag: int) -> None:
+    def __init__(self, pool: Workers, lag: int) -> None:
         """Take a pool of one thread; see ``serial_executor``."""
         self._pool = pool
         self._lag = lag
-        self._under_way: deque[Future[None]] = deque()
+        self._under_way: deque[Task[None]] = deque()
 
     def submit(self, work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
         """Queue a task. What an earlier one raised is raised here or by ``drain``."""

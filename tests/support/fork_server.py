@@ -10,6 +10,7 @@ Requests and answers are lines of JSON on standard input and output; see ``tests
 import contextlib
 import ctypes
 import errno
+import faulthandler
 import fcntl
 import gc
 import io
@@ -44,6 +45,8 @@ PRELOADED: Final = (
     *(open_bundle, export, install_bundle, write_bundle, describe_bundle, keys),
 )
 WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+MOST_SECONDS: Final = 120
+"""A command that takes longer is aborted, and writes the stacks of its threads."""
 GROWING: Final = re.compile(r"mkdir|open|write|pwrite|reserve|symlink|link|rename")
 PLAIN_EVENTS: Final = {
     # audit event: (what it is called here, number of paths, where a folder's descriptor is)
@@ -190,7 +193,7 @@ def serve() -> None:
     for line in requests:
         request = json.loads(line)
         if "wait" in request:
-            answer = os.waitpid(request["wait"], os.WUNTRACED)[1]
+            answer = wait(request["wait"])
         elif "rehearse" in request:
             answer = rehearse(request["rehearse"], request["environment"])
         elif "run" in request:
@@ -203,6 +206,21 @@ def serve() -> None:
                 run(request)
         answers.write(b"%d\n" % answer)
         answers.flush()
+
+
+def wait(child: int) -> int:
+    """Wait for a child to stop or to end, but not for ever; return its status."""
+
+    def abort(*_: object) -> None:
+        os.kill(child, signal.SIGABRT)
+        os.kill(child, signal.SIGCONT)  # a stopped process takes no signal
+
+    signal.signal(signal.SIGALRM, abort)
+    signal.alarm(MOST_SECONDS)
+    try:
+        return os.waitpid(child, os.WUNTRACED)[1]
+    finally:
+        signal.alarm(0)
 
 
 def rehearse(arguments: list[str], environment: dict[str, str]) -> int:
@@ -226,6 +244,7 @@ def run(request: dict[str, Any]) -> NoReturn:
     os.environ.clear()
     os.environ.update(request["environment"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    faulthandler.enable()
     for name, descriptor, flags in (
         ("stdin", 0, os.O_RDONLY),
         ("stdout", 1, os.O_WRONLY | os.O_CREAT | os.O_TRUNC),

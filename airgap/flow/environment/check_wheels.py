@@ -4,13 +4,13 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from airgap.disk.os_errors import storage_error
 from airgap.disk.reading import open_regular
 from airgap.errors import CorruptError
+from airgap.flow.pipeline import run_workers
 from airgap.flow.progress import Progress
 from airgap.format.wheelhouse import LOCK, REQUIREMENTS, TOOLS, WHEELS, format_requirements
 from airgap.printable import quote
@@ -42,13 +42,13 @@ def check_wheels(wheelhouse: StoredWheelhouse, progress: Progress) -> None:
             "Remove it, and find out who put it there.",
         )
     progress.begin("compare the wheels", sum(size for size, _ in expected.values()))
-    with ThreadPoolExecutor(_THREADS) as threads:
-        futures = {
-            path: threads.submit(_digest, wheelhouse.folder, path, size)
+    with run_workers(_THREADS) as pool:
+        tasks = {
+            path: pool.submit(_digest, wheelhouse.folder, path, size)
             for path, (size, _) in expected.items()
         }
-        for path, future in futures.items():
-            size, digest = future.result()
+        for path, task in tasks.items():
+            size, digest = task.result()
             if (size, digest) != expected[path]:
                 raise _make_damaged_error(wheelhouse.folder / path, digest, expected[path][1])
             progress.advance(size)

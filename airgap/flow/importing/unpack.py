@@ -2,11 +2,10 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate, chain, pairwise
-from threading import Semaphore
+from queue import SimpleQueue
 from typing import Final, Self
 
 from airgap.carrier.port import PackSource
@@ -17,6 +16,7 @@ from airgap.errors import AirgapError, CorruptError
 from airgap.flow.media.volumes import read_pack, repair_packs
 from airgap.flow.pipeline import limit_ahead, map_in_order, run_workers
 from airgap.flow.progress import Progress
+from airgap.flow.workers import Workers
 from airgap.format import layout
 from airgap.format.manifest import NO_BASE, Block, ChunkTable, Manifest, Pack
 
@@ -94,16 +94,17 @@ class _PackReader:
         self._indexes = wanted.indexes
         longest = max((self._packs[index].size for index in self._indexes), default=0)
         self._memory = BufferPool(longest + 1)  # one more, to see whether a file ends there
-        self._room = Semaphore(PACKS_AT_WORK)
+        self._room: SimpleQueue[None] = SimpleQueue()  # a semaphore has a lock: see flow.workers
+        self._make_room()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         """Let the thread end, if it waits for room."""
-        self._room.release(PACKS_AT_WORK)
+        self._make_room()
 
-    def read(self, hasher: ThreadPoolExecutor) -> Iterator[tuple[int, Buffer | AirgapError]]:
+    def read(self, hasher: Workers) -> Iterator[tuple[int, Buffer | AirgapError]]:
         """Yield packs that are authentic, and what is wrong with the others.
 
         Local files are read by the thread that hashes them. What may never come, a stream, is
@@ -116,20 +117,24 @@ class _PackReader:
     def release(self, data: Buffer) -> None:
         """Make room for another pack; this one is not used any more."""
         self._memory.give_back(data)
-        self._room.release()
+        self._room.put(None)
+
+    def _make_room(self) -> None:
+        for _ in range(PACKS_AT_WORK):
+            self._room.put(None)
 
     def _read_file(self, index: int) -> tuple[int, Buffer | AirgapError]:
-        self._room.acquire()
+        self._room.get()
         pack = self._packs[index]
         return self._check((index, read_pack(self._source.volumes, pack, self._memory)))
 
     def _read_stream(self) -> Iterator[tuple[int, Buffer | AirgapError]]:
         packs = iter(self._source.read_packs(self._packs, self._indexes, self._memory))
-        self._room.acquire()
+        self._room.get()
         for pack in packs:
             yield pack
             del pack
-            self._room.acquire()
+            self._room.get()
 
     def _check(self, read: tuple[int, Buffer | AirgapError]) -> tuple[int, Buffer | AirgapError]:
         """Pass a pack on if its digest is the manifest's."""
@@ -160,7 +165,7 @@ class _Unpacking:
 
     table: ChunkTable
     work: ChunkConsumer
-    pool: ThreadPoolExecutor
+    pool: Workers
     most: int
 
     def chunks(self, pack: Pack, data: Buffer) -> Iterator[tuple[int, Buffer]]:

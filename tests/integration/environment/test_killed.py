@@ -72,8 +72,11 @@ def test_one_that_is_killed_while_pip_goes_on_is_made_anew_after_that(
 def test_one_that_is_killed_is_told_of_and_can_be_removed(isolated: Side, folder: Path) -> None:
     fifo = isolated.top / "fifo"
     os.mkfifo(fifo)
-    held = f"held = open({str(fifo)!r}, 'w')"
-    prepare(isolated, held, "os.kill(os.getppid(), signal.SIGKILL)", "raise SystemExit(1)")
+    # The system closes descriptors in their order: the fifo after the lock of the environment.
+    held = f"held = os.open({str(fifo)!r}, os.O_WRONLY); os.dup2(held, 250)"
+    prepare(
+        isolated, held, "os.close(held)", "os.kill(os.getppid(), signal.SIGKILL)", "os._exit(1)"
+    )
     killed = start(isolated, "create", "shop")
     assert fifo.read_text() == ""  # until pip has ended, too
     assert killed.wait(timeout=60) == -signal.SIGKILL

@@ -2,11 +2,11 @@
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from airgap.flow import pipeline
+from airgap.flow.workers import Workers
 
 
 @pytest.mark.parametrize("jobs", [1, 4])
@@ -53,7 +53,7 @@ def test_what_has_not_begun_is_dropped_after_an_error() -> None:
         hold.wait(10)
         done.append(number)
 
-    def begin(pool: ThreadPoolExecutor) -> None:
+    def begin(pool: Workers) -> None:
         for number in range(50):
             pool.submit(work, number)
         hold.set()

@@ -1,0 +1,65 @@
+"""Ctrl-C that Python drops, since it destroyed an object then, comes again."""
+
+import signal
+import subprocess
+import sys
+
+from tests.support.sides import REPOSITORY, unmeasured_environment
+
+PROGRAM = """
+import signal, sys, time
+from airgap.cli import interrupts
+
+class Destroyed:
+    def __del__(self):
+        signal.raise_signal(signal.{signal})
+
+interrupts.raise_on_signals()
+interrupts.raise_on_signals()  # as an API's caller may
+try:
+    Destroyed()
+    time.sleep(30)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def _run(number: signal.Signals) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(signal=number.name)],
+        cwd=REPOSITORY,
+        env=unmeasured_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+
+
+def test_an_interrupt_that_is_dropped_comes_again() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        ended = _run(number)
+
+        assert (ended.stdout, ended.stderr, ended.returncode) == ("interrupted\n", "", 0)
+
+
+def test_what_else_is_dropped_is_printed() -> None:
+    program = """
+from airgap.cli import interrupts
+class Destroyed:
+    def __del__(self):
+        raise ValueError("three")
+interrupts.raise_on_signals()
+Destroyed()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        env=unmeasured_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
+    )
+
+    assert "ValueError: three" in ended.stderr
