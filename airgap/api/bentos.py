@@ -5,15 +5,18 @@ the others then work on this machine's own store, as in BentoML.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airgap.api import depots as api_depots
 from airgap.api.bundles import export_bento, import_bento
+from airgap.api.closures import make_closure
 from airgap.api.depots import Admitting, Reach, Signing
 from airgap.api.keys import StrPath
 from airgap.flow.bundle.tag import parse_tag
 from airgap.flow.depot import list_tags
+from airgap.flow.exporting.packages import parse_packages
 from airgap.flow.exporting.terms import Terms
 from airgap.store import bentoml_objects
 
@@ -37,6 +40,15 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
     expires_at: int | None = None,
     labels: Mapping[str, str] = MappingProxyType({}),
     allow_credentials: bool = False,
+    with_env: bool = False,
+    targets: Sequence[str] = (),
+    indexes: Sequence[str] = (),
+    wheels: Sequence[StrPath] = (),
+    build_sdists: bool = False,
+    upgrade: bool = False,
+    files: Sequence[str] = (),
+    images: Sequence[str] = (),
+    platforms: Sequence[str] = (),
     user: str | None = None,
     passwd: str | None = None,
     params: Mapping[str, str] | None = None,
@@ -57,13 +69,23 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
         expires_at: no site imports it after this, in seconds since 1970; None: never.
         labels: what people and policies are to know of it, such as its classification; signed.
         allow_credentials: whether to go on although something looks like a password or a token.
+        with_env: whether the Python packages that the Bento needs go with it. This argument and
+            the next eight are those of ``export_bento``.
+        targets: what the packages are for.
+        indexes: where packages are looked up.
+        wheels: files for packages that have no wheel.
+        build_sdists: whether packages that have no wheel are built, which runs their code.
+        upgrade: whether versions are chosen anew.
+        files: folders that the Bento reads at run time.
+        images: container images.
+        platforms: those that travel of an image that has several; empty: all.
         user: of the server; the access key of S3.
         passwd: of the server; the secret key of S3. It is never printed.
         params: options of the protocol, as in a URL's query.
         jobs: threads; default: the processors there are.
 
     Raises:
-        MissingError: it is not here, or a model it names is not.
+        MissingError: it is not here, or a model it names or a package it needs is not.
         PolicyError: an item holds what looks like a password, a token or a private key.
         ConflictError: the depot has this tag with other content.
         AirgapError: see ``airgap.errors`` for the others.
@@ -75,11 +97,18 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
         labels=labels,
         allow_credentials=allow_credentials,
     )
+    packages = None
+    if with_env:
+        given = [Path(wheel) for wheel in wheels]
+        packages = parse_packages(
+            targets, indexes, given, build_sdists=build_sdists, upgrade=upgrade
+        )
+    closure = make_closure(packages, files, images, platforms)
     return api_depots.push(
         "bento",
         tag,
         Reach(depot, user, passwd, params),
-        Signing(key, passphrase, terms, jobs),
+        Signing(key, passphrase, terms, jobs, closure),
         with_models=with_models,
         bare=bare,
         force=force,

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from airgap.api.closures import make_closure
 from airgap.api.keys import StrPath, make_signer
 from airgap.api.locations import Pieces, connect, join_pieces, name_written
 from airgap.carrier.stock.form import Form
@@ -18,9 +19,8 @@ from airgap.errors import UsageError
 from airgap.flow.bundle import open_bundle
 from airgap.flow.describe.bundle import describe_admission, describe_bundle, describe_signers
 from airgap.flow.exporting import export, naming
-from airgap.flow.exporting.closure import Closure, parse_files
+from airgap.flow.exporting.closure import Closure
 from airgap.flow.exporting.export import ExportRequest
-from airgap.flow.exporting.images import parse_image, parse_platforms
 from airgap.flow.exporting.naming import FORMAT_NAMES, NewFile
 from airgap.flow.exporting.packages import parse_packages
 from airgap.flow.exporting.stock_archive import FORMATS
@@ -81,6 +81,7 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
     indexes: Sequence[str] = (),
     wheels: Sequence[StrPath] = (),
     build_sdists: bool = False,
+    upgrade: bool = False,
     files: Sequence[str] = (),
     images: Sequence[str] = (),
     platforms: Sequence[str] = (),
@@ -118,6 +119,8 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
             says.
         wheels: files for packages that have no wheel.
         build_sdists: whether packages that have no wheel are built, which runs their code.
+        upgrade: whether versions are chosen anew although a wheelhouse of the Bento is here; those
+            in the Bento's lock stay.
         files: folders that the Bento reads at run time, ``NAME=FOLDER`` or
             ``NAME=FOLDER:VARIABLE``.
         images: container images: an OCI layout or archive, a file of ``docker save``, or a
@@ -132,10 +135,13 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         TransportError: the server cannot be reached, refused, or broke off for good.
         AirgapError: see ``airgap.errors`` for the others.
     """
-    given = [Path(wheel) for wheel in wheels]
-    packages = (
-        parse_packages(targets, indexes, given, build_sdists=build_sdists) if with_env else None
-    )
+    packages = None
+    if with_env:
+        given = [Path(wheel) for wheel in wheels]
+        packages = parse_packages(
+            targets, indexes, given, build_sdists=build_sdists, upgrade=upgrade
+        )
+    closure = make_closure(packages, files, images, platforms)
     options = _ExportOptions(
         path,
         Pieces(protocol, user, passwd, params, subpath),
@@ -146,12 +152,7 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         with_models=with_models,
         bases=bases,
         compression=compression,
-        closure=Closure(
-            files=[parse_files(text) for text in files],
-            packages=packages,
-            images=[parse_image(text) for text in images],
-            platforms=parse_platforms(platforms),
-        ),
+        closure=closure,
         jobs=jobs,
     )
     return _export([str(tag)], [], options)

@@ -14,6 +14,7 @@ from airgap.flow.depot import delete as deleting
 from airgap.flow.depot import list_tags, open_depot
 from airgap.flow.depot import pull as pulls
 from airgap.flow.depot import push as pushes
+from airgap.flow.exporting.closure import Closure
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import DepotLocation, parse_depot
@@ -52,12 +53,13 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Signing:
-    """Who signs a push, and on which terms."""
+    """Who signs a push, on which terms, and what travels beside models."""
 
     key: StrPath | None = None
     passphrase: str | bytes | None = field(default=None, repr=False)
     terms: Terms = field(default_factory=Terms)
     jobs: int | None = None
+    closure: Closure = field(default_factory=Closure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def push(  # noqa: PLR0913  (what a person may say)
         depot,
         make_signer(signing.key, signing.passphrase),
         signing.terms,
+        signing.closure,
         with_models=with_models,
         bare=bare,
         force=force,

@@ -76,6 +76,12 @@ _PACKAGE_OPTIONS = (
         is_flag=True,
         help="With --with-env: build packages that have no wheel. This runs their code.",
     ),
+    click.option(
+        "--upgrade",
+        is_flag=True,
+        help="With --with-env: resolve again, although the packages are on this machine from an"
+        " earlier export. Versions in the Bento's own lock stay.",
+    ),
 )
 _FILES_OPTION = click.option(
     "--files",
@@ -115,15 +121,17 @@ def _pop_packages(kwargs: dict[str, Any]) -> "PackageOptions | None":
     from airgap.flow.exporting.packages import parse_packages
 
     with_env, build_sdists = kwargs.pop("with_env"), kwargs.pop("build_sdists")
+    upgrade = kwargs.pop("upgrade")
     targets, indexes = kwargs.pop("targets"), kwargs.pop("indexes")
     wheels = kwargs.pop("wheels")
     if with_env:
-        return parse_packages(targets, indexes, wheels, build_sdists=build_sdists)
+        return parse_packages(targets, indexes, wheels, build_sdists=build_sdists, upgrade=upgrade)
     source = click.get_current_context().get_parameter_source
-    options = ("targets", "indexes", "wheels", "build_sdists")
+    options = ("targets", "indexes", "wheels", "build_sdists", "upgrade")
     if any(source(option) is ParameterSource.COMMANDLINE for option in options):  # not from a file
         raise UsageError(
-            "--target, --index, --wheel and --build-sdists say how packages are collected.",
+            "--target, --index, --wheel, --build-sdists and --upgrade say how packages are"
+            " collected.",
             "Add --with-env.",
         )
     return None

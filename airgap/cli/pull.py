@@ -54,7 +54,8 @@ def command(  # noqa: PLR0913  (one argument per option)
 
     It comes from the newest bundle that has it and that this site admits; DEPOT#ID names another.
     Without a version, or with `latest`, it is the newest. Of the bundle, only what TAG needs is
-    read, and what is installed is not fetched again.
+    read (its models and Python packages; folders and images of the bundle), and what is installed
+    is not fetched again.
     """
     from airgap.flow.bundle.tag import parse_tag
     from airgap.flow.depot.pull import PullRequest, pull

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.closure_options import closure_options
 from airgap.cli.lines.labels import label_lines
 from airgap.cli.output import (
     Result,
@@ -22,6 +23,7 @@ from airgap.cli.terms_options import terms_options
 
 if TYPE_CHECKING:
     from airgap.flow.depot.push import PushResult
+    from airgap.flow.exporting.closure import Closure
     from airgap.flow.exporting.terms import Terms
     from airgap.flow.location.connector import Connector
 
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     help="Also if it is there: send again what reads wrong, and let it replace other content of"
     " this tag by this key, once it is in place.",
 )
+@closure_options
 @terms_options
 @tmpdir_option
 @key_options
@@ -61,6 +64,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     with_models: bool,
     bare: bool,
     force: bool,
+    closure: "Closure",
     terms: "Terms",
     tmpdir: Path | None,
     key: str,
@@ -87,6 +91,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         location,
         load_signer(key, read_passphrase(passphrase_env, passphrase_fd)),
         terms,
+        closure,
         with_models=with_models,
         bare=bare,
         force=force,

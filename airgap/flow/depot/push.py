@@ -11,9 +11,10 @@ from airgap.carrier.depot import Depot
 from airgap.errors import AirgapError, ConflictError
 from airgap.flow.depot import delete, open_depot
 from airgap.flow.depot.open_depot import StoredBundle
-from airgap.flow.exporting import select, write_bundle
+from airgap.flow.exporting import write_bundle
+from airgap.flow.exporting.closure import Closure
+from airgap.flow.exporting.gather import gather_sources
 from airgap.flow.exporting.read import plain_entries
-from airgap.flow.exporting.secret_scan import check_secrets
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.write_bundle import BundleOptions
@@ -47,6 +48,7 @@ class PushRequest:
     depot: DepotLocation
     signer: Signer
     terms: Terms = field(default_factory=Terms)
+    closure: Closure = field(default_factory=Closure)
     with_models: bool = True
     bare: bool = False
     """The manifest alone: all chunks are needed (format §4.2)."""
@@ -74,16 +76,30 @@ def push(request: PushRequest, progress: Progress) -> PushResult:
 
     Raises:
         UsageError: the terms cannot be written.
-        MissingError: the item, or a model that it names, is not on this machine.
+        MissingError: the item, or something that it needs and that travels with it, is not here.
         PolicyError: an item holds what looks like a password or a token.
         ConflictError: the depot has the tag with other content by the same key.
         TransportError: the depot cannot be reached, or the connection broke.
         StorageError, CorruptError: as ``write_bundle.export_items``.
     """
     options = request.terms.make_options(request.jobs)
-    sources = select.select_items({request.kind: [request.tag]}, with_models=request.with_models)
-    check_secrets(sources, progress, allowed=request.terms.allow_credentials)
     connector = Connector(request.credentials, request.transfer, progress)
+    with gather_sources(
+        {request.kind: [request.tag]},
+        request.closure,
+        progress,
+        with_models=request.with_models,
+        allow_credentials=request.terms.allow_credentials,
+        tmpdir=request.transfer.spool,
+    ) as sources:
+        return _push(request, sources, options, connector)
+
+
+def _push(
+    request: PushRequest, sources: Sequence[Source], options: BundleOptions, connector: Connector
+) -> PushResult:
+    """Push what was gathered. Raises as ``push``."""
+    progress = connector.progress
     others: list[str] = []
     with open_depot.open_depot(request.depot, connector) as depot:
         ours = list(_find_own_bundles(request.signer, depot, _find_top(request.kind, sources)))

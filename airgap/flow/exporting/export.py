@@ -13,12 +13,9 @@ from airgap.disk.os_errors import storage_error
 from airgap.errors import UsageError
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.bundle.open_to_sign import BundleToSign
-from airgap.flow.exporting import select, stock_archive, write_bundle
-from airgap.flow.exporting.absent_packages import note_absent_packages
-from airgap.flow.exporting.closure import Closure, make_sources
-from airgap.flow.exporting.packages import find_or_make_wheelhouses
-from airgap.flow.exporting.remote_code import note_absent_code
-from airgap.flow.exporting.secret_scan import check_secrets
+from airgap.flow.exporting import stock_archive, write_bundle
+from airgap.flow.exporting.closure import Closure
+from airgap.flow.exporting.gather import gather_sources
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.want import find_bases, list_wanted_tags
@@ -38,7 +35,7 @@ from airgap.flow.media.small_files import read_small_files
 from airgap.flow.media.split import VolumeOptions, add_parity, write_volumes
 from airgap.flow.media.volumes import read_labels
 from airgap.flow.progress import Progress
-from airgap.format.kinds import BENTO, MODEL, WHEELHOUSE, Kind
+from airgap.format.kinds import BENTO, MODEL, Kind
 from airgap.format.want import Want
 from airgap.signing.signer import Signer
 
@@ -99,15 +96,14 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
     tags = {BENTO.name: request.bentos, MODEL.name: request.models, **request.others}
     if request.want and not (any(tags.values()) or request.closure):
         tags = list_wanted_tags(request.want)
-    if request.closure.packages:
-        wheelhouses = find_or_make_wheelhouses(
-            tags.get(BENTO.name, ()), request.closure.packages, progress
-        )
-        tags = {**tags, WHEELHOUSE.name: [*tags.get(WHEELHOUSE.name, ()), *wheelhouses]}
-    with make_sources(request.closure, request.transfer.spool) as made:
-        sources = select.select_items(tags, made, with_models=request.with_models)
-        _pass_on_notes(sources, progress)
-        check_secrets(sources, progress, allowed=request.terms.allow_credentials)
+    with gather_sources(
+        tags,
+        request.closure,
+        progress,
+        with_models=request.with_models,
+        allow_credentials=request.terms.allow_credentials,
+        tmpdir=request.transfer.spool,
+    ) as sources:
         return _write(sources, request, settings, connector)
 
 
@@ -140,13 +136,6 @@ def _write(
         percent = request.media.percent
         add_parity(location.path, done.bundle, done.manifest.packs, percent, progress)
     return done
-
-
-def _pass_on_notes(sources: Sequence[Source], progress: Progress) -> None:
-    notes = [note for source in sources for note in source.notes]
-    notes += [*note_absent_code(sources), *note_absent_packages(sources)]
-    for note in dict.fromkeys(notes):
-        progress.note(note)
 
 
 def _make_options(request: ExportRequest, connector: Connector) -> BundleOptions:

@@ -46,12 +46,14 @@ class PackageOptions:
         indexes: where packages are looked up; None: where each Bento says.
         given: wheels of a person, by package.
         build_sdists: whether wheels may be built here from source distributions.
+        upgrade: whether versions are chosen anew although a wheelhouse of the Bento is here.
     """
 
     targets: tuple[Target, ...] = ()
     indexes: Indexes | None = None
     given: Mapping[str, Sequence[Path]] | None = None
     build_sdists: bool = False
+    upgrade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,12 @@ class _Bento:
 
 
 def parse_packages(
-    targets: Sequence[str], indexes: Sequence[str], wheels: Sequence[Path], *, build_sdists: bool
+    targets: Sequence[str],
+    indexes: Sequence[str],
+    wheels: Sequence[Path],
+    *,
+    build_sdists: bool,
+    upgrade: bool,
 ) -> PackageOptions:
     """Parse the options, as a person writes them.
 
@@ -77,6 +84,7 @@ def parse_packages(
         parse_indexes(indexes, os.environ) if indexes else None,
         read_given(wheels),
         build_sdists,
+        upgrade,
     )
 
 
@@ -85,7 +93,7 @@ def find_or_make_wheelhouses(
 ) -> list[str]:
     """Return the tags of the wheelhouses of some Bentos, by target; make those that are not here.
 
-    One that is here is not resolved again: no index is asked.
+    One that is here is not resolved again, unless ``upgrade`` asks for it: no index is asked.
 
     Raises:
         MissingError: a Bento, a package, or a wheel for a target is not there.
@@ -132,6 +140,8 @@ def _read_bento(source: Source, options: PackageOptions) -> _Bento:
 
 def _find(bento: _Bento, target: Target, options: PackageOptions) -> tuple[str, Wheelhouse] | None:
     """Find a wheelhouse of the Bento that has the given wheels; return its tag and lock."""
+    if options.upgrade:
+        return None
     given = options.given or {}
     wanted = {digest_file(path) for path in find_given(given, bento.requirements, target).values()}
     for stored in list_wheelhouses(bento.digest):

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,9 +51,11 @@ def side(connected: Side) -> Iterator[Side]:
         yield connected
 
 
-def make(programs: Programs, patch: pytest.MonkeyPatch) -> list[str]:
+def make(
+    programs: Programs, patch: pytest.MonkeyPatch, options: PackageOptions = OPTIONS
+) -> list[str]:
     patch.setattr(packages, "find_programs", lambda: programs)
-    return find_or_make_wheelhouses(["shop:v1"], OPTIONS, Silent())
+    return find_or_make_wheelhouses(["shop:v1"], options, Silent())
 
 
 def test_what_was_fetched_before_a_failure_is_not_fetched_again(
@@ -84,6 +87,29 @@ def test_the_same_wheelhouse_is_found_and_no_program_is_needed(
     made = make(doubles, monkeypatch)
     assert make(Programs(("false",), ("false",)), monkeypatch) == made
     assert [path.name for path in side.bentoml.glob("wheelhouses/*/*")] == [made[0].split(":")[1]]
+
+
+def test_versions_are_chosen_anew_if_that_is_asked_for(
+    side: Side, doubles: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anew = replace(OPTIONS, upgrade=True)
+    first = make(doubles, monkeypatch)
+    same = make(doubles, monkeypatch, anew)
+    lock = tmp_path / "lock-tiny"
+    text = lock.read_text().replace('version = "1.0"', 'version = "2.0"')
+    newer, data = make_wheel("tiny", "2.0")
+    text = text.replace(TINY, newer).replace(f"size = {len(TINY_BYTES)}", f"size = {len(data)}")
+    old, new = (hashlib.sha256(content).hexdigest() for content in (TINY_BYTES, data))
+    lock.write_text(text.replace(old, new))
+    stores.write_files(tmp_path, {newer: data})
+
+    kept = make(doubles, monkeypatch)
+    chosen = make(doubles, monkeypatch, anew)
+
+    assert first == same == kept
+    assert chosen != first
+    assert make(doubles, monkeypatch) == chosen  # the newest is used from now on
+    assert {path.name for path in side.bentoml.glob("wheelhouses/*/*/wheels/*")} == {TINY, newer}
 
 
 def test_another_requirement_is_another_wheelhouse(
