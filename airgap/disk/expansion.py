@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from airgap.errors import ConfigurationError
@@ -12,6 +13,7 @@ _ROUNDS: Final = 100
 _MOST_CHARACTERS: Final = 16 * 1024
 """Four times what a path may have. A variable that names itself twice doubles with each round."""
 _VARIABLE: Final = re.compile(r"\$(?:(\w+)|\{([^}]*)\})", re.ASCII)
+_VARIABLE_WITHOUT_BRACES: Final = re.compile(r"\$(\w+)", re.ASCII)
 
 
 def expand(text: str, variable: str) -> str:
@@ -42,8 +44,8 @@ def _expand_variables(text: str) -> str:
     """
     parts: list[str] = []
     end = size = 0
-    for match in _VARIABLE.finditer(text):
-        value = os.environ.get(match[1] if match[2] is None else match[2])
+    for match in _find_variables(text):
+        value = os.environ.get(match[match.lastindex or 1])
         if value is None:
             continue
         parts += [text[end : match.start()], value]
@@ -52,3 +54,10 @@ def _expand_variables(text: str) -> str:
         if size > _MOST_CHARACTERS:
             break
     return "".join([*parts, text[end:]])
+
+
+def _find_variables(text: str) -> Iterator[re.Match[str]]:
+    """Find variables in linear time: each ``${`` behind the last brace would search to the end."""
+    begin = text.rfind("}") + 1
+    yield from _VARIABLE.finditer(text, 0, begin)
+    yield from _VARIABLE_WITHOUT_BRACES.finditer(text, begin)

@@ -2,6 +2,7 @@
 
 import os
 import random
+import time
 import tracemalloc
 
 import pytest
@@ -39,3 +40,13 @@ def test_a_text_that_gets_longer_than_a_path_is_refused_before_it_is_large(
         tracemalloc.stop()
 
     assert peak < 200_000
+
+
+def test_open_braces_cost_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("V", text := "$V" + "${" * 160)
+
+    begun = time.process_time()
+    with pytest.raises(ConfigurationError):
+        expand(text, "V")
+
+    assert time.process_time() - begun < 2  # quadratic: 15
