@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
@@ -299,16 +300,21 @@ _JSON_WORDS: Final = (
 
 
 def _read_variable(raw: bytes) -> None:
-    """Expand a path that a variable holds."""
-    try:
-        text = raw.decode("utf-8", "surrogateescape").replace("\0", "")
-    except UnicodeDecodeError:
-        return
+    """Expand a path that a variable holds: what follows the first byte, many times."""
+    raw = (raw[1:] * (1 + 8 * (raw or b"\0")[0]))[:_VARIABLE_BYTES]
+    text = raw.decode("utf-8", "surrogateescape").replace("\0", "")
+    begun = time.process_time()
     with _environment(AIRGAP_TEST=text, HOME="/home/me"):
         path = expand(text, "AIRGAP_TEST")
         again = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111  (as BentoML does)
         assert again == path, "something is left to expand"
     assert len(path) < 1_000_000
+    assert time.process_time() - begun < _MOST_SECONDS, "an expansion takes more than linear time"
+
+
+_VARIABLE_BYTES: Final = 128 * 1024
+"""The most that Linux allows a variable to have."""
+_MOST_SECONDS: Final = 2.0
 
 
 _REFUSES: Final = (ConfigurationError, StorageError)
@@ -336,6 +342,6 @@ READERS: Final[dict[str, Reader]] = {
         _JSON_WORDS,
     ),
     "path in a variable": Reader(
-        _read_variable, _REFUSES, lambda: [b"~/$HOME/a"], (b"$AIRGAP_TEST", b"${HOME}", b"~")
+        _read_variable, _REFUSES, lambda: [b"\0~/$HOME/a"], (b"$AIRGAP_TEST", b"${HOME}", b"~")
     ),
 }
