@@ -175,7 +175,7 @@ def _request_s3(transport: S3Transport, choice: int, sent: bytes) -> None:
         lambda: transport.delete("a"),
     )
     requests[choice % 5]()
-    assert choice % 5 != 3 or sum(map(len, stored)) <= 9
+    assert choice % 5 != 3 or sum(map(len, stored)) <= 9, "more comes than was requested"
     if stored:
         head = re.split(rb"\n\r?\n", sent, maxsplit=1)[0]
         assert b"\ntransfer-encoding:" not in head.lower(), "heads of chunks are not the object's"
@@ -393,7 +393,7 @@ def _request_ftp(transport: FtpTransport, choice: int) -> None:
         case 0:
             transport.size("a")
         case 3:
-            assert transport.get("a", take, 2, 9) <= 9
+            assert transport.get("a", take, 2, 9) <= 9, "more comes than was requested"
         case 4:
             transport.get("a", take)
         case other:
