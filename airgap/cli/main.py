@@ -58,6 +58,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "image": ("image", "Build, list, push and save container images."),
     "prove": ("prove", "Serve an installed Bento without a network, and say what it asks for."),
     "rehearse": ("rehearse", "Import a bundle as the other side will, and serve its Bentos."),
+    "log": ("log", "Show what was imported, refused and waived here, and who signed it."),
     "doctor": ("doctor", "Check this machine's setup and say what to fix."),
     "demo": ("demo", "Carry a small Bento across an imaginary gap, in a temporary folder."),
 }
@@ -69,7 +70,7 @@ _HEADINGS: Final = {
     "serve": "The gateway",
     "key": "Keys and trust",
     "env": "Run a Bento",
-    "doctor": "This machine",
+    "log": "This machine",
 }
 _WIDEST: Final = max(map(len, COMMANDS))
 _M_TRIM_THRESHOLD: Final = -1

@@ -4,7 +4,7 @@
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, get_args
 
@@ -14,6 +14,8 @@ from airgap.format.attestation import note_problem
 from airgap.format.fields import DIGEST_BYTES, HASH, Fields
 
 __all__ = [
+    "ENTRY_FORMAT",
+    "EVENTS",
     "FRAME_BYTES",
     "IMPORTS",
     "LENGTH_BYTES",
@@ -23,6 +25,7 @@ __all__ = [
     "IssuedSequence",
     "State",
     "Witness",
+    "bound_signers",
     "decode_entry",
     "decode_issued_sequence",
     "decode_state",
@@ -43,6 +46,10 @@ EVENTS: Final[tuple[Event, ...]] = get_args(Event)
 IMPORTS: Final[frozenset[Event]] = frozenset({"imported", "waived", "unsigned"})
 """Written before the first item is renamed into place (format §17.3)."""
 FORMAT: Final = 1
+ENTRY_FORMAT: Final = 2
+"""Entries of format 1 do not name their signers (format §17.3)."""
+SIGNING_ROLES: Final = ("builder", "scanner", "approver", "waiver")
+"""The keys of ``signed_by``, in the order in which ids are counted."""
 LENGTH_BYTES: Final = 4
 FRAME_BYTES: Final = LENGTH_BYTES + limits.LEDGER_ENTRY_BYTES
 """The most bytes of an entry with its length before it."""
@@ -63,6 +70,9 @@ class Entry:
     sequence: int = 0
     waiver: bytes | None = None
     note: str = ""
+    signed_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The ids of the keys that were counted, by role."""
+    format: int = ENTRY_FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +126,10 @@ def digest(raw: bytes) -> bytes:
 
 def encode_entry(entry: Entry) -> bytes:
     """Encode an entry, without its length (format §17.3)."""
+    signed_by = {
+        role: [bytes.fromhex(key_id) for key_id in key_ids]
+        for role, key_ids in sorted(entry.signed_by.items())
+    }
     return canonical.encode(
         {
             "at": entry.at,
@@ -123,16 +137,28 @@ def encode_entry(entry: Entry) -> bytes:
             "channel": entry.channel,
             "event": entry.event,
             "floor": entry.floor,
-            "format": FORMAT,
+            "format": entry.format,
             "hash": HASH,
             "note": entry.note,
             "previous": entry.previous,
             "root": entry.root,
             "sequence": entry.sequence,
+            **({} if entry.format == FORMAT else {"signed_by": signed_by}),
             "site": entry.site,
             "waiver": entry.waiver,
         }
     )
+
+
+def bound_signers(signers: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Return what an entry says of its signers (format §17.3): sorted, bounded, no empty role."""
+    left, bounded = limits.LEDGER_SIGNERS, {}
+    for role in SIGNING_ROLES:
+        key_ids = tuple(sorted(signers.get(role, ())))[:left]
+        left -= len(key_ids)
+        if key_ids:
+            bounded[role] = key_ids
+    return bounded
 
 
 def frame(entry: bytes) -> bytes:
@@ -147,8 +173,10 @@ def decode_entry(raw: bytes) -> Entry:
         CorruptError: it breaks a rule of format §17.3.
     """
     value = canonical.decode(raw, limit=limits.LEDGER_ENTRY_BYTES, what="ledger's entry")
-    fields = Fields(value, _ENTRY, "ledger's entry")
-    _expect_version(fields)
+    is_first = type(value) is dict and value.get("format") == FORMAT
+    fields = Fields(value, _ENTRY - {"signed_by"} if is_first else _ENTRY, "ledger's entry")
+    fields.expect("format", FORMAT if is_first else ENTRY_FORMAT)
+    fields.expect("hash", HASH)
     event, channel, note = fields.text("event"), value["channel"], fields.text("note")
     if event not in EVENTS or note_problem(note):
         raise fields.error("has an unknown event or an unreadable note")
@@ -166,7 +194,25 @@ def decode_entry(raw: bytes) -> Entry:
         sequence=fields.integer("sequence"),
         waiver=None if value["waiver"] is None else fields.digest("waiver"),
         note=note,
+        signed_by={} if is_first else _read_signers(fields),
+        format=FORMAT if is_first else ENTRY_FORMAT,
     )
+
+
+def _read_signers(fields: Fields) -> dict[str, tuple[str, ...]]:
+    """Read ``signed_by``. Raises CorruptError unless it is as ``bound_signers`` leaves it."""
+    signers = {
+        role: tuple(key_id.hex() if type(key_id) is bytes else "" for key_id in key_ids)
+        if type(key_ids) is list
+        else ()
+        for role, key_ids in fields.table("signed_by", len(SIGNING_ROLES)).items()
+    }
+    is_sound = all(
+        len(key_id) == 2 * DIGEST_BYTES for key_ids in signers.values() for key_id in key_ids
+    ) and all(len(set(key_ids)) == len(key_ids) for key_ids in signers.values())
+    if not is_sound or bound_signers(signers) != signers:
+        raise fields.error("names its signers wrongly")
+    return signers
 
 
 def next_state(state: State | None, entry: Entry, raw: bytes) -> State:
@@ -311,6 +357,7 @@ _ENTRY = frozenset(
         "previous",
         "root",
         "sequence",
+        "signed_by",
         "site",
         "waiver",
     }

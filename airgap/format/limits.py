@@ -29,6 +29,7 @@ LEDGER_BYTES = 256 * MIB
 LEDGER_IMPORT_BYTES = 255 * MIB  # after an import; the rest is for roots and resets
 LEDGER_REFUSAL_BYTES = 128 * MIB  # after a refusal
 LEDGER_ENTRY_BYTES = 8 * KIB
+LEDGER_SIGNERS = 64  # ids of keys in one entry
 STATE_BYTES = 1 * MIB
 SMALL_STATE_BYTES = 4 * KIB  # a witness, an exporter's last sequence
 CHANNELS = 1000  # in a site's state

@@ -140,11 +140,14 @@ def demand_builders(
 
 def decode_if_signed(
     raw: bytes, envelopes: Sequence[bytes], root: Verified[Root]
-) -> Manifest | None:
-    """Decode a manifest that enough builders signed, admitted or not; None if they did not."""
+) -> tuple[Manifest, tuple[str, ...]] | None:
+    """Decode a manifest that enough builders signed, admitted or not; None if they did not.
+
+    Returns it with the ids of their keys.
+    """
     try:
-        _require_builders(raw, envelopes, root.value)
-        return manifests.decode(raw)
+        builders = _require_builders(raw, envelopes, root.value)
+        return manifests.decode(raw), builders
     except AirgapError:
         return None
 

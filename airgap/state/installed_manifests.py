@@ -13,7 +13,7 @@ from airgap.format import manifest as manifests
 from airgap.format.manifest import Manifest
 from airgap.state import pinned_root
 
-__all__ = ["find", "list_bundles", "load", "save_manifest"]
+__all__ = ["find", "list_bundles", "load", "load_manifest", "save_manifest"]
 
 _MOST: Final = 200
 
@@ -53,11 +53,26 @@ def find(name: str, version: str) -> Iterator[tuple[str, Manifest]]:
         files = sorted(_folder().glob("*.msgpack"), key=lambda path: path.stat().st_mtime_ns)
         for path in reversed(files[-_MOST:]):
             with suppress(OSError, AirgapError):
-                if path.stat().st_size > limits.MANIFEST_BYTES:
-                    continue
-                raw = path.read_bytes()
-                if all(text in raw for text in wanted):
+                raw = _read(path)
+                if raw is not None and all(text in raw for text in wanted):
                     yield path.stem, manifests.decode(raw)
+
+
+def load_manifest(bundle: str) -> Manifest | None:
+    """Return the saved manifest of a bundle; None if there is none, or it is not that one's.
+
+    Its SHA-256 is compared with the id, because people act on what it says was imported.
+    """
+    with suppress(OSError, AirgapError):
+        raw = _read(_folder() / f"{bundle}.msgpack")
+        if raw is not None and manifests.bundle_id(raw) == bundle:
+            return manifests.decode(raw)
+    return None
+
+
+def _read(path: Path) -> bytes | None:
+    """Read a saved manifest; None if it is too large to be one. Raises OSError."""
+    return None if path.stat().st_size > limits.MANIFEST_BYTES else path.read_bytes()
 
 
 def list_bundles() -> frozenset[str]:

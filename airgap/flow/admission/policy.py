@@ -8,7 +8,7 @@ from airgap.errors import AirgapError, ConfigurationError, PolicyError
 from airgap.flow.admission import history
 from airgap.flow.site import load_pinned
 from airgap.format import limits
-from airgap.format.ledger import Entry, State, digest
+from airgap.format.ledger import Entry, State, bound_signers, digest
 from airgap.format.manifest import Manifest
 from airgap.format.root import Root
 from airgap.format.waiver import Waiver
@@ -110,10 +110,14 @@ class AdmissionPolicy:
         self, raw: bytes, envelopes: Sequence[bytes], error: AirgapError
     ) -> AirgapError:
         """Record that an import was refused, if enough builders signed it; return the error."""
-        end, manifest = self.root.value.not_after, trust.decode_if_signed(raw, envelopes, self.root)
-        if manifest is None or (end is not None and self.now > end):
+        end, signed = self.root.value.not_after, trust.decode_if_signed(raw, envelopes, self.root)
+        if signed is None or (end is not None and self.now > end):
             return error
-        return history.record_refusal(self.make_entry(manifest, digest(raw)), error)
+        manifest, builders = signed
+        entry = replace(
+            self.make_entry(manifest, digest(raw)), signed_by=bound_signers({"builder": builders})
+        )
+        return history.record_refusal(entry, error)
 
     def make_entry(
         self, manifest: Manifest, bundle: bytes, admission: Admission | None = None
@@ -128,6 +132,7 @@ class AdmissionPolicy:
             sequence=manifest.sequence,
             waiver=digest(waiver.raw) if waiver else None,
             note=waiver.value.reason if waiver else describe_gap(gap),
+            signed_by=_list_signers(admission),
         )
 
     def _refuse_channel(self, manifest: Manifest) -> None:
@@ -176,6 +181,16 @@ def load(waiver_files: Sequence[Path] = (), channel: str | None = None) -> Admis
     files = [pinned_root.read_signed(path, limits.WAIVER_BYTES, "waiver") for path in waiver_files]
     waivers = tuple(trust.accept_waiver(raw, envelopes, root, now) for raw, envelopes in files)
     return AdmissionPolicy(root, state, now, waivers, channel)
+
+
+def _list_signers(admission: Admission | None) -> dict[str, tuple[str, ...]]:
+    """Return whose signatures admitted a bundle, and whose permitted it, for the ledger."""
+    if admission is None:
+        return {}
+    waiver = admission.waiver.signers["approver"] if admission.waiver else ()
+    signers: dict[str, tuple[str, ...]] = {"waiver": waiver}
+    signers.update(admission.manifest.signers.items())
+    return bound_signers(signers)
 
 
 def _make_incoming(manifest: Manifest, bundle: bytes) -> IncomingBundle:

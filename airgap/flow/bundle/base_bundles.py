@@ -69,13 +69,13 @@ def trusted_base_bundles(
     bundles: list[BaseBundle] = []
     for location in locations:
         for reader, raw, reopen in _open_each(location, connector):
-            manifest = decode_if_signed(raw, read_evidence(reader).envelopes, root)
-            if manifest is None:
+            signed = decode_if_signed(raw, read_evidence(reader).envelopes, root)
+            if signed is None:
                 raise NotTrustedError(
                     f"{reader.location} is not signed by the builders that this site trusts.",
                     "Give the depot or the bundle that the new one builds on, as it was received.",
                 )
-            bundles.append(BaseBundle(manifest, reopen))
+            bundles.append(BaseBundle(signed[0], reopen))
     return bundles
 
 

@@ -136,6 +136,7 @@ def lines(
         "env run": [environment, "--dry-run"],
         "env remove": [environment],
         **image_lines,
+        "log": [],
         "doctor": [],
     }
 

@@ -1,0 +1,56 @@
+"""Lines for people about the log of imports."""
+
+from collections.abc import Iterator
+
+from airgap.cli.lines.labels import join_words
+from airgap.cli.terminal import ClaimLine
+from airgap.flow.describe.times import format_time
+from airgap.flow.installed.import_log import ImportLog, LogEntry
+from airgap.format.ledger import IMPORTS
+from airgap.format.root import Root
+from airgap.printable import count_text, list_some
+
+__all__ = ["log_lines"]
+
+
+def log_lines(log: ImportLog) -> Iterator[str]:
+    """Yield each entry, the newest first: when and what, then the bundle, items and signers."""
+    for row in log.entries:
+        yield from _entry_lines(row, log.root)
+    if not log.entries:
+        yield f"The import history of site {log.root.site} has no such entry."
+    if log.undecided:
+        entries = count_text(log.undecided, "entry", "entries")
+        yield (
+            f"{entries} more of bundles whose items are not remembered here: without a tag,"
+            " `airgap log` shows them."
+        )
+    if log.status.fault:
+        yield f"NOT INTACT ({log.status.fault.kind}): {log.status.fault.message}"
+
+
+def _entry_lines(row: LogEntry, root: Root) -> Iterator[str]:
+    entry = row.entry
+    number = f" {entry.sequence}" if entry.sequence else ", no number"
+    channel = f"  channel {entry.channel}{number}" if entry.channel else ""
+    about_root = "" if entry.bundle else f"  root version {entry.root}"
+    yield f"{format_time(entry.at)}  {entry.event}{channel}{about_root}"
+    if entry.bundle:
+        yield f"  bundle {entry.bundle.hex()}"
+    yield from _item_lines(row)
+    if entry.note:
+        yield ClaimLine(f"  note: {join_words(entry.note)}")
+    for role, key_ids in entry.signed_by.items():
+        yield f"  {'waiver signed by approver' if role == 'waiver' else f'signed by {role}'}"
+        for key_id in key_ids:
+            yield ClaimLine(f"    {key_id}  {root.rules.people.get(key_id, '')}".rstrip())
+    if entry.event in IMPORTS and not row.names_signers:
+        yield "  the entry does not name the signers: an older version of airgap wrote it"
+
+
+def _item_lines(row: LogEntry) -> Iterator[str]:
+    if row.items:
+        items = [str(item) for item in reversed(row.items)]
+        yield from (ClaimLine(f"  {line}") for line in list_some(items))
+    elif row.entry.event in IMPORTS:
+        yield "  its items are not remembered here"

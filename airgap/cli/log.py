@@ -1,0 +1,50 @@
+"""``airgap log``: what this machine imported, refused and waived, when, and who signed it."""
+
+import click
+
+from airgap.cli.output import Result, reports
+from airgap.format.ledger import EVENTS
+
+
+@click.command()
+@click.argument("tag", required=False, metavar="[TAG]")
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Leave out older entries: a date, an RFC 3339 time, or a span such as 7d.",
+)
+@click.option(
+    "--event",
+    "events",
+    type=click.Choice(EVENTS),
+    metavar="EVENT",
+    multiple=True,
+    help=f"Show these events only; repeat it: {', '.join(EVENTS)}.",
+)
+@click.option(
+    "--limit",
+    "-n",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Show at most N entries; default: all.",
+)
+@reports
+def command(
+    *, tag: str | None, since: str | None, events: tuple[str, ...], limit: int | None
+) -> Result:
+    """Show what this machine imported, refused and waived, when, and who signed it.
+
+    The newest entry comes first. With TAG, only bundles that hold this item (`name` or
+    `name:version`, of any kind). All comes from the ledger of the site; the items come from the
+    manifests that imports keep. Exits with 12 if the ledger is not intact; what is intact is shown.
+    """
+    from airgap.cli.lines.import_log import log_lines
+    from airgap.cli.times import read_past
+    from airgap.errors import PolicyError
+    from airgap.flow.installed.import_log import LogFilter, describe_log, read_log
+    from airgap.flow.installed.item_name import parse_item_name
+
+    item = parse_item_name(tag) if tag else None
+    log = read_log(LogFilter(item, read_past(since) if since else 0, events, limit))
+    code = PolicyError.exit_code if log.status.fault else 0
+    return Result(describe_log(log), log_lines(log), code)

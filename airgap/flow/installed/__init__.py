@@ -1,0 +1,1 @@
+"""What airgap has installed here: the log of imports, and the items with what needs them."""

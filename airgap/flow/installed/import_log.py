@@ -1,0 +1,143 @@
+"""``airgap log``: what a site imported, refused and waived on this machine, by its ledger."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from airgap.flow.admission import history
+from airgap.flow.admission.history import HistoryStatus
+from airgap.flow.admission.policy import require_root
+from airgap.flow.describe.times import format_time
+from airgap.flow.installed.item_name import ItemName
+from airgap.format.ledger import ENTRY_FORMAT, Entry
+from airgap.format.root import Root
+from airgap.state import installed_manifests
+
+__all__ = ["ImportLog", "LogEntry", "LogFilter", "describe_log", "read_log", "select_entries"]
+
+LoadItems = Callable[[str], tuple[ItemName, ...] | None]
+"""Returns the items of a bundle by its id; None if its manifest is not remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Which entries to show: the newest ``limit`` that fit; None: all.
+
+    ``since`` is in seconds since 1970. No ``events`` stand for all.
+    """
+
+    item: ItemName | None = None
+    since: int = 0
+    events: Sequence[str] = ()
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """An entry of the ledger: its number from 1 on, and its bundle's items if remembered."""
+
+    number: int
+    entry: Entry
+    items: tuple[ItemName, ...] | None
+
+    @property
+    def names_signers(self) -> bool:
+        """Whether the entry says who signed: those of older versions do not."""
+        return self.entry.format == ENTRY_FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class ImportLog:
+    """The entries of a site's ledger that were asked for, newest first.
+
+    ``undecided`` counts those of bundles that are not remembered, so that nobody can tell whether
+    they hold the item that was asked for.
+    """
+
+    root: Root
+    status: HistoryStatus
+    entries: tuple[LogEntry, ...]
+    undecided: int = 0
+
+
+def read_log(wanted: LogFilter) -> ImportLog:
+    """Read the ledger of the site whose root is pinned, as far as it is intact.
+
+    Raises:
+        ConfigurationError: this machine trusts nobody yet.
+        StorageError: a file cannot be read.
+    """
+    root = require_root().value
+    status = history.check_history(root.site)
+    entries = list(history.read_entries(root.site))
+    shown, undecided = select_entries(entries, wanted, cache(_load_items))
+    return ImportLog(root, status, tuple(shown), undecided)
+
+
+def select_entries(
+    entries: Sequence[Entry], wanted: LogFilter, load: LoadItems
+) -> tuple[list[LogEntry], int]:
+    """Choose entries, newest first; return them and how many cannot be decided. Pure."""
+    shown: list[LogEntry] = []
+    undecided = 0
+    for number, entry in _walk_back(entries):
+        if wanted.limit is not None and len(shown) >= wanted.limit:
+            break
+        if entry.at < wanted.since or (wanted.events and entry.event not in wanted.events):
+            continue
+        items = load(entry.bundle.hex()) if entry.bundle else None
+        if wanted.item is None:
+            shown.append(LogEntry(number, entry, items))
+        elif items is None:
+            undecided += entry.bundle is not None
+        elif any(map(wanted.item.fits, items)):
+            shown.append(LogEntry(number, entry, items))
+    return shown, undecided
+
+
+def _load_items(bundle: str) -> tuple[ItemName, ...] | None:
+    """Return the items of a remembered bundle, without its files: these may be millions."""
+    manifest = installed_manifests.load_manifest(bundle)
+    if manifest is None:
+        return None
+    return tuple(ItemName(item.name, item.version, item.kind) for item in manifest.items)
+
+
+def _walk_back(entries: Sequence[Entry]) -> Iterator[tuple[int, Entry]]:
+    for number in range(len(entries), 0, -1):
+        yield number, entries[number - 1]
+
+
+def describe_log(log: ImportLog) -> dict[str, Any]:
+    """Describe the log for JSON. Times as RFC 3339; digests and ids in hex."""
+    fault = log.status.fault
+    return {
+        "site": log.root.site,
+        "intact": fault is None,
+        "fault": {"kind": fault.kind, "message": fault.message} if fault else None,
+        "head": log.status.head,
+        "entries": [_describe(entry) for entry in log.entries],
+        "undecided": log.undecided,
+    }
+
+
+def _describe(row: LogEntry) -> dict[str, Any]:
+    entry = row.entry
+    return {
+        "number": row.number,
+        "at": format_time(entry.at),
+        "event": entry.event,
+        "bundle": entry.bundle.hex() if entry.bundle else None,
+        "channel": entry.channel,
+        "sequence": entry.sequence,
+        "root_version": entry.root,
+        "signed_by": {role: list(ids) for role, ids in entry.signed_by.items()}
+        if row.names_signers
+        else None,
+        "waiver": entry.waiver.hex() if entry.waiver else None,
+        "note": entry.note,
+        "items": None
+        if row.items is None
+        else [{"kind": item.kind, "tag": f"{item.name}:{item.version}"} for item in row.items],
+    }

@@ -1,0 +1,114 @@
+"""``airgap log``: the ledger, read by a person or a program."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support import forge
+from tests.support.forge import Forge
+from tests.support.sides import Side, Site
+
+
+@pytest.fixture
+def location(site: Site, tmp_path: Path) -> Callable[[int], Path]:
+    """Bundles of one channel, by number; each has one model."""
+    forged = Forge(tmp_path, forge.load_signer(site.key()))
+
+    def make(number: int) -> Path:
+        model = forge.model({"w": b"x"}, f"ranker:v{number}")
+        return forged.depot(forge.draft(model, sequence=number, channel="nightly"))
+
+    return make
+
+
+@pytest.fixture
+def used(isolated: Side, location: Callable[[int], Path]) -> Side:
+    """A side that has imported numbers 1 and 3, and refused 2."""
+    for number, code in ((1, 0), (3, 0), (2, 12)):
+        assert isolated.run("import", location(number)).code == code
+    return isolated
+
+
+def test_each_entry_says_what_it_held_and_who_signed_it(used: Side, site: Site) -> None:
+    log = used.run("log", "--json").json
+
+    assert [(row["number"], row["event"], row["sequence"]) for row in log["entries"]] == [
+        (4, "refused", 2),
+        (3, "imported", 3),
+        (2, "imported", 1),
+        (1, "begun", 0),
+    ]
+    newest, third, *_, first = log["entries"]
+    key = used.run("key", "fingerprint", site.key().with_suffix(".pub"), "--json").json["key_id"]
+    assert third["items"] == [{"kind": "model", "tag": "ranker:v3"}]
+    assert third["signed_by"] == newest["signed_by"] == {"builder": [key]}
+    assert third["note"] == "number 2 did not come"
+    assert newest["items"] is None
+    assert "this site has number 3" in newest["note"]
+    assert (first["bundle"], first["signed_by"]) == (None, {})
+    assert (log["site"], log["intact"], log["fault"], log["undecided"]) == ("ward", True, None, 0)
+
+
+def test_filters_choose_entries(used: Side) -> None:
+    def numbers(*options: str) -> list[int]:
+        ran = used.run("log", "--json", *options)
+        assert ran.code == 0
+        return [row["number"] for row in ran.json["entries"]]
+
+    assert numbers("ranker:v1") == [2]
+    assert numbers("ranker") == [3, 2]
+    assert numbers("other") == []
+    assert numbers("--event", "refused", "--event", "begun") == [4, 1]
+    assert numbers("--limit", "2") == [4, 3]
+    assert numbers("--since", "1d") == [4, 3, 2, 1]
+    assert numbers("--since", "2999-01-01") == []
+
+
+def test_entries_whose_items_are_not_remembered_are_counted(used: Side) -> None:
+    assert used.run("log", "ranker:v1", "--json").json["undecided"] == 1
+
+    shutil.rmtree(used.state / "manifests")
+    ran = used.run("log", "ranker:v1")
+
+    assert "3 entries more of bundles whose items are not remembered here" in ran.out
+    assert "its items are not remembered here" in used.run("log").out
+
+
+def test_a_manifest_that_was_changed_names_no_items(used: Side) -> None:
+    for path in (used.state / "manifests").iterdir():
+        path.write_bytes(path.read_bytes().replace(b"ranker", b"banker"))
+
+    assert {row["items"] is None for row in used.run("log", "--json").json["entries"]} == {True}
+
+
+def test_the_lines_fit_into_eighty_columns_and_begin_with_the_time(used: Side) -> None:
+    lines = used.run("log").out.splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[1] for line in lines if line[0] != " "] == [
+        *("refused", "imported", "imported", "begun")
+    ]
+
+
+def test_a_history_that_is_not_intact_is_shown_and_reported(used: Side) -> None:
+    ledger = used.state / "sites/ward/ledger"
+    raw = ledger.read_bytes()
+    ledger.write_bytes(raw[:-9] + b"\0" + raw[-8:])
+
+    ran = used.run("log", "--json")
+
+    assert (ran.code, ran.json["intact"], ran.json["fault"]["kind"]) == (12, False, "damaged")
+    assert [row["number"] for row in ran.json["entries"]] == [3, 2, 1]
+    assert "NOT INTACT" in used.run("log").out
+
+
+def test_a_machine_that_trusts_nobody_has_no_log(connected: Side) -> None:
+    assert connected.run("log").code == 3
+
+
+def test_what_cannot_be_a_tag_is_refused(used: Side) -> None:
+    assert used.run("log", "no tag").code == 2
+    assert used.run("log", "--since", "yesterday").code == 2
+    assert used.run("log", "Acme/Tiny").code == 0
