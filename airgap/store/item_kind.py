@@ -4,10 +4,11 @@ A new kind is one module with a class of this, and one line in ``kinds.py``.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Final
 
 from airgap.disk.reading import read_small
@@ -19,6 +20,7 @@ from airgap.store.install_paths import InstallPath
 from airgap.store.source_tree import Tree, is_tree_unchanged
 
 __all__ = [
+    "NOTHING_STAGED",
     "NO_DESCRIPTION",
     "Description",
     "ItemFault",
@@ -67,6 +69,7 @@ class Description:
         return min(max(0, int(self.created.timestamp())), limits.TIME)
 
 
+NOTHING_STAGED: Final[Mapping[bytes, Path]] = MappingProxyType({})
 NO_DESCRIPTION: Final = Description("", "", datetime.fromtimestamp(0, UTC), ())
 
 
@@ -246,8 +249,12 @@ class ItemKind(ABC):
             OSError: the disk refused.
         """
 
-    def share_installed(self, item: Item, folder: Path) -> None:  # noqa: B027
-        """Replace staged files, which are all written, by further names of equal installed ones.
+    def share_installed(  # noqa: B027
+        self, item: Item, folder: Path, staged: Mapping[bytes, Path] = NOTHING_STAGED
+    ) -> None:
+        """Replace staged files, which are all written, by further names of equal ones.
+
+        Those are installed, or are staged with the item: ``staged`` has these by SHA-256.
 
         Raises:
             OSError: the disk refused.

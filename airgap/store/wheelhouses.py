@@ -1,7 +1,7 @@
 """Python packages for one target, in ``wheelhouses/`` of BentoML's home (format §26)."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,14 @@ from airgap.format.inventory import File, Item
 from airgap.format.kinds import WHEELHOUSE
 from airgap.format.wheelhouse import (
     LOCK,
+    TOOLS,
     WHEELS,
     Wheelhouse,
     check_wheelhouse,
     decode,
 )
 from airgap.store.content_kind import ContentKind
+from airgap.store.item_kind import NOTHING_STAGED
 
 __all__ = [
     "StoredWheelhouse",
@@ -45,9 +47,11 @@ class Wheelhouses(ContentKind):
         """Compare every wheel with ``pylock.toml``; see ``check_wheelhouse``."""
         check_wheelhouse(item, description)
 
-    def share_installed(self, item: Item, folder: Path) -> None:
+    def share_installed(
+        self, item: Item, folder: Path, staged: Mapping[bytes, Path] = NOTHING_STAGED
+    ) -> None:
         """Let a wheel that two wheelhouses have be one file, where the file system has links."""
-        known = find_wheels()
+        known = {**staged, **find_wheels()}
         for file in item.files:
             source = known.get(file.digest)
             if source is None or not _is_equal(source, file):
@@ -151,9 +155,14 @@ def _measure_age(tag: tuple[str, str]) -> tuple[int, str, str]:
 
 
 def find_wheels() -> dict[bytes, Path]:
-    """Return the wheels of all wheelhouses of this machine, by SHA-256; they are not compared."""
-    return {
-        package.sha256: installed.folder / WHEELS / package.file
-        for installed in list_wheelhouses()
-        for package in installed.lock.packages
-    }
+    """Return the wheels of all wheelhouses of this machine, by SHA-256; they are not compared.
+
+    Those of tools are among them.
+    """
+    wheels: dict[bytes, Path] = {}
+    for stored in list_wheelhouses():
+        for package in stored.lock.packages:
+            wheels[package.sha256] = stored.folder / WHEELS / package.file
+        for tool in stored.lock.tools:
+            wheels[tool.sha256] = stored.folder / TOOLS / tool.file
+    return wheels

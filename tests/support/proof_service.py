@@ -1,5 +1,8 @@
 """A service that behaves as its words say: ``at-start``, ``at-request``, ``fails``, ``dies``.
 
+``writes`` into its model, ``installs`` into its environment, ``caches`` in its home, ``tells``
+where its models are.
+
 It is run with a port and words, or, as the ``service.py`` of a Bento, with the words in
 ``words.txt`` beside it. It answers ``/readyz`` and ``/docs.json`` as BentoML does.
 """
@@ -40,14 +43,38 @@ class Handler(http.server.BaseHTTPRequestHandler):
         sys.stderr.write(f"asked for {body}\n")
 
 
+def change_files() -> None:
+    if "writes" in WORDS:
+        model = Path(os.environ["BENTOML_HOME"], "models/ranker/v1/weights.bin")
+        model.write_bytes(b"poison")
+    if "installs" in WORDS:
+        Path(sys.prefix, "extra.py").write_text("")
+    if "caches" in WORDS:
+        cache = Path.home() / ".cache/words"
+        if cache.exists() or Path(sys.prefix, "extra.py").exists():
+            sys.exit("another service was here")
+        cache.write_text("")
+
+
+def tell() -> None:
+    models = Path(os.environ["BENTOML_HOME"], "models"), Path(os.environ["HF_HUB_CACHE"])
+    for top in models:
+        for folder, _, files in os.walk(top, followlinks=True):
+            for path in (Path(folder, file) for file in files if file == "weights.bin"):
+                sys.stderr.write(f"{path.stat().st_size} bytes in {path.resolve()}\n")
+    for name in ("SHOP_KEY", "OTHER_KEY"):
+        sys.stderr.write(f"{name}={os.environ.get(name)}\n")
+
+
 def main() -> None:
     if not WORDS:
         WORDS.extend(Path(__file__).with_name("words.txt").read_text().split())
     if "at-start" in WORDS:
         fetch("http://start.example/encodings/x.tiktoken")
-    if "writes" in WORDS:
-        model = Path(os.environ["BENTOML_HOME"], "models/ranker/v1/weights.bin")
-        model.write_bytes(b"poison")
+    change_files()
+    if "tells" in WORDS:
+        tell()
+        sys.exit(1)
     if "dies" in WORDS:
         sys.exit("no encodings")
     http.server.HTTPServer(("127.0.0.1", PORT), Handler).serve_forever()

@@ -37,7 +37,7 @@ from airgap.store.environments import (
 from airgap.store.kinds import find_kind
 from airgap.store.wheelhouses import find_wheelhouses, read_wheelhouse
 
-__all__ = ["CreateOptions", "Created", "create", "empty", "hold"]
+__all__ = ["CreateOptions", "Created", "create", "empty", "hold", "plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +75,8 @@ def create(tag: str, options: CreateOptions, progress: Progress) -> Created:
         ConfigurationError: Python cannot make an environment.
         StorageError: the disk refused.
     """
-    kind = find_kind(BENTO.name)
-    name, version = kind.find(tag)
-    bento = kind.install_path(name, version).final
-    wanted, choice = _plan(f"{name}:{version}", bento, options)
+    wanted, choice = plan(tag, options)
+    name, _, version = wanted.bento.partition(":")
     folder = (options.folder or default_folder(name, version)).absolute()
     refuse_foreign(folder)
     there = read_environment(folder)
@@ -90,17 +88,21 @@ def create(tag: str, options: CreateOptions, progress: Progress) -> Created:
     return Created(there, "unchanged")
 
 
-def _plan(
-    bento: str, folder: Path, options: CreateOptions
-) -> tuple[EnvironmentDescription, Choice]:
-    """Decide what the environment will be."""
+def plan(tag: str, options: CreateOptions) -> tuple[EnvironmentDescription, Choice]:
+    """Decide what the environment of an installed Bento will be, without making it.
+
+    Raises:
+        UsageError, MissingError, CorruptError, StorageError: as ``create``.
+    """
+    kind = find_kind(BENTO.name)
+    name, version = kind.find(tag)
+    folder, bento = kind.install_path(name, version).final, f"{name}:{version}"
     if options.wheelhouse:
         kind = find_kind(WHEELHOUSE.name)
         wheelhouses = [read_wheelhouse(*kind.find(options.wheelhouse))]
     else:
         wheelhouses = find_wheelhouses(digest_requirements(folder))
     choice = choose(bento, wheelhouses, read_runtime(folder).python, options.python)
-    name, _, version = bento.partition(":")
     description = EnvironmentDescription(
         bento=bento,
         wheelhouse=choice.wheelhouse.tag,

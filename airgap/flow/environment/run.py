@@ -21,7 +21,7 @@ from airgap.store.environments import (
 )
 from airgap.store.kinds import find_kind
 
-__all__ = ["OFFLINE", "Start", "hold_while_running", "make_start"]
+__all__ = ["OFFLINE", "Start", "hold_while_running", "make_start", "make_start_in"]
 
 OFFLINE: Final[Mapping[str, str]] = {
     "BENTOML_DO_NOT_TRACK": "True",
@@ -67,22 +67,35 @@ def make_start(text: str, words: Sequence[str], environment: Mapping[str, str]) 
         CorruptError, StorageError: the description of an item is damaged or cannot be read.
     """
     found = find_environment(text)
-    description = _require_complete(found)
-    program = found.folder / "bin" / "bentoml"
+    return make_start_in(found.folder, _require_complete(found), words, environment)
+
+
+def make_start_in(
+    folder: Path,
+    description: EnvironmentDescription,
+    words: Sequence[str],
+    environment: Mapping[str, str],
+) -> Start:
+    """Prepare the same in a complete environment, for the Bento and the files of a description.
+
+    Raises:
+        MissingError, ConfigurationError, CorruptError, StorageError: as ``make_start``.
+    """
+    program = folder / "bin" / "bentoml"
     if not os.access(program, os.X_OK):
         raise MissingError(
-            f"The environment in {found.folder} has no program bentoml.",
+            f"The environment in {folder} has no program bentoml.",
             "The Bento's requirements must name bentoml: build and export it again.",
         )
     variables = {
         **OFFLINE,
         **read_variables(description.files),
-        "VIRTUAL_ENV": str(found.folder),
+        "VIRTUAL_ENV": str(folder),
     }
     arguments = _complete_arguments(list(words) or [_SERVE], description.bento)
     if arguments[0] == _SERVE:
         _demand_variables(description.bento, {**environment, **variables})
-    return Start(found.folder, (str(program), *arguments), variables)
+    return Start(folder, (str(program), *arguments), variables)
 
 
 def _require_complete(environment: Environment) -> EnvironmentDescription:

@@ -186,10 +186,13 @@ def finish_staging(staged: Sequence[StagedItem], progress: Progress, *, signed: 
             cannot read; or it fails the last check of its kind.
         ConflictError: BentoML could not list it with what is installed.
     """
+    files: dict[bytes, Path] = {}
     for item in staged:
         _check_description(item)
-        find_kind(item.item.kind).check_staged(item.item, item.folder)
-        find_kind(item.item.kind).share_installed(item.item, item.folder)
+        kind = find_kind(item.item.kind)
+        kind.check_staged(item.item, item.folder)
+        kind.share_installed(item.item, item.folder, files)
+        files |= {file.digest: item.folder / file.path for file in item.item.files}
     refuse_conflicts(staged)
     refuse_unreadable(staged, progress.note, signed=signed)
     for folder in {item.target.store: item.folder for item in staged}.values():

@@ -23,12 +23,30 @@ from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import Reference, Source
 from airgap.store.kinds import install_path
 
-__all__ = ["PrivateHome", "has_same_sizes", "make_private_home"]
+__all__ = ["PrivateHome", "TrialPlace", "has_same_sizes", "make_private_home"]
 
 _COPIED: Final = 1024 * 1024
 """Up to this size, in bytes, a file is copied."""
+_USER_FOLDERS: Final = ("tmp", ".cache", ".config")
 _KEPT: Final = ("PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "TERM")
 _KEPT_STARTS: Final = ("LC_", "CUDA_", "NVIDIA_", "ROCR_", "HIP_")
+
+
+@dataclass(frozen=True, slots=True)
+class TrialPlace:
+    """Where one service of a proof is tried."""
+
+    folder: Path
+
+    @property
+    def logs(self) -> Path:
+        """Where the sandbox writes."""
+        return self.folder / "sandbox"
+
+    @property
+    def user(self) -> Path:
+        """The home folder of the service's user."""
+        return self.folder / "user"
 
 
 @dataclass(slots=True)
@@ -42,11 +60,6 @@ class PrivateHome:
     """Links to folders of this machine's stores."""
 
     @property
-    def logs(self) -> Path:
-        """Where the sandbox writes."""
-        return self.folder / "sandbox"
-
-    @property
     def variables(self) -> Mapping[str, str]:
         """What makes airgap and BentoML use this home."""
         hub = str(self.folder / "hub")
@@ -57,9 +70,22 @@ class PrivateHome:
             "AIRGAP_HOME": str(self.state),
         }
 
-    def make_environment(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Return the variables of a service: few of this process, so that no secret is logged."""
-        user = self.folder / "user"
+    def make_place(self) -> "TrialPlace":
+        """Make the folders of one service, which no other service of the proof sees.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        place = TrialPlace(Path(tempfile.mkdtemp(prefix="trial-", dir=self.folder)))
+        for folder in (place.logs, *(place.user / path for path in _USER_FOLDERS)):
+            folder.mkdir(parents=True)
+        return place
+
+    def make_environment(self, environment: Mapping[str, str], user: Path) -> dict[str, str]:
+        """Return the variables of a service: few of this process, so that no secret is logged.
+
+        ``user`` is the folder of the service's user.
+        """
         kept = {
             name: value
             for name, value in environment.items()
@@ -142,8 +168,8 @@ def make_private_home(tmpdir: Path | None, *, own_state: bool) -> Iterator[Priva
         with tempfile.TemporaryDirectory(prefix="airgap-proof-", dir=tmpdir) as name:
             folder = Path(name)
             home = PrivateHome(folder, folder / "airgap" if own_state else pinned_root.home())
-            for path in ("sandbox", "user/tmp", "user/.cache", "user/.config", "hub", "bentoml"):
-                (folder / path).mkdir(parents=True)
+            for path in ("hub", "bentoml"):
+                (folder / path).mkdir()
             if root:
                 _pin(home, root)
             yield home

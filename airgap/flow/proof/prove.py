@@ -4,19 +4,19 @@ import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from airgap.disk.part_file import write_atomically
 from airgap.disk.reading import read_small
 from airgap.errors import ConfigurationError, ConflictError, MissingError
-from airgap.flow.environment.create import CreateOptions, create
 from airgap.flow.environment.items import list_remembered_files
-from airgap.flow.environment.run import make_start
+from airgap.flow.environment.run import make_start_in
 from airgap.flow.importing.use_case import ImportRequest, ImportResult, import_bundle
 from airgap.flow.progress import Progress
 from airgap.flow.proof import sandbox
+from airgap.flow.proof.environments import Environments
 from airgap.flow.proof.example import ExampleRequest, parse_request
 from airgap.flow.proof.private_home import PrivateHome, has_same_sizes, make_private_home
 from airgap.flow.proof.report import Report, Watched, make_report
@@ -82,7 +82,7 @@ def prove(tag: str, options: ProofOptions, progress: Progress) -> Proof:
         _link_closure(name, version, home)
         stores = sorted({find_kind(each).store() for each in (BENTO.name, HUGGING_FACE.name)})
         with home.use():
-            return _serve(f"{name}:{version}", home, stores, options, progress)
+            return _Proving(home, stores, options, progress).serve(f"{name}:{version}")
 
 
 def rehearse(
@@ -108,7 +108,8 @@ def rehearse(
         with home.use():
             done = _import(request, home, progress)
             bentos = _choose_bentos([item for item, _ in done.outcomes], tags)
-            proofs = [_serve(tag, home, stores, options, progress) for tag in bentos]
+            proving = _Proving(home, stores, options, progress)
+            proofs = [proving.serve(tag) for tag in bentos]
     bundle = done.opened.bundle if done.opened else ""
     return [replace(proof, bundle=bundle) for proof in proofs]
 
@@ -153,46 +154,53 @@ def _link_closure(name: str, version: str, home: PrivateHome) -> None:
         home.link(reference, install_path(reference).final)
 
 
-def _serve(
-    tag: str,
-    home: PrivateHome,
-    stores: Sequence[Path],
-    options: ProofOptions,
-    progress: Progress,
-) -> Proof:
-    """Make the Bento's environment, serve it in the sandbox, and judge what it did."""
-    kind = find_kind(BENTO.name)
-    bento = kind.install_path(*kind.find(tag)).final
-    runtime = read_runtime(bento)
-    _refuse_unprovable(tag, runtime)
-    namespaces = sandbox.find_namespaces()
-    if not namespaces:
-        progress.note(
-            "This host gives no namespaces, so the proof is weaker: only what Python asks for is"
-            " seen and refused, not what other programs do."
+@dataclass(frozen=True, slots=True)
+class _Proving:
+    """What the proofs of one bundle share; ``stores`` are mounted read-only."""
+
+    home: PrivateHome
+    stores: Sequence[Path]
+    options: ProofOptions
+    progress: Progress
+    environments: Environments = field(default_factory=Environments)
+
+    def serve(self, tag: str) -> Proof:
+        """Find the Bento's environment, serve it in the sandbox, and judge what it did."""
+        kind = find_kind(BENTO.name)
+        bento = kind.install_path(*kind.find(tag)).final
+        runtime = read_runtime(bento)
+        _refuse_unprovable(tag, runtime)
+        namespaces = sandbox.find_namespaces()
+        if not namespaces:
+            self.progress.note(
+                "This host gives no namespaces, so the proof is weaker: only what Python asks for"
+                " is seen and refused, not what other programs do."
+            )
+        folder, description = self.environments.find_or_make(
+            tag, self.options.python, self.progress
         )
-    created = create(tag, CreateOptions(python=options.python), progress)
-    progress.note(f"Serving {tag} without a network …")
-    port = 3000 if namespaces else _find_port()
-    words = ["serve", "--host", "127.0.0.1", "--port", str(port)]
-    own = home.make_environment(os.environ)
-    own |= {name: os.environ[name] for name in runtime.variables if name in os.environ}
-    start = make_start(tag, words, own)
-    trial = Trial(
-        home.logs,
-        start.command,
-        start.make_environment(own),
-        port,
-        options.request,
-        mounts=[(str(store), str(store)) for store in stores if namespaces and store.is_dir()],
-        seconds_to_start=options.seconds_to_start,
-    )
-    outcome = sandbox.run(trial, namespaces)
-    sources = [str(bento / "src"), str((bento / "src").resolve())]
-    watched = Watched(sources, socket.gethostname(), options.allowed_hosts, not namespaces)
-    report = make_report(home.logs, outcome, watched)
-    description = created.environment.description
-    return Proof(tag, report, wheelhouse=description.wheelhouse if description else "")
+        self.progress.note(f"Serving {tag} without a network …")
+        place, port = self.home.make_place(), 3000 if namespaces else _find_port()
+        words = ["serve", "--host", "127.0.0.1", "--port", str(port)]
+        own = self.home.make_environment(os.environ, place.user)
+        own |= {name: os.environ[name] for name in runtime.variables if name in os.environ}
+        start = make_start_in(folder, description, words, own)
+        mounts = [(str(store), str(store)) for store in self.stores if store.is_dir()]
+        trial = Trial(
+            place.logs,
+            start.command,
+            start.make_environment(own),
+            port,
+            self.options.request,
+            mounts=mounts if namespaces else (),
+            seconds_to_start=self.options.seconds_to_start,
+        )
+        outcome = sandbox.run(trial, namespaces)
+        sources = [str(bento / "src"), str((bento / "src").resolve())]
+        allowed = self.options.allowed_hosts
+        watched = Watched(sources, socket.gethostname(), allowed, not namespaces)
+        report = make_report(place.logs, outcome, watched)
+        return Proof(tag, report, wheelhouse=description.wheelhouse)
 
 
 def _find_port() -> int:

@@ -35,22 +35,27 @@ def bentoml_wheel() -> tuple[str, bytes]:
     return file, made.getvalue()
 
 
-def bento(*words: str, more: str = "") -> Item:
-    plain = environments.bento(more="models:\n- tag: ranker:v1\n" + more)
+def bento(*words: str, more: str = "", tag: str = "shop:v1") -> Item:
+    plain = environments.bento(more="models:\n- tag: ranker:v1\n" + more, tag=tag)
     return forge.bento(
         {
             **plain.entries,
             "src/service.py": SERVICE,
             "src/words.txt": " ".join(words or ("quiet",)).encode(),
-        }
+        },
+        tag,
     )
 
 
 def bundle(*words: str, more: str = "") -> Draft:
+    return bundle_of(bento(*words, more=more))
+
+
+def bundle_of(*bentos: Item) -> Draft:
     wheels = dict([closure_items.wheel(), bentoml_wheel()])
     house = environments.wheelhouse(wheels)
     model = forge.model(MODEL, "ranker:v1")
-    return forge.draft(model, house, bento(*words, more=more), reader=2)
+    return forge.draft(model, house, *bentos, reader=2)
 
 
 @pytest.fixture
@@ -89,10 +94,83 @@ def test_what_it_asks_for_is_named_with_the_line(isolated: Side, forged: Forge) 
     hosts = {request["host"]: request for request in proof["requests"]}
     assert set(hosts) == {"start.example", "lazy.example"}
     assert list(hosts["start.example"]["lines"]) == [
-        "service.py:22 in fetch, service.py:47 in main"
+        "service.py:25 in fetch, service.py:73 in main"
     ]
     allowed = ("--allow-host", "start.example", "--allow-host", "lazy.example")
     assert isolated.run("rehearse", depot, *allowed).code == 0
+
+
+def test_bentos_with_the_same_packages_share_an_environment_and_nothing_else(
+    isolated: Side, forged: Forge
+) -> None:
+    bentos = bento("at-start", "caches"), bento("caches", tag="zoo:v1")
+    depot = forged.depot(bundle_of(*bentos))
+
+    ran = isolated.run("rehearse", depot, "--json")
+
+    assert ran.code == 13
+    assert ran.err.count("Installing 2 packages") == 1
+    verdicts = {proof["bento"]: proof["verdict"] for proof in ran.json["proofs"]}
+    assert verdicts == {"shop:v1": "served, but asked for", "zoo:v1": "served"}
+
+
+def test_an_environment_that_a_service_has_changed_is_not_used_again(
+    isolated: Side, forged: Forge
+) -> None:
+    depot = forged.depot(bundle_of(bento("installs"), bento("caches", tag="zoo:v1")))
+
+    ran = isolated.run("rehearse", depot, "--json")
+
+    assert ran.code == 0, ran.json
+    assert ran.err.count("Installing 2 packages") == 2
+
+
+def test_a_bento_gets_the_variables_that_it_demands_and_no_others(
+    isolated: Side, forged: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = "envs:\n- name: SHOP_KEY\n- name: COLOR\n  value: red\n"
+    depot = forged.depot(bundle("tells", more=more))
+    monkeypatch.setenv("OTHER_KEY", "hidden")
+
+    refused = isolated.run("rehearse", depot, "--json")
+    monkeypatch.setenv("SHOP_KEY", "k1")
+    told = isolated.run("rehearse", depot, "--json")
+
+    assert refused.code == 3
+    assert refused.json["error"]["message"] == (
+        "The Bento shop:v1 needs environment variables that are not set: SHOP_KEY."
+    )
+    assert told.code == 13
+    assert told.json["proofs"][0]["log"][-2:] == ["SHOP_KEY=k1", "OTHER_KEY=None"]
+
+
+def test_large_models_are_links_to_what_is_here(isolated: Side, site: Site, tmp_path: Path) -> None:
+    commit, weights = "c" * 40, {"weights.bin": stores.noise(3_000_000, 1)}
+    snapshot = stores.add_snapshot(isolated, "team/large", commit, weights)
+    entry = stores.hugging_face_entry("team/large", commit)
+    model = stores.add_model(isolated, "ranker:v1", {"weights.bin": stores.noise(3_000_001, 2)})
+    wheels = dict([closure_items.wheel(), bentoml_wheel()])
+    environments.install(isolated, environments.wheelhouse(wheels))
+    files = {"src/service.py": SERVICE, "src/words.txt": b"tells"}
+    files["env/python/requirements.txt"] = environments.REQUIREMENTS
+    stores.add_bento(isolated, "shop:v1", files, models=["ranker:v1", entry])
+    before = stores.snapshot(isolated.bentoml)
+
+    proved = isolated.run("prove", "shop:v1", "--json")
+    key = ("--with-env", "--key", site.key(), "--target", environments.host_target())
+    exported = isolated.run("export", "shop:v1", "-o", tmp_path / "depot", *key)
+    rehearsed = isolated.run("rehearse", tmp_path / "depot", "--json")
+
+    assert exported.code == 0, exported.err
+    real = (snapshot / "weights.bin").resolve()
+    expected = {
+        f"3000000 bytes in {real}",
+        f"3000001 bytes in {model / 'weights.bin'}",
+    }
+    for ran in (proved, rehearsed):
+        assert ran.code == 13, ran.err
+        assert expected <= set(ran.json["proofs"][0]["log"])
+    assert stores.snapshot(isolated.bentoml) == before
 
 
 def test_an_installed_bento_is_proved_with_what_airgap_would_carry(
@@ -107,7 +185,7 @@ def test_an_installed_bento_is_proved_with_what_airgap_would_carry(
     text = " ".join(ran.out.split())
     assert "served, but asked for 1 host" in text
     assert "asked for start.example, port 80 (1 look-up)" in text or not sandbox.find_namespaces()
-    assert "from service.py:22 in fetch" in text
+    assert "from service.py:25 in fetch" in text
     assert stores.snapshot(isolated.bentoml) == before
 
 

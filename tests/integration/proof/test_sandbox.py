@@ -76,8 +76,8 @@ def test_hosts_are_named_with_port_path_and_line(
     start, lazy = report.requests
     assert (start.host, start.ports) == ("start.example", (80,))
     assert (lazy.host, lazy.ports) == ("lazy.example", (443,))
-    assert start.lines == ("proof_service.py:22 in fetch, proof_service.py:47 in main",)
-    assert lazy.lines == ("proof_service.py:22 in fetch, proof_service.py:37 in do_POST",)
+    assert start.lines == ("proof_service.py:25 in fetch, proof_service.py:73 in main",)
+    assert lazy.lines == ("proof_service.py:25 in fetch, proof_service.py:40 in do_POST",)
     if namespaces:  # what is refused does not get as far
         assert start.requests == ("GET /encodings/x.tiktoken",)
 
