@@ -5,17 +5,16 @@ its models. The same input gives the same digest (docs/adr/0037-images-put-toget
 """
 
 import hashlib
-import os
-import shutil
 import tempfile
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from airgap.disk.durable import make_folder, sync_file_system, sync_folder
+from airgap.disk.durable import sync_file_system, sync_folder
 from airgap.disk.os_errors import translate_errors
+from airgap.disk.part_folder import make_part_folder
 from airgap.errors import CorruptError, MissingError, PolicyError
 from airgap.flow.describe.times import format_time
 from airgap.flow.exporting.images import open_origin, parse_image
@@ -47,6 +46,8 @@ _PORTS: Final = (3000, 3001)
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 _SHOWN_STEPS: Final = 20
+_PART_NAME: Final = "build"
+"""Begins the name of an image that is being built, in the folder of its item."""
 _OFFLINE: Final = {
     "BENTOML_DO_NOT_TRACK": "True",
     "HF_HUB_OFFLINE": "1",
@@ -86,21 +87,15 @@ def build_image(request: BuildRequest, progress: Progress) -> dict[str, Any]:
     _refuse_steps(bento, wanted)
     wheelhouse = choose_wheelhouse(folder, f"{name}:{version}", request.target)
     store = find_kind(IMAGE.name).store() / find_kind(IMAGE.name).folder / name
-    with translate_errors(store):
-        make_folder(store)
     with tempfile.TemporaryDirectory(prefix="airgap-", dir=request.tmpdir) as private:
         target = wheelhouse.lock.target
         platform = Platform("linux", _ARCHITECTURES.get(target.architecture, target.architecture))
         base = _open_base(request, platform, Path(private))
-        part = Path(tempfile.mkdtemp(prefix="build-", suffix=".part", dir=store))
-        try:
-            build = _Build(bento, wanted, wheelhouse, base, part, progress)
-            index = build.run(find_interpreter(base, target, request.python))
+        interpreter = find_interpreter(base, target, request.python)
+        with translate_errors(store), make_part_folder(store / _PART_NAME) as part:
+            index = _Build(bento, wanted, wheelhouse, base, part, progress).run(interpreter)
             final = store / index.version
             _publish(part, final)
-        finally:
-            with suppress(OSError):
-                shutil.rmtree(part)
     return {
         "image": f"{name}:{index.version}",
         "digest": f"sha256:{index.digest}",
@@ -248,16 +243,8 @@ class _Build:
 
 
 def _publish(part: Path, final: Path) -> None:
-    """Give a complete image its place. One of the same digest may be there. Raises StorageError."""
-    with translate_errors(final):
-        part.chmod(0o777 & ~_read_umask())
-        sync_file_system(part)
-        if not final.exists():
-            part.rename(final)
-            sync_folder(final.parent)
-
-
-def _read_umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    """Give a complete image its place. One of the same digest may be there. Raises OSError."""
+    sync_file_system(part)
+    if not final.exists():
+        part.rename(final)
+        sync_folder(final.parent)

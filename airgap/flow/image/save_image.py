@@ -3,17 +3,15 @@
 import hashlib
 import os
 import re
-import secrets
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from airgap.disk.durable import make_folder, sync_file_system, sync_folder
+from airgap.disk.durable import sync_file_system, sync_folder
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.part_file import PartFile
+from airgap.disk.part_folder import make_part_folder
 from airgap.errors import ConflictError, CorruptError, UsageError
 from airgap.flow.progress import Progress
 from airgap.format import image as layout
@@ -142,21 +140,15 @@ def _write_layout(content: _Content, destination: Path, advance: Callable[[int],
     """Write a folder under another name, and rename it. Raises as ``save_image``."""
     if os.path.lexists(destination):
         raise ConflictError(f"{destination} is there already.", "Name a new folder.")
-    part = destination.with_name(f"{destination.name}.{secrets.token_hex(8)}.part")
-    with translate_errors(destination):
-        try:
-            make_folder(part / layout.BLOBS)
-            for path, data in content.documents.items():
-                (part / path).write_bytes(data)
-            for path, blob in content.blobs.items():
-                _write(part / path, _read_compared(path, blob, advance))
-            sync_file_system(part)
-            part.rename(destination)
-            sync_folder(destination.absolute().parent)
-        except BaseException:
-            with suppress(OSError):
-                shutil.rmtree(part)
-            raise
+    with translate_errors(destination), make_part_folder(destination) as part:
+        (part / layout.BLOBS).mkdir(parents=True)
+        for path, data in content.documents.items():
+            (part / path).write_bytes(data)
+        for path, blob in content.blobs.items():
+            _write(part / path, _read_compared(path, blob, advance))
+        sync_file_system(part)
+        part.rename(destination)
+        sync_folder(destination.absolute().parent)
 
 
 def _write(path: Path, pieces: Iterable[bytes]) -> None:
