@@ -12,10 +12,12 @@ Take it, the fingerprint, Python and openssl from where you trust them.
 """
 
 # fmt: off
+import sys  # noqa: I001
+if __name__ == "__main__" and not getattr(sys.flags, "safe_path", sys.flags.isolated):
+    del sys.path[0]  # this file's folder: a re.py that lies beside must not be run
 import re
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 from argparse import ArgumentParser, RawTextHelpFormatter
@@ -484,11 +486,10 @@ def opinion(root, role, bundle, document, envelope):  # §14: key, name, and all
         need(good, "attestation: moved from another bundle", "not-trusted")
         yield key, claim.get("name", DECIDING[role]), claim
 
-def check_bundle(place, bundle, root, now):  # §7.5, §11
-    folder, roles = f"bundles/{bundle}/", root["roles"]
+def check_bundle(place, bundle, root, now):  # §7.5, §11; returns the manifest and its packs
+    folder, roles, pairs, reports = f"bundles/{bundle}/", root["roles"], {}, {}
     raw, names = place.read(folder + "manifest.msgpack", 128 * MIB), place.names(folder)
     need(sha256(raw).hexdigest() == bundle, "manifest: changed")
-    pairs, reports = {}, {}
     for role in ("builder", *DECIDING):
         files = [one[:-4] for one in names if re.fullmatch(f"(builder|{SIGNER}).{HEX}.dsse", one)
                  and one.startswith(f"{role}.")]
@@ -501,8 +502,7 @@ def check_bundle(place, bundle, root, now):  # §7.5, §11
     need(len(builders) >= roles["builder"]["threshold"], "bundle: too few builders", "not-trusted")
     signers = {("builder", ""): builders}
     need(sha256(raw).digest() not in root["revoked_bundles"], "bundle: revoked", "not-trusted")
-    m = decode(raw, 128 * MIB, "manifest")
-    plan = check_manifest(m)
+    plan = check_manifest(m := decode(raw, 128 * MIB, "manifest"))
     need(m["expires_at"] is None or now <= m["expires_at"], "bundle: expired", "policy")
     need(root["site"] in m["audience"] or not m["audience"], "bundle: for another site", "policy")
     need("completes" not in m, "bundle: only completes another one (§22)", "missing")
@@ -549,6 +549,7 @@ def check_bundle(place, bundle, root, now):  # §7.5, §11
             print(" ", one["digest"].hex() if "digest" in one else other, one["path"])
     print(f"{len(plan)} packs as signed; {compared}, the others as they are stored")
     print(f"ACCEPTED {bundle} for site {root['site']}, root version {root['version']}")
+    return m, plan
 
 def verify(options):
     file, whole = options.root.resolve(), Path(options.place)
@@ -567,8 +568,8 @@ def verify(options):
     need(len(ids) <= 10**4, f"{path}: too many bundles")
     ids = sorted(one for one in ids if place.holds(f"bundles/{one}/manifest.msgpack"))
     need(ids and (len(ids) == 1 or not mark), f"{path}: {len(ids)} such bundles", "missing")
-    for bundle in ids:  # no earlier than the root, §17.2
-        check_bundle(place, bundle, root, max(options.at, root.get("created_at", 0)))
+    now = max(options.at, root.get("created_at", 0))  # no earlier than the root, §17.2
+    return {bundle: check_bundle(place, bundle, root, now) for bundle in ids}
 
 def main(arguments=None):
     parser = ArgumentParser(description=__doc__, formatter_class=RawTextHelpFormatter)
@@ -588,8 +589,7 @@ def main(arguments=None):
         kind, why = "corrupt", f"not of the form of the specification: {error!r}"
     else:
         return 0
-    verdict = "CANNOT CHECK" if kind == "unchecked" else f"REFUSED {kind}"
-    print(f"{verdict}: {ascii(why)[1:-1]}")
+    print("CANNOT CHECK" if kind == "unchecked" else f"REFUSED {kind}", ascii(why)[1:-1], sep=": ")
     return EXITS[kind]
 
 if __name__ == "__main__":
