@@ -235,9 +235,10 @@ def _write(
     lock, requirements = folder / "item-lock", folder / "item-requirements"
     lock.write_bytes(encode(wheelhouse))
     requirements.write_bytes(format_requirements(wheelhouse))
-    return {
-        LOCK: lock,
-        REQUIREMENTS: requirements,
-        **{f"{WHEELS}{wheel.path.name}": wheel.path for wheel in wheels},
-        **{f"{TOOLS}{wheel.path.name}": wheel.path for wheel in tools},
-    }
+    files = {f"{WHEELS}{wheel.path.name}": wheel.path for wheel in wheels}
+    for tool in tools:
+        path = tool.path
+        if path in files.values():  # each file of an item is moved into its place
+            path = Path(shutil.copyfile(path, folder / f"tool-{path.name}"))
+        files[f"{TOOLS}{tool.path.name}"] = path
+    return {LOCK: lock, REQUIREMENTS: requirements, **files}
