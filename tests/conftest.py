@@ -17,6 +17,8 @@ from tests.support import (
     coverage_files,
     environments,
     interruptions,
+    kits,
+    package_index,
     python_scripts,
     sides,
     store_invariants,
@@ -199,3 +201,27 @@ def _sync_nothing() -> Iterator[None]:
         patch.setattr(os, "fsync", lambda _: None)
         patch.setattr(durable, "_SYNCFS", lambda _: 0)
         yield
+
+
+@pytest.fixture(scope="session")
+def kit_of_tiny_wheels(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kit for this host and for another, in a folder ``kit``, and what its making printed.
+
+    Beside it lies the stand-in for airgap's wheel. Nobody changes it.
+    """
+    folder = tmp_path_factory.mktemp("kits")
+    side = Side(folder / "connected")
+    side.top.mkdir()
+    with package_index.serve(kits.make_index()) as index:
+        options = ("--target", kits.OTHER_TARGET, "--wheel", kits.own_wheel(folder))
+        ran = kits.make(side, site, index, folder / "kit", *options)
+    assert ran.code == 0, ran.err
+    (folder / "printed.json").write_text(ran.out)
+    (folder / "notes.txt").write_text(ran.err)
+    return folder / "kit"
+
+
+@pytest.fixture
+def kit(kit_of_tiny_wheels: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(kit_of_tiny_wheels, tmp_path / "kit"))

@@ -14,7 +14,7 @@ import click
 import pytest
 
 from airgap.cli.main import cli
-from tests.support import sides, stores
+from tests.support import kits, package_index, sides, stores
 from tests.support.sides import REPOSITORY, Side, Site
 
 DOCUMENTS = [
@@ -281,10 +281,34 @@ def test_the_steps_of_a_guide_carry_a_bento_across(document: str, tmp_path: Path
     session = Session(tmp_path / "session")
 
     for kind, script in _find_blocks(document):
-        session.run({"connected": connected, "isolated": isolated}[kind], script)
+        if kind not in ("kit", "install"):
+            session.run({"connected": connected, "isolated": isolated}[kind], script)
 
     assert (isolated.bentoml / "bentos" / "summarizer" / "latest").read_text() == "v1"
     assert (isolated.bentoml / "models" / "ranker" / "v1" / "weights.bin").exists()
+
+
+def test_the_kit_of_the_readme_installs_airgap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With stand-ins for pip and for airgap's requirements, from an index on the loopback."""
+    connected, isolated = _make_sides(tmp_path)
+    session, blocks = Session(tmp_path / "session"), _find_blocks("README.md")
+    (keys,) = [text for _, text in blocks if "root create" in text]
+    ((_, kit), (_, install)) = [pair for pair in blocks if pair[0] in ("kit", "install")]
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    session.run(connected, keys)
+
+    with package_index.serve(kits.make_full_index()) as index:
+        for name, value in kits.quiet_programs(tmp_path).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+        made = session.run(connected, kit)
+    installed = session.run(isolated, install + "command airgap\n")
+
+    digest = installed.stdout.split()[0]
+    assert f"install.py SHA256:{digest}\n" in made.stdout
+    assert installed.stdout.endswith("airgap, version 9.9\n")
 
 
 def test_the_steps_of_the_page_on_keys_work(tmp_path: Path) -> None:

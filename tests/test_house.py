@@ -26,7 +26,7 @@ OLD_MODULES = _words(
     """
     elsewhere access hiding judge memory supplies shelves needs comparison inbound outbound
     cleaning deleting pinning arrivals waiting copies seen manifests journal uploads places
-    examination attendant house counting edwards lanes kit zygote attend wholeness people
+    examination attendant house counting edwards lanes zygote attend wholeness people
     keepers stage discs second gateway
     """
 )

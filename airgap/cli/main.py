@@ -56,6 +56,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "waive": ("waive", "Permit a site to import one bundle despite its age."),
     "env": ("env", "Install the Python packages of a Bento, and serve it with them."),
     "image": ("image", "Build, list, push and save container images."),
+    "kit": ("kit", "Make a folder that installs airgap where there is no index."),
     "prove": ("prove", "Serve an installed Bento without a network, and say what it asks for."),
     "rehearse": ("rehearse", "Import a bundle as the other side will, and serve its Bentos."),
     "log": ("log", "Show what was imported, refused and waived here, and who signed it."),

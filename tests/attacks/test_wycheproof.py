@@ -9,14 +9,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from airgap.errors import NotTrustedError
+from airgap.flow.kit import curves
 from airgap.format.root import Key
 from airgap.signing import public_keys
+from tests.support import second_verifier
 
 FILES = {
     "ed25519_test": "ed25519",
@@ -127,3 +129,44 @@ def test_every_vector_verifies_or_is_refused_by_a_rule_that_is_counted(
     judged = Counter((one.result, _verdict(one)) for one in _vectors(file, algorithm))
 
     assert judged == EXPECTED[algorithm]
+
+
+def _judge_in_python(vectors: list[Vector]) -> None:
+    """Let curves.py of a kit judge, by way of verify.py, and compare."""
+    program = second_verifier.program()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(program, "openssl", curves.openssl)
+        for vector in vectors:
+            key = {"algorithm": vector.key.algorithm, "spki": vector.key.spki}
+            usable = program.is_sound(key)
+            verifies = usable and program.verifies(key, vector.signature, vector.message)
+
+            assert bool(verifies) == (_verdict(vector) == "verifies"), vector
+
+
+ON_CURVES: Final = [(file, name) for file, name in FILES.items() if "ml-dsa" not in name]
+
+
+@pytest.mark.parametrize(("file", "algorithm"), ON_CURVES, ids=dict(ON_CURVES).values())
+def test_without_openssl_a_kit_says_the_same_of_some(file: str, algorithm: str) -> None:
+    _judge_in_python(list(_vectors(file, algorithm))[::25])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("file", "algorithm"), ON_CURVES, ids=dict(ON_CURVES).values())
+def test_without_openssl_a_kit_says_the_same_of_all(file: str, algorithm: str) -> None:
+    _judge_in_python(list(_vectors(file, algorithm)))
+
+
+def test_without_openssl_ml_dsa_is_not_checked() -> None:
+    vector = next(_vectors("mldsa_65_verify_test", "ml-dsa-65"))
+    program = second_verifier.program()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(program, "openssl", curves.openssl)
+        key = {"algorithm": "ml-dsa-65", "spki": vector.key.spki}
+        assert program.is_sound(key)
+
+        with pytest.raises(program.Refused) as refused:
+            program.verifies(key, vector.signature, vector.message)
+
+    assert refused.value.args[0] == "unchecked"

@@ -29,7 +29,8 @@ BELOW: Final = {
 EVERY: Final = tuple(
     (name, below) if below else (name,)
     for name in COMMANDS
-    if name not in ("demo", "prove", "rehearse")  # these two: tests/integration/proof
+    # prove and rehearse: tests/integration/proof; kit: tests/integration/kit
+    if name not in ("demo", "kit", "prove", "rehearse")
     for below in BELOW.get(name, ("",))
 )
 NAMES: Final = [" ".join(words) for words in EVERY]
