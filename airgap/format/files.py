@@ -84,7 +84,7 @@ def encode(description: FilesDescription) -> bytes:
 
 
 def version_of(raw: bytes) -> str:
-    """Return the version of an item whose content this document decides (format §25, §26)."""
+    """Return the version of an item whose content this document decides (format §25 to §27)."""
     return hashlib.sha256(raw).hexdigest()[:VERSION_DIGITS]
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from airgap.errors import CorruptError
 from airgap.format import limits, names
-from airgap.format.files import VERSION_DIGITS
+from airgap.format.files import version_of
 from airgap.format.inventory import Item
 
 __all__ = [
@@ -38,6 +38,8 @@ BLOBS: Final = "blobs/sha256/"
 
 INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
 _REFERENCE: Final = "org.opencontainers.image.ref.name"
+_MANIFESTS: Final = "airgap.manifests"
+_HEX_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _MEDIA_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9.+/_-]{0,126}")
 INDEX_TYPES: Final = (INDEX_TYPE, "application/vnd.docker.distribution.manifest.list.v2+json")
 MANIFEST_TYPES: Final = (
@@ -61,12 +63,15 @@ class ImageIndex:
     """What ``index.json`` says: the image's digest in hex, its size in bytes and its type.
 
     ``reference`` is the name that people gave it, such as ``registry.example/team/shop:1.4``.
+    ``manifests`` are the digests (hex), sorted, of the manifests of an index that are in the item;
+    empty if all are.
     """
 
     digest: str
     size: int
     media_type: str
     reference: str
+    manifests: tuple[str, ...] = ()
 
     @property
     def image(self) -> Descriptor:
@@ -75,8 +80,8 @@ class ImageIndex:
 
     @property
     def version(self) -> str:
-        """The version of the item."""
-        return self.digest[:VERSION_DIGITS]
+        """The version of the item: it stands for the content and for the reference."""
+        return version_of(encode(self))
 
 
 def blob_path(digest: str) -> str:
@@ -86,8 +91,11 @@ def blob_path(digest: str) -> str:
 
 def encode(index: ImageIndex) -> bytes:
     """Write ``index.json`` in its one form."""
+    annotations = {_REFERENCE: index.reference}
+    if index.manifests:
+        annotations[_MANIFESTS] = ",".join(index.manifests)
     descriptor = {
-        "annotations": {_REFERENCE: index.reference},
+        "annotations": annotations,
         "digest": f"sha256:{index.digest}",
         "mediaType": index.media_type,
         "size": index.size,
@@ -118,7 +126,13 @@ def _parse(raw: bytes) -> ImageIndex:
     image, reference = read_descriptor(value), value["annotations"][_REFERENCE]
     if not is_reference(reference) or not 0 < image.size <= limits.IMAGE_DOCUMENT_BYTES:
         raise ValueError("an invalid reference or size")
-    return ImageIndex(image.digest, image.size, image.media_type, reference)
+    text = value["annotations"].get(_MANIFESTS)
+    manifests = () if text is None else tuple(text.split(","))
+    if manifests and image.media_type not in INDEX_TYPES:
+        raise ValueError("only an index leaves something out")
+    if list(manifests) != sorted(set(manifests)) or not all(map(_HEX_DIGEST.fullmatch, manifests)):
+        raise ValueError("invalid digests of manifests")
+    return ImageIndex(image.digest, image.size, image.media_type, reference, manifests)
 
 
 def is_reference(text: str) -> bool:
@@ -155,10 +169,9 @@ def check_image(item: Item, raw: bytes) -> None:
 
 
 def check_blobs(item: Item, index: ImageIndex, read: Callable[[str], bytes]) -> None:
-    """Refuse an image that names a configuration, layer or manifest which is not in the item.
+    """Refuse an item that lacks what its image names, or holds more than that.
 
-    A manifest of an index may be absent: the exporter left it out with its platform. One must be
-    there.
+    Of an index, the manifests that ``index.json`` lists must be there, or all if it lists none.
 
     Args:
         item: passed ``check_image``.
@@ -171,13 +184,8 @@ def check_blobs(item: Item, index: ImageIndex, read: Callable[[str], bytes]) -> 
     sizes = {file.path: file.size for file in item.files}
     manifests = [index.image]
     if index.media_type in INDEX_TYPES:
-        document = _read_document(index.image, read)
-        named = _list_descriptors(document, "manifests")
-        # An index may name one manifest of 4 MiB very often: each is read once.
-        carried = (manifest for manifest in named if blob_path(manifest.digest) in sizes)
-        manifests = list(dict.fromkeys(carried))
-        if not manifests:
-            raise _make_error(f"names the index {index.digest}, none of whose images is there")
+        manifests = _choose_manifests(index, read)
+    expected = {INDEX, LAYOUT, blob_path(index.digest)}
     for manifest in manifests:
         if manifest.media_type not in MANIFEST_TYPES:
             raise _make_error(f"leads to the type {manifest.media_type!r}, which is not an image's")
@@ -186,6 +194,26 @@ def check_blobs(item: Item, index: ImageIndex, read: Callable[[str], bytes]) -> 
         blobs = _list_descriptors(document, "layers")
         for blob in (*_list_descriptors({"config": [document.get("config")]}, "config"), *blobs):
             _require(blob, sizes)
+            expected.add(blob_path(blob.digest))
+        expected.add(blob_path(manifest.digest))
+    for path in sizes.keys() - expected:
+        raise _make_error(f"does not lead to {path}, which is in the item")
+
+
+def _choose_manifests(index: ImageIndex, read: Callable[[str], bytes]) -> list[Descriptor]:
+    """Return the manifests of an index that must be there, each once."""
+    # An index may name one manifest of 4 MiB very often: each is read once.
+    named = dict.fromkeys(_list_descriptors(_read_document(index.image, read), "manifests"))
+    digests = {manifest.digest for manifest in named}
+    if not named:
+        raise _make_error(f"names the index {index.digest}, which has no images")
+    if not digests.issuperset(index.manifests):
+        raise _make_error(f"lists manifests that the index {index.digest} does not name")
+    if digests == set(index.manifests):
+        raise _make_error("lists all manifests of its index, although none is left out")
+    return [
+        manifest for manifest in named if not index.manifests or manifest.digest in index.manifests
+    ]
 
 
 def _require(blob: Descriptor, sizes: Mapping[str, int]) -> None:

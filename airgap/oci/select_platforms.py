@@ -25,6 +25,8 @@ class Selection:
     """Sizes in bytes by digest (hex), the top of the image first."""
     platforms: tuple[str, ...]
     left_out: tuple[str, ...]
+    manifests: tuple[str, ...] = ()
+    """Digests (hex), sorted, of the manifests of an index that travel; empty if all do."""
 
 
 def select_blobs(
@@ -66,7 +68,8 @@ def select_blobs(
         blobs[entry.image.digest] = entry.image.size
         _add_image(entry.image, blobs, read)
     left = [entry for entry in entries if entry not in carried]
-    return Selection(blobs, _list_platforms(carried), _list_platforms(left))
+    manifests = sorted({entry.image.digest for entry in carried}) if left else ()
+    return Selection(blobs, _list_platforms(carried), _list_platforms(left), tuple(manifests))
 
 
 def _add_image(

@@ -1,19 +1,22 @@
 """Kinds of items whose version is named by their content: several versions may lie side by side."""
 
+import os
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from airgap.disk.digests import digest_file
 from airgap.errors import CorruptError, MissingError, UsageError
 from airgap.format import names
-from airgap.format.inventory import Item
+from airgap.format.inventory import File, Item
 from airgap.printable import list_some
 from airgap.store.bentoml_home import home
 from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import ItemKind, Reference, Source, make_description_error
 from airgap.store.source_tree import is_unchanged, read_stable, scan
 
-__all__ = ["ContentKind"]
+__all__ = ["ContentKind", "link_equal_files"]
 
 
 class ContentKind(ItemKind):
@@ -105,3 +108,27 @@ class ContentKind(ItemKind):
             self.check_content(item, description)
         except CorruptError as error:
             raise make_description_error(item, error.message) from error
+
+
+def link_equal_files(item: Item, folder: Path, known: Mapping[bytes, Path]) -> None:
+    """Replace files of a staged item by further names of equal ones, where there are hard links.
+
+    ``known`` has files of this machine by SHA-256, which are compared: one may be damaged.
+    """
+    for file in item.files:
+        source = known.get(file.digest)
+        if source is None or not _is_equal(source, file):
+            continue
+        link = (folder / file.path).with_name("link.part")  # no wheel's name, and no blob's
+        with suppress(OSError):
+            link.unlink(missing_ok=True)
+            os.link(source, link, follow_symlinks=False)
+            link.replace(folder / file.path)
+        link.unlink(missing_ok=True)
+
+
+def _is_equal(path: Path, file: File) -> bool:
+    try:
+        return path.lstat().st_size == file.size and digest_file(path) == file.digest
+    except OSError:
+        return False

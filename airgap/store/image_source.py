@@ -40,7 +40,8 @@ def make_image_source(image: LocalImage, platforms: Sequence[Platform], private:
         lambda digest: read_document(image.blobs, digest),
         lambda digest: image.blobs.find(digest) is not None,
     )
-    index = ImageIndex(image.top.digest, image.top.size, image.top.media_type, image.reference)
+    top, manifests = image.top, selection.manifests
+    index = ImageIndex(top.digest, top.size, top.media_type, image.reference, manifests)
     blobs = [_find_blob(image.blobs, digest, size) for digest, size in selection.blobs.items()]
     written = [
         _write(private / layout.INDEX, layout.INDEX, layout.encode(index), blobs),

@@ -1,5 +1,6 @@
 """OCI images, in ``images/`` of BentoML's home (format §27)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from airgap.disk.reading import read_small
@@ -8,8 +9,8 @@ from airgap.format.image import BLOBS, INDEX, blob_path, check_blobs, check_imag
 from airgap.format.inventory import Item
 from airgap.format.kinds import IMAGE
 from airgap.format.limits import IMAGE_DOCUMENT_BYTES
-from airgap.store.content_kind import ContentKind
-from airgap.store.item_kind import Source
+from airgap.store.content_kind import ContentKind, link_equal_files
+from airgap.store.item_kind import NOTHING_STAGED, Source
 
 __all__ = ["Images"]
 
@@ -46,3 +47,16 @@ class Images(ContentKind):
             return read_small(folder / path, IMAGE_DOCUMENT_BYTES)
 
         check_blobs(item, decode(read(INDEX)), read)
+
+    def share_installed(
+        self, item: Item, folder: Path, staged: Mapping[bytes, Path] = NOTHING_STAGED
+    ) -> None:
+        """Let a blob that two images have be one file, where the file system has links."""
+        pattern = f"*/*/{BLOBS}*"
+        installed = {path.name: path for path in (self.store() / self.folder).glob(pattern)}
+        known = {
+            file.digest: installed[file.digest.hex()]
+            for file in item.files
+            if file.digest.hex() in installed
+        }
+        link_equal_files(item, folder, {**staged, **known})

@@ -86,7 +86,7 @@ def open_image(tag: str) -> InstalledImage:
     index = layout.decode(read_bounded(folder, layout.INDEX, IMAGE_DOCUMENT_BYTES))
     if index.version != version:
         raise CorruptError(
-            f"{folder} is the image {index.digest}, and its folder has another name.",
+            f"{folder} is the image {name}:{index.version}, and its folder has another name.",
             "Import the image again.",
         )
     blobs = BlobFolder(Path(folder, "blobs", "sha256"))

@@ -1,18 +1,16 @@
 """Python packages for one target, in ``wheelhouses/`` of BentoML's home (format §26)."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from airgap.disk.digests import digest_file
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.reading import read_small
 from airgap.errors import AirgapError, CorruptError
 from airgap.format import limits
 from airgap.format.files import version_of
-from airgap.format.inventory import File, Item
+from airgap.format.inventory import Item
 from airgap.format.kinds import WHEELHOUSE
 from airgap.format.wheelhouse import (
     LOCK,
@@ -22,7 +20,7 @@ from airgap.format.wheelhouse import (
     check_wheelhouse,
     decode,
 )
-from airgap.store.content_kind import ContentKind
+from airgap.store.content_kind import ContentKind, link_equal_files
 from airgap.store.item_kind import NOTHING_STAGED
 
 __all__ = [
@@ -51,24 +49,7 @@ class Wheelhouses(ContentKind):
         self, item: Item, folder: Path, staged: Mapping[bytes, Path] = NOTHING_STAGED
     ) -> None:
         """Let a wheel that two wheelhouses have be one file, where the file system has links."""
-        known = {**staged, **find_wheels()}
-        for file in item.files:
-            source = known.get(file.digest)
-            if source is None or not _is_equal(source, file):
-                continue
-            link = folder / f"{WHEELS}link.part"  # no wheel's name
-            with suppress(OSError):
-                link.unlink(missing_ok=True)
-                os.link(source, link, follow_symlinks=False)
-                link.replace(folder / file.path)
-            link.unlink(missing_ok=True)
-
-
-def _is_equal(path: Path, file: File) -> bool:
-    try:
-        return path.lstat().st_size == file.size and digest_file(path) == file.digest
-    except OSError:
-        return False
+        link_equal_files(item, folder, {**staged, **find_wheels()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 
 from tests.support import forge
 from tests.support.forge import Content, Item
@@ -139,15 +140,26 @@ def image_of(
     name: str = "shop",
     media_type: str = MANIFEST_TYPE,
 ) -> Item:
-    """A layout whose image is the blob ``top``."""
-    named = {
-        "annotations": {"org.opencontainers.image.ref.name": reference},
-        **descriptor(top, media_type),
-    }
+    """A layout whose image is the blob ``top``; manifests that are not blobs are left out."""
+    annotations = {"org.opencontainers.image.ref.name": reference}
+    carried = _list_carried(top, blobs) if media_type == INDEX_TYPE else []
+    if carried:
+        annotations["airgap.manifests"] = ",".join(carried)
+    named = {"annotations": annotations, **descriptor(top, media_type)}
     only = compact({"manifests": [named], "mediaType": INDEX_TYPE, "schemaVersion": 2})
     entries: dict[str, Content] = {
         "index.json": only,
         "oci-layout": b'{"imageLayoutVersion":"1.0.0"}',
         **{f"blobs/sha256/{hex_of(blob)}": blob for blob in blobs},
     }
-    return Item("image", name, hex_of(top)[:32], entries)
+    return Item("image", name, hex_of(only)[:32], entries)
+
+
+def _list_carried(top: bytes, blobs: list[bytes]) -> list[str]:
+    """The manifests of an index that are there, if some are not."""
+    held = set(map(hex_of, blobs))
+    with suppress(ValueError, TypeError, KeyError):
+        named = {manifest["digest"][7:] for manifest in json.loads(top)["manifests"]}
+        if not named <= held:
+            return sorted(named & held)
+    return []

@@ -12,6 +12,7 @@ from tests.support.closure_items import compact, descriptor, hex_of
 from tests.support.forge import Item
 from tests.support.sides import Side
 
+REFERENCE = "registry.example/shop:1"
 DOCKER_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 
 
@@ -95,6 +96,13 @@ def install(side: Side, top: bytes, blobs: list[bytes], name: str = "shop") -> s
     """Lay an image where an import would have installed it."""
     is_index = b'"manifests":' in top
     media_type = closure_items.INDEX_TYPE if is_index else closure_items.MANIFEST_TYPE
-    item = closure_items.image_of(top, blobs, "registry.example/shop:1", media_type=media_type)
+    item = closure_items.image_of(top, blobs, REFERENCE, media_type=media_type)
     write_layout(side.bentoml / "images" / name / item.version, item)
     return f"{name}:{item.version}"
+
+
+def version_of(top: bytes, blobs: list[bytes], reference: str = REFERENCE) -> str:
+    """The version of an image with this reference."""
+    is_index = b'"manifests":' in top
+    media_type = closure_items.INDEX_TYPE if is_index else closure_items.MANIFEST_TYPE
+    return closure_items.image_of(top, blobs, reference, media_type=media_type).version

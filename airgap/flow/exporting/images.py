@@ -94,7 +94,7 @@ def make_source(origin: ImageOrigin, platforms: Sequence[Platform], private: Pat
         UsageError, MissingError, CorruptError, StorageError: as ``open_local_image`` and
             ``make_image_source``.
     """
-    if isinstance(origin, ImageTag):
+    if isinstance(origin, ImageTag) and not platforms:
         return find_kind(IMAGE.name).scan(Reference(IMAGE.name, origin.name, origin.version))
     return make_image_source(open_origin(origin, platforms, private), platforms, private)
 

@@ -67,7 +67,8 @@ def test_a_layout_is_installed_as_it_is_and_travels_on(
     assert first.code == 0, first.err
     assert again.json["bundle"] == first.json["bundle"]
     assert imported.code == 0, imported.err
-    installed = isolated.bentoml / "images/shop" / hex_of(INDEX)[:32]
+    version = oci_images.version_of(INDEX, ALL_BLOBS)
+    installed = isolated.bentoml / "images/shop" / version
     for blob in ALL_BLOBS:
         assert (installed / "blobs/sha256" / hex_of(blob)).read_bytes() == blob
     (image,) = json.loads((installed / "index.json").read_bytes())["manifests"]
@@ -81,7 +82,7 @@ def test_a_layout_is_installed_as_it_is_and_travels_on(
 def test_an_image_needs_no_bento_and_no_copy(layout: Path, tmp_path: Path) -> None:
     source = made(layout, tmp_path)
 
-    assert source.version == hex_of(INDEX)[:32]
+    assert source.version == oci_images.version_of(INDEX, ALL_BLOBS)
     assert blobs_of(source).keys() == named(*ALL_BLOBS)
     kept = {Path(file.location).parent for file in source.tree.files if file.path[:5] == "blobs"}
     assert kept == {layout / "blobs/sha256"}
@@ -109,7 +110,9 @@ def test_a_platform_leaves_the_others_out(layout: Path, tmp_path: Path) -> None:
 
     assert blobs_of(arm).keys() == named(INDEX, *ARM_BLOBS)
     assert blobs_of(amd).keys() == named(INDEX, *AMD_BLOBS, *PROOF_BLOBS)  # it is about this one
-    assert arm.version == amd.version == hex_of(INDEX)[:32]
+    whole = oci_images.version_of(INDEX, ALL_BLOBS)
+    assert arm.version == oci_images.version_of(INDEX, [INDEX, *ARM_BLOBS])
+    assert len({arm.version, amd.version, whole}) == 3
     assert arm.notes == (
         "The image registry.example/shop:1 is carried for linux/arm64/v8, without linux/amd64.",
     )
@@ -129,6 +132,47 @@ def test_what_is_carried_of_an_index_is_imported(
     assert imported.code == 0, imported.err
 
 
+def test_bundles_with_other_platforms_or_another_name_of_one_image_are_no_conflict(
+    small: Side, isolated: Side, site: Site, layout: Path, tmp_path: Path
+) -> None:
+    retagged = closure_items.image_of(
+        INDEX, ALL_BLOBS, "registry.example/shop:2", media_type=closure_items.INDEX_TYPE
+    )
+    oci_images.write_layout(tmp_path / "retagged", retagged)
+    exports: list[tuple[str | Path, ...]] = [
+        (layout, "--platform", "linux/arm64"),
+        (layout, "--platform", "linux/amd64"),
+        (layout,),
+        (tmp_path / "retagged",),
+    ]
+    for number, words in enumerate(exports):
+        depot = tmp_path / f"depot{number}"
+        done = small.run("export", "--image", *words, "--key", site.key(), "-o", depot)
+        assert done.code == 0, done.err
+        imported = isolated.run("import", depot)
+        assert imported.code == 0, imported.err
+
+    listed = isolated.run("image", "list", "--json").json["images"]
+    assert {image["digest"] for image in listed} == {f"sha256:{hex_of(INDEX)}"}
+    assert sorted(map(len, (image["platforms_left_out"] for image in listed))) == [0, 0, 1, 1]
+    layers = isolated.bentoml.glob(f"images/shop/*/blobs/sha256/{hex_of(LAYERS[1])}")
+    assert len({layer.stat().st_ino for layer in layers}) == 1  # no blob is there twice
+
+
+def test_an_installed_image_travels_on_for_one_platform(
+    small: Side, isolated: Side, site: Site, layout: Path, tmp_path: Path
+) -> None:
+    small.run("export", "--image", layout, "--key", site.key(), "-o", tmp_path / "depot")
+    assert isolated.run("import", tmp_path / "depot").code == 0
+
+    onward = ("export", "--image", "shop", "--platform", "linux/arm64", "--key", site.key())
+    ran = isolated.run(*onward, "-o", tmp_path / "onward", "--json")
+
+    assert ran.code == 0, ran.err
+    version = oci_images.version_of(INDEX, [INDEX, *ARM_BLOBS])
+    assert [item["tag"] for item in ran.json["items"]] == [f"shop:{version}"]
+
+
 def test_docker_save_gives_the_same_image_each_time(tmp_path: Path) -> None:
     archive = tmp_path / "saved.tar"
     archive.write_bytes(oci_images.docker_archive(LAYERS))
@@ -138,7 +182,8 @@ def test_docker_save_gives_the_same_image_each_time(tmp_path: Path) -> None:
     source = made(archive, tmp_path)
 
     assert source.name == "shop"
-    assert source.version == hex_of(manifest)[:32]
+    reference = "registry.example/team/shop:1.4"
+    assert source.version == oci_images.version_of(manifest, [], reference)
     assert blobs_of(source).keys() == named(manifest, config, *LAYERS)
 
 

@@ -40,7 +40,9 @@ def opened(side: Side, built: Ran) -> tuple[dict[str, object], list[dict[str, ta
     assert folder.parent == side.bentoml / "images/shop"
     blobs = folder / "blobs/sha256"
     digest = built.json["digest"].removeprefix("sha256:")
-    assert folder.name == digest[:32]
+    index = (folder / "index.json").read_bytes()
+    assert folder.name == hex_of(index)[:32]
+    assert digest.encode() in index
     manifest = json.loads((blobs / digest).read_bytes())
     config = json.loads((blobs / manifest["config"]["digest"][7:]).read_bytes())
     layers = []

@@ -85,7 +85,8 @@ def test_a_killed_save_leaves_nothing_under_its_name_and_a_rerun_cleans_up(
 ) -> None:
     saved = tmp_path / "copies" / name
     form = "layout" if name == "saved" else "oci-archive"
-    words = ("image", "save", f"shop:{hex_of(INDEX)[:32]}", saved, "--format", form)
+    version = oci_images.version_of(INDEX, [INDEX, *AMD_BLOBS, *ARM_BLOBS])
+    words = ("image", "save", f"shop:{version}", saved, "--format", form)
 
     run_with_kills(launcher, begin, words, lambda _: saved.exists())
 

@@ -258,7 +258,7 @@ def test_the_command_says_what_it_did(isolated: Side, registry: FakeRegistry) ->
     assert "registry.example/shop:1" in listed.out
     assert hex_of(AMD) in listed.out
     assert ran.json == {
-        "image": f"shop:{hex_of(AMD)[:32]}",
+        "image": f"shop:{oci_images.version_of(AMD, AMD_BLOBS)}",
         "reference": f"{registry.host}/team/shop:1.4",
         "digest": f"sha256:{hex_of(AMD)}",
         "blobs_sent": 3,

@@ -43,8 +43,10 @@ def skopeo(*arguments: str) -> bytes:
 def fetched(text: str, tmp_path: Path, *platforms: str) -> dict[str, bytes]:
     source = make_source(parse_image(text), parse_platforms(platforms), tmp_path)
     assert source.name == "shop"
-    assert source.version == hex_of(INDEX)[:32]
-    return {file.path: b"".join(read_stable(file)) for file in source.tree.files}
+    blobs = {file.path: b"".join(read_stable(file)) for file in source.tree.files}
+    assert source.version == hex_of(blobs["index.json"])[:32]
+    assert hex_of(INDEX).encode() in blobs["index.json"]
+    return blobs
 
 
 def test_every_digest_is_that_of_the_registry(pushed: str, tmp_path: Path) -> None:
