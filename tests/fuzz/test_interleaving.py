@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from airgap.disk import durable
 from airgap.errors import NotTrustedError, PolicyError
 from airgap.flow.admission import history, reset
-from airgap.flow.admission.policy import Admission, AdmissionPolicy
+from airgap.flow.admission.policy import AdmissionPolicy
 from airgap.flow.progress import Silent
 from airgap.format import manifest as manifests
 from airgap.format import root as roots
@@ -84,8 +84,7 @@ class Machine:
             state = history.require_consistent("ward")
             judge = AdmissionPolicy(ROOT, state, 0)
             judge.recheck(made, bundle, state, None)
-            admission = Admission(None)  # type: ignore[arg-type]  # not looked at
-            said = judge.make_entry(made, bundle, admission)
+            said = judge.make_entry(made, bundle)
 
             def check(now: object) -> None:
                 judge.recheck(made, bundle, now, None)  # type: ignore[arg-type]
