@@ -15,7 +15,7 @@ from airgap.api.closures import make_closure
 from airgap.api.depots import Admitting, Reach, Signing
 from airgap.api.keys import StrPath
 from airgap.flow.bundle.tag import parse_tag
-from airgap.flow.depot import list_tags
+from airgap.flow.describe import stored
 from airgap.flow.exporting.packages import parse_packages
 from airgap.flow.exporting.terms import Terms
 from airgap.store import bentoml_objects
@@ -187,7 +187,7 @@ def get(
         TransportError: the depot cannot be read.
     """
     if depot is None:
-        item = list_tags.get_stored(parse_tag(str(tag), "bento"))
+        item = stored.get_stored(parse_tag(str(tag), "bento"))
         return bentoml_objects.get_bento(item["tag"])
     return api_depots.find("bento", tag, Reach(depot, user, passwd, params))
 
@@ -208,7 +208,7 @@ def delete(
         UsageError: the tag has no version.
     """
     if depot is None:
-        item = list_tags.get_stored(parse_tag(str(tag), "bento"))
+        item = stored.get_stored(parse_tag(str(tag), "bento"))
         bentoml_objects.delete_bento(item["tag"])
         return
     api_depots.delete("bento", tag, Reach(depot, user, passwd, params))

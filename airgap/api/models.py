@@ -13,7 +13,7 @@ from airgap.api.bundles import export_model, import_model
 from airgap.api.depots import Admitting, Reach, Signing
 from airgap.api.keys import StrPath
 from airgap.flow.bundle.tag import parse_tag
-from airgap.flow.depot import list_tags
+from airgap.flow.describe import stored
 from airgap.flow.exporting.terms import Terms
 from airgap.store import bentoml_objects
 
@@ -153,7 +153,7 @@ def get(
         TransportError: the depot cannot be read.
     """
     if depot is None:
-        item = list_tags.get_stored(parse_tag(str(tag), "model"))
+        item = stored.get_stored(parse_tag(str(tag), "model"))
         return bentoml_objects.get_model(item["tag"])
     return api_depots.find("model", tag, Reach(depot, user, passwd, params))
 
@@ -174,7 +174,7 @@ def delete(
         UsageError: the tag has no version.
     """
     if depot is None:
-        item = list_tags.get_stored(parse_tag(str(tag), "model"))
+        item = stored.get_stored(parse_tag(str(tag), "model"))
         bentoml_objects.delete_model(item["tag"])
         return
     api_depots.delete("model", tag, Reach(depot, user, passwd, params))

@@ -50,9 +50,9 @@ def command(*, tag: str, depot: str | None, is_model: bool, connector: "Connecto
 
 
 def _show_stored(wanted: "Tag") -> Result:
-    from airgap.flow.depot import list_tags
+    from airgap.flow.describe.stored import get_stored
 
-    item = list_tags.get_stored(wanted)
+    item = get_stored(wanted)
     lines = [f"{item['kind']} {item['tag']}", f"created {item['created_at']}", item["path"]]
     if item["size"] is not None:
         lines.insert(2, size_text(item["size"]))

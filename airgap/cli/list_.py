@@ -17,19 +17,25 @@ if TYPE_CHECKING:
 @reports
 @location_options
 def command(*, depot: str | None, connector: "Connector") -> Result:
-    """List the bundles of DEPOT, or without it the Bentos and models of this machine.
+    """List the bundles of DEPOT, or without it the items on this machine.
+
+    These are Bentos, models, folders of files, wheelhouses and images of BentoML's home, and
+    Hugging Face snapshots that were imported.
 
     The newest comes first: by number within a channel, by creation time across channels. STANDING
     says whether this machine would import the bundle, by its signatures, age and channel. Packs are
     not read.
     """
+    if depot is None:
+        from airgap.flow.installed.list_items import list_stores
+        from airgap.flow.installed.remembered import load_remembered
+
+        rows = list_stores(load_remembered())
+        lines = list(stored_lines(rows)) or ["This machine has no Bentos and no models."]
+        return Result({"depot": None, "items": rows}, lines)
     from airgap.flow.depot import list_tags
     from airgap.flow.location.location import parse_depot
 
-    if depot is None:
-        rows = list_tags.list_stores()
-        lines = list(stored_lines(rows)) or ["This machine has no Bentos and no models."]
-        return Result({"depot": None, "items": rows}, lines)
     location = parse_depot(depot)
     listing = list_tags.list_depot(location, connector)
     data = {

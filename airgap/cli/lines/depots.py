@@ -13,6 +13,7 @@ __all__ = ["bundle_lines", "depot_lines", "short_time", "stored_lines"]
 
 _SHORT_KINDS: Final = {"hugging-face": "hf"}
 _MODELS: Final = 3
+_COLUMNS: Final = 80
 
 
 def depot_lines(bundles: Sequence[dict[str, Any]], why_not: str) -> Iterator[str]:
@@ -42,10 +43,15 @@ def bundle_lines(bundle: dict[str, Any]) -> Iterator[str]:
 def stored_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Yield a table of what the stores hold."""
     if rows:
-        yield f"{'KIND':<7}{'CREATED':<18}{'SIZE':>9}  TAG"
+        yield f"{'KIND':<12}{'CREATED':<18}{'SIZE':>9}  TAG"
     for row in rows:
         size = "" if row["size"] is None else size_text(row["size"])
-        yield f"{row['kind']:<7}{short_time(row['created_at']):<18}{size:>9}  {row['tag']}"
+        kind = _SHORT_KINDS.get(row["kind"], row["kind"])
+        start, tag = f"{kind:<12}{short_time(row['created_at']):<18}{size:>9}", row["tag"]
+        if len(start) + 2 + len(tag) <= _COLUMNS:
+            yield f"{start}  {tag}"
+        else:
+            yield from (start, f"  {tag}")
         if row["problem"]:
             yield f"  DAMAGED: {row['problem']}"
 

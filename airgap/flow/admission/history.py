@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from airgap.disk.os_errors import translate_errors
@@ -27,6 +28,7 @@ __all__ = [
     "clip_note",
     "compute_effective_time",
     "compute_time_floor",
+    "ledgers_folder",
     "lock_history",
     "make_root_entry",
     "read_entries",
@@ -221,13 +223,18 @@ def stamp_entry(entry: Entry, state: State | None) -> Entry:
     return replace(entry, at=max(int(time.time()), floor), floor=floor)
 
 
+def ledgers_folder() -> Path:
+    """Return the folder that holds a folder for each site with a ledger on this machine."""
+    return pinned_root.home() / "sites"
+
+
 def _locate_ledger(name: str) -> LedgerStore:
     """Return the ledger of a site, with the witness in this BentoML home; nothing is read."""
     home = bentoml_home.home()
     witness = private_folder(home) / _WITNESS / name
     return LedgerStore(
         name,
-        pinned_root.home() / "sites" / name,
+        ledgers_folder() / name,
         witness,
         partial(make_private_folder, home, _WITNESS),
     )

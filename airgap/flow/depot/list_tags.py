@@ -1,6 +1,6 @@
-"""Lists what a depot or this machine's stores hold, newest first, for ``list`` and ``get``."""
+"""Lists what a depot holds, newest first, for ``list`` and ``get``."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,16 +11,12 @@ from airgap.flow.bundle.tag import Tag
 from airgap.flow.depot import open_depot
 from airgap.flow.depot.open_depot import DamagedBundle, StoredBundle
 from airgap.flow.describe.bundle import describe_bundle, describe_claimed, describe_counted
-from airgap.flow.describe.times import format_time
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import DepotLocation
 from airgap.format import manifest as manifests
 from airgap.format.newest import Age, choose_newest, newest_first, read_age
-from airgap.store.item_kind import ItemKind
-from airgap.store.kinds import find_kind, list_kinds
-from airgap.store.source_tree import scan
 
-__all__ = ["Listing", "find_in", "get_stored", "list_depot", "list_stores"]
+__all__ = ["Listing", "find_in", "list_depot"]
 
 Standing = Literal["trusted", "not trusted", "not acceptable", "damaged", "not verified"]
 
@@ -87,25 +83,6 @@ def find_in(
     return newest or listing.bundles[0], listing
 
 
-def list_stores(tag: Tag | None = None) -> list[dict[str, Any]]:
-    """List the Bentos and models of this machine's stores, newest first.
-
-    An unreadable item is listed with the reason as its ``problem``.
-    """
-    rows = [row for kind in list_kinds() for row in _list_stored(kind, tag)]
-    return sorted(rows, key=lambda row: (row["created_at"] or "", row["tag"]), reverse=True)
-
-
-def get_stored(tag: Tag) -> dict[str, Any]:
-    """Describe a Bento or model of this machine; without a version, what ``latest`` means here.
-
-    Raises:
-        MissingError: it is not in the store.
-    """
-    kind = find_kind(tag.kind)
-    return _describe_stored(kind, *kind.find(f"{tag.name}:{tag.version or 'latest'}"))
-
-
 def _load_policy() -> tuple[AdmissionPolicy | None, str]:
     try:
         return policy.load(), ""
@@ -156,31 +133,3 @@ def _read_standing(bundle: StoredBundle, admission: AdmissionPolicy | None) -> d
 def _describe_standing(standing: Standing, error: AirgapError | None = None) -> dict[str, Any]:
     trusted = {"trusted": True, "not verified": None}.get(standing, False)
     return {"trusted": trusted, "standing": standing, "reason": error.message if error else ""}
-
-
-def _list_stored(kind: ItemKind, tag: Tag | None) -> Iterator[dict[str, Any]]:
-    if tag is not None and tag.kind != kind.rules.name:
-        return
-    for name, version in kind.list_tags(tag.name if tag else None):
-        if tag is None or tag.version in ("", version):
-            yield _describe_stored(kind, name, version)
-
-
-def _describe_stored(kind: ItemKind, name: str, version: str) -> dict[str, Any]:
-    folder = kind.install_path(name, version).final
-    data: dict[str, Any] = {
-        "kind": kind.rules.name,
-        "tag": f"{name}:{version}",
-        "path": str(folder),
-        "created_at": None,
-        "size": None,
-        "problem": "",
-    }
-    try:
-        description = kind.describe(folder)
-        data["created_at"] = format_time(description.created_at)
-        data["models"] = [f"{model.name}:{model.version}" for model in description.models]
-        data["size"] = scan(folder, ignored_folders=kind.ignored_folders).size
-    except AirgapError as error:
-        data["problem"] = error.message
-    return data
