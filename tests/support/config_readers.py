@@ -300,8 +300,12 @@ _JSON_WORDS: Final = (
 
 
 def _read_variable(raw: bytes) -> None:
-    """Expand a path that a variable holds: what follows the first byte, many times."""
-    raw = (raw[1:] * (1 + 8 * (raw or b"\0")[0]))[:_VARIABLE_BYTES]
+    """Expand a path that a variable holds: a part that is repeated, a bar, and the rest.
+
+    The first byte counts the repetitions.
+    """
+    part, _, rest = raw[1:].partition(b"|")
+    raw = (part * (1 + 8 * (raw or b"\0")[0]))[:_VARIABLE_BYTES] + rest
     text = raw.decode("utf-8", "surrogateescape").replace("\0", "")
     begun = time.process_time()
     with _environment(AIRGAP_TEST=text, HOME="/home/me"):
@@ -342,6 +346,9 @@ READERS: Final[dict[str, Reader]] = {
         _JSON_WORDS,
     ),
     "path in a variable": Reader(
-        _read_variable, _REFUSES, lambda: [b"\0~/$HOME/a"], (b"$AIRGAP_TEST", b"${HOME}", b"~")
+        _read_variable,
+        _REFUSES,
+        lambda: [b"\0~/$HOME|/a"],
+        (b"$AIRGAP_TEST", b"${HOME}", b"~", b"|", b"${"),
     ),
 }
