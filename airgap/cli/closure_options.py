@@ -27,6 +27,7 @@ def closure_options(command: Callable[..., int]) -> Callable[..., int]:
         closure = Closure(
             files=files,
             packages=_pop_packages(kwargs),
+            pythons=kwargs.pop("pythons"),
             images=[parse_image(text) for text in kwargs.pop("images")],
             platforms=parse_platforms(kwargs.pop("platforms")),
         )
@@ -35,7 +36,7 @@ def closure_options(command: Callable[..., int]) -> Callable[..., int]:
         return command(*args, closure=closure, **kwargs)
 
     update_wrapper(run, command)
-    for option in reversed((*_PACKAGE_OPTIONS, _FILES_OPTION, *_IMAGE_OPTIONS)):
+    for option in reversed((*_PACKAGE_OPTIONS, _PYTHON_OPTION, _FILES_OPTION, *_IMAGE_OPTIONS)):
         option(run)
     return run
 
@@ -82,6 +83,15 @@ _PACKAGE_OPTIONS = (
         help="With --with-env: resolve again, although the packages are on this machine from an"
         " earlier export. Versions in the Bento's own lock stay.",
     ),
+)
+_PYTHON_OPTION = click.option(
+    "--python",
+    "pythons",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Also carry this Python, for hosts that lack its version: a .tar.gz of a build that runs"
+    " wherever it lies; repeat it.",
 )
 _FILES_OPTION = click.option(
     "--files",

@@ -5,9 +5,11 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from airgap.errors import StorageError
+from airgap.disk.os_errors import translate_errors
+from airgap.disk.reading import read_if_exists
+from airgap.errors import CorruptError, StorageError
 from airgap.format import files as documents
-from airgap.format import names
+from airgap.format import limits, names
 from airgap.format.files import check_files
 from airgap.format.inventory import Entry, File, Folder, Item, Link
 from airgap.format.kinds import FILES
@@ -15,7 +17,7 @@ from airgap.store.content_kind import ContentKind
 from airgap.store.item_kind import Source
 from airgap.store.source_tree import SourceFile, Tree, read_stable, scan, scan_file
 
-__all__ = ["Files", "FilesFolder", "make_source"]
+__all__ = ["Files", "FilesFolder", "check_installed", "make_source"]
 
 
 class Files(ContentKind):
@@ -72,6 +74,34 @@ def make_source(folder: FilesFolder, private: Path) -> Source:
     files = (*tree.files, scan_file(description, documents.DESCRIPTION))
     version = documents.version_of(raw)
     return Source(FILES.name, folder.name, version, 0, replace(tree, files=files))
+
+
+def check_installed(name: str, version: str) -> None:
+    """Compare every file of an installed item with its ``files.json``, and that with its version.
+
+    Raises:
+        CorruptError: something was changed, added or removed.
+        StorageError: something cannot be read.
+    """
+    folder = Files().install_path(name, version).final
+    with translate_errors(folder):
+        raw = read_if_exists(folder / documents.DESCRIPTION, limits.FILES_DESCRIPTION_BYTES) or b""
+    hint = "Import the bundle that brought it again, with --replace."
+    if documents.version_of(raw) != version:
+        raise CorruptError(
+            f"{folder / documents.DESCRIPTION} is damaged (SHA-256 begins with"
+            f" {documents.version_of(raw)}, expected {version}).",
+            hint,
+        )
+    expected = documents.decode(raw)
+    tree = _move_below(documents.CONTENT, scan(folder / documents.CONTENT.rstrip("/")))
+    actual = documents.describe(expected.name, _list_entries(tree), expected.variable)
+    if actual != expected:
+        raise CorruptError(
+            f"{folder} is not what its {documents.DESCRIPTION} says: a file was changed, added or"
+            " removed.",
+            hint,
+        )
 
 
 def _move_below(prefix: str, tree: Tree) -> Tree:

@@ -102,7 +102,7 @@ def _demand_space(folder: Path, size: int) -> None:
 
 def _make_venv(runner: _Runner, choice: Choice) -> None:
     python = choice.python.path
-    code, lines = runner.run([python, "-I", "-m", "venv", "--without-pip", runner.folder])
+    code, lines = runner.run([python, "-I", "-B", "-m", "venv", "--without-pip", runner.folder])
     if code:
         raise ConfigurationError(
             f"{python} cannot make a virtual environment in {runner.folder}.",
@@ -121,7 +121,9 @@ def _install(runner: _Runner, choice: Choice, pip: Path) -> None:
         *("--no-warn-script-location", "--find-links", house / WHEELS),
     )
     python = runner.folder / "bin" / "python"
-    code, lines = runner.run([python, "-I", pip / "pip", *options, "-r", house / REQUIREMENTS])
+    code, lines = runner.run(
+        [python, "-I", "-B", pip / "pip", *options, "-r", house / REQUIREMENTS]
+    )
     if code:
         raise _explain(
             lines,
@@ -133,7 +135,7 @@ def _install(runner: _Runner, choice: Choice, pip: Path) -> None:
 def _check(runner: _Runner, choice: Choice, pip: Path) -> None:
     expected = {package.name: package.version for package in choice.wheelhouse.lock.packages}
     python = runner.folder / "bin" / "python"
-    code, lines = runner.run([python, "-I", _CHECK, pip], json.dumps(expected))
+    code, lines = runner.run([python, "-I", "-B", _CHECK, pip], json.dumps(expected))
     if code:
         raise _explain(
             lines,

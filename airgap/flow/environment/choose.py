@@ -135,8 +135,8 @@ def _make_misfit_error(
     minors = sorted({wheelhouse.lock.target.python for wheelhouse in wheelhouses})
     return MissingError(
         message,
-        f"Install Python {' or '.join(minors)} or name it with --python, or export {bento} with"
-        f" --target {_suggest_target(named)}.",
+        f"Install Python {' or '.join(minors)} or name it with --python; or export {bento} with it"
+        f" (--python FILE.tar.gz), or with --target {_suggest_target(named)}.",
         details,
     )
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from airgap.format.wheelhouse import Target
+from airgap.store.python_builds import list_builds
 
 __all__ = ["Python", "describe_python", "explain_misfit", "find_python", "list_versions", "run_env"]
 
@@ -61,7 +63,7 @@ def describe_python(path: Path) -> Python | None:
     """Ask an interpreter what it is; None if it cannot be run, or is not a Python 3."""
     try:
         done = subprocess.run(  # noqa: S603  (an interpreter that a person or PATH names)
-            [path, "-I", _SCRIPT],
+            [path, "-I", "-B", _SCRIPT],
             env=run_env(os.environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -91,11 +93,16 @@ def _read(document: Mapping[str, Any]) -> Python | None:
 
 
 def find_python(version: str) -> Python | None:
-    """Find a usual Python of a version, such as ``3.11``: on PATH, else the one that runs airgap.
+    """Find a usual Python of a version, such as ``3.11``.
 
-    Other Pythons of that version, and commands that only look for one, are passed over.
+    Looks on PATH, then at the one that runs airgap, then at those that bundles have brought. Other
+    Pythons of that version, and commands that only look for one, are passed over.
+
+    Raises:
+        CorruptError: one that a bundle has brought was changed since.
+        StorageError: it cannot be read.
     """
-    for path in _list_candidates(version):
+    for path in (*_list_candidates(version), *_list_brought(version)):
         python = describe_python(path)
         if python is not None and python.minor == version and python.is_usual:
             return python
@@ -110,9 +117,21 @@ def _list_candidates(version: str) -> Iterator[Path]:
         yield Path(sys.executable)
 
 
+def _list_brought(version: str) -> Iterator[Path]:
+    """Yield the interpreters of a version that bundles have brought, each compared before."""
+    for build in list_builds():
+        if (build.version, build.architecture) == (version, platform.machine()):
+            build.check()
+            yield build.path
+
+
 def list_versions() -> list[str]:
-    """Return the versions of the Pythons on PATH that can be run, such as ``3.11``, and our own."""
+    """Return the versions of the Pythons here, such as ``3.11``.
+
+    Those are our own, those that bundles have brought, and those on PATH that can be run.
+    """
     found = {f"{sys.version_info.major}.{sys.version_info.minor}"}
+    found |= {build.version for build in list_builds() if build.architecture == platform.machine()}
     for path in _list_on_path():
         named = path.name.removeprefix("python")
         if named in found:

@@ -20,6 +20,7 @@ from airgap.store.environments import (
     is_being_changed,
 )
 from airgap.store.kinds import find_kind
+from airgap.store.python_builds import is_in_build
 
 __all__ = ["OFFLINE", "Start", "hold_while_running", "make_start", "make_start_in"]
 
@@ -90,6 +91,7 @@ def make_start_in(
     variables = {
         **OFFLINE,
         **read_variables(description.files),
+        **({"PYTHONDONTWRITEBYTECODE": "1"} if is_in_build(Path(description.python)) else {}),
         "VIRTUAL_ENV": str(folder),
     }
     arguments = _complete_arguments(list(words) or [_SERVE], description.bento)

@@ -15,6 +15,7 @@ from airgap.errors import UsageError
 from airgap.flow.exporting import images
 from airgap.flow.exporting.images import ImageOrigin
 from airgap.flow.exporting.packages import PackageOptions
+from airgap.flow.exporting.python_build import make_python_source
 from airgap.format import names
 from airgap.format.files import is_variable
 from airgap.oci.documents import Platform
@@ -31,13 +32,15 @@ class Closure:
     files: Sequence[FilesFolder] = ()
     packages: PackageOptions | None = None
     """How the Python packages of the Bentos are found; None: they do not travel."""
+    pythons: Sequence[Path] = ()
+    """Archives of builds of Python, for hosts that have none."""
     images: Sequence[ImageOrigin] = ()
     platforms: Sequence[Platform] = ()
     """Those that travel of an image that has several; none: all."""
 
     def __bool__(self) -> bool:
         """Tell whether it names anything."""
-        return bool(self.files or self.images)
+        return bool(self.files or self.images or self.pythons)
 
 
 @contextmanager
@@ -47,11 +50,11 @@ def make_sources(closure: Closure, tmpdir: Path | None) -> Iterator[list[Source]
     ``tmpdir`` is where the private folder is made; None: where the system has such folders.
 
     Raises:
-        UsageError: two folders want the same variable.
+        UsageError: two folders want the same variable, or an archive is not a build of Python.
         StorageError: a folder cannot be read, or is empty; or the disk refused.
         MissingError, CorruptError, ConfigurationError, TransportError: as ``images.make_source``.
     """
-    if not (closure.files or closure.images):
+    if not closure:
         yield []
         return
     _refuse_shared_variables(closure.files)
@@ -61,6 +64,10 @@ def make_sources(closure: Closure, tmpdir: Path | None) -> Iterator[list[Source]
             own = private / f"files-{number}"
             own.mkdir()
             sources.append(make_source(folder, own))
+        for number, archive in enumerate(closure.pythons):
+            own = private / f"python-{number}"
+            own.mkdir()
+            sources.append(make_python_source(archive, own))
         for number, image in enumerate(closure.images):
             own = private / f"image-{number}"
             own.mkdir()

@@ -12,6 +12,7 @@ from airgap.flow.exporting.secret_scan import check_secrets
 from airgap.flow.exporting.select import Source, select_items
 from airgap.flow.progress import Progress
 from airgap.format.kinds import BENTO, WHEELHOUSE, Kind
+from airgap.store.python_builds import is_python_build
 
 __all__ = ["gather_sources"]
 
@@ -41,7 +42,8 @@ def gather_sources(  # noqa: PLR0913  (what a person may say)
     with make_sources(closure, tmpdir) as made:
         sources = select_items(tags, made, with_models=with_models)
         _pass_on_notes(sources, progress)
-        check_secrets(sources, progress, allowed=allow_credentials)
+        own = [source for source in sources if not is_python_build(source.kind, source.name)]
+        check_secrets(own, progress, allowed=allow_credentials)
         yield sources
 
 
