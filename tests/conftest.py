@@ -1,7 +1,6 @@
 """Fixtures over ``tests.support``."""
 
 import os
-import re
 import shutil
 import sys
 from collections.abc import Generator, Iterator
@@ -18,6 +17,7 @@ from tests.support import (
     environments,
     interruptions,
     kits,
+    measuring,
     package_index,
     python_scripts,
     sides,
@@ -49,17 +49,11 @@ _SET_TRACE = sys.settrace
 sys.settrace = _set_trace_patiently
 
 
-REPEATING = re.compile(
-    r"/fuzz/|/test_crash_|/test_tampering|/test_mutations|/test_wycheproof|/attacks/test_coverage"
-)
-"""Tests that run the same lines hundreds of times, which takes twice as long if measured."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Measure no coverage in tests that repeat themselves."""
-    for item in items:
-        if REPEATING.search(str(item.path)):
-            item.add_marker("no_cover")
+@pytest.hookimpl(trylast=True)  # after pytest-cov's, which starts it
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Measure the coverage of those tests that may reach other lines."""
+    if measured := measuring.find_coverage():
+        session.config.pluginmanager.register(measuring.Measuring(measured))
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # within pytest-cov's, which combines the files

@@ -1,0 +1,68 @@
+"""Which tests are measured for coverage: that takes as long again as the tests themselves.
+
+A test with many variants is measured until some in a row have reached no new line. What is reported
+is therefore the least that the tests cover. ``AIRGAP_TEST_COVERAGE=all`` measures all tests.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Generator
+from typing import Final
+
+import pytest
+from coverage import Coverage
+
+ENOUGH: Final = 3
+"""So many variants of a test in a row reach no new line before the others are not measured."""
+
+REPEATING: Final = re.compile(
+    r"/fuzz/|/test_crash_|/test_tampering|/test_mutations|/test_wycheproof|/attacks/test_coverage"
+)
+"""Tests that run the same lines hundreds of times."""
+
+
+class Measuring:
+    """A plugin of pytest that pauses coverage, which pytest-cov has started."""
+
+    def __init__(self, coverage: Coverage) -> None:
+        self._coverage = coverage
+        self._on = True
+        self._without_news = Counter[str]()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        name = item.nodeid.partition("[")[0]
+        self._switch(on=self._is_worth_measuring(item, name))
+        before = self._count_reached()
+        result = yield
+        if self._on:
+            news = self._count_reached() > before
+            self._without_news[name] = 0 if news else self._without_news[name] + 1
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        try:
+            return (yield)
+        finally:
+            self._switch(on=True)  # pytest-cov stops it
+
+    def _is_worth_measuring(self, item: pytest.Item, name: str) -> bool:
+        if item.get_closest_marker("no_cover"):
+            return True  # pytest-cov pauses and resumes
+        return not REPEATING.search(str(item.path)) and self._without_news[name] < ENOUGH
+
+    def _switch(self, *, on: bool) -> None:
+        if on != self._on:
+            (self._coverage.start if on else self._coverage.stop)()
+            self._on = on
+
+    def _count_reached(self) -> int:
+        collector = self._coverage._collector
+        return sum(map(len, list(collector.data.values()))) if collector and self._on else 0
+
+
+def find_coverage() -> Coverage | None:
+    """Return what measures, unless nothing does or everything shall be measured."""
+    return None if os.environ.get("AIRGAP_TEST_COVERAGE") == "all" else Coverage.current()
