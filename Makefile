@@ -7,13 +7,14 @@ VENV := .venv
 DEMO_VENV := .demo-venv
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
+GROUPED := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 JOBS ?= 3  # more than the two processors of CI: tests wait for processes, too
 
 export BENTOML_DO_NOT_TRACK := True
 export PYTHONDONTWRITEBYTECODE :=  # empty is unset: three workers would compile all tests each time
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check lint types layers docs-check docs format test test-servers test-slow fuzz bench clean
+.PHONY: help demo check quick lint types layers docs-check docs format test test-servers test-slow fuzz bench clean
 
 help:  ## show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +22,11 @@ help:  ## show what can be made
 demo: $(DEMO_VENV)/made  ## carry a small Bento across an imaginary gap (under 3 minutes, mostly pip)
 	@$(DEMO_VENV)/bin/airgap demo
 
-check: lint types layers docs-check test  ## everything that CI checks
+check: $(VENV)/made  ## everything that CI checks, the quick checks beside the tests
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going test quick
+
+quick: $(VENV)/made  ## what CI checks except for the tests
+	@$(MAKE) --no-print-directory $(GROUPED) lint layers docs-check types
 
 lint: $(VENV)/made  ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -44,8 +49,8 @@ format: $(VENV)/made  ## let ruff format and mend the code
 	$(BIN)/ruff format .
 
 test: $(VENV)/made  ## the tests, with line and branch coverage
-	$(BIN)/pytest -n $(JOBS) --dist loadfile -m 'not slow and not servers' --durations 10 \
-		--cov --cov-report=term
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 10 \
+		-m 'not slow and not servers' --cov --cov-report=term
 
 test-servers: $(VENV)/made  ## the tests against real FTP, SSH and S3 servers (missing ones are skipped and named)
 	$(BIN)/pytest -m 'servers and not slow' --durations 10 $(AGAIN)

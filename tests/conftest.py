@@ -1,6 +1,7 @@
 """Fixtures over ``tests.support``."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Generator, Iterator
@@ -47,6 +48,19 @@ def _set_trace_patiently(function: "TraceFunction | None") -> None:
 
 _SET_TRACE = sys.settrace
 sys.settrace = _set_trace_patiently
+
+
+LONG = re.compile(
+    r"/test_(readers|crash_\w+|real_bentos|tampering|wheelhouses|demo|docs|remote_locations"
+    r"|broken_connections|second_verifier|mutations|coverage|sandbox|rotation_oracle)\.py$"
+)
+"""Files that take longest. If one came last, all processors but one would wait for its end."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the long files where several processes share the tests."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not LONG.search(str(item.path)))
 
 
 @pytest.hookimpl(trylast=True)  # after pytest-cov's, which starts it
