@@ -22,12 +22,13 @@ _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 def make_part_folder(path: Path) -> Iterator[Path]:
     """Give a new folder beside ``path``, for the caller to rename when it is complete.
 
-    What has not been renamed is removed at the end, and what killed processes left is removed
-    first: a folder is locked as long as its process lives.
+    What has not been renamed is removed at the end, with folders above it that were made for it.
+    What killed processes left is removed first: a folder is locked as long as its process lives.
 
     Raises:
         OSError: the disk refused.
     """
+    absent = [folder for folder in path.parents if not folder.exists()]
     durable.make_folder(path.parent)
     for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
         if _PART.fullmatch(left.name):
@@ -39,6 +40,9 @@ def make_part_folder(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             shutil.rmtree(part)
         os.close(descriptor)
+        with suppress(OSError):  # they are not empty
+            for folder in absent:
+                folder.rmdir()
 
 
 def _remove_abandoned(part: Path) -> None:

@@ -19,7 +19,7 @@ from airgap.errors import (
 from airgap.flow.exporting.images import make_source, parse_image, parse_platforms
 from airgap.store.item_kind import Source
 from airgap.store.source_tree import read_stable
-from tests.support import closure_items, oci_images, stores
+from tests.support import closure_items, oci_images, refusals, stores
 from tests.support.closure_items import hex_of
 from tests.support.sides import Side, Site
 
@@ -255,9 +255,9 @@ def test_a_layer_under_a_wrong_name_is_found_while_it_is_read(
 ) -> None:
     change(layout, LAYERS[0], LAYERS[0][:-1] + b"?")
 
-    done = small.run("export", "--image", layout, "--key", site.key(), "-o", tmp_path / "depot")
+    words = ("export", "--image", layout, "--key", site.key(), "-o", tmp_path / "depot")
+    done = refusals.expect_refusal(small, *words, error=CorruptError)
 
-    assert done.code == CorruptError.exit_code
     assert f"The blob {hex_of(LAYERS[0])} in {layout}" in done.err
     assert not list((tmp_path / "depot").glob("bundles/*/manifest*"))
 
@@ -271,11 +271,11 @@ def test_an_installed_image_that_was_damaged_does_not_travel(
     (installed,) = (isolated.bentoml / "images/shop").iterdir()
     change(installed, LAYERS[1], b"second LAYER")
 
-    done = isolated.run(
-        "export", "--image", "shop", "--key", site.key(), "-o", tmp_path / "onward.airgap"
+    words = ("export", "--image", "shop", "--key", site.key())
+    done = refusals.expect_refusal(
+        isolated, *words, "-o", isolated.top / "onward.airgap", error=CorruptError
     )
 
-    assert done.code == CorruptError.exit_code
     assert "is damaged" in done.err
 
 

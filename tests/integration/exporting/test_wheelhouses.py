@@ -377,8 +377,8 @@ def test_a_bento_without_requirements_travels_alone(
 def test_a_wheel_that_nothing_needs_is_refused(story: Story, site: Site, tmp_path: Path) -> None:
     file, data = make_wheel("misspelled")
     stores.write_files(tmp_path, {file: data})
-    ran = export(story.side, site, tmp_path / "depot", "shop:v1", "--wheel", tmp_path / file)
-    assert ran.code == UsageError.exit_code
+    words = ("export", "shop:v1", "--with-env", "--key", site.key(), "-o", tmp_path / "depot")
+    ran = expect_refusal(story.side, *words, "--wheel", tmp_path / file, error=UsageError)
     assert ran.json["error"]["message"] == f"No package that is needed can be {file}."
 
 

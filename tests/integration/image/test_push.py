@@ -16,7 +16,7 @@ from airgap.transport.registry.session import RegistrySession
 from airgap.transport.retry import RetryPolicy
 from tests.servers import fake_registry
 from tests.servers.fake_registry import Answer, FakeRegistry, bearer, token
-from tests.support import oci_images, stores
+from tests.support import oci_images, refusals, stores
 from tests.support.closure_items import hex_of
 from tests.support.oci_images import install
 from tests.support.sides import Side
@@ -266,5 +266,5 @@ def test_the_command_says_what_it_did(isolated: Side, registry: FakeRegistry) ->
         "bytes_sent": sum(map(len, AMD_BLOBS)) - len(AMD),
         "replaced": None,
     }
-    missing = isolated.run("image", "push", "none", f"{registry.host}/team/shop:1.4")
-    assert missing.code == MissingError.exit_code
+    words = ("image", "push", "none", f"{registry.host}/team/shop:1.4")
+    refusals.expect_refusal(isolated, *words, error=MissingError)

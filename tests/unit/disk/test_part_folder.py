@@ -18,6 +18,13 @@ def test_a_folder_that_is_renamed_stays_and_another_one_goes(top: Path) -> None:
     assert (top / "new/made/file").exists()
 
 
+def test_folders_above_one_that_is_not_renamed_go_with_it(top: Path) -> None:
+    (top / "new").mkdir()
+    with pytest.raises(KeyError), make_part_folder(top / "new/deep/er/made"):
+        raise KeyError
+    assert list((top / "new").iterdir()) == []
+
+
 def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(
     top: Path,
 ) -> None:
