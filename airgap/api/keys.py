@@ -29,11 +29,12 @@ def make_signer(key: StrPath | None, passphrase: str | bytes | None) -> Signer:
             "Give key=, or set AIRGAP_KEY or the config file's key.",
         )
 
-    def tell() -> bytes:
+    def tell(key: str) -> bytes:
         secret = passphrase if passphrase is not None else os.environ.get(_PASSPHRASE)
         if secret is None:
             raise ConfigurationError(
-                "The key is encrypted.", f"Give passphrase=, or set {_PASSPHRASE}."
+                f"{key[0].upper()}{key[1:]} is encrypted.",
+                f"Give passphrase=, or set {_PASSPHRASE}.",
             )
         return secret.encode() if isinstance(secret, str) else secret
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.attest import sign_statement
-from airgap.cli.output import Result, key_options, location_options, read_passphrase, reports
+from airgap.cli.output import Result, key_options, location_options, reports
+from airgap.cli.passphrases import read_passphrase
 from airgap.cli.signing import bundle_option
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.output import Result, key_options, location_options, read_passphrase, reports
+from airgap.cli.output import Result, key_options, location_options, reports
+from airgap.cli.passphrases import read_passphrase
 from airgap.cli.signing import SigningPurpose, bundle_option, open_shown
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def sign_statement(  # noqa: PLR0913, PLR0917  (what two commands share)
     bundle: str | None,
     statement: "Statement",
     key: str,
-    passphrase: Callable[[], bytes],
+    passphrase: Callable[[str], bytes],
     connector: "Connector",
 ) -> Result:
     """Show a bundle, sign a statement about it, write it beside the bundle, and report it."""

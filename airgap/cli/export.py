@@ -16,11 +16,11 @@ from airgap.cli.output import (
     jobs_option,
     key_options,
     location_options,
-    read_passphrase,
     reports,
     size_text,
     tmpdir_option,
 )
+from airgap.cli.passphrases import read_passphrase
 from airgap.cli.terms_options import terms_options
 from airgap.errors import UsageError
 

@@ -4,14 +4,8 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.output import (
-    CommandGroup,
-    Result,
-    passphrase_options,
-    read_new_passphrase,
-    read_passphrase,
-    reports,
-)
+from airgap.cli.output import CommandGroup, Result, reports
+from airgap.cli.passphrases import passphrase_options, read_new_passphrase, read_passphrase
 
 
 @click.group(cls=CommandGroup)
@@ -51,8 +45,8 @@ def generate(  # noqa: PLR0913  (one argument per option)
     """Make the key pair NAME.key (private) and NAME.pub (to give away)."""
     from airgap.flow.trust import keys
 
-    passphrase = None if no_passphrase else read_new_passphrase(passphrase_env, passphrase_fd)
-    made = keys.generate_key(folder, name, algorithm, passphrase)
+    ask = read_new_passphrase(passphrase_env, passphrase_fd)
+    made = keys.generate_key(folder, name, algorithm, None if no_passphrase else ask(name))
     return Result(
         {
             "private": str(made.private),

@@ -1,6 +1,5 @@
-"""What all commands share: output for people and programs, progress, and reading a key."""
+"""What all commands share: options, output for people and programs, and progress."""
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec
 import click
 
 from airgap.cli import terminal
+from airgap.cli.passphrases import passphrase_options
 from airgap.cli.terminal import Line
-from airgap.errors import ConfigurationError, StorageError, UsageError
+from airgap.errors import StorageError
 from airgap.flow.progress import Progress, Silent
 from airgap.printable import count_text, make_printable, size_text
 
@@ -32,16 +32,12 @@ __all__ = [
     "key_options",
     "location_options",
     "make_progress",
-    "passphrase_options",
-    "read_new_passphrase",
-    "read_passphrase",
     "reports",
     "size_text",
     "tmpdir_option",
 ]
 
 P = ParamSpec("P")
-DEFAULT_PASSPHRASE_VARIABLE: Final = "AIRGAP_PASSPHRASE"  # noqa: S105  (a name)
 PLAIN_EVERY_SECONDS: Final = 5.0
 _ANY_LENGTH: Final = 1000
 _LEAST_RATE: Final = 10_000  # below it, servers would take us for dead
@@ -134,22 +130,6 @@ def key_options(command: Callable[P, Any]) -> Callable[P, Any]:
         help="Sign with this: a private key file, ssh-agent:SHA256:… or pkcs11:…  [AIRGAP_KEY]",
     )
     return option(passphrase_options(command))
-
-
-def passphrase_options(command: Callable[P, Any]) -> Callable[P, Any]:
-    """Give a command the ways to tell a passphrase; never on the command line itself."""
-    environment = click.option(
-        "--passphrase-env",
-        metavar="VAR",
-        help=f"Take the passphrase from this variable.  [{DEFAULT_PASSPHRASE_VARIABLE}]",
-    )
-    descriptor = click.option(
-        "--passphrase-fd",
-        metavar="N",
-        type=click.IntRange(0),
-        help="Read the passphrase from this descriptor.",
-    )
-    return environment(descriptor(command))
 
 
 def jobs_option(command: Callable[P, Any]) -> Callable[P, Any]:
@@ -253,45 +233,6 @@ def depot_option(command: Callable[P, Any]) -> Callable[P, Any]:
     )(command)
 
 
-def read_passphrase(variable: str | None, descriptor: int | None) -> Callable[[], bytes]:
-    """Return a function that asks for the passphrase of an existing key, when it is needed."""
-
-    def ask() -> bytes:
-        passphrase = _told_passphrase(variable, descriptor)
-        if passphrase is not None:
-            return passphrase
-        if not terminal.can_ask():
-            raise ConfigurationError(
-                "The key is encrypted and there is no terminal to ask for its passphrase.",
-                f"Set {DEFAULT_PASSPHRASE_VARIABLE}, or use --passphrase-env or --passphrase-fd.",
-            )
-        return _typed("Passphrase: ")
-
-    return ask
-
-
-def read_new_passphrase(variable: str | None, descriptor: int | None) -> bytes:
-    """Ask for the passphrase of a new key, twice.
-
-    Raises:
-        ConfigurationError: there is no way to ask, or it is empty.
-        UsageError: the two differ.
-    """
-    passphrase = _told_passphrase(variable, descriptor)
-    if passphrase is None:
-        if not terminal.can_ask():
-            raise ConfigurationError(
-                "There is no terminal to ask for a passphrase.",
-                "Use --passphrase-env, --passphrase-fd or --no-passphrase.",
-            )
-        passphrase = _typed("Passphrase for the new key: ")
-        if _typed("Again: ") != passphrase:
-            raise UsageError("The two passphrases differ.", "Try again.")
-    if not passphrase:
-        raise ConfigurationError("The passphrase is empty.", "Use --no-passphrase if you mean it.")
-    return passphrase
-
-
 def make_progress() -> Progress:
     """Return a progress display: a bar on a terminal, lines in a file, nothing with ``--quiet``."""
     if click.get_current_context().obj["quiet"]:
@@ -384,24 +325,3 @@ def _redact(text: str) -> str:
     from airgap.flow.redaction import redact
 
     return redact(text)
-
-
-def _typed(prompt: str) -> bytes:
-    return os.fsencode(terminal.ask_hidden(prompt))
-
-
-def _told_passphrase(variable: str | None, descriptor: int | None) -> bytes | None:
-    """Return the passphrase that the environment or a descriptor holds, if one does."""
-    if descriptor is not None:
-        try:
-            with os.fdopen(descriptor, "rb") as file:
-                return file.read(4096).rstrip(b"\r\n")
-        except OSError as error:
-            raise ConfigurationError(
-                f"Descriptor {descriptor} cannot be read: {error.strerror}.",
-                "Open it in the shell, as in: airgap … --passphrase-fd 3 3<file",
-            ) from error
-    value = os.environ.get(variable or DEFAULT_PASSPHRASE_VARIABLE)
-    if variable and value is None:
-        raise ConfigurationError(f"The variable {variable} is not set.", "Set it, or name another.")
-    return None if value is None else os.fsencode(value)

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.output import Result, key_options, location_options, read_passphrase, reports
+from airgap.cli.output import Result, key_options, location_options, reports
+from airgap.cli.passphrases import read_passphrase
 from airgap.cli.signing import SigningPurpose, bundle_option, open_shown
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ import click
 
 from airgap.cli import terminal
 from airgap.cli.lines.labels import join_words
-from airgap.cli.output import Result, key_options, location_options, read_passphrase, reports
+from airgap.cli.output import Result, key_options, location_options, reports
+from airgap.cli.passphrases import read_passphrase
 from airgap.cli.signing import SigningPurpose, bundle_option, open_shown, show
 from airgap.cli.terminal import ClaimLine
 from airgap.cli.times import read_moment

@@ -195,7 +195,7 @@ def _read_pin(token: Token, address: TokenAddress, passphrase: Passphrase) -> ob
     """Return the PIN, or pkcs11's marker if it is typed on the token's own keypad."""
     if token.flags & TokenFlag.PROTECTED_AUTHENTICATION_PATH:
         return pkcs11.PROTECTED_AUTH
-    pin = read_secret(address.pin_source) if address.pin_source else passphrase()
+    pin = read_secret(address.pin_source) if address.pin_source else passphrase(f"the {address}")
     try:
         return pin.rstrip(b"\r\n").decode()
     except UnicodeDecodeError as error:

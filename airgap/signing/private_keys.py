@@ -178,7 +178,7 @@ def _parse(path: Path, text: bytes, passphrase: Passphrase) -> object:
             return load(text, None)
         except TypeError:
             encrypted = True
-            return load(text, passphrase())
+            return load(text, passphrase(f"the key {path}"))
     except UnsupportedAlgorithm as error:
         raise ConfigurationError(
             f"The key {path} is of a type that airgap does not support, or that the installed"

@@ -13,8 +13,10 @@ from airgap.signing.public_keys import verifies
 
 __all__ = ["Passphrase", "Signer"]
 
-Passphrase = Callable[[], bytes]
-"""Returns the passphrase of a key file or the PIN of a token; called only if one is needed."""
+Passphrase = Callable[[str], bytes]
+"""Returns the passphrase of a key file or the PIN of a token; called only if one is needed.
+
+It takes what a person calls the key: its path, or the token's name."""
 
 _WAIT_SECONDS: Final = 3.0
 

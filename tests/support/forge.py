@@ -336,7 +336,7 @@ def envelope(key_id: str, signature: bytes, kind: str = MANIFEST_TYPE) -> bytes:
 
 
 def load_signer(path: Path) -> Signer:
-    return private_keys.load(path, bytes)
+    return private_keys.load(path, str.encode)
 
 
 def sign(raw: bytes, *signers: Signer, role: Role = "builder") -> dict[str, bytes]:

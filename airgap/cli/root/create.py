@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
-from airgap.cli.output import Result, passphrase_options, read_passphrase, reports
+from airgap.cli.output import Result, reports
+from airgap.cli.passphrases import passphrase_options, read_passphrase
 from airgap.cli.root.proposal import read_demand, read_label_rule, read_threshold, report
 from airgap.cli.times import read_moment
 

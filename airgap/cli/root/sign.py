@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli import terminal
-from airgap.cli.output import Result, key_options, read_passphrase, reports
+from airgap.cli.output import Result, key_options, reports
+from airgap.cli.passphrases import read_passphrase
 from airgap.cli.root.proposal import before_option, report
 from airgap.errors import UsageError
 

@@ -74,7 +74,7 @@ def read_public_key(path: Path) -> Key:
         ConfigurationError: it cannot be read, is not a usable key, or is encrypted.
     """
 
-    def ask() -> bytes:
+    def ask(_: str) -> bytes:
         raise ConfigurationError(
             f"{path} is an encrypted private key.",
             "Name its public half; `airgap key export-public` writes it.",

@@ -117,11 +117,11 @@ def pin(box: Box, monkeypatch: pytest.MonkeyPatch) -> Box:
     return box
 
 
-def ask() -> bytes:
+def ask(_: str) -> bytes:
     return PIN.encode()
 
 
-def never() -> bytes:
+def never(_: str) -> bytes:
     raise AssertionError("no PIN is needed")
 
 
@@ -239,7 +239,7 @@ def test_a_wrong_pin_is_told_before_anything_is_written(
 @pytest.mark.parametrize("told", [b"", b"\xff\xff", b"9" * 400])
 def test_a_pin_that_cannot_be_one_is_refused(told: bytes, pin: Box) -> None:
     with pytest.raises(ConfigurationError, match="PIN"):
-        open_signer.open_signer(pin.key("builder-256"), lambda: told)
+        open_signer.open_signer(pin.key("builder-256"), lambda _: told)
 
 
 @pytest.mark.parametrize(

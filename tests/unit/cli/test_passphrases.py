@@ -10,7 +10,7 @@ from tests.support.sides import Ran, Side
 from tests.support.terminal import run_at_terminal
 
 SECRET = "correct horse"  # noqa: S105  (a test's)
-NEW, AGAIN, OLD = "Passphrase for the new key: ", "Again: ", "Passphrase: "
+NEW, AGAIN, OLD = "Passphrase for the new key k: ", "Again: ", "locked.key: "
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_without_a_terminal_there_is_no_question(
     ran = connected.process("sign", depot, "--key", locked_key)
 
     assert ran.returncode == 3
-    assert b"there is no terminal to ask" in ran.stderr
+    assert b"There is no terminal to ask" in ran.stderr
 
 
 def test_without_a_terminal_no_new_key_is_made(connected: Side, tmp_path: Path) -> None:

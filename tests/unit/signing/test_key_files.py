@@ -36,15 +36,15 @@ SSH = {
 PASSPHRASE = b"correct horse"
 
 
-def never() -> bytes:
+def never(_: str) -> bytes:
     raise AssertionError("no passphrase is needed")
 
 
-def passphrase() -> bytes:
+def passphrase(_: str) -> bytes:
     return PASSPHRASE
 
 
-def wrong() -> bytes:
+def wrong(_: str) -> bytes:
     return b"battery staple"
 
 

@@ -17,7 +17,7 @@ PKCS8 = serialization.PrivateFormat.PKCS8
 PLAIN = serialization.NoEncryption()
 
 
-def never() -> NoReturn:
+def never(_: str) -> NoReturn:
     raise AssertionError("was asked for a passphrase")
 
 
@@ -43,7 +43,7 @@ def test_an_encrypted_key_opens_with_its_passphrase_alone(
     monkeypatch.setattr(private_keys, "_ROUNDS", 1)
     secret, _, key = private_keys.generate(tmp_path, "mine", "ed25519", b"correct")
 
-    assert private_keys.load(secret, lambda: b"correct").key == key
+    assert private_keys.load(secret, lambda _: b"correct").key == key
     for wrong in (b"wrong", b""):
         with pytest.raises(ConfigurationError, match=r"passphrase for .* is wrong"):
             private_keys.load(secret, lambda wrong=wrong: wrong)  # type: ignore[misc]
@@ -56,7 +56,7 @@ def test_keys_made_elsewhere_are_read(tmp_path: Path) -> None:
     encrypted = put(tmp_path / "b.key", private.private_bytes(PEM, PKCS8, locked))
 
     made = private_keys.load(plain, never).key
-    assert private_keys.load(encrypted, lambda: b"word").key == made
+    assert private_keys.load(encrypted, lambda _: b"word").key == made
 
 
 def test_an_unknown_algorithm_makes_no_key(tmp_path: Path) -> None:

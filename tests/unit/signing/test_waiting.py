@@ -75,7 +75,7 @@ def test_only_a_terminal_is_told(
     patient = PatientSigner()
     monkeypatch.setattr(keys, "load_signer", lambda _spec, _passphrase: patient)
 
-    loaded = signers.load_signer("ssh-agent:", bytes)
+    loaded = signers.load_signer("ssh-agent:", str.encode)
     print_wait = loaded.on_wait
 
     def tell(text: str) -> None:
