@@ -29,6 +29,7 @@ __all__ = ["COMMANDS", "cli", "main", "restore_environment"]
 
 # name: (module below airgap.cli, one line of help). Modules are imported when they are used.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "init": ("init", "Set up this machine to export: keys, a root, defaults."),
     "export": ("export", "Pack Bentos and their models into a signed bundle."),
     "import": ("import_", "Verify a bundle and install what it holds."),
     "verify": ("verify", "Read and check everything an import would read; write nothing."),
@@ -65,7 +66,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 }
 # Where a heading begins in the help, and which.
 _HEADINGS: Final = {
-    "export": "Carry a bundle",
+    "init": "Carry a bundle",
     "split": "On discs, sticks and cards",
     "push": "Over servers, and shared depots",
     "serve": "The gateway",

@@ -13,7 +13,7 @@ import click
 from airgap.cli import terminal
 from airgap.cli.passphrases import passphrase_options
 from airgap.cli.terminal import Line
-from airgap.errors import StorageError
+from airgap.errors import StorageError, UsageError
 from airgap.flow.progress import Progress, Silent
 from airgap.printable import count_text, make_printable, size_text
 
@@ -126,10 +126,19 @@ def key_options(command: Callable[P, Any]) -> Callable[P, Any]:
         "--key",
         metavar="KEY",
         envvar="AIRGAP_KEY",
-        required=True,
+        callback=_require_key,
         help="Sign with this: a private key file, ssh-agent:SHA256:… or pkcs11:…  [AIRGAP_KEY]",
     )
     return option(passphrase_options(command))
+
+
+def _require_key(_context: click.Context, _option: click.Parameter, key: str | None) -> str:
+    if key is None:
+        raise UsageError(
+            "There is no key to sign with.",
+            "Give --key KEY, or set AIRGAP_KEY. On a new machine, `airgap init` makes keys.",
+        )
+    return key
 
 
 def jobs_option(command: Callable[P, Any]) -> Callable[P, Any]:

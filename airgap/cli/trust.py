@@ -1,7 +1,6 @@
 """``airgap trust``: choose whom this machine trusts."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -14,30 +13,55 @@ if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
 
 
+_LINE_DIGITS: Final = 32
+
+
 @click.group(cls=CommandGroup)
 def command() -> None:
     """Choose whom this machine trusts."""
 
 
 @command.command()
-@click.argument("root", type=click.Path(path_type=Path))
+@click.argument("root")
 @click.option(
     "--fingerprint",
     metavar="SHA256:HEX",
-    required=True,
-    help="Fingerprint of ROOT, obtained by another way than the file.",
+    help="Fingerprint of the root, obtained by another way than the file; asked for on a terminal.",
 )
 @reports
-def init(*, root: Path, fingerprint: str) -> Result:
-    """Trust the site described by ROOT, if it has this fingerprint."""
+@location_options
+def init(*, root: str, fingerprint: str | None, connector: "Connector") -> Result:
+    """Trust the site whose root has this fingerprint.
+
+    ROOT is a root file with its signatures beside it, or a depot or .airgap file that holds roots.
+    """
+    from airgap.flow.location.location import parse_location
     from airgap.flow.trust import pin
 
-    accepted, folder, is_new = pin.pin_root(root, fingerprint)
+    typed = _ask_fingerprint() if fingerprint is None else fingerprint
+    accepted, folder, is_new = pin.pin_root(parse_location(root), typed, connector)
     verb = "now trusts" if is_new else "trusts already, and still,"
     return Result(
         {"site": accepted.site, "version": accepted.version, "new": is_new, "state": str(folder)},
         [f"This machine {verb} the builders of site {accepted.site} (root {accepted.version})."],
     )
+
+
+def _ask_fingerprint() -> str:
+    """Let a person type the fingerprint from paper, in one line or in two.
+
+    Raises:
+        UsageError: there is no terminal.
+    """
+    if not terminal.can_ask():
+        raise UsageError(
+            "The fingerprint of the root is not given.",
+            "Give --fingerprint SHA256:HEX, as the sender has told it on paper or by phone.",
+        )
+    first = terminal.ask("Fingerprint of the root, first line (eight groups of four digits)")
+    if len("".join(first.removeprefix("SHA256:").split())) != _LINE_DIGITS:
+        return first
+    return f"{first} {terminal.ask('Second line')}"
 
 
 @command.command()

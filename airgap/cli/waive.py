@@ -66,7 +66,8 @@ def command(  # noqa: PLR0913  (one argument per option)
     never waived.
     """
     from airgap.cli.signers import load_signer
-    from airgap.flow.trust import pin, waivers
+    from airgap.flow.trust import waivers
+    from airgap.format import fingerprints
 
     signer = load_signer(key, read_passphrase(passphrase_env, passphrase_fd))
     if source.endswith(waivers.SUFFIX):
@@ -76,7 +77,7 @@ def command(  # noqa: PLR0913  (one argument per option)
                 "To add a signature, give only the file and --key.",
             )
         if digest is not None:
-            digest = pin.normalize_digest(digest, "digest of a waiver", "`airgap waive`")
+            digest = fingerprints.normalize_digest(digest, "digest of a waiver", "`airgap waive`")
         signed = waivers.read_waiver(Path(source))
         digest = _show_waiver(signed, bundle, digest)
         return _report(waivers.sign_waiver(signed, signer, digest), signer.key.id)

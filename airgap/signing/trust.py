@@ -17,6 +17,7 @@ from airgap.format import root as roots
 from airgap.format import waiver as waivers
 from airgap.format.attestation import ATTESTING_ROLES, DEFAULT_NAMES, Attestation
 from airgap.format.envelope import Role
+from airgap.format.fingerprints import refuse_fingerprint
 from airgap.format.manifest import Manifest
 from airgap.format.root import Root
 from airgap.format.waiver import Waiver
@@ -210,11 +211,7 @@ def accept_root(raw: bytes, envelopes: Sequence[bytes], fingerprint: str) -> Ver
         CorruptError: the fingerprint matches, but it is not a root of this format.
     """
     if roots.fingerprint(raw) != fingerprint:
-        raise NotTrustedError(
-            f"The root has the fingerprint {roots.fingerprint(raw)}, not {fingerprint}.",
-            "Compare the fingerprint with the one that you were given on paper or by phone;"
-            " if they differ, this is not the right root file.",
-        )
+        raise refuse_fingerprint(fingerprint, roots.fingerprint(raw))
     root = roots.decode(raw)
     for key in root.keys:
         check_key(key)

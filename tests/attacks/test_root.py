@@ -15,6 +15,7 @@ from airgap.errors import (
     ConfigurationError,
     ConflictError,
     CorruptError,
+    MissingError,
     NotTrustedError,
     PolicyError,
 )
@@ -359,7 +360,7 @@ def _tebibyte(path: Path) -> None:
     [
         (_link_to_zeros, (ConfigurationError, ConfigurationError)),
         (_fifo, (ConfigurationError, ConfigurationError)),
-        (_folder, (ConfigurationError, ConfigurationError)),
+        (_folder, (MissingError, ConfigurationError)),  # it could be a depot, and holds no roots
         (Path.unlink, (ConfigurationError, NotTrustedError)),
         (_tebibyte, (NotTrustedError, NotTrustedError)),
     ],

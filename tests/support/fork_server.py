@@ -167,7 +167,8 @@ class Steps:
         if not set(mode) & set("wxa+"):
             return _REAL_OPEN(file, mode, *args, **named)
         raw = _SeenFile(file, mode.replace("b", "").replace("t", ""))
-        raw.steps, raw.short = self, self._short(os.fsdecode(file))
+        path = Path(f"/proc/self/fd/{file}").readlink() if isinstance(file, int) else file
+        raw.steps, raw.short = self, self._short(os.fsdecode(path))
         buffered = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
         return buffered if "b" in mode else io.TextIOWrapper(buffered, *args[1:], **named)
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from airgap.flow.describe.times import format_time
 from airgap.flow.trust.roots import Proposal
+from airgap.format.fingerprints import group_digits
 from airgap.format.root import Key, Root
 from airgap.printable import count_text
 
@@ -41,7 +42,7 @@ def render_sheet(proposal: Proposal) -> list[str]:
         *_key_lines(root.keys, len(_rule_lines(root)) + max(len(root.roles) - _USUAL_ROLES, 0)),
         "",
         "FINGERPRINT OF THE ROOT (read aloud; `airgap trust init` asks for it)",
-        *(f"    {line}" for line in _group_digits(proposal.fingerprint.removeprefix("SHA256:"))),
+        *(f"    {line}" for line in group_digits(proposal.fingerprint)),
         "",
         *_signature_lines(root),
         "=" * PAGE_WIDTH,
@@ -85,21 +86,13 @@ def _key_lines(keys: tuple[Key, ...], taken: int) -> list[str]:
     whole, short = _WHOLE_KEYS - (taken + 1) // 2, _SHORT_KEYS - taken
     lines = []
     for number, key in enumerate(keys[:short], 1):
-        first, second = _group_digits(key.id)
+        first, second = group_digits(key.id)
         lines.append(f"    {f'K{number}':<5}{key.algorithm:<19} {first}")
         if len(keys) <= whole:
             lines.append(f"{'':29}{second}")
     if len(keys) > short:
         lines.append(f"    and {len(keys) - short} more: see `airgap root show`")
     return lines
-
-
-def _group_digits(digits: str) -> tuple[str, str]:
-    """Write 64 digits as two lines of eight groups of four, with a wider gap in the middle."""
-    four = [digits[at : at + 4] for at in range(0, 64, 4)]
-    halves = (four[:8], four[8:])
-    first, second = (f"{' '.join(half[:4])}   {' '.join(half[4:])}" for half in halves)
-    return first, second
 
 
 def _signature_lines(root: Root) -> list[str]:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from airgap.carrier import local_depot
 from airgap.carrier.archive_start import is_archive
@@ -22,29 +21,35 @@ from airgap.flow.location.location import (
     RemoteDepot,
 )
 from airgap.format import envelope as dsse
-from airgap.format import layout, names
+from airgap.format import fingerprints, layout
 from airgap.format import root as roots
 from airgap.format.root import Root, SignedRoot
 from airgap.signing import trust
 from airgap.signing.trust import Verified
 from airgap.state import pinned_root
 
-__all__ = ["Update", "normalize_digest", "normalize_fingerprint", "pin_root", "update_root"]
-
-FINGERPRINT_PREFIX: Final = "SHA256:"
+__all__ = ["Update", "normalize_fingerprint", "pin_root", "update_root"]
 
 
-def pin_root(path: Path, fingerprint: str) -> tuple[Root, Path, bool]:
+def pin_root(
+    location: Location, fingerprint: str, connector: Connector = LOCAL
+) -> tuple[Root, Path, bool]:
     """Trust a root on this machine; return it, the folder it is kept in, and whether that is new.
 
+    The location is a root file with its signatures beside it, or a depot or ``.airgap`` file that
+    holds roots: then the fingerprint says which of them.
+
     Raises:
-        UsageError: the fingerprint is not of the form ``SHA256:HEX``.
-        NotTrustedError: the root has another fingerprint, or lacks its signatures.
+        UsageError: the fingerprint does not have 64 hex digits.
+        NotTrustedError: no root there has this fingerprint, or it lacks its signatures.
         ConflictError: this machine has pinned another root.
+        MissingError: a depot or file holds no roots.
     """
     expected = normalize_fingerprint(fingerprint)
-    raw, envelopes = pinned_root.read_root_files(path)
-    verified = trust.accept_root(raw, envelopes, expected)
+    _, signed_roots = _read_roots(location, connector)
+    root = min(signed_roots, key=lambda root: _count_differences(root, expected))
+    envelopes = root.envelopes
+    verified = trust.accept_root(root.raw, envelopes, expected)
     pinned = pinned_root.load_root()
     if pinned is not None and pinned.fingerprint != expected:
         raise ConflictError(
@@ -56,6 +61,12 @@ def pin_root(path: Path, fingerprint: str) -> tuple[Root, Path, bool]:
         history.begin_history(verified.value)
     folder = _save(verified, envelopes, pinned)
     return verified.value, folder, pinned is None
+
+
+def _count_differences(root: SignedRoot, fingerprint: str) -> int:
+    """Count the digits of a fingerprint in which a root differs: 0 for the right one."""
+    pairs = zip(roots.fingerprint(root.raw), fingerprint, strict=True)
+    return sum(own != typed for own, typed in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,27 +159,8 @@ def normalize_fingerprint(text: str) -> str:
     """Return a fingerprint that a person typed, without spaces and in lower case.
 
     Raises:
-        UsageError: it is not of the form ``SHA256:HEX``.
+        UsageError: it does not have 64 hex digits.
     """
-    return normalize_digest(text, "fingerprint", "`airgap root create`")
-
-
-def normalize_digest(text: str, noun: str, command: str) -> str:
-    """Return a digest that a person typed, without spaces and in lower case.
-
-    Args:
-        text: what was typed.
-        noun: what it is, for the message.
-        command: what printed it, for the hint.
-
-    Raises:
-        UsageError: it is not of the form ``SHA256:HEX``.
-    """
-    compact = "".join(text.split())
-    prefix, digits = compact[: len(FINGERPRINT_PREFIX)], compact[len(FINGERPRINT_PREFIX) :].lower()
-    if prefix.upper() != FINGERPRINT_PREFIX or not names.is_bundle_id(digits):
-        raise UsageError(
-            f"{text!r} is not a {noun}.",
-            f"Type SHA256: and the 64 hex digits that {command} printed.",
-        )
-    return FINGERPRINT_PREFIX + digits
+    return fingerprints.normalize_digest(
+        text, "fingerprint", "`airgap init` or `airgap root create`"
+    )

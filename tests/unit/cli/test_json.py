@@ -88,6 +88,7 @@ def lines(
     words = ("root", "add-key", site.root, "builder", site.folder / "site.pub", "-o", proposal)
     assert sides.run_cli(words, {}).code == 0
     return {
+        "init": ["hospital-north", "--no-passphrase"],
         "export": ["shop", "-o", more, *key],
         "import": [depot],
         "push": ["shop", more, *key],

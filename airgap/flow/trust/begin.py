@@ -1,0 +1,173 @@
+"""A new site on the connected side: its two keys, its root, and the defaults of later commands.
+
+The keys and the root appear in one folder by one rename; then the config file names them. A run
+that was killed is finished by the next one, and a further one changes nothing.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from airgap.disk import durable
+from airgap.disk.os_errors import translate_errors
+from airgap.errors import ConfigurationError, ConflictError, UsageError
+from airgap.flow import config
+from airgap.flow.trust import keys, roots
+from airgap.flow.trust.roots import NewRoot, Proposal
+from airgap.format import names
+
+__all__ = ["BegunSite", "begin_site"]
+
+SITE_KEY: Final = "site"
+BUILDER_KEY: Final = "builder"
+_FOLDER: Final = "keys"
+_ROOT: Final = "root.msgpack"
+_SECTIONS: Final = ("export", "push")
+_PRIVATE: Final = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class BegunSite:
+    """What was made, and where."""
+
+    root: Proposal
+    is_new: bool
+    folder: Path
+    """The folder with the keys and the root."""
+    config: Path
+    lacks: tuple[str, ...]
+    """Lines that the config file lacks, because it has sections of the same names already."""
+
+    @property
+    def site_key(self) -> Path:
+        """The private key that signs roots."""
+        return self.folder / f"{SITE_KEY}.key"
+
+    @property
+    def builder_key(self) -> Path:
+        """The private key that signs bundles."""
+        return self.folder / f"{BUILDER_KEY}.key"
+
+
+def begin_site(
+    site: str, channel: str, algorithm: str, passphrase: Callable[[str], bytes | None]
+) -> BegunSite:
+    """Make a site's key, a builder's key and the root in ``AIRGAP_HOME``; note them as defaults.
+
+    ``passphrase`` returns the passphrase of a new key, by the key's name; None: not encrypted.
+
+    Raises:
+        UsageError: the site or the channel is not a name.
+        ConfigurationError: there is no such algorithm, or the config file cannot be used.
+        ConflictError: this machine has keys of another site.
+        StorageError: the disk refused.
+    """
+    for what, name in (("site id", site), ("channel", channel)):
+        if not names.is_tag_part(name):
+            raise UsageError(
+                f"{name!r} cannot be a {what}.",
+                "Use lower-case letters, digits, '-', '_', '.'; at most 63.",
+            )
+    document = config.load()
+    folder = config.home() / _FOLDER
+    is_new = not folder.exists()
+    if is_new:
+        _make_folder(folder, site, algorithm, passphrase)
+    else:
+        _require_same_site(folder, site)
+    lacks = _note_defaults(folder, channel, document)
+    root = roots.read_proposal(folder / _ROOT, None)
+    return BegunSite(root, is_new, folder, config.config_path(), lacks)
+
+
+def _make_folder(
+    folder: Path, site: str, algorithm: str, passphrase: Callable[[str], bytes | None]
+) -> None:
+    """Make the keys and the root under another name, and rename the folder when it is whole."""
+    part = folder.with_name(f"{folder.name}.part")
+    with translate_errors(folder):
+        durable.make_folder(folder.parent, _PRIVATE)
+        if part.exists():  # of a run that was killed; no root names its keys
+            shutil.rmtree(part)
+        part.mkdir(_PRIVATE)
+    secret = passphrase(SITE_KEY)
+    own = keys.generate_key(part, SITE_KEY, algorithm, secret)
+    builder = keys.generate_key(part, BUILDER_KEY, algorithm, passphrase(BUILDER_KEY))
+    signer = keys.load_signer(str(own.private), lambda _: secret or b"")
+    new = NewRoot(site, {"root": [own.key], "builder": [builder.key]}, {})
+    roots.create_root(new, [signer], part / _ROOT)
+    with translate_errors(folder):
+        durable.sync_folder(part)
+        part.rename(folder)
+        durable.sync_folder(folder.parent)
+
+
+def _require_same_site(folder: Path, site: str) -> None:
+    """Require that the folder is of an earlier run for the same site.
+
+    Raises:
+        ConflictError: it is not.
+    """
+    path = folder / _ROOT
+    if not path.exists():
+        raise ConflictError(
+            f"{folder} exists, and has no {_ROOT}: other commands have made it.",
+            "Move it away, or go on with `airgap root create`.",
+        )
+    root = roots.read_proposal(path, None).root
+    if root.site != site:
+        raise ConflictError(
+            f"This machine has the keys of site {root.site} already, in {folder}.",
+            "For another site, set AIRGAP_HOME to a folder of its own.",
+        )
+
+
+def _note_defaults(folder: Path, channel: str, document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Add the defaults of ``export`` and ``push`` to the config file.
+
+    Return the lines that a person has to add: those of sections that are there already.
+    """
+    sections: dict[str, dict[str, str | list[str]]] = {
+        "export": {
+            "key": str(folder / f"{BUILDER_KEY}.key"),
+            "channel": channel,
+            "include_root": [str(folder / _ROOT)],
+        },
+        "push": {"key": str(folder / f"{BUILDER_KEY}.key"), "channel": channel},
+    }
+    added: list[str] = []
+    lacks: list[str] = []
+    for name, values in sections.items():
+        lines = [f"[{name}]", *(f"{key} = {_quote(value)}" for key, value in values.items()), ""]
+        if name not in document:
+            added += lines
+        elif "key" not in document[name]:
+            lacks += lines
+    path = config.config_path()
+    if added:
+        with translate_errors(path):
+            durable.make_folder(path.parent, _PRIVATE)
+            before = path.read_text(encoding="utf-8") if path.exists() else ""
+            text = "\n".join([before.rstrip(), "", *added] if before.strip() else added)
+            durable.replace_file(path, text.encode())
+    return tuple(lacks)
+
+
+def _quote(value: str | list[str]) -> str:
+    """Write a value as TOML has it, where JSON's form of texts and lists is valid as well.
+
+    Raises:
+        ConfigurationError: a path is not UTF-8, and cannot stand in a config file.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"{text} is not UTF-8: a config file cannot name it.",
+            "Set AIRGAP_HOME to another path.",
+        ) from error
+    return text
