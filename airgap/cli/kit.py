@@ -13,11 +13,11 @@ from airgap.cli.output import (
     jobs_option,
     key_options,
     make_progress,
-    read_passphrase,
     reports,
     size_text,
     tmpdir_option,
 )
+from airgap.cli.passphrases import read_passphrase
 from airgap.cli.terms_options import terms_options
 
 if TYPE_CHECKING:

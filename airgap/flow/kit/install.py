@@ -44,9 +44,10 @@ MARKER, DONE, WORK = ".airgap-kit-incomplete", "airgap-kit.json", ".airgap-kit"
 TARGET = re.compile(r"cp3(\d+)-(manylinux|musllinux)_(\d+)_(\d+)_(\w+)")
 LIBC = {"manylinux": "glibc", "musllinux": "musl"}
 WANTED = re.compile(r"requirements\.txt|(wheels|tools)/[^/]+\.whl")
-FINGERPRINT = re.compile("SHA256:[0-9a-f]{64}")
 ROOT_BYTES = 2**20
 LAST_LINES = 20
+LINE_DIGITS = 32  # of a fingerprint on paper, which has two lines
+A_SLIP = 3  # so many groups are misread; more are those of another root
 RAW = 0  # the codec of bytes that are stored as they are
 KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
 PIP = (
@@ -101,21 +102,39 @@ def load(path: Path) -> Any:  # noqa: ANN401
     return module
 
 
+def count_different(actual: str, typed: str) -> str:
+    """Say which groups of four digits were typed otherwise; the right ones are never printed."""
+    pairs = [(actual[at : at + 4], typed[at : at + 4]) for at in range(len("SHA256:"), 71, 4)]
+    groups = [f"{number} ({mine})" for number, (own, mine) in enumerate(pairs, 1) if own != mine]
+    return f"group {', '.join(groups)}" if len(groups) <= A_SLIP else f"{len(groups)} of 16 groups"
+
+
+def normalize(typed: str) -> str:
+    """Return a fingerprint that a person typed, without spaces; SHA256: may be missing."""
+    digits = re.sub(r"^SHA256:", "", re.sub(r"\s", "", typed), flags=re.IGNORECASE).lower()
+    if not re.fullmatch("[0-9a-f]{64}", digits):
+        raise Failure(
+            "usage", f"{typed!r} is not a fingerprint.", "Type its 64 hex digits, all of them."
+        )
+    return f"SHA256:{digits}"
+
+
+def ask() -> str:
+    """Let a person type the fingerprint, in one line or in two."""
+    first = input("Fingerprint of the site's root, from the paper, first line: ")
+    is_half = len(re.sub(r"^SHA256:|\s", "", first)) == LINE_DIGITS
+    return first + input("Second line: ") if is_half else first
+
+
 def find_root(kit: Path, named: "Path | None", fingerprint: str) -> Path:
     """Return the file of the root that has this fingerprint."""
-    if not FINGERPRINT.fullmatch(fingerprint):
-        raise Failure(
-            "usage",
-            f"{fingerprint!r} is not a fingerprint.",
-            "Type all of it: SHA256: and 64 characters.",
-        )
     others = []
     for path in [named] if named else sorted((kit / "roots").glob("*.root.msgpack")):
         if path.is_file() and path.stat().st_size <= ROOT_BYTES:
             actual = "SHA256:" + hashlib.sha256(path.read_bytes()).hexdigest()
             if actual == fingerprint:
                 return path
-            others.append(f" {path} has {actual}.")
+            others.append(f" {path} differs in {count_different(actual, fingerprint)}.")
     raise Failure(
         "not-trusted",
         f"There is no root with the fingerprint {fingerprint}." + "".join(others),
@@ -412,7 +431,8 @@ def parse(arguments: "Sequence[str] | None") -> argparse.Namespace:
                 "The fingerprint of the site's root is missing.",
                 "Give --fingerprint SHA256:..., as you got it on paper or by phone.",
             )
-        options.fingerprint = input("Fingerprint of the site's root, from the paper: ").strip()
+        options.fingerprint = ask()
+    options.fingerprint = normalize(options.fingerprint)
     return options
 
 

@@ -126,17 +126,15 @@ def _require_same_site(folder: Path, site: str) -> None:
 
 
 def _note_defaults(folder: Path, channel: str, document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Add the defaults of ``export`` and ``push`` to the config file.
+    """Add the defaults of ``export``, ``push`` and ``kit`` to the config file.
 
     Return the lines that a person has to add: those of sections that are there already.
     """
+    key, roots_to_carry = str(folder / f"{BUILDER_KEY}.key"), [str(folder / _ROOT)]
     sections: dict[str, dict[str, str | list[str]]] = {
-        "export": {
-            "key": str(folder / f"{BUILDER_KEY}.key"),
-            "channel": channel,
-            "include_root": [str(folder / _ROOT)],
-        },
-        "push": {"key": str(folder / f"{BUILDER_KEY}.key"), "channel": channel},
+        "export": {"key": key, "channel": channel, "include_root": roots_to_carry},
+        "push": {"key": key, "channel": channel},
+        "kit": {"key": key, "include_root": roots_to_carry},
     }
     added: list[str] = []
     lacks: list[str] = []
