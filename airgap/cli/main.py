@@ -61,6 +61,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "prove": ("prove", "Serve an installed Bento without a network, and say what it asks for."),
     "rehearse": ("rehearse", "Import a bundle as the other side will, and serve its Bentos."),
     "log": ("log", "Show what was imported, refused and waived here, and who signed it."),
+    "check": ("check", "Compare what is installed with what was imported, byte for byte."),
     "doctor": ("doctor", "Check this machine's setup and say what to fix."),
     "demo": ("demo", "Carry a small Bento across an imaginary gap, in a temporary folder."),
 }

@@ -3,7 +3,7 @@
 import hashlib
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
@@ -18,8 +18,12 @@ _PAST_CACHE: Final = getattr(os, "O_DIRECT", 0)
 _F_NOCACHE: Final = 48  # macOS
 
 
-def digest_on_medium(top: Path, name: str) -> bytes:
+def digest_on_medium(
+    top: Path, name: str, advance: Callable[[int], None] = lambda _: None
+) -> bytes:
     """Return the SHA-256 of a file as the medium has it, past the system's cache where possible.
+
+    ``advance`` gets the number of bytes of each piece that was read.
 
     Linux reads with O_DIRECT; where a file system cannot do that (FUSE, tmpfs), the file's pages
     are dropped first. macOS reads with F_NOCACHE.
@@ -34,10 +38,12 @@ def digest_on_medium(top: Path, name: str) -> bytes:
         try:
             for piece in _pieces(_bypassing(top / name)):
                 digest.update(piece)
+                advance(len(piece))
         except OSError:
             digest = hashlib.sha256()
             for piece in _pieces(os.dup(descriptor)):
                 digest.update(piece)
+                advance(len(piece))
     return digest.digest()
 
 

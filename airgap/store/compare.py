@@ -3,18 +3,59 @@
 import os
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Literal
 
 from airgap.disk.digests import digest_file
 from airgap.disk.permissions import are_kept
+from airgap.disk.readback import digest_on_medium
 from airgap.errors import AirgapError
-from airgap.format.inventory import Entry, File, Folder, Item, Link
+from airgap.format.inventory import Entry, File, Item, Link
 from airgap.store.install_paths import InstallPath
 from airgap.store.kinds import find_kind
 from airgap.store.source_tree import scan
 
-__all__ = ["find_differences", "has_missing_files"]
+__all__ = ["Difference", "find_differences", "has_missing_files", "list_differences"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A path of an installed item that is not as the item has it; ``problem`` is a phrase.
+
+    ``expected`` and ``actual`` are the SHA-256 of a file, where there is one. ``path`` is empty if
+    the folder cannot be listed.
+    """
+
+    path: str
+    state: Literal["missing", "changed", "additional", "unreadable"]
+    problem: str
+    expected: bytes | None = None
+    actual: bytes | None = None
+
+    def __str__(self) -> str:
+        """Write it as a line."""
+        return f"{self.path}: {self.problem}" if self.path else self.problem
+
+
+def list_differences(
+    item: Item, target: InstallPath, advance: Callable[[int], None]
+) -> Iterator[Difference]:
+    """Yield each way in which an installed item differs from the item, with digests.
+
+    Files are read from the disk, past the system's cache where possible; ``advance`` gets the
+    number of bytes that were read. Where other files may lie beside the item's own, those are
+    not differences.
+    """
+
+    def digest(path: Path) -> bytes:
+        real = Path(os.path.realpath(path)) if target.may_hold_more else path
+        return digest_on_medium(real.parent, real.name, advance)
+
+    yield from _compare_item(item, target, digest)
+    if not target.may_hold_more:
+        yield from _find_extra_paths(item, target.final, digest)
 
 
 def find_differences(item: Item, target: InstallPath) -> Iterator[str]:
@@ -23,18 +64,11 @@ def find_differences(item: Item, target: InstallPath) -> Iterator[str]:
     A missing entry is not a difference where other files may lie beside the item's own: see
     ``has_missing_files``.
     """
-    keeps_modes = cache(partial(are_kept, target.store))
-    for entry in item.entries:
-        path = target.final / entry.path
-        if not os.path.lexists(path):
-            if not target.may_hold_more:
-                yield f"{entry.path}: missing here"
-            continue
-        problem = _compare_entry(entry, path, keeps_modes, may_be_link=target.may_hold_more)
-        if problem:
-            yield f"{entry.path}: {problem}"
+    for difference in _compare_item(item, target, digest_file):
+        if difference.state != "missing" or not target.may_hold_more:
+            yield str(difference)
     if not target.may_hold_more:
-        yield from _find_extra_paths(item, target.final)
+        yield from map(str, _find_extra_paths(item, target.final, None))
 
 
 def has_missing_files(item: Item, target: InstallPath) -> bool:
@@ -42,45 +76,82 @@ def has_missing_files(item: Item, target: InstallPath) -> bool:
     return any(not os.path.lexists(target.final / entry.path) for entry in item.entries)
 
 
+def _compare_item(
+    item: Item, target: InstallPath, digest: Callable[[Path], bytes]
+) -> Iterator[Difference]:
+    keeps_modes = cache(partial(are_kept, target.store))
+    compare = partial(
+        _compare_file, keeps_modes=keeps_modes, may_be_link=target.may_hold_more, digest=digest
+    )
+    for entry in item.entries:
+        path = target.final / entry.path
+        expected = entry.digest if isinstance(entry, File) else None
+        if not os.path.lexists(path):
+            yield Difference(entry.path, "missing", "missing here", expected)
+            continue
+        try:
+            difference = _compare_entry(entry, path, compare)
+        except OSError as error:
+            problem = f"cannot be read here ({error.strerror})"
+            difference = Difference(entry.path, "unreadable", problem, expected)
+        except AirgapError as error:
+            difference = Difference(entry.path, "unreadable", error.message, expected)
+        if difference:
+            yield difference
+
+
 def _compare_entry(
-    entry: Entry, path: Path, keeps_modes: Callable[[], bool], *, may_be_link: bool
-) -> str:
-    """Say how a path differs from its entry; empty if it does not."""
-    try:
-        match entry:
-            case Link():
-                same = path.is_symlink() and os.readlink(path) == entry.target  # noqa: PTH115  (exact text)
-                return "" if same else "is not the same link here"
-            case Folder():
-                empty = path.is_dir() and not path.is_symlink() and not any(path.iterdir())
-                return "" if empty else "is not an empty folder here"
-            case File():
-                return _compare_file(entry, path, keeps_modes, may_be_link=may_be_link)
-    except OSError as error:
-        return f"cannot be read here ({error.strerror})"
+    entry: Entry, path: Path, compare_file: Callable[[File, Path], Difference | None]
+) -> Difference | None:
+    """Return how a path differs from its entry; None if it does not. Raises OSError."""
+    if isinstance(entry, File):
+        return compare_file(entry, path)
+    if isinstance(entry, Link):
+        same = path.is_symlink() and os.readlink(path) == entry.target  # noqa: PTH115  (exact text)
+        return None if same else Difference(entry.path, "changed", "is not the same link here")
+    empty = path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+    return None if empty else Difference(entry.path, "changed", "is not an empty folder here")
 
 
 def _compare_file(
-    entry: File, path: Path, keeps_modes: Callable[[], bool], *, may_be_link: bool
-) -> str:
+    entry: File,
+    path: Path,
+    *,
+    keeps_modes: Callable[[], bool],
+    may_be_link: bool,
+    digest: Callable[[Path], bytes],
+) -> Difference | None:
     # The files of a snapshot may be links to blobs of the cache; a Bento has no such links.
     status = path.stat(follow_symlinks=may_be_link)
+    changed = partial(Difference, entry.path, "changed", expected=entry.digest)
     if not stat.S_ISREG(status.st_mode):
-        return "is not a file here"
+        return changed("is not a file here")
     if status.st_size != entry.size:
-        return f"has {status.st_size:,} bytes here, {entry.size:,} in the bundle"
+        return changed(f"has {status.st_size:,} bytes here, {entry.size:,} in the bundle")
     other_mode = bool(status.st_mode & stat.S_IXUSR) != entry.executable
     if other_mode and not path.is_symlink() and keeps_modes():
-        return f"is {'not ' if entry.executable else ''}executable here"
-    return "" if digest_file(path) == entry.digest else "has different content here"
+        return changed(f"is {'not ' if entry.executable else ''}executable here")
+    actual = digest(path)
+    return None if actual == entry.digest else changed("has different content here", actual=actual)
 
 
-def _find_extra_paths(item: Item, final: Path) -> Iterator[str]:
+def _find_extra_paths(
+    item: Item, final: Path, digest: Callable[[Path], bytes] | None
+) -> Iterator[Difference]:
+    """Yield what is only installed; files with their digest, if a function for it is given."""
     try:
         tree = scan(final, ignored_folders=find_kind(item.kind).ignored_folders)
     except AirgapError as error:
-        yield error.message
+        yield Difference("", "unreadable", error.message)
         return
     expected = {entry.path for entry in item.entries}
-    paths = [file.path for file in tree.files] + [*tree.links, *tree.empty_folders]
-    yield from (f"{path}: only here" for path in sorted(paths) if path not in expected)
+    expected |= {path[:at] for path in expected for at, mark in enumerate(path) if mark == "/"}
+    files = {file.path for file in tree.files}
+    for path in sorted({*files, *tree.links, *tree.empty_folders} - expected):
+        actual = None
+        if digest is not None and path in files:
+            try:
+                actual = digest(final / path)
+            except (AirgapError, OSError):  # it is reported in any case
+                actual = None
+        yield Difference(path, "additional", "only here", actual=actual)

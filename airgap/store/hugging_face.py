@@ -91,6 +91,16 @@ class HuggingFaceSnapshots(ItemKind):
         tree, notes = _scan(reference)
         return Source(reference.kind, reference.name, reference.version, 0, tree, notes=notes)
 
+    def list_installed(self) -> Iterator[tuple[str, str]]:
+        """Yield name and commit of every snapshot under the name that BentoML looks for, sorted.
+
+        Those that other programs fetched are among them, complete or not.
+        """
+        for path in sorted(cache().glob("models--*/snapshots/*")):
+            name = path.parents[1].name.removeprefix("models--")
+            if self.rules.is_tag(name, path.name) and path.is_dir():
+                yield name, path.name
+
     def record_installed(
         self, item: Item, target: InstallPath, make_part: Callable[[], Path]
     ) -> None:

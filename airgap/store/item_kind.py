@@ -175,6 +175,10 @@ class ItemKind(ABC):
         """Yield name and version of every installed item (of this name), sorted."""
         yield from ()
 
+    def list_installed(self) -> Iterator[tuple[str, str]]:
+        """Yield name and version of every installed item, also of those without tags, sorted."""
+        yield from self.list_tags()
+
     def describe(self, folder: Path, *, thorough: bool = False) -> Description:
         """Read the description in an item's folder; ``thorough`` is that of ``read_description``.
 

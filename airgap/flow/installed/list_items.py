@@ -31,10 +31,5 @@ def list_installed(remembered: Remembered) -> Iterator[ItemName]:
     the same cache.
     """
     for kind in list_kinds():
-        name = kind.rules.name
-        if kind.has_tags:
-            yield from (ItemName(*tag, name) for tag in kind.list_tags())
-            continue
-        for item in sorted((item for item in remembered.origins if item.kind == name), key=str):
-            if kind.install_path(item.name, item.version).final.is_dir():
-                yield item
+        items = (ItemName(*tag, kind.rules.name) for tag in kind.list_installed())
+        yield from (item for item in items if kind.has_tags or item in remembered.origins)

@@ -139,6 +139,7 @@ def lines(
         "env remove": [environment],
         **image_lines,
         "log": [],
+        "check": [],
         "doctor": [],
     }
 

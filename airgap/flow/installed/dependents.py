@@ -1,0 +1,73 @@
+"""Which Bentos of this machine need an item."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from airgap.errors import AirgapError
+from airgap.flow.installed.item_name import ItemName
+from airgap.flow.installed.remembered import Remembered
+from airgap.format.kinds import BENTO, HUGGING_FACE, MODEL, WHEELHOUSE
+from airgap.format.wheelhouse import NO_BENTO
+from airgap.store.bento_runtime import digest_requirements
+from airgap.store.kinds import find_kind
+from airgap.store.wheelhouses import list_wheelhouses
+
+__all__ = ["find_dependents"]
+
+_NAMED_BY_BENTOS: Final = frozenset({MODEL.name, HUGGING_FACE.name})
+
+
+def find_dependents(
+    remembered: Remembered, bentos: frozenset[ItemName] | None = None
+) -> Mapping[ItemName, tuple[str, ...]]:
+    """Return the tags of the Bentos that need each item, whether it is here or not.
+
+    A Bento needs the models and snapshots that it names, the wheelhouses for its requirements, and
+    the files and images that came in a bundle with it: it does not name those. Of a Bento that
+    cannot be read nobody can tell, so that it needs all that came with it.
+
+    Args:
+        remembered: what was imported.
+        bentos: the Bentos to ask; None: all that are installed.
+    """
+    kind = find_kind(BENTO.name)
+    if bentos is None:
+        bentos = frozenset(ItemName(*tag, BENTO.name) for tag in kind.list_tags())
+    wheelhouses: dict[bytes, list[ItemName]] = {}
+    for stored in list_wheelhouses():
+        name = ItemName(stored.folder.parent.name, stored.folder.name, WHEELHOUSE.name)
+        wheelhouses.setdefault(stored.lock.requirements, []).append(name)
+    dependents: dict[ItemName, set[str]] = {}
+    wheelhouses.pop(NO_BENTO, None)
+    readable = frozenset(name for names in wheelhouses.values() for name in names)
+    for bento in bentos:
+        for item in _list_needed(bento, remembered, wheelhouses, readable):
+            dependents.setdefault(item, set()).add(f"{bento.name}:{bento.version}")
+    return {item: tuple(sorted(tags)) for item, tags in dependents.items()}
+
+
+def _list_needed(
+    bento: ItemName,
+    remembered: Remembered,
+    wheelhouses: Mapping[bytes, list[ItemName]],
+    readable: frozenset[ItemName],
+) -> Iterator[ItemName]:
+    kind = find_kind(BENTO.name)
+    folder = kind.install_path(bento.name, bento.version).final
+    beside = [
+        item
+        for origin in remembered.origins.get(bento, ())
+        for item in remembered.bundles[origin.bundle]
+        if item.kind != BENTO.name
+    ]
+    try:
+        models = kind.describe(folder).models
+        own = wheelhouses.get(digest_requirements(folder), [])
+    except AirgapError:
+        yield from beside
+        return
+    yield from (ItemName(model.name, model.version, model.kind) for model in models)
+    yield from own
+    for item in beside:
+        if item.kind not in _NAMED_BY_BENTOS and item not in readable:
+            yield item
