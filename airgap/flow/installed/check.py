@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any, Final, Literal
 
 from airgap.errors import MissingError
-from airgap.flow.installed.item_name import ItemName
 from airgap.flow.installed.dependents import find_dependents
+from airgap.flow.installed.item_name import ItemName
 from airgap.flow.installed.remembered import Remembered, list_imported_bundles, load_remembered
 from airgap.flow.progress import Progress
 from airgap.format.inventory import File, Item

@@ -195,8 +195,9 @@ def test_an_import_during_the_check_is_said(
     used: Side, forged: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from airgap.flow.installed import check as checking
+    from airgap.store.compare import list_differences
 
-    compare = checking.list_differences
+    compare = list_differences
     depot = forged.depot(forge.draft(forge.model({}, "late:v1"), sequence=2))
 
     def import_meanwhile(*args: Any, **named: Any) -> Any:  # noqa: ANN401
