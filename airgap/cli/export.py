@@ -1,6 +1,7 @@
 """``airgap export``: pack Bentos and their models into a signed bundle."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from airgap.cli.output import (
     key_options,
     location_options,
     reports,
+    require_key,
     size_text,
     tmpdir_option,
 )
@@ -26,7 +28,7 @@ from airgap.errors import UsageError
 
 if TYPE_CHECKING:
     from airgap.flow.exporting.closure import Closure
-    from airgap.flow.exporting.export import ExportRequest
+    from airgap.flow.exporting.export import ExportPlan, ExportRequest
     from airgap.flow.exporting.terms import Terms
     from airgap.flow.exporting.write_bundle import ExportResult, Preset
     from airgap.flow.location.connector import Connector
@@ -99,9 +101,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="How much time to give to size.",
 )
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be written, and the peak disk use of each step; write nothing.",
+)
 @tmpdir_option
 @media_options
-@key_options
+@partial(key_options, is_required=False)
 @jobs_option
 @reports
 @click.pass_context
@@ -123,8 +130,9 @@ def command(  # noqa: PLR0913  (one argument per option)
     compression: "Preset",
     emit_model_signature: bool,
     model_signature_key: str | None,
+    dry_run: bool,
     tmpdir: Path | None,
-    key: str,
+    key: str | None,
     passphrase_env: str | None,
     passphrase_fd: int | None,
     jobs: int | None,
@@ -137,7 +145,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     """Pack Bentos (TAG is name:version, name:latest or name) with every model they name.
 
     The bundle is signed with --key. Without --no-models, a model that cannot be found stops the
-    export. With --base, only what changed is packed.
+    export. With --base, only what changed is packed. --dry-run needs no key.
     """
     from airgap.cli.signers import load_signer
     from airgap.flow.exporting import export, naming
@@ -152,14 +160,15 @@ def command(  # noqa: PLR0913  (one argument per option)
     if output == "-" and context.params.get("as_json"):
         raise UsageError("-o - and --json both want standard output.", "Give -o FILE.airgap.")
     ask = read_passphrase(passphrase_env, passphrase_fd)
-    signer = load_signer(key, ask)
-    model_signer = load_signer(model_signature_key, ask) if model_signature_key else None
+    signer = None if dry_run else load_signer(require_key(key), ask)
+    sign_models = not dry_run and model_signature_key
+    model_signer = load_signer(sign_models, ask) if sign_models else None
     new = naming.NewFile(tags, models, format_name)
     request = export.ExportRequest(
         tags,
         models,
         naming.parse_target(output, new) if output else None,
-        [signer],
+        [signer] if signer else [],
         replace(terms, sequence=sequence),
         closure=closure,
         with_models=not no_models,
@@ -173,6 +182,8 @@ def command(  # noqa: PLR0913  (one argument per option)
         credentials=connector.credentials,
         transfer=replace(connector.transfer, spool=tmpdir, verify_after_write=verify_after_write),
     )
+    if dry_run:
+        return _make_plan(export.plan_export(request, connector.progress), request)
     return _make_result(export.export(request, connector.progress), request)
 
 
@@ -195,8 +206,33 @@ def _ask_for_items(path: str, want: "Want") -> None:
     terminal.confirm("Export what it asks for?")
 
 
+def _make_plan(plan: "ExportPlan", request: "ExportRequest") -> Result:
+    """Say what would be written, and what that needs on each file system."""
+    from airgap.cli.lines.disk_use import peak_lines
+    from airgap.flow.describe.bundle import describe_item
+    from airgap.flow.disk_use import describe_peak
+
+    forecast, peaks = plan.foreseen.forecast, plan.foreseen.peaks
+    data: dict[str, Any] = {
+        "dry_run": True,
+        "items": [describe_item(item) | {"digest": None} for item in plan.items],
+        "size": sum(item.size for item in plan.items),
+        "output": str(request.destination or ""),
+        "disk_use": [describe_peak(peak) for peak in peaks],
+    }
+    lines = [f"{item} ({size_text(item.size)})" for item in plan.items]
+    if forecast:
+        data |= {"stored_size": forecast.size, "estimated": not forecast.is_exact}
+        about = "" if forecast.is_exact else "about "
+        there = forecast.size - sum(pack.size for pack in forecast.new)
+        stored = f"{size_text(data['size'])} in {about}{size_text(forecast.size)}"
+        lines.append(f"{stored}, {size_text(there)} of it in the depot" if there else stored)
+    return Result(data, [*lines, *peak_lines(peaks), "Nothing was written."])
+
+
 def _make_result(done: "ExportResult", request: "ExportRequest") -> Result:
     from airgap.flow.describe.bundle import describe_bundle
+    from airgap.flow.disk_use import describe_peak
     from airgap.flow.location.location import StandardInput
 
     data = describe_bundle(done.bundle, done.manifest)
@@ -207,6 +243,8 @@ def _make_result(done: "ExportResult", request: "ExportRequest") -> Result:
         "signed_by": [signer.key.id for signer in request.signers],
         "volumes": list(done.volumes),
         "survives_loss_of_a_volume": done.survives,
+        "dry_run": False,
+        "disk_use": [describe_peak(peak) for peak in done.peaks],
     }
     if isinstance(request.destination, StandardInput):
         return Result(data)

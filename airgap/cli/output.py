@@ -33,6 +33,7 @@ __all__ = [
     "location_options",
     "make_progress",
     "reports",
+    "require_key",
     "size_text",
     "tmpdir_option",
 ]
@@ -120,19 +121,28 @@ def _print(result: Result, *, as_json: bool, quiet: bool) -> None:
         terminal.print_json(result.data)
 
 
-def key_options(command: Callable[P, Any]) -> Callable[P, Any]:
+def key_options(command: Callable[P, Any], *, is_required: bool = True) -> Callable[P, Any]:
     """Give a command ``--key``."""
     option = click.option(
         "--key",
         metavar="KEY",
         envvar="AIRGAP_KEY",
-        callback=_require_key,
+        callback=_check_key if is_required else None,
         help="Sign with this: a private key file, ssh-agent:SHA256:… or pkcs11:…  [AIRGAP_KEY]",
     )
     return option(passphrase_options(command))
 
 
-def _require_key(_context: click.Context, _option: click.Parameter, key: str | None) -> str:
+def _check_key(_context: click.Context, _option: click.Parameter, key: str | None) -> str:
+    return require_key(key)
+
+
+def require_key(key: str | None) -> str:
+    """Return the key that was given.
+
+    Raises:
+        UsageError: none was.
+    """
     if key is None:
         raise UsageError(
             "There is no key to sign with.",

@@ -3,16 +3,18 @@
 import ctypes
 import errno
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-__all__ = ["enlarge", "measure_block", "measure_free", "reserve", "round_up"]
+__all__ = ["enlarge", "has_holes", "measure_block", "measure_free", "reserve", "round_up"]
 
 _NOT_SUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 _CANNOT_GROW: Final = _NOT_SUPPORTED | {errno.EPERM}
 """What ftruncate answers where a file cannot grow (POSIX allows EINVAL; fusefat says EPERM)."""
+_NO_HOLES: Final = re.compile(r"(vfat|msdos|exfat|hfs|hfsplus|fuse|fuseblk|fuse\.\S+) ")
 
 
 def measure_free(folder: Path) -> int | None:
@@ -34,6 +36,24 @@ def measure_block(folder: Path) -> int:
         OSError: the folder does not exist.
     """
     return os.statvfs(folder).f_frsize or 1
+
+
+def has_holes(folder: Path) -> bool:
+    """Tell whether files in a folder may have holes, as far as the system says (Linux).
+
+    FAT and exFAT have none; of file systems that a program provides (FUSE), it is not known.
+    """
+    device = folder.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return True
+    for line in lines:
+        mount, _, source = line.partition(" - ")
+        if mount.split()[2:3] == [number]:
+            return not _NO_HOLES.match(source)
+    return True
 
 
 def round_up(size: int, block: int) -> int:

@@ -235,6 +235,22 @@ class StableFile:
         self._offset += count
         return data
 
+    def list_data(self) -> Iterator[tuple[int, int]]:
+        """Yield where data begins and ends: all but the holes that are worth looking for.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        at, hole = 0, self._hole
+        try:
+            while at < self.size:
+                if at < hole[0]:
+                    yield at, hole[0]
+                at = hole[1]
+                hole = _find_hole(self._descriptor, at, self.size)
+        except OSError as error:
+            raise _make_read_error(error) from error
+
     def _is_hole(self, count: int) -> bool:
         """Tell whether the next bytes lie in a hole. Raises OSError."""
         if self._hole[1] <= self._offset < self.size:

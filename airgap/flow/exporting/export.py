@@ -13,8 +13,10 @@ from airgap.disk.os_errors import storage_error
 from airgap.errors import UsageError
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.bundle.open_to_sign import BundleToSign
+from airgap.flow.disk_use import note_peaks
 from airgap.flow.exporting import stock_archive, write_bundle
 from airgap.flow.exporting.closure import Closure
+from airgap.flow.exporting.foresee import Foreseen, foresee, spool_folder
 from airgap.flow.exporting.gather import gather_sources
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.terms import Terms
@@ -35,14 +37,17 @@ from airgap.flow.media.small_files import read_small_files
 from airgap.flow.media.split import VolumeOptions, add_parity, write_volumes
 from airgap.flow.media.volumes import read_labels
 from airgap.flow.progress import Progress
+from airgap.format.inventory import Item
 from airgap.format.kinds import BENTO, MODEL, Kind
 from airgap.format.want import Want
 from airgap.signing.signer import Signer
 
 __all__ = [
+    "ExportPlan",
     "ExportRequest",
     "export",
     "note_other_volumes",
+    "plan_export",
     "sign_bundle",
 ]
 
@@ -78,6 +83,14 @@ class ExportRequest:
     transfer: TransferOptions = field(default_factory=TransferOptions)
 
 
+@dataclass(frozen=True, slots=True)
+class ExportPlan:
+    """What an export would write: items, without their digests, and what it needs."""
+
+    items: tuple[Item, ...]
+    foreseen: Foreseen
+
+
 def export(request: ExportRequest, progress: Progress) -> ExportResult:
     """Write one signed bundle: a depot, a ``.airgap`` file, standard output, or a stock archive.
 
@@ -93,6 +106,36 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
         raise UsageError("There is no key to sign with.", "Give --key FILE.key.")
     _refuse_unfit(request)
     settings = _make_options(request, connector)
+    with _select(request, progress, collects=True) as sources:
+        foreseen = foresee(sources, request.destination, settings, request.media, connector)
+        note_peaks(foreseen.peaks, progress)
+        done = _write(sources, request, settings, connector)
+    return replace(done, peaks=foreseen.peaks)
+
+
+def plan_export(request: ExportRequest, progress: Progress) -> ExportPlan:
+    """Say what an export would write, and what it needs on each file system; write nothing.
+
+    No key is needed. Packages are not collected: of a wheelhouse that is not in the store yet, a
+    note says that it is not in the plan.
+
+    Raises:
+        AirgapError: as ``export``.
+    """
+    connector = Connector(request.credentials, request.transfer, progress)
+    _refuse_unfit(request)
+    settings = _make_options(request, connector)
+    with _select(request, progress, collects=False) as sources:
+        foreseen = foresee(sources, request.destination, settings, request.media, connector)
+        items = tuple(write_bundle.draft_item(source) for source in sources)
+    return ExportPlan(items, foreseen)
+
+
+@contextmanager
+def _select(
+    request: ExportRequest, progress: Progress, *, collects: bool
+) -> Iterator[list[Source]]:
+    """Give the items that travel; what is made for the export goes with the block."""
     tags = {BENTO.name: request.bentos, MODEL.name: request.models, **request.others}
     if request.want and not (any(tags.values()) or request.closure):
         tags = list_wanted_tags(request.want)
@@ -103,8 +146,9 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
         with_models=request.with_models,
         allow_credentials=request.terms.allow_credentials,
         tmpdir=request.transfer.spool,
+        collects=collects,
     ) as sources:
-        return _write(sources, request, settings, connector)
+        yield sources
 
 
 def _write(
@@ -238,8 +282,8 @@ def _to_volumes(
 @contextmanager
 def _spool(media: VolumeOptions, tmpdir: Path | None) -> Iterator[Path]:
     """Give a folder for a depot that is only on its way; a failed export leaves it for the next."""
-    if not media.folders:
-        spool = media.output / "spool.part"
+    spool = spool_folder(media)
+    if spool:
         yield spool
         shutil.rmtree(spool, ignore_errors=True)
         return

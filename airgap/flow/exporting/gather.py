@@ -6,7 +6,7 @@ from pathlib import Path
 
 from airgap.flow.exporting.absent_packages import note_absent_packages
 from airgap.flow.exporting.closure import Closure, make_sources
-from airgap.flow.exporting.packages import find_or_make_wheelhouses
+from airgap.flow.exporting.packages import find_or_make_wheelhouses, find_wheelhouses
 from airgap.flow.exporting.remote_code import note_absent_code
 from airgap.flow.exporting.secret_scan import check_secrets
 from airgap.flow.exporting.select import Source, select_items
@@ -26,10 +26,12 @@ def gather_sources(  # noqa: PLR0913  (what a person may say)
     with_models: bool,
     allow_credentials: bool,
     tmpdir: Path | None,
+    collects: bool = True,
 ) -> Iterator[list[Source]]:
     """Give the items that travel, in item order; they can be read until the block ends.
 
-    What should travel and does not is noted. ``tmpdir`` is that of ``make_sources``.
+    What should travel and does not is noted. ``tmpdir`` is that of ``make_sources``. Python
+    packages that are not in the store are collected, unless ``collects`` is false.
 
     Raises:
         MissingError: something that was asked for, or a model it needs, is not here.
@@ -37,7 +39,8 @@ def gather_sources(  # noqa: PLR0913  (what a person may say)
         AirgapError: as ``find_or_make_wheelhouses``, ``make_sources`` and ``select_items``.
     """
     if closure.packages:
-        wheelhouses = find_or_make_wheelhouses(tags.get(BENTO.name, ()), closure.packages, progress)
+        find = find_or_make_wheelhouses if collects else find_wheelhouses
+        wheelhouses = find(tags.get(BENTO.name, ()), closure.packages, progress)
         tags = {**tags, WHEELHOUSE.name: [*tags.get(WHEELHOUSE.name, ()), *wheelhouses]}
     with make_sources(closure, tmpdir) as made:
         sources = select_items(tags, made, with_models=with_models)

@@ -6,7 +6,7 @@ does not grow with the size of a model.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -20,19 +20,18 @@ from airgap.flow.exporting.bases import NO_BASES, Bases
 from airgap.flow.exporting.read import ChunkNames, FileRun, plain_entries
 from airgap.flow.exporting.select import Source
 from airgap.flow.pipeline import (
-    SerialExecutor,
     limit_ahead,
     map_in_order,
     run_workers,
     serial_executor,
 )
-from airgap.flow.progress import Progress
+from airgap.flow.progress import Progress, Silent
 from airgap.format import limits
 from airgap.format.inventory import Item, make_item
 from airgap.format.manifest import Block, ChunkTable, Pack
 from airgap.store.source_tree import StableFile
 
-__all__ = ["PackOptions", "PackedItem", "pack_items"]
+__all__ = ["PackOptions", "PackedItem", "encode_block", "measure_packs", "pack_items"]
 
 BLOCK_TARGET: Final = limits.MIB
 _SMALL: Final = 32 * limits.KIB
@@ -78,17 +77,50 @@ def pack_items(
         serial_executor(writer.abort, lag=1) as disk,
         serial_executor(writer.abort) as packer,  # left first: it may wait for the disk's thread
     ):
-        builder = _PackBuilder(writer, disk)
-        cuts = _cut(sources, runs, digester, options, progress)
+        writing = _Writing(writer)
+        builder = _PackBuilder(lambda digest, parts: disk.submit(writing.write, digest, parts))
+
+        def digest(run: FileRun, plain: bytes) -> None:
+            digester.submit(run.feed, plain)
+
+        cuts = _cut(sources, runs, digest, options, progress)
         hashed = map_in_order(pool, partial(_hash, options, names), cuts, most, quick=_is_small)
         blocks = _join_chunks(hashed, names)
         for block in map_in_order(pool, partial(_encode, options), blocks, most, quick=_is_encoded):
             packer.submit(builder.add if block.chunks else builder.end_pack, block)
+    return _describe(sources, runs, builder, names, writing.written)
+
+
+def measure_packs(sources: Sequence[Source], options: PackOptions) -> PackedItem:
+    """Make the packs of all items in memory, one after the other, and keep none.
+
+    Sizes are those of an export; the digests of files that have several chunks are not computed,
+    so that holes of files cost nothing.
+
+    Raises:
+        StorageError: a file changed since it was scanned, or cannot be read.
+    """
+    names = ChunkNames(options.bases.have)
+    runs: list[list[FileRun]] = []
+    builder = _PackBuilder(lambda _digest, _parts: None)
+    cuts = _cut(sources, runs, lambda _run, _plain: None, options, Silent())
+    for block in _join_chunks(map(partial(_hash, options, names), cuts), names):
+        (builder.add if block.chunks else builder.end_pack)(_encode(options, block))
+    return _describe(sources, runs, builder, names, written=0)
+
+
+def _describe(
+    sources: Sequence[Source],
+    runs: Sequence[Sequence[FileRun]],
+    builder: "_PackBuilder",
+    names: ChunkNames,
+    written: int,
+) -> PackedItem:
     packs = tuple(_number_bases(pack, builder.bases, names) for pack in builder.packs)
     items = tuple(
         _make_item(source, below, names) for source, below in zip(sources, runs, strict=True)
     )
-    return PackedItem(items, names.table(), packs, builder.written)
+    return PackedItem(items, names.table(), packs, written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +166,7 @@ class _Block:
 def _cut(
     sources: Sequence[Source],
     runs: list[list[FileRun]],
-    digester: SerialExecutor,
+    digest: Callable[[FileRun, bytes], None],
     options: PackOptions,
     progress: Progress,
 ) -> Iterator[_ChunkJob]:
@@ -149,7 +181,7 @@ def _cut(
                 for piece in cut(stable):
                     size = len(piece.plain)
                     if size < file.size:
-                        digester.submit(run.feed, piece.plain)
+                        digest(run, piece.plain)
                     base = resembles.get((piece.part, piece.offset, size))
                     yield _ChunkJob(run, size, piece.plain, piece.width, base)
                     progress.advance(size)
@@ -184,20 +216,32 @@ def _number_chunk(job: _ChunkJob, names: ChunkNames) -> tuple[int, bool]:
     return names.add_to(job.file, job.digest, job.size)
 
 
+class _Writing:
+    """Hands packs to a writer, until it refuses one; counts those that had to be written."""
+
+    def __init__(self, writer: BundleWriter) -> None:
+        self.written = 0
+        self._writer = writer
+        self._refused = False
+
+    def write(self, digest: bytes, parts: list[Buffer]) -> None:
+        if not self._refused:
+            self._refused = True  # unless this one is written
+            self.written += self._writer.put_pack(digest, parts)
+            self._refused = False
+
+
 class _PackBuilder:
     """Packs being filled with stored blocks, hashed as they come, and handed to the writer.
 
     A pack ends when it has 32 MiB, and with the item (format §12).
     """
 
-    def __init__(self, writer: BundleWriter, disk: SerialExecutor) -> None:
+    def __init__(self, put: Callable[[bytes, list[Buffer]], None]) -> None:
         self.packs: list[Pack] = []
-        self.written = 0
         self.bases: dict[int, bytes] = {}
         """The digests of bases, by the chunk that is stored as a difference."""
-        self._writer = writer
-        self._disk = disk
-        self._refused = False
+        self._put = put
         self._begin_pack()
 
     def add(self, block: _Block) -> None:
@@ -218,15 +262,9 @@ class _PackBuilder:
         if not self._blocks:
             return
         pack = Pack(self._digest.digest(), self._size, tuple(self._blocks))
-        self._disk.submit(self._write, pack.digest, self._parts)
+        self._put(pack.digest, self._parts)
         self.packs.append(pack)
         self._begin_pack()
-
-    def _write(self, digest: bytes, parts: list[Buffer]) -> None:
-        if not self._refused:
-            self._refused = True  # unless this one is written
-            self.written += self._writer.put_pack(digest, parts)
-            self._refused = False
 
     def _begin_pack(self) -> None:
         self._blocks: list[Block] = []
@@ -250,17 +288,17 @@ def _hash(options: PackOptions, names: ChunkNames, job: _ChunkJob) -> _ChunkJob:
     digest = digest_chunk(job.plain)
     plain, stored = job.plain, None
     if job.is_block and not names.knows(digest):
-        plain, stored = b"", _encode_block(options, job.plain, job.width, job.base)
+        plain, stored = b"", encode_block(options, job.plain, job.width, job.base)
     return _ChunkJob(job.file, job.size, plain, job.width, job.base, digest, stored)
 
 
 def _encode(options: PackOptions, block: _Block) -> _Block:
     if _is_encoded(block):
         return block
-    return replace(block, plain=b"", stored=_encode_block(options, block.plain, block.width, None))
+    return replace(block, plain=b"", stored=encode_block(options, block.plain, block.width, None))
 
 
-def _encode_block(
+def encode_block(
     options: PackOptions, plain: bytes, width: int, base_digest: bytes | None
 ) -> _Stored:
     """Encode a block, as a difference of a base if there is one and that is smaller."""

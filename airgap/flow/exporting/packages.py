@@ -1,7 +1,7 @@
 """Finds the wheelhouses of Bentos, or makes them: the Python packages that travel with them."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +32,7 @@ from airgap.wheels.programs import find_programs
 from airgap.wheels.question import find_given, read_given
 from airgap.wheels.targets import default_target, read_target
 
-__all__ = ["PackageOptions", "find_or_make_wheelhouses", "parse_packages"]
+__all__ = ["PackageOptions", "find_or_make_wheelhouses", "find_wheelhouses", "parse_packages"]
 
 _SHOWN: Final = 10
 
@@ -103,25 +103,56 @@ def find_or_make_wheelhouses(
         CorruptError: a file is not what the index says.
         StorageError: the disk refused, or is too small.
     """
+    return _list_wheelhouses(bentos, options, progress, _make)
+
+
+def find_wheelhouses(
+    bentos: Sequence[str], options: PackageOptions, progress: Progress
+) -> list[str]:
+    """Return the tags of the wheelhouses of some Bentos that are in the store; make none.
+
+    Raises:
+        MissingError, UsageError: as ``find_or_make_wheelhouses``.
+    """
+
+    def note_absence(bento: _Bento, target: Target, _options: PackageOptions, _: Progress) -> None:
+        progress.note(
+            f"The Python packages of {bento.tag} for {target} were not collected yet: they are not"
+            " in this plan."
+        )
+
+    return _list_wheelhouses(bentos, options, progress, note_absence)
+
+
+def _list_wheelhouses(
+    bentos: Sequence[str],
+    options: PackageOptions,
+    progress: Progress,
+    make: Callable[..., tuple[str, Wheelhouse] | None],
+) -> list[str]:
     if not bentos:
         raise UsageError(
             "--with-env needs a Bento, whose packages travel.", "Give the Bento's tag, too."
         )
     tags: dict[str, None] = {}
     used: set[str] = set()
+    is_complete = True
     for source in map(_scan, dict.fromkeys(bentos)):
         bento = _read_bento(source, options)
         if not bento.requirements.count:
             progress.note(f"{bento.tag} names no Python packages.")
             continue
         for target in options.targets or (default_target(bento.requirements.python, bento.tag),):
-            tag, wheelhouse = _find(bento, target, options) or _make(
-                bento, target, options, progress
-            )
+            found = _find(bento, target, options) or make(bento, target, options, progress)
+            if found is None:
+                is_complete = False
+                continue
+            tag, wheelhouse = found
             tags[tag] = None
             used |= {package.file for package in wheelhouse.packages}
             used |= {tool.file for tool in wheelhouse.tools}
-    _refuse_unused(options, used)
+    if is_complete:
+        _refuse_unused(options, used)
     return list(tags)
 
 

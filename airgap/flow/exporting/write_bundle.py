@@ -10,6 +10,7 @@ from airgap.chunking.zip_members import is_wheel
 from airgap.codec.table import Preset
 from airgap.errors import StorageError
 from airgap.flow.bundle import model_signatures
+from airgap.flow.disk_use import Peak
 from airgap.flow.exporting import sequence as numbering
 from airgap.flow.exporting.bases import NO_BASES, Bases
 from airgap.flow.exporting.pack import PackOptions, pack_items
@@ -36,6 +37,7 @@ __all__ = [
     "export_items",
     "inventory_only",
     "manifest_room",
+    "measure_manifest",
 ]
 
 TOOL: Final = f"airgap {__version__}"
@@ -80,6 +82,8 @@ class ExportResult:
     path: str = ""
     volumes: tuple[str, ...] = ()
     survives: bool = False
+    peaks: tuple[Peak, ...] = ()
+    """What was foreseen to be needed on each file system."""
 
 
 def export_items(
@@ -227,6 +231,16 @@ def manifest_room(sources: Sequence[Source], settings: BundleOptions) -> int:
     # and length of a base; 40 per pack; headers that grow from 1 to 5 bytes, per file and in all.
     per_chunk = 57 if settings.bases is NO_BASES else 93
     return len(manifests.encode(draft)) + per_chunk * chunks + 40 * packs + 8 * len(files) + 1024
+
+
+def measure_manifest(
+    items: tuple[Item, ...],
+    chunks: ChunkTable,
+    packs: tuple[Pack, ...],
+    settings: BundleOptions,
+) -> int:
+    """Return the bytes that a manifest of this has, or a few more: its number is not known yet."""
+    return len(manifests.encode(_manifest(items, chunks, packs, settings, limits.TIME))) + 16
 
 
 def _max_pieces(file: SourceFile) -> int:

@@ -71,7 +71,7 @@ class Connector:
         if isinstance(location, LocalDepot):
             work = DepotOptions(jobs=self.transfer.jobs or CONNECTIONS, mark=upload_marks.hold_mark)
             return Depot(FolderTransport(location.path), work)
-        jobs = self.transfer.jobs or _number(location.settings, "jobs") or CONNECTIONS
+        jobs = self.count_jobs(location)
         work = DepotOptions(
             jobs=jobs,
             spool=self.transfer.spool,
@@ -79,6 +79,10 @@ class Connector:
             verify_after_write=self.transfer.verify_after_write,
         )
         return Depot(self._open_transport(location.url, location.settings), work)
+
+    def count_jobs(self, location: RemoteDepot) -> int:
+        """Return how many packs are on their way at a time. Raises ConfigurationError."""
+        return self.transfer.jobs or _number(location.settings, "jobs") or CONNECTIONS
 
     def open_folder(self, location: RemoteArchive | RemoteStockArchive) -> Transport:
         """Open the folder that a file is in. Raises as ``open_depot``."""

@@ -1,7 +1,7 @@
 """Write volumes: whole packs and parity, spread over folders; everything is read back."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -27,7 +27,15 @@ from airgap.format.manifest import Pack
 from airgap.format.parity import Group
 from airgap.format.volume import Label
 
-__all__ = ["SplitResult", "VolumeOptions", "add_parity", "demand_room", "split", "write_volumes"]
+__all__ = [
+    "Rooms",
+    "SplitResult",
+    "VolumeOptions",
+    "add_parity",
+    "demand_room",
+    "split",
+    "write_volumes",
+]
 
 _TEXT_BYTES: Final = 16 * 1024
 _TEXTS: Final = 4
@@ -97,7 +105,7 @@ def write_volumes(
     groups = [(group.packs, len(group.parity)) for group in groups_there] or draft_groups(
         packs, media.percent
     )
-    parts = plan(packs, groups, _Rooms(media, contents, groups))
+    parts = plan(packs, groups, _make_rooms(media, contents, groups))
     volumes = _Volumes(contents, parts, _choose_folders(media, contents.bundle, len(parts)))
     if not media.folders:
         _demand_space(media.output, 0 if move else contents.manifest.stored_size, packs, groups)
@@ -151,29 +159,50 @@ def add_parity(
     write_atomically(folder, layout.parity_index_name(bundle), [parity.encode(made)])
 
 
-class _Rooms:
+class Rooms:
     """The bytes for packs on each volume."""
 
-    def __init__(self, media: VolumeOptions, contents: SmallFiles, groups: Sequence[Draft]) -> None:
+    def __init__(
+        self,
+        media: VolumeOptions,
+        free: Sequence[int],
+        small: Sequence[int],
+        labels: Mapping[str, str],
+        lines: int,
+    ) -> None:
+        """Count what is beside packs on each volume.
+
+        Args:
+            media: the volumes.
+            free: the bytes for files on each of the folders.
+            small: the sizes of the bundle's small files.
+            labels: of the bundle.
+            lines: how many packs and parity packs there are, which `checksums.txt` lists.
+        """
         self._size = media.size
-        self._folders = media.folders
-        self._free = measure_free_space(media.folders)
-        packs = contents.manifest.packs
-        lines = len(packs) + sum(rows for _, rows in groups)
-        text = _TEXT_BYTES + sum(map(_label_bytes, contents.manifest.labels.items()))
-        small = [*contents.sizes, *[text] * _TEXTS, *[lines * _LINE_BYTES] * 2]
-        self._small = sum(map(cost, small))
-        for at, folder in enumerate(media.folders):  # what an earlier try has left there
-            names = (layout.pack_name(pack.digest) for pack in packs)
-            sources = zip(packs, map(folder.joinpath, names), strict=True)
-            self._free[at] += sum(cost(pack.size) for pack, path in sources if path.exists())
+        self._free = free if media.folders else None
+        text = _TEXT_BYTES + sum(map(_label_bytes, labels.items()))
+        sizes = [*small, *[text] * _TEXTS, *[lines * _LINE_BYTES] * 2]
+        self.small = sum(map(cost, sizes))
 
     def __call__(self, count: int) -> list[int] | None:
-        if not self._folders:
-            return [max(usable(self._size) - self._small, 0)] * count
-        if count > len(self._folders):
+        """Return the room on each of so many volumes; None if there are not so many."""
+        if self._free is None:
+            return [max(usable(self._size) - self.small, 0)] * count
+        if count > len(self._free):
             return None
-        return [max(free - self._small, 0) for free in self._free[:count]]
+        return [max(free - self.small, 0) for free in self._free[:count]]
+
+
+def _make_rooms(media: VolumeOptions, contents: SmallFiles, groups: Sequence[Draft]) -> Rooms:
+    packs = contents.manifest.packs
+    free = measure_free_space(media.folders)
+    for at, folder in enumerate(media.folders):  # what an earlier try has left there
+        names = (layout.pack_name(pack.digest) for pack in packs)
+        sources = zip(packs, map(folder.joinpath, names), strict=True)
+        free[at] += sum(cost(pack.size) for pack, path in sources if path.exists())
+    lines = len(packs) + sum(rows for _, rows in groups)
+    return Rooms(media, free, contents.sizes, contents.manifest.labels, lines)
 
 
 @dataclass(slots=True)
