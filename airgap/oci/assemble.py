@@ -51,12 +51,11 @@ def make_config(base: BaseImage, layers: Sequence[NewLayer], run: RunOptions) ->
         for key, value in base.config.items()
         if key in ("architecture", "os", "variant", "os.version", "os.features")
     }
-    history = [entry for entry in base.config.get("history") or () if isinstance(entry, dict)]
     document |= {
         "config": new,
         "created": run.created,
         "history": [
-            *history,
+            *_list_history(base, run.created),
             *({"created": run.created, "created_by": layer.text} for layer in layers),
         ],
         "rootfs": {
@@ -68,6 +67,17 @@ def make_config(base: BaseImage, layers: Sequence[NewLayer], run: RunOptions) ->
         },
     }
     return encode(document)
+
+
+def _list_history(base: BaseImage, created: str) -> list[dict[str, Any]]:
+    """Return the history of a base: one entry for each of its layers, for other tools count them.
+
+    Not every tool that makes images writes a history.
+    """
+    history = [entry for entry in base.config.get("history") or () if isinstance(entry, dict)]
+    if sum(not entry.get("empty_layer") for entry in history) == len(base.layers):
+        return history
+    return [{"created": created, "created_by": "base"} for _ in base.layers]
 
 
 def make_manifest(base: BaseImage, layers: Sequence[NewLayer], config: Descriptor) -> bytes:

@@ -49,12 +49,15 @@ def base_layout(
     *more: bytes,
     packed: bool = False,
     architecture: str = "amd64",
+    history: list[dict[str, str]] | None = None,
 ) -> Path:
     """A base image: one layer, and further ones."""
     plain = [oci_images.tar_of(ROOT if root is None else root), *more]
     layers = [gzip.compress(layer, mtime=0) if packed else layer for layer in plain]
     config = json.loads(oci_images.config_of(*plain, architecture=architecture))
     config["config"] = {"Env": ["PATH=/usr/local/bin:/bin", "BASE=yes"], "Cmd": ["python3"]}
+    if history is not None:
+        config["history"] = history
     raw = compact(config)
     suffix = "+gzip" if packed else ""
     manifest = compact(

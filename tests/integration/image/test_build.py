@@ -104,6 +104,22 @@ def test_layers_hold_packages_bento_and_models(ready: Side, tmp_path: Path) -> N
     assert not {"SECRET", "LATER"} & set(variables)
 
 
+@pytest.mark.parametrize(
+    "history",
+    [None, [], [{"created_by": "a"}], [{"created_by": "a"}, {"created_by": "b"}]],
+    ids=["none", "empty", "whole", "longer"],
+)
+def test_the_history_has_an_entry_for_each_layer(
+    history: list[dict[str, str]] | None, ready: Side, tmp_path: Path
+) -> None:
+    layout = base_layout(tmp_path / "base", history=history)
+    config, layers = opened(ready, build(ready, layout))
+    told = config["history"]
+    assert isinstance(told, list)
+    assert len([entry for entry in told if not entry.get("empty_layer")]) == len(layers)
+    assert (told[0]["created_by"] == "a") == (history is not None and len(history) == 1)
+
+
 def test_the_user_is_added_to_the_files_of_the_base(ready: Side, tmp_path: Path) -> None:
     built = build(ready, base_layout(tmp_path / "base", packed=True))
     blobs = Path(built.json["path"]) / "blobs/sha256"

@@ -60,7 +60,9 @@ def debian(tmp_path_factory: pytest.TempPathFactory) -> Path:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     rootfs = {"diff_ids": [f"sha256:{digest}"], "type": "layers"}
     run = {"Env": [f"PATH={PATH}"]}
-    config = compact({"architecture": "amd64", "config": run, "os": "linux", "rootfs": rootfs})
+    history = [{"created_by": "mmdebstrap"}]
+    document = {"architecture": "amd64", "config": run, "history": history, "os": "linux"}
+    config = compact({**document, "rootfs": rootfs})
     layer = {"digest": f"sha256:{digest}", "mediaType": closure_items.LAYER_TYPE}
     manifest = compact(
         {
