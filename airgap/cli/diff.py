@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from airgap.cli.output import Result, location_options, reports, size_text
+from airgap.cli.output import Result, answers, location_options, size_text
 from airgap.printable import quote
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _PARTS: Final = 8
 @click.command(name="diff")
 @click.argument("old", metavar="A")
 @click.argument("new", metavar="B")
-@reports
+@answers
 @location_options
 def command(*, old: str, new: str, connector: "Connector") -> Result:
     """Show what changed from bundle A to bundle B: items, files, tensors, and their size.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from airgap.cli.output import Result, reports
+from airgap.cli.output import Result, answers
 from airgap.cli.terminal import Line, Styled
 from airgap.errors import ConfigurationError
 from airgap.printable import count_text, make_printable
@@ -19,7 +19,7 @@ _INDENT: Final = " " * 9
 
 
 @click.command(name="doctor")
-@reports
+@answers
 def command() -> Result:
     """Check this machine's setup and say what to fix. Changes nothing.
 

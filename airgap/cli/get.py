@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.lines.depots import bundle_lines
-from airgap.cli.output import Result, location_options, reports, size_text
+from airgap.cli.output import Result, answers, location_options, size_text
 
 if TYPE_CHECKING:
     from airgap.flow.bundle.tag import Tag
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.argument("tag", metavar="TAG")
 @click.argument("depot", required=False, metavar="[DEPOT]")
 @click.option("--model", "is_model", is_flag=True, help="TAG names a model, not a Bento.")
-@reports
+@answers
 @location_options
 def command(*, tag: str, depot: str | None, is_model: bool, connector: "Connector") -> Result:
     """Show the newest version of TAG in DEPOT, or on this machine. Nothing is fetched.

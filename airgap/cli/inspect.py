@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from airgap.cli.lines.contents import content_lines, item_lines, signature_lines
-from airgap.cli.output import Result, location_options, reports, size_text
+from airgap.cli.output import Result, answers, location_options, size_text
 from airgap.cli.terminal import ClaimLine
 from airgap.cli.waive import describe_waiver, waiver_lines
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command(name="inspect")
 @click.argument("source", metavar="SRC")
 @click.option("--files", is_flag=True, help="List every file with its SHA-256.")
-@reports
+@answers
 @location_options
 def command(*, source: str, files: bool, connector: "Connector") -> Result:
     """Show what the bundle in SRC claims. Needs no trust, and verifies nothing.

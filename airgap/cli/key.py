@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.output import CommandGroup, Result, reports
+from airgap.cli.output import CommandGroup, Result, answers, reports
 from airgap.cli.passphrases import passphrase_options, read_new_passphrase, read_passphrase
 
 
@@ -65,7 +65,7 @@ def generate(  # noqa: PLR0913  (one argument per option)
 @command.command()
 @click.argument("key", metavar="KEY")
 @passphrase_options
-@reports
+@answers
 def fingerprint(*, key: str, passphrase_env: str | None, passphrase_fd: int | None) -> Result:
     """Show the id of KEY: a public or private key file, ssh-agent:SHA256:… or pkcs11:…."""
     from airgap.flow.trust import keys

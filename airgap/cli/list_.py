@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.lines.depots import depot_lines, stored_lines
-from airgap.cli.output import Result, location_options, reports
+from airgap.cli.output import Result, answers, location_options
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command(name="list")
 @click.argument("depot", required=False, metavar="[DEPOT]")
-@reports
+@answers
 @location_options
 def command(*, depot: str | None, connector: "Connector") -> Result:
     """List the bundles of DEPOT, or without it the items on this machine.

@@ -2,7 +2,7 @@
 
 import click
 
-from airgap.cli.output import Result, reports
+from airgap.cli.output import Result, answers
 from airgap.format.ledger import EVENTS
 
 
@@ -28,7 +28,7 @@ from airgap.format.ledger import EVENTS
     type=click.IntRange(1),
     help="Show at most N entries; default: all.",
 )
-@reports
+@answers
 def command(
     *, tag: str | None, since: str | None, events: tuple[str, ...], limit: int | None
 ) -> Result:

@@ -138,11 +138,20 @@ class LazyGroup(click.Group):
     " The terms are explained in docs/glossary.md.",
 )
 @click.version_option(__version__, prog_name="airgap")
-def cli() -> None:
+@click.option(
+    "--color",
+    "when",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    envvar="AIRGAP_COLOR",
+    help="Print in colour; auto: on a terminal, unless NO_COLOR is set or TERM is dumb.",
+)
+def cli(when: str) -> None:
     """Carry BentoML services across an air gap.
 
     Bundles are content-addressed and signed; nothing is installed before it is verified.
     """
+    terminal.choose_colour(when)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -26,6 +26,7 @@ __all__ = [
     "CommandGroup",
     "Result",
     "admission_options",
+    "answers",
     "count_text",
     "depot_option",
     "jobs_option",
@@ -40,6 +41,7 @@ __all__ = [
 
 P = ParamSpec("P")
 PLAIN_EVERY_SECONDS: Final = 5.0
+_QUIET: Final = ("Print nothing unless it fails.", "Print no progress and no notes.")
 _ANY_LENGTH: Final = 1000
 _LEAST_RATE: Final = 10_000  # below it, servers would take us for dead
 
@@ -74,17 +76,30 @@ class CommandGroup(click.Group):
 
 
 def reports(work: Callable[P, Result]) -> Callable[..., int]:
-    """Give a command ``--json`` and ``--quiet``, and print its result.
+    """Give a command that does something ``--json`` and ``--quiet``, and print its result.
 
     With ``--json``, standard output is exactly one object and people's text goes to standard error.
+    With ``--quiet``, success prints nothing.
     """
+    return _print_result(work, is_answer=False)
 
+
+def answers(work: Callable[P, Result]) -> Callable[..., int]:
+    """Do the same for a command whose lines are what was asked for: ``--quiet`` keeps them."""
+    return _print_result(work, is_answer=True)
+
+
+def _print_result(work: Callable[P, Result], *, is_answer: bool) -> Callable[..., int]:
     def run(*args: P.args, **kwargs: P.kwargs) -> int:
         as_json, quiet = bool(kwargs.pop("as_json")), bool(kwargs.pop("quiet"))
         click.get_current_context().obj = {"quiet": quiet, "json": as_json}
         result = work(*args, **kwargs)
         try:
-            _print(result, as_json=as_json, quiet=quiet)
+            if not quiet or (not as_json and (is_answer or result.exit_code)):
+                for line in result.lines:
+                    terminal.print_line(line, err=as_json)
+            if as_json:
+                terminal.print_json(result.data)
         except BrokenPipeError:  # whoever reads (`| head`) has enough
             terminal.discard_output()
             return StorageError.exit_code
@@ -98,7 +113,7 @@ def reports(work: Callable[P, Result]) -> Callable[..., int]:
     update_wrapper(run, work)  # first: it takes over the options that the work has already
     already = run.__dict__.pop("__click_params__", [])
     for option in (
-        click.option("--quiet", "-q", is_flag=True, help="Print no progress and no notes."),
+        click.option("--quiet", "-q", is_flag=True, help=_QUIET[is_answer]),
         # By flag alone: whoever reads the output asked for it, also when nothing else works.
         click.option(
             "--json",
@@ -111,14 +126,6 @@ def reports(work: Callable[P, Result]) -> Callable[..., int]:
         option(run)
     run.__dict__["__click_params__"] += already  # click turns them round: ours are shown last
     return run
-
-
-def _print(result: Result, *, as_json: bool, quiet: bool) -> None:
-    if not quiet or not as_json:
-        for line in result.lines:
-            terminal.print_line(line, err=as_json)
-    if as_json:
-        terminal.print_json(result.data)
 
 
 def key_options(command: Callable[P, Any], *, is_required: bool = True) -> Callable[P, Any]:
@@ -314,7 +321,7 @@ class BarProgress:
             progress.DownloadColumn(),
             progress.TransferSpeedColumn(),
             progress.TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(stderr=True, no_color=terminal.is_coloured() is False),
             transient=True,
         )
         self._bar.add_task(make_printable(what), total=total)

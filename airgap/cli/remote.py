@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airgap.cli.output import CommandGroup, Result, reports
+from airgap.cli.output import CommandGroup, Result, answers, reports
 from airgap.errors import UsageError
 from airgap.printable import quote
 
@@ -60,7 +60,7 @@ def add(  # noqa: PLR0913  (one argument per option)
 
 
 @command.command(name="list")
-@reports
+@answers
 def list_() -> Result:
     """List the named remotes."""
     from airgap.flow.location import named_remotes
@@ -74,7 +74,7 @@ def list_() -> Result:
 
 @command.command()
 @click.argument("name")
-@reports
+@answers
 def show(*, name: str) -> Result:
     """Show the URL and the settings of a remote."""
     from airgap.flow.location import named_remotes

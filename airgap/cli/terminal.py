@@ -25,9 +25,11 @@ __all__ = [
     "ask",
     "ask_hidden",
     "can_ask",
+    "choose_colour",
     "confirm",
     "discard_output",
     "indent_line",
+    "is_coloured",
     "is_progress_shown",
     "measure_columns",
     "open_standard_descriptors",
@@ -40,6 +42,7 @@ __all__ = [
 _LAST_STANDARD_DESCRIPTOR: Final = 2
 _COLUMNS: Final = 80
 _LEAST_COLUMNS: Final = 20
+_CHOSEN: Final = ["auto"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ def can_ask() -> bool:
 
 def is_progress_shown() -> bool:
     """Return whether standard error is a terminal, on which a line can be replaced."""
-    return sys.stderr is not None and sys.stderr.isatty()
+    return sys.stderr is not None and sys.stderr.isatty() and not _is_dumb()
 
 
 def ask(question: str) -> str:
@@ -178,13 +181,32 @@ def discard_output() -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def choose_colour(when: str) -> None:
+    """Print in colour always, never, or (auto) on a terminal that has it.
+
+    NO_COLOR and TERM=dumb mean that it has none.
+    """
+    _CHOSEN[:] = [when]
+
+
+def is_coloured() -> bool | None:
+    """Return whether to print in colour; None: if the stream is a terminal."""
+    when = _CHOSEN[0]
+    if when == "auto":
+        return False if os.environ.get("NO_COLOR") or _is_dumb() else None
+    return when == "always"
+
+
+def _is_dumb() -> bool:
+    return os.environ.get("TERM") == "dumb"
+
+
 def _echo(text: str, *, err: bool) -> None:
-    colour = False if os.environ.get("NO_COLOR") else None
     if not err:
-        click.echo(text, color=colour)
+        click.echo(text, color=is_coloured())
         return
     with suppress(OSError):
-        click.echo(text, err=True, color=colour)
+        click.echo(text, err=True, color=is_coloured())
 
 
 def _lay_out_claim(line: str, columns: int) -> str:

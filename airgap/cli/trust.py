@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from airgap.cli import terminal
-from airgap.cli.output import CommandGroup, Result, location_options, reports
+from airgap.cli.output import CommandGroup, Result, answers, location_options, reports
 from airgap.errors import UsageError
 from airgap.printable import count_text
 
@@ -65,7 +65,7 @@ def _ask_fingerprint() -> str:
 
 
 @command.command()
-@reports
+@answers
 def show() -> Result:
     """Show the root that this machine trusts, and the import history.
 

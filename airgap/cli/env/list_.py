@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.output import Result, reports, size_text
+from airgap.cli.output import Result, answers, size_text
 
 if TYPE_CHECKING:
     from airgap.flow.environment.list_environments import ListedEnvironment
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @click.command(name="list")
 @click.argument("folders", metavar="[DIR]...", nargs=-1, type=click.Path(path_type=Path))
-@reports
+@answers
 def list_(*, folders: tuple[Path, ...]) -> Result:
     """List the environments in BentoML's home, and those in each DIR."""
     from airgap.flow.environment.list_environments import (

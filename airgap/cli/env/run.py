@@ -7,7 +7,7 @@ import sys
 import click
 
 from airgap.cli.main import restore_environment
-from airgap.cli.output import Result, reports
+from airgap.cli.output import Result, answers
 from airgap.errors import ConfigurationError
 
 
@@ -15,7 +15,7 @@ from airgap.errors import ConfigurationError
 @click.argument("name", metavar="ENV")
 @click.argument("words", metavar="[-- ARGUMENTS]", nargs=-1, type=click.UNPROCESSED)
 @click.option("--dry-run", is_flag=True, help="Print the command and its variables; run nothing.")
-@reports
+@answers
 def run(*, name: str, words: tuple[str, ...], dry_run: bool) -> Result:
     """Run the environment's `bentoml ARGUMENTS` offline; without arguments, `bentoml serve`.
 

@@ -2,11 +2,11 @@
 
 import click
 
-from airgap.cli.output import Result, reports, size_text
+from airgap.cli.output import Result, answers, size_text
 
 
 @click.command(name="list")
-@reports
+@answers
 def list_images() -> Result:
     """List the images that imports have installed here."""
     from airgap.flow.image.list_images import list_images as describe_images

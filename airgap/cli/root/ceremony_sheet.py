@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.output import Result, reports
+from airgap.cli.output import Result, answers
 from airgap.cli.root.proposal import report
 
 
 @click.command(name="ceremony-sheet")
 @click.argument("root", type=click.Path(path_type=Path))
-@reports
+@answers
 def command(*, root: Path) -> Result:
     """Print one page about ROOT with all fingerprints, to be read aloud, signed and filed."""
     from airgap.flow.trust import ceremony_sheet, roots

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.output import Result, reports
+from airgap.cli.output import Result, answers
 from airgap.cli.root.proposal import before_option, report
 
 
 @click.command(name="show")
 @click.argument("root", type=click.Path(path_type=Path))
 @before_option
-@reports
+@answers
 def command(*, root: Path, before: Path | None) -> Result:
     """Show ROOT, what changed since OLD, and which signatures it has and still needs.
 

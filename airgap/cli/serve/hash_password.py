@@ -5,12 +5,12 @@ import sys
 import click
 
 from airgap.cli import terminal
-from airgap.cli.output import Result, reports
+from airgap.cli.output import Result, answers
 from airgap.errors import UsageError
 
 
 @click.command(name="hash-password")
-@reports
+@answers
 def hash_password() -> Result:
     """Hash a password for the drop box's config file.
 

@@ -33,6 +33,12 @@ EVERY: Final = tuple(
     if name not in ("demo", "kit", "prove", "rehearse")
     for below in BELOW.get(name, ("",))
 )
+ANSWERS: Final = {
+    *("list", "get", "inspect", "diff", "log", "doctor", "env list", "env run", "image list"),
+    *("key fingerprint", "remote list", "remote show", "root show", "root ceremony-sheet"),
+    "trust show",
+}
+"""Commands whose lines are what was asked for."""
 NAMES: Final = [" ".join(words) for words in EVERY]
 
 
@@ -167,6 +173,19 @@ def test_success_without_json_prints_lines_for_people(
     assert ran.code == 0, ran.err
     assert ran.out
     assert not ran.out.startswith("{")
+
+
+@pytest.mark.parametrize("words", EVERY, ids=NAMES)
+def test_quiet_success_prints_what_was_asked_for_and_nothing_else(
+    words: tuple[str, ...], lines: dict[str, list[str | Path]], small: Side, site: Site
+) -> None:
+    sides.trust(small, site)
+
+    ran = small.run(*words, *lines[" ".join(words)], "--quiet")
+
+    assert ran.code == 0, ran.err
+    assert bool(ran.out) == (" ".join(words) in ANSWERS)
+    assert ran.err == ""
 
 
 @pytest.mark.parametrize("words", EVERY, ids=NAMES)

@@ -105,6 +105,33 @@ def test_no_color_means_no_colour(connected: Side) -> None:
     assert "airgap: nothing is not there." in ran.err
 
 
+@pytest.mark.parametrize(
+    ("words", "variables", "is_coloured"),
+    [
+        (("--color", "never"), {}, False),
+        ((), {"TERM": "dumb"}, False),
+        ((), {"AIRGAP_COLOR": "never"}, False),
+        (("--color", "always"), {"NO_COLOR": "1"}, True),
+    ],
+    ids=["never", "dumb", "variable", "always"],
+)
+def test_colour_is_chosen(
+    words: tuple[str, ...], variables: dict[str, str], is_coloured: bool, connected: Side
+) -> None:
+    ran = run_at_terminal(connected, *words, "inspect", "nothing", variables=variables)
+
+    assert (ESCAPE in ran.err) == is_coloured
+    assert "nothing is not there." in ran.err
+
+
+def test_a_dumb_terminal_gets_lines_and_no_bar(depot: Path, isolated: Side) -> None:
+    ran = run_at_terminal(isolated, "verify", depot, variables={"TERM": "dumb"})
+
+    assert ran.code == 0
+    assert ESCAPE not in ran.err
+    assert "\r" not in ran.err.replace("\r\n", "")
+
+
 def test_no_color_means_a_bar_without_colour(depot: Path, isolated: Side) -> None:
     ran = run_at_terminal(isolated, "verify", depot, variables={"NO_COLOR": "1"})
 
