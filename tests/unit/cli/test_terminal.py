@@ -116,7 +116,7 @@ def test_no_color_means_no_colour(connected: Side) -> None:
     ids=["never", "dumb", "variable", "always"],
 )
 def test_colour_is_chosen(
-    words: tuple[str, ...], variables: dict[str, str], is_coloured: bool, connected: Side
+    words: tuple[str, ...], variables: dict[str, str], *, is_coloured: bool, connected: Side
 ) -> None:
     ran = run_at_terminal(connected, *words, "inspect", "nothing", variables=variables)
 
