@@ -241,7 +241,7 @@ def test_a_reply_that_drips_is_given_up_as_a_whole() -> None:
 def test_data_that_stalls_is_not_waited_for_long() -> None:
     def stall() -> Iterator[bytes]:
         yield b"01234"
-        server.over.wait()
+        server.over.wait(60)
 
     server = ScriptedFtp(dict(FILES), sends={"RETR": stall()})
     found = bytearray()

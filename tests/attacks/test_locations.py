@@ -87,6 +87,7 @@ def second_verifier(site: Site, location: str) -> "subprocess.CompletedProcess[b
         [sys.executable, str(REPOSITORY / "docs" / "verify.py"), *words],
         capture_output=True,
         check=False,
+        timeout=120,
     )
 
 

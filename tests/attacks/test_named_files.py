@@ -87,11 +87,11 @@ def test_a_pipe_that_the_shell_has_opened_is_read_to_its_end() -> None:
 
     try:
         os.write(writer, b"some")
-        thread = threading.Thread(target=go_on)
+        thread = threading.Thread(target=go_on, daemon=True)
         with open_named(Path(f"/dev/fd/{reader}")) as file:
             thread.start()
             assert file.read(4) + file.read(100) + file.read(100) == b"some more"
-        thread.join()
+        thread.join(60)
     finally:
         os.close(reader)
 

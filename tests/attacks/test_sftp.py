@@ -228,12 +228,12 @@ def test_a_packet_of_two_gigabytes_before_the_login_is_not_waited_for(
 
     ended: list[bool] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         port = listener.getsockname()[1]
         with pytest.raises(TransientError, match="was interrupted"):
             reach(port, known_line(port, right)).size("packs/a")
-        thread.join()
+        thread.join(60)
     assert ended == [True]
 
 
@@ -244,12 +244,12 @@ def test_a_banner_cannot_write_to_the_terminal(reach: Reach, right: PKey) -> Non
             one.sendall(b"\x1b[2Jgood bye\r\n" * 100)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         port = listener.getsockname()[1]
         with pytest.raises(TransientError) as caught:
             reach(port, known_line(port, right)).size("packs/a")
-        thread.join()
+        thread.join(60)
     assert caught.value.message.isprintable()
 
 

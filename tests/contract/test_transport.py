@@ -356,11 +356,13 @@ def test_one_of_many_publishers_wins(remote_folder: FolderOnServer, transport: T
 
     def publish(data: bytes) -> None:
         one = transport.clone()
-        start.wait()
+        start.wait(60)
         made.append((one.publish(NAME, data), data))
         one.close()
 
-    together([threading.Thread(target=publish, args=(bytes([n]) * 999,)) for n in range(4)])
+    together(
+        [threading.Thread(target=publish, args=(bytes([n]) * 999,), daemon=True) for n in range(4)]
+    )
 
     assert [created for created, _ in made].count(True) == 1
     assert remote_folder.files() == {NAME: dict(made)[True]}
@@ -378,12 +380,12 @@ def test_a_reader_never_sees_a_mix(transport: Transport) -> None:
         while not over.is_set():
             seen.add(fetch(reader, NAME))
 
-    thread = threading.Thread(target=read)
+    thread = threading.Thread(target=read, daemon=True)
     thread.start()
     for letter in b"bcdefgh":
         transport.publish(NAME, bytes([letter]) * 9_999, replace=True)
     over.set()
-    thread.join()
+    thread.join(60)
     reader.close()
 
     assert seen <= {bytes([letter]) * 9_999 for letter in b"abcdefgh"}
@@ -446,7 +448,7 @@ def test_clones_work_side_by_side(
         finally:
             one.close()
 
-    together([threading.Thread(target=work, args=(number,)) for number in range(4)])
+    together([threading.Thread(target=work, args=(number,), daemon=True) for number in range(4)])
 
     assert errors == []
     assert len(remote_folder.files()) == 9
@@ -585,4 +587,4 @@ def together(threads: list[threading.Thread]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)

@@ -140,7 +140,7 @@ def serve() -> Iterator[FakeRegistry]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join()
+        thread.join(60)
 
 
 def bearer(host: str) -> str:

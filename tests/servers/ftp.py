@@ -147,7 +147,9 @@ def _administer(command: Sequence[str], stdin: str = "") -> None:
     for _ in range(50):
         if "lock" not in said:
             break
-        ran = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+        ran = subprocess.run(
+            command, input=stdin, capture_output=True, text=True, check=False, timeout=120
+        )
         said = ran.stderr if ran.returncode else ""
         time.sleep(0.1 * ("lock" in said))
     assert not said
@@ -184,7 +186,7 @@ def _running(command: Sequence[str | Path], one: FtpServer) -> Iterator[None]:
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.wait(60)
 
 
 def _pyftpdlib(one: FtpServer) -> Sequence[str | Path]:

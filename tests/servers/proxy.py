@@ -78,7 +78,7 @@ class Proxy:
         if self._stalled.is_set():  # a test left it before its fixture does
             return
         self._wake.send(b"x")
-        self._loop.join()
+        self._loop.join(60)
         self._stalled.set()
         for one in (*self._listeners, self._woken, self._wake):
             one.close()
@@ -87,7 +87,7 @@ class Proxy:
             for pair in self._open:
                 pair.end(reset=False)
         for pump in self._pumps:
-            pump.join()
+            pump.join(60)
 
     @property
     def port(self) -> int:
@@ -161,7 +161,7 @@ class Proxy:
         if self.rate:
             time.sleep(keep / self.rate)
         if fault is not None and fault.kind == "stall":
-            self._stalled.wait()
+            self._stalled.wait(60)
         if fault is not None and fault.kind != "flip":
             pair.end(reset=fault.kind == "reset")
             raise _CutError

@@ -149,7 +149,7 @@ def running(
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            process.wait(60)
 
 
 def wait_until(ready: Callable[[], bool], what: str) -> None:

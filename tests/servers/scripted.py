@@ -54,7 +54,7 @@ class Scripted:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._thread.join()
+        self._thread.join(60)
 
     @property
     def url(self) -> str:

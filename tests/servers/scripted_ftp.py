@@ -61,7 +61,7 @@ class ScriptedFtp:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join()
+            thread.join(60)
         for one in self._sockets:
             one.close()
 

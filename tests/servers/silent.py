@@ -34,6 +34,6 @@ def endpoint() -> Iterator[SilentEndpoint]:
             yield silent
         finally:
             listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
+            thread.join(60)
             for connection in connections:
                 connection.close()

@@ -95,7 +95,7 @@ class SshServer:
 def keygen(path: Path, kind: str = "ed25519", *more: str) -> Path:
     """Make a key pair without a passphrase."""
     made = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "test", "-f", str(path), *more]
-    subprocess.run(made, check=True, stdin=subprocess.DEVNULL)
+    subprocess.run(made, check=True, stdin=subprocess.DEVNULL, timeout=120)
     return path
 
 

@@ -116,7 +116,7 @@ class SshDouble:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._thread.join()
+        self._thread.join(60)
         for connection in self._open:
             connection.close()
 

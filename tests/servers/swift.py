@@ -109,5 +109,7 @@ def _start(top: Path, kind: str, sections: str, servers: ExitStack) -> int:
 
 
 def _run(program: str, *words: str | Path) -> None:
-    done = subprocess.run([PYTHON, "-c", program, *words], capture_output=True, check=False)
+    done = subprocess.run(
+        [PYTHON, "-c", program, *words], capture_output=True, check=False, timeout=600
+    )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -122,7 +122,9 @@ class RunningDropBox:
         """Run curl with TLS on both channels, and a timeout."""
         command = ["curl", "-sS", "--ssl-reqd", "--cacert", self.certificate, "--max-time", "60"]
         command += ["-u", f"ann:{PASSWORD}", *words, url or f"ftp://127.0.0.1:{self.port}/"]
-        return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+        return subprocess.run(
+            list(map(str, command)), capture_output=True, text=True, check=False, timeout=120
+        )
 
 
 class Client(ftplib.FTP_TLS):
@@ -206,7 +208,9 @@ def make_certificate(folder: Path) -> Path:
     words += ["-nodes", "-days", "2"]
     subject = ["-subj", "/CN=gateway", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
     files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
-    subprocess.run(["openssl", *words, *subject, *files], check=True, capture_output=True)
+    subprocess.run(
+        ["openssl", *words, *subject, *files], check=True, capture_output=True, timeout=120
+    )
     return folder / "certificate.pem"
 
 

@@ -70,7 +70,12 @@ def without_network() -> list[str]:
     """A prefix that takes a command's network away, where this system lets us."""
     for prefix in (["unshare", "-n"], ["unshare", "-rn"]):
         with suppress(OSError):
-            if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0:
+            if (
+                subprocess.run(
+                    [*prefix, "true"], capture_output=True, check=False, timeout=120
+                ).returncode
+                == 0
+            ):
                 return prefix
     return []
 

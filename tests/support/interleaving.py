@@ -52,7 +52,7 @@ class Actor:
         self._go.release()
         self.stage.back.acquire()
         if self.is_over:
-            self._thread.join()
+            self._thread.join(60)
 
     def until(self, call: str) -> None:
         """Go on until a call that begins so is next, this one waits for others, or has ended."""

@@ -51,7 +51,7 @@ def bare_side(top: Path) -> Side:
 def run(*command: str | Path) -> str:
     """Run a program that must succeed; return what it prints."""
     return subprocess.run(
-        list(map(str, command)), check=True, capture_output=True, text=True
+        list(map(str, command)), check=True, capture_output=True, text=True, timeout=120
     ).stdout
 
 

@@ -26,7 +26,9 @@ def demand(*programs: str) -> None:
 
 def _run(*words: str | Path, why: str = "") -> str:
     """Run a program; skip the test if this machine does not allow what it does."""
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        list(map(str, words)), capture_output=True, text=True, check=False, timeout=120
+    )
     if done.returncode:
         pytest.skip(f"{why or words[0]}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout.strip()
@@ -55,7 +57,7 @@ def exfat(image: Path, folder: Path, size: int = 64 * MIB) -> Iterator[Path]:
         with _mounted(folder, "mount.exfat-fuse", device, folder):
             yield folder
     finally:
-        subprocess.run(["losetup", "-d", device], check=False)
+        subprocess.run(["losetup", "-d", device], check=False, timeout=120)
 
 
 def master(source: Path, image: Path) -> None:
@@ -102,4 +104,4 @@ def _mounted(folder: Path, *words: str | Path) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", folder], check=False)
+        subprocess.run(["umount", folder], check=False, timeout=120)

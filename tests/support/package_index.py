@@ -203,4 +203,4 @@ def serve(index: PackageIndex) -> Iterator[PackageIndex]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join()
+        thread.join(60)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn, Self
 
+from tests.support.answers import read_answer
 from tests.support.sides import REPOSITORY, unmeasured_environment
 
 __all__ = ["BENTOML", "Scripts"]
@@ -51,14 +52,13 @@ class Scripts:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.communicate()
+        self._process.communicate(timeout=60)
 
     def run(
         self, program: str, environment: Mapping[str, str], *arguments: str | Path
     ) -> "subprocess.CompletedProcess[str]":
         """Run a script with exactly this environment."""
         assert self._process.stdin
-        assert self._process.stdout
         request = {
             "program": program,
             "arguments": list(map(str, arguments)),
@@ -68,7 +68,7 @@ class Scripts:
         }
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
         self._process.stdin.flush()
-        code = int(self._process.stdout.readline())
+        code = int(read_answer(self._process))
         output, errors = self._output.read_text(), self._errors.read_text()
         return subprocess.CompletedProcess(arguments, code, output, errors)
 

@@ -156,6 +156,10 @@ def openssl_has(algorithm: str) -> bool:
     if shutil.which("openssl") is None:
         return False
     listed = subprocess.run(
-        ["openssl", "list", "-signature-algorithms"], capture_output=True, text=True, check=False
+        ["openssl", "list", "-signature-algorithms"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     return algorithm in listed.stdout

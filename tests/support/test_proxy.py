@@ -27,17 +27,17 @@ def echo() -> Iterator[int]:
     def listen() -> None:
         with suppress(OSError):
             while True:
-                thread = threading.Thread(target=answer, args=(listener.accept()[0],))
+                thread = threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True)
                 threads.append(thread)
                 thread.start()
 
-    main = threading.Thread(target=listen)
+    main = threading.Thread(target=listen, daemon=True)
     main.start()
     yield listener.getsockname()[1]
     listener.shutdown(socket.SHUT_RDWR)
-    main.join()
+    main.join(60)
     for thread in threads:
-        thread.join()
+        thread.join(60)
     listener.close()
 
 
@@ -51,13 +51,13 @@ def exchange(port: int, address: str = "127.0.0.1") -> bytes:
                 one.sendall(SENT)
                 one.shutdown(socket.SHUT_WR)
 
-        thread = threading.Thread(target=send)
+        thread = threading.Thread(target=send, daemon=True)
         thread.start()
         try:
             while piece := one.recv(65536):
                 found += piece
         finally:
-            thread.join()
+            thread.join(60)
     return bytes(found)
 
 

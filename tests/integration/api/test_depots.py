@@ -50,7 +50,11 @@ def shop(
 def test_the_functions_have_bentomls_arguments(small: Side) -> None:
     with small.here():
         done = subprocess.run(
-            [sys.executable, "-c", _SAME_SHAPE], capture_output=True, text=True, check=False
+            [sys.executable, "-c", _SAME_SHAPE],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
         )
 
     assert done.returncode == 0, done.stderr

@@ -127,13 +127,20 @@ def _rclone(
 ) -> "subprocess.CompletedProcess[str]":
     """Run rclone as it comes, but for the login."""
     obscure = ["rclone", "obscure", PASSWORD]
-    hidden = subprocess.run(obscure, capture_output=True, text=True, check=True).stdout.strip()
+    hidden = subprocess.run(
+        obscure, capture_output=True, text=True, check=True, timeout=120
+    ).stdout.strip()
     options = ["--ftp-host", "127.0.0.1", "--ftp-port", str(box.port), "--ftp-user", "ann"]
     options += ["--ftp-pass", hidden, "--ftp-explicit-tls"]
     trusting = {"SSL_CERT_FILE": str(box.certificate), "RCLONE_CONFIG": str(config)}
     command = ["rclone", *map(str, words), *options]
     return subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, **trusting}
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **trusting},
+        timeout=120,
     )
 
 
@@ -142,7 +149,9 @@ def _asks_for_names() -> bool:
 
     Older ones look for it in a listing, which is empty, and report an error for a delivered file.
     """
-    ran = subprocess.run(["rclone", "version"], capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        ["rclone", "version"], capture_output=True, text=True, check=True, timeout=120
+    )
     version = re.search(r"v(\d+)\.(\d+)", ran.stdout)
     assert version
     return (int(version[1]), int(version[2])) >= (1, 63)
@@ -237,6 +246,7 @@ def test_a_full_disk_is_reported_and_nothing_is_lost(
         ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(state)],
         check=False,
         capture_output=True,
+        timeout=120,
     )
     if mounted.returncode:
         pytest.skip("needs the right to mount")
@@ -251,7 +261,7 @@ def test_a_full_disk_is_reported_and_nothing_is_lost(
                 assert client.expect_refusal(client.voidresp).startswith("452")
                 size = client.size("shop.airgap") or 0
                 assert 0 < size < archive.stat().st_size
-            subprocess.run(["mount", "-o", "remount,size=4m", str(state)], check=True)
+            subprocess.run(["mount", "-o", "remount,size=4m", str(state)], check=True, timeout=120)
             with Client(box) as client:
                 client.auth()
                 client.login("ann", PASSWORD)
@@ -259,4 +269,4 @@ def test_a_full_disk_is_reported_and_nothing_is_lost(
                 client.deliver("shop.airgap", archive.read_bytes()[size:], rest=size)
             box.wait_for_event("imported")
     finally:
-        subprocess.run(["umount", str(state)], check=True)
+        subprocess.run(["umount", str(state)], check=True, timeout=120)

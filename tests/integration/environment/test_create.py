@@ -218,7 +218,7 @@ def test_an_environment_that_runs_is_not_removed(shop: Side) -> None:
     finally:
         running.terminate()
         assert running.wait(timeout=30) == -15
-        running.communicate()
+        running.communicate(timeout=60)
     assert shop.run("env", "remove", "shop").code == 0
 
 

@@ -62,7 +62,7 @@ def test_one_that_is_killed_while_pip_goes_on_is_made_anew_after_that(
     prepare(isolated, "os.kill(os.getppid(), signal.SIGKILL)", f"open({str(fifo)!r}).read()")
     killed = start(isolated, "create", "shop")
     assert killed.wait(timeout=60) == -signal.SIGKILL
-    killed.communicate()
+    killed.communicate(timeout=60)
 
     (listed,) = isolated.run("env", "list", "--json").json["environments"]
     refused = refusals.expect_refusal(isolated, "env", "run", "shop", error=MissingError)
@@ -89,7 +89,7 @@ def test_one_that_is_killed_is_told_of_and_can_be_removed(isolated: Side, folder
     killed = start(isolated, "create", "shop")
     wait_for_end(int(fifo.read_text()))  # pip holds the environment until it has ended
     assert killed.wait(timeout=60) == -signal.SIGKILL
-    killed.communicate()
+    killed.communicate(timeout=60)
 
     (listed,) = isolated.run("env", "list", "--json").json["environments"]
     doctor = isolated.run("doctor", "--json").json["findings"]

@@ -56,6 +56,7 @@ def run(
         env={**os.environ, **side.environment},
         capture_output=True,
         check=False,
+        timeout=600,
     )
 
 
@@ -74,6 +75,7 @@ def test_a_bento_with_a_package_of_its_own_is_served_without_a_network(
         [sys.executable, "-m", "bentoml", "build", "--version", "v1", project],
         env={**os.environ, **connected.environment},
         check=True,
+        timeout=600,
     )
     medium = tmp_path / "medium"
     words = ("--with-env", "-o", medium, "--key", site.key())

@@ -162,7 +162,11 @@ def test_a_signature_that_stock_model_signing_made_holds_for_airgap(
         if name != "ranker:v1":
             folder = models.hugging_face / "models--org--mini" / "snapshots" / COMMIT
         key = tmp_path / "plain.pem"
-        subprocess.run(["openssl", "pkey", "-in", _pkcs8(curve, tmp_path), "-out", key], check=True)
+        subprocess.run(
+            ["openssl", "pkey", "-in", _pkcs8(curve, tmp_path), "-out", key],
+            check=True,
+            timeout=120,
+        )
         words = ("--private_key", key, "--signature", path, "--allow_symlinks", folder)
         made = model_signing("sign", "key", *words)
         assert made.returncode == 0, made.stdout + made.stderr

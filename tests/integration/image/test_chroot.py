@@ -55,7 +55,7 @@ def debian(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not tar.exists():
         include = "--include=python3,python3-venv,ca-certificates"
         command = ["mmdebstrap", "--variant=minbase", include, "bookworm", str(tar)]
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(command, check=True, capture_output=True, timeout=600)
     with tar.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     rootfs = {"diff_ids": [f"sha256:{digest}"], "type": "layers"}
@@ -83,14 +83,16 @@ def make_bento(side: Side, project: Path) -> None:
     stores.write_files(project, {"service.py": SERVICE.encode()})
     environment = {**os.environ, **side.environment}
     command = [sys.executable, "-m", "bentoml", "build", "--version", "v1", "service:Plain"]
-    subprocess.run(command, cwd=project, env=environment, check=True, capture_output=True)
+    subprocess.run(
+        command, cwd=project, env=environment, check=True, capture_output=True, timeout=600
+    )
     bento = side.bentoml / "bentos/plain/v1"
     wheels = project / "wheels"
     fetch = [sys.executable, "-m", "pip", "download", "-q", "--only-binary=:all:", "--no-deps"]
     fetch += ["--python-version", "3.11", "--platform", "manylinux_2_28_x86_64"]
     fetch += ["--platform", "manylinux2014_x86_64", "-d", str(wheels)]
     fetch += ["-r", str(bento / "env/python/requirements.txt")]
-    subprocess.run(fetch, check=True, capture_output=True)
+    subprocess.run(fetch, check=True, capture_output=True, timeout=600)
     files = [
         File(f"env/python/{path.name}", False, 0, hashlib.sha256(path.read_bytes()).digest(), ())  # noqa: FBT003
         for path in (bento / "env/python").iterdir()
@@ -119,12 +121,12 @@ def test_it_serves_in_a_namespace(debian: Path, isolated: Side, tmp_path: Path) 
     layout = tmp_path / "saved"
     assert isolated.run("image", "save", "plain", layout, "--reference", "plain").code == 0
     said = subprocess.run(
-        ["skopeo", "inspect", f"oci:{layout}:plain"], check=True, capture_output=True
+        ["skopeo", "inspect", f"oci:{layout}:plain"], check=True, capture_output=True, timeout=600
     )
     assert json.loads(said.stdout)["Digest"] == built.json["digest"]
     bundle = tmp_path / "bundle"
     command = ["umoci", "unpack", "--image", f"{layout}:plain", str(bundle)]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, timeout=600)
 
     inside = ["unshare", "-nmp", "--fork", "--mount-proc", sys.executable, __file__, str(bundle)]
     served = subprocess.run(inside, check=False, capture_output=True, text=True, timeout=600)
@@ -136,9 +138,9 @@ def serve(bundle: Path) -> None:
     """Run the image as its configuration says, in a namespace without a network, and ask it."""
     process = json.loads((bundle / "config.json").read_text())["process"]
     root = bundle / "rootfs"
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
-    subprocess.run(["mount", "--bind", "/dev", root / "dev"], check=True)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=600)
+    subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True, timeout=600)
+    subprocess.run(["mount", "--bind", "/dev", root / "dev"], check=True, timeout=600)
     (root / "etc/hosts").write_text("127.0.0.1 localhost\n")  # as runtimes do
     user = process["user"]
     start = f"cd {process['cwd']} && exec {' '.join(process['args'])} serve --port 3333"
@@ -160,7 +162,7 @@ def serve(bundle: Path) -> None:
                 time.sleep(1)
     finally:
         running.terminate()
-        running.wait()
+        running.wait(60)
 
 
 if __name__ == "__main__":

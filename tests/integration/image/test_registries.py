@@ -32,7 +32,7 @@ LARGE, LARGE_BLOBS = oci_images.image_for("amd64", BIG)
 def skopeo(*arguments: str) -> bytes:
     if shutil.which("skopeo") is None:
         pytest.skip("not installed: skopeo")
-    done = subprocess.run(["skopeo", *arguments], check=False, capture_output=True)
+    done = subprocess.run(["skopeo", *arguments], check=False, capture_output=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -80,7 +80,7 @@ def test_umoci_unpacks_what_was_saved(isolated: Side, tmp_path: Path) -> None:
     saved = tmp_path / "layout"
     assert isolated.run("image", "save", "shop", saved, "--reference", "one").code == 0
     command = ["umoci", "unpack", "--rootless", "--image", f"{saved}:one", str(tmp_path / "out")]
-    done = subprocess.run(command, check=False, capture_output=True)
+    done = subprocess.run(command, check=False, capture_output=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out/rootfs/etc/shop").read_bytes() == b"hello"
 

@@ -37,7 +37,9 @@ def pushed(docker_registry: Registry, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def skopeo(*arguments: str) -> bytes:
-    return subprocess.run(["skopeo", *arguments], check=True, capture_output=True).stdout
+    return subprocess.run(
+        ["skopeo", *arguments], check=True, capture_output=True, timeout=600
+    ).stdout
 
 
 def fetched(text: str, tmp_path: Path, *platforms: str) -> dict[str, bytes]:

@@ -21,7 +21,12 @@ def mounter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
     """A launcher whose commands live among mounts of their own."""
     for prefix in (["unshare", "--mount"], ["unshare", "--map-root-user", "--mount"]):
         with suppress(FileNotFoundError):
-            if subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode == 0:
+            if (
+                subprocess.run(
+                    [*prefix, "true"], check=False, capture_output=True, timeout=120
+                ).returncode
+                == 0
+            ):
                 with Launcher(tmp_path_factory.mktemp("mounter"), prefix) as launched:
                     yield launched
                 return

@@ -62,6 +62,7 @@ def test_a_full_disk_behind_standard_output_is_told_as_such(small: Side, site: S
             stdout=full,
             stderr=subprocess.PIPE,
             check=False,
+            timeout=120,
         )
 
     assert ran.returncode == 15, ran.stderr

@@ -60,8 +60,12 @@ def test_it_runs_as_a_program_of_its_own(depot: Path, site: Site) -> None:
     program, root = str(depot / "verify.py"), str(site.root)
     command = [sys.executable, "-I", program, str(depot), "--root", root, "--fingerprint"]
 
-    good = subprocess.run([*command, site.fingerprint], capture_output=True, check=False)
-    bad = subprocess.run([*command, f"SHA256:{'0' * 64}"], capture_output=True, check=False)
+    good = subprocess.run(
+        [*command, site.fingerprint], capture_output=True, check=False, timeout=120
+    )
+    bad = subprocess.run(
+        [*command, f"SHA256:{'0' * 64}"], capture_output=True, check=False, timeout=120
+    )
 
     assert (good.returncode, good.stderr) == (0, b"")
     assert good.stdout.splitlines()[-1].startswith(b"ACCEPTED ")

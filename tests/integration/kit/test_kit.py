@@ -62,7 +62,9 @@ def test_it_is_installed_without_a_network_and_told_what_is_next(
     assert f"airgap 9.9 is installed in {folder}" in done.stdout
     assert f"airgap trust init {root} --fingerprint {site.fingerprint}" in done.stdout
     ran = subprocess.run(
-        [folder / "bin" / "python", "-c", "import small, part, bento_airgap"], check=False
+        [folder / "bin" / "python", "-c", "import small, part, bento_airgap"],
+        check=False,
+        timeout=600,
     )
     assert ran.returncode == 0
     assert not list(folder.glob(".airgap*"))

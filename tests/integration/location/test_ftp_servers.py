@@ -263,9 +263,10 @@ class mounted:  # noqa: N801  (reads as what it is)
             ["mount", "-t", "tmpfs", "-o", options, "airgap-test", self._top],
             capture_output=True,
             check=False,
+            timeout=120,
         )
         if made.returncode:
             pytest.skip("a small disk cannot be mounted here")
 
     def __exit__(self, *details: object) -> None:
-        subprocess.run(["umount", "-l", self._top], check=True)
+        subprocess.run(["umount", "-l", self._top], check=True, timeout=120)

@@ -28,7 +28,12 @@ def peak(side: Side, *words: str | Path) -> int:
     """Run a command in a process of its own; return the most memory it had, in bytes."""
     command = [sys.executable, "-c", PEAK, *map(str, words)]
     done = subprocess.run(
-        command, env={**os.environ, **side.environment}, capture_output=True, text=True, check=False
+        command,
+        env={**os.environ, **side.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return int(done.stderr.rpartition("peak ")[2]) * 1024

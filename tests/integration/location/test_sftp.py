@@ -123,7 +123,7 @@ def test_a_certificate_lets_us_in(made: list[str], server: SshServer, tmp_path: 
     user = server.options("depot").user
     assert user is not None
     sign = ["ssh-keygen", "-q", "-s", f"{server.top}/authority", "-I", "x", "-n", user]
-    subprocess.run([*sign, f"{key}.pub"], check=True)
+    subprocess.run([*sign, f"{key}.pub"], check=True, timeout=120)
 
     assert works(replace(server.options("depot"), keys=(key,)))
 
@@ -298,7 +298,7 @@ def test_a_full_disk_is_reported_as_one_and_the_upload_resumes_later(
     small.mkdir()
     (tmp_path / "source").write_bytes(CONTENT)
     mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(small)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
+    if subprocess.run(mount, check=False, capture_output=True, timeout=120).returncode:
         pytest.skip("this machine does not let us mount")
     try:
         with reached(server.options("small")) as one:
@@ -307,9 +307,9 @@ def test_a_full_disk_is_reported_as_one_and_the_upload_resumes_later(
             with pytest.raises(StorageError, match="is full"):
                 one.publish("manifest", CONTENT)
             assert one.size("manifest") is None
-            subprocess.run(["mount", "-o", "remount,size=9m", small], check=True)
+            subprocess.run(["mount", "-o", "remount,size=9m", small], check=True, timeout=120)
             assert one.put("packs/a", tmp_path / "source", len(CONTENT)) == "resumed"
         assert (small / "packs" / "a").read_bytes() == CONTENT
         assert [path.name for path in small.iterdir()] == ["packs"]
     finally:
-        subprocess.run(["umount", "-l", small], check=True)
+        subprocess.run(["umount", "-l", small], check=True, timeout=120)

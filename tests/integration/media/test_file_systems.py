@@ -105,7 +105,9 @@ def test_every_name_is_whole_on_a_disc_for_every_system(pressed: Discs, tmp_path
     }
     for tree in ("-J", "-R"):  # Windows and macOS; Linux
         words = ["isoinfo", tree, "-f", "-i", tmp_path / "disc.iso"]
-        listed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(
+            words, capture_output=True, text=True, check=True, timeout=120
+        ).stdout
         assert set(listed.split()) == expected
 
 
@@ -149,7 +151,7 @@ def test_a_medium_that_fills_up_while_it_is_written_costs_nothing_but_time(
         assert not list(medium.rglob("manifest.msgpack"))
         assert not list(medium.rglob("*.part"))
 
-        subprocess.run(["mount", "-o", "remount,size=9m", medium], check=True)
+        subprocess.run(["mount", "-o", "remount,size=9m", medium], check=True, timeout=120)
         ran = connected.run("split", bundle, "--volumes", medium, "--verify-after-write")
         assert ran.code == 0, ran.err
         assert isolated.run("import", medium).code == 0

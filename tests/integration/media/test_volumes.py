@@ -74,7 +74,10 @@ def test_stock_tools_check_a_volume_alone(pressed: Discs) -> None:
     for folder in pressed.folders:
         (checksums,) = folder.glob("bundles/*/checksums.txt")
         subprocess.run(
-            ["sha256sum", "--strict", "--quiet", "-c", checksums], cwd=folder, check=True
+            ["sha256sum", "--strict", "--quiet", "-c", checksums],
+            cwd=folder,
+            check=True,
+            timeout=120,
         )
 
 

@@ -55,6 +55,7 @@ def measured(side: Side, *words: str | Path) -> tuple[int, int, str]:
         stderr=subprocess.PIPE,
         text=True,
         check=False,
+        timeout=600,
     )
     err, _, peak = done.stderr.rpartition("VmHWM:")
     return done.returncode, int(peak.split()[0]) * 1024, err
@@ -98,7 +99,7 @@ def test_a_kill_in_the_middle_of_a_volume_is_made_good_by_the_next_run(
     while process.poll() is None and not list(staged.rglob("weights.bin")):
         pass
     process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait(60) == -signal.SIGKILL
 
     code, memory, err = measured(isolated, "import", *pressed.folders)
 

@@ -57,6 +57,7 @@ def test_bentos_that_fetch_are_told_apart_with_the_line(
             [sys.executable, "-m", "bentoml", "build", "--version", "v1", "--name", kind, project],
             env={**os.environ, **connected.environment},
             check=True,
+            timeout=600,
         )
     sides.trust(connected, site)
     tags = [f"{kind}:v1" for kind in kinds]

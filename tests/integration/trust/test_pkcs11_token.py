@@ -66,7 +66,10 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
         for label in (BOX, "ward-spare"):
             command = ["softhsm2-util", "--init-token", "--free", "--label", label]
             subprocess.run(
-                [*command, "--pin", PIN, "--so-pin", "87654321"], check=True, capture_output=True
+                [*command, "--pin", PIN, "--so-pin", "87654321"],
+                check=True,
+                capture_output=True,
+                timeout=120,
             )
         _fill(pkcs11.lib(MODULE).get_token(token_label=BOX))
         yield Box(BOX)

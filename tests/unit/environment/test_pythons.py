@@ -133,7 +133,11 @@ def test_a_narrow_python_on_a_wide_kernel_is_narrow(monkeypatch: pytest.MonkeyPa
 
 def test_the_script_needs_nothing_but_a_python() -> None:
     done = subprocess.run(
-        [sys.executable, "-I", "-S", script.__file__], capture_output=True, check=True, env={}
+        [sys.executable, "-I", "-S", script.__file__],
+        capture_output=True,
+        check=True,
+        env={},
+        timeout=120,
     )
 
     assert json.loads(done.stdout)["implementation"] == "cpython"

@@ -84,6 +84,6 @@ def test_a_command_holds_the_lock_it_inherits(tmp_path: Path) -> None:
         other = os.open(tmp_path / "lock", os.O_RDWR)
         with pytest.raises(BlockingIOError):
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        child.communicate(b"\n")
+        child.communicate(b"\n", timeout=60)
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.close(other)

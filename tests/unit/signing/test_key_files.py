@@ -49,7 +49,7 @@ def wrong(_: str) -> bytes:
 
 
 def openssl(*arguments: str | Path) -> None:
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, timeout=120)
 
 
 def genpkey(path: Path, *arguments: str) -> Path:
@@ -60,7 +60,7 @@ def genpkey(path: Path, *arguments: str) -> Path:
 
 def ssh_keygen(path: Path, *arguments: str, secret: str = "") -> Path:
     command = ["ssh-keygen", "-q", *arguments, "-N", secret, "-C", "me@here", "-f", str(path)]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
     return path
 
 

@@ -33,7 +33,7 @@ def test_two_processes_have_two_marks_and_the_next_has_one_again(tmp_path: Path)
     with ask(tmp_path) as one, ask(tmp_path) as other:
         first, second = told(one), told(other)
         one.kill()
-        one.wait()
+        one.wait(60)
         with ask(tmp_path) as later:
             third = told(later)
             later.kill()
@@ -47,9 +47,9 @@ def test_two_processes_have_two_marks_and_the_next_has_one_again(tmp_path: Path)
 def test_two_threads_have_two_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRGAP_HOME", str(tmp_path))
     marks = [upload_marks.hold_mark()]
-    thread = threading.Thread(target=lambda: marks.append(upload_marks.hold_mark()))
+    thread = threading.Thread(target=lambda: marks.append(upload_marks.hold_mark()), daemon=True)
     thread.start()
-    thread.join()
+    thread.join(60)
 
     assert marks[0] != marks[1]
     assert upload_marks.hold_mark() == marks[0]

@@ -26,13 +26,13 @@ def pool(server: MemoryFiles) -> Iterator[ConnectionPool[int | None]]:
 
 
 def test_work_is_done_and_its_result_comes_back(pool: ConnectionPool[int | None]) -> None:
-    assert pool.submit(lambda connection: connection.size("there")).result() == 5
+    assert pool.submit(lambda connection: connection.size("there")).result(60) == 5
 
 
 def test_errors_come_back(pool: ConnectionPool[int | None]) -> None:
     with pytest.raises(MissingError):
-        pool.submit(lambda connection: connection.get("gone", len)).result()
-    assert pool.submit(lambda connection: connection.size("there")).result() == 5
+        pool.submit(lambda connection: connection.get("gone", len)).result(60)
+    assert pool.submit(lambda connection: connection.size("there")).result(60) == 5
 
 
 def test_as_many_tasks_run_as_there_are_connections(pool: ConnectionPool[int | None]) -> None:
@@ -40,11 +40,11 @@ def test_as_many_tasks_run_as_there_are_connections(pool: ConnectionPool[int | N
     seen: set[int] = set()
 
     def wait_for_others(connection: Transport) -> None:
-        together.wait()
+        together.wait(60)
         seen.add(id(connection))
 
     for future in [pool.submit(wait_for_others) for _ in range(3)]:
-        future.result()
+        future.result(60)
 
     assert len(seen) == 3
 
@@ -54,7 +54,7 @@ def test_no_more_connections_than_work(
 ) -> None:
     before = server.connections
 
-    pool.submit(lambda connection: connection.size("there")).result()
+    pool.submit(lambda connection: connection.size("there")).result(60)
 
     assert server.connections == before + 1
 
@@ -67,11 +67,11 @@ def test_closing_stops_work_that_checks(pool: ConnectionPool[int | None]) -> Non
         pool.wait(1000)
 
     future = pool.submit(work)
-    begun.wait()
+    begun.wait(60)
     pool.close()
 
     with pytest.raises(StoppedError):
-        future.result()
+        future.result(60)
 
 
 def test_closing_ends_waiting(pool: ConnectionPool[int | None]) -> None:
@@ -94,7 +94,7 @@ def test_closing_drops_queued_work(server: MemoryFiles) -> None:
 
     pool.submit(work)
     later = pool.submit(lambda _: done.append(1))
-    begun.wait()
+    begun.wait(60)
     pool.close()
 
     assert later.cancelled()

@@ -86,7 +86,9 @@ def test_a_port_without_keys_of_its_own_has_those_of_the_host(tmp_path: Path) ->
 def test_hashed_names_are_those_of_openssh(name: str, port: int, tmp_path: Path) -> None:
     file = tmp_path / "known"
     file.write_text(line("a.example", 2) + line(name, 1))
-    subprocess.run(["ssh-keygen", "-q", "-H", "-f", file], check=True, capture_output=True)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-H", "-f", file], check=True, capture_output=True, timeout=120
+    )
     assert "example" not in file.read_text()
 
     found = known_hosts.look_up("host.example", port, [file], required=True)
@@ -98,7 +100,11 @@ def test_hashed_names_are_those_of_openssh(name: str, port: int, tmp_path: Path)
 def test_fingerprints_are_those_of_openssh(tmp_path: Path) -> None:
     (tmp_path / "known").write_text(line("host.example"))
     listed = subprocess.run(
-        ["ssh-keygen", "-l", "-f", tmp_path / "known"], check=True, capture_output=True, text=True
+        ["ssh-keygen", "-l", "-f", tmp_path / "known"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
     assert fingerprint(blob(1)) in listed.stdout

@@ -169,7 +169,7 @@ def test_under_tls_one_record_is_sent_at_a_time(
     with ThreadPoolExecutor(1) as pool:
         accepted = pool.submit(server.wrap_socket, theirs, server_side=True)
         secured = client.wrap_socket(ours)
-        with accepted.result(), secured:
+        with accepted.result(60), secured:
             assert Line(secured).send(memoryview(bytes(MIB)), 10) == 16 * 1024
 
 

@@ -59,7 +59,11 @@ def test_openssh_understands_the_file_alike(host: str, tmp_path: Path) -> None:
     found = at(tmp_path, host)
 
     printed = subprocess.run(
-        ["ssh", "-G", "-F", tmp_path / "config", host], check=True, capture_output=True, text=True
+        ["ssh", "-G", "-F", tmp_path / "config", host],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
     ).stdout.splitlines()
 
     assert f"hostname {found.host}" in printed

@@ -76,7 +76,7 @@ def test_it_installs_what_pip_installs(tmp_path: Path) -> None:
     (venv / f"lib/python{version}/site-packages").mkdir(parents=True)
     pip = ("-m", "pip", "--python", venv / "bin/python", "--isolated", "install", "--no-index")
     command = [sys.executable, *pip, "--no-deps", "--no-compile", "-q", wheel]
-    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    subprocess.run(list(map(str, command)), check=True, capture_output=True, timeout=600)
     expected = {
         path.relative_to(venv).as_posix(): (path.read_bytes(), bool(path.stat().st_mode & 0o100))
         for path in venv.rglob("*")
