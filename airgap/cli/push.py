@@ -82,6 +82,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     from airgap.cli.signers import load_signer
     from airgap.flow.depot.push import PushRequest, push
     from airgap.flow.describe.bundle import describe_bundle
+    from airgap.flow.disk_use import describe_peak
     from airgap.flow.location.location import parse_depot
 
     location = parse_depot(depot)
@@ -107,6 +108,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         "packs_written": done.packs_written,
         "packs_there": done.packs_there,
         "replaced": list(done.replaced),
+        "disk_use": [describe_peak(peak) for peak in done.peaks],
     }
     return Result(data, _lines(done))
 

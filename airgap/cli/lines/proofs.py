@@ -6,6 +6,7 @@ from typing import Final
 
 from airgap.cli.output import Result, count_text
 from airgap.errors import MissingError
+from airgap.flow.disk_use import describe_peak
 from airgap.flow.proof.prove import Proof, describe_proof, write_report
 from airgap.flow.proof.report import Report, Request
 
@@ -103,5 +104,7 @@ def make_result(proofs: Sequence[Proof], path: Path | None) -> Result:
                 f"To sign it: airgap attest SRC --bundle {proofs[0].bundle} --role scanner"
                 f" --name rehearsal --findings {path}"
             )
+    peaks = proofs[0].peaks if proofs else ()
+    data["disk_use"] = [describe_peak(peak) for peak in peaks]
     proven = all(proof.report.is_proof for proof in proofs)
     return Result(data, lines, 0 if proven else MissingError.exit_code)

@@ -11,8 +11,10 @@ from airgap.carrier.depot import Depot
 from airgap.errors import AirgapError, ConflictError
 from airgap.flow.depot import delete, open_depot
 from airgap.flow.depot.open_depot import StoredBundle
+from airgap.flow.disk_use import Peak, note_peaks
 from airgap.flow.exporting import write_bundle
 from airgap.flow.exporting.closure import Closure
+from airgap.flow.exporting.foresee import foresee
 from airgap.flow.exporting.gather import gather_sources
 from airgap.flow.exporting.read import plain_entries
 from airgap.flow.exporting.select import Source
@@ -22,6 +24,7 @@ from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.credentials import Credentials
 from airgap.flow.location.location import DepotLocation
 from airgap.flow.location.writers import open_writer
+from airgap.flow.media.split import VolumeOptions
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.publish import BundleFiles, SweptError, count_missing_packs
 from airgap.format import layout
@@ -69,6 +72,8 @@ class PushResult:
     packs_written: int = 0
     packs_there: int = 0
     replaced: tuple[str, ...] = ()
+    peaks: tuple[Peak, ...] = ()
+    """What was foreseen to be needed on each file system of this machine."""
 
 
 def push(request: PushRequest, progress: Progress) -> PushResult:
@@ -117,11 +122,16 @@ def _push(
             ]
     if others and not request.force:
         raise _make_conflict(request, sources, others)
+    peaks: tuple[Peak, ...] = ()
+    if not request.bare:
+        foreseen = foresee(sources, request.depot, options, VolumeOptions(), connector)
+        peaks = foreseen.peaks
+        note_peaks(peaks, progress)
     result = _persist(lambda: _write(request, sources, options, connector))
     replaced = tuple(bundle for bundle in others if bundle != result.bundle)
     if replaced:  # only now, when the new one is in place
         _delete(request.depot, connector, replaced)
-    return replace(result, replaced=replaced)
+    return replace(result, replaced=replaced, peaks=peaks)
 
 
 def _persist(write: Callable[[], PushResult]) -> PushResult:

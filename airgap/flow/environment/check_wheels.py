@@ -9,6 +9,7 @@ from typing import Final
 
 from airgap.disk.os_errors import storage_error
 from airgap.disk.reading import open_regular
+from airgap.disk.space import round_up
 from airgap.errors import CorruptError
 from airgap.flow.pipeline import run_workers
 from airgap.flow.progress import Progress
@@ -17,10 +18,12 @@ from airgap.printable import quote
 from airgap.store.source_tree import scan
 from airgap.store.wheelhouses import StoredWheelhouse
 
-__all__ = ["check_wheels", "copy_tool", "measure_installed"]
+__all__ = ["check_wheels", "copy_tool", "estimate_environment", "measure_installed"]
 
 _PIECE_BYTES: Final = 1024 * 1024
 _THREADS: Final = 4
+_EMPTY_BLOCKS: Final = 24
+"""The files, links and folders of a virtual environment without packages."""
 _AGAIN: Final = "Import the bundle that brought the wheelhouse again, with --replace."
 
 
@@ -142,6 +145,22 @@ def measure_installed(wheelhouse: StoredWheelhouse) -> int:
                 "Nothing was installed. Tell the sender, and find out where the wheel is from.",
             )
         total += sum(members.values())
+    return total
+
+
+def estimate_environment(wheelhouse: StoredWheelhouse, block: int) -> int:
+    """Return the bytes that an environment takes, with the modules that pip compiles.
+
+    Raises:
+        CorruptError, StorageError: as ``measure_installed``.
+    """
+    total = _EMPTY_BLOCKS * block + sum(tool.size for tool in wheelhouse.lock.tools)
+    for wheel in wheelhouse.lock.packages:
+        sizes = _list_members(wheelhouse.folder / WHEELS / wheel.file)
+        total += sum(round_up(size, block) for size in sizes.values())
+        total += sum(round_up(size, block) for name, size in sizes.items() if name.endswith(".py"))
+        folders = {name.rpartition("/")[0] for name in sizes}
+        total += 2 * len(folders) * block  # and those of compiled modules
     return total
 
 

@@ -18,7 +18,7 @@ from airgap.disk.os_errors import storage_error
 from airgap.errors import AirgapError, NotTrustedError, PolicyError
 from airgap.flow.admission import history
 from airgap.flow.bundle.open_bundle import Opened
-from airgap.flow.disk_use import DiskUse, Peak, demand_peaks, find_peaks, note_peaks
+from airgap.flow.disk_use import DiskUse, Peak, demand_peaks, find_peaks
 from airgap.flow.importing.descriptions import Descriptions
 from airgap.flow.importing.plan import (
     Outcome,
@@ -90,10 +90,18 @@ class ImportRecord:
     """Refuses what the history, as it is at the last moment, shows to be a replay (§17.1)."""
 
 
-def install_bundle(
-    opened: Opened, *, replace: bool, dry_run: bool, jobs: int, progress: Progress
+def install_bundle(  # noqa: PLR0913  (each is one choice)
+    opened: Opened,
+    *,
+    replace: bool,
+    dry_run: bool,
+    jobs: int,
+    progress: Progress,
+    on_peaks: Callable[[tuple[Peak, ...]], object] = lambda _: None,
 ) -> InstallResult:
     """Install the items of an admitted bundle (format §11 steps 4 to 7).
+
+    ``on_peaks`` takes what is needed on each file system, before anything is written.
 
     Raises:
         ConflictError: an item is installed with other content, and ``replace`` was not asked for.
@@ -112,7 +120,7 @@ def install_bundle(
         peaks = foresee(plan, opened)
         if dry_run:
             return dataclasses.replace(preview(plan), peaks=peaks)
-        note_peaks(peaks, progress)
+        on_peaks(peaks)
         if plan.staged:
             _stage(opened, items, plan.staged, jobs=jobs, progress=progress)
             finish_staging(plan.staged, progress, signed=True)

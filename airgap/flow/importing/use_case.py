@@ -15,7 +15,7 @@ from airgap.flow.bundle.model_signatures import ModelSignature
 from airgap.flow.bundle.open_bundle import CompletesError, Opened, open_bundle
 from airgap.flow.bundle.reports import AttachedReport, examine_reports
 from airgap.flow.bundle.tag import Tag
-from airgap.flow.disk_use import Peak
+from airgap.flow.disk_use import Peak, note_peaks
 from airgap.flow.importing.choose_items import choose_items
 from airgap.flow.importing.verify import verify_volumes
 from airgap.flow.importing.want import write_want
@@ -40,6 +40,7 @@ __all__ = [
     "VerifyResult",
     "find_only_item",
     "import_bundle",
+    "list_items",
     "refuse_missing_volumes",
     "verify_bundle",
 ]
@@ -72,6 +73,8 @@ class ImportRequest:
     """Gets what the sender must know if chunks are missing (format §22)."""
     model_signatures: Path | None = None
     """A folder that gets the models' own signatures."""
+    on_peaks: Callable[[tuple[Peak, ...]], object] | None = None
+    """Takes what is needed on each file system, before anything is written; None: it is noted."""
     jobs: int | None = None
     """Threads; None: the processors there are."""
     credentials: Credentials = field(default_factory=Credentials)
@@ -151,6 +154,7 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
             opened,
             replace=request.replace,
             dry_run=request.dry_run,
+            on_peaks=request.on_peaks or partial(note_peaks, progress=progress),
             jobs=request.jobs or pipeline.default_jobs(),
             progress=progress,
         )
@@ -158,6 +162,16 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
         if request.model_signatures is None or request.dry_run:
             return result
         return _write_model_signatures(result, opened, request.model_signatures)
+
+
+def list_items(request: ImportRequest, progress: Progress) -> tuple[Item, ...]:
+    """Admit a bundle, and return its items; neither its packs nor the stores are looked at.
+
+    Raises:
+        AirgapError: as ``import_bundle``.
+    """
+    with _open(request, progress, remember=False) as admitted:
+        return admitted.manifest.value.items
 
 
 def verify_bundle(request: VerifyRequest, progress: Progress) -> VerifyResult:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from airgap.flow.environment.check_wheels import estimate_environment
 from airgap.flow.environment.create import CreateOptions, create, plan
 from airgap.flow.progress import Progress
+from airgap.flow.proof.proof_use import ProofUse
 from airgap.store.environments import EnvironmentDescription
 
 __all__ = ["Environments"]
@@ -29,20 +31,24 @@ class Environments:
     made: dict[_Key, tuple[Path, _Listing]] = field(default_factory=dict)
 
     def find_or_make(
-        self, tag: str, python: Path | None, progress: Progress
+        self, tag: str, python: Path | None, use: ProofUse, progress: Progress
     ) -> tuple[Path, EnvironmentDescription]:
         """Return the folder of an environment for a Bento, and what is to run in it.
+
+        What a new one needs on the disk is added to ``use``.
 
         Raises:
             AirgapError: as ``create``.
             OSError: an environment cannot be read.
         """
         options = CreateOptions(python=python)
-        wanted, _ = plan(tag, options)
+        wanted, choice = plan(tag, options)
         key = wanted.wheelhouse, wanted.python
         folder, listing = self.made.get(key, (None, None))
         if folder is not None and listing == frozenset(_list_files(folder)):
             return folder, wanted
+        size = estimate_environment(choice.wheelhouse, use.block)
+        use.add("making the environment", size, progress)
         folder = create(tag, options, progress).environment.folder
         self.made[key] = folder, frozenset(_list_files(folder))
         return folder, wanted

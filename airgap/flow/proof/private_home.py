@@ -6,13 +6,14 @@ Models are never copied: they are links to what is in the stores of this machine
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from airgap.disk.os_errors import storage_error
+from airgap.disk.space import round_up
 from airgap.flow.admission.history import begin_history
 from airgap.flow.admission.policy import require_root
 from airgap.format import envelope as dsse
@@ -27,6 +28,10 @@ __all__ = ["PrivateHome", "TrialPlace", "has_same_sizes", "make_private_home"]
 
 _COPIED: Final = 1024 * 1024
 """Up to this size, in bytes, a file is copied."""
+_FOLDERS: Final = 4
+"""Those above an item."""
+_HOME_BLOCKS: Final = 24
+"""The folders of a home and of a service in it, and what the sandbox writes."""
 _USER_FOLDERS: Final = ("tmp", ".cache", ".config")
 _KEPT: Final = ("PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "TERM")
 _KEPT_STARTS: Final = ("LC_", "CUDA_", "NVIDIA_", "ROCR_", "HIP_")
@@ -141,6 +146,16 @@ class PrivateHome:
                 shutil.copy(file.location, place)
             else:
                 place.symlink_to(file.location)
+
+    def measure_copies(self, sources: Sequence[Source], block: int) -> int:
+        """Return the bytes of a home with these items by ``link_files``, in whole blocks."""
+        total = _HOME_BLOCKS * block
+        for source in sources:
+            files = source.tree.files
+            folders = {path.rpartition("/")[0] for path in (file.path for file in files)}
+            total += sum(round_up(file.size, block) for file in files if file.size <= _COPIED)
+            total += (len(folders) + _FOLDERS) * block
+        return total
 
     def unlink_all(self) -> None:
         """Take the links to folders away. Raises OSError."""

@@ -5,20 +5,28 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from airgap.disk.part_file import write_atomically
 from airgap.disk.reading import read_small
 from airgap.errors import ConfigurationError, ConflictError, MissingError
+from airgap.flow.disk_use import Peak
 from airgap.flow.environment.items import list_remembered_files
 from airgap.flow.environment.run import make_start_in
-from airgap.flow.importing.use_case import ImportRequest, ImportResult, import_bundle
+from airgap.flow.importing.use_case import (
+    ImportRequest,
+    ImportResult,
+    import_bundle,
+    list_items,
+)
 from airgap.flow.progress import Progress
 from airgap.flow.proof import sandbox
 from airgap.flow.proof.environments import Environments
 from airgap.flow.proof.example import ExampleRequest, parse_request
 from airgap.flow.proof.private_home import PrivateHome, has_same_sizes, make_private_home
+from airgap.flow.proof.proof_use import ProofUse
 from airgap.flow.proof.report import Report, Watched, make_report
 from airgap.flow.proof.trial import Trial
 from airgap.format.inventory import Item
@@ -64,6 +72,8 @@ class Proof:
     report: Report
     bundle: str = ""
     wheelhouse: str = ""
+    peaks: tuple[Peak, ...] = ()
+    """What the command needed on each file system, for all its Bentos."""
 
 
 def prove(tag: str, options: ProofOptions, progress: Progress) -> Proof:
@@ -79,10 +89,12 @@ def prove(tag: str, options: ProofOptions, progress: Progress) -> Proof:
     kind = find_kind(BENTO.name)
     name, version = kind.find(tag)
     with make_private_home(options.tmpdir, own_state=False) as home:
-        _link_closure(name, version, home)
+        use = ProofUse(home.folder)
+        _link_closure(name, version, home, use, progress)
         stores = sorted({find_kind(each).store() for each in (BENTO.name, HUGGING_FACE.name)})
         with home.use():
-            return _Proving(home, stores, options, progress).serve(f"{name}:{version}")
+            proof = _Proving(home, stores, options, use, progress).serve(f"{name}:{version}")
+    return replace(proof, peaks=tuple(use.peaks))
 
 
 def rehearse(
@@ -100,18 +112,20 @@ def rehearse(
     stores = sorted({find_kind(each).store() for each in _LINKED})
     with make_private_home(options.tmpdir, own_state=True) as home:
         with home.use():
-            listed = import_bundle(replace(request, dry_run=True), progress)
-        for item, _ in listed.outcomes:
+            items = list_items(request, progress)
+        for item in items:
             here = install_path(item)
             if item.kind in _LINKED and has_same_sizes(item, here):
                 home.link(item, here.final)
         with home.use():
+            use = ProofUse(home.folder)
+            request = replace(request, on_peaks=partial(use.take, progress=progress))
             done = _import(request, home, progress)
             bentos = _choose_bentos([item for item, _ in done.outcomes], tags)
-            proving = _Proving(home, stores, options, progress)
+            proving = _Proving(home, stores, options, use, progress)
             proofs = [proving.serve(tag) for tag in bentos]
     bundle = done.opened.bundle if done.opened else ""
-    return [replace(proof, bundle=bundle) for proof in proofs]
+    return [replace(proof, bundle=bundle, peaks=tuple(use.peaks)) for proof in proofs]
 
 
 def _import(request: ImportRequest, home: PrivateHome, progress: Progress) -> ImportResult:
@@ -137,10 +151,13 @@ def _choose_bentos(items: Sequence[Item], tags: Sequence[str]) -> list[str]:
     return [tag for tag in bentos if tag in tags] if tags else bentos
 
 
-def _link_closure(name: str, version: str, home: PrivateHome) -> None:
+def _link_closure(
+    name: str, version: str, home: PrivateHome, use: ProofUse, progress: Progress
+) -> None:
     """Link a Bento with all that airgap would carry with it, and nothing else."""
     bento = find_kind(BENTO.name).scan(Reference(BENTO.name, name, version))
     sources = [bento, *(find_kind(model.kind).scan(model) for model in bento.references)]
+    use.add("copying small files", home.measure_copies(sources, use.block), progress)
     for source in sources:
         home.link_files(source)
     folder = find_kind(BENTO.name).install_path(name, version).final
@@ -161,6 +178,7 @@ class _Proving:
     home: PrivateHome
     stores: Sequence[Path]
     options: ProofOptions
+    use: ProofUse
     progress: Progress
     environments: Environments = field(default_factory=Environments)
 
@@ -177,7 +195,7 @@ class _Proving:
                 " is seen and refused, not what other programs do."
             )
         folder, description = self.environments.find_or_make(
-            tag, self.options.python, self.progress
+            tag, self.options.python, self.use, self.progress
         )
         self.progress.note(f"Serving {tag} without a network …")
         place, port = self.home.make_place(), 3000 if namespaces else _find_port()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from airgap.errors import ConfigurationError, NotTrustedError
 from airgap.flow.proof import sandbox
 from tests.support import closure_items, environments, forge, refusals, sides, stores
+from tests.support.disk_watch import watch
 from tests.support.forge import Draft, Forge, Item
 from tests.support.sides import Side, Site
 
@@ -229,3 +231,74 @@ def test_code_that_nobody_signed_is_not_run(isolated: Side, tmp_path: Path) -> N
     ran = refusals.expect_refusal(isolated, "rehearse", depot, error=NotTrustedError)
 
     assert "Serving" not in ran.err
+
+
+def heavy_bundle() -> Draft:
+    """A bundle whose model has 3 MB, and whose packages have 2 MB."""
+    file, data = bentoml_wheel()
+    made = io.BytesIO(data)
+    with zipfile.ZipFile(made, "a") as archive:
+        archive.writestr(zipfile.ZipInfo("bentoml_data/data.bin"), stores.noise(2_000_000))
+    house = environments.wheelhouse(dict([closure_items.wheel(), (file, made.getvalue())]))
+    model = forge.model({"weights.bin": stores.noise(3_000_000)}, "ranker:v1")
+    return forge.draft(model, house, bento(), reader=2)
+
+
+def test_a_rehearsal_takes_what_it_said_and_copies_no_model_that_is_here(
+    isolated: Side, forged: Forge, tmp_path: Path
+) -> None:
+    depot = forged.depot(heavy_bundle())
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    model = forge.draft(forge.model({"weights.bin": stores.noise(3_000_000)}, "ranker:v1"))
+    single = Forge(tmp_path / "single", forged.signer).depot(model)
+    words = ("rehearse", depot, "--tmpdir", spool, "--json")
+    copied = isolated.run(*words)
+    assert isolated.run("import", single).code == 0
+
+    with watch(spool) as seen:
+        linked = isolated.run(*words)
+
+    assert linked.code == 0, linked.err
+    (before,), (disk,) = copied.json["disk_use"], linked.json["disk_use"]
+    assert [step["step"] for step in disk["steps"]] == [
+        "staging",
+        "installing",
+        "making the environment",
+    ]
+    assert 3_000_000 <= before["peak"] - disk["peak"] <= 3_100_000
+    assert 0.9 * disk["peak"] <= seen.peak(spool) <= disk["peak"]
+    assert linked.err.count(f"Peak disk use at {spool}") == 2
+
+
+def test_a_rehearsal_needs_no_room_for_a_model_that_is_here(
+    isolated: Side, forged: Forge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depot = forged.depot(heavy_bundle())
+    assert isolated.run("import", depot).code == 0
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2_900_000))
+    rehearsed = isolated.run("rehearse", depot, "--json")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_900_000))
+    refused = isolated.run("rehearse", depot, "--json")
+
+    assert rehearsed.code == 0, rehearsed.err
+    assert refused.code == 15
+    assert refused.json["error"]["message"].endswith("bytes more and has 1,900,000 free.")
+
+
+def test_a_proof_says_what_it_copies_and_installs(
+    isolated: Side, forged: Forge, tmp_path: Path
+) -> None:
+    assert isolated.run("import", forged.depot(heavy_bundle())).code == 0
+    spool = tmp_path / "spool"
+    spool.mkdir()
+
+    with watch(spool) as seen:
+        ran = isolated.run("prove", "shop:v1", "--tmpdir", spool, "--json")
+
+    assert ran.code == 0, ran.err
+    (disk,) = ran.json["disk_use"]
+    steps = [step["step"] for step in disk["steps"]]
+    assert steps == ["copying small files", "making the environment"]
+    assert 0.9 * disk["peak"] <= seen.peak(spool) <= disk["peak"]
