@@ -24,8 +24,8 @@ export PYTHONDONTWRITEBYTECODE :=  # empty is unset: three workers would compile
 help:  ## show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(DEMO_VENV)/made  ## carry a small Bento across an imaginary gap (under 3 minutes, mostly pip)
-	@$(DEMO_VENV)/bin/airgap demo
+demo: $(DEMO_VENV)/made  ## carry a small Bento and its packages across an imaginary gap (3 minutes, mostly pip)
+	@$(DEMO_VENV)/bin/airgap demo --with-env
 
 check: $(VENV)/made  ## everything that CI checks, the quick checks beside the tests
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going test quick
@@ -88,7 +88,7 @@ $(VENV)/made: pyproject.toml
 
 $(DEMO_VENV)/made: pyproject.toml
 	$(call new-venv,$(DEMO_VENV))
-	$(DEMO_VENV)/bin/python -m pip install $(PIP_FLAGS) --editable '.[bentoml]'
+	$(DEMO_VENV)/bin/python -m pip install $(PIP_FLAGS) --editable '.[bentoml,wheels]'
 	@touch $@
 
 define new-venv

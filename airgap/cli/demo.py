@@ -19,12 +19,18 @@ _WIDTH: Final = 80
 
 @click.command(name="demo")
 @click.option("--keep", is_flag=True, help="Keep the demo's folder.")
+@click.option(
+    "--with-env",
+    is_flag=True,
+    help="Carry its Python packages too, and serve it in an environment made from them. Needs a"
+    " package index, and the extra wheels.",
+)
 @reports
-def command(*, keep: bool) -> Result:
+def command(*, keep: bool, with_env: bool) -> Result:
     """Build, export, carry, verify, import and serve a real Bento, in a temporary folder.
 
-    Shows each command as you would type it, and what it prints. Needs bentoml and no network;
-    nothing outside the folder is touched.
+    Shows each command as you would type it, and what it prints. Needs bentoml and, without
+    --with-env, no network. Nothing outside the folder is touched.
     """
     from airgap.flow.demo import scenario
 
@@ -33,7 +39,7 @@ def command(*, keep: bool) -> Result:
     with _folder(keep=keep) as folder:
         if keep:
             display.show_text(f"The demo runs in {folder}, which stays.")
-        result = scenario.run_demo(folder, display)
+        result = scenario.run_demo(folder, display, with_env=with_env)
     data: dict[str, Any] = {
         "bundle": result.bundle,
         "request": scenario.QUESTION,

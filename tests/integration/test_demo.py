@@ -28,3 +28,21 @@ def test_the_demo_serves_a_prediction_and_refuses_a_changed_byte(
     assert "HTTP/1.1 200 OK" in ran.err
     assert not [path for path in tmp_path.iterdir() if path != connected.top], "all is cleared away"
     assert not any(connected.top.iterdir()), "the user's own stores are not touched"
+
+
+@pytest.mark.slow
+def test_the_demo_with_packages_serves_in_an_environment_of_the_bundle(
+    connected: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+    ran = connected.run("demo", "--with-env", "--json")
+
+    assert ran.code == 0, ran.err
+    assert ran.json["prediction"] == {"mood": "glad", "certainty": 0.992}
+    commands = {step["command"]: step["output"] for step in ran.json["steps"]}
+    assert "The environment of mood:v1 is ready" in commands["airgap env create mood:v1"]
+    assert any(command.startswith("airgap env run mood:v1 -- serve") for command in commands)
+    assert ran.json["refusal"]["exit_code"] == 10
+    assert not [path for path in tmp_path.iterdir() if path != connected.top], "all is cleared away"

@@ -35,8 +35,11 @@ class DemoResult:
     steps: tuple[Step, ...]
 
 
-def run_demo(folder: Path, display: DemoDisplay) -> DemoResult:
+def run_demo(folder: Path, display: DemoDisplay, *, with_env: bool = False) -> DemoResult:
     """Carry a Bento from ``folder/connected`` to ``folder/isolated`` and serve it there.
+
+    With ``with_env``, its Python packages come from an index and travel too, and it is served in an
+    environment that is made from them; else by the bentoml of this Python.
 
     Raises:
         ConfigurationError: this Python has no bentoml, or one of the commands failed.
@@ -51,13 +54,15 @@ def run_demo(folder: Path, display: DemoDisplay) -> DemoResult:
     connected = Machine(folder / "connected", display, steps)
     _build(connected, display)
     fingerprint = _make_keys(connected, display)
-    _export(connected, display)
+    _export(connected, display, with_env=with_env)
     display.show_heading("The isolated side")
     isolated = Machine(folder / "isolated", display, steps)
     _pin(isolated, fingerprint, display)
     bundle = _verify(isolated, display)
     _import(isolated, display)
-    prediction = _serve(isolated, display)
+    if with_env:
+        _make_environment(isolated, display)
+    prediction = _serve(isolated, display, with_env=with_env)
     display.show_heading("A changed byte")
     refusal = _tamper(isolated, display)
     return DemoResult(bundle, prediction, refusal, tuple(steps))
@@ -87,9 +92,17 @@ def _make_keys(connected: Machine, display: DemoDisplay) -> str:
     return str(re.findall(r"SHA256:[0-9a-f]{64}", made.output)[-1])
 
 
-def _export(connected: Machine, display: DemoDisplay) -> None:
-    display.show_text("The Bento and the model it names become one signed file...")
-    connected.run("airgap", "export", BENTO, "-o", "mood.airgap", "--key", "builder.key")
+def _export(connected: Machine, display: DemoDisplay, *, with_env: bool) -> None:
+    options = ("-o", "mood.airgap", "--key", "builder.key")
+    if with_env:
+        display.show_text(
+            "The Bento, the model it names and all Python packages that it needs become one signed"
+            " file. The packages come from the package index, which takes a while..."
+        )
+        connected.run("airgap", "export", BENTO, "--with-env", "--quiet", *options)
+    else:
+        display.show_text("The Bento and the model it names become one signed file...")
+        connected.run("airgap", "export", BENTO, *options)
     display.show_text("... that crosses the gap on a stick, with the root.")
     stick = connected.folder / _STICK
     stick.mkdir()
@@ -126,13 +139,25 @@ def _import(isolated: Machine, display: DemoDisplay) -> None:
     isolated.run("bentoml", "list")
 
 
-def _serve(isolated: Machine, display: DemoDisplay) -> dict[str, Any]:
-    display.show_text("It serves, from this side's store alone.")
+def _make_environment(isolated: Machine, display: DemoDisplay) -> None:
+    display.show_text(
+        "This side has no index. The packages are installed from the bundle, BentoML among them."
+    )
+    isolated.run("airgap", "env", "create", BENTO)
+
+
+def _serve(isolated: Machine, display: DemoDisplay, *, with_env: bool) -> dict[str, Any]:
     options = ["serve", BENTO, "--host", LOOPBACK, "--port", str(find_free_port())]
-    typed = format_command(["bentoml", *options, "&"])
+    if with_env:
+        display.show_text("It serves, from this side's store and that environment alone.")
+        words = ["airgap", "env", "run", BENTO, "--", *options]
+    else:
+        display.show_text("It serves, from this side's store alone.")
+        words = ["bentoml", *options]
+    typed = format_command([*words, "&"])
     display.show_command(typed)
     with run_server(
-        [sys.executable, "-m", "bentoml", *options],
+        [sys.executable, "-m", *words],
         int(options[-1]),
         isolated.folder / "serve.log",
         isolated.environment(),
