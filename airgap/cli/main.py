@@ -75,6 +75,8 @@ _HEADINGS: Final = {
     "env": "Run a Bento",
     "log": "This machine",
 }
+_CLOSE: Final = 0.7
+"""How much of a word must be right for the command to be suggested (difflib's ratio)."""
 _WIDEST: Final = max(map(len, COMMANDS))
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
@@ -110,7 +112,10 @@ class LazyGroup(click.Group):
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             from difflib import get_close_matches
 
-            near = " or ".join(f"`airgap {name}`" for name in get_close_matches(args[0], COMMANDS))
+            if args[0] == "help":
+                return super().resolve_command(ctx, [*(args[1:] or ["--help"]), "--help"][:2])
+            close = get_close_matches(args[0], COMMANDS, cutoff=_CLOSE)
+            near = " or ".join(f"`airgap {name}`" for name in close)
             raise UsageError(
                 f"There is no command {args[0]!r}.",
                 f"Did you mean {near}?" if near else "See `airgap --help`.",
@@ -137,7 +142,7 @@ class LazyGroup(click.Group):
     " 12 policy, 13 missing, 14 conflict, 15 storage, 16 transport, 130 interrupted."
     " The terms are explained in docs/glossary.md.",
 )
-@click.version_option(__version__, prog_name="airgap")
+@click.version_option(__version__, "-V", "--version", prog_name="airgap")
 @click.option(
     "--color",
     "when",

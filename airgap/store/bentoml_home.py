@@ -186,10 +186,14 @@ class BentoMLKind(ItemKind):
 
     def _missing(self, tag: str, name: str) -> MissingError:
         others = [f"{name}:{version}" for _, version in self.list_tags(name)]
+        if not others:
+            from difflib import get_close_matches
+
+            named = sorted({":".join(tag) for tag in self.list_tags()})
+            others = get_close_matches(tag, named)
         return MissingError(
             f"The {self.rules.name} {tag} is not in {home() / self.folder}.",
-            f"See `{self.command} list` for what is there, or fetch it with"
-            f" `{self.command} pull {tag}`.",
+            f"See `{self.command} list` for what is there, and build, import or pull what is not.",
             list_some([f"there is {other}" for other in others]),
         )
 

@@ -384,3 +384,14 @@ def test_the_second_verifier_too_finds_a_whole_id_among_any_number(
     assert second_verifier(site, f"{depot}#{reviewed}").returncode == 0
     assert second_verifier(site, f"{depot}#{'0' * 64}").returncode == MissingError.exit_code
     assert second_verifier(site, str(depot)).returncode == CorruptError.exit_code
+
+
+def test_a_root_and_a_key_are_named_where_a_bundle_is_meant(site: Site, isolated: Side) -> None:
+    root = refusals.expect_refusal(isolated, "import", site.root, error=UsageError)
+    key = refusals.expect_refusal(
+        isolated, "import", site.folder / "builder1.pub", error=CorruptError
+    )
+
+    assert "is a root of site" in root.json["error"]["message"]
+    assert "airgap trust init" in root.json["error"]["hint"]
+    assert "builder1.pub is not a bundle: it has" in key.json["error"]["message"]

@@ -16,7 +16,8 @@ from airgap.carrier.local_depot import DepotReader
 from airgap.carrier.port import BundleReader
 from airgap.disk.named_files import open_named
 from airgap.disk.os_errors import storage_error
-from airgap.errors import CorruptError, MissingError, UsageError
+from airgap.disk.reading import read_small
+from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import (
     ArchiveFile,
@@ -28,6 +29,9 @@ from airgap.flow.location.location import (
     StandardInput,
     StockArchive,
 )
+from airgap.format import layout, limits, tar
+from airgap.format import root as roots
+from airgap.printable import count_text
 
 __all__ = ["open_readers", "require_path"]
 
@@ -48,6 +52,7 @@ def open_readers(location: Location, connector: Connector) -> list[BundleReader]
             bundles = _choose(partial(local_depot.list_bundles, require_path(path)), location)
             readers = [DepotReader(path, bundle) for bundle in bundles]
         case ArchiveFile(path):
+            _refuse_other_file(path)
             readers = [ArchiveReader(_open_file(path), str(path), path)]
         case StockArchive(path):
             from airgap.carrier.stock.archive import StockReader
@@ -109,6 +114,35 @@ def _choose(
             chosen or others,
         )
     return chosen
+
+
+def _refuse_other_file(path: Path) -> None:
+    """Refuse a small file that no part of a ``.airgap`` file can be, and say what it is.
+
+    Raises:
+        UsageError: it is a root.
+        CorruptError: it is shorter than any beginning of a ``.airgap`` file.
+    """
+    if layout.is_archive_name(path.name) or not path.is_file():  # the latter: a FIFO, which waits
+        return
+    size = path.stat().st_size
+    if size > limits.ROOT_BYTES:
+        return
+    try:
+        root = roots.decode(read_small(path, limits.ROOT_BYTES))
+    except (AirgapError, OSError):
+        root = None
+    if root is not None:
+        raise UsageError(
+            f"{path} is a root of site {root.site}, not a bundle.",
+            "To trust it for the first time, run `airgap trust init`; to take a newer version, run"
+            " `airgap trust update`.",
+        )
+    if size < tar.BLOCK:
+        raise CorruptError(
+            f"{path} is not a bundle: it has {count_text(size, 'byte')}.",
+            "Give a depot, or a file whose name ends in .airgap.",
+        )
 
 
 def _open_file(path: Path) -> BinaryIO:

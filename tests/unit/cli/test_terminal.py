@@ -234,6 +234,19 @@ def test_a_misspelt_command_is_answered_with_the_right_one(connected: Side) -> N
     assert "Did you mean `airgap verify`?" in ran.err
 
 
+def test_help_and_version_have_the_usual_words(connected: Side) -> None:
+    assert connected.run("help").out == connected.run("--help").out
+    assert connected.run("help", "import").out == connected.run("import", "--help").out
+    assert connected.run("-V").out == connected.run("--version").out
+
+
+def test_a_misspelt_tag_is_answered_with_the_right_one(small: Side, site: Site) -> None:
+    ran = small.run("export", "shpo:v1", "-o", "x", "--key", site.key())
+
+    assert ran.code == 13
+    assert "there is shop:v1" in ran.err
+
+
 def test_a_word_like_no_command_is_answered_with_help(connected: Side) -> None:
     assert "See `airgap --help`." in connected.run("zzz").err
 
