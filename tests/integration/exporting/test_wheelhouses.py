@@ -185,6 +185,35 @@ def test_the_same_export_asks_no_index_and_adds_nothing(story: Story) -> None:
     assert story.again.json["packs_written"] == 0
 
 
+def test_a_new_version_with_the_same_lock_asks_no_index_and_adds_its_code_only(
+    story: Story, site: Site, index: PackageIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = story.side.bentoml / "bentos/shop/v1"
+    files = {
+        path.relative_to(old).as_posix(): path.read_bytes()
+        for path in old.rglob("*")
+        if path.is_file() and path.name != "bento.yaml"
+    }
+    folder = stores.add_bento(story.side, "shop:v2", {**files, "src/service.py": b"pass  # 2\n"})
+    with (folder / "bento.yaml").open("a") as description:
+        description.write("image:\n  python_version: '3.11'\n")
+    before, packs = _measure(story.depot), _measure(story.depot / "packs")
+    index.requests.clear()
+    monkeypatch.setenv("PATH", "")
+
+    ran = export(story.side, site, story.depot, "shop:v2", "--target", GLIBC, "--target", MUSL)
+
+    assert ran.code == 0, ran.err
+    assert index.requests == []
+    assert ran.json["packs_written"] == 1
+    assert _measure(story.depot / "packs") - packs < 1_000  # none of the wheels' 9,000 bytes
+    assert _measure(story.depot) - before < 1_000_000
+
+
+def _measure(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def test_nothing_is_left_in_staging(story: Story) -> None:
     assert not (story.side.bentoml / ".airgap").exists()
 
