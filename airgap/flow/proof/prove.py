@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -31,7 +32,7 @@ from airgap.flow.proof.report import Report, Watched, make_report
 from airgap.flow.proof.trial import Trial
 from airgap.format.inventory import Item
 from airgap.format.kinds import BENTO, FILES, HUGGING_FACE, MODEL, WHEELHOUSE
-from airgap.store.bento_runtime import BentoRuntime, digest_requirements, read_runtime
+from airgap.store.bento_runtime import digest_requirements, read_runtime
 from airgap.store.item_kind import Reference
 from airgap.store.kinds import find_kind, install_path
 from airgap.store.wheelhouses import find_wheelhouses
@@ -93,6 +94,7 @@ def prove(tag: str, options: ProofOptions, progress: Progress) -> Proof:
         _link_closure(name, version, home, use, progress)
         stores = sorted({find_kind(each).store() for each in (BENTO.name, HUGGING_FACE.name)})
         with home.use():
+            _refuse_unprovable([f"{name}:{version}"])
             proof = _Proving(home, stores, options, use, progress).serve(f"{name}:{version}")
     return replace(proof, peaks=tuple(use.peaks))
 
@@ -122,6 +124,7 @@ def rehearse(
             request = replace(request, on_peaks=partial(use.take, progress=progress))
             done = _import(request, home, progress)
             bentos = _choose_bentos([item for item, _ in done.outcomes], tags)
+            _refuse_unprovable(bentos)
             proving = _Proving(home, stores, options, use, progress)
             proofs = [proving.serve(tag) for tag in bentos]
     bundle = done.opened.bundle if done.opened else ""
@@ -187,7 +190,6 @@ class _Proving:
         kind = find_kind(BENTO.name)
         bento = kind.install_path(*kind.find(tag)).final
         runtime = read_runtime(bento)
-        _refuse_unprovable(tag, runtime)
         namespaces = sandbox.find_namespaces()
         if not namespaces:
             self.progress.note(
@@ -226,13 +228,38 @@ def _find_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _refuse_unprovable(tag: str, runtime: BentoRuntime) -> None:
-    """Refuse a Bento that cannot run on this host, whatever travels with it."""
-    if runtime.has_gpu and not any(Path("/dev", name).exists() for name in _GPU_DEVICES):
-        raise MissingError(
-            f"{tag} is not provable here: it asks for a GPU, and this host has none.",
-            "Prove it on a host that has one.",
-        )
+def _refuse_unprovable(tags: Sequence[str]) -> None:
+    """Refuse Bentos that cannot run on this host, whatever travels with them, before any is served.
+
+    Raises:
+        MissingError: one needs a GPU, or packages for another architecture.
+    """
+    kind = find_kind(BENTO.name)
+    folders = {tag: kind.install_path(*kind.find(tag)).final for tag in tags}
+    reasons = {tag: reason for tag, folder in folders.items() if (reason := _find_obstacle(folder))}
+    if not reasons:
+        return
+    tag, reason = next(iter(reasons.items()))
+    others = [tag for tag in tags if tag not in reasons]
+    hint = f" The others can be proved here: name {' and '.join(others)}." if others else ""
+    raise MissingError(
+        f"{tag} is not provable here: {reason}.",
+        f"Prove it on a host that it is for.{hint}",
+        [f"{tag} is not provable here: {reason}" for tag, reason in reasons.items()],
+    )
+
+
+def _find_obstacle(bento: Path) -> str:
+    """Say why the Bento in a folder cannot run on this host; nothing if it may."""
+    has_gpu = any(Path("/dev", name).exists() for name in _GPU_DEVICES)
+    if read_runtime(bento).has_gpu and not has_gpu:
+        return "it asks for a GPU, and this host has none"
+    wheelhouses = find_wheelhouses(digest_requirements(bento))
+    architectures = sorted({wheelhouse.lock.target.architecture for wheelhouse in wheelhouses})
+    own = platform.machine()
+    if architectures and own not in architectures:
+        return f"its packages are for {' and '.join(architectures)}, and this host is {own}"
+    return ""
 
 
 def read_request(path: Path) -> ExampleRequest:

@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConfigurationError, MissingError
-from tests.support import environments, refusals
+from tests.support import environments, refusals, store_invariants
+from tests.support.faults import Fault, Launcher
 from tests.support.sides import Side
 
 
@@ -101,6 +103,32 @@ def test_one_that_is_killed_is_told_of_and_can_be_removed(isolated: Side, folder
     assert "incomplete" in refused.json["error"]["message"]
     assert removed.code == 0, removed.err
     assert not folder.exists()
+
+
+@pytest.mark.slow  # two virtual environments for each step
+def test_one_that_is_killed_before_any_write_step_is_incomplete_and_a_rerun_finishes(
+    isolated: Side, launcher: Launcher, tmp_path: Path
+) -> None:
+    environments.install(isolated, environments.bento())
+    environments.install(isolated, environments.wheelhouse(pip=environments.quick_pip()))
+    side, step = Side(tmp_path / "copy/side"), 0
+    words = ("env", "create", "shop")
+    while True:
+        shutil.rmtree(side.top, ignore_errors=True)
+        side = store_invariants.copy(isolated, side.top)
+        ended = launcher.run(side, *words, fault=Fault(at=step))
+        if not ended.killed:
+            break
+        made = side.bentoml / "environments/shop/v1"
+        is_complete = (made / "airgap-environment.json").exists()
+        ran = launcher.run(side, "env", "run", "shop", "--dry-run")
+        assert ran.code == (0 if is_complete else MissingError.exit_code), ended.last
+        again = launcher.run(side, *words)
+        assert again.code == 0, f"{ended.last}: {again.err}"
+        assert (made / "airgap-environment.json").exists()
+        step += 1
+    assert ended.code == 0, ended.err
+    assert step > 5
 
 
 def test_one_that_is_stopped_leaves_nothing(isolated: Side, folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import ConfigurationError, NotTrustedError
+from airgap.errors import ConfigurationError, MissingError, NotTrustedError
 from airgap.flow.proof import sandbox
 from tests.support import closure_items, environments, forge, refusals, sides, stores
 from tests.support.disk_watch import watch
@@ -216,12 +216,33 @@ def test_a_model_of_the_same_size_and_other_content_is_not_used(
 
 
 def test_a_bento_for_a_gpu_is_not_provable_without_one(isolated: Side, forged: Forge) -> None:
+    if Path("/dev/nvidiactl").exists():
+        pytest.skip("this host has a GPU")
     more = "services:\n- name: a\n  service: a\n  config:\n    resources:\n      gpu: 1\n"
+    depot = forged.depot(bundle_of(bento(), bento(more=more, tag="zoo:v1")))
 
-    ran = isolated.run("rehearse", forged.depot(bundle(more=more)))
+    ran = refusals.expect_refusal(isolated, "rehearse", depot, error=MissingError)
 
-    assert ran.code == (0 if Path("/dev/nvidiactl").exists() else 13)
-    assert "not provable here" in ran.err or ran.code == 0
+    assert ran.json["error"]["message"] == (
+        "zoo:v1 is not provable here: it asks for a GPU, and this host has none."
+    )
+    assert ran.json["error"]["hint"].endswith("The others can be proved here: name shop:v1.")
+    assert "Serving" not in ran.err
+
+
+def test_a_bento_for_another_architecture_is_not_provable_here(
+    isolated: Side, forged: Forge
+) -> None:
+    wheels = dict([closure_items.wheel(), bentoml_wheel()])
+    target = environments.host_target().replace("x86_64", "aarch64x").replace("aarch64", "x86_64")
+    target = target.replace("x86_64x", "aarch64")
+    house = environments.wheelhouse(wheels, target=target)
+    model = forge.model(MODEL, "ranker:v1")
+    depot = forged.depot(forge.draft(model, house, bento(), reader=2))
+
+    ran = refusals.expect_refusal(isolated, "rehearse", depot, error=MissingError)
+
+    assert "shop:v1 is not provable here: its packages are for " in ran.json["error"]["message"]
 
 
 def test_code_that_nobody_signed_is_not_run(isolated: Side, tmp_path: Path) -> None:
