@@ -13,13 +13,14 @@ from typing import Final
 import pytest
 from coverage import Coverage
 
-ENOUGH: Final = 3
+ENOUGH: Final = 5
 """So many variants of a test in a row reach no new line before the others are not measured."""
 
 REPEATING: Final = re.compile(
     r"/fuzz/|/test_crash_|/test_tampering|/test_mutations|/test_wycheproof|/attacks/test_coverage"
+    r"|_oracle|/test_house|/test_limits|/test_threat_model"
 )
-"""Tests that run the same lines hundreds of times."""
+"""Tests that run the same lines hundreds of times, or hardly any of the package."""
 
 
 class Measuring:
@@ -32,7 +33,7 @@ class Measuring:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        name = item.nodeid.partition("[")[0]
+        name = name_variants(item)
         self._switch(on=self._is_worth_measuring(item, name))
         before = self._count_reached()
         result = yield
@@ -61,6 +62,23 @@ class Measuring:
     def _count_reached(self) -> int:
         collector = self._coverage._collector
         return sum(map(len, list(collector.data.values()))) if collector and self._on else 0
+
+
+def name_variants(item: pytest.Item) -> str:
+    """Return what the variants of a test have in common that are told apart by values alone.
+
+    A fixture with parameters is another server or another side, which reaches other lines.
+    """
+    name = item.nodeid.partition("[")[0]
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return name
+    fixtures = item._fixtureinfo.name2fixturedefs
+    of_fixtures = {
+        parameter: index
+        for parameter, index in item.callspec.indices.items()
+        if parameter in fixtures and fixtures[parameter][-1].params
+    }
+    return f"{name} {of_fixtures}"
 
 
 def find_coverage() -> Coverage | None:

@@ -57,10 +57,10 @@ def run(plugin: Measuring, tracer: Tracer, name: str, line: int, file: str = "te
     return measured
 
 
-def test_variants_that_reach_nothing_new_are_measured_three_times(
+def test_variants_that_reach_nothing_new_are_soon_not_measured(
     plugin: Measuring, tracer: Tracer
 ) -> None:
-    measured = [run(plugin, tracer, f"test_x.py::test[{number}]", 1) for number in range(6)]
+    measured = [run(plugin, tracer, f"test_x.py::test[{number}]", 1) for number in range(8)]
 
     assert measured == [True] * (1 + measuring.ENOUGH) + [False] * 2
     assert run(plugin, tracer, "test_x.py::other", 1)
@@ -82,3 +82,20 @@ def test_what_is_measured_is_on_again_at_the_end(plugin: Measuring, tracer: Trac
         loop.send(None)
 
     assert tracer.on
+
+
+@pytest.fixture(params=["here", "there"])
+def side(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.mark.parametrize("value", [1, 2])
+def test_variants_of_a_fixture_are_told_apart(
+    value: int, side: str, request: pytest.FixtureRequest
+) -> None:
+    del value
+    index = ["here", "there"].index(side)
+
+    assert measuring.name_variants(request.node).endswith(
+        f"::test_variants_of_a_fixture_are_told_apart {{'side': {index}}}"
+    )
