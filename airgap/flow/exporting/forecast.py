@@ -12,7 +12,6 @@ from hashlib import sha256
 from itertools import pairwise
 from math import sqrt
 from pathlib import Path
-from statistics import fmean
 from typing import Final
 
 from airgap.chunking.sizes import PIECE
@@ -183,7 +182,7 @@ def _bound(shares: Sequence[float]) -> float:
     """
     steps = [(after - before) ** 2 for before, after in pairwise(shares)]
     error = sqrt(sum(steps) / (2 * len(steps) * len(shares)))
-    return min(1.0, fmean(shares) + _DEVIATIONS * error)
+    return min(1.0, sum(shares) / len(shares) + _DEVIATIONS * error)
 
 
 def _split(size: int) -> Iterator[Pack]:

@@ -13,7 +13,7 @@ from itertools import accumulate, groupby
 from operator import attrgetter
 from typing import Final
 
-from airgap.chunking import content, regions
+from airgap.chunking import regions
 from airgap.chunking.cutters import plan
 from airgap.chunking.pieces import Piece, Region
 from airgap.chunking.sizes import LARGEST, PIECE, SMALLEST
@@ -152,6 +152,8 @@ def _cut_at(file: StableFile, spans: Sequence[Region], offset: int, window: int)
             plain = file.peek(begin + at, min(PIECE, span.length - at))
             return Piece(plain, span.width, span.name, at)
         begin += span.length
+    from airgap.chunking import content  # numpy, which only an export needs
+
     plain = file.peek(min(offset, max(begin, file.size - window)), window)
     chunks = list(content.cut(iter([plain])))
     return Piece(chunks[min(1, len(chunks) - 1)])
