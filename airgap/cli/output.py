@@ -288,7 +288,7 @@ class LineProgress:
             return
         self._told = now
         rate = self._done / max(now - self._began, 0.001)
-        left = (self._total - self._done) / max(rate, 1)
+        left = max(self._total - self._done, 0) / max(rate, 1)  # a total may be an estimate
         terminal.print_line(
             f"{self._what}: {size_text(self._done)} of {size_text(self._total)},"
             f" {size_text(rate)}/s, {left:.0f} s left",
