@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from airgap.flow.kit import install as installer
+from airgap.flow.kit import wheelhouses
+from airgap.version import __version__
 from tests.support import kits, sides
 from tests.support.package_index import serve
 from tests.support.sides import Side, Site
@@ -168,13 +170,16 @@ def test_the_root_and_the_kit_of_another_site_are_refused(
 
 
 def test_a_kit_beside_another_is_not_chosen_for_a_person(
-    kit: Path, connected: Side, site: Site, tmp_path: Path
+    kit: Path, connected: Side, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An older kit, of the same builder, is good as well: the bundle's id tells which is meant."""
     (mine,) = (path.parent.name for path in kit.glob("bundles/*/manifest.msgpack"))
-    with serve(kits.make_index()) as index:
-        wheel = ("--wheel", kits.own_wheel(tmp_path), "--label", "age=old")
-        ran = kits.make(connected, site, index, tmp_path / "old", *wheel)
+    wheel = kits.own_wheel(tmp_path, __version__)
+    made = kits.make_index()
+    made.files[wheel.name] = wheel.read_bytes()
+    monkeypatch.setattr(wheelhouses, "write_own_wheel", lambda _: None)  # as if it came from there
+    with serve(made) as index:
+        ran = kits.make(connected, site, index, tmp_path / "old")
     assert ran.code == 0, ran.err
     shutil.copytree(tmp_path / "old", kit, dirs_exist_ok=True)
 

@@ -74,10 +74,11 @@ def collect_wheelhouses(
         OSError: the disk refused.
     """
     _refuse_unknown(packages.extras)
+    given = _find_own(read_given(packages.wheels), folder, progress)
     kit = _Kit(
-        _list_requirements(packages.extras),
+        _list_requirements(packages.extras, _find_version(given)),
         packages.indexes or read_options(IndexOptions(), environment),
-        _find_own(read_given(packages.wheels), folder, progress),
+        given,
         find_programs(),
         dict(find_wheels()),
     )
@@ -138,10 +139,16 @@ def _collect(kit: _Kit, target: Target, work: Path, progress: Progress) -> Colle
     return collected
 
 
-def _list_requirements(extras: Sequence[str]) -> BentoRequirements:
-    """Ask for airgap as it runs here; all else follows from that."""
+def _find_version(given: Mapping[str, Sequence[Path]]) -> str:
+    """Return the version of airgap that a person gives, else that of the one that runs."""
+    wheels = given.get(DISTRIBUTION)
+    return wheels[0].name.split("-")[1] if wheels else __version__
+
+
+def _list_requirements(extras: Sequence[str], version: str) -> BentoRequirements:
+    """Ask for airgap; all else follows from that."""
     names = f"[{','.join(sorted({*extras}))}]" if extras else ""
-    line = f"{DISTRIBUTION}{names}=={__version__}\n"
+    line = f"{DISTRIBUTION}{names}=={version}\n"
     asked = parse_requirements("the kit", line.encode()).requirements
     return BentoRequirements(asked=asked, packages=asked, locked=False)
 
