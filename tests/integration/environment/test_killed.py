@@ -148,9 +148,10 @@ def test_one_whose_interpreter_cannot_make_it_leaves_nothing(isolated: Side) -> 
     environments.install(isolated, environments.wheelhouse())
     program = isolated.top / "python"
     program.write_text(
-        f'#!/bin/sh\nif [ "$3" = venv ]; then echo no venv; exit 1; fi\n'
+        '#!/bin/sh\ncase "$*" in *" venv "*) echo no venv; exit 1; esac\n'
+        "for script; do :; done\n"  # the last word
         f"exec {sys.executable} -c \"import sys; sys.executable = '$0'; "
-        'sys.argv.pop(0); exec(open(sys.argv[0]).read())" "$2"\n'
+        'sys.argv.pop(0); exec(open(sys.argv[0]).read())" "$script"\n'
     )
     program.chmod(0o755)
 
