@@ -62,6 +62,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "rehearse": ("rehearse", "Import a bundle as the other side will, and serve its Bentos."),
     "log": ("log", "Show what was imported, refused and waived here, and who signed it."),
     "check": ("check", "Compare what is installed with what was imported, byte for byte."),
+    "remove": ("remove", "Remove items from this machine."),
+    "prune": ("prune", "Remove from this machine what nothing here needs."),
     "doctor": ("doctor", "Check this machine's setup and say what to fix."),
     "demo": ("demo", "Carry a small Bento across an imaginary gap, in a temporary folder."),
 }

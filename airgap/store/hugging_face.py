@@ -14,7 +14,12 @@ from airgap.format import limits, names
 from airgap.format.inventory import Item
 from airgap.format.kinds import HUGGING_FACE
 from airgap.printable import quote
-from airgap.store.hugging_face_record import complete_record, read_record, record_path
+from airgap.store.hugging_face_record import (
+    complete_record,
+    read_record,
+    record_path,
+    remove_record,
+)
 from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import ItemKind, Reference, Source
 from airgap.store.source_tree import SourceFile, Tree, is_unchanged, scan
@@ -106,6 +111,10 @@ class HuggingFaceSnapshots(ItemKind):
     ) -> None:
         """Record the snapshot for huggingface_hub; see ``complete_record``."""
         complete_record(item, target, make_part)
+
+    def forget_installed(self, target: InstallPath) -> None:
+        """Remove the record of a snapshot, if an import wrote it; see ``remove_record``."""
+        remove_record(target)
 
     def has_changed(self, source: Source) -> bool:
         """Tell whether a file has changed.

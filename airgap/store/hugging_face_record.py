@@ -15,6 +15,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -28,7 +29,7 @@ from airgap.store.install_paths import InstallPath
 from airgap.store.modes import make_folder, modes_of
 from airgap.store.source_tree import find_files
 
-__all__ = ["Record", "complete_record", "read_record", "record_path"]
+__all__ = ["Record", "complete_record", "read_record", "record_path", "remove_record"]
 
 _FORMAT: Final = 1
 _MARK: Final = {"written_by": "airgap"}
@@ -92,6 +93,22 @@ def complete_record(item: Item, target: InstallPath, make_part: Callable[[], Pat
     make_folder(target.store, path.parent)
     text = json.dumps(document, indent=1).encode()
     durable.replace_file(path, text, make_part(), modes_of(target.store).file)
+
+
+def remove_record(target: InstallPath) -> None:
+    """Remove the record of an installed snapshot if an import wrote it, and its empty folder.
+
+    What huggingface_hub wrote stays: it knows more than what was imported. Raises OSError.
+    """
+    path = record_path(target.final.parent.parent, target.final.name)
+    try:
+        if not _is_marked(json.loads(_read(path) or b"")):
+            return
+    except (AirgapError, ValueError, AttributeError, RecursionError):
+        return
+    path.unlink(missing_ok=True)
+    with suppress(OSError):  # records of other commits are there
+        path.parent.rmdir()
 
 
 def _is_marked(document: Mapping[str, Any]) -> bool:

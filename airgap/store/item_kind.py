@@ -277,6 +277,13 @@ class ItemKind(ABC):
             StorageError: the folder for airgap's own work is not as it should be.
         """
 
+    def forget_installed(self, target: InstallPath) -> None:  # noqa: B027
+        """Take back what ``record_installed`` told other programs; the item is about to go.
+
+        Raises:
+            OSError: the disk refused.
+        """
+
     def find_faults(self, is_installed: Callable[[Reference], bool]) -> Iterator[ItemFault]:  # noqa: ARG002
         """Yield what is wrong with the installed items."""
         yield from ()

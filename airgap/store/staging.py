@@ -23,7 +23,14 @@ from airgap.store.install_paths import InstallPath
 from airgap.store.modes import StoreModes, modes_of
 from airgap.store.private_folder import make_private_folder
 
-__all__ = ["STAGING", "StagedItem", "measure_disk_usage", "remove_staging", "staging_folder"]
+__all__ = [
+    "STAGING",
+    "StagedItem",
+    "measure_disk_usage",
+    "remove_staging",
+    "remove_tree",
+    "staging_folder",
+]
 
 STAGING: Final = "staging"
 _OWNER_ONLY: Final = 0o700
@@ -38,16 +45,23 @@ def staging_folder(target: InstallPath, bundle: str) -> Path:
 
 def remove_staging(target: InstallPath, bundle: str) -> None:
     """Remove a bundle's staging, and the folders above it if they are empty."""
-    top = staging_folder(target, bundle)
-    with suppress(FileNotFoundError):
-        try:
-            shutil.rmtree(top)
-        except PermissionError:  # a replaced item had read-only folders
-            _make_folders_writable(top)
-            shutil.rmtree(top)
+    remove_tree(staging_folder(target, bundle))
     for folder in (target.private / STAGING, target.private):
         with suppress(OSError):
             folder.rmdir()
+
+
+def remove_tree(top: Path) -> None:
+    """Remove what an item was, if it is there: a folder or a link. Raises OSError."""
+    if top.is_symlink():
+        top.unlink()
+        return
+    with suppress(FileNotFoundError):
+        try:
+            shutil.rmtree(top)
+        except PermissionError:  # it had read-only folders
+            _make_folders_writable(top)
+            shutil.rmtree(top)
 
 
 def measure_disk_usage(folder: Path) -> int:

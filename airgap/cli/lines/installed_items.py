@@ -6,9 +6,10 @@ from typing import Final
 from airgap.cli.output import size_text
 from airgap.cli.terminal import ClaimLine
 from airgap.flow.installed.check import CheckedItem, CheckResult, Difference
+from airgap.flow.installed.remove import RemovalPlan
 from airgap.printable import count_text
 
-__all__ = ["check_lines"]
+__all__ = ["check_lines", "removal_lines"]
 
 _SHOWN: Final = 20
 """Paths of one item; `--json` has all of them."""
@@ -42,7 +43,7 @@ def _item_lines(checked: CheckedItem) -> Iterator[str]:
     if checked.state == "absent":
         yield "  was imported; removed since, or left out of the import"
     if checked.needed_by:
-        yield ClaimLine(f"  needed by bento {', '.join(checked.needed_by)}")
+        yield ClaimLine(f"  needed by {', '.join(checked.needed_by)}")
     yield f"  bundle {checked.bundle}"
     for difference in checked.differences[:_SHOWN]:
         yield from _difference_lines(difference)
@@ -56,3 +57,15 @@ def _difference_lines(difference: Difference) -> Iterator[str]:
         yield f"    SHA-256  {difference.actual.hex()}"
     if difference.expected:
         yield f"    expected {difference.expected.hex()}"
+
+
+def removal_lines(plan: RemovalPlan, verb: str) -> Iterator[str]:
+    """Yield what is removed, what stays although nothing needs it, and the bytes."""
+    for removal in plan.removals:
+        stranger = "" if removal.imported else ", not imported by airgap"
+        yield ClaimLine(f"{verb} {removal.item} ({size_text(removal.size)}{stranger})")
+    for kept in plan.kept:
+        yield ClaimLine(f"keeping {kept.item}: {kept.reason}")
+    yield from map(ClaimLine, plan.notes)
+    size = size_text(sum(removal.size for removal in plan.removals))
+    yield f"{verb} {count_text(len(plan.removals), 'item')}, {size}."

@@ -50,6 +50,9 @@ def parse_item_name(text: str, kind: str = "") -> ItemName:
     Raises:
         UsageError: no item can have such a name.
     """
+    kinds = [known.rules.name for known in list_kinds()]
+    if kind and kind not in kinds:
+        raise UsageError(f"{quote(kind)} is not a kind of item.", f"Write {', '.join(kinds)}.")
     name, _, version = text.partition(":")
     if "/" in name:
         name, kind = name.lower().replace("/", "--", 1), kind or HUGGING_FACE.name

@@ -127,7 +127,7 @@ def test_an_item_that_is_gone_is_damage_if_a_bento_needs_it(used: Side) -> None:
     shutil.rmtree(folder_of(used, "model"))
     code, items = check(used)
     assert (code, items["model ranker:v1"]["state"]) == (10, "missing")
-    assert items["model ranker:v1"]["needed_by"] == ["shop:v1"]
+    assert items["model ranker:v1"]["needed_by"] == ["bento shop:v1"]
 
     shutil.rmtree(folder_of(used, "bento"))
     code, items = check(used)

@@ -146,6 +146,8 @@ def lines(
         **image_lines,
         "log": [],
         "check": [],
+        "remove": ["shop:v1", "--yes"],
+        "prune": ["--yes"],
         "doctor": [],
     }
 

@@ -1,0 +1,107 @@
+"""Removes an installed item: at every moment it is whole or gone, and a rerun finishes."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from airgap.disk import durable
+from airgap.errors import AirgapError
+from airgap.store.install_paths import InstallPath, private_folder
+from airgap.store.item_kind import ItemKind
+from airgap.store.kinds import list_kinds
+from airgap.store.modes import modes_of
+from airgap.store.private_folder import make_private_folder
+from airgap.store.staging import remove_tree
+
+__all__ = ["finish_removals", "list_leftovers", "remove_item"]
+
+_REMOVED: Final = "removed"
+_ITEMS: Final = "items"
+"""Items lie as deep as in staging: the folders above them are inspected before each import."""
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+
+
+def remove_item(kind: ItemKind, name: str, version: str) -> None:
+    """Remove an installed item; the store's lock is held.
+
+    What points to the item goes first, then it is renamed away, then its files are removed.
+
+    Raises:
+        StorageError: the folder for airgap's own work is not as it should be.
+        OSError: the disk refused. Then the item is whole or gone.
+    """
+    target = kind.install_path(name, version)
+    folder = make_private_folder(target.store, _REMOVED, _ITEMS, kind.rules.name, name)
+    kind.forget_installed(target)
+    _leave_latest(kind, name, version, target)
+    target.final.rename(folder / version)
+    durable.sync_folder(target.final.parent)
+    finish_removals(target.store)
+
+
+def finish_removals(store: Path) -> None:
+    """Remove the files of items that were renamed away; the store's lock is held.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    for kind, name, version in list_leftovers(store):
+        for path in _list_parents(kind, kind.install_path(name, version)):
+            with suppress(OSError):  # other items are there
+                path.rmdir()
+        remove_tree(_leftover(store, kind, name, version))
+    top = private_folder(store) / _REMOVED
+    if os.path.lexists(top):
+        shutil.rmtree(top)
+
+
+def list_leftovers(store: Path) -> Iterator[tuple[ItemKind, str, str]]:
+    """Yield kind, name and version of the items whose removal was interrupted."""
+    for kind in list_kinds():
+        top = private_folder(store) / _REMOVED / _ITEMS / kind.rules.name
+        for path in sorted(top.glob("*/*")):
+            if kind.store() == store and kind.rules.is_tag(path.parent.name, path.name):
+                yield kind, path.parent.name, path.name
+
+
+def _leftover(store: Path, kind: ItemKind, name: str, version: str) -> Path:
+    return private_folder(store) / _REMOVED / _ITEMS / kind.rules.name / name / version
+
+
+def _list_parents(kind: ItemKind, target: InstallPath) -> Iterator[Path]:
+    """Yield the folders above an item that are its own, the lowest first: not its kind's."""
+    top, path = target.store / kind.folder, target.final.parent
+    while path != top and path.is_relative_to(top):
+        yield path
+        path = path.parent
+
+
+def _leave_latest(kind: ItemKind, name: str, version: str, target: InstallPath) -> None:
+    """Let ``latest`` name the newest of the other versions, as BentoML does; none if it is alone.
+
+    BentoML takes the newest version where there is no ``latest``.
+    """
+    if target.latest is None:
+        return
+    others = [other for _, other in kind.list_tags(name) if other != version]
+    current = ""
+    with suppress(OSError, ValueError):
+        current = target.latest.read_text().strip()
+    if not others:
+        target.latest.unlink(missing_ok=True)
+    elif current not in others:
+        newest = max(others, key=lambda other: (_read_created(kind, name, other), other))
+        part = make_private_folder(target.store, _REMOVED) / "latest"
+        durable.replace_file(target.latest, newest.encode(), part, modes_of(target.store).file)
+
+
+def _read_created(kind: ItemKind, name: str, version: str) -> datetime:
+    """Return when a version was made; one that cannot be read is older than all others."""
+    try:
+        return kind.describe(kind.install_path(name, version).final).created
+    except AirgapError:
+        return _NEVER
