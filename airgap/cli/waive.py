@@ -117,7 +117,7 @@ def _show_waiver(signed: "SignedWaiver", bundle: str | None, digest: str | None)
 
 
 def _make_purpose(title: str, waiver: "Waiver | WaiverDraft") -> SigningPurpose:
-    from airgap.flow.describe.times import format_time
+    from airgap.times import format_time
 
     end = format_time(waiver.expires_at)
     return SigningPurpose(title, "Waive", f"for site {waiver.site} until {end}")
@@ -136,7 +136,7 @@ def _draft(site: str | None, reason: str | None, expires: str | None) -> "Waiver
 
 def describe_waiver(signed: "SignedWaiver") -> dict[str, Any]:
     """Describe a waiver. Times as RFC 3339."""
-    from airgap.flow.describe.times import format_time
+    from airgap.times import format_time
 
     waiver = signed.waiver
     return {

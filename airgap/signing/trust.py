@@ -36,6 +36,7 @@ from airgap.signing.thresholds import (
     find_valid_attestations,
     find_valid_signers,
 )
+from airgap.times import format_time
 
 __all__ = [
     "Verified",
@@ -402,6 +403,7 @@ def _refuse_labels(manifest: Manifest, root: Root) -> None:
 def _refuse_expired(document: str, until: int | None, now: int) -> None:
     if until is not None and now > until:
         raise PolicyError(
-            f"The {document} has expired.",
-            f"Check this machine's clock, or ask for a newer {document}.",
+            f"The {document} expired at {format_time(until)}; this machine's clock says"
+            f" {format_time(now)}.",
+            f"Set the clock if it is wrong. If it is right, ask for a newer {document}.",
         )

@@ -2,9 +2,9 @@
 
 from airgap.flow.admission import history
 from airgap.flow.admission.history import HistoryStatus
-from airgap.flow.describe.times import format_time
 from airgap.format.root import Root
 from airgap.printable import count_text
+from airgap.times import format_time
 
 __all__ = ["history_lines", "loss_lines"]
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from airgap.cli.lines.labels import join_words
 from airgap.cli.terminal import ClaimLine
-from airgap.flow.describe.times import format_time
 from airgap.flow.installed.import_log import ImportLog, LogEntry
 from airgap.format.ledger import IMPORTS
 from airgap.format.root import Root
 from airgap.printable import count_text, list_some
+from airgap.times import format_time
 
 __all__ = ["log_lines"]
 

@@ -1,8 +1,8 @@
 """Lines for people about roots."""
 
 from airgap.flow.describe.root import format_expiry, revoked_line, rule_lines
-from airgap.flow.describe.times import format_time
 from airgap.format.root import Root
+from airgap.times import format_time
 
 __all__ = ["root_lines"]
 

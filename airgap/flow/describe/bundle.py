@@ -6,7 +6,6 @@ from typing import Any
 
 from airgap.errors import AirgapError
 from airgap.flow.bundle.open_bundle import Opened
-from airgap.flow.describe.times import format_time
 from airgap.flow.media.missing_volumes import MissingVolumes
 from airgap.format import attestation
 from airgap.format import envelope as dsse
@@ -17,6 +16,7 @@ from airgap.format.root import Root
 from airgap.signing.signer_lines import list_signers
 from airgap.signing.thresholds import DemandCount, Evidence, Pair, find_valid_signers
 from airgap.signing.trust import Verified
+from airgap.times import format_time
 
 __all__ = [
     "describe_admission",

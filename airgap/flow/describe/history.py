@@ -4,8 +4,8 @@ from typing import Any
 
 from airgap.flow.admission import history
 from airgap.flow.admission.history import HistoryStatus
-from airgap.flow.describe.times import format_time
 from airgap.format.root import Root
+from airgap.times import format_time
 
 __all__ = ["describe_history"]
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from airgap.flow.describe.times import format_time
 from airgap.format.root import RoleKeys, Root
 from airgap.format.site_rules import Demand, LabelRule, format_age
+from airgap.times import format_time
 
 __all__ = ["describe_root", "format_expiry", "revoked_line", "root_changes", "rule_lines"]
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from airgap.errors import AirgapError
 from airgap.flow.bundle.tag import Tag
-from airgap.flow.describe.times import format_time
 from airgap.store.item_kind import NO_DESCRIPTION, ItemKind
 from airgap.store.kinds import find_kind
 from airgap.store.source_tree import find_files, scan
+from airgap.times import format_time
 
 __all__ = ["describe_stored", "get_stored"]
 

@@ -9,12 +9,12 @@ from typing import Final
 from airgap.errors import AirgapError
 from airgap.flow import config
 from airgap.flow.bundle import open_bundle
-from airgap.flow.describe.times import format_time
 from airgap.flow.doctor.finding import Finding, note, ok, problem
 from airgap.format.root import Root, fingerprint
 from airgap.signing import open_signer
 from airgap.signing.private_keys import OTHERS_ACCESS
 from airgap.state import pinned_root
+from airgap.times import format_time
 
 __all__ = ["check_clock", "check_config", "check_keys", "check_root", "check_state"]
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from airgap.errors import MissingError
-from airgap.flow.describe.times import format_time
 from airgap.flow.environment.remove import is_running
 from airgap.store import environments
 from airgap.store.environments import Environment, EnvironmentDescription
 from airgap.store.staging import measure_disk_usage
+from airgap.times import format_time
 
 __all__ = ["ListedEnvironment", "describe_environment", "list_environments"]
 

@@ -16,7 +16,6 @@ from airgap.disk.durable import sync_file_system, sync_folder
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.part_folder import make_part_folder
 from airgap.errors import CorruptError, MissingError, PolicyError
-from airgap.flow.describe.times import format_time
 from airgap.flow.exporting.images import open_origin, parse_image
 from airgap.flow.image.bento_layer import list_bento_entries
 from airgap.flow.image.choose_wheelhouse import choose_wheelhouse
@@ -33,6 +32,7 @@ from airgap.store.bento_image import BentoImage, read_bento_image
 from airgap.store.item_kind import Reference, Source
 from airgap.store.kinds import find_kind
 from airgap.store.wheelhouses import StoredWheelhouse
+from airgap.times import format_time
 from airgap.wheels.install_wheel import Venv, WheelArchives
 
 __all__ = ["BuildRequest", "build_image"]

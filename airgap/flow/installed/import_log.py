@@ -8,11 +8,11 @@ from typing import Any
 from airgap.flow.admission import history
 from airgap.flow.admission.history import HistoryStatus
 from airgap.flow.admission.policy import require_root
-from airgap.flow.describe.times import format_time
 from airgap.flow.installed.item_name import ItemName
 from airgap.format.ledger import ENTRY_FORMAT, Entry
 from airgap.format.root import Root
 from airgap.state import installed_manifests
+from airgap.times import format_time
 
 __all__ = ["ImportLog", "LogEntry", "LogFilter", "describe_log", "read_log", "select_entries"]
 

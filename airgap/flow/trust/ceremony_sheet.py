@@ -3,11 +3,11 @@
 import textwrap
 from typing import Final
 
-from airgap.flow.describe.times import format_time
 from airgap.flow.trust.roots import Proposal
 from airgap.format.fingerprints import group_digits
 from airgap.format.root import Key, Root
 from airgap.printable import count_text
+from airgap.times import format_time
 
 __all__ = ["PAGE_LINES", "PAGE_WIDTH", "render_sheet"]
 

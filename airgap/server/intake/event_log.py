@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from airgap.disk.part_file import write_atomically
 from airgap.errors import AirgapError
-from airgap.flow.describe.times import format_time
+from airgap.times import format_time
 
 __all__ = ["LOG_NAME", "STATUS_NAME", "EventLog", "EventSink", "write_json"]
 
