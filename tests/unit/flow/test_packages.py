@@ -11,6 +11,7 @@ from airgap.errors import CorruptError, StorageError
 from airgap.flow.exporting import packages
 from airgap.flow.exporting.packages import PackageOptions, find_or_make_wheelhouses
 from airgap.flow.progress import Silent
+from airgap.wheels import collect
 from airgap.wheels.programs import Programs
 from airgap.wheels.targets import read_target
 from tests.support import stores
@@ -20,6 +21,16 @@ from tests.support.sides import Side, Site
 TINY, TINY_BYTES = make_wheel("tiny")
 PIP, PIP_BYTES = make_wheel("pip", "99.0")
 OPTIONS = PackageOptions((read_target("cp311-manylinux_2_28_x86_64"),))
+
+
+class Notes(Silent):
+    """Progress that keeps its notes."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.texts.append(text)
 
 
 def write_program(path: Path, commands: str) -> tuple[str, ...]:
@@ -110,6 +121,24 @@ def test_versions_are_chosen_anew_if_that_is_asked_for(
     assert chosen != first
     assert make(doubles, monkeypatch) == chosen  # the newest is used from now on
     assert {path.name for path in side.bentoml.glob("wheelhouses/*/*/wheels/*")} == {TINY, newer}
+
+
+def test_a_large_download_is_announced_with_its_size(
+    side: Side, doubles: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = Notes()
+    monkeypatch.setattr(packages, "find_programs", lambda: doubles)
+    size = len(TINY_BYTES) + len(PIP_BYTES)
+    largest, content = max((TINY, TINY_BYTES), (PIP, PIP_BYTES), key=lambda file: len(file[1]))
+    monkeypatch.setattr(collect, "LARGE_BYTES", size)
+
+    find_or_make_wheelhouses(["shop:v1"], OPTIONS, notes)
+
+    assert notes.texts[0] == (
+        f"The packages of shop:v1 for {OPTIONS.targets[0]} have {size:,} bytes: 2 files, of which"
+        f" {largest} has {len(content):,}."
+    )
+    assert side.bentoml.exists()
 
 
 def test_another_requirement_is_another_wheelhouse(
