@@ -23,6 +23,7 @@ prefix = pathlib.Path(sys.prefix)
 print("pip runs", file=sys.stderr)
 wait = prefix.with_name(prefix.name + ".wait")
 if wait.exists():
+    signal.alarm(250)
     wait.write_text(str(__import__("os").getpid()))
     signal.pause()
 wheels = pathlib.Path(sys.argv[sys.argv.index("--find-links") + 1])

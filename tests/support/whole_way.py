@@ -9,12 +9,13 @@ The ward's is a Debian of nothing but Python, in namespaces of its own: it has n
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -24,7 +25,7 @@ from tests.support.sides import REPOSITORY, unmeasured_environment
 
 PROGRAMS: Final = ("mmdebstrap", "unshare", "chroot", "mount", "ip")
 STICK: Final = "/media/usb"
-SECONDS: Final = 900
+SECONDS: Final = 600
 """How long a command may take before everything is killed."""
 _END: Final = "whole-way-end-of-command"
 _FINGERPRINT: Final = re.compile(r"SHA256:[0-9a-f]{64}(?!\S)")
@@ -189,12 +190,18 @@ class Shell:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            start_new_session=True,
         )
+
+    def _kill(self) -> None:
+        """Kill it and all that it has started: what is left would hold its output open."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def run(self, command: str) -> str:
         """Type a command; return what is printed until it has ended."""
         typed, printed = self._stream(self._process.stdin), self._stream(self._process.stdout)
-        timer = threading.Timer(SECONDS, self._process.kill)
+        timer = threading.Timer(SECONDS, self._kill)
         timer.start()
         try:
             typed.write(f"{command}\necho {_END}\n")
@@ -215,7 +222,7 @@ class Shell:
 
     def close(self) -> None:
         """End it."""
-        self._process.kill()
+        self._kill()
         self._process.wait(60)
         for stream in (self._process.stdin, self._process.stdout):
             self._stream(stream).close()

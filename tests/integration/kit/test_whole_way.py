@@ -25,6 +25,7 @@ def step(start: str) -> Step:
 @pytest.mark.slow
 @pytest.mark.servers
 @pytest.mark.bentoml
+@pytest.mark.timeout(1800)
 def test_a_bento_goes_from_an_index_to_a_prediction_on_an_empty_machine(tmp_path: Path) -> None:
     if reason := whole_way.why_not():
         pytest.skip(reason)
