@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airgap.disk import durable
+from airgap.server.intake.event_log import EventLog
+from airgap.server.intake.event_schema import find_event_problem
 from airgap.store import bentoml_process
 from airgap.transport import secrets
 from tests.support import (
@@ -98,6 +100,23 @@ def _no_bentoml_beside(monkeypatch: pytest.MonkeyPatch) -> None:
 def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no password of another test be redacted, which may be an ordinary word."""
     monkeypatch.setattr(secrets, "_SECRETS", set())
+
+
+@pytest.fixture(autouse=True)
+def _events_have_their_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare every event that a service reports in this process with the schema (format §21)."""
+    notify, record = EventLog.notify, EventLog.record
+
+    def check_notify(log: EventLog, event: str, **fields: object) -> None:
+        assert not find_event_problem({"at": "", "event": event, **fields}, is_logged=False)
+        notify(log, event, **fields)
+
+    def check_record(log: EventLog, event: str, **fields: object) -> None:
+        assert not find_event_problem({"at": "", "event": event, **fields}, is_logged=True)
+        record(log, event, **fields)
+
+    monkeypatch.setattr(EventLog, "notify", check_notify)
+    monkeypatch.setattr(EventLog, "record", check_record)
 
 
 @pytest.fixture

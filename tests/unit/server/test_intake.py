@@ -185,7 +185,7 @@ def test_a_full_log_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("airgap.server.intake.event_log.LOG_BYTES", 100)
     events = EventLog(tmp_path, lambda _: None)
     for number in range(20):
-        events.record("seen", name=f"{number}")
+        events.record("seen", user="", name=f"{number}")
 
     sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     assert sizes.keys() <= {"log.jsonl", "log.jsonl.1"}
