@@ -67,9 +67,10 @@ def list_uses(
         case RemoteArchive() | StandardInput():
             yield _measure_file("spooling the file", spool, forecast, roots)
         case RemoteDepot():
-            sizes = sorted(pack.size for pack in forecast.new)
+            block = measure_block(find_existing(spool.absolute()))
+            sizes = sorted(round_up(pack.size, block) for pack in forecast.new)
             most = sum(sizes[-connector.count_jobs(location) :])
-            yield DiskUse("sending packs", spool, most)
+            yield DiskUse("sending packs", spool, most + block)
         case StockArchive() | RemoteStockArchive():
             raise UsageError(f"{location} has no packs.", "Name a depot or a .airgap file.")
 

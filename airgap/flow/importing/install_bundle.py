@@ -15,6 +15,7 @@ from typing import Final
 
 from airgap.disk.durable import sync_file_system
 from airgap.disk.os_errors import storage_error
+from airgap.disk.space import measure_block, round_up
 from airgap.errors import AirgapError, NotTrustedError, PolicyError
 from airgap.flow.admission import history
 from airgap.flow.bundle.open_bundle import Opened
@@ -37,6 +38,7 @@ from airgap.state import pinned_root
 from airgap.state.installed_manifests import save_manifest
 from airgap.store.bentoml_listing import refuse_conflicts
 from airgap.store.bentoml_process import refuse_unreadable
+from airgap.store.health import find_existing
 from airgap.store.install import (
     install,
     lock_store,
@@ -158,8 +160,9 @@ def foresee(plan: Plan, opened: Opened | None) -> tuple[Peak, ...]:
     uses = list(find_uses(plan, pinned_root.home(), recorded))
     if opened and plan.staged and opened.packs.spooled:
         folder, count = opened.packs.spooled
-        sizes = sorted(pack.size for pack in opened.manifest.value.packs)
-        uses.append(DiskUse("staging", folder, sum(sizes[-count:])))
+        block = measure_block(find_existing(folder.absolute()))
+        sizes = sorted(round_up(pack.size, block) for pack in opened.manifest.value.packs)
+        uses.append(DiskUse("staging", folder, sum(sizes[-count:]) + block))
     peaks = find_peaks(uses)
     demand_peaks(peaks)
     return peaks
