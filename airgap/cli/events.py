@@ -1,7 +1,7 @@
-"""Prints the events of services: one line each, on standard error."""
+"""The events of services: printed, one line each, on standard error, and sent to syslog."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ParamSpec
 
 import click
 
@@ -9,10 +9,38 @@ from airgap.cli.terminal import Styled, print_json, print_line
 from airgap.printable import is_printable
 from airgap.server.intake.daemon import check_not_root
 
-__all__ = ["make_event_printer", "warn_root"]
+__all__ = ["make_event_sink", "syslog_option", "warn_root"]
+
+P = ParamSpec("P")
 
 
-def make_event_printer() -> Callable[[Mapping[str, Any]], None]:
+def syslog_option(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a service ``--syslog``."""
+    return click.option(
+        "--syslog",
+        metavar="URL",
+        help="Also send events to this server (RFC 5424): udp://ADDRESS:PORT, tcp://ADDRESS:PORT or"
+        " unix:///dev/log.",
+    )(command)
+
+
+def make_event_sink(syslog: str | None) -> Callable[[Mapping[str, Any]], None]:
+    """Return what takes events: a printer, and a syslog server if one is named.
+
+    Raises:
+        UsageError: ``syslog`` is not the address of a server.
+    """
+    printer = _make_printer()
+    if not syslog:
+        return printer
+    from airgap.server.syslog import SyslogSink, parse_syslog
+
+    sink = SyslogSink(parse_syslog(syslog), printer)
+    click.get_current_context().call_on_close(sink.close)
+    return sink
+
+
+def _make_printer() -> Callable[[Mapping[str, Any]], None]:
     """Return a printer: plain lines, JSON with ``--json``, nothing with ``--quiet``."""
     settings = click.get_current_context().obj
 

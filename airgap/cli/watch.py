@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.events import make_event_printer, warn_root
+from airgap.cli.events import make_event_sink, syslog_option, warn_root
 from airgap.cli.lines.checks import find_exit_code, list_counts, list_refusals
 from airgap.cli.output import Result, jobs_option, reports
 
@@ -52,6 +52,7 @@ from airgap.cli.output import Result, jobs_option, reports
     "--once", is_flag=True, help="Check once, and exit with the code of the worst verdict."
 )
 @jobs_option
+@syslog_option
 @reports
 def command(  # noqa: PLR0913  (options)
     *,
@@ -64,6 +65,7 @@ def command(  # noqa: PLR0913  (options)
     time_limit: float,
     once: bool,
     jobs: int | None,
+    syslog: str | None,
 ) -> Result:
     """Import every bundle that arrives in FOLDER, once it is complete.
 
@@ -84,7 +86,7 @@ def command(  # noqa: PLR0913  (options)
     move_done = move_done.absolute() if move_done else None
     warn_root()
     options = WatchOptions(folder, state, move_done, hold, settle, interval, jobs, time_limit, once)
-    watch = Watch(options, make_event_printer())
+    watch = Watch(options, make_event_sink(syslog))
     data = {"state": str(state), "stopped": True}
     with stop_on_signals(watch):
         if not once:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.events import make_event_printer, warn_root
+from airgap.cli.events import make_event_sink, syslog_option, warn_root
 from airgap.cli.output import Result, reports
 
 
@@ -23,8 +23,9 @@ from airgap.cli.output import Result, reports
     is_flag=True,
     help="Check the config file, print its effect, and exit.",
 )
+@syslog_option
 @reports
-def dropbox(*, config_file: Path, only_check: bool) -> Result:
+def dropbox(*, config_file: Path, only_check: bool, syslog: str | None) -> Result:
     """Receive bundles over FTP and FTPS, verify them, and import or hold them.
 
     Accounts can deliver files and do nothing else. SIGTERM and Ctrl-C stop the server; the next
@@ -41,7 +42,7 @@ def dropbox(*, config_file: Path, only_check: bool) -> Result:
         data = {"config": str(config_file), "fit": True, "does": description}
         return Result(data, description)
     warn_root()
-    box = DropBox(settings, make_event_printer())
+    box = DropBox(settings, make_event_sink(syslog))
     with stop_on_signals(box):
         box.serve()
     quiet = click.get_current_context().obj["quiet"]
