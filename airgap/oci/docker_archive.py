@@ -83,12 +83,15 @@ def convert(image: DockerImage, members: TarMembers) -> tuple[bytes, dict[str, B
     return encode(manifest), blobs
 
 
-def _read_image(image: dict[str, Any]) -> DockerImage:
-    references, layers = image.get("RepoTags") or [], image["Layers"]
-    texts = [*references, *layers, image["Config"]]
-    if not all(isinstance(text, str) for text in texts) or len(layers) > _LAYERS:
+def _read_image(image: object) -> DockerImage:
+    if not isinstance(image, dict):
         raise TypeError
-    return DockerImage(tuple(references), image["Config"], tuple(layers))
+    references, layers, config = image.get("RepoTags") or [], image["Layers"], image["Config"]
+    if not isinstance(references, list) or not isinstance(layers, list) or len(layers) > _LAYERS:
+        raise TypeError
+    if not all(isinstance(text, str) for text in (*references, *layers, config)):
+        raise TypeError
+    return DockerImage(tuple(references), config, tuple(layers))
 
 
 def _list_layer_digests(config: dict[str, Any]) -> list[str]:
