@@ -6,7 +6,7 @@ from typing import Final
 
 from airgap.errors import StorageError
 from airgap.flow.doctor.finding import Finding, note, ok, problem
-from airgap.store import bentoml_listing, health, kinds
+from airgap.store import bentoml_listing, health, kinds, remove_item
 from airgap.store.health import Disk
 
 __all__ = ["check_items", "check_stores"]
@@ -81,6 +81,13 @@ def _report_leftovers(store: Path) -> Iterator[Finding]:
     if health.is_importing(store):
         yield note("staging", f"An import into {store} is running.", "Wait until it has finished.")
         return
+    for kind, name, version in remove_item.list_leftovers(store):
+        yield note(
+            "staging",
+            f"The removal of the {kind.rules.name} {name}:{version} was interrupted, and has left"
+            f" files in {store}.",
+            "Finish it: airgap prune",
+        )
     for leftover in health.list_leftovers(store):
         waits = "waits for more volumes and keeps"
         yield note(

@@ -231,3 +231,18 @@ def expect_whole(side: Side, before: dict[str, store_invariants.Content], moment
             assert f"bentoml/models/ranker/{version}" in there, f"a model is gone after {moment}"
     for latest in side.bentoml.glob("*/*/latest"):
         assert (latest.parent / latest.read_text()).is_dir(), f"{latest} dangles after {moment}"
+
+
+def test_doctor_names_a_removal_that_was_interrupted_and_the_same_command_finishes_it(
+    used: Side, launcher: Launcher
+) -> None:
+    words = ("remove", "shop:v1", "--kind", "bento", "--yes")
+    ended = launcher.run(used, *words, fault=Fault(before="^(unlink|rmdir) .*removed/items"))
+    assert ended.killed, ended.err
+    assert "bento shop:v1" not in tags(used)
+
+    notes = [note["message"] for note in used.run("doctor", "--json").json["findings"]]
+    assert any("The removal of the bento shop:v1 was interrupted" in note for note in notes)
+
+    assert used.run(*words).code == 0
+    assert not list(used.bentoml.glob(".airgap/removed*"))
