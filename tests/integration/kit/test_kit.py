@@ -267,8 +267,9 @@ def test_one_that_was_interrupted_goes_on_in_its_folder(
         ran = kits.make(connected, site, index, kit, *options)
 
     assert ran.code == 0, ran.err
-    (manifest,) = kit.glob("bundles/*/manifest.msgpack")
-    assert manifest.parent.name == ran.json["bundle"]
+    (folder,) = kit.glob("bundles/*")
+    assert folder.name == ran.json["bundle"], "the same wheels give the same bundle"
+    assert (folder / "manifest.msgpack").exists()
 
 
 @pytest.mark.parametrize(
