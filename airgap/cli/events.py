@@ -1,21 +1,23 @@
 """The events of services: printed, one line each, on standard error, and sent to syslog."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec
 
 import click
 
+from airgap.cli.output import Result
 from airgap.cli.terminal import Styled, print_json, print_line
+from airgap.errors import AirgapError
 from airgap.printable import is_printable
-from airgap.server.intake.daemon import check_not_root
 
-__all__ = ["make_event_sink", "syslog_option", "warn_root"]
+__all__ = ["make_event_sink", "send_outcome", "syslog_option", "warn_root"]
 
 P = ParamSpec("P")
 
 
 def syslog_option(command: Callable[P, Any]) -> Callable[P, Any]:
-    """Give a service ``--syslog``."""
+    """Give a command ``--syslog``."""
     return click.option(
         "--syslog",
         metavar="URL",
@@ -40,6 +42,45 @@ def make_event_sink(syslog: str | None) -> Callable[[Mapping[str, Any]], None]:
     return sink
 
 
+def send_outcome(syslog: str | None, name: str, work: Callable[[], Result]) -> Result:
+    """Do an import, and send to a syslog server how it ended, if one is named.
+
+    Args:
+        syslog: the server's address.
+        name: what is imported, as a person wrote it.
+        work: imports it; what it raises is passed on.
+
+    Raises:
+        UsageError: ``syslog`` is not the address of a server.
+    """
+    if not syslog:
+        return work()
+    from airgap.flow.redaction import redact
+    from airgap.server.syslog import SyslogSink, parse_syslog
+    from airgap.times import format_time
+
+    def print_trouble(event: Mapping[str, Any]) -> None:
+        if event["event"] == "trouble":
+            print_line(event["message"], err=True)
+
+    sink = SyslogSink(parse_syslog(syslog), print_trouble)
+    click.get_current_context().call_on_close(sink.close)
+    subject = {"user": "", "name": redact(name)}
+    try:
+        result = work()
+    except AirgapError as error:
+        verdict = {"kind": error.kind, "message": redact(error.message), "hint": error.hint}
+        sink({"at": format_time(int(time.time())), "event": "refused", **subject, **verdict})
+        raise
+    items = [
+        {key: item[key] for key in ("kind", "tag", "outcome")} for item in result.data["items"]
+    ]
+    content = {"items": items, "signed_by": result.data["signed_by"]}
+    bundle = {"arrival": "", "bundle": result.data["bundle"] or ""}
+    sink({"at": format_time(int(time.time())), "event": "imported", **subject, **bundle, **content})
+    return result
+
+
 def _make_printer() -> Callable[[Mapping[str, Any]], None]:
     """Return a printer: plain lines, JSON with ``--json``, nothing with ``--quiet``."""
     settings = click.get_current_context().obj
@@ -57,6 +98,8 @@ def _make_printer() -> Callable[[Mapping[str, Any]], None]:
 
 def warn_root() -> None:
     """Warn if the service runs as root without need."""
+    from airgap.server.intake.daemon import check_not_root
+
     warning = check_not_root()
     if warning and not click.get_current_context().obj["quiet"]:
         print_line((Styled(f"airgap: {warning}", "yellow", bold=False),), err=True)

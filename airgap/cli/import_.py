@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from airgap.cli.events import send_outcome, syslog_option
 from airgap.cli.output import (
     Result,
     admission_options,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     help="If chunks are lacking, write into FILE what the sender needs for `export --for FILE`.",
 )
 @jobs_option
+@syslog_option
 @reports
 @location_options
 def command(  # noqa: PLR0913  (one argument per option)
@@ -62,6 +64,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     depots: tuple[str, ...],
     want: Path | None,
     jobs: int | None,
+    syslog: str | None,
     connector: "Connector",
 ) -> Result:
     """Verify the bundle in SRC and install its Bentos and models.
@@ -74,21 +77,24 @@ def command(  # noqa: PLR0913  (one argument per option)
     from airgap.flow.importing.use_case import ImportRequest, import_bundle
     from airgap.flow.location.location import parse_location
 
-    request = ImportRequest(
-        [parse_location(source) for source in sources],
-        replace=replace,
-        dry_run=dry_run,
-        warn_unsigned=_warn if insecure_allow_unsigned else None,
-        waivers=waivers,
-        channel=channel,
-        depots=[parse_location(depot) for depot in depots],
-        want=want,
-        model_signatures=model_signatures,
-        jobs=jobs,
-        credentials=connector.credentials,
-        transfer=connector.transfer,
-    )
-    return make_result(import_bundle(request, connector.progress), dry_run=dry_run)
+    def work() -> Result:
+        request = ImportRequest(
+            [parse_location(source) for source in sources],
+            replace=replace,
+            dry_run=dry_run,
+            warn_unsigned=_warn if insecure_allow_unsigned else None,
+            waivers=waivers,
+            channel=channel,
+            depots=[parse_location(depot) for depot in depots],
+            want=want,
+            model_signatures=model_signatures,
+            jobs=jobs,
+            credentials=connector.credentials,
+            transfer=connector.transfer,
+        )
+        return make_result(import_bundle(request, connector.progress), dry_run=dry_run)
+
+    return send_outcome(None if dry_run else syslog, " ".join(sources), work)
 
 
 def _warn(text: str) -> None:

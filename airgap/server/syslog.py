@@ -29,6 +29,7 @@ _SEVERITIES: Final[Mapping[str, int]] = {
     "bug": _ERROR,
     "trouble": _ERROR,
     "quarantined": _WARNING,
+    "refused": _WARNING,
     "login failed": _WARNING,
     "broken off": _WARNING,
     "put off": _WARNING,

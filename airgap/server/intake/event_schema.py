@@ -1,4 +1,4 @@
-"""The events of the drop box and ``airgap watch``, and exactly the fields of each (format §21)."""
+"""The events of services and imports, and exactly the fields of each (format §21)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,6 +44,7 @@ EVENTS: Final[Mapping[str, EventFields]] = {
     "stopped": _fields(""),
     "abandoned": _fields(_ARRIVAL),
     "trouble": _fields("message", f"hint {_ARRIVAL}"),
+    "refused": _fields(f"user name {_VERDICT}"),
     "received": _fields("user name address"),
     "broken off": _fields("user name address"),
     "login failed": _fields("user address"),
