@@ -10,11 +10,6 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 GROUPED := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 JOBS ?= 3  # more than the two processors of CI: tests wait for processes, too
 
-# Tests make many small files, which takes a sixth less time in memory. They need 3 GB there.
-MEMORY := $(shell [ -w /dev/shm ] && ! grep -q ' /dev/shm .*noexec' /proc/mounts && \
-	[ "$$(df -Pk /dev/shm | awk 'END {print $$4}')" -gt 8000000 ] && \
-	awk '/^MemAvailable/ {exit $$2 < 8000000}' /proc/meminfo && echo /dev/shm)
-
 export BENTOML_DO_NOT_TRACK := True
 export PYTHONDONTWRITEBYTECODE :=  # empty is unset: three workers would compile all tests each time
 
@@ -54,9 +49,8 @@ format: $(VENV)/made  ## let ruff format and mend the code
 	$(BIN)/ruff format .
 
 test: $(VENV)/made  ## the tests, with line and branch coverage
-	$(if $(MEMORY),PYTEST_DEBUG_TEMPROOT=$(MEMORY)) $(BIN)/pytest -n $(JOBS) \
-		--dist loadfile --no-loadscope-reorder -o tmp_path_retention_policy=failed \
-		-m 'not slow and not servers' --durations 10 --cov --cov-report=term
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 10 \
+		-m 'not slow and not servers' --cov --cov-report=term
 
 test-servers: $(VENV)/made  ## the tests against real FTP, SSH and S3 servers (missing ones are skipped and named)
 	$(BIN)/pytest -m 'servers and not slow' --durations 10 $(AGAIN)
