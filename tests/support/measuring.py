@@ -29,6 +29,7 @@ class Measuring:
     def __init__(self, coverage: Coverage) -> None:
         self._coverage = coverage
         self._on = True
+        self._stopped: list[Coverage] = []  # a process of xdist is measured as a subprocess, too
         self._without_news = Counter[str]()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -55,9 +56,15 @@ class Measuring:
         return not REPEATING.search(str(item.path)) and self._without_news[name] < ENOUGH
 
     def _switch(self, *, on: bool) -> None:
-        if on != self._on:
-            (self._coverage.start if on else self._coverage.stop)()
-            self._on = on
+        if on == self._on:
+            return
+        self._on = on
+        if on:
+            while self._stopped:
+                self._stopped.pop().start()
+        while not on and (running := Coverage.current()):  # stopping one resumes that below
+            running.stop()
+            self._stopped.append(running)
 
     def _count_reached(self) -> int:
         collector = self._coverage._collector

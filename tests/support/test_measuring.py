@@ -41,7 +41,10 @@ def tracer() -> Tracer:
 
 
 @pytest.fixture
-def plugin(tracer: Tracer) -> Measuring:
+def plugin(tracer: Tracer, monkeypatch: pytest.MonkeyPatch) -> Measuring:
+    monkeypatch.setattr(
+        measuring, "Coverage", SimpleNamespace(current=lambda: tracer if tracer.on else None)
+    )
     return Measuring(cast("Any", tracer))
 
 
