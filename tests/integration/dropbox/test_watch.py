@@ -369,7 +369,7 @@ class Checks:
 @pytest.fixture
 def checks(isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checks:
     monkeypatch.setattr(Worker, "run", lambda _, *job: drop_box.run_in_process(*job))
-    monkeypatch.setattr("airgap.cli.events.check_not_root", lambda: "Running as root.")
+    monkeypatch.setattr("airgap.server.intake.daemon.check_not_root", lambda: "Running as root.")
     (tmp_path / "folder").mkdir()
     return Checks(isolated, tmp_path / "folder")
 
