@@ -16,6 +16,7 @@ from airgap.disk.os_errors import storage_error
 from airgap.disk.space import round_up
 from airgap.flow.admission.history import begin_history
 from airgap.flow.admission.policy import require_root
+from airgap.flow.proof.proof_use import HOME_BLOCKS
 from airgap.format import envelope as dsse
 from airgap.format.inventory import Item
 from airgap.state import pinned_root
@@ -30,8 +31,6 @@ _COPIED: Final = 1024 * 1024
 """Up to this size, in bytes, a file is copied."""
 _FOLDERS: Final = 4
 """Those above an item."""
-_HOME_BLOCKS: Final = 24
-"""The folders of a home and of a service in it, and what the sandbox writes."""
 _USER_FOLDERS: Final = ("tmp", ".cache", ".config")
 _KEPT: Final = ("PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "TERM")
 _KEPT_STARTS: Final = ("LC_", "CUDA_", "NVIDIA_", "ROCR_", "HIP_")
@@ -149,7 +148,7 @@ class PrivateHome:
 
     def measure_copies(self, sources: Sequence[Source], block: int) -> int:
         """Return the bytes of a home with these items by ``link_files``, in whole blocks."""
-        total = _HOME_BLOCKS * block
+        total = HOME_BLOCKS * block
         for source in sources:
             files = source.tree.files
             folders = {path.rpartition("/")[0] for path in (file.path for file in files)}

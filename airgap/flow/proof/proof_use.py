@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from airgap.disk.space import measure_block
 from airgap.flow.disk_use import DiskUse, Peak, demand_peaks, find_peaks, peak_text
 from airgap.flow.progress import Progress
 
-__all__ = ["ProofUse"]
+__all__ = ["HOME_BLOCKS", "ProofUse"]
 
 _HINT = ", or name a folder on another disk (--tmpdir)"
+
+HOME_BLOCKS: Final = 24
+"""The folders of a home and of a service in it, and what the sandbox writes."""
 
 
 @dataclass(slots=True)
@@ -47,4 +51,4 @@ class ProofUse:
         for peak in peaks:
             progress.note(peak_text(peak))
         self.peaks = tuple(peaks)
-        self.total = peaks[0].size if peaks else 0
+        self.total = HOME_BLOCKS * self.block + (peaks[0].size if peaks else 0)
