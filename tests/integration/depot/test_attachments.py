@@ -27,6 +27,7 @@ def scanner(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def location(small: Side, site: Site, tmp_path: Path, form: str) -> Path:
     out = tmp_path / "out" / form
+    out.parent.mkdir()
     assert small.run("export", "shop:v1", "-o", out, "--key", site.key()).code == 0
     return out
 

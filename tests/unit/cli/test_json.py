@@ -109,7 +109,7 @@ def lines(
         "repair": [depot],
         "inspect": [depot, "--files"],
         "diff": [depot, archive],
-        "copy": [depot, more / "copy"],
+        "copy": [depot, tmp_path / "copy"],
         "sign": [depot, *key],
         "attest": [depot, *key, "--role", "scanner", "--findings", site.root],
         "approve": [depot, *key],
