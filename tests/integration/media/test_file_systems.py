@@ -160,7 +160,7 @@ def test_a_medium_that_fills_up_while_it_is_written_costs_nothing_but_time(
 def test_an_isolated_disk_that_is_full_keeps_what_it_has_for_the_next_volume(
     pressed: Discs, site: Site, tmp_path: Path
 ) -> None:
-    with mounts.tmpfs(tmp_path / "mnt", 1_200_000) as disk:
+    with mounts.tmpfs(tmp_path / "mnt", 1_500_000) as disk:
         side = Side(disk)
         sides.trust(side, site)
         codes = {side.run("import", one).code for one in pressed.folders[:5]}
