@@ -23,13 +23,14 @@ def group_digits(fingerprint: str) -> tuple[str, str]:
     return first, second
 
 
-def normalize_digest(text: str, noun: str, command: str) -> str:
+def normalize_digest(text: str, noun: str, command: str, *, bare: bool = False) -> str:
     """Return a digest that a person typed, without spaces and in lower case.
 
     Args:
-        text: what was typed; ``SHA256:`` may be missing.
+        text: what was typed.
         noun: what it is, for the message.
         command: what printed it, for the hint.
+        bare: whether ``SHA256:`` may be missing. It tells a digest from a bundle id.
 
     Raises:
         UsageError: it does not have 64 hex digits.
@@ -37,6 +38,11 @@ def normalize_digest(text: str, noun: str, command: str) -> str:
     compact = "".join(text.split())
     has_prefix = compact[: len(PREFIX)].upper() == PREFIX
     digits = compact[len(PREFIX) if has_prefix else 0 :].lower()
+    if not (has_prefix or bare):
+        raise UsageError(
+            f"{text!r} is not a {noun}: it does not begin with {PREFIX}",
+            f"Type {PREFIX} and the 64 hex digits that {command} printed.",
+        )
     if not names.is_bundle_id(digits):
         raise UsageError(
             f"{text!r} is not a {noun}: it has {len(digits)} characters, not 64 hex digits."

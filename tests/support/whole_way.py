@@ -149,7 +149,8 @@ def why_not() -> str:
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if os.geteuid() or missing:
         return f"needs root, and: {' '.join(missing) or 'nothing else'}"
-    tried = subprocess.run(["unshare", "-nmp", "--fork", "true"], capture_output=True, check=False)
+    words = ["unshare", "-nmp", "--fork", "true"]
+    tried = subprocess.run(words, capture_output=True, check=False, timeout=60)
     return "" if tried.returncode == 0 else "this host gives no namespaces"
 
 

@@ -32,9 +32,9 @@ def require_root() -> Verified[Root]:
     pinned = load_pinned()
     if pinned is None:
         raise ConfigurationError(
-            f"This machine trusts nobody yet: there is no root in {pinned_root.home()}.",
-            "Run `airgap trust init` with a depot or the root of your site. If another user did so,"
-            " set AIRGAP_HOME to that user's folder.",
+            "This machine trusts nobody yet.",
+            f"There is no root in {pinned_root.home()}. Run `airgap trust init` with a depot or the"
+            " root of your site; if another user did so, set AIRGAP_HOME to that user's folder.",
         )
     return pinned
 

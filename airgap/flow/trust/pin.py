@@ -161,6 +161,5 @@ def normalize_fingerprint(text: str) -> str:
     Raises:
         UsageError: it does not have 64 hex digits.
     """
-    return fingerprints.normalize_digest(
-        text, "fingerprint", "`airgap init` or `airgap root create`"
-    )
+    commands = "`airgap init` or `airgap root create`"
+    return fingerprints.normalize_digest(text, "fingerprint", commands, bare=True)

@@ -26,7 +26,7 @@ def test_digits_are_grouped_on_two_lines() -> None:
     ],
 )
 def test_what_a_person_types_is_normalized(typed: str) -> None:
-    assert fingerprints.normalize_digest(typed, "fingerprint", "it") == FINGERPRINT
+    assert fingerprints.normalize_digest(typed, "fingerprint", "it", bare=True) == FINGERPRINT
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,12 @@ def test_what_a_person_types_is_normalized(typed: str) -> None:
 )
 def test_what_is_no_fingerprint_is_refused(typed: str, problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
-        fingerprints.normalize_digest(typed, "fingerprint", "it")
+        fingerprints.normalize_digest(typed, "fingerprint", "it", bare=True)
+
+
+def test_a_digest_that_could_be_a_bundle_id_begins_with_its_algorithm() -> None:
+    with pytest.raises(UsageError, match="does not begin with SHA256:"):
+        fingerprints.normalize_digest(DIGITS, "digest of a waiver", "it")
 
 
 def test_groups_that_differ_are_named_as_typed() -> None:
