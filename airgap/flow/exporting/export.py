@@ -32,7 +32,7 @@ from airgap.flow.location.location import (
     StandardInput,
     StockArchive,
 )
-from airgap.flow.location.writers import open_writer, require_folder_above
+from airgap.flow.location.writers import open_writer
 from airgap.flow.media.small_files import read_small_files
 from airgap.flow.media.split import VolumeOptions, add_parity, write_volumes
 from airgap.flow.media.volumes import read_labels
@@ -201,9 +201,7 @@ def _refuse_unfit(request: ExportRequest) -> None:
     Raises:
         UsageError: volumes or parity where there are no packs in a folder; or single signatures, or
             a difference, where an archive for stock BentoML is written.
-        MissingError: the folder that it would be in is not there.
     """
-    require_folder_above(request.destination)
     media = request.media
     if request.want and request.terms.sequence:
         raise UsageError(

@@ -18,8 +18,6 @@ from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.write_bundle import ExportResult, export_items
 from airgap.flow.kit.programs import INSTALLER, list_programs
 from airgap.flow.kit.wheelhouses import EXTRAS, KitPackages, collect_wheelhouses
-from airgap.flow.location.location import LocalDepot
-from airgap.flow.location.writers import require_folder_above
 from airgap.flow.progress import Progress
 from airgap.format import layout
 from airgap.format.wheelhouse import Target
@@ -120,7 +118,6 @@ def make_kit(request: KitRequest, progress: Progress) -> Kit:
     settings = replace(
         request.terms.make_options(request.jobs), roots=request.roots, preset="none"
     )  # compressed, it could not be read with Python's standard library
-    require_folder_above(LocalDepot(request.folder))
     with translate_errors(request.folder):
         _refuse_other_content(request.folder, programs)
     with _make_private_folder(request.spool) as private:

@@ -1,6 +1,5 @@
 """From a location to a writer of one bundle."""
 
-import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from airgap.carrier.local_depot import DepotWriter
 from airgap.carrier.remote_archive import send_file
 from airgap.carrier.remote_depot import RemoteDepotWriter
 from airgap.disk.os_errors import storage_error
-from airgap.errors import MissingError, StorageError, UsageError
+from airgap.errors import StorageError, UsageError
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import (
     SUFFIX,
@@ -31,7 +30,7 @@ from airgap.format import layout
 from airgap.transport.port import Transport
 from airgap.transport.spool import Spool
 
-__all__ = ["Writer", "open_writer", "require_folder_above", "takes_one_bundle"]
+__all__ = ["Writer", "open_writer", "takes_one_bundle"]
 
 Writer: TypeAlias = ArchiveWriter | DepotWriter | RemoteDepotWriter
 Room: TypeAlias = Callable[[], int]
@@ -45,24 +44,6 @@ def takes_one_bundle(location: Location) -> bool:
     return not isinstance(location, LocalDepot | RemoteDepot)
 
 
-def require_folder_above(location: Location | None) -> None:
-    """Require the folder that a local depot or file is to be written into.
-
-    A medium that is not mounted would otherwise be written to the disk below its mount point.
-
-    Raises:
-        MissingError: it is not there.
-    """
-    if not isinstance(location, LocalDepot | ArchiveFile | StockArchive):
-        return
-    above = location.path.absolute().parent
-    if not above.is_dir():
-        raise MissingError(
-            f"The folder {above} is not there; nothing was written.",
-            f"Mount the medium, or make the folder: mkdir -p {shlex.quote(str(above))}",
-        )
-
-
 @contextmanager
 def open_writer(location: Location, room: Room, connector: Connector) -> Iterator[Writer]:
     """Open a depot, a ``.airgap`` file or standard output for writing.
@@ -72,10 +53,8 @@ def open_writer(location: Location, room: Room, connector: Connector) -> Iterato
 
     Raises:
         UsageError: it is a file of another name, an archive for stock BentoML, or a terminal.
-        MissingError: the folder that it would be in is not there.
         TransportError, StorageError: it cannot be written.
     """
-    require_folder_above(location)
     match location:
         case LocalDepot():
             yield DepotWriter(location.path)

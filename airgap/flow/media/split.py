@@ -16,8 +16,7 @@ from airgap.disk.space import measure_free
 from airgap.errors import AirgapError, ConflictError, CorruptError, StorageError, UsageError
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.location.connector import LOCAL, Connector
-from airgap.flow.location.location import LocalDepot, Location
-from airgap.flow.location.writers import require_folder_above
+from airgap.flow.location.location import Location
 from airgap.flow.media.pack_copies import PackCopies, PackCopy
 from airgap.flow.media.parity import Draft, draft_groups, make_groups, measure_longest
 from airgap.flow.media.plan import Part, cost, measure_free_space, plan, survives, usable
@@ -78,13 +77,10 @@ def split(
     """Copy a bundle onto volumes. The only check is that each pack has the digest in its name.
 
     Raises:
-        MissingError: the folder that the output would be in is not there.
         StorageError: the media are too small or too few, or refused.
         CorruptError, MissingError: a pack of the source is damaged, or not there.
         ConflictError: the output holds volumes of another split.
     """
-    if not media.folders:
-        require_folder_above(LocalDepot(media.output))
     with open_unverified(location, connector) as opened:
         return write_volumes(opened.reader, read_small_files(opened), media, progress)
 
