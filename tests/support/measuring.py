@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 from coverage import Coverage
 
-ENOUGH: Final = 5
+ENOUGH: Final = 12
 """So many variants of a test in a row reach no new line before the others are not measured."""
 
 REPEATING: Final = re.compile(
