@@ -10,6 +10,7 @@ import json
 import os
 import re
 import socket
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -115,6 +116,7 @@ class SyslogSink:
         self._sink = sink
         self._clock = clock
         self._socket: socket.socket | None = None
+        self._lock = threading.Lock()  # uploads and imports are reported by threads of their own
         self._resume = float("-inf")
         self._is_failing = False
 
@@ -124,15 +126,17 @@ class SyslogSink:
         if self._clock() < self._resume:
             return
         try:
-            self._send(format_message(event, socket.gethostname(), os.getpid()))
+            message = format_message(event, socket.gethostname(), os.getpid())
+            with self._lock:
+                self._send(message)
             self._is_failing = False
         except OSError as error:
             self.close()
             self._resume = self._clock() + _PAUSE_SECONDS
             if not self._is_failing:
                 self._is_failing = True
-                message = f"Events cannot be sent to {self._address}: {error.strerror or error}."
-                self._sink({"at": event["at"], "event": "trouble", "message": message})
+                trouble = f"Events cannot be sent to {self._address}: {error.strerror or error}."
+                self._sink({"at": event["at"], "event": "trouble", "message": trouble})
 
     def _send(self, message: bytes) -> None:
         """Send a message in the framing of its transport. Raises OSError."""
@@ -162,10 +166,11 @@ class SyslogSink:
 
     def close(self) -> None:
         """Close the connection; the next event opens it again."""
-        if self._socket is not None:
-            with suppress(OSError):
-                self._socket.close()
-            self._socket = None
+        with self._lock:
+            if self._socket is not None:
+                with suppress(OSError):
+                    self._socket.close()
+                self._socket = None
 
 
 def _clean_host(host: str) -> str:

@@ -32,6 +32,7 @@ from airgap.server.intake.discovery import (
     compute_stamp,
     find_bundles,
     find_last_change,
+    is_real_folder,
 )
 from airgap.server.intake.event_log import EventLog, EventSink, write_json
 from airgap.server.intake.intake import Intake, IntakeOptions, Runner
@@ -186,10 +187,7 @@ class WatchedFolder:
             target = self._move_done / str(record["event"])
             with translate_errors(bundle.path):
                 target.mkdir(parents=True, exist_ok=True)
-                if bundle.bundle_id:
-                    _move(bundle.folder, target / layout.BUNDLES / bundle.bundle_id)
-                else:
-                    _move(bundle.path, target / _find_free_name(target, bundle.path.name))
+                _move_bundle(bundle, target)
             if record["event"] != "imported":
                 write_json(target / f"{job.arrival}.reason.json", record)
         self._remember(job.name, {**self._seen[job.name], "open": False})
@@ -347,6 +345,14 @@ def _find_free_name(folder: Path, name: str) -> str:
     return candidate
 
 
+def _move_bundle(bundle: DiscoveredBundle, target: Path) -> None:
+    """Move a bundle into a folder, under a name that is free there. Raises OSError."""
+    if bundle.bundle_id:
+        _move(bundle.folder, target / layout.BUNDLES / bundle.bundle_id)
+    else:
+        _move(bundle.path, target / _find_free_name(target, bundle.path.name))
+
+
 def _move(source: Path, target: Path) -> None:
     """Rename, or copy and remove across file systems. Does nothing if that was done before.
 
@@ -361,7 +367,7 @@ def _move(source: Path, target: Path) -> None:
     with contextlib.suppress(OSError):
         source.rename(target)
         return
-    if source.is_dir():
+    if is_real_folder(source):
         shutil.copytree(source, target, symlinks=True, copy_function=_copy_if_regular)
         shutil.rmtree(source)
         return

@@ -25,6 +25,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sysconfig
@@ -121,9 +122,12 @@ def normalize(typed: str) -> str:
 
 def ask() -> str:
     """Let a person type the fingerprint, in one line or in two."""
-    first = input("Fingerprint of the site's root, from the paper, first line: ")
-    is_half = len(re.sub(r"^SHA256:|\s", "", first)) == LINE_DIGITS
-    return first + input("Second line: ") if is_half else first
+    try:
+        first = input("Fingerprint of the site's root, from the paper, first line: ")
+        is_half = len(re.sub(r"^\s*SHA256:|\s", "", first, flags=re.IGNORECASE)) == LINE_DIGITS
+        return first + input("Second line: ") if is_half else first
+    except EOFError:
+        raise Failure("usage", "Nothing was typed.", "Run it again, and type it.") from None
 
 
 def find_root(kit: Path, named: "Path | None", fingerprint: str) -> Path:
@@ -379,13 +383,17 @@ def install(kit: Path, options: argparse.Namespace) -> None:
         show(f"Installing {count} packages into {folder} ...")
         read = verifier.Place(kit).read
         with hold(folder):
-            version = fill(folder, lambda work: write_files(read, manifest, packs, item, work))
+            try:
+                version = fill(folder, lambda work: write_files(read, manifest, packs, item, work))
+            except verifier.Refused as refused:
+                kind, why = refused.args
+                raise Failure(kind, f"{why}.", "Copy the kit from its source again.") from refused
             description = {"bundle": bundle, "version": version, "wheelhouse": tag}
             (folder / DONE).write_text(json.dumps(description, sort_keys=True) + "\n")
         show(f"airgap {version} is installed in {folder}, with Python {platform.python_version()}.")
     show("Next, let this machine trust your site:")
-    show(f"  export PATH={folder}/bin:$PATH")
-    show(f"  airgap trust init {root} --fingerprint {options.fingerprint}")
+    show(f"  export PATH={shlex.quote(str(folder))}/bin:$PATH")
+    show(f"  airgap trust init {shlex.quote(str(root))} --fingerprint {options.fingerprint}")
 
 
 def is_installed(folder: Path, bundle: str, tag: str) -> bool:

@@ -17,6 +17,7 @@ __all__ = [
     "compute_stamp",
     "find_bundles",
     "find_last_change",
+    "is_real_folder",
 ]
 
 
@@ -148,17 +149,29 @@ def _make_full_error(folder: Path, count: int) -> UnsearchedFolderError:
 
 def _find_in_depot(depot: Path) -> Iterator[DiscoveredBundle | UnsearchedFolderError]:
     """Yield the bundles of a depot that have a manifest: it is written last (format §8)."""
+    bundles = depot / layout.BUNDLES
+    if not is_real_folder(bundles):  # a link may lead to a depot that is not this sender's
+        return
     try:
-        entries = sorted(path.name for path in (depot / layout.BUNDLES).iterdir())
+        entries = sorted(path.name for path in bundles.iterdir())
     except OSError:
         return
     if len(entries) > limits.FOLDER_NAMES:
-        yield _make_full_error(depot / layout.BUNDLES, len(entries))
+        yield _make_full_error(bundles, len(entries))
         return
     for name in entries:
-        manifest = depot / layout.BUNDLES / name / layout.MANIFEST
-        if names.is_bundle_id(name) and _is_regular(manifest):
+        folder = bundles / name
+        is_bundle = names.is_bundle_id(name) and is_real_folder(folder)
+        if is_bundle and _is_regular(folder / layout.MANIFEST):
             yield DiscoveredBundle(depot, name)
+
+
+def is_real_folder(path: Path) -> bool:
+    """Tell whether this is a folder, and not a link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _is_regular(path: Path) -> bool:

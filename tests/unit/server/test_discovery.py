@@ -80,3 +80,15 @@ def test_a_skipped_folder_is_not_searched_and_not_reported(
     make_files(tmp_path, "x.airgap", *(f"done/imported/{number}.airgap" for number in range(9)))
 
     assert find(tmp_path, skipped=tmp_path / "done") == (["x.airgap"], [])
+
+
+@pytest.mark.parametrize("link", ["depot/bundles", f"depot/bundles/{'a' * 64}"])
+def test_a_link_in_a_depot_leads_to_no_bundle_of_another(link: str, tmp_path: Path) -> None:
+    other, watched = tmp_path / "other", tmp_path / "watched"
+    make_files(other, f"bundles/{'a' * 64}/manifest.msgpack")
+    assert find(other) == (["other"], [])
+
+    (watched / link).parent.mkdir(parents=True)
+    (watched / link).symlink_to(other / Path(link).relative_to("depot"))
+
+    assert find(watched) == ([], [])

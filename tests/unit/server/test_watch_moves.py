@@ -54,3 +54,14 @@ def test_a_link_in_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
         watch._move(tmp_path / "x.airgap", tmp_path / "done" / "x.airgap")
 
     assert not (tmp_path / "done" / "x.airgap").exists()
+
+
+def test_a_link_in_place_of_a_folder_is_not_followed(tmp_path: Path) -> None:
+    stores.write_files(tmp_path / "private", {"secret": b"secret"})
+    (tmp_path / "bundle").symlink_to(tmp_path / "private")
+
+    with pytest.raises(CorruptError):
+        watch._move(tmp_path / "bundle", tmp_path / "done" / "bundle")
+
+    assert not (tmp_path / "done" / "bundle").exists()
+    assert (tmp_path / "private" / "secret").read_bytes() == b"secret"
