@@ -190,7 +190,7 @@ def choose_colour(when: str) -> None:
 
 
 def is_coloured() -> bool | None:
-    """Return whether to print in colour; None: if the stream is a terminal."""
+    """Return whether to print in colour; None means that it depends on the stream."""
     when = _CHOSEN[0]
     if when == "auto":
         return False if os.environ.get("NO_COLOR") or _is_dumb() else None

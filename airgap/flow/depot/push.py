@@ -73,7 +73,7 @@ class PushResult:
     packs_there: int = 0
     replaced: tuple[str, ...] = ()
     peaks: tuple[Peak, ...] = ()
-    """What was foreseen to be needed on each file system of this machine."""
+    """The space that was expected to be needed on each file system of this machine."""
 
 
 def push(request: PushRequest, progress: Progress) -> PushResult:

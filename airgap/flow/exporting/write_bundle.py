@@ -83,7 +83,7 @@ class ExportResult:
     volumes: tuple[str, ...] = ()
     survives: bool = False
     peaks: tuple[Peak, ...] = ()
-    """What was foreseen to be needed on each file system."""
+    """The space that was expected to be needed on each file system."""
 
 
 def export_items(

@@ -72,7 +72,7 @@ class InstallResult:
     outcomes: tuple[tuple[Item, Outcome], ...]
     missing: tuple[str, ...]
     peaks: tuple[Peak, ...] = ()
-    """What was foreseen to be needed on each file system."""
+    """The space that was expected to be needed on each file system."""
 
 
 @dataclass(frozen=True, slots=True)

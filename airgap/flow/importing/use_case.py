@@ -94,7 +94,7 @@ class ImportResult:
     commands: tuple[str, ...] = ()
     """What checks those that were written."""
     peaks: tuple[Peak, ...] = ()
-    """What was foreseen to be needed on each file system."""
+    """The space that was expected to be needed on each file system."""
 
 
 @dataclass(frozen=True, slots=True)

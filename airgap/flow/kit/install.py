@@ -111,7 +111,7 @@ def count_different(actual: str, typed: str) -> str:
 
 
 def normalize(typed: str) -> str:
-    """Return a fingerprint that a person typed, without spaces; SHA256: may be missing."""
+    """Return a fingerprint that a person typed, without spaces. SHA256: may be left out."""
     digits = re.sub(r"^SHA256:", "", re.sub(r"\s", "", typed), flags=re.IGNORECASE).lower()
     if not re.fullmatch("[0-9a-f]{64}", digits):
         raise Failure(

@@ -244,7 +244,7 @@ def _refuse_unprovable(tags: Sequence[str]) -> None:
     hint = f" The others can be proved here: name {' and '.join(others)}." if others else ""
     raise MissingError(
         f"{tag} is not provable here: {reason}.",
-        f"Prove it on a host that it is for.{hint}",
+        f"Run the proof on a host of that kind.{hint}",
         [f"{tag} is not provable here: {reason}" for tag, reason in reasons.items()],
     )
 
