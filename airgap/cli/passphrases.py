@@ -17,7 +17,7 @@ DEFAULT_VARIABLE: Final = "AIRGAP_PASSPHRASE"
 
 
 def passphrase_options(command: Callable[P, Any]) -> Callable[P, Any]:
-    """Give a command options for its passphrase, which is never given on the command line itself."""
+    """Give a command options for its passphrase, which never stands on the command line."""
     environment = click.option(
         "--passphrase-env",
         metavar="VAR",
