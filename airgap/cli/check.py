@@ -2,10 +2,11 @@
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, make_progress, reports
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("tags", nargs=-1, metavar="[TAG]...")
 @reports
 def command(*, tags: tuple[str, ...]) -> Result:

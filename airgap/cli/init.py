@@ -3,12 +3,13 @@
 import click
 
 from airgap.cli import terminal
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.passphrases import passphrase_options, read_new_passphrase
 from airgap.errors import UsageError
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("site", required=False)
 @click.option(
     "--channel",

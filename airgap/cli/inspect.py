@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.lines.contents import content_lines, item_lines, signature_lines
 from airgap.cli.output import Result, answers, location_options, size_text
 from airgap.cli.terminal import ClaimLine
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
 
 
-@click.command(name="inspect")
+@click.command(name="inspect", cls=HelpCommand)
 @click.argument("source", metavar="SRC")
 @click.option("--files", is_flag=True, help="List every file with its SHA-256.")
 @answers

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, count_text, make_progress, reports
 
 
-@click.command(name="join")
+@click.command(name="join", cls=HelpCommand)
 @click.argument("volumes", nargs=-1, required=True, metavar="VOLUME...")
 @click.option(
     "-o",

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.output import CommandGroup, Result, answers, reports
+from airgap.cli.help import HelpGroup
+from airgap.cli.output import Result, answers, reports
 from airgap.cli.passphrases import passphrase_options, read_new_passphrase, read_passphrase
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=HelpGroup)
 def command() -> None:
     """Make keys and show their fingerprints."""
 

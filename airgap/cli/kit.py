@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import (
     Result,
     count_text,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from airgap.flow.kit.make import Kit, KitRequest
 
 
-@click.command(name="kit")
+@click.command(name="kit", cls=HelpCommand)
 @click.option(
     "-o",
     "--output",

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
 
 __all__ = [
-    "CommandGroup",
     "Result",
     "admission_options",
     "answers",
@@ -42,7 +41,6 @@ __all__ = [
 P = ParamSpec("P")
 PLAIN_EVERY_SECONDS: Final = 5.0
 _QUIET: Final = ("Print nothing unless it fails.", "Print no progress and no notes.")
-_ANY_LENGTH: Final = 1000
 _LEAST_RATE: Final = 10_000  # below it, servers would take us for dead
 
 
@@ -53,26 +51,6 @@ class Result:
     data: dict[str, Any]
     lines: Iterable[Line] = field(default=())
     exit_code: int = 0
-
-
-class CommandGroup(click.Group):
-    """A group that lists its commands in the order they were added, each with a whole sentence."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands in the order people need them."""
-        del ctx
-        return list(self.commands)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List commands; click would cut what is longer than a line."""
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(
-                [
-                    (name, command.get_short_help_str(_ANY_LENGTH))
-                    for name, command in self.commands.items()
-                ]
-            )
 
 
 def reports(work: Callable[P, Result]) -> Callable[..., int]:

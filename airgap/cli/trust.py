@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from airgap.cli import terminal
-from airgap.cli.output import CommandGroup, Result, answers, location_options, reports
+from airgap.cli.help import HelpGroup
+from airgap.cli.output import Result, answers, location_options, reports
 from airgap.errors import UsageError
 from airgap.printable import count_text
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _LINE_DIGITS: Final = 32
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=HelpGroup)
 def command() -> None:
     """Choose whom this machine trusts."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from airgap.cli import terminal
+from airgap.cli.help import HelpCommand
 from airgap.cli.lines.labels import join_words
 from airgap.cli.output import Result, key_options, location_options, reports
 from airgap.cli.passphrases import read_passphrase
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from airgap.format.waiver import Waiver
 
 
-@click.command(name="waive")
+@click.command(name="waive", cls=HelpCommand)
 @click.argument("source", metavar="SRC")
 @bundle_option
 @click.option("--site", metavar="SITE", help="The site that may import it.")

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, make_progress, reports, tmpdir_option
 
 
-@click.command(name="build")
+@click.command(name="build", cls=HelpCommand)
 @click.argument("tag")
 @click.option(
     "--base",

@@ -5,11 +5,12 @@ import sys
 import click
 
 from airgap.cli import terminal
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, answers
 from airgap.errors import UsageError
 
 
-@click.command(name="hash-password")
+@click.command(name="hash-password", cls=HelpCommand)
 @answers
 def hash_password() -> Result:
     """Hash a password for the drop box's config file.
