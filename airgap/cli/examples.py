@@ -322,6 +322,10 @@ airgap prune --keep 2
 airgap doctor
 # Print only what is wrong and what to know
 airgap doctor --quiet
+# Complete words in bash
+airgap completion bash > ~/.local/share/bash-completion/completions/airgap
+# Complete words in fish
+airgap completion fish > ~/.config/fish/completions/airgap.fish
 # See it all work, in a temporary folder
 airgap demo
 # With Python packages from the index, and keep the folder

@@ -67,6 +67,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "remove": ("remove", "Remove items from this machine."),
     "prune": ("prune", "Remove from this machine what nothing here needs."),
     "doctor": ("doctor", "Check this machine's setup and say what to fix."),
+    "completion": ("completion", "Let the shell complete commands, options and names."),
 }
 # Where a heading begins in the help, and which.
 _HEADINGS: Final = {
@@ -88,6 +89,7 @@ _OBJECTS_PER_COLLECTION: Final = 50_000
 _SHOWN_DETAILS: Final = 20
 _THREADS: Final = "OPENBLAS_NUM_THREADS"
 _SET_HERE: Final[list[str]] = []
+_COMPLETES: Final = "_AIRGAP_COMPLETE"
 _HELP: Final = frozenset({"-h", "--help", "--version"})
 
 
@@ -105,7 +107,11 @@ class LazyGroup(HelpGroup):
             return None
         module = importlib.import_module(f"airgap.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
-        if cmd_name != "doctor":  # it must run when the config file is what is wrong
+        if ctx.resilient_parsing:  # a shell completes a word
+            from airgap.cli.candidates import offer_candidates
+
+            offer_candidates(command)
+        elif cmd_name != "doctor":  # it must run when the config file is what is wrong
             ctx.default_map = {**(ctx.default_map or {}), cmd_name: _defaults(cmd_name, command)}
         return command
 
@@ -113,7 +119,7 @@ class LazyGroup(HelpGroup):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or suggest the one that was meant."""
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
+        if not (args[0] in COMMANDS or args[0].startswith("-") or ctx.resilient_parsing):
             from difflib import get_close_matches
 
             if args[0] == "help":
@@ -232,6 +238,11 @@ def restore_environment() -> dict[str, str]:
 
 def _run(words: list[str]) -> int:
     """Run the command; with ``--json``, help is one object as well."""
+    if _COMPLETES in os.environ:
+        from airgap.cli.completion import answer_shell
+
+        answer_shell(cli)
+        return 0
     text = io.StringIO()
     if "--json" not in words or _HELP.isdisjoint(words):
         code = cli.main(words, prog_name="airgap", standalone_mode=False)
