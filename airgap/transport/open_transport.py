@@ -133,9 +133,15 @@ class _OptionValues:
 
 
 def _open_sftp(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
-    from airgap.transport.sftp.options import SftpOptions
-    from airgap.transport.sftp.transport import SftpTransport, find_anchors
-
+    try:
+        from airgap.transport.sftp.options import SftpOptions
+        from airgap.transport.sftp.transport import SftpTransport, find_anchors
+    except Exception as error:  # paramiko tries algorithms that a FIPS module may not have
+        raise ConfigurationError(
+            "SFTP cannot be used here: the package paramiko cannot be loaded"
+            f" ({type(error).__name__}), as with some OpenSSL in FIPS mode.",
+            "Copy the files with the system's `sftp`, or use ftpes:// or s3://.",
+        ) from error
     identity, variable = values.path("identity"), values.text("passphrase_env")
     options = SftpOptions(
         host=url.host,

@@ -19,6 +19,7 @@ def hash_password() -> Result:
     """
     from airgap.server.dropbox import passwords
 
+    passwords.require_scrypt()
     try:
         password_hash = passwords.hash_password(_read_password())
     except ValueError as error:

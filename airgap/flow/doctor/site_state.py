@@ -16,7 +16,14 @@ from airgap.signing.private_keys import OTHERS_ACCESS
 from airgap.state import pinned_root
 from airgap.times import format_time
 
-__all__ = ["check_clock", "check_config", "check_keys", "check_root", "check_state"]
+__all__ = [
+    "check_clock",
+    "check_config",
+    "check_keys",
+    "check_root",
+    "check_state",
+    "list_key_files",
+]
 
 _RELEASED: Final = 1_767_225_600  # 2026-01-01: a clock before this version was made is wrong
 _SOON: Final = 30 * 24 * 3600
@@ -97,12 +104,18 @@ def check_config() -> Iterator[Finding]:
         yield ok("config", f"There is no config file at {path}; it is optional.")
 
 
+def list_key_files(here: Path) -> Iterator[Path]:
+    """Yield the private key files that settings name, and those in airgap's folder and in this."""
+    home = pinned_root.home()
+    others = (*home.glob("*.key"), *(home / "keys").glob("*.key"), *here.glob("*.key"))
+    yield from dict.fromkeys([*_find_named_keys(), *others])
+
+
 def check_keys(here: Path) -> Iterator[Finding]:
     """Check that only their owner can read private keys: those in settings and in these folders."""
     named = _find_named_keys()
-    others = [*pinned_root.home().glob("*.key"), *here.glob("*.key")]
     checked = 0
-    for path in dict.fromkeys([*(path.absolute() for path in named), *others]):
+    for path in list_key_files(here):
         checked += 1
         if not path.is_file():
             yield problem(
