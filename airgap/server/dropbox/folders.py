@@ -48,6 +48,7 @@ _CLEAN_UP_INTERVAL: Final = 60.0
 _RENAME_SECONDS: Final = 10.0
 """How long to wait for the sender to rename a complete upload beside a manifest."""
 _FINISHED: Final = ".gone"
+_ENDS: Final = ("imported", "held", "quarantined")
 _TIME: Final = "%Y%m%dT%H%M%SZ"
 
 
@@ -358,7 +359,9 @@ def _read_job(folder: Path) -> Job | None:
         return None
     bundles = sorted((folder / DEPOT / layout.BUNDLES).glob("*"))
     archives = sorted(path for path in folder.iterdir() if layout.is_archive_name(path.name))
-    record = _read_record(folder) if (folder / RECORD).exists() else None
+    record: Mapping[str, Any] | None = _read_record(folder)
+    if record and record.get("event") not in _ENDS:  # none yet, or a person has damaged it
+        record = None
     if bundles:
         bundle_id = bundles[0].name
         location = LocalDepot(folder / DEPOT, bundle_id)
@@ -372,7 +375,7 @@ def _read_job(folder: Path) -> Job | None:
 
 def _read_record(folder: Path) -> dict[str, Any]:
     """Read the record of a job; an empty one if a person has removed or damaged it."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         loaded = json.loads((folder / RECORD).read_bytes())
         if isinstance(loaded, dict):
             return {**loaded, "folder": str(folder)}

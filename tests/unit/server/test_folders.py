@@ -262,3 +262,15 @@ def test_an_archive_with_a_name_in_capitals_is_taken_and_recovered(
     assert job is not None
     assert job.location.path.name == "SHOP.AIRGAP"
     assert [recovered.location for recovered in folders.recover_jobs()] == [job.location]
+
+
+@pytest.mark.parametrize("text", ["{}", "[", "[]", "[" * 100_000, '{"event": "removed"}'], ids=len)
+def test_a_job_whose_record_is_damaged_is_done_again(text: str, folders: DropFolders) -> None:
+    folder = folders.state / "working" / "ann" / "20200101T000000Z-00000000"
+    folder.mkdir()
+    (folder / "x.airgap").write_bytes(b"bundle")
+    (folder / "reason.json").write_text(text)
+
+    (job,) = folders.recover_jobs()
+
+    assert (job.name, job.record) == ("x.airgap", None)
