@@ -1,7 +1,7 @@
 """``airgap waive``: permit a site to import one bundle despite its age."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -135,24 +135,10 @@ def _draft(site: str | None, reason: str | None, expires: str | None) -> "Waiver
     return WaiverDraft(site, reason, until)
 
 
-def describe_waiver(signed: "SignedWaiver") -> dict[str, Any]:
-    """Describe a waiver. Times as RFC 3339."""
-    from airgap.times import format_time
-
-    waiver = signed.waiver
-    return {
-        "bundle": waiver.bundle.hex(),
-        "digest": signed.digest,
-        "site": waiver.site,
-        "reason": waiver.reason,
-        "time": format_time(waiver.time),
-        "expires_at": format_time(waiver.expires_at),
-        "signed_by": list(signed.key_ids),
-    }
-
-
 def waiver_lines(signed: "SignedWaiver") -> list[str]:
     """Describe a waiver for people."""
+    from airgap.flow.trust.describe import describe_waiver
+
     waiver = describe_waiver(signed)
     return [
         f"site {waiver['site']} may import until {waiver['expires_at']}",
@@ -166,6 +152,8 @@ def waiver_lines(signed: "SignedWaiver") -> list[str]:
 
 
 def _report(signed: "SignedWaiver", key_id: str) -> Result:
+    from airgap.flow.trust.describe import describe_waiver
+
     verdict = "Signed" if signed.new else "Already signed"
     lines = [
         f"{verdict}: {signed.path}",

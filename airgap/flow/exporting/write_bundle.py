@@ -137,8 +137,8 @@ def export_bare(
     Raises:
         StorageError: a file changed while it was read, or the disk refused.
     """
-    progress.begin("reading", sum(source.tree.size for source in sources))
     try:
+        progress.begin("reading", sum(source.tree.size for source in sources))
         manifest = inventory_only(sources, settings, _read_only, progress)
         _refuse_damaged(sources, manifest.items)
         raw = manifests.encode(manifest)
