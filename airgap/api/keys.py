@@ -78,7 +78,8 @@ def generate(
     folder: StrPath = ".",
     *,
     passphrase: Passphrase | None,
-    algorithm: Algorithm = "ed25519",
+    algorithm: Algorithm | None = None,
+    fips: bool = False,
 ) -> KeyPair:
     """Generate a key pair: ``NAME.key`` (private) and ``NAME.pub`` (public) in a folder.
 
@@ -86,7 +87,8 @@ def generate(
         name: a plain name, such as ``builder-2026``.
         folder: where the two files go.
         passphrase: encrypts the private key; None: it is not encrypted.
-        algorithm: of the key.
+        algorithm: of the key; default: ``ed25519``, with ``fips`` ``ecdsa-p384-sha384``.
+        fips: whether the file has to work on machines in FIPS mode, too.
 
     Raises:
         UsageError: the name cannot name a key, or there is no such algorithm.
@@ -94,7 +96,8 @@ def generate(
         StorageError: the files cannot be written.
     """
     secret = None if passphrase is None else _answer(passphrase, name)
-    made = keys.generate_key(Path(folder), name, algorithm, secret)
+    kind = keys.choose_kind(algorithm, fips=fips)
+    made = keys.generate_key(Path(folder), name, kind, secret)
     return KeyPair(made.private, made.public, _make_public(made.key))
 
 
