@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import ClassVar
 
 from airgap.disk.expansion import expand
-from airgap.errors import AirgapError, CorruptError, MissingError, StorageError
+from airgap.errors import (
+    AirgapError,
+    ConfigurationError,
+    CorruptError,
+    MissingError,
+    StorageError,
+)
 from airgap.format import limits, names
 from airgap.format.inventory import Item, Link
-from airgap.printable import list_some
+from airgap.printable import list_some, quote
 from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import ItemFault, ItemKind, Reference, Source
 from airgap.store.source_tree import scan
@@ -29,10 +35,18 @@ def home() -> Path:
     As there, a variable that is set and empty stands for the current folder.
 
     Raises:
-        ConfigurationError: ``BENTOML_HOME`` refers to itself.
+        ConfigurationError: ``BENTOML_HOME`` refers to itself; or it is not set, and this user has
+            no home folder: BentoML then makes a folder named ``~`` in the current one.
     """
     text = os.environ.get("BENTOML_HOME", "~/bentoml")
-    return Path(expand(text, "BENTOML_HOME")).absolute()
+    path = expand(text, "BENTOML_HOME")
+    if path.startswith("~/"):
+        raise ConfigurationError(
+            f"This user (uid {os.geteuid()}) has no home folder, and BENTOML_HOME is"
+            f" {quote(text) if 'BENTOML_HOME' in os.environ else 'not set'}.",
+            "Set BENTOML_HOME to the path of the folder of BentoML's stores.",
+        )
+    return Path(path).absolute()
 
 
 class BentoMLKind(ItemKind):

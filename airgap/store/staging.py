@@ -130,7 +130,8 @@ class StagedItem:
     def _remove_others(self, folders: AbstractSet[str]) -> None:
         """Remove everything but the item's folders, and regular files at the paths of its files.
 
-        Files with several names are removed too: what is written to one is written to all.
+        Files with several names are removed too: what is written to one is written to all. So are
+        those that another operator has left and that this one may not write to.
         """
         files = {file.path for file in self.item.files}
         for top, subfolders, others in os.walk(self.folder, topdown=False):
@@ -139,6 +140,7 @@ class StagedItem:
                 relative = path.relative_to(self.folder).as_posix()
                 status = path.lstat()
                 is_file = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+                is_file = is_file and os.access(path, os.R_OK | os.W_OK)
                 if stat.S_ISDIR(status.st_mode):
                     if relative not in folders:
                         path.rmdir()
@@ -151,6 +153,8 @@ class StagedItem:
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(f"{self.folder}/{file.path}", flags, self._mode_of(file))
         try:
+            if self._modes.is_shared:  # another operator may have to go on with the file
+                set_mode(descriptor, self._mode_of(file))
             if len(data) < file.size:
                 _reserve(descriptor, file.size)
             view = memoryview(data)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from airgap.disk.permissions import set_mode
 from airgap.store.install_paths import InstallPath
+from airgap.store.modes import modes_of
 from airgap.store.private_folder import make_private_folder
 from airgap.store.staging import STAGING, staging_folder
 
@@ -48,11 +50,13 @@ class VolumeProgress:
         """Write the record; the staged files must be synced before. Raises OSError."""
         make_private_folder(self._store, STAGING, self.folder.name)
         part = self._path.with_suffix(".part")
+        part.unlink(missing_ok=True)  # another operator's, who was interrupted
         part.write_text(
             json.dumps(
                 {"staged": _encode_runs(record.staged), "damaged": _encode_runs(record.damaged)}
             )
         )
+        set_mode(part, modes_of(self._store).file)
         part.replace(self._path)
 
     def forget(self) -> None:

@@ -14,6 +14,7 @@ from airgap.format.root import Root, fingerprint
 from airgap.signing import open_signer
 from airgap.signing.private_keys import OTHERS_ACCESS
 from airgap.state import pinned_root
+from airgap.state.state_folder import describe_search, state_folder
 from airgap.times import format_time
 
 __all__ = [
@@ -44,7 +45,7 @@ def check_clock(now: int) -> Iterator[Finding]:
 
 def check_state() -> Iterator[Finding]:
     """Check airgap's own folder: write access to it decides whom this machine trusts."""
-    home = pinned_root.home()
+    home = state_folder()
     if not home.exists():
         yield ok("state", f"{home} does not exist yet; `airgap trust init` makes it.")
         return
@@ -73,7 +74,8 @@ def check_root(now: int) -> Iterator[Finding]:
         if pinned_root.load_root() is None:
             yield note(
                 "root",
-                "This machine trusts nobody yet: it can export, but not verify or import.",
+                "This machine trusts nobody yet: it can export, but not verify or import. There is"
+                f" no root in {describe_search()}.",
                 "Run `airgap trust init ROOT --fingerprint SHA256:…` with the root of your site.",
             )
             return
@@ -106,7 +108,7 @@ def check_config() -> Iterator[Finding]:
 
 def list_key_files(here: Path) -> Iterator[Path]:
     """Yield the private key files that settings name, and those in airgap's folder and in this."""
-    home = pinned_root.home()
+    home = state_folder()
     others = (*home.glob("*.key"), *(home / "keys").glob("*.key"), *here.glob("*.key"))
     yield from dict.fromkeys([*_find_named_keys(), *others])
 

@@ -34,8 +34,8 @@ from airgap.flow.progress import Progress
 from airgap.format.inventory import Item, tag_problem
 from airgap.format.ledger import Entry, State
 from airgap.printable import quote
-from airgap.state import pinned_root
 from airgap.state.installed_manifests import save_manifest
+from airgap.state.state_folder import state_folder
 from airgap.store.bentoml_listing import refuse_conflicts
 from airgap.store.bentoml_process import refuse_unreadable
 from airgap.store.health import find_existing
@@ -157,7 +157,7 @@ def foresee(plan: Plan, opened: Opened | None) -> tuple[Peak, ...]:
         StorageError: a file system is too small.
     """
     recorded = len(opened.manifest.raw) if opened else 0
-    uses = list(find_uses(plan, pinned_root.home(), recorded))
+    uses = list(find_uses(plan, state_folder(), recorded))
     if opened and plan.staged and opened.packs.spooled:
         folder, count = opened.packs.spooled
         block = measure_block(find_existing(folder.absolute()))

@@ -19,6 +19,7 @@ from airgap.flow.trust import keys, roots
 from airgap.flow.trust.keys import KeyKind
 from airgap.flow.trust.roots import NewRoot, Proposal
 from airgap.format import names
+from airgap.state.state_folder import state_folder
 
 __all__ = ["BegunSite", "begin_site"]
 
@@ -73,7 +74,7 @@ def begin_site(
                 "Use lower-case letters, digits, '-', '_', '.'; at most 63.",
             )
     document = config.load()
-    folder = config.home() / _FOLDER
+    folder = state_folder() / _FOLDER
     is_new = not folder.exists()
     if is_new:
         _make_folder(folder, site, kind, passphrase)
