@@ -80,6 +80,7 @@ def _replace(staged: StagedItem) -> None:
     final, new = staged.target.final, staged.folder
     if staged.target.may_hold_more and final.is_dir():
         _keep_others(final, new)
+        staged.adopt_types()
         durable.sync_file_system(new)
     if _exchange(new, final):
         return

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from airgap.disk import space
+from airgap.disk import labels, space
 from airgap.disk.permissions import set_mode
 from airgap.errors import StorageError
 from airgap.format.inventory import File, Folder, Item, Link
@@ -223,6 +223,14 @@ class StagedItem:
             is_executable = os.fstat(descriptor).st_mode & stat.S_IXUSR
             if file.executable and not is_executable:
                 self.not_executable.add(file.path)
+
+    def adopt_types(self) -> None:
+        """Label everything as what lies in its destination, where SELinux is in use.
+
+        Raises:
+            StorageError: SELinux does not permit it.
+        """
+        labels.adopt_types(self.folder, self.target.final.parent)
 
     def discard(self) -> None:
         """Remove everything that is staged of this bundle for the item's store."""

@@ -196,6 +196,7 @@ def finish_staging(staged: Sequence[StagedItem], progress: Progress, *, signed: 
         CorruptError: an item has no bento.yaml or model.yaml, another item's, or one that BentoML
             cannot read; or it fails the last check of its kind.
         ConflictError: BentoML could not list it with what is installed.
+        StorageError: SELinux does not permit to label an item as its destination.
     """
     files: dict[bytes, Path] = {}
     for item in staged:
@@ -206,6 +207,8 @@ def finish_staging(staged: Sequence[StagedItem], progress: Progress, *, signed: 
         files |= {file.digest: item.folder / file.path for file in item.item.files}
     refuse_conflicts(staged)
     refuse_unreadable(staged, progress.note, signed=signed)
+    for item in staged:
+        item.adopt_types()
     for folder in {item.target.store: item.folder for item in staged}.values():
         sync_file_system(folder)
     for item in staged:
