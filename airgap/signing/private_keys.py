@@ -73,7 +73,7 @@ def generate(
     Raises:
         ConfigurationError: the algorithm is unknown or unavailable, or one of the files exists; for
             ``fips``, another algorithm, or the passphrase is too short.
-        StorageError: the files cannot be written.
+        StorageError: the files cannot be written; neither is left behind.
     """
     if fips:
         _require_approved(algorithm, passphrase)
@@ -87,7 +87,11 @@ def generate(
     else:
         content = _encode_private(private, algorithm, passphrase)
     _create(private_path, content, 0o600)
-    write_public(public_path, key)
+    try:
+        write_public(public_path, key)
+    except BaseException:
+        private_path.unlink(missing_ok=True)
+        raise
     return private_path, public_path, key
 
 
@@ -309,12 +313,18 @@ def _refuse_existing(path: Path) -> None:
 
 
 def _create(path: Path, content: bytes, mode: int) -> None:
+    """Write a new file whole, or leave nothing of it: half a key would look like one."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            durable.flush(file)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                durable.flush(file)
+            durable.sync_folder(path.parent)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise StorageError(
             f"{path} cannot be written: {error.strerror}.", "Choose another folder."
