@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from airgap.disk import durable
 from airgap.errors import AirgapError, ConfigurationError, StorageError
 from airgap.format.root import ALGORITHMS
 from airgap.signing import open_signer, pkcs8, private_keys, public_keys
@@ -116,7 +117,7 @@ def test_a_disk_that_refuses_a_key_is_left_without_it(
         if sum(1 for _ in tmp_path.iterdir()) > written:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(private_keys.durable, step, fail)
+    monkeypatch.setattr(durable, step, fail)
 
     with pytest.raises(StorageError, match="cannot be written: No space left on device"):
         private_keys.generate(tmp_path, "builder", "ed25519", None)
@@ -128,7 +129,7 @@ def test_an_interrupt_leaves_no_key_behind(tmp_path: Path, monkeypatch: pytest.M
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(private_keys.durable, "flush", interrupt)
+    monkeypatch.setattr(durable, "flush", interrupt)
 
     with pytest.raises(KeyboardInterrupt):
         private_keys.generate(tmp_path, "builder", "ed25519", None)
