@@ -3,7 +3,8 @@
 import click
 
 from airgap.cli.help import HelpCommand
-from airgap.cli.output import Result, make_progress, reports
+from airgap.cli.output import Result, reports
+from airgap.cli.progress import make_progress
 
 
 @click.command(cls=HelpCommand)

@@ -1,10 +1,11 @@
 """The examples in the help of each command. A test parses every line."""
 
+import shlex
 import textwrap
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["EXAMPLES", "Example", "find_examples"]
+__all__ = ["EXAMPLES", "Example", "break_line", "find_examples"]
 
 _SHOWN: Final = 2
 
@@ -26,6 +27,20 @@ def find_examples(path: str, *, is_group: bool = False) -> list[Example]:
         first = {example.line.split()[position]: example for example in reversed(found)}
         found = [example for example in found if example in first.values()]
     return found[:_SHOWN]
+
+
+def break_line(line: str, columns: int) -> list[str]:
+    """Return the rows of a command line; one that is too long is broken as a shell allows it."""
+    rows = line.split("\n")
+    if max(map(len, rows)) <= columns:
+        return rows
+    rows = [""]
+    for word in shlex.split(line.replace("\\\n", " "), posix=False):
+        if rows[-1].strip() and len(rows[-1]) + len(word) + 3 > columns:
+            rows[-1] += " \\"
+            rows.append("   ")
+        rows[-1] += f" {word}" if rows[-1] else word
+    return rows
 
 
 def _read_examples(text: str) -> tuple[Example, ...]:

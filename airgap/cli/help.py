@@ -5,6 +5,8 @@ from typing import Any, Final
 
 import click
 
+from airgap.printable import wrap_text
+
 __all__ = ["COLUMNS", "HelpCommand", "HelpGroup"]
 
 COLUMNS: Final = 100
@@ -107,7 +109,7 @@ def _name_topics(names: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _write_examples(context: click.Context, formatter: Any) -> None:  # noqa: ANN401  (click's)
-    from airgap.cli.examples import find_examples
+    from airgap.cli.examples import break_line, find_examples
 
     is_group = isinstance(context.command, click.Group)
     examples = find_examples(context.command_path, is_group=is_group)
@@ -115,6 +117,7 @@ def _write_examples(context: click.Context, formatter: Any) -> None:  # noqa: AN
         return
     formatter.write("\nExamples:\n")
     for example in examples:
-        formatter.write(f"  {example.text}:\n")
-        for line in example.line.split("\n"):
-            formatter.write(f"    {line}\n")
+        for row in wrap_text(f"  {example.text}:", formatter.width, indent="  "):
+            formatter.write(f"{row}\n")
+        for row in break_line(example.line, formatter.width - 4):
+            formatter.write(f"    {row}\n")

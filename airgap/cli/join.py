@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from airgap.cli.help import HelpCommand
-from airgap.cli.output import Result, count_text, make_progress, reports
+from airgap.cli.output import Result, count_text, reports
+from airgap.cli.progress import make_progress
 
 
 @click.command(name="join", cls=HelpCommand)

@@ -13,12 +13,12 @@ from airgap.cli.output import (
     count_text,
     jobs_option,
     key_options,
-    make_progress,
     reports,
     size_text,
     tmpdir_option,
 )
 from airgap.cli.passphrases import read_passphrase
+from airgap.cli.progress import make_progress
 from airgap.cli.terms_options import terms_options
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.help import HelpCommand
-from airgap.cli.output import Result, make_progress, reports
+from airgap.cli.output import Result, reports
+from airgap.cli.progress import make_progress
 from airgap.cli.proof_options import proof_options
 
 if TYPE_CHECKING:

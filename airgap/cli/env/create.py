@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from airgap.cli.help import HelpCommand
-from airgap.cli.output import Result, count_text, make_progress, reports
+from airgap.cli.output import Result, count_text, reports
+from airgap.cli.progress import make_progress
 
 if TYPE_CHECKING:
     from airgap.flow.environment.create import Created

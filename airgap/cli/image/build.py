@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from airgap.cli.help import HelpCommand
-from airgap.cli.output import Result, make_progress, reports, tmpdir_option
+from airgap.cli.output import Result, reports, tmpdir_option
+from airgap.cli.progress import make_progress
 
 
 @click.command(name="build", cls=HelpCommand)

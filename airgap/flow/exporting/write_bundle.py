@@ -260,6 +260,7 @@ def inventory_only(
     names = ChunkNames()
     items = []
     for source in sources:
+        progress.name_item(str(source))
         entries: list[Entry] = plain_entries(source)
         for file in source.tree.files:
             run = FileRun(file)

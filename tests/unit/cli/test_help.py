@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import click
 import pytest
 
-from airgap.cli.examples import EXAMPLES, Example, find_examples
+from airgap.cli.examples import EXAMPLES, Example, break_line, find_examples
 from airgap.cli.help import HelpCommand
 from airgap.cli.main import _HEADINGS, COMMANDS, cli
 from tests.support import sides
@@ -196,3 +196,14 @@ def test_an_example_says_in_one_line_what_it_does() -> None:
         or len(example.text) > 77
         or max(map(len, example.line.split("\n"))) > 76
     ] == []
+
+
+@pytest.mark.parametrize("columns", [40, 60, 76])
+def test_a_broken_example_is_the_same_command_line(columns: int) -> None:
+    for example in EXAMPLES:
+        rows = break_line(example.line, columns)
+
+        again = Example("", "\n".join(rows))
+        assert _words(again) == _words(example)
+        long = [row.removesuffix(" \\") for row in rows if len(row) > columns]
+        assert [row for row in long if len(shlex.split(row, posix=False)) > 1] == []
