@@ -27,6 +27,8 @@ class ProgressEvent:
     """Bytes of the stage; an estimate in some stages, so ``done`` may end below or above it."""
     text: str = ""
     """Of a ``note``: a sentence that people should read."""
+    item: str = ""
+    """The item that the bytes are of, such as ``model ranker:v1``; empty if that is not known."""
 
 
 @runtime_checkable
@@ -62,11 +64,16 @@ class _Reporter:
     def __init__(self, callback: ProgressCallback) -> None:
         self._callback: ProgressCallback | None = callback
         self._stage, self._done, self._total = "", 0, 0
+        self._item = ""
 
     def begin(self, what: str, total: int) -> None:
         """Report that a stage begins."""
-        self._stage, self._done, self._total = what, 0, total
+        self._stage, self._done, self._total, self._item = what, 0, total, ""
         self._report("begin")
+
+    def name_item(self, name: str) -> None:
+        """Take the item for what follows."""
+        self._item = name
 
     def advance(self, count: int) -> None:
         """Report more bytes."""
@@ -76,7 +83,7 @@ class _Reporter:
     def end(self) -> None:
         """Report that the stage has ended."""
         self._report("end")
-        self._stage, self._done, self._total = "", 0, 0
+        self._stage, self._done, self._total, self._item = "", 0, 0, ""
 
     def note(self, text: str) -> None:
         """Report a note."""
@@ -86,7 +93,9 @@ class _Reporter:
         if self._callback is None:
             return
         try:
-            self._callback(ProgressEvent(kind, self._stage, self._done, self._total, text))
+            self._callback(
+                ProgressEvent(kind, self._stage, self._done, self._total, text, self._item)
+            )
         except BaseException as error:
             self._callback = None  # the stage is being left: it hears of no end
             raise ProgressFailure(error) from error

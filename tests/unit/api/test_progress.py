@@ -15,6 +15,7 @@ def test_events_count_the_bytes_of_their_stage() -> None:
     progress.begin("exporting", 10)
     progress.advance(4)
     progress.note("Between.")
+    progress.name_item("model ranker:v1")
     progress.advance(6)
     progress.end()
 
@@ -23,8 +24,8 @@ def test_events_count_the_bytes_of_their_stage() -> None:
         ProgressEvent("begin", "exporting", 0, 10),
         ProgressEvent("advance", "exporting", 4, 10),
         ProgressEvent("note", "exporting", 4, 10, "Between."),
-        ProgressEvent("advance", "exporting", 10, 10),
-        ProgressEvent("end", "exporting", 10, 10),
+        ProgressEvent("advance", "exporting", 10, 10, item="model ranker:v1"),
+        ProgressEvent("end", "exporting", 10, 10, item="model ranker:v1"),
     ]
 
 
