@@ -4,6 +4,7 @@ Without importing it: that costs a second, and the isolated side may have only a
 """
 
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,7 +150,9 @@ class BentoMLKind(ItemKind):
         except AirgapError as error:
             hint = error.hint
             if not self._is_item(folder):
-                hint = f"Remove it (rm -r {folder}) and build or import {tag} again."
+                hint = (
+                    f"Remove it (rm -r {shlex.quote(str(folder))}) and build or import {tag} again."
+                )
             message = f"{error.message[:-1]}, which breaks `{self.command} list`."
             yield ItemFault(folder, message, hint)
             return
@@ -223,7 +226,8 @@ class BentoMLKind(ItemKind):
                 path,
                 f"`latest` of the {self.rules.name} {folder.name} names {version!r}, which does"
                 " not exist.",
-                f"BentoML uses the newest version instead. To be sure, remove it: rm {path}",
+                f"BentoML uses the newest version instead. To be sure, remove it:"
+                f" rm {shlex.quote(str(path))}",
                 harmless=True,
             )
 

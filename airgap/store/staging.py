@@ -24,6 +24,7 @@ from airgap.store.modes import StoreModes, modes_of
 from airgap.store.private_folder import make_private_folder
 
 __all__ = [
+    "PACKAGES",
     "STAGING",
     "StagedItem",
     "measure_disk_usage",
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 STAGING: Final = "staging"
+PACKAGES: Final = "wheels-"
+"""How the folders in staging begin in which exports collect packages. Beside each is its lock."""
 _OWNER_ONLY: Final = 0o700
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 """What a file system without symbolic links answers; vfat and exFAT of the kernel: EPERM."""

@@ -43,7 +43,6 @@ from airgap.store.install import (
     install,
     lock_store,
     point_latest,
-    put_back,
     record_installed,
 )
 from airgap.store.item_kind import Reference, make_description_error
@@ -140,9 +139,6 @@ def make_plan(
     Raises:
         ConflictError, StorageError: as ``import_bundle``.
     """
-    if not options.dry_run:
-        for item in items:
-            put_back(StagedItem(item, install_path(item), bundle))
     plan = plan_items(items, bundle, replace=options.replace, progress=progress)
     demand_one_disk(plan)
     return plan

@@ -5,6 +5,7 @@ import fcntl
 import importlib
 import importlib.metadata
 import re
+import shlex
 import shutil
 import tomllib
 from collections.abc import Iterable
@@ -240,6 +241,62 @@ def test_what_a_cut_off_import_left_is_told_with_its_size(isolated: Side) -> Non
 
     assert f"rm -r {left}" in told
     assert re.search(r"left 1\.\d MB", told)
+
+
+@pytest.mark.parametrize(
+    ("files", "message", "hint"),
+    [
+        (["unsigned/a"], "an archive without a signature was interrupted", "The next such import"),
+        (["wheels-1-linux/wheelhouse/a"], "export that collects packages", "same export again"),
+        (
+            ["wheels-1-linux/a", "wheels-1-linux.lock"],
+            "export that collects",
+            "wheels-1-linux.lock",
+        ),
+        (["wheels-1-linux.lock"], "export that collects packages", "rm -r "),
+        (["my notes/a"], "that airgap did not make", "rm -r '"),
+        ([f"{'ab' * 32}/a", f"{'ab' * 32}/seen.json"], "waits for more volumes", "same import"),
+    ],
+)
+def test_each_leftover_in_staging_is_called_what_it_is(
+    files: list[str], message: str, hint: str, isolated: Side
+) -> None:
+    stores.write_files(isolated.bentoml / ".airgap" / "staging", dict.fromkeys(files, b"a"))
+
+    (told,) = findings(isolated.run("doctor", "--json"), "note", "staging")
+
+    assert message in told["message"]
+    assert hint in told["hint"]
+
+
+def test_the_packages_that_an_export_collects_are_left_alone(isolated: Side) -> None:
+    staging = isolated.bentoml / ".airgap" / "staging"
+    stores.write_files(staging, {"wheels-1-linux/a": b"a", "wheels-1-linux.lock": b""})
+    with (staging / "wheels-1-linux.lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        (told,) = findings(isolated.run("doctor", "--json"), "note", "staging")
+
+    assert told["message"] == f"An export collects packages in {staging / 'wheels-1-linux'}."
+    assert "rm" not in told["hint"]
+
+
+def test_the_only_copy_of_an_item_is_not_to_be_removed(isolated: Side) -> None:
+    old = f"{'ab' * 32}/model/ranker/v1~old"
+    staging = isolated.bentoml / ".airgap" / "staging"
+    stores.write_files(staging, {f"{old}/model.yaml": b"", f"{'ab' * 32}/bento/x/v1~old/a": b""})
+    stores.write_files(isolated.bentoml, {"bentos/x/v1/a": b"new"})
+
+    (lost,) = findings(isolated.run("doctor", "--json"), "problem", "staging")
+
+    message = "An import was killed while it replaced the model ranker:v1: its only copy is"
+    assert lost["message"] == f"{message} {staging / old}."
+    final = isolated.bentoml / "models/ranker/v1"
+    assert shlex.split(lost["hint"])[-3:] == ["mv", str(staging / old), str(final)]
+    assert not findings(isolated.run("doctor", "--json"), "note", "staging")
+    stores.write_files(isolated.bentoml, {"models/ranker/v1/a": b"new"})
+    (told,) = findings(isolated.run("doctor", "--json"), "note", "staging")
+    assert told["hint"].endswith(f"rm -r {staging / ('ab' * 32)}")
 
 
 def test_the_staging_of_an_import_at_work_is_left_alone(isolated: Side) -> None:
