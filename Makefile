@@ -52,7 +52,7 @@ test: $(VENV)/made  ## the tests, with line and branch coverage
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 10 \
 		-m 'not slow and not servers' --cov --cov-report=term
 
-test-servers: $(VENV)/made  ## the tests against real FTP, SSH and S3 servers (missing ones are skipped and named)
+test-servers: $(VENV)/made  ## the tests against real servers and on an empty Debian (what is missing is named)
 	$(BIN)/pytest -m 'servers and not slow' --durations 10 $(AGAIN)
 
 test-slow: $(VENV)/made  ## the tests that take minutes or gigabytes

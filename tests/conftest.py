@@ -17,12 +17,14 @@ from airgap.store import bentoml_process
 from airgap.transport import secrets
 from tests.support import (
     coverage_files,
+    debian,
     environments,
     interruptions,
     kits,
     measuring,
     package_index,
     python_scripts,
+    real_packages,
     sides,
     store_invariants,
     stores,
@@ -117,6 +119,20 @@ def _events_have_their_fields(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(EventLog, "notify", check_notify)
     monkeypatch.setattr(EventLog, "record", check_record)
+
+
+@pytest.fixture(scope="session")
+def debian_tar(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tar of a Debian with Python, for all tests that need one."""
+    if reason := debian.why_not():
+        pytest.skip(reason)
+    return debian.make_tar(tmp_path_factory.mktemp("debian"))
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of real packages, which pip fetches once for all tests that need them."""
+    return real_packages.fetch(tmp_path_factory.mktemp("packages"))
 
 
 @pytest.fixture

@@ -5,13 +5,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from airgap.api import depots, results
-from airgap.api.arguments import StrPath, TagLike
+from airgap.api import depots
 from airgap.api.depots import Admitting, Reach, Signing
-from airgap.api.edge import edge
-from airgap.api.keys import Passphrase, PrivateKey
+from airgap.api.keys import StrPath
 from airgap.errors import MissingError, UsageError
 from airgap.format import names
 from airgap.format.kinds import Kind
@@ -20,7 +18,7 @@ from airgap.store import bentoml_home, bentoml_objects
 if TYPE_CHECKING:
     from airgap.store.bentoml_objects import Bento, Model
 
-__all__ = ["BentoAPI", "BentoCloudClient", "DepotEntries", "DepotEntry", "ModelAPI", "Tagged"]
+__all__ = ["BentoAPI", "BentoCloudClient", "DepotEntries", "DepotEntry", "ModelAPI"]
 
 _THREADS = 10  # as in BentoML
 
@@ -32,7 +30,7 @@ class DepotEntry:
     name: str
     version: str
     created_at: str
-    bundle: results.DepotBundleDict = field(repr=False)
+    bundle: dict[str, Any] = field(repr=False)
     """The bundle that holds it, as ``airgap list --json`` has it."""
 
     @property
@@ -53,16 +51,6 @@ class DepotEntries:
         return len(self.items)
 
 
-@runtime_checkable
-class Tagged(Protocol):
-    """BentoML's ``Bento`` or ``Model``, or another object that has a tag."""
-
-    @property
-    def tag(self) -> TagLike:
-        """The tag."""
-        ...
-
-
 class _ItemAPI:
     kind: ClassVar[Kind]
 
@@ -71,7 +59,6 @@ class _ItemAPI:
         self._reach = reach
         self._signing = signing
 
-    @edge
     def list(self) -> DepotEntries:
         """List what the depot holds, newest first.
 
@@ -81,7 +68,6 @@ class _ItemAPI:
         """
         return DepotEntries(self._entries(None))
 
-    @edge
     def get(self, name: str, version: str | None = None) -> DepotEntry:
         """Return an item of the depot; without a version, or with ``latest``, the newest.
 
@@ -105,14 +91,12 @@ class _ItemAPI:
             if item["kind"] == self.kind and name in (None, names.parse_tag(item["tag"])[0])
         ]
 
-    def _push(self, item: Tagged | TagLike | str, *, force: bool, bare: bool, threads: int) -> str:
-        tag = item.tag if isinstance(item, Tagged) else item
+    def _push(self, item: object, *, force: bool, bare: bool, threads: int) -> str:
+        tag = getattr(item, "tag", item)
         signing = Signing(self._signing.key, self._signing.passphrase, self._signing.terms, threads)
         return depots.push(self.kind, tag, self._reach, signing, force=force, bare=bare)
 
-    def _pull(
-        self, tag: TagLike | str, store: object, *, force: bool, with_models: bool = False
-    ) -> str:
+    def _pull(self, tag: object, store: object, *, force: bool, with_models: bool = False) -> str:
         bentoml_objects.require_bentoml()
         _demand_own_store(store)
         return depots.pull(self.kind, tag, self._reach, Admitting(force), with_models=with_models)
@@ -123,22 +107,15 @@ class BentoAPI(_ItemAPI):
 
     kind = "bento"
 
-    @edge
     def push(
-        self,
-        bento: Tagged | TagLike | str,
-        *,
-        force: bool = False,
-        bare: bool = False,
-        threads: int = _THREADS,
+        self, bento: object, *, force: bool = False, bare: bool = False, threads: int = _THREADS
     ) -> str:
         """Push a Bento and its models, signed; return the bundle id. See ``airgap.push``."""
         return self._push(bento, force=force, bare=bare, threads=threads)
 
-    @edge
     def pull(
         self,
-        tag: TagLike | str,
+        tag: object,
         *,
         force: bool = False,
         with_models: bool = False,
@@ -159,17 +136,11 @@ class ModelAPI(_ItemAPI):
 
     kind = "model"
 
-    @edge
-    def push(
-        self, model: Tagged | TagLike | str, *, force: bool = False, threads: int = _THREADS
-    ) -> str:
+    def push(self, model: object, *, force: bool = False, threads: int = _THREADS) -> str:
         """Push a model, signed; return the bundle id. See ``airgap.models.push``."""
         return self._push(model, force=force, bare=False, threads=threads)
 
-    @edge
-    def pull(
-        self, tag: TagLike | str, *, force: bool = False, model_store: object = None
-    ) -> "Model":
+    def pull(self, tag: object, *, force: bool = False, model_store: object = None) -> "Model":
         """Return a model of this machine's store, or pull it. See ``airgap.models.pull``.
 
         Raises:
@@ -184,15 +155,15 @@ class BentoCloudClient:
     Args:
         depot: a folder, a URL or ``@REMOTE``; default: ``AIRGAP_DEPOT``.
         key: the private key file that signs pushes; default: ``AIRGAP_KEY``.
-        passphrase: of the key, or a function that returns it; default: ``AIRGAP_PASSPHRASE``.
+        passphrase: of the key; default: ``AIRGAP_PASSPHRASE``.
     """
 
     def __init__(
         self,
         depot: StrPath | None = None,
         *,
-        key: StrPath | PrivateKey | None = None,
-        passphrase: Passphrase | None = None,
+        key: StrPath | None = None,
+        passphrase: str | bytes | None = None,
     ) -> None:
         """Reach the depot when it is used, not before."""
         reach, signing = Reach(depot), Signing(key, passphrase)

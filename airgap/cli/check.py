@@ -2,12 +2,10 @@
 
 import click
 
-from airgap.cli.help import HelpCommand
-from airgap.cli.output import Result, reports
-from airgap.cli.progress import make_progress
+from airgap.cli.output import Result, make_progress, reports
 
 
-@click.command(cls=HelpCommand)
+@click.command()
 @click.argument("tags", nargs=-1, metavar="[TAG]...")
 @reports
 def command(*, tags: tuple[str, ...]) -> Result:

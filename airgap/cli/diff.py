@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, answers, location_options, size_text
 from airgap.printable import quote
 
@@ -16,7 +15,7 @@ _PARTS: Final = 8
 """How many tensors of a file are named."""
 
 
-@click.command(name="diff", cls=HelpCommand)
+@click.command(name="diff")
 @click.argument("old", metavar="A")
 @click.argument("new", metavar="B")
 @answers

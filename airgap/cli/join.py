@@ -4,12 +4,10 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.help import HelpCommand
-from airgap.cli.output import Result, count_text, reports
-from airgap.cli.progress import make_progress
+from airgap.cli.output import Result, count_text, make_progress, reports
 
 
-@click.command(name="join", cls=HelpCommand)
+@click.command(name="join")
 @click.argument("volumes", nargs=-1, required=True, metavar="VOLUME...")
 @click.option(
     "-o",

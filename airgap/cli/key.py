@@ -4,12 +4,11 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.help import HelpGroup
-from airgap.cli.output import Result, answers, reports
+from airgap.cli.output import CommandGroup, Result, answers, reports
 from airgap.cli.passphrases import passphrase_options, read_new_passphrase, read_passphrase
 
 
-@click.group(cls=HelpGroup)
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Make keys and show their fingerprints."""
 
@@ -27,11 +26,9 @@ def command() -> None:
 @click.option(
     "--algorithm",
     metavar="NAME",
-    show_default="ed25519, with --fips ecdsa-p384-sha384",
+    default="ed25519",
+    show_default=True,
     help="ed25519, ecdsa-p256-sha256, ecdsa-p384-sha384, ml-dsa-65 or ml-dsa-87.",
-)
-@click.option(
-    "--fips", is_flag=True, help="Make an ECDSA key in a file that works on machines in FIPS mode."
 )
 @click.option("--no-passphrase", is_flag=True, help="Do not encrypt the private key.")
 @passphrase_options
@@ -40,8 +37,7 @@ def generate(  # noqa: PLR0913  (one argument per option)
     *,
     name: str,
     folder: Path,
-    algorithm: str | None,
-    fips: bool,
+    algorithm: str,
     no_passphrase: bool,
     passphrase_env: str | None,
     passphrase_fd: int | None,
@@ -50,8 +46,7 @@ def generate(  # noqa: PLR0913  (one argument per option)
     from airgap.flow.trust import keys
 
     ask = read_new_passphrase(passphrase_env, passphrase_fd)
-    kind = keys.choose_kind(algorithm, fips=fips)
-    made = keys.generate_key(folder, name, kind, None if no_passphrase else ask(name))
+    made = keys.generate_key(folder, name, algorithm, None if no_passphrase else ask(name))
     return Result(
         {
             "private": str(made.private),

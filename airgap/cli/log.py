@@ -2,12 +2,11 @@
 
 import click
 
-from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, answers
 from airgap.format.ledger import EVENTS
 
 
-@click.command(cls=HelpCommand)
+@click.command()
 @click.argument("tag", required=False, metavar="[TAG]")
 @click.option(
     "--since",

@@ -2,12 +2,11 @@
 
 import click
 
-from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.removal import carry_out
 
 
-@click.command(cls=HelpCommand)
+@click.command()
 @click.option(
     "--keep",
     metavar="N",

@@ -4,12 +4,10 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.help import HelpCommand
-from airgap.cli.output import Result, reports
-from airgap.cli.progress import make_progress
+from airgap.cli.output import Result, make_progress, reports
 
 
-@click.command(name="repair", cls=HelpCommand)
+@click.command(name="repair")
 @click.argument("folders", nargs=-1, required=True, metavar="FOLDER...")
 @click.option(
     "-o",

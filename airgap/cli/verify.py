@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airgap.cli.help import HelpCommand
 from airgap.cli.output import (
     Result,
     admission_options,
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
 
 
-@click.command(name="verify", cls=HelpCommand)
+@click.command(name="verify")
 @click.argument("sources", nargs=-1, required=True, metavar="SRC...")
 @click.option(
     "--partial",

@@ -17,7 +17,7 @@ from airgap.flow.kit import install as installer
 from airgap.flow.kit import wheelhouses
 from airgap.version import __version__
 from tests.support import kits, sides
-from tests.support.package_index import serve
+from tests.support.package_index import PackageIndex, serve
 from tests.support.sides import Side, Site
 
 RAN = "open({!r}, 'w').write('ran')\n"
@@ -175,8 +175,7 @@ def test_a_kit_beside_another_is_not_chosen_for_a_person(
     """An older kit, of the same builder, is good as well: the bundle's id tells which is meant."""
     (mine,) = (path.parent.name for path in kit.glob("bundles/*/manifest.msgpack"))
     wheel = kits.own_wheel(tmp_path, __version__)
-    made = kits.make_index()
-    made.files[wheel.name] = wheel.read_bytes()
+    made = PackageIndex({**kits.make_index().files, wheel.name: wheel.read_bytes()})
     monkeypatch.setattr(wheelhouses, "write_own_wheel", lambda _: None)  # as if it came from there
     with serve(made) as index:
         ran = kits.make(connected, site, index, tmp_path / "old")

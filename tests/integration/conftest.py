@@ -10,6 +10,21 @@ from pathlib import Path
 import pytest
 
 from tests.support.key_backends import Agent, run
+from tests.support.package_index import FolderOfFiles, PackageIndex, serve
+
+
+@pytest.fixture
+def real_index(
+    packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[PackageIndex]:
+    """An index of real packages on the loopback, where uv and pip look."""
+    with serve(PackageIndex(FolderOfFiles(packages))) as index:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+        monkeypatch.setenv("PIP_INDEX_URL", index.url)
+        monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+        monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+        yield index
 
 
 @pytest.fixture

@@ -1,16 +1,23 @@
-"""A package index on the loopback, and packages of a few hundred bytes."""
+"""A package index on the loopback, and packages of a few hundred bytes.
+
+``python -m tests.support.package_index FOLDER`` prints the URL of an index of the files in a folder
+and serves it until it is killed: also where no other process of the tests can be reached.
+"""
 
 import base64
 import contextlib
 import hashlib
 import io
 import json
+import sys
 import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from airgap.format.wheelhouse import normalize_name
@@ -88,6 +95,28 @@ def make_sdist(name: str, version: str = "1.0", tag: str = "py3-none-any") -> tu
     return f"{name}-{version}.tar.gz", made.getvalue()
 
 
+class FolderOfFiles(Mapping[str, bytes]):
+    """The files of a folder by name, each read when it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(path.name for path in self.folder.iterdir()))
+
+    def __getitem__(self, name: str) -> bytes:
+        if name not in self.names:
+            raise KeyError(name)
+        return (self.folder / name).read_bytes()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
 @dataclass
 class PackageIndex:
     """An index: PEP 691 with sizes (PEP 700), and the files.
@@ -98,7 +127,7 @@ class PackageIndex:
     says of where a file is.
     """
 
-    files: dict[str, bytes]
+    files: Mapping[str, bytes]
     private: frozenset[str] = frozenset()
     redirected: frozenset[str] = frozenset()
     tampered: Mapping[str, bytes] = field(default_factory=dict)
@@ -123,10 +152,10 @@ class PackageIndex:
             {
                 "filename": file,
                 "url": self.urls.get(file, f"/files/{file}"),
-                "hashes": {"sha256": hashlib.sha256(data).hexdigest()},
+                "hashes": {"sha256": hashlib.sha256(data := self.files[file]).hexdigest()},
                 "size": len(data),
             }
-            for file, data in self.files.items()
+            for file in self.files
             if _package_of(file) == name
         ]
         document = {"meta": {"api-version": "1.1"}, "name": name, "files": found}
@@ -204,3 +233,17 @@ def serve(index: PackageIndex) -> Iterator[PackageIndex]:
         server.shutdown()
         server.server_close()
         thread.join(60)
+
+
+def main() -> None:
+    """Serve a folder."""
+    index = PackageIndex(FolderOfFiles(Path(sys.argv[1])))
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.index, index.port = index, server.server_port
+    sys.stdout.write(f"{index.url}\n")
+    sys.stdout.flush()
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

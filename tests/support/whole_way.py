@@ -1,7 +1,8 @@
 """The machines of docs/the-whole-way.md: an office with an index, and an empty one on the ward.
 
-The ward's is a Debian of nothing but Python, in namespaces of its own: it has no network. A block
-``console MACHINE`` of the document is typed into the machine's shell.
+The ward's is a Debian of nothing but Python, in namespaces of its own: it has no network. The
+office may be in one, too, with an index of packages that a test has: then it reaches nothing else.
+A block ``console MACHINE`` of the document is typed into the machine's shell.
 
 ``python -m tests.support.whole_way DOCUMENT`` writes what is printed today into the document.
 """
@@ -20,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from tests.support import transcript
+from tests.support import debian, transcript
 from tests.support.sides import REPOSITORY, unmeasured_environment
 
-PROGRAMS: Final = ("mmdebstrap", "unshare", "chroot", "mount", "ip")
+PROGRAMS: Final = (*debian.PROGRAMS, "unshare", "chroot", "mount", "ip")
 STICK: Final = "/media/usb"
 SECONDS: Final = 600
 """How long a command may take before everything is killed."""
@@ -74,6 +75,7 @@ BUILD = '''\
 import json
 import os
 import struct
+import sys
 import threading
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -107,12 +109,14 @@ files = {
     + struct.pack(f"<{len(WEIGHTS)}f", *(WEIGHTS[word] for word in sorted(WEIGHTS))),
 }
 for folder in ("blobs", "refs", f"snapshots/{COMMIT}"):
-    (top / folder).mkdir(parents=True)
+    (top / folder).mkdir(parents=True, exist_ok=True)
 (top / "refs" / "main").write_text(COMMIT)
 for name, data in files.items():
     blob = sha256(data).hexdigest()
     (top / "blobs" / blob).write_bytes(data)
-    (top / "snapshots" / COMMIT / name).symlink_to(f"../../blobs/{blob}")
+    link = top / "snapshots" / COMMIT / name
+    link.unlink(missing_ok=True)
+    link.symlink_to(f"../../blobs/{blob}")
 
 server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
 threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -120,7 +124,8 @@ os.environ["HF_ENDPOINT"] = f"http://127.0.0.1:{server.server_port}"
 
 import bentoml
 
-bento = bentoml.build("service:Tone", name="tone", version="v1", include=["service.py"])
+version = sys.argv[1] if len(sys.argv) > 1 else "v1"
+bento = bentoml.build("service:Tone", name="tone", version=version, include=["service.py"])
 print("built", bento.tag)
 '''
 ASK = '''\
@@ -152,31 +157,6 @@ def why_not() -> str:
     words = ["unshare", "-nmp", "--fork", "true"]
     tried = subprocess.run(words, capture_output=True, check=False, timeout=60)
     return "" if tried.returncode == 0 else "this host gives no namespaces"
-
-
-def make_empty_root(folder: Path) -> Path:
-    """Make a file system with Debian's smallest set of packages, and python3."""
-    root = folder / "root"
-    subprocess.run(
-        ["mmdebstrap", "--variant=minbase", "--include=python3", "bookworm", root],
-        check=True,
-        capture_output=True,
-        timeout=SECONDS,
-    )
-    (root / "etc" / "hosts").write_text("127.0.0.1 localhost\n")
-    (root / STICK.lstrip("/")).mkdir(parents=True)
-    return root
-
-
-def _find_root(folder: Path) -> Path:
-    """Copy the root that ``AIRGAP_TEST_ROOT`` names, or make one."""
-    prepared = os.environ.get("AIRGAP_TEST_ROOT")
-    if prepared is None:
-        return make_empty_root(folder)
-    subprocess.run(["cp", "-a", prepared, folder / "root"], check=True, timeout=SECONDS)
-    (folder / "root/etc/hosts").write_text("127.0.0.1 localhost\n")
-    (folder / "root" / STICK.lstrip("/")).mkdir(parents=True, exist_ok=True)
-    return folder / "root"
 
 
 class Shell:
@@ -256,23 +236,31 @@ class Machines:
 
 
 @contextmanager
-def set_up(folder: Path) -> Iterator[Machines]:
-    """Give both machines: the office with a project, the ward empty and without a network."""
+def set_up(folder: Path, base: Path, packages: Path | None = None) -> Iterator[Machines]:
+    """Give both machines: the office with a project, the ward empty and without a network.
+
+    ``base`` is a tar of the ward's file system. The office's packages are those of the configured
+    index, or those in a folder, from an index of its own.
+    """
     stick, project = folder / "stick", folder / "project"
     stick.mkdir()
     project.mkdir()
     for path, text in ((project / "service.py", SERVICE), (project / "build.py", BUILD)):
         path.write_text(text)
     (stick / "ask.py").write_text(ASK)
-    root = _find_root(folder)
+    root = debian.unpack(base, folder / "root")
+    (root / STICK.lstrip("/")).mkdir(parents=True)
     enter = (
         f"ip link set lo up && mount -t proc proc {root}/proc && mount --rbind /dev {root}/dev"
         f" && mount --bind {stick} {root}{STICK} && exec chroot {root} /usr/bin/env -i"
         " HOME=/root LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin /bin/bash --norc"
     )
-    office = Shell(["bash", "--norc"], _make_environment(folder, project))
+    alone = ["unshare", "-n", "bash", "-c", "ip link set lo up && exec bash --norc"]
+    office = Shell(alone if packages else ["bash", "--norc"], _make_environment(folder, project))
     try:
         office.run(f"cd {project}")
+        if packages:
+            _serve_index(office, folder, packages)
         inside = ["unshare", "-n", "-m", "-p", "--fork", "--kill-child", "bash", "-c", enter]
         ward = Shell(inside, {"PATH": os.environ["PATH"]})
         try:
@@ -282,6 +270,18 @@ def set_up(folder: Path) -> Iterator[Machines]:
             ward.close()
     finally:
         office.close()
+
+
+def _serve_index(office: Shell, folder: Path, packages: Path) -> None:
+    """Start an index in the office, and let uv and pip look there."""
+    serve = f"{sys.executable} -m tests.support.package_index {packages}"
+    for command in (
+        f"mkfifo {folder}/url",
+        f"{serve} > {folder}/url 2> {folder}/index.log &",
+        f"read -r UV_DEFAULT_INDEX < {folder}/url",
+        "export UV_DEFAULT_INDEX PIP_INDEX_URL=$UV_DEFAULT_INDEX PIP_CONFIG_FILE=/dev/null",
+    ):
+        office.run(command)
 
 
 def _make_environment(folder: Path, project: Path) -> dict[str, str]:
@@ -308,18 +308,24 @@ def mask(printed: str) -> list[str]:
 
 def write(document: Path) -> None:
     """Put what is printed today into a document."""
-    text = document.read_text()
-    with tempfile.TemporaryDirectory() as folder, set_up(Path(folder)) as machines:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with set_up(folder, debian.make_tar(folder)) as machines:
+            document.write_text(_rewrite(document.read_text(), machines))
 
-        def block(found: "re.Match[str]") -> str:
-            made = [f"```console {found[1]}\n"]
-            for step in transcript.steps_of(found[0]):
-                printed = machines.run(step.machine, step.command)
-                made += [f"$ {machines.complete(step.command)}\n", printed]
-                sys.stderr.write("".join(made[-2:]))
-            return "".join([*made, "```"])
 
-        document.write_text(transcript.BLOCK.sub(block, text))
+def _rewrite(text: str, machines: Machines) -> str:
+    """Return a document with what is printed today."""
+
+    def block(found: "re.Match[str]") -> str:
+        made = [f"```console {found[1]}\n"]
+        for step in transcript.steps_of(found[0]):
+            printed = machines.run(step.machine, step.command)
+            made += [f"$ {machines.complete(step.command)}\n", printed]
+            sys.stderr.write("".join(made[-2:]))
+        return "".join([*made, "```"])
+
+    return transcript.BLOCK.sub(block, text)
 
 
 if __name__ == "__main__":

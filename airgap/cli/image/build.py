@@ -4,12 +4,10 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.help import HelpCommand
-from airgap.cli.output import Result, reports, tmpdir_option
-from airgap.cli.progress import make_progress
+from airgap.cli.output import Result, make_progress, reports, tmpdir_option
 
 
-@click.command(name="build", cls=HelpCommand)
+@click.command(name="build")
 @click.argument("tag")
 @click.option(
     "--base",

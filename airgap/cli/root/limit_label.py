@@ -4,12 +4,11 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits
 
 
-@click.command(name="limit-label", cls=HelpCommand)
+@click.command(name="limit-label")
 @edits
 @click.argument("label")
 @click.argument("values", metavar="[VALUE]...", nargs=-1)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits, role_argument
 
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from airgap.format.envelope import Role
 
 
-@click.command(name="remove-key", cls=HelpCommand)
+@click.command(name="remove-key")
 @edits
 @role_argument
 @click.argument("key")

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits
 from airgap.cli.times import read_start
 
 
-@click.command(name="revoke-key", cls=HelpCommand)
+@click.command(name="revoke-key")
 @edits
 @click.argument("key")
 @click.option(

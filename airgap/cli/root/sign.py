@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli import terminal
-from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, key_options, reports
 from airgap.cli.passphrases import read_passphrase
 from airgap.cli.root.proposal import before_option, report
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from airgap.flow.trust.roots import Proposal
 
 
-@click.command(name="sign", cls=HelpCommand)
+@click.command(name="sign")
 @click.argument("root", type=click.Path(path_type=Path))
 @before_option
 @click.option(

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from airgap.errors import MissingError
 from airgap.store.wheelhouses import list_wheelhouses
 from airgap.wheels.targets import runs_on
-from tests.support import environments
-from tests.support.sides import Side, Site
+from tests.support import environments, real_packages, whole_way
+from tests.support.package_index import PackageIndex, make_wheel
+from tests.support.sides import Ran, Side, Site
+
+FOR_ARM = "humanize==4.9.0"
 
 SERVICE = f"""\
 import bentoml
@@ -98,42 +102,74 @@ def test_a_bento_with_a_package_of_its_own_is_served_without_a_network(
     assert json.loads(asked.stdout) == ["1.2 million", 0]
 
 
-ELSEWHERE = (
-    "cp311-manylinux_2_28_aarch64",
-    "cp311-musllinux_1_2_x86_64",
-    "cp311-musllinux_1_2_aarch64",
-)
-
-
-@pytest.mark.slow
-@pytest.mark.bentoml
-def test_a_bento_resolves_for_other_processors_and_for_musl(
-    connected: Side, site: Site, tmp_path: Path
-) -> None:
-    project = tmp_path / "project"
+def build(side: Side, project: Path, version: str) -> None:
+    """Build a version of the Bento of docs/the-whole-way.md, which needs a package on ARM only."""
     project.mkdir()
-    packages = 'python_packages("bentoml", "humanize==4.9.0", "tokenizers")'
-    text = re.sub(r"python_packages\(.*?\)", packages, SERVICE)
-    text = re.sub(r'python_version="[^"]*"', 'python_version="3.11"', text)
-    (project / "service.py").write_text(text)
+    more = f'"scikit-learn", \'{FOR_ARM}; platform_machine == "aarch64"\''
+    service = whole_way.SERVICE.replace('"scikit-learn"', more) + f"# {version}\n"
+    (project / "service.py").write_text(service)
+    (project / "build.py").write_text(whole_way.BUILD)
     subprocess.run(
-        [sys.executable, "-m", "bentoml", "build", "--version", "v1", project],
-        env={**os.environ, **connected.environment},
+        [sys.executable, "build.py", version],
+        cwd=project,
+        env={**os.environ, **side.environment, "HF_HUB_OFFLINE": ""},
         check=True,
         timeout=300,
     )
-    words = [word for target in ELSEWHERE for word in ("--target", target)]
 
-    key = ("--key", site.key())
-    exported = connected.run(
-        "export", "shop:v1", "--with-env", *words, *key, "-o", tmp_path / "medium"
-    )
 
+def scikit_learn_wheel(folder: Path, version: str, target: str) -> Path:
+    """A stand-in for the wheel that a site builds: PyPI has none of scikit-learn for musl."""
+    python, platform = target.split("-")
+    needed = real_packages.NEEDED_BY_SCIKIT_LEARN
+    name, data = make_wheel("scikit_learn", version, f"{python}-{python}-{platform}", needed)
+    (folder / name).write_bytes(data)
+    return folder / name
+
+
+def measure(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.servers
+@pytest.mark.bentoml
+def test_a_bento_resolves_for_other_processors_and_for_musl(
+    connected: Side, site: Site, real_index: PackageIndex, tmp_path: Path
+) -> None:
+    build(connected, tmp_path / "v1", "v1")
+    medium = tmp_path / "medium"
+    targets = (real_packages.ARM, *real_packages.MUSL)
+
+    def export(version: str, *wheels: Path) -> Ran:
+        words = [word for target in targets for word in ("--target", target)]
+        words += [word for wheel in wheels for word in ("--wheel", str(wheel))]
+        words += ["--key", str(site.key()), "-o", str(medium)]
+        return connected.run("export", f"tone:{version}", "--with-env", *words)
+
+    refused = export("v1")
+    lock = (connected.bentoml / "bentos/tone/v1/env/python/requirements.txt").read_text()
+    (version,) = re.findall(r"^scikit-learn==([\w.]+)", lock, re.MULTILINE)
+    wheels = [scikit_learn_wheel(tmp_path, version, target) for target in real_packages.MUSL]
+    exported = export("v1", *wheels)
+    build(connected, tmp_path / "v2", "v2")
+    before = measure(medium)
+    real_index.requests.clear()
+    again = export("v2", *wheels)
+
+    assert refused.code == MissingError.exit_code
+    assert re.search("scikit-learn .* has no wheel for cp311-musllinux", refused.err), refused.err
     assert exported.code == 0, exported.err
     with connected.here():
         locks = {str(stored.lock.target): stored.lock for stored in list_wheelhouses()}
-    assert set(locks) == set(ELSEWHERE)
-    names = [{package.name for package in lock.packages} for lock in locks.values()]
-    assert {"bentoml", "tokenizers", "numpy", "pydantic-core"} <= set.intersection(*names)
-    for lock in locks.values():
-        assert all(runs_on(package.file, lock.target) for package in lock.packages)
+    assert set(locks) == set(targets)
+    names = {target: {package.name for package in lock.packages} for target, lock in locks.items()}
+    common = {"bentoml", "huggingface-hub", "numpy", "pydantic-core", "scikit-learn", "scipy"}
+    assert common <= set.intersection(*names.values())
+    assert [target for target in targets if "humanize" in names[target]] == [
+        target for target in targets if target.endswith("aarch64")
+    ]
+    for stored in locks.values():
+        assert all(runs_on(package.file, stored.target) for package in stored.packages)
+    assert again.code == 0, again.err
+    assert real_index.requests == []
+    assert measure(medium) - before < 1_000_000

@@ -13,24 +13,13 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from airgap.format.files import version_of
-from airgap.format.inventory import File
-from airgap.format.wheelhouse import (
-    LOCK,
-    LockedPackage,
-    Wheelhouse,
-    encode,
-    normalize_name,
-    parse_target,
-    requirements_digest,
-)
 from tests.support import closure_items, oci_images, stores
 from tests.support.closure_items import compact, descriptor
-from tests.support.sides import Side
+from tests.support.sides import Side, Site
 
-pytestmark = [pytest.mark.slow, pytest.mark.servers, pytest.mark.bentoml]
+pytestmark = [pytest.mark.servers, pytest.mark.bentoml]
 
-PROGRAMS = ("mmdebstrap", "umoci", "unshare", "skopeo")
+PROGRAMS = ("umoci", "unshare", "skopeo", "mount", "ip")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SERVICE = """\
 import bentoml
@@ -45,17 +34,11 @@ SECONDS = 300
 
 
 @pytest.fixture(scope="module")
-def debian(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base image: Debian with Python 3.11; ``AIRGAP_TEST_BASE`` names a tar that has it."""
-    missing = [name for name in PROGRAMS if shutil.which(name) is None]
-    if missing or os.geteuid():
-        pytest.skip(f"needs root, and: {' '.join(missing)}")
-    folder = tmp_path_factory.mktemp("debian")
-    tar = Path(os.environ.get("AIRGAP_TEST_BASE", folder / "base.tar"))
-    if not tar.exists():
-        include = "--include=python3,python3-venv,ca-certificates"
-        command = ["mmdebstrap", "--variant=minbase", include, "bookworm", str(tar)]
-        subprocess.run(command, check=True, capture_output=True, timeout=600)
+def debian(debian_tar: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base image: Debian with its Python."""
+    if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
+        pytest.skip(f"not installed: {' '.join(missing)}")
+    folder, tar = tmp_path_factory.mktemp("debian"), debian_tar
     with tar.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     rootfs = {"diff_ids": [f"sha256:{digest}"], "type": "layers"}
@@ -78,44 +61,32 @@ def debian(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return layout
 
 
-def make_bento(side: Side, project: Path) -> None:
-    """Build a Bento with the real bentoml, and lay its wheelhouse beside it."""
-    stores.write_files(project, {"service.py": SERVICE.encode()})
-    environment = {**os.environ, **side.environment}
+def carry_bento(connected: Side, isolated: Side, site: Site, folder: Path) -> None:
+    """Build a Bento with the real bentoml, and carry it with its packages to the other side."""
+    stores.write_files(folder / "project", {"service.py": SERVICE.encode()})
+    environment = {**os.environ, **connected.environment}
     command = [sys.executable, "-m", "bentoml", "build", "--version", "v1", "service:Plain"]
     subprocess.run(
-        command, cwd=project, env=environment, check=True, capture_output=True, timeout=600
+        command,
+        cwd=folder / "project",
+        env=environment,
+        check=True,
+        capture_output=True,
+        timeout=600,
     )
-    bento = side.bentoml / "bentos/plain/v1"
-    wheels = project / "wheels"
-    fetch = [sys.executable, "-m", "pip", "download", "-q", "--only-binary=:all:", "--no-deps"]
-    fetch += ["--python-version", "3.11", "--platform", "manylinux_2_28_x86_64"]
-    fetch += ["--platform", "manylinux2014_x86_64", "-d", str(wheels)]
-    fetch += ["-r", str(bento / "env/python/requirements.txt")]
-    subprocess.run(fetch, check=True, capture_output=True, timeout=600)
-    files = [
-        File(f"env/python/{path.name}", False, 0, hashlib.sha256(path.read_bytes()).digest(), ())  # noqa: FBT003
-        for path in (bento / "env/python").iterdir()
-    ]
-    target = parse_target(closure_items.TARGET)
-    assert target is not None
-    packages = sorted(map(lock, wheels.iterdir()), key=lambda package: package.name)
-    raw = encode(Wheelhouse(target, requirements_digest(files), tuple(packages)))
-    folder = side.bentoml / "wheelhouses" / str(target) / version_of(raw)
-    stores.write_files(folder, {LOCK: raw})
-    shutil.copytree(wheels, folder / "wheels")
+    words = ("--with-env", "-o", folder / "medium", "--key", site.key())
+    for ran in (
+        connected.run("export", "plain:v1", *words),
+        isolated.run("import", folder / "medium"),
+    ):
+        assert ran.code == 0, ran.err
 
 
-def lock(wheel: Path) -> LockedPackage:
-    """Describe a wheel."""
-    name, version = wheel.name.split("-")[:2]
-    data = wheel.read_bytes()
-    digest = hashlib.sha256(data).digest()
-    return LockedPackage(normalize_name(name), version, wheel.name, len(data), digest)
-
-
-def test_it_serves_in_a_namespace(debian: Path, isolated: Side, tmp_path: Path) -> None:
-    make_bento(isolated, tmp_path / "project")
+@pytest.mark.usefixtures("real_index")
+def test_it_serves_in_a_namespace(
+    debian: Path, connected: Side, isolated: Side, site: Site, tmp_path: Path
+) -> None:
+    carry_bento(connected, isolated, site, tmp_path)
     built = isolated.run("image", "build", "plain:v1", "--base", debian, "--json")
     assert built.code == 0, built.err
     layout = tmp_path / "saved"

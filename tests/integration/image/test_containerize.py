@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.image.test_chroot import debian, make_bento
+from tests.integration.image.test_chroot import carry_bento, debian
 from tests.support import stores
-from tests.support.sides import Side
+from tests.support.sides import Side, Site
 
 __all__ = ["debian"]  # a fixture of this module, too
 
@@ -60,12 +60,13 @@ def prepare(folder: Path, base: Path, wheels: Path) -> None:
     (folder / "prepared/apt-get").chmod(0o755)
 
 
+@pytest.mark.usefixtures("real_index")
 def test_a_prepared_base_answers_what_the_dockerfile_asks_of_the_network(
-    debian: Path, isolated: Side, tmp_path: Path
+    debian: Path, connected: Side, isolated: Side, site: Site, tmp_path: Path
 ) -> None:
     if shutil.which("buildah") is None:
         pytest.skip("not installed: buildah")
-    make_bento(isolated, tmp_path / "project")
+    carry_bento(connected, isolated, site, tmp_path)
     (wheels,) = isolated.bentoml.glob("wheelhouses/*/*/wheels")
     prepare(tmp_path, debian, wheels)
     storage = f'driver = "vfs"\ngraphroot = "{tmp_path}/storage"\nrunroot = "{tmp_path}/run"\n'

@@ -22,14 +22,20 @@ def step(start: str) -> Step:
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.servers
 @pytest.mark.bentoml
-@pytest.mark.timeout(1800)
-def test_a_bento_goes_from_an_index_to_a_prediction_on_an_empty_machine(tmp_path: Path) -> None:
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "index",
+    ["of the tests", pytest.param("configured", marks=pytest.mark.slow)],
+)
+def test_a_bento_goes_from_an_index_to_a_prediction_on_an_empty_machine(
+    index: str, debian_tar: Path, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     if reason := whole_way.why_not():
         pytest.skip(reason)
-    with whole_way.set_up(tmp_path) as machines:
+    packages = request.getfixturevalue("packages") if index == "of the tests" else None
+    with whole_way.set_up(tmp_path, debian_tar, packages) as machines:
         for each in steps():
             printed = machines.run(each.machine, each.command)
 

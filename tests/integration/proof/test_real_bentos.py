@@ -40,8 +40,9 @@ class Shop:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.servers
 @pytest.mark.bentoml
+@pytest.mark.usefixtures("real_index")
 def test_bentos_that_fetch_are_told_apart_with_the_line(
     connected: Side, site: Site, tmp_path: Path
 ) -> None:
