@@ -9,6 +9,7 @@ from typing import Final
 __all__ = [
     "count_text",
     "cut_text",
+    "duration_text",
     "is_printable",
     "list_some",
     "make_printable",
@@ -19,6 +20,11 @@ __all__ = [
 
 _WIDE = frozenset("WF")
 """Classes of characters that take two columns of a terminal."""
+_DURATIONS: Final = (
+    (86_400, "d", 3600, "h"),
+    (3600, "h", 60, "min"),
+    (60, "min", 1, "s"),
+)
 _BLANK: Final = re.compile(
     "["
     # Of the property Default_Ignorable_Code_Point (Unicode 16), what Python calls printable: the
@@ -107,6 +113,22 @@ def size_text(count: float) -> str:
             break
         count /= 1000
     return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+
+
+def duration_text(seconds: float) -> str:
+    """Write a duration for people, by its two largest units.
+
+    >>> duration_text(9.4), duration_text(140), duration_text(7_500), duration_text(200_000)
+    ('9 s', '2 min 20 s', '2 h 5 min', '2 d 7 h')
+    """
+    total = max(round(seconds), 0)
+    for size, name, small, small_name in _DURATIONS:
+        if total >= size:
+            rest = total % size // small
+            return (
+                f"{total // size} {name} {rest} {small_name}" if rest else f"{total // size} {name}"
+            )
+    return f"{total} s"
 
 
 def wrap_text(text: str, columns: int, *, indent: str, breaks_words: bool = False) -> list[str]:

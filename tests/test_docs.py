@@ -330,6 +330,17 @@ def test_the_steps_of_the_page_on_keys_work(tmp_path: Path) -> None:
     assert len(json.loads(ran.stdout)["signed_by"]) == 2
 
 
+def test_the_steps_of_the_page_on_hardened_hosts_work(tmp_path: Path) -> None:
+    connected, _ = _make_sides(tmp_path)
+    session = Session(tmp_path / "session")
+
+    blocks = _find_blocks("docs/hardened-hosts.md")
+    for _, script in blocks:
+        session.run(connected, script)
+
+    assert blocks
+
+
 def test_a_key_id_is_the_digest_that_openssl_computes(tmp_path: Path) -> None:
     connected, _ = _make_sides(tmp_path)
     session = Session(tmp_path / "session")

@@ -5,36 +5,43 @@ the others then work on this machine's own store, as in BentoML.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, overload
 
 from airgap.api import depots as api_depots
-from airgap.api.bundles import export_bento, import_bento
+from airgap.api import results
+from airgap.api.arguments import StrPath, TagLike
 from airgap.api.closures import make_closure
 from airgap.api.depots import Admitting, Reach, Signing
-from airgap.api.keys import StrPath
+from airgap.api.edge import edge
+from airgap.api.export_options import ExportOptions, make_packages
+from airgap.api.exporting import export_bento
+from airgap.api.importing import import_bento
+from airgap.api.keys import Passphrase, PrivateKey
+from airgap.api.progress import ProgressCallback
 from airgap.flow.bundle.tag import parse_tag
 from airgap.flow.describe import stored
-from airgap.flow.exporting.packages import parse_packages
 from airgap.flow.exporting.terms import Terms
 from airgap.store import bentoml_objects
 
 if TYPE_CHECKING:
+    import builtins
+
     from airgap.store.bentoml_objects import Bento
 
 __all__ = ["delete", "export_bento", "get", "import_bento", "list", "pull", "push"]
 
 
+@edge
 def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
-    tag: object,
+    tag: TagLike | str,
     depot: StrPath | None = None,
     *,
     force: bool = False,
     with_models: bool = True,
     bare: bool = False,
-    key: StrPath | None = None,
-    passphrase: str | bytes | None = None,
+    key: StrPath | PrivateKey | None = None,
+    passphrase: Passphrase | None = None,
     channel: str | None = None,
     audience: Sequence[str] = (),
     expires_at: int | None = None,
@@ -53,6 +60,7 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
     passwd: str | None = None,
     params: Mapping[str, str] | None = None,
     jobs: int | None = None,
+    progress: ProgressCallback | None = None,
 ) -> str:
     """Put a Bento into a depot, signed, unless it is there; return the bundle's id.
 
@@ -62,8 +70,8 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
         force: push it although it is there; let it replace other content of this tag by this key.
         with_models: whether the models that the Bento names go with it.
         bare: whether to push the signed manifest alone.
-        key: the private key file; default: ``AIRGAP_KEY``, then the config file's ``key``.
-        passphrase: of the key; default: ``AIRGAP_PASSPHRASE``.
+        key: the private key, or its file; default: ``AIRGAP_KEY``, then the config file's ``key``.
+        passphrase: of the key, or a function that returns it; default: ``AIRGAP_PASSPHRASE``.
         channel: gives the bundle this channel's next number.
         audience: the sites that may import it; empty: all that trust the builder.
         expires_at: no site imports it after this, in seconds since 1970; None: never.
@@ -83,6 +91,7 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
         passwd: of the server; the secret key of S3. It is never printed.
         params: options of the protocol, as in a URL's query.
         jobs: threads; default: the processors there are.
+        progress: is called as the work goes on.
 
     Raises:
         MissingError: it is not here, or a model it names or a package it needs is not.
@@ -97,26 +106,31 @@ def push(  # noqa: PLR0913  (BentoML's arguments, and ours)
         labels=labels,
         allow_credentials=allow_credentials,
     )
-    packages = None
-    if with_env:
-        given = [Path(wheel) for wheel in wheels]
-        packages = parse_packages(
-            targets, indexes, given, build_sdists=build_sdists, upgrade=upgrade
+    packages = make_packages(
+        ExportOptions(
+            with_env=with_env,
+            targets=targets,
+            indexes=indexes,
+            wheels=wheels,
+            build_sdists=build_sdists,
+            upgrade=upgrade,
         )
+    )
     closure = make_closure(packages, files, images, platforms)
     return api_depots.push(
         "bento",
         tag,
         Reach(depot, user, passwd, params),
-        Signing(key, passphrase, terms, jobs, closure),
+        Signing(key, passphrase, terms, jobs, closure, progress),
         with_models=with_models,
         bare=bare,
         force=force,
     )
 
 
+@edge
 def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
-    tag: object,
+    tag: TagLike | str,
     depot: StrPath | None = None,
     *,
     force: bool = False,
@@ -127,6 +141,7 @@ def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
     passwd: str | None = None,
     params: Mapping[str, str] | None = None,
     jobs: int | None = None,
+    progress: ProgressCallback | None = None,
 ) -> "Bento":
     """Return a Bento of this machine's store, or pull it from a depot, verified.
 
@@ -141,6 +156,7 @@ def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
         passwd: of the server; the secret key of S3. It is never printed.
         params: options of the protocol, as in a URL's query.
         jobs: threads; default: the processors there are.
+        progress: is called as the work goes on.
 
     Raises:
         MissingError: no bundle of the depot has it.
@@ -148,20 +164,56 @@ def pull(  # noqa: PLR0913  (BentoML's arguments, and ours)
         AirgapError: see ``airgap.errors`` for the others; as ``airgap.import_bento``.
     """
     bentoml_objects.require_bentoml()
-    reach, admitting = Reach(depot, user, passwd, params), Admitting(force, waivers, channel, jobs)
+    reach = Reach(depot, user, passwd, params)
+    admitting = Admitting(force, waivers, channel, jobs, progress)
     pulled = api_depots.pull("bento", tag, reach, admitting, with_models=with_models)
     return bentoml_objects.get_bento(pulled)
 
 
+@overload
 def _list(
-    tag: object = None,
+    tag: TagLike | str | None = None,
+    depot: None = None,
+    *,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+) -> "builtins.list[Bento]": ...
+@overload
+def _list(
+    tag: TagLike | str | None = None,
+    *,
+    depot: StrPath,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+) -> "builtins.list[results.DepotBundleDict]": ...
+@overload
+def _list(
+    tag: TagLike | str | None,
+    depot: StrPath,
+    *,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+) -> "builtins.list[results.DepotBundleDict]": ...
+@edge
+def _list(
+    tag: TagLike | str | None = None,
     depot: StrPath | None = None,
     *,
     user: str | None = None,
     passwd: str | None = None,
     params: Mapping[str, str] | None = None,
-) -> "Sequence[Bento] | Sequence[dict[str, Any]]":
+) -> "builtins.list[Bento] | builtins.list[results.DepotBundleDict]":
     """List what this machine's store holds, as BentoML; or a depot, as ``airgap list --json``.
+
+    Args:
+        tag: only those of this name, or this version; None: all.
+        depot: a folder, a URL or ``@REMOTE``; None: this machine's store.
+        user: of the server; the access key of S3.
+        passwd: of the server; the secret key of S3. It is never printed.
+        params: options of the protocol, as in a URL's query.
 
     Raises:
         MissingError: there is no bundle in the depot.
@@ -172,15 +224,41 @@ def _list(
     return api_depots.list_bundles("bento", tag, Reach(depot, user, passwd, params))
 
 
+@overload
 def get(
-    tag: object,
+    tag: TagLike | str,
+    depot: None = None,
+    *,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+) -> "Bento": ...
+@overload
+def get(
+    tag: TagLike | str,
+    depot: StrPath,
+    *,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+) -> results.FoundBundleDict: ...
+@edge
+def get(
+    tag: TagLike | str,
     depot: StrPath | None = None,
     *,
     user: str | None = None,
     passwd: str | None = None,
     params: Mapping[str, str] | None = None,
-) -> "Bento | dict[str, Any]":
+) -> "Bento | results.FoundBundleDict":
     """Return a Bento of this machine's store; or what ``airgap get --json`` says of a depot's.
+
+    Args:
+        tag: its tag; without a version, or with ``latest``, the newest.
+        depot: a folder, a URL or ``@REMOTE``; None: this machine's store.
+        user: of the server; the access key of S3.
+        passwd: of the server; the secret key of S3. It is never printed.
+        params: options of the protocol, as in a URL's query.
 
     Raises:
         MissingError: it is not there.
@@ -192,8 +270,9 @@ def get(
     return api_depots.find("bento", tag, Reach(depot, user, passwd, params))
 
 
+@edge
 def delete(
-    tag: object,
+    tag: TagLike | str,
     depot: StrPath | None = None,
     *,
     user: str | None = None,
@@ -201,6 +280,13 @@ def delete(
     params: Mapping[str, str] | None = None,
 ) -> None:
     """Delete a Bento from this machine's store, as BentoML; or from a depot.
+
+    Args:
+        tag: its tag, with a version.
+        depot: a folder, a URL or ``@REMOTE``; None: this machine's store.
+        user: of the server; the access key of S3.
+        passwd: of the server; the secret key of S3. It is never printed.
+        params: options of the protocol, as in a URL's query.
 
     Raises:
         MissingError: it is not there.
@@ -214,4 +300,5 @@ def delete(
     api_depots.delete("bento", tag, Reach(depot, user, passwd, params))
 
 
+_list.__name__ = _list.__qualname__ = "list"
 list = _list  # noqa: A001  (BentoML's name)

@@ -5,11 +5,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self, runtime_checkable
 
-from airgap.api import depots
+from airgap.api import depots, results
+from airgap.api.arguments import StrPath, TagLike
 from airgap.api.depots import Admitting, Reach, Signing
-from airgap.api.keys import StrPath
+from airgap.api.edge import edge
+from airgap.api.keys import Passphrase, PrivateKey
 from airgap.errors import MissingError, UsageError
 from airgap.format import names
 from airgap.format.kinds import Kind
@@ -18,7 +20,7 @@ from airgap.store import bentoml_home, bentoml_objects
 if TYPE_CHECKING:
     from airgap.store.bentoml_objects import Bento, Model
 
-__all__ = ["BentoAPI", "BentoCloudClient", "DepotEntries", "DepotEntry", "ModelAPI"]
+__all__ = ["BentoAPI", "BentoCloudClient", "DepotEntries", "DepotEntry", "ModelAPI", "Tagged"]
 
 _THREADS = 10  # as in BentoML
 
@@ -30,7 +32,7 @@ class DepotEntry:
     name: str
     version: str
     created_at: str
-    bundle: dict[str, Any] = field(repr=False)
+    bundle: results.DepotBundleDict = field(repr=False)
     """The bundle that holds it, as ``airgap list --json`` has it."""
 
     @property
@@ -51,6 +53,16 @@ class DepotEntries:
         return len(self.items)
 
 
+@runtime_checkable
+class Tagged(Protocol):
+    """BentoML's ``Bento`` or ``Model``, or another object that has a tag."""
+
+    @property
+    def tag(self) -> TagLike:
+        """The tag."""
+        ...
+
+
 class _ItemAPI:
     kind: ClassVar[Kind]
 
@@ -59,6 +71,7 @@ class _ItemAPI:
         self._reach = reach
         self._signing = signing
 
+    @edge
     def list(self) -> DepotEntries:
         """List what the depot holds, newest first.
 
@@ -68,6 +81,7 @@ class _ItemAPI:
         """
         return DepotEntries(self._entries(None))
 
+    @edge
     def get(self, name: str, version: str | None = None) -> DepotEntry:
         """Return an item of the depot; without a version, or with ``latest``, the newest.
 
@@ -91,12 +105,14 @@ class _ItemAPI:
             if item["kind"] == self.kind and name in (None, names.parse_tag(item["tag"])[0])
         ]
 
-    def _push(self, item: object, *, force: bool, bare: bool, threads: int) -> str:
-        tag = getattr(item, "tag", item)
+    def _push(self, item: Tagged | TagLike | str, *, force: bool, bare: bool, threads: int) -> str:
+        tag = item.tag if isinstance(item, Tagged) else item
         signing = Signing(self._signing.key, self._signing.passphrase, self._signing.terms, threads)
         return depots.push(self.kind, tag, self._reach, signing, force=force, bare=bare)
 
-    def _pull(self, tag: object, store: object, *, force: bool, with_models: bool = False) -> str:
+    def _pull(
+        self, tag: TagLike | str, store: object, *, force: bool, with_models: bool = False
+    ) -> str:
         bentoml_objects.require_bentoml()
         _demand_own_store(store)
         return depots.pull(self.kind, tag, self._reach, Admitting(force), with_models=with_models)
@@ -107,15 +123,22 @@ class BentoAPI(_ItemAPI):
 
     kind = "bento"
 
+    @edge
     def push(
-        self, bento: object, *, force: bool = False, bare: bool = False, threads: int = _THREADS
+        self,
+        bento: Tagged | TagLike | str,
+        *,
+        force: bool = False,
+        bare: bool = False,
+        threads: int = _THREADS,
     ) -> str:
         """Push a Bento and its models, signed; return the bundle id. See ``airgap.push``."""
         return self._push(bento, force=force, bare=bare, threads=threads)
 
+    @edge
     def pull(
         self,
-        tag: object,
+        tag: TagLike | str,
         *,
         force: bool = False,
         with_models: bool = False,
@@ -136,11 +159,17 @@ class ModelAPI(_ItemAPI):
 
     kind = "model"
 
-    def push(self, model: object, *, force: bool = False, threads: int = _THREADS) -> str:
+    @edge
+    def push(
+        self, model: Tagged | TagLike | str, *, force: bool = False, threads: int = _THREADS
+    ) -> str:
         """Push a model, signed; return the bundle id. See ``airgap.models.push``."""
         return self._push(model, force=force, bare=False, threads=threads)
 
-    def pull(self, tag: object, *, force: bool = False, model_store: object = None) -> "Model":
+    @edge
+    def pull(
+        self, tag: TagLike | str, *, force: bool = False, model_store: object = None
+    ) -> "Model":
         """Return a model of this machine's store, or pull it. See ``airgap.models.pull``.
 
         Raises:
@@ -155,15 +184,15 @@ class BentoCloudClient:
     Args:
         depot: a folder, a URL or ``@REMOTE``; default: ``AIRGAP_DEPOT``.
         key: the private key file that signs pushes; default: ``AIRGAP_KEY``.
-        passphrase: of the key; default: ``AIRGAP_PASSPHRASE``.
+        passphrase: of the key, or a function that returns it; default: ``AIRGAP_PASSPHRASE``.
     """
 
     def __init__(
         self,
         depot: StrPath | None = None,
         *,
-        key: StrPath | None = None,
-        passphrase: str | bytes | None = None,
+        key: StrPath | PrivateKey | None = None,
+        passphrase: Passphrase | None = None,
     ) -> None:
         """Reach the depot when it is used, not before."""
         reach, signing = Reach(depot), Signing(key, passphrase)

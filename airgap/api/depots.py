@@ -3,11 +3,13 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final
+from typing import Final, cast
 
-from airgap.api.keys import StrPath, make_signer
+from airgap.api import results
+from airgap.api.arguments import StrPath, TagLike, as_paths
+from airgap.api.keys import Passphrase, PrivateKey, make_signer
 from airgap.api.locations import Pieces, connect, join_pieces
+from airgap.api.progress import ProgressCallback, make_progress
 from airgap.errors import ConfigurationError, MissingError, UsageError
 from airgap.flow.bundle.tag import Tag, parse_tag
 from airgap.flow.depot import delete as deleting
@@ -18,7 +20,6 @@ from airgap.flow.exporting.closure import Closure
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import DepotLocation, parse_depot
-from airgap.flow.progress import Silent
 from airgap.format.kinds import Kind
 from airgap.store.kinds import find_kind, is_installed
 
@@ -55,11 +56,12 @@ class Reach:
 class Signing:
     """Who signs a push, on which terms, and what travels beside models."""
 
-    key: StrPath | None = None
-    passphrase: str | bytes | None = field(default=None, repr=False)
+    key: StrPath | PrivateKey | None = None
+    passphrase: Passphrase | None = field(default=None, repr=False)
     terms: Terms = field(default_factory=Terms)
     jobs: int | None = None
     closure: Closure = field(default_factory=Closure)
+    progress: ProgressCallback | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,12 @@ class Admitting:
     waivers: Sequence[StrPath] = ()
     channel: str | None = None
     jobs: int | None = None
+    progress: ProgressCallback | None = None
 
 
 def push(  # noqa: PLR0913  (what a person may say)
     kind: Kind,
-    tag: object,
+    tag: TagLike | str,
     reach: Reach,
     signing: Signing,
     *,
@@ -98,11 +101,11 @@ def push(  # noqa: PLR0913  (what a person may say)
         credentials=connector.credentials,
         transfer=connector.transfer,
     )
-    return pushes.push(request, Silent()).bundle
+    return pushes.push(request, make_progress(signing.progress)).bundle
 
 
 def pull(
-    kind: Kind, tag: object, reach: Reach, admitting: Admitting, *, with_models: bool = True
+    kind: Kind, tag: TagLike | str, reach: Reach, admitting: Admitting, *, with_models: bool = True
 ) -> str:
     """Return the tag of an installed item, or pull it. Raises as ``pull.pull``.
 
@@ -119,13 +122,13 @@ def pull(
         depot,
         with_models=with_models,
         replace=admitting.force,
-        waivers=[Path(waiver) for waiver in admitting.waivers],
+        waivers=as_paths(admitting.waivers),
         channel=admitting.channel,
         jobs=admitting.jobs,
         credentials=connector.credentials,
         transfer=connector.transfer,
     )
-    done = pulls.pull(request, Silent())
+    done = pulls.pull(request, make_progress(admitting.progress))
     tags = [item.tag for item, _ in done.outcomes if item.kind == kind]
     return next(tag for tag in tags if tag.partition(":")[0] == wanted.name)
 
@@ -142,21 +145,35 @@ def _find_installed(wanted: Tag, *, with_models: bool) -> str | None:
     return f"{name}:{version}" if all(map(is_installed, models)) else None
 
 
-def list_bundles(kind: Kind, tag: object, reach: Reach) -> Sequence[dict[str, Any]]:
+def list_bundles(
+    kind: Kind, tag: TagLike | str | None, reach: Reach
+) -> list[results.DepotBundleDict]:
     """List a depot's bundles, or those that have a tag, as ``airgap list --json``; newest first."""
     depot, connector = reach.find()
     wanted = None if tag is None else parse_tag(str(tag), kind)
-    bundles = list_tags.list_depot(depot, connector, wanted).bundles
+    bundles = cast(
+        "list[results.DepotBundleDict]", list_tags.list_depot(depot, connector, wanted).bundles
+    )
     return sorted(bundles, key=lambda bundle: bundle.get("created_at", ""), reverse=True)
 
 
-def find(kind: Kind, tag: object, reach: Reach) -> dict[str, Any]:
+def find(kind: Kind, tag: TagLike | str, reach: Reach) -> results.FoundBundleDict:
     """Return what ``airgap get --json`` says of the newest bundle that has a tag."""
     depot, connector = reach.find()
-    return list_tags.find_in(depot, parse_tag(str(tag), kind), connector)[0]
+    wanted = parse_tag(str(tag), kind)
+    newest, listing = list_tags.find_in(depot, wanted, connector)
+    others = [bundle["bundle"] for bundle in listing.bundles]
+    description = {
+        "tag": str(wanted),
+        "depot": str(depot),
+        **newest,
+        "other_bundles": [other for other in others if other != newest["bundle"]],
+        "not_verified_because": listing.why_not_verified or None,
+    }
+    return cast("results.FoundBundleDict", description)
 
 
-def delete(kind: Kind, tag: object, reach: Reach) -> None:
+def delete(kind: Kind, tag: TagLike | str, reach: Reach) -> None:
     """Delete the bundles of a depot that hold a tag, with its version, and nothing besides.
 
     Raises:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.attest import sign_statement
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, key_options, location_options, reports
 from airgap.cli.passphrases import read_passphrase
 from airgap.cli.signing import bundle_option
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
 
 
-@click.command(name="approve")
+@click.command(name="approve", cls=HelpCommand)
 @click.argument("source", metavar="SRC")
 @bundle_option
 @click.option(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, key_options, location_options, reports
 from airgap.cli.passphrases import read_passphrase
 from airgap.cli.signing import SigningPurpose, bundle_option, open_shown
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from airgap.flow.trust.attest import Statement
 
 
-@click.command(name="attest")
+@click.command(name="attest", cls=HelpCommand)
 @click.argument("source", metavar="SRC")
 @bundle_option
 @click.option("--role", type=click.Choice(["scanner", "approver"]), required=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import (
     Result,
     count_text,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
 
 
-@click.command(name="copy")
+@click.command(name="copy", cls=HelpCommand)
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DST")
 @click.option(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli import terminal
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, location_options, reports
 from airgap.errors import UsageError
 from airgap.printable import quote
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
 
 
-@click.command(name="delete")
+@click.command(name="delete", cls=HelpCommand)
 @click.argument("words", nargs=-1, required=True, metavar="[TAG] DEPOT")
 @click.option("--model", "is_model", is_flag=True, help="TAG names a model, not a Bento.")
 @click.option("--yes", "-y", is_flag=True, allow_from_autoenv=False, help="Do not ask.")

@@ -11,13 +11,14 @@ from typing import Any, Final
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.terminal import Line, Styled, print_line
 
 _WIDTH: Final = 80
 
 
-@click.command(name="demo")
+@click.command(name="demo", cls=HelpCommand)
 @click.option("--keep", is_flag=True, help="Keep the demo's folder.")
 @click.option(
     "--with-env",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, answers, location_options, size_text
 from airgap.printable import quote
 
@@ -15,7 +16,7 @@ _PARTS: Final = 8
 """How many tensors of a file are named."""
 
 
-@click.command(name="diff")
+@click.command(name="diff", cls=HelpCommand)
 @click.argument("old", metavar="A")
 @click.argument("new", metavar="B")
 @answers

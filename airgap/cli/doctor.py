@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, answers
 from airgap.cli.terminal import Line, Styled
 from airgap.errors import ConfigurationError
@@ -18,7 +19,7 @@ _COLOURS: Final = {"ok": "green", "note": "yellow", "problem": "red"}
 _INDENT: Final = " " * 9
 
 
-@click.command(name="doctor")
+@click.command(name="doctor", cls=HelpCommand)
 @answers
 def command() -> Result:
     """Check this machine's setup and say what to fix. Changes nothing.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, count_text, location_options, reports, size_text
 from airgap.cli.times import read_span
 
@@ -17,7 +18,7 @@ _TRIES: Final = 3  # a file must not be removed long after its announcement
 _SHOWN: Final = 20
 
 
-@click.command(name="gc")
+@click.command(name="gc", cls=HelpCommand)
 @click.argument("depot", metavar="DEPOT")
 @click.option(
     "--older-than",

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.lines.depots import bundle_lines
 from airgap.cli.output import Result, answers, location_options, size_text
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
 
 
-@click.command(name="get")
+@click.command(name="get", cls=HelpCommand)
 @click.argument("tag", metavar="TAG")
 @click.argument("depot", required=False, metavar="[DEPOT]")
 @click.option("--model", "is_model", is_flag=True, help="TAG names a model, not a Bento.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from airgap.cli.events import send_outcome, syslog_option
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import (
     Result,
     admission_options,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
 
 
-@click.command(name="import")
+@click.command(name="import", cls=HelpCommand)
 @click.argument("sources", nargs=-1, required=True, metavar="SRC...")
 @click.option("--replace", is_flag=True, help="Replace installed items whose content differs.")
 @click.option("--dry-run", is_flag=True, help="Check signatures and say what would be done.")

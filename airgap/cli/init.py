@@ -3,12 +3,13 @@
 import click
 
 from airgap.cli import terminal
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.passphrases import passphrase_options, read_new_passphrase
 from airgap.errors import UsageError
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("site", required=False)
 @click.option(
     "--channel",
@@ -20,10 +21,10 @@ from airgap.errors import UsageError
 @click.option(
     "--algorithm",
     metavar="NAME",
-    default="ed25519",
-    show_default=True,
+    show_default="ed25519, with --fips ecdsa-p384-sha384",
     help="Of both keys; see `airgap key generate`.",
 )
+@click.option("--fips", is_flag=True, help="Make keys that work on machines in FIPS mode.")
 @click.option("--no-passphrase", is_flag=True, help="Do not encrypt the private keys.")
 @passphrase_options
 @reports
@@ -31,7 +32,8 @@ def command(  # noqa: PLR0913  (one argument per option)
     *,
     site: str | None,
     channel: str,
-    algorithm: str,
+    algorithm: str | None,
+    fips: bool,
     no_passphrase: bool,
     passphrase_env: str | None,
     passphrase_fd: int | None,
@@ -42,12 +44,15 @@ def command(  # noqa: PLR0913  (one argument per option)
     makes them the defaults of export and push. The root travels with each bundle; its fingerprint
     must reach the other side another way. Other ways to begin: `airgap key` and `airgap root`.
     """
-    from airgap.flow.trust import begin
+    from airgap.flow.trust import begin, keys
     from airgap.format.fingerprints import group_digits
 
     ask = read_new_passphrase(passphrase_env, passphrase_fd)
     begun = begin.begin_site(
-        site or _ask_site(), channel, algorithm, lambda name: None if no_passphrase else ask(name)
+        site or _ask_site(),
+        channel,
+        keys.choose_kind(algorithm, fips=fips),
+        lambda name: None if no_passphrase else ask(name),
     )
     lines = [
         f"Site {begun.root.root.site} {'is' if begun.is_new else 'was already'} set up here.",

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.lines.contents import content_lines, item_lines, signature_lines
 from airgap.cli.output import Result, answers, location_options, size_text
 from airgap.cli.terminal import ClaimLine
-from airgap.cli.waive import describe_waiver, waiver_lines
+from airgap.cli.waive import waiver_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
 
 
-@click.command(name="inspect")
+@click.command(name="inspect", cls=HelpCommand)
 @click.argument("source", metavar="SRC")
 @click.option("--files", is_flag=True, help="List every file with its SHA-256.")
 @answers
@@ -35,6 +36,7 @@ def command(*, source: str, files: bool, connector: "Connector") -> Result:
     from airgap.flow.environment.packages import list_absent
     from airgap.flow.location.location import parse_location
     from airgap.flow.trust import waivers
+    from airgap.flow.trust.describe import describe_waiver
 
     if source.endswith(waivers.SUFFIX):
         waiver = waivers.read_waiver(Path(source))

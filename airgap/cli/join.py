@@ -4,10 +4,12 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.output import Result, count_text, make_progress, reports
+from airgap.cli.help import HelpCommand
+from airgap.cli.output import Result, count_text, reports
+from airgap.cli.progress import make_progress
 
 
-@click.command(name="join")
+@click.command(name="join", cls=HelpCommand)
 @click.argument("volumes", nargs=-1, required=True, metavar="VOLUME...")
 @click.option(
     "-o",

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.output import CommandGroup, Result, answers, reports
+from airgap.cli.help import HelpGroup
+from airgap.cli.output import Result, answers, reports
 from airgap.cli.passphrases import passphrase_options, read_new_passphrase, read_passphrase
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=HelpGroup)
 def command() -> None:
     """Make keys and show their fingerprints."""
 
@@ -26,9 +27,11 @@ def command() -> None:
 @click.option(
     "--algorithm",
     metavar="NAME",
-    default="ed25519",
-    show_default=True,
+    show_default="ed25519, with --fips ecdsa-p384-sha384",
     help="ed25519, ecdsa-p256-sha256, ecdsa-p384-sha384, ml-dsa-65 or ml-dsa-87.",
+)
+@click.option(
+    "--fips", is_flag=True, help="Make an ECDSA key in a file that works on machines in FIPS mode."
 )
 @click.option("--no-passphrase", is_flag=True, help="Do not encrypt the private key.")
 @passphrase_options
@@ -37,7 +40,8 @@ def generate(  # noqa: PLR0913  (one argument per option)
     *,
     name: str,
     folder: Path,
-    algorithm: str,
+    algorithm: str | None,
+    fips: bool,
     no_passphrase: bool,
     passphrase_env: str | None,
     passphrase_fd: int | None,
@@ -46,7 +50,8 @@ def generate(  # noqa: PLR0913  (one argument per option)
     from airgap.flow.trust import keys
 
     ask = read_new_passphrase(passphrase_env, passphrase_fd)
-    made = keys.generate_key(folder, name, algorithm, None if no_passphrase else ask(name))
+    kind = keys.choose_kind(algorithm, fips=fips)
+    made = keys.generate_key(folder, name, kind, None if no_passphrase else ask(name))
     return Result(
         {
             "private": str(made.private),

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import (
     Result,
     count_text,
     jobs_option,
     key_options,
-    make_progress,
     reports,
     size_text,
     tmpdir_option,
 )
 from airgap.cli.passphrases import read_passphrase
+from airgap.cli.progress import make_progress
 from airgap.cli.terms_options import terms_options
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from airgap.flow.kit.make import Kit, KitRequest
 
 
-@click.command(name="kit")
+@click.command(name="kit", cls=HelpCommand)
 @click.option(
     "-o",
     "--output",

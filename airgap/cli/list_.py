@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.lines.depots import depot_lines, stored_lines
 from airgap.cli.output import Result, answers, location_options
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
 
 
-@click.command(name="list")
+@click.command(name="list", cls=HelpCommand)
 @click.argument("depot", required=False, metavar="[DEPOT]")
 @answers
 @location_options

@@ -2,11 +2,12 @@
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, answers
 from airgap.format.ledger import EVENTS
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("tag", required=False, metavar="[TAG]")
 @click.option(
     "--since",

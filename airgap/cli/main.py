@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from airgap.cli import interrupts, terminal
+from airgap.cli.help import COLUMNS, HelpGroup
 from airgap.errors import (
     AirgapError,
     ConfigurationError,
@@ -30,6 +31,8 @@ __all__ = ["COMMANDS", "cli", "main", "restore_environment"]
 # name: (module below airgap.cli, one line of help). Modules are imported when they are used.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "init": ("init", "Set up this machine to export: keys, a root, defaults."),
+    "kit": ("kit", "Make a folder that installs airgap where there is no index."),
+    "demo": ("demo", "Carry a small Bento across an imaginary gap, in a temporary folder."),
     "export": ("export", "Pack Bentos and their models into a signed bundle."),
     "import": ("import_", "Verify a bundle and install what it holds."),
     "verify": ("verify", "Read and check everything an import would read; write nothing."),
@@ -46,8 +49,12 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "gc": ("gc", "Remove packs from a depot that no bundle needs."),
     "copy": ("copy", "Copy bundles from one location to another; no key needed."),
     "remote": ("remote", "Name the servers that you use."),
-    "serve": ("serve", "Receive bundles over the network: the gateway's drop box."),
-    "watch": ("watch", "Import the bundles that arrive in a folder."),
+    "log": ("log", "Show what was imported, refused and waived here, and who signed it."),
+    "check": ("check", "Compare what is installed with what was imported, byte for byte."),
+    "env": ("env", "Install the Python packages of a Bento, and serve it with them."),
+    "image": ("image", "Build, list, push and save container images."),
+    "prove": ("prove", "Serve an installed Bento without a network, and say what it asks for."),
+    "rehearse": ("rehearse", "Import a bundle as the other side will, and serve its Bentos."),
     "key": ("key", "Make keys and show their fingerprints."),
     "root": ("root", "Make and change the trust document of a site."),
     "trust": ("trust", "Choose whom this machine trusts."),
@@ -55,27 +62,23 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "attest": ("attest", "Sign the result of a scan or review of a bundle."),
     "approve": ("approve", "Accept or reject a bundle as an approver."),
     "waive": ("waive", "Permit a site to import one bundle despite its age."),
-    "env": ("env", "Install the Python packages of a Bento, and serve it with them."),
-    "image": ("image", "Build, list, push and save container images."),
-    "kit": ("kit", "Make a folder that installs airgap where there is no index."),
-    "prove": ("prove", "Serve an installed Bento without a network, and say what it asks for."),
-    "rehearse": ("rehearse", "Import a bundle as the other side will, and serve its Bentos."),
-    "log": ("log", "Show what was imported, refused and waived here, and who signed it."),
-    "check": ("check", "Compare what is installed with what was imported, byte for byte."),
+    "serve": ("serve", "Receive bundles over the network: the gateway's drop box."),
+    "watch": ("watch", "Import the bundles that arrive in a folder."),
     "remove": ("remove", "Remove items from this machine."),
     "prune": ("prune", "Remove from this machine what nothing here needs."),
     "doctor": ("doctor", "Check this machine's setup and say what to fix."),
-    "demo": ("demo", "Carry a small Bento across an imaginary gap, in a temporary folder."),
+    "completion": ("completion", "Let the shell complete commands, options and names."),
 }
 # Where a heading begins in the help, and which.
 _HEADINGS: Final = {
-    "init": "Carry a bundle",
-    "split": "On discs, sticks and cards",
-    "push": "Over servers, and shared depots",
-    "serve": "The gateway",
-    "key": "Keys and trust",
+    "init": "Begin",
+    "export": "Carry a bundle",
+    "push": "Depots and servers",
+    "log": "Look back",
     "env": "Run a Bento",
-    "log": "This machine",
+    "key": "Keys and trust",
+    "serve": "Receive bundles",
+    "remove": "Keep this machine in order",
 }
 _CLOSE: Final = 0.7
 """How much of a word must be right for the command to be suggested (difflib's ratio)."""
@@ -86,10 +89,11 @@ _OBJECTS_PER_COLLECTION: Final = 50_000
 _SHOWN_DETAILS: Final = 20
 _THREADS: Final = "OPENBLAS_NUM_THREADS"
 _SET_HERE: Final[list[str]] = []
+_COMPLETES: Final = "_AIRGAP_COMPLETE"
 _HELP: Final = frozenset({"-h", "--help", "--version"})
 
 
-class LazyGroup(click.Group):
+class LazyGroup(HelpGroup):
     """A group whose commands are imported one at a time, so that ``--help`` is quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -103,7 +107,11 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"airgap.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
-        if cmd_name != "doctor":  # it must run when the config file is what is wrong
+        if ctx.resilient_parsing:  # a shell completes a word
+            from airgap.cli.candidates import offer_candidates
+
+            offer_candidates(command)
+        elif cmd_name != "doctor":  # it must run when the config file is what is wrong
             ctx.default_map = {**(ctx.default_map or {}), cmd_name: _defaults(cmd_name, command)}
         return command
 
@@ -111,7 +119,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or suggest the one that was meant."""
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
+        if not (args[0] in COMMANDS or args[0].startswith("-") or ctx.resilient_parsing):
             from difflib import get_close_matches
 
             if args[0] == "help":
@@ -139,7 +147,11 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "AIRGAP"},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "AIRGAP",
+        "max_content_width": COLUMNS,
+    },
     epilog="Exit codes: 0 done, 1 a bug, 2 usage, 3 configuration, 10 corrupt, 11 not trusted,"
     " 12 policy, 13 missing, 14 conflict, 15 storage, 16 transport, 130 interrupted."
     " The terms are explained in docs/glossary.md.",
@@ -226,6 +238,11 @@ def restore_environment() -> dict[str, str]:
 
 def _run(words: list[str]) -> int:
     """Run the command; with ``--json``, help is one object as well."""
+    if _COMPLETES in os.environ:
+        from airgap.cli.completion import answer_shell
+
+        answer_shell(cli)
+        return 0
     text = io.StringIO()
     if "--json" not in words or _HELP.isdisjoint(words):
         code = cli.main(words, prog_name="airgap", standalone_mode=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ P = ParamSpec("P")
 _MOST_PERCENT: Final = 100
 
 
-class ManyValues(click.Command):
+class ManyValues(HelpCommand):
     """A command whose ``--volumes`` takes all words up to the next option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

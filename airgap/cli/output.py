@@ -1,7 +1,6 @@
 """What all commands share: options, output for people and programs, and progress."""
 
 import re
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import update_wrapper
@@ -12,18 +11,15 @@ import click
 
 from airgap.cli import terminal
 from airgap.cli.passphrases import passphrase_options
+from airgap.cli.progress import make_progress
 from airgap.cli.terminal import Line
 from airgap.errors import StorageError, UsageError
-from airgap.flow.progress import Progress, Silent
-from airgap.printable import count_text, make_printable, size_text
+from airgap.printable import count_text, size_text
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-
     from airgap.flow.location.connector import Connector
 
 __all__ = [
-    "CommandGroup",
     "Result",
     "admission_options",
     "answers",
@@ -32,7 +28,6 @@ __all__ = [
     "jobs_option",
     "key_options",
     "location_options",
-    "make_progress",
     "reports",
     "require_key",
     "size_text",
@@ -40,9 +35,7 @@ __all__ = [
 ]
 
 P = ParamSpec("P")
-PLAIN_EVERY_SECONDS: Final = 5.0
 _QUIET: Final = ("Print nothing unless it fails.", "Print no progress and no notes.")
-_ANY_LENGTH: Final = 1000
 _LEAST_RATE: Final = 10_000  # below it, servers would take us for dead
 
 
@@ -53,26 +46,6 @@ class Result:
     data: dict[str, Any]
     lines: Iterable[Line] = field(default=())
     exit_code: int = 0
-
-
-class CommandGroup(click.Group):
-    """A group that lists its commands in the order they were added, each with a whole sentence."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands in the order people need them."""
-        del ctx
-        return list(self.commands)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List commands; click would cut what is longer than a line."""
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(
-                [
-                    (name, command.get_short_help_str(_ANY_LENGTH))
-                    for name, command in self.commands.items()
-                ]
-            )
 
 
 def reports(work: Callable[P, Result]) -> Callable[..., int]:
@@ -257,97 +230,3 @@ def depot_option(command: Callable[P, Any]) -> Callable[P, Any]:
         metavar="LOCATION",
         help="Take chunks that the bundle builds on from this depot or bundle too; repeat it.",
     )(command)
-
-
-def make_progress() -> Progress:
-    """Return a progress display: a bar on a terminal, lines in a file, nothing with ``--quiet``."""
-    if click.get_current_context().obj["quiet"]:
-        return Silent()
-    return BarProgress() if terminal.is_progress_shown() else LineProgress()
-
-
-class LineProgress:
-    """A plain line on standard error every few seconds."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin to measure when a stage begins."""
-        self._clock = clock
-        self._what, self._total, self._done = "", 0, 0
-        self._began = self._told = 0.0
-
-    def begin(self, what: str, total: int) -> None:
-        """Remember the stage."""
-        self._what, self._total, self._done = what, total, 0
-        self._began = self._told = self._clock()
-
-    def advance(self, count: int) -> None:
-        """Print a line if the last one is some seconds old."""
-        self._done += count
-        now = self._clock()
-        if now - self._told < PLAIN_EVERY_SECONDS:
-            return
-        self._told = now
-        rate = self._done / max(now - self._began, 0.001)
-        left = max(self._total - self._done, 0) / max(rate, 1)  # a total may be an estimate
-        terminal.print_line(
-            f"{self._what}: {size_text(self._done)} of {size_text(self._total)},"
-            f" {size_text(rate)}/s, {left:.0f} s left",
-            err=True,
-        )
-
-    def end(self) -> None:
-        """Print nothing: the result follows."""
-
-    def note(self, text: str) -> None:
-        """Print it."""
-        terminal.print_line(_redact(text), err=True)
-
-
-class BarProgress:
-    """A bar with bytes, rate and time left, on standard error."""
-
-    def __init__(self) -> None:
-        """Show nothing before the first stage."""
-        self._bar: Bar | None = None
-
-    def begin(self, what: str, total: int) -> None:
-        """Show a bar."""
-        from rich import progress
-        from rich.console import Console
-
-        self._bar = progress.Progress(
-            progress.TextColumn("{task.description}", markup=False),
-            progress.BarColumn(),
-            progress.DownloadColumn(),
-            progress.TransferSpeedColumn(),
-            progress.TimeRemainingColumn(),
-            console=Console(stderr=True, no_color=terminal.is_coloured() is False),
-            transient=True,
-        )
-        self._bar.add_task(make_printable(what), total=total)
-        self._bar.start()
-
-    def advance(self, count: int) -> None:
-        """Move the bar."""
-        if self._bar is not None:
-            self._bar.advance(self._bar.task_ids[0], count)
-
-    def end(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-
-    def note(self, text: str) -> None:
-        """Print it above the bar."""
-        if self._bar is not None:
-            line = make_printable(_redact(text))
-            self._bar.console.print(line, highlight=False, markup=False, emoji=False)
-        else:
-            terminal.print_line(_redact(text), err=True)
-
-
-def _redact(text: str) -> str:
-    from airgap.flow.redaction import redact
-
-    return redact(text)

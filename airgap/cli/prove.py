@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.output import Result, make_progress, reports
+from airgap.cli.help import HelpCommand
+from airgap.cli.output import Result, reports
+from airgap.cli.progress import make_progress
 from airgap.cli.proof_options import proof_options
 
 if TYPE_CHECKING:
     from airgap.flow.proof.prove import ProofOptions
 
 
-@click.command(name="prove")
+@click.command(name="prove", cls=HelpCommand)
 @click.argument("tag", metavar="TAG")
 @reports
 @proof_options

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.import_ import make_result
 from airgap.cli.output import (
     Result,
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
 
 
-@click.command(name="pull")
+@click.command(name="pull", cls=HelpCommand)
 @click.argument("tag", metavar="TAG")
 @click.argument("depot", metavar="DEPOT")
 @click.option("--model", "is_model", is_flag=True, help="TAG is a model's, not a Bento's.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.closure_options import closure_options
+from airgap.cli.help import HelpCommand
 from airgap.cli.lines.labels import label_lines
 from airgap.cli.output import (
     Result,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
 
 
-@click.command(name="push")
+@click.command(name="push", cls=HelpCommand)
 @click.argument("tag", metavar="TAG")
 @click.argument("depot", metavar="DEPOT")
 @click.option("--model", "is_model", is_flag=True, help="TAG is a model's, not a Bento's.")

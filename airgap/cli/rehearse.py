@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import (
     Result,
     admission_options,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from airgap.flow.proof.prove import ProofOptions
 
 
-@click.command(name="rehearse")
+@click.command(name="rehearse", cls=HelpCommand)
 @click.argument("sources", nargs=-1, required=True, metavar="SRC...")
 @click.option(
     "--bento",

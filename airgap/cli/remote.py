@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airgap.cli.output import CommandGroup, Result, answers, reports
+from airgap.cli.help import HelpGroup
+from airgap.cli.output import Result, answers, reports
 from airgap.errors import UsageError
 from airgap.printable import quote
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from airgap.flow.location.named_remotes import Remote
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=HelpGroup)
 def command() -> None:
     """Name remote locations: @NAME then stands for the URL.
 

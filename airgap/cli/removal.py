@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from airgap.cli import terminal
-from airgap.cli.output import Result, make_progress
+from airgap.cli.output import Result
+from airgap.cli.progress import make_progress
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:

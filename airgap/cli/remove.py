@@ -2,11 +2,12 @@
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.removal import carry_out
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("tags", nargs=-1, required=True, metavar="TAG...")
 @click.option(
     "--kind",

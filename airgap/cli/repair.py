@@ -4,10 +4,12 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.output import Result, make_progress, reports
+from airgap.cli.help import HelpCommand
+from airgap.cli.output import Result, reports
+from airgap.cli.progress import make_progress
 
 
-@click.command(name="repair")
+@click.command(name="repair", cls=HelpCommand)
 @click.argument("folders", nargs=-1, required=True, metavar="FOLDER...")
 @click.option(
     "-o",

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, key_options, location_options, reports
 from airgap.cli.passphrases import read_passphrase
 from airgap.cli.signing import SigningPurpose, bundle_option, open_shown
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
 
 
-@click.command(name="sign")
+@click.command(name="sign", cls=HelpCommand)
 @click.argument("source", metavar="SRC")
 @bundle_option
 @key_options

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from airgap.cli import terminal
-from airgap.cli.output import CommandGroup, Result, answers, location_options, reports
+from airgap.cli.help import HelpGroup
+from airgap.cli.output import Result, answers, location_options, reports
 from airgap.errors import UsageError
 from airgap.printable import count_text
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _LINE_DIGITS: Final = 32
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=HelpGroup)
 def command() -> None:
     """Choose whom this machine trusts."""
 
@@ -28,16 +29,37 @@ def command() -> None:
     metavar="SHA256:HEX",
     help="Fingerprint of the root, obtained by another way than the file; asked for on a terminal.",
 )
+@click.option(
+    "--system",
+    is_flag=True,
+    help="For all users of this system: begin its state folder, named in /etc/airgap/config.toml.",
+)
+@click.option("--group", metavar="NAME", help="With --system: the users of this group import.")
 @reports
 @location_options
-def init(*, root: str, fingerprint: str | None, connector: "Connector") -> Result:
+def init(
+    *,
+    root: str,
+    fingerprint: str | None,
+    system: bool,
+    group: str | None,
+    connector: "Connector",
+) -> Result:
     """Trust the site whose root has this fingerprint.
 
     ROOT is a root file with its signatures beside it, or a depot or .airgap file that holds roots.
     """
     from airgap.flow.location.location import parse_location
     from airgap.flow.trust import pin
+    from airgap.flow.trust.system import make_system_folder
 
+    if system != (group is not None):
+        raise UsageError(
+            "--system and --group belong together.",
+            "Give both: `airgap trust init ROOT --system --group airgap`.",
+        )
+    if group is not None:
+        make_system_folder(group)
     typed = _ask_fingerprint() if fingerprint is None else fingerprint
     accepted, folder, is_new = pin.pin_root(parse_location(root), typed, connector)
     verb = "now trusts" if is_new else "trusts already, and still,"

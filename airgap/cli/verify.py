@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import (
     Result,
     admission_options,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
 
 
-@click.command(name="verify")
+@click.command(name="verify", cls=HelpCommand)
 @click.argument("sources", nargs=-1, required=True, metavar="SRC...")
 @click.option(
     "--partial",

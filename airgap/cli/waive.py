@@ -1,11 +1,12 @@
 """``airgap waive``: permit a site to import one bundle despite its age."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from airgap.cli import terminal
+from airgap.cli.help import HelpCommand
 from airgap.cli.lines.labels import join_words
 from airgap.cli.output import Result, key_options, location_options, reports
 from airgap.cli.passphrases import read_passphrase
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from airgap.format.waiver import Waiver
 
 
-@click.command(name="waive")
+@click.command(name="waive", cls=HelpCommand)
 @click.argument("source", metavar="SRC")
 @bundle_option
 @click.option("--site", metavar="SITE", help="The site that may import it.")
@@ -134,24 +135,10 @@ def _draft(site: str | None, reason: str | None, expires: str | None) -> "Waiver
     return WaiverDraft(site, reason, until)
 
 
-def describe_waiver(signed: "SignedWaiver") -> dict[str, Any]:
-    """Describe a waiver. Times as RFC 3339."""
-    from airgap.times import format_time
-
-    waiver = signed.waiver
-    return {
-        "bundle": waiver.bundle.hex(),
-        "digest": signed.digest,
-        "site": waiver.site,
-        "reason": waiver.reason,
-        "time": format_time(waiver.time),
-        "expires_at": format_time(waiver.expires_at),
-        "signed_by": list(signed.key_ids),
-    }
-
-
 def waiver_lines(signed: "SignedWaiver") -> list[str]:
     """Describe a waiver for people."""
+    from airgap.flow.trust.describe import describe_waiver
+
     waiver = describe_waiver(signed)
     return [
         f"site {waiver['site']} may import until {waiver['expires_at']}",
@@ -165,6 +152,8 @@ def waiver_lines(signed: "SignedWaiver") -> list[str]:
 
 
 def _report(signed: "SignedWaiver", key_id: str) -> Result:
+    from airgap.flow.trust.describe import describe_waiver
+
     verdict = "Signed" if signed.new else "Already signed"
     lines = [
         f"{verdict}: {signed.path}",

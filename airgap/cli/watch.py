@@ -5,11 +5,12 @@ from pathlib import Path
 import click
 
 from airgap.cli.events import make_event_sink, syslog_option, warn_root
+from airgap.cli.help import HelpCommand
 from airgap.cli.lines.checks import find_exit_code, list_counts, list_refusals
 from airgap.cli.output import Result, jobs_option, reports
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--hold", is_flag=True, help="Verify bundles, but do not import them.")
 @click.option(

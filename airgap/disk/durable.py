@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import IO, Final
 
 from airgap.disk.descriptors import open_without_waiting
+from airgap.disk.labels import adopt_type
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.permissions import set_mode
+from airgap.errors import StorageError
 
 __all__ = [
     "append",
@@ -97,6 +99,7 @@ def replace_file(
     by the umask.
 
     Raises:
+        StorageError: SELinux does not permit to label it as its folder.
         OSError: the disk refused; the part is removed.
     """
     part = part or path.with_name(f"{path.name}.part")
@@ -106,9 +109,11 @@ def replace_file(
             file.write(data)
             if mode is not None:
                 set_mode(file.fileno(), mode)
+            if part.parent != path.parent:
+                adopt_type(part, path.parent)
             flush(file)
         part.replace(path)
-    except OSError:
+    except (OSError, StorageError):
         with suppress(OSError):  # the disk that was too full needs the space
             part.unlink()
         raise

@@ -8,6 +8,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.permissions import set_mode
+from airgap.disk.sharing import choose_file_mode
+
 __all__ = [
     "is_held",
     "is_locked",
@@ -150,10 +153,21 @@ def _name_in_errors(path: Path) -> Iterator[None]:
 
 
 def _open_lock(path: Path, make_folder: Callable[[], object]) -> int:
-    """Open the lock file; its folder may vanish meanwhile, when another process is done."""
+    """Open the lock file; its folder may vanish meanwhile, when another process is done.
+
+    In a shared folder, another operator may have made the file, and not yet given it its mode.
+    """
     for _ in range(_OPEN_TRIES):
-        with suppress(FileNotFoundError, FileExistsError):
+        with suppress(FileNotFoundError, FileExistsError, PermissionError):
             make_folder()
-            return os.open(path, _LOCK_FILE, 0o660)
+            return _open_shared(path)
     make_folder()
-    return os.open(path, _LOCK_FILE, 0o660)
+    return _open_shared(path)
+
+
+def _open_shared(path: Path) -> int:
+    descriptor = os.open(path, _LOCK_FILE, 0o660)
+    mode = choose_file_mode(path.parent)
+    if mode is not None:  # the umask may have taken it from the group
+        set_mode(descriptor, mode)
+    return descriptor

@@ -8,37 +8,42 @@ from typing import Any
 from airgap.disk.expansion import expand
 from airgap.disk.named_files import read_named_text
 from airgap.errors import ConfigurationError
-from airgap.state import pinned_root
+from airgap.state.state_folder import CONFIG_FILE, STATE_KEY, find_state_folder, system_folder
 
 __all__ = ["config_path", "home", "load"]
 
 
 def home() -> Path:
-    """Return the folder of airgap's own state: ``AIRGAP_HOME``, else ``~/.airgap``."""
-    return pinned_root.home()
+    """Return the state folder. Raises as ``find_state_folder``."""
+    return find_state_folder().path
 
 
 def config_path() -> Path:
-    """Return the config file: ``AIRGAP_CONFIG``, else ``config.toml`` in ``AIRGAP_HOME``."""
+    """Return the config file: ``AIRGAP_CONFIG``, else the one of the state folder."""
     text = os.environ.get("AIRGAP_CONFIG")
-    return Path(expand(text, "AIRGAP_CONFIG")) if text else pinned_root.home() / "config.toml"
+    return Path(expand(text, "AIRGAP_CONFIG")) if text else find_state_folder().config
 
 
 def load() -> dict[str, Any]:
     """Read the config file; empty if it does not exist.
+
+    The line of the system's that names the state folder is left out: it is not an option.
 
     Raises:
         ConfigurationError: it cannot be read, is not TOML, or is nested too deeply.
     """
     path = config_path()
     try:
-        return tomllib.loads(read_named_text(path))
+        document = tomllib.loads(read_named_text(path))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(
             f"The config file {path} cannot be used: {_explain(error)}.", "Fix it, or move it away."
         ) from error
+    if path == system_folder() / CONFIG_FILE:
+        document.pop(STATE_KEY, None)
+    return document
 
 
 def _explain(error: Exception) -> str:

@@ -7,7 +7,7 @@ from airgap.format.root import Root
 from airgap.signing import trust
 from airgap.signing.trust import Verified
 from airgap.state import pinned_root
-from airgap.transport.open_transport import CONFIG_ONLY, Permit
+from airgap.transport.open_transport import TRUST_ANCHORS, Permit
 
 __all__ = [
     "load_pinned",
@@ -57,7 +57,7 @@ def refuse_forbidden_options(options: Mapping[str, str]) -> None:
     """
     if options.get("insecure_http") == "yes":
         refuse_forbidden("http", "insecure_http=yes")
-    anchors = CONFIG_ONLY & options.keys()
+    anchors = TRUST_ANCHORS & options.keys()
     pinned = load_pinned() if anchors else None
     if pinned is None or pinned.value.rules.trust_anchors is None:
         return

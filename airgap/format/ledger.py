@@ -48,6 +48,8 @@ IMPORTS: Final[frozenset[Event]] = frozenset({"imported", "waived", "unsigned"})
 FORMAT: Final = 1
 ENTRY_FORMAT: Final = 2
 """Entries of format 1 do not name their signers (format §17.3)."""
+WITNESS_FORMAT: Final = 2
+"""Witnesses of format 1 do not say which ledger they are of (format §17.6)."""
 SIGNING_ROLES: Final = ("builder", "scanner", "approver", "waiver")
 """The keys of ``signed_by``, in the order in which ids are counted."""
 LENGTH_BYTES: Final = 4
@@ -103,11 +105,15 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """The length and head of a site's ledger at the last import into a home (format §17.6)."""
+    """A site's ledger at the last import into a home: its length and head (format §17.6)."""
 
     site: str
     entries: int
     head: bytes
+    first: bytes | None = None
+    """The digest of its first entry, by which it is recognized; None in format 1."""
+    folder: str = ""
+    """The path of the state folder that it was in, for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +288,15 @@ def decode_state(raw: bytes) -> State:
 
 def encode_witness(witness: Witness) -> bytes:
     """Encode a witness file (format §17.6)."""
-    return _seal({"entries": witness.entries, "head": witness.head, "site": witness.site})
+    value: dict[str, Any] = {
+        "entries": witness.entries,
+        "head": witness.head,
+        "site": witness.site,
+    }
+    if witness.first is None:
+        return _seal(value)
+    named = {"first": witness.first, "folder": witness.folder}
+    return _seal(value | named, WITNESS_FORMAT)
 
 
 def decode_witness(raw: bytes) -> Witness:
@@ -291,9 +305,18 @@ def decode_witness(raw: bytes) -> Witness:
     Raises:
         CorruptError: it breaks a rule of format §17.6.
     """
-    keys = frozenset({"entries", "head", "site"})
-    fields = _unseal(raw, limits.SMALL_STATE_BYTES, keys, "witness")
-    return Witness(_site(fields), fields.integer("entries", low=1), fields.digest("head"))
+    value = _open_seal(raw, limits.SMALL_STATE_BYTES, "witness")
+    is_old = isinstance(value, dict) and value.get("format") == FORMAT
+    keys = _WITNESS if is_old else _WITNESS | {"first", "folder"}
+    fields = Fields(value, keys | {"format", "hash"}, "witness")
+    _expect_version(fields, FORMAT if is_old else WITNESS_FORMAT)
+    witness = Witness(_site(fields), fields.integer("entries", low=1), fields.digest("head"))
+    if is_old:
+        return witness
+    folder = fields.text("folder")
+    if len(folder) > limits.FOLDER_CHARACTERS or names.has_invisible(folder):
+        raise fields.error("has an invalid folder")
+    return replace(witness, first=fields.digest("first"), folder=folder)
 
 
 def encode_issued_sequence(issued: IssuedSequence) -> bytes:
@@ -314,26 +337,29 @@ def decode_issued_sequence(raw: bytes) -> IssuedSequence:
     )
 
 
-def _seal(value: dict[str, Any]) -> bytes:
+def _seal(value: dict[str, Any], version: int = FORMAT) -> bytes:
     """Encode a small document with its digest before it, so that any damage is found."""
-    body = canonical.encode({**value, "format": FORMAT, "hash": HASH})
+    body = canonical.encode({**value, "format": version, "hash": HASH})
     return digest(body) + body
 
 
 def _unseal(raw: bytes, limit: int, keys: frozenset[str], what: str) -> Fields:
+    fields = Fields(_open_seal(raw, limit, what), keys | {"format", "hash"}, what)
+    _expect_version(fields)
+    return fields
+
+
+def _open_seal(raw: bytes, limit: int, what: str) -> object:
     body = raw[DIGEST_BYTES:]
     if digest(body) != raw[:DIGEST_BYTES]:
         raise CorruptError(
             f"The {what} is damaged: its SHA-256 does not match.", "It was damaged on this disk."
         )
-    value = canonical.decode(body, limit=limit, what=what)
-    fields = Fields(value, keys | {"format", "hash"}, what)
-    _expect_version(fields)
-    return fields
+    return canonical.decode(body, limit=limit, what=what)
 
 
-def _expect_version(fields: Fields) -> None:
-    fields.expect("format", FORMAT)
+def _expect_version(fields: Fields, version: int = FORMAT) -> None:
+    fields.expect("format", version)
     fields.expect("hash", HASH)
 
 
@@ -363,3 +389,4 @@ _ENTRY = frozenset(
     }
 )
 _STATE = frozenset({"channels", "digest", "entries", "floor", "head", "site", "size"})
+_WITNESS = frozenset({"entries", "head", "site"})

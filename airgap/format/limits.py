@@ -31,6 +31,7 @@ LEDGER_REFUSAL_BYTES = 128 * MIB  # after a refusal
 LEDGER_ENTRY_BYTES = 8 * KIB
 LEDGER_SIGNERS = 64  # ids of keys in one entry
 STATE_BYTES = 1 * MIB
+FOLDER_CHARACTERS = 900  # of a witness's folder: it fits into a small file
 SMALL_STATE_BYTES = 4 * KIB  # a witness, an exporter's last sequence
 CHANNELS = 1000  # in a site's state
 

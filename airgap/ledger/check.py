@@ -7,7 +7,7 @@ from typing import Final, Literal
 from airgap.errors import CorruptError
 from airgap.format import ledger as ledger_format
 from airgap.format import limits
-from airgap.format.ledger import FRAME_BYTES, LENGTH_BYTES, Entry, State
+from airgap.format.ledger import FRAME_BYTES, LENGTH_BYTES, Entry, State, Witness
 from airgap.printable import count_text
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "check_ledger",
     "check_witness",
     "find_entries",
+    "identify",
     "read_entries",
     "read_entry",
     "rebuild_state",
@@ -43,8 +44,10 @@ class Consistent:
 class Fault:
     """Ledger, state and witness do not belong together; ``message`` is a sentence."""
 
-    kind: Literal["missing", "restored", "damaged"]
+    kind: Literal["missing", "another", "restored", "damaged"]
     message: str
+    other: str = ""
+    """If ``kind`` is "another": the state folder that has the store's ledger."""
 
 
 def check_ledger(site: str, state_file: bytes | None, ledger: bytes | None) -> Consistent | Fault:
@@ -63,8 +66,11 @@ def check_ledger(site: str, state_file: bytes | None, ledger: bytes | None) -> C
     return _check_tail(state, ledger)
 
 
-def check_witness(ledger: bytes, state: State, raw: bytes | None) -> Fault | None:
-    """Compare a witness with the ledger (format §17.6); None: they agree, or ``raw`` is None."""
+def check_witness(ledger: bytes, state: State, raw: bytes | None, folder: str = "") -> Fault | None:
+    """Compare a witness with the ledger (format §17.6); None: they agree, or ``raw`` is None.
+
+    ``folder`` is the state folder that the ledger is in.
+    """
     if raw is None:
         return None
     try:
@@ -73,6 +79,12 @@ def check_witness(ledger: bytes, state: State, raw: bytes | None) -> Fault | Non
         return Fault("damaged", error.message)
     if witness.site != state.site:
         return Fault("damaged", f"The witness belongs to site {witness.site}.")
+    if witness.first is not None and witness.first != identify(ledger):
+        return _explain_other(witness, folder)
+    return _check_length(ledger, state, witness)
+
+
+def _check_length(ledger: bytes, state: State, witness: Witness) -> Fault | None:
     if witness.entries > state.entries:
         entries = count_text(witness.entries, "entry", "entries")
         return Fault(
@@ -86,6 +98,26 @@ def check_witness(ledger: bytes, state: State, raw: bytes | None) -> Fault | Non
             " home has.",
         )
     return None
+
+
+def identify(ledger: bytes) -> bytes:
+    """Return what no other ledger has: the digest of the first entry (format §17.3)."""
+    return ledger_format.digest(read_entry(ledger, 1))
+
+
+def _explain_other(witness: Witness, folder: str) -> Fault:
+    entries = count_text(witness.entries, "entry", "entries")
+    if witness.folder == folder:
+        return Fault(
+            "restored",
+            f"The witness in BentoML's home is of another ledger, with {entries}, which was in the"
+            " same folder.",
+        )
+    return Fault(
+        "another",
+        f"The witness in BentoML's home is of the ledger in {witness.folder}, with {entries}.",
+        witness.folder,
+    )
 
 
 def read_entries(site: str, ledger: bytes) -> Iterator[tuple[Entry, bytes]]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from airgap.disk import durable, locks
+from airgap.disk import durable, locks, sharing
 from airgap.disk.reading import read_if_exists
 from airgap.errors import PolicyError, StorageError
 from airgap.format import ledger as ledger_format
-from airgap.format import limits
+from airgap.format import limits, names
 from airgap.format.fields import DIGEST_BYTES
 from airgap.format.ledger import Entry, Event, State, Witness
 from airgap.ledger.check import (
@@ -22,6 +22,7 @@ from airgap.ledger.check import (
     check_ledger,
     check_witness,
     find_entries,
+    identify,
     read_entries,
     read_entry,
     rebuild_state,
@@ -58,6 +59,13 @@ class LedgerStore:
         self.witness = witness
         self.make_witness_folder = make_witness_folder
 
+    @property
+    def home(self) -> str:
+        """The state folder, in the form that a witness has (format §17.6)."""
+        path = str(self.folder.parents[1])
+        clean = "".join(" " if names.has_invisible(letter) else letter for letter in path)
+        return clean[: limits.FOLDER_CHARACTERS]
+
     def exists(self) -> bool:
         """Tell whether the folder exists, intact or not."""
         return self.folder.exists()
@@ -74,7 +82,7 @@ class LedgerStore:
         if isinstance(result, Fault) or ledger is None:
             return result, None
         witness = read_if_exists(self.witness, limits.SMALL_STATE_BYTES)
-        return result, check_witness(ledger, result.state, witness)
+        return result, check_witness(ledger, result.state, witness, self.home)
 
     def read_entries(self) -> Iterator[Entry]:
         """Yield the entries from the first one on, as far as they are intact."""
@@ -105,13 +113,14 @@ class LedgerStore:
         Raises:
             OSError: the disk refused.
         """
-        durable.make_folder(self.folder.parent, 0o700)
+        sharing.make_own_folder(self.folder.parent)
         with locks.lock_folder(self.folder.parent):
             if self.exists():  # another process was quicker
                 return
             part = self.folder.with_name(f".{self.site}.part")
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(mode=0o700)
+            sharing.share_folder(part)
             raw = ledger_format.encode_entry(
                 replace(entry, previous=secrets.token_bytes(DIGEST_BYTES))
             )
@@ -166,7 +175,7 @@ class LedgerWriter:
         longer = ledger[: before.size] + ledger_format.frame(raw)
         after = replace(after, digest=ledger_format.digest(longer))
         durable.append(self._folder / LEDGER, before.size, ledger_format.frame(raw))
-        durable.replace_file(self._folder / STATE, ledger_format.encode_state(after))
+        _replace(self._folder / STATE, ledger_format.encode_state(after))
         return after
 
     def write_witness(self, state: State) -> None:
@@ -176,7 +185,8 @@ class LedgerWriter:
         if not path.exists():
             for folder in path.parents[1:3]:
                 durable.sync_folder(folder)
-        witness = Witness(state.site, state.entries, state.head)
+        ledger = read_if_exists(self._folder / LEDGER, limits.LEDGER_BYTES) or b""
+        witness = Witness(state.site, state.entries, state.head, identify(ledger), self.store.home)
         durable.replace_file(path, ledger_format.encode_witness(witness), mode=_WITNESS_MODE)
 
     def reset(self, entry: Entry) -> tuple[Path, State]:
@@ -200,7 +210,7 @@ class LedgerWriter:
         Else a second crash would leave two entries that the state does not count.
         """
         if consistent.adopted:
-            durable.replace_file(self._folder / STATE, ledger_format.encode_state(consistent.state))
+            _replace(self._folder / STATE, ledger_format.encode_state(consistent.state))
 
     def _refuse_overflow(self, after: State, entry: Entry) -> None:
         """Refuse an entry that the ledger has no room for (format §17.3); raises as ``append``."""
@@ -226,6 +236,7 @@ class LedgerWriter:
         part = aside.with_name(f".{aside.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(mode=0o700)
+        sharing.share_folder(part)
         sources: Mapping[str, tuple[Path, int]] = {
             LEDGER: (self._folder / LEDGER, limits.LEDGER_BYTES),
             STATE: (self._folder / STATE, limits.STATE_BYTES),
@@ -234,7 +245,7 @@ class LedgerWriter:
         for kind, (path, limit) in sources.items():
             data = read_if_exists(path, limit)
             if data is not None:
-                durable.replace_file(part / kind, data)
+                _replace(part / kind, data)
         part.rename(aside)
         durable.sync_folder(aside.parent)
         return aside
@@ -245,6 +256,10 @@ def _write_both(folder: Path, site: str, ledger: bytes) -> State:
     state = rebuild_state(site, ledger)
     if state is None or state.size != len(ledger):
         raise ValueError("the ledger is not intact")
-    durable.replace_file(folder / LEDGER, ledger)
-    durable.replace_file(folder / STATE, ledger_format.encode_state(state))
+    _replace(folder / LEDGER, ledger)
+    _replace(folder / STATE, ledger_format.encode_state(state))
     return state
+
+
+def _replace(path: Path, data: bytes) -> None:
+    durable.replace_file(path, data, mode=sharing.choose_file_mode(path.parent))

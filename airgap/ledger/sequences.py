@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from airgap.disk import durable, locks
+from airgap.disk import durable, locks, sharing
 from airgap.disk.reading import read_if_exists
 from airgap.errors import ConfigurationError, CorruptError, UsageError
 from airgap.format import ledger as ledger_format
@@ -29,7 +29,7 @@ def issue_sequence(
         ConfigurationError: the channel's file is damaged.
         OSError: the disk refused.
     """
-    durable.make_folder(folder, 0o700)
+    sharing.make_own_folder(folder)
     with locks.lock_folder(folder, on_wait):
         last = read_last(folder, channel)
         if last is not None and bundle_with(last.sequence) == last.bundle:
@@ -51,7 +51,7 @@ def record_sequence(
         ConfigurationError: the channel's file is damaged.
         OSError: the disk refused.
     """
-    durable.make_folder(folder, 0o700)
+    sharing.make_own_folder(folder)
     with locks.lock_folder(folder, on_wait):
         last = read_last(folder, channel)
         if last is not None and last.sequence == sequence and last.bundle != bundle:
@@ -85,7 +85,9 @@ def read_last(folder: Path, channel: str) -> IssuedSequence | None:
 
 
 def _write(folder: Path, number: IssuedSequence) -> None:
-    durable.replace_file(folder / number.channel, ledger_format.encode_issued_sequence(number))
+    mode = sharing.choose_file_mode(folder)
+    raw = ledger_format.encode_issued_sequence(number)
+    durable.replace_file(folder / number.channel, raw, mode=mode)
 
 
 def _damaged(path: Path) -> ConfigurationError:

@@ -11,7 +11,7 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -38,8 +38,9 @@ _SEVERITIES: Final[Mapping[str, int]] = {
     "abandoned": _WARNING,
 }
 _MESSAGE_BYTES: Final = 8192
-"""Of one event; longer texts are cut, and a longer list of items is left out."""
-_TEXT_CHARACTERS: Final = 500
+"""Of one message; in a longer one, lists are left out and texts are cut."""
+_TEXT_CHARACTERS: Final = (500, 100, 20)
+"""Each is tried in turn: a character that is not ASCII takes up to 12 bytes of JSON."""
 _WAIT_SECONDS: Final = 1.0
 _PAUSE_SECONDS: Final = 30.0
 _PORTS: Final = {"udp": 514, "tcp": 601}
@@ -96,10 +97,11 @@ def format_message(event: Mapping[str, Any], host: str, process: int) -> bytes:
     priority = _DAEMON * 8 + _SEVERITIES.get(event["event"], _INFO)
     name = event["event"].replace(" ", "-")
     head = f"<{priority}>1 {event['at']} {_clean_host(host)} airgap {process} {name} - "
-    text = json.dumps(event, sort_keys=True)
-    if len(text) > _MESSAGE_BYTES:
-        text = json.dumps(_shorten(event), sort_keys=True)
-    return f"{head}{text}".encode("ascii", "replace")
+    for shortened in _list_shortened(event):
+        message = f"{head}{json.dumps(shortened, sort_keys=True)}".encode("ascii", "replace")
+        if len(message) <= _MESSAGE_BYTES:
+            return message
+    return head.encode("ascii", "replace") + b"{}"
 
 
 class SyslogSink:
@@ -178,16 +180,21 @@ def _clean_host(host: str) -> str:
     return host if re.fullmatch(r"[!-~]{1,255}", host) else "-"
 
 
-def _shorten(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Cut the texts of an event, and leave out what its lists hold."""
-    return {
-        key: cut_text(value, _TEXT_CHARACTERS)
-        if isinstance(value, str)
-        else []
-        if isinstance(value, list)
-        else value
-        for key, value in event.items()
-    }
+def _list_shortened(event: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield an event as it is, and then ever shorter."""
+    yield event
+    for characters in _TEXT_CHARACTERS:
+        yield {key: _shorten(value, characters) for key, value in event.items()}
+    yield {key: event[key] for key in ("at", "event")}
+
+
+def _shorten(value: object, characters: int) -> object:
+    """Cut a text; leave out what a list or a map holds."""
+    if isinstance(value, str):
+        return cut_text(value, characters)
+    if isinstance(value, list | tuple):
+        return []
+    return {} if isinstance(value, Mapping) else value
 
 
 def _refuse(text: str) -> UsageError:

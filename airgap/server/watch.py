@@ -8,43 +8,49 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from airgap.disk.descriptors import wait_readable
-from airgap.disk.durable import sync_file
+from airgap.disk.descriptors import open_folder, wait_readable
 from airgap.disk.os_errors import translate_errors
-from airgap.disk.reading import open_regular
-from airgap.errors import AirgapError, CorruptError, MissingError, StorageError, UsageError
+from airgap.errors import AirgapError, MissingError, StorageError
 from airgap.flow import config
 from airgap.flow.admission import policy
 from airgap.flow.bundle.completeness import Completeness
-from airgap.format import layout
+from airgap.format import layout, names
+from airgap.server.done_folder import DoneFolder, locate_done_folder
 from airgap.server.intake.daemon import lock_state
 from airgap.server.intake.discovery import (
     DiscoveredBundle,
     UnsearchedFolderError,
+    compute_moved_stamp,
     compute_stamp,
     find_bundles,
     find_last_change,
-    is_real_folder,
 )
-from airgap.server.intake.event_log import EventLog, EventSink, write_json
+from airgap.server.intake.event_log import EventLog, EventSink, format_json, write_json
 from airgap.server.intake.intake import Intake, IntakeOptions, Runner
 from airgap.server.intake.intake_folder import Candidate, Job
 from airgap.server.intake.summary import REPORTED_EVENTS, Summary, summarize
 from airgap.server.intake.worker import TIME_LIMIT, Worker
+from airgap.server.moving import FolderEntry, Move, write_file
 
 __all__ = ["Watch", "WatchOptions", "default_state"]
 
 MAX_REMEMBERED: Final = 10_000
 _SEEN: Final = "seen.json"
-_PRIVATE_KEYS: Final = frozenset({"stamp", "packs", "path", "in_depot", "open"})
+_PRIVATE_KEYS: Final = frozenset(
+    {"stamp", "packs", "path", "in_depot", "open", "mark", "copied_to"}
+)
+_LATER_FIELDS: Final = ("mark", "copied_to")
+"""Private ones that an entry of an older version lacks."""
+_OUTCOMES: Final = frozenset({"imported", "held", "quarantined"})
 _QUARANTINE: Final = "quarantine"
 
 
@@ -85,7 +91,7 @@ class WatchedFolder:
         self,
         folder: Path,
         state: Path,
-        move_done: Path | None = None,
+        done: DoneFolder | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Load what is remembered from ``state``.
@@ -95,7 +101,7 @@ class WatchedFolder:
         """
         self._folder = folder
         self._state = state
-        self._move_done = move_done
+        self._done = done
         self._clock = clock
         self._taken: dict[str, _Taken] = {}
         self._taken_names: set[str] = set()
@@ -122,7 +128,8 @@ class WatchedFolder:
 
     def find_candidates(self, _user: str) -> Iterator[Candidate | UnsearchedFolderError]:
         """Yield the bundles that are new, or have changed since their job ended."""
-        for bundle in find_bundles(self._folder, skipped=self._move_done):
+        skipped = self._done.skipped if self._done else None
+        for bundle in find_bundles(self._folder, skipped=skipped):
             if isinstance(bundle, UnsearchedFolderError):
                 yield bundle
                 continue
@@ -176,27 +183,57 @@ class WatchedFolder:
             "path": os.path.relpath(bundle.path, self._folder),
             "in_depot": bundle.bundle_id,
             "open": True,
+            "mark": secrets.token_hex(8),
         }
         self._remember(job.name, entry)
         return iter(())
 
     def finish(self, job: Job, record: Mapping[str, Any]) -> Iterator[None]:
-        """Move the bundle, if that was requested."""
-        bundle = self._taken[job.arrival].candidate.bundle
-        if self._move_done is not None:
-            target = self._move_done / str(record["event"])
-            with translate_errors(bundle.path):
-                target.mkdir(parents=True, exist_ok=True)
-                _move_bundle(bundle, target)
-            if record["event"] != "imported":
-                write_json(target / f"{job.arrival}.reason.json", record)
+        """Move the bundle, if that was requested, unless another one has its name now."""
+        if self._done is not None:
+            with translate_errors(self._taken[job.arrival].candidate.bundle.path):
+                self._move(job, record, self._done)
         self._remember(job.name, {**self._seen[job.name], "open": False})
         self._end(job)
         return iter(())
 
+    def _move(self, job: Job, record: Mapping[str, Any], done: DoneFolder) -> None:
+        """Move the bundle of a job that has ended, and write beside it why it was not imported."""
+        entry = self._seen[job.name]
+        bundle = self._taken[job.arrival].candidate.bundle
+        source = bundle.folder if bundle.bundle_id else bundle.path
+        outcome, mark = str(record["event"]), entry.get("mark", job.arrival)
+        with contextlib.ExitStack() as stack:
+            target = stack.enter_context(
+                done.open(outcome, *([layout.BUNDLES] if bundle.bundle_id else []))
+            )
+            try:
+                above = source.parent.relative_to(self._folder).parts
+                folder = stack.enter_context(open_folder(self._folder, above))
+            except (FileNotFoundError, NotADirectoryError):  # its sender has removed it
+                return
+            move = Move(
+                FolderEntry(folder, source.name),
+                FolderEntry(target, source.name),
+                replace=bool(bundle.bundle_id),
+                mark=mark,
+                is_unchanged=partial(_is_unchanged, bundle, entry),
+                save_copied_to=partial(self._save_copied_to, job),
+                copied_to=entry.get("copied_to", ""),
+            )
+            if move.run() and outcome != "imported":
+                reasons = stack.enter_context(done.open(outcome))
+                part = f".airgap-{mark}.json.part"
+                write_file(reasons, f"{job.arrival}.reason.json", part, format_json(record))
+
+    def _save_copied_to(self, job: Job, name: str) -> None:
+        """Remember the name that the whole copy of a bundle gets next."""
+        self._remember(job.name, {**self._seen[job.name], "copied_to": name})
+
     def _remember(self, name: str, entry: dict[str, Any]) -> None:
         """Save an entry. Of too many, those of bundles that are gone are forgotten first."""
-        self._seen = {**self._seen, name: entry}
+        self._seen.pop(name, None)  # the newest comes last
+        self._seen[name] = entry
         if len(self._seen) > MAX_REMEMBERED:
             self._seen = {name: seen for name, seen in self._seen.items() if self._exists(seen)}
         while len(self._seen) > MAX_REMEMBERED:
@@ -244,11 +281,9 @@ class Watch:
                 f"{options.folder} is not a folder.",
                 "Check the path, and that it is mounted.",
             )
-        if options.move_done and options.folder.is_relative_to(options.move_done):
-            raise UsageError(
-                f"{options.move_done} is the watched folder, or a folder above it.",
-                "Give --move-done another folder; it may be below the watched one.",
-            )
+        done = None
+        if options.move_done is not None:
+            done = locate_done_folder(options.folder, options.move_done)
         self._options = options
         self._lock = lock_state(options.state)
         self._reported: list[Mapping[str, Any]] = []
@@ -256,13 +291,15 @@ class Watch:
         self._events = EventLog(options.state, self._report)
         self._worker = Worker(options.jobs, (self._lock,), options.time_limit)
         self._intake = Intake(
-            WatchedFolder(options.folder, options.state, options.move_done),
+            WatchedFolder(options.folder, options.state, done),
             run or self._worker.run,
             self._events,
             IntakeOptions(options.hold, options.settle),
         )
         self._stop_requested = False
+        self._wake_writer: int | None
         self._wake_reader, self._wake_writer = os.pipe()
+        os.set_blocking(self._wake_writer, False)
 
     def stop(self) -> None:
         """Stop soon; a running import is terminated, and restarted next time.
@@ -270,7 +307,9 @@ class Watch:
         Takes no lock: a signal handler calls it, and may have interrupted the lock's holder.
         """
         self._stop_requested = True
-        os.write(self._wake_writer, b"!")
+        if self._wake_writer is not None:  # else it has stopped, and the signal came again
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._wake_writer, b"!")
         self._intake.stop()
         self._worker.stop()
 
@@ -299,8 +338,10 @@ class Watch:
         try:
             yield
         finally:
-            for descriptor in (self._lock, self._wake_reader, self._wake_writer):
-                os.close(descriptor)
+            writer, self._wake_writer = self._wake_writer, None  # before a signal finds it closed
+            for descriptor in (self._lock, self._wake_reader, writer):
+                if descriptor is not None:
+                    os.close(descriptor)
         self._events.notify("stopped")
 
     def _try_tick(self) -> bool:
@@ -323,69 +364,48 @@ def _select_public_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if key not in _PRIVATE_KEYS}
 
 
-def _load_seen(path: Path) -> dict[str, Any]:
+def _is_unchanged(bundle: DiscoveredBundle, entry: Mapping[str, Any], moved: FolderEntry) -> bool:
+    """Tell whether the bundle of an entry is the one that has been moved there."""
+    stamp = compute_moved_stamp(bundle, moved.folder, moved.name, entry["packs"])
+    return stamp == str(entry["stamp"])
+
+
+def _load_seen(path: Path) -> dict[str, dict[str, Any]]:
+    """Read what is remembered.
+
+    Raises:
+        StorageError: it is damaged.
+    """
     try:
         entries = json.loads(path.read_bytes())["things"]
+        for entry in entries.values():
+            _check_entry(entry)
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StorageError(
             f"{path} is damaged.",
             "Move it away; all bundles in the folder are then checked again.",
         ) from error
-    return {str(name): dict(entry) for name, entry in entries.items()}
+    return dict(entries)
 
 
-def _find_free_name(folder: Path, name: str) -> str:
-    """Return a free name: bundles that were moved before are not replaced."""
-    number, candidate = 1, name
-    while os.path.lexists(folder / candidate):
-        number += 1
-        candidate = f"{number}.{name}"
-    return candidate
+def _check_entry(entry: Mapping[str, Any]) -> None:
+    """Check the fields of a remembered bundle that this module uses.
 
-
-def _move_bundle(bundle: DiscoveredBundle, target: Path) -> None:
-    """Move a bundle into a folder, under a name that is free there. Raises OSError."""
-    if bundle.bundle_id:
-        _move(bundle.folder, target / layout.BUNDLES / bundle.bundle_id)
-    else:
-        _move(bundle.path, target / _find_free_name(target, bundle.path.name))
-
-
-def _move(source: Path, target: Path) -> None:
-    """Rename, or copy and remove across file systems. Does nothing if that was done before.
-
-    A sender can put links there, to files of this machine that others must not read, and to devices
-    without an end: neither is followed.
+    Raises:
+        ValueError: a field is not a text, or does not have its form.
+        KeyError: a field is missing.
+        TypeError: it is not an object.
     """
-    if not os.path.lexists(source):
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.is_dir():
-        shutil.rmtree(target)
-    with contextlib.suppress(OSError):
-        source.rename(target)
-        return
-    if is_real_folder(source):
-        shutil.copytree(source, target, symlinks=True, copy_function=_copy_if_regular)
-        shutil.rmtree(source)
-        return
-    _copy(source, target)
-    sync_file(target.parent, target.name)
-    source.unlink()
-
-
-def _copy_if_regular(source: str, target: str) -> None:
-    with contextlib.suppress(CorruptError):  # a FIFO, say: no bundle has such a file
-        _copy(Path(source), Path(target))
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a regular file. Raises CorruptError if it is not one, or a link to one."""
-    with (
-        open_regular(source.parent, source.name) as descriptor,
-        open(descriptor, "rb", closefd=False) as original,
-        target.open("wb") as copy,
-    ):
-        shutil.copyfileobj(original, copy)
+    texts = [entry[name] for name in ("event", "arrival", "bundle", "stamp", "path", "in_depot")]
+    texts += [*entry["packs"], *(entry[name] for name in _LATER_FIELDS if name in entry)]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError
+    path = Path(entry["path"])
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError
+    if entry["event"] not in _OUTCOMES:
+        raise ValueError
+    if entry["in_depot"] and not names.is_bundle_id(entry["in_depot"]):
+        raise ValueError

@@ -51,7 +51,8 @@ class TokenAddress:
     def __str__(self) -> str:
         """Describe it for people."""
         key = self.label or (self.object_id or b"").hex()
-        return f"key {key} on token {self.token or (self.serial or b'?').decode('ascii')}"
+        serial = (self.serial or b"?").decode("ascii", "backslashreplace")
+        return f"key {key} on token {self.token or serial}"
 
 
 class TokenSigner(Signer):
@@ -136,6 +137,9 @@ def _make_address(attributes: dict[str, bytes]) -> TokenAddress:
         texts = {name: attributes[name].decode() for name in attributes.keys() - {"id", "serial"}}
     except UnicodeDecodeError as error:
         raise UsageError("The pkcs11: address is not UTF-8.", _EXAMPLE) from error
+    for name, text in texts.items():
+        if "\0" in text:
+            raise UsageError(f"{name} in the pkcs11: address has a NUL character.", _EXAMPLE)
     module = texts.get("module-path") or os.environ.get(MODULE_VARIABLE)
     if not module:
         raise ConfigurationError(

@@ -6,23 +6,34 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from airgap.disk import durable
 from airgap.disk.descriptors import open_without_waiting
-from airgap.errors import ConfigurationError, NotTrustedError, StorageError
+from airgap.errors import AirgapError, ConfigurationError, NotTrustedError, StorageError
 from airgap.format.root import ALGORITHMS, Key
-from airgap.signing import pkcs8, public_keys
+from airgap.signing import key_files, pkcs8, public_keys
+from airgap.signing.openssl_mode import UNAVAILABLE, is_fips_enforced
 from airgap.signing.public_keys import CURVES, make_key
 from airgap.signing.signer import Passphrase, Signer
 
-__all__ = ["OTHERS_ACCESS", "FileSigner", "generate", "load", "read_secret", "write_public"]
+__all__ = [
+    "FIPS_PASSPHRASE_BYTES",
+    "OTHERS_ACCESS",
+    "FileSigner",
+    "generate",
+    "load",
+    "read_secret",
+    "works_here",
+    "write_public",
+]
 
 # bcrypt_pbkdf rounds: about half a second; ssh-keygen's own default is 16 to 24.
 _ROUNDS: Final = 48
 OTHERS_ACCESS: Final = stat.S_IRWXG | stat.S_IRWXO
+FIPS_PASSPHRASE_BYTES: Final = 8
+"""OpenSSL's FIPS provider refuses shorter ones for PBKDF2: Red Hat's does, others may."""
 _SECRET_BYTES: Final = 64 * 1024
 # Longer than any key file that airgap can read; openssl writes 5.5 KB for ML-DSA by default.
 _SEED_FORM_BYTES: Final = 4096
@@ -49,26 +60,38 @@ class FileSigner(Signer):
 
 
 def generate(
-    folder: Path, name: str, algorithm: str, passphrase: bytes | None
+    folder: Path, name: str, algorithm: str, passphrase: bytes | None, *, fips: bool = False
 ) -> tuple[Path, Path, Key]:
     """Generate a key pair: ``NAME.key`` (mode 0600) and ``NAME.pub`` (SPKI PEM).
 
-    The private key is in OpenSSH form, or for ML-DSA, which has none, in PKCS#8 with scrypt.
+    The private key is in OpenSSH form, or for ML-DSA, which has none, in PKCS#8 with scrypt. With
+    ``fips`` it is in PKCS#8 with PBKDF2, and only ECDSA is possible (docs/adr/0044).
 
     Returns:
         The paths of the private and the public key, and the public key.
 
     Raises:
-        ConfigurationError: the algorithm is unknown or unavailable, or one of the files exists.
-        StorageError: the files cannot be written.
+        ConfigurationError: the algorithm is unknown or unavailable, or one of the files exists; for
+            ``fips``, another algorithm, or the passphrase is too short.
+        StorageError: the files cannot be written; neither is left behind.
     """
+    if fips:
+        _require_approved(algorithm, passphrase)
     private = _generate_private(algorithm)
     private_path, public_path = folder / f"{name}.key", folder / f"{name}.pub"
     for path in (private_path, public_path):
         _refuse_existing(path)
     key = make_key(private.public_key())
-    _create(private_path, _encode_private(private, algorithm, passphrase), 0o600)
-    write_public(public_path, key)
+    if fips:
+        content = _encode_pkcs8(private, passphrase, pkcs8.encrypt_approved)
+    else:
+        content = _encode_private(private, algorithm, passphrase)
+    _create(private_path, content, 0o600)
+    try:
+        write_public(public_path, key)
+    except BaseException:
+        private_path.unlink(missing_ok=True)
+        raise
     return private_path, public_path, key
 
 
@@ -124,13 +147,35 @@ def read_secret(path: Path) -> bytes:
         ) from error
 
 
+def works_here(algorithm: str) -> bool:
+    """Tell whether keys for an algorithm of format §6.3 sign and verify here, by trying it."""
+    try:
+        signer = FileSigner(_generate_private(algorithm))
+        signature = signer.sign("builder", b"").signature
+    except (*UNAVAILABLE, AirgapError, ValueError):
+        return False
+    return bool(signature)
+
+
 def _generate_private(algorithm: str) -> Any:  # noqa: ANN401
     """Generate a private key.
 
     Raises:
-        ConfigurationError: the algorithm is unknown, or cryptography is too old for it.
+        ConfigurationError: the algorithm is unknown, or cryptography or its OpenSSL lacks it.
     """
     public_keys.refuse_missing_ml_dsa(algorithm)
+    try:
+        return _generate_known(algorithm)
+    except UNAVAILABLE as error:
+        raise public_keys.make_unavailable_error(f"Keys for {algorithm}") from error
+
+
+def _generate_known(algorithm: str) -> Any:  # noqa: ANN401
+    """Generate a private key.
+
+    Raises:
+        ConfigurationError: the algorithm is unknown.
+    """
     if algorithm in CURVES:
         return ec.generate_private_key(CURVES[algorithm][0])
     classes: dict[str, Any] = {
@@ -144,23 +189,48 @@ def _generate_private(algorithm: str) -> Any:  # noqa: ANN401
     return classes[algorithm].generate()
 
 
+def _require_approved(algorithm: str, passphrase: bytes | None) -> None:
+    """Require what works in FIPS mode.
+
+    Raises:
+        ConfigurationError: another algorithm, or a passphrase that OpenSSL would refuse there.
+    """
+    if algorithm not in CURVES:
+        raise ConfigurationError(
+            f"--fips cannot make a key for {algorithm}: it makes ECDSA keys.",
+            f"Use one of {', '.join(reversed(CURVES))}, or leave --fips out.",
+        )
+    if passphrase is not None and len(passphrase) < FIPS_PASSPHRASE_BYTES:
+        raise ConfigurationError(
+            f"The passphrase has {len(passphrase)} bytes, and OpenSSL in FIPS mode may require"
+            f" {FIPS_PASSPHRASE_BYTES}.",
+            "Choose a longer one; PBKDF2 needs more than that: about six random words.",
+        )
+
+
 def _encode_private(
     private: Any,  # noqa: ANN401
     algorithm: str,
     passphrase: bytes | None,
 ) -> bytes:
-    form = serialization.PrivateFormat
-    plain = serialization.NoEncryption()
-    pem = serialization.Encoding.PEM
     if algorithm in public_keys.ml_dsa_classes("PrivateKey"):
-        if passphrase is None:
-            return bytes(private.private_bytes(pem, form.PKCS8, plain))
-        der = private.private_bytes(serialization.Encoding.DER, form.PKCS8, plain)
-        return pkcs8.encrypt(der, passphrase)
-    encryption: serialization.KeySerializationEncryption = plain
+        return _encode_pkcs8(private, passphrase, pkcs8.encrypt)
+    form = serialization.PrivateFormat.OpenSSH
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase is not None:
-        encryption = form.OpenSSH.encryption_builder().kdf_rounds(_ROUNDS).build(passphrase)
-    return bytes(private.private_bytes(pem, form.OpenSSH, encryption))
+        encryption = form.encryption_builder().kdf_rounds(_ROUNDS).build(passphrase)
+    return bytes(private.private_bytes(serialization.Encoding.PEM, form, encryption))
+
+
+def _encode_pkcs8(
+    private: Any,  # noqa: ANN401
+    passphrase: bytes | None,
+    encrypt: Callable[[bytes, bytes], bytes],
+) -> bytes:
+    form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    if passphrase is None:
+        return bytes(private.private_bytes(serialization.Encoding.PEM, form, plain))
+    return encrypt(private.private_bytes(serialization.Encoding.DER, form, plain), passphrase)
 
 
 def _parse(path: Path, text: bytes, passphrase: Passphrase) -> object:
@@ -179,14 +249,22 @@ def _parse(path: Path, text: bytes, passphrase: Passphrase) -> object:
         except TypeError:
             encrypted = True
             return load(text, passphrase(f"the key {path}"))
-    except UnsupportedAlgorithm as error:
-        raise ConfigurationError(
-            f"The key {path} is of a type that airgap does not support, or that the installed"
-            " cryptography is too old for.",
-            f"Use a key for one of {', '.join(ALGORITHMS)}.",
-        ) from error
+    except UNAVAILABLE as error:
+        raise _make_unsupported_error(path, key_files.read_protection(text)) from error
     except (ValueError, TypeError) as error:
         raise _unreadable_key_error(path, len(text), encrypted=encrypted) from error
+
+
+def _make_unsupported_error(path: Path, protection: str) -> ConfigurationError:
+    if protection and is_fips_enforced():
+        return public_keys.make_unavailable_error(
+            f"The key {path} is encrypted with {protection}, and such keys"
+        )
+    return ConfigurationError(
+        f"The key {path} is of a type that airgap does not support, or that the installed"
+        " cryptography is too old for.",
+        f"Use a key for one of {', '.join(ALGORITHMS)}.",
+    )
 
 
 def _unreadable_key_error(path: Path, size: int, *, encrypted: bool) -> ConfigurationError:
@@ -235,12 +313,18 @@ def _refuse_existing(path: Path) -> None:
 
 
 def _create(path: Path, content: bytes, mode: int) -> None:
+    """Write a new file whole, or leave nothing of it: half a key would look like one."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            durable.flush(file)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                durable.flush(file)
+            durable.sync_folder(path.parent)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise StorageError(
             f"{path} cannot be written: {error.strerror}.", "Choose another folder."

@@ -4,7 +4,7 @@ from types import ModuleType
 from typing import Any, Final
 
 import cryptography
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import (
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from airgap.errors import ConfigurationError, NotTrustedError
 from airgap.format.root import Key
 from airgap.signing.ed25519_points import is_prime_order_key
+from airgap.signing.openssl_mode import UNAVAILABLE, describe_openssl, is_fips_enforced
 
 mldsa: ModuleType | None
 try:
@@ -31,6 +32,7 @@ __all__ = [
     "load_ssh_blob",
     "load_text",
     "make_key",
+    "make_unavailable_error",
     "ml_dsa_classes",
     "ml_dsa_note",
     "normalize_s",
@@ -100,7 +102,7 @@ def load_pem(text: bytes) -> Key:
     """
     try:
         public = serialization.load_pem_public_key(text)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, *UNAVAILABLE) as error:
         raise NotTrustedError(
             "A public key is not in PEM form, or of an unknown type.",
             "Use a key made by `airgap key generate`, or ask its owner." + ml_dsa_note(),
@@ -116,7 +118,7 @@ def load_ssh_blob(name: str, encoded: bytes) -> Key:
     """
     try:
         public = serialization.load_ssh_public_key(name.encode() + b" " + encoded)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, *UNAVAILABLE) as error:
         raise _unusable_key_error("is not in OpenSSH form") from error
     return make_key(public)
 
@@ -140,7 +142,11 @@ def check_key(key: Key) -> object:
     refuse_missing_ml_dsa(key.algorithm)
     try:
         public = serialization.load_der_public_key(key.spki)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, *UNAVAILABLE) as error:
+        if is_fips_enforced() and key.algorithm not in CURVES:
+            raise make_unavailable_error(
+                f"The key {key.id} is for {key.algorithm}, and such keys"
+            ) from error
         raise _unusable_key_error("cannot be decoded") from error
     if make_key(public) != key:
         raise _unusable_key_error("is not in its canonical encoding, or is for another algorithm")
@@ -206,12 +212,23 @@ def refuse_missing_ml_dsa(algorithm: str) -> None:
         return
     try:  # the module may exist while the OpenSSL below it is too old
         ml_dsa_classes("PrivateKey")[algorithm].from_seed_bytes(bytes(32))
-    except (KeyError, UnsupportedAlgorithm) as error:
+    except (KeyError, ValueError, *UNAVAILABLE) as error:
+        if is_fips_enforced():
+            raise make_unavailable_error(f"Keys for {algorithm}") from error
         raise ConfigurationError(
             f"The key is for {algorithm}, which the installed cryptography"
             f" {cryptography.__version__} does not support.",
             "Install 47 or later: pip install --upgrade cryptography.",
         ) from error
+
+
+def make_unavailable_error(keys: str) -> ConfigurationError:
+    """Make the error of keys that the OpenSSL below cryptography does not offer."""
+    mode = " in FIPS mode" if is_fips_enforced() else ""
+    return ConfigurationError(
+        f"{keys} are not available in {describe_openssl()}{mode}.",
+        "Use ECDSA keys: airgap key generate NAME --fips" if mode else "Use another algorithm.",
+    )
 
 
 def ml_dsa_note() -> str:

@@ -6,12 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from airgap.disk import durable
+from airgap.disk import durable, sharing
 from airgap.errors import AirgapError
 from airgap.format import limits
 from airgap.format import manifest as manifests
 from airgap.format.manifest import Manifest
-from airgap.state import pinned_root
+from airgap.state.state_folder import state_folder
 
 __all__ = ["find", "list_bundles", "load", "load_manifest", "save_manifest"]
 
@@ -25,16 +25,13 @@ def save_manifest(bundle: str, raw: bytes) -> None:
         OSError: the disk refused.
     """
     folder = _folder()
-    begun = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    sharing.make_own_folder(folder)
     path = folder / f"{bundle}.msgpack"
     if path.exists() and path.stat().st_size == len(raw):
         return
     # A unique name: imports into several BentoML homes may run at once.
     part = path.with_suffix(f".{secrets.token_hex(8)}.part")
-    durable.replace_file(path, raw, part)
-    if begun:
-        durable.sync_folder(folder.parent)
+    durable.replace_file(path, raw, part, sharing.choose_file_mode(folder))
 
 
 def load() -> Iterator[Manifest]:
@@ -84,4 +81,4 @@ def list_bundles() -> frozenset[str]:
 
 
 def _folder() -> Path:
-    return pinned_root.home() / "manifests"
+    return state_folder() / "manifests"

@@ -6,13 +6,16 @@ A cached manifest is not trusted: its SHA-256 is compared with the bundle id at 
 import hashlib
 import os
 import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from airgap.disk import sharing
+from airgap.disk.permissions import set_mode
 from airgap.disk.reading import read_open
 from airgap.format import limits
-from airgap.state import pinned_root
+from airgap.state.state_folder import state_folder
 
 __all__ = ["load", "save_manifest", "trim"]
 
@@ -26,7 +29,8 @@ def load(bundle: str) -> bytes | None:
     with suppress(OSError), (_folder() / bundle).open("rb") as file:
         raw = read_open(file, _LARGEST + 1)
         if hashlib.sha256(raw).hexdigest() == bundle:
-            os.utime(file.fileno())
+            with suppress(OSError):  # another operator's
+                os.utime(file.fileno())
             return raw
     return None
 
@@ -36,10 +40,12 @@ def save_manifest(bundle: str, raw: bytes) -> None:
     if len(raw) > _LARGEST:
         return
     with suppress(OSError):
-        _folder().mkdir(parents=True, exist_ok=True)
-        part = _folder() / f"{bundle}.{secrets.token_hex(4)}.part"
+        folder = _folder()
+        sharing.make_own_folder(folder)
+        part = folder / f"{bundle}.{secrets.token_hex(4)}.part"
         part.write_bytes(raw)
-        part.replace(_folder() / bundle)
+        set_mode(part, sharing.choose_file_mode(folder) or stat.S_IMODE(part.stat().st_mode))
+        part.replace(folder / bundle)
 
 
 def trim() -> None:
@@ -55,4 +61,4 @@ def trim() -> None:
 
 
 def _folder() -> Path:
-    return pinned_root.home() / "cache" / "manifests"
+    return state_folder() / "cache" / "manifests"

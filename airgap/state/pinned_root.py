@@ -1,7 +1,8 @@
-"""The pinned root of this machine, in ``AIRGAP_HOME`` (default ``~/.airgap``)."""
+"""The pinned root of this machine, in the state folder."""
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -9,16 +10,16 @@ from pathlib import Path
 from typing import Final
 
 from airgap.disk import durable, locks
-from airgap.disk.expansion import expand
 from airgap.disk.permissions import set_mode
 from airgap.disk.reading import read_small
+from airgap.disk.sharing import is_shared, make_own_folder, share_folder
 from airgap.errors import ConfigurationError, ConflictError, CorruptError, StorageError
 from airgap.format import limits
+from airgap.state.state_folder import state_folder
 
 __all__ = [
     "PinnedRoot",
     "envelope_stem",
-    "home",
     "load_root",
     "read_root_files",
     "read_signed",
@@ -27,6 +28,9 @@ __all__ = [
 
 _FINGERPRINT: Final = "fingerprint"
 _PINNED: Final = re.compile(r"SHA256:[0-9a-f]{64}")
+_PRIVATE: Final = 0o700
+_GROUP_ENTERS: Final = 0o2750
+_GROUP_READS: Final = 0o640
 _ROOT_FILE: Final = re.compile(r"[0-9a-f]{64}\.(msgpack|[0-9a-f]{64}\.dsse)(\.part)?")
 
 
@@ -37,16 +41,6 @@ class PinnedRoot:
     raw: bytes
     envelopes: tuple[bytes, ...]
     fingerprint: str
-
-
-def home() -> Path:
-    """Return the folder of airgap's own state; ``~`` and variables are expanded.
-
-    Raises:
-        ConfigurationError: ``AIRGAP_HOME`` refers to itself.
-    """
-    text = os.environ.get("AIRGAP_HOME") or "~/.airgap"
-    return Path(expand(text, "AIRGAP_HOME")).absolute()
 
 
 def load_root() -> PinnedRoot | None:
@@ -81,8 +75,8 @@ def save_root(
     """
     folder, target = _trust(), _root_file(fingerprint)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        set_mode(folder, 0o700)
+        _make_folder(folder)
+        mode = _GROUP_READS if is_shared(state_folder()) else None
         with locks.lock_folder(folder):
             if _pinned_fingerprint() != replaced:
                 raise ConflictError(
@@ -90,15 +84,31 @@ def save_root(
                     "See `airgap trust show`, and run this again if it is still needed.",
                 )
             for key_id, envelope in envelopes.items():
-                durable.replace_file(folder / f"{target.stem}.{key_id}.dsse", envelope)
-            durable.replace_file(target, raw)
-            durable.replace_file(folder / _FINGERPRINT, fingerprint.encode() + b"\n")
+                durable.replace_file(folder / f"{target.stem}.{key_id}.dsse", envelope, mode=mode)
+            durable.replace_file(target, raw, mode=mode)
+            durable.replace_file(folder / _FINGERPRINT, fingerprint.encode() + b"\n", mode=mode)
             _remove_others(folder, target.stem)
     except OSError as error:
         raise StorageError(
             f"{folder} cannot be written: {error.strerror}.", "Check who owns it."
         ) from error
     return folder
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder of the pinned root: a group that shares the state folder may read it only.
+
+    Its owner may let the group write into it, too. Others never may: what they could do before is
+    taken away.
+    """
+    make_own_folder(folder.parent)
+    if not folder.exists():
+        folder.mkdir(_PRIVATE, exist_ok=True)
+        share_folder(folder, _GROUP_ENTERS)
+    allowed = stat.S_ISGID | stat.S_IRWXU | (stat.S_IRWXG if is_shared(folder.parent) else 0)
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & ~allowed:
+        set_mode(folder, mode & allowed)
 
 
 def read_root_files(path: Path) -> tuple[bytes, tuple[bytes, ...]]:
@@ -150,7 +160,7 @@ def envelope_stem(path: Path) -> str:
 
 
 def _trust() -> Path:
-    return home() / "trust"
+    return state_folder() / "trust"
 
 
 def _root_file(fingerprint: str) -> Path:
@@ -164,6 +174,13 @@ def _pinned_fingerprint() -> str | None:
         fingerprint = (folder / _FINGERPRINT).read_text().strip()
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise ConfigurationError(
+            f"This user (uid {os.geteuid()}) may not read {folder}, which has the root that this"
+            " machine trusts.",
+            "Let an administrator add this user to the group that imports here"
+            " (`airgap trust init --system`), or set AIRGAP_HOME to a folder of your own.",
+        ) from error
     except (OSError, ValueError) as error:
         raise _damaged(folder) from error
     if not _PINNED.fullmatch(fingerprint):

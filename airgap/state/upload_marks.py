@@ -9,11 +9,13 @@ import os
 import re
 import secrets
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from airgap.disk import locks
-from airgap.state import pinned_root
+from airgap.disk.sharing import make_own_folder
+from airgap.state.state_folder import state_folder
 
 __all__ = ["hold_mark"]
 
@@ -24,7 +26,7 @@ _HELD: Final[dict[tuple[Path, int, int], tuple[int, str]]] = {}  # for as long a
 
 def hold_mark() -> str:
     """Return this thread's 16 hex digits; random ones where no slot can be held."""
-    folder = pinned_root.home() / "uploads"
+    folder = state_folder() / "uploads"
     key = folder, os.getpid(), threading.get_ident()
     if key not in _HELD:
         _HELD[key] = _hold(folder)
@@ -33,16 +35,25 @@ def hold_mark() -> str:
 
 def _hold(folder: Path) -> tuple[int, str]:
     """Hold the first free slot; return its descriptor and mark."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # read-only, or without locks: nothing is resumed after a crash
+        make_own_folder(folder)
         for number in range(_SLOTS):
-            descriptor = os.open(folder / str(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            if locks.try_lock(descriptor):
+            descriptor = _open_slot(folder / str(number))
+            if descriptor >= 0 and locks.try_lock(descriptor):
                 return descriptor, _read(descriptor)
-            os.close(descriptor)
-    except OSError:  # read-only, or without locks: nothing is resumed after a crash
-        pass
+            if descriptor >= 0:
+                os.close(descriptor)
     return -1, secrets.token_hex(8)
+
+
+def _open_slot(path: Path) -> int:
+    """Open the file of a slot, which is made if need be; -1 if another operator has made it."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except PermissionError:
+        if path.exists():
+            return -1
+        raise
 
 
 def _read(descriptor: int) -> str:

@@ -40,6 +40,7 @@ def add_item(item: Item, files: Mapping[str, Path], work: str, on_wait: Callable
         kind.check(item, _read_description(staged), thorough=True)
         kind.check_staged(item, staged.folder)
         kind.share_installed(item, staged.folder)
+        staged.adopt_types()
         sync_file_system(staged.folder)
         install(staged)
         remove_staging(target, work)

@@ -67,8 +67,9 @@ def read_runtime(folder: Path) -> BentoRuntime:
         raise CorruptError(
             f"{path} is malformed: {error}.", "Import the Bento again, with --replace."
         ) from error
-    python = version.decode(errors="replace") or _read_text(_get(tree, "image"), "python_version")
-    short = ".".join(python.strip().split(".")[:2])
+    python = version.decode(errors="replace").strip()
+    python = python or _read_text(_get(tree, "image"), "python_version").strip()
+    short = ".".join(python.split(".")[:2])
     return BentoRuntime(short, tuple(_list_variables(tree)), has_gpu=_has_gpu(tree))
 
 

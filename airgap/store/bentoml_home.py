@@ -4,16 +4,23 @@ Without importing it: that costs a second, and the isolated side may have only a
 """
 
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
 from airgap.disk.expansion import expand
-from airgap.errors import AirgapError, CorruptError, MissingError, StorageError
+from airgap.errors import (
+    AirgapError,
+    ConfigurationError,
+    CorruptError,
+    MissingError,
+    StorageError,
+)
 from airgap.format import limits, names
 from airgap.format.inventory import Item, Link
-from airgap.printable import list_some
+from airgap.printable import list_some, quote
 from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import ItemFault, ItemKind, Reference, Source
 from airgap.store.source_tree import scan
@@ -29,10 +36,18 @@ def home() -> Path:
     As there, a variable that is set and empty stands for the current folder.
 
     Raises:
-        ConfigurationError: ``BENTOML_HOME`` refers to itself.
+        ConfigurationError: ``BENTOML_HOME`` refers to itself; or it is not set, and this user has
+            no home folder: BentoML then makes a folder named ``~`` in the current one.
     """
     text = os.environ.get("BENTOML_HOME", "~/bentoml")
-    return Path(expand(text, "BENTOML_HOME")).absolute()
+    path = expand(text, "BENTOML_HOME")
+    if path.startswith("~/"):
+        raise ConfigurationError(
+            f"This user (uid {os.geteuid()}) has no home folder, and BENTOML_HOME is"
+            f" {quote(text) if 'BENTOML_HOME' in os.environ else 'not set'}.",
+            "Set BENTOML_HOME to the path of the folder of BentoML's stores.",
+        )
+    return Path(path).absolute()
 
 
 class BentoMLKind(ItemKind):
@@ -135,7 +150,9 @@ class BentoMLKind(ItemKind):
         except AirgapError as error:
             hint = error.hint
             if not self._is_item(folder):
-                hint = f"Remove it (rm -r {folder}) and build or import {tag} again."
+                hint = (
+                    f"Remove it (rm -r {shlex.quote(str(folder))}) and build or import {tag} again."
+                )
             message = f"{error.message[:-1]}, which breaks `{self.command} list`."
             yield ItemFault(folder, message, hint)
             return
@@ -209,7 +226,8 @@ class BentoMLKind(ItemKind):
                 path,
                 f"`latest` of the {self.rules.name} {folder.name} names {version!r}, which does"
                 " not exist.",
-                f"BentoML uses the newest version instead. To be sure, remove it: rm {path}",
+                f"BentoML uses the newest version instead. To be sure, remove it:"
+                f" rm {shlex.quote(str(path))}",
                 harmless=True,
             )
 

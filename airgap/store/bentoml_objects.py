@@ -1,9 +1,11 @@
 """BentoML's own objects of installed Bentos and models. Only this module imports bentoml."""
 
+import importlib
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from airgap.errors import AirgapError, ConfigurationError, MissingError, StorageError
@@ -22,6 +24,8 @@ __all__ = [
     "is_own_store",
     "list_bentos",
     "list_models",
+    "load_bentoml",
+    "load_exceptions",
     "require_bentoml",
 ]
 
@@ -33,6 +37,26 @@ def require_bentoml() -> None:
             "BentoML is not installed, so no Bento object can be returned.",
             "Install bento-airgap[bentoml], or use `airgap import`, which needs no BentoML.",
         )
+
+
+def load_bentoml(module: str = "") -> ModuleType:
+    """Import bentoml, or a module of it.
+
+    Raises:
+        ModuleNotFoundError: it is not installed.
+    """
+    return importlib.import_module(f"bentoml.{module}" if module else "bentoml")
+
+
+def load_exceptions() -> ModuleType | None:
+    """Import ``bentoml.exceptions``, which is quick; None if BentoML is not installed, or broken.
+
+    This is asked while an error is on its way, so nothing that BentoML raises may replace it.
+    """
+    try:
+        return load_bentoml("exceptions")
+    except Exception:  # noqa: BLE001  (BentoML raises what its libraries raise)
+        return None
 
 
 def get_bento(tag: str) -> "Bento":
@@ -102,7 +126,7 @@ def is_own_store(store: object) -> bool:
     return path is not None and Path(path).parent == bentoml_home.home()
 
 
-def list_bentos(tag: object) -> "Sequence[Bento]":
+def list_bentos(tag: object) -> "list[Bento]":
     """Return the Bentos in the store, or those of a name.
 
     Raises:
@@ -111,14 +135,14 @@ def list_bentos(tag: object) -> "Sequence[Bento]":
         StorageError: BentoML cannot read one of them.
     """
     with _open_bentoml("its store of Bentos") as bentoml:
-        bentos: Sequence[Bento] = bentoml.bentos.list(None if tag is None else str(tag))
+        bentos: list[Bento] = bentoml.bentos.list(None if tag is None else str(tag))
     return bentos
 
 
-def list_models(tag: object) -> "Sequence[Model]":
+def list_models(tag: object) -> "list[Model]":
     """Return the models in the store, or those of a name; raises as ``list_bentos``."""
     with _open_bentoml("its store of models") as bentoml:
-        models: Sequence[Model] = bentoml.models.list(None if tag is None else str(tag))
+        models: list[Model] = bentoml.models.list(None if tag is None else str(tag))
     return models
 
 

@@ -39,14 +39,13 @@ def refuse_unreadable(
     version = find_version()
     if not items or version is None or (signed and version.startswith(_KNOWN)):
         return
-    code, output = _run_reader(items)
+    code, begun, reason = _run_reader(items)
     if code == _CANNOT_START:
-        note(f"BentoML {version} was not asked whether it can read the items: {output}.")
+        note(f"BentoML {version} was not asked whether it can read the items: {reason}.")
     elif code:
-        number, _, reason = output.partition(" ")
-        item = items[int(number)].item if number.isdecimal() else items[0].item
+        subject = f"the {items[begun - 1].item}" if begun else "the items"
         raise CorruptError(
-            f"BentoML {version} cannot read the {item}: {reason}.",
+            f"BentoML {version} cannot read {subject}: {reason}.",
             "Ask the sender to build it with the version of BentoML that is installed here.",
         )
 
@@ -63,8 +62,8 @@ def find_version() -> str | None:
         return "of an unknown version"
 
 
-def _run_reader(items: Sequence[StagedItem]) -> tuple[int, str]:
-    """Return the exit code of the reader, and the first line that it wrote."""
+def _run_reader(items: Sequence[StagedItem]) -> tuple[int, int, str]:
+    """Return the exit code of the reader, how many items it has begun to read, and its reason."""
     import subprocess
     import tempfile
 
@@ -81,7 +80,14 @@ def _run_reader(items: Sequence[StagedItem]) -> tuple[int, str]:
                 timeout=_SECONDS,
                 check=False,
             )
-        except subprocess.TimeoutExpired:
-            return 1, f"- it took more than {_SECONDS} seconds"
-    lines = done.stdout.decode(errors="replace").split("\n")
-    return done.returncode, cut_text(lines[0], 500).removesuffix(".") or "- it ended without a word"
+        except subprocess.TimeoutExpired as error:
+            begun, _ = _parse_output(error.stdout or b"")
+            return 1, begun, f"it took more than {_SECONDS} seconds"
+    begun, reason = _parse_output(done.stdout)
+    return done.returncode, begun, reason or f"its process ended with code {done.returncode}"
+
+
+def _parse_output(output: bytes) -> tuple[int, str]:
+    """Return how many items were begun, and what the last line says of the last of them."""
+    *numbers, reason = output.decode(errors="replace").split("\n")
+    return len(numbers), cut_text(reason, 500).removesuffix(".")

@@ -25,7 +25,7 @@ class Difference:
     """A path of an installed item that is not as the item has it; ``problem`` is a phrase.
 
     ``expected`` and ``actual`` are the SHA-256 of a file, where there is one. ``path`` is empty if
-    the folder cannot be listed.
+    the item's own folder is a link, or cannot be listed.
     """
 
     path: str
@@ -79,11 +79,18 @@ def has_missing_files(item: Item, target: InstallPath) -> bool:
 def _compare_item(
     item: Item, target: InstallPath, digest: Callable[[Path], bytes]
 ) -> Iterator[Difference]:
+    linked = [*_find_linked_folders(item, target.final)]
+    for folder in linked:
+        problem = "is a link here, and not a folder"
+        problem = problem if folder else f"{target.final} is a link, and not a folder"
+        yield Difference(folder, "changed", problem)
     keeps_modes = cache(partial(are_kept, target.store))
     compare = partial(
         _compare_file, keeps_modes=keeps_modes, may_be_link=target.may_hold_more, digest=digest
     )
     for entry in item.entries:
+        if any(_is_below(entry.path, folder) for folder in linked):
+            continue  # it is not in the item's folder, whatever is there
         path = target.final / entry.path
         expected = entry.digest if isinstance(entry, File) else None
         if not os.path.lexists(path):
@@ -98,6 +105,37 @@ def _compare_item(
             difference = Difference(entry.path, "unreadable", error.message, expected)
         if difference:
             yield difference
+
+
+def _find_linked_folders(item: Item, final: Path) -> Iterator[str]:
+    """Yield the folders of an item that are links where it is installed; empty: its own.
+
+    What is behind such a link is not yielded.
+    """
+    if final.is_symlink():
+        yield ""
+        return
+    linked: list[str] = []
+    for folder in sorted(_list_folders(item)):
+        if any(_is_below(folder, link) for link in linked):
+            continue
+        if (final / folder).is_symlink():
+            linked.append(folder)
+            yield folder
+
+
+def _list_folders(item: Item) -> set[str]:
+    """Return the folders that lead to the entries of an item."""
+    return {
+        entry.path[:at]
+        for entry in item.entries
+        for at, mark in enumerate(entry.path)
+        if mark == "/"
+    }
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return not folder or path.startswith(f"{folder}/")
 
 
 def _compare_entry(
@@ -139,13 +177,14 @@ def _find_extra_paths(
     item: Item, final: Path, digest: Callable[[Path], bytes] | None
 ) -> Iterator[Difference]:
     """Yield what is only installed; files with their digest, if a function for it is given."""
+    if final.is_symlink():
+        return  # which is a difference
     try:
         tree = scan(final, ignored_folders=find_kind(item.kind).ignored_folders)
     except AirgapError as error:
         yield Difference("", "unreadable", error.message)
         return
-    expected = {entry.path for entry in item.entries}
-    expected |= {path[:at] for path in expected for at, mark in enumerate(path) if mark == "/"}
+    expected = {entry.path for entry in item.entries} | _list_folders(item)
     files = {file.path for file in tree.files}
     for path in sorted({*files, *tree.links, *tree.empty_folders} - expected):
         actual = None

@@ -6,6 +6,7 @@ parser.
 
 import re
 from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 __all__ = ["may_begin_version", "peek_zone"]
@@ -17,6 +18,8 @@ _TIME: Final = re.compile(
 )
 _HIDING_ESCAPE: Final = re.compile(rb"\\(?:x[0-7]|u00[0-7]|U000000[0-7]|[^ -~])")
 """An escape that may stand for a character of a tag, or for nothing at the end of a line."""
+_TAG: Final = re.compile(rb"(?<![-._a-z0-9])([-._a-z0-9]++):(?=([-._a-z0-9]++))")
+"""What may be a tag. The next one may begin within it, as the second one in ``*x:x:v1``."""
 
 
 def peek_zone(raw: bytes) -> bool | None:
@@ -40,14 +43,25 @@ def may_begin_version(raw: bytes, versions: Mapping[str, Collection[str]]) -> bo
     """Tell whether a bento.yaml may name a model by the beginning of one of these versions.
 
     ``versions`` are those of each model, by its name. A tag stands in one piece in the text unless
-    it is written with escapes. The lookahead also finds a tag that begins within another match, as
-    the second one in ``*x:x:v1``.
+    it is written with escapes; what stands before it may look like a part of its name. Takes linear
+    time, however many tags there are.
     """
     if _HIDING_ESCAPE.search(raw):
         return True
+    named: dict[str, set[str]] = {}
+    lengths = sorted({len(name) for name in versions})
+    for match in _TAG.finditer(raw):
+        left, right = match[1].decode(), match[2].decode()
+        for length in lengths:
+            if length > len(left):
+                break
+            if left[-length:] in versions:
+                named.setdefault(left[-length:], set()).add(right)
+    return any(_has_beginning(versions[name], beginnings) for name, beginnings in named.items())
+
+
+def _has_beginning(versions: Collection[str], beginnings: AbstractSet[str]) -> bool:
+    """Tell whether a version begins with one of these texts, and goes on."""
     return any(
-        version != match[1].decode() and version.startswith(match[1].decode())
-        for name, own in versions.items()
-        for match in re.finditer(rb"(?=%b:([-._a-z0-9]+))" % re.escape(name.encode()), raw)
-        for version in own
+        version[:length] in beginnings for version in versions for length in range(1, len(version))
     )

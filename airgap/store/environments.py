@@ -119,7 +119,23 @@ def _decode(raw: bytes) -> EnvironmentDescription | None:
         description = EnvironmentDescription(**{**document, "files": tuple(document["files"])})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    return description if encode(description) == raw else None
+    return description if _has_types(description) and encode(description) == raw else None
+
+
+def _has_types(description: EnvironmentDescription) -> bool:
+    """Tell whether each field holds what its type says, and the time is one that can be printed."""
+    is_numbered = all(
+        type(number) is int and 0 <= number <= limits.TIME
+        for number in (description.packages, description.created_at)
+    )
+    return is_numbered and all(
+        isinstance(text, str)
+        for text in (
+            *(description.bento, description.wheelhouse, description.bundle),
+            *(description.python, description.python_version),
+            *description.files,
+        )
+    )
 
 
 def refuse_foreign(folder: Path) -> None:

@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, Literal
 
 from airgap.disk import locks
 from airgap.disk.space import measure_free
+from airgap.format import names
 from airgap.store.install_paths import private_folder
 from airgap.store.private_folder import inspect_private_folder
-from airgap.store.staging import STAGING, measure_disk_usage
+from airgap.store.staging import PACKAGES, STAGING, measure_disk_usage
+from airgap.store.unsigned_staging import UNSIGNED
 from airgap.store.volume_progress import JOURNAL
 
 __all__ = [
@@ -22,6 +25,8 @@ __all__ = [
     "is_importing",
     "list_leftovers",
 ]
+
+_LOCK: Final = ".lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +45,18 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """What an import has left in staging. ``size`` is in bytes on the disk.
+    """What lies in staging under a name. ``size`` is in bytes on the disk.
 
-    ``waits`` tells that the import was not interrupted: it waits for more volumes.
+    ``work``: what has left it: an ``import`` that was interrupted, or waits for more ``volumes``;
+    an import of an ``unsigned`` archive; an export that collects ``packages``; or none of these
+    (``unknown``). ``is_running`` tells that it has not ended.
     """
 
-    bundle: str
-    folder: Path
+    name: str
+    paths: tuple[Path, ...]
     size: int
-    waits: bool
+    work: Literal["import", "volumes", "unsigned", "packages", "unknown"]
+    is_running: bool = False
 
 
 def inspect_disk(store: Path, parts: tuple[str, ...] = ()) -> Disk:
@@ -74,11 +82,28 @@ def find_existing(path: Path) -> Path:
 
 
 def list_leftovers(store: Path) -> Iterator[Leftover]:
-    """Yield what imports have left in a store's staging."""
+    """Yield what lies in a store's staging: no import is running."""
     staging = private_folder(store) / STAGING
+    paths: dict[str, list[Path]] = {}
     for name in _list_names(staging):
-        waits = (staging / name / JOURNAL).exists()
-        yield Leftover(name, staging / name, measure_disk_usage(staging / name), waits)
+        is_packages = name.startswith(PACKAGES)
+        paths.setdefault(name.removesuffix(_LOCK) if is_packages else name, []).append(
+            staging / name
+        )
+    for name, own in paths.items():
+        size = sum(map(measure_disk_usage, own))
+        is_running = name.startswith(PACKAGES) and locks.is_locked(staging / f"{name}{_LOCK}")
+        yield Leftover(name, tuple(own), size, _find_work(staging / name), is_running)
+
+
+def _find_work(folder: Path) -> Literal["import", "volumes", "unsigned", "packages", "unknown"]:
+    if folder.name.startswith(PACKAGES):
+        return "packages"
+    if folder.name == UNSIGNED:
+        return "unsigned"
+    if not names.is_bundle_id(folder.name):
+        return "unknown"
+    return "volumes" if (folder / JOURNAL).exists() else "import"
 
 
 def inspect_staging(store: Path) -> None:

@@ -19,9 +19,10 @@ from airgap.store.item_kind import ItemKind
 from airgap.store.kinds import find_kind
 from airgap.store.modes import make_folder, modes_of
 from airgap.store.private_folder import give_to_owner, inspect_private_folder, make_private_folder
+from airgap.store.replaced import previous_path, put_back_replaced
 from airgap.store.staging import STAGING, StagedItem
 
-__all__ = ["install", "lock_store", "point_latest", "put_back", "record_installed"]
+__all__ = ["install", "lock_store", "point_latest", "record_installed"]
 
 _AT_FDCWD: Final = -100
 _EXCHANGE: Final = 2
@@ -31,6 +32,8 @@ _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 @contextmanager
 def lock_store(store: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold a store's lock; call ``on_wait`` if another process holds it.
+
+    An item that a killed import was about to replace is put back.
 
     Folders that had to be created for the lock, even the store itself, are removed again if they
     are empty.
@@ -47,6 +50,7 @@ def lock_store(store: Path, on_wait: Callable[[], None]) -> Iterator[None]:
         descriptor = locks.lock_removable(lock, on_wait, partial(make_private_folder, store))
         try:
             inspect_private_folder(store)
+            put_back_replaced(store)
             space.enlarge(
                 descriptor, 1
             )  # fusefat cannot: it loses files, too, in folders it renames
@@ -80,10 +84,11 @@ def _replace(staged: StagedItem) -> None:
     final, new = staged.target.final, staged.folder
     if staged.target.may_hold_more and final.is_dir():
         _keep_others(final, new)
+        staged.adopt_types()
         durable.sync_file_system(new)
     if _exchange(new, final):
         return
-    old = _previous_path(staged)
+    old = previous_path(staged)
     if os.path.lexists(old):
         _remove(old)
     final.rename(old)
@@ -93,18 +98,6 @@ def _replace(staged: StagedItem) -> None:
         with suppress(OSError):
             old.rename(final)
         raise
-
-
-def put_back(staged: StagedItem) -> None:
-    """Restore the old item if an import was killed between the two renames of ``_replace``."""
-    old, final = _previous_path(staged), staged.target.final
-    if os.path.lexists(old) and not os.path.lexists(final):
-        old.rename(final)
-        durable.sync_folder(final.parent)
-
-
-def _previous_path(staged: StagedItem) -> Path:
-    return staged.folder.with_name(f"{staged.folder.name}~old")  # no tag or commit has a tilde
 
 
 def point_latest(staged: StagedItem, now: datetime, *, is_newest: bool) -> str:

@@ -89,6 +89,10 @@ class Source:
     folder: Path | None = None
     notes: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """Name kind and tag, as people are told."""
+        return f"{self.kind} {self.name}:{self.version}"
+
     @property
     def rules(self) -> KindRules:
         """What the format says of the item's kind."""

@@ -5,13 +5,13 @@ it, everybody may read; its owner may write, and its group too if it may write t
 folder, and others may not.
 """
 
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from airgap.disk import durable
 from airgap.disk.permissions import set_mode
+from airgap.disk.sharing import is_shared
 
 __all__ = ["StoreModes", "make_folder", "modes_of"]
 
@@ -26,14 +26,15 @@ class StoreModes:
     executable: int = 0o755
     folder: int = 0o755
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether the store's group may write to it."""
+        return bool(self.file & _GROUP_WRITES)
+
 
 def modes_of(store: Path) -> StoreModes:
     """Return the modes of a store, by its own folder; that does not have to exist."""
-    try:
-        mode = store.stat().st_mode
-    except OSError:
-        mode = 0
-    if not mode & stat.S_IWGRP or mode & stat.S_IWOTH:
+    if not is_shared(store):
         return StoreModes()
     return StoreModes(0o644 | _GROUP_WRITES, 0o755 | _GROUP_WRITES, 0o755 | _GROUP_WRITES)
 

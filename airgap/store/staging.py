@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from airgap.disk import space
+from airgap.disk import labels, space
 from airgap.disk.permissions import set_mode
 from airgap.errors import StorageError
 from airgap.format.inventory import File, Folder, Item, Link
@@ -24,6 +24,7 @@ from airgap.store.modes import StoreModes, modes_of
 from airgap.store.private_folder import make_private_folder
 
 __all__ = [
+    "PACKAGES",
     "STAGING",
     "StagedItem",
     "measure_disk_usage",
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 STAGING: Final = "staging"
+PACKAGES: Final = "wheels-"
+"""How the folders in staging begin in which exports collect packages. Beside each is its lock."""
 _OWNER_ONLY: Final = 0o700
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 """What a file system without symbolic links answers; vfat and exFAT of the kernel: EPERM."""
@@ -130,7 +133,8 @@ class StagedItem:
     def _remove_others(self, folders: AbstractSet[str]) -> None:
         """Remove everything but the item's folders, and regular files at the paths of its files.
 
-        Files with several names are removed too: what is written to one is written to all.
+        Files with several names are removed too: what is written to one is written to all. So are
+        those that another operator has left and that this one may not write to.
         """
         files = {file.path for file in self.item.files}
         for top, subfolders, others in os.walk(self.folder, topdown=False):
@@ -139,6 +143,7 @@ class StagedItem:
                 relative = path.relative_to(self.folder).as_posix()
                 status = path.lstat()
                 is_file = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+                is_file = is_file and os.access(path, os.R_OK | os.W_OK)
                 if stat.S_ISDIR(status.st_mode):
                     if relative not in folders:
                         path.rmdir()
@@ -151,6 +156,8 @@ class StagedItem:
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(f"{self.folder}/{file.path}", flags, self._mode_of(file))
         try:
+            if self._modes.is_shared:  # another operator may have to go on with the file
+                set_mode(descriptor, self._mode_of(file))
             if len(data) < file.size:
                 _reserve(descriptor, file.size)
             view = memoryview(data)
@@ -219,6 +226,14 @@ class StagedItem:
             is_executable = os.fstat(descriptor).st_mode & stat.S_IXUSR
             if file.executable and not is_executable:
                 self.not_executable.add(file.path)
+
+    def adopt_types(self) -> None:
+        """Label everything as what lies in its destination, where SELinux is in use.
+
+        Raises:
+            StorageError: SELinux does not permit it.
+        """
+        labels.adopt_types(self.folder, self.target.final.parent)
 
     def discard(self) -> None:
         """Remove everything that is staged of this bundle for the item's store."""

@@ -12,9 +12,9 @@ from airgap.store.install_paths import private_folder
 from airgap.store.private_folder import make_private_folder
 from airgap.store.staging import STAGING, StagedItem
 
-__all__ = ["UnsignedStaging"]
+__all__ = ["UNSIGNED", "UnsignedStaging"]
 
-_NAME: Final = "unsigned"
+UNSIGNED: Final = "unsigned"
 
 
 class UnsignedStaging:
@@ -22,7 +22,7 @@ class UnsignedStaging:
 
     def __init__(self) -> None:
         """Create an empty folder: what a killed process left there is removed."""
-        self._top = private_folder(bentoml_home.home()) / STAGING / _NAME
+        self._top = private_folder(bentoml_home.home()) / STAGING / UNSIGNED
         self.discard()
         make_private_folder(bentoml_home.home(), STAGING)
         self._top.mkdir()

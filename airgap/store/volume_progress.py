@@ -5,18 +5,25 @@ file that this run has not written from beginning to end is hashed (decision 002
 """
 
 import json
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from airgap.disk.permissions import set_mode
+from airgap.disk.reading import read_small
+from airgap.format import limits
 from airgap.store.install_paths import InstallPath
+from airgap.store.modes import modes_of
 from airgap.store.private_folder import make_private_folder
 from airgap.store.staging import STAGING, staging_folder
 
 __all__ = ["JOURNAL", "VolumeProgress", "VolumeRecord"]
 
 JOURNAL: Final = "seen.json"
+_RECORD_BYTES: Final = 2 * 10 * limits.PACKS
+"""Enough for runs of one pack each: ``[999998, 1], `` has 13 bytes, and every second is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,7 @@ class VolumeProgress:
     def load(self) -> VolumeRecord:
         """Return the record; an empty one if the file does not exist or is malformed."""
         try:
-            record = json.loads(self._path.read_bytes())
+            record = json.loads(read_small(self._path, _RECORD_BYTES, os.O_NOFOLLOW))
             return VolumeRecord(_decode_runs(record["staged"]), _decode_runs(record["damaged"]))
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return VolumeRecord()
@@ -48,11 +55,13 @@ class VolumeProgress:
         """Write the record; the staged files must be synced before. Raises OSError."""
         make_private_folder(self._store, STAGING, self.folder.name)
         part = self._path.with_suffix(".part")
+        part.unlink(missing_ok=True)  # another operator's, who was interrupted
         part.write_text(
             json.dumps(
                 {"staged": _encode_runs(record.staged), "damaged": _encode_runs(record.damaged)}
             )
         )
+        set_mode(part, modes_of(self._store).file)
         part.replace(self._path)
 
     def forget(self) -> None:
@@ -78,4 +87,16 @@ def _encode_runs(indexes: frozenset[int]) -> list[list[int]]:
 
 
 def _decode_runs(runs: Any) -> frozenset[int]:  # noqa: ANN401  (anything may have been in the file)
-    return frozenset(index for first, count in runs for index in range(first, first + count))
+    """Read runs, which ascend: so a short text cannot stand for more indexes than packs exist.
+
+    Raises:
+        ValueError, TypeError: they are not what ``_encode_runs`` writes.
+    """
+    indexes: set[int] = set()
+    least = 0
+    for first, count in runs:
+        if not least <= first <= first + count <= limits.PACKS:
+            raise ValueError("not a run of packs")
+        indexes.update(range(first, first + count))
+        least = first + count
+    return frozenset(indexes)

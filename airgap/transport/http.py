@@ -1,7 +1,7 @@
 """One HTTP connection to one server, in which every response has a limit in bytes and in time.
 
 ``http.client`` parses; what it reads comes through a stream that counts bytes and watches the
-clock. No redirect is followed, and no proxy is used.
+clock. No redirect is followed, and no proxy is used but the one that is given.
 """
 
 import http.client
@@ -11,21 +11,34 @@ import ssl
 import weakref
 from collections.abc import Generator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from airgap.disk.descriptors import wait_readable
 from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import TransientError
+from airgap.transport.proxy import Proxy, open_tunnel
 from airgap.transport.sending import LOOK_SECONDS, Line, Upload
+from airgap.transport.tls import explain_client_alert, reason_of
 
-__all__ = ["HttpConnection", "Response"]
+__all__ = ["HttpConnection", "Response", "Route"]
 
 _CONNECT_SECONDS: Final = 20.0
 _HEAD_BYTES: Final = 256 * 1024  # status, headers, and all interim responses before them
 _INTERIM_RESPONSES: Final = 100
+_HUNG_UP: Final = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError)
 _FIRST_FINAL_STATUS: Final = 200
 _READ_AHEAD_BYTES: Final = 64 * 1024
 _BLOCK_BYTES: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way to a server: its host and port, how to encrypt, and the proxy to go through."""
+
+    address: tuple[str, int]
+    tls: ssl.SSLContext | None
+    proxy: Proxy | None = None
 
 
 class Response:
@@ -99,19 +112,15 @@ class Response:
 class HttpConnection:
     """A connection that opens at its first request, and again after an error."""
 
-    def __init__(
-        self, address: tuple[str, int], tls: ssl.SSLContext | None, name: str, stall: float
-    ) -> None:
-        """Take the server's host and port.
+    def __init__(self, route: Route, name: str, stall: float) -> None:
+        """Take the way to a server.
 
         Args:
-            address: where to connect to; nothing else is ever connected to.
-            tls: how to encrypt; None does not.
+            route: where to connect to; nothing else is ever connected to.
             name: the server, for messages.
             stall: seconds for a connection, and between two pieces of a body.
         """
-        self._address = address
-        self._tls = tls
+        self._route = route
         self._name = name
         self._stall = stall
         self._http: http.client.HTTPConnection | None = None
@@ -145,7 +154,7 @@ class HttpConnection:
         connection, stream = self._open()
         stream.begin_request()
         with self.translating_errors():
-            with suppress(BrokenPipeError, ConnectionResetError):  # it may have responded already
+            with suppress(*_HUNG_UP):  # it may have responded already
                 connection.request(method, target, body or None, dict(headers))
             stream.limit(seconds or self._stall, _HEAD_BYTES)
             self._parsed = connection.getresponse()
@@ -191,16 +200,8 @@ class HttpConnection:
         if unread or (self._stream is not None and self._stream.is_stale()):
             self.close()
         if self._http is None or self._stream is None:
-            host, port = self._address
-            plain = socket.create_connection((host, port), min(self._stall, _CONNECT_SECONDS))
-            try:
-                plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                tls = self._tls
-                wrapped = tls.wrap_socket(plain, server_hostname=host) if tls else plain
-            except BaseException:
-                plain.close()
-                raise
+            host, port = self._route.address
+            wrapped = _connect(self._route, min(self._stall, _CONNECT_SECONDS))
             line = Line(wrapped)
             upload = Upload(line, LeastSpeed(self._name), self._stall)
             self._stream = _LimitedSocket(wrapped, line, upload)
@@ -209,6 +210,40 @@ class HttpConnection:
             self._http.auto_open = 0
             self._http.response_class = _FinalResponse
         return self._http, self._stream
+
+
+def _connect(route: Route, seconds: float) -> socket.socket:
+    """Connect to the server, through its proxy.
+
+    Raises:
+        TransientError, TransportError: see ``open_tunnel``; or the proxy cannot be reached.
+        OSError: the server cannot be reached.
+    """
+    plain = _open_socket(route, seconds)
+    try:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if route.proxy is not None:
+            open_tunnel(plain, route.proxy, route.address, seconds)
+            plain.settimeout(seconds)
+        if route.tls is None:
+            return plain
+        return route.tls.wrap_socket(plain, server_hostname=route.address[0])
+    except BaseException:
+        plain.close()
+        raise
+
+
+def _open_socket(route: Route, seconds: float) -> socket.socket:
+    if route.proxy is None:
+        return socket.create_connection(route.address, seconds)
+    try:
+        return socket.create_connection((route.proxy.host, route.proxy.port), seconds)
+    except OSError as error:
+        raise TransientError(
+            f"The proxy {route.proxy} cannot be reached ({reason_of(error)}).",
+            "Check its host and port, and the network.",
+        ) from None
 
 
 class _FinalResponse(http.client.HTTPResponse):
@@ -245,6 +280,10 @@ class _Translation:
         if error is None:
             return
         self._connection.close()
+        if isinstance(error, ssl.SSLError) and (
+            refusal := explain_client_alert(error, self._name)
+        ):  # with TLS 1.3 it comes after the handshake
+            raise refusal from None
         if isinstance(error, TimeoutError):
             event = "stalled"
         elif isinstance(error, (OSError, EOFError, http.client.HTTPException)):

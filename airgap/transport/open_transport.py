@@ -5,20 +5,34 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from airgap.errors import ConfigurationError, UsageError
 from airgap.printable import quote
 from airgap.transport.folder import FolderTransport
 from airgap.transport.port import Transport
+from airgap.transport.secrets import register_secret
 from airgap.transport.url import RemoteUrl, Scheme
 
 if TYPE_CHECKING:
+    from airgap.transport.proxy import Proxy
     from airgap.transport.s3.credentials import Profile
+    from airgap.transport.s3.options import S3Options
+    from airgap.transport.tls import ClientCertificate
 
-__all__ = ["CA_VARIABLES", "CONFIG_ONLY", "OPTIONS", "Login", "Permit", "open_transport"]
+__all__ = [
+    "CA_VARIABLES",
+    "CONFIG_ONLY",
+    "OPTIONS",
+    "TRUST_ANCHORS",
+    "Login",
+    "Permit",
+    "open_transport",
+]
 
 _FTP_OPTIONS: Final = frozenset({"timeout"})
-_FTPS_OPTIONS: Final = _FTP_OPTIONS | {"ca", "cert", "key", "tls"}
+_CLIENT_OPTIONS: Final = frozenset({"cert", "key", "passphrase_env"})
+_FTPS_OPTIONS: Final = _FTP_OPTIONS | _CLIENT_OPTIONS | {"ca", "tls"}
 _OBJECT_STORE_OPTIONS: Final = frozenset(
     {"ca", "checksums", "conditional", "insecure_http", "timeout"}
 )
@@ -30,20 +44,26 @@ OPTIONS: Final[Mapping[Scheme, frozenset[str]]] = {
         {"agent", "identity", "known_hosts", "passphrase_env", "proxy_command", "ssh_config"}
     ),
     "s3": _OBJECT_STORE_OPTIONS
-    | {"anonymous", "credentials", "endpoint", "profile", "region", "virtual_hosted"},
+    | _CLIENT_OPTIONS
+    | {"anonymous", "credentials", "endpoint", "profile", "region", "virtual_hosted"}
+    | {"proxy", "proxy_password_env"},
     "gs": _OBJECT_STORE_OPTIONS,
     "az": _OBJECT_STORE_OPTIONS,
     "file": frozenset(),
 }
 """Options by scheme: given in a URL's query, or for a named remote."""
 
-CONFIG_ONLY: Final = frozenset(
+TRUST_ANCHORS: Final = frozenset(
     {"ca", "endpoint", "insecure_http", "known_hosts", "proxy_command", "ssh_config"}
 )
-"""Options that decide which server is trusted, or run programs. Never taken from a URL that a
-person types or receives: its author would choose the trust anchors."""
+"""Options that decide which server is trusted, or run programs."""
+
+CONFIG_ONLY: Final = TRUST_ANCHORS | {"proxy", "proxy_password_env"}
+"""Options that are never taken from a URL that a person types or receives: its author would choose
+the trust anchors, or a machine to go through."""
 
 
+_HTTPS: Final = 443
 CA_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # with which OpenSSL replaces the system's
 
 Permit = Callable[[str, str], None]
@@ -126,6 +146,17 @@ class _OptionValues:
         for name in CA_VARIABLES:
             self.permit_anchors({"ca": name if os.environ.get(name) else ""})
 
+    def secret(self, name: str) -> str | None:
+        """Return the value of the variable that an option names; None without the option."""
+        variable = self.text(name)
+        if not variable:
+            return None
+        if variable not in os.environ:
+            raise ConfigurationError(
+                f"The variable {quote(variable)}, which {name} names, is not set.", "Set it."
+            )
+        return register_secret(os.environ[variable])
+
     def flag(self, name: str, *, default: bool = False) -> bool:
         if name not in self._options:
             return default
@@ -133,9 +164,15 @@ class _OptionValues:
 
 
 def _open_sftp(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
-    from airgap.transport.sftp.options import SftpOptions
-    from airgap.transport.sftp.transport import SftpTransport, find_anchors
-
+    try:
+        from airgap.transport.sftp.options import SftpOptions
+        from airgap.transport.sftp.transport import SftpTransport, find_anchors
+    except Exception as error:  # paramiko tries algorithms that a FIPS module may not have
+        raise ConfigurationError(
+            "SFTP cannot be used here: the package paramiko cannot be loaded"
+            f" ({type(error).__name__}), as with some OpenSSL in FIPS mode.",
+            "Copy the files with the system's `sftp`, or use ftpes:// or s3://.",
+        ) from error
     identity, variable = values.path("identity"), values.text("passphrase_env")
     options = SftpOptions(
         host=url.host,
@@ -165,22 +202,60 @@ def _open_s3(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
     ca = values.path("ca") or (Path(profile.ca_file).expanduser() if profile.ca_file else None)
     if ca is None:
         values.permit_cas()
-    return S3Transport(
-        S3Options(
-            bucket=url.host,
-            prefix=url.path,
-            keys=profile.keys,
-            endpoint=values.text("endpoint") or profile.endpoint,
-            region=values.text("region") or profile.region or "us-east-1",
-            ca_file=ca,
-            virtual_hosted=values.flag("virtual_hosted"),
-            insecure_http=values.flag("insecure_http"),
-            checksums=values.flag("checksums") if values.text("checksums") else None,
-            conditional=values.flag("conditional", default=True),
-            scheme=schemes[url.scheme],
-            timeout=values.seconds("timeout", 60),
-        )
+    options = S3Options(
+        bucket=url.host,
+        prefix=url.path,
+        keys=profile.keys,
+        endpoint=values.text("endpoint") or profile.endpoint,
+        region=values.text("region") or profile.region or "us-east-1",
+        ca_file=ca,
+        virtual_hosted=values.flag("virtual_hosted"),
+        insecure_http=values.flag("insecure_http"),
+        checksums=values.flag("checksums") if values.text("checksums") else None,
+        conditional=values.flag("conditional", default=True),
+        scheme=schemes[url.scheme],
+        timeout=values.seconds("timeout", 60),
+        client=_find_client(values),
     )
+    return S3Transport(replace(options, proxy=_choose_proxy(options, values)))
+
+
+def _find_client(values: _OptionValues) -> "ClientCertificate | None":
+    """Return how to identify this machine to a server.
+
+    Raises:
+        ConfigurationError: there is a key without a certificate, or no such variable.
+    """
+    from airgap.transport.tls import ClientCertificate
+
+    certificate, key = values.path("cert"), values.path("key")
+    if certificate is None:
+        if key is not None:
+            raise ConfigurationError("key is given, and cert is not.", "Give both, as PEM files.")
+        return None
+    return ClientCertificate(certificate, key, values.secret("passphrase_env"))
+
+
+def _choose_proxy(options: "S3Options", values: _OptionValues) -> "Proxy | None":
+    """Return the proxy that the option names, itself or by the variables; None for none.
+
+    Raises:
+        ConfigurationError: it cannot be used, or the server is not encrypted.
+    """
+    from airgap.transport.proxy import ENVIRONMENT, find_proxy, parse_proxy
+
+    text = values.text("proxy")
+    if not text:
+        return None
+    if options.unencrypted:
+        raise ConfigurationError(
+            f"{options.server} is not encrypted, and is not reached through a proxy.",
+            "Use https://, or leave out the option proxy.",
+        )
+    if text != ENVIRONMENT:
+        return parse_proxy(text, values.secret("proxy_password_env"))
+    url = urlsplit(options.endpoint_url)
+    return find_proxy(os.environ, url.hostname or "", url.port or _HTTPS)
 
 
 def _find_profile(url: RemoteUrl, login: Login, values: _OptionValues) -> "Profile":
@@ -234,6 +309,7 @@ def _open_ftp(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
             ca_file=values.path("ca"),
             client_certificate=values.path("cert"),
             client_key=values.path("key"),
+            client_passphrase=values.secret("passphrase_env"),
             minimum_tls=minimum,
             timeout=values.seconds("timeout", 60),
         )

@@ -6,15 +6,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from airgap.errors import PolicyError, UsageError
+from airgap.format.ledger import decode_witness, encode_witness
 from airgap.ledger import log
 from tests.support import forge, refusals, sides, signers, stores
 from tests.support.forge import Draft, Forge
-from tests.support.sides import Side
+from tests.support.sides import Side, Site
 from tests.support.signers import make_root
 
 
@@ -364,3 +366,77 @@ def test_whoever_may_not_write_the_state_may_still_verify(
     finally:
         for one in folders:
             one.chmod(0o700)
+
+
+class OtherUser(Side):
+    """Another user of the same machine: the same stores, and a state folder of their own."""
+
+    @property
+    def state(self) -> Path:
+        return self.top / "other-user"
+
+
+@pytest.fixture
+def root_user(used: Side, site: Site) -> Side:
+    """A second user who trusts the same site, and has a ledger without those three imports."""
+    other = OtherUser(used.top)
+    sides.trust(other, site)
+    return other
+
+
+def test_a_user_with_another_ledger_cannot_import_into_the_same_store(
+    used: Side, root_user: Side, location: Callable[[int], Path]
+) -> None:
+    for number in (1, 9):  # one is a replay that this ledger does not know
+        refused = refusals.expect_refusal(root_user, "import", location(number), error=PolicyError)
+        error = refused.json["error"]
+        assert str(used.state) in error["message"]
+        assert str(root_user.state) in error["message"]
+        assert f"AIRGAP_HOME={used.state}" in error["hint"]
+        assert "reset-state" in error["hint"]
+    assert used.run("import", location(4)).code == 0
+
+
+def test_a_take_over_is_recorded_and_the_other_ledger_is_refused_then(
+    used: Side, root_user: Side, location: Callable[[int], Path]
+) -> None:
+    report = root_user.run("trust", "reset-state")
+    assert report.code == UsageError.exit_code
+    assert f"If {used.state} is still used, set AIRGAP_HOME to it" in report.err
+
+    head = str(read_history(root_user)["head"])
+    assert root_user.run("trust", "reset-state", "--yes", head).code == 0
+
+    assert root_user.run("import", location(4)).code == 0
+    assert str(used.state) in root_user.run("log", "--json").out
+    refused = refusals.expect_refusal(used, "import", location(5), error=PolicyError)
+    assert f"recorded in the ledger in {root_user.state}" in refused.json["error"]["message"]
+
+
+def test_a_ledger_that_was_moved_is_the_same(used: Side, location: Callable[[int], Path]) -> None:
+    moved = OtherUser(used.top)
+    used.state.rename(moved.state)
+
+    assert moved.run("import", location(4)).code == 0
+    refusals.expect_refusal(moved, "import", location(1), error=PolicyError)
+
+
+def test_a_witness_of_an_older_version_says_less_and_refuses_as_much(
+    used: Side, root_user: Side, location: Callable[[int], Path]
+) -> None:
+    named = decode_witness(witness(used).read_bytes())
+    assert named.folder == str(used.state)
+    witness(used).write_bytes(encode_witness(replace(named, first=None, folder="")))
+
+    refusals.expect_refusal(root_user, "import", location(9), error=PolicyError)
+    assert used.run("import", location(4)).code == 0
+    assert decode_witness(witness(used).read_bytes()).first == named.first
+
+
+def test_a_store_without_a_witness_belongs_to_who_imports_first(
+    used: Side, root_user: Side, location: Callable[[int], Path]
+) -> None:
+    shutil.rmtree(used.bentoml)
+
+    assert root_user.run("import", location(4)).code == 0
+    refusals.expect_refusal(used, "import", location(5), error=PolicyError)

@@ -12,7 +12,7 @@ from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.location import RemoteDepot, parse_location
 from airgap.format.root import Root
 from airgap.format.site_rules import Demand, SiteRules
-from airgap.transport.open_transport import CONFIG_ONLY
+from airgap.transport.open_transport import TRUST_ANCHORS
 from tests.servers.certificates import Authority
 from tests.support import refusals, second_verifier, stores
 from tests.support import signers as people
@@ -51,7 +51,7 @@ def with_rules(rules: SiteRules) -> Root:
 
 
 def test_every_option_that_decides_whom_to_trust_is_tried() -> None:
-    assert set(ANCHORS) == CONFIG_ONLY
+    assert set(ANCHORS) == TRUST_ANCHORS
 
 
 @pytest.mark.parametrize("option", ANCHORS)

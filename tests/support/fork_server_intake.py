@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from airgap.flow.location.location import ArchiveFile, LocalDepot
+from airgap.server.done_folder import DoneFolder
 from airgap.server.dropbox.folders import DropFolders, Retention
 from airgap.server.dropbox.open_uploads import OpenUploads
 from airgap.server.dropbox.quotas import Quota
@@ -50,7 +51,7 @@ def main(face: str, folder: str, state: str, kind: str) -> NoReturn:
         quotas, retention = {"ann": Quota(10**9, 1000)}, Retention(3600, 3600)
         intake_folder: IntakeFolder = DropFolders(top, quotas, OpenUploads(), retention)
     else:
-        intake_folder = WatchedFolder(Path(folder), top, top.parent / "done")
+        intake_folder = WatchedFolder(Path(folder), top, DoneFolder(top.parent / "done"))
     events = EventLog(top, lambda _: None)
     intake = Intake(intake_folder, run, events, IntakeOptions(hold=False, settle=0))
     for _ in range(2):

@@ -22,7 +22,7 @@ __all__ = ["BENTOML", "Scripts"]
 BENTOML: Final = (
     *("bentoml.bentos", "bentoml.models", "bentoml_cli.cli"),
     *("bentoml._internal.io_descriptors", "bentoml._internal.service"),
-    *("airgap.api.bentos", "airgap.api.bundles", "airgap.api.models", "airgap.chunking.content"),
+    *("airgap.api.bentos", "airgap.api.models", "airgap.api.importing", "airgap.chunking.content"),
 )
 """What most scripts with BentoML import. None of these reads the environment then."""
 

@@ -379,7 +379,10 @@ READERS: dict[str, Reader] = {
     "witness": Reader(
         lambda raw: ledger.encode_witness(ledger.decode_witness(_sealed(raw)))[32:],
         CORRUPT,
-        lambda: [ledger.encode_witness(ledger.Witness("ward", 2, DIGEST))[32:]],
+        lambda: [
+            ledger.encode_witness(ledger.Witness("ward", 2, DIGEST, *named))[32:]
+            for named in ((), (DIGEST, "/srv/airgap"))
+        ],
     ),
     "number": Reader(
         lambda raw: ledger.encode_issued_sequence(ledger.decode_issued_sequence(_sealed(raw)))[32:],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from airgap.flow.location.location import ArchiveFile, LocalDepot
+from airgap.server.done_folder import locate_done_folder
 from airgap.server.intake.decisions import Verdict
 from airgap.server.intake.event_log import EventLog
 from airgap.server.intake.intake import Intake, IntakeOptions
@@ -26,6 +27,7 @@ class Watched:
     side: Side
     top: Path
     move_done: bool = False
+    done_name: str = "done"
     hold: bool = False
     now: float = 1000.0
     runs: list[str] = field(default_factory=list)
@@ -42,7 +44,7 @@ class Watched:
 
     @property
     def done(self) -> Path:
-        return self.top / "done"
+        return self.top / self.done_name
 
     @property
     def state(self) -> Path:
@@ -50,7 +52,7 @@ class Watched:
 
     def begin(self) -> None:
         """Start, or restart after a stop."""
-        done = self.done if self.move_done else None
+        done = locate_done_folder(self.folder, self.done) if self.move_done else None
         folder = WatchedFolder(self.folder, self.state, done, self.wall_clock)
         events = EventLog(self.state, lambda _: None, clock=lambda: self.now)
         options = IntakeOptions(self.hold, SETTLE)

@@ -6,10 +6,10 @@ from airgap.cli.env.create import create
 from airgap.cli.env.list_ import list_
 from airgap.cli.env.remove import remove
 from airgap.cli.env.run import run
-from airgap.cli.output import CommandGroup
+from airgap.cli.help import HelpGroup
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=HelpGroup)
 def command() -> None:
     """Install the Python packages of a Bento, without a network, and serve it with them.
 

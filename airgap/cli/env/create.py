@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from airgap.cli.output import Result, count_text, make_progress, reports
+from airgap.cli.help import HelpCommand
+from airgap.cli.output import Result, count_text, reports
+from airgap.cli.progress import make_progress
 
 if TYPE_CHECKING:
     from airgap.flow.environment.create import Created
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("tag", metavar="TAG")
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option(

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, answers, size_text
 
 if TYPE_CHECKING:
     from airgap.flow.environment.list_environments import ListedEnvironment
 
 
-@click.command(name="list")
+@click.command(name="list", cls=HelpCommand)
 @click.argument("folders", metavar="[DIR]...", nargs=-1, type=click.Path(path_type=Path))
 @answers
 def list_(*, folders: tuple[Path, ...]) -> Result:

@@ -2,10 +2,12 @@
 
 import click
 
-from airgap.cli.output import Result, make_progress, reports
+from airgap.cli.help import HelpCommand
+from airgap.cli.output import Result, reports
+from airgap.cli.progress import make_progress
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("name", metavar="ENV")
 @reports
 def remove(*, name: str) -> Result:

@@ -6,12 +6,13 @@ import sys
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.main import restore_environment
 from airgap.cli.output import Result, answers
 from airgap.errors import ConfigurationError
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("name", metavar="ENV")
 @click.argument("words", metavar="[-- ARGUMENTS]", nargs=-1, type=click.UNPROCESSED)
 @click.option("--dry-run", is_flag=True, help="Print the command and its variables; run nothing.")

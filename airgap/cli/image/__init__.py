@@ -2,14 +2,14 @@
 
 import click
 
+from airgap.cli.help import HelpGroup
 from airgap.cli.image.build import build
 from airgap.cli.image.list_ import list_images
 from airgap.cli.image.push import push
 from airgap.cli.image.save import save
-from airgap.cli.output import CommandGroup
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=HelpGroup)
 def command() -> None:
     """Build, list, push and save container images."""
 

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import click
 
-from airgap.cli.output import Result, make_progress, reports, tmpdir_option
+from airgap.cli.help import HelpCommand
+from airgap.cli.output import Result, reports, tmpdir_option
+from airgap.cli.progress import make_progress
 
 
-@click.command(name="build")
+@click.command(name="build", cls=HelpCommand)
 @click.argument("tag")
 @click.option(
     "--base",

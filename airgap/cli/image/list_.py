@@ -2,10 +2,11 @@
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, answers, size_text
 
 
-@click.command(name="list")
+@click.command(name="list", cls=HelpCommand)
 @answers
 def list_images() -> Result:
     """List the images that imports have installed here."""

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, count_text, location_options, reports, size_text
 
 if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
 
 
-@click.command(name="push")
+@click.command(name="push", cls=HelpCommand)
 @click.argument("tag")
 @click.argument("reference", metavar="REGISTRY/REPOSITORY:TAG")
 @click.option(

@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.output import Result, make_progress, reports, size_text
+from airgap.cli.help import HelpCommand
+from airgap.cli.output import Result, reports, size_text
+from airgap.cli.progress import make_progress
 
 if TYPE_CHECKING:
     from airgap.flow.image.save_image import SaveForm
 
 
-@click.command(name="save")
+@click.command(name="save", cls=HelpCommand)
 @click.argument("tag")
 @click.argument("destination", metavar="DEST", type=click.Path(path_type=Path))
 @click.option(

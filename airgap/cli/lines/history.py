@@ -29,6 +29,13 @@ def loss_lines(status: HistoryStatus) -> list[str]:
     entries = count_text(status.entries, "entry", "entries")
     verb = "is" if status.entries == 1 else "are"
     kept = f"The {entries} above {verb} kept" if status.entries else "Nothing is kept"
+    if status.fault and status.fault.kind == "another":
+        return [
+            f"{kept}. What only the other ledger has is unknown here: old bundles count as new.",
+            f"If {status.fault.other} is still used, set AIRGAP_HOME to it: then nothing is lost.",
+            "After the reset, imports with that folder are refused here.",
+            f"Without a terminal: airgap trust reset-state --yes {status.head}",
+        ]
     return [
         f"{kept}. Later imports are forgotten: their bundles would be accepted as new.",
         "If there is a newer copy of the folder, restore it instead: then nothing is lost.",

@@ -2,7 +2,7 @@
 
 import click
 
-from airgap.cli.output import CommandGroup
+from airgap.cli.help import HelpGroup
 from airgap.cli.root import (
     add_key,
     ceremony_sheet,
@@ -25,7 +25,7 @@ from airgap.cli.root import (
 __all__ = ["command"]
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=HelpGroup)
 def command() -> None:
     """Make, change and sign the trust document of a site.
 

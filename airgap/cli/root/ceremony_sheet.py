@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, answers
 from airgap.cli.root.proposal import report
 
 
-@click.command(name="ceremony-sheet")
+@click.command(name="ceremony-sheet", cls=HelpCommand)
 @click.argument("root", type=click.Path(path_type=Path))
 @answers
 def command(*, root: Path) -> Result:

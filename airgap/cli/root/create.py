@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.passphrases import passphrase_options, read_passphrase
 from airgap.cli.root.proposal import read_demand, read_label_rule, read_threshold, report
@@ -30,7 +31,7 @@ def _keys_option(role: str, *, required: bool = False) -> Callable[[Callable[P, 
     )
 
 
-@click.command(name="create")
+@click.command(name="create", cls=HelpCommand)
 @click.option(
     "--site", metavar="SITE", required=True, help="The site's id, such as hospital-north."
 )

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits
 from airgap.cli.times import read_span
 from airgap.errors import UsageError
 
 
-@click.command(name="demand")
+@click.command(name="demand", cls=HelpCommand)
 @edits
 @click.argument("name")
 @click.option(

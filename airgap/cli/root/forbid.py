@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits
 
 
-@click.command(name="forbid")
+@click.command(name="forbid", cls=HelpCommand)
 @edits
 @click.argument("options", metavar="OPTION...", nargs=-1, required=True)
 @click.option("--lift", is_flag=True, help="Forbid them no longer.")

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits
 from airgap.errors import UsageError
 
 
-@click.command(name="limit-anchors")
+@click.command(name="limit-anchors", cls=HelpCommand)
 @edits
 @click.argument("options", metavar="[OPTION]...", nargs=-1)
 @click.option("--any", "allow_any", is_flag=True, help="Allow all of them again.")

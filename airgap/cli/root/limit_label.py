@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits
 
 
-@click.command(name="limit-label")
+@click.command(name="limit-label", cls=HelpCommand)
 @edits
 @click.argument("label")
 @click.argument("values", metavar="[VALUE]...", nargs=-1)

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits
 
 
-@click.command(name="name-key")
+@click.command(name="name-key", cls=HelpCommand)
 @edits
 @click.argument("key")
 @click.argument("person", metavar="NAME")

@@ -108,7 +108,7 @@ def read_label_rule(text: str) -> tuple[str, "LabelRule"]:
 def report(proposal: "Proposal") -> Result:
     """Say what a root file holds and which signatures it still needs."""
     from airgap.cli.lines.roots import root_lines
-    from airgap.flow.describe.root import describe_root
+    from airgap.flow.trust.describe import describe_proposal
 
     root, complete = proposal.root, proposal.is_complete
     knows_old = root.version == 1 or len(proposal.counts) > 1
@@ -125,23 +125,7 @@ def report(proposal: "Proposal") -> Result:
         lines.append(
             f"Not complete: airgap root sign {proposal.path} --fingerprint SHA256:HEX --key K.key"
         )
-    data = {
-        "root": str(proposal.path),
-        **describe_root(root),
-        "fingerprint": proposal.fingerprint,
-        "changes": list(proposal.changes),
-        "signatures": [
-            {
-                "by_keys_of_version": count.version,
-                "threshold": count.threshold,
-                "signed_by": list(count.signed),
-                "may_still_sign": list(count.others),
-            }
-            for count in proposal.counts
-        ],
-        "complete": complete if knows_old else None if complete else False,
-    }
-    return Result(data, lines)
+    return Result(describe_proposal(proposal), lines)
 
 
 def _signature_lines(count: "SignatureCount") -> list[str]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits, role_argument
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from airgap.format.envelope import Role
 
 
-@click.command(name="remove-key")
+@click.command(name="remove-key", cls=HelpCommand)
 @edits
 @role_argument
 @click.argument("key")

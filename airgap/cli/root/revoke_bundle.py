@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits
 from airgap.errors import UsageError
 from airgap.format import names
 
 
-@click.command(name="revoke-bundle")
+@click.command(name="revoke-bundle", cls=HelpCommand)
 @edits
 @click.argument("bundle", metavar="BUNDLE_ID")
 @reports

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits
 from airgap.cli.times import read_start
 
 
-@click.command(name="revoke-key")
+@click.command(name="revoke-key", cls=HelpCommand)
 @edits
 @click.argument("key")
 @click.option(

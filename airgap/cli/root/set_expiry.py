@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits
 from airgap.cli.times import read_moment
 
 
-@click.command(name="set-expiry")
+@click.command(name="set-expiry", cls=HelpCommand)
 @edits
 @click.argument("when")
 @reports

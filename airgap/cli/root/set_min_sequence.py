@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits
 from airgap.errors import UsageError
 
 
-@click.command(name="set-min-sequence")
+@click.command(name="set-min-sequence", cls=HelpCommand)
 @edits
 @click.argument("minimum", metavar="CHANNEL=N")
 @reports

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.root.proposal import edit, edits, read_threshold
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from airgap.format.root import Root
 
 
-@click.command(name="set-threshold")
+@click.command(name="set-threshold", cls=HelpCommand)
 @edits
 @click.argument("thresholds", metavar="ROLE=K...", nargs=-1, required=True)
 @reports

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, answers
 from airgap.cli.root.proposal import before_option, report
 
 
-@click.command(name="show")
+@click.command(name="show", cls=HelpCommand)
 @click.argument("root", type=click.Path(path_type=Path))
 @before_option
 @answers

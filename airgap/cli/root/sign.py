@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli import terminal
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, key_options, reports
 from airgap.cli.passphrases import read_passphrase
 from airgap.cli.root.proposal import before_option, report
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from airgap.flow.trust.roots import Proposal
 
 
-@click.command(name="sign")
+@click.command(name="sign", cls=HelpCommand)
 @click.argument("root", type=click.Path(path_type=Path))
 @before_option
 @click.option(

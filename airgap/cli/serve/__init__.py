@@ -2,12 +2,12 @@
 
 import click
 
-from airgap.cli.output import CommandGroup
+from airgap.cli.help import HelpGroup
 from airgap.cli.serve.dropbox import dropbox
 from airgap.cli.serve.hash_password import hash_password
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=HelpGroup)
 def command() -> None:
     """Receive bundles over the network."""
 

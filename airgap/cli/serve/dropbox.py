@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 
 from airgap.cli.events import make_event_sink, syslog_option, warn_root
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.option(
     "--config",
     "config_file",

@@ -5,11 +5,12 @@ import sys
 import click
 
 from airgap.cli import terminal
+from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, answers
 from airgap.errors import UsageError
 
 
-@click.command(name="hash-password")
+@click.command(name="hash-password", cls=HelpCommand)
 @answers
 def hash_password() -> Result:
     """Hash a password for the drop box's config file.
@@ -18,6 +19,7 @@ def hash_password() -> Result:
     """
     from airgap.server.dropbox import passwords
 
+    passwords.require_scrypt()
     try:
         password_hash = passwords.hash_password(_read_password())
     except ValueError as error:

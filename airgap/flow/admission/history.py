@@ -16,7 +16,7 @@ from airgap.format.ledger import Entry, Event, State
 from airgap.format.root import Root
 from airgap.ledger.check import NO_HEAD, Consistent, Fault
 from airgap.ledger.log import LedgerStore, LedgerWriter
-from airgap.state import pinned_root
+from airgap.state.state_folder import state_folder
 from airgap.store import bentoml_home
 from airgap.store.install_paths import private_folder
 from airgap.store.private_folder import make_private_folder
@@ -225,7 +225,7 @@ def stamp_entry(entry: Entry, state: State | None) -> Entry:
 
 def ledgers_folder() -> Path:
     """Return the folder that holds a folder for each site with a ledger on this machine."""
-    return pinned_root.home() / "sites"
+    return state_folder() / "sites"
 
 
 def _locate_ledger(name: str) -> LedgerStore:
@@ -309,6 +309,14 @@ def _add_unrecorded(error: AirgapError, failure: StorageError) -> AirgapError:
 
 def _history_error(status: HistoryStatus) -> PolicyError:
     store, fault = status.store, status.fault or Fault("missing", "There is no import history.")
+    if fault.kind == "another":
+        return PolicyError(
+            f"Imports of site {store.site} into {bentoml_home.home()} are recorded in the ledger in"
+            f" {fault.other}, and not in the one in {store.home}.",
+            f"Set AIRGAP_HOME={fault.other}, or let one state folder serve both users. To record"
+            " them here from now on, run `airgap trust reset-state`: it says what that loses.",
+            (fault.message, f"import history: {store.folder}", f"witness: {store.witness}"),
+        )
     problem = {
         "missing": "is missing",
         "restored": "is older than expected, or another machine's: it was restored from a backup,"

@@ -18,6 +18,7 @@ from airgap.signing import trust
 from airgap.signing.thresholds import Evidence
 from airgap.signing.trust import Verified
 from airgap.state import pinned_root
+from airgap.state.state_folder import describe_search
 
 __all__ = ["Admission", "AdmissionPolicy", "describe_gap", "load", "require_root"]
 
@@ -33,7 +34,7 @@ def require_root() -> Verified[Root]:
     if pinned is None:
         raise ConfigurationError(
             "This machine trusts nobody yet.",
-            f"There is no root in {pinned_root.home()}. Run `airgap trust init` with a depot or the"
+            f"There is no root in {describe_search()}. Run `airgap trust init` with a depot or the"
             " root of your site; if another user did so, set AIRGAP_HOME to that user's folder.",
         )
     return pinned

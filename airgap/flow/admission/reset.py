@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from airgap.disk import durable
 from airgap.disk.os_errors import translate_errors
+from airgap.disk.sharing import make_own_folder
 from airgap.errors import UsageError
 from airgap.flow.admission import history
 from airgap.flow.admission.history import HistoryStatus
@@ -45,7 +45,7 @@ def reset_history(head: str) -> ResetResult:
     root = require_root().value
     folder = history.check_history(root.site).store.folder
     with translate_errors(folder):
-        durable.make_folder(folder, 0o700)
+        make_own_folder(folder)
     with history.lock_history(root.site, Silent()) as (writer, status):
         if status.fault is None:
             raise UsageError("The import history is intact.", "There is nothing to reset.")

@@ -17,7 +17,7 @@ from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import Location
 from airgap.flow.location.writers import Writer, open_writer, takes_one_bundle
 from airgap.flow.media.missing_volumes import merge_errors
-from airgap.flow.progress import Progress
+from airgap.flow.progress import PackItems, Progress
 from airgap.flow.publishing.publish import SignedBundle, publish
 from airgap.format import envelope as dsse
 from airgap.format import layout, tar
@@ -93,9 +93,11 @@ def _copy_packs(opened: Unverified, writer: Writer, progress: Progress) -> CopyR
     size = sum(packs[index].size for index in wanted)
     problems: list[AirgapError] = []
     progress.begin("copying", size)
+    items = PackItems(opened.manifest, progress)
     try:
         for index, data in opened.reader.packs.read_packs(packs, wanted):
             pack = packs[index]
+            items.name(index)
             if isinstance(data, AirgapError):
                 problems.append(data)
             elif hashlib.sha256(data).digest() != pack.digest:

@@ -236,6 +236,7 @@ def _read_digests(sources: Sequence[Source], progress: Progress) -> dict[_Key, b
 
 
 def _read_item(source: Source, progress: Progress) -> Item:
+    progress.name_item(str(source))
     files = []
     for file in source.tree.files:
         digest = hashlib.sha256()

@@ -4,7 +4,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from airgap.flow.doctor import environments, import_history, installation, site_state, stores
+from airgap.flow.doctor import (
+    environments,
+    fips,
+    import_history,
+    installation,
+    selinux,
+    site_state,
+    stores,
+)
 from airgap.flow.doctor.finding import Finding
 
 __all__ = ["diagnose"]
@@ -23,7 +31,9 @@ def diagnose() -> Iterator[Finding]:
     yield from import_history.check_imports()
     yield from import_history.check_exports()
     yield from site_state.check_keys(Path.cwd())
+    yield from fips.check_fips(Path.cwd())
     yield from stores.check_stores()
     yield from stores.check_items()
+    yield from selinux.check_labels()
     yield from environments.check_environments()
     yield from environments.check_packages()

@@ -61,7 +61,7 @@ def _find_interrupted(status: HistoryStatus) -> Iterator[Finding]:
         leftover
         for store in {kind.store() for kind in list_kinds()}
         for leftover in health.list_leftovers(store)
-        if leftover.bundle == last.bundle.hex() and not leftover.waits
+        if leftover.name == last.bundle.hex() and leftover.work == "import"
     ]
     if last.event == "incomplete" or (last.event in IMPORTS and left):
         reason = f": {last.note}" if last.event == "incomplete" else "."

@@ -29,6 +29,11 @@ MODULES: Final[Mapping[str, str]] = {
     "rich": "rich",
     "zstandard": "zstandard",
 }
+_USES: Final[Mapping[str, str]] = {
+    "paramiko": "sftp://",
+    "pyftpdlib": "the drop box",
+    "pyopenssl": "the drop box",
+}
 _OLDEST_BENTOML: Final = (1, 4)
 _FIRST_UNKNOWN_BENTOML: Final = (2,)
 _MINIMUM: Final = re.compile(r"([\w-]+)(?:\[[^\]]*\])?\s*>=\s*([\d.]+)")
@@ -53,6 +58,14 @@ def check_packages(modules: Mapping[str, str] = MODULES) -> Iterator[Finding]:
                 "packages",
                 f"The package {distribution} cannot be used: {error}.",
                 f"Run: {sys.executable} -m pip install --force-reinstall {distribution}",
+            )
+            continue
+        except Exception as error:  # noqa: BLE001  (it tries algorithms that FIPS mode may lack)
+            use = _USES.get(distribution, "airgap")
+            yield problem(
+                "packages",
+                f"The package {distribution} cannot be loaded ({type(error).__name__}).",
+                f"Without it, {use} cannot be used. In FIPS mode, OpenSSL may lack what it needs.",
             )
             continue
         oldest = minimums.get(distribution, "0")

@@ -14,9 +14,17 @@ from airgap.format.root import Root, fingerprint
 from airgap.signing import open_signer
 from airgap.signing.private_keys import OTHERS_ACCESS
 from airgap.state import pinned_root
+from airgap.state.state_folder import describe_search, state_folder
 from airgap.times import format_time
 
-__all__ = ["check_clock", "check_config", "check_keys", "check_root", "check_state"]
+__all__ = [
+    "check_clock",
+    "check_config",
+    "check_keys",
+    "check_root",
+    "check_state",
+    "list_key_files",
+]
 
 _RELEASED: Final = 1_767_225_600  # 2026-01-01: a clock before this version was made is wrong
 _SOON: Final = 30 * 24 * 3600
@@ -37,7 +45,7 @@ def check_clock(now: int) -> Iterator[Finding]:
 
 def check_state() -> Iterator[Finding]:
     """Check airgap's own folder: write access to it decides whom this machine trusts."""
-    home = pinned_root.home()
+    home = state_folder()
     if not home.exists():
         yield ok("state", f"{home} does not exist yet; `airgap trust init` makes it.")
         return
@@ -66,7 +74,8 @@ def check_root(now: int) -> Iterator[Finding]:
         if pinned_root.load_root() is None:
             yield note(
                 "root",
-                "This machine trusts nobody yet: it can export, but not verify or import.",
+                "This machine trusts nobody yet: it can export, but not verify or import. There is"
+                f" no root in {describe_search()}.",
                 "Run `airgap trust init ROOT --fingerprint SHA256:…` with the root of your site.",
             )
             return
@@ -97,12 +106,18 @@ def check_config() -> Iterator[Finding]:
         yield ok("config", f"There is no config file at {path}; it is optional.")
 
 
+def list_key_files(here: Path) -> Iterator[Path]:
+    """Yield the private key files that settings name, and those in airgap's folder and in this."""
+    home = state_folder()
+    others = (*home.glob("*.key"), *(home / "keys").glob("*.key"), *here.glob("*.key"))
+    yield from dict.fromkeys([*_find_named_keys(), *others])
+
+
 def check_keys(here: Path) -> Iterator[Finding]:
     """Check that only their owner can read private keys: those in settings and in these folders."""
     named = _find_named_keys()
-    others = [*pinned_root.home().glob("*.key"), *here.glob("*.key")]
     checked = 0
-    for path in dict.fromkeys([*(path.absolute() for path in named), *others]):
+    for path in list_key_files(here):
         checked += 1
         if not path.is_file():
             yield problem(

@@ -1,5 +1,6 @@
 """Checks BentoML's stores and the Hugging Face cache: disks, leftovers, items."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -7,11 +8,36 @@ from typing import Final
 from airgap.errors import StorageError
 from airgap.flow.doctor.finding import Finding, note, ok, problem
 from airgap.store import bentoml_listing, health, kinds, remove_item
-from airgap.store.health import Disk
+from airgap.store.health import Disk, Leftover
+from airgap.store.replaced import find_only_copies
 
 __all__ = ["check_items", "check_stores"]
 
 _LOW_SPACE_BYTES: Final = 1_000_000_000
+
+_LEFTOVERS: Final = {
+    "import": (
+        "An import of bundle {} was interrupted and has left",
+        "Run the same import again to finish it, or remove it",
+    ),
+    "volumes": (
+        "An import of bundle {} waits for more volumes and keeps",
+        "Run the same import again to finish it, or remove it",
+    ),
+    "unsigned": (
+        "An import of an archive without a signature was interrupted and has left",
+        "The next such import removes it. To do it now",
+    ),
+    "packages": (
+        "An export that collects packages did not finish and has left",
+        "Run the same export again to use it, or remove it",
+    ),
+    "unknown": (
+        "Something that airgap did not make takes",
+        "Look at it. If nothing needs it, remove it",
+    ),
+}
+"""What work in staging was, and what to do."""
 
 
 def check_stores() -> Iterator[Finding]:
@@ -79,7 +105,8 @@ def _report_leftovers(store: Path) -> Iterator[Finding]:
         yield problem("staging", error.message, error.hint)
         return
     if health.is_importing(store):
-        yield note("staging", f"An import into {store} is running.", "Wait until it has finished.")
+        message = f"An import into {store} is running, or an export that adds packages to it."
+        yield note("staging", message, "Wait until it has finished.")
         return
     for kind, name, version in remove_item.list_leftovers(store):
         yield note(
@@ -88,12 +115,33 @@ def _report_leftovers(store: Path) -> Iterator[Finding]:
             f" files in {store}.",
             "Finish it: airgap prune",
         )
-    for leftover in health.list_leftovers(store):
-        waits = "waits for more volumes and keeps"
-        yield note(
+    only_copies = [*find_only_copies(store)]
+    for copy in only_copies:
+        item = f"{copy.item.kind} {copy.item.name}:{copy.item.version}"
+        yield problem(
             "staging",
-            f"An import of bundle {leftover.bundle}"
-            f" {waits if leftover.waits else 'was interrupted and has left'}"
-            f" {leftover.size / 1e6:,.1f} MB in {leftover.folder}.",
-            f"Run the same import again to finish it, or remove it: rm -r {leftover.folder}",
+            f"An import was killed while it replaced the {item}: its only copy is {copy.old}.",
+            "The next import puts it back. To do it now: " + _join("mv", copy.old, copy.final),
         )
+    for leftover in health.list_leftovers(store):
+        if not any(copy.old.is_relative_to(leftover.paths[0]) for copy in only_copies):
+            yield _describe_leftover(leftover)
+
+
+def _describe_leftover(leftover: Leftover) -> Finding:
+    """Say what lies in staging, and whether it may be removed."""
+    folder, size = leftover.paths[0], f"{leftover.size / 1e6:,.1f} MB"
+    if leftover.is_running:
+        message = f"An export collects packages in {folder}."
+        return note("staging", message, "Wait until it has finished.")
+    cause, advice = _LEFTOVERS[leftover.work]
+    return note(
+        "staging",
+        f"{cause.format(leftover.name)} {size} in {folder}.",
+        f"{advice}: {_join('rm', '-r', *leftover.paths)}",
+    )
+
+
+def _join(*words: str | Path) -> str:
+    """Write a command for a shell."""
+    return shlex.join(map(str, words))

@@ -173,6 +173,7 @@ def _cut(
     """Read and cut every file, and have it digested; an item ends with a cut without a file."""
     for source in sources:
         runs.append([])
+        progress.name_item(str(source))
         for file in source.tree.files:
             run = FileRun(file)
             runs[-1].append(run)

@@ -23,7 +23,7 @@ from airgap.store.install_paths import private_folder
 from airgap.store.item_kind import Reference, Source
 from airgap.store.kinds import find_kind
 from airgap.store.private_folder import make_private_folder
-from airgap.store.staging import STAGING
+from airgap.store.staging import PACKAGES, STAGING
 from airgap.store.wheelhouses import find_wheels, list_wheelhouses
 from airgap.wheels.bento_requirements import BentoRequirements, read_folder, refuse_unsupported
 from airgap.wheels.collect import Collected, Collection, Reporter, clear, collect
@@ -196,7 +196,7 @@ def _make(
         known=find_wheels(),
     )
     programs = find_programs()
-    work = f"wheels-{bento.digest.hex()[:16]}-{target}"
+    work = f"{PACKAGES}{bento.digest.hex()[:16]}-{target}"
     reporter = Reporter(
         progress.note, partial(progress.begin, f"packages for {target}"), progress.advance
     )

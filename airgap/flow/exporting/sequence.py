@@ -11,7 +11,7 @@ from airgap.format import names
 from airgap.format.ledger import IssuedSequence, digest
 from airgap.format.manifest import Manifest
 from airgap.ledger import sequences
-from airgap.state import pinned_root
+from airgap.state.state_folder import state_folder
 
 __all__ = ["assign_sequence", "channels_folder", "list_issued_sequences"]
 
@@ -63,4 +63,4 @@ def list_issued_sequences() -> list[IssuedSequence]:
 
 def channels_folder() -> Path:
     """Return where the last numbers of all channels are kept."""
-    return pinned_root.home() / "channels"
+    return state_folder() / "channels"

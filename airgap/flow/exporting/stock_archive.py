@@ -62,8 +62,8 @@ def export_stock(
     _refuse_several(sources)
     stock.check_items([write_bundle.draft_item(source) for source in sources])
     writer = writer_for(target.path, target.form)
-    progress.begin("exporting", sum(source.tree.size for source in sources))
     try:
+        progress.begin("exporting", sum(source.tree.size for source in sources))
         manifest = _Archive(sources, writer, target.form).write(settings, progress)
         raw = manifests.encode(manifest)
         publish(target.path, writer, raw, write_bundle.sign_manifest(raw, signers))

@@ -137,8 +137,8 @@ def export_bare(
     Raises:
         StorageError: a file changed while it was read, or the disk refused.
     """
-    progress.begin("reading", sum(source.tree.size for source in sources))
     try:
+        progress.begin("reading", sum(source.tree.size for source in sources))
         manifest = inventory_only(sources, settings, _read_only, progress)
         _refuse_damaged(sources, manifest.items)
         raw = manifests.encode(manifest)
@@ -260,6 +260,7 @@ def inventory_only(
     names = ChunkNames()
     items = []
     for source in sources:
+        progress.name_item(str(source))
         entries: list[Entry] = plain_entries(source)
         for file in source.tree.files:
             run = FileRun(file)

@@ -34,8 +34,8 @@ from airgap.flow.progress import Progress
 from airgap.format.inventory import Item, tag_problem
 from airgap.format.ledger import Entry, State
 from airgap.printable import quote
-from airgap.state import pinned_root
 from airgap.state.installed_manifests import save_manifest
+from airgap.state.state_folder import state_folder
 from airgap.store.bentoml_listing import refuse_conflicts
 from airgap.store.bentoml_process import refuse_unreadable
 from airgap.store.health import find_existing
@@ -43,7 +43,6 @@ from airgap.store.install import (
     install,
     lock_store,
     point_latest,
-    put_back,
     record_installed,
 )
 from airgap.store.item_kind import Reference, make_description_error
@@ -140,9 +139,6 @@ def make_plan(
     Raises:
         ConflictError, StorageError: as ``import_bundle``.
     """
-    if not options.dry_run:
-        for item in items:
-            put_back(StagedItem(item, install_path(item), bundle))
     plan = plan_items(items, bundle, replace=options.replace, progress=progress)
     demand_one_disk(plan)
     return plan
@@ -157,7 +153,7 @@ def foresee(plan: Plan, opened: Opened | None) -> tuple[Peak, ...]:
         StorageError: a file system is too small.
     """
     recorded = len(opened.manifest.raw) if opened else 0
-    uses = list(find_uses(plan, pinned_root.home(), recorded))
+    uses = list(find_uses(plan, state_folder(), recorded))
     if opened and plan.staged and opened.packs.spooled:
         folder, count = opened.packs.spooled
         block = measure_block(find_existing(folder.absolute()))
@@ -196,6 +192,7 @@ def finish_staging(staged: Sequence[StagedItem], progress: Progress, *, signed: 
         CorruptError: an item has no bento.yaml or model.yaml, another item's, or one that BentoML
             cannot read; or it fails the last check of its kind.
         ConflictError: BentoML could not list it with what is installed.
+        StorageError: SELinux does not permit to label an item as its destination.
     """
     files: dict[bytes, Path] = {}
     for item in staged:
@@ -206,6 +203,8 @@ def finish_staging(staged: Sequence[StagedItem], progress: Progress, *, signed: 
         files |= {file.digest: item.folder / file.path for file in item.item.files}
     refuse_conflicts(staged)
     refuse_unreadable(staged, progress.note, signed=signed)
+    for item in staged:
+        item.adopt_types()
     for folder in {item.target.store: item.folder for item in staged}.values():
         sync_file_system(folder)
     for item in staged:

@@ -76,6 +76,8 @@ def _read(
         for member, pieces in archive.members():
             stored = expected.take(member)
             if stored is not None:
+                for number, _ in stored.targets[:1]:
+                    progress.name_item(str(items[number]))
                 _read_file(stored, pieces, sink, progress)
                 count += stored.size
         expected.refuse_missing()

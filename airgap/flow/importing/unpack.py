@@ -15,7 +15,7 @@ from airgap.disk.buffers import BufferPool
 from airgap.errors import AirgapError, CorruptError
 from airgap.flow.media.volumes import read_pack, repair_packs
 from airgap.flow.pipeline import limit_ahead, map_in_order, run_workers
-from airgap.flow.progress import Progress
+from airgap.flow.progress import PackItems, Progress
 from airgap.flow.workers import Workers
 from airgap.format import layout
 from airgap.format.manifest import NO_BASE, Block, ChunkTable, Manifest, Pack
@@ -66,6 +66,7 @@ def plain_chunks(
     """
     packs = wanted.manifest.packs
     progress.begin(work.name, sum(packs[index].size for index in wanted.indexes))
+    items = PackItems(wanted.manifest, progress)
     try:
         with run_workers(1) as hasher, run_workers(jobs) as pool, _PackReader(wanted) as reader:
             unpacking = _Unpacking(wanted.manifest.chunks, work, pool, limit_ahead(jobs))
@@ -73,6 +74,7 @@ def plain_chunks(
             if wanted.source.volumes:
                 authentic = repair_packs(wanted.source.volumes, packs, authentic, progress)
             for index, data in authentic:
+                items.name(index)
                 if isinstance(data, AirgapError):
                     work.failed[index] = data
                     reader.release(b"")

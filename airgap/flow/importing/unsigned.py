@@ -37,6 +37,7 @@ from airgap.format.kinds import BENTO, MODEL, Kind
 from airgap.state import pinned_root
 from airgap.store import bentoml_home
 from airgap.store.kinds import find_kind, install_path
+from airgap.store.replaced import put_back_replaced
 from airgap.store.staging import StagedItem
 from airgap.store.unsigned_staging import UnsignedStaging
 
@@ -250,6 +251,12 @@ def _move_to_staging(incoming: UnsignedStaging, items: list[Item], name: str) ->
 
 
 def _discard(items: list[Item], name: str) -> None:
+    """Remove what is staged, unless an item that was to be replaced has its only copy there."""
+    try:
+        for store in {install_path(item).store for item in items}:
+            put_back_replaced(store)
+    except OSError:  # the next import puts it back
+        return
     for item in items:
         StagedItem(item, install_path(item), name).discard()
 

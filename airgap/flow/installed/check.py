@@ -84,7 +84,7 @@ def check_installed(names: Sequence[ItemName], progress: Progress) -> CheckResul
     variants = _load_items(remembered, present)
     sizes = [max(item.size for _, item in found) for found in variants.values()]
     bytes_read = 0
-    progress.begin("Checking", sum(sizes))
+    progress.begin("checking", sum(sizes))
     try:
 
         def advance(count: int) -> None:
@@ -92,10 +92,10 @@ def check_installed(names: Sequence[ItemName], progress: Progress) -> CheckResul
             bytes_read += count
             progress.advance(count)
 
-        checked = {
-            name: _check_item(name, found, install_path(found[0][1]), advance)
-            for name, found in variants.items()
-        }
+        checked = {}
+        for name, found in variants.items():
+            progress.name_item(str(name))
+            checked[name] = _check_item(name, found, install_path(found[0][1]), advance)
     finally:
         progress.end()
     dependents = find_dependents(remembered) if len(present) < len(chosen) else {}

@@ -400,9 +400,9 @@ def is_installed(folder: Path, bundle: str, tag: str) -> bool:
     """Tell whether the folder has just this; refuse one that has another kit."""
     try:
         description = json.loads((folder / DONE).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
-    if (folder / MARKER).exists():
+    if not isinstance(description, dict) or (folder / MARKER).exists():
         return False
     if (description.get("bundle"), description.get("wheelhouse")) == (bundle, tag):
         return True

@@ -22,7 +22,7 @@ from airgap.errors import ConfigurationError, ConflictError, MissingError, Usage
 from airgap.flow import config
 from airgap.printable import quote
 from airgap.transport import url as places
-from airgap.transport.open_transport import CONFIG_ONLY, OPTIONS
+from airgap.transport.open_transport import CONFIG_ONLY, OPTIONS, TRUST_ANCHORS
 from airgap.transport.url import RemoteUrl
 
 __all__ = [
@@ -82,10 +82,16 @@ def _refuse_anchors(url: RemoteUrl) -> RemoteUrl:
     anchors = sorted(CONFIG_ONLY & url.options.keys())
     if anchors:
         raise UsageError(
-            f"{anchors[0]} cannot be given in a URL: it decides which server is trusted.",
+            f"{anchors[0]} cannot be given in a URL: {_describe(anchors[0])}.",
             f"Give it to a named remote: airgap remote add NAME {url} --option {anchors[0]}=…",
         )
     return url
+
+
+def _describe(option: str) -> str:
+    if option in TRUST_ANCHORS:
+        return "it decides which server is trusted"
+    return "it sends connections through another machine"
 
 
 def list_remotes() -> list[Remote]:

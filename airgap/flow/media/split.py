@@ -234,6 +234,7 @@ class _Volumes:
         writers = list(map(DepotWriter, self.folders))
         owner = [at for at, part in enumerate(self.parts) for _ in part.packs]
         for index, data in reader.packs.read_packs(self.packs, range(len(self.packs))):
+            progress.name_item(f"{owner[index] + 1} of {len(writers)}")
             if isinstance(data, AirgapError):
                 raise data
             pack = self.packs[index]

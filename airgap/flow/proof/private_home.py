@@ -21,6 +21,7 @@ from airgap.format import envelope as dsse
 from airgap.format.inventory import Item
 from airgap.state import pinned_root
 from airgap.state.pinned_root import PinnedRoot
+from airgap.state.state_folder import state_folder
 from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import Reference, Source
 from airgap.store.kinds import install_path
@@ -181,7 +182,7 @@ def make_private_home(tmpdir: Path | None, *, own_state: bool) -> Iterator[Priva
     try:
         with tempfile.TemporaryDirectory(prefix="airgap-proof-", dir=tmpdir) as name:
             folder = Path(name)
-            home = PrivateHome(folder, folder / "airgap" if own_state else pinned_root.home())
+            home = PrivateHome(folder, folder / "airgap" if own_state else state_folder())
             for path in ("hub", "bentoml"):
                 (folder / path).mkdir()
             if root:

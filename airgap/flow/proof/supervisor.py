@@ -18,10 +18,12 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fcntl import ioctl
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
 from airgap.flow.proof.example import ExampleRequest, find_examples
+from airgap.flow.proof.report import read_events
 from airgap.flow.proof.sinkhole import NAME_SERVER, Sinkhole
 from airgap.flow.proof.trial import (
     NETWORK_LOG,
@@ -39,6 +41,8 @@ _POLL: Final = 0.1
 _MOST_WORKER_ENDS: Final = 3
 """So many ends of workers before the service is ready, and it is given up."""
 _MOST_REQUESTS: Final = 10
+_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
+"""Of what the service says of itself; a longer one is not JSON when it is cut."""
 _GET_FLAGS: Final = 0x8913
 _SET_FLAGS: Final = 0x8914
 _UP: Final = 1
@@ -157,8 +161,8 @@ def _list_requests(trial: Trial) -> list[ExampleRequest]:
         return [trial.request]
     try:
         with _open(trial.port, ExampleRequest("GET", "/docs.json"), 10) as response:
-            document = json.load(response)
-    except (OSError, ValueError):
+            document = json.loads(response.read(_DOCUMENT_BYTES))
+    except (OSError, ValueError, RecursionError, HTTPException):
         return []
     return list(find_examples(document))[:_MOST_REQUESTS]
 
@@ -175,8 +179,8 @@ def _send(port: int, request: ExampleRequest, seconds: float) -> ServiceAnswer:
             return ServiceAnswer(str(request), response.status)
     except urllib.error.HTTPError as error:
         return ServiceAnswer(str(request), error.code, error.read(500).decode(errors="replace"))
-    except (OSError, ValueError) as error:
-        return ServiceAnswer(str(request), 0, str(error))
+    except (OSError, ValueError, HTTPException) as error:
+        return ServiceAnswer(str(request), 0, str(error) or type(error).__name__)
 
 
 def _open(port: int, request: ExampleRequest, seconds: float):  # type: ignore[no-untyped-def]  # noqa: ANN202  (urllib's)
@@ -193,15 +197,11 @@ def _open(port: int, request: ExampleRequest, seconds: float):  # type: ignore[n
 def _count_worker_ends(log: Path) -> int:
     """Count the workers of BentoML that have ended; those that are killed write nothing."""
     workers, ends = set(), 0
-    try:
-        lines = log.read_text().splitlines()
-    except FileNotFoundError:
-        return 0
-    for line in lines:
-        event = json.loads(line)
-        if event["event"] == "start" and any(_WORKER in word for word in event["arguments"]):
-            workers.add(event["process"])
-        elif event["event"] == "end" and event["process"] in workers:
+    for event in read_events(log):
+        process = str(event.get("process"))
+        if event["event"] == "start" and _WORKER in str(event.get("arguments")):
+            workers.add(process)
+        elif event["event"] == "end" and process in workers:
             ends += 1
     return ends
 

@@ -16,8 +16,10 @@ from airgap.disk.os_errors import translate_errors
 from airgap.errors import ConfigurationError, ConflictError, UsageError
 from airgap.flow import config
 from airgap.flow.trust import keys, roots
+from airgap.flow.trust.keys import KeyKind
 from airgap.flow.trust.roots import NewRoot, Proposal
 from airgap.format import names
+from airgap.state.state_folder import state_folder
 
 __all__ = ["BegunSite", "begin_site"]
 
@@ -53,7 +55,7 @@ class BegunSite:
 
 
 def begin_site(
-    site: str, channel: str, algorithm: str, passphrase: Callable[[str], bytes | None]
+    site: str, channel: str, kind: KeyKind, passphrase: Callable[[str], bytes | None]
 ) -> BegunSite:
     """Make a site's key, a builder's key and the root in ``AIRGAP_HOME``; note them as defaults.
 
@@ -72,10 +74,10 @@ def begin_site(
                 "Use lower-case letters, digits, '-', '_', '.'; at most 63.",
             )
     document = config.load()
-    folder = config.home() / _FOLDER
+    folder = state_folder() / _FOLDER
     is_new = not folder.exists()
     if is_new:
-        _make_folder(folder, site, algorithm, passphrase)
+        _make_folder(folder, site, kind, passphrase)
     else:
         _require_same_site(folder, site)
     lacks = _note_defaults(folder, channel, document)
@@ -84,7 +86,7 @@ def begin_site(
 
 
 def _make_folder(
-    folder: Path, site: str, algorithm: str, passphrase: Callable[[str], bytes | None]
+    folder: Path, site: str, kind: KeyKind, passphrase: Callable[[str], bytes | None]
 ) -> None:
     """Make the keys and the root under another name, and rename the folder when it is whole."""
     part = folder.with_name(f"{folder.name}.part")
@@ -94,8 +96,8 @@ def _make_folder(
             shutil.rmtree(part)
         part.mkdir(_PRIVATE)
     secret = passphrase(SITE_KEY)
-    own = keys.generate_key(part, SITE_KEY, algorithm, secret)
-    builder = keys.generate_key(part, BUILDER_KEY, algorithm, passphrase(BUILDER_KEY))
+    own = keys.generate_key(part, SITE_KEY, kind, secret)
+    builder = keys.generate_key(part, BUILDER_KEY, kind, passphrase(BUILDER_KEY))
     signer = keys.load_signer(str(own.private), lambda _: secret or b"")
     new = NewRoot(site, {"root": [own.key], "builder": [builder.key]}, {})
     roots.create_root(new, [signer], part / _ROOT)

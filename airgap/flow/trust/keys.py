@@ -10,15 +10,25 @@ from airgap.signing.signer import Passphrase, Signer
 
 __all__ = [
     "ALGORITHMS",
+    "KeyKind",
     "NewKey",
     "Passphrase",
     "Signer",
+    "choose_kind",
     "export_public",
     "generate_key",
     "load_public_key",
     "load_signer",
     "read_public_key",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyKind:
+    """What to generate. ``fips`` tells that the key's file must work in FIPS mode, too."""
+
+    algorithm: str
+    fips: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +40,18 @@ class NewKey:
     key: Key
 
 
-def generate_key(folder: Path, name: str, algorithm: str, passphrase: bytes | None) -> NewKey:
+def choose_kind(algorithm: str | None, *, fips: bool) -> KeyKind:
+    """Return what to generate: the algorithm that a person named, or the default."""
+    return KeyKind(algorithm or ("ecdsa-p384-sha384" if fips else "ed25519"), fips)
+
+
+def generate_key(folder: Path, name: str, kind: KeyKind, passphrase: bytes | None) -> NewKey:
     """Generate a key pair; see ``private_keys``."""
     if not name or "/" in name or name.startswith("."):
         raise UsageError(f"{name!r} cannot name a key.", "Use a plain name such as builder-2026.")
-    private, public, key = private_keys.generate(folder, name, algorithm, passphrase)
+    private, public, key = private_keys.generate(
+        folder, name, kind.algorithm, passphrase, fips=kind.fips
+    )
     return NewKey(private, public, key)
 
 

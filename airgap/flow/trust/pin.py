@@ -27,6 +27,7 @@ from airgap.format.root import Root, SignedRoot
 from airgap.signing import trust
 from airgap.signing.trust import Verified
 from airgap.state import pinned_root
+from airgap.state.state_folder import state_folder
 
 __all__ = ["Update", "normalize_fingerprint", "pin_root", "update_root"]
 
@@ -55,7 +56,7 @@ def pin_root(
         raise ConflictError(
             f"This machine already trusts the root {pinned.fingerprint}.",
             "To take a newer root of the same site, run `airgap trust update`. To trust another"
-            f" site instead, remove {pinned_root.home() / 'trust'} and run this again.",
+            f" site instead, remove {state_folder() / 'trust'} and run this again.",
         )
     if pinned is None:
         history.begin_history(verified.value)

@@ -140,9 +140,13 @@ class ControlConnection(FTPHandler):
         elif state == "blocked":
             self._end_pause(_BLOCKED, final=True)
         else:
-            check = self.context.password_pool.submit(
-                self.context.passwords.check, self.username, password
-            )
+            try:
+                check = self.context.password_pool.submit(
+                    self.context.passwords.check, self.username, password
+                )
+            except BaseException:  # no thread can be started
+                self._end_check(failed=False)
+                raise
             self._poll_password_check(check)
 
     def _poll_password_check(self, check: "Future[bool]") -> None:
@@ -153,8 +157,11 @@ class ControlConnection(FTPHandler):
                 _POLL_SECONDS, self._poll_password_check, check, _errback=self.handle_error
             )
             return
-        failed = not check.result()
-        self.context.throttle.end_check(self.remote_ip, time.monotonic(), failed=failed)
+        failed = True
+        try:
+            failed = not check.result()
+        finally:
+            self._end_check(failed=failed)
         if failed:
             self.context.events.notify("login failed", user=self.username, address=self.remote_ip)
         if self._closed:
@@ -164,6 +171,10 @@ class ControlConnection(FTPHandler):
             self.call_later(self.auth_failed_timeout, self._refuse_login)
         else:
             self._end_pause()
+
+    def _end_check(self, *, failed: bool) -> None:
+        """Tell the throttle, which would count the guess as one that is being checked for ever."""
+        self.context.throttle.end_check(self.remote_ip, time.monotonic(), failed=failed)
 
     def _refuse_login(self) -> None:
         """Tell that a login failed, after the pause that slows down guessing."""

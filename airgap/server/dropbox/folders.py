@@ -45,9 +45,11 @@ RECORD: Final = "reason.json"
 DEPOT: Final = "depot"
 _FOLDERS: Final = ("incoming", "working", "held", "quarantine")
 _CLEAN_UP_INTERVAL: Final = 60.0
+_NAMES_PER_SLICE: Final = 500
 _RENAME_SECONDS: Final = 10.0
 """How long to wait for the sender to rename a complete upload beside a manifest."""
 _FINISHED: Final = ".gone"
+_ENDS: Final = ("imported", "held", "quarantined")
 _TIME: Final = "%Y%m%dT%H%M%SZ"
 
 
@@ -141,9 +143,11 @@ class DropFolders:
         if user not in self._quotas:
             return
         home = self.home(user)
-        for path in _walk(home):
-            if path.name.endswith(UNFINISHED):
+        for number, path in enumerate(_walk(home), 1):
+            is_unfinished = path.name.endswith(UNFINISHED)
+            if is_unfinished or number % _NAMES_PER_SLICE == 0:
                 yield None
+            if is_unfinished:
                 with suppress(OSError):  # its sender has removed it, or it cannot be read
                     self._publish_if_complete(home, path)
         for bundle in find_bundles(home, unfinished=UNFINISHED):
@@ -275,12 +279,16 @@ class DropFolders:
 
         The home and the working folder hold the same file under two names.
         """
+        wrong: dict[str, Path] = {}
         for pack in depot.glob(f"{layout.PACKS}/*/*.pack"):
             if (yield from digest_in_slices(pack)) != _parse_digest(pack):
-                for path in _walk(self.home(job.user)):
-                    with suppress(OSError):
-                        if path.name == pack.name and path.samefile(pack):
-                            path.unlink()
+                wrong[pack.name] = pack
+        for number, path in enumerate(_walk(self.home(job.user)) if wrong else (), 1):
+            if number % _NAMES_PER_SLICE == 0:
+                yield
+            with suppress(OSError):
+                if path.name in wrong and path.samefile(wrong[path.name]):
+                    path.unlink()
 
     def _working_folder(self, job: Job) -> Path:
         return self.state / "working" / job.user / job.arrival
@@ -358,7 +366,9 @@ def _read_job(folder: Path) -> Job | None:
         return None
     bundles = sorted((folder / DEPOT / layout.BUNDLES).glob("*"))
     archives = sorted(path for path in folder.iterdir() if layout.is_archive_name(path.name))
-    record = _read_record(folder) if (folder / RECORD).exists() else None
+    record: Mapping[str, Any] | None = _read_record(folder)
+    if record and record.get("event") not in _ENDS:  # none yet, or a person has damaged it
+        record = None
     if bundles:
         bundle_id = bundles[0].name
         location = LocalDepot(folder / DEPOT, bundle_id)
@@ -372,7 +382,7 @@ def _read_job(folder: Path) -> Job | None:
 
 def _read_record(folder: Path) -> dict[str, Any]:
     """Read the record of a job; an empty one if a person has removed or damaged it."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         loaded = json.loads((folder / RECORD).read_bytes())
         if isinstance(loaded, dict):
             return {**loaded, "folder": str(folder)}

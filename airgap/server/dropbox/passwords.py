@@ -10,7 +10,9 @@ import secrets
 from dataclasses import dataclass
 from typing import Final, Self
 
-__all__ = ["PasswordChecker", "PasswordHash", "hash_password"]
+from airgap.errors import ConfigurationError
+
+__all__ = ["PasswordChecker", "PasswordHash", "hash_password", "require_scrypt"]
 
 LOG2_N: Final = 15
 BLOCK_SIZE: Final = 8
@@ -73,6 +75,22 @@ def hash_password(password: str) -> PasswordHash:
         raise ValueError(f"A password must have 1 to {MAX_PASSWORD} characters.")
     unset = PasswordHash(LOG2_N, BLOCK_SIZE, 1, secrets.token_bytes(_SALT_BYTES), b"")
     return PasswordHash(LOG2_N, BLOCK_SIZE, 1, unset.salt, _derive_key(password, unset))
+
+
+def require_scrypt() -> None:
+    """Require that this Python can hash passwords.
+
+    Raises:
+        ConfigurationError: its OpenSSL lacks scrypt, as in FIPS mode.
+    """
+    try:
+        hashlib.scrypt(b"", salt=b"", n=2, r=1, p=1)
+    except (AttributeError, ValueError) as error:
+        raise ConfigurationError(
+            "The drop box cannot check passwords here: Python's OpenSSL does not offer scrypt,"
+            " as in FIPS mode.",
+            "Receive bundles with the system's SSH server, and import them with `airgap watch`.",
+        ) from error
 
 
 class PasswordChecker:

@@ -16,16 +16,18 @@ _NAMES_PER_STEP: Final = 500
 def measure_usage(folders: Iterable[Path]) -> Generator[None, None, tuple[int, int]]:
     """Return bytes and names below folders. The bytes of a file with several names count once.
 
-    Yields after every ``_NAMES_PER_STEP`` files, so that others can be served meanwhile.
+    Yields after every ``_NAMES_PER_STEP`` names, so that others can be served meanwhile.
     """
     size = count = 0
     inodes: set[tuple[int, int]] = set()
     for top in folders:
         for folder, subfolders, files in os.walk(top):
-            count += len(subfolders) + len(files)
-            for number, name in enumerate(files, 1):
-                if number % _NAMES_PER_STEP == 0:
+            for number, name in enumerate((*subfolders, *files)):
+                count += 1
+                if count % _NAMES_PER_STEP == 0:
                     yield
+                if number < len(subfolders):
+                    continue
                 try:
                     status = os.lstat(Path(folder, name))
                 except OSError:  # taken by the intake since it was listed

@@ -13,7 +13,7 @@ from airgap.flow.admission import policy
 from airgap.server.dropbox.folders import DropFolders, Retention
 from airgap.server.dropbox.listener import make_listeners, make_tls_context
 from airgap.server.dropbox.open_uploads import OpenUploads
-from airgap.server.dropbox.passwords import PasswordChecker
+from airgap.server.dropbox.passwords import PasswordChecker, require_scrypt
 from airgap.server.dropbox.quotas import Quota
 from airgap.server.dropbox.session_context import SessionContext
 from airgap.server.dropbox.settings import DropBoxSettings
@@ -34,8 +34,10 @@ def check_settings(settings: DropBoxSettings) -> None:
     """Check, as far as possible without starting, that a drop box could start.
 
     Raises:
-        ConfigurationError: the certificate cannot be used, or this machine trusts nobody yet.
+        ConfigurationError: the certificate cannot be used, this machine trusts nobody yet, or it
+            cannot check passwords.
     """
+    require_scrypt()
     make_tls_context(settings)
     policy.require_root()
 

@@ -4,9 +4,11 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from airgap.disk.descriptors import open_without_waiting
 from airgap.errors import StorageError
 from airgap.flow.location.location import ArchiveFile, LocalDepot
 from airgap.format import layout, limits, names
@@ -14,6 +16,7 @@ from airgap.format import layout, limits, names
 __all__ = [
     "DiscoveredBundle",
     "UnsearchedFolderError",
+    "compute_moved_stamp",
     "compute_stamp",
     "find_bundles",
     "find_last_change",
@@ -80,8 +83,36 @@ def compute_stamp(bundle: DiscoveredBundle, packs: Iterable[str] = ()) -> str:
 
     It covers names, inodes, sizes and times. Times are only compared: the clock may be wrong.
     """
+    return _digest_status(_list_status(bundle, packs))
+
+
+def compute_moved_stamp(
+    bundle: DiscoveredBundle, folder: int, name: str, packs: Iterable[str] = ()
+) -> str:
+    """Return the stamp of a bundle that has another name now, in an open folder."""
+    entries: list[tuple[str, os.stat_result]] = []
+    with suppress(OSError):
+        if bundle.bundle_id:
+            entries += _stat_files(folder, name)
+        else:
+            entries.append((bundle.path.name, os.lstat(name, dir_fd=folder)))
+    return _digest_status([*entries, *_stat_paths(bundle.path / pack for pack in packs)])
+
+
+def _stat_files(above: int, name: str) -> list[tuple[str, os.stat_result]]:
+    """Return name and status of all that lies in a folder. Raises OSError."""
+    descriptor = open_without_waiting(name, os.O_DIRECTORY | os.O_NOFOLLOW, above)
+    try:
+        with os.scandir(descriptor) as listing:
+            files = sorted(entry.name for entry in listing)
+        return [(file, os.lstat(file, dir_fd=descriptor)) for file in files]
+    finally:
+        os.close(descriptor)
+
+
+def _digest_status(entries: Iterable[tuple[str, os.stat_result]]) -> str:
     digest = hashlib.sha256()
-    for name, status in _list_status(bundle, packs):
+    for name, status in entries:
         entry = (name, status.st_ino, status.st_size, status.st_mtime_ns)
         digest.update(repr(entry).encode(errors="surrogateescape"))
     return digest.hexdigest()[:32]
@@ -106,6 +137,11 @@ def _list_status(
         except OSError:
             files = []
         paths = [*(bundle.folder / name for name in files), *(bundle.path / name for name in packs)]
+    return _stat_paths(paths)
+
+
+def _stat_paths(paths: Iterable[Path]) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield name and status of each path that exists."""
     for path in paths:
         try:
             yield path.name, path.lstat()

@@ -12,7 +12,7 @@ from airgap.disk.part_file import write_atomically
 from airgap.errors import AirgapError
 from airgap.times import format_time
 
-__all__ = ["LOG_NAME", "STATUS_NAME", "EventLog", "EventSink", "write_json"]
+__all__ = ["LOG_NAME", "STATUS_NAME", "EventLog", "EventSink", "format_json", "write_json"]
 
 LOG_NAME: Final = "log.jsonl"
 STATUS_NAME: Final = "status.json"
@@ -27,8 +27,12 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     Raises:
         StorageError: the disk refused.
     """
-    data = json.dumps(value, indent=2, sort_keys=True).encode() + b"\n"
-    write_atomically(path.parent, path.name, [data])
+    write_atomically(path.parent, path.name, [format_json(value)])
+
+
+def format_json(value: Mapping[str, Any]) -> bytes:
+    """Return the content of a small JSON file, for people and programs."""
+    return json.dumps(value, indent=2, sort_keys=True).encode() + b"\n"
 
 
 class EventLog:

@@ -38,7 +38,9 @@ class FtpOptions:
     """PEM of a private CA, or of the server itself; replaces the system's CAs."""
     client_certificate: Path | None = None
     client_key: Path | None = None
-    """PEM, not encrypted; not needed if ``client_certificate`` contains the key too."""
+    """PEM; not needed if ``client_certificate`` contains the key too."""
+    client_passphrase: str | None = field(default=None, repr=False)
+    """Of ``client_key``, if it is encrypted."""
     minimum_tls: TlsVersion = "1.2"
     timeout: float = 60.0
     """Seconds for a connection, for a whole reply, and between two pieces of data; five times that

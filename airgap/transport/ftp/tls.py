@@ -1,14 +1,17 @@
 """TLS of FTP connections: what is verified, and what to do when verification fails."""
 
 import ssl
-from contextlib import nullcontext
 from typing import Final
 
-from airgap.disk.named_files import TEXT_BYTES, copy_named
 from airgap.errors import ConfigurationError, TransportError
 from airgap.transport.ftp.options import FtpOptions
 from airgap.transport.port import TransientError
-from airgap.transport.tls import make_client_context
+from airgap.transport.tls import (
+    ClientCertificate,
+    explain_client_alert,
+    make_client_context,
+    reason_of,
+)
 
 __all__ = ["explain_tls", "make_context"]
 
@@ -46,26 +49,6 @@ _PERMANENT: Final = {
         "supports no TLS version that is allowed here",
         "Update the server: at least TLS 1.2 is required.",
     ),
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": (
-        "has no TLS cipher in common with airgap, or requires a client certificate",
-        "Give a client certificate (option cert), or allow current ciphers on the server.",
-    ),
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": (
-        "requires a client certificate",
-        "Give the certificate and key issued for this client: options cert and key.",
-    ),
-    "TLSV1_ALERT_UNKNOWN_CA": (
-        "does not accept the client certificate",
-        "Give a certificate issued by a CA that the server trusts.",
-    ),
-    "SSLV3_ALERT_BAD_CERTIFICATE": (
-        "does not accept the client certificate",
-        "Give a certificate issued by a CA that the server trusts.",
-    ),
-    "SSLV3_ALERT_CERTIFICATE_EXPIRED": (
-        "reports that the client certificate has expired",
-        "Have a new one issued.",
-    ),
 }
 
 
@@ -75,36 +58,21 @@ def make_context(options: FtpOptions) -> ssl.SSLContext:
     Raises:
         ConfigurationError: the CA file, certificate or key cannot be read.
     """
+    client = None
+    if options.client_certificate:
+        client = ClientCertificate(
+            options.client_certificate, options.client_key, options.client_passphrase
+        )
     try:
-        context = make_client_context(options.ca_file)
+        context = make_client_context(options.ca_file, client)
     except (OSError, ValueError) as error:
-        reason = _reason_of(error) if isinstance(error, OSError) else error
+        reason = reason_of(error) if isinstance(error, OSError) else error
         raise ConfigurationError(
             f"{options.ca_file} cannot be read as certificates: {reason}.",
             "Give a PEM file with the CA's certificate.",
         ) from error
     context.minimum_version = _VERSIONS[options.minimum_tls]
-    if options.client_certificate:
-        _load_client(context, options)
     return context
-
-
-def _load_client(context: ssl.SSLContext, options: FtpOptions) -> None:
-    assert options.client_certificate  # noqa: S101  (the caller has checked)
-    key_file = options.client_key or options.client_certificate
-    try:
-        with (
-            copy_named(options.client_certificate, TEXT_BYTES) as certificate,
-            copy_named(key_file, TEXT_BYTES) if options.client_key else nullcontext() as key,
-        ):
-            # Without a password callback OpenSSL would prompt on the terminal.
-            context.load_cert_chain(certificate, key, password=str)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(
-            f"The client certificate {options.client_certificate} cannot be used with the key in"
-            f" {key_file}: {_reason_of(error)}.",
-            "Give both as PEM, the key without a passphrase.",
-        ) from error
 
 
 def explain_tls(error: ssl.SSLError, server: str) -> TransportError:
@@ -114,16 +82,11 @@ def explain_tls(error: ssl.SSLError, server: str) -> TransportError:
             error.verify_code, (f"fails: {error.verify_message}", _ISSUER)
         )
         return TransportError(f"{server}: the server's certificate {failed}.", hint)
+    if refusal := explain_client_alert(error, server):
+        return refusal
     if error.reason in _PERMANENT:
         failed, hint = _PERMANENT[error.reason]
         return TransportError(f"{server} {failed}.", hint)
     return TransientError(
-        f"{server}: the TLS connection broke ({_reason_of(error)}).", "Run the same command again."
+        f"{server}: the TLS connection broke ({reason_of(error)}).", "Run the same command again."
     )
-
-
-def _reason_of(error: OSError) -> str:
-    """Return a short reason, without OpenSSL's file names and line numbers."""
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or "closed by the other side").replace("_", " ").lower()
-    return error.strerror or type(error).__name__

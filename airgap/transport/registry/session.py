@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 from airgap.errors import ConfigurationError, CorruptError, TransportError
 from airgap.printable import make_printable
-from airgap.transport.http import HttpConnection, Response
+from airgap.transport.http import HttpConnection, Response, Route
 from airgap.transport.port import TransientError
 from airgap.transport.registry.challenge import (
     TokenServer,
@@ -292,7 +292,7 @@ class RegistrySession:
         if encrypted and self._tls is None:
             self._tls = _make_tls(replace(self.options, encrypted=True))
         tls = self._tls if encrypted else None
-        return HttpConnection(address, tls, address[0], self.options.timeout)
+        return HttpConnection(Route(address, tls), address[0], self.options.timeout)
 
 
 def _make_tls(options: RegistryOptions) -> ssl.SSLContext:

@@ -6,6 +6,7 @@ body of an object has a limit in bytes and in time.
 
 import base64
 import hashlib
+import os
 import socket
 import ssl
 import threading
@@ -19,16 +20,17 @@ from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
 from airgap.errors import AirgapError, ConfigurationError, TransportError
-from airgap.transport.http import HttpConnection, Response
+from airgap.transport.http import HttpConnection, Response, Route
 from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import TransientError
+from airgap.transport.proxy import name_ignored_variable
 from airgap.transport.s3 import answers
 from airgap.transport.s3.bucket import PAGE_KEYS, Body, Page, ResponseError, choose_part_bytes
 from airgap.transport.s3.errors import is_busy
 from airgap.transport.s3.options import S3Options
 from airgap.transport.s3.parts import PartSender
 from airgap.transport.s3.signature import encode_path, encode_query, hash_body, sign
-from airgap.transport.tls import make_client_context
+from airgap.transport.tls import explain_client_alert, make_client_context
 
 __all__ = ["S3Client", "make_tls"]
 
@@ -37,6 +39,7 @@ _LISTING_BYTES: Final = 8 * 1024 * 1024  # 1,000 keys of 1,024 bytes, escaped, w
 _CONCURRENT_PARTS: Final = 2
 _TRIES: Final = 6  # then an interruption costs a part, not the whole object
 _STORING_BYTES_PER_SECOND: Final = 64 * 1024  # of a server that was sent everything
+_INSPECTION: Final = " If the proxy opens TLS to inspect it, have this host exempted."
 _EMPTY: Final = hashlib.sha256().hexdigest()
 _PORTS: Final = {"https": 443, "http": 80}
 _OK, _PARTIAL, _MULTIPLE_CHOICES, _SERVER_ERROR = 200, 206, 300, 500
@@ -141,7 +144,8 @@ class S3Client:
 
     def _make_connection(self) -> HttpConnection:
         options = self._options
-        return HttpConnection(self._address, self._tls, options.endpoint_url, options.timeout)
+        route = Route(self._address, self._tls, options.proxy)
+        return HttpConnection(route, options.endpoint_url, options.timeout)
 
     def _send_parts(self, key: str, upload: str, parts: Iterable[bytes]) -> list[str]:
         """Send all parts, and return what completes the upload: an XML element for each."""
@@ -289,15 +293,19 @@ class S3Client:
             yield
         except socket.gaierror:
             raise TransientError(
-                f"The host of {server} cannot be resolved.", "Check the endpoint, and DNS."
+                f"The host of {server} cannot be resolved.",
+                "Check the endpoint, and DNS." + name_ignored_variable(os.environ),
             ) from None
         except ssl.SSLCertVerificationError as error:
             raise TransportError(
                 f"{server} has no certificate that is trusted for this host name"
                 f" ({error.verify_message.rstrip('.')}).",
-                "Give the CA's certificate as a PEM file, and the host name of the certificate.",
+                "Give the CA's certificate as a PEM file, and the host name of the certificate."
+                + (_INSPECTION if self._options.proxy else ""),
             ) from None
         except ssl.SSLError as error:
+            if refusal := explain_client_alert(error, server):
+                raise refusal from None
             reason = (error.reason or "closed by the server").replace("_", " ").lower()
             raise TransportError(
                 f"{server} does not speak TLS as is required ({reason}).",
@@ -307,7 +315,8 @@ class S3Client:
             reason = "timed out" if isinstance(error, TimeoutError) else error.strerror or "broke"
             raise TransientError(
                 f"The connection to {server} cannot be opened ({reason}).",
-                "Check the endpoint and the network, then run the same command again.",
+                "Check the endpoint and the network, then run the same command again."
+                + ("" if self._options.proxy else name_ignored_variable(os.environ)),
             ) from None
 
     def _not_s3(self) -> TransportError:
@@ -343,12 +352,12 @@ def make_tls(options: S3Options) -> ssl.SSLContext | None:
     """Return how to encrypt connections to the server; None for ``http://``.
 
     Raises:
-        ConfigurationError: the CA file is missing or invalid.
+        ConfigurationError: the CA file, or the client's certificate, is missing or invalid.
     """
     if options.unencrypted:
         return None
     try:
-        return make_client_context(options.ca_file)
+        return make_client_context(options.ca_file, options.client)
     except ValueError as error:
         raise ConfigurationError(
             f"The CA file {options.ca_file} contains no certificate in PEM form.",

@@ -9,6 +9,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from airgap.errors import ConfigurationError
 from airgap.printable import quote
+from airgap.transport.proxy import Proxy
+from airgap.transport.tls import ClientCertificate
 
 __all__ = ["S3Keys", "S3Options", "Scheme"]
 
@@ -77,6 +79,10 @@ class S3Options:
     """Whether the server supports conditional writes; if False, airgap looks before it writes."""
     scheme: Scheme = "s3"
     """``gs`` and ``az`` take keys and account from the environment, as their vendors' tools do."""
+    client: ClientCertificate | None = None
+    """How this machine identifies itself to the server."""
+    proxy: Proxy | None = None
+    """The proxy to go through; None connects to the server itself."""
     timeout: float = 60.0
     """Seconds for a connection, for a reply, and between two pieces of data."""
 

@@ -27,7 +27,9 @@ from tests.support.stock_shop import make_shop, tree
 
 
 class Tag:
-    """Looks like BentoML's Tag: what counts is its text."""
+    """Looks like BentoML's Tag: it has a name and a version, and its text counts."""
+
+    name, version = "shop", "v1"
 
     def __str__(self) -> str:
         return "shop:v1"

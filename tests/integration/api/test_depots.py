@@ -71,9 +71,8 @@ def test_a_script_of_bentoml_works_with_a_depot(shop: Side, isolated: Side, tmp_
         assert str(airgap.pull("shop:latest")) == "Bento shop:v1"
         assert str(airgap.models.pull("ranker:v1")) == "Model ranker:v1"
         about = airgap.get("shop", depot)
-        assert isinstance(about, dict)
         assert (about["bundle"], about["standing"]) == (bundle, "trusted")
-    listed = [one["bundle"] for one in airgap.list(depot=depot) if isinstance(one, dict)]
+    listed = [bundle["bundle"] for bundle in airgap.list(depot=depot)]
     assert sorted(listed) == sorted([bundle, model])
     assert str(airgap.get("shop")) == "Bento shop:v1"
     assert shop.bentoml.is_dir()

@@ -14,6 +14,7 @@ import pytest
 
 from airgap.server.intake.decisions import Verdict
 from airgap.server.intake.worker import Operation, Worker
+from airgap.server.moving import FolderEntry
 from airgap.server.watch import Watch, WatchOptions
 from tests.support import drop_box, store_invariants, stores
 from tests.support.sides import Ran, Side
@@ -301,7 +302,7 @@ def test_a_bundle_that_cannot_be_moved_is_imported_once(
     def closed(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr("airgap.server.watch._move", closed)
+    monkeypatch.setattr("airgap.server.moving.FolderEntry.rename", closed)
     for _ in range(5):
         watched.look(later=1e5)
     assert len(watched.runs) == 1
@@ -335,14 +336,14 @@ def test_finished_bundles_are_copied_across_file_systems(
     watched = Watched(isolated, tmp_path, move_done=True)
     shutil.copy(archive, watched.folder)
     shutil.copytree(depot, watched.folder / "depot")
-    real = Path.rename
+    real = FolderEntry.rename
 
-    def other_disk(self: Path, target: Path) -> Path:
-        if watched.folder in self.parents:
+    def other_disk(self: FolderEntry, target: FolderEntry) -> None:
+        if self.folder != target.folder:
             raise OSError(18, "Invalid cross-device link")
-        return real(self, target)
+        real(self, target)
 
-    monkeypatch.setattr(Path, "rename", other_disk)
+    monkeypatch.setattr(FolderEntry, "rename", other_disk)
     watched.look()
 
     assert (watched.done / "imported" / "shop.airgap").read_bytes() == archive.read_bytes()

@@ -1,6 +1,7 @@
 """Items that airgap's own table cannot judge are read by the BentoML that is installed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,15 +27,15 @@ def stage(folder: Path, text: str) -> StagedItem:
 
 
 @pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None, int, str], list[int]]:
-    """Let an installed version answer with an exit code and a line; return how many were asked."""
+def answers(monkeypatch: pytest.MonkeyPatch) -> "Answers":
+    """Let a version answer with a code, items begun and a reason; return how many were asked."""
 
-    def answer(version: str | None, code: int, line: str) -> list[int]:
+    def answer(version: str | None, code: int, begun: int, reason: str) -> list[int]:
         asked: list[int] = []
 
-        def run(items: list[StagedItem]) -> tuple[int, str]:
+        def run(items: list[StagedItem]) -> tuple[int, int, str]:
             asked.append(len(items))
-            return code, line
+            return code, begun, reason
 
         monkeypatch.setattr(bentoml_process, "find_version", lambda: version)
         monkeypatch.setattr(bentoml_process, "_run_reader", run)
@@ -43,7 +44,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None, int, str],
     return answer
 
 
-Answers = Callable[[str | None, int, str], list[int]]
+Answers = Callable[[str | None, int, int, str], list[int]]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ Answers = Callable[[str | None, int, str], list[int]]
 def test_bentoml_is_asked_about_unsigned_items_and_if_it_is_not_1_4(
     version: str | None, signed: object, asks: object, tmp_path: Path, answers: Answers
 ) -> None:
-    asked = answers(version, 0, "")
+    asked = answers(version, 0, 1, "")
 
     refuse_unreadable([stage(tmp_path, BENTO_YAML)], pytest.fail, signed=bool(signed))
 
@@ -67,14 +68,14 @@ def test_bentoml_is_asked_about_unsigned_items_and_if_it_is_not_1_4(
 
 
 def test_what_bentoml_refuses_is_named_with_its_reason(tmp_path: Path, answers: Answers) -> None:
-    answers("1.5.0", 1, "0 ClassValidationError no field zzz")
+    answers("1.5.0", 1, 1, "ClassValidationError no field zzz")
 
     with pytest.raises(CorruptError, match=r"BentoML 1\.5\.0 cannot read the bento shop:v1: Class"):
         refuse_unreadable([stage(tmp_path, BENTO_YAML)], pytest.fail, signed=True)
 
 
 def test_a_bentoml_that_cannot_be_started_is_noted(tmp_path: Path, answers: Answers) -> None:
-    answers("1.5.0", 70, "ImportError no module")
+    answers("1.5.0", 70, 0, "ImportError no module")
     notes: list[str] = []
 
     refuse_unreadable([stage(tmp_path, BENTO_YAML)], notes.append, signed=True)
@@ -88,8 +89,59 @@ def test_the_real_bentoml_reads_what_it_can_list_and_refuses_the_rest(tmp_path: 
     good = stage(tmp_path / "good", BENTO_YAML)
     bad = stage(tmp_path / "bad", BENTO_YAML.replace("service: service:Main\n", ""))
 
-    code, line = bentoml_process._run_reader([good, bad])
+    code, begun, reason = bentoml_process._run_reader([good, bad])
 
-    assert code == 1
-    assert line.startswith("1 ")
-    assert "service" in line
+    assert (code, begun) == (1, 2)
+    assert "service" in reason
+
+
+READER = """
+import os, sys, time
+for number, folder in enumerate(sys.argv[2::2]):
+    sys.stdout.write(f"{number}\\n")
+    sys.stdout.flush()
+    if "bad" in folder:
+        END
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        ("os.kill(os.getpid(), 9)", "its process ended with code -9"),
+        ("time.sleep(60)", "it took more than 0.5 seconds"),
+    ],
+)
+def test_the_item_is_named_at_which_bentoml_is_killed_or_hangs(
+    end: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "reader.py").write_text(READER.replace("END", end))
+    monkeypatch.setattr(bentoml_process, "_READER", tmp_path / "reader.py")
+    monkeypatch.setattr(bentoml_process, "_SECONDS", 0.5 if "sleep" in end else 60)
+    monkeypatch.setattr(bentoml_process, "find_version", lambda: "1.5.0")
+    good, bad = stage(tmp_path / "good", BENTO_YAML), stage(tmp_path / "bad", BENTO_YAML)
+    bad.item = replace(bad.item, name="fault")
+
+    with pytest.raises(CorruptError) as refused:
+        refuse_unreadable([good, bad], pytest.fail, signed=True)
+
+    assert refused.value.message == f"BentoML 1.5.0 cannot read the bento fault:v1: {reason}."
+
+
+def test_what_a_library_prints_is_not_taken_for_the_reader_s_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bentoml.py").write_text(
+        "class Bento:\n"
+        "    @staticmethod\n"
+        "    def from_path(folder):\n"
+        "        print('7 Warning: all is well')\n"
+        "        raise ValueError('no field zzz\\nand more')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    assert bentoml_process._run_reader([stage(tmp_path, BENTO_YAML)]) == (
+        1,
+        1,
+        "ValueError no field zzz",
+    )

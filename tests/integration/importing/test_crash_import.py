@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import interruptions, store_invariants
+from tests.support import forge, interruptions, store_invariants
 from tests.support.faults import Fault, Launcher
+from tests.support.forge import Forge
 from tests.support.interruptions import Scenario
 from tests.support.sides import Side, Site
 
@@ -99,6 +100,23 @@ def test_without_an_atomic_swap_a_kill_between_the_two_renames_is_mended_by_a_re
     assert ended.killed
     assert "~old" in "".join(ended.steps)
     scenario.expect_finished(side, ended.last)
+
+
+def test_the_next_import_of_any_bundle_puts_back_what_was_to_be_replaced(
+    site: Site, launcher: Launcher, tmp_path: Path
+) -> None:
+    scenario = interruptions.make("replacing", tmp_path / "made", site)
+    side = scenario.begin(tmp_path / "side")
+    before = store_invariants.items(side)
+    between = Fault(before=r"^rename \S*\.airgap\S* -> \S*models/")
+    assert launcher.run(side, *scenario.arguments, fault=between, swap=False).killed
+    assert not (side.bentoml / "models/ranker/v1").exists()
+    other = Forge(tmp_path, forge.load_signer(site.key())).depot(
+        forge.draft(forge.model({"x": b"x"}, "other:v1"))
+    )
+
+    assert side.run("import", other).code == 0
+    assert before.items() <= store_invariants.items(side).items()
 
 
 def test_without_an_atomic_swap_the_old_item_is_put_back_if_the_new_cannot_take_its_place(

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConflictError, CorruptError, NotTrustedError, StorageError
-from tests.support import refusals, sides, stores
+from tests.support import refusals, sides, store_invariants, stores
+from tests.support.faults import Fault, Launcher
 from tests.support.python_scripts import Scripts
 from tests.support.sides import Side
 from tests.support.stock_shop import COMMIT, contents, make_shop, tree
@@ -128,6 +129,47 @@ def test_a_dry_run_writes_nothing(folder: Path, connected: Side) -> None:
 
     assert {item["outcome"] for item in ran.json["items"]} == {"would install"}
     assert stores.snapshot(connected.top) == before
+
+
+def test_a_rerun_without_an_atomic_swap_keeps_what_was_to_be_replaced(
+    folder: Path, connected: Side, launcher: Launcher
+) -> None:
+    assert connected.run("import", folder, FLAG).code == 0
+    (folder / "models/ranker/v1/more").write_bytes(b"more")
+    before = store_invariants.items(connected)
+    between = Fault(before=r"^rename \S*\.airgap\S* -> \S*models/")
+    ended = launcher.run(connected, "import", folder, FLAG, "--replace", fault=between, swap=False)
+    assert ended.killed
+    assert not (connected.bentoml / "models/ranker/v1").exists()
+
+    assert connected.run("import", folder, FLAG).code == ConflictError.exit_code
+    assert store_invariants.items(connected) == before
+    assert connected.run("import", folder, FLAG, "--replace").code == 0
+    assert not (connected.bentoml / ".airgap").exists()
+
+
+def test_the_only_copy_of_an_item_stays_where_it_cannot_be_put_back(
+    folder: Path, connected: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert connected.run("import", folder, FLAG).code == 0
+    (folder / "models/ranker/v1/more").write_bytes(b"more")
+    before = store_invariants.items(connected)
+    rename = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        is_installed = target.parent.name == "ranker" and "staging" not in target.parts
+        if is_installed and target.name == "v1" and "unsigned" not in path.parts:
+            raise PermissionError(13, "Permission denied", str(target))
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("airgap.store.install._exchange", lambda *_: False)
+        patch.setattr(Path, "rename", refuse)
+        assert connected.run("import", folder, FLAG, "--replace").code == StorageError.exit_code
+
+    assert [*(connected.bentoml / ".airgap").glob("staging/*/model/ranker/v1~old/model.yaml")]
+    assert connected.run("import", folder, FLAG).code == ConflictError.exit_code
+    assert store_invariants.items(connected) == before
 
 
 def test_what_a_killed_import_left_is_no_hindrance(folder: Path, connected: Side) -> None:

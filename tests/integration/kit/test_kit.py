@@ -301,3 +301,12 @@ def test_a_wheel_that_nothing_needs_is_refused(tmp_path: Path) -> None:
     wheelhouses.refuse_unused([Path("needed.whl")], [source])
     with pytest.raises(UsageError, match=r"can be unneeded\.whl"):
         wheelhouses.refuse_unused([Path("unneeded.whl")], [source])
+
+
+@pytest.mark.parametrize("text", ["[]", "7", '"a"', "null", "{", "[" * 100_000, "\udcff"])
+def test_a_description_of_another_form_is_that_of_an_installation_that_was_cut(
+    text: str, tmp_path: Path
+) -> None:
+    (tmp_path / installer.DONE).write_bytes(text.encode(errors="surrogateescape"))
+
+    assert not installer.is_installed(tmp_path, "id", "small:1")

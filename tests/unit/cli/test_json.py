@@ -34,7 +34,18 @@ EVERY: Final = tuple(
     for below in BELOW.get(name, ("",))
 )
 ANSWERS: Final = {
-    *("list", "get", "inspect", "diff", "log", "doctor", "env list", "env run", "image list"),
+    *(
+        "list",
+        "get",
+        "inspect",
+        "diff",
+        "log",
+        "doctor",
+        "completion",
+        "env list",
+        "env run",
+        "image list",
+    ),
     *("key fingerprint", "remote list", "remote show", "root show", "root ceremony-sheet"),
     "trust show",
 }
@@ -149,6 +160,7 @@ def lines(
         "remove": ["shop:v1", "--yes"],
         "prune": ["--yes"],
         "doctor": [],
+        "completion": ["bash"],
     }
 
 

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from airgap.cli import main, output, terminal
+from airgap.cli import main, output, progress, terminal
+from airgap.cli.progress import BarProgress, LineProgress
 from airgap.cli.terminal import Styled
 from airgap.errors import AirgapError
 from tests.support import stores
@@ -51,7 +53,7 @@ def test_quiet_shows_no_bar(depot: Path, isolated: Side) -> None:
 def test_notes_of_a_bar_are_printed_as_they_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    bar = output.BarProgress()
+    bar = BarProgress()
     bar.note("before [bold]")
     bar.advance(1)
     bar.begin("importing", 10)
@@ -69,21 +71,91 @@ def test_nothing_but_the_result_is_told_elsewhere(depot: Path, isolated: Side) -
     assert isolated.run("verify", depot).err == ""
 
 
-def test_plain_lines_come_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
-    clock = itertools.chain([0.0, 1.0, 6.0, 7.0, 12.0])
-    lines = output.LineProgress(lambda: next(clock))
+def test_plain_lines_come_after_longer_and_longer_pauses(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = itertools.chain([0.0, 1.0, 6.0, 15.0, 16.0])
+    lines = LineProgress(lambda: next(clock))
 
     lines.begin("exporting", 4_000_000_000)
     for _ in range(4):
+        lines.name_item("model ranker:v1")
         lines.advance(1_000_000_000)
     lines.end()
     lines.note("done")
 
     assert capsys.readouterr().err.splitlines() == [
-        "exporting: 2.0 GB of 4.0 GB, 333.3 MB/s, 6 s left",
-        "exporting: 4.0 GB of 4.0 GB, 333.3 MB/s, 0 s left",
+        "exporting model ranker:v1: 2.0 GB of 4.0 GB, 333.3 MB/s, 6 s left",
+        "exporting model ranker:v1: 4.0 GB of 4.0 GB, 250.0 MB/s, 0 s left",
         "done",
     ]
+
+
+def test_ten_hours_in_a_log_are_some_hundred_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = LineProgress(iter(range(0, 10 * 3600, 2)).__next__)
+
+    lines.begin("pushing", 10**12)
+    for _ in range(5 * 3600 - 1):
+        lines.advance(10**7)
+
+    printed = capsys.readouterr().err.splitlines()
+    assert 100 < len(printed) < 150
+    assert "h" in printed[0].split()
+
+
+class Recorder:
+    """Progress that keeps the items that were named, with their stage."""
+
+    named: ClassVar[list[str]] = []
+
+    def __init__(self) -> None:
+        self._what = ""
+
+    def begin(self, what: str, total: int) -> None:
+        del total
+        self._what = what
+
+    def name_item(self, name: str) -> None:
+        self.named.append(f"{self._what} {name}")
+
+    def advance(self, count: int) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The items that commands name from now on."""
+    monkeypatch.setattr(progress, "LineProgress", Recorder)
+    monkeypatch.setattr(Recorder, "named", [])
+    return Recorder.named
+
+
+def test_each_command_names_the_item_it_is_at(
+    small: Side, isolated: Side, site: Site, depot: Path, tmp_path: Path, named: list[str]
+) -> None:
+    key = ("--key", site.key())
+    runs: list[tuple[Side, tuple[str | Path, ...], str]] = [
+        (small, ("export", "shop", "-o", tmp_path / "new", *key), "exporting bento shop:v1"),
+        (small, ("export", "shop", "-o", tmp_path / "s.bento", *key), "exporting bento shop:v1"),
+        (small, ("push", "shop", depot, *key), "comparing bento shop:v1"),
+        (small, ("copy", depot, tmp_path / "copy"), "copying model ranker:v1"),
+        (small, ("split", depot, "--volumes", tmp_path), "writing volumes 1 of 1"),
+        (isolated, ("verify", depot), "verifying model ranker:v1"),
+        (isolated, ("verify", tmp_path / "s.bento"), "verifying bento shop:v1"),
+        (isolated, ("import", depot), "importing model ranker:v1"),
+        (isolated, ("check",), "checking model ranker:v1"),
+    ]
+    for side, words, item in runs:
+        named.clear()
+        ran = side.run(*words)
+        assert ran.code == 0, ran.err
+        assert item in named, words
 
 
 @pytest.mark.parametrize(
@@ -271,8 +343,8 @@ def _say_error() -> None:
         lambda: terminal.print_line((Styled(EVIL, "red"), EVIL), err=True),
         lambda: terminal.print_text(EVIL, err=True),
         lambda: terminal.print_json({"name": EVIL}),
-        lambda: output.LineProgress().note(EVIL),
-        lambda: output.BarProgress().note(EVIL),
+        lambda: LineProgress().note(EVIL),
+        lambda: BarProgress().note(EVIL),
         _say_error,
     ],
 )
@@ -287,7 +359,7 @@ def test_what_others_have_named_does_not_reach_the_terminal_raw(
 
 
 def test_a_bar_shows_nothing_raw(capsys: pytest.CaptureFixture[str]) -> None:
-    bar = output.BarProgress()
+    bar = BarProgress()
     bar.begin(EVIL + "[red]", 10)
     bar.note(EVIL + ":smile: [red]")
     bar.end()

@@ -2,8 +2,10 @@
 
 import errno
 import fcntl
+import importlib
 import importlib.metadata
 import re
+import shlex
 import shutil
 import tomllib
 from collections.abc import Iterable
@@ -12,11 +14,13 @@ from typing import Any
 
 import pytest
 
+from airgap.flow.doctor import fips as doctor_fips
 from airgap.flow.doctor import installation, site_state
 from airgap.flow.doctor.finding import Finding
 from airgap.format.root import Root
+from airgap.signing import private_keys
 from airgap.store import health
-from tests.support import sides, stores
+from tests.support import fips, sides, stores
 from tests.support.faults import Fault, Launcher
 from tests.support.sides import Ran, Side, Site
 
@@ -239,6 +243,62 @@ def test_what_a_cut_off_import_left_is_told_with_its_size(isolated: Side) -> Non
     assert re.search(r"left 1\.\d MB", told)
 
 
+@pytest.mark.parametrize(
+    ("files", "message", "hint"),
+    [
+        (["unsigned/a"], "an archive without a signature was interrupted", "The next such import"),
+        (["wheels-1-linux/wheelhouse/a"], "export that collects packages", "same export again"),
+        (
+            ["wheels-1-linux/a", "wheels-1-linux.lock"],
+            "export that collects",
+            "wheels-1-linux.lock",
+        ),
+        (["wheels-1-linux.lock"], "export that collects packages", "rm -r "),
+        (["my notes/a"], "that airgap did not make", "rm -r '"),
+        ([f"{'ab' * 32}/a", f"{'ab' * 32}/seen.json"], "waits for more volumes", "same import"),
+    ],
+)
+def test_each_leftover_in_staging_is_called_what_it_is(
+    files: list[str], message: str, hint: str, isolated: Side
+) -> None:
+    stores.write_files(isolated.bentoml / ".airgap" / "staging", dict.fromkeys(files, b"a"))
+
+    (told,) = findings(isolated.run("doctor", "--json"), "note", "staging")
+
+    assert message in told["message"]
+    assert hint in told["hint"]
+
+
+def test_the_packages_that_an_export_collects_are_left_alone(isolated: Side) -> None:
+    staging = isolated.bentoml / ".airgap" / "staging"
+    stores.write_files(staging, {"wheels-1-linux/a": b"a", "wheels-1-linux.lock": b""})
+    with (staging / "wheels-1-linux.lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        (told,) = findings(isolated.run("doctor", "--json"), "note", "staging")
+
+    assert told["message"] == f"An export collects packages in {staging / 'wheels-1-linux'}."
+    assert "rm" not in told["hint"]
+
+
+def test_the_only_copy_of_an_item_is_not_to_be_removed(isolated: Side) -> None:
+    old = f"{'ab' * 32}/model/ranker/v1~old"
+    staging = isolated.bentoml / ".airgap" / "staging"
+    stores.write_files(staging, {f"{old}/model.yaml": b"", f"{'ab' * 32}/bento/x/v1~old/a": b""})
+    stores.write_files(isolated.bentoml, {"bentos/x/v1/a": b"new"})
+
+    (lost,) = findings(isolated.run("doctor", "--json"), "problem", "staging")
+
+    message = "An import was killed while it replaced the model ranker:v1: its only copy is"
+    assert lost["message"] == f"{message} {staging / old}."
+    final = isolated.bentoml / "models/ranker/v1"
+    assert shlex.split(lost["hint"])[-3:] == ["mv", str(staging / old), str(final)]
+    assert not findings(isolated.run("doctor", "--json"), "note", "staging")
+    stores.write_files(isolated.bentoml, {"models/ranker/v1/a": b"new"})
+    (told,) = findings(isolated.run("doctor", "--json"), "note", "staging")
+    assert told["hint"].endswith(f"rm -r {staging / ('ab' * 32)}")
+
+
 def test_the_staging_of_an_import_at_work_is_left_alone(isolated: Side) -> None:
     private = isolated.bentoml / ".airgap"
     stores.write_files(private, {"staging/abc/file": b"x", "lock": b""})
@@ -436,3 +496,85 @@ def test_an_import_that_failed_after_its_entry_is_noted_with_the_reason(
 
     assert isolated.run("import", depot).code == 0
     assert not findings(isolated.run("doctor", "--json"), "note", "history")
+
+
+def fips_findings(side: Side) -> dict[str, Finding]:
+    """Return the doctor's findings of FIPS mode by what they are about, in the current folder."""
+    with side.here():
+        return {one.message.split(" (")[0]: one for one in doctor_fips.check_fips(Path.cwd())}
+
+
+def test_a_machine_without_fips_mode_is_only_said_to_be_so(isolated: Side) -> None:
+    assert list(fips_findings(isolated)) == ["This machine is not in FIPS mode."]
+
+
+def test_in_fips_mode_each_key_is_judged(
+    isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = [("ed", "ed25519", None, False), ("good", "ecdsa-p384-sha384", b"12345678", True)]
+    kinds += [("bcrypt", "ecdsa-p256-sha256", b"1234", False), ("ml", "ml-dsa-65", b"1", False)]
+    for name, algorithm, secret, is_fips in kinds:
+        private_keys.generate(Path.cwd(), name, algorithm, secret, fips=is_fips)
+    private_keys.generate(Path.cwd(), "plain", "ml-dsa-65", None)
+    private_keys.generate(Path.cwd(), "alone", "ecdsa-p384-sha384", b"12345678", fips=True)
+    Path("alone.pub").unlink()
+    fips.switch_on(monkeypatch, tmp_path)
+    fips.refuse_unapproved(monkeypatch)
+
+    found = fips_findings(isolated)
+
+    levels = {path.stem: found[f"The key file {path}"].level for path in Path.cwd().glob("*.key")}
+    assert levels == {
+        "ed": "problem",
+        "good": "ok",
+        "bcrypt": "note",
+        "ml": "problem",
+        "plain": "note",
+        "alone": "note",
+    }
+    mode, *of_root = [one for message, one in found.items() if "The key file" not in message]
+    assert mode.level == "ok"
+    assert "This machine is in FIPS mode, and airgap computes with" in mode.message
+    assert [one.level for one in of_root] == ["problem", "problem"]
+    assert all("builder key" in one.message or "root key" in one.message for one in of_root)
+    assert all("--fips" in one.hint for one in found.values() if one.level != "ok")
+
+
+def test_an_openssl_that_came_with_cryptography_knows_nothing_of_the_mode(
+    isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private_keys.generate(Path.cwd(), "ml", "ml-dsa-65", b"1")
+    fips.switch_on(monkeypatch, tmp_path)
+
+    found = list(fips_findings(isolated).values())
+
+    assert found[0].level == "note"
+    assert "OpenSSL" in found[0].message
+    assert "--no-binary" in found[0].hint
+    assert [one.level for one in found[1:]] == ["note", "note", "note"]
+
+
+def test_what_is_no_key_and_no_root_is_left_to_other_checks(
+    isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("folder.key").mkdir()
+    (pinned,) = (isolated.state / "trust").glob("*.msgpack")
+    pinned.write_bytes(b"changed")
+    fips.switch_on(monkeypatch, tmp_path)
+
+    (mode,) = fips_findings(isolated).values()
+
+    assert mode.level == "note"
+
+
+def test_a_package_that_fails_in_fips_mode_is_named_with_its_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_: str) -> None:
+        raise RuntimeError("an algorithm is missing")
+
+    monkeypatch.setattr(importlib, "import_module", fail)
+    found, _ = installation.check_packages({"paramiko": "paramiko"})
+
+    assert found.level == "problem"
+    assert "sftp://" in found.hint

@@ -13,6 +13,7 @@ from airgap.ledger.check import (
     Fault,
     check_ledger,
     check_witness,
+    identify,
     read_entries,
     rebuild_state,
 )
@@ -109,6 +110,30 @@ def test_a_witness_that_was_changed_in_any_byte_is_seen() -> None:
         assert check_witness(GOOD.ledger, GOOD.state, witness) is None
         for raw in damaged(witness):
             assert check_witness(GOOD.ledger, GOOD.state, raw) is not None
+
+
+def test_a_witness_knows_its_ledger_by_the_first_entry_and_not_by_the_path() -> None:
+    first = identify(GOOD.ledger)
+    own = Witness("ward", GOOD.state.entries, GOOD.state.head, first, "/home/a/.airgap")
+    other = replace(own, first=bytes(32))
+
+    raw, other_raw = ledger_format.encode_witness(own), ledger_format.encode_witness(other)
+    assert check_witness(GOOD.ledger, GOOD.state, raw, "/srv/airgap") is None
+    assert all(
+        check_witness(GOOD.ledger, GOOD.state, bad, "/srv/airgap") is not None
+        for bad in damaged(raw)
+    )
+    for folder, kind in (("/srv/airgap", "another"), ("/home/a/.airgap", "restored")):
+        fault = check_witness(GOOD.ledger, GOOD.state, other_raw, folder)
+        assert fault is not None
+        assert fault.kind == kind
+
+
+@pytest.mark.parametrize("folder", ["x" * 901, "a\nb"])
+def test_a_witness_with_a_folder_that_is_not_one_line_is_damaged(folder: str) -> None:
+    raw = ledger_format.encode_witness(Witness("ward", 1, bytes(32), bytes(32), folder))
+    with pytest.raises(CorruptError, match="invalid folder"):
+        ledger_format.decode_witness(raw)
 
 
 @pytest.mark.parametrize("size", range(1, 190, 7))

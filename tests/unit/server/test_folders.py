@@ -3,6 +3,7 @@
 import hashlib
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -162,6 +163,38 @@ def test_a_bundle_is_not_taken_before_its_sender_has_renamed_its_files(
     assert any(folders.find_candidates("ann")), "its sender has left it"
 
 
+def test_many_names_are_looked_at_in_slices(
+    folders: DropFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airgap.server.dropbox.folders._NAMES_PER_SLICE", 10)
+    for number in range(100):
+        (folders.home("ann") / f"{number}.pack").touch()
+
+    assert [*folders.find_candidates("ann")] == [None] * 10
+
+
+def test_wrong_packs_are_removed_in_slices(
+    folders: DropFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airgap.server.dropbox.folders._NAMES_PER_SLICE", 10)
+    depot, home = folders.state / "depot", folders.home("ann") / "depot"
+    for number in range(100):
+        names = [top / "packs" / "ab" / f"ab{number:062x}.pack" for top in (depot, home)]
+        for name in names:
+            name.parent.mkdir(parents=True, exist_ok=True)
+        names[0].touch()
+        if number:
+            names[1].hardlink_to(names[0])
+        else:
+            names[1].touch()
+    job = SimpleNamespace(user="ann")
+
+    steps = len([*folders._remove_wrong_packs(job, depot)])  # type: ignore[arg-type]
+
+    assert [path.name for path in home.rglob("*.pack")] == [f"ab{0:062x}.pack"]
+    assert steps >= 10
+
+
 def test_a_long_pack_is_hashed_in_slices(
     folders: DropFolders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,3 +295,15 @@ def test_an_archive_with_a_name_in_capitals_is_taken_and_recovered(
     assert job is not None
     assert job.location.path.name == "SHOP.AIRGAP"
     assert [recovered.location for recovered in folders.recover_jobs()] == [job.location]
+
+
+@pytest.mark.parametrize("text", ["{}", "[", "[]", "[" * 100_000, '{"event": "removed"}'], ids=len)
+def test_a_job_whose_record_is_damaged_is_done_again(text: str, folders: DropFolders) -> None:
+    folder = folders.state / "working" / "ann" / "20200101T000000Z-00000000"
+    folder.mkdir()
+    (folder / "x.airgap").write_bytes(b"bundle")
+    (folder / "reason.json").write_text(text)
+
+    (job,) = folders.recover_jobs()
+
+    assert (job.name, job.record) == ("x.airgap", None)

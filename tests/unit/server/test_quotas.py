@@ -45,6 +45,19 @@ def test_a_measurement_replaces_the_count(tmp_path: Path) -> None:
     assert quota.used == (7, 2)
 
 
+@pytest.mark.parametrize("files", [0, 1])
+def test_many_small_folders_are_measured_in_steps(
+    files: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airgap.server.dropbox.quotas._NAMES_PER_STEP", 10)
+    for folder in range(100):
+        (tmp_path / f"{folder}" / "below").mkdir(parents=True)
+        for file in range(files):
+            (tmp_path / f"{folder}" / f"{file}").touch()
+
+    assert _measure(Quota(100, 1000), tmp_path) == 20 + 10 * files
+
+
 def test_growth_during_a_measurement_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,24 @@ def test_a_long_event_is_cut_to_what_servers_take() -> None:
 
 
 @pytest.mark.parametrize(
+    "fields",
+    [
+        {f"text-{number}": "\U0001f600" * 400 for number in range(9)},
+        {"items": {str(number): "x" * 100 for number in range(1000)}},
+        {"name": "x" * 7950},
+        {"size": 10**4000, "again": 10**4000, "third": 10**4000},
+        {"k" * 9000: ""},
+        {f"{number}": "" for number in range(5000)},
+    ],
+)
+def test_no_message_is_longer_than_servers_take(fields: dict[str, object]) -> None:
+    message = format_message({**EVENT, **fields}, "h" * 255, 4_194_304)
+
+    assert len(message) <= 8192
+    assert json.loads(message[message.index(b"{") :])["event"] == "login failed"
+
+
+@pytest.mark.parametrize(
     ("text", "address"),
     [
         ("udp://192.0.2.1", SyslogAddress("udp", "192.0.2.1", 514)),

@@ -1,5 +1,6 @@
 """Private keys in files: made here, made elsewhere, and refused."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from airgap.disk import durable
 from airgap.errors import AirgapError, ConfigurationError, StorageError
 from airgap.format.root import ALGORITHMS
 from airgap.signing import open_signer, pkcs8, private_keys, public_keys
@@ -102,6 +104,35 @@ def test_the_public_file_holds_the_key_of_the_private_one(algorithm: str, tmp_pa
 def test_an_unknown_algorithm_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="'rsa' is unknown"):
         private_keys.generate(tmp_path, "builder", "rsa", None)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("written", [0, 1])
+@pytest.mark.parametrize("step", ["flush", "sync_folder"])
+def test_a_disk_that_refuses_a_key_is_left_without_it(
+    step: str, written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        if sum(1 for _ in tmp_path.iterdir()) > written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(durable, step, fail)
+
+    with pytest.raises(StorageError, match="cannot be written: No space left on device"):
+        private_keys.generate(tmp_path, "builder", "ed25519", None)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_leaves_no_key_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(durable, "flush", interrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        private_keys.generate(tmp_path, "builder", "ed25519", None)
 
     assert list(tmp_path.iterdir()) == []
 

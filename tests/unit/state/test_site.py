@@ -8,17 +8,18 @@ import pytest
 from airgap.errors import StorageError
 from airgap.state import pinned_root
 from airgap.state.pinned_root import PinnedRoot
+from airgap.state.state_folder import state_folder
 
 PIN = "SHA256:" + "ab" * 32
 
 
 def test_it_is_where_the_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRGAP_HOME", "/a")
-    assert pinned_root.home() == Path("/a")
+    assert state_folder() == Path("/a")
 
     monkeypatch.setenv("AIRGAP_HOME", "")
     monkeypatch.setenv("HOME", "/home/somebody")
-    assert pinned_root.home() == Path("/home/somebody/.airgap")
+    assert state_folder() == Path("/home/somebody/.airgap")
 
 
 def test_a_pin_comes_back_as_it_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

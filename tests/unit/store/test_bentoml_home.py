@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConfigurationError, CorruptError, StorageError
-from airgap.state import pinned_root
+from airgap.state.state_folder import state_folder
 from airgap.store import bentoml_home
 from airgap.store.item_kind import Description, Reference
 from airgap.store.kinds import find_kind
@@ -66,7 +66,7 @@ def test_a_home_that_refers_to_itself_is_refused(
     monkeypatch.setenv(variable, value.replace("V", variable))
 
     with pytest.raises(ConfigurationError, match=f"{variable} refers to itself"):
-        (bentoml_home if variable == "BENTOML_HOME" else pinned_root).home()
+        (bentoml_home.home if variable == "BENTOML_HOME" else state_folder)()
 
 
 @pytest.mark.parametrize(

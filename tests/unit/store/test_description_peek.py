@@ -1,5 +1,7 @@
 """What the bytes of a description show is what the parser reads, even if they are to deceive."""
 
+import time
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -151,3 +153,22 @@ def test_a_tag_that_begins_a_version_is_seen(models: str) -> None:
 )
 def test_another_tag_makes_no_description_be_parsed(models: str) -> None:
     assert not may_begin_version(f"models: {models}\n".encode(), {"ranker": ["v10"]})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- x:a\n" * 170_000,
+        "x:" * 500_000,
+        "x" * 1_000_000,
+        "- {}:a\n".format("x" * 63) * 15_000,
+        "x:{}\n".format("a" * 62) * 15_000,
+    ],
+)
+def test_tags_without_end_cost_linear_time(text: str) -> None:
+    versions = {"x" * length: [f"b{number}" for number in range(200)] for length in range(1, 64)}
+
+    begun = time.process_time()
+    assert not may_begin_version(text.encode(), versions)
+
+    assert time.process_time() - begun < 10  # by each version: minutes

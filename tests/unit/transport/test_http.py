@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from airgap.transport.http import HttpConnection
+from airgap.transport.http import HttpConnection, Route
 from airgap.transport.port import TransientError
 from tests.servers.scripted import Scripted, reply
 
@@ -27,7 +27,7 @@ def many_descriptors() -> Iterator[None]:
 
 def connect(server: Scripted) -> HttpConnection:
     host, port = server.url.removeprefix("http://").split(":")
-    return HttpConnection((host, int(port)), None, server.url, 5.0)
+    return HttpConnection(Route((host, int(port)), None), server.url, 5.0)
 
 
 @pytest.mark.usefixtures("many_descriptors")

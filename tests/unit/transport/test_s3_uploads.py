@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from airgap.transport.http import HttpConnection
+from airgap.transport.http import HttpConnection, Route
 from airgap.transport.port import TransientError
 from airgap.transport.s3 import errors
 from airgap.transport.s3.bucket import PART_BYTES, ResponseError, choose_part_bytes
@@ -138,7 +138,7 @@ def test_an_upload_is_completed_over_a_connection_that_was_not_idle() -> None:
 def test_connections_are_kept_alive() -> None:
     with Scripted(lambda _: reply("200 OK", Connection=None), persistent=True) as server:
         host, port = server.url.removeprefix("http://").split(":")
-        connection = HttpConnection((host, int(port)), None, server.url, 5.0)
+        connection = HttpConnection(Route((host, int(port)), None), server.url, 5.0)
         connection.request("GET", "/", {"host": host}).read_small(0)
 
         assert connection._stream is not None
@@ -181,7 +181,7 @@ def test_parts_that_are_being_sent_are_given_up_when_one_fails() -> None:
         began.wait(10)
         raise ResponseError(403)
 
-    connections = [HttpConnection(("127.0.0.1", 9), None, "", 1.0) for _ in range(2)]
+    connections = [HttpConnection(Route(("127.0.0.1", 9), None), "", 1.0) for _ in range(2)]
     sender = PartSender(send, connections)
     sender.submit(1, b"")
     sender.submit(2, b"")

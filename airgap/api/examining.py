@@ -1,0 +1,143 @@
+"""Bundles that are looked at: verified, inspected, compared. Nothing is written."""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from airgap.api import results
+from airgap.api.arguments import StrPath, as_paths
+from airgap.api.edge import edge
+from airgap.api.locations import Pieces, connect, join_pieces
+from airgap.api.progress import ProgressCallback, make_progress
+from airgap.flow.bundle import base_bundles, model_signatures, open_bundle
+from airgap.flow.bundle.reports import describe_reports
+from airgap.flow.chunks.diff import describe_difference
+from airgap.flow.describe.bundle import (
+    describe_admission,
+    describe_attachments,
+    describe_bundle,
+    describe_claims,
+    describe_signers,
+)
+from airgap.flow.environment.packages import list_absent
+from airgap.flow.importing import use_case
+from airgap.flow.importing.use_case import VerifyRequest
+from airgap.flow.location.location import parse_location
+
+__all__ = ["diff", "inspect", "verify"]
+
+
+@edge
+def verify(  # noqa: PLR0913  (options)
+    path: StrPath,
+    *,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+    waivers: Sequence[StrPath] = (),
+    channel: str | None = None,
+    depots: Sequence[StrPath] = (),
+    jobs: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> results.VerificationDict:
+    """Check signatures and every byte, write nothing; return what ``airgap verify --json`` prints.
+
+    Arguments as for ``import_bento``.
+
+    Raises:
+        AirgapError: as ``import_bento``, but for conflicts.
+    """
+    pieces = Pieces(None, user, passwd, params)
+    text = join_pieces(path, pieces)
+    connector = connect(text, pieces)
+    request = VerifyRequest(
+        [parse_location(text)],
+        waivers=as_paths(waivers),
+        channel=channel,
+        depots=[parse_location(str(depot)) for depot in depots],
+        jobs=jobs,
+        credentials=connector.credentials,
+        transfer=connector.transfer,
+    )
+    done = use_case.verify_bundle(request, make_progress(progress))
+    use_case.refuse_missing_volumes(done)
+    opened = done.opened
+    description = describe_bundle(opened.bundle, opened.manifest.value)
+    description |= {"verified": True, "bytes_read": done.bytes_read, **describe_signers(opened)}
+    description |= describe_admission(opened)
+    description |= {
+        "model_signatures": model_signatures.describe(done.model_signatures),
+        "reports": describe_reports(done.reports),
+        "parity": {
+            "intact": done.parity.intact,
+            "missing": done.parity.missing,
+            "damaged": list(done.parity.damaged),
+        },
+    }
+    return cast("results.VerificationDict", description)
+
+
+@edge
+def inspect(
+    path: StrPath,
+    *,
+    files: bool = False,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+) -> results.InspectionDict:
+    """Return what ``airgap inspect --json`` prints. Nothing about it is proven.
+
+    Args:
+        path: as for ``import_bento``.
+        files: whether to list every file of every item.
+        user: of the server; the access key of S3.
+        passwd: of the server; the secret key of S3. It is never printed.
+        params: options of the protocol, as in a URL's query.
+
+    Raises:
+        AirgapError: there is no bundle, or it is damaged.
+    """
+    pieces = Pieces(None, user, passwd, params)
+    text = join_pieces(path, pieces)
+    with open_bundle.open_unverified(parse_location(text), connect(text, pieces)) as opened:
+        description = describe_bundle(opened.bundle, opened.manifest, files=files)
+        description |= {
+            "verified": False,
+            "signatures": describe_claims(open_bundle.read_evidence(opened.reader)),
+            "attachments": describe_attachments(opened.reader.read_attachments()),
+            "absent_packages": list_absent(opened.manifest.items),
+        }
+    return cast("results.InspectionDict", description)
+
+
+@edge
+def diff(
+    old: StrPath,
+    new: StrPath,
+    *,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+) -> results.DiffDict:
+    """Say what one bundle has that another has not, as ``airgap diff --json``. Nothing is proven.
+
+    Args:
+        old: a bundle, or a depot with its newest bundle.
+        new: another one.
+        user: of the server; the access key of S3.
+        passwd: of the server; the secret key of S3. It is never printed.
+        params: options of the protocol, as in a URL's query.
+
+    Raises:
+        AirgapError: there is no bundle, or it is damaged.
+    """
+    pieces = Pieces(None, user, passwd, params)
+    texts = [join_pieces(path, pieces) for path in (old, new)]
+    connector = connect(texts[0], pieces)
+    with (
+        base_bundles.open_newest(parse_location(texts[0]), connector) as (before, old_bundle),
+        base_bundles.open_newest(parse_location(texts[1]), connector) as (after, new_bundle),
+    ):
+        description = describe_difference(old_bundle, new_bundle)
+    description |= {"old": before, "new": after, "verified": False}
+    return cast("results.DiffDict", description)

@@ -1,0 +1,185 @@
+"""What a caller may say of an export, and the request that it becomes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypedDict
+
+from airgap.api.arguments import StrPath, as_paths
+from airgap.api.closures import make_closure
+from airgap.api.keys import Passphrase, PrivateKey, make_signer
+from airgap.api.locations import Pieces, connect, join_pieces
+from airgap.api.progress import ProgressCallback
+from airgap.errors import UsageError
+from airgap.flow.exporting import naming
+from airgap.flow.exporting.export import ExportRequest
+from airgap.flow.exporting.naming import NewFile
+from airgap.flow.exporting.packages import PackageOptions, parse_packages
+from airgap.flow.exporting.stock_archive import FORMATS
+from airgap.flow.exporting.terms import Terms
+from airgap.flow.exporting.want import read_want
+from airgap.flow.exporting.write_bundle import Preset
+from airgap.flow.location.location import Location, parse_location
+from airgap.flow.media.split import VolumeOptions
+from airgap.flow.trust.roots import collect_depot_files
+
+__all__ = ["ExportOptions", "make_packages", "make_request"]
+
+
+class ExportOptions(TypedDict, total=False):
+    """The keyword arguments of ``export_bundle`` and ``plan_export``."""
+
+    user: str | None
+    """Of the server; the access key of S3."""
+    passwd: str | None
+    """Of the server; the secret key of S3. It is never printed."""
+    params: Mapping[str, str] | None
+    """Options of the protocol, as in a URL's query."""
+    key: StrPath | PrivateKey | None
+    """The private key, or its file; default: ``AIRGAP_KEY``, then the config file's ``key``."""
+    passphrase: Passphrase | None
+    """Of the key, or a function that returns it; default: ``AIRGAP_PASSPHRASE``."""
+    with_models: bool
+    """Whether the models that the Bentos name go with them; default: True."""
+    channel: str | None
+    """Gives the bundle this channel's next number, so that older ones are refused."""
+    sequence: int | None
+    """This number instead; 0: none."""
+    audience: Sequence[str]
+    """The sites that may import it; empty: all that trust the builder."""
+    expires_at: int | None
+    """No site imports it after this, in seconds since 1970; None: never."""
+    labels: Mapping[str, str]
+    """What people and policies are to know of it, such as its classification; signed."""
+    allow_credentials: bool
+    """Whether to go on although something looks like a password or a token."""
+    bases: Sequence[StrPath]
+    """Bundles, depots or manifests whose chunks the other side has: they are left out."""
+    want: StrPath | None
+    """The file that an import wrote: the bundle carries exactly what it lacked."""
+    roots: Sequence[StrPath]
+    """Signed roots that travel with the bundle."""
+    compression: Preset
+    """How much time to give to size: ``none``, ``fast``, ``default`` or ``small``."""
+    parity: int
+    """Parity packs, in percent of the packs; 0: none."""
+    volumes: Sequence[StrPath]
+    """Folders of mounted media that get one volume each, instead of ``path``."""
+    with_env: bool
+    """Whether the Python packages that the Bentos need go with them, as wheels."""
+    targets: Sequence[str]
+    """What the packages are for, such as ``cp311-manylinux_2_28_x86_64``; default: the Bento's
+    Python on machines like this one."""
+    indexes: Sequence[str]
+    """Where packages are looked up, ``URL`` or ``NAME=URL``; default: where the Bento says."""
+    wheels: Sequence[StrPath]
+    """Files for packages that have no wheel."""
+    build_sdists: bool
+    """Whether packages that have no wheel are built, which runs their code."""
+    upgrade: bool
+    """Whether versions are chosen anew although a wheelhouse of the Bento is here."""
+    files: Sequence[str]
+    """Folders that the Bentos read at run time, ``NAME=FOLDER`` or ``NAME=FOLDER:VARIABLE``."""
+    images: Sequence[str]
+    """Container images: an OCI layout or archive, a file of ``docker save``, or a reference."""
+    platforms: Sequence[str]
+    """Those that travel of an image that has several; empty: all."""
+    jobs: int | None
+    """Threads; default: the processors there are."""
+    progress: ProgressCallback | None
+    """Is called as the work goes on."""
+
+
+def make_packages(options: ExportOptions) -> PackageOptions | None:
+    """Return what is to be done about Python packages; None: they do not travel.
+
+    Raises:
+        UsageError: an option about packages is malformed, or was given without ``with_env``.
+    """
+    if options.get("with_env"):
+        return parse_packages(
+            options.get("targets", ()),
+            options.get("indexes", ()),
+            as_paths(options.get("wheels", ())),
+            build_sdists=options.get("build_sdists", False),
+            upgrade=options.get("upgrade", False),
+        )
+    for name in ("targets", "indexes", "wheels", "build_sdists", "upgrade"):
+        if options.get(name):
+            raise UsageError(f"{name} is given without with_env.", "Give with_env=True as well.")
+    return None
+
+
+def make_request(  # noqa: PLR0913  (what callers say)
+    bentos: Sequence[str],
+    models: Sequence[str],
+    path: StrPath | None,
+    options: ExportOptions,
+    *,
+    pieces: Pieces | None = None,
+    output_format: str | None = None,
+    is_signed: bool = True,
+) -> ExportRequest:
+    """Return what is asked of ``flow``; without ``is_signed``, no key is needed.
+
+    Raises:
+        UsageError: arguments contradict each other, or are malformed.
+        ConfigurationError: there is no key to sign with, or it cannot be used.
+    """
+    pieces = pieces or Pieces(
+        None, options.get("user"), options.get("passwd"), options.get("params")
+    )
+    volumes = as_paths(options.get("volumes", ()))
+    if (path is None) != bool(volumes):
+        raise UsageError(
+            "A bundle goes to path or to volumes.", "Give the one or the other, and not both."
+        )
+    text = join_pieces(path or "", pieces)
+    connector = connect(text, pieces)
+    want = options.get("want")
+    closure = make_closure(
+        make_packages(options),
+        options.get("files", ()),
+        options.get("images", ()),
+        options.get("platforms", ()),
+    )
+    request = ExportRequest(
+        bentos,
+        models,
+        None if path is None else _parse_target(text, bentos, models, output_format),
+        [make_signer(options.get("key"), options.get("passphrase"))] if is_signed else [],
+        _make_terms(options),
+        closure=closure,
+        with_models=options.get("with_models", True),
+        bases=[parse_location(str(base)) for base in options.get("bases", ())],
+        want=None if want is None else read_want(Path(want)),
+        roots=collect_depot_files(as_paths(options.get("roots", ()))),
+        compression=options.get("compression", "default"),
+        media=VolumeOptions(Path(text), folders=tuple(volumes), percent=options.get("parity", 0)),
+    )
+    return replace(
+        request,
+        jobs=options.get("jobs"),
+        credentials=connector.credentials,
+        transfer=connector.transfer,
+    )
+
+
+def _parse_target(
+    text: str, bentos: Sequence[str], models: Sequence[str], name: str | None
+) -> Location:
+    exact = name in FORMATS and name != "bento"
+    return naming.parse_target(
+        text, NewFile(bentos, models, name, exact_name=exact, default="airgap")
+    )
+
+
+def _make_terms(options: ExportOptions) -> Terms:
+    return Terms(
+        options.get("channel"),
+        options.get("sequence"),
+        options.get("audience", ()),
+        options.get("expires_at"),
+        options.get("labels", {}),
+        options.get("allow_credentials", False),
+    )

@@ -1,0 +1,122 @@
+"""Exports and imports."""
+
+from typing import Literal, NotRequired, TypedDict
+
+from airgap.api.results.bundles import (
+    AttestationDict,
+    BundleDict,
+    ModelSignatureDict,
+    RoleSignaturesDict,
+    UsedWaiverDict,
+)
+from airgap.api.results.items import ItemDict, PlannedItemDict
+from airgap.api.results.space import DiskUsePeakDict
+
+__all__ = [
+    "ExportDict",
+    "ExportPlanDict",
+    "ImportDict",
+    "ImportedItemDict",
+    "PackageDict",
+]
+
+
+class ExportDict(BundleDict):
+    """A bundle that was exported."""
+
+    output: str
+    """The absolute path or the URL of what was written."""
+    packs_written: int
+    """How many packs were written."""
+    packs_there: int
+    """How many packs the depot had already."""
+    signed_by: list[str]
+    """The ids of the keys that signed."""
+    volumes: list[str]
+    """The folders of the volumes; empty: it is in one piece."""
+    survives_loss_of_a_volume: bool
+    """Whether any one volume may be lost."""
+    dry_run: Literal[False]
+    """Always False."""
+    disk_use: list[DiskUsePeakDict]
+    """The space that was expected to be needed on each file system."""
+
+
+class ExportPlanDict(TypedDict):
+    """What an export would write."""
+
+    dry_run: Literal[True]
+    """Always True."""
+    items: list[PlannedItemDict]
+    """The items that the bundle would hold."""
+    size: int
+    """The bytes of their files."""
+    stored_size: NotRequired[int]
+    """The bytes of the packs; absent if that is not known beforehand."""
+    estimated: NotRequired[bool]
+    """Whether ``stored_size`` is an estimate."""
+    output: str
+    """The absolute path or the URL that would be written."""
+    disk_use: list[DiskUsePeakDict]
+    """The space that is needed on each file system."""
+
+
+class ImportedItemDict(ItemDict):
+    """An item, and what became of it."""
+
+    outcome: Literal["installed", "replaced", "already there", "would install", "would replace"]
+    """What became of it; the last two with ``dry_run``."""
+
+
+class PackageDict(TypedDict):
+    """The Python packages that an imported Bento names."""
+
+    bento: str
+    """Its tag."""
+    packages: int
+    """How many it names."""
+    wheelhouses: list[str]
+    """The wheelhouses here that have them."""
+    problem: str | None
+    """Why that is not known."""
+
+
+class ImportDict(TypedDict):
+    """What became of each item of a bundle, and whose signatures admitted it.
+
+    The fields from ``site`` to ``waiver`` are absent if an archive of stock BentoML was imported
+    that nobody has signed.
+    """
+
+    bundle: str | None
+    """The bundle id; None: it was not signed."""
+    signed_by: list[str]
+    """The ids of the builders' keys that signed."""
+    dry_run: bool
+    """Whether nothing was written."""
+    items: list[ImportedItemDict]
+    """The items that it holds."""
+    missing: list[str]
+    """Models that a Bento needs and that are not here."""
+    packages: list[PackageDict]
+    """The Python packages of the Bentos that are installed now."""
+    disk_use: list[DiskUsePeakDict]
+    """The space that was expected to be needed on each file system."""
+    site: NotRequired[str]
+    """As of ``VerificationDict``, like the next ten fields."""
+    root_version: NotRequired[int]
+    threshold: NotRequired[int]
+    roles: NotRequired[dict[str, RoleSignaturesDict]]
+    attestations: NotRequired[list[AttestationDict]]
+    channel: NotRequired[str]
+    sequence: NotRequired[int]
+    labels: NotRequired[dict[str, str]]
+    last_sequence: NotRequired[int]
+    missing_numbers: NotRequired[list[int] | None]
+    waived: NotRequired[list[str]]
+    passed_over: NotRequired[list[str]]
+    waiver: NotRequired[UsedWaiverDict]
+    model_signatures: NotRequired[list[ModelSignatureDict]]
+    """With ``model_signatures``: the models' own signatures."""
+    model_signature_commands: NotRequired[list[str]]
+    """With ``model_signatures``: what checks them."""

@@ -1,0 +1,62 @@
+"""SELinux: its mode, and items whose type differs from that of the folder that they lie in."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from airgap.disk.labels import read_selinux, read_type
+from airgap.errors import AirgapError
+from airgap.flow.doctor.finding import Finding, note, ok
+from airgap.store import environments, kinds
+
+__all__ = ["check_labels"]
+
+_SHOWN: Final = 5
+
+
+def check_labels() -> Iterator[Finding]:
+    """Report SELinux, and what a service in another domain may not be able to read."""
+    mode = read_selinux()
+    if mode is None:
+        yield ok("selinux", "SELinux is not in use here.")
+        return
+    yield ok(
+        "selinux",
+        f"SELinux is {mode}. Installed items get the type of the folder that they are put into.",
+    )
+    stores = sorted({kind.store() for kind in kinds.list_kinds()})
+    for store in filter(Path.exists, stores):
+        yield ok("selinux", f"{store} has the type {read_type(store) or 'of no label'}.")
+    differing = [path for path in _list_folders() if read_type(path) != read_type(path.parent)]
+    for path in differing[:_SHOWN]:
+        yield note(
+            "selinux",
+            f"{path} has the SELinux type {read_type(path) or 'of no label'}, and its parent folder"
+            f" has {read_type(path.parent) or 'none'}: a service may not be able to read it.",
+            f"If that is not intended, run: chcon -R --reference={shlex.quote(str(path.parent))}"
+            f" {shlex.quote(str(path))}",
+        )
+    if len(differing) > _SHOWN:
+        yield note(
+            "selinux",
+            f"{len(differing) - _SHOWN:,} more items have another type than their folder.",
+            "Compare them with `ls -Z`.",
+        )
+
+
+def _list_folders() -> Iterator[Path]:
+    """Yield the folders of what is installed, as far as they can be listed."""
+    for kind in kinds.list_kinds():
+        try:
+            tags = list(kind.list_tags())
+        except AirgapError:  # reported by the check of items
+            continue
+        for name, version in tags:
+            final = kind.install_path(name, version).final
+            if final.is_dir():
+                yield final
+    try:
+        yield from (environment.folder for environment in environments.list_environments())
+    except AirgapError:  # reported by the check of environments
+        return

@@ -1,0 +1,246 @@
+"""Moves a bundle out of a folder that others can write to, so that a kill loses nothing.
+
+A sender may replace the bundle at any moment. So it gets a private name first, and is compared
+then: what takes its name afterwards is another bundle. No link is followed.
+"""
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from airgap.disk.descriptors import open_part, open_without_waiting, publish_part
+from airgap.disk.durable import flush
+from airgap.errors import AirgapError
+from airgap.format import limits
+
+__all__ = ["FolderEntry", "Move", "write_file"]
+
+_NAME_BYTES: Final = 255
+_TRIES: Final = 100
+_TOO_DEEP: Final = "It has too many folders in each other"
+_FOLDER: Final = os.O_DIRECTORY | os.O_NOFOLLOW
+
+
+@dataclass(frozen=True, slots=True)
+class FolderEntry:
+    """A name in an open folder."""
+
+    folder: int
+    name: str
+
+    @property
+    def status(self) -> os.stat_result | None:
+        """The status of what has the name, and be it a link; None if nothing has it."""
+        with suppress(FileNotFoundError):
+            return os.lstat(self.name, dir_fd=self.folder)
+        return None
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything has the name, and be it a link that leads nowhere."""
+        return self.status is not None
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder, and not a link to one."""
+        status = self.status
+        return status is not None and stat.S_ISDIR(status.st_mode)
+
+    def give_name(self, target: "FolderEntry") -> None:
+        """Rename, if nothing has the other name in the same folder.
+
+        Raises:
+            FileExistsError: something has it.
+            OSError: the disk refused.
+        """
+        folders = {"src_dir_fd": self.folder, "dst_dir_fd": target.folder}
+        try:
+            os.link(self.name, target.name, **folders, follow_symlinks=False)
+        except FileExistsError:
+            raise
+        except OSError:  # a folder, or a file system without hard links
+            self.rename(target)
+        else:
+            os.unlink(self.name, dir_fd=self.folder)
+
+    def rename(self, target: "FolderEntry") -> None:
+        """Give another name, in another folder perhaps, in place of what has it. Raises OSError."""
+        os.rename(self.name, target.name, src_dir_fd=self.folder, dst_dir_fd=target.folder)
+
+    def remove(self) -> None:
+        """Remove what is there, with all that is below it. Raises OSError."""
+        if self.is_folder:
+            try:
+                shutil.rmtree(self.name, dir_fd=self.folder)
+            except RecursionError:
+                raise OSError(errno.ENAMETOOLONG, _TOO_DEEP) from None
+        elif self.exists:
+            os.unlink(self.name, dir_fd=self.folder)
+
+    def find_free(self) -> "FolderEntry":
+        """Return the entry itself if nothing is there; else one with a number before the name."""
+        number, entry = 1, self
+        while entry.exists:
+            number += 1
+            prefix = f"{number}.".encode()
+            rest = os.fsencode(self.name)[len(prefix) - _NAME_BYTES :]
+            entry = FolderEntry(self.folder, os.fsdecode(prefix + rest))
+        return entry
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The move of a bundle from ``source`` to ``target``, whose folders may be on two disks.
+
+    ``replace``: whether what has the target's name is removed; else a free name is taken.
+    ``mark``: random, for names that nothing else has. ``copied_to``: the final name of a copy, if
+    an earlier process has saved it with ``save_copied_to``.
+    """
+
+    source: FolderEntry
+    target: FolderEntry
+    replace: bool
+    mark: str
+    is_unchanged: Callable[[FolderEntry], bool]
+    save_copied_to: Callable[[str], None]
+    copied_to: str = ""
+
+    @property
+    def _private(self) -> FolderEntry:
+        return FolderEntry(self.source.folder, f".airgap-{self.mark}")
+
+    @property
+    def _part(self) -> FolderEntry:
+        return FolderEntry(self.target.folder, f".airgap-{self.mark}.part")
+
+    def run(self) -> bool:
+        """Move the bundle; return False if another one has its name, which then stays there.
+
+        After a kill, the same move again finishes it.
+
+        Raises:
+            OSError: the disk refused; the bundle has its name again, unless it was copied.
+            AirgapError: the name of the copy cannot be saved; the bundle has its name again.
+        """
+        if self._private.exists:
+            is_done = self._was_copied()
+        elif self.source.exists:
+            self.source.rename(self._private)
+            is_done = False
+        else:
+            return True  # an earlier process has moved it, or its sender has removed it
+        if not is_done and not self._try_to_publish():
+            self._put_back()
+            return False
+        os.fsync(self.target.folder)
+        self._private.remove()
+        os.fsync(self.source.folder)
+        return True
+
+    def _was_copied(self) -> bool:
+        """Tell whether an earlier process gave a whole copy its final name."""
+        if not self.copied_to or self._part.exists:
+            return False
+        return FolderEntry(self.target.folder, self.copied_to).exists
+
+    def _try_to_publish(self) -> bool:
+        """Publish the bundle if it is the one that was imported; after an error, put it back."""
+        try:
+            return self.is_unchanged(self._private) and self._publish()
+        except (AirgapError, OSError):
+            with suppress(OSError):
+                self._put_back()
+            raise
+
+    def _publish(self) -> bool:
+        """Rename the bundle into the target's folder, or copy it; False if it changes meanwhile."""
+        final = self.target if self.replace else self.target.find_free()
+        if self.replace:
+            final.remove()
+        try:
+            self._private.rename(final)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._part.remove()
+            _copy(self._private, self._part)
+            if not self.is_unchanged(self._private):
+                return False
+            self.save_copied_to(final.name)
+            self._part.rename(final)
+        return True
+
+    def _put_back(self) -> None:
+        """Give the bundle its name again, or one that is free: the sender may have used it."""
+        self._part.remove()
+        for _ in range(_TRIES):
+            with suppress(FileExistsError):
+                self._private.give_name(self.source.find_free())
+                return
+
+
+def write_file(folder: int, name: str, part: str, data: bytes) -> None:
+    """Write a small file into an open folder, under the name ``part`` until it is complete.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    FolderEntry(folder, part).remove()
+    descriptor = open_part(folder, part, new=True)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        publish_part(folder, descriptor, part, name)
+
+
+def _copy(source: FolderEntry, target: FolderEntry, depth: int = 0) -> None:
+    """Copy a file, or a folder with the files and links in it, and sync it.
+
+    What is neither is left out: a bundle has none of it.
+
+    Raises:
+        OSError: the disk refused, or there are too many folders in each other.
+    """
+    status = source.status
+    mode = 0 if status is None else status.st_mode
+    if stat.S_ISREG(mode):
+        _copy_file(source, target)
+    elif stat.S_ISLNK(mode):
+        link = os.readlink(source.name, dir_fd=source.folder)
+        os.symlink(link, target.name, dir_fd=target.folder)
+    elif stat.S_ISDIR(mode):
+        if depth > limits.PATH_PARTS:
+            raise OSError(errno.ENAMETOOLONG, _TOO_DEEP)
+        _copy_folder(source, target, depth)
+
+
+def _copy_folder(source: FolderEntry, target: FolderEntry, depth: int) -> None:
+    os.mkdir(target.name, dir_fd=target.folder)
+    with ExitStack() as stack:
+        folders = [
+            open_without_waiting(entry.name, _FOLDER, entry.folder) for entry in (source, target)
+        ]
+        for descriptor in folders:
+            stack.callback(os.close, descriptor)
+        with os.scandir(folders[0]) as listing:
+            names = sorted(entry.name for entry in listing)
+        for name in names:
+            _copy(FolderEntry(folders[0], name), FolderEntry(folders[1], name), depth + 1)
+        os.fsync(folders[1])
+
+
+def _copy_file(source: FolderEntry, target: FolderEntry) -> None:
+    with (
+        os.fdopen(
+            open_without_waiting(source.name, os.O_NOFOLLOW, source.folder), "rb"
+        ) as original,
+        os.fdopen(open_part(target.folder, target.name, new=True), "wb") as copy,
+    ):
+        if stat.S_ISREG(os.fstat(original.fileno()).st_mode):
+            shutil.copyfileobj(original, copy)
+        flush(copy)
