@@ -84,10 +84,11 @@ def read_only(source: Path, image: Path, folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def tmpfs(folder: Path, size: int) -> Iterator[Path]:
-    """Mount a small file system in memory."""
+def tmpfs(folder: Path, size: int, *options: str) -> Iterator[Path]:
+    """Mount a small file system in memory; ``noexec`` is an option."""
     demand("mount")
-    words = ("mount", "-t", "tmpfs", "-o", f"size={size}", "airgap-test", folder)
+    text = ",".join([f"size={size}", *options])
+    words = ("mount", "-t", "tmpfs", "-o", text, "airgap-test", folder)
     with _mounted(folder, *words):
         yield folder
 

@@ -53,7 +53,14 @@ def create(
     from airgap.flow.environment.create import create as create_environment
 
     options = CreateOptions(folder, python, wheelhouse, files)
-    created = create_environment(tag, options, make_progress())
+    progress = make_progress()
+    created = create_environment(tag, options, progress)
+    commands = created.list_trust_commands()
+    if commands:
+        progress.note(
+            "fapolicyd runs here: it may block the programs, libraries and Python files of the"
+            f" Bento and its environment. To trust them, run as root: {'; '.join(commands)}"
+        )
     return Result(_describe(created), _lines(created))
 
 

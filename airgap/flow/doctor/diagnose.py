@@ -6,6 +6,7 @@ from pathlib import Path
 
 from airgap.flow.doctor import (
     environments,
+    execution,
     fips,
     import_history,
     installation,
@@ -37,3 +38,4 @@ def diagnose() -> Iterator[Finding]:
     yield from selinux.check_labels()
     yield from environments.check_environments()
     yield from environments.check_packages()
+    yield from execution.check_execution()

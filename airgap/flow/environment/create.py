@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from airgap.disk import durable, locks
+from airgap.disk.execution import has_fapolicyd, list_trust_commands, refuse_noexec
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.permissions import set_mode
 from airgap.errors import ConflictError
@@ -61,6 +62,15 @@ class Created:
     environment: Environment
     outcome: Literal["created", "unchanged"]
 
+    def list_trust_commands(self) -> list[str]:
+        """Return what root has to run before fapolicyd lets the Bento start; empty without it."""
+        description = self.environment.description
+        if description is None or not has_fapolicyd():
+            return []
+        kind = find_kind(BENTO.name)
+        bento = kind.install_path(*kind.find(description.bento)).final
+        return list_trust_commands([self.environment.folder, bento])
+
 
 def create(tag: str, options: CreateOptions, progress: Progress) -> Created:
     """Make the environment of an installed Bento, unless it is there already.
@@ -73,12 +83,14 @@ def create(tag: str, options: CreateOptions, progress: Progress) -> Created:
         ConflictError: the folder is not ours, or holds another environment.
         CorruptError: the wheelhouse is not what its lock says, or cannot be installed.
         ConfigurationError: Python cannot make an environment.
-        StorageError: the disk refused.
+        StorageError: the disk refused, or the folder is mounted ``noexec``.
     """
     wanted, choice = plan(tag, options)
     name, _, version = wanted.bento.partition(":")
     folder = (options.folder or default_folder(name, version)).absolute()
     refuse_foreign(folder)
+    hint = f"Name a folder on another file system: airgap env create {wanted.bento} DIR"
+    refuse_noexec(folder, hint)
     there = read_environment(folder)
     if there is None or there.description is None:
         there = _make(folder, wanted, choice, progress)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from airgap.disk import locks
+from airgap.disk.execution import refuse_noexec
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import ConfigurationError, MissingError
 from airgap.flow.environment.items import read_variables
@@ -80,8 +81,11 @@ def make_start_in(
     """Prepare the same in a complete environment, for the Bento and the files of a description.
 
     Raises:
-        MissingError, ConfigurationError, CorruptError, StorageError: as ``make_start``.
+        MissingError, ConfigurationError, CorruptError, StorageError: as ``make_start``; or no
+            program can be started from the folder, because it is mounted ``noexec``.
     """
+    hint = "Make it in a folder on another file system: airgap env create"
+    refuse_noexec(folder, f"{hint} {description.bento} DIR")
     program = folder / "bin" / "bentoml"
     if not os.access(program, os.X_OK):
         raise MissingError(

@@ -294,6 +294,17 @@ def locate(packs: "Sequence[Any]", lengths: "Sequence[int]") -> "Iterator[tuple[
                 offset += lengths[number]  # noqa: PLW2901
 
 
+def refuse_noexec(folder: Path) -> None:
+    """Refuse a folder from which the kernel starts no program."""
+    existing = next(above for above in (folder, *folder.parents) if above.exists())
+    if os.statvfs(str(existing)).f_flag & getattr(os, "ST_NOEXEC", 0):
+        raise Failure(
+            "storage",
+            f"{folder} is on a file system that is mounted noexec: airgap cannot run from there.",
+            "Name a folder on another one, such as: install.py /opt/airgap",
+        )
+
+
 @contextmanager
 def hold(folder: Path) -> "Iterator[None]":
     """Make the folder, mark it as incomplete, and hold it; the mark is removed at the end."""
@@ -370,6 +381,7 @@ def fill(folder: Path, write: "Callable[[Path], None]") -> str:
 def install(kit: Path, options: argparse.Namespace) -> None:
     """Do all of it."""
     folder = options.folder.expanduser().absolute()
+    refuse_noexec(folder)
     root = find_root(kit, options.root, options.fingerprint)
     verifier = load_verifier(kit)
     show(f"Verifying the kit in {kit} ...")

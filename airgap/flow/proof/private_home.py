@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.execution import refuse_noexec
 from airgap.disk.os_errors import storage_error
 from airgap.disk.space import round_up
 from airgap.flow.admission.history import begin_history
@@ -176,12 +177,13 @@ def make_private_home(tmpdir: Path | None, *, own_state: bool) -> Iterator[Priva
 
     Raises:
         ConfigurationError: the state of this machine is incomplete.
-        StorageError: the disk refused.
+        StorageError: the disk refused, or the folder is mounted ``noexec``.
     """
     root = pinned_root.load_root() if own_state else None
     try:
         with tempfile.TemporaryDirectory(prefix="airgap-proof-", dir=tmpdir) as name:
             folder = Path(name)
+            refuse_noexec(folder, "Name a folder on another file system: --tmpdir DIR.")
             home = PrivateHome(folder, folder / "airgap" if own_state else state_folder())
             for path in ("hub", "bentoml"):
                 (folder / path).mkdir()

@@ -1,0 +1,82 @@
+"""What this host does not let run: file systems mounted ``noexec``, and fapolicyd."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from airgap.disk.execution import has_fapolicyd, is_noexec, list_trust_commands
+from airgap.errors import AirgapError
+from airgap.flow.doctor.finding import Finding, note, ok, problem
+from airgap.store import environments, python_builds
+from airgap.store.bentoml_home import home
+
+__all__ = ["check_execution"]
+
+_ANOTHER: Final = "Name a folder on another file system:"
+_KIT: Final = "airgap"  # the folder in the user's home that install.py fills by default
+
+
+def check_execution() -> Iterator[Finding]:
+    """Report folders from which programs would have to run and cannot; and fapolicyd."""
+    findings = list(_check_mounts())
+    yield from findings
+    if not findings:
+        yield ok("noexec", "No folder that programs run from is mounted noexec.")
+    yield from _check_fapolicyd()
+
+
+def _check_mounts() -> Iterator[Finding]:
+    for folder in _list_environments():
+        if is_noexec(folder):
+            yield problem(
+                "noexec",
+                f"The environment in {folder} cannot be run: its file system is mounted noexec.",
+                f"Remove it (airgap env remove {folder}), and make it in another folder:"
+                " airgap env create TAG DIR",
+            )
+    uses = (
+        (home(), "An environment", f"{_ANOTHER} airgap env create TAG DIR"),
+        (
+            Path(tempfile.gettempdir()),
+            "A proof (prove, rehearse, demo --with-env)",
+            f"{_ANOTHER} --tmpdir DIR, or set TMPDIR.",
+        ),
+        (Path.home() / _KIT, "A kit", f"{_ANOTHER} install.py DIR"),
+    )
+    for folder, what, hint in uses:
+        if is_noexec(folder):
+            yield note(
+                "noexec",
+                f"{what} cannot run from {folder}: its file system is mounted noexec.",
+                hint,
+            )
+    builds = [build.tag for build in python_builds.list_builds() if is_noexec(build.path)]
+    if builds:
+        yield note(
+            "noexec",
+            f"The Pythons that bundles have brought cannot run from {home()}, which is mounted"
+            f" noexec: {', '.join(builds)}.",
+            "Move the whole home to another file system, and set BENTOML_HOME; or install Python.",
+        )
+
+
+def _check_fapolicyd() -> Iterator[Finding]:
+    if not has_fapolicyd():
+        yield ok("fapolicyd", "fapolicyd does not run here.")
+        return
+    folders = [Path(sys.prefix), *_list_environments(), home() / "bentos"]
+    yield note(
+        "fapolicyd",
+        "fapolicyd runs here. As its rules say, it blocks programs, libraries and Python files that"
+        " are not in its trust database: airgap's own, those of environments, and those of Bentos.",
+        "After each installation, run as root: " + "; ".join(list_trust_commands(folders)),
+    )
+
+
+def _list_environments() -> list[Path]:
+    try:
+        return [environment.folder for environment in environments.list_environments()]
+    except AirgapError:  # reported by the check of environments
+        return []
