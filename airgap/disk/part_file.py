@@ -1,13 +1,14 @@
 """Files that have another name until they are complete (format §8)."""
 
 import glob
+import json
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from airgap.codec.buffer import Buffer
 from airgap.disk import durable, locks
@@ -16,7 +17,14 @@ from airgap.disk.os_errors import translate_errors
 from airgap.disk.reading import read_bounded
 from airgap.errors import ConflictError
 
-__all__ = ["PartFile", "drain", "remove_abandoned", "write_atomically", "write_together"]
+__all__ = [
+    "PartFile",
+    "drain",
+    "remove_abandoned",
+    "write_atomically",
+    "write_json",
+    "write_together",
+]
 
 _PART: Final = re.compile(r".+\.[0-9a-f]{16}\.part", re.DOTALL)
 
@@ -86,6 +94,12 @@ def write_atomically(top: Path, name: str, parts: Iterable[Buffer]) -> None:
             part.publish()
         finally:
             part.discard()
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write a report for people and programs. Raises StorageError."""
+    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path.parent, path.name, [text.encode()])
 
 
 def write_together(top: Path, files: Sequence[tuple[str, bytes]]) -> None:

@@ -34,15 +34,16 @@ _MEDIA: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"
 _Assessor = Callable[[str, Content, MemberAssessor], Assessment]
 
 
-def assess_file(name: str, stream: BinaryIO, size: int) -> Assessment:
+def assess_file(name: str, stream: BinaryIO, size: int, start: int = 0) -> Assessment:
     """Assess a file by its content; its name counts where a text says nothing of itself.
 
+    ``size`` is the number of its bytes, and ``start`` where they begin in the stream.
     Never raises for what is in the file: what cannot be followed is refused, with the reason.
 
     Raises:
         OSError: the file cannot be read.
     """
-    return _assess(name, Content(stream, 0, size, Budget()), 0)
+    return _assess(name, Content(stream, start, size, Budget()), 0)
 
 
 def _assess(name: str, content: Content, depth: int) -> Assessment:

@@ -16,9 +16,9 @@ _JSON_BYTES: Final = 256 * 1024 * 1024
 _SEARCHED: Final = 16 * 1024 * 1024
 _PROGRAMS: Final = {
     **dict.fromkeys((".py", ".pyw", ".pyx", ".pxi", ".ipynb", ".pth"), "Python source"),
-    **dict.fromkeys((".sh", ".bash", ".zsh", ".bat", ".cmd", ".ps1"), "shell script"),
-    **dict.fromkeys((".js", ".mjs", ".cjs", ".ts", ".html", ".htm", ".svg", ".xhtml"), "script"),
-    **dict.fromkeys((".pl", ".rb", ".lua", ".r", ".jl", ".php", ".tcl"), "script"),
+    **dict.fromkeys((".sh", ".bash", ".zsh", ".bat", ".cmd", ".ps1"), "a shell script"),
+    **dict.fromkeys((".js", ".mjs", ".cjs", ".ts", ".html", ".htm", ".svg", ".xhtml"), "a script"),
+    **dict.fromkeys((".pl", ".rb", ".lua", ".r", ".jl", ".php", ".tcl"), "a script"),
     **dict.fromkeys((".c", ".cc", ".cpp", ".cu", ".h", ".hpp", ".rs", ".go", ".java"), "source"),
 }
 """What a text is by the end of its name: nothing in a text says that it is imported or run."""
@@ -46,7 +46,8 @@ def assess_text(name: str, content: Content) -> Assessment:
     """Assess a text by its name and by what is in it."""
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in _PROGRAMS:
-        return program(_PROGRAMS[suffix], f"it is {_PROGRAMS[suffix]}")
+        kind = _PROGRAMS[suffix]
+        return program(kind.removeprefix("a "), f"it is {kind}")
     if content.read(0, 2) == b"#!":
         return program("script", "its first line names a program that runs it")
     if suffix in _TEMPLATE_NAMES:

@@ -1,6 +1,5 @@
 """``airgap prove`` and ``airgap rehearse``: does the Bento run where there is no network?"""
 
-import json
 import os
 import platform
 import socket
@@ -10,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from airgap.disk.part_file import write_atomically
+from airgap.disk.part_file import write_json
 from airgap.disk.reading import read_small
 from airgap.errors import ConfigurationError, ConflictError, MissingError
 from airgap.flow.disk_use import Peak
@@ -298,5 +297,4 @@ def describe_proof(proof: Proof) -> dict[str, Any]:
 
 def write_report(path: Path, data: Mapping[str, Any]) -> None:
     """Write a report as JSON. Raises StorageError."""
-    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path.parent, path.name, [text.encode()])
+    write_json(path, data)

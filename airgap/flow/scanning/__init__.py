@@ -1,0 +1,1 @@
+"""``airgap scan``: what the files of items would run, and whether a policy permits it."""
