@@ -3,11 +3,12 @@
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from airgap.errors import ConfigurationError
 
-__all__ = ["expand"]
+__all__ = ["expand", "expand_home"]
 
 _ROUNDS: Final = 100
 _MOST_CHARACTERS: Final = 16 * 1024
@@ -35,6 +36,11 @@ def expand(text: str, variable: str) -> str:
         f"The variable {variable} refers to itself, or is longer than a path can be.",
         "Set it to the path of a folder.",
     )
+
+
+def expand_home(path: Path | str) -> Path:
+    """Replace ``~`` at the beginning; it stays if the user has no home, as in some containers."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  (Path.expanduser raises instead)
 
 
 def _expand_variables(text: str) -> str:

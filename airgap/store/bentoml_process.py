@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from airgap.errors import CorruptError
+from airgap.disk.temporary import find_temporary_folder
+from airgap.errors import CorruptError, StorageError
 from airgap.format.kinds import BENTO, MODEL
 from airgap.printable import cut_text
 from airgap.store.staging import StagedItem
@@ -50,6 +51,14 @@ def refuse_unreadable(
         )
 
 
+def _find_scratch(items: Sequence[StagedItem]) -> Path:
+    """Return where the reader's empty store lies: staging, where nothing else can be written."""
+    try:
+        return find_temporary_folder()
+    except StorageError:
+        return items[0].folder.parents[2]
+
+
 def find_version() -> str | None:
     """Return the version of the bentoml that is installed beside airgap; None if none is."""
     if importlib.util.find_spec("bentoml") is None:
@@ -68,7 +77,7 @@ def _run_reader(items: Sequence[StagedItem]) -> tuple[int, int, str]:
     import tempfile
 
     arguments = [text for item in items for text in (item.item.kind, str(item.folder))]
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=_find_scratch(items)) as scratch:
         environment = {**os.environ, "BENTOML_HOME": scratch, "BENTOML_DO_NOT_TRACK": "True"}
         try:
             done = subprocess.run(  # noqa: S603  (this Python, and a file of this package)

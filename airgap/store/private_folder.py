@@ -12,12 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn, Self
 
+from airgap.disk import durable
+from airgap.disk.sharing import share_folder
 from airgap.errors import StorageError
 from airgap.store.install_paths import private_folder
 
-__all__ = ["give_to_owner", "inspect_private_folder", "make_private_folder"]
+__all__ = [
+    "give_to_owner",
+    "inspect_private_folder",
+    "make_private_folder",
+    "make_store",
+    "refuse_private",
+]
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_GROUP: Final = stat.S_ISGID | stat.S_IRWXG
 _STAGED_DEPTH: Final = 4
 """Folders above a staged item: staging, the bundle, the kind, the name."""
 
@@ -33,8 +42,7 @@ def make_private_folder(store: Path, *names: str) -> Path:
         StorageError: one of them is a link or another user's.
         OSError: the disk refused, or another process has removed one of them meanwhile.
     """
-    if not store.is_dir():
-        store.mkdir(parents=True, exist_ok=True)
+    make_store(store)
     descriptor, path = os.open(store, _FOLDER), private_folder(store)
     try:
         importers = _Importers.read(descriptor)
@@ -46,6 +54,30 @@ def make_private_folder(store: Path, *names: str) -> Path:
     finally:
         os.close(descriptor)
     return path
+
+
+def make_store(store: Path) -> None:
+    """Make a store's own folder and those above it by the umask; in a shared folder, it is shared.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    if store.is_dir():
+        return
+    if not store.parent.is_dir():
+        make_store(store.parent)
+    durable.make_folder(store)
+    share_folder(store, stat.S_IMODE(store.stat().st_mode) | _GROUP)
+
+
+def refuse_private(path: Path) -> NoReturn:
+    """Say that airgap's own folder in a store is another user's. Raises StorageError."""
+    raise StorageError(
+        f"This user (uid {os.geteuid()}) may not enter {path}, which belongs to another one who"
+        " imports into this store.",
+        "Import as that user, or let a group share the store: let its owner run"
+        f" `chmod g+ws,o-w {path.parent}` and `chmod 2770 {path}`.",
+    )
 
 
 def inspect_private_folder(store: Path) -> None:
@@ -186,8 +218,7 @@ def _enter(above: int, path: Path, importers: _Importers, *, make: bool = False)
             is_new = _make(path.name, above)
             descriptor = os.open(path.name, flags, dir_fd=above)
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
-            _refuse_link(path)
+        _explain_refusal(error, path)
         raise OSError(error.errno, error.strerror, str(path)) from error
     try:
         if is_new:
@@ -200,6 +231,14 @@ def _enter(above: int, path: Path, importers: _Importers, *, make: bool = False)
     if is_new:
         importers.restrict(descriptor)
     return descriptor
+
+
+def _explain_refusal(error: OSError, path: Path) -> None:
+    """Say why a folder cannot be entered, if that is known. Raises StorageError."""
+    if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
+        _refuse_link(path)
+    if error.errno == errno.EACCES and os.path.lexists(path):
+        refuse_private(path)
 
 
 def _make(name: str, above: int) -> bool:

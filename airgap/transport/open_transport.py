@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from airgap.disk.expansion import expand_home
 from airgap.errors import ConfigurationError, UsageError
 from airgap.printable import quote
 from airgap.transport.folder import FolderTransport
@@ -112,7 +113,7 @@ class _OptionValues:
 
     def path(self, name: str) -> Path | None:
         value = self._options.get(name)
-        return Path(value).expanduser() if value else None
+        return expand_home(value) if value else None
 
     def seconds(self, name: str, default: float) -> float:
         value = self._options.get(name, default)
@@ -199,7 +200,7 @@ def _open_s3(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
     schemes: dict[str, Scheme] = {"s3": "s3", "gs": "gs", "az": "az"}
     profile = _find_profile(url, login, values)
     values.permit_anchors(profile.sources)
-    ca = values.path("ca") or (Path(profile.ca_file).expanduser() if profile.ca_file else None)
+    ca = values.path("ca") or (expand_home(profile.ca_file) if profile.ca_file else None)
     if ca is None:
         values.permit_cas()
     options = S3Options(

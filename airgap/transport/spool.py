@@ -11,6 +11,7 @@ from typing import BinaryIO, Final
 from airgap.codec.buffer import Buffer
 from airgap.disk import locks
 from airgap.disk.os_errors import translate_errors
+from airgap.disk.temporary import find_temporary_folder
 
 __all__ = ["Spool"]
 
@@ -35,7 +36,7 @@ class Spool:
     @staticmethod
     def find_parent(folder: Path | None) -> Path:
         """Return the folder that spool folders are made in."""
-        return folder or Path(tempfile.gettempdir())
+        return find_temporary_folder(folder)
 
     def open_unnamed(self) -> BinaryIO:
         """Make a file without a name, which vanishes when it is closed.

@@ -19,7 +19,7 @@ from airgap.ledger.log import LedgerStore, LedgerWriter
 from airgap.state.state_folder import state_folder
 from airgap.store import bentoml_home
 from airgap.store.install_paths import private_folder
-from airgap.store.private_folder import make_private_folder
+from airgap.store.private_folder import make_private_folder, refuse_private
 
 __all__ = [
     "HistoryStatus",
@@ -241,7 +241,12 @@ def _locate_ledger(name: str) -> LedgerStore:
 
 
 def _check(store: LedgerStore) -> HistoryStatus:
-    result, witness_fault = store.check()
+    try:
+        result, witness_fault = store.check()
+    except PermissionError as error:
+        if error.filename == str(store.witness):
+            refuse_private(private_folder(bentoml_home.home()))
+        raise
     if isinstance(result, Fault):
         return HistoryStatus(store, store.rebuild_state(), fault=result)
     if witness_fault:

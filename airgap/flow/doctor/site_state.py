@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.sharing import is_shared
 from airgap.errors import AirgapError
 from airgap.flow import config
 from airgap.flow.bundle import open_bundle
@@ -14,7 +15,12 @@ from airgap.format.root import Root, fingerprint
 from airgap.signing import open_signer
 from airgap.signing.private_keys import OTHERS_ACCESS
 from airgap.state import pinned_root
-from airgap.state.state_folder import describe_search, state_folder
+from airgap.state.state_folder import (
+    describe_search,
+    find_state_folder,
+    state_folder,
+    system_folder,
+)
 from airgap.times import format_time
 
 __all__ = [
@@ -57,15 +63,35 @@ def check_state() -> Iterator[Finding]:
         )
         return
     folders = (home, home / "trust", home / "sites")
-    exposed = [folder for folder in folders if _read_mode(folder) & _WRITABLE_BY_OTHERS]
+    writable = stat.S_IWOTH if is_shared(home) else _WRITABLE_BY_OTHERS
+    exposed = [folder for folder in folders if _read_mode(folder) & writable]
     for folder in exposed:
         yield problem(
             "state",
             f"Others can write to {folder}, and so choose whom this machine trusts.",
-            f"Run: chmod go-w {folder}",
+            f"Run: chmod {'o-w' if is_shared(home) else 'go-w'} {folder}",
         )
     if not exposed:
-        yield ok("state", f"airgap keeps its state in {home}.")
+        yield _describe_folder(home)
+
+
+def _describe_folder(home: Path) -> Finding:
+    """Say where the state is and who shares it: the group, perhaps with the pinned root."""
+    origin = find_state_folder().origin
+    place = f"airgap keeps its state in {home}"
+    if origin == "system":
+        place += f", the folder of this system ({system_folder()})"
+    if not is_shared(home):
+        return ok("state", f"{place}.")
+    group = home.stat().st_gid
+    is_guarded = _read_mode(home) & stat.S_ISVTX and not is_shared(home / "trust")
+    if is_guarded:
+        return ok("state", f"{place}; its group (gid {group}) imports.")
+    return note(
+        "state",
+        f"{place}; its group (gid {group}) imports, and may change whom this machine trusts.",
+        f"If only its owner is to do that, run: chmod +t {home}; chmod g-w {home / 'trust'}",
+    )
 
 
 def check_root(now: int) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.disk.os_errors import storage_error
+from airgap.disk.temporary import find_temporary_folder
 from airgap.errors import UsageError
 from airgap.flow.exporting import images
 from airgap.flow.exporting.images import ImageOrigin
@@ -89,10 +90,11 @@ def _refuse_shared_variables(folders: Sequence[FilesFolder]) -> None:
 
 @contextmanager
 def _make_private_folder(tmpdir: Path | None) -> Iterator[Path]:
+    top = find_temporary_folder(tmpdir)
     try:
-        private = tempfile.TemporaryDirectory(prefix="airgap-", dir=tmpdir)
+        private = tempfile.TemporaryDirectory(prefix="airgap-", dir=top)
     except OSError as error:
-        raise storage_error(error, tmpdir or tempfile.gettempdir()) from error
+        raise storage_error(error, top) from error
     with private as path:
         yield Path(path)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from airgap.carrier.local_depot import DepotWriter
 from airgap.disk.os_errors import storage_error
+from airgap.disk.temporary import find_temporary_folder
 from airgap.errors import UsageError
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.bundle.open_to_sign import BundleToSign
@@ -287,8 +288,9 @@ def _spool(media: VolumeOptions, tmpdir: Path | None) -> Iterator[Path]:
         yield spool
         shutil.rmtree(spool, ignore_errors=True)
         return
+    top = find_temporary_folder(tmpdir)
     try:
-        with tempfile.TemporaryDirectory(prefix="airgap-", dir=tmpdir) as folder:
+        with tempfile.TemporaryDirectory(prefix="airgap-", dir=top) as folder:
             yield Path(folder) / "depot"
     except OSError as error:
-        raise storage_error(error, tmpdir or tempfile.gettempdir()) from error
+        raise storage_error(error, top) from error

@@ -1,11 +1,11 @@
 """What an export will need on each file system, before anything is written."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.disk.os_errors import storage_error
+from airgap.disk.temporary import find_temporary_folder
 from airgap.flow.disk_use import DiskUse, Peak, demand_peaks, find_peaks
 from airgap.flow.exporting.destination_uses import list_uses, list_volume_uses
 from airgap.flow.exporting.forecast import Forecast, forecast_bundle
@@ -66,7 +66,7 @@ def foresee(
             uses = list(list_uses(location, forecast, media, settings.roots, connector))
         peaks = find_peaks(uses)
     except OSError as error:
-        raise storage_error(error, error.filename or tempfile.gettempdir()) from error
+        raise storage_error(error, error.filename or find_temporary_folder(spool)) from error
     demand_peaks(peaks, _HINT)
     return Foreseen(peaks, forecast)
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from airgap.disk.durable import sync_file_system, sync_folder
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.part_folder import make_part_folder
+from airgap.disk.temporary import find_temporary_folder
 from airgap.errors import CorruptError, MissingError, PolicyError
 from airgap.flow.exporting.images import open_origin, parse_image
 from airgap.flow.image.bento_layer import list_bento_entries
@@ -87,7 +88,8 @@ def build_image(request: BuildRequest, progress: Progress) -> dict[str, Any]:
     _refuse_steps(bento, wanted)
     wheelhouse = choose_wheelhouse(folder, f"{name}:{version}", request.target)
     store = find_kind(IMAGE.name).store() / find_kind(IMAGE.name).folder / name
-    with tempfile.TemporaryDirectory(prefix="airgap-", dir=request.tmpdir) as private:
+    top = find_temporary_folder(request.tmpdir)
+    with tempfile.TemporaryDirectory(prefix="airgap-", dir=top) as private:
         target = wheelhouse.lock.target
         platform = Platform("linux", _ARCHITECTURES.get(target.architecture, target.architecture))
         base = _open_base(request, platform, Path(private))

@@ -13,6 +13,7 @@ from typing import Final
 from airgap.carrier.local_depot import DepotWriter
 from airgap.disk.os_errors import storage_error, translate_errors
 from airgap.disk.part_file import write_atomically
+from airgap.disk.temporary import find_temporary_folder
 from airgap.errors import ConflictError, UsageError
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.write_bundle import ExportResult, export_items
@@ -154,8 +155,9 @@ def _refuse_other_content(folder: Path, programs: Mapping[str, bytes]) -> None:
 
 @contextmanager
 def _make_private_folder(spool: Path | None) -> Iterator[Path]:
+    top = find_temporary_folder(spool)
     try:
-        with tempfile.TemporaryDirectory(prefix="airgap-", dir=spool) as folder:
+        with tempfile.TemporaryDirectory(prefix="airgap-", dir=top) as folder:
             yield Path(folder)
     except OSError as error:
-        raise storage_error(error, error.filename or spool or tempfile.gettempdir()) from error
+        raise storage_error(error, error.filename or top) from error

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.expansion import expand_home
 from airgap.disk.named_files import TEXT_BYTES, copy_named, read_named
 from airgap.errors import ConfigurationError
 from airgap.transport.open_transport import Login
@@ -111,7 +112,7 @@ def _read_kept(settings: Mapping[str, str]) -> str | None:
     if "password_env" in settings:
         return _variable(settings["password_env"])
     if "password_file" in settings:
-        return _file(Path(settings["password_file"]).expanduser())
+        return _file(expand_home(settings["password_file"]))
     return None
 
 
@@ -150,7 +151,7 @@ def _make_length_error(path: Path) -> ConfigurationError:
 
 def _in_netrc(host: str, user: str | None) -> Login | None:
     """Look into ``NETRC`` or ``~/.netrc`` for a host, and for this user of it."""
-    path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
+    path = expand_home(os.environ.get("NETRC") or "~/.netrc")
     try:
         with copy_named(path, TEXT_BYTES) as copy:
             entry = netrc.netrc(copy).authenticators(host)

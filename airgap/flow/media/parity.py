@@ -7,11 +7,12 @@ from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile, gettempdir
+from tempfile import TemporaryFile
 from typing import BinaryIO, Final, cast
 
 from airgap.disk.os_errors import storage_error, translate_errors
 from airgap.disk.part_file import PartFile
+from airgap.disk.temporary import find_temporary_folder
 from airgap.errors import AirgapError, CorruptError, MissingError
 from airgap.flow.media.pack_copies import PackCopies, PackCopy
 from airgap.flow.progress import Progress
@@ -236,9 +237,13 @@ class ParityRepair:
                 f"Making again from parity: {len(missing)} of"
                 f" {count_text(len(group.packs), 'pack')} of a group."
             )
-            spools = {at: cast("BinaryIO", TemporaryFile()) for at in missing}  # noqa: SIM115
+            folder = find_temporary_folder()
+            spools = {
+                at: cast("BinaryIO", TemporaryFile(dir=folder))  # noqa: SIM115
+                for at in missing
+            }
             self._spools |= {group.packs[at]: spool for at, spool in spools.items()}
-            with translate_errors(gettempdir()):
+            with translate_errors(folder):
                 _solve((len(group.packs), length), copies, rows, spools)
 
     def _parity_rows(self, group: Group, needed: int, stack: ExitStack) -> dict[int, PackCopy]:

@@ -15,6 +15,7 @@ from typing import Final
 from airgap.disk.execution import refuse_noexec
 from airgap.disk.os_errors import storage_error
 from airgap.disk.space import round_up
+from airgap.disk.temporary import find_temporary_folder
 from airgap.flow.admission.history import begin_history
 from airgap.flow.admission.policy import require_root
 from airgap.flow.proof.proof_use import HOME_BLOCKS
@@ -180,8 +181,9 @@ def make_private_home(tmpdir: Path | None, *, own_state: bool) -> Iterator[Priva
         StorageError: the disk refused, or the folder is mounted ``noexec``.
     """
     root = pinned_root.load_root() if own_state else None
+    top = find_temporary_folder(tmpdir)
     try:
-        with tempfile.TemporaryDirectory(prefix="airgap-proof-", dir=tmpdir) as name:
+        with tempfile.TemporaryDirectory(prefix="airgap-proof-", dir=top) as name:
             folder = Path(name)
             refuse_noexec(folder, "Name a folder on another file system: --tmpdir DIR.")
             home = PrivateHome(folder, folder / "airgap" if own_state else state_folder())
@@ -191,7 +193,7 @@ def make_private_home(tmpdir: Path | None, *, own_state: bool) -> Iterator[Priva
                 _pin(home, root)
             yield home
     except OSError as error:
-        raise storage_error(error, tmpdir or tempfile.gettempdir()) from error
+        raise storage_error(error, top) from error
 
 
 def _pin(home: PrivateHome, root: PinnedRoot) -> None:

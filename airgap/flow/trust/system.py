@@ -22,6 +22,7 @@ from airgap.state.state_folder import (
 __all__ = ["make_system_folder"]
 
 _STATE: Final = Path("/var/lib/airgap")
+_FOLDER_MODE: Final = 0o755
 _CONFIG_MODE: Final = 0o644
 _STATE_MODE: Final = 0o3770
 """The group may add files, and nobody may remove or replace another's: not the pinned root."""
@@ -102,6 +103,8 @@ def _name_state(config: Path, text: str, state: Path) -> None:
             f"Use that one, or change the line {STATE_KEY} = … first.",
         )
     with translate_errors(config):
-        durable.make_folder(config.parent, 0o755)
+        if not config.parent.is_dir():
+            durable.make_folder(config.parent)
+            config.parent.chmod(_FOLDER_MODE)  # every user reads it, whatever root's umask is
         line = f"{STATE_KEY} = {json.dumps(str(state))}\n"
         durable.replace_file(config, (line + text).encode(), mode=_CONFIG_MODE)

@@ -7,6 +7,7 @@ accept an unknown host key (``StrictHostKeyChecking``) or send environment varia
 
 import getpass
 import glob
+import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any, Final
 from paramiko.config import SSHConfig
 from paramiko.ssh_exception import SSHException
 
+from airgap.disk.expansion import expand_home
 from airgap.disk.named_files import TEXT_BYTES, read_named
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import ConfigurationError
@@ -81,7 +83,7 @@ def _look_up(
     given += [f"User {user}"] if user else []
     try:
         lines = [*given, *(_read_lines(config) if config else ())]
-        lines += ["Host *", f"User {user or getpass.getuser()}"]
+        lines += ["Host *", f"User {user or _find_user()}"]
         settings: dict[str, Any] = SSHConfig.from_text("\n".join(lines)).lookup(host)
     except (SSHException, ValueError, KeyError, ImportError, OSError) as error:
         raise ConfigurationError(
@@ -89,6 +91,21 @@ def _look_up(
             "Correct it, or move what only OpenSSH supports (Match exec) to another file.",
         ) from error
     return settings
+
+
+def _find_user() -> str:
+    """Return this user's name, as OpenSSH takes it for the server.
+
+    Raises:
+        ConfigurationError: there is none, as in a container with an arbitrary uid.
+    """
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError) as error:
+        raise ConfigurationError(
+            f"This user (uid {os.geteuid()}) has no name on this system.",
+            "Name the user of the server: --user NAME, or user = … for a named remote.",
+        ) from error
 
 
 def _read_lines(config: Path, depth: int = 0) -> Iterator[str]:
@@ -125,7 +142,7 @@ def _has_exec(criteria: Sequence[str]) -> bool:
 def _expand_include(value: str, config: Path) -> Iterator[Path]:
     for pattern in _split_words(value, config):
         path = _expand_home(pattern, config)
-        absolute = path if path.is_absolute() else Path("~/.ssh").expanduser() / path
+        absolute = path if path.is_absolute() else expand_home("~/.ssh") / path
         yield from map(Path, sorted(glob.glob(str(absolute))))  # noqa: PTH207  (an absolute pattern)
 
 

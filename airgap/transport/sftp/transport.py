@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.expansion import expand_home
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, MissingError, StorageError
 from airgap.transport import names
@@ -238,7 +239,7 @@ def _resolve(options: SftpOptions) -> Destination:
 
 def _find_config(options: SftpOptions) -> Path | None:
     """Return the config file to read; the default one may be missing, a named one may not."""
-    path = options.config and options.config.expanduser()
+    path = options.config and expand_home(options.config)
     return path if path and (path.exists() or options.config != DEFAULT_CONFIG) else None
 
 
@@ -247,9 +248,9 @@ def _look_up_host(options: SftpOptions, host: Destination) -> known_hosts.KnownH
     required = options.known_hosts is not None
     files: Sequence[Path] = host.known_hosts
     if options.known_hosts is not None:
-        files = [options.known_hosts.expanduser()]
+        files = [expand_home(options.known_hosts)]
     elif not files:
-        files = [Path(name).expanduser() for name in known_hosts.DEFAULT_FILES]
+        files = [expand_home(name) for name in known_hosts.DEFAULT_FILES]
     return known_hosts.look_up(host.host_key_name, host.port, files, required=required)
 
 
@@ -258,8 +259,8 @@ def _collect_credentials(options: SftpOptions, host: Destination) -> SshCredenti
     named = host.keys if host.identities_only else ()
     default = host.keys or (_DEFAULT_KEYS if options.agent else ())
     return SshCredentials(
-        keys=tuple(path.expanduser() for path in options.keys or named),
-        default_keys=tuple(path.expanduser() for path in default),
+        keys=tuple(expand_home(path) for path in options.keys or named),
+        default_keys=tuple(expand_home(path) for path in default),
         passphrase=options.passphrase,
         password=options.password,
         agent=options.agent,

@@ -192,3 +192,14 @@ def test_addresses_and_names_are_taken(host: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("user", ["courier", "a.b@realm", "DOM\\user", "ü"])
 def test_names_of_people_are_taken(user: str, tmp_path: Path) -> None:
     assert at(tmp_path, "x", "", user=user).user == user
+
+
+def test_a_user_without_a_name_must_name_the_server_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> str:
+        raise KeyError("getpwuid(): uid not found: 1000670000")
+
+    monkeypatch.setattr("getpass.getuser", fail)
+
+    with pytest.raises(ConfigurationError, match="has no name on this system") as refused:
+        resolve("depot.example", None, None, None, None)
+    assert "--user NAME" in refused.value.hint
