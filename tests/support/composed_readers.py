@@ -15,6 +15,7 @@ from tests.support.answer_readers import (
     request_ftp,
     request_s3,
 )
+from tests.support.config_readers import expand_variable
 from tests.support.drop_box import HASH
 from tests.support.reader import Reader, expand_repeated, write_scratch
 
@@ -163,7 +164,35 @@ _VALUE_WORDS: Final = (
 )
 
 
+# ---- a path in a variable
+
+
+_PATH_PARTS: Final = (
+    *("$", "{", "}", "${", "$AIRGAP_TEST", "${AIRGAP_TEST}", "$HOME", "$NONE", "${NONE}"),
+    *("~", "/", "~/", "a", "_", " ", "\n", "é", "$$", "{}", "}${"),
+)
+_LONGEST_PATH: Final = 20_000
+
+
+def _read_path(raw: bytes) -> None:
+    """Expand a path that pairs of bytes describe: which part, and how often it is repeated."""
+    parts = (
+        _PATH_PARTS[part % len(_PATH_PARTS)] * (1 + count)
+        for part, count in zip(raw[::2], raw[1::2], strict=False)
+    )
+    expand_variable("".join(parts)[:_LONGEST_PATH])
+
+
+def _path(*parts: tuple[str, int]) -> bytes:
+    return bytes(number for text, count in parts for number in (_PATH_PARTS.index(text), count - 1))
+
+
 READERS: Final[dict[str, Reader]] = {
+    "parts of a path in a variable": Reader(
+        _read_path,
+        (ConfigurationError,),
+        lambda: [_path(("~/", 1), ("$HOME", 1), ("/", 1), ("a", 1)), _path(("${NONE}", 2))],
+    ),
     "object of S3": Reader(_read_object, REFUSES, _object_seeds),
     "transfer of FTP": Reader(_read_transfer, REFUSES, _transfer_seeds),
     "value for a drop box": Reader(
