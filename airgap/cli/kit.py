@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     "extras",
     multiple=True,
     metavar="NAME",
-    help="Only these extras of airgap; repeat it. Default: all, which are bentoml, cloud, parity,"
+    help="Only these extras of airgap; repeat it. Default: all, which are bentoml, parity,"
     " pkcs11 and wheels (uv, pip).",
 )
 @click.option(

@@ -34,9 +34,6 @@ __all__ = [
 _FTP_OPTIONS: Final = frozenset({"timeout"})
 _CLIENT_OPTIONS: Final = frozenset({"cert", "key", "passphrase_env"})
 _FTPS_OPTIONS: Final = _FTP_OPTIONS | _CLIENT_OPTIONS | {"ca", "tls"}
-_OBJECT_STORE_OPTIONS: Final = frozenset(
-    {"ca", "checksums", "conditional", "insecure_http", "timeout"}
-)
 OPTIONS: Final[Mapping[Scheme, frozenset[str]]] = {
     "ftp": _FTP_OPTIONS,
     "ftpes": _FTPS_OPTIONS,
@@ -44,12 +41,9 @@ OPTIONS: Final[Mapping[Scheme, frozenset[str]]] = {
     "sftp": frozenset(
         {"agent", "identity", "known_hosts", "passphrase_env", "proxy_command", "ssh_config"}
     ),
-    "s3": _OBJECT_STORE_OPTIONS
-    | _CLIENT_OPTIONS
-    | {"anonymous", "credentials", "endpoint", "profile", "region", "virtual_hosted"}
-    | {"proxy", "proxy_password_env"},
-    "gs": _OBJECT_STORE_OPTIONS,
-    "az": _OBJECT_STORE_OPTIONS,
+    "s3": _CLIENT_OPTIONS
+    | {"anonymous", "ca", "checksums", "conditional", "credentials", "endpoint", "insecure_http"}
+    | {"profile", "proxy", "proxy_password_env", "region", "timeout", "virtual_hosted"},
     "file": frozenset(),
 }
 """Options by scheme: given in a URL's query, or for a named remote."""
@@ -194,11 +188,10 @@ def _open_sftp(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport
 
 
 def _open_s3(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
-    from airgap.transport.s3.options import S3Options, Scheme
+    from airgap.transport.s3.options import S3Options
     from airgap.transport.s3.transport import S3Transport
 
-    schemes: dict[str, Scheme] = {"s3": "s3", "gs": "gs", "az": "az"}
-    profile = _find_profile(url, login, values)
+    profile = _find_profile(login, values)
     values.permit_anchors(profile.sources)
     ca = values.path("ca") or (expand_home(profile.ca_file) if profile.ca_file else None)
     if ca is None:
@@ -214,7 +207,6 @@ def _open_s3(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport:
         insecure_http=values.flag("insecure_http"),
         checksums=values.flag("checksums") if values.text("checksums") else None,
         conditional=values.flag("conditional", default=True),
-        scheme=schemes[url.scheme],
         timeout=values.seconds("timeout", 60),
         client=_find_client(values),
     )
@@ -259,7 +251,7 @@ def _choose_proxy(options: "S3Options", values: _OptionValues) -> "Proxy | None"
     return find_proxy(os.environ, url.hostname or "", url.port or _HTTPS)
 
 
-def _find_profile(url: RemoteUrl, login: Login, values: _OptionValues) -> "Profile":
+def _find_profile(login: Login, values: _OptionValues) -> "Profile":
     """Find keys: options first, then where Amazon's tools look, as for region, endpoint and CA.
 
     Without keys this is an error: an unsigned request would fail as a missing permission.
@@ -267,8 +259,6 @@ def _find_profile(url: RemoteUrl, login: Login, values: _OptionValues) -> "Profi
     from airgap.transport.s3 import credentials as s3_credentials
 
     name, file = values.text("profile"), values.path("credentials")
-    if url.scheme != "s3":
-        return s3_credentials.Profile()
     keys = None
     if values.flag("anonymous"):
         pass
@@ -323,7 +313,5 @@ _OPENERS: Final[Mapping[Scheme, Callable[[RemoteUrl, Login, _OptionValues], Tran
     "ftps": _open_ftp,
     "sftp": _open_sftp,
     "s3": _open_s3,
-    "gs": _open_s3,
-    "az": _open_s3,
     "file": _open_folder,
 }

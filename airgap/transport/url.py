@@ -2,7 +2,7 @@
 
     ftp://  ftpes://  ftps://   [user[:password]@]host[:port]/folder   (//folder: from the top)
     sftp://                     [user[:password]@]host[:port]/folder   (/~/folder: below the home)
-    s3://  gs://  az://         bucket/folder
+    s3://                       bucket/folder
     file://                     /folder
 
 then ``?option=value&…`` (``file`` has no options) and ``#BUNDLEID``. Parts are percent-decoded
@@ -21,7 +21,7 @@ from airgap.printable import quote
 
 __all__ = ["RemoteUrl", "Scheme", "hide_passwords", "is_url", "parse"]
 
-Scheme = Literal["ftp", "ftpes", "ftps", "sftp", "s3", "gs", "az", "file"]
+Scheme = Literal["ftp", "ftpes", "ftps", "sftp", "s3", "file"]
 
 _SCHEMES: Final = get_args(Scheme)
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -31,7 +31,19 @@ _ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]+(%[0-9A-Za-z_.-]+)?")
 _LARGEST_PORT: Final = 65535
 _PASSWORD: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s:/?#@]*):(?!\d+[/?#])\S*@")
 _ANY_USERINFO: Final = re.compile(r"://\S*@")
-_BUCKET_SCHEMES: Final = ("s3", "gs", "az")
+_GOOGLE: Final = (
+    "Use Google's endpoint for S3 with an HMAC key, and s3://BUCKET/FOLDER: see"
+    " docs/object-stores.md."
+)
+_AZURE: Final = (
+    "Copy the folder with Azure's own tool, such as azcopy, and give the path of the copy: see"
+    " docs/object-stores.md."
+)
+_HINTS: Final = {
+    **dict.fromkeys(("gs", "gcs"), _GOOGLE),
+    **dict.fromkeys(("az", "azure", "abfs", "abfss"), _AZURE),
+}
+"""For schemes that other tools have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +151,8 @@ def _parse_scheme(scheme: str) -> Scheme:
         if supported == scheme:
             known_scheme: Scheme = supported
             return known_scheme
-    raise TransportError(f"{scheme}:// is not supported.", f"Use {', '.join(_SCHEMES)}, or a path.")
+    hint = _HINTS.get(scheme, f"Use {', '.join(_SCHEMES)}, or a path.")
+    raise TransportError(f"{scheme}:// is not supported.", hint)
 
 
 def _parse_host(text: str, scheme: Scheme, host: str, netloc: str) -> str:
@@ -148,7 +161,7 @@ def _parse_host(text: str, scheme: Scheme, host: str, netloc: str) -> str:
         if netloc.lower() not in ("", "localhost"):
             raise _invalid_url(text, "names a host", "Write file:///folder, with three slashes.")
         return ""
-    if scheme in _BUCKET_SCHEMES:
+    if scheme == "s3":
         host = netloc.rpartition("@")[2].partition(":")[0]
     if not (_HOST.fullmatch(host) or (":" in host and _ADDRESS.fullmatch(host))):
         raise _invalid_url(text, "has an invalid host")
@@ -162,7 +175,7 @@ def _parse_path(text: str, scheme: Scheme, path: str) -> str:
         return path
     if any(ord(character) < ord(" ") or character == "\x7f" for character in path):
         raise _invalid_url(text, "contains a control character in its path")
-    if scheme in _BUCKET_SCHEMES:
+    if scheme == "s3":
         return path.strip("/")
     if scheme == "sftp":
         below_home = path.startswith("/~/") or path in ("", "/~")

@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import json
 import ssl
 import threading
 import traceback
@@ -10,10 +9,8 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
 import pytest
-from obstore.store import MemoryStore
 
 from airgap.errors import (
     AirgapError,
@@ -23,11 +20,9 @@ from airgap.errors import (
     StorageError,
     TransportError,
 )
-from airgap.format import limits
 from airgap.transport.least_speed import LeastSpeed
 from airgap.transport.port import TransientError
 from airgap.transport.s3 import client
-from airgap.transport.s3.bucket import PAGE_KEYS
 from airgap.transport.s3.options import S3Keys, S3Options
 from airgap.transport.s3.transport import S3Transport
 from tests.servers.certificates import Authority, Issued, self_signed
@@ -659,120 +654,6 @@ def test_a_ca_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
 def test_a_host_that_is_not_known_is_reported() -> None:
     with pytest.raises(TransientError, match="cannot be resolved"):
         connect("https://nowhere.invalid").get("file", len)
-
-
-def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "obstore", None)
-
-    with pytest.raises(ConfigurationError) as caught:
-        S3Transport(S3Options("bucket", scheme="gs"))
-
-    assert caught.value.hint == "Run: pip install 'bento-airgap[cloud]'"
-
-
-def vendor(
-    scheme: Literal["gs", "az"], url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> S3Transport:
-    """Open a vendor's store; variables of its own tools lead to another server."""
-    account = {"gcs_base_url": url, "disable_oauth": True, "client_email": "x", "private_key": "x"}
-    (tmp_path / "account.json").write_text(json.dumps(account | {"private_key_id": "x"}))
-    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", str(tmp_path / "account.json"))
-    monkeypatch.setenv("GOOGLE_BASE_URL", url)
-    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
-    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", b64encode(b"key").decode())
-    monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", url)
-    monkeypatch.setenv("AZURE_ENDPOINT", url)
-    return S3Transport(S3Options("bucket", scheme=scheme, timeout=5))
-
-
-@pytest.mark.parametrize("scheme", ["gs", "az"])
-@pytest.mark.parametrize(
-    "act", [lambda one: one.get("file", len), lambda one: one.list("", 10)], ids=["get", "list"]
-)
-def test_a_vendors_client_connects_to_nothing_but_the_vendor(
-    act: Callable[[S3Transport], object],
-    scheme: Literal["gs", "az"],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    with Scripted(lambda _: reply("200 OK", DATA)) as server:
-        transport = vendor(scheme, server.url, monkeypatch, tmp_path)
-        with pytest.raises(TransportError, match="another address"):
-            act(transport)
-
-        assert server.seen == []
-
-
-class Listings:
-    """Stands for the library's store: each listing takes its keys from ``keys``."""
-
-    def __init__(self, keys: Callable[[], Iterator[str]]) -> None:
-        self.received = 0
-        self.prefixes: list[str | None] = []
-        self._keys = keys
-
-    def list(self, prefix: str | None, chunk_size: int) -> Iterator[list[dict[str, str]]]:
-        self.prefixes.append(prefix)
-        keys = self._keys()
-        while page := [{"path": key} for key in itertools.islice(keys, chunk_size)]:
-            self.received += len(page)
-            yield page
-
-
-def list_at_vendor(keys: Callable[[], Iterator[str]], limit: int) -> tuple[list[str], Listings]:
-    listings = Listings(keys)
-    transport = S3Transport(S3Options("bucket", "top", scheme="gs"))
-    transport._bucket._store = lambda _use: listings  # type: ignore[attr-defined]
-    return transport.list("", limit), listings
-
-
-def test_a_vendors_listing_is_received_once() -> None:
-    names, listings = list_at_vendor(
-        lambda: (f"top/{folder}/{number:04}" for folder in "abcd" for number in range(1500)), 4
-    )
-
-    assert names == ["a", "b", "c", "d"]
-    assert listings.received == 6000
-    assert listings.prefixes == ["top"]
-
-
-def test_a_vendors_listing_is_read_as_the_library_gives_it() -> None:
-    store = MemoryStore()
-    for number in range(2100):
-        store.put(f"top/a/{number}", b"")
-    store.put("top/b", b"")
-    transport = S3Transport(S3Options("bucket", "top", scheme="gs"))
-    transport._bucket._store = lambda _use: store  # type: ignore[attr-defined]
-
-    assert [transport.list("", 2) for _ in range(2)] == [["a", "b"]] * 2
-
-
-@pytest.mark.parametrize(
-    "key", ["top/same", "top/a/{}", "other/{}"], ids=["one name", "one folder", "other folders"]
-)
-def test_a_vendors_listing_without_end_is_given_up(key: str) -> None:
-    received = itertools.count()
-
-    with pytest.raises(TransportError, match="does not end"):
-        list_at_vendor(lambda: (key.format(f"{number:09}") for number in received), 10)
-
-    assert next(received) <= limits.FOLDER_NAMES + 3 * PAGE_KEYS
-
-
-def test_a_vendors_listing_of_ever_more_names_is_refused() -> None:
-    received = itertools.count()
-
-    with pytest.raises(CorruptError, match="more than 10 names"):
-        list_at_vendor(lambda: (f"top/{number:09}" for number in received), 10)
-
-    assert next(received) <= 2 * PAGE_KEYS
-
-
-def test_a_vendors_account_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "evil.example/")
-
-    with pytest.raises(ConfigurationError, match="AZURE_STORAGE_ACCOUNT_NAME"):
-        S3Transport(S3Options("bucket", scheme="az"))
 
 
 @pytest.mark.parametrize(

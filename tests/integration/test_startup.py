@@ -15,7 +15,7 @@ atexit.register(lambda: print(*sys.modules, sep="\\n", file=sys.stderr))
 from airgap.cli.main import main
 main(sys.argv[1:])
 """
-SLOW = {"bentoml", "numpy", "paramiko", "boto3", "huggingface_hub", "obstore", "rich", "asyncio"}
+SLOW = {"bentoml", "numpy", "paramiko", "boto3", "huggingface_hub", "rich", "asyncio"}
 
 
 def modules_of(side: Side, *words: str | Path) -> set[str]:

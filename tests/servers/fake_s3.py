@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from airgap.transport.s3.options import S3Keys
-from tests.servers.s3 import BUCKET, S3Server, bucket_of
+from tests.servers.s3 import BUCKET, S3Server
 from tests.servers.scripted import Request, Scripted
 from tests.servers.scripted import reply as reply_once
 
@@ -111,4 +111,4 @@ def serve(_: Path) -> Iterator[S3Server]:
     with Scripted(Objects().answer, persistent=True) as server:
         port = urlsplit(server.url).port
         assert port
-        yield S3Server(port, KEYS, bucket_of(port, KEYS, make=False))
+        yield S3Server(port, KEYS)

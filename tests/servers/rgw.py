@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from airgap.transport.s3.options import S3Keys
-from tests.servers.s3 import S3Server, accepts, bucket_of, comes, free_port, running, wait_until
+from tests.servers.s3 import S3Server, accepts, comes, free_port, running, wait_until
 
 __all__ = ["serve"]
 
@@ -78,7 +78,7 @@ def serve(top: Path) -> Iterator[S3Server]:
         command = ["radosgw", "-c", configuration, "-n", "client.rgw.a", "-f"]
         daemons.enter_context(running([*command, "--rgw-frontends", frontend], top / "gateway.out"))
         wait_until(lambda: accepts(port), "the gateway")
-        yield S3Server(port, KEYS, bucket_of(port, KEYS))
+        yield S3Server(port, KEYS).make_bucket()
 
 
 def _start_monitor(top: Path, daemons: ExitStack) -> str:

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 from urllib.parse import quote, urlencode
-
-from obstore.store import S3Store
 
 from airgap.transport.s3.options import S3Keys, S3Options
 from airgap.transport.s3.transport import S3Transport
@@ -24,7 +23,7 @@ __all__ = [
     "BUCKET",
     "S3Server",
     "accepts",
-    "bucket_of",
+    "ask",
     "comes",
     "free_port",
     "running",
@@ -37,11 +36,10 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class S3Server:
-    """Fills ``Server``; it looks behind the server's back with the plain library."""
+    """Fills ``Server``; it looks behind the server's back with requests of its own."""
 
     port: int
     keys: S3Keys
-    store: S3Store
     conditional: bool = True
     stranger: S3Keys | None = None
     """Keys that may do nothing; None are nobody's."""
@@ -61,44 +59,47 @@ class S3Server:
 
     def files(self, folder: str) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
-        for page in self.store.list(folder):
-            for one in page:
-                found[one["path"].removeprefix(f"{folder}/")] = bytes(
-                    self.store.get(one["path"]).bytes()
-                )
-        return found
+        after = ""
+        while True:
+            query = {"list-type": "2", "prefix": f"{folder}/", "start-after": after}
+            page = self._ask("GET", {name: text for name, text in query.items() if text})
+            keys = [unescape(key) for key in re.findall(r"<Key>([^<]*)</Key>", page.decode())]
+            if not keys:
+                return found
+            for after in keys:
+                found[after.removeprefix(f"{folder}/")] = self._ask("GET", {}, after)
 
     def plant(self, folder: str, name: str, data: bytes) -> None:
-        self.store.put(f"{folder}/{name}", data, use_multipart=False)
+        self._ask("PUT", {}, f"{folder}/{name}", data)
 
     def unfinished(self) -> list[str]:
         """List uploads in parts that were neither completed nor removed."""
-        listing = ask(f"http://127.0.0.1:{self.port}", "GET", {"uploads": ""}, self.keys)
+        listing = self._ask("GET", {"uploads": ""})
         return re.findall(r"<UploadId>([^<]*)<", listing.decode())
 
     def proxy(self) -> Proxy:
         return Proxy([self.port])
 
+    def make_bucket(self) -> "S3Server":
+        self._ask("PUT", {})
+        return self
 
-def bucket_of(port: int, keys: S3Keys, *, make: bool = True) -> S3Store:
-    """Reach the bucket with the plain library, and make it."""
-    store = S3Store(
-        BUCKET,
-        config={
-            "endpoint": f"http://127.0.0.1:{port}",
-            "region": "us-east-1",
-            "access_key_id": keys.identity,
-            "secret_access_key": keys.secret,
-        },
-        client_options={"allow_http": True},
-    )
-    if make:
-        ask(f"http://127.0.0.1:{port}", "PUT", {}, keys)
-    return store
+    def _ask(
+        self, method: str, query: Mapping[str, str], key: str = "", data: bytes | None = None
+    ) -> bytes:
+        """Ask about the bucket, or one of its objects."""
+        return ask(f"http://127.0.0.1:{self.port}", method, query, self.keys, key, data)
 
 
-def ask(server: str, method: str, query: Mapping[str, str], keys: S3Keys) -> bytes:
-    """Ask for what the library has no call for, about the whole bucket; AWS signature version 4."""
+def ask(
+    server: str,
+    method: str,
+    query: Mapping[str, str],
+    keys: S3Keys,
+    name: str = "",
+    data: bytes | None = None,
+) -> bytes:
+    """Send a request that shares no code with airgap's; AWS signature version 4, in the query."""
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     scope = f"{now[:8]}/us-east-1/s3/aws4_request"
     signed = {
@@ -110,13 +111,14 @@ def ask(server: str, method: str, query: Mapping[str, str], keys: S3Keys) -> byt
     }
     search = urlencode(sorted({**signed, **query}.items()), quote_via=quote)
     host = server.partition("://")[2]
-    lines = [method, f"/{BUCKET}", search, f"host:{host}", "", "host", "UNSIGNED-PAYLOAD"]
+    path = quote(f"/{BUCKET}/{name}" if name else f"/{BUCKET}")
+    lines = [method, path, search, f"host:{host}", "", "host", "UNSIGNED-PAYLOAD"]
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     key = f"AWS4{keys.secret}".encode()
     for part in [*scope.split("/"), f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{digest}"]:
         key = hmac.digest(key, part.encode(), "sha256")
-    url = f"{server}/{BUCKET}?{search}&X-Amz-Signature={key.hex()}"
-    request = urllib.request.Request(url, method=method)  # noqa: S310  (http:// on loopback)
+    url = f"{server}{path}?{search}&X-Amz-Signature={key.hex()}"
+    request = urllib.request.Request(url, data, method=method)  # noqa: S310  (http:// on loopback)
     with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
         found: bytes = answer.read()
     return found

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from airgap.transport.s3.options import S3Keys
-from tests.servers.s3 import S3Server, accepts, bucket_of, free_port, running, wait_until
+from tests.servers.s3 import S3Server, accepts, free_port, running, wait_until
 
 __all__ = ["serve"]
 
@@ -97,7 +97,7 @@ def serve(top: Path) -> Iterator[S3Server]:
             _run(RING, top / f"{kind}.builder", f"r1z1-127.0.0.1:{port}/disk")
         port = _start(top, "proxy", FRONT + FILTERS, servers)
         wait_until(lambda: accepts(port), "Swift")
-        yield S3Server(port, KEYS, bucket_of(port, KEYS), conditional=False, stranger=STRANGER)
+        yield S3Server(port, KEYS, conditional=False, stranger=STRANGER).make_bucket()
 
 
 def _start(top: Path, kind: str, sections: str, servers: ExitStack) -> int:

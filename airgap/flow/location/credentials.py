@@ -21,7 +21,6 @@ __all__ = ["Credentials", "log_in", "log_in_to_host"]
 _VARIABLE: Final = "AIRGAP_PASSWORD"
 _LONGEST: Final = 4096
 _ASKED_FOR: Final = ("ftp", "ftpes", "ftps")
-_BUCKETS: Final = ("s3", "gs", "az")  # no hosts: what .netrc says of any host is not for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,8 @@ def log_in(
             return Login(user, register_secret(password))
     if _VARIABLE in os.environ:
         return Login(user, register_secret(os.environ[_VARIABLE]))
-    login = None if url.scheme in _BUCKETS else _in_netrc(url.host, user)
+    # A bucket is not a host: what .netrc says of any host is not for it.
+    login = None if url.scheme == "s3" else _in_netrc(url.host, user)
     if login is not None:
         return Login(login.user, login.password and register_secret(login.password))
     if user in (None, "anonymous", "ftp") or url.scheme not in _ASKED_FOR:

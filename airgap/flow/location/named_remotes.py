@@ -18,7 +18,13 @@ from typing import Final
 
 from airgap.disk.named_files import read_named_text
 from airgap.disk.part_file import write_atomically
-from airgap.errors import ConfigurationError, ConflictError, MissingError, UsageError
+from airgap.errors import (
+    ConfigurationError,
+    ConflictError,
+    MissingError,
+    TransportError,
+    UsageError,
+)
 from airgap.flow import config
 from airgap.printable import quote
 from airgap.transport import url as places
@@ -100,10 +106,16 @@ def list_remotes() -> list[Remote]:
     Raises:
         ConfigurationError: the config file cannot be used.
     """
+    table = _load_table()
+    return [_remote(name, table[name]) for name in sorted(table)]
+
+
+def _load_table() -> dict[str, object]:
+    """Return what the config file has for each remote: one that cannot be used spoils no other."""
     table = config.load().get(TABLE, {})
     if not isinstance(table, dict):
         raise _unusable(TABLE)
-    return [_remote(name, table[name]) for name in sorted(table)]
+    return table
 
 
 def find_remote(name: str) -> Remote:
@@ -112,13 +124,17 @@ def find_remote(name: str) -> Remote:
     Raises:
         MissingError: there is none of that name.
     """
-    for remote in list_remotes():
-        if remote.name == name:
-            return remote
-    raise MissingError(
-        f"There is no remote {quote(name)}.",
-        "`airgap remote list` shows those there are; write ./@… for a file of that name.",
-    )
+    return _remote(name, _find_in_table(name))
+
+
+def _find_in_table(name: str) -> object:
+    table = _load_table()
+    if name not in table:
+        raise MissingError(
+            f"There is no remote {quote(name)}.",
+            "`airgap remote list` shows those there are; write ./@… for a file of that name.",
+        )
+    return table[name]
 
 
 def add_remote(name: str, url: str, settings: Mapping[str, str]) -> Remote:
@@ -142,7 +158,7 @@ def add_remote(name: str, url: str, settings: Mapping[str, str]) -> Remote:
             "A remote names a location, not a bundle.", f"Say {MARK}{name}#{place.bundle} then."
         )
     _refuse_unknown({**place.options, **settings}, place, UsageError)
-    if any(remote.name == name for remote in list_remotes()):
+    if name in _load_table():
         raise ConflictError(
             f"There is a remote {name} already.", f"Remove it first: airgap remote remove {name}"
         )
@@ -161,7 +177,7 @@ def remove_remote(name: str) -> None:
         MissingError: there is none of that name.
         ConfigurationError: it is written in another form than ``[remotes.NAME]``.
     """
-    find_remote(name)
+    _find_in_table(name)
     kept: list[str] = []
     inside = was_found = False
     for line in _text().splitlines(keepends=True):
@@ -184,7 +200,13 @@ def _remote(name: str, table: object) -> Remote:
         raise _unusable(f"{TABLE}.{name}")
     url = str(table["url"])
     settings = {key: _plain(value) for key, value in table.items() if key != "url"}
-    place = places.parse(url)
+    try:
+        place = places.parse(url)
+    except (UsageError, TransportError) as error:
+        raise ConfigurationError(
+            f"The remote {name} in {config.config_path()} cannot be used: {error.message}",
+            error.hint,
+        ) from error
     if place.password is not None or "password" in settings:
         raise ConfigurationError(
             f"The config file holds a password of the remote {name}.",

@@ -1,1 +1,1 @@
-"""Object stores that speak S3, over obstore."""
+"""Object stores that speak S3."""

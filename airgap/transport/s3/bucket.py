@@ -1,6 +1,6 @@
 """The port between the transport and a client: requests about the objects of one bucket.
 
-``client`` fills it for S3, and ``vendor`` for Google's and Azure's stores.
+``client`` fills it for S3.
 """
 
 from collections.abc import Generator, Iterable
@@ -23,7 +23,7 @@ PAGE_KEYS: Final = 1000
 PART_BYTES: Final = 8 * 1024 * 1024
 """Servers demand at least 5 MiB; a connection holds two parts in memory."""
 
-_MOST_PARTS: Final = 10_000  # of one object, for Amazon and Google; Azure allows 50,000
+_MOST_PARTS: Final = 10_000  # of one object
 _MIB: Final = 1024 * 1024
 
 

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from airgap.errors import ConfigurationError
@@ -12,9 +12,7 @@ from airgap.printable import quote
 from airgap.transport.proxy import Proxy
 from airgap.transport.tls import ClientCertificate
 
-__all__ = ["S3Keys", "S3Options", "Scheme"]
-
-Scheme = Literal["s3", "gs", "az"]
+__all__ = ["S3Keys", "S3Options"]
 
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
 _REGION: Final = re.compile(r"[A-Za-z0-9-]{1,63}")
@@ -77,8 +75,6 @@ class S3Options:
     """Whether to send ``x-amz-checksum-sha256`` to be stored; None means only to Amazon."""
     conditional: bool = True
     """Whether the server supports conditional writes; if False, airgap looks before it writes."""
-    scheme: Scheme = "s3"
-    """``gs`` and ``az`` take keys and account from the environment, as their vendors' tools do."""
     client: ClientCertificate | None = None
     """How this machine identifies itself to the server."""
     proxy: Proxy | None = None
@@ -112,7 +108,7 @@ class S3Options:
     @property
     def url(self) -> str:
         """The URL for messages."""
-        return f"{self.scheme}://{self.bucket}/{self.prefix}".rstrip("/")
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
     @property
     def server(self) -> str:

@@ -1,4 +1,4 @@
-"""Object stores that speak S3 (docs/adr/0029), and those of Google and Azure.
+"""Object stores that speak S3 (docs/adr/0029).
 
 An object appears whole or not at all, so uploads need no temporary name, and only the parts within
 one ``put`` can be resumed: an interrupted part is sent again, and after that the whole pack. Every
@@ -40,7 +40,7 @@ class S3Transport:
             tls: the context of a transport with the same options.
 
         Raises:
-            ConfigurationError: the CA file is invalid, or a library is not installed.
+            ConfigurationError: the CA file is invalid.
         """
         self.location = options.url
         self.capabilities = Capabilities(
@@ -50,8 +50,8 @@ class S3Transport:
         )
         self._options = options
         self._probed = False
-        self._tls = tls or (client.make_tls(options) if options.scheme == "s3" else None)
-        self._bucket = _open_bucket(options, self._tls)
+        self._tls = tls or client.make_tls(options)
+        self._bucket: Bucket = client.S3Client(options, self._tls)
 
     def size(self, name: str) -> int | None:
         """Return an object's size, or None; see ``Transport``."""
@@ -231,14 +231,6 @@ class S3Transport:
 
     def _explain(self, error: ResponseError, verb: str, name: str) -> AirgapError:
         return s3_errors.explain(error, verb, self._options, name)
-
-
-def _open_bucket(options: S3Options, tls: ssl.SSLContext | None) -> Bucket:
-    if options.scheme == "s3":
-        return client.S3Client(options, tls)
-    from airgap.transport.s3.vendor import VendorClient
-
-    return VendorClient(options)
 
 
 def _pass_on(body: Body, sink: Sink) -> int:

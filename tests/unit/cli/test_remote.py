@@ -137,3 +137,18 @@ def test_a_bundle_is_exported_to_a_remote(small: Side, site: Site, tmp_path: Pat
 
     assert ran.code == 0, ran.err
     assert small.run("inspect", tmp_path / "disk" / "sub").code == 0
+
+
+@pytest.mark.parametrize("url", ["gs://models/ward", "sftp:///x", "/local/path", "ftp://h/\\u0000"])
+def test_a_remote_that_cannot_be_used_is_named_and_spoils_no_other(
+    url: str, config: Path, connected: Side
+) -> None:
+    config.write_text(f'[remotes.old]\nurl = "{url}"\n\n[remotes.good]\nurl = "sftp://host/1"\n')
+
+    ran = refusals.expect_refusal(connected, "inspect", "@old", error=ConfigurationError)
+
+    assert f"The remote old in {config} cannot be used: " in ran.err
+    assert connected.run("remote", "show", "good").code == 0
+    add(connected, "new", "sftp://host/2")
+    assert connected.run("remote", "remove", "old").code == 0
+    assert len(connected.run("remote", "list", "--json").json["remotes"]) == 2

@@ -96,6 +96,23 @@ def test_unknown_schemes_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "way"),
+    [
+        *((f"{scheme}://models/ward", "with an HMAC key") for scheme in ("gs", "GCS")),
+        *((f"{scheme}://models/ward", "azcopy") for scheme in ("az", "azure", "abfs", "abfss")),
+    ],
+)
+def test_stores_that_do_not_speak_s3_are_refused_with_the_way_that_works(
+    text: str, way: str
+) -> None:
+    with pytest.raises(TransportError, match="is not supported") as caught:
+        url.parse(text)
+
+    assert way in caught.value.hint
+    assert "docs/object-stores.md" in caught.value.hint
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "ftp://user:hunter2@h:bad/x",
