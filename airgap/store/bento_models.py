@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Final
 
 from airgap.disk.digests import digest_file
+from airgap.disk.presence import is_file, is_folder
 from airgap.disk.reading import read_bounded
 from airgap.errors import AirgapError, StorageError
 from airgap.format import limits, names
 from airgap.format.kinds import MODEL
 from airgap.store.bentoml_yaml import parse_description
 from airgap.store.item_kind import Reference
+from airgap.store.latest import LATEST
 from airgap.store.source_tree import scan
 
 __all__ = ["MODELS", "ModelCopy", "explain_incomplete", "has_same_content", "list_copies"]
 
 MODELS: Final = "models"
-_LATEST: Final = "latest"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,6 +43,12 @@ class ModelCopy:
     def reference(self) -> Reference:
         """The model, as the Bento names it."""
         return Reference(MODEL.name, self.name, self.version, copy=self.folder)
+
+
+def has_copy(bento: Path, name: str, version: str) -> bool:
+    """Tell whether a Bento's folder has a model of BentoML, complete or not."""
+    is_tag = names.is_tag_part(name) and names.is_tag_part(version)
+    return is_tag and is_folder(bento / MODELS / name / version)
 
 
 def list_copies(bento: Path) -> list[ModelCopy]:
@@ -67,8 +74,8 @@ def explain_incomplete(copy: Path) -> str:
 
     BentoML writes ``latest`` when the first model of a name is complete.
     """
-    if not (copy.parent / _LATEST).is_file():
-        return f"{copy.parent} has no file {_LATEST}"
+    if not is_file(copy.parent / LATEST):
+        return f"{copy.parent} has no file {LATEST}"
     path = copy / MODEL.description
     try:
         name = f"{MODELS}/{copy.parent.name}/{copy.name}/{path.name}"
@@ -108,16 +115,16 @@ def has_same_content(first: Path, second: Path) -> bool:
 
 
 def _list_copies(top: Path) -> Iterator[ModelCopy]:
-    if top.is_symlink() or not top.is_dir():
+    if top.is_symlink() or not is_folder(top):
         _refuse(top)
     for folder in top.iterdir():
-        if folder.is_symlink() or not folder.is_dir():
+        if folder.is_symlink() or not is_folder(folder):
             _refuse(folder)
         for path in folder.iterdir():
-            if path.name == _LATEST and path.is_file():
+            if path.name == LATEST and is_file(path):
                 continue
             is_tag = names.is_tag_part(folder.name) and names.is_tag_part(path.name)
-            if path.is_symlink() or not (path.is_dir() and is_tag):
+            if path.is_symlink() or not (is_folder(path) and is_tag):
                 _refuse(path)
             yield ModelCopy(folder.name, path.name, path)
 

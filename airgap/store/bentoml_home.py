@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from airgap.disk.expansion import expand
+from airgap.disk.presence import is_file, is_folder
 from airgap.errors import (
     AirgapError,
     ConfigurationError,
@@ -23,11 +24,10 @@ from airgap.format.inventory import Item, Link
 from airgap.printable import list_some, quote
 from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import ItemFault, ItemKind, Reference, Source
+from airgap.store.latest import LATEST, read_latest
 from airgap.store.source_tree import scan
 
 __all__ = ["BentoMLKind", "home"]
-
-_LATEST = "latest"
 
 
 def home() -> Path:
@@ -67,7 +67,7 @@ class BentoMLKind(ItemKind):
         """Return ``<folder>/<name>/<version>``; ``latest`` lies beside the versions."""
         top = home()
         final = top / self.folder / name / version
-        return InstallPath(final, top, final.parent / _LATEST, may_hold_more=False)
+        return InstallPath(final, top, final.parent / LATEST, may_hold_more=False)
 
     def find(self, tag: str) -> tuple[str, str]:
         """Resolve ``name``, ``name:latest`` or ``name:version``.
@@ -179,15 +179,12 @@ class BentoMLKind(ItemKind):
 
     def _is_item(self, folder: Path) -> bool:
         """Tell an item from a folder that a program left behind."""
-        return (folder / self.rules.description).is_file()
+        return is_file(folder / self.rules.description)
 
     def _latest_version(self, name: str) -> str:
         """Return what ``latest`` names; where that does not exist, the newest, as BentoML does."""
-        try:
-            version = (home() / self.folder / name / _LATEST).read_text().strip()
-        except (OSError, ValueError):
-            version = ""
-        if names.is_tag_part(version) and self.install_path(name, version).final.is_dir():
+        version = read_latest(home() / self.folder / name / LATEST)
+        if version and is_folder(self.install_path(name, version).final):
             return version
         versions = [version for _, version in self.list_tags(name)]
         if not versions:
@@ -216,24 +213,29 @@ class BentoMLKind(ItemKind):
         )
 
     def _find_latest_fault(self, folder: Path) -> Iterator[ItemFault]:
-        path = folder / _LATEST
-        try:
-            version = path.read_text().strip()
-        except (OSError, ValueError):
+        path = folder / LATEST
+        if not os.path.lexists(path):
             return
-        if not (folder / version).is_dir():
+        version = read_latest(path)
+        command = f"rm {shlex.quote(str(path))}"
+        subject = f"`latest` of the {self.rules.name} {folder.name}"
+        if not version:
             yield ItemFault(
                 path,
-                f"`latest` of the {self.rules.name} {folder.name} names {version!r}, which does"
-                " not exist.",
-                f"BentoML uses the newest version instead. To be sure, remove it:"
-                f" rm {shlex.quote(str(path))}",
+                f"{subject} names no version, and BentoML may find none.",
+                f"Remove it; BentoML uses the newest version then: {command}",
+            )
+        elif not is_folder(folder / version):
+            yield ItemFault(
+                path,
+                f"{subject} names {version!r}, which does not exist.",
+                f"BentoML uses the newest version instead. To be sure, remove it: {command}",
                 harmless=True,
             )
 
 
 def _list_subfolders(folder: Path) -> list[str]:
     try:
-        return sorted(path.name for path in folder.iterdir() if path.is_dir())
+        return sorted(path.name for path in folder.iterdir() if is_folder(path))
     except OSError:
         return []

@@ -14,7 +14,7 @@ from airgap.disk.reading import read_small
 from airgap.errors import AirgapError, ConflictError
 from airgap.format import limits
 from airgap.format.kinds import BENTO, MODEL, Kind
-from airgap.format.stock_archive import MODELS
+from airgap.store.bento_models import has_copy
 from airgap.store.description_peek import may_begin_version, peek_zone
 from airgap.store.item_kind import Description
 from airgap.store.kinds import find_kind
@@ -153,9 +153,8 @@ def _describe(keys: Iterable[Key]) -> Iterator[tuple[Key, Description]]:
             description = kind.describe(folder)
         except AirgapError:  # `airgap doctor` names it
             continue
-        own = folder / MODELS  # BentoML takes models from there first
-        models = tuple(
-            model for model in description.models if not (own / model.name / model.version).is_dir()
+        models = tuple(  # BentoML takes models from the Bento's own folder first
+            model for model in description.models if not has_copy(folder, model.name, model.version)
         )
         yield key, replace(description, models=models)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from airgap.errors import CorruptError, StorageError
 from airgap.format.inventory import Item
 from airgap.format.kinds import BENTO, MODEL
-from airgap.store.bento_models import MODELS, ModelCopy, explain_incomplete, list_copies
+from airgap.store.bento_models import MODELS, ModelCopy, explain_incomplete, has_copy, list_copies
 from airgap.store.bentoml_home import BentoMLKind
 from airgap.store.bentoml_yaml import parse_description
 from airgap.store.item_kind import Description, ItemFault, Reference, Source
@@ -65,7 +65,7 @@ class Bentos(BentoMLKind):
 
     def holds(self, folder: Path, model: Reference) -> bool:
         """Tell whether a Bento's own folder has a model of BentoML, complete or not."""
-        return model.kind == MODEL.name and (folder / MODELS / model.name / model.version).is_dir()
+        return model.kind == MODEL.name and has_copy(folder, model.name, model.version)
 
     def find_inner_faults(
         self, folder: Path, is_installed: Callable[[Reference], bool]

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.presence import is_folder
 from airgap.disk.reading import read_small
 from airgap.errors import ConfigurationError, MissingError, UsageError
 from airgap.format import limits, names
@@ -103,7 +104,7 @@ class HuggingFaceSnapshots(ItemKind):
         """
         for path in sorted(cache().glob("models--*/snapshots/*")):
             name = path.parents[1].name.removeprefix("models--")
-            if self.rules.is_tag(name, path.name) and path.is_dir():
+            if self.rules.is_tag(name, path.name) and is_folder(path):
                 yield name, path.name
 
     def record_installed(
@@ -141,7 +142,7 @@ def _scan(reference: Reference) -> tuple[Tree, tuple[str, ...]]:
         record = read_record(record_path(folder, commit))
         recorded |= record.files
         is_complete |= record.is_complete
-        if snapshot.is_dir():
+        if is_folder(snapshot):
             cached = scan(snapshot, links_into=_blob_folders(folder)).files
             files = {file.path: file for file in cached} | files
     paths = {path for path in files.keys() | recorded if _is_selected(reference, path)}

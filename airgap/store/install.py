@@ -17,6 +17,7 @@ from airgap.format.inventory import Item
 from airgap.store.install_paths import InstallPath, private_folder
 from airgap.store.item_kind import ItemKind
 from airgap.store.kinds import find_kind
+from airgap.store.latest import read_latest
 from airgap.store.modes import make_folder, modes_of
 from airgap.store.private_folder import give_to_owner, inspect_private_folder, make_private_folder
 from airgap.store.replaced import previous_path, put_back_replaced
@@ -133,8 +134,10 @@ def point_latest(staged: StagedItem, now: datetime, *, is_newest: bool) -> str:
 
 def _read_latest(kind: ItemKind, latest: Path) -> tuple[str, datetime]:
     """Return the version that ``latest`` names, and its creation time; nothing if it is broken."""
+    version = read_latest(latest)
+    if not version:
+        return "", _NEVER
     with suppress(Exception):  # a dangling or broken `latest` is replaced
-        version = latest.read_text().strip()
         return version, kind.describe(latest.parent / version).created
     return "", _NEVER
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Final
 
+from airgap.disk.presence import is_folder
 from airgap.format.inventory import Item
 from airgap.format.kinds import Kind, add_rules, find_rules
 from airgap.store.bentos import Bentos
@@ -53,4 +54,6 @@ def install_path(item: Item | Reference) -> InstallPath:
 
 def is_installed(reference: Reference) -> bool:
     """Tell whether an item that another one needs is on this machine."""
-    return install_path(reference).final.is_dir()
+    kind = find_kind(reference.kind)
+    is_tag = kind.rules.is_tag(reference.name, reference.version)
+    return is_tag and is_folder(kind.install_path(reference.name, reference.version).final)

@@ -13,6 +13,7 @@ from airgap.errors import AirgapError
 from airgap.store.install_paths import InstallPath, private_folder
 from airgap.store.item_kind import ItemKind
 from airgap.store.kinds import list_kinds
+from airgap.store.latest import read_latest
 from airgap.store.modes import modes_of
 from airgap.store.private_folder import make_private_folder
 from airgap.store.staging import remove_tree
@@ -88,9 +89,7 @@ def _leave_latest(kind: ItemKind, name: str, version: str, target: InstallPath) 
     if target.latest is None:
         return
     others = [other for _, other in kind.list_tags(name) if other != version]
-    current = ""
-    with suppress(OSError, ValueError):
-        current = target.latest.read_text().strip()
+    current = read_latest(target.latest)
     if not others:
         target.latest.unlink(missing_ok=True)
     elif current not in others:

@@ -17,6 +17,7 @@ from typing import Final
 from airgap.carrier.port import BundleReader
 from airgap.chunking.cutters import cut
 from airgap.codec.table import DIFFERENCE, decode
+from airgap.disk.presence import is_folder
 from airgap.errors import AirgapError
 from airgap.format.inventory import Item
 from airgap.format.manifest import Block, Manifest
@@ -187,7 +188,7 @@ def _find_in_files(manifest: Manifest, indexes: Container[int]) -> Iterator[tupl
     """Yield where chunks lie in the manifest's items, if those are installed."""
     for item in manifest.items:
         folder = install_path(item).final
-        if not folder.is_dir():
+        if not is_folder(folder):
             continue
         for file in item.files:
             lengths = [manifest.chunks.lengths[chunk] for chunk in file.chunks]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from airgap.disk.presence import is_file
 from airgap.errors import AirgapError
 from airgap.flow.doctor.finding import Finding, note, ok, problem
 from airgap.flow.environment.packages import list_unsupplied
@@ -67,7 +68,7 @@ def _check(environment: Environment) -> Iterator[Finding]:
 def _check_complete(
     environment: Environment, description: EnvironmentDescription
 ) -> Iterator[Finding]:
-    if not environment.python.exists():
+    if not is_file(environment.python):
         yield problem(
             "environments",
             f"The Python of the environment in {environment.folder} is gone: it was"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from airgap.disk.labels import read_selinux, read_type
+from airgap.disk.presence import is_folder
 from airgap.errors import AirgapError
 from airgap.flow.doctor.finding import Finding, note, ok
 from airgap.store import environments, kinds
@@ -54,7 +55,7 @@ def _list_folders() -> Iterator[Path]:
             continue
         for name, version in tags:
             final = kind.install_path(name, version).final
-            if final.is_dir():
+            if is_folder(final):
                 yield final
     try:
         yield from (environment.folder for environment in environments.list_environments())

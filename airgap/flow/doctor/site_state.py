@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.presence import is_file
 from airgap.disk.sharing import is_shared
 from airgap.errors import AirgapError
 from airgap.flow import config
@@ -120,7 +121,7 @@ def check_config() -> Iterator[Finding]:
     except AirgapError as error:
         yield problem("config", error.message, error.hint)
         return
-    if path.exists():
+    if is_file(path):
         yield ok("config", f"The config file {path} can be read.")
     elif "AIRGAP_CONFIG" in os.environ:
         yield problem(
@@ -145,7 +146,7 @@ def check_keys(here: Path) -> Iterator[Finding]:
     checked = 0
     for path in list_key_files(here):
         checked += 1
-        if not path.is_file():
+        if not is_file(path):
             yield problem(
                 "keys",
                 f"{named.get(path, 'The key')} names {path}, which does not exist.",

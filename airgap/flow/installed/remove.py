@@ -1,7 +1,6 @@
 """``airgap remove`` and ``airgap prune``: remove installed items that nothing here needs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +18,7 @@ from airgap.printable import list_some
 from airgap.state import installed_manifests
 from airgap.store.environments import list_environments
 from airgap.store.kinds import find_kind, list_kinds
+from airgap.store.latest import read_latest
 from airgap.store.remove_item import finish_removals, list_leftovers, remove_item
 from airgap.store.source_tree import find_files
 from airgap.store.staging import measure_disk_usage
@@ -223,9 +223,7 @@ def _describe_created(bento: ItemName) -> datetime:
 
 def _read_latest(name: str) -> str:
     latest = find_kind(BENTO.name).install_path(name, "x").latest
-    with suppress(OSError, ValueError):
-        return latest.read_text().strip() if latest else ""
-    return ""
+    return read_latest(latest) if latest else ""
 
 
 def _find_reason_to_keep(item: ItemName, remembered: Remembered, *, standalone: bool) -> str:
