@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from airgap.api.arguments import check_arguments
-from airgap.api.progress import ProgressFailure
+from airgap.api.callbacks import CallbackFailure
 from airgap.errors import AirgapError, MissingError, UsageError
 
 __all__ = ["adapt_error", "edge"]
@@ -44,7 +44,7 @@ def edge(function: Callable[P, R]) -> Callable[P, R]:
         try:
             check_arguments(function.__qualname__, signature.bind(*args, **kwargs))
             return function(*args, **kwargs)
-        except ProgressFailure as failure:
+        except CallbackFailure as failure:
             raise failure.error from None
         except AirgapError as error:
             adapt_error(error)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from airgap.api.arguments import StrPath
+from airgap.api.callbacks import CallbackFailure
 from airgap.api.edge import edge
 from airgap.errors import ConfigurationError
 from airgap.flow import config
@@ -29,7 +30,8 @@ __all__ = [
 ]
 
 Passphrase = str | bytes | Callable[[str], str | bytes]
-"""A passphrase or PIN; or a function that returns it, and gets the path or name of the key."""
+"""A passphrase or PIN; or a function that returns it. It gets what people call the key, such as
+``the key /home/anna/builder.key``, and is called only if the key is encrypted."""
 
 Algorithm = Literal["ed25519", "ecdsa-p256-sha256", "ecdsa-p384-sha384", "ml-dsa-65", "ml-dsa-87"]
 
@@ -193,9 +195,11 @@ def _make_asker(passphrase: Passphrase | None) -> keys.Passphrase:
 
 def _answer(passphrase: Passphrase, name: str) -> bytes:
     """Return a passphrase as bytes; ask the caller's function for it."""
-    secret = passphrase if isinstance(passphrase, str | bytes) else passphrase(name)
+    try:
+        secret: object = passphrase if isinstance(passphrase, str | bytes) else passphrase(name)
+    except BaseException as error:  # or it would be taken for a wrong passphrase
+        raise CallbackFailure(error) from error
     if not isinstance(secret, str | bytes):
-        raise TypeError(
-            f"The passphrase of {name} must be str or bytes, not {type(secret).__name__}"
-        )
+        kind = type(secret).__name__
+        raise CallbackFailure(TypeError(f"passphrase() must return str or bytes, not {kind}"))
     return secret.encode() if isinstance(secret, str) else secret

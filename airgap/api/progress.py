@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
+from airgap.api.callbacks import CallbackFailure
 from airgap.flow.progress import Progress, Silent
 
-__all__ = ["ProgressCallback", "ProgressEvent", "ProgressFailure", "make_progress"]
+__all__ = ["ProgressCallback", "ProgressEvent", "make_progress"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +43,6 @@ class ProgressCallback(Protocol):
     def __call__(self, event: ProgressEvent, /) -> None:
         """Take an event; it should return quickly, because the work waits."""
         ...
-
-
-class ProgressFailure(BaseException):
-    """A callback raised. No ``except Exception`` below may take it for an error of its own."""
-
-    def __init__(self, error: BaseException) -> None:
-        """Take what the callback raised."""
-        super().__init__(error)
-        self.error = error
 
 
 def make_progress(callback: ProgressCallback | None) -> Progress:
@@ -98,4 +90,4 @@ class _Reporter:
             )
         except BaseException as error:
             self._callback = None  # the stage is being left: it hears of no end
-            raise ProgressFailure(error) from error
+            raise CallbackFailure(error) from error
