@@ -13,14 +13,15 @@ from airgap.api.arguments import StrPath
 from airgap.api.edge import edge
 from airgap.api.keys import Passphrase, PrivateKey, make_signer
 from airgap.api.locations import Pieces, connect, join_pieces
+from airgap.api.progress import ProgressCallback, make_progress
 from airgap.flow.bundle.open_to_sign import BundleToSign, name_bundle, open_to_sign
 from airgap.flow.exporting.export import sign_bundle
 from airgap.flow.location.location import parse_location
-from airgap.flow.progress import Silent
 from airgap.flow.trust import attest as attesting
 from airgap.flow.trust import waivers
 from airgap.flow.trust.describe import describe_waiver
 from airgap.format import fingerprints
+from airgap.signing.signer import Signer
 
 __all__ = ["approve", "attest", "sign", "sign_waiver", "waive"]
 
@@ -35,6 +36,7 @@ def sign(  # noqa: PLR0913  (options)
     user: str | None = None,
     passwd: str | None = None,
     params: Mapping[str, str] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> results.SignatureDict:
     """Add a builder's signature to a bundle. Nothing of it is verified.
 
@@ -46,6 +48,7 @@ def sign(  # noqa: PLR0913  (options)
         user: of the server; the access key of S3.
         passwd: of the server; the secret key of S3. It is never printed.
         params: options of the protocol, as in a URL's query.
+        progress: is called with notes, such as that the bundle has other volumes.
 
     Raises:
         UsageError: several bundles are there, and the full id was not given.
@@ -53,7 +56,7 @@ def sign(  # noqa: PLR0913  (options)
     """
     signer = make_signer(key, passphrase)
     with _open(src, bundle, Pieces(None, user, passwd, params)) as candidate:
-        envelope = sign_bundle(candidate, signer, Silent())
+        envelope = sign_bundle(candidate, signer, make_progress(progress))
     return {"bundle": candidate.bundle, "envelope": envelope, "signed_by": signer.key.id}
 
 
@@ -70,6 +73,7 @@ def approve(  # noqa: PLR0913  (options)
     user: str | None = None,
     passwd: str | None = None,
     params: Mapping[str, str] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> results.StatementDict:
     """Accept or reject a bundle as an approver.
 
@@ -86,6 +90,7 @@ def approve(  # noqa: PLR0913  (options)
         user: of the server; the access key of S3.
         passwd: of the server; the secret key of S3. It is never printed.
         params: options of the protocol, as in a URL's query.
+        progress: is called with notes, such as that the bundle has other volumes.
 
     Raises:
         UsageError: as ``sign``; or the name or the note cannot be signed.
@@ -93,7 +98,8 @@ def approve(  # noqa: PLR0913  (options)
         ConflictError: this key has signed another statement about it.
     """
     statement = attesting.Statement("approver", _decide(reject=reject), note, name=name)
-    return _attest(src, bundle, statement, key, passphrase, Pieces(None, user, passwd, params))
+    signer, pieces = make_signer(key, passphrase), Pieces(None, user, passwd, params)
+    return _attest(src, bundle, statement, signer, pieces, progress)
 
 
 @edge
@@ -112,6 +118,7 @@ def attest(  # noqa: PLR0913  (options)
     user: str | None = None,
     passwd: str | None = None,
     params: Mapping[str, str] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> results.StatementDict:
     """Accept or reject a bundle on a report, of which the SHA-256 is signed.
 
@@ -129,6 +136,7 @@ def attest(  # noqa: PLR0913  (options)
         user: of the server; the access key of S3.
         passwd: of the server; the secret key of S3. It is never printed.
         params: options of the protocol, as in a URL's query.
+        progress: is called with notes, such as that the bundle has other volumes.
 
     Raises:
         StorageError: the report cannot be read.
@@ -137,7 +145,8 @@ def attest(  # noqa: PLR0913  (options)
     statement = attesting.Statement(
         role, _decide(reject=reject), note, Path(findings), is_attached=attach, name=name
     )
-    return _attest(src, bundle, statement, key, passphrase, Pieces(None, user, passwd, params))
+    signer, pieces = make_signer(key, passphrase), Pieces(None, user, passwd, params)
+    return _attest(src, bundle, statement, signer, pieces, progress)
 
 
 @edge
@@ -227,13 +236,12 @@ def _attest(  # noqa: PLR0913, PLR0917  (what two functions share)
     src: StrPath,
     bundle: str | None,
     statement: attesting.Statement,
-    key: StrPath | PrivateKey | None,
-    passphrase: Passphrase | None,
+    signer: Signer,
     pieces: Pieces,
+    progress: ProgressCallback | None,
 ) -> results.StatementDict:
-    signer = make_signer(key, passphrase)
     with _open(src, bundle, pieces) as candidate:
-        attestation = attesting.attest(candidate, statement, signer, Silent())
+        attestation = attesting.attest(candidate, statement, signer, make_progress(progress))
     findings = attestation.findings
     return {
         "bundle": candidate.bundle,

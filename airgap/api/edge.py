@@ -42,7 +42,7 @@ def edge(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            check_arguments(function.__qualname__, signature.bind(*args, **kwargs))
+            check_arguments(call.__qualname__, _bind(signature, function, args, kwargs))
             return function(*args, **kwargs)
         except CallbackFailure as failure:
             raise failure.error from None
@@ -51,6 +51,24 @@ def edge(function: Callable[P, R]) -> Callable[P, R]:
             raise
 
     return call
+
+
+def _bind(
+    signature: inspect.Signature,
+    function: Callable[..., object],
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+) -> inspect.BoundArguments:
+    """Match arguments with parameters.
+
+    Raises:
+        TypeError: they do not match; Python's own words name the function.
+    """
+    try:
+        return signature.bind(*args, **kwargs)
+    except TypeError:
+        function(*args, **kwargs)
+        raise
 
 
 def adapt_error(error: AirgapError) -> None:

@@ -1,5 +1,6 @@
 """Bundles that are looked at: verified, inspected, compared. Nothing is written."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -8,6 +9,7 @@ from airgap.api.arguments import StrPath, as_paths
 from airgap.api.edge import edge
 from airgap.api.locations import Pieces, connect, join_pieces
 from airgap.api.progress import ProgressCallback, make_progress
+from airgap.errors import UsageError
 from airgap.flow.bundle import base_bundles, model_signatures, open_bundle
 from airgap.flow.bundle.reports import describe_reports
 from airgap.flow.chunks.diff import describe_difference
@@ -28,7 +30,7 @@ __all__ = ["diff", "inspect", "verify"]
 
 @edge
 def verify(  # noqa: PLR0913  (options)
-    path: StrPath,
+    path: StrPath | Sequence[StrPath],
     *,
     user: str | None = None,
     passwd: str | None = None,
@@ -41,16 +43,29 @@ def verify(  # noqa: PLR0913  (options)
 ) -> results.VerificationDict:
     """Check signatures and every byte, write nothing; return what ``airgap verify --json`` prints.
 
-    Arguments as for ``import_bento``.
+    Args:
+        path: as for ``import_bento``, or a list of volumes of one bundle.
+        user: of the server; the access key of S3.
+        passwd: of the server; the secret key of S3. It is never printed.
+        params: options of the protocol, as in a URL's query.
+        waivers: files with the approvers' permission for an old bundle.
+        channel: the only channel to accept; None: any.
+        depots: further locations for the chunks of earlier bundles that this one builds on.
+        jobs: threads; default: the processors there are.
+        progress: is called as the work goes on.
 
     Raises:
+        MissingError: chunks, packs or volumes are lacking.
         AirgapError: as ``import_bento``, but for conflicts.
     """
     pieces = Pieces(None, user, passwd, params)
-    text = join_pieces(path, pieces)
-    connector = connect(text, pieces)
+    paths = [path] if isinstance(path, str | os.PathLike) else path
+    texts = [join_pieces(source, pieces) for source in paths]
+    if not texts:
+        raise UsageError("There is nothing to verify.", "Give a bundle, or its volumes.")
+    connector = connect(texts[0], pieces)
     request = VerifyRequest(
-        [parse_location(text)],
+        list(map(parse_location, texts)),
         waivers=as_paths(waivers),
         channel=channel,
         depots=[parse_location(str(depot)) for depot in depots],

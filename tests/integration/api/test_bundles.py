@@ -173,8 +173,14 @@ def test_importing_a_bundle_does_not_need_numpy(shop: Side, tmp_path: Path) -> N
 def test_every_name_of_the_api_is_there() -> None:
     assert set(airgap.__all__) <= set(dir(airgap))
     assert all(getattr(airgap, name) for name in airgap.__all__)
-    with pytest.raises(AttributeError, match="nothing"):
-        _ = airgap.nothing
+    for module in (airgap, airgap.bentos, airgap.models):
+        with pytest.raises(AttributeError, match="nothing"):
+            _ = module.nothing
+
+
+def test_a_function_is_called_as_it_is_named() -> None:
+    with pytest.raises(TypeError, match=r"^list\(\): tag must be bentoml.Tag or str or None"):
+        airgap.list(42)  # type: ignore[call-overload]
 
 
 @pytest.mark.usefixtures("shop")

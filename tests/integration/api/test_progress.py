@@ -45,6 +45,8 @@ def test_an_export_tells_what_it_reads(office: Side, tmp_path: Path) -> None:
     stage = [event for event in events if event.stage == "exporting"]
     assert [stage[0].kind, stage[-1].kind] == ["begin", "end"]
     assert stage[-1].done == stage[-1].total == done["size"]
+    named = {event.item for event in stage if event.kind == "advance"}
+    assert named == {"bento shop:v1", "model ranker:v1"}
     assert office.bentoml.is_dir()
 
 

@@ -67,16 +67,27 @@ def test_an_export_of_nothing_names_what_is_missing(office: Side, tmp_path: Path
     assert office.bentoml.is_dir()
 
 
-def test_volumes(office: Side, tmp_path: Path) -> None:
+def test_volumes(office: Side, isolated: Side, tmp_path: Path) -> None:
+    stores.add_model(office, "large:v1", {"weights.bin": stores.noise(500_000)})
     media = [tmp_path / "a", tmp_path / "b"]
     for medium in media:
         medium.mkdir()
 
-    done = airgap.export_bundle(bentos=["shop:v1"], volumes=media)
+    done = airgap.export_bundle(bentos=["shop:v1"], models=["large"], volumes=media)
 
     assert fits(done, results.ExportDict)
     assert done["output"] == ""
-    assert len(done["volumes"]) >= 1
+    assert done["volumes"] == list(map(str, media))
+    notes: list[airgap.ProgressEvent] = []
+    other = keys.generate("other", tmp_path, passphrase=None)
+    airgap.sign(media[0], key=other.private, progress=notes.append)
+    assert "volume 1 of 2" in notes[0].text
+    with isolated.here():
+        with pytest.raises(MissingError):
+            airgap.verify(media[:1])
+        assert airgap.verify(media)["bundle"] == done["bundle"]
+        with pytest.raises(UsageError, match="nothing to verify"):
+            airgap.verify([])
     assert office.bentoml.is_dir()
 
 

@@ -99,3 +99,14 @@ def test_a_value_that_is_not_allowed_is_refused(arguments: dict[str, object], hi
         work(**arguments)  # type: ignore[arg-type]
 
     assert hint in caught.value.hint
+
+
+def test_a_call_that_does_not_match_is_refused_in_pythons_words() -> None:
+    @edge
+    def take(tag: str) -> str:
+        return tag
+
+    with pytest.raises(TypeError, match=r"take\(\) missing 1 required positional argument: 'tag'"):
+        take()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+        take("x", colour=1)  # type: ignore[call-arg]
