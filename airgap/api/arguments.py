@@ -48,6 +48,7 @@ _RANGES: Final = {
     "sequence": (0, 2**53 - 1),
     "since": (0, 2**53 - 1),
     "threads": (1, 64),
+    "volume_size": (1, 2**53 - 1),
 }
 """The lowest and the highest number that an argument of this name may be."""
 

@@ -19,7 +19,7 @@ from airgap.flow.exporting.stock_archive import FORMATS
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.want import read_want
 from airgap.flow.exporting.write_bundle import Preset
-from airgap.flow.location.location import Location, parse_location
+from airgap.flow.location.location import parse_location
 from airgap.flow.media.split import VolumeOptions
 from airgap.flow.trust.roots import collect_depot_files
 
@@ -63,6 +63,8 @@ class ExportOptions(TypedDict, total=False):
     """How much time to give to size: ``none``, ``fast``, ``default`` or ``small``."""
     parity: int
     """Parity packs, in percent of the packs; 0: none."""
+    volume_size: int | None
+    """Make volumes in numbered folders below ``path``, for media of this many bytes."""
     volumes: Sequence[StrPath]
     """Folders of mounted media that get one volume each, instead of ``path``."""
     with_env: bool
@@ -118,9 +120,13 @@ def make_request(  # noqa: PLR0913  (what callers say)
     *,
     pieces: Pieces | None = None,
     output_format: str | None = None,
+    default: str | None = None,
     is_signed: bool = True,
 ) -> ExportRequest:
     """Return what is asked of ``flow``; without ``is_signed``, no key is needed.
+
+    ``default`` is the format where neither ``output_format`` nor the path's name tells one; None: a
+    depot or a ``.airgap`` file, as with ``airgap export``.
 
     Raises:
         UsageError: arguments contradict each other, or are malformed.
@@ -143,10 +149,12 @@ def make_request(  # noqa: PLR0913  (what callers say)
         options.get("images", ()),
         options.get("platforms", ()),
     )
+    exact = output_format in FORMATS and output_format != "bento"
+    new = NewFile(bentos, models, output_format, default, exact_name=exact)
     request = ExportRequest(
         bentos,
         models,
-        None if path is None else _parse_target(text, bentos, models, output_format),
+        None if path is None else naming.parse_target(text, new),
         [make_signer(options.get("key"), options.get("passphrase"))] if is_signed else [],
         _make_terms(options),
         closure=closure,
@@ -155,22 +163,15 @@ def make_request(  # noqa: PLR0913  (what callers say)
         want=None if want is None else read_want(Path(want)),
         roots=collect_depot_files(as_paths(options.get("roots", ()))),
         compression=options.get("compression", "default"),
-        media=VolumeOptions(Path(text), folders=tuple(volumes), percent=options.get("parity", 0)),
+        media=VolumeOptions(
+            Path(text), options.get("volume_size") or 0, tuple(volumes), options.get("parity", 0)
+        ),
     )
     return replace(
         request,
         jobs=options.get("jobs"),
         credentials=connector.credentials,
         transfer=connector.transfer,
-    )
-
-
-def _parse_target(
-    text: str, bentos: Sequence[str], models: Sequence[str], name: str | None
-) -> Location:
-    exact = name in FORMATS and name != "bento"
-    return naming.parse_target(
-        text, NewFile(bentos, models, name, exact_name=exact, default="airgap")
     )
 
 

@@ -132,7 +132,13 @@ def export_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         jobs=jobs,
     )
     request = make_request(
-        [str(tag)], [], path, options, pieces=pieces, output_format=output_format
+        [str(tag)],
+        [],
+        path,
+        options,
+        pieces=pieces,
+        output_format=output_format,
+        default="airgap",
     )
     return _export(request, progress)[0]
 
@@ -177,7 +183,13 @@ def export_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
         jobs=jobs,
     )
     request = make_request(
-        [], [str(tag)], path, options, pieces=pieces, output_format=output_format
+        [],
+        [str(tag)],
+        path,
+        options,
+        pieces=pieces,
+        output_format=output_format,
+        default="airgap",
     )
     return _export(request, progress)[0]
 
@@ -194,10 +206,11 @@ def export_bundle(
     """Export Bentos and models into one signed bundle.
 
     Args:
-        path: where to, as for ``export_bento``; None: to ``volumes``.
+        path: where to: a depot (a folder, or a name for a new one), or a file whose name ends in
+            ``.airgap``; None: to ``volumes``.
         bentos: the tags of Bentos, each with every model that it names.
         models: the tags of models.
-        output_format: as for ``export_bento``.
+        output_format: as for ``export_bento``; None lets the name decide.
         options: see ``ExportOptions``.
 
     Raises:

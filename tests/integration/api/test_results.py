@@ -37,19 +37,20 @@ def fits(value: object, hint: object) -> bool:
 
 def test_an_export_and_its_plan(office: Side, site: Site, tmp_path: Path) -> None:
     labels = {"project": "north"}
-    plan = airgap.plan_export(tmp_path / "depot/", bentos=["shop:v1"], models=["ranker"])
-    planned = office.run("export", "shop:v1", "-o", f"{tmp_path}/depot/", "--dry-run", "--json")
+    plan = airgap.plan_export(tmp_path / "depot", bentos=["shop:v1"], models=["ranker"])
+    planned = office.run("export", "shop:v1", "-o", f"{tmp_path}/depot", "--dry-run", "--json")
     assert not (tmp_path / "depot").exists()
 
-    done = airgap.export_bundle(
-        tmp_path / "depot", output_format="depot", bentos=["shop:v1"], labels=labels
-    )
+    done = airgap.export_bundle(tmp_path / "depot", bentos=["shop:v1"], labels=labels)
 
     assert fits(plan, results.ExportPlanDict)
     assert fits(done, results.ExportDict)
     assert (done["labels"], done["packs_there"]) == (labels, 0)
     assert [item["tag"] for item in plan["items"]] == ["ranker:v1", "shop:v1"]
+    assert plan.keys() == planned.json.keys()
     assert plan["size"] == planned.json["size"] == done["size"]
+    assert plan["stored_size"] == done["stored_size"]
+    assert plan["output"] == done["output"] == planned.json["output"]
     options = ("--key", site.key(), "--label", "project=north", "--json")
     printed = office.run("export", "shop:v1", "-o", tmp_path / "depot", *options).json
     assert printed.keys() == done.keys()
@@ -69,25 +70,31 @@ def test_an_export_of_nothing_names_what_is_missing(office: Side, tmp_path: Path
 
 def test_volumes(office: Side, isolated: Side, tmp_path: Path) -> None:
     stores.add_model(office, "large:v1", {"weights.bin": stores.noise(500_000)})
-    media = [tmp_path / "a", tmp_path / "b"]
-    for medium in media:
-        medium.mkdir()
 
-    done = airgap.export_bundle(bentos=["shop:v1"], models=["large"], volumes=media)
+    done = airgap.export_bundle(
+        tmp_path / "made", bentos=["shop:v1"], models=["large"], volume_size=1_700_000
+    )
 
     assert fits(done, results.ExportDict)
-    assert done["output"] == ""
-    assert done["volumes"] == list(map(str, media))
+    assert len(done["volumes"]) == 2
     notes: list[airgap.ProgressEvent] = []
     other = keys.generate("other", tmp_path, passphrase=None)
-    airgap.sign(media[0], key=other.private, progress=notes.append)
+    airgap.sign(done["volumes"][0], key=other.private, progress=notes.append)
     assert "volume 1 of 2" in notes[0].text
     with isolated.here():
         with pytest.raises(MissingError):
-            airgap.verify(media[:1])
-        assert airgap.verify(media)["bundle"] == done["bundle"]
+            airgap.verify(done["volumes"][:1])
+        assert airgap.verify(done["volumes"])["bundle"] == done["bundle"]
         with pytest.raises(UsageError, match="nothing to verify"):
             airgap.verify([])
+
+
+def test_media_that_are_mounted(office: Side, tmp_path: Path) -> None:
+    (tmp_path / "medium").mkdir()
+
+    done = airgap.export_bundle(bentos=["shop:v1"], volumes=[tmp_path / "medium"])
+
+    assert (done["output"], done["volumes"]) == ("", [str(tmp_path / "medium")])
     assert office.bentoml.is_dir()
 
 
