@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -20,6 +20,7 @@ __all__ = [
 
 _WIDE = frozenset("WF")
 """Classes of characters that take two columns of a terminal."""
+_KILO: Final = 1000
 _DURATIONS: Final = (
     (86_400, "d", 3600, "h"),
     (3600, "h", 60, "min"),
@@ -102,17 +103,24 @@ def count_text(count: int, what: str, plural: str = "") -> str:
     return f"{count:,} {what if count == 1 else plural or what + 's'}"
 
 
-def size_text(count: float) -> str:
-    """Write a number of bytes for people, in decimal units.
+def size_text(count: float, rounding: Callable[[float], int] = round) -> str:
+    """Write a number of bytes for people, in decimal units, with one decimal from 1 kB on.
 
-    >>> size_text(999), size_text(1_500_000)
-    ('999 B', '1.5 MB')
+    ``rounding`` is ``math.ceil`` for what is needed, and ``math.floor`` for what is there: two
+    numbers that differ then look so.
+
+    >>> size_text(999), size_text(1_500_000), size_text(999_960)
+    ('999 B', '1.5 MB', '1.0 MB')
     """
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":  # noqa: PLR2004
-            break
-        count /= 1000
-    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+    if count < _KILO:
+        return f"{count:.0f} B"
+    *smaller, largest = ("kB", "MB", "GB", "TB")
+    for unit in smaller:
+        count /= _KILO
+        tenths = rounding(count * 10)
+        if tenths < 10 * _KILO:
+            return f"{tenths / 10:.1f} {unit}"
+    return f"{rounding(count / _KILO * 10) / 10:.1f} {largest}"
 
 
 def duration_text(seconds: float) -> str:

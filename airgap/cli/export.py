@@ -10,7 +10,13 @@ import click
 from airgap.cli import terminal
 from airgap.cli.closure_options import closure_options
 from airgap.cli.lines.labels import label_lines
-from airgap.cli.media_options import ManyValues, media_options, read_volume_options, volume_lines
+from airgap.cli.media_options import (
+    ManyValues,
+    media_options,
+    parity_lines,
+    read_volume_options,
+    volume_lines,
+)
 from airgap.cli.output import (
     Result,
     count_text,
@@ -250,14 +256,21 @@ def _make_result(done: "ExportResult", request: "ExportRequest") -> Result:
         return Result(data)
     lines = [f"{item} ({size_text(item.size)})" for item in done.manifest.items]
     lines += _stock_lines(done, data) if done.path else _pack_lines(done)
-    if done.volumes:
-        lines += volume_lines(done.volumes, request.media.percent, survives=done.survives)
+    lines += volume_lines(done.volumes) + _parity_lines(done, request.media.percent)
     if request.want and done.manifest.carried < len(request.want.chunks):
         wanted = len(request.want.chunks)
         absent = wanted - done.manifest.carried
         lines.append(f"not in it: {absent:,} of the {count_text(wanted, 'chunk')} asked for")
     lines += _terms_lines(done, data)
     return Result(data, [*lines, f"bundle {done.bundle}"])
+
+
+def _parity_lines(done: "ExportResult", percent: int) -> list[str]:
+    from airgap.flow.media.parity import draft_groups
+
+    packs = done.manifest.packs
+    parity = sum(rows for _, rows in draft_groups(packs, percent))
+    return parity_lines(len(packs), parity, percent, survives=done.survives)
 
 
 def _terms_lines(done: "ExportResult", data: dict[str, Any]) -> list[str]:

@@ -8,11 +8,12 @@ import click
 
 from airgap.cli.help import HelpCommand
 from airgap.errors import UsageError
+from airgap.printable import count_text
 
 if TYPE_CHECKING:
     from airgap.flow.media.split import VolumeOptions
 
-__all__ = ["ManyValues", "media_options", "read_volume_options", "volume_lines"]
+__all__ = ["ManyValues", "media_options", "parity_lines", "read_volume_options", "volume_lines"]
 
 P = ParamSpec("P")
 _MOST_PERCENT: Final = 100
@@ -105,13 +106,27 @@ def read_volume_options(
     )
 
 
-def volume_lines(folders: Sequence[str], percent: int, *, survives: bool) -> list[str]:
-    """Say which volumes were written, and what parity protects them from."""
-    lines = [
+def volume_lines(folders: Sequence[str]) -> list[str]:
+    """Say which volumes were written."""
+    return [
         f"volume {number} of {len(folders)}: {folder}" for number, folder in enumerate(folders, 1)
     ]
+
+
+def parity_lines(packs: int, parity: int, percent: int, *, survives: bool) -> list[str]:
+    """Say how many parity packs were written, and what they protect from.
+
+    Args:
+        packs: how many packs the bundle has.
+        parity: how many parity packs.
+        percent: what was asked for; 0 for those that the source had.
+        survives: whether any one of its volumes may be lost.
+    """
+    if not parity:
+        return []
+    share = 100 * parity // packs
+    more = "; each group of packs of similar size has at least one" if share > percent > 0 else ""
+    line = f"Parity: {count_text(parity, 'pack')} for {packs:,} ({share} %{more})."
     if survives:
-        lines.append("Any one of these volumes may be lost: parity restores its packs.")
-    elif percent:
-        lines.append("Parity restores single damaged packs, but not a whole volume.")
-    return lines
+        return [line, "Any one of these volumes may be lost: parity restores its packs."]
+    return [line, "Parity restores single damaged packs, but not a whole volume."]

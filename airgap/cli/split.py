@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airgap.cli.media_options import ManyValues, media_options, read_volume_options, volume_lines
+from airgap.cli.media_options import (
+    ManyValues,
+    media_options,
+    parity_lines,
+    read_volume_options,
+    volume_lines,
+)
 from airgap.cli.output import Result, location_options, reports
 from airgap.errors import UsageError
 
@@ -52,7 +58,9 @@ def command(  # noqa: PLR0913  (one argument per option)
         "survives_loss_of_a_volume": result.survives,
         "read_back": media.read_back,
     }
-    has_parity = sum(len(part.parity) for part in result.parts)
-    lines = volume_lines(folders, has_parity, survives=result.survives)
+    packs = sum(len(part.packs) for part in result.parts)
+    parity_packs = sum(len(part.parity) for part in result.parts)
+    lines = volume_lines(folders)
+    lines += parity_lines(packs, parity_packs, media.percent, survives=result.survives)
     lines += ["All volumes were read back from the media."] if media.read_back else []
     return Result(data, [*lines, f"bundle {result.bundle}"])

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import math
 import os
 import re
 import shutil
@@ -9,7 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-__all__ = ["enlarge", "has_holes", "measure_block", "measure_free", "reserve", "round_up"]
+from airgap.errors import StorageError
+from airgap.printable import size_text
+
+__all__ = [
+    "enlarge",
+    "has_holes",
+    "make_shortage",
+    "measure_block",
+    "measure_free",
+    "reserve",
+    "round_up",
+]
 
 _NOT_SUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 _CANNOT_GROW: Final = _NOT_SUPPORTED | {errno.EPERM}
@@ -27,6 +39,25 @@ def measure_free(folder: Path) -> int | None:
     """
     usage = shutil.disk_usage(folder)
     return usage.free if usage.total else None
+
+
+def make_shortage(
+    folder: Path, needed: int, free: int, use: str = "", hint: str = ""
+) -> StorageError:
+    """Return the error for a disk that is too small, before anything is written.
+
+    Args:
+        folder: on that disk.
+        needed: bytes.
+        free: bytes.
+        use: what they are for, such as ``" for Python packages"``.
+        hint: what else helps than to free space.
+    """
+    return StorageError(
+        f"{folder} needs {size_text(needed, math.ceil)}{use} and has"
+        f" {size_text(free, math.floor)} free.",
+        f"Free {size_text(needed - free, math.ceil)} and run the same command again{hint}.",
+    )
 
 
 def measure_block(folder: Path) -> int:

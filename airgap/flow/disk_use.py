@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from airgap.disk.space import measure_free
-from airgap.errors import StorageError
+from airgap.disk.space import make_shortage, measure_free
 from airgap.flow.progress import Progress
 from airgap.printable import size_text
 from airgap.store.health import find_existing
@@ -97,10 +96,7 @@ def demand_peaks(peaks: Sequence[Peak], hint: str = "") -> None:
     """
     for peak in peaks:
         if peak.free is not None and peak.size > peak.free:
-            raise StorageError(
-                f"{peak.folder} needs {peak.size:,} bytes more and has {peak.free:,} free.",
-                f"Free {peak.size - peak.free:,} bytes and run the same command again{hint}.",
-            )
+            raise make_shortage(peak.folder, peak.size, peak.free, " more", hint)
 
 
 def note_peaks(peaks: Sequence[Peak], progress: Progress) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from airgap.disk.space import measure_free
-from airgap.errors import CorruptError, StorageError
+from airgap.disk.space import make_shortage, measure_free
+from airgap.errors import CorruptError
 from airgap.store import bentoml_home
 from airgap.store.install_paths import private_folder
 from airgap.store.private_folder import make_private_folder
@@ -36,10 +36,7 @@ class UnsignedStaging:
         """
         free = measure_free(self._top)
         if free is not None and size > free:
-            raise StorageError(
-                f"{self._top} needs {size:,} bytes more and has {free:,} free.",
-                f"Free {size - free:,} bytes and run the same command again.",
-            )
+            raise make_shortage(self._top, size, free, " more")
         try:
             (self._top / path).parent.mkdir(parents=True, exist_ok=True)
             with (self._top / path).open("xb") as file:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from airgap.disk.space import measure_free
-from airgap.errors import CorruptError, StorageError
+from airgap.disk.space import make_shortage, measure_free
+from airgap.errors import CorruptError
 from airgap.format.wheelhouse import (
     LOCK,
     REQUIREMENTS,
@@ -23,7 +23,7 @@ from airgap.format.wheelhouse import (
     format_requirements,
     normalize_name,
 )
-from airgap.printable import count_text
+from airgap.printable import count_text, size_text
 from airgap.wheels.bento_requirements import BentoRequirements
 from airgap.wheels.choose import ChosenFile, choose_files, list_hashes
 from airgap.wheels.fetch import FETCHED, Fetcher, Wheel
@@ -191,15 +191,13 @@ def _announce(
     if total >= LARGE_BYTES:
         largest = max(sizes, key=lambda file: sizes[file])
         reporter.note(
-            f"The packages of {collection.bento} for {collection.target} have {total:,} bytes:"
-            f" {count_text(len(sizes), 'file')}, of which {largest} has {sizes[largest]:,}."
+            f"The packages of {collection.bento} for {collection.target} have {size_text(total)}:"
+            f" {count_text(len(sizes), 'file')}, of which {largest} has"
+            f" {size_text(sizes[largest])}."
         )
     free = measure_free(folder)
     if free is not None and total > free:
-        raise StorageError(
-            f"{folder} needs {total:,} bytes for Python packages and has {free:,} free.",
-            f"Free {total - free:,} bytes and run the same command again.",
-        )
+        raise make_shortage(folder, total, free, " for Python packages")
 
 
 def _list_chosen(requirements: BentoRequirements, wheels: Iterable[Wheel]) -> tuple[str, ...]:

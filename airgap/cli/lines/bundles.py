@@ -45,7 +45,7 @@ def volume_lines(volumes: MissingVolumes) -> list[str]:
     """Say for people which volumes are good, and which were not seen."""
     count, good = volumes.labels[0].count, sorted(volumes.seen)
     verb = "is" if len(good) == 1 else "are"
-    missing = format_volumes(volumes.awaited)
+    missing = format_volumes(volumes.unseen)
     line = f"{format_volumes(good)} of {count} {verb} good; missing: {missing}."
     return [line[0].upper() + line[1:]]
 

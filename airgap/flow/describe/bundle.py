@@ -192,7 +192,7 @@ def describe_volumes(volumes: MissingVolumes) -> dict[str, Any]:
     return {
         "count": volumes.labels[0].count,
         "good": sorted(volumes.seen),
-        "missing": volumes.awaited,
+        "missing": volumes.unseen,
     }
 
 

@@ -164,7 +164,7 @@ def _plan_volumes(
     small = [forecast.manifest, _SIGNATURES, *map(len, settings.roots.values())]
     lines = len(forecast.packs) + sum(rows for _, rows in groups)
     rooms = Rooms(media, free, small, settings.labels, lines)
-    return plan(forecast.packs, groups, rooms)
+    return plan(forecast.packs, groups, rooms, rooms.resize)
 
 
 def _measure_parity(packs: Sequence[Pack], groups: Sequence[Draft]) -> int:

@@ -40,6 +40,13 @@ class MissingVolumes:
         return {label.number for label in self.labels}
 
     @property
+    def unseen(self) -> list[int]:
+        """The numbers of the volumes that were not read now, unless nothing is on them."""
+        held = zip(self.labels[0].packs, self.labels[0].parity, strict=True)
+        used = {number for number, counts in enumerate(held, 1) if any(counts)}
+        return sorted(used - self.seen)
+
+    @property
     def bad(self) -> list[int]:
         """Packs that a volume should have had intact, in this run or an earlier one."""
         return [
@@ -121,7 +128,12 @@ def _hint(missing: MissingVolumes, bad_volumes: Sequence[int]) -> str:
         return f"{kept} {copy}."
     if missing.parity_will_do:
         return f"{kept} each that comes; parity then makes good what is damaged."
-    return f"{kept} each that comes, and with {copy}." if copy else f"{kept} each that comes."
+    has_parity = not copy and any(missing.labels[0].parity)
+    sooner = " It has parity, so it may be complete before all of them have come."
+    return (
+        f"{kept} each that comes{f', and with {copy}' if copy else ''}."
+        f"{sooner if has_parity else ''}"
+    )
 
 
 def merge_errors(problems: Sequence[AirgapError], total: int) -> AirgapError:

@@ -1,5 +1,6 @@
 """Which packs go on which volume: whole packs in the manifest's order, parity spread evenly."""
 
+import math
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from airgap.errors import MissingError, StorageError, UsageError
 from airgap.flow.media.parity import Draft, measure_longest
 from airgap.format import limits
 from airgap.format.manifest import Pack
+from airgap.printable import size_text
 
 __all__ = [
     "CLUSTER",
@@ -40,6 +42,8 @@ _NAMED: Final = {
     "fat32": 2**32 - 1,  # the longest file there: for images of volumes
 }
 _SIZE: Final = re.compile(r"([0-9]{1,15})(?:([kmgt])(i?b?)|b)?")
+_MEGA: Final = 1_000_000
+_TRIES: Final = 60
 _POWERS: Final = {"k": 1, "m": 2, "g": 3, "t": 4}
 
 
@@ -102,7 +106,10 @@ def measure_free_space(folders: Sequence[Path]) -> list[int]:
 
 
 def plan(
-    packs: Sequence[Pack], groups: Sequence[Draft], rooms: Callable[[int], Sequence[int] | None]
+    packs: Sequence[Pack],
+    groups: Sequence[Draft],
+    rooms: Callable[[int], Sequence[int] | None],
+    resize: Callable[[int], Callable[[int], Sequence[int] | None]] | None = None,
 ) -> list[Part]:
     """Return what each volume holds, with the least number of volumes.
 
@@ -110,27 +117,62 @@ def plan(
         packs: the bundle's.
         groups: of the parity packs; empty without parity.
         rooms: gives the bytes for packs on each of so many volumes, None if there are not so many.
+        resize: gives the same for media of another size, in bytes; None if they are mounted.
 
     Raises:
         StorageError: the media are too small.
     """
-    for count in range(1, min(limits.VOLUMES, 2 * len(packs) + 2) + 1):
-        room = rooms(count)
-        if room is None:
-            break
-        made = _try_plan(packs, groups, room)
-        if made is not None:
-            return made
-    largest = max(cost(pack.size) for pack in packs) if packs else 0
+    made = _find_parts(packs, groups, rooms)
+    if made is not None:
+        return made
+    largest = _measure_largest(packs)
     needed = sum(cost(pack.size) for pack in packs) + sum(
         rows * cost(measure_longest(packs, members)) for members, rows in groups
     )
     first = max(rooms(1) or [0])
+    least = _find_least_size(packs, groups, resize) if resize else 0
     raise StorageError(
-        f"The media are too small or too few: packs take {needed:,} bytes, the largest of them"
-        f" {largest:,}, and the first medium has room for {first:,}.",
-        "Give larger media, or more of them.",
+        f"The media are too small or too few: packs take {size_text(needed, math.ceil)}, the"
+        f" largest of them {size_text(largest, math.ceil)}, and the first medium has room for"
+        f" {size_text(first, math.floor)}.",
+        f"The least size that works is --volume-size {least // _MEGA}M."
+        if least
+        else "Give larger media, or more of them.",
     )
+
+
+def _find_parts(
+    packs: Sequence[Pack],
+    groups: Sequence[Draft],
+    rooms: Callable[[int], Sequence[int] | None],
+) -> list[Part] | None:
+    """Lay everything out on as few volumes as possible; None if it fits on no number of them."""
+    for count in range(1, min(limits.VOLUMES, 2 * len(packs) + 2) + 1):
+        room = rooms(count)
+        made = None if room is None else _try_plan(packs, groups, room)
+        if room is None or made is not None:
+            return made
+    return None
+
+
+def _find_least_size(
+    packs: Sequence[Pack],
+    groups: Sequence[Draft],
+    resize: Callable[[int], Callable[[int], Sequence[int] | None]],
+) -> int:
+    """Return the least size of media that works, to a megabyte or 2 %; 0 if none was found."""
+    size = _measure_largest(packs)
+    for _ in range(_TRIES):
+        size = -(-size // _MEGA) * _MEGA
+        if _find_parts(packs, groups, resize(size)) is not None:
+            return size
+        size = max(size + _MEGA, size * 51 // 50)
+    return 0
+
+
+def _measure_largest(packs: Sequence[Pack]) -> int:
+    """Return the room that the largest pack takes."""
+    return max((cost(pack.size) for pack in packs), default=0)
 
 
 def survives(parts: Sequence[Part], groups: Sequence[Draft]) -> bool:

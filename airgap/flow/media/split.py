@@ -1,7 +1,7 @@
 """Write volumes: whole packs and parity, spread over folders; everything is read back."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -12,7 +12,7 @@ from airgap.carrier.port import BundleReader
 from airgap.disk import readback
 from airgap.disk.durable import move_file
 from airgap.disk.part_file import write_atomically
-from airgap.disk.space import measure_free
+from airgap.disk.space import make_shortage, measure_free
 from airgap.errors import AirgapError, ConflictError, CorruptError, StorageError, UsageError
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.location.connector import LOCAL, Connector
@@ -105,7 +105,8 @@ def write_volumes(
     groups = [(group.packs, len(group.parity)) for group in groups_there] or draft_groups(
         packs, media.percent
     )
-    parts = plan(packs, groups, _make_rooms(media, contents, groups))
+    rooms = _make_rooms(media, contents, groups)
+    parts = plan(packs, groups, rooms, rooms.resize)
     volumes = _Volumes(contents, parts, _choose_folders(media, contents.bundle, len(parts)))
     if not media.folders:
         _demand_space(media.output, 0 if move else contents.manifest.stored_size, packs, groups)
@@ -185,10 +186,18 @@ class Rooms:
         sizes = [*small, *[text] * _TEXTS, *[lines * _LINE_BYTES] * 2]
         self.small = sum(map(cost, sizes))
 
+    @property
+    def resize(self) -> Callable[[int], Callable[[int], list[int]]] | None:
+        """Returns the room on volumes of another size; None for media that are mounted."""
+        return None if self._free is not None else self._resize
+
+    def _resize(self, size: int) -> Callable[[int], list[int]]:
+        return lambda count: [max(usable(size) - self.small, 0)] * count
+
     def __call__(self, count: int) -> list[int] | None:
         """Return the room on each of so many volumes; None if there are not so many."""
         if self._free is None:
-            return [max(usable(self._size) - self.small, 0)] * count
+            return self._resize(self._size)(count)
         if count > len(self._free):
             return None
         return [max(free - self.small, 0) for free in self._free[:count]]
@@ -371,10 +380,7 @@ def demand_room(folder: Path, needed: int) -> None:
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = measure_free(existing)
     if free is not None and needed > free:
-        raise StorageError(
-            f"{existing} needs {needed:,} bytes and has {free:,} free.",
-            f"Free {needed - free:,} bytes and run the same command again.",
-        )
+        raise make_shortage(existing, needed, free)
 
 
 def _demand_space(

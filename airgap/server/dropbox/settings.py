@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from airgap.disk.named_files import read_named_text
 from airgap.errors import ConfigurationError
+from airgap.printable import size_text
 from airgap.server.dropbox.passwords import PasswordHash
 from airgap.server.intake.worker import TIME_LIMIT
 
@@ -119,9 +120,11 @@ def describe(settings: DropBoxSettings) -> list[str]:
         f" address, {settings.connections_per_user} per user"
     )
     total = sum(user.max_bytes for user in settings.users)
-    lines.append(f"keeps {settings.keep_free:,} bytes free; all users together: {total:,} bytes")
+    lines.append(
+        f"keeps {size_text(settings.keep_free)} free; all users together: {size_text(total)}"
+    )
     lines += [
-        f"user {user.name}: at most {user.max_bytes:,} bytes in {user.max_files:,} files"
+        f"user {user.name}: at most {size_text(user.max_bytes)} in {user.max_files:,} files"
         for user in settings.users
     ]
     return lines

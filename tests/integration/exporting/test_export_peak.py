@@ -179,14 +179,17 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(
     assert ran.code == 15
     error = ran.json["error"]
     match = re.fullmatch(
-        rf"{out}\S* needs ([\d,]+) bytes more and has 300,000 free\.", error["message"]
+        rf"{out}\S* needs ([\d.]+) MB more and has 300\.0 kB free\.", error["message"]
     )
     assert match, error["message"]
-    missing = int(match[1].replace(",", "")) - 300_000
-    assert error["hint"] == (
-        f"Free {missing:,} bytes and run the same command again, or name folders on other disks"
-        " (-o, --tmpdir)."
+    missing = float(match[1]) - 0.3
+    freed = re.fullmatch(
+        r"Free ([\d.]+) MB and run the same command again, or name folders on other disks"
+        r" \(-o, --tmpdir\)\.",
+        error["hint"],
     )
+    assert freed, error["hint"]
+    assert missing - 0.11 < float(freed[1]) < missing + 0.11
     assert not any(out.iterdir())
 
 

@@ -48,7 +48,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
     ended = mounter.run(isolated, "import", big)
 
     _expect_storage_error(ended)
-    assert "bytes more" in ended.err
+    assert " more and has " in ended.err
     assert not [*seen.bentoml.iterdir()]
 
 

@@ -109,7 +109,7 @@ def test_a_dry_run_is_refused_too_where_a_disk_is_too_small(
 
     assert ran.code == 15
     message = ran.json["error"]["message"]
-    assert message.startswith(f"{isolated.bentoml} needs 6,")
-    assert message.endswith("bytes more and has 5,000,000 free.")
+    assert message.startswith(f"{isolated.bentoml} needs 6.")
+    assert message.endswith(" MB more and has 5.0 MB free.")
     assert "run the same command again" in ran.json["error"]["hint"]
     assert not isolated.bentoml.exists()

@@ -1,11 +1,13 @@
 """Packs that are made again from parity (format §20)."""
 
 import random
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from airgap.cli.media_options import parity_lines
 from airgap.errors import CorruptError, MissingError
 from airgap.format import canonical
 from airgap.format.fields import encode_u32
@@ -284,3 +286,29 @@ def test_a_copy_says_that_it_is_without_parity(
     assert ran.code == 0, ran.err
     assert "Parity is not copied" in ran.err
     assert not list((tmp_path / "copy").rglob("*parity*"))
+
+
+def test_an_export_says_how_much_parity_it_made(sender: Side, site: Site, tmp_path: Path) -> None:
+    key = ("--key", site.key())
+    ran = sender.run("export", "shop:v1", "-o", tmp_path / "depot", "--parity", "10%", *key)
+
+    assert re.search(r"(?m)^Parity: \d+ packs? for \d+ \(\d+ %.*\)\.$", ran.out)
+
+
+def test_more_parity_than_was_asked_for_is_explained() -> None:
+    assert parity_lines(3, 3, 50, survives=False) == [
+        "Parity: 3 packs for 3 (100 %; each group of packs of similar size has at least one).",
+        "Parity restores single damaged packs, but not a whole volume.",
+    ]
+    assert parity_lines(10, 1, 10, survives=True) == [
+        "Parity: 1 pack for 10 (10 %).",
+        "Any one of these volumes may be lost: parity restores its packs.",
+    ]
+    assert parity_lines(10, 0, 0, survives=False) == []
+
+
+def test_a_bundle_with_parity_may_be_complete_sooner(ten: Discs, isolated: Side) -> None:
+    ran = isolated.run("import", ten.folders[0])
+
+    assert ran.code == MissingError.exit_code
+    assert "so it may be complete before all of them have come." in ran.err

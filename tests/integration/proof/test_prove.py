@@ -305,7 +305,7 @@ def test_a_rehearsal_needs_no_room_for_a_model_that_is_here(
 
     assert rehearsed.code == 0, rehearsed.err
     assert refused.code == 15
-    assert refused.json["error"]["message"].endswith("bytes more and has 1,900,000 free.")
+    assert refused.json["error"]["message"].endswith(" MB more and has 1.9 MB free.")
 
 
 def test_a_proof_says_what_it_copies_and_installs(

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -65,3 +66,21 @@ def test_a_disk_that_is_too_small_for_a_file_is_told_as_such(
         space.reserve(file.fileno(), 1000)
 
     assert error.value.errno == number
+
+
+@pytest.mark.parametrize(
+    ("needed", "free"), [(1_550_000, 1_549_999), (2_000_000, 999), (10**12 + 1, 10**12)]
+)
+def test_a_shortage_never_says_that_as_much_is_free_as_is_needed(needed: int, free: int) -> None:
+    error = space.make_shortage(Path("/srv"), needed, free, " more")
+
+    match = re.fullmatch(r"/srv needs (\S+ \S+) more and has (\S+ \S+) free\.", error.message)
+    assert match
+    assert match[1] != match[2]
+
+
+def test_what_is_to_be_freed_is_enough() -> None:
+    error = space.make_shortage(Path("/srv"), 7_540_001, 2_000_000, hint=", or give -o")
+
+    assert error.message == "/srv needs 7.6 MB and has 2.0 MB free."
+    assert error.hint == "Free 5.6 MB and run the same command again, or give -o."

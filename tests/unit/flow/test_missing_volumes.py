@@ -2,7 +2,8 @@
 
 import pytest
 
-from airgap.flow.media.missing_volumes import format_volumes
+from airgap.flow.media.missing_volumes import MissingVolumes, format_volumes
+from airgap.format.volume import Label
 
 
 @pytest.mark.parametrize(
@@ -20,3 +21,19 @@ from airgap.flow.media.missing_volumes import format_volumes
 )
 def test_a_long_run_of_volumes_is_written_short(numbers: list[int], text: str) -> None:
     assert format_volumes(numbers) == text
+
+
+@pytest.mark.parametrize(
+    ("packs", "parity", "seen", "unseen"),
+    [
+        ((1, 0, 2), (0, 1, 0), {1}, [2, 3]),
+        ((1, 0, 2), (0, 0, 0), {1}, [3]),
+        ((1, 1, 1, 0), (0, 0, 0, 3), {1, 3}, [2, 4]),
+    ],
+)
+def test_each_volume_that_was_not_read_is_counted_if_anything_is_on_it(
+    packs: tuple[int, ...], parity: tuple[int, ...], seen: set[int], unseen: list[int]
+) -> None:
+    labels = [Label("0" * 64, number, packs, parity) for number in sorted(seen)]
+
+    assert MissingVolumes({}, sum(packs), labels).unseen == unseen

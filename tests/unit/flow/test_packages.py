@@ -11,6 +11,7 @@ from airgap.errors import CorruptError, StorageError
 from airgap.flow.exporting import packages
 from airgap.flow.exporting.packages import PackageOptions, find_or_make_wheelhouses
 from airgap.flow.progress import Silent
+from airgap.printable import size_text
 from airgap.wheels import collect
 from airgap.wheels.programs import Programs
 from airgap.wheels.targets import read_target
@@ -135,8 +136,8 @@ def test_a_large_download_is_announced_with_its_size(
     find_or_make_wheelhouses(["shop:v1"], OPTIONS, notes)
 
     assert notes.texts[0] == (
-        f"The packages of shop:v1 for {OPTIONS.targets[0]} have {size:,} bytes: 2 files, of which"
-        f" {largest} has {len(content):,}."
+        f"The packages of shop:v1 for {OPTIONS.targets[0]} have {size_text(size)}: 2 files, of"
+        f" which {largest} has {size_text(len(content))}."
     )
     assert side.bentoml.exists()
 

@@ -1,7 +1,8 @@
 """Which packs go on which volume (flow/media/plan.py, and the groups of flow/media/parity.py)."""
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,36 @@ def test_with_parity_volumes_are_filled_evenly() -> None:
 def test_media_that_cannot_hold_it_are_refused(rooms: object) -> None:
     with pytest.raises(StorageError, match="too small or too few"):
         plan.plan(packs_of(60 * MB), [], rooms)  # type: ignore[arg-type]  # either will do
+
+
+@pytest.mark.parametrize("percent", [0, 10, 50, 100])
+@pytest.mark.parametrize("sizes", [[60], [34] * 4 + [14], [1, 2, 4, 8, 16, 32], [33, 9] * 8])
+def test_the_least_size_that_is_named_works_and_less_does_not(
+    sizes: list[int], percent: int
+) -> None:
+    packs = packs_of(*[size * MB for size in sizes])
+    groups = draft_groups(packs, percent)
+
+    def resize(size: int) -> Callable[[int], list[int]]:
+        return lambda count: [max(plan.usable(size), 0)] * count
+
+    with pytest.raises(StorageError) as refused:
+        plan.plan(packs, groups, resize(MB), resize)
+
+    match = re.fullmatch(r"The least size that works is --volume-size (\d+M)\.", refused.value.hint)
+    assert match
+    least = plan.parse_size(match[1])
+    assert plan.plan(packs, groups, resize(least))
+    with pytest.raises(StorageError):
+        plan.plan(packs, groups, resize(least * 50 // 51 - MB))
+
+
+def test_mounted_media_that_are_too_small_are_not_told_a_size() -> None:
+    with pytest.raises(StorageError) as refused:
+        plan.plan(packs_of(60 * MB), [], lambda _: [MB])
+
+    assert refused.value.hint == "Give larger media, or more of them."
+    assert "bytes" not in refused.value.message
 
 
 def test_folders_of_one_file_system_share_what_is_free(tmp_path: Path) -> None:
