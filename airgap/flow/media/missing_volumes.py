@@ -129,7 +129,7 @@ def _hint(missing: MissingVolumes, bad_volumes: Sequence[int]) -> str:
     if missing.parity_will_do:
         return f"{kept} each that comes; parity then makes good what is damaged."
     has_parity = not copy and any(missing.labels[0].parity)
-    sooner = " It has parity, so it may be complete before all of them have come."
+    sooner = " There is parity: fewer may do."
     return (
         f"{kept} each that comes{f', and with {copy}' if copy else ''}."
         f"{sooner if has_parity else ''}"

@@ -311,4 +311,4 @@ def test_a_bundle_with_parity_may_be_complete_sooner(ten: Discs, isolated: Side)
     ran = isolated.run("import", ten.folders[0])
 
     assert ran.code == MissingError.exit_code
-    assert "so it may be complete before all of them have come." in ran.err
+    assert "There is parity: fewer may do." in ran.err
