@@ -1,7 +1,7 @@
 """SELinux: what is renamed into a folder gets the type that it would have if it were made there.
 
 A rename keeps the label that a file was created with. As ``restorecon`` does by default, only the
-type is replaced: user, role and level stay (docs/adr/0048).
+type is replaced: user, role and level stay (docs/adr/0051).
 """
 
 import errno

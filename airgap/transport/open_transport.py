@@ -12,7 +12,7 @@ from airgap.errors import ConfigurationError, UsageError
 from airgap.printable import quote
 from airgap.transport.folder import FolderTransport
 from airgap.transport.port import Transport
-from airgap.transport.secrets import register_secret
+from airgap.transport.secrets import read_secret_variable
 from airgap.transport.url import RemoteUrl, Scheme
 
 if TYPE_CHECKING:
@@ -143,14 +143,7 @@ class _OptionValues:
 
     def secret(self, name: str) -> str | None:
         """Return the value of the variable that an option names; None without the option."""
-        variable = self.text(name)
-        if not variable:
-            return None
-        if variable not in os.environ:
-            raise ConfigurationError(
-                f"The variable {quote(variable)}, which {name} names, is not set.", "Set it."
-            )
-        return register_secret(os.environ[variable])
+        return read_secret_variable(name, self.text(name))
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         if name not in self._options:
@@ -235,20 +228,17 @@ def _choose_proxy(options: "S3Options", values: _OptionValues) -> "Proxy | None"
     Raises:
         ConfigurationError: it cannot be used, or the server is not encrypted.
     """
-    from airgap.transport.proxy import ENVIRONMENT, find_proxy, parse_proxy
+    from airgap.transport.proxy import choose_proxy
 
     text = values.text("proxy")
-    if not text:
-        return None
-    if options.unencrypted:
+    if text and options.unencrypted:
         raise ConfigurationError(
             f"{options.server} is not encrypted, and is not reached through a proxy.",
             "Use https://, or leave out the option proxy.",
         )
-    if text != ENVIRONMENT:
-        return parse_proxy(text, values.secret("proxy_password_env"))
     url = urlsplit(options.endpoint_url)
-    return find_proxy(os.environ, url.hostname or "", url.port or _HTTPS)
+    address = url.hostname or "", url.port or _HTTPS
+    return choose_proxy(text, values.secret("proxy_password_env"), address)
 
 
 def _find_profile(login: Login, values: _OptionValues) -> "Profile":

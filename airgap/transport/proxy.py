@@ -7,6 +7,7 @@ trusted, has limits, and is never shown except for its status.
 
 import base64
 import ipaddress
+import os
 import re
 import socket
 import time
@@ -22,6 +23,7 @@ from airgap.transport.secrets import register_secret
 __all__ = [
     "ENVIRONMENT",
     "Proxy",
+    "choose_proxy",
     "find_proxy",
     "name_ignored_variable",
     "open_tunnel",
@@ -54,6 +56,22 @@ class Proxy:
     def __str__(self) -> str:
         """Write it for messages: without user and password."""
         return _join(self.host, self.port)
+
+
+def choose_proxy(option: str, password: str | None, address: tuple[str, int]) -> Proxy | None:
+    """Return the proxy to a server that the option names, itself or by the variables.
+
+    Args:
+        option: ``environment``, the URL of a proxy, or empty for none.
+        password: of the user in that URL.
+        address: the server's host and port.
+
+    Raises:
+        ConfigurationError: the option, or a variable, cannot be used.
+    """
+    if option == ENVIRONMENT:
+        return find_proxy(os.environ, *address)
+    return parse_proxy(option, password) if option else None
 
 
 def parse_proxy(text: str, password: str | None) -> Proxy:
@@ -91,7 +109,7 @@ def find_proxy(environ: Mapping[str, str], host: str, port: int) -> Proxy | None
 def name_ignored_variable(environ: Mapping[str, str]) -> str:
     """Return a sentence for hints if a variable names a proxy; else an empty text."""
     name = next((name for name in _VARIABLES if environ.get(name)), None)
-    return f" {name} is set, but only a named remote with the option proxy uses it." if name else ""
+    return f" {name} is set, and not used without the option proxy." if name else ""
 
 
 def open_tunnel(

@@ -22,7 +22,7 @@ _CLIENT_ALERTS: Final = {
     ),
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": (
         "requires a client certificate",
-        "Give the certificate and key issued for this client: options cert and key.",
+        "Give this client's certificate: options cert and key, or --client-cert of image push.",
     ),
     "TLSV1_ALERT_UNKNOWN_CA": (
         "does not accept the client certificate",

@@ -43,6 +43,39 @@ if TYPE_CHECKING:
     help="Also send the password to this host, if the registry names it for a token.",
 )
 @click.option("--insecure-http", is_flag=True, help="Allow http:// to another machine.")
+@click.option(
+    "--proxy",
+    metavar="URL",
+    default="",
+    help="Go through this HTTP proxy; `environment` takes it from HTTPS_PROXY and NO_PROXY.",
+)
+@click.option(
+    "--proxy-password-env",
+    metavar="VAR",
+    default="",
+    help="Take the password of the proxy's user from this variable.",
+)
+@click.option(
+    "--client-cert",
+    "certificate",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Show this certificate to a registry that demands one (PEM).",
+)
+@click.option(
+    "--client-key",
+    "key",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The key of --client-cert (PEM); default: in the same file.",
+)
+@click.option(
+    "--client-passphrase-env",
+    "passphrase_env",
+    metavar="VAR",
+    default="",
+    help="Take the passphrase of --client-key from this variable.",
+)
 @reports
 @location_options
 def push(  # noqa: PLR0913  (one argument per option)
@@ -55,6 +88,11 @@ def push(  # noqa: PLR0913  (one argument per option)
     token_hosts: tuple[str, ...],
     insecure_http: bool,
     connector: "Connector",
+    proxy: str,
+    proxy_password_env: str,
+    certificate: Path | None,
+    key: Path | None,
+    passphrase_env: str,
 ) -> Result:
     """Push the installed image TAG to a registry; digests stay as they are.
 
@@ -62,10 +100,16 @@ def push(  # noqa: PLR0913  (one argument per option)
     again if it was interrupted. Without http:// or https:// before it, the registry is spoken to in
     https, and on this machine itself in http.
     """
-    from airgap.flow.image.push_image import PushOptions, parse_target, push_image
+    from airgap.flow.image.push_image import HttpsWay, PushOptions, parse_target, push_image
 
     options = PushOptions(
-        connector.credentials, ca_file, token_hosts, insecure_http, platforms, mount_from
+        connector.credentials,
+        ca_file,
+        token_hosts,
+        insecure_http,
+        platforms,
+        mount_from,
+        HttpsWay(proxy, proxy_password_env, certificate, key, passphrase_env),
     )
     data = push_image(tag, parse_target(reference), options, connector.progress)
     sent = count_text(data["blobs_sent"], "blob")

@@ -14,6 +14,7 @@ from airgap.store import environments, kinds
 __all__ = ["check_labels"]
 
 _SHOWN: Final = 5
+_NO_LABEL: Final = "missing"
 
 
 def check_labels() -> Iterator[Finding]:
@@ -28,13 +29,13 @@ def check_labels() -> Iterator[Finding]:
     )
     stores = sorted({kind.store() for kind in kinds.list_kinds()})
     for store in filter(Path.exists, stores):
-        yield ok("selinux", f"{store} has the type {read_type(store) or 'of no label'}.")
+        yield ok("selinux", f"The type of {store} is {read_type(store) or _NO_LABEL}.")
     differing = [path for path in _list_folders() if read_type(path) != read_type(path.parent)]
     for path in differing[:_SHOWN]:
         yield note(
             "selinux",
-            f"{path} has the SELinux type {read_type(path) or 'of no label'}, and its parent folder"
-            f" has {read_type(path.parent) or 'none'}: a service may not be able to read it.",
+            f"The SELinux type of {path} is {read_type(path) or _NO_LABEL}, and that of its folder"
+            f" is {read_type(path.parent) or _NO_LABEL}: a service may not be able to read it.",
             f"If that is not intended, run: chcon -R --reference={shlex.quote(str(path.parent))}"
             f" {shlex.quote(str(path))}",
         )

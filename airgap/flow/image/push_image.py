@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from airgap.errors import TransportError, UsageError
+from airgap.errors import ConfigurationError, TransportError, UsageError
 from airgap.flow.location.credentials import Credentials, log_in_to_host
 from airgap.flow.progress import Progress
 from airgap.flow.site import make_permit, refuse_forbidden
@@ -22,8 +22,10 @@ from airgap.transport.registry.options import RegistryOptions
 from airgap.transport.registry.push import BlobUpload, RegistryPusher
 from airgap.transport.registry.session import RegistrySession
 from airgap.transport.retry import RetryPolicy
+from airgap.transport.secrets import read_secret_variable
+from airgap.transport.tls import ClientCertificate
 
-__all__ = ["PushOptions", "PushTarget", "parse_target", "push_image"]
+__all__ = ["HttpsWay", "PushOptions", "PushTarget", "parse_target", "push_image"]
 
 _SCHEMES: Final = {"https://": True, "http://": False}
 
@@ -41,6 +43,35 @@ class PushTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpsWay:
+    """The proxy to go through (``environment`` or a URL), and how this machine identifies itself.
+
+    The last of each names the variable with the password, or with the passphrase of the key.
+    """
+
+    proxy: str = ""
+    proxy_password_env: str = ""
+    certificate: Path | None = None
+    key: Path | None = None
+    passphrase_env: str = ""
+
+    def make_client(self) -> ClientCertificate | None:
+        """Return the client's certificate; None without one.
+
+        Raises:
+            ConfigurationError: there is a key without it, or no such variable.
+        """
+        if self.certificate is None:
+            if self.key is not None:
+                raise ConfigurationError(
+                    "--client-key is given, and --client-cert is not.", "Give both, as PEM files."
+                )
+            return None
+        passphrase = read_secret_variable("--client-passphrase-env", self.passphrase_env)
+        return ClientCertificate(self.certificate, self.key, passphrase)
+
+
+@dataclass(frozen=True, slots=True)
 class PushOptions:
     """How a registry is reached, and what of an index is pushed."""
 
@@ -50,6 +81,7 @@ class PushOptions:
     insecure_http: bool = False
     platforms: Sequence[str] = ()
     mount_from: str = ""
+    way: HttpsWay = field(default_factory=HttpsWay)
 
 
 def parse_target(text: str) -> PushTarget:
@@ -178,6 +210,9 @@ def _open_session(target: PushTarget, options: PushOptions, progress: Progress) 
         login.user,
         login.password,
         frozenset(host.lower() for host in options.token_hosts),
+        options.way.make_client(),
+        options.way.proxy,
+        read_secret_variable("--proxy-password-env", options.way.proxy_password_env),
     )
     return RegistrySession(
         registry,

@@ -5,6 +5,7 @@ named; a token only to the registry.
 """
 
 import json
+import os
 import socket
 import ssl
 import time
@@ -18,6 +19,7 @@ from airgap.errors import ConfigurationError, CorruptError, TransportError
 from airgap.printable import make_printable
 from airgap.transport.http import HttpConnection, Response, Route
 from airgap.transport.port import TransientError
+from airgap.transport.proxy import choose_proxy, name_ignored_variable
 from airgap.transport.registry.challenge import (
     TokenServer,
     basic,
@@ -28,7 +30,7 @@ from airgap.transport.registry.challenge import (
 from airgap.transport.registry.options import RegistryOptions
 from airgap.transport.retry import RetryPolicy
 from airgap.transport.secrets import register_secret
-from airgap.transport.tls import make_client_context
+from airgap.transport.tls import explain_client_alert, make_client_context
 
 __all__ = ["RegistryRequest", "RegistrySession"]
 
@@ -292,12 +294,14 @@ class RegistrySession:
         if encrypted and self._tls is None:
             self._tls = _make_tls(replace(self.options, encrypted=True))
         tls = self._tls if encrypted else None
-        return HttpConnection(Route(address, tls), address[0], self.options.timeout)
+        options = self.options
+        proxy = choose_proxy(options.proxy, options.proxy_password, address) if tls else None
+        return HttpConnection(Route(address, tls, proxy), address[0], options.timeout)
 
 
 def _make_tls(options: RegistryOptions) -> ssl.SSLContext:
     try:
-        return make_client_context(options.ca_file)
+        return make_client_context(options.ca_file, options.client)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it has no certificate in PEM"
         raise ConfigurationError(
@@ -311,7 +315,10 @@ def _explaining(url: str) -> Iterator[None]:
     try:
         yield
     except socket.gaierror:
-        raise TransientError(f"The host of {url} cannot be resolved.") from None
+        raise TransientError(
+            f"The host of {url} cannot be resolved.",
+            "Check the name, and DNS." + name_ignored_variable(os.environ),
+        ) from None
     except ssl.SSLCertVerificationError as error:
         raise TransportError(
             f"{url} has no certificate that is trusted for this host name"
@@ -319,6 +326,8 @@ def _explaining(url: str) -> Iterator[None]:
             "Give the certificate of the CA with --ca FILE.",
         ) from None
     except ssl.SSLError as error:
+        if refusal := explain_client_alert(error, url):
+            raise refusal from None
         reason = (error.reason or "closed by the server").replace("_", " ").lower()
         raise TransportError(
             f"{url} does not speak TLS as is required ({reason}).",
@@ -327,4 +336,7 @@ def _explaining(url: str) -> Iterator[None]:
         ) from None
     except OSError as error:
         reason = "timed out" if isinstance(error, TimeoutError) else error.strerror or "broke"
-        raise TransientError(f"The connection to {url} cannot be opened ({reason}).") from None
+        raise TransientError(
+            f"The connection to {url} cannot be opened ({reason}).",
+            "Check the host, the port and the network." + name_ignored_variable(os.environ),
+        ) from None

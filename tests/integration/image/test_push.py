@@ -1,5 +1,6 @@
 """`airgap image push`: blobs, then manifests, the tag last; what is there is not sent again."""
 
+import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from airgap.transport.registry.push import BlobUpload, RegistryPusher
 from airgap.transport.registry.session import RegistrySession
 from airgap.transport.retry import RetryPolicy
 from tests.servers import fake_registry
+from tests.servers.certificates import Authority
+from tests.servers.connect_proxy import ConnectProxy
 from tests.servers.fake_registry import Answer, FakeRegistry, bearer, token
 from tests.support import oci_images, refusals, stores
 from tests.support.closure_items import hex_of
@@ -268,3 +271,34 @@ def test_the_command_says_what_it_did(isolated: Side, registry: FakeRegistry) ->
     }
     words = ("image", "push", "none", f"{registry.host}/team/shop:1.4")
     refusals.expect_refusal(isolated, *words, error=MissingError)
+
+
+def test_it_goes_through_a_proxy_with_a_client_certificate(
+    isolated: Side, shop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    server, client = authority.issue("server"), authority.issue("client")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority.file)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    tls.load_cert_chain(server.certificate, server.key)
+    monkeypatch.setenv("PROXY_PASSWORD", "open sesame")
+    with fake_registry.serve(tls) as registry, ConnectProxy("carrier:open sesame") as proxy:
+        reference = f"https://{registry.host}/team/shop:1.4"
+        words = ("image", "push", shop, reference, "--ca", authority.file, "--json")
+        way = (
+            *("--proxy", f"http://carrier@127.0.0.1:{proxy.port}"),
+            *("--proxy-password-env", "PROXY_PASSWORD"),
+        )
+
+        refused = isolated.run(*words, *way)
+        keyless = isolated.run(*words, *way, "--client-key", client.key)
+        done = isolated.run(
+            *words, *way, "--client-cert", client.certificate, "--client-key", client.key
+        )
+
+        assert refused.json["error"]["kind"] == "transport"
+        assert "client certificate" in refused.json["error"]["message"]
+        assert "--client-cert is not" in keyless.json["error"]["message"]
+        assert done.code == 0, done.err
+        assert set(proxy.targets) == {registry.host}
+        assert registry.manifests["1.4"] == AMD

@@ -117,5 +117,8 @@ def test_the_doctor_names_what_a_service_may_not_read(labelled: Side, depot: Pat
     found = [one for one in findings if one["about"] == "selinux"]
     assert "enforcing" in found[0]["message"]
     (note,) = [one for one in found if one["level"] == "note"]
-    assert f"{model} has the SELinux type home_t" in note["message"]
+    assert (
+        f"The SELinux type of {model} is home_t, and that of its folder is model_t"
+        in note["message"]
+    )
     assert f"chcon -R --reference={model.parent} {model}" in note["hint"]

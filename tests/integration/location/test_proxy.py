@@ -162,4 +162,4 @@ def test_a_server_that_cannot_be_reached_reminds_of_the_ignored_variable(
     with pytest.raises(AirgapError) as refused:
         transport.size("nothing")
 
-    assert "HTTPS_PROXY is set, but only a named remote" in refused.value.hint
+    assert "HTTPS_PROXY is set, and not used without the option proxy" in refused.value.hint
