@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ import click
 import pytest
 
 from airgap.cli.main import cli
-from tests.support import kits, package_index, sides, stores
+from tests.integration.proof import test_prove
+from tests.support import forge, kits, package_index, sides, stores, transcript
 from tests.support.sides import REPOSITORY, Side, Site
 
 DOCUMENTS = [
@@ -339,6 +341,40 @@ def test_the_steps_of_the_page_on_hardened_hosts_work(tmp_path: Path) -> None:
         session.run(connected, script)
 
     assert blocks
+
+
+def test_the_steps_of_a_site_that_demands_rehearsals_work(
+    site: Site, isolated: Side, tmp_path: Path
+) -> None:
+    """A bundle is refused until its rehearsal is signed: by airgap, and by verify.py."""
+    office, session = Side(tmp_path / "office"), Session(tmp_path / "session")
+    sides.trust(office, site)
+    shutil.copytree(site.folder, session.folder / "keys")
+    for path in [site.root, *site.folder.glob("root.*.dsse"), REPOSITORY / "docs/verify.py"]:
+        shutil.copy(path, session.folder)
+    forged = forge.Forge(tmp_path, forge.load_signer(site.key())).depot(test_prove.bundle())
+    forged.rename(session.folder / "depot")
+    blocks = [script for _, script in _find_blocks("docs/carry-what-it-needs.md")]
+    demand, update, rehearse, admit = blocks
+    check, _ = admit.splitlines()
+
+    session.run(office, demand)
+    for side in (office, isolated):
+        session.run(side, update)
+    refused = isolated.run("import", session.folder / "depot")
+    checked = session.run(isolated, f"{check} || echo exit $?")
+    session.run(office, rehearse)
+    admitted = session.run(isolated, admit)
+
+    text = (REPOSITORY / "docs/carry-what-it-needs.md").read_text()
+    (shown,) = re.findall(r"^```text demanded\n\$ .*?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert refused.code == 12
+    printed = refused.err.replace(" site ward ", " site hospital-north ")
+    assert transcript.without_digests(printed) == transcript.without_digests(shown)
+    assert checked.stdout.splitlines()[-1] == "exit 12"
+    assert "REFUSED" in checked.stdout
+    assert "ACCEPTED" in admitted.stdout
+    assert (isolated.bentoml / "bentos/shop/v1").is_dir()
 
 
 def test_a_key_id_is_the_digest_that_openssl_computes(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ sequence, attestations, waivers. Left to the caller: that the bundle is not a re
 and files are those that the manifest names.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Generic, TypeVar
@@ -75,12 +75,14 @@ class Verified(Generic[T]):
             raise TypeError("only airgap.signing.trust makes Verified values")
 
 
-def admit(
+def admit(  # noqa: PLR0913  (all that rules of format §7.5 ask for)
     raw: bytes,
     evidence: Evidence,
     root: Verified[Root],
     now: int,
     waiver: Verified[Waiver] | None = None,
+    *,
+    undemanded: Collection[str] = (),
 ) -> Verified[Manifest]:
     """Admit a manifest: signatures first, then its content (format §7.5, rules 1 to 9).
 
@@ -90,6 +92,7 @@ def admit(
         root: the site's pinned root.
         now: seconds since 1970.
         waiver: lifts the rules about the bundle's age, if it names this bundle (format §16).
+        undemanded: names of attestations that the bundle may lack; one that rejects it counts.
 
     Raises:
         NotTrustedError: too few builders signed these bytes, the bundle is revoked, or a
@@ -115,7 +118,8 @@ def admit(
     attestations = _find_attestations(bundle, evidence, trusted)
     accepting = _group(attestations)
     counts = count_demands(accepting, trusted, now)
-    _require_attestations(trusted, builders, counts)
+    demanded = [count for count in counts if count.demand.name not in undemanded]
+    _require_attestations(trusted, builders, demanded)
     signers: dict[Role, tuple[str, ...]] = {"builder": builders}
     for role in ATTESTING_ROLES:
         if role in trusted.roles:

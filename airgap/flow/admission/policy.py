@@ -59,7 +59,8 @@ class AdmissionPolicy:
     """Admits bundles, or refuses them.
 
     ``now`` is in seconds since 1970, and never before the time floor. If ``channel`` is given,
-    bundles of other channels are refused.
+    bundles of other channels are refused. ``undemanded`` has the names of attestations that a
+    bundle may lack.
     """
 
     root: Verified[Root]
@@ -67,6 +68,7 @@ class AdmissionPolicy:
     now: int
     waivers: tuple[Verified[Waiver], ...] = ()
     channel: str | None = None
+    undemanded: frozenset[str] = frozenset()
 
     def admit(self, raw: bytes, evidence: Evidence) -> Admission:
         """Admit a manifest by all rules of format §7.5.
@@ -77,7 +79,9 @@ class AdmissionPolicy:
         bundle = digest(raw)
         waiver = next((waiver for waiver in self.waivers if waiver.value.bundle == bundle), None)
         try:
-            admitted = trust.admit(raw, evidence, self.root, self.now, waiver)
+            admitted = trust.admit(
+                raw, evidence, self.root, self.now, waiver, undemanded=self.undemanded
+            )
             if admitted.value.completes is not None:  # it has no place in a channel (format §22)
                 return Admission(admitted)
             self._refuse_channel(admitted.value)

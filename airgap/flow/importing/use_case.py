@@ -67,6 +67,8 @@ class ImportRequest:
     waivers: Sequence[Path] = ()
     channel: str | None = None
     """The only channel that is accepted; None: any."""
+    undemanded: frozenset[str] = frozenset()
+    """Names of attestations that the bundle may lack, though the root demands them."""
     depots: Sequence[Location] = ()
     """Where else chunks may be that the bundle builds on."""
     want: Path | None = None
@@ -227,6 +229,8 @@ def _open(
     """Open and admit the bundle, with what it builds on."""
     connector = Connector(request.credentials, request.transfer, progress)
     admission = policy.load(request.waivers, request.channel)
+    if isinstance(request, ImportRequest):
+        admission = replace(admission, undemanded=request.undemanded)
     open_one = partial(open_bundle, admission=admission, remember=remember, connector=connector)
     depots = request.depots
     with ExitStack() as stack:

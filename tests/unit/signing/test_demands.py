@@ -39,12 +39,13 @@ def demanding(*demands: Demand, scanners: int = 1) -> Root:
     return replace(root, roles=roles, created_at=0, rules=SiteRules(demands=demands))
 
 
-def admit(root: Root, *said: tuple[Role, Pair]) -> Verified[Manifest]:
+def admit(root: Root, *said: tuple[Role, Pair], undemanded: str = "") -> Verified[Manifest]:
     pairs: dict[Role, list[Pair]] = {}
     for role, pair in said:
         pairs.setdefault(role, []).append(pair)
     evidence = Evidence(signatures("builder", RAW, "bob"), pairs)
-    return trust.admit(RAW, evidence, accepted(root), NOW)
+    names = {undemanded} if undemanded else set()
+    return trust.admit(RAW, evidence, accepted(root), NOW, undemanded=names)
 
 
 LICENCE: Final = Demand("licence", "scanner", 1)
@@ -90,6 +91,20 @@ def test_a_rejection_under_any_name_refuses() -> None:
         admit(demanding(), say("sam"), say("kim", "licence", decision="reject"))
 
     assert caught.value.details[0].startswith("scanner (licence)")
+
+
+def test_who_makes_an_attestation_need_not_have_it_and_obeys_every_other_rule() -> None:
+    root, name = demanding(LICENCE, Demand("rehearsal", "scanner", 1)), "rehearsal"
+    licensed = say("sam"), say("sam", "licence")
+
+    admit(root, *licensed, undemanded=name)
+
+    with pytest.raises(PolicyError, match="0 of the 1 scanner signatures for rehearsal"):
+        admit(root, *licensed)
+    with pytest.raises(PolicyError, match="0 of the 1 scanner signatures for licence"):
+        admit(root, say("sam"), undemanded=name)
+    with pytest.raises(PolicyError, match="rejected"):
+        admit(root, *licensed, say("kim", name, decision="reject"), undemanded=name)
 
 
 @pytest.mark.parametrize(
