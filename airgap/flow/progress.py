@@ -2,9 +2,10 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from airgap.format.manifest import Manifest
+if TYPE_CHECKING:
+    from airgap.format.manifest import Manifest  # it is slow, and `airgap --help` needs no manifest
 
 __all__ = ["PackItems", "Progress", "Silent"]
 
@@ -58,7 +59,7 @@ class PackItems:
     Chunks are numbered in the order in which items are read (format §4.2).
     """
 
-    def __init__(self, manifest: Manifest, progress: Progress) -> None:
+    def __init__(self, manifest: "Manifest", progress: Progress) -> None:
         """Find where the chunks of each item begin."""
         self._packs = manifest.packs
         self._progress = progress

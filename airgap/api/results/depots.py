@@ -100,7 +100,7 @@ class FoundBundleDict(DepotBundleDict):
     """The newest bundle of a depot that has a tag."""
 
     tag: str
-    """The tag that was asked for."""
+    """The kind and the tag that were asked for, such as ``bento shop:latest``."""
     depot: str
     """The depot."""
     other_bundles: list[str]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import airgap
+from airgap.cloud import BentoCloudClient
 from airgap.errors import ConfigurationError, ConflictError, MissingError, UsageError
 from airgap.store import bentoml_objects
 from tests.support import stores
@@ -131,3 +132,55 @@ def test_without_a_depot_there_is_nothing_to_push_to(
         airgap.push("shop:v1")
 
     assert not list(shop.top.glob("**/*.part"))
+
+
+def test_the_cloud_client_returns_entries_and_bentoml_errors(shop: Side, isolated: Side) -> None:
+    client = BentoCloudClient()
+
+    bundle = client.bento.push("shop:v1", threads=1)
+    client.model.push(_Stored())
+
+    assert [entry.tag for entry in client.bento.list().items] == ["shop:v1"]
+    assert client.model.list().total == 2  # one alone, one with the Bento
+    assert client.bento.get("shop").bundle.get("bundle") == bundle
+    with pytest.raises(MissingError, match="no model nothing"):
+        client.model.get("nothing")
+    with isolated.here():
+        assert str(client.bento.pull("shop:v1", with_models=True)) == "Bento shop:v1"
+        assert str(client.model.pull("ranker:v1")) == "Model ranker:v1"
+        with pytest.raises(UsageError, match="installs into"):
+            client.model.pull("ranker:v1", model_store=object())
+    with pytest.raises(TypeError, match=r"BentoAPI.push\(\): bento must be Tagged or"):
+        client.bento.push(42)  # type: ignore[arg-type]
+    with pytest.raises(MissingError, match="no remote 'unknown'"):
+        BentoCloudClient.for_context("unknown").bento.list()
+    assert shop.bentoml.is_dir()
+
+
+class _Tag:
+    """Looks like BentoML's tag."""
+
+    name, version = "ranker", "v1"
+
+    def __str__(self) -> str:
+        return "ranker:v1"
+
+
+class _Stored:
+    """Looks like BentoML's model."""
+
+    tag = _Tag()
+
+
+def test_models_of_this_machine(shop: Side, tmp_path: Path) -> None:
+    depot = tmp_path / "depot"
+    airgap.models.push("ranker:v1")
+
+    assert str(airgap.models.get("ranker")) == "Model ranker:v1"
+    assert airgap.models.get("ranker", depot)["items"][0]["tag"] == "ranker:v1"
+    airgap.models.delete("ranker:v1", depot)
+    with pytest.raises(MissingError):
+        airgap.models.list(depot=depot)
+    with pytest.raises(MissingError):
+        airgap.models.delete("nothing:v1")
+    assert shop.bentoml.is_dir()
