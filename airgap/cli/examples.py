@@ -337,6 +337,10 @@ airgap remove acme--tiny:v1 --kind hugging-face --yes
 airgap prune --dry-run
 # Also remove all but the newest two versions of each Bento
 airgap prune --keep 2
+# See what is set on this machine, and where
+airgap config show
+# See every option of one command
+airgap config show export --defaults
 # Check this machine
 airgap doctor
 # Print only what is wrong and what to know

@@ -8,7 +8,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import redirect_stdout, suppress
 from typing import Any, Final, NoReturn
 
@@ -16,6 +16,7 @@ import click
 
 from airgap.cli import interrupts, terminal
 from airgap.cli.help import COLUMNS, HelpGroup
+from airgap.cli.settings import name_options, suggest
 from airgap.errors import (
     AirgapError,
     ConfigurationError,
@@ -67,6 +68,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "watch": ("watch", "Import the bundles that arrive in a folder."),
     "remove": ("remove", "Remove items from this machine."),
     "prune": ("prune", "Remove from this machine what nothing here needs."),
+    "config": ("config", "Show what is configured, and where each value comes from."),
     "doctor": ("doctor", "Check this machine's setup and say what to fix."),
     "completion": ("completion", "Let the shell complete commands, options and names."),
 }
@@ -81,6 +83,8 @@ _HEADINGS: Final = {
     "serve": "Receive bundles",
     "remove": "Keep this machine in order",
 }
+_WITHOUT_CONFIG: Final = frozenset({"config", "doctor"})
+"""They must run when the config file is what is wrong."""
 _CLOSE: Final = 0.7
 """How much of a word must be right for the command to be suggested (difflib's ratio)."""
 _WIDEST: Final = max(map(len, COMMANDS))
@@ -112,7 +116,7 @@ class LazyGroup(HelpGroup):
             from airgap.cli.candidates import offer_candidates
 
             offer_candidates(command)
-        elif cmd_name != "doctor":  # it must run when the config file is what is wrong
+        elif cmd_name not in _WITHOUT_CONFIG:
             ctx.default_map = {**(ctx.default_map or {}), cmd_name: _defaults(cmd_name, command)}
         return command
 
@@ -359,7 +363,7 @@ def _all_options() -> set[str]:
     for name in COMMANDS.keys() - {"demo"}:  # the demo has settings of its own
         command: click.Command = importlib.import_module(f"airgap.cli.{COMMANDS[name][0]}").command
         leaves = command.commands.values() if isinstance(command, click.Group) else [command]
-        options.update(option for leaf in leaves for option in _names(leaf))
+        options.update(option for leaf in leaves for option in name_options(leaf))
     return options
 
 
@@ -367,28 +371,21 @@ def _options(
     path: str, command: click.Command, common: dict[str, Any], section: dict[str, Any]
 ) -> dict[str, Any]:
     """Return defaults by click's names of options; the config file has the names of flags."""
-    names = _names(command)
+    names = name_options(command)
     _refuse_unknown(section, names, f"{path}.")
     wanted = {key: value for key, value in common.items() if key in names} | section
     return {names[key]: value for key, value in wanted.items()}
 
 
-def _names(command: click.Command) -> dict[str, str]:
-    """Map the config file's names of options to click's."""
-    return {
-        max(option.opts, key=len).lstrip("-").replace("-", "_"): str(option.name)
-        for option in command.params
-        if isinstance(option, click.Option)
-        and option.name != "as_json"
-        and option.allow_from_autoenv
-    }
-
-
-def _refuse_unknown(keys: Iterable[str], allowed: Container[str], prefix: str) -> None:
+def _refuse_unknown(keys: Iterable[str], allowed: Collection[str], prefix: str) -> None:
     for key in keys:
         if key not in allowed:
+            from airgap.flow import config
+
             raise ConfigurationError(
-                f"The config file sets {prefix}{key}, which is neither a command nor an option.",
-                "Write [export] or [key.generate] for a command, and an option as its flag is,"
+                f"The config file {config.config_path()} sets {prefix}{key}, which is neither a"
+                " command nor an option.",
+                suggest(key, sorted(allowed))
+                or "Write [export] or [key.generate] for a command, and an option as its flag is,"
                 " with '_' for '-'.",
             )

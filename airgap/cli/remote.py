@@ -63,13 +63,13 @@ def add(  # noqa: PLR0913  (one argument per option)
 @command.command(name="list")
 @answers
 def list_() -> Result:
-    """List the named remotes."""
+    """List the named remotes with their options."""
     from airgap.flow.location import named_remotes
 
     remotes = named_remotes.list_remotes()
     return Result(
         {"remotes": [_describe(remote) for remote in remotes]},
-        [f"@{remote.name}  {remote.url}" for remote in remotes] or ["There are no remotes yet."],
+        [line for remote in remotes for line in _lines(remote)] or ["There are no remotes yet."],
     )
 
 
@@ -81,9 +81,7 @@ def show(*, name: str) -> Result:
     from airgap.flow.location import named_remotes
 
     remote = named_remotes.find_remote(name.removeprefix(named_remotes.MARK))
-    lines = [f"@{remote.name}  {remote.url}"]
-    lines += [f"  {key} = {value}" for key, value in remote.settings.items()]
-    return Result(_describe(remote), lines)
+    return Result(_describe(remote), _lines(remote))
 
 
 @command.command()
@@ -103,6 +101,13 @@ def _split(option: str) -> tuple[str, str]:
     if not mark or not key:
         raise UsageError(f"{quote(option)} is not KEY=VALUE.", "Write --option ca=/etc/ca.pem.")
     return key, value
+
+
+def _lines(remote: "Remote") -> list[str]:
+    return [
+        f"@{remote.name}  {remote.url}",
+        *(f"  {key} = {value}" for key, value in remote.settings.items()),
+    ]
 
 
 def _describe(remote: "Remote") -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tests.support.sides import Side, Site
 
 BELOW: Final = {
     "remote": ("add", "list", "show", "remove"),
+    "config": ("show",),
     "key": ("generate", "fingerprint"),
     "root": (
         *("create", "show", "sign", "ceremony-sheet", "add-key", "remove-key", "revoke-key"),
@@ -41,6 +42,7 @@ ANSWERS: Final = {
         "diff",
         "log",
         "doctor",
+        "config show",
         "completion",
         "env list",
         "env run",
@@ -162,6 +164,7 @@ def lines(
         "scan": ["shop", "--no-models", "--policy", policy],
         "remove": ["shop:v1", "--yes"],
         "prune": ["--yes"],
+        "config show": [],
         "doctor": [],
         "completion": ["bash"],
     }
