@@ -26,7 +26,7 @@ from airgap.errors import ConfigurationError, UsageError
 from airgap.printable import count_text
 
 if TYPE_CHECKING:
-    from airgap.flow.describe.config import Place
+    from airgap.flow.describe.config import UsedPath
 
 _MOST_COMMANDS: Final = 3
 _STORES: Final = ("BENTOML_HOME", "BENTOML_HF_CACHE_DIR", "HF_HUB_CACHE", "HF_HOME")
@@ -50,7 +50,7 @@ def show(*, words: tuple[str, ...], with_defaults: bool) -> Result:
     all commands, if none is given), and the remotes. Passwords are not shown. Ends with exit code 3
     if the config file or a variable names something that does not exist.
     """
-    from airgap.flow.describe.config import describe_places, describe_remotes, read_document
+    from airgap.flow.describe.config import describe_paths, describe_remotes, read_document
     from airgap.flow.location.named_remotes import TABLE
     from airgap.flow.redaction import redact
 
@@ -63,15 +63,15 @@ def show(*, words: tuple[str, ...], with_defaults: bool) -> Result:
     remotes, failure = describe_remotes(document)
     for error in filter(None, (fault, failure)):
         problems.insert(0, Problem(file, error.message, error.hint))
-    places = describe_places()
+    paths = describe_paths()
     data: dict[str, Any] = {
-        "places": {place.name: {"path": place.path, "why": place.why} for place in places},
+        "paths": {used.name: {"path": used.path, "why": used.why} for used in paths},
         "variables": {name: redact(value) for name, value in _list_variables()},
         "settings": [asdict(setting) | {"value": redact(setting.value)} for setting in settings],
         "remotes": remotes,
         "problems": [asdict(problem) for problem in problems],
     }
-    lines = [*_place_lines(places), *_variable_lines(), *map(_setting_line, settings)]
+    lines = [*_path_lines(paths), *_variable_lines(), *map(_setting_line, settings)]
     lines += [line for remote in remotes for line in _remote_lines(remote)]
     lines += [line for problem in problems for line in _problem_lines(problem)]
     code = ConfigurationError.exit_code if problems else 0
@@ -115,10 +115,10 @@ def _list_variables() -> Iterator[tuple[str, str]]:
             yield name, _HIDDEN if name in SECRET else os.environ[name]
 
 
-def _place_lines(places: "list[Place]") -> Iterator[str]:
-    for place in places:
-        yield f"{place.name:<{_WIDTH}}{place.path}"
-        yield f"{'':<{_WIDTH}}  {place.why}"
+def _path_lines(paths: "list[UsedPath]") -> Iterator[str]:
+    for used in paths:
+        yield f"{used.name:<{_WIDTH}}{used.path}"
+        yield f"{'':<{_WIDTH}}  {used.why}"
 
 
 def _variable_lines() -> Iterator[str]:

@@ -25,7 +25,8 @@ def find_examples(path: str, *, is_group: bool = False) -> list[Example]:
     if is_group:
         position = len(path.split())
         first = {example.line.split()[position]: example for example in reversed(found)}
-        found = [example for example in found if example in first.values()]
+        if len(first) > 1:
+            found = [example for example in found if example in first.values()]
     return found[:_SHOWN]
 
 

@@ -13,11 +13,11 @@ from airgap.flow.location import named_remotes
 from airgap.state.state_folder import find_state_folder, own_folder, system_folder
 from airgap.store import bentoml_home, hugging_face
 
-__all__ = ["Place", "describe_places", "describe_remotes", "read_document"]
+__all__ = ["UsedPath", "describe_paths", "describe_remotes", "read_document"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class UsedPath:
     """A folder or file that airgap uses, and why it is this one."""
 
     name: str
@@ -44,9 +44,9 @@ def _read(path: str) -> str:
         return ""
 
 
-def describe_places() -> list[Place]:
+def describe_paths() -> list[UsedPath]:
     """Return the state folder, the config file, the stores, and what lies in the state folder."""
-    places = [*_describe_state(), _describe_config()]
+    paths = [*_describe_state(), _describe_config()]
     for name, find, variables in (
         ("BentoML home", bentoml_home.home, ("BENTOML_HOME",)),
         (
@@ -58,10 +58,10 @@ def describe_places() -> list[Place]:
         named = next((variable for variable in variables if variable in os.environ), None)
         why = f"{named} names it" if named else "the default"
         try:
-            places.append(Place(name, str(find()), why))
+            paths.append(UsedPath(name, str(find()), why))
         except AirgapError as error:
-            places.append(Place(name, "", error.message))
-    return places
+            paths.append(UsedPath(name, "", error.message))
+    return paths
 
 
 def describe_remotes(
@@ -80,12 +80,12 @@ def describe_remotes(
     ], None
 
 
-def _describe_state() -> list[Place]:
+def _describe_state() -> list[UsedPath]:
     """Return the state folder, and where the pinned root and the ledgers lie in it."""
     try:
         folder = find_state_folder()
     except AirgapError as error:
-        return [Place("state folder", "", error.message)]
+        return [UsedPath("state folder", "", error.message)]
     own, system = own_folder(), system_folder()
     why = {
         "variable": "AIRGAP_HOME names it",
@@ -93,9 +93,11 @@ def _describe_state() -> list[Place]:
         "system": f"this system's, by {system}; {own} holds nothing but caches, or does not exist",
     }[folder.origin]
     return [
-        Place("state folder", str(folder.path), why),
+        UsedPath("state folder", str(folder.path), why),
         *(
-            Place(name, str(path), "in the state folder" if path.exists() else "does not exist yet")
+            UsedPath(
+                name, str(path), "in the state folder" if path.exists() else "does not exist yet"
+            )
             for name, path in (
                 ("pinned root", folder.path / "trust"),
                 ("ledgers", folder.path / "sites"),
@@ -104,10 +106,10 @@ def _describe_state() -> list[Place]:
     ]
 
 
-def _describe_config() -> Place:
+def _describe_config() -> UsedPath:
     try:
         path = config.config_path()
     except AirgapError as error:
-        return Place("config file", "", error.message)
+        return UsedPath("config file", "", error.message)
     why = "AIRGAP_CONFIG names it" if os.environ.get("AIRGAP_CONFIG") else "of the state folder"
-    return Place("config file", str(path), why if path.exists() else f"{why}; it does not exist")
+    return UsedPath("config file", str(path), why if path.exists() else f"{why}; it does not exist")

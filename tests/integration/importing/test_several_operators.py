@@ -46,7 +46,7 @@ def export(top: Path, site: Site, numbers: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def shelf() -> Iterator[tuple[Path, Site]]:
+def stock() -> Iterator[tuple[Path, Site]]:
     """Bundles, and what the machine has in the place of /etc and /var/lib."""
     with open_folder() as top:
         (top / "keys").mkdir()
@@ -58,9 +58,9 @@ def shelf() -> Iterator[tuple[Path, Site]]:
 
 
 @pytest.fixture
-def hospital(shelf: tuple[Path, Site]) -> Iterator[Hospital]:
+def hospital(stock: tuple[Path, Site]) -> Iterator[Hospital]:
     """A machine that root has set up for a group."""
-    bundles, site = shelf
+    bundles, site = stock
     with open_folder() as top:
         for folder in ("etc", "lib"):
             (top / folder).mkdir()
@@ -158,9 +158,9 @@ def test_a_user_outside_the_group_is_told_so(hospital: Hospital) -> None:
 
 @pytest.mark.parametrize("home", ["/", None])
 def test_an_arbitrary_user_of_a_container_imports_with_a_read_only_root(
-    shelf: tuple[Path, Site], home: str | None
+    stock: tuple[Path, Site], home: str | None
 ) -> None:
-    bundles, site = shelf
+    bundles, site = stock
     with open_folder() as volume:
         shutil.chown(volume, 0, 0)
         volume.chmod(0o2775)

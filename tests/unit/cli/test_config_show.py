@@ -120,29 +120,29 @@ def test_passwords_are_not_shown(configured: Side, monkeypatch: pytest.MonkeyPat
 def test_where_things_lie_is_shown_with_the_reason(
     isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places = isolated.run("config", "show", "--json").json["places"]
-    assert places["state folder"] == {"path": str(isolated.state), "why": "AIRGAP_HOME names it"}
-    assert places["BentoML home"]["why"] == "BENTOML_HOME names it"
-    assert places["pinned root"]["path"] == str(isolated.state / "trust")
-    assert places["config file"]["why"].endswith("it does not exist")
+    paths = isolated.run("config", "show", "--json").json["paths"]
+    assert paths["state folder"] == {"path": str(isolated.state), "why": "AIRGAP_HOME names it"}
+    assert paths["BentoML home"]["why"] == "BENTOML_HOME names it"
+    assert paths["pinned root"]["path"] == str(isolated.state / "trust")
+    assert paths["config file"]["why"].endswith("it does not exist")
 
     monkeypatch.setattr(module, "_SYSTEM", tmp_path / "etc/airgap")
     (tmp_path / "etc/airgap").mkdir(parents=True)
     (tmp_path / "etc/airgap/config.toml").write_text(f'state = "{tmp_path}/var"\n')
     monkeypatch.delenv("AIRGAP_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
-    places = run_cli(["config", "show", "--json"], {}).json["places"]
-    assert places["state folder"]["path"] == f"{tmp_path}/var"
-    assert str(tmp_path / "etc/airgap") in places["state folder"]["why"]
-    assert places["config file"]["path"] == f"{tmp_path}/etc/airgap/config.toml"
+    paths = run_cli(["config", "show", "--json"], {}).json["paths"]
+    assert paths["state folder"]["path"] == f"{tmp_path}/var"
+    assert str(tmp_path / "etc/airgap") in paths["state folder"]["why"]
+    assert paths["config file"]["path"] == f"{tmp_path}/etc/airgap/config.toml"
 
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
     monkeypatch.setattr(module, "_SYSTEM", tmp_path / "nothing")
     lost = run_cli(["config", "show", "--json"], {})
     assert lost.code == ConfigurationError.exit_code
-    assert "no home folder" in lost.json["places"]["state folder"]["why"]
-    assert "no home folder" in lost.json["places"]["config file"]["why"]
-    assert "unknown user" in json.dumps(lost.json["places"])
+    assert "no home folder" in lost.json["paths"]["state folder"]["why"]
+    assert "no home folder" in lost.json["paths"]["config file"]["why"]
+    assert "unknown user" in json.dumps(lost.json["paths"])
 
 
 @pytest.mark.parametrize("text", ["jobs = ", "[remotes]\nx = 1\n"])
@@ -155,7 +155,7 @@ def test_a_file_that_cannot_be_used_is_a_problem_and_the_rest_is_shown(
 
     assert ran.code == ConfigurationError.exit_code
     assert ran.json["problems"]
-    assert ran.json["places"]["state folder"]["path"] == str(isolated.state)
+    assert ran.json["paths"]["state folder"]["path"] == str(isolated.state)
 
 
 def test_one_command_s_options_are_shown_with_their_defaults(isolated: Side) -> None:
