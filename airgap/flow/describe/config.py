@@ -92,18 +92,11 @@ def _describe_state() -> list[UsedPath]:
         "user": f"this user's; {system} is looked at if this one holds only caches",
         "system": f"this system's, by {system}; {own} holds nothing but caches, or does not exist",
     }[folder.origin]
-    return [
-        UsedPath("state folder", str(folder.path), why),
-        *(
-            UsedPath(
-                name, str(path), "in the state folder" if path.exists() else "does not exist yet"
-            )
-            for name, path in (
-                ("pinned root", folder.path / "trust"),
-                ("ledgers", folder.path / "sites"),
-            )
-        ),
-    ]
+    paths = [UsedPath("state folder", str(folder.path), why)]
+    for name, path in (("pinned root", folder.path / "trust"), ("ledgers", folder.path / "sites")):
+        reason = "in the state folder" if path.exists() else "does not exist yet"
+        paths.append(UsedPath(name, str(path), reason))
+    return paths
 
 
 def _describe_config() -> UsedPath:
