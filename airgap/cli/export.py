@@ -29,7 +29,7 @@ from airgap.cli.output import (
     tmpdir_option,
 )
 from airgap.cli.passphrases import read_passphrase
-from airgap.cli.terms_options import terms_options
+from airgap.cli.terms_options import bundle_options
 from airgap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,21 +61,7 @@ if TYPE_CHECKING:
 )
 @click.option("--no-models", is_flag=True, help="Leave out the models that the Bentos name.")
 @closure_options
-@terms_options
-@click.option(
-    "--sequence",
-    type=click.IntRange(0, 2**53 - 1),
-    metavar="N",
-    help="The number in the channel, instead of its next one; 0: none.",
-)
-@click.option(
-    "--include-root",
-    "roots",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="FILE",
-    help="Also carry this signed root, for `airgap trust update` on the other side; repeat it.",
-)
+@bundle_options
 @click.option(
     "--emit-model-signature",
     is_flag=True,
@@ -129,8 +115,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     no_models: bool,
     closure: "Closure",
     terms: "Terms",
-    sequence: int | None,
-    roots: tuple[Path, ...],
+    roots: dict[str, bytes],
     bases: tuple[str, ...],
     want: Path | None,
     compression: "Preset",
@@ -157,7 +142,6 @@ def command(  # noqa: PLR0913  (one argument per option)
     from airgap.flow.exporting import export, naming
     from airgap.flow.exporting.want import read_want
     from airgap.flow.location.location import parse_location
-    from airgap.flow.trust.roots import collect_depot_files
 
     wanted = read_want(want) if want else None
     if wanted and not (tags or models or closure):
@@ -175,12 +159,12 @@ def command(  # noqa: PLR0913  (one argument per option)
         models,
         naming.parse_target(output, new) if output else None,
         [signer] if signer else [],
-        replace(terms, sequence=sequence),
+        terms,
         closure=closure,
         with_models=not no_models,
         bases=[parse_location(base) for base in bases],
         want=wanted,
-        roots=collect_depot_files(roots),
+        roots=roots,
         model_signer=model_signer or (signer if emit_model_signature else None),
         compression=compression,
         media=media,
@@ -262,7 +246,18 @@ def _make_result(done: "ExportResult", request: "ExportRequest") -> Result:
         absent = wanted - done.manifest.carried
         lines.append(f"not in it: {absent:,} of the {count_text(wanted, 'chunk')} asked for")
     lines += _terms_lines(done, data)
-    return Result(data, [*lines, f"bundle {done.bundle}"])
+    return Result(data, [*lines, f"bundle {done.bundle}", *_next_lines(done, request)])
+
+
+def _next_lines(done: "ExportResult", request: "ExportRequest") -> list[str]:
+    """Say what is done with the bundle on the other side; the first one needs trust there."""
+    if done.volumes:
+        return ["On the other side, with each volume: airgap import VOLUME"]
+    location = done.path or str(request.destination)
+    lines = [f"On the other side: airgap import {location}"]
+    if request.roots and done.manifest.sequence <= 1:
+        lines.append(f"The first time, before that: airgap trust init {location}")
+    return lines
 
 
 def _parity_lines(done: "ExportResult", percent: int) -> list[str]:

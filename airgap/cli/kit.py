@@ -1,7 +1,6 @@
 """``airgap kit``: make a folder that installs airgap where there is no package index."""
 
 import platform
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from airgap.cli.output import (
 )
 from airgap.cli.passphrases import read_passphrase
 from airgap.cli.progress import make_progress
-from airgap.cli.terms_options import terms_options
+from airgap.cli.terms_options import bundle_options
 
 if TYPE_CHECKING:
     from airgap.flow.exporting.terms import Terms
@@ -75,21 +74,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Take this wheel, of airgap itself or of a package that has none; repeat it.",
 )
-@click.option(
-    "--include-root",
-    "roots",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="FILE",
-    help="Also carry this signed root, which the kit is verified with; repeat it.",
-)
-@click.option(
-    "--sequence",
-    type=click.IntRange(0, 2**53 - 1),
-    metavar="N",
-    help="The number in the channel, instead of its next one; 0: none.",
-)
-@terms_options
+@bundle_options
 @tmpdir_option
 @key_options
 @jobs_option
@@ -102,8 +87,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     extras: tuple[str, ...],
     indexes: tuple[str, ...],
     wheels: tuple[Path, ...],
-    roots: tuple[Path, ...],
-    sequence: int | None,
+    roots: dict[str, bytes],
     terms: "Terms",
     tmpdir: Path | None,
     key: str,
@@ -118,15 +102,14 @@ def command(  # noqa: PLR0913  (one argument per option)
     """
     from airgap.cli.signers import load_signer
     from airgap.flow.kit.make import KitRequest, make_kit, parse_packages
-    from airgap.flow.trust.roots import collect_depot_files
 
     running = ".".join(platform.python_version_tuple()[:2])
     request = KitRequest(
         folder,
         parse_packages([*pythons], targets, running, extras=extras, indexes=indexes, wheels=wheels),
         [load_signer(key, read_passphrase(passphrase_env, passphrase_fd))],
-        replace(terms, sequence=sequence),
-        collect_depot_files(roots),
+        terms,
+        roots,
         jobs,
         tmpdir,
     )

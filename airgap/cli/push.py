@@ -111,10 +111,10 @@ def command(  # noqa: PLR0913  (one argument per option)
         "replaced": list(done.replaced),
         "disk_use": [describe_peak(peak) for peak in done.peaks],
     }
-    return Result(data, _lines(done))
+    return Result(data, _lines(done, f"{tag} --model" if is_model else tag, str(location)))
 
 
-def _lines(done: "PushResult") -> list[str]:
+def _lines(done: "PushResult", tag: str, depot: str) -> list[str]:
     lines = [f"{item} ({size_text(item.size)})" for item in done.manifest.items]
     lines += label_lines(done.manifest.labels)
     if done.was_there:
@@ -122,4 +122,5 @@ def _lines(done: "PushResult") -> list[str]:
     written = count_text(done.packs_written, "pack")
     lines.append(f"{written} written, {done.packs_there:,} already there")
     lines += [f"replaced bundle {bundle}" for bundle in done.replaced]
-    return [*lines, f"bundle {done.bundle}"]
+    lines.append(f"bundle {done.bundle}")
+    return [*lines, f"To install it: airgap pull {tag} {depot}"]

@@ -1,14 +1,19 @@
-"""Options that say on which terms a bundle is signed: for ``export`` and ``push``."""
+"""Options that say on which terms a bundle is signed: for ``export``, ``kit`` and ``push``."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import update_wrapper
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from airgap.cli.times import read_expiry
 
-__all__ = ["terms_options"]
+if TYPE_CHECKING:
+    from airgap.flow.exporting.terms import Terms
+
+__all__ = ["bundle_options", "terms_options"]
 
 
 def terms_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -62,3 +67,42 @@ def terms_options(command: Callable[..., int]) -> Callable[..., int]:
     ):
         option(run)
     return run
+
+
+def bundle_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the terms with a number, and the roots that travel: ``terms``, ``roots``.
+
+    The roots are the files that a depot has for them, by name.
+    """
+
+    def run(
+        *args: object,
+        terms: "Terms",
+        sequence: int | None,
+        roots: tuple[Path, ...],
+        **kwargs: Any,  # noqa: ANN401  (click's)
+    ) -> int:
+        from airgap.flow.trust.roots import collect_depot_files
+
+        files = collect_depot_files(roots)
+        return command(*args, terms=replace(terms, sequence=sequence), roots=files, **kwargs)
+
+    update_wrapper(run, command)
+    for option in (
+        click.option(
+            "--include-root",
+            "roots",
+            type=click.Path(path_type=Path),
+            multiple=True,
+            metavar="FILE",
+            help="Also carry this signed root, for `airgap trust` on the other side; repeat it.",
+        ),
+        click.option(
+            "--sequence",
+            type=click.IntRange(0, 2**53 - 1),
+            metavar="N",
+            help="The number in the channel, instead of its next one; 0: none.",
+        ),
+    ):
+        option(run)
+    return terms_options(run)
