@@ -58,6 +58,8 @@ class ImportRequest:
     """Whether to check signatures alone, and write nothing."""
     tag: Tag | None = None
     """Install this and nothing else; None: all that the bundle holds."""
+    left_out: frozenset[tuple[int, str, str]] = frozenset()
+    """The keys of items that are not installed."""
     with_models: bool = True
     """Whether the models that the Bento ``tag`` names are installed too."""
     expected: Kind | None = None
@@ -152,6 +154,9 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
         if request.tag:
             chosen = choose_items(admitted, request.tag, with_models=request.with_models)
             opened = replace(admitted, only=chosen)
+        elif request.left_out:
+            keys = frozenset(item.key for item in admitted.manifest.value.items)
+            opened = replace(admitted, only=keys - request.left_out)
         done = install_bundle(
             opened,
             replace=request.replace,

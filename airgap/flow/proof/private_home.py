@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -24,11 +24,12 @@ from airgap.format.inventory import Item
 from airgap.state import pinned_root
 from airgap.state.pinned_root import PinnedRoot
 from airgap.state.state_folder import state_folder
+from airgap.store.compare import find_differences, has_missing_files
 from airgap.store.install_paths import InstallPath
 from airgap.store.item_kind import Reference, Source
 from airgap.store.kinds import install_path
 
-__all__ = ["PrivateHome", "TrialPlace", "has_same_sizes", "make_private_home"]
+__all__ = ["PrivateHome", "TrialPlace", "is_here", "make_private_home"]
 
 _COPIED: Final = 1024 * 1024
 """Up to this size, in bytes, a file is copied."""
@@ -63,8 +64,6 @@ class PrivateHome:
     folder: Path
     state: Path
     """airgap's own state: this machine's, or one that the proof has for itself."""
-    links: list[Path] = field(default_factory=list)
-    """Links to folders of this machine's stores."""
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -122,10 +121,11 @@ class PrivateHome:
 
     def link(self, item: Item | Reference, here: Path) -> None:
         """Link the folder of an item into the home's store. Raises OSError."""
-        final = self._find_place(item)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        final.symlink_to(here)
-        self.links.append(final)
+        place = self._find_place(item)
+        place.final.parent.mkdir(parents=True, exist_ok=True)
+        place.final.symlink_to(here)
+        if place.latest and not place.latest.exists():
+            place.latest.write_text(item.version)
 
     def link_files(self, source: Source) -> None:
         """Put the files of an item into the home's store, and nothing else.
@@ -135,7 +135,7 @@ class PrivateHome:
         Raises:
             OSError: the disk refused.
         """
-        top = self._find_place(Reference(source.kind, source.name, source.version))
+        top = self._find_place(Reference(source.kind, source.name, source.version)).final
         for path in source.tree.empty_folders:
             (top / path).mkdir(parents=True)
         for path, target in source.tree.links.items():
@@ -159,14 +159,9 @@ class PrivateHome:
             total += (len(folders) + _FOLDERS) * block
         return total
 
-    def unlink_all(self) -> None:
-        """Take the links to folders away. Raises OSError."""
-        while self.links:
-            self.links.pop().unlink()
-
-    def _find_place(self, item: Item | Reference) -> Path:
+    def _find_place(self, item: Item | Reference) -> InstallPath:
         with self.use():
-            return install_path(item).final
+            return install_path(item)
 
 
 @contextmanager
@@ -203,10 +198,14 @@ def _pin(home: PrivateHome, root: PinnedRoot) -> None:
         begin_history(require_root().value)
 
 
-def has_same_sizes(item: Item, here: InstallPath) -> bool:
-    """Tell whether what is installed here may be the item: each of its files has its size."""
+def is_here(item: Item) -> bool:
+    """Tell whether an item is installed on this machine, with the same content."""
+    here = install_path(item)
     with suppress(OSError):
-        return here.final.is_dir() and all(
-            (here.final / file.path).stat().st_size == file.size for file in item.files
+        return (
+            here.final.is_dir()
+            and all((here.final / file.path).stat().st_size == file.size for file in item.files)
+            and not has_missing_files(item, here)
+            and not any(find_differences(item, here))
         )
     return False

@@ -11,13 +11,12 @@ from typing import Any, Final
 
 from airgap.disk.part_file import write_json
 from airgap.disk.reading import read_small
-from airgap.errors import ConfigurationError, ConflictError, MissingError
+from airgap.errors import ConfigurationError, MissingError
 from airgap.flow.disk_use import Peak
 from airgap.flow.environment.items import list_remembered_files
 from airgap.flow.environment.run import make_start_in
 from airgap.flow.importing.use_case import (
     ImportRequest,
-    ImportResult,
     import_bundle,
     list_items,
 )
@@ -25,7 +24,7 @@ from airgap.flow.progress import Progress
 from airgap.flow.proof import sandbox
 from airgap.flow.proof.environments import Environments
 from airgap.flow.proof.example import ExampleRequest, parse_request
-from airgap.flow.proof.private_home import PrivateHome, has_same_sizes, make_private_home
+from airgap.flow.proof.private_home import PrivateHome, is_here, make_private_home
 from airgap.flow.proof.proof_use import ProofUse
 from airgap.flow.proof.report import Report, Watched, make_report
 from airgap.flow.proof.trial import Trial
@@ -118,31 +117,23 @@ def rehearse(
     with make_private_home(options.tmpdir, own_state=True) as home:
         with home.use():
             items = list_items(request, progress)
-        for item in items:
-            here = install_path(item)
-            if item.kind in _LINKED and has_same_sizes(item, here):
-                home.link(item, here.final)
+        linked = [item for item in items if item.kind in _LINKED and is_here(item)]
+        for item in linked:
+            home.link(item, install_path(item).final)
         with home.use():
             use = ProofUse(home.folder)
-            request = replace(request, on_peaks=partial(use.take, progress=progress))
-            done = _import(request, home, progress)
+            request = replace(
+                request,
+                left_out=frozenset(item.key for item in linked),
+                on_peaks=partial(use.take, progress=progress),
+            )
+            done = import_bundle(request, progress)
             bentos = _choose_bentos([item for item, _ in done.outcomes], tags)
             _refuse_unprovable(bentos)
             proving = _Proving(home, stores, options, use, progress)
             proofs = [proving.serve(tag) for tag in bentos]
     bundle = done.opened.bundle if done.opened else ""
     return [replace(proof, bundle=bundle, peaks=tuple(use.peaks)) for proof in proofs]
-
-
-def _import(request: ImportRequest, home: PrivateHome, progress: Progress) -> ImportResult:
-    """Import what is not linked; without links if what is here has other content."""
-    try:
-        return import_bundle(request, progress)
-    except ConflictError:
-        if not home.links:
-            raise
-        home.unlink_all()
-        return import_bundle(request, progress)
 
 
 def _choose_bentos(items: Sequence[Item], tags: Sequence[str]) -> list[str]:
