@@ -137,8 +137,7 @@ def _write_list(text: str) -> str:
 
 
 def _write_class(cls: type) -> Iterator[str]:
-    docstring = inspect.getdoc(cls) or ""
-    yield from _write_docstring("" if docstring.startswith("dict(") else docstring)
+    yield from _write_docstring(_find_text(cls))
     fields = list(_list_fields(cls))
     if fields:
         yield "\n".join(["| field | type | |", "| --- | --- | --- |", *fields])
@@ -177,8 +176,23 @@ def _list_bases(cls: type) -> list[str]:
     return [name for name in names if name.endswith("Dict") and name != "TypedDict"]
 
 
+def _find_text(cls: type) -> str:
+    """Return the docstring of a class, or the text below it if a call makes it."""
+    if _find_class(cls):
+        return inspect.getdoc(cls) or ""
+    body = _parse(_find_file(cls)).body
+    for node, after in zip_longest(body, body[1:]):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == cls.__name__:
+            return inspect.cleandoc(ast.literal_eval(after.value))
+    raise LookupError(f"{cls} has no source")
+
+
+def _find_file(cls: type) -> Path:
+    return Path(importlib.import_module(cls.__module__).__file__ or "")
+
+
 def _find_class(cls: type) -> ast.ClassDef | None:
-    for node in _parse(Path(inspect.getsourcefile(cls) or "")).body:
+    for node in _parse(_find_file(cls)).body:
         if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
             return node
     return None  # made by a call

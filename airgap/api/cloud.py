@@ -27,11 +27,14 @@ _THREADS = 10  # as in BentoML
 
 @dataclass(frozen=True, slots=True)
 class DepotEntry:
-    """A Bento or model of a depot. ``created_at`` is that of its bundle, as RFC 3339."""
+    """A Bento or model of a depot."""
 
     name: str
+    """Its name."""
     version: str
+    """Its version."""
     created_at: str
+    """The time of its bundle, as RFC 3339."""
     bundle: results.DepotBundleDict = field(repr=False)
     """The bundle that holds it, as ``airgap list --json`` has it."""
 
@@ -46,6 +49,7 @@ class DepotEntries:
     """What a depot holds, newest first."""
 
     items: Sequence[DepotEntry]
+    """The entries."""
 
     @property
     def total(self) -> int:

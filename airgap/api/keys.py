@@ -45,6 +45,7 @@ class PublicKey:
     id: str
     """The key id: the SHA-256 of the public key in DER form, in hex."""
     algorithm: str
+    """The algorithm, such as ``ed25519``."""
     half: PublicHalf = field(repr=False, compare=False)
     """The key itself, for functions of this module."""
 
@@ -54,6 +55,7 @@ class PrivateKey:
     """A private key that is open: in memory, in an agent or in a token."""
 
     public: PublicKey
+    """Its public half."""
     signer: Signer = field(repr=False, compare=False)
     """Signs, for functions of the API."""
 
@@ -72,6 +74,7 @@ class KeyPair:
     public: Path
     """``NAME.pub``: give it away."""
     key: PublicKey
+    """The public half."""
 
 
 @edge

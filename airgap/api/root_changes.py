@@ -41,7 +41,9 @@ class RootChange:
     """A change that was not made yet. What it refuses is raised when it is made."""
 
     name: str
+    """The function that made it."""
     apply: Callable[[Root], Root] = field(repr=False)
+    """Makes the change."""
 
 
 @edge

@@ -81,19 +81,31 @@ class DepotBundleDict(TypedDict, total=False):
     attestations: list[AttestationDict]
     """The attestations: those that count, or are claimed."""
     created_at: str
-    """As of ``BundleDict``, like the rest."""
+    """The time of its newest Bento or model."""
     expires_at: str | None
+    """No site imports it after this; None: never."""
     channel: str
+    """Its channel; ``default`` if none was given."""
     sequence: int
+    """Its number in the channel; 0: none."""
     audience: list[str]
+    """The sites that may import it; empty: all that trust the builder."""
     labels: dict[str, str]
+    """Its labels, by name."""
     completes: str | None
+    """The id of the bundle that it completes, if it is a completing bundle."""
     tool: str
+    """The program that made it."""
     size: int
+    """The bytes of all files of all items."""
     stored_size: int
+    """The bytes of its packs."""
     packs: int
+    """How many packs it has."""
     chunks: int
+    """How many chunks it names."""
     items: list[ItemDict]
+    """The items that it holds."""
 
 
 class FoundBundleDict(DepotBundleDict):

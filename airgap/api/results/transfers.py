@@ -103,19 +103,31 @@ class ImportDict(TypedDict):
     disk_use: list[DiskUsePeakDict]
     """The space that was expected to be needed on each file system."""
     site: NotRequired[str]
-    """As of ``VerificationDict``, like the next ten fields."""
+    """The site whose root admits it."""
     root_version: NotRequired[int]
+    """The version of that root."""
     threshold: NotRequired[int]
+    """How many builders must sign."""
     roles: NotRequired[dict[str, RoleSignaturesDict]]
+    """The signatures of each role."""
     attestations: NotRequired[list[AttestationDict]]
+    """The attestations that the root demands."""
     channel: NotRequired[str]
+    """Its channel."""
     sequence: NotRequired[int]
+    """Its number in the channel; 0: none."""
     labels: NotRequired[dict[str, str]]
+    """Its labels, by name."""
     last_sequence: NotRequired[int]
+    """The highest number of this channel that was imported here before; 0: none."""
     missing_numbers: NotRequired[list[int] | None]
+    """The first and the last number of the channel that did not come; None: none is missing."""
     waived: NotRequired[list[str]]
+    """The rules that only a waiver let it pass."""
     passed_over: NotRequired[list[str]]
+    """Newer bundles of the depot that this machine would not import."""
     waiver: NotRequired[UsedWaiverDict]
+    """The waiver, if one was needed."""
     model_signatures: NotRequired[list[ModelSignatureDict]]
     """With ``model_signatures``: the models' own signatures."""
     model_signature_commands: NotRequired[list[str]]

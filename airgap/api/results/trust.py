@@ -70,14 +70,18 @@ class RecipientDict(TypedDict):
     """A key for which bundles may be encrypted."""
 
     recipient: str
+    """The public key."""
     label: str
+    """Whose it is."""
     purpose: str
+    """What it is for."""
 
 
 TimestampAuthorityDict = TypedDict(
     "TimestampAuthorityDict", {"certificate": str, "from": str | None, "until": str | None}
 )
-"""An authority whose time stamps count, by the digest of its certificate, and when."""
+"""An authority whose time stamps count: ``sha256:`` and the digest of its ``certificate``, ``from``
+when and ``until`` when; None: no limit."""
 
 
 class RootDict(TypedDict):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import airgap
 from tests.servers import fake_s3
 from tests.servers.s3 import BUCKET
 from tests.support.python_scripts import Scripts
@@ -14,6 +15,7 @@ from tests.support.stock_shop import make_shop
 
 pytestmark = pytest.mark.bentoml
 
+MODULES = {"bentos", "cloud", "keys", "models", "results", "roots", "trust"}
 PAGE = REPOSITORY / "docs" / "python-api.md"
 
 
@@ -77,3 +79,12 @@ def _read_fingerprint(folder: Path) -> str:
     from airgap import roots
 
     return roots.read(folder / "root.msgpack")["fingerprint"]
+
+
+def test_the_reference_has_every_name_and_a_text_for_every_field() -> None:
+    _, _, reference = PAGE.read_text().partition("\n## Reference\n")
+    names = set(re.findall(r"^#### (?:airgap\.)(\w+)$", reference, re.MULTILINE))
+    own = {name for name in airgap.__all__ if not hasattr(airgap.errors, name)}
+
+    assert own - names == {"__version__", "errors", "exceptions", *MODULES}
+    assert re.findall(r"^\| `.*\|  \|$", reference, re.MULTILINE) == []
