@@ -113,9 +113,9 @@ class HuggingFaceSnapshots(ItemKind):
         """Record the snapshot for huggingface_hub; see ``complete_record``."""
         complete_record(item, target, make_part)
 
-    def forget_installed(self, target: InstallPath) -> None:
+    def forget_installed(self, target: InstallPath) -> Callable[[], object]:
         """Remove the record of a snapshot, if an import wrote it; see ``remove_record``."""
-        remove_record(target)
+        return remove_record(target)
 
     def has_changed(self, source: Source) -> bool:
         """Tell whether a file has changed.

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -95,20 +96,29 @@ def complete_record(item: Item, target: InstallPath, make_part: Callable[[], Pat
     durable.replace_file(path, text, make_part(), modes_of(target.store).file)
 
 
-def remove_record(target: InstallPath) -> None:
+def remove_record(target: InstallPath) -> Callable[[], object]:
     """Remove the record of an installed snapshot if an import wrote it, and its empty folder.
 
-    What huggingface_hub wrote stays: it knows more than what was imported. Raises OSError.
+    What huggingface_hub wrote stays: it knows more than what was imported. Returns what writes the
+    record again. Raises OSError.
     """
     path = record_path(target.final.parent.parent, target.final.name)
     try:
-        if not _is_marked(json.loads(_read(path) or b"")):
-            return
-    except (AirgapError, ValueError, AttributeError, RecursionError):
-        return
+        raw = _read(path) or b""
+        if not _is_marked(json.loads(raw)):
+            return lambda: None
+        mode = stat.S_IMODE(path.lstat().st_mode)
+    except (AirgapError, OSError, ValueError, AttributeError, RecursionError):
+        return lambda: None
+
+    def restore() -> None:
+        path.parent.mkdir(exist_ok=True)
+        durable.replace_file(path, raw, mode=mode)
+
     path.unlink(missing_ok=True)
     with suppress(OSError):  # records of other commits are there
         path.parent.rmdir()
+    return restore
 
 
 def _is_marked(document: Mapping[str, Any]) -> bool:

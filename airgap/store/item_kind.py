@@ -281,12 +281,15 @@ class ItemKind(ABC):
             StorageError: the folder for airgap's own work is not as it should be.
         """
 
-    def forget_installed(self, target: InstallPath) -> None:  # noqa: B027
+    def forget_installed(self, target: InstallPath) -> Callable[[], object]:  # noqa: ARG002
         """Take back what ``record_installed`` told other programs; the item is about to go.
+
+        Returns what undoes that, if the item cannot be removed.
 
         Raises:
             OSError: the disk refused.
         """
+        return lambda: None
 
     def find_faults(self, is_installed: Callable[[Reference], bool]) -> Iterator[ItemFault]:  # noqa: ARG002
         """Yield what is wrong with the installed items."""

@@ -2,18 +2,21 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import suppress
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from airgap.disk import durable
+from airgap.disk.reading import read_small
 from airgap.errors import AirgapError
 from airgap.store.install_paths import InstallPath, private_folder
 from airgap.store.item_kind import ItemKind
 from airgap.store.kinds import list_kinds
-from airgap.store.latest import read_latest
+from airgap.store.latest import LATEST, read_latest
 from airgap.store.modes import modes_of
 from airgap.store.private_folder import make_private_folder
 from airgap.store.staging import remove_tree
@@ -23,6 +26,8 @@ __all__ = ["finish_removals", "list_leftovers", "remove_item"]
 _REMOVED: Final = "removed"
 _ITEMS: Final = "items"
 """Items lie as deep as in staging: the folders above them are inspected before each import."""
+_LATEST_BYTES: Final = 64 * 1024
+"""More than any program writes there; what is larger is not kept for a removal that fails."""
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -33,15 +38,51 @@ def remove_item(kind: ItemKind, name: str, version: str) -> None:
 
     Raises:
         StorageError: the folder for airgap's own work is not as it should be.
-        OSError: the disk refused. Then the item is whole or gone.
+        OSError: the disk refused. Then the item is whole, and all is as it was, or it is gone.
     """
     target = kind.install_path(name, version)
     folder = make_private_folder(target.store, _REMOVED, _ITEMS, kind.rules.name, name)
-    kind.forget_installed(target)
-    _leave_latest(kind, name, version, target)
-    target.final.rename(folder / version)
+    with ExitStack() as undone:
+        undone.callback(_remove_empty, folder, target.store)
+        undone.callback(_undo, target, kind.forget_installed(target))
+        undone.callback(_undo, target, partial(_restore_latest, target, *_read_latest(target)))
+        _leave_latest(kind, name, version, target)
+        target.final.rename(folder / version)
+        undone.pop_all()
     durable.sync_folder(target.final.parent)
     finish_removals(target.store)
+
+
+def _undo(target: InstallPath, step: Callable[[], object]) -> None:
+    """Undo a step of a removal that has failed, as far as the disk lets that be done."""
+    if os.path.lexists(target.final):
+        with suppress(OSError):
+            step()
+
+
+def _remove_empty(folder: Path, store: Path) -> None:
+    """Remove a folder of airgap's own and those above it, as far as they are empty."""
+    while folder != private_folder(store):
+        with suppress(OSError):
+            folder.rmdir()
+        folder = folder.parent
+
+
+def _read_latest(target: InstallPath) -> tuple[bytes, int] | tuple[None, int]:
+    """Return the bytes and the mode of ``latest``; None if it is not a small file."""
+    with suppress(OSError):
+        if target.latest is not None and not target.latest.is_symlink():
+            raw = read_small(target.latest, _LATEST_BYTES)
+            if len(raw) <= _LATEST_BYTES:
+                return raw, stat.S_IMODE(target.latest.lstat().st_mode)
+    return None, 0
+
+
+def _restore_latest(target: InstallPath, raw: bytes | None, mode: int) -> None:
+    """Write ``latest`` as it was. Raises OSError."""
+    if raw is not None and target.latest is not None:
+        part = make_private_folder(target.store, _REMOVED) / LATEST
+        durable.replace_file(target.latest, raw, part, mode)
 
 
 def finish_removals(store: Path) -> None:
@@ -94,7 +135,7 @@ def _leave_latest(kind: ItemKind, name: str, version: str, target: InstallPath) 
         target.latest.unlink(missing_ok=True)
     elif current not in others:
         newest = max(others, key=lambda other: (_read_created(kind, name, other), other))
-        part = make_private_folder(target.store, _REMOVED) / "latest"
+        part = make_private_folder(target.store, _REMOVED) / LATEST
         durable.replace_file(target.latest, newest.encode(), part, modes_of(target.store).file)
 
 

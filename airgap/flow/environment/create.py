@@ -19,7 +19,7 @@ from airgap.flow.environment.check_wheels import check_wheels
 from airgap.flow.environment.choose import Choice, choose
 from airgap.flow.environment.items import find_bundle, list_files
 from airgap.flow.progress import Progress
-from airgap.format.kinds import BENTO, WHEELHOUSE
+from airgap.format.kinds import BENTO, FILES, WHEELHOUSE
 from airgap.store import modes
 from airgap.store.bento_runtime import digest_requirements, read_runtime
 from airgap.store.bentoml_home import home
@@ -35,6 +35,7 @@ from airgap.store.environments import (
     read_environment,
     refuse_foreign,
 )
+from airgap.store.in_use import keep_installed
 from airgap.store.kinds import find_kind
 from airgap.store.wheelhouses import find_wheelhouses, read_wheelhouse
 
@@ -162,8 +163,9 @@ def _make(
             return there
         try:
             empty(folder)
-            check_wheels(choice.wheelhouse, progress)
-            build(choice, folder, lock, progress)
+            with keep_installed(_list_used(wanted, choice)):
+                check_wheels(choice.wheelhouse, progress)
+                build(choice, folder, lock, progress)
             durable.sync_file_system(folder)
             mode = choose_modes(folder).file
             durable.replace_file(folder / DESCRIPTION, encode(wanted), mode=mode)
@@ -174,6 +176,17 @@ def _make(
                 _remove_later(folder)
             raise
     return None
+
+
+def _list_used(wanted: EnvironmentDescription, choice: Choice) -> Iterator[Path]:
+    """Yield the folders of the items that an environment is made from, or needs afterwards."""
+    yield choice.wheelhouse.folder
+    kind = find_kind(FILES.name)
+    for name, version in kind.list_tags():
+        folder = kind.install_path(name, version).final
+        is_named = f"{name}:{version}" in wanted.files
+        if is_named or choice.python.path.is_relative_to(folder):
+            yield folder
 
 
 def _remove_later(folder: Path) -> None:

@@ -11,10 +11,11 @@ from airgap.format.kinds import BENTO, FILES, HUGGING_FACE, MODEL, WHEELHOUSE
 from airgap.format.wheelhouse import NO_BENTO
 from airgap.store.bento_runtime import digest_requirements
 from airgap.store.environments import Environment, list_environments
+from airgap.store.in_use import is_in_use
 from airgap.store.kinds import find_kind
 from airgap.store.wheelhouses import list_wheelhouses
 
-__all__ = ["find_dependents"]
+__all__ = ["find_dependents", "find_used"]
 
 _NAMED_BY_BENTOS: Final = frozenset({MODEL.name, HUGGING_FACE.name})
 
@@ -53,6 +54,16 @@ def find_dependents(
         for item in _list_needed_by_environment(environment):
             dependents.setdefault(item, set()).add(f"environment {environment.folder}")
     return {item: tuple(sorted(tags)) for item, tags in dependents.items()}
+
+
+def find_used() -> Mapping[ItemName, tuple[str, ...]]:
+    """Return the items that an environment is made from right now, and by what they are needed."""
+    return {
+        ItemName(name, version, kind.rules.name): ("an environment that is being made",)
+        for kind in map(find_kind, (WHEELHOUSE.name, FILES.name))
+        for name, version in kind.list_tags()
+        if is_in_use(kind.install_path(name, version).final)
+    }
 
 
 def _list_needed_by_environment(environment: Environment) -> Iterator[ItemName]:

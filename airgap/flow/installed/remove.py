@@ -1,13 +1,14 @@
 """``airgap remove`` and ``airgap prune``: remove installed items that nothing here needs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from airgap.errors import AirgapError, ConflictError, MissingError, UsageError
 from airgap.flow.importing.install_bundle import lock_stores
-from airgap.flow.installed.dependents import find_dependents
+from airgap.flow.installed.dependents import find_dependents, find_used
 from airgap.flow.installed.item_name import ItemName
 from airgap.flow.installed.list_items import list_installed
 from airgap.flow.installed.remembered import Remembered, load_remembered
@@ -17,6 +18,7 @@ from airgap.format.kinds import BENTO, WHEELHOUSE
 from airgap.printable import list_some
 from airgap.state import installed_manifests
 from airgap.store.environments import list_environments
+from airgap.store.in_use import hold_alone
 from airgap.store.kinds import find_kind, list_kinds
 from airgap.store.latest import read_latest
 from airgap.store.remove_item import finish_removals, list_leftovers, remove_item
@@ -58,12 +60,13 @@ class KeptItem:
 class RemovalPlan:
     """What is to be removed, Bentos first: at no moment does a Bento lack what it needs.
 
-    ``notes`` say what remains of use by others.
+    ``notes`` say what remains of use by others. ``is_forced``: also what is needed or in use goes.
     """
 
     removals: tuple[PlannedRemoval, ...]
     kept: tuple[KeptItem, ...] = ()
     notes: tuple[str, ...] = ()
+    is_forced: bool = False
 
 
 def plan_removal(names: Sequence[ItemName], *, force: bool) -> RemovalPlan:
@@ -86,7 +89,7 @@ def plan_removal(names: Sequence[ItemName], *, force: bool) -> RemovalPlan:
         item for name in names for item in _find_named(name, stored, interrupted)
     )
     bentos = frozenset(item for item in stored if item.kind == BENTO.name and item not in chosen)
-    dependents = find_dependents(remembered, bentos)
+    dependents = {**find_dependents(remembered, bentos), **find_used()}
     needed = [
         f"{item} is needed by {', '.join(dependents[item])}"
         for item in chosen
@@ -98,7 +101,7 @@ def plan_removal(names: Sequence[ItemName], *, force: bool) -> RemovalPlan:
             "Nothing was removed. Remove what needs it too, or give --force.",
             needed,
         )
-    return _make_plan(chosen, remembered)
+    return replace(_make_plan(chosen, remembered), is_forced=force)
 
 
 def plan_prune(keep: int | None, *, standalone: bool) -> RemovalPlan:
@@ -117,7 +120,7 @@ def plan_prune(keep: int | None, *, standalone: bool) -> RemovalPlan:
     kept: list[KeptItem] = []
     bentos = [item for item in stored if item.kind == BENTO.name]
     old = set(_find_old(bentos, keep, kept)) & remembered.origins.keys()
-    dependents = find_dependents(remembered, frozenset(bentos) - old)
+    dependents = {**find_dependents(remembered, frozenset(bentos) - old), **find_used()}
     chosen = [item for item in bentos if item in old]
     for item in stored:
         if item.kind == BENTO.name or item in dependents or item not in remembered.origins:
@@ -144,7 +147,8 @@ def remove_planned(
         progress: gets a note if an import must be waited for.
 
     Raises:
-        ConflictError: the plan is another one by now; nothing was removed.
+        ConflictError: the plan is another one by now, and nothing was removed; or an environment is
+            made from an item since.
         StorageError: the disk refused. Each item is whole or gone; a rerun finishes.
     """
     stores = {kind.store() for kind in list_kinds() if kind.store().is_dir()}
@@ -158,7 +162,10 @@ def remove_planned(
             finish_removals(store)
         for removal in plan.removals:
             item = removal.item
-            remove_item(find_kind(item.kind), item.name, item.version)
+            kind = find_kind(item.kind)
+            final = kind.install_path(item.name, item.version).final
+            with nullcontext() if plan.is_forced else hold_alone(final):
+                remove_item(kind, item.name, item.version)
 
 
 def _find_named(

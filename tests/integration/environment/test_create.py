@@ -5,10 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airgap.errors import ConfigurationError, ConflictError, MissingError, UsageError
+from airgap.flow.environment import create
+from airgap.flow.environment.build import build
 from tests.support import closure_items, environments, forge, refusals, stores
 from tests.support.forge import Forge, Item
 from tests.support.sides import Side, Site
@@ -254,3 +257,46 @@ def test_the_doctor_says_what_an_environment_lacks(shop: Side) -> None:
     assert "Python of the environment" in told[0][1]
     assert "files encodings:v1" in told[1][1]
     assert [one["level"] for one in later if one["about"] == "environments"] == ["note"]
+
+
+def test_its_wheelhouse_and_files_cannot_be_removed_while_it_is_made(
+    shop: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environments.install(shop, encodings())
+    (wheelhouse,) = shop.bentoml.glob("wheelhouses/*/*")
+    (files,) = shop.bentoml.glob("files/encodings/*")
+    ran = []
+
+    def remove_first(*arguments: Any) -> None:  # noqa: ANN401
+        for kind, folder in (("wheelhouse", wheelhouse), ("files", files)):
+            tag = f"{folder.parent.name}:{folder.name}"
+            ran.append(shop.run("remove", tag, "--kind", kind, "--yes").err)
+        build(*arguments)
+
+    monkeypatch.setattr(create, "build", remove_first)
+    tag = f"encodings:{files.name}"
+
+    assert shop.run("env", "create", "shop", "--files", tag).code == 0
+    assert all("an environment that is being made" in error for error in ran)
+    assert wheelhouse.is_dir()
+    assert files.is_dir()
+
+
+def test_a_wheelhouse_that_is_removed_before_leaves_no_environment(
+    shop: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (wheelhouse,) = shop.bentoml.glob("wheelhouses/*/*")
+    empty = create.empty
+
+    def remove(folder: Path) -> None:
+        if wheelhouse.exists():
+            tag = f"{wheelhouse.parent.name}:{wheelhouse.name}"
+            assert shop.run("remove", tag, "--force", "--yes").code == 0
+        empty(folder)
+
+    monkeypatch.setattr(create, "empty", remove)
+    ran = shop.run("env", "create", "shop")
+
+    assert ran.code == MissingError.exit_code
+    assert f"{wheelhouse} was removed meanwhile" in ran.err
+    assert not (shop.bentoml / "environments").exists()

@@ -1,10 +1,13 @@
 """``airgap remove`` and ``prune``: what nothing here needs goes; items are whole or gone."""
 
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from airgap.errors import ConflictError, MissingError
+from airgap.store.in_use import hold_alone, is_in_use, keep_installed
 from tests.support import environments, forge, store_invariants, stores, whole_shop
 from tests.support.faults import Fault, Launcher
 from tests.support.forge import Forge
@@ -246,3 +249,118 @@ def test_doctor_names_a_removal_that_was_interrupted_and_the_same_command_finish
 
     assert used.run(*words).code == 0
     assert not list(used.bentoml.glob(".airgap/removed*"))
+
+
+@pytest.mark.parametrize("kind", ["bento", "model", "hugging-face", "wheelhouse"])
+def test_a_removal_that_the_disk_refuses_changes_nothing(
+    kind: str, used: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tag = whole_shop.tags("v2", "v2")[kind]
+    before = stores.snapshot(used.bentoml, used.hugging_face)
+    rename = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if "removed" in target.parts:
+            raise PermissionError(13, "Permission denied", str(target))
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuse)
+        ran = used.run("remove", tag, "--kind", kind, "--force", "--yes")
+
+    assert ran.code == 15
+    assert stores.snapshot(used.bentoml, used.hugging_face) == before
+    assert used.run("remove", tag, "--kind", kind, "--force", "--yes").code == 0
+
+
+def test_a_removal_whose_latest_cannot_be_written_changes_nothing(
+    used: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = stores.snapshot(used.bentoml, used.hugging_face)
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("airgap.store.remove_item.durable.replace_file", refuse)
+        assert used.run("remove", "bento", "shop:v2", "--yes").code in (2, 13)
+        ran = used.run("remove", "shop:v2", "--kind", "bento", "--yes")
+
+    assert ran.code == 15
+    assert stores.snapshot(used.bentoml, used.hugging_face) == before
+
+
+@pytest.mark.parametrize("kind", ["wheelhouse", "files"])
+def test_what_an_environment_is_made_from_stays(kind: str, used: Side) -> None:
+    stored = whole_shop.tags("v1", "v1")[kind]
+    name, _, version = stored.partition(":")
+    folder = used.bentoml / {"wheelhouse": "wheelhouses"}.get(kind, kind) / name / version
+    assert used.run("remove", "shop:v1", "--kind", "bento", "--yes").code == 0
+    with keep_installed([folder]):
+        assert used.run("prune", "--yes").code == 0
+        assert f"{kind} {stored}" in tags(used)
+        ran = used.run("remove", stored, "--yes")
+        assert ran.code == ConflictError.exit_code
+        assert f"{kind} {stored} is needed by an environment that is being made" in ran.err
+
+    assert used.run("prune", "--yes").code == 0
+    assert f"{kind} {stored}" not in tags(used)
+
+
+def test_an_environment_that_is_begun_under_the_lock_keeps_its_wheelhouse(
+    used: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert used.run("remove", "shop:v1", "--kind", "bento", "--yes").code == 0
+    (folder,) = (
+        path
+        for path in used.bentoml.glob("wheelhouses/*/*")
+        if path.name in whole_shop.tags("v1", "v1")["wheelhouse"]
+    )
+    with ExitStack() as held:
+
+        def begin(_store: Path) -> None:
+            held.enter_context(keep_installed([folder]))
+
+        monkeypatch.setattr("airgap.flow.installed.remove.finish_removals", begin)
+        ran = used.run("remove", whole_shop.tags("v1", "v1")["wheelhouse"], "--yes")
+
+    assert ran.code == ConflictError.exit_code
+    assert "is in use: an environment is being made from it" in ran.err
+    assert folder.is_dir()
+
+
+def test_what_was_removed_cannot_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("airgap.store.in_use.time.sleep", pauses.append)
+    with pytest.raises(MissingError), keep_installed([tmp_path / "absent"]):
+        pass
+    (tmp_path / "item").mkdir()
+    with (
+        hold_alone(tmp_path / "item"),
+        pytest.raises(MissingError, match="removed meanwhile"),
+        keep_installed([tmp_path / "item"]),
+    ):
+        pass
+    assert len(pauses) == 100
+
+    def move(_: float) -> None:
+        (tmp_path / "item").rename(tmp_path / "away")
+        held.close()
+
+    monkeypatch.setattr("airgap.store.in_use.time.sleep", move)
+    with ExitStack() as held:
+        held.enter_context(hold_alone(tmp_path / "item"))
+        with pytest.raises(MissingError), keep_installed([tmp_path / "item"]):
+            pass
+
+
+def test_where_there_are_no_locks_nothing_is_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(37, "cannot be locked")
+
+    monkeypatch.setattr("airgap.disk.locks._flock", refuse)
+
+    with keep_installed([tmp_path]), hold_alone(tmp_path):
+        assert not is_in_use(tmp_path)
