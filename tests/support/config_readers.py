@@ -325,8 +325,8 @@ def expand_variable(text: str) -> None:
 
 _VARIABLE_BYTES: Final = 128 * 1024
 """The most that Linux allows a variable to have."""
-_MOST_SECONDS: Final = 0.4
-"""Of CPU. Linear time is 10 ms for the longest; quadratic time for 50 characters is 500 ms."""
+_MOST_SECONDS: Final = 2.0
+"""Of CPU. A variable that names itself costs 0.2 s at most; in quadratic time it was over 7 s."""
 
 
 _REFUSES: Final = (ConfigurationError, StorageError)
