@@ -3,8 +3,10 @@
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
+from airgap.disk.sharing import share_folder
 from airgap.disk.space import make_shortage, measure_free
 from airgap.errors import CorruptError
 from airgap.store import bentoml_home
@@ -26,6 +28,7 @@ class UnsignedStaging:
         self.discard()
         make_private_folder(bentoml_home.home(), STAGING)
         self._top.mkdir()
+        share_folder(self._top)
 
     def write(self, path: str, size: int, pieces: Iterable[bytes]) -> None:
         """Write a file of ``size`` bytes at ``path``, which was checked (format §2.5).
@@ -38,7 +41,7 @@ class UnsignedStaging:
         if free is not None and size > free:
             raise make_shortage(self._top, size, free, " more")
         try:
-            (self._top / path).parent.mkdir(parents=True, exist_ok=True)
+            self._make_folders((self._top / path).parent)
             with (self._top / path).open("xb") as file:
                 file.writelines(pieces)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
@@ -46,6 +49,13 @@ class UnsignedStaging:
                 f"The archive has {path!r} twice, or both as a file and as a folder.",
                 "Do not use this archive: no known tool makes such archives.",
             ) from error
+
+    def _make_folders(self, folder: Path) -> None:
+        """Make folders that another operator can remove, if this one is interrupted."""
+        if not folder.is_dir():
+            self._make_folders(folder.parent)
+            folder.mkdir()
+            share_folder(folder)
 
     def hand_over(self, path: str, staged: StagedItem) -> None:
         """Move everything below ``path`` (empty for all) to where the item is staged."""

@@ -12,6 +12,7 @@ from airgap.errors import ConfigurationError, StorageError
 from airgap.flow.admission import history
 from airgap.state import manifest_cache, pinned_root, upload_marks
 from airgap.store.private_folder import make_private_folder
+from airgap.store.unsigned_staging import UnsignedStaging
 from tests.support.sides import Side
 
 
@@ -171,3 +172,16 @@ def test_a_store_whose_private_folder_is_another_user_s_is_named(
     monkeypatch.setattr(os, "open", refuse_to_enter)
     with pytest.raises(StorageError, match="may not enter"):
         make_private_folder(isolated.bentoml, "staging")
+
+
+@pytest.mark.usefixtures("umask")
+def test_another_operator_can_remove_an_unsigned_archive_that_was_interrupted(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOML_HOME", str(shared))
+
+    UnsignedStaging().write("a/b/c.bin", 1, [b"x"])
+
+    folders = [path for path in (shared / ".airgap").rglob("*") if path.is_dir()]
+    assert {path.name for path in folders} >= {"a", "b"}
+    assert {mode(path) for path in folders} == {0o2770}

@@ -170,11 +170,23 @@ def test_a_key_that_is_named_but_not_there_is_a_problem(
     assert "AIRGAP_KEY" in the_problem(isolated, "keys")
 
 
-@pytest.mark.parametrize("part", [".", "trust"])
-def test_state_that_others_can_write_is_a_problem(part: str, isolated: Side) -> None:
-    (isolated.state / part).chmod(0o770)
+@pytest.mark.parametrize(("part", "mode"), [(".", 0o777), ("trust", 0o770), ("sites", 0o707)])
+def test_state_that_others_can_write_is_a_problem(part: str, mode: int, isolated: Side) -> None:
+    (isolated.state / part).chmod(mode)
 
     assert "chmod go-w" in the_problem(isolated, "state")
+
+
+def test_state_that_a_group_shares_is_no_problem_but_others_may_not_write(isolated: Side) -> None:
+    isolated.state.chmod(0o2770)
+    assert "may change whom this machine trusts" in the_note(isolated, "state")
+
+    isolated.state.chmod(0o3770)
+    (found,) = findings(isolated.run("doctor", "--json"), "ok", "state")
+    assert f"its group (gid {isolated.state.stat().st_gid}) imports" in found["message"]
+
+    (isolated.state / "trust").chmod(0o707)
+    assert "chmod o-w" in the_problem(isolated, "state")
 
 
 def test_state_without_a_root_yet_is_fine(connected: Side) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import airgap
 from airgap.errors import ConfigurationError, ConflictError, StorageError, UsageError
 from airgap.flow.trust import system as system_state
 from airgap.flow.trust.system import make_system_folder
@@ -109,10 +110,38 @@ def test_a_root_is_trusted_for_the_whole_system(system: Path, tmp_path: Path, si
     assert system.is_dir()
 
 
-def test_who_trusts_nobody_is_told_where_a_root_was_looked_for(
-    system: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(
+            ["verify", "."],
+            ["import", "."],
+            ["log"],
+            ["check"],
+            ["trust", "show"],
+            ["pull", "a", "."],
+        ),
+        *(["trust", "reset-state"], ["trust", "update", "."], ["watch", ".", "--once"]),
+    ],
+    ids=" ".join,
+)
+def test_who_trusts_nobody_sees_where_a_root_was_looked_for(
+    system: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
-    ran = run_cli(["verify", str(tmp_path)], {})
-    assert ran.code == 3
+    (tmp_path / "depot/bundles").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "depot")
+
+    ran = run_cli(words, {})
+
+    assert ran.code == 3, ran.err
     assert f"There is no root in {tmp_path}/user/.airgap, and {system} is not set up." in ran.err
+
+
+def test_python_sees_where_a_root_was_looked_for(system: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        airgap.verify(tmp_path)
+    assert f"{tmp_path}/user/.airgap, and {system} is not set up" in refused.value.hint
+
+
+def test_the_folder_that_a_variable_names_is_named_with_it() -> None:
     assert "in /a, which AIRGAP_HOME names. " in run_cli(["log"], {"AIRGAP_HOME": "/a"}).err
