@@ -116,5 +116,9 @@ def _reduce(error: AirgapError) -> tuple[Any, ...]:
 
 
 def _restore(cls: type[AirgapError], args: tuple[Any, ...]) -> AirgapError:
-    """Make the error again; of both trees where BentoML is installed."""
-    return (_make_class(cls) or cls)(*args)
+    """Make the error again; of both trees where BentoML is installed.
+
+    Its fields follow, so ``__init__``, which takes other arguments in some classes, is not called.
+    """
+    restored = _make_class(cls) or cls
+    return restored.__new__(restored, *args)

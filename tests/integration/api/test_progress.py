@@ -87,7 +87,21 @@ def test_a_callback_that_fails_leaves_no_bundle(
     assert office.bentoml.is_dir()
 
 
-@pytest.mark.parametrize("kind", ["begin", "advance"])
+@pytest.mark.parametrize("name", ["shop.airgap", "depot", "shop.bento"])
+def test_a_callback_that_fails_at_the_end_leaves_a_whole_bundle_or_none(
+    office: Side, isolated: Side, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(EnoughError):
+        airgap.export_bundle(tmp_path / name, bentos=["shop:v1"], progress=Stop("end"))
+
+    assert not list(tmp_path.rglob("*.part"))
+    if (tmp_path / name).exists():
+        with isolated.here():
+            assert airgap.verify(tmp_path / name)["verified"]
+    assert office.bentoml.is_dir()
+
+
+@pytest.mark.parametrize("kind", ["begin", "advance", "end"])
 @pytest.mark.parametrize(
     "work",
     [

@@ -1,6 +1,7 @@
 """Errors at the edge of the Python API: airgap's own, and BentoML's too."""
 
 import copy
+import importlib
 import pickle  # noqa: TID251  (its own bytes)
 import subprocess
 import sys
@@ -95,6 +96,37 @@ def test_an_error_can_be_copied_and_pickled(copied: object) -> None:
     assert isinstance(again, MissingError)
     assert isinstance(again, bentoml.exceptions.NotFound)
     assert (again.message, again.hint, again.exit_code) == ("It failed.", "Do this.", 13)
+
+
+def list_all_errors() -> list[type[AirgapError]]:
+    """Return every error of the package, once all its modules are imported."""
+    classes, found = [AirgapError], []
+    while classes:
+        cls = classes.pop()
+        if cls not in edges._CLASSES.values():
+            found.append(cls)
+            classes += cls.__subclasses__()
+    return found
+
+
+def test_every_error_of_the_package_can_be_adapted_and_pickled() -> None:
+    for name in (
+        *("chunks.missing_chunks", "bundle.open_bundle", "bundle.open_to_sign"),
+        *("publishing.publish", "location.readers", "importing.use_case"),
+    ):
+        importlib.import_module(f"airgap.flow.{name}")
+    importlib.import_module("airgap.transport.sftp.session")
+    kinds = list_all_errors()
+
+    assert len(kinds) > len(LEAVES)
+    for kind in kinds:
+        error = kind.__new__(kind, "It failed.")
+        vars(error).update(message="It failed.", hint="Do this.", details=(), extra=kind.__name__)
+        adapt_error(error)
+        again = pickle.loads(pickle.dumps(error))  # noqa: S301  (its own bytes)
+        assert type(again) is type(error)
+        assert isinstance(again, (kind, bentoml.exceptions.BentoMLException))
+        assert vars(again) == vars(error)
 
 
 @pytest.mark.usefixtures("no_bentoml")
