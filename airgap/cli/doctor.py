@@ -24,7 +24,8 @@ _INDENT: Final = " " * 9
 def command() -> Result:
     """Check this machine's setup and say what to fix. Changes nothing.
 
-    Checks Python and its packages, airgap's state and root, keys, the clock, and the stores.
+    Checks Python and its packages, airgap's state and root, keys, the clock, the stores, and what a
+    hardened host may forbid: FIPS mode, SELinux, noexec mounts, fapolicyd.
     """
     from airgap.flow.doctor.diagnose import diagnose
 

@@ -1,19 +1,23 @@
 """A proxy that lies, floods and asks for more than it is given (threat model: transports)."""
 
 import itertools
+import socket
 import ssl
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airgap.errors import ConfigurationError, TransportError, UsageError
 from airgap.flow.redaction import redact
 from airgap.transport.open_transport import Login, open_transport
 from airgap.transport.port import TransientError
-from airgap.transport.proxy import Proxy
+from airgap.transport.proxy import Proxy, open_tunnel
 from airgap.transport.s3.options import S3Keys, S3Options
 from airgap.transport.s3.transport import S3Transport
 from airgap.transport.url import parse
@@ -202,3 +206,14 @@ def test_a_proxy_that_cannot_be_used_is_refused_without_repeating_it(value: str)
         )
 
     assert "geheim" not in f"{refused.value} {refused.value.hint}"
+
+
+@given(st.sampled_from([b"", b"HTTP/1.1 200 "]), st.binary(max_size=300))
+def test_any_answer_opens_a_tunnel_or_is_refused(start: bytes, answer: bytes) -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        right.sendall(start + answer)
+        right.shutdown(socket.SHUT_WR)
+        with suppress(TransportError):
+            open_tunnel(left, Proxy("proxy", 80), ("depot.example", 443), 5.0)
+            assert answer.endswith(b"\r\n\r\n")

@@ -1,5 +1,6 @@
 """The depot over SFTP, with a server that lies, or is full."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from airgap.errors import ConfigurationError, MissingError, StorageError, TransportError
+from airgap.transport.open_transport import Login, open_transport
 from airgap.transport.port import TransientError
 from airgap.transport.sftp import packets as wire
 from airgap.transport.sftp.options import SftpOptions
 from airgap.transport.sftp.packets import pack_u32, pack_u64
 from airgap.transport.sftp.ssh_stream import SshStream
 from airgap.transport.sftp.transport import SftpTransport
+from airgap.transport.url import parse
 from tests.servers.sftp_double import Asked, SftpDouble, packet, status
 
 CONTENT = bytes(range(256)) * 1000
@@ -269,3 +272,15 @@ def test_names_that_are_no_text_are_shown_as_they_can_be(
     connector.double.instead = answer
 
     assert transport.list("packs", 10) == ["\\xff", "a", "ü"]
+
+
+def test_where_paramiko_cannot_be_loaded_sftp_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As it is with an OpenSSL in FIPS mode that lacks an algorithm which paramiko tries."""
+    monkeypatch.setitem(sys.modules, "airgap.transport.sftp.transport", None)
+
+    with pytest.raises(ConfigurationError, match="SFTP cannot be used here") as refused:
+        open_transport(parse("sftp://host/depot"), Login(), {})
+
+    assert "ftpes://" in refused.value.hint
