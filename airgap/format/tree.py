@@ -1,0 +1,160 @@
+"""The Merkle tree over a ledger's entries: RFC 6962 §2.1, with SHA-256 (format §28.1).
+
+A leaf is the digest of an entry. Trees are given as the digests of all their leaves, in order.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+__all__ = [
+    "EMPTY_ROOT",
+    "compute_root",
+    "hash_leaf",
+    "prove_consistency",
+    "prove_inclusion",
+    "verify_consistency",
+    "verify_inclusion",
+]
+
+EMPTY_ROOT: Final = hashlib.sha256().digest()
+_LEAF: Final = b"\0"
+_NODE: Final = b"\1"
+
+
+def hash_leaf(entry: bytes) -> bytes:
+    """Return the leaf of an entry, whose bytes have no length before them."""
+    return hashlib.sha256(_LEAF + entry).digest()
+
+
+def compute_root(leaves: Iterable[bytes]) -> bytes:
+    """Return the root of a tree, in one pass, with no more digests kept than the tree is high."""
+    # One root for each bit of the number of leaves so far, the largest tree first.
+    roots: list[bytes] = []
+    for count, leaf in enumerate(leaves):
+        root = leaf
+        while count & 1:
+            root = _join(roots.pop(), root)
+            count >>= 1  # noqa: PLW2901 -- a bit for each subtree that is full
+        roots.append(root)
+    return _fold(roots) if roots else EMPTY_ROOT
+
+
+def prove_inclusion(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
+    """Return the digests that lead from a leaf to the root (RFC 6962 §2.1.1).
+
+    Raises:
+        ValueError: the tree has no such leaf.
+    """
+    if not 0 <= index < len(leaves):
+        raise ValueError(f"a tree of {len(leaves)} leaves has no leaf {index}")
+    path: list[bytes] = []
+    start, end = 0, len(leaves)
+    while end - start > 1:
+        middle = start + _split(end - start)
+        if index < middle:
+            path.append(compute_root(leaves[middle:end]))
+            end = middle
+        else:
+            path.append(compute_root(leaves[start:middle]))
+            start = middle
+    return tuple(reversed(path))
+
+
+def prove_consistency(leaves: Sequence[bytes], old: int) -> tuple[bytes, ...]:
+    """Return the digests that show that a tree begins with its ``old`` first leaves (§2.1.2).
+
+    Raises:
+        ValueError: the tree never had so few or so many leaves.
+    """
+    if not 0 < old <= len(leaves):
+        raise ValueError(f"a tree of {len(leaves)} leaves does not continue one of {old}")
+    path: list[bytes] = []
+    start, end = 0, len(leaves)
+    is_old = True  # the subtree from `start` is one that the old tree had, too
+    while end - start != old - start:
+        middle = start + _split(end - start)
+        if old <= middle:
+            path.append(compute_root(leaves[middle:end]))
+            end = middle
+        else:
+            path.append(compute_root(leaves[start:middle]))
+            start, is_old = middle, False
+    if not is_old:
+        path.append(compute_root(leaves[start:end]))
+    return tuple(reversed(path))
+
+
+def verify_inclusion(
+    leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes
+) -> bool:
+    """Tell whether a path leads from leaf ``index`` to the root of a tree of ``size`` leaves."""
+    if not 0 <= index < size:
+        return False
+    sides = _find_sides(index, size - 1, len(path))
+    digest = leaf
+    for other, is_left in zip(path, sides, strict=False):
+        digest = _join(other, digest) if is_left else _join(digest, other)
+    return len(sides) == len(path) and digest == root
+
+
+def verify_consistency(
+    old: int, size: int, old_root: bytes, root: bytes, path: Sequence[bytes]
+) -> bool:
+    """Tell whether a path shows that a tree of ``size`` leaves begins with one of ``old``."""
+    if not 0 < old <= size:
+        return False
+    if old == size:
+        return not path and old_root == root
+    digests = list(path)
+    if old & (old - 1) == 0:  # the old tree is one subtree of the new one
+        digests.insert(0, old_root)
+    if not digests:
+        return False
+    index, last = old - 1, size - 1
+    while index & 1:
+        index, last = index >> 1, last >> 1
+    sides = _find_sides(index, last, len(digests) - 1)
+    before = after = digests[0]
+    for other, is_left in zip(digests[1:], sides, strict=False):
+        if is_left:
+            before, after = _join(other, before), _join(other, after)
+        else:
+            after = _join(after, other)
+    return len(sides) == len(digests) - 1 and before == old_root and after == root
+
+
+def _find_sides(index: int, last: int, count: int) -> list[bool]:
+    """Return for each digest of a path whether it stands to the left.
+
+    ``index`` is a node, and ``last`` the last one of its row. What is returned has another length
+    than ``count`` if a path of ``count`` digests does not end at the root.
+    """
+    sides: list[bool] = []
+    while last:
+        is_left = bool(index & 1) or index == last
+        if is_left:
+            while index and not index & 1:
+                index, last = index >> 1, last >> 1
+        sides.append(is_left)
+        if len(sides) > count:
+            break
+        index, last = index >> 1, last >> 1
+    return sides
+
+
+def _join(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(_NODE + left + right).digest()
+
+
+def _fold(roots: Sequence[bytes]) -> bytes:
+    """Return the root over subtrees, the largest one first."""
+    root = roots[-1]
+    for left in reversed(roots[:-1]):
+        root = _join(left, root)
+    return root
+
+
+def _split(count: int) -> int:
+    """Return the largest power of two below a count of at least 2."""
+    return 1 << ((count - 1).bit_length() - 1)
