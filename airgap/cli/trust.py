@@ -198,10 +198,13 @@ def update(*, new_roots: tuple[str, ...], connector: "Connector") -> Result:
         "new": before.version != after.version,
         "changes": changes,
         "signed_by": list(done.after.signers["root"]),
+        "passed_over": list(done.passed_over),
     }
     if before.version == after.version:
-        return Result(data, [f"Nothing new: root version {after.version} is trusted already."])
+        same = f"Nothing new: root version {after.version} is trusted already."
+        return Result(data, [*done.passed_over, same])
     lines = [
+        *done.passed_over,
         f"Site {after.site}: root version {after.version} has taken over from {before.version}.",
         fingerprint(done.after.raw),
         *changes,

@@ -236,3 +236,72 @@ def test_an_export_does_not_replace_a_root_in_a_depot(
         error=ConflictError,
     )
     assert (depot / "roots" / "4.root.msgpack").read_bytes() == b"another"
+
+
+STRANGERS = {
+    "another site": make_root(6, site="other", root=team("eve")),
+    "this site": make_root(6, root=team("eve")),
+    "the pinned version": make_root(3, root=team("eve")),
+    "no root": b"not a root",
+}
+
+
+@pytest.mark.parametrize("carried", ["depot"], indirect=True)
+@pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS.keys())
+@pytest.mark.parametrize("own", ["newer", "the pinned one"])
+def test_a_strangers_root_in_a_depot_keeps_nobody_from_this_sites(
+    own: str, stranger: Root | bytes, machine: Side, carried: Path
+) -> None:
+    if own != "newer":
+        for path in [*carried.glob("roots/4*"), *carried.glob("roots/5*")]:
+            path.unlink()
+    version = 6 if isinstance(stranger, bytes) or stranger.version == 6 else 3
+    path = carried / "roots" / f"{version}.root.msgpack"
+    if version == 3 and own != "newer":
+        shutil.copytree(carried, carried.parent / "own")
+    if isinstance(stranger, bytes):
+        path.write_bytes(stranger)
+    else:
+        signers.write_root(path, stranger, "eve")
+    ways = [way for way in (carried, carried.parent / "own") if way.exists()]
+
+    ran = machine.run("trust", "update", *ways, "--json")
+
+    assert ran.code == 0, ran.err
+    assert ran.json["version"] == (5 if own == "newer" else 3)
+    (line,) = ran.json["passed_over"]
+    assert line.startswith(
+        "A file that is not a root in" if isinstance(stranger, bytes) else "A root of version"
+    )
+    if version == 6:  # one that is older than the new root is not looked at any more
+        assert line in " ".join(machine.run("trust", "update", *ways).out.split())
+
+
+@pytest.mark.parametrize("carried", ["depot"], indirect=True)
+def test_a_depot_with_strangers_roots_only_is_refused(machine: Side, carried: Path) -> None:
+    for path in carried.glob("roots/*"):
+        path.unlink()
+    signers.write_root(carried / "roots" / "4.root.msgpack", make_root(4, root=team("eve")), "eve")
+
+    refusals.expect_refusal(machine, "trust", "update", carried, error=NotTrustedError)
+
+
+@pytest.mark.parametrize("carried", ["depot"], indirect=True)
+def test_a_root_that_lacks_a_signature_is_not_passed_over(machine: Side, carried: Path) -> None:
+    signers.write_root(carried / "roots" / "6.root.msgpack", make_root(6, root=TWO), "ann")
+
+    refusals.expect_refusal(machine, "trust", "update", carried, error=NotTrustedError)
+
+
+def test_a_strangers_root_that_a_person_names_is_refused(machine: Side, offered: Path) -> None:
+    signers.write_root(offered / "4.msgpack", make_root(4), "ann")
+    signers.write_root(offered / "6.msgpack", make_root(6, root=team("eve")), "eve")
+
+    refusals.expect_refusal(
+        machine,
+        "trust",
+        "update",
+        offered / "4.msgpack",
+        offered / "6.msgpack",
+        error=NotTrustedError,
+    )

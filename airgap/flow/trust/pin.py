@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from airgap.carrier import local_depot
 from airgap.carrier.archive_start import is_archive
-from airgap.errors import ConflictError, UsageError
+from airgap.errors import ConflictError, CorruptError, NotTrustedError, UsageError
 from airgap.flow.admission import history
 from airgap.flow.admission.policy import require_root
 from airgap.flow.bundle.open_bundle import open_unverified
@@ -25,6 +25,7 @@ from airgap.format import fingerprints, layout
 from airgap.format import root as roots
 from airgap.format.root import Root, SignedRoot
 from airgap.signing import trust
+from airgap.signing.thresholds import find_valid_signers
 from airgap.signing.trust import Verified
 from airgap.state import pinned_root
 from airgap.state.state_folder import state_folder
@@ -72,10 +73,14 @@ def _count_differences(root: SignedRoot, fingerprint: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """The pinned root before and after an update; the same if nothing was new."""
+    """The pinned root before and after an update; the same if nothing was new.
+
+    ``passed_over``: what is said of roots that travelled there and are not of this site's chain.
+    """
 
     before: Verified[Root]
     after: Verified[Root]
+    passed_over: tuple[str, ...] = ()
 
 
 def update_root(locations: Sequence[Location], connector: Connector = LOCAL) -> Update:
@@ -91,7 +96,7 @@ def update_root(locations: Sequence[Location], connector: Connector = LOCAL) -> 
     """
     pinned = pinned_root.load_root()
     before = after = require_root()
-    steps = _steps(locations, before, connector)
+    steps, passed_over = _steps(locations, before, connector)
     floor = history.compute_time_floor(history.check_history(before.value.site).state, before.value)
     for number, step in enumerate(steps, 1):
         now = max(int(time.time()), floor) if number == len(steps) else None
@@ -100,26 +105,90 @@ def update_root(locations: Sequence[Location], connector: Connector = LOCAL) -> 
     if steps:
         history.record_root(after.value, floor)
         _save(after, steps[-1].envelopes, pinned)
-    return Update(before, after)
+    return Update(before, after, passed_over)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A root that may take over. ``location``: where it travels; empty if a person chose it."""
+
+    root: SignedRoot
+    version: int
+    location: str
 
 
 def _steps(
     locations: Sequence[Location], trusted: Verified[Root], connector: Connector
-) -> list[SignedRoot]:
-    """Return what is to take over, in order of version; the order is all that is believed here."""
-    steps: dict[bytes, SignedRoot] = {}
-    versions: dict[bytes, int] = {}
+) -> tuple[list[SignedRoot], tuple[str, ...]]:
+    """Return what is to take over, in order of version, and what is said of roots passed over.
+
+    The order is all that is believed here. Of the roots that travel in a depot or ``.airgap`` file,
+    those that no root key of this chain has signed are passed over: anybody can put them there. But
+    if there is nothing of this chain, they are not, and are refused with a reason.
+    """
+    steps: dict[bytes, _Step] = {}
+    has_own = False
     for location in locations:
         chosen, signed_roots = _read_roots(location, connector)
         for root in signed_roots:
-            version = roots.decode(root.raw).version
-            is_old = not chosen and version < trusted.value.version
-            if root.raw == trusted.raw or is_old:
+            if root.raw == trusted.raw:
+                has_own = True
                 continue
-            others = steps[root.raw].envelopes if root.raw in steps else ()
-            steps[root.raw] = SignedRoot(root.raw, (*others, *root.envelopes))
-            versions[root.raw] = version
-    return sorted(steps.values(), key=lambda root: versions[root.raw])
+            version = _read_version(root.raw, chosen=chosen)
+            if not chosen and 0 < version < trusted.value.version:
+                continue
+            before = steps.get(root.raw)
+            envelopes = (*(before.root.envelopes if before else ()), *root.envelopes)
+            place = "" if chosen or (before and not before.location) else str(location)
+            steps[root.raw] = _Step(SignedRoot(root.raw, envelopes), version, place)
+    own, strange = _sort_out(sorted(steps.values(), key=lambda step: step.version), trusted.value)
+    if not (has_own or own):
+        return [step.root for step in strange], ()
+    return [step.root for step in own], tuple(map(_describe_strange, strange))
+
+
+def _read_version(raw: bytes, *, chosen: bool) -> int:
+    """Return the version of a root; 0 if it is none, and only travels.
+
+    Raises:
+        CorruptError: a person chose it, and it is not a root.
+    """
+    try:
+        return roots.decode(raw).version
+    except CorruptError:
+        if chosen:
+            raise
+        return 0
+
+
+def _sort_out(steps: Sequence[_Step], trusted: Root) -> tuple[list[_Step], list[_Step]]:
+    """Divide the steps, in order of version, into those of the trusted root's chain and others."""
+    chain, own, strange = [trusted], list[_Step](), list[_Step]()
+    for step in steps:
+        is_own = not step.location or (step.version and _is_signed_by(step.root, chain))
+        if is_own:
+            chain.append(roots.decode(step.root.raw))
+        (own if is_own else strange).append(step)
+    return own, strange
+
+
+def _is_signed_by(root: SignedRoot, chain: Sequence[Root]) -> bool:
+    """Tell whether any root key of a chain has signed a root."""
+    for envelope in root.envelopes:
+        for before in chain:
+            with suppress(NotTrustedError, CorruptError):
+                keys = before.signers("root")
+                if find_valid_signers("root", root.raw, [envelope], keys):
+                    return True
+    return False
+
+
+def _describe_strange(step: _Step) -> str:
+    name = f"A root of version {step.version}" if step.version else "A file that is not a root"
+    return (
+        f"{name} in {step.location} was passed over: no root key of this site has signed it"
+        f" ({roots.fingerprint(step.root.raw)})."
+    )
 
 
 def _read_roots(location: Location, connector: Connector) -> tuple[bool, list[SignedRoot]]:
