@@ -57,6 +57,7 @@ from tests.support import (
     config_readers,
     forge,
     image_readers,
+    record_readers,
     stores,
     text_readers,
     zip_files,
@@ -288,6 +289,7 @@ READERS: dict[str, Reader] = {
     **composed_readers.READERS,
     **config_readers.READERS,
     **image_readers.READERS,
+    **record_readers.READERS,
     **text_readers.READERS,
     "listing of S3": Reader(_read_listing, (TransportError,), lambda: [_LISTING], _LISTING_WORDS),
     "files.json": Reader(
