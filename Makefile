@@ -19,7 +19,7 @@ export PYTHONDONTWRITEBYTECODE :=  # empty is unset: three workers would compile
 help:  ## show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(DEMO_VENV)/made  ## carry a small Bento and its packages across an imaginary gap (3 minutes, mostly pip)
+demo: $(DEMO_VENV)/made  ## carry a small Bento, its models and packages across an imaginary gap (mostly pip)
 	@$(DEMO_VENV)/bin/airgap demo --with-env
 
 check: $(VENV)/made  ## everything that CI checks, the quick checks beside the tests
@@ -81,7 +81,9 @@ $(VENV)/made: pyproject.toml
 	@touch $@
 
 $(DEMO_VENV)/made: pyproject.toml
+	@echo 'Once: a virtual environment for the demo, in $(DEMO_VENV).'
 	$(call new-venv,$(DEMO_VENV))
+	@echo 'pip now installs airgap and BentoML there: 90 packages, 80 MB. That takes a minute or more.'
 	$(DEMO_VENV)/bin/python -m pip install $(PIP_FLAGS) --editable '.[bentoml,wheels]'
 	@touch $@
 

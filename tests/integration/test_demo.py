@@ -23,6 +23,9 @@ def test_the_demo_serves_a_prediction_and_refuses_a_changed_byte(
     assert told["refusal"]["exit_code"] == 10
     assert "changed or damaged" in told["refusal"]["output"]
     assert f"bundle {told['bundle']}" in ran.err
+    model = "hugging-face ward-7--tiny-words:"
+    commands = {step["command"]: step["output"] for step in told["steps"]}
+    assert f"installed: {model}" in commands["airgap import ../usb-stick/mood.airgap"]
     lists = [step["output"] for step in told["steps"] if step["command"].endswith("bentoml list")]
     assert ["mood:v1" in output for output in lists] == [False, True, False, False]
     assert "HTTP/1.1 200 OK" in ran.err

@@ -4,12 +4,13 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from airgap.errors import ConfigurationError
+from airgap.flow.demo.server import LOOPBACK
 
 __all__ = ["DemoDisplay", "Machine", "Step", "format_command"]
 
@@ -52,10 +53,17 @@ class Step:
 class Machine:
     """One side: a folder, and every command that was run there."""
 
-    def __init__(self, folder: Path, display: DemoDisplay, steps: list[Step]) -> None:
-        """Make the folder; stores and state appear in it when commands need them."""
+    def __init__(
+        self, folder: Path, display: DemoDisplay, steps: list[Step], *, offline: bool = True
+    ) -> None:
+        """Make the folder; stores and state appear in it when commands need them.
+
+        ``offline`` tells libraries of Hugging Face to look for no server.
+        """
+        self._offline = offline
         self.folder = folder
         self.bentoml_home = folder / "bentoml-home"
+        self.hugging_face_cache = folder / "hugging-face-cache"
         self._display = display
         self._steps = steps
         for path in (folder, self.bentoml_home):
@@ -67,9 +75,10 @@ class Machine:
         return outer | {
             "AIRGAP_HOME": str(self.folder / "airgap-home"),
             "BENTOML_HOME": str(self.bentoml_home),
-            "BENTOML_HF_CACHE_DIR": str(self.folder / "hugging-face-cache"),
+            "BENTOML_HF_CACHE_DIR": str(self.hugging_face_cache),
             "BENTOML_DO_NOT_TRACK": "True",
-            "HF_HUB_OFFLINE": "1",
+            "HF_HUB_OFFLINE": str(int(self._offline)),
+            **dict.fromkeys(("NO_PROXY", "no_proxy"), _without_proxy(outer)),
             "COLUMNS": str(_WIDTH),
             "NO_COLOR": "1",
         }
@@ -81,7 +90,8 @@ class Machine:
             words: the command, as typed.
             folder: where, below the machine's folder.
             exit_code: what it must end with.
-            settings: ``NAME=VALUE``, typed before the command; the value is a folder here.
+            settings: ``NAME=VALUE``, typed before the command; the value is a URL, or a folder
+                here.
 
         Raises:
             ConfigurationError: it ended otherwise; with what it printed.
@@ -89,7 +99,8 @@ class Machine:
         line = format_command([*([settings] if settings else []), *words])
         self._display.show_command(line)
         name, _, value = settings.partition("=")
-        extra = {name: str(self.folder / value)} if name else {}
+        path = value if "://" in value else str(self.folder / value)
+        extra = {name: path} if name else {}
         done = subprocess.run(  # noqa: S603  (our own commands)
             _find_command(words),
             cwd=self.folder / folder,
@@ -117,6 +128,12 @@ class Machine:
         step = Step(self.folder.name, line.replace(_CONTINUED, " "), exit_code, text)
         self._steps.append(step)
         return step
+
+
+def _without_proxy(environment: Mapping[str, str]) -> str:
+    """Return the hosts that are reached without a proxy: the demo's servers, too."""
+    others = environment.get("no_proxy") or environment.get("NO_PROXY")
+    return f"{others},{LOOPBACK}" if others else LOOPBACK
 
 
 def format_command(words: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from airgap.disk.digests import digest_file
 from airgap.errors import AirgapError, ConfigurationError, CorruptError
 from airgap.flow.bundle import open_bundle
+from airgap.flow.demo.hub import serve_hub
 from airgap.flow.demo.machine import DemoDisplay, Machine, Step, format_command
 from airgap.flow.demo.server import LOOPBACK, RunningServer, find_free_port, run_server
 from airgap.flow.location.location import ArchiveFile
@@ -51,7 +52,7 @@ def run_demo(folder: Path, display: DemoDisplay, *, with_env: bool = False) -> D
         )
     steps: list[Step] = []
     display.show_heading("The connected side")
-    connected = Machine(folder / "connected", display, steps)
+    connected = Machine(folder / "connected", display, steps, offline=False)
     _build(connected, display)
     fingerprint = _make_keys(connected, display)
     _export(connected, display, with_env=with_env)
@@ -69,13 +70,21 @@ def run_demo(folder: Path, display: DemoDisplay, *, with_env: bool = False) -> D
 
 
 def _build(connected: Machine, display: DemoDisplay) -> None:
-    display.show_text("A small model is trained, and a Bento that needs it is built.")
+    display.show_text(
+        "A small model is trained, and a Bento that needs it is built. Its words are a model of"
+        " Hugging Face, which the Bento only names; the demo stands for the Hub."
+    )
     project = Path(__file__).parent / "project"
     shutil.copytree(
         project, connected.folder / "project", ignore=shutil.ignore_patterns("__pycache__")
     )
     connected.run("python", "train.py", folder="project")
-    connected.run("bentoml", "build", "--version", "v1", "--output", "tag", folder="project")
+    with serve_hub(connected.hugging_face_cache) as url:
+        connected.run(
+            *("bentoml", "build", "--version", "v1", "--output", "tag"),
+            folder="project",
+            settings=f"HF_ENDPOINT={url}",
+        )
 
 
 def _make_keys(connected: Machine, display: DemoDisplay) -> str:
@@ -96,12 +105,12 @@ def _export(connected: Machine, display: DemoDisplay, *, with_env: bool) -> None
     options = ("-o", "mood.airgap", "--key", "builder.key")
     if with_env:
         display.show_text(
-            "The Bento, the model it names and all Python packages that it needs become one signed"
+            "The Bento, the models it names and all Python packages that it needs become one signed"
             " file. The packages come from the package index, which takes a while..."
         )
         connected.run("airgap", "export", BENTO, "--with-env", "--quiet", *options)
     else:
-        display.show_text("The Bento and the model it names become one signed file...")
+        display.show_text("The Bento and the models it names become one signed file...")
         connected.run("airgap", "export", BENTO, *options)
     display.show_text("... that crosses the gap on a stick, with the root.")
     stick = connected.folder / _STICK

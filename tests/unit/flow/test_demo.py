@@ -1,13 +1,17 @@
 """The demo's parts: commands as people type them, and a server that never outlives it."""
 
+import json
 import os
 import sys
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
 from airgap.errors import ConfigurationError
 from airgap.flow.demo import scenario, server
+from airgap.flow.demo.hub import serve_hub
 from airgap.flow.demo.machine import Machine, Step, format_command
 from airgap.flow.demo.server import find_free_port, run_server
 from tests.support.sides import Side
@@ -42,6 +46,31 @@ class Recorder:
 
     def show_output(self, text: str) -> None:
         self.lines.append(text)
+
+
+def test_the_hub_names_the_commit_that_the_cache_has(tmp_path: Path) -> None:
+    refs = tmp_path / "models--ward-7--tiny-words/refs"
+    refs.mkdir(parents=True)
+    (refs / "main").write_text("0bd5")
+
+    with serve_hub(tmp_path) as url:
+        with urlopen(f"{url}/api/models/ward-7/tiny-words/revision/main", timeout=30) as answer:  # noqa: S310  (http)
+            assert json.load(answer)["sha"] == "0bd5"
+        for path in ("api/models/ward-7/other/revision/main", "ward-7/tiny-words/resolve/main/x"):
+            with pytest.raises(HTTPError, match="404"):
+                urlopen(f"{url}/{path}", timeout=30)  # noqa: S310  (http)
+
+
+@pytest.mark.parametrize(("others", "all_"), [("", "127.0.0.1"), (".lan", ".lan,127.0.0.1")])
+def test_servers_of_the_demo_are_reached_without_a_proxy(
+    others: str, all_: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", others)
+
+    environment = Machine(tmp_path / "side", Recorder(), []).environment()
+
+    assert (environment["NO_PROXY"], environment["no_proxy"]) == (all_, all_)
 
 
 def is_alive(pid: int) -> bool:

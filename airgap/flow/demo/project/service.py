@@ -1,4 +1,7 @@
-"""A service that tells the mood of a text, by the words that its model has learned."""
+"""A service that tells the mood of a text.
+
+The words that it knows are a model of Hugging Face; what it has learned of each, one of BentoML.
+"""
 
 import json
 import math
@@ -9,10 +12,13 @@ import bentoml
 
 @bentoml.service
 class Mood:
-    words = bentoml.models.BentoModel("mood-words:v1")
+    tokenizer = bentoml.models.HuggingFaceModel("ward-7/tiny-words")
+    learned = bentoml.models.BentoModel("mood-weights:v1")
 
     def __init__(self) -> None:
-        self.weights = json.loads(Path(self.words.path_of("weights.json")).read_text())
+        tokens = json.loads(Path(self.tokenizer, "tokenizer.json").read_text())["model"]["vocab"]
+        weights = json.loads(Path(self.learned.path_of("weights.json")).read_text())
+        self.weights = {word: weights[token] for word, token in tokens.items()}
 
     @bentoml.api
     def classify(self, text: str) -> dict[str, str | float]:

@@ -1,6 +1,12 @@
-"""Learn which words are glad and which are sad, and put that into BentoML's model store."""
+"""Learn which words are glad and which are sad.
 
+The words become a model in the cache of Hugging Face, as a download would lay it out; what was
+learned of each becomes one in BentoML's model store.
+"""
+
+import hashlib
 import json
+import os
 from pathlib import Path
 
 import bentoml
@@ -35,9 +41,24 @@ def split(some: str) -> list[str]:
     return some.lower().replace("\n", "|").split("|")
 
 
+def lay_into_cache(repository: str, file: str, data: bytes) -> str:
+    """Lay a file out in the cache of Hugging Face: a blob, a link to it, a commit and its name."""
+    top = Path(os.environ["BENTOML_HF_CACHE_DIR"], f"models--{repository.replace('/', '--')}")
+    commit, blob = hashlib.sha1(data).hexdigest(), hashlib.sha256(data).hexdigest()  # noqa: S324
+    for folder in ("blobs", "refs", f"snapshots/{commit}"):
+        (top / folder).mkdir(parents=True)
+    (top / "blobs" / blob).write_bytes(data)
+    (top / "snapshots" / commit / file).symlink_to(f"../../blobs/{blob}")
+    (top / "refs" / "main").write_text(commit)
+    return commit
+
+
 if __name__ == "__main__":
     weights = train()
-    with bentoml.models.create("mood-words:v1") as model:
-        Path(model.path, "weights.json").write_text(json.dumps(weights, indent=1))
+    vocabulary = {"model": {"vocab": {word: token for token, word in enumerate(weights)}}}
+    commit = lay_into_cache("ward-7/tiny-words", "tokenizer.json", json.dumps(vocabulary).encode())
+    with bentoml.models.create("mood-weights:v1") as model:
+        Path(model.path, "weights.json").write_text(json.dumps([*weights.values()], indent=1))
     sentences = len(split(GLAD)) + len(split(SAD))
-    print(f"{model.tag} has learned {len(weights)} words from {sentences} sentences")
+    print(f"ward-7/tiny-words, commit {commit[:8]}, has {len(weights)} words")
+    print(f"{model.tag} has learned their moods from {sentences} sentences")
