@@ -9,6 +9,7 @@ import click
 from airgap.cli.events import send_outcome, syslog_option
 from airgap.cli.help import HelpCommand
 from airgap.cli.output import (
+    OutputPath,
     Result,
     admission_options,
     depot_option,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--model-signatures",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=OutputPath(file_okay=False),
     metavar="DIR",
     help="Put the models' own signatures here, for OpenSSF `model_signing verify`.",
 )
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 @depot_option
 @click.option(
     "--want",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputPath(dir_okay=False),
     metavar="FILE",
     help="If chunks are lacking, write into FILE what the sender needs for `export --for FILE`.",
 )

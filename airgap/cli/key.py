@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from airgap.cli.help import HelpGroup
-from airgap.cli.output import Result, answers, reports
+from airgap.cli.output import OutputPath, Result, answers, reports
 from airgap.cli.passphrases import passphrase_options, read_new_passphrase, read_passphrase
 
 
@@ -20,7 +20,7 @@ def command() -> None:
     "--dir",
     "folder",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=OutputPath(),
     default=Path(),
     help="The folder for the two files; default: the current one.",
 )
@@ -88,7 +88,7 @@ def fingerprint(*, key: str, passphrase_env: str | None, passphrase_fd: int | No
     "-o",
     "--output",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=OutputPath(),
     required=True,
     help="The file for the public half, such as builder.pub.",
 )

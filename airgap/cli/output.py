@@ -1,5 +1,6 @@
 """What all commands share: options, output for people and programs, and progress."""
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from airgap.flow.location.connector import Connector
 
 __all__ = [
+    "OutputPath",
     "Result",
     "admission_options",
     "answers",
@@ -192,6 +194,27 @@ def location_options(work: Callable[..., Result]) -> Callable[..., Result]:
     ):
         option(run)
     return run
+
+
+class OutputPath(click.Path):
+    """The path of a new file or folder, in a folder that exists."""
+
+    def __init__(self, *, dir_okay: bool = True, file_okay: bool = True) -> None:
+        """Say whether it may be a folder, or a file."""
+        super().__init__(path_type=Path, dir_okay=dir_okay, file_okay=file_okay)
+
+    def convert(
+        self,
+        value: "str | os.PathLike[str]",
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path:
+        """Return the path. Raises MissingError: the folder above it does not exist."""
+        from airgap.flow.location.destination import require_folder_above
+
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        require_folder_above(path)
+        return path
 
 
 class RateType(click.ParamType):  # type: ignore[type-arg]  # not generic in older releases

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from airgap.cli.output import Result, tmpdir_option
+from airgap.cli.output import OutputPath, Result, tmpdir_option
 
 __all__ = ["proof_options"]
 
@@ -33,7 +33,7 @@ def proof_options(command: Callable[..., Result]) -> Callable[..., Result]:
         click.option(
             "--report",
             metavar="FILE",
-            type=click.Path(path_type=Path, dir_okay=False),
+            type=OutputPath(dir_okay=False),
             help="Also write what was seen into FILE, as JSON, for `airgap attest --findings`.",
         ),
         tmpdir_option,

@@ -8,7 +8,7 @@ import click
 from airgap.cli import terminal
 from airgap.cli.help import HelpCommand
 from airgap.cli.lines.labels import join_words
-from airgap.cli.output import Result, key_options, location_options, reports
+from airgap.cli.output import OutputPath, Result, key_options, location_options, reports
 from airgap.cli.passphrases import read_passphrase
 from airgap.cli.signing import SigningPurpose, bundle_option, open_shown, show
 from airgap.cli.terminal import ClaimLine
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=OutputPath(),
     metavar="NAME.waiver",
     help="The file to write; default: the beginning of the bundle's ID, in this folder.",
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.help import HelpCommand
-from airgap.cli.output import Result, reports, size_text
+from airgap.cli.output import OutputPath, Result, reports, size_text
 from airgap.cli.progress import make_progress
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command(name="save", cls=HelpCommand)
 @click.argument("tag")
-@click.argument("destination", metavar="DEST", type=click.Path(path_type=Path))
+@click.argument("destination", metavar="DEST", type=OutputPath())
 @click.option(
     "--format",
     "form",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import click
 
 from airgap.cli.help import HelpCommand
-from airgap.cli.output import Result, reports
+from airgap.cli.output import OutputPath, Result, reports
 from airgap.cli.passphrases import passphrase_options, read_passphrase
 from airgap.cli.root.proposal import read_demand, read_label_rule, read_threshold, report
 from airgap.cli.times import read_moment
@@ -103,7 +103,7 @@ def _keys_option(role: str, *, required: bool = False) -> Callable[[Callable[P, 
     "-o",
     "--output",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=OutputPath(),
     required=True,
     help="The file for the root, such as root.msgpack.",
 )

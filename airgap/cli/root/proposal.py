@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, cast
 
 import click
 
-from airgap.cli.output import Result
+from airgap.cli.output import OutputPath, Result
 from airgap.cli.times import read_span
 from airgap.errors import UsageError
 
@@ -40,7 +40,7 @@ def edits(command: Callable[P, Any]) -> Callable[P, Any]:
         "-o",
         "--output",
         metavar="NEXT",
-        type=click.Path(path_type=Path),
+        type=OutputPath(),
         help="Where the proposal of the next version goes, if ROOT is signed.",
     )
     root = click.argument("root", type=click.Path(path_type=Path))

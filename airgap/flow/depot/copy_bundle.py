@@ -14,7 +14,8 @@ from airgap.flow.bundle import model_signatures, open_bundle
 from airgap.flow.bundle.open_bundle import Unverified
 from airgap.flow.bundle.signature_files import read_signature_files
 from airgap.flow.location.connector import LOCAL, Connector
-from airgap.flow.location.location import Location
+from airgap.flow.location.destination import require_folder_above
+from airgap.flow.location.location import ArchiveFile, LocalDepot, Location
 from airgap.flow.location.writers import Writer, open_writer, takes_one_bundle
 from airgap.flow.media.missing_volumes import merge_errors
 from airgap.flow.progress import PackItems, Progress
@@ -45,10 +46,13 @@ def copy_bundle(
     Raises:
         MissingError, CorruptError: a pack is missing or damaged. All others are copied; the bundle
             is not published.
+        MissingError: the folder above the destination does not exist.
         UsageError: a single file cannot hold several bundles, or it is an archive for stock
             BentoML.
         TransportError, StorageError: a location cannot be reached, read or written.
     """
+    if isinstance(destination, LocalDepot | ArchiveFile):
+        require_folder_above(destination.path)
     with open_bundle.open_all(source, connector) as (count, opened):
         if count > 1 and takes_one_bundle(destination):
             raise UsageError(

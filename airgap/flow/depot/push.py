@@ -22,7 +22,8 @@ from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.write_bundle import BundleOptions
 from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.credentials import Credentials
-from airgap.flow.location.location import DepotLocation
+from airgap.flow.location.destination import require_folder_above
+from airgap.flow.location.location import DepotLocation, LocalDepot
 from airgap.flow.location.writers import open_writer
 from airgap.flow.media.split import VolumeOptions
 from airgap.flow.progress import Progress
@@ -81,12 +82,15 @@ def push(request: PushRequest, progress: Progress) -> PushResult:
 
     Raises:
         UsageError: the terms cannot be written.
-        MissingError: the item, or something that it needs and that travels with it, is not here.
+        MissingError: the item, or something that it needs and that travels with it, is not here;
+            or the folder above the depot does not exist.
         PolicyError: an item holds what looks like a password or a token.
         ConflictError: the depot has the tag with other content by the same key.
         TransportError: the depot cannot be reached, or the connection broke.
         StorageError, CorruptError: as ``write_bundle.export_items``.
     """
+    if isinstance(request.depot, LocalDepot):
+        require_folder_above(request.depot.path)
     options = request.terms.make_options(request.jobs)
     connector = Connector(request.credentials, request.transfer, progress)
     with gather_sources(

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from airgap.carrier.stock.form import Form, form_of_name
 from airgap.errors import UsageError
 from airgap.flow.exporting.stock_archive import FORMATS
+from airgap.flow.location.destination import require_folder_above
 from airgap.flow.location.location import (
     Location,
     is_remote_text,
@@ -69,7 +70,8 @@ def parse_target(text: str, new: NewFile) -> Location:
 
     Raises:
         UsageError: there is no such format; or as ``parse_location``.
-        MissingError: what the file is named after is not in the store.
+        MissingError: what the file is named after is not in the store, or the folder above what
+            was typed does not exist.
     """
     if text == "-" and new.format_name in FORMATS:
         raise UsageError(
@@ -78,6 +80,8 @@ def parse_target(text: str, new: NewFile) -> Location:
             "Give -o FILE, or leave out --format.",
         )
     written, rest = _split_url(text)
+    if not (text == "-" or is_remote_text(text)):
+        require_folder_above(_find_path(written))
     name = new.format_name or _format_of_name(written) or new.default
     if name is None:
         return parse_location(text, to_write=True)
@@ -121,7 +125,12 @@ def _is_folder(written: str) -> bool:
         return True
     if is_remote_text(written):
         return False
-    return Path(urls.parse(written).path if urls.is_url(written) else written).is_dir()
+    return _find_path(written).is_dir()
+
+
+def _find_path(written: str) -> Path:
+    """Return the path that a local text names."""
+    return Path(urls.parse(written).path if urls.is_url(written) else written)
 
 
 def _split_url(text: str) -> tuple[str, str]:

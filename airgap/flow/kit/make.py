@@ -19,6 +19,7 @@ from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.write_bundle import ExportResult, export_items
 from airgap.flow.kit.programs import INSTALLER, list_programs
 from airgap.flow.kit.wheelhouses import EXTRAS, KitPackages, collect_wheelhouses
+from airgap.flow.location.destination import require_folder_above
 from airgap.flow.progress import Progress
 from airgap.format import layout
 from airgap.format.wheelhouse import Target
@@ -112,9 +113,11 @@ def make_kit(request: KitRequest, progress: Progress) -> Kit:
     Raises:
         UsageError, ConfigurationError, MissingError, TransportError, CorruptError: as
             ``collect_wheelhouses``.
+        MissingError: the folder above it does not exist.
         ConflictError: something else is in the folder, or a whole kit.
         StorageError: the disk refused, or is too small.
     """
+    require_folder_above(request.folder)
     programs = list_programs()
     settings = replace(
         request.terms.make_options(request.jobs), roots=request.roots, preset="none"

@@ -13,6 +13,7 @@ from airgap.disk.digests import has_digest
 from airgap.disk.part_file import write_atomically
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow.bundle.open_bundle import Unverified, open_unverified
+from airgap.flow.location.destination import require_folder_above
 from airgap.flow.location.location import Location
 from airgap.flow.media.missing_volumes import MissingVolumes, refusal
 from airgap.flow.media.pack_copies import PackCopies, PackCopy
@@ -59,8 +60,10 @@ def join(locations: Sequence[Location], output: Path, progress: Progress) -> Joi
     Raises:
         UsageError: the locations hold different bundles.
         MissingError, CorruptError: not all packs could be had. What could is kept.
+        MissingError: the folder above the output does not exist.
         StorageError: the disk refused.
     """
+    require_folder_above(output)
     with _open_volumes(locations) as (volumes, contents):
         work = _Joining(volumes, contents, output)
         progress.begin("joining", contents.manifest.stored_size)

@@ -16,6 +16,7 @@ from airgap.disk.space import make_shortage, measure_free
 from airgap.errors import AirgapError, ConflictError, CorruptError, StorageError, UsageError
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.location.connector import LOCAL, Connector
+from airgap.flow.location.destination import require_folder_above
 from airgap.flow.location.location import Location
 from airgap.flow.media.pack_copies import PackCopies, PackCopy
 from airgap.flow.media.parity import Draft, draft_groups, make_groups, measure_longest
@@ -79,8 +80,11 @@ def split(
     Raises:
         StorageError: the media are too small or too few, or refused.
         CorruptError, MissingError: a pack of the source is damaged, or not there.
+        MissingError: the folder above the output does not exist.
         ConflictError: the output holds volumes of another split.
     """
+    if not media.folders:
+        require_folder_above(media.output)
     with open_unverified(location, connector) as opened:
         return write_volumes(opened.reader, read_small_files(opened), media, progress)
 

@@ -15,6 +15,7 @@ from airgap.disk import durable
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import ConfigurationError, ConflictError, UsageError
 from airgap.flow import config
+from airgap.flow.location.destination import require_folder_above
 from airgap.flow.trust import keys, roots
 from airgap.flow.trust.keys import KeyKind
 from airgap.flow.trust.roots import NewRoot, Proposal
@@ -65,6 +66,7 @@ def begin_site(
         UsageError: the site or the channel is not a name.
         ConfigurationError: there is no such algorithm, or the config file cannot be used.
         ConflictError: this machine has keys of another site.
+        MissingError: the folder above AIRGAP_HOME does not exist.
         StorageError: the disk refused.
     """
     for what, name in (("site id", site), ("channel", channel)):
@@ -74,6 +76,7 @@ def begin_site(
                 "Use lower-case letters, digits, '-', '_', '.'; at most 63.",
             )
     document = config.load()
+    require_folder_above(state_folder())
     folder = state_folder() / _FOLDER
     is_new = not folder.exists()
     if is_new:
