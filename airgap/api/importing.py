@@ -201,6 +201,7 @@ def _describe(done: use_case.ImportResult, *, dry_run: bool) -> dict[str, object
         "missing": list(done.missing),
         "packages": list(map(describe_packages, packages)),
         "disk_use": list(map(describe_peak, done.peaks)),
+        "bytes_written": sum(use_case.measure_written(done).values()),
     }
 
 

@@ -6,18 +6,17 @@ is known last, and fills the rest of the room with a member of zeros.
 
 import io
 import os
-from collections.abc import Collection, Container, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Self, cast
 
 from airgap.carrier.archive_padding import make_member, read_padding
-from airgap.carrier.archive_signatures import FRONT_MEMBERS, add_attachment, add_files
+from airgap.carrier.archive_signatures import add_attachment, add_files
+from airgap.carrier.resumed_file import ResumedFile
 from airgap.carrier.texts import texts
 from airgap.codec.buffer import Buffer
 from airgap.disk.buffers import BufferPool
-from airgap.disk.named_files import open_named
 from airgap.disk.os_errors import storage_error, translate_errors
-from airgap.disk.part_file import PartFile
 from airgap.errors import AirgapError, ConflictError, CorruptError, MissingError, UsageError
 from airgap.format import layout, limits, model_signature, tar
 from airgap.format.attachment import parse_attachment_file
@@ -25,14 +24,12 @@ from airgap.format.attestation import ATTESTING_ROLES
 from airgap.format.envelope import Role
 from airgap.format.manifest import Pack
 from airgap.format.root import SignedRoot
-from airgap.printable import count_text
 
 __all__ = [
     "ENVELOPE_ROOM",
     "ArchiveReader",
     "ArchiveWriter",
     "CutOffError",
-    "describe_missing",
 ]
 
 ENVELOPE_ROOM: Final = 64 * limits.KIB  # some 60 signatures, 20 approvals, or 8 of ML-DSA
@@ -330,27 +327,28 @@ class ArchiveReader:
 
 
 class ArchiveWriter:
-    """Writes one bundle into a ``.airgap`` file, under another name until it is complete."""
+    """Writes one bundle into a ``.airgap`` file, under another name until it is complete.
+
+    It goes on with what an interrupted run left (format §9).
+    """
 
     transport: None = None
 
-    def __init__(self, path: Path, manifest_room: int) -> None:
-        """Leave ``manifest_room`` bytes for the manifest.
+    def __init__(
+        self, path: Path, manifest_room: int, tell: Callable[[str], object] = lambda _: None
+    ) -> None:
+        """Leave ``manifest_room`` bytes for the manifest; ``tell`` gets notes for people.
 
         Raises:
             StorageError: the file cannot be made.
         """
         self._path = path
         self._room = tar.round_to_block(manifest_room) + ENVELOPE_ROOM + 2 * tar.BLOCK
-        try:
-            self._part = PartFile(path)
-            self._file = self._part.file
-            self._file.seek(self._room)
-        except OSError as error:
-            raise storage_error(error, path) from error
+        with translate_errors(path):
+            self._file = ResumedFile(path, self._room, tell)
 
     def lacks(self, _: Pack) -> bool:
-        """Tell that each pack is needed: the file is written anew."""
+        """Tell that each pack is needed: also one that is there is compared."""
         return True
 
     def put_root(self, name: str, data: bytes) -> None:
@@ -358,9 +356,8 @@ class ArchiveWriter:
         self._append(name, [data])
 
     def put_pack(self, digest: bytes, parts: list[Buffer]) -> bool:
-        """Append a pack."""
-        self._append(layout.pack_name(digest), parts)
-        return True
+        """Append a pack; return False if an interrupted run had written it."""
+        return self._append(layout.pack_name(digest), parts)
 
     def publish(
         self, bundle: str, manifest: bytes, envelopes: dict[str, bytes], packs: Sequence[Pack]
@@ -379,15 +376,15 @@ class ArchiveWriter:
         front, attachments = _make_front(bundle, manifest, envelopes)
         left = self._room - len(front) - tar.BLOCK
         if left < len(attachments):
+            self._file.discard()
             raise AirgapError("The room left for the manifest was too small.", "Report this.")
+        padding = tar.make_header(tar.PADDING_NAME, left)
         try:
-            self._file.write(tar.END)
-            self._file.seek(self._room - len(attachments))
-            self._file.write(attachments)
-            self._file.seek(0)
-            self._file.write(front + tar.make_header(tar.PADDING_NAME, left))
-            self._part.publish()
+            self._file.publish(
+                tar.END, [(self._room - len(attachments), attachments), (0, front + padding)]
+            )
         except IsADirectoryError as error:
+            self._file.discard()
             raise ConflictError(
                 f"{self._path} is a folder.", "Give the name of a file to write."
             ) from error
@@ -395,17 +392,18 @@ class ArchiveWriter:
             raise storage_error(error, self._path) from error
 
     def abort(self) -> None:
-        """Remove the incomplete file."""
-        self._part.discard()
+        """Close the incomplete file, with which the next run goes on; remove an empty one."""
+        self._file.leave()
 
-    def _append(self, name: str, parts: Sequence[Buffer]) -> None:
+    def discard(self) -> None:
+        """Remove the incomplete file. Does nothing after ``publish``."""
+        self._file.discard()
+
+    def _append(self, name: str, parts: Sequence[Buffer]) -> bool:
         size = sum(map(len, parts))
-        try:
-            self._file.write(tar.make_header(name, size))
-            self._file.writelines(parts)
-            self._file.write(bytes(tar.round_to_block(size) - size))
-        except OSError as error:
-            raise storage_error(error, self._path) from error
+        zeros = bytes(tar.round_to_block(size) - size)
+        with translate_errors(self._path):
+            return self._file.append([tar.make_header(name, size), *parts, zeros])
 
 
 def _make_front(bundle: str, manifest: bytes, files: dict[str, bytes]) -> tuple[bytes, bytes]:
@@ -418,41 +416,3 @@ def _make_front(bundle: str, manifest: bytes, files: dict[str, bytes]) -> tuple[
         elif not model_signature.is_file_name(file):
             front += member
     return front, attachments
-
-
-def describe_absent(absent: int, packs: int) -> str:
-    """Say how many of a bundle's packs have not arrived."""
-    verb = "is" if absent == 1 else "are"
-    return f"{absent:,} of {count_text(packs, 'pack')} {verb} still to come"
-
-
-def describe_missing(path: Path, packs: int) -> str | None:
-    """Say what a file lacks before its end, by its members' headers alone; None if it is complete.
-
-    It only tells when a file is worth reading: one that seems complete may still hold anything.
-
-    Args:
-        path: a file whose manifest was admitted.
-        packs: how many packs that manifest names. Zeros before all of them are not the end
-            (format §9): a program that copies may give a file its size first.
-
-    Raises:
-        CorruptError: it is not an archive of the format.
-        StorageError: it cannot be read.
-    """
-    position, left = 0, packs
-    with translate_errors(path), open_named(path) as stream:
-        size = os.fstat(stream.fileno()).st_size
-        for _ in range(packs + FRONT_MEMBERS + 66 * limits.TRAVELLING_ROOTS + 3):
-            stream.seek(position)
-            block = stream.read(tar.BLOCK)
-            parsed = tar.parse_header(block) if len(block) == tar.BLOCK else None
-            if parsed is None:
-                break
-            left -= parsed[0].startswith(f"{layout.PACKS}/")
-            position += tar.BLOCK + tar.round_to_block(parsed[1])
-    if left > 0:
-        return describe_absent(left, packs)
-    if size < position + len(tar.END):
-        return f"{position + len(tar.END) - size:,} bytes are still to come"
-    return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.help import HelpCommand
+from airgap.cli.lines.disk_use import written_lines
 from airgap.cli.output import (
     Result,
     count_text,
@@ -50,12 +51,14 @@ def command(  # noqa: PLR0913  (one argument per option)
     """
     del jobs  # it is in ``connector``
     from airgap.flow.depot import copy_bundle
-    from airgap.flow.location.location import parse_location
+    from airgap.flow.disk_use import describe_peak
+    from airgap.flow.location.location import StandardInput, parse_location
 
     transfer = replace(connector.transfer, spool=tmpdir, verify_after_write=verify_after_write)
+    target = parse_location(destination, to_write=True)
     results = copy_bundle.copy_bundle(
         parse_location(source),
-        parse_location(destination, to_write=True),
+        target,
         connector.progress,
         replace(connector, transfer=transfer),
     )
@@ -70,7 +73,11 @@ def command(  # noqa: PLR0913  (one argument per option)
             "packs_copied": result.packs_copied,
             "packs_there": result.packs_there,
             "bytes_copied": result.bytes_copied,
+            "disk_use": [describe_peak(peak) for peak in result.peaks],
         }
         for result in results
     ]
+    if isinstance(target, StandardInput):
+        return Result({"bundles": bundles, "verified": False})
+    lines += written_lines(sum(result.bytes_copied for result in results), target)
     return Result({"bundles": bundles, "verified": False}, lines)

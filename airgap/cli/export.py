@@ -9,6 +9,7 @@ import click
 
 from airgap.cli import terminal
 from airgap.cli.closure_options import closure_options
+from airgap.cli.lines.disk_use import peak_lines, written_lines
 from airgap.cli.lines.labels import label_lines
 from airgap.cli.media_options import (
     ManyValues,
@@ -198,7 +199,6 @@ def _ask_for_items(path: str, want: "Want") -> None:
 
 def _make_plan(plan: "ExportPlan", request: "ExportRequest") -> Result:
     """Say what would be written, and what that needs on each file system."""
-    from airgap.cli.lines.disk_use import peak_lines
     from airgap.flow.describe.bundle import describe_item
     from airgap.flow.disk_use import describe_peak
 
@@ -230,8 +230,10 @@ def _make_result(done: "ExportResult", request: "ExportRequest") -> Result:
         "output": done.path or str(request.destination or ""),
         "packs_written": done.packs_written,
         "packs_there": done.packs_there,
+        "bytes_written": done.bytes_written,
         "signed_by": [signer.key.id for signer in request.signers],
         "volumes": list(done.volumes),
+        "volume_sizes": list(done.volume_sizes),
         "survives_loss_of_a_volume": done.survives,
         "dry_run": False,
         "disk_use": [describe_peak(peak) for peak in done.peaks],
@@ -240,12 +242,14 @@ def _make_result(done: "ExportResult", request: "ExportRequest") -> Result:
         return Result(data)
     lines = [f"{item} ({size_text(item.size)})" for item in done.manifest.items]
     lines += _stock_lines(done, data) if done.path else _pack_lines(done)
-    lines += volume_lines(done.volumes) + _parity_lines(done, request.media.percent)
+    sizes = done.volume_sizes if request.media.folders else ()
+    lines += volume_lines(done.volumes, sizes) + _parity_lines(done, request.media.percent)
     if request.want and done.manifest.carried < len(request.want.chunks):
         wanted = len(request.want.chunks)
         absent = wanted - done.manifest.carried
         lines.append(f"not in it: {absent:,} of the {count_text(wanted, 'chunk')} asked for")
     lines += _terms_lines(done, data)
+    lines += written_lines(done.bytes_written, request.destination)
     return Result(data, [*lines, f"bundle {done.bundle}", *_next_lines(done, request)])
 
 

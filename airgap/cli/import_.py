@@ -110,7 +110,6 @@ def make_result(done: "ImportResult", *, dry_run: bool, notes: Sequence[str] = (
     from airgap.cli.lines.packages import package_line
     from airgap.flow.bundle import model_signatures
     from airgap.flow.describe.bundle import describe_admission, describe_item, describe_signers
-    from airgap.flow.disk_use import describe_peak
     from airgap.flow.environment.packages import describe_packages
 
     opened, lines = done.opened, list(notes)
@@ -133,13 +132,24 @@ def make_result(done: "ImportResult", *, dry_run: bool, notes: Sequence[str] = (
         *lines,
     ]
     lines += [package_line(named) for named in packages]
-    data["disk_use"] = [describe_peak(peak) for peak in done.peaks]
+    lines += _describe_disk_use(done, data)
     if dry_run:
         lines += peak_lines(done.peaks)
         lines.append("Nothing was written, and packs were not read: `airgap verify` does that.")
     elif all(outcome == "already there" for _, outcome in done.outcomes):
         lines.append("Everything was already there, byte for byte; nothing was done.")
     return Result(data, lines)
+
+
+def _describe_disk_use(done: "ImportResult", data: dict[str, Any]) -> list[str]:
+    """Say what was written to each store."""
+    from airgap.flow.disk_use import describe_peak, written_text
+    from airgap.flow.importing.use_case import measure_written
+
+    written = measure_written(done)
+    data["disk_use"] = [describe_peak(peak) for peak in done.peaks]
+    data["bytes_written"] = sum(written.values())
+    return [written_text(size, store) for store, size in written.items()]
 
 
 def _find_packages(done: "ImportResult") -> "list[NamedPackages]":

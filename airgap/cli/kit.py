@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airgap.cli.help import HelpCommand
+from airgap.cli.lines.disk_use import written_lines
 from airgap.cli.output import (
     Result,
     count_text,
@@ -118,11 +119,15 @@ def command(  # noqa: PLR0913  (one argument per option)
 
 def _make_result(kit: "Kit", request: "KitRequest") -> Result:
     from airgap.flow.describe.bundle import describe_bundle
+    from airgap.flow.disk_use import describe_peak
+    from airgap.flow.location.location import LocalDepot
 
     exported = kit.exported
     data = describe_bundle(exported.bundle, exported.manifest)
     data |= {
         "output": str(request.folder),
+        "bytes_written": exported.bytes_written,
+        "disk_use": [describe_peak(peak) for peak in exported.peaks],
         "programs": dict(kit.programs),
         "signed_by": [signer.key.id for signer in request.signers],
     }
@@ -130,6 +135,7 @@ def _make_result(kit: "Kit", request: "KitRequest") -> Result:
     lines = [f"{item} ({size_text(item.size)})" for item in manifest.items]
     lines += [
         f"{size_text(manifest.stored_size)} in {count_text(len(manifest.packs), 'pack')}",
+        *written_lines(exported.bytes_written, LocalDepot(request.folder)),
         f"bundle {exported.bundle}",
         f"install.py SHA256:{kit.installer}",
         "Write both on paper, with the fingerprint of the site's root.",

@@ -65,7 +65,7 @@ def media_options(command: Callable[P, Any]) -> Callable[P, Any]:
             multiple=True,
             type=click.Path(path_type=Path),
             metavar="DIR...",
-            help="Make volumes on these mounted media, one after the other.",
+            help="Make volumes on these mounted media, all at the same time.",
         ),
         click.option(
             "--volume-size",
@@ -106,11 +106,16 @@ def read_volume_options(
     )
 
 
-def volume_lines(folders: Sequence[str]) -> list[str]:
-    """Say which volumes were written."""
-    return [
-        f"volume {number} of {len(folders)}: {folder}" for number, folder in enumerate(folders, 1)
-    ]
+def volume_lines(folders: Sequence[str], sizes: Sequence[int] = ()) -> list[str]:
+    """Say which volumes were written. ``sizes`` are the bytes on each, of those on media."""
+    from airgap.flow.disk_use import written_text
+
+    texts = list(folders)
+    if sizes:
+        texts = [
+            written_text(size, Path(folder)) for folder, size in zip(folders, sizes, strict=True)
+        ]
+    return [f"volume {number} of {len(texts)}: {text}" for number, text in enumerate(texts, 1)]
 
 
 def parity_lines(packs: int, parity: int, percent: int, *, survives: bool) -> list[str]:

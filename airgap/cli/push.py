@@ -8,6 +8,7 @@ import click
 
 from airgap.cli.closure_options import closure_options
 from airgap.cli.help import HelpCommand
+from airgap.cli.lines.disk_use import written_lines
 from airgap.cli.lines.labels import label_lines
 from airgap.cli.output import (
     Result,
@@ -108,10 +109,14 @@ def command(  # noqa: PLR0913  (one argument per option)
         "was_there": done.was_there,
         "packs_written": done.packs_written,
         "packs_there": done.packs_there,
+        "bytes_written": done.bytes_written,
         "replaced": list(done.replaced),
         "disk_use": [describe_peak(peak) for peak in done.peaks],
     }
-    return Result(data, _lines(done, f"{tag} --model" if is_model else tag, str(location)))
+    lines = _lines(done, f"{tag} --model" if is_model else tag, str(location))
+    if not done.was_there:
+        lines += written_lines(done.bytes_written, location)
+    return Result(data, lines)
 
 
 def _lines(done: "PushResult", tag: str, depot: str) -> list[str]:

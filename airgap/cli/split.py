@@ -55,12 +55,13 @@ def command(  # noqa: PLR0913  (one argument per option)
         "volumes": folders,
         "packs": [len(part.packs) for part in result.parts],
         "parity": [len(part.parity) for part in result.parts],
+        "sizes": list(result.sizes),
         "survives_loss_of_a_volume": result.survives,
         "read_back": media.read_back,
     }
     packs = sum(len(part.packs) for part in result.parts)
     parity_packs = sum(len(part.parity) for part in result.parts)
-    lines = volume_lines(folders)
+    lines = volume_lines(folders, result.sizes if media.folders else ())
     lines += parity_lines(packs, parity_packs, media.percent, survives=result.survives)
     lines += ["All volumes were read back from the media."] if media.read_back else []
     return Result(data, [*lines, f"bundle {result.bundle}"])

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from airgap.errors import ConflictError
 __all__ = [
     "PartFile",
     "drain",
+    "measure_abandoned",
     "remove_abandoned",
     "write_atomically",
     "write_json",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 _PART: Final = re.compile(r".+\.[0-9a-f]{16}\.part", re.DOTALL)
+_RESUMED: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class PartFile:
@@ -36,16 +39,43 @@ class PartFile:
     that another process is still writing.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Make the folder and the part, after removing abandoned parts of this file.
+    def __init__(self, path: Path, *, resume: bool = False) -> None:
+        """Make the folder and the part, and remove abandoned parts of this file.
+
+        With ``resume``, the longest of these takes the place of a new part, if it could be one that
+        this process has made (format §9). ``size`` is the bytes that it has; what they are is not
+        known.
 
         Raises:
             OSError: the disk refused.
         """
         self._path = path
+        self.size = 0
         durable.make_folder(path.parent)
-        remove_abandoned(path.parent.glob(f"{glob.escape(path.name)}.*.part"))
+        if not resume:
+            remove_abandoned(_list_parts(path))
         self._part, self.file = _open_part(path)
+        if resume:
+            self._adopt()
+            remove_abandoned(_list_parts(path))
+
+    @property
+    def part(self) -> Path:
+        """Its path until it is complete."""
+        return self._part
+
+    def _adopt(self) -> None:
+        """Go on with the longest abandoned part, if there is one."""
+        new = os.fstat(self.file.fileno())
+        others = (part for part in _list_parts(self._path) if part != self._part)
+        adopted = [found for part in others if (found := _open_abandoned(part, new))]
+        adopted.sort(key=lambda found: os.fstat(found[1].fileno()).st_size)
+        if adopted:
+            self.discard()
+            self._part, self.file = adopted.pop()
+            self.size = os.fstat(self.file.fileno()).st_size
+        for _, file in adopted:
+            file.close()
 
     def publish(self, name: str = "") -> None:
         """Sync, rename (to another name in its folder, if given), sync the folder.
@@ -58,12 +88,34 @@ class PartFile:
         self.file.close()
         durable.sync_folder(self._path.parent)
 
+    def leave(self) -> None:
+        """Close; the part stays, for a process that resumes."""
+        with suppress(OSError):
+            self.file.close()
+
     def discard(self) -> None:
         """Close, and remove the part if it still has its own name."""
         with suppress(OSError):
             self._part.unlink()
         with suppress(OSError):
             self.file.close()
+
+
+def measure_abandoned(path: Path) -> int:
+    """Return the bytes on the disk of the abandoned parts of a file: they go, or are gone on with.
+
+    Parts that cannot be looked at count as nothing.
+    """
+    size = 0
+    for part in _list_parts(path):
+        with suppress(OSError):
+            descriptor = open_without_waiting(part, os.O_NOFOLLOW)
+            try:
+                if not locks.is_held(descriptor):
+                    size += 512 * os.fstat(descriptor).st_blocks
+            finally:
+                os.close(descriptor)
+    return size
 
 
 def remove_abandoned(parts: Iterable[Path]) -> None:
@@ -127,6 +179,37 @@ def drain(parts: list[Buffer]) -> Iterator[Buffer]:
         yield parts.pop()
 
 
+def _list_parts(path: Path) -> list[Path]:
+    parts = path.parent.glob(f"{glob.escape(path.name)}.*.part")
+    return [part for part in parts if _PART.fullmatch(part.name)]
+
+
+def _open_abandoned(part: Path, new: os.stat_result) -> tuple[Path, BinaryIO] | None:
+    """Open and lock a part that no process writes; None unless it is like a ``new`` one.
+
+    Of a file with another owner, other permissions or a second name, somebody else could change the
+    bytes after they were compared.
+    """
+    with suppress(OSError):
+        if not _is_alike(part.lstat(), new):  # what is not a regular file is not opened
+            return None
+        descriptor = os.open(part, _RESUMED)
+        status = os.fstat(descriptor)
+        if (
+            _is_alike(status, new)
+            and locks.try_lock(descriptor)
+            and os.path.samestat(part.lstat(), status)  # not removed or renamed before the lock
+        ):
+            return part, os.fdopen(descriptor, "r+b")
+        os.close(descriptor)
+    return None
+
+
+def _is_alike(status: os.stat_result, new: os.stat_result) -> bool:
+    kind = (status.st_mode, status.st_uid, status.st_gid, status.st_nlink)
+    return stat.S_ISREG(status.st_mode) and kind == (new.st_mode, new.st_uid, new.st_gid, 1)
+
+
 def _open_part(path: Path) -> tuple[Path, BinaryIO]:
     """Make a part of a file, and lock it.
 
@@ -134,7 +217,7 @@ def _open_part(path: Path) -> tuple[Path, BinaryIO]:
     """
     while True:
         part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
-        file = part.open("xb")
+        file = part.open("x+b")
         try:
             with suppress(OSError):  # some file systems have no locks
                 locks.lock(file.fileno())

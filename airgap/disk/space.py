@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.mounts import find_mount
 from airgap.errors import StorageError
 from airgap.printable import size_text
 
@@ -26,7 +27,7 @@ __all__ = [
 _NOT_SUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 _CANNOT_GROW: Final = _NOT_SUPPORTED | {errno.EPERM}
 """What ftruncate answers where a file cannot grow (POSIX allows EINVAL; fusefat says EPERM)."""
-_NO_HOLES: Final = re.compile(r"(vfat|msdos|exfat|hfs|hfsplus|fuse|fuseblk|fuse\.\S+) ")
+_NO_HOLES: Final = re.compile(r"vfat|msdos|exfat|hfs|hfsplus|fuse|fuseblk|fuse\..+")
 
 
 def measure_free(folder: Path) -> int | None:
@@ -74,17 +75,8 @@ def has_holes(folder: Path) -> bool:
 
     FAT and exFAT have none; of file systems that a program provides (FUSE), it is not known.
     """
-    device = folder.stat().st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        return True
-    for line in lines:
-        mount, _, source = line.partition(" - ")
-        if mount.split()[2:3] == [number]:
-            return not _NO_HOLES.match(source)
-    return True
+    mount = find_mount(folder)
+    return mount is None or not _NO_HOLES.fullmatch(mount.type)
 
 
 def round_up(size: int, block: int) -> int:

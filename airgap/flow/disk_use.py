@@ -7,10 +7,13 @@ is its use; the peak of a file system is the largest sum of the uses of one step
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from airgap.disk.mounts import Mount, find_mount
+from airgap.disk.os_errors import translate_errors
 from airgap.disk.space import make_shortage, measure_free
 from airgap.flow.progress import Progress
+from airgap.flow.redaction import redact
 from airgap.printable import size_text
 from airgap.store.health import find_existing
 
@@ -22,9 +25,9 @@ __all__ = [
     "find_peaks",
     "note_peaks",
     "peak_text",
+    "sum_by_file_system",
+    "written_text",
 ]
-
-_MUCH: Final = 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Peak:
     """Bytes; None if the file system does not say."""
     steps: Mapping[str, tuple[int, int]]
     """The bytes of each step, and what they cannot exceed."""
+    mount: Mount | None = None
+    """The file system and its device; None if the system does not say."""
 
     @property
     def size(self) -> int:
@@ -72,18 +77,41 @@ def find_peaks(uses: Iterable[DiskUse]) -> tuple[Peak, ...]:
     Raises:
         OSError: a folder cannot be looked at.
     """
-    folders: dict[int, Path] = {}
-    steps: dict[int, dict[str, tuple[int, int]]] = {}
+    folders: dict[str | int, tuple[Path, Mount | None]] = {}
+    steps: dict[str | int, dict[str, tuple[int, int]]] = {}
     for use in uses:
-        device = find_existing(use.folder.absolute()).stat().st_dev
-        folders.setdefault(device, use.folder.absolute())
+        device, mount = _find_device(use.folder)
+        folders.setdefault(device, (use.folder.absolute(), mount))
         sums = steps.setdefault(device, {})
         size, most = sums.get(use.step, (0, 0))
         sums[use.step] = size + use.size, most + use.limit
     return tuple(
-        Peak(folder, measure_free(find_existing(folder)), steps[device])
-        for device, folder in folders.items()
+        Peak(folder, measure_free(find_existing(folder)), steps[device], mount)
+        for device, (folder, mount) in folders.items()
     )
+
+
+def sum_by_file_system(sizes: Iterable[tuple[Path, int]]) -> dict[Path, int]:
+    """Sum bytes by the first of the folders that are on one file system.
+
+    Raises:
+        StorageError: a folder cannot be looked at.
+    """
+    first: dict[str | int, Path] = {}
+    sums: dict[Path, int] = {}
+    for folder, size in sizes:
+        with translate_errors(folder):
+            device, _ = _find_device(folder)
+        named = first.setdefault(device, folder)
+        sums[named] = sums.get(named, 0) + size
+    return sums
+
+
+def _find_device(folder: Path) -> tuple[str | int, Mount | None]:
+    """Return what a file system is known by, and its mount. Raises OSError."""
+    existing = find_existing(folder.absolute())
+    mount = find_mount(existing)
+    return (mount.device if mount else existing.stat().st_dev), mount
 
 
 def demand_peaks(peaks: Sequence[Peak], hint: str = "") -> None:
@@ -100,23 +128,49 @@ def demand_peaks(peaks: Sequence[Peak], hint: str = "") -> None:
 
 
 def note_peaks(peaks: Sequence[Peak], progress: Progress) -> None:
-    """Say beforehand what will be needed, where that is much, or most of what is free."""
+    """Say beforehand where a command writes, and what it needs there."""
     for peak in peaks:
-        if peak.most >= _MUCH or (peak.free is not None and 2 * peak.most > peak.free):
-            progress.note(peak_text(peak))
+        place = _name_file_system(peak.folder, peak.mount, peak.free)
+        progress.note(f"Writing to {place}. Peak disk use: {_size_text(peak)}.")
 
 
 def peak_text(peak: Peak) -> str:
     """Say for people what a command needs on a file system, and what is free there."""
+    place = _name_file_system(peak.folder, peak.mount, peak.free)
+    return f"Peak disk use at {place}: {_size_text(peak)}."
+
+
+def written_text(size: int, folder: Path) -> str:
+    """Say for people how many bytes were written into a folder, and what is free now.
+
+    Raises:
+        StorageError: the folder cannot be looked at any more.
+    """
+    with translate_errors(folder):
+        existing = find_existing(folder.absolute())
+        place = _name_file_system(folder, find_mount(existing), measure_free(existing))
+    return f"{size_text(size)} written to {place}."
+
+
+def _size_text(peak: Peak) -> str:
     most = f" (at most {size_text(peak.most)})" if peak.most > peak.size else ""
-    free = "" if peak.free is None else f"; {size_text(peak.free)} are free"
-    return f"Peak disk use at {peak.folder}: {size_text(peak.size)}{most}{free}."
+    return f"{size_text(peak.size)}{most}"
+
+
+def _name_file_system(folder: Path, mount: Mount | None, free: int | None) -> str:
+    """Return ``/media/usb (exfat, /dev/sdb1, 57.2 GB free)``, or as much as is known."""
+    words = list(dict.fromkeys((mount.type, redact(mount.source)))) if mount else []
+    words += [] if free is None else [f"{size_text(free)} free"]
+    return f"{folder} ({', '.join(words)})" if words else str(folder)
 
 
 def describe_peak(peak: Peak) -> dict[str, Any]:
     """Return a peak for JSON. Sizes are in bytes."""
     return {
         "folder": str(peak.folder),
+        "file_system": peak.mount and peak.mount.type,
+        "device": peak.mount and redact(peak.mount.source),
+        "mount_point": peak.mount and peak.mount.folder,
         "free": peak.free,
         "peak": peak.size,
         "at_most": peak.most,

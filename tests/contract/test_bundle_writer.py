@@ -119,16 +119,28 @@ def test_nothing_is_a_bundle_before_it_is_published(form: tuple[Write, Read], ta
     writer.abort()
 
 
-@here  # elsewhere it stays, for the next run to go on with
-def test_what_was_given_up_leaves_no_part(form: tuple[Write, Read], target: Path) -> None:
+def test_what_was_given_up_leaves_packs_or_a_part_for_the_next_run(
+    form: tuple[Write, Read], target: Path
+) -> None:
     writer = form[0](target)
     put(writer)
 
     writer.abort()
     writer.abort()
 
-    assert not list(target.parent.rglob("*.part"))
     assert not target.is_file()
+    assert not list(target.parent.rglob(layout.MANIFEST))
+    assert write(form[0](target)) == [False, False, False]
+    assert not list(target.parent.rglob("*.part"))
+
+
+@here  # over a transport, the next run looks for parts
+def test_what_was_given_up_before_the_first_pack_leaves_nothing(
+    form: tuple[Write, Read], target: Path
+) -> None:
+    form[0](target).abort()
+
+    assert not [path for path in target.parent.rglob("*") if not path.is_dir()]
 
 
 def test_what_was_published_is_not_given_up(form: tuple[Write, Read], target: Path) -> None:

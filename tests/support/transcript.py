@@ -32,6 +32,8 @@ DIGEST = re.compile(r"\b[0-9a-f]{8,64}\b")
 TIME = re.compile(r"\b2\d{3}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?Z?)?")
 GROUPS = re.compile(r"\b[0-9a-f]{4}(?: +[0-9a-f]{4})+\b")  # of a ceremony sheet
 MEDIA = "/media/"
+DISK = re.compile(r"(\S+) \((?:[^()\n]+, )?[\d.]+ [kMGTP]?B free\)")
+PEAK = re.compile(r"Peak disk use: [\d.]+ [kMGTP]?B")
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,19 @@ class Names:
 
 def without_digests(printed: str) -> str:
     """Leave out what is different at each run."""
+    printed = PEAK.sub("PEAK", DISK.sub(r"\1 (DISK)", printed))
     return TIME.sub("TIME", DIGEST.sub("#", GROUPS.sub("####", printed)))
+
+
+def show_disks(printed: str) -> str:
+    """Put file systems in the place of this machine's that a reader has."""
+
+    def show(found: re.Match[str]) -> str:
+        is_medium = found[1].startswith(MEDIA)
+        disk = "exfat, /dev/sdb1, 57.2 GB free" if is_medium else "ext4, /dev/sda2, 402.1 GB free"
+        return f"{found[1]} ({disk})"
+
+    return DISK.sub(show, printed)
 
 
 def write(document: Path) -> None:
@@ -162,7 +176,7 @@ def write(document: Path) -> None:
                 printed = stage.run(step.machine, names.put_into(step.command))
                 if without_digests(step.printed) == without_digests(printed):
                     names.learn(step.printed, printed)
-                made += [f"$ {names.put_into(step.command)}\n", printed]
+                made += [f"$ {names.put_into(step.command)}\n", show_disks(printed)]
             return "".join([*made, "```"])
 
         document.write_text(BLOCK.sub(block, text))

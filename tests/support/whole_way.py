@@ -321,7 +321,7 @@ def _rewrite(text: str, machines: Machines) -> str:
         made = [f"```console {found[1]}\n"]
         for step in transcript.steps_of(found[0]):
             printed = machines.run(step.machine, step.command)
-            made += [f"$ {machines.complete(step.command)}\n", printed]
+            made += [f"$ {machines.complete(step.command)}\n", transcript.show_disks(printed)]
             sys.stderr.write("".join(made[-2:]))
         return "".join([*made, "```"])
 

@@ -24,6 +24,12 @@ class DiskUsePeakDict(TypedDict):
 
     folder: str
     """The first folder there that is written to."""
+    file_system: str | None
+    """Its type, such as ``exfat``; None: the system does not say."""
+    device: str | None
+    """Such as ``/dev/sdb1``, or what a server exports; None: the system does not say."""
+    mount_point: str | None
+    """None: the system does not say."""
     free: int | None
     """Bytes that are free; None: the file system does not say."""
     peak: int

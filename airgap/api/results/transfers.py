@@ -29,11 +29,15 @@ class ExportDict(BundleDict):
     packs_written: int
     """How many packs were written."""
     packs_there: int
-    """How many packs the depot had already."""
+    """How many packs were there already."""
+    bytes_written: int
+    """Those of the packs that were written."""
     signed_by: list[str]
     """The ids of the keys that signed."""
     volumes: list[str]
     """The folders of the volumes; empty: it is in one piece."""
+    volume_sizes: list[int]
+    """The bytes of the packs and parity packs of each volume."""
     survives_loss_of_a_volume: bool
     """Whether any one volume may be lost."""
     dry_run: Literal[False]
@@ -102,6 +106,8 @@ class ImportDict(TypedDict):
     """The Python packages of the Bentos that are installed now."""
     disk_use: list[DiskUsePeakDict]
     """The space that was expected to be needed on each file system."""
+    bytes_written: int
+    """Those of the items that were installed."""
     site: NotRequired[str]
     """The site whose root admits it."""
     root_version: NotRequired[int]

@@ -8,7 +8,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from airgap.carrier.archive import CutOffError, describe_absent, describe_missing
+from airgap.carrier.archive import CutOffError
+from airgap.carrier.archive_end import describe_absent, describe_missing
 from airgap.flow.admission.policy import AdmissionPolicy
 from airgap.flow.bundle import open_bundle
 from airgap.flow.location.location import ArchiveFile, LocalDepot

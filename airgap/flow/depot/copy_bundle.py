@@ -5,23 +5,31 @@ interrupted continues when it is run again. The reader of the copy decides wheth
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, CorruptError, MissingError, UsageError
 from airgap.flow.bundle import model_signatures, open_bundle
 from airgap.flow.bundle.open_bundle import Unverified
 from airgap.flow.bundle.signature_files import read_signature_files
+from airgap.flow.disk_use import Peak, demand_peaks, find_peaks, note_peaks
+from airgap.flow.exporting.destination_uses import list_uses
+from airgap.flow.exporting.forecast import Forecast
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.destination import require_folder_above
 from airgap.flow.location.location import ArchiveFile, LocalDepot, Location
 from airgap.flow.location.writers import Writer, open_writer, takes_one_bundle
 from airgap.flow.media.missing_volumes import merge_errors
+from airgap.flow.media.split import VolumeOptions
 from airgap.flow.progress import PackItems, Progress
 from airgap.flow.publishing.publish import SignedBundle, publish
 from airgap.format import envelope as dsse
 from airgap.format import layout, tar
+from airgap.format.manifest import Pack
 from airgap.format.root import SignedRoot
 from airgap.format.root import decode as decode_root
 
@@ -36,6 +44,8 @@ class CopyResult:
     packs_copied: int
     packs_there: int
     bytes_copied: int
+    peaks: tuple[Peak, ...] = ()
+    """The space that was expected to be needed on each file system."""
 
 
 def copy_bundle(
@@ -78,6 +88,8 @@ def _copy(
     room = len(opened.raw) + sum(
         tar.round_to_block(len(data)) + tar.BLOCK for data in files.values()
     )
+    peaks = _foresee(opened, destination, room, roots, connector)
+    note_peaks(peaks, progress)
     with open_writer(destination, lambda: room, connector) as writer:
         try:
             for name, data in roots.items():
@@ -88,13 +100,46 @@ def _copy(
             publish(writer, SignedBundle(opened.bundle, opened.raw, files, packs), progress)
         finally:
             writer.abort()
-    return result
+    return replace(result, peaks=peaks)
+
+
+def _foresee(
+    opened: Unverified,
+    destination: Location,
+    room: int,
+    roots: Mapping[str, bytes],
+    connector: Connector,
+) -> tuple[Peak, ...]:
+    """Return what a copy needs on each file system, if there is room for it.
+
+    Packs of a local depot that have their size count as there. ``room`` is the bytes of the
+    manifest and of what is signed.
+
+    Raises:
+        StorageError: a file system is too small, or cannot be looked at.
+    """
+    packs = opened.manifest.packs
+    target = destination.path if isinstance(destination, LocalDepot) else None
+    new = tuple(pack for pack in packs if target is None or not _has_size(target, pack))
+    forecast = Forecast(packs, new, sum(pack.size for pack in new), room, room, is_exact=True)
+    with translate_errors(target or tempfile.gettempdir()):
+        uses = list_uses(destination, forecast, VolumeOptions(), roots, connector)
+        peaks = find_peaks(uses)
+    demand_peaks(peaks)
+    return peaks
+
+
+def _has_size(depot: Path, pack: Pack) -> bool:
+    with suppress(OSError):
+        return (depot / layout.pack_name(pack.digest)).lstat().st_size == pack.size
+    return False
 
 
 def _copy_packs(opened: Unverified, writer: Writer, progress: Progress) -> CopyResult:
     packs = opened.manifest.packs
     wanted = {index for index, pack in enumerate(packs) if writer.lacks(pack)}
     size = sum(packs[index].size for index in wanted)
+    copied: list[int] = []
     problems: list[AirgapError] = []
     progress.begin("copying", size)
     items = PackItems(opened.manifest, progress)
@@ -107,13 +152,13 @@ def _copy_packs(opened: Unverified, writer: Writer, progress: Progress) -> CopyR
             elif hashlib.sha256(data).digest() != pack.digest:
                 problems.append(_damaged_pack(layout.pack_name(pack.digest)))
             else:
-                writer.put_pack(pack.digest, [data])
+                copied += [pack.size] if writer.put_pack(pack.digest, [data]) else []
             progress.advance(pack.size)
     finally:
         progress.end()
     if problems:
         raise merge_errors(problems, len(packs))
-    return CopyResult(opened.bundle, len(wanted), len(packs) - len(wanted), size)
+    return CopyResult(opened.bundle, len(copied), len(packs) - len(copied), sum(copied))
 
 
 def _read_root_files(opened: Unverified) -> Iterator[tuple[str, bytes]]:

@@ -72,6 +72,8 @@ class PushResult:
     was_there: bool
     packs_written: int = 0
     packs_there: int = 0
+    bytes_written: int = 0
+    """Those of the packs."""
     replaced: tuple[str, ...] = ()
     peaks: tuple[Peak, ...] = ()
     """The space that was expected to be needed on each file system of this machine."""
@@ -160,6 +162,7 @@ def _write(
         was_there=False,
         packs_written=exported.packs_written,
         packs_there=exported.packs_there,
+        bytes_written=exported.bytes_written,
     )
 
 

@@ -1,11 +1,13 @@
 """What an export has on the disk at each of its steps, by where the bundle goes."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from airgap.carrier.archive import ENVELOPE_ROOM
 from airgap.carrier.texts import texts
+from airgap.disk.part_file import measure_abandoned
 from airgap.disk.space import has_holes, measure_block, round_up
 from airgap.errors import UsageError
 from airgap.flow.disk_use import DiskUse
@@ -23,6 +25,7 @@ from airgap.flow.location.location import (
     StandardInput,
     StockArchive,
 )
+from airgap.flow.media.earlier_layout import measure_beside_packs
 from airgap.flow.media.parity import Draft, draft_groups, measure_longest
 from airgap.flow.media.plan import Part, measure_free_space, plan
 from airgap.flow.media.split import Rooms, VolumeOptions
@@ -63,7 +66,8 @@ def list_uses(
                 parity = _measure_parity(forecast.packs, groups)
                 yield _measure_depot("adding parity", path, forecast, roots, parity)
         case ArchiveFile(path):
-            yield _measure_file("writing the file", path.parent, forecast, roots)
+            use = _measure_file("writing the file", path.parent, forecast, roots)
+            yield _subtract(use, measure_abandoned(path))
         case RemoteArchive() | StandardInput():
             yield _measure_file("spooling the file", spool, forecast, roots)
         case RemoteDepot():
@@ -109,6 +113,12 @@ def _measure_file(
     members.append(_LINE_BYTES * len(forecast.packs))
     size = sum(tar.BLOCK + tar.round_to_block(member) for member in members)
     return _make_use(step, folder, forecast, size + round_up(front, block) + 2 * block, block)
+
+
+def _subtract(use: DiskUse, size: int) -> DiskUse:
+    """Take off what an interrupted run has written; it is gone on with, or removed."""
+    most = None if use.most is None else max(0, use.most - size)
+    return replace(use, size=max(0, use.size - size), most=most)
 
 
 def _make_use(step: str, folder: Path, forecast: Forecast, size: int, block: int) -> DiskUse:
@@ -161,6 +171,7 @@ def _plan_volumes(
     free = measure_free_space(media.folders)
     for at, folder in enumerate(media.folders):  # what an earlier try has left there
         free[at] += StoredPacks(folder).measure(forecast.packs, is_exact=forecast.is_exact)
+        free[at] += measure_beside_packs(folder)
     small = [forecast.manifest, _SIGNATURES, *map(len, settings.roots.values())]
     lines = len(forecast.packs) + sum(rows for _, rows in groups)
     rooms = Rooms(media, free, small, settings.labels, lines)

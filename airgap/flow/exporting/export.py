@@ -277,7 +277,12 @@ def _to_volumes(
             move = not media.folders
             contents = read_small_files(opened)
             made = write_volumes(opened.reader, contents, media, progress, move=move)
-    return replace(done, volumes=tuple(map(str, made.folders)), survives=made.survives)
+    return replace(
+        done,
+        volumes=tuple(map(str, made.folders)),
+        volume_sizes=made.sizes,
+        survives=made.survives,
+    )
 
 
 @contextmanager

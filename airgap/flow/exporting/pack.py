@@ -43,12 +43,13 @@ _GAIN: Final = 0.95
 
 @dataclass(frozen=True, slots=True)
 class PackedItem:
-    """What was packed, for the manifest; and how many of the packs had to be written."""
+    """What was packed, for the manifest; and how much of the packs had to be written."""
 
     items: tuple[Item, ...]
     chunks: ChunkTable
     packs: tuple[Pack, ...]
     packs_written: int
+    bytes_written: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def pack_items(
         blocks = _join_chunks(hashed, names)
         for block in map_in_order(pool, partial(_encode, options), blocks, most, quick=_is_encoded):
             packer.submit(builder.add if block.chunks else builder.end_pack, block)
-    return _describe(sources, runs, builder, names, writing.written)
+    return _describe(sources, runs, builder, names, writing)
 
 
 def measure_packs(sources: Sequence[Source], options: PackOptions) -> PackedItem:
@@ -106,7 +107,7 @@ def measure_packs(sources: Sequence[Source], options: PackOptions) -> PackedItem
     cuts = _cut(sources, runs, lambda _run, _plain: None, options, Silent())
     for block in _join_chunks(map(partial(_hash, options, names), cuts), names):
         (builder.add if block.chunks else builder.end_pack)(_encode(options, block))
-    return _describe(sources, runs, builder, names, written=0)
+    return _describe(sources, runs, builder, names, None)
 
 
 def _describe(
@@ -114,13 +115,14 @@ def _describe(
     runs: Sequence[Sequence[FileRun]],
     builder: "_PackBuilder",
     names: ChunkNames,
-    written: int,
+    writing: "_Writing | None",
 ) -> PackedItem:
     packs = tuple(_number_bases(pack, builder.bases, names) for pack in builder.packs)
     items = tuple(
         _make_item(source, below, names) for source, below in zip(sources, runs, strict=True)
     )
-    return PackedItem(items, names.table(), packs, written)
+    written = (writing.packs, writing.size) if writing else (0, 0)
+    return PackedItem(items, names.table(), packs, *written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,17 +220,21 @@ def _number_chunk(job: _ChunkJob, names: ChunkNames) -> tuple[int, bool]:
 
 
 class _Writing:
-    """Hands packs to a writer, until it refuses one; counts those that had to be written."""
+    """Hands packs to a writer, until it refuses one; measures those that had to be written."""
 
     def __init__(self, writer: BundleWriter) -> None:
-        self.written = 0
+        self.packs = 0
+        self.size = 0
         self._writer = writer
         self._refused = False
 
     def write(self, digest: bytes, parts: list[Buffer]) -> None:
         if not self._refused:
             self._refused = True  # unless this one is written
-            self.written += self._writer.put_pack(digest, parts)
+            size = sum(map(len, parts))
+            is_new = self._writer.put_pack(digest, parts)
+            self.packs += is_new
+            self.size += size if is_new else 0
             self._refused = False
 
 

@@ -70,7 +70,8 @@ def export_stock(
     finally:
         writer.abort()
         progress.end()
-    return ExportResult(manifests.bundle_id(raw), manifest, 0, 0, str(target.path))
+    size = manifest.size if target.form == "folder" else target.path.stat().st_size
+    return ExportResult(manifests.bundle_id(raw), manifest, 0, 0, size, str(target.path))
 
 
 def export_remote_stock(

@@ -79,8 +79,12 @@ class ExportResult:
     manifest: Manifest
     packs_written: int
     packs_there: int
+    bytes_written: int
+    """Those of the packs; of an archive that has none, all of it."""
     path: str = ""
     volumes: tuple[str, ...] = ()
+    volume_sizes: tuple[int, ...] = ()
+    """The bytes of the packs and parity packs of each volume."""
     survives: bool = False
     peaks: tuple[Peak, ...] = ()
     """The space that was expected to be needed on each file system."""
@@ -122,7 +126,7 @@ def export_items(
         writer.abort()
         progress.end()
     shared = len(packed.packs) - packed.packs_written
-    return ExportResult(bundle, manifest, packed.packs_written, shared)
+    return ExportResult(bundle, manifest, packed.packs_written, shared, packed.bytes_written)
 
 
 def export_bare(
@@ -147,7 +151,7 @@ def export_bare(
     finally:
         writer.abort()
         progress.end()
-    return ExportResult(bundle, manifest, 0, 0)
+    return ExportResult(bundle, manifest, 0, 0, 0)
 
 
 def sign_manifest(raw: bytes, signers: Sequence[Signer]) -> dict[str, bytes]:

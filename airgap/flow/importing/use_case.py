@@ -15,7 +15,7 @@ from airgap.flow.bundle.model_signatures import ModelSignature
 from airgap.flow.bundle.open_bundle import CompletesError, Opened, open_bundle
 from airgap.flow.bundle.reports import AttachedReport, examine_reports
 from airgap.flow.bundle.tag import Tag
-from airgap.flow.disk_use import Peak, note_peaks
+from airgap.flow.disk_use import Peak, note_peaks, sum_by_file_system
 from airgap.flow.importing.choose_items import choose_items
 from airgap.flow.importing.verify import verify_volumes
 from airgap.flow.importing.want import write_want
@@ -41,6 +41,7 @@ __all__ = [
     "find_only_item",
     "import_bundle",
     "list_items",
+    "measure_written",
     "refuse_missing_volumes",
     "verify_bundle",
 ]
@@ -169,6 +170,17 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
         if request.model_signatures is None or request.dry_run:
             return result
         return _write_model_signatures(result, opened, request.model_signatures)
+
+
+def measure_written(result: ImportResult) -> dict[Path, int]:
+    """Return the bytes of the items that were installed, by the first store of a file system."""
+    from airgap.store.kinds import install_path  # as above
+
+    return sum_by_file_system(
+        (install_path(item).store, item.size)
+        for item, outcome in result.outcomes
+        if outcome in ("installed", "replaced")
+    )
 
 
 def list_items(request: ImportRequest, progress: Progress) -> tuple[Item, ...]:

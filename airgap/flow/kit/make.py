@@ -15,11 +15,16 @@ from airgap.disk.os_errors import storage_error, translate_errors
 from airgap.disk.part_file import write_atomically
 from airgap.disk.temporary import find_temporary_folder
 from airgap.errors import ConflictError, UsageError
+from airgap.flow.disk_use import note_peaks
+from airgap.flow.exporting.foresee import foresee
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.write_bundle import ExportResult, export_items
 from airgap.flow.kit.programs import INSTALLER, list_programs
 from airgap.flow.kit.wheelhouses import EXTRAS, KitPackages, collect_wheelhouses
+from airgap.flow.location.connector import LOCAL
 from airgap.flow.location.destination import require_folder_above
+from airgap.flow.location.location import LocalDepot
+from airgap.flow.media.split import VolumeOptions
 from airgap.flow.progress import Progress
 from airgap.format import layout
 from airgap.format.wheelhouse import Target
@@ -126,6 +131,9 @@ def make_kit(request: KitRequest, progress: Progress) -> Kit:
         _refuse_other_content(request.folder, programs)
     with _make_private_folder(request.spool) as private:
         sources = collect_wheelhouses(request.packages, os.environ, private, progress)
+        folder = LocalDepot(request.folder)
+        foreseen = foresee(sources, folder, settings, VolumeOptions(), LOCAL)
+        note_peaks(foreseen.peaks, progress)
         for name, raw in programs.items():
             write_atomically(request.folder, name, [raw])
         writer = DepotWriter(request.folder)
@@ -135,7 +143,7 @@ def make_kit(request: KitRequest, progress: Progress) -> Kit:
         for name, raw in sorted(programs.items())
         if name != layout.README_NAME
     }
-    return Kit(exported, digests)
+    return Kit(replace(exported, peaks=foreseen.peaks), digests)
 
 
 def _refuse_other_content(folder: Path, programs: Mapping[str, bytes]) -> None:

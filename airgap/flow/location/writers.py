@@ -12,7 +12,13 @@ from airgap.carrier.local_depot import DepotWriter
 from airgap.carrier.remote_archive import send_file
 from airgap.carrier.remote_depot import RemoteDepotWriter
 from airgap.disk.os_errors import storage_error
-from airgap.errors import StorageError, UsageError
+from airgap.errors import (
+    AirgapError,
+    InterruptedByUser,
+    StorageError,
+    TransportError,
+    UsageError,
+)
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import (
     SUFFIX,
@@ -59,7 +65,10 @@ def open_writer(location: Location, room: Room, connector: Connector) -> Iterato
         case LocalDepot():
             yield DepotWriter(location.path)
         case ArchiveFile() if layout.is_archive_name(location.path.name):
-            yield ArchiveWriter(location.path, room())
+            with _keep_if_interrupted(
+                ArchiveWriter(location.path, room(), connector.progress.note)
+            ) as writer:
+                yield writer
         case RemoteDepot():
             with closing(connector.open_depot(location)) as depot:
                 yield RemoteDepotWriter(depot)
@@ -77,6 +86,18 @@ def open_writer(location: Location, room: Room, connector: Connector) -> Iterato
                 f"{location} is not a depot, and its name does not end in {SUFFIX}.",
                 f"Give a folder, or a name that ends in {SUFFIX}.",
             )
+
+
+@contextmanager
+def _keep_if_interrupted(writer: ArchiveWriter) -> Iterator[ArchiveWriter]:
+    """Give a writer. What it has written stays only for a run that can go on with it."""
+    try:
+        yield writer
+    except (StorageError, TransportError, InterruptedByUser):
+        raise
+    except AirgapError:
+        writer.discard()
+        raise
 
 
 @contextmanager

@@ -4,16 +4,17 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, Final, cast
 
+from airgap.codec.buffer import Buffer
 from airgap.disk.os_errors import storage_error, translate_errors
 from airgap.disk.part_file import PartFile
 from airgap.disk.temporary import find_temporary_folder
-from airgap.errors import AirgapError, CorruptError, MissingError
+from airgap.errors import AirgapError, CorruptError, MissingError, StorageError
 from airgap.flow.media.pack_copies import PackCopies, PackCopy
 from airgap.flow.progress import Progress
 from airgap.format import layout, limits
@@ -23,6 +24,7 @@ from airgap.printable import count_text
 
 __all__ = [
     "Draft",
+    "FolderError",
     "ParityRepair",
     "ParityStatus",
     "can_restore",
@@ -62,14 +64,17 @@ def make_groups(
     packs: Sequence[Pack],
     groups: Sequence[Draft],
     copies: PackCopies,
-    folders: Sequence[Sequence[Path]],
+    folders: Sequence[Sequence[Path | None]],
     progress: Progress,
 ) -> list[Group]:
     """Write the parity packs of all groups. ``folders`` has one for each parity pack of each group.
 
+    None: it is computed, and not written.
+
     Raises:
         CorruptError, MissingError: a pack is not there, or not authentic.
-        StorageError: the disk refused.
+        FolderError: a folder refused.
+        StorageError: a pack cannot be read.
     """
     from airgap.codec import erasure
 
@@ -90,14 +95,15 @@ def _make_group(
     packs: Sequence[Pack],
     draft: Draft,
     copies: PackCopies,
-    folders: Sequence[Path],
+    folders: Sequence[Path | None],
     progress: Progress,
 ) -> Group:
     """Write the parity packs of a group into their folders; return the group for the index.
 
     Raises:
         CorruptError, MissingError: a pack is not there, or not authentic.
-        StorageError: the disk refused.
+        FolderError: a folder refused.
+        StorageError: a pack cannot be read.
     """
     from airgap.codec import erasure
 
@@ -105,27 +111,67 @@ def _make_group(
     with ExitStack() as stack:
         stored = [_require_copy(copies.open_unread(packs[member], stack)) for member in members]
         seen = [hashlib.sha256() for _ in members]
+        rows_made = [_Row(folder, f"{members[0]}-{row}") for row, folder in enumerate(folders)]
+        for made in rows_made:
+            stack.callback(made.discard)
+        for at, length in _windows(measure_longest(packs, members), len(members)):
+            pieces = [member.read(at, length) for member in stored]
+            for member, digest, piece in zip(stored, seen, pieces, strict=True):
+                digest.update(memoryview(piece)[: max(member.size - at, 0)])
+            computed = erasure.compute_parity(pieces, rows)
+            for made, piece in zip(rows_made, computed, strict=True):
+                made.write(piece)
+            progress.advance(length * len(members))
+        _demand_digests([packs[member] for member in members], seen)
+        for made in rows_made:
+            made.publish()
+    return Group(members, tuple(made.digest for made in rows_made))
+
+
+class FolderError(StorageError):
+    """A folder refused a parity pack."""
+
+    def __init__(self, folder: Path, error: OSError) -> None:
+        """Take the folder, and what it said."""
+        reason = storage_error(error, folder)
+        super().__init__(reason.message, reason.hint)
+        self.folder = folder
+
+
+class _Row:
+    """A parity pack that is being computed; it is written if it has a folder."""
+
+    def __init__(self, folder: Path | None, name: str) -> None:
+        self._folder = folder
+        self._hash = hashlib.sha256()
+        with self._translated():
+            self._part = PartFile(folder / name) if folder else None
+
+    @property
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+    def write(self, piece: Buffer) -> None:
+        self._hash.update(piece)
+        if self._part:
+            with self._translated():
+                self._part.file.write(piece)
+
+    def publish(self) -> None:
+        if self._part:
+            with self._translated():
+                self._part.publish(layout.parity_file(self.digest))
+
+    def discard(self) -> None:
+        if self._part:
+            self._part.discard()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            name = f"{members[0]}-{{}}"
-            parts = [PartFile(folders[row] / name.format(row)) for row in range(rows)]
-            for part in parts:
-                stack.callback(part.discard)
-            digests = [hashlib.sha256() for _ in range(rows)]
-            for at, length in _windows(measure_longest(packs, members), len(members)):
-                pieces = [member.read(at, length) for member in stored]
-                for member, digest, piece in zip(stored, seen, pieces, strict=True):
-                    digest.update(memoryview(piece)[: max(member.size - at, 0)])
-                made = erasure.compute_parity(pieces, rows)
-                for part, digest, piece in zip(parts, digests, made, strict=True):
-                    part.file.write(piece)
-                    digest.update(piece)
-                progress.advance(length * len(members))
-            _demand_digests([packs[member] for member in members], seen)
-            for part, digest in zip(parts, digests, strict=True):
-                part.publish(layout.parity_file(digest.digest()))
+            yield
         except OSError as error:
-            raise storage_error(error, folders[0]) from error
-    return Group(members, tuple(member.digest() for member in digests))
+            raise FolderError(self._folder or Path(), error) from error
 
 
 def _demand_digests(packs: Sequence[Pack], seen: Sequence["hashlib._Hash"]) -> None:

@@ -1,32 +1,28 @@
 """Write volumes: whole packs and parity, spread over folders; everything is read back."""
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from airgap.carrier.local_depot import DepotReader, DepotWriter
+from airgap.carrier.local_depot import DepotReader
 from airgap.carrier.port import BundleReader
-from airgap.disk import readback
-from airgap.disk.durable import move_file
 from airgap.disk.part_file import write_atomically
 from airgap.disk.space import make_shortage, measure_free
-from airgap.errors import AirgapError, ConflictError, CorruptError, StorageError, UsageError
+from airgap.errors import ConflictError, UsageError
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.destination import require_folder_above
 from airgap.flow.location.location import Location
-from airgap.flow.media.pack_copies import PackCopies, PackCopy
+from airgap.flow.media.earlier_layout import find_layout, measure_beside_packs
+from airgap.flow.media.pack_copies import PackCopies
 from airgap.flow.media.parity import Draft, draft_groups, make_groups, measure_longest
 from airgap.flow.media.plan import Part, cost, measure_free_space, plan, survives, usable
 from airgap.flow.media.small_files import SmallFiles, read_small_files
+from airgap.flow.media.volume_writer import VolumeWriter
 from airgap.flow.progress import Progress
-from airgap.format import layout, parity, volume
+from airgap.format import layout, parity
 from airgap.format.manifest import Pack
-from airgap.format.parity import Group
-from airgap.format.volume import Label
 
 __all__ = [
     "Rooms",
@@ -70,6 +66,8 @@ class SplitResult:
     folders: tuple[Path, ...]
     parts: tuple[Part, ...]
     survives: bool
+    sizes: tuple[int, ...]
+    """The bytes of the packs and parity packs of each volume."""
 
 
 def split(
@@ -78,7 +76,8 @@ def split(
     """Copy a bundle onto volumes. The only check is that each pack has the digest in its name.
 
     Raises:
-        StorageError: the media are too small or too few, or refused.
+        StorageError: the media are too small or too few, or refused. Those that did not refuse are
+            complete.
         CorruptError, MissingError: a pack of the source is damaged, or not there.
         MissingError: the folder above the output does not exist.
         ConflictError: the output holds volumes of another split.
@@ -109,30 +108,34 @@ def write_volumes(
     groups = [(group.packs, len(group.parity)) for group in groups_there] or draft_groups(
         packs, media.percent
     )
+    layout_there = find_layout(media.folders, contents.bundle, packs, groups)
     rooms = _make_rooms(media, contents, groups)
-    parts = plan(packs, groups, rooms, rooms.resize)
-    volumes = _Volumes(contents, parts, _choose_folders(media, contents.bundle, len(parts)))
+    parts = layout_there.parts if layout_there else plan(packs, groups, rooms, rooms.resize)
+    folders = (
+        layout_there.folders
+        if layout_there
+        else _choose_folders(media, contents.bundle, len(parts))
+    )
     if not media.folders:
         _demand_space(media.output, 0 if move else contents.manifest.stored_size, packs, groups)
+    at_once = bool(media.folders)
+    volumes = VolumeWriter(contents, parts, folders, progress, at_once=at_once)
     progress.begin("writing volumes", contents.manifest.stored_size * (2 if groups else 1))
     try:
         for depot in depots if move else ():
             volumes.move_packs(depot.folder)
         if not (depots and move):
-            volumes.copy_packs(reader, progress)
+            volumes.copy_packs(reader)
         copies = PackCopies([*depots, *volumes.readers])
         if groups_there:
             volumes.carry_parity(groups_there, copies)
         else:
-            volumes.make_parity(groups, copies, progress)
-        for number in range(len(parts)):
-            volumes.publish(number)
-            if media.read_back:
-                volumes.read_back(number)
+            volumes.make_parity(groups, copies)
+        volumes.finish(read_back=media.read_back)
     finally:
         progress.end()
     return SplitResult(
-        contents.bundle, tuple(volumes.folders), tuple(parts), survives(parts, groups)
+        contents.bundle, tuple(folders), tuple(parts), survives(parts, groups), volumes.sizes
     )
 
 
@@ -214,130 +217,9 @@ def _make_rooms(media: VolumeOptions, contents: SmallFiles, groups: Sequence[Dra
         names = (layout.pack_name(pack.digest) for pack in packs)
         sources = zip(packs, map(folder.joinpath, names), strict=True)
         free[at] += sum(cost(pack.size) for pack, path in sources if path.exists())
+        free[at] += measure_beside_packs(folder)
     lines = len(packs) + sum(rows for _, rows in groups)
     return Rooms(media, free, contents.sizes, contents.manifest.labels, lines)
-
-
-@dataclass(slots=True)
-class _Volumes:
-    """The volumes that are being written."""
-
-    contents: SmallFiles
-    parts: Sequence[Part]
-    folders: Sequence[Path]
-    index: tuple[Group, ...] = field(default=())
-
-    @property
-    def readers(self) -> list[DepotReader]:
-        return [DepotReader(folder, self.contents.bundle) for folder in self.folders]
-
-    @property
-    def packs(self) -> Sequence[Pack]:
-        return self.contents.manifest.packs
-
-    def move_packs(self, depot: Path) -> None:
-        """Rename the packs of a depot on the same file system into the volumes."""
-        for part, folder in zip(self.parts, self.folders, strict=True):
-            for index in part.packs:
-                name = layout.pack_name(self.packs[index].digest)
-                move_file(depot / name, folder / name)
-
-    def copy_packs(self, reader: BundleReader, progress: Progress) -> None:
-        """Copy each pack to its volume, in the manifest's order."""
-        writers = list(map(DepotWriter, self.folders))
-        owner = [at for at, part in enumerate(self.parts) for _ in part.packs]
-        for index, data in reader.packs.read_packs(self.packs, range(len(self.packs))):
-            progress.name_item(f"{owner[index] + 1} of {len(writers)}")
-            if isinstance(data, AirgapError):
-                raise data
-            pack = self.packs[index]
-            if hashlib.sha256(data).digest() != pack.digest:
-                raise CorruptError(
-                    f"{layout.pack_name(pack.digest)} of {reader.location} is damaged.",
-                    "Copy the bundle from its source again, or `airgap repair` it.",
-                )
-            writers[owner[index]].put_pack(pack.digest, [data])
-            progress.advance(pack.size)
-
-    def make_parity(self, groups: Sequence[Draft], copies: PackCopies, progress: Progress) -> None:
-        """Write the parity packs of all groups to their volumes."""
-        places = self._parity_places(groups)
-        self.index = tuple(make_groups(self.packs, groups, copies, places, progress))
-
-    def carry_parity(self, groups: Sequence[Group], copies: PackCopies) -> None:
-        """Copy the parity packs that the source has."""
-        self.index = tuple(groups)
-        for part, folder in zip(self.parts, self.folders, strict=True):
-            for group, row in part.parity:
-                self._carry(groups[group], row, folder, copies)
-
-    def _carry(self, group: Group, row: int, folder: Path, copies: PackCopies) -> None:
-        digest, size = group.parity[row], measure_longest(self.packs, group.packs)
-        with copies.opened_parity(digest, size) as copy:
-            if not isinstance(copy, PackCopy):
-                raise copy
-            name = layout.parity_name(self.contents.bundle, digest)
-            write_atomically(folder, name, [copy.read(0, size)])
-
-    def _parity_places(self, groups: Sequence[Draft]) -> list[list[Path]]:
-        """Return for each group the folder of each of its parity packs."""
-        below = layout.parity_folder(self.contents.bundle)
-        places = [[Path()] * rows for _, rows in groups]
-        for part, folder in zip(self.parts, self.folders, strict=True):
-            for group, row in part.parity:
-                places[group][row] = folder / below
-        return places
-
-    def _held(self, number: int) -> tuple[list[Pack], list[bytes]]:
-        """Return the packs of a volume, and the digests of its parity packs."""
-        part = self.parts[number]
-        digests = [self.index[group].parity[row] for group, row in part.parity]
-        return [self.packs[index] for index in part.packs], digests
-
-    def _small_files(self, number: int) -> Iterator[tuple[str, bytes]]:
-        """Yield the files of a volume besides packs, texts of §8, envelopes and manifest."""
-        bundle = self.contents.bundle
-        counts = [tuple(map(len, (part.packs, part.parity))) for part in self.parts]
-        packs, rows = (tuple(column) for column in zip(*counts, strict=True))
-        label = Label(bundle, number + 1, packs, rows, self.contents.manifest.labels)
-        yield layout.VOLUME_TEXT_NAME, volume.render_text(label)
-        yield layout.label_name(bundle), volume.encode(label)
-        if self.index:
-            yield layout.parity_index_name(bundle), parity.encode(self.index)
-        yield from self.contents.roots.items()
-
-    def publish(self, number: int) -> None:
-        """Write everything but the packs; the manifest comes last (format §8)."""
-        folder, contents = self.folders[number], self.contents
-        for name, data in self._small_files(number):
-            write_atomically(folder, name, [data])
-        packs, digests = self._held(number)
-        DepotWriter(folder).publish(
-            contents.bundle, contents.raw, contents.envelopes, packs, digests
-        )
-
-    def read_back(self, number: int) -> None:
-        """Read a volume from its medium and compare every digest.
-
-        Raises:
-            StorageError: the medium gives something else than was written.
-        """
-        folder, bundle = self.folders[number], self.contents.bundle
-        packs, digests = self._held(number)
-        small = chain(
-            self._small_files(number), [(layout.manifest_name(bundle), self.contents.raw)]
-        )
-        expected = {name: hashlib.sha256(data).digest() for name, data in small}
-        expected |= {layout.pack_name(pack.digest): pack.digest for pack in packs}
-        expected |= {layout.parity_name(bundle, digest): digest for digest in digests}
-        for name, data in self.contents.envelopes.items():
-            expected[f"{layout.BUNDLES}/{bundle}/{name}"] = hashlib.sha256(data).digest()
-        for name, digest in expected.items():
-            if readback.digest_on_medium(folder, name) != digest:
-                raise StorageError(
-                    f"{folder / name} reads back otherwise than it was written.",
-                    "Do not trust this medium: use another one, and run the same command again.",
-                )
 
 
 def _label_bytes(label: tuple[str, str]) -> int:

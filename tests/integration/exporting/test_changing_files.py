@@ -47,6 +47,7 @@ def test_a_file_that_is_not_as_it_was_scanned_ends_the_export(
     tmp_path: Path,
 ) -> None:
     sender, out = _sender(tmp_path, interruptions.fresh), tmp_path / "out"
+    out.mkdir()
     # A .airgap is begun before any file is read; a depot's last pack when all of them are.
     stop = r"^open .*\.part$" if form == "a.airgap" else r"^rename .*\.pack$"
     child = launcher.start(
@@ -62,7 +63,9 @@ def test_a_file_that_is_not_as_it_was_scanned_ends_the_export(
 
     assert ended.code == 15, ended.err
     assert json.loads(ended.out)["error"]["kind"] == "storage"
-    assert not [*out.rglob("manifest.msgpack"), *out.glob("*.airgap"), *out.rglob("*.part")]
+    assert not [*out.rglob("manifest.msgpack"), *out.glob("*.airgap")]
+    if form == "depot":  # of a file, a part stays for the next run
+        assert not [*out.rglob("*.part")]
 
 
 @pytest.mark.parametrize("change", [_rewrite, _grow, _shrink, Path.unlink])

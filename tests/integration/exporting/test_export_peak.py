@@ -235,14 +235,14 @@ def test_what_the_other_side_has_is_not_counted(large: Side, tmp_path: Path, sit
 def test_a_dry_run_needs_no_key_and_writes_nothing(stocked: Side, tmp_path: Path) -> None:
     before = stores.snapshot(stocked.top)
 
-    ran = stocked.run("export", "shop:v1", "-o", tmp_path / "out/big.airgap", "--dry-run")
+    ran = stocked.run("export", "shop:v1", "-o", tmp_path / "big.airgap", "--dry-run")
 
     assert ran.code == 0, ran.err
     lines = ran.out.splitlines()
     assert lines[-1] == "Nothing was written."
     assert lines[1] == "model other:v1 (6.2 MB)"
     assert re.fullmatch(r"\d+\.\d MB in 6\.\d MB", lines[3]), lines[3]
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "big.airgap").exists()
     assert stores.snapshot(stocked.top) == before
 
 
@@ -264,3 +264,41 @@ def test_holes_are_not_read(connected: Side, tmp_path: Path) -> None:
     assert planned["size"] > 3_000 * MIB
     assert planned["stored_size"] < 1.1 * MIB
     assert not planned["estimated"]
+
+
+@pytest.mark.parametrize("form", ["depot", "file.airgap", "archive.tar"])
+def test_an_export_names_the_device_before_and_after(
+    form: str, stocked: Side, tmp_path: Path, site: Site
+) -> None:
+    out = tmp_path / "usb"
+    words = ("export", "shop:v1", "--key", site.key(), "-o", out / form)
+    with mounts.tmpfs(out, 64 * MIB):
+        quiet = stocked.run(*words, "-q")
+        (shutil.rmtree if (out / form).is_dir() else Path.unlink)(out / form)
+        ran = stocked.run(*words)
+        again = stocked.run(*words, "--json")
+
+    assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
+    place = rf"{re.escape(str(out))}\S* \(tmpfs, airgap-test, [\d.]+ MB free\)"
+    before = rf"^Writing to {place}\. Peak disk use: [\d.]+ MB\.$"
+    assert re.search(before, ran.err, re.MULTILINE), ran.err
+    after = rf"^[\d.]+ MB written to {place}\.$"
+    assert re.search(after, ran.out, re.MULTILINE), ran.out
+    (disk,) = again.json["disk_use"]
+    assert (disk["file_system"], disk["device"], disk["mount_point"]) == (
+        "tmpfs",
+        "airgap-test",
+        str(out),
+    )
+    assert (again.json["bytes_written"] > 4_000_000) is (form != "depot")
+
+
+def test_the_file_system_is_left_out_where_the_system_does_not_say(
+    stocked: Side, tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airgap.flow.disk_use.find_mount", lambda _: None)
+    ran = stocked.run("export", "shop:v1", "--key", site.key(), "-o", tmp_path / "depot", "--json")
+
+    assert re.match(rf"Writing to {tmp_path}/depot \([\d.]+ [GT]B free\)\. Peak", ran.err), ran.err
+    (disk,) = ran.json["disk_use"]
+    assert (disk["file_system"], disk["device"], disk["mount_point"]) == (None, None, None)

@@ -22,7 +22,9 @@ Export = Callable[..., Ran]
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture
@@ -146,7 +148,7 @@ def test_what_no_site_could_import_is_not_exported(
     words: tuple[str, ...], export: Export, out: Path, connected: Side
 ) -> None:
     assert export("a", *words).code == UsageError.exit_code
-    assert not out.exists()
+    assert not any(out.iterdir())
     assert not connected.state.exists()
 
 
@@ -242,6 +244,7 @@ def test_a_kill_at_any_step_never_gives_one_number_to_two_bundles(
     step = 0
     while True:
         name, top = "bc"[step % 2], tmp_path / "tops"
+        top.mkdir(exist_ok=True)
         words = ("export", "--model", f"{name}:v1", "-o", top / str(step), *key)
         ended = launcher.run(connected, *words, fault=Fault(at=step))
         if not ended.killed:

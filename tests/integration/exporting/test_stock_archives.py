@@ -51,6 +51,7 @@ def export(side: Side, site: Site, form: str, output: Path, *what: str) -> Path:
 @pytest.fixture(params=FORMATS)
 def stock(request: pytest.FixtureRequest, shop: Side, site: Site, tmp_path: Path) -> Path:
     """The Bento in each format in turn."""
+    (tmp_path / "out").mkdir()
     return export(shop, site, request.param, tmp_path / "out" / "shop")
 
 

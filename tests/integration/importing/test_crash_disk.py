@@ -128,16 +128,20 @@ def test_a_disk_that_is_full_from_any_step_of_an_export_on_leaves_nothing_incomp
     form: str, small: Side, site: Site, launcher: Launcher, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
+    out.mkdir()
     export = ("export", "shop:v1", "-o", out / form, "--key", site.key(), "--jobs", "1")
     assert small.run(*export).code == 0
     after = store_invariants.content(out)
     for step in range(0, 100, 2):
-        shutil.rmtree(out, ignore_errors=True)
+        shutil.rmtree(out)
+        out.mkdir()
         ended = launcher.run(small, *export, fault=Fault(at=step, full=True))
         if ended.code == 0:
             break
         _expect_storage_error(ended)
-        there = store_invariants.content(out) if out.exists() else {}
+        there = store_invariants.content(out)
+        if form != "depot":  # of a file, a part stays for the next run
+            there = {path: what for path, what in there.items() if not path.endswith(".part")}
         assert there.items() <= after.items(), f"step {step}"
         assert not [path for path in there if path.endswith(("manifest.msgpack", ".airgap"))]
 
@@ -159,11 +163,14 @@ def test_a_limit_on_file_sizes_leaves_no_incomplete_export(
     form: str, small: Side, site: Site, launcher: Launcher, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
+    out.mkdir()
     export = ("export", "shop:v1", "-o", out / form, "--key", site.key())
 
     _expect_storage_error(launcher.run(small, *export, largest_file=390_000))
 
-    assert not [path for path in out.rglob("*") if path.is_file()]
+    left = [path for path in out.rglob("*") if path.is_file()]
+    assert all(path.suffix == ".part" for path in left)
+    assert not left or form != "depot"
 
 
 def test_a_read_only_store_is_told(depot: Path, isolated: Side, mounter: Launcher) -> None:

@@ -63,7 +63,7 @@ def test_an_import_syncs_what_it_renames_and_each_rename_before_the_next(
 def test_an_export_syncs_what_it_renames_and_all_of_it_before_the_manifest(
     form: str, small: Side, site: Site, launcher: Launcher, tmp_path: Path
 ) -> None:
-    out = tmp_path / "new" / form
+    out = tmp_path / form
     ended = launcher.run(small, "export", "shop:v1", "-o", out, "--key", site.key())
 
     disk, source, before = Disk(), PurePath(), set[PurePath]()

@@ -32,6 +32,7 @@ def test_a_kill_before_any_write_step_of_signing_leaves_a_bundle_that_verifies(
     form: str, small: Side, three: Site, receiver: Side, launcher: Launcher, tmp_path: Path
 ) -> None:
     kept, out = tmp_path / "kept", tmp_path / "out"
+    kept.mkdir()
     _export(small, three, kept / form)
     shutil.copytree(kept, out)
     sign = ("sign", out / form, "--key", three.key(2))

@@ -183,9 +183,10 @@ def test_a_folder_in_the_way_is_a_conflict(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_full_is_told(tmp_path: Path) -> None:
     writer = ArchiveWriter(tmp_path / "x.airgap", 10)
-    writer._file.close()
+    file = writer._file
+    file._file.close()
     with Path("/dev/full").open("wb", buffering=0) as full:
-        writer._file = full
+        file._file = full
         with pytest.raises(StorageError, match="No space left on device"):
             writer.put_pack(bytes(32), [b"x"])
     writer.abort()

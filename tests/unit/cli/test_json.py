@@ -135,7 +135,7 @@ def lines(
         "remote remove": ["vendor"],
         "key generate": ["new", "--dir", more, "--no-passphrase"],
         "key fingerprint": [site.folder / "site.pub"],
-        "root create": [*root_key, *builder, "-o", more / "root.msgpack"],
+        "root create": [*root_key, *builder, "-o", tmp_path / "new-root.msgpack"],
         "trust init": [site.root, "--fingerprint", site.fingerprint],
         "root show": [site.root],
         "root sign": [
