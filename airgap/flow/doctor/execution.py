@@ -1,12 +1,13 @@
 """What this host does not let run: file systems mounted ``noexec``, and fapolicyd."""
 
 import sys
-import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from airgap.disk.execution import has_fapolicyd, is_noexec, list_trust_commands
+from airgap.disk.temporary import find_temporary_folder
 from airgap.errors import AirgapError
 from airgap.flow.doctor.finding import Finding, note, ok, problem
 from airgap.store import environments, python_builds
@@ -25,6 +26,7 @@ def check_execution() -> Iterator[Finding]:
     if not findings:
         yield ok("noexec", "No folder that programs run from is mounted noexec.")
     yield from _check_fapolicyd()
+    yield from _check_temporary()
 
 
 def _check_mounts() -> Iterator[Finding]:
@@ -36,16 +38,7 @@ def _check_mounts() -> Iterator[Finding]:
                 f"Remove it (airgap env remove {folder}), and make it in another folder:"
                 " airgap env create TAG DIR",
             )
-    uses = (
-        (home(), "An environment", f"{_ANOTHER} airgap env create TAG DIR"),
-        (
-            Path(tempfile.gettempdir()),
-            "A proof (prove, rehearse, demo --with-env)",
-            f"{_ANOTHER} --tmpdir DIR, or set TMPDIR.",
-        ),
-        (Path.home() / _KIT, "A kit", f"{_ANOTHER} install.py DIR"),
-    )
-    for folder, what, hint in uses:
+    for folder, what, hint in _list_uses():
         if is_noexec(folder):
             yield note(
                 "noexec",
@@ -60,6 +53,27 @@ def _check_mounts() -> Iterator[Finding]:
             f" noexec: {', '.join(builds)}.",
             "Move the whole home to another file system, and set BENTOML_HOME; or install Python.",
         )
+
+
+def _list_uses() -> Iterator[tuple[Path, str, str]]:
+    """Yield folders that programs run from, as far as there are such: what runs, and a hint."""
+    with suppress(AirgapError):  # reported by the check of stores
+        yield home(), "An environment", f"{_ANOTHER} airgap env create TAG DIR"
+    with suppress(AirgapError):  # reported by ``_check_temporary``
+        yield (
+            find_temporary_folder(),
+            "A proof (prove, rehearse, demo --with-env)",
+            f"{_ANOTHER} --tmpdir DIR, or set TMPDIR.",
+        )
+    with suppress(RuntimeError):  # a user without a home folder
+        yield Path.home() / _KIT, "A kit", f"{_ANOTHER} install.py DIR"
+
+
+def _check_temporary() -> Iterator[Finding]:
+    try:
+        find_temporary_folder()
+    except AirgapError as error:
+        yield note("temporary", error.message, error.hint)
 
 
 def _list_idle_builds() -> list[str]:

@@ -181,7 +181,7 @@ def test_an_arbitrary_user_of_a_container_imports_with_a_read_only_root(
                 (other, ("log",)),
                 (other, ("list",)),
                 (other, ("remove", "shop:v1", "--yes")),
-                *([] if home else [(user, ("doctor",))]),
+                *([] if home else [(user, ("doctor",))]),  # a note: no temporary folder
             ):
                 ran = machine.run(who, *words)
                 assert ran.code == 0, (who.uid, words, ran.out[-1500:], ran.err)

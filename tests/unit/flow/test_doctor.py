@@ -22,7 +22,7 @@ from airgap.signing import private_keys
 from airgap.store import health
 from tests.support import fips, sides, stores
 from tests.support.faults import Fault, Launcher
-from tests.support.sides import Ran, Side, Site
+from tests.support.sides import Ran, Side, Site, run_cli
 
 
 @pytest.fixture(autouse=True)
@@ -590,3 +590,20 @@ def test_a_package_that_fails_in_fips_mode_is_named_with_its_use(
 
     assert found.level == "problem"
     assert "sftp://" in found.hint
+
+
+def test_a_user_without_a_home_or_a_temporary_folder_gets_findings_and_no_crash(
+    isolated: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", fail)
+    assert "TMPDIR" in the_note(isolated, "temporary")
+
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    monkeypatch.delenv("BENTOML_HOME", raising=False)
+    ran = run_cli(["doctor", "--json"], {"AIRGAP_HOME": str(isolated.state)})
+    assert ran.code == 3
+    texts = [found["message"] for found in findings(ran, "problem")]
+    assert any("has no home folder, and BENTOML_HOME is not set" in text for text in texts)
