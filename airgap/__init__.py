@@ -263,15 +263,17 @@ _PASSED_ON: Final = (
 """What is BentoML's own."""
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module may hold anything)
-    if name in _MODULES:
-        return importlib.import_module(f"airgap.{name}")
-    if name in _PASSED_ON:
-        return getattr(importlib.import_module("bentoml"), name)
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(importlib.import_module(home), name)
-    raise AttributeError(f"module 'airgap' has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker knows the names, and sees the ones that are wrong
+
+    def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module may hold anything)
+        if name in _MODULES:
+            return importlib.import_module(f"airgap.{name}")
+        if name in _PASSED_ON:
+            return getattr(importlib.import_module("bentoml"), name)
+        for home, names in _HOMES.items():
+            if name in names:
+                return getattr(importlib.import_module(home), name)
+        raise AttributeError(f"module 'airgap' has no attribute {name!r}")
 
 
 def __dir__() -> "builtins.list[str]":

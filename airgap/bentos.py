@@ -15,7 +15,9 @@ __all__ = ["delete", "export_bento", "get", "import_bento", "list", "pull", "pus
 _PASSED_ON: Final = ("build", "build_bentofile", "containerize")
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module may hold anything)
-    if name in _PASSED_ON:
-        return getattr(importlib.import_module("bentoml.bentos"), name)
-    raise AttributeError(f"module 'airgap.bentos' has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker knows the names, and sees the ones that are wrong
+
+    def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module may hold anything)
+        if name in _PASSED_ON:
+            return getattr(importlib.import_module("bentoml.bentos"), name)
+        raise AttributeError(f"module 'airgap.bentos' has no attribute {name!r}")

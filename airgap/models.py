@@ -17,7 +17,9 @@ __all__ = ["delete", "export_model", "get", "import_model", "list", "pull", "pus
 _PASSED_ON: Final = ("BentoModel", "HuggingFaceModel", "ModelContext", "ModelOptions", "create")
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module may hold anything)
-    if name in _PASSED_ON:
-        return getattr(importlib.import_module("bentoml.models"), name)
-    raise AttributeError(f"module 'airgap.models' has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker knows the names, and sees the ones that are wrong
+
+    def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module may hold anything)
+        if name in _PASSED_ON:
+            return getattr(importlib.import_module("bentoml.models"), name)
+        raise AttributeError(f"module 'airgap.models' has no attribute {name!r}")

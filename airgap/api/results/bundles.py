@@ -76,7 +76,7 @@ class ClaimDict(TypedDict):
 
 
 class AttachmentDict(TypedDict):
-    """A file that travels with a bundle, which nobody vouches for."""
+    """A file that travels with a bundle, and is never verified."""
 
     file: str
     """Its name."""
