@@ -11,7 +11,7 @@ from airgap.cli.terminal import Styled, print_json, print_line
 from airgap.errors import AirgapError
 from airgap.printable import is_printable
 
-__all__ = ["make_event_sink", "send_outcome", "syslog_option", "warn_root"]
+__all__ = ["make_event_sink", "open_sink", "send_outcome", "syslog_option", "warn_root"]
 
 P = ParamSpec("P")
 
@@ -56,15 +56,9 @@ def send_outcome(syslog: str | None, name: str, work: Callable[[], Result]) -> R
     if not syslog:
         return work()
     from airgap.flow.redaction import redact
-    from airgap.server.syslog import SyslogSink, parse_syslog
     from airgap.times import format_time
 
-    def print_trouble(event: Mapping[str, Any]) -> None:
-        if event["event"] == "trouble":
-            print_line(event["message"], err=True)
-
-    sink = SyslogSink(parse_syslog(syslog), print_trouble)
-    click.get_current_context().call_on_close(sink.close)
+    sink = open_sink(syslog)
     subject = {"user": "", "name": redact(name)}
     try:
         result = work()
@@ -79,6 +73,26 @@ def send_outcome(syslog: str | None, name: str, work: Callable[[], Result]) -> R
     bundle = {"arrival": "", "bundle": result.data["bundle"] or ""}
     sink({"at": format_time(int(time.time())), "event": "imported", **subject, **bundle, **content})
     return result
+
+
+def open_sink(syslog: str | None) -> Callable[[Mapping[str, Any]], None]:
+    """Return what sends the events of a command to a syslog server; nothing if none is named.
+
+    Raises:
+        UsageError: ``syslog`` is not the address of a server.
+    """
+    if not syslog:
+        return lambda _: None
+    from airgap.server.syslog import SyslogSink, parse_syslog
+
+    sink = SyslogSink(parse_syslog(syslog), _print_trouble)
+    click.get_current_context().call_on_close(sink.close)
+    return sink
+
+
+def _print_trouble(event: Mapping[str, Any]) -> None:
+    if event["event"] == "trouble":
+        print_line(event["message"], err=True)
 
 
 def _make_printer() -> Callable[[Mapping[str, Any]], None]:

@@ -17,10 +17,10 @@ from airgap.format.ledger import EVENTS
 @click.option(
     "--event",
     "events",
-    type=click.Choice(EVENTS),
+    type=click.Choice([*EVENTS, "removed"]),
     metavar="EVENT",
     multiple=True,
-    help=f"Show these events only; repeat it: {', '.join(EVENTS)}.",
+    help=f"Show these events only; repeat it: {', '.join(EVENTS)}, removed.",
 )
 @click.option(
     "--limit",
@@ -33,11 +33,12 @@ from airgap.format.ledger import EVENTS
 def command(
     *, tag: str | None, since: str | None, events: tuple[str, ...], limit: int | None
 ) -> Result:
-    """Show what this machine imported, refused and waived, when, and who signed it.
+    """Show what this machine imported, refused, waived and removed, when, and who signed it.
 
-    The newest entry comes first. With TAG, only bundles that hold this item (`name` or
-    `name:version`, of any kind). All comes from the ledger of the site; the items come from the
-    manifests that imports keep. Exits with 12 if the ledger is not intact; what is intact is shown.
+    The newest entry comes first. With TAG, only what is about this item (`name` or `name:version`,
+    of any kind). Imports and refusals come from the ledger of the site, their items from the
+    manifests that imports keep, and removals from a file that is not protected. Exits with 12 if
+    the ledger is not intact; what is intact is shown.
     """
     from airgap.cli.lines.import_log import log_lines
     from airgap.cli.times import read_past

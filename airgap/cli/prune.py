@@ -2,6 +2,7 @@
 
 import click
 
+from airgap.cli.events import syslog_option
 from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.removal import carry_out
@@ -19,8 +20,11 @@ from airgap.cli.removal import carry_out
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be removed; remove nothing.")
 @click.option("--yes", "-y", is_flag=True, allow_from_autoenv=False, help="Do not ask.")
+@syslog_option
 @reports
-def command(*, keep: int | None, standalone: bool, dry_run: bool, yes: bool) -> Result:
+def command(
+    *, keep: int | None, standalone: bool, dry_run: bool, yes: bool, syslog: str | None
+) -> Result:
     """Remove models, snapshots, wheelhouses, files and images that nothing here needs.
 
     Only what airgap imported is removed; the version that `latest` names always stays. Each item is
@@ -29,4 +33,6 @@ def command(*, keep: int | None, standalone: bool, dry_run: bool, yes: bool) -> 
     """
     from airgap.flow.installed.remove import plan_prune
 
-    return carry_out(lambda: plan_prune(keep, standalone=standalone), dry_run=dry_run, yes=yes)
+    return carry_out(
+        lambda: plan_prune(keep, standalone=standalone), syslog, dry_run=dry_run, yes=yes
+    )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from airgap.cli import terminal
+from airgap.cli.events import open_sink
 from airgap.cli.output import Result
 from airgap.cli.progress import make_progress
 from airgap.errors import UsageError
@@ -14,11 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["carry_out"]
 
 
-def carry_out(make_plan: "Callable[[], RemovalPlan]", *, dry_run: bool, yes: bool) -> Result:
-    """Remove what a plan says, once a person has agreed.
+def carry_out(
+    make_plan: "Callable[[], RemovalPlan]", syslog: str | None, *, dry_run: bool, yes: bool
+) -> Result:
+    """Remove what a plan says, once a person has agreed; send the event to a syslog server.
 
     Raises:
-        UsageError: there is no terminal to ask at.
+        UsageError: there is no terminal to ask at, or ``syslog`` is not the address of a server.
         ConflictError, StorageError: as ``remove_planned``.
     """
     from airgap.cli.lines.installed_items import removal_lines
@@ -30,7 +33,10 @@ def carry_out(make_plan: "Callable[[], RemovalPlan]", *, dry_run: bool, yes: boo
         return Result(data, removal_lines(plan, "would remove"))
     if plan.removals and not yes:
         _ask(plan)
-    remove_planned(plan, make_plan, make_progress())
+    send = open_sink(syslog)
+    event = remove_planned(plan, make_plan, make_progress())
+    if event is not None:
+        send(event)
     return Result(data, removal_lines(plan, "removed"))
 
 

@@ -2,6 +2,7 @@
 
 import click
 
+from airgap.cli.events import syslog_option
 from airgap.cli.help import HelpCommand
 from airgap.cli.output import Result, reports
 from airgap.cli.removal import carry_out
@@ -18,8 +19,17 @@ from airgap.cli.removal import carry_out
 @click.option("--force", is_flag=True, help="Also remove what a Bento here needs.")
 @click.option("--dry-run", is_flag=True, help="Print what would be removed; remove nothing.")
 @click.option("--yes", "-y", is_flag=True, allow_from_autoenv=False, help="Do not ask.")
+@syslog_option
 @reports
-def command(*, tags: tuple[str, ...], kind: str, force: bool, dry_run: bool, yes: bool) -> Result:
+def command(  # noqa: PLR0913  (one argument per option)
+    *,
+    tags: tuple[str, ...],
+    kind: str,
+    force: bool,
+    dry_run: bool,
+    yes: bool,
+    syslog: str | None,
+) -> Result:
     """Remove the items TAG (`name:version`) from this machine.
 
     An item that a Bento or an environment here needs is refused without --force. Each item is whole
@@ -30,4 +40,4 @@ def command(*, tags: tuple[str, ...], kind: str, force: bool, dry_run: bool, yes
     from airgap.flow.installed.remove import plan_removal
 
     names = [parse_item_name(tag, kind) for tag in tags]
-    return carry_out(lambda: plan_removal(names, force=force), dry_run=dry_run, yes=yes)
+    return carry_out(lambda: plan_removal(names, force=force), syslog, dry_run=dry_run, yes=yes)

@@ -34,6 +34,8 @@ from airgap.api.results.installed import (
     LogDict,
     LogEntryDict,
     RemovalDict,
+    RemovalEventDict,
+    RemovalOutcomeDict,
     RemovedItemDict,
     StoredItemDict,
 )
@@ -113,6 +115,8 @@ __all__ = [
     "ReceiptRuleDict",
     "RecipientDict",
     "RemovalDict",
+    "RemovalEventDict",
+    "RemovalOutcomeDict",
     "RemovedItemDict",
     "ReportDict",
     "RoleMembersDict",

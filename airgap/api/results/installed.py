@@ -12,6 +12,8 @@ __all__ = [
     "LogDict",
     "LogEntryDict",
     "RemovalDict",
+    "RemovalEventDict",
+    "RemovalOutcomeDict",
     "RemovedItemDict",
     "StoredItemDict",
 ]
@@ -124,6 +126,26 @@ class LogEntryDict(TypedDict):
     """The items of the bundle; None: its manifest is not remembered."""
 
 
+class RemovalOutcomeDict(ItemNameDict):
+    """An item of a removal."""
+
+    outcome: str
+    """``removed``."""
+
+
+class RemovalEventDict(TypedDict):
+    """A removal: ``airgap remove`` or ``airgap prune``, or the functions of the same names."""
+
+    at: str
+    """When, in UTC."""
+    event: str
+    """``removed``."""
+    user: str
+    """Who ran it."""
+    items: list[RemovalOutcomeDict]
+    """What was removed."""
+
+
 class LogDict(TypedDict):
     """The entries of a site's ledger that were asked for."""
 
@@ -139,6 +161,8 @@ class LogDict(TypedDict):
     """The entries, the newest first."""
     undecided: int
     """Entries of which nobody can tell whether they hold the item that was asked for."""
+    removals: list[RemovalEventDict]
+    """What was removed from this machine, the newest first."""
 
 
 class RemovedItemDict(ItemNameDict):

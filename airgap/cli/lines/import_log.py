@@ -1,6 +1,7 @@
 """Lines for people about the log of imports."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from airgap.cli.lines.labels import join_words
 from airgap.cli.terminal import ClaimLine
@@ -15,9 +16,11 @@ __all__ = ["log_lines"]
 
 def log_lines(log: ImportLog) -> Iterator[str]:
     """Yield each entry, the newest first: when and what, then the bundle, items and signers."""
-    for row in log.entries:
-        yield from _entry_lines(row, log.root)
-    if not log.entries:
+    groups = [(format_time(row.entry.at), list(_entry_lines(row, log.root))) for row in log.entries]
+    groups += [(line["at"], list(_removal_lines(line))) for line in log.removals]
+    for _, lines in sorted(groups, key=lambda group: group[0], reverse=True)[: log.limit]:
+        yield from lines
+    if not groups:
         yield f"The import history of site {log.root.site} has no such entry."
     if log.undecided:
         entries = count_text(log.undecided, "entry", "entries")
@@ -46,6 +49,12 @@ def _entry_lines(row: LogEntry, root: Root) -> Iterator[str]:
             yield ClaimLine(f"    {key_id}  {root.rules.people.get(key_id, '')}".rstrip())
     if entry.event in IMPORTS and not row.names_signers:
         yield "  the entry does not name the signers: an older version of airgap wrote it"
+
+
+def _removal_lines(line: Mapping[str, Any]) -> Iterator[str]:
+    yield ClaimLine(f"{line['at']}  removed  by {join_words(line['user'])}")
+    items = [f"{item['kind']} {item['tag']}" for item in line["items"]]
+    yield from (ClaimLine(f"  {text}") for text in list_some(items))
 
 
 def _item_lines(row: LogEntry) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """``airgap log``: what a site imported, refused and waived on this machine, by its ledger."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -11,7 +11,7 @@ from airgap.flow.admission.policy import require_root
 from airgap.flow.installed.item_name import ItemName
 from airgap.format.ledger import ENTRY_FORMAT, Entry
 from airgap.format.root import Root
-from airgap.state import installed_manifests
+from airgap.state import installed_manifests, removals
 from airgap.times import format_time
 
 __all__ = ["ImportLog", "LogEntry", "LogFilter", "describe_log", "read_log", "select_entries"]
@@ -59,6 +59,10 @@ class ImportLog:
     status: HistoryStatus
     entries: tuple[LogEntry, ...]
     undecided: int = 0
+    removals: tuple[Mapping[str, Any], ...] = ()
+    """What was removed from this machine, newest first, as format §21 has it."""
+    limit: int | None = None
+    """How many entries and removals together are shown to people."""
 
 
 def read_log(wanted: LogFilter) -> ImportLog:
@@ -72,7 +76,8 @@ def read_log(wanted: LogFilter) -> ImportLog:
     status = history.check_history(root.site)
     entries = list(history.read_entries(root.site))
     shown, undecided = select_entries(entries, wanted, cache(_load_items))
-    return ImportLog(root, status, tuple(shown), undecided)
+    removed = select_removals(list(removals.list_removals()), wanted)
+    return ImportLog(root, status, tuple(shown), undecided, tuple(removed), wanted.limit)
 
 
 def select_entries(
@@ -94,6 +99,25 @@ def select_entries(
         elif any(map(wanted.item.fits, items)):
             shown.append(LogEntry(number, entry, items))
     return shown, undecided
+
+
+def select_removals(
+    lines: Sequence[Mapping[str, Any]], wanted: LogFilter
+) -> list[Mapping[str, Any]]:
+    """Choose removals, newest first. Pure."""
+    since = format_time(wanted.since)
+    return [
+        line
+        for line in reversed(lines)
+        if line["at"] >= since
+        and (not wanted.events or line["event"] in wanted.events)
+        and (wanted.item is None or any(_fits(wanted.item, item) for item in line["items"]))
+    ][: wanted.limit]
+
+
+def _fits(wanted: ItemName, item: Mapping[str, str]) -> bool:
+    name, _, version = item["tag"].partition(":")
+    return wanted.name == name and wanted.version in ("", version)
 
 
 def _load_items(bundle: str) -> tuple[ItemName, ...] | None:
@@ -119,6 +143,7 @@ def describe_log(log: ImportLog) -> dict[str, Any]:
         "head": log.status.head,
         "entries": [_describe(entry) for entry in log.entries],
         "undecided": log.undecided,
+        "removals": [dict(line) for line in log.removals],
     }
 
 

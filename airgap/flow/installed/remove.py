@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
+from time import time
 from typing import Any
 
+from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, ConflictError, MissingError, UsageError
 from airgap.flow.importing.install_bundle import lock_stores
 from airgap.flow.installed.dependents import find_dependents, find_used
@@ -16,7 +18,8 @@ from airgap.flow.progress import Progress
 from airgap.format.inventory import Item
 from airgap.format.kinds import BENTO, WHEELHOUSE
 from airgap.printable import list_some
-from airgap.state import installed_manifests
+from airgap.state import installed_manifests, removals
+from airgap.state.state_folder import state_folder
 from airgap.store.environments import list_environments
 from airgap.store.in_use import hold_alone
 from airgap.store.kinds import find_kind, list_kinds
@@ -24,6 +27,7 @@ from airgap.store.latest import read_latest
 from airgap.store.remove_item import finish_removals, list_leftovers, remove_item
 from airgap.store.source_tree import find_files
 from airgap.store.staging import measure_disk_usage
+from airgap.times import format_time
 
 __all__ = [
     "KeptItem",
@@ -136,8 +140,10 @@ def plan_prune(keep: int | None, *, standalone: bool) -> RemovalPlan:
 
 def remove_planned(
     plan: RemovalPlan, make_plan: Callable[[], RemovalPlan], progress: Progress
-) -> None:
+) -> Mapping[str, Any] | None:
     """Remove what a person has agreed to, under the locks of the stores, as an import has them.
+
+    Returns the event that was recorded (format §21); None if nothing was to be removed.
 
     Removals that were interrupted are finished first.
 
@@ -160,12 +166,35 @@ def remove_planned(
             )
         for store in sorted(stores):
             finish_removals(store)
+        event = _record(plan) if plan.removals else None
         for removal in plan.removals:
             item = removal.item
             kind = find_kind(item.kind)
             final = kind.install_path(item.name, item.version).final
             with nullcontext() if plan.is_forced else hold_alone(final):
                 remove_item(kind, item.name, item.version)
+        return event
+
+
+def _record(plan: RemovalPlan) -> Mapping[str, Any]:
+    """Note who removes what, before it is gone (format §21).
+
+    Raises:
+        StorageError: the disk refused; nothing was removed.
+    """
+    items = [
+        {"kind": item.kind, "tag": f"{item.name}:{item.version}", "outcome": "removed"}
+        for item in (removal.item for removal in plan.removals)
+    ]
+    event = {
+        "at": format_time(int(time())),
+        "event": "removed",
+        "user": removals.find_user(),
+        "items": items,
+    }
+    with translate_errors(state_folder()):
+        removals.record_removal(event)
+    return event
 
 
 def _find_named(

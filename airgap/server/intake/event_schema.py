@@ -45,6 +45,7 @@ EVENTS: Final[Mapping[str, EventFields]] = {
     "abandoned": _fields(_ARRIVAL),
     "trouble": _fields("message", f"hint {_ARRIVAL}"),
     "refused": _fields(f"user name {_VERDICT}"),
+    "removed": _fields("user items"),
     "received": _fields("user name address"),
     "broken off": _fields("user name address"),
     "login failed": _fields("user address"),

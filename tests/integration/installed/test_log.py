@@ -1,11 +1,15 @@
 """``airgap log``: the ledger, read by a person or a program."""
 
+import json
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from airgap.server.intake.event_schema import find_event_problem
+from airgap.state.removals import find_user
 from tests.support import forge
 from tests.support.forge import Forge
 from tests.support.sides import Side, Site
@@ -112,3 +116,55 @@ def test_what_cannot_be_a_tag_is_refused(used: Side) -> None:
     assert used.run("log", "no tag").code == 2
     assert used.run("log", "--since", "yesterday").code == 2
     assert used.run("log", "Acme/Tiny").code == 0
+
+
+def test_removals_are_in_the_log_with_who_and_what(used: Side) -> None:
+    assert used.run("remove", "ranker:v1", "--yes").code == 0
+
+    log = used.run("log", "--json").json
+    (removed,) = log["removals"]
+    assert removed["items"] == [{"kind": "model", "tag": "ranker:v1", "outcome": "removed"}]
+    assert removed["user"] == find_user()
+    assert f"  removed  by {find_user()}\n  model ranker:v1\n" in used.run("log").out
+    assert used.run("log", "ranker:v3", "--json").json["removals"] == []
+    assert len(used.run("log", "ranker", "--json").json["removals"]) == 1
+
+
+def test_removals_alone_can_be_asked_for(used: Side) -> None:
+    assert used.run("remove", "ranker:v1", "--yes").code == 0
+
+    assert used.run("log", "--event", "removed").out.count("\n") == 2
+    assert used.run("log", "--event", "imported", "--json").json["removals"] == []
+    assert used.run("log", "--since", "2100-01-01", "--json").json["removals"] == []
+    assert used.run("log", "--limit", "1").out.count("Z  ") == 1
+
+
+def test_a_dry_run_and_a_refusal_leave_no_trace(used: Side) -> None:
+    used.run("remove", "ranker:v1", "--dry-run")
+    used.run("remove", "ranker:v9", "--yes")
+    used.run("prune", "--yes")
+
+    assert used.run("log", "--json").json["removals"] == []
+
+
+def test_nothing_is_removed_that_cannot_be_recorded(used: Side) -> None:
+    (used.state / "removals.jsonl").mkdir()
+
+    ran = used.run("remove", "ranker:v1", "--yes")
+
+    assert ran.code == 15
+    assert (used.bentoml / "models" / "ranker" / "v1").is_dir()
+
+
+def test_a_removal_is_sent_to_a_syslog_server(used: Side) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(10)
+        url = f"udp://127.0.0.1:{server.getsockname()[1]}"
+
+        assert used.run("remove", "ranker:v1", "--yes", "--syslog", url).code == 0
+
+        text = server.recv(65_536).decode()
+    event = json.loads(text[text.index("{") :])
+    assert find_event_problem(event, is_logged=False) == ""
+    assert (event["event"], event["items"][0]["tag"]) == ("removed", "ranker:v1")

@@ -33,8 +33,8 @@ def test_every_event_that_the_code_reports_is_in_the_schema_and_no_other() -> No
         reported |= set(re.findall(r"(?:notify|record|_report_upload)\(\s*\"([a-z ]+)\"", text))
     variable = {"importing", "verifying", "imported", "held", "quarantined"}
 
-    by_import = {"refused"}
-    assert reported | variable | by_import == EVENTS.keys()
+    by_commands = {"refused", "removed"}
+    assert reported | variable | by_commands == EVENTS.keys()
 
 
 @pytest.mark.parametrize(
