@@ -10,8 +10,11 @@ import pytest
 from airgap.disk import locks, sharing
 from airgap.errors import ConfigurationError, StorageError
 from airgap.flow.admission import history
+from airgap.format.inventory import File, Item
 from airgap.state import manifest_cache, pinned_root, upload_marks
+from airgap.store.install_paths import InstallPath
 from airgap.store.private_folder import make_private_folder
+from airgap.store.staging import StagedItem
 from airgap.store.unsigned_staging import UnsignedStaging
 from tests.support.sides import Side
 
@@ -185,3 +188,15 @@ def test_another_operator_can_remove_an_unsigned_archive_that_was_interrupted(
     folders = [path for path in (shared / ".airgap").rglob("*") if path.is_dir()]
     assert {path.name for path in folders} >= {"a", "b"}
     assert {mode(path) for path in folders} == {0o2770}
+
+
+@pytest.mark.usefixtures("umask")
+def test_another_operator_can_go_on_with_a_file_that_is_half_staged(shared: Path) -> None:
+    file = File("weights.bin", executable=False, size=8, digest=bytes(32), chunks=())
+    item = Item("model", "ranker", "v1", (file,), bytes(32))
+    target = InstallPath(shared / "models/ranker/v1", shared, None, may_hold_more=False)
+    staged = StagedItem(item, target, "b" * 64)
+
+    staged.write(file, 0, b"half")
+
+    assert mode(staged.folder / "weights.bin") == 0o664
