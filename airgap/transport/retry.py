@@ -6,6 +6,7 @@ point so far resets the count, unless it was slower than the least speed: a conn
 nothing moves is given up, and so is a server that sends a byte and hangs up.
 """
 
+import gc
 import random
 import time
 from collections.abc import Callable
@@ -188,6 +189,13 @@ class RetryingTransport:
         policy.wait(seconds)
 
     def _reconnect(self) -> None:
+        """Drop the connection, and the megabytes that its buffers hold.
+
+        Its objects refer to each other, and Python would free them only now and then: a server that
+        sends a few bytes and breaks off, again and again, filled the memory.
+        """
         broken, self._inner = self._inner, self._inner.clone()
         with suppress(AirgapError, OSError):
             broken.close()
+        del broken
+        gc.collect()

@@ -1,8 +1,10 @@
 """An interrupted transfer is tried again, resumes, and is given up without progress."""
 
+import gc
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from weakref import WeakSet
 
 import pytest
 
@@ -104,6 +106,36 @@ def test_progress_slower_than_the_least_speed_is_none(
     with pytest.raises(TransportError, match=f"after {tries} tries in a row without progress"):
         transport.get("there", len)
     assert len(server.breaks) == 30 - tries
+
+
+class CyclicTransport(MemoryTransport):
+    """One whose objects refer to each other, as those of a connection do."""
+
+    def __init__(self, files: MemoryFiles) -> None:
+        super().__init__(files)
+        self.itself = self
+        CONNECTIONS.add(self)
+
+    def clone(self) -> "CyclicTransport":
+        return CyclicTransport(self.server)
+
+
+CONNECTIONS: "WeakSet[CyclicTransport]" = WeakSet()
+
+
+def test_a_connection_that_broke_leaves_the_memory(server: MemoryFiles) -> None:
+    counts: list[int] = []
+    policy = RetryPolicy(tries=4, wait=lambda _: counts.append(len(CONNECTIONS)))
+    server.breaks = [30_000] * 20
+
+    gc.disable()
+    try:
+        RetryingTransport(CyclicTransport(server), policy).get("there", len)
+    finally:
+        gc.enable()
+
+    assert len(counts) == 20
+    assert max(counts) <= 2
 
 
 def test_a_connection_without_progress_is_given_up(
