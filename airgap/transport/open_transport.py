@@ -73,6 +73,8 @@ class Login:
 
     user: str | None = None
     password: str | None = field(default=None, repr=False)
+    on_wait: Callable[[str], object] = field(default=lambda _: None, repr=False, compare=False)
+    """Called with a sentence once the login waits for a person."""
 
 
 def open_transport(
@@ -174,6 +176,7 @@ def _open_sftp(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport
         known_hosts=values.path("known_hosts"),
         proxy_command=values.text("proxy_command") or None,
         config=values.path("ssh_config") or Path("~/.ssh/config"),
+        on_wait=login.on_wait,
     )
     if values.permit is not None:
         values.permit_anchors(find_anchors(options))

@@ -110,7 +110,7 @@ class Connector:
         note = self.progress.note
         if url.scheme == "ftp":
             note(_IN_CLEAR)
-        login = log_in(url, self.credentials, settings, note)
+        login = replace(log_in(url, self.credentials, settings, note), on_wait=note)
         transport = open_transport(url, login, options, make_permit())
         rate = self.transfer.limit_rate or _number(settings, "limit_rate")
         if rate:

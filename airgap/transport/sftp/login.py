@@ -6,6 +6,7 @@ Nothing here runs before the server's host key has been accepted.
 import base64
 import io
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ _CERTIFICATE: Final = "-cert.pub"
 _CERTIFICATE_KIND: Final = "-cert-v01@openssh.com"
 _AGENT_FLAGS: Final = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
 _KEY_BYTES: Final = 64 * 1024  # an RSA key of 16,384 bits has 13 KB
+_WAIT_SECONDS: Final = 3.0
 _AGENT_SECONDS: Final = 60.0  # to sign: a person may have to confirm, or to touch a token
 _METHODS: Final = (
     "publickey",
@@ -57,14 +59,19 @@ class SshCredentials:
     password: str | None = field(default=None, repr=False)
     agent: bool = True
     """Whether the ssh-agent is asked: for all its keys, or for the named ones."""
+    on_wait: Callable[[str], object] = field(default=lambda _: None, repr=False, compare=False)
+    """Called by another thread, with a sentence, once a person may have to do something."""
 
 
 class _AgentKey:
     """A key of the agent, with the methods of paramiko's keys that a login needs."""
 
-    def __init__(self, agent: SshAgent, key: AgentKey) -> None:
+    def __init__(
+        self, agent: SshAgent, key: AgentKey, on_wait: Callable[[str], object] = lambda _: None
+    ) -> None:
         self._agent = agent
         self._key = key
+        self._on_wait = on_wait
         self.comment = key.comment
 
     def get_name(self) -> str:
@@ -78,7 +85,23 @@ class _AgentKey:
 
     def sign_ssh_data(self, data: bytes, algorithm: str) -> bytes:
         flags = _AGENT_FLAGS.get(algorithm.removesuffix(_CERTIFICATE_KIND), 0)
-        return self._agent.sign(self._key, data, flags, _AGENT_SECONDS)
+        with self._watch_time():
+            return self._agent.sign(self._key, data, flags, _AGENT_SECONDS)
+
+    @contextmanager
+    def _watch_time(self) -> Iterator[None]:
+        """Say what a signature waits for, once it takes seconds."""
+        text = (
+            f"The SSH login waits for the ssh-agent to use the key {make_printable(self.comment)}:"
+            " touch the security key, or confirm at the agent's question."
+        )
+        timer = threading.Timer(_WAIT_SECONDS, self._on_wait, [text])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 @dataclass(frozen=True)
@@ -166,7 +189,7 @@ def _collect_attempts(credentials: SshCredentials, problems: list[str]) -> Itera
     """Collect the credentials to try, in order. Agent keys can sign until the block ends."""
     agent = _open_agent(problems) if credentials.agent else None
     with closing(agent) if agent else nullcontext():
-        held = _list_agent_keys(agent, problems) if agent else ()
+        held = _list_agent_keys(agent, problems, credentials.on_wait) if agent else ()
         attempts = [*_offer_files(credentials, held)]
         if not credentials.keys:
             attempts += map(_offer_agent_key, held)
@@ -185,10 +208,12 @@ def _open_agent(problems: list[str]) -> SshAgent | None:
         return None
 
 
-def _list_agent_keys(agent: SshAgent, problems: list[str]) -> tuple[_AgentKey, ...]:
+def _list_agent_keys(
+    agent: SshAgent, problems: list[str], on_wait: Callable[[str], object]
+) -> tuple[_AgentKey, ...]:
     """List the agent's keys; one that misbehaves has none, and other credentials are tried."""
     try:
-        return tuple(_AgentKey(agent, key) for key in agent.list_keys())
+        return tuple(_AgentKey(agent, key, on_wait) for key in agent.list_keys())
     except SshAgentError as error:
         problems.append(error.message)
         return ()

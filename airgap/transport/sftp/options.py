@@ -1,5 +1,6 @@
 """The options of one SSH server. Nothing here asks a person."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -55,6 +56,8 @@ class SftpOptions:
     config: Path | None = DEFAULT_CONFIG
     """The OpenSSH client configuration that is applied; None for no file."""
     timeouts: Timeouts = field(default_factory=Timeouts)
+    on_wait: Callable[[str], object] = field(default=lambda _: None, repr=False, compare=False)
+    """Called with a sentence once a login waits for a person."""
 
     def __post_init__(self) -> None:
         """Refuse characters that would end a line in a file, or a name on the server.

@@ -264,6 +264,7 @@ def _collect_credentials(options: SftpOptions, host: Destination) -> SshCredenti
         passphrase=options.passphrase,
         password=options.password,
         agent=options.agent,
+        on_wait=options.on_wait,
     )
 
 

@@ -114,6 +114,7 @@ def test_what_broken_uploads_and_deletions_have_left_goes(
     lost = {
         f"{next(iter(packs(depot)))}{part}",
         f"README.txt{part}",
+        "shop.airgap.part",  # cut before its first pack, perhaps: nothing in it is looked at
         f"{layout.BUNDLES}/{'0' * 64}/checksums.txt",
         f"{layout.BUNDLES}/{'0' * 64}/{layout.attestation_file('approver', 'a' * 64)}",
         f"{layout.BUNDLES}/{'0' * 64}/scanner.{'c' * 64}.findings",
