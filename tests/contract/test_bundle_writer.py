@@ -119,6 +119,7 @@ def test_nothing_is_a_bundle_before_it_is_published(form: tuple[Write, Read], ta
     writer.abort()
 
 
+@here  # over a transport, packs may not have been sent yet
 def test_what_was_given_up_leaves_packs_or_a_part_for_the_next_run(
     form: tuple[Write, Read], target: Path
 ) -> None:

@@ -89,6 +89,11 @@ class SideBySide:
             self.failed[number] = reason
             self._progress.note(f"{self._folders[number]} failed: {reason.message}")
 
+    def name_volume(self, number: int) -> None:
+        """Show which volume is written, from any thread."""
+        with self._lock:
+            self._progress.name_item(f"{number + 1} of {len(self._folders)}")
+
     def advance(self, count: int) -> None:
         """Move the progress display, from any thread."""
         with self._lock:

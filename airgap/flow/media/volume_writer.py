@@ -103,8 +103,7 @@ class VolumeWriter:
                 self._media.attempt(owner[index], put)
 
     def _put_pack(self, number: int, index: int, data: Buffer | AirgapError, location: str) -> None:
-        if not self._media.at_once:
-            self._progress.name_item(f"{number + 1} of {len(self.folders)}")
+        self._media.name_volume(number)
         pack = self.packs[index]
         whole = _demand_whole(location, pack, data)
         with self._media.writing(), translate_errors(self.folders[number]):
