@@ -149,7 +149,8 @@ def reset_state(*, head: str | None) -> Result:
     lines = [
         f"Reset with {count_text(done.state.entries - 1, 'intact entry', 'intact entries')}.",
         f"The old files are in {done.aside}.",
-        f"The ledger has {entries} now, head {done.state.head.hex()}.",
+        f"The ledger has {entries} now, head",
+        f"  {done.state.head.hex()}",
     ]
     return Result({"reset": True, "aside": str(done.aside), "history": data}, lines)
 

@@ -13,12 +13,14 @@ def history_lines(status: HistoryStatus, root: Root) -> list[str]:
     """Write the import history of a site for people."""
     entries = count_text(status.entries, "entry", "entries")
     lines = [
-        f"import history: {entries}, head {status.head}",
+        f"import history: {entries}, head",
+        f"  {status.head}",
         f"  in {status.store.folder}",
         f"time floor {format_time(history.compute_time_floor(status.state, root))}",
     ]
     for channel, last in sorted(status.state.channels.items()) if status.state else ():
-        lines.append(f"channel {channel}: number {last.sequence}, bundle {last.bundle.hex()}")
+        lines.append(f"channel {channel}: number {last.sequence}, bundle")
+        lines.append(f"  {last.bundle.hex()}")
     if status.fault:
         lines.append(f"NOT INTACT ({status.fault.kind}): {status.fault.message}")
     return lines
@@ -34,7 +36,8 @@ def loss_lines(status: HistoryStatus) -> list[str]:
             f"{kept}. What only the other ledger has is unknown here: old bundles count as new.",
             f"If {status.fault.other} is still used, set AIRGAP_HOME to it: then nothing is lost.",
             "After the reset, imports with that folder are refused here.",
-            f"Without a terminal: airgap trust reset-state --yes {status.head}",
+            "Without a terminal:",
+        f"  airgap trust reset-state --yes {status.head}",
         ]
     return [
         f"{kept}. Later imports are forgotten: their bundles would be accepted as new.",
