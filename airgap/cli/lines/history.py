@@ -37,7 +37,7 @@ def loss_lines(status: HistoryStatus) -> list[str]:
             f"If {status.fault.other} is still used, set AIRGAP_HOME to it: then nothing is lost.",
             "After the reset, imports with that folder are refused here.",
             "Without a terminal:",
-        f"  airgap trust reset-state --yes {status.head}",
+            f"  airgap trust reset-state --yes {status.head}",
         ]
     return [
         f"{kept}. Later imports are forgotten: their bundles would be accepted as new.",
