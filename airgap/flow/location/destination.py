@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 from airgap.disk.os_errors import translate_errors
-from airgap.errors import MissingError
+from airgap.errors import MissingError, StorageError
 
 __all__ = ["require_folder_above"]
 
@@ -15,8 +15,8 @@ def require_folder_above(path: Path) -> None:
     A medium that is not mounted would otherwise be written to the disk below its mount point.
 
     Raises:
-        MissingError: the folder, or one above it, does not exist or is not a folder.
-        StorageError: it cannot be looked at.
+        MissingError: the folder, or one above it, does not exist.
+        StorageError: it is not a folder, or cannot be looked at.
     """
     above = path.absolute().parent
     with translate_errors(above):
@@ -25,8 +25,12 @@ def require_folder_above(path: Path) -> None:
         missing = next(
             folder for folder in (*reversed(above.parents), above) if not folder.is_dir()
         )
-        state = "is not a folder" if missing.exists() else "does not exist"
+        is_there = missing.exists()
+    if is_there:
+        raise StorageError(
+            f"{missing} is not a folder; nothing was written.", "Check the path of the output."
+        )
     raise MissingError(
-        f"{missing} {state}; nothing was written.",
+        f"{missing} does not exist; nothing was written.",
         f"Mount the medium, or create the folder: mkdir -p {shlex.quote(str(above))}",
     )

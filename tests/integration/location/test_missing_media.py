@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import MissingError
+from airgap.errors import MissingError, StorageError
 from tests.support import stores
 from tests.support.sides import Side, Site
 
@@ -82,7 +82,7 @@ def test_a_file_in_the_place_of_a_folder_is_named(sender: Side, site: Site, tmp_
     (tmp_path / "usb").write_bytes(b"")
     ran = sender.run("export", "shop:v1", "-o", tmp_path / "usb/a/depot", "--key", site.key())
 
-    assert ran.code == MissingError.exit_code
+    assert ran.code == StorageError.exit_code
     assert f"{tmp_path / 'usb'} is not a folder; nothing was written." in ran.err
 
 

@@ -140,7 +140,7 @@ def test_a_root_goes_nowhere_where_there_is_no_folder(
 def test_the_same_keys_give_the_same_root(connected: Side, site: Site, tmp_path: Path) -> None:
     drawn_up = ("--created-at", "2026-01-02")
     made = [
-        create(connected, site, tmp_path / name / "root.msgpack", *builder(site), *drawn_up).json
+        create(connected, site, tmp_path / f"{name}.msgpack", *builder(site), *drawn_up).json
         for name in "ab"
     ]
 
