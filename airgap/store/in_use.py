@@ -30,7 +30,7 @@ def keep_installed(folders: Iterable[Path]) -> Iterator[None]:
         MissingError: one has been removed, or is being removed.
     """
     with ExitStack() as held:
-        for folder in folders:
+        for folder in (folder.resolve() for folder in folders):  # a proof has links to items
             try:
                 descriptor = os.open(folder, _FOLDER)
                 held.callback(os.close, descriptor)

@@ -117,7 +117,6 @@ def test_a_root_is_trusted_for_the_whole_system(system: Path, tmp_path: Path, si
             ["verify", "."],
             ["import", "."],
             ["log"],
-            ["check"],
             ["trust", "show"],
             ["pull", "a", "."],
         ),
