@@ -23,6 +23,7 @@ def site_for(folder: Path, keys: Sequence[str | Path]) -> Site:
         ran = airgap("key", "export-public", key, "-o", public)
         assert ran.code == 0, ran.err
         options += ["--builder", public]
+    (folder / "own").mkdir(exist_ok=True)
     options += ["--threshold", f"builder={len(keys)}", "-o", folder / "own" / "root.msgpack"]
     root_key = ("--root-key", folder / "site.key")
     ran = airgap("root", "create", "--site", "ward", *root_key, *options, "--json")
