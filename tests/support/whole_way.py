@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, Protocol
 
 from tests.support import debian, transcript
 from tests.support.sides import REPOSITORY, unmeasured_environment
@@ -29,7 +29,7 @@ STICK: Final = "/media/usb"
 SECONDS: Final = 600
 """How long a command may take before everything is killed."""
 _END: Final = "whole-way-end-of-command"
-_FINGERPRINT: Final = re.compile(r"SHA256:[0-9a-f]{64}(?!\S)")
+FINGERPRINT: Final = re.compile(r"SHA256:[0-9a-f]{64}(?!\S)")
 _PROGRESS: Final = re.compile(r".* s left$")
 
 SERVICE = '''\
@@ -189,9 +189,9 @@ class Shell:
             typed.flush()
             lines: list[str] = []
             for line in printed:
-                if line == f"{_END}\n":
+                lines.append(line.removesuffix(f"{_END}\n"))
+                if line.endswith(f"{_END}\n"):  # what was printed before may lack a newline
                     return "".join(line for line in lines if not _PROGRESS.match(line.rstrip()))
-                lines.append(line)
         finally:
             timer.cancel()
         raise AssertionError(f"{command} did not end:\n{''.join(lines)}")
@@ -209,6 +209,18 @@ class Shell:
             self._stream(stream).close()
 
 
+class Typist(Protocol):
+    """Types the commands of a document."""
+
+    def complete(self, command: str) -> str:
+        """Put what is this run's own into a command."""
+        ...
+
+    def run(self, machine: str, command: str) -> str:
+        """Type a command into a machine; return what is printed."""
+        ...
+
+
 @dataclass
 class Machines:
     """Both machines; the office's stick lies in ``stick``.
@@ -223,7 +235,7 @@ class Machines:
 
     def complete(self, command: str) -> str:
         """Put this run's fingerprint where a command has that of another."""
-        return _FINGERPRINT.sub(self.fingerprint, command) if self.fingerprint else command
+        return FINGERPRINT.sub(self.fingerprint, command) if self.fingerprint else command
 
     def run(self, machine: str, command: str) -> str:
         """Type a command into a machine; return what is printed, with the document's paths."""
@@ -231,7 +243,7 @@ class Machines:
             return self.ward.run(self.complete(command))
         printed = self.office.run(self.complete(command).replace(STICK, str(self.stick)))
         if "airgap root create" in command:
-            self.fingerprint = _FINGERPRINT.findall(printed)[-1]
+            self.fingerprint = FINGERPRINT.findall(printed)[-1]
         return printed.replace(str(self.stick), STICK)
 
 
@@ -311,10 +323,10 @@ def write(document: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with set_up(folder, debian.make_tar(folder)) as machines:
-            document.write_text(_rewrite(document.read_text(), machines))
+            document.write_text(rewrite(document.read_text(), machines))
 
 
-def _rewrite(text: str, machines: Machines) -> str:
+def rewrite(text: str, machines: Typist) -> str:
     """Return a document with what is printed today."""
 
     def block(found: "re.Match[str]") -> str:

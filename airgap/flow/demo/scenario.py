@@ -19,7 +19,7 @@ from airgap.flow.demo.machine import DemoDisplay, Machine, Step, format_command
 from airgap.flow.demo.server import LOOPBACK, RunningServer, find_free_port, run_server
 from airgap.flow.location.location import ArchiveFile
 
-__all__ = ["QUESTION", "DemoResult", "run_demo"]
+__all__ = ["QUESTION", "DemoResult", "build", "run_demo"]
 
 BENTO: Final = "mood:v1"
 QUESTION: Final = {"text": "thank you for the lovely and friendly help"}
@@ -53,7 +53,7 @@ def run_demo(folder: Path, display: DemoDisplay, *, with_env: bool = False) -> D
     steps: list[Step] = []
     display.show_heading("The connected side")
     connected = Machine(folder / "connected", display, steps, offline=False)
-    _build(connected, display)
+    build(connected, display)
     fingerprint = _make_keys(connected, display)
     _export(connected, display, with_env=with_env)
     display.show_heading("The isolated side")
@@ -69,7 +69,8 @@ def run_demo(folder: Path, display: DemoDisplay, *, with_env: bool = False) -> D
     return DemoResult(bundle, prediction, refusal, tuple(steps))
 
 
-def _build(connected: Machine, display: DemoDisplay) -> None:
+def build(connected: Machine, display: DemoDisplay) -> None:
+    """Train the model and build the Bento, in the stores of a machine."""
     display.show_text(
         "A small model is trained, and a Bento that needs it is built. Its words are a model of"
         " Hugging Face, which the Bento only names; the demo stands for the Hub."
