@@ -129,6 +129,11 @@ class PackSource(Protocol):
     """Where the packs of a bundle come from, and what follows them."""
 
     @property
+    def location(self) -> str:
+        """Where they are, for messages."""
+        ...
+
+    @property
     def volumes(self) -> Sequence[Volume]:
         """The local folders that have the packs; none where packs are not read in any order."""
         ...

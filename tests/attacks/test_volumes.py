@@ -225,6 +225,8 @@ def test_volumes_of_two_bundles_are_told_apart(
     told = " ".join(ran.json["error"]["details"])
     assert copies.bundle in told
     assert others.bundle in told
+    runs = f"with {copies.folders[0]}, then with {others.folders[-1]}."
+    assert f"Run the command once for each bundle: {runs}" in ran.json["error"]["hint"]
 
 
 def test_volumes_of_two_bundles_one_by_one_do_not_complete_each_other(

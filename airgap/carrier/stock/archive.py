@@ -146,7 +146,7 @@ class NoPacks:
 
     def __init__(self, location: str) -> None:
         """Take where the bundle is, for messages."""
-        self._location = location
+        self.location = location
 
     def read_packs(
         self, packs: Sequence[Pack], wanted: Container[int], memory: BufferPool | None = None
@@ -158,7 +158,7 @@ class NoPacks:
                 name = layout.pack_name(pack.digest)
                 yield (
                     index,
-                    MissingError(f"{self._location} has no {name}.", "Give the whole bundle."),
+                    MissingError(f"{self.location} has no {name}.", "Give the whole bundle."),
                 )
 
     def read_model_signatures(self, files: Collection[str]) -> dict[str, bytes]:

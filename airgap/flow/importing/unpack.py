@@ -143,22 +143,31 @@ class _PackReader:
         index, data = read
         if isinstance(data, AirgapError):
             return index, data
-        error = _authenticate(self._packs[index], data)
+        error = _authenticate(self._source, self._packs[index], data)
         if error:
             self._memory.give_back(data)
         return index, error or data
 
 
-def _authenticate(pack: Pack, data: Buffer) -> CorruptError | None:
+def _authenticate(source: PackSource, pack: Pack, data: Buffer) -> CorruptError | None:
     """Compare a pack's digest with the manifest's before any of it is decoded."""
     digest = hashlib.sha256(data).digest()
     if digest == pack.digest:
         return None
     return CorruptError(
-        f"{layout.pack_name(pack.digest)} is damaged (SHA-256 is {digest.hex()[:12]}…, expected"
+        f"{_locate_pack(source, pack)} is damaged (SHA-256 is {digest.hex()[:12]}…, expected"
         f" {pack.digest.hex()[:12]}…).",
         "It was changed or damaged on the way: copy this file from its source again.",
     )
+
+
+def _locate_pack(source: PackSource, pack: Pack) -> str:
+    """Return the path that a pack was read from; of a stream, the pack's name in it."""
+    name = layout.pack_name(pack.digest)
+    for volume in source.volumes:  # as ``read_pack`` chooses
+        if volume.size_of(pack.digest) == pack.size:
+            return str(volume.folder / name)
+    return f"{name} in {source.location}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ read as if they were not there.
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from typing import Final
 
 from airgap.carrier.local_depot import DepotReader
 from airgap.carrier.port import PackSource, Volume
@@ -28,6 +29,7 @@ from airgap.format import layout
 from airgap.format.manifest import Pack
 from airgap.format.volume import Label
 from airgap.format.volume import decode as decode_label
+from airgap.printable import list_some
 
 __all__ = [
     "VolumesReader",
@@ -37,6 +39,8 @@ __all__ = [
     "read_pack",
     "repair_packs",
 ]
+
+_SHOWN_RUNS: Final = 4
 
 
 class VolumesReader:
@@ -48,6 +52,7 @@ class VolumesReader:
     def __init__(self, volumes: Sequence[Volume]) -> None:
         """Take the volumes of one bundle."""
         self.volumes = tuple(volumes)
+        self.location = ", ".join(volume.location for volume in volumes)
 
     def read_packs(
         self, packs: Sequence[Pack], wanted: Container[int], memory: BufferPool | None = None
@@ -192,10 +197,24 @@ def demand_one_bundle(locations: Sequence[Location], bundles: Sequence[str]) -> 
     """
     if len(set(bundles)) > 1:
         raise UsageError(
-            "These are volumes of different bundles.",
-            "Give the volumes of one bundle; of a folder with several, name it: FOLDER#ID.",
+            f"The {len(locations)} locations hold {len(set(bundles))} different bundles.",
+            f"Run the command once for each bundle: {_list_runs(locations, bundles)}. Of a folder"
+            " with several bundles, name one: FOLDER#ID.",
             [
                 f"{replace(location, bundle='')} holds {bundle}"
                 for location, bundle in zip(locations, bundles, strict=True)
             ],
         )
+
+
+def _list_runs(locations: Sequence[Location], bundles: Sequence[str]) -> str:
+    """Say which locations belong into each run of a command, in the order that they were given."""
+    runs = [
+        " ".join(
+            str(location)
+            for location, held in zip(locations, bundles, strict=True)
+            if held == bundle
+        )
+        for bundle in dict.fromkeys(bundles)
+    ]
+    return ", then ".join(f"with {run}" for run in list_some(runs, _SHOWN_RUNS))

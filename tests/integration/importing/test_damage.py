@@ -1,5 +1,6 @@
 """A scratched disc: what is damaged is named, all of it, and costs no more than itself."""
 
+import tarfile
 from pathlib import Path
 
 from airgap.errors import CorruptError, MissingError
@@ -21,6 +22,39 @@ def test_verify_names_every_damaged_pack(depot: Path, isolated: Side) -> None:
     told = "\n".join(ran.json["error"]["details"])
     assert first.name in told
     assert second.name in told
+
+
+def test_a_damaged_pack_is_named_with_its_path(depot: Path, isolated: Side) -> None:
+    damaged, _ = packs_of(depot)
+    _damage(damaged)
+
+    ran = refusals.expect_refusal(isolated, "import", depot, error=CorruptError, staging=True)
+
+    assert f"{damaged} is damaged (SHA-256 is " in f"{ran.json['error']}"
+
+
+def test_a_damaged_pack_of_an_archive_is_named_with_the_path_of_the_archive(
+    small: Side, isolated: Side, site: sides.Site, tmp_path: Path
+) -> None:
+    archive = tmp_path / "shop.airgap"
+    exported = small.run("export", "shop:v1", "-o", archive, "--key", site.key())
+    assert exported.code == 0
+    sides.trust(isolated, site)
+    with tarfile.open(archive) as members:
+        pack = next(member for member in members if member.name.endswith(".pack"))
+    data = bytearray(archive.read_bytes())
+    data[pack.offset_data + pack.size // 2] ^= 1
+    archive.write_bytes(data)
+
+    ran = refusals.expect_refusal(isolated, "import", archive, error=CorruptError, staging=True)
+
+    assert f"{pack.name} in {archive} is damaged (SHA-256 is " in f"{ran.json['error']}"
+
+
+def _damage(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
 
 
 def test_missing_packs_are_missing_not_corrupt(depot: Path, isolated: Side) -> None:
