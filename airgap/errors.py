@@ -20,6 +20,7 @@ from typing import ClassVar
 
 __all__ = [
     "AirgapError",
+    "CommandLine",
     "ConfigurationError",
     "ConflictError",
     "CorruptError",
@@ -31,6 +32,12 @@ __all__ = [
     "TransportError",
     "UsageError",
 ]
+
+
+class CommandLine(str):
+    """A line of an error's details that is to be copied to a shell; it is printed on one row."""
+
+    __slots__ = ()
 
 
 class AirgapError(Exception):

@@ -6,6 +6,7 @@ import gc
 import importlib
 import io
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Collection, Iterable, Sequence
@@ -19,6 +20,7 @@ from airgap.cli.help import COLUMNS, HelpGroup
 from airgap.cli.settings import name_options, suggest
 from airgap.errors import (
     AirgapError,
+    CommandLine,
     ConfigurationError,
     InterruptedByUser,
     StorageError,
@@ -95,6 +97,8 @@ _SHOWN_DETAILS: Final = 20
 _THREADS: Final = "OPENBLAS_NUM_THREADS"
 _SET_HERE: Final[list[str]] = []
 _COMPLETES: Final = "_AIRGAP_COMPLETE"
+_FLAGS: Final = frozenset({"--json", "--quiet", "-q"})
+"""Options that nearly every command has."""
 _HELP: Final = frozenset({"-h", "--help", "--version"})
 
 
@@ -200,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         terminal.print_text(error.format_message(), err=True)
         sys.exit(UsageError.exit_code)
     except click.ClickException as error:
-        _fail(UsageError(error.format_message(), _usage_hint(error)), words)
+        _fail(UsageError(error.format_message(), _usage_hint(error, words)), words)
     except (KeyboardInterrupt, click.Abort):
         _fail(
             InterruptedByUser(
@@ -288,15 +292,17 @@ def _print_traceback() -> None:
 def _redact_error(error: AirgapError) -> AirgapError:
     from airgap.flow.redaction import redact
 
-    return type(error)(
-        redact(error.message), redact(error.hint), [redact(line) for line in error.details]
-    )
+    details = [type(line)(redact(line)) for line in error.details]
+    return type(error)(redact(error.message), redact(error.hint), details)
 
 
 def _print_error(error: AirgapError) -> None:
     terminal.print_error_line(f"airgap: {error.message}", colour="red")
     for line in error.details[:_SHOWN_DETAILS]:
-        terminal.print_error_line(f"  {line}", indent="    ")
+        if isinstance(line, CommandLine):  # without a line feed in it, so that it can be copied
+            terminal.print_line(f"  {line}", err=True)
+        else:
+            terminal.print_error_line(f"  {line}", indent="    ")
     if len(error.details) > _SHOWN_DETAILS:
         terminal.print_error_line(f"  … and {len(error.details) - _SHOWN_DETAILS} more")
     if error.hint:
@@ -315,9 +321,21 @@ def _print_json_error(error: AirgapError) -> None:
     terminal.print_json({"error": data})
 
 
-def _usage_hint(error: click.ClickException) -> str:
+def _usage_hint(error: click.ClickException, words: Sequence[str]) -> str:
     context = getattr(error, "ctx", None)
+    if isinstance(error, click.NoSuchOption) and context and context.parent is None:
+        return _suggest_order(error.option_name, words)
     return f"See `{context.command_path} --help`." if context else "See `airgap --help`."
+
+
+def _suggest_order(option: str, words: Sequence[str]) -> str:
+    """Say where an option goes that stands before the command."""
+    command = next((word for word in words if word in COMMANDS), "COMMAND")
+    if option in _FLAGS:
+        rest = [*words[words.index(command) :]] if command in words else [command]
+        rest = [*(word for word in rest if word != option), option]
+        return f"Give it after the command: airgap {shlex.join(rest)}"
+    return f"Give options of a command after it: see `airgap {command} --help`."
 
 
 def _keep_freed_memory() -> None:

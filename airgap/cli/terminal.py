@@ -8,14 +8,16 @@ take is dropped, because the exit code says the same; errors of standard output 
 import getpass
 import json
 import os
+import re
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 import click
 
-from airgap.errors import ConfigurationError
+from airgap.errors import CommandLine, ConfigurationError
 from airgap.printable import make_printable, wrap_text
 
 __all__ = [
@@ -43,6 +45,11 @@ _LAST_STANDARD_DESCRIPTOR: Final = 2
 _COLUMNS: Final = 80
 _LEAST_COLUMNS: Final = 20
 _CHOSEN: Final = ["auto"]
+_ID: Final = re.compile("(?:SHA256:)?[0-9a-f]{40,}")
+_COMMAND: Final = re.compile(r"(?:^ *|: )airgap\b")
+"""Where a command begins that a line ends with."""
+_CONTINUES: Final = " \\"
+"""What a shell takes for the end of a row, and not of a command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +87,17 @@ def print_line(line: Line, *, err: bool = False) -> None:
     """
     if isinstance(line, ClaimLine):
         _echo(_lay_out_claim(make_printable(line), measure_columns(err=err)), err=err)
-    else:
-        _echo("".join(map(_render, (line,) if isinstance(line, str) else line)), err=err)
+        return
+    parts: tuple[str | Styled, ...] = (line,) if isinstance(line, str) else line
+    text, columns = _join_parts(parts), measure_columns(err=err)
+    if isinstance(line, CommandLine) or not columns or not _has_cut_id(text, columns):
+        _echo("".join(map(_render, parts)), err=err)
+        return
+    text, first = _lay_out_ids(text, columns), parts[0]
+    start = _join_parts(parts[:1])
+    if isinstance(first, Styled) and text.startswith(start):
+        text = _render(first) + text.removeprefix(start)
+    _echo(text, err=err)
 
 
 def print_error_line(text: str, *, indent: str = "  ", colour: str | None = None) -> None:
@@ -214,6 +230,30 @@ def _lay_out_claim(line: str, columns: int) -> str:
         return line
     margin = " " * min(len(line) - len(line.lstrip(" ")), columns // 2)
     return "\n".join(wrap_text(line, columns, indent=f"{margin}  … ", breaks_words=True))
+
+
+def _join_parts(parts: Sequence[str | Styled]) -> str:
+    return "".join(make_printable(part if isinstance(part, str) else part.text) for part in parts)
+
+
+def _has_cut_id(line: str, columns: int) -> bool:
+    """Tell whether a terminal would break a line inside an id, such as a digest."""
+    return any(
+        match.start() // columns != (match.end() - 1) // columns for match in _ID.finditer(line)
+    )
+
+
+def _lay_out_ids(line: str, columns: int) -> str:
+    """Break a line at spaces, so that ids stay whole; a command can still be copied to a shell."""
+    margin = " " * min(len(line) - len(line.lstrip(" ")), columns // 2)
+    is_command = _COMMAND.search(line)
+    width = columns - len(_CONTINUES) if is_command else columns
+    rows = wrap_text(line, width, indent=f"{margin}    ")
+    if not is_command:
+        return "\n".join(rows)
+    begun = next(number for number, row in enumerate(rows) if _COMMAND.search(row))
+    ends = [_CONTINUES if number >= begun else "" for number in range(len(rows) - 1)]
+    return "\n".join(f"{row}{end}" for row, end in zip(rows, [*ends, ""], strict=True))
 
 
 def _render(part: str | Styled) -> str:

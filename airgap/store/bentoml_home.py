@@ -207,8 +207,7 @@ class BentoMLKind(ItemKind):
             others = get_close_matches(tag, named)
         return MissingError(
             f"The {self.rules.name} {tag} is not in {home() / self.folder}.",
-            f"See `{self.command} list` for what is there, or fetch it with"
-            f" `{self.command} pull {tag}`.",
+            f"See `{self.command} list` for what is there. Build it on this machine, or import it.",
             list_some([f"there is {other}" for other in others]),
         )
 

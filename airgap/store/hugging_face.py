@@ -10,7 +10,7 @@ from typing import Final
 
 from airgap.disk.presence import is_folder
 from airgap.disk.reading import read_small
-from airgap.errors import ConfigurationError, MissingError, UsageError
+from airgap.errors import CommandLine, ConfigurationError, MissingError, UsageError
 from airgap.format import limits, names
 from airgap.format.inventory import Item
 from airgap.format.kinds import HUGGING_FACE
@@ -149,12 +149,13 @@ def _scan(reference: Reference) -> tuple[Tree, tuple[str, ...]]:
     if not is_complete:  # a complete record says more than an index does
         paths |= _list_shards(reference, [files[path] for path in sorted(paths & files.keys())])
     missing = sorted(paths - files.keys())
-    fetch = f"Fetch it on this side: {_format_fetch_command(repository, reference)}"
+    fetch = CommandLine(_format_fetch_command(repository, reference))
     if missing or not paths:
         raise MissingError(
             f"The Hugging Face model {repository} at {commit} is not in {cache()}, or not all"
             f" that the Bento takes of it{': ' if missing else ''}{', '.join(missing[:3])}.",
-            fetch,
+            "Fetch what is missing on this side, with `hf download` as above.",
+            [fetch],
         )
     tree = Tree(tuple(files[path] for path in sorted(paths, key=os.fsencode)), {}, ())
     return tree, () if is_complete else tuple(_note_unfinished(spellings, fetch))
@@ -201,7 +202,8 @@ def _note_unfinished(repositories: Sequence[Path], fetch: str) -> Iterator[str]:
         if unfinished:
             yield (
                 f"{folder / 'blobs'} has {unfinished:,} unfinished downloads (*.incomplete). If one"
-                f" is a file of this snapshot, the snapshot is not complete. {fetch}"
+                f" is a file of this snapshot, the snapshot is not complete. Fetch it on"
+                f" this side: {fetch}"
             )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from airgap.errors import MissingError, StorageError, UsageError
+from airgap.errors import AirgapError, CommandLine, MissingError, StorageError, UsageError
 from airgap.format.kinds import Kind
 from airgap.store.bento_models import has_same_content
 from airgap.store.item_kind import Reference, Source
@@ -42,7 +42,24 @@ def select_items(
 
 
 def _parse_reference(kind: Kind, tag: str) -> Reference:
-    return Reference(kind, *find_kind(kind).find(tag))
+    try:
+        return Reference(kind, *find_kind(kind).find(tag))
+    except MissingError as error:
+        raise MissingError(
+            error.message, _suggest_kind(kind, tag) or error.hint, error.details
+        ) from (error)
+
+
+def _suggest_kind(kind: Kind, tag: str) -> str:
+    """Say how to name an item of the other kind that has this tag; nothing if there is none."""
+    other: Kind = "model" if kind == "bento" else "bento"
+    try:
+        name, version = find_kind(other).find(tag)
+    except (AirgapError, OSError):
+        return ""
+    if other == "model":
+        return f"A model of that name is there: give --model {name}:{version}."
+    return f"A Bento of that name is there: give {name}:{version} without --model."
 
 
 def _resolve(references: Iterable[Reference]) -> list[Source]:
@@ -54,14 +71,19 @@ def _resolve(references: Iterable[Reference]) -> list[Source]:
             sources.append(find_kind(reference.kind).scan(reference))
         except MissingError as error:
             missing.append(error)
+    if len(missing) == 1:
+        raise missing[0]
     if missing:
-        count = f" ({len(missing)} models are missing)" if len(missing) > 1 else ""
         raise MissingError(
-            missing[0].message.removesuffix(".") + f"{count}.",
-            missing[0].hint,
-            [f"{error.message} {error.hint}" for error in missing],
+            f"{len(missing)} models are missing, and the Bentos need them.",
+            " ".join(dict.fromkeys(error.hint for error in missing)),
+            [line for error in missing for line in (error.message, *_list_commands(error))],
         )
     return sources
+
+
+def _list_commands(error: AirgapError) -> list[str]:
+    return [line for line in error.details if isinstance(line, CommandLine)]
 
 
 def _merge(source: Source, other: Source) -> Source:

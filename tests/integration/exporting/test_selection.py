@@ -9,6 +9,7 @@ import pytest
 from airgap.errors import CorruptError, MissingError, StorageError, UsageError
 from tests.support import refusals, stores
 from tests.support.sides import Ran, Side, Site
+from tests.support.terminal import run_at_terminal
 
 COMMIT = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
 OLD, NEW = "2026-01-01T00:00:00+00:00", "2026-02-01T00:00:00+00:00"
@@ -236,12 +237,13 @@ def test_every_missing_model_is_named_with_how_to_fetch_it(
         "The model gone:v1",
         "The model lost:v2",
         f"The Hugging Face model org/mini at {COMMIT}",
+        (
+            f"hf download org/mini --revision {COMMIT} --include '*.json' --include 'a b'"
+            f" --exclude x --cache-dir {connected.hugging_face}"
+        ),
     ]
-    assert "`bentoml models pull lost:v2`" in told["details"][1]
-    assert told["details"][2].endswith(
-        f"hf download org/mini --revision {COMMIT} --include '*.json' --include 'a b'"
-        f" --exclude x --cache-dir {connected.hugging_face}"
-    )
+    assert "`bentoml models list`" in told["hint"]
+    assert "`hf download`" in told["hint"]
     assert not target.exists()
 
 
@@ -311,7 +313,48 @@ def test_a_shard_that_was_not_fetched_is_missing(connected: Side, site: Site, ta
     )
 
     assert f"not all that the Bento takes of it: {SHARDS[0]}." in ran.json["error"]["message"]
-    assert f"hf download org/mini --revision {COMMIT}" in ran.json["error"]["hint"]
+    assert ran.json["error"]["details"] == [
+        f"hf download org/mini --revision {COMMIT} --cache-dir {connected.hugging_face}"
+    ]
+
+
+def test_the_command_that_fetches_a_model_can_be_copied_from_a_terminal(
+    connected: Side, site: Site, target: Path
+) -> None:
+    entry = stores.hugging_face_entry("Org/Mini", COMMIT)
+    stores.add_bento(connected, "shop:v1", {}, models=[entry])
+
+    ran = run_at_terminal(connected, "export", "shop", "-o", target, "--key", site.key())
+
+    rows = ran.err.replace("\x1b[0m", "").splitlines()
+    command = f"hf download org/mini --revision {COMMIT} --cache-dir {connected.hugging_face}"
+    assert f"  {command}" in rows
+    assert ran.err.count("is not in") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["ranker:v1"], "A model of that name is there: give --model ranker:v1."),
+        (["ranker"], "A model of that name is there: give --model ranker:v1."),
+        (["--model", "desk"], "A Bento of that name is there: give desk:v1 without --model."),
+        (
+            ["nothing:v1"],
+            "See `bentoml list` for what is there. Build it on this machine, or import it.",
+        ),
+    ],
+)
+def test_the_name_of_an_item_of_the_other_kind_is_answered_with_how_to_name_it(
+    words: list[str], hint: str, connected: Side, site: Site, target: Path
+) -> None:
+    stores.add_model(connected, "ranker:v1", {})
+    stores.add_bento(connected, "desk:v1", {})
+
+    ran = refusals.expect_refusal(
+        connected, "export", *words, "-o", target, "--key", site.key(), error=MissingError
+    )
+
+    assert ran.json["error"]["hint"] == hint
 
 
 def test_a_shard_in_a_folder_is_named_from_there(connected: Side, site: Site, target: Path) -> None:

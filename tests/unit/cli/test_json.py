@@ -1,6 +1,7 @@
 """With ``--json``, standard output is exactly one JSON object, whatever happens."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -9,6 +10,7 @@ import click
 import pytest
 
 from airgap.cli.main import COMMANDS
+from airgap.errors import UsageError
 from tests.servers import fake_registry
 from tests.servers.fake_registry import FakeRegistry
 from tests.support import drop_box, environments, image_builds, oci_images, sides
@@ -52,6 +54,8 @@ ANSWERS: Final = {
     "trust show",
 }
 """Commands whose lines are what was asked for."""
+COLUMNS: Final = 80
+ID: Final = re.compile("[0-9a-f]{40,}")
 NAMES: Final = [" ".join(words) for words in EVERY]
 
 
@@ -196,6 +200,30 @@ def test_success_without_json_prints_lines_for_people(
 
 
 @pytest.mark.parametrize("words", EVERY, ids=NAMES)
+def test_no_id_is_cut_by_the_end_of_a_row(
+    words: tuple[str, ...],
+    lines: dict[str, list[str | Path]],
+    small: Side,
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sides.trust(small, site)
+    monkeypatch.setattr("airgap.cli.terminal.measure_columns", lambda **_: COLUMNS)
+
+    ran = small.run(*words, *lines[" ".join(words)])
+
+    assert ran.code == 0, ran.err
+    printed = f"{ran.out}{ran.err}".splitlines()
+    cut = [
+        line
+        for line in printed
+        for id_ in ID.finditer(line)
+        if id_.start() // COLUMNS != (id_.end() - 1) // COLUMNS
+    ]
+    assert cut == []
+
+
+@pytest.mark.parametrize("words", EVERY, ids=NAMES)
 def test_quiet_success_prints_what_was_asked_for_and_nothing_else(
     words: tuple[str, ...], lines: dict[str, list[str | Path]], small: Side, site: Site
 ) -> None:
@@ -293,7 +321,29 @@ def test_an_unknown_command_is_one_object(connected: Side) -> None:
 
     told = only_object(ran)["error"]
     assert isinstance(told, dict)
-    assert "`airgap export`" in told["hint"]
+    assert told["hint"] == "Did you mean `airgap export`?"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("--json", "list"), "Give it after the command: airgap list --json"),
+        (("--json", "list", "a b"), "Give it after the command: airgap list 'a b' --json"),
+        (("-q", "remote", "list"), "Give it after the command: airgap remote list -q"),
+        (("--quiet",), "Give it after the command: airgap COMMAND --quiet"),
+        (
+            ("--key", "k", "export", "x"),
+            "Give options of a command after it: see `airgap export --help`.",
+        ),
+    ],
+)
+def test_an_option_before_the_command_is_answered_with_the_right_order(
+    words: tuple[str, ...], hint: str, connected: Side
+) -> None:
+    ran = connected.run(*words)
+
+    assert ran.code == UsageError.exit_code
+    assert ran.err.endswith(f"→ {hint}\n")
 
 
 def test_a_bug_is_one_object(connected: Side, monkeypatch: pytest.MonkeyPatch) -> None:
