@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from airgap.carrier.depot import Depot, DepotBundle
 from airgap.carrier.texts import texts
@@ -17,9 +17,14 @@ from airgap.disk.reading import list_names, open_regular, read_bounded, read_exa
 from airgap.errors import AirgapError, ConflictError, MissingError
 from airgap.format import layout, limits
 from airgap.format.manifest import Pack
+from airgap.printable import list_some
 from airgap.transport.folder import FolderTransport
 
 __all__ = ["DepotReader", "DepotWriter", "list_bundles", "open_folder"]
+
+_SHOWN_BUNDLES: Final = 3
+_SEARCHED_FOLDERS: Final = 100
+"""Of a folder without a bundle: those in it that are looked into for one."""
 
 
 def open_folder(folder: Path) -> Depot:
@@ -63,15 +68,34 @@ def list_bundles(folder: Path, prefix: str = "") -> list[str]:
 
 def _suggest_folder(folder: Path, hint: str) -> str:
     """Say what may have been meant: the folder above a depot, or above volumes, is easily given."""
-    depots: list[str] = []
-    with suppress(AirgapError, OSError):
-        listed = list_names(folder, ".", limits.FOLDER_NAMES)
-        depots = [name for name in listed if (folder / name / layout.BUNDLES).is_dir()]
-    if any(name.startswith("volume-") for name in depots):
+    bundles = _list_inside(folder)
+    if any(path.name.startswith("volume-") for path in bundles):
         return f"It holds volumes of one: name them all, as in {folder}/volume-*."
-    if depots:
-        return "A folder in it does: give that one."
+    if not bundles:
+        folders = [folder / name for name in _list_names(folder)[:_SEARCHED_FOLDERS]]
+        bundles = [path for inner in folders for path in _list_inside(inner)]
+    if bundles:
+        paths = ", ".join(list_some(list(map(str, bundles)), _SHOWN_BUNDLES))
+        return f"Give a depot or an archive in it: {paths}."
     return hint
+
+
+def _list_inside(folder: Path) -> list[Path]:
+    """Return the depots and .airgap files in a folder, by name."""
+    paths = [folder / name for name in _list_names(folder)]
+    with suppress(OSError):
+        return [
+            path
+            for path in paths
+            if (path / layout.BUNDLES).is_dir() or (path.suffix == ".airgap" and path.is_file())
+        ]
+    return []
+
+
+def _list_names(folder: Path) -> list[str]:
+    with suppress(AirgapError, OSError):
+        return sorted(list_names(folder, ".", limits.FOLDER_NAMES))
+    return []
 
 
 class DepotReader(DepotBundle):

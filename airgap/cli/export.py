@@ -279,7 +279,9 @@ def _terms_lines(done: "ExportResult", data: dict[str, Any]) -> list[str]:
     if manifest.completes is not None:
         lines = [f"completes bundle {manifest.completes.hex()}: import both together"]
     elif not manifest.sequence:
-        lines = ["not numbered: no site can tell it from an older bundle; give --channel"]
+        lines = [
+            f"channel {manifest.channel}, no number: an older one looks the same; give --channel"
+        ]
     lines += label_lines(manifest.labels)
     if manifest.audience:
         lines.append(f"only for {', '.join(manifest.audience)}")

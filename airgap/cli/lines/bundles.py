@@ -24,7 +24,7 @@ def admission_lines(opened: Opened) -> list[str]:
         standing = "this site has it already" if last == manifest.sequence else news
         lines.append(f"channel {manifest.channel}, number {manifest.sequence}: {standing}")
     else:
-        lines.append(f"channel {manifest.channel}, without a number: an older one looks the same")
+        lines.append(f"channel {manifest.channel}, no number: an older one looks the same")
     lines += label_lines(manifest.labels)
     if admission.gap:
         lines.append(f"NOTE: {describe_gap(admission.gap)}; ask the sender if that is meant")

@@ -16,7 +16,7 @@ def content_lines(bundle: Mapping[str, Any]) -> Iterator[str]:
     yield f"bundle {bundle['bundle']}"
     yield ClaimLine(f"created {bundle['created_at']} by {bundle['tool']}")
     yield f"expires {bundle['expires_at'] or 'never'}"
-    number = f"number {bundle['sequence']}" if bundle["sequence"] else "without a number"
+    number = f"number {bundle['sequence']}" if bundle["sequence"] else "no number"
     sites = ", ".join(bundle["audience"]) or "any site"
     yield ClaimLine(f"channel {bundle['channel']}, {number}, for {sites}")
     yield from claim_lines(bundle)

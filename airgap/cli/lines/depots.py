@@ -64,8 +64,8 @@ def short_time(text: str | None) -> str:
 def _bundle_line(bundle: dict[str, Any]) -> str:
     size = size_text(bundle["size"]) if "size" in bundle else ""
     channel = bundle.get("channel", "")
-    if bundle.get("sequence"):
-        channel += f" {bundle['sequence']}"
+    if channel:
+        channel += f" {bundle['sequence']}" if bundle["sequence"] else ", no number"
     created = short_time(bundle.get("created_at"))
     return f"{created:<18}{size:>9}  {bundle['standing']:<16}{channel}".rstrip()
 

@@ -91,7 +91,7 @@ def test_without_a_channel_nothing_is_numbered_or_remembered(
     ran = export("a")
 
     assert numbered(ran) == ("default", 0)
-    assert "not numbered" in ran.err
+    assert "channel default, no number" in ran.err
     assert not connected.state.exists()
 
 

@@ -142,7 +142,8 @@ def test_a_folder_without_bundles_is_no_depot(command: str, isolated: Side, tmp_
     ("folder", "hint"),
     [
         ("volume-1of3", "It holds volumes of one: name them all, as in {}/volume-*."),
-        ("depot", "A folder in it does: give that one."),
+        ("depot", "Give a depot or an archive in it: {}/depot."),
+        ("monday/depot", "Give a depot or an archive in it: {}/monday/depot."),
     ],
 )
 def test_the_folder_above_the_right_one_is_answered_with_the_right_one(
@@ -153,6 +154,22 @@ def test_the_folder_above_the_right_one_is_answered_with_the_right_one(
     ran = refusals.expect_refusal(isolated, "import", tmp_path / "above", error=MissingError)
 
     assert ran.json["error"]["hint"] == hint.format(tmp_path / "above")
+
+
+def test_a_folder_with_several_bundles_is_answered_with_their_paths(
+    isolated: Side, tmp_path: Path
+) -> None:
+    above = tmp_path / "above"
+    for name in "abc":
+        (above / name / "bundles").mkdir(parents=True)
+    (above / "a.airgap").touch()
+    (above / "notes.txt").touch()
+
+    ran = refusals.expect_refusal(isolated, "import", above, error=MissingError)
+
+    assert ran.json["error"]["hint"] == (
+        f"Give a depot or an archive in it: {above}/a, {above}/a.airgap, {above}/b, and 1 more."
+    )
 
 
 def test_a_bundle_and_itself_differ_in_nothing(depot: Path, isolated: Side) -> None:
