@@ -130,7 +130,7 @@ def print_text(text: str, *, err: bool = False) -> None:
 
 def print_json(value: Any, *, err: bool = False) -> None:  # noqa: ANN401  (what JSON has)
     """Print one object in ASCII: a path may hold what UTF-8 cannot; raises as ``print_line``."""
-    print_line(json.dumps(value), err=err)
+    _echo(make_printable(json.dumps(value)), err=err)
 
 
 def can_ask() -> bool:

@@ -224,7 +224,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
     ran = isolated.run("import", depot, "--json")
 
     assert ran.code == 15
-    assert "has 1,000 free" in ran.json["error"]["message"]
+    assert "has 1.0 kB free" in ran.json["error"]["message"]
     assert not isolated.bentoml.exists()
 
 
