@@ -15,6 +15,7 @@ from airgap.codec.buffer import Buffer
 from airgap.disk import durable, locks
 from airgap.disk.descriptors import open_without_waiting
 from airgap.disk.os_errors import translate_errors
+from airgap.disk.permissions import set_mode, set_owner
 from airgap.disk.reading import read_bounded
 from airgap.errors import ConflictError
 
@@ -132,8 +133,18 @@ def remove_abandoned(parts: Iterable[Path]) -> None:
                 os.close(descriptor)
 
 
-def write_atomically(top: Path, name: str, parts: Iterable[Buffer]) -> None:
+def write_atomically(
+    top: Path,
+    name: str,
+    parts: Iterable[Buffer],
+    *,
+    like: os.stat_result | None = None,
+    mode: int | None = None,
+) -> None:
     """Write a file under another name, sync it, and rename it (format §8).
+
+    It gets the owner, the group and the permission bits of ``like``, as far as this user may give
+    them; without that the permission bits ``mode``; without both, those of the umask.
 
     Raises:
         StorageError: the disk refused; nothing is left behind.
@@ -143,6 +154,11 @@ def write_atomically(top: Path, name: str, parts: Iterable[Buffer]) -> None:
         part = PartFile(path)
         try:
             part.file.writelines(parts)
+            if like is not None:
+                set_owner(part.file.fileno(), like)
+                mode = stat.S_IMODE(like.st_mode)
+            if mode is not None:
+                set_mode(part.file.fileno(), mode)
             part.publish()
         finally:
             part.discard()

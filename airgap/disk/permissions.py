@@ -4,10 +4,11 @@ import errno
 import os
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["are_kept", "set_mode"]
+__all__ = ["are_kept", "set_mode", "set_owner"]
 
 _REFUSALS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _PRIVATE: Final = 0o600
@@ -35,6 +36,14 @@ def set_mode(target: Path | int, mode: int) -> bool:
             raise
         return False
     return stat.S_IMODE(os.stat(target).st_mode) == mode  # noqa: PTH116
+
+
+def set_owner(descriptor: int, status: os.stat_result) -> None:
+    """Give an open file the owner and the group of another one, where this user may do so."""
+    with suppress(OSError):
+        os.fchown(descriptor, -1, status.st_gid)
+    with suppress(OSError):
+        os.fchown(descriptor, status.st_uid, -1)
 
 
 def are_kept(folder: Path) -> bool:

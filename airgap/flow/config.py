@@ -1,16 +1,28 @@
 """The config file: defaults for options, below flags and ``AIRGAP_*`` variables."""
 
+import json
 import os
 import tomllib
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from airgap.disk.expansion import expand
 from airgap.disk.named_files import read_named_text
+from airgap.disk.part_file import write_atomically
 from airgap.errors import ConfigurationError
-from airgap.state.state_folder import CONFIG_FILE, STATE_KEY, find_state_folder, system_folder
+from airgap.printable import quote
+from airgap.state.state_folder import (
+    CONFIG_FILE,
+    STATE_KEY,
+    find_state_folder,
+    read_config,
+    system_folder,
+)
 
-__all__ = ["config_path", "home", "load"]
+__all__ = ["config_path", "home", "load", "quote_value", "read_text", "write_text"]
+
+_SYSTEM_MODE: Final = 0o644
 
 
 def home() -> Path:
@@ -34,19 +46,67 @@ def load() -> dict[str, Any]:
     """
     path = config_path()
     try:
-        document = tomllib.loads(read_named_text(path))
+        document = read_config(path)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigurationError(
-            f"The config file {path} cannot be used: {_explain(error)}.", "Fix it, or move it away."
-        ) from error
     if path == system_folder() / CONFIG_FILE:
         document.pop(STATE_KEY, None)
     return document
 
 
-def _explain(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+def read_text() -> str:
+    """Return the text of the config file, to be changed; empty if it does not exist.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+    path = config_path()
+    try:
+        return read_named_text(path)
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path} cannot be read.", "Fix it, or move it away.") from error
+
+
+def write_text(text: str) -> None:
+    """Replace the text of the config file. Its owner, group and permissions stay, as does a link.
+
+    Raises:
+        ConfigurationError: the text is not TOML, because what was there and what was added do not
+            go together; nothing is written.
+        StorageError: the disk refused.
+    """
+    path = config_path()
+    try:
+        tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            f"{path} was not changed, because it would not be valid TOML any more: {error}.",
+            "Change it by hand.",
+        ) from error
+    target = Path(os.path.realpath(path))  # people who keep such files in git have a link
+    status = None
+    with suppress(FileNotFoundError):
+        status = target.stat()
+    mode = _SYSTEM_MODE if path == system_folder() / CONFIG_FILE else None
+    write_atomically(target.parent, target.name, [text.encode()], like=status, mode=mode)
+
+
+def quote_value(value: str | list[str]) -> str:
+    """Write a value as TOML has it: in JSON's form, with one more character escaped.
+
+    JSON's own escapes are not used for characters beyond ASCII: TOML refuses surrogates.
+
+    Raises:
+        ConfigurationError: it is not UTF-8, and cannot stand in a config file.
+    """
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"{quote(text)} is not UTF-8: a config file cannot contain it.",
+            "Use a name or path in UTF-8.",
+        ) from error
+    return text

@@ -23,6 +23,7 @@ __all__ = [
     "find_state_folder",
     "is_set_up",
     "own_folder",
+    "read_config",
     "state_folder",
     "system_folder",
 ]
@@ -58,9 +59,10 @@ def find_state_folder() -> StateFolder:
     """Return this user's state folder, which need not exist.
 
     Raises:
-        ConfigurationError: ``AIRGAP_HOME`` refers to itself; or the system's config file names a
-            relative path; or nothing says where the folder is, because ``AIRGAP_HOME`` is not set,
-            this user has no home folder, and the system has no state folder.
+        ConfigurationError: ``AIRGAP_HOME`` refers to itself; or the system's config file cannot
+            be used, or names a relative path; or nothing says where the folder is, because
+            ``AIRGAP_HOME`` is not set, this user has no home folder, and the system has no state
+            folder.
     """
     text = os.environ.get("AIRGAP_HOME")
     if text:
@@ -102,12 +104,13 @@ def describe_search() -> str:
 def _read_system_state() -> Path:
     """Return the folder that the system's config file names, else the one that it lies in.
 
-    A file that cannot be used names none here: whatever reads its options reports it.
+    Raises:
+        ConfigurationError: the file cannot be used. Another folder would have another history.
     """
     path = system_folder() / CONFIG_FILE
     text: Any = None
-    with suppress(OSError, ValueError, RecursionError):
-        text = tomllib.loads(read_named_text(path)).get(STATE_KEY)
+    with suppress(FileNotFoundError):
+        text = read_config(path).get(STATE_KEY)
     if text is None:
         return system_folder()
     if not isinstance(text, str) or not text.startswith("/"):
@@ -116,6 +119,29 @@ def _read_system_state() -> Path:
             f'Write {STATE_KEY} = "/var/lib/airgap", or remove the line.',
         )
     return Path(text)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a config file.
+
+    Raises:
+        FileNotFoundError: it does not exist.
+        ConfigurationError: it cannot be read, is not TOML, or is nested too deeply.
+    """
+    try:
+        return tomllib.loads(read_named_text(path))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            f"The config file {path} cannot be used: {_explain(error)}.", "Fix it, or move it away."
+        ) from error
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def is_set_up(folder: Path) -> bool:

@@ -8,16 +8,11 @@
 ``@vendor`` is then a place, and so are ``@vendor/sub`` and ``@vendor#BUNDLEID``.
 """
 
-import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
-from airgap.disk.named_files import read_named_text
-from airgap.disk.part_file import write_atomically
 from airgap.errors import (
     ConfigurationError,
     ConflictError,
@@ -144,6 +139,8 @@ def add_remote(name: str, url: str, settings: Mapping[str, str]) -> Remote:
         UsageError: the name or URL cannot be used, there is a password in it, or an option is
             not one of its scheme.
         ConflictError: there is one of that name.
+        ConfigurationError: the config file cannot be used, or cannot contain it.
+        StorageError: the disk refused.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(f"{quote(name)} cannot name a remote.", "Use letters, digits and dashes.")
@@ -163,10 +160,10 @@ def add_remote(name: str, url: str, settings: Mapping[str, str]) -> Remote:
             f"There is a remote {name} already.", f"Remove it first: airgap remote remove {name}"
         )
     remote = Remote(name, url, dict(settings))
-    rows = [f"[{TABLE}.{name}]", f"url = {json.dumps(url)}"]
-    rows += [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
-    before = _text().rstrip("\n")
-    _write("\n".join([*([before, ""] if before else []), *rows]) + "\n")
+    rows = [f"[{TABLE}.{name}]", f"url = {config.quote_value(url)}"]
+    rows += [f"{key} = {config.quote_value(value)}" for key, value in settings.items()]
+    before = config.read_text().rstrip("\n")
+    config.write_text("\n".join([*([before, ""] if before else []), *rows]) + "\n")
     return remote
 
 
@@ -180,7 +177,7 @@ def remove_remote(name: str) -> None:
     _find_in_table(name)
     kept: list[str] = []
     inside = was_found = False
-    for line in _text().splitlines(keepends=True):
+    for line in config.read_text().splitlines(keepends=True):
         if line.lstrip().startswith("["):
             inside = re.match(rf"\s*\[\s*{TABLE}\s*\.\s*[\"']?{name}[\"']?\s*\]", line) is not None
             was_found |= inside
@@ -191,7 +188,7 @@ def remove_remote(name: str) -> None:
             f"The remote {name} is not written as [{TABLE}.{name}] in {config.config_path()}.",
             "Remove it there by hand.",
         )
-    _write("".join(kept))
+    config.write_text("".join(kept))
 
 
 def _remote(name: str, table: object) -> Remote:
@@ -239,19 +236,3 @@ def _unusable(what: str) -> ConfigurationError:
         f"The config file has a {what} that is not a remote.",
         f'Write [{TABLE}.NAME] and below it url = "…".',
     )
-
-
-def _text() -> str:
-    path = config.config_path()
-    try:
-        return read_named_text(path)
-    except FileNotFoundError:
-        return ""
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} cannot be read.", "Fix it, or move it away.") from error
-
-
-def _write(text: str) -> None:
-    path = config.config_path()
-    target = Path(os.path.realpath(path))  # a link, as those who keep such files in git have it
-    write_atomically(target.parent, target.name, [text.encode()])

@@ -4,7 +4,6 @@ The keys and the root appear in one folder by one rename; then the config file n
 that was killed is finished by the next one, and a further one changes nothing.
 """
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any, Final
 
 from airgap.disk import durable
 from airgap.disk.os_errors import translate_errors
-from airgap.errors import ConfigurationError, ConflictError, UsageError
+from airgap.errors import ConflictError, UsageError
 from airgap.flow import config
 from airgap.flow.location.destination import require_folder_above
 from airgap.flow.trust import keys, roots
@@ -28,7 +27,6 @@ SITE_KEY: Final = "site"
 BUILDER_KEY: Final = "builder"
 _FOLDER: Final = "keys"
 _ROOT: Final = "root.msgpack"
-_SECTIONS: Final = ("export", "push")
 _PRIVATE: Final = 0o700
 
 
@@ -144,7 +142,8 @@ def _note_defaults(folder: Path, channel: str, document: Mapping[str, Any]) -> t
     added: list[str] = []
     lacks: list[str] = []
     for name, values in sections.items():
-        lines = [f"[{name}]", *(f"{key} = {_quote(value)}" for key, value in values.items()), ""]
+        rows = [f"{key} = {config.quote_value(value)}" for key, value in values.items()]
+        lines = [f"[{name}]", *rows, ""]
         if name not in document:
             added += lines
         elif "key" not in document[name]:
@@ -153,24 +152,6 @@ def _note_defaults(folder: Path, channel: str, document: Mapping[str, Any]) -> t
     if added:
         with translate_errors(path):
             durable.make_folder(path.parent, _PRIVATE)
-            before = path.read_text(encoding="utf-8") if path.exists() else ""
-            text = "\n".join([before.rstrip(), "", *added] if before.strip() else added)
-            durable.replace_file(path, text.encode())
+        before = config.read_text()
+        config.write_text("\n".join([before.rstrip(), "", *added] if before.strip() else added))
     return tuple(lacks)
-
-
-def _quote(value: str | list[str]) -> str:
-    """Write a value as TOML has it, where JSON's form of texts and lists is valid as well.
-
-    Raises:
-        ConfigurationError: a path is not UTF-8, and cannot stand in a config file.
-    """
-    text = json.dumps(value, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ConfigurationError(
-            f"{text} is not UTF-8: a config file cannot name it.",
-            "Set AIRGAP_HOME to another path.",
-        ) from error
-    return text

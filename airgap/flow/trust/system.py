@@ -1,7 +1,6 @@
 """A state folder for all users of this system: who pins its root, and which group imports."""
 
 import grp
-import json
 import os
 import tomllib
 from pathlib import Path
@@ -11,6 +10,7 @@ from airgap.disk import durable
 from airgap.disk.named_files import read_named_text
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import ConfigurationError, ConflictError, UsageError
+from airgap.flow import config as config_file
 from airgap.state.state_folder import (
     CONFIG_FILE,
     STATE_KEY,
@@ -106,5 +106,5 @@ def _name_state(config: Path, text: str, state: Path) -> None:
         if not config.parent.is_dir():
             durable.make_folder(config.parent)
             config.parent.chmod(_FOLDER_MODE)  # every user reads it, whatever root's umask is
-        line = f"{STATE_KEY} = {json.dumps(str(state))}\n"
+        line = f"{STATE_KEY} = {config_file.quote_value(str(state))}\n"
         durable.replace_file(config, (line + text).encode(), mode=_CONFIG_MODE)

@@ -27,7 +27,8 @@ def test_a_user_has_a_folder_of_their_own(system: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["trust", "config.toml"])
 def test_every_user_finds_the_folder_of_the_system(system: Path, content: str) -> None:
-    (system / content).mkdir(parents=True)
+    system.mkdir(parents=True)
+    (system / content).touch()
 
     assert find_state_folder().path == system
     assert find_state_folder().origin == "system"
@@ -59,13 +60,21 @@ def test_a_path_that_is_not_absolute_is_refused(system: Path, line: str) -> None
         state_folder()
 
 
-def test_a_config_file_that_cannot_be_read_names_no_folder(system: Path) -> None:
+@pytest.mark.parametrize(("text", "reason"), [("state = ", "Invalid value"), (None, "directory")])
+def test_a_config_file_that_cannot_be_read_leaves_no_folder(
+    system: Path, text: str | None, reason: str
+) -> None:
+    """The folder that it lies in would be another one, with another history."""
     system.mkdir(parents=True)
-    (system / "config.toml").write_text("state = ")
+    if text is None:
+        (system / "config.toml").mkdir()
+    else:
+        (system / "config.toml").write_text(text)
 
-    assert state_folder() == system
-    with pytest.raises(ConfigurationError, match="cannot be used"):
-        config.load()
+    for read in (state_folder, config.load):
+        with pytest.raises(ConfigurationError, match=reason) as refused:
+            read()
+        assert str(system / "config.toml") in refused.value.message
 
 
 def test_a_folder_of_the_user_comes_before_the_system_s(system: Path, tmp_path: Path) -> None:
