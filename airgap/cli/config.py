@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from airgap.flow.describe.config import UsedPath
 
 _MOST_COMMANDS: Final = 3
-_STORES: Final = ("BENTOML_HOME", "BENTOML_HF_CACHE_DIR", "HF_HUB_CACHE", "HF_HOME")
 _WIDTH: Final = 20
 _HIDDEN: Final = "(set; not shown)"
 

@@ -1,7 +1,7 @@
 """``airgap inspect``: show what a bundle claims to hold; verify nothing."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,8 +12,6 @@ from airgap.cli.terminal import ClaimLine
 from airgap.cli.waive import waiver_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from airgap.flow.location.connector import Connector
 
 
@@ -67,7 +65,3 @@ def command(*, source: str, files: bool, connector: "Connector") -> Result:
         *(f"the Python packages of bento {tag} are neither in it nor here" for tag in absent),
     ]
     return Result(data, lines)
-
-
-def _attachment_line(file: "Mapping[str, Any]") -> ClaimLine:
-    return ClaimLine(f"attachment {file['file']} ({size_text(file['size'])})")
