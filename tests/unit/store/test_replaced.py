@@ -1,6 +1,5 @@
 """An item that was renamed away to be replaced comes back only if nothing took its place."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -57,7 +56,7 @@ def test_of_two_items_that_were_renamed_away_the_newest_comes_back(
     for _ in range(1_000_000):  # a clock of the kernel goes on every few milliseconds
         if newest.stat().st_ctime_ns > stale.stat().st_ctime_ns:
             break
-        os.chmod(newest, 0o700)
+        newest.chmod(0o700)
 
     with isolated.here():
         lock_once(isolated.bentoml)
