@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import BinaryIO, Final
 
 from airgap.disk.descriptors import open_part, open_without_waiting, publish_part
 from airgap.disk.durable import flush
@@ -22,6 +22,7 @@ __all__ = ["FolderEntry", "Move", "write_file"]
 
 _NAME_BYTES: Final = 255
 _TRIES: Final = 100
+_PIECE_BYTES: Final = 64 * 1024
 _TOO_DEEP: Final = "It has too many folders in each other"
 _FOLDER: Final = os.O_DIRECTORY | os.O_NOFOLLOW
 
@@ -99,7 +100,7 @@ class Move:
 
     ``replace``: whether what has the target's name is removed; else a free name is taken.
     ``mark``: random, for names that nothing else has. ``copied_to``: the final name of a copy, if
-    an earlier process has saved it with ``save_copied_to``.
+    it was last saved with ``save_copied_to``; "" if none was, or the copy was removed.
     """
 
     source: FolderEntry
@@ -143,7 +144,10 @@ class Move:
         return True
 
     def _was_copied(self) -> bool:
-        """Tell whether an earlier process gave a whole copy its final name."""
+        """Tell whether an earlier process gave a whole copy its final name.
+
+        It had the part's name before, which is on the disk before the final name is saved.
+        """
         if not self.copied_to or self._part.exists:
             return False
         return FolderEntry(self.target.folder, self.copied_to).exists
@@ -167,17 +171,36 @@ class Move:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            self._part.remove()
-            _copy(self._private, self._part)
+            self._remove_part()
+            limit = _Limit(_measure(self._private))
             if not self.is_unchanged(self._private):
                 return False
+            try:
+                _copy(self._private, self._part, limit)
+            except _GrownError:
+                return False
+            if not self.is_unchanged(self._private):
+                return False
+            os.fsync(self.target.folder)
             self.save_copied_to(final.name)
             self._part.rename(final)
         return True
 
+    def _remove_part(self) -> None:
+        """Remove the copy; what has its final name afterwards is another bundle.
+
+        Raises:
+            AirgapError: that cannot be saved; the part stays.
+            OSError: the disk refused.
+        """
+        if self.copied_to or self._part.exists:
+            self.save_copied_to("")
+        self._part.remove()
+
     def _put_back(self) -> None:
         """Give the bundle its name again, or one that is free: the sender may have used it."""
-        self._part.remove()
+        with suppress(AirgapError):  # then the part stays, and the next try removes it
+            self._remove_part()
         for _ in range(_TRIES):
             with suppress(FileExistsError):
                 self._private.give_name(self.source.find_free())
@@ -198,28 +221,79 @@ def write_file(folder: int, name: str, part: str, data: bytes) -> None:
         publish_part(folder, descriptor, part, name)
 
 
-def _copy(source: FolderEntry, target: FolderEntry, depth: int = 0) -> None:
+class _GrownError(Exception):
+    """A bundle has more bytes than it had when it was measured."""
+
+
+@dataclass(slots=True)
+class _Limit:
+    """The bytes that may still be copied: a sender can make an open file as large as one can be."""
+
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class _LimitedFile:
+    """What ``shutil.copyfileobj`` reads."""
+
+    file: BinaryIO
+    limit: _Limit
+
+    def read(self, size: int = _PIECE_BYTES) -> bytes:
+        """Read up to ``size`` bytes. Raises _GrownError if there are more than the limit has."""
+        data = self.file.read(min(size, self.limit.left + 1))
+        if len(data) > self.limit.left:
+            raise _GrownError
+        self.limit.left -= len(data)
+        return data
+
+
+def _measure(entry: FolderEntry, depth: int = 0) -> int:
+    """Return the bytes of a file, or of the files in a folder. Raises OSError as ``_copy``."""
+    status = entry.status
+    if status is None or not stat.S_ISDIR(status.st_mode):
+        return status.st_size if status and stat.S_ISREG(status.st_mode) else 0
+    _check_depth(depth)
+    descriptor = open_without_waiting(entry.name, _FOLDER, entry.folder)
+    try:
+        names = _list_names(descriptor)
+        return sum(_measure(FolderEntry(descriptor, name), depth + 1) for name in names)
+    finally:
+        os.close(descriptor)
+
+
+def _copy(source: FolderEntry, target: FolderEntry, limit: _Limit, depth: int = 0) -> None:
     """Copy a file, or a folder with the files and links in it, and sync it.
 
     What is neither is left out: a bundle has none of it.
 
     Raises:
         OSError: the disk refused, or there are too many folders in each other.
+        _GrownError: there are more bytes than ``limit`` lets be copied.
     """
     status = source.status
     mode = 0 if status is None else status.st_mode
     if stat.S_ISREG(mode):
-        _copy_file(source, target)
+        _copy_file(source, target, limit)
     elif stat.S_ISLNK(mode):
         link = os.readlink(source.name, dir_fd=source.folder)
         os.symlink(link, target.name, dir_fd=target.folder)
     elif stat.S_ISDIR(mode):
-        if depth > limits.PATH_PARTS:
-            raise OSError(errno.ENAMETOOLONG, _TOO_DEEP)
-        _copy_folder(source, target, depth)
+        _check_depth(depth)
+        _copy_folder(source, target, limit, depth)
 
 
-def _copy_folder(source: FolderEntry, target: FolderEntry, depth: int) -> None:
+def _check_depth(depth: int) -> None:
+    if depth > limits.PATH_PARTS:
+        raise OSError(errno.ENAMETOOLONG, _TOO_DEEP)
+
+
+def _list_names(folder: int) -> list[str]:
+    with os.scandir(folder) as listing:
+        return sorted(entry.name for entry in listing)
+
+
+def _copy_folder(source: FolderEntry, target: FolderEntry, limit: _Limit, depth: int) -> None:
     os.mkdir(target.name, dir_fd=target.folder)
     with ExitStack() as stack:
         folders = [
@@ -227,14 +301,12 @@ def _copy_folder(source: FolderEntry, target: FolderEntry, depth: int) -> None:
         ]
         for descriptor in folders:
             stack.callback(os.close, descriptor)
-        with os.scandir(folders[0]) as listing:
-            names = sorted(entry.name for entry in listing)
-        for name in names:
-            _copy(FolderEntry(folders[0], name), FolderEntry(folders[1], name), depth + 1)
+        for name in _list_names(folders[0]):
+            _copy(FolderEntry(folders[0], name), FolderEntry(folders[1], name), limit, depth + 1)
         os.fsync(folders[1])
 
 
-def _copy_file(source: FolderEntry, target: FolderEntry) -> None:
+def _copy_file(source: FolderEntry, target: FolderEntry, limit: _Limit) -> None:
     with (
         os.fdopen(
             open_without_waiting(source.name, os.O_NOFOLLOW, source.folder), "rb"
@@ -242,5 +314,5 @@ def _copy_file(source: FolderEntry, target: FolderEntry) -> None:
         os.fdopen(open_part(target.folder, target.name, new=True), "wb") as copy,
     ):
         if stat.S_ISREG(os.fstat(original.fileno()).st_mode):
-            shutil.copyfileobj(original, copy)
+            shutil.copyfileobj(_LimitedFile(original, limit), copy)
         flush(copy)

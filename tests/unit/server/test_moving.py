@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
+from airgap.disk import durable
 from airgap.disk.descriptors import open_folder, open_part
+from airgap.errors import StorageError
 from airgap.format import limits
 from airgap.server import moving
 from airgap.server.intake.discovery import DiscoveredBundle, compute_moved_stamp, compute_stamp
@@ -277,6 +279,122 @@ def test_a_bundle_that_changes_while_it_is_copied_stays_there(disk: str, tmp_pat
     if disk == OTHER:
         assert (scene.incoming / "x.airgap").read_bytes() == b"bundlemore"
         assert not [*scene.done.iterdir()]
+
+
+@pytest.mark.parametrize("name", ["x.airgap", ID])
+def test_what_its_sender_makes_larger_is_not_copied_beyond_the_size_it_had(
+    name: str, tmp_path: Path
+) -> None:
+    scene = Scene(tmp_path, name)
+    path = scene.incoming / name
+    file = path / "manifest.msgpack" if name == ID else path
+    sizes: list[int] = []
+
+    with file.open("r+b") as held, pytest.MonkeyPatch.context() as patch, disks(OTHER):
+
+        def grow(folder: int, part: str, **named: bool) -> int:
+            held.truncate(1 << 22)
+            return open_part(folder, part, **named)
+
+        def flush(copy: IO[bytes]) -> None:
+            real(copy)
+            sizes.append(os.fstat(copy.fileno()).st_size)
+
+        real = durable.flush
+        patch.setattr(moving, "open_part", grow)
+        patch.setattr(moving, "flush", flush)
+        assert not scene.move()
+
+    assert sum(sizes) <= len(b"bundle" + b"signature")
+    assert path.exists()
+    assert not [*scene.done.iterdir()]
+
+
+def test_a_folder_that_its_sender_fills_is_not_copied_beyond_the_size_it_had(
+    tmp_path: Path,
+) -> None:
+    scene = Scene(tmp_path, ID)
+    stores.write_files(scene.incoming / ID / "below", {"file": b"file"})
+    scene.stamp = compute_stamp(scene.bundle)
+
+    def fill(part: int, name: str, **named: bool) -> int:
+        with (scene.incoming / ".airgap-1a" / "below" / "file").open("ab") as file:
+            file.write(b"more")
+        return open_part(part, name, **named)
+
+    with pytest.MonkeyPatch.context() as patch, disks(OTHER):
+        patch.setattr(moving, "open_part", fill)
+        assert not scene.move()
+
+    assert (scene.incoming / ID / "below" / "file").exists()
+    assert not [*scene.done.iterdir()]
+
+
+def test_what_took_the_name_after_a_move_that_failed_is_not_taken_for_the_copy(
+    tmp_path: Path,
+) -> None:
+    scene = Scene(tmp_path, "x.airgap")
+
+    def take_the_name(entry: FolderEntry, target: FolderEntry) -> None:
+        if entry.name.endswith(".part"):
+            (scene.done / target.name).write_bytes(b"another")
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(entry, target)
+
+    real = FolderEntry.rename
+    with disks(OTHER), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FolderEntry, "rename", take_the_name)
+        with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+            scene.move()
+    assert scene.list(scene.incoming) == [b"bundle"]
+    with disks(OTHER), failing(3, _Killed(), lambda: None) as steps, suppress(_Killed):
+        scene.move()
+    assert [path.name for path in scene.incoming.iterdir()] == [".airgap-1a"], steps
+
+    with disks(OTHER):
+        assert scene.move()
+
+    assert scene.list(scene.done) == [b"another", b"bundle"]
+
+
+def test_a_part_whose_name_cannot_be_forgotten_stays_for_the_next_try(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, "x.airgap")
+
+    def refuse(_self: Scene, _name: str) -> None:
+        raise StorageError("The disk is full.", "Free some space.")
+
+    with disks(OTHER), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Scene, "save", refuse)
+        with pytest.raises(StorageError):
+            scene.move()
+    assert scene.list(scene.incoming) == [b"bundle"]
+    assert [path.name for path in scene.done.iterdir()] == [".airgap-1a.part"]
+
+    with disks(OTHER):
+        assert scene.move()
+
+    assert scene.list(scene.top) == [b"bundle"]
+
+
+def test_a_copy_has_its_first_name_on_the_disk_before_the_last_one_is_saved(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, "x.airgap")
+    steps: list[str] = []
+
+    def note(descriptor: int) -> None:
+        real(descriptor)
+        steps.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+
+    def save(self: Scene, name: str) -> None:
+        steps.append("save")
+        self.saved.append(name)
+
+    real = os.fsync
+    with disks(OTHER), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", note)
+        patch.setattr(Scene, "save", save)
+        assert scene.move()
+
+    assert steps == [".airgap-1a.part", "done", "save", "done", "incoming"]
 
 
 @BOTH
