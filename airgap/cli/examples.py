@@ -326,10 +326,6 @@ airgap log --event refused --since 30d
 airgap check
 # Check one Bento and one model, from cron
 airgap check summarizer:v2 ranker --quiet
-# Say what a Bento and its models would run
-airgap scan summarizer:v2
-# Permit what was reviewed, and write the report to be signed
-airgap scan summarizer:v2 --policy scan.toml --report scan.json
 # See what would be removed
 airgap remove ranker:v1 --dry-run
 # Remove a snapshot of the Hugging Face cache

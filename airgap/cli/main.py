@@ -56,7 +56,6 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "check": ("check", "Compare what is installed with what was imported, byte for byte."),
     "env": ("env", "Install the Python packages of a Bento, and serve it with them."),
     "image": ("image", "Build, list, push and save container images."),
-    "scan": ("scan", "Say what the files of a Bento and its models would run when loaded."),
     "prove": ("prove", "Serve an installed Bento without a network, and say what it asks for."),
     "rehearse": ("rehearse", "Import a bundle as the other side will, and serve its Bentos."),
     "key": ("key", "Make keys and show their fingerprints."),

@@ -1,15 +1,14 @@
 """Files that have another name until they are complete (format §8)."""
 
 import glob
-import json
 import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from airgap.codec.buffer import Buffer
 from airgap.disk import durable, locks
@@ -25,7 +24,6 @@ __all__ = [
     "measure_abandoned",
     "remove_abandoned",
     "write_atomically",
-    "write_json",
     "write_together",
 ]
 
@@ -162,12 +160,6 @@ def write_atomically(
             part.publish()
         finally:
             part.discard()
-
-
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write a report for people and programs. Raises StorageError."""
-    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path.parent, path.name, [text.encode()])
 
 
 def write_together(top: Path, files: Sequence[tuple[str, bytes]]) -> None:

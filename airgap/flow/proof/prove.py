@@ -1,5 +1,6 @@
 """``airgap prove`` and ``airgap rehearse``: does the Bento run where there is no network?"""
 
+import json
 import os
 import platform
 import socket
@@ -9,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from airgap.disk.part_file import write_json
+from airgap.disk.part_file import write_atomically
 from airgap.disk.reading import read_small
 from airgap.errors import ConfigurationError, MissingError
 from airgap.flow.disk_use import Peak
@@ -292,4 +293,5 @@ def describe_proof(proof: Proof) -> dict[str, Any]:
 
 def write_report(path: Path, data: Mapping[str, Any]) -> None:
     """Write a report as JSON. Raises StorageError."""
-    write_json(path, data)
+    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path.parent, path.name, [text.encode()])

@@ -110,8 +110,6 @@ def lines(
     proposal, edited = tmp_path / "proposal.msgpack", ("-o", tmp_path / "next.msgpack")
     words = ("root", "add-key", site.root, "builder", site.folder / "site.pub", "-o", proposal)
     assert sides.run_cli(words, {}).code == 0
-    policy = tmp_path / "scan.toml"
-    policy.write_text('[[permit]]\npath = "run.sh"\nreason = "ours"\n')
     return {
         "init": ["hospital-north", "--no-passphrase"],
         "export": ["shop", "-o", more, *key],
@@ -165,7 +163,6 @@ def lines(
         **image_lines,
         "log": [],
         "check": [],
-        "scan": ["shop", "--no-models", "--policy", policy],
         "remove": ["shop:v1", "--yes"],
         "prune": ["--yes"],
         "config show": [],

@@ -1,1 +1,0 @@
-"""``airgap scan``: what the files of items would run, and whether a policy permits it."""

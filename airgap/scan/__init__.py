@@ -1,1 +1,0 @@
-"""What loading a file would run, assessed by its content (docs/scan-gate.md)."""
