@@ -41,22 +41,28 @@ def test_an_export_that_is_interrupted_leaves_no_part_and_a_rerun_finishes(
 ) -> None:
     sender, out = Side(tmp_path / "sender"), tmp_path / "out"
     sender.top.mkdir()
+    out.mkdir()
     interruptions.fresh(sender, sender)
     export = ("export", "shop:v1", "-o", out / form, "--key", site.key(), "--jobs", "1")
     assert sender.run(*export).code == 0
     after = store_invariants.content(out)
     step = number % STRIDE
-    shutil.rmtree(out)
+    _empty(out)
     while (ended := launcher.run(sender, *export, fault=Fault(number, step))).code:
         _expect_interrupted(ended)
-        there = store_invariants.content(out) if out.exists() else {}
+        there = store_invariants.content(out)
         assert there.items() <= after.items(), ended.last
         assert sender.run(*export).code == 0
         assert store_invariants.content(out) == after, ended.last
-        shutil.rmtree(out)
+        _empty(out)
         step += STRIDE
 
     assert len(ended.steps) <= step
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
 
 
 @SIGNALS

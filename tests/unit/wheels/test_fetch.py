@@ -114,14 +114,14 @@ def test_a_large_download_is_announced(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(collect, "measure_free", lambda _: 10**12)
     assert announce(2**30 - 1, tmp_path) == []
     (note,) = announce(2**31, tmp_path)
-    assert note.startswith(f"The packages of a:v1 for {TARGET} have 2,147,483,648 bytes")
+    assert note.startswith(f"The packages of a:v1 for {TARGET} have 2.1 GB")
 
 
 def test_a_download_that_has_no_room_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collect, "measure_free", lambda _: 10)
-    with pytest.raises(StorageError, match="needs 11 bytes"):
+    with pytest.raises(StorageError, match="needs 11 B "):
         announce(11, tmp_path)
 
 
