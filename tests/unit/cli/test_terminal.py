@@ -13,8 +13,8 @@ import pytest
 
 from airgap.cli import main, output, progress, terminal
 from airgap.cli.progress import BarProgress, LineProgress
-from airgap.cli.terminal import Styled
-from airgap.errors import AirgapError
+from airgap.cli.terminal import Line, Styled
+from airgap.errors import AirgapError, CommandLine
 from tests.support import stores
 from tests.support.sides import REPOSITORY, Side, Site
 from tests.support.terminal import run_at_terminal
@@ -438,3 +438,33 @@ def test_no_file_gets_the_number_of_a_closed_stream() -> None:
     ran = subprocess.run(["sh", "-c", line, sys.executable], check=False, timeout=60)
 
     assert ran.returncode > 2
+
+
+@pytest.mark.parametrize(
+    ("line", "rows"),
+    [
+        (f"  signed for bundle {'a' * 64} here", ["  signed for bundle", f"      {'a' * 64} here"]),
+        (
+            f"Without a terminal: airgap trust reset-state --yes {'b' * 64}",
+            ["Without a terminal: airgap trust reset-state --yes \\", f"    {'b' * 64}"],
+        ),
+        (
+            (Styled("ok", "green"), f"  the digest is {'c' * 64}"),
+            ["ok  the digest is", "    " + 64 * "c"],
+        ),
+        (CommandLine(f"  hf download org/mini --revision {'d' * 64}"), None),
+        (f"  {'word ' * 20}", None),
+        (f"a/very/long/path/to/packs/{'e' * 64}.pack", None),
+    ],
+)
+def test_a_line_breaks_at_spaces_where_an_id_would_be_cut(
+    line: Line,
+    rows: list[str] | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(terminal, "measure_columns", lambda **_: 80)
+
+    terminal.print_line(line)
+
+    assert capsys.readouterr().out.splitlines() == (rows or [line])
