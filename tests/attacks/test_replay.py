@@ -378,6 +378,22 @@ def test_a_clock_that_is_ahead_refuses_what_expires_before_it(
     assert side.run("import", newer).code == 0
 
 
+@pytest.mark.parametrize("command", ["verify", "import"])
+def test_a_clock_before_the_creation_of_the_bundle_is_noted(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side = site_with(tmp_path, dated_root(1, 0))
+    location = built(tmp_path, bundle("a", 1, created_at=NOON))
+    monkeypatch.setattr(time, "time", lambda: float(NOON))
+    assert "clock" not in side.run("verify", location).out
+    monkeypatch.setattr(time, "time", lambda: float(NOON - 3650 * DAY))
+
+    ran = side.run(command, location)
+
+    assert ran.code == 0
+    assert "NOTE: this machine's clock says 2017-01-17T12:00:00Z, but the bundle was" in ran.out
+
+
 def test_the_floor_stays_where_the_newest_date_put_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

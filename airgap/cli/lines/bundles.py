@@ -1,5 +1,6 @@
 """Lines for people about a bundle that was opened: admission, volumes, parity."""
 
+import time
 from typing import Final
 
 from airgap.cli.lines.labels import join_words, label_lines
@@ -8,10 +9,13 @@ from airgap.flow.admission.policy import describe_gap
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.media.missing_volumes import MissingVolumes, format_volumes
 from airgap.flow.media.parity import ParityStatus
+from airgap.times import format_time
 
 __all__ = ["admission_lines", "parity_lines", "volume_lines"]
 
 _SKIPPED_LINES: Final = 5
+_CLOCK_SECONDS: Final = 86_400
+"""How much later than now a bundle may have been created without a note."""
 
 
 def admission_lines(opened: Opened) -> list[str]:
@@ -26,6 +30,12 @@ def admission_lines(opened: Opened) -> list[str]:
     else:
         lines.append(f"channel {manifest.channel}, no number: an older one looks the same")
     lines += label_lines(manifest.labels)
+    clock = int(time.time())
+    if manifest.created_at - clock > _CLOCK_SECONDS:
+        lines.append(
+            f"NOTE: this machine's clock says {format_time(clock)}, but the bundle was created at"
+            f" {format_time(manifest.created_at)}; set the clock that is wrong"
+        )
     if admission.gap:
         lines.append(f"NOTE: {describe_gap(admission.gap)}; ask the sender if that is meant")
     if admission.waiver:

@@ -11,6 +11,7 @@ from airgap.cli.output import OutputPath, Result, reports
 from airgap.cli.passphrases import passphrase_options, read_passphrase
 from airgap.cli.root.proposal import read_demand, read_label_rule, read_threshold, report
 from airgap.cli.times import read_moment
+from airgap.format.fingerprints import group_digits
 
 if TYPE_CHECKING:
     from airgap.format.root import Root
@@ -159,7 +160,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         *made.lines,
         "Its signatures lie beside it: copy them too.",
         "Give this fingerprint to the other side by phone or on paper, not with the files:",
-        made.data["fingerprint"],
+        *(f"    {row}" for row in group_digits(made.data["fingerprint"])),
     ]
     return Result(made.data, lines)
 

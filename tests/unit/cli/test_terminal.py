@@ -467,4 +467,4 @@ def test_a_line_breaks_at_spaces_where_an_id_would_be_cut(
 
     terminal.print_line(line)
 
-    assert capsys.readouterr().out.splitlines() == (rows or [line])
+    assert capsys.readouterr().out.splitlines() == (rows or [str(line)])
