@@ -391,7 +391,7 @@ def test_a_clock_before_the_creation_of_the_bundle_is_noted(
     ran = side.run(command, location)
 
     assert ran.code == 0
-    assert "NOTE: this machine's clock says 2017-01-17T12:00:00Z, but the bundle was" in ran.out
+    assert "NOTE: this machine's clock says 2017-01-17T08:00:00Z, but the bundle was" in ran.out
 
 
 def test_the_floor_stays_where_the_newest_date_put_it(
