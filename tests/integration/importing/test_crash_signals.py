@@ -36,7 +36,7 @@ def test_an_import_that_is_interrupted_leaves_whole_items_and_a_rerun_finishes(
 
 @SIGNALS
 @pytest.mark.parametrize("form", ["depot", "shop.airgap"])
-def test_an_export_that_is_interrupted_leaves_no_part_and_a_rerun_finishes(
+def test_an_export_that_is_interrupted_leaves_a_part_at_most_and_a_rerun_finishes(
     form: str, number: int, site: Site, launcher: Launcher, tmp_path: Path
 ) -> None:
     sender, out = Side(tmp_path / "sender"), tmp_path / "out"
@@ -50,7 +50,11 @@ def test_an_export_that_is_interrupted_leaves_no_part_and_a_rerun_finishes(
     _empty(out)
     while (ended := launcher.run(sender, *export, fault=Fault(number, step))).code:
         _expect_interrupted(ended)
-        there = store_invariants.content(out)
+        there = {
+            path: digest
+            for path, digest in store_invariants.content(out).items()
+            if not path.endswith(".part")  # a file's part, with which the rerun goes on
+        }
         assert there.items() <= after.items(), ended.last
         assert sender.run(*export).code == 0
         assert store_invariants.content(out) == after, ended.last
