@@ -185,7 +185,9 @@ def _make_asker(passphrase: Passphrase | None) -> keys.Passphrase:
     """Return what answers when a key needs its passphrase."""
 
     def answer(name: str) -> bytes:
-        secret = os.environ.get(_PASSPHRASE) if passphrase is None else passphrase
+        secret = passphrase
+        if secret is None and _PASSPHRASE in os.environ:
+            secret = os.fsencode(os.environ[_PASSPHRASE])  # its bytes, whatever they are
         if secret is None:
             raise ConfigurationError(
                 f"{name[0].upper()}{name[1:]} is encrypted.",

@@ -12,7 +12,7 @@ from airgap.errors import ConfigurationError, UsageError
 from airgap.printable import quote
 from airgap.transport.folder import FolderTransport
 from airgap.transport.port import Transport
-from airgap.transport.secrets import read_secret_variable
+from airgap.transport.secrets import read_secret, read_secret_variable
 from airgap.transport.url import RemoteUrl, Scheme
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _open_sftp(url: RemoteUrl, login: Login, values: _OptionValues) -> Transport
         user=login.user,
         folder=url.path,
         keys=() if identity is None else (identity,),
-        passphrase=os.environ.get(variable) if variable else None,
+        passphrase=read_secret(variable) if variable else None,
         password=login.password,
         agent=values.flag("agent", default=True),
         known_hosts=values.path("known_hosts"),

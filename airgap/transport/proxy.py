@@ -211,7 +211,7 @@ def _matches(exception: str, host: str, port: int) -> bool:
     """Tell whether an entry of NO_PROXY is for a host: a name and all below it, or addresses."""
     name, colon, number = exception.rpartition(":")
     if colon and number.isdecimal() and not name.endswith(":") and "/" not in exception:
-        exception = name if int(number) == port else ""
+        exception = name if number.lstrip("0") == str(port) else ""
     exception = exception.strip("[]")
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(exception, strict=False)

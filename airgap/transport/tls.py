@@ -127,11 +127,12 @@ def _load_client(context: ssl.SSLContext, client: ClientCertificate) -> None:
             _refuse_passphrase(client, key_file, encrypted=encrypted)
             # Without a password callback OpenSSL would prompt on the terminal.
             context.load_cert_chain(certificate, key, password=lambda: client.passphrase or "")
-    except (OSError, ssl.SSLError) as error:
+    except (OSError, ValueError) as error:  # the latter: a path that contains NUL
         wrong = " or the passphrase is wrong" if client.passphrase else ""
+        reason = reason_of(error) if isinstance(error, OSError) else error
         raise ConfigurationError(
             f"The client certificate {client.certificate} cannot be used with the key in"
-            f" {key_file}: {reason_of(error)}{wrong}.",
+            f" {key_file}: {reason}{wrong}.",
             "Give both as PEM; passphrase_env names the variable with the key's passphrase.",
         ) from error
 
@@ -147,7 +148,14 @@ def _refuse_passphrase(client: ClientCertificate, key_file: Path, *, encrypted: 
             f"The key in {key_file} is encrypted.",
             "Name the variable that has its passphrase: option passphrase_env.",
         )
-    if client.passphrase and len(client.passphrase.encode()) > _MOST_PASSPHRASE:
+    try:
+        size = len((client.passphrase or "").encode())
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            f"The passphrase for {key_file} is not UTF-8.",
+            "Check the variable that passphrase_env names.",
+        ) from None
+    if size > _MOST_PASSPHRASE:
         raise ConfigurationError(
             f"The passphrase for {key_file} has more than {_MOST_PASSPHRASE:,} bytes.",
             "Check the variable that passphrase_env names.",

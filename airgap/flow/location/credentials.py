@@ -13,7 +13,7 @@ from airgap.disk.expansion import expand_home
 from airgap.disk.named_files import TEXT_BYTES, copy_named, read_named
 from airgap.errors import ConfigurationError
 from airgap.transport.open_transport import Login
-from airgap.transport.secrets import register_secret
+from airgap.transport.secrets import read_secret, register_secret
 from airgap.transport.url import RemoteUrl
 
 __all__ = ["Credentials", "log_in", "log_in_to_host"]
@@ -47,14 +47,16 @@ def log_in(
     ``.netrc``, a person at the terminal. ``note`` is called if the password stands in the URL.
 
     Raises:
-        ConfigurationError: a variable or file that was named is not there, or there is no terminal.
+        ConfigurationError: a variable or file that was named does not exist or is not UTF-8, or
+            there is no terminal.
     """
     user = credentials.user or url.user or settings.get("user")
     for password in (_read_given(credentials), _in_url(url, note), _read_kept(settings)):
         if password is not None:
             return Login(user, register_secret(password))
-    if _VARIABLE in os.environ:
-        return Login(user, register_secret(os.environ[_VARIABLE]))
+    password = read_secret(_VARIABLE)
+    if password is not None:
+        return Login(user, password)
     # A bucket is not a host: what .netrc says of any host is not for it.
     login = None if url.scheme == "s3" else _in_netrc(url.host, user)
     if login is not None:
@@ -76,12 +78,12 @@ def log_in_to_host(host: str, credentials: Credentials) -> Login:
     named, a person at the terminal.
 
     Raises:
-        ConfigurationError: a variable or file that was named is not there.
+        ConfigurationError: a variable or file that was named does not exist or is not UTF-8.
     """
     user = credentials.user
     password = _read_given(credentials)
     if password is None:
-        password = os.environ.get(_VARIABLE)
+        password = read_secret(_VARIABLE)
     if password is None:
         login = _in_netrc(host, user) or Login(user)
         user, password = login.user, login.password
@@ -117,12 +119,12 @@ def _read_kept(settings: Mapping[str, str]) -> str | None:
 
 
 def _variable(name: str) -> str:
-    try:
-        return os.environ[name]
-    except KeyError:
+    password = read_secret(name)
+    if password is None:
         raise ConfigurationError(
             f"The variable {name} is not set.", "Set it to the password, or name another."
-        ) from None
+        )
+    return password
 
 
 def _file(path: Path) -> str:

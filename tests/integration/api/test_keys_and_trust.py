@@ -110,6 +110,15 @@ def test_a_root_key_may_sign_later(site: Site, tmp_path: Path) -> None:
     assert signed["complete"]
 
 
+def test_a_passphrase_in_the_variable_may_have_any_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = keys.generate("builder", tmp_path, passphrase=b"\xff", algorithm="ecdsa-p384-sha384")
+    monkeypatch.setenv("AIRGAP_PASSPHRASE", "\udcff")
+
+    assert keys.load(made.private).public.algorithm == "ecdsa-p384-sha384"
+
+
 def test_an_encrypted_key_needs_its_passphrase(tmp_path: Path) -> None:
     made = keys.generate("builder", tmp_path, passphrase=b"right", algorithm="ecdsa-p384-sha384")
 

@@ -47,6 +47,9 @@ def test_the_variables_name_a_proxy(variables: dict[str, str], proxy: Proxy | No
         ("site.example.com", False),
         ("10.0.0.0/8", False),
         (",", False),
+        ("depot.site.example:0443", True),
+        ("a:" + "1" * 5000, False),
+        ("depot.site.example:" + "4" * 5000, False),
     ],
 )
 def test_exceptions_are_names_and_all_below_them(exceptions: str, *, direct: bool) -> None:
