@@ -20,6 +20,9 @@ _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TRIES: Final = 100
 _PAUSE: Final = 0.05
 """In seconds. A removal has the lock for a few renames."""
+_TRIES_ALONE: Final = 10
+_PAUSE_ALONE: Final = 0.02
+"""In seconds. A removal that only asks has the lock for two system calls."""
 
 
 @contextmanager
@@ -50,7 +53,7 @@ def is_in_use(folder: Path) -> bool:
     with suppress(OSError), ExitStack() as held:
         descriptor = os.open(folder, _FOLDER)
         held.callback(os.close, descriptor)
-        return not locks.try_lock(descriptor)
+        return not _take_alone(descriptor)
     return False
 
 
@@ -66,13 +69,22 @@ def hold_alone(folder: Path) -> Iterator[None]:
         with suppress(OSError):  # it is a link, or the file system has no locks
             descriptor = os.open(folder, _FOLDER)
             held.callback(os.close, descriptor)
-            is_free = locks.try_lock(descriptor)
+            is_free = _take_alone(descriptor)
         if not is_free:
             raise ConflictError(
                 f"{folder} is in use: an environment is being made from it.",
                 "Wait until that is done, and run the same command again.",
             )
         yield
+
+
+def _take_alone(descriptor: int) -> bool:
+    """Lock alone; return False if a process does not give the lock up. Raises OSError."""
+    for _ in range(_TRIES_ALONE):
+        if locks.try_lock(descriptor):
+            return True
+        time.sleep(_PAUSE_ALONE)
+    return False
 
 
 def _share(descriptor: int) -> bool:

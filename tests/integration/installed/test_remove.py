@@ -1,11 +1,13 @@
 """``airgap remove`` and ``prune``: what nothing here needs goes; items are whole or gone."""
 
+import os
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from airgap.disk import locks
 from airgap.errors import ConflictError, MissingError
 from airgap.store.in_use import hold_alone, is_in_use, keep_installed
 from tests.support import environments, forge, store_invariants, stores, whole_shop
@@ -352,6 +354,37 @@ def test_what_was_removed_cannot_be_kept(tmp_path: Path, monkeypatch: pytest.Mon
         held.enter_context(hold_alone(tmp_path / "item"))
         with pytest.raises(MissingError), keep_installed([tmp_path / "item"]):
             pass
+
+
+def test_what_another_removal_only_asks_about_is_not_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking: list[int] = []
+
+    def ask() -> None:
+        asking.append(os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY))
+        assert locks.try_lock(asking[0])
+
+    monkeypatch.setattr("airgap.store.in_use.time.sleep", lambda _: os.close(asking.pop()))
+    ask()
+    assert not is_in_use(tmp_path)
+    ask()
+    with hold_alone(tmp_path):
+        assert not asking
+
+
+def test_what_stays_in_use_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("airgap.store.in_use.time.sleep", pauses.append)
+
+    with keep_installed([tmp_path]):
+        assert is_in_use(tmp_path)
+        with pytest.raises(ConflictError), hold_alone(tmp_path):
+            pass
+
+    assert sum(pauses) < 1
 
 
 def test_where_there_are_no_locks_nothing_is_in_use(
