@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,8 @@ __all__ = [
 
 _LOCK_FILE: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_TRIES: Final = 100
+_OPEN_PAUSE: Final = 0.01
+"""In seconds. Another process makes or removes a file, and changes its mode, in less."""
 _LOCK_TRIES: Final = 10_000
 
 
@@ -161,6 +164,7 @@ def _open_lock(path: Path, make_folder: Callable[[], object]) -> int:
         with suppress(FileNotFoundError, FileExistsError, PermissionError):
             make_folder()
             return _open_shared(path)
+        time.sleep(_OPEN_PAUSE)
     make_folder()
     return _open_shared(path)
 

@@ -345,10 +345,13 @@ def test_a_lock_whose_folder_keeps_vanishing_is_told(
     def gone(*_: object) -> int:
         raise FileNotFoundError(errno.ENOENT, "No such file or directory")
 
+    pauses: list[float] = []
+    monkeypatch.setattr("airgap.disk.locks.time.sleep", pauses.append)
     monkeypatch.setattr(os, "open", gone)
 
     with pytest.raises(FileNotFoundError):
         locks._open_lock(tmp_path / "private" / "lock", lambda: None)
+    assert 0.5 < sum(pauses) < 5
 
 
 def test_a_store_whose_files_cannot_grow_is_refused_before_anything_is_written(
