@@ -16,6 +16,7 @@ from airgap.disk.descriptors import open_without_waiting
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.permissions import set_mode, set_owner
 from airgap.disk.reading import read_bounded
+from airgap.disk.sharing import is_shared
 from airgap.errors import ConflictError
 
 __all__ = [
@@ -195,8 +196,8 @@ def _list_parts(path: Path) -> list[Path]:
 def _open_abandoned(part: Path, new: os.stat_result) -> tuple[Path, BinaryIO] | None:
     """Open and lock a part that no process writes; None unless it is like a ``new`` one.
 
-    Of a file with another owner, other permissions or a second name, somebody else could change the
-    bytes after they were compared.
+    Of a file with another owner, other permissions or a second name, or one that others may write
+    to, somebody else could change the bytes after they were compared.
     """
     with suppress(OSError):
         if not _is_alike(part.lstat(), new):  # what is not a regular file is not opened
@@ -205,6 +206,7 @@ def _open_abandoned(part: Path, new: os.stat_result) -> tuple[Path, BinaryIO] | 
         status = os.fstat(descriptor)
         if (
             _is_alike(status, new)
+            and not _is_writable_by_others(status, part.parent)
             and locks.try_lock(descriptor)
             and os.path.samestat(part.lstat(), status)  # not removed or renamed before the lock
         ):
@@ -216,6 +218,13 @@ def _open_abandoned(part: Path, new: os.stat_result) -> tuple[Path, BinaryIO] | 
 def _is_alike(status: os.stat_result, new: os.stat_result) -> bool:
     kind = (status.st_mode, status.st_uid, status.st_gid, status.st_nlink)
     return stat.S_ISREG(status.st_mode) and kind == (new.st_mode, new.st_uid, new.st_gid, 1)
+
+
+def _is_writable_by_others(status: os.stat_result, folder: Path) -> bool:
+    """Tell whether others may write to a file: all users, or a group that the folder is not of."""
+    if status.st_mode & stat.S_IWGRP and not status.st_mode & stat.S_IWOTH:
+        return not (is_shared(folder) and status.st_gid == folder.stat().st_gid)
+    return bool(status.st_mode & stat.S_IWOTH)
 
 
 def _open_part(path: Path) -> tuple[Path, BinaryIO]:

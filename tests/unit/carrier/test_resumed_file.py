@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from airgap.carrier.resumed_file import ResumedFile
+from airgap.disk import part_file
 from airgap.disk.part_file import measure_abandoned
 from tests.support import stores
 
@@ -154,6 +155,50 @@ def test_a_part_that_another_process_writes_is_left_alone(path: Path, whole: byt
     assert path.read_bytes() == whole
     other.publish()
     assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("folder", "umask", "resumed"),
+    [
+        (0o755, 0o022, True),
+        (0o755, 0o002, False),
+        (0o775, 0o002, True),
+        (0o777, 0o002, False),
+        (0o775, 0o000, False),
+        (0o755, 0o020, False),
+    ],
+)
+def test_a_part_that_others_may_write_to_is_made_anew(
+    folder: int, umask: int, *, resumed: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "medium" / "x.airgap"
+    path.parent.mkdir()
+    path.parent.chmod(folder)
+    before = os.umask(umask)
+    try:
+        part = interrupt(path, MEMBERS)
+        run = Run(path)
+        written = run.append(MEMBERS)
+        run.publish()
+    finally:
+        os.umask(before)
+
+    assert not any(written) if resumed else all(written)
+    assert not part.exists()
+    assert [*path.parent.iterdir()] == [path]
+
+
+def test_a_part_of_a_group_that_the_folder_is_not_of_is_made_anew(
+    path: Path,
+) -> None:
+    part = interrupt(path, MEMBERS)
+    part.chmod(0o664)
+    status = part.stat()
+
+    path.parent.chmod(0o775)
+    assert not part_file._is_writable_by_others(status, path.parent)
+    other = os.stat_result([*status[:5], status.st_gid + 1, *status[6:]])
+    assert part_file._is_writable_by_others(other, path.parent)
 
 
 def test_a_part_without_any_member_goes(path: Path) -> None:
