@@ -1,5 +1,7 @@
 """``airgap init``: keys, a root and defaults, in one step."""
 
+import shlex
+
 import click
 
 from airgap.cli import terminal
@@ -68,6 +70,8 @@ def command(  # noqa: PLR0913  (one argument per option)
         "    airgap trust init /media/usb/depot",
         "There, for each release:",
         "    airgap import /media/usb/depot",
+        "To verify and rehearse here, too:",
+        f"    airgap trust init {shlex.quote(str(begun.root.path))}",
     ]
     if begun.lacks:
         lines += ["", f"Add this to {begun.config}, which has such sections already:"]

@@ -14,7 +14,7 @@ from airgap.cli import terminal
 from airgap.cli.passphrases import passphrase_options
 from airgap.cli.progress import make_progress
 from airgap.cli.terminal import Line
-from airgap.errors import StorageError, UsageError
+from airgap.errors import ConfigurationError, StorageError
 from airgap.printable import count_text, size_text
 
 if TYPE_CHECKING:
@@ -123,10 +123,10 @@ def require_key(key: str | None) -> str:
     """Return the key that was given.
 
     Raises:
-        UsageError: none was.
+        ConfigurationError: none was.
     """
     if key is None:
-        raise UsageError(
+        raise ConfigurationError(
             "There is no key to sign with.",
             "Give --key KEY, or set AIRGAP_KEY. On a new machine, `airgap init` makes keys.",
         )

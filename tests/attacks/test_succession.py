@@ -16,7 +16,7 @@ from airgap.errors import (
     PolicyError,
 )
 from airgap.format.root import Root
-from tests.support import refusals, sides, signers, stores
+from tests.support import refusals, signers, stores
 from tests.support.sides import Side
 from tests.support.signers import make_root, team
 
@@ -223,7 +223,7 @@ def test_a_depot_without_roots_says_so(machine: Side, depot: Path) -> None:
 
 
 def test_an_export_does_not_replace_a_root_in_a_depot(
-    small: Side, depot: Path, site: sides.Site, offered: Path
+    small: Side, depot: Path, offered: Path
 ) -> None:
     (depot / "roots").mkdir()
     (depot / "roots" / "4.root.msgpack").write_bytes(b"another")
@@ -231,7 +231,7 @@ def test_an_export_does_not_replace_a_root_in_a_depot(
 
     refusals.expect_refusal(
         small,
-        *("export", "shop:v1", "-o", depot, "--key", site.key()),
+        *("export", "shop:v1", "-o", depot, "--key", signers.write_key(offered, "bob")),
         *("--include-root", offered / "next.msgpack"),
         error=ConflictError,
     )

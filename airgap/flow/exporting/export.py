@@ -11,11 +11,12 @@ from pathlib import Path
 from airgap.carrier.local_depot import DepotWriter
 from airgap.disk.os_errors import storage_error
 from airgap.disk.temporary import find_temporary_folder
-from airgap.errors import UsageError
+from airgap.errors import ConfigurationError, UsageError
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.bundle.open_to_sign import BundleToSign
 from airgap.flow.disk_use import note_peaks
 from airgap.flow.exporting import stock_archive, write_bundle
+from airgap.flow.exporting.builders import require_builders
 from airgap.flow.exporting.closure import Closure
 from airgap.flow.exporting.foresee import Foreseen, foresee, spool_folder
 from airgap.flow.exporting.gather import gather_sources
@@ -96,6 +97,7 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
     """Write one signed bundle: a depot, a ``.airgap`` file, standard output, or a stock archive.
 
     Raises:
+        ConfigurationError: there is no key, or no root that travels has it as a builder.
         MissingError: something that was asked for, or a model it needs, is not here.
         PolicyError: an item holds what looks like a password or a token.
         UsageError: the request contradicts itself, or the destination cannot have it.
@@ -104,7 +106,8 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
     """
     connector = Connector(request.credentials, request.transfer, progress)
     if not request.signers:
-        raise UsageError("There is no key to sign with.", "Give --key FILE.key.")
+        raise ConfigurationError("There is no key to sign with.", "Give --key FILE.key.")
+    require_builders(request.signers, request.roots)
     _refuse_unfit(request)
     settings = _make_options(request, connector)
     with _select(request, progress, collects=True) as sources:

@@ -16,6 +16,7 @@ from airgap.disk.part_file import write_atomically
 from airgap.disk.temporary import find_temporary_folder
 from airgap.errors import ConflictError, UsageError
 from airgap.flow.disk_use import note_peaks
+from airgap.flow.exporting.builders import require_builders
 from airgap.flow.exporting.foresee import foresee
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.write_bundle import ExportResult, export_items
@@ -118,11 +119,13 @@ def make_kit(request: KitRequest, progress: Progress) -> Kit:
     Raises:
         UsageError, ConfigurationError, MissingError, TransportError, CorruptError: as
             ``collect_wheelhouses``.
+        ConfigurationError: no root that travels has the key as a builder.
         MissingError: the folder above it does not exist.
         ConflictError: something else is in the folder, or a whole kit.
         StorageError: the disk refused, or is too small.
     """
     require_folder_above(request.folder)
+    require_builders(request.signers, request.roots)
     programs = list_programs()
     settings = replace(
         request.terms.make_options(request.jobs), roots=request.roots, preset="none"

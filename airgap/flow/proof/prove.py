@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -29,8 +30,11 @@ from airgap.flow.proof.private_home import PrivateHome, is_here, make_private_ho
 from airgap.flow.proof.proof_use import ProofUse
 from airgap.flow.proof.report import Report, Watched, make_report
 from airgap.flow.proof.trial import Trial
+from airgap.flow.trust.begin import own_root
 from airgap.format.inventory import Item
 from airgap.format.kinds import BENTO, FILES, HUGGING_FACE, MODEL, WHEELHOUSE
+from airgap.state import pinned_root
+from airgap.state.state_folder import describe_search
 from airgap.store.bento_runtime import digest_requirements, read_runtime
 from airgap.store.item_kind import Reference
 from airgap.store.kinds import find_kind, install_path
@@ -100,6 +104,24 @@ def prove(tag: str, options: ProofOptions, progress: Progress) -> Proof:
     return replace(proof, peaks=tuple(use.peaks))
 
 
+def _require_trust() -> None:
+    """Require a root before there is a home of the rehearsal's own, which has none either."""
+    if pinned_root.load_root() is not None:
+        return
+    root = own_root()
+    if root.exists():
+        root_text = shlex.quote(str(root))
+        hint = f"Run `airgap trust init {root_text}`, with the fingerprint from your paper."
+    else:
+        hint = (
+            "Run `airgap trust init` with a depot or the root of your site, and the fingerprint"
+            f" from your paper. There is no root in {describe_search()}."
+        )
+    raise ConfigurationError(
+        "This machine does not trust a site yet, and a rehearsal needs that.", hint
+    )
+
+
 def rehearse(
     request: ImportRequest, tags: Sequence[str], options: ProofOptions, progress: Progress
 ) -> list[Proof]:
@@ -110,9 +132,11 @@ def rehearse(
     if the root demands it: that is made from what this finds (format §7.5).
 
     Raises:
+        ConfigurationError: this machine does not trust a site yet.
         MissingError: the bundle has no Bento, or not that one; or as ``prove``.
         AirgapError: as ``import_bundle`` and ``prove``.
     """
+    _require_trust()
     request = replace(request, undemanded=frozenset({REHEARSAL}))
     stores = sorted({find_kind(each).store() for each in _LINKED})
     with make_private_home(options.tmpdir, own_state=True) as home:

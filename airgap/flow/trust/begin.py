@@ -21,7 +21,7 @@ from airgap.flow.trust.roots import NewRoot, Proposal
 from airgap.format import names
 from airgap.state.state_folder import state_folder
 
-__all__ = ["BegunSite", "begin_site"]
+__all__ = ["BegunSite", "begin_site", "own_root"]
 
 SITE_KEY: Final = "site"
 BUILDER_KEY: Final = "builder"
@@ -51,6 +51,11 @@ class BegunSite:
     def builder_key(self) -> Path:
         """The private key that signs bundles."""
         return self.folder / f"{BUILDER_KEY}.key"
+
+
+def own_root() -> Path:
+    """Return where ``begin_site`` keeps the root of a site that was set up here."""
+    return state_folder() / _FOLDER / _ROOT
 
 
 def begin_site(

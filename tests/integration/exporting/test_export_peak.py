@@ -249,7 +249,7 @@ def test_a_dry_run_needs_no_key_and_writes_nothing(stocked: Side, tmp_path: Path
 def test_an_export_that_is_not_a_dry_run_needs_a_key(stocked: Side, tmp_path: Path) -> None:
     ran = stocked.run("export", "shop:v1", "-o", tmp_path / "depot")
 
-    assert ran.code == 2
+    assert ran.code == 3
     assert "There is no key to sign with." in ran.err
 
 
