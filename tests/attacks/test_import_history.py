@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import PolicyError, UsageError
+from airgap.errors import PolicyError, StorageError, UsageError
 from airgap.format.ledger import decode_witness, encode_witness
 from airgap.ledger import log
 from tests.support import forge, refusals, sides, signers, stores
@@ -309,6 +309,27 @@ def test_roots_take_over_where_the_memory_is_not_whole(tmp_path: Path) -> None:
 
     assert ran.code == 0, ran.err
     assert side.run("trust", "show", "--json").json["version"] == 2
+
+
+def test_who_may_not_pin_a_root_does_not_record_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator of a group may write the ledger, and not the folder of the pinned root."""
+    side = Side(tmp_path / "side")
+    side.top.mkdir()
+    signers.pin(side, make_root(1))
+    signers.write_root(tmp_path / "next.msgpack", make_root(2), "ann")
+    ask = os.access
+
+    def access(path: Path, mode: int) -> bool:
+        return path != side.state / "trust" and ask(path, mode)
+
+    monkeypatch.setattr(os, "access", access)
+
+    refusals.expect_refusal(side, "trust", "update", tmp_path / "next.msgpack", error=StorageError)
+
+    found = log.LedgerStore("ward", side.state / "sites/ward", tmp_path / "none")
+    assert [(one.event, one.root) for one in found.read_entries()] == [("begun", 1)]
 
 
 def test_an_update_of_the_root_is_told_by_the_ledger(tmp_path: Path) -> None:

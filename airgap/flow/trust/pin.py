@@ -1,5 +1,6 @@
 """The root that this machine trusts: pinned by its fingerprint, then its successors (§15)."""
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
@@ -8,7 +9,13 @@ from pathlib import Path
 
 from airgap.carrier import local_depot
 from airgap.carrier.archive_start import is_archive
-from airgap.errors import ConflictError, CorruptError, NotTrustedError, UsageError
+from airgap.errors import (
+    ConflictError,
+    CorruptError,
+    NotTrustedError,
+    StorageError,
+    UsageError,
+)
 from airgap.flow.admission import history
 from airgap.flow.admission.policy import require_root
 from airgap.flow.bundle.open_bundle import open_unverified
@@ -93,6 +100,7 @@ def update_root(locations: Sequence[Location], connector: Connector = LOCAL) -> 
         NotTrustedError, PolicyError: a root may not take over.
         CorruptError: a file is not a root.
         MissingError: a depot or file holds no roots.
+        StorageError: this user may not pin a root; nothing is recorded.
     """
     pinned = pinned_root.load_root()
     before = after = require_root()
@@ -103,9 +111,23 @@ def update_root(locations: Sequence[Location], connector: Connector = LOCAL) -> 
         after = trust.succeed(after, step.raw, step.envelopes, now)
         floor = max(floor, after.value.created_at or 0)
     if steps:
+        _require_writable(state_folder() / "trust")
         history.record_root(after.value, floor)
         _save(after, steps[-1].envelopes, pinned)
     return Update(before, after, passed_over)
+
+
+def _require_writable(folder: Path) -> None:
+    """Require that this user may write into a folder, before the history says that it was written.
+
+    Raises:
+        StorageError: it is not so.
+    """
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StorageError(
+            f"This user (uid {os.geteuid()}) may not write into {folder}.",
+            "Let its owner run this command.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
