@@ -203,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         terminal.print_text(error.format_message(), err=True)
         sys.exit(UsageError.exit_code)
     except click.ClickException as error:
-        _fail(UsageError(error.format_message(), _usage_hint(error, words)), words)
+        _fail(UsageError(_usage_message(error), _usage_hint(error, words)), words)
     except (KeyboardInterrupt, click.Abort):
         _fail(
             InterruptedByUser(
@@ -318,6 +318,12 @@ def _print_json_error(error: AirgapError) -> None:
     if error.details:
         data["details"] = list(error.details)
     terminal.print_json({"error": data})
+
+
+def _usage_message(error: click.ClickException) -> str:
+    if isinstance(error, click.NoSuchOption) and error.option_name in _FLAGS:
+        return f"No such option '{error.option_name}'."  # click names one that only looks like it
+    return error.format_message()
 
 
 def _usage_hint(error: click.ClickException, words: Sequence[str]) -> str:

@@ -341,6 +341,7 @@ def test_an_option_before_the_command_is_answered_with_the_right_order(
 
     assert ran.code == UsageError.exit_code
     assert ran.err.endswith(f"→ {hint}\n")
+    assert "Did you mean" not in ran.err
 
 
 def test_a_bug_is_one_object(connected: Side, monkeypatch: pytest.MonkeyPatch) -> None:
