@@ -2,11 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from airgap.errors import NotTrustedError, PolicyError
 from airgap.format.ledger import Entry, State
 
 __all__ = ["IncomingBundle", "check_rollback", "refuse_reused_sequence", "refuse_second"]
+
+_PERMITTED: Final = "the site's approvers can permit it: `airgap waive`."
+_EXPORTED: Final = (
+    "ask the sender to export its items again, which gives them a newer number; what was imported"
+    " earlier may still be installed (`airgap list`)."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +55,22 @@ def refuse_reused_sequence(incoming: IncomingBundle, entries: Iterable[Entry]) -
                 raise _second_bundle_error(incoming, entry.bundle)
 
 
-def check_rollback(incoming: IncomingBundle, state: State) -> PolicyError | None:
-    """Return the error for a bundle that is older than its channel's last; None if it is not."""
+def check_rollback(
+    incoming: IncomingBundle, state: State, *, has_approvers: bool
+) -> PolicyError | None:
+    """Return the error for a bundle that is older than its channel's last; None if it is not.
+
+    ``has_approvers`` says whether the site has anybody who can sign a waiver.
+    """
     last = state.channels.get(incoming.channel)
     if last is None or incoming.sequence >= last.sequence:
         return None
     number = f"is number {incoming.sequence}" if incoming.sequence else "has no number"
     return PolicyError(
         f"The bundle {number} of channel {incoming.channel}; this site has number {last.sequence}.",
-        "Ask the sender for a newer bundle. If this old one is really wanted, the site's approvers"
-        " can permit it: `airgap waive`.",
+        f"Ask the sender for a newer bundle. If this old one is really wanted, {_PERMITTED}"
+        if has_approvers
+        else f"Ask the sender for a newer bundle. If this old one is really wanted, {_EXPORTED}",
         (f"number {last.sequence} is bundle {last.bundle.hex()}",),
     )
 

@@ -378,6 +378,18 @@ def test_a_clock_that_is_ahead_refuses_what_expires_before_it(
     assert side.run("import", newer).code == 0
 
 
+def test_a_site_without_approvers_is_not_told_to_waive(tmp_path: Path) -> None:
+    side = site_with(tmp_path, make_root())
+    assert side.run("import", built(tmp_path / "new", bundle("a", 2))).code == 0
+
+    ran = refusals.expect_refusal(
+        side, "import", built(tmp_path / "old", bundle("b", 1)), error=PolicyError
+    )
+
+    assert "ask the sender to export its items again" in ran.json["error"]["hint"]
+    assert "waive" not in ran.json["error"]["hint"]
+
+
 @pytest.mark.parametrize("command", ["verify", "import"])
 def test_a_clock_before_the_creation_of_the_bundle_is_noted(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -104,7 +104,8 @@ class AdmissionPolicy:
         """
         incoming = _make_incoming(manifest, bundle)
         replay.refuse_second(incoming, state)
-        rollback = replay.check_rollback(incoming, state)
+        has_approvers = bool(self.root.value.threshold("approver"))
+        rollback = replay.check_rollback(incoming, state, has_approvers=has_approvers)
         if rollback and waiver is None:
             raise rollback
         if rollback:
