@@ -25,6 +25,9 @@ __all__ = [
 ]
 
 
+_APPEND: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
 def flush(file: IO[bytes]) -> None:
     """Bring what was written to an open file onto the disk. Raises OSError if it refused."""
     file.flush()
@@ -126,7 +129,7 @@ def append(path: Path, size: int, data: bytes) -> None:
     Raises:
         OSError: the disk refused; the file has ``size`` bytes.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = os.open(path, _APPEND)
     try:
         if os.fstat(descriptor).st_size > size + len(data):
             os.ftruncate(descriptor, size)

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.descriptors import open_without_waiting
+
 __all__ = ["are_kept", "set_mode", "set_owner"]
 
 _REFUSALS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
@@ -22,8 +24,21 @@ def set_mode(target: Path | int, mode: int) -> bool:
     nothing.
 
     Raises:
-        OSError: it does not exist, or the system refused for another reason.
+        OSError: it does not exist, is a link, or the system refused for another reason.
     """
+    if isinstance(target, int):
+        return _set_mode(target, mode)
+    try:
+        descriptor = open_without_waiting(target, os.O_NOFOLLOW)
+    except PermissionError:  # this user's own, which its mode does not let this user read
+        return _set_mode(target, mode)
+    try:
+        return _set_mode(descriptor, mode)
+    finally:
+        os.close(descriptor)
+
+
+def _set_mode(target: Path | int, mode: int) -> bool:
     status = os.stat(target)  # noqa: PTH116  (takes descriptors too)
     if stat.S_ISDIR(status.st_mode):
         mode |= status.st_mode & stat.S_ISGID

@@ -119,8 +119,7 @@ class LedgerStore:
                 return
             part = self.folder.with_name(f".{self.site}.part")
             shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(mode=0o700)
-            sharing.share_folder(part)
+            sharing.make_new_folder(part)
             raw = ledger_format.encode_entry(
                 replace(entry, previous=secrets.token_bytes(DIGEST_BYTES))
             )
@@ -235,8 +234,7 @@ class LedgerWriter:
             number += 1
         part = aside.with_name(f".{aside.name}.part")
         shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(mode=0o700)
-        sharing.share_folder(part)
+        sharing.make_new_folder(part)
         sources: Mapping[str, tuple[Path, int]] = {
             LEDGER: (self._folder / LEDGER, limits.LEDGER_BYTES),
             STATE: (self._folder / STATE, limits.STATE_BYTES),

@@ -5,13 +5,15 @@ it, everybody may read; its owner may write, and its group too if it may write t
 folder, and others may not.
 """
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from airgap.disk import durable
 from airgap.disk.permissions import set_mode
-from airgap.disk.sharing import is_shared
+from airgap.disk.sharing import is_shared, open_new_folder
 
 __all__ = ["StoreModes", "make_folder", "modes_of"]
 
@@ -51,5 +53,7 @@ def make_folder(store: Path, folder: Path) -> None:
         durable.make_folder(folder)
         return
     make_folder(store, folder.parent)
-    durable.make_folder(folder)
-    set_mode(folder, modes_of(store).folder)
+    with suppress(FileExistsError), open_new_folder(folder, 0o777) as (descriptor, _):
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            set_mode(descriptor, modes_of(store).folder)
+    durable.sync_folder(folder.parent)

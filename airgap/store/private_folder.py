@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NoReturn, Self
 
 from airgap.disk import durable
-from airgap.disk.sharing import share_folder
+from airgap.disk.sharing import make_new_folder
 from airgap.errors import StorageError
 from airgap.store.install_paths import private_folder
 
@@ -26,7 +26,6 @@ __all__ = [
 ]
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_GROUP: Final = stat.S_ISGID | stat.S_IRWXG
 _STAGED_DEPTH: Final = 4
 """Folders above a staged item: staging, the bundle, the kind, the name."""
 
@@ -66,8 +65,12 @@ def make_store(store: Path) -> None:
         return
     if not store.parent.is_dir():
         make_store(store.parent)
-    durable.make_folder(store)
-    share_folder(store, stat.S_IMODE(store.stat().st_mode) | _GROUP)
+    try:
+        make_new_folder(store, 0o777)
+    except FileExistsError:
+        if not store.is_dir():
+            raise
+    durable.sync_folder(store.parent)
 
 
 def refuse_private(path: Path) -> NoReturn:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from airgap.disk.sharing import share_folder
+from airgap.disk.sharing import make_new_folder
 from airgap.disk.space import make_shortage, measure_free
 from airgap.errors import CorruptError
 from airgap.store import bentoml_home
@@ -27,8 +27,7 @@ class UnsignedStaging:
         self._top = private_folder(bentoml_home.home()) / STAGING / UNSIGNED
         self.discard()
         make_private_folder(bentoml_home.home(), STAGING)
-        self._top.mkdir()
-        share_folder(self._top)
+        make_new_folder(self._top)
 
     def write(self, path: str, size: int, pieces: Iterable[bytes]) -> None:
         """Write a file of ``size`` bytes at ``path``, which was checked (format §2.5).
@@ -54,8 +53,7 @@ class UnsignedStaging:
         """Make folders that another operator can remove, if this one is interrupted."""
         if not folder.is_dir():
             self._make_folders(folder.parent)
-            folder.mkdir()
-            share_folder(folder)
+            make_new_folder(folder)
 
     def hand_over(self, path: str, staged: StagedItem) -> None:
         """Move everything below ``path`` (empty for all) to where the item is staged."""

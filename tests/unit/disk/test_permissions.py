@@ -33,6 +33,15 @@ def test_a_path_or_an_open_file_gets_the_mode(tmp_path: Path) -> None:
     assert mode(path) == 0o755
 
 
+def test_what_its_owner_may_not_read_gets_the_mode_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(permissions, "open_without_waiting", refuse)  # root reads everything
+
+    assert set_mode(tmp_path, 0o711)
+    assert mode(tmp_path) == 0o711
+
+
 def test_a_folder_keeps_its_setgid_bit(tmp_path: Path) -> None:
     tmp_path.chmod(0o2700)
 

@@ -131,11 +131,12 @@ def test_a_group_reads_the_pinned_root_and_its_owner_may_let_it_write(
 def test_a_pinned_root_that_this_user_may_not_read_is_not_called_damaged(
     shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: Path) -> str:
+    def refuse(*_: object) -> bytes:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setenv("AIRGAP_HOME", str(shared))
-    monkeypatch.setattr(Path, "read_text", refuse)
+    (shared / "trust").mkdir()
+    monkeypatch.setattr(pinned_root, "read_small", refuse)
 
     with pytest.raises(ConfigurationError, match=f"may not read {shared}/trust") as refused:
         pinned_root.load_root()
