@@ -1,5 +1,6 @@
 """Manifests of installed bundles: they say which chunks are in which installed files."""
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from airgap.disk import durable, sharing
+from airgap.disk.reading import read_small
 from airgap.errors import AirgapError
 from airgap.format import limits
 from airgap.format import manifest as manifests
@@ -27,7 +29,7 @@ def save_manifest(bundle: str, raw: bytes) -> None:
     folder = _folder()
     sharing.make_own_folder(folder)
     path = folder / f"{bundle}.msgpack"
-    if path.exists() and path.stat().st_size == len(raw):
+    if path.is_file() and path.lstat().st_size == len(raw):
         return
     # A unique name: imports into several BentoML homes may run at once.
     part = path.with_suffix(f".{secrets.token_hex(8)}.part")
@@ -68,8 +70,12 @@ def load_manifest(bundle: str) -> Manifest | None:
 
 
 def _read(path: Path) -> bytes | None:
-    """Read a saved manifest; None if it is too large to be one. Raises OSError."""
-    return None if path.stat().st_size > limits.MANIFEST_BYTES else path.read_bytes()
+    """Read a saved manifest; None if it is too large to be one. Raises OSError.
+
+    In a shared folder, another operator may have put a link or a FIFO there.
+    """
+    raw = read_small(path, limits.MANIFEST_BYTES, os.O_NOFOLLOW)
+    return None if len(raw) > limits.MANIFEST_BYTES else raw
 
 
 def list_bundles() -> frozenset[str]:

@@ -6,14 +6,13 @@ A cached manifest is not trusted: its SHA-256 is compared with the bundle id at 
 import hashlib
 import os
 import secrets
-import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from airgap.disk import sharing
 from airgap.disk.permissions import set_mode
-from airgap.disk.reading import read_open
+from airgap.disk.reading import read_small
 from airgap.format import limits
 from airgap.state.state_folder import state_folder
 
@@ -26,11 +25,12 @@ _LARGEST: Final = 8 * limits.MIB
 
 def load(bundle: str) -> bytes | None:
     """Return the manifest of a bundle, or None if it is not cached."""
-    with suppress(OSError), (_folder() / bundle).open("rb") as file:
-        raw = read_open(file, _LARGEST + 1)
+    path = _folder() / bundle
+    with suppress(OSError):
+        raw = read_small(path, _LARGEST, os.O_NOFOLLOW)
         if hashlib.sha256(raw).hexdigest() == bundle:
             with suppress(OSError):  # another operator's
-                os.utime(file.fileno())
+                os.utime(path, follow_symlinks=False)
             return raw
     return None
 
@@ -43,8 +43,11 @@ def save_manifest(bundle: str, raw: bytes) -> None:
         folder = _folder()
         sharing.make_own_folder(folder)
         part = folder / f"{bundle}.{secrets.token_hex(4)}.part"
-        part.write_bytes(raw)
-        set_mode(part, sharing.choose_file_mode(folder) or stat.S_IMODE(part.stat().st_mode))
+        mode = sharing.choose_file_mode(folder)
+        with part.open("xb") as file:
+            file.write(raw)
+            if mode is not None:
+                set_mode(file.fileno(), mode)
         part.replace(folder / bundle)
 
 

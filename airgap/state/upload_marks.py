@@ -8,19 +8,21 @@ and resumes its uploads.
 import os
 import re
 import secrets
+import stat
 import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from airgap.disk import locks
-from airgap.disk.sharing import make_own_folder
+from airgap.disk.sharing import is_shared, make_own_folder
 from airgap.state.state_folder import state_folder
 
 __all__ = ["hold_mark"]
 
 _SLOTS: Final = 64
 _MARK: Final = re.compile(r"[0-9a-f]{16}")
+_SLOT: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _HELD: Final[dict[tuple[Path, int, int], tuple[int, str]]] = {}  # for as long as the process runs
 
 
@@ -47,13 +49,22 @@ def _hold(folder: Path) -> tuple[int, str]:
 
 
 def _open_slot(path: Path) -> int:
-    """Open the file of a slot, which is made if need be; -1 if another operator has made it."""
+    """Open the file of a slot, which is made if need be; -1 if another operator has made it.
+
+    Nor is a link used: this user would write into the file that it leads to.
+    """
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except PermissionError:
-        if path.exists():
+        descriptor = os.open(path, _SLOT, 0o600)
+    except OSError:
+        if os.path.lexists(path):
             return -1
         raise
+    status = os.fstat(descriptor)
+    is_own = status.st_uid == os.geteuid() or not is_shared(path.parent)
+    if stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and is_own:
+        return descriptor
+    os.close(descriptor)
+    return -1
 
 
 def _read(descriptor: int) -> str:
