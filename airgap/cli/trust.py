@@ -51,17 +51,16 @@ def init(
     """
     from airgap.flow.location.location import parse_location
     from airgap.flow.trust import pin
-    from airgap.flow.trust.system import make_system_folder
+    from airgap.flow.trust.system import prepare_system_folder
 
     if system != (group is not None):
         raise UsageError(
             "--system and --group belong together.",
             "Give both: `airgap trust init ROOT --system --group airgap`.",
         )
-    if group is not None:
-        make_system_folder(group)
+    make_folder = None if group is None else prepare_system_folder(group)
     typed = _ask_fingerprint() if fingerprint is None else fingerprint
-    accepted, folder, is_new = pin.pin_root(parse_location(root), typed, connector)
+    accepted, folder, is_new = pin.pin_root(parse_location(root), typed, connector, make_folder)
     verb = "now trusts" if is_new else "trusts already, and still,"
     return Result(
         {"site": accepted.site, "version": accepted.version, "new": is_new, "state": str(folder)},

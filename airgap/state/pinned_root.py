@@ -4,6 +4,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Final
 from airgap.disk import durable, locks
 from airgap.disk.permissions import set_mode
 from airgap.disk.reading import read_small
-from airgap.disk.sharing import is_shared, make_own_folder, share_folder
+from airgap.disk.sharing import is_shared, make_new_folder, make_own_folder
 from airgap.errors import ConfigurationError, ConflictError, CorruptError, StorageError
 from airgap.format import limits
 from airgap.state.state_folder import state_folder
@@ -28,8 +29,9 @@ __all__ = [
 
 _FINGERPRINT: Final = "fingerprint"
 _PINNED: Final = re.compile(r"SHA256:[0-9a-f]{64}")
-_PRIVATE: Final = 0o700
-_GROUP_ENTERS: Final = 0o2750
+_GROUP_ENTERS: Final = 0o2050
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FINGERPRINT_BYTES: Final = 1024
 _GROUP_READS: Final = 0o640
 _ROOT_FILE: Final = re.compile(r"[0-9a-f]{64}\.(msgpack|[0-9a-f]{64}\.dsse)(\.part)?")
 
@@ -47,7 +49,7 @@ def load_root() -> PinnedRoot | None:
     """Read the pinned root, or None if this machine has none.
 
     Raises:
-        ConfigurationError: the state is incomplete.
+        ConfigurationError: the state is incomplete, or somebody else has put it there.
     """
     fingerprint = _pinned_fingerprint()
     if fingerprint is None:
@@ -70,6 +72,7 @@ def save_root(
     one rename, of the file that holds the fingerprint; the old root's files go afterwards.
 
     Raises:
+        ConfigurationError: somebody else has put something in the place of the folder.
         ConflictError: another root than ``replaced`` is pinned by now.
         StorageError: the state cannot be written.
     """
@@ -102,13 +105,44 @@ def _make_folder(folder: Path) -> None:
     taken away.
     """
     make_own_folder(folder.parent)
-    if not folder.exists():
-        folder.mkdir(_PRIVATE, exist_ok=True)
-        share_folder(folder, _GROUP_ENTERS)
-    allowed = stat.S_ISGID | stat.S_IRWXU | (stat.S_IRWXG if is_shared(folder.parent) else 0)
-    mode = stat.S_IMODE(folder.stat().st_mode)
-    if mode & ~allowed:
-        set_mode(folder, mode & allowed)
+    with suppress(FileExistsError):
+        make_new_folder(folder, group=_GROUP_ENTERS)
+    _refuse_strange(folder, folder.lstat())
+    descriptor = os.open(folder, _FOLDER)
+    try:
+        status = os.fstat(descriptor)
+        _refuse_strange(folder, status)
+        allowed = stat.S_ISGID | stat.S_IRWXU | (stat.S_IRWXG if is_shared(folder.parent) else 0)
+        mode = stat.S_IMODE(status.st_mode)
+        if mode & ~allowed:
+            set_mode(descriptor, mode & allowed)
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_strange(folder: Path, status: os.stat_result) -> None:
+    """Refuse what a member of the group has put in the place of the pinned root's folder.
+
+    Where the state folder has no sticky bit, its group may replace that folder anyway, and
+    containers of several uids do: then its owner says nothing.
+
+    Raises:
+        ConfigurationError: it is a link or not a folder, or belongs to another user than this one,
+            the state folder's owner, and root.
+    """
+    if not stat.S_ISDIR(status.st_mode):
+        raise ConfigurationError(
+            f"{folder} is a link, or is not a folder.",
+            "Check who put it there, remove it, and run `airgap trust init` again.",
+        )
+    above = folder.parent.stat()
+    is_guarded = not is_shared(folder.parent) or above.st_mode & stat.S_ISVTX
+    if is_guarded and status.st_uid not in (0, os.geteuid(), above.st_uid):
+        raise ConfigurationError(
+            f"{folder} belongs to another user (uid {status.st_uid}) than {folder.parent}"
+            f" (uid {above.st_uid}), and that user could choose whom this machine trusts.",
+            "Check what is in it, remove it, and run `airgap trust init` again.",
+        )
 
 
 def read_root_files(path: Path) -> tuple[bytes, tuple[bytes, ...]]:
@@ -171,7 +205,8 @@ def _pinned_fingerprint() -> str | None:
     """Return the fingerprint of the pinned root, or None if there is none."""
     folder = _trust()
     try:
-        fingerprint = (folder / _FINGERPRINT).read_text().strip()
+        _refuse_strange(folder, folder.lstat())
+        fingerprint = read_small(folder / _FINGERPRINT, _FINGERPRINT_BYTES).decode().strip()
     except FileNotFoundError:
         return None
     except PermissionError as error:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,12 +41,16 @@ __all__ = ["Update", "normalize_fingerprint", "pin_root", "update_root"]
 
 
 def pin_root(
-    location: Location, fingerprint: str, connector: Connector = LOCAL
+    location: Location,
+    fingerprint: str,
+    connector: Connector = LOCAL,
+    make_folder: Callable[[], object] | None = None,
 ) -> tuple[Root, Path, bool]:
     """Trust a root on this machine; return it, the folder it is kept in, and whether that is new.
 
     The location is a root file with its signatures beside it, or a depot or ``.airgap`` file that
-    holds roots: then the fingerprint says which of them.
+    holds roots: then the fingerprint says which of them. ``make_folder`` makes the state folder,
+    and is called when the root has this fingerprint.
 
     Raises:
         UsageError: the fingerprint does not have 64 hex digits.
@@ -59,6 +63,8 @@ def pin_root(
     root = min(signed_roots, key=lambda root: _count_differences(root, expected))
     envelopes = root.envelopes
     verified = trust.accept_root(root.raw, envelopes, expected)
+    if make_folder is not None:
+        make_folder()
     pinned = pinned_root.load_root()
     if pinned is not None and pinned.fingerprint != expected:
         raise ConflictError(

@@ -8,12 +8,38 @@ from pathlib import Path
 
 import pytest
 
+from airgap.format.root import fingerprint
 from tests.support import stores
 from tests.support.sides import Ran, Side, Site, make_site
 from tests.support.users import Machine, User, open_folder, start_machine
 
 GROUP = 41900
 ALICE, BOB, CAROL = 41001, 41002, 41003
+
+
+ATTEMPTS = """
+import os
+state = "/var/lib/airgap"
+trust = state + "/trust"
+first = trust + "/" + sorted(os.listdir(trust))[0]
+for attempt in (
+    lambda: os.rename(trust, trust + ".old"),
+    lambda: os.rename(state + "/sites", state + "/sites.old"),
+    lambda: os.rename(state, state + ".old"),
+    lambda: open(trust + "/new", "x"),
+    lambda: open(trust + "/fingerprint", "a"),
+    lambda: open(first, "a"),
+    lambda: os.unlink(trust + "/fingerprint"),
+    lambda: os.unlink(first),
+    lambda: os.symlink("/", trust + "/link"),
+    lambda: os.chmod(trust, 0o2770),
+    lambda: os.rmdir(trust),
+):
+    try:
+        attempt()
+    except PermissionError:
+        print("refused")
+"""
 
 
 class Hospital:
@@ -131,19 +157,33 @@ def test_an_operator_goes_on_with_what_another_has_begun(hospital: Hospital) -> 
 
 def test_only_the_owner_of_the_pinned_root_changes_it(hospital: Hospital) -> None:
     alice = hospital.user(ALICE, 0o022, GROUP)
+    trust = hospital.top / "lib/airgap/trust"
+    before = stores.snapshot(trust)
     script = hospital.top / "replace.py"
-    script.write_text(
-        "import os\n"
-        "for path in ('/var/lib/airgap/trust', '/var/lib/airgap/sites'):\n"
-        "    try:\n"
-        "        os.rename(path, path + '.old')\n"
-        "    except PermissionError:\n"
-        "        print('refused')\n"
-    )
+    script.write_text(ATTEMPTS)
 
     ran = hospital.machine.run(alice, script, script=True)
 
-    assert ran.out == "refused\nrefused\n", ran.err
+    assert ran.out == "refused\n" * 11, ran.err
+    assert stores.snapshot(trust) == before
+    with open_folder() as top:
+        other = make_site(top)
+        replaced = ("trust", "init", other.root, "--fingerprint", other.fingerprint)
+        successor = top / "2.msgpack"
+        office = Side(top / "office")
+        for words in (
+            ("set-expiry", hospital.site.root, "2y", "-o", successor),
+            ("sign", successor, "--key", hospital.site.folder / "site.key", "--fingerprint"),
+        ):
+            pin = [fingerprint(successor.read_bytes())] if words[0] == "sign" else []
+            made = office.run("root", *words, *pin)
+            assert made.code == 0, made.err
+        for arguments in (replaced, ("trust", "update", successor)):
+            for path in top.glob("*.*"):
+                path.chmod(0o644)
+            ran = hospital.run(alice, *arguments)
+            assert ran.code in (14, 15), (arguments, ran.out, ran.err)
+    assert stores.snapshot(trust) == before
 
 
 def test_a_user_outside_the_group_is_told_so(hospital: Hospital) -> None:

@@ -14,7 +14,7 @@ from tests.support import signers, stores
 from tests.support.sides import Side
 from tests.support.signers import make_root, team
 
-ALL = 45
+ALL = 47
 STEPS = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.chmod"})
 
 
