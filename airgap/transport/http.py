@@ -16,7 +16,7 @@ from typing import Final
 
 from airgap.disk.descriptors import wait_readable
 from airgap.transport.least_speed import LeastSpeed
-from airgap.transport.port import TransientError
+from airgap.transport.port import ProtocolError, TransientError
 from airgap.transport.proxy import Proxy, open_tunnel
 from airgap.transport.sending import LOOK_SECONDS, Line, Upload
 from airgap.transport.tls import explain_client_alert, reason_of
@@ -290,10 +290,16 @@ class _Translation:
             event = "broke"
         else:
             return
-        raise TransientError(
+        raise _choose_kind(error)(
             f"The connection to {self._name} {event}.",
             "Check the network, then run the same command again.",
         ) from None
+
+
+def _choose_kind(error: BaseException) -> type[TransientError]:
+    """Return the class of what a broken connection raises: another where the answer is not HTTP."""
+    is_connection = isinstance(error, (OSError, EOFError, http.client.IncompleteRead))
+    return TransientError if is_connection else ProtocolError
 
 
 class _LimitedSocket:

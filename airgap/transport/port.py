@@ -14,7 +14,15 @@ from typing import Literal, Protocol
 
 from airgap.errors import TransportError
 
-__all__ = ["Capabilities", "Pace", "Sink", "Stored", "TransientError", "Transport"]
+__all__ = [
+    "Capabilities",
+    "Pace",
+    "ProtocolError",
+    "Sink",
+    "Stored",
+    "TransientError",
+    "Transport",
+]
 
 Sink = Callable[[memoryview], object]
 """Takes the bytes of a download as they arrive; they are only valid during the call."""
@@ -28,6 +36,13 @@ Stored = Literal["exists", "stored", "resumed"]
 
 class TransientError(TransportError):
     """The connection broke or stalled, or the server is busy: a new attempt may succeed."""
+
+
+class ProtocolError(TransientError):
+    """The server, or a damaged connection, breaks the protocol.
+
+    What came before in the same attempt may be anything: it does not count as progress.
+    """
 
 
 @dataclass(frozen=True, slots=True)

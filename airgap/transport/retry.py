@@ -3,7 +3,9 @@
 After each ``TransientError`` it waits, reconnects and resumes. The pauses grow, and a random share
 spreads them, so that many clients do not come back at the same moment. Progress beyond the furthest
 point so far resets the count, unless it was slower than the least speed: a connection over which
-nothing moves is given up, and so is a server that sends a byte and hangs up.
+nothing moves is given up, and so is a server that sends a byte and hangs up. What came in a try
+that ended in a protocol error is not progress. All tries of one file together have a limit in time,
+which grows with its bytes.
 """
 
 import gc
@@ -11,19 +13,27 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
 from airgap.errors import AirgapError, TransportError
 from airgap.transport.least_speed import LEAST_BYTES_PER_SECOND
 from airgap.transport.names import name_part
-from airgap.transport.port import Pace, Sink, Stored, TransientError, Transport
+from airgap.transport.port import (
+    Pace,
+    ProtocolError,
+    Sink,
+    Stored,
+    TransientError,
+    Transport,
+)
 
 __all__ = ["RetryPolicy", "RetryingTransport"]
 
 T = TypeVar("T")
 _FIRST_CONTACT_TRIES: Final = 3  # a host never reached is more often mistyped than down
+_BYTES_PER_SECOND: Final = 2 * LEAST_BYTES_PER_SECOND  # of all tries of one file, on average
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,9 @@ class RetryPolicy:
     first_pause: float = 0.5
     """Seconds; each pause is up to twice as long as the one before."""
     longest_pause: float = 60.0
+    total: float = 3600.0
+    """Seconds for all tries of one file, and one more for every 2,000 bytes of it: no new try
+    follows afterwards."""
     wait: Callable[[float], object] = time.sleep
     clock: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.random
@@ -44,6 +57,36 @@ class RetryPolicy:
         """Return the seconds to wait after so many failures: half of the longest up to all."""
         longest = min(self.longest_pause, self.first_pause * 2.0 ** min(failures - 1, 30))
         return longest * (1 + self.jitter()) / 2
+
+
+@dataclass(slots=True)
+class _Tries:
+    """What the tries of one call have come to; times in seconds, sizes in bytes."""
+
+    begun: float
+    failures: int = 0
+    """In a row without progress."""
+    seconds: float = 0.0
+    """Of all of them."""
+    furthest: int = 0
+    """The size after the last progress."""
+    _since: float = field(init=False)
+    _size: int = 0
+    _excluded: int = 0
+
+    def __post_init__(self) -> None:
+        self._since = self.begun
+
+    def count_failure(self, size: int, now: float, error: TransientError) -> None:
+        """Count a try that broke, after which ``size`` bytes are there."""
+        self.failures += 1
+        self.seconds = now - self.begun
+        if isinstance(error, ProtocolError):
+            self._excluded += max(0, size - self._size)
+        self._size = size
+        progress = size - self._excluded
+        if progress > self.furthest + LEAST_BYTES_PER_SECOND * (now - self._since):
+            self.failures, self.furthest, self._since = 1, progress, now
 
 
 class RetryingTransport:
@@ -119,7 +162,7 @@ class RetryingTransport:
                 pace(count)
 
         return self._retry(
-            lambda: self._inner.put(name, source, size, part, before_block), count_stored
+            lambda: self._inner.put(name, source, size, part, before_block), count_stored, size
         )
 
     def publish(self, name: str, data: bytes, *, replace: bool = False) -> bool:
@@ -158,31 +201,45 @@ class RetryingTransport:
         self._inner.get(name, stored.extend, 0, len(data) + 1)
         return stored == data
 
-    def _retry(self, attempt: Callable[[], T], measure: Callable[[], int] = lambda: 0) -> T:
-        """Try until it succeeds, or until too many tries in a row have brought no progress."""
-        failures, furthest, since = 0, 0, self._policy.clock()
+    def _retry(
+        self, attempt: Callable[[], T], measure: Callable[[], int] = lambda: 0, size: int = 0
+    ) -> T:
+        """Try until it succeeds, too many tries in a row bring no progress, or the time is over.
+
+        ``measure`` returns how many bytes are there by now, and ``size`` is known of our own files:
+        what a server says of its own would give it time.
+        """
+        tries = _Tries(self._policy.clock())
         while True:
             try:
                 result = attempt()
             except TransientError as error:
                 self._reconnect()
-                progress, now = measure() if self._reached[0] else 0, self._policy.clock()
-                failures += 1
-                if progress > furthest + LEAST_BYTES_PER_SECOND * (now - since):
-                    failures, furthest, since = 1, progress, now
-                self._pause(failures, error)
+                stored = measure() if self._reached[0] else 0
+                tries.count_failure(stored, self._policy.clock(), error)
+                self._refuse_more(tries, size, error)
+                self._pause(tries.failures, error)
             else:
                 self._reached[0] = True
                 return result
 
+    def _refuse_more(self, tries: _Tries, size: int, error: TransientError) -> None:
+        """Give up after too many tries, or too much time. Raises TransportError."""
+        policy = self._policy
+        most = policy.tries if self._reached[0] else min(policy.tries, _FIRST_CONTACT_TRIES)
+        if tries.failures >= most:
+            reason = f"{tries.failures} tries in a row without progress"
+        elif tries.seconds > policy.total + max(size, tries.furthest) / _BYTES_PER_SECOND:
+            reason = f"{tries.seconds / 60:,.0f} minutes of interrupted tries"
+        else:
+            return
+        raise TransportError(
+            f"{error.message} Gave up after {reason}.",
+            error.hint or "Run the same command again later: it resumes.",
+        ) from error
+
     def _pause(self, failures: int, error: TransientError) -> None:
         policy = self._policy
-        tries = policy.tries if self._reached[0] else min(policy.tries, _FIRST_CONTACT_TRIES)
-        if failures >= tries:
-            raise TransportError(
-                f"{error.message} Gave up after {failures} tries in a row without progress.",
-                error.hint or "Run the same command again later: it resumes.",
-            ) from error
         seconds = policy.choose_pause(failures)
         when = f"in {seconds:.0f} s" if seconds >= 1 else "now"
         policy.note(f"{error.message} Trying again {when}.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
-from airgap.transport.port import TransientError
+from airgap.transport.port import ProtocolError
 
 __all__ = ["Attributes", "Reply", "pack_string", "pack_u32", "pack_u64", "protocol_error"]
 
@@ -110,8 +110,8 @@ def pack_u64(number: int) -> bytes:
     return _U64.pack(number)
 
 
-def protocol_error(what: str) -> TransientError:
+def protocol_error(what: str) -> ProtocolError:
     """Make the error of a reply that breaks the protocol, as a damaged connection also would."""
-    return TransientError(
+    return ProtocolError(
         f"The server sent {what}.", "If this happens again, the server is not a usable SFTP server."
     )

@@ -9,6 +9,7 @@ from weakref import WeakSet
 import pytest
 
 from airgap.errors import MissingError, TransportError
+from airgap.transport.port import ProtocolError, TransientError, Transport
 from airgap.transport.retry import RetryingTransport, RetryPolicy
 from tests.servers.in_memory import MemoryFiles, MemoryTransport
 from tests.support import stores
@@ -106,6 +107,83 @@ def test_progress_slower_than_the_least_speed_is_none(
     with pytest.raises(TransportError, match=f"after {tries} tries in a row without progress"):
         transport.get("there", len)
     assert len(server.breaks) == 30 - tries
+
+
+class StrayTransport(MemoryTransport):
+    """One whose server breaks the protocol where others break the connection."""
+
+    def clone(self) -> Transport:
+        return type(self)(self.server)
+
+    def _break(self) -> None:
+        self.broken = True
+        raise ProtocolError("memory://server sent a reply to no request.", "Reconnect.")
+
+
+class HalfStrayTransport(StrayTransport):
+    """One whose server breaks the protocol, and the connection in the next try."""
+
+    def _break(self) -> None:
+        self.broken = True
+        if self.server.connections % 2:
+            raise ProtocolError("memory://server sent a reply to no request.", "Reconnect.")
+        raise TransientError("memory://server broke.", "Reconnect.")
+
+
+@pytest.mark.parametrize("kind", [StrayTransport, HalfStrayTransport])
+def test_bytes_before_a_protocol_error_are_no_progress(
+    kind: type[StrayTransport], server: MemoryFiles
+) -> None:
+    """A server that sends data without end, and not as requested, kept a command for hours."""
+    policy = RetryPolicy(tries=4, wait=lambda _: None, clock=lambda: 0.0)
+    transport = RetryingTransport(kind(server), policy)
+    transport.size("there")
+    server.breaks = [30_000, 0] * 10
+
+    with pytest.raises(TransportError, match="after 4 tries in a row without progress"):
+        transport.get("there", len)
+    assert len(server.breaks) == 16
+
+
+def test_a_transfer_goes_on_after_a_protocol_error(server: MemoryFiles) -> None:
+    transport = RetryingTransport(StrayTransport(server), RetryPolicy(wait=lambda _: None))
+    server.breaks = [300_000, 1, 0, 200_000]
+    found = bytearray()
+
+    assert transport.get("there", found.extend) == len(CONTENT)
+
+    assert found == CONTENT
+    assert server.sent == len(CONTENT)
+
+
+def make_slow(server: MemoryFiles, step: int) -> RetryingTransport:
+    """Make a transport whose tries take a hundred seconds and bring so many bytes each."""
+    clock = itertools.count(0.0, 100.0)
+    policy = RetryPolicy(tries=4, wait=lambda _: None, clock=lambda: next(clock), total=50)
+    transport = RetryingTransport(MemoryTransport(server), policy)
+    transport.size("there")
+    server.breaks = [step] * (len(CONTENT) // step)
+    return transport
+
+
+def test_all_tries_of_a_download_have_a_limit_in_time(server: MemoryFiles) -> None:
+    """Each of them is faster than the least speed."""
+    with pytest.raises(TransportError, match="Gave up after 5 minutes of interrupted tries"):
+        make_slow(server, 150_000).get("there", len)
+    assert server.sent == 150_000 * 3
+
+    assert make_slow(server, 300_000).get("there", len) == len(CONTENT)
+
+
+def test_all_tries_of_an_upload_have_a_limit_in_time(server: MemoryFiles, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(CONTENT)
+    transport = make_slow(server, 150_000)
+
+    with pytest.raises(TransportError, match="Gave up after 10 minutes of interrupted tries"):
+        transport.put("slow", tmp_path / "source", len(CONTENT))
+
+    transport = make_slow(server, 200_000)
+    assert transport.put("new", tmp_path / "source", len(CONTENT)) == "resumed"
 
 
 class CyclicTransport(MemoryTransport):
