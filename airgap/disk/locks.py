@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from airgap.disk.descriptors import open_without_waiting
 from airgap.disk.permissions import set_mode
 from airgap.disk.sharing import choose_file_mode
 
@@ -110,8 +111,12 @@ def lock_removable(
 
 def is_locked(path: Path) -> bool:
     """Tell whether a process holds the lock of a file right now; False if that cannot be asked."""
-    with suppress(OSError), path.open("rb") as file:
-        return is_held(file.fileno())
+    with suppress(OSError):
+        descriptor = open_without_waiting(path, os.O_NOFOLLOW)
+        try:
+            return is_held(descriptor)
+        finally:
+            os.close(descriptor)
     return False
 
 

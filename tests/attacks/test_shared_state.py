@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.disk import permissions, sharing
+from airgap.disk import locks, permissions, sharing
 from airgap.errors import ConflictError, CorruptError, NotTrustedError
 from airgap.format.ledger import Entry
 from airgap.ledger.log import LedgerStore
@@ -308,6 +308,7 @@ def test_a_fifo_in_the_state_folder_is_not_waited_for(shared: Path) -> None:
     assert installed_manifests.load_manifest(BUNDLE) is None
     assert not list(installed_manifests.load())
     assert not list(removals.list_removals())
+    assert not locks.is_locked(shared / "removals.jsonl")
     with pytest.raises(OSError, match="No such device"):  # nobody reads it
         removals.record_removal({"at": ""})
     with (shared / "removals.jsonl").open("r+b", buffering=0) as reader:
