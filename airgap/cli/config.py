@@ -141,5 +141,6 @@ def _remote_lines(remote: dict[str, Any]) -> Iterator[str]:
 
 
 def _problem_lines(problem: Problem) -> Iterator[str]:
-    yield f"problem: {problem.where}: {problem.message}"
+    where = f"{problem.where}: " if problem.where else ""
+    yield f"problem: {where}{problem.message}"
     yield f"  → {problem.hint}"

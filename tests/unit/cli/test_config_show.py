@@ -143,6 +143,7 @@ def test_where_things_lie_is_shown_with_the_reason(
     assert "no home folder" in lost.json["paths"]["state folder"]["why"]
     assert "no home folder" in lost.json["paths"]["config file"]["why"]
     assert "unknown user" in json.dumps(lost.json["paths"])
+    assert "problem: This user " in run_cli(["config", "show"], {}).out
 
 
 @pytest.mark.parametrize("text", ["jobs = ", "[remotes]\nx = 1\n"])

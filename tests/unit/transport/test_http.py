@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from airgap.transport.http import HttpConnection, Route
-from airgap.transport.port import TransientError
+from airgap.transport.port import ProtocolError, TransientError
 from tests.servers.scripted import Scripted, reply
 
 
@@ -83,5 +83,12 @@ def test_a_head_with_a_line_that_is_no_header_is_refused(line: bytes) -> None:
     """What follows such a line is not read as headers: a body would be taken for another."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n" + line + b"\r\n"
     answer = head + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
-    with Scripted(lambda _: answer) as server, pytest.raises(TransientError, match="broke"):
+    with Scripted(lambda _: answer) as server, pytest.raises(ProtocolError, match="broke"):
         connect(server).request("GET", "/", {"host": "host"})
+
+
+@pytest.mark.parametrize("answer", [b"", reply("200 OK", b"x", Content_Length="2")])
+def test_an_answer_that_ends_early_does_not_break_the_protocol(answer: bytes) -> None:
+    with Scripted(lambda _: answer) as server, pytest.raises(TransientError) as broken:
+        connect(server).request("GET", "/", {"host": "host"}).read_small(2)
+    assert type(broken.value) is TransientError
