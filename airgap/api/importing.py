@@ -47,6 +47,8 @@ class ImportOptions(TypedDict, total=False):
     """Options of the protocol, as in a URL's query."""
     replace: bool
     """Whether to replace installed items whose content differs."""
+    newest: bool
+    """Whether to take a depot's newest bundle though older ones cannot be imported after it."""
     insecure_allow_unsigned: bool
     """Whether to take a BentoML archive that has no manifest."""
     waivers: Sequence[StrPath]
@@ -234,6 +236,7 @@ def _make_request(
         [parse_location(text, form=form) for text in texts],
         replace=options.get("replace", False),
         dry_run=dry_run,
+        newest=options.get("newest", False),
         expected=expected,
         warn_unsigned=_warn if options.get("insecure_allow_unsigned") else None,
         waivers=as_paths(options.get("waivers", ())),

@@ -21,6 +21,7 @@ from airgap.cli.output import (
 from airgap.cli.terminal import Styled, print_line
 
 if TYPE_CHECKING:
+    from airgap.flow.bundle.open_bundle import Opened
     from airgap.flow.environment.packages import NamedPackages
     from airgap.flow.importing.use_case import ImportResult
     from airgap.flow.location.connector import Connector
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 @click.argument("sources", nargs=-1, required=True, metavar="SRC...")
 @click.option("--replace", is_flag=True, help="Replace installed items whose content differs.")
 @click.option("--dry-run", is_flag=True, help="Check signatures and say what would be done.")
+@click.option(
+    "--newest",
+    is_flag=True,
+    help="Take the newest bundle of a depot, though older ones cannot be imported after it.",
+)
 @click.option(
     "--insecure-allow-unsigned",
     is_flag=True,
@@ -59,6 +65,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     sources: tuple[str, ...],
     replace: bool,
     dry_run: bool,
+    newest: bool,
     insecure_allow_unsigned: bool,
     model_signatures: Path | None,
     waivers: tuple[Path, ...],
@@ -84,6 +91,7 @@ def command(  # noqa: PLR0913  (one argument per option)
             [parse_location(source) for source in sources],
             replace=replace,
             dry_run=dry_run,
+            newest=newest,
             warn_unsigned=_warn if insecure_allow_unsigned else None,
             waivers=waivers,
             channel=channel,
@@ -137,8 +145,21 @@ def make_result(done: "ImportResult", *, dry_run: bool, notes: Sequence[str] = (
         lines += peak_lines(done.peaks)
         lines.append("Nothing was written, and packs were not read: `airgap verify` does that.")
     elif all(outcome == "already there" for _, outcome in done.outcomes):
-        lines.append("Everything was already there, byte for byte; nothing was done.")
+        lines.append(_describe_no_change(opened))
     return Result(data, lines)
+
+
+def _describe_no_change(opened: "Opened | None") -> str:
+    """Say that nothing was installed, and which number the site has if it is another one now."""
+    if opened is not None:
+        manifest = opened.manifest.value
+        number, channel = manifest.sequence, manifest.channel
+        if number > opened.policy.state.last_sequence(channel) and manifest.completes is None:
+            return (
+                "Nothing was installed: all of it was there. This site now has number"
+                f" {number} of channel {channel}."
+            )
+    return "Everything was already there, byte for byte; nothing was done."
 
 
 def _describe_disk_use(done: "ImportResult", data: dict[str, Any]) -> list[str]:

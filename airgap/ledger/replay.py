@@ -7,7 +7,17 @@ from typing import Final
 from airgap.errors import NotTrustedError, PolicyError
 from airgap.format.ledger import Entry, State
 
-__all__ = ["IncomingBundle", "check_rollback", "refuse_reused_sequence", "refuse_second"]
+__all__ = [
+    "IncomingBundle",
+    "OlderError",
+    "check_rollback",
+    "refuse_reused_sequence",
+    "refuse_second",
+]
+
+
+class OlderError(PolicyError):
+    """A bundle has a lower number than the last one of its channel that was imported."""
 
 _PERMITTED: Final = "the site's approvers can permit it: `airgap waive`."
 _EXPORTED: Final = (
@@ -66,7 +76,7 @@ def check_rollback(
     if last is None or incoming.sequence >= last.sequence:
         return None
     number = f"is number {incoming.sequence}" if incoming.sequence else "has no number"
-    return PolicyError(
+    return OlderError(
         f"The bundle {number} of channel {incoming.channel}; this site has number {last.sequence}.",
         f"Ask the sender for a newer bundle. If this old one is really wanted, {_PERMITTED}"
         if has_approvers

@@ -1,6 +1,7 @@
 """Lines for people about a bundle that was opened: admission, volumes, parity."""
 
 import time
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from airgap.cli.lines.labels import join_words, label_lines
@@ -9,6 +10,7 @@ from airgap.flow.admission.policy import describe_gap
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.media.missing_volumes import MissingVolumes, format_volumes
 from airgap.flow.media.parity import ParityStatus
+from airgap.printable import list_some
 from airgap.times import format_time
 
 __all__ = ["admission_lines", "parity_lines", "volume_lines"]
@@ -36,8 +38,7 @@ def admission_lines(opened: Opened) -> list[str]:
             f"NOTE: this machine's clock says {format_time(clock)}, but the bundle was created at"
             f" {format_time(manifest.created_at)}; set the clock that is wrong"
         )
-    if admission.gap:
-        lines.append(f"NOTE: {describe_gap(admission.gap)}; ask the sender if that is meant")
+    lines += _gap_lines(opened)
     if admission.waiver:
         lines += [f"WAIVED: {problem}" for problem in admission.lifted]
         lines.append(ClaimLine(f"waiver: {join_words(admission.waiver.value.reason)}"))
@@ -45,9 +46,36 @@ def admission_lines(opened: Opened) -> list[str]:
     return lines + _skipped_lines(opened)
 
 
+def _gap_lines(opened: Opened) -> list[str]:
+    """Say which numbers did not come, and which are in the same depot."""
+    here = sorted({bundle.sequence for bundle in opened.earlier})
+    lines = [
+        f"NOTE: {describe_gap(absent)}; ask the sender if that is meant"
+        for absent in _split_gap(opened.admission.gap, here)
+    ]
+    if here:
+        numbers = list_some([str(number) for number in here])
+        subject = f"number {here[0]} is" if len(here) == 1 else f"numbers {', '.join(numbers)} are"
+        verb = "was" if len(here) == 1 else "were"
+        lines.append(f"NOTE: {subject} in this depot and {verb} not imported")
+    return lines
+
+
+def _split_gap(gap: range, here: Sequence[int]) -> Iterator[range]:
+    """Yield the runs of a gap, which may be very long, without these ascending numbers."""
+    start = gap.start
+    for number in here:
+        if start < number < gap.stop:
+            yield range(start, number)
+        start = max(start, number + 1)
+    if start < gap.stop:
+        yield range(start, gap.stop)
+
+
 def _skipped_lines(opened: Opened) -> list[str]:
-    lines = [f"passed over: {line}" for line in opened.passed_over[:_SKIPPED_LINES]]
-    more = len(opened.passed_over) - len(lines)
+    """Name what was passed over; what is older than the last import is not worth a line."""
+    lines = [f"passed over: {line}" for line in opened.not_older[:_SKIPPED_LINES]]
+    more = len(opened.not_older) - len(lines)
     return [*lines, f"passed over: {more} more"] if more else lines
 
 

@@ -1,11 +1,11 @@
 """From what a person calls a bundle to an open, admitted one."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, TypeAlias, TypeVar
 
 from airgap.carrier.port import BundleReader, PackSource, SignedManifest
 from airgap.errors import (
@@ -20,19 +20,23 @@ from airgap.flow.chunks.chunk_sources import ChunkSources
 from airgap.flow.location.connector import LOCAL, Connector
 from airgap.flow.location.location import Location, StandardInput
 from airgap.flow.location.readers import open_readers
-from airgap.format import limits
+from airgap.format import layout, limits, names
 from airgap.format import manifest as manifests
 from airgap.format import stock_archive as stock
 from airgap.format.attestation import ATTESTING_ROLES
+from airgap.format.kinds import Kind
 from airgap.format.manifest import Manifest
 from airgap.format.newest import Age, choose_newest, read_age
 from airgap.format.root import Root
+from airgap.ledger.replay import OlderError
 from airgap.signing.thresholds import Evidence
 from airgap.signing.trust import Verified
 
 __all__ = [
     "CompletesError",
+    "EarlierBundle",
     "Opened",
+    "Refused",
     "Unverified",
     "demand_bundle",
     "look_into",
@@ -46,6 +50,9 @@ __all__ = [
 
 T = TypeVar("T")
 
+Refused: TypeAlias = tuple[str, AirgapError]
+"""The location of a bundle, and why it is not admitted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unverified:
@@ -55,6 +62,17 @@ class Unverified:
     bundle: str
     manifest: Manifest
     raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierBundle:
+    """An admitted bundle of a depot. Its manifest, which may be large, is not kept."""
+
+    location: str
+    channel: str
+    sequence: int
+    items: tuple[tuple[Kind, str, str], ...]
+    """Kind, name and version of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +86,10 @@ class Opened:
     admission: Admission
     passed_over: tuple[str, ...] = ()
     """Other bundles of the place that this site's policy refuses, each with the reason."""
+    not_older: tuple[str, ...] = ()
+    """Those of ``passed_over`` that are refused for another reason than an old number."""
+    earlier: tuple[EarlierBundle, ...] = ()
+    """Bundles of the channel in the same depot that were not imported here, by their number."""
     chunk_sources: ChunkSources = field(default_factory=ChunkSources)
     """Where chunks are found that the bundle needs and does not carry (format §4.2)."""
     only: frozenset[tuple[int, str, str]] | None = None
@@ -82,6 +104,18 @@ class Opened:
     def root(self) -> Verified[Root]:
         """The root by which it was admitted."""
         return self.policy.root
+
+    def with_refused(self, refused: Iterable[Refused]) -> "Opened":
+        """Take what was refused of the other bundles."""
+        lines = [
+            (f"{location}: {error.message}", isinstance(error, OlderError))
+            for location, error in refused
+        ]
+        return replace(
+            self,
+            passed_over=tuple(line for line, _ in lines),
+            not_older=tuple(line for line, is_older in lines if not is_older),
+        )
 
 
 class CompletesError(MissingError):
@@ -118,12 +152,12 @@ def open_bundle(
     readers = open_readers(location, connector)
     try:
         try:
-            opened, passed_over = _newest(
+            opened, refused = _newest(
                 readers, examine, lambda opened: read_age(opened.bundle, opened.manifest.value)
             )
         except AirgapError as error:
             raise (examine.remembered(error) if remember else error) from error.__cause__
-        yield replace(opened, passed_over=passed_over)
+        yield replace(opened.with_refused(refused), earlier=examine.find_earlier(opened))
         if isinstance(location, StandardInput):
             _drain(sys.stdin.buffer, opened.manifest.value.stored_size + limits.PADDING_BYTES)
     finally:
@@ -139,6 +173,7 @@ class _Examination:
     location: Location
     parts: bool = False
     refused: tuple[AirgapError, bytes, Evidence] | None = None
+    admitted: list[EarlierBundle] = field(default_factory=list)
 
     def __call__(self, reader: BundleReader) -> Opened:
         """Admit one bundle."""
@@ -152,7 +187,24 @@ class _Examination:
         _check_shape(reader, admission.manifest.value)
         if not self.parts:
             _refuse_part(reader, admission.manifest.value)
+        manifest = admission.manifest.value
+        if manifest.completes is None:
+            items = tuple((item.kind, item.name, item.version) for item in manifest.items)
+            self.admitted.append(
+                EarlierBundle(reader.location, manifest.channel, manifest.sequence, items)
+            )
         return Opened(reader, reader.packs, bundle, self.policy, admission)
+
+    def find_earlier(self, opened: Opened) -> tuple[EarlierBundle, ...]:
+        """Return the bundles that cannot be imported any more after this one (format §17.1)."""
+        channel, number = opened.manifest.value.channel, opened.manifest.value.sequence
+        last = self.policy.state.last_sequence(channel)
+        earlier = [
+            other
+            for other in self.admitted
+            if other.channel == channel and last < other.sequence < number
+        ]
+        return tuple(sorted(earlier, key=lambda other: other.sequence))
 
     def remembered(self, error: AirgapError) -> AirgapError:
         """Note in the ledger that this ended an import, if it was about the last one refused."""
@@ -249,10 +301,16 @@ def read_manifest(reader: BundleReader, location: Location) -> tuple[str, bytes]
     if manifests.bundle_id(raw) != bundle:
         raise CorruptError(
             f"The manifest of {reader.location} was changed or damaged on the way.",
-            "Copy the bundle from its source again.",
+            f"Copy {_name_manifest(reader.location)} from its source again.",
         )
     demand_bundle(bundle, location, reader.location)
     return bundle, raw
+
+
+def _name_manifest(location: str) -> str:
+    """Return the file in a depot that has the manifest; what is not a depot is copied whole."""
+    bundle = location.rpartition("#")[2]
+    return layout.manifest_name(bundle) if names.is_bundle_id(bundle) else "the bundle"
 
 
 def demand_bundle(bundle: str, location: Location, name: str) -> None:
@@ -268,35 +326,43 @@ def demand_bundle(bundle: str, location: Location, name: str) -> None:
         )
 
 
+def _find_remedy(reader: BundleReader, error: AirgapError) -> str:
+    """Say what to do about one bundle of a depot; of one without signatures, that they are lost."""
+    if isinstance(error, NotTrustedError) and not reader.read_envelopes("builder"):
+        bundle = reader.location.rpartition("#")[2]
+        return f"Copy the files bundles/{bundle}/*.dsse from its source again."
+    return error.hint
+
+
 def _newest(
     readers: list[BundleReader],
     examine: Callable[[BundleReader], T],
     age_of: Callable[[T], Age],
-) -> tuple[T, tuple[str, ...]]:
-    """Examine all bundles of a place; return the newest, and a line for each one passed over.
+) -> tuple[T, list[Refused]]:
+    """Examine all bundles of a place; return the newest, and the error of each one passed over.
 
     A bundle that this site's policy refuses is passed over: it may be for another site. Any other
     refusal is final: a bundle that is not trusted must not make an older one look like the newest.
     """
     if len(readers) == 1:
-        return examine(readers[0]), ()
-    passed_over: list[tuple[BundleReader, AirgapError]] = []
+        return examine(readers[0]), []
+    passed_over: list[Refused] = []
 
     def candidates() -> Iterator[T]:
         for reader in readers:
             try:
                 yield examine(reader)
             except (PolicyError, CompletesError) as error:
-                passed_over.append((reader, error))
+                passed_over.append((reader.location, error))
             except AirgapError as error:
                 raise type(error)(
                     f"{error.message} It is one of {len(readers)} bundles, so which is the newest"
                     " cannot be told.",
-                    "Name the one you want: DEPOT#ID.",
+                    f"{_find_remedy(reader, error)} Or name the bundle that you want: DEPOT#ID.",
                     [other.location for other in readers],
                 ) from error
 
     newest = choose_newest(candidates(), age_of)
     if newest is None:
         raise passed_over[-1][1]
-    return newest, tuple(f"{reader.location}: {error.message}" for reader, error in passed_over)
+    return newest, passed_over

@@ -123,7 +123,8 @@ class _BundleRead:
         if manifests.bundle_id(raw) != self.bundle:
             raise CorruptError(
                 f"The manifest of {reader.location} is damaged: its SHA-256 is not its ID.",
-                "Copy the bundle from its source again, or delete it.",
+                f"Copy {layout.manifest_name(self.bundle)} from its source again, or delete the"
+                " bundle.",
             )
         manifest_cache.save_manifest(self.bundle, raw)
         return raw

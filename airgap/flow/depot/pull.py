@@ -7,6 +7,7 @@ from pathlib import Path
 from airgap.errors import AirgapError, PolicyError
 from airgap.flow.admission import policy
 from airgap.flow.admission.policy import AdmissionPolicy
+from airgap.flow.bundle.open_bundle import Refused
 from airgap.flow.bundle.tag import Tag
 from airgap.flow.depot import open_depot
 from airgap.flow.depot.open_depot import DamagedBundle, StoredBundle
@@ -49,7 +50,7 @@ def pull(request: PullRequest, progress: Progress) -> ImportResult:
         AirgapError: as ``import_bundle``.
     """
     connector = Connector(request.credentials, request.transfer, progress)
-    bundle, skipped = _choose_bundle(request, connector)
+    bundle, refused = _choose_bundle(request, connector)
     result = import_bundle(
         ImportRequest(
             [replace(request.depot, bundle=bundle)],
@@ -66,25 +67,25 @@ def pull(request: PullRequest, progress: Progress) -> ImportResult:
         ),
         progress,
     )
-    opened = result.opened and replace(result.opened, passed_over=skipped)
+    opened = result.opened and result.opened.with_refused(refused)
     return replace(result, opened=opened)
 
 
-def _choose_bundle(request: PullRequest, connector: Connector) -> tuple[str, tuple[str, ...]]:
-    """Find the newest bundle that holds the tag (format §8); return a line for each one skipped.
+def _choose_bundle(request: PullRequest, connector: Connector) -> tuple[str, list[Refused]]:
+    """Find the newest bundle that holds the tag (format §8); return what was refused, too.
 
     Of bundles with the same items, one that carries all its chunks comes first: a bare one, or a
     difference, needs content of this machine.
     """
     admission = policy.load(request.waivers, request.channel)
     candidates: list[_Candidate] = []
-    refused: list[tuple[str, PolicyError]] = []
+    refused: list[Refused] = []
     with open_depot.open_depot(request.depot, connector) as depot:
         for bundle in open_depot.read_bundles(depot, request.depot.bundle):
             try:
                 manifest = _admit(bundle, request.tag, admission)
             except PolicyError as error:
-                refused.append((bundle.bundle, error))
+                refused.append((f"{depot.location}#{bundle.bundle}", error))
             except AirgapError as error:
                 raise _undecided(request, bundle.bundle, error) from error
             else:
@@ -97,9 +98,7 @@ def _choose_bundle(request: PullRequest, connector: Connector) -> tuple[str, tup
         raise open_depot.make_not_found(request.depot, str(request.tag))
     complete = [other for other in candidates if other.is_complete and other.items == newest.items]
     chosen = newest if newest.is_complete else _choose_newest(complete) or newest
-    return chosen.age.bundle, tuple(
-        f"{depot.location}#{bundle}: {error.message}" for bundle, error in refused
-    )
+    return chosen.age.bundle, refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +145,7 @@ def _undecided(request: PullRequest, bundle: str, error: AirgapError) -> AirgapE
     return type(error)(
         f"{error.message} Bundle {bundle} may hold the {request.tag}, so the newest cannot be"
         " determined.",
-        f"See `airgap list {request.depot}` and name the bundle that you want: DEPOT#ID; or delete"
-        " this one.",
+        f"{error.hint} Or name the bundle that you want (DEPOT#ID): `airgap list {request.depot}`"
+        " shows them.",
         error.details,
     )

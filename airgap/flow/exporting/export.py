@@ -12,6 +12,7 @@ from airgap.carrier.local_depot import DepotWriter
 from airgap.disk.os_errors import storage_error
 from airgap.disk.temporary import find_temporary_folder
 from airgap.errors import ConfigurationError, UsageError
+from airgap.flow.bundle.import_order import describe_neighbours
 from airgap.flow.bundle.open_bundle import open_unverified
 from airgap.flow.bundle.open_to_sign import BundleToSign
 from airgap.flow.disk_use import note_peaks
@@ -180,6 +181,10 @@ def _write(
                 done = write_bundle.export_items(
                     sources, writer, request.signers, settings, progress
                 )
+    if isinstance(location, LocalDepot):
+        note = describe_neighbours(location, done.manifest)
+        if note:
+            progress.note(note)
     if request.media.percent and isinstance(location, LocalDepot):
         percent = request.media.percent
         add_parity(location.path, done.bundle, done.manifest.packs, percent, progress)

@@ -11,6 +11,7 @@ from airgap.errors import UsageError
 from airgap.flow import pipeline
 from airgap.flow.admission import policy
 from airgap.flow.bundle import base_bundles, model_signatures
+from airgap.flow.bundle.import_order import demand_order
 from airgap.flow.bundle.model_signatures import ModelSignature
 from airgap.flow.bundle.open_bundle import CompletesError, Opened, open_bundle
 from airgap.flow.bundle.reports import AttachedReport, examine_reports
@@ -57,6 +58,8 @@ class ImportRequest:
     """Whether to replace installed items that have other content."""
     dry_run: bool = False
     """Whether to check signatures alone, and write nothing."""
+    newest: bool = False
+    """Whether to take a depot's newest bundle though older ones cannot be imported after it."""
     tag: Tag | None = None
     """Install this and nothing else; None: all that the bundle holds."""
     left_out: frozenset[tuple[int, str, str]] = frozenset()
@@ -134,6 +137,7 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
     Raises:
         MissingError: a bundle, or a pack or a chunk of it, is missing.
         NotTrustedError, PolicyError: it is not admitted, or has become a replay meanwhile.
+        PolicyError: an older bundle of the depot could not be imported after it.
         CorruptError: it is damaged. What was verified stays in staging for the next try.
         ConflictError: an item is installed with other content, and ``replace`` was not asked for.
         StorageError: the disk refused, or is too small.
@@ -149,6 +153,8 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
         _open(request, progress, remember=not request.dry_run) as admitted,
         write_want(request.want, admitted),
     ):
+        if not request.newest:
+            demand_order(admitted, str(request.sources[0]))
         if request.expected:
             find_only_item(request.expected, admitted.manifest.value.items)
         opened = admitted

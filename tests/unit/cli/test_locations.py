@@ -14,7 +14,7 @@ from airgap.errors import (
     TransportError,
     UsageError,
 )
-from airgap.format import limits
+from airgap.format import layout, limits
 from tests.support import refusals, sides, stores
 from tests.support.sides import Side, Site
 
@@ -112,7 +112,25 @@ def test_a_bundle_that_is_not_trusted_hides_no_newer_one(
     ran = refusals.expect_refusal(isolated, "import", two[0], error=NotTrustedError)
 
     assert "which is the newest cannot be told" in ran.json["error"]["message"]
+    assert ran.json["error"]["hint"] == (
+        f"Copy the files bundles/{two[2]}/*.dsse from its source again. Or name the bundle that you"
+        " want: DEPOT#ID."
+    )
     assert imported(isolated, f"{two[0]}#{two[1]}") == ["shop:v1"]
+
+
+def test_of_a_damaged_manifest_the_file_is_named_that_is_to_be_copied_again(
+    two: tuple[Path, str, str], isolated: Side
+) -> None:
+    name = layout.manifest_name(two[2])
+    manifest = two[0] / name
+    manifest.write_bytes(manifest.read_bytes() + b"x")
+
+    for words in (("import", two[0]), ("pull", "shop:v1", two[0])):
+        ran = refusals.expect_refusal(isolated, *words, error=CorruptError)
+
+        assert ran.json["error"]["hint"].startswith(f"Copy {name} from its source again")
+        assert "Or name the bundle that you want" in ran.json["error"]["hint"]
 
 
 @pytest.mark.parametrize("command", ["verify", "import", "inspect", "diff", "sign"])
