@@ -14,6 +14,7 @@ __all__ = [
     "list_some",
     "make_printable",
     "quote",
+    "series_text",
     "size_text",
     "wrap_text",
 ]
@@ -92,6 +93,17 @@ def list_some(lines: Sequence[str], limit: int = 10) -> list[str]:
     """
     left = len(lines) - limit
     return [*lines[:limit], f"and {left:,} more"] if left > 0 else [*lines]
+
+
+def series_text(words: Sequence[str], limit: int = 10) -> str:
+    """Write words as a series, of which only the first are named if there are many.
+
+    >>> series_text(["1", "2", "3"]), series_text(["1", "2", "3"], 1)
+    ('1, 2 and 3', '1 and 2 more')
+    """
+    if len(words) > limit:
+        return f"{', '.join(words[:limit])} and {len(words) - limit:,} more"
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def count_text(count: int, what: str, plural: str = "") -> str:

@@ -50,6 +50,7 @@ def init(
     ROOT is a root file with its signatures beside it, or a depot or .airgap file that holds roots.
     """
     from airgap.flow.location.location import parse_location
+    from airgap.flow.location.readers import require_location
     from airgap.flow.trust import pin
     from airgap.flow.trust.system import prepare_system_folder
 
@@ -58,9 +59,11 @@ def init(
             "--system and --group belong together.",
             "Give both: `airgap trust init ROOT --system --group airgap`.",
         )
+    location = parse_location(root)
+    require_location(location)  # before a person types a fingerprint
     make_folder = None if group is None else prepare_system_folder(group)
     typed = _ask_fingerprint() if fingerprint is None else fingerprint
-    accepted, folder, is_new = pin.pin_root(parse_location(root), typed, connector, make_folder)
+    accepted, folder, is_new = pin.pin_root(location, typed, connector, make_folder)
     verb = "now trusts" if is_new else "trusts already, and still,"
     return Result(
         {"site": accepted.site, "version": accepted.version, "new": is_new, "state": str(folder)},

@@ -19,6 +19,7 @@ __all__ = [
 class OlderError(PolicyError):
     """A bundle has a lower number than the last one of its channel that was imported."""
 
+
 _PERMITTED: Final = "the site's approvers can permit it: `airgap waive`."
 _EXPORTED: Final = (
     "ask the sender to export its items again, which gives them a newer number; what was imported"

@@ -10,7 +10,7 @@ from airgap.flow.admission.policy import describe_gap
 from airgap.flow.bundle.open_bundle import Opened
 from airgap.flow.media.missing_volumes import MissingVolumes, format_volumes
 from airgap.flow.media.parity import ParityStatus
-from airgap.printable import list_some
+from airgap.printable import series_text
 from airgap.times import format_time
 
 __all__ = ["admission_lines", "parity_lines", "volume_lines"]
@@ -54,8 +54,8 @@ def _gap_lines(opened: Opened) -> list[str]:
         for absent in _split_gap(opened.admission.gap, here)
     ]
     if here:
-        numbers = list_some([str(number) for number in here])
-        subject = f"number {here[0]} is" if len(here) == 1 else f"numbers {', '.join(numbers)} are"
+        numbers = series_text([str(number) for number in here])
+        subject = f"number {numbers} is" if len(here) == 1 else f"numbers {numbers} are"
         verb = "was" if len(here) == 1 else "were"
         lines.append(f"NOTE: {subject} in this depot and {verb} not imported")
     return lines

@@ -11,8 +11,8 @@ def package_line(named: NamedPackages) -> str:
     packages = count_text(named.count, "Python package")
     if not named.wheelhouses:
         return (
-            f"not here: the {packages} of bento {named.bento}; `airgap export --with-env` carries"
-            " them"
+            f"The bundle has no Python packages for {named.bento}. If it does not start here,"
+            " export it with --with-env."
         )
     if named.problem:
         return f"not for this host: the {packages} of bento {named.bento}. {named.problem}"

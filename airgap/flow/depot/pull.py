@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from airgap.errors import AirgapError, PolicyError
+from airgap.errors import AirgapError, MissingError, PolicyError
 from airgap.flow.admission import policy
 from airgap.flow.admission.policy import AdmissionPolicy
 from airgap.flow.bundle.open_bundle import Refused
@@ -16,8 +16,12 @@ from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.credentials import Credentials
 from airgap.flow.location.location import DepotLocation, Location
 from airgap.flow.progress import Progress
+from airgap.format import manifest as manifests
+from airgap.format.kinds import BENTO, MODEL
 from airgap.format.manifest import Manifest
 from airgap.format.newest import Age, choose_newest, read_age
+from airgap.ledger.replay import OlderError
+from airgap.printable import series_text
 
 __all__ = ["PullRequest", "pull"]
 
@@ -77,28 +81,20 @@ def _choose_bundle(request: PullRequest, connector: Connector) -> tuple[str, lis
     Of bundles with the same items, one that carries all its chunks comes first: a bare one, or a
     difference, needs content of this machine.
     """
-    admission = policy.load(request.waivers, request.channel)
-    candidates: list[_Candidate] = []
-    refused: list[Refused] = []
+    search = _Search(request.tag, policy.load(request.waivers, request.channel))
     with open_depot.open_depot(request.depot, connector) as depot:
         for bundle in open_depot.read_bundles(depot, request.depot.bundle):
             try:
-                manifest = _admit(bundle, request.tag, admission)
-            except PolicyError as error:
-                refused.append((f"{depot.location}#{bundle.bundle}", error))
+                search.examine(bundle, f"{depot.location}#{bundle.bundle}")
             except AirgapError as error:
                 raise _undecided(request, bundle.bundle, error) from error
-            else:
-                if manifest:
-                    candidates.append(_make_candidate(bundle.bundle, manifest))
+    candidates = search.candidates
     newest = _choose_newest(candidates)
-    if newest is None and refused:
-        raise refused[-1][1]
     if newest is None:
-        raise open_depot.make_not_found(request.depot, str(request.tag))
+        raise search.explain() or open_depot.make_not_found(request.depot, str(request.tag))
     complete = [other for other in candidates if other.is_complete and other.items == newest.items]
     chosen = newest if newest.is_complete else _choose_newest(complete) or newest
-    return chosen.age.bundle, refused
+    return chosen.age.bundle, search.refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +120,73 @@ def _choose_newest(candidates: Sequence[_Candidate]) -> _Candidate | None:
     return choose_newest(candidates, lambda candidate: candidate.age)
 
 
-def _admit(
-    bundle: StoredBundle | DamagedBundle, tag: Tag, admission: AdmissionPolicy
-) -> Manifest | None:
-    """Admit a bundle; None if it does not hold the tag, or only completes one that does.
+@dataclass(slots=True)
+class _Search:
+    """Looks for a tag in the bundles of a depot."""
 
-    Before that, only bytes are compared: a manifest without the name's bytes cannot hold the tag.
-    """
-    if isinstance(bundle, DamagedBundle):
-        raise bundle.error
-    if not tag.may_be_in(bundle.raw):
-        return None
-    manifest = admission.admit(bundle.raw, bundle.evidence).manifest.value
-    return manifest if tag.is_in(manifest) and manifest.completes is None else None
+    tag: Tag
+    admission: AdmissionPolicy
+    candidates: list[_Candidate] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    """Those that hold the tag, and that this site's policy refuses."""
+    older: list[Manifest] = field(default_factory=list)
+    """Those of ``refused`` with a number that is too low."""
+    has_other_kind: bool = False
+    """Whether the tag is a model's where a Bento was wanted, or a Bento's."""
+
+    def examine(self, bundle: StoredBundle | DamagedBundle, location: str) -> None:
+        """Admit a bundle that may hold the tag.
+
+        Before that, only bytes are compared: without the name's bytes, a manifest cannot hold it.
+
+        Raises:
+            AirgapError: it is damaged, or not trusted.
+        """
+        if isinstance(bundle, DamagedBundle):
+            raise bundle.error
+        if not self.tag.may_be_in(bundle.raw):
+            return
+        try:
+            manifest = self.admission.admit(bundle.raw, bundle.evidence).manifest.value
+        except PolicyError as error:
+            manifest = manifests.decode(bundle.raw)
+            if self._is_held(manifest):
+                self.refused.append((location, error))
+                self.older += [manifest] if isinstance(error, OlderError) else []
+        else:
+            if self._is_held(manifest) and manifest.completes is None:
+                self.candidates.append(_make_candidate(bundle.bundle, manifest))
+
+    def explain(self) -> AirgapError | None:
+        """Return why no bundle is fit; None if none holds the tag."""
+        if self.refused and len(self.older) == len(self.refused):
+            return self._explain_older()
+        if self.refused:
+            return self.refused[-1][1]
+        if not self.has_other_kind:
+            return None
+        name = str(self.tag).partition(" ")[2]
+        if self.tag.kind == BENTO.name:
+            return MissingError(f"{name} is a model.", "Add --model.")
+        return MissingError(f"{name} is a Bento.", "Leave out --model.")
+
+    def _is_held(self, manifest: Manifest) -> bool:
+        other = MODEL if self.tag.kind == BENTO.name else BENTO
+        self.has_other_kind |= replace(self.tag, kind=other.name).is_in(manifest)
+        return self.tag.is_in(manifest)
+
+    def _explain_older(self) -> PolicyError:
+        """Name the numbers of the bundles that hold the tag, and the last one of this site."""
+        channel, error = self.older[-1].channel, self.refused[-1][1]
+        numbers = sorted({each.sequence for each in self.older if each.channel == channel})
+        listed = series_text([str(number) for number in numbers])
+        bundles = "bundle" if len(numbers) == 1 else "bundles"
+        return OlderError(
+            f"{str(self.tag).partition(' ')[2]} is in {bundles} {listed} of channel {channel}; this"
+            f" site has number {self.admission.state.last_sequence(channel)}.",
+            error.hint,
+            error.details,
+        )
 
 
 def _undecided(request: PullRequest, bundle: str, error: AirgapError) -> AirgapError:

@@ -33,7 +33,7 @@ from airgap.format import layout, limits, tar
 from airgap.format import root as roots
 from airgap.printable import count_text
 
-__all__ = ["open_readers", "require_path"]
+__all__ = ["open_readers", "require_location", "require_path"]
 
 
 def open_readers(location: Location, connector: Connector) -> list[BundleReader]:
@@ -80,6 +80,12 @@ def require_path(path: Path) -> Path:
     return path
 
 
+def require_location(location: Location) -> None:
+    """Require that what is named on this machine is there. Raises MissingError."""
+    if isinstance(location, LocalDepot | ArchiveFile | StockArchive):
+        require_path(location.path)
+
+
 def _open_remote_depot(location: RemoteDepot, connector: Connector) -> list[BundleReader]:
     from airgap.carrier.remote_depot import RemoteDepotReader
 
@@ -120,11 +126,16 @@ def _refuse_other_file(path: Path) -> None:
     """Refuse a small file that no part of a ``.airgap`` file can be, and say what it is.
 
     Raises:
-        UsageError: it is a root.
+        UsageError: it is a root, or a text or program that lies in each depot.
         CorruptError: it is shorter than any beginning of a ``.airgap`` file.
     """
     if layout.is_archive_name(path.name) or not path.is_file():  # the latter: a FIFO, which waits
         return
+    if path.name in (layout.README_NAME, layout.VERIFIER_NAME):
+        raise UsageError(
+            f"{path} is not a bundle.",
+            f"Give the folder that it lies in: {path.absolute().parent}.",
+        )
     size = path.stat().st_size
     if size > limits.ROOT_BYTES:
         return

@@ -39,8 +39,9 @@ def test_without_its_packages_each_command_says_so(
     assert "the Python packages of bento shop:v1 are neither in it nor here" in text(
         isolated.run("inspect", source)
     )
-    assert "not here: the 1 Python package of bento shop:v1;" in text(
-        isolated.run("import", source)
+    assert (
+        "The bundle has no Python packages for shop:v1. If it does not start here, export it with"
+        " --with-env." in text(isolated.run("import", source))
     )
     assert doctor_notes(isolated) == [
         "No wheelhouse here has the Python packages of these Bentos: shop:v1."

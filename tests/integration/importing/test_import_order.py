@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import PolicyError
+from airgap.errors import MissingError, PolicyError
 from airgap.flow.bundle.import_order import choose_lost
 from airgap.flow.bundle.open_bundle import EarlierBundle
 from tests.support import forge, refusals, stores
@@ -104,7 +104,7 @@ def test_a_bundle_that_replaces_older_ones_is_imported_and_they_are_no_gap(
 
     assert ran.code == 0
     assert "did not come" not in ran.out
-    assert "NOTE: numbers 5, 6 are in this depot and were not imported" in ran.out
+    assert "NOTE: numbers 5 and 6 are in this depot and were not imported" in ran.out
 
 
 def test_of_bundles_with_an_old_number_nothing_is_printed(forged: Forge, isolated: Side) -> None:
@@ -146,3 +146,31 @@ def test_an_export_says_which_bundles_of_its_channel_the_depot_holds_too(
     assert (other.code, second.code, third.code) == (0, 0, 0)
     assert "also holds number 1 (model ranker:v1) of channel a" in " ".join(second.err.split())
     assert "also holds" not in other.err + third.err
+
+
+def test_a_pull_of_what_only_older_bundles_have_names_their_numbers(
+    forged: Forge, isolated: Side
+) -> None:
+    drafts = [make(bento("a:v1", letter), number=n) for n, letter in ((1, b"1"), (5, b"5"))]
+    depot = join(forged, *drafts, make(bento("b:v1"), number=6))
+    assert isolated.run("import", depot, "--newest").code == 0
+
+    ran = refusals.expect_refusal(isolated, "pull", "a:v1", depot, error=PolicyError)
+
+    message = "a:v1 is in bundles 1 and 5 of channel production; this site has number 6."
+    assert ran.json["error"]["message"] == message
+
+
+def test_a_pull_of_a_model_as_a_bento_says_which_option_is_missing(
+    forged: Forge, isolated: Side
+) -> None:
+    words = forge.model({"weights.bin": b"w"}, "words:v1")
+    depot = join(forged, make(words, number=1), make(words, bento("a:v1"), number=2))
+    assert isolated.run("import", depot).code == 0
+
+    ran = refusals.expect_refusal(isolated, "pull", "words:v1", depot, error=MissingError)
+    other = refusals.expect_refusal(isolated, "pull", "a", depot, "--model", error=MissingError)
+
+    assert ran.json["error"]["message"] == "words:v1 is a model."
+    assert ran.json["error"]["hint"] == "Add --model."
+    assert other.json["error"]["hint"] == "Leave out --model."

@@ -133,6 +133,28 @@ def test_of_a_damaged_manifest_the_file_is_named_that_is_to_be_copied_again(
         assert "Or name the bundle that you want" in ran.json["error"]["hint"]
 
 
+@pytest.mark.parametrize("name", [layout.README_NAME, layout.VERIFIER_NAME])
+def test_of_a_text_or_program_in_a_depot_the_depot_is_named(
+    name: str, depot: Path, isolated: Side
+) -> None:
+    ran = refusals.expect_refusal(isolated, "import", depot / name, error=UsageError)
+
+    assert ran.json["error"]["message"] == f"{depot / name} is not a bundle."
+    assert ran.json["error"]["hint"] == f"Give the folder that it lies in: {depot}."
+
+
+@pytest.mark.parametrize("name", ["depot", "site.root.msgpack", "all.airgap"])
+def test_a_root_that_is_not_there_is_missing_before_its_fingerprint_is_asked_for(
+    name: str, connected: Side, tmp_path: Path
+) -> None:
+    path = tmp_path / "not-mounted" / name
+
+    ran = refusals.expect_refusal(connected, "trust", "init", path, error=MissingError)
+
+    assert ran.json["error"]["message"] == f"{path} is not there."
+    assert ran.json["error"]["hint"] == "Check the path, and that the medium is mounted."
+
+
 @pytest.mark.parametrize("command", ["verify", "import", "inspect", "diff", "sign"])
 @pytest.mark.parametrize("location", ["nothing", "nothing.airgap", "nothing#0123456789"])
 def test_a_place_that_is_not_there_is_missing(
