@@ -67,9 +67,11 @@ def test_each_new_passphrase_is_asked_for_by_the_name_of_its_key(connected: Side
         assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_terminal_is_needed_for_what_is_not_given(connected: Side, other: Side) -> None:
+def test_a_terminal_is_needed_for_what_is_not_given(
+    connected: Side, other: Side, tmp_path: Path
+) -> None:
     refusals.expect_refusal(connected, "init", error=UsageError)
-    refusals.expect_refusal(other, "trust", "init", "depot", error=UsageError)
+    refusals.expect_refusal(other, "trust", "init", tmp_path, error=UsageError)
 
 
 @pytest.mark.parametrize("words", [("No",), ("north", "--channel", "a/b")])

@@ -7,6 +7,7 @@ import pytest
 from airgap.errors import (
     ConfigurationError,
     ConflictError,
+    MissingError,
     NotTrustedError,
     StorageError,
     UsageError,
@@ -176,7 +177,7 @@ def test_a_root_that_is_not_there_is_not_pinned(
 ) -> None:
     words = ("trust", "init", tmp_path / "gone", "--fingerprint", site.fingerprint)
 
-    refusals.expect_refusal(connected, *words, error=ConfigurationError)
+    refusals.expect_refusal(connected, *words, error=MissingError)
 
 
 def test_a_pin_without_its_root_is_told(depot: Path, isolated: Side) -> None:
