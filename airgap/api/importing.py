@@ -47,6 +47,8 @@ class ImportOptions(TypedDict, total=False):
     """Options of the protocol, as in a URL's query."""
     replace: bool
     """Whether to replace installed items whose content differs."""
+    kit: bool
+    """Whether to import a kit, from which airgap is installed."""
     newest: bool
     """Whether to take a depot's newest bundle though older ones cannot be imported after it."""
     insecure_allow_unsigned: bool
@@ -236,6 +238,7 @@ def _make_request(
         [parse_location(text, form=form) for text in texts],
         replace=options.get("replace", False),
         dry_run=dry_run,
+        kit=options.get("kit", False),
         newest=options.get("newest", False),
         expected=expected,
         warn_unsigned=_warn if options.get("insecure_allow_unsigned") else None,

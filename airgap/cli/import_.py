@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.argument("sources", nargs=-1, required=True, metavar="SRC...")
 @click.option("--replace", is_flag=True, help="Replace installed items whose content differs.")
 @click.option("--dry-run", is_flag=True, help="Check signatures and say what would be done.")
+@click.option("--kit", is_flag=True, help="Import a kit, which is made to install airgap.")
 @click.option(
     "--newest",
     is_flag=True,
@@ -65,6 +66,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     sources: tuple[str, ...],
     replace: bool,
     dry_run: bool,
+    kit: bool,
     newest: bool,
     insecure_allow_unsigned: bool,
     model_signatures: Path | None,
@@ -91,6 +93,7 @@ def command(  # noqa: PLR0913  (one argument per option)
             [parse_location(source) for source in sources],
             replace=replace,
             dry_run=dry_run,
+            kit=kit,
             newest=newest,
             warn_unsigned=_warn if insecure_allow_unsigned else None,
             waivers=waivers,

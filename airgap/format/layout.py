@@ -13,6 +13,7 @@ __all__ = [
     "ARCHIVE_SUFFIX",
     "BUNDLES",
     "GC",
+    "KIT_NAMES",
     "MANIFEST",
     "PACKS",
     "README",
@@ -58,6 +59,8 @@ ROOTS: Final = "roots"
 GC: Final = "gc"
 MANIFEST: Final = "manifest.msgpack"
 README_NAME: Final = "README.txt"
+KIT_NAMES: Final = ("install.py", "curves.py")
+"""The programs that lie in a kit and not in another depot."""
 VERIFIER_NAME: Final = "verify.py"
 VOLUME_TEXT_NAME: Final = "VOLUME.txt"
 README: Final = b"""\

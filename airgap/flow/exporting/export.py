@@ -35,6 +35,7 @@ from airgap.flow.location.location import (
     StandardInput,
     StockArchive,
 )
+from airgap.flow.location.readers import is_kit
 from airgap.flow.location.writers import open_writer
 from airgap.flow.media.small_files import read_small_files
 from airgap.flow.media.split import VolumeOptions, add_parity, write_volumes
@@ -212,6 +213,8 @@ def _refuse_unfit(request: ExportRequest) -> None:
             a difference, where an archive for stock BentoML is written.
     """
     media = request.media
+    if request.destination is not None and is_kit(request.destination):
+        raise UsageError(f"{request.destination} is a kit.", "Give another folder.")
     if request.want and request.terms.sequence:
         raise UsageError(
             "A bundle that completes another has no number: the import of both has the other's.",

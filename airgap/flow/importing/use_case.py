@@ -23,6 +23,7 @@ from airgap.flow.importing.want import write_want
 from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.credentials import Credentials
 from airgap.flow.location.location import Location, StockArchive
+from airgap.flow.location.readers import is_kit
 from airgap.flow.media.missing_volumes import MissingVolumes, refusal
 from airgap.flow.media.parity import ParityStatus
 from airgap.flow.media.volumes import open_volumes
@@ -58,6 +59,8 @@ class ImportRequest:
     """Whether to replace installed items that have other content."""
     dry_run: bool = False
     """Whether to check signatures alone, and write nothing."""
+    kit: bool = False
+    """Whether to put the wheelhouses of a kit into the store, from which nothing is installed."""
     newest: bool = False
     """Whether to take a depot's newest bundle though older ones cannot be imported after it."""
     tag: Tag | None = None
@@ -146,6 +149,8 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
     """
     from airgap.flow.importing.install_bundle import install_bundle  # no verify needs it
 
+    if not request.kit:
+        _refuse_kit(request.sources)
     archive = _find_unsigned(request)
     if archive is not None:
         return _import_unsigned(archive, request, progress)
@@ -266,6 +271,17 @@ def _open(
                 raise
             opened = stack.enter_context(open_volumes(completed, open_one, progress))
         yield base_bundles.with_depots(opened, depots, connector)
+
+
+def _refuse_kit(sources: Sequence[Location]) -> None:
+    """Refuse a kit: who imports one means to install airgap. Raises UsageError."""
+    kit = next((source for source in sources if is_kit(source)), None)
+    if kit is not None:
+        raise UsageError(
+            f"{kit} is a kit: it installs airgap.",
+            f"To install airgap from it, run `python3 {kit}/install.py`. To put its packages into a"
+            " store all the same, give --kit.",
+        )
 
 
 def _find_unsigned(request: ImportRequest) -> StockArchive | None:

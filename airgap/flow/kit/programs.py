@@ -11,8 +11,7 @@ from airgap.format import layout
 
 __all__ = ["INSTALLER", "list_programs"]
 
-INSTALLER: Final = "install.py"
-_CURVES: Final = "curves.py"
+INSTALLER, _CURVES = layout.KIT_NAMES
 _README: Final = b"""\
 This is a kit of airgap: what a machine without a package index needs to install it. Run
 

@@ -33,7 +33,7 @@ from airgap.format import layout, limits, tar
 from airgap.format import root as roots
 from airgap.printable import count_text
 
-__all__ = ["open_readers", "require_location", "require_path"]
+__all__ = ["is_kit", "open_readers", "require_location", "require_path"]
 
 
 def open_readers(location: Location, connector: Connector) -> list[BundleReader]:
@@ -78,6 +78,13 @@ def require_path(path: Path) -> Path:
             f"{path} is not there.", "Check the path, and that the medium is mounted."
         )
     return path
+
+
+def is_kit(location: Location) -> bool:
+    """Tell whether this is a kit on this machine: a depot with airgap's installer in it."""
+    return isinstance(location, LocalDepot) and all(
+        (location.path / name).is_file() for name in layout.KIT_NAMES
+    )
 
 
 def require_location(location: Location) -> None:
