@@ -86,6 +86,8 @@ _HEADINGS: Final = {
 }
 _WITHOUT_CONFIG: Final = frozenset({"config", "doctor"})
 """They must run when the config file is what is wrong."""
+_WRITE_CONFIG: Final = frozenset({"init", "remote"})
+"""They may make the config file that AIRGAP_CONFIG names."""
 _CLOSE: Final = 0.7
 """How much of a word must be right for the command to be suggested (difflib's ratio)."""
 _WIDEST: Final = max(map(len, COMMANDS))
@@ -99,6 +101,8 @@ _COMPLETES: Final = "_AIRGAP_COMPLETE"
 _FLAGS: Final = frozenset({"--json", "--quiet", "-q"})
 """Options that nearly every command has."""
 _HELP: Final = frozenset({"-h", "--help", "--version"})
+_AIRGAP_KEY: Final = "AIRGAP_KEY"
+_SILENT: Final = frozenset({"-q", "--quiet"}) | _HELP
 
 
 class LazyGroup(HelpGroup):
@@ -138,6 +142,8 @@ class LazyGroup(HelpGroup):
                 f"There is no command {args[0]!r}.",
                 f"Did you mean {near}?" if near else "See `airgap --help`.",
             )
+        if not (ctx.resilient_parsing or args[0] == "config" or _SILENT.intersection(args)):
+            _warn_of_variables()
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -203,6 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         terminal.print_text(error.format_message(), err=True)
         sys.exit(UsageError.exit_code)
     except click.ClickException as error:
+        _name_source(error)
         _fail(UsageError(_usage_message(error), _usage_hint(error, words)), words)
     except (KeyboardInterrupt, click.Abort):
         _fail(
@@ -323,14 +330,58 @@ def _print_json_error(error: AirgapError) -> None:
 def _usage_message(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption) and error.option_name in _FLAGS:
         return f"No such option '{error.option_name}'."  # click names one that only looks like it
-    return error.format_message()
+    return " ".join(error.format_message().split())  # click writes choices in a column
 
 
 def _usage_hint(error: click.ClickException, words: Sequence[str]) -> str:
     context = getattr(error, "ctx", None)
     if isinstance(error, click.NoSuchOption) and context and context.parent is None:
         return _suggest_order(error.option_name, words)
+    if isinstance(error, click.NoSuchOption) and context and _is_env_run(context, words):
+        return _suggest_separator(error.option_name, words)
     return f"See `{context.command_path} --help`." if context else "See `airgap --help`."
+
+
+def _warn_of_variables() -> None:
+    """Say so if a variable sets nothing, and its name is nearly that of one that would."""
+    from airgap.cli import settings
+
+    names = {name for name in os.environ if name.startswith(settings.PREFIX)}
+    names.difference_update(settings.GENERAL, settings.SECRET, (_AIRGAP_KEY,))
+    if not names:
+        return
+    from airgap.cli.config import list_all
+
+    for problem in settings.find_unknown_variables(list(list_all()), os.environ):
+        if problem.hint.startswith("Did you mean"):
+            terminal.print_error_line(f"{problem.where} sets nothing. {problem.hint}")
+
+
+def _name_source(error: click.ClickException) -> None:
+    """Name the variable, or the line of the config file, that an invalid value comes from."""
+    context, option = getattr(error, "ctx", None), getattr(error, "param", None)
+    if not (isinstance(error, click.BadParameter) and context and option):
+        return
+    source = context.get_parameter_source(option.name)
+    if source in (click.core.ParameterSource.ENVIRONMENT, click.core.ParameterSource.DEFAULT_MAP):
+        from airgap.cli.settings import find_source
+
+        error.param_hint = find_source(context, option) or error.param_hint
+
+
+def _is_env_run(context: click.Context, words: Sequence[str]) -> bool:
+    """Tell whether an environment is named, so that further options are meant for BentoML."""
+    rest = words[words.index("run") + 1 :] if "run" in words else []
+    return context.command_path == "airgap env run" and not (rest or ["-"])[0].startswith("-")
+
+
+def _suggest_separator(option: str, words: Sequence[str]) -> str:
+    """Say how an option reaches the program that `airgap env run` starts."""
+    rest = list(words[words.index("run") + 1 :])
+    at = next((at for at, word in enumerate(rest) if word.split("=")[0] == option), len(rest))
+    name, *before = rest[:at]
+    line = shlex.join([name, "--", *(before or ["serve"]), *rest[at:]])
+    return f"Options for BentoML go after --: airgap env run {line}"
 
 
 def _suggest_order(option: str, words: Sequence[str]) -> str:
@@ -363,7 +414,7 @@ def _defaults(name: str, command: click.Command) -> dict[str, Any]:
     from airgap.flow import config
     from airgap.flow.location import named_remotes
 
-    document = config.load()
+    document = config.load(may_be_new=name in _WRITE_CONFIG)
     sections = {key: value for key, value in document.items() if isinstance(value, dict)}
     common = {key: value for key, value in document.items() if key not in sections}
     _refuse_unknown(sections, {*COMMANDS, named_remotes.TABLE}, "")

@@ -14,6 +14,7 @@ __all__ = ["passphrase_options", "read_new_passphrase", "read_passphrase"]
 
 P = ParamSpec("P")
 DEFAULT_VARIABLE: Final = "AIRGAP_PASSPHRASE"
+_TRIES: Final = 3
 
 
 def passphrase_options(command: Callable[P, Any]) -> Callable[P, Any]:
@@ -78,10 +79,13 @@ def _ask_twice(name: str) -> bytes:
             "There is no terminal to ask for a passphrase.",
             "Use --passphrase-env, --passphrase-fd or --no-passphrase.",
         )
-    passphrase = _ask(f"Passphrase for the new key {name}: ")
-    if _ask("Again: ") != passphrase:
-        raise UsageError("The two passphrases differ.", "Try again.")
-    return passphrase
+    prompt = f"Passphrase for the new key {name}: "
+    for _ in range(_TRIES):
+        passphrase = _ask(prompt)
+        if _ask("Again: ") == passphrase:
+            return passphrase
+        terminal.print_line("They differ. Type it again.", err=True)
+    raise UsageError("The two passphrases differ.", "Run the same command again.")
 
 
 def _ask(prompt: str) -> bytes:

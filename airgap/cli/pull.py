@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command(name="pull", cls=HelpCommand)
 @click.argument("tag", metavar="TAG")
-@click.argument("depot", metavar="DEPOT")
+@click.argument("depot", metavar="DEPOT", envvar="AIRGAP_DEPOT")
 @click.option("--model", "is_model", is_flag=True, help="TAG is a model's, not a Bento's.")
 @click.option(
     "--with-models/--no-models",
@@ -54,9 +54,9 @@ def command(  # noqa: PLR0913  (one argument per option)
     """Install the Bento TAG with its models from DEPOT (a folder, a URL or @REMOTE), verified.
 
     It comes from the newest bundle that has it and that this site admits; DEPOT#ID names another.
-    Without a version, or with `latest`, it is the newest. Of the bundle, only what TAG needs is
-    read (its models and Python packages; folders and images of the bundle), and what is installed
-    is not fetched again.
+    Without a version, or with `latest`, it is the newest. Without DEPOT, it is AIRGAP_DEPOT. Of the
+    bundle, only what TAG needs is read (its models and Python packages; folders and images of the
+    bundle), and what is installed is not fetched again.
     """
     from airgap.flow.bundle.tag import parse_tag
     from airgap.flow.depot.pull import PullRequest, pull

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @click.command(name="push", cls=HelpCommand)
 @click.argument("tag", metavar="TAG")
-@click.argument("depot", metavar="DEPOT")
+@click.argument("depot", metavar="DEPOT", envvar="AIRGAP_DEPOT")
 @click.option("--model", "is_model", is_flag=True, help="TAG is a model's, not a Bento's.")
 @click.option(
     "--with-models/--no-models",

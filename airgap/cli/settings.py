@@ -1,5 +1,6 @@
 """What is set for the options of commands, and where: variables, the config file, defaults."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,8 @@ __all__ = [
     "find_lines",
     "find_problems",
     "find_settings",
+    "find_source",
+    "find_unknown_variables",
     "list_options",
     "name_options",
     "suggest",
@@ -151,7 +154,7 @@ def find_problems(
     """
     return [
         *_find_unknown_keys(options, sources, others),
-        *_find_unknown_variables(options, sources),
+        *find_unknown_variables(options, sources.environment),
     ]
 
 
@@ -219,14 +222,33 @@ def _name_unknown(
     return Problem(sources.locate(*path), f"{'.'.join(path)} is not {kind}.", hint)
 
 
-def _find_unknown_variables(options: Sequence[Option], sources: Sources) -> Iterator[Problem]:
+def find_unknown_variables(
+    options: Sequence[Option], environment: Mapping[str, str]
+) -> Iterator[Problem]:
+    """Yield the variables whose names begin as airgap's do, and which no option has."""
     known = {variable for option in options for variable in option.variables}
     known |= {*GENERAL, *SECRET}
-    named = {value for name, value in sources.environment.items() if name.endswith("PASSWORD_ENV")}
-    for name in sorted(sources.environment):
+    named = {value for name, value in environment.items() if name.endswith("PASSWORD_ENV")}
+    for name in sorted(environment):
         if name.startswith(PREFIX) and name not in known | named:
             hint = suggest(name, sorted(known))
             yield Problem(name, f"The variable {name} sets nothing.", hint or "Unset it.")
+
+
+def find_source(context: click.Context, parameter: click.Parameter) -> str:
+    """Return the variable, or the option with file and line, that a value was taken from."""
+    path = tuple(context.command_path.split()[1:])
+    flag = max(parameter.opts, key=len)
+    options = list_options(context.command, path)
+    option = next((option for option in options if option.flag == flag), None)
+    if option is None:
+        return ""
+    from airgap.flow.describe.config import read_document
+
+    document, text, file, _ = read_document()
+    sources = Sources(document, file, find_lines(text), os.environ)
+    setting = _find_setting(option, sources)
+    return setting.where if setting.origin == "variable" else f"{option.name} in {setting.where}"
 
 
 def _write(value: object) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 _LINE_DIGITS: Final = 32
+_TRIES: Final = 3
 
 
 @click.group(cls=HelpGroup)
@@ -82,10 +83,29 @@ def _ask_fingerprint() -> str:
             "The fingerprint of the root is not given.",
             "Give --fingerprint SHA256:HEX, as the sender has told it on paper or by phone.",
         )
-    first = terminal.ask("Fingerprint of the root, first line (eight groups of four digits)")
-    if len("".join(first.removeprefix("SHA256:").split())) != _LINE_DIGITS:
+    first = _ask_line("Fingerprint of the root, first line (eight groups of four digits)")
+    if _count_digits(first) != _LINE_DIGITS:
         return first
-    return f"{first} {terminal.ask('Second line')}"
+    return f"{first} {_ask_line('Second line')}"
+
+
+def _ask_line(prompt: str) -> str:
+    """Ask for a line of the fingerprint; ask again if its length is wrong, as after a slip."""
+    typed = terminal.ask(prompt)
+    for _ in range(_TRIES):
+        digits = _count_digits(typed)
+        if digits in (_LINE_DIGITS, 2 * _LINE_DIGITS):
+            break
+        groups, rest = divmod(digits, 4)
+        length, expected = f"{digits} digits", _LINE_DIGITS
+        if not rest:
+            length, expected = count_text(groups, "group"), _LINE_DIGITS // 4
+        typed = terminal.ask(f"That line has {length}; a line on the paper has {expected}. Again")
+    return typed
+
+
+def _count_digits(typed: str) -> int:
+    return len("".join(typed.removeprefix("SHA256:").split()))
 
 
 @command.command()

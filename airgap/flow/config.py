@@ -36,19 +36,27 @@ def config_path() -> Path:
     return Path(expand(text, "AIRGAP_CONFIG")) if text else find_state_folder().config
 
 
-def load() -> dict[str, Any]:
-    """Read the config file; empty if it does not exist.
+def load(*, may_be_new: bool = False) -> dict[str, Any]:
+    """Read the config file; empty if it does not exist and no variable names it.
 
     The line of the system's that names the state folder is left out: it is not an option.
+    ``may_be_new`` is for those who write the file: then it need not exist either if
+    ``AIRGAP_CONFIG`` names it.
 
     Raises:
-        ConfigurationError: it cannot be read, is not TOML, or is nested too deeply.
+        ConfigurationError: it cannot be read, is not TOML, or is nested too deeply; or
+            ``AIRGAP_CONFIG`` names a file that does not exist.
     """
     path = config_path()
     try:
         document = read_config(path)
-    except FileNotFoundError:
-        return {}
+    except FileNotFoundError as error:
+        if may_be_new or not os.environ.get("AIRGAP_CONFIG"):
+            return {}
+        raise ConfigurationError(
+            f"AIRGAP_CONFIG names {path}, which does not exist.",
+            "Correct the variable, or unset it.",
+        ) from error
     if path == system_folder() / CONFIG_FILE:
         document.pop(STATE_KEY, None)
     return document

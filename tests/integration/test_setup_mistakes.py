@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import ConfigurationError
+from airgap.cli import terminal
+from airgap.cli.passphrases import read_new_passphrase
+from airgap.errors import ConfigurationError, MissingError, StorageError, UsageError
 from airgap.flow.exporting.builders import refuse_unaccepted
 from airgap.format import root as roots
 from tests.support.sides import Side, Site, make_site
+from tests.support.terminal import run_at_terminal
 
 
 @pytest.fixture
@@ -92,3 +95,177 @@ def test_init_says_how_to_verify_here_too(small: Side) -> None:
     assert line[:3] == ["airgap", "trust", "init"]
     fingerprint = small.run("init", "ward-7", "--json").json["fingerprint"]
     assert small.run(*line[1:], "--fingerprint", fingerprint).code == 0
+
+
+def test_a_medium_that_cannot_be_written_costs_no_number(
+    small: Side, site: Site, tmp_path: Path
+) -> None:
+    words = ("export", "shop", "--key", site.key(), "--channel", "c")
+
+    refused = small.run(*words, "--volumes", "/proc/sys")
+    ran = small.run(*words, "-o", tmp_path / "depot", "--json")
+
+    assert refused.code == StorageError.exit_code, refused.err
+    assert ran.json["sequence"] == 1
+
+
+@pytest.mark.parametrize("words", [("export", "shop"), ("key", "generate", "k"), ("list",)])
+def test_a_config_file_that_a_variable_names_must_exist(
+    words: tuple[str, ...], small: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRGAP_CONFIG", str(tmp_path / "gone.toml"))
+
+    ran = small.run(*words)
+
+    assert ran.code == 3
+    assert f"AIRGAP_CONFIG names {tmp_path / 'gone.toml'}, which does not exist." in ran.err
+
+
+def test_the_commands_that_write_the_config_file_may_make_it(
+    small: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRGAP_CONFIG", str(tmp_path / "new.toml"))
+
+    assert small.run("init", "ward-7", "--no-passphrase").code == 0
+    assert "[export]" in (tmp_path / "new.toml").read_text()
+    (tmp_path / "new.toml").unlink()
+    assert small.run("remote", "add", "gateway", "ftp://gateway.example/in").code == 0
+
+
+def test_a_variable_that_sets_nothing_is_named_once(
+    small: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRGAP_EXPORT_CHANEL", "production")
+    monkeypatch.setenv("AIRGAP_EXPORT_CHANNEL", "production")
+    line = "AIRGAP_EXPORT_CHANEL sets nothing. Did you mean AIRGAP_EXPORT_CHANNEL?\n"
+
+    assert small.run("list").err == line
+    assert small.run("list", "-q").err == ""
+    monkeypatch.delenv("AIRGAP_EXPORT_CHANEL")
+    assert small.run("list").err == ""
+
+
+def test_an_invalid_value_is_named_by_its_variable(
+    small: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRGAP_EXPORT_JOBS", "abc")
+
+    ran = small.run("export", "shop")
+
+    assert ran.code == 2
+    assert "Invalid value for AIRGAP_EXPORT_JOBS: 'abc' is not a valid" in ran.err
+
+
+@pytest.mark.parametrize("text", ['[export]\njobs = "abc"\n', '\njobs = "abc"\n[export]\n'])
+def test_an_invalid_value_is_named_by_the_line_of_the_config_file(text: str, small: Side) -> None:
+    small.state.mkdir(exist_ok=True)
+    (small.state / "config.toml").write_text(text)
+
+    ran = small.run("export", "shop")
+
+    assert f"Invalid value for jobs in {small.state / 'config.toml'}:2: 'abc'" in ran.err
+    assert "'--jobs'" in small.run("export", "shop", "--jobs", "abc").err
+
+
+def test_parity_is_counted_as_written(small: Side, site: Site, tmp_path: Path) -> None:
+    words = ("export", "shop", "--key", site.key(), "--parity", "100%", "--json")
+
+    depot = small.run(*words, "-o", tmp_path / "depot").json
+    volumes = small.run(*words, "-o", tmp_path / "volumes", "--volume-size", "DVD").json
+
+    for top, ran in ((tmp_path / "depot", depot), (tmp_path / "volumes", volumes)):
+        files = [path for path in top.rglob("*") if path.suffix in (".pack", ".parity")]
+        assert any(path.suffix == ".parity" for path in files)
+        assert ran["bytes_written"] == sum(path.stat().st_size for path in files)
+
+
+def test_an_environment_of_a_bento_that_is_not_here_is_imported(isolated: Side) -> None:
+    ran = isolated.run("env", "create", "nothing:v1")
+
+    assert ran.code == MissingError.exit_code
+    assert "pull" not in ran.err
+    assert "import the bundle that has it" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("shop", "--port", "3912"), "airgap env run shop -- serve --port 3912"),
+        (("shop", "serve", "--port=3912"), "airgap env run shop -- serve --port=3912"),
+    ],
+)
+def test_options_for_bentoml_go_after_two_hyphens(
+    words: tuple[str, ...], line: str, isolated: Side
+) -> None:
+    ran = isolated.run("env", "run", *words)
+
+    assert ran.code == 2
+    assert f"Options for BentoML go after --: {line}" in ran.err
+
+
+def test_pull_takes_the_depot_of_the_variable(
+    small: Side, isolated: Side, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRGAP_DEPOT", str(tmp_path / "depot"))
+
+    assert small.run("push", "shop", "--key", site.key()).code == 0
+    assert isolated.run("pull", "shop").code == 0
+
+
+def test_a_choice_is_on_one_line(isolated: Side) -> None:
+    ran = isolated.run("completion")
+
+    assert "\\x0a" not in ran.err
+    assert "bash, fish, zsh" in ran.err
+
+
+def test_a_passphrase_that_differs_is_asked_for_again(connected: Side, tmp_path: Path) -> None:
+    words = ("key", "generate", "k", "--dir", tmp_path)
+    new = "Passphrase for the new key k: "
+    typed = [(new, "one\n"), ("Again: ", "two\n")]
+
+    ran = run_at_terminal(
+        connected, *words, answers=[*typed, (new, "three\n"), ("Again: ", "three\n")]
+    )
+
+    assert ran.code == 0
+    assert "They differ. Type it again." in ran.err
+    assert (tmp_path / "k.key").exists()
+
+
+def test_three_times_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter(b"abcdef".decode())
+    monkeypatch.setattr(terminal, "can_ask", lambda: True)
+    monkeypatch.setattr(terminal, "ask_hidden", lambda _: next(answers))
+
+    with pytest.raises(UsageError, match="differ"):
+        read_new_passphrase("", None)("k")
+    assert next(answers, None) is None
+
+
+def test_a_line_of_the_fingerprint_that_is_short_is_asked_for_again(
+    site: Site, tmp_path: Path
+) -> None:
+    fresh = Side(tmp_path / "fresh")
+    fresh.top.mkdir()
+    digits = site.fingerprint.removeprefix("SHA256:")
+    answers = [
+        ("first line", f"{digits[:28]}\n"),
+        ("That line has 7 groups; a line on the paper has 8. Again", f"{digits[:31]}\n"),
+        ("That line has 31 digits; a line on the paper has 32. Again", f"{digits[:32]}\n"),
+        ("Second line", f"{digits[32:]}\n"),
+    ]
+
+    ran = run_at_terminal(fresh, "trust", "init", site.root, answers=answers, columns=200)
+
+    assert ran.code == 0, ran.err
+
+
+def test_the_doctor_says_that_the_key_of_the_site_is_still_here(small: Side) -> None:
+    assert small.run("init", "ward-7", "--no-passphrase").code == 0
+
+    findings = small.run("doctor", "--json").json["findings"]
+
+    (site_key,) = [each for each in findings if "site.key" in each["message"]]
+    assert site_key["level"] == "note"
+    assert site_key["hint"] == "Move it to a medium that you lock away."

@@ -103,7 +103,7 @@ def check_root(now: int) -> Iterator[Finding]:
                 "root",
                 "This machine trusts nobody yet: it can export, but not verify or import. There is"
                 f" no root in {describe_search()}.",
-                "Run `airgap trust init ROOT --fingerprint SHA256:…` with the root of your site.",
+                "Run `airgap trust init DEPOT`, with the fingerprint of the root from your paper.",
             )
             return
         pinned = open_bundle.require_root()
@@ -123,12 +123,6 @@ def check_config() -> Iterator[Finding]:
         return
     if is_file(path):
         yield ok("config", f"The config file {path} can be read.")
-    elif "AIRGAP_CONFIG" in os.environ:
-        yield problem(
-            "config",
-            f"AIRGAP_CONFIG names {path}, which does not exist.",
-            "Correct the variable, or unset it.",
-        )
     else:
         yield ok("config", f"There is no config file at {path}; it is optional.")
 
@@ -142,7 +136,7 @@ def list_key_files(here: Path) -> Iterator[Path]:
 
 def check_keys(here: Path) -> Iterator[Finding]:
     """Check that only their owner can read private keys: those in settings and in these folders."""
-    named = _find_named_keys()
+    named, site_key = _find_named_keys(), state_folder() / "keys" / "site.key"
     checked = 0
     for path in list_key_files(here):
         checked += 1
@@ -157,6 +151,12 @@ def check_keys(here: Path) -> Iterator[Finding]:
                 "keys",
                 f"Others can read the private key {path} (mode {_read_mode(path) & 0o777:04o}).",
                 f"Run: chmod 600 {path}. If others use this machine, make a new key.",
+            )
+        elif path == site_key:
+            yield note(
+                "keys",
+                f"The site's key is still on this machine: {path}.",
+                "Move it to a medium that you lock away.",
             )
         else:
             yield ok("keys", f"Only its owner can read the private key {path}.")

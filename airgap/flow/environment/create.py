@@ -13,7 +13,7 @@ from airgap.disk import durable, locks
 from airgap.disk.execution import has_fapolicyd, list_trust_commands, refuse_noexec
 from airgap.disk.os_errors import translate_errors
 from airgap.disk.permissions import set_mode
-from airgap.errors import ConflictError
+from airgap.errors import ConflictError, MissingError
 from airgap.flow.environment.build import build
 from airgap.flow.environment.check_wheels import check_wheels
 from airgap.flow.environment.choose import Choice, choose
@@ -108,7 +108,13 @@ def plan(tag: str, options: CreateOptions) -> tuple[EnvironmentDescription, Choi
         UsageError, MissingError, CorruptError, StorageError: as ``create``.
     """
     kind = find_kind(BENTO.name)
-    name, version = kind.find(tag)
+    try:
+        name, version = kind.find(tag)
+    except MissingError as error:
+        raise MissingError(
+            error.message,
+            "`airgap list` shows what is here. If the Bento is not, import the bundle that has it.",
+        ) from error
     folder, bento = kind.install_path(name, version).final, f"{name}:{version}"
     if options.wheelhouse:
         kind = find_kind(WHEELHOUSE.name)

@@ -27,6 +27,7 @@ from airgap.flow.exporting.want import find_bases, list_wanted_tags
 from airgap.flow.exporting.write_bundle import BundleOptions, ExportResult, Preset
 from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.credentials import Credentials
+from airgap.flow.location.destination import require_writable
 from airgap.flow.location.location import (
     ArchiveFile,
     LocalDepot,
@@ -115,8 +116,26 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
     with _select(request, progress, collects=True) as sources:
         foreseen = foresee(sources, request.destination, settings, request.media, connector)
         note_peaks(foreseen.peaks, progress)
+        _require_writable(request)
         done = _write(sources, request, settings, connector)
     return replace(done, peaks=foreseen.peaks)
+
+
+def _require_writable(request: ExportRequest) -> None:
+    """Prove that local destinations can be written, before the bundle takes a number for them.
+
+    Raises:
+        StorageError: one cannot.
+    """
+    for folder in request.media.folders:
+        require_writable(folder)
+    match request.destination:
+        case LocalDepot(path):
+            require_writable(path)
+        case ArchiveFile(path) | StockArchive(path):
+            require_writable(path.absolute().parent)
+        case _:  # a server says so itself, and standard output is open already
+            pass
 
 
 def plan_export(request: ExportRequest, progress: Progress) -> ExportPlan:
@@ -188,7 +207,8 @@ def _write(
             progress.note(note)
     if request.media.percent and isinstance(location, LocalDepot):
         percent = request.media.percent
-        add_parity(location.path, done.bundle, done.manifest.packs, percent, progress)
+        parity = add_parity(location.path, done.bundle, done.manifest.packs, percent, progress)
+        return replace(done, bytes_written=done.bytes_written + parity)
     return done
 
 
@@ -290,6 +310,7 @@ def _to_volumes(
             made = write_volumes(opened.reader, contents, media, progress, move=move)
     return replace(
         done,
+        bytes_written=sum(made.sizes),
         volumes=tuple(map(str, made.folders)),
         volume_sizes=made.sizes,
         survives=made.survives,

@@ -80,7 +80,7 @@ class ExportResult:
     packs_written: int
     packs_there: int
     bytes_written: int
-    """Those of the packs; of an archive that has none, all of it."""
+    """Those of the packs and parity packs; of an archive that has none, all of it."""
     path: str = ""
     volumes: tuple[str, ...] = ()
     volume_sizes: tuple[int, ...] = ()

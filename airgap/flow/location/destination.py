@@ -1,12 +1,14 @@
 """Where something new is to be made: the folder above it must be there already."""
 
+import errno
+import os
 import shlex
 from pathlib import Path
 
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import MissingError, StorageError
 
-__all__ = ["require_folder_above"]
+__all__ = ["require_folder_above", "require_writable"]
 
 
 def require_folder_above(path: Path) -> None:
@@ -34,3 +36,20 @@ def require_folder_above(path: Path) -> None:
         f"{missing} does not exist; nothing was written.",
         f"Mount the medium, or create the folder: mkdir -p {shlex.quote(str(above))}",
     )
+
+
+def require_writable(path: Path) -> None:
+    """Require that files may be made in ``path``, or in the nearest folder above it that exists.
+
+    The system is asked, and nothing is written: a medium may be mounted read-only.
+
+    Raises:
+        StorageError: the folder is read-only, or not permitted.
+    """
+    folder = next(above for above in (path.absolute(), *path.absolute().parents) if above.is_dir())
+    if os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        return
+    with translate_errors(folder):
+        is_read_only = bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+        code = errno.EROFS if is_read_only else errno.EACCES
+        raise OSError(code, os.strerror(code))

@@ -107,7 +107,7 @@ def list_remotes() -> list[Remote]:
 
 def _load_table() -> dict[str, object]:
     """Return what the config file has for each remote: one that cannot be used spoils no other."""
-    table = config.load().get(TABLE, {})
+    table = config.load(may_be_new=True).get(TABLE, {})
     if not isinstance(table, dict):
         raise _unusable(TABLE)
     return table

@@ -122,7 +122,8 @@ def _hint(missing: MissingVolumes, bad_volumes: Sequence[int]) -> str:
         return "Give all volumes at once, or `airgap import` them one by one, as they come."
     kept = "What was verified is kept: run the same command with"
     if not missing.awaited and missing.once_more:
-        return f"Parity makes that good: run the same command with {again} once more, in any order."
+        order, packs = (", in any order", "them") if len(missing.once_more) > 1 else ("", "it")
+        return f"Run the same command with {again} once more{order}: parity needs {packs}."
     copy = f"another copy of {bad}" if bad_volumes else ""
     if not missing.awaited:
         return f"{kept} {copy}."

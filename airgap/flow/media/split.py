@@ -141,8 +141,8 @@ def write_volumes(
 
 def add_parity(
     folder: Path, bundle: str, packs: Sequence[Pack], percent: int, progress: Progress
-) -> None:
-    """Add parity packs to a bundle in a depot.
+) -> int:
+    """Add parity packs to a bundle in a depot; return how many bytes these have.
 
     Raises:
         CorruptError, MissingError: a pack is damaged, or not there.
@@ -165,6 +165,7 @@ def add_parity(
     texts = layout.list_checksums(bundle, packs, digests)
     write_atomically(folder, layout.checksums_name(bundle), [texts])
     write_atomically(folder, layout.parity_index_name(bundle), [parity.encode(made)])
+    return sum(len(group.parity) * measure_longest(packs, group.packs) for group in made)
 
 
 class Rooms:

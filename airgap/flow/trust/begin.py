@@ -78,7 +78,7 @@ def begin_site(
                 f"{name!r} cannot be a {what}.",
                 "Use lower-case letters, digits, '-', '_', '.'; at most 63.",
             )
-    document = config.load()
+    document = config.load(may_be_new=True)
     require_folder_above(state_folder())
     folder = state_folder() / _FOLDER
     is_new = not folder.exists()

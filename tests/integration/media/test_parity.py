@@ -100,7 +100,10 @@ def test_a_run_says_which_volumes_parity_needs_once_more(copies: Discs, isolated
         isolated.run("import", copies.folders[number - 1])
 
     ran = isolated.run("import", copies.folders[6])
-    assert "run the same command with volumes 1 and 2 once more" in ran.err
+    assert (
+        "Run the same command with volumes 1 and 2 once more, in any order: parity needs them."
+        in ran.err
+    )
     assert isolated.run("import", copies.folders[0]).code == MissingError.exit_code
     ran = isolated.run("import", copies.folders[1])
 
