@@ -28,8 +28,6 @@ from airgap.printable import count_text
 if TYPE_CHECKING:
     from airgap.flow.describe.config import UsedPath
 
-__all__ = ["command", "list_all"]
-
 _MOST_COMMANDS: Final = 3
 _WIDTH: Final = 20
 _HIDDEN: Final = "(set; not shown)"
@@ -55,7 +53,7 @@ def show(*, words: tuple[str, ...], with_defaults: bool) -> Result:
     from airgap.flow.location.named_remotes import TABLE
     from airgap.flow.redaction import redact
 
-    every = list(list_all())
+    every = list(_list_all())
     document, text, file, fault = read_document()
     sources = Sources(document, file, find_lines(text), os.environ)
     chosen = _choose(every, words)
@@ -79,7 +77,7 @@ def show(*, words: tuple[str, ...], with_defaults: bool) -> Result:
     return Result(data, [redact(line) for line in lines], code)
 
 
-def list_all() -> Iterator[Option]:
+def _list_all() -> Iterator[Option]:
     """Yield the options of all commands."""
     from airgap.cli.main import COMMANDS
 

@@ -18,6 +18,7 @@ import click
 from airgap.cli import interrupts, terminal
 from airgap.cli.help import COLUMNS, HelpGroup
 from airgap.cli.settings import name_options, suggest
+from airgap.cli.usage import is_env_run, name_source, suggest_separator
 from airgap.errors import (
     AirgapError,
     CommandLine,
@@ -209,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         terminal.print_text(error.format_message(), err=True)
         sys.exit(UsageError.exit_code)
     except click.ClickException as error:
-        _name_source(error)
+        name_source(error)
         _fail(UsageError(_usage_message(error), _usage_hint(error, words)), words)
     except (KeyboardInterrupt, click.Abort):
         _fail(
@@ -337,8 +338,8 @@ def _usage_hint(error: click.ClickException, words: Sequence[str]) -> str:
     context = getattr(error, "ctx", None)
     if isinstance(error, click.NoSuchOption) and context and context.parent is None:
         return _suggest_order(error.option_name, words)
-    if isinstance(error, click.NoSuchOption) and context and _is_env_run(context, words):
-        return _suggest_separator(error.option_name, words)
+    if isinstance(error, click.NoSuchOption) and context and is_env_run(context, words):
+        return suggest_separator(error.option_name, words)
     return f"See `{context.command_path} --help`." if context else "See `airgap --help`."
 
 
@@ -350,38 +351,16 @@ def _warn_of_variables() -> None:
     names.difference_update(settings.GENERAL, settings.SECRET, (_AIRGAP_KEY,))
     if not names:
         return
-    from airgap.cli.config import list_all
-
-    for problem in settings.find_unknown_variables(list(list_all()), os.environ):
+    options = [
+        option
+        for name, (module, _) in COMMANDS.items()
+        for option in settings.list_options(
+            importlib.import_module(f"airgap.cli.{module}").command, (name,)
+        )
+    ]
+    for problem in settings.find_unknown_variables(options, os.environ):
         if problem.hint.startswith("Did you mean"):
             terminal.print_error_line(f"{problem.where} sets nothing. {problem.hint}")
-
-
-def _name_source(error: click.ClickException) -> None:
-    """Name the variable, or the line of the config file, that an invalid value comes from."""
-    context, option = getattr(error, "ctx", None), getattr(error, "param", None)
-    if not (isinstance(error, click.BadParameter) and context and option):
-        return
-    source = context.get_parameter_source(option.name)
-    if source in (click.core.ParameterSource.ENVIRONMENT, click.core.ParameterSource.DEFAULT_MAP):
-        from airgap.cli.settings import find_source
-
-        error.param_hint = find_source(context, option) or error.param_hint
-
-
-def _is_env_run(context: click.Context, words: Sequence[str]) -> bool:
-    """Tell whether an environment is named, so that further options are meant for BentoML."""
-    rest = words[words.index("run") + 1 :] if "run" in words else []
-    return context.command_path == "airgap env run" and not (rest or ["-"])[0].startswith("-")
-
-
-def _suggest_separator(option: str, words: Sequence[str]) -> str:
-    """Say how an option reaches the program that `airgap env run` starts."""
-    rest = list(words[words.index("run") + 1 :])
-    at = next((at for at, word in enumerate(rest) if word.split("=")[0] == option), len(rest))
-    name, *before = rest[:at]
-    line = shlex.join([name, "--", *(before or ["serve"]), *rest[at:]])
-    return f"Options for BentoML go after --: airgap env run {line}"
 
 
 def _suggest_order(option: str, words: Sequence[str]) -> str:
