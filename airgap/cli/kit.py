@@ -1,6 +1,7 @@
 """``airgap kit``: make a folder that installs airgap where there is no package index."""
 
 import platform
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,6 +140,6 @@ def _make_result(kit: "Kit", request: "KitRequest") -> Result:
         f"bundle {exported.bundle}",
         f"install.py SHA256:{kit.installer}",
         "Write both on paper, with the fingerprint of the site's root.",
-        f"On the other side: python3 {request.folder.name}/install.py",
+        f"On the other side: python3 {shlex.quote(str(request.folder / 'install.py'))}",
     ]
     return Result(data, lines)

@@ -248,7 +248,7 @@ def _parse(path: Path, text: bytes, passphrase: Passphrase) -> object:
             return load(text, None)
         except TypeError:
             encrypted = True
-            return load(text, passphrase(f"the key {path}"))
+        return load(text, passphrase(f"the key {path}"))
     except UNAVAILABLE as error:
         raise _make_unsupported_error(path, key_files.read_protection(text)) from error
     except (ValueError, TypeError) as error:

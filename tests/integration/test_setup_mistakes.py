@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from airgap import keys
 from airgap.cli import terminal
 from airgap.cli.passphrases import read_new_passphrase
 from airgap.errors import ConfigurationError, MissingError, StorageError, UsageError
 from airgap.flow.exporting.builders import refuse_unaccepted
 from airgap.format import root as roots
+from airgap.signing import private_keys
 from tests.support.sides import Side, Site, make_site
 from tests.support.terminal import run_at_terminal
 
@@ -269,3 +271,17 @@ def test_the_doctor_says_that_the_key_of_the_site_is_still_here(small: Side) -> 
     (site_key,) = [each for each in findings if "site.key" in each["message"]]
     assert site_key["level"] == "note"
     assert site_key["hint"] == "Move it to a medium that you lock away."
+
+
+def test_a_key_without_its_passphrase_is_one_error(
+    connected: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(private_keys, "_ROUNDS", 1)
+    monkeypatch.setenv("AIRGAP_PASSPHRASE", "a long passphrase")
+    assert connected.run("key", "generate", "k", "--dir", tmp_path).code == 0
+    monkeypatch.delenv("AIRGAP_PASSPHRASE")
+
+    with pytest.raises(ConfigurationError, match="is encrypted") as refused:
+        keys.load(tmp_path / "k.key")
+
+    assert refused.value.__context__ is None
