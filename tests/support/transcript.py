@@ -33,7 +33,7 @@ TIME = re.compile(r"\b2\d{3}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?Z?)?")
 GROUPS = re.compile(r"\b[0-9a-f]{4}(?: +[0-9a-f]{4})+\b")  # of a ceremony sheet
 MEDIA = "/media/"
 DISK = re.compile(r"(\S+) \((?:[^()\n]+, )?[\d.]+ [kMGTP]?B free\)")
-PEAK = re.compile(r"Peak disk use: [\d.]+ [kMGTP]?B")
+PEAK = re.compile(r"Peak disk use: [\d.]+ [kMGTP]?B(?: \(at most [\d.]+ [kMGTP]?B\))?")
 
 
 @dataclass(frozen=True)
