@@ -149,7 +149,7 @@ def test_a_new_passphrase_is_asked_twice(depot: Path, connected: Side, tmp_path:
 
 
 def test_two_different_new_passphrases_make_no_key(connected: Side, tmp_path: Path) -> None:
-    answers = [(NEW, "one\n"), (AGAIN, "other\n")]
+    answers = [(NEW, "one\n"), (AGAIN, "other\n")] * 3
 
     ran = run_at_terminal(connected, "key", "generate", "k", "--dir", tmp_path, answers=answers)
 
