@@ -361,7 +361,7 @@ def _tebibyte(path: Path) -> None:
         (_link_to_zeros, (ConfigurationError, ConfigurationError)),
         (_fifo, (ConfigurationError, ConfigurationError)),
         (_folder, (MissingError, ConfigurationError)),  # it could be a depot, and holds no roots
-        (Path.unlink, (ConfigurationError, NotTrustedError)),
+        (Path.unlink, (MissingError, NotTrustedError)),
         (_tebibyte, (NotTrustedError, NotTrustedError)),
     ],
     ids=["link to zeros", "FIFO", "folder", "nothing", "a tebibyte"],

@@ -32,7 +32,7 @@ def pauses() -> list[float]:
 @pytest.fixture
 def transport(server: MemoryFiles, pauses: list[float]) -> RetryingTransport:
     """A transport that has connected once, and tries four times."""
-    policy = RetryPolicy(tries=4, wait=pauses.append, jitter=lambda: 1.0)
+    policy = RetryPolicy(tries=4, wait=pauses.append, jitter=lambda: 1.0, clock=lambda: 0.0)
     transport = RetryingTransport(MemoryTransport(server), policy)
     transport.size("there")
     return transport
