@@ -35,9 +35,9 @@ ROLES: Final[tuple[Role, ...]] = (
 )
 BUNDLE_ROLES: Final[tuple[Role, ...]] = ("builder", "scanner", "approver")
 """The roles whose signatures lie beside a manifest (format §8)."""
-Purpose = Role | Literal["waiver", "model"]
-"""What a signature is for: the document that a role signs, a waiver, or a single model for other
-tools (format §18)."""
+Purpose = Role | Literal["waiver", "model", "statement"]
+"""What a signature is for: the document that a role signs, a waiver, a single model for other tools
+(format §18), or an in-toto statement, whose envelope has it inside (format §29.1)."""
 
 _ATTESTATION = "application/vnd.airgap.attestation.v1+msgpack"
 PAYLOAD_TYPES: Final[Mapping[Purpose, str]] = MappingProxyType(
@@ -48,6 +48,7 @@ PAYLOAD_TYPES: Final[Mapping[Purpose, str]] = MappingProxyType(
         "approver": _ATTESTATION,
         "waiver": "application/vnd.airgap.waiver.v1+msgpack",
         "model": "application/vnd.in-toto+json",
+        "statement": "application/vnd.in-toto+json",
     }
 )
 
