@@ -67,6 +67,7 @@ def test_what_is_signed_counts_bytes_and_not_characters() -> None:
 
 
 def test_each_signing_role_but_the_two_who_attest_has_a_payload_of_its_own() -> None:
-    assert set(PAYLOAD_TYPES) == {"root", *BUNDLE_ROLES, "waiver", "model"}
+    assert set(PAYLOAD_TYPES) == {"root", *BUNDLE_ROLES, "waiver", "model", "statement"}
     assert PAYLOAD_TYPES["scanner"] == PAYLOAD_TYPES["approver"]
+    assert PAYLOAD_TYPES["model"] == PAYLOAD_TYPES["statement"]  # in-toto's: predicates differ
     assert len(set(PAYLOAD_TYPES.values())) == 5
