@@ -94,16 +94,20 @@ def _ask(prompt: str) -> bytes:
 
 def _read_given(variable: str | None, descriptor: int | None) -> bytes | None:
     """Return the passphrase that the environment or a descriptor holds, if one does."""
+    from airgap.flow.trust.keys import GivenPassphrase
+
     if descriptor is not None:
         try:
             with os.fdopen(descriptor, "rb") as file:
-                return file.read(4096).rstrip(b"\r\n")
+                secret = file.read(4096).rstrip(b"\r\n")
         except OSError as error:
             raise ConfigurationError(
                 f"Descriptor {descriptor} cannot be read: {error.strerror}.",
                 "Open it in the shell, as in: airgap … --passphrase-fd 3 3<file",
             ) from error
-    value = os.environ.get(variable or DEFAULT_VARIABLE)
+        return GivenPassphrase(secret, f"descriptor {descriptor}")
+    name = variable or DEFAULT_VARIABLE
+    value = os.environ.get(name)
     if variable and value is None:
         raise ConfigurationError(f"The variable {variable} is not set.", "Set it, or name another.")
-    return None if value is None else os.fsencode(value)
+    return None if value is None else GivenPassphrase(os.fsencode(value), f"the variable {name}")

@@ -16,7 +16,7 @@ from airgap.format.root import ALGORITHMS, Key
 from airgap.signing import key_files, pkcs8, public_keys
 from airgap.signing.openssl_mode import UNAVAILABLE, is_fips_enforced
 from airgap.signing.public_keys import CURVES, make_key
-from airgap.signing.signer import Passphrase, Signer
+from airgap.signing.signer import GivenPassphrase, Passphrase, Signer
 
 __all__ = [
     "FIPS_PASSPHRASE_BYTES",
@@ -242,17 +242,20 @@ def _parse(path: Path, text: bytes, passphrase: Passphrase) -> object:
     load: Callable[[bytes, bytes | None], object] = serialization.load_pem_private_key
     if b"BEGIN OPENSSH PRIVATE KEY" in text:
         load = serialization.load_ssh_private_key
-    encrypted = False
+    secret: bytes | None = None
     try:
         try:
             return load(text, None)
-        except TypeError:
-            encrypted = True
-        return load(text, passphrase(f"the key {path}"))
+        except (
+            TypeError
+        ):  # it is encrypted: a refusal to tell the passphrase is an error of its own
+            pass
+        secret = passphrase(f"the key {path}")
+        return load(text, secret)
     except UNAVAILABLE as error:
         raise _make_unsupported_error(path, key_files.read_protection(text)) from error
     except (ValueError, TypeError) as error:
-        raise _unreadable_key_error(path, len(text), encrypted=encrypted) from error
+        raise _unreadable_key_error(path, len(text), secret) from error
 
 
 def _make_unsupported_error(path: Path, protection: str) -> ConfigurationError:
@@ -267,17 +270,22 @@ def _make_unsupported_error(path: Path, protection: str) -> ConfigurationError:
     )
 
 
-def _unreadable_key_error(path: Path, size: int, *, encrypted: bool) -> ConfigurationError:
+def _unreadable_key_error(path: Path, size: int, secret: bytes | None) -> ConfigurationError:
+    """``secret`` is the passphrase of a file that is encrypted."""
     note = public_keys.ml_dsa_note()
     if size > _SEED_FORM_BYTES:
         note += (
             " If openssl wrote it as an ML-DSA key, convert it to the short form: openssl pkey"
             " -provparam ml-dsa.output_formats=seed-only."
         )
-    if encrypted:
+    if isinstance(secret, GivenPassphrase):
         return ConfigurationError(
-            f"The passphrase for {path} is wrong.",
-            "Type it again, or check the environment variable." + note,
+            f"The passphrase for {path}, from {secret.source}, is wrong.",
+            f"Check what {secret.source} holds.{note}",
+        )
+    if secret is not None:
+        return ConfigurationError(
+            f"The passphrase for {path} is wrong.", f"Check it, and type it again.{note}"
         )
     return ConfigurationError(
         f"{path} is not a private key.",
@@ -289,7 +297,7 @@ def _refuse_exposed(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
         raise _not_a_file_error(path)
     if path.suffix == ".pub":  # a slip: the advice to hide what is public would not help
-        raise _unreadable_key_error(path, 0, encrypted=False)
+        raise _unreadable_key_error(path, 0, None)
     if mode & OTHERS_ACCESS:
         raise StorageError(
             f"The private key {path} can be read by others (mode {mode & 0o777:04o}).",

@@ -4,14 +4,14 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 from airgap.errors import ConfigurationError
 from airgap.format.envelope import PAYLOAD_TYPES, Envelope, Purpose, signed_bytes
 from airgap.format.root import Key
 from airgap.signing.public_keys import verifies
 
-__all__ = ["Passphrase", "Signer"]
+__all__ = ["GivenPassphrase", "Passphrase", "Signer"]
 
 Passphrase = Callable[[str], bytes]
 """Returns the passphrase of a key file or the PIN of a token; called only if one is needed.
@@ -19,6 +19,19 @@ Passphrase = Callable[[str], bytes]
 It takes what a person calls the key: its path, or the token's name."""
 
 _WAIT_SECONDS: Final = 3.0
+
+
+class GivenPassphrase(bytes):
+    """A passphrase that nobody typed. A message about a wrong one names its source."""
+
+    source: str
+    """Such as "descriptor 3"."""
+
+    def __new__(cls, secret: bytes, source: str) -> Self:
+        """Take the bytes, and where they came from."""
+        made = super().__new__(cls, secret)
+        made.source = source
+        return made
 
 
 class Signer(ABC):

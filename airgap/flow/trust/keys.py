@@ -6,10 +6,11 @@ from pathlib import Path
 from airgap.errors import ConfigurationError, UsageError
 from airgap.format.root import ALGORITHMS, Key
 from airgap.signing import open_signer, private_keys
-from airgap.signing.signer import Passphrase, Signer
+from airgap.signing.signer import GivenPassphrase, Passphrase, Signer
 
 __all__ = [
     "ALGORITHMS",
+    "GivenPassphrase",
     "KeyKind",
     "NewKey",
     "Passphrase",

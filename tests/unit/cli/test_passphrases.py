@@ -102,7 +102,33 @@ def test_the_wrong_passphrase_is_a_configuration_error(
     ran = sign(connected, depot, locked_key)
 
     assert ran.code == 3
-    assert "key is wrong." in ran.err
+    assert "key, from the variable AIRGAP_PASSPHRASE, is wrong." in ran.err
+
+
+def test_a_wrong_passphrase_names_the_descriptor_that_it_came_from(
+    locked_key: Path, connected: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRGAP_PASSPHRASE", SECRET)  # a descriptor comes before it
+    secret = tmp_path / "secret"
+    secret.write_text("wrong\n")
+    words = ("key", "export-public", locked_key, "-o", tmp_path / "copy.pub")
+    descriptor = os.open(secret, os.O_RDONLY)
+
+    ran = connected.run(*words, "--passphrase-fd", str(descriptor))
+
+    assert ran.code == 3
+    assert f"{locked_key}, from descriptor {descriptor}, is wrong." in ran.err
+    assert f"Check what descriptor {descriptor} holds." in ran.err
+
+
+def test_a_wrong_passphrase_that_was_typed_has_no_source(
+    locked_key: Path, depot: Path, connected: Side
+) -> None:
+    ran = run_at_terminal(connected, "sign", depot, "--key", locked_key, answers=[(OLD, "wrong\n")])
+
+    assert ran.code == 3
+    assert "from" not in ran.err
+    assert "type it again" in ran.err
 
 
 def test_a_key_that_is_not_encrypted_asks_for_none(
