@@ -1,19 +1,21 @@
 """Lists what a depot holds, newest first, for ``list`` and ``get``."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from airgap.errors import AirgapError, MissingError
 from airgap.flow.admission import policy
 from airgap.flow.admission.policy import AdmissionPolicy
-from airgap.flow.bundle.tag import Tag
+from airgap.flow.bundle.tag import Tag, parse_tag
 from airgap.flow.depot import open_depot
 from airgap.flow.depot.open_depot import DamagedBundle, StoredBundle
 from airgap.flow.describe.bundle import describe_bundle, describe_claimed, describe_counted
 from airgap.flow.location.connector import LOCAL, Connector
-from airgap.flow.location.location import DepotLocation
+from airgap.flow.location.location import DepotLocation, LocalDepot
 from airgap.format import manifest as manifests
+from airgap.format.kinds import BENTO
 from airgap.format.newest import Age, choose_newest, newest_first, read_age
 
 __all__ = ["Listing", "find_in", "list_depot"]
@@ -55,13 +57,27 @@ def list_depot(
                 rows[bundle.bundle] = row[1]
                 ages |= {bundle.bundle: row[0]} if row[0] else {}
     if not count:
-        raise MissingError(
-            f"{depot.location} holds no bundles.",
-            "Check the path, or push one with `airgap push`.",
-        )
+        raise _make_empty_error(location, tag)
     order = [age.bundle for age in newest_first(ages.values(), lambda age: age)]
     order += sorted(rows.keys() - ages.keys())  # the damaged ones
     return Listing([rows[bundle] for bundle in order], why, ages)
+
+
+def _make_empty_error(location: DepotLocation, tag: Tag | None) -> MissingError:
+    """Say that a depot is empty or not there; a person may have named an item instead."""
+    if not isinstance(location, LocalDepot) or location.path.exists():
+        return MissingError(
+            f"{location} holds no bundles.", "Check the path, or push one with `airgap push`."
+        )
+    hint = "Check the path, and that the medium is mounted."
+    with suppress(AirgapError):
+        text = str(location.path)
+        if tag is None:
+            parse_tag(text, BENTO.name)
+            hint = (
+                f"To see an item: `airgap get {text}` here, `airgap get {text} DEPOT` in a depot."
+            )
+    return MissingError(f"There is no depot at {location.path}.", hint)
 
 
 def find_in(

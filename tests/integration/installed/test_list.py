@@ -1,6 +1,11 @@
 """``airgap list`` without a location: what is on this machine, of every kind."""
 
-from tests.support import stores, whole_shop
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import MissingError
+from tests.support import refusals, stores, whole_shop
 from tests.support.forge import Forge
 from tests.support.sides import Side
 
@@ -54,3 +59,16 @@ def test_a_manifest_of_a_bundle_that_is_in_no_ledger_is_not_believed(
 
     assert {tuple(row["bundles"]) for row in rows} == {()}
     assert "hugging-face" not in {row["kind"] for row in rows}
+
+
+def test_a_tag_in_place_of_a_depot_is_answered_with_the_command_for_it(
+    isolated: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    hint = refusals.expect_refusal(isolated, "list", "shop:v1", error=MissingError).json["error"]
+
+    assert hint["message"] == "There is no depot at shop:v1."
+    assert "`airgap get shop:v1` here, `airgap get shop:v1 DEPOT` in a depot" in hint["hint"]
+    assert "medium is mounted" in isolated.run("list", tmp_path / "none").err
+    assert "medium is mounted" in isolated.run("get", "shop:v1", "none").err
