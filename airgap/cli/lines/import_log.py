@@ -18,10 +18,10 @@ def log_lines(log: ImportLog) -> Iterator[str]:
     """Yield each entry, the newest first: when and what, then the bundle, items and signers."""
     groups = [(format_time(row.entry.at), list(_entry_lines(row, log.root))) for row in log.entries]
     groups += [(line["at"], list(_removal_lines(line))) for line in log.removals]
-    for _, lines in sorted(groups, key=lambda group: group[0], reverse=True)[: log.limit]:
+    for _, lines in sorted(groups, key=lambda group: group[0], reverse=True)[: log.wanted.limit]:
         yield from lines
     if not groups:
-        yield f"The import history of site {log.root.site} has no such entry."
+        yield _explain_nothing(log)
     if log.undecided:
         entries = count_text(log.undecided, "entry", "entries")
         yield (
@@ -30,6 +30,15 @@ def log_lines(log: ImportLog) -> Iterator[str]:
         )
     if log.status.fault:
         yield f"NOT INTACT ({log.status.fault.kind}): {log.status.fault.message}"
+
+
+def _explain_nothing(log: ImportLog) -> str:
+    wanted, site = log.wanted, log.root.site
+    is_filtered = wanted.item is not None or wanted.events
+    if is_filtered or log.newest is None or log.newest >= wanted.since:
+        return f"The import history of site {site} has no such entry."
+    since, newest = format_time(wanted.since), format_time(log.newest)
+    return f"Nothing happened at site {site} since {since}: the newest entry is of {newest}."
 
 
 def _entry_lines(row: LogEntry, root: Root) -> Iterator[str]:

@@ -61,8 +61,10 @@ class ImportLog:
     undecided: int = 0
     removals: tuple[Mapping[str, Any], ...] = ()
     """What was removed from this machine, newest first, as format §21 has it."""
-    limit: int | None = None
-    """How many entries and removals together are shown to people."""
+    wanted: LogFilter = LogFilter()
+    """Its ``limit`` also holds for entries and removals together, as people see them."""
+    newest: int | None = None
+    """When the newest entry of the ledger was written, in seconds since 1970."""
 
 
 def read_log(wanted: LogFilter) -> ImportLog:
@@ -77,7 +79,8 @@ def read_log(wanted: LogFilter) -> ImportLog:
     entries = list(history.read_entries(root.site))
     shown, undecided = select_entries(entries, wanted, cache(_load_items))
     removed = select_removals(list(removals.list_removals()), wanted)
-    return ImportLog(root, status, tuple(shown), undecided, tuple(removed), wanted.limit)
+    newest = entries[-1].at if entries else None
+    return ImportLog(root, status, tuple(shown), undecided, tuple(removed), wanted, newest)
 
 
 def select_entries(

@@ -70,6 +70,17 @@ def test_filters_choose_entries(used: Side) -> None:
     assert numbers("--since", "2999-01-01") == []
 
 
+def test_a_time_after_the_newest_entry_says_that_nothing_happened_since(used: Side) -> None:
+    newest = used.run("log", "--json").json["entries"][0]["at"]
+
+    assert used.run("log", "--since", "2999-01-01").out == (
+        "Nothing happened at site ward since 2999-01-01T00:00:00Z:"
+        f" the newest entry is of {newest}.\n"
+    )
+    for option in (("other",), ("--event", "waived")):
+        assert "no such entry" in used.run("log", "--since", "2999-01-01", *option).out
+
+
 def test_entries_whose_items_are_not_remembered_are_counted(used: Side) -> None:
     assert used.run("log", "ranker:v1", "--json").json["undecided"] == 1
 
