@@ -133,8 +133,11 @@ def read_config(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except (OSError, ValueError, RecursionError) as error:
+        hint = "Fix it, or move it away."
+        if isinstance(error, (PermissionError, NotADirectoryError)):
+            hint = "Run this as its owner, or set AIRGAP_HOME to a folder in which you can write."
         raise ConfigurationError(
-            f"The config file {path} cannot be used: {_explain(error)}.", "Fix it, or move it away."
+            f"The config file {path} cannot be used: {_explain(error)}.", hint
         ) from error
 
 

@@ -4,15 +4,17 @@ The keys and the root appear in one folder by one rename; then the config file n
 that was killed is finished by the next one, and a further one changes nothing.
 """
 
+import errno
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from airgap.disk import durable
-from airgap.disk.os_errors import translate_errors
-from airgap.errors import ConflictError, UsageError
+from airgap.disk.os_errors import storage_error, translate_errors
+from airgap.errors import ConflictError, MissingError, StorageError, UsageError
 from airgap.flow import config
 from airgap.flow.location.destination import require_folder_above
 from airgap.flow.trust import keys, roots
@@ -28,6 +30,11 @@ BUILDER_KEY: Final = "builder"
 _FOLDER: Final = "keys"
 _ROOT: Final = "root.msgpack"
 _PRIVATE: Final = 0o700
+_NO_HOME: Final = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS)
+_HINT: Final = (
+    "airgap keeps keys, config and history there: set AIRGAP_HOME to a folder in which you can"
+    " write, or HOME to your home folder."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +86,13 @@ def begin_site(
                 "Use lower-case letters, digits, '-', '_', '.'; at most 63.",
             )
     document = config.load(may_be_new=True)
-    require_folder_above(state_folder())
     folder = state_folder() / _FOLDER
-    is_new = not folder.exists()
+    with _translate_home_errors():
+        require_folder_above(folder.parent)
+        is_new = not folder.exists()
+        part = _make_part(folder) if is_new else folder
     if is_new:
-        _make_folder(folder, site, kind, passphrase)
+        _make_keys(part, folder, site, kind, passphrase)
     else:
         _require_same_site(folder, site)
     lacks = _note_defaults(folder, channel, document)
@@ -91,16 +100,37 @@ def begin_site(
     return BegunSite(root, is_new, folder, config.config_path(), lacks)
 
 
-def _make_folder(
-    folder: Path, site: str, kind: KeyKind, passphrase: Callable[[str], bytes | None]
-) -> None:
-    """Make the keys and the root under another name, and rename the folder when it is whole."""
+@contextmanager
+def _translate_home_errors() -> Iterator[None]:
+    """Say that AIRGAP_HOME can be set where a home folder is missing or not writable."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_HOME:
+            raise storage_error(error, state_folder()) from error
+        raise StorageError(f"{state_folder()}: {error.strerror}.", _HINT) from error
+    except MissingError as error:
+        raise MissingError(error.message, _HINT) from error
+
+
+def _make_part(folder: Path) -> Path:
+    """Make an empty private folder, which becomes ``folder`` when it is whole. Raises OSError."""
     part = folder.with_name(f"{folder.name}.part")
-    with translate_errors(folder):
-        durable.make_folder(folder.parent, _PRIVATE)
-        if part.exists():  # of a run that was killed; no root names its keys
-            shutil.rmtree(part)
-        part.mkdir(_PRIVATE)
+    durable.make_folder(folder.parent, _PRIVATE)
+    if part.exists():  # of a run that was killed; no root names its keys
+        shutil.rmtree(part)
+    part.mkdir(_PRIVATE)
+    return part
+
+
+def _make_keys(
+    part: Path,
+    folder: Path,
+    site: str,
+    kind: KeyKind,
+    passphrase: Callable[[str], bytes | None],
+) -> None:
+    """Make the keys and the root in ``part``, and rename it when it is whole."""
     secret = passphrase(SITE_KEY)
     own = keys.generate_key(part, SITE_KEY, kind, secret)
     builder = keys.generate_key(part, BUILDER_KEY, kind, passphrase(BUILDER_KEY))

@@ -1,5 +1,6 @@
 """The first bundle: two commands on each side, and an ``init`` that finishes what was killed."""
 
+import errno
 import signal
 import tomllib
 from functools import partial
@@ -7,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from airgap.errors import ConflictError, NotTrustedError, UsageError
+from airgap.disk import durable
+from airgap.errors import ConflictError, NotTrustedError, StorageError, UsageError
 from airgap.format.fingerprints import group_digits
 from airgap.signing import private_keys
-from tests.support import refusals, store_invariants
+from tests.support import refusals, store_invariants, stores
 from tests.support.faults import Fault, Launcher
-from tests.support.sides import Side
+from tests.support.sides import Side, run_cli
 from tests.support.terminal import run_at_terminal
 
 INIT = ("init", "hospital-north", "--no-passphrase")
@@ -153,3 +155,46 @@ def _tell(secret: bytes, _: str) -> bytes:
 
 def keys(side: Side) -> Path:
     return Path(side.environment["AIRGAP_HOME"]) / "keys"
+
+
+@pytest.mark.parametrize("home", ["missing/home", "file"])
+def test_a_home_that_cannot_be_used_is_refused_with_what_to_set(
+    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / home))
+    monkeypatch.delenv("AIRGAP_HOME", raising=False)
+    before = stores.snapshot(tmp_path)
+
+    ran = run_cli(INIT, {})
+
+    assert ran.code == (3 if home == "file" else 13)
+    assert "set AIRGAP_HOME to a folder in which you can write" in ran.err
+    assert stores.snapshot(tmp_path) == before
+
+
+def test_a_home_that_is_not_writable_is_refused_with_what_to_set(
+    other: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(durable, "make_folder", refuse)
+
+    ran = refusals.expect_refusal(other, *INIT, error=StorageError)
+
+    assert f"{other.state}: Permission denied." in ran.json["error"]["message"]
+    assert "set AIRGAP_HOME" in ran.json["error"]["hint"]
+
+
+def test_a_full_disk_is_not_blamed_on_the_home(
+    other: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(durable, "make_folder", refuse)
+
+    ran = refusals.expect_refusal(other, *INIT, error=StorageError)
+
+    assert "Free some space" in ran.json["error"]["hint"]
