@@ -60,12 +60,15 @@ def _difference_lines(difference: Difference) -> Iterator[str]:
 
 
 def removal_lines(plan: RemovalPlan, verb: str) -> Iterator[str]:
-    """Yield what is removed, what stays although nothing needs it, and the bytes."""
+    """Yield what is removed, what stays although nothing needs it, and the bytes on the disk.
+
+    ``airgap list`` shows the bytes of the content, of which small files occupy more.
+    """
     for removal in plan.removals:
         stranger = "" if removal.imported else ", not imported by airgap"
-        yield ClaimLine(f"{verb} {removal.item} ({size_text(removal.size)}{stranger})")
+        yield ClaimLine(f"{verb} {removal.item} ({size_text(removal.size)} on disk{stranger})")
     for kept in plan.kept:
         yield ClaimLine(f"keeping {kept.item}: {kept.reason}")
     yield from map(ClaimLine, plan.notes)
     size = size_text(sum(removal.size for removal in plan.removals))
-    yield f"{verb} {count_text(len(plan.removals), 'item')}, {size}."
+    yield f"{verb} {count_text(len(plan.removals), 'item')}, {size} on disk."

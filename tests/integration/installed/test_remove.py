@@ -45,7 +45,7 @@ def used(isolated: Side, forged: Forge) -> Side:
 
 
 def test_prune_keeps_the_newest_versions_and_all_that_they_need(used: Side) -> None:
-    assert used.run("prune", "--yes").out == "removed 0 items, 0 B.\n"
+    assert used.run("prune", "--yes").out == "removed 0 items, 0 B on disk.\n"
     planned = used.run("prune", "--keep", "1", "--dry-run", "--json").json
     assert tags(used) == all_of("v1", "v1") | all_of("v2", "v2")
 
