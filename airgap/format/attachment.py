@@ -14,6 +14,8 @@ _LIMITS: Final = {
     FINDINGS: limits.FINDINGS_BYTES,
     "intoto.json": limits.STATEMENT_BYTES,
     "tsr": limits.TIME_STAMP_BYTES,
+    "pem": limits.CERTIFICATE_BYTES,
+    "sha512": limits.INDEX_BYTES,
 }
 _FILE: Final = re.compile(
     rf"(?P<name>[a-z0-9]([-.a-z0-9]*[a-z0-9])?)\.[0-9a-f]{{64}}\.(?P<kind>{'|'.join(_LIMITS)})"
@@ -28,9 +30,11 @@ def attachment_file(name: str, key_id: str, kind: str) -> str:
 def parse_attachment_file(file: str) -> str | None:
     """Return the kind of an attachment by its file name; None for another name."""
     match = _FILE.fullmatch(file)
-    if match is None or len(match["name"]) > limits.ATTACHMENT_NAME_CHARACTERS:
+    if match is None:
         return None
-    return match["kind"]
+    is_stamp = match["kind"] == "tsr"
+    longest = limits.STAMP_NAME_CHARACTERS if is_stamp else limits.ATTACHMENT_NAME_CHARACTERS
+    return match["kind"] if len(match["name"]) <= longest else None
 
 
 def size_limit(kind: str) -> int:

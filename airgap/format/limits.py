@@ -19,11 +19,15 @@ LABELS = 32
 LABEL_CHARACTERS = 128
 
 ATTACHMENT_NAME_CHARACTERS = 20
+STAMP_NAME_CHARACTERS = 23  # a role, the name of an attestation, and a number
 ATTACHMENTS = 64  # of each kind
 ATTACHMENTS_BYTES = 64 * MIB  # all of one bundle
 FINDINGS_BYTES = 16 * MIB
 STATEMENT_BYTES = 4 * MIB
 TIME_STAMP_BYTES = 64 * KIB
+CERTIFICATE_BYTES = 64 * KIB
+INDEX_BYTES = 16 * MIB
+STAMPS = 64  # of one chain
 
 LEDGER_BYTES = 256 * MIB
 LEDGER_IMPORT_BYTES = 255 * MIB  # after an import; the rest is for roots and resets

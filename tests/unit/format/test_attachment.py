@@ -8,7 +8,7 @@ from airgap.format.attachment import Allowance, attachment_file, parse_attachmen
 KEY = "0a" * 32
 
 
-@pytest.mark.parametrize("kind", ["findings", "intoto.json", "tsr"])
+@pytest.mark.parametrize("kind", ["findings", "intoto.json", "tsr", "pem", "sha512"])
 @pytest.mark.parametrize("name", ["scanner", "approver.rehearsal", "builder.2", "x", "a" * 20])
 def test_a_name_is_parsed_as_it_was_made(name: str, kind: str) -> None:
     file = attachment_file(name, KEY, kind)
@@ -24,6 +24,7 @@ def test_a_name_is_parsed_as_it_was_made(name: str, kind: str) -> None:
     "file",
     [
         f"{'a' * 21}.{KEY}.findings",
+        f"{'a' * 24}.{KEY}.tsr",
         f"Scanner.{KEY}.findings",
         f".{KEY}.findings",
         f"a/b.{KEY}.findings",
