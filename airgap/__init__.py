@@ -101,6 +101,9 @@ if TYPE_CHECKING:
         pull,
         push,
     )
+    from airgap.api.evidence import (
+        attach,
+    )
     from airgap.api.examining import (
         diff,
         inspect,
@@ -164,6 +167,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "approve",
+    "attach",
     "attest",
     "bentos",
     "check",
@@ -202,6 +206,7 @@ __all__ = [
 _HOMES: Final = {
     "airgap.api.approvals": ("approve", "attest", "sign", "sign_waiver", "waive"),
     "airgap.api.bentos": ("delete", "get", "list", "pull", "push"),
+    "airgap.api.evidence": ("attach",),
     "airgap.api.examining": ("diff", "inspect", "verify"),
     "airgap.api.export_options": ("ExportOptions",),
     "airgap.api.exporting": ("export_bento", "export_bundle", "export_model", "plan_export"),

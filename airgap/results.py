@@ -1,6 +1,7 @@
 """What the functions of airgap return; see ``airgap.api.results``."""
 
 from airgap.api.results import (
+    AttachedFileDict,
     AttachmentDict,
     AttestationDict,
     BundleDict,
@@ -61,6 +62,7 @@ from airgap.api.results import (
 )
 
 __all__ = [
+    "AttachedFileDict",
     "AttachmentDict",
     "AttestationDict",
     "BundleDict",

@@ -19,6 +19,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "Verify and inspect": ("verify", "inspect", "diff"),
     "Depots and the local store": ("push", "pull", "list", "get", "delete"),
     "What is installed": ("list_items", "check", "log", "remove", "prune"),
+    "Evidence": ("attach",),
     "Signatures": ("sign", "approve", "attest", "waive", "sign_waiver"),
     "Progress": ("ProgressCallback", "ProgressEvent"),
 }

@@ -55,6 +55,7 @@ class ArchiveReader:
     """Fills ``BundleReader`` with a stream, read strictly from front to back."""
 
     stock_archive: None = None
+    depot: None = None
     volumes = ()
     is_stream = True
     spooled = None
@@ -133,8 +134,9 @@ class ArchiveReader:
     def _require_path(self) -> Path:
         if self._path is None:
             raise UsageError(
-                "A single file on a server cannot be signed there.",
-                "Sign in a depot, or fetch the file (`airgap copy`), sign it, and copy it back.",
+                f"Nothing can be added to {self.location}: it is not a file on this machine.",
+                "Fetch the file (`airgap copy`), sign it or attach to it here, and copy it back;"
+                " or use a depot.",
             )
         return self._path
 

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from airgap.carrier.depot import Depot
 from airgap.carrier.stock.port import StockMembers
 from airgap.codec.buffer import Buffer
 from airgap.disk.buffers import BufferPool
@@ -27,6 +28,11 @@ class SignedManifest(Protocol):
 
     location: str
     """Where it is, for messages."""
+
+    @property
+    def depot(self) -> Depot | None:
+        """The depot that it is in (format §23); None for an archive."""
+        ...
 
     def read_manifest(self) -> tuple[str, bytes]:
         """Return the bundle id that the place claims, and the manifest's bytes.

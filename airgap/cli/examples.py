@@ -318,6 +318,10 @@ airgap prove summarizer:v2 --request request.txt --report proof.json
 airgap rehearse /media/usb/depot
 # Rehearse one Bento of it, and write the report to be signed
 airgap rehearse /media/usb/depot --bento summarizer:v2 --report proof.json
+# Let a publisher's evidence travel with a bundle
+airgap attach /media/usb/depot model.sig
+# Let a scanner's output travel on every volume
+airgap attach /media/volume-1 /media/volume-2 clamav.txt --name clamav
 # Show everything that happened here
 airgap log
 # Show the refusals of the last 30 days

@@ -66,6 +66,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "attest": ("attest", "Sign the result of a scan or review of a bundle."),
     "approve": ("approve", "Accept or reject a bundle as an approver."),
     "waive": ("waive", "Permit a site to import one bundle despite its age."),
+    "attach": ("attach", "Let a file travel with a bundle, such as evidence of others."),
     "serve": ("serve", "Receive bundles over the network: the gateway's drop box."),
     "watch": ("watch", "Import the bundles that arrive in a folder."),
     "remove": ("remove", "Remove items from this machine."),
@@ -82,6 +83,7 @@ _HEADINGS: Final = {
     "log": "Look back",
     "env": "Run a Bento",
     "key": "Keys and trust",
+    "attach": "Prove and archive",
     "serve": "Receive bundles",
     "remove": "Keep this machine in order",
 }

@@ -5,6 +5,7 @@ knows. Sizes are in bytes, times are RFC 3339 in UTC, digests and ids are lower-
 """
 
 from airgap.api.results.bundles import (
+    AttachedFileDict,
     AttachmentDict,
     AttestationDict,
     BundleDict,
@@ -77,6 +78,7 @@ from airgap.api.results.trust import (
 )
 
 __all__ = [
+    "AttachedFileDict",
     "AttachmentDict",
     "AttestationDict",
     "BundleDict",

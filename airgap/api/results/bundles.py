@@ -5,6 +5,7 @@ from typing import Literal, NotRequired, TypedDict
 from airgap.api.results.items import ItemDict
 
 __all__ = [
+    "AttachedFileDict",
     "AttachmentDict",
     "AttestationDict",
     "BundleDict",
@@ -84,6 +85,13 @@ class AttachmentDict(TypedDict):
     """Its bytes."""
     sha256: str
     """The digest of its content."""
+
+
+class AttachedFileDict(AttachmentDict):
+    """A file that ``attach`` has put beside a bundle."""
+
+    bundle: str
+    """The bundle id."""
 
 
 class InspectionDict(BundleDict):

@@ -35,6 +35,7 @@ class SignaturesOnly:
     """What archives for stock BentoML have in common: only signatures travel beside them."""
 
     location: str
+    depot: None = None
 
     @property
     def stock_archive(self) -> Self:

@@ -11,6 +11,7 @@ from airgap.errors import UsageError
 from airgap.flow.bundle.open_to_sign import BundleToSign, demand_builders
 from airgap.flow.exporting.export import note_other_volumes
 from airgap.flow.progress import Progress
+from airgap.flow.publishing.attach import attach
 from airgap.format import attestation, layout, limits
 from airgap.format import envelope as dsse
 from airgap.format.attestation import Attestation, Decision
@@ -85,7 +86,7 @@ def attest(
     if report and reader.stock_archive:
         progress.note(f"{reader.location} cannot have attachments: keep {statement.findings}.")
     elif report:  # first: an attestation without its report cannot be mended
-        reader.add_attachment(layout.findings_file(files[0][0]), report)
+        attach(reader, layout.findings_file(files[0][0]), report, progress)
     reader.add_files(files)
     note_other_volumes(candidate, progress)
     return signed

@@ -130,6 +130,7 @@ def lines(
         "sign": [depot, *key],
         "attest": [depot, *key, "--role", "scanner", "--findings", site.root],
         "approve": [depot, *key],
+        "attach": [depot, site.root],
         "waive": [depot, *waived, *key],
         "remote add": ["gateway", "sftp://host/depot"],
         "remote list": [],

@@ -1,11 +1,31 @@
 """The names and limits of attachments (format §24)."""
 
+import hashlib
+import json
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airgap.format import layout, limits, tar
-from airgap.format.attachment import Allowance, attachment_file, parse_attachment_file
+from airgap.format.attachment import (
+    Allowance,
+    attachment_file,
+    is_reserved,
+    name_foreign_file,
+    parse_attachment_file,
+)
 
 KEY = "0a" * 32
+
+
+def dsse(**changes: object) -> bytes:
+    document = {
+        "payload": "e30=",
+        "payloadType": "application/vnd.in-toto+json",
+        "signatures": [{"keyid": KEY, "sig": "cw=="}],
+    }
+    return json.dumps(document | changes, indent=1).encode()
 
 
 @pytest.mark.parametrize("kind", ["findings", "intoto.json", "tsr", "pem", "sha512"])
@@ -66,3 +86,66 @@ def test_all_together_have_a_limit() -> None:
 
 def test_what_is_no_attachment_is_passed_over() -> None:
     assert Allowance().limit("manifest.msgpack") == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "stem"),
+    [
+        ("model.sig", "model.sig"),
+        ("Scan Report (1).JSON", "scan-report-1-.json"),
+        ("multiple.intoto.jsonl", "multiple.intoto.json"),
+        ("sample-1.0-py3-none-any.whl.publish.attestation", "sample-1.0-py3-none"),
+        ("..", "file"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("über", "ber"),
+        ("\x1b[2J", "2j"),
+        ("scanner.json", "file-scanner.json"),
+        ("builder", "file-builder"),
+        ("x.findings", "x"),
+    ],
+)
+def test_a_file_of_others_has_a_name_of_its_own_and_its_digest(path: str, stem: str) -> None:
+    digest = hashlib.sha256(b"data").hexdigest()
+
+    assert ".".join(name_foreign_file(path, b"data")) == f"{stem}.{digest}.findings"
+
+
+@given(st.text(max_size=40), st.binary(min_size=1, max_size=9))
+@settings(max_examples=50)
+def test_whatever_a_file_is_called_its_name_is_one_of_an_attachment(path: str, data: bytes) -> None:
+    file = ".".join(name_foreign_file(path, data))
+
+    assert parse_attachment_file(file)
+    assert not is_reserved(file)
+    assert "/" not in file
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (dsse(), f"x.{KEY}.intoto.json"),
+        (dsse(signatures=[]), None),
+        (dsse(signatures=[{"keyid": "x", "sig": "cw=="}]), ""),
+        (dsse(signatures=[{"keyid": "../..", "sig": "cw=="}]), ""),
+        (dsse(signatures=[{"sig": "cw=="}, {"keyid": KEY, "sig": "cw=="}]), ""),
+        (dsse(payload=None), None),
+        (dsse(payloadType=1), None),
+        (b"[" * 100_000, None),
+        (b"{}", None),
+        (b"[]", None),
+        (b"\xff", None),
+        (dsse(signatures="x"), None),
+        (dsse() * 2, None),
+    ],
+)
+def test_an_envelope_is_named_by_its_key(data: bytes, expected: str | None) -> None:
+    digest = hashlib.sha256(data).hexdigest()
+    kind = "findings" if expected is None else "intoto.json"
+
+    assert ".".join(name_foreign_file("x", data)) == (expected or f"x.{digest}.{kind}")
+
+
+def test_a_time_stamp_is_known_by_the_end_of_its_name() -> None:
+    digest = hashlib.sha256(b"stamp").hexdigest()
+
+    assert name_foreign_file("a.TSR", b"stamp", "clock") == ("clock", digest, "tsr")

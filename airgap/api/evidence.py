@@ -1,0 +1,62 @@
+"""Evidence about bundles: files of others that travel with them."""
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import cast
+
+from airgap.api import results
+from airgap.api.arguments import StrPath
+from airgap.api.edge import edge
+from airgap.api.locations import Pieces, connect, join_pieces
+from airgap.api.progress import ProgressCallback, make_progress
+from airgap.errors import UsageError
+from airgap.flow.bundle.open_to_sign import name_bundle
+from airgap.flow.describe.bundle import describe_attachments
+from airgap.flow.evidence import attach_file
+from airgap.flow.location.location import parse_location
+
+__all__ = ["attach"]
+
+
+@edge
+def attach(  # noqa: PLR0913  (options)
+    src: StrPath | Sequence[StrPath],
+    file: StrPath,
+    *,
+    name: str = "",
+    bundle: str | None = None,
+    user: str | None = None,
+    passwd: str | None = None,
+    params: Mapping[str, str] | None = None,
+    progress: ProgressCallback | None = None,
+) -> results.AttachedFileDict:
+    """Let a file travel with a bundle, byte for byte. Nothing of it is checked.
+
+    Args:
+        src: a depot, ``DEPOT#ID``, or a ``.airgap`` file; or a list of volumes of one bundle.
+        file: evidence of others, such as a model's signature or a scanner's output.
+        name: what its name among the attachments begins with; default: as the file is called.
+        bundle: the full id of the bundle that is meant; required if ``src`` holds several.
+        user: of the server; the access key of S3.
+        passwd: of the server; the secret key of S3. It is never printed.
+        params: options of the protocol, as in a URL's query.
+        progress: is called with notes, such as that the bundle has other volumes.
+
+    Raises:
+        UsageError: several bundles are there, or the name or the size of the file does not fit.
+        ConflictError: another attachment has this name, or no room is left.
+        AirgapError: the bundle cannot be reached, read or written.
+    """
+    pieces = Pieces(None, user, passwd, params)
+    sources = [src] if isinstance(src, str | PathLike) else src
+    texts = [join_pieces(source, pieces) for source in sources]
+    if not texts:
+        raise UsageError("There is nothing to attach to.", "Give a bundle, or its volumes.")
+    foreign = attach_file.read_foreign_file(Path(file), name)
+    locations = [name_bundle(parse_location(text), bundle) for text in texts]
+    attached = attach_file.attach_file(
+        locations, foreign, make_progress(progress), connect(texts[0], pieces)
+    )
+    (description,) = describe_attachments({foreign.file: foreign.data})
+    return cast("results.AttachedFileDict", {"bundle": attached, **description})

@@ -1,0 +1,124 @@
+"""A file of another program is put beside a bundle, byte for byte (format §24)."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from airgap.disk.os_errors import translate_errors
+from airgap.disk.reading import read_small
+from airgap.errors import UsageError
+from airgap.flow.bundle.open_to_sign import BundleToSign, open_to_sign
+from airgap.flow.location.connector import LOCAL, Connector
+from airgap.flow.location.location import Location
+from airgap.flow.media.volumes import read_labels
+from airgap.flow.progress import Progress
+from airgap.flow.publishing.attach import attach
+from airgap.format.attachment import (
+    FINDINGS,
+    attachment_file,
+    is_attachment_name,
+    is_reserved,
+    name_foreign_file,
+    size_limit,
+)
+from airgap.printable import quote
+
+__all__ = ["ForeignFile", "attach_file", "read_foreign_file"]
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignFile:
+    """A file of another program, and its name as an attachment. Nothing in it is trusted."""
+
+    stem: str
+    key_id: str
+    kind: str
+    data: bytes
+
+    @property
+    def file(self) -> str:
+        """Its name in the bundle's folder."""
+        return attachment_file(self.stem, self.key_id, self.kind)
+
+
+def read_foreign_file(path: Path, name: str = "") -> ForeignFile:
+    """Read a file that is to be attached.
+
+    Args:
+        path: the file.
+        name: what comes first in its name as an attachment; empty: it follows from the path.
+
+    Raises:
+        UsageError: the name cannot be one; or the file is empty or too long.
+        MissingError, StorageError: the file cannot be read.
+    """
+    if name and (is_reserved(name) or not is_attachment_name(name)):
+        raise UsageError(
+            f"{quote(name)} cannot name an attachment.",
+            "Use at most 20 lower-case letters, digits, '-' and '.', with a letter or digit at both"
+            " ends, and do not begin with the name of a role.",
+        )
+    most = size_limit(FINDINGS)
+    with translate_errors(path):
+        data = read_small(path, most)
+    parts = name_foreign_file(path.name, data, name)
+    limit = size_limit(parts.kind)
+    if not 0 < len(data) <= limit:
+        raise UsageError(
+            f"{path} is empty, or has more than the {limit:,} bytes that such an attachment may"
+            " have.",
+            "Keep the file, and attach a statement that has its SHA-256.",
+        )
+    return ForeignFile(*parts, data)
+
+
+def attach_file(
+    locations: Sequence[Location],
+    foreign: ForeignFile,
+    progress: Progress,
+    connector: Connector = LOCAL,
+) -> str:
+    """Put a file beside one bundle, in each of the locations that have it; return the bundle's id.
+
+    Nothing is verified: an attachment proves nothing about the bundle, and admits nothing.
+
+    Raises:
+        UsageError: a location does not name one bundle, several name different ones, or nothing can
+            be added there.
+        ConflictError: another attachment of this name is there, or no room is left.
+        MissingError: there is no bundle, or it was deleted meanwhile.
+        CorruptError: what is there is not a bundle.
+        StorageError, TransportError: a location cannot be read or written.
+    """
+    with ExitStack() as stack:
+        candidates = [
+            stack.enter_context(open_to_sign(location, connector)) for location in locations
+        ]
+        bundles = {candidate.bundle for candidate in candidates}
+        if len(bundles) != 1:
+            raise UsageError(
+                f"The locations have {len(bundles)} different bundles.",
+                "Give the volumes of one bundle, or one location.",
+                sorted(bundles),
+            )
+        for candidate in candidates:
+            attach(candidate.reader, foreign.file, foreign.data, progress)
+        _note_other_volumes(candidates, progress)
+    return bundles.pop()
+
+
+def _note_other_volumes(candidates: Sequence[BundleToSign], progress: Progress) -> None:
+    """Say so if some volumes of the bundle did not get the file."""
+    labels = [
+        label
+        for candidate in candidates
+        for label in read_labels(
+            candidate.reader.packs, candidate.bundle, len(candidate.manifest.packs)
+        )
+    ]
+    if labels and len({label.number for label in labels}) < labels[0].count:
+        progress.note(
+            f"The file is on {len(labels)} of the bundle's {labels[0].count} volumes: what is"
+            " joined from the others alone lacks it."
+        )

@@ -1,0 +1,181 @@
+"""Threat model: what travels as evidence is not trusted, and adding it harms nothing (§24, §31)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import ConflictError, MissingError, UsageError
+from airgap.flow.bundle.open_to_sign import open_to_sign
+from airgap.flow.evidence.attach_file import attach_file, read_foreign_file
+from airgap.flow.location.location import LocalDepot, parse_location
+from airgap.flow.progress import Silent
+from airgap.flow.publishing.attach import attach
+from airgap.flow.publishing.sweep import Clock
+from airgap.format import gc_markers, layout, limits
+from airgap.transport.folder import FolderTransport
+from tests.support import forge
+from tests.support.forge import Forge
+from tests.support.stores import snapshot
+
+KEY = "0a" * 32
+SWEEP = layout.sweep_name("ab" * 16)
+
+
+@pytest.fixture
+def depot(forged: Forge) -> Path:
+    return forged.depot(forge.draft(forge.model({"w.bin": b"w" * 99})))
+
+
+def folder_of(depot: Path) -> Path:
+    (folder,) = (depot / "bundles").iterdir()
+    return folder
+
+
+def written(folder: Path, name: str, data: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+class Waiting:
+    """A clock whose waits let something happen."""
+
+    def __init__(self, *happens: object) -> None:
+        self.now = 0.0
+        self._happens = list(happens)
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        if self._happens:
+            happening = self._happens.pop(0)
+            assert callable(happening)
+            happening()
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(lambda: self.now, self.wait)
+
+
+@contextmanager
+def sweeping(depot: Path, *names: str) -> Iterator[Path]:
+    sweep = depot / SWEEP
+    sweep.parent.mkdir(exist_ok=True)
+    sweep.write_bytes(gc_markers.encode_sweep(names))
+    yield sweep
+
+
+def test_what_gc_removes_meanwhile_is_attached_again(depot: Path) -> None:
+    folder = folder_of(depot)
+    file = f"x.{KEY}.findings"
+
+    with sweeping(depot, f"bundles/{folder.name}/{file}") as sweep:
+
+        def end() -> None:
+            (folder / file).unlink()
+            sweep.unlink()
+
+        waiting = Waiting(end)
+        with open_to_sign(LocalDepot(depot)) as candidate:
+            attach(candidate.reader, file, b"data", Silent(), waiting.clock)
+
+    assert (folder / file).read_bytes() == b"data"
+
+
+def test_a_bundle_that_is_deleted_meanwhile_is_not_reported_to_have_it(depot: Path) -> None:
+    folder = folder_of(depot)
+    file = f"x.{KEY}.findings"
+
+    with sweeping(depot, f"bundles/{folder.name}/{layout.MANIFEST}") as sweep:
+
+        def end() -> None:
+            (folder / layout.MANIFEST).unlink()
+            sweep.unlink()
+
+        with (
+            open_to_sign(LocalDepot(depot)) as candidate,
+            pytest.raises(MissingError, match="deleted"),
+        ):
+            attach(candidate.reader, file, b"data", Silent(), Waiting(end).clock)
+
+
+def test_a_depot_that_removes_it_each_time_ends_the_command(
+    depot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FolderTransport, "publish", lambda *_, **__: True)
+
+    with (
+        open_to_sign(LocalDepot(depot)) as candidate,
+        pytest.raises(MissingError, match="each time"),
+    ):
+        attach(candidate.reader, f"x.{KEY}.findings", b"data", Silent(), Waiting().clock)
+
+
+@pytest.mark.parametrize(
+    "name", ["..", "a/b", "../x", "scanner", "builder.1", "X", "x" * 21, "\x1b[2J", "a\n"]
+)
+def test_a_name_that_could_mislead_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        read_foreign_file(written(tmp_path, "x", b"data"), name)
+
+
+@pytest.mark.parametrize("size", [0, limits.FINDINGS_BYTES + 1])
+def test_a_file_of_another_size_is_refused(size: int, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="bytes"):
+        read_foreign_file(written(tmp_path, "x", bytes(size)))
+
+
+def test_a_flood_is_refused_and_leaves_what_is_there(depot: Path, tmp_path: Path) -> None:
+    for number in range(limits.ATTACHMENTS):
+        written(folder_of(depot), f"n{number:02}.{KEY}.findings", b"t")
+    before = snapshot(depot)
+
+    with pytest.raises(ConflictError, match="room"):
+        attach_file([LocalDepot(depot)], read_foreign_file(written(tmp_path, "x", b"d")), Silent())
+
+    assert snapshot(depot) == before
+
+
+def test_all_together_have_a_limit(depot: Path, tmp_path: Path) -> None:
+    for number in range(4):
+        with (folder_of(depot) / f"n{number}.{KEY}.findings").open("wb") as file:
+            file.truncate(limits.FINDINGS_BYTES)
+
+    with pytest.raises(ConflictError, match="room"):
+        attach_file([LocalDepot(depot)], read_foreign_file(written(tmp_path, "x", b"d")), Silent())
+
+
+def test_another_file_of_one_name_is_refused_and_the_same_is_attached_once(
+    depot: Path, tmp_path: Path
+) -> None:
+    foreign = read_foreign_file(written(tmp_path, "x", b"d"))
+    attach_file([LocalDepot(depot)], foreign, Silent())
+    once = snapshot(depot)
+    attach_file([LocalDepot(depot)], foreign, Silent())
+    assert snapshot(depot) == once
+
+    (folder_of(depot) / foreign.file).write_bytes(b"other")
+    with pytest.raises(ConflictError, match="different content"):
+        attach_file([LocalDepot(depot)], foreign, Silent())
+
+
+def test_two_bundles_do_not_get_one_file(forged: Forge, depot: Path, tmp_path: Path) -> None:
+    other = forged.depot(forge.draft(forge.model({"w.bin": b"v"})))
+    before = snapshot(depot), snapshot(other)
+
+    with pytest.raises(UsageError, match="2 different bundles"):
+        attach_file(
+            [LocalDepot(depot), LocalDepot(other)],
+            read_foreign_file(written(tmp_path, "x", b"d")),
+            Silent(),
+        )
+
+    assert (snapshot(depot), snapshot(other)) == before
+
+
+def test_standard_input_and_a_file_on_a_server_get_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        attach_file(
+            [parse_location("-")], read_foreign_file(written(tmp_path, "x", b"d")), Silent()
+        )
