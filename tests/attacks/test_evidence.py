@@ -1,4 +1,4 @@
-"""Threat model: what travels as evidence is not trusted, and adding it harms nothing (§24, §31)."""
+"""Threat model: what travels as evidence is not trusted, and adding it harms nothing (§24)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

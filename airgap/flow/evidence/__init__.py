@@ -1,1 +1,1 @@
-"""Evidence about bundles: attached, judged, and collected for auditors (format §24, §31)."""
+"""Evidence about bundles: attached, judged, and collected for auditors (format §24)."""
