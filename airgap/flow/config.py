@@ -20,8 +20,19 @@ from airgap.state.state_folder import (
     system_folder,
 )
 
-__all__ = ["config_path", "home", "load", "quote_value", "read_text", "write_text"]
+__all__ = [
+    "WHO_KEY",
+    "config_path",
+    "home",
+    "load",
+    "load_who",
+    "quote_value",
+    "read_text",
+    "write_text",
+]
 
+WHO_KEY: Final = "record_who"
+WHO: Final = ("user", "host", "key")
 _SYSTEM_MODE: Final = 0o644
 
 
@@ -39,7 +50,8 @@ def config_path() -> Path:
 def load(*, may_be_new: bool = False) -> dict[str, Any]:
     """Read the config file; empty if it does not exist and no variable names it.
 
-    The line of the system's that names the state folder is left out: it is not an option.
+    The line of the system's that names the state folder is left out, and so is what ledgers
+    record of people: they are not options.
     ``may_be_new`` is for those who write the file: then it need not exist either if
     ``AIRGAP_CONFIG`` names it.
 
@@ -59,7 +71,26 @@ def load(*, may_be_new: bool = False) -> dict[str, Any]:
         ) from error
     if path == system_folder() / CONFIG_FILE:
         document.pop(STATE_KEY, None)
+    document.pop(WHO_KEY, None)
     return document
+
+
+def load_who() -> frozenset[str]:
+    """Return which names the entries of ledgers have: ``record_who`` of the config file, else all.
+
+    Raises:
+        ConfigurationError: it names something else; or the file cannot be used, as in ``load``.
+    """
+    try:
+        names = read_config(config_path()).get(WHO_KEY, list(WHO))
+    except FileNotFoundError:
+        return frozenset(WHO)
+    if not isinstance(names, list) or not all(name in WHO for name in names):
+        raise ConfigurationError(
+            f"{config_path()} sets {WHO_KEY} to {names!r}.",
+            'Write a list of what ledgers record: "user", "host", "key"; or an empty list.',
+        )
+    return frozenset(names)
 
 
 def read_text() -> str:

@@ -4,26 +4,39 @@
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 from airgap.errors import CorruptError
 from airgap.format import canonical, limits, names
-from airgap.format.attestation import note_problem
 from airgap.format.fields import DIGEST_BYTES, HASH, Fields
+from airgap.format.ledger_entry import (
+    EVENTS,
+    IMPORTS,
+    NUMBERED,
+    Entry,
+    Event,
+    Replaced,
+    Who,
+    bound_signers,
+    decode_entry,
+    encode_entry,
+)
 
 __all__ = [
-    "ENTRY_FORMAT",
     "EVENTS",
     "FRAME_BYTES",
     "IMPORTS",
     "LENGTH_BYTES",
+    "NUMBERED",
     "ChannelState",
     "Entry",
     "Event",
     "IssuedSequence",
+    "Replaced",
     "State",
+    "Who",
     "Witness",
     "bound_signers",
     "decode_entry",
@@ -39,42 +52,12 @@ __all__ = [
     "next_state",
 ]
 
-Event = Literal[
-    "begun", "trusted", "imported", "waived", "unsigned", "incomplete", "refused", "reset"
-]
-EVENTS: Final[tuple[Event, ...]] = get_args(Event)
-IMPORTS: Final[frozenset[Event]] = frozenset({"imported", "waived", "unsigned"})
-"""Written before the first item is renamed into place (format §17.3)."""
 FORMAT: Final = 1
-ENTRY_FORMAT: Final = 2
-"""Entries of format 1 do not name their signers (format §17.3)."""
 WITNESS_FORMAT: Final = 2
 """Witnesses of format 1 do not say which ledger they are of (format §17.6)."""
-SIGNING_ROLES: Final = ("builder", "scanner", "approver", "waiver")
-"""The keys of ``signed_by``, in the order in which ids are counted."""
 LENGTH_BYTES: Final = 4
 FRAME_BYTES: Final = LENGTH_BYTES + limits.LEDGER_ENTRY_BYTES
 """The most bytes of an entry with its length before it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One event (format §17.3). Times are in seconds since 1970."""
-
-    site: str
-    event: Event
-    at: int
-    floor: int
-    root: int
-    previous: bytes
-    bundle: bytes | None = None
-    channel: str | None = None
-    sequence: int = 0
-    waiver: bytes | None = None
-    note: str = ""
-    signed_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The ids of the keys that were counted, by role."""
-    format: int = ENTRY_FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,95 +113,9 @@ def digest(raw: bytes) -> bytes:
     return hashlib.sha256(raw).digest()
 
 
-def encode_entry(entry: Entry) -> bytes:
-    """Encode an entry, without its length (format §17.3)."""
-    signed_by = {
-        role: [bytes.fromhex(key_id) for key_id in key_ids]
-        for role, key_ids in sorted(entry.signed_by.items())
-    }
-    return canonical.encode(
-        {
-            "at": entry.at,
-            "bundle": entry.bundle,
-            "channel": entry.channel,
-            "event": entry.event,
-            "floor": entry.floor,
-            "format": entry.format,
-            "hash": HASH,
-            "note": entry.note,
-            "previous": entry.previous,
-            "root": entry.root,
-            "sequence": entry.sequence,
-            **({} if entry.format == FORMAT else {"signed_by": signed_by}),
-            "site": entry.site,
-            "waiver": entry.waiver,
-        }
-    )
-
-
-def bound_signers(signers: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """Return what an entry says of its signers (format §17.3): sorted, bounded, no empty role."""
-    left, bounded = limits.LEDGER_SIGNERS, {}
-    for role in SIGNING_ROLES:
-        key_ids = tuple(sorted(signers.get(role, ())))[:left]
-        left -= len(key_ids)
-        if key_ids:
-            bounded[role] = key_ids
-    return bounded
-
-
 def frame(entry: bytes) -> bytes:
     """Return an entry with its length before it."""
     return len(entry).to_bytes(LENGTH_BYTES, "big") + entry
-
-
-def decode_entry(raw: bytes) -> Entry:
-    """Decode and check an entry, without its length.
-
-    Raises:
-        CorruptError: it breaks a rule of format §17.3.
-    """
-    value = canonical.decode(raw, limit=limits.LEDGER_ENTRY_BYTES, what="ledger's entry")
-    is_first = type(value) is dict and value.get("format") == FORMAT
-    fields = Fields(value, _ENTRY - {"signed_by"} if is_first else _ENTRY, "ledger's entry")
-    fields.expect("format", FORMAT if is_first else ENTRY_FORMAT)
-    fields.expect("hash", HASH)
-    event, channel, note = fields.text("event"), value["channel"], fields.text("note")
-    if event not in EVENTS or note_problem(note):
-        raise fields.error("has an unknown event or an unreadable note")
-    if channel is not None and not names.is_tag_part(fields.text("channel")):
-        raise fields.error("has an invalid channel name")
-    return Entry(
-        site=_site(fields),
-        event=next(allowed for allowed in EVENTS if allowed == event),
-        at=fields.time("at"),
-        floor=fields.time("floor"),
-        root=fields.integer("root"),
-        previous=fields.digest("previous"),
-        bundle=None if value["bundle"] is None else fields.digest("bundle"),
-        channel=channel,
-        sequence=fields.integer("sequence"),
-        waiver=None if value["waiver"] is None else fields.digest("waiver"),
-        note=note,
-        signed_by={} if is_first else _read_signers(fields),
-        format=FORMAT if is_first else ENTRY_FORMAT,
-    )
-
-
-def _read_signers(fields: Fields) -> dict[str, tuple[str, ...]]:
-    """Read ``signed_by``. Raises CorruptError unless it is as ``bound_signers`` leaves it."""
-    signers = {
-        role: tuple(key_id.hex() if type(key_id) is bytes else "" for key_id in key_ids)
-        if type(key_ids) is list
-        else ()
-        for role, key_ids in fields.table("signed_by", len(SIGNING_ROLES)).items()
-    }
-    is_sound = all(
-        len(key_id) == 2 * DIGEST_BYTES for key_ids in signers.values() for key_id in key_ids
-    ) and all(len(set(key_ids)) == len(key_ids) for key_ids in signers.values())
-    if not is_sound or bound_signers(signers) != signers:
-        raise fields.error("names its signers wrongly")
-    return signers
 
 
 def next_state(state: State | None, entry: Entry, raw: bytes) -> State:
@@ -228,8 +125,8 @@ def next_state(state: State | None, entry: Entry, raw: bytes) -> State:
     """
     before = state or State(entry.site, 0, 0, b"", b"", 0)
     channels = dict(before.channels)
-    is_import = entry.event in ("imported", "waived")
-    if is_import and entry.channel and entry.bundle:
+    has_number = entry.event in NUMBERED
+    if has_number and entry.channel and entry.bundle:
         last = ChannelState(entry.sequence, entry.bundle, entry.root)
         if entry.sequence > before.last_sequence(entry.channel):
             channels[entry.channel] = last
@@ -370,23 +267,5 @@ def _site(fields: Fields) -> str:
     return site
 
 
-_ENTRY = frozenset(
-    {
-        "at",
-        "bundle",
-        "channel",
-        "event",
-        "floor",
-        "format",
-        "hash",
-        "note",
-        "previous",
-        "root",
-        "sequence",
-        "signed_by",
-        "site",
-        "waiver",
-    }
-)
 _STATE = frozenset({"channels", "digest", "entries", "floor", "head", "site", "size"})
 _WITNESS = frozenset({"entries", "head", "site"})

@@ -44,13 +44,13 @@ _ROOM: Final[Mapping[Event, int]] = MappingProxyType(
 
 
 class LedgerStore:
-    """Ledger and state in ``folder``, and the ``witness`` file of one BentoML home."""
+    """Ledger and state in ``folder``, and the ``witness`` file of one BentoML home, if any."""
 
     def __init__(
         self,
         site: str,
         folder: Path,
-        witness: Path,
+        witness: Path | None = None,
         make_witness_folder: Callable[[], object] = lambda: None,
     ) -> None:
         """Name the files; nothing is read yet. ``make_witness_folder`` makes the witness's."""
@@ -80,6 +80,8 @@ class LedgerStore:
         state, ledger = self._read_both()
         result = check_ledger(self.site, state, ledger)
         if isinstance(result, Fault) or ledger is None:
+            return result, None
+        if self.witness is None:
             return result, None
         witness = read_if_exists(self.witness, limits.SMALL_STATE_BYTES)
         return result, check_witness(ledger, result.state, witness, self.home)
@@ -117,7 +119,7 @@ class LedgerStore:
         with locks.lock_folder(self.folder.parent):
             if self.exists():  # another process was quicker
                 return
-            part = self.folder.with_name(f".{self.site}.part")
+            part = self.folder.with_name(f".{self.folder.name}.part")
             shutil.rmtree(part, ignore_errors=True)
             sharing.make_new_folder(part)
             raw = ledger_format.encode_entry(
@@ -180,6 +182,8 @@ class LedgerWriter:
     def write_witness(self, state: State) -> None:
         """Record in BentoML's home how many entries the ledger has (format §17.6)."""
         path = self.store.witness
+        if path is None:
+            return
         self.store.make_witness_folder()
         if not path.exists():
             for folder in path.parents[1:3]:
@@ -230,16 +234,17 @@ class LedgerWriter:
 
     def _copy_aside(self) -> Path:
         number = 1  # no site's id has a tilde
-        while (aside := self._folder.with_name(f"{self.store.site}~reset-{number}")).exists():
+        while (aside := self._folder.with_name(f"{self._folder.name}~reset-{number}")).exists():
             number += 1
         part = aside.with_name(f".{aside.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         sharing.make_new_folder(part)
-        sources: Mapping[str, tuple[Path, int]] = {
+        sources: dict[str, tuple[Path, int]] = {
             LEDGER: (self._folder / LEDGER, limits.LEDGER_BYTES),
             STATE: (self._folder / STATE, limits.STATE_BYTES),
-            "witness": (self.store.witness, limits.SMALL_STATE_BYTES),
         }
+        if self.store.witness is not None:
+            sources |= {"witness": (self.store.witness, limits.SMALL_STATE_BYTES)}
         for kind, (path, limit) in sources.items():
             data = read_if_exists(path, limit)
             if data is not None:

@@ -16,6 +16,7 @@ __all__ = [
     "RemovalOutcomeDict",
     "RemovedItemDict",
     "StoredItemDict",
+    "WhoDict",
 ]
 
 
@@ -98,6 +99,17 @@ class LedgerFaultDict(TypedDict):
     """The same for people."""
 
 
+class WhoDict(TypedDict):
+    """Who did something, by what this machine says of them; each may be empty."""
+
+    user: str
+    """The user's name."""
+    host: str
+    """The name of the machine."""
+    key: str
+    """The id of the key that was used."""
+
+
 class LogEntryDict(TypedDict):
     """An entry of the ledger."""
 
@@ -106,8 +118,7 @@ class LogEntryDict(TypedDict):
     at: str
     """When it was written."""
     event: str
-    """``begun``, ``trusted``, ``imported``, ``waived``, ``unsigned``, ``incomplete``, ``refused``
-    or ``reset``."""
+    """What happened, such as ``imported`` or ``refused`` (docs/format.md §17.3)."""
     bundle: str | None
     """The bundle id, if it is about a bundle."""
     channel: str | None
@@ -120,6 +131,10 @@ class LogEntryDict(TypedDict):
     """The ids of the keys that counted, by role; None: entries of old versions do not say."""
     waiver: str | None
     """The SHA-256 of the waiver, if one was needed."""
+    who: WhoDict
+    """Who did it."""
+    documents: dict[str, str]
+    """The SHA-256 of the documents that it is about, by name."""
     note: str
     """More for people, such as why it was refused."""
     items: list[ItemNameDict] | None

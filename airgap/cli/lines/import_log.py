@@ -50,6 +50,10 @@ def _entry_lines(row: LogEntry, root: Root) -> Iterator[str]:
     if entry.bundle:
         yield f"  bundle {entry.bundle.hex()}"
     yield from _item_lines(row)
+    for name, digest in entry.documents.items():
+        yield f"  {name}  sha256 {digest.hex()}"
+    if entry.who.user or entry.who.host:
+        yield ClaimLine(f"  by {entry.who.user or 'a user'} on {entry.who.host or 'this machine'}")
     if entry.note:
         yield ClaimLine(f"  note: {join_words(entry.note)}")
     for role, key_ids in entry.signed_by.items():

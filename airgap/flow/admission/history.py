@@ -1,4 +1,4 @@
-"""A site's import history on this machine: its ledger, and the witness in BentoML's home (§17)."""
+"""The ledgers of a site on this machine, and the witness in BentoML's home (format §17)."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,10 +6,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from airgap.disk.os_errors import translate_errors
 from airgap.errors import AirgapError, PolicyError, StorageError
+from airgap.flow.admission.who import find_who
 from airgap.flow.progress import Progress, Silent
 from airgap.format import limits, names
 from airgap.format.ledger import Entry, Event, State
@@ -23,12 +24,14 @@ from airgap.store.private_folder import make_private_folder, refuse_private
 
 __all__ = [
     "HistoryStatus",
+    "Side",
     "begin_history",
     "check_history",
     "clip_note",
     "compute_effective_time",
     "compute_time_floor",
     "ledgers_folder",
+    "locate_ledger",
     "lock_history",
     "make_root_entry",
     "read_entries",
@@ -39,8 +42,11 @@ __all__ = [
     "stamp_entry",
 ]
 
+Side = Literal["importing", "exporting"]
+"""Which of a site's ledgers (format §17.3): that of its imports, or that of exports for it."""
 _WITNESS: Final = "witness"
 _WAITING: Final = "Waiting for another import of this site to finish."
+_WAITING_FOR_EXPORT: Final = "Waiting for another process that records an export for this site."
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +75,28 @@ class HistoryStatus:
         """Tell whether the ledger's entries, read one after the other, lead to this state."""
         return self.store.rebuild_state() == self.state
 
+    def require(self) -> Consistent:
+        """Return that it is consistent.
+
+        Raises:
+            PolicyError: there is a fault.
+        """
+        if self.consistent is None:
+            raise self.make_error()
+        return self.consistent
+
     def make_error(self) -> PolicyError:
         """Return the error that every import ends with while there is a fault."""
         return _history_error(self)
 
 
-def check_history(name: str) -> HistoryStatus:
-    """Check a site's import history. Writes nothing and waits for no lock.
+def check_history(name: str, side: Side = "importing") -> HistoryStatus:
+    """Check a ledger of a site. Writes nothing and waits for no lock.
 
     Raises:
         StorageError: a file cannot be read.
     """
-    store = _locate_ledger(name)
+    store = locate_ledger(name, side)
     with translate_errors(store.folder):
         return _check(store)
 
@@ -92,7 +108,7 @@ def require_consistent(name: str) -> State:
         PolicyError: the history is missing, restored or damaged (format §17.5, §17.6).
         StorageError: a file cannot be read.
     """
-    return _require_consistent(check_history(name)).state
+    return check_history(name).require().state
 
 
 def compute_time_floor(state: State | None, root: Root) -> int:
@@ -111,7 +127,7 @@ def begin_history(root: Root) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    store = _locate_ledger(root.site)
+    store = locate_ledger(root.site)
     if not store.exists():
         with translate_errors(store.folder):
             store.create(stamp_entry(make_root_entry(root, "begun"), None))
@@ -160,7 +176,7 @@ def record_import(
         StorageError: the import could not be recorded; before the block.
     """
     with lock_history(entry.site, progress) as (writer, status):
-        consistent = _require_consistent(status)
+        consistent = status.require()
         try:
             check(consistent.state)
         except AirgapError as error:
@@ -171,7 +187,7 @@ def record_import(
         with translate_errors(writer.store.folder):
             state = writer.append(consistent, stamp_entry(entry, consistent.state))
         try:
-            with translate_errors(writer.store.witness):
+            with translate_errors(writer.store.witness or writer.store.folder):
                 writer.write_witness(state)
             yield
         except BaseException as error:
@@ -185,13 +201,13 @@ def make_root_entry(root: Root, event: Event) -> Entry:
     return Entry(root.site, event, at=0, floor=floor, root=root.version, previous=b"")
 
 
-def read_entries(name: str) -> Iterator[Entry]:
-    """Yield the entries of a site's ledger, from the first one on, as far as they are intact.
+def read_entries(name: str, side: Side = "importing") -> Iterator[Entry]:
+    """Yield the entries of a ledger of a site, from the first one on, as far as they are intact.
 
     Raises:
         StorageError: it cannot be read.
     """
-    store = _locate_ledger(name)
+    store = locate_ledger(name, side)
     with translate_errors(store.folder):
         yield from store.read_entries()
 
@@ -203,24 +219,28 @@ def clip_note(text: str) -> str:
 
 
 @contextmanager
-def lock_history(name: str, progress: Progress) -> Iterator[tuple[LedgerWriter, HistoryStatus]]:
-    """Hold the lock of a site's import history, and check it again.
+def lock_history(
+    name: str, progress: Progress, side: Side = "importing"
+) -> Iterator[tuple[LedgerWriter, HistoryStatus]]:
+    """Hold the lock of a ledger of a site, and check it again.
 
     Raises:
         StorageError: the folder does not exist, or a file cannot be read.
     """
-    store = _locate_ledger(name)
+    store = locate_ledger(name, side)
+    waiting = _WAITING if side == "importing" else _WAITING_FOR_EXPORT
     with ExitStack() as stack:
         with translate_errors(store.folder):
-            writer = stack.enter_context(store.lock(lambda: progress.note(_WAITING)))
+            writer = stack.enter_context(store.lock(lambda: progress.note(waiting)))
             status = _check(store)
         yield writer, status
 
 
 def stamp_entry(entry: Entry, state: State | None) -> Entry:
-    """Give an entry its time, now, and the highest floor that is known."""
+    """Give an entry its time, now, the highest floor that is known, and who writes it."""
     floor = max(entry.floor, state.floor if state else 0)
-    return replace(entry, at=max(int(time.time()), floor), floor=floor)
+    who = find_who(entry.who.key)
+    return replace(entry, at=max(int(time.time()), floor), floor=floor, who=who)
 
 
 def ledgers_folder() -> Path:
@@ -228,8 +248,13 @@ def ledgers_folder() -> Path:
     return state_folder() / "sites"
 
 
-def _locate_ledger(name: str) -> LedgerStore:
-    """Return the ledger of a site, with the witness in this BentoML home; nothing is read."""
+def locate_ledger(name: str, side: Side = "importing") -> LedgerStore:
+    """Return a ledger of a site; nothing is read. That of imports has a witness in BentoML's home.
+
+    The other one has none: no store shows what it has.
+    """
+    if side == "exporting":
+        return LedgerStore(name, state_folder() / "ledgers" / name / side)
     home = bentoml_home.home()
     witness = private_folder(home) / _WITNESS / name
     return LedgerStore(
@@ -244,7 +269,7 @@ def _check(store: LedgerStore) -> HistoryStatus:
     try:
         result, witness_fault = store.check()
     except PermissionError as error:
-        if error.filename == str(store.witness):
+        if store.witness and error.filename == str(store.witness):
             refuse_private(private_folder(bentoml_home.home()))
         raise
     if isinstance(result, Fault):
@@ -252,12 +277,6 @@ def _check(store: LedgerStore) -> HistoryStatus:
     if witness_fault:
         return HistoryStatus(store, result.state, fault=witness_fault)
     return HistoryStatus(store, result.state, result)
-
-
-def _require_consistent(status: HistoryStatus) -> Consistent:
-    if status.consistent is None:
-        raise status.make_error()
-    return status.consistent
 
 
 def _is_news(writer: LedgerWriter, state: State, entry: Entry) -> bool:
@@ -285,8 +304,13 @@ def _append_new(writer: LedgerWriter, status: HistoryStatus, entry: Entry) -> No
     with translate_errors(writer.store.folder):
         state = status.consistent.state
         last = writer.store.read_last(state)
-        if replace(last, at=entry.at, floor=entry.floor, previous=entry.previous) != entry:
+        if not _says_same(last, entry):
             writer.append(status.consistent, stamp_entry(entry, state))
+
+
+def _says_same(last: Entry, entry: Entry) -> bool:
+    same = replace(entry, at=last.at, floor=last.floor, previous=last.previous, who=last.who)
+    return last == replace(same, format=last.format)
 
 
 def _record_refusal(
@@ -328,6 +352,14 @@ def _history_error(status: HistoryStatus) -> PolicyError:
         " or set up again",
         "damaged": "is damaged",
     }[fault.kind]
+    if store.witness is None:
+        return PolicyError(
+            f"The ledger of exports for site {store.site} {problem}.",
+            "Nothing is exported or signed for that site until this is fixed: restore the newest"
+            f" copy of the folder, or run `airgap trust reset-state --exports {store.site}`, which"
+            " puts it aside.",
+            (fault.message, f"ledger: {store.folder}"),
+        )
     return PolicyError(
         f"The import history of site {store.site} {problem}.",
         "Nothing is imported until this is fixed: restore the newest copy of the folder, or run"

@@ -9,7 +9,8 @@ from airgap.flow.admission import history
 from airgap.flow.admission.history import HistoryStatus
 from airgap.flow.admission.policy import require_root
 from airgap.flow.installed.item_name import ItemName
-from airgap.format.ledger import ENTRY_FORMAT, Entry
+from airgap.format.ledger import Entry
+from airgap.format.ledger_entry import SIGNED_FORMAT
 from airgap.format.root import Root
 from airgap.state import installed_manifests, removals
 from airgap.times import format_time
@@ -44,7 +45,7 @@ class LogEntry:
     @property
     def names_signers(self) -> bool:
         """Whether the entry says who signed: those of older versions do not."""
-        return self.entry.format == ENTRY_FORMAT
+        return self.entry.format >= SIGNED_FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,8 @@ def _describe(row: LogEntry) -> dict[str, Any]:
         if row.names_signers
         else None,
         "waiver": entry.waiver.hex() if entry.waiver else None,
+        "who": {"user": entry.who.user, "host": entry.who.host, "key": entry.who.key},
+        "documents": {name: value.hex() for name, value in entry.documents.items()},
         "note": entry.note,
         "items": None
         if row.items is None

@@ -220,7 +220,7 @@ def test_reading_ends_before_the_first_entry_that_does_not_fit() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        pytest.param({"event": "exported"}, id="unknown event"),
+        pytest.param({"event": "lost"}, id="unknown event"),
         pytest.param({"note": "two\nlines"}, id="a note of two lines"),
         pytest.param({"note": "x" * 1001}, id="a long note"),
         pytest.param({"channel": "No Name"}, id="a channel that is no name"),
