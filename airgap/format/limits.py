@@ -92,6 +92,12 @@ PARITY_INDEX_BYTES = 64 * MIB
 PARITY_PACKS = 1_000_000
 GROUP_PACKS = 128  # and as many parity packs: the field has 256 elements
 
+AGE_HEADER_BYTES = 64 * KIB
+SEAL_BYTES = 96 * MIB  # the plain text of a seal (format §34)
+SEALED_PACK_BYTES = PACK_BYTES + 128 * KIB  # header, nonce and tags of the age file
+IDENTITY_BYTES = 64 * KIB
+IDENTITIES = 100  # in all files that are given
+
 WINDOW_BYTES = 8 * MIB
 
 # Archives for stock BentoML (format §10). The sizes of signed ones follow from their manifests.

@@ -1,0 +1,187 @@
+"""Encrypts and decrypts age v1 files: header, nonce, and chunks of 64 KiB (C2SP age; §34.2)."""
+
+import hmac
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from airgap.errors import ConfigurationError, CorruptError
+from airgap.format import age_header, limits
+from airgap.format.age_header import (
+    CHUNK_BYTES,
+    NONCE_BYTES,
+    TAG_BYTES,
+    AgeHeader,
+    AgeHeaderError,
+    measure_payload,
+)
+from airgap.sealing.age_keys import (
+    FILE_KEY_BYTES,
+    UNAVAILABLE,
+    Identity,
+    Recipient,
+    derive,
+    make_unavailable_error,
+)
+
+__all__ = ["AgeMacError", "AgePayloadError", "NoIdentityError", "decrypt", "encrypt"]
+
+_SCRYPT: Final = "scrypt"
+_SEALED_CHUNK: Final = CHUNK_BYTES + TAG_BYTES
+
+
+class AgeMacError(CorruptError):
+    """The header was changed: its MAC does not fit the key of the file."""
+
+
+class AgePayloadError(CorruptError):
+    """The encrypted bytes were changed, cut off, reordered or extended."""
+
+
+class NoIdentityError(ConfigurationError):
+    """None of the identities opens the file."""
+
+
+def encrypt(parts: Iterable[bytes | memoryview], recipients: Sequence[Recipient]) -> bytearray:
+    """Encrypt to all of these recipients; return the whole file.
+
+    Raises:
+        ConfigurationError: the algorithms do not work here.
+    """
+    file_key, nonce = os.urandom(FILE_KEY_BYTES), os.urandom(NONCE_BYTES)
+    try:
+        covered = age_header.encode(tuple(one.wrap(file_key) for one in recipients))
+        file = bytearray(age_header.seal_header(covered, _make_mac(file_key, covered)))
+        file += nonce
+        cipher = ChaCha20Poly1305(derive(file_key, nonce, b"payload"))
+        for number, (chunk, is_last) in enumerate(_cut(parts)):
+            file += cipher.encrypt(_make_nonce(number, is_last=is_last), chunk, None)
+    except UNAVAILABLE as error:
+        raise make_unavailable_error(error) from error
+    return file
+
+
+def decrypt(
+    data: bytes | bytearray | memoryview,
+    identities: Sequence[Identity],
+    *,
+    limit: int,
+    exact: int | None = None,
+) -> bytearray:
+    """Decrypt a whole file of at most ``limit`` bytes of plain text.
+
+    ``exact`` is how many there must be: any other number is refused before a byte is decrypted.
+
+    Raises:
+        AgeHeaderError, AgeMacError, AgePayloadError: it is not an age file, or was changed.
+        NoIdentityError: no identity opens it.
+        ConfigurationError: the algorithms do not work here.
+    """
+    view = memoryview(data)
+    header = age_header.parse(bytes(view[: limits.AGE_HEADER_BYTES]))
+    payload = view[header.length :]
+    _refuse_size(len(payload), limit, exact)
+    try:
+        file_key = _find_file_key(header, identities)
+        expected = _make_mac(file_key, header.covered)
+        if not hmac.compare_digest(expected, header.mac):
+            raise AgeMacError(
+                "The header of an encrypted file was changed: its MAC is wrong.",
+                "Copy the file from its source again.",
+            )
+        if len(payload) < NONCE_BYTES:
+            raise AgeHeaderError(
+                "An encrypted file is cut off in its header.",
+                "Copy the file from its source again.",
+            )
+        key = derive(file_key, bytes(payload[:NONCE_BYTES]), b"payload")
+        return _decrypt_chunks(payload[NONCE_BYTES:], ChaCha20Poly1305(key))
+    except UNAVAILABLE as error:
+        raise make_unavailable_error(error) from error
+
+
+def _refuse_size(size: int, limit: int, exact: int | None) -> None:
+    if exact is not None and size != measure_payload(exact):
+        raise AgePayloadError(
+            f"An encrypted file has {size:,} bytes after its header (expected"
+            f" {measure_payload(exact):,}).",
+            "Copy the file from its source again.",
+        )
+    if size > measure_payload(limit):
+        raise AgePayloadError(
+            f"An encrypted file is longer than the {limit:,} bytes that are allowed.",
+            "Ask the sender to seal it again.",
+        )
+
+
+def _find_file_key(header: AgeHeader, identities: Sequence[Identity]) -> bytes:
+    """Return the key of the file. Every stanza is checked, so that the order of them is no secret.
+
+    Raises:
+        AgeHeaderError: a stanza breaks a rule of its type.
+        NoIdentityError: none is for any of the identities.
+    """
+    kinds = [stanza.kind for stanza in header.stanzas]
+    if _SCRYPT in kinds and len(kinds) > 1:
+        raise AgeHeaderError(
+            "The header of an encrypted file has a passphrase beside other recipients.",
+            "Copy the file from its source again.",
+        )
+    keys = [identity.unwrap(stanza) for identity in identities for stanza in header.stanzas]
+    file_key = next((key for key in keys if key is not None), None)
+    if file_key is None:
+        raise NoIdentityError(
+            f"None of the {len(identities)} identities given opens it: it is encrypted to"
+            f" {len(kinds)} other recipients.",
+            "Give the identity of a recipient that the site's root names: --identity FILE.",
+        )
+    return file_key
+
+
+def _make_mac(file_key: bytes, covered: bytes) -> bytes:
+    return hmac.digest(derive(file_key, b"", b"header"), covered, "sha256")
+
+
+def _make_nonce(number: int, *, is_last: bool) -> bytes:
+    return number.to_bytes(11, "big") + bytes([is_last])
+
+
+def _cut(parts: Iterable[bytes | memoryview]) -> Iterator[tuple[bytearray, bool]]:
+    """Yield chunks of 64 KiB, and whether each is the last one; there is always one."""
+    held = bytearray()
+    for part in parts:
+        view = memoryview(part).cast("B")
+        while len(view):
+            if len(held) == CHUNK_BYTES:  # only now is it known not to be the last one
+                yield held, False
+                held = bytearray()
+            piece = view[: CHUNK_BYTES - len(held)]
+            held += piece
+            view = view[len(piece) :]
+    yield held, True
+
+
+def _decrypt_chunks(payload: memoryview, cipher: ChaCha20Poly1305) -> bytearray:
+    """Decrypt all chunks; the last one, and no other, is marked as the last."""
+    chunks = max(1, -(-len(payload) // _SEALED_CHUNK))
+    plain = bytearray()
+    for number in range(chunks):
+        chunk = payload[number * _SEALED_CHUNK : (number + 1) * _SEALED_CHUNK]
+        is_last = number == chunks - 1
+        try:
+            plain += cipher.decrypt(_make_nonce(number, is_last=is_last), chunk, None)
+        except (InvalidTag, ValueError) as error:
+            raise _payload_error(number, chunks) from error
+        if is_last and number and len(chunk) == TAG_BYTES:
+            raise _payload_error(number, chunks)
+    return plain
+
+
+def _payload_error(number: int, chunks: int) -> AgePayloadError:
+    return AgePayloadError(
+        f"An encrypted file is damaged: chunk {number + 1:,} of {chunks:,} cannot be decrypted.",
+        "Copy the file from its source again.",
+    )
