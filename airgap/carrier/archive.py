@@ -157,7 +157,7 @@ class ArchiveReader:
                 yield index, self._take_pack(pack.size, memory)
                 self._advance()
             else:
-                self._skip(limits.PACK_BYTES)
+                self._skip(limits.SEALED_PACK_BYTES)
         self._take_model_signatures(f"{layout.BUNDLES}/{self._bundle}/")
         for name in (layout.checksums_name(self._bundle), *texts()):
             if self._next.name == name:

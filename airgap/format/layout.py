@@ -33,6 +33,7 @@ __all__ = [
     "is_pack",
     "is_parity",
     "is_part",
+    "is_sealed_file",
     "is_sweep",
     "label_name",
     "list_checksums",
@@ -266,6 +267,11 @@ def is_bundle_file(name: str) -> bool:
     name = _strip_part(name)
     if name in (MANIFEST, "checksums.txt", "volume.json", "parity.msgpack"):
         return True
+    return is_sealed_file(name)
+
+
+def is_sealed_file(name: str) -> bool:
+    """Tell whether a file beside a manifest goes into the seal with it (format §34.4)."""
     is_signature = parse_envelope_file(name) or parse_attestation_file(name)
     return bool(is_signature or _MODEL_SIGNATURE.fullmatch(name) or parse_attachment_file(name))
 

@@ -9,15 +9,16 @@ from operator import add, ge, le, sub
 from typing import Any, Final, overload
 
 from airgap.errors import CorruptError, PolicyError
-from airgap.format import canonical, labels, limits, names
+from airgap.format import canonical, labels, limits, names, sealed
 from airgap.format.fields import DIGEST_BYTES, HASH, Fields, encode_u32
 from airgap.format.inventory import Item, ReadChunks, item_from_map, item_to_map
 from airgap.format.kinds import highest_reader, required_reader
+from airgap.format.sealed import SealedIndex
 
 __all__ = ["NO_BASE", "Block", "ChunkTable", "Manifest", "Pack", "bundle_id", "decode", "encode"]
 
 FORMAT: Final = 1
-_READER: Final = 2  # the highest that is known here, format §4.1
+_READER: Final = 3  # the highest that is known here, format §4.1
 NO_BASE: Final = 0xFFFF_FFFF
 _DIFFERENCE: Final = 3  # the codec that has a base, format §5.2
 
@@ -132,6 +133,8 @@ class Manifest:
     labels: Mapping[str, str] = field(default_factory=dict)
     completes: bytes | None = None
     """The id of the bundle to which this one brings missing chunks (format §22)."""
+    sealed: SealedIndex | None = None
+    """If this is the index of a sealed bundle: what it says of it (format §34)."""
     carried: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -145,6 +148,8 @@ class Manifest:
 
         Raises PolicyError for an item of a kind that this version does not know.
         """
+        if self.sealed is not None:
+            return _READER
         has_news = bool(self.labels) or self.completes is not None
         return max(2 if has_news else 1, required_reader({item.kind for item in self.items}))
 
@@ -199,6 +204,7 @@ def encode(manifest: Manifest) -> bytes:
                 "sizes": encode_u32([pack.size for pack in manifest.packs]),
             },
             "reader": manifest.reader,
+            **({} if manifest.sealed is None else {"sealed": _index_to_map(manifest.sealed)}),
             "sequence": manifest.sequence,
             "tool": manifest.tool,
         }
@@ -226,7 +232,8 @@ def decode(raw: bytes) -> Manifest:
     fields.expect("format", FORMAT)
     fields.expect("hash", HASH)
     chunks = _decode_chunks(fields)
-    packs = _decode_packs(fields, chunks)
+    most = limits.SEALED_PACK_BYTES if "sealed" in optional else limits.PACK_BYTES
+    packs = _decode_packs(fields, chunks, most)
     read_chunks = ReadChunks(chunks.lengths)
     items = tuple(
         item_from_map(value, read_chunks) for value in fields.array("items", limits.ITEMS)
@@ -243,8 +250,10 @@ def decode(raw: bytes) -> Manifest:
         expires_at=fields.time_or_none("expires_at"),
         labels=labels.decode(fields, "labels") if "labels" in optional else {},
         completes=fields.digest("completes") if "completes" in optional else None,
+        sealed=sealed.decode_index(fields) if "sealed" in optional else None,
     )
     _check_reader(manifest, fields)
+    _check_sealed(manifest, fields)
     _check_names(manifest, fields)
     return manifest
 
@@ -266,7 +275,7 @@ _KEYS = frozenset(
         "tool",
     }
 )
-_OPTIONAL_KEYS = frozenset({"completes", "labels"})
+_OPTIONAL_KEYS = frozenset({"completes", "labels", "sealed"})
 _BLOCK_KEYS = frozenset({"bases", "chunk_counts", "codecs", "offsets", "stored_lengths"})
 
 
@@ -303,6 +312,27 @@ def _check_reader(manifest: Manifest, fields: Fields) -> None:
         raise fields.error("completes another bundle and has a number of its own")
 
 
+def _check_sealed(manifest: Manifest, fields: Fields) -> None:
+    """Refuse an index that says more than format §34.3 permits: it would tell a finder."""
+    if manifest.sealed is None:
+        return
+    says_more = (
+        manifest.items
+        or manifest.labels
+        or manifest.completes is not None
+        or manifest.sequence
+        or manifest.expires_at is not None
+        or manifest.channel != sealed.CHANNEL
+    )
+    if says_more:
+        raise fields.error("is sealed and has items, labels, a channel, a number or an end")
+    sealed.check_packs(manifest.packs, manifest.chunks, fields)
+
+
+def _index_to_map(index: SealedIndex) -> dict[str, Any]:
+    return {"commitment": index.commitment, "recipients": index.recipients, "seal": index.seal}
+
+
 def _decode_chunks(fields: Fields) -> ChunkTable:
     table = Fields(
         fields.table("chunks", 2), frozenset({"digests", "lengths"}), "manifest's chunk table"
@@ -318,7 +348,7 @@ def _decode_chunks(fields: Fields) -> ChunkTable:
     return ChunkTable(digests, lengths)
 
 
-def _decode_packs(fields: Fields, chunks: ChunkTable) -> tuple[Pack, ...]:
+def _decode_packs(fields: Fields, chunks: ChunkTable, most: int) -> tuple[Pack, ...]:
     packs = Fields(
         fields.table("packs", 3),
         frozenset({"block_counts", "digests", "sizes"}),
@@ -332,7 +362,7 @@ def _decode_packs(fields: Fields, chunks: ChunkTable) -> tuple[Pack, ...]:
         raise packs.error("has columns of different lengths")
     if len(set(digests)) != len(digests):
         raise packs.error("has a pack twice")
-    if len(counts) and (min(counts) < 1 or max(sizes) > limits.PACK_BYTES):
+    if len(counts) and (min(counts) < 1 or max(sizes) > most):
         raise packs.error("has a pack without blocks, or one that is too long")
     spans = pairwise(accumulate(counts, initial=0))
     return tuple(

@@ -109,7 +109,8 @@ def admit(  # noqa: PLR0913  (all that rules of format §7.5 ask for)
     if waiver is None or waiver.value.bundle != bundle:
         _refuse_expired("bundle", manifest.expires_at, now)
     _refuse_other_audience(manifest, trusted)
-    if manifest.completes is not None:  # not installed itself: other rules are for the other bundle
+    if manifest.completes is not None or manifest.sealed is not None:
+        # Not installed itself: the other rules are for the bundle that it completes, or has inside.
         _find_attestations(bundle, evidence, trusted)  # a rejection refuses any bundle
         return Verified(manifest, raw, MappingProxyType({"builder": builders}), _SEAL)
     if waiver is None or waiver.value.bundle != bundle:

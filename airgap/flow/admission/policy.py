@@ -82,8 +82,8 @@ class AdmissionPolicy:
             admitted = trust.admit(
                 raw, evidence, self.root, self.now, waiver, undemanded=self.undemanded
             )
-            if admitted.value.completes is not None:  # it has no place in a channel (format §22)
-                return Admission(admitted)
+            if admitted.value.completes is not None or admitted.value.sealed is not None:
+                return Admission(admitted)  # it has no place in a channel (format §22, §34.5)
             self._refuse_channel(admitted.value)
             rollback = self.recheck(admitted.value, bundle, self.state, waiver)
         except PolicyError as error:
