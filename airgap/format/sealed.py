@@ -133,7 +133,7 @@ def encode_seal(seal: Seal) -> bytes:
 
 
 def decode_seal(plain: bytes) -> Seal:
-    """Decode the plain text of a seal, which comes from whoever signed the index.
+    """Decode the plain text of a seal, which the signers of the index chose.
 
     Raises:
         CorruptError: it breaks a rule of format §34.4.

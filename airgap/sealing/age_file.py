@@ -21,8 +21,8 @@ from airgap.format.age_header import (
 from airgap.sealing.age_keys import (
     FILE_KEY_BYTES,
     UNAVAILABLE,
-    Identity,
-    Recipient,
+    AgeIdentity,
+    AgeRecipient,
     derive,
     make_unavailable_error,
 )
@@ -45,7 +45,7 @@ class NoIdentityError(ConfigurationError):
     """None of the identities opens the file."""
 
 
-def encrypt(parts: Iterable[bytes | memoryview], recipients: Sequence[Recipient]) -> bytearray:
+def encrypt(parts: Iterable[bytes | memoryview], recipients: Sequence[AgeRecipient]) -> bytearray:
     """Encrypt to all of these recipients; return the whole file.
 
     Raises:
@@ -66,7 +66,7 @@ def encrypt(parts: Iterable[bytes | memoryview], recipients: Sequence[Recipient]
 
 def decrypt(
     data: bytes | bytearray | memoryview,
-    identities: Sequence[Identity],
+    identities: Sequence[AgeIdentity],
     *,
     limit: int,
     exact: int | None = None,
@@ -117,12 +117,12 @@ def _refuse_size(size: int, limit: int, exact: int | None) -> None:
         )
 
 
-def _find_file_key(header: AgeHeader, identities: Sequence[Identity]) -> bytes:
-    """Return the key of the file. Every stanza is checked, so that the order of them is no secret.
+def _find_file_key(header: AgeHeader, identities: Sequence[AgeIdentity]) -> bytes:
+    """Return the key of the file. Every stanza is checked, so that their order tells nothing.
 
     Raises:
         AgeHeaderError: a stanza breaks a rule of its type.
-        NoIdentityError: none is for any of the identities.
+        NoIdentityError: the file is encrypted to others.
     """
     kinds = [stanza.kind for stanza in header.stanzas]
     if _SCRYPT in kinds and len(kinds) > 1:

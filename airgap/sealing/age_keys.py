@@ -26,8 +26,8 @@ from airgap.format.age_header import (
 __all__ = [
     "FILE_KEY_BYTES",
     "UNAVAILABLE",
-    "Identity",
-    "Recipient",
+    "AgeIdentity",
+    "AgeRecipient",
     "derive",
     "generate_identity",
     "has_post_quantum",
@@ -52,7 +52,7 @@ _HYBRID: Final = "mlkem768x25519"
 _NONCE: Final = bytes(12)  # each wrapping key is used once
 
 
-class Recipient(Protocol):
+class AgeRecipient(Protocol):
     """Whom a file is encrypted to; ``text`` is how people write it, ``kind`` its type in age."""
 
     text: str
@@ -63,10 +63,10 @@ class Recipient(Protocol):
         ...
 
 
-class Identity(Protocol):
+class AgeIdentity(Protocol):
     """Opens what was encrypted to its recipient."""
 
-    recipient: Recipient
+    recipient: AgeRecipient
 
     @property
     def text(self) -> str:
@@ -107,7 +107,7 @@ class _X25519Identity:
         self._secret = secret
         self._private = X25519PrivateKey.from_private_bytes(secret)
         self._point = self._private.public_key().public_bytes_raw()
-        self.recipient: Recipient = _X25519Recipient(self._point)
+        self.recipient: AgeRecipient = _X25519Recipient(self._point)
 
     @property
     def text(self) -> str:
@@ -156,7 +156,7 @@ class _HybridIdentity:
         self._private = hpke.MLKEM768X25519PrivateKey(lattice, self._curve)
         self._suite = _make_suite(hpke)
         self._secret = secret
-        self.recipient: Recipient = _HybridRecipient(
+        self.recipient: AgeRecipient = _HybridRecipient(
             lattice.public_key().public_bytes_raw() + self._curve.public_key().public_bytes_raw()
         )
 
@@ -189,18 +189,18 @@ def has_post_quantum() -> bool:
     return True
 
 
-def generate_identity(*, post_quantum: bool = True) -> Identity:
+def generate_identity(*, post_quantum: bool = True) -> AgeIdentity:
     """Make an identity.
 
     Raises:
         ConfigurationError: ML-KEM does not work here.
     """
     secret = os.urandom(_SECRET_BYTES)
-    make: Callable[[bytes], Identity] = _HybridIdentity if post_quantum else _X25519Identity
+    make: Callable[[bytes], AgeIdentity] = _HybridIdentity if post_quantum else _X25519Identity
     return _guard(make, secret)
 
 
-def parse_identity(text: str) -> Identity:
+def parse_identity(text: str) -> AgeIdentity:
     """Read an identity as people write it.
 
     Raises:
@@ -208,7 +208,7 @@ def parse_identity(text: str) -> Identity:
         ConfigurationError: ML-KEM does not work here.
     """
     prefix, secret = bech32.decode(text)
-    makers: dict[str, Callable[[bytes], Identity]] = {
+    makers: dict[str, Callable[[bytes], AgeIdentity]] = {
         "age-secret-key-": _X25519Identity,
         "age-secret-key-pq-": _HybridIdentity,
     }
@@ -218,7 +218,7 @@ def parse_identity(text: str) -> Identity:
     return _guard(make, secret)
 
 
-def parse_recipient(text: str) -> Recipient:
+def parse_recipient(text: str) -> AgeRecipient:
     """Read a recipient as people write it.
 
     Raises:
@@ -229,7 +229,7 @@ def parse_recipient(text: str) -> Recipient:
     if (prefix, len(key)) == ("age", _POINT_BYTES):
         return _X25519Recipient(key)
     if (prefix, len(key)) == ("age1pq", _ML_KEM_BYTES + _POINT_BYTES):
-        make: Callable[[bytes], Recipient] = _HybridRecipient
+        make: Callable[[bytes], AgeRecipient] = _HybridRecipient
         return _guard(make, key)
     raise ValueError("not an age recipient that airgap supports")
 

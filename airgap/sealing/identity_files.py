@@ -11,8 +11,8 @@ from airgap.disk.descriptors import open_without_waiting
 from airgap.errors import ConfigurationError, StorageError
 from airgap.format import limits
 from airgap.sealing.age_keys import (
-    Identity,
-    Recipient,
+    AgeIdentity,
+    AgeRecipient,
     generate_identity,
     parse_identity,
     parse_recipient,
@@ -32,7 +32,7 @@ _DESCRIPTOR: Final = "fd:"
 _OTHERS_ACCESS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
-def generate(folder: Path, name: str, *, post_quantum: bool) -> tuple[Path, Path, Recipient]:
+def generate(folder: Path, name: str, *, post_quantum: bool) -> tuple[Path, Path, AgeRecipient]:
     """Make an identity: ``NAME.identity`` (mode 0600), and ``NAME.recipient`` to give away.
 
     Raises:
@@ -58,7 +58,7 @@ def generate(folder: Path, name: str, *, post_quantum: bool) -> tuple[Path, Path
     return secret_path, public_path, identity.recipient
 
 
-def read_identities(sources: Sequence[str]) -> tuple[Identity, ...]:
+def read_identities(sources: Sequence[str]) -> tuple[AgeIdentity, ...]:
     """Read identities from files that only their owner can read, or from open descriptors, fd:N.
 
     Raises:
@@ -74,7 +74,7 @@ def read_identities(sources: Sequence[str]) -> tuple[Identity, ...]:
     return tuple(identities)
 
 
-def read_recipient(text: str) -> Recipient:
+def read_recipient(text: str) -> AgeRecipient:
     """Return a recipient, given as its text or as the path of a file that holds it.
 
     Raises:
@@ -103,7 +103,7 @@ _NO_IDENTITY: Final = (
 )
 
 
-def _parse_all(source: str) -> list[Identity]:
+def _parse_all(source: str) -> list[AgeIdentity]:
     if source.startswith(_DESCRIPTOR):
         data = _read_descriptor(source)
     else:
