@@ -326,7 +326,7 @@ def _check_sealed(manifest: Manifest, fields: Fields) -> None:
     )
     if says_more:
         raise fields.error("is sealed and has items, labels, a channel, a number or an end")
-    sealed.check_packs(manifest.packs, manifest.chunks, fields)
+    sealed.check_packs(manifest.packs, manifest.chunks.lengths, fields)
 
 
 def _index_to_map(index: SealedIndex) -> dict[str, Any]:

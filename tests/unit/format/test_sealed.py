@@ -10,15 +10,8 @@ from airgap.errors import CorruptError, PolicyError
 from airgap.format import canonical, limits
 from airgap.format import manifest as manifests
 from airgap.format.manifest import Block, ChunkTable, Manifest, Pack
-from airgap.format.sealed import (
-    CHANNEL,
-    SEAL_STEP,
-    Seal,
-    SealedIndex,
-    decode_seal,
-    encode_seal,
-    round_up,
-)
+from airgap.format.seal import SEAL_STEP, Seal, decode_seal, encode_seal, round_up
+from airgap.format.sealed import CHANNEL, SealedIndex
 
 SEAL = Seal(bytes(32), "AGE-SECRET-KEY-1", b"manifest", {f"builder.{'0' * 64}.dsse": b"signed"})
 
