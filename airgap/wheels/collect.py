@@ -185,7 +185,7 @@ def _announce(
     Raises:
         StorageError: it is too small.
     """
-    sizes = {choice.distribution.file: choice.distribution.size for choice in choices}
+    sizes = {choice.distribution.file: choice.distribution.foreseen_size for choice in choices}
     total = sum(sizes.values())
     reporter.begin(total)
     if total >= LARGE_BYTES:

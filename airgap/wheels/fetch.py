@@ -50,7 +50,7 @@ class Fetcher:
     """What getting wheels needs: pip, its environment, and a private folder.
 
     ``known`` are files on this machine by digest, which need not be fetched. ``advance`` gets how
-    many more bytes are there.
+    many more bytes are there, by the sizes that were foreseen: an index may give none.
     """
 
     pip: Sequence[str]
@@ -93,7 +93,7 @@ class Fetcher:
             if distribution.sha256 and not _has(path, distribution.sha256):
                 path.unlink()
                 return False
-        self.advance(path.stat().st_size)
+        self.advance(distribution.foreseen_size)
         return True
 
     def _download(self, group: Sequence[ChosenFile]) -> None:
@@ -118,7 +118,7 @@ class Fetcher:
             if path is None:
                 raise _make_mismatch_error(choice.distribution.file)
             path.replace(self._path_of(choice))
-            self.advance(self._path_of(choice).stat().st_size)
+            self.advance(choice.distribution.foreseen_size)
 
     def _finish(self, choice: ChosenFile) -> Wheel:
         distribution = choice.distribution
@@ -155,7 +155,7 @@ class Fetcher:
         path = self.folder / FETCHED / paths[0].name
         paths[0].replace(path)
         sdist = distribution.sha256 or digest_file(source or path)
-        self.advance(distribution.size)
+        self.advance(distribution.foreseen_size)
         return Wheel(
             *(choice.name, choice.version or path.name.split("-")[1], path, path.stat().st_size),
             *(digest_file(path), distribution.host, sdist),

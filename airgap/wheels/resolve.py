@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -55,6 +56,15 @@ class Distribution:
             return Path(self.location)
         parts = urlsplit(self.location)
         return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+    @property
+    def foreseen_size(self) -> int:
+        """The bytes that progress counts: of a file on this machine, which no index sizes, all."""
+        if self.size or self.path is None:
+            return self.size
+        with suppress(OSError):
+            return self.path.stat().st_size
+        return 0
 
     @property
     def host(self) -> str:

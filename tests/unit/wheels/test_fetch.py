@@ -1,6 +1,7 @@
 """Getting wheels: what is on this machine is not fetched, and what is fetched is compared."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from airgap.wheels.targets import read_target
 TARGET = read_target("cp311-manylinux_2_28_x86_64")
 FILE, DATA = "tiny-1.0-py3-none-any.whl", b"a wheel"
 SHA256 = hashlib.sha256(DATA).digest()
+NO_REQUIREMENTS = read_requirements({}, [])
 URL = f"https://files.example/{FILE}"
 
 
@@ -100,12 +102,31 @@ def test_a_file_that_pip_did_not_bring_is_missed(tmp_path: Path, commands: str) 
         make_fetcher(tmp_path, pip).fetch([choose()])
 
 
+def test_progress_ends_at_what_was_announced(tmp_path: Path) -> None:
+    """An index may give no size, and nobody gives that of a file on this machine."""
+    source = tmp_path / FILE
+    source.write_bytes(DATA)
+    pip = make_pip(tmp_path, f"cp {source} {tmp_path}/private/download/{FILE}")
+    for choice in (choose(), choose(size=0), choose(str(source), 0)):
+        done: list[int] = []
+        total: list[int] = []
+        reporter = Reporter(print, total.append, done.append)
+        fetcher = replace(make_fetcher(tmp_path, pip), advance=done.append)
+        collection = Collection("a:v1", NO_REQUIREMENTS, NO_BENTO, tmp_path, TARGET, Indexes())
+
+        collect._announce([choice], collection, tmp_path, reporter)
+        (wheel,) = fetcher.fetch([choice])
+
+        assert sum(done) == total[0]
+        wheel.path.unlink()
+    assert total == [len(DATA)]
+
+
 def announce(size: int, folder: Path) -> list[str]:
     """Return what is said before so many bytes are fetched."""
     notes: list[str] = []
     reporter = Reporter(notes.append, lambda _: None, lambda _: None)
-    requirements = read_requirements({}, [])
-    collection = Collection("a:v1", requirements, NO_BENTO, folder, TARGET, Indexes())
+    collection = Collection("a:v1", NO_REQUIREMENTS, NO_BENTO, folder, TARGET, Indexes())
     collect._announce([choose(size=size)], collection, folder, reporter)
     return notes
 
