@@ -86,6 +86,7 @@ def verify(  # noqa: PLR0913  (options)
             "intact": done.parity.intact,
             "missing": done.parity.missing,
             "damaged": list(done.parity.damaged),
+            "packs_restored": done.parity.packs_restored,
         },
     }
     return cast("results.VerificationDict", description)

@@ -99,6 +99,7 @@ def _describe(done: "VerifyResult") -> dict[str, Any]:
         "intact": done.parity.intact,
         "missing": done.parity.missing,
         "damaged": list(done.parity.damaged),
+        "packs_restored": done.parity.packs_restored,
     }
     return data
 
@@ -116,9 +117,15 @@ def _lines(done: "VerifyResult", signed: list[str]) -> list[str]:
     lines += model_signatures.lines(done.model_signatures)
     lines += admission_lines(opened)
     lines += _parity_lines(done)
-    what = f"Packs intact: {len(manifest.packs):,}" if manifest.packs else "Bytes read"
+    what = _count_packs(done) if manifest.packs else "Bytes read"
     lines.append(f"Site {site} demands no more. {what} ({size_text(done.bytes_read)}).")
     return [*lines, f"bundle {opened.bundle}"]
+
+
+def _count_packs(done: "VerifyResult") -> str:
+    count, restored = len(done.opened.manifest.value.packs), done.parity.packs_restored
+    more = f" of {count:,}, restored: {restored:,}" if restored else ""
+    return f"Packs intact: {count - restored:,}{more}"
 
 
 def _parity_lines(done: "VerifyResult", *, is_partial: bool = False) -> list[str]:

@@ -177,6 +177,9 @@ class ParityStateDict(TypedDict):
     """How many are missing."""
     damaged: list[str]
     """Those that are damaged."""
+    packs_restored: int
+    """How many packs are damaged or missing on the media, and were read as parity or another
+    volume gave them."""
 
 
 class VerificationDict(BundleDict):

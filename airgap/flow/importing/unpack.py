@@ -1,14 +1,15 @@
 """From packs to plain chunks: read once, authenticated, decoded, compared (format §11)."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+import shlex
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate, chain, pairwise
 from queue import SimpleQueue
 from typing import Final, Self
 
-from airgap.carrier.port import PackSource
+from airgap.carrier.port import PackSource, Volume
 from airgap.codec.buffer import Buffer
 from airgap.codec.table import RAW, decode
 from airgap.disk.buffers import BufferPool
@@ -19,6 +20,7 @@ from airgap.flow.progress import PackItems, Progress
 from airgap.flow.workers import Workers
 from airgap.format import layout
 from airgap.format.manifest import NO_BASE, Block, ChunkTable, Manifest, Pack
+from airgap.printable import count_text
 
 __all__ = ["ChunkConsumer", "WantedPacks", "plain_chunks"]
 
@@ -45,6 +47,8 @@ class ChunkConsumer:
     """Returns the bytes of a chunk that is a difference from a missing base; None for others."""
     failed: dict[int, AirgapError] = field(default_factory=dict)
     """Packs that are damaged or missing; complete when all chunks have been yielded."""
+    restored: set[int] = field(default_factory=set)
+    """Packs that parity or another volume gave in place of damaged or missing ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,8 @@ def plain_chunks(
     try:
         with run_workers(1) as hasher, run_workers(jobs) as pool, _PackReader(wanted) as reader:
             unpacking = _Unpacking(wanted.manifest.chunks, work, pool, limit_ahead(jobs))
-            authentic = reader.read(hasher)
+            bad: set[int] = set()
+            authentic = _note_bad(reader.read(hasher), bad)
             if wanted.source.volumes:
                 authentic = repair_packs(wanted.source.volumes, packs, authentic, progress)
             for index, data in authentic:
@@ -79,12 +84,38 @@ def plain_chunks(
                     work.failed[index] = data
                     reader.release(b"")
                     continue
+                if index in bad:
+                    work.restored.add(index)
                 yield from unpacking.chunks(packs[index], data)
                 work.after(partial(reader.release, data))
                 progress.advance(packs[index].size)
                 del data  # if it is not of the reader's memory, it ends with its last chunk
     finally:
         progress.end()
+    if work.restored:
+        progress.note(_explain_restored(len(work.restored), wanted.source.volumes))
+
+
+def _note_bad(
+    read: Iterable[tuple[int, Buffer | AirgapError]], bad: set[int]
+) -> Iterator[tuple[int, Buffer | AirgapError]]:
+    """Pass packs on; add those that cannot be used to ``bad``."""
+    for index, data in read:
+        if isinstance(data, AirgapError):
+            bad.add(index)
+        yield index, data
+        del data
+
+
+def _explain_restored(count: int, volumes: Sequence[Volume]) -> str:
+    """Say that the media are still damaged, and how they are repaired."""
+    folder = shlex.quote(str(volumes[0].folder)) if len(volumes) == 1 else "VOLUME..."
+    was, it_is = ("was", "it is") if count == 1 else ("were", "they are")
+    return (
+        f"{count_text(count, 'pack')} {was} restored for this run only: {it_is} still damaged or"
+        f" missing on the medium. To repair it: `airgap repair {folder}`, or, if it is read-only,"
+        f" `airgap repair {folder} -o DEST`."
+    )
 
 
 class _PackReader:

@@ -1,6 +1,6 @@
 """Verify: everything that an import reads, without writing (format §11)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from airgap.flow.bundle.open_bundle import Opened
@@ -94,5 +94,8 @@ def _verify_packs(opened: Opened, *, jobs: int, progress: Progress) -> ContentRe
     base.refuse(absent, packs_are_read=not work.failed)
     if not missing:
         descriptions.refuse_incomplete()
-    parity = check_parity(manifest.packs, PackCopies(opened.packs.volumes))
+    parity = replace(
+        check_parity(manifest.packs, PackCopies(opened.packs.volumes)),
+        packs_restored=len(work.restored),
+    )
     return ContentResult(manifest.stored_size - lost, missing, parity)

@@ -203,6 +203,8 @@ class ParityStatus:
     intact: int = 0
     missing: int = 0
     damaged: tuple[str, ...] = ()
+    packs_restored: int = 0
+    """Packs that were read, but are damaged or missing on the media."""
 
     @property
     def total(self) -> int:
@@ -280,7 +282,7 @@ class ParityRepair:
             if len(rows) < len(missing):
                 return
             self._progress.note(
-                f"Making again from parity: {len(missing)} of"
+                f"Restoring from parity: {len(missing)} of"
                 f" {count_text(len(group.packs), 'pack')} of a group."
             )
             folder = find_temporary_folder()

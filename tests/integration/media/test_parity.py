@@ -90,7 +90,7 @@ def test_given_together_a_damaged_volume_is_made_good_at_once(
     ran = isolated.run("import", *copies.folders)
 
     assert ran.code == 0, ran.err
-    assert "Making again from parity: 2 of" in ran.err
+    assert "Restoring from parity: 2 of" in ran.err
     assert volumes.installed(isolated) == volumes.everything(MODELS)
 
 
@@ -116,7 +116,11 @@ def test_verify_reads_damaged_volumes_as_an_import_would(copies: Discs, isolated
     ran = isolated.run("verify", *copies.folders)
 
     assert ran.code == 0, ran.err
-    assert "Making again from parity" in ran.err
+    assert "Restoring from parity" in ran.err
+    assert "1 pack was restored for this run only: it is still damaged or missing" in ran.err
+    assert "`airgap repair VOLUME...`" in ran.err
+    count = len(copies.manifest.packs)
+    assert f"Packs intact: {count - 1} of {count}, restored: 1 (" in ran.out
 
 
 def test_more_damage_than_parity_is_told_pack_by_pack(copies: Discs, isolated: Side) -> None:
@@ -168,11 +172,17 @@ def test_damaged_parity_is_found_out_and_not_used(copies: Discs, isolated: Side)
     assert refused.code == CorruptError.exit_code
 
 
-def test_repair_makes_a_depot_whole_byte_for_byte(protected: Path, connected: Side) -> None:
+def test_repair_makes_a_depot_whole_byte_for_byte(
+    protected: Path, connected: Side, isolated: Side
+) -> None:
     before = stores.snapshot(protected)
     bad = [path for path in sorted(protected.rglob("*.pack")) if path.stat().st_size > 10_000]
     volumes.scratch(bad[0])
     bad[7].unlink()
+
+    verified = isolated.run("verify", protected, "--json")
+    assert verified.json["parity"]["packs_restored"] == 2
+    assert f"`airgap repair {protected}`" in verified.err
 
     ran = connected.run("repair", protected, "--json")
 
