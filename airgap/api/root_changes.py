@@ -2,33 +2,46 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 from airgap.api.arguments import StrPath
 from airgap.api.edge import edge
 from airgap.api.keys import PrivateKey, PublicKey, make_half
 from airgap.errors import UsageError
+from airgap.flow.trust.authorities import (
+    digest_policy,
+    find_authority,
+    read_certificate_digest,
+)
 from airgap.flow.trust.roots import find_key
 from airgap.format import names, root_edits
 from airgap.format.envelope import Role
 from airgap.format.root import Root
-from airgap.format.site_rules import Demand, LabelRule
+from airgap.format.site_rules import Demand, LabelRule, Recipient, TimestampAuthority
 
 __all__ = [
     "KeyName",
     "RootChange",
+    "add_authority",
     "add_key",
+    "add_recipient",
     "demand",
     "forbid_options",
     "limit_label",
     "limit_trust_anchors",
     "name_key",
     "permit_options",
+    "remove_authority",
     "remove_demand",
     "remove_key",
+    "remove_recipient",
     "revoke_bundle",
     "revoke_key",
     "set_expiry",
     "set_minimum_sequence",
+    "set_policy",
+    "set_receipts",
     "set_threshold",
 ]
 
@@ -182,6 +195,79 @@ def limit_trust_anchors(options: Sequence[str] | None) -> RootChange:
     """Let config files of the site use only these options to recognize servers; None: any."""
     return RootChange(
         "limit_trust_anchors", lambda root: root_edits.set_trust_anchors(root, options)
+    )
+
+
+@edge
+def add_recipient(
+    recipient: str, label: str, purpose: Literal["site", "escrow", "gate"] = "site"
+) -> RootChange:
+    """Encrypt sealed bundles to a recipient too.
+
+    Args:
+        recipient: ``age1…``; one that is in the root gets the label and the purpose.
+        label: whose it is, for people: at most 64 characters.
+        purpose: who opens sealed bundles with it.
+    """
+    new = Recipient(recipient, label, purpose)
+    return RootChange("add_recipient", lambda root: root_edits.add_recipient(root, new))
+
+
+@edge
+def remove_recipient(recipient: str) -> RootChange:
+    """Encrypt sealed bundles to a recipient (it, its beginning, or its label) no longer."""
+    return RootChange("remove_recipient", lambda root: root_edits.remove_recipient(root, recipient))
+
+
+@edge
+def add_authority(
+    certificate: StrPath, *, start: int | None = None, end: int | None = None
+) -> RootChange:
+    """Let the time stamps of an authority count.
+
+    Args:
+        certificate: the file of its certificate, PEM or DER.
+        start: count no stamp from before, in seconds since 1970; None: no limit.
+        end: count no stamp from after, in seconds since 1970; None: no limit.
+
+    Raises:
+        UsageError: the file does not hold exactly one certificate.
+        MissingError: the file does not exist.
+    """
+    authority = TimestampAuthority(read_certificate_digest(Path(certificate)), start, end)
+    return RootChange("add_authority", lambda root: root_edits.add_authority(root, authority))
+
+
+@edge
+def remove_authority(certificate: StrPath) -> RootChange:
+    """Let no time stamp of an authority count: its certificate's file, SHA-256 or first digits."""
+    return RootChange(
+        "remove_authority",
+        lambda root: root_edits.remove_authority(root, find_authority(root, str(certificate))),
+    )
+
+
+@edge
+def set_policy(name: str, policy: StrPath | None) -> RootChange:
+    """Say which policy file the site uses for ``name``, by its SHA-256; None: none any more.
+
+    Raises:
+        MissingError: the file does not exist.
+    """
+    digest = None if policy is None else digest_policy(Path(policy))
+    return RootChange("set_policy", lambda root: root_edits.set_policy(root, name, digest))
+
+
+@edge
+def set_receipts(*, approvals: int | None = None, notes: bool | None = None) -> RootChange:
+    """Say what a receipt of an import needs before it may leave; None leaves what the root says.
+
+    Args:
+        approvals: how many approvers must sign it.
+        notes: whether it may have free text.
+    """
+    return RootChange(
+        "set_receipts", lambda root: root_edits.set_receipts(root, approvals, notes=notes)
     )
 
 

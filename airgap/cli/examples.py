@@ -233,6 +233,35 @@ airgap root name-key root.msgpack builder.pub "Ann, build team" \
     -o next.msgpack
 # Remove the name of a key
 airgap root name-key next.msgpack 51334a90 ""
+# Encrypt sealed bundles to the site's key
+airgap root add-recipient root.msgpack \
+    age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p \
+    --label "ward gateway" -o next.msgpack
+# Encrypt them also to a key that is kept in a safe
+airgap root add-recipient next.msgpack \
+    age1cy0su9fwf3gf9mw868g5yut09p6nytfmmnktexz2ya5uqg9vl9sss4euqm \
+    --label "safe" --purpose escrow
+# Encrypt to a recipient no longer
+airgap root remove-recipient root.msgpack "ward gateway" -o next.msgpack
+# Name it by its beginning
+airgap root remove-recipient next.msgpack age1ql3z7hjy54
+# Let the time stamps of an authority count
+airgap root add-authority root.msgpack tsa.pem -o next.msgpack
+# Only those of certain years
+airgap root add-authority next.msgpack tsa.pem \
+    --from 2026-01-01 --until 2030-12-31
+# Let none of an authority count any more
+airgap root remove-authority root.msgpack tsa.pem -o next.msgpack
+# Name it by the first digits of its SHA-256
+airgap root remove-authority next.msgpack 51334a90
+# Say which policy about licences the site uses
+airgap root set-policy root.msgpack licence licences.toml -o next.msgpack
+# Say nothing of it any more
+airgap root set-policy next.msgpack licence --lift
+# Let no receipt leave without the signature of an approver
+airgap root set-receipts root.msgpack --approvals 1 -o next.msgpack
+# Let receipts have free text
+airgap root set-receipts next.msgpack --notes
 # Trust the site whose root came with a bundle; the fingerprint is asked for
 airgap trust init /media/usb/depot
 # Trust a root in a script

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from airgap.errors import AirgapError, UsageError
 from airgap.format import attestation, names
@@ -9,27 +10,44 @@ from airgap.format import root as roots
 from airgap.format.attestation import DEFAULT_NAMES
 from airgap.format.envelope import Role
 from airgap.format.root import Key, RoleKeys, Root
-from airgap.format.site_rules import Demand, LabelRule, SiteRules, is_option_name
+from airgap.format.site_rules import (
+    Demand,
+    LabelRule,
+    ReceiptRules,
+    Recipient,
+    SiteRules,
+    TimestampAuthority,
+    is_option_name,
+)
 from airgap.printable import quote
 
 __all__ = [
+    "add_authority",
     "add_key",
+    "add_recipient",
     "forbid_options",
     "name_key",
     "next_version",
     "permit_options",
+    "remove_authority",
     "remove_demand",
     "remove_key",
+    "remove_recipient",
     "revoke_bundle",
     "revoke_key",
     "set_demand",
     "set_expiry",
     "set_label_rule",
     "set_minimum_sequence",
+    "set_policy",
+    "set_receipts",
     "set_threshold",
     "set_trust_anchors",
     "validate",
 ]
+
+_SHORTEST_RECIPIENT: Final = 12
+"""How many characters of a recipient name it at least; all of them begin with ``age1``."""
 
 
 def next_version(root: Root, created_at: int) -> Root:
@@ -108,7 +126,10 @@ def revoke_key(root: Root, key_id: str, since: int | None = None) -> Root:
         rules = replace(root.rules, revoked_since=times)
         return validate(replace(root, revoked_keys=revoked, rules=rules))
     roles = {role: _without_key(keys, key_id) for role, keys in root.roles.items()}
-    return validate(_drop_unused_keys(replace(root, roles=roles, revoked_keys=revoked)))
+    times = {key: time for key, time in root.rules.revoked_since.items() if key != key_id}
+    rules = replace(root.rules, revoked_since=times)
+    changed = replace(root, roles=roles, revoked_keys=revoked, rules=rules)
+    return validate(_drop_unused_keys(changed))
 
 
 def forbid_options(root: Root, options: Sequence[str]) -> Root:
@@ -210,6 +231,102 @@ def set_trust_anchors(root: Root, options: Sequence[str] | None) -> Root:
     """Let config files of the site use only these options to recognize servers; None: any."""
     anchors = None if options is None else tuple(sorted(set(options)))
     return _with_rules(root, replace(root.rules, trust_anchors=anchors))
+
+
+def add_recipient(root: Root, recipient: Recipient) -> Root:
+    """Encrypt sealed bundles to this recipient too; one that is there gets label and purpose.
+
+    Raises:
+        UsageError: not an age recipient, or a label that cannot be one.
+    """
+    others = [one for one in root.rules.recipients if one.recipient != recipient.recipient]
+    changed = tuple(sorted([*others, recipient], key=lambda one: one.recipient))
+    return _with_rules(root, replace(root.rules, recipients=changed))
+
+
+def remove_recipient(root: Root, text: str) -> Root:
+    """Encrypt to a recipient no longer; ``text`` is it, its beginning, or its label.
+
+    Raises:
+        UsageError: no recipient of the root, or several, match.
+    """
+    matches = [one for one in root.rules.recipients if text in (one.recipient, one.label)]
+    if not matches and len(text) >= _SHORTEST_RECIPIENT:
+        matches = [one for one in root.rules.recipients if one.recipient.startswith(text)]
+    if len(matches) != 1:
+        raise UsageError(
+            f"{quote(text)} matches {len(matches)} recipients of this root.",
+            "Give the whole recipient, as `airgap root show` prints it.",
+        )
+    kept = tuple(one for one in root.rules.recipients if one != matches[0])
+    return _with_rules(root, replace(root.rules, recipients=kept))
+
+
+def add_authority(root: Root, authority: TimestampAuthority) -> Root:
+    """Let the time stamps of an authority count; one that is there gets these times.
+
+    Raises:
+        UsageError: it begins after its end, or see ``validate``.
+    """
+    start, end = authority.start, authority.end
+    if start is not None and end is not None and start > end:
+        raise UsageError("The authority begins after its end.", "Exchange --from and --until.")
+    authorities = root.rules.timestamp_authorities
+    others = [one for one in authorities if one.certificate != authority.certificate]
+    changed = tuple(sorted([*others, authority], key=lambda one: one.certificate))
+    return _with_rules(root, replace(root.rules, timestamp_authorities=changed))
+
+
+def remove_authority(root: Root, certificate: bytes) -> Root:
+    """Let no time stamp of an authority count any more, the earlier ones included.
+
+    ``certificate`` is the SHA-256 of its certificate.
+
+    Raises:
+        UsageError: the root does not name it.
+    """
+    authorities = root.rules.timestamp_authorities
+    kept = tuple(one for one in authorities if one.certificate != certificate)
+    if len(kept) == len(authorities):
+        raise UsageError(
+            f"The root does not name the authority {certificate.hex()}.",
+            "See `airgap root show`.",
+        )
+    return _with_rules(root, replace(root.rules, timestamp_authorities=kept))
+
+
+def set_policy(root: Root, name: str, digest: bytes | None) -> Root:
+    """Say which policy file the site uses, by its SHA-256; None: it uses none of this name.
+
+    Raises:
+        UsageError: not a name for a policy, or there is none to remove.
+    """
+    if not attestation.is_name(name):
+        raise UsageError(
+            f"{quote(name)} cannot name a policy.",
+            "Use at most 11 lower-case letters, digits and '-', with a letter first.",
+        )
+    if digest is None and name not in root.rules.policies:
+        raise UsageError(f"The root names no policy {name}.", "See `airgap root show`.")
+    policies = {**root.rules.policies, **({} if digest is None else {name: digest})}
+    if digest is None:
+        del policies[name]
+    return _with_rules(root, replace(root.rules, policies=policies))
+
+
+def set_receipts(root: Root, approvals: int | None = None, *, notes: bool | None = None) -> Root:
+    """Say how many approvers sign a receipt before it may leave, and whether it may have free text.
+
+    None leaves what the root says.
+
+    Raises:
+        UsageError: the root has fewer approvers.
+    """
+    old = root.rules.receipts
+    rule = ReceiptRules(
+        old.approvals if approvals is None else approvals, old.notes if notes is None else notes
+    )
+    return _with_rules(root, replace(root.rules, receipts=rule))
 
 
 def revoke_bundle(root: Root, bundle: bytes) -> Root:

@@ -4,7 +4,9 @@ import click
 
 from airgap.cli.help import HelpGroup
 from airgap.cli.root import (
+    add_authority,
     add_key,
+    add_recipient,
     ceremony_sheet,
     create,
     demand,
@@ -12,11 +14,15 @@ from airgap.cli.root import (
     limit_anchors,
     limit_label,
     name_key,
+    remove_authority,
     remove_key,
+    remove_recipient,
     revoke_bundle,
     revoke_key,
     set_expiry,
     set_min_sequence,
+    set_policy,
+    set_receipts,
     set_threshold,
     show,
     sign,
@@ -52,5 +58,11 @@ for module in (
     limit_label,
     limit_anchors,
     name_key,
+    add_recipient,
+    remove_recipient,
+    add_authority,
+    remove_authority,
+    set_policy,
+    set_receipts,
 ):
     command.add_command(module.command)

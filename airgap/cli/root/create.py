@@ -9,7 +9,13 @@ import click
 from airgap.cli.help import HelpCommand
 from airgap.cli.output import OutputPath, Result, reports
 from airgap.cli.passphrases import passphrase_options, read_passphrase
-from airgap.cli.root.proposal import read_demand, read_label_rule, read_threshold, report
+from airgap.cli.root.proposal import (
+    read_demand,
+    read_label_rule,
+    read_recipient,
+    read_threshold,
+    report,
+)
 from airgap.cli.times import read_moment
 from airgap.format.fingerprints import group_digits
 
@@ -94,6 +100,35 @@ def _keys_option(role: str, *, required: bool = False) -> Callable[[Callable[P, 
     metavar="FILE.pub=NAME",
     help="Say whose key it is; see `airgap root name-key`.",
 )
+@click.option(
+    "--recipient",
+    "recipients",
+    multiple=True,
+    metavar="RECIPIENT=PURPOSE:LABEL",
+    help="Encrypt sealed bundles to it; see `airgap root add-recipient`.",
+)
+@click.option(
+    "--authority",
+    "authorities",
+    multiple=True,
+    metavar="CERT",
+    type=click.Path(path_type=Path),
+    help="Let its time stamps count; see `airgap root add-authority`.",
+)
+@click.option(
+    "--policy",
+    "policies",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="Say which policy file the site uses; see `airgap root set-policy`.",
+)
+@click.option(
+    "--receipt-approvals",
+    metavar="K",
+    type=click.IntRange(0),
+    help="How many approvers must sign a receipt before it may leave.",
+)
+@click.option("--receipt-notes", is_flag=True, help="Let receipts have free text.")
 @click.option("--expires", metavar="WHEN", help="90d, 2y, 2030-12-31 or never (the default).")
 @click.option(
     "--created-at",
@@ -125,6 +160,11 @@ def command(  # noqa: PLR0913  (one argument per option)
     labels: tuple[str, ...],
     anchors: tuple[str, ...],
     people: tuple[str, ...],
+    recipients: tuple[str, ...],
+    authorities: tuple[Path, ...],
+    policies: tuple[str, ...],
+    receipt_approvals: int | None,
+    receipt_notes: bool,
     expires: str | None,
     created_at: str | None,
     output: Path,
@@ -151,7 +191,11 @@ def command(  # noqa: PLR0913  (one argument per option)
         dict(map(read_threshold, thresholds)),
         None if expires is None else read_moment(expires),
         None if created_at is None else read_moment(created_at),
-        _list_changes(demands, forbidden, labels, anchors, people),
+        [
+            *_list_changes(demands, forbidden, labels, anchors, people),
+            *_list_record_rules(recipients, authorities, policies),
+            *_list_receipt_rules(receipt_approvals, notes=receipt_notes),
+        ],
     )
     made = report(roots.create_root(new, signers, output))
     builder = made.data["roles"]["builder"]
@@ -191,3 +235,38 @@ def _list_changes(
         key, _, person = text.partition("=")
         changes.append(partial(roots.name_key, key=key, person=person))
     return changes
+
+
+def _list_record_rules(
+    recipients: tuple[str, ...], authorities: tuple[Path, ...], policies: tuple[str, ...]
+) -> "list[Callable[[Root], Root]]":
+    """Return what is said of sealed bundles, of time stamps, and of policies."""
+    from functools import partial
+
+    from airgap.flow.trust.authorities import digest_policy, read_certificate_digest
+    from airgap.format import root_edits
+    from airgap.format.site_rules import TimestampAuthority
+
+    changes: list[Callable[[Root], Root]] = [
+        partial(root_edits.add_recipient, recipient=read_recipient(text)) for text in recipients
+    ]
+    for certificate in authorities:
+        authority = TimestampAuthority(read_certificate_digest(certificate))
+        changes.append(partial(root_edits.add_authority, authority=authority))
+    for text in policies:
+        name, _, policy = text.partition("=")
+        changes.append(
+            partial(root_edits.set_policy, name=name, digest=digest_policy(Path(policy)))
+        )
+    return changes
+
+
+def _list_receipt_rules(approvals: int | None, *, notes: bool) -> "list[Callable[[Root], Root]]":
+    """Return what is said of receipts; nothing if neither option was given."""
+    from functools import partial
+
+    from airgap.format import root_edits
+
+    if approvals is None and not notes:
+        return []
+    return [partial(root_edits.set_receipts, approvals=approvals, notes=notes)]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airgap.flow.trust.roots import Proposal, SignatureCount
     from airgap.format.envelope import Role
     from airgap.format.root import Root
-    from airgap.format.site_rules import Demand, LabelRule
+    from airgap.format.site_rules import Demand, LabelRule, Recipient
 
 __all__ = [
     "before_option",
@@ -22,6 +22,7 @@ __all__ = [
     "edits",
     "read_demand",
     "read_label_rule",
+    "read_recipient",
     "read_threshold",
     "report",
     "role_argument",
@@ -103,6 +104,24 @@ def read_label_rule(text: str) -> tuple[str, "LabelRule"]:
 
     label, mark, values = text.partition("=")
     return label, LabelRule(tuple(sorted(set(values.split(",")))) if mark else None)
+
+
+def read_recipient(text: str) -> "Recipient":
+    """Read ``RECIPIENT=PURPOSE:LABEL``.
+
+    Raises:
+        UsageError: it is not of that form.
+    """
+    from airgap.format.site_rules import PURPOSES, Recipient
+
+    recipient, _, rest = text.partition("=")
+    purpose, _, label = rest.partition(":")
+    if purpose not in PURPOSES or not label:
+        raise UsageError(
+            f"{text!r} is not a recipient with its purpose and label.",
+            f"Write age1…=site:NAME; purposes: {', '.join(PURPOSES)}.",
+        )
+    return Recipient(recipient, label, purpose)
 
 
 def report(proposal: "Proposal") -> Result:

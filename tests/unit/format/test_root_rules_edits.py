@@ -8,7 +8,7 @@ import pytest
 from airgap.errors import UsageError
 from airgap.format import root_edits
 from airgap.format.root import Root
-from airgap.format.site_rules import Demand, LabelRule
+from airgap.format.site_rules import Demand, LabelRule, ReceiptRules, Recipient, TimestampAuthority
 from tests.support.signers import make_root, person, team
 
 ROOT: Final = replace(make_root(scanner=team("sam kim"), approver=team("dan")), created_at=7)
@@ -94,3 +94,87 @@ def test_a_role_whose_attestation_is_demanded_stays() -> None:
 
     with pytest.raises(UsageError):
         root_edits.set_threshold(root, "scanner", 0)
+
+
+def test_recipients_are_added_changed_and_removed() -> None:
+    ward, safe = (
+        Recipient("age1zz9", "Ward", "site"),
+        Recipient("age1qqqqqqqqqqq", "Safe", "escrow"),
+    )
+    root = root_edits.add_recipient(root_edits.add_recipient(ROOT, ward), safe)
+    assert root.rules.recipients == (safe, ward)
+
+    root = root_edits.add_recipient(root, replace(ward, label="Gate", purpose="gate"))
+    assert [one.label for one in root.rules.recipients] == ["Safe", "Gate"]
+
+    root = root_edits.remove_recipient(root, "age1qqqqqqqq")
+    assert root_edits.remove_recipient(root, "Gate") == ROOT
+
+
+@pytest.mark.parametrize("text", ["age1", "age1zz", "Nobody", ""])
+def test_a_recipient_is_removed_by_a_name_of_its_own(text: str) -> None:
+    root = root_edits.add_recipient(ROOT, Recipient("age1zz9", "Ward", "site"))
+
+    with pytest.raises(UsageError, match="0 recipients"):
+        root_edits.remove_recipient(root, text)
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    [
+        Recipient("ssh-ed25519 AAAA", "Ward", "site"),
+        Recipient("age1zz9", "", "site"),
+        Recipient("age1zz9", "a\u202eb", "site"),
+        Recipient("age1zz9", "Ward", "friend"),
+    ],
+)
+def test_what_is_no_recipient_is_refused(recipient: Recipient) -> None:
+    with pytest.raises(UsageError):
+        root_edits.add_recipient(ROOT, recipient)
+
+
+def test_authorities_are_added_changed_and_removed() -> None:
+    first, second = bytes(32), bytes([1]) * 32
+    root = root_edits.add_authority(ROOT, TimestampAuthority(second))
+    root = root_edits.add_authority(root, TimestampAuthority(first, 5, 9))
+    assert [one.certificate for one in root.rules.timestamp_authorities] == [first, second]
+
+    root = root_edits.add_authority(root, TimestampAuthority(second, None, 7))
+    assert root.rules.timestamp_authorities[1].end == 7
+
+    for certificate in (first, second):
+        root = root_edits.remove_authority(root, certificate)
+    assert root == ROOT
+    with pytest.raises(UsageError, match="does not name"):
+        root_edits.remove_authority(root, first)
+    with pytest.raises(UsageError, match="after its end"):
+        root_edits.add_authority(root, TimestampAuthority(first, 9, 5))
+
+
+def test_policies_and_rules_for_receipts_are_set_and_lifted() -> None:
+    root = root_edits.set_policy(ROOT, "licence", bytes(32))
+    root = root_edits.set_receipts(root, 1)
+    root = root_edits.set_receipts(root, notes=True)
+    assert (root.rules.policies, root.rules.receipts) == (
+        {"licence": bytes(32)},
+        ReceiptRules(1, notes=True),
+    )
+
+    root = root_edits.set_receipts(root, 0, notes=False)
+    assert root_edits.set_policy(root, "licence", None) == ROOT
+    with pytest.raises(UsageError, match="names no policy"):
+        root_edits.set_policy(ROOT, "licence", None)
+    with pytest.raises(UsageError, match="cannot name"):
+        root_edits.set_policy(ROOT, "../x", bytes(32))
+    with pytest.raises(UsageError, match="approvals of receipts"):
+        root_edits.set_receipts(ROOT, 2)
+
+
+def test_a_key_that_is_revoked_for_good_has_no_date_any_more() -> None:
+    kim = person("kim").key.id
+    root = root_edits.revoke_key(ROOT, kim, since=5)
+
+    root = root_edits.revoke_key(root, kim)
+
+    assert (root.rules.revoked_since, root.revoked_keys) == ({}, (kim,))
+    assert kim not in root.roles["scanner"].key_ids
