@@ -11,6 +11,7 @@ from airgap.format.envelope import ROLES
 from airgap.format.intoto import decode_envelope
 
 __all__ = [
+    "CHECKPOINT",
     "FINDINGS",
     "STATEMENT",
     "TIME_STAMP",
@@ -27,8 +28,10 @@ __all__ = [
 FINDINGS: Final = "findings"
 STATEMENT: Final = "intoto.json"
 TIME_STAMP: Final = "tsr"
+CHECKPOINT: Final = "checkpoint"
 
 _LIMITS: Final = {
+    CHECKPOINT: limits.TREE_PROOF_BYTES,
     FINDINGS: limits.FINDINGS_BYTES,
     STATEMENT: limits.STATEMENT_BYTES,
     TIME_STAMP: limits.TIME_STAMP_BYTES,

@@ -98,6 +98,7 @@ def decode_json(raw: bytes, what: str, limit: int) -> Any:  # noqa: ANN401  (che
             parse_constant=_refuse_number,
             parse_int=_read_integer,
         )
+        encode_json(value)  # no half of a surrogate pair, which UTF-8 does not have
     except RecursionError as error:
         raise _error(what, "is nested too deeply") from error
     except ValueError as error:

@@ -29,6 +29,14 @@ CERTIFICATE_BYTES = 64 * KIB
 INDEX_BYTES = 16 * MIB
 STAMPS = 64  # of one chain
 
+RECEIPT_BYTES = 64 * KIB  # what is signed; a person reads all of it
+RECEIPT_FILE_BYTES = 256 * KIB  # with its signatures, in base64
+RECEIPT_HOLDS = 200
+RECEIPT_GAPS = 32
+RECEIPT_EVIDENCE = 64
+RECEIPT_EARLIER = 16  # receipts before it that a receipt names
+WITNESSED = 16  # ledgers of the sender
+
 LEDGER_BYTES = 256 * MIB
 LEDGER_IMPORT_BYTES = 255 * MIB  # after an import; the rest is for roots and resets
 LEDGER_REFUSAL_BYTES = 128 * MIB  # after a refusal

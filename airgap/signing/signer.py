@@ -55,7 +55,20 @@ class Signer(ABC):
         Raises:
             ConfigurationError: the agent or token refuses, or its signature does not verify.
         """
-        message = signed_bytes(PAYLOAD_TYPES[purpose], payload)
+        signature = self._sign_checked(signed_bytes(PAYLOAD_TYPES[purpose], payload))
+        return Envelope(PAYLOAD_TYPES[purpose], self.key.id, signature)
+
+    def sign_text(self, text: bytes) -> bytes:
+        """Sign the text of a checkpoint, which has no payload type (format §28.3).
+
+        It begins with an origin, so that it is never what ``sign`` signs.
+
+        Raises:
+            ConfigurationError: as ``sign``.
+        """
+        return self._sign_checked(text)
+
+    def _sign_checked(self, message: bytes) -> bytes:
         with self._watch_time():
             signature = self._sign_bytes(message)
         # Catches here, and not on the isolated side, another key under the same name, and a
@@ -65,7 +78,7 @@ class Signer(ABC):
                 f"The signature made with key {self.key.id} does not verify.",
                 "Check that its public and private halves belong together, and try again.",
             )
-        return Envelope(PAYLOAD_TYPES[purpose], self.key.id, signature)
+        return signature
 
     @abstractmethod
     def _sign_bytes(self, message: bytes) -> bytes:

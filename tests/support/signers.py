@@ -56,6 +56,7 @@ def make_root(
     builder: Team | None = None,
     scanner: Team | None = None,
     approver: Team | None = None,
+    recorder: Team | None = None,
 ) -> Root:
     """Make a root; where no team is given, ``ann`` is the root's and ``bob`` the builder."""
     given: dict[Role, Team | None] = {
@@ -63,6 +64,7 @@ def make_root(
         "builder": builder or team("bob"),
         "scanner": scanner,
         "approver": approver,
+        "recorder": recorder,
     }
     teams = {role: one for role, one in given.items() if one}
     keys = {person(name).key.id: person(name).key for one in teams.values() for name in one.names}

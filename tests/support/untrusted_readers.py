@@ -30,6 +30,7 @@ from airgap.format import (
     envelope,
     files,
     image,
+    intoto,
     ledger,
     limits,
     manifest,
@@ -42,6 +43,8 @@ from airgap.format import (
     wheelhouse,
 )
 from airgap.format.inventory import Item
+from airgap.format.read_receipt import decode_receipt
+from airgap.format.receipt import encode_receipt
 from airgap.format.wheelhouse import normalize_name
 from airgap.ledger.check import read_entries
 from airgap.store.kinds import find_kind
@@ -57,6 +60,7 @@ from tests.support import (
     config_readers,
     forge,
     image_readers,
+    receipts,
     record_readers,
     stores,
     text_readers,
@@ -336,6 +340,28 @@ READERS: dict[str, Reader] = {
                 attestation.Attestation(DIGEST, "scanner", "reject", 9, name="licence")
             ),
         ],
+    ),
+    "receipt": Reader(
+        lambda raw: encode_receipt(decode_receipt(raw)),
+        CORRUPT,
+        lambda: [
+            encode_receipt(receipt)
+            for receipt in (
+                receipts.make_receipt(note="a note"),
+                receipts.make_refusal(),
+                receipts.make_terse(),
+            )
+        ],
+    ),
+    "envelope of a statement": Reader(
+        lambda raw: (
+            intoto.encode_envelope(
+                intoto.decode_envelope(raw, "envelope", limits.RECEIPT_FILE_BYTES)
+            )
+            and None
+        ),
+        CORRUPT,
+        lambda: [receipts.sign_receipt(b"{}", receipts.RECORDER)],
     ),
     "waiver": Reader(
         lambda raw: waiver.encode(waiver.decode(raw)),

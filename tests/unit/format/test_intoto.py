@@ -63,6 +63,7 @@ def test_numbers_without_a_fixed_form_are_not_written(value: object) -> None:
         b"9007199254740992",
         b"1" * 5000,
         b'{"a":1,"a":2}',
+        b'"\\ud800"',
         b"[" * 70 + b"]" * 70,
         b"[" * 100_000,
         b" " * 101,

@@ -1,0 +1,77 @@
+"""Checkpoints of ledgers: signed by a recorder, verified with keys of recorders (format §28.3)."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from airgap.errors import ConfigurationError, NotTrustedError
+from airgap.format import checkpoint as checkpoints
+from airgap.format.checkpoint import Checkpoint, NoteSignature
+from airgap.format.root import Key
+from airgap.signing.public_keys import verifies
+from airgap.signing.signer import Signer
+
+__all__ = ["sign_checkpoint", "verify_checkpoint"]
+
+_ED25519: Final = "ed25519"
+_KEY_BYTES: Final = 32
+
+
+def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
+    """Sign a checkpoint as a recorder; return the signed note.
+
+    Raises:
+        ConfigurationError: it is not an Ed25519 key, or its keeper refuses.
+    """
+    if signer.key.algorithm != _ED25519:
+        raise ConfigurationError(
+            f"The key {signer.key.id} is for {signer.key.algorithm}, and a recorder signs with"
+            " Ed25519.",
+            "Make one: `airgap key generate recorder --algorithm ed25519`, and name it in the"
+            " site's root.",
+        )
+    signature = signer.sign_text(checkpoint.text)
+    key_hash = checkpoints.compute_key_hash(checkpoint.origin, _get_point(signer.key))
+    return checkpoints.add_signature(
+        checkpoint.text, NoteSignature(checkpoint.origin, key_hash, signature)
+    )
+
+
+def verify_checkpoint(
+    raw: bytes, keys: Mapping[str, Key], name: str
+) -> tuple[Checkpoint, tuple[str, ...]]:
+    """Verify a signed note as a checkpoint; return it, and the ids of the keys that signed it.
+
+    ``name`` is what people call it. Signatures by other keys have no meaning.
+
+    Raises:
+        NotTrustedError: none of the keys has signed it, or a signature is not that of the key that
+            it names.
+        CorruptError: it is not a checkpoint.
+    """
+    note = checkpoints.parse_note(raw, name)
+    checkpoint = checkpoints.parse_checkpoint(note.text, name)
+    signers = set()
+    for key_id, key in keys.items():
+        if key.algorithm != _ED25519:
+            continue
+        key_hash = checkpoints.compute_key_hash(checkpoint.origin, _get_point(key))
+        for line in note.signatures:
+            if (line.name, line.key_hash) != (checkpoint.origin, key_hash):
+                continue
+            if not verifies(key, line.signature, note.text):
+                raise NotTrustedError(
+                    f"{name} has a signature that is not that of key {key_id}.",
+                    "It was changed or damaged: get it again from its source.",
+                )
+            signers.add(key_id)
+    if not signers:
+        raise NotTrustedError(
+            f"{name} is not signed by a recorder of the site.",
+            "Check that the key of the machine that made it has the role recorder in the root.",
+        )
+    return checkpoint, tuple(sorted(signers))
+
+
+def _get_point(key: Key) -> bytes:
+    """Return the 32 bytes of an Ed25519 key: they end its SubjectPublicKeyInfo (RFC 8410)."""
+    return key.spki[-_KEY_BYTES:]
