@@ -6,7 +6,7 @@ from typing import Final
 from airgap.chunking.pieces import Peekable, Region
 from airgap.chunking.sizes import HEAD
 
-__all__ = ["plan"]
+__all__ = ["HeaderReader", "plan"]
 
 _MAGIC: Final = b"GGUF"
 _WIDTHS: Final = {0: 4, 1: 2, 28: 8, 30: 2}  # F32, F16, F64, BF16
@@ -24,15 +24,13 @@ def plan(file: Peekable) -> list[Region] | None:
     if file.peek(0, len(_MAGIC)) != _MAGIC:
         return None
     try:
-        return _plan_tensors(_HeaderReader(file.peek(0, HEAD)), file.size)
+        return _plan_tensors(HeaderReader(file.peek(0, HEAD)), file.size)
     except (struct.error, ValueError, IndexError):
         return None
 
 
-def _plan_tensors(reader: "_HeaderReader", size: int) -> list[Region] | None:
-    version, tensors, keys = reader.unpack("<4xIQQ")
-    if version not in (2, 3) or max(tensors, keys) > _MAX_COUNT:
-        return None
+def _plan_tensors(reader: "HeaderReader", size: int) -> list[Region] | None:
+    tensors, keys = reader.read_counts()
     alignment = _ALIGNMENT
     for _ in range(keys):
         name = reader.read_string()
@@ -52,7 +50,7 @@ def _plan_tensors(reader: "_HeaderReader", size: int) -> list[Region] | None:
     return [Region(starts[0], name="header"), *regions]
 
 
-def _read_tensor(reader: "_HeaderReader") -> tuple[int, int, str]:
+def _read_tensor(reader: "HeaderReader") -> tuple[int, int, str]:
     """Return a tensor's offset, the width of its numbers, and its name."""
     name = reader.read_string().decode(errors="replace")
     (dimensions,) = reader.unpack("<I")
@@ -61,24 +59,35 @@ def _read_tensor(reader: "_HeaderReader") -> tuple[int, int, str]:
     return offset, _WIDTHS.get(tensor_type, _QUANTIZED_WIDTH), name
 
 
-class _HeaderReader:
+class HeaderReader:
     """Reads the header in order; raises ValueError or struct.error past its end."""
 
     def __init__(self, data: bytes) -> None:
+        """Begin at the first byte."""
         self._data = data
         self.at = 0
 
+    def read_counts(self) -> tuple[int, int]:
+        """Return the number of tensors and of keys. Raises ValueError: another version."""
+        version, tensors, keys = self.unpack("<4xIQQ")
+        if version not in (2, 3) or max(tensors, keys) > _MAX_COUNT:
+            raise ValueError("another version, or too many keys")
+        return tensors, keys
+
     def unpack(self, form: str) -> tuple[int, ...]:
+        """Return the next integers."""
         values = struct.unpack_from(form, self._data, self.at)
         self.at += struct.calcsize(form)
         return values
 
     def skip(self, count: int) -> None:
+        """Pass over so many bytes."""
         self.at += count
         if self.at > len(self._data):
             raise ValueError("past the end")
 
     def read_string(self) -> bytes:
+        """Return the next string."""
         (length,) = self.unpack("<Q")
         begin = self.at
         self.skip(length)

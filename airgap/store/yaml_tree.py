@@ -41,13 +41,21 @@ def string(text: str) -> Scalar:
     return Scalar("str", text)
 
 
-def parse_tree(raw: bytes, *, thorough: bool = False) -> Node:
+def parse_tree(
+    raw: bytes,
+    *,
+    thorough: bool = False,
+    plain: bool = False,
+    most_values: int = limits.DESCRIPTION_NODES,
+) -> Node:
     """Parse a document; an alias is the very object that its anchor names.
 
     Args:
         raw: the document, in UTF-8.
         thorough: also parse it with the parser that BentoML uses, which is 20 times slower, and
             refuse what the two read differently, such as a tab that one of them does not take.
+        plain: refuse anchors, aliases and every tag.
+        most_values: how many values the document may have.
 
     Raises:
         ValueError: it breaks a limit, is not YAML, or has what no safe dumper writes.
@@ -60,14 +68,17 @@ def parse_tree(raw: bytes, *, thorough: bool = False) -> Node:
         raise ValueError("it is not in UTF-8") from error
     # BentoML reads the file as text, which makes every end of line the same.
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    tree = _parse(text, _Loader)
-    if thorough and _Loader is not yaml.SafeLoader and tree != _parse(text, yaml.SafeLoader):
+    tree = _parse(text, _Loader, _Builder(plain, most_values))
+    if (
+        thorough
+        and _Loader is not yaml.SafeLoader
+        and tree != _parse(text, yaml.SafeLoader, _Builder(plain, most_values))
+    ):
         raise ValueError("the parsers of YAML read it differently")
     return tree
 
 
-def _parse(text: str, loader: type[yaml.SafeLoader]) -> Node:
-    builder = _Builder()
+def _parse(text: str, loader: type[yaml.SafeLoader], builder: "_Builder") -> Node:
     try:
         for event in yaml.parse(text, loader):
             builder.take(event)
@@ -105,6 +116,8 @@ class _Anchored(NamedTuple):
 class _Builder:
     """Builds the tree from events; what is behind an alias counts each time it is named."""
 
+    is_plain: bool
+    most_values: int
     open: list[_Open] = field(default_factory=list)
     roots: list[Node] = field(default_factory=list)
     anchors: dict[str, _Anchored] = field(default_factory=dict)
@@ -126,6 +139,8 @@ class _Builder:
         return self.roots[0]
 
     def _take(self, event: yaml.Event) -> None:
+        if self.is_plain:
+            _refuse_indirect(event)
         match event:
             case yaml.AliasEvent():
                 self._add_alias(event.anchor or "")
@@ -172,8 +187,8 @@ class _Builder:
     def _count(self, nodes: int, characters: int, height: int) -> None:
         self.nodes += nodes
         self.characters += characters
-        if self.nodes > limits.DESCRIPTION_NODES:
-            raise ValueError(f"more than {limits.DESCRIPTION_NODES:,} values")
+        if self.nodes > self.most_values:
+            raise ValueError(f"more than {self.most_values:,} values")
         if self.characters > limits.DESCRIPTION_BYTES:
             raise ValueError(f"more than {limits.DESCRIPTION_BYTES:,} characters")
         if len(self.open) + height > limits.DESCRIPTION_DEPTH:
@@ -199,6 +214,15 @@ class _Builder:
             raise ValueError(f"the key {quote(node.text)} twice")
         else:
             parent.key = node
+
+
+def _refuse_indirect(event: yaml.Event) -> None:
+    """Refuse what is not written where it stands. Raises ValueError."""
+    if getattr(event, "anchor", None) is not None:
+        raise ValueError("an anchor or an alias")
+    tag = getattr(event, "tag", None)
+    if tag is not None:
+        raise ValueError(f"the tag {quote(tag)}")
 
 
 def _read_scalar(event: yaml.ScalarEvent) -> Scalar:

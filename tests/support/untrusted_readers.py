@@ -54,6 +54,7 @@ from airgap.wheels import requirements
 from tests.support import (
     answer_readers,
     archive_readers,
+    bom_readers,
     bundle_readers,
     closure_items,
     composed_readers,
@@ -289,6 +290,7 @@ _LISTING = (
 READERS: dict[str, Reader] = {
     **answer_readers.READERS,
     **archive_readers.READERS,
+    **bom_readers.READERS,
     **bundle_readers.READERS,
     **composed_readers.READERS,
     **config_readers.READERS,
