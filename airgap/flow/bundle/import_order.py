@@ -13,7 +13,7 @@ from airgap.format.kinds import BENTO, MODEL, Kind
 from airgap.format.manifest import Manifest
 from airgap.printable import count_text
 
-__all__ = ["choose_lost", "demand_order", "describe_neighbours"]
+__all__ = ["choose_lost", "demand_order", "describe_left_behind", "describe_neighbours"]
 
 _MOST_READ: Final = 100
 """The manifests that are read for a note; it is not worth reading more."""
@@ -39,6 +39,19 @@ def demand_order(opened: Opened, depot: str) -> None:
         f"Import {'it' if len(lost) == 1 else 'them'} first, the lowest number first; or give"
         " --newest to leave out what is older.",
         [line for bundle in lost for line in _describe(bundle)],
+    )
+
+
+def describe_left_behind(earlier: Sequence[EarlierBundle], chosen: EarlierBundle) -> str:
+    """Say which of the bundles before ``chosen`` it shuts out; empty if there are none."""
+    lost = choose_lost(earlier, chosen.items)
+    if not lost:
+        return ""
+    others = "; ".join(f"number {bundle.sequence} ({_name_main(bundle)})" for bundle in lost)
+    return (
+        f"After number {chosen.sequence} of channel {chosen.channel}, this site can no longer"
+        f" import {others} of the same depot. To have both, import the lower number first:"
+        f" airgap import {lost[0].location}"
     )
 
 

@@ -75,6 +75,27 @@ class EarlierBundle:
     """Kind, name and version of each."""
 
 
+def describe_earlier(location: str, manifest: Manifest) -> EarlierBundle:
+    """Keep of an admitted bundle what decides the order of imports."""
+    items = tuple((item.kind, item.name, item.version) for item in manifest.items)
+    return EarlierBundle(location, manifest.channel, manifest.sequence, items)
+
+
+def select_earlier(
+    bundles: Iterable[EarlierBundle], chosen: EarlierBundle, last: int
+) -> tuple[EarlierBundle, ...]:
+    """Return those that can be imported now and not after ``chosen``, by their number.
+
+    ``last`` is the highest number of the channel that was imported (format §17.1).
+    """
+    earlier = [
+        other
+        for other in bundles
+        if other.channel == chosen.channel and last < other.sequence < chosen.sequence
+    ]
+    return tuple(sorted(earlier, key=lambda other: other.sequence))
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """An admitted bundle: nothing but its manifest and envelopes has been read."""
@@ -189,22 +210,14 @@ class _Examination:
             _refuse_part(reader, admission.manifest.value)
         manifest = admission.manifest.value
         if manifest.completes is None:
-            items = tuple((item.kind, item.name, item.version) for item in manifest.items)
-            self.admitted.append(
-                EarlierBundle(reader.location, manifest.channel, manifest.sequence, items)
-            )
+            self.admitted.append(describe_earlier(reader.location, manifest))
         return Opened(reader, reader.packs, bundle, self.policy, admission)
 
     def find_earlier(self, opened: Opened) -> tuple[EarlierBundle, ...]:
         """Return the bundles that cannot be imported any more after this one (format §17.1)."""
-        channel, number = opened.manifest.value.channel, opened.manifest.value.sequence
-        last = self.policy.state.last_sequence(channel)
-        earlier = [
-            other
-            for other in self.admitted
-            if other.channel == channel and last < other.sequence < number
-        ]
-        return tuple(sorted(earlier, key=lambda other: other.sequence))
+        chosen = describe_earlier("", opened.manifest.value)
+        last = self.policy.state.last_sequence(chosen.channel)
+        return select_earlier(self.admitted, chosen, last)
 
     def remembered(self, error: AirgapError) -> AirgapError:
         """Note in the ledger that this ended an import, if it was about the last one refused."""

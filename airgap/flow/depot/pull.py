@@ -1,13 +1,21 @@
 """Pull: installs one Bento or model of a depot, with the models that it needs."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from airgap.errors import AirgapError, MissingError, PolicyError
 from airgap.flow.admission import policy
 from airgap.flow.admission.policy import AdmissionPolicy
-from airgap.flow.bundle.open_bundle import Refused
+from airgap.flow.bundle.import_order import describe_left_behind
+from airgap.flow.bundle.open_bundle import (
+    EarlierBundle,
+    Refused,
+    describe_earlier,
+    select_earlier,
+)
 from airgap.flow.bundle.tag import Tag
 from airgap.flow.depot import open_depot
 from airgap.flow.depot.open_depot import DamagedBundle, StoredBundle
@@ -24,6 +32,9 @@ from airgap.ledger.replay import OlderError
 from airgap.printable import series_text
 
 __all__ = ["PullRequest", "pull"]
+
+_MOST_READ: Final = 100
+"""The bundles without the tag that are looked at for a note; it is not worth reading more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +65,15 @@ def pull(request: PullRequest, progress: Progress) -> ImportResult:
         AirgapError: as ``import_bundle``.
     """
     connector = Connector(request.credentials, request.transfer, progress)
-    bundle, refused = _choose_bundle(request, connector)
+    search = _Search(request.tag, policy.load(request.waivers, request.channel))
+    chosen = _choose_bundle(request, search, connector)
+    earlier = search.find_earlier(chosen)
+    left_behind = describe_left_behind(earlier, chosen.bundle)
+    if left_behind:
+        progress.note(left_behind)
     result = import_bundle(
         ImportRequest(
-            [replace(request.depot, bundle=bundle)],
+            [replace(request.depot, bundle=chosen.age.bundle)],
             replace=request.replace,
             dry_run=request.dry_run,
             tag=request.tag,
@@ -71,17 +87,18 @@ def pull(request: PullRequest, progress: Progress) -> ImportResult:
         ),
         progress,
     )
-    opened = result.opened and result.opened.with_refused(refused)
+    if result.opened is None:
+        return result
+    opened = replace(result.opened.with_refused(search.refused), earlier=earlier)
     return replace(result, opened=opened)
 
 
-def _choose_bundle(request: PullRequest, connector: Connector) -> tuple[str, list[Refused]]:
-    """Find the newest bundle that holds the tag (format §8); return what was refused, too.
+def _choose_bundle(request: PullRequest, search: "_Search", connector: Connector) -> "_Candidate":
+    """Find the newest bundle that holds the tag (format §8).
 
     Of bundles with the same items, one that carries all its chunks comes first: a bare one, or a
     difference, needs content of this machine.
     """
-    search = _Search(request.tag, policy.load(request.waivers, request.channel))
     with open_depot.open_depot(request.depot, connector) as depot:
         for bundle in open_depot.read_bundles(depot, request.depot.bundle):
             try:
@@ -93,8 +110,7 @@ def _choose_bundle(request: PullRequest, connector: Connector) -> tuple[str, lis
     if newest is None:
         raise search.explain() or open_depot.make_not_found(request.depot, str(request.tag))
     complete = [other for other in candidates if other.is_complete and other.items == newest.items]
-    chosen = newest if newest.is_complete else _choose_newest(complete) or newest
-    return chosen.age.bundle, search.refused
+    return newest if newest.is_complete else _choose_newest(complete) or newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +122,15 @@ class _Candidate:
     """The digests of its items."""
     is_complete: bool
     """Whether it carries all its chunks."""
+    bundle: EarlierBundle
 
 
-def _make_candidate(bundle: str, manifest: Manifest) -> _Candidate:
+def _make_candidate(bundle: str, manifest: Manifest, described: EarlierBundle) -> _Candidate:
     return _Candidate(
         read_age(bundle, manifest),
         tuple(item.digest for item in manifest.items),
-        is_complete=manifest.carried == len(manifest.chunks),
+        manifest.carried == len(manifest.chunks),
+        described,
     )
 
 
@@ -131,6 +149,8 @@ class _Search:
     """Those that hold the tag, and that this site's policy refuses."""
     older: list[Manifest] = field(default_factory=list)
     """Those of ``refused`` with a number that is too low."""
+    others: list[EarlierBundle] = field(default_factory=list)
+    """All that this site would import, up to ``_MOST_READ``, whatever they hold."""
     has_other_kind: bool = False
     """Whether the tag is a model's where a Bento was wanted, or a Bento's."""
 
@@ -145,6 +165,7 @@ class _Search:
         if isinstance(bundle, DamagedBundle):
             raise bundle.error
         if not self.tag.may_be_in(bundle.raw):
+            self._note_other(bundle, location)
             return
         try:
             manifest = self.admission.admit(bundle.raw, bundle.evidence).manifest.value
@@ -154,8 +175,25 @@ class _Search:
                 self.refused.append((location, error))
                 self.older += [manifest] if isinstance(error, OlderError) else []
         else:
+            described = describe_earlier(location, manifest)
+            if manifest.completes is None:
+                self.others.append(described)
             if self._is_held(manifest) and manifest.completes is None:
-                self.candidates.append(_make_candidate(bundle.bundle, manifest))
+                self.candidates.append(_make_candidate(bundle.bundle, manifest, described))
+
+    def _note_other(self, bundle: StoredBundle, location: str) -> None:
+        """Keep what a bundle without the tag holds, for a note: it decides nothing."""
+        if len(self.others) >= _MOST_READ:
+            return
+        with suppress(AirgapError):
+            manifest = self.admission.admit(bundle.raw, bundle.evidence).manifest.value
+            if manifest.completes is None:
+                self.others.append(describe_earlier(location, manifest))
+
+    def find_earlier(self, chosen: _Candidate) -> tuple[EarlierBundle, ...]:
+        """Return the bundles that cannot be imported any more after this one (format §17.1)."""
+        last = self.admission.state.last_sequence(chosen.bundle.channel)
+        return select_earlier(self.others, chosen.bundle, last)
 
     def explain(self) -> AirgapError | None:
         """Return why no bundle is fit; None if none holds the tag."""

@@ -8,6 +8,7 @@ import pytest
 from airgap.errors import MissingError, PolicyError
 from airgap.flow.bundle.import_order import choose_lost
 from airgap.flow.bundle.open_bundle import EarlierBundle
+from airgap.flow.depot import pull
 from tests.support import forge, refusals, stores
 from tests.support.forge import Draft, Forge
 from tests.support.sides import Side, Site
@@ -146,6 +147,39 @@ def test_an_export_says_which_bundles_of_its_channel_the_depot_holds_too(
     assert (other.code, second.code, third.code) == (0, 0, 0)
     assert "also holds number 1 (model ranker:v1) of channel a" in " ".join(second.err.split())
     assert "also holds" not in other.err + third.err
+
+
+def test_a_pull_says_which_bundles_of_its_depot_it_shuts_out(forged: Forge, isolated: Side) -> None:
+    drafts = [make(bento(f"{name}:v1"), number=number) for number, name in enumerate("abc", 1)]
+    other_channel = make(bento("d:v1"), number=1, channel="nightly")
+    depot = join(forged, *drafts, other_channel)
+
+    tried = isolated.run("pull", "b:v1", depot, "--dry-run")
+    ran = isolated.run("pull", "b:v1", depot)
+
+    note = (
+        "After number 2 of channel production, this site can no longer import number 1"
+        " (bento a:v1) of the same depot. To have both, import the lower number first: airgap"
+        f" import {depot}#"
+    )
+    assert note in tried.err
+    assert note in ran.err
+    assert "NOTE: number 1 is in this depot and was not imported" in ran.out
+    assert "can no longer import" not in isolated.run("pull", "b:v1", depot).err
+    assert "can no longer import" not in isolated.run("pull", "c:v1", depot).err
+
+
+def test_a_pull_past_many_other_bundles_looks_at_some_of_them(
+    forged: Forge, isolated: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pull, "_MOST_READ", 1)
+    names = ("alpha", "beta", "gamma")
+    drafts = [make(bento(f"{name}:v1"), number=number) for number, name in enumerate(names, 1)]
+
+    ran = isolated.run("pull", "gamma:v1", join(forged, *drafts))
+
+    assert ran.err.count("can no longer import") == 1
+    assert ("(bento alpha:v1)" in ran.err) != ("(bento beta:v1)" in ran.err)
 
 
 def test_a_pull_of_what_only_older_bundles_have_names_their_numbers(
