@@ -1,0 +1,179 @@
+"""Texts: JSON with what it makes a framework run, YAML with its tags, and the rest."""
+
+import codecs
+import json
+import re
+from pathlib import PurePosixPath
+from typing import Final
+
+from airgap.scan.contents import PIECE, Content
+from airgap.scan.file_names import is_plain_name, is_template_name
+from airgap.scan.keras_classes import KERAS_CLASSES
+from airgap.scan.pickle_values import demand
+from airgap.scan.verdicts import Judgment, Unreadable, code, inert, join, refused
+
+__all__ = ["is_text", "judge_text"]
+
+_JSON_BYTES: Final = 48 * 1024 * 1024
+_TEXT_BYTES: Final = 256 * 1024 * 1024
+_BOM: Final = b"\xef\xbb\xbf"
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
+_SPACE: Final = b" \t\r\n\x0c\x0b"
+_YAML_TAG: Final = re.compile(rb"(?:^|[\s\[\]{},:?\-\"'])!(?=[A-Za-z0-9!<%_-])|^%", re.MULTILINE)
+_PYTHON_TAG: Final = re.compile(
+    rb"![^\s]*python[/:]|!<tag|!<!|^%TAG|![^\s]{0,200}%[0-9A-Fa-f]{2}", re.MULTILINE
+)
+_OVERLAP: Final = 4096
+_CODE_KEYS: Final = {
+    "auto_map": "names programs of the repository",
+    "custom_pipelines": "names programs of the repository",
+    "chat_template": "is a program for chats",
+    "chat_templates": "is a program for chats",
+    "_target_": "names what is called",
+    "trust_remote_code": "lets programs of the repository run",
+}
+_REFUSED_KEYS: Final = frozenset({"py/object", "py/reduce", "py/function", "py/type", "py/repr"})
+
+
+def is_text(content: Content) -> bool:
+    """Tell whether the whole content is UTF-8 without characters that control a terminal."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for offset in range(0, content.size, PIECE):
+            data = content.read(offset, PIECE)
+            if _CONTROL.search(data):
+                return False
+            decoder.decode(data)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def judge_text(name: str, content: Content) -> Judgment:
+    """Judge a text by its name and by what is in it."""
+    demand(content.size <= _TEXT_BYTES, f"it has {content.size:,} bytes")
+    if content.read(0, 2) == b"#!":
+        return code("script", "its first line names a program that runs it")
+    if is_template_name(name):
+        return code("template", "it is a template, which is a program")
+    if not is_plain_name(name):
+        return refused("text", "its name does not say what reads it")
+    return _judge_data(name, content)
+
+
+def _judge_data(name: str, content: Content) -> Judgment:
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix == ".jsonl":
+        return _judge_lines(content)
+    if suffix == ".json" or _begins_as_json(content):
+        judgment = _judge_json(name, content)
+        if judgment is not None:
+            return judgment
+        if suffix == ".json":
+            return refused("JSON", "it is not JSON")
+    tag = _YAML_TAG if suffix in {".yaml", ".yml"} else _PYTHON_TAG
+    if _find(content, tag):
+        return refused("YAML", "a tag makes a reader of YAML build an object")
+    return inert("text")
+
+
+def _find(content: Content, pattern: re.Pattern[bytes]) -> bool:
+    """Tell whether a pattern is anywhere in a text."""
+    rest = b""
+    for offset in range(0, content.size, PIECE):
+        data = rest + content.read(offset, PIECE)
+        if pattern.search(data):
+            return True
+        rest = data[-_OVERLAP:]
+    return False
+
+
+def _begins_as_json(content: Content) -> bool:
+    """Tell whether the first character that is not a space opens an object or an array."""
+    for offset in range(0, content.size, PIECE):
+        start = (
+            content.read(offset, PIECE).removeprefix(_BOM if offset == 0 else b"").lstrip(_SPACE)
+        )
+        if start:
+            return start[:1] in {b"{", b"["}
+    return False
+
+
+def _judge_lines(content: Content) -> Judgment:
+    lines = content.read_whole(_JSON_BYTES).removeprefix(_BOM).splitlines()
+    judgments = []
+    for line in filter(None, map(bytes.strip, lines)):
+        content.budget.spend_step()
+        try:
+            judgments.append(_judge_value("", _parse(line), content))
+        except (ValueError, RecursionError):
+            return refused("JSON", "a line is not JSON")
+    return join("JSON", judgments)
+
+
+class _Object(list[tuple[str, object]]):
+    """An object of JSON with all its members, also those of one name."""
+
+
+def _parse(data: bytes) -> object:
+    return json.loads(data.decode(), object_pairs_hook=_Object)
+
+
+def _judge_json(name: str, content: Content) -> Judgment | None:
+    """Judge JSON: remote code, templates and layers, at any depth; None: it is not JSON."""
+    try:
+        value = _parse(content.read_whole(_JSON_BYTES).removeprefix(_BOM))
+    except RecursionError:
+        return refused("JSON", "it is nested too deeply")
+    except ValueError:
+        return None
+    return _judge_value(name, value, content)
+
+
+def _judge_value(name: str, value: object, content: Content) -> Judgment:
+    reasons: dict[str, None] = {}
+    is_module_list = PurePosixPath(name).name == "modules.json"
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, _Object):
+            content.budget.spend_step()
+            _check_layer(dict(value))
+            reasons |= _find_code(value, is_module_list=is_module_list)
+            waiting.extend(item for _, item in value if isinstance(item, list))
+        elif isinstance(value, list):
+            waiting.extend(item for item in value if isinstance(item, list))
+    return Judgment("code", "JSON", tuple(reasons)) if reasons else inert("JSON")
+
+
+def _find_code(members: _Object, *, is_module_list: bool) -> dict[str, None]:
+    reasons: dict[str, None] = {}
+    for key, value in members:
+        if key in _REFUSED_KEYS:
+            raise Unreadable(f"{key} makes a reader build an object of Python")
+        if key == "auto_map" and "--" in json.dumps(value):
+            raise Unreadable("auto_map names a program of another repository")
+        if key.startswith("chat_template") and not isinstance(value, str | list | None):
+            raise Unreadable("chat_template is neither a text nor a list of them")
+        if key in _CODE_KEYS and value not in (None, False, "", []):
+            reasons[f"{key} {_CODE_KEYS[key]}"] = None
+        is_class = key == "type" and isinstance(value, str)
+        if is_class and is_module_list and not str(value).startswith("sentence_transformers."):
+            reasons[f"it loads the class {str(value)[:80]!r}"] = None
+    return reasons
+
+
+def _check_layer(members: dict[str, object]) -> None:
+    """Check what a description names of Keras; raises Unreadable unless it is listed."""
+    name = members.get("class_name")
+    if "class_name" not in members or members.keys() & {"module", "config"} == set():
+        return
+    module = members.get("module")
+    registered = members.get("registered_name")
+    if name == "__tuple__" and module is None:
+        return
+    if not isinstance(name, str) or not isinstance(module, str):
+        raise Unreadable(f"a layer {str(name)[:80]!r} has no module")
+    demand((module, name) in KERAS_CLASSES, f"a layer is {module[:80]}.{name[:80]}")
+    demand(registered in {None, name, "Functional"}, f"a layer is registered as {registered!r}")

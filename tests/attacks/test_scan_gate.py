@@ -1,0 +1,128 @@
+"""Attacks on the gate that judges files (format §32): files that another reader would run."""
+
+import functools
+import io
+import pickle  # noqa: TID251 -- the real reader, which is given harmless names only
+from typing import Final, Self
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from airgap.scan.contents import Budget, Content
+from airgap.scan.filled_classes import FILLED_CLASSES
+from airgap.scan.item import join_files
+from airgap.scan.judge_file import judge_file
+from airgap.scan.pickle_calls import find_named
+from airgap.scan.pickles import judge_pickle
+from airgap.scan.verdicts import Unreadable
+from tests.unit.scan.files import CASES, Case, ask, text
+from tests.unit.scan.hostile_files import HOSTILE_CASES, REFUSED
+
+PIECES: Final = (
+    *(ask("os", "system"), ask("collections", "OrderedDict"), ask("builtins", "object")),
+    *(ask("copyreg", "_reconstructor"), ask("datetime", "date"), b"(ios\nsystem\n"),
+    *(ask("sklearn.tree._classes", "DecisionTreeClassifier"), ask("numpy", "dtype")),
+    *(text("os"), text("system"), text("collections"), text("OrderedDict"), text("x")),
+    *(b"N", b"K\x01", b"K\x00", b"\x88", b"]", b"}", b")", b"\x8f", b"(", b"1", b"0", b"2"),
+    *(b"t", b"l", b"d", b"\x85", b"\x86", b"\x87", b"a", b"e", b"s", b"u", b"\x90", b"\x91"),
+    *(b"q\x00", b"q\x01", b"h\x00", b"h\x01", b"\x94", b"r\x02\0\0\0", b"j\x02\0\0\0"),
+    *(b"R", b"o", b"b", b"\x81", b"\x92", b"\x93", b"\x82\x01", b"Px\n", b"Q", b"."),
+)
+
+
+class _Harmless:
+    """Stands for every listed name: it can be called, made, filled and used as a base."""
+
+    def __new__(cls, *_arguments: object, **_names: object) -> Self:
+        return object.__new__(cls)
+
+    def __init__(self, *_arguments: object, **_names: object) -> None:
+        pass
+
+    def __setstate__(self, _state: object) -> None:
+        pass
+
+    def __setitem__(self, _key: object, _value: object) -> None:
+        pass
+
+
+class _OutsideError(Exception):
+    """The pickle asks for what is not listed."""
+
+
+class _Loader(pickle.Unpickler):
+    """The real reader, which must not be asked for anything that is not listed."""
+
+    def find_class(self, module: str, name: str) -> object:
+        try:
+            find_named((module, name))
+        except Unreadable as error:
+            raise _OutsideError(f"{module}.{name}") from error
+        return _Harmless
+
+
+def judge(data: bytes) -> str:
+    return judge_pickle(Content.of_bytes(data, Budget())).verdict
+
+
+def load(data: bytes) -> None:
+    """Load with the real reader; what is not listed raises _OutsideError."""
+    try:
+        _Loader(io.BytesIO(data)).load()
+    except _OutsideError:
+        raise
+    except Exception:  # noqa: BLE001 -- stand-ins do not take every call
+        return
+
+
+@functools.cache
+def judge_case(case: Case) -> str:
+    judgment = judge_file(case.name, io.BytesIO(case.data), len(case.data))
+    return join_files({case.name: judgment}, {case.name: len(case.data)})[case.name].verdict
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
+def test_an_attack_on_an_earlier_gate_is_refused(case: Case) -> None:
+    assert judge_case(case) == "refused"
+
+
+def test_a_program_in_disguise_is_code() -> None:
+    disguised = [case for case in HOSTILE_CASES if case.verdict == "code"]
+    assert [case.name for case in disguised if judge_case(case) != "code"] == []
+    assert disguised
+
+
+@settings(max_examples=50)
+@example([text("os"), b"q\x00", text("system"), b"q\x01", b"h\x00", b"h\x01", b"\x93"])
+@given(st.lists(st.sampled_from(PIECES), max_size=24))
+def test_what_passes_asks_the_real_reader_for_listed_names_only(pieces: list[bytes]) -> None:
+    data = b"\x80\x04" + b"".join(pieces) + b"."
+    if judge(data) != "refused":
+        load(data)
+
+
+@settings(max_examples=50)
+@given(st.sampled_from([case.data for case in CASES if case.name.endswith(".pkl")]), st.data())
+def test_a_changed_byte_lets_nothing_through(data: bytes, draw: st.DataObject) -> None:
+    place = draw.draw(st.integers(0, len(data) - 1))
+    changed = data[:place] + bytes([draw.draw(st.integers(0, 255))]) + data[place + 1 :]
+    if judge_file("a.pkl", io.BytesIO(changed), len(changed)).verdict != "refused":
+        load(changed)
+
+
+def test_names_that_another_python_maps_are_not_listed() -> None:
+    """Readers map names of Python 2: a listed name must not become another one."""
+    import _compat_pickle as mapped
+
+    names = {pair for pair in mapped.NAME_MAPPING if _is_listed(pair)}
+    assert {mapped.NAME_MAPPING[pair] for pair in names} <= {("builtins", "str")}
+    assert not {module for module, _ in FILLED_CLASSES} & mapped.IMPORT_MAPPING.keys()
+
+
+def _is_listed(pair: tuple[str, str]) -> bool:
+    try:
+        find_named(pair)
+    except Unreadable:
+        return False
+    return True
