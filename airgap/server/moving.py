@@ -11,10 +11,12 @@ import stat
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, Final
 
 from airgap.disk.descriptors import open_part, open_without_waiting, publish_part
 from airgap.disk.durable import flush
+from airgap.disk.space import make_shortage
 from airgap.errors import AirgapError
 from airgap.format import limits
 
@@ -99,12 +101,14 @@ class Move:
     """The move of a bundle from ``source`` to ``target``, whose folders may be on two disks.
 
     ``replace``: whether what has the target's name is removed; else a free name is taken.
+    ``target_path`` is the path of the target's folder, for messages.
     ``mark``: random, for names that nothing else has. ``copied_to``: the final name of a copy, if
     it was last saved with ``save_copied_to``; "" if none was, or the copy was removed.
     """
 
     source: FolderEntry
     target: FolderEntry
+    target_path: Path
     replace: bool
     mark: str
     is_unchanged: Callable[[FolderEntry], bool]
@@ -126,6 +130,7 @@ class Move:
 
         Raises:
             OSError: the disk refused; the bundle has its name again, unless it was copied.
+            StorageError: the other disk is too small; the bundle has its name again.
             AirgapError: the name of the copy cannot be saved; the bundle has its name again.
         """
         if self._private.exists:
@@ -173,6 +178,7 @@ class Move:
                 raise
             self._remove_part()
             limit = _Limit(_measure(self._private))
+            self._demand_space(limit.left)
             if not self.is_unchanged(self._private):
                 return False
             try:
@@ -185,6 +191,17 @@ class Move:
             self.save_copied_to(final.name)
             self._part.rename(final)
         return True
+
+    def _demand_space(self, size: int) -> None:
+        """Refuse a copy that does not fit: a sparse file may be longer than any disk.
+
+        Raises:
+            StorageError: the target's disk has less free.
+        """
+        usage = os.fstatvfs(self.target.folder)
+        free = usage.f_bavail * usage.f_frsize
+        if usage.f_blocks and size > free:  # some FUSE file systems do not say
+            raise make_shortage(self.target_path, size, free, f" for {self.source.name}")
 
     def _remove_part(self) -> None:
         """Remove the copy; what has its final name afterwards is another bundle.

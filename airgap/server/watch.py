@@ -215,6 +215,7 @@ class WatchedFolder:
             move = Move(
                 FolderEntry(folder, source.name),
                 FolderEntry(target, source.name),
+                done.top.joinpath(*done.names, outcome),
                 replace=bool(bundle.bundle_id),
                 mark=mark,
                 is_unchanged=partial(_is_unchanged, bundle, entry),

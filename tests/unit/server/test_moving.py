@@ -73,6 +73,7 @@ class Scene:
             return Move(
                 FolderEntry(source, self.name),
                 FolderEntry(target, self.name),
+                self.done,
                 replace=self.name == ID,
                 mark="1a",
                 is_unchanged=lambda moved: (
@@ -307,6 +308,26 @@ def test_what_its_sender_makes_larger_is_not_copied_beyond_the_size_it_had(
 
     assert sum(sizes) <= len(b"bundle" + b"signature")
     assert path.exists()
+    assert not [*scene.done.iterdir()]
+
+
+def test_a_copy_that_does_not_fit_is_refused_before_a_byte_is_written(tmp_path: Path) -> None:
+    """A sparse file, which takes no room where its sender has put it."""
+    scene = Scene(tmp_path, "x.airgap")
+    free = shutil.disk_usage(tmp_path).free
+    with (scene.incoming / "x.airgap").open("r+b") as file:
+        file.truncate(2 * free)
+    scene.stamp = compute_stamp(scene.bundle)
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        disks(OTHER),
+        pytest.raises(StorageError, match=r"done needs .* for x\.airgap and has .* free\."),
+    ):
+        patch.setattr(moving, "open_part", None)  # nothing is opened for writing
+        scene.move()
+
+    assert (scene.incoming / "x.airgap").stat().st_size == 2 * free
     assert not [*scene.done.iterdir()]
 
 
