@@ -15,6 +15,8 @@ from typing import Final
 
 __all__ = [
     "count_unacknowledged",
+    "hold_folder",
+    "name_folder",
     "open_folder",
     "open_part",
     "open_without_waiting",
@@ -50,6 +52,29 @@ def open_without_waiting(path: Path | str, flags: int = 0, folder: int | None = 
         OSError: it cannot be opened.
     """
     return os.open(path, _READ | flags, dir_fd=folder)
+
+
+@contextmanager
+def hold_folder(folder: Path) -> Iterator[Path]:
+    """Open a folder that is no link; give a path that stays its own, whoever takes its name.
+
+    A member of the group that shares the folder above could otherwise put a link in its place
+    between two uses of its name.
+
+    Raises:
+        OSError: it does not exist, is a link, or cannot be opened.
+    """
+    descriptor = os.open(folder, _FOLDER | os.O_NOFOLLOW)
+    try:
+        yield name_folder(descriptor, folder)
+    finally:
+        os.close(descriptor)
+
+
+def name_folder(descriptor: int, folder: Path) -> Path:
+    """Return a path of an open folder that no rename changes; ``folder`` if there is no /proc."""
+    held = Path(f"/proc/self/fd/{descriptor}")
+    return held if held.is_dir() else folder
 
 
 @contextmanager

@@ -66,17 +66,21 @@ def lock(descriptor: int, on_wait: Callable[[], None] | None = None) -> None:
 
 
 @contextmanager
-def lock_folder(folder: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+def lock_folder(
+    folder: Path, on_wait: Callable[[], None] | None = None, flags: int = 0
+) -> Iterator[int]:
     """Hold a folder against other processes; call ``on_wait`` if another one holds it.
+
+    Gives the folder's descriptor. ``flags`` are for opening it, too.
 
     Raises:
         OSError: it cannot be opened, or the file system has no locks.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | flags)
     try:
         with _name_in_errors(folder):
             lock(descriptor, on_wait)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

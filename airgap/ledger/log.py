@@ -1,15 +1,18 @@
 """The files of a site's ledger: ledger, state and witness (format §17.3 to §17.7)."""
 
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from airgap.disk import durable, locks, sharing
+from airgap.disk.descriptors import hold_folder, name_folder
 from airgap.disk.reading import read_if_exists
 from airgap.errors import PolicyError, StorageError
 from airgap.format import ledger as ledger_format
@@ -58,6 +61,8 @@ class LedgerStore:
         self.folder = folder
         self.witness = witness
         self.make_witness_folder = make_witness_folder
+        self.files = folder
+        """The folder as its files are reached: by descriptor while the lock is held."""
 
     @property
     def home(self) -> str:
@@ -125,7 +130,8 @@ class LedgerStore:
             raw = ledger_format.encode_entry(
                 replace(entry, previous=secrets.token_bytes(DIGEST_BYTES))
             )
-            _write_both(part, self.site, ledger_format.frame(raw))
+            with hold_folder(part) as held:
+                _write_both(held, self.site, ledger_format.frame(raw))
             part.rename(self.folder)
             durable.sync_folder(self.folder.parent)
 
@@ -133,18 +139,24 @@ class LedgerStore:
     def lock(self, on_wait: Callable[[], None]) -> Iterator["LedgerWriter"]:
         """Hold the site's lock, to check the ledger again and to append to it.
 
+        What the writer's store checks is what is written: the folder is held by its descriptor. In
+        a shared state folder, where members can rename it, it may not be a link.
+
         Raises:
             OSError: the folder does not exist, or the file system has no locks.
         """
-        with locks.lock_folder(self.folder, on_wait):
-            yield LedgerWriter(self)
+        flags = os.O_NOFOLLOW if sharing.is_shared(self.folder.parent) else 0
+        with locks.lock_folder(self.folder, on_wait, flags) as descriptor:
+            held = copy(self)
+            held.files = name_folder(descriptor, self.folder)
+            yield LedgerWriter(held)
 
     def _read_both(self) -> tuple[bytes | None, bytes | None]:
         """Read state and ledger of one moment: the state is the same before and after."""
         for _ in range(_READ_TRIES):
-            state = read_if_exists(self.folder / STATE, limits.STATE_BYTES)
-            ledger = read_if_exists(self.folder / LEDGER, limits.LEDGER_BYTES)
-            if read_if_exists(self.folder / STATE, limits.STATE_BYTES) == state:
+            state = read_if_exists(self.files / STATE, limits.STATE_BYTES)
+            ledger = read_if_exists(self.files / LEDGER, limits.LEDGER_BYTES)
+            if read_if_exists(self.files / STATE, limits.STATE_BYTES) == state:
                 return state, ledger
         raise StorageError(
             f"{self.folder} changes whenever it is read.", "Check what else writes to it."
@@ -157,7 +169,7 @@ class LedgerWriter:
     def __init__(self, store: LedgerStore) -> None:
         """Take a store whose lock is held."""
         self.store = store
-        self._folder = store.folder
+        self._files = store.files
 
     def append(self, consistent: Consistent, entry: Entry) -> State:
         """Append an entry, with ``previous`` filled in. Returns the state that follows.
@@ -172,11 +184,11 @@ class LedgerWriter:
         after = ledger_format.next_state(before, entry, raw)
         self._refuse_overflow(after, entry)
         self._write_adopted(consistent)
-        ledger = read_if_exists(self._folder / LEDGER, limits.LEDGER_BYTES) or b""
+        ledger = read_if_exists(self._files / LEDGER, limits.LEDGER_BYTES) or b""
         longer = ledger[: before.size] + ledger_format.frame(raw)
         after = replace(after, digest=ledger_format.digest(longer))
-        durable.append(self._folder / LEDGER, before.size, ledger_format.frame(raw))
-        _replace(self._folder / STATE, ledger_format.encode_state(after))
+        durable.append(self._files / LEDGER, before.size, ledger_format.frame(raw))
+        _replace(self._files / STATE, ledger_format.encode_state(after))
         return after
 
     def write_witness(self, state: State) -> None:
@@ -188,7 +200,7 @@ class LedgerWriter:
         if not path.exists():
             for folder in path.parents[1:3]:
                 durable.sync_folder(folder)
-        ledger = read_if_exists(self._folder / LEDGER, limits.LEDGER_BYTES) or b""
+        ledger = read_if_exists(self._files / LEDGER, limits.LEDGER_BYTES) or b""
         witness = Witness(state.site, state.entries, state.head, identify(ledger), self.store.home)
         durable.replace_file(path, ledger_format.encode_witness(witness), mode=_WITNESS_MODE)
 
@@ -198,12 +210,12 @@ class LedgerWriter:
         The old files are copied to a new folder beside. Returns that folder and the new state.
         """
         old = self.store.rebuild_state()
-        ledger = read_if_exists(self._folder / LEDGER, limits.LEDGER_BYTES) or b""
+        ledger = read_if_exists(self._files / LEDGER, limits.LEDGER_BYTES) or b""
         aside = self._copy_aside()
         previous = old.head if old else secrets.token_bytes(DIGEST_BYTES)
         raw = ledger_format.encode_entry(replace(entry, previous=previous))
         intact = ledger[: old.size] if old else b""
-        after = _write_both(self._folder, self.store.site, intact + ledger_format.frame(raw))
+        after = _write_both(self._files, self.store.site, intact + ledger_format.frame(raw))
         self.write_witness(after)
         return aside, after
 
@@ -213,7 +225,7 @@ class LedgerWriter:
         Else a second crash would leave two entries that the state does not count.
         """
         if consistent.adopted:
-            _replace(self._folder / STATE, ledger_format.encode_state(consistent.state))
+            _replace(self._files / STATE, ledger_format.encode_state(consistent.state))
 
     def _refuse_overflow(self, after: State, entry: Entry) -> None:
         """Refuse an entry that the ledger has no room for (format §17.3); raises as ``append``."""
@@ -227,28 +239,29 @@ class LedgerWriter:
         limit = _ROOM.get(entry.event, limits.LEDGER_BYTES)
         if after.size > limit:
             raise StorageError(
-                f"The ledger in {self._folder} would have {after.size:,} bytes with the entry"
+                f"The ledger in {self.store.folder} would have {after.size:,} bytes with the entry"
                 f" `{entry.event}`, and may have {limit:,} then.",
                 "Please report this: no ledger is known to have been filled before.",
             )
 
     def _copy_aside(self) -> Path:
-        number = 1  # no site's id has a tilde
-        while (aside := self._folder.with_name(f"{self._folder.name}~reset-{number}")).exists():
+        folder, number = self.store.folder, 1  # no site's id has a tilde
+        while (aside := folder.with_name(f"{folder.name}~reset-{number}")).exists():
             number += 1
         part = aside.with_name(f".{aside.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         sharing.make_new_folder(part)
         sources: dict[str, tuple[Path, int]] = {
-            LEDGER: (self._folder / LEDGER, limits.LEDGER_BYTES),
-            STATE: (self._folder / STATE, limits.STATE_BYTES),
+            LEDGER: (self._files / LEDGER, limits.LEDGER_BYTES),
+            STATE: (self._files / STATE, limits.STATE_BYTES),
         }
         if self.store.witness is not None:
             sources |= {"witness": (self.store.witness, limits.SMALL_STATE_BYTES)}
-        for kind, (path, limit) in sources.items():
-            data = read_if_exists(path, limit)
-            if data is not None:
-                _replace(part / kind, data)
+        with hold_folder(part) as held:
+            for kind, (path, limit) in sources.items():
+                data = read_if_exists(path, limit)
+                if data is not None:
+                    _replace(held / kind, data)
         part.rename(aside)
         durable.sync_folder(aside.parent)
         return aside

@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from airgap.disk import locks, permissions, sharing
+from airgap.disk import durable, locks, permissions, sharing
+from airgap.disk.descriptors import name_folder
 from airgap.errors import ConflictError, CorruptError, NotTrustedError
 from airgap.format.ledger import Entry
+from airgap.ledger.check import Consistent
 from airgap.ledger.log import LedgerStore
 from airgap.state import installed_manifests, manifest_cache, removals, upload_marks
 from airgap.store import modes, private_folder
 from airgap.store.unsigned_staging import UnsignedStaging
+from tests.support import stores
 from tests.support.sides import Ran, Site
 from tests.support.users import Machine, User, open_folder, start_machine
 
@@ -202,6 +205,58 @@ def reset_ledger(folder: Path) -> None:
     store = LedgerStore("ward", folder / "sites/ward", folder / "witness")
     with store.lock(lambda: None) as writer:
         writer.reset(Entry("ward", "reset", 1, 0, 1, b""))
+
+
+def put_copy_in_place(folder: Path, victim: Path) -> Path:
+    """As a member does who may write to the folder above: rename, and link to another folder."""
+    moved = folder.with_name("moved")
+    folder.rename(moved)
+    shutil.copytree(moved, victim)
+    folder.symlink_to(victim)
+    return moved
+
+
+def test_a_ledger_is_written_where_it_was_checked_whoever_takes_its_name(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_ledger(shared)
+    ledger, victim = shared / "sites/ward", tmp_path / "victim"
+    store = LedgerStore("ward", ledger)
+    real = durable.append
+    moved = []
+
+    def append_later(path: Path, size: int, data: bytes) -> None:
+        moved.append(put_copy_in_place(ledger, victim))
+        real(path, size, data)
+
+    monkeypatch.setattr(durable, "append", append_later)
+    with store.lock(lambda: None) as writer:
+        checked, _ = writer.store.check()
+        assert isinstance(checked, Consistent)
+        before = stores.snapshot(ledger)
+        writer.append(checked, Entry("ward", "refused", 2, 0, 1, b"", bundle=b"a" * 32))
+
+    assert list(stores.snapshot(victim).values()) == list(before.values())
+    after = LedgerStore("ward", moved[0]).check()[0]
+    assert isinstance(after, Consistent)
+    assert after.state.entries == checked.state.entries + 1
+
+
+def test_a_link_of_a_member_in_the_place_of_a_ledger_is_not_written_through(
+    shared: Path, tmp_path: Path
+) -> None:
+    begin_ledger(shared)
+    put_copy_in_place(shared / "sites/ward", tmp_path / "victim")
+
+    with (
+        pytest.raises(OSError, match=r"Not a directory|symbolic"),
+        LedgerStore("ward", shared / "sites/ward").lock(lambda: None),
+    ):
+        pass
+
+
+def test_a_ledger_without_proc_is_reached_by_its_name(tmp_path: Path) -> None:
+    assert name_folder(10**6, tmp_path) == tmp_path  # no such descriptor, as without /proc
 
 
 MAKERS: dict[str, tuple[str, Callable[[Path], object]]] = {

@@ -232,7 +232,7 @@ def lock_history(
     with ExitStack() as stack:
         with translate_errors(store.folder):
             writer = stack.enter_context(store.lock(lambda: progress.note(waiting)))
-            status = _check(store)
+            status = _check(writer.store)
         yield writer, status
 
 
