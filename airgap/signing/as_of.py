@@ -163,8 +163,8 @@ def judge_authenticity(
         reason = f"no root of that time is known: the oldest is version {first}"
         return Authenticity(at, is_authentic=False, reason=reason, root=None)
     later = [one.root for one in accepted if one.root.version >= chosen.root.version]
-    judge = _Judge(chosen.root, later, proven, at)
-    signatures = tuple(judge.judge_all(raw, files))
+    check = _SignatureCheck(chosen.root, later, proven, at)
+    signatures = tuple(check.judge_all(raw, files))
     counted = {one.key_id for one in signatures if one.role == "builder" and not one.problem}
     threshold = chosen.root.threshold("builder")
     reason = f"{len(counted)} of {threshold} builders of root version {chosen.root.version}"
@@ -174,7 +174,7 @@ def judge_authenticity(
     return Authenticity(at, is_authentic, reason, chosen, signatures)
 
 
-class _Judge:
+class _SignatureCheck:
     """Judges the signatures of one bundle by the roots of a time and after."""
 
     def __init__(

@@ -68,11 +68,11 @@ def _judge(file: str, raw: bytes, data: bytes, authorities: Authorities, now: in
     return JudgedStamp(file, stamp, verdict)
 
 
-def _find_gaps(judged: list[JudgedStamp], now: int) -> tuple[JudgedStamp, ...]:
+def _find_gaps(stamps: list[JudgedStamp], now: int) -> tuple[JudgedStamp, ...]:
     """Note where the certificate of a stamp had ended before the next one that counts."""
     result: list[JudgedStamp] = []
     until = now
-    for one in reversed(judged):
+    for one in reversed(stamps):
         gap = None
         if one.stamp and one.authority:
             if one.stamp.expires is not None and one.stamp.expires < until:
