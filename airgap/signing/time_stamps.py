@@ -272,7 +272,7 @@ def _call(function: Callable[[bytes], Any], raw: bytes) -> Any:  # noqa: ANN401 
     """Parse by a function of the library.
 
     Raises:
-        ValueError: it cannot be parsed; also if the library panics, which no ``except Exception`` catches.
+        ValueError: it cannot be parsed, or the library panics (which is a ``BaseException``).
     """
     try:
         return function(raw)
