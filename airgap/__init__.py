@@ -135,6 +135,10 @@ if TYPE_CHECKING:
         ProgressCallback,
         ProgressEvent,
     )
+    from airgap.api.timestamps import (
+        timestamp,
+        verify_as_of,
+    )
     from airgap.errors import (
         AirgapError,
         ConfigurationError,
@@ -198,8 +202,10 @@ __all__ = [
     "roots",
     "sign",
     "sign_waiver",
+    "timestamp",
     "trust",
     "verify",
+    "verify_as_of",
     "waive",
 ]
 
@@ -213,6 +219,7 @@ _HOMES: Final = {
     "airgap.api.importing": ("ImportOptions", "import_bento", "import_bundle", "import_model"),
     "airgap.api.installed": ("check", "list_items", "log", "prune", "remove"),
     "airgap.api.progress": ("ProgressCallback", "ProgressEvent"),
+    "airgap.api.timestamps": ("timestamp", "verify_as_of"),
     "airgap.errors": (
         "AirgapError",
         "ConfigurationError",

@@ -20,6 +20,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "Depots and the local store": ("push", "pull", "list", "get", "delete"),
     "What is installed": ("list_items", "check", "log", "remove", "prune"),
     "Evidence": ("attach",),
+    "Time stamps": ("timestamp", "verify_as_of"),
     "Signatures": ("sign", "approve", "attest", "waive", "sign_waiver"),
     "Progress": ("ProgressCallback", "ProgressEvent"),
 }

@@ -351,6 +351,10 @@ airgap rehearse /media/usb/depot --bento summarizer:v2 --report proof.json
 airgap attach /media/usb/depot model.sig
 # Let a scanner's output travel on every volume
 airgap attach /media/volume-1 /media/volume-2 clamav.txt --name clamav
+# Have an authority stamp every signature of a bundle
+airgap timestamp depot --tsa https://tsa.example/ --certificate ca.pem
+# Renew the stamps whose certificates end within half a year
+airgap timestamp depot --tsa https://tsa.example/ --renew --before 26w
 # Show everything that happened here
 airgap log
 # Show the refusals of the last 30 days

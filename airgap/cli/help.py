@@ -22,6 +22,9 @@ _WORDS: Final = {
     "Which bundles are accepted": "waivers depots kit newest insecure_allow_unsigned",
     "Volumes": "volume_size volumes parity verify_after_write",
     "The proof": "request allowed_hosts time_limit python report",
+    "The authority": "tsa request response certificates ca_file proxy proxy_password_env"
+    " client_cert client_key",
+    "As of a time": "as_of older_roots fingerprints",
     "Signing": "key passphrase_env passphrase_fd emit_model_signature model_signature_key",
     "Reaching a server": "user password_env password_file limit_rate",
     "General": "tmpdir jobs syslog as_json quiet help",

@@ -67,6 +67,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "approve": ("approve", "Accept or reject a bundle as an approver."),
     "waive": ("waive", "Permit a site to import one bundle despite its age."),
     "attach": ("attach", "Let a file travel with a bundle, such as evidence of others."),
+    "timestamp": ("timestamp", "Have an authority prove by when signatures existed."),
     "serve": ("serve", "Receive bundles over the network: the gateway's drop box."),
     "watch": ("watch", "Import the bundles that arrive in a folder."),
     "remove": ("remove", "Remove items from this machine."),

@@ -8,7 +8,7 @@ from typing import Final
 from airgap.errors import UsageError
 from airgap.printable import quote
 
-__all__ = ["read_expiry", "read_moment", "read_past", "read_span", "read_start"]
+__all__ = ["read_end", "read_expiry", "read_moment", "read_past", "read_span", "read_start"]
 
 _DAY: Final = 24 * 3600
 _UNITS: Final = {"h": 3600, "d": _DAY, "w": 7 * _DAY, "y": 365 * _DAY}
@@ -75,6 +75,15 @@ def read_start(text: str) -> int:
             "Write 2026-01-31 or 2026-01-31T12:00:00Z.",
         )
     return moment - (_DAY - 1) if _DATE.fullmatch(text) else moment
+
+
+def read_end(text: str) -> int:
+    """Read a date (its last second, UTC) or an RFC 3339 time; return seconds since 1970.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    return read_start(text) + (_DAY - 1 if _DATE.fullmatch(text) else 0)
 
 
 def read_past(text: str) -> int:

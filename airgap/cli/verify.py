@@ -16,7 +16,8 @@ from airgap.cli.output import (
     size_text,
 )
 from airgap.cli.terminal import ClaimLine
-from airgap.errors import MissingError
+from airgap.cli.times import read_end
+from airgap.errors import CorruptError, MissingError, NotTrustedError, UsageError
 
 if TYPE_CHECKING:
     from airgap.flow.importing.use_case import VerifyResult
@@ -31,6 +32,29 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Exit with 0 if what is here is good, though whole volumes are missing.",
 )
+@click.option(
+    "--as-of",
+    metavar="TIME",
+    allow_from_autoenv=False,
+    help="Answer three questions instead: is it intact, was it authentic at TIME by its time"
+    " stamps, and is it trusted today?",
+)
+@click.option(
+    "--root",
+    "older_roots",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="With --as-of: an older root of the site, which does not travel with the bundle; repeat"
+    " it.",
+)
+@click.option(
+    "--fingerprint",
+    "fingerprints",
+    metavar="SHA256:HEX",
+    multiple=True,
+    help="With --as-of: rely on the older root with this fingerprint; repeat it.",
+)
 @admission_options
 @depot_option
 @jobs_option
@@ -40,6 +64,9 @@ def command(  # noqa: PLR0913  (one argument per option)
     *,
     sources: tuple[str, ...],
     is_partial: bool,
+    as_of: str | None,
+    older_roots: tuple[Path, ...],
+    fingerprints: tuple[str, ...],
     waivers: tuple[Path, ...],
     channel: str | None,
     depots: tuple[str, ...],
@@ -52,8 +79,13 @@ def command(  # noqa: PLR0913  (one argument per option)
     or folder for stock BentoML with its .airgap-manifest beside it, or volumes of one bundle. Says
     for each role who signed; where signatures are missing, whose they may be and how they are made.
     The verdict is that of `airgap import`: a bundle that is older than what this site has is
-    refused.
+    refused. With --as-of, exits with 10 if it is not intact, and with 11 if it was not authentic
+    then; what today's root says is printed only.
     """
+    if as_of is not None:
+        return _verify_as_of(sources, as_of, older_roots, fingerprints, connector)
+    if older_roots or fingerprints:
+        raise UsageError("--root and --fingerprint are for --as-of.", "Give --as-of too.")
     from airgap.flow.importing.use_case import VerifyRequest, verify_bundle
     from airgap.flow.location.location import parse_location
 
@@ -67,6 +99,30 @@ def command(  # noqa: PLR0913  (one argument per option)
         transfer=connector.transfer,
     )
     return _make_result(verify_bundle(request, connector.progress), is_partial=is_partial)
+
+
+def _verify_as_of(
+    sources: tuple[str, ...],
+    at: str,
+    roots: tuple[Path, ...],
+    fingerprints: tuple[str, ...],
+    connector: "Connector",
+) -> Result:
+    from airgap.cli.lines.stamps import as_of_lines
+    from airgap.flow.location.location import parse_location
+    from airgap.flow.timestamps.as_of import AsOfRequest, verify_as_of
+    from airgap.flow.timestamps.describe import describe_as_of
+
+    if len(sources) != 1:
+        raise UsageError("--as-of takes one location.", "Combine volumes with `airgap join` first.")
+    source = parse_location(sources[0])
+    request = AsOfRequest(source, read_end(at), roots, fingerprints)
+    result = verify_as_of(request, connector)
+    data = describe_as_of(result)
+    code = 0 if result.authenticity.is_authentic else NotTrustedError.exit_code
+    return Result(
+        data, list(as_of_lines(data)), code if result.is_intact else CorruptError.exit_code
+    )
 
 
 def _make_result(done: "VerifyResult", *, is_partial: bool) -> Result:

@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import Any, Final, Literal
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -28,9 +27,9 @@ __all__ = [
     "StampRequest",
     "decode_stamp",
     "demand_library",
+    "encode_certificate",
     "gather_authorities",
     "make_request",
-    "read_authority",
     "read_certificate",
     "read_request",
 ]
@@ -297,18 +296,18 @@ def read_certificate(data: bytes) -> x509.Certificate:
     return x509.load_der_x509_certificate(data)
 
 
-def read_authority(data: bytes, name: str) -> tuple[bytes, bytes]:
-    """Read the certificate of an authority; return its SHA-256 and its PEM.
+def encode_certificate(data: bytes, name: str) -> tuple[bytes, bytes]:
+    """Return the SHA-256 of a certificate in PEM or DER, and its PEM.
 
     Raises:
-        CorruptError: ``name`` is not the path of a certificate, or it is not self-signed.
+        CorruptError: ``name`` is not the path of a certificate.
     """
-    hint = "Give the self-signed certificate at the top of the authority's chain, as PEM or DER."
     try:
         certificate = read_certificate(data)
-        certificate.verify_directly_issued_by(certificate)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
-        raise CorruptError(f"{name} is not a self-signed certificate.", hint) from error
+    except ValueError as error:
+        raise CorruptError(
+            f"{name} is not a certificate.", "Give one certificate, as PEM or DER."
+        ) from error
     return certificate.fingerprint(_SHA256), certificate.public_bytes(Encoding.PEM)
 
 
@@ -332,8 +331,8 @@ def gather_authorities(
             continue
         if hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest() != digest:
             continue
-        if digest in wanted:
-            certificates[digest] = certificate
-        elif not is_own:  # OpenSSL would trust a self-signed one
+        if not is_own:
             intermediates.append(certificate)
+        elif digest in wanted:  # OpenSSL would trust any self-signed one
+            certificates[digest] = certificate
     return Authorities(tuple(rules), certificates, tuple(intermediates))

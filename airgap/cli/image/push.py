@@ -100,7 +100,8 @@ def push(  # noqa: PLR0913  (one argument per option)
     again if it was interrupted. Without http:// or https:// before it, the registry is spoken to in
     https, and on this machine itself in http.
     """
-    from airgap.flow.image.push_image import HttpsWay, PushOptions, parse_target, push_image
+    from airgap.flow.image.push_image import PushOptions, parse_target, push_image
+    from airgap.flow.location.https_way import HttpsWay
 
     options = PushOptions(
         connector.credentials,

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from airgap.errors import ConfigurationError, TransportError, UsageError
+from airgap.errors import TransportError, UsageError
 from airgap.flow.location.credentials import Credentials, log_in_to_host
+from airgap.flow.location.https_way import HttpsWay
 from airgap.flow.progress import Progress
 from airgap.flow.site import make_permit, refuse_forbidden
 from airgap.format.image import INDEX_TYPES, Descriptor
@@ -23,9 +24,8 @@ from airgap.transport.registry.push import BlobUpload, RegistryPusher
 from airgap.transport.registry.session import RegistrySession
 from airgap.transport.retry import RetryPolicy
 from airgap.transport.secrets import read_secret_variable
-from airgap.transport.tls import ClientCertificate
 
-__all__ = ["HttpsWay", "PushOptions", "PushTarget", "parse_target", "push_image"]
+__all__ = ["PushOptions", "PushTarget", "parse_target", "push_image"]
 
 _SCHEMES: Final = {"https://": True, "http://": False}
 
@@ -40,35 +40,6 @@ class PushTarget:
     def __str__(self) -> str:
         """Write it as a reference."""
         return str(self.reference)
-
-
-@dataclass(frozen=True, slots=True)
-class HttpsWay:
-    """The proxy to go through (``environment`` or a URL), and how this machine identifies itself.
-
-    The last of each names the variable with the password, or with the passphrase of the key.
-    """
-
-    proxy: str = ""
-    proxy_password_env: str = ""
-    certificate: Path | None = None
-    key: Path | None = None
-    passphrase_env: str = ""
-
-    def make_client(self) -> ClientCertificate | None:
-        """Return the client's certificate; None without one.
-
-        Raises:
-            ConfigurationError: there is a key without it, or no such variable.
-        """
-        if self.certificate is None:
-            if self.key is not None:
-                raise ConfigurationError(
-                    "--client-key is given, and --client-cert is not.", "Give both, as PEM files."
-                )
-            return None
-        passphrase = read_secret_variable("--client-passphrase-env", self.passphrase_env)
-        return ClientCertificate(self.certificate, self.key, passphrase)
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,7 @@ def lines(
         "attest": [depot, *key, "--role", "scanner", "--findings", site.root],
         "approve": [depot, *key],
         "attach": [depot, site.root],
+        "timestamp": [depot],
         "waive": [depot, *waived, *key],
         "remote add": ["gateway", "sftp://host/depot"],
         "remote list": [],

@@ -1,0 +1,96 @@
+"""Digests of all files of a bundle: compared with their names and an index, or put into one."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+
+from airgap.errors import AirgapError, ConflictError, CorruptError
+from airgap.flow.progress import Progress
+from airgap.flow.timestamps.stampable import StampedBundle
+from airgap.format import layout, limits
+from airgap.format.stamp_files import IndexLine, encode_index, index_file, is_index_file
+
+__all__ = ["add_index", "find_damage"]
+
+_INDEX_STAMP = "index"
+
+
+def add_index(stampable: StampedBundle, progress: Progress) -> str:
+    """Attach an index of the SHA-512 of every file; return its name (format §33.5).
+
+    Raises:
+        CorruptError, MissingError: a pack is damaged or missing.
+        ConflictError: the bundle has as many indexes as it may have, or too many files for one.
+        AirgapError: the index cannot be written.
+    """
+    numbers = range(1, limits.STAMPS + 1)
+    names = (index_file(number, stampable.bundle) for number in numbers)
+    file = next((name for name in names if name not in stampable.attached), None)
+    lines = [*_small_lines(stampable), *_read_packs(stampable, progress)]
+    data = encode_index(iter(lines))
+    if file is None or len(data) > limits.INDEX_BYTES:
+        raise ConflictError(
+            f"{stampable.location} cannot have another index of digests.",
+            f"A bundle has at most {limits.STAMPS}, of {limits.INDEX_BYTES:,} bytes each.",
+        )
+    stampable.add(file, data)
+    return file
+
+
+def find_damage(
+    stampable: StampedBundle, indexes: Mapping[str, Sequence[IndexLine]], progress: Progress
+) -> list[str]:
+    """Read every pack, and compare all digests; return what is wrong (format §33.6).
+
+    Args:
+        stampable: the bundle; its manifest was compared with its id when it was read.
+        indexes: those with a stamp that counts, by name.
+        progress: is advanced by the bytes of packs.
+    """
+    problems: list[str] = []
+    present = {line.name: line for line in _small_lines(stampable)}
+    for line in _read_packs(stampable, progress, problems):
+        present[line.name] = line
+    for file, lines in indexes.items():
+        for line in lines:
+            if line.name not in present:
+                problems.append(f"{line.name} is missing or damaged; {file} names it")
+            elif present[line.name] != line:
+                problems.append(f"{line.name} is not the file that {file} names")
+    return problems
+
+
+def _small_lines(stampable: StampedBundle) -> Iterator[IndexLine]:
+    folder = f"{layout.BUNDLES}/{stampable.bundle}"
+    yield _make_line(layout.manifest_name(stampable.bundle), stampable.candidate.raw)
+    for file, data in {**stampable.signed, **stampable.attached}.items():
+        if not is_index_file(file) and not file.startswith(_INDEX_STAMP):
+            yield _make_line(f"{folder}/{file}", data)
+
+
+def _read_packs(
+    stampable: StampedBundle, progress: Progress, problems: list[str] | None = None
+) -> Iterator[IndexLine]:
+    """Yield the lines of packs; what is wrong with one is raised, or appended to ``problems``."""
+    packs = stampable.candidate.manifest.packs
+    progress.begin("checking", sum(pack.size for pack in packs))
+    try:
+        for index, data in stampable.candidate.reader.packs.read_packs(packs, range(len(packs))):
+            name = layout.pack_name(packs[index].digest)
+            if isinstance(data, AirgapError):
+                error: AirgapError | None = data
+            elif hashlib.sha256(data).digest() != packs[index].digest:
+                error = CorruptError(f"{name} is damaged.", "Copy it from its source again.")
+            else:
+                error = None
+                yield _make_line(name, bytes(data))
+            progress.advance(packs[index].size)
+            if error and problems is None:
+                raise error
+            if error and problems is not None:
+                problems.append(error.message)
+    finally:
+        progress.end()
+
+
+def _make_line(name: str, data: bytes) -> IndexLine:
+    return IndexLine(name, hashlib.sha512(data).digest(), hashlib.sha256(data).digest(), len(data))
