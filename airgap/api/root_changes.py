@@ -226,12 +226,12 @@ def add_authority(
     """Let the time stamps of an authority count.
 
     Args:
-        certificate: the file of its certificate, PEM or DER.
+        certificate: the file of the self-signed certificate at the top of its chain, PEM or DER.
         start: count no stamp from before, in seconds since 1970; None: no limit.
         end: count no stamp from after, in seconds since 1970; None: no limit.
 
     Raises:
-        UsageError: the file does not hold exactly one certificate.
+        UsageError: the file does not hold exactly one certificate, or not a self-signed one.
         MissingError: the file does not exist.
     """
     authority = TimestampAuthority(read_certificate_digest(Path(certificate)), start, end)

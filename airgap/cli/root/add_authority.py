@@ -25,8 +25,8 @@ def command(
 ) -> Result:
     """Let the time stamps of the authority with the certificate in CERT count.
 
-    CERT is PEM or DER: the authority's own, or the CA's that issued it. An authority that is in the
-    root gets these times. It stays in the root for as long as its stamps shall count.
+    CERT is PEM or DER: the self-signed certificate at the top of the authority's chain. One that is
+    in the root gets these times. It stays in the root for as long as its stamps shall count.
     """
     from airgap.flow.trust.authorities import read_certificate_digest
     from airgap.format import root_edits

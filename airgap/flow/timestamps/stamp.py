@@ -129,7 +129,7 @@ def _refuse_end(stampable: Stampable, stamped: StampedFile) -> None:
         )
     if len(stamped.chain) >= limits.STAMPS:
         raise ConflictError(
-            f"{stampable.location} has {limits.STAMPS} stamps of {stamped.file}, which is the most.",
+            f"{stampable.location} has the most stamps of {stamped.file}: {limits.STAMPS}.",
             "Leave out this file: choose others with --file NAME.",
         )
 

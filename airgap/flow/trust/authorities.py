@@ -10,7 +10,7 @@ from airgap.errors import UsageError
 from airgap.format import limits
 from airgap.format.root import Root
 from airgap.printable import quote
-from airgap.signing.certificates import digest_certificate
+from airgap.signing.certificates import NotSelfSignedError, digest_authority
 
 __all__ = ["digest_policy", "find_authority", "read_certificate_digest"]
 
@@ -31,13 +31,18 @@ def read_certificate_digest(path: Path) -> bytes:
     """Return the SHA-256 of the certificate in a file, PEM or DER.
 
     Raises:
-        UsageError: it does not hold exactly one certificate.
+        UsageError: it does not hold exactly one certificate, or one that is not self-signed.
         MissingError, StorageError: it cannot be read.
     """
     with translate_errors(path):
         data = read_small(path, limits.CERTIFICATE_BYTES)
     try:
-        return digest_certificate(data)
+        return digest_authority(data)
+    except NotSelfSignedError as error:
+        raise UsageError(
+            f"The certificate in {path} is not self-signed.",
+            "Give the one at the top of the authority's chain, that of its CA.",
+        ) from error
     except ValueError as error:
         raise UsageError(
             f"{path} does not hold exactly one certificate.",

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 import airgap
 from airgap.format.root import Root
@@ -330,6 +331,18 @@ def test_the_same_in_python(top: Path, ward: Side, tsa: str, tmp_path: Path) -> 
     assert listed["stamps"][0]["stamps"][0]["counts"]
     assert judged["authentic"]["verdict"]
     assert json.loads(json.dumps(judged)) == judged
+
+
+def test_a_root_names_an_authority_by_the_top_of_its_chain(top: Path, ward: Side) -> None:
+    """A stamp would never count for the certificate that signs it."""
+    (top / "signer.pem").write_bytes(TSA.certificate.public_bytes(Encoding.PEM))
+
+    ran = ward.run(
+        *("root", "add-authority", top / "root.msgpack", top / "signer.pem"),
+        *("-o", top / "next.msgpack"),
+    )
+
+    assert (ran.code, "is not self-signed" in ran.err) == (2, True)
 
 
 def test_where_it_cannot_work_is_said(
