@@ -355,6 +355,14 @@ airgap attach /media/volume-1 /media/volume-2 clamav.txt --name clamav
 airgap timestamp depot --tsa https://tsa.example/ --certificate ca.pem
 # Renew the stamps whose certificates end within half a year
 airgap timestamp depot --tsa https://tsa.example/ --renew --before 26w
+# Write the bill of materials of a bundle
+airgap bom /media/usb/depot -o summarizer.cdx.json
+# Show what is installed, in CycloneDX 1.7
+airgap bom --installed summarizer:v1 --format cyclonedx-1.7
+# See whether a bundle may be imported by the site's licence policy
+airgap licenses /media/usb/depot --policy licences.toml
+# Check the licences of everything that is installed
+airgap licenses --installed --policy licences.toml
 # Show everything that happened here
 airgap log
 # Show the refusals of the last 30 days

@@ -68,6 +68,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "waive": ("waive", "Permit a site to import one bundle despite its age."),
     "attach": ("attach", "Let a file travel with a bundle, such as evidence of others."),
     "timestamp": ("timestamp", "Have an authority prove by when signatures existed."),
+    "bom": ("bom", "Write the bill of materials of a bundle, or of what is installed."),
+    "licenses": ("licenses", "Say what a licence policy says of a bundle, and why."),
     "serve": ("serve", "Receive bundles over the network: the gateway's drop box."),
     "watch": ("watch", "Import the bundles that arrive in a folder."),
     "remove": ("remove", "Remove items from this machine."),

@@ -12,7 +12,7 @@ from airgap.format.inventory import Item
 from airgap.format.stock_archive import StockContents, StockFile
 from airgap.store.staging import StagedItem
 
-__all__ = ["stage_members", "verify_members"]
+__all__ = ["read_members", "stage_members", "verify_members"]
 
 Sink = Callable[[StockFile, int, bytes], None]
 """Takes a file of the archive, an offset in bytes, and the bytes there."""
@@ -39,7 +39,7 @@ def stage_members(
                 targets[number].write(file, offset, data)
 
     try:
-        _read(archive, items, write, progress, "importing")
+        read_members(archive, items, write, progress, "importing")
     except BaseException:
         for staged_item in staged:  # what came before is of no use to the next try
             staged_item.discard()
@@ -60,14 +60,21 @@ def verify_members(archive: StockMembers, items: Sequence[Item], progress: Progr
         for number, file in stored.targets:
             descriptions.add(number, file, offset, data)
 
-    read = _read(archive, items, look, progress, "verifying")
+    read = read_members(archive, items, look, progress, "verifying")
     descriptions.refuse_incomplete()
     return read
 
 
-def _read(
+def read_members(
     archive: StockMembers, items: Sequence[Item], sink: Sink, progress: Progress, name: str
 ) -> int:
+    """Read an archive once, and hand the bytes of its files to ``sink``; return how many.
+
+    A file's digest is compared when it has been read; ``name`` says what is done, for people.
+
+    Raises:
+        CorruptError, StorageError: as ``stage_members``.
+    """
     contents = stock.list_contents(items, folder=archive.is_folder)
     progress.begin(name, sum(file.size for file in contents.files.values()))
     expected = _Expected(contents, archive.location)

@@ -1,0 +1,1 @@
+"""Licences of items: what they are, and what a policy says of them."""
