@@ -101,6 +101,10 @@ if TYPE_CHECKING:
         pull,
         push,
     )
+    from airgap.api.bills import (
+        bill_of_materials,
+        licenses,
+    )
     from airgap.api.evidence import (
         attach,
     )
@@ -174,6 +178,7 @@ __all__ = [
     "attach",
     "attest",
     "bentos",
+    "bill_of_materials",
     "check",
     "cloud",
     "delete",
@@ -189,6 +194,7 @@ __all__ = [
     "import_model",
     "inspect",
     "keys",
+    "licenses",
     "list",
     "list_items",
     "log",
@@ -212,6 +218,7 @@ __all__ = [
 _HOMES: Final = {
     "airgap.api.approvals": ("approve", "attest", "sign", "sign_waiver", "waive"),
     "airgap.api.bentos": ("delete", "get", "list", "pull", "push"),
+    "airgap.api.bills": ("bill_of_materials", "licenses"),
     "airgap.api.evidence": ("attach",),
     "airgap.api.examining": ("diff", "inspect", "verify"),
     "airgap.api.export_options": ("ExportOptions",),

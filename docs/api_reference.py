@@ -19,6 +19,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "Verify and inspect": ("verify", "inspect", "diff"),
     "Depots and the local store": ("push", "pull", "list", "get", "delete"),
     "What is installed": ("list_items", "check", "log", "remove", "prune"),
+    "Bills of materials and licences": ("bill_of_materials", "licenses"),
     "Evidence": ("attach",),
     "Time stamps": ("timestamp", "verify_as_of"),
     "Signatures": ("sign", "approve", "attest", "waive", "sign_waiver"),

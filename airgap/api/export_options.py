@@ -57,6 +57,8 @@ class ExportOptions(TypedDict, total=False):
     """Bundles, depots or manifests whose chunks the other side has: they are left out."""
     want: StrPath | None
     """The file that an import wrote: the bundle carries exactly what it lacked."""
+    license_policy: StrPath | None
+    """The file that says which licences may travel; None: any."""
     roots: Sequence[StrPath]
     """Signed roots that travel with the bundle."""
     compression: Preset
@@ -167,8 +169,10 @@ def make_request(  # noqa: PLR0913  (what callers say)
             Path(text), options.get("volume_size") or 0, tuple(volumes), options.get("parity", 0)
         ),
     )
+    policy = options.get("license_policy")
     return replace(
         request,
+        licence_policy=None if policy is None else Path(policy),
         jobs=options.get("jobs"),
         credentials=connector.credentials,
         transfer=connector.transfer,

@@ -59,6 +59,8 @@ class ImportOptions(TypedDict, total=False):
     """The only channel to accept; None: any."""
     depots: Sequence[StrPath]
     """Further locations for the chunks of earlier bundles that this one builds on."""
+    license_policy: StrPath | None
+    """The file that says which licences are accepted; None: any."""
     want: StrPath | None
     """If chunks are lacking, this file gets what the sender must know."""
     model_signatures: StrPath | None
@@ -84,6 +86,7 @@ def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
     waivers: Sequence[StrPath] = (),
     channel: str | None = None,
     depots: Sequence[StrPath] = (),
+    license_policy: StrPath | None = None,
     jobs: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> "Bento":
@@ -104,6 +107,7 @@ def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         waivers: files with the approvers' permission for an old bundle.
         channel: the only channel to accept; None: any.
         depots: further places for the chunks of earlier bundles that this one builds on.
+        license_policy: the file that says which licences are accepted; None: any.
         jobs: threads; default: the processors there are.
         progress: is called as the work goes on.
 
@@ -125,6 +129,7 @@ def import_bento(  # noqa: PLR0913  (BentoML's arguments, and ours)
         waivers=waivers,
         channel=channel,
         depots=depots,
+        license_policy=license_policy,
         jobs=jobs,
         progress=progress,
     )
@@ -147,6 +152,7 @@ def import_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
     waivers: Sequence[StrPath] = (),
     channel: str | None = None,
     depots: Sequence[StrPath] = (),
+    license_policy: StrPath | None = None,
     jobs: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> "Model":
@@ -158,6 +164,7 @@ def import_model(  # noqa: PLR0913  (BentoML's arguments, and ours)
         waivers=waivers,
         channel=channel,
         depots=depots,
+        license_policy=license_policy,
         jobs=jobs,
         progress=progress,
     )
@@ -234,6 +241,7 @@ def _make_request(
     connector = connect(texts[0], pieces)
     form = _read_form(options.get("input_format"))
     want, signatures = options.get("want"), options.get("model_signatures")
+    policy = options.get("license_policy")
     return ImportRequest(
         [parse_location(text, form=form) for text in texts],
         replace=options.get("replace", False),
@@ -245,6 +253,7 @@ def _make_request(
         waivers=as_paths(options.get("waivers", ())),
         channel=options.get("channel"),
         depots=[parse_location(str(depot)) for depot in options.get("depots", ())],
+        licence_policy=None if policy is None else Path(policy),
         want=None if want is None else Path(want),
         model_signatures=None if signatures is None else Path(signatures),
         jobs=options.get("jobs"),

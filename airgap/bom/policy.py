@@ -158,10 +158,10 @@ def _judge_licences(policy: LicencePolicy, licences: Licences) -> tuple[Verdict,
         for text in licences.texts
         if text.name
     ]
+    if licences.unreadable:
+        verdicts.insert(0, (policy.unknown, f"{licences.unreadable[0]}, and may name a licence"))
     if not verdicts:
         verdicts = [(policy.unknown, "it states no licence")]
-    if licences.unreadable:
-        verdicts.append((policy.unknown, f"{licences.unreadable[0]}, and may name a licence"))
     difference = find_difference(licences)
     if difference:
         verdicts.append(("review", difference))

@@ -23,6 +23,7 @@ from airgap.cli.output import (
     count_text,
     jobs_option,
     key_options,
+    licence_option,
     location_options,
     reports,
     require_key,
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Carry exactly what an import lacked: the FILE that `airgap import --want` wrote.",
 )
+@licence_option
 @click.option(
     "--compression",
     type=click.Choice(["none", "fast", "default", "small"]),
@@ -119,6 +121,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     roots: dict[str, bytes],
     bases: tuple[str, ...],
     want: Path | None,
+    licence_policy: Path | None,
     compression: "Preset",
     emit_model_signature: bool,
     model_signature_key: str | None,
@@ -165,6 +168,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         with_models=not no_models,
         bases=[parse_location(base) for base in bases],
         want=wanted,
+        licence_policy=licence_policy,
         roots=roots,
         model_signer=model_signer or (signer if emit_model_signature else None),
         compression=compression,

@@ -14,6 +14,7 @@ from airgap.cli.output import (
     admission_options,
     depot_option,
     jobs_option,
+    licence_option,
     location_options,
     reports,
     size_text,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 )
 @admission_options
 @depot_option
+@licence_option
 @click.option(
     "--want",
     type=OutputPath(dir_okay=False),
@@ -73,6 +75,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     waivers: tuple[Path, ...],
     channel: str | None,
     depots: tuple[str, ...],
+    licence_policy: Path | None,
     want: Path | None,
     jobs: int | None,
     syslog: str | None,
@@ -99,6 +102,7 @@ def command(  # noqa: PLR0913  (one argument per option)
             waivers=waivers,
             channel=channel,
             depots=[parse_location(depot) for depot in depots],
+            licence_policy=licence_policy,
             want=want,
             model_signatures=model_signatures,
             jobs=jobs,

@@ -29,6 +29,7 @@ __all__ = [
     "depot_option",
     "jobs_option",
     "key_options",
+    "licence_option",
     "location_options",
     "reports",
     "require_key",
@@ -165,6 +166,17 @@ def admission_options(command: Callable[P, Any]) -> Callable[P, Any]:
     )
     channel = click.option("--channel", metavar="NAME", help="Accept bundles of this channel only.")
     return waiver(channel(command))
+
+
+def licence_option(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command ``--license-policy``; it gets the path as ``licence_policy``."""
+    return click.option(
+        "--license-policy",
+        "licence_policy",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Refuse items whose licence this policy does not allow (see `airgap licenses`).",
+    )(command)
 
 
 def location_options(work: Callable[..., Result]) -> Callable[..., Result]:

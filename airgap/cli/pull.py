@@ -12,6 +12,7 @@ from airgap.cli.output import (
     admission_options,
     depot_option,
     jobs_option,
+    licence_option,
     location_options,
     reports,
 )
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Check signatures and say what would be done.")
 @admission_options
 @depot_option
+@licence_option
 @jobs_option
 @reports
 @location_options
@@ -48,6 +50,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     waivers: tuple[Path, ...],
     channel: str | None,
     depots: tuple[str, ...],
+    licence_policy: Path | None,
     jobs: int | None,
     connector: "Connector",
 ) -> Result:
@@ -71,6 +74,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         waivers=waivers,
         channel=channel,
         depots=[parse_location(other) for other in depots],
+        licence_policy=licence_policy,
         jobs=jobs,
         credentials=connector.credentials,
         transfer=connector.transfer,

@@ -11,6 +11,7 @@ from airgap.cli.output import (
     admission_options,
     depot_option,
     jobs_option,
+    licence_option,
     location_options,
     reports,
 )
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 )
 @admission_options
 @depot_option
+@licence_option
 @jobs_option
 @reports
 @proof_options
@@ -45,6 +47,7 @@ def command(  # noqa: PLR0913  (one argument per option)
     waivers: tuple[Path, ...],
     channel: str | None,
     depots: tuple[str, ...],
+    licence_policy: Path | None,
     jobs: int | None,
     connector: "Connector",
 ) -> Result:
@@ -65,6 +68,7 @@ def command(  # noqa: PLR0913  (one argument per option)
         waivers=waivers,
         channel=channel,
         depots=[parse_location(depot) for depot in depots],
+        licence_policy=licence_policy,
         jobs=jobs,
         credentials=connector.credentials,
         transfer=connector.transfer,

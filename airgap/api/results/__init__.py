@@ -45,6 +45,12 @@ from airgap.api.results.items import (
     ItemDict,
     PlannedItemDict,
 )
+from airgap.api.results.licences import (
+    LicenceDecisionDict,
+    LicenceReportDict,
+    LicenceSourceDict,
+    LicenceTextDict,
+)
 from airgap.api.results.space import (
     DiskUsePeakDict,
     DiskUseStepDict,
@@ -124,6 +130,10 @@ __all__ = [
     "KeptItemDict",
     "LabelRuleDict",
     "LedgerFaultDict",
+    "LicenceDecisionDict",
+    "LicenceReportDict",
+    "LicenceSourceDict",
+    "LicenceTextDict",
     "LogDict",
     "LogEntryDict",
     "ModelSignatureDict",

@@ -12,10 +12,10 @@ from airgap.errors import MissingError
 from airgap.flow import pipeline
 from airgap.flow.admission.policy import require_root
 from airgap.flow.bundle.open_bundle import Unverified, open_unverified, read_evidence
-from airgap.flow.exporting.select import Source, select_items
+from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.write_bundle import BundleOptions, inventory_only
 from airgap.flow.importing.item_documents import read_item_facts
-from airgap.flow.installed.item_name import parse_item_name
+from airgap.flow.installed.item_name import ItemName, parse_item_name
 from airgap.flow.installed.list_items import list_installed
 from airgap.flow.installed.remembered import load_remembered
 from airgap.flow.licences.gate import (
@@ -29,11 +29,13 @@ from airgap.flow.licences.read_tree import read_tree
 from airgap.flow.location.connector import Connector
 from airgap.flow.location.location import Location
 from airgap.flow.progress import Progress
-from airgap.format.kinds import BENTO, WHEELHOUSE, Kind
+from airgap.format.kinds import BENTO, WHEELHOUSE
+from airgap.format.names import parse_tag
 from airgap.format.root import Root
 from airgap.signing.thresholds import Evidence, find_valid_attestations
 from airgap.signing.trust import demand_builders
 from airgap.store.bento_runtime import digest_requirements
+from airgap.store.item_kind import Reference
 from airgap.store.kinds import find_kind
 from airgap.store.source_tree import SourceFile
 from airgap.store.wheelhouses import find_wheelhouses
@@ -172,22 +174,25 @@ def _select_installed(names: Sequence[str]) -> list[Source]:
     for name in wanted:
         if not any(name.fits(item) for item in installed):
             raise MissingError(f"{name} is not installed.", "`airgap list` shows what is here.")
-    tags: dict[Kind, list[str]] = {}
-    for item in installed:
-        if not wanted or any(name.fits(item) for name in wanted):
-            tags.setdefault(item.kind, []).append(f"{item.name}:{item.version}")
-    if not tags:
+    chosen = [item for item in installed if not wanted or any(n.fits(item) for n in wanted)]
+    if not chosen:
         raise MissingError("Nothing is installed here.", "Give a bundle, or import one.")
-    houses = {tag for bento in tags.get(BENTO.name, ()) for tag in _list_wheelhouses(bento)}
-    if houses:
-        tags[WHEELHOUSE.name] = sorted(houses.union(tags.get(WHEELHOUSE.name, ())))
-    return select_items(tags, with_models=True)
+    sources = {source.key: source for source in map(_scan, chosen)}
+    for bento in [source for source in sources.values() if source.kind == BENTO.name]:
+        needed = [find_kind(model.kind).scan(model) for model in bento.references]
+        needed += map(_scan, _list_wheelhouses(bento))
+        sources |= {source.key: source for source in needed if source.key not in sources}
+    return [sources[key] for key in sorted(sources)]
 
 
-def _list_wheelhouses(bento: str) -> list[str]:
-    kind = find_kind(BENTO.name)
-    folder = kind.install_path(*kind.find(bento)).final
-    return [house.tag for house in find_wheelhouses(digest_requirements(folder))]
+def _scan(item: ItemName) -> Source:
+    return find_kind(item.kind).scan(Reference(item.kind, item.name, item.version))
+
+
+def _list_wheelhouses(bento: Source) -> list[ItemName]:
+    folder = find_kind(bento.kind).install_path(bento.name, bento.version).final
+    houses = find_wheelhouses(digest_requirements(folder))
+    return [ItemName(*parse_tag(house.tag), WHEELHOUSE.name) for house in houses]
 
 
 def _pass_over(_: Source, __: SourceFile, pieces: Iterator[bytes]) -> None:

@@ -25,7 +25,7 @@ class MissingChunks:
 
     def __init__(self, manifest: Manifest, sources: ChunkSources) -> None:
         """Look at nothing yet."""
-        self._manifest = manifest
+        self.manifest = manifest
         self._sources = sources
         self._whole = set[int]()
         self._base_of = {
@@ -41,7 +41,7 @@ class MissingChunks:
         Every chunk that is needed is read and compared with its digest. A difference whose base is
         missing is not missing itself if another bundle has the chunk: see ``read_whole``.
         """
-        carried, base_of = self._manifest.carried, self._base_of
+        carried, base_of = self.manifest.carried, self._base_of
         direct = {chunk: base_of.get(chunk, chunk) for chunk in chunks}
         direct |= {chunk: chunk for chunk in self._idle()}
         needed = {source for source in direct.values() if source >= carried}
@@ -63,7 +63,7 @@ class MissingChunks:
         """
         if not lacking:
             return
-        table = self._manifest.chunks
+        table = self.manifest.chunks
         size = sum(table.lengths[chunk] for chunk in lacking)
         begin = "The packs are intact, but the bundle" if packs_are_read else "The bundle"
         verbs = ("is", "has") if len(lacking) == 1 else ("are", "have")
@@ -80,7 +80,7 @@ class MissingChunks:
         Raises:
             MissingChunksError: it is not there any more.
         """
-        data = self._sources.read(self._manifest.chunks.digest(chunk))
+        data = self._sources.read(self.manifest.chunks.digest(chunk))
         if data is None:
             self.refuse(frozenset([chunk]))
         return data or b""
@@ -97,27 +97,27 @@ class MissingChunks:
 
     def _used(self) -> set[int]:
         """Return the chunks that are parts of files."""
-        items = self._manifest.items
+        items = self.manifest.items
         return {chunk for item in items for file in item.files for chunk in file.chunks}
 
     def _idle(self) -> Iterable[int]:
         """Return the needed chunks that nothing in the bundle uses; none, if it is made well."""
-        needed = set(range(self._manifest.carried, len(self._manifest.chunks)))
+        needed = set(range(self.manifest.carried, len(self.manifest.chunks)))
         needed.difference_update(self._base_of.values())
-        for item in self._manifest.items if needed else ():
+        for item in self.manifest.items if needed else ():
             for file in item.files:
                 needed.difference_update(file.chunks)
         return needed
 
     def _absent(self, needed: set[int]) -> set[int]:
         """Read and compare needed chunks; return those that are missing."""
-        table = self._manifest.chunks
+        table = self.manifest.chunks
         digests = {chunk: table.digest(chunk) for chunk in sorted(needed)}
         self._sources.locate(digests.values())
         absent = {chunk for chunk, digest in digests.items() if self._sources.read(digest) is None}
         if absent:
             wanted = {digests[chunk] for chunk in absent}
-            self._sources.search(self._manifest.items, wanted)
+            self._sources.search(self.manifest.items, wanted)
             absent = {chunk for chunk in absent if self._sources.read(digests[chunk]) is None}
         return absent
 

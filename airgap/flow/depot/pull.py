@@ -49,6 +49,7 @@ class PullRequest:
     waivers: Sequence[Path] = ()
     channel: str | None = None
     depots: Sequence[Location] = ()
+    licence_policy: Path | None = None
     jobs: int | None = None
     credentials: Credentials = field(default_factory=Credentials)
     transfer: TransferOptions = field(default_factory=TransferOptions)
@@ -81,6 +82,7 @@ def pull(request: PullRequest, progress: Progress) -> ImportResult:
             waivers=request.waivers,
             channel=request.channel,
             depots=request.depots,
+            licence_policy=request.licence_policy,
             jobs=request.jobs,
             credentials=request.credentials,
             transfer=request.transfer,

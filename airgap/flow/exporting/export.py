@@ -21,10 +21,12 @@ from airgap.flow.exporting.builders import require_builders
 from airgap.flow.exporting.closure import Closure
 from airgap.flow.exporting.foresee import Foreseen, foresee, spool_folder
 from airgap.flow.exporting.gather import gather_sources
+from airgap.flow.exporting.licence_check import check_sources
 from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.want import find_bases, list_wanted_tags
 from airgap.flow.exporting.write_bundle import BundleOptions, ExportResult, Preset
+from airgap.flow.licences.gate import load_policy
 from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.credentials import Credentials
 from airgap.flow.location.destination import require_writable
@@ -79,6 +81,8 @@ class ExportRequest:
     """Roots that travel with the bundle, and their envelopes, by depot name (format §8)."""
     model_signer: Signer | None = None
     """Who signs each model by itself, for other tools (format §18)."""
+    licence_policy: Path | None = None
+    """The file that says which licences may travel (format §30.4); None: any."""
     compression: Preset = "default"
     media: VolumeOptions = field(default_factory=VolumeOptions)
     """Asks for volumes, or for parity in a depot."""
@@ -100,9 +104,11 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
     """Write one signed bundle: a depot, a ``.airgap`` file, standard output, or a stock archive.
 
     Raises:
-        ConfigurationError: there is no key, or no root that travels has it as a builder.
+        ConfigurationError: there is no key, no root that travels has it as a builder, or the
+            licence policy cannot be used.
         MissingError: something that was asked for, or a model it needs, is not here.
-        PolicyError: an item holds what looks like a password or a token.
+        PolicyError: an item holds what looks like a password or a token, or the licence policy
+            refuses one.
         UsageError: the request contradicts itself, or the destination cannot have it.
         StorageError, CorruptError: see ``write_bundle.export_items``.
         TransportError: a server cannot be reached, or broke off.
@@ -113,7 +119,10 @@ def export(request: ExportRequest, progress: Progress) -> ExportResult:
     require_builders(request.signers, request.roots)
     _refuse_unfit(request)
     settings = _make_options(request, connector)
+    policy = load_policy(request.licence_policy) if request.licence_policy else None
     with _select(request, progress, collects=True) as sources:
+        if policy:
+            check_sources(policy, sources, progress)
         foreseen = foresee(sources, request.destination, settings, request.media, connector)
         note_peaks(foreseen.peaks, progress)
         _require_writable(request)
@@ -150,7 +159,10 @@ def plan_export(request: ExportRequest, progress: Progress) -> ExportPlan:
     connector = Connector(request.credentials, request.transfer, progress)
     _refuse_unfit(request)
     settings = _make_options(request, connector)
+    policy = load_policy(request.licence_policy) if request.licence_policy else None
     with _select(request, progress, collects=False) as sources:
+        if policy:
+            check_sources(policy, sources, progress)
         foreseen = foresee(sources, request.destination, settings, request.media, connector)
         items = tuple(write_bundle.draft_item(source) for source in sources)
     return ExportPlan(items, foreseen)

@@ -6,7 +6,7 @@ everything of the bundle is verified and synced.
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,6 +54,7 @@ __all__ = [
     "InstallOptions",
     "InstallResult",
     "Outcome",
+    "accept_staged",
     "commit",
     "finish_staging",
     "foresee",
@@ -99,10 +100,13 @@ def install_bundle(  # noqa: PLR0913  (each is one choice)
     jobs: int,
     progress: Progress,
     on_peaks: Callable[[tuple[Peak, ...]], object] = lambda _: None,
+    check_staged: Callable[[Plan], Mapping[str, bytes]] = lambda _: {},
 ) -> InstallResult:
     """Install the items of an admitted bundle (format §11 steps 4 to 7).
 
     ``on_peaks`` takes what is needed on each file system, before anything is written.
+    ``check_staged`` sees what is staged before it is renamed into place, may refuse it, and returns
+    digests of documents for the ledger.
 
     Raises:
         ConflictError: an item is installed with other content, and ``replace`` was not asked for.
@@ -125,7 +129,8 @@ def install_bundle(  # noqa: PLR0913  (each is one choice)
         if plan.staged:
             _stage(opened, items, plan.staged, jobs=jobs, progress=progress)
             finish_staging(plan.staged, progress, signed=True)
-        result = commit(plan, _make_record(opened), progress)
+        record = _make_record(opened, accept_staged(plan, check_staged))
+        result = commit(plan, record, progress)
     if items:
         _save_manifest(opened, progress)
     return dataclasses.replace(result, peaks=peaks)
@@ -215,6 +220,19 @@ def finish_staging(staged: Sequence[StagedItem], progress: Progress, *, signed: 
             )
 
 
+def accept_staged(plan: Plan, check: Callable[[Plan], Mapping[str, bytes]]) -> Mapping[str, bytes]:
+    """Let a check see what is staged, and return its digests; what it refuses is removed.
+
+    Raises:
+        PolicyError: the check refuses it.
+    """
+    try:
+        return check(plan)
+    except PolicyError:
+        _remove_staging(plan)
+        raise
+
+
 def commit(plan: Plan, record: ImportRecord | None, progress: Progress) -> InstallResult:
     """Record the import; rename into place: models, then Bentos, then what ``latest`` says.
 
@@ -262,7 +280,7 @@ def _record_installed(plan: Plan, progress: Progress) -> None:
             )
 
 
-def _make_record(opened: Opened) -> ImportRecord:
+def _make_record(opened: Opened, documents: Mapping[str, bytes]) -> ImportRecord:
     """Refuse what has become a replay while its packs were read; record everything else."""
     admission, bundle = opened.admission, bytes.fromhex(opened.bundle)
     manifest = opened.manifest.value
@@ -270,7 +288,9 @@ def _make_record(opened: Opened) -> ImportRecord:
     def check(state: State) -> None:
         opened.policy.recheck(manifest, bundle, state, admission.waiver)
 
-    return ImportRecord(opened.policy.make_entry(manifest, bundle, admission), check)
+    entry = opened.policy.make_entry(manifest, bundle, admission)
+    entry = dataclasses.replace(entry, documents={**entry.documents, **documents})
+    return ImportRecord(entry, check)
 
 
 def _save_manifest(opened: Opened, progress: Progress) -> None:

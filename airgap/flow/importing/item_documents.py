@@ -26,11 +26,12 @@ from airgap.format.stock_archive import StockFile
 __all__ = ["DocumentCollector", "read_item_facts"]
 
 
-def read_item_facts(
+def read_item_facts(  # noqa: PLR0913  (a bundle, and how to read it)
     reader: BundleReader,
     bundle: str,
     manifest: Manifest,
     *,
+    sources: ChunkSources | None = None,
     jobs: int,
     progress: Progress,
 ) -> list[Facts]:
@@ -48,7 +49,8 @@ def read_item_facts(
     if archive:
         read_members(archive, manifest.items, collector.add_member, progress, "reading")
     else:
-        _read_packs(collector, reader, bundle, manifest, jobs, progress)
+        base = MissingChunks(manifest, sources or ChunkSources())
+        _read_packs(collector, reader, bundle, base, jobs, progress)
     return collector.finish()
 
 
@@ -148,12 +150,12 @@ def _read_packs(  # noqa: PLR0913, PLR0917  (called once)
     collector: DocumentCollector,
     reader: BundleReader,
     bundle: str,
-    manifest: Manifest,
+    base: MissingChunks,
     jobs: int,
     progress: Progress,
 ) -> None:
+    manifest = base.manifest
     uses = _find_uses(collector, manifest)
-    base = MissingChunks(manifest, ChunkSources())
     for chunk in base.find(uses):
         for use in uses.pop(chunk):
             collector.skip(use.number, use.file.path, "a part of it is in another bundle")

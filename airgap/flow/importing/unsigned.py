@@ -7,7 +7,7 @@ its inventory is made here, so that staging, conflicts and renames are those of 
 import hashlib
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -21,6 +21,7 @@ from airgap.flow.importing.install_bundle import (
     ImportRecord,
     InstallOptions,
     InstallResult,
+    accept_staged,
     commit,
     finish_staging,
     foresee,
@@ -28,6 +29,7 @@ from airgap.flow.importing.install_bundle import (
     make_plan,
     preview,
 )
+from airgap.flow.importing.plan import Plan
 from airgap.flow.location.location import StockArchive
 from airgap.flow.progress import Progress
 from airgap.format import limits
@@ -64,10 +66,12 @@ def import_unsigned(
     choices: InstallOptions,
     progress: Progress,
     check: Callable[[Sequence[Item]], object] | None = None,
+    check_staged: Callable[[Plan], Mapping[str, bytes]] = lambda _: {},
 ) -> InstallResult:
     """Install what an archive holds although it is not signed.
 
-    ``check`` sees the items before anything is installed, and may raise.
+    ``check`` sees the items before anything is installed, and may raise; ``check_staged`` is as for
+    ``install_bundle``.
 
     Raises:
         NotTrustedError: a manifest lies beside it: then that one counts.
@@ -106,15 +110,17 @@ def import_unsigned(
         if choices.dry_run:
             return replace(preview(plan), peaks=peaks)
         finish_staging(plan.staged, progress, signed=False)
-        return replace(commit(plan, _make_record(name), progress), peaks=peaks)
+        record = _make_record(name, accept_staged(plan, check_staged))
+        return replace(commit(plan, record, progress), peaks=peaks)
 
 
-def _make_record(name: str) -> ImportRecord | None:
+def _make_record(name: str, documents: Mapping[str, bytes]) -> ImportRecord | None:
     """Say what the site's history records of this, if the machine belongs to one (§17.3)."""
     if pinned_root.load_root() is None:
         return None
     entry = history.make_root_entry(require_root().value, "unsigned")
-    return ImportRecord(replace(entry, bundle=bytes.fromhex(name)), lambda _: None)
+    entry = replace(entry, bundle=bytes.fromhex(name), documents=documents)
+    return ImportRecord(entry, lambda _: None)
 
 
 @dataclass(slots=True)

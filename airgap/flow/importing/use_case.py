@@ -1,10 +1,11 @@
 """The use cases of importing and verifying: from a request to a result, for every face."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING
 
 from airgap.errors import UsageError
@@ -28,12 +29,14 @@ from airgap.flow.media.missing_volumes import MissingVolumes, refusal
 from airgap.flow.media.parity import ParityStatus
 from airgap.flow.media.volumes import open_volumes
 from airgap.flow.progress import Progress
-from airgap.flow.site import refuse_forbidden
+from airgap.flow.site import load_pinned, refuse_forbidden
 from airgap.format.inventory import Item
 from airgap.format.kinds import Kind
 
 if TYPE_CHECKING:
     from airgap.flow.importing.install_bundle import Outcome
+    from airgap.flow.importing.licence_check import LicenceCheck
+    from airgap.flow.importing.plan import Plan
 
 __all__ = [
     "ImportRequest",
@@ -78,6 +81,8 @@ class ImportRequest:
     """The only channel that is accepted; None: any."""
     undemanded: frozenset[str] = frozenset()
     """Names of attestations that the bundle may lack, though the root demands them."""
+    licence_policy: Path | None = None
+    """The file that says which licences are accepted (format §30.4); None: any."""
     depots: Sequence[Location] = ()
     """Where else chunks may be that the bundle builds on."""
     want: Path | None = None
@@ -140,7 +145,9 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
     Raises:
         MissingError: a bundle, or a pack or a chunk of it, is missing.
         NotTrustedError, PolicyError: it is not admitted, or has become a replay meanwhile.
-        PolicyError: an older bundle of the depot could not be imported after it.
+        PolicyError: an older bundle of the depot could not be imported after it, or the licence
+            policy refuses an item.
+        ConfigurationError: the licence policy cannot be used.
         CorruptError: it is damaged. What was verified stays in staging for the next try.
         ConflictError: an item is installed with other content, and ``replace`` was not asked for.
         StorageError: the disk refused, or is too small.
@@ -148,6 +155,7 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
         UsageError: it holds something else than was expected.
     """
     from airgap.flow.importing.install_bundle import install_bundle  # no verify needs it
+    from airgap.flow.importing.licence_check import make_check
 
     if not request.kit:
         _refuse_kit(request.sources)
@@ -162,25 +170,35 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
             demand_order(admitted, str(request.sources[0]))
         if request.expected:
             find_only_item(request.expected, admitted.manifest.value.items)
-        opened = admitted
-        if request.tag:
-            chosen = choose_items(admitted, request.tag, with_models=request.with_models)
-            opened = replace(admitted, only=chosen)
-        elif request.left_out:
-            keys = frozenset(item.key for item in admitted.manifest.value.items)
-            opened = replace(admitted, only=keys - request.left_out)
+        opened = _choose(request, admitted)
+        jobs = request.jobs or pipeline.default_jobs()
+        check = make_check(request.licence_policy, opened)
+        if check and not request.dry_run:
+            check.look_ahead(opened, jobs, progress)
         done = install_bundle(
             opened,
             replace=request.replace,
             dry_run=request.dry_run,
             on_peaks=request.on_peaks or partial(note_peaks, progress=progress),
-            jobs=request.jobs or pipeline.default_jobs(),
+            check_staged=_checker(check, progress),
+            jobs=jobs,
             progress=progress,
         )
         result = ImportResult(done.outcomes, done.missing, opened, peaks=done.peaks)
         if request.model_signatures is None or request.dry_run:
             return result
         return _write_model_signatures(result, opened, request.model_signatures)
+
+
+def _choose(request: ImportRequest, admitted: Opened) -> Opened:
+    """Leave out what was not asked for."""
+    if request.tag:
+        chosen = choose_items(admitted, request.tag, with_models=request.with_models)
+        return replace(admitted, only=chosen)
+    if request.left_out:
+        keys = frozenset(item.key for item in admitted.manifest.value.items)
+        return replace(admitted, only=keys - request.left_out)
+    return admitted
 
 
 def measure_written(result: ImportResult) -> dict[Path, int]:
@@ -308,6 +326,7 @@ def _import_unsigned(
 ) -> ImportResult:
     from airgap.flow.importing import unsigned
     from airgap.flow.importing.install_bundle import InstallOptions
+    from airgap.flow.importing.licence_check import make_unsigned_check
 
     if archive.bundle:
         raise UsageError(
@@ -323,8 +342,18 @@ def _import_unsigned(
         if expected:
             find_only_item(expected, items)
 
-    done = unsigned.import_unsigned(archive, options, progress, check)
+    root = load_pinned()
+    checker = make_unsigned_check(request.licence_policy, root.value if root else None, int(time()))
+    staged = _checker(checker, progress)
+    done = unsigned.import_unsigned(archive, options, progress, check, staged)
     return ImportResult(done.outcomes, done.missing, peaks=done.peaks)
+
+
+def _checker(
+    check: "LicenceCheck | None", progress: Progress
+) -> "Callable[[Plan], Mapping[str, bytes]]":
+    """Return what ``install_bundle`` calls before it renames items into place."""
+    return partial(check.check_staged, progress=progress) if check else lambda _: {}
 
 
 def _write_model_signatures(result: ImportResult, opened: Opened, folder: Path) -> ImportResult:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ __all__ = [
     "describe_report",
     "examine_licences",
     "find_approvers",
+    "list_notes",
     "load_policy",
     "refuse_licences",
     "report_lines",
@@ -143,6 +144,13 @@ def refuse_licences(report: LicenceReport, *, allows_review: bool = False) -> No
             f"An approver accepts it with `airgap approve --name {APPROVAL}`.",
             [line for line in lines if line in waiting],
         )
+
+
+def list_notes(report: LicenceReport) -> Iterator[str]:
+    """Yield what people should know of what passes: warnings, and exceptions that were used."""
+    for decision in report.decisions:
+        if decision.verdict == "warning" or decision.exemption:
+            yield f"Licence of {decision.subject.label}: {decision.reason}."
 
 
 def describe_report(report: LicenceReport) -> dict[str, Any]:

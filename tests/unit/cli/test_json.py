@@ -49,6 +49,8 @@ ANSWERS: Final = {
         "env list",
         "env run",
         "image list",
+        "bom",
+        "licenses",
     ),
     *("key fingerprint", "remote list", "remote show", "root show", "root ceremony-sheet"),
     "trust show",

@@ -1,0 +1,225 @@
+"""Bills of materials of bundles, wherever they are, and of what is installed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+from airgap.bom import documents
+from airgap.errors import ConfigurationError, MissingError, NotTrustedError, UsageError
+from airgap.flow.importing import item_documents
+from tests.support import bill_items, sides, stores
+from tests.support.bill_items import COMMIT, LICENCE_TEXTS
+from tests.support.sides import Side, Site
+
+FILES = {
+    "README.md": bill_items.card(license="mit", datasets=["a/b"], base_model="org/base"),
+    "LICENSE": LICENCE_TEXTS["MIT"],
+    "config.json": b'{"model_type": "bert"}',
+    "model.safetensors": bill_items.safetensors({"license": "mit"}) + stores.noise(300_000),
+}
+Export = Callable[..., Path]
+
+
+@pytest.fixture
+def export(connected: Side, site: Site, tmp_path: Path) -> Export:
+    """Export a Bento with a snapshot and a model that has a licence; return where the bundle is."""
+    stores.add_snapshot(connected, "org/model", COMMIT, FILES)
+    stores.add_model(connected, "ranker:v1", {"w.bin": b"w" * 99, "LICENSE": b"Our own.\n"})
+    entry = stores.hugging_face_entry("org/model", COMMIT)
+    stores.add_bento(connected, "shop:v1", {"src/a.py": b"pass\n"}, models=[entry, "ranker:v1"])
+
+    def run(to: str, *options: str | Path) -> Path:
+        location = tmp_path / to
+        ran = connected.run("export", "shop:v1", "-o", location, "--key", site.key(), *options)
+        assert ran.code == 0, ran.err
+        return location
+
+    return run
+
+
+def test_the_bill_is_the_same_from_each_form_and_with_any_number_of_threads(
+    export: Export, isolated: Side
+) -> None:
+    depot, archive = export("depot"), export("shop.airgap")
+    bills = {
+        isolated.run("bom", location, "--jobs", jobs).out
+        for location in (depot, archive)
+        for jobs in ("1", "5")
+    }
+    (text,) = bills
+
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    bundle = isolated.run("inspect", depot, "--json").json["bundle"]
+    document = json.loads(text)
+    assert {"name": "airgap:bundle", "value": bundle} in document["metadata"]["properties"]
+    assert document["metadata"]["component"]["name"] == "shop"
+    assert [one["name"] for one in document["components"]] == ["ranker", "model", "a/b"]
+    model = document["components"][1]
+    assert model["licenses"] == [{"license": {"id": "MIT", "acknowledgement": "declared"}}]
+    assert model["modelCard"]["modelParameters"]["architectureFamily"] == "bert"
+
+
+def test_a_bill_can_be_had_of_an_archive_for_stock_bentoml(export: Export, isolated: Side) -> None:
+    document = isolated.run("bom", export("shop.bento"), "--json").json
+
+    model = next(one for one in document["components"] if one["name"] == "model")
+    assert model["licenses"][0]["license"]["id"] == "MIT"
+
+
+def test_a_bill_is_written_into_a_file_in_the_later_form(
+    export: Export, isolated: Side, tmp_path: Path
+) -> None:
+    depot, file = export("depot"), tmp_path / "bill.json"
+    ran = isolated.run("bom", depot, "-o", file, "--format", "cyclonedx-1.7", "--json")
+
+    assert JsonStrictValidator(SchemaVersion.V1_7).validate_str(file.read_text()) is None
+    assert (ran.json["items"], ran.json["unread"]) == (3, [])
+    shown = isolated.run("bom", depot, "-o", file, "--no-files")
+    assert "sha256 " in shown.out
+    assert "model.safetensors" not in file.read_text().replace("model.safetensors:", "")
+
+
+def test_a_bill_of_what_is_installed_names_the_same_files(export: Export, isolated: Side) -> None:
+    depot = export("depot")
+    bundled = isolated.run("bom", depot, "--json").json
+    assert isolated.run("import", depot).code == 0
+    installed = isolated.run("bom", "--installed", "shop:v1", "--json").json
+    everything = isolated.run("bom", "--installed", "--json").json
+
+    assert installed == everything
+    for document in (bundled, installed):
+        del document["metadata"]["properties"], document["serialNumber"]
+    assert installed == bundled
+
+
+def test_an_old_bundle_and_one_for_another_site_have_bills(export: Export, isolated: Side) -> None:
+    old = export("old", "--channel", "c")
+    new = export("new", "--channel", "c")
+    other = export("other", "--audience", "another")
+    assert isolated.run("import", new).code == 0
+
+    assert isolated.run("verify", other).code != 0
+    for location in (old, other):
+        assert isolated.run("bom", location).code == 0
+
+
+def test_a_bundle_of_strangers_has_no_bill(
+    export: Export, isolated: Side, connected: Side, tmp_path: Path
+) -> None:
+    depot = export("depot")
+    strangers = sides.make_site(tmp_path / "strangers")
+    stranger = Side(tmp_path / "stranger")
+    stranger.top.mkdir()
+    sides.trust(stranger, strangers)
+
+    assert stranger.run("bom", depot).code == NotTrustedError.exit_code
+    assert connected.run("bom", depot).code == ConfigurationError.exit_code
+    assert isolated.run("bom", tmp_path / "nothing").code == MissingError.exit_code
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["bom"], UsageError.exit_code),
+        (["bom", "a", "b"], UsageError.exit_code),
+        (["bom", "--installed"], MissingError.exit_code),
+        (["bom", "--installed", "absent:v1"], MissingError.exit_code),
+        (["bom", "--installed", "../x"], UsageError.exit_code),
+    ],
+)
+def test_what_cannot_have_a_bill_is_named(words: list[str], code: int, isolated: Side) -> None:
+    assert isolated.run(*words).code == code
+
+
+def test_a_missing_pack_is_named(export: Export, isolated: Side) -> None:
+    depot = export("depot")
+    for pack in depot.glob("packs/*/*"):
+        pack.unlink()
+
+    assert isolated.run("bom", depot).code == MissingError.exit_code
+
+
+def test_documents_in_another_bundle_are_said_to_be_unread(
+    export: Export, isolated: Side, connected: Side, site: Site, tmp_path: Path
+) -> None:
+    base = export("base")
+    stores.add_model(connected, "ranker:v2", {"w.bin": b"v" * 99, "LICENSE": b"Our own.\n"})
+    made = tmp_path / "difference"
+    options = ("--model", "ranker:v2", "-o", made, "--key", site.key(), "--base", base)
+    assert connected.run("export", *options).code == 0
+
+    document = isolated.run("bom", made, "--json").json
+    shown = [(one["name"], one["value"]) for one in document["components"][0]["properties"]]
+    reason = "LICENSE is not readable: a part of it is in another bundle"
+    assert ("airgap:unread", reason) in shown
+
+    assert isolated.run("import", base).code == 0
+    document = isolated.run("bom", made, "--json").json
+    names = [one["name"] for one in document["components"][0]["properties"]]
+    assert "airgap:unread" not in names
+
+
+def test_what_exceeds_the_memory_is_said_to_be_unread(
+    export: Export, isolated: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depot = export("depot")
+    monkeypatch.setattr(item_documents, "DOCUMENTS_BYTES", 300)
+    text = isolated.run("bom", depot).out
+
+    assert "too much lies before it in the bundle" in text
+    assert documents.DOCUMENTS_BYTES > 300
+
+
+POLICY = 'allow = ["MIT"]\nreview = ["gemma"]\nunknown = "{}"\n'
+
+
+def test_a_policy_says_of_each_item_why(export: Export, isolated: Side, tmp_path: Path) -> None:
+    depot, policy = export("depot"), tmp_path / "policy.toml"
+    policy.write_text(POLICY.format("warn"))
+    ran = isolated.run("licenses", depot, "--policy", policy, "--json")
+
+    assert ran.code == 0
+    verdicts = {item["item"].split(":")[0]: item["verdict"] for item in ran.json["items"]}
+    assert verdicts == {
+        "model ranker": "warning",
+        "hugging-face org--model": "allowed",
+        "bento shop": "warning",
+    }
+    policy.write_text(POLICY.format("refuse"))
+    refused = isolated.run("licenses", depot, "--policy", policy)
+    assert refused.code == 12
+    assert refused.out.startswith("refused: model ranker:v1: it states no licence\n")
+
+
+def test_an_export_with_a_policy_refuses_before_it_writes(
+    export: Export, connected: Side, site: Site, tmp_path: Path
+) -> None:
+    policy, made = tmp_path / "policy.toml", tmp_path / "made"
+    policy.write_text(POLICY.format("refuse"))
+    export("depot")
+    options = ("shop:v1", "-o", made, "--key", site.key(), "--license-policy", policy)
+
+    assert connected.run("export", *options).code == 12
+    assert connected.run("export", *options, "--dry-run").code == 12
+    assert not made.exists()
+    policy.write_text(POLICY.format("warn"))
+    ran = connected.run("export", *options)
+    assert ran.code == 0
+    assert "Licence of model ranker:v1: it states no licence." in ran.err
+
+
+def test_what_needs_a_review_is_noted_at_export(
+    export: Export, connected: Side, site: Site, tmp_path: Path
+) -> None:
+    policy, made = tmp_path / "policy.toml", tmp_path / "made"
+    policy.write_text(POLICY.format("review"))
+    export("depot")
+    options = ("shop:v1", "-o", made, "--key", site.key(), "--license-policy", policy)
+    ran = connected.run("export", *options)
+
+    assert ran.code == 0
+    assert "airgap approve --name licence" in " ".join(ran.err.split())
