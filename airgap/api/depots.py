@@ -186,4 +186,4 @@ def delete(kind: Kind, tag: TagLike | str, reach: Reach) -> None:
         raise UsageError(f"{tag} has no version.", "Name the one that is to go.")
     with open_depot.open_depot(location, connector) as depot:
         for candidate in deleting.find_deletion_candidates(depot, location.bundle, wanted):
-            deleting.delete_bundle(depot, candidate.bundle)
+            deleting.delete_candidate(depot, candidate, connector.progress)

@@ -49,7 +49,7 @@ def command(*, words: tuple[str, ...], is_model: bool, yes: bool, connector: "Co
         if not yes:
             _ask(candidates)
         for candidate in candidates:
-            delete.delete_bundle(depot, candidate.bundle)
+            delete.delete_candidate(depot, candidate, connector.progress)
     deleted = [
         {"bundle": candidate.bundle, "items": [str(item) for item in candidate.items]}
         for candidate in candidates

@@ -395,4 +395,30 @@ airgap completion fish > ~/.config/fish/completions/airgap.fish
 airgap demo
 # With Python packages from the index, and keep the folder
 airgap demo --with-env --keep
+# Sign how long the ledger of imports is
+airgap ledger checkpoint --key recorder.key
+# Write down the length of the ledger of exports, for the other side
+airgap ledger checkpoint --exports --key recorder.key -o exports.checkpoint
+# Prove to an auditor that a bundle was imported
+airgap ledger prove 90eed045 -o proof
+# Prove entry 17, with a new checkpoint
+airgap ledger prove 17 --key recorder.key -o proof-17
+# Verify what a site proves
+airgap ledger verify proof --recorder hospital-north.pub
+# Verify that a ledger continues an older checkpoint
+airgap ledger verify next.consistency --old last.checkpoint
+# Write what a witness needs that has signed 120 entries
+airgap ledger consistency 120 -o next.consistency
+# The same for a checkpoint that you have kept
+airgap ledger consistency last.checkpoint -o next.consistency
+# Sign as a witness that a ledger was not rewritten
+airgap ledger cosign next.consistency --name audit.example/laptop-3 \
+    --key witness.key -o cosigned.checkpoint
+# Do so for a site whose root is not trusted here
+airgap ledger cosign next.consistency --name audit.example/laptop-3 \
+    --recorder hospital-north.pub --key witness.key -o cosigned.checkpoint
+# Give an auditor the whole ledger
+airgap ledger export -o ledger-2026
+# Give them what is new since the last time
+airgap ledger export --since last.checkpoint -o ledger-since
 """)

@@ -66,6 +66,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "attest": ("attest", "Sign the result of a scan or review of a bundle."),
     "approve": ("approve", "Accept or reject a bundle as an approver."),
     "waive": ("waive", "Permit a site to import one bundle despite its age."),
+    "ledger": ("ledger", "Prove what a ledger holds, and check what others prove."),
     "attach": ("attach", "Let a file travel with a bundle, such as evidence of others."),
     "timestamp": ("timestamp", "Have an authority prove by when signatures existed."),
     "bom": ("bom", "Write the bill of materials of a bundle, or of what is installed."),
@@ -86,7 +87,7 @@ _HEADINGS: Final = {
     "log": "Look back",
     "env": "Run a Bento",
     "key": "Keys and trust",
-    "attach": "Prove and archive",
+    "ledger": "Prove and archive",
     "serve": "Receive bundles",
     "remove": "Keep this machine in order",
 }

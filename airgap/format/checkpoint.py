@@ -12,14 +12,19 @@ from airgap.format import limits
 from airgap.format.fields import DIGEST_BYTES
 
 __all__ = [
+    "COSIGNATURE",
     "ED25519",
     "Checkpoint",
     "Note",
     "NoteSignature",
     "add_signature",
     "compute_key_hash",
+    "cosigned_bytes",
     "decode_base64",
     "encode_base64",
+    "is_key_name",
+    "is_origin_of",
+    "make_cosignature",
     "make_origin",
     "parse_checkpoint",
     "parse_note",
@@ -27,6 +32,8 @@ __all__ = [
 
 ED25519: Final = b"\x01"
 """The kind of a signature in a note: Ed25519, over the text."""
+COSIGNATURE: Final = b"\x04"
+"""Another kind: Ed25519, over a time and the text (format §28.5)."""
 KEY_HASH_BYTES: Final = 4
 _DASH: Final = "\N{EM DASH} "
 _NAME: Final = re.compile(r"[^\s+\x00-\x20\x7f]+")
@@ -69,9 +76,14 @@ def make_origin(site: str, first_entry: bytes) -> str:
     return f"airgap/{site}/{hashlib.sha256(first_entry).hexdigest()[:16]}"
 
 
-def compute_key_hash(name: str, public_key: bytes) -> bytes:
+def is_origin_of(origin: str, site: str) -> bool:
+    """Tell whether this is the name of a ledger of a site (format §28.2)."""
+    return re.fullmatch(rf"airgap/{re.escape(site)}/[0-9a-f]{{16}}", origin) is not None
+
+
+def compute_key_hash(name: str, public_key: bytes, kind: bytes = ED25519) -> bytes:
     """Return the first four bytes of the digest of an Ed25519 key of 32 bytes and its name."""
-    data = name.encode() + b"\n" + ED25519 + public_key
+    data = name.encode() + b"\n" + kind + public_key
     return hashlib.sha256(data).digest()[:KEY_HASH_BYTES]
 
 
@@ -80,6 +92,22 @@ def add_signature(note: bytes, signature: NoteSignature) -> bytes:
     value = encode_base64(signature.key_hash + signature.signature)
     line = f"{_DASH}{signature.name} {value}\n".encode()
     return note + (b"" if b"\n\n" in note else b"\n") + line
+
+
+def is_key_name(name: str) -> bool:
+    """Tell whether a key of a note can have this name: no spaces, and no plus sign."""
+    return _NAME.fullmatch(name) is not None
+
+
+def cosigned_bytes(text: bytes, time: int) -> bytes:
+    """Return what a witness signs of a checkpoint's text at a time, in seconds since 1970."""
+    return b"cosignature/v1\ntime %d\n" % time + text
+
+
+def make_cosignature(name: str, public_key: bytes, time: int, signature: bytes) -> NoteSignature:
+    """Return the line of a witness: a signature over ``cosigned_bytes`` (format §28.5)."""
+    key_hash = compute_key_hash(name, public_key, COSIGNATURE)
+    return NoteSignature(name, key_hash, time.to_bytes(8, "big") + signature)
 
 
 def parse_note(raw: bytes, name: str) -> Note:

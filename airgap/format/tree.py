@@ -9,10 +9,13 @@ from typing import Final
 
 __all__ = [
     "EMPTY_ROOT",
+    "compute_edge",
     "compute_root",
+    "fold_edge",
     "hash_leaf",
     "prove_consistency",
     "prove_inclusion",
+    "push_leaf",
     "verify_consistency",
     "verify_inclusion",
 ]
@@ -29,15 +32,37 @@ def hash_leaf(entry: bytes) -> bytes:
 
 def compute_root(leaves: Iterable[bytes]) -> bytes:
     """Return the root of a tree, in one pass, with no more digests kept than the tree is high."""
-    # One root for each bit of the number of leaves so far, the largest tree first.
-    roots: list[bytes] = []
+    return fold_edge(compute_edge(leaves))
+
+
+def compute_edge(leaves: Iterable[bytes]) -> list[bytes]:
+    """Return a tree's right edge: the roots of its full subtrees, the largest one first.
+
+    There is one for each bit of the number of leaves (format §17.4).
+    """
+    edge: list[bytes] = []
     for count, leaf in enumerate(leaves):
-        root = leaf
-        while count & 1:
-            root = _join(roots.pop(), root)
-            count >>= 1  # noqa: PLW2901 -- a bit for each subtree that is full
-        roots.append(root)
-    return _fold(roots) if roots else EMPTY_ROOT
+        push_leaf(edge, count, leaf)
+    return edge
+
+
+def push_leaf(edge: list[bytes], count: int, leaf: bytes) -> None:
+    """Change the right edge of a tree of ``count`` leaves into that with one more leaf."""
+    root = leaf
+    while count & 1:
+        root = _join(edge.pop(), root)
+        count >>= 1
+    edge.append(root)
+
+
+def fold_edge(edge: Sequence[bytes]) -> bytes:
+    """Return the root of a tree by its right edge."""
+    if not edge:
+        return EMPTY_ROOT
+    root = edge[-1]
+    for left in reversed(edge[:-1]):
+        root = _join(left, root)
+    return root
 
 
 def prove_inclusion(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
@@ -145,14 +170,6 @@ def _find_sides(index: int, last: int, count: int) -> list[bool]:
 
 def _join(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(_NODE + left + right).digest()
-
-
-def _fold(roots: Sequence[bytes]) -> bytes:
-    """Return the root over subtrees, the largest one first."""
-    root = roots[-1]
-    for left in reversed(roots[:-1]):
-        root = _join(left, root)
-    return root
 
 
 def _split(count: int) -> int:

@@ -18,6 +18,7 @@ __all__ = [
     "check_witness",
     "find_entries",
     "identify",
+    "iterate_frames",
     "read_entries",
     "read_entry",
     "rebuild_state",
@@ -132,6 +133,14 @@ def read_entries(site: str, ledger: bytes) -> Iterator[tuple[Entry, bytes]]:
             return
         yield entry, raw
         at, head = at + LENGTH_BYTES + len(raw), ledger_format.digest(raw)
+
+
+def iterate_frames(ledger: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the bytes of each entry, and where its length begins, up to one that is cut off."""
+    at = 0
+    while (raw := _read_frame(ledger, at)) is not None:
+        yield at, raw
+        at += LENGTH_BYTES + len(raw)
 
 
 def rebuild_state(site: str, ledger: bytes | None) -> State | None:

@@ -26,6 +26,7 @@ from airgap.ledger.check import (
     check_witness,
     find_entries,
     identify,
+    iterate_frames,
     read_entries,
     read_entry,
     rebuild_state,
@@ -96,6 +97,11 @@ class LedgerStore:
         _, ledger = self._read_both()
         for entry, _ in read_entries(self.site, ledger or b""):
             yield entry
+
+    def read_raw_entries(self, state: State) -> list[bytes]:
+        """Return the bytes of the entries that the state of a consistent ledger counts."""
+        ledger = self._read_both()[1] or b""
+        return [raw for _, raw in iterate_frames(ledger[: state.size])]
 
     def read_last(self, state: State) -> Entry:
         """Return the last entry that the state of a consistent ledger counts."""

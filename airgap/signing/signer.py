@@ -59,13 +59,21 @@ class Signer(ABC):
         return Envelope(PAYLOAD_TYPES[purpose], self.key.id, signature)
 
     def sign_text(self, text: bytes) -> bytes:
-        """Sign the text of a checkpoint, which has no payload type (format §28.3).
-
-        It begins with an origin, so that it is never what ``sign`` signs.
+        """Sign the text of a note as it is (format §28.3); return the signature of 64 bytes.
 
         Raises:
-            ConfigurationError: as ``sign``.
+            ConfigurationError: the key is not an Ed25519 key, or as ``sign``.
+            ValueError: the text could be taken for another document.
         """
+        if self.key.algorithm != "ed25519":
+            raise ConfigurationError(
+                f"Key {self.key.id} is for {self.key.algorithm}, and checkpoints are signed with"
+                " Ed25519 only.",
+                "Make a key with `airgap key generate NAME`, and let the root name it as recorder"
+                " (`airgap root add-key ROOT NAME.pub --role recorder`).",
+            )
+        if text.startswith(b"DSSEv1 "):
+            raise ValueError("the text of a note is not that of an envelope")
         return self._sign_checked(text)
 
     def _sign_checked(self, message: bytes) -> bytes:

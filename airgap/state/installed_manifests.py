@@ -15,7 +15,7 @@ from airgap.format import manifest as manifests
 from airgap.format.manifest import Manifest
 from airgap.state.state_folder import state_folder
 
-__all__ = ["find", "list_bundles", "load", "load_manifest", "save_manifest"]
+__all__ = ["find", "list_bundles", "load", "load_manifest", "load_raw", "save_manifest"]
 
 _MOST: Final = 200
 
@@ -62,10 +62,18 @@ def load_manifest(bundle: str) -> Manifest | None:
 
     Its SHA-256 is compared with the id, because people act on what it says was imported.
     """
-    with suppress(OSError, AirgapError):
+    with suppress(AirgapError):
+        raw = load_raw(bundle)
+        return None if raw is None else manifests.decode(raw)
+    return None
+
+
+def load_raw(bundle: str) -> bytes | None:
+    """Return the bytes of the saved manifest of a bundle; None as ``load_manifest``."""
+    with suppress(OSError):
         raw = _read(_folder() / f"{bundle}.msgpack")
         if raw is not None and manifests.bundle_id(raw) == bundle:
-            return manifests.decode(raw)
+            return raw
     return None
 
 

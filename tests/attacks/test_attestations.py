@@ -363,9 +363,11 @@ def test_a_file_whose_approval_was_cut_short_is_as_before_or_approved(
 
     def sync(descriptor: int) -> None:
         nonlocal count
-        if count == survived:
-            raise OSError(5, "power failure")
-        count += 1
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if "ledgers" not in path.parts:  # those come before
+            if count == survived:
+                raise OSError(5, "power failure")
+            count += 1
         real(descriptor)
 
     with monkeypatch.context() as patch:

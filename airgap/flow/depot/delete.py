@@ -8,21 +8,32 @@ from airgap.errors import ConflictError, MissingError
 from airgap.flow.bundle.tag import Tag
 from airgap.flow.depot import open_depot
 from airgap.flow.depot.open_depot import DamagedBundle
+from airgap.flow.ledger.record import EventRecord, record_for_audience
+from airgap.flow.progress import Progress
 from airgap.flow.publishing.publish import CLOCK
 from airgap.flow.publishing.sweep import Clock, Sweep
 from airgap.format import layout, limits
 from airgap.format import manifest as manifests
 from airgap.format.inventory import Item
 
-__all__ = ["DeletionCandidate", "delete_bundle", "find_deletion_candidates", "list_bundle_files"]
+__all__ = [
+    "DeletionCandidate",
+    "delete_bundle",
+    "delete_candidate",
+    "find_deletion_candidates",
+    "list_bundle_files",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class DeletionCandidate:
-    """A bundle that was chosen to be deleted, and the items of its manifest."""
+    """A bundle that was chosen to be deleted, and what its manifest says, if it can be read."""
 
     bundle: str
-    items: tuple[Item, ...]
+    items: tuple[Item, ...] = ()
+    audience: tuple[str, ...] = ()
+    channel: str | None = None
+    sequence: int = 0
 
 
 def find_deletion_candidates(depot: Depot, prefix: str, tag: Tag | None) -> list[DeletionCandidate]:
@@ -35,11 +46,19 @@ def find_deletion_candidates(depot: Depot, prefix: str, tag: Tag | None) -> list
     candidates = []
     for bundle in open_depot.read_bundles(depot, prefix):
         if isinstance(bundle, DamagedBundle):
-            candidates += [DeletionCandidate(bundle.bundle, ())] if tag is None else []
+            candidates += [DeletionCandidate(bundle.bundle)] if tag is None else []
         elif tag is None or tag.may_be_in(bundle.raw):
             manifest = manifests.decode(bundle.raw)
             if tag is None or tag.is_in(manifest):
-                candidates.append(DeletionCandidate(bundle.bundle, manifest.items))
+                candidates.append(
+                    DeletionCandidate(
+                        bundle.bundle,
+                        manifest.items,
+                        manifest.audience,
+                        manifest.channel,
+                        manifest.sequence,
+                    )
+                )
     if tag is not None:
         candidates = [candidate for candidate in candidates if _is_made_for(tag, candidate)]
     if not candidates or (tag is None and len(candidates) > 1):
@@ -51,6 +70,24 @@ def find_deletion_candidates(depot: Depot, prefix: str, tag: Tag | None) -> list
     for candidate in candidates:
         _refuse_other_items(tag, candidate)
     return candidates
+
+
+def delete_candidate(depot: Depot, candidate: DeletionCandidate, progress: Progress) -> None:
+    """Delete a bundle that a person chose, and record it for the sites that it was for.
+
+    Raises:
+        TransportError: the depot refused, or it took too long.
+        PolicyError, StorageError: it could not be recorded; nothing was deleted.
+    """
+    record = EventRecord(
+        "deleted",
+        bundle=bytes.fromhex(candidate.bundle),
+        channel=candidate.channel,
+        sequence=candidate.sequence,
+        note=f"from {depot.location}",
+    )
+    record_for_audience(candidate.audience, record, progress)
+    delete_bundle(depot, candidate.bundle)
 
 
 def delete_bundle(depot: Depot, bundle: str, clock: Clock = CLOCK) -> None:

@@ -269,4 +269,5 @@ def _make_conflict(
 def _delete(location: DepotLocation, connector: Connector, bundles: Sequence[str]) -> None:
     with open_depot.open_depot(location, connector) as depot:
         for bundle in bundles:
-            delete.delete_bundle(depot, bundle)
+            candidate = delete.DeletionCandidate(bundle)
+            delete.delete_candidate(depot, candidate, connector.progress)

@@ -27,6 +27,7 @@ from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.want import find_bases, list_wanted_tags
 from airgap.flow.exporting.write_bundle import BundleOptions, ExportResult, Preset
 from airgap.flow.licences.gate import load_policy
+from airgap.flow.ledger.record import EventRecord, record_for_audience
 from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.credentials import Credentials
 from airgap.flow.location.destination import require_writable
@@ -46,6 +47,7 @@ from airgap.flow.media.volumes import read_labels
 from airgap.flow.progress import Progress
 from airgap.format.inventory import Item
 from airgap.format.kinds import BENTO, MODEL, Kind
+from airgap.format.ledger import digest
 from airgap.format.want import Want
 from airgap.signing.signer import Signer
 
@@ -288,8 +290,19 @@ def sign_bundle(candidate: BundleToSign, signer: Signer, progress: Progress) -> 
 
     Raises:
         ConflictError: no room is left in the ``.airgap`` file, or it is signed by this key.
+        PolicyError, StorageError: it could not be recorded; nothing was added.
     """
     ((file, envelope),) = write_bundle.sign_manifest(candidate.raw, [signer]).items()
+    record = EventRecord(
+        "signed",
+        bundle=digest(candidate.raw),
+        channel=candidate.manifest.channel,
+        sequence=candidate.manifest.sequence,
+        documents={"envelope": digest(envelope)},
+        key=signer.key.id,
+        signed_by={"builder": [signer.key.id]},
+    )
+    record_for_audience(candidate.manifest.audience, record, progress)
     candidate.reader.add_files([(file, envelope)])
     note_other_volumes(candidate, progress)
     return file

@@ -66,7 +66,9 @@ def export_stock(
         progress.begin("exporting", sum(source.tree.size for source in sources))
         manifest = _Archive(sources, writer, target.form).write(settings, progress)
         raw = manifests.encode(manifest)
-        publish(target.path, writer, raw, write_bundle.sign_manifest(raw, signers))
+        envelopes = write_bundle.sign_manifest(raw, signers)
+        write_bundle.record_export(manifest, raw, signers, progress)
+        publish(target.path, writer, raw, envelopes)
     finally:
         writer.abort()
         progress.end()

@@ -16,12 +16,14 @@ from airgap.flow.exporting.bases import NO_BASES, Bases
 from airgap.flow.exporting.pack import PackOptions, pack_items
 from airgap.flow.exporting.read import ChunkNames, FileRun, cut_and_name, plain_entries
 from airgap.flow.exporting.select import Source
+from airgap.flow.ledger.record import EventRecord, record_for_audience
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.publish import SignedBundle, publish
 from airgap.format import envelope as dsse
 from airgap.format import inventory, layout, limits
 from airgap.format import manifest as manifests
 from airgap.format.inventory import Entry, File, Item, make_item
+from airgap.format.ledger import digest
 from airgap.format.manifest import ChunkTable, Manifest, Pack
 from airgap.signing.signer import Signer
 from airgap.store.kinds import find_kind
@@ -38,6 +40,7 @@ __all__ = [
     "inventory_only",
     "manifest_room",
     "measure_manifest",
+    "record_export",
 ]
 
 TOOL: Final = f"airgap {__version__}"
@@ -121,6 +124,7 @@ def export_items(
         if settings.model_signer:
             envelopes |= model_signatures.sign(manifest.items, settings.model_signer)
         bundle = manifests.bundle_id(raw)
+        record_export(manifest, raw, signers, progress)
         publish(writer, SignedBundle(bundle, raw, envelopes, manifest.packs), progress)
     finally:
         writer.abort()
@@ -147,11 +151,36 @@ def export_bare(
         _refuse_damaged(sources, manifest.items)
         raw = manifests.encode(manifest)
         bundle = manifests.bundle_id(raw)
-        publish(writer, SignedBundle(bundle, raw, sign_manifest(raw, signers), ()), progress)
+        envelopes = sign_manifest(raw, signers)
+        record_export(manifest, raw, signers, progress)
+        publish(writer, SignedBundle(bundle, raw, envelopes, ()), progress)
     finally:
         writer.abort()
         progress.end()
     return ExportResult(bundle, manifest, 0, 0, 0)
+
+
+def record_export(
+    manifest: Manifest, raw: bytes, signers: Sequence[Signer], progress: Progress
+) -> None:
+    """Record a signed bundle that is published next, for each site that it is for (format §17.3).
+
+    Raises:
+        PolicyError: a ledger is not consistent.
+        StorageError: one cannot be written.
+    """
+    key_ids = [signer.key.id for signer in signers]
+    bundle = digest(raw)
+    record = EventRecord(
+        "exported",
+        bundle=bundle,
+        channel=manifest.channel,
+        sequence=manifest.sequence,
+        documents={"manifest": bundle},
+        key=key_ids[0] if key_ids else "",
+        signed_by={"builder": key_ids},
+    )
+    record_for_audience(manifest.audience, record, progress)
 
 
 def sign_manifest(raw: bytes, signers: Sequence[Signer]) -> dict[str, bytes]:

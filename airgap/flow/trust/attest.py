@@ -10,6 +10,7 @@ from airgap.disk.reading import read_small
 from airgap.errors import UsageError
 from airgap.flow.bundle.open_to_sign import BundleToSign, demand_builders
 from airgap.flow.exporting.export import note_other_volumes
+from airgap.flow.ledger.record import EventRecord, record_for_audience
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.attach import attach
 from airgap.format import attestation, layout, limits
@@ -54,6 +55,7 @@ def attest(
             it.
         ConflictError: this key has signed another statement about the bundle, or no room is left.
         StorageError: the findings cannot be read, or the disk refused.
+        PolicyError: the ledger of this machine is not consistent.
     """
     problem = attestation.note_problem(statement.note)
     if problem:
@@ -82,6 +84,17 @@ def attest(
         (layout.attestation_file(signed.role, signer.key.id, signed.name), raw),
         (layout.envelope_file(signed.role, signer.key.id, signed.name), envelope),
     )
+    record = EventRecord(
+        "approved" if signed.decision == "accept" else "rejected",
+        bundle=signed.bundle,
+        channel=candidate.manifest.channel,
+        sequence=candidate.manifest.sequence,
+        documents={"attestation": digest(raw)} | ({"findings": findings} if findings else {}),
+        note=f"{signed.name or signed.role}{f': {signed.note}' if signed.note else ''}",
+        key=signer.key.id,
+        signed_by={signed.role: [signer.key.id]},
+    )
+    record_for_audience(candidate.manifest.audience, record, progress)
     reader = candidate.reader
     if report and reader.stock_archive:
         progress.note(f"{reader.location} cannot have attachments: keep {statement.findings}.")

@@ -1,5 +1,6 @@
 """Waivers: create, sign by one approver after the other, read (format §16)."""
 
+import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Final
 from airgap.disk.part_file import write_atomically
 from airgap.errors import ConflictError, NotTrustedError, UsageError
 from airgap.flow.bundle.open_to_sign import BundleToSign, demand_builders
+from airgap.flow.ledger.record import EventRecord, record_event
 from airgap.format import envelope as dsse
 from airgap.format import limits, names
 from airgap.format import waiver as format_waiver
@@ -82,6 +84,7 @@ def create_waiver(
         )
     raw = format_waiver.encode(made)
     envelope = signer.sign("waiver", raw)
+    _record(made, raw, signer)
     write_atomically(path.parent, path.name, [raw])
     _write_envelope(path, envelope)
     return SignedWaiver(path, made, (signer.key.id,))
@@ -119,9 +122,26 @@ def sign_waiver(signed: SignedWaiver, signer: Signer, digest: str) -> SignedWaiv
         )
     if signer.key.id in signed.key_ids:
         return signed
-    _write_envelope(signed.path, signer.sign("waiver", format_waiver.encode(signed.waiver)))
+    raw = format_waiver.encode(signed.waiver)
+    envelope = signer.sign("waiver", raw)
+    _record(signed.waiver, raw, signer)
+    _write_envelope(signed.path, envelope)
     key_ids = tuple(sorted({*signed.key_ids, signer.key.id}))
     return SignedWaiver(signed.path, signed.waiver, key_ids)
+
+
+def _record(waiver: Waiver, raw: bytes, signer: Signer) -> None:
+    """Record a waiver that was signed in the ledger of exports for its site (format §17.3)."""
+    key_id = signer.key.id
+    record = EventRecord(
+        "waiver-written",
+        bundle=waiver.bundle,
+        note=waiver.reason,
+        key=key_id,
+        signed_by={"waiver": [key_id]},
+        waiver=hashlib.sha256(raw).digest(),
+    )
+    record_event(waiver.site, "exporting", record)
 
 
 def _write_envelope(path: Path, envelope: Envelope) -> None:

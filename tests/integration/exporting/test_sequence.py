@@ -63,12 +63,12 @@ def test_channels_count_for_themselves(export: Export) -> None:
 def test_the_same_export_twice_is_the_same_bundle(export: Export, connected: Side) -> None:
     export("a", *NIGHTLY)
     first = export("b", *NIGHTLY)
-    before = stores.snapshot(connected.state)
+    before = stores.snapshot(connected.state / "channels")
 
     again = export("b", *NIGHTLY)
 
     assert again.json["bundle"] == first.json["bundle"]
-    assert stores.snapshot(connected.state) == before
+    assert stores.snapshot(connected.state / "channels") == before
 
 
 def test_an_archive_for_stock_bentoml_is_numbered_too(export: Export, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_without_a_channel_nothing_is_numbered_or_remembered(
 
     assert numbered(ran) == ("default", 0)
     assert "channel default, no number" in ran.err
-    assert not connected.state.exists()
+    assert not (connected.state / "channels").exists()
 
 
 def test_a_number_that_is_given_is_taken_and_remembered(export: Export) -> None:

@@ -1,0 +1,114 @@
+"""The options that commands about ledgers share."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import click
+
+from airgap.cli.passphrases import passphrase_options, read_passphrase
+from airgap.printable import count_text
+
+if TYPE_CHECKING:
+    from airgap.flow.admission.history import Side
+    from airgap.flow.ledger.checkpoints import SignedCheckpoint
+    from airgap.flow.trust.keys import Signer
+    from airgap.format.root import Key
+
+__all__ = [
+    "checkpoint_lines",
+    "choose_side",
+    "describe_checkpoint",
+    "ledger_options",
+    "open_signer",
+    "read_recorders",
+    "recorder_option",
+    "signer_options",
+]
+
+P = ParamSpec("P")
+
+
+def ledger_options(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command ``--exports`` and ``--site``, which say which ledger of this machine."""
+    command = click.option(
+        "--site",
+        metavar="SITE",
+        help="The site whose ledger it is; default: the one that this machine trusts.",
+    )(command)
+    return click.option(
+        "--exports",
+        is_flag=True,
+        help="The ledger of what was exported, signed and approved here; default: that of imports.",
+    )(command)
+
+
+def signer_options(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command ``--key``, which AIRGAP_KEY does not stand for: that is a builder's."""
+    option = click.option(
+        "--key",
+        metavar="KEY",
+        help="Sign a new checkpoint with this key of a recorder: a private key file,"
+        " ssh-agent:SHA256:… or pkcs11:….",
+    )
+    return option(passphrase_options(command))
+
+
+def open_signer(key: str | None, variable: str | None, descriptor: int | None) -> "Signer | None":
+    """Open the key that was given, if one was."""
+    from airgap.cli.signers import load_signer
+
+    return load_signer(key, read_passphrase(variable, descriptor)) if key else None
+
+
+def recorder_option(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command ``--recorder``."""
+    return click.option(
+        "--recorder",
+        "recorders",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        help="Accept checkpoints that this public key signed; default: the recorders of the root"
+        " that this machine trusts.",
+    )(command)
+
+
+def choose_side(*, exports: bool) -> "Side":
+    """Return which ledger of a site ``--exports`` stands for."""
+    return "exporting" if exports else "importing"
+
+
+def read_recorders(paths: tuple[Path, ...]) -> "tuple[Mapping[str, Key], str | None]":
+    """Return the keys that sign checkpoints, and the site whose ledgers they are for.
+
+    Keys that a person names are for any site, which is None.
+    """
+    from airgap.flow.ledger.checkpoints import choose_ledger, find_recorders
+    from airgap.flow.trust import keys
+
+    if paths:
+        return {key.id: key for key in map(keys.read_public_key, paths)}, None
+    site = choose_ledger(None, "importing")
+    return find_recorders(site), site
+
+
+def describe_checkpoint(signed: "SignedCheckpoint") -> dict[str, Any]:
+    """Describe a verified checkpoint as plain data. Digests and ids in hex."""
+    return {
+        "origin": signed.point.origin,
+        "entries": signed.point.size,
+        "root": signed.point.root.hex(),
+        "recorder": signed.key.id,
+        "other_signatures": list(signed.others),
+    }
+
+
+def checkpoint_lines(signed: "SignedCheckpoint") -> list[str]:
+    """Return a verified checkpoint for people."""
+    lines = [
+        f"ledger {signed.point.origin}",
+        f"  {count_text(signed.point.size, 'entry', 'entries')}, root {signed.point.root.hex()}",
+        f"  signed by recorder {signed.key.id}",
+    ]
+    return [*lines, *(f"  also has a signature of {name}, not verified" for name in signed.others)]

@@ -1,0 +1,67 @@
+"""``airgap ledger prove``: write a folder that proves that an entry is in a ledger."""
+
+from pathlib import Path
+
+import click
+
+from airgap.cli.help import HelpCommand
+from airgap.cli.ledger.options import (
+    checkpoint_lines,
+    choose_side,
+    describe_checkpoint,
+    ledger_options,
+    open_signer,
+    signer_options,
+)
+from airgap.cli.output import OutputPath, Result, reports
+
+
+@click.command(name="prove", cls=HelpCommand)
+@click.argument("entry", metavar="BUNDLE|N")
+@click.option(
+    "--output",
+    "-o",
+    metavar="FOLDER",
+    type=OutputPath(file_okay=False),
+    required=True,
+    help="The folder to write, new or empty.",
+)
+@ledger_options
+@signer_options
+@reports
+def command(  # noqa: PLR0913  (one argument per option)
+    *,
+    entry: str,
+    output: Path,
+    site: str | None,
+    exports: bool,
+    key: str | None,
+    passphrase_env: str | None,
+    passphrase_fd: int | None,
+) -> Result:
+    """Write FOLDER, which proves that an entry is in a ledger: entry N, or that about BUNDLE.
+
+    The last checkpoint must cover the entry; with --key, a new one is signed. FOLDER has the entry,
+    the proof, the root that names the recorder, and two programs that check it without airgap.
+    """
+    from airgap.flow.ledger import checkpoints
+    from airgap.flow.ledger.prove import describe_entry, prove_entry
+
+    side = choose_side(exports=exports)
+    name = checkpoints.choose_ledger(site, side)
+    signer = open_signer(key, passphrase_env, passphrase_fd)
+    written = prove_entry(name, side, entry, output, signer)
+    lines = [
+        f"Entry {written.number} ({written.entry.event}) is proven by {written.folder}",
+        *checkpoint_lines(written.signed),
+        *(f"  entry {number} is about this bundle, too" for number in written.others),
+        f"To check it without airgap: sh {written.folder}/check.sh {written.folder}",
+    ]
+    data = {
+        "folder": str(written.folder),
+        "entry": describe_entry(written.entry, written.number),
+        "checkpoint": describe_checkpoint(written.signed),
+        "files": list(written.files),
+        "other_entries": list(written.others),
+    }
+    return Result(data, lines)

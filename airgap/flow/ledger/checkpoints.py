@@ -1,0 +1,280 @@
+"""Checkpoints of ledgers: signed here, and verified wherever they come from (format §28.3)."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from airgap.disk import durable, sharing
+from airgap.disk.os_errors import translate_errors
+from airgap.disk.reading import read_if_exists
+from airgap.errors import ConfigurationError, NotTrustedError, PolicyError
+from airgap.flow import site as sites
+from airgap.flow.admission import history
+from airgap.flow.admission.history import Side
+from airgap.flow.ledger.record import ANY_SITE, EventRecord, record_event
+from airgap.flow.progress import Silent
+from airgap.format import limits
+from airgap.format.checkpoint import (
+    Checkpoint,
+    NoteSignature,
+    add_signature,
+    compute_key_hash,
+    is_origin_of,
+    parse_checkpoint,
+    parse_note,
+)
+from airgap.format.root import Key
+from airgap.ledger.tree import LedgerTree
+from airgap.printable import quote
+from airgap.signing.public_keys import load_pem, to_pem, verifies
+from airgap.signing.signer import Signer
+
+__all__ = [
+    "CHECKPOINT",
+    "RECORDER",
+    "SignedCheckpoint",
+    "add_cosignatures",
+    "choose_ledger",
+    "find_recorders",
+    "make_checkpoint",
+    "raw_public_key",
+    "read_checkpoint",
+    "read_tree",
+    "save_checkpoint",
+    "verify_checkpoint",
+]
+
+CHECKPOINT: Final = "checkpoint"
+RECORDER: Final = "recorder.pub"
+_ALGORITHM: Final = "ed25519"
+_RAW_KEY_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SignedCheckpoint:
+    """A checkpoint, the note that it is the text of, and the id of the key that signed it."""
+
+    point: Checkpoint
+    raw: bytes
+    key: Key
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The names of further keys in the note, whose signatures were not verified."""
+        signatures = parse_note(self.raw, CHECKPOINT).signatures
+        return tuple(line.name for line in signatures if line.name != self.point.origin)
+
+
+def choose_ledger(site: str | None, side: Side) -> str:
+    """Return the site whose ledger is meant: the one that was named, else the pinned one.
+
+    Raises:
+        ConfigurationError: none was named, and this machine trusts nobody yet.
+    """
+    if site is not None:
+        return site
+    pinned = sites.load_pinned()
+    if pinned is not None:
+        return pinned.value.site
+    if side == "exporting":
+        return ANY_SITE
+    raise ConfigurationError(
+        "This machine trusts no site, and has no ledger of imports.",
+        "Give --exports for the ledger of exports, and --site to name its site.",
+    )
+
+
+def read_tree(site: str, side: Side) -> LedgerTree:
+    """Read a ledger whose history is consistent, as a tree.
+
+    Raises:
+        PolicyError: it is not consistent (format §17.5).
+        StorageError: it cannot be read.
+    """
+    with history.lock_history(site, Silent(), side) as (writer, status):
+        consistent = status.require()
+        return LedgerTree(site, writer.store.read_raw_entries(consistent.state))
+
+
+def find_recorders(site: str) -> dict[str, Key]:
+    """Return the keys that sign checkpoints of a site, by id: those that its pinned root names.
+
+    Raises:
+        ConfigurationError: this machine has not pinned a root of that site.
+    """
+    pinned = sites.load_pinned()
+    if pinned is None or pinned.value.site != site:
+        raise ConfigurationError(
+            f"This machine has not pinned a root of site {site}, which would name its recorders.",
+            "Name the recorder's public key: --recorder FILE.pub.",
+        )
+    return pinned.value.signers("recorder")
+
+
+def make_checkpoint(site: str, side: Side, signer: Signer) -> SignedCheckpoint:
+    """Sign how long a ledger is, and keep the checkpoint beside it.
+
+    If the last checkpoint says the same already, it is returned, with its cosignatures.
+
+    Raises:
+        ConfigurationError: the key is not an Ed25519 key, or the site's root does not name it.
+        PolicyError: the ledger is not consistent, or does not continue its last checkpoint.
+        StorageError: it cannot be read or written.
+    """
+    _require_recorder(site, signer.key)
+    tree = read_tree(site, side)
+    point = tree.make_checkpoint(tree.size)
+    last = read_checkpoint(site, side)
+    if last is not None:
+        _refuse_other_beginning(last.point, tree)
+        if last.point == point and last.key == signer.key:
+            return last
+    name = point.origin
+    key_hash = compute_key_hash(name, raw_public_key(signer.key))
+    line = NoteSignature(name, key_hash, signer.sign_text(point.text))
+    signed = SignedCheckpoint(point, add_signature(point.text, line), signer.key)
+    save_checkpoint(site, side, signed)
+    return signed
+
+
+def save_checkpoint(site: str, side: Side, signed: SignedCheckpoint) -> None:
+    """Keep a checkpoint beside its ledger, and the key that signed it.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    folder = history.locate_ledger(site, side).folder
+    mode = sharing.choose_file_mode(folder)
+    with translate_errors(folder):
+        durable.replace_file(folder / RECORDER, to_pem(signed.key), mode=mode)
+        durable.replace_file(folder / CHECKPOINT, signed.raw, mode=mode)
+
+
+def add_cosignatures(site: str, side: Side, raw: bytes, name: str) -> SignedCheckpoint:
+    """Add the signatures of a note to the last checkpoint of a ledger, and record that.
+
+    Raises:
+        PolicyError: the ledger has no checkpoint, or the note is of another one.
+        CorruptError: it is not a note, or there would be more signatures than a note may have.
+        StorageError: it cannot be written.
+    """
+    last = read_checkpoint(site, side)
+    note = parse_note(raw, name)
+    if last is None or last.point.text != note.text:
+        raise PolicyError(
+            f"{name} is not of the last checkpoint of this ledger.",
+            "Let the witness cosign that one: `airgap ledger consistency` writes what it needs.",
+        )
+    own = parse_note(last.raw, name).signatures
+    new = [line for line in note.signatures if line not in own]
+    combined = last.raw
+    for line in new:
+        combined = add_signature(combined, line)
+    parse_note(combined, name)
+    if not new:
+        return last
+    signed = SignedCheckpoint(last.point, combined, last.key)
+    save_checkpoint(site, side, signed)
+    witnesses = ", ".join(line.name for line in new)
+    documents = {"checkpoint": hashlib.sha256(combined).digest()}
+    record_event(site, side, EventRecord("cosigned", documents=documents, note=witnesses))
+    return signed
+
+
+def read_checkpoint(site: str, side: Side) -> SignedCheckpoint | None:
+    """Return the last checkpoint of a ledger that was signed here; None if there is none.
+
+    It is verified with the key that lies beside it: who could change that could sign here, too.
+
+    Raises:
+        CorruptError: the file is not a checkpoint.
+        NotTrustedError: the key has not signed it.
+        StorageError: it cannot be read.
+    """
+    folder = history.locate_ledger(site, side).folder
+    with translate_errors(folder):
+        raw = read_if_exists(folder / CHECKPOINT, limits.NOTE_BYTES)
+        pem = read_if_exists(folder / RECORDER, limits.ENVELOPE_BYTES)
+    if raw is None or pem is None:
+        return None
+    key = load_pem(pem)
+    return verify_checkpoint(raw, {key.id: key}, str(folder / CHECKPOINT))
+
+
+def verify_checkpoint(
+    raw: bytes, recorders: Mapping[str, Key], name: str, site: str | None = None
+) -> SignedCheckpoint:
+    """Verify a checkpoint with the keys of recorders, by id; ``name`` is what people call it.
+
+    Args:
+        raw: the signed note.
+        recorders: the keys that count.
+        name: for messages.
+        site: whose ledger it must be of; None: of any.
+
+    Raises:
+        CorruptError: it is not a checkpoint.
+        NotTrustedError: none of the keys has signed it, or it is of another site.
+    """
+    note = parse_note(raw, name)
+    point = parse_checkpoint(note.text, name)
+    if site is not None and not is_origin_of(point.origin, site):
+        raise NotTrustedError(
+            f"{name} is of the ledger {quote(point.origin)}, and not of one of site {site}.",
+            "Get the checkpoint of the site whose recorders these are.",
+        )
+    for key in recorders.values():
+        if key.algorithm != _ALGORITHM:
+            continue
+        key_hash = compute_key_hash(point.origin, raw_public_key(key))
+        for line in note.signatures:
+            if (line.name, line.key_hash) != (point.origin, key_hash):
+                continue
+            if not verifies(key, line.signature, note.text):
+                raise NotTrustedError(
+                    f"{name} has a signature that is not that of key {key.id}.",
+                    "It was changed: get the file again from its source.",
+                )
+            return SignedCheckpoint(point, raw, key)
+    raise NotTrustedError(
+        f"{name} is not signed by a recorder that is trusted here.",
+        "Compare the key of whoever signed it with the recorders of the site's root"
+        " (`airgap trust show`): it may have been revoked.",
+        (f"ledger: {quote(point.origin)}, {point.size:,} entries",),
+    )
+
+
+def raw_public_key(key: Key) -> bytes:
+    """Return the 32 bytes of an Ed25519 key."""
+    return key.spki[-_RAW_KEY_BYTES:]
+
+
+def _require_recorder(site: str, key: Key) -> None:
+    """Demand that a pinned root of the site names the key; without such a root, any key signs."""
+    pinned = sites.load_pinned()
+    if pinned is None or pinned.value.site != site or key.id in pinned.value.signers("recorder"):
+        return
+    raise ConfigurationError(
+        f"Key {key.id} is not a recorder of site {site}: its root (version"
+        f" {pinned.value.version}) does not name it, or revokes it.",
+        "Sign with a recorder's key, or let the root name this one: `airgap root add-key ROOT"
+        " NAME.pub --role recorder`.",
+    )
+
+
+def _refuse_other_beginning(last: Checkpoint, tree: LedgerTree) -> None:
+    """Refuse to sign two checkpoints that contradict each other: that would be evidence of fraud.
+
+    Raises:
+        PolicyError: the ledger does not continue its last checkpoint.
+    """
+    if last.origin != tree.origin:
+        return  # a reset has begun another ledger, which names the one before
+    if last.size > tree.size or tree.make_checkpoint(last.size) != last:
+        raise PolicyError(
+            f"The ledger {tree.origin} has {tree.size:,} entries, and does not continue its last"
+            f" checkpoint, over {last.size:,}.",
+            "It was restored from a backup. Nothing is signed: report it to the auditor, and run"
+            " `airgap trust reset-state`.",
+        )

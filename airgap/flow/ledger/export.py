@@ -1,0 +1,129 @@
+"""Writes the entries of a ledger into a folder, with what proves that none is missing (§28.7)."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from airgap.disk.os_errors import translate_errors
+from airgap.disk.reading import read_small
+from airgap.errors import CorruptError, NotTrustedError, UsageError
+from airgap.flow.admission.history import Side
+from airgap.flow.ledger.checkpoints import CHECKPOINT, RECORDER, SignedCheckpoint, read_tree
+from airgap.flow.ledger.prove import describe_entry, require_checkpoint, root_files, write_folder
+from airgap.format import ledger as ledger_format
+from airgap.format import limits, tree
+from airgap.format.checkpoint import Checkpoint, decode_base64, encode_base64, make_origin
+from airgap.ledger.check import iterate_frames
+from airgap.printable import count_text
+from airgap.signing.public_keys import to_pem
+from airgap.signing.signer import Signer
+
+__all__ = ["EDGE", "ENTRIES", "ExportedEntries", "compute_exported_root", "export_entries"]
+
+ENTRIES: Final = "entries"
+EDGE: Final = "edge"
+_EDGE_BYTES: Final = 4 * limits.KIB
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedEntries:
+    """A folder with the entries from number ``first`` on, as far as its checkpoint covers them."""
+
+    folder: Path
+    first: int
+    count: int
+    signed: SignedCheckpoint
+
+
+def export_entries(
+    site: str, side: Side, since: int, folder: Path, signer: Signer | None
+) -> ExportedEntries:
+    """Write the entries after the first ``since`` ones.
+
+    Raises:
+        UsageError: the last checkpoint covers fewer.
+        PolicyError: the ledger is not consistent, or has no checkpoint.
+        ConflictError: the folder has something in it.
+        StorageError: the disk refused.
+    """
+    signed = require_checkpoint(site, side, signer)
+    size = signed.point.size
+    if since > size:
+        raise UsageError(
+            f"The last checkpoint covers {count_text(size, 'entry', 'entries')}, fewer than"
+            f" {since:,}.",
+            "Give --key KEY, the recorder's, to sign a new checkpoint.",
+        )
+    ledger = read_tree(site, side)
+    entries = ledger.entries[since:size]
+    edge = tree.compute_edge(map(tree.hash_leaf, ledger.entries[:since]))
+    described = [
+        describe_entry(ledger_format.decode_entry(raw), since + number)
+        for number, raw in enumerate(entries, 1)
+    ]
+    lines = "".join(f"{json.dumps(entry, ensure_ascii=True)}\n" for entry in described)
+    files = {
+        ENTRIES: b"".join(map(ledger_format.frame, entries)),
+        "entries.jsonl": lines.encode(),
+        EDGE: "".join(f"{line}\n" for line in (since, *map(encode_base64, edge))).encode(),
+        CHECKPOINT: signed.raw,
+        RECORDER: to_pem(signed.key),
+        **root_files(site),
+    }
+    write_folder(folder, files)
+    return ExportedEntries(folder, since + 1, len(entries), signed)
+
+
+def compute_exported_root(folder: Path, point: Checkpoint) -> tuple[int, list[bytes]]:
+    """Read exported entries, and demand that they lead to a verified checkpoint.
+
+    Returns:
+        How many entries came before them, and their bytes.
+
+    Raises:
+        CorruptError: a file is not of this form.
+        NotTrustedError: an entry was changed, left out or added.
+        StorageError: a file cannot be read.
+    """
+    since, edge = _read_edge(folder / EDGE)
+    with translate_errors(folder / ENTRIES):
+        data = read_small(folder / ENTRIES, limits.LEDGER_BYTES)
+    entries = [raw for _, raw in iterate_frames(data)]
+    if sum(ledger_format.LENGTH_BYTES + len(raw) for raw in entries) != len(data):
+        raise CorruptError(
+            f"{folder / ENTRIES} is damaged after its first {len(entries):,} entries.",
+            "Get the folder again from its source.",
+        )
+    root = _extend(since, edge, entries)
+    is_named = since > 0 or (
+        entries and make_origin(point.origin.split("/")[1], entries[0]) == point.origin
+    )
+    if since + len(entries) != point.size or root != point.root or not is_named:
+        raise NotTrustedError(
+            f"The {len(entries):,} entries in {folder} are not those of the ledger {point.origin}"
+            f" up to its {point.size:,} entries.",
+            "An entry was changed, left out or added: get the folder again from its source.",
+        )
+    return since, entries
+
+
+def _extend(since: int, edge: Sequence[bytes], entries: Sequence[bytes]) -> bytes:
+    roots = list(edge)
+    for count, raw in enumerate(entries, since):
+        tree.push_leaf(roots, count, tree.hash_leaf(raw))
+    return tree.fold_edge(roots)
+
+
+def _read_edge(path: Path) -> tuple[int, list[bytes]]:
+    with translate_errors(path):
+        text = read_small(path, _EDGE_BYTES).decode("ascii", "replace")
+    number, *lines = text.splitlines() or [""]
+    edge = [decode_base64(line, str(path)) for line in lines]
+    is_sound = number.isdecimal() and len(number) <= 16  # noqa: PLR2004
+    if not is_sound or len(edge) != int(number).bit_count() or {*map(len, edge)} - {32}:
+        raise CorruptError(
+            f"{path} does not have the roots of a tree.", "Get the folder again from its source."
+        )
+    return int(number), edge
