@@ -26,8 +26,8 @@ from airgap.flow.exporting.select import Source
 from airgap.flow.exporting.terms import Terms
 from airgap.flow.exporting.want import find_bases, list_wanted_tags
 from airgap.flow.exporting.write_bundle import BundleOptions, ExportResult, Preset
+from airgap.flow.ledger.record import EventRecord, recording
 from airgap.flow.licences.gate import load_policy
-from airgap.flow.ledger.record import EventRecord, record_for_audience
 from airgap.flow.location.connector import Connector, TransferOptions
 from airgap.flow.location.credentials import Credentials
 from airgap.flow.location.destination import require_writable
@@ -290,7 +290,7 @@ def sign_bundle(candidate: BundleToSign, signer: Signer, progress: Progress) -> 
 
     Raises:
         ConflictError: no room is left in the ``.airgap`` file, or it is signed by this key.
-        PolicyError, StorageError: it could not be recorded; nothing was added.
+        PolicyError, StorageError: a ledger of this machine has a fault, or cannot be written.
     """
     ((file, envelope),) = write_bundle.sign_manifest(candidate.raw, [signer]).items()
     record = EventRecord(
@@ -302,8 +302,8 @@ def sign_bundle(candidate: BundleToSign, signer: Signer, progress: Progress) -> 
         key=signer.key.id,
         signed_by={"builder": [signer.key.id]},
     )
-    record_for_audience(candidate.manifest.audience, record, progress)
-    candidate.reader.add_files([(file, envelope)])
+    with recording(candidate.manifest.audience, record, progress):
+        candidate.reader.add_files([(file, envelope)])
     note_other_volumes(candidate, progress)
     return file
 

@@ -239,8 +239,8 @@ def verify_checkpoint(
             return SignedCheckpoint(point, raw, key)
     raise NotTrustedError(
         f"{name} is not signed by a recorder that is trusted here.",
-        "Compare the key of whoever signed it with the recorders of the site's root"
-        " (`airgap trust show`): it may have been revoked.",
+        "Compare its key with the recorders of the site's root (`airgap trust show`): it may have"
+        " been revoked.",
         (f"ledger: {quote(point.origin)}, {point.size:,} entries",),
     )
 

@@ -1,6 +1,7 @@
 """Appends what was done to a ledger of this machine (format §17.3)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,7 +14,14 @@ from airgap.format.ledger import Entry, Event, Who, bound_signers
 from airgap.format.ledger_entry import is_document_name
 from airgap.format.root import Root
 
-__all__ = ["ANY_SITE", "EventRecord", "find_sites", "record_event", "record_for_audience"]
+__all__ = [
+    "ANY_SITE",
+    "EventRecord",
+    "find_sites",
+    "record_event",
+    "record_for_audience",
+    "recording",
+]
 
 ANY_SITE: Final = "any"
 """Stands for the site of a bundle that names none, on a machine that trusts none."""
@@ -73,6 +81,20 @@ def record_for_audience(audience: Sequence[str], record: EventRecord, progress: 
     """
     for site in find_sites(audience):
         record_event(site, "exporting", record, progress)
+
+
+@contextmanager
+def recording(audience: Sequence[str], record: EventRecord, progress: Progress) -> Iterator[None]:
+    """Record what the block does to a bundle, if it succeeds; refuse it if that cannot be recorded.
+
+    Raises:
+        PolicyError, StorageError: as ``record_event``; before the block if a ledger has a fault.
+    """
+    for site in find_sites(audience):
+        if history.locate_ledger(site, "exporting").exists():
+            history.check_history(site, "exporting").require()
+    yield
+    record_for_audience(audience, record, progress)
 
 
 def find_sites(audience: Sequence[str]) -> tuple[str, ...]:

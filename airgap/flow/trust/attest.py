@@ -10,7 +10,7 @@ from airgap.disk.reading import read_small
 from airgap.errors import UsageError
 from airgap.flow.bundle.open_to_sign import BundleToSign, demand_builders
 from airgap.flow.exporting.export import note_other_volumes
-from airgap.flow.ledger.record import EventRecord, record_for_audience
+from airgap.flow.ledger.record import EventRecord, recording
 from airgap.flow.progress import Progress
 from airgap.flow.publishing.attach import attach
 from airgap.format import attestation, layout, limits
@@ -94,13 +94,13 @@ def attest(
         key=signer.key.id,
         signed_by={signed.role: [signer.key.id]},
     )
-    record_for_audience(candidate.manifest.audience, record, progress)
     reader = candidate.reader
-    if report and reader.stock_archive:
-        progress.note(f"{reader.location} cannot have attachments: keep {statement.findings}.")
-    elif report:  # first: an attestation without its report cannot be mended
-        attach(reader, layout.findings_file(files[0][0]), report, progress)
-    reader.add_files(files)
+    with recording(candidate.manifest.audience, record, progress):
+        if report and reader.stock_archive:
+            progress.note(f"{reader.location} cannot have attachments: keep {statement.findings}.")
+        elif report:  # first: an attestation without its report cannot be mended
+            attach(reader, layout.findings_file(files[0][0]), report, progress)
+        reader.add_files(files)
     note_other_volumes(candidate, progress)
     return signed
 

@@ -21,7 +21,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> RecordedSite:
 
 
 @pytest.fixture
-def site(template: RecordedSite, tmp_path: Path) -> Iterator[RecordedSite]:
+def recorded_site(template: RecordedSite, tmp_path: Path) -> Iterator[RecordedSite]:
     """The site, with a state of the test's own."""
     copy = template.copy(tmp_path / "ward")
     yield copy

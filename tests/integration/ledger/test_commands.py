@@ -25,6 +25,12 @@ from tests.support.sides import Side
 
 
 @pytest.fixture
+def site(recorded_site: RecordedSite) -> RecordedSite:
+    """The site, whose ledger has seven entries."""
+    return recorded_site
+
+
+@pytest.fixture
 def auditor(tmp_path: Path) -> Side:
     """A laptop that trusts nobody."""
     return Side(tmp_path / "auditor")

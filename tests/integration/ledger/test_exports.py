@@ -13,6 +13,12 @@ from tests.support.sides import Side
 
 
 @pytest.fixture
+def site(recorded_site: RecordedSite) -> RecordedSite:
+    """The site, whose ledger has seven entries."""
+    return recorded_site
+
+
+@pytest.fixture
 def depot(small: Side, site: RecordedSite, tmp_path: Path) -> Path:
     """A depot with a bundle for two sites."""
     words = ("--audience", "ward", "--audience", "attic", "--channel", "nightly")
@@ -101,7 +107,16 @@ def test_what_cannot_be_recorded_is_neither_exported_nor_signed(
 ) -> None:
     (small.state / "ledgers/attic/exporting/state").unlink()
 
-    words = ("export", "shop:v1", "--audience", "attic", "-o", keys / "new", "--key", site.key("bob"))
+    words = (
+        "export",
+        "shop:v1",
+        "--audience",
+        "attic",
+        "-o",
+        keys / "new",
+        "--key",
+        site.key("bob"),
+    )
     ran = small.run(*words)
     assert ran.code == PolicyError.exit_code
     assert not (keys / "new/bundles").exists()
