@@ -347,6 +347,10 @@ airgap prove summarizer:v2 --request request.txt --report proof.json
 airgap rehearse /media/usb/depot
 # Rehearse one Bento of it, and write the report to be signed
 airgap rehearse /media/usb/depot --bento summarizer:v2 --report proof.json
+# Say what the files of a bundle would run
+airgap scan /media/usb/depot
+# Ask a scanner too, and sign the report
+airgap scan /media/usb/depot --with clamscan --report scan.json --sign scanner.key
 # Let a publisher's evidence travel with a bundle
 airgap attach /media/usb/depot model.sig
 # Let a scanner's output travel on every volume

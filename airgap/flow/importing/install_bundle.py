@@ -101,10 +101,12 @@ def install_bundle(  # noqa: PLR0913  (each is one choice)
     progress: Progress,
     on_peaks: Callable[[tuple[Peak, ...]], object] = lambda _: None,
     check_staged: Callable[[Plan], Mapping[str, bytes]] = lambda _: {},
+    scan: Callable[[Sequence[StagedItem]], object] = lambda _: None,
 ) -> InstallResult:
     """Install the items of an admitted bundle (format §11 steps 4 to 7).
 
     ``on_peaks`` takes what is needed on each file system, before anything is written.
+    ``scan`` judges the staged files first, and may refuse them (format §32.6).
     ``check_staged`` sees what is staged before it is renamed into place, may refuse it, and returns
     digests of documents for the ledger.
 
@@ -128,6 +130,7 @@ def install_bundle(  # noqa: PLR0913  (each is one choice)
         on_peaks(peaks)
         if plan.staged:
             _stage(opened, items, plan.staged, jobs=jobs, progress=progress)
+            _scan(opened, plan, scan)
             finish_staging(plan.staged, progress, signed=True)
         record = _make_record(opened, accept_staged(plan, check_staged))
         result = commit(plan, record, progress)
@@ -188,6 +191,15 @@ def _stage(
         stage_members(archive, items, staged, progress)
     else:
         stage_packs(opened, staged, jobs=jobs, progress=progress)
+
+
+def _scan(opened: Opened, plan: Plan, scan: Callable[[Sequence[StagedItem]], object]) -> None:
+    """Let what is staged be refused: nothing of it stays but an entry in the ledger."""
+    try:
+        scan(plan.staged)
+    except PolicyError as error:
+        _remove_staging(plan)
+        raise history.record_refusal(_make_record(opened, {}).entry, error) from error.__cause__
 
 
 def finish_staging(staged: Sequence[StagedItem], progress: Progress, *, signed: bool) -> None:

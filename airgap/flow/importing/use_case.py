@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from airgap.flow.importing.install_bundle import Outcome
     from airgap.flow.importing.licence_check import LicenceCheck
     from airgap.flow.importing.plan import Plan
+    from airgap.store.staging import StagedItem
 
 __all__ = [
     "ImportRequest",
@@ -47,6 +48,7 @@ __all__ = [
     "import_bundle",
     "list_items",
     "measure_written",
+    "open_request",
     "refuse_missing_volumes",
     "verify_bundle",
 ]
@@ -83,6 +85,8 @@ class ImportRequest:
     """Names of attestations that the bundle may lack, though the root demands them."""
     licence_policy: Path | None = None
     """The file that says which licences are accepted (format §30.4); None: any."""
+    is_scanned: bool = True
+    """Whether the site's scan policy is applied, if it has one (format §32.6)."""
     depots: Sequence[Location] = ()
     """Where else chunks may be that the bundle builds on."""
     want: Path | None = None
@@ -163,7 +167,7 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
     if archive is not None:
         return _import_unsigned(archive, request, progress)
     with (
-        _open(request, progress, remember=not request.dry_run) as admitted,
+        open_request(request, progress, remember=not request.dry_run) as admitted,
         write_want(request.want, admitted),
     ):
         if not request.newest:
@@ -172,6 +176,7 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
             find_only_item(request.expected, admitted.manifest.value.items)
         opened = _choose(request, admitted)
         jobs = request.jobs or pipeline.default_jobs()
+        scan = _make_scan(opened, progress) if request.is_scanned else _accept
         check = make_check(request.licence_policy, opened)
         if check and not request.dry_run:
             check.look_ahead(opened, jobs, progress)
@@ -181,6 +186,7 @@ def import_bundle(request: ImportRequest, progress: Progress) -> ImportResult:
             dry_run=request.dry_run,
             on_peaks=request.on_peaks or partial(note_peaks, progress=progress),
             check_staged=_checker(check, progress),
+            scan=scan,
             jobs=jobs,
             progress=progress,
         )
@@ -201,6 +207,30 @@ def _choose(request: ImportRequest, admitted: Opened) -> Opened:
     return admitted
 
 
+def _accept(_: object) -> None:
+    pass
+
+
+def _make_scan(opened: Opened, progress: Progress) -> "Callable[[Sequence[StagedItem]], object]":
+    """Return what judges the staged files by the site's scan policy, if it has one.
+
+    Raises:
+        ConfigurationError, PolicyError: as ``read_site_policy``.
+    """
+    from airgap.flow.scanning.policy import read_site_policy
+
+    scan_policy = read_site_policy(opened.root.value)
+    if scan_policy is None:
+        return _accept
+
+    def scan(staged: "Sequence[StagedItem]") -> None:
+        from airgap.flow.scanning.scan_staged import refuse_staged, scan_staged
+
+        refuse_staged(scan_staged(staged, opened.bundle, scan_policy, progress))
+
+    return scan
+
+
 def measure_written(result: ImportResult) -> dict[Path, int]:
     """Return the bytes of the items that were installed, by the first store of a file system."""
     from airgap.store.kinds import install_path  # as above
@@ -218,7 +248,7 @@ def list_items(request: ImportRequest, progress: Progress) -> tuple[Item, ...]:
     Raises:
         AirgapError: as ``import_bundle``.
     """
-    with _open(request, progress, remember=False) as admitted:
+    with open_request(request, progress, remember=False) as admitted:
         return admitted.manifest.value.items
 
 
@@ -230,7 +260,7 @@ def verify_bundle(request: VerifyRequest, progress: Progress) -> VerifyResult:
     Raises:
         AirgapError: as ``import_bundle``, but for conflicts.
     """
-    with _open(request, progress, remember=False) as opened:
+    with open_request(request, progress, remember=False) as opened:
         jobs = request.jobs or pipeline.default_jobs()
         reports = examine_reports(opened)
         content = verify_volumes(opened, jobs=jobs, progress=progress)
@@ -269,7 +299,7 @@ def find_only_item(kind: Kind, items: Sequence[Item]) -> Item:
 
 
 @contextmanager
-def _open(
+def open_request(
     request: ImportRequest | VerifyRequest, progress: Progress, *, remember: bool
 ) -> Iterator[Opened]:
     """Open and admit the bundle, with what it builds on."""

@@ -137,7 +137,7 @@ def rehearse(
         AirgapError: as ``import_bundle`` and ``prove``.
     """
     _require_trust()
-    request = replace(request, newest=True, undemanded=frozenset({REHEARSAL}))
+    request = replace(request, newest=True, undemanded=frozenset({REHEARSAL}), is_scanned=False)
     stores = sorted({find_kind(each).store() for each in _LINKED})
     with make_private_home(options.tmpdir, own_state=True) as home:
         with home.use():

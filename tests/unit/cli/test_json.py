@@ -1,5 +1,6 @@
 """With ``--json``, standard output is exactly one JSON object, whatever happens."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from airgap.cli.main import COMMANDS
 from airgap.errors import UsageError
 from tests.servers import fake_registry
 from tests.servers.fake_registry import FakeRegistry
-from tests.support import drop_box, environments, image_builds, oci_images, sides
+from tests.support import drop_box, environments, image_builds, oci_images, sides, stores
 from tests.support.sides import Side, Site
 
 BELOW: Final = {
@@ -133,6 +134,7 @@ def lines(
         "sign": [depot, *key],
         "attest": [depot, *key, "--role", "scanner", "--findings", site.root],
         "approve": [depot, *key],
+        "scan": [depot, "--policy", _write_scan_policy(tmp_path)],
         "attach": [depot, site.root],
         "timestamp": [depot],
         "waive": [depot, *waived, *key],
@@ -174,6 +176,15 @@ def lines(
         "doctor": [],
         "completion": ["bash"],
     }
+
+
+def _write_scan_policy(folder: Path) -> Path:
+    """Permit what ``shop`` has: noise of no form, and a script."""
+    digest = hashlib.sha256(stores.noise(400_000)).hexdigest()
+    noise = f"path = 'weights.bin'\nsha256 = '{digest}'\nreason = 'noise'\n"
+    path = folder / "scan-policy.toml"
+    path.write_text(f"[[permit]]\n{noise}[[permit]]\npath = 'run.sh'\nreason = 'ours'\n")
+    return path
 
 
 @pytest.mark.parametrize("words", EVERY, ids=NAMES)

@@ -1,0 +1,188 @@
+"""Judges what is staged of a bundle, file by file (format §32)."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from airgap.disk.descriptors import open_without_waiting
+from airgap.disk.os_errors import translate_errors
+from airgap.errors import PolicyError
+from airgap.flow.progress import Progress
+from airgap.flow.scanning.policy import OWN_SOURCES, PROGRAM_KINDS, Permission, Scanner, ScanPolicy
+from airgap.flow.scanning.scanners import CLEAN, ask_scanner, ask_version
+from airgap.format.inventory import File, Item
+from airgap.printable import quote
+from airgap.scan.item import join_files
+from airgap.scan.judge_file import judge_file
+from airgap.scan.verdicts import Judgment, code
+from airgap.store.staging import StagedItem
+
+__all__ = ["Scan", "ScannedFile", "ScannedItem", "refuse_staged", "scan_staged"]
+
+_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedFile:
+    """What a file is. ``sha256`` is in hex, ``size`` in bytes; ``scanners`` by their names."""
+
+    path: str
+    sha256: str
+    size: int
+    judgment: Judgment
+    permission: Permission | None = None
+    """What permits it, where it is code or refused."""
+    scanners: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the file may be there."""
+        return self.judgment.verdict == "inert" or self.permission is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedItem:
+    """An item, as ``bento shop:v1``, and all its files in the order of their paths."""
+
+    name: str
+    files: tuple[ScannedFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What became of all items; ``versions`` has what the scanners say of themselves."""
+
+    bundle: str
+    policy: ScanPolicy
+    items: tuple[ScannedItem, ...]
+    versions: Mapping[str, str]
+
+    @property
+    def refused(self) -> list[tuple[ScannedItem, ScannedFile]]:
+        """The files that may not be there."""
+        files = [(item, file) for item in self.items for file in item.files]
+        return [(item, file) for item, file in files if not file.is_accepted]
+
+    @property
+    def verdicts(self) -> Counter[str]:
+        """How many files have each verdict."""
+        return Counter(file.judgment.verdict for item in self.items for file in item.files)
+
+    @property
+    def statement(self) -> str:
+        """One sentence that says no more than was checked."""
+        refused = len(self.refused)
+        if refused:
+            return f"{refused:,} of {self.verdicts.total():,} files are refused."
+        others = sum(
+            file.permission is not None and file.permission.reason != OWN_SOURCES
+            for item in self.items
+            for file in item.files
+        )
+        rest = f", except for {others:,} files that the policy permits" if others else ""
+        return f"The lists of the gate find no code outside of the Bentos' own sources{rest}."
+
+
+def scan_staged(
+    staged: Sequence[StagedItem], bundle: str, policy: ScanPolicy, progress: Progress
+) -> Scan:
+    """Judge every file of staged items, and let the policy's scanners look at them.
+
+    Raises:
+        ConfigurationError: a scanner cannot be confined.
+        StorageError: a file cannot be read.
+    """
+    answers = _ask_scanners(staged, policy.scanners)
+    versions = {each.name: ask_version(each, staged[0].folder) for each in policy.scanners}
+    progress.begin("scanning", sum(item.item.size for item in staged))
+    try:
+        items = tuple(_scan_item(item, policy, answers, progress) for item in staged)
+    finally:
+        progress.end()
+    return Scan(bundle, policy, items, versions)
+
+
+def refuse_staged(scan: Scan) -> None:
+    """Refuse a bundle of which a file is not accepted. Raises PolicyError."""
+    refused = scan.refused
+    if not refused:
+        return
+    lines = [
+        f"{item.name}: {quote(file.path)} is {_describe(file)}" for item, file in refused[:_SHOWN]
+    ]
+    if len(refused) > _SHOWN:
+        lines.append(f"and {len(refused) - _SHOWN:,} more")
+    raise PolicyError(
+        f"The scan refused {len(refused):,} of {scan.verdicts.total():,} files.",
+        "Nothing of the bundle was installed. Ask its builders, or let the site's scan policy"
+        " permit the files.",
+        lines,
+    )
+
+
+def _describe(file: ScannedFile) -> str:
+    return f"{file.judgment.verdict} ({'; '.join(file.judgment.reasons[:3])})"
+
+
+def _ask_scanners(
+    staged: Sequence[StagedItem], scanners: Sequence[Scanner]
+) -> dict[str, dict[Path, str]]:
+    """Return what each scanner says of each staged file: it is asked once for each folder."""
+    folders: dict[Path, list[StagedItem]] = {}
+    for item in staged:
+        folders.setdefault(item.folder.parents[2], []).append(item)
+    answers: dict[str, dict[Path, str]] = {}
+    for scanner in scanners:
+        for folder, items in folders.items():
+            sizes = {
+                (item.folder / file.path).relative_to(folder).as_posix(): file.size
+                for item in items
+                for file in item.item.files
+            }
+            results = ask_scanner(scanner, folder, sizes)
+            known = answers.setdefault(scanner.name, {})
+            known |= {folder / path: result for path, result in results.items()}
+    return answers
+
+
+def _scan_item(
+    staged: StagedItem,
+    policy: ScanPolicy,
+    answers: Mapping[str, Mapping[Path, str]],
+    progress: Progress,
+) -> ScannedItem:
+    item = staged.item
+    judgments: dict[str, Judgment] = {}
+    for file in item.files:
+        judgments[file.path] = _judge(item, file, staged.folder)
+        progress.advance(file.size)
+    joined = join_files(judgments, {file.path: file.size for file in item.files})
+    name = f"{item.kind} {item.tag}"
+
+    def conclude(file: File) -> ScannedFile:
+        results = {
+            scanner: results[staged.folder / file.path] for scanner, results in answers.items()
+        }
+        judgment, digest = joined[file.path], file.digest.hex()
+        bad = tuple(f"{who}: {what}" for who, what in results.items() if what != CLEAN)
+        if bad:
+            judgment = Judgment("refused", judgment.form, (*bad, *judgment.reasons))
+        permission = None
+        if judgment.verdict != "inert":
+            permission = policy.find_permission(name, file.path, digest, judgment.verdict)
+        return ScannedFile(file.path, digest, file.size, judgment, permission, results)
+
+    return ScannedItem(name, tuple(conclude(file) for file in item.files))
+
+
+def _judge(item: Item, file: File, folder: Path) -> Judgment:
+    if item.kind in PROGRAM_KINDS:
+        return code(item.kind, f"a {item.kind} is a program, and is not looked into")
+    path = folder / file.path
+    with translate_errors(path):
+        descriptor = open_without_waiting(path, os.O_NOFOLLOW)
+        with os.fdopen(descriptor, "rb") as stream:
+            return judge_file(file.path, stream, file.size)

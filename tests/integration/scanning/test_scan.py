@@ -1,0 +1,191 @@
+"""``airgap scan`` and the site's policy: what files would run, and what an import refuses."""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from airgap.errors import PolicyError
+from tests.integration.scanning.conftest import PICKLE, SERVICE, Scanned
+from tests.support.refusals import expect_refusal
+from tests.support.sides import Side
+
+DIGEST = hashlib.sha256(PICKLE).hexdigest()
+PERMITS = f"""
+[[permit]]
+item = "model evil:*"
+path = "model.pkl"
+sha256 = "{DIGEST}"
+reason = "read by Ann"
+
+[[permit]]
+path = "hooks/*"
+reason = "ours"
+until = 2999-12-31
+"""
+
+
+def write_site_policy(side: Side, text: str) -> Path:
+    side.state.mkdir(exist_ok=True)
+    path = side.state / "scan.toml"
+    path.write_text(text)
+    return path
+
+
+def write_scanner(folder: Path, script: str) -> str:
+    path = folder / "scanner.py"
+    path.write_text(script)
+    return f"{sys.executable} {path}"
+
+
+def test_a_bento_may_be_a_program_and_its_models_are_data(scanned: Scanned, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    ran = scanned.builder.run("scan", scanned.calm, "--json", "--report", report)
+
+    assert ran.code == 0, ran.err
+    assert ran.json["accepted"] is True
+    assert ran.json["statement"] == (
+        "The lists of the gate find no code outside of the Bentos' own sources."
+    )
+    files = {file["path"]: file for item in ran.json["items"] for file in item["files"]}
+    assert files["src/service.py"]["verdict"] == "code"
+    assert files["src/service.py"]["permitted"] == "the Bento's own sources"
+    assert files["src/service.py"]["sha256"] == hashlib.sha256(SERVICE).hexdigest()
+    assert files["a.safetensors"]["form"] == "safetensors"
+    written = json.loads(report.read_text())
+    assert {**written, "signed_by": None} == ran.json
+    assert not list(tmp_path.glob("airgap-scan-*"))
+
+
+def test_a_model_with_a_program_is_refused_with_every_file_and_reason(scanned: Scanned) -> None:
+    ran = scanned.builder.run("scan", scanned.evil)
+
+    assert ran.code == 12
+    assert "  REFUSED: model.pkl (pickle)\n    it asks for os.system\n" in ran.out
+    assert "  CODE: hooks/load.py (Python)\n" in ran.out
+    assert f"    SHA-256 {DIGEST}\n" in ran.out
+    assert "service.py" not in ran.out
+    assert "2 of " in ran.out
+
+
+def test_a_report_is_signed_and_attached_only_if_every_file_is_accepted(
+    scanned: Scanned, tmp_path: Path
+) -> None:
+    side, report = scanned.builder, tmp_path / "report.json"
+    signing = ("--report", report, "--sign", scanned.site.key(), "--json")
+    assert side.run("scan", scanned.calm, "--sign", scanned.site.key()).code == 2
+
+    assert side.run("scan", scanned.evil, *signing).json["signed_by"] is None
+    assert not list(scanned.evil.rglob("*.attestation"))
+    ran = side.run("scan", scanned.calm, *signing)
+
+    assert ran.code == 0, ran.err
+    assert ran.json["signed_by"]
+    (attached,) = scanned.calm.rglob("scanner.*.findings")
+    assert attached.read_bytes() == report.read_bytes()
+    assert list(scanned.calm.rglob("scanner.*.attestation"))
+
+
+def test_an_import_is_refused_by_the_site_policy_and_leaves_an_entry_alone(
+    scanned: Scanned, isolated: Side
+) -> None:
+    path = write_site_policy(isolated, "")
+
+    refused = expect_refusal(isolated, "import", scanned.evil, error=PolicyError)
+    entries = isolated.run("log", "--json").json["entries"]
+
+    assert "refused 2 of" in refused.json["error"]["message"]
+    assert [entry["event"] for entry in entries] == ["begun"]  # the helper puts the ledger back
+    assert isolated.run("import", scanned.calm).code == 0
+    path.write_text(PERMITS)
+    assert isolated.run("import", scanned.evil, "--newest").code == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[[permit]]\npath = 'x'",
+        "permit = 1",
+        "[[permits]]",
+        "[[permit]]\npath = 'x'\nreason = 'y'\nsha256 = '1'",
+        "[[permit]]\npath = 'x'\nreason = 'y'\nuntil = 5",
+        "[[scanner]]\nname = 'a'\ncommand = ['a']\nadapter = 'magic'",
+        "[[scanner]]\nname = 'a'\ncommand = 'a'\nadapter = 'exit'",
+        "[[scanner]]\nname = 'a'\ncommand = ['a']\nadapter = 'exit'\nseconds = 0",
+        "[[scanner]]\nname = 'a'\ncommand = ['a']\nadapter = 'exit'\nseconds = 1000000",
+        "[[scanner]]\nname = 'a'\ncommand = ['a']\nadapter = 'exit'\nmagic = 1",
+        "[[scanner]]\nname = 'a'\ncommand = ['a']\nadapter = 'exit'\n" * 2,
+        "permit = [",
+    ],
+)
+def test_a_policy_with_a_mistake_lets_nothing_in(text: str, tmp_path: Path) -> None:
+    from airgap.errors import ConfigurationError
+    from airgap.flow.scanning.policy import read_policy
+
+    path = tmp_path / "scan.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError):
+        read_policy(path)
+
+
+SAYS_ALL = """
+import json, os, sys
+top = sys.argv[-1]
+assert not os.access(top + "/x", os.F_OK)
+try:
+    open(top + "/x", "w")
+    sys.exit(9)
+except OSError:
+    pass
+names = sorted(os.listdir("/sys/class/net")) if os.path.isdir("/sys/class/net") else ["lo"]
+for folder, _, files in os.walk(top):
+    for name in files:
+        if name == "a.safetensors" and "quiet" in sys.argv:
+            continue
+        verdict = "Eicar" if name == "a.safetensors" and "loud" in sys.argv else "clean"
+        print(json.dumps({"path": os.path.join(folder, name), "verdict": verdict}))
+"""
+
+
+def test_other_scanners_are_asked_and_what_is_unclear_is_refused(
+    scanned: Scanned, tmp_path: Path
+) -> None:
+    command = write_scanner(tmp_path, SAYS_ALL).split()
+    policy = tmp_path / "policy.toml"
+
+    def scan(*words: str, more: str = "") -> dict[str, list[str]]:
+        line = f"command = {json.dumps([*command, *words])}\nadapter = 'json'\n"
+        policy.write_text(f"[[scanner]]\nname = 'ours'\n{line}{more}")
+        ran = scanned.builder.run("scan", scanned.calm, "--policy", policy, "--json")
+        assert ran.code in {0, 12}, ran.err
+        files = [file for item in ran.json["items"] for file in item["files"]]
+        return {file["path"]: file["reasons"] for file in files if not file["accepted"]}
+
+    assert scan() == {}
+    assert scan("loud") == {"a.safetensors": ["ours: Eicar"]}
+    unclear = "ours: it did not say anything about the file"
+    assert scan("quiet") == {"a.safetensors": [unclear]}
+    large = scan(more="largest = 9\n")
+    assert large["a.safetensors"] == ["ours: it is larger than the 9 bytes that are looked into"]
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("raise SystemExit(3)", "it ended with 3"),
+        ("import socket; socket.create_connection(('127.0.0.1', 9))", "it ended with 1"),
+        ("x = bytearray(8 << 30)", "it ended with 1"),
+    ],
+)
+def test_a_scanner_that_fails_refuses_everything(
+    script: str, reason: str, scanned: Scanned, tmp_path: Path
+) -> None:
+    command = write_scanner(tmp_path, script)
+    ran = scanned.builder.run("scan", scanned.calm, "--with", command, "--json")
+
+    assert ran.code == 12
+    reasons = [file["reasons"][0] for item in ran.json["items"] for file in item["files"]]
+    name = Path(sys.executable).name
+    assert set(reasons) == {f"{name}: {reason}"}
