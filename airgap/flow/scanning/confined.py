@@ -14,7 +14,7 @@ from airgap.errors import ConfigurationError
 from airgap.flow.scanning.policy import Scanner
 from airgap.printable import quote
 
-__all__ = ["Answer", "run_confined"]
+__all__ = ["ScannerAnswer", "run_confined"]
 
 _NAMESPACES: Final = ("--net", "--mount", "--ipc", "--pid", "--fork", "--kill-child")
 _PREFIXES: Final = (("unshare", *_NAMESPACES), ("unshare", "--map-root-user", *_NAMESPACES))
@@ -32,7 +32,7 @@ _KILL_SECONDS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ScannerAnswer:
     """What a scanner said. ``problem`` says why it counts for nothing; empty: it counts."""
 
     code: int
@@ -40,7 +40,7 @@ class Answer:
     problem: str = ""
 
 
-def run_confined(scanner: Scanner, options: Sequence[str], folder: Path) -> Answer:
+def run_confined(scanner: Scanner, options: Sequence[str], folder: Path) -> ScannerAnswer:
     """Run a scanner with more options over a folder, and return what it said.
 
     Raises:
@@ -56,7 +56,9 @@ def run_confined(scanner: Scanner, options: Sequence[str], folder: Path) -> Answ
     )
 
 
-def _run(prefix: Sequence[str], scanner: Scanner, options: Sequence[str], folder: Path) -> Answer:
+def _run(
+    prefix: Sequence[str], scanner: Scanner, options: Sequence[str], folder: Path
+) -> ScannerAnswer:
     words = [*prefix, "sh", "-c", _SCRIPT, "sh", str(folder), str(scanner.memory // 1024)]
     with tempfile.TemporaryFile() as output:
         try:
@@ -70,18 +72,18 @@ def _run(prefix: Sequence[str], scanner: Scanner, options: Sequence[str], folder
                 start_new_session=True,
             )
         except OSError:
-            return Answer(_UNCONFINED, "")
+            return ScannerAnswer(_UNCONFINED, "")
         try:
             code = process.wait(timeout=scanner.seconds)
         except subprocess.TimeoutExpired:
-            return Answer(-1, "", f"it took longer than {scanner.seconds:,} seconds")
+            return ScannerAnswer(-1, "", f"it took longer than {scanner.seconds:,} seconds")
         finally:
             _end(process)
         output.seek(0)
         raw = output.read(_OUTPUT_BYTES + 1)
     if len(raw) > _OUTPUT_BYTES:
-        return Answer(code, "", f"it said more than {_OUTPUT_BYTES:,} bytes")
-    return Answer(code, raw.decode("utf-8", "replace"))
+        return ScannerAnswer(code, "", f"it said more than {_OUTPUT_BYTES:,} bytes")
+    return ScannerAnswer(code, raw.decode("utf-8", "replace"))
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

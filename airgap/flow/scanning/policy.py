@@ -202,8 +202,8 @@ def _list_tables(values: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return tables
 
 
-def _refuse_others(table: dict[str, Any], known: AbstractSet[str], what: str) -> None:
-    others = table.keys() - known
+def _refuse_others(table: dict[str, Any], allowed: AbstractSet[str], what: str) -> None:
+    others = table.keys() - allowed
     if others:
         raise ValueError(f"{quote(min(others))} is not a part of {what}")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from airgap.flow.scanning.confined import Answer, run_confined
+from airgap.flow.scanning.confined import ScannerAnswer, run_confined
 from airgap.flow.scanning.policy import Scanner
 
 __all__ = ["CLEAN", "ask_scanner", "ask_version"]
@@ -24,7 +24,7 @@ class _Adapter:
     """How a scanner is asked, and what it said by path of a file; what is absent is unclear."""
 
     options: tuple[str, ...]
-    read: Callable[[Answer, Sequence[str]], Mapping[str, str]]
+    read: Callable[[ScannerAnswer, Sequence[str]], Mapping[str, str]]
     version: tuple[str, ...] = ()
 
 
@@ -61,13 +61,13 @@ def clip_answer(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)[:_SHOWN]
 
 
-def _read_exit_code(answer: Answer, paths: Sequence[str]) -> dict[str, str]:
+def _read_exit_code(answer: ScannerAnswer, paths: Sequence[str]) -> dict[str, str]:
     """A scanner that says one thing about all files: 0 is clean."""
     result = CLEAN if answer.code == 0 else f"it ended with {answer.code}"
     return dict.fromkeys(paths, result)
 
 
-def _read_clamav(answer: Answer, paths: Sequence[str]) -> dict[str, str]:
+def _read_clamav(answer: ScannerAnswer, paths: Sequence[str]) -> dict[str, str]:
     """A line for each file, `PATH: OK`; a limit that was exceeded is found as a virus is."""
     if answer.code not in {0, _INFECTED}:
         return dict.fromkeys(paths, f"it ended with {answer.code}")
@@ -82,7 +82,7 @@ def _read_clamav(answer: Answer, paths: Sequence[str]) -> dict[str, str]:
     return results
 
 
-def _read_json(answer: Answer, _: Sequence[str]) -> dict[str, str]:
+def _read_json(answer: ScannerAnswer, _: Sequence[str]) -> dict[str, str]:
     """A JSON object for each file on a line of its own: `path` and `verdict`, such as `clean`."""
     results: dict[str, str] = {}
     for line in answer.output.splitlines():
