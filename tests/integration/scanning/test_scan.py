@@ -120,7 +120,7 @@ def test_an_import_is_refused_by_the_site_policy_and_leaves_an_entry_alone(
         "permit = [",
     ],
 )
-def test_a_policy_with_a_mistake_lets_nothing_in(text: str, isolated: Side, tmp_path: Path) -> None:
+def test_a_policy_with_a_mistake_lets_nothing_in(text: str, tmp_path: Path) -> None:
     from airgap.errors import ConfigurationError
     from airgap.flow.scanning.policy import read_policy
 
